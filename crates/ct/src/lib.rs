@@ -1,0 +1,38 @@
+//! The vocabulary of connection tracking.
+//!
+//! Knows: what the kernel calls things (tuple, zone, entry, state, status, counter, setting) and how
+//! kernel generations differ in what a reader of the table meets.
+//! Does not know: where values come from, what they mean for a host, how they are shown.
+//! Data enters as constructor arguments and leaves as plain values; nothing here reads or writes.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod class;
+mod counter;
+mod entry;
+mod kernel;
+mod profile;
+mod protocol;
+mod setting;
+mod state;
+mod status;
+mod time;
+mod tuple;
+mod units;
+
+pub use class::Class;
+pub use counter::{Counter, Counters, CpuCounters, grown};
+pub use entry::{Accounting, Entry};
+pub use kernel::{KernelVersion, Vendor};
+pub use profile::{
+    ChainLimit, CollectorKind, CounterSource, EarlyDrop, Era, LogWording, PROFILES, Profile,
+};
+pub use protocol::Protocol;
+pub use setting::{Access, SETTINGS, Scope, Setting, Unit};
+pub use state::{DccpState, SctpState, State, TcpState};
+pub use status::Status;
+pub use time::{Nanos, Time, TimeRange};
+pub use tuple::{Family, L4, Tuple, Zone, ZoneDirection};
+pub use units::{Buckets, Bytes, Entries, Seconds};

@@ -1,0 +1,69 @@
+//! What the kernel log says, over all the places it is kept in.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use plimsoll_ct::TimeRange;
+
+/// Lines of one kind that were found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The earliest line.
+    pub first: Option<TimeRange>,
+    /// The latest line.
+    pub last: Option<TimeRange>,
+    /// Lines, each counted once though several sources may hold it.
+    pub lines: u64,
+    /// Lower bound of the packets lost: one a line, plus what "last message repeated N times" proves.
+    pub packets_at_least: u64,
+    /// Lines by the namespace inode they name; `None` for lines that name none.
+    pub namespaces: Vec<(Option<u64>, u64)>,
+    /// One of them, as found, cleaned of control characters.
+    pub example: String,
+}
+
+/// A place that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSource {
+    /// `/dev/kmsg`, `journal`, `/var/log/messages.2.gz`.
+    pub name: String,
+    /// Lines read.
+    pub lines: u64,
+    /// Time of its first and last line, where they have one.
+    pub from: Option<TimeRange>,
+    /// See `from`.
+    pub to: Option<TimeRange>,
+    /// Why it was not read to its end, if so.
+    pub cut: Option<String>,
+}
+
+/// What the kernel log says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogDigest {
+    /// Places read.
+    pub sources: Vec<LogSource>,
+    /// Places that could not be read, with the reason.
+    pub unreadable: Vec<(String, String)>,
+    /// `table full, dropping packet`.
+    pub table_full: Option<Seen>,
+    /// `expectation table full`: another problem.
+    pub expectation_full: Option<Seen>,
+    /// `neighbour: arp_cache: neighbor table overflow!` and its older forms.
+    pub neighbour_overflow: Option<Seen>,
+    /// `TCP: request_sock_TCP: Possible SYN flooding on port N`.
+    pub listen_flood: Option<Seen>,
+    /// `TCP: out of memory`, `too many orphaned sockets`.
+    pub socket_memory: Option<Seen>,
+    /// NAT could not find a port, clash lines and the like, if any wording exists.
+    pub page_allocation: Option<Seen>,
+    /// Messages that a rate limiter says it swallowed: all networking messages together, so it proves
+    /// that something was suppressed, never how many packets were dropped.
+    pub suppressed: u64,
+    /// Suppression notices found.
+    pub suppression_lines: u64,
+    /// Lines with our words that did not come from the kernel (written into /dev/kmsg by a program);
+    /// not counted above.
+    pub injected: u64,
+    /// Buckets and limit of the kernel's boot line, `nf_conntrack version 0.5.0 (16384 buckets, 65536 max)`.
+    pub boot_line: Option<(u64, u64)>,
+}

@@ -1,0 +1,20 @@
+//! Facts about a host's connection tracking, turned into findings and remedies.
+//!
+//! Knows: what counts mean, what causes what, what helps, and what helping costs.
+//! Does not know: how facts were read, and how results are shown.
+//! One gate: a [`facts::Snapshot`] of now, and if there is one an earlier one of the same host, enter
+//! [`diagnose`]; a [`Diagnosis`] leaves. Same input, same output.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod catalogue;
+mod diagnosis;
+pub mod facts;
+
+pub use catalogue::{CATALOGUE, Definition};
+pub use diagnosis::{
+    Diagnosis, Drops, Evidence, Excluded, Finding, Group, Groups, HostSummary, Load, MissingFact,
+    NamespaceReport, Rate, Rates, Remedy, RemedyId, Severity, Value, Verdict,
+};

@@ -1,0 +1,8 @@
+//! The only reader of a system: a live host, a tree of files, or a bundle.
+//!
+//! Knows: where a host keeps the facts, how to read them without disturbing it, what right is missing
+//! when it can't. Does not know: how to change anything, what a fact means, how it is shown.
+//! A path or nothing enters, a [`plimsoll_diagnosis::facts::Snapshot`] leaves; what could not be read
+//! leaves as a `Missing` fact, never as an error of the whole.
+
+pub mod files;

@@ -1,0 +1,21 @@
+//! Bytes and text of conntrack and its surroundings, to values of `ct`, and back.
+//!
+//! Knows: every form in which a kernel or a tool shows the table, its statistics, its log lines, its
+//! settings files and the rules that pull it in; how each kernel generation writes them.
+//! Does not know: where the bytes come from, and what the values mean for a host.
+//! Bytes enter as slices (a line, a message, a file), values or a [`Malformed`] leave. Nothing panics on
+//! any input; unknown words and numbers are kept or skipped, never guessed.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod malformed;
+pub use malformed::Malformed;
+
+pub mod iptables_config;
+pub mod modprobe;
+pub mod modules;
+pub mod modules_load;
+pub mod ruleset;
+pub mod sysctl;
