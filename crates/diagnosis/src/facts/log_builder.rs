@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Time, TimeRange};
 use plimsoll_wire::log::{
-    Clock, Limiter, Line, Message, Scope, Speaker, Times, recognise, recognise_loss,
+    Clock, Limiter, Line, Message, Scope, Speaker, Stamp, Times, recognise, recognise_loss,
 };
 
 use super::log::{LogDigest, LogSource, Seen};
@@ -61,6 +61,7 @@ struct Kept {
 #[derive(Debug, Default)]
 struct Source {
     series: u16,
+    earlier_boot: bool,
     /// What the line before this one was, if it was one of ours: `last message repeated` speaks of it.
     last: Option<(Kind, Option<u64>, Option<TimeRange>)>,
     /// A page allocation failed, and no line has told yet that it was for conntrack.
@@ -82,11 +83,6 @@ impl LogDigestBuilder {
         }
     }
 
-    /// The clock that stamps are resolved with.
-    pub const fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
     /// From here on lines come from another place. `series` names the log it is part of, the same for
     /// all its rotated files.
     pub fn begin(&mut self, series: &str) {
@@ -97,6 +93,20 @@ impl LogDigestBuilder {
         });
         // Beyond 65,535 series the last is shared; nobody has so many logs.
         self.source = Source { series: u16::try_from(at).unwrap_or(u16::MAX), ..Source::default() };
+    }
+
+    /// What is read from here on was written before the last boot: nobody knows from when its stamps
+    /// count.
+    pub const fn of_an_earlier_boot(&mut self) {
+        self.source.earlier_boot = true;
+    }
+
+    /// When a line of the place being read was written.
+    pub fn time(&self, line: &Line<'_>) -> Option<TimeRange> {
+        match line.stamp? {
+            Stamp::SinceBoot(_) if self.source.earlier_boot => None,
+            stamp => self.clock.resolve(&stamp),
+        }
     }
 
     /// The place is read.
@@ -120,7 +130,7 @@ impl LogDigestBuilder {
         if !adjacent {
             self.source.last = None;
         }
-        let at = line.stamp.and_then(|stamp| self.clock.resolve(&stamp));
+        let at = self.time(line);
         if let Times::LastAgain(times) = line.times {
             self.repeated(times, at);
             return;
@@ -243,11 +253,8 @@ impl LogDigestBuilder {
         if kept.example.is_empty() {
             kept.example = clean(text);
         }
-        let whole = TimeRange {
-            earliest: self.clock.boot.map_or(Time(i64::MIN), |boot| boot.earliest),
-            latest: self.clock.now,
-        };
-        kept.tally.add(self.source.series, namespace, at, whole, count);
+        let at_all = TimeRange { earliest: Time(i64::MIN), latest: self.clock.now };
+        kept.tally.add(self.source.series, namespace, at, at_all, count);
     }
 
     /// A log server's files hold the lines of many hosts: those of others are told, not counted.
@@ -318,3 +325,6 @@ fn clean(text: &[u8]) -> String {
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,13 +49,13 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Counts a line written within `at`, or at any time of `whole` if that is not known.
+    /// Counts a line written within `at`, or at any time of `at_all` if that is not known.
     pub(super) fn add(
         &mut self,
         series: u16,
         namespace: Option<u64>,
         at: Option<TimeRange>,
-        whole: TimeRange,
+        at_all: TimeRange,
         count: Count,
     ) {
         if let Some(at) = at {
@@ -74,7 +74,7 @@ impl Tally {
                 room
             }
         });
-        let range = at.unwrap_or(whole);
+        let range = at.unwrap_or(at_all);
         let first = range.earliest.0.div_euclid(self.width);
         let last = range.latest.0.div_euclid(self.width).max(first);
         self.join(first, last);
