@@ -13,9 +13,18 @@ extern crate alloc;
 mod malformed;
 pub use malformed::Malformed;
 
+pub mod cgroup;
+pub mod cpu_list;
 pub mod iptables_config;
+pub mod meminfo;
 pub mod modprobe;
 pub mod modules;
 pub mod modules_load;
+pub mod mountinfo;
+pub mod neighbour_stat;
+pub mod netstat;
+pub mod os_release;
 pub mod ruleset;
+pub mod slabinfo;
+pub mod sockstat;
 pub mod sysctl;
