@@ -183,7 +183,9 @@ mod tests {
     const ID: &str = "3f4a1d1c0b5e4f0c9a8b7c6d5e4f3a2b1c0d9e8f7a6b5c4d3e2f1a0b9c8d7e6f";
     const POD: &str = "2d5f9c3e-1111-4222-8333-444455556666";
 
-    fn of(path: &str) -> (Option<(&'static str, String, Option<String>)>, Option<String>) {
+    type Found = (&'static str, String, Option<String>);
+
+    fn of(path: &str) -> (Option<Found>, Option<String>) {
         let m = parse(&format!("0::{path}\n"));
         (m.container.map(|c| (c.runtime, c.id, c.pod)), m.unit)
     }
