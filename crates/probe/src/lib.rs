@@ -6,3 +6,4 @@
 //! leaves as a `Missing` fact, never as an error of the whole.
 
 pub mod files;
+pub mod table;
