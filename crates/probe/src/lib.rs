@@ -7,3 +7,4 @@
 
 pub mod files;
 pub mod live;
+pub mod table;
