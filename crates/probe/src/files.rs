@@ -4,7 +4,7 @@
 //! tree: links are resolved inside it.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 /// Files of a host.
@@ -25,6 +25,19 @@ impl Files {
         match self {
             Self::Directory(root) => {
                 Ok(Box::new(File::open(root.join(path.trim_start_matches('/')))?))
+            }
+        }
+    }
+
+    /// Opens a regular file for reading its last `limit` bytes; the number tells how many before them
+    /// are left out.
+    pub fn open_end(&self, path: &str, limit: u64) -> io::Result<(Box<dyn Read>, u64)> {
+        match self {
+            Self::Directory(root) => {
+                let mut file = File::open(root.join(path.trim_start_matches('/')))?;
+                let skipped = file.metadata()?.len().saturating_sub(limit);
+                file.seek(SeekFrom::Start(skipped))?;
+                Ok((Box::new(file), skipped))
             }
         }
     }

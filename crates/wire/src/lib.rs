@@ -18,6 +18,7 @@ pub mod cpu_list;
 pub mod ctnetlink;
 pub mod iptables_config;
 pub mod listing;
+pub mod log;
 pub mod meminfo;
 pub mod modprobe;
 pub mod modules;

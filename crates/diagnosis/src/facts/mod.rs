@@ -11,6 +11,8 @@ mod fact;
 mod heavy;
 mod host;
 mod log;
+mod log_builder;
+mod log_tally;
 mod namespace;
 mod stack;
 
@@ -22,6 +24,7 @@ pub use fact::{Fact, Gap, Reason, Source};
 pub use heavy::Heavy;
 pub use host::{Host, Origin, SlabSize};
 pub use log::{LogDigest, LogSource, Seen};
+pub use log_builder::LogDigestBuilder;
 pub use namespace::{Namespace, Owner, Tracking};
 pub use stack::{CloudAllowance, Neighbours, SocketMemory, Stack};
 

@@ -228,7 +228,7 @@ fn neighbours(here: &Here, initial: bool) -> Fact<Vec<Neighbours>> {
     let mut tables = Vec::new();
     let mut gap = None;
     for (family, file, limit) in
-        [(Family::Ipv4, "arp_cache", "ipv4"), (Family::Ipv6, "ndisc_cache", "ipv6")]
+        [(Family::V4, "arp_cache", "ipv4"), (Family::V6, "ndisc_cache", "ipv6")]
     {
         let path = format!("{}/stat/{file}", here.net);
         let stat = text::fact(&path, Reason::NotBuilt, |text| {
