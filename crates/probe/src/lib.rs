@@ -6,4 +6,6 @@
 //! leaves as a `Missing` fact, never as an error of the whole.
 
 pub mod files;
+pub mod live;
 pub mod log;
+pub mod table;
