@@ -14,6 +14,7 @@ mod malformed;
 pub use malformed::Malformed;
 
 pub mod iptables_config;
+pub mod log;
 pub mod modprobe;
 pub mod modules;
 pub mod modules_load;

@@ -8,6 +8,8 @@ mod census;
 mod fact;
 mod host;
 mod log;
+mod log_builder;
+mod log_tally;
 mod namespace;
 mod stack;
 
@@ -16,6 +18,7 @@ pub use census::{AgeBand, Census, Churn, Prefix, Reader, Service, StateKey, Tall
 pub use fact::{Fact, Gap, Reason, Source};
 pub use host::{Host, Origin, SlabSize};
 pub use log::{LogDigest, LogSource, Seen};
+pub use log_builder::LogDigestBuilder;
 pub use namespace::{Namespace, Owner, Tracking};
 pub use stack::{CloudAllowance, Neighbours, SocketMemory, Stack};
 

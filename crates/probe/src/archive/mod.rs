@@ -87,6 +87,8 @@ enum Node {
 struct Kept {
     bytes: Box<[u8]>,
     packed: bool,
+    /// Bytes of it, unpacked.
+    length: u64,
     modified: Time,
     cut: Option<String>,
 }
@@ -248,6 +250,11 @@ impl Archive {
         }
     }
 
+    /// Bytes of a kept file.
+    pub(crate) fn length(&self, path: &str) -> io::Result<u64> {
+        Ok(self.file(path)?.length)
+    }
+
     /// Time of change of a kept file.
     pub(crate) fn modified(&self, path: &str) -> io::Result<Time> {
         Ok(self.file(path)?.modified)
@@ -331,44 +338,40 @@ fn keep_file(
             (keeper, cut) = excerpt.finish()?;
         }
     }
+    let length = keeper.length;
     let (bytes, packed) = keeper.finish()?;
-    Ok(Kept { bytes, packed, modified: member.modified, cut })
+    Ok(Kept { bytes, packed, length, modified: member.modified, cut })
 }
 
 /// Takes bytes in: as they are while they are few, compressed from then on.
-enum Keeper {
-    Plain(Vec<u8>),
-    Packed(DeflateEncoder<Vec<u8>>),
-}
-
-impl Default for Keeper {
-    fn default() -> Self {
-        Self::Plain(Vec::new())
-    }
+#[derive(Default)]
+struct Keeper {
+    plain: Vec<u8>,
+    packed: Option<DeflateEncoder<Vec<u8>>>,
+    length: u64,
 }
 
 impl Keeper {
     fn finish(self) -> io::Result<(Box<[u8]>, bool)> {
-        Ok(match self {
-            Self::Plain(bytes) => (bytes.into_boxed_slice(), false),
-            Self::Packed(encoder) => (encoder.finish()?.into_boxed_slice(), true),
+        Ok(match self.packed {
+            None => (self.plain.into_boxed_slice(), false),
+            Some(encoder) => (encoder.finish()?.into_boxed_slice(), true),
         })
     }
 }
 
 impl Write for Keeper {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(kept) if kept.len() + bytes.len() <= PACKED => {
-                kept.extend_from_slice(bytes)
-            }
-            Self::Plain(kept) => {
+        self.length += bytes.len() as u64;
+        if let Some(encoder) = &mut self.packed {
+            encoder.write_all(bytes)?;
+        } else {
+            self.plain.extend_from_slice(bytes);
+            if self.plain.len() > PACKED {
                 let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
-                encoder.write_all(kept)?;
-                encoder.write_all(bytes)?;
-                *self = Self::Packed(encoder);
+                encoder.write_all(&std::mem::take(&mut self.plain))?;
+                self.packed = Some(encoder);
             }
-            Self::Packed(encoder) => encoder.write_all(bytes)?,
         }
         Ok(bytes.len())
     }

@@ -9,7 +9,7 @@ mod beneath;
 mod tests;
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -61,6 +61,25 @@ impl Files {
         match self {
             Self::Directory(root) => Ok(Box::new(open_in(root, path)?)),
             Self::Archive(archive) => archive.open_kept(path),
+        }
+    }
+
+    /// Opens a regular file for reading its last `limit` bytes; the number tells how many before them
+    /// are left out.
+    pub fn open_end(&self, path: &str, limit: u64) -> io::Result<(Box<dyn Read>, u64)> {
+        match self {
+            Self::Directory(root) => {
+                let mut file = open_in(root, path)?;
+                let skipped = file.metadata()?.len().saturating_sub(limit);
+                file.seek(SeekFrom::Start(skipped))?;
+                Ok((Box::new(file), skipped))
+            }
+            Self::Archive(archive) => {
+                let mut file = archive.open_kept(path)?;
+                let skipped = archive.length(path)?.saturating_sub(limit);
+                io::copy(&mut file.by_ref().take(skipped), &mut io::sink())?;
+                Ok((file, skipped))
+            }
         }
     }
 
@@ -130,6 +149,10 @@ impl Files {
     /// Why a file is held in part only, if so: an archive keeps the ends of a huge log and the lines
     /// that matter.
     pub fn cut(&self, path: &str) -> Option<String> {
+        // sosreport itself keeps only the end of what is too large for it, beside a link to that end.
+        if self.link(path).is_ok_and(|target| target.ends_with(".tailed")) {
+            return Some("only the end that sosreport kept".to_owned());
+        }
         match self {
             Self::Directory(_) => None,
             Self::Archive(archive) => archive.cut(path),
