@@ -8,3 +8,4 @@
 pub mod archive;
 pub mod files;
 pub mod log;
+pub mod table;

@@ -13,10 +13,14 @@ extern crate alloc;
 mod malformed;
 pub use malformed::Malformed;
 
+pub mod ctnetlink;
 pub mod iptables_config;
+pub mod listing;
 pub mod log;
 pub mod modprobe;
 pub mod modules;
 pub mod modules_load;
+pub mod netlink;
 pub mod ruleset;
+pub mod statistics;
 pub mod sysctl;
