@@ -7,5 +7,6 @@
 
 pub mod archive;
 pub mod files;
+pub mod live;
 pub mod log;
 pub mod table;
