@@ -54,6 +54,26 @@ impl Lab {
         closing: Closing,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Filled, LabError> {
+        self.fill_tcp_from(Sources::crowded, connections, closing, progress)
+    }
+
+    /// The same, with each connection from another host.
+    pub fn fill_tcp_scattered(
+        &self,
+        connections: u64,
+        closing: Closing,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Filled, LabError> {
+        self.fill_tcp_from(Sources::scattered, connections, closing, progress)
+    }
+
+    fn fill_tcp_from(
+        &self,
+        pick: fn(Sources, u64) -> (Ipv4Addr, u16),
+        connections: u64,
+        closing: Closing,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Filled, LabError> {
         let started = Instant::now();
         let listener = self.server().run(|| application(4096))??;
         // Sources are not used twice, or a later fill would meet the entries of an earlier one.
@@ -63,6 +83,7 @@ impl Lab {
         let work = Work {
             client: self.client(),
             listener: &listener,
+            pick,
             closing,
             next: &next,
             end: first + connections,
@@ -88,6 +109,7 @@ impl Lab {
 struct Work<'a> {
     client: &'a Namespace,
     listener: &'a TcpListener,
+    pick: fn(Sources, u64) -> (Ipv4Addr, u16),
     closing: Closing,
     next: &'a AtomicU64,
     end: u64,
@@ -107,7 +129,7 @@ impl Work<'_> {
             if n >= self.end {
                 break;
             }
-            let (address, port) = Sources::Real.crowded(n);
+            let (address, port) = (self.pick)(Sources::Real, n);
             let Some(socket) = dial(address, port)? else {
                 failures += 1;
                 self.failed.fetch_add(1, Ordering::Relaxed);

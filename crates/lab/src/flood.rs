@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
 };
+use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -61,12 +62,24 @@ impl Lab {
     /// [`Sources::Answered`]: the server's answers leave it, so the entries have seen a reply.
     /// [`Sources::Unanswered`]: the entries stay UNREPLIED.
     pub fn flood(&self, kind: Kind, sources: Sources, pace: Pace) -> Result<Flood, LabError> {
+        self.flood_from(kind, sources, pace, 0)
+    }
+
+    /// The same, but the first `skip` sources were used already.
+    pub(crate) fn flood_from(
+        &self,
+        kind: Kind,
+        sources: Sources,
+        pace: Pace,
+        skip: u64,
+    ) -> Result<Flood, LabError> {
         let sender = RawSender::new(self.client())?;
         let stop = Arc::new(AtomicBool::new(false));
         let sent = Arc::new(AtomicU64::new(0));
         let (stopped, counter) = (Arc::clone(&stop), Arc::clone(&sent));
-        let thread =
-            std::thread::spawn(move || run(&sender, kind, sources, pace, &stopped, &counter));
+        let thread = std::thread::spawn(move || {
+            run(&sender, kind, move |n| sources.scattered(skip + n), pace, &stopped, &counter)
+        });
         Ok(Flood { stop, sent, thread: Some(thread) })
     }
 }
@@ -112,7 +125,7 @@ impl Drop for Flood {
 fn run(
     sender: &RawSender,
     kind: Kind,
-    sources: Sources,
+    source: impl Fn(u64) -> (Ipv4Addr, u16),
     pace: Pace,
     stop: &AtomicBool,
     sent: &AtomicU64,
@@ -127,7 +140,7 @@ fn run(
             Some(rate) => (started.elapsed().as_micros() as u64).saturating_mul(rate) / 1_000_000,
         };
         while n < due.min(end) && !stop.load(Ordering::Relaxed) {
-            let (address, port) = sources.scattered(n);
+            let (address, port) = source(n);
             sender.send(packet.from(address, port))?;
             n += 1;
             sent.store(n, Ordering::Relaxed);

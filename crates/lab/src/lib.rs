@@ -21,6 +21,7 @@ mod lab;
 mod limit;
 mod memory;
 mod namespace;
+mod nat;
 mod neighbours;
 mod packet;
 mod reading;

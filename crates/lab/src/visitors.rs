@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A visitor who has no page after this time goes away. A lost SYN is sent again only after a second.
-pub const PATIENCE: Duration = Duration::from_millis(900);
+const PATIENCE: Duration = Duration::from_millis(900);
 
 const PAGE: &[u8] = b"HTTP/1.0 200 OK\r\n\r\nhello\n";
 
@@ -50,12 +50,20 @@ pub struct Visitors {
 impl Lab {
     /// Opens the web server and sends it `per_second` visitors until the returned handle is dropped.
     pub fn keep_visiting(&self, per_second: u32) -> Result<Visitors, LabError> {
-        let web = self.server().run(|| listener(WEB, 1024))??;
+        self.visit(per_second, Service::Prompt)
+    }
+
+    pub(crate) fn visit(&self, per_second: u32, service: Service) -> Result<Visitors, LabError> {
+        let backlog = match service {
+            Service::Prompt => 1024,
+            Service::Deaf => 1,
+        };
+        let web = self.server().run(|| listener(WEB, backlog))??;
         web.set_nonblocking(true).map_err(LabError::system("preparing the web server"))?;
         let stop = Arc::new(AtomicBool::new(false));
         let (served, lost) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let ended = Arc::clone(&stop);
-        let server = std::thread::spawn(move || serve(&web, &ended));
+        let server = std::thread::spawn(move || serve(&web, service, &ended));
         let crowd = Crowd {
             every: Duration::from_secs(1) / per_second.max(1),
             stop: Arc::clone(&stop),
@@ -89,9 +97,21 @@ impl Drop for Visitors {
     }
 }
 
-/// The web server: whoever comes gets the page at once.
-fn serve(web: &TcpListener, stop: &AtomicBool) -> Result<(), LabError> {
+/// What the web server does with those who come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// Everybody gets the page at once.
+    Prompt,
+    /// Nobody is even let in.
+    Deaf,
+}
+
+fn serve(web: &TcpListener, service: Service, stop: &AtomicBool) -> Result<(), LabError> {
     while !stop.load(Ordering::Relaxed) {
+        if service == Service::Deaf {
+            std::thread::sleep(Duration::from_millis(20));
+            continue;
+        }
         match web.accept() {
             Ok((mut stream, _)) => {
                 // A visitor who went away meanwhile is the visitor's business.
