@@ -23,7 +23,7 @@ const STAGES: &[(&str, Make)] = &[
     ("time_wait", || stage::time_wait(50_000)),
     ("established_idle", || stage::established_idle(20_000, Seconds(86_400))),
     ("udp_conversations", || stage::udp_conversations(50_000)),
-    ("nat_exhausted", stage::nat_exhausted),
+    ("nat_exhausted", || stage::nat_exhausted(None)),
     ("listen_overflow", stage::listen_overflow),
     ("expectations_full", stage::expectations_full),
 ];

@@ -8,10 +8,11 @@ use crate::address::{APPLICATION, SERVICE_PORT, Sources};
 use crate::{Lab, LabError, Namespace};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, listen, setsockopt,
-    socket, sockopt,
+    AddressFamily, Backlog, Shutdown, SockFlag, SockType, SockaddrIn, bind, connect, listen,
+    setsockopt, shutdown, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -92,15 +93,17 @@ impl Lab {
             progress,
         };
         let workers = std::thread::available_parallelism().map_or(2, usize::from).min(8);
-        std::thread::scope(|scope| {
+        let halves = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..workers).map(|_| scope.spawn(|| work.run())).collect();
-            threads.into_iter().try_for_each(|thread| match thread.join() {
+            let results = threads.into_iter().map(|thread| match thread.join() {
                 Ok(result) => result,
                 Err(panic) => std::panic::resume_unwind(panic),
-            })
+            });
+            results.collect::<Result<Vec<_>, _>>()
         })?;
         // What a worker could not fetch at once, since the packet took another CPU.
         while fetch(&listener, closing)? {}
+        drop(halves);
         Ok(Filled { made: made.into_inner(), failed: failed.into_inner(), took: started.elapsed() })
     }
 }
@@ -121,9 +124,11 @@ struct Work<'a> {
 impl Work<'_> {
     /// Connects, and takes the other end from the listener: the whole handshake happens inside
     /// `connect`, on this CPU, so there is nothing to wait for.
-    fn run(&self) -> Result<(), LabError> {
+    fn run(&self) -> Result<VecDeque<OwnedFd>, LabError> {
         self.client.enter()?;
         let mut failures = 0;
+        // Held until the other end has closed as well: a FIN that finds no socket is answered by a reset.
+        let mut closing = VecDeque::new();
         while failures < GIVE_UP {
             let n = self.next.fetch_add(1, Ordering::Relaxed);
             if n >= self.end {
@@ -137,22 +142,23 @@ impl Work<'_> {
             };
             failures = 0;
             match self.closing {
-                Closing::Silent => {
-                    vanish(&socket)?;
-                    drop(socket);
-                    fetch(self.listener, self.closing)?;
-                }
+                Closing::Silent => vanish(&socket)?,
                 Closing::Orderly => {
-                    drop(socket);
-                    fetch(self.listener, self.closing)?;
+                    shutdown(socket.as_raw_fd(), Shutdown::Write)
+                        .map_err(LabError::errno("closing a connection"))?;
+                    closing.push_back(socket);
+                    if closing.len() > 64 {
+                        closing.pop_front();
+                    }
                 }
             }
+            fetch(self.listener, self.closing)?;
             let made = self.made.fetch_add(1, Ordering::Relaxed) + 1;
             if made.is_multiple_of(1024) {
                 (self.progress)(made);
             }
         }
-        Ok(())
+        Ok(closing)
     }
 }
 

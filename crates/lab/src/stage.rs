@@ -183,8 +183,9 @@ pub fn udp_conversations(conversations: u64) -> Result<Stage, LabError> {
 
 /// Source NAT to ten ports, and more senders than that: `drop` and `insert_failed` rise together while
 /// the table is nearly empty.
-pub fn nat_exhausted() -> Result<Stage, LabError> {
-    let mut stage = Stage::tracking(1_000)?;
+pub fn nat_exhausted(firewall: Option<Firewall>) -> Result<Stage, LabError> {
+    let entries = Some(Entries(1_000));
+    let mut stage = Stage::new(Options { firewall, entries, ..Options::default() })?;
     stage.lab.apply(&stage.lab.firewall().few_nat_ports(40_000, 40_009))?;
     stage.senders = Some(Senders::start(&stage.lab)?);
     dropping(&stage.lab)?;
