@@ -11,7 +11,7 @@ mod log;
 mod namespace;
 mod stack;
 
-pub use boot::{BootFiles, Manager, ManagerKind};
+pub use boot::{BootFiles, Manager, ManagerKind, SysctlLoader, Unapplied};
 pub use census::{AgeBand, Census, Churn, Prefix, Reader, Service, StateKey, Tally, Top};
 pub use fact::{Fact, Gap, Reason, Source};
 pub use host::{Host, Origin, SlabSize};
