@@ -10,3 +10,6 @@ pub mod files;
 pub mod live;
 pub mod log;
 pub mod table;
+pub mod config;
+pub mod files;
+pub mod rules;
