@@ -64,7 +64,10 @@ impl Line {
     pub(crate) fn push(&mut self, style: &Style, paint: Paint, text: &str) {
         if !text.is_empty() {
             let paint = (paint != Paint::Plain).then_some(paint);
-            self.spans.push((style.show(text), paint));
+            match self.spans.last_mut() {
+                Some((last, same)) if *same == paint => last.push_str(&style.show(text)),
+                _ => self.spans.push((style.show(text), paint)),
+            }
         }
     }
 

@@ -422,7 +422,12 @@ pub(crate) fn container() -> Diagnosis {
             Some(1),
             "95 % of the entries are UDP that nobody answered, nearly all to port 53.",
         )
-        .by("unreplied", Value::Number(0.95), "", "ctnetlink dump, 48,000 entries"),
+        .by(
+            "share without a reply",
+            Value::Number(0.95),
+            "",
+            "ctnetlink dump, 48,000 entries",
+        ),
     ];
     d.remedies = vec![Remedy {
         id: RemedyId::Bypass,
@@ -650,9 +655,16 @@ pub(crate) fn odd() -> Diagnosis {
     let mut empty = d.namespaces[0].clone();
     empty.name = "empty".into();
     empty.load = load(1_000, 0, 0, 0);
+    let mut late = d.namespaces[0].clone();
+    late.name = "expired".into();
+    late.load = Load { count: Some(Entries(900)), ..load(1_000, 300, 100, 50) };
     empty.tracking = Some((false, "no rule asks for tracking".into()));
     d.namespaces.push(empty);
-    d.findings = vec![finding("CT023", Severity::Warning, None, "nf_conntrack_max is 0.")];
+    d.namespaces.push(late);
+    d.findings = vec![
+        finding("CT023", Severity::Warning, None, "nf_conntrack_max is 0."),
+        finding("CT032", Severity::Warning, Some(3), "450 entries more are counted than listed."),
+    ];
     d
 }
 

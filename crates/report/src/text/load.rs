@@ -165,21 +165,13 @@ fn bar(load: &Load, columns: usize, style: &Style) -> Line {
         all if all == columns && count < scale => columns - 1,
         n => n,
     };
-    let parts = match (load.protected, load.closing, load.evictable) {
-        (Some(protected), Some(closing), Some(evictable)) => {
-            let sizes = share_out(filled, [protected.get(), closing.get(), evictable.get()]);
-            [
-                (glyphs.protected, sizes[0], level(load)),
-                (glyphs.closing, sizes[1], Paint::Closing),
-                (glyphs.evictable, sizes[2], Paint::Evictable),
-            ]
-        }
-        _ => [
-            (glyphs.whole, filled, level(load)),
-            (glyphs.whole, 0, Paint::Plain),
-            (glyphs.whole, 0, Paint::Plain),
-        ],
-    };
+    let [protected, closing, evictable, other] = share_out(filled, parts_of(load));
+    let parts = [
+        (glyphs.protected, protected, level(load)),
+        (glyphs.closing, closing, Paint::Closing),
+        (glyphs.evictable, evictable, Paint::Evictable),
+        (glyphs.whole, other, if load.protected.is_some() { Paint::Faint } else { level(load) }),
+    ];
     let mark = if max == 0 { None } else { Some(cells(max, 1).max(1)) };
     let mut line = Line::new();
     let mut at = 0;
@@ -217,26 +209,32 @@ fn level(load: &Load) -> Paint {
     }
 }
 
+/// Protected, closing, evictable, and what of the count is none of them: expired entries that are not
+/// collected yet, or all of it when the split is not known.
+fn parts_of(load: &Load) -> [u64; 4] {
+    let of = |n: Option<plimsoll_ct::Entries>| n.map_or(0, plimsoll_ct::Entries::get);
+    let parts = [of(load.protected), of(load.closing), of(load.evictable)];
+    let known = parts.iter().fold(0, |sum: u64, &p| sum.saturating_add(p));
+    [parts[0], parts[1], parts[2], of(load.count).saturating_sub(known)]
+}
+
 /// `cells` shared out in proportion; a part that is not nothing gets a cell where there are enough.
-fn share_out(cells: usize, parts: [u64; 3]) -> [usize; 3] {
+fn share_out(cells: usize, parts: [u64; 4]) -> [usize; 4] {
     let total: u128 = parts.iter().map(|&p| u128::from(p)).sum();
-    if total == 0 || cells == 0 {
-        return [cells, 0, 0];
+    if total == 0 {
+        return [0; 4];
     }
-    let mut out = [0; 3];
-    for (cell, &part) in out.iter_mut().zip(&parts) {
+    let mut out = parts.map(|part| {
         let exact = u128::from(part) * cells as u128 / total;
-        *cell = usize::try_from(exact).unwrap_or(cells).max(usize::from(part > 0));
-    }
+        usize::try_from(exact).unwrap_or(cells).max(usize::from(part > 0))
+    });
     // The largest part bears the rounding.
-    let largest = (0..3).max_by_key(|&i| parts[i]).unwrap_or(0);
-    let others: usize = (0..3).filter(|&i| i != largest).map(|i| out[i]).sum();
+    let largest = (0..4).max_by_key(|&i| parts[i]).unwrap_or(0);
+    let others: usize = (0..4).filter(|&i| i != largest).map(|i| out[i]).sum();
     if others >= cells {
-        let mut only = [0; 3];
-        only[largest] = cells;
-        return only;
+        out = [0; 4];
     }
-    out[largest] = cells - others;
+    out[largest] = cells - if others >= cells { 0 } else { others };
     out
 }
 
@@ -336,9 +334,15 @@ fn parts(load: &Load, style: &Style) -> Vec<Line> {
             parts.push(line);
         }
     }
-    if parts.is_empty() && load.count.is_some_and(|c| c.get() > 0) {
+    let other = parts_of(load)[3];
+    if parts.is_empty() && other > 0 {
         let mut line = Line::new().with(style, level(load), glyphs.whole);
         line.push(style, Paint::Faint, " what may be evicted is not known");
+        parts.push(line);
+    } else if ratio(other, load.count.map_or(0, |c| c.get())).is_some_and(|r| r >= 0.01) {
+        let mut line = Line::new().with(style, Paint::Faint, glyphs.whole);
+        let why = if load.complete { "expired" } else { "other" };
+        line.push(style, Paint::Faint, &format!(" {why} {}", count(other)));
         parts.push(line);
     }
     if !load.complete
@@ -373,10 +377,9 @@ fn rates(rates: &Rates, style: &Style, live: bool) -> Vec<Line> {
     for (i, (name, value)) in named(rates).into_iter().enumerate() {
         match value {
             Ok(value) if i < 3 || *value > 0.0 || style.verbose => {
-                let misfortune = i >= 2 && *value > 0.0;
                 let paint = match name {
-                    "dropped" | "insert failed" if misfortune => Paint::Bad,
-                    _ if misfortune => Paint::Warn,
+                    "dropped" | "insert failed" if *value > 0.0 => Paint::Bad,
+                    "early-dropped" if *value > 0.0 => Paint::Warn,
                     _ => Paint::Plain,
                 };
                 items.push(Line::new().with(style, paint, &format!("{name} {}/s", rate(*value))));
