@@ -37,6 +37,8 @@ pub enum LabError {
         /// What was seen in it.
         saw: String,
     },
+    /// This kernel has no connection tracking at work, and the lab does not switch it on for good.
+    NoConntrack,
     /// A full table would not fit into the memory that is free.
     Memory {
         /// What the incident would need.
@@ -44,7 +46,7 @@ pub enum LabError {
         /// What the kernel says is available.
         available: Bytes,
     },
-    /// Another laboratory is changing the host's limit.
+    /// Other laboratories are running: the limit cannot be changed, or is changed by one of them.
     LimitBusy,
     /// The limit that was asked for would do harm, so it was not set.
     LimitRefused {
@@ -77,15 +79,18 @@ impl fmt::Display for LabError {
             Self::Refused { command, said } => write!(f, "`{command}` failed: {}", said.trim()),
             Self::System { doing, source } => write!(f, "{doing}: {source}"),
             Self::Unexpected { file, saw } => write!(f, "{file}: cannot make sense of {saw:?}"),
+            Self::NoConntrack => f.write_str(
+                "nf_conntrack is not loaded, and a module that the lab loads would stay: modprobe nf_conntrack first",
+            ),
             Self::Memory { needed, available } => write!(
                 f,
                 "a full table needs {} MiB, available are {} MiB: lower the limit for the time of the lab (--max)",
                 needed.get() >> 20,
                 available.get() >> 20,
             ),
-            Self::LimitBusy => {
-                f.write_str("another lab has changed nf_conntrack_max at this moment")
-            }
+            Self::LimitBusy => f.write_str(
+                "another lab is running that relies on nf_conntrack_max, or has changed it",
+            ),
             Self::LimitRefused { limit, reason } => {
                 write!(f, "nf_conntrack_max = {limit} is refused: {reason}")
             }
@@ -101,6 +106,7 @@ impl std::error::Error for LabError {
             | Self::NoProgram { .. }
             | Self::Refused { .. }
             | Self::Unexpected { .. }
+            | Self::NoConntrack
             | Self::Memory { .. }
             | Self::LimitBusy
             | Self::LimitRefused { .. } => None,
