@@ -253,7 +253,7 @@ impl Rest {
         let host = watch.time("host", host::read);
         let cloud = watch.time("cloud", cloud::allowances);
         let boot = match options.boot {
-            true => watch.time("boot files", calls::boot),
+            true => watch.time("boot files", || calls::boot(host.kernel.value())),
             false => calls::no_boot(&unasked("boot files")),
         };
         let log = match options.log {
@@ -263,7 +263,10 @@ impl Rest {
             false => Fact::Missing(unasked("log")),
         };
         let rules = match options.rules {
-            true => watch.time("rules", || rules(options.rules_budget, doors, counts)),
+            true => watch.time("rules", || {
+                let reader = calls::Rules::new(&host, &boot);
+                rules(&reader, options.rules_budget, doors, counts)
+            }),
             false => doors
                 .iter()
                 .map(|_| (Fact::Missing(unasked("rules")), Fact::Missing(unasked("tracking"))))
@@ -289,6 +292,7 @@ impl Rest {
 
 /// Rules of each namespace: the first one's, then the fullest ones', as long as the budget lasts.
 fn rules(
+    reader: &calls::Rules<'_>,
     budget: Duration,
     doors: &[&Found],
     counts: &[Option<u64>],
@@ -305,7 +309,7 @@ fn rules(
                 Fact::missing(Reason::NotAsked, detail),
             );
         }
-        calls::rules(counts[order[place]])
+        reader.here(counts[order[place]])
     });
     let mut rules: Vec<_> = doors.iter().map(|_| None).collect();
     for (index, visit) in order.into_iter().zip(read) {
