@@ -1,6 +1,7 @@
 //! What can stop the laboratory.
 
 use plimsoll_ct::{Bytes, Entries};
+use plimsoll_wire::Malformed;
 use std::fmt;
 use std::io;
 
@@ -36,6 +37,13 @@ pub enum LabError {
         file: String,
         /// What was seen in it.
         saw: String,
+    },
+    /// A text of the kernel that could not be read.
+    Malformed {
+        /// The file.
+        file: String,
+        /// Where in it, what was expected, what was seen.
+        malformed: Malformed,
     },
     /// This kernel has no connection tracking at work, and the lab does not switch it on for good.
     NoConntrack,
@@ -79,6 +87,7 @@ impl fmt::Display for LabError {
             Self::Refused { command, said } => write!(f, "`{command}` failed: {}", said.trim()),
             Self::System { doing, source } => write!(f, "{doing}: {source}"),
             Self::Unexpected { file, saw } => write!(f, "{file}: cannot make sense of {saw:?}"),
+            Self::Malformed { file, malformed } => write!(f, "{file}, {malformed}"),
             Self::NoConntrack => f.write_str(
                 "nf_conntrack is not loaded, and a module that the lab loads would stay: modprobe nf_conntrack first",
             ),
@@ -106,6 +115,7 @@ impl std::error::Error for LabError {
             | Self::NoProgram { .. }
             | Self::Refused { .. }
             | Self::Unexpected { .. }
+            | Self::Malformed { .. }
             | Self::NoConntrack
             | Self::Memory { .. }
             | Self::LimitBusy
