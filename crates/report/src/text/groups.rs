@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 
 use plimsoll_diagnosis::{Diagnosis, Group, Groups, Severity};
 
+use super::bar::chip;
 use super::is_quiet;
-use super::load::{PERCENT, chip};
+use super::load::PERCENT;
 use crate::Style;
 use crate::number::{count, share};
 use crate::paint::{Line, Paint};
