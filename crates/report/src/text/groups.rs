@@ -100,8 +100,8 @@ fn grid(screen: &mut Screen<'_>, tables: &[Table<'_>]) {
                         .filter(|_| y <= most)
                         .map_or_else(Line::new, |group| group_line(group, wide, entries, style))
                 };
+                line = line.padded(2 + x * (wide + GAP));
                 line.append(cell);
-                line = line.padded(2 + (x + 1) * (wide + GAP));
             }
             screen.line(&line);
         }
