@@ -32,13 +32,14 @@ pub fn explain(id_or_name: &str, language: Language, style: &Style) -> Option<St
 
 fn show(markdown: &str, style: &Style) -> String {
     let mut screen = Screen::new(style);
-    let mut tight = false;
+    let (mut after_section, mut after_item) = (false, false);
     for block in blocks(markdown) {
         let list = matches!(block, Block::Item { .. });
-        if !(list && tight) {
+        let below = after_section && !matches!(block, Block::Code(_));
+        if !(below || (list && after_item)) {
             screen.gap();
         }
-        tight = list || matches!(block, Block::Section(_));
+        (after_section, after_item) = (matches!(block, Block::Section(_)), list);
         match block {
             Block::Title(text) => {
                 screen.paragraph(Line::new(), 0, Paint::Strong, &text);
@@ -46,7 +47,6 @@ fn show(markdown: &str, style: &Style) -> String {
             Block::Section(text) => screen.heading(&text.to_uppercase(), ""),
             Block::Text(text) => {
                 prose(&mut screen, Line::new().padded(2), &text);
-                tight = false;
             }
             Block::Item { level, text } => {
                 let start = Line::new().padded(2 + 2 * level).with(style, Paint::Faint, "- ");
@@ -54,7 +54,6 @@ fn show(markdown: &str, style: &Style) -> String {
             }
             Block::Code(code) => {
                 screen.command(&code);
-                tight = false;
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Hosts as the tests of all printers know them.
 
-use alloc::borrow::ToOwned;
+mod build;
+
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -9,137 +10,16 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Bytes, Entries, Nanos, Time, TimeRange};
 use plimsoll_diagnosis::facts::{Gap, Origin, Owner, Reason, Source};
 use plimsoll_diagnosis::{
-    Definition, Diagnosis, Drops, Evidence, Excluded, Finding, Group, Groups, HostSummary, Load,
-    MissingFact, NamespaceReport, Rates, Remedy, RemedyId, Severity, Value, Verdict,
+    Diagnosis, Drops, Groups, HostSummary, Load, MissingFact, Remedy, RemedyId, Severity, Value,
+    Verdict,
+};
+
+use build::{
+    FindingExt, finding, group, host, lines, load, namespace, no_rates, rates, ruled_out, secs,
 };
 
 /// 2026-11-23 01:12:07 UTC
 pub(crate) const NOW: Time = Time(1_795_396_327_000_000_000);
-
-const fn secs(n: u64) -> Nanos {
-    Nanos(n * 1_000_000_000)
-}
-
-fn host(name: &str, kernel: &str, profile: &'static str) -> HostSummary {
-    HostSummary {
-        name: Some(name.into()),
-        kernel: Some(kernel.into()),
-        profile,
-        origin: Origin::Live,
-        at: NOW,
-        interval: Some(secs(1)),
-        entry_bytes: Bytes(256),
-        buckets: Some(262_144),
-        memory_total: Some(Bytes(24 << 30)),
-    }
-}
-
-fn load(max: u64, protected: u64, closing: u64, evictable: u64) -> Load {
-    let count = protected + closing + evictable;
-    Load {
-        count: Some(Entries(count)),
-        max: Some(Entries(max)),
-        evictable: Some(Entries(evictable)),
-        closing: Some(Entries(closing)),
-        protected: Some(Entries(protected)),
-        sampled: Some(Entries(count)),
-        complete: true,
-    }
-}
-
-fn rates(new: f64, expired: f64, drop: f64, early_drop: f64) -> Rates {
-    Rates {
-        new: Ok(new),
-        new_source: "two readings of the table, 1.0 s apart".into(),
-        expired: Ok(expired),
-        drop: Ok(drop),
-        early_drop: Ok(early_drop),
-        insert_failed: Ok(0.0),
-        invalid: Ok(2.0),
-        growth: Ok(new - expired),
-    }
-}
-
-fn no_rates(reason: Reason, detail: &str) -> Rates {
-    let gap = || Err(Gap { reason, detail: detail.into(), needs: None });
-    Rates {
-        new: gap(),
-        new_source: String::new(),
-        expired: gap(),
-        drop: gap(),
-        early_drop: gap(),
-        insert_failed: gap(),
-        invalid: gap(),
-        growth: gap(),
-    }
-}
-
-fn group(label: &str, entries: u64, share: f64, protected: f64, unreplied: f64) -> Group {
-    Group {
-        label: label.into(),
-        entries,
-        share,
-        protected_share: protected,
-        unreplied_share: unreplied,
-    }
-}
-
-fn namespace(name: &str, owner: Owner, load: Load, rates: Rates) -> NamespaceReport {
-    NamespaceReport {
-        name: name.into(),
-        owners: vec![owner],
-        inode: Some(4_026_531_840),
-        tracking: Some((true, "rule inet filter input: ct state".into())),
-        load,
-        rates,
-        totals: vec![("found", 12), ("invalid", 35), ("drop", 0), ("early_drop", 0)],
-        groups: Groups::default(),
-        full_in: None,
-    }
-}
-
-fn finding(id: &str, severity: Severity, namespace: Option<usize>, summary: &str) -> Finding {
-    let definition = Definition::find(id).expect("an id of the catalogue");
-    Finding {
-        id: definition.id,
-        name: definition.name,
-        severity,
-        namespace,
-        summary: summary.into(),
-        evidence: Vec::new(),
-    }
-}
-
-impl FindingExt for Finding {}
-trait FindingExt: Sized + Into<Finding> {
-    fn by(self, what: &str, value: Value, unit: &'static str, source: &'static str) -> Finding {
-        let mut finding = self.into();
-        finding.evidence.push(Evidence {
-            what: what.into(),
-            value,
-            unit,
-            source: Source::of(source),
-        });
-        finding
-    }
-}
-
-fn excluded(id: &str, because: &str) -> Excluded {
-    Excluded { id: Definition::find(id).expect("known").id, because: because.into() }
-}
-
-fn lines(text: &str) -> Vec<String> {
-    text.lines().map(ToOwned::to_owned).collect()
-}
-
-fn ruled_out() -> Vec<Excluded> {
-    vec![
-        excluded("CT060", "TcpExt.ListenOverflows 0, TcpExt.ListenDrops 0"),
-        excluded("CT061", "arp_cache table_fulls 0; 14 of 1,024 entries"),
-        excluded("CT062", "TCP holds 312 of 573,471 pages"),
-        excluded("CT063", "no interface has a conntrack_allowance_exceeded statistic"),
-    ]
-}
 
 /// (a) Nothing is wrong.
 pub(crate) fn healthy() -> Diagnosis {
@@ -668,7 +548,60 @@ pub(crate) fn odd() -> Diagnosis {
     d
 }
 
+/// Every number is the largest that there is.
+pub(crate) fn extreme() -> Diagnosis {
+    let mut d = full();
+    d.host.at = Time(i64::MAX);
+    d.host.interval = Some(Nanos(1 << 53));
+    for (i, max) in [u64::MAX, 1, 0].into_iter().enumerate() {
+        let mut ns = d.namespaces[0].clone();
+        let largest = Some(Entries(u64::MAX));
+        ns.load = Load {
+            count: largest,
+            max: Some(Entries(max)),
+            evictable: largest,
+            closing: largest,
+            protected: largest,
+            sampled: largest,
+            complete: i == 1,
+        };
+        ns.full_in = Some(f64::MAX);
+        ns.rates = rates(f64::MAX, f64::MIN, f64::MAX, f64::MIN_POSITIVE);
+        ns.rates.growth = Ok(f64::MAX);
+        ns.totals = vec![("drop", u64::MAX)];
+        ns.groups.states = vec![group("x", u64::MAX, f64::MAX, f64::MAX, -0.0)];
+        d.namespaces.push(ns);
+        d.findings.push(finding("CT001", Severity::Critical, Some(i + 1), "full").by(
+            "size",
+            Value::Number(f64::MAX),
+            "B",
+            "",
+        ));
+    }
+    d.drops = Drops {
+        now: Some(f64::MAX),
+        counted: Some(u64::MAX),
+        first: Some(TimeRange::exact(Time(i64::MIN))),
+        last: Some(TimeRange::exact(Time(i64::MAX))),
+        log_lines: Some(u64::MAX),
+        packets_at_least: Some(u64::MAX),
+        suppressed: Some(u64::MAX),
+    };
+    d.remedies[0].memory = Some(Bytes(u64::MAX));
+    d
+}
+
 /// All of them.
 pub(crate) fn all() -> Vec<Diagnosis> {
-    vec![healthy(), full(), container(), dead(), unprivileged(), hostile(), crowd(), odd()]
+    vec![
+        healthy(),
+        full(),
+        container(),
+        dead(),
+        unprivileged(),
+        hostile(),
+        crowd(),
+        odd(),
+        extreme(),
+    ]
 }
