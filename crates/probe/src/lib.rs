@@ -6,7 +6,7 @@
 //! leaves as a `Missing` fact, never as an error of the whole.
 
 pub mod archive;
+pub mod dead;
 pub mod files;
-pub mod live;
 pub mod log;
 pub mod table;
