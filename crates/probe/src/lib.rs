@@ -10,3 +10,6 @@ pub mod dead;
 pub mod files;
 pub mod log;
 pub mod table;
+pub mod config;
+pub mod files;
+pub mod rules;
