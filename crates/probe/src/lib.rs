@@ -8,6 +8,7 @@
 pub mod archive;
 pub mod dead;
 pub mod files;
+pub mod live;
 pub mod log;
 pub mod table;
 pub mod config;

@@ -100,9 +100,8 @@ impl Search {
             self.no_proc = true;
             return;
         };
-        let mut pids: Vec<u32> = entries
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .collect();
+        let mut pids: Vec<u32> =
+            entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
         pids.sort_unstable();
         self.no_proc = pids.is_empty();
         for pid in pids {
@@ -142,7 +141,9 @@ impl Search {
         let known = &mut self.at(metadata.ino()).files;
         let name = path.file_name();
         // /var/run is /run: one name is enough.
-        if known.len() < PROCESSES && !known.iter().any(|file| file.file_name() == name && named(file)) {
+        if known.len() < PROCESSES
+            && !known.iter().any(|file| file.file_name() == name && named(file))
+        {
             known.push(path.to_owned());
         }
     }
@@ -192,15 +193,22 @@ impl Search {
             return Fact::missing(Reason::Failed, "/proc: no processes are shown there");
         }
         if self.refused > 0 {
-            let detail = format!("/proc/PID/ns/net: permission denied for {} processes", self.refused);
+            let detail =
+                format!("/proc/PID/ns/net: permission denied for {} processes", self.refused);
             return Fact::missing_needs(Reason::NotPermitted, detail, "CAP_SYS_PTRACE (root)");
         }
         if !Path::new("/proc/2").exists() || !Path::new("/proc/1").exists() {
-            let detail = "/proc shows the processes of one container, or only the reader's own (hidepid)";
-            return Fact::missing_needs(Reason::NotPermitted, detail, "the host's process namespace, and root");
+            let detail =
+                "/proc shows the processes of one container, or only the reader's own (hidepid)";
+            return Fact::missing_needs(
+                Reason::NotPermitted,
+                detail,
+                "the host's process namespace, and root",
+            );
         }
         if self.mounts_skipped > 0 {
-            let detail = format!("mounts of {} mount namespaces were not searched", self.mounts_skipped);
+            let detail =
+                format!("mounts of {} mount namespaces were not searched", self.mounts_skipped);
             return Fact::missing(Reason::NotAsked, detail);
         }
         Fact::known((), format!("/proc/PID/ns/net of {} processes, and mounts", self.processes))

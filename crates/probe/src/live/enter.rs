@@ -30,23 +30,22 @@ pub(super) struct Here {
     pub net: String,
 }
 
-/// Visits each namespace in turn and calls `read` inside. Answers stand in the order of the questions.
-pub(super) fn each<K: Sync, T: Send>(
-    namespaces: &[(&Found, K)],
-    read: impl Fn(&Here, &Found, &K) -> T + Sync,
+/// Visits namespaces in turn and calls `read` inside, with the place of each in the list. Answers stand in
+/// the order of the questions.
+pub(super) fn each<T: Send>(
+    namespaces: &[&Found],
+    mut read: impl FnMut(&Here, usize) -> T + Send,
 ) -> Vec<Visit<T>> {
     let visits = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("namespaces".into());
         let worker = thread.spawn_scoped(scope, || {
             let mut visitor = Visitor::new();
-            namespaces
-                .iter()
-                .map(|(found, key)| match visitor.enter(found) {
-                    Ok(()) => Visit::Read(read(&visitor.here, found, key)),
-                    Err(None) => Visit::Gone,
-                    Err(Some(gap)) => Visit::Refused(gap),
-                })
-                .collect()
+            let visit = |(index, found): (usize, &&Found)| match visitor.enter(found) {
+                Ok(()) => Visit::Read(read(&visitor.here, index)),
+                Err(None) => Visit::Gone,
+                Err(Some(gap)) => Visit::Refused(gap),
+            };
+            namespaces.iter().enumerate().map(visit).collect()
         });
         worker.and_then(|worker| worker.join().map_err(|_| io::Error::other("the reader stopped")))
     });

@@ -35,7 +35,7 @@ impl Light {
         Self {
             count: setting_fact("count").map(entries),
             max: setting_fact("max").map(entries),
-            counters: calls::statistics(here),
+            counters: calls::statistics(),
             stack: stack(here),
             neighbours: neighbours(here, initial),
             sockets: sockets(here),
@@ -72,6 +72,11 @@ impl Static {
             settings: settings(),
         }
     }
+}
+
+/// `nf_conntrack_count` of the calling thread's namespace, `None` where it can't be read.
+pub(super) fn count() -> Option<u64> {
+    setting_fact("count").get()
 }
 
 /// A namespace of which nothing is known, for one reason.
@@ -126,7 +131,11 @@ fn absent(path: &str) -> Gap {
         .any(|name| Path::new(&format!("/proc/thread-self/net/stat/{name}")).exists());
     if has_statistics || Path::new("/sys/module/nf_conntrack").exists() {
         // Masked by a container engine, or kept from this user namespace (before 5.15).
-        return gap(Reason::Failed, "hidden, though conntrack is there", Some("an unmasked /proc/sys"));
+        return gap(
+            Reason::Failed,
+            "hidden, though conntrack is there",
+            Some("an unmasked /proc/sys"),
+        );
     }
     if super::host::is_modular() == Some(false) {
         return gap(Reason::NotBuilt, "no such file, and this kernel loads no modules", None);
@@ -180,7 +189,7 @@ fn expectations(here: &Here) -> Fact<Entries> {
             }
         }
     }
-    calls::statistics(here)
+    calls::statistics()
         .value()
         .and_then(alive_expectations)
         .map(|n| Fact::known(n, "/proc/net/stat/nf_conntrack, expect_create - expect_delete"))
@@ -228,7 +237,7 @@ fn neighbours(here: &Here, initial: bool) -> Fact<Vec<Neighbours>> {
     let mut tables = Vec::new();
     let mut gap = None;
     for (family, file, limit) in
-        [(Family::Ipv4, "arp_cache", "ipv4"), (Family::Ipv6, "ndisc_cache", "ipv6")]
+        [(Family::V4, "arp_cache", "ipv4"), (Family::V6, "ndisc_cache", "ipv6")]
     {
         let path = format!("{}/stat/{file}", here.net);
         let stat = text::fact(&path, Reason::NotBuilt, |text| {

@@ -53,7 +53,8 @@ pub(super) fn owners(found: &Found, names: &mut Names) -> Vec<Owner> {
     }
     // A pod is told once, by the container that has a name.
     containers.sort_by_key(|owner| !matches!(owner, Owner::Container { name: Some(_), .. }));
-    let (made, given): (Vec<String>, Vec<String>) = labels.into_iter().partition(|l| machine_made(l));
+    let (made, given): (Vec<String>, Vec<String>) =
+        labels.into_iter().partition(|l| machine_made(l));
     let mut owners: Vec<Owner> = given.into_iter().map(Owner::Named).collect();
     for owner in containers.into_iter().chain(units) {
         if !owners.iter().any(|known| same(known, &owner)) {
@@ -86,10 +87,7 @@ fn machine_made(name: &str) -> bool {
 /// The same thing told twice: two containers of one pod, one unit seen by two processes.
 fn same(known: &Owner, other: &Owner) -> bool {
     match (known, other) {
-        (
-            Owner::Container { name: Some(a), .. },
-            Owner::Container { name: Some(b), .. },
-        ) => a == b,
+        (Owner::Container { name: Some(a), .. }, Owner::Container { name: Some(b), .. }) => a == b,
         _ => known == other,
     }
 }
