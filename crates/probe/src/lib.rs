@@ -7,6 +7,7 @@
 
 pub mod archive;
 pub mod config;
+pub mod dead;
 pub mod files;
 pub mod live;
 pub mod log;
