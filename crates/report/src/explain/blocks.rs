@@ -65,7 +65,9 @@ pub(super) fn blocks(markdown: &str) -> Vec<Block> {
 /// Goes on with the next line: with a blank between words, none between Chinese characters.
 fn join(text: &mut String, words: &str) {
     let wide = |c: Option<char>| c.is_some_and(|c| c >= '\u{2e80}');
-    if !(wide(text.chars().last()) && wide(words.chars().next())) {
+    let stop = |c: Option<char>| c.is_some_and(|c| "，。；：、！？（）“”".contains(c));
+    let (last, next) = (text.chars().last(), words.chars().next());
+    if !(wide(last) && wide(next) || stop(last) || stop(next)) {
         text.push(' ');
     }
     text.push_str(words);
@@ -96,6 +98,6 @@ mod tests {
 
     #[test]
     fn lines_of_chinese_join_without_a_blank() {
-        assert_eq!(blocks("表满\n丢包 a\nb"), vec![Block::Text("表满丢包 a b".into())]);
+        assert_eq!(blocks("表满\n丢包。\na\nb"), vec![Block::Text("表满丢包。a b".into())]);
     }
 }
