@@ -171,8 +171,8 @@ impl Lab {
             for device in ["all", "default", "lab0"] {
                 namespace.set(&format!("net.ipv4.conf.{device}.rp_filter"), 0)?;
             }
-            // Sockets that waited out their TIME_WAIT would only cost memory; their entries count here.
-            namespace.set("net.ipv4.tcp_max_tw_buckets", 256)?;
+            // Without a free one a FIN that comes late is answered by a reset, and the entry is CLOSE.
+            namespace.set("net.ipv4.tcp_max_tw_buckets", 1 << 20)?;
         }
         ip(format!("-n {server} addr add {WEB}/29 dev lab0"))?;
         ip(format!("-n {server} addr add {APPLICATION}/29 dev lab0"))?;
