@@ -91,6 +91,11 @@ pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
+/// A sum that stops at the largest value: what a forged file claims must not wrap.
+pub(crate) fn sum(numbers: impl IntoIterator<Item = u64>) -> u64 {
+    numbers.into_iter().fold(0, u64::saturating_add)
+}
+
 /// Adds up tallies.
 pub(crate) fn add(sum: &mut Tally, tally: &Tally) {
     sum.evictable = sum.evictable.saturating_add(tally.evictable);

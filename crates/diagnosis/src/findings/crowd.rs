@@ -248,7 +248,7 @@ fn namespace(case: &Case<'_>) -> Option<Draft> {
     if case.profile.global_count || case.spaces.iter().filter(|s| s.tracks()).count() < 2 {
         return None;
     }
-    let all: u64 = case.spaces.iter().filter_map(|s| s.load.count).map(|c| c.0).sum();
+    let all = groups::sum(case.spaces.iter().filter_map(|s| s.load.count).map(|c| c.0));
     let (i, s) = case.spaces.iter().enumerate().max_by_key(|(_, s)| s.load.count)?;
     let count = s.load.count?.0;
     let share = ratio(count, all);

@@ -93,13 +93,13 @@ fn levels_out(case: &Case<'_>, s: &Space<'_>, new: f64, growth: f64, horizon: f6
     for (key, tally) in &census.states {
         match super::idle::lifetime(case, s, key.protocol, key.state, key.replied) {
             Some(seconds) if seconds <= 600 => {
-                short += tally.total();
+                short = short.saturating_add(tally.total());
                 weighted += tally.total() as f64 * seconds as f64;
             }
-            Some(_) | None => long += tally.total(),
+            Some(_) | None => long = long.saturating_add(tally.total()),
         }
     }
-    let all = short + long;
+    let all = short.saturating_add(long);
     if all == 0 || short == 0 {
         return false;
     }

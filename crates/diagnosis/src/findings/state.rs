@@ -13,7 +13,7 @@ use plimsoll_ct::{Counter, EarlyDrop, Profile};
 use super::forecast::forecast;
 use super::{Draft, source_of, source_text};
 use crate::case::{Case, Space};
-use crate::groups::ratio;
+use crate::groups::{ratio, sum};
 use crate::words;
 use crate::{Severity, Value};
 
@@ -246,7 +246,7 @@ fn was_full_somewhere(case: &Case<'_>) -> Vec<Draft> {
         let draft = Draft::new("CT002", past_severity(case), None, summary);
         found.push(log_evidence(case, lines, draft));
     }
-    let gone: u64 = case.attribution.gone.iter().map(|(_, n)| *n).sum();
+    let gone = sum(case.attribution.gone.iter().map(|(_, n)| *n));
     if let [(inode, _), ..] = case.attribution.gone.as_slice() {
         let which = match case.attribution.gone.len() {
             1 => format!("namespace {inode}"),
@@ -312,8 +312,9 @@ fn pressure(case: &Case<'_>, i: usize) -> Option<Draft> {
 /// Chance that the walk of an early drop meets an entry that it may take. Each entry hangs in two
 /// chains, so a bucket holds 2 × entries / buckets of them.
 fn room_found(profile: &Profile, evictable: u64, count: u64, buckets: u64) -> f64 {
-    let missed_in =
-        |walked: f64| words::power((1.0 - walked / buckets as f64).max(0.0), 2 * evictable);
+    let missed_in = |walked: f64| {
+        words::power((1.0 - walked / buckets as f64).max(0.0), evictable.saturating_mul(2))
+    };
     1.0 - match profile.early_drop {
         EarlyDrop::OneBucket | EarlyDrop::SameBucket => missed_in(1.0),
         EarlyDrop::EightBuckets => missed_in(8.0),
