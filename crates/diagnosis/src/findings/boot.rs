@@ -184,7 +184,7 @@ pub(crate) fn lost_settings(case: &Case<'_>) -> Vec<Lost> {
             }
             (Some(_), None) => continue,
             (None, _) => match by_default {
-                Some(false) => (by_itself, "no file sets it".to_string()),
+                Some(false) => (by_itself, unset(case, setting)),
                 Some(true) | None => continue,
             },
         };
@@ -198,6 +198,26 @@ pub(crate) fn lost_settings(case: &Case<'_>) -> Vec<Lost> {
         lost.push(Lost { setting: setting.name, running, after, why, managed });
     }
     lost
+}
+
+/// Why no file sets it: one may stand there and not be applied.
+fn unset(case: &Case<'_>, setting: &Setting) -> String {
+    let unapplied = case
+        .after
+        .boot
+        .sysctl_unapplied
+        .iter()
+        .rfind(|u| Setting::find(&u.assignment.key).is_some_and(|s| s.name == setting.name));
+    match unapplied {
+        Some(u) => format!(
+            "{} line {} says {}, but {}",
+            words::clean(&u.assignment.file),
+            u.assignment.line,
+            words::clean(&u.assignment.value),
+            words::clean(&u.why)
+        ),
+        None => "no file sets it".to_string(),
+    }
 }
 
 /// Whether a wanted number of buckets becomes the running one.

@@ -91,7 +91,9 @@ pub(crate) fn stale_assignments<'a>(case: &Case<'a>) -> Vec<Stale<'a>> {
     let Some(all) = case.after.boot.sysctl.value() else {
         return Vec::new();
     };
+    let unapplied = case.after.boot.sysctl_unapplied.iter().map(|u| &u.assignment);
     all.iter()
+        .chain(unapplied)
         .filter_map(|assignment| {
             let read_only = judge(case, assignment)?;
             let meant = match Setting::find(&assignment.key)? {

@@ -34,8 +34,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     let census = s.now.census.value();
     let top = census.and_then(|c| {
         let (prefix, tally) = c.sources.rows.first()?;
-        (ratio(tally.total().saturating_sub(c.sources.error), c.total.total()) > 0.5)
-            .then_some(*prefix)
+        (ratio(tally.total(), c.total.total()) > 0.5).then_some(*prefix)
     });
     let source = flood_source.or(top);
     let v6 = source.is_some_and(|p| p.address.is_ipv6());

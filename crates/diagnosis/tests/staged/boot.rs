@@ -1,7 +1,7 @@
 //! What the files will do at the next boot.
 
 use plimsoll_ct::Entries;
-use plimsoll_diagnosis::facts::{Manager, ManagerKind, Snapshot};
+use plimsoll_diagnosis::facts::{Manager, ManagerKind, Snapshot, Unapplied};
 use plimsoll_diagnosis::{RemedyId, Verdict};
 use plimsoll_wire::iptables_config::IptablesConfig;
 use plimsoll_wire::modprobe::{Directive, ModuleDirective};
@@ -211,4 +211,23 @@ fn the_iptables_service_of_centos_6_applies_what_its_load_list_names() {
     config.sysctl_load_list = vec![".nf_conntrack".into()];
     after.boot.iptables_config = known(config);
     assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new());
+}
+
+#[test]
+fn a_file_that_systemd_does_not_read_is_named_with_the_reason() {
+    let mut after = raised("6.12.117", 524_288);
+    early(&mut after);
+    after.boot.sysctl_unapplied = vec![Unapplied {
+        assignment: assigns("/etc/sysctl.conf", 8, MAX, "524288"),
+        why: "systemd-sysctl does not read /etc/sysctl.conf".into(),
+    }];
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT040"]);
+    assert!(
+        summary(&d, "CT040").contains(
+            "/etc/sysctl.conf line 8 says 524288, but systemd-sysctl does not read /etc/sysctl.conf"
+        ),
+        "{}",
+        summary(&d, "CT040")
+    );
 }

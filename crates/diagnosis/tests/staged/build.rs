@@ -77,6 +77,8 @@ pub fn host(release: &str, gib: u64) -> Snapshot {
         }),
         boot: BootFiles {
             sysctl: known(vec![]),
+            sysctl_unapplied: vec![],
+            sysctl_loader: missing(Reason::NotCollected),
             modprobe: known(vec![]),
             modules_load: known(vec![]),
             iptables_config: missing(Reason::NotCollected),
@@ -169,6 +171,7 @@ pub fn stateless() -> Ruleset {
             (Backend::Legacy, TableFamily::Ip6),
             (Backend::Nft, TableFamily::Inet),
         ],
+        ..Ruleset::default()
     }
 }
 

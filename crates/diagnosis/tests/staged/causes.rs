@@ -88,12 +88,22 @@ fn one_client_that_holds_most_of_a_half_full_table_is_named() {
 }
 
 #[test]
-fn a_heavy_source_that_may_be_an_artefact_of_counting_is_not_accused() {
+fn sources_beyond_the_rows_are_counted_by_what_each_can_hold_at_most() {
     let mut after = host("6.12.117", 8);
-    let mut one = from_one(census(&[(tcp(TcpState::Established), 150_000)]));
-    one.sources.error = 100_000;
-    fill(&mut after.namespaces[0], one);
-    assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new());
+    let mut flood = census(&[(syn(), 48_000)]);
+    for (_, tally) in &mut flood.sources.rows {
+        *tally =
+            plimsoll_diagnosis::facts::Tally { evictable: 1, unreplied: 1, ..Default::default() };
+    }
+    fill(&mut after.namespaces[0], flood);
+    let d = judge(&after, &[]);
+    assert!(
+        summary(&d, "CT010").starts_with(
+            "48,000 unanswered TCP handshakes to port 443 from at least 48,000 sources"
+        ),
+        "{}",
+        summary(&d, "CT010")
+    );
 }
 
 #[test]
