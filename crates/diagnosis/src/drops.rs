@@ -56,7 +56,7 @@ impl Attribution {
             sum(seen.namespaces.iter().filter(|(inode, _)| inode.is_some()).map(|(_, n)| *n));
         for &(inode, lines) in &seen.namespaces {
             let Some(inode) = inode else { continue };
-            match spaces.iter().position(|s| s.now.inode == Some(inode)) {
+            match spaces.iter().position(|s| s.now.inode == Some(inode) && may_have_dropped(s)) {
                 Some(i) => this.lines[i] = this.lines[i].saturating_add(lines),
                 None => this.gone.push((inode, lines)),
             }
@@ -71,6 +71,12 @@ impl Attribution {
         }
         this
     }
+}
+
+/// Whether a line that names this namespace's inode can be its own. Inodes are given out again: a
+/// namespace that has not dropped a packet since it was made took over the number of one that is gone.
+fn may_have_dropped(space: &Space<'_>) -> bool {
+    space.now.is_initial() || space.total(Counter::Drop) != Some(0)
 }
 
 /// The namespace that lines without a name speak of, where that can be told.

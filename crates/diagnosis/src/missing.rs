@@ -82,6 +82,10 @@ pub(crate) fn missing(case: &Case<'_>) -> Vec<MissingFact> {
         }
         for (kind, gap) in facts {
             let Some(gap) = gap.filter(|g| matters(g)) else { continue };
+            // Nobody reads the entries of a table that holds none.
+            if kind == Kind::Entries && s.load.count.is_some_and(|c| c.0 == 0) {
+                continue;
+            }
             let group = groups
                 .entry((kind, gap.reason, gap.needs.clone()))
                 .or_insert_with(|| (Vec::new(), gap));

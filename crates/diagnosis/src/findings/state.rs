@@ -31,6 +31,8 @@ const NOW_LIVE: f64 = 60.0;
 const NOW_SAVED: f64 = 600.0;
 /// After so long an overflow is history: worth knowing, no alarm.
 const HISTORY: f64 = 7.0 * 86_400.0;
+/// The same for a namespace that is gone: whoever ran in it will hardly be asked after a day.
+const GONE: f64 = 86_400.0;
 /// Unexplained drops since boot that hint at a full table when no log line does. `drop` has rarer causes.
 const HINT: u64 = 100;
 /// Protected occupancy to warn at: a third more load fills the table.
@@ -87,10 +89,11 @@ fn full(case: &Case<'_>, i: usize) -> Option<Draft> {
     let unmovable = case.unmovable(s).filter(|_| well_sampled(s));
     let near = if case.profile.collector_evicts { FULL_AFTER_COLLECTION } else { FULL };
     let lines = case.attribution.lines.get(i).copied().unwrap_or(0);
-    let near_lines = case.full_lines().filter(|_| lines > 0).filter(|seen| {
-        let limit = if case.interval.is_some() { NOW_LIVE } else { NOW_SAVED };
-        case.since_last(seen).is_some_and(|ago| ago <= limit)
-    });
+    let near_lines =
+        case.full_lines().filter(|seen| lines > 0 && lines == seen.lines).filter(|seen| {
+            let limit = if case.interval.is_some() { NOW_LIVE } else { NOW_SAVED };
+            case.since_last(seen).is_some_and(|ago| ago <= limit)
+        });
     let at_limit = format!(
         "{} is full ({} of {} entries)",
         case.the_table(i),
@@ -118,7 +121,7 @@ fn full(case: &Case<'_>, i: usize) -> Option<Draft> {
         }
         _ => return None,
     };
-    if let Some(seen) = case.full_lines().filter(|_| lines > 0)
+    if let Some(seen) = case.full_lines().filter(|seen| lines > 0 && lines == seen.lines)
         && let Some(first) = seen.first
     {
         summary
@@ -175,14 +178,20 @@ fn log_evidence(case: &Case<'_>, lines: u64, mut draft: Draft) -> Draft {
     };
     let source = source_of(&case.after.log);
     draft = draft.count("log lines", lines, "lines", source.clone());
-    draft = draft.time("first line", seen.first, &source).time("last line", seen.last, &source);
+    // The digest keeps the times of all lines together.
+    let (first, last) = if lines == seen.lines {
+        ("first line", "last line")
+    } else {
+        ("first line of any namespace", "last line of any namespace")
+    };
+    draft = draft.time(first, seen.first, &source).time(last, seen.last, &source);
     let example = Value::Text(words::clean(&seen.example));
     draft.with("example", example, "", source)
 }
 
-/// How long ago, as the tail of a sentence.
-fn when(case: &Case<'_>) -> String {
-    let Some(seen) = case.full_lines() else {
+/// How long ago, as the tail of a sentence, if all lines of the log are meant.
+fn when(case: &Case<'_>, lines: u64) -> String {
+    let Some(seen) = case.full_lines().filter(|seen| seen.lines == lines) else {
         return String::new();
     };
     match (seen.first, seen.last) {
@@ -212,7 +221,7 @@ fn was_full(case: &Case<'_>, i: usize) -> Option<Draft> {
             "{} was full: the kernel log says so in {}{}.",
             case.the_table(i),
             words::counted(lines, "line", "lines"),
-            when(case)
+            when(case, lines)
         );
         let draft = Draft::new("CT002", past_severity(case), Some(i), summary);
         return Some(counter_evidence(s, log_evidence(case, lines, draft)));
@@ -241,7 +250,7 @@ fn was_full_somewhere(case: &Case<'_>) -> Vec<Draft> {
             "A table was full: the kernel log says so in {}{}; of which namespace, this kernel's log \
              does not say.",
             words::counted(lines, "line", "lines"),
-            when(case)
+            when(case, lines)
         );
         let draft = Draft::new("CT002", past_severity(case), None, summary);
         found.push(log_evidence(case, lines, draft));
@@ -257,7 +266,9 @@ fn was_full_somewhere(case: &Case<'_>) -> Vec<Draft> {
              kernel log.",
             words::counted(gone, "line", "lines")
         );
-        let draft = Draft::new("CT002", past_severity(case), None, summary);
+        let recent = case.was_full_within(GONE);
+        let severity = if recent { Severity::Warning } else { Severity::Info };
+        let draft = Draft::new("CT002", severity, None, summary);
         found.push(log_evidence(case, gone, draft));
     }
     found

@@ -31,7 +31,7 @@ fn a_udp_flood_from_one_source_names_the_source_and_how_to_hold_it() {
     says(
         &d,
         RemedyId::Limit,
-        "nft 'add rule inet plimsoll limit ct state new add @per_source { ip saddr ct count over \
+        "nft 'add rule inet plimsoll crowd ct state new add @per_source { ip saddr ct count over \
          13107 } counter drop'",
     );
 }

@@ -278,6 +278,17 @@ fn lines_of_a_namespace_that_is_gone_are_told_as_such() {
 }
 
 #[test]
+fn a_new_namespace_that_took_over_an_inode_is_not_blamed_for_the_old_ones_lines() {
+    let mut after = host("6.18.15", 8);
+    let owner = Owner::Named("fresh".into());
+    after.namespaces.push(namespace(&after.host.profile, owner, Some(4_026_539_999), 262_144));
+    lines(&mut after, 3, 60, 50, Some(4_026_539_999));
+    let d = judge(&after, &[]);
+    assert_eq!(ids(&d), ["CT002"]);
+    assert_eq!(d.findings[0].namespace, None);
+}
+
+#[test]
 fn drops_without_a_log_line_only_hint() {
     let mut after = host("6.12.117", 8);
     after.namespaces[0].counters = known(counters(&[(Counter::Drop, 4_000)]));
