@@ -1,5 +1,6 @@
 //! One rule of nft's text.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -21,7 +22,7 @@ pub struct NamedSet {
 
 /// Reads a rule; table, chain and hook are left for the caller. Nothing is tracked in the families `arp`,
 /// `bridge` and `netdev`, so nothing there needs it.
-pub fn read(text: &str, family: TableFamily, sets: &[NamedSet]) -> Rule {
+pub fn read(text: &str, family: TableFamily, sets: &BTreeMap<String, NamedSet>) -> Rule {
     let mut rule = Rule {
         backend: Backend::Nft,
         family,
@@ -46,7 +47,7 @@ pub fn read(text: &str, family: TableFamily, sets: &[NamedSet]) -> Rule {
 }
 
 /// Takes what begins at the first word; returns how many words it was.
-fn step(rule: &mut Rule, all: &[Word<'_>], sets: &[NamedSet]) -> usize {
+fn step(rule: &mut Rule, all: &[Word<'_>], sets: &BTreeMap<String, NamedSet>) -> usize {
     let Some(first) = all.first().filter(|w| !w.quoted) else { return 1 };
     let text = |n: usize| all.get(n).map_or("", |w| if w.quoted { "" } else { w.text });
     match first.text {
@@ -130,7 +131,7 @@ fn foreign(rule: &mut Rule, kind: &str, name: &str) -> usize {
 }
 
 /// What follows `tcp dport`: a port, a group, a named set, a verdict map.
-fn dport(found: &mut Vec<u16>, all: &[Word<'_>], sets: &[NamedSet]) -> usize {
+fn dport(found: &mut Vec<u16>, all: &[Word<'_>], sets: &BTreeMap<String, NamedSet>) -> usize {
     let mut i = 0;
     while all.get(i).is_some_and(|w| w.is("==") || w.is("vmap") || w.is("map")) {
         i += 1;
@@ -140,7 +141,7 @@ fn dport(found: &mut Vec<u16>, all: &[Word<'_>], sets: &[NamedSet]) -> usize {
         return i + 2;
     }
     if let Some(name) = word.text.strip_prefix('@') {
-        if let Some(set) = sets.iter().find(|s| s.of_ports && s.name == name) {
+        if let Some(set) = sets.get(name) {
             set.ports.iter().for_each(|port| ports::add_one(found, *port));
         }
         return i + 1;
