@@ -301,3 +301,13 @@ fn sysctl_of_procps_does_what_we_say_of_it() {
     assert_ne!(observed, untouched);
     assert_eq!(observed, predicted(&boot, &untouched));
 }
+
+#[test]
+fn this_very_host_can_be_read() {
+    let start = std::time::Instant::now();
+    let boot = boot_files(&Files::live(), None, true);
+    let took = start.elapsed();
+    eprintln!("{took:?}: {boot:#?}");
+    assert!(boot.managers.value().is_some(), "processes can be listed by anybody");
+    assert!(took.as_millis() < 2000, "{took:?}");
+}

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::net::UdpSocket;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -455,4 +456,30 @@ fn what_only_the_boot_would_load_is_labelled_so() {
     let rules = fact.value().unwrap();
     assert_eq!(rules.needing().count(), 4);
     assert!(!rules.complete());
+}
+
+#[test]
+fn without_root_the_rules_are_missing_and_not_empty() {
+    if rustix::process::geteuid().is_root() {
+        // The same test once more, as nobody: from a copy, for nobody may not reach the build's folder.
+        let copy = std::env::temp_dir().join(format!("config-nobody-{}", std::process::id()));
+        fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+        let name = "without_root_the_rules_are_missing_and_not_empty";
+        let output = Command::new(&copy)
+            .uid(65534)
+            .gid(65534)
+            .args(["--exact", name])
+            .current_dir("/")
+            .output()
+            .unwrap();
+        fs::remove_file(copy).unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        return;
+    }
+    let fact = Reader::new(&Files::live()).here();
+    let gap = fact.gap().unwrap();
+    assert_eq!(gap.reason, Reason::NotPermitted, "{gap:?}");
+    assert!(gap.detail.contains("ip_tables_names") && gap.detail.contains("nft list ruleset"));
+    assert!(gap.needs.as_deref().unwrap().contains("root"));
 }
