@@ -9,8 +9,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use plimsoll_ct::KernelVersion;
-use plimsoll_diagnosis::facts::{BootFiles, ManagerKind, SysctlLoader};
-use plimsoll_probe::config::boot_files;
+use plimsoll_diagnosis::facts::{BootFiles, Fact, ManagerKind, SysctlLoader};
+use plimsoll_probe::config::{add_of_rules, boot_files};
 use plimsoll_probe::files::Files;
 use plimsoll_wire::modprobe::Directive;
 
@@ -310,4 +310,16 @@ fn this_very_host_can_be_read() {
     eprintln!("{took:?}: {boot:#?}");
     assert!(boot.managers.value().is_some(), "processes can be listed by anybody");
     assert!(took.as_millis() < 2000, "{took:?}");
+}
+
+#[test]
+fn the_host_s_rules_tell_of_managers_that_no_process_does() {
+    let mut rules = plimsoll_wire::ruleset::Ruleset::default();
+    let text = "*nat\n-A POSTROUTING -j KUBE-POSTROUTING\n-A KUBE-POSTROUTING -j MASQUERADE\n";
+    plimsoll_wire::ruleset::read_save(text, plimsoll_wire::ruleset::TableFamily::Ip, &mut rules);
+    let rules = Fact::known(rules, "sos_commands/networking/iptables-save");
+    let mut managers = Tree::new(&[]).boot("6.12.1").managers;
+    add_of_rules(&mut managers, &rules);
+    assert_eq!(managers.value().unwrap()[0].because, "chain KUBE-POSTROUTING");
+    assert_eq!(managers.source().unwrap().to_string(), "sos_commands/networking/iptables-save");
 }

@@ -87,6 +87,7 @@ fn take(rules: &mut Ruleset, path: &str, form: &Form, bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let size = |r: &Ruleset| r.read.len() + r.chains.len() + r.rules.len();
     let before = size(rules);
+    let known = rules.read.clone();
     match form {
         Form::Nft | Form::Json if rules.read.contains(&(Backend::Nft, TableFamily::Inet)) => {
             return false;
@@ -117,6 +118,7 @@ fn take(rules: &mut Ruleset, path: &str, form: &Form, bytes: &[u8]) -> bool {
     if bytes.len() as u64 == OUTPUT {
         let what = format!("{path}: only the first {} MiB were read", OUTPUT >> 20);
         rules.unread.push((Backend::Nft, what));
+        rules.read = known;
     }
     size(rules) > before
 }

@@ -123,8 +123,8 @@ pub struct Rule {
     pub chain: String,
     /// Hook of the chain, if it is a base chain.
     pub hook: Option<Hook>,
-    /// The rule as its tool prints it, without counters' prefix and handle: the line that a person
-    /// finds in the file (from JSON: as near as JSON allows; from a listing: the row).
+    /// The rule as its tool prints it, without what is counted and without the handle: the line that a
+    /// person finds in the file, the same at each reading (from JSON: as near as JSON allows; from a listing: the row).
     pub text: String,
     /// What makes it need tracking; empty: nothing.
     pub needs: Vec<Need>,
@@ -165,7 +165,7 @@ pub struct Ruleset {
     pub chains: Vec<BaseChain>,
     /// Rules in order of evaluation within their chain.
     pub rules: Vec<Rule>,
-    /// Back ends that were read, empty ones included.
+    /// Back ends that were read to their end, empty ones included.
     pub read: Vec<(Backend, TableFamily)>,
     /// What could not be read, or not to its end, with the reason.
     pub unread: Vec<(Backend, String)>,

@@ -310,7 +310,7 @@ fn rules_of_iptables_nft_are_known_as_such_in_nft_s_listing() {
         ("ct mark and", &[Need::Mark], Verdict::Accept),
         ("ct packets", &[Need::Mark], Verdict::Accept),
         ("jhash ct original", &[Need::State], Verdict::Accept),
-        ("tcp dport 21 counter packets 0 bytes 0 xt target CT", &[Need::Policy], Verdict::Other),
+        ("tcp dport 21 counter xt target CT", &[Need::Policy], Verdict::Other),
         ("udp dport 53", &[], Verdict::Untrack),
         ("xt match socket", &[], Verdict::Accept),
     ];
@@ -362,6 +362,19 @@ fn names_that_look_like_words_of_conntrack_are_names() {
     let needs: Vec<_> = rules.rules.iter().map(|r| r.needs.clone()).collect();
     assert_eq!(needs, [&[][..], &[], &[], &[Need::State], &[Need::State], &[Need::State]]);
     assert_eq!(rules.rules[3].verdict, Verdict::Drop);
+}
+
+#[test]
+fn the_text_of_a_rule_is_the_same_whatever_it_has_counted() {
+    let read = |n: u32| {
+        let rules = nft(&alloc::format!(
+            "table ip t {{\n chain c {{\n counter packets {n} bytes {n}\n tcp dport 1 counter packets {n} bytes {n} drop comment \"counter packets x bytes\"\n }}\n}}\n"
+        ));
+        (rules.rules[0].text.clone(), rules.rules[1].text.clone(), rules.rules[1].packets)
+    };
+    let wanted = "tcp dport 1 counter drop comment \"counter packets x bytes\"".to_string();
+    assert_eq!(read(7), ("counter".into(), wanted.clone(), Some(7)));
+    assert_eq!(read(123), ("counter".into(), wanted, Some(123)));
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub fn read(text: &str, family: TableFamily, sets: &BTreeMap<String, NamedSet>) 
         table: String::new(),
         chain: String::new(),
         hook: None,
-        text: text.into(),
+        text: without_counts(text),
         needs: Vec::new(),
         verdict: Verdict::Other,
         packets: None,
@@ -44,6 +44,34 @@ pub fn read(text: &str, family: TableFamily, sets: &BTreeMap<String, NamedSet>) 
         rule.needs.clear();
     }
     rule
+}
+
+/// The rule as it stands in a file: `counter`, not `counter packets 12 bytes 3456`. What is counted would make another
+/// rule of it at each reading.
+fn without_counts(text: &str) -> String {
+    let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find("counter packets ") {
+        let (before, from) = rest.split_at(at + "counter".len());
+        kept.push_str(before);
+        let mut words = from.splitn(6, ' ');
+        // " packets 12 bytes 3456 accept": an empty word, then two names with their numbers.
+        let is_number = |w: Option<&str>| w.is_some_and(|w| w.bytes().all(|b| b.is_ascii_digit()));
+        let counts = words.next() == Some("")
+            && words.next() == Some("packets")
+            && is_number(words.next())
+            && words.next() == Some("bytes")
+            && is_number(words.next());
+        match (counts, words.next()) {
+            (true, Some(after)) => {
+                kept.push(' ');
+                rest = after;
+            }
+            (true, None) => rest = "",
+            (false, _) => rest = from,
+        }
+    }
+    kept.push_str(rest);
+    kept
 }
 
 /// Takes what begins at the first word; returns how many words it was.
