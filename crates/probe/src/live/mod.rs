@@ -255,7 +255,7 @@ impl Rest {
         };
         let host = watch.time("host", host::read);
         let cloud = watch.time("cloud", cloud::allowances);
-        let boot = match options.boot {
+        let mut boot = match options.boot {
             true => watch.time("boot files", || calls::boot(host.kernel.value())),
             false => calls::no_boot(&unasked("boot files")),
         };
@@ -275,6 +275,9 @@ impl Rest {
                 .map(|_| (Fact::Missing(unasked("rules")), Fact::Missing(unasked("tracking"))))
                 .collect(),
         };
+        if let Some((rules, _)) = rules.first() {
+            crate::config::add_of_rules(&mut boot.managers, rules);
+        }
         Self { host, cloud, log, boot, rules, timings: watch.parts }
     }
 
