@@ -66,10 +66,7 @@ pub(super) fn statistics(saved: &Saved<'_>, proc: &[&str], tool: &[&str]) -> Fac
         return from_proc;
     }
     let from_tool = saved.first(tool, |text| statistics::parse_tool(text.as_bytes()));
-    match (from_tool, from_proc) {
-        (known @ Fact::Known { .. }, _) => known,
-        (Fact::Missing(_), missing) => missing,
-    }
+    if from_tool.value().is_some() || proc.is_empty() { from_tool } else { from_proc }
 }
 
 /// The count: told by itself, repeated in the statistics, or the length of a whole listing.
