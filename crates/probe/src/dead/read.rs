@@ -138,7 +138,9 @@ pub(super) fn not_collected<T>(paths: &[&str]) -> Fact<T> {
         [] => return Fact::missing(Reason::NotCollected, "nothing of it was saved"),
         [one] => format!("{one} was not saved"),
         [first, second] => format!("neither {first} nor {second} was saved"),
-        [first, rest @ ..] => format!("neither {first} nor any of {} other places was saved", rest.len()),
+        [first, rest @ ..] => {
+            format!("neither {first} nor any of {} other places was saved", rest.len())
+        }
     };
     Fact::missing_needs(Reason::NotCollected, detail, paths[0])
 }

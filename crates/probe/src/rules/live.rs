@@ -273,7 +273,7 @@ mod tests {
     fn presence(name: &str, files: &[(&str, &str)]) -> Presence {
         let files = tree(name, files);
         let found = nf_tables(&files);
-        let Files::Directory(root) = files;
+        let Files::Directory(root) = files else { unreachable!("the tests make directories") };
         fs::remove_dir_all(root).expect("removed");
         found
     }
