@@ -1,2 +1,63 @@
-//! xtask
-fn main() {}
+//! Everything CI does, runnable at home: `cargo xtask help`.
+
+mod arrows;
+mod fuzz;
+mod readme;
+mod run;
+mod tests;
+mod tools;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask <task>
+
+  test           install what the tests need (or say what is missing), then run them all
+  arrows         hold the crates' dependencies to docs/ARCHITECTURE.md
+  readme         hold README.md and README.zh-CN.md in step
+  fuzz [SECS]    run every fuzz target for SECS seconds (default 10)
+  lint           format, clippy, docs, arrows, readme
+  ci             lint, test, fuzz: what .ci/run calls
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let task = arguments.next().unwrap_or_default();
+    let result = match task.as_str() {
+        "test" => tests::run(),
+        "arrows" => arrows::check(),
+        "readme" => readme::check(),
+        "fuzz" => fuzz_seconds(arguments.next()).and_then(fuzz::run),
+        "lint" => lint(),
+        "ci" => lint().and_then(|()| tests::run()).and_then(|()| fuzz::run(10)),
+        "" | "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(format!("no task {other:?}\n\n{HELP}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn fuzz_seconds(argument: Option<String>) -> Result<u64, String> {
+    argument.map_or(Ok(10), |text| {
+        text.parse().map_err(|_| format!("fuzz: expected seconds, saw {text:?}"))
+    })
+}
+
+fn lint() -> Result<(), String> {
+    run::cargo(&["fmt", "--all", "--check"])?;
+    run::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    run::cargo_with(
+        &["doc", "--workspace", "--no-deps", "--quiet"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    )?;
+    arrows::check()?;
+    readme::check()
+}

@@ -130,6 +130,58 @@ fn two_readings_tell_how_many_entries_came_and_went() {
 }
 
 #[test]
+fn the_rate_of_a_large_table_is_told_from_its_beginning() {
+    in_namespace(|| {
+        run("nft", &["add chain inet t i { type filter hook input priority 0; policy drop; }"]);
+        let spread = |hosts: std::ops::Range<u8>| {
+            for host in hosts {
+                let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 1, host), 0)).unwrap();
+                for port in 1..=400 {
+                    socket.send_to(b"x", (Ipv4Addr::new(127, 0, 0, 2), port)).unwrap();
+                }
+            }
+        };
+        spread(0..100);
+        let first = sample(Budget::default(), 4).unwrap();
+        assert!(!first.is_complete());
+        spread(100..120);
+        let c = known(census(CensusOptions { previous: Some(first), ..options() }));
+        let churn = c.churn.unwrap();
+        assert_eq!((c.seen, churn.vanished), (48_000, 0));
+        // Of 8,000 new ones about half stand in the part that both readings cover.
+        let new = churn.appeared as f64 / churn.compared as f64 * c.seen as f64;
+        assert!((7_200.0..8_800.0).contains(&new), "{new}: {churn:?}");
+    });
+}
+
+#[test]
+fn a_user_without_rights_reads_the_table_of_a_namespace_of_his_own() {
+    const CHILD: &str = "PLIMSOLL_TEST_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        println!("{:?}", census(options()).value().map(|c| (c.seen, c.complete)));
+        return;
+    }
+    in_namespace(|| {
+        let output = Command::new("unshare")
+            .args(["-Urn", "--"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "a_user_without_rights_reads_the_table_of_a_namespace_of_his_own"])
+            .arg("--nocapture")
+            .env(CHILD, "1")
+            .uid(65_534)
+            .gid(65_534)
+            .output()
+            .unwrap();
+        if String::from_utf8_lossy(&output.stderr).contains("unshare failed") {
+            eprintln!("skipped: this kernel gives no user namespaces to users");
+            return;
+        }
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("Some((0, true))"), "{output:?}");
+    });
+}
+
+#[test]
 fn a_spent_budget_ends_the_dump_and_says_so() {
     in_namespace(|| {
         fill(1_000..6_000);

@@ -11,8 +11,9 @@ use super::{
     AgeBand, Census, Churn, Heavy, Namespace, Prefix, Reader, Service, StateKey, Tally, Top,
 };
 
-/// Keys that one sketch has room for. Six sketches of about 400 KiB each.
-const SLOTS: usize = 7_168;
+/// Keys that one sketch has room for: seven eighths of 4,096, as the hash map fills its buckets. Six
+/// sketches of at most 400 KiB each; with a million keys a total is too small by 600 at most.
+const SLOTS: usize = 3_584;
 
 /// The timeouts that tell how long an ESTABLISHED entry has been idle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

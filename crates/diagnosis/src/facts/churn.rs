@@ -10,7 +10,7 @@
 //! a packet refreshed keeps its id and is not new; a tuple that was closed and opened again has another id
 //! and is new. After a resize the buckets hold other entries: then there is no answer.
 
-use core::hash::{BuildHasher, Hash, Hasher};
+use core::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -160,9 +160,8 @@ impl Comparison {
 /// What tells one entry from all others, its successors with the same tuple included where the source
 /// has ids.
 fn fingerprint(entry: &Entry, seed: u64) -> u64 {
-    let mut hasher = FixedState::with_seed(seed.rotate_left(32)).build_hasher();
-    (&entry.original, entry.zone, entry.id).hash(&mut hasher);
-    hasher.finish()
+    let identity = (&entry.original, entry.zone, entry.id);
+    FixedState::with_seed(seed.rotate_left(32)).hash_one(identity)
 }
 
 #[cfg(test)]

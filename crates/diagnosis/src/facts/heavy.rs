@@ -58,14 +58,14 @@ impl<K: Copy + Eq + Hash + Ord> Heavy<K> {
 
     /// Counts one entry for a key.
     pub fn add(&mut self, key: K, class: Class, unreplied: bool) {
-        if let Some(slot) = self.slots.get_mut(&key) {
-            slot.count(class, unreplied);
-            return;
+        if self.slots.len() >= self.capacity {
+            if let Some(slot) = self.slots.get_mut(&key) {
+                slot.count(class, unreplied);
+                return;
+            }
+            self.make_room();
         }
-        self.make_room();
-        let mut slot = Slot::default();
-        slot.count(class, unreplied);
-        self.slots.insert(key, slot);
+        self.slots.entry(key).or_default().count(class, unreplied);
     }
 
     /// How much any total may be too small.

@@ -5,13 +5,15 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-use plimsoll_ct::{CpuCounters, Time};
+use plimsoll_ct::{CpuCounters, Entries, KernelVersion, Time};
 use plimsoll_diagnosis::facts::{
-    BootFiles, Census, Fact, Gap, LogDigest, Namespace, Reason, TableSample, TcpTimeouts, Tracking,
+    BootFiles, Census, Fact, Gap, Host, LogDigest, Namespace, Reason, TableSample, TcpTimeouts,
+    Tracking,
 };
 use plimsoll_wire::ruleset::Ruleset;
 
 use crate::files::Files;
+use crate::rules;
 use crate::table::{self, Budget, CensusOptions};
 
 /// Rows of each grouping of a census.
@@ -52,11 +54,35 @@ fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-/// Packet-filter rules, and whether packets are tracked; `count`: entries in the table, if known.
-pub(super) fn rules(count: Option<u64>) -> (Fact<Ruleset>, Fact<Tracking>) {
-    let _ = count;
-    let detail = "rules are not read yet";
-    (Fact::missing(Reason::NotAsked, detail), Fact::missing(Reason::NotAsked, detail))
+/// What is the same for all namespaces when their rules are read.
+pub(super) struct Rules<'a> {
+    reader: rules::Reader,
+    host: &'a Host,
+    boot: &'a BootFiles,
+}
+
+impl<'a> Rules<'a> {
+    pub(super) fn new(host: &'a Host, boot: &'a BootFiles) -> Self {
+        Self { reader: rules::Reader::new(&Files::live()), host, boot }
+    }
+
+    /// Packet-filter rules of the calling thread's namespace, and whether its packets are tracked.
+    pub(super) fn here(&self, count: Option<u64>) -> (Fact<Ruleset>, Fact<Tracking>) {
+        const COUNT: &str = "nf_conntrack_count";
+        let found = self.reader.here();
+        let count = match count {
+            Some(count) => Fact::known(Entries(count), COUNT),
+            None => Fact::missing(Reason::Failed, COUNT),
+        };
+        let tracking = rules::tracking(&rules::Signs {
+            profile: &self.host.profile,
+            modules: &self.host.modules,
+            directives: &self.boot.modprobe,
+            rules: &found,
+            count: &count,
+        });
+        (found, tracking)
+    }
 }
 
 /// What the kernel log says.
@@ -74,18 +100,16 @@ pub(super) fn log(now: Time, host: Option<&str>) -> Fact<LogDigest> {
 }
 
 /// What the files that take part in booting say.
-pub(super) fn boot() -> BootFiles {
-    no_boot(&Gap {
-        reason: Reason::NotAsked,
-        detail: "boot files are not read yet".into(),
-        needs: None,
-    })
+pub(super) fn boot(kernel: Option<&KernelVersion>) -> BootFiles {
+    crate::config::boot_files(&Files::live(), kernel, true)
 }
 
 /// Boot files of which nothing is known, for one reason.
 pub(super) fn no_boot(gap: &Gap) -> BootFiles {
     BootFiles {
         sysctl: Fact::Missing(gap.clone()),
+        sysctl_unapplied: Vec::new(),
+        sysctl_loader: Fact::Missing(gap.clone()),
         modprobe: Fact::Missing(gap.clone()),
         modules_load: Fact::Missing(gap.clone()),
         iptables_config: Fact::Missing(gap.clone()),

@@ -13,9 +13,9 @@ use super::text;
 
 /// What happened at a namespace's door.
 pub(super) enum Visit<T> {
-    /// It was entered and read.
+    /// It was read, from inside or through a window.
     Read(T),
-    /// It exists and may not be entered.
+    /// It exists, may not be entered, and has no window.
     Refused(Gap),
     /// It is gone.
     Gone,
@@ -26,8 +26,10 @@ pub(super) enum Visit<T> {
 /// `/proc/net` and `/proc/self/net` are the main thread's; `/proc/sys/net` is that of whoever asks.
 #[derive(Debug, Clone)]
 pub(super) struct Here {
-    /// `/proc/thread-self/net`, or the same by number on kernels before 3.17.
+    /// `/proc/thread-self/net`, or the same by number on kernels before 3.17; from outside, `/proc/PID/net`.
     pub net: String,
+    /// Why the namespace could not be entered: then the thread is in another one, and only `net` is this one's.
+    pub outside: Option<Gap>,
 }
 
 /// Visits namespaces in turn and calls `read` inside, with the place of each in the list. Answers stand in
@@ -43,7 +45,10 @@ pub(super) fn each<T: Send>(
             let visit = |(index, found): (usize, &&Found)| match visitor.enter(found) {
                 Ok(()) => Visit::Read(read(&visitor.here, index)),
                 Err(None) => Visit::Gone,
-                Err(Some(gap)) => Visit::Refused(gap),
+                Err(Some(gap)) => match found.windows().find(|window| is_open(window)) {
+                    Some(net) => Visit::Read(read(&Here { net, outside: Some(gap) }, index)),
+                    None => Visit::Refused(gap),
+                },
             };
             namespaces.iter().enumerate().map(visit).collect()
         });
@@ -53,6 +58,11 @@ pub(super) fn each<T: Send>(
         let gap = Gap { reason: Reason::Failed, detail: text::plain(&error), needs: None };
         namespaces.iter().map(|_| Visit::Refused(gap.clone())).collect()
     })
+}
+
+/// Whether a window shows anything.
+fn is_open(window: &str) -> bool {
+    std::path::Path::new(&format!("{window}/dev")).exists()
 }
 
 /// The file is gone, or the process behind it is.
@@ -78,19 +88,19 @@ impl Visitor {
         // All threads start in the process's namespace, so the process's link serves where the thread's own
         // can't be read.
         let inode = std::fs::metadata("/proc/self/ns/net").ok().map(|m| m.ino());
-        Self { inode, here: Here { net: format!("{base}/net") } }
+        Self { inode, here: Here { net: format!("{base}/net"), outside: None } }
     }
 
     /// `Err(None)`: no door leads there any more.
     fn enter(&mut self, found: &Found) -> Result<(), Option<Gap>> {
-        if self.inode == Some(found.inode) {
+        if found.inode.is_some() && self.inode == found.inode {
             return Ok(());
         }
         let mut refused = None;
         for door in found.doors() {
             match self.through(&door, found.inode) {
                 Ok(true) => {
-                    self.inode = Some(found.inode);
+                    self.inode = found.inode;
                     return Ok(());
                 }
                 // Another namespace by now: the process id or the name was given anew.
@@ -109,9 +119,9 @@ impl Visitor {
         }))
     }
 
-    fn through(&self, door: &std::path::Path, inode: u64) -> io::Result<bool> {
+    fn through(&self, door: &std::path::Path, inode: Option<u64>) -> io::Result<bool> {
         let file = File::open(door)?;
-        if file.metadata()?.ino() != inode {
+        if inode != Some(file.metadata()?.ino()) {
             return Ok(false);
         }
         move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;

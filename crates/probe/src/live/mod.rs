@@ -200,7 +200,7 @@ fn reading(chosen: &[Chosen]) -> (Stamp, Vec<Visit<Light>>) {
 
 /// `None`: not to be had.
 fn counts(doors: &[&Found]) -> Vec<Option<u64>> {
-    enter::each(doors, |_, _| namespace::count())
+    enter::each(doors, |here, _| namespace::count(here))
         .into_iter()
         .map(|visit| match visit {
             Visit::Read(count) => count,
@@ -215,7 +215,10 @@ fn samples(budget: Duration, doors: &[&Found], counts: &[Option<u64>]) -> Vec<Op
     let known: Vec<u64> = order.iter().map(|(_, count)| *count).collect();
     let mut purse = Purse::new(budget, &known);
     let ordered: Vec<&Found> = order.iter().map(|(index, _)| doors[*index]).collect();
-    let taken = enter::each(&ordered, |_, place| {
+    let taken = enter::each(&ordered, |here, place| {
+        if here.outside.is_some() {
+            return None;
+        }
         let share = purse.share(order[place].1)?;
         let start = Instant::now();
         let sample = calls::sample(share);
@@ -253,7 +256,7 @@ impl Rest {
         let host = watch.time("host", host::read);
         let cloud = watch.time("cloud", cloud::allowances);
         let boot = match options.boot {
-            true => watch.time("boot files", calls::boot),
+            true => watch.time("boot files", || calls::boot(host.kernel.value())),
             false => calls::no_boot(&unasked("boot files")),
         };
         let log = match options.log {
@@ -263,7 +266,10 @@ impl Rest {
             false => Fact::Missing(unasked("log")),
         };
         let rules = match options.rules {
-            true => watch.time("rules", || rules(options.rules_budget, doors, counts)),
+            true => watch.time("rules", || {
+                let reader = calls::Rules::new(&host, &boot);
+                rules(&reader, options.rules_budget, doors, counts)
+            }),
             false => doors
                 .iter()
                 .map(|_| (Fact::Missing(unasked("rules")), Fact::Missing(unasked("tracking"))))
@@ -289,6 +295,7 @@ impl Rest {
 
 /// Rules of each namespace: the first one's, then the fullest ones', as long as the budget lasts.
 fn rules(
+    reader: &calls::Rules<'_>,
     budget: Duration,
     doors: &[&Found],
     counts: &[Option<u64>],
@@ -297,7 +304,10 @@ fn rules(
     order.sort_by_key(|&i| (i != 0, std::cmp::Reverse(counts[i].unwrap_or(0)), i));
     let ordered: Vec<&Found> = order.iter().map(|&i| doors[i]).collect();
     let deadline = Instant::now() + budget;
-    let read = enter::each(&ordered, |_, place| {
+    let read = enter::each(&ordered, |here, place| {
+        if let Some(gap) = &here.outside {
+            return (Fact::Missing(gap.clone()), Fact::Missing(gap.clone()));
+        }
         if place > 0 && Instant::now() > deadline {
             let detail = "the time for reading rules ran out";
             return (
@@ -305,7 +315,7 @@ fn rules(
                 Fact::missing(Reason::NotAsked, detail),
             );
         }
-        calls::rules(counts[order[place]])
+        reader.here(counts[order[place]])
     });
     let mut rules: Vec<_> = doors.iter().map(|_| None).collect();
     for (index, visit) in order.into_iter().zip(read) {
@@ -372,7 +382,10 @@ impl Assembly {
         let known: Vec<u64> = order.iter().map(|(_, count)| *count).collect();
         let mut purse = Purse::new(budget, &known);
         let ordered: Vec<&Found> = order.iter().map(|(index, _)| &self.parts[*index].0).collect();
-        let read: Vec<Visit<Fact<Census>>> = enter::each(&ordered, |_, place| {
+        let read: Vec<Visit<Fact<Census>>> = enter::each(&ordered, |here, place| {
+            if let Some(gap) = &here.outside {
+                return Fact::Missing(gap.clone());
+            }
             let (index, count) = order[place];
             let Some(share) = purse.share(count) else {
                 return Fact::missing(Reason::NotAsked, "the time for reading tables was used up");

@@ -8,6 +8,7 @@ use plimsoll_ct::{Counter, CpuCounters, Entries, Family};
 use plimsoll_diagnosis::facts::{
     Fact, Gap, Namespace, Neighbours, Owner, Reason, SocketMemory, Stack,
 };
+use plimsoll_wire::statistics::parse_proc;
 use plimsoll_wire::{neighbour_stat, netstat, sockstat};
 
 use super::enter::Here;
@@ -31,11 +32,12 @@ pub(super) struct Light {
 impl Light {
     /// Reads the namespace that the calling thread is in.
     pub fn read(here: &Here, initial: bool) -> Self {
-        let entries = |value: u64| Entries(value);
+        let (count, counters) = counted(here);
         Self {
-            count: setting_fact("count").map(entries),
-            max: setting_fact("max").map(entries),
-            counters: calls::statistics(),
+            count,
+            // One limit serves all namespaces, so that the one read outside is right too.
+            max: setting_fact("max").map(Entries),
+            counters,
             stack: stack(here),
             neighbours: neighbours(here, initial),
             sockets: sockets(here),
@@ -43,7 +45,7 @@ impl Light {
     }
 
     /// A namespace with these facts and all others not asked for.
-    pub fn namespace(self, inode: u64, owners: Vec<Owner>) -> Namespace {
+    pub fn namespace(self, inode: Option<u64>, owners: Vec<Owner>) -> Namespace {
         Namespace {
             count: self.count,
             max: self.max,
@@ -69,20 +71,55 @@ impl Static {
         Self {
             expect_max: setting_fact("expect_max").map(Entries),
             expectations: expectations(here),
-            settings: settings(),
+            settings: if here.outside.is_none() { settings() } else { BTreeMap::new() },
         }
     }
 }
 
-/// `nf_conntrack_count` of the calling thread's namespace, `None` where it can't be read.
-pub(super) fn count() -> Option<u64> {
-    setting_fact("count").get()
+/// Entries of the table, `None` where that can't be read.
+pub(super) fn count(here: &Here) -> Option<u64> {
+    counted(here).0.get().map(|count| count.0)
+}
+
+/// The count and the per-CPU statistics. Each row of these repeats the count: it stands in where the setting
+/// is masked, or the namespace is seen from outside.
+fn counted(here: &Here) -> (Fact<Entries>, Fact<CpuCounters>) {
+    let gap = match &here.outside {
+        None => match setting_fact("count") {
+            known @ Fact::Known { .. } => return (known.map(Entries), calls::statistics()),
+            Fact::Missing(gap) => gap,
+        },
+        Some(gap) => gap.clone(),
+    };
+    for name in ["stat/nf_conntrack", "stat/ip_conntrack"] {
+        let path = format!("{}/{name}", here.net);
+        let Ok(text) = text::read(&path) else { continue };
+        let source = if here.outside.is_none() { shown(&path) } else { path };
+        return match parse_proc(text.as_bytes()) {
+            Ok(found) => (
+                match found.entries {
+                    Some(entries) => Fact::known(entries, format!("{source}, column `entries`")),
+                    None => Fact::Missing(gap),
+                },
+                Fact::known(found.cpus, source),
+            ),
+            Err(error) => {
+                let detail = format!("{source}: {error}");
+                (Fact::Missing(gap), Fact::missing(Reason::Malformed, detail))
+            }
+        };
+    }
+    let statistics = match here.outside {
+        None => calls::statistics(),
+        Some(_) => Fact::Missing(gap.clone()),
+    };
+    (Fact::Missing(gap), statistics)
 }
 
 /// A namespace of which nothing is known, for one reason.
-pub(super) fn unread(inode: u64, owners: Vec<Owner>, gap: &Gap) -> Namespace {
+pub(super) fn unread(inode: Option<u64>, owners: Vec<Owner>, gap: &Gap) -> Namespace {
     Namespace {
-        inode: Some(inode),
+        inode,
         owners,
         count: Fact::Missing(gap.clone()),
         max: Fact::Missing(gap.clone()),
@@ -189,7 +226,8 @@ fn expectations(here: &Here) -> Fact<Entries> {
             }
         }
     }
-    calls::statistics()
+    counted(here)
+        .1
         .value()
         .and_then(alive_expectations)
         .map(|n| Fact::known(n, "/proc/net/stat/nf_conntrack, expect_create - expect_delete"))

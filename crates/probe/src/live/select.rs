@@ -47,12 +47,15 @@ impl NamespaceSelector {
 
     /// Whether it chooses this namespace.
     pub(super) fn matches(&self, found: &Found, owners: &[Owner]) -> bool {
-        let is_at = |path: &Path| fs::metadata(path).is_ok_and(|file| file.ino() == found.inode);
+        let is_at =
+            |path: &Path| fs::metadata(path).is_ok_and(|file| Some(file.ino()) == found.inode);
         match self {
             Self::Host => found.initial,
             Self::Own => is_at(Path::new("/proc/self/ns/net")),
-            Self::Inode(inode) => *inode == found.inode,
-            Self::Pid(pid) => is_at(Path::new(&format!("/proc/{pid}/ns/net"))),
+            Self::Inode(inode) => Some(*inode) == found.inode,
+            Self::Pid(pid) => {
+                found.pids.contains(pid) || is_at(Path::new(&format!("/proc/{pid}/ns/net")))
+            }
             Self::Path(path) => is_at(path),
             Self::Name(name) => owners.iter().any(|owner| is_called(owner, name)),
         }

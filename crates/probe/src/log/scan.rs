@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::memmem;
 use plimsoll_ct::TimeRange;
 use plimsoll_diagnosis::facts::{LogDigestBuilder, LogSource};
@@ -17,8 +17,11 @@ const BUFFER: usize = 512 << 10;
 /// A longer line is not looked at; the kernel writes less than 2 KiB, syslog and journald than 64.
 const LONGEST_LINE: usize = 128 << 10;
 
-static WORDS: LazyLock<AhoCorasick> =
-    LazyLock::new(|| AhoCorasick::new(NEEDLES).expect("seventeen short words make an automaton"));
+static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    // Which word is found does not matter, but only this kind of match searches with vectors.
+    let leftmost = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(NEEDLES);
+    leftmost.expect("seventeen short words make an automaton")
+});
 
 /// Reads a log to its end or its bounds, gives its lines to the builder, and says what was read.
 ///

@@ -35,7 +35,7 @@ pub fn census_of_listing(
     let mut first_trouble = None;
     let mut form = None;
     let mut line = Vec::new();
-    let mut flow = Vec::new();
+    let mut flows = Flows::default();
     let ended = loop {
         match next_line(&mut reader, &mut line) {
             Ok(Some(Bounded::Whole)) => {}
@@ -51,19 +51,19 @@ pub fn census_of_listing(
             continue;
         }
         let form = *form.get_or_insert_with(|| Form::of(text));
-        let entry = match form {
-            Form::Text => listing::parse(text).map(|line| line.entry),
-            Form::Save => save::parse(text),
-            Form::Xml => match whole_flow(text, &mut flow) {
-                Some(entry) => entry,
-                None => continue,
-            },
-        };
-        match entry {
+        let mut take = |entry: Result<Entry, Malformed>| match entry {
             Ok(entry) => builder.add(&entry),
             Err(malformed) => {
                 builder.malformed();
                 first_trouble.get_or_insert(malformed);
+            }
+        };
+        match form {
+            Form::Text => take(listing::parse(text).map(|line| line.entry)),
+            Form::Save => take(save::parse(text)),
+            Form::Xml => {
+                flows.pending.extend_from_slice(text);
+                std::iter::from_fn(|| flows.next()).for_each(take);
             }
         }
     };
@@ -88,17 +88,35 @@ impl Form {
     }
 }
 
-/// Gathers lines up to the end of a flow, whether or not somebody broke them.
-fn whole_flow(text: &[u8], flow: &mut Vec<u8>) -> Option<Result<Entry, Malformed>> {
-    if flow.len() > LONGEST_LINE {
-        let seen = std::mem::take(flow);
-        return Some(Err(Malformed::new("<flow>", "</flow>", &seen)));
+/// Gathers lines up to the end of a flow, whether or not somebody broke or joined them.
+#[derive(Debug, Default)]
+struct Flows {
+    pending: Vec<u8>,
+    /// Bytes at the front in which no flow ends.
+    searched: usize,
+}
+
+impl Flows {
+    fn next(&mut self) -> Option<Result<Entry, Malformed>> {
+        match xml::flow_end(&self.pending[self.searched..]) {
+            Some(end) => {
+                let end = self.searched + end;
+                let entry = xml::parse(&self.pending[..end]);
+                self.pending.drain(..end);
+                self.searched = 0;
+                Some(entry)
+            }
+            None if self.pending.len() > LONGEST_LINE => {
+                self.searched = 0;
+                let seen = std::mem::take(&mut self.pending);
+                Some(Err(Malformed::new("<flow>", "</flow>", &seen)))
+            }
+            None => {
+                self.searched = self.pending.len().saturating_sub("</flow>".len());
+                None
+            }
+        }
     }
-    flow.extend_from_slice(text);
-    let end = xml::flow_end(flow)?;
-    let entry = xml::parse(&flow[..end]);
-    flow.drain(..end);
-    Some(entry)
 }
 
 /// Whether a line fitted.
@@ -139,5 +157,51 @@ pub(super) fn next_line(
         if feed.is_some() {
             return Ok(Some(fit));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const XML: &str = include_str!("../../../../fixtures/ctnetlink/dump-accounting.xml");
+
+    fn census(bytes: &[u8]) -> Fact<Census> {
+        census_of_listing(bytes, "a file", TcpTimeouts::DEFAULT, 1, 10)
+    }
+
+    #[test]
+    fn xml_is_read_whether_its_lines_are_broken_or_joined() {
+        let whole = census(XML.as_bytes());
+        assert_eq!(whole.value().map(|c| (c.seen, c.malformed)), Some((17, 0)));
+        assert_eq!(census(XML.replace("><", ">\n  <").as_bytes()), whole);
+        assert_eq!(census(XML.replace("</flow>\n<flow>", "</flow><flow>").as_bytes()), whole);
+    }
+
+    #[test]
+    fn the_error_message_of_a_tool_is_no_empty_table() {
+        let gap = census(b"bash: conntrack: command not found\n");
+        assert_eq!(gap.gap().map(|g| g.reason), Some(Reason::Malformed));
+        let empty =
+            census(b"conntrack v1.4.7 (conntrack-tools): 0 flow entries have been shown.\n");
+        assert_eq!(empty.value().map(|c| c.seen), Some(0));
+    }
+
+    #[test]
+    fn a_line_without_end_is_skipped_and_counted() {
+        let mut bytes = vec![b'x'; 10 * LONGEST_LINE];
+        bytes.extend_from_slice(
+            b"\nudp 17 29 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 src=10.0.0.2 \
+            dst=10.0.0.1 sport=2 dport=1 use=1",
+        );
+        assert_eq!(census(&bytes).value().map(|c| (c.seen, c.malformed)), Some((1, 1)));
+    }
+
+    #[test]
+    fn an_xml_flow_without_end_is_given_up() {
+        let mut bytes = b"<flow>\n".to_vec();
+        bytes.extend(std::iter::repeat_n(*b"x\n", 100_000).flatten());
+        assert_eq!(census(&bytes).gap().map(|g| g.reason), Some(Reason::Malformed));
     }
 }

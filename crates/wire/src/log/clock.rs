@@ -13,7 +13,7 @@ const SECOND: Nanos = Nanos(1_000_000_000);
 const KEEPER_LAG: Nanos = SECOND;
 
 /// The kernel's clock is not steered: it may run fast or slow by one part in this many (50 ppm).
-const DRIFT: u64 = 20_000;
+pub(super) const DRIFT: u64 = 20_000;
 
 /// How far east and west of Greenwich local time may be.
 const EASTMOST: i64 = 14 * 3600;

@@ -10,6 +10,7 @@ use plimsoll_ct::{Nanos, Time, TimeRange};
 use serde_json::{Map, Value};
 
 use super::bytes::number;
+use super::clock::DRIFT;
 use super::line::{Line, Speaker, Times};
 use super::stamp::Stamp;
 
@@ -45,12 +46,33 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// When the kernel wrote the line that journald stamped with `read`.
+    ///
+    /// journald keeps the kernel's own stamp too. The difference of the two monotonic stamps is how
+    /// late it was (it reads what a whole boot has written when it starts), but for the drift of the
+    /// kernel's clock, which over months looks like lateness.
+    fn written(&self, read: u64) -> TimeRange {
+        let nanos = |micros: u64| Nanos(micros.saturating_mul(1000));
+        let read = Time(i64::try_from(read.saturating_mul(1000)).unwrap_or(i64::MAX));
+        let (Some(then), Some(written)) = (self.monotonic, self.source_monotonic) else {
+            return TimeRange::exact(read);
+        };
+        let late = then.saturating_sub(written);
+        let drift = written / DRIFT;
+        let unsure = if late > 1_000_000 { drift } else { 0 };
+        TimeRange {
+            earliest: read.minus(nanos(late)).minus(nanos(unsure)),
+            latest: read.minus(nanos(late.saturating_sub(drift))),
+        }
+    }
+
     fn line(self) -> Option<Line<'a>> {
         let kernel = self.transport.as_deref() == Some(b"kernel");
         let by_kernel = match self.facility.as_deref() {
             Some(facility) => facility == b"0",
             None => self.identifier.as_deref() == Some(b"kernel"),
         };
+        let stamp = self.realtime.map(|read| Stamp::Known(self.written(read)));
         let message = self.message?;
         let (speaker, text) = match (kernel, by_kernel) {
             (true, true) => (Speaker::Kernel, message),
@@ -63,17 +85,6 @@ impl<'a> Fields<'a> {
             },
             (false, _) => (Speaker::Program(self.identifier.unwrap_or_default()), message),
         };
-        // The entry was written when journald read the line. How much earlier the kernel wrote it is
-        // the difference of the two monotonic stamps.
-        let stamp = self.realtime.map(|micros| {
-            let late = match (self.monotonic, self.source_monotonic) {
-                (Some(read), Some(written)) => read.saturating_sub(written),
-                _ => 0,
-            };
-            let latest = Time(i64::try_from(micros.saturating_mul(1000)).unwrap_or(i64::MAX));
-            let earliest = latest.minus(Nanos(late.saturating_mul(1000)));
-            Stamp::Known(TimeRange { earliest, latest })
-        });
         Some(Line { stamp, host: self.host, speaker, text, times: Times::Once })
     }
 }

@@ -1,0 +1,156 @@
+//! The command line, as data.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps a Linux host's connection-tracking table (nf_conntrack) from overflowing.
+///
+/// Without a command it checks this host.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    /// What to do; `check` when left out.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Flags of `check`.
+    #[command(flatten)]
+    pub check: Check,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say whether, why and since when the table drops packets, and what to do
+    ///
+    /// Looks at the running host, or at what was saved of a dead one (--root, --bundle). It changes
+    /// nothing. Exit status: 0 healthy, 1 warning, 2 critical, 3 could not tell, 64 wrong usage.
+    Check(Check),
+    /// Print the page of a finding: what it means, why it happens, what to do, how to prove the cure
+    Explain(Explain),
+    /// Stage the overflow in throw-away network namespaces, show it, cure it, leave no trace
+    Lab(Lab),
+}
+
+/// `plimsoll check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Seconds between the two readings that give the rates
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub interval: Duration,
+    /// Kernel time that reading the entries may take, over all namespaces; 0 reads none
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub budget: Duration,
+    /// Only this network namespace: a name, an inode, a process id, a
+    /// container id, "host" or "own" (repeatable)
+    #[arg(long, value_name = "NETNS", conflicts_with_all = ["root", "bundle"])]
+    pub netns: Vec<String>,
+    /// A dead host: a directory that holds its proc/, etc/, var/log/
+    #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
+    pub root: Option<PathBuf>,
+    /// A dead host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// How to print it
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Forms of output.
+#[derive(Debug, Args)]
+pub struct Output {
+    /// All facts and findings as JSON (schema plimsoll.check/1)
+    #[arg(long, group = "form")]
+    pub json: bool,
+    /// One line with performance data, as a Nagios plug-in prints it
+    #[arg(long, group = "form")]
+    pub nagios: bool,
+    /// At most 80 characters, as a node-problem-detector plug-in prints it; exit 0, 1 or 2 (unknown)
+    #[arg(long, group = "form")]
+    pub npd: bool,
+    /// More evidence, all namespaces, all commands
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Colour: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+    /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
+    pub width: Option<u16>,
+    /// Only ASCII characters
+    #[arg(long)]
+    pub ascii: bool,
+    /// Times in UTC, not in this host's zone
+    #[arg(long)]
+    pub utc: bool,
+}
+
+/// `plimsoll explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Finding by id (CT001) or name (table-full); all of them are listed when left out
+    pub finding: Option<String>,
+    /// Language of the page [default: zh when the locale says so and the page exists]
+    #[arg(long, value_name = "LANG")]
+    pub lang: Option<Lang>,
+    /// Colour: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+    /// Columns
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
+    pub width: Option<u16>,
+}
+
+/// `plimsoll lab`.
+#[derive(Debug, Args)]
+pub struct Lab {
+    /// Lower (or raise) the limit to N while the lab runs. It is one number for the whole host, on all
+    /// kernels so far; it is put back whatever happens
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1000..=4_000_000))]
+    pub max: Option<u64>,
+    /// Remove what an interrupted lab left behind, and stop
+    #[arg(long)]
+    pub clean: bool,
+    /// Colour: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Languages of the pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Lang {
+    /// English
+    En,
+    /// Chinese
+    Zh,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(s) if (0.0..=3600.0).contains(&s) => Ok(Duration::from_secs_f64(s)),
+        Ok(_) | Err(_) => Err("expected seconds between 0 and 3600".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

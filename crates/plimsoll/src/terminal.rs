@@ -1,0 +1,57 @@
+//! What the terminal can show: colour, columns, characters, the zone of its clock.
+
+use std::io::IsTerminal;
+
+use crate::arguments::When;
+
+/// Whether to colour standard output.
+pub fn colour(when: When) -> bool {
+    match when {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => {
+            std::io::stdout().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+                && std::env::var("TERM").is_ok_and(|t| t != "dumb")
+        }
+    }
+}
+
+/// Columns: what was asked for, else the terminal's between 60 and 100, else 80.
+pub fn columns(asked: Option<u16>) -> usize {
+    if let Some(columns) = asked {
+        return columns.into();
+    }
+    if !std::io::stdout().is_terminal() {
+        return 80;
+    }
+    terminal_size::terminal_size()
+        .map_or(80, |(terminal_size::Width(w), _)| usize::from(w).clamp(60, 100))
+}
+
+/// Whether the locale's characters are UTF-8; the empty locale of a rescue shell is not.
+pub fn unicode() -> bool {
+    locale().is_some_and(|l| {
+        let l = l.to_ascii_lowercase();
+        l.contains("utf-8") || l.contains("utf8")
+    })
+}
+
+/// Whether the locale asks for Chinese.
+pub fn chinese() -> bool {
+    ["LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+        .is_some_and(|l| l.starts_with("zh"))
+}
+
+/// Seconds east of UTC of this host's clock, now.
+pub fn zone_offset() -> i32 {
+    jiff::Zoned::now().offset().seconds()
+}
+
+fn locale() -> Option<String> {
+    ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+}

@@ -1,0 +1,100 @@
+//! The command line as scripts meet it: exit status, streams, forms of output.
+
+mod support;
+
+use support::{check, plimsoll};
+
+#[test]
+fn wrong_usage_is_64_and_talks_on_stderr() {
+    for arguments in [
+        &["check", "--no-such-flag"][..],
+        &["check", "--json", "--nagios"],
+        &["check", "--root", "/", "--bundle", "x"],
+        &["check", "--interval", "never"],
+        &["no-such-command"],
+    ] {
+        let out = plimsoll(arguments);
+        assert_eq!(out.status.code(), Some(64), "{arguments:?}");
+        assert!(out.stdout.is_empty(), "{arguments:?}");
+        assert!(!out.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_root_that_is_not_there_is_wrong_usage_with_its_path() {
+    let out = plimsoll(&["check", "--root", "/no/such/place"]);
+    assert_eq!(out.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("/no/such/place"));
+}
+
+#[test]
+fn a_bundle_that_is_no_archive_is_wrong_usage_with_its_path() {
+    let out = plimsoll(&["check", "--bundle", "/etc/hostname"]);
+    assert_eq!(out.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("/etc/hostname"));
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    for flag in ["--help", "--version"] {
+        let out = plimsoll(&[flag]);
+        assert_eq!(out.status.code(), Some(0));
+        assert!(String::from_utf8_lossy(&out.stdout).contains("plimsoll"));
+    }
+}
+
+#[test]
+fn without_a_command_it_checks_this_host() {
+    let alone = plimsoll(&["--json", "--interval", "0.1"]);
+    let text = String::from_utf8_lossy(&alone.stdout);
+    assert!(text.contains("\"plimsoll.check/1\""), "{text}");
+    assert!(alone.status.code().is_some_and(|c| c <= 3));
+}
+
+#[test]
+fn a_pipe_gets_no_escape_sequences_and_no_line_over_80_columns() {
+    let out = plimsoll(&["check", "--interval", "0.1", "--ascii"]);
+    let text = String::from_utf8(out.stdout).expect("UTF-8");
+    assert!(!text.contains('\u{1b}'));
+    for line in text.lines() {
+        // Commands are never wrapped: they are there to be pasted.
+        let command = line.trim_start().starts_with(['$', '#']) || line.contains("sysctl ");
+        assert!(command || line.len() <= 80, "{} columns: {line}", line.len());
+    }
+}
+
+#[test]
+fn the_status_says_the_verdict() {
+    let (value, status) = check(&["--interval", "0.1"]);
+    let expected = match value["verdict"].as_str() {
+        Some("ok") => 0,
+        Some("warning") => 1,
+        Some("critical") => 2,
+        Some("unknown") => 3,
+        other => panic!("verdict {other:?}"),
+    };
+    assert_eq!(status, expected);
+}
+
+#[test]
+fn npd_stays_within_80_characters_and_nagios_on_one_line() {
+    let npd = plimsoll(&["check", "--npd", "--interval", "0.1"]);
+    let text = String::from_utf8_lossy(&npd.stdout);
+    assert!(text.trim_end().len() <= 80 && text.lines().count() == 1, "{text}");
+    assert!(npd.status.code().is_some_and(|c| c <= 2));
+    let nagios = plimsoll(&["check", "--nagios", "--interval", "0.1"]);
+    let text = String::from_utf8_lossy(&nagios.stdout);
+    assert!(text.lines().count() == 1 && text.contains(" | "), "{text}");
+}
+
+#[test]
+fn explain_prints_a_page_by_id_or_name_and_refuses_what_it_does_not_know() {
+    let by_id = plimsoll(&["explain", "ct001"]);
+    let by_name = plimsoll(&["explain", "table-full"]);
+    assert_eq!(by_id.status.code(), Some(0));
+    assert_eq!(by_id.stdout, by_name.stdout);
+    assert!(by_id.stdout.len() > 500);
+    let unknown = plimsoll(&["explain", "CT999"]);
+    assert_eq!(unknown.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("CT999"));
+}

@@ -1,0 +1,130 @@
+//! Driving the binary and making namespaces, for the end-to-end tests.
+#![allow(dead_code)]
+
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard};
+
+use serde_json::Value;
+
+/// The binary under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_plimsoll");
+
+/// Runs `plimsoll` with these arguments.
+pub fn plimsoll(arguments: &[&str]) -> Output {
+    Command::new(BINARY)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .env_remove("LANG")
+        .env_remove("LC_ALL")
+        .output()
+        .expect("the binary starts")
+}
+
+/// `check --json` with more arguments, parsed; the exit status beside it.
+pub fn check(arguments: &[&str]) -> (Value, i32) {
+    let mut all = vec!["check", "--json"];
+    all.extend(arguments);
+    let out = plimsoll(&all);
+    let text = String::from_utf8(out.stdout).expect("JSON is UTF-8");
+    let value = serde_json::from_str(&text).unwrap_or_else(|e| {
+        panic!("check {arguments:?}: {e}\n{text}\n{}", String::from_utf8_lossy(&out.stderr))
+    });
+    (value, out.status.code().unwrap_or(-1))
+}
+
+/// Ids of the findings in a check, in order.
+pub fn ids(check: &Value) -> Vec<String> {
+    check["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .map(|f| f["id"].as_str().expect("id").to_owned())
+        .collect()
+}
+
+/// Ids of the findings about one namespace (by its index), in order.
+pub fn ids_of(check: &Value, namespace: &str) -> Vec<String> {
+    check["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .filter(|f| f["namespace"].as_str().is_some_and(|n| n.contains(namespace)))
+        .map(|f| f["id"].as_str().expect("id").to_owned())
+        .collect()
+}
+
+/// Whether the tests run as root; says so once when not.
+pub fn root(test: &str) -> bool {
+    let root = run("id", &["-u"]).trim() == "0";
+    if !root {
+        eprintln!("{test}: skipped, needs root to make network namespaces");
+    }
+    root
+}
+
+/// What a command prints; its failure fails the test.
+pub fn run(program: &str, arguments: &[&str]) -> String {
+    let out = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("{program}: {e}"));
+    assert!(
+        out.status.success(),
+        "{program} {arguments:?}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// One kernel, one table limit: staged incidents take turns, over all test binaries too.
+pub fn turn() -> Turn {
+    static TURN: Mutex<()> = Mutex::new(());
+    let guard = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let file = std::fs::File::create(std::env::temp_dir().join("plimsoll-tests.lock"))
+        .expect("the lock file opens");
+    file.lock().expect("the lock is had");
+    Turn { _guard: guard, _file: file }
+}
+
+/// Held while a test stages an incident.
+pub struct Turn {
+    _guard: MutexGuard<'static, ()>,
+    _file: std::fs::File,
+}
+
+/// A network namespace, deleted when dropped.
+pub struct Netns(pub String);
+
+impl Netns {
+    /// Makes one with loopback up.
+    pub fn new(name: &str) -> Self {
+        let name = format!("plimsoll-test-{}-{name}", std::process::id());
+        run("ip", &["netns", "add", &name]);
+        let made = Self(name);
+        made.run("ip", &["link", "set", "lo", "up"]);
+        made
+    }
+
+    /// Runs a command inside.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let mut all = vec!["netns", "exec", &self.0, program];
+        all.extend(arguments);
+        run("ip", &all)
+    }
+
+    /// Sends `count` UDP datagrams to ports from `first` on of an address inside.
+    pub fn send_udp(&self, address: &str, first: u16, count: u16) {
+        let script = format!(
+            "import socket\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n\
+             for p in range({first},{first}+{count}):\n  s.sendto(b'x',('{address}',p))\n"
+        );
+        self.run("python3", &["-c", &script]);
+    }
+}
+
+impl Drop for Netns {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}

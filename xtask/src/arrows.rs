@@ -1,0 +1,98 @@
+//! The arrows between the crates: who may know whom (docs/ARCHITECTURE.md).
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::run;
+
+/// A room, whether it belongs to the functional core, and whom it may depend on.
+struct Room {
+    name: &'static str,
+    core: bool,
+    may_use: &'static [&'static str],
+}
+
+const ROOMS: &[Room] = &[
+    Room { name: "plimsoll-ct", core: true, may_use: &[] },
+    Room { name: "plimsoll-wire", core: true, may_use: &["plimsoll-ct"] },
+    Room { name: "plimsoll-diagnosis", core: true, may_use: &["plimsoll-ct", "plimsoll-wire"] },
+    Room {
+        name: "plimsoll-report",
+        core: true,
+        may_use: &["plimsoll-ct", "plimsoll-wire", "plimsoll-diagnosis"],
+    },
+    Room {
+        name: "plimsoll-probe",
+        core: false,
+        may_use: &["plimsoll-ct", "plimsoll-wire", "plimsoll-diagnosis"],
+    },
+    Room { name: "plimsoll-lab", core: false, may_use: &["plimsoll-ct", "plimsoll-wire"] },
+    Room {
+        name: "plimsoll",
+        core: false,
+        may_use: &[
+            "plimsoll-ct",
+            "plimsoll-wire",
+            "plimsoll-diagnosis",
+            "plimsoll-report",
+            "plimsoll-probe",
+            "plimsoll-lab",
+        ],
+    },
+    Room { name: "xtask", core: false, may_use: &[] },
+];
+
+/// Fails on a dependency that the picture does not have, on a room that it does not know, and on a core
+/// room that is not `no_std`.
+pub fn check() -> Result<(), String> {
+    let metadata = run::output(env!("CARGO"), &["metadata", "--format-version", "1", "--no-deps"])
+        .ok_or("cargo metadata failed")?;
+    let metadata: Value = serde_json::from_str(&metadata).map_err(|e| e.to_string())?;
+    let packages = metadata["packages"].as_array().ok_or("cargo metadata: no packages")?;
+    let mut wrong = Vec::new();
+    for package in packages {
+        let name = package["name"].as_str().unwrap_or_default();
+        match ROOMS.iter().find(|room| room.name == name) {
+            None => wrong.push(format!("{name}: not in the picture")),
+            Some(room) => wrong.extend(faults(room, package)),
+        }
+    }
+    if wrong.is_empty() {
+        eprintln!("xtask: arrows hold over {} crates", packages.len());
+        Ok(())
+    } else {
+        Err(format!("arrows:\n  {}", wrong.join("\n  ")))
+    }
+}
+
+fn faults(room: &Room, package: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for dependency in package["dependencies"].as_array().into_iter().flatten() {
+        let to = dependency["name"].as_str().unwrap_or_default();
+        let ours = ROOMS.iter().any(|r| r.name == to);
+        // A test may look at a room from outside; only what ships is held.
+        let ships = dependency["kind"].as_str() != Some("dev");
+        if ours && ships && !room.may_use.contains(&to) {
+            wrong.push(format!("{} ▶ {to}: not in the picture", room.name));
+        }
+    }
+    if room.core {
+        let library = package["targets"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|target| target["kind"][0] == "lib")
+            .and_then(|target| target["src_path"].as_str());
+        let source = library.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+        for attribute in ["#![no_std]", "#![forbid(unsafe_code)]"] {
+            if !source.lines().any(|line| line == attribute) {
+                wrong.push(format!("{}: a room of the core without {attribute}", room.name));
+            }
+        }
+        if source.lines().any(|line| line == "extern crate std;") {
+            wrong.push(format!("{}: a room of the core that names std", room.name));
+        }
+    }
+    wrong
+}

@@ -1,0 +1,53 @@
+//! Short runs of every fuzz target, on the stable toolchain: libFuzzer's coverage needs only stable flags.
+
+use std::fs;
+use std::process::Command;
+
+use crate::run;
+
+const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module \
+    -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares \
+    -Clink-dead-code -Cdebug-assertions -Ccodegen-units=1 -Copt-level=2";
+
+/// Builds all targets and runs each for `seconds`.
+pub fn run(seconds: u64) -> Result<(), String> {
+    let target = run::output("rustc", &["-vV"])
+        .and_then(|text| text.lines().find_map(|l| l.strip_prefix("host: ").map(str::to_owned)))
+        .ok_or("rustc -vV names no host")?;
+    let manifest = run::root().join("fuzz/Cargo.toml");
+    let manifest = manifest.to_str().ok_or("the workspace's path is not UTF-8")?;
+    // A named target keeps the coverage flags away from build scripts.
+    run::cargo_with(
+        &["build", "--quiet", "--manifest-path", manifest, "--target", &target, "--bins"],
+        &[("RUSTFLAGS", FLAGS)],
+    )?;
+    let mut names: Vec<String> = fs::read_dir(run::root().join("fuzz/fuzz_targets"))
+        .map_err(|e| format!("fuzz_targets: {e}"))?
+        .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(str::to_owned))
+        .collect();
+    names.sort();
+    for name in &names {
+        let corpus = run::root().join("fuzz/corpus").join(name);
+        fs::create_dir_all(&corpus).map_err(|e| format!("{}: {e}", corpus.display()))?;
+        let seeds = run::root().join("fuzz/seeds").join(name);
+        let binary = run::root().join("fuzz/target").join(&target).join("debug").join(name);
+        let mut command = Command::new(binary);
+        command.arg(&corpus);
+        if seeds.is_dir() {
+            command.arg(&seeds);
+        }
+        command.arg(format!("-max_total_time={seconds}")).args([
+            "-rss_limit_mb=2048",
+            "-timeout=10",
+            "-verbosity=0",
+            "-print_final_stats=0",
+        ]);
+        eprintln!("xtask: fuzz {name} for {seconds} s");
+        run::finish(&mut command).map_err(|why| format!("fuzz target {name}: {why}"))?;
+    }
+    eprintln!("xtask: {} fuzz targets, no crash", names.len());
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! The programs that the tests drive, and the Debian packages they come in.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::run;
+
+/// Program, and the Debian package that brings it.
+const TOOLS: &[(&str, &str)] = &[
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("iptables-legacy", "iptables"),
+    ("conntrack", "conntrack"),
+    ("sos", "sosreport"),
+    ("setpriv", "util-linux"),
+    ("strace", "strace"),
+];
+
+/// Installs the missing ones where that is possible; otherwise says in one line what is missing.
+pub fn provide() -> Result<(), String> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    let root = run::output("id", &["-u"]).is_some_and(|id| id.trim() == "0");
+    if !root || !present("apt-get") {
+        eprintln!(
+            "xtask: missing, so some tests will be skipped: {list}  (apt-get install {list})"
+        );
+        return Ok(());
+    }
+    eprintln!("xtask: installing {list}");
+    let apt = |arguments: &[&str]| {
+        run::finish(
+            Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments),
+        )
+    };
+    apt(&["-qq", "update"])?;
+    let mut install = vec!["-qq", "install", "-y", "--no-install-recommends"];
+    install.extend(&missing);
+    apt(&install)
+}
+
+fn missing() -> Vec<&'static str> {
+    let mut packages: Vec<&str> = TOOLS
+        .iter()
+        .filter(|(program, _)| !present(program))
+        .map(|&(_, package)| package)
+        .collect();
+    packages.dedup();
+    packages
+}
+
+fn present(program: &str) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default();
+    path.split(':')
+        .chain(["/usr/sbin", "/sbin"])
+        .any(|directory| Path::new(directory).join(program).exists())
+}
