@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// A share below this is too short for anything to be learned.
-const LEAST: Duration = Duration::from_millis(1);
+const LEAST: Duration = Duration::from_micros(200);
 
 /// What is left, and for whom.
 #[derive(Debug)]

@@ -107,8 +107,9 @@ pub fn observe(options: &Options) -> Observation {
     });
     let (second_at, second) = second;
     watch.parts.extend(&rest.timings);
+    let mut statics = rest.statics;
+    settings_of_filled(&doors, &counts, &second, &mut statics);
 
-    let statics = watch.time("settings", || enter::each(&doors, |here, _| Static::read(here)));
     let mut assembly = Assembly::new(chosen, first, second, statics, rest.rules);
     if options.census {
         let budget = options.dump_budget - options.dump_budget / 10;
@@ -198,9 +199,39 @@ fn reading(chosen: &[Chosen]) -> (Stamp, Vec<Visit<Light>>) {
     (at, enter::each(&doors, |here, index| Light::read(here, chosen[index].found.initial)))
 }
 
+/// Whether all settings of a namespace are read: those of an empty table mean nothing.
+fn wants_settings(found: &Found, count: Option<u64>) -> bool {
+    found.initial || count != Some(0)
+}
+
+/// The settings of tables that were empty before the interval and are not any more.
+fn settings_of_filled(
+    doors: &[&Found],
+    counts: &[Option<u64>],
+    second: &[Visit<Light>],
+    statics: &mut [Visit<Static>],
+) {
+    let filled = |&place: &usize| match &second[place] {
+        Visit::Read(light) => light.count.get().is_some_and(|count| count.0 > 0),
+        Visit::Refused(_) | Visit::Gone => false,
+    };
+    let places: Vec<usize> = (0..doors.len())
+        .filter(|&place| !wants_settings(doors[place], counts[place]))
+        .filter(filled)
+        .collect();
+    if places.is_empty() {
+        return;
+    }
+    let again: Vec<&Found> = places.iter().map(|&place| doors[place]).collect();
+    let read = enter::each(&again, |here, _| Static::read(here, true));
+    for (place, visit) in places.into_iter().zip(read) {
+        statics[place] = visit;
+    }
+}
+
 /// `None`: not to be had.
 fn counts(doors: &[&Found]) -> Vec<Option<u64>> {
-    enter::each(doors, |here, _| namespace::count(here))
+    enter::each(doors, |here, index| namespace::count(here, doors[index].initial))
         .into_iter()
         .map(|visit| match visit {
             Visit::Read(count) => count,
@@ -213,15 +244,17 @@ fn counts(doors: &[&Found]) -> Vec<Option<u64>> {
 fn samples(budget: Duration, doors: &[&Found], counts: &[Option<u64>]) -> Vec<Option<TableSample>> {
     let order = order(counts);
     let known: Vec<u64> = order.iter().map(|(_, count)| *count).collect();
+    let all = known.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
     let mut purse = Purse::new(budget, &known);
     let ordered: Vec<&Found> = order.iter().map(|(index, _)| doors[*index]).collect();
     let taken = enter::each(&ordered, |here, place| {
         if here.outside.is_some() {
             return None;
         }
-        let share = purse.share(order[place].1)?;
+        let count = order[place].1;
+        let share = purse.share(count)?;
         let start = Instant::now();
-        let sample = calls::sample(share);
+        let sample = calls::sample(calls::reader(count, all), share);
         purse.spend(start.elapsed());
         sample
     });
@@ -242,6 +275,8 @@ struct Rest {
     boot: BootFiles,
     /// Rules and tracking of each namespace.
     rules: Vec<(Fact<Ruleset>, Fact<Tracking>)>,
+    /// Limits and settings of each namespace.
+    statics: Vec<Visit<Static>>,
     timings: Vec<(&'static str, Duration)>,
 }
 
@@ -278,7 +313,12 @@ impl Rest {
         if let Some((rules, _)) = rules.first() {
             crate::config::add_of_rules(&mut boot.managers, rules);
         }
-        Self { host, cloud, log, boot, rules, timings: watch.parts }
+        let statics = watch.time("settings", || {
+            enter::each(doors, |here, index| {
+                Static::read(here, wants_settings(doors[index], counts[index]))
+            })
+        });
+        Self { host, cloud, log, boot, rules, statics, timings: watch.parts }
     }
 
     /// The thread stopped: what it would have read is missing.
@@ -291,6 +331,7 @@ impl Rest {
             log: Fact::Missing(gap()),
             boot: calls::no_boot(&gap()),
             rules: (0..namespaces).map(|_| (Fact::Missing(gap()), Fact::Missing(gap()))).collect(),
+            statics: (0..namespaces).map(|_| Visit::Refused(gap())).collect(),
             timings: Vec::new(),
         }
     }
@@ -363,8 +404,12 @@ impl Assembly {
                 Visit::Gone => None,
             };
             // What ended meanwhile has no rates: it is left out of both.
-            let (Some(before), Some(mut after)) = (light(first), light(second)) else { continue };
+            let (Some(mut before), Some(mut after)) = (light(first), light(second)) else {
+                continue;
+            };
             if let Visit::Read(statics) = statics {
+                before.max = statics.max.clone();
+                after.max = statics.max;
                 after.expect_max = statics.expect_max;
                 after.expectations = statics.expectations;
                 after.settings = statics.settings;
@@ -383,6 +428,7 @@ impl Assembly {
             self.parts.iter().map(|(_, _, after)| after.count.get().map(|c| c.0)).collect();
         let order = order(&counts);
         let known: Vec<u64> = order.iter().map(|(_, count)| *count).collect();
+        let all = known.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
         let mut purse = Purse::new(budget, &known);
         let ordered: Vec<&Found> = order.iter().map(|(index, _)| &self.parts[*index].0).collect();
         let read: Vec<Visit<Fact<Census>>> = enter::each(&ordered, |here, place| {
@@ -395,7 +441,8 @@ impl Assembly {
             };
             let previous = samples[self.places[index]].take();
             let start = Instant::now();
-            let census = calls::census(&self.parts[index].2, previous, share);
+            let first = calls::reader(count, all);
+            let census = calls::census(&self.parts[index].2, previous, first, share);
             let measured = census.value().and_then(|c| c.kernel_time);
             purse.spend(measured.map_or(start.elapsed(), |t| Duration::from_nanos(t.0)));
             census
