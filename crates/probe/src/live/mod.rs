@@ -108,7 +108,7 @@ pub fn observe(options: &Options) -> Observation {
     let (second_at, second) = second;
     watch.parts.extend(&rest.timings);
     let mut statics = rest.statics;
-    settings_of_filled(&doors, &counts, &second, &mut statics);
+    settings_of_filled(&doors, &second, &mut statics);
 
     let mut assembly = Assembly::new(chosen, first, second, statics, rest.rules);
     if options.census {
@@ -196,27 +196,34 @@ impl Stamp {
 fn reading(chosen: &[Chosen]) -> (Stamp, Vec<Visit<Light>>) {
     let doors: Vec<&Found> = chosen.iter().map(|c| &c.found).collect();
     let at = Stamp::now();
-    (at, enter::each(&doors, |here, index| Light::read(here, chosen[index].found.initial)))
+    (at, enter::each(&doors, |here, index| Light::read(here, &chosen[index].found)))
 }
 
-/// Whether all settings of a namespace are read: those of an empty table mean nothing.
-fn wants_settings(found: &Found, count: Option<u64>) -> bool {
-    found.initial || count != Some(0)
+/// Time for the settings of empty tables: nothing hangs on them yet, and a node may have a thousand.
+const EMPTY_SETTINGS: Duration = Duration::from_millis(50);
+
+/// Limits and settings of each namespace.
+fn statics(doors: &[&Found], counts: &[Option<u64>]) -> Vec<Visit<Static>> {
+    let mut left = EMPTY_SETTINGS;
+    enter::each(doors, |here, place| {
+        let empty = counts[place] == Some(0) && !doors[place].initial;
+        let start = Instant::now();
+        let statics = Static::read(here, !empty || !left.is_zero());
+        if empty {
+            left = left.saturating_sub(start.elapsed());
+        }
+        statics
+    })
 }
 
-/// The settings of tables that were empty before the interval and are not any more.
-fn settings_of_filled(
-    doors: &[&Found],
-    counts: &[Option<u64>],
-    second: &[Visit<Light>],
-    statics: &mut [Visit<Static>],
-) {
+/// The settings that were left out of tables that were empty before the interval and are not any more.
+fn settings_of_filled(doors: &[&Found], second: &[Visit<Light>], statics: &mut [Visit<Static>]) {
     let filled = |&place: &usize| match &second[place] {
         Visit::Read(light) => light.count.get().is_some_and(|count| count.0 > 0),
         Visit::Refused(_) | Visit::Gone => false,
     };
     let places: Vec<usize> = (0..doors.len())
-        .filter(|&place| !wants_settings(doors[place], counts[place]))
+        .filter(|&place| matches!(&statics[place], Visit::Read(read) if read.settings.is_empty()))
         .filter(filled)
         .collect();
     if places.is_empty() {
@@ -231,7 +238,7 @@ fn settings_of_filled(
 
 /// `None`: not to be had.
 fn counts(doors: &[&Found]) -> Vec<Option<u64>> {
-    enter::each(doors, |here, index| namespace::count(here, doors[index].initial))
+    enter::each(doors, |here, index| namespace::count(here, doors[index]))
         .into_iter()
         .map(|visit| match visit {
             Visit::Read(count) => count,
@@ -313,11 +320,7 @@ impl Rest {
         if let Some((rules, _)) = rules.first() {
             crate::config::add_of_rules(&mut boot.managers, rules);
         }
-        let statics = watch.time("settings", || {
-            enter::each(doors, |here, index| {
-                Static::read(here, wants_settings(doors[index], counts[index]))
-            })
-        });
+        let statics = watch.time("settings", || statics(doors, counts));
         Self { host, cloud, log, boot, rules, statics, timings: watch.parts }
     }
 

@@ -11,6 +11,7 @@ use plimsoll_diagnosis::facts::{
 use plimsoll_wire::statistics::parse_proc;
 use plimsoll_wire::{neighbour_stat, netstat, sockstat};
 
+use super::discover::Found;
 use super::enter::Here;
 use super::{calls, text};
 
@@ -30,13 +31,13 @@ pub(super) struct Light {
 
 impl Light {
     /// Reads the namespace that the calling thread is in.
-    pub fn read(here: &Here, initial: bool) -> Self {
-        let (count, counters) = counted(here, initial);
+    pub fn read(here: &Here, found: &Found) -> Self {
+        let (count, counters) = counted(here, is_one_of_many(found));
         Self {
             count,
             counters,
             stack: stack(here),
-            neighbours: neighbours(here, initial),
+            neighbours: neighbours(here, found.initial),
             sockets: sockets(here),
         }
     }
@@ -80,16 +81,21 @@ impl Static {
 }
 
 /// Entries of the table, `None` where that can't be read.
-pub(super) fn count(here: &Here, initial: bool) -> Option<u64> {
-    counted(here, initial).0.get().map(|count| count.0)
+pub(super) fn count(here: &Here, found: &Found) -> Option<u64> {
+    counted(here, is_one_of_many(found)).0.get().map(|count| count.0)
+}
+
+/// Neither the host's own namespace nor the reader's.
+const fn is_one_of_many(found: &Found) -> bool {
+    !found.initial && !found.own
 }
 
 /// The count and the per-CPU statistics. Each row of these repeats the count: it stands in where the setting
 /// is masked, or the namespace is seen from outside. And wherever there may be many: the settings of all
 /// namespaces share their names and their directory, so that each takes the longer to find the more there are.
-fn counted(here: &Here, initial: bool) -> (Fact<Entries>, Fact<CpuCounters>) {
+fn counted(here: &Here, one_of_many: bool) -> (Fact<Entries>, Fact<CpuCounters>) {
     let missing = (Fact::Missing(not_asked()), Fact::Missing(not_asked()));
-    if !initial && let (count @ Fact::Known { .. }, counters) = of_statistics(here, missing) {
+    if one_of_many && let (count @ Fact::Known { .. }, counters) = of_statistics(here, missing) {
         return (count, counters);
     }
     let (count, statistics) = match &here.outside {
@@ -235,7 +241,7 @@ fn expectations(here: &Here) -> Fact<Entries> {
             }
         }
     }
-    counted(here, false)
+    counted(here, true)
         .1
         .value()
         .and_then(alive_expectations)

@@ -25,6 +25,7 @@ use plimsoll_diagnosis::facts::{
 use plimsoll_wire::statistics::parse_proc;
 
 pub use clock::Budget;
+pub(crate) use dump::answers;
 pub use listing::census_of_listing;
 pub use safe::netlink_safe;
 
