@@ -3,7 +3,6 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::time::Duration;
 
 use plimsoll_ct::{CpuCounters, Entries, KernelVersion, Time};
 use plimsoll_diagnosis::facts::{
@@ -34,8 +33,8 @@ pub(super) fn reader(entries: u64, all: u64) -> Reader {
 }
 
 /// A part of the table, to compare the census with.
-pub(super) fn sample(first: Reader, kernel: Duration) -> Option<TableSample> {
-    table::sample(first, budget(kernel), random())
+pub(super) fn sample(first: Reader, budget: Budget) -> Option<TableSample> {
+    table::sample(first, budget, random())
 }
 
 /// Who fills the table.
@@ -43,10 +42,10 @@ pub(super) fn census(
     namespace: &Namespace,
     previous: Option<TableSample>,
     first: Reader,
-    kernel: Duration,
+    budget: Budget,
 ) -> Fact<Census> {
     table::census(CensusOptions {
-        budget: budget(kernel),
+        budget,
         previous,
         timeouts: TcpTimeouts::of(namespace),
         seed: random(),
@@ -58,13 +57,6 @@ pub(super) fn census(
 /// What reading an empty table gives, without the walk over the whole host's table.
 pub(super) fn empty_census() -> Census {
     CensusBuilder::new(Reader::Ctnetlink, TcpTimeouts::DEFAULT, 0).finish(true, None, None, ROWS)
-}
-
-/// The wall clock may run three times as long, but not more than half a second longer: the machine may be
-/// busy with the flood itself.
-fn budget(kernel: Duration) -> Budget {
-    let late = kernel.saturating_mul(2).min(Duration::from_millis(500));
-    Budget { kernel, wall: kernel.saturating_add(late) }
 }
 
 /// A number that nobody who fills the table can know.

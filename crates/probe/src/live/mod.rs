@@ -28,6 +28,7 @@ use plimsoll_diagnosis::facts::{
 };
 use plimsoll_wire::ruleset::Ruleset;
 
+use crate::table::Budget;
 use budget::{Purse, order};
 use discover::{Discovery, Found};
 use enter::Visit;
@@ -262,7 +263,8 @@ fn samples(budget: Duration, doors: &[&Found], counts: &[Option<u64>]) -> Vec<Op
         let share = purse.share(count)?;
         let start = Instant::now();
         let sample = calls::sample(calls::reader(count, all), share);
-        purse.spend(start.elapsed());
+        let spent = start.elapsed();
+        purse.spend(Budget { kernel: spent, wall: spent });
         sample
     });
     let mut samples: Vec<Option<TableSample>> = doors.iter().map(|_| None).collect();
@@ -447,7 +449,9 @@ impl Assembly {
             let first = calls::reader(count, all);
             let census = calls::census(&self.parts[index].2, previous, first, share);
             let measured = census.value().and_then(|c| c.kernel_time);
-            purse.spend(measured.map_or(start.elapsed(), |t| Duration::from_nanos(t.0)));
+            let wall = start.elapsed();
+            let kernel = measured.map_or(wall, |t| Duration::from_nanos(t.0));
+            purse.spend(Budget { kernel, wall });
             census
         });
         for (_, _, after) in &mut self.parts {
