@@ -130,8 +130,8 @@ pub fn census(options: CensusOptions) -> Fact<Census> {
 /// Shows every entry to `visit`, one way, or where that can't be had the other.
 ///
 /// They differ in what they cost. ctnetlink takes a lock for each bucket, of which a machine has some
-/// hundred thousand: 11 ms for an empty table of 262,144 (6.18). The proc file walks it in 0.2 ms, but
-/// costs more for each entry, up to some 6.x it begins anew at each page, and it shows no ids.
+/// hundred thousand: 11 ms for an empty table of 262,144 (6.18). The proc file walks it in 0.2 ms, but it
+/// shows no ids, and on old kernels (no more on 6.18) it begins anew at each page.
 fn read(
     first: Reader,
     budget: Budget,
