@@ -90,7 +90,9 @@ fn story(arguments: &arguments::Lab) -> Result<(), LabError> {
     let idle = Seconds(7440);
     lab.set_timeout("tcp_timeout_established", idle)?;
     say(&format!("# sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established={idle}"));
-    say("The shorter timeout frees nothing that is there: it is for what comes. Untracked, the port");
+    say(
+        "The shorter timeout frees nothing that is there: it is for what comes. Untracked, the port",
+    );
     say("needs no entry at all, so the table may stay full. The flood goes on:");
     watch(&lab, &visitors, 3)?;
     let sent = flood.stop()?;

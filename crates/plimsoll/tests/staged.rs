@@ -143,11 +143,9 @@ fn healthy_traffic_raises_no_alarm() {
     if !root("healthy_traffic_raises_no_alarm") {
         return;
     }
-    for make in [
-        stage::idle as fn() -> Result<Stage, LabError>,
-        stage::quiet,
-        || stage::udp_conversations(50_000),
-    ] {
+    for make in [stage::idle as fn() -> Result<Stage, LabError>, stage::quiet, || {
+        stage::udp_conversations(50_000)
+    }] {
         let (value, status) = on(make);
         assert_eq!((status, ids(&value)), (0, Vec::<String>::new()), "{}", value["headline"]);
         assert_eq!(space(&value)["tracking"], true);
@@ -169,7 +167,11 @@ fn traffic_that_is_not_tracked_is_not_conntracks() {
 fn assert_only(check: &Value, must: &[&str], may: &[&str]) {
     let found = ids(check);
     for id in must {
-        assert!(found.iter().any(|f| f == id), "{id} is missing in {found:?}: {}", check["headline"]);
+        assert!(
+            found.iter().any(|f| f == id),
+            "{id} is missing in {found:?}: {}",
+            check["headline"]
+        );
     }
     for id in &found {
         let known = must.contains(&id.as_str()) || may.contains(&id.as_str());
