@@ -245,6 +245,11 @@ fn churn_rates(namespace: &Namespace) -> Option<ChurnRates> {
     })
 }
 
+/// Whether the count is known to be 0.
+fn empty(namespace: &Namespace) -> bool {
+    namespace.count.get().is_some_and(|count| count.0 == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,9 +282,4 @@ mod tests {
         let none = CpuCounters { rows: vec![] };
         assert!(growth(&one, &none).is_err_and(|g| g.detail.contains("CPUs")));
     }
-}
-
-/// Whether the count is known to be 0.
-fn empty(namespace: &Namespace) -> bool {
-    namespace.count.get().is_some_and(|count| count.0 == 0)
 }
