@@ -179,8 +179,8 @@ impl<R: Read> Members<R> {
     fn skip_rest(&mut self) -> io::Result<()> {
         let mut scratch = [0; 16 << 10];
         while self.data > 0 {
-            // Reading past the end of data is an error of its own, so this ends.
-            self.data().read(&mut scratch)?;
+            let most = scratch.len().min(usize::try_from(self.data).unwrap_or(usize::MAX));
+            self.data().read_exact(&mut scratch[..most])?;
         }
         let padding = std::mem::take(&mut self.padding) as usize;
         // The last member's filling may be missing: archives cut there are whole all the same.

@@ -158,7 +158,13 @@ unsafe impl Ioctl for Request {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::path::PathBuf;
+    use std::process::{Command, Stdio};
+
     use super::*;
+    use crate::live::discover::Found;
+    use crate::live::enter::{self, Visit};
 
     #[test]
     fn an_interface_that_is_not_there_is_an_error() {
@@ -167,9 +173,33 @@ mod tests {
     }
 
     #[test]
-    fn the_loopback_has_no_statistics_and_no_allowances() {
-        // Without the driver's support the kernel says so; with it there are none.
-        assert!(statistics("lo").is_ok_and(|s| s.is_empty()) || statistics("lo").is_err());
-        assert!(allowances().value().is_none_or(|list| list.iter().all(|a| a.interface != "lo")));
+    fn a_driver_that_has_statistics_tells_each_by_name() {
+        let name = format!("live-{}-cloud", std::process::id());
+        let ip = |line: &str| {
+            let words = line.split(' ');
+            Command::new("ip").args(words).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+        };
+        if !ip(&format!("netns add {name}")) {
+            eprintln!("skipped: needs root and iproute2");
+            return;
+        }
+        let made = ip(&format!("-n {name} link add one type veth peer name other"));
+        let file = PathBuf::from(format!("/run/netns/{name}"));
+        let inode = fs::metadata(&file).ok().map(|file| file.ino());
+        let found = Found { inode, files: vec![file], ..Found::default() };
+        let visits = enter::each(&[&found], |_, _| (statistics("one"), statistics("lo")));
+        assert!(ip(&format!("netns delete {name}")) && made);
+        let [Visit::Read((veth, loopback))] = visits.as_slice() else { panic!("not entered") };
+        let veth = veth.as_ref().expect("veth has statistics");
+        let peer = veth.iter().find(|(name, _)| name == "peer_ifindex");
+        assert!(peer.is_some_and(|(_, index)| *index > 1), "{veth:?}");
+        assert!(loopback.as_ref().map_or(true, Vec::is_empty));
+    }
+
+    #[test]
+    fn a_machine_without_such_a_driver_has_no_allowances() {
+        let fact = allowances();
+        let list = fact.value().expect("is told");
+        assert!(list.iter().all(|a| a.name.contains("allowance")));
     }
 }

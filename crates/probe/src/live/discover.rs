@@ -35,6 +35,8 @@ pub(super) struct Found {
     /// Files that stand for it: `/run/netns/blue`.
     pub files: Vec<PathBuf>,
     pub initial: bool,
+    /// The reader is in it: no door is needed.
+    pub own: bool,
 }
 
 impl Found {
@@ -70,10 +72,12 @@ pub(super) fn discover() -> Discovery {
         search.directory(Path::new(directory));
     }
     search.mounts();
-    if let Some(own) = search.own {
-        // It is there, even where /proc shows no process at all.
-        search.at(own);
-    }
+    // The reader's own is there, even where /proc shows no process at all, not even the reader.
+    let own = match search.own {
+        Some(own) => search.at(own),
+        None => search.outside.entry(u64::MAX).or_default(),
+    };
+    own.own = true;
     search.sort_refused();
     search.mark_initial();
     let complete = search.completeness();
@@ -214,18 +218,21 @@ impl Search {
     /// process namespace there is no such process. Else the fixed inode tells (6.18 and later), or the file
     /// that stands in the initial namespace only.
     fn mark_initial(&mut self) {
-        let host = fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm.trim() == "kthreadd");
+        let host = shows_the_host();
         let alias = Path::new("/proc/sys/net/nf_conntrack_max").exists();
-        let own = self.own.filter(|_| alias);
         let all = || self.found.values().chain(self.outside.values());
-        let inode = all()
-            .find(|found| host && found.pids.contains(&2))
-            .or_else(|| self.found.get(&FIXED_INITIAL))
-            .or_else(|| self.found.get(&own?))
-            .map(|found| found.inode);
+        let of_kernel = |found: &Found| host && found.pids.contains(&2);
+        let fixed = |found: &Found| found.inode == Some(FIXED_INITIAL);
+        let with_alias = |found: &Found| found.own && alias;
+        let test: &dyn Fn(&Found) -> bool = if all().any(of_kernel) {
+            &of_kernel
+        } else if all().any(fixed) {
+            &fixed
+        } else {
+            &with_alias
+        };
         for found in self.found.values_mut().chain(self.outside.values_mut()) {
-            found.initial =
-                inode == Some(found.inode) && (found.inode.is_some() || found.pids.contains(&2));
+            found.initial = test(found);
         }
     }
 
@@ -233,7 +240,7 @@ impl Search {
         if self.no_proc {
             return Fact::missing(Reason::Failed, "/proc: no processes are shown there");
         }
-        if !Path::new("/proc/2").exists() || !Path::new("/proc/1").exists() {
+        if !shows_the_host() {
             let detail =
                 "/proc shows the processes of one container, or only the reader's own (hidepid)";
             return Fact::missing_needs(
@@ -242,13 +249,12 @@ impl Search {
                 "the host's process namespace, and root",
             );
         }
-        let seen = self.outside.len();
+        let seen = self.outside.values().filter(|found| !found.own).count();
         if self.unseen > 0 || seen > 0 {
-            let detail = format!(
-                "/proc/PID/ns/net: permission denied; {seen} namespaces were seen from outside only, and \
-                 {} processes not at all",
-                self.unseen
-            );
+            let detail = match self.unseen {
+                0 => format!("/proc/PID/ns/net: permission denied; {seen} seen from outside only"),
+                n => format!("/proc/PID/ns/net: permission denied for {n} processes"),
+            };
             return Fact::missing_needs(Reason::NotPermitted, detail, "CAP_SYS_PTRACE (root)");
         }
         if self.mounts_skipped > 0 {
@@ -262,6 +268,11 @@ impl Search {
 
 fn mounts_of(path: &str) -> Vec<mountinfo::NamespaceMount> {
     text::read(path).map(|text| mountinfo::net_namespaces(&text)).unwrap_or_default()
+}
+
+/// Whether /proc shows the host's processes: the second of them is the parent of kernel threads.
+fn shows_the_host() -> bool {
+    fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm.trim() == "kthreadd")
 }
 
 fn remember(pids: &mut Vec<u32>, pid: u32) {

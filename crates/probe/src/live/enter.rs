@@ -43,7 +43,7 @@ pub(super) fn each<T: Send>(
         let worker = thread.spawn_scoped(scope, || {
             let mut visitor = Visitor::new();
             let visit = |(index, found): (usize, &&Found)| match visitor.enter(found) {
-                Ok(()) => Visit::Read(read(&visitor.here, index)),
+                Ok(()) => Visit::Read(read(&visitor.here(found), index)),
                 Err(None) => Visit::Gone,
                 Err(Some(gap)) => match found.windows().find(|window| is_open(window)) {
                     Some(net) => Visit::Read(read(&Here { net, outside: Some(gap) }, index)),
@@ -74,26 +74,34 @@ fn is_gone(error: &io::Error) -> bool {
 struct Visitor {
     /// Inode of the namespace the thread is in.
     inode: Option<u64>,
-    here: Here,
+    /// It is still in the namespace of the process.
+    at_home: bool,
+    /// The thread's own directory, if /proc shows this process at all: that of another process namespace does not.
+    base: Option<String>,
 }
 
 impl Visitor {
     fn new() -> Self {
-        let thread = "/proc/thread-self";
-        let base = if std::path::Path::new(thread).exists() {
-            thread.to_owned()
-        } else {
-            format!("/proc/self/task/{}", gettid().as_raw_nonzero())
-        };
+        let by_number = format!("/proc/self/task/{}", gettid().as_raw_nonzero());
+        let base = ["/proc/thread-self".to_owned(), by_number]
+            .into_iter()
+            .map(|base| format!("{base}/net"))
+            .find(|net| is_open(net));
         // All threads start in the process's namespace, so the process's link serves where the thread's own
         // can't be read.
         let inode = std::fs::metadata("/proc/self/ns/net").ok().map(|m| m.ino());
-        Self { inode, here: Here { net: format!("{base}/net"), outside: None } }
+        Self { inode, at_home: true, base }
+    }
+
+    /// Where the files of the namespace are that the thread is in.
+    fn here(&self, found: &Found) -> Here {
+        let net = self.base.clone().or_else(|| found.windows().find(|window| is_open(window)));
+        Here { net: net.unwrap_or_else(|| "/proc/thread-self/net".into()), outside: None }
     }
 
     /// `Err(None)`: no door leads there any more.
     fn enter(&mut self, found: &Found) -> Result<(), Option<Gap>> {
-        if found.inode.is_some() && self.inode == found.inode {
+        if found.own && self.at_home || found.inode.is_some() && self.inode == found.inode {
             return Ok(());
         }
         let mut refused = None;
@@ -101,6 +109,7 @@ impl Visitor {
             match self.through(&door, found.inode) {
                 Ok(true) => {
                     self.inode = found.inode;
+                    self.at_home = false;
                     return Ok(());
                 }
                 // Another namespace by now: the process id or the name was given anew.

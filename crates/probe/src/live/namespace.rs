@@ -84,36 +84,28 @@ pub(super) fn count(here: &Here) -> Option<u64> {
 /// The count and the per-CPU statistics. Each row of these repeats the count: it stands in where the setting
 /// is masked, or the namespace is seen from outside.
 fn counted(here: &Here) -> (Fact<Entries>, Fact<CpuCounters>) {
-    let gap = match &here.outside {
-        None => match setting_fact("count") {
-            known @ Fact::Known { .. } => return (known.map(Entries), calls::statistics()),
-            Fact::Missing(gap) => gap,
-        },
-        Some(gap) => gap.clone(),
+    let (count, statistics) = match &here.outside {
+        None => (setting_fact("count").map(Entries), calls::statistics()),
+        Some(gap) => (Fact::Missing(gap.clone()), Fact::Missing(gap.clone())),
     };
+    if count.value().is_some() && statistics.value().is_some() {
+        return (count, statistics);
+    }
     for name in ["stat/nf_conntrack", "stat/ip_conntrack"] {
         let path = format!("{}/{name}", here.net);
-        let Ok(text) = text::read(&path) else { continue };
-        let source = if here.outside.is_none() { shown(&path) } else { path };
-        return match parse_proc(text.as_bytes()) {
-            Ok(found) => (
-                match found.entries {
-                    Some(entries) => Fact::known(entries, format!("{source}, column `entries`")),
-                    None => Fact::Missing(gap),
-                },
-                Fact::known(found.cpus, source),
-            ),
-            Err(error) => {
-                let detail = format!("{source}: {error}");
-                (Fact::Missing(gap), Fact::missing(Reason::Malformed, detail))
-            }
+        let Some(found) = text::read(&path).ok().and_then(|t| parse_proc(t.as_bytes()).ok()) else {
+            continue;
         };
+        let source = if here.outside.is_none() { shown(&path) } else { path };
+        let count = match (count, found.entries) {
+            (Fact::Missing(_), Some(entries)) => {
+                Fact::known(entries, format!("{source}, column `entries`"))
+            }
+            (count, _) => count,
+        };
+        return (count, Fact::known(found.cpus, source));
     }
-    let statistics = match here.outside {
-        None => calls::statistics(),
-        Some(_) => Fact::Missing(gap.clone()),
-    };
-    (Fact::Missing(gap), statistics)
+    (count, statistics)
 }
 
 /// A namespace of which nothing is known, for one reason.

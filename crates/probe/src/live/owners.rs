@@ -35,8 +35,9 @@ pub(super) fn owners(found: &Found, names: &mut Names) -> Vec<Owner> {
             labels.push(name);
         }
     }
-    let own = std::process::id();
-    let others = found.pids.iter().filter(|pid| **pid != own || found.pids.len() == 1);
+    // By /proc's own numbers, which are another process namespace's where that mounted it.
+    let own = fs::read_link("/proc/self").ok().and_then(|link| link.to_str()?.parse().ok());
+    let others = found.pids.iter().filter(|pid| Some(**pid) != own || found.pids.len() == 1);
     for &pid in others {
         let member = text::read(&format!("/proc/{pid}/cgroup"))
             .map(|text| cgroup::parse(&text))
