@@ -137,10 +137,11 @@ impl<R: Read> Members<R> {
             }
         }
         let claimed = header.cksum().ok();
-        let bytes = header.as_bytes();
-        let sum: u32 =
-            bytes[..148].iter().chain(&bytes[156..]).map(|&byte| u32::from(byte)).sum::<u32>()
-                + 8 * u32::from(b' ');
+        // The sum of all bytes, the sum's own field taken as blanks.
+        let mut sum = 8 * u32::from(b' ');
+        for (at, &byte) in header.as_bytes().iter().enumerate() {
+            sum += if (148..156).contains(&at) { 0 } else { u32::from(byte) };
+        }
         if claimed != Some(sum) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
