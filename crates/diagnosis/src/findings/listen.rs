@@ -18,8 +18,11 @@ use crate::{Excluded, Severity};
 /// On a host that was read once, a sum since boot of so much is worth telling.
 const MANY: u64 = 1000;
 
-/// What every kernel counts when a listener loses a connection.
-const LOST: [&str; 2] = ["TcpExt.ListenOverflows", "TcpExt.ListenDrops"];
+/// The accept queue was full: the application is too slow.
+const OVERFLOWS: &str = "TcpExt.ListenOverflows";
+
+/// What every kernel counts when a listener loses a connection; the second for every reason.
+const LOST: [&str; 2] = [OVERFLOWS, "TcpExt.ListenDrops"];
 
 /// What is counted with a line about SYN flooding (3.x and later).
 const FLOODED: [&str; 2] = ["TcpExt.TCPReqQFullDoCookies", "TcpExt.TCPReqQFullDrop"];
@@ -52,9 +55,18 @@ fn overflow(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
     let read: Vec<(&str, u64, Option<u64>)> =
         LOST.iter().filter_map(|name| counter(s, name).map(|(v, g)| (*name, v, g))).collect();
     let rising = read.iter().find(|(_, _, g)| g.is_some_and(|g| g > 0));
+    let accepted = !rising.is_some_and(|(name, _, _)| *name == OVERFLOWS);
     let unmeasured = read.iter().find(|(_, v, g)| g.is_none() && *v >= MANY);
     let here = if s.now.is_initial() { String::new() } else { format!("{}: ", s.name) };
     let (severity, summary) = match (rising, unmeasured, case.seconds()) {
+        (Some((_, _, Some(by))), _, Some(seconds)) if accepted => (
+            Severity::Info,
+            format!(
+                "{here}Listeners drop {} packets/s though their accept queues have room: the queue \
+                 of half-open connections is full, as in a SYN flood.",
+                words::rate(*by as f64 / seconds)
+            ),
+        ),
         (Some((_, _, Some(by))), _, Some(seconds)) => (
             Severity::Warning,
             format!(
