@@ -156,7 +156,6 @@ pub(crate) fn find(case: &Case<'_>) -> (Vec<Draft>, Vec<Excluded>) {
     state::find(case, &mut found);
     crowd::find(case, &mut found);
     idle::find(case, &mut found);
-    limit::find(case, &mut found);
     chains::find(case, &mut found);
     tracking::find(case, &mut found);
     boot::find(case, &mut found);
@@ -164,6 +163,7 @@ pub(crate) fn find(case: &Case<'_>) -> (Vec<Draft>, Vec<Excluded>) {
     expectations::find(case, &mut found);
     insertion::find(case, &mut found);
     listen::find(case, &mut found, &mut excluded);
+    limit::find(case, &mut found);
     alike::find(case, &mut found, &mut excluded);
     (found, excluded)
 }

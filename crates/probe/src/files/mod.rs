@@ -64,6 +64,14 @@ impl Files {
         }
     }
 
+    /// Opens a regular file that another program is to read. Members of an archive are no files.
+    pub fn file(&self, path: &str) -> io::Result<File> {
+        match self {
+            Self::Directory(root) => open_in(root, path),
+            Self::Archive(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     /// Opens a regular file for reading its last `limit` bytes; the number tells how many before them
     /// are left out.
     pub fn open_end(&self, path: &str, limit: u64) -> io::Result<(Box<dyn Read>, u64)> {
@@ -143,6 +151,14 @@ impl Files {
                 Ok(Time::from_secs(metadata.mtime()))
             }
             Self::Archive(archive) => archive.modified(path),
+        }
+    }
+
+    /// What of an archive was left out, one sentence each; nothing for a directory.
+    pub fn notes(&self) -> &[String] {
+        match self {
+            Self::Directory(_) => &[],
+            Self::Archive(archive) => archive.notes(),
         }
     }
 
