@@ -162,8 +162,8 @@ pub(crate) fn find(case: &Case<'_>) -> (Vec<Draft>, Vec<Excluded>) {
     stale::find(case, &mut found);
     expectations::find(case, &mut found);
     insertion::find(case, &mut found);
-    listen::find(case, &mut found, &mut excluded);
     limit::find(case, &mut found);
+    listen::find(case, &mut found, &mut excluded);
     alike::find(case, &mut found, &mut excluded);
     (found, excluded)
 }
