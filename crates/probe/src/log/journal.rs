@@ -27,7 +27,7 @@ const NAMED: usize = 4;
 /// Gives the newest kernel entries of all boots of the running host to the builder. Nothing happens where
 /// there is no journal.
 pub(super) fn live(builder: &mut LogDigestBuilder, files: &Files, limits: &Limits, end: Instant) {
-    if PLACES.iter().all(|place| in_place(files, place).is_empty()) {
+    if all(files).is_empty() {
         return;
     }
     builder.begin(NAME);
@@ -57,7 +57,12 @@ pub(super) fn saved(builder: &mut LogDigestBuilder, files: &Files, limits: &Limi
     }
 }
 
-/// Files of the host's own journal that can hold the kernel's lines.
+/// Files of a host's own journal.
+pub(crate) fn all(files: &Files) -> Vec<String> {
+    PLACES.iter().flat_map(|place| in_place(files, place)).collect()
+}
+
+/// Those of one place that can hold the kernel's lines.
 fn in_place(files: &Files, place: &str) -> Vec<String> {
     let mut machines = files.list(place).unwrap_or_default();
     // A host keeps the journals of its containers and of other machines beside its own.

@@ -17,6 +17,7 @@ use plimsoll_diagnosis::facts::{Fact, LogDigest, LogDigestBuilder, Reason};
 use plimsoll_wire::log::{Clock, Zone};
 
 use crate::files::Files;
+pub(crate) use journal::all as journal_files;
 
 /// How to read a log.
 #[derive(Debug, Clone)]

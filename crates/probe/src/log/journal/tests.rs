@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 use plimsoll_diagnosis::facts::LogDigest;
 
@@ -68,6 +69,22 @@ fn a_saved_journal_is_read_over_all_its_files_and_boots() {
     assert_eq!(seen.last.unwrap().latest.secs(), INCIDENT + 1);
     assert_eq!(seen.first.unwrap().latest.secs(), INCIDENT - 20 * 86_400);
     assert_eq!((digest.suppressed, digest.suppression_lines), (209, 1));
+}
+
+#[test]
+fn a_host_of_which_only_the_journal_is_left_was_saved_when_that_was_last_written() {
+    if !there_is_journalctl() {
+        return;
+    }
+    let tree = Tree::new("journal-only");
+    tree.put(&in_directory("system.journal"), &journal("now"));
+    let file = fs::File::options().write(true).open(tree.0.join(in_directory("system.journal")));
+    let written = UNIX_EPOCH + Duration::from_secs(INCIDENT.unsigned_abs() + 60);
+    file.unwrap().set_modified(written).unwrap();
+    let (files, origin) = crate::dead::open(&tree.0).unwrap();
+    let host = crate::dead::snapshot(&files, origin);
+    assert_eq!(host.at.secs(), INCIDENT + 60);
+    assert_eq!(host.log.value().unwrap().table_full.as_ref().unwrap().lines, 4);
 }
 
 #[test]
@@ -144,7 +161,7 @@ fn a_journal_in_a_bundle_is_told_and_not_read() {
         },
         None,
     );
-    let end = Instant::now() + std::time::Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(10);
     saved(&mut builder, &Files::Archive(archive), &Limits::default(), end);
     let digest = builder.finish();
     assert_eq!(digest.sources, []);
