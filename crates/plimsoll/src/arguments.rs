@@ -91,7 +91,7 @@ pub struct Output {
 pub struct Explain {
     /// Finding by id (CT001) or name (table-full); all of them are listed when left out
     pub finding: Option<String>,
-    /// Language of the page [default: zh when the locale says so and the page exists]
+    /// Language of the page [default: zh when the locale says so]
     #[arg(long, value_name = "LANG")]
     pub lang: Option<Lang>,
     /// Colour: on a terminal unless NO_COLOR is set, always, or never

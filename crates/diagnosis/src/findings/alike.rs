@@ -16,11 +16,11 @@ use crate::words;
 use crate::{Excluded, Severity, Value};
 
 /// On a host that was read once, a sum since boot of so much is worth telling.
-const MANY: u64 = 1000;
+pub(super) const MANY: u64 = 1000;
 /// A log line this old still belongs to what is looked into.
-const RECENT: f64 = 86_400.0;
+pub(super) const RECENT: f64 = 86_400.0;
 /// Firewall drops per second above the noise that every public address hears.
-const BACKGROUND: f64 = 10.0;
+pub(super) const BACKGROUND: f64 = 10.0;
 
 /// Finds look-alikes, and rules out what is not there.
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>, excluded: &mut Vec<Excluded>) {

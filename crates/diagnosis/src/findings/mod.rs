@@ -12,6 +12,8 @@ mod forecast;
 mod idle;
 mod insertion;
 mod limit;
+#[cfg(test)]
+mod pages;
 mod stale;
 mod state;
 mod tracking;
