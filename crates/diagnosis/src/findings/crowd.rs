@@ -13,7 +13,7 @@ use crate::facts::{Prefix, Service};
 use crate::groups::{self, prefix_label, ratio, service_label};
 use crate::words;
 
-/// Unreplied entries that make a flood of what would otherwise be a scan.
+/// Unreplied entries that make a flood of what would otherwise be a scan (half of a tiny table).
 pub(super) const FLOOD_LEAST: u64 = 1000;
 /// … and their share of the limit …
 pub(super) const FLOOD_OF_LIMIT: f64 = 0.10;
@@ -98,7 +98,7 @@ pub(crate) fn flood_of(s: &Space<'_>) -> Option<Flood> {
     let entries = scale.up(unreplied);
     let share = ratio(unreplied, census.total.total());
     let least = match s.limit() {
-        Some(max) => FLOOD_LEAST.max((max as f64 * FLOOD_OF_LIMIT) as u64),
+        Some(max) => FLOOD_LEAST.min(max / 2).max((max as f64 * FLOOD_OF_LIMIT) as u64),
         None => FLOOD_UNLIMITED,
     };
     if entries < least || share <= FLOOD_OF_TABLE {

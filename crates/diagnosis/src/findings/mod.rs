@@ -136,13 +136,13 @@ pub(crate) fn find(case: &Case<'_>) -> (Vec<Draft>, Vec<Excluded>) {
     state::find(case, &mut found);
     crowd::find(case, &mut found);
     idle::find(case, &mut found);
-    limit::find(case, &mut found);
     chains::find(case, &mut found);
     tracking::find(case, &mut found);
     boot::find(case, &mut found);
     stale::find(case, &mut found);
     expectations::find(case, &mut found);
     insertion::find(case, &mut found);
+    limit::find(case, &mut found);
     alike::find(case, &mut found, &mut excluded);
     (found, excluded)
 }

@@ -149,7 +149,7 @@ fn an_assured_fill_on_a_modern_kernel_is_critical_and_names_the_cause() {
     );
     fill(&mut after.namespaces[0], full);
     let d = judge(&after, &[(Counter::Drop, 90)]);
-    assert_eq!(acts(&d), ["CT001", "CT004", "CT012", "CT020"]);
+    assert_eq!(acts(&d), ["CT001", "CT004", "CT012"]);
     assert!(d.findings.iter().take(2).all(|f| f.severity == Severity::Critical));
     says(&d, RemedyId::Raise, "sysctl -w net.netfilter.nf_conntrack_max=1048576");
     says(&d, RemedyId::Raise, "sysctl -w net.netfilter.nf_conntrack_buckets=1048576");
@@ -166,7 +166,7 @@ fn a_dropping_table_that_the_collector_took_down_to_95_percent_is_still_full() {
     let mut after = host("6.12.117", 8);
     fill(&mut after.namespaces[0], census(&[(tcp(TcpState::TimeWait), 249_037)]));
     let d = judge(&after, &[(Counter::Drop, 10)]);
-    assert_eq!(acts(&d), ["CT001", "CT013", "CT020"]);
+    assert_eq!(acts(&d), ["CT001", "CT013"]);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn time_wait_is_protected_in_effect_where_no_collector_evicts() {
     assert!(summary(&d, "CT004").contains("cannot evict closing connections either"));
     let mut young = host("6.12.117", 8);
     fill(&mut young.namespaces[0], census(&[(tcp(TcpState::TimeWait), 240_000)]));
-    assert_eq!(acts(&judge(&young, &[])), ["CT013", "CT020"]);
+    assert_eq!(acts(&judge(&young, &[])), ["CT013"]);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_syn_flood_that_early_drop_survives_is_pressure_and_a_flood() {
     let flood = census(&[(syn(), 250_000), (tcp(TcpState::Established), 12_144)]);
     fill(&mut after.namespaces[0], flood);
     let d = judge(&after, &[(Counter::EarlyDrop, 48_000)]);
-    assert_eq!(acts(&d), ["CT003", "CT010", "CT020"]);
+    assert_eq!(acts(&d), ["CT003", "CT010"]);
     assert_eq!(d.verdict, Verdict::Warning);
     assert_eq!(
         summary(&d, "CT010"),
@@ -204,7 +204,7 @@ fn a_few_drops_among_a_thousand_evictions_warn_without_shouting() {
     let mut after = host("6.12.117", 8);
     fill(&mut after.namespaces[0], census(&[(syn(), 262_144)]));
     let d = judge(&after, &[(Counter::EarlyDrop, 1998), (Counter::Drop, 2)]);
-    assert_eq!(acts(&d), ["CT001", "CT010", "CT020"]);
+    assert_eq!(acts(&d), ["CT001", "CT010"]);
     assert_eq!(d.verdict, Verdict::Warning);
 }
 

@@ -1,6 +1,7 @@
 //! Programs that manage rules or settings: by process, by enabled unit, by init script.
 
 use plimsoll_diagnosis::facts::{Fact, Manager, ManagerKind, Reason};
+use plimsoll_wire::ruleset::Ruleset;
 
 use crate::files::Files;
 
@@ -39,6 +40,19 @@ pub fn managers(files: &Files, live: bool) -> Fact<Vec<Manager>> {
     } else {
         let what = "neither processes nor enabled units were saved";
         Fact::missing_needs(Reason::NotCollected, what, "ps, /etc/systemd/system")
+    }
+}
+
+/// Adds those that the host's own rules are named after. Rules of a container's namespace tell of the container.
+pub fn add_of_rules(managers: &mut Fact<Vec<Manager>>, rules: &Fact<Ruleset>) {
+    let Fact::Known { value: rules, source } = rules else { return };
+    let found = Manager::of_rules(rules);
+    match managers {
+        Fact::Known { value, .. } => Manager::merge(value, found),
+        Fact::Missing(_) if !found.is_empty() => {
+            *managers = Fact::Known { value: found, source: source.clone() };
+        }
+        Fact::Missing(_) => {}
     }
 }
 

@@ -9,6 +9,8 @@ mod modules;
 mod order;
 mod sysctl;
 
+pub use managers::add_of_rules;
+
 use plimsoll_ct::KernelVersion;
 use plimsoll_diagnosis::facts::{BootFiles, Fact, Reason};
 use plimsoll_wire::iptables_config;

@@ -135,11 +135,14 @@ impl<'a> Saved<'a> {
 /// The gap of a fact that none of these files holds.
 pub(super) fn not_collected<T>(paths: &[&str]) -> Fact<T> {
     let detail = match paths {
+        [] => return Fact::missing(Reason::NotCollected, "nothing of it was saved"),
         [one] => format!("{one} was not saved"),
-        [first, rest @ ..] => format!("neither {first} nor {} was saved", rest.join(" nor ")),
-        [] => "nothing of it was saved".to_owned(),
+        [first, second] => format!("neither {first} nor {second} was saved"),
+        [first, rest @ ..] => {
+            format!("neither {first} nor any of {} other places was saved", rest.len())
+        }
     };
-    Fact::missing_needs(Reason::NotCollected, detail, paths.first().copied().unwrap_or_default())
+    Fact::missing_needs(Reason::NotCollected, detail, paths[0])
 }
 
 /// The beginning of a foreign text, fit for a message.

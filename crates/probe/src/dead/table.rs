@@ -1,7 +1,7 @@
 //! The table of one namespace: count, statistics, who fills it.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader};
 
 use plimsoll_ct::{Counter, Entries};
 use plimsoll_diagnosis::facts::{Census, Fact, Namespace, Reason, TcpTimeouts};
@@ -66,10 +66,7 @@ pub(super) fn statistics(saved: &Saved<'_>, proc: &[&str], tool: &[&str]) -> Fac
         return from_proc;
     }
     let from_tool = saved.first(tool, |text| statistics::parse_tool(text.as_bytes()));
-    match (from_tool, from_proc) {
-        (known @ Fact::Known { .. }, _) => known,
-        (Fact::Missing(_), missing) => missing,
-    }
+    if from_tool.value().is_some() || proc.is_empty() { from_tool } else { from_proc }
 }
 
 /// The count: told by itself, repeated in the statistics, or the length of a whole listing.
@@ -108,8 +105,8 @@ pub(super) fn census(
     for &path in paths {
         let Ok(file) = saved.files.open(path) else { continue };
         let mut listing = BufReader::new(file);
-        let mut start = [0; 1];
-        if !matches!(listing.read(&mut start), Ok(1)) && count != Some(0) {
+        let empty = listing.fill_buf().is_ok_and(<[u8]>::is_empty);
+        if empty && count != Some(0) {
             let detail = format!("{path} is empty, which a copy straight from /proc is as well");
             trouble.get_or_insert(Fact::missing_needs(
                 Reason::NotCollected,
@@ -118,8 +115,7 @@ pub(super) fn census(
             ));
             continue;
         }
-        let whole = start[..].chain(listing);
-        match census_of_listing(BufReader::new(whole), path.to_owned(), timeouts, SEED, ROWS) {
+        match census_of_listing(listing, path.to_owned(), timeouts, SEED, ROWS) {
             Fact::Known { mut value, source } => {
                 value.complete &= saved.files.cut(path).is_none();
                 return Fact::Known { value, source };

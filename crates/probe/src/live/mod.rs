@@ -255,7 +255,7 @@ impl Rest {
         };
         let host = watch.time("host", host::read);
         let cloud = watch.time("cloud", cloud::allowances);
-        let boot = match options.boot {
+        let mut boot = match options.boot {
             true => watch.time("boot files", || calls::boot(host.kernel.value())),
             false => calls::no_boot(&unasked("boot files")),
         };
@@ -275,6 +275,9 @@ impl Rest {
                 .map(|_| (Fact::Missing(unasked("rules")), Fact::Missing(unasked("tracking"))))
                 .collect(),
         };
+        if let Some((rules, _)) = rules.first() {
+            crate::config::add_of_rules(&mut boot.managers, rules);
+        }
         Self { host, cloud, log, boot, rules, timings: watch.parts }
     }
 
@@ -398,15 +401,11 @@ impl Assembly {
             census
         });
         for (_, _, after) in &mut self.parts {
-            let why = match after.count.gap() {
-                Some(gap) => gap.clone(),
-                None => Gap {
-                    reason: Reason::NotAsked,
-                    detail: "the table is empty".into(),
-                    needs: None,
-                },
+            // Of those that are not read, all with a count are empty: nothing is left to see.
+            after.census = match &after.count {
+                Fact::Known { source, .. } => Fact::known(calls::empty_census(), source.clone()),
+                Fact::Missing(gap) => Fact::Missing(gap.clone()),
             };
-            after.census = Fact::Missing(why);
         }
         for ((index, _), visit) in order.into_iter().zip(read) {
             self.parts[index].2.census = match visit {

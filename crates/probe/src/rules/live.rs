@@ -162,9 +162,11 @@ impl Reading {
             self.gap(backend, reason, format!("{command}: {what}"), "root (CAP_NET_ADMIN)");
             return false;
         }
+        let known = self.rules.read.clone();
         read(&String::from_utf8_lossy(&output.text), &mut self.rules);
         self.source(command.clone());
         if let Some(cut) = output.cut {
+            self.rules.read = known;
             self.gap(backend, Reason::NotAsked, format!("{command}: {cut}"), "more time");
             return false;
         }
@@ -172,7 +174,8 @@ impl Reading {
     }
 
     fn finish(self) -> Fact<Ruleset> {
-        if self.rules.read.is_empty() {
+        let rules = &self.rules;
+        if rules.read.is_empty() && rules.rules.is_empty() && rules.chains.is_empty() {
             let (reason, needs) = self.gaps.first().copied().unwrap_or((Reason::Failed, "root"));
             let what: Vec<String> = self.rules.unread.into_iter().map(|(_, what)| what).collect();
             return Fact::missing_needs(reason, what.join("; "), needs);
@@ -259,7 +262,7 @@ fn unknown(path: &str) -> Presence {
 mod tests {
     use super::*;
 
-    fn tree(name: &str, files: &[(&str, &str)]) -> Files {
+    fn presence(name: &str, files: &[(&str, &str)]) -> Presence {
         let root =
             std::env::temp_dir().join(format!("plimsoll-rules-{}-{name}", std::process::id()));
         for (path, text) in files {
@@ -267,13 +270,7 @@ mod tests {
             fs::create_dir_all(path.parent().expect("has a parent")).expect("made");
             fs::write(path, text).expect("written");
         }
-        Files::Directory(root)
-    }
-
-    fn presence(name: &str, files: &[(&str, &str)]) -> Presence {
-        let files = tree(name, files);
-        let found = nf_tables(&files);
-        let Files::Directory(root) = files else { return found };
+        let found = nf_tables(&Files::Directory(root.clone()));
         fs::remove_dir_all(root).expect("removed");
         found
     }

@@ -1,6 +1,8 @@
 //! Rules that were saved of a dead host: outputs of tools in a tree or a sosreport; failing these, the files that its
 //! boot would load, which say what was meant and not what was there.
 
+use std::collections::BTreeSet;
+
 use plimsoll_diagnosis::facts::{Fact, Reason};
 use plimsoll_wire::ruleset::{
     Backend, Ruleset, TableFamily, read_json, read_listing, read_nft, read_save,
@@ -85,6 +87,7 @@ fn take(rules: &mut Ruleset, path: &str, form: &Form, bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let size = |r: &Ruleset| r.read.len() + r.chains.len() + r.rules.len();
     let before = size(rules);
+    let known = rules.read.clone();
     match form {
         Form::Nft | Form::Json if rules.read.contains(&(Backend::Nft, TableFamily::Inet)) => {
             return false;
@@ -115,21 +118,25 @@ fn take(rules: &mut Ruleset, path: &str, form: &Form, bytes: &[u8]) -> bool {
     if bytes.len() as u64 == OUTPUT {
         let what = format!("{path}: only the first {} MiB were read", OUTPUT >> 20);
         rules.unread.push((Backend::Nft, what));
+        rules.read = known;
     }
     size(rules) > before
 }
 
 /// Adds the tables that are not known yet. On a host of iptables-nft, `iptables -L` lists again what `nft` did.
 fn merge(rules: &mut Ruleset, more: Ruleset) {
-    let known: Vec<(TableFamily, String)> = rules
+    let known: BTreeSet<(TableFamily, String)> = rules
         .chains
         .iter()
         .filter(|c| c.backend != Backend::Nft)
         .map(|c| (c.family, c.table.clone()))
         .collect();
-    let new = |family: TableFamily, table: &str| {
-        !known.iter().any(|(f, t)| *f == family && t.as_str() == table)
-    };
+    let new = |family: TableFamily, table: &str| !known.contains(&(family, table.to_owned()));
+    if !more.chains.iter().any(|c| new(c.family, &c.table))
+        && !more.rules.iter().any(|r| new(r.family, &r.table))
+    {
+        return;
+    }
     rules.chains.extend(more.chains.into_iter().filter(|c| new(c.family, &c.table)));
     rules.rules.extend(more.rules.into_iter().filter(|r| new(r.family, &r.table)));
     rules.left_out += more.left_out;
