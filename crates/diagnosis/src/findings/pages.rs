@@ -8,7 +8,9 @@ use alloc::string::String;
 use plimsoll_ct::PROFILES;
 
 use super::tracking;
-use super::{alike, boot, chains, crowd, expectations, forecast, idle, insertion, limit, state};
+use super::{
+    alike, boot, chains, crowd, expectations, forecast, idle, insertion, limit, listen, state,
+};
 use crate::words;
 
 macro_rules! page {
@@ -41,7 +43,13 @@ const DAY: f64 = 86_400.0;
 /// Seconds as the pages put them into words.
 #[track_caller]
 fn span(seconds: f64) -> &'static str {
-    let known = [(60.0, "a minute"), (600.0, "ten minutes"), (DAY, "a day"), (7.0 * DAY, "a week")];
+    let known = [
+        (60.0, "a minute"),
+        (300.0, "five minutes"),
+        (600.0, "ten minutes"),
+        (DAY, "a day"),
+        (7.0 * DAY, "a week"),
+    ];
     let found = known.iter().find(|(s, _)| (s - seconds).abs() < 0.5);
     found.expect("a span that the pages have words for").1
 }
@@ -69,6 +77,7 @@ fn the_pages_of_the_tables_state_tell_when_they_are_found() {
     says(was, &format!("at least {} packets in `drop` since boot", state::HINT));
     says(was, &format!("a warning for {} after the last line", span(state::HISTORY)));
     says(was, &format!("for {}, if the namespace is gone", span(state::GONE)));
+    says(was, &format!("less than {} apart", span(state::QUIET)));
 
     let pressure = page!("CT003-early-drop-pressure");
     says(pressure, &format!("count at {}", percent(state::FULL_AFTER_COLLECTION)));
@@ -165,7 +174,7 @@ fn the_other_pages_tell_when_they_are_found() {
     says(clashes, &format!("{} since boot", count(insertion::MANY)));
 
     let listen = page!("CT060-listen-overflow");
-    says(listen, &format!("{} since boot", count(alike::MANY)));
+    says(listen, &format!("{} since boot", count(listen::MANY)));
     assert_eq!(span(alike::RECENT), "a day");
     says(listen, "The log of the last day");
     says(page!("CT061-neighbour-overflow"), "The log of the last day");
