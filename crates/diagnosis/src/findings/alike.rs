@@ -18,7 +18,7 @@ use crate::{Excluded, Severity, Value};
 /// A log line this old still belongs to what is looked into.
 pub(super) const RECENT: f64 = 86_400.0;
 /// Firewall drops per second above the noise that every public address hears.
-const BACKGROUND: f64 = 10.0;
+pub(super) const BACKGROUND: f64 = 10.0;
 
 /// Finds look-alikes, and rules out what is not there.
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>, excluded: &mut Vec<Excluded>) {

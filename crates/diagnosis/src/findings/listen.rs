@@ -16,7 +16,7 @@ use crate::words;
 use crate::{Excluded, Severity};
 
 /// On a host that was read once, a sum since boot of so much is worth telling.
-const MANY: u64 = 1000;
+pub(super) const MANY: u64 = 1000;
 
 /// The accept queue was full: the application is too slow.
 const OVERFLOWS: &str = "TcpExt.ListenOverflows";
