@@ -87,7 +87,7 @@ fn without_need(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
         return None;
     }
     let fullness = s.fullness().unwrap_or(0.0);
-    let busy = fullness >= IN_USE || case.attribution.lines.get(i).is_some_and(|n| *n > 0);
+    let busy = fullness >= IN_USE || case.attribution.of_space(i).is_some();
     let severity = if busy { Severity::Warning } else { Severity::Info };
     let summary = format!(
         "{} holds {}, and no rule needs tracking ({}): not tracking at all is the cure.",

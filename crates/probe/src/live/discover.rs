@@ -260,7 +260,7 @@ impl Search {
         if self.mounts_skipped > 0 {
             let detail =
                 format!("mounts of {} mount namespaces were not searched", self.mounts_skipped);
-            return Fact::missing(Reason::NotAsked, detail);
+            return Fact::missing(Reason::Failed, detail);
         }
         Fact::known((), format!("/proc/PID/ns/net of {} processes, and mounts", self.processes))
     }
