@@ -99,7 +99,7 @@ undisturbed absent $check
 undisturbed absent-nobody $nobody
 
 echo "@@ loaded $(cut -d. -f1 /proc/uptime)"
-modprobe nf_conntrack hashsize=512
+modprobe nf_conntrack
 undisturbed loaded $check
 undisturbed loaded-nobody $nobody
 # Had the look begun the tracking, these would be entries.

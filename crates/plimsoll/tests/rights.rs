@@ -96,9 +96,8 @@ fn a_user_namespace_reads_its_own_table() {
         return;
     }
     let copy = Copy::new("userns");
-    let out = copy.shell(&format!(
-        "{NOBODY} unshare -Urn {{}} check --json --interval 0.2 --netns own"
-    ));
+    let out =
+        copy.shell(&format!("{NOBODY} unshare -Urn {{}} check --json --interval 0.2 --netns own"));
     let check = parsed(&out);
     assert_eq!(check["namespaces"][0]["count"], 0, "{check:#}");
 }

@@ -81,11 +81,16 @@ pub(super) fn count(here: &Here) -> Option<u64> {
     counted(here).0.get().map(|count| count.0)
 }
 
+/// The count as the settings have it: where it is missing, why.
+pub(super) fn count_setting() -> Fact<Entries> {
+    setting_fact("count").map(Entries)
+}
+
 /// The count and the per-CPU statistics. Each row of these repeats the count: it stands in where the setting
 /// is masked, or the namespace is seen from outside.
 fn counted(here: &Here) -> (Fact<Entries>, Fact<CpuCounters>) {
     let (count, statistics) = match &here.outside {
-        None => (setting_fact("count").map(Entries), calls::statistics()),
+        None => (count_setting(), calls::statistics()),
         Some(gap) => (Fact::Missing(gap.clone()), Fact::Missing(gap.clone())),
     };
     if count.value().is_some() && statistics.value().is_some() {
@@ -104,6 +109,14 @@ fn counted(here: &Here) -> (Fact<Entries>, Fact<CpuCounters>) {
             (count, _) => count,
         };
         return (count, Fact::known(found.cpus, source));
+    }
+    // What is not loaded has no statistics: that is no fault of the kernel's build.
+    if let Fact::Missing(gap) = &count
+        && gap.reason == Reason::NotLoaded
+    {
+        let statistics =
+            Fact::missing(Reason::NotLoaded, "/proc/net/stat/nf_conntrack: no such file");
+        return (count, statistics);
     }
     (count, statistics)
 }
