@@ -2,6 +2,7 @@
 
 mod arrows;
 mod fuzz;
+mod guests;
 mod readme;
 mod run;
 mod tests;
@@ -15,9 +16,10 @@ cargo xtask <task>
   test           install what the tests need (or say what is missing), then run them all
   arrows         hold the crates' dependencies to docs/ARCHITECTURE.md
   readme         hold README.md and README.zh-CN.md in step
+  guests [LINE…] boot other kernels and run the check in them (default: 5.10 6.1 6.12 6.18 7.3)
   fuzz [SECS]    run every fuzz target for SECS seconds (default 10)
   lint           format, clippy, docs, arrows, readme
-  ci             lint, test, fuzz: what .ci/run calls
+  ci             lint, test, guests, fuzz: what .ci/run calls
 ";
 
 fn main() -> ExitCode {
@@ -29,7 +31,11 @@ fn main() -> ExitCode {
         "readme" => readme::check(),
         "fuzz" => fuzz_seconds(arguments.next()).and_then(fuzz::run),
         "lint" => lint(),
-        "ci" => lint().and_then(|()| tests::run()).and_then(|()| fuzz::run(10)),
+        "guests" => guests::run(&arguments.collect::<Vec<_>>()),
+        "ci" => lint()
+            .and_then(|()| tests::run())
+            .and_then(|()| guests::run(&[]))
+            .and_then(|()| fuzz::run(10)),
         "" | "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -6,8 +6,8 @@ use std::hash::BuildHasher;
 
 use plimsoll_ct::{CpuCounters, Entries, KernelVersion, Time};
 use plimsoll_diagnosis::facts::{
-    BootFiles, Census, CensusBuilder, Fact, Gap, Host, LogDigest, Namespace, Reader, Reason,
-    TableSample, TcpTimeouts, Tracking,
+    BootFiles, Census, CensusBuilder, Fact, Gap, Host, LogDigest, Namespace, Reader, TableSample,
+    TcpTimeouts, Tracking,
 };
 use plimsoll_wire::ruleset::Ruleset;
 
@@ -82,7 +82,7 @@ impl<'a> Rules<'a> {
         let found = self.reader.here();
         let count = match count {
             Some(count) => Fact::known(Entries(count), COUNT),
-            None => Fact::missing(Reason::Failed, COUNT),
+            None => super::namespace::count_setting(),
         };
         let tracking = rules::tracking(&rules::Signs {
             profile: &self.host.profile,

@@ -90,6 +90,11 @@ const fn is_one_of_many(found: &Found) -> bool {
     !found.initial && !found.own
 }
 
+/// The count as the settings have it: where it is missing, why.
+pub(super) fn count_setting() -> Fact<Entries> {
+    setting_fact("count").map(Entries)
+}
+
 /// The count and the per-CPU statistics. Each row of these repeats the count: it stands in where the setting
 /// is masked, or the namespace is seen from outside. And wherever there may be many: the settings of all
 /// namespaces share their names and their directory, so that each takes the longer to find the more there are.
@@ -99,7 +104,7 @@ fn counted(here: &Here, one_of_many: bool) -> (Fact<Entries>, Fact<CpuCounters>)
         return (count, counters);
     }
     let (count, statistics) = match &here.outside {
-        None => (setting_fact("count").map(Entries), calls::statistics()),
+        None => (count_setting(), calls::statistics()),
         Some(gap) => (Fact::Missing(gap.clone()), Fact::Missing(gap.clone())),
     };
     if count.value().is_some() && statistics.value().is_some() {
@@ -127,6 +132,14 @@ fn of_statistics(
             (count, _) => count,
         };
         return (count, Fact::known(found.cpus, source));
+    }
+    // What is not loaded has no statistics: that is no fault of the kernel's build.
+    if let Fact::Missing(gap) = &count
+        && gap.reason == Reason::NotLoaded
+    {
+        let statistics =
+            Fact::missing(Reason::NotLoaded, "/proc/net/stat/nf_conntrack: no such file");
+        return (count, statistics);
     }
     (count, statistics)
 }

@@ -169,10 +169,12 @@ fn read_by(reader: Reader, budget: Budget, visit: dump::Visit<'_>) -> Result<dum
 fn both(first: Option<Gap>, second: Gap) -> Gap {
     let Some(mut first) = first else { return second };
     let detail = format!("{}; {}", first.detail, second.detail);
-    let helps = first.needs.is_some() || second.needs.is_none();
+    // A module alone helps nobody who lacks the right as well.
+    let lacks_right = second.reason == Reason::NotPermitted;
+    let helps = !lacks_right && (first.needs.is_some() || second.needs.is_none());
     if !helps {
         first.reason = second.reason;
-        first.needs = second.needs;
+        first.needs = second.needs.or(first.needs);
     }
     first.detail = detail;
     first
