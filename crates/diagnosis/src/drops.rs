@@ -133,9 +133,13 @@ pub(crate) fn add(sum: &mut Option<SeenIn>, row: &SeenIn) {
 }
 
 /// Whether lines that name this namespace's inode can be its own. Inodes are given out again: with
-/// every boot, and in one boot to a namespace that has not dropped a packet since it was made.
+/// every boot, and in one boot to a namespace that was made later. Each line proves a drop that no failed
+/// insertion explains, so a namespace with fewer of those than lines has inherited some.
 fn may_be_of(row: &SeenIn, space: &Space<'_>) -> bool {
-    !row.earlier_boot && (space.now.is_initial() || space.total(Counter::Drop) != Some(0))
+    let clashes = space.total(Counter::InsertFailed).unwrap_or(0);
+    let inherited =
+        space.total(Counter::Drop).is_some_and(|all| all.saturating_sub(clashes) < row.lines);
+    !row.earlier_boot && (space.now.is_initial() || !inherited)
 }
 
 /// The namespace that lines without a name speak of, where that can be told.

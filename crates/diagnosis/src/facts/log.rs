@@ -82,7 +82,8 @@ pub struct LogSource {
 pub struct LogDigest {
     /// Places read.
     pub sources: Vec<LogSource>,
-    /// Places that could not be read, with the reason.
+    /// Places that could not be read, with the reason; what would help stands at its end: `permission
+    /// denied (needs root)`.
     pub unreadable: Vec<(String, String)>,
     /// `table full, dropping packet`.
     pub table_full: Option<Seen>,

@@ -10,7 +10,7 @@ use plimsoll_ct::Family;
 use plimsoll_wire::ruleset::{Rule, Ruleset, Verdict};
 
 use super::{Draft, source_of};
-use crate::case::Case;
+use crate::case::{Case, Space};
 use crate::facts::Seen;
 use crate::words;
 use crate::{Excluded, Severity, Value};
@@ -18,7 +18,7 @@ use crate::{Excluded, Severity, Value};
 /// A log line this old still belongs to what is looked into.
 pub(super) const RECENT: f64 = 86_400.0;
 /// Firewall drops per second above the noise that every public address hears.
-const BACKGROUND: f64 = 10.0;
+pub(super) const BACKGROUND: f64 = 10.0;
 
 /// Finds look-alikes, and rules out what is not there.
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>, excluded: &mut Vec<Excluded>) {
@@ -30,8 +30,7 @@ pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>, excluded: &mut Vec<E
 }
 
 /// A counter of the stack: now, and its growth over the interval.
-pub(super) fn counter(case: &Case<'_>, name: &str) -> Option<(u64, Option<u64>)> {
-    let (_, s) = case.initial()?;
+pub(super) fn counter(s: &Space<'_>, name: &str) -> Option<(u64, Option<u64>)> {
     let now = *s.now.stack.value()?.counters.get(name)?;
     let then = s.then.and_then(|n| n.stack.value()).and_then(|st| st.counters.get(name));
     Some((now, then.and_then(|then| now.checked_sub(*then))))
@@ -54,7 +53,7 @@ fn recent<'a>(case: &Case<'_>, seen: Option<&'a Seen>) -> Option<&'a Seen> {
 }
 
 /// Where the stack's counters were read.
-pub(super) fn stack_source(case: &Case<'_>) -> crate::facts::Source {
+fn stack_source(case: &Case<'_>) -> crate::facts::Source {
     case.initial()
         .map_or(crate::facts::Source::of("/proc/net/netstat"), |(_, s)| source_of(&s.now.stack))
 }
@@ -143,7 +142,7 @@ fn memory(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
         }
     }
     for name in ["TcpExt.TCPAbortOnMemory", "TcpExt.TCPMemoryPressures"] {
-        match counter(case, name) {
+        match counter(s, name) {
             Some((_, Some(by))) if by > 0 => {
                 reasons.push(format!("{name} rose by {}", words::count(by)));
             }

@@ -14,25 +14,25 @@ use crate::groups::{self, prefix_label, ratio, service_label};
 use crate::words;
 
 /// Unreplied entries that make a flood of what would otherwise be a scan (half of a tiny table).
-const FLOOD_LEAST: u64 = 1000;
+pub(super) const FLOOD_LEAST: u64 = 1000;
 /// … and their share of the limit …
-const FLOOD_OF_LIMIT: f64 = 0.10;
+pub(super) const FLOOD_OF_LIMIT: f64 = 0.10;
 /// … and of the table: more than what is answered.
-const FLOOD_OF_TABLE: f64 = 0.50;
+pub(super) const FLOOD_OF_TABLE: f64 = 0.50;
 /// A table without a known limit needs more to be called flooded.
-const FLOOD_UNLIMITED: u64 = 10_000;
+pub(super) const FLOOD_UNLIMITED: u64 = 10_000;
 /// Fullness from which on it matters who fills the table.
-const SOURCE_FROM: f64 = 0.25;
+pub(super) const SOURCE_FROM: f64 = 0.25;
 /// … and from which on a person should act.
-const SOURCE_WARNING: f64 = 0.50;
+pub(super) const SOURCE_WARNING: f64 = 0.50;
 /// Entries from which on it matters.
-const SOURCE_LEAST: u64 = 1000;
+pub(super) const SOURCE_LEAST: u64 = 1000;
 /// More than all others together.
-const DOMINATES: f64 = 0.50;
+pub(super) const DOMINATES: f64 = 0.50;
 /// A namespace that holds so much of all entries of the host …
-const NAMESPACE_DOMINATES: f64 = 0.80;
+pub(super) const NAMESPACE_DOMINATES: f64 = 0.80;
 /// … and so much of its limit.
-const NAMESPACE_FROM: f64 = 0.50;
+pub(super) const NAMESPACE_FROM: f64 = 0.50;
 
 /// Services whose packets are not answered by nature, so that each entry stays unreplied: the cure is
 /// not to track them.

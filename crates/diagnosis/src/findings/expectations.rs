@@ -12,7 +12,7 @@ use crate::nameless::{self, Nameless};
 use crate::words;
 
 /// After so long an overflow is history.
-const HISTORY: f64 = 7.0 * 86_400.0;
+pub(super) const HISTORY: f64 = 7.0 * 86_400.0;
 
 /// Finds a full expectation table.
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {

@@ -5,9 +5,10 @@
 //! counts `TCPReqQFullDoCookies` or `TCPReqQFullDrop`. The line names no namespace; all counters are of one.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::alike::{RECENT, counter, says, stack_source};
+use super::alike::{RECENT, counter, says};
 use super::{Draft, last_line, source_of};
 use crate::case::{Case, Space};
 use crate::nameless::{self, Nameless};
@@ -15,64 +16,84 @@ use crate::words;
 use crate::{Excluded, Severity};
 
 /// On a host that was read once, a sum since boot of so much is worth telling.
-const MANY: u64 = 1000;
+pub(super) const MANY: u64 = 1000;
 
-/// What every kernel counts when a listener loses a connection.
-const LOST: [&str; 2] = ["TcpExt.ListenOverflows", "TcpExt.ListenDrops"];
+/// The accept queue was full: the application is too slow.
+const OVERFLOWS: &str = "TcpExt.ListenOverflows";
+
+/// What every kernel counts when a listener loses a connection; the second for every reason.
+const LOST: [&str; 2] = [OVERFLOWS, "TcpExt.ListenDrops"];
 
 /// What is counted with a line about SYN flooding (3.x and later).
 const FLOODED: [&str; 2] = ["TcpExt.TCPReqQFullDoCookies", "TcpExt.TCPReqQFullDrop"];
 
-/// Finds a listener that accepts too slowly, or rules it out.
+/// Finds listeners that accept too slowly, namespace by namespace, or rules them out.
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>, excluded: &mut Vec<Excluded>) {
-    let read: Vec<(&str, u64, Option<u64>)> =
-        LOST.iter().filter_map(|name| counter(case, name).map(|(v, g)| (*name, v, g))).collect();
-    let rising = read.iter().find(|(_, _, g)| g.is_some_and(|g| g > 0));
-    let unmeasured = read.iter().find(|(_, v, g)| g.is_none() && *v >= MANY);
-    let counted = match (rising, unmeasured, case.seconds()) {
-        (Some((_, _, Some(by))), _, Some(seconds)) => Some((
-            Severity::Warning,
-            format!(
-                "Listen queues overflow: {} connections/s are refused because the application \
-                 accepts too slowly.",
-                words::rate(*by as f64 / seconds)
-            ),
-        )),
-        (_, Some((name, value, _)), _) => Some((
-            Severity::Info,
-            format!(
-                "Listen queues overflowed {} times since boot ({name}); whether they do now could \
-                 not be measured.",
-                words::count(*value)
-            ),
-        )),
-        _ => None,
-    };
-    if let Some((severity, summary)) = counted {
-        let initial = case.initial().map(|(i, _)| i);
-        found.push(counters(case, &read, Draft::new("CT060", severity, initial, summary)));
+    let counted: Vec<Draft> =
+        case.spaces.iter().enumerate().filter_map(|(i, s)| overflow(case, i, s)).collect();
+    if !counted.is_empty() {
+        found.extend(counted);
         return;
     }
     let floods = flooded(case);
+    // The namespace that lost most since boot speaks for all: none of them loses any now.
+    let quiet = case
+        .spaces
+        .iter()
+        .filter_map(|s| LOST.iter().find_map(|name| Some((*name, counter(s, name)?))))
+        .max_by_key(|(_, (value, _))| *value);
     if floods.is_empty()
-        && let Some((name, value, grown)) = read.first()
+        && let Some((name, (value, grown))) = quiet
     {
-        excluded.push(Excluded { id: "CT060", because: says(case, name, *value, *grown) });
+        excluded.push(Excluded { id: "CT060", because: says(case, name, value, grown) });
     }
     found.extend(floods);
 }
 
-/// Sums and growth that are not zero.
-fn counters(case: &Case<'_>, read: &[(&str, u64, Option<u64>)], mut draft: Draft) -> Draft {
-    draft = draft.explains(0.5);
+/// Overflowing listen queues of one namespace.
+fn overflow(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
+    let read: Vec<(&str, u64, Option<u64>)> =
+        LOST.iter().filter_map(|name| counter(s, name).map(|(v, g)| (*name, v, g))).collect();
+    let rising = read.iter().find(|(_, _, g)| g.is_some_and(|g| g > 0));
+    let accepted = !rising.is_some_and(|(name, _, _)| *name == OVERFLOWS);
+    let unmeasured = read.iter().find(|(_, v, g)| g.is_none() && *v >= MANY);
+    let here = if s.now.is_initial() { String::new() } else { format!("{}: ", s.name) };
+    let (severity, summary) = match (rising, unmeasured, case.seconds()) {
+        (Some((_, _, Some(by))), _, Some(seconds)) if accepted => (
+            Severity::Info,
+            format!(
+                "{here}Listeners drop {} packets/s though their accept queues have room: the queue \
+                 of half-open connections is full, as in a SYN flood.",
+                words::rate(*by as f64 / seconds)
+            ),
+        ),
+        (Some((_, _, Some(by))), _, Some(seconds)) => (
+            Severity::Warning,
+            format!(
+                "{here}Listen queues overflow: {} connections/s are refused because the application \
+                 accepts too slowly.",
+                words::rate(*by as f64 / seconds)
+            ),
+        ),
+        (_, Some((name, value, _)), _) => (
+            Severity::Info,
+            format!(
+                "{here}Listen queues overflowed {} times since boot ({name}); whether they do now \
+                 could not be measured.",
+                words::count(*value)
+            ),
+        ),
+        _ => return None,
+    };
+    let mut draft = Draft::new("CT060", severity, Some(i), summary).explains(0.5);
     for &(name, value, grown) in read.iter().filter(|(_, value, _)| *value > 0) {
-        let source = stack_source(case);
+        let source = source_of(&s.now.stack);
         draft = draft.count(format!("{name} since boot"), value, "packets", source.clone());
         if let Some(grown) = grown.filter(|grown| *grown > 0) {
             draft = draft.count(format!("{name} in the interval"), grown, "packets", source);
         }
     }
-    draft
+    Some(draft)
 }
 
 /// What the log says of floods, by where they were.

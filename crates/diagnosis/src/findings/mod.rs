@@ -13,6 +13,8 @@ mod idle;
 mod insertion;
 mod limit;
 mod listen;
+#[cfg(test)]
+mod pages;
 mod stale;
 mod state;
 mod tracking;

@@ -19,38 +19,38 @@ use crate::groups::ratio;
 use crate::words;
 
 /// At the limit. Not 100 %: the count is read beside the packets, which come and go.
-const FULL: f64 = 0.98;
+pub(super) const FULL: f64 = 0.98;
 /// Since 4.12 the collector takes a full table down to 95 %, so a dropping one swings between the two.
-const FULL_AFTER_COLLECTION: f64 = 0.95;
+pub(super) const FULL_AFTER_COLLECTION: f64 = 0.95;
 /// Protected entries of so much of the limit leave next to nothing to evict.
-const ALL_PROTECTED: f64 = 0.95;
+pub(super) const ALL_PROTECTED: f64 = 0.95;
 /// Evictions for one drop, from which on nearly every new flow still finds room.
-const SURVIVABLE: u64 = 50;
+pub(super) const SURVIVABLE: u64 = 50;
 /// A log line this near a live reading says "now"; lines are rate limited to some per 5 s.
-const NOW_LIVE: f64 = 60.0;
+pub(super) const NOW_LIVE: f64 = 60.0;
 /// A log line this near the saving of a host says that it was full then.
-const NOW_SAVED: f64 = 600.0;
+pub(super) const NOW_SAVED: f64 = 600.0;
 /// A table that drops all the time is told of every few seconds; after so long without a line it did not.
-const QUIET: f64 = 300.0;
+pub(super) const QUIET: f64 = 300.0;
 /// After so long an overflow is history: worth knowing, no alarm. A week, so that whoever is called sees
 /// what a load that comes every week did the last time; a longer alarm would outlive its cure.
-const HISTORY: f64 = 7.0 * 86_400.0;
+pub(super) const HISTORY: f64 = 7.0 * 86_400.0;
 /// The same for a namespace that is gone: whoever ran in it will hardly be asked after a day.
-const GONE: f64 = 86_400.0;
+pub(super) const GONE: f64 = 86_400.0;
 /// Unexplained drops since boot that hint at a full table when no log line does. `drop` has rarer causes.
-const HINT: u64 = 100;
+pub(super) const HINT: u64 = 100;
 /// Protected occupancy to warn at: a third more load fills the table.
-const PROTECTED_WARNING: f64 = 0.75;
+pub(super) const PROTECTED_WARNING: f64 = 0.75;
 /// Protected occupancy from which on a burst of a ninth of the load drops packets.
-const PROTECTED_CRITICAL: f64 = 0.90;
+pub(super) const PROTECTED_CRITICAL: f64 = 0.90;
 /// Fewest entries in a sample for its split to be spoken of (±5 % at 75 %).
-const SAMPLE: u64 = 200;
+pub(super) const SAMPLE: u64 = 200;
 /// Below this share of the limit growth is daily business, unless the limit is minutes away.
-const FILLING_FROM: f64 = 0.20;
+pub(super) const FILLING_FROM: f64 = 0.20;
 /// Time to the limit to warn at: what a person needs to come and act.
-const FILLING_WARNING: f64 = 1800.0;
+pub(super) const FILLING_WARNING: f64 = 1800.0;
 /// Time to the limit that nobody can act within.
-const FILLING_CRITICAL: f64 = 300.0;
+pub(super) const FILLING_CRITICAL: f64 = 300.0;
 
 /// Finds the state of each table.
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {

@@ -17,13 +17,13 @@ use crate::words;
 use crate::{Severity, Value};
 
 /// Fullness from which on needless tracking is worth a person's time.
-const IN_USE: f64 = 0.10;
+pub(super) const IN_USE: f64 = 0.10;
 /// By how much count and list must differ …
-const DISAGREE: f64 = 0.20;
+pub(super) const DISAGREE: f64 = 0.20;
 /// … and by how many entries.
-const DISAGREE_LEAST: u64 = 1000;
+pub(super) const DISAGREE_LEAST: u64 = 1000;
 /// Kernel parts that track packets of their own accord, without a rule.
-const OWN_ACCORD: &[&str] =
+pub(super) const OWN_ACCORD: &[&str] =
     &["openvswitch", "act_ct", "ip_vs", "nf_conntrack_bridge", "nf_flow_table", "nft_flow_offload"];
 
 /// Finds what is odd about tracking.

@@ -531,3 +531,22 @@ fn a_sample_of_the_entries_is_scaled_to_the_whole_table() {
     assert_eq!(acts(&d), ["CT004", "CT020"]);
     assert!(d.notes.iter().any(|n| n.contains("5,000 of 250,000 entries, scaled up")));
 }
+
+#[test]
+fn a_log_that_could_not_be_read_is_told_with_what_would_help() {
+    let mut after = host("6.18.15", 8);
+    log(&mut after).unreadable = vec![
+        ("/dev/kmsg".into(), "permission denied (needs root)".into()),
+        ("journal".into(), "broken".into()),
+    ];
+    let d = judge(&after, &[]);
+    let told: Vec<_> = d
+        .missing
+        .iter()
+        .map(|m| (m.fact.as_str(), m.reason.as_str(), m.needs.as_deref()))
+        .collect();
+    assert_eq!(
+        told,
+        [("log /dev/kmsg", "permission denied", Some("root")), ("log journal", "broken", None)]
+    );
+}

@@ -149,6 +149,9 @@ const WANTED: &[(&str, Interest)] = &[
     ("var/log/kern*", Log),
     ("var/log/dmesg*", Log),
     ("var/log/boot*", Log),
+    // Not read; that it is there is told.
+    ("var/log/journal/*/*.journal", Small(8)),
+    ("run/log/journal/*/*.journal", Small(8)),
     ("sos_strings/*/var.log.*", Log),
     ("sos_strings/*/*dmesg*", Log),
     ("sos_strings/*/*journalctl*", Log),

@@ -28,6 +28,7 @@ use plimsoll_diagnosis::facts::{
 };
 use plimsoll_wire::ruleset::Ruleset;
 
+use crate::table::Budget;
 use budget::{Purse, order};
 use discover::{Discovery, Found};
 use enter::Visit;
@@ -107,8 +108,9 @@ pub fn observe(options: &Options) -> Observation {
     });
     let (second_at, second) = second;
     watch.parts.extend(&rest.timings);
+    let mut statics = rest.statics;
+    settings_of_filled(&doors, &second, &mut statics);
 
-    let statics = watch.time("settings", || enter::each(&doors, |here, _| Static::read(here)));
     let mut assembly = Assembly::new(chosen, first, second, statics, rest.rules);
     if options.census {
         let budget = options.dump_budget - options.dump_budget / 10;
@@ -195,12 +197,49 @@ impl Stamp {
 fn reading(chosen: &[Chosen]) -> (Stamp, Vec<Visit<Light>>) {
     let doors: Vec<&Found> = chosen.iter().map(|c| &c.found).collect();
     let at = Stamp::now();
-    (at, enter::each(&doors, |here, index| Light::read(here, chosen[index].found.initial)))
+    (at, enter::each(&doors, |here, index| Light::read(here, &chosen[index].found)))
+}
+
+/// Time for the settings of empty tables: nothing hangs on them yet, and a node may have a thousand.
+const EMPTY_SETTINGS: Duration = Duration::from_millis(50);
+
+/// Limits and settings of each namespace.
+fn statics(doors: &[&Found], counts: &[Option<u64>]) -> Vec<Visit<Static>> {
+    let mut left = EMPTY_SETTINGS;
+    enter::each(doors, |here, place| {
+        let empty = counts[place] == Some(0) && !doors[place].initial;
+        let start = Instant::now();
+        let statics = Static::read(here, !empty || !left.is_zero());
+        if empty {
+            left = left.saturating_sub(start.elapsed());
+        }
+        statics
+    })
+}
+
+/// The settings that were left out of tables that were empty before the interval and are not any more.
+fn settings_of_filled(doors: &[&Found], second: &[Visit<Light>], statics: &mut [Visit<Static>]) {
+    let filled = |&place: &usize| match &second[place] {
+        Visit::Read(light) => light.count.get().is_some_and(|count| count.0 > 0),
+        Visit::Refused(_) | Visit::Gone => false,
+    };
+    let places: Vec<usize> = (0..doors.len())
+        .filter(|&place| matches!(&statics[place], Visit::Read(read) if read.settings.is_empty()))
+        .filter(filled)
+        .collect();
+    if places.is_empty() {
+        return;
+    }
+    let again: Vec<&Found> = places.iter().map(|&place| doors[place]).collect();
+    let read = enter::each(&again, |here, _| Static::read(here, true));
+    for (place, visit) in places.into_iter().zip(read) {
+        statics[place] = visit;
+    }
 }
 
 /// `None`: not to be had.
 fn counts(doors: &[&Found]) -> Vec<Option<u64>> {
-    enter::each(doors, |here, _| namespace::count(here))
+    enter::each(doors, |here, index| namespace::count(here, doors[index]))
         .into_iter()
         .map(|visit| match visit {
             Visit::Read(count) => count,
@@ -213,16 +252,19 @@ fn counts(doors: &[&Found]) -> Vec<Option<u64>> {
 fn samples(budget: Duration, doors: &[&Found], counts: &[Option<u64>]) -> Vec<Option<TableSample>> {
     let order = order(counts);
     let known: Vec<u64> = order.iter().map(|(_, count)| *count).collect();
+    let all = known.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
     let mut purse = Purse::new(budget, &known);
     let ordered: Vec<&Found> = order.iter().map(|(index, _)| doors[*index]).collect();
     let taken = enter::each(&ordered, |here, place| {
         if here.outside.is_some() {
             return None;
         }
-        let share = purse.share(order[place].1)?;
+        let count = order[place].1;
+        let share = purse.share(count)?;
         let start = Instant::now();
-        let sample = calls::sample(share);
-        purse.spend(start.elapsed());
+        let sample = calls::sample(calls::reader(count, all), share);
+        let spent = start.elapsed();
+        purse.spend(Budget { kernel: spent, wall: spent });
         sample
     });
     let mut samples: Vec<Option<TableSample>> = doors.iter().map(|_| None).collect();
@@ -242,6 +284,8 @@ struct Rest {
     boot: BootFiles,
     /// Rules and tracking of each namespace.
     rules: Vec<(Fact<Ruleset>, Fact<Tracking>)>,
+    /// Limits and settings of each namespace.
+    statics: Vec<Visit<Static>>,
     timings: Vec<(&'static str, Duration)>,
 }
 
@@ -278,7 +322,8 @@ impl Rest {
         if let Some((rules, _)) = rules.first() {
             crate::config::add_of_rules(&mut boot.managers, rules);
         }
-        Self { host, cloud, log, boot, rules, timings: watch.parts }
+        let statics = watch.time("settings", || statics(doors, counts));
+        Self { host, cloud, log, boot, rules, statics, timings: watch.parts }
     }
 
     /// The thread stopped: what it would have read is missing.
@@ -291,6 +336,7 @@ impl Rest {
             log: Fact::Missing(gap()),
             boot: calls::no_boot(&gap()),
             rules: (0..namespaces).map(|_| (Fact::Missing(gap()), Fact::Missing(gap()))).collect(),
+            statics: (0..namespaces).map(|_| Visit::Refused(gap())).collect(),
             timings: Vec::new(),
         }
     }
@@ -363,8 +409,12 @@ impl Assembly {
                 Visit::Gone => None,
             };
             // What ended meanwhile has no rates: it is left out of both.
-            let (Some(before), Some(mut after)) = (light(first), light(second)) else { continue };
+            let (Some(mut before), Some(mut after)) = (light(first), light(second)) else {
+                continue;
+            };
             if let Visit::Read(statics) = statics {
+                before.max = statics.max.clone();
+                after.max = statics.max;
                 after.expect_max = statics.expect_max;
                 after.expectations = statics.expectations;
                 after.settings = statics.settings;
@@ -383,6 +433,7 @@ impl Assembly {
             self.parts.iter().map(|(_, _, after)| after.count.get().map(|c| c.0)).collect();
         let order = order(&counts);
         let known: Vec<u64> = order.iter().map(|(_, count)| *count).collect();
+        let all = known.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
         let mut purse = Purse::new(budget, &known);
         let ordered: Vec<&Found> = order.iter().map(|(index, _)| &self.parts[*index].0).collect();
         let read: Vec<Visit<Fact<Census>>> = enter::each(&ordered, |here, place| {
@@ -395,9 +446,12 @@ impl Assembly {
             };
             let previous = samples[self.places[index]].take();
             let start = Instant::now();
-            let census = calls::census(&self.parts[index].2, previous, share);
+            let first = calls::reader(count, all);
+            let census = calls::census(&self.parts[index].2, previous, first, share);
             let measured = census.value().and_then(|c| c.kernel_time);
-            purse.spend(measured.map_or(start.elapsed(), |t| Duration::from_nanos(t.0)));
+            let wall = start.elapsed();
+            let kernel = measured.map_or(wall, |t| Duration::from_nanos(t.0));
+            purse.spend(Budget { kernel, wall });
             census
         });
         for (_, _, after) in &mut self.parts {
