@@ -174,7 +174,7 @@ fn setting_fact(name: &str) -> Fact<u64> {
     let old = format!("{OLD_NETFILTER}/ip_conntrack_{name}");
     for path in [&modern, &old] {
         let fact = text::fact(path, Reason::NotLoaded, text::number);
-        if !fact.gap().is_some_and(|gap| gap.reason == Reason::NotLoaded) {
+        if fact.gap().is_none_or(|gap| gap.reason != Reason::NotLoaded) {
             return fact;
         }
     }
