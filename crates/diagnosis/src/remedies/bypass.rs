@@ -1,12 +1,13 @@
 //! Untrack a hot port: its packets then need no entry.
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
+use alloc::vec;
 use alloc::vec::Vec;
 
 use plimsoll_ct::Protocol;
 
-use super::{Findings, Ranked, needs_tracking, untrack};
+use super::{Findings, Ranked, needs_tracking, notrack_target, speaks_nft, untrack};
 use crate::case::{Case, Space};
 use crate::commands;
 use crate::facts::Service;
@@ -33,6 +34,32 @@ fn hot(s: &Space<'_>) -> Option<(Service, f64)> {
     (share >= HOT).then_some((*service, share))
 }
 
+/// Whether this host's own connections over loopback are most of the table: both ends are here, so the
+/// first packet comes by the output chain with the service as its destination.
+fn own_connections(s: &Space<'_>) -> bool {
+    s.census().is_some_and(|(census, _)| {
+        let own = census.sources.rows.iter().filter(|(prefix, _)| prefix.address.is_loopback());
+        let entries = own.fold(0u64, |sum, (_, tally)| sum.saturating_add(tally.total()));
+        ratio(entries, census.total.total()) >= HOT
+    })
+}
+
+/// Commands that untrack them. A packet that left untracked stays so when it comes in by loopback.
+fn untrack_own(case: &Case<'_>, s: &Space<'_>, protocol: &str, port: u16) -> Vec<String> {
+    if speaks_nft(case, s) {
+        return vec![
+            format!("nft add rule inet plimsoll output oif lo {protocol} dport {port} notrack"),
+            "# and accept what comes in by lo ahead of rules by state".to_string(),
+        ];
+    }
+    let target = notrack_target(case);
+    vec![
+        format!("iptables -t raw -I OUTPUT -o lo -p {protocol} --dport {port} -j {target}"),
+        format!("iptables -I INPUT -i lo -p {protocol} --sport {port} -j ACCEPT"),
+        format!("iptables -I OUTPUT -o lo -p {protocol} --dport {port} -j ACCEPT"),
+    ]
+}
+
 /// The remedy.
 pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
     let answers = findings.among(ANSWERS);
@@ -55,6 +82,9 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     let one_way = protocol == "udp" && ONE_WAY.iter().any(|(port, _)| *port == service.port);
     let mut commands: Vec<_> = untrack(case, s, protocol, service.port);
     let port = service.port;
+    if own_connections(s) {
+        commands.extend(untrack_own(case, s, protocol, port));
+    }
     commands.push(format!(
         "# for traffic that is only forwarded: untrack {protocol} sport {port} in prerouting too, and \
          accept both directions in the forward chain"

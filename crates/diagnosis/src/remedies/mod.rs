@@ -152,8 +152,7 @@ pub(crate) fn untrack(case: &Case<'_>, s: &Space<'_>, protocol: &str, port: u16)
             format!("nft add rule inet plimsoll output {protocol} sport {port} notrack"),
         ]);
     } else {
-        // CT --notrack came with 2.6.34 and RHEL 7.
-        let target = if case.profile.from < (3, 4) { "NOTRACK" } else { "CT --notrack" };
+        let target = notrack_target(case);
         commands.extend([
             format!("iptables -t raw -I PREROUTING -p {protocol} {there} -j {target}"),
             format!("iptables -t raw -I OUTPUT -p {protocol} {back} -j {target}"),
@@ -166,6 +165,11 @@ pub(crate) fn untrack(case: &Case<'_>, s: &Space<'_>, protocol: &str, port: u16)
     }
     commands.extend(accepts);
     commands
+}
+
+/// The target that untracks. CT --notrack came with 2.6.34 and RHEL 7.
+fn notrack_target(case: &Case<'_>) -> &'static str {
+    if case.profile.from < (3, 4) { "NOTRACK" } else { "CT --notrack" }
 }
 
 /// Accepting rules at the head of each filtering chain that is there. An accept elsewhere would not
