@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::Protocol;
 
-use super::{Findings, Ranked, needs_tracking};
+use super::{Findings, Ranked, needs_tracking, same_elsewhere};
 use crate::case::Case;
 use crate::commands;
 use crate::findings::flood_of;
@@ -83,6 +83,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     if commands.is_empty() {
         return None;
     }
+    let same = same_elsewhere(case, findings, s, &answers, |_| true);
     if findings.has("CT001") {
         answers.insert(0, "CT001");
     }
@@ -93,11 +94,13 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         );
     }
     risk.push_str("Entries with NAT lose their mapping.");
+    let mut commands = commands::run_inside(s, commands);
+    commands.extend(same);
     let remedy = Remedy {
         id: RemedyId::Shed,
         title: format!("delete {}", what.join(" and ")),
         findings: answers,
-        commands: commands::run_inside(s, commands),
+        commands,
         memory: None,
         risk,
         effect: "Room at once; it fills again as long as the cause is there.".to_string(),

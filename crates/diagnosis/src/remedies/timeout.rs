@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::Protocol;
 
-use super::{Findings, Ranked, speaks_nft};
+use super::{Findings, Ranked, same_elsewhere, speaks_nft};
 use crate::case::{Case, Space};
 use crate::commands;
 use crate::facts::Service;
