@@ -93,7 +93,8 @@ fn already(rules: Option<&Ruleset>, port: u16) -> impl Iterator<Item = &Rule> {
 /// The tools of the families that are filtered here. The first generation tracks IPv4 only.
 fn tools(case: &Case<'_>, rules: Option<&Ruleset>) -> &'static [&'static str] {
     let six = rules.is_some_and(|r| {
-        let mut families = r.chains.iter().map(|c| c.family).chain(r.rules.iter().map(|r| r.family));
+        let mut families =
+            r.chains.iter().map(|c| c.family).chain(r.rules.iter().map(|r| r.family));
         families.any(|f| matches!(f, TableFamily::Ip6 | TableFamily::Inet))
     });
     if six && case.profile.era != Era::IpConntrack {
@@ -132,8 +133,9 @@ fn passes(hook: Hook, protocol: &str, port: u16, role: Role) -> Vec<(String, Str
         (Hook::Output, Role::Any) => alloc::vec![plain("sport"), plain("dport")],
         (Hook::Forward, Role::Any) => alloc::vec![plain("dport"), answer()],
         (Hook::Forward, Role::OneWay) => alloc::vec![plain("dport")],
-        (Hook::Forward, Role::Server)
-        | (Hook::Prerouting | Hook::Postrouting | Hook::Other, _) => Vec::new(),
+        (Hook::Forward, Role::Server) | (Hook::Prerouting | Hook::Postrouting | Hook::Other, _) => {
+            Vec::new()
+        }
     }
 }
 
@@ -201,16 +203,32 @@ fn rules_of<'a>(rules: &'a Ruleset, chain: &BaseChain) -> impl Iterator<Item = &
 /// A chain that lets everything pass and holds no dropping rule needs no exception.
 fn may_drop(rules: &Ruleset, chain: &BaseChain) -> bool {
     !matches!(chain.policy, Verdict::Accept)
-        || rules_of(rules, chain)
-            .any(|r| !matches!(r.verdict, Verdict::Accept | Verdict::Untrack))
+        || rules_of(rules, chain).any(|r| !matches!(r.verdict, Verdict::Accept | Verdict::Untrack))
 }
 
 /// Whether a chain lets every untracked packet pass before anything can drop it: then it needs no rule
 /// of ours. A rule with one more condition is not taken for it.
 fn accepts_all_untracked(rules: &Ruleset, chain: &BaseChain) -> bool {
     const WORDS: &[&str] = &[
-        "-A", "-m", "-j", "ACCEPT", "conntrack", "state", "--ctstate", "--state", "ct", "accept",
-        "counter", "packets", "bytes", "{", "}", "untracked", "established", "related", "new",
+        "-A",
+        "-m",
+        "-j",
+        "ACCEPT",
+        "conntrack",
+        "state",
+        "--ctstate",
+        "--state",
+        "ct",
+        "accept",
+        "counter",
+        "packets",
+        "bytes",
+        "{",
+        "}",
+        "untracked",
+        "established",
+        "related",
+        "new",
     ];
     let plain = |rule: &Rule| {
         let body = rule.text.split(" # handle ").next().unwrap_or(&rule.text);

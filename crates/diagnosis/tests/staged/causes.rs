@@ -153,6 +153,29 @@ fn a_kernel_without_nft_timeouts_gets_the_iptables_form() {
 }
 
 #[test]
+fn closed_connections_are_named_and_cured_by_the_state_that_they_pile_up_in() {
+    for (state, name, old, new) in [
+        (TcpState::TimeWait, "TIME_WAIT", "time_wait", 30),
+        (TcpState::FinWait, "FIN_WAIT", "fin_wait", 60),
+        (TcpState::CloseWait, "CLOSE_WAIT", "close_wait", 30),
+        (TcpState::LastAck, "LAST_ACK", "last_ack", 15),
+        (TcpState::Close, "CLOSE", "close", 5),
+    ] {
+        let mut after = host("6.12.117", 8);
+        let piled = census(&[(tcp(state), 150_000), (tcp(TcpState::Established), 40_000)]);
+        fill(&mut after.namespaces[0], piled);
+        let d = judge(&after, &[]);
+        assert_eq!(acts(&d), ["CT013"]);
+        let told = format!("closed connections to port 443 (150,000 in {name})");
+        assert!(summary(&d, "CT013").contains(&told), "{}", summary(&d, "CT013"));
+        let timeout = format!("sysctl -w net.netfilter.nf_conntrack_tcp_timeout_{old}={new}");
+        assert_eq!(remedy(&d, RemedyId::Timeout).commands, [timeout]);
+        let shed = format!("conntrack -D -p tcp --state {name}");
+        assert_eq!(remedy(&d, RemedyId::Shed).commands, [shed]);
+    }
+}
+
+#[test]
 fn idle_connections_in_a_roomy_table_are_nobodys_trouble() {
     let mut after = host("6.12.117", 8);
     fill(
