@@ -1,13 +1,12 @@
 //! Untrack a hot port: its packets then need no entry.
 
 use alloc::format;
-use alloc::string::{String, ToString};
-use alloc::vec;
-use alloc::vec::Vec;
+use alloc::string::ToString;
 
 use plimsoll_ct::Protocol;
 
-use super::{Findings, Ranked, needs_tracking, notrack_target, speaks_nft, untrack};
+use super::untrack::{Role, untrack};
+use super::{Findings, Ranked, needs_tracking, same_elsewhere};
 use crate::case::{Case, Space};
 use crate::commands;
 use crate::facts::Service;
@@ -34,32 +33,6 @@ fn hot(s: &Space<'_>) -> Option<(Service, f64)> {
     (share >= HOT).then_some((*service, share))
 }
 
-/// Whether this host's own connections over loopback are most of the table: both ends are here, so the
-/// first packet comes by the output chain with the service as its destination.
-fn own_connections(s: &Space<'_>) -> bool {
-    s.census().is_some_and(|(census, _)| {
-        let own = census.sources.rows.iter().filter(|(prefix, _)| prefix.address.is_loopback());
-        let entries = own.fold(0u64, |sum, (_, tally)| sum.saturating_add(tally.total()));
-        ratio(entries, census.total.total()) >= HOT
-    })
-}
-
-/// Commands that untrack them. A packet that left untracked stays so when it comes in by loopback.
-fn untrack_own(case: &Case<'_>, s: &Space<'_>, protocol: &str, port: u16) -> Vec<String> {
-    if speaks_nft(case, s) {
-        return vec![
-            format!("nft add rule inet plimsoll output oif lo {protocol} dport {port} notrack"),
-            "# and accept what comes in by lo ahead of rules by state".to_string(),
-        ];
-    }
-    let target = notrack_target(case);
-    vec![
-        format!("iptables -t raw -I OUTPUT -o lo -p {protocol} --dport {port} -j {target}"),
-        format!("iptables -I INPUT -i lo -p {protocol} --sport {port} -j ACCEPT"),
-        format!("iptables -I OUTPUT -o lo -p {protocol} --dport {port} -j ACCEPT"),
-    ]
-}
-
 /// The remedy.
 pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
     let answers = findings.among(ANSWERS);
@@ -80,24 +53,20 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         | Protocol::Other(_) => return None,
     };
     let one_way = protocol == "udp" && ONE_WAY.iter().any(|(port, _)| *port == service.port);
-    let mut commands: Vec<_> = untrack(case, s, protocol, service.port);
-    let port = service.port;
-    if own_connections(s) {
-        commands.extend(untrack_own(case, s, protocol, port));
-    }
-    commands.push(format!(
-        "# for traffic that is only forwarded: untrack {protocol} sport {port} in prerouting too, and \
-         accept both directions in the forward chain"
-    ));
+    let role = if one_way { Role::OneWay } else { Role::Any };
+    let mut commands = commands::run_inside(s, untrack(case, s, protocol, service.port, role));
+    let alike = |other: &Space<'_>| hot(other).is_some_and(|(there, _)| there == service);
+    commands.extend(same_elsewhere(case, findings, s, ANSWERS, alike));
     let rank = if one_way { 2 } else { 25 };
     let mut remedy = Remedy {
         id: RemedyId::Bypass,
         title: format!("do not track {}", service_label(service)),
         findings: answers,
-        commands: commands::run_inside(s, commands),
+        commands,
         memory: None,
-        risk: "Rules by state, NAT, helpers and marks no longer apply to these packets; both directions \
-               must be untracked and accepted, and so must the ICMP errors about them (path MTU)."
+        risk: "Rules by state, NAT, helpers and marks no longer apply to these packets; the ICMP \
+               errors about them (path MTU) must be accepted too. The accepting rules name no address: \
+               add those that the rules had before."
             .to_string(),
         effect: format!(
             "{} of the table goes away as those entries expire, and this port needs no entry any more.",
