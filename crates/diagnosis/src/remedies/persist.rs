@@ -103,11 +103,10 @@ fn meant_limit(case: &Case<'_>, values: &[(&'static str, u64)]) -> Option<(u32, 
             Setting::find(&s.assignment.key).is_some_and(|s| s.name == "nf_conntrack_count")
         })
         .filter_map(|s| Some((s.assignment.line, s.assignment.value.parse::<u64>().ok()?)))
-        .filter(|(_, max)| {
+        .rfind(|(_, max)| {
             let worst = case.price.worst(*max, case.buckets().unwrap_or(0));
             *max > now && *max > ours && worst.0 <= memory.0 / 2
         })
-        .next_back()
 }
 
 /// Lines that have no effect: what was meant in their place, or nothing.
