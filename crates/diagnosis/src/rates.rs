@@ -104,9 +104,9 @@ pub(crate) fn measure(
     } else if let Some(churn) = churn {
         new = Ok(churn.appeared);
         new_source = format!(
-            "two readings of {} entries of the table, {:.1} s apart (entries that came and went \
+            "two readings of {} of the table, {:.1} s apart (entries that came and went \
              between them are not seen)",
-            words::count(churn.compared),
+            words::counted(churn.compared, "entry", "entries"),
             churn.seconds
         );
         expired = Ok(churn.vanished);

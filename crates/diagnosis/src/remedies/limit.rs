@@ -17,6 +17,8 @@ use crate::{Remedy, RemedyId};
 const SHARE: u64 = 20;
 /// … but never less than a busy client needs.
 const LEAST: u64 = 200;
+/// A table that holds fewer such shares is too small to be divided.
+const TINY: u64 = 4;
 
 /// A limit that fits into memory by this share: the half from which on it is too much (CT021).
 const FITS: u64 = 2;
@@ -121,6 +123,10 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     }
     let s = findings.space(case, &["CT011", "CT010"])?;
     let max = s.limit().unwrap_or(0);
+    // In a table this small a share for each source is no help: it must grow first.
+    if max > 0 && max < LEAST * TINY {
+        return None;
+    }
     let each = (max / SHARE).max(LEAST);
     let census = s.now.census.value();
     let top = census.and_then(|c| {

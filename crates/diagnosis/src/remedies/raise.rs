@@ -151,8 +151,11 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     if case.buckets().is_none_or(|b| size.buckets > b) {
         commands.push(commands::set_buckets(case.profile, size.buckets));
     }
-    let title = if size.raised {
+    let more_buckets = case.buckets().is_none_or(|b| size.buckets > b);
+    let title = if size.raised && more_buckets {
         format!("raise the limit to {} and the buckets to {}", size.max, size.buckets)
+    } else if size.raised {
+        format!("raise the limit to {}", size.max)
     } else {
         format!("raise the buckets to {}", size.buckets)
     };
