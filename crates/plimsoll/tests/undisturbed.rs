@@ -80,16 +80,31 @@ fn unexpired_entries_settings_and_rules_are_the_same_after_a_check() {
     let _turn = turn();
     let busy = Netns::new("busy");
     busy.run("nft", &["add table inet t; add chain inet t c { type filter hook input priority 0; }; add rule inet t c ct state new counter accept"]);
-    busy.run("iptables-legacy", &["-A", "INPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP"]);
+    busy.run(
+        "iptables-legacy",
+        &["-A", "INPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP"],
+    );
     // Long enough that none expires while the test runs.
     busy.run("sysctl", &["-qw", "net.netfilter.nf_conntrack_udp_timeout=600"]);
     busy.send_udp("127.0.0.1", 20_000, 200);
     let before = world(&busy);
     assert_eq!(before.entries.len(), 200);
-    let host_before = run("sh", &["-c", "nft list ruleset; cat /proc/net/ip_tables_names; sysctl -a 2>/dev/null | grep -v count | grep conntrack"]);
+    let host_before = run(
+        "sh",
+        &[
+            "-c",
+            "nft list ruleset; cat /proc/net/ip_tables_names; sysctl -a 2>/dev/null | grep -v count | grep conntrack",
+        ],
+    );
     let (value, _) = check(&["--interval", "0.2"]);
     assert!(value["namespaces"].as_array().expect("namespaces").len() >= 2);
     assert_eq!(before, world(&busy));
-    let host_after = run("sh", &["-c", "nft list ruleset; cat /proc/net/ip_tables_names; sysctl -a 2>/dev/null | grep -v count | grep conntrack"]);
+    let host_after = run(
+        "sh",
+        &[
+            "-c",
+            "nft list ruleset; cat /proc/net/ip_tables_names; sysctl -a 2>/dev/null | grep -v count | grep conntrack",
+        ],
+    );
     assert_eq!(host_before, host_after);
 }
