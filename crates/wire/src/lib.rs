@@ -17,5 +17,6 @@ pub mod iptables_config;
 pub mod modprobe;
 pub mod modules;
 pub mod modules_load;
+pub mod packet;
 pub mod ruleset;
 pub mod sysctl;
