@@ -13,6 +13,7 @@ mod class;
 mod counter;
 mod entry;
 mod kernel;
+mod probed;
 mod profile;
 mod protocol;
 mod setting;
@@ -26,6 +27,7 @@ pub use class::Class;
 pub use counter::{Counter, Counters, CpuCounters, grown};
 pub use entry::{Accounting, Entry};
 pub use kernel::{KernelVersion, Vendor};
+pub use probed::Probed;
 pub use profile::{
     ChainLimit, CollectorKind, CounterSource, EarlyDrop, Era, LogWording, PROFILES, Profile,
 };

@@ -9,12 +9,30 @@
 
 extern crate alloc;
 
+mod case;
 mod catalogue;
+mod commands;
 mod diagnosis;
+mod drops;
 pub mod facts;
+mod findings;
+mod groups;
+mod judge;
+mod load;
+mod missing;
+mod order;
+mod price;
+mod rates;
+mod remedies;
+mod verdict;
+mod words;
+
+#[cfg(test)]
+mod tests;
 
 pub use catalogue::{CATALOGUE, Definition};
 pub use diagnosis::{
     Diagnosis, Drops, Evidence, Excluded, Finding, Group, Groups, HostSummary, Load, MissingFact,
     NamespaceReport, Rate, Rates, Remedy, RemedyId, Severity, Value, Verdict,
 };
+pub use judge::diagnose;

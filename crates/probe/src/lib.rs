@@ -5,4 +5,8 @@
 //! A path or nothing enters, a [`plimsoll_diagnosis::facts::Snapshot`] leaves; what could not be read
 //! leaves as a `Missing` fact, never as an error of the whole.
 
+pub mod archive;
 pub mod files;
+pub mod live;
+pub mod log;
+pub mod table;

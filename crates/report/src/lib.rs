@@ -1,1 +1,31 @@
-//! report
+//! A diagnosis as a terminal screen, JSON, a Nagios line or a node-problem-detector line; and the
+//! pages of the findings.
+//!
+//! Knows: how things look. Width, colour, clock and language are arguments.
+//! Does not know: what a finding means, where facts came from, where the output goes.
+//! One value, many printers: a [`plimsoll_diagnosis::Diagnosis`] enters, a `String` leaves. The JSON
+//! form holds all of it, so [`check_from_json`] gives the diagnosis back.
+//! Invariant: no text of a host reaches a terminal with its control characters ([`clean`]).
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod civil;
+mod clean;
+//mod explain;
+mod json;
+mod monitor;
+mod number;
+mod paint;
+mod screen;
+mod style;
+mod text;
+mod wrap;
+
+pub use clean::clean;
+//pub use explain::{PAGES, Page, explain};
+pub use json::{NotACheck, SCHEMA, check_from_json, json, json_pretty};
+pub use monitor::{Answer, exit_status, nagios, npd};
+pub use style::{Clock, Language, Style};
+pub use text::text;

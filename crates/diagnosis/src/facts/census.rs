@@ -72,7 +72,9 @@ pub struct Prefix {
 pub struct Top<K> {
     /// Key and its tally, heaviest first.
     pub rows: Vec<(K, Tally)>,
-    /// Each total may be too large by at most this many entries; 0 when every key had a slot.
+    /// Each total is a lower bound, too small by at most this many entries, and no key beyond the rows
+    /// that were asked for has more than the last row's total and this; 0 when every key had a slot: then
+    /// the totals are exact.
     pub error: u64,
 }
 
@@ -136,10 +138,10 @@ pub struct Census {
     pub destinations: Top<Prefix>,
     /// By destination: /24 and /64.
     pub destination_networks: Top<Prefix>,
-    /// ESTABLISHED TCP entries by idle time.
+    /// ESTABLISHED TCP entries by idle time, every band in order; those whose seconds left are not known
+    /// are not in it.
     pub established_idle: Vec<(AgeBand, u64)>,
-    /// Of those, what is left by the state's timeout where the key's service is known: idle over an hour,
-    /// by service.
+    /// Of those, the ones idle for over an hour, by service.
     pub idle_services: Top<Service>,
     /// Entries with a rewritten source or destination.
     pub nat: u64,

@@ -54,7 +54,8 @@ pub struct LogDigest {
     pub listen_flood: Option<Seen>,
     /// `TCP: out of memory`, `too many orphaned sockets`.
     pub socket_memory: Option<Seen>,
-    /// NAT could not find a port, clash lines and the like, if any wording exists.
+    /// `page allocation failure` in the allocation of an entry: such a packet is dropped without a
+    /// `table full` line.
     pub page_allocation: Option<Seen>,
     /// Messages that a rate limiter says it swallowed: all networking messages together, so it proves
     /// that something was suppressed, never how many packets were dropped.
@@ -64,6 +65,11 @@ pub struct LogDigest {
     /// Lines with our words that did not come from the kernel (written into /dev/kmsg by a program);
     /// not counted above.
     pub injected: u64,
+    /// Lines that the keepers of the logs say they lost and that may have been the kernel's: where
+    /// this is not 0, a line that was not found may still have been written.
+    pub lost: u64,
+    /// `table full` lines of other hosts (a log server's files hold those), by host; not counted above.
+    pub other_hosts: Vec<(String, u64)>,
     /// Buckets and limit of the kernel's boot line, `nf_conntrack version 0.5.0 (16384 buckets, 65536 max)`.
     pub boot_line: Option<(u64, u64)>,
 }

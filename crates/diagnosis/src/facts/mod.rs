@@ -5,17 +5,26 @@
 
 mod boot;
 mod census;
+mod census_builder;
+mod churn;
 mod fact;
+mod heavy;
 mod host;
 mod log;
+mod log_builder;
+mod log_tally;
 mod namespace;
 mod stack;
 
 pub use boot::{BootFiles, Manager, ManagerKind};
 pub use census::{AgeBand, Census, Churn, Prefix, Reader, Service, StateKey, Tally, Top};
+pub use census_builder::{CensusBuilder, TcpTimeouts};
+pub use churn::{Comparison, SampleBuilder, TableSample};
 pub use fact::{Fact, Gap, Reason, Source};
+pub use heavy::Heavy;
 pub use host::{Host, Origin, SlabSize};
 pub use log::{LogDigest, LogSource, Seen};
+pub use log_builder::LogDigestBuilder;
 pub use namespace::{Namespace, Owner, Tracking};
 pub use stack::{CloudAllowance, Neighbours, SocketMemory, Stack};
 

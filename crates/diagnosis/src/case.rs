@@ -1,0 +1,209 @@
+//! The case: everything that findings and remedies look at, derived once from the snapshots.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Counter, Counters, Nanos, Profile};
+
+use crate::drops::Attribution;
+use crate::facts::{Census, Gap, Namespace, Seen, Snapshot, Tracking};
+use crate::groups::{self, ratio};
+use crate::load::{self, Scale};
+use crate::price::Price;
+use crate::rates;
+use crate::{Drops, Groups, Load, Rates, drops};
+
+/// What is known of one namespace.
+pub(crate) struct Space<'a> {
+    /// Facts of the reading that is judged.
+    pub(crate) now: &'a Namespace,
+    /// Facts of the earlier reading.
+    pub(crate) then: Option<&'a Namespace>,
+    /// Shown name.
+    pub(crate) name: String,
+    /// Load line.
+    pub(crate) load: Load,
+    /// Rates.
+    pub(crate) rates: Rates,
+    /// Growth of the counters over the interval.
+    pub(crate) growth: Result<Counters, Gap>,
+    /// Sums of the counters since boot.
+    pub(crate) totals: Option<Counters>,
+    /// Who fills it.
+    pub(crate) groups: Groups,
+}
+
+impl<'a> Space<'a> {
+    /// Count as a share of the limit, where there is a limit.
+    pub(crate) fn fullness(&self) -> Option<f64> {
+        let (count, max) = (self.load.count?.0, self.load.max?.0);
+        (max > 0).then(|| ratio(count, max))
+    }
+
+    /// The higher fullness of the two readings: a table that drops swings just under its limit.
+    pub(crate) fn peak_fullness(&self) -> Option<f64> {
+        let now = self.fullness()?;
+        let then = self.then.and_then(|n| n.count.get()).map_or(0, |c| c.0);
+        Some(now.max(ratio(then, self.load.max?.0)))
+    }
+
+    /// The limit, where there is one.
+    pub(crate) fn limit(&self) -> Option<u64> {
+        self.load.max.map(|m| m.0).filter(|m| *m > 0)
+    }
+
+    /// Growth of one counter over the interval.
+    pub(crate) fn grown(&self, counter: Counter) -> Option<u64> {
+        self.growth.as_ref().ok()?.get(counter)
+    }
+
+    /// Sum of one counter since boot.
+    pub(crate) fn total(&self, counter: Counter) -> Option<u64> {
+        self.totals.as_ref()?.get(counter)
+    }
+
+    /// The census and how its numbers scale to the whole table.
+    pub(crate) fn census(&self) -> Option<(&'a Census, Scale)> {
+        let census = self.now.census.value()?;
+        Some((census, Scale::of(census, self.load.count)?))
+    }
+
+    /// Whether packets are tracked here, as far as it is known.
+    pub(crate) fn tracks(&self) -> bool {
+        match self.now.tracking.value() {
+            Some(Tracking::On { .. }) => true,
+            // Entries stay and age out after the last rule is gone; those still take memory.
+            Some(Tracking::Off { .. }) | None => self.load.count.is_some_and(|c| c.0 > 0),
+        }
+    }
+}
+
+/// Everything that findings and remedies look at.
+pub(crate) struct Case<'a> {
+    /// The reading that is judged.
+    pub(crate) after: &'a Snapshot,
+    /// An earlier reading of the same boot, a known span before.
+    pub(crate) before: Option<&'a Snapshot>,
+    /// That span.
+    pub(crate) interval: Option<Nanos>,
+    /// The kernel generation.
+    pub(crate) profile: &'a Profile,
+    /// Namespaces in the order of the result.
+    pub(crate) spaces: Vec<Space<'a>>,
+    /// Drops over the whole host.
+    pub(crate) drops: Drops,
+    /// Which namespace the log lines speak of.
+    pub(crate) attribution: Attribution,
+    /// Memory.
+    pub(crate) price: Price,
+}
+
+impl<'a> Case<'a> {
+    /// Derives everything.
+    pub(crate) fn new(before: Option<&'a Snapshot>, after: &'a Snapshot) -> Self {
+        let profile = &after.host.profile;
+        let interval = before.and_then(|b| rates::interval(b, after));
+        let before = before.filter(|_| interval.is_some());
+        let mut spaces: Vec<Space<'a>> = after
+            .namespaces
+            .iter()
+            .map(|now| {
+                let then = before.and_then(|b| same_namespace(b, now));
+                let measured = rates::measure(after.host.origin, profile, interval, then, now);
+                let load = load::load(&after.host, now);
+                Space {
+                    now,
+                    then,
+                    name: load::name(now),
+                    load,
+                    rates: measured.rates,
+                    growth: measured.growth,
+                    totals: now.counters.value().map(|c| c.sum()),
+                    groups: now
+                        .census
+                        .value()
+                        .map_or_else(Groups::default, |c| groups::groups(c, load.count)),
+                }
+            })
+            .collect();
+        // The initial one first, then by fullness; equals keep the order in which they were read.
+        spaces.sort_by(|a, b| {
+            let full = |s: &Space<'_>| s.fullness().unwrap_or(-1.0);
+            b.now.is_initial().cmp(&a.now.is_initial()).then(full(b).total_cmp(&full(a)))
+        });
+        let tracking = spaces.iter().filter(|s| s.tracks()).count() as u64;
+        let attribution = Attribution::of(after, profile, &spaces);
+        Self {
+            after,
+            before,
+            interval,
+            profile,
+            drops: drops::drops(after, &spaces),
+            attribution,
+            price: Price::of(after, tracking),
+            spaces,
+        }
+    }
+
+    /// The span in seconds.
+    pub(crate) fn seconds(&self) -> Option<f64> {
+        self.interval.map(Nanos::as_secs_f64)
+    }
+
+    /// The initial namespace.
+    pub(crate) fn initial(&self) -> Option<(usize, &Space<'a>)> {
+        self.spaces.iter().enumerate().find(|(_, s)| s.now.is_initial())
+    }
+
+    /// Lines "table full", if the log holds any.
+    pub(crate) fn full_lines(&self) -> Option<&'a Seen> {
+        self.after.log.value()?.table_full.as_ref().filter(|s| s.lines > 0)
+    }
+
+    /// Seconds between the latest of these lines and the reading; never negative.
+    pub(crate) fn since_last(&self, seen: &Seen) -> Option<f64> {
+        Some(self.ago(seen.last?.latest))
+    }
+
+    /// Seconds between a point in time and the reading; never negative.
+    pub(crate) fn ago(&self, time: plimsoll_ct::Time) -> f64 {
+        (self.after.at.0 as f64 - time.0 as f64).max(0.0) / 1e9
+    }
+
+    /// Buckets that one namespace's entries are spread over.
+    pub(crate) fn buckets(&self) -> Option<u64> {
+        self.after.host.buckets.get().filter(|b| *b > 0)
+    }
+
+    /// What stands at the head of a sentence about a namespace's table.
+    pub(crate) fn the_table(&self, index: usize) -> String {
+        match self.spaces.get(index) {
+            Some(s) if self.spaces.len() > 1 && !s.now.is_initial() => {
+                alloc::format!("The table of {}", s.name)
+            }
+            Some(_) | None => "The table".into(),
+        }
+    }
+
+    /// Entries that nothing may evict, in effect of this kernel.
+    pub(crate) fn unmovable(&self, space: &Space<'_>) -> Option<u64> {
+        load::unmovable(self.profile, &space.load)
+    }
+
+    /// Whether the log proves that some table was full within so many seconds before the reading. A line
+    /// without a time counts.
+    pub(crate) fn was_full_within(&self, seconds: f64) -> bool {
+        self.full_lines().is_some_and(|s| self.since_last(s).is_none_or(|ago| ago <= seconds))
+    }
+}
+
+/// The same namespace in another reading: by inode; without one only the initial one is known for sure.
+fn same_namespace<'a>(snapshot: &'a Snapshot, namespace: &Namespace) -> Option<&'a Namespace> {
+    if let Some(inode) = namespace.inode {
+        return snapshot.namespaces.iter().find(|n| n.inode == Some(inode));
+    }
+    if namespace.is_initial() {
+        return snapshot.namespaces.iter().find(|n| n.is_initial());
+    }
+    None
+}

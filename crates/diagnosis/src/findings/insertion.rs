@@ -1,0 +1,116 @@
+//! Packets lost when their entry was to be inserted: races and exhausted NAT ports (CT051, CT052).
+//!
+//! Kernel: `__nf_conntrack_confirm()`, `nf_ct_resolve_clash()`, `nf_nat_l4proto_unique_tuple()`. Both
+//! raise `insert_failed` and `drop`; looking for a free port also raises `found`, which since 4.9 counts
+//! nothing else.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Counter, CounterSource, Protocol};
+
+use super::{Draft, source_text};
+use crate::Severity;
+use crate::case::{Case, Space};
+use crate::words;
+
+/// Fewer failures in one interval are a hiccup that no one notices.
+const HICCUP: u64 = 3;
+/// Failures since boot that are worth telling where no rate could be measured.
+const MANY: u64 = 1000;
+
+/// Finds failed insertions.
+pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
+    for (i, s) in case.spaces.iter().enumerate() {
+        found.extend(insertion(case, i, s));
+    }
+}
+
+/// CT051 or CT052.
+fn insertion(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
+    let now = |c: Counter| s.grown(c);
+    let boot = |c: Counter| s.total(c);
+    let failed = |get: &dyn Fn(Counter) -> Option<u64>| -> Option<u64> {
+        Some(get(Counter::InsertFailed)?.saturating_sub(get(Counter::ChainTooLong).unwrap_or(0)))
+    };
+    let table = case.the_table(i);
+    match (failed(&now), case.seconds()) {
+        (Some(0), Some(_)) => None,
+        (Some(by), Some(seconds)) => {
+            let rate = by as f64 / seconds;
+            if exhausted(case, s, by) {
+                let summary = format!(
+                    "NAT finds no free port for {} packets/s: they are dropped, though {} is far \
+                     from its limit or not the cause.",
+                    words::rate(rate),
+                    if case.spaces.len() > 1 { s.name.as_str() } else { "the table" }
+                );
+                let draft = Draft::new("CT052", Severity::Critical, Some(i), summary)
+                    .explains(0.9)
+                    .clause("NAT finds no free port");
+                return Some(evidence(s, draft));
+            }
+            let severity = if by >= HICCUP { Severity::Warning } else { Severity::Info };
+            let cause = if asks_dns(s) {
+                "; most likely two DNS queries (A and AAAA) sent at once from one socket"
+            } else {
+                ""
+            };
+            let summary = format!(
+                "{table} loses {} packets/s in races to insert the same entry{cause}.",
+                words::rate(rate)
+            );
+            let draft = Draft::new("CT051", severity, Some(i), summary)
+                .explains(0.6)
+                .clause(format!("{} packets/s lost in races to insert", words::rate(rate)));
+            Some(evidence(s, draft))
+        }
+        (_, _) => {
+            let total = failed(&boot).filter(|n| *n >= MANY)?;
+            let summary = format!(
+                "{table} has lost {} since boot in insertion (races, or NAT without a free port).",
+                words::counted(total, "packet", "packets")
+            );
+            Some(evidence(s, Draft::new("CT051", Severity::Info, Some(i), summary).explains(0.1)))
+        }
+    }
+}
+
+/// Whether failed insertions come from NAT that finds no free port.
+fn exhausted(case: &Case<'_>, s: &Space<'_>, failed: u64) -> bool {
+    // To 4.8 `found` counted every lookup that hit, so it says nothing there.
+    if case.profile.creation == CounterSource::Counted {
+        return false;
+    }
+    let rules_nat = s.now.rules.value().map(|r| r.has_nat());
+    let entries_nat = s.now.census.value().is_some_and(|c| c.nat > 0);
+    let may_nat = rules_nat.unwrap_or(true) || entries_nat;
+    let found = s.grown(Counter::Found).unwrap_or(0);
+    let dropped = s.grown(Counter::Drop).unwrap_or(0);
+    may_nat && found >= failed && dropped.saturating_mul(2) >= failed
+}
+
+/// Whether DNS is among the heaviest services.
+fn asks_dns(s: &Space<'_>) -> bool {
+    s.now.census.value().is_some_and(|c| {
+        let heaviest = c.services.rows.iter().take(5);
+        heaviest.map(|(svc, _)| svc).any(|svc| svc.protocol == Protocol::Udp && svc.port == 53)
+    })
+}
+
+/// The counters that tell the three misfortunes apart.
+fn evidence(s: &Space<'_>, mut draft: Draft) -> Draft {
+    let source = source_text(&s.now.counters, "/proc/net/stat/nf_conntrack");
+    for counter in [Counter::InsertFailed, Counter::Drop, Counter::Found, Counter::ClashResolved] {
+        if let Some(by) = s.grown(counter) {
+            let what = format!("{} in the interval", counter.name());
+            draft = draft.count(what, by, "packets", source.clone());
+        }
+        if let Some(total) = s.total(counter) {
+            let what: String = format!("{} since boot", counter.name());
+            draft = draft.count(what, total, "packets", source.clone());
+        }
+    }
+    draft
+}

@@ -1,0 +1,169 @@
+//! The limit itself: too low, too high for the memory, none (CT020, CT021, CT023).
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Bytes, Setting};
+
+use super::{Draft, source_of};
+use crate::Severity;
+use crate::case::Case;
+use crate::words;
+
+/// A limit under half of what the kernel would choose by itself.
+const LOW: f64 = 0.5;
+/// A table that takes less than this share of memory may well be larger …
+const CHEAP: f64 = 0.01;
+/// … if it is short of room: at this share of its limit.
+const SHORT_OF_ROOM: f64 = 0.75;
+/// A low limit matters from this fullness on; below, it is worth knowing.
+const IN_USE: f64 = 0.25;
+/// Worst case of all tables against the memory.
+const TOO_MUCH: f64 = 0.5;
+/// An overflow so long ago still speaks about the limit.
+const REMEMBERED: f64 = 7.0 * 86_400.0;
+
+/// Finds what is wrong with the limit.
+pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
+    found.extend(low(case));
+    found.extend(worst_case(case));
+    found.extend(unlimited(case));
+}
+
+/// The limit, which is one value for all.
+fn limit(case: &Case<'_>) -> Option<u64> {
+    case.initial().and_then(|(_, s)| s.load.max).or(case.spaces.first()?.load.max).map(|m| m.0)
+}
+
+/// CT020: the limit is far under what memory and the kernel's own default would give.
+fn low(case: &Case<'_>) -> Option<Draft> {
+    let max = limit(case).filter(|m| *m > 0)?;
+    let memory = case.after.host.memory_total.get()?;
+    let (buckets, default) = case.profile.defaults(memory);
+    let peak = case.spaces.iter().filter_map(|s| s.peak_fullness()).fold(0.0, f64::max);
+    let was_full = case.was_full_within(REMEMBERED);
+    let worst = case.price.worst(max, case.buckets().unwrap_or(buckets));
+    let cheap = (worst.0 as f64) < memory.0 as f64 * CHEAP;
+    let (severity, summary) = if (max as f64) < default as f64 * LOW {
+        let severity = if was_full || peak >= IN_USE { Severity::Warning } else { Severity::Info };
+        let summary = format!(
+            "The limit is {}; this kernel would give itself {} on a host with {} of memory.",
+            words::count(max),
+            words::count(default),
+            words::bytes(memory)
+        );
+        (severity, summary)
+    } else if cheap && (was_full || peak >= SHORT_OF_ROOM) {
+        let summary = format!(
+            "The limit of {} entries is small for this host: even when full in every namespace, the \
+             table takes {} of {} of memory.",
+            words::count(max),
+            words::bytes(worst),
+            words::bytes(memory)
+        );
+        (Severity::Warning, summary)
+    } else {
+        return None;
+    };
+    Some(
+        Draft::new("CT020", severity, None, summary)
+            .explains(if was_full || peak >= SHORT_OF_ROOM { 0.5 } else { 0.1 })
+            .count("limit", max, "entries", limit_source(case))
+            .count("the kernel's own default", default, "entries", "derived from the memory")
+            .count("memory", memory.0, "B", source_of(&case.after.host.memory_total))
+            .count("worst case of the table", worst.0, "B", "derived"),
+    )
+}
+
+/// Where the limit was read.
+fn limit_source(case: &Case<'_>) -> crate::facts::Source {
+    match case.initial().and_then(|(_, s)| s.now.max.source()) {
+        Some(source) => source.clone(),
+        None => source_of(&case.after.host.global_max),
+    }
+}
+
+/// CT021: the limit times the namespaces would not fit into memory.
+fn worst_case(case: &Case<'_>) -> Option<Draft> {
+    let max = limit(case).filter(|m| *m > 0)?;
+    let memory = case.after.host.memory_total.get()?;
+    let worst = case.price.worst(max, case.buckets().unwrap_or(0));
+    if (worst.0 as f64) <= memory.0 as f64 * TOO_MUCH {
+        return None;
+    }
+    let times = if case.price.multiplies() {
+        format!(" in each of {} namespaces", case.price.namespaces)
+    } else {
+        alloc::string::String::new()
+    };
+    let summary = format!(
+        "{} entries of {}{times} may take {} of {} of memory; the kernel would run out of it before \
+         the limit.",
+        words::count(max),
+        words::bytes(case.price.entry),
+        words::bytes(worst),
+        words::bytes(memory)
+    );
+    Some(
+        Draft::new("CT021", Severity::Warning, None, summary)
+            .explains(0.2)
+            .count("limit", max, "entries", limit_source(case))
+            .count("namespaces that track", case.price.namespaces, "", "the namespaces found")
+            .count("memory of an entry", case.price.entry.0, "B", source_of(&case.after.host.slab))
+            .count("worst case", worst.0, "B", "derived")
+            .count("memory", memory.0, "B", source_of(&case.after.host.memory_total)),
+    )
+}
+
+/// CT023: no limit at all, or a file that asks for none on a kernel that refuses it.
+fn unlimited(case: &Case<'_>) -> Option<Draft> {
+    if limit(case) == Some(0) {
+        let entries: u64 = case.spaces.iter().filter_map(|s| s.load.count).map(|c| c.0).sum();
+        let (severity, summary) = if case.profile.zero_is_unlimited {
+            let taken = Bytes(entries.saturating_mul(case.price.entry.0));
+            let summary = format!(
+                "The limit is 0, which this kernel takes for none: {} entries take {} now, and a \
+                 flood may take all memory.",
+                words::count(entries),
+                words::bytes(taken)
+            );
+            (Severity::Warning, summary)
+        } else {
+            let summary = format!(
+                "The limit reads 0, and this kernel ({}) knows no unlimited table: it admits nothing.",
+                case.profile.name
+            );
+            (Severity::Critical, summary)
+        };
+        return Some(
+            Draft::new("CT023", severity, None, summary)
+                .explains(0.3)
+                .count("limit", 0, "entries", limit_source(case))
+                .count("entries", entries, "entries", "sum over the namespaces"),
+        );
+    }
+    if case.profile.zero_is_unlimited {
+        return None;
+    }
+    let refused = case.after.boot.sysctl.value()?.iter().rfind(|a| {
+        Setting::find(&a.key).is_some_and(|s| s.name == "nf_conntrack_max")
+            && a.value.parse::<i64>().is_ok_and(|v| v <= 0)
+    })?;
+    let place = format!("{} line {}", words::clean(&refused.file), refused.line);
+    let summary = format!(
+        "{place} asks for no limit ({} = {}); this kernel refuses values under 1, so the default will \
+         stay in force.",
+        words::clean(&refused.key),
+        words::clean(&refused.value)
+    );
+    Some(Draft::new("CT023", Severity::Warning, None, summary).explains(0.1).with(
+        "assignment",
+        crate::Value::Text(format!(
+            "{} = {}",
+            words::clean(&refused.key),
+            words::clean(&refused.value)
+        )),
+        "",
+        place,
+    ))
+}

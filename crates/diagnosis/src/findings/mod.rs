@@ -1,0 +1,142 @@
+//! The findings: what is wrong, each with its proof. One family a file.
+//!
+//! A finding that fires on a healthy host is a defect of this crate: every threshold is a named
+//! constant with its reason, and what was not measured never fires.
+
+mod alike;
+mod boot;
+mod chains;
+mod crowd;
+mod expectations;
+mod idle;
+mod insertion;
+mod limit;
+mod state;
+mod tracking;
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_ct::TimeRange;
+
+use crate::case::Case;
+use crate::facts::{Fact, Source};
+use crate::{Definition, Evidence, Excluded, Finding, Severity, Value};
+
+pub(crate) use boot::{lost_settings, stale_assignments};
+pub(crate) use crowd::{ONE_WAY, flood_of};
+pub(crate) use idle::{FLOOR, established_timeout};
+pub(crate) use state::forecast;
+
+/// A finding on its way into the result.
+pub(crate) struct Draft {
+    /// The finding.
+    pub(crate) finding: Finding,
+    /// How much of the trouble it explains, 0 to 1: orders causes of the same severity.
+    pub(crate) weight: f64,
+    /// Words that stand for it in the headline: "97 % ESTABLISHED entries idle for over an hour".
+    pub(crate) clause: Option<String>,
+}
+
+impl Draft {
+    /// A finding by its id, with the severity that it has here.
+    pub(crate) fn new(
+        id: &'static str,
+        severity: Severity,
+        namespace: Option<usize>,
+        summary: impl Into<String>,
+    ) -> Self {
+        let name = Definition::find(id).map_or("", |d| d.name);
+        let finding = Finding {
+            id,
+            name,
+            severity,
+            namespace,
+            summary: summary.into(),
+            evidence: Vec::new(),
+        };
+        Self { finding, weight: 0.0, clause: None }
+    }
+
+    /// How much it explains.
+    pub(crate) fn explains(mut self, share: f64) -> Self {
+        self.weight = share.clamp(0.0, 1.0);
+        self
+    }
+
+    /// Its words in the headline.
+    pub(crate) fn clause(mut self, words: impl Into<String>) -> Self {
+        self.clause = Some(words.into());
+        self
+    }
+
+    /// Adds evidence.
+    pub(crate) fn with(
+        mut self,
+        what: impl Into<String>,
+        value: Value,
+        unit: &'static str,
+        source: impl Into<Source>,
+    ) -> Self {
+        let what = what.into();
+        self.finding.evidence.push(Evidence { what, value, unit, source: source.into() });
+        self
+    }
+
+    /// Adds a number as evidence.
+    pub(crate) fn count(
+        self,
+        what: impl Into<String>,
+        value: u64,
+        unit: &'static str,
+        source: impl Into<Source>,
+    ) -> Self {
+        self.with(what, Value::Count(value), unit, source)
+    }
+
+    /// Adds a ratio or rate as evidence.
+    pub(crate) fn number(
+        self,
+        what: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+        source: impl Into<Source>,
+    ) -> Self {
+        self.with(what, Value::Number(value), unit, source)
+    }
+
+    /// Adds a point in time as evidence, if it is known.
+    pub(crate) fn time(self, what: &str, time: Option<TimeRange>, source: &Source) -> Self {
+        match time {
+            Some(time) => self.with(what, Value::Time(time), "", source.clone()),
+            None => self,
+        }
+    }
+}
+
+/// Where a fact came from; what stands in a table without a source is ours.
+pub(crate) fn source_of<T>(fact: &Fact<T>) -> Source {
+    fact.source().cloned().unwrap_or(Source::of("derived"))
+}
+
+/// Where the statistics of conntrack came from.
+pub(crate) fn source_text<T>(fact: &Fact<T>, otherwise: &'static str) -> Source {
+    fact.source().cloned().unwrap_or_else(|| Source::from(otherwise.to_string()))
+}
+
+/// All findings, in no particular order, and what was looked for and ruled out.
+pub(crate) fn find(case: &Case<'_>) -> (Vec<Draft>, Vec<Excluded>) {
+    let mut found = Vec::new();
+    let mut excluded = Vec::new();
+    state::find(case, &mut found);
+    crowd::find(case, &mut found);
+    idle::find(case, &mut found);
+    limit::find(case, &mut found);
+    chains::find(case, &mut found);
+    tracking::find(case, &mut found);
+    boot::find(case, &mut found);
+    expectations::find(case, &mut found);
+    insertion::find(case, &mut found);
+    alike::find(case, &mut found, &mut excluded);
+    (found, excluded)
+}

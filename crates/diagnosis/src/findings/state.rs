@@ -1,0 +1,510 @@
+//! The state of the table: full, was full, living by eviction, protected, filling (CT001 to CT005).
+//!
+//! Kernel: `__nf_conntrack_alloc()`, `early_drop()`, `gc_worker()`. A packet is lost only when the
+//! table is at its limit *and* no entry near its bucket may be evicted; `drop` also counts clashes, which
+//! raise `insert_failed` with it.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Counter, EarlyDrop, Profile};
+
+use super::{Draft, source_of, source_text};
+use crate::case::{Case, Space};
+use crate::groups::ratio;
+use crate::words;
+use crate::{Severity, Value};
+
+/// At the limit. Not 100 %: the count is read beside the packets, which come and go.
+const FULL: f64 = 0.98;
+/// Since 4.12 the collector takes a full table down to 95 %, so a dropping one swings between the two.
+const FULL_AFTER_COLLECTION: f64 = 0.95;
+/// Protected entries of so much of the limit leave next to nothing to evict.
+const ALL_PROTECTED: f64 = 0.95;
+/// Evictions for one drop, from which on nearly every new flow still finds room.
+const SURVIVABLE: u64 = 50;
+/// A log line this near a live reading says "now"; lines are rate limited to some per 5 s.
+const NOW_LIVE: f64 = 60.0;
+/// A log line this near the saving of a host says that it was full then.
+const NOW_SAVED: f64 = 600.0;
+/// After so long an overflow is history: worth knowing, no alarm.
+const HISTORY: f64 = 7.0 * 86_400.0;
+/// Unexplained drops since boot that hint at a full table when no log line does. `drop` has rarer causes.
+const HINT: u64 = 100;
+/// Protected occupancy to warn at: a third more load fills the table.
+const PROTECTED_WARNING: f64 = 0.75;
+/// Protected occupancy from which on a burst of a ninth of the load drops packets.
+const PROTECTED_CRITICAL: f64 = 0.90;
+/// Fewest entries in a sample for its split to be spoken of (±5 % at 75 %).
+const SAMPLE: u64 = 200;
+/// Below this share of the limit growth is daily business, unless the limit is minutes away.
+const FILLING_FROM: f64 = 0.20;
+/// Time to the limit to warn at: what a person needs to come and act.
+const FILLING_WARNING: f64 = 1800.0;
+/// Time to the limit that nobody can act within.
+const FILLING_CRITICAL: f64 = 300.0;
+/// Least growth to speak of in one interval: a page load or a cron job makes fewer.
+const GROWTH_LEAST: f64 = 100.0;
+
+/// Finds the state of each table.
+pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
+    let mut any_full = false;
+    for i in 0..case.spaces.len() {
+        let full = full(case, i);
+        let is_full = full.is_some();
+        any_full |= is_full;
+        found.extend(full);
+        if !is_full {
+            found.extend(was_full(case, i));
+            found.extend(pressure(case, i));
+            found.extend(filling(case, i));
+        }
+        found.extend(protected(case, i));
+    }
+    if !any_full {
+        found.extend(was_full_somewhere(case));
+    }
+}
+
+/// Drops over the interval that no failed insertion explains: `insert_failed` also counts refused
+/// chains, which do not raise `drop`.
+fn full_drops(space: &Space<'_>) -> Option<u64> {
+    let drop = space.grown(Counter::Drop)?;
+    Some(drop.saturating_sub(clashes(|c| space.grown(c))))
+}
+
+/// Failed insertions that raise `drop` as well.
+fn clashes(value: impl Fn(Counter) -> Option<u64>) -> u64 {
+    let failed = value(Counter::InsertFailed).unwrap_or(0);
+    failed.saturating_sub(value(Counter::ChainTooLong).unwrap_or(0))
+}
+
+/// CT001: full, and packets are lost.
+fn full(case: &Case<'_>, i: usize) -> Option<Draft> {
+    let s = &case.spaces[i];
+    let (count, max) = (s.load.count?.0, s.limit()?);
+    let fullness = s.peak_fullness()?;
+    let unmovable = case.unmovable(s).filter(|_| well_sampled(s));
+    let near = if case.profile.collector_evicts { FULL_AFTER_COLLECTION } else { FULL };
+    let lines = case.attribution.lines.get(i).copied().unwrap_or(0);
+    let near_lines = case.full_lines().filter(|_| lines > 0).filter(|seen| {
+        let limit = if case.interval.is_some() { NOW_LIVE } else { NOW_SAVED };
+        case.since_last(seen).is_some_and(|ago| ago <= limit)
+    });
+    let at_limit = format!(
+        "{} is full ({} of {} entries)",
+        case.the_table(i),
+        words::count(count),
+        words::count(max)
+    );
+    let (severity, mut summary) = match (full_drops(s), s.rates.drop.as_ref()) {
+        (Some(dropped), Ok(rate)) if dropped > 0 && fullness >= near => {
+            let evicted = s.grown(Counter::EarlyDrop).unwrap_or(0);
+            let severity = if evicted >= dropped.saturating_mul(SURVIVABLE) {
+                Severity::Warning
+            } else {
+                Severity::Critical
+            };
+            (severity, format!("{at_limit} and drops {} packets/s", words::rate(*rate)))
+        }
+        _ if fullness >= FULL && near_lines.is_some() => {
+            (Severity::Critical, format!("{at_limit} and the kernel log reports drops"))
+        }
+        (None, _)
+            if fullness >= FULL && unmovable.is_some_and(|u| ratio(u, max) >= ALL_PROTECTED) =>
+        {
+            let none = format!("{at_limit} of entries that nothing may evict: new flows are lost");
+            (Severity::Critical, none)
+        }
+        _ => return None,
+    };
+    if let Some(seen) = case.full_lines().filter(|_| lines > 0)
+        && let Some(first) = seen.first
+    {
+        summary
+            .push_str(&format!("; first log line {} ago", words::span(case.ago(first.middle()))));
+    }
+    summary.push('.');
+    let draft = Draft::new("CT001", severity, Some(i), summary).explains(1.0);
+    let draft = occupancy(case, s, draft);
+    Some(log_evidence(case, lines, counter_evidence(s, draft)))
+}
+
+/// Count and limit, and the split.
+fn occupancy(case: &Case<'_>, s: &Space<'_>, mut draft: Draft) -> Draft {
+    if let Some(count) = s.load.count {
+        draft = draft.count("entries", count.0, "entries", source_of(&s.now.count));
+    }
+    if let Some(max) = s.load.max {
+        let source = match s.now.max.source() {
+            Some(source) => source.clone(),
+            None => source_of(&case.after.host.global_max),
+        };
+        draft = draft.count("limit", max.0, "entries", source);
+    }
+    if let Some(unmovable) = case.unmovable(s) {
+        draft = draft.count("protected", unmovable, "entries", source_of(&s.now.census));
+    }
+    draft
+}
+
+/// Rates and sums of `drop` and `early_drop`.
+fn counter_evidence(s: &Space<'_>, mut draft: Draft) -> Draft {
+    let source = source_text(&s.now.counters, "/proc/net/stat/nf_conntrack");
+    for (what, rate) in [("drops", &s.rates.drop), ("evictions", &s.rates.early_drop)] {
+        if let Ok(rate) = rate {
+            let unit = if what == "drops" { "packets/s" } else { "entries/s" };
+            draft = draft.number(what, *rate, unit, source.clone());
+        }
+    }
+    for (what, counter, unit) in [
+        ("drops since boot", Counter::Drop, "packets"),
+        ("evictions since boot", Counter::EarlyDrop, "entries"),
+    ] {
+        if let Some(total) = s.total(counter) {
+            draft = draft.count(what, total, unit, source.clone());
+        }
+    }
+    draft
+}
+
+/// First and last line and their number.
+fn log_evidence(case: &Case<'_>, lines: u64, mut draft: Draft) -> Draft {
+    let Some(seen) = case.full_lines().filter(|_| lines > 0) else {
+        return draft;
+    };
+    let source = source_of(&case.after.log);
+    draft = draft.count("log lines", lines, "lines", source.clone());
+    draft = draft.time("first line", seen.first, &source).time("last line", seen.last, &source);
+    let example = Value::Text(words::clean(&seen.example));
+    draft.with("example", example, "", source)
+}
+
+/// How long ago, as the tail of a sentence.
+fn when(case: &Case<'_>) -> String {
+    let Some(seen) = case.full_lines() else {
+        return String::new();
+    };
+    match (seen.first, seen.last) {
+        (Some(first), Some(last)) if seen.lines > 1 => format!(
+            ", the first {} and the last {} before this reading",
+            words::span(case.ago(first.middle())),
+            words::span(case.ago(last.middle()))
+        ),
+        (_, Some(last)) => {
+            format!(", {} before this reading", words::span(case.ago(last.middle())))
+        }
+        (_, None) => String::new(),
+    }
+}
+
+/// Severity of an overflow that is over: an alarm while it is recent.
+fn past_severity(case: &Case<'_>) -> Severity {
+    if case.was_full_within(HISTORY) { Severity::Warning } else { Severity::Info }
+}
+
+/// CT002 for one namespace: the log says so, or the counters hint at it.
+fn was_full(case: &Case<'_>, i: usize) -> Option<Draft> {
+    let s = &case.spaces[i];
+    let lines = case.attribution.lines.get(i).copied().unwrap_or(0);
+    if lines > 0 {
+        let summary = format!(
+            "{} was full: the kernel log says so in {}{}.",
+            case.the_table(i),
+            words::counted(lines, "line", "lines"),
+            when(case)
+        );
+        let draft = Draft::new("CT002", past_severity(case), Some(i), summary);
+        return Some(counter_evidence(s, log_evidence(case, lines, draft)));
+    }
+    let drop = s.total(Counter::Drop)?;
+    let clashes = clashes(|c| s.total(c));
+    let alone = drop.saturating_sub(clashes);
+    if alone < HINT || alone < clashes.saturating_mul(10) || case.attribution.unknown > 0 {
+        return None;
+    }
+    let summary = format!(
+        "{} may have been full: {} were dropped since boot that no clash explains, though the log \
+         that could be read holds no line about it.",
+        case.the_table(i),
+        words::counted(alone, "packet", "packets")
+    );
+    Some(counter_evidence(s, Draft::new("CT002", Severity::Info, Some(i), summary)))
+}
+
+/// CT002 for lines that no known namespace owns.
+fn was_full_somewhere(case: &Case<'_>) -> Vec<Draft> {
+    let mut found = Vec::new();
+    if case.attribution.unknown > 0 {
+        let lines = case.attribution.unknown;
+        let summary = format!(
+            "A table was full: the kernel log says so in {}{}; of which namespace, this kernel's log \
+             does not say.",
+            words::counted(lines, "line", "lines"),
+            when(case)
+        );
+        let draft = Draft::new("CT002", past_severity(case), None, summary);
+        found.push(log_evidence(case, lines, draft));
+    }
+    let gone: u64 = case.attribution.gone.iter().map(|(_, n)| *n).sum();
+    if let [(inode, _), ..] = case.attribution.gone.as_slice() {
+        let which = match case.attribution.gone.len() {
+            1 => format!("namespace {inode}"),
+            n => format!("{n} namespaces"),
+        };
+        let summary = format!(
+            "The table of {which}, not found among those that could be seen, was full: {} in the \
+             kernel log.",
+            words::counted(gone, "line", "lines")
+        );
+        let draft = Draft::new("CT002", past_severity(case), None, summary);
+        found.push(log_evidence(case, gone, draft));
+    }
+    found
+}
+
+/// CT003: at the limit, and new flows live by evicting others.
+fn pressure(case: &Case<'_>, i: usize) -> Option<Draft> {
+    let s = &case.spaces[i];
+    let (count, max) = (s.load.count?.0, s.limit()?);
+    let fullness = s.peak_fullness()?;
+    let table = case.the_table(i);
+    let of = format!("{} of {} entries", words::count(count), words::count(max));
+    let summary = match (s.grown(Counter::EarlyDrop), s.total(Counter::EarlyDrop)) {
+        (Some(evicted), _) if evicted > 0 => {
+            let rate = s.rates.early_drop.as_ref().map_or(0.0, |r| *r);
+            format!(
+                "{table} is at its limit ({of}) and makes room by evicting {} entries/s; no packet \
+                 was dropped for it while measured.",
+                words::rate(rate)
+            )
+        }
+        (None, Some(total)) if total > 0 && fullness >= FULL_AFTER_COLLECTION => format!(
+            "{table} is at its limit ({of}), and {} were evicted since boot to make room.",
+            words::counted(total, "entry", "entries")
+        ),
+        _ if fullness >= FULL => format!(
+            "{table} is at its limit ({of}): a new flow gets in only by evicting another{}.",
+            if s.rates.drop.is_ok() {
+                ", though none was evicted or dropped while measured"
+            } else {
+                "; whether packets are dropped could not be measured"
+            }
+        ),
+        _ => return None,
+    };
+    let mut draft = Draft::new("CT003", Severity::Warning, Some(i), summary).explains(1.0);
+    draft = counter_evidence(s, occupancy(case, s, draft));
+    if let (Some(evictable), Some(buckets)) = (s.load.evictable, case.buckets())
+        && well_sampled(s)
+    {
+        let chance = room_found(case.profile, evictable.0, count, buckets);
+        draft = draft.number(
+            "chance that a new flow finds an entry to evict",
+            chance,
+            "",
+            "derived from the share of evictable entries and the buckets",
+        );
+    }
+    Some(draft)
+}
+
+/// Chance that the walk of an early drop meets an entry that it may take. Each entry hangs in two
+/// chains, so a bucket holds 2 × entries / buckets of them.
+fn room_found(profile: &Profile, evictable: u64, count: u64, buckets: u64) -> f64 {
+    let missed_in =
+        |walked: f64| words::power((1.0 - walked / buckets as f64).max(0.0), 2 * evictable);
+    1.0 - match profile.early_drop {
+        EarlyDrop::OneBucket | EarlyDrop::SameBucket => missed_in(1.0),
+        EarlyDrop::EightBuckets => missed_in(8.0),
+        EarlyDrop::EightEntries => words::power(1.0 - ratio(evictable, count.max(evictable)), 8),
+    }
+}
+
+/// Whether the split was read from enough entries.
+fn well_sampled(s: &Space<'_>) -> bool {
+    s.load.complete || s.load.sampled.is_some_and(|n| n.0 >= SAMPLE)
+}
+
+/// CT004: entries that nothing may evict come near the limit.
+fn protected(case: &Case<'_>, i: usize) -> Option<Draft> {
+    let s = &case.spaces[i];
+    let max = s.limit()?;
+    let unmovable = case.unmovable(s).filter(|_| well_sampled(s))?;
+    let share = ratio(unmovable, max);
+    let severity = match share {
+        s if s >= PROTECTED_CRITICAL => Severity::Critical,
+        s if s >= PROTECTED_WARNING => Severity::Warning,
+        _ => return None,
+    };
+    let closing = if case.profile.collector_evicts {
+        ""
+    } else {
+        " (this kernel cannot evict closing connections either)"
+    };
+    let summary = format!(
+        "{} of {} entries ({} of the limit) may not be evicted{closing}: when the rest is used up, \
+         new flows are dropped.",
+        words::count(unmovable),
+        words::count(max),
+        words::share(share)
+    );
+    let summary = if case.spaces.len() > 1 && !s.now.is_initial() {
+        format!("{}: {summary}", s.name)
+    } else {
+        summary
+    };
+    let draft = Draft::new("CT004", severity, Some(i), summary).explains(share);
+    let draft = draft
+        .clause(format!("{} of the limit are entries that nothing may evict", words::share(share)));
+    Some(occupancy(case, s, draft))
+}
+
+/// When the limit will be reached, and from what that follows.
+pub(crate) struct Forecast {
+    /// Seconds from the reading on.
+    pub(crate) seconds: f64,
+    /// Growth in entries per second that it rests on.
+    pub(crate) growth: f64,
+    /// What grew: "protected entries", "entries".
+    pub(crate) of: &'static str,
+    /// Whether it rests on readings of the entries themselves, so that expired ones that are still
+    /// counted cannot feign it.
+    pub(crate) sure: bool,
+}
+
+/// Extrapolates the growth over the interval, if there is any beyond noise, and if the rate of new
+/// entries and their lifetimes do not say that it will level out below the limit.
+///
+/// Since 4.9 expired entries stay in the count until the collector comes, so that a steady load draws a
+/// saw-tooth; growth of the count alone is therefore believed only when the table is half full.
+pub(crate) fn forecast(case: &Case<'_>, s: &Space<'_>) -> Option<Forecast> {
+    let (count, max) = (s.load.count?.0, s.limit()?);
+    let seconds = case.seconds()?;
+    if count >= max {
+        return None;
+    }
+    // Two censuses: what cannot be evicted is what fills a table for good.
+    if let (Some(then), Some(now)) = (
+        s.then.and_then(|n| n.census.value()).filter(|c| c.complete),
+        s.now.census.value().filter(|c| c.complete),
+    ) {
+        let grew = now.total.protected as f64 - then.total.protected as f64;
+        let noise = (now.total.protected.max(then.total.protected)) as f64;
+        if grew >= GROWTH_LEAST && grew * grew > 9.0 * noise * 0.1 {
+            let growth = grew / seconds;
+            let left = max.saturating_sub(now.total.protected) as f64;
+            return Some(Forecast {
+                seconds: left / growth,
+                growth,
+                of: "protected entries",
+                sure: true,
+            });
+        }
+    }
+    if let Some(churn) = s.now.census.value().and_then(|c| c.churn)
+        && let (Ok(new), Ok(gone)) = (&s.rates.new, &s.rates.expired)
+    {
+        let net = churn.appeared as f64 - churn.vanished as f64;
+        let moved = (churn.appeared + churn.vanished) as f64;
+        // Three standard deviations of two counts that come and go by chance.
+        if net < GROWTH_LEAST / 2.0 || net * net < 9.0 * moved {
+            return None;
+        }
+        let growth = new - gone;
+        let left = (max - count) as f64;
+        if growth <= 0.0 || levels_out(case, s, *new, growth, left / growth) {
+            return None;
+        }
+        return Some(Forecast { seconds: left / growth, growth, of: "entries", sure: true });
+    }
+    let growth = *s.rates.growth.as_ref().ok()?;
+    let grew = growth * seconds;
+    let noise = count as f64 * 0.1;
+    if ratio(count, max) < 0.5 || grew < GROWTH_LEAST || grew * grew < 9.0 * noise {
+        return None;
+    }
+    Some(Forecast { seconds: (max - count) as f64 / growth, growth, of: "entries", sure: false })
+}
+
+/// Whether short-lived entries make the growth, so that by Little's law (entries = rate × lifetime) it
+/// levels out below the limit.
+fn levels_out(case: &Case<'_>, s: &Space<'_>, new: f64, growth: f64, horizon: f64) -> bool {
+    let Some((census, scale)) = s.census() else {
+        return false;
+    };
+    let (mut short, mut weighted, mut long) = (0u64, 0.0, 0u64);
+    for (key, tally) in &census.states {
+        match super::idle::lifetime(case, s, key.protocol, key.state, key.replied) {
+            Some(seconds) if seconds <= 600 => {
+                short += tally.total();
+                weighted += tally.total() as f64 * seconds as f64;
+            }
+            Some(_) | None => long += tally.total(),
+        }
+    }
+    let all = short + long;
+    if all == 0 || short == 0 {
+        return false;
+    }
+    let lag = case.profile.collector_lag.0 as f64;
+    let share_long = ratio(long, all);
+    // The lifetimes are those of entries that nothing refreshes: the shortest they can be. A flow that
+    // talks on lives on, so the share of long-lived ones grows without end over the horizon.
+    let steady_short = new * (1.0 - share_long) * (weighted / short as f64 + lag);
+    let long_then = scale.up(long) as f64 + growth * share_long * horizon.min(FILLING_WARNING);
+    steady_short + long_then < s.limit().unwrap_or(0) as f64
+}
+
+/// CT005: the limit will be reached soon.
+fn filling(case: &Case<'_>, i: usize) -> Option<Draft> {
+    let s = &case.spaces[i];
+    let forecast = forecast(case, s)?;
+    let fullness = s.fullness()?;
+    if forecast.seconds > FILLING_WARNING
+        || (fullness < FILLING_FROM && forecast.seconds > FILLING_CRITICAL)
+    {
+        return None;
+    }
+    let severity = if forecast.sure && forecast.seconds < FILLING_CRITICAL {
+        Severity::Critical
+    } else {
+        Severity::Warning
+    };
+    let summary = format!(
+        "{} will be full in about {} if {} go on growing by {} a second.",
+        case.the_table(i),
+        words::span(forecast.seconds),
+        forecast.of,
+        words::rate(forecast.growth)
+    );
+    let mut draft = Draft::new("CT005", severity, Some(i), summary).explains(fullness);
+    draft = occupancy(case, s, draft)
+        .number(format!("growth of {}", forecast.of), forecast.growth, "entries/s", "two readings")
+        .number("time to the limit", forecast.seconds, "s", "derived");
+    if let Ok(new) = s.rates.new {
+        draft = draft.number("new entries", new, "entries/s", s.rates.new_source.clone());
+    }
+    Some(draft)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plimsoll_ct::PROFILES;
+
+    #[test]
+    fn a_tenth_evictable_at_one_to_one_finds_room_four_times_in_five() {
+        let modern = PROFILES.iter().find(|p| p.name == "6.18").expect("there is one");
+        let chance = room_found(modern, 26_214, 262_144, 262_144);
+        assert!((chance - 0.80).abs() < 0.01, "{chance}");
+    }
+
+    #[test]
+    fn nothing_evictable_finds_no_room() {
+        for profile in PROFILES {
+            assert!(room_found(profile, 0, 65_536, 16_384).abs() < 1e-9, "{}", profile.name);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Tracking itself: on without need, off, and a count that does not match the list
+//! (CT030, CT031, CT032).
+//!
+//! Kernel: `nf_ct_netns_get()`. Since 4.10 packets are tracked only where a rule asks for it; before,
+//! loading the module tracked everything in every namespace.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use plimsoll_wire::ruleset::{Backend, Ruleset, TableFamily};
+
+use super::{Draft, source_of};
+use crate::case::{Case, Space};
+use crate::facts::{Origin, Reason, Tracking};
+use crate::groups::ratio;
+use crate::words;
+use crate::{Severity, Value};
+
+/// Fullness from which on needless tracking is worth a person's time.
+const IN_USE: f64 = 0.10;
+/// By how much count and list must differ …
+const DISAGREE: f64 = 0.20;
+/// … and by how many entries.
+const DISAGREE_LEAST: u64 = 1000;
+/// Kernel parts that track packets of their own accord, without a rule.
+const OWN_ACCORD: &[&str] =
+    &["openvswitch", "act_ct", "ip_vs", "nf_conntrack_bridge", "nf_flow_table", "nft_flow_offload"];
+
+/// Finds what is odd about tracking.
+pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
+    for (i, s) in case.spaces.iter().enumerate() {
+        found.extend(without_need(case, i, s));
+        found.extend(disagree(case, i, s));
+    }
+    found.extend(off(case));
+}
+
+/// The rules of a namespace, if every back end that there can be was read.
+pub(crate) fn all_rules<'a>(case: &Case<'_>, s: &Space<'a>) -> Option<&'a Ruleset> {
+    let rules = s.now.rules.value()?;
+    let read = |wanted: &[Backend]| {
+        rules
+            .read
+            .iter()
+            .any(|(b, f)| wanted.contains(b) && matches!(f, TableFamily::Ip | TableFamily::Inet))
+    };
+    let modules = case.after.host.modules.value();
+    let without = |name: &str| {
+        case.after.host.modular.get() == Some(true)
+            && modules.is_some_and(|m| m.iter().all(|m| m.name != name))
+    };
+    let legacy = read(&[Backend::Legacy]) || without("ip_tables");
+    // nf_tables came with 3.13, and with RHEL 7.
+    let too_old = case.after.host.kernel.value().is_some_and(|k| k.rank() < (3, 10));
+    let nft = too_old || read(&[Backend::Nft, Backend::IptablesNft]) || without("nf_tables");
+    (legacy && nft).then_some(rules)
+}
+
+/// Whether a rule of any namespace whose tracking this is needs it. `None`: not all rules are known.
+fn needed(case: &Case<'_>, s: &Space<'_>) -> Option<bool> {
+    if case.profile.hooks_on_demand {
+        return Some(all_rules(case, s)?.needing().next().is_some());
+    }
+    let mut needed = false;
+    for space in &case.spaces {
+        needed |= all_rules(case, space)?.needing().next().is_some();
+    }
+    Some(needed)
+}
+
+/// CT030: packets are tracked though no rule needs it.
+fn without_need(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
+    let Some(Tracking::On { because }) = s.now.tracking.value() else {
+        return None;
+    };
+    let count = s.load.count?.0;
+    let own_accord = case
+        .after
+        .host
+        .modules
+        .value()
+        .is_some_and(|m| m.iter().any(|m| OWN_ACCORD.contains(&m.name.as_str())));
+    if count == 0 || own_accord || needed(case, s)? {
+        return None;
+    }
+    let fullness = s.fullness().unwrap_or(0.0);
+    let busy = fullness >= IN_USE || case.attribution.lines.get(i).is_some_and(|n| *n > 0);
+    let severity = if busy { Severity::Warning } else { Severity::Info };
+    let summary = format!(
+        "{} holds {}, and no rule needs tracking ({}): not tracking at all is the cure.",
+        case.the_table(i),
+        words::counted(count, "entry", "entries"),
+        words::clean(because)
+    );
+    Some(
+        Draft::new("CT030", severity, Some(i), summary)
+            .explains(if busy { 0.95 } else { 0.1 })
+            .clause("no rule needs the tracking at all")
+            .count("entries", count, "entries", source_of(&s.now.count))
+            .count("rules that need tracking", 0, "rules", source_of(&s.now.rules))
+            .with(
+                "why packets are tracked",
+                Value::Text(words::clean(because)),
+                "",
+                source_of(&s.now.tracking),
+            ),
+    )
+}
+
+/// CT031: nothing is tracked, so it is not conntrack.
+fn off(case: &Case<'_>) -> Option<Draft> {
+    let (i, s) = case.initial()?;
+    let absent = |reason: Reason| matches!(reason, Reason::NotLoaded | Reason::NotBuilt);
+    let empty = match s.now.count.gap() {
+        None => s.load.count.is_some_and(|c| c.0 == 0),
+        Some(gap) => absent(gap.reason),
+    };
+    let Some(Tracking::Off { because }) = s.now.tracking.value() else {
+        return None;
+    };
+    if !empty || case.spaces.iter().any(Space::tracks) || case.full_lines().is_some() {
+        return None;
+    }
+    let others = if case.spaces.len() > 1 { ", nor does any other namespace" } else { "" };
+    let summary = format!(
+        "The host tracks no connections ({}){others}: whatever drops packets, it is not conntrack.",
+        words::clean(because)
+    );
+    Some(Draft::new("CT031", Severity::Info, Some(i), summary).explains(0.05).with(
+        "why nothing is tracked",
+        Value::Text(words::clean(because)),
+        "",
+        source_of(&s.now.tracking),
+    ))
+}
+
+/// CT032: the count is far above what the list shows.
+///
+/// Expired entries stay in the count until the collector comes, so the rate of new ones times its lag is
+/// allowed for; where that rate is not known on such a kernel, or list and count were saved at different
+/// times, nothing is said.
+fn disagree(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
+    if case.after.host.origin != Origin::Live {
+        return None;
+    }
+    let census = s.now.census.value().filter(|c| c.complete)?;
+    let now = s.load.count?.0;
+    let count = now.min(s.then.and_then(|n| n.count.get())?.0);
+    let lag = case.profile.collector_lag.0 as f64;
+    let uncollected = if lag > 0.0 {
+        let new = *s.rates.new.as_ref().ok()?;
+        let scaled = new * lag * 1.5;
+        if scaled > u32::MAX as f64 { return None } else { scaled as u64 }
+    } else {
+        0
+    };
+    let listed = census.seen.saturating_add(census.malformed);
+    let apart = count.saturating_sub(listed).saturating_sub(uncollected);
+    if apart < DISAGREE_LEAST || ratio(apart, count) < DISAGREE {
+        return None;
+    }
+    let summary = format!(
+        "{} counts {} entries, yet its list holds {}: {} are held without being listed (a listener \
+         that does not take its events, or a leak).",
+        case.the_table(i),
+        words::count(count),
+        words::count(listed),
+        words::count(apart)
+    );
+    Some(
+        Draft::new("CT032", Severity::Warning, Some(i), summary)
+            .explains(ratio(apart, count))
+            .count("count", count, "entries", source_of(&s.now.count))
+            .count("listed", listed, "entries", source_of(&s.now.census))
+            .count("expired and not yet collected, at most", uncollected, "entries", "derived"),
+    )
+}

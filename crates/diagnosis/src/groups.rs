@@ -1,0 +1,160 @@
+//! Who fills it: the census as tables for people.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Entries, Protocol, State};
+
+use crate::facts::{AgeBand, Census, Prefix, Service, Tally, Top};
+use crate::load::Scale;
+use crate::words;
+use crate::{Group, Groups};
+
+/// Rows of each table: what fits a screen beside the rest.
+const ROWS: usize = 8;
+/// An address of less than this share says less than its network.
+const ADDRESS_SAYS: f64 = 0.10;
+
+/// The tables of a census.
+pub(crate) fn groups(census: &Census, count: Option<Entries>) -> Groups {
+    let Some(scale) = Scale::of(census, count) else {
+        return Groups::default();
+    };
+    let all = census.total.total();
+    let row = |label: String, tally: &Tally| group(label, tally, all, scale);
+
+    let mut states: BTreeMap<(Protocol, State), Tally> = BTreeMap::new();
+    for (key, tally) in &census.states {
+        add(states.entry((key.protocol, key.state)).or_default(), tally);
+    }
+    let mut states: Vec<Group> =
+        states.iter().map(|((p, s), tally)| row(state_label(*p, *s), tally)).collect();
+    heaviest_first(&mut states);
+
+    let services =
+        census.services.rows.iter().map(|(k, t)| row(service_label(*k), t)).collect::<Vec<_>>();
+    let idle = census
+        .established_idle
+        .iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(band, n)| {
+            let tally = Tally { protected: *n, ..Tally::default() };
+            row(idle_label(*band).to_string(), &tally)
+        })
+        .collect();
+    Groups {
+        states: cut(states),
+        services: cut(services),
+        sources: prefixes(&census.sources, &census.source_networks, all, scale),
+        destinations: prefixes(&census.destinations, &census.destination_networks, all, scale),
+        idle,
+    }
+}
+
+/// Addresses where one of them says something, else networks.
+fn prefixes(single: &Top<Prefix>, networks: &Top<Prefix>, all: u64, scale: Scale) -> Vec<Group> {
+    let heaviest = |top: &Top<Prefix>| {
+        top.rows.first().map_or(0.0, |(_, t)| ratio(t.total().saturating_sub(top.error), all))
+    };
+    let rows = if heaviest(single) < ADDRESS_SAYS && heaviest(networks) > heaviest(single) {
+        networks
+    } else {
+        single
+    };
+    cut(rows.rows.iter().map(|(p, t)| group(prefix_label(*p), t, all, scale)).collect())
+}
+
+fn cut(mut rows: Vec<Group>) -> Vec<Group> {
+    rows.truncate(ROWS);
+    rows
+}
+
+fn heaviest_first(rows: &mut [Group]) {
+    rows.sort_by(|a, b| b.entries.cmp(&a.entries).then_with(|| a.label.cmp(&b.label)));
+}
+
+fn group(label: String, tally: &Tally, all: u64, scale: Scale) -> Group {
+    let total = tally.total();
+    Group {
+        label,
+        entries: scale.up(total),
+        share: ratio(total, all).min(1.0),
+        protected_share: ratio(tally.protected, total),
+        unreplied_share: ratio(tally.unreplied, total),
+    }
+}
+
+/// A share; of nothing it is nothing.
+pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// Adds up tallies.
+pub(crate) fn add(sum: &mut Tally, tally: &Tally) {
+    sum.evictable = sum.evictable.saturating_add(tally.evictable);
+    sum.closing = sum.closing.saturating_add(tally.closing);
+    sum.protected = sum.protected.saturating_add(tally.protected);
+    sum.unreplied = sum.unreplied.saturating_add(tally.unreplied);
+}
+
+fn state_label(protocol: Protocol, state: State) -> String {
+    match state {
+        State::Stateless => protocol.to_string(),
+        State::Tcp(_) | State::Sctp(_) | State::Dccp(_) => format!("{protocol} {state}"),
+    }
+}
+
+/// `443/tcp`; protocols without ports by their name alone.
+pub(crate) fn service_label(service: Service) -> String {
+    match service.port {
+        0 => service.protocol.to_string(),
+        port => format!("{port}/{}", service.protocol),
+    }
+}
+
+/// An address, or a network with its length.
+pub(crate) fn prefix_label(prefix: Prefix) -> String {
+    let whole = if prefix.address.is_ipv4() { 32 } else { 128 };
+    if prefix.length >= whole {
+        prefix.address.to_string()
+    } else {
+        format!("{}/{}", prefix.address, prefix.length)
+    }
+}
+
+fn idle_label(band: AgeBand) -> &'static str {
+    match band {
+        AgeBand::Minute => "idle under 1 min",
+        AgeBand::TenMinutes => "idle 1 to 10 min",
+        AgeBand::Hour => "idle 10 min to 1 h",
+        AgeBand::Day => "idle 1 h to 1 day",
+        AgeBand::Older => "idle over 1 day",
+    }
+}
+
+/// A service as a sentence names it: `to port 443`, `(icmp)`.
+pub(crate) fn to_service(service: Service) -> String {
+    match service.port {
+        0 => format!("({})", service.protocol),
+        port => format!("to port {port}"),
+    }
+}
+
+/// A number of sources as a sentence names it.
+pub(crate) fn sources_phrase(top: &Top<Prefix>, unreplied_only: bool) -> Option<String> {
+    let weigh = |t: &Tally| if unreplied_only { t.unreplied } else { t.total() };
+    let many = top.rows.iter().filter(|(_, t)| weigh(t) > 0).count() as u64;
+    let all: u64 = top.rows.iter().fold(0u64, |sum, (_, t)| sum.saturating_add(weigh(t)));
+    let (first, tally) = top.rows.iter().max_by_key(|(_, t)| weigh(t))?;
+    let one = weigh(tally).saturating_sub(top.error);
+    if all == 0 {
+        return None;
+    }
+    if ratio(one, all) >= 0.9 {
+        return Some(format!("from {}", prefix_label(*first)));
+    }
+    let least = if top.error > 0 { "at least " } else { "" };
+    Some(format!("from {least}{}", words::counted(many, "source", "sources")))
+}

@@ -1,0 +1,144 @@
+//! What could not be seen, merged and without what does not matter here.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::MissingFact;
+use crate::case::Case;
+use crate::facts::{Fact, Gap, Origin, Reason};
+use crate::words;
+
+/// Kinds of facts that a namespace has, in the order of their weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Count,
+    Limit,
+    Statistics,
+    Entries,
+    Tracking,
+    Rules,
+    Stack,
+    Neighbours,
+    Sockets,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Count => "number of entries",
+            Self::Limit => "limit",
+            Self::Statistics => "statistics",
+            Self::Entries => "entries",
+            Self::Tracking => "whether packets are tracked",
+            Self::Rules => "packet-filter rules",
+            Self::Stack => "counters of the network stack",
+            Self::Neighbours => "neighbour tables",
+            Self::Sockets => "socket memory",
+        }
+    }
+}
+
+/// Everything that is missing and worth telling.
+pub(crate) fn missing(case: &Case<'_>) -> Vec<MissingFact> {
+    let after = case.after;
+    let mut all = Vec::new();
+    let mut one = |fact: &str, gap: Option<&Gap>| {
+        if let Some(gap) = gap.filter(|g| matters(g)) {
+            all.push(told(fact.to_string(), gap));
+        }
+    };
+    one("kernel release", after.host.kernel.gap());
+    one("kernel log", after.log.gap());
+    one("namespaces", after.namespaces_complete.gap());
+    one("memory of the host", after.host.memory_total.gap());
+    one("buckets", after.host.buckets.gap());
+    one("sysctl files", after.boot.sysctl.gap());
+    one("programs that manage the firewall", after.boot.managers.gap());
+
+    // What the whole kernel lacks is not missing from a namespace.
+    let mut groups: BTreeMap<(Kind, Reason, Option<String>), (Vec<&str>, &Gap)> = BTreeMap::new();
+    for s in &case.spaces {
+        let n = s.now;
+        let mut facts: Vec<(Kind, Option<&Gap>)> = alloc::vec![
+            (Kind::Count, gap_of(&n.count)),
+            (Kind::Limit, if s.load.max.is_some() { None } else { gap_of(&n.max) }),
+            (Kind::Statistics, gap_of(&n.counters)),
+            (Kind::Entries, gap_of(&n.census)),
+            (Kind::Rules, gap_of(&n.rules)),
+        ];
+        // Whether packets are tracked follows from the rules: one gap is enough.
+        if n.rules.gap().is_none() {
+            facts.push((Kind::Tracking, gap_of(&n.tracking)));
+        }
+        if n.is_initial() {
+            facts.push((Kind::Stack, gap_of(&n.stack)));
+            facts.push((Kind::Neighbours, gap_of(&n.neighbours)));
+            facts.push((Kind::Sockets, gap_of(&n.sockets)));
+        }
+        for (kind, gap) in facts {
+            let Some(gap) = gap.filter(|g| matters(g)) else { continue };
+            let group = groups
+                .entry((kind, gap.reason, gap.needs.clone()))
+                .or_insert_with(|| (Vec::new(), gap));
+            group.0.push(&s.name);
+        }
+    }
+    for ((kind, _, _), (names, gap)) in groups {
+        let of = match names.as_slice() {
+            _ if case.spaces.len() == 1 => String::new(),
+            [name] => format!(" of {name}"),
+            many => format!(" of {} namespaces", many.len()),
+        };
+        all.push(told(format!("{}{of}", kind.name()), gap));
+    }
+    if let Some(log) = after.log.value() {
+        for (place, reason) in &log.unreadable {
+            all.push(MissingFact {
+                fact: format!("log {}", words::clean(place)),
+                reason: words::clean(reason),
+                needs: None,
+            });
+        }
+    }
+    if case.interval.is_none() && !case.spaces.is_empty() {
+        let reason = match after.host.origin {
+            Origin::Live => "only one reading was made",
+            Origin::Tree | Origin::Bundle => "a saved host was read once; rates need two readings",
+        };
+        all.push(MissingFact {
+            fact: "rates".to_string(),
+            reason: reason.to_string(),
+            needs: None,
+        });
+    }
+    all
+}
+
+fn gap_of<T>(fact: &Fact<T>) -> Option<&Gap> {
+    fact.gap()
+}
+
+/// A gap that no right and no file could fill is no gap in what was seen.
+fn matters(gap: &Gap) -> bool {
+    match gap.reason {
+        Reason::NotPermitted
+        | Reason::Malformed
+        | Reason::NotCollected
+        | Reason::NoTool
+        | Reason::NotAsked
+        | Reason::Failed => true,
+        Reason::NotLoaded | Reason::NotBuilt | Reason::TooOld => gap.needs.is_some(),
+    }
+}
+
+fn told(fact: String, gap: &Gap) -> MissingFact {
+    let detail = words::clean(&gap.detail);
+    let reason = if detail.is_empty() {
+        gap.reason.name().to_string()
+    } else {
+        format!("{} ({detail})", gap.reason.name())
+    };
+    MissingFact { fact, reason, needs: gap.needs.as_deref().map(words::clean) }
+}

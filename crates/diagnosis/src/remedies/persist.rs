@@ -1,0 +1,223 @@
+//! Make settings survive the boot, where this host's boot will read them.
+//!
+//! The key does not exist until the module is loaded, so the module is named for early loading; the
+//! module option `hashsize` makes the limit eight times the buckets until the sysctl file is applied.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::{Findings, Ranked, raise};
+use crate::case::Case;
+use crate::commands;
+use crate::facts::ManagerKind;
+use crate::findings::{lost_settings, stale_assignments};
+use crate::words;
+use crate::{Remedy, RemedyId};
+
+/// What asks for it.
+const ANSWERS: &[&str] = &["CT040", "CT041", "CT042"];
+/// What asks for new values that should then stay.
+const RAISED: &[&str] = &["CT001", "CT002", "CT003", "CT004", "CT005", "CT020", "CT022", "CT023"];
+/// Our file: after the vendor's, before what an administrator puts last.
+const FILE: &str = "/etc/sysctl.d/90-plimsoll.conf";
+
+/// The remedy.
+pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
+    let mut answers = findings.among(ANSWERS);
+    let raised = findings.among(RAISED);
+    if answers.is_empty() && raised.is_empty() {
+        return None;
+    }
+    let mut values: Vec<(&'static str, u64)> = Vec::new();
+    let mut buckets = None;
+    if !raised.is_empty()
+        && let Ok(size) = raise::size(case, findings)
+    {
+        if size.raised {
+            values.push(("nf_conntrack_max", size.max));
+        }
+        buckets = Some(size.buckets);
+    }
+    for lost in lost_settings(case).iter().filter(|l| l.managed.is_none()) {
+        match lost.setting {
+            "nf_conntrack_buckets" => buckets = buckets.or(Some(lost.running)),
+            name if values.iter().all(|(n, _)| *n != name) => values.push((name, lost.running)),
+            _ => {}
+        }
+    }
+    let mut commands = stale_lines(case);
+    if values.is_empty() && buckets.is_none() && commands.is_empty() {
+        return None;
+    }
+    answers.extend(raised);
+    let mut risk = write(case, &values, buckets, &mut commands);
+    commands.extend(remarks(case, &values));
+    if risk.is_empty() {
+        risk = "None for the running host; the files take effect at the next boot.".to_string();
+    }
+    let remedy = Remedy {
+        id: RemedyId::Persist,
+        title: "make the values survive the boot".to_string(),
+        findings: answers,
+        commands,
+        memory: None,
+        risk,
+        effect: "After a boot the values are the same as now.".to_string(),
+        refused: Vec::new(),
+    };
+    Some(Ranked { rank: 30, remedy })
+}
+
+/// Turns lines that have no effect into remarks.
+fn stale_lines(case: &Case<'_>) -> Vec<String> {
+    let mut commands = Vec::new();
+    for stale in stale_assignments(case).iter().filter(|s| !s.superseded) {
+        let a = stale.assignment;
+        let Some(file) = words::shell_word(&a.file) else { continue };
+        match (&stale.instead, stale.read_only, a.value.parse::<u64>()) {
+            (Some(key), false, Ok(value)) => {
+                commands.push(format!("sed -i '{}s|.*|{key} = {value}|' {file}", a.line));
+            }
+            (Some(_) | None, _, _) => {
+                commands.push(format!("sed -i '{}s/^/# /' {file}", a.line));
+            }
+        }
+    }
+    commands
+}
+
+/// The commands that write the files; what may go wrong with it.
+fn write(
+    case: &Case<'_>,
+    values: &[(&'static str, u64)],
+    buckets: Option<u64>,
+    commands: &mut Vec<String>,
+) -> String {
+    let profile = case.profile;
+    let module = commands::module(profile);
+    let systemd = commands::boots_with_systemd(case);
+    let mut lines: Vec<String> =
+        values.iter().map(|(name, v)| format!("{} = {v}", commands::key(profile, name))).collect();
+    let mut risk = String::new();
+    if let Some(buckets) = buckets {
+        if profile.buckets_writable {
+            lines.push(format!("{} = {buckets}", commands::key(profile, "nf_conntrack_buckets")));
+        } else if commands::is_module(case) == Some(false) {
+            commands.push(format!(
+                "# {module} is built in: add {module}.hashsize={buckets} to the kernel's command line"
+            ));
+        } else {
+            // RHEL 5 reads modprobe.conf; a file in modprobe.d works from RHEL 6 on.
+            let target = if profile.enterprise == Some(5) || profile.from < (2, 20) {
+                ">> /etc/modprobe.conf"
+            } else {
+                "> /etc/modprobe.d/plimsoll.conf"
+            };
+            commands.push(format!("echo 'options {module} hashsize={buckets}' {target}"));
+            risk = format!(
+                "hashsize makes the limit {} (eight times the buckets) until the sysctl file is \
+                 applied.",
+                buckets.saturating_mul(8)
+            );
+        }
+    }
+    if systemd && commands::is_module(case) != Some(false) && !lines.is_empty() {
+        commands.push(format!("echo {module} > /etc/modules-load.d/plimsoll.conf"));
+    }
+    if !lines.is_empty() {
+        if systemd {
+            let quoted: Vec<String> = lines.iter().map(|l| format!("'{l}'")).collect();
+            commands.push(format!("printf '%s\\n' {} > {FILE}", quoted.join(" ")));
+            commands.push(format!("sysctl -p {FILE}"));
+        } else {
+            for line in &lines {
+                let key = line.split(" = ").next().unwrap_or(line);
+                commands.push(format!(
+                    "grep -q '^{key} *=' /etc/sysctl.conf && sed -i 's|^{key} *=.*|{line}|' \
+                     /etc/sysctl.conf || echo '{line}' >> /etc/sysctl.conf"
+                ));
+            }
+            commands.push("sysctl -p".to_string());
+        }
+    }
+    if commands::has_iptables_service(case) && !lines.is_empty() {
+        iptables_service(case, commands);
+    }
+    risk
+}
+
+/// RHEL's iptables service unloads the modules on each restart, and every setting with them.
+fn iptables_service(case: &Case<'_>, commands: &mut Vec<String>) {
+    const CONFIG: &str = "/etc/sysconfig/iptables-config";
+    let config = case.after.boot.iptables_config.value();
+    if config.is_none_or(|c| c.unload != Some(false)) {
+        commands.push(format!(
+            "sed -i 's/^IPTABLES_MODULES_UNLOAD=.*/IPTABLES_MODULES_UNLOAD=\"no\"/' {CONFIG}"
+        ));
+    }
+    let named = |c: &plimsoll_wire::iptables_config::IptablesConfig| {
+        c.sysctl_load_list.iter().any(|p| p.contains("conntrack"))
+    };
+    if !config.is_some_and(named) {
+        let pattern = format!(".{}", commands::module(case.profile));
+        commands.push(format!(
+            "grep -q '^IPTABLES_SYSCTL_LOAD_LIST=' {CONFIG} && sed -i \
+             's/^IPTABLES_SYSCTL_LOAD_LIST=.*/IPTABLES_SYSCTL_LOAD_LIST=\"{pattern}\"/' {CONFIG} || \
+             echo 'IPTABLES_SYSCTL_LOAD_LIST=\"{pattern}\"' >> {CONFIG}"
+        ));
+    }
+}
+
+/// Who else writes the values.
+fn remarks(case: &Case<'_>, values: &[(&'static str, u64)]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    for (name, value) in values {
+        let later = case
+            .after
+            .boot
+            .sysctl
+            .value()
+            .into_iter()
+            .flatten()
+            .rfind(|a| plimsoll_ct::Setting::find(&a.key).is_some_and(|s| s.name == *name));
+        let Some(a) =
+            later.filter(|a| a.file != FILE && a.value != value.to_string() && overrides(&a.file))
+        else {
+            continue;
+        };
+        remarks.push(format!(
+            "# {} line {} sets {} to {} later: change it there",
+            words::clean(&a.file),
+            a.line,
+            words::clean(&a.key),
+            words::clean(&a.value)
+        ));
+    }
+    for manager in case.after.boot.managers.value().into_iter().flatten() {
+        let remark = match manager.kind {
+            ManagerKind::Kubernetes => {
+                "# kube-proxy sets limit and buckets at each start: set conntrack.maxPerCore: 0 and \
+                 conntrack.min: 0 in its configuration, or the wanted values"
+            }
+            ManagerKind::Tuned => "# tuned may set them too: look at the active profile",
+            ManagerKind::Ufw => "# ufw applies /etc/ufw/sysctl.conf after the boot: look there too",
+            ManagerKind::Docker
+            | ManagerKind::OtherContainers
+            | ManagerKind::Firewalld
+            | ManagerKind::Libvirt
+            | ManagerKind::Fail2ban => continue,
+        };
+        if remarks.iter().all(|r| r != remark) {
+            remarks.push(remark.to_string());
+        }
+    }
+    remarks
+}
+
+/// Whether a file is applied after ours: sysctl.d goes by base name, and sysctl.conf comes last where it
+/// is read at all.
+fn overrides(file: &str) -> bool {
+    let base = file.rsplit('/').next().unwrap_or(file);
+    base == "sysctl.conf" || base > "90-plimsoll.conf"
+}

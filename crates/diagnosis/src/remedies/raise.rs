@@ -1,0 +1,215 @@
+//! Raise limit and buckets now: the first aid, if memory allows.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_ct::Bytes;
+
+use super::{Findings, Ranked};
+use crate::case::Case;
+use crate::commands;
+use crate::words;
+use crate::{Remedy, RemedyId};
+
+/// What asks for a higher limit.
+const LIMIT: &[&str] = &["CT001", "CT002", "CT003", "CT004", "CT005", "CT020", "CT023"];
+/// What asks for more buckets.
+const BUCKETS: &[&str] = &["CT022"];
+/// Share of the memory that all tables together may take at worst.
+const BUDGET: u64 = 8;
+/// While packets are lost the demand beyond the limit is not seen: so much is asked for, if it is cheap.
+const UNSEEN_DEMAND: u64 = 4;
+/// What counts as cheap: this share of the memory.
+const CHEAP: u64 = 20;
+
+/// A limit and buckets, and their worst case in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Limit.
+    pub(crate) max: u64,
+    /// Buckets.
+    pub(crate) buckets: u64,
+    /// Limit was asked to grow.
+    pub(crate) raised: bool,
+    /// Memory kept it lower than asked.
+    pub(crate) capped: bool,
+}
+
+impl Size {
+    /// Worst case over all namespaces.
+    pub(crate) fn price(self, case: &Case<'_>) -> Bytes {
+        case.price.worst(self.max, self.buckets)
+    }
+}
+
+/// The limit in force; the same for all.
+fn current(case: &Case<'_>) -> Option<u64> {
+    case.initial().and_then(|(_, s)| s.load.max).or(case.spaces.first()?.load.max).map(|m| m.0)
+}
+
+/// Buckets for a limit: as many as this generation gives itself or more, never fewer than now.
+fn buckets_for(case: &Case<'_>, max: u64) -> u64 {
+    let by_ratio = if case.profile.max_per_bucket == 1 { max } else { max / 4 };
+    by_ratio.max(case.buckets().unwrap_or(0)).max(1)
+}
+
+/// The size to go for. `Err`: why there is none.
+pub(crate) fn size(case: &Case<'_>, findings: &Findings<'_>) -> Result<Size, String> {
+    let now = current(case).ok_or("the limit in force could not be read")?;
+    let wants_more = !findings.among(LIMIT).is_empty();
+    if !wants_more {
+        let max = if now == 0 { default(case) } else { now };
+        return Ok(Size { max, buckets: buckets_for(case, max), raised: false, capped: false });
+    }
+    let peak = case
+        .spaces
+        .iter()
+        .filter_map(|s| case.unmovable(s).or(s.load.count.map(|c| c.0)))
+        .max()
+        .unwrap_or(0);
+    let mut want = peak.saturating_mul(2).max(default(case));
+    let short = findings.has("CT001") || findings.has("CT002") || findings.has("CT003");
+    if short || findings.has("CT004") || findings.has("CT005") {
+        want = want.max(now.saturating_mul(2));
+    }
+    let want = want.checked_next_power_of_two().unwrap_or(now).min(1 << 30);
+    let memory = case.after.host.memory_total.get();
+    let fits = |max: u64, share: u64| {
+        memory.is_none_or(|m| case.price.worst(max, buckets_for(case, max)).0 <= m.0 / share)
+    };
+    let unseen = now.saturating_mul(UNSEEN_DEMAND).checked_next_power_of_two().unwrap_or(want);
+    let dropping = findings.has("CT001");
+    let want = if dropping && memory.is_some() && unseen > want && fits(unseen, CHEAP) {
+        unseen
+    } else {
+        want
+    };
+    let mut max = want;
+    while max > 1 && !fits(max, BUDGET) {
+        max /= 2;
+    }
+    if now > 0 && max <= now {
+        return Err(format!(
+            "memory: {} entries in each of {} would take {}, over an eighth of what the host has",
+            words::count(want),
+            words::counted(case.price.namespaces, "namespace", "namespaces"),
+            words::bytes(case.price.worst(want, buckets_for(case, want)))
+        ));
+    }
+    Ok(Size { max, buckets: buckets_for(case, max), raised: true, capped: max < want })
+}
+
+/// What the kernel would choose by itself.
+fn default(case: &Case<'_>) -> u64 {
+    case.after.host.memory_total.get().map_or(0, |m| case.profile.defaults(m).1)
+}
+
+/// The remedy.
+pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
+    let mut answers = findings.among(LIMIT);
+    answers.extend(findings.among(BUCKETS));
+    if answers.is_empty() {
+        return None;
+    }
+    let now = current(case)?;
+    let dropping = findings.has("CT001");
+    let rank = match () {
+        () if dropping => 1,
+        // A flood that early drop survives is cured at its cause.
+        () if findings.has("CT010") && !findings.has("CT004") => 40,
+        () => 20,
+    };
+    let size = match size(case, findings) {
+        Ok(size) => size,
+        Err(reason) => {
+            let remedy = Remedy {
+                id: RemedyId::Raise,
+                title: "raise the limit".to_string(),
+                findings: answers,
+                commands: Vec::new(),
+                memory: None,
+                risk: String::new(),
+                effect: "More entries would fit.".to_string(),
+                refused: alloc::vec![reason],
+            };
+            return Some(Ranked { rank, remedy });
+        }
+    };
+    let mut commands = Vec::new();
+    let child = case.spaces.len() > 1 || !case.after.namespaces.first()?.is_initial();
+    if child {
+        commands.push(
+            "# on the host, in its own namespace: the limit is one value for all namespaces, and a \
+             container cannot set it"
+                .to_string(),
+        );
+    }
+    if size.raised {
+        commands.push(commands::set(case.profile, "nf_conntrack_max", size.max));
+    }
+    if case.buckets().is_none_or(|b| size.buckets > b) {
+        commands.push(commands::set_buckets(case.profile, size.buckets));
+    }
+    let title = if size.raised {
+        format!("raise the limit to {} and the buckets to {}", size.max, size.buckets)
+    } else {
+        format!("raise the buckets to {}", size.buckets)
+    };
+    let effect = effect(findings, size, now);
+    let mut risk = format!(
+        "Up to {} of memory if {} full.",
+        words::bytes(size.price(case)),
+        if case.price.multiplies() {
+            format!("the tables of all {} namespaces are", case.price.namespaces)
+        } else {
+            "the table is".to_string()
+        }
+    );
+    if case.buckets().is_none_or(|b| size.buckets > b) {
+        risk.push_str(
+            " Resizing the buckets re-hashes the whole table and holds up packets for that long.",
+        );
+    }
+    if size.capped {
+        risk.push_str(" Memory keeps the limit lower than the load asks for.");
+    }
+    if case.after.host.memory_total.get().is_none() {
+        risk.push_str(" The memory of this host is not known: check it first.");
+    }
+    let remedy = Remedy {
+        id: RemedyId::Raise,
+        title,
+        findings: answers,
+        commands,
+        memory: Some(size.price(case)),
+        risk,
+        effect,
+        refused: Vec::new(),
+    };
+    Some(Ranked { rank, remedy })
+}
+
+/// What will be different.
+fn effect(findings: &Findings<'_>, size: Size, now: u64) -> String {
+    if !size.raised {
+        return "Chains become short again, and no packet is refused for their length.".to_string();
+    }
+    let times = if now > 0 { size.max / now } else { 0 };
+    let mut effect = match (findings.has("CT001"), times) {
+        (true, 2..) => {
+            format!("The drops end at once; there is room for {times} times the entries.")
+        }
+        (true, _) => "The drops end at once.".to_string(),
+        (false, 2..) => format!("There is room for {times} times the entries."),
+        (false, _) if now == 0 => "A flood can no longer take all memory.".to_string(),
+        (false, _) => "There is room for more entries.".to_string(),
+    };
+    if findings.has("CT010") {
+        effect.push_str(" A flood fills that as well.");
+    }
+    if findings.has("CT012") {
+        effect.push_str(" Idle connections go on piling up: shorten their timeout too.");
+    }
+    effect
+}

@@ -1,0 +1,107 @@
+//! Delete what may go, now.
+//!
+//! conntrack(8) walks the table once for each command, so only filters that one command can express are
+//! used here. Its `--status` cannot ask for the absence of a reply: `UNREPLIED` and `UNSET` match answered
+//! entries too (seen with 1.4.7), so they are never used.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_ct::Protocol;
+
+use super::{Findings, Ranked, needs_tracking};
+use crate::case::Case;
+use crate::commands;
+use crate::findings::flood_of;
+use crate::groups::prefix_label;
+use crate::{Remedy, RemedyId};
+
+/// The remedy.
+pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
+    let mut commands: Vec<String> = Vec::new();
+    let mut answers = Vec::new();
+    let mut what = Vec::new();
+    let mut risk = String::new();
+    let mut refused = Vec::new();
+    let s = findings.space(case, &["CT010", "CT013", "CT011", "CT012"])?;
+    if findings.has("CT010") {
+        let flood = flood_of(s)?;
+        answers.push("CT010");
+        what.push("the unanswered entries");
+        let port = flood
+            .service
+            .filter(|svc| svc.port != 0)
+            .map_or(String::new(), |svc| format!(" --orig-port-dst {}", svc.port));
+        let source = flood.source.map_or(String::new(), |p| format!(" -s {}", prefix_label(p)));
+        match flood.protocol {
+            Protocol::Tcp => {
+                commands.push(format!("conntrack -D -p tcp --state SYN_SENT{source}{port}"));
+            }
+            Protocol::Icmp => commands.push(format!("conntrack -D -p icmp{source}")),
+            Protocol::Icmpv6 => commands.push(format!("conntrack -D -f ipv6 -p icmpv6{source}")),
+            Protocol::Udp => {
+                commands.push(format!("conntrack -D -p udp{source}{port}"));
+                risk.push_str(
+                    "conntrack cannot tell answered UDP entries from unanswered ones when it deletes: \
+                     answered ones go as well and come back with their next packet. ",
+                );
+            }
+            Protocol::Dccp
+            | Protocol::Gre
+            | Protocol::Sctp
+            | Protocol::UdpLite
+            | Protocol::Other(_) => {
+                let number = flood.protocol.number();
+                commands.push(format!("conntrack -D -p {number}{source}"));
+            }
+        }
+    }
+    if findings.has("CT013") {
+        answers.push("CT013");
+        what.push("the closed connections");
+        commands.push("conntrack -D -p tcp --state TIME_WAIT".to_string());
+    }
+    if findings.has("CT012") && findings.has("CT001") {
+        answers.push("CT012");
+        what.push("the ESTABLISHED connections of the idle port");
+        let port = s
+            .now
+            .census
+            .value()
+            .and_then(|c| c.idle_services.rows.first())
+            .filter(|(svc, _)| svc.port != 0)
+            .map(|(svc, _)| svc.port)?;
+        commands.push(format!("conntrack -D -p tcp --state ESTABLISHED --orig-port-dst {port}"));
+        risk.push_str(
+            "Connections in use are forgotten with the idle ones; they are picked up again by their \
+             next packet only while nf_conntrack_tcp_loose is 1 and no rule drops what is new without \
+             SYN. ",
+        );
+        refused = needs_tracking(case, s);
+    }
+    if commands.is_empty() {
+        return None;
+    }
+    if findings.has("CT001") {
+        answers.insert(0, "CT001");
+    }
+    if case.profile.enterprise == Some(5) {
+        commands.insert(
+            0,
+            "# needs conntrack-tools, which CentOS 5 does not bring (EPEL does)".to_string(),
+        );
+    }
+    risk.push_str("Entries with NAT lose their mapping.");
+    let remedy = Remedy {
+        id: RemedyId::Shed,
+        title: format!("delete {}", what.join(" and ")),
+        findings: answers,
+        commands: commands::run_inside(s, commands),
+        memory: None,
+        risk,
+        effect: "Room at once; it fills again as long as the cause is there.".to_string(),
+        refused,
+    };
+    Some(Ranked { rank: if findings.has("CT001") { 8 } else { 45 }, remedy })
+}

@@ -1,0 +1,185 @@
+//! Shorten a timeout: for one port where the kernel can, else for all.
+//!
+//! Kernel: `nf_ct_timeout_lookup()`. A changed timeout applies at the next packet of a flow; an entry
+//! that nobody refreshes keeps the expiry it has.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_ct::Protocol;
+
+use super::{Findings, Ranked, speaks_nft};
+use crate::case::{Case, Space};
+use crate::commands;
+use crate::facts::Service;
+use crate::findings::{FLOOR, established_timeout, flood_of};
+use crate::groups::ratio;
+use crate::words;
+use crate::{Remedy, RemedyId};
+
+/// TIME_WAIT kept so long still absorbs what is under way.
+const TIME_WAIT: u64 = 30;
+/// A handshake that is not answered within this is not going to be.
+const SYN_SENT: u64 = 20;
+/// One-way UDP kept so long.
+const UDP: u64 = 10;
+/// First release with policies for one port (nfnetlink_cttimeout).
+const POLICIES_SINCE: (u16, u16) = (3, 4);
+
+/// The remedy.
+pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
+    if findings.has("CT012") {
+        return Some(Ranked { rank: 5, remedy: established(case, findings)? });
+    }
+    if findings.has("CT013") {
+        let s = findings.space(case, &["CT013"])?;
+        let name = "nf_conntrack_tcp_timeout_time_wait";
+        let what = "closed connections";
+        let why =
+            "A late segment of an old connection may be taken for a new one a little earlier.";
+        return Some(Ranked {
+            rank: 6,
+            remedy: one(case, s, "CT013", name, TIME_WAIT, what, why)?,
+        });
+    }
+    if findings.has("CT010") {
+        let s = findings.space(case, &["CT010"])?;
+        let flood = flood_of(s)?;
+        let (name, value, why) = match flood.protocol {
+            Protocol::Tcp => (
+                "nf_conntrack_tcp_timeout_syn_sent",
+                SYN_SENT,
+                "A connection whose answer takes longer than that fails.",
+            ),
+            Protocol::Udp | Protocol::UdpLite => (
+                "nf_conntrack_udp_timeout",
+                UDP,
+                "An answer that comes later than that is taken for a new flow.",
+            ),
+            Protocol::Icmp | Protocol::Icmpv6 => {
+                ("nf_conntrack_icmp_timeout", UDP, "Pings with slower answers are not matched.")
+            }
+            Protocol::Dccp | Protocol::Gre | Protocol::Sctp | Protocol::Other(_) => {
+                ("nf_conntrack_generic_timeout", 60, "Tunnels that pause longer are tracked anew.")
+            }
+        };
+        return Some(Ranked {
+            rank: 7,
+            remedy: one(case, s, "CT010", name, value, "unanswered entries", why)?,
+        });
+    }
+    None
+}
+
+/// One global timeout of a namespace.
+fn one(
+    case: &Case<'_>,
+    s: &Space<'_>,
+    id: &'static str,
+    name: &str,
+    value: u64,
+    what: &str,
+    risk: &str,
+) -> Option<Remedy> {
+    let now = s.now.setting(name).or_else(|| plimsoll_ct::Setting::find(name)?.default)?;
+    if now <= value {
+        return None;
+    }
+    let commands = commands::run_inside(s, [commands::set(case.profile, name, value)]);
+    Some(Remedy {
+        id: RemedyId::Timeout,
+        title: format!("keep {what} for {value} s instead of {now} s"),
+        findings: alloc::vec![id],
+        commands,
+        memory: None,
+        risk: risk.to_string(),
+        effect: format!(
+            "At the same rate such entries take {} of the room. Those in the table keep their expiry, \
+             so it shows within {now} s.",
+            words::share(ratio(value, now))
+        ),
+        refused: Vec::new(),
+    })
+}
+
+/// ESTABLISHED: for the port that holds the idle ones, or for all.
+fn established(case: &Case<'_>, findings: &Findings<'_>) -> Option<Remedy> {
+    let s = findings.space(case, &["CT012"])?;
+    let now = established_timeout(s);
+    if now <= FLOOR {
+        return None;
+    }
+    let all = commands::set(case.profile, "nf_conntrack_tcp_timeout_established", FLOOR);
+    let service = s.now.census.value().and_then(|c| {
+        let (service, tally) = c.idle_services.rows.first()?;
+        let idle: u64 = c.idle_services.rows.iter().map(|(_, t)| t.total()).sum();
+        (ratio(tally.total(), idle) > 0.5 && service.port != 0).then_some(*service)
+    });
+    let young = case.after.host.kernel.value().is_some_and(|k| k.rank() >= POLICIES_SINCE);
+    let (title, commands) = match service.filter(|_| young) {
+        Some(service) => {
+            let mut commands = for_port(case, s, service);
+            commands.push(format!("# or for every port of this namespace: {all}"));
+            let title = format!("let idle connections to port {} go after 2 h 4 min", service.port);
+            (title, commands)
+        }
+        None => ("let idle connections go after 2 h 4 min".to_string(), alloc::vec![all]),
+    };
+    Some(Remedy {
+        id: RemedyId::Timeout,
+        title,
+        findings: alloc::vec!["CT012"],
+        commands: commands::run_inside(s, commands),
+        memory: None,
+        risk: "A connection that stays silent for longer without keepalives is forgotten: behind NAT it \
+               breaks, elsewhere it is picked up again by its next packet. Not below 2 h 4 min without \
+               knowing the keepalives of both ends."
+            .to_string(),
+        effect: format!(
+            "Connections that go silent from now on leave after 2 h 4 min instead of {}. It frees \
+             nothing by itself: an entry takes the new timeout with its next packet, so those that are \
+             idle now stay until their old one ends.",
+            words::span(now as f64)
+        ),
+        refused: Vec::new(),
+    })
+}
+
+/// A policy for one port. It is given to a flow with its first packet, so flows that exist keep theirs.
+fn for_port(case: &Case<'_>, s: &Space<'_>, service: Service) -> Vec<String> {
+    let port = service.port;
+    if speaks_nft(case, s) {
+        let chain = |hook: &str| {
+            format!(
+                "nft 'add chain ip plimsoll {hook} {{ type filter hook {hook} priority -150; }}'"
+            )
+        };
+        let rule = |hook: &str| {
+            format!(
+                "nft 'add rule ip plimsoll {hook} tcp dport {port} ct timeout set \"idle{port}\"'"
+            )
+        };
+        return alloc::vec![
+            "nft add table ip plimsoll".to_string(),
+            format!(
+                "nft 'add ct timeout ip plimsoll idle{port} {{ protocol tcp; l3proto ip; policy = {{ \
+                 established : {FLOOR} }}; }}'"
+            ),
+            chain("prerouting"),
+            chain("output"),
+            rule("prerouting"),
+            rule("output"),
+            "# for IPv6 the same with ip6 in place of ip; undo: nft delete table ip plimsoll"
+                .to_string(),
+        ];
+    }
+    let rule = |chain: &str| -> String {
+        format!("iptables -t raw -I {chain} -p tcp --dport {port} -j CT --timeout idle{port}")
+    };
+    alloc::vec![
+        format!("nfct add timeout idle{port} inet tcp established {FLOOR}"),
+        rule("PREROUTING"),
+        rule("OUTPUT"),
+    ]
+}

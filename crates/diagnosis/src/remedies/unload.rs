@@ -1,0 +1,257 @@
+//! Stop tracking altogether: the second cure of the classic article.
+//!
+//! Since 4.10 it is enough that no rule asks for tracking; before, the modules must go, leaf first.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_wire::modules::Module;
+use plimsoll_wire::ruleset::{Backend, Need, TableFamily};
+
+use super::{Findings, Ranked, needs_tracking};
+use crate::case::{Case, Space};
+use crate::commands;
+use crate::facts::ManagerKind;
+use crate::{Remedy, RemedyId, words};
+
+/// What it answers.
+const ANSWERS: &[&str] = &["CT030", "CT001", "CT002", "CT003", "CT004"];
+/// Rules that are named; of more only the number is told.
+const SHOWN: usize = 20;
+
+/// The remedy.
+pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
+    // Needless tracking may go even where it does no harm yet.
+    let needless = findings.0.iter().find(|d| d.finding.id == "CT030");
+    let mut answers = findings.among(ANSWERS);
+    if needless.is_some() && !answers.contains(&"CT030") {
+        answers.insert(0, "CT030");
+    }
+    let index = needless.and_then(|d| d.finding.namespace);
+    let s = match index {
+        Some(i) => case.spaces.get(i)?,
+        None => findings.space(case, ANSWERS)?,
+    };
+    if answers.is_empty() {
+        return None;
+    }
+    let rules = s.now.rules.value()?;
+    let mut refused = needs_tracking(case, s);
+    for manager in case.after.boot.managers.value().into_iter().flatten() {
+        let name = match manager.kind {
+            ManagerKind::Firewalld => "firewalld writes rules by state",
+            ManagerKind::Ufw => "ufw writes rules by state",
+            ManagerKind::Fail2ban => "fail2ban may write rules by state",
+            ManagerKind::Docker
+            | ManagerKind::OtherContainers
+            | ManagerKind::Kubernetes
+            | ManagerKind::Libvirt
+            | ManagerKind::Tuned => continue,
+        };
+        refused.push(format!("{name} ({})", words::clean(&manager.because)));
+    }
+    if let Some(rule) = rules
+        .needing()
+        .find(|r| r.needs.contains(&Need::Helper) || r.needs.contains(&Need::SynProxy))
+    {
+        refused.push(format!("a rule needs a helper or a proxy: {}", words::clean(&rule.text)));
+    }
+    let by_module = !case.profile.hooks_on_demand;
+    if by_module && commands::is_module(case) == Some(false) {
+        refused.push(format!("{} is built into this kernel", commands::module(case.profile)));
+    }
+    let mut commands = keep_rules(s);
+    commands.extend(rules_to_change(s));
+    if by_module {
+        commands.extend(modules(case));
+    }
+    commands.push(proof(case));
+    let effect = if by_module {
+        "No packet needs an entry any more. When it has worked, the list of entries is gone from /proc."
+    } else {
+        "No packet needs an entry any more. The entries that are there age out; when it has worked, the \
+         count falls to 0."
+    };
+    let remedy = Remedy {
+        id: RemedyId::Unload,
+        title: "stop tracking".to_string(),
+        findings: answers,
+        commands: commands::run_inside(s, commands),
+        memory: None,
+        risk: "A firewall without state accepts by port alone: answers must be accepted by source port \
+               or by TCP flags, which lets more in. Try it with a way to undo it at hand."
+            .to_string(),
+        effect: effect.to_string(),
+        refused,
+    };
+    let rank = match needless.map(|d| d.finding.severity) {
+        Some(crate::Severity::Warning | crate::Severity::Critical) => 0,
+        Some(crate::Severity::Info) => 10,
+        None => 90,
+    };
+    Some(Ranked { rank, remedy })
+}
+
+/// Keeps the rules, so that the old state can be had back.
+fn keep_rules(s: &Space<'_>) -> Vec<String> {
+    let Some(rules) = s.now.rules.value() else { return Vec::new() };
+    let nft = rules.rules.iter().any(|r| r.backend == Backend::Nft);
+    let iptables = rules.rules.iter().any(|r| r.backend != Backend::Nft);
+    let mut commands = Vec::new();
+    if nft {
+        commands.push("nft list ruleset > /root/rules-before.nft".to_string());
+    }
+    if iptables {
+        commands.push("iptables-save > /root/rules-before.iptables".to_string());
+    }
+    commands
+}
+
+/// The rules that ask for tracking, as remarks: what takes their place is for a person to decide.
+fn rules_to_change(s: &Space<'_>) -> Vec<String> {
+    let Some(rules) = s.now.rules.value() else { return Vec::new() };
+    let all = rules.needing().count();
+    if all == 0 {
+        return Vec::new();
+    }
+    let mut remarks = alloc::vec![format!(
+        "# replace by rules without state ({}):",
+        words::counted(all as u64, "rule", "rules")
+    )];
+    for rule in rules.needing().take(SHOWN) {
+        let tool = match (rule.backend, rule.family) {
+            (Backend::Nft, _) => "nft",
+            (Backend::Legacy | Backend::IptablesNft, TableFamily::Ip6) => "ip6tables",
+            (
+                Backend::Legacy | Backend::IptablesNft,
+                TableFamily::Ip | TableFamily::Inet | TableFamily::Other,
+            ) => "iptables",
+        };
+        let table = words::clean(&rule.table);
+        remarks.push(format!("#   {tool} {table}: {}", words::clean(&rule.text)));
+    }
+    if all > SHOWN {
+        remarks.push(format!("#   and {} more", all - SHOWN));
+    }
+    remarks
+}
+
+/// The modules to remove, leaf first, and how to keep them from coming back with the firewall.
+fn modules(case: &Case<'_>) -> Vec<String> {
+    let mut commands = Vec::new();
+    if let Some(config) = case.after.boot.iptables_config.value()
+        && config.modules_line.is_some()
+        && config.modules.iter().any(|m| m.contains("conntrack") || m.contains("nat"))
+    {
+        commands
+            .push("sed -i 's/^IPTABLES_MODULES=/#&/' /etc/sysconfig/iptables-config".to_string());
+    }
+    let Some(loaded) = case.after.host.modules.value() else {
+        commands.push("# the loaded modules could not be read: lsmod | grep conntrack".to_string());
+        return commands;
+    };
+    let names: Vec<String> =
+        removal_order(loaded).iter().filter_map(|name| words::shell_word(name)).collect();
+    if !names.is_empty() {
+        commands.push(format!("modprobe -r {}", names.join(" ")));
+    }
+    commands
+}
+
+/// What hangs on conntrack, each after all that use it, then conntrack, then the defragmentation that
+/// only it used.
+fn removal_order(loaded: &[Module]) -> Vec<&str> {
+    const ROOTS: &[&str] = &["nf_conntrack", "ip_conntrack"];
+    const BELOW: &[&str] = &["nf_defrag_ipv4", "nf_defrag_ipv6"];
+    let find = |name: &str| loaded.iter().find(|m| m.name == name);
+    let mut going: Vec<&str> =
+        ROOTS.iter().filter_map(|root| find(root)).map(|m| m.name.as_str()).collect();
+    if going.is_empty() {
+        return going;
+    }
+    // Everything that uses what goes must go before it.
+    let mut next = 0;
+    while let Some(name) = going.get(next).copied() {
+        for user in find(name).into_iter().flat_map(|m| &m.used_by) {
+            if let Some(module) = find(user)
+                && !going.contains(&module.name.as_str())
+            {
+                going.push(&module.name);
+            }
+        }
+        next += 1;
+    }
+    for below in BELOW {
+        if let Some(module) = find(below)
+            && !going.contains(&module.name.as_str())
+            && module.used_by.iter().all(|user| going.contains(&user.as_str()))
+        {
+            going.push(&module.name);
+        }
+    }
+    let mut order: Vec<&str> = Vec::with_capacity(going.len());
+    while order.len() < going.len() {
+        let ready = going.iter().copied().find(|name| {
+            !order.contains(name)
+                && find(name).is_none_or(|m| {
+                    m.used_by.iter().all(|u| order.contains(&u.as_str()) || find(u).is_none())
+                })
+        });
+        match ready {
+            Some(name) => order.push(name),
+            // Users that use each other cannot be; a forged list may say so.
+            None => break,
+        }
+    }
+    order
+}
+
+/// How to see that it has worked.
+fn proof(case: &Case<'_>) -> String {
+    if case.profile.hooks_on_demand {
+        let key = commands::key(case.profile, "nf_conntrack_count");
+        format!("sysctl {key}  # falls to 0 within the longest timeout")
+    } else {
+        format!("ls {}  # must say: No such file or directory", commands::list(case.profile))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn module(name: &str, used_by: &[&str]) -> Module {
+        let used_by = used_by.iter().map(|s| (*s).to_string()).collect();
+        Module { name: name.to_string(), size: 1, references: Some(0), used_by }
+    }
+
+    #[test]
+    fn modules_of_centos_6_go_leaf_first_and_defrag_last() {
+        let loaded = vec![
+            module("nf_defrag_ipv4", &["nf_conntrack_ipv4"]),
+            module("nf_conntrack", &["iptable_nat", "nf_nat", "xt_state", "nf_conntrack_ipv4"]),
+            module("nf_conntrack_ipv4", &["iptable_nat", "nf_nat"]),
+            module("nf_nat", &["ipt_MASQUERADE", "iptable_nat"]),
+            module("iptable_nat", &[]),
+            module("ipt_MASQUERADE", &[]),
+            module("xt_state", &[]),
+            module("ext4", &[]),
+        ];
+        let order = removal_order(&loaded);
+        let at = |name: &str| order.iter().position(|m| *m == name).expect("is removed");
+        assert!(at("iptable_nat") < at("nf_nat"));
+        assert!(at("nf_nat") < at("nf_conntrack_ipv4"));
+        assert!(at("nf_conntrack_ipv4") < at("nf_conntrack"));
+        assert!(at("nf_conntrack_ipv4") < at("nf_defrag_ipv4"));
+        assert!(!order.contains(&"ext4"));
+        assert_eq!(order.len(), 7);
+    }
+
+    #[test]
+    fn a_forged_circle_of_modules_ends() {
+        let loaded = vec![module("nf_conntrack", &["a"]), module("a", &["nf_conntrack"])];
+        assert!(removal_order(&loaded).is_empty());
+    }
+}

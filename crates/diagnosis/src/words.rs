@@ -1,0 +1,166 @@
+//! Numbers and foreign words as they stand in a sentence.
+//!
+//! Text from outside (names, rules, log lines) passes through [`clean`] before it enters a sentence or
+//! a command: a control character there could write on somebody's terminal or start a second command.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use plimsoll_ct::Bytes;
+
+/// `65536` as `65,536`.
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(c);
+    }
+    text
+}
+
+/// A count with its noun: `1 packet`, `3 packets`.
+pub(crate) fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
+/// `0.973` as `97 %`; a share that is not quite all never reads as 100 %.
+pub(crate) fn share(part: f64) -> String {
+    let percent = part * 100.0;
+    if percent > 0.0 && percent < 1.0 {
+        return "under 1 %".to_string();
+    }
+    if percent > 99.0 && percent < 100.0 {
+        return "99 %".to_string();
+    }
+    format!("{percent:.0} %")
+}
+
+/// A rate: `0.4`, `7.0`, `1,240`.
+pub(crate) fn rate(per_second: f64) -> String {
+    if per_second < 9.95 { format!("{per_second:.1}") } else { count(rounded(per_second)) }
+}
+
+/// Seconds as a person says them, in at most two units.
+pub(crate) fn span(seconds: f64) -> String {
+    let s = rounded(seconds);
+    let two = |a: u64, unit: &str, b: u64, small: &str| {
+        if b == 0 { format!("{a} {unit}") } else { format!("{a} {unit} {b} {small}") }
+    };
+    match s {
+        0..=119 => format!("{s} s"),
+        120..=7199 => {
+            if s < 600 {
+                two(s / 60, "min", s % 60, "s")
+            } else {
+                format!("{} min", s / 60)
+            }
+        }
+        7200..=172_799 => two(s / 3600, "h", s % 3600 / 60, "min"),
+        _ => format!("{} days", s / 86_400),
+    }
+}
+
+/// A number of bytes in binary units.
+pub(crate) fn bytes(Bytes(n): Bytes) -> String {
+    const UNITS: [(&str, u64); 4] =
+        [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match UNITS.iter().find(|(_, size)| n >= *size) {
+        Some((unit, size)) => {
+            let value = n as f64 / *size as f64;
+            if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+        }
+        None => format!("{n} B"),
+    }
+}
+
+/// Nearest whole number of a value that is not negative; `core` has no `round`.
+pub(crate) fn rounded(value: f64) -> u64 {
+    (value + 0.5) as u64
+}
+
+/// `base` to the power of a whole number, by squaring; `core` has no `powf`.
+pub(crate) fn power(base: f64, exponent: u64) -> f64 {
+    let (mut result, mut square, mut n) = (1.0, base, exponent);
+    while n > 0 {
+        if n & 1 == 1 {
+            result *= square;
+        }
+        square *= square;
+        n >>= 1;
+    }
+    result
+}
+
+/// Foreign text without what could steer a terminal: controls, and the marks that turn the direction of
+/// writing.
+pub(crate) fn clean(text: &str) -> String {
+    const LONGEST: usize = 400;
+    text.chars().take(LONGEST).map(|c| if is_unsafe(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether a character must not reach a terminal.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Foreign text as one word of a POSIX shell; `None` when no word can stand for it safely.
+pub(crate) fn shell_word(text: &str) -> Option<String> {
+    if text.is_empty() || text.starts_with('-') || text.len() > 255 || text.chars().any(is_unsafe) {
+        return None;
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@%+=,".contains(c);
+    if text.chars().all(plain) {
+        return Some(text.to_string());
+    }
+    Some(format!("'{}'", text.replace('\'', "'\\''")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_people_write_them() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(65_536), "65,536");
+        assert_eq!(count(1_000_000), "1,000,000");
+        assert_eq!(rate(0.44), "0.4");
+        assert_eq!(rate(1239.6), "1,240");
+        assert_eq!(share(0.973), "97 %");
+        assert_eq!(share(0.999), "99 %");
+        assert_eq!(share(1.0), "100 %");
+        assert_eq!(share(0.004), "under 1 %");
+        assert_eq!(bytes(Bytes(64 << 20)), "64 MiB");
+        assert_eq!(bytes(Bytes(1536)), "1.5 KiB");
+    }
+
+    #[test]
+    fn spans_read_in_two_units_at_most() {
+        assert_eq!(span(52.4), "52 s");
+        assert_eq!(span(200.0), "3 min 20 s");
+        assert_eq!(span(1800.0), "30 min");
+        assert_eq!(span(7500.0), "2 h 5 min");
+        assert_eq!(span(432_000.0), "5 days");
+    }
+
+    #[test]
+    fn a_power_by_squaring_is_the_product() {
+        assert!((power(0.5, 10) - 1.0 / 1024.0).abs() < 1e-12);
+        assert!((power(3.0, 0) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_hostile_name_is_quoted_or_refused() {
+        assert_eq!(shell_word("web-1").as_deref(), Some("web-1"));
+        assert_eq!(shell_word("a b").as_deref(), Some("'a b'"));
+        assert_eq!(shell_word("a'; reboot #").as_deref(), Some("'a'\\''; reboot #'"));
+        assert_eq!(shell_word("-rf"), None);
+        assert_eq!(shell_word("a\nreboot"), None);
+        assert_eq!(clean("a\u{1b}[2Jb\nc"), "a\u{fffd}[2Jb\u{fffd}c");
+    }
+}

@@ -1,0 +1,109 @@
+//! What can stop the laboratory.
+
+use plimsoll_ct::{Bytes, Entries};
+use std::fmt;
+use std::io;
+
+/// Why the laboratory could not do what was asked.
+#[derive(Debug)]
+pub enum LabError {
+    /// Making namespaces needs root.
+    NotRoot,
+    /// A program is not installed.
+    NoProgram {
+        /// What was looked for, as one would type it.
+        program: &'static str,
+        /// The package that usually has it.
+        package: &'static str,
+    },
+    /// A program said no.
+    Refused {
+        /// The command, as one would type it.
+        command: String,
+        /// What it wrote to its standard error.
+        said: String,
+    },
+    /// The system said no.
+    System {
+        /// What was tried.
+        doing: String,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// A file of the kernel did not look as expected.
+    Unexpected {
+        /// The file.
+        file: String,
+        /// What was seen in it.
+        saw: String,
+    },
+    /// A full table would not fit into the memory that is free.
+    Memory {
+        /// What the incident would need.
+        needed: Bytes,
+        /// What the kernel says is available.
+        available: Bytes,
+    },
+    /// Another laboratory is changing the host's limit.
+    LimitBusy,
+    /// The limit that was asked for would do harm, so it was not set.
+    LimitRefused {
+        /// The limit asked for.
+        limit: Entries,
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl LabError {
+    pub(crate) fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::System { doing, source }
+    }
+
+    pub(crate) fn errno(doing: impl Into<String>) -> impl FnOnce(nix::errno::Errno) -> Self {
+        let doing = doing.into();
+        move |errno| Self::System { doing, source: errno.into() }
+    }
+}
+
+impl fmt::Display for LabError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRoot => f.write_str("the lab makes network namespaces, which needs root"),
+            Self::NoProgram { program, package } => {
+                write!(f, "{program} is missing: install the package {package}")
+            }
+            Self::Refused { command, said } => write!(f, "`{command}` failed: {}", said.trim()),
+            Self::System { doing, source } => write!(f, "{doing}: {source}"),
+            Self::Unexpected { file, saw } => write!(f, "{file}: cannot make sense of {saw:?}"),
+            Self::Memory { needed, available } => write!(
+                f,
+                "a full table needs {} MiB, available are {} MiB: lower the limit for the time of the lab (--max)",
+                needed.get() >> 20,
+                available.get() >> 20,
+            ),
+            Self::LimitBusy => {
+                f.write_str("another lab has changed nf_conntrack_max at this moment")
+            }
+            Self::LimitRefused { limit, reason } => {
+                write!(f, "nf_conntrack_max = {limit} is refused: {reason}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for LabError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::System { source, .. } => Some(source),
+            Self::NotRoot
+            | Self::NoProgram { .. }
+            | Self::Refused { .. }
+            | Self::Unexpected { .. }
+            | Self::Memory { .. }
+            | Self::LimitBusy
+            | Self::LimitRefused { .. } => None,
+        }
+    }
+}

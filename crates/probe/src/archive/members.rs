@@ -1,0 +1,281 @@
+//! The members of a tar stream.
+//!
+//! The fields of a header are read by the `tar` crate; the walk from header to header is ours, since a
+//! bundle may be hostile: long names and extended headers are bounded, nothing is allocated by a size that
+//! a header claims. Forms: POSIX ustar and pax, GNU long names; GNU sparse members are skipped.
+
+use std::io::{self, Read};
+
+use plimsoll_ct::Time;
+use tar::{EntryType, GnuExtSparseHeader, Header, PaxExtensions};
+
+const BLOCK: usize = 512;
+
+/// Longest name or link target that is believed.
+const NAME: u64 = 4096;
+
+/// Longest extended header that is read; longer ones are skipped with their member.
+const EXTENDED: u64 = 1 << 20;
+
+/// One member.
+#[derive(Debug)]
+pub(super) struct Member {
+    /// Path as it stands in the archive.
+    pub(super) path: Vec<u8>,
+    /// What it is.
+    pub(super) kind: Kind,
+    /// Bytes of data that follow.
+    pub(super) size: u64,
+    /// Time of change.
+    pub(super) modified: Time,
+}
+
+/// What a member is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Directory,
+    /// A symbolic link with its target.
+    Link(String),
+    /// Another name of an earlier member.
+    HardLink(Vec<u8>),
+    /// A device, a pipe, or a form that is not read.
+    Other,
+}
+
+/// A tar stream, member by member.
+pub(super) struct Members<R> {
+    reader: R,
+    /// Data of the present member that has not been read.
+    data: u64,
+    /// Filling after it.
+    padding: u64,
+    /// Members left out since their headers were beyond bounds.
+    skipped: u64,
+}
+
+/// What extended headers say of the member after them.
+#[derive(Default)]
+struct Extended {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    size: Option<u64>,
+    modified: Option<i64>,
+    /// It was too long to be read: the member's true name is not known.
+    unknown: bool,
+}
+
+impl<R: Read> Members<R> {
+    pub(super) fn new(reader: R) -> Self {
+        Self { reader, data: 0, padding: 0, skipped: 0 }
+    }
+
+    /// The data of the present member.
+    pub(super) fn data(&mut self) -> Data<'_, R> {
+        Data(self)
+    }
+
+    /// What was left out.
+    pub(super) fn notes(&self) -> Option<String> {
+        (self.skipped > 0).then(|| {
+            format!("{} members of the bundle have headers that are not read", self.skipped)
+        })
+    }
+
+    /// The next member; `None` at the end.
+    pub(super) fn next(&mut self) -> io::Result<Option<Member>> {
+        let mut extended = Extended::default();
+        loop {
+            self.skip_rest()?;
+            let Some(header) = self.header()? else { return Ok(None) };
+            let size = extended.size.map_or_else(|| header.entry_size(), Ok)?;
+            self.data = size;
+            self.padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
+            match header.entry_type() {
+                EntryType::GNULongName => match self.whole(NAME)? {
+                    Some(name) => extended.path = Some(until_nul(name)),
+                    None => extended.unknown = true,
+                },
+                EntryType::GNULongLink => match self.whole(NAME)? {
+                    Some(name) => extended.link = Some(until_nul(name)),
+                    None => extended.unknown = true,
+                },
+                EntryType::XHeader => match self.whole(EXTENDED)? {
+                    Some(records) => extended.read(&records),
+                    None => extended.unknown = true,
+                },
+                EntryType::XGlobalHeader => {}
+                kind => {
+                    if kind == EntryType::GNUSparse {
+                        self.skip_sparse_headers(&header)?;
+                    }
+                    if extended.unknown || kind == EntryType::GNUSparse {
+                        self.skipped += 1;
+                        extended = Extended::default();
+                        continue;
+                    }
+                    return Ok(Some(extended.member(&header, kind, size)));
+                }
+            }
+        }
+    }
+
+    /// The next header; `None` at the end of the archive.
+    fn header(&mut self) -> io::Result<Option<Header>> {
+        let mut header = Header::new_old();
+        let mut empty = 0;
+        loop {
+            if !self.fill(header.as_mut_bytes())? {
+                return Ok(None);
+            }
+            if header.as_bytes().iter().any(|&byte| byte != 0) {
+                break;
+            }
+            empty += 1;
+            if empty == 2 {
+                return Ok(None);
+            }
+        }
+        let claimed = header.cksum().ok();
+        let bytes = header.as_bytes();
+        let sum: u32 =
+            bytes[..148].iter().chain(&bytes[156..]).map(|&byte| u32::from(byte)).sum::<u32>()
+                + 8 * u32::from(b' ');
+        if claimed != Some(sum) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "expected a tar header, saw bytes whose checksum does not fit",
+            ));
+        }
+        Ok(Some(header))
+    }
+
+    /// Fills a buffer. `false` at a clean end before its first byte.
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.reader.read(&mut buffer[filled..]) {
+                Ok(0) if filled == 0 => return Ok(false),
+                Ok(0) => return Err(ends_early()),
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The present member's data, unless it is longer than `most`.
+    fn whole(&mut self, most: u64) -> io::Result<Option<Vec<u8>>> {
+        if self.data > most {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        self.data().read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    /// Reads over what is left of the present member.
+    fn skip_rest(&mut self) -> io::Result<()> {
+        let mut scratch = [0; 16 << 10];
+        while self.data > 0 {
+            // Reading past the end of data is an error of its own, so this ends.
+            self.data().read(&mut scratch)?;
+        }
+        let padding = std::mem::take(&mut self.padding) as usize;
+        // The last member's filling may be missing: archives cut there are whole all the same.
+        if !self.fill(&mut scratch[..padding])? {
+            self.padding = 0;
+        }
+        Ok(())
+    }
+
+    /// The map of a sparse member may go on in blocks that its size does not count.
+    fn skip_sparse_headers(&mut self, header: &Header) -> io::Result<()> {
+        let mut more = header.as_gnu().is_some_and(|gnu| gnu.is_extended());
+        while more {
+            let mut block = GnuExtSparseHeader::new();
+            if !self.fill(block.as_mut_bytes())? {
+                return Err(ends_early());
+            }
+            more = block.is_extended();
+        }
+        Ok(())
+    }
+}
+
+/// The data of a member.
+pub(super) struct Data<'a, R>(&'a mut Members<R>);
+
+impl<R: Read> Read for Data<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(usize::try_from(self.0.data).unwrap_or(usize::MAX));
+        if most == 0 {
+            return Ok(0);
+        }
+        let read = self.0.reader.read(&mut buffer[..most])?;
+        if read == 0 {
+            return Err(ends_early());
+        }
+        self.0.data -= read as u64;
+        Ok(read)
+    }
+}
+
+impl Extended {
+    fn read(&mut self, records: &[u8]) {
+        for record in PaxExtensions::new(records) {
+            let Ok(record) = record else {
+                self.unknown = true;
+                return;
+            };
+            let value = record.value_bytes();
+            match record.key_bytes() {
+                b"path" => self.path = Some(value.to_vec()),
+                b"linkpath" => self.link = Some(value.to_vec()),
+                b"size" => self.size = number(value).and_then(|n| u64::try_from(n).ok()),
+                b"mtime" => self.modified = number(value),
+                // The sparse forms of pax: the member's data is a map, not the file.
+                key if key.starts_with(b"GNU.sparse.") => self.unknown = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn member(self, header: &Header, kind: EntryType, size: u64) -> Member {
+        let path = self.path.unwrap_or_else(|| header.path_bytes().into_owned());
+        let link = || {
+            self.link
+                .or_else(|| header.link_name_bytes().map(|name| name.into_owned()))
+                .unwrap_or_default()
+        };
+        let kind = match kind {
+            // An old archive marks a directory by its name alone.
+            EntryType::Regular | EntryType::Continuous if path.ends_with(b"/") => Kind::Directory,
+            EntryType::Regular | EntryType::Continuous => Kind::File,
+            EntryType::Directory => Kind::Directory,
+            EntryType::Symlink => String::from_utf8(link()).map_or(Kind::Other, Kind::Link),
+            EntryType::Link => Kind::HardLink(link()),
+            _ => Kind::Other,
+        };
+        let modified =
+            self.modified.or_else(|| i64::try_from(header.mtime().ok()?).ok()).unwrap_or(0);
+        Member { path, kind, size, modified: Time::from_secs(modified) }
+    }
+}
+
+/// The whole part of a decimal number.
+fn number(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.split('.').next()?.parse().ok()
+}
+
+fn until_nul(mut name: Vec<u8>) -> Vec<u8> {
+    if let Some(end) = name.iter().position(|&byte| byte == 0) {
+        name.truncate(end);
+    }
+    name
+}
+
+fn ends_early() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "it ends in the middle of a member")
+}

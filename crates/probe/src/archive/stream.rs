@@ -1,0 +1,71 @@
+//! From a bundle's bytes to the bytes of its tar archive, with an eye on the clock and on the amount.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::time::{Duration, Instant};
+
+use bzip2::bufread::MultiBzDecoder;
+use flate2::bufread::MultiGzDecoder;
+use lzma_rust2::XzReader;
+use ruzstd::decoding::StreamingDecoder;
+
+/// Memory that an xz stream's dictionary may ask for, in KiB: `xz -9` asks for 64 MiB.
+const XZ_KIB: u32 = 96 << 10;
+
+/// Window that a zstd frame may ask for: `zstd -19` asks for 8 MiB, `--ultra -22` for 128 MiB.
+const ZSTD_WINDOW: u64 = 32 << 20;
+
+/// Undoes a bundle's compression, which its first bytes tell.
+pub(super) fn decompress<'a>(bundle: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut bundle = BufReader::with_capacity(64 << 10, bundle);
+    let start = bundle.fill_buf()?;
+    Ok(match start {
+        [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(bundle)),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
+            Box::new(XzReader::new_mem_limit(bundle, true, XZ_KIB))
+        }
+        [b'B', b'Z', b'h', ..] => Box::new(MultiBzDecoder::new(bundle)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(
+            StreamingDecoder::new_with_max_window_size(bundle, ZSTD_WINDOW)
+                .map_err(io::Error::other)?,
+        ),
+        [] => return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty")),
+        [b'P', b'K', 3, 4, ..] => {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a zip archive: expected tar, plain or compressed with gzip, xz, bzip2 or zstd",
+            ));
+        }
+        _ => Box::new(bundle),
+    })
+}
+
+/// A reader that stops with an error when its time or its amount is used up.
+pub(super) struct Metered<R> {
+    inner: R,
+    started: Instant,
+    time: Duration,
+    left: u64,
+}
+
+impl<R: Read> Metered<R> {
+    pub(super) fn new(inner: R, time: Duration, amount: u64) -> Self {
+        Self { inner, started: Instant::now(), time, left: amount }
+    }
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::Error::other("it unpacks to more than the bound"));
+        }
+        if self.started.elapsed() > self.time {
+            return Err(io::Error::other(format!(
+                "unpacking took longer than {} s",
+                self.time.as_secs()
+            )));
+        }
+        let read = self.inner.read(buffer)?;
+        self.left = self.left.saturating_sub(read as u64);
+        Ok(read)
+    }
+}

@@ -1,0 +1,222 @@
+//! Every network namespace that a process is in or that a mount keeps alive.
+//!
+//! Not found: one that only an open descriptor or a socket keeps. Cost: one `readlink` for each process.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use plimsoll_diagnosis::facts::{Fact, Reason};
+use plimsoll_wire::mountinfo;
+
+use super::text;
+
+/// Inode of the initial namespace where it is fixed (6.18 and later).
+pub(super) const FIXED_INITIAL: u64 = 0xEFFF_FFF9;
+/// Processes remembered of each namespace: to enter it, and to ask for its owner.
+const PROCESSES: usize = 8;
+/// Time for the mounts of other mount namespaces; a host with many private copies of a long list of mounts
+/// holds the same namespaces in each.
+const MOUNTS_BUDGET: Duration = Duration::from_millis(20);
+/// Directories in which programs keep namespaces by name.
+pub(super) const NAMED: &[&str] =
+    &["/run/netns", "/var/run/netns", "/run/docker/netns", "/var/run/docker/netns"];
+
+/// One namespace and the ways to it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Found {
+    pub inode: u64,
+    /// The lowest process ids in it.
+    pub pids: Vec<u32>,
+    /// Files that stand for it: `/run/netns/blue`.
+    pub files: Vec<PathBuf>,
+    pub initial: bool,
+}
+
+impl Found {
+    /// Files whose opening leads into it, the most lasting first.
+    pub fn doors(&self) -> impl Iterator<Item = PathBuf> {
+        let processes = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
+        self.files.iter().cloned().chain(processes)
+    }
+}
+
+/// All that were found.
+#[derive(Debug)]
+pub(super) struct Discovery {
+    /// The initial one first, then by inode.
+    pub namespaces: Vec<Found>,
+    /// Whether these are all.
+    pub complete: Fact<()>,
+}
+
+/// Looks for all of them.
+pub(super) fn discover() -> Discovery {
+    let mut search = Search::default();
+    let own = fs::metadata("/proc/self/ns/net").ok();
+    search.device = own.as_ref().map(MetadataExt::dev);
+    search.processes();
+    for directory in NAMED {
+        search.directory(Path::new(directory));
+    }
+    search.mounts();
+    // Its own namespace is there, even where /proc shows no process at all.
+    if let Some(own) = own {
+        search.at(own.ino());
+    }
+    let initial = search.initial();
+    let complete = search.completeness();
+    let mut namespaces: Vec<Found> = search.found.into_values().collect();
+    for namespace in &mut namespaces {
+        namespace.initial = Some(namespace.inode) == initial;
+    }
+    namespaces.sort_by_key(|n| (!n.initial, n.inode));
+    Discovery { namespaces, complete }
+}
+
+#[derive(Default)]
+struct Search {
+    found: BTreeMap<u64, Found>,
+    /// Device of namespace files: a name under /run/netns that is no mount is on another one.
+    device: Option<u64>,
+    processes: usize,
+    refused: usize,
+    /// A process of each mount namespace, by the text of its link.
+    mount_namespaces: BTreeMap<String, u32>,
+    mounts_skipped: usize,
+    no_proc: bool,
+}
+
+impl Search {
+    fn at(&mut self, inode: u64) -> &mut Found {
+        self.found.entry(inode).or_insert_with(|| Found { inode, ..Found::default() })
+    }
+
+    fn processes(&mut self) {
+        let Ok(entries) = fs::read_dir("/proc") else {
+            self.no_proc = true;
+            return;
+        };
+        let mut pids: Vec<u32> = entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect();
+        pids.sort_unstable();
+        self.no_proc = pids.is_empty();
+        for pid in pids {
+            match fs::read_link(format!("/proc/{pid}/ns/net")) {
+                Ok(link) => {
+                    self.processes += 1;
+                    let Some(inode) = link_inode(&link) else { continue };
+                    let known = &mut self.at(inode).pids;
+                    if known.len() < PROCESSES && !known.contains(&pid) {
+                        known.push(pid);
+                    }
+                    if let Ok(mounts) = fs::read_link(format!("/proc/{pid}/ns/mnt")) {
+                        let mounts = mounts.to_string_lossy().into_owned();
+                        self.mount_namespaces.entry(mounts).or_insert(pid);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => self.refused += 1,
+                // It ended meanwhile, or it is a zombie.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn directory(&mut self, directory: &Path) {
+        let Ok(entries) = fs::read_dir(directory) else { return };
+        for entry in entries.flatten() {
+            self.file(&entry.path(), None);
+        }
+    }
+
+    /// A file that may stand for a namespace; `inode`: what it must be.
+    fn file(&mut self, path: &Path, inode: Option<u64>) {
+        let Ok(metadata) = fs::metadata(path) else { return };
+        if Some(metadata.dev()) != self.device || inode.is_some_and(|i| i != metadata.ino()) {
+            return;
+        }
+        let known = &mut self.at(metadata.ino()).files;
+        let name = path.file_name();
+        // /var/run is /run: one name is enough.
+        if known.len() < PROCESSES && !known.iter().any(|file| file.file_name() == name && named(file)) {
+            known.push(path.to_owned());
+        }
+    }
+
+    fn mounts(&mut self) {
+        for mount in mounts_of("/proc/self/mountinfo") {
+            self.file(Path::new(&mount.point), Some(mount.inode));
+        }
+        let own = fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
+        let start = Instant::now();
+        let others = std::mem::take(&mut self.mount_namespaces);
+        for (link, pid) in others {
+            if Path::new(&link) == own {
+                continue;
+            }
+            if start.elapsed() > MOUNTS_BUDGET {
+                self.mounts_skipped += 1;
+                continue;
+            }
+            for mount in mounts_of(&format!("/proc/{pid}/mountinfo")) {
+                let path = format!("/proc/{pid}/root{}", mount.point);
+                self.file(Path::new(&path), Some(mount.inode));
+            }
+        }
+    }
+
+    /// Inode of the host's own namespace, if it can be told for certain.
+    ///
+    /// Kernel threads never leave it, and the second process of a host is `kthreadd`; in a container's own
+    /// process namespace there is no such process. Where its link may not be read, the fixed inode tells
+    /// (6.18 and later), or the file that stands in the initial namespace only.
+    fn initial(&self) -> Option<u64> {
+        let host = fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm.trim() == "kthreadd");
+        let of_kernel = fs::read_link("/proc/2/ns/net").ok().filter(|_| host);
+        if let Some(inode) = of_kernel.and_then(|link| link_inode(&link)) {
+            return Some(inode);
+        }
+        if self.found.contains_key(&FIXED_INITIAL) {
+            return Some(FIXED_INITIAL);
+        }
+        let own = link_inode(&fs::read_link("/proc/self/ns/net").ok()?)?;
+        Path::new("/proc/sys/net/nf_conntrack_max").exists().then_some(own)
+    }
+
+    fn completeness(&self) -> Fact<()> {
+        if self.no_proc {
+            return Fact::missing(Reason::Failed, "/proc: no processes are shown there");
+        }
+        if self.refused > 0 {
+            let detail = format!("/proc/PID/ns/net: permission denied for {} processes", self.refused);
+            return Fact::missing_needs(Reason::NotPermitted, detail, "CAP_SYS_PTRACE (root)");
+        }
+        if !Path::new("/proc/2").exists() || !Path::new("/proc/1").exists() {
+            let detail = "/proc shows the processes of one container, or only the reader's own (hidepid)";
+            return Fact::missing_needs(Reason::NotPermitted, detail, "the host's process namespace, and root");
+        }
+        if self.mounts_skipped > 0 {
+            let detail = format!("mounts of {} mount namespaces were not searched", self.mounts_skipped);
+            return Fact::missing(Reason::NotAsked, detail);
+        }
+        Fact::known((), format!("/proc/PID/ns/net of {} processes, and mounts", self.processes))
+    }
+}
+
+fn mounts_of(path: &str) -> Vec<mountinfo::NamespaceMount> {
+    text::read(path).map(|text| mountinfo::net_namespaces(&text)).unwrap_or_default()
+}
+
+/// Whether a file is in one of the directories of names.
+pub(super) fn named(file: &Path) -> bool {
+    file.parent().and_then(Path::to_str).is_some_and(|parent| NAMED.contains(&parent))
+}
+
+/// `net:[4026531833]`
+fn link_inode(link: &Path) -> Option<u64> {
+    link.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+}

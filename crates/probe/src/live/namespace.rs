@@ -1,0 +1,269 @@
+//! Reading one network namespace from inside.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use plimsoll_ct::{Counter, CpuCounters, Entries, Family};
+use plimsoll_diagnosis::facts::{
+    Fact, Gap, Namespace, Neighbours, Owner, Reason, SocketMemory, Stack,
+};
+use plimsoll_wire::{neighbour_stat, netstat, sockstat};
+
+use super::enter::Here;
+use super::{calls, text};
+
+const NETFILTER: &str = "/proc/sys/net/netfilter";
+const OLD_NETFILTER: &str = "/proc/sys/net/ipv4/netfilter";
+/// Keys read at most: the largest generation has 50, twice that with the old names.
+const KEYS: usize = 300;
+
+/// What is read twice, an interval apart: counters and gauges, nothing that walks the table.
+pub(super) struct Light {
+    pub count: Fact<Entries>,
+    pub max: Fact<Entries>,
+    pub counters: Fact<CpuCounters>,
+    pub stack: Fact<Stack>,
+    pub neighbours: Fact<Vec<Neighbours>>,
+    pub sockets: Fact<SocketMemory>,
+}
+
+impl Light {
+    /// Reads the namespace that the calling thread is in.
+    pub fn read(here: &Here, initial: bool) -> Self {
+        let entries = |value: u64| Entries(value);
+        Self {
+            count: setting_fact("count").map(entries),
+            max: setting_fact("max").map(entries),
+            counters: calls::statistics(here),
+            stack: stack(here),
+            neighbours: neighbours(here, initial),
+            sockets: sockets(here),
+        }
+    }
+
+    /// A namespace with these facts and all others not asked for.
+    pub fn namespace(self, inode: u64, owners: Vec<Owner>) -> Namespace {
+        Namespace {
+            count: self.count,
+            max: self.max,
+            counters: self.counters,
+            stack: self.stack,
+            neighbours: self.neighbours,
+            sockets: self.sockets,
+            ..unread(inode, owners, &not_asked())
+        }
+    }
+}
+
+/// What is read once and costs little.
+pub(super) struct Static {
+    pub expect_max: Fact<Entries>,
+    pub expectations: Fact<Entries>,
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Static {
+    /// Reads the namespace that the calling thread is in.
+    pub fn read(here: &Here) -> Self {
+        Self {
+            expect_max: setting_fact("expect_max").map(Entries),
+            expectations: expectations(here),
+            settings: settings(),
+        }
+    }
+}
+
+/// A namespace of which nothing is known, for one reason.
+pub(super) fn unread(inode: u64, owners: Vec<Owner>, gap: &Gap) -> Namespace {
+    Namespace {
+        inode: Some(inode),
+        owners,
+        count: Fact::Missing(gap.clone()),
+        max: Fact::Missing(gap.clone()),
+        expectations: Fact::Missing(gap.clone()),
+        expect_max: Fact::Missing(gap.clone()),
+        settings: BTreeMap::new(),
+        counters: Fact::Missing(gap.clone()),
+        tracking: Fact::Missing(gap.clone()),
+        rules: Fact::Missing(gap.clone()),
+        census: Fact::Missing(gap.clone()),
+        stack: Fact::Missing(gap.clone()),
+        neighbours: Fact::Missing(gap.clone()),
+        sockets: Fact::Missing(gap.clone()),
+    }
+}
+
+fn not_asked() -> Gap {
+    Gap { reason: Reason::NotAsked, detail: "read once, later".into(), needs: None }
+}
+
+/// `nf_conntrack_NAME`, or `ip_conntrack_NAME` where only that is there.
+fn setting_fact(name: &str) -> Fact<u64> {
+    let modern = format!("{NETFILTER}/nf_conntrack_{name}");
+    if Path::new(&modern).exists() {
+        return text::fact(&modern, Reason::NotLoaded, text::number);
+    }
+    let old = format!("{OLD_NETFILTER}/ip_conntrack_{name}");
+    if Path::new(&old).exists() {
+        return text::fact(&old, Reason::NotLoaded, text::number);
+    }
+    Fact::Missing(absent(&modern))
+}
+
+/// What it means that a setting is not there.
+fn absent(path: &str) -> Gap {
+    let gap = |reason, why: &str, needs: Option<&str>| Gap {
+        reason,
+        detail: format!("{path}: {why}"),
+        needs: needs.map(str::to_owned),
+    };
+    if !Path::new("/proc/sys/net").exists() {
+        return gap(Reason::Failed, "/proc/sys is not there", Some("/proc"));
+    }
+    let has_statistics = ["nf_conntrack", "ip_conntrack"]
+        .iter()
+        .any(|name| Path::new(&format!("/proc/thread-self/net/stat/{name}")).exists());
+    if has_statistics || Path::new("/sys/module/nf_conntrack").exists() {
+        // Masked by a container engine, or kept from this user namespace (before 5.15).
+        return gap(Reason::Failed, "hidden, though conntrack is there", Some("an unmasked /proc/sys"));
+    }
+    if super::host::is_modular() == Some(false) {
+        return gap(Reason::NotBuilt, "no such file, and this kernel loads no modules", None);
+    }
+    gap(Reason::NotLoaded, "no such file", None)
+}
+
+/// Every key of connection tracking that can be read here, by its bare name.
+fn settings() -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::new();
+    for directory in [NETFILTER, OLD_NETFILTER] {
+        let Ok(entries) = fs::read_dir(directory) else { continue };
+        for entry in entries.flatten() {
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let ours = ["nf_conntrack_", "nf_flowtable_", "ip_conntrack_"];
+            if settings.len() < KEYS && ours.iter().any(|prefix| name.starts_with(prefix)) {
+                keep(&mut settings, name, &entry.path().to_string_lossy());
+            }
+        }
+    }
+    // Aliases: told only where the key itself is not there.
+    for (name, path) in [
+        ("nf_conntrack_max", "/proc/sys/net/nf_conntrack_max"),
+        ("ip_conntrack_max", "/proc/sys/net/ipv4/ip_conntrack_max"),
+    ] {
+        if !settings.contains_key(name) {
+            keep(&mut settings, name.to_owned(), path);
+        }
+    }
+    settings
+}
+
+fn keep(settings: &mut BTreeMap<String, String>, name: String, path: &str) {
+    if let Ok(value) = text::read(path) {
+        settings.insert(name, text::cut(value.trim()));
+    }
+}
+
+/// Entries of the expectation table: its listing (root), else what the statistics add up to.
+fn expectations(here: &Here) -> Fact<Entries> {
+    let mut gap = None;
+    for name in ["nf_conntrack_expect", "ip_conntrack_expect"] {
+        let path = format!("{}/{name}", here.net);
+        match text::read(&path) {
+            Ok(text) => return Fact::known(Entries(text.lines().count() as u64), shown(&path)),
+            Err(error) => {
+                let this = text::gap(&shown(&path), &error, Reason::NotBuilt);
+                if gap.as_ref().is_none_or(|g: &Gap| g.reason != Reason::NotPermitted) {
+                    gap = Some(this);
+                }
+            }
+        }
+    }
+    calls::statistics(here)
+        .value()
+        .and_then(alive_expectations)
+        .map(|n| Fact::known(n, "/proc/net/stat/nf_conntrack, expect_create - expect_delete"))
+        .or(gap.map(Fact::Missing))
+        .unwrap_or_else(|| Fact::missing(Reason::NotBuilt, "no listing of expectations"))
+}
+
+/// Created less deleted ones: each CPU's pair wraps, and one CPU may delete what another created, but
+/// over all of them the difference is the number alive.
+fn alive_expectations(counters: &CpuCounters) -> Option<Entries> {
+    let mut alive: u32 = 0;
+    for row in &counters.rows {
+        let created = row.get(Counter::ExpectCreate)? as u32;
+        let deleted = row.get(Counter::ExpectDelete)? as u32;
+        alive = alive.wrapping_add(created).wrapping_sub(deleted);
+    }
+    (!counters.rows.is_empty()).then_some(Entries(u64::from(alive)))
+}
+
+/// Paths are shown as a person would type them in that namespace.
+fn shown(path: &str) -> String {
+    match path.split_once("/net/") {
+        Some((_, rest)) => format!("/proc/net/{rest}"),
+        None => path.to_owned(),
+    }
+}
+
+fn stack(here: &Here) -> Fact<Stack> {
+    let mut counters = BTreeMap::new();
+    for name in ["netstat", "snmp"] {
+        let path = format!("{}/{name}", here.net);
+        let fact = text::fact(&path, Reason::NotBuilt, |text| {
+            netstat::parse(text).map_err(|error| error.to_string())
+        });
+        match fact {
+            Fact::Known { value, .. } => counters.extend(value),
+            Fact::Missing(gap) => return Fact::Missing(gap),
+        }
+    }
+    Fact::known(Stack { counters }, "/proc/net/netstat, /proc/net/snmp")
+}
+
+/// The neighbour tables are the host's: their statistics and limits stand in the initial namespace only.
+fn neighbours(here: &Here, initial: bool) -> Fact<Vec<Neighbours>> {
+    let mut tables = Vec::new();
+    let mut gap = None;
+    for (family, file, limit) in
+        [(Family::V4, "arp_cache", "ipv4"), (Family::V6, "ndisc_cache", "ipv6")]
+    {
+        let path = format!("{}/stat/{file}", here.net);
+        let stat = text::fact(&path, Reason::NotBuilt, |text| {
+            neighbour_stat::parse(text).map_err(|error| error.to_string())
+        });
+        match stat {
+            Fact::Known { value, .. } => tables.push(Neighbours {
+                family,
+                entries: value.entries,
+                table_fulls: value.table_fulls,
+                limit: text::number_in(&format!("/proc/sys/net/{limit}/neigh/default/gc_thresh3")),
+            }),
+            Fact::Missing(missing) => gap = Some(missing),
+        }
+    }
+    match gap {
+        // Without IPv6 there is one table.
+        _ if !tables.is_empty() => {
+            Fact::known(tables, "/proc/net/stat/arp_cache, /proc/net/stat/ndisc_cache")
+        }
+        Some(gap) if initial || gap.reason != Reason::NotBuilt => Fact::Missing(gap),
+        _ => Fact::known(tables, "none of its own: the initial namespace's serve all"),
+    }
+}
+
+fn sockets(here: &Here) -> Fact<SocketMemory> {
+    let fact = text::fact(&format!("{}/sockstat", here.net), Reason::NotBuilt, |text| {
+        sockstat::parse(text).map_err(|error| error.to_string())
+    });
+    fact.map(|stat| SocketMemory {
+        tcp_pages: stat.mem,
+        tcp_pages_limit: text::read("/proc/sys/net/ipv4/tcp_mem")
+            .ok()
+            .and_then(|text| text.split_ascii_whitespace().nth(2)?.parse().ok()),
+        orphans: stat.orphan,
+        orphans_limit: text::number_in("/proc/sys/net/ipv4/tcp_max_orphans"),
+    })
+}

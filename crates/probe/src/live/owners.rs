@@ -1,0 +1,170 @@
+//! Who a namespace belongs to: its name, the container, pod, unit or process in it.
+//!
+//! Names come from the node's own files, never by asking an engine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use plimsoll_diagnosis::facts::Owner;
+use plimsoll_wire::cgroup::{self, Container};
+
+use super::discover::{Found, named};
+use super::text;
+
+/// Names of containers and pods, read when the first one is asked for.
+#[derive(Default)]
+pub(super) struct Names {
+    /// Uid to `namespace/pod`.
+    pods: Option<BTreeMap<String, String>>,
+    /// Id to name, as podman and CRI-O store it.
+    stored: Option<BTreeMap<String, String>>,
+}
+
+/// Owners of a namespace, the most telling first.
+pub(super) fn owners(found: &Found, names: &mut Names) -> Vec<Owner> {
+    if found.initial {
+        return vec![Owner::Initial];
+    }
+    let mut labels = Vec::new();
+    let mut containers: Vec<Owner> = Vec::new();
+    let mut units: Vec<Owner> = Vec::new();
+    let mut processes = Vec::new();
+    for file in &found.files {
+        if let Some(name) = label(file) {
+            labels.push(name);
+        }
+    }
+    let own = std::process::id();
+    let others = found.pids.iter().filter(|pid| **pid != own || found.pids.len() == 1);
+    for &pid in others {
+        let member = text::read(&format!("/proc/{pid}/cgroup"))
+            .map(|text| cgroup::parse(&text))
+            .unwrap_or_default();
+        if let Some(container) = member.container {
+            containers.push(names.owner(container));
+        }
+        units.extend(member.unit.map(Owner::Unit));
+        if processes.is_empty()
+            && let Ok(command) = text::read(&format!("/proc/{pid}/comm"))
+        {
+            processes.push(Owner::Process { pid, command: text::cut(&command) });
+        }
+    }
+    // A pod is told once, by the container that has a name.
+    containers.sort_by_key(|owner| !matches!(owner, Owner::Container { name: Some(_), .. }));
+    let (made, given): (Vec<String>, Vec<String>) = labels.into_iter().partition(|l| machine_made(l));
+    let mut owners: Vec<Owner> = given.into_iter().map(Owner::Named).collect();
+    for owner in containers.into_iter().chain(units) {
+        if !owners.iter().any(|known| same(known, &owner)) {
+            owners.push(owner);
+        }
+    }
+    owners.extend(made.into_iter().map(Owner::Named));
+    owners.extend(processes);
+    owners
+}
+
+/// The name a file gives its namespace: bare in the directory of `ip netns`, else the whole path.
+fn label(file: &Path) -> Option<String> {
+    let path = file.to_str()?;
+    let bare = file.file_name()?.to_str()?;
+    let of_ip = named(file) && !path.contains("docker");
+    if path.starts_with("/proc/") {
+        return None;
+    }
+    Some(text::cut(if of_ip { bare } else { path }))
+}
+
+/// Names that a plug-in or engine made up: `cni-UUID`, `netns-UUID`, a bare UUID, docker's sandbox keys.
+fn machine_made(name: &str) -> bool {
+    let bare = name.strip_prefix("cni-").or_else(|| name.strip_prefix("netns-")).unwrap_or(name);
+    let uuid = bare.len() == 36 && bare.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    uuid || name.contains("/docker/netns/")
+}
+
+/// The same thing told twice: two containers of one pod, one unit seen by two processes.
+fn same(known: &Owner, other: &Owner) -> bool {
+    match (known, other) {
+        (
+            Owner::Container { name: Some(a), .. },
+            Owner::Container { name: Some(b), .. },
+        ) => a == b,
+        _ => known == other,
+    }
+}
+
+impl Names {
+    fn owner(&mut self, container: Container) -> Owner {
+        let Container { runtime, id, pod } = container;
+        let name = match pod {
+            Some(uid) => {
+                let pods = self.pods.get_or_insert_with(pods);
+                Some(pods.get(&uid).cloned().unwrap_or_else(|| format!("pod {uid}")))
+            }
+            None => match runtime {
+                "docker" => docker_name(&id),
+                "podman" | "crio" => {
+                    let stored = self.stored.get_or_insert_with(stored);
+                    stored.get(&id).cloned()
+                }
+                _ => None,
+            },
+        };
+        Owner::Container { runtime: runtime.to_owned(), id, name: name.map(|n| text::cut(&n)) }
+    }
+}
+
+/// The kubelet keeps the logs of a pod in /var/log/pods/NAMESPACE_POD_UID.
+fn pods() -> BTreeMap<String, String> {
+    let Ok(entries) = fs::read_dir("/var/log/pods") else { return BTreeMap::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let mut parts = name.splitn(3, '_');
+            let (namespace, pod, uid) = (parts.next()?, parts.next()?, parts.next()?);
+            Some((uid.to_owned(), format!("{namespace}/{pod}")))
+        })
+        .collect()
+}
+
+/// Docker keeps what it knows of a container in a JSON file.
+fn docker_name(id: &str) -> Option<String> {
+    let text = text::read(&format!("/var/lib/docker/containers/{id}/config.v2.json")).ok()?;
+    let config: serde_json::Value = serde_json::from_str(&text).ok()?;
+    Some(config.get("Name")?.as_str()?.trim_start_matches('/').to_owned())
+}
+
+/// The containers of containers/storage, which podman and CRI-O share.
+fn stored() -> BTreeMap<String, String> {
+    let path = "/var/lib/containers/storage/overlay-containers/containers.json";
+    let list = text::read(path).ok().and_then(|text| serde_json::from_str(&text).ok());
+    let Some(serde_json::Value::Array(list)) = list else { return BTreeMap::new() };
+    list.iter()
+        .filter_map(|entry| {
+            let name = entry.get("names")?.get(0)?.as_str()?;
+            Some((entry.get("id")?.as_str()?.to_owned(), name.to_owned()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_a_plug_in_made_up_are_known() {
+        assert!(machine_made("cni-1b2c3d4e-1111-2222-3333-444455556666"));
+        assert!(machine_made("/run/docker/netns/ingress_sbox"));
+        assert!(!machine_made("blue"));
+        assert!(!machine_made("cni-lab"));
+    }
+
+    #[test]
+    fn a_named_file_gives_its_bare_name_and_another_its_path() {
+        assert_eq!(label(Path::new("/run/netns/blue")).as_deref(), Some("blue"));
+        assert_eq!(label(Path::new("/srv/x/ns")).as_deref(), Some("/srv/x/ns"));
+        assert_eq!(label(Path::new("/proc/7/root/run/netns/blue")), None);
+    }
+}

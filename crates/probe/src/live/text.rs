@@ -1,0 +1,75 @@
+//! Small files of the running kernel, each to a value or to the gap that says why not.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+
+use plimsoll_diagnosis::facts::{Fact, Gap, Reason};
+
+/// The largest file that is read whole: slabinfo and stack counters stay far below.
+const LIMIT: u64 = 4 << 20;
+
+/// Reads a file as text; bytes that are not UTF-8 are replaced.
+pub(super) fn read(path: &str) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LIMIT).read_to_end(&mut bytes)?;
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
+}
+
+/// Why a file could not be read. `NotFound` becomes `absent`: what absence means depends on the file.
+pub(super) fn gap(path: &str, error: &io::Error, absent: Reason) -> Gap {
+    let (reason, needs) = match error.kind() {
+        ErrorKind::PermissionDenied => (Reason::NotPermitted, Some(right(path))),
+        ErrorKind::NotFound => (absent, None),
+        _ => (Reason::Failed, None),
+    };
+    Gap { reason, detail: format!("{path}: {}", plain(error)), needs }
+}
+
+/// An error in words, without the number that Rust adds.
+pub(super) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_lowercase(),
+        None => text,
+    }
+}
+
+/// The right that opens a file.
+fn right(path: &str) -> String {
+    let right = if path.contains("/ns/") { "CAP_SYS_PTRACE (root)" } else { "root" };
+    right.to_owned()
+}
+
+/// Reads a file and turns its text into a value.
+pub(super) fn fact<T>(
+    path: &str,
+    absent: Reason,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Fact<T> {
+    match read(path) {
+        Err(error) => Fact::Missing(gap(path, &error, absent)),
+        Ok(text) => match parse(&text) {
+            Ok(value) => Fact::known(value, path.to_owned()),
+            Err(why) => Fact::missing(Reason::Malformed, format!("{path}: {why}")),
+        },
+    }
+}
+
+/// A number alone in its file. Old kernels print negative limits for "none": that is no number of ours.
+pub(super) fn number(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    text.parse().map_err(|_| format!("expected a number, saw {:?}", cut(text)))
+}
+
+/// The first characters of a text, for a message.
+pub(super) fn cut(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(60).collect()
+}
+
+/// A number alone in its file, if all goes well.
+pub(super) fn number_in(path: &str) -> Option<u64> {
+    number(&read(path).ok()?).ok()
+}

@@ -1,0 +1,27 @@
+//! Rotated logs are compressed: by name, each streamed, none held as a whole.
+
+use std::io::{self, BufReader, Read};
+
+/// Whether a file of this name is compressed.
+pub(super) fn is_compressed(name: &str) -> bool {
+    ["gz", "xz", "zst", "bz2"].iter().any(|end| extension(name) == Some(end))
+}
+
+/// The plain text of a file of this name.
+pub(super) fn plain(name: &str, file: Box<dyn Read>) -> io::Result<Box<dyn Read>> {
+    let file = BufReader::with_capacity(64 << 10, file);
+    Ok(match extension(name) {
+        Some("gz") => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+        Some("xz") => Box::new(lzma_rust2::XzReader::new(file, true)),
+        Some("zst") => {
+            let decoder = ruzstd::decoding::StreamingDecoder::new(file);
+            Box::new(decoder.map_err(|error| io::Error::other(error.to_string()))?)
+        }
+        Some("bz2") => Box::new(bzip2::bufread::MultiBzDecoder::new(file)),
+        _ => Box::new(file),
+    })
+}
+
+fn extension(name: &str) -> Option<&str> {
+    name.rsplit_once('.').map(|(_, end)| end)
+}

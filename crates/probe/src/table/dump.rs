@@ -1,0 +1,147 @@
+//! ctnetlink's dumps.
+
+use std::io;
+
+use plimsoll_ct::{CpuCounters, Entry, Nanos};
+use plimsoll_diagnosis::facts::{Gap, Reason};
+use plimsoll_wire::Malformed;
+use plimsoll_wire::ctnetlink::{self, Filter};
+use plimsoll_wire::netlink::{Message, Messages};
+
+use super::clock::{Budget, Meter};
+use super::proc;
+use super::socket::Socket;
+
+/// The kernel fills at most about 32 KiB of a reader's buffer.
+const BUFFER: usize = 64 << 10;
+
+/// Takes each entry, or what could not be understood; `false` ends the reading.
+pub(super) type Visit<'a> = &'a mut dyn FnMut(Result<&Entry, &Malformed>) -> bool;
+
+/// How a reading ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outcome {
+    /// The table's end was reached.
+    pub(super) complete: bool,
+    /// Kernel time spent.
+    pub(super) kernel_time: Option<Nanos>,
+}
+
+/// Why there was no answer.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// Socket.
+    Io(io::Error),
+    /// The kernel refused.
+    Refused(io::Error),
+    /// Bytes that are no netlink.
+    Malformed(Malformed),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Trouble {
+    pub(super) fn gap(self, what: &str) -> Gap {
+        match self {
+            Self::Io(error) | Self::Refused(error) => {
+                let mut gap = proc::gap_of(what, &error);
+                match error.kind() {
+                    io::ErrorKind::PermissionDenied => {
+                        gap.needs = Some("CAP_NET_ADMIN in the network namespace".into());
+                    }
+                    // nfnetlink's answer when the subsystem is not there.
+                    io::ErrorKind::InvalidInput => gap.reason = Reason::NotBuilt,
+                    _ => {}
+                }
+                gap
+            }
+            Self::Malformed(e) => {
+                Gap { reason: Reason::Malformed, detail: format!("{what}: {e}"), needs: None }
+            }
+        }
+    }
+}
+
+/// Dumps the table. What was seen before a failure counts as an incomplete reading.
+pub(super) fn entries(budget: Budget, visit: Visit<'_>) -> Result<Outcome, Trouble> {
+    let meter = Meter::start(budget);
+    let mut seen = false;
+    let end = messages(
+        &ctnetlink::dump(1, &Filter::default()),
+        &mut |payload| {
+            seen = true;
+            match ctnetlink::decode(payload, None) {
+                Ok(entry) => visit(Ok(&entry)),
+                Err(malformed) => visit(Err(&malformed)),
+            }
+        },
+        &|| meter.is_spent(),
+    );
+    let complete = match end {
+        Ok(complete) => complete,
+        Err(_) if seen => false,
+        Err(trouble) => return Err(trouble),
+    };
+    Ok(Outcome { complete, kernel_time: meter.kernel_nanos() })
+}
+
+/// The per-CPU statistics.
+pub(super) fn cpu_counters() -> Result<CpuCounters, Trouble> {
+    let mut cpus = Vec::new();
+    let mut malformed = None;
+    let take = &mut |payload: &[u8]| match ctnetlink::cpu_counters(payload) {
+        Ok(cpu) => {
+            cpus.push(cpu);
+            true
+        }
+        Err(e) => {
+            malformed = Some(e);
+            false
+        }
+    };
+    messages(&ctnetlink::statistics_per_cpu(1), take, &|| false)?;
+    match malformed {
+        Some(e) => Err(Trouble::Malformed(e)),
+        None => {
+            cpus.sort_by_key(|(cpu, _)| *cpu);
+            Ok(CpuCounters { rows: cpus.into_iter().map(|(_, row)| row).collect() })
+        }
+    }
+}
+
+/// Sends a dump request and shows each answer's payload. Whether the end was reached.
+fn messages(
+    request: &[u8],
+    take: &mut dyn FnMut(&[u8]) -> bool,
+    stop: &dyn Fn() -> bool,
+) -> Result<bool, Trouble> {
+    let socket = Socket::open()?;
+    socket.send(request)?;
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        for message in Messages::new(socket.receive(&mut buffer)?) {
+            match message.map_err(Trouble::Malformed)? {
+                Message::Data { payload, .. } => {
+                    if !take(payload) {
+                        return Ok(false);
+                    }
+                }
+                Message::Done { error: 0, .. } => return Ok(true),
+                Message::Done { error, .. } => {
+                    return Err(Trouble::Refused(io::Error::from_raw_os_error(-error)));
+                }
+                Message::Error { errno, .. } => {
+                    return Err(Trouble::Refused(io::Error::from_raw_os_error(errno)));
+                }
+                Message::Control(_) => {}
+            }
+        }
+        if stop() {
+            return Ok(false);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! A listing that somebody saved: a proc file, or what `conntrack -L` printed in any of its forms.
+
+use std::io::{self, BufRead};
+
+use plimsoll_ct::Entry;
+use plimsoll_diagnosis::facts::{Census, CensusBuilder, Fact, Reader, Reason, Source, TcpTimeouts};
+use plimsoll_wire::Malformed;
+use plimsoll_wire::listing::{self, save, xml};
+
+/// No line that a kernel or the tool prints comes near this.
+const LONGEST_LINE: usize = 16 << 10;
+
+/// Which form a listing has, by its first line that says something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Save,
+    Xml,
+}
+
+/// Who filled the table of a host that is gone.
+///
+/// The form is told by the first entry. The tool's own "N flow entries have been shown" is no entry. Memory
+/// is bounded whatever the listing's size. Without any entry, and with lines that are none, the listing is
+/// malformed: most likely it holds the error message of a tool.
+pub fn census_of_listing(
+    mut reader: impl BufRead,
+    source: impl Into<Source>,
+    timeouts: TcpTimeouts,
+    seed: u64,
+    rows: usize,
+) -> Fact<Census> {
+    let source = source.into();
+    let mut builder = CensusBuilder::new(Reader::Listing, timeouts, seed);
+    let mut first_trouble = None;
+    let mut form = None;
+    let mut line = Vec::new();
+    let mut flows = Flows::default();
+    let ended = loop {
+        match next_line(&mut reader, &mut line) {
+            Ok(Some(Bounded::Whole)) => {}
+            Ok(Some(Bounded::Cut)) => {
+                builder.malformed();
+                continue;
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+        let text = line.trim_ascii();
+        if text.is_empty() || text.starts_with(b"conntrack v") {
+            continue;
+        }
+        let form = *form.get_or_insert_with(|| Form::of(text));
+        let mut take = |entry: Result<Entry, Malformed>| match entry {
+            Ok(entry) => builder.add(&entry),
+            Err(malformed) => {
+                builder.malformed();
+                first_trouble.get_or_insert(malformed);
+            }
+        };
+        match form {
+            Form::Text => take(listing::parse(text).map(|line| line.entry)),
+            Form::Save => take(save::parse(text)),
+            Form::Xml => {
+                flows.pending.extend_from_slice(text);
+                std::iter::from_fn(|| flows.next()).for_each(take);
+            }
+        }
+    };
+    if let (0, Some(trouble)) = (builder.seen(), &first_trouble) {
+        return Fact::missing(Reason::Malformed, format!("{source}: {trouble}"));
+    }
+    if let (0, Err(error)) = (builder.seen(), &ended) {
+        return Fact::missing(Reason::Failed, format!("{source}: {error}"));
+    }
+    Fact::known(builder.finish(ended.is_ok(), None, None, rows), source)
+}
+
+impl Form {
+    fn of(line: &[u8]) -> Self {
+        if line.starts_with(b"<") {
+            Self::Xml
+        } else if line.starts_with(b"-A ") {
+            Self::Save
+        } else {
+            Self::Text
+        }
+    }
+}
+
+/// Gathers lines up to the end of a flow, whether or not somebody broke or joined them.
+#[derive(Debug, Default)]
+struct Flows {
+    pending: Vec<u8>,
+    /// Bytes at the front in which no flow ends.
+    searched: usize,
+}
+
+impl Flows {
+    fn next(&mut self) -> Option<Result<Entry, Malformed>> {
+        match xml::flow_end(&self.pending[self.searched..]) {
+            Some(end) => {
+                let end = self.searched + end;
+                let entry = xml::parse(&self.pending[..end]);
+                self.pending.drain(..end);
+                self.searched = 0;
+                Some(entry)
+            }
+            None if self.pending.len() > LONGEST_LINE => {
+                self.searched = 0;
+                let seen = std::mem::take(&mut self.pending);
+                Some(Err(Malformed::new("<flow>", "</flow>", &seen)))
+            }
+            None => {
+                self.searched = self.pending.len().saturating_sub("</flow>".len());
+                None
+            }
+        }
+    }
+}
+
+/// Whether a line fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bounded {
+    Whole,
+    /// It was longer than any line can be; the rest of it was skipped.
+    Cut,
+}
+
+/// Reads a line without its line feed. `None` at the end.
+pub(super) fn next_line(
+    reader: &mut impl BufRead,
+    line: &mut Vec<u8>,
+) -> io::Result<Option<Bounded>> {
+    line.clear();
+    let mut fit = Bounded::Whole;
+    let mut any = false;
+    loop {
+        let available = match reader.fill_buf() {
+            Ok(available) => available,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if available.is_empty() {
+            return Ok(any.then_some(fit));
+        }
+        any = true;
+        let feed = available.iter().position(|&b| b == b'\n');
+        let part = &available[..feed.unwrap_or(available.len())];
+        if line.len() + part.len() > LONGEST_LINE {
+            fit = Bounded::Cut;
+        } else if fit == Bounded::Whole {
+            line.extend_from_slice(part);
+        }
+        let used = part.len() + usize::from(feed.is_some());
+        reader.consume(used);
+        if feed.is_some() {
+            return Ok(Some(fit));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const XML: &str = include_str!("../../../../fixtures/ctnetlink/dump-accounting.xml");
+
+    fn census(bytes: &[u8]) -> Fact<Census> {
+        census_of_listing(bytes, "a file", TcpTimeouts::DEFAULT, 1, 10)
+    }
+
+    #[test]
+    fn xml_is_read_whether_its_lines_are_broken_or_joined() {
+        let whole = census(XML.as_bytes());
+        assert_eq!(whole.value().map(|c| (c.seen, c.malformed)), Some((17, 0)));
+        assert_eq!(census(XML.replace("><", ">\n  <").as_bytes()), whole);
+        assert_eq!(census(XML.replace("</flow>\n<flow>", "</flow><flow>").as_bytes()), whole);
+    }
+
+    #[test]
+    fn the_error_message_of_a_tool_is_no_empty_table() {
+        let gap = census(b"bash: conntrack: command not found\n");
+        assert_eq!(gap.gap().map(|g| g.reason), Some(Reason::Malformed));
+        let empty =
+            census(b"conntrack v1.4.7 (conntrack-tools): 0 flow entries have been shown.\n");
+        assert_eq!(empty.value().map(|c| c.seen), Some(0));
+    }
+
+    #[test]
+    fn a_line_without_end_is_skipped_and_counted() {
+        let mut bytes = vec![b'x'; 10 * LONGEST_LINE];
+        bytes.extend_from_slice(
+            b"\nudp 17 29 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 src=10.0.0.2 \
+            dst=10.0.0.1 sport=2 dport=1 use=1",
+        );
+        assert_eq!(census(&bytes).value().map(|c| (c.seen, c.malformed)), Some((1, 1)));
+    }
+
+    #[test]
+    fn an_xml_flow_without_end_is_given_up() {
+        let mut bytes = b"<flow>\n".to_vec();
+        bytes.extend(std::iter::repeat_n(*b"x\n", 100_000).flatten());
+        assert_eq!(census(&bytes).gap().map(|g| g.reason), Some(Reason::Malformed));
+    }
+}

@@ -1,0 +1,164 @@
+//! The table and its statistics, as the calling thread's network namespace shows them.
+//!
+//! Everything here acts in the namespace of the *thread* that calls: enter another with setns(2) first.
+//! The files are read under /proc/thread-self/net, since /proc/net is the main thread's.
+//!
+//! Reading must not change what is read. So ctnetlink is opened only where that can't load a module
+//! ([`netlink_safe`]), a dump ends when its budget is spent, and no answer is waited for without end. What
+//! cannot be avoided: a dump, and reading /proc/net/nf_conntrack, removes the expired entries it meets.
+
+mod clock;
+mod dump;
+mod listing;
+mod proc;
+mod safe;
+mod socket;
+
+use std::fs;
+use std::time::Duration;
+
+use plimsoll_ct::{Buckets, CpuCounters};
+use plimsoll_diagnosis::facts::{
+    Census, CensusBuilder, Comparison, Fact, Gap, Reader, Reason, SampleBuilder, TableSample,
+    TcpTimeouts,
+};
+use plimsoll_wire::statistics::parse_proc;
+
+pub use clock::Budget;
+pub use listing::census_of_listing;
+pub use safe::netlink_safe;
+
+use crate::files::Files;
+
+/// How many entries a [`sample`] holds at most: enough that a rate of 1 % is known to about a tenth, and
+/// 40 ms of kernel time.
+pub const SAMPLE_ENTRIES: u32 = 20_000;
+
+/// What a census is taken with.
+#[derive(Debug)]
+pub struct CensusOptions {
+    /// How much of the machine it may cost.
+    pub budget: Budget,
+    /// An earlier reading to compare with, for the rate of new entries.
+    pub previous: Option<TableSample>,
+    /// The namespace's timeouts, for idle times.
+    pub timeouts: TcpTimeouts,
+    /// Random number that keys the hash tables.
+    pub seed: u64,
+    /// Rows of each grouping.
+    pub rows: usize,
+}
+
+/// The per-CPU statistics: world-readable, and independent of the table's size.
+pub fn statistics() -> Fact<CpuCounters> {
+    let mut gap = None;
+    for name in ["stat/nf_conntrack", "stat/ip_conntrack"] {
+        match fs::read(proc::net_file(name)) {
+            Ok(text) => {
+                return match parse_proc(&text) {
+                    Ok(found) => Fact::known(found.cpus, format!("/proc/net/{name}")),
+                    Err(e) => Fact::missing(Reason::Malformed, format!("/proc/net/{name}, {e}")),
+                };
+            }
+            Err(error) => {
+                gap.get_or_insert(proc::gap_of(&format!("/proc/net/{name}"), &error));
+            }
+        }
+    }
+    let asked = netlink_safe(&Files::live())
+        .and_then(|()| dump::cpu_counters().map_err(|t| t.gap("ctnetlink GET_STATS_CPU")));
+    match asked {
+        Ok(counters) => Fact::known(counters, "ctnetlink GET_STATS_CPU"),
+        Err(second) => Fact::Missing(both(gap, second)),
+    }
+}
+
+/// The first reading for a rate of new entries; the second is the census that gets it as `previous`.
+/// `None` when the table can't be read: the census then says why.
+pub fn sample(budget: Budget, seed: u64) -> Option<TableSample> {
+    let mut builder = SampleBuilder::new(SAMPLE_ENTRIES, clock::monotonic(), buckets(), seed);
+    let mut full = false;
+    let outcome = read(budget, &mut |entry| {
+        if let Ok(entry) = entry {
+            full = !builder.add(entry);
+        }
+        !full
+    });
+    let (_, outcome) = outcome.ok()?;
+    Some(builder.finish(outcome.complete && !full))
+}
+
+/// Who fills the table.
+pub fn census(options: CensusOptions) -> Fact<Census> {
+    let CensusOptions { budget, previous, timeouts, seed, rows } = options;
+    let mut comparison =
+        previous.and_then(|first| Comparison::new(first, clock::monotonic(), buckets()));
+    // Which reader it will be is known only behind the first entry or the end.
+    let mut builder = CensusBuilder::new(Reader::Ctnetlink, timeouts, seed);
+    let read = read(budget, &mut |entry| {
+        match entry {
+            Ok(entry) => {
+                builder.add(entry);
+                if let Some(comparison) = &mut comparison {
+                    comparison.add(entry);
+                }
+            }
+            Err(_) => builder.malformed(),
+        }
+        true
+    });
+    match read {
+        Ok((reader, outcome)) => {
+            let churn = comparison.and_then(|c| c.finish(outcome.complete));
+            let mut census = builder.finish(outcome.complete, outcome.kernel_time, churn, rows);
+            census.reader = reader;
+            let source = match reader {
+                Reader::Ctnetlink => "ctnetlink dump",
+                Reader::Proc | Reader::Listing => "/proc/net/nf_conntrack",
+            };
+            Fact::known(census, source)
+        }
+        Err(gap) => Fact::Missing(gap),
+    }
+}
+
+/// Shows every entry to `visit`, by ctnetlink, or where that can't be had from the proc file.
+fn read(budget: Budget, visit: dump::Visit<'_>) -> Result<(Reader, dump::Outcome), Gap> {
+    let first = match netlink_safe(&Files::live()) {
+        Ok(()) => match dump::entries(budget, visit) {
+            Ok(outcome) => return Ok((Reader::Ctnetlink, outcome)),
+            Err(trouble) => trouble.gap("ctnetlink dump"),
+        },
+        Err(gap) => gap,
+    };
+    match proc::entries(budget, visit) {
+        Ok(outcome) => Ok((Reader::Proc, outcome)),
+        Err(second) => Err(both(Some(first), second)),
+    }
+}
+
+/// Two ways were tried: the reason of the one that a right or a module would open.
+fn both(first: Option<Gap>, second: Gap) -> Gap {
+    let Some(mut first) = first else { return second };
+    let detail = format!("{}; {}", first.detail, second.detail);
+    let helps = first.needs.is_some() || second.needs.is_none();
+    if !helps {
+        first.reason = second.reason;
+        first.needs = second.needs;
+    }
+    first.detail = detail;
+    first
+}
+
+/// Buckets of the hash table: a resize moves every entry.
+fn buckets() -> Option<Buckets> {
+    let text = fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_buckets").ok()?;
+    text.trim().parse().ok().map(Buckets)
+}
+
+/// A reasonable cost for one namespace: a second of kernel time.
+impl Default for Budget {
+    fn default() -> Self {
+        Self { kernel: Duration::from_secs(1), wall: Duration::from_secs(3) }
+    }
+}

@@ -1,0 +1,160 @@
+//! Numbers as a person reads them.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use plimsoll_ct::Bytes;
+
+/// `1,234,567`
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// A measured number: whole and grouped from 100 on, one decimal to 10, two below; no needless zeros.
+/// `–` for what is no number.
+pub(crate) fn number(x: f64) -> String {
+    if !x.is_finite() {
+        return "–".into();
+    }
+    let size = x.abs();
+    let shown = if size >= 99.95 {
+        count((size + 0.5) as u64)
+    } else {
+        let decimals = if size >= 9.995 { 1 } else { 2 };
+        let text = format!("{size:.decimals$}");
+        text.trim_end_matches('0').trim_end_matches('.').to_string()
+    };
+    if x < 0.0 && shown != "0" { format!("-{shown}") } else { shown }
+}
+
+/// A rate without its unit: as [`number`], but what is above zero never reads as zero.
+pub(crate) fn rate(x: f64) -> String {
+    if x > 0.0 && x < 0.005 { "<0.01".into() } else { number(x) }
+}
+
+/// `93 %`; never `100 %` for less than all, never `0 %` for more than nothing.
+pub(crate) fn share(x: f64) -> String {
+    if !x.is_finite() {
+        return "–".into();
+    }
+    if x > 0.0 && x < 0.01 {
+        return "<1 %".into();
+    }
+    let percent = if x > 0.99 && x < 1.0 { 99 } else { (x * 100.0 + 0.5) as u64 };
+    format!("{} %", count(percent))
+}
+
+/// Share of `part` in `whole`; nothing when there is no whole.
+pub(crate) fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// `12.5 MiB`; under a tenth of a MiB in KiB or bytes.
+pub(crate) fn bytes(n: Bytes) -> String {
+    const KIB: f64 = 1024.0;
+    const MIB: f64 = 1024.0 * 1024.0;
+    let size = n.0 as f64;
+    if n.0 < 1024 {
+        format!("{} B", n.0)
+    } else if size < MIB / 10.0 {
+        format!("{} KiB", number(size / KIB))
+    } else {
+        let mib = size / MIB;
+        let mib = if mib >= 99.95 { count((mib + 0.5) as u64) } else { format!("{mib:.1}") };
+        format!("{mib} MiB")
+    }
+}
+
+/// `0.4 s`, `45 s`, `4 min 10 s`, `3 h 12 min`, `5 d 3 h`.
+pub(crate) fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return "–".into();
+    }
+    if seconds < 9.95 {
+        return format!("{} s", format!("{seconds:.1}").trim_end_matches(".0"));
+    }
+    let s = (seconds + 0.5) as u64;
+    let two = |big: u64, big_unit: &str, small: u64, small_unit: &str| {
+        if small == 0 {
+            format!("{} {big_unit}", count(big))
+        } else {
+            format!("{} {big_unit} {small} {small_unit}", count(big))
+        }
+    };
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => two(s / 60, "min", s % 60, "s"),
+        3600..86_400 => two(s / 3600, "h", s % 3600 / 60, "min"),
+        _ => two(s / 86_400, "d", s % 86_400 / 3600, "h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(65_536), "65,536");
+        assert_eq!(count(1_048_576), "1,048,576");
+        assert_eq!(count(u64::MAX), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn a_number_has_as_many_digits_as_it_deserves() {
+        assert_eq!(number(1240.4), "1,240");
+        assert_eq!(number(99.96), "100");
+        assert_eq!(number(12.34), "12.3");
+        assert_eq!(number(1.25), "1.25");
+        assert_eq!(number(3.0), "3");
+        assert_eq!(number(-120.0), "-120");
+        assert_eq!(number(-0.001), "0");
+        assert_eq!(number(f64::NAN), "–");
+        assert_eq!(number(f64::INFINITY), "–");
+    }
+
+    #[test]
+    fn a_rate_above_zero_never_reads_as_zero() {
+        assert_eq!(rate(0.0001), "<0.01");
+        assert_eq!(rate(0.0), "0");
+    }
+
+    #[test]
+    fn only_all_is_100_percent_and_only_nothing_is_0() {
+        assert_eq!(share(0.9996), "99 %");
+        assert_eq!(share(1.0), "100 %");
+        assert_eq!(share(0.0004), "<1 %");
+        assert_eq!(share(0.0), "0 %");
+        assert_eq!(share(0.925), "93 %");
+        assert_eq!(share(12.0), "1,200 %");
+    }
+
+    #[test]
+    fn sizes_are_in_mib() {
+        assert_eq!(bytes(Bytes(512)), "512 B");
+        assert_eq!(bytes(Bytes(8 * 1024)), "8 KiB");
+        assert_eq!(bytes(Bytes(64 << 20)), "64.0 MiB");
+        assert_eq!(bytes(Bytes(2560 << 20)), "2,560 MiB");
+    }
+
+    #[test]
+    fn spans_have_at_most_two_units() {
+        assert_eq!(duration(0.0), "0 s");
+        assert_eq!(duration(0.44), "0.4 s");
+        assert_eq!(duration(250.0), "4 min 10 s");
+        assert_eq!(duration(3600.0), "1 h");
+        assert_eq!(duration(11_520.0), "3 h 12 min");
+        assert_eq!(duration(432_000.0), "5 d");
+        assert_eq!(duration(f64::NAN), "–");
+    }
+}

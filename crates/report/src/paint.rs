@@ -1,0 +1,110 @@
+//! Colour, as a layer that can be taken off.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::Style;
+use crate::wrap::width;
+
+/// What a piece of text is, for its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paint {
+    Plain,
+    Strong,
+    Faint,
+    Good,
+    Warn,
+    Bad,
+    Unsure,
+    Code,
+    Closing,
+    Evictable,
+}
+
+impl Paint {
+    /// Parameters of the "select graphic rendition" sequence.
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Strong => "1",
+            Self::Faint => "2",
+            Self::Good => "32",
+            Self::Warn => "33",
+            Self::Bad => "1;31",
+            Self::Unsure => "35",
+            Self::Code | Self::Closing => "36",
+            Self::Evictable => "94",
+        }
+    }
+}
+
+/// A line in the making. Whatever enters is cleaned: there is no other way in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Line {
+    spans: Vec<(String, Option<Paint>)>,
+}
+
+impl Line {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// With a painted piece appended.
+    pub(crate) fn with(mut self, style: &Style, paint: Paint, text: &str) -> Self {
+        self.push(style, paint, text);
+        self
+    }
+
+    /// With a plain piece appended.
+    pub(crate) fn plain(self, style: &Style, text: &str) -> Self {
+        self.with(style, Paint::Plain, text)
+    }
+
+    /// Appends a painted piece.
+    pub(crate) fn push(&mut self, style: &Style, paint: Paint, text: &str) {
+        if !text.is_empty() {
+            let paint = (paint != Paint::Plain).then_some(paint);
+            self.spans.push((style.show(text), paint));
+        }
+    }
+
+    /// Appends another line's pieces.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.spans.extend(other.spans);
+    }
+
+    /// Columns.
+    pub(crate) fn width(&self) -> usize {
+        self.spans.iter().map(|(text, _)| width(text)).sum()
+    }
+
+    /// With blanks appended up to `columns`.
+    pub(crate) fn padded(mut self, columns: usize) -> Self {
+        let missing = columns.saturating_sub(self.width());
+        if missing > 0 {
+            let mut blanks = String::new();
+            crate::wrap::pad(&mut blanks, missing);
+            self.spans.push((blanks, None));
+        }
+        self
+    }
+
+    /// Writes it without a line break; blanks at its end are left out.
+    pub(crate) fn write(&self, style: &Style, out: &mut String) {
+        let start = out.len();
+        for (text, paint) in &self.spans {
+            match paint {
+                Some(paint) if style.colour && !text.trim().is_empty() => {
+                    out.push_str("\x1b[");
+                    out.push_str(paint.code());
+                    out.push('m');
+                    out.push_str(text);
+                    out.push_str("\x1b[0m");
+                }
+                _ => out.push_str(text),
+            }
+        }
+        let end = out[start..].trim_end_matches(' ').len();
+        out.truncate(start + end);
+    }
+}

@@ -1,0 +1,424 @@
+//! The load lines: how far each namespace's table is loaded, in three parts, and how fast it moves.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_diagnosis::facts::Origin;
+use plimsoll_diagnosis::{Diagnosis, Load, NamespaceReport, Rate, Rates, Severity};
+
+use crate::Style;
+use crate::number::{count, duration, rate, ratio, share};
+use crate::paint::{Line, Paint};
+use crate::screen::Screen;
+use crate::wrap::{cut, left, right, width};
+
+/// Namespaces shown one by one unless all are asked for.
+const SHOWN: usize = 8;
+/// From this fullness on a namespace is shown though no finding speaks of it.
+const NOTABLE: f64 = 0.5;
+
+/// Textures of the parts, the free room and the mark of the limit.
+struct Glyphs {
+    protected: &'static str,
+    closing: &'static str,
+    evictable: &'static str,
+    whole: &'static str,
+    limit: &'static str,
+}
+
+const fn glyphs(style: &Style) -> Glyphs {
+    if style.unicode {
+        Glyphs { protected: "█", closing: "▒", evictable: "░", whole: "═", limit: "│" }
+    } else {
+        Glyphs { protected: "#", closing: ":", evictable: ".", whole: "=", limit: "|" }
+    }
+}
+
+/// Texture of a group of entries: protected, or evictable since nobody answered.
+pub(super) const fn chip(style: &Style, protected: bool) -> (&'static str, Paint) {
+    let glyphs = glyphs(style);
+    if protected { (glyphs.protected, Paint::Plain) } else { (glyphs.evictable, Paint::Evictable) }
+}
+
+/// Share of the limit that is in use.
+pub(super) fn fullness(load: &Load) -> Option<f64> {
+    ratio(load.count?.get(), load.max?.get())
+}
+
+/// Which namespaces are shown one by one, by index, in the order given.
+pub(crate) fn that_matter(d: &Diagnosis, all: bool) -> Vec<usize> {
+    let mut ranked: Vec<(usize, Option<Severity>, f64)> = d
+        .namespaces
+        .iter()
+        .enumerate()
+        .map(|(i, ns)| {
+            let worst =
+                d.findings.iter().filter(|f| f.namespace == Some(i)).map(|f| f.severity).max();
+            (i, worst, fullness(&ns.load).unwrap_or(0.0))
+        })
+        .filter(|&(i, worst, full)| all || i == 0 || worst.is_some() || full >= NOTABLE)
+        .collect();
+    if !all {
+        ranked.sort_by(|a, b| {
+            (b.0 == 0).cmp(&(a.0 == 0)).then(b.1.cmp(&a.1)).then(b.2.total_cmp(&a.2))
+        });
+        // A handful is no crowd: then the quiet ones are shown too.
+        if ranked.len() < SHOWN && d.namespaces.len() <= 4 {
+            ranked = (0..d.namespaces.len()).map(|i| (i, None, 0.0)).collect();
+        }
+        ranked.truncate(SHOWN);
+    }
+    let mut shown: Vec<usize> = ranked.into_iter().map(|(i, ..)| i).collect();
+    shown.sort_unstable();
+    shown
+}
+
+pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
+    let style = screen.style;
+    screen.gap();
+    if d.namespaces.is_empty() {
+        screen.heading("LOAD", "no network namespace could be read");
+        return;
+    }
+    let shown = that_matter(d, style.verbose);
+    screen.heading("LOAD", "entries / limit of each network namespace");
+    let columns = Columns::of(d, &shown, style);
+    for &i in &shown {
+        let ns = &d.namespaces[i];
+        screen.line(&columns.line(ns, style));
+        let found = d.findings.iter().any(|f| f.namespace == Some(i));
+        if i == 0 || found || style.verbose {
+            details(screen, d, ns);
+        }
+    }
+    if shown.len() < d.namespaces.len() {
+        folded(screen, d, &shown);
+    }
+}
+
+/// Widths of the columns, the same in all load lines.
+struct Columns {
+    name: usize,
+    bar: usize,
+    numbers: usize,
+}
+
+pub(super) const PERCENT: usize = 6;
+
+impl Columns {
+    fn of(d: &Diagnosis, shown: &[usize], style: &Style) -> Self {
+        let of = |f: &dyn Fn(&NamespaceReport) -> usize| {
+            shown.iter().map(|&i| f(&d.namespaces[i])).max().unwrap_or(0)
+        };
+        let numbers = of(&|ns| width(&numbers(&ns.load, style)));
+        let most = if style.columns() < 80 { 16 } else { 24 };
+        let name = of(&|ns| width(&style.show(&ns.name))).clamp(4, most);
+        let used = 2 + name + 1 + 1 + 1 + numbers + PERCENT;
+        Self { name, bar: style.columns().saturating_sub(used).max(6), numbers }
+    }
+
+    fn line(&self, ns: &NamespaceReport, style: &Style) -> Line {
+        let name = left(&style.show(&ns.name), self.name, style.unicode);
+        let percent = fullness(&ns.load).map_or_else(String::new, share);
+        let paint = match fullness(&ns.load) {
+            Some(full) if full >= 0.95 => Paint::Bad,
+            Some(full) if full >= 0.8 => Paint::Warn,
+            _ => Paint::Plain,
+        };
+        let mut line = Line::new().plain(style, "  ").with(style, Paint::Strong, &name);
+        line.push(style, Paint::Plain, " ");
+        line.append(bar(&ns.load, self.bar, style));
+        line.push(style, Paint::Plain, " ");
+        line.push(style, Paint::Plain, &right(&numbers(&ns.load, style), self.numbers));
+        line.push(style, paint, &right(&percent, PERCENT));
+        line
+    }
+}
+
+/// `65,536 / 65,536`
+fn numbers(load: &Load, style: &Style) -> String {
+    let of = |n: Option<plimsoll_ct::Entries>| n.map_or_else(|| "?".into(), |n| count(n.get()));
+    let max = match load.max {
+        Some(max) if max.get() == 0 => "no limit".to_string(),
+        max => of(max),
+    };
+    style.show(&format!("{} / {max}", of(load.count)))
+}
+
+/// The bar with its limit mark: protected from the left, then closing, evictable, and free room.
+///
+/// It takes `columns + 1` columns. A count above the limit runs past the mark.
+fn bar(load: &Load, columns: usize, style: &Style) -> Line {
+    let glyphs = glyphs(style);
+    let count = load.count.map_or(0, plimsoll_ct::Entries::get);
+    let max = load.max.map_or(0, plimsoll_ct::Entries::get);
+    let scale = count.max(max).max(1);
+    let cells = |entries: u64, rounding: u64| -> usize {
+        let cells = (u128::from(entries) * columns as u128 * 2 + u128::from(scale * rounding))
+            / (u128::from(scale) * 2);
+        usize::try_from(cells).unwrap_or(columns).min(columns)
+    };
+    // What is there is seen, though it be less than half a cell; what is not full does not look full.
+    let filled = match cells(count, 1) {
+        0 if count > 0 => 1,
+        all if all == columns && count < scale => columns - 1,
+        n => n,
+    };
+    let parts = match (load.protected, load.closing, load.evictable) {
+        (Some(protected), Some(closing), Some(evictable)) => {
+            let sizes = share_out(filled, [protected.get(), closing.get(), evictable.get()]);
+            [
+                (glyphs.protected, sizes[0], level(load)),
+                (glyphs.closing, sizes[1], Paint::Closing),
+                (glyphs.evictable, sizes[2], Paint::Evictable),
+            ]
+        }
+        _ => [
+            (glyphs.whole, filled, level(load)),
+            (glyphs.whole, 0, Paint::Plain),
+            (glyphs.whole, 0, Paint::Plain),
+        ],
+    };
+    let mark = if max == 0 { None } else { Some(cells(max, 1).max(1)) };
+    let mut line = Line::new();
+    let mut at = 0;
+    let drawn: usize = parts.iter().map(|p| p.1).sum();
+    let mut cell = |line: &mut Line, glyph: &str, paint: Paint| {
+        if mark == Some(at) {
+            line.push(style, Paint::Strong, glyphs.limit);
+        }
+        line.push(style, paint, glyph);
+        at += 1;
+    };
+    for (glyph, size, paint) in parts {
+        for _ in 0..size {
+            cell(&mut line, glyph, paint);
+        }
+    }
+    for _ in drawn..columns {
+        cell(&mut line, " ", Paint::Plain);
+    }
+    match mark {
+        Some(at) if at >= columns => line.push(style, Paint::Strong, glyphs.limit),
+        Some(_) => {}
+        None => line.push(style, Paint::Plain, " "),
+    }
+    line
+}
+
+/// Colour of the protected part: what nothing may evict is what is dangerous.
+fn level(load: &Load) -> Paint {
+    let held = load.protected.or(load.count);
+    match held.zip(load.max).and_then(|(held, max)| ratio(held.get(), max.get())) {
+        Some(full) if full >= 0.9 => Paint::Bad,
+        Some(full) if full >= 0.7 => Paint::Warn,
+        _ => Paint::Good,
+    }
+}
+
+/// `cells` shared out in proportion; a part that is not nothing gets a cell where there are enough.
+fn share_out(cells: usize, parts: [u64; 3]) -> [usize; 3] {
+    let total: u128 = parts.iter().map(|&p| u128::from(p)).sum();
+    if total == 0 || cells == 0 {
+        return [cells, 0, 0];
+    }
+    let mut out = [0; 3];
+    for (cell, &part) in out.iter_mut().zip(&parts) {
+        let exact = u128::from(part) * cells as u128 / total;
+        *cell = usize::try_from(exact).unwrap_or(cells).max(usize::from(part > 0));
+    }
+    // The largest part bears the rounding.
+    let largest = (0..3).max_by_key(|&i| parts[i]).unwrap_or(0);
+    let others: usize = (0..3).filter(|&i| i != largest).map(|i| out[i]).sum();
+    if others >= cells {
+        let mut only = [0; 3];
+        only[largest] = cells;
+        return only;
+    }
+    out[largest] = cells - others;
+    out
+}
+
+/// Parts and rates of a namespace.
+fn details(screen: &mut Screen<'_>, d: &Diagnosis, ns: &NamespaceReport) {
+    let style = screen.style;
+    match &ns.tracking {
+        Some((false, because)) => {
+            let start =
+                Line::new().plain(style, "    ").with(style, Paint::Strong, "not tracking: ");
+            screen.paragraph(start, 6, Paint::Plain, because);
+        }
+        Some((true, because)) if style.verbose => {
+            let start = Line::new().plain(style, "    tracking: ");
+            screen.paragraph(start, 6, Paint::Plain, because);
+        }
+        _ => {}
+    }
+    let parts = parts(&ns.load, style);
+    if !parts.is_empty() {
+        screen.flow(Line::new().padded(4), 4, "   ", &parts);
+    }
+    let rates = rates(&ns.rates, style, d.host.origin == Origin::Live);
+    if !rates.is_empty() {
+        screen.flow(Line::new().padded(4), 4, "   ", &rates);
+    }
+    if let Some(full_in) = ns.full_in.filter(|&s| s > 0.0) {
+        let growth = ns.rates.growth.as_ref().map_or_else(
+            |_| String::new(),
+            |g| format!(" at {}{}/s", if *g > 0.0 { "+" } else { "" }, rate(*g)),
+        );
+        let line = Line::new().plain(style, "    ").with(
+            style,
+            Paint::Warn,
+            &format!("full in {}{growth}", duration(full_in)),
+        );
+        screen.line(&line);
+    }
+    if style.verbose {
+        verbose(screen, ns);
+    }
+}
+
+/// Where rates come from and what was counted since boot.
+fn verbose(screen: &mut Screen<'_>, ns: &NamespaceReport) {
+    let style = screen.style;
+    if !ns.rates.new_source.is_empty() {
+        let start = Line::new().with(style, Paint::Faint, "    rate of new entries: ");
+        screen.paragraph(start, 6, Paint::Faint, &ns.rates.new_source);
+    }
+    for (name, value) in named(&ns.rates) {
+        if let Err(gap) = value {
+            let start = Line::new().with(style, Paint::Faint, &format!("    {name}: "));
+            screen.paragraph(
+                start,
+                6,
+                Paint::Faint,
+                &format!("{}: {}", gap.reason.name(), gap.detail),
+            );
+        }
+    }
+    if !ns.totals.is_empty() {
+        let items: Vec<Line> = ns
+            .totals
+            .iter()
+            .map(|(name, value)| {
+                Line::new().with(style, Paint::Faint, &format!("{name} {}", count(*value)))
+            })
+            .collect();
+        let start = Line::new().with(style, Paint::Faint, "    since boot: ");
+        screen.flow(start, 6, "  ", &items);
+    }
+}
+
+/// `█ protected 62,233 (95 %)` and so on; empty when the split is not known.
+fn parts(load: &Load, style: &Style) -> Vec<Line> {
+    let glyphs = glyphs(style);
+    let mut parts = Vec::new();
+    for (glyph, paint, name, part) in [
+        (glyphs.protected, level(load), "protected", load.protected),
+        (glyphs.closing, Paint::Closing, "closing", load.closing),
+        (glyphs.evictable, Paint::Evictable, "evictable", load.evictable),
+    ] {
+        if let Some(part) = part {
+            let mut line = Line::new().with(style, paint, glyph);
+            let about = load.sampled.is_some() && !load.complete;
+            line.push(
+                style,
+                Paint::Plain,
+                &format!(" {name} {}{}", if about { "~" } else { "" }, count(part.get())),
+            );
+            let whole = load.max.filter(|m| m.get() > 0);
+            let of_limit = whole.and_then(|w| ratio(part.get(), w.get()));
+            if let Some(share) = of_limit.filter(|&s| s >= 0.01).map(self::share) {
+                line.push(style, Paint::Faint, &format!(" ({share})"));
+            }
+            parts.push(line);
+        }
+    }
+    if parts.is_empty() && load.count.is_some_and(|c| c.get() > 0) {
+        let mut line = Line::new().with(style, level(load), glyphs.whole);
+        line.push(style, Paint::Faint, " what may be evicted is not known");
+        parts.push(line);
+    }
+    if !load.complete
+        && let Some((sampled, count_now)) = load.sampled.zip(load.count)
+    {
+        let of = count_now.get().max(sampled.get());
+        parts.push(Line::new().with(
+            style,
+            Paint::Faint,
+            &format!("from a sample of {} of {}", count(sampled.get()), count(of)),
+        ));
+    }
+    parts
+}
+
+/// The rates with the words of the screen.
+fn named(rates: &Rates) -> [(&'static str, &Rate); 6] {
+    [
+        ("new", &rates.new),
+        ("expired", &rates.expired),
+        ("dropped", &rates.drop),
+        ("early-dropped", &rates.early_drop),
+        ("insert failed", &rates.insert_failed),
+        ("invalid", &rates.invalid),
+    ]
+}
+
+/// The first three always, the others when they move; missing ones are named together.
+fn rates(rates: &Rates, style: &Style, live: bool) -> Vec<Line> {
+    let mut items = Vec::new();
+    let mut unknown = Vec::new();
+    for (i, (name, value)) in named(rates).into_iter().enumerate() {
+        match value {
+            Ok(value) if i < 3 || *value > 0.0 || style.verbose => {
+                let misfortune = i >= 2 && *value > 0.0;
+                let paint = match name {
+                    "dropped" | "insert failed" if misfortune => Paint::Bad,
+                    _ if misfortune => Paint::Warn,
+                    _ => Paint::Plain,
+                };
+                items.push(Line::new().with(style, paint, &format!("{name} {}/s", rate(*value))));
+            }
+            Ok(_) => {}
+            Err(_) => unknown.push(name),
+        }
+    }
+    // On a dead host that none was measured is said once, in the head.
+    if !unknown.is_empty() && (live || !items.is_empty()) {
+        let text = if unknown.len() == named(rates).len() {
+            "rates not measured".to_string()
+        } else {
+            format!("not measured: {}", unknown.join(", "))
+        };
+        items.push(Line::new().with(style, Paint::Faint, &text));
+    }
+    items
+}
+
+/// One line for all the namespaces that are not shown.
+fn folded(screen: &mut Screen<'_>, d: &Diagnosis, shown: &[usize]) {
+    let style = screen.style;
+    let rest = || d.namespaces.iter().enumerate().filter(|(i, _)| !shown.contains(i));
+    let entries: u64 =
+        rest().filter_map(|(_, ns)| ns.load.count).fold(0, |sum, c| sum.saturating_add(c.get()));
+    let fullest = rest()
+        .filter_map(|(_, ns)| fullness(&ns.load).map(|full| (full, ns)))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let unread = rest().filter(|(_, ns)| ns.load.count.is_none()).count();
+    let mut items = Vec::new();
+    let mut item = |text: &str| items.push(Line::new().with(style, Paint::Faint, text));
+    let others = d.namespaces.len() - shown.len();
+    item(&format!("and {} more", count(others as u64)));
+    item(&format!("{} entries in them", count(entries)));
+    if let Some((full, ns)) = fullest {
+        let name = cut(&style.show(&ns.name), 24, style.unicode);
+        item(&format!("fullest {} ({name})", share(full)));
+    }
+    if unread > 0 {
+        item(&format!("{} could not be read", count(unread as u64)));
+    }
+    item("-v shows all");
+    screen.flow(Line::new().padded(2), 4, ", ", &items);
+}

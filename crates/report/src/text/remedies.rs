@@ -1,0 +1,89 @@
+//! What to do, best first, with commands to be pasted.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use plimsoll_diagnosis::{Diagnosis, Remedy, RemedyId};
+
+use super::is_quiet;
+use crate::number::bytes;
+use crate::paint::{Line, Paint};
+use crate::screen::Screen;
+
+const HANG: usize = 12;
+
+pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
+    // That a healthy host needs nothing is in its headline.
+    let says_something =
+        |r: &&Remedy| !(is_quiet(d) && r.id == RemedyId::NoneNeeded && r.commands.is_empty());
+    let remedies: Vec<&Remedy> = d.remedies.iter().filter(says_something).collect();
+    if remedies.is_empty() {
+        return;
+    }
+    screen.gap();
+    let any = remedies.iter().any(|r| r.refused.is_empty() && !r.commands.is_empty());
+    let beside =
+        if any { "best first; the commands are for a root shell of this host" } else { "" };
+    screen.heading("REMEDIES", beside);
+    let (open, refused): (Vec<&Remedy>, Vec<&Remedy>) =
+        remedies.into_iter().partition(|r| r.refused.is_empty());
+    for (i, remedy) in open.into_iter().enumerate() {
+        if i > 0 {
+            screen.gap();
+        }
+        show_remedy(screen, remedy, Some(i + 1));
+    }
+    for remedy in refused {
+        screen.gap();
+        show_remedy(screen, remedy, None);
+    }
+}
+
+fn show_remedy(screen: &mut Screen<'_>, remedy: &Remedy, rank: Option<usize>) {
+    let style = screen.style;
+    let mut start = Line::new().plain(style, "  ");
+    match rank {
+        Some(rank) => start.push(style, Paint::Strong, &format!("{rank} ")),
+        None => start.push(style, Paint::Warn, "NOT HERE "),
+    }
+    start.push(style, Paint::Strong, remedy.id.name());
+    start.push(style, Paint::Plain, ": ");
+    let answers = if remedy.findings.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", remedy.findings.join(", "))
+    };
+    screen.paragraph(start, 4, Paint::Plain, &format!("{}{answers}", remedy.title));
+    let row = |name: &str| Line::new().padded(4).with(style, Paint::Faint, name).padded(HANG);
+    for reason in &remedy.refused {
+        screen.paragraph(row("because"), HANG, Paint::Warn, reason);
+    }
+    if remedy.refused.is_empty() || style.verbose {
+        if !remedy.effect.is_empty() {
+            screen.paragraph(row("effect"), HANG, Paint::Plain, &remedy.effect);
+        }
+        if let Some(memory) = remedy.memory {
+            let text = format!("up to {} of memory over all namespaces", bytes(memory));
+            screen.paragraph(row("price"), HANG, Paint::Plain, &text);
+        }
+        if !remedy.risk.is_empty() {
+            screen.paragraph(row("risk"), HANG, Paint::Plain, &remedy.risk);
+        }
+    }
+    if remedy.commands.is_empty() {
+        return;
+    }
+    if remedy.refused.is_empty() {
+        screen.gap();
+        for command in &remedy.commands {
+            screen.command(command);
+        }
+    } else if style.verbose {
+        // Behind remark signs: what must not be done here must not be pasted by mistake either.
+        screen.gap();
+        for line in remedy.commands.iter().flat_map(|c| c.lines()) {
+            screen.command(&format!("# {line}"));
+        }
+    }
+}

@@ -1,0 +1,156 @@
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{cases, text};
+use crate::wrap::width;
+use crate::{Clock, Style};
+
+fn plain() -> Style {
+    Style::default()
+}
+
+fn without_colour(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        out.push_str(before);
+        rest = after.split_once('m').expect("a whole sequence").1;
+    }
+    out.push_str(rest);
+    out
+}
+
+#[test]
+fn a_healthy_host_is_a_short_screen() {
+    let screen = text(&cases::healthy(), &plain());
+    assert!(screen.lines().count() <= 12, "{screen}");
+    insta::assert_snapshot!("healthy", screen);
+}
+
+#[test]
+fn a_full_host() {
+    insta::assert_snapshot!("full", text(&cases::full(), &plain()));
+}
+
+#[test]
+fn a_full_container_on_a_host_that_is_not() {
+    insta::assert_snapshot!("container", text(&cases::container(), &plain()));
+}
+
+#[test]
+fn a_dead_host() {
+    insta::assert_snapshot!("dead", text(&cases::dead(), &plain()));
+}
+
+#[test]
+fn without_rights() {
+    insta::assert_snapshot!("unprivileged", text(&cases::unprivileged(), &plain()));
+}
+
+#[test]
+fn hostile_strings() {
+    insta::assert_snapshot!("hostile", text(&cases::hostile(), &plain()));
+}
+
+#[test]
+fn three_hundred_namespaces() {
+    insta::assert_snapshot!("crowd", text(&cases::crowd(), &plain()));
+}
+
+#[test]
+fn no_limit_and_more_entries_than_the_limit() {
+    insta::assert_snapshot!("odd", text(&cases::odd(), &plain()));
+}
+
+#[test]
+fn sixty_columns_of_ascii_in_another_clock() {
+    let style =
+        Style { width: 60, unicode: false, clock: Clock::Offset { minutes: 480 }, ..plain() };
+    insta::assert_snapshot!("narrow", text(&cases::full(), &style));
+}
+
+#[test]
+fn everything_in_wide() {
+    let style = Style { width: 120, verbose: true, ..plain() };
+    insta::assert_snapshot!("verbose", text(&cases::full(), &style));
+}
+
+#[test]
+fn colours_are_a_layer_that_says_nothing_by_itself() {
+    for d in cases::all() {
+        let coloured = text(&d, &Style { colour: true, ..plain() });
+        assert_eq!(without_colour(&coloured), text(&d, &plain()));
+    }
+    let coloured = text(&cases::full(), &Style { colour: true, ..plain() });
+    insta::assert_snapshot!("coloured", coloured.replace('\x1b', "ESC"));
+}
+
+#[test]
+fn nothing_of_a_host_reaches_the_terminal_as_a_control() {
+    for d in cases::all() {
+        for verbose in [false, true] {
+            let screen = text(&d, &Style { verbose, ..plain() });
+            assert!(!screen.contains(|c| c != '\n' && crate::clean::is_hidden(c)), "{screen}");
+            let ascii = text(&d, &Style { verbose, unicode: false, ..plain() });
+            let commands: Vec<&str> =
+                d.remedies.iter().flat_map(|r| &r.commands).flat_map(|c| c.lines()).collect();
+            for line in ascii.lines().filter(|l| !commands.contains(l)) {
+                assert!(line.is_ascii(), "{line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_line_is_wider_than_the_screen_but_commands() {
+    for d in cases::all() {
+        let commands: Vec<&str> =
+            d.remedies.iter().flat_map(|r| &r.commands).flat_map(|c| c.lines()).collect();
+        for columns in [0, 60, 61, 79, 80, 100, 133, 200] {
+            for (verbose, unicode) in [(false, true), (true, true), (true, false)] {
+                let style = Style { width: columns, verbose, unicode, ..plain() };
+                for line in text(&d, &style).lines().filter(|l| !commands.contains(l)) {
+                    assert!(width(line) <= columns.max(60), "{columns}: {line}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn commands_stand_as_they_are_to_be_pasted() {
+    let style = Style { width: 60, ..plain() };
+    for d in [cases::full(), cases::container(), cases::dead()] {
+        let screen = text(&d, &style);
+        for remedy in d.remedies.iter().filter(|r| r.refused.is_empty()) {
+            let block: Vec<&str> = remedy
+                .commands
+                .iter()
+                .flat_map(|c| c.lines())
+                .filter(|l| !l.starts_with('#'))
+                .collect();
+            let mut at = 0;
+            for line in block {
+                let whole = alloc::format!("\n{line}\n");
+                at += screen[at..].find(&whole).unwrap_or_else(|| panic!("{line}\n{screen}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn commands_of_a_refused_remedy_cannot_be_pasted() {
+    let d = cases::full();
+    for verbose in [false, true] {
+        let screen = text(&d, &Style { verbose, ..plain() });
+        assert!(!screen.contains("\nmodprobe -r"), "{screen}");
+        assert_eq!(screen.contains("\n# modprobe -r"), verbose);
+    }
+}
+
+#[test]
+fn a_command_with_hidden_characters_is_not_shown() {
+    let screen = text(&cases::hostile(), &plain());
+    assert!(!screen.contains("nsenter"), "{screen}");
+    assert!(screen.contains("ls /run/netns/名前"), "{screen}");
+}

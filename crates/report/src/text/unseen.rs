@@ -1,0 +1,122 @@
+//! What was ruled out, what could not be seen, and notes on method.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use plimsoll_diagnosis::{Definition, Diagnosis, MissingFact};
+
+use super::is_quiet;
+use crate::number::count;
+use crate::paint::{Line, Paint};
+use crate::screen::Screen;
+use crate::wrap::cut;
+
+/// Facts named in one line before the rest is counted.
+const NAMED: usize = 4;
+/// Lines of missing facts.
+const SHOWN: usize = 6;
+
+pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
+    excluded(screen, d);
+    missing(screen, d);
+    notes(screen, d);
+}
+
+fn excluded(screen: &mut Screen<'_>, d: &Diagnosis) {
+    let style = screen.style;
+    if d.excluded.is_empty() {
+        return;
+    }
+    let name = |id: &str| Definition::find(id).map_or("", |def| def.name);
+    if is_quiet(d) && !style.verbose {
+        let start = Line::new().with(style, Paint::Strong, "RULED OUT").plain(style, "  ");
+        let hang = start.width();
+        let items: Vec<Line> =
+            d.excluded.iter().map(|e| Line::new().plain(style, name(e.id))).collect();
+        screen.flow(start, hang, " · ", &items);
+        return;
+    }
+    screen.gap();
+    screen.heading("RULED OUT", "");
+    for e in &d.excluded {
+        let start = Line::new().plain(style, "  ").plain(style, name(e.id)).padded(22);
+        let start = start.plain(style, " ");
+        let because = style.show(&e.because);
+        let room = style.columns().saturating_sub(start.width());
+        if style.verbose {
+            let hang = start.width();
+            screen.paragraph(start, hang, Paint::Faint, &because);
+        } else {
+            screen.line(&start.with(style, Paint::Faint, &cut(&because, room, style.unicode)));
+        }
+    }
+}
+
+/// Facts with the same want and the same reason.
+struct Want<'a> {
+    needs: Option<&'a str>,
+    reason: &'a str,
+    facts: Vec<&'a str>,
+}
+
+fn wants(missing: &[MissingFact]) -> Vec<Want<'_>> {
+    let mut wants: Vec<Want<'_>> = Vec::new();
+    for m in missing {
+        let (needs, reason) = (m.needs.as_deref(), m.reason.as_str());
+        match wants.iter_mut().find(|w| w.needs == needs && w.reason == reason) {
+            Some(want) => want.facts.push(&m.fact),
+            None => wants.push(Want { needs, reason, facts: alloc::vec![&m.fact] }),
+        }
+    }
+    // What a right would show comes first.
+    wants.sort_by_key(|w| w.needs.is_none());
+    wants
+}
+
+fn missing(screen: &mut Screen<'_>, d: &Diagnosis) {
+    let style = screen.style;
+    if d.missing.is_empty() {
+        return;
+    }
+    screen.gap();
+    screen.heading("NOT SEEN", "");
+    let wants = wants(&d.missing);
+    let shown = if style.verbose { wants.len() } else { SHOWN };
+    for want in wants.iter().take(shown) {
+        let named = if style.verbose { want.facts.len() } else { NAMED };
+        let facts: Vec<String> =
+            want.facts.iter().take(named).map(|f| cut(&style.show(f), 60, style.unicode)).collect();
+        let mut text = facts.join(", ");
+        if want.facts.len() > named {
+            text.push_str(&format!(" and {} more", count((want.facts.len() - named) as u64)));
+        }
+        text.push_str(": ");
+        text.push_str(&cut(&style.show(want.reason), 120, style.unicode));
+        if let Some(needs) = want.needs {
+            let needs = cut(&style.show(needs), 60, style.unicode);
+            text.push_str(&format!(" (needs {needs})"));
+        }
+        let start = Line::new().plain(style, "  ").with(style, Paint::Faint, "- ");
+        screen.paragraph(start, 4, Paint::Plain, &text);
+    }
+    let rest: usize = wants.iter().skip(shown).map(|w| w.facts.len()).sum();
+    if rest > 0 {
+        let text = format!("  and {} more facts; -v names them", count(rest as u64));
+        screen.line(&Line::new().with(style, Paint::Faint, &text));
+    }
+}
+
+fn notes(screen: &mut Screen<'_>, d: &Diagnosis) {
+    let style = screen.style;
+    // On a healthy host's screen there is nothing that a note could qualify.
+    if d.notes.is_empty() || (is_quiet(d) && !style.verbose) {
+        return;
+    }
+    screen.gap();
+    screen.heading("NOTES", "");
+    for note in &d.notes {
+        let start = Line::new().plain(style, "  ").with(style, Paint::Faint, "- ");
+        screen.paragraph(start, 4, Paint::Faint, note);
+    }
+}

@@ -1,0 +1,134 @@
+//! `conntrack -L -o save`: one `conntrack -A` command line for each entry.
+
+use core::net::IpAddr;
+
+use plimsoll_ct::{Entry, L4, Protocol, Seconds, State, Status, Tuple, Zone, ZoneDirection};
+
+use super::parse::{address, integer, named_state, wrong};
+use crate::Malformed;
+
+/// The entry of one line. Counters, id and references are not in this form; unknown options are skipped.
+pub fn parse(line: &[u8]) -> Result<Entry, Malformed> {
+    let text = core::str::from_utf8(line)
+        .map_err(|e| wrong("conntrack -A line", "text", &line[e.valid_up_to()..]))?;
+    let mut words = text.split_ascii_whitespace();
+    let mut addresses: [Option<IpAddr>; 4] = [None; 4];
+    let mut numbers: [Option<u16>; 4] = [None; 4];
+    let mut icmp = [None; 3];
+    let mut protocol = None;
+    let mut status = Status::empty();
+    let mut state = None;
+    let mut expires = None;
+    let mut zone = Zone::default();
+    let mut mark = None;
+    let mut helper = None;
+    while let Some(option) = words.next() {
+        let mut value = || words.next().unwrap_or("");
+        match option {
+            "-t" => expires = Some(Seconds(integer(value(), "-t")?)),
+            "-u" => {
+                for bit in value().split(',') {
+                    match bit {
+                        "SEEN_REPLY" => status |= Status::SEEN_REPLY,
+                        "ASSURED" => status |= Status::ASSURED,
+                        "FIXED_TIMEOUT" => status |= Status::FIXED_TIMEOUT,
+                        "EXPECTED" => status |= Status::EXPECTED,
+                        "OFFLOAD" => status |= Status::OFFLOAD,
+                        "HW_OFFLOAD" => status |= Status::HW_OFFLOAD,
+                        _ => {}
+                    }
+                }
+            }
+            "-s" => addresses[0] = Some(address(value(), "-s")?),
+            "-d" => addresses[1] = Some(address(value(), "-d")?),
+            "-r" => addresses[2] = Some(address(value(), "-r")?),
+            "-q" => addresses[3] = Some(address(value(), "-q")?),
+            "-p" => protocol = Some(named_protocol(value())?),
+            "-m" => mark = Some(integer(value(), "-m")?),
+            "-w" => zone = Zone { id: integer(value(), "-w")?, direction: ZoneDirection::Both },
+            "--orig-zone" => {
+                let id = integer(value(), "--orig-zone")?;
+                zone = Zone { id, direction: ZoneDirection::Original };
+            }
+            "--reply-zone" => {
+                let id = integer(value(), "--reply-zone")?;
+                zone = Zone { id, direction: ZoneDirection::Reply };
+            }
+            "--sport" | "--srckey" => numbers[0] = Some(integer(value(), "--sport")?),
+            "--dport" | "--dstkey" => numbers[1] = Some(integer(value(), "--dport")?),
+            "--reply-port-src" | "--reply-key-src" => {
+                numbers[2] = Some(integer(value(), "--reply-port-src")?);
+            }
+            "--reply-port-dst" | "--reply-key-dst" => {
+                numbers[3] = Some(integer(value(), "--reply-port-dst")?);
+            }
+            "--icmp-type" | "--icmpv6-type" => icmp[0] = Some(integer(value(), "--icmp-type")?),
+            "--icmp-code" | "--icmpv6-code" => icmp[1] = Some(integer(value(), "--icmp-code")?),
+            "--icmp-id" | "--icmpv6-id" => icmp[2] = Some(integer(value(), "--icmp-id")?),
+            "--state" => state = Some(value()),
+            "--helper" => helper = Some(value().into()),
+            _ => {}
+        }
+    }
+    let protocol = protocol.ok_or_else(|| wrong("-p", "a protocol", line))?;
+    let half = |at: usize, reply: bool| {
+        let l4 = match (protocol, numbers[at], numbers[at + 1], icmp) {
+            (Protocol::Icmp | Protocol::Icmpv6, .., [Some(kind), Some(code), Some(id)]) => {
+                let kind = u8::try_from(kind).unwrap_or(u8::MAX);
+                let kind = if reply { answer(protocol, kind) } else { kind };
+                L4::Icmp { kind, code: u8::try_from(code).unwrap_or(u8::MAX), id }
+            }
+            (Protocol::Gre, Some(source), Some(destination), _) => L4::Gre { source, destination },
+            (_, Some(source), Some(destination), _) => L4::Ports { source, destination },
+            _ => L4::None,
+        };
+        match (addresses[at], addresses[at + 1]) {
+            (Some(source), Some(destination)) if source.is_ipv4() == destination.is_ipv4() => {
+                Ok(Tuple { source, destination, protocol, l4 })
+            }
+            _ => Err(wrong("conntrack -A line", "-s, -d, -r and -q", line)),
+        }
+    };
+    Ok(Entry {
+        original: half(0, false)?,
+        reply: half(2, true)?,
+        state: state.map_or(State::Stateless, |name| named_state(protocol, name)),
+        status,
+        expires,
+        zone,
+        mark,
+        id: None,
+        references: None,
+        original_accounting: None,
+        reply_accounting: None,
+        age: None,
+        helper,
+    })
+}
+
+fn named_protocol(text: &str) -> Result<Protocol, Malformed> {
+    Ok(match text {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        "icmp" => Protocol::Icmp,
+        "icmpv6" => Protocol::Icmpv6,
+        "sctp" => Protocol::Sctp,
+        "dccp" => Protocol::Dccp,
+        "gre" => Protocol::Gre,
+        "udplite" => Protocol::UdpLite,
+        number => Protocol::from_number(integer(number, "-p")?),
+    })
+}
+
+/// The type that answers a query (`-o save` names the query's only).
+const fn answer(protocol: Protocol, kind: u8) -> u8 {
+    match (protocol, kind) {
+        (Protocol::Icmp, 8) => 0,
+        (Protocol::Icmp, 13) => 14,
+        (Protocol::Icmp, 15) => 16,
+        (Protocol::Icmp, 17) => 18,
+        (Protocol::Icmpv6, 128) => 129,
+        (Protocol::Icmpv6, 139) => 140,
+        (_, other) => other,
+    }
+}

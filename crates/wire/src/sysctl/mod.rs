@@ -1,0 +1,194 @@
+//! sysctl.d files: assignments with their place; `sysctl -a`; what scripts and the kernel's command line set.
+//!
+//! Source: sysctl.d(5), sysctl.conf(5), kernel-parameters (`sysctl.`), and what systemd-sysctl 252 and procps 4.0.2
+//! did with such files.
+
+mod script;
+#[cfg(test)]
+mod tests;
+
+pub use script::{read_command_line, read_script};
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use plimsoll_ct::SETTINGS;
+
+use crate::Malformed;
+
+/// One assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// File as the host knows it: `/etc/sysctl.d/90-x.conf`.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Key in dotted notation, as `sysctl -a` prints it: `net.netfilter.nf_conntrack_max`. A dot within a
+    /// part (an interface's name) is a slash here, as there.
+    pub key: String,
+    /// Value, trimmed.
+    pub value: String,
+    /// Line began with `-`: failure is ignored.
+    pub may_fail: bool,
+}
+
+/// A file of assignments.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Conf {
+    /// Assignments, in order. Keys may be patterns (`net.ipv4.conf.*.rp_filter`).
+    pub assignments: Vec<Assignment>,
+    /// Keys that no pattern may set (`-net.ipv4.conf.eth0.rp_filter` without a value; systemd).
+    pub excluded: Vec<String>,
+    /// Lines that are neither.
+    pub malformed: Vec<Malformed>,
+}
+
+/// Reads a file. A line that can't be understood is noted and costs nothing else.
+pub fn read_conf(file: &str, text: &str) -> Conf {
+    let mut conf = Conf::default();
+    for (line, content) in (1..).zip(text.lines()) {
+        let content = content.trim();
+        if content.is_empty() || content.starts_with(['#', ';']) {
+            continue;
+        }
+        let (may_fail, content) = match content.strip_prefix('-') {
+            Some(rest) => (true, rest.trim_start()),
+            None => (false, content),
+        };
+        match content.split_once('=') {
+            Some((key, value)) if !key.trim().is_empty() => conf.assignments.push(Assignment {
+                file: file.into(),
+                line,
+                key: dotted(key.trim()),
+                value: value.trim().into(),
+                may_fail,
+            }),
+            None if may_fail && !content.is_empty() => conf.excluded.push(dotted(content)),
+            Some(_) | None => conf.malformed.push(Malformed::new(
+                format!("{file}, line {line}"),
+                "`key = value`",
+                content.as_bytes(),
+            )),
+        }
+    }
+    conf
+}
+
+/// Reads `sysctl -a`: key and value of each line that has both.
+pub fn read_listing(text: &str) -> impl Iterator<Item = (String, &str)> {
+    text.lines().filter_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        let key = key.trim();
+        (!key.is_empty() && !key.contains(' ')).then(|| (dotted(key), value.trim()))
+    })
+}
+
+/// A key in dotted notation. The first separator decides which notation it is in; in the one with slashes a dot
+/// belongs to a name, and dotted notation writes it as a slash.
+pub fn dotted(key: &str) -> String {
+    let key = key.trim_start_matches('/');
+    match key.find(['.', '/']) {
+        Some(first) if key.as_bytes()[first] == b'/' => key
+            .chars()
+            .map(|c| match c {
+                '/' => '.',
+                '.' => '/',
+                c => c,
+            })
+            .collect(),
+        Some(_) | None => key.to_owned(),
+    }
+}
+
+/// Path of a key in dotted notation under /proc/sys.
+pub fn path(key: &str) -> String {
+    let slashed: String = key
+        .chars()
+        .map(|c| match c {
+            '/' => '.',
+            '.' => '/',
+            c => c,
+        })
+        .collect();
+    format!("/proc/sys/{slashed}")
+}
+
+/// Whether a key is one of conntrack, of any generation, those included that no kernel has
+/// (`nf_conntrack_maximum`): a wrong name is worth telling.
+pub fn is_conntrack(key: &str) -> bool {
+    let bare = key.rsplit('.').next().unwrap_or(key);
+    ["nf_conntrack", "ip_conntrack", "nf_flowtable_"].iter().any(|p| bare.starts_with(p))
+}
+
+/// Whether a key is a pattern.
+pub fn is_pattern(key: &str) -> bool {
+    key.contains(['*', '?', '['])
+}
+
+/// Every conntrack key, of all generations, that a pattern names.
+pub fn expand(pattern: &str) -> Vec<String> {
+    let new = SETTINGS.iter().map(|s| format!("net.netfilter.{}", s.name));
+    let old = SETTINGS.iter().filter_map(|s| s.old_name).map(|n| format!("net.ipv4.netfilter.{n}"));
+    let roots = ["net.nf_conntrack_max", "net.ipv4.ip_conntrack_max"].map(String::from);
+    new.chain(old).chain(roots).filter(|key| matches(pattern, key)).collect()
+}
+
+/// Whether a key fits a pattern of `*`, `?` and `[...]`. As in a path, none of them crosses a separator.
+pub fn matches(pattern: &str, key: &str) -> bool {
+    let (pattern, key): (Vec<&str>, Vec<&str>) =
+        (pattern.split('.').collect(), key.split('.').collect());
+    pattern.len() == key.len()
+        && pattern.iter().zip(&key).all(|(p, k)| part_matches(p.as_bytes(), k.as_bytes()))
+}
+
+/// One part, with the usual backtracking to the last star: linear in practice, bounded by the product.
+fn part_matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        let step = match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+                continue;
+            }
+            Some(b'?') => Some(1),
+            Some(b'[') => class(&pattern[p..], text[t]),
+            Some(c) if *c == text[t] => Some(1),
+            Some(_) | None => None,
+        };
+        match (step, star) {
+            (Some(length), _) => (p, t) = (p + length, t + 1),
+            (None, Some((at, from))) => {
+                star = Some((at, from + 1));
+                (p, t) = (at + 1, from + 1);
+            }
+            (None, None) => return false,
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+/// `[abc]`, `[a-z]`, `[!a-z]`: the length of the class when it has the byte.
+fn class(pattern: &[u8], byte: u8) -> Option<usize> {
+    let end = pattern.iter().skip(2).position(|c| *c == b']')? + 2;
+    let inner = &pattern[1..end];
+    let (negated, inner) = match inner.first() {
+        Some(b'!' | b'^') => (true, &inner[1..]),
+        Some(_) | None => (false, inner),
+    };
+    let mut i = 0;
+    let mut found = false;
+    while i < inner.len() {
+        if i + 2 < inner.len() && inner[i + 1] == b'-' {
+            found |= (inner[i]..=inner[i + 2]).contains(&byte);
+            i += 3;
+        } else {
+            found |= inner[i] == byte;
+            i += 1;
+        }
+    }
+    (found != negated).then_some(end + 1)
+}
