@@ -8,7 +8,7 @@ mod transitions;
 mod window;
 
 pub use segment::{Flags, Segment};
-pub use transitions::{Class, Next, next};
+pub use transitions::{Class, Generation, Next, next};
 
 use plimsoll_ct::TcpState;
 
@@ -119,6 +119,8 @@ impl Default for Timeouts {
 /// What differs between generations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Behaviour {
+    /// Transition table.
+    pub table: Generation,
     /// Old retransmissions and delayed ACKs are ignored, not invalid (6.1).
     pub window_misses_are_ignored: bool,
     /// An RST in an assured ESTABLISHED flow closes only with the exact sequence number (4.19, 5.4).
@@ -127,8 +129,12 @@ pub struct Behaviour {
     pub closing_reset_unchecked: bool,
     /// A repeated SYN does not refresh (5.4 stable).
     pub syn_retransmission_refreshes: bool,
+    /// Octets in flight lower the timeout (not in 2.6.18).
+    pub unacknowledged_timeout: bool,
     /// A zero window lowers the timeout (4.19 stable).
     pub zero_window_timeout: bool,
+    /// A SYN that re-opens a side leaves its liberal flag (6.1).
+    pub options_keep_liberal: bool,
     /// An invalid FIN or RST in both directions lowers the expiry (6.1).
     pub invalid_close_lowers: bool,
 }
@@ -136,11 +142,14 @@ pub struct Behaviour {
 impl Behaviour {
     /// 6.1 to 7.1.
     pub const MODERN: Self = Self {
+        table: Generation::Modern,
         window_misses_are_ignored: true,
         exact_reset: true,
         closing_reset_unchecked: true,
         syn_retransmission_refreshes: false,
+        unacknowledged_timeout: true,
         zero_window_timeout: true,
+        options_keep_liberal: true,
         invalid_close_lowers: true,
     };
 }
@@ -210,12 +219,12 @@ impl Tcp {
         let class = segment.class();
         let mut sender = Side::default();
         let mut receiver = Side::default();
-        match next(false, class, TcpState::None) {
+        match next(settings.behaviour.table, false, class, TcpState::None) {
             Next::To(TcpState::SynSent) => {
                 sender.end = segment.end();
                 sender.max_end = sender.end;
                 sender.max_window = u32::from(segment.window).max(1);
-                sender.take_options(segment);
+                sender.take_options(segment, 0);
             }
             Next::To(_) if settings.loose => {
                 sender.end = segment.end();
@@ -243,6 +252,22 @@ impl Tcp {
         })
     }
 
+    /// The memory of an entry of which only the state is known: its windows are learnt anew.
+    pub(crate) fn resumed(state: TcpState) -> Self {
+        let unknown = Side { flags: side::SACK_PERMITTED | side::LIBERAL, ..Side::default() };
+        let last = Last {
+            direction: Direction::Original,
+            class: Class::None,
+            seq: Sequence(0),
+            ack: Sequence(0),
+            end: Sequence(0),
+            window: 1,
+            scale: 0,
+            flags: 0,
+        };
+        Self { sides: [unknown; 2], state, last, retransmissions: 0 }
+    }
+
     /// Judges a segment; the first one too, after [`Tcp::open`].
     pub fn judge(
         &mut self,
@@ -255,7 +280,7 @@ impl Tcp {
         let class = segment.class();
         let mut old = self.state;
         let mut check_window = true;
-        let mut new = match next(direction == Direction::Reply, class, old) {
+        let mut new = match next(settings.behaviour.table, direction == Direction::Reply, class, old) {
             Next::Invalid => return Outcome::Invalid { lower: false },
             Next::Ignore => match self.ignored(direction, class, segment, old) {
                 Ignored::Resynchronised => {
@@ -359,7 +384,7 @@ impl Tcp {
         }
         if class == Class::Syn && direction == Direction::Original {
             let mut offered = Side::default();
-            offered.take_options(segment);
+            offered.take_options(segment, 0);
             self.last.scale = offered.scale;
             self.last.flags = offered.flags;
             if old == TcpState::LastAck {
@@ -499,7 +524,9 @@ impl Tcp {
             timeouts.max_retrans
         } else if class == Class::Rst && settings.behaviour.exact_reset {
             timeouts.states[usize::from(TcpState::Close.number())]
-        } else if unacknowledged && of_state > timeouts.unacknowledged {
+        } else if unacknowledged
+            && settings.behaviour.unacknowledged_timeout
+            && of_state > timeouts.unacknowledged {
             timeouts.unacknowledged
         } else if self.last.window == 0
             && settings.behaviour.zero_window_timeout

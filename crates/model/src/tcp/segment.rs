@@ -95,10 +95,10 @@ impl Segment {
 }
 
 impl Side {
-    /// What a SYN offers.
-    pub(super) fn take_options(&mut self, segment: &Segment) {
+    /// What a SYN offers; of the flags so far only those in `keep` stay.
+    pub(super) fn take_options(&mut self, segment: &Segment, keep: u8) {
         self.scale = 0;
-        self.flags = 0;
+        self.flags &= keep;
         if let Some(scale) = segment.window_scale {
             self.scale = scale.min(14);
             self.flags |= side::WINDOW_SCALE;

@@ -81,11 +81,47 @@ const REPLY: [Row; 6] = [
     [IV, IV, IV, IV, IV, IV, IV, IV, IV, IV],
 ];
 
+/// Which generation's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Generation {
+    /// 2.6.18: no simultaneous open.
+    Old,
+    /// 2.6.32: some SYN+ACKs are treated otherwise.
+    El6,
+    /// 3.10 to 7.1.
+    Modern,
+}
+
 /// Where a packet of `class` leads from `state`.
-pub const fn next(reply: bool, class: Class, state: TcpState) -> Next {
+pub const fn next(generation: Generation, reply: bool, class: Class, state: TcpState) -> Next {
     let column = state.number() as usize;
     if column >= 10 {
         return Next::Invalid;
     }
+    let closing_or_open = column >= 2 && column <= 8;
+    match (generation, reply, class) {
+        (Generation::El6, false, Class::SynAck) if closing_or_open => return IG,
+        (Generation::El6, true, Class::SynAck) if column == 2 => return SR,
+        (Generation::Old, false, Class::SynAck) | (Generation::Old, true, Class::Syn) => return IV,
+        (Generation::Old, true, Class::Ack) if column == 1 => return IV,
+        (Generation::Old | Generation::El6 | Generation::Modern, _, _) => {}
+    }
     if reply { REPLY[class as usize][column] } else { ORIGINAL[class as usize][column] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_syn_opens_and_a_syn_ack_opens_nothing() {
+        assert_eq!(next(Generation::Modern, false, Class::Syn, TcpState::None), SS);
+        assert_eq!(next(Generation::Modern, false, Class::SynAck, TcpState::None), IV);
+    }
+
+    #[test]
+    fn simultaneous_open_is_unknown_to_2_6_18() {
+        assert_eq!(next(Generation::Modern, true, Class::Syn, TcpState::SynSent), S2);
+        assert_eq!(next(Generation::Old, true, Class::Syn, TcpState::SynSent), IV);
+    }
 }

@@ -44,9 +44,10 @@ impl Tcp {
             Some(_) | None => ack,
         };
 
+        let keep = if settings.behaviour.options_keep_liberal { side::LIBERAL } else { 0 };
         if sender.max_window == 0 {
             if syn {
-                Self::begin(direction, segment, &mut sender, &mut receiver);
+                Self::begin(direction, segment, keep, &mut sender, &mut receiver);
                 if !acks {
                     self.keep(direction, sender, receiver);
                     return Window::Inside;
@@ -64,12 +65,9 @@ impl Tcp {
             }
         } else if syn
             && end.after(sender.end)
-            && matches!(
-                (state, direction),
-                (TcpState::SynSent, Direction::Original) | (TcpState::SynRecv, Direction::Reply)
-            )
+            && matches!(state, TcpState::SynSent | TcpState::SynRecv)
         {
-            Self::begin(direction, segment, &mut sender, &mut receiver);
+            Self::begin(direction, segment, keep, &mut sender, &mut receiver);
             if direction == Direction::Reply && !acks {
                 self.keep(direction, sender, receiver);
                 return Window::Inside;
@@ -153,11 +151,17 @@ impl Tcp {
     }
 
     /// A side that is new, or opens again, as its SYN describes it.
-    fn begin(direction: Direction, segment: &Segment, sender: &mut Side, receiver: &mut Side) {
+    fn begin(
+        direction: Direction,
+        segment: &Segment,
+        keep: u8,
+        sender: &mut Side,
+        receiver: &mut Side,
+    ) {
         sender.end = segment.end();
         sender.max_end = sender.end;
         sender.max_window = u32::from(segment.window).max(1);
-        sender.take_options(segment);
+        sender.take_options(segment, keep);
         let both = sender.flags & receiver.flags & side::WINDOW_SCALE != 0;
         if direction == Direction::Reply && !both {
             sender.scale = 0;

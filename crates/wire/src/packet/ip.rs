@@ -29,6 +29,18 @@ pub fn parse_ip(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     }
 }
 
+/// Reads the IP header that an ICMP error quotes: what follows it may be cut after 8 octets.
+pub fn parse_quoted(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
+    // Nobody checks the quoted lengths, so they don't bound what stands there.
+    match parse_ip(bytes)? {
+        packet @ Packet { source: IpAddr::V4(_), .. } => {
+            let header = usize::from(bytes[0] & 15) * 4;
+            Ok(Packet { payload: bytes.get(header..).unwrap_or_default(), ..packet })
+        }
+        packet => Ok(packet),
+    }
+}
+
 fn v4(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     let header = bytes.get(..20).ok_or(NoPacket::Truncated)?;
     let header_length = usize::from(header[0] & 15) * 4;

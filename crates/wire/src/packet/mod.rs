@@ -3,11 +3,13 @@
 //! Enters: the bytes of one frame and its link type, perhaps cut short. Leaves: a [`Packet`], or why there
 //! is none. Nothing is copied but numbers.
 
+mod checksum;
 mod ip;
 mod link;
 mod transport;
 
-pub use ip::{Fragment, parse_ip};
+pub use checksum::checksum_is_wrong;
+pub use ip::{Fragment, parse_ip, parse_quoted};
 pub use link::{LinkType, network_layer};
 pub use transport::{
     IcmpMessage, SctpChunks, SctpHeader, TcpOptions, Transport, chunks, parse_transport,
