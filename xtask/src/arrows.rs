@@ -27,7 +27,7 @@ const ROOMS: &[Room] = &[
         core: false,
         may_use: &["plimsoll-ct", "plimsoll-wire", "plimsoll-diagnosis"],
     },
-    Room { name: "plimsoll-lab", core: false, may_use: &["plimsoll-ct"] },
+    Room { name: "plimsoll-lab", core: false, may_use: &["plimsoll-ct", "plimsoll-wire"] },
     Room {
         name: "plimsoll",
         core: false,

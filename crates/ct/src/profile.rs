@@ -129,8 +129,13 @@ pub struct Profile {
 
 impl Profile {
     /// The profile of a release: a vendor's own where there is one, else the youngest not younger.
+    ///
+    /// A vendor's profile stands for the kernel that the vendor ships with that major release. Others
+    /// build mainline kernels for it under the same suffix (`6.5.1-1.el7.elrepo`, `5.15.0-….el8uek`):
+    /// those are upstream's.
     pub fn of(version: &KernelVersion) -> &'static Self {
         if let Vendor::Enterprise(major) = version.vendor
+            && Self::enterprise_base(major) == Some(version.rank())
             && let Some(p) = PROFILES.iter().find(|p| p.enterprise == Some(major))
         {
             return p;
@@ -140,6 +145,18 @@ impl Profile {
             .filter(|p| p.enterprise.is_none_or(|e| e == 5))
             .rfind(|p| p.from <= version.rank())
             .unwrap_or(&PROFILES[0])
+    }
+
+    /// Release of the kernel that an enterprise distribution is built on, and patches.
+    const fn enterprise_base(major: u8) -> Option<(u16, u16)> {
+        match major {
+            5 => Some((2, 18)),
+            6 => Some((2, 32)),
+            7 => Some((3, 10)),
+            8 => Some((4, 18)),
+            9 => Some((5, 14)),
+            _ => None,
+        }
     }
 
     /// By its name.
@@ -234,7 +251,8 @@ const V4_9: Profile = Profile {
     buckets_writable: true,
     early_drop: EarlyDrop::SameBucket,
     collector: CollectorKind::Slices,
-    collector_lag: Seconds(16),
+    // 64 slices, each within 2 s, and at most 256 removals for each.
+    collector_lag: Seconds(128),
     log: LogWording::Doubled,
     creation: CounterSource::Dead,
     entry_size: Bytes(320),
@@ -245,6 +263,8 @@ const V4_14: Profile = Profile {
     name: "4.14",
     from: (4, 12),
     hooks_on_demand: true,
+    // 128 slices, in 16 s at the most.
+    collector_lag: Seconds(16),
     early_drop: EarlyDrop::EightBuckets,
     collector_evicts: true,
     ..V4_9
@@ -285,10 +305,20 @@ pub const PROFILES: &[Profile] = &[
     // Upstream of the same age. 3.2 still ended the line with a full stop.
     Profile { enterprise: None, ..EL6 },
     EL7,
-    Profile { enterprise: None, ..EL7 },
+    // 65536 buckets over 4 GiB came to mainline between 3.16 and 4.1; Red Hat carried it back to 3.10.
+    Profile { name: "3.4", enterprise: None, buckets_over_4g: 16384, ..EL7 },
+    Profile { name: "4.1", enterprise: None, from: (4, 1), ..EL7 },
+    // One table for all namespaces.
+    Profile { name: "4.7", enterprise: None, from: (4, 7), table_per_namespace: false, ..EL7 },
     V4_9,
     // Between the on-demand hooks (4.10) and the eviction by the collector (4.12).
-    Profile { name: "4.10", from: (4, 10), hooks_on_demand: true, ..V4_9 },
+    Profile {
+        name: "4.10",
+        from: (4, 10),
+        hooks_on_demand: true,
+        collector_lag: Seconds(16),
+        ..V4_9
+    },
     V4_14,
     Profile { name: "el8", enterprise: Some(8), from: (4, 18), udp_stream: Seconds(120), ..V4_14 },
     V5_4,
@@ -299,3 +329,61 @@ pub const PROFILES: &[Profile] = &[
     V6_18,
     Profile { name: "6.19", from: (6, 19), zero_is_unlimited: false, ..V6_18 },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(release: &str) -> &'static Profile {
+        Profile::of(&KernelVersion::parse(release).expect("a release"))
+    }
+
+    #[test]
+    fn profiles_stand_in_the_order_of_their_releases_among_upstream() {
+        let upstream = || PROFILES.iter().filter(|p| p.enterprise.is_none_or(|e| e == 5));
+        assert!(upstream().zip(upstream().skip(1)).all(|(a, b)| a.from < b.from));
+    }
+
+    #[test]
+    fn the_names_of_enterprise_kernels_choose_their_own_profiles() {
+        assert_eq!(of("2.6.18-398.el5").era, Era::IpConntrack);
+        assert_eq!(of("2.6.32-754.el6.x86_64").log, LogWording::FullStop);
+        assert_eq!(of("3.10.0-1160.el7.x86_64").buckets_over_4g, 65536);
+        assert_eq!(of("4.18.0-553.el8_10.x86_64").name, "el8");
+        assert_eq!(of("5.14.0-427.el9.x86_64").name, "el9");
+    }
+
+    #[test]
+    fn a_mainline_kernel_built_for_an_enterprise_host_is_upstreams() {
+        assert_eq!(of("6.5.1-1.el7.elrepo.x86_64").name, "6.1");
+        assert_eq!(of("5.15.0-101.103.2.1.el8uek.x86_64").name, "5.15");
+    }
+
+    #[test]
+    fn a_steady_line_of_releases_changes_where_the_trees_changed() {
+        assert!(!of("4.9.229").hooks_on_demand && of("4.10.17").hooks_on_demand);
+        assert!(of("4.4.0-210-generic").table_per_namespace && !of("4.8.0").table_per_namespace);
+        assert!(!of("4.10.17").collector_evicts && of("4.14.177").collector_evicts);
+        assert_eq!(of("5.10.0-46-generic").max_per_bucket, 4);
+        assert_eq!(of("6.1.0-56-amd64").max_per_bucket, 1);
+        assert_eq!(of("6.12.117").log, LogWording::Doubled);
+        assert_eq!(of("6.18.15+deb13-cloud-amd64").log, LogWording::Netns);
+        assert!(of("6.18.2").zero_is_unlimited && !of("7.1.5").zero_is_unlimited);
+        assert_eq!(of("4.9.229").collector_lag, Seconds(128));
+        assert_eq!(of("4.19.13").collector_lag, Seconds(16));
+    }
+
+    #[test]
+    fn defaults_are_what_each_generation_chose() {
+        let gib = |n: u64| Bytes(n << 30);
+        assert_eq!(of("2.6.18-398.el5").defaults(gib(2)), (8192, 65_536));
+        assert_eq!(of("2.6.32-754.el6").defaults(gib(16)), (16_384, 65_536));
+        assert_eq!(of("3.10.0-1160.el7").defaults(gib(16)), (65_536, 262_144));
+        assert_eq!(of("3.13.0-170-generic").defaults(gib(16)), (16_384, 65_536));
+        assert_eq!(of("4.4.0-210-generic").defaults(gib(16)), (65_536, 262_144));
+        assert_eq!(of("6.1.0").defaults(gib(2)), (65_536, 65_536));
+        assert_eq!(of("6.1.0").defaults(gib(16)), (262_144, 262_144));
+        // User-Mode Linux 6.1 with 240 MB.
+        assert_eq!(of("6.1.176").defaults(Bytes(240 << 20)), (2048, 2048));
+    }
+}

@@ -62,11 +62,11 @@ impl TimeRange {
 
     /// The middle of the range.
     pub const fn middle(self) -> Time {
-        Time(self.earliest.0 + (self.latest.0 - self.earliest.0) / 2)
+        Time(self.earliest.0.midpoint(self.latest.0))
     }
 
     /// Half the width: the "±" of the time.
     pub const fn slack(self) -> Nanos {
-        Nanos(((self.latest.0 - self.earliest.0) / 2).unsigned_abs())
+        Nanos(self.latest.0.abs_diff(self.earliest.0) / 2)
     }
 }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Era, Profile, Setting};
 
 use crate::case::{Case, Space};
-use crate::facts::Owner;
+use crate::facts::{Owner, SysctlLoader};
 use crate::words;
 
 /// First release of the generation whose `max` goes by its long name in every manual. Before, CentOS 6
@@ -62,9 +62,21 @@ pub(crate) fn set(profile: &Profile, name: &str, value: u64) -> String {
     format!("sysctl -w {}={value}", key(profile, name))
 }
 
-/// Whether this host boots with systemd, as far as its age tells: RHEL 7 and what is younger.
+/// What applies the sysctl files at boot; where it could not be told, by age: RHEL 7 and what is younger
+/// has systemd.
+pub(crate) fn loader(case: &Case<'_>) -> SysctlLoader {
+    match case.after.boot.sysctl_loader.get() {
+        Some(loader) => loader,
+        None if case.after.host.kernel.value().is_some_and(|k| k.rank() >= (3, 10)) => {
+            SysctlLoader::Systemd
+        }
+        None => SysctlLoader::RcSysinit,
+    }
+}
+
+/// Whether this host boots with systemd.
 pub(crate) fn boots_with_systemd(case: &Case<'_>) -> bool {
-    case.after.host.kernel.value().is_some_and(|k| k.rank() >= (3, 10))
+    loader(case) == SysctlLoader::Systemd
 }
 
 /// Whether the host's firewall is RHEL's iptables service (RHEL 5 to 7 and their rebuilds).

@@ -8,6 +8,7 @@ use plimsoll_ct::{Counter, LogWording, Profile};
 use crate::Drops;
 use crate::case::Space;
 use crate::facts::Snapshot;
+use crate::groups::sum;
 
 /// A table at or over this share of its limit was the one that a nameless line speaks of.
 const NEAR_FULL: f64 = 0.95;
@@ -19,8 +20,7 @@ pub(crate) fn drops(after: &Snapshot, spaces: &[Space<'_>]) -> Drops {
     let counts: Vec<u64> = spaces.iter().filter_map(|s| s.total(Counter::Drop)).collect();
     let mut drops = Drops {
         now: (!rates.is_empty()).then(|| rates.iter().sum()),
-        counted: (!counts.is_empty())
-            .then(|| counts.iter().fold(0, |sum: u64, c| sum.saturating_add(*c))),
+        counted: (!counts.is_empty()).then(|| sum(counts.iter().copied())),
         ..Drops::default()
     };
     if let Some(log) = after.log.value() {
@@ -52,12 +52,12 @@ impl Attribution {
         let Some(seen) = after.log.value().and_then(|l| l.table_full.as_ref()) else {
             return this;
         };
-        let named: u64 =
-            seen.namespaces.iter().filter(|(inode, _)| inode.is_some()).map(|(_, n)| *n).sum();
+        let named =
+            sum(seen.namespaces.iter().filter(|(inode, _)| inode.is_some()).map(|(_, n)| *n));
         for &(inode, lines) in &seen.namespaces {
             let Some(inode) = inode else { continue };
-            match spaces.iter().position(|s| s.now.inode == Some(inode)) {
-                Some(i) => this.lines[i] += lines,
+            match spaces.iter().position(|s| s.now.inode == Some(inode) && may_have_dropped(s)) {
+                Some(i) => this.lines[i] = this.lines[i].saturating_add(lines),
                 None => this.gone.push((inode, lines)),
             }
         }
@@ -66,11 +66,17 @@ impl Attribution {
             return this;
         }
         match nameless_owner(after, profile, spaces) {
-            Some(i) => this.lines[i] += nameless,
+            Some(i) => this.lines[i] = this.lines[i].saturating_add(nameless),
             None => this.unknown = nameless,
         }
         this
     }
+}
+
+/// Whether a line that names this namespace's inode can be its own. Inodes are given out again: a
+/// namespace that has not dropped a packet since it was made took over the number of one that is gone.
+fn may_have_dropped(space: &Space<'_>) -> bool {
+    space.now.is_initial() || space.total(Counter::Drop) != Some(0)
 }
 
 /// The namespace that lines without a name speak of, where that can be told.

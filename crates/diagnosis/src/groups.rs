@@ -55,9 +55,7 @@ pub(crate) fn groups(census: &Census, count: Option<Entries>) -> Groups {
 
 /// Addresses where one of them says something, else networks.
 fn prefixes(single: &Top<Prefix>, networks: &Top<Prefix>, all: u64, scale: Scale) -> Vec<Group> {
-    let heaviest = |top: &Top<Prefix>| {
-        top.rows.first().map_or(0.0, |(_, t)| ratio(t.total().saturating_sub(top.error), all))
-    };
+    let heaviest = |top: &Top<Prefix>| top.rows.first().map_or(0.0, |(_, t)| ratio(t.total(), all));
     let rows = if heaviest(single) < ADDRESS_SAYS && heaviest(networks) > heaviest(single) {
         networks
     } else {
@@ -89,6 +87,11 @@ fn group(label: String, tally: &Tally, all: u64, scale: Scale) -> Group {
 /// A share; of nothing it is nothing.
 pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// A sum that stops at the largest value: what a forged file claims must not wrap.
+pub(crate) fn sum(numbers: impl IntoIterator<Item = u64>) -> u64 {
+    numbers.into_iter().fold(0, u64::saturating_add)
 }
 
 /// Adds up tallies.
@@ -142,19 +145,25 @@ pub(crate) fn to_service(service: Service) -> String {
     }
 }
 
-/// A number of sources as a sentence names it.
-pub(crate) fn sources_phrase(top: &Top<Prefix>, unreplied_only: bool) -> Option<String> {
-    let weigh = |t: &Tally| if unreplied_only { t.unreplied } else { t.total() };
-    let many = top.rows.iter().filter(|(_, t)| weigh(t) > 0).count() as u64;
-    let all: u64 = top.rows.iter().fold(0u64, |sum, (_, t)| sum.saturating_add(weigh(t)));
-    let (first, tally) = top.rows.iter().max_by_key(|(_, t)| weigh(t))?;
-    let one = weigh(tally).saturating_sub(top.error);
-    if all == 0 {
+/// Where the unreplied entries come from, as a sentence names it: one source, or how many at least. The
+/// rows are the heaviest only; of the others each holds at most what the last row and the sketch's error
+/// allow, so there are at least so many more.
+pub(crate) fn unreplied_sources(census: &Census) -> Option<String> {
+    let all = census.total.unreplied;
+    let top = &census.sources;
+    let (first, heaviest) = top.rows.iter().max_by_key(|(_, t)| t.unreplied)?;
+    if all == 0 || heaviest.unreplied == 0 {
         return None;
     }
-    if ratio(one, all) >= 0.9 {
+    if ratio(heaviest.unreplied, all) >= 0.9 {
         return Some(format!("from {}", prefix_label(*first)));
     }
-    let least = if top.error > 0 { "at least " } else { "" };
-    Some(format!("from {least}{}", words::counted(many, "source", "sources")))
+    let listed = sum(top.rows.iter().map(|(_, t)| t.unreplied));
+    let named = top.rows.iter().filter(|(_, t)| t.unreplied > 0).count() as u64;
+    let rest = all.saturating_sub(listed);
+    let each = top.rows.iter().map(|(_, t)| t.total()).min().unwrap_or(0).saturating_add(top.error);
+    let more = rest.checked_div(each).unwrap_or(0);
+    let least = if rest > 0 || top.error > 0 || !census.complete { "at least " } else { "" };
+    let many = words::counted(named.saturating_add(more), "source", "sources");
+    Some(format!("from {least}{many}"))
 }

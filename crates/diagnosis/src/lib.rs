@@ -27,9 +27,6 @@ mod remedies;
 mod verdict;
 mod words;
 
-#[cfg(test)]
-mod tests;
-
 pub use catalogue::{CATALOGUE, Definition};
 pub use diagnosis::{
     Diagnosis, Drops, Evidence, Excluded, Finding, Group, Groups, HostSummary, Load, MissingFact,

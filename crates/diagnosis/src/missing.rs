@@ -40,6 +40,9 @@ impl Kind {
     }
 }
 
+/// Gaps that are told together: of the same kind, for the same reason, with the same cure.
+type Alike = (Kind, Reason, Option<String>);
+
 /// Everything that is missing and worth telling.
 pub(crate) fn missing(case: &Case<'_>) -> Vec<MissingFact> {
     let after = case.after;
@@ -58,7 +61,7 @@ pub(crate) fn missing(case: &Case<'_>) -> Vec<MissingFact> {
     one("programs that manage the firewall", after.boot.managers.gap());
 
     // What the whole kernel lacks is not missing from a namespace.
-    let mut groups: BTreeMap<(Kind, Reason, Option<String>), (Vec<&str>, &Gap)> = BTreeMap::new();
+    let mut groups: BTreeMap<Alike, (Vec<&str>, &Gap)> = BTreeMap::new();
     for s in &case.spaces {
         let n = s.now;
         let mut facts: Vec<(Kind, Option<&Gap>)> = alloc::vec![
@@ -79,6 +82,10 @@ pub(crate) fn missing(case: &Case<'_>) -> Vec<MissingFact> {
         }
         for (kind, gap) in facts {
             let Some(gap) = gap.filter(|g| matters(g)) else { continue };
+            // Nobody reads the entries of a table that holds none.
+            if kind == Kind::Entries && s.load.count.is_some_and(|c| c.0 == 0) {
+                continue;
+            }
             let group = groups
                 .entry((kind, gap.reason, gap.needs.clone()))
                 .or_insert_with(|| (Vec::new(), gap));

@@ -20,8 +20,13 @@ pub(crate) fn sort(found: &mut [Draft]) {
                 Part::Cause | Part::Aside => b.weight.total_cmp(&a.weight),
             })
             .then(a.finding.id.cmp(b.finding.id))
-            .then(a.finding.namespace.cmp(&b.finding.namespace))
+            .then_with(|| place(a).cmp(&place(b)))
     });
+}
+
+/// A namespace that is there comes before what is said of the whole host.
+fn place(draft: &Draft) -> (bool, Option<usize>) {
+    (draft.finding.namespace.is_none(), draft.finding.namespace)
 }
 
 /// Parts of the list.

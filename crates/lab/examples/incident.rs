@@ -16,11 +16,11 @@ fn main() {
 fn incident() -> Result<(), LabError> {
     let started = Instant::now();
     install_signal_cleanup()?;
-    println!("left behind by others: {:?}, {:?}", HostLimit::repair()?, sweep()?);
-    let max = std::env::args().nth(1).and_then(|max| max.parse().ok()).map(Entries);
-    let _limit = max.map(|max| HostLimit::change(max, Duration::from_secs(5))).transpose()?;
-    let max = HostLimit::current()?.get();
-    let lab = Lab::build(&Options::default())?;
+    let repaired = HostLimit::repair(Duration::from_secs(5))?;
+    println!("left behind by others: {repaired:?}, {:?}", sweep()?);
+    let limit = std::env::args().nth(1).and_then(|max| max.parse().ok()).map(Entries);
+    let lab = Lab::build(&Options { limit, ..Options::default() })?;
+    let max = lab.limit().get().get();
     println!(
         "{:6.2?} built {} (inode {})",
         started.elapsed(),

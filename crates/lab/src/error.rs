@@ -1,6 +1,7 @@
 //! What can stop the laboratory.
 
 use plimsoll_ct::{Bytes, Entries};
+use plimsoll_wire::Malformed;
 use std::fmt;
 use std::io;
 
@@ -37,6 +38,15 @@ pub enum LabError {
         /// What was seen in it.
         saw: String,
     },
+    /// A text of the kernel that could not be read.
+    Malformed {
+        /// The file.
+        file: String,
+        /// Where in it, what was expected, what was seen.
+        malformed: Malformed,
+    },
+    /// This kernel has no connection tracking at work, and the lab does not switch it on for good.
+    NoConntrack,
     /// A full table would not fit into the memory that is free.
     Memory {
         /// What the incident would need.
@@ -44,7 +54,7 @@ pub enum LabError {
         /// What the kernel says is available.
         available: Bytes,
     },
-    /// Another laboratory is changing the host's limit.
+    /// Other laboratories are running: the limit cannot be changed, or is changed by one of them.
     LimitBusy,
     /// The limit that was asked for would do harm, so it was not set.
     LimitRefused {
@@ -77,15 +87,19 @@ impl fmt::Display for LabError {
             Self::Refused { command, said } => write!(f, "`{command}` failed: {}", said.trim()),
             Self::System { doing, source } => write!(f, "{doing}: {source}"),
             Self::Unexpected { file, saw } => write!(f, "{file}: cannot make sense of {saw:?}"),
+            Self::Malformed { file, malformed } => write!(f, "{file}, {malformed}"),
+            Self::NoConntrack => f.write_str(
+                "nf_conntrack is not loaded, and a module that the lab loads would stay: modprobe nf_conntrack first",
+            ),
             Self::Memory { needed, available } => write!(
                 f,
                 "a full table needs {} MiB, available are {} MiB: lower the limit for the time of the lab (--max)",
                 needed.get() >> 20,
                 available.get() >> 20,
             ),
-            Self::LimitBusy => {
-                f.write_str("another lab has changed nf_conntrack_max at this moment")
-            }
+            Self::LimitBusy => f.write_str(
+                "another lab is running that relies on nf_conntrack_max, or has changed it",
+            ),
             Self::LimitRefused { limit, reason } => {
                 write!(f, "nf_conntrack_max = {limit} is refused: {reason}")
             }
@@ -101,6 +115,8 @@ impl std::error::Error for LabError {
             | Self::NoProgram { .. }
             | Self::Refused { .. }
             | Self::Unexpected { .. }
+            | Self::Malformed { .. }
+            | Self::NoConntrack
             | Self::Memory { .. }
             | Self::LimitBusy
             | Self::LimitRefused { .. } => None,

@@ -24,7 +24,8 @@ use std::time::{Duration, Instant};
 pub enum Closing {
     /// Not at all: both ends vanish in silence, the entry stays ESTABLISHED.
     Silent,
-    /// As it should be, the client first: the entry goes to TIME_WAIT.
+    /// As it should be, the client first: the entry goes to TIME_WAIT. On a busy machine, where packets
+    /// overtake each other, one in some thousands is answered by a reset and goes to CLOSE.
     Orderly,
 }
 
@@ -80,7 +81,7 @@ impl Lab {
         // Sources are not used twice, or a later fill would meet the entries of an earlier one.
         let first = self.next_source(connections);
         let next = AtomicU64::new(first);
-        let (made, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (made, failed, fetched) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
         let work = Work {
             client: self.client(),
             listener: &listener,
@@ -89,6 +90,7 @@ impl Lab {
             next: &next,
             end: first + connections,
             made: &made,
+            fetched: &fetched,
             failed: &failed,
             progress,
         };
@@ -101,8 +103,16 @@ impl Lab {
             });
             results.collect::<Result<Vec<_>, _>>()
         })?;
-        // What a worker could not fetch at once, since the packet took another CPU.
-        while fetch(&listener, closing)? {}
+        // What a worker could not fetch at once, since its packets took another CPU. Closing the listener
+        // would reset those that are still on their way.
+        let patience = Instant::now() + Duration::from_millis(500);
+        while fetched.load(Ordering::Relaxed) < made.load(Ordering::Relaxed)
+            && Instant::now() < patience
+        {
+            if !work.fetch()? {
+                std::thread::yield_now();
+            }
+        }
         drop(halves);
         Ok(Filled { made: made.into_inner(), failed: failed.into_inner(), took: started.elapsed() })
     }
@@ -117,6 +127,7 @@ struct Work<'a> {
     next: &'a AtomicU64,
     end: u64,
     made: &'a AtomicU64,
+    fetched: &'a AtomicU64,
     failed: &'a AtomicU64,
     progress: &'a (dyn Fn(u64) + Sync),
 }
@@ -152,13 +163,30 @@ impl Work<'_> {
                     }
                 }
             }
-            fetch(self.listener, self.closing)?;
+            self.fetch()?;
             let made = self.made.fetch_add(1, Ordering::Relaxed) + 1;
             if made.is_multiple_of(1024) {
                 (self.progress)(made);
             }
         }
         Ok(closing)
+    }
+
+    /// Takes one connection from the listener and closes it; false if none was there.
+    fn fetch(&self) -> Result<bool, LabError> {
+        match self.listener.accept() {
+            Ok((stream, _)) => {
+                if self.closing == Closing::Silent {
+                    vanish(&stream)?;
+                }
+                self.fetched.fetch_add(1, Ordering::Relaxed);
+                Ok(true)
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted) => {
+                Ok(false)
+            }
+            Err(e) => Err(LabError::system("accepting a connection")(e)),
+        }
     }
 }
 
@@ -190,22 +218,6 @@ fn dial(address: Ipv4Addr, port: u16) -> Result<Option<OwnedFd>, LabError> {
         Ok(()) => Ok(Some(socket)),
         Err(Errno::EINPROGRESS | Errno::EAGAIN | Errno::ETIMEDOUT | Errno::EINTR) => Ok(None),
         Err(errno) => Err(failed()(errno)),
-    }
-}
-
-/// Takes one connection from the listener and closes it; false if none was there.
-fn fetch(listener: &TcpListener, closing: Closing) -> Result<bool, LabError> {
-    match listener.accept() {
-        Ok((stream, _)) => {
-            if closing == Closing::Silent {
-                vanish(&stream)?;
-            }
-            Ok(true)
-        }
-        Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted) => {
-            Ok(false)
-        }
-        Err(e) => Err(LabError::system("accepting a connection")(e)),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
 use plimsoll_ct::{Entries, Seconds};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What the lab shall look like.
 #[derive(Debug, Clone, Copy)]
@@ -19,11 +20,22 @@ pub struct Options {
     pub stateful: bool,
     /// The most entries that the table shall hold, for the check of memory; the limit by default.
     pub entries: Option<Entries>,
+    /// Another `nf_conntrack_max` **for the whole machine**, for as long as the lab stands; the host's
+    /// own by default. Such a lab runs alone.
+    pub limit: Option<Entries>,
+    /// How long to wait for other labs, if one of the two changes the limit.
+    pub patience: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { firewall: None, stateful: true, entries: None }
+        Self {
+            firewall: None,
+            stateful: true,
+            entries: None,
+            limit: None,
+            patience: Duration::from_secs(5),
+        }
     }
 }
 
@@ -35,6 +47,8 @@ pub struct Lab {
     firewall: Firewall,
     guard: Arc<Guard>,
     sources: AtomicU64,
+    // Last: the limit comes back when the namespaces are gone.
+    limit: HostLimit,
 }
 
 /// Removes namespaces; one that is gone already is no error.
@@ -58,12 +72,11 @@ impl Lab {
             Some(firewall) => firewall,
             None => Firewall::find()?,
         };
-        let entries = match options.entries {
-            Some(entries) => entries,
-            None => HostLimit::current()?,
-        };
+        let limit = HostLimit::current()?;
+        let entries = options.entries.or(options.limit).unwrap_or(limit);
         Memory::read()?.allows(entries)?;
         sweep()?;
+        let limit = HostLimit::claim(options.limit, options.patience)?;
 
         let id =
             format!("{PREFIX}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -76,6 +89,7 @@ impl Lab {
             firewall,
             guard,
             sources: AtomicU64::new(0),
+            limit,
         };
         // From here on the lab's own drop undoes.
         undo.0 = None;
@@ -94,6 +108,11 @@ impl Lab {
     /// The namespace that the traffic comes from. It has no rules, so it tracks nothing.
     pub fn client(&self) -> &Namespace {
         &self.client
+    }
+
+    /// The limit that the table is held to.
+    pub fn limit(&self) -> &HostLimit {
+        &self.limit
     }
 
     /// The program that writes the rules.
@@ -131,9 +150,10 @@ impl Lab {
         steps.iter().try_for_each(|step| step.run(Some(&self.server)))
     }
 
-    /// Removes everything; the second call does nothing. Traffic that still runs ends with its handle.
+    /// Removes everything and brings the limit back; the second call does nothing. Traffic that still runs ends with its handle.
     pub fn cleanup(&self) -> Result<(), LabError> {
-        self.guard.dismiss()
+        let removed = self.guard.dismiss();
+        self.limit.restore().and(removed)
     }
 
     /// Sets `count` sources aside; returns the first.
@@ -151,8 +171,8 @@ impl Lab {
             for device in ["all", "default", "lab0"] {
                 namespace.set(&format!("net.ipv4.conf.{device}.rp_filter"), 0)?;
             }
-            // Sockets that waited out their TIME_WAIT would only cost memory; their entries count here.
-            namespace.set("net.ipv4.tcp_max_tw_buckets", 256)?;
+            // Without a free one a FIN that comes late is answered by a reset, and the entry is CLOSE.
+            namespace.set("net.ipv4.tcp_max_tw_buckets", 1 << 20)?;
         }
         ip(format!("-n {server} addr add {WEB}/29 dev lab0"))?;
         ip(format!("-n {server} addr add {APPLICATION}/29 dev lab0"))?;

@@ -7,7 +7,7 @@
 //! [`HostLimit`], since `nf_conntrack_max` is one value for all namespaces of a machine.
 //!
 //! Every way out (return, panic, signal, `kill -9`) ends in the same place: a small process beside us
-//! that undoes what was done as soon as we are gone ([`guard`]).
+//! that undoes what was done as soon as we are gone (the module `guard`).
 #![forbid(unsafe_code)]
 
 mod address;

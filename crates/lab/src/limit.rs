@@ -1,19 +1,19 @@
-//! Changing the host's limit for the time of a lab: the one thing that reaches beyond the lab.
+//! The host's limit: the one thing of a lab that reaches beyond it.
 //!
 //! Kernel: `nf_conntrack_max` is one value for all network namespaces (to 7.1 at least), so whoever
-//! changes it changes it for the host and for every container. Therefore: only one lab at a time (a lock),
-//! only when no namespace would be hurt, and the old value comes back whatever happens: by us, by our
-//! guard if we are killed, by the next lab from the journal if the guard was killed too. A value that
-//! somebody else set in the meantime is theirs and stays.
+//! changes it changes it for the host, for every container and for every other lab. Therefore: a lab that
+//! changes it runs alone (the limit's own file is the lock: shared by those who rely on the limit, held
+//! alone by the one who changes it); it does so only when no namespace would be hurt; and the old value
+//! comes back whatever happens: by us, by our guard if we are killed, by the next lab from the journal if
+//! the guard was killed too. A value that somebody else set in the meantime is theirs and stays.
 
 use crate::guard::Guard;
 use crate::{LabError, neighbours};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use plimsoll_ct::{Buckets, Entries};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,19 +21,19 @@ use std::time::{Duration, Instant};
 const LIMIT: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
 const BUCKETS: &str = "/proc/sys/net/netfilter/nf_conntrack_buckets";
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
-/// Locked while a lab may change the limit; its content is the journal: `boot-id old new`.
+/// There while the limit is changed: `boot-id old new`.
 const JOURNAL: &str = "/run/plimsoll-lab.limit";
 
 /// `$1` limit file, `$2` old value, `$3` the value we set, `$4` journal.
 const UNDO: &str = "if [ \"$(cat \"$1\")\" = \"$3\" ]; then echo \"$2\" >\"$1\" || exit 1; fi\n\
                     rm -f \"$4\"\n";
 
-/// The host's limit, changed; comes back when this is dropped.
+/// The limit for the time of a lab. If it was changed, the old one comes back when this is dropped.
 #[derive(Debug)]
 pub struct HostLimit {
     was: Entries,
-    set: Entries,
-    guard: Arc<Guard>,
+    set: Option<Entries>,
+    guard: Option<Arc<Guard>>,
     // Last: the guard is done before the lock goes. The guard holds the same lock, so that after a
     // `kill -9` nobody else gets it before the old value is back.
     _lock: Flock<File>,
@@ -51,55 +51,51 @@ pub enum Repair {
 }
 
 impl HostLimit {
-    /// The limit in force.
+    /// The limit in force now.
     pub fn current() -> Result<Entries, LabError> {
+        if !Path::new(LIMIT).exists() {
+            return Err(LabError::NoConntrack);
+        }
         read_number(LIMIT).map(Entries)
     }
 
-    /// Changes the limit of the whole machine until the returned value is dropped. Waits at most `wait`
-    /// for another lab that has changed it.
+    /// Changes the limit of the whole machine, or, without a limit, makes sure that no lab changes it.
+    /// Waits for other labs, at most for `patience`.
     ///
     /// Refused: 0 (it would mean no limit at all, and newer kernels reject it), a limit below what any
     /// namespace holds now (that namespace would drop packets), and more than eight entries per bucket
     /// (packets would then be lost for another reason, long chains).
-    pub fn change(limit: Entries, wait: Duration) -> Result<Self, LabError> {
-        let refused = |reason: String| LabError::LimitRefused { limit, reason };
-        if limit == Entries(0) {
-            return Err(refused("0 means no limit at all".to_owned()));
+    pub(crate) fn claim(limit: Option<Entries>, patience: Duration) -> Result<Self, LabError> {
+        if let Some(limit) = limit {
+            sensible(limit)?;
         }
-        let buckets = Buckets(read_number(BUCKETS)?);
-        if limit.get() / buckets.get().max(1) > 8 {
-            return Err(refused(format!("more than 8 entries for each of {buckets} buckets")));
+        let lock = acquire(limit.is_some(), patience)?;
+        let claimed = Self { was: Self::current()?, set: None, guard: None, _lock: lock };
+        match limit {
+            Some(limit) => claimed.change(limit),
+            None => Ok(claimed),
         }
-        let lock = acquire(wait)?;
-        Self::change_locked(limit, lock).inspect_err(|_| {
-            // Nothing was changed, or it was undone: no journal is needed. If it is gone already, fine.
-            let _ = std::fs::remove_file(JOURNAL);
-        })
     }
 
-    fn change_locked(limit: Entries, mut lock: Flock<File>) -> Result<Self, LabError> {
-        repair_from(&mut lock)?;
-        let was = Self::current()?;
-        if limit < was
+    fn change(mut self, limit: Entries) -> Result<Self, LabError> {
+        if limit < self.was
             && let Some((namespace, count)) = neighbours::fullest()?
             && count.get() > limit.get() / 10 * 9
         {
             let reason = format!("{namespace} holds {count} entries and would lose packets");
             return Err(LabError::LimitRefused { limit, reason });
         }
-        // Order matters: first the journal, then the guard, then the change. Dying between any two of
+        // Order matters: first the guard, then the journal, then the change. Dying between any two of
         // them leaves nothing that the next step back would not undo.
-        let boot = boot_id()?;
-        rewrite(&mut lock, &format!("{boot} {was} {limit}\n"))
-            .map_err(LabError::system(format!("writing {JOURNAL}")))?;
-        let held = lock.try_clone().map_err(LabError::system(format!("holding {JOURNAL}")))?;
-        let values = [LIMIT, &was.to_string(), &limit.to_string(), JOURNAL];
-        let guard = Guard::post(UNDO, &values, Some(held))?;
-        let changed = Self { was, set: limit, guard, _lock: lock };
+        let held = self._lock.try_clone().map_err(LabError::system(format!("holding {LIMIT}")))?;
+        let values = [LIMIT, &self.was.to_string(), &limit.to_string(), JOURNAL];
+        self.guard = Some(Guard::post(UNDO, &values, Some(held))?);
+        let journal = format!("{} {} {limit}\n", boot_id()?, self.was);
+        std::fs::write(JOURNAL, journal).map_err(LabError::system(format!("writing {JOURNAL}")))?;
         std::fs::write(LIMIT, limit.to_string())
             .map_err(LabError::system(format!("setting nf_conntrack_max to {limit}")))?;
-        Ok(changed)
+        self.set = Some(limit);
+        Ok(self)
     }
 
     /// The limit before.
@@ -107,25 +103,28 @@ impl HostLimit {
         self.was
     }
 
-    /// The limit that was set.
-    pub fn set(&self) -> Entries {
+    /// The limit that was set, if it was changed.
+    pub fn set(&self) -> Option<Entries> {
         self.set
     }
 
-    /// Brings the old limit back now; the second call does nothing.
-    pub fn restore(&self) -> Result<(), LabError> {
-        self.guard.dismiss()
+    /// The limit that the lab works with.
+    pub fn get(&self) -> Entries {
+        self.set.unwrap_or(self.was)
     }
 
-    /// Repairs what a lab left behind that was killed together with its guard.
-    pub fn repair() -> Result<Repair, LabError> {
+    /// Brings the old limit back now; the second call does nothing.
+    pub(crate) fn restore(&self) -> Result<(), LabError> {
+        self.guard.as_ref().map_or(Ok(()), |guard| guard.dismiss())
+    }
+
+    /// Repairs what a lab left behind that was killed together with its guard. Every new lab does so too.
+    pub fn repair(patience: Duration) -> Result<Repair, LabError> {
         if !Path::new(JOURNAL).exists() {
             return Ok(Repair::NothingToDo);
         }
-        let mut lock = acquire(Duration::ZERO)?;
-        let repair = repair_from(&mut lock)?;
-        std::fs::remove_file(JOURNAL).map_err(LabError::system(format!("removing {JOURNAL}")))?;
-        Ok(repair)
+        let _lock = lock_file(FlockArg::LockExclusiveNonblock, patience)?;
+        repair_locked()
     }
 }
 
@@ -137,55 +136,70 @@ impl Drop for HostLimit {
     }
 }
 
-/// Opens and locks the journal. Whoever finishes removes the file, so what we locked may be gone from
-/// its path by now: then the lock means nothing, and we try again.
-fn acquire(wait: Duration) -> Result<Flock<File>, LabError> {
+fn sensible(limit: Entries) -> Result<(), LabError> {
+    let refused = |reason: String| Err(LabError::LimitRefused { limit, reason });
+    if limit == Entries(0) {
+        return refused("0 means no limit at all".to_owned());
+    }
+    let buckets = Buckets(read_number(BUCKETS)?);
+    if limit.get() / buckets.get().max(1) > 8 {
+        return refused(format!("more than 8 entries for each of {buckets} buckets"));
+    }
+    Ok(())
+}
+
+/// Locks the limit's own file, alone or with others; on the way repairs what a killed lab left.
+fn acquire(alone: bool, patience: Duration) -> Result<Flock<File>, LabError> {
+    let lock = match lock_file(FlockArg::LockExclusiveNonblock, Duration::ZERO) {
+        Err(LabError::LimitBusy) if alone => lock_file(FlockArg::LockExclusiveNonblock, patience)?,
+        // Whoever shares the lock has repaired before.
+        Err(LabError::LimitBusy) => return lock_file(FlockArg::LockSharedNonblock, patience),
+        other => other?,
+    };
+    repair_locked()?;
+    if !alone {
+        lock.relock(FlockArg::LockShared).map_err(LabError::errno(format!("locking {LIMIT}")))?;
+    }
+    Ok(lock)
+}
+
+fn lock_file(how: FlockArg, patience: Duration) -> Result<Flock<File>, LabError> {
     let started = Instant::now();
+    let mut file = File::open(LIMIT).map_err(LabError::system(format!("opening {LIMIT}")))?;
     loop {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(JOURNAL)
-            .map_err(LabError::system(format!("opening {JOURNAL}")))?;
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) if still_there(&lock) => return Ok(lock),
-            Ok(_) => continue,
-            Err((_, Errno::EWOULDBLOCK)) if started.elapsed() < wait => {
+        match Flock::lock(file, how) {
+            Ok(lock) => return Ok(lock),
+            Err((back, Errno::EWOULDBLOCK)) if started.elapsed() < patience => {
+                file = back;
                 std::thread::sleep(Duration::from_millis(20));
             }
             Err((_, Errno::EWOULDBLOCK)) => return Err(LabError::LimitBusy),
-            Err((_, errno)) => return Err(LabError::errno(format!("locking {JOURNAL}"))(errno)),
+            Err((_, errno)) => return Err(LabError::errno(format!("locking {LIMIT}"))(errno)),
         }
     }
 }
 
-fn still_there(file: &File) -> bool {
-    let ours = file.metadata().map(|m| (m.dev(), m.ino()));
-    let there = std::fs::metadata(JOURNAL).map(|m| (m.dev(), m.ino()));
-    matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
-}
-
-/// Undoes what the journal speaks of, and empties it.
-fn repair_from(journal: &mut File) -> Result<Repair, LabError> {
-    let mut text = String::new();
-    let failed = || LabError::system(format!("reading {JOURNAL}"));
-    journal.seek(SeekFrom::Start(0)).map_err(failed())?;
-    journal.take(1 << 10).read_to_string(&mut text).map_err(failed())?;
-    let Some((old, set)) = unfinished(&text, &boot_id()?) else { return Ok(Repair::NothingToDo) };
-    let now = HostLimit::current()?;
-    let repair = if now == set {
-        std::fs::write(LIMIT, old.to_string())
-            .map_err(LabError::system(format!("setting nf_conntrack_max back to {old}")))?;
-        Repair::Restored(old)
-    } else if now == old {
-        // Killed between journal and change.
-        Repair::NothingToDo
-    } else {
-        Repair::ChangedByOthers(now)
+/// Undoes what the journal speaks of, and removes it. Only for whoever holds the lock alone.
+fn repair_locked() -> Result<Repair, LabError> {
+    let text = match std::fs::read(JOURNAL) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Repair::NothingToDo),
+        Err(e) => return Err(LabError::system(format!("reading {JOURNAL}"))(e)),
     };
-    rewrite(journal, "").map_err(LabError::system(format!("emptying {JOURNAL}")))?;
+    let repair = match unfinished(&text, &boot_id()?) {
+        // Of an earlier boot, or cut short and so never followed by a change.
+        None => Repair::NothingToDo,
+        Some((old, set)) => match HostLimit::current()? {
+            now if now == set => {
+                std::fs::write(LIMIT, old.to_string())
+                    .map_err(LabError::system(format!("setting nf_conntrack_max to {old}")))?;
+                Repair::Restored(old)
+            }
+            now if now == old => Repair::NothingToDo,
+            now => Repair::ChangedByOthers(now),
+        },
+    };
+    std::fs::remove_file(JOURNAL).map_err(LabError::system(format!("removing {JOURNAL}")))?;
     Ok(repair)
 }
 
@@ -199,12 +213,6 @@ fn unfinished(text: &str, boot: &str) -> Option<(Entries, Entries)> {
     let old = words.next()?.parse().ok()?;
     let set = words.next()?.parse().ok()?;
     Some((Entries(old), Entries(set)))
-}
-
-fn rewrite(file: &mut File, text: &str) -> io::Result<()> {
-    file.set_len(0)?;
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(text.as_bytes())
 }
 
 fn boot_id() -> Result<String, LabError> {
@@ -223,7 +231,33 @@ fn read_number(path: &str) -> Result<u64, LabError> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// Lets a guard undo on a file that stands for the limit; returns what is in it then.
+    fn undone(name: &str, now: &str) -> String {
+        let dir = std::env::temp_dir();
+        let file = dir.join(format!("plimsoll-lab-test-{}-{name}", std::process::id()));
+        let journal = file.with_extension("journal");
+        std::fs::write(&file, now).unwrap();
+        std::fs::write(&journal, "").unwrap();
+        let arguments = [file.to_str().unwrap(), "262144", "20000", journal.to_str().unwrap()];
+        Guard::post(UNDO, &arguments, None).unwrap().dismiss().unwrap();
+        assert!(!journal.exists());
+        let after = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        after.trim().to_owned()
+    }
+
+    #[test]
+    fn the_guard_brings_back_the_old_limit() {
+        assert_eq!(undone("ours", "20000\n"), "262144");
+    }
+
+    #[test]
+    fn the_guard_leaves_a_limit_that_somebody_else_set() {
+        assert_eq!(undone("theirs", "33000\n"), "33000");
+    }
 
     #[test]
     fn a_journal_of_this_boot_tells_both_values() {

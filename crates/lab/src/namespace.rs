@@ -87,7 +87,7 @@ impl Namespace {
 
     /// Count and per-CPU statistics of its table.
     pub fn reading(&self) -> Result<Reading, LabError> {
-        let text = self.run(|| std::fs::read_to_string(crate::reading::FILE))?;
+        let text = self.run(|| std::fs::read(crate::reading::FILE))?;
         Reading::parse(
             &text.map_err(LabError::system(format!("reading {}", crate::reading::FILE)))?,
         )

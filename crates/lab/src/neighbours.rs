@@ -40,6 +40,6 @@ pub(crate) fn fullest() -> Result<Option<(String, Entries)>, LabError> {
 
 /// The count of a process's namespace, read without entering it.
 fn count_of(process: &Path) -> Option<u64> {
-    let text = std::fs::read_to_string(process.join("net/stat/nf_conntrack")).ok()?;
+    let text = std::fs::read(process.join("net/stat/nf_conntrack")).ok()?;
     Reading::parse(&text).ok().map(|reading| reading.entries)
 }

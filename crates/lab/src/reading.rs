@@ -1,7 +1,8 @@
 //! One reading of a namespace's count and statistics, enough to steer the lab by.
 
 use crate::LabError;
-use plimsoll_ct::{Counter, Counters, CpuCounters};
+use plimsoll_ct::{Counter, CpuCounters};
+use plimsoll_wire::{Malformed, statistics};
 use std::time::Instant;
 
 pub(crate) const FILE: &str = "/proc/thread-self/net/stat/nf_conntrack";
@@ -18,32 +19,13 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Columns are found by their name in the header; the count is repeated in every row and taken once.
-    pub(crate) fn parse(text: &str) -> Result<Self, LabError> {
-        let mut lines = text.lines();
-        let names: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
-        let mut entries = None;
-        let mut counters = CpuCounters::default();
-        for line in lines {
-            let mut row = Counters::new();
-            for (name, value) in names.iter().zip(line.split_whitespace()) {
-                let value = u64::from_str_radix(value, 16).map_err(|_| LabError::Unexpected {
-                    file: FILE.to_owned(),
-                    saw: line.to_owned(),
-                })?;
-                match Counter::from_name(name) {
-                    Some(counter) => row.set(counter, value),
-                    None if *name == "entries" => entries = Some(value),
-                    None => {}
-                }
-            }
-            counters.rows.push(row);
-        }
-        let entries = entries.ok_or_else(|| LabError::Unexpected {
-            file: FILE.to_owned(),
-            saw: text.lines().next().unwrap_or_default().to_owned(),
-        })?;
-        Ok(Self { at: Instant::now(), entries, counters })
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, LabError> {
+        let malformed = |malformed| LabError::Malformed { file: FILE.to_owned(), malformed };
+        let statistics = statistics::parse_proc(text).map_err(malformed)?;
+        let entries = statistics
+            .entries
+            .ok_or_else(|| malformed(Malformed::new("line 2", "a count of entries", b"")))?;
+        Ok(Self { at: Instant::now(), entries: entries.get(), counters: statistics.cpus })
     }
 
     /// Growth of a counter since an earlier reading; 0 if this kernel lacks it.
@@ -62,18 +44,19 @@ mod tests {
         0000000a  00000000 00000000 00000000 00000010 00000000 \n";
 
     #[test]
-    fn the_count_is_taken_once_and_the_counters_are_summed() {
-        let reading = Reading::parse(TEXT).unwrap();
+    fn the_count_is_taken_once_and_growth_is_summed_over_the_cpus() {
+        let reading = Reading::parse(TEXT.as_bytes()).unwrap();
         assert_eq!(reading.entries, 10);
         assert_eq!(reading.counters.sum().get(Counter::Drop), Some(17));
-        let later = Reading::parse(&TEXT.replace("00000010", "00000015")).unwrap();
+        let later = Reading::parse(TEXT.replace("00000010", "00000015").as_bytes()).unwrap();
         assert_eq!(later.grown(Counter::Drop, &reading), 5);
         assert_eq!(later.grown(Counter::EarlyDrop, &reading), 0);
     }
 
     #[test]
     fn a_file_without_a_count_is_an_error() {
-        assert!(Reading::parse("").is_err());
-        assert!(Reading::parse("entries drop\nzz 00000000\n").is_err());
+        let error = Reading::parse(b"").unwrap_err().to_string();
+        assert!(error.starts_with("/proc/thread-self/net/stat/nf_conntrack, line 1: "), "{error}");
+        assert!(Reading::parse(b"entries drop\nzz 00000000\n").is_err());
     }
 }

@@ -7,9 +7,7 @@
 use crate::address::{SERVICE_PORT, Sources};
 use crate::nat::Senders;
 use crate::visitors::Service;
-use crate::{
-    Closing, Firewall, Flood, HostLimit, Kind, Lab, LabError, Namespace, Options, Pace, Visitors,
-};
+use crate::{Closing, Firewall, Flood, Kind, Lab, LabError, Namespace, Options, Pace, Visitors};
 use plimsoll_ct::{Entries, Seconds};
 use std::time::{Duration, Instant};
 
@@ -19,15 +17,14 @@ pub struct Stage {
     visitors: Option<Visitors>,
     flood: Option<Flood>,
     senders: Option<Senders>,
+    // Last: the traffic ends first.
     lab: Lab,
-    // Last: the limit comes back when the lab is gone.
-    limit: Option<HostLimit>,
 }
 
 impl Stage {
     fn new(options: Options) -> Result<Self, LabError> {
-        let lab = Lab::build(&options)?;
-        Ok(Self { visitors: None, flood: None, senders: None, lab, limit: None })
+        let lab = Lab::build(&Options { patience: PATIENCE, ..options })?;
+        Ok(Self { visitors: None, flood: None, senders: None, lab })
     }
 
     /// A lab with rules, whose table will hold at most about so many entries.
@@ -37,10 +34,7 @@ impl Stage {
 
     /// A lab whose table will be full, at the host's limit or at another one.
     fn to_be_full(limit: Option<Entries>) -> Result<Self, LabError> {
-        let limit = limit.map(|limit| HostLimit::change(limit, LIMIT_PATIENCE)).transpose()?;
-        let mut stage = Self::new(Options::default())?;
-        stage.limit = limit;
-        Ok(stage)
+        Self::new(Options { limit, ..Options::default() })
     }
 
     /// The lab.
@@ -84,8 +78,8 @@ impl Stage {
     }
 }
 
-/// How long a stage waits for another lab that has changed the host's limit.
-const LIMIT_PATIENCE: Duration = Duration::from_secs(120);
+/// How long a stage waits for other labs, if it or one of them changes the limit.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Packets of a flood that come before a stage is handed over.
 const BURST: u64 = 40_000;
 /// And those of each second afterwards.
@@ -112,7 +106,7 @@ pub fn untracked() -> Result<Stage, LabError> {
 pub fn assured_full(limit: Option<Entries>) -> Result<Stage, LabError> {
     let mut stage = Stage::to_be_full(limit)?;
     let lab = &stage.lab;
-    let free = HostLimit::current()?.get().saturating_sub(lab.count()?);
+    let free = lab.limit().get().get().saturating_sub(lab.count()?);
     lab.fill_tcp(free, Closing::Silent, &|_| {})?;
     stage.flood = Some(lab.flood(Kind::Syn, Sources::Unanswered, Pace::steady(STEADY))?);
     dropping(lab)?;
@@ -126,7 +120,7 @@ pub fn assured_full(limit: Option<Entries>) -> Result<Stage, LabError> {
 /// for a victim in eight buckets only.
 pub fn early_drop_pressure(limit: Option<Entries>) -> Result<Stage, LabError> {
     let stage = Stage::to_be_full(limit)?;
-    let entries = HostLimit::current()?.get();
+    let entries = stage.lab.limit().get().get();
     // UDP entries that saw no reply live 30 s by default: they would begin to expire before the end.
     stage.lab.set_timeout("udp_timeout", Seconds(600))?;
     stage.flooded(Kind::Udp, Sources::Unanswered, entries + entries / 20, STEADY * 5)

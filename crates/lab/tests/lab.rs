@@ -9,7 +9,11 @@ use plimsoll_lab::*;
 use std::time::Duration;
 
 fn small() -> Options {
-    Options { entries: Some(Entries(50_000)), ..Options::default() }
+    Options {
+        entries: Some(Entries(50_000)),
+        patience: Duration::from_secs(300),
+        ..Options::default()
+    }
 }
 
 #[test]
@@ -99,11 +103,11 @@ fn incident(firewall: Firewall) {
     if !root() {
         return;
     }
-    let limit = HostLimit::change(Entries(20_000), Duration::from_secs(120)).unwrap();
-    let lab = Lab::build(&Options { firewall: Some(firewall), ..Options::default() }).unwrap();
+    let limit = Some(Entries(20_000));
+    let lab = Lab::build(&Options { firewall: Some(firewall), limit, ..small() }).unwrap();
     let visitors = lab.keep_visiting(50).unwrap();
     until("a visitor being served", || visitors.visits().served > 0);
-    let free = limit.set().get() - lab.count().unwrap();
+    let free = lab.limit().get().get() - lab.count().unwrap();
     lab.fill_tcp(free, Closing::Silent, &|_| {}).unwrap();
 
     let before = lab.reading().unwrap();

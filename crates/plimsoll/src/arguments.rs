@@ -42,7 +42,8 @@ pub struct Check {
     /// Kernel time that reading the entries may take, over all namespaces; 0 reads none
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub budget: Duration,
-    /// Only this network namespace: a name, an inode, a process id as pid:N, or "host" (repeatable)
+    /// Only this network namespace: a name, an inode, a process id, a
+    /// container id, "host" or "own" (repeatable)
     #[arg(long, value_name = "NETNS", conflicts_with_all = ["root", "bundle"])]
     pub netns: Vec<String>,
     /// A dead host: a directory that holds its proc/, etc/, var/log/
@@ -51,9 +52,6 @@ pub struct Check {
     /// A dead host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
-    /// Zone of log lines that name none: minutes or hours east of UTC, as +08:00 [default: this host's]
-    #[arg(long, value_name = "OFFSET", value_parser = offset, allow_hyphen_values = true)]
-    pub zone: Option<i32>,
     /// How to print it
     #[command(flatten)]
     pub output: Output,
@@ -146,26 +144,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `+08:00`, `-3`, `+0530` → seconds east of UTC.
-fn offset(text: &str) -> Result<i32, String> {
-    let wrong = || "expected an offset from UTC such as +08:00".to_owned();
-    if text == "Z" || text == "UTC" {
-        return Ok(0);
-    }
-    let (sign, digits) = match text.split_at_checked(1) {
-        Some(("+", rest)) => (1, rest),
-        Some(("-", rest)) => (-1, rest),
-        Some(_) | None => return Err(wrong()),
-    };
-    let digits: String = digits.chars().filter(|&c| c != ':').collect();
-    let number: i32 = digits.parse().map_err(|_| wrong())?;
-    let (hours, minutes) = if digits.len() <= 2 { (number, 0) } else { (number / 100, number % 100) };
-    if hours > 14 || minutes > 59 {
-        return Err(wrong());
-    }
-    Ok(sign * (hours * 3600 + minutes * 60))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,15 +152,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn offsets_are_read_in_three_notations() {
-        assert_eq!(offset("+08:00"), Ok(28_800));
-        assert_eq!(offset("-0330"), Ok(-12_600));
-        assert_eq!(offset("+1"), Ok(3600));
-        assert!(offset("8").is_err());
-        assert!(offset("+15").is_err());
-        assert!(offset("").is_err());
     }
 }

@@ -1,2 +1,33 @@
-//! plimsoll
-fn main() {}
+//! The `plimsoll` binary: flags in, the right crate called, the answer on standard output.
+//!
+//! Knows: the command line and the terminal. Does not know: any arithmetic on facts.
+
+mod arguments;
+mod check;
+mod exit;
+mod explain;
+mod lab;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are answers; everything else is wrong usage.
+            let _ = error.print();
+            return if error.use_stderr() { exit::usage() } else { ExitCode::SUCCESS };
+        }
+    };
+    match arguments.command {
+        None => check::run(&arguments.check),
+        Some(Command::Check(check)) => check::run(&check),
+        Some(Command::Explain(explain)) => explain::run(&explain),
+        Some(Command::Lab(lab)) => lab::run(&lab),
+    }
+}

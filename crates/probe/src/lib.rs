@@ -6,7 +6,10 @@
 //! leaves as a `Missing` fact, never as an error of the whole.
 
 pub mod archive;
+pub mod config;
+pub mod dead;
 pub mod files;
 pub mod live;
 pub mod log;
+pub mod rules;
 pub mod table;

@@ -13,7 +13,7 @@ extern crate alloc;
 
 mod civil;
 mod clean;
-//mod explain;
+mod explain;
 mod json;
 mod monitor;
 mod number;
@@ -24,7 +24,7 @@ mod text;
 mod wrap;
 
 pub use clean::clean;
-//pub use explain::{PAGES, Page, explain};
+pub use explain::{PAGES, PAGES_ZH, Page, explain};
 pub use json::{NotACheck, SCHEMA, check_from_json, json, json_pretty};
 pub use monitor::{Answer, exit_status, nagios, npd};
 pub use style::{Clock, Language, Style};

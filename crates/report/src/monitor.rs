@@ -88,6 +88,9 @@ fn figures(d: &Diagnosis) -> Vec<String> {
         if labels.contains(&name) {
             name = format!("{name}_{}", ns.inode.unwrap_or(i as u64));
         }
+        while labels.contains(&name) {
+            name.push('_');
+        }
         let max = ns.load.max.filter(|m| m.get() > 0).map(|m| m.to_string()).unwrap_or_default();
         for (what, value) in [
             ("count", ns.load.count),
@@ -159,6 +162,7 @@ mod tests {
                 labels.push(name);
                 let parts: Vec<&str> = value.split(';').collect();
                 assert_eq!(parts.len(), 5, "{figure}");
+                // What Nagios calls a unit.
                 let number = parts[0].trim_end_matches(['c', 's']);
                 assert!(number == "U" || number.parse::<f64>().is_ok(), "{figure}");
             }

@@ -40,7 +40,7 @@ pub(crate) fn rate(x: f64) -> String {
     if x > 0.0 && x < 0.005 { "<0.01".into() } else { number(x) }
 }
 
-/// `93 %`; never `100 %` for less than all, never `0 %` for more than nothing.
+/// `93 %`, in six columns at most; never `100 %` for less than all, never `0 %` for more than nothing.
 pub(crate) fn share(x: f64) -> String {
     if !x.is_finite() {
         return "–".into();
@@ -48,8 +48,11 @@ pub(crate) fn share(x: f64) -> String {
     if x > 0.0 && x < 0.01 {
         return "<1 %".into();
     }
+    if x >= 9.995 {
+        return ">999 %".into();
+    }
     let percent = if x > 0.99 && x < 1.0 { 99 } else { (x * 100.0 + 0.5) as u64 };
-    format!("{} %", count(percent))
+    format!("{percent} %")
 }
 
 /// Share of `part` in `whole`; nothing when there is no whole.
@@ -136,7 +139,8 @@ mod tests {
         assert_eq!(share(0.0004), "<1 %");
         assert_eq!(share(0.0), "0 %");
         assert_eq!(share(0.925), "93 %");
-        assert_eq!(share(12.0), "1,200 %");
+        assert_eq!(share(1.38), "138 %");
+        assert_eq!(share(12.0), ">999 %");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::Style;
-use crate::wrap::width;
+use crate::wrap::{cut, width};
 
 /// What a piece of text is, for its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,10 @@ impl Line {
     pub(crate) fn push(&mut self, style: &Style, paint: Paint, text: &str) {
         if !text.is_empty() {
             let paint = (paint != Paint::Plain).then_some(paint);
-            self.spans.push((style.show(text), paint));
+            match self.spans.last_mut() {
+                Some((last, same)) if *same == paint => last.push_str(&style.show(text)),
+                _ => self.spans.push((style.show(text), paint)),
+            }
         }
     }
 
@@ -85,6 +88,21 @@ impl Line {
             let mut blanks = String::new();
             crate::wrap::pad(&mut blanks, missing);
             self.spans.push((blanks, None));
+        }
+        self
+    }
+
+    /// Cut where it is wider than `columns`.
+    pub(crate) fn cut(mut self, style: &Style, columns: usize) -> Self {
+        let mut used = 0;
+        for i in 0..self.spans.len() {
+            let wide = width(&self.spans[i].0);
+            if used + wide > columns {
+                self.spans[i].0 = cut(&self.spans[i].0, columns - used, style.unicode);
+                self.spans.truncate(i + 1);
+                break;
+            }
+            used += wide;
         }
         self
     }

@@ -33,9 +33,14 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// One line.
+    /// One line, cut where it is too wide.
     pub(crate) fn line(&mut self, line: &Line) {
-        line.write(self.style, &mut self.out);
+        let columns = self.style.columns();
+        if line.width() > columns {
+            line.clone().cut(self.style, columns).write(self.style, &mut self.out);
+        } else {
+            line.write(self.style, &mut self.out);
+        }
         self.out.push('\n');
     }
 
@@ -78,6 +83,7 @@ impl<'a> Screen<'a> {
         let mut line = start;
         let mut empty = true;
         for item in items {
+            let item = item.clone().cut(self.style, columns.saturating_sub(hang));
             if !empty && line.width() + width(&between) + item.width() > columns {
                 self.line(&line);
                 line = Line::new().padded(hang);
@@ -86,7 +92,7 @@ impl<'a> Screen<'a> {
             if !empty {
                 line.push(self.style, Paint::Faint, &between);
             }
-            line.append(item.clone());
+            line.append(item);
             empty = false;
         }
         self.line(&line);

@@ -15,6 +15,9 @@ pub(crate) fn cut(text: &str, columns: usize, unicode: bool) -> String {
     if width(text) <= columns {
         return text.into();
     }
+    if columns == 0 {
+        return String::new();
+    }
     let mark = if unicode { "…" } else { "~" };
     let mut out = String::new();
     let mut used = 0;

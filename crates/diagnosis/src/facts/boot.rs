@@ -1,11 +1,13 @@
 //! The files that take part in booting, and the programs that manage the firewall.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_wire::iptables_config::IptablesConfig;
 use plimsoll_wire::modprobe::ModuleDirective;
 use plimsoll_wire::modules_load::ModuleToLoad;
+use plimsoll_wire::ruleset::{Backend, Rule, Ruleset};
 use plimsoll_wire::sysctl::Assignment;
 
 use super::Fact;
@@ -31,6 +33,94 @@ pub enum ManagerKind {
     Fail2ban,
 }
 
+impl ManagerKind {
+    /// The word used in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::OtherContainers => "containers",
+            Self::Kubernetes => "kubernetes",
+            Self::Firewalld => "firewalld",
+            Self::Ufw => "ufw",
+            Self::Libvirt => "libvirt",
+            Self::Tuned => "tuned",
+            Self::Fail2ban => "fail2ban",
+        }
+    }
+
+    /// By a name that such a program gives its chains or tables.
+    pub fn of_chain(name: &str) -> Option<Self> {
+        let (_, kind) = CHAINS.iter().find(|(start, _)| name.starts_with(start))?;
+        Some(*kind)
+    }
+
+    /// By the name of a process (the kernel cuts it to 15 bytes) or of a unit without `.service`.
+    pub fn of_program(name: &str) -> Option<Self> {
+        let (_, kind) = PROGRAMS.iter().find(|(program, _)| *program == name)?;
+        Some(*kind)
+    }
+}
+
+/// How the chains and tables of each manager begin.
+const CHAINS: &[(&str, ManagerKind)] = &[
+    ("DOCKER", ManagerKind::Docker),
+    ("docker-bridges", ManagerKind::Docker),
+    ("KUBE-", ManagerKind::Kubernetes),
+    ("kube-proxy", ManagerKind::Kubernetes),
+    ("cali-", ManagerKind::Kubernetes),
+    ("CILIUM_", ManagerKind::Kubernetes),
+    ("OLD_CILIUM_", ManagerKind::Kubernetes),
+    ("FLANNEL", ManagerKind::Kubernetes),
+    ("flannel-", ManagerKind::Kubernetes),
+    ("WEAVE", ManagerKind::Kubernetes),
+    ("ANTREA-", ManagerKind::Kubernetes),
+    ("AWS-SNAT-CHAIN", ManagerKind::Kubernetes),
+    ("IP-MASQ-AGENT", ManagerKind::Kubernetes),
+    ("CNI-", ManagerKind::OtherContainers),
+    ("cni_", ManagerKind::OtherContainers),
+    ("NETAVARK", ManagerKind::OtherContainers),
+    ("netavark", ManagerKind::OtherContainers),
+    ("LIBVIRT_", ManagerKind::Libvirt),
+    ("libvirt_", ManagerKind::Libvirt),
+    ("f2b-", ManagerKind::Fail2ban),
+    ("fail2ban-", ManagerKind::Fail2ban),
+    ("addr-set-", ManagerKind::Fail2ban),
+    ("ufw-", ManagerKind::Ufw),
+    ("ufw6-", ManagerKind::Ufw),
+    ("firewalld", ManagerKind::Firewalld),
+    ("INPUT_ZONES", ManagerKind::Firewalld),
+    ("FORWARD_IN_ZONES", ManagerKind::Firewalld),
+    ("PREROUTING_ZONES", ManagerKind::Firewalld),
+    ("POSTROUTING_ZONES", ManagerKind::Firewalld),
+];
+
+/// Programs of each manager.
+const PROGRAMS: &[(&str, ManagerKind)] = &[
+    ("dockerd", ManagerKind::Docker),
+    ("docker", ManagerKind::Docker),
+    ("containerd", ManagerKind::OtherContainers),
+    ("crio", ManagerKind::OtherContainers),
+    ("podman", ManagerKind::OtherContainers),
+    ("lxd", ManagerKind::OtherContainers),
+    ("incusd", ManagerKind::OtherContainers),
+    ("kube-proxy", ManagerKind::Kubernetes),
+    ("kubelet", ManagerKind::Kubernetes),
+    ("k3s", ManagerKind::Kubernetes),
+    ("k3s-server", ManagerKind::Kubernetes),
+    ("k3s-agent", ManagerKind::Kubernetes),
+    ("rke2", ManagerKind::Kubernetes),
+    ("calico-node", ManagerKind::Kubernetes),
+    ("cilium-agent", ManagerKind::Kubernetes),
+    ("flanneld", ManagerKind::Kubernetes),
+    ("firewalld", ManagerKind::Firewalld),
+    ("ufw", ManagerKind::Ufw),
+    ("libvirtd", ManagerKind::Libvirt),
+    ("virtnetworkd", ManagerKind::Libvirt),
+    ("tuned", ManagerKind::Tuned),
+    ("fail2ban-server", ManagerKind::Fail2ban),
+    ("fail2ban", ManagerKind::Fail2ban),
+];
+
 /// Such a program, and how it was noticed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manager {
@@ -40,12 +130,93 @@ pub struct Manager {
     pub because: String,
 }
 
+impl Manager {
+    /// Managers that the chains and tables of a ruleset are named after, and that its comments tell of:
+    /// each kind once, by the first sign of it.
+    pub fn of_rules(rules: &Ruleset) -> Vec<Self> {
+        let mut found: Vec<Self> = Vec::new();
+        let mut add = |kind: Option<ManagerKind>, because: &dyn Fn() -> String| {
+            if let Some(kind) = kind
+                && !found.iter().any(|m| m.kind == kind)
+            {
+                found.push(Self { kind, because: because() });
+            }
+        };
+        for chain in &rules.chains {
+            add(ManagerKind::of_chain(&chain.table), &|| format!("table {}", chain.table));
+            add(ManagerKind::of_chain(&chain.chain), &|| format!("chain {}", chain.chain));
+        }
+        for rule in &rules.rules {
+            add(ManagerKind::of_chain(&rule.table), &|| format!("table {}", rule.table));
+            add(ManagerKind::of_chain(&rule.chain), &|| format!("chain {}", rule.chain));
+            add(of_interface(rule), &|| format!("rule {}", rule.text));
+        }
+        found
+    }
+
+    /// Adds those that are not known yet.
+    pub fn merge(known: &mut Vec<Self>, more: impl IntoIterator<Item = Self>) {
+        for manager in more {
+            if !known.iter().any(|m| m.kind == manager.kind) {
+                known.push(manager);
+            }
+        }
+    }
+}
+
+/// Older libvirt and docker put rules for their bridges into the built-in chains.
+fn of_interface(rule: &Rule) -> Option<ManagerKind> {
+    if rule.backend == Backend::Nft {
+        return None;
+    }
+    let names = |interface: &str| rule.text.split([' ', '"']).any(|w| w == interface);
+    if names("virbr0") {
+        return Some(ManagerKind::Libvirt);
+    }
+    names("docker0").then_some(ManagerKind::Docker)
+}
+
+/// An assignment that stands in a file and that this host's boot does not apply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unapplied {
+    /// It.
+    pub assignment: Assignment,
+    /// Why: "systemd-sysctl does not read /etc/sysctl.conf".
+    pub why: String,
+}
+
+/// What applies the sysctl files of a host as it boots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SysctlLoader {
+    /// systemd-sysctl: each name once, /etc over /run over /usr; never /etc/sysctl.conf itself.
+    Systemd,
+    /// `sysctl --system` of procps (sysvinit, upstart, OpenRC): as above, and then /etc/sysctl.conf.
+    Procps,
+    /// rc.sysinit of RHEL 5 and 6: /etc/sysctl.conf, and on 6 the files of /etc/sysctl.d before it.
+    RcSysinit,
+}
+
+impl SysctlLoader {
+    /// The program, as a person would name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemd-sysctl",
+            Self::Procps => "sysctl --system",
+            Self::RcSysinit => "rc.sysinit",
+        }
+    }
+}
+
 /// What the files that take part in booting say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BootFiles {
     /// Assignments to conntrack keys, in the order in which this host's boot applies them; the last
     /// one of a key wins. Each knows its file and line.
     pub sysctl: Fact<Vec<Assignment>>,
+    /// Assignments to conntrack keys that stand somewhere and are not applied, with the reason.
+    pub sysctl_unapplied: Vec<Unapplied>,
+    /// What applies them, and how that was told.
+    pub sysctl_loader: Fact<SysctlLoader>,
     /// `options`, `install`, `blacklist` lines about conntrack modules.
     pub modprobe: Fact<Vec<ModuleDirective>>,
     /// Conntrack modules loaded early by name.
@@ -54,4 +225,50 @@ pub struct BootFiles {
     pub iptables_config: Fact<IptablesConfig>,
     /// Programs that manage rules or settings.
     pub managers: Fact<Vec<Manager>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_wire::ruleset::{TableFamily, read_nft, read_save};
+
+    use super::*;
+
+    fn kinds(rules: &Ruleset) -> Vec<ManagerKind> {
+        Manager::of_rules(rules).into_iter().map(|m| m.kind).collect()
+    }
+
+    fn saved(text: &str) -> Ruleset {
+        let mut rules = Ruleset::default();
+        read_save(text, TableFamily::Ip, &mut rules);
+        rules
+    }
+
+    #[test]
+    fn managers_are_known_by_the_names_of_their_chains_each_once() {
+        let text = "*nat\n-A DOCKER -j RETURN\n-A DOCKER-USER -j RETURN\n-A KUBE-SERVICES -j RETURN\n-A f2b-sshd -j DROP\n-A cali-INPUT -j X\n";
+        assert_eq!(
+            kinds(&saved(text)),
+            [ManagerKind::Docker, ManagerKind::Kubernetes, ManagerKind::Fail2ban]
+        );
+        assert_eq!(Manager::of_rules(&saved(text))[1].because, "chain KUBE-SERVICES");
+    }
+
+    #[test]
+    fn firewalld_is_known_by_its_table_and_libvirt_by_its_bridge() {
+        let mut rules = Ruleset::default();
+        read_nft(
+            "table inet firewalld {\n chain filter_INPUT {\n ct state new accept\n }\n}\n",
+            &mut rules,
+        );
+        assert_eq!(kinds(&rules), [ManagerKind::Firewalld]);
+        assert_eq!(kinds(&saved("-A INPUT -i virbr0 -p udp -j ACCEPT")), [ManagerKind::Libvirt]);
+    }
+
+    #[test]
+    fn a_person_s_own_rules_have_no_manager() {
+        assert_eq!(
+            kinds(&saved("*filter\n-A RH-Firewall-1-INPUT -m state --state NEW -j ACCEPT\n")),
+            []
+        );
+    }
 }

@@ -62,6 +62,7 @@ struct Kept {
 struct Source {
     series: u16,
     earlier_boot: bool,
+    gaps: bool,
     /// What the line before this one was, if it was one of ours: `last message repeated` speaks of it.
     last: Option<(Kind, Option<u64>, Option<TimeRange>)>,
     /// A page allocation failed, and no line has told yet that it was for conntrack.
@@ -101,6 +102,12 @@ impl LogDigestBuilder {
         self.source.earlier_boot = true;
     }
 
+    /// Lines of the place being read were left out before we saw it: what stands side by side there
+    /// did not in the log.
+    pub const fn with_gaps(&mut self) {
+        self.source.gaps = true;
+    }
+
     /// When a line of the place being read was written.
     pub fn time(&self, line: &Line<'_>) -> Option<TimeRange> {
         match line.stamp? {
@@ -127,7 +134,7 @@ impl LogDigestBuilder {
 
     /// A line. `adjacent`: nothing stands between it and the line given before it.
     pub fn line(&mut self, line: &Line<'_>, adjacent: bool) {
-        if !adjacent {
+        if !adjacent || self.source.gaps {
             self.source.last = None;
         }
         let at = self.time(line);

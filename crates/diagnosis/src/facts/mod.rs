@@ -16,7 +16,7 @@ mod log_tally;
 mod namespace;
 mod stack;
 
-pub use boot::{BootFiles, Manager, ManagerKind};
+pub use boot::{BootFiles, Manager, ManagerKind, SysctlLoader, Unapplied};
 pub use census::{AgeBand, Census, Churn, Prefix, Reader, Service, StateKey, Tally, Top};
 pub use census_builder::{CensusBuilder, TcpTimeouts};
 pub use churn::{Comparison, SampleBuilder, TableSample};

@@ -194,15 +194,6 @@ fn memory(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
     let lines = recent(case, case.after.log.value().and_then(|l| l.socket_memory.as_ref()));
     let mut reasons = Vec::new();
     let mut healthy = Vec::new();
-    for name in ["TcpExt.TCPAbortOnMemory", "TcpExt.TCPMemoryPressures"] {
-        match counter(case, name) {
-            Some((_, Some(by))) if by > 0 => {
-                reasons.push(format!("{name} rose by {}", words::count(by)));
-            }
-            Some((value, grown)) => healthy.push(says(case, name, value, grown)),
-            None => {}
-        }
-    }
     if let Some(m) = sockets {
         for (what, value, limit) in [
             ("pages of TCP memory", m.tcp_pages, m.tcp_pages_limit),
@@ -210,7 +201,16 @@ fn memory(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
         ] {
             let (Some(value), Some(limit)) = (value, limit) else { continue };
             let of = format!("{} of {} {what}", words::count(value), words::count(limit));
-            if limit > 0 && value >= limit { reasons.push(of) } else { healthy.insert(0, of) }
+            if limit > 0 && value >= limit { reasons.push(of) } else { healthy.push(of) }
+        }
+    }
+    for name in ["TcpExt.TCPAbortOnMemory", "TcpExt.TCPMemoryPressures"] {
+        match counter(case, name) {
+            Some((_, Some(by))) if by > 0 => {
+                reasons.push(format!("{name} rose by {}", words::count(by)));
+            }
+            Some((value, grown)) => healthy.push(says(case, name, value, grown)),
+            None => {}
         }
     }
     if let Some(seen) = lines {

@@ -1,5 +1,5 @@
-//! What the next boot will do to the settings (CT040, CT041, CT042), in its simple form: the files that
-//! set sysctls, against what runs now.
+//! What the next boot will do to the settings (CT040), in its simple form: the files that set sysctls,
+//! against what runs now.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Access, Bytes, Era, SETTINGS, Setting};
 use plimsoll_wire::modprobe::Directive;
-use plimsoll_wire::sysctl::Assignment;
 
+use super::stale::winner;
 use super::{Draft, source_of};
 use crate::case::Case;
 use crate::commands;
@@ -30,18 +30,6 @@ pub(crate) struct Lost {
     pub(crate) managed: Option<&'static str>,
 }
 
-/// An assignment that this kernel will not take.
-pub(crate) struct Stale<'a> {
-    /// The assignment.
-    pub(crate) assignment: &'a Assignment,
-    /// The name that this kernel has for what was meant.
-    pub(crate) instead: Option<String>,
-    /// Not a wrong name, but one that can only be read.
-    pub(crate) read_only: bool,
-    /// Another assignment sets what was meant, so nothing is lost.
-    pub(crate) superseded: bool,
-}
-
 /// Settings that follow the traffic or a module parameter, so that a difference means nothing.
 const NOT_JUDGED: &[&str] = &["nf_conntrack_acct", "nf_conntrack_timestamp", "nf_conntrack_events"];
 /// Settings that kube-proxy writes at each start.
@@ -51,25 +39,13 @@ const KUBE_PROXY: &[&str] = &[
     "nf_conntrack_tcp_timeout_established",
     "nf_conntrack_tcp_timeout_close_wait",
 ];
-/// Fewest settings that were read for the absence of one to mean that the kernel lacks it.
-const WELL_READ: usize = 10;
 /// Defaults that follow the memory are compared with this tolerance: the kernel sees more memory at its
 /// start than MemTotal tells.
 const TOLERANCE: f64 = 0.10;
 
-/// Finds what the next boot will lose, and what the files ask in vain.
+/// Finds what the next boot will lose,
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
     found.extend(lost(case));
-    let stale = stale_assignments(case);
-    found.extend(stale_draft(case, &stale, false));
-    found.extend(stale_draft(case, &stale, true));
-}
-
-/// The assignments that the files make and this kernel takes: the last one of each setting wins.
-fn winner<'a>(case: &Case<'a>, setting: &Setting) -> Option<&'a Assignment> {
-    case.after.boot.sysctl.value()?.iter().rfind(|a| {
-        Setting::find(&a.key).is_some_and(|s| s.name == setting.name) && !is_stale(case, a)
-    })
 }
 
 /// The running value of a setting.
@@ -186,6 +162,10 @@ pub(crate) fn lost_settings(case: &Case<'_>) -> Vec<Lost> {
         let Some(running) = running(case, setting) else { continue };
         let by_default = is_default(case, setting, running);
         let by_itself = default(case, setting).map(|(value, _)| value);
+        // More buckets than now are no loss.
+        if setting.name == "nf_conntrack_buckets" && by_itself.is_some_and(|b| b >= running) {
+            continue;
+        }
         let assigned = winner(case, setting);
         let (after, why) = match (assigned, assigned.and_then(|a| a.value.parse::<u64>().ok())) {
             (Some(a), Some(value)) => {
@@ -204,7 +184,7 @@ pub(crate) fn lost_settings(case: &Case<'_>) -> Vec<Lost> {
             }
             (Some(_), None) => continue,
             (None, _) => match by_default {
-                Some(false) => (by_itself, "no file sets it".to_string()),
+                Some(false) => (by_itself, unset(case, setting)),
                 Some(true) | None => continue,
             },
         };
@@ -218,6 +198,26 @@ pub(crate) fn lost_settings(case: &Case<'_>) -> Vec<Lost> {
         lost.push(Lost { setting: setting.name, running, after, why, managed });
     }
     lost
+}
+
+/// Why no file sets it: one may stand there and not be applied.
+fn unset(case: &Case<'_>, setting: &Setting) -> String {
+    let unapplied = case
+        .after
+        .boot
+        .sysctl_unapplied
+        .iter()
+        .rfind(|u| Setting::find(&u.assignment.key).is_some_and(|s| s.name == setting.name));
+    match unapplied {
+        Some(u) => format!(
+            "{} line {} says {}, but {}",
+            words::clean(&u.assignment.file),
+            u.assignment.line,
+            words::clean(&u.assignment.value),
+            words::clean(&u.why)
+        ),
+        None => "no file sets it".to_string(),
+    }
 }
 
 /// Whether a wanted number of buckets becomes the running one.
@@ -254,123 +254,6 @@ fn lost(case: &Case<'_>) -> Option<Draft> {
             "",
             source_of(&case.after.boot.sysctl),
         );
-    }
-    Some(draft)
-}
-
-/// Whether this kernel does not take an assignment.
-fn is_stale(case: &Case<'_>, a: &Assignment) -> bool {
-    judge(case, a).is_some()
-}
-
-/// `Some(read_only)` for an assignment that this kernel does not take.
-fn judge(case: &Case<'_>, a: &Assignment) -> Option<bool> {
-    let bare = a.key.rsplit(['.', '/']).next().unwrap_or(&a.key);
-    let ours = bare.starts_with("nf_conntrack") || bare.starts_with("ip_conntrack");
-    if !ours {
-        return None;
-    }
-    let setting = Setting::find(bare);
-    match setting.map(|s| s.access) {
-        Some(Access::ReadOnly) => return Some(true),
-        Some(Access::WritableSince4_9) if !case.profile.buckets_writable => return Some(true),
-        Some(Access::Writable | Access::WritableSince4_9) | None => {}
-    }
-    let settings = case.initial().map(|(_, s)| &s.now.settings);
-    if settings.is_some_and(|s| s.contains_key(bare)) {
-        return None;
-    }
-    let old = bare.starts_with("ip_conntrack");
-    let dead = match case.profile.era {
-        Era::IpConntrack => !old,
-        Era::Both => false,
-        Era::NfConntrack => old,
-    };
-    let misplaced = a.key.contains("netfilter.ip_conntrack") && !a.key.contains("ipv4")
-        || a.key.contains("ipv4.netfilter.nf_conntrack");
-    if dead || misplaced {
-        return Some(false);
-    }
-    let rank = case.after.host.kernel.value().map(|k| k.rank())?;
-    let well_read = settings.is_some_and(|s| s.len() >= WELL_READ);
-    let gone = match setting {
-        // Vendors carry keys over; only a listing of what runs shows that one is gone.
-        Some(s) => well_read && (s.since > rank || s.until.is_some_and(|until| until < rank)),
-        None => well_read && !old,
-    };
-    gone.then_some(false)
-}
-
-/// Assignments that this kernel will not take.
-pub(crate) fn stale_assignments<'a>(case: &Case<'a>) -> Vec<Stale<'a>> {
-    let Some(all) = case.after.boot.sysctl.value() else {
-        return Vec::new();
-    };
-    all.iter()
-        .filter_map(|assignment| {
-            let read_only = judge(case, assignment)?;
-            let meant = match Setting::find(&assignment.key)? {
-                // Whoever writes a count means the limit.
-                s if s.name == "nf_conntrack_count" => Setting::find("nf_conntrack_max")?,
-                s => s,
-            };
-            let exists = judge_name(case, meant);
-            let instead = exists.then(|| commands::key(case.profile, meant.name));
-            let superseded = winner(case, meant).is_some();
-            Some(Stale { assignment, instead, read_only, superseded })
-        })
-        .collect()
-}
-
-/// Whether this kernel has a setting under some name and takes a value for it.
-fn judge_name(case: &Case<'_>, setting: &Setting) -> bool {
-    let writable = match setting.access {
-        Access::ReadOnly => false,
-        Access::Writable => true,
-        Access::WritableSince4_9 => case.profile.buckets_writable,
-    };
-    let Some(rank) = case.after.host.kernel.value().map(|k| k.rank()) else {
-        return writable;
-    };
-    let born = setting.since <= rank || setting.old_name.is_some();
-    writable && born && setting.until.is_none_or(|until| until >= rank)
-}
-
-/// CT041 and CT042: assignments that this kernel will not take.
-fn stale_draft(case: &Case<'_>, stale: &[Stale<'_>], read_only: bool) -> Option<Draft> {
-    let mine: Vec<&Stale<'_>> = stale.iter().filter(|s| s.read_only == read_only).collect();
-    let worst = mine
-        .iter()
-        .find(|s| !s.superseded && !s.assignment.may_fail)
-        .copied()
-        .or_else(|| mine.first().copied())?;
-    let harmless = worst.superseded || worst.assignment.may_fail;
-    let severity = if harmless { Severity::Info } else { Severity::Warning };
-    let a = worst.assignment;
-    let key = words::clean(&a.key);
-    let place = format!("{} line {}", words::clean(&a.file), a.line);
-    let why = if read_only {
-        "which this kernel only lets read".to_string()
-    } else {
-        format!("a name that this kernel ({}) does not have", case.profile.name)
-    };
-    let meant = match (&worst.instead, worst.superseded) {
-        (_, true) => "; another line sets what was meant".to_string(),
-        (Some(name), false) => format!("; what was meant is {name}"),
-        (None, false) => String::new(),
-    };
-    let others = match mine.len() {
-        1 => String::new(),
-        n => format!(" ({} more)", n - 1),
-    };
-    let id = if read_only { "CT042" } else { "CT041" };
-    let summary = format!("{place} sets {key}, {why}: it has no effect{meant}{others}.");
-    let mut draft = Draft::new(id, severity, None, summary).explains(0.04);
-    for s in mine {
-        let a = s.assignment;
-        let text = format!("{} = {}", words::clean(&a.key), words::clean(&a.value));
-        let place = format!("{} line {}", words::clean(&a.file), a.line);
-        draft = draft.with("assignment", Value::Text(text), "", place);
     }
     Some(draft)
 }

@@ -122,14 +122,14 @@ pub(crate) fn flood_of(s: &Space<'_>) -> Option<Flood> {
         .iter()
         .filter(|(svc, _)| Kind::of(svc.protocol) == kind)
         .max_by_key(|(_, t)| t.unreplied)
-        .filter(|(_, t)| ratio(t.unreplied.saturating_sub(census.services.error), unreplied) > 0.5)
+        .filter(|(_, t)| ratio(t.unreplied, unreplied) > 0.5)
         .map(|(service, _)| *service);
     let source = census
         .sources
         .rows
         .iter()
         .max_by_key(|(_, t)| t.unreplied)
-        .filter(|(_, t)| ratio(t.unreplied.saturating_sub(census.sources.error), unreplied) > 0.9)
+        .filter(|(_, t)| ratio(t.unreplied, unreplied) > 0.9)
         .map(|(prefix, _)| *prefix);
     Some(Flood { protocol, entries, share, service, source })
 }
@@ -150,7 +150,7 @@ fn flood(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
         Kind::Rest => "unanswered entries",
     };
     let to = flood.service.filter(|svc| svc.port != 0).map(groups::to_service);
-    let from = groups::sources_phrase(&census.sources, true);
+    let from = groups::unreplied_sources(census);
     let tail: String = [to, from].into_iter().flatten().map(|part| format!(" {part}")).collect();
     let known = one_way(flood.service);
     let nature = known.map_or(String::new(), |name| {
@@ -208,7 +208,7 @@ fn source(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
     let all = census.total.total();
     let heaviest = [&census.sources, &census.source_networks].into_iter().find_map(|top| {
         let (prefix, tally) = top.rows.first()?;
-        let share = ratio(tally.total().saturating_sub(top.error), all);
+        let share = ratio(tally.total(), all);
         (share > DOMINATES).then_some((*prefix, *tally, share))
     });
     let (prefix, tally, share) = heaviest?;
@@ -248,7 +248,7 @@ fn namespace(case: &Case<'_>) -> Option<Draft> {
     if case.profile.global_count || case.spaces.iter().filter(|s| s.tracks()).count() < 2 {
         return None;
     }
-    let all: u64 = case.spaces.iter().filter_map(|s| s.load.count).map(|c| c.0).sum();
+    let all = groups::sum(case.spaces.iter().filter_map(|s| s.load.count).map(|c| c.0));
     let (i, s) = case.spaces.iter().enumerate().max_by_key(|(_, s)| s.load.count)?;
     let count = s.load.count?.0;
     let share = ratio(count, all);

@@ -8,6 +8,7 @@ use plimsoll_ct::{Bytes, Setting};
 use super::{Draft, source_of};
 use crate::Severity;
 use crate::case::Case;
+use crate::groups::sum;
 use crate::words;
 
 /// A limit under half of what the kernel would choose by itself.
@@ -118,7 +119,7 @@ fn worst_case(case: &Case<'_>) -> Option<Draft> {
 /// CT023: no limit at all, or a file that asks for none on a kernel that refuses it.
 fn unlimited(case: &Case<'_>) -> Option<Draft> {
     if limit(case) == Some(0) {
-        let entries: u64 = case.spaces.iter().filter_map(|s| s.load.count).map(|c| c.0).sum();
+        let entries = sum(case.spaces.iter().filter_map(|s| s.load.count).map(|c| c.0));
         let (severity, summary) = if case.profile.zero_is_unlimited {
             let taken = Bytes(entries.saturating_mul(case.price.entry.0));
             let summary = format!(

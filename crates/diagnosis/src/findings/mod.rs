@@ -8,9 +8,11 @@ mod boot;
 mod chains;
 mod crowd;
 mod expectations;
+mod forecast;
 mod idle;
 mod insertion;
 mod limit;
+mod stale;
 mod state;
 mod tracking;
 
@@ -23,10 +25,11 @@ use crate::case::Case;
 use crate::facts::{Fact, Source};
 use crate::{Definition, Evidence, Excluded, Finding, Severity, Value};
 
-pub(crate) use boot::{lost_settings, stale_assignments};
+pub(crate) use boot::lost_settings;
 pub(crate) use crowd::{ONE_WAY, flood_of};
+pub(crate) use forecast::forecast;
 pub(crate) use idle::{FLOOR, established_timeout};
-pub(crate) use state::forecast;
+pub(crate) use stale::stale_assignments;
 
 /// A finding on its way into the result.
 pub(crate) struct Draft {
@@ -135,6 +138,7 @@ pub(crate) fn find(case: &Case<'_>) -> (Vec<Draft>, Vec<Excluded>) {
     chains::find(case, &mut found);
     tracking::find(case, &mut found);
     boot::find(case, &mut found);
+    stale::find(case, &mut found);
     expectations::find(case, &mut found);
     insertion::find(case, &mut found);
     alike::find(case, &mut found, &mut excluded);

@@ -10,9 +10,10 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Counter, EarlyDrop, Profile};
 
+use super::forecast::forecast;
 use super::{Draft, source_of, source_text};
 use crate::case::{Case, Space};
-use crate::groups::ratio;
+use crate::groups::{ratio, sum};
 use crate::words;
 use crate::{Severity, Value};
 
@@ -30,6 +31,8 @@ const NOW_LIVE: f64 = 60.0;
 const NOW_SAVED: f64 = 600.0;
 /// After so long an overflow is history: worth knowing, no alarm.
 const HISTORY: f64 = 7.0 * 86_400.0;
+/// The same for a namespace that is gone: whoever ran in it will hardly be asked after a day.
+const GONE: f64 = 86_400.0;
 /// Unexplained drops since boot that hint at a full table when no log line does. `drop` has rarer causes.
 const HINT: u64 = 100;
 /// Protected occupancy to warn at: a third more load fills the table.
@@ -44,8 +47,6 @@ const FILLING_FROM: f64 = 0.20;
 const FILLING_WARNING: f64 = 1800.0;
 /// Time to the limit that nobody can act within.
 const FILLING_CRITICAL: f64 = 300.0;
-/// Least growth to speak of in one interval: a page load or a cron job makes fewer.
-const GROWTH_LEAST: f64 = 100.0;
 
 /// Finds the state of each table.
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
@@ -88,10 +89,11 @@ fn full(case: &Case<'_>, i: usize) -> Option<Draft> {
     let unmovable = case.unmovable(s).filter(|_| well_sampled(s));
     let near = if case.profile.collector_evicts { FULL_AFTER_COLLECTION } else { FULL };
     let lines = case.attribution.lines.get(i).copied().unwrap_or(0);
-    let near_lines = case.full_lines().filter(|_| lines > 0).filter(|seen| {
-        let limit = if case.interval.is_some() { NOW_LIVE } else { NOW_SAVED };
-        case.since_last(seen).is_some_and(|ago| ago <= limit)
-    });
+    let near_lines =
+        case.full_lines().filter(|seen| lines > 0 && lines == seen.lines).filter(|seen| {
+            let limit = if case.interval.is_some() { NOW_LIVE } else { NOW_SAVED };
+            case.since_last(seen).is_some_and(|ago| ago <= limit)
+        });
     let at_limit = format!(
         "{} is full ({} of {} entries)",
         case.the_table(i),
@@ -119,7 +121,7 @@ fn full(case: &Case<'_>, i: usize) -> Option<Draft> {
         }
         _ => return None,
     };
-    if let Some(seen) = case.full_lines().filter(|_| lines > 0)
+    if let Some(seen) = case.full_lines().filter(|seen| lines > 0 && lines == seen.lines)
         && let Some(first) = seen.first
     {
         summary
@@ -176,14 +178,20 @@ fn log_evidence(case: &Case<'_>, lines: u64, mut draft: Draft) -> Draft {
     };
     let source = source_of(&case.after.log);
     draft = draft.count("log lines", lines, "lines", source.clone());
-    draft = draft.time("first line", seen.first, &source).time("last line", seen.last, &source);
+    // The digest keeps the times of all lines together.
+    let (first, last) = if lines == seen.lines {
+        ("first line", "last line")
+    } else {
+        ("first line of any namespace", "last line of any namespace")
+    };
+    draft = draft.time(first, seen.first, &source).time(last, seen.last, &source);
     let example = Value::Text(words::clean(&seen.example));
     draft.with("example", example, "", source)
 }
 
-/// How long ago, as the tail of a sentence.
-fn when(case: &Case<'_>) -> String {
-    let Some(seen) = case.full_lines() else {
+/// How long ago, as the tail of a sentence, if all lines of the log are meant.
+fn when(case: &Case<'_>, lines: u64) -> String {
+    let Some(seen) = case.full_lines().filter(|seen| seen.lines == lines) else {
         return String::new();
     };
     match (seen.first, seen.last) {
@@ -213,7 +221,7 @@ fn was_full(case: &Case<'_>, i: usize) -> Option<Draft> {
             "{} was full: the kernel log says so in {}{}.",
             case.the_table(i),
             words::counted(lines, "line", "lines"),
-            when(case)
+            when(case, lines)
         );
         let draft = Draft::new("CT002", past_severity(case), Some(i), summary);
         return Some(counter_evidence(s, log_evidence(case, lines, draft)));
@@ -242,12 +250,12 @@ fn was_full_somewhere(case: &Case<'_>) -> Vec<Draft> {
             "A table was full: the kernel log says so in {}{}; of which namespace, this kernel's log \
              does not say.",
             words::counted(lines, "line", "lines"),
-            when(case)
+            when(case, lines)
         );
         let draft = Draft::new("CT002", past_severity(case), None, summary);
         found.push(log_evidence(case, lines, draft));
     }
-    let gone: u64 = case.attribution.gone.iter().map(|(_, n)| *n).sum();
+    let gone = sum(case.attribution.gone.iter().map(|(_, n)| *n));
     if let [(inode, _), ..] = case.attribution.gone.as_slice() {
         let which = match case.attribution.gone.len() {
             1 => format!("namespace {inode}"),
@@ -258,7 +266,9 @@ fn was_full_somewhere(case: &Case<'_>) -> Vec<Draft> {
              kernel log.",
             words::counted(gone, "line", "lines")
         );
-        let draft = Draft::new("CT002", past_severity(case), None, summary);
+        let recent = case.was_full_within(GONE);
+        let severity = if recent { Severity::Warning } else { Severity::Info };
+        let draft = Draft::new("CT002", severity, None, summary);
         found.push(log_evidence(case, gone, draft));
     }
     found
@@ -313,8 +323,9 @@ fn pressure(case: &Case<'_>, i: usize) -> Option<Draft> {
 /// Chance that the walk of an early drop meets an entry that it may take. Each entry hangs in two
 /// chains, so a bucket holds 2 × entries / buckets of them.
 fn room_found(profile: &Profile, evictable: u64, count: u64, buckets: u64) -> f64 {
-    let missed_in =
-        |walked: f64| words::power((1.0 - walked / buckets as f64).max(0.0), 2 * evictable);
+    let missed_in = |walked: f64| {
+        words::power((1.0 - walked / buckets as f64).max(0.0), evictable.saturating_mul(2))
+    };
     1.0 - match profile.early_drop {
         EarlyDrop::OneBucket | EarlyDrop::SameBucket => missed_in(1.0),
         EarlyDrop::EightBuckets => missed_in(8.0),
@@ -359,102 +370,6 @@ fn protected(case: &Case<'_>, i: usize) -> Option<Draft> {
     let draft = draft
         .clause(format!("{} of the limit are entries that nothing may evict", words::share(share)));
     Some(occupancy(case, s, draft))
-}
-
-/// When the limit will be reached, and from what that follows.
-pub(crate) struct Forecast {
-    /// Seconds from the reading on.
-    pub(crate) seconds: f64,
-    /// Growth in entries per second that it rests on.
-    pub(crate) growth: f64,
-    /// What grew: "protected entries", "entries".
-    pub(crate) of: &'static str,
-    /// Whether it rests on readings of the entries themselves, so that expired ones that are still
-    /// counted cannot feign it.
-    pub(crate) sure: bool,
-}
-
-/// Extrapolates the growth over the interval, if there is any beyond noise, and if the rate of new
-/// entries and their lifetimes do not say that it will level out below the limit.
-///
-/// Since 4.9 expired entries stay in the count until the collector comes, so that a steady load draws a
-/// saw-tooth; growth of the count alone is therefore believed only when the table is half full.
-pub(crate) fn forecast(case: &Case<'_>, s: &Space<'_>) -> Option<Forecast> {
-    let (count, max) = (s.load.count?.0, s.limit()?);
-    let seconds = case.seconds()?;
-    if count >= max {
-        return None;
-    }
-    // Two censuses: what cannot be evicted is what fills a table for good.
-    if let (Some(then), Some(now)) = (
-        s.then.and_then(|n| n.census.value()).filter(|c| c.complete),
-        s.now.census.value().filter(|c| c.complete),
-    ) {
-        let grew = now.total.protected as f64 - then.total.protected as f64;
-        let noise = (now.total.protected.max(then.total.protected)) as f64;
-        if grew >= GROWTH_LEAST && grew * grew > 9.0 * noise * 0.1 {
-            let growth = grew / seconds;
-            let left = max.saturating_sub(now.total.protected) as f64;
-            return Some(Forecast {
-                seconds: left / growth,
-                growth,
-                of: "protected entries",
-                sure: true,
-            });
-        }
-    }
-    if let Some(churn) = s.now.census.value().and_then(|c| c.churn)
-        && let (Ok(new), Ok(gone)) = (&s.rates.new, &s.rates.expired)
-    {
-        let net = churn.appeared as f64 - churn.vanished as f64;
-        let moved = (churn.appeared + churn.vanished) as f64;
-        // Three standard deviations of two counts that come and go by chance.
-        if net < GROWTH_LEAST / 2.0 || net * net < 9.0 * moved {
-            return None;
-        }
-        let growth = new - gone;
-        let left = (max - count) as f64;
-        if growth <= 0.0 || levels_out(case, s, *new, growth, left / growth) {
-            return None;
-        }
-        return Some(Forecast { seconds: left / growth, growth, of: "entries", sure: true });
-    }
-    let growth = *s.rates.growth.as_ref().ok()?;
-    let grew = growth * seconds;
-    let noise = count as f64 * 0.1;
-    if ratio(count, max) < 0.5 || grew < GROWTH_LEAST || grew * grew < 9.0 * noise {
-        return None;
-    }
-    Some(Forecast { seconds: (max - count) as f64 / growth, growth, of: "entries", sure: false })
-}
-
-/// Whether short-lived entries make the growth, so that by Little's law (entries = rate × lifetime) it
-/// levels out below the limit.
-fn levels_out(case: &Case<'_>, s: &Space<'_>, new: f64, growth: f64, horizon: f64) -> bool {
-    let Some((census, scale)) = s.census() else {
-        return false;
-    };
-    let (mut short, mut weighted, mut long) = (0u64, 0.0, 0u64);
-    for (key, tally) in &census.states {
-        match super::idle::lifetime(case, s, key.protocol, key.state, key.replied) {
-            Some(seconds) if seconds <= 600 => {
-                short += tally.total();
-                weighted += tally.total() as f64 * seconds as f64;
-            }
-            Some(_) | None => long += tally.total(),
-        }
-    }
-    let all = short + long;
-    if all == 0 || short == 0 {
-        return false;
-    }
-    let lag = case.profile.collector_lag.0 as f64;
-    let share_long = ratio(long, all);
-    // The lifetimes are those of entries that nothing refreshes: the shortest they can be. A flow that
-    // talks on lives on, so the share of long-lived ones grows without end over the horizon.
-    let steady_short = new * (1.0 - share_long) * (weighted / short as f64 + lag);
-    let long_then = scale.up(long) as f64 + growth * share_long * horizon.min(FILLING_WARNING);
-    steady_short + long_then < s.limit().unwrap_or(0) as f64
 }
 
 /// CT005: the limit will be reached soon.

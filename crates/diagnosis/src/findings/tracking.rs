@@ -37,7 +37,10 @@ pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
 
 /// The rules of a namespace, if every back end that there can be was read.
 pub(crate) fn all_rules<'a>(case: &Case<'_>, s: &Space<'a>) -> Option<&'a Ruleset> {
-    let rules = s.now.rules.value()?;
+    let rules = s.now.rules.value().filter(|r| r.unread.is_empty())?;
+    if rules.complete() {
+        return Some(rules);
+    }
     let read = |wanted: &[Backend]| {
         rules
             .read

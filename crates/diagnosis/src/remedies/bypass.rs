@@ -29,7 +29,7 @@ fn hot(s: &Space<'_>) -> Option<(Service, f64)> {
         return Some((service, flood.share));
     }
     let (service, tally) = census.services.rows.first()?;
-    let share = ratio(tally.total().saturating_sub(census.services.error), census.total.total());
+    let share = ratio(tally.total(), census.total.total());
     (share >= HOT).then_some((*service, share))
 }
 

@@ -34,23 +34,27 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     let census = s.now.census.value();
     let top = census.and_then(|c| {
         let (prefix, tally) = c.sources.rows.first()?;
-        (ratio(tally.total().saturating_sub(c.sources.error), c.total.total()) > 0.5)
-            .then_some(*prefix)
+        (ratio(tally.total(), c.total.total()) > 0.5).then_some(*prefix)
     });
     let source = flood_source.or(top);
     let v6 = source.is_some_and(|p| p.address.is_ipv6());
     let old = case.after.host.kernel.value().is_some_and(|k| k.rank() < (2, 23));
     let (title, commands): (String, Vec<String>) = if speaks_nft(case, s) {
-        let (kind, word) = if v6 { ("ipv6_addr", "ip6") } else { ("ipv4_addr", "ip") };
+        // `limit` is a word of the language, so the chain has another name.
+        let (set, kind, word) = if v6 {
+            ("per_source6", "ipv6_addr", "ip6")
+        } else {
+            ("per_source", "ipv4_addr", "ip")
+        };
         let commands = alloc::vec![
             "nft add table inet plimsoll".to_string(),
             format!(
-                "nft 'add set inet plimsoll per_source {{ type {kind}; size 65535; flags dynamic; }}'"
+                "nft 'add set inet plimsoll {set} {{ type {kind}; size 65535; flags dynamic; }}'"
             ),
-            "nft 'add chain inet plimsoll limit { type filter hook prerouting priority mangle; }'"
+            "nft 'add chain inet plimsoll crowd { type filter hook prerouting priority mangle; }'"
                 .to_string(),
             format!(
-                "nft 'add rule inet plimsoll limit ct state new add @per_source {{ {word} saddr ct \
+                "nft 'add rule inet plimsoll crowd ct state new add @{set} {{ {word} saddr ct \
                  count over {each} }} counter drop'"
             ),
         ];

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use super::{Findings, Ranked, raise};
 use crate::case::Case;
 use crate::commands;
-use crate::facts::ManagerKind;
+use crate::facts::{ManagerKind, SysctlLoader};
 use crate::findings::{lost_settings, stale_assignments};
 use crate::words;
 use crate::{Remedy, RemedyId};
@@ -96,7 +96,7 @@ fn write(
 ) -> String {
     let profile = case.profile;
     let module = commands::module(profile);
-    let systemd = commands::boots_with_systemd(case);
+    let loader = commands::loader(case);
     let mut lines: Vec<String> =
         values.iter().map(|(name, v)| format!("{} = {v}", commands::key(profile, name))).collect();
     let mut risk = String::new();
@@ -122,11 +122,19 @@ fn write(
             );
         }
     }
-    if systemd && commands::is_module(case) != Some(false) && !lines.is_empty() {
-        commands.push(format!("echo {module} > /etc/modules-load.d/plimsoll.conf"));
+    if commands::is_module(case) != Some(false) && !lines.is_empty() {
+        match loader {
+            SysctlLoader::Systemd => {
+                commands.push(format!("echo {module} > /etc/modules-load.d/plimsoll.conf"));
+            }
+            SysctlLoader::Procps => commands
+                .push(format!("grep -qx {module} /etc/modules || echo {module} >> /etc/modules")),
+            // The firewall loads it, and applies the settings again: see below.
+            SysctlLoader::RcSysinit => {}
+        }
     }
     if !lines.is_empty() {
-        if systemd {
+        if loader != SysctlLoader::RcSysinit {
             let quoted: Vec<String> = lines.iter().map(|l| format!("'{l}'")).collect();
             commands.push(format!("printf '%s\\n' {} > {FILE}", quoted.join(" ")));
             commands.push(format!("sysctl -p {FILE}"));

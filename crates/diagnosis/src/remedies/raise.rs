@@ -195,7 +195,7 @@ fn effect(findings: &Findings<'_>, size: Size, now: u64) -> String {
     if !size.raised {
         return "Chains become short again, and no packet is refused for their length.".to_string();
     }
-    let times = if now > 0 { size.max / now } else { 0 };
+    let times = size.max.checked_div(now).unwrap_or(0);
     let mut effect = match (findings.has("CT001"), times) {
         (true, 2..) => {
             format!("The drops end at once; there is room for {times} times the entries.")

@@ -14,7 +14,7 @@ use crate::case::{Case, Space};
 use crate::commands;
 use crate::facts::Service;
 use crate::findings::{FLOOR, established_timeout, flood_of};
-use crate::groups::ratio;
+use crate::groups::{ratio, sum};
 use crate::words;
 use crate::{Remedy, RemedyId};
 
@@ -113,7 +113,7 @@ fn established(case: &Case<'_>, findings: &Findings<'_>) -> Option<Remedy> {
     let all = commands::set(case.profile, "nf_conntrack_tcp_timeout_established", FLOOR);
     let service = s.now.census.value().and_then(|c| {
         let (service, tally) = c.idle_services.rows.first()?;
-        let idle: u64 = c.idle_services.rows.iter().map(|(_, t)| t.total()).sum();
+        let idle = sum(c.idle_services.rows.iter().map(|(_, t)| t.total()));
         (ratio(tally.total(), idle) > 0.5 && service.port != 0).then_some(*service)
     });
     let young = case.after.host.kernel.value().is_some_and(|k| k.rank() >= POLICIES_SINCE);

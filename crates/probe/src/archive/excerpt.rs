@@ -1,11 +1,12 @@
 //! What is kept of a log: all of it while it is short; of a huge one its start, its end, and between
-//! them the lines that may matter and the first line of each day (by which years are told apart).
+//! them the lines that may matter: those that hold a word of the messages we know ([`NEEDLES`]).
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
 use aho_corasick::AhoCorasick;
 use memchr::memchr;
+use plimsoll_wire::log::NEEDLES;
 
 /// Bytes of a log that are kept whole from its start.
 const HEAD: u64 = 8 << 20;
@@ -19,23 +20,6 @@ const MIDDLE: u64 = 16 << 20;
 /// Longest line that is looked at as one; the rest of a longer one is dropped.
 const LINE: usize = 4 << 10;
 
-/// Words of the lines that may matter. All of them are the kernel's, or syslog's about the kernel's.
-const WORDS: &[&[u8]] = &[
-    b"conntrack",
-    b"table full",
-    b"suppressed",
-    b"message repeated",
-    b"neighbour",
-    b"Neighbour",
-    b"neighbor",
-    b"SYN flooding",
-    b"out of memory",
-    b"orphaned sockets",
-    b"allocation failure",
-    b"Linux version",
-    b"imuxsock",
-];
-
 /// Takes a log in and passes on what is to be kept.
 pub(super) struct Excerpt<W> {
     out: W,
@@ -47,7 +31,6 @@ pub(super) struct Excerpt<W> {
     /// The rest of the present line is dropped.
     overlong: bool,
     middle: u64,
-    day: Vec<u8>,
     tail: VecDeque<Vec<u8>>,
     tail_cost: usize,
     /// Lines between head and tail, and those of them that were kept.
@@ -61,13 +44,12 @@ impl<W: Write> Excerpt<W> {
     pub(super) fn new(out: W) -> Self {
         Self {
             out,
-            words: AhoCorasick::new(WORDS).expect("a dozen words make a small automaton"),
+            words: AhoCorasick::new(NEEDLES).expect("a few short words make a small automaton"),
             taken: 0,
             in_head: true,
             line: Vec::new(),
             overlong: false,
             middle: 0,
-            day: Vec::new(),
             tail: VecDeque::new(),
             tail_cost: 0,
             lines: 0,
@@ -139,33 +121,16 @@ impl<W: Write> Excerpt<W> {
 
     fn pass_middle(&mut self, line: &[u8]) -> io::Result<()> {
         self.lines += 1;
-        let matters = self.words.is_match(line);
-        if !matters && !self.begins_a_day(line) {
+        if !self.words.is_match(line) {
             return Ok(());
         }
         if self.middle + line.len() as u64 > MIDDLE {
-            self.lost += u64::from(matters);
+            self.lost += 1;
             return Ok(());
         }
         self.middle += line.len() as u64;
         self.kept += 1;
         self.out.write_all(line)
-    }
-
-    /// Whether the line's stamp (`Nov 22`, `2026-11-22`) names another day than the line before.
-    fn begins_a_day(&mut self, line: &[u8]) -> bool {
-        let length = match line.first() {
-            Some(b'0'..=b'9') => 10,
-            Some(b'A'..=b'Z') => 6,
-            _ => return false,
-        };
-        let Some(day) = line.get(..length) else { return false };
-        if day == self.day {
-            return false;
-        }
-        self.day.clear();
-        self.day.extend_from_slice(day);
-        true
     }
 }
 
@@ -227,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_huge_log_the_ends_the_lines_that_matter_and_the_days_are_kept() {
+    fn of_a_huge_log_the_ends_and_the_lines_that_matter_are_kept() {
         let full = "Nov 23 03:12:07 web1 kernel: ip_conntrack: table full, dropping packet.\n";
         let mut log = String::from("Nov 22 00:00:00 web1 first\n");
         while log.len() < 20 << 20 {

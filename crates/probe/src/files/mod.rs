@@ -146,6 +146,14 @@ impl Files {
         }
     }
 
+    /// What of an archive was left out, one sentence each; nothing for a directory.
+    pub fn notes(&self) -> &[String] {
+        match self {
+            Self::Directory(_) => &[],
+            Self::Archive(archive) => archive.notes(),
+        }
+    }
+
     /// Why a file is held in part only, if so: an archive keeps the ends of a huge log and the lines
     /// that matter.
     pub fn cut(&self, path: &str) -> Option<String> {

@@ -28,12 +28,15 @@ pub(super) const NAMED: &[&str] =
 /// One namespace and the ways to it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Found {
-    pub inode: u64,
+    /// `None`: only seen from outside, through /proc/PID/net.
+    pub inode: Option<u64>,
     /// The lowest process ids in it.
     pub pids: Vec<u32>,
     /// Files that stand for it: `/run/netns/blue`.
     pub files: Vec<PathBuf>,
     pub initial: bool,
+    /// The reader is in it: no door is needed.
+    pub own: bool,
 }
 
 impl Found {
@@ -41,6 +44,11 @@ impl Found {
     pub fn doors(&self) -> impl Iterator<Item = PathBuf> {
         let processes = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
         self.files.iter().cloned().chain(processes)
+    }
+
+    /// Directories that show a part of it to anybody, without entering.
+    pub fn windows(&self) -> impl Iterator<Item = String> {
+        self.pids.iter().map(|pid| format!("/proc/{pid}/net"))
     }
 }
 
@@ -58,32 +66,40 @@ pub(super) fn discover() -> Discovery {
     let mut search = Search::default();
     let own = fs::metadata("/proc/self/ns/net").ok();
     search.device = own.as_ref().map(MetadataExt::dev);
+    search.own = own.map(|own| own.ino());
     search.processes();
     for directory in NAMED {
         search.directory(Path::new(directory));
     }
     search.mounts();
-    // Its own namespace is there, even where /proc shows no process at all.
-    if let Some(own) = own {
-        search.at(own.ino());
-    }
-    let initial = search.initial();
+    // The reader's own is there, even where /proc shows no process at all, not even the reader.
+    let own = match search.own {
+        Some(own) => search.at(own),
+        None => search.outside.entry(u64::MAX).or_default(),
+    };
+    own.own = true;
+    search.sort_refused();
+    search.mark_initial();
     let complete = search.completeness();
-    let mut namespaces: Vec<Found> = search.found.into_values().collect();
-    for namespace in &mut namespaces {
-        namespace.initial = Some(namespace.inode) == initial;
-    }
-    namespaces.sort_by_key(|n| (!n.initial, n.inode));
+    let mut namespaces: Vec<Found> =
+        search.found.into_values().chain(search.outside.into_values()).collect();
+    namespaces.sort_by_key(|n| (!n.initial, n.inode.is_none(), n.inode));
     Discovery { namespaces, complete }
 }
 
 #[derive(Default)]
 struct Search {
     found: BTreeMap<u64, Found>,
+    /// Namespaces whose inode may not be read, by the key of their window.
+    outside: BTreeMap<u64, Found>,
+    own: Option<u64>,
     /// Device of namespace files: a name under /run/netns that is no mount is on another one.
     device: Option<u64>,
     processes: usize,
-    refused: usize,
+    /// Processes whose link may not be read.
+    refused: Vec<u32>,
+    /// Those of them that show no window either.
+    unseen: usize,
     /// A process of each mount namespace, by the text of its link.
     mount_namespaces: BTreeMap<String, u32>,
     mounts_skipped: usize,
@@ -92,7 +108,7 @@ struct Search {
 
 impl Search {
     fn at(&mut self, inode: u64) -> &mut Found {
-        self.found.entry(inode).or_insert_with(|| Found { inode, ..Found::default() })
+        self.found.entry(inode).or_insert_with(|| Found { inode: Some(inode), ..Found::default() })
     }
 
     fn processes(&mut self) {
@@ -100,9 +116,8 @@ impl Search {
             self.no_proc = true;
             return;
         };
-        let mut pids: Vec<u32> = entries
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .collect();
+        let mut pids: Vec<u32> =
+            entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
         pids.sort_unstable();
         self.no_proc = pids.is_empty();
         for pid in pids {
@@ -110,19 +125,45 @@ impl Search {
                 Ok(link) => {
                     self.processes += 1;
                     let Some(inode) = link_inode(&link) else { continue };
-                    let known = &mut self.at(inode).pids;
-                    if known.len() < PROCESSES && !known.contains(&pid) {
-                        known.push(pid);
-                    }
+                    remember(&mut self.at(inode).pids, pid);
                     if let Ok(mounts) = fs::read_link(format!("/proc/{pid}/ns/mnt")) {
                         let mounts = mounts.to_string_lossy().into_owned();
                         self.mount_namespaces.entry(mounts).or_insert(pid);
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => self.refused += 1,
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => self.refused.push(pid),
                 // It ended meanwhile, or it is a zombie.
                 Err(_) => {}
             }
+        }
+    }
+
+    /// Sorts the processes whose link may not be read into namespaces by their windows: /proc/PID/net is
+    /// open to all, and its files have inodes of their own in each namespace.
+    fn sort_refused(&mut self) {
+        if self.refused.is_empty() {
+            return;
+        }
+        let mut known: BTreeMap<u64, u64> = BTreeMap::new();
+        for (inode, found) in &self.found {
+            let mut windows = found.windows();
+            let own = (Some(*inode) == self.own).then(|| "/proc/self/net".to_owned());
+            if let Some(key) = own.or_else(|| windows.next()).and_then(|w| window_key(&w)) {
+                known.insert(key, *inode);
+            }
+        }
+        for pid in std::mem::take(&mut self.refused) {
+            self.processes += 1;
+            let Some(key) = window_key(&format!("/proc/{pid}/net")) else {
+                // Gone meanwhile, or hidden.
+                self.unseen += usize::from(Path::new(&format!("/proc/{pid}")).exists());
+                continue;
+            };
+            let found = match known.get(&key) {
+                Some(inode) => self.at(*inode),
+                None => self.outside.entry(key).or_default(),
+            };
+            remember(&mut found.pids, pid);
         }
     }
 
@@ -142,7 +183,9 @@ impl Search {
         let known = &mut self.at(metadata.ino()).files;
         let name = path.file_name();
         // /var/run is /run: one name is enough.
-        if known.len() < PROCESSES && !known.iter().any(|file| file.file_name() == name && named(file)) {
+        if known.len() < PROCESSES
+            && !known.iter().any(|file| file.file_name() == name && named(file))
+        {
             known.push(path.to_owned());
         }
     }
@@ -169,38 +212,55 @@ impl Search {
         }
     }
 
-    /// Inode of the host's own namespace, if it can be told for certain.
+    /// Marks the host's own namespace, if it can be told for certain.
     ///
     /// Kernel threads never leave it, and the second process of a host is `kthreadd`; in a container's own
-    /// process namespace there is no such process. Where its link may not be read, the fixed inode tells
-    /// (6.18 and later), or the file that stands in the initial namespace only.
-    fn initial(&self) -> Option<u64> {
-        let host = fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm.trim() == "kthreadd");
-        let of_kernel = fs::read_link("/proc/2/ns/net").ok().filter(|_| host);
-        if let Some(inode) = of_kernel.and_then(|link| link_inode(&link)) {
-            return Some(inode);
+    /// process namespace there is no such process. Else the fixed inode tells (6.18 and later), or the file
+    /// that stands in the initial namespace only.
+    fn mark_initial(&mut self) {
+        let host = shows_the_host();
+        let alias = Path::new("/proc/sys/net/nf_conntrack_max").exists();
+        let all = || self.found.values().chain(self.outside.values());
+        let of_kernel = |found: &Found| host && found.pids.contains(&2);
+        let fixed = |found: &Found| found.inode == Some(FIXED_INITIAL);
+        let with_alias = |found: &Found| found.own && alias;
+        let test: &dyn Fn(&Found) -> bool = if all().any(of_kernel) {
+            &of_kernel
+        } else if all().any(fixed) {
+            &fixed
+        } else {
+            &with_alias
+        };
+        for found in self.found.values_mut().chain(self.outside.values_mut()) {
+            found.initial = test(found);
         }
-        if self.found.contains_key(&FIXED_INITIAL) {
-            return Some(FIXED_INITIAL);
-        }
-        let own = link_inode(&fs::read_link("/proc/self/ns/net").ok()?)?;
-        Path::new("/proc/sys/net/nf_conntrack_max").exists().then_some(own)
     }
 
     fn completeness(&self) -> Fact<()> {
         if self.no_proc {
             return Fact::missing(Reason::Failed, "/proc: no processes are shown there");
         }
-        if self.refused > 0 {
-            let detail = format!("/proc/PID/ns/net: permission denied for {} processes", self.refused);
+        if !shows_the_host() {
+            let detail =
+                "/proc shows the processes of one container, or only the reader's own (hidepid)";
+            return Fact::missing_needs(
+                Reason::NotPermitted,
+                detail,
+                "the host's process namespace, and root",
+            );
+        }
+        let seen = self.outside.values().filter(|found| !found.own).count();
+        if self.unseen > 0 || seen > 0 {
+            let detail = format!(
+                "/proc/PID/ns/net: permission denied; {seen} namespaces were seen from outside only, and \
+                 {} processes not at all",
+                self.unseen
+            );
             return Fact::missing_needs(Reason::NotPermitted, detail, "CAP_SYS_PTRACE (root)");
         }
-        if !Path::new("/proc/2").exists() || !Path::new("/proc/1").exists() {
-            let detail = "/proc shows the processes of one container, or only the reader's own (hidepid)";
-            return Fact::missing_needs(Reason::NotPermitted, detail, "the host's process namespace, and root");
-        }
         if self.mounts_skipped > 0 {
-            let detail = format!("mounts of {} mount namespaces were not searched", self.mounts_skipped);
+            let detail =
+                format!("mounts of {} mount namespaces were not searched", self.mounts_skipped);
             return Fact::missing(Reason::NotAsked, detail);
         }
         Fact::known((), format!("/proc/PID/ns/net of {} processes, and mounts", self.processes))
@@ -209,6 +269,22 @@ impl Search {
 
 fn mounts_of(path: &str) -> Vec<mountinfo::NamespaceMount> {
     text::read(path).map(|text| mountinfo::net_namespaces(&text)).unwrap_or_default()
+}
+
+/// Whether /proc shows the host's processes: the second of them is the parent of kernel threads.
+fn shows_the_host() -> bool {
+    fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm.trim() == "kthreadd")
+}
+
+fn remember(pids: &mut Vec<u32>, pid: u32) {
+    if pids.len() < PROCESSES {
+        pids.push(pid);
+    }
+}
+
+/// What tells the windows of two namespaces apart: the inode of a file that every namespace has.
+fn window_key(window: &str) -> Option<u64> {
+    fs::metadata(format!("{window}/dev")).ok().map(|file| file.ino())
 }
 
 /// Whether a file is in one of the directories of names.

@@ -13,9 +13,9 @@ use super::text;
 
 /// What happened at a namespace's door.
 pub(super) enum Visit<T> {
-    /// It was entered and read.
+    /// It was read, from inside or through a window.
     Read(T),
-    /// It exists and may not be entered.
+    /// It exists, may not be entered, and has no window.
     Refused(Gap),
     /// It is gone.
     Gone,
@@ -26,27 +26,31 @@ pub(super) enum Visit<T> {
 /// `/proc/net` and `/proc/self/net` are the main thread's; `/proc/sys/net` is that of whoever asks.
 #[derive(Debug, Clone)]
 pub(super) struct Here {
-    /// `/proc/thread-self/net`, or the same by number on kernels before 3.17.
+    /// `/proc/thread-self/net`, or the same by number on kernels before 3.17; from outside, `/proc/PID/net`.
     pub net: String,
+    /// Why the namespace could not be entered: then the thread is in another one, and only `net` is this one's.
+    pub outside: Option<Gap>,
 }
 
-/// Visits each namespace in turn and calls `read` inside. Answers stand in the order of the questions.
-pub(super) fn each<K: Sync, T: Send>(
-    namespaces: &[(&Found, K)],
-    read: impl Fn(&Here, &Found, &K) -> T + Sync,
+/// Visits namespaces in turn and calls `read` inside, with the place of each in the list. Answers stand in
+/// the order of the questions.
+pub(super) fn each<T: Send>(
+    namespaces: &[&Found],
+    mut read: impl FnMut(&Here, usize) -> T + Send,
 ) -> Vec<Visit<T>> {
     let visits = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("namespaces".into());
         let worker = thread.spawn_scoped(scope, || {
             let mut visitor = Visitor::new();
-            namespaces
-                .iter()
-                .map(|(found, key)| match visitor.enter(found) {
-                    Ok(()) => Visit::Read(read(&visitor.here, found, key)),
-                    Err(None) => Visit::Gone,
-                    Err(Some(gap)) => Visit::Refused(gap),
-                })
-                .collect()
+            let visit = |(index, found): (usize, &&Found)| match visitor.enter(found) {
+                Ok(()) => Visit::Read(read(&visitor.here(found), index)),
+                Err(None) => Visit::Gone,
+                Err(Some(gap)) => match found.windows().find(|window| is_open(window)) {
+                    Some(net) => Visit::Read(read(&Here { net, outside: Some(gap) }, index)),
+                    None => Visit::Refused(gap),
+                },
+            };
+            namespaces.iter().enumerate().map(visit).collect()
         });
         worker.and_then(|worker| worker.join().map_err(|_| io::Error::other("the reader stopped")))
     });
@@ -54,6 +58,11 @@ pub(super) fn each<K: Sync, T: Send>(
         let gap = Gap { reason: Reason::Failed, detail: text::plain(&error), needs: None };
         namespaces.iter().map(|_| Visit::Refused(gap.clone())).collect()
     })
+}
+
+/// Whether a window shows anything.
+fn is_open(window: &str) -> bool {
+    std::path::Path::new(&format!("{window}/dev")).exists()
 }
 
 /// The file is gone, or the process behind it is.
@@ -65,33 +74,42 @@ fn is_gone(error: &io::Error) -> bool {
 struct Visitor {
     /// Inode of the namespace the thread is in.
     inode: Option<u64>,
-    here: Here,
+    /// It is still in the namespace of the process.
+    at_home: bool,
+    /// The thread's own directory, if /proc shows this process at all: that of another process namespace does not.
+    base: Option<String>,
 }
 
 impl Visitor {
     fn new() -> Self {
-        let thread = "/proc/thread-self";
-        let base = if std::path::Path::new(thread).exists() {
-            thread.to_owned()
-        } else {
-            format!("/proc/self/task/{}", gettid().as_raw_nonzero())
-        };
+        let by_number = format!("/proc/self/task/{}", gettid().as_raw_nonzero());
+        let base = ["/proc/thread-self".to_owned(), by_number]
+            .into_iter()
+            .map(|base| format!("{base}/net"))
+            .find(|net| is_open(net));
         // All threads start in the process's namespace, so the process's link serves where the thread's own
         // can't be read.
         let inode = std::fs::metadata("/proc/self/ns/net").ok().map(|m| m.ino());
-        Self { inode, here: Here { net: format!("{base}/net") } }
+        Self { inode, at_home: true, base }
+    }
+
+    /// Where the files of the namespace are that the thread is in.
+    fn here(&self, found: &Found) -> Here {
+        let net = self.base.clone().or_else(|| found.windows().find(|window| is_open(window)));
+        Here { net: net.unwrap_or_else(|| "/proc/thread-self/net".into()), outside: None }
     }
 
     /// `Err(None)`: no door leads there any more.
     fn enter(&mut self, found: &Found) -> Result<(), Option<Gap>> {
-        if self.inode == Some(found.inode) {
+        if found.own && self.at_home || found.inode.is_some() && self.inode == found.inode {
             return Ok(());
         }
         let mut refused = None;
         for door in found.doors() {
             match self.through(&door, found.inode) {
                 Ok(true) => {
-                    self.inode = Some(found.inode);
+                    self.inode = found.inode;
+                    self.at_home = false;
                     return Ok(());
                 }
                 // Another namespace by now: the process id or the name was given anew.
@@ -110,9 +128,9 @@ impl Visitor {
         }))
     }
 
-    fn through(&self, door: &std::path::Path, inode: u64) -> io::Result<bool> {
+    fn through(&self, door: &std::path::Path, inode: Option<u64>) -> io::Result<bool> {
         let file = File::open(door)?;
-        if file.metadata()?.ino() != inode {
+        if inode != Some(file.metadata()?.ino()) {
             return Ok(false);
         }
         move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;

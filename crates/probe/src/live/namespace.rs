@@ -8,6 +8,7 @@ use plimsoll_ct::{Counter, CpuCounters, Entries, Family};
 use plimsoll_diagnosis::facts::{
     Fact, Gap, Namespace, Neighbours, Owner, Reason, SocketMemory, Stack,
 };
+use plimsoll_wire::statistics::parse_proc;
 use plimsoll_wire::{neighbour_stat, netstat, sockstat};
 
 use super::enter::Here;
@@ -31,11 +32,12 @@ pub(super) struct Light {
 impl Light {
     /// Reads the namespace that the calling thread is in.
     pub fn read(here: &Here, initial: bool) -> Self {
-        let entries = |value: u64| Entries(value);
+        let (count, counters) = counted(here);
         Self {
-            count: setting_fact("count").map(entries),
-            max: setting_fact("max").map(entries),
-            counters: calls::statistics(here),
+            count,
+            // One limit serves all namespaces, so that the one read outside is right too.
+            max: setting_fact("max").map(Entries),
+            counters,
             stack: stack(here),
             neighbours: neighbours(here, initial),
             sockets: sockets(here),
@@ -43,7 +45,7 @@ impl Light {
     }
 
     /// A namespace with these facts and all others not asked for.
-    pub fn namespace(self, inode: u64, owners: Vec<Owner>) -> Namespace {
+    pub fn namespace(self, inode: Option<u64>, owners: Vec<Owner>) -> Namespace {
         Namespace {
             count: self.count,
             max: self.max,
@@ -69,15 +71,47 @@ impl Static {
         Self {
             expect_max: setting_fact("expect_max").map(Entries),
             expectations: expectations(here),
-            settings: settings(),
+            settings: if here.outside.is_none() { settings() } else { BTreeMap::new() },
         }
     }
 }
 
+/// Entries of the table, `None` where that can't be read.
+pub(super) fn count(here: &Here) -> Option<u64> {
+    counted(here).0.get().map(|count| count.0)
+}
+
+/// The count and the per-CPU statistics. Each row of these repeats the count: it stands in where the setting
+/// is masked, or the namespace is seen from outside.
+fn counted(here: &Here) -> (Fact<Entries>, Fact<CpuCounters>) {
+    let (count, statistics) = match &here.outside {
+        None => (setting_fact("count").map(Entries), calls::statistics()),
+        Some(gap) => (Fact::Missing(gap.clone()), Fact::Missing(gap.clone())),
+    };
+    if count.value().is_some() && statistics.value().is_some() {
+        return (count, statistics);
+    }
+    for name in ["stat/nf_conntrack", "stat/ip_conntrack"] {
+        let path = format!("{}/{name}", here.net);
+        let Some(found) = text::read(&path).ok().and_then(|t| parse_proc(t.as_bytes()).ok()) else {
+            continue;
+        };
+        let source = if here.outside.is_none() { shown(&path) } else { path };
+        let count = match (count, found.entries) {
+            (Fact::Missing(_), Some(entries)) => {
+                Fact::known(entries, format!("{source}, column `entries`"))
+            }
+            (count, _) => count,
+        };
+        return (count, Fact::known(found.cpus, source));
+    }
+    (count, statistics)
+}
+
 /// A namespace of which nothing is known, for one reason.
-pub(super) fn unread(inode: u64, owners: Vec<Owner>, gap: &Gap) -> Namespace {
+pub(super) fn unread(inode: Option<u64>, owners: Vec<Owner>, gap: &Gap) -> Namespace {
     Namespace {
-        inode: Some(inode),
+        inode,
         owners,
         count: Fact::Missing(gap.clone()),
         max: Fact::Missing(gap.clone()),
@@ -126,7 +160,11 @@ fn absent(path: &str) -> Gap {
         .any(|name| Path::new(&format!("/proc/thread-self/net/stat/{name}")).exists());
     if has_statistics || Path::new("/sys/module/nf_conntrack").exists() {
         // Masked by a container engine, or kept from this user namespace (before 5.15).
-        return gap(Reason::Failed, "hidden, though conntrack is there", Some("an unmasked /proc/sys"));
+        return gap(
+            Reason::Failed,
+            "hidden, though conntrack is there",
+            Some("an unmasked /proc/sys"),
+        );
     }
     if super::host::is_modular() == Some(false) {
         return gap(Reason::NotBuilt, "no such file, and this kernel loads no modules", None);
@@ -180,7 +218,8 @@ fn expectations(here: &Here) -> Fact<Entries> {
             }
         }
     }
-    calls::statistics(here)
+    counted(here)
+        .1
         .value()
         .and_then(alive_expectations)
         .map(|n| Fact::known(n, "/proc/net/stat/nf_conntrack, expect_create - expect_delete"))

@@ -35,8 +35,9 @@ pub(super) fn owners(found: &Found, names: &mut Names) -> Vec<Owner> {
             labels.push(name);
         }
     }
-    let own = std::process::id();
-    let others = found.pids.iter().filter(|pid| **pid != own || found.pids.len() == 1);
+    // By /proc's own numbers, which are another process namespace's where that mounted it.
+    let own = fs::read_link("/proc/self").ok().and_then(|link| link.to_str()?.parse().ok());
+    let others = found.pids.iter().filter(|pid| Some(**pid) != own || found.pids.len() == 1);
     for &pid in others {
         let member = text::read(&format!("/proc/{pid}/cgroup"))
             .map(|text| cgroup::parse(&text))
@@ -53,7 +54,8 @@ pub(super) fn owners(found: &Found, names: &mut Names) -> Vec<Owner> {
     }
     // A pod is told once, by the container that has a name.
     containers.sort_by_key(|owner| !matches!(owner, Owner::Container { name: Some(_), .. }));
-    let (made, given): (Vec<String>, Vec<String>) = labels.into_iter().partition(|l| machine_made(l));
+    let (made, given): (Vec<String>, Vec<String>) =
+        labels.into_iter().partition(|l| machine_made(l));
     let mut owners: Vec<Owner> = given.into_iter().map(Owner::Named).collect();
     for owner in containers.into_iter().chain(units) {
         if !owners.iter().any(|known| same(known, &owner)) {
@@ -86,10 +88,7 @@ fn machine_made(name: &str) -> bool {
 /// The same thing told twice: two containers of one pod, one unit seen by two processes.
 fn same(known: &Owner, other: &Owner) -> bool {
     match (known, other) {
-        (
-            Owner::Container { name: Some(a), .. },
-            Owner::Container { name: Some(b), .. },
-        ) => a == b,
+        (Owner::Container { name: Some(a), .. }, Owner::Container { name: Some(b), .. }) => a == b,
         _ => known == other,
     }
 }

@@ -150,6 +150,10 @@ fn file(
     if place.boot == Boot::Earlier {
         builder.of_an_earlier_boot();
     }
+    let left_out = files.cut(&place.path);
+    if left_out.is_some() {
+        builder.with_gaps();
+    }
     let skip_first = skipped > 0;
     let mut source =
         scan(builder, &place.path, place.form, &mut reader, skip_first, budget, deadline);
@@ -158,6 +162,9 @@ fn file(
     } else if *budget == 0 && compressed {
         source.cut =
             Some(format!("only the first {} MiB of its text were read", limits.file >> 20));
+    }
+    if left_out.is_some() {
+        source.cut = left_out;
     }
     builder.end(source);
 }

@@ -199,3 +199,35 @@ fn what_is_no_check_is_refused_with_the_reason() {
     let shown = NotACheck::Word("verdict", "\x1b[2J".into()).to_string();
     assert!(!shown.contains('\x1b'), "{shown}");
 }
+
+#[test]
+fn a_damaged_document_is_refused_or_shown_and_never_a_panic() {
+    let good = json(&cases::full());
+    let style = Style::default();
+    // A fixed sequence of damages: the same at every run.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).expect("small")
+    };
+    let pieces = ["9", "-", "null", "\"", "[", "}", "1e308", "\\u202e", "0", "true", ",", "Z"];
+    let mut read = 0;
+    for _ in 0..4_000 {
+        let mut text = good.clone();
+        for _ in 0..=random(2) {
+            let at = random(text.len());
+            let end = (at + random(4)).min(text.len());
+            if text.is_char_boundary(at) && text.is_char_boundary(end) {
+                text.replace_range(at..end, pieces[random(pieces.len())]);
+            }
+        }
+        if let Ok(d) = check_from_json(&text) {
+            read += 1;
+            let screen = crate::text(&d, &style);
+            assert_eq!(crate::text(&check_from_json(&json(&d)).expect("reads"), &style), screen);
+        }
+    }
+    assert!(read > 100, "{read} were read: the damage is too great to test anything");
+}

@@ -65,7 +65,8 @@ fn show_evidence(screen: &mut Screen<'_>, evidence: &Evidence) {
     };
     // "entries: 65,536 entries" says it twice.
     let unit = if evidence.what.ends_with(evidence.unit) { "" } else { evidence.unit };
-    let said = format!("{}: {}", evidence.what, value(&evidence.value, unit, style));
+    let said =
+        format!("{}: {}", evidence.what, value(&evidence.what, &evidence.value, unit, style));
     let start = Line::new().padded(HANG).with(style, Paint::Faint, "- ");
     let fits = HANG + 2 + width(&style.show(&said)) + 2 + width(&source) <= style.columns();
     if fits || source.is_empty() {
@@ -88,9 +89,11 @@ fn show_evidence(screen: &mut Screen<'_>, evidence: &Evidence) {
 }
 
 /// A value with its unit, as a person says it.
-fn value(value: &Value, unit: &str, style: &Style) -> String {
+fn value(what: &str, value: &Value, unit: &str, style: &Style) -> String {
     let (size, shown) = match value {
         Value::Count(n) => (*n as f64, count(*n)),
+        // A part of one, by its name.
+        Value::Number(x) if unit.is_empty() && is_share(what) => return share(*x),
         Value::Number(x) => (*x, number(*x)),
         Value::Text(text) => return with_unit(text, unit),
         Value::Time(at) => return style.clock.show_range(*at),
@@ -101,6 +104,11 @@ fn value(value: &Value, unit: &str, style: &Style) -> String {
         "%" => share(size / 100.0),
         _ => with_unit(&shown, unit),
     }
+}
+
+/// Shares and chances have no unit; a person reads them in per cent.
+fn is_share(what: &str) -> bool {
+    what.split(' ').any(|word| word == "share" || word == "chance")
 }
 
 fn with_unit(shown: &str, unit: &str) -> String {

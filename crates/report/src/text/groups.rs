@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 
 use plimsoll_diagnosis::{Diagnosis, Group, Groups, Severity};
 
+use super::bar::chip;
 use super::is_quiet;
-use super::load::{PERCENT, chip};
+use super::load::PERCENT;
 use crate::Style;
 use crate::number::{count, share};
 use crate::paint::{Line, Paint};
@@ -99,8 +100,8 @@ fn grid(screen: &mut Screen<'_>, tables: &[Table<'_>]) {
                         .filter(|_| y <= most)
                         .map_or_else(Line::new, |group| group_line(group, wide, entries, style))
                 };
+                line = line.padded(2 + x * (wide + GAP));
                 line.append(cell);
-                line = line.padded(2 + (x + 1) * (wide + GAP));
             }
             screen.line(&line);
         }

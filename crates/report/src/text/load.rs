@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use plimsoll_diagnosis::facts::Origin;
 use plimsoll_diagnosis::{Diagnosis, Load, NamespaceReport, Rate, Rates, Severity};
 
+use super::bar::{bar, glyphs, level, parts_of};
 use crate::Style;
 use crate::number::{count, duration, rate, ratio, share};
 use crate::paint::{Line, Paint};
@@ -15,31 +16,10 @@ use crate::wrap::{cut, left, right, width};
 
 /// Namespaces shown one by one unless all are asked for.
 const SHOWN: usize = 8;
+/// A limit that is further away than this, in seconds, is nobody's worry today.
+const FAR: f64 = 86_400.0;
 /// From this fullness on a namespace is shown though no finding speaks of it.
 const NOTABLE: f64 = 0.5;
-
-/// Textures of the parts, the free room and the mark of the limit.
-struct Glyphs {
-    protected: &'static str,
-    closing: &'static str,
-    evictable: &'static str,
-    whole: &'static str,
-    limit: &'static str,
-}
-
-const fn glyphs(style: &Style) -> Glyphs {
-    if style.unicode {
-        Glyphs { protected: "█", closing: "▒", evictable: "░", whole: "═", limit: "│" }
-    } else {
-        Glyphs { protected: "#", closing: ":", evictable: ".", whole: "=", limit: "|" }
-    }
-}
-
-/// Texture of a group of entries: protected, or evictable since nobody answered.
-pub(super) const fn chip(style: &Style, protected: bool) -> (&'static str, Paint) {
-    let glyphs = glyphs(style);
-    if protected { (glyphs.protected, Paint::Plain) } else { (glyphs.evictable, Paint::Evictable) }
-}
 
 /// Share of the limit that is in use.
 pub(super) fn fullness(load: &Load) -> Option<f64> {
@@ -111,8 +91,10 @@ impl Columns {
         let of = |f: &dyn Fn(&NamespaceReport) -> usize| {
             shown.iter().map(|&i| f(&d.namespaces[i])).max().unwrap_or(0)
         };
-        let numbers = of(&|ns| width(&numbers(&ns.load, style)));
+        let least = 2 + 4 + 1 + 6 + 1 + 1 + PERCENT;
+        let numbers = of(&|ns| width(&numbers(&ns.load, style))).min(style.columns() - least);
         let most = if style.columns() < 80 { 16 } else { 24 };
+        let most = most.min(style.columns() - least - numbers + 4);
         let name = of(&|ns| width(&style.show(&ns.name))).clamp(4, most);
         let used = 2 + name + 1 + 1 + 1 + numbers + PERCENT;
         Self { name, bar: style.columns().saturating_sub(used).max(6), numbers }
@@ -130,7 +112,11 @@ impl Columns {
         line.push(style, Paint::Plain, " ");
         line.append(bar(&ns.load, self.bar, style));
         line.push(style, Paint::Plain, " ");
-        line.push(style, Paint::Plain, &right(&numbers(&ns.load, style), self.numbers));
+        line.push(
+            style,
+            Paint::Plain,
+            &right(&cut(&numbers(&ns.load, style), self.numbers, style.unicode), self.numbers),
+        );
         line.push(style, paint, &right(&percent, PERCENT));
         line
     }
@@ -144,100 +130,6 @@ fn numbers(load: &Load, style: &Style) -> String {
         max => of(max),
     };
     style.show(&format!("{} / {max}", of(load.count)))
-}
-
-/// The bar with its limit mark: protected from the left, then closing, evictable, and free room.
-///
-/// It takes `columns + 1` columns. A count above the limit runs past the mark.
-fn bar(load: &Load, columns: usize, style: &Style) -> Line {
-    let glyphs = glyphs(style);
-    let count = load.count.map_or(0, plimsoll_ct::Entries::get);
-    let max = load.max.map_or(0, plimsoll_ct::Entries::get);
-    let scale = count.max(max).max(1);
-    let cells = |entries: u64, rounding: u64| -> usize {
-        let cells = (u128::from(entries) * columns as u128 * 2 + u128::from(scale * rounding))
-            / (u128::from(scale) * 2);
-        usize::try_from(cells).unwrap_or(columns).min(columns)
-    };
-    // What is there is seen, though it be less than half a cell; what is not full does not look full.
-    let filled = match cells(count, 1) {
-        0 if count > 0 => 1,
-        all if all == columns && count < scale => columns - 1,
-        n => n,
-    };
-    let parts = match (load.protected, load.closing, load.evictable) {
-        (Some(protected), Some(closing), Some(evictable)) => {
-            let sizes = share_out(filled, [protected.get(), closing.get(), evictable.get()]);
-            [
-                (glyphs.protected, sizes[0], level(load)),
-                (glyphs.closing, sizes[1], Paint::Closing),
-                (glyphs.evictable, sizes[2], Paint::Evictable),
-            ]
-        }
-        _ => [
-            (glyphs.whole, filled, level(load)),
-            (glyphs.whole, 0, Paint::Plain),
-            (glyphs.whole, 0, Paint::Plain),
-        ],
-    };
-    let mark = if max == 0 { None } else { Some(cells(max, 1).max(1)) };
-    let mut line = Line::new();
-    let mut at = 0;
-    let drawn: usize = parts.iter().map(|p| p.1).sum();
-    let mut cell = |line: &mut Line, glyph: &str, paint: Paint| {
-        if mark == Some(at) {
-            line.push(style, Paint::Strong, glyphs.limit);
-        }
-        line.push(style, paint, glyph);
-        at += 1;
-    };
-    for (glyph, size, paint) in parts {
-        for _ in 0..size {
-            cell(&mut line, glyph, paint);
-        }
-    }
-    for _ in drawn..columns {
-        cell(&mut line, " ", Paint::Plain);
-    }
-    match mark {
-        Some(at) if at >= columns => line.push(style, Paint::Strong, glyphs.limit),
-        Some(_) => {}
-        None => line.push(style, Paint::Plain, " "),
-    }
-    line
-}
-
-/// Colour of the protected part: what nothing may evict is what is dangerous.
-fn level(load: &Load) -> Paint {
-    let held = load.protected.or(load.count);
-    match held.zip(load.max).and_then(|(held, max)| ratio(held.get(), max.get())) {
-        Some(full) if full >= 0.9 => Paint::Bad,
-        Some(full) if full >= 0.7 => Paint::Warn,
-        _ => Paint::Good,
-    }
-}
-
-/// `cells` shared out in proportion; a part that is not nothing gets a cell where there are enough.
-fn share_out(cells: usize, parts: [u64; 3]) -> [usize; 3] {
-    let total: u128 = parts.iter().map(|&p| u128::from(p)).sum();
-    if total == 0 || cells == 0 {
-        return [cells, 0, 0];
-    }
-    let mut out = [0; 3];
-    for (cell, &part) in out.iter_mut().zip(&parts) {
-        let exact = u128::from(part) * cells as u128 / total;
-        *cell = usize::try_from(exact).unwrap_or(cells).max(usize::from(part > 0));
-    }
-    // The largest part bears the rounding.
-    let largest = (0..3).max_by_key(|&i| parts[i]).unwrap_or(0);
-    let others: usize = (0..3).filter(|&i| i != largest).map(|i| out[i]).sum();
-    if others >= cells {
-        let mut only = [0; 3];
-        only[largest] = cells;
-        return only;
-    }
-    out[largest] = cells - others;
-    out
 }
 
 /// Parts and rates of a namespace.
@@ -263,7 +155,7 @@ fn details(screen: &mut Screen<'_>, d: &Diagnosis, ns: &NamespaceReport) {
     if !rates.is_empty() {
         screen.flow(Line::new().padded(4), 4, "   ", &rates);
     }
-    if let Some(full_in) = ns.full_in.filter(|&s| s > 0.0) {
+    if let Some(full_in) = ns.full_in.filter(|&s| s > 0.0 && (s < FAR || style.verbose)) {
         let growth = ns.rates.growth.as_ref().map_or_else(
             |_| String::new(),
             |g| format!(" at {}{}/s", if *g > 0.0 { "+" } else { "" }, rate(*g)),
@@ -336,9 +228,14 @@ fn parts(load: &Load, style: &Style) -> Vec<Line> {
             parts.push(line);
         }
     }
-    if parts.is_empty() && load.count.is_some_and(|c| c.get() > 0) {
+    let other = parts_of(load)[3];
+    if parts.is_empty() && other > 0 {
         let mut line = Line::new().with(style, level(load), glyphs.whole);
         line.push(style, Paint::Faint, " what may be evicted is not known");
+        parts.push(line);
+    } else if ratio(other, load.count.map_or(0, |c| c.get())).is_some_and(|r| r >= 0.01) {
+        let mut line = Line::new().with(style, Paint::Faint, glyphs.whole);
+        line.push(style, Paint::Faint, &format!(" not in the list {}", count(other)));
         parts.push(line);
     }
     if !load.complete
@@ -373,10 +270,9 @@ fn rates(rates: &Rates, style: &Style, live: bool) -> Vec<Line> {
     for (i, (name, value)) in named(rates).into_iter().enumerate() {
         match value {
             Ok(value) if i < 3 || *value > 0.0 || style.verbose => {
-                let misfortune = i >= 2 && *value > 0.0;
                 let paint = match name {
-                    "dropped" | "insert failed" if misfortune => Paint::Bad,
-                    _ if misfortune => Paint::Warn,
+                    "dropped" | "insert failed" if *value > 0.0 => Paint::Bad,
+                    "early-dropped" if *value > 0.0 => Paint::Warn,
                     _ => Paint::Plain,
                 };
                 items.push(Line::new().with(style, paint, &format!("{name} {}/s", rate(*value))));

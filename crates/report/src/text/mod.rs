@@ -1,6 +1,7 @@
 //! The terminal screen: headline, load lines, drops, who fills the table, findings, remedies, what was
 //! ruled out, what could not be seen.
 
+mod bar;
 mod drops;
 mod findings;
 mod groups;

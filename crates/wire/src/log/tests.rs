@@ -467,3 +467,52 @@ fn keepers_tell_what_they_lost_and_whether_it_may_be_the_kernels() {
     );
     assert_eq!(loss("sshd", "Missed 35 kernel messages"), None);
 }
+
+#[test]
+fn no_mutation_of_a_line_panics() {
+    let mut state = 0x2545_F491_4F6C_DD1Du64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    let seeds = [
+        "Nov 22 03:12:07 web kernel: [ 1000.123456][  T812] nf_conntrack: table full",
+        "<4>1 2026-11-22T03:12:07Z web kernel - - [a@1 b=\"x] y\"][c@1] nf_conntrack: table full",
+        "Sun 2026-11-22 03:12:07 UTC web kernel: message repeated 5 times: [ x]",
+        "[Sun Nov 22 03:12:07 2026] TCP: request_sock_TCP: Possible SYN flooding on port [::]:80. S",
+        "kern  :warn  : [ 1000.123456] nf_conntrack version 0.5.0 (16384 buckets, 65536 max) - 9 b",
+        "4,1234,1000123456,-,caller=T1;nf_conntrack: nf_conntrack: table full in netns 4026532246",
+        "{\"_TRANSPORT\":\"kernel\",\"MESSAGE\":[110,102],\"__REALTIME_TIMESTAMP\":\"1795317127250000\"}",
+        "MESSAGE=x\n_TRANSPORT=kernel\n__REALTIME_TIMESTAMP=1795317127250000\nMESSAGE\n\u{5}\0\0\0\0\0\0\0abcde\n",
+        "1763780000.123456 web kernel: CT: 101: ip_conntrack: VPS 7 table full",
+    ];
+    let clock = clock();
+    for _ in 0..40_000 {
+        let mut bytes = seeds[random(seeds.len())].as_bytes().to_vec();
+        for _ in 0..=random(4) {
+            let at = random(bytes.len());
+            match random(4) {
+                0 => bytes[at] = u8::try_from(random(256)).unwrap(),
+                1 => bytes.truncate(at.max(1)),
+                2 => bytes.splice(at..at, *b"999999999999").for_each(drop),
+                _ => drop(bytes.remove(at)),
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        for form in [Form::Dmesg, Form::Syslog, Form::Json, Form::Export] {
+            if let Some(line) = Line::parse(&bytes, form) {
+                let _ = recognise(&line.text);
+                let _ = recognise_loss(b"systemd-journald", &line.text);
+                if let Some(range) = line.stamp.and_then(|stamp| clock.resolve(&stamp)) {
+                    assert!(range.earliest <= range.latest);
+                    let _ = (range.middle(), range.slack());
+                }
+            }
+        }
+        let _ = record(&bytes);
+    }
+}

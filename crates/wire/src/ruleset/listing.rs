@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::words::words;
-use super::{Backend, BaseChain, Rule, Ruleset, TableFamily, Verdict, builtin, needs, ports};
+use super::{Backend, BaseChain, Rule, Ruleset, Seen, TableFamily, Verdict, builtin, needs, ports};
 
 /// Words that the matches of x_tables show in a row, and the match that they mean.
 const SHOWN: &[(&str, &str)] = &[
@@ -35,6 +35,7 @@ pub fn read_listing(
     rules: &mut Ruleset,
 ) {
     let mut chain = "";
+    let mut seen = Seen::of(rules);
     for line in text.lines() {
         if let Some(heading) = line.strip_prefix("Chain ") {
             rules.note_read(backend, family);
@@ -44,7 +45,7 @@ pub fn read_listing(
             let policy = about.next().filter(|w| *w == "policy").and_then(|_| about.next());
             if let (Some(hook), Some(policy)) = (builtin(name), policy.and_then(Verdict::named)) {
                 let packets = about.next().and_then(number);
-                rules.chains.push(BaseChain {
+                rules.push_chain(BaseChain {
                     backend,
                     family,
                     table: table.into(),
@@ -56,7 +57,7 @@ pub fn read_listing(
                 });
             }
         } else if let Some(rule) = row(line, chain, backend, family, table) {
-            rules.push(rule);
+            rules.push(rule, &mut seen);
         }
     }
 }

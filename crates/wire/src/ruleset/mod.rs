@@ -27,6 +27,9 @@ use alloc::vec::Vec;
 /// a rule that brings something new is kept, and the others are counted in [`Ruleset::left_out`].
 const RULES: usize = 20_000;
 
+/// Most base chains kept, and most named sets remembered while reading.
+const CHAINS: usize = 10_000;
+
 /// Longest text kept of a rule, in bytes.
 const TEXT: usize = 1000;
 
@@ -120,8 +123,8 @@ pub struct Rule {
     pub chain: String,
     /// Hook of the chain, if it is a base chain.
     pub hook: Option<Hook>,
-    /// The rule as its tool prints it, without counters' prefix and handle: the line that a person
-    /// finds in the file (from JSON: as near as JSON allows; from a listing: the row).
+    /// The rule as its tool prints it, without what is counted and without the handle: the line that a
+    /// person finds in the file, the same at each reading (from JSON: as near as JSON allows; from a listing: the row).
     pub text: String,
     /// What makes it need tracking; empty: nothing.
     pub needs: Vec<Need>,
@@ -162,7 +165,7 @@ pub struct Ruleset {
     pub chains: Vec<BaseChain>,
     /// Rules in order of evaluation within their chain.
     pub rules: Vec<Rule>,
-    /// Back ends that were read, empty ones included.
+    /// Back ends that were read to their end, empty ones included.
     pub read: Vec<(Backend, TableFamily)>,
     /// What could not be read, or not to its end, with the reason.
     pub unread: Vec<(Backend, String)>,
@@ -219,21 +222,48 @@ impl Ruleset {
         }
     }
 
+    /// Keeps a base chain; a host has a dozen.
+    fn push_chain(&mut self, chain: BaseChain) {
+        if self.chains.len() < CHAINS {
+            self.chains.push(chain);
+        }
+    }
+
     /// Keeps a rule, or counts it when there are too many and it brings nothing new.
-    fn push(&mut self, mut rule: Rule) {
+    fn push(&mut self, mut rule: Rule, seen: &mut Seen) {
         if rule.text.len() > TEXT {
             let end = (0..=TEXT).rev().find(|&i| rule.text.is_char_boundary(i)).unwrap_or(0);
             rule.text.truncate(end);
             rule.text.push('…');
         }
-        let new = self.rules.len() < RULES
-            || rule.needs.iter().any(|n| !self.rules.iter().any(|r| r.needs.contains(n)))
-            || (rule.verdict == Verdict::Untrack && self.untracking().next().is_none());
-        if new {
+        if seen.brings(&rule) || self.rules.len() < RULES {
             self.rules.push(rule);
         } else {
             self.left_out += 1;
         }
+    }
+}
+
+/// What kinds of rule there are already; made once by each reader, since looking through all rules for each rule
+/// would take a hostile file's square in time.
+struct Seen(u16);
+
+impl Seen {
+    fn of(rules: &Ruleset) -> Self {
+        let mut seen = Self(0);
+        for rule in &rules.rules {
+            seen.brings(rule);
+        }
+        seen
+    }
+
+    /// Whether a rule is the first of its kind.
+    fn brings(&mut self, rule: &Rule) -> bool {
+        let kinds = rule.needs.iter().fold(0, |bits, need| bits | 1 << (*need as u16))
+            | u16::from(rule.verdict == Verdict::Untrack) << 15;
+        let new = kinds & !self.0 != 0;
+        self.0 |= kinds;
+        new
     }
 }
 

@@ -5,13 +5,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::words::{Word, words};
-use super::{Backend, BaseChain, Rule, Ruleset, TableFamily, Verdict, builtin, needs, ports};
+use super::{Backend, BaseChain, Rule, Ruleset, Seen, TableFamily, Verdict, builtin, needs, ports};
 
 /// Reads a whole output or file into `rules`. `family` is what the reader asked for; a heading
 /// that says otherwise (`ip6tables-save`) wins, and so it does for the back end.
 pub fn read_save(text: &str, family: TableFamily, rules: &mut Ruleset) {
     let (mut family, mut backend) = (family, Backend::Legacy);
     let mut table = "filter";
+    let mut seen = Seen::of(rules);
     for line in text.lines() {
         let line = line.trim();
         if let Some(heading) = line.strip_prefix('#') {
@@ -36,7 +37,7 @@ pub fn read_save(text: &str, family: TableFamily, rules: &mut Ruleset) {
                 chain_line(rules, (backend, family, table), name, policy.trim(), None);
             }
         } else if let Some(rule) = rule(line, (backend, family, table)) {
-            rules.push(rule);
+            rules.push(rule, &mut seen);
         }
     }
 }
@@ -53,7 +54,7 @@ fn chain_line(
 ) {
     // A chain of the user's own has `-` for a policy.
     let (Some(hook), Some(policy)) = (builtin(name), Verdict::named(policy)) else { return };
-    rules.chains.push(BaseChain {
+    rules.push_chain(BaseChain {
         backend,
         family,
         table: table.into(),

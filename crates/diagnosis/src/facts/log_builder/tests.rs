@@ -150,6 +150,12 @@ fn a_repetition_proves_as_many_packets_but_is_one_line() {
     assert_eq!(b.finish().table_full.unwrap().packets_at_least, 1);
 
     let mut b = builder(Zone::utc());
+    b.begin("messages");
+    b.with_gaps();
+    say(&mut b, Form::Syslog, &[full, again]);
+    assert_eq!(b.finish().table_full.unwrap().packets_at_least, 1);
+
+    let mut b = builder(Zone::utc());
     b.begin("syslog");
     let quoted = "Nov 22 03:12:07 web kernel: message repeated 5 times: [ nf_conntrack: table full, dropping packet]";
     say(&mut b, Form::Syslog, &[quoted]);

@@ -4,6 +4,7 @@
 //! ruleset. Objects and expressions that are unknown are passed over; a `ct` inside them is found all
 //! the same.
 
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
@@ -12,7 +13,9 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::{Map, Value};
 
 use super::nft::{NamedSet, family_named, mark_iptables};
-use super::{Backend, BaseChain, Hook, Need, Rule, Ruleset, TableFamily, Verdict, needs, ports};
+use super::{
+    Backend, BaseChain, CHAINS, Hook, Need, Rule, Ruleset, Seen, TableFamily, Verdict, needs, ports,
+};
 use crate::Malformed;
 
 mod show;
@@ -23,7 +26,8 @@ const DEPTH: u32 = 32;
 /// Reads a whole output into `rules`. What came before a malformed place is kept.
 pub fn read_json(json: &[u8], rules: &mut Ruleset) -> Result<(), Malformed> {
     let (first_chain, first_rule) = (rules.chains.len(), rules.rules.len());
-    let mut reader = Reader { rules, sets: Vec::new() };
+    let seen = Seen::of(rules);
+    let mut reader = Reader { rules, seen, hooks: BTreeMap::new(), sets: BTreeMap::new() };
     let mut decoder = serde_json::Deserializer::from_slice(json);
     let result = Root(&mut reader).deserialize(&mut decoder);
     mark_iptables(rules, first_chain, first_rule);
@@ -41,9 +45,14 @@ pub fn read_json(json: &[u8], rules: &mut Ruleset) -> Result<(), Malformed> {
     }
 }
 
+/// Family, table, and the name of a chain or set in it.
+type Name = (TableFamily, String, String);
+
 struct Reader<'a> {
     rules: &'a mut Ruleset,
-    sets: Vec<(TableFamily, String, NamedSet)>,
+    seen: Seen,
+    hooks: BTreeMap<Name, Hook>,
+    sets: BTreeMap<Name, NamedSet>,
 }
 
 /// `{"nftables": [...]}`
@@ -133,12 +142,17 @@ impl Reader<'_> {
         if hook.is_empty() {
             return;
         }
-        self.rules.chains.push(BaseChain {
+        let hook = Hook::named(hook).unwrap_or(Hook::Other);
+        let (table, chain) = (String::from(text(body, "table")), String::from(text(body, "name")));
+        if self.hooks.len() < CHAINS {
+            self.hooks.insert((family, table.clone(), chain.clone()), hook);
+        }
+        self.rules.push_chain(BaseChain {
             backend: Backend::Nft,
             family,
-            table: text(body, "table").into(),
-            chain: text(body, "name").into(),
-            hook: Hook::named(hook).unwrap_or(Hook::Other),
+            table,
+            chain,
+            hook,
             priority: body.get("prio").and_then(Value::as_i64).and_then(|p| i32::try_from(p).ok()),
             policy: Verdict::named(text(body, "policy")).unwrap_or(Verdict::Accept),
             packets: None,
@@ -164,7 +178,9 @@ impl Reader<'_> {
         if counts {
             self.by_itself(body, family, alloc::format!("set {name}: ct count"), Need::Count);
         }
-        self.sets.push((family, text(body, "table").into(), set));
+        if set.of_ports && self.sets.len() < CHAINS {
+            self.sets.insert((family, text(body, "table").into(), name.into()), set);
+        }
     }
 
     /// Something that needs tracking without being in a chain.
@@ -173,39 +189,34 @@ impl Reader<'_> {
             return;
         }
         let rule = Rule { text: line, needs: alloc::vec![need], ..empty(body, family) };
-        self.rules.push(rule);
+        self.rules.push(rule, &mut self.seen);
     }
 
     fn rule(&mut self, body: &Value, family: TableFamily) {
         let mut rule = empty(body, family);
-        let (table, chain) = (text(body, "table"), text(body, "chain"));
-        rule.chain = chain.into();
-        rule.hook = self
-            .rules
-            .chains
-            .iter()
-            .rfind(|c| c.family == family && c.table == table && c.chain == chain)
-            .map(|c| c.hook);
+        rule.chain = text(body, "chain").into();
+        let place = (family, rule.table.clone(), rule.chain.clone());
+        rule.hook = self.hooks.get(&place).copied();
         let expressions = body.get("expr").and_then(Value::as_array);
         for expression in expressions.into_iter().flatten() {
             for (kind, inner) in expression.as_object().into_iter().flatten() {
-                self.expression(&mut rule, kind, inner, table);
+                self.expression(&mut rule, kind, inner);
             }
             if family != TableFamily::Other {
                 needs_of(expression, &mut rule.needs, 0);
             }
         }
         rule.text = show::rule(body);
-        self.rules.push(rule);
+        self.rules.push(rule, &mut self.seen);
     }
 
-    fn expression(&self, rule: &mut Rule, kind: &str, inner: &Value, table: &str) {
+    fn expression(&self, rule: &mut Rule, kind: &str, inner: &Value) {
         match kind {
             "counter" => rule.packets = inner.get("packets").and_then(Value::as_u64),
             "match" if text(inner, "op") != "!=" => {
-                self.ports(rule, inner.get("left"), inner.get("right"), table);
+                self.ports(rule, inner.get("left"), inner.get("right"));
             }
-            "vmap" => self.ports(rule, inner.get("key"), inner.get("data"), table),
+            "vmap" => self.ports(rule, inner.get("key"), inner.get("data")),
             "xt" if text(inner, "type") == "target" => {
                 rule.verdict = needs::verdict(text(inner, "name"));
             }
@@ -217,15 +228,12 @@ impl Reader<'_> {
         }
     }
 
-    fn ports(&self, rule: &mut Rule, left: Option<&Value>, right: Option<&Value>, table: &str) {
+    fn ports(&self, rule: &mut Rule, left: Option<&Value>, right: Option<&Value>) {
         let field = left.and_then(|l| l.get("payload")).map_or("", |p| text(p, "field"));
         let Some(right) = right.filter(|_| field == "dport") else { return };
         if let Some(name) = right.as_str().and_then(|s| s.strip_prefix('@')) {
-            let set = self
-                .sets
-                .iter()
-                .find(|(f, t, s)| *f == rule.family && t == table && s.name == name && s.of_ports);
-            for port in set.into_iter().flat_map(|(_, _, set)| &set.ports) {
+            let set = self.sets.get(&(rule.family, rule.table.clone(), name.into()));
+            for port in set.into_iter().flat_map(|set| &set.ports) {
                 ports::add_one(&mut rule.ports, *port);
             }
         } else if let Some(elements) = right.get("set").and_then(Value::as_array) {
@@ -264,10 +272,10 @@ fn port(found: &mut Vec<u16>, value: &Value) {
         && let (Some(first), Some(last)) = (number(first), number(last))
     {
         ports::add(found, &alloc::format!("{first}-{last}"));
-    } else if let Some(inner) = value.get("elem").and_then(|e| e.get("val")) {
-        if inner.get("elem").is_none() {
-            port(found, inner);
-        }
+    } else if let Some(inner) = value.get("elem").and_then(|e| e.get("val"))
+        && inner.get("elem").is_none()
+    {
+        port(found, inner);
     }
 }
 

@@ -67,9 +67,10 @@ fn show(value: &Value, depth: u32) -> String {
         },
         "prefix" => format!("{}/{}", member(body, "addr"), member(body, "len")),
         "vmap" => format!("{} vmap {}", member(body, "key"), member(body, "data")),
-        "counter" => match body.get("packets") {
-            Some(packets) => format!("counter packets {packets} bytes {}", member(body, "bytes")),
-            None => format!("counter name {}", inner(body)),
+        // What is counted is no part of the rule.
+        "counter" => match body.as_str() {
+            Some(name) => format!("counter name {name}"),
+            None => kind.clone(),
         },
         "mangle" => format!("{} set {}", member(body, "key"), member(body, "value")),
         "jump" | "goto" => format!("{kind} {}", text(body, "target")),

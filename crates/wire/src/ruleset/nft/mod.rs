@@ -3,11 +3,14 @@
 //! The text says more than nft's JSON where rules were made by iptables-nft: nft translates them
 //! (`tcp dport { 80, 443 } ct state new`, `notrack`), the JSON has only `{"xt": {"name": "multiport"}}`.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::words::words;
-use super::{Backend, BaseChain, Hook, Rule, Ruleset, TableFamily, Verdict, needs, ports};
+use super::{
+    Backend, BaseChain, CHAINS, Hook, Rule, Ruleset, Seen, TableFamily, Verdict, needs, ports,
+};
 
 mod rule;
 pub(super) use rule::NamedSet;
@@ -20,11 +23,10 @@ const DEPTH: usize = 8;
 
 /// Reads a whole output or script into `rules`.
 pub fn read_nft(text: &str, rules: &mut Ruleset) {
-    let mut reader = Reader { rules, blocks: Vec::new(), sets: Vec::new(), first_rule: 0 };
-    reader.first_rule = reader.rules.rules.len();
-    let first_chain = reader.rules.chains.len();
+    let (first_chain, first_rule) = (rules.chains.len(), rules.rules.len());
+    let seen = Seen::of(rules);
+    let mut reader = Reader { rules, seen, blocks: Vec::new(), sets: BTreeMap::new() };
     split(text, &mut reader);
-    let first_rule = reader.first_rule;
     for family in [TableFamily::Ip, TableFamily::Ip6, TableFamily::Inet] {
         rules.note_read(Backend::Nft, family);
     }
@@ -114,9 +116,9 @@ enum Block {
 
 struct Reader<'a> {
     rules: &'a mut Ruleset,
+    seen: Seen,
     blocks: Vec<Block>,
-    sets: Vec<NamedSet>,
-    first_rule: usize,
+    sets: BTreeMap<String, NamedSet>,
 }
 
 impl Reader<'_> {
@@ -184,7 +186,9 @@ impl Reader<'_> {
                     let text = alloc::format!("set {}: ct count", set.name);
                     self.by_itself(text, super::Need::Count);
                 }
-                self.sets.push(set);
+                if set.of_ports && self.sets.len() < CHAINS {
+                    self.sets.insert(set.name.clone(), set);
+                }
             }
             Some(Block::Table { .. }) => self.sets.clear(),
             Some(Block::Chain { .. } | Block::Other) | None => {}
@@ -209,7 +213,7 @@ impl Reader<'_> {
             packets: None,
             ports: Vec::new(),
         };
-        self.rules.push(rule);
+        self.rules.push(rule, &mut self.seen);
     }
 
     fn statement(&mut self, statement: &str) {
@@ -224,7 +228,7 @@ impl Reader<'_> {
             Some(Block::Chain { name, hook }) => {
                 if let Some(base) = base_chain(statement, family, &table, name) {
                     *hook = Some(base.hook);
-                    self.rules.chains.push(base);
+                    self.rules.push_chain(base);
                 } else if let Some(policy) = statement.strip_prefix("policy ") {
                     if let (Some(chain), Some(policy)) =
                         (self.rules.chains.last_mut(), Verdict::named(policy.trim()))
@@ -237,7 +241,7 @@ impl Reader<'_> {
                     rule.table = table;
                     rule.chain.clone_from(name);
                     rule.hook = *hook;
-                    self.rules.push(rule);
+                    self.rules.push(rule, &mut self.seen);
                 }
             }
             Some(Block::Object { text }) => {
@@ -269,7 +273,7 @@ impl Reader<'_> {
         let mut rule = rule::read(rest, family, &self.sets);
         rule.table = table.into();
         rule.chain = chain.into();
-        self.rules.push(rule);
+        self.rules.push(rule, &mut self.seen);
     }
 }
 

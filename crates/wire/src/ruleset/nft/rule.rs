@@ -1,5 +1,6 @@
 //! One rule of nft's text.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -21,14 +22,14 @@ pub struct NamedSet {
 
 /// Reads a rule; table, chain and hook are left for the caller. Nothing is tracked in the families `arp`,
 /// `bridge` and `netdev`, so nothing there needs it.
-pub fn read(text: &str, family: TableFamily, sets: &[NamedSet]) -> Rule {
+pub fn read(text: &str, family: TableFamily, sets: &BTreeMap<String, NamedSet>) -> Rule {
     let mut rule = Rule {
         backend: Backend::Nft,
         family,
         table: String::new(),
         chain: String::new(),
         hook: None,
-        text: text.into(),
+        text: without_counts(text),
         needs: Vec::new(),
         verdict: Verdict::Other,
         packets: None,
@@ -45,8 +46,36 @@ pub fn read(text: &str, family: TableFamily, sets: &[NamedSet]) -> Rule {
     rule
 }
 
+/// The rule as it stands in a file: `counter`, not `counter packets 12 bytes 3456`. What is counted would make another
+/// rule of it at each reading.
+fn without_counts(text: &str) -> String {
+    let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find("counter packets ") {
+        let (before, from) = rest.split_at(at + "counter".len());
+        kept.push_str(before);
+        let mut words = from.splitn(6, ' ');
+        // " packets 12 bytes 3456 accept": an empty word, then two names with their numbers.
+        let is_number = |w: Option<&str>| w.is_some_and(|w| w.bytes().all(|b| b.is_ascii_digit()));
+        let counts = words.next() == Some("")
+            && words.next() == Some("packets")
+            && is_number(words.next())
+            && words.next() == Some("bytes")
+            && is_number(words.next());
+        match (counts, words.next()) {
+            (true, Some(after)) => {
+                kept.push(' ');
+                rest = after;
+            }
+            (true, None) => rest = "",
+            (false, _) => rest = from,
+        }
+    }
+    kept.push_str(rest);
+    kept
+}
+
 /// Takes what begins at the first word; returns how many words it was.
-fn step(rule: &mut Rule, all: &[Word<'_>], sets: &[NamedSet]) -> usize {
+fn step(rule: &mut Rule, all: &[Word<'_>], sets: &BTreeMap<String, NamedSet>) -> usize {
     let Some(first) = all.first().filter(|w| !w.quoted) else { return 1 };
     let text = |n: usize| all.get(n).map_or("", |w| if w.quoted { "" } else { w.text });
     match first.text {
@@ -130,7 +159,7 @@ fn foreign(rule: &mut Rule, kind: &str, name: &str) -> usize {
 }
 
 /// What follows `tcp dport`: a port, a group, a named set, a verdict map.
-fn dport(found: &mut Vec<u16>, all: &[Word<'_>], sets: &[NamedSet]) -> usize {
+fn dport(found: &mut Vec<u16>, all: &[Word<'_>], sets: &BTreeMap<String, NamedSet>) -> usize {
     let mut i = 0;
     while all.get(i).is_some_and(|w| w.is("==") || w.is("vmap") || w.is("map")) {
         i += 1;
@@ -140,7 +169,7 @@ fn dport(found: &mut Vec<u16>, all: &[Word<'_>], sets: &[NamedSet]) -> usize {
         return i + 2;
     }
     if let Some(name) = word.text.strip_prefix('@') {
-        if let Some(set) = sets.iter().find(|s| s.of_ports && s.name == name) {
+        if let Some(set) = sets.get(name) {
             set.ports.iter().for_each(|port| ports::add_one(found, *port));
         }
         return i + 1;

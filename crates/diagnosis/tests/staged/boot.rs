@@ -1,0 +1,233 @@
+//! What the files will do at the next boot.
+
+use plimsoll_ct::Entries;
+use plimsoll_diagnosis::facts::{Manager, ManagerKind, Snapshot, Unapplied};
+use plimsoll_diagnosis::{RemedyId, Verdict};
+use plimsoll_wire::iptables_config::IptablesConfig;
+use plimsoll_wire::modprobe::{Directive, ModuleDirective};
+use plimsoll_wire::modules_load::ModuleToLoad;
+
+use crate::build::*;
+
+const MAX: &str = "net.netfilter.nf_conntrack_max";
+const FILE: &str = "/etc/sysctl.d/60-ct.conf";
+
+fn raised(release: &str, max: u64) -> Snapshot {
+    let mut after = host(release, 8);
+    after.host.global_max = known(max);
+    after.namespaces[0].max = known(Entries(max));
+    after
+}
+
+fn early(after: &mut Snapshot) {
+    after.boot.modules_load = known(vec![ModuleToLoad {
+        file: "/etc/modules-load.d/ct.conf".into(),
+        line: 1,
+        module: "nf_conntrack".into(),
+    }]);
+}
+
+#[test]
+fn a_limit_that_no_file_sets_is_lost_at_boot() {
+    let after = raised("6.12.117", 524_288);
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT040"]);
+    assert_eq!(
+        summary(&d, "CT040"),
+        "net.netfilter.nf_conntrack_max is 524288 and will be 262144 after a boot: no file sets it."
+    );
+    says(&d, RemedyId::Persist, "echo nf_conntrack > /etc/modules-load.d/plimsoll.conf");
+    says(
+        &d,
+        RemedyId::Persist,
+        "printf '%s\\n' 'net.netfilter.nf_conntrack_max = 524288' > /etc/sysctl.d/90-plimsoll.conf",
+    );
+}
+
+#[test]
+fn a_limit_that_a_file_sets_before_the_module_is_there_is_lost_as_well() {
+    let mut after = raised("6.12.117", 524_288);
+    after.boot.sysctl = known(vec![assigns(FILE, 2, MAX, "524288")]);
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT040"]);
+    assert!(
+        summary(&d, "CT040").contains("no modules-load.d file names"),
+        "{}",
+        summary(&d, "CT040")
+    );
+    early(&mut after);
+    assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new());
+}
+
+#[test]
+fn a_built_in_tracker_takes_its_file_without_further_ado() {
+    let mut after = raised("6.18.15", 524_288);
+    after.host.modular = known(false);
+    after.host.modules = known(vec![]);
+    after.boot.sysctl = known(vec![assigns(FILE, 2, MAX, "524288")]);
+    assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new());
+}
+
+#[test]
+fn the_last_assignment_wins_and_is_named_when_it_differs() {
+    let mut after = raised("6.12.117", 524_288);
+    early(&mut after);
+    after.boot.sysctl = known(vec![
+        assigns(FILE, 2, MAX, "524288"),
+        assigns("/etc/sysctl.d/99-tuning.conf", 7, MAX, "131072"),
+    ]);
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT040"]);
+    assert_eq!(
+        summary(&d, "CT040"),
+        "net.netfilter.nf_conntrack_max is 524288 and will be 131072 after a boot: \
+         /etc/sysctl.d/99-tuning.conf line 7 says 131072."
+    );
+    says(
+        &d,
+        RemedyId::Persist,
+        "# /etc/sysctl.d/99-tuning.conf line 7 sets net.netfilter.nf_conntrack_max to 131072 later: \
+         change it there",
+    );
+}
+
+#[test]
+fn what_kube_proxy_sets_again_is_no_alarm() {
+    let mut after = raised("6.12.117", 524_288);
+    let settings = &mut after.namespaces[0].settings;
+    settings.insert("nf_conntrack_tcp_timeout_established".into(), "86400".into());
+    settings.insert("nf_conntrack_tcp_timeout_close_wait".into(), "3600".into());
+    assert_eq!(acts(&judge(&after, &[])), ["CT040"]);
+    after.boot.managers = known(vec![Manager {
+        kind: ManagerKind::Kubernetes,
+        because: "chain KUBE-SERVICES".into(),
+    }]);
+    let d = judge(&after, &[]);
+    assert_eq!((ids(&d), d.verdict), (vec!["CT040"], Verdict::Ok));
+    assert!(summary(&d, "CT040").contains("kube-proxy may set it again"));
+}
+
+#[test]
+fn the_limit_that_hashsize_makes_is_not_called_lost() {
+    let mut after = raised("6.12.117", 1_048_576);
+    after.host.buckets = known(131_072);
+    after.boot.modprobe = known(vec![ModuleDirective {
+        file: "/etc/modprobe.d/ct.conf".into(),
+        line: 1,
+        module: "nf_conntrack".into(),
+        directive: Directive::Option { name: "hashsize".into(), value: Some("131072".into()) },
+    }]);
+    assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new());
+}
+
+#[test]
+fn a_key_of_a_dead_generation_has_no_effect() {
+    let mut after = host("6.12.117", 8);
+    let old = "net.ipv4.ip_conntrack_max";
+    after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 12, old, "131072")]);
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT041"]);
+    assert_eq!(
+        summary(&d, "CT041"),
+        "/etc/sysctl.conf line 12 sets net.ipv4.ip_conntrack_max, a name that this kernel (6.12) does \
+         not have: it has no effect; what was meant is net.netfilter.nf_conntrack_max."
+    );
+    says(
+        &d,
+        RemedyId::Persist,
+        "sed -i '12s|.*|net.netfilter.nf_conntrack_max = 131072|' /etc/sysctl.conf",
+    );
+    let mut el7 = host("3.10.0-1160.el7.x86_64", 8);
+    el7.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 12, old, "262144")]);
+    early(&mut el7);
+    assert_eq!(ids(&judge(&el7, &[])), Vec::<&str>::new(), "RHEL 7 has both names");
+}
+
+#[test]
+fn a_young_key_on_centos_5_has_no_effect_either() {
+    let mut after = host("2.6.18-398.el5", 2);
+    after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 9, MAX, "131072")]);
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT041"]);
+    assert!(summary(&d, "CT041").contains("what was meant is net.ipv4.netfilter.ip_conntrack_max"));
+}
+
+#[test]
+fn a_dead_key_beside_its_living_twin_is_only_a_leftover() {
+    let mut after = host("6.12.117", 8);
+    early(&mut after);
+    after.boot.sysctl = known(vec![
+        assigns("/etc/sysctl.conf", 12, "net.ipv4.ip_conntrack_max", "262144"),
+        assigns("/etc/sysctl.conf", 13, MAX, "262144"),
+    ]);
+    let d = judge(&after, &[]);
+    assert_eq!((ids(&d), d.verdict), (vec!["CT041"], Verdict::Ok));
+}
+
+#[test]
+fn the_count_that_a_copied_article_sets_is_read_only() {
+    let mut after = host("6.12.117", 8);
+    let count = "net.netfilter.nf_conntrack_count";
+    after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 5, count, "131072")]);
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT042"]);
+    assert!(summary(&d, "CT042").ends_with("what was meant is net.netfilter.nf_conntrack_max."));
+    says(&d, RemedyId::Persist, "sed -i '5s/^/# /' /etc/sysctl.conf");
+}
+
+#[test]
+fn buckets_could_not_be_written_before_4_9() {
+    let mut after = host("3.10.0-1160.el7.x86_64", 8);
+    let buckets = "net.netfilter.nf_conntrack_buckets";
+    after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 5, buckets, "65536")]);
+    assert_eq!(acts(&judge(&after, &[])), ["CT042"]);
+    let mut young = host("6.12.117", 8);
+    early(&mut young);
+    young.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 5, buckets, "262144")]);
+    assert_eq!(ids(&judge(&young, &[])), Vec::<&str>::new());
+}
+
+#[test]
+fn the_iptables_service_of_centos_6_applies_what_its_load_list_names() {
+    let mut after = raised("2.6.32-754.el6.x86_64", 131_072);
+    after.boot.sysctl =
+        known(vec![assigns("/etc/sysctl.conf", 5, "net.nf_conntrack_max", "131072")]);
+    let mut config = IptablesConfig {
+        modules: vec!["nf_conntrack_ftp".into()],
+        modules_line: Some(6),
+        unload: Some(true),
+        sysctl_load_list: vec![],
+    };
+    after.boot.iptables_config = known(config.clone());
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT040"]);
+    assert!(summary(&d, "CT040").contains("IPTABLES_SYSCTL_LOAD_LIST does not name it"));
+    says(
+        &d,
+        RemedyId::Persist,
+        "sed -i 's/^IPTABLES_MODULES_UNLOAD=.*/IPTABLES_MODULES_UNLOAD=\"no\"/' \
+         /etc/sysconfig/iptables-config",
+    );
+    config.sysctl_load_list = vec![".nf_conntrack".into()];
+    after.boot.iptables_config = known(config);
+    assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new());
+}
+
+#[test]
+fn a_file_that_systemd_does_not_read_is_named_with_the_reason() {
+    let mut after = raised("6.12.117", 524_288);
+    early(&mut after);
+    after.boot.sysctl_unapplied = vec![Unapplied {
+        assignment: assigns("/etc/sysctl.conf", 8, MAX, "524288"),
+        why: "systemd-sysctl does not read /etc/sysctl.conf".into(),
+    }];
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT040"]);
+    assert!(
+        summary(&d, "CT040").contains(
+            "/etc/sysctl.conf line 8 says 524288, but systemd-sysctl does not read /etc/sysctl.conf"
+        ),
+        "{}",
+        summary(&d, "CT040")
+    );
+}

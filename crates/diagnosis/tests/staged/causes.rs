@@ -1,0 +1,292 @@
+//! Causes: who fills it, what outlives its use, what is lost at insertion, tracking itself.
+
+use plimsoll_ct::{Counter, Entries, TcpState};
+use plimsoll_diagnosis::facts::{Owner, Service, Top, Tracking};
+use plimsoll_diagnosis::{RemedyId, Severity, Verdict, diagnose};
+use plimsoll_wire::ruleset::Need;
+
+use crate::build::*;
+
+#[test]
+fn a_udp_flood_from_one_source_names_the_source_and_how_to_hold_it() {
+    let mut after = host("6.12.117", 8);
+    fill(&mut after.namespaces[0], from_one(census(&[(udp(false), 100_000), (udp(true), 500)])));
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT010"], "one finding for one flood: {:#?}", d.findings);
+    assert_eq!(ids(&d), ["CT010", "CT011"], "its source below half a table is an aside");
+    assert_eq!(
+        summary(&d, "CT010"),
+        "100,000 unanswered UDP entries to port 53 from 198.51.100.7 make up 99 % of the table."
+    );
+    says(&d, RemedyId::Shed, "conntrack -D -p udp -s 198.51.100.7 --orig-port-dst 53");
+    says(&d, RemedyId::Timeout, "sysctl -w net.netfilter.nf_conntrack_udp_timeout=10");
+    says(
+        &d,
+        RemedyId::Limit,
+        "iptables -t mangle -I PREROUTING -m conntrack --ctstate NEW -m connlimit --connlimit-above \
+         13107 --connlimit-mask 32 -j DROP",
+    );
+    after.namespaces[0].rules = known(nft());
+    let d = judge(&after, &[]);
+    says(
+        &d,
+        RemedyId::Limit,
+        "nft 'add rule inet plimsoll crowd ct state new add @per_source { ip saddr ct count over \
+         13107 } counter drop'",
+    );
+}
+
+#[test]
+fn an_icmp_flood_is_told_apart() {
+    let mut after = host("6.12.117", 8);
+    fill(&mut after.namespaces[0], census(&[(icmp(), 60_000), (tcp(TcpState::Established), 40)]));
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT010"]);
+    assert!(summary(&d, "CT010").contains("unanswered ICMP entries from 20 sources"));
+    says(&d, RemedyId::Shed, "conntrack -D -p icmp");
+}
+
+#[test]
+fn tunnel_packets_are_one_way_by_nature_and_need_not_be_tracked() {
+    let mut after = host("6.12.117", 8);
+    after.namespaces[0].rules = known(stateless());
+    let mut vxlan = census(&[(udp(false), 150_000)]);
+    let service = Service { port: 4789, ..vxlan.services.rows[0].0 };
+    vxlan.services = Top { rows: vec![(service, vxlan.total)], error: 0 };
+    fill(&mut after.namespaces[0], vxlan);
+    after.namespaces[0].rules = known(stateful());
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT010"]);
+    assert!(
+        summary(&d, "CT010")
+            .ends_with("This is VXLAN: it is one-way by nature, so tracking it serves nothing.")
+    );
+    assert_eq!(remedies(&d)[0], "bypass");
+    says(&d, RemedyId::Bypass, "iptables -t raw -I PREROUTING -p udp --dport 4789 -j CT --notrack");
+    says(&d, RemedyId::Bypass, "iptables -I INPUT -p udp --dport 4789 -j ACCEPT");
+}
+
+#[test]
+fn a_scan_of_a_hundred_entries_is_no_flood() {
+    let mut after = host("6.12.117", 8);
+    fill(&mut after.namespaces[0], census(&[(syn(), 900), (tcp(TcpState::Established), 50)]));
+    assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new());
+}
+
+#[test]
+fn one_client_that_holds_most_of_a_half_full_table_is_named() {
+    let mut after = host("6.12.117", 8);
+    let one = from_one(census(&[(tcp(TcpState::Established), 150_000)]));
+    fill(&mut after.namespaces[0], one);
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT011"]);
+    assert_eq!(
+        summary(&d, "CT011"),
+        "One source, 198.51.100.7, holds 100 % of the table, mostly to 443/tcp."
+    );
+    assert_eq!(remedies(&d), ["limit"]);
+}
+
+#[test]
+fn sources_beyond_the_rows_are_counted_by_what_each_can_hold_at_most() {
+    let mut after = host("6.12.117", 8);
+    let mut flood = census(&[(syn(), 48_000)]);
+    for (_, tally) in &mut flood.sources.rows {
+        *tally =
+            plimsoll_diagnosis::facts::Tally { evictable: 1, unreplied: 1, ..Default::default() };
+    }
+    fill(&mut after.namespaces[0], flood);
+    let d = judge(&after, &[]);
+    assert!(
+        summary(&d, "CT010").starts_with(
+            "48,000 unanswered TCP handshakes to port 443 from at least 48,000 sources"
+        ),
+        "{}",
+        summary(&d, "CT010")
+    );
+}
+
+#[test]
+fn idle_connections_that_hold_a_third_of_the_limit_are_found_before_it_is_full() {
+    let mut after = host("5.10.0-46-generic", 8);
+    after.namespaces[0].rules = known(nft());
+    fill(
+        &mut after.namespaces[0],
+        idle(census(&[(tcp(TcpState::Established), 110_000)]), 20_000, 70_000),
+    );
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT012"]);
+    assert_eq!(
+        summary(&d, "CT012"),
+        "90,000 ESTABLISHED connections to port 443 have been idle for over an hour (34 % of the \
+         limit); they stay for 5 days and nothing evicts them. A timeout of 2 h 4 min would let go of \
+         between 70,000 and 90,000 of them."
+    );
+    says(
+        &d,
+        RemedyId::Timeout,
+        "nft 'add ct timeout ip plimsoll idle443 { protocol tcp; l3proto ip; policy = { established : \
+         7440 }; }'",
+    );
+}
+
+#[test]
+fn a_kernel_without_nft_timeouts_gets_the_iptables_form() {
+    let mut after = host("3.10.0-1160.el7.x86_64", 8);
+    fill(
+        &mut after.namespaces[0],
+        idle(census(&[(tcp(TcpState::Established), 110_000)]), 20_000, 70_000),
+    );
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT012"]);
+    says(&d, RemedyId::Timeout, "nfct add timeout idle443 inet tcp established 7440");
+    says(
+        &d,
+        RemedyId::Timeout,
+        "iptables -t raw -I PREROUTING -p tcp --dport 443 -j CT --timeout idle443",
+    );
+}
+
+#[test]
+fn idle_connections_in_a_roomy_table_are_nobodys_trouble() {
+    let mut after = host("6.12.117", 8);
+    fill(
+        &mut after.namespaces[0],
+        idle(census(&[(tcp(TcpState::Established), 50_000)]), 20_000, 25_000),
+    );
+    assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new());
+}
+
+#[test]
+fn dns_races_are_clashes_and_not_a_full_table() {
+    let mut after = host("5.10.0-46-generic", 8);
+    let rises = [(Counter::InsertFailed, 12), (Counter::Drop, 12), (Counter::ClashResolved, 4)];
+    fill(&mut after.namespaces[0], census(&[(udp(false), 600)]));
+    let d = judge(&after, &rises);
+    assert_eq!(acts(&d), ["CT051"]);
+    assert!(summary(&d, "CT051").contains("two DNS queries (A and AAAA)"));
+    assert!(d.remedies.iter().all(|r| r.id != RemedyId::Raise), "a larger table does not help");
+}
+
+#[test]
+fn exhausted_nat_ports_are_told_by_the_probes_that_found_them_taken() {
+    let mut after = host("6.18.15", 8);
+    let mut rules = stateful();
+    rules.rules.push(rule("-A POSTROUTING -j SNAT --to-source 192.0.2.1", &[Need::Nat]));
+    after.namespaces[0].rules = known(rules);
+    let rises = [(Counter::Found, 300), (Counter::InsertFailed, 40), (Counter::Drop, 40)];
+    let d = judge(&after, &rises);
+    assert_eq!((acts(&d), d.verdict), (vec!["CT052"], Verdict::Critical));
+    let mut old = host("3.10.0-1160.el7.x86_64", 8);
+    old.namespaces[0].rules = after.namespaces[0].rules.clone();
+    assert_eq!(acts(&judge(&old, &rises)), ["CT051"], "`found` meant lookups to 4.8");
+}
+
+#[test]
+fn drops_that_clashes_explain_do_not_make_a_full_table_of_a_busy_one() {
+    let mut after = host("6.12.117", 8);
+    fill(&mut after.namespaces[0], census(&[(udp(true), 255_000)]));
+    let d = judge(&after, &[(Counter::Drop, 30), (Counter::InsertFailed, 30)]);
+    assert!(!ids(&d).contains(&"CT001"), "{:?}", ids(&d));
+    assert!(ids(&d).contains(&"CT051"));
+}
+
+#[test]
+fn a_host_that_tracks_without_a_rule_that_needs_it_should_not_track_at_all() {
+    let mut after = host("2.6.32-754.el6.x86_64", 8);
+    after.host.modules = known(vec![
+        loaded("nf_defrag_ipv4", &["nf_conntrack_ipv4"]),
+        loaded("nf_conntrack", &["nf_conntrack_ipv4", "xt_state"]),
+        loaded("nf_conntrack_ipv4", &[]),
+        loaded("xt_state", &[]),
+    ]);
+    let n = &mut after.namespaces[0];
+    n.rules = known(stateless());
+    n.tracking = known(Tracking::On { because: "nf_conntrack_ipv4 is loaded".into() });
+    fill(n, census(&[(tcp(TcpState::Established), 30_000)]));
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT030"]);
+    assert_eq!(remedies(&d)[0], "unload");
+    let unload = remedy(&d, RemedyId::Unload);
+    assert!(unload.refused.is_empty());
+    says(
+        &d,
+        RemedyId::Unload,
+        "modprobe -r nf_conntrack_ipv4 xt_state nf_conntrack nf_defrag_ipv4",
+    );
+    says(&d, RemedyId::Unload, "ls /proc/net/nf_conntrack  # must say: No such file or directory");
+    after.namespaces[0].rules = known(stateful());
+    assert_eq!(acts(&judge(&after, &[])), Vec::<&str>::new(), "a state rule needs it");
+}
+
+#[test]
+fn tracking_that_openvswitch_asks_for_is_not_called_needless() {
+    let mut after = host("6.12.117", 8);
+    after.namespaces[0].rules = known(stateless());
+    fill(&mut after.namespaces[0], census(&[(tcp(TcpState::Established), 90_000)]));
+    assert_eq!(ids(&judge(&after, &[])), ["CT030"]);
+    after.host.modules =
+        known(vec![loaded("nf_conntrack", &["openvswitch"]), loaded("openvswitch", &[])]);
+    assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new());
+}
+
+#[test]
+fn rules_that_were_read_by_half_accuse_nobody() {
+    let mut after = host("6.12.117", 8);
+    let mut rules = stateless();
+    rules.read.retain(|(b, _)| *b != plimsoll_wire::ruleset::Backend::Nft);
+    after.namespaces[0].rules = known(rules);
+    fill(&mut after.namespaces[0], census(&[(tcp(TcpState::Established), 90_000)]));
+    after.host.modules = known(vec![loaded("nf_conntrack", &["nft_ct"]), loaded("nf_tables", &[])]);
+    assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new());
+}
+
+#[test]
+fn a_count_far_above_the_list_is_told_where_the_collector_cannot_explain_it() {
+    let mut after = host("3.10.0-1160.el7.x86_64", 8);
+    after.namespaces[0].count = known(Entries(40_000));
+    let d = judge(&after, &[]);
+    assert_eq!(ids(&d), ["CT032"], "timers leave no lag");
+    let mut young = host("6.12.117", 8);
+    young.namespaces[0].count = known(Entries(40_000));
+    assert_eq!(ids(&judge(&young, &[])), Vec::<&str>::new(), "expired entries may explain it");
+    young.namespaces[0].census = known(churn(census(&[(udp(false), 1_000)]), 10, 10));
+    assert_eq!(ids(&judge(&young, &[])), ["CT032"], "ten a second for 60 s do not");
+}
+
+#[test]
+fn causes_come_by_how_much_they_explain_after_the_state_of_the_table() {
+    let mut after = host("6.12.117", 8);
+    let full = census(&[(syn(), 150_000), (tcp(TcpState::Established), 112_144)]);
+    fill(&mut after.namespaces[0], idle(full, 0, 90_000));
+    let rises = [(Counter::Drop, 500), (Counter::EarlyDrop, 10)];
+    let d = judge(&after, &rises);
+    assert_eq!(acts(&d), ["CT001", "CT010", "CT020", "CT012"]);
+    assert!(
+        d.headline.contains("idle for over an hour"),
+        "what cannot be evicted kills: {}",
+        d.headline
+    );
+    assert_eq!(remedies(&d)[..3], ["raise", "timeout", "shed"]);
+}
+
+#[test]
+fn one_namespace_that_takes_nearly_all_entries_is_named() {
+    let mut after = host("6.18.15", 64);
+    let mut ns = namespace(&after.host.profile, Owner::Named("tenant7".into()), Some(99), 262_144);
+    fill(&mut ns, census(&[(tcp(TcpState::Established), 180_000)]));
+    after.namespaces.push(ns);
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT011"]);
+    assert_eq!(d.findings[0].severity, Severity::Warning);
+    assert!(summary(&d, "CT011").starts_with("ip netns tenant7 holds 99 % of the 180,150 entries"));
+    let limit = remedy(&d, RemedyId::Limit);
+    assert!(limit.commands.iter().all(|c| c.starts_with("ip netns exec tenant7 ")), "{limit:#?}");
+}
+
+#[test]
+fn entries_under_the_compiled_in_cap_for_unanswered_data_are_not_idle() {
+    let after = host("6.12.117", 8);
+    let d = diagnose(None, &after);
+    assert_eq!(acts(&d), Vec::<&str>::new());
+}

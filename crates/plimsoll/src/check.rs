@@ -1,0 +1,97 @@
+//! `plimsoll check`: read, diagnose, print.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use plimsoll_diagnosis::{Diagnosis, diagnose};
+use plimsoll_probe::dead;
+use plimsoll_probe::live::{self, NamespaceSelector};
+use plimsoll_report::{self as report, Clock, Style};
+
+use crate::arguments::{Check, Output, When};
+use crate::{exit, terminal};
+
+/// Runs it; the exit status is the verdict.
+pub fn run(arguments: &Check) -> ExitCode {
+    let diagnosis = match look(arguments) {
+        Ok(diagnosis) => diagnosis,
+        Err(why) => {
+            eprintln!("plimsoll: {why}");
+            return exit::usage();
+        }
+    };
+    let (text, status) = print(&diagnosis, &arguments.output);
+    let mut out = std::io::stdout().lock();
+    // A reader that closed the pipe has what it wanted.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    ExitCode::from(status)
+}
+
+/// The screen of one namespace of this host, as `check --netns` prints it.
+pub fn screen_of_namespace(name: &str, color: When) -> String {
+    let options = live::Options {
+        only: vec![NamespaceSelector::Name(name.into())],
+        ..live::Options::default()
+    };
+    let observation = live::observe(&options);
+    let diagnosis = diagnose(Some(&observation.before), &observation.after);
+    report::text(&diagnosis, &style(color, None, false, false, false))
+}
+
+fn look(arguments: &Check) -> Result<Diagnosis, String> {
+    if let Some(path) = arguments.root.as_ref().or(arguments.bundle.as_ref()) {
+        return saved(path, arguments.root.is_some());
+    }
+    let observation = live::observe(&live::Options {
+        interval: arguments.interval,
+        dump_budget: arguments.budget,
+        census: !arguments.budget.is_zero(),
+        only: arguments.netns.iter().map(|text| NamespaceSelector::parse(text)).collect(),
+        ..live::Options::default()
+    });
+    if !observation.unmatched.is_empty() {
+        return Err(format!("no network namespace answers to {:?}", observation.unmatched));
+    }
+    Ok(diagnose(Some(&observation.before), &observation.after))
+}
+
+/// A dead host, from a directory or from an archive.
+fn saved(path: &Path, tree: bool) -> Result<Diagnosis, String> {
+    if path.is_dir() != tree {
+        let expected = if tree { "a directory that holds a host's files" } else { "an archive" };
+        return Err(format!("{}: expected {expected}", path.display()));
+    }
+    let (files, origin) = dead::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(diagnose(None, &dead::snapshot(&files, origin)))
+}
+
+fn print(diagnosis: &Diagnosis, output: &Output) -> (String, u8) {
+    let status = report::exit_status(diagnosis.verdict);
+    if output.json {
+        let mut text = report::json_pretty(diagnosis);
+        text.push('\n');
+        return (text, status);
+    }
+    if output.nagios || output.npd {
+        let answer = if output.npd { report::npd(diagnosis) } else { report::nagios(diagnosis) };
+        return (format!("{}\n", answer.line), answer.status);
+    }
+    let style = style(output.color, output.width, output.ascii, output.verbose, output.utc);
+    (report::text(diagnosis, &style), status)
+}
+
+fn style(color: When, width: Option<u16>, ascii: bool, verbose: bool, utc: bool) -> Style {
+    let clock = if utc {
+        Clock::Utc
+    } else {
+        Clock::Offset { minutes: (terminal::zone_offset() / 60) as i16 }
+    };
+    Style {
+        width: terminal::columns(width),
+        colour: terminal::colour(color),
+        unicode: !ascii && terminal::unicode(),
+        verbose,
+        clock,
+    }
+}

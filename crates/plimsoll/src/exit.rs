@@ -1,0 +1,13 @@
+//! Exit status: one meaning each.
+
+use std::process::ExitCode;
+
+/// Wrong usage (`EX_USAGE` of sysexits.h).
+pub fn usage() -> ExitCode {
+    ExitCode::from(64)
+}
+
+/// Something that was to be done could not be done.
+pub fn failed() -> ExitCode {
+    ExitCode::FAILURE
+}

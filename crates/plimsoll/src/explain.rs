@@ -1,0 +1,51 @@
+//! `plimsoll explain`: the page of a finding.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use plimsoll_diagnosis::CATALOGUE;
+use plimsoll_report::{self as report, Clock, Language, Style};
+
+use crate::arguments::{Explain, Lang};
+use crate::{exit, terminal};
+
+/// Prints the page, or the list of all findings.
+pub fn run(arguments: &Explain) -> ExitCode {
+    let text = match &arguments.finding {
+        None => list(),
+        Some(finding) => match page(finding, arguments) {
+            Some(page) => page,
+            None => {
+                eprintln!(
+                    "plimsoll: no finding {finding:?}; `plimsoll explain` lists them: CT001, \
+                     table-full, …"
+                );
+                return exit::usage();
+            }
+        },
+    };
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    ExitCode::SUCCESS
+}
+
+fn list() -> String {
+    CATALOGUE.iter().map(|d| format!("{}  {:<24} {}\n", d.id, d.name, d.title)).collect()
+}
+
+fn page(finding: &str, arguments: &Explain) -> Option<String> {
+    let language = match arguments.lang {
+        Some(Lang::En) => Language::English,
+        Some(Lang::Zh) => Language::Chinese,
+        None if terminal::chinese() => Language::Chinese,
+        None => Language::English,
+    };
+    let style = Style {
+        width: terminal::columns(arguments.width),
+        colour: terminal::colour(arguments.color),
+        unicode: terminal::unicode(),
+        verbose: false,
+        clock: Clock::Utc,
+    };
+    report::explain(finding, language, &style)
+}

@@ -1,0 +1,146 @@
+//! Programs that manage rules or settings: by process, by enabled unit, by init script.
+
+use plimsoll_diagnosis::facts::{Fact, Manager, ManagerKind, Reason};
+use plimsoll_wire::ruleset::Ruleset;
+
+use crate::files::Files;
+
+/// Most processes looked at.
+const PROCESSES: usize = 100_000;
+
+/// Outputs of `ps` that sos saves.
+const PS: &[&str] = &[
+    "/sos_commands/process/ps_auxwwwm",
+    "/sos_commands/process/ps_auxwww",
+    "/sos_commands/process/ps_auxww",
+    "/ps",
+];
+
+/// Those that run or will run, each once: a process tells more than a unit.
+pub fn managers(files: &Files, live: bool) -> Fact<Vec<Manager>> {
+    let mut all = Vec::new();
+    let mut looked = false;
+    if live {
+        looked |= processes(files, &mut all);
+    } else {
+        looked |= listed(files, &mut all);
+    }
+    looked |= units(files, &mut all);
+    looked |= init_scripts(files, &mut all);
+    let ufw = files.text("/etc/ufw/ufw.conf").ok();
+    if ufw.is_some_and(|t| t.lines().any(|l| l.trim().eq_ignore_ascii_case("ENABLED=yes"))) {
+        looked = true;
+        add(&mut all, ManagerKind::Ufw, "/etc/ufw/ufw.conf says ENABLED=yes".into());
+    }
+    if looked {
+        Fact::known(
+            all,
+            if live { "/proc, /etc/systemd/system" } else { "ps, /etc/systemd/system" },
+        )
+    } else {
+        let what = "neither processes nor enabled units were saved";
+        Fact::missing_needs(Reason::NotCollected, what, "ps, /etc/systemd/system")
+    }
+}
+
+/// Adds those that the host's own rules are named after. Rules of a container's namespace tell of the container.
+pub fn add_of_rules(managers: &mut Fact<Vec<Manager>>, rules: &Fact<Ruleset>) {
+    let Fact::Known { value: rules, source } = rules else { return };
+    let found = Manager::of_rules(rules);
+    match managers {
+        Fact::Known { value, .. } => Manager::merge(value, found),
+        Fact::Missing(_) if !found.is_empty() => {
+            *managers = Fact::Known { value: found, source: source.clone() };
+        }
+        Fact::Missing(_) => {}
+    }
+}
+
+fn add(all: &mut Vec<Manager>, kind: ManagerKind, because: String) {
+    Manager::merge(all, [Manager { kind, because }]);
+}
+
+/// The running processes.
+fn processes(files: &Files, all: &mut Vec<Manager>) -> bool {
+    let Ok(names) = files.list("/proc") else { return false };
+    let pids = names.iter().filter(|n| n.bytes().all(|b| b.is_ascii_digit())).take(PROCESSES);
+    for pid in pids {
+        // Gone since the listing: nothing to tell.
+        let Ok(name) = files.text(&format!("/proc/{pid}/comm")) else { continue };
+        let mut name = name.trim();
+        let interpreted;
+        if name.starts_with("python") {
+            interpreted = script(files, pid);
+            name = &interpreted;
+        }
+        if let Some(kind) = ManagerKind::of_program(name) {
+            add(all, kind, format!("process {name} ({pid})"));
+        }
+    }
+    true
+}
+
+/// The script that an interpreter runs: firewalld, tuned and fail2ban are Python programs.
+fn script(files: &Files, pid: &str) -> String {
+    let line = files.read(&format!("/proc/{pid}/cmdline"), 4096).unwrap_or_default();
+    line.split(|b| *b == 0)
+        .skip(1)
+        .take(4)
+        .filter_map(|word| std::str::from_utf8(word).ok())
+        .find(|word| !word.starts_with('-'))
+        .and_then(|path| path.rsplit('/').next())
+        .unwrap_or("")
+        .to_owned()
+}
+
+/// The processes of a saved `ps`.
+fn listed(files: &Files, all: &mut Vec<Manager>) -> bool {
+    let Some((path, text)) = PS.iter().find_map(|p| Some((*p, files.text(p).ok()?))) else {
+        return false;
+    };
+    for line in text.lines() {
+        let words = line.split_whitespace().skip(10).take(4);
+        for word in words.filter(|w| !w.starts_with('-')) {
+            let name = word.rsplit('/').next().unwrap_or(word);
+            if let Some(kind) = ManagerKind::of_program(name) {
+                add(all, kind, format!("process {name} ({})", path.trim_start_matches('/')));
+            }
+        }
+    }
+    true
+}
+
+/// Units that are enabled: links in the `.wants` folders.
+fn units(files: &Files, all: &mut Vec<Manager>) -> bool {
+    const SYSTEM: &str = "/etc/systemd/system";
+    let Ok(folders) = files.list(SYSTEM) else { return false };
+    for folder in folders.iter().filter(|f| f.ends_with(".wants")) {
+        for unit in files.list(&format!("{SYSTEM}/{folder}")).unwrap_or_default() {
+            let Some(name) = unit.strip_suffix(".service") else { continue };
+            // Debian's docker.service is `docker`, ufw's unit is enabled though ufw is not.
+            if let Some(kind) = ManagerKind::of_program(name).filter(|k| *k != ManagerKind::Ufw) {
+                add(all, kind, format!("unit {unit} is enabled"));
+            }
+        }
+    }
+    true
+}
+
+/// chkconfig's links: `/etc/rc.d/rc3.d/S95docker`.
+fn init_scripts(files: &Files, all: &mut Vec<Manager>) -> bool {
+    let mut looked = false;
+    for folder in ["/etc/rc.d/rc3.d", "/etc/rc.d/rc5.d", "/etc/rc2.d", "/etc/rc3.d", "/etc/rc5.d"] {
+        let Ok(names) = files.list(folder) else { continue };
+        looked = true;
+        for link in names {
+            let name =
+                link.strip_prefix('S').map(|n| n.trim_start_matches(|c: char| c.is_ascii_digit()));
+            if let Some(kind) = name.and_then(ManagerKind::of_program)
+                && kind != ManagerKind::Ufw
+            {
+                add(all, kind, format!("{folder}/{link}"));
+            }
+        }
+    }
+    looked
+}

@@ -1,0 +1,28 @@
+//! What other readers of the probe make of saved files.
+
+use plimsoll_diagnosis::facts::{BootFiles, Fact, Host, Namespace, Tracking};
+use plimsoll_wire::ruleset::Ruleset;
+
+use super::read::Saved;
+use crate::{config, rules as rule_readers};
+
+/// What the files that take part in booting say.
+pub(super) fn boot_files(saved: &Saved<'_>, host: &Host) -> BootFiles {
+    config::boot_files(saved.files, host.kernel.value(), false)
+}
+
+/// Rules of a namespace: of the initial one, or of that `ip netns` name.
+pub(super) fn rules(saved: &Saved<'_>, namespace: Option<&str>) -> Fact<Ruleset> {
+    rule_readers::of_files(saved.files, namespace)
+}
+
+/// Whether a namespace's packets were tracked.
+pub(super) fn tracking(host: &Host, boot: &BootFiles, namespace: &Namespace) -> Fact<Tracking> {
+    rule_readers::tracking(&rule_readers::Signs {
+        profile: &host.profile,
+        modules: &host.modules,
+        directives: &boot.modprobe,
+        rules: &namespace.rules,
+        count: &namespace.count,
+    })
+}

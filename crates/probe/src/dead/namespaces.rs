@@ -1,0 +1,258 @@
+//! The network namespaces that something was saved of.
+//!
+//! The initial one from the host's own files; those of `ip netns` from what sosreport's commands printed in
+//! them; others from the processes of a tree that kept `/proc/PID/net` and the link `/proc/PID/ns/net`.
+
+use std::collections::BTreeMap;
+
+use plimsoll_diagnosis::facts::{Fact, Gap, Namespace, Owner, Reason};
+use plimsoll_wire::cgroup;
+
+use super::calls;
+use super::commands::{self, Named};
+use super::read::{Listing, Saved, not_collected, word};
+use super::{stack, table};
+
+/// Processes of a tree that are looked at.
+const PROCESSES: usize = 65_536;
+
+/// Namespaces of processes that are read.
+const NAMESPACES: usize = 1024;
+
+/// All of them, the initial one first.
+pub(super) fn all(saved: &Saved<'_>) -> Vec<Namespace> {
+    let found = of_processes(saved);
+    let own = saved.files.link("/proc/1/ns/net").ok().and_then(|text| inode(&text));
+    let mut namespaces = vec![initial(saved, own)];
+    namespaces.extend(commands::named(saved).iter().map(|named| by_name(saved, named)));
+    for (inode, pids) in found.into_iter().filter(|(inode, _)| Some(*inode) != own).take(NAMESPACES)
+    {
+        namespaces.push(of_process(saved, inode, &pids));
+    }
+    namespaces
+}
+
+/// Whether these are all.
+pub(super) fn complete(saved: &Saved<'_>, count: usize) -> Fact<()> {
+    let listed = saved.files.exists("/sos_commands/networking/ip_netns");
+    let what = match (count, listed) {
+        (1, false) => "only the initial namespace was saved",
+        (_, false) => "only some namespaces were saved",
+        (_, true) => "only the namespaces that ip netns names were saved; containers have others",
+    };
+    Fact::missing_needs(Reason::NotCollected, what, "the running host")
+}
+
+fn initial(saved: &Saved<'_>, inode: Option<u64>) -> Namespace {
+    let net = "/proc/net";
+    let statistics = table::statistics(
+        saved,
+        &["/proc/net/stat/nf_conntrack", "/proc/net/stat/ip_conntrack"],
+        &["/sos_commands/conntrack/conntrack_-S"],
+    );
+    let told = saved.sysctl_fact(&[
+        "net.netfilter.nf_conntrack_count",
+        "net.ipv4.netfilter.ip_conntrack_count",
+    ]);
+    let max = saved.sysctl_fact(&[
+        "net.netfilter.nf_conntrack_max",
+        "net.nf_conntrack_max",
+        "net.ipv4.netfilter.ip_conntrack_max",
+        "net.ipv4.ip_conntrack_max",
+    ]);
+    let mut namespace = Namespace {
+        inode,
+        owners: vec![Owner::Initial],
+        max: max.map(plimsoll_ct::Entries),
+        expectations: table::expectations(
+            saved,
+            &["/proc/net/nf_conntrack_expect", "/proc/net/ip_conntrack_expect"],
+            &statistics,
+        ),
+        expect_max: saved
+            .sysctl_fact(&["net.netfilter.nf_conntrack_expect_max"])
+            .map(plimsoll_ct::Entries),
+        settings: table::settings(saved),
+        rules: calls::rules(saved, None),
+        stack: stack::counters(
+            saved,
+            Some(net),
+            &["/sos_commands/networking/nstat_-zas"],
+            &["/sos_commands/networking/netstat_-s"],
+        ),
+        neighbours: stack::neighbours(saved),
+        sockets: stack::sockets(saved),
+        ..nothing()
+    };
+    let mut listings =
+        vec!["/proc/net/nf_conntrack".to_owned(), "/proc/net/ip_conntrack".to_owned()];
+    listings.extend(
+        saved
+            .names("/sos_commands/conntrack", "conntrack_-L")
+            .into_iter()
+            .filter(|name| !name.contains("expect"))
+            .map(|name| format!("/sos_commands/conntrack/{name}")),
+    );
+    finish(saved, &mut namespace, told, statistics, &listings);
+    namespace
+}
+
+/// A namespace of `ip netns`.
+fn by_name(saved: &Saved<'_>, named: &Named) -> Namespace {
+    let of = |plugins: &[&str], command: &str| named.files(plugins, command);
+    let listing = Listing::read(saved.files, &of(&["networking", "kernel"], "sysctl_-a"));
+    let value = |keys: &[&str]| -> Fact<u64> {
+        let found = keys.iter().find_map(|key| {
+            let value = listing.values.get(*key)?.parse().ok()?;
+            Some(Fact::known(value, format!("{}, {key}", listing.path)))
+        });
+        found.unwrap_or_else(|| {
+            Fact::missing(
+                Reason::NotCollected,
+                format!("{} of {} was not saved", keys[0], named.name),
+            )
+        })
+    };
+    let tool = of(&["conntrack", "networking"], "conntrack_-S");
+    let statistics = table::statistics(saved, &[], &strs(&tool));
+    let nstat = of(&["networking"], "nstat_-zas");
+    let netstat = of(&["networking"], "netstat_-s");
+    let mut namespace = Namespace {
+        owners: vec![Owner::Named(named.name.clone())],
+        max: value(&["net.netfilter.nf_conntrack_max"]).map(plimsoll_ct::Entries),
+        expectations: table::expectations(saved, &[], &statistics),
+        expect_max: value(&["net.netfilter.nf_conntrack_expect_max"]).map(plimsoll_ct::Entries),
+        settings: table::listed(&listing),
+        rules: calls::rules(saved, Some(&named.name)),
+        stack: stack::counters(saved, None, &strs(&nstat), &strs(&netstat)),
+        ..nothing()
+    };
+    let mut listings = of(&["conntrack", "networking"], "conntrack_-L_-o_extended");
+    listings.extend(of(&["conntrack", "networking"], "conntrack_-L"));
+    let told = value(&["net.netfilter.nf_conntrack_count"]);
+    finish(saved, &mut namespace, told, statistics, &listings);
+    namespace
+}
+
+/// A namespace that processes of the tree are in.
+fn of_process(saved: &Saved<'_>, inode: u64, pids: &[u32]) -> Namespace {
+    let net = pids
+        .iter()
+        .map(|pid| format!("/proc/{pid}/net"))
+        .find(|net| saved.files.exists(&format!("{net}/stat/nf_conntrack")))
+        .unwrap_or_else(|| format!("/proc/{}/net", pids.first().copied().unwrap_or_default()));
+    let stat = format!("{net}/stat/nf_conntrack");
+    let statistics = table::statistics(saved, &[&stat], &[]);
+    let expect = format!("{net}/nf_conntrack_expect");
+    let mut namespace = Namespace {
+        inode: Some(inode),
+        owners: owners(saved, pids),
+        expectations: table::expectations(saved, &[&expect], &statistics),
+        stack: stack::counters(saved, Some(&net), &[], &[]),
+        ..nothing()
+    };
+    let path = format!("/proc/sys/net/netfilter/nf_conntrack_count of namespace {inode}");
+    finish(
+        saved,
+        &mut namespace,
+        not_collected(&[&path]),
+        statistics,
+        &[format!("{net}/nf_conntrack")],
+    );
+    namespace
+}
+
+/// Count, counters and census, which lean on each other.
+fn finish(
+    saved: &Saved<'_>,
+    namespace: &mut Namespace,
+    told: Fact<u64>,
+    statistics: Fact<plimsoll_wire::statistics::Statistics>,
+    listings: &[String],
+) {
+    let known = told.get().or_else(|| statistics.value()?.entries.map(|entries| entries.0));
+    namespace.census = table::census(saved, &strs(listings), known, namespace);
+    namespace.count = table::count(told, &statistics, &namespace.census);
+    namespace.counters = statistics.map(|statistics| statistics.cpus);
+}
+
+/// Who a namespace belongs to: its container or unit, and one process.
+fn owners(saved: &Saved<'_>, pids: &[u32]) -> Vec<Owner> {
+    let mut owners = Vec::new();
+    for pid in pids {
+        if let Ok(text) = saved.text(&format!("/proc/{pid}/cgroup")) {
+            let member = cgroup::parse(&text);
+            if let Some(container) = member.container {
+                owners.push(Owner::Container {
+                    runtime: container.runtime.into(),
+                    id: container.id,
+                    name: None,
+                });
+            }
+            owners.extend(member.unit.map(Owner::Unit));
+        }
+        if let Some(command) =
+            saved.text(&format!("/proc/{pid}/comm")).ok().and_then(|text| word(&text))
+        {
+            owners.push(Owner::Process { pid: *pid, command });
+        }
+        if owners.len() > 1 {
+            break;
+        }
+    }
+    owners.sort();
+    owners.dedup();
+    owners
+}
+
+/// Processes by the inode of their namespace, where the tree kept those links.
+fn of_processes(saved: &Saved<'_>) -> BTreeMap<u64, Vec<u32>> {
+    let mut found: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+    let names = saved.files.list("/proc").unwrap_or_default();
+    for pid in names.iter().filter_map(|name| name.parse::<u32>().ok()).take(PROCESSES) {
+        if let Some(inode) =
+            saved.files.link(&format!("/proc/{pid}/ns/net")).ok().and_then(|text| inode(&text))
+        {
+            let pids = found.entry(inode).or_default();
+            if pids.len() < 8 {
+                pids.push(pid);
+                pids.sort_unstable();
+            }
+        }
+    }
+    found
+}
+
+/// `net:[4026532246]`
+fn inode(link: &str) -> Option<u64> {
+    link.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+}
+
+fn strs(paths: &[String]) -> Vec<&str> {
+    paths.iter().map(String::as_str).collect()
+}
+
+/// A namespace of which nothing was saved.
+fn nothing() -> Namespace {
+    let gap = |what: &str| Gap {
+        reason: Reason::NotCollected,
+        detail: format!("{what} of this namespace were not saved"),
+        needs: None,
+    };
+    Namespace {
+        inode: None,
+        owners: Vec::new(),
+        count: Fact::Missing(gap("the count")),
+        max: Fact::Missing(gap("the limit")),
+        expectations: Fact::Missing(gap("the expectations")),
+        expect_max: Fact::Missing(gap("the limit of expectations")),
+        settings: BTreeMap::new(),
+        counters: Fact::Missing(gap("the statistics")),
+        tracking: Fact::Missing(gap("the rules")),
+        rules: Fact::Missing(gap("the rules")),
+        census: Fact::Missing(gap("the entries")),
+        stack: Fact::Missing(gap("the counters of the stack")),
+        neighbours: Fact::known(Vec::new(), "none of its own: the initial namespace's serve all"),
+        sockets: Fact::Missing(gap("the socket counters")),
+    }
+}

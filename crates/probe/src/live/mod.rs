@@ -1,0 +1,441 @@
+//! The running host: two readings of it, an interval apart.
+//!
+//! Counters and gauges are read twice, in the same order, so that their growth divides by one span. What
+//! takes long (the log, the rules, the files of booting) is read meanwhile, by another thread. The tables are
+//! read before the first and after the second reading: a dump removes the expired entries it meets, which
+//! would show as a change of the count.
+//!
+//! A network namespace is entered by a thread made for it; the caller's threads stay where they are.
+
+mod budget;
+mod calls;
+mod cloud;
+mod discover;
+mod enter;
+mod host;
+mod namespace;
+mod owners;
+mod select;
+mod text;
+
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use plimsoll_ct::{Nanos, Time};
+use plimsoll_diagnosis::facts::{
+    BootFiles, Census, CloudAllowance, Fact, Gap, Host, LogDigest, Namespace, Owner, Reason,
+    Snapshot, TableSample, Tracking,
+};
+use plimsoll_wire::ruleset::Ruleset;
+
+use budget::{Purse, order};
+use discover::{Discovery, Found};
+use enter::Visit;
+use namespace::{Light, Static};
+pub use select::NamespaceSelector;
+
+/// What to read of the running host.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Time between the two readings.
+    pub interval: Duration,
+    /// Kernel time for reading tables, over all namespaces.
+    pub dump_budget: Duration,
+    /// Time for reading rules, over all namespaces.
+    pub rules_budget: Duration,
+    /// Namespaces to read; empty: all.
+    pub only: Vec<NamespaceSelector>,
+    /// Whether tables are read.
+    pub census: bool,
+    /// Whether rules are read.
+    pub rules: bool,
+    /// Whether the log is read.
+    pub log: bool,
+    /// Whether the files that take part in booting are read.
+    pub boot: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(1),
+            dump_budget: Duration::from_secs(1),
+            rules_budget: Duration::from_secs(2),
+            only: Vec::new(),
+            census: true,
+            rules: true,
+            log: true,
+            boot: true,
+        }
+    }
+}
+
+/// Two readings of the running host.
+#[derive(Debug)]
+pub struct Observation {
+    /// The first: counters and gauges of each namespace.
+    pub before: Snapshot,
+    /// The second: everything.
+    pub after: Snapshot,
+    /// Choices that no namespace answers to.
+    pub unmatched: Vec<NamespaceSelector>,
+    /// What each part took. Parts overlap: the log is read while the interval passes.
+    pub timings: Vec<(&'static str, Duration)>,
+}
+
+/// Reads the running host.
+pub fn observe(options: &Options) -> Observation {
+    let mut watch = Watch::default();
+    let (chosen, complete, unmatched) = watch.time("find namespaces", || choose(&options.only));
+    let doors: Vec<&Found> = chosen.iter().map(|c| &c.found).collect();
+
+    let counts = watch.time("counts", || counts(&doors));
+    let samples = match options.census {
+        true => {
+            watch.time("first table reading", || samples(options.dump_budget / 10, &doors, &counts))
+        }
+        false => doors.iter().map(|_| None).collect(),
+    };
+
+    let (first_at, first) = watch.time("first counters", || reading(&chosen));
+    let due = Instant::now() + options.interval;
+    let (second, rest) = thread::scope(|scope| {
+        let rest = scope.spawn(|| Rest::read(options, &doors, &counts));
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        let second = watch.time("second counters", || reading(&chosen));
+        (second, rest.join().unwrap_or_else(|_| Rest::failed(doors.len())))
+    });
+    let (second_at, second) = second;
+    watch.parts.extend(&rest.timings);
+
+    let statics = watch.time("settings", || enter::each(&doors, |here, _| Static::read(here)));
+    let mut assembly = Assembly::new(chosen, first, second, statics, rest.rules);
+    if options.census {
+        let budget = options.dump_budget - options.dump_budget / 10;
+        watch.time("table reading", || assembly.censuses(budget, samples));
+    }
+    let (before, after) = assembly.finish();
+
+    let mut host = rest.host;
+    host.profile = host::corrected(&host.profile, after.first().and_then(|n| n.counters.value()));
+    let later = || Gap { reason: Reason::NotAsked, detail: "read once, later".into(), needs: None };
+    let snapshot = |stamp: Stamp, namespaces, log, boot, cloud| Snapshot {
+        at: stamp.wall,
+        monotonic: Some(stamp.monotonic),
+        host: host.clone(),
+        namespaces,
+        namespaces_complete: complete.clone(),
+        log,
+        boot,
+        cloud,
+    };
+    let unread = || (Fact::Missing(later()), calls::no_boot(&later()), Fact::Missing(later()));
+    let (log, boot, cloud) = unread();
+    Observation {
+        before: snapshot(first_at, before, log, boot, cloud),
+        after: snapshot(second_at, after, rest.log, rest.boot, rest.cloud),
+        unmatched,
+        timings: watch.parts,
+    }
+}
+
+/// A namespace that is to be read.
+struct Chosen {
+    found: Found,
+    owners: Vec<Owner>,
+}
+
+fn choose(only: &[NamespaceSelector]) -> (Vec<Chosen>, Fact<()>, Vec<NamespaceSelector>) {
+    let Discovery { namespaces, complete } = discover::discover();
+    let mut names = owners::Names::default();
+    let all = namespaces.into_iter().map(|found| {
+        let owners = owners::owners(&found, &mut names);
+        Chosen { found, owners }
+    });
+    if only.is_empty() {
+        return (all.collect(), complete, Vec::new());
+    }
+    let mut matched = vec![false; only.len()];
+    let mut chosen = Vec::new();
+    for one in all {
+        let mut wanted = false;
+        for (selector, matched) in only.iter().zip(&mut matched) {
+            let hit = selector.matches(&one.found, &one.owners);
+            *matched |= hit;
+            wanted |= hit;
+        }
+        if wanted {
+            chosen.push(one);
+        }
+    }
+    let unmatched = only.iter().zip(matched).filter(|(_, hit)| !hit).map(|(s, _)| s.clone());
+    let complete = Fact::missing(Reason::NotAsked, "only the chosen namespaces were read");
+    (chosen, complete, unmatched.collect())
+}
+
+/// When a reading was made.
+#[derive(Clone, Copy)]
+struct Stamp {
+    wall: Time,
+    monotonic: Nanos,
+}
+
+impl Stamp {
+    fn now() -> Self {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let seconds = u64::try_from(clock.tv_sec).unwrap_or(0);
+        let nanos =
+            seconds.saturating_mul(1_000_000_000).saturating_add(clock.tv_nsec.unsigned_abs());
+        let wall = i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX);
+        Self { wall: Time(wall), monotonic: Nanos(nanos) }
+    }
+}
+
+fn reading(chosen: &[Chosen]) -> (Stamp, Vec<Visit<Light>>) {
+    let doors: Vec<&Found> = chosen.iter().map(|c| &c.found).collect();
+    let at = Stamp::now();
+    (at, enter::each(&doors, |here, index| Light::read(here, chosen[index].found.initial)))
+}
+
+/// `None`: not to be had.
+fn counts(doors: &[&Found]) -> Vec<Option<u64>> {
+    enter::each(doors, |here, _| namespace::count(here))
+        .into_iter()
+        .map(|visit| match visit {
+            Visit::Read(count) => count,
+            Visit::Refused(_) | Visit::Gone => None,
+        })
+        .collect()
+}
+
+/// A part of each table, the fullest first, as long as the budget lasts.
+fn samples(budget: Duration, doors: &[&Found], counts: &[Option<u64>]) -> Vec<Option<TableSample>> {
+    let order = order(counts);
+    let known: Vec<u64> = order.iter().map(|(_, count)| *count).collect();
+    let mut purse = Purse::new(budget, &known);
+    let ordered: Vec<&Found> = order.iter().map(|(index, _)| doors[*index]).collect();
+    let taken = enter::each(&ordered, |here, place| {
+        if here.outside.is_some() {
+            return None;
+        }
+        let share = purse.share(order[place].1)?;
+        let start = Instant::now();
+        let sample = calls::sample(share);
+        purse.spend(start.elapsed());
+        sample
+    });
+    let mut samples: Vec<Option<TableSample>> = doors.iter().map(|_| None).collect();
+    for ((index, _), visit) in order.into_iter().zip(taken) {
+        if let Visit::Read(sample) = visit {
+            samples[index] = sample;
+        }
+    }
+    samples
+}
+
+/// What is read while the interval passes.
+struct Rest {
+    host: Host,
+    cloud: Fact<Vec<CloudAllowance>>,
+    log: Fact<LogDigest>,
+    boot: BootFiles,
+    /// Rules and tracking of each namespace.
+    rules: Vec<(Fact<Ruleset>, Fact<Tracking>)>,
+    timings: Vec<(&'static str, Duration)>,
+}
+
+impl Rest {
+    fn read(options: &Options, doors: &[&Found], counts: &[Option<u64>]) -> Self {
+        let mut watch = Watch::default();
+        let unasked = |what: &str| Gap {
+            reason: Reason::NotAsked,
+            detail: format!("{what}: not asked for"),
+            needs: None,
+        };
+        let host = watch.time("host", host::read);
+        let cloud = watch.time("cloud", cloud::allowances);
+        let mut boot = match options.boot {
+            true => watch.time("boot files", || calls::boot(host.kernel.value())),
+            false => calls::no_boot(&unasked("boot files")),
+        };
+        let log = match options.log {
+            true => watch.time("log", || {
+                calls::log(Stamp::now().wall, host.name.value().map(String::as_str))
+            }),
+            false => Fact::Missing(unasked("log")),
+        };
+        let rules = match options.rules {
+            true => watch.time("rules", || {
+                let reader = calls::Rules::new(&host, &boot);
+                rules(&reader, options.rules_budget, doors, counts)
+            }),
+            false => doors
+                .iter()
+                .map(|_| (Fact::Missing(unasked("rules")), Fact::Missing(unasked("tracking"))))
+                .collect(),
+        };
+        if let Some((rules, _)) = rules.first() {
+            crate::config::add_of_rules(&mut boot.managers, rules);
+        }
+        Self { host, cloud, log, boot, rules, timings: watch.parts }
+    }
+
+    /// The thread stopped: what it would have read is missing.
+    fn failed(namespaces: usize) -> Self {
+        let gap =
+            || Gap { reason: Reason::Failed, detail: "the reader stopped".into(), needs: None };
+        Self {
+            host: host::read(),
+            cloud: Fact::Missing(gap()),
+            log: Fact::Missing(gap()),
+            boot: calls::no_boot(&gap()),
+            rules: (0..namespaces).map(|_| (Fact::Missing(gap()), Fact::Missing(gap()))).collect(),
+            timings: Vec::new(),
+        }
+    }
+}
+
+/// Rules of each namespace: the first one's, then the fullest ones', as long as the budget lasts.
+fn rules(
+    reader: &calls::Rules<'_>,
+    budget: Duration,
+    doors: &[&Found],
+    counts: &[Option<u64>],
+) -> Vec<(Fact<Ruleset>, Fact<Tracking>)> {
+    let mut order: Vec<usize> = (0..doors.len()).collect();
+    order.sort_by_key(|&i| (i != 0, std::cmp::Reverse(counts[i].unwrap_or(0)), i));
+    let ordered: Vec<&Found> = order.iter().map(|&i| doors[i]).collect();
+    let deadline = Instant::now() + budget;
+    let read = enter::each(&ordered, |here, place| {
+        if let Some(gap) = &here.outside {
+            return (Fact::Missing(gap.clone()), Fact::Missing(gap.clone()));
+        }
+        if place > 0 && Instant::now() > deadline {
+            let detail = "the time for reading rules ran out";
+            return (
+                Fact::missing(Reason::NotAsked, detail),
+                Fact::missing(Reason::NotAsked, detail),
+            );
+        }
+        reader.here(counts[order[place]])
+    });
+    let mut rules: Vec<_> = doors.iter().map(|_| None).collect();
+    for (index, visit) in order.into_iter().zip(read) {
+        rules[index] = Some(match visit {
+            Visit::Read(rules) => rules,
+            Visit::Refused(gap) => (Fact::Missing(gap.clone()), Fact::Missing(gap)),
+            Visit::Gone => gone(),
+        });
+    }
+    rules.into_iter().map(|rules| rules.unwrap_or_else(gone)).collect()
+}
+
+fn gone<A, B>() -> (Fact<A>, Fact<B>) {
+    let detail = "the namespace is gone";
+    (Fact::missing(Reason::Failed, detail), Fact::missing(Reason::Failed, detail))
+}
+
+/// The two readings of each namespace being put together.
+struct Assembly {
+    parts: Vec<(Found, Namespace, Namespace)>,
+    /// For each part its place in the list that was asked.
+    places: Vec<usize>,
+}
+
+impl Assembly {
+    fn new(
+        chosen: Vec<Chosen>,
+        first: Vec<Visit<Light>>,
+        second: Vec<Visit<Light>>,
+        statics: Vec<Visit<Static>>,
+        rules: Vec<(Fact<Ruleset>, Fact<Tracking>)>,
+    ) -> Self {
+        let mut parts = Vec::new();
+        let mut places = Vec::new();
+        let lists = chosen.into_iter().zip(first).zip(second).zip(statics).zip(rules);
+        for (place, ((((chosen, first), second), statics), (rules, tracking))) in lists.enumerate()
+        {
+            let Chosen { found, owners } = chosen;
+            let light = |visit: Visit<Light>| match visit {
+                Visit::Read(light) => Some(light.namespace(found.inode, owners.clone())),
+                Visit::Refused(gap) => Some(namespace::unread(found.inode, owners.clone(), &gap)),
+                Visit::Gone => None,
+            };
+            // What ended meanwhile has no rates: it is left out of both.
+            let (Some(before), Some(mut after)) = (light(first), light(second)) else { continue };
+            if let Visit::Read(statics) = statics {
+                after.expect_max = statics.expect_max;
+                after.expectations = statics.expectations;
+                after.settings = statics.settings;
+            }
+            after.rules = rules;
+            after.tracking = tracking;
+            parts.push((found, before, after));
+            places.push(place);
+        }
+        Self { parts, places }
+    }
+
+    /// Reads the tables, the fullest first, as long as the budget lasts.
+    fn censuses(&mut self, budget: Duration, mut samples: Vec<Option<TableSample>>) {
+        let counts: Vec<Option<u64>> =
+            self.parts.iter().map(|(_, _, after)| after.count.get().map(|c| c.0)).collect();
+        let order = order(&counts);
+        let known: Vec<u64> = order.iter().map(|(_, count)| *count).collect();
+        let mut purse = Purse::new(budget, &known);
+        let ordered: Vec<&Found> = order.iter().map(|(index, _)| &self.parts[*index].0).collect();
+        let read: Vec<Visit<Fact<Census>>> = enter::each(&ordered, |here, place| {
+            if let Some(gap) = &here.outside {
+                return Fact::Missing(gap.clone());
+            }
+            let (index, count) = order[place];
+            let Some(share) = purse.share(count) else {
+                return Fact::missing(Reason::NotAsked, "the time for reading tables was used up");
+            };
+            let previous = samples[self.places[index]].take();
+            let start = Instant::now();
+            let census = calls::census(&self.parts[index].2, previous, share);
+            let measured = census.value().and_then(|c| c.kernel_time);
+            purse.spend(measured.map_or(start.elapsed(), |t| Duration::from_nanos(t.0)));
+            census
+        });
+        for (_, _, after) in &mut self.parts {
+            let why = match after.count.gap() {
+                Some(gap) => gap.clone(),
+                None => Gap {
+                    reason: Reason::NotAsked,
+                    detail: "the table is empty".into(),
+                    needs: None,
+                },
+            };
+            after.census = Fact::Missing(why);
+        }
+        for ((index, _), visit) in order.into_iter().zip(read) {
+            self.parts[index].2.census = match visit {
+                Visit::Read(census) => census,
+                Visit::Refused(gap) => Fact::Missing(gap),
+                Visit::Gone => Fact::missing(Reason::Failed, "the namespace is gone"),
+            };
+        }
+    }
+
+    fn finish(self) -> (Vec<Namespace>, Vec<Namespace>) {
+        self.parts.into_iter().map(|(_, before, after)| (before, after)).unzip()
+    }
+}
+
+/// What each part took.
+#[derive(Default)]
+struct Watch {
+    parts: Vec<(&'static str, Duration)>,
+}
+
+impl Watch {
+    fn time<T>(&mut self, part: &'static str, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let value = work();
+        self.parts.push((part, start.elapsed()));
+        value
+    }
+}

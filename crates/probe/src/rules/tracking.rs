@@ -1,0 +1,293 @@
+//! Whether packets of a namespace are tracked, from what could be read.
+//!
+//! To 4.9 loading the protocol module tracked everything in every namespace; since 4.10 the hooks are
+//! registered for a namespace when a rule asks. Kernel: `nf_ct_netns_get()`, nf_conntrack_proto.c;
+//! what asks is in docs/formats/ruleset.md.
+
+use plimsoll_ct::{Entries, Profile};
+use plimsoll_diagnosis::facts::{Fact, Reason, Tracking};
+use plimsoll_wire::modprobe::{Directive, ModuleDirective};
+use plimsoll_wire::modules::Module;
+use plimsoll_wire::ruleset::{Rule, Ruleset};
+
+/// What can tell whether packets are tracked.
+#[derive(Debug, Clone, Copy)]
+pub struct Signs<'a> {
+    /// Generation.
+    pub profile: &'a Profile,
+    /// Loaded modules.
+    pub modules: &'a Fact<Vec<Module>>,
+    /// Module options: `enable_hooks` can't be read from a running kernel.
+    pub directives: &'a Fact<Vec<ModuleDirective>>,
+    /// Rules of the namespace.
+    pub rules: &'a Fact<Ruleset>,
+    /// Entries of the namespace.
+    pub count: &'a Fact<Entries>,
+}
+
+/// Modules that track without a rule: they call conntrack themselves.
+const WITHOUT_RULES: &[&str] = &["openvswitch", "act_ct", "ip_vs"];
+
+/// Modules whose loading started tracking up to 4.9.
+const STARTERS: &[&str] = &["ip_conntrack", "nf_conntrack_ipv4", "nf_conntrack_ipv6"];
+
+/// Whether packets of a namespace are tracked, with what proves it.
+pub fn tracking(signs: &Signs<'_>) -> Fact<Tracking> {
+    if signs.profile.hooks_on_demand { on_demand(signs) } else { by_module(signs) }
+}
+
+fn on(because: impl Into<String>, source: &str) -> Fact<Tracking> {
+    Fact::known(Tracking::On { because: because.into() }, source.to_owned())
+}
+
+fn off(because: impl Into<String>, source: &str) -> Fact<Tracking> {
+    Fact::known(Tracking::Off { because: because.into() }, source.to_owned())
+}
+
+fn entries(signs: &Signs<'_>) -> Option<u64> {
+    signs.count.get().map(|count| count.0)
+}
+
+/// Kernels to 4.9.
+fn by_module(signs: &Signs<'_>) -> Fact<Tracking> {
+    const SOURCE: &str = "/proc/modules";
+    if let Some(modules) = signs.modules.value() {
+        if let Some(starter) = STARTERS.iter().find(|s| modules.iter().any(|m| m.name == **s)) {
+            return on(
+                format!("{starter} is loaded, and this kernel then tracks everything"),
+                SOURCE,
+            );
+        }
+        // Built in, it has no line there.
+        if entries(signs).is_none_or(|n| n == 0) {
+            return off(format!("none of {} is loaded", STARTERS.join(", ")), SOURCE);
+        }
+    }
+    match entries(signs) {
+        Some(0) if signs.modules.value().is_none() => Fact::missing_needs(
+            Reason::Failed,
+            "no entries, and the list of modules could not be read",
+            "/proc/modules",
+        ),
+        Some(n) => on(format!("{n} entries are in the table"), "nf_conntrack_count"),
+        None => Fact::missing_needs(
+            Reason::NotCollected,
+            "neither the list of modules nor the count could be read",
+            "/proc/modules",
+        ),
+    }
+}
+
+/// Kernels since 4.10.
+fn on_demand(signs: &Signs<'_>) -> Fact<Tracking> {
+    if let Some(rules) = signs.rules.value()
+        && let Some(rule) = rules.needing().next()
+    {
+        let source = signs.rules.source().map_or_else(String::new, ToString::to_string);
+        return on(because(rule), &source);
+    }
+    if let Some(forced) = enable_hooks(signs) {
+        return on(
+            format!("{}, line {}: enable_hooks tracks without any rule", forced.file, forced.line),
+            &forced.file,
+        );
+    }
+    match (signs.rules.value().filter(|rules| rules.complete()), entries(signs)) {
+        (Some(_), Some(0)) => off("no rule asks for it, and there are no entries", "rules, count"),
+        (Some(_), Some(n)) => leftover(signs, n),
+        (Some(_), None) => off("no rule asks for it", "rules"),
+        (None, Some(n)) if n > 0 => {
+            on(format!("{n} entries are in the table (its rules are not all known)"), "count")
+        }
+        (None, _) => unknown_rules(signs),
+    }
+}
+
+/// Entries and no rule that made them.
+fn leftover(signs: &Signs<'_>, n: u64) -> Fact<Tracking> {
+    let Some(modules) = signs.modules.value() else {
+        return Fact::missing(
+            Reason::Failed,
+            format!(
+                "no rule asks for tracking, yet {n} entries are there: left from rules that are gone, or \
+                 made by Open vSwitch, tc or IPVS"
+            ),
+        );
+    };
+    match WITHOUT_RULES.iter().find(|w| modules.iter().any(|m| m.name == **w)) {
+        Some(tracker) => on(
+            format!("no rule asks for it, but {tracker} is loaded and {n} entries are there"),
+            "rules, /proc/modules, count",
+        ),
+        None => off(
+            format!("no rule asks for it any more; {n} entries are left to age out"),
+            "rules, /proc/modules, count",
+        ),
+    }
+}
+
+/// No entries, and rules that are not all known.
+fn unknown_rules(signs: &Signs<'_>) -> Fact<Tracking> {
+    match (signs.rules.value(), signs.rules.gap()) {
+        (_, Some(gap)) => Fact::Missing(gap.clone()),
+        (Some(rules), None) => {
+            let unread: Vec<&str> = rules.unread.iter().map(|(_, why)| why.as_str()).collect();
+            let why = if unread.is_empty() {
+                "not all back ends were saved".into()
+            } else {
+                unread.join("; ")
+            };
+            Fact::missing_needs(
+                Reason::NotCollected,
+                format!("no known rule asks for it, but not all rules are known: {why}"),
+                "all rules",
+            )
+        }
+        (None, None) => Fact::missing(Reason::Failed, "rules are neither known nor missing"),
+    }
+}
+
+/// `rule filter INPUT: -A INPUT -m state …`
+fn because(rule: &Rule) -> String {
+    let words: Vec<&str> = rule.needs.iter().map(|need| need.name()).collect();
+    let place = if rule.chain.is_empty() {
+        format!("table {}", rule.table)
+    } else {
+        format!("rule in {} {}", rule.table, rule.chain)
+    };
+    format!("{place} needs {}: {}", words.join(" and "), rule.text)
+}
+
+/// `options nf_conntrack enable_hooks=1`
+fn enable_hooks<'a>(signs: &Signs<'a>) -> Option<&'a ModuleDirective> {
+    signs.directives.value()?.iter().find(|d| match &d.directive {
+        Directive::Option { name, value } => {
+            let yes = value.as_deref().is_none_or(|v| matches!(v, "1" | "Y" | "y"));
+            d.module == "nf_conntrack" && name == "enable_hooks" && yes
+        }
+        Directive::Blacklist | Directive::Install { .. } => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_wire::ruleset::{Backend, TableFamily, read_nft, read_save};
+
+    use super::*;
+
+    struct Host {
+        profile: &'static str,
+        modules: Fact<Vec<Module>>,
+        directives: Fact<Vec<ModuleDirective>>,
+        rules: Fact<Ruleset>,
+        count: Fact<Entries>,
+    }
+
+    fn host(profile: &'static str, modules: &[&str], count: u64) -> Host {
+        let modules = modules
+            .iter()
+            .map(|name| Module {
+                name: (*name).into(),
+                size: 1,
+                references: Some(0),
+                used_by: vec![],
+            })
+            .collect();
+        let mut rules = Ruleset::default();
+        read_nft("", &mut rules);
+        rules.note_read(Backend::Legacy, TableFamily::Ip);
+        rules.note_read(Backend::Legacy, TableFamily::Ip6);
+        Host {
+            profile,
+            modules: Fact::known(modules, "/proc/modules"),
+            directives: Fact::missing(Reason::NotCollected, ""),
+            rules: Fact::known(rules, "test"),
+            count: Fact::known(Entries(count), "test"),
+        }
+    }
+
+    impl Host {
+        fn rule(mut self, text: &str) -> Self {
+            let Fact::Known { value, .. } = &mut self.rules else { panic!("known") };
+            read_save(text, TableFamily::Ip, value);
+            self
+        }
+
+        fn tracking(&self) -> Fact<Tracking> {
+            tracking(&Signs {
+                profile: Profile::named(self.profile).expect("a profile"),
+                modules: &self.modules,
+                directives: &self.directives,
+                rules: &self.rules,
+                count: &self.count,
+            })
+        }
+
+        fn is(&self, wanted: &str) {
+            let fact = self.tracking();
+            let (word, because) = match (&fact, fact.value()) {
+                (_, Some(Tracking::On { because })) => ("on", because.clone()),
+                (_, Some(Tracking::Off { because })) => ("off", because.clone()),
+                (fact, None) => {
+                    ("missing", fact.gap().map_or_else(String::new, |g| g.detail.clone()))
+                }
+            };
+            assert_eq!(format!("{word}: {because}"), wanted);
+        }
+    }
+
+    #[test]
+    fn to_4_9_the_loaded_module_tracks_whatever_the_rules() {
+        host("2.6.18", &["ip_tables", "ip_conntrack"], 0)
+            .is("on: ip_conntrack is loaded, and this kernel then tracks everything");
+        host("3.10", &["nf_conntrack"], 0)
+            .is("off: none of ip_conntrack, nf_conntrack_ipv4, nf_conntrack_ipv6 is loaded");
+        host("3.10", &[], 5).is("on: 5 entries are in the table");
+    }
+
+    #[test]
+    fn since_4_10_a_rule_that_needs_it_tracks() {
+        host("6.18", &["nf_conntrack"], 0)
+            .rule("*filter\n-A INPUT -m state --state NEW -j ACCEPT\n")
+            .is("on: rule in filter INPUT needs state: -A INPUT -m state --state NEW -j ACCEPT");
+    }
+
+    #[test]
+    fn since_4_10_no_rule_and_no_entry_is_off_though_the_module_is_loaded() {
+        host("6.18", &["nf_conntrack"], 0)
+            .rule("*raw\n-A PREROUTING -j CT --notrack\n")
+            .is("off: no rule asks for it, and there are no entries");
+    }
+
+    #[test]
+    fn entries_without_a_rule_are_leftovers_unless_something_else_tracks() {
+        host("6.18", &["nf_conntrack"], 7)
+            .is("off: no rule asks for it any more; 7 entries are left to age out");
+        host("6.18", &["openvswitch"], 7)
+            .is("on: no rule asks for it, but openvswitch is loaded and 7 entries are there");
+        let mut unknown = host("6.18", &[], 7);
+        unknown.modules = Fact::missing(Reason::NotBuilt, "");
+        assert!(unknown.tracking().gap().is_some());
+    }
+
+    #[test]
+    fn rules_that_are_not_all_known_prove_nothing_off() {
+        let mut half = host("6.18", &[], 0);
+        let Fact::Known { value, .. } = &mut half.rules else { panic!("known") };
+        value.unread.push((Backend::Nft, "no nft is installed".into()));
+        half.is(
+            "missing: no known rule asks for it, but not all rules are known: no nft is installed",
+        );
+        half.count = Fact::known(Entries(3), "test");
+        half.is("on: 3 entries are in the table (its rules are not all known)");
+    }
+
+    #[test]
+    fn enable_hooks_tracks_without_rules() {
+        let mut forced = host("6.18", &[], 0);
+        let text = "options nf_conntrack enable_hooks=1\n";
+        let all = plimsoll_wire::modprobe::read_conf("/etc/modprobe.d/x.conf", text);
+        forced.directives = Fact::known(all, "test");
+        forced.is("on: /etc/modprobe.d/x.conf, line 1: enable_hooks tracks without any rule");
+    }
+}
