@@ -56,7 +56,9 @@ impl Model {
     fn about(&mut self, outer: &Packet<'_>, body: &[u8], zone: u16) -> Option<Step> {
         let inner = parse_quoted(body).ok()?;
         // An error about a later fragment names no ports.
-        if inner.fragment.is_some_and(|f| f.offset != 0) || inner.source.is_ipv6() != outer.source.is_ipv6() {
+        if inner.fragment.is_some_and(|f| f.offset != 0)
+            || inner.source.is_ipv6() != outer.source.is_ipv6()
+        {
             return None;
         }
         let answer = self.key_of(&inner, None, zone)?.inverse()?;

@@ -115,16 +115,6 @@ impl Key {
         Some(inverse)
     }
 
-    /// Protocol number.
-    pub const fn protocol(&self) -> u8 {
-        self.protocol
-    }
-
-    /// Whether the addresses are of IPv6.
-    pub const fn is_v6(&self) -> bool {
-        self.v6
-    }
-
     /// Zone.
     pub const fn zone(&self) -> u16 {
         self.zone

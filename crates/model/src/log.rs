@@ -37,8 +37,8 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) const fn new(wording: LogWording, netns: Option<u64>) -> Self {
-        let (lines, begun) = (Vec::new(), None);
-        Self { wording, netns, lines, begun, printed: 0, missed: 0, tokens: 0 }
+        let lines = Vec::new();
+        Self { wording, netns, lines, begun: None, printed: 0, missed: 0, tokens: 0 }
     }
 
     pub(crate) fn take(&mut self) -> Vec<LogLine> {

@@ -6,9 +6,7 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{
-    Accounting, Counter, CounterSource, Counters, Profile, Status, Time,
-};
+use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Status, Time};
 use plimsoll_wire::packet::{LinkType, NoPacket, Packet, network_layer, parse_ip, parse_transport};
 
 use crate::behaviour::Behaviour;
@@ -266,8 +264,7 @@ impl Model {
         }
         let checked = self.settings.checksum && !treatment.local;
         let bad = checked && plimsoll_wire::packet::checksum_is_wrong(packet);
-        let transport =
-            parse_transport(packet.protocol, packet.payload, packet.payload_length);
+        let transport = parse_transport(packet.protocol, packet.payload, packet.payload_length);
         if let Some(step) = self.icmp_error(packet, transport.as_ref(), bad, treatment.zone) {
             return step;
         }

@@ -149,9 +149,8 @@ impl Sctp {
     ) -> Outcome {
         let Some(seen) = inventory(header) else { return Outcome::Invalid };
         let (own, other) = (direction as usize, direction.flip() as usize);
-        let by_chunk = [
-            INIT, SHUTDOWN_COMPLETE, COOKIE_ECHO, ABORT, SHUTDOWN_ACK, HEARTBEAT, HEARTBEAT_ACK,
-        ];
+        let by_chunk =
+            [INIT, SHUTDOWN_COMPLETE, COOKIE_ECHO, ABORT, SHUTDOWN_ACK, HEARTBEAT, HEARTBEAT_ACK];
         if !by_chunk.iter().any(|&kind| has(&seen, kind)) && header.tag != self.tags[own] {
             return Outcome::Invalid;
         }

@@ -280,17 +280,18 @@ impl Tcp {
         let class = segment.class();
         let mut old = self.state;
         let mut check_window = true;
-        let mut new = match next(settings.behaviour.table, direction == Direction::Reply, class, old) {
-            Next::Invalid => return Outcome::Invalid { lower: false },
-            Next::Ignore => match self.ignored(direction, class, segment, old) {
-                Ignored::Resynchronised => {
-                    old = TcpState::SynSent;
-                    TcpState::SynRecv
-                }
-                Ignored::Remembered => return Outcome::Ignore,
-            },
-            Next::To(state) => state,
-        };
+        let mut new =
+            match next(settings.behaviour.table, direction == Direction::Reply, class, old) {
+                Next::Invalid => return Outcome::Invalid { lower: false },
+                Next::Ignore => match self.ignored(direction, class, segment, old) {
+                    Ignored::Resynchronised => {
+                        old = TcpState::SynSent;
+                        TcpState::SynRecv
+                    }
+                    Ignored::Remembered => return Outcome::Ignore,
+                },
+                Next::To(state) => state,
+            };
         match new {
             // Re-opening a flow that is over. The simultaneous open never comes here.
             TcpState::SynSent if old.number() >= TcpState::TimeWait.number() => {
@@ -526,7 +527,8 @@ impl Tcp {
             timeouts.states[usize::from(TcpState::Close.number())]
         } else if unacknowledged
             && settings.behaviour.unacknowledged_timeout
-            && of_state > timeouts.unacknowledged {
+            && of_state > timeouts.unacknowledged
+        {
             timeouts.unacknowledged
         } else if self.last.window == 0
             && settings.behaviour.zero_window_timeout

@@ -14,8 +14,6 @@ impl Flags {
     pub const SYN: Self = Self(2);
     /// RST
     pub const RST: Self = Self(4);
-    /// PSH
-    pub const PSH: Self = Self(8);
     /// ACK
     pub const ACK: Self = Self(16);
     /// URG

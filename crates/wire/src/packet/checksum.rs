@@ -22,7 +22,8 @@ pub fn checksum_is_wrong(packet: &Packet<'_>) -> bool {
         6 => over_pseudo_header(packet, 6) != 0xffff,
         17 => {
             let field = payload.get(6..8);
-            let length = payload.get(4..6).map_or(0, |b| usize::from(u16::from_be_bytes([b[0], b[1]])));
+            let length =
+                payload.get(4..6).map_or(0, |b| usize::from(u16::from_be_bytes([b[0], b[1]])));
             let covered = Packet { payload: payload.get(..length).unwrap_or(payload), ..*packet };
             field.is_some_and(|f| f != [0, 0]) && over_pseudo_header(&covered, 17) != 0xffff
         }
@@ -80,7 +81,8 @@ mod tests {
     use super::*;
 
     const ECHO: [u8; 28] = [
-        0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 8, 0, 0xf7, 0xfe, 0, 1, 0, 0,
+        0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 8, 0, 0xf7, 0xfe, 0, 1,
+        0, 0,
     ];
 
     #[test]
