@@ -162,9 +162,9 @@ impl Sctp {
             let reflected = flags & 1 != 0;
             match kind {
                 INIT if header.tag != 0 => return Outcome::Invalid,
+                // The T bit says whose tag it is.
                 ABORT | SHUTDOWN_COMPLETE
-                    if header.tag != self.tags[own]
-                        && !(header.tag == self.tags[other] && reflected) =>
+                    if header.tag != self.tags[if reflected { other } else { own }] =>
                 {
                     return Outcome::Invalid;
                 }

@@ -10,8 +10,8 @@ use super::Packet;
 /// Whether a checksum is there, whole, and wrong. What the capture cut is taken to be right, and so is
 /// what has no checksum.
 ///
-/// Kernel: `nf_ip_checksum()`, `nf_ip6_checksum()`; UDP-Lite's coverage is not looked at, as the kernel's
-/// own sum for it is over the wrong protocol number.
+/// Kernel: `nf_ip_checksum()`, `nf_ip6_checksum()`. UDP-Lite is summed up as UDP, as the kernel does: a
+/// right checksum is wrong there.
 pub fn checksum_is_wrong(packet: &Packet<'_>) -> bool {
     let payload = packet.payload;
     if payload.len() != packet.payload_length as usize {
@@ -28,12 +28,26 @@ pub fn checksum_is_wrong(packet: &Packet<'_>) -> bool {
             field.is_some_and(|f| f != [0, 0]) && over_pseudo_header(&covered, 17) != 0xffff
         }
         58 => over_pseudo_header(packet, 58) != 0xffff,
+        136 => udp_lite_is_wrong(packet),
         132 => sctp_is_wrong(payload),
         _ => false,
     }
 }
 
 fn over_pseudo_header(packet: &Packet<'_>, protocol: u8) -> u16 {
+    ones(packet.payload, pseudo_header(packet, protocol))
+}
+
+fn udp_lite_is_wrong(packet: &Packet<'_>) -> bool {
+    const UDP: u8 = 17;
+    let field = packet.payload.get(4..6);
+    let covered = field.map_or(0, |b| usize::from(u16::from_be_bytes([b[0], b[1]])));
+    let covered = if covered == 0 { packet.payload.len() } else { covered };
+    let covered = packet.payload.get(..covered).unwrap_or(packet.payload);
+    ones(covered, pseudo_header(packet, UDP)) != 0xffff
+}
+
+fn pseudo_header(packet: &Packet<'_>, protocol: u8) -> u64 {
     let mut start = u64::from(protocol) + packet.payload.len() as u64;
     for address in [packet.source, packet.destination] {
         start += match address {
@@ -41,7 +55,7 @@ fn over_pseudo_header(packet: &Packet<'_>, protocol: u8) -> u16 {
             IpAddr::V6(v6) => words(&v6.octets()),
         };
     }
-    ones(packet.payload, start)
+    start
 }
 
 fn words(bytes: &[u8]) -> u64 {
