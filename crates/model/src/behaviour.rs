@@ -77,7 +77,12 @@ const V6_18: Behaviour = Behaviour {
     token_bucket: false,
 };
 
-const V6_1: Behaviour = Behaviour { name: "6.1", dccp: true, ..V6_18 };
+const V6_1: Behaviour = Behaviour {
+    name: "6.1",
+    tcp: tcp::Behaviour { reset_answers_other_side: false, ..tcp::Behaviour::MODERN },
+    dccp: true,
+    ..V6_18
+};
 
 const V5_15: Behaviour = Behaviour {
     name: "5.15",
@@ -85,7 +90,7 @@ const V5_15: Behaviour = Behaviour {
         window_misses_are_ignored: false,
         invalid_close_lowers: false,
         options_keep_liberal: false,
-        ..tcp::Behaviour::MODERN
+        ..V6_1.tcp
     },
     udp: UdpRule::AssuredAtOnce,
     sctp: OLD_SCTP,

@@ -21,6 +21,9 @@ pub struct Key {
     v6: bool,
 }
 
+/// GRE's number of PPP.
+pub(crate) const PPP: u16 = 0x880b;
+
 impl Key {
     /// The key of a packet, or `None` if its first octets behind the IP header are missing.
     pub fn of(packet: &Packet<'_>, transport: Option<&Transport<'_>>, zone: u16) -> Option<Self> {
@@ -31,8 +34,12 @@ impl Key {
                 let whole = payload.get(..8)?;
                 (be16(4)?, u16::from_be_bytes([whole[0], whole[1]]))
             }
-            // PPTP's call ids need its helper's map; without one they are 0.
-            (47, _) => (0, 0),
+            // PPTP: the source's call id is in its helper's map only; without one it is 0.
+            (47, Some(Transport::Gre { version: 1, protocol: PPP, call_id })) => (0, *call_id),
+            (47, _) => {
+                let _whole = payload.get(..4)?;
+                (0, 0)
+            }
             (6 | 17 | 33 | 132 | 136, _) => (be16(0)?, be16(2)?),
             (_, _) => (0, 0),
         };

@@ -129,7 +129,9 @@ impl Sctp {
                 INIT if header.tag != 0 => return None,
                 INIT => sctp.tags[1] = offered_tag(value)?,
                 HEARTBEAT => sctp.tags[0] = header.tag,
-                _ => sctp.tags[1] = header.tag,
+                // Out of the blue; a SHUTDOWN COMPLETE with the same tag is to come back.
+                SHUTDOWN_ACK => sctp.tags[1] = header.tag,
+                _ => {}
             }
         }
         Some(sctp)

@@ -7,6 +7,7 @@ use plimsoll_wire::packet::{Packet, Transport};
 
 use crate::behaviour::UdpRule;
 use crate::entry::{Memory, Slot};
+use crate::key::PPP;
 use crate::model::Model;
 use crate::sctp::{self, Sctp};
 use crate::tcp::{Direction, EntryView, Flags, Outcome, Segment, Tcp};
@@ -89,7 +90,7 @@ impl Model {
             }
             (47, Some(Transport::Gre { version, protocol, .. })) => {
                 // Version 1 is PPTP's and carries PPP.
-                if *version > 1 || (*version == 1 && *protocol != 0x880b) {
+                if *version > 1 || (*version == 1 && *protocol != PPP) {
                     return INVALID;
                 }
                 if !confirmed {

@@ -127,6 +127,8 @@ pub struct Behaviour {
     pub exact_reset: bool,
     /// An RST in a closing state is not checked (5.15).
     pub closing_reset_unchecked: bool,
+    /// An RST answers only an ignored SYN of the other side (6.18 stable).
+    pub reset_answers_other_side: bool,
     /// A repeated SYN does not refresh (5.4 stable).
     pub syn_retransmission_refreshes: bool,
     /// Octets in flight lower the timeout (not in 2.6.18).
@@ -146,6 +148,7 @@ impl Behaviour {
         window_misses_are_ignored: true,
         exact_reset: true,
         closing_reset_unchecked: true,
+        reset_answers_other_side: true,
         syn_retransmission_refreshes: false,
         unacknowledged_timeout: true,
         zero_window_timeout: true,
@@ -435,7 +438,9 @@ impl Tcp {
             }
             return Reset::StateStays;
         }
-        let answers_ignored_syn = entry.replied && self.last.class == Class::Syn;
+        let other_side =
+            self.last.direction != direction || !settings.behaviour.reset_answers_other_side;
+        let answers_ignored_syn = entry.replied && self.last.class == Class::Syn && other_side;
         let answers_last_ack = !entry.assured && self.last.class == Class::Ack;
         if (answers_ignored_syn || answers_last_ack) && segment.ack == self.last.end {
             return Reset::Unchecked;

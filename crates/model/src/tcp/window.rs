@@ -92,30 +92,23 @@ impl Tcp {
             receiver.max_window == 0 || end.after(sender.end.minus(receiver.max_window).minus(1));
         let timely = sack.after(receiver.end.minus(ACK_WINDOW.max(sender.max_window)).minus(1));
         if !(fits && known && fresh && timely) {
-            // What was learnt at the beginning of a side stays learnt.
-            if liberal {
-                self.keep(direction, sender, receiver);
-                return Window::Inside;
-            }
-            let verdict = if !fits {
-                let overshoot = end.since(sender.max_end);
-                let plausible = receiver.max_window != 0
-                    && fresh
-                    && known
-                    && timely
-                    && overshoot <= receiver.max_window;
-                if plausible && ignores {
-                    sender.end = end;
-                    sender.flags |= side::DATA_UNACKNOWLEDGED;
-                    Window::Ignore
-                } else {
-                    Window::Outside
-                }
-            } else if known && ignores {
+            let overshoot = end.since(sender.max_end).wrapping_add(1);
+            let plausible = receiver.max_window != 0
+                && fresh
+                && known
+                && timely
+                && overshoot <= receiver.max_window;
+            let verdict = if !fits && plausible && ignores {
+                sender.end = end;
+                sender.flags |= side::DATA_UNACKNOWLEDGED;
+                Window::Ignore
+            } else if fits && known && ignores {
                 Window::Ignore
             } else {
                 Window::Outside
             };
+            // What was learnt so far stays learnt.
+            let verdict = if liberal { Window::Inside } else { verdict };
             self.keep(direction, sender, receiver);
             return verdict;
         }

@@ -85,7 +85,14 @@ fn v6(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
         octets.copy_from_slice(&header[at..at + 16]);
         Ipv6Addr::from(octets)
     };
-    let (protocol, at, fragment) = skip_extensions(header[6], &bytes[..end])?;
+    if header[6] == HOP_BY_HOP && hop_by_hop_is_refused(&bytes[40..end]) {
+        return Err(NoPacket::Malformed);
+    }
+    let (protocol, at, fragment) = match skip_extensions(header[6], &bytes[..end]) {
+        // Not the capture's fault: the chain leads out of the packet, and conntrack gives up on it.
+        Err(NoPacket::Truncated) if end == 40 + promised => (NO_NEXT_HEADER, end, None),
+        result => result?,
+    };
     Ok(Packet {
         source: IpAddr::V6(address(8)),
         destination: IpAddr::V6(address(24)),
@@ -97,9 +104,48 @@ fn v6(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     })
 }
 
+const HOP_BY_HOP: u8 = 0;
+/// Nothing follows. Stands for a chain of headers that can't be read, too.
+const NO_NEXT_HEADER: u8 = 59;
+
+/// Whether the kernel drops a packet for its hop-by-hop options, before conntrack.
+///
+/// Kernel: `ip6_parse_tlv()`. Jumbograms are refused: none fits into a capture.
+fn hop_by_hop_is_refused(header: &[u8]) -> bool {
+    const PAD_1: u8 = 0;
+    const PAD_N: u8 = 1;
+    const JUMBO: u8 = 0xc2;
+    let Some(&units) = header.get(1) else { return false };
+    let length = (usize::from(units) + 1) * 8;
+    let Some(mut options) = header.get(2..length) else { return header.len() < length };
+    let mut padding = 0;
+    while let Some(&kind) = options.first() {
+        if kind == PAD_1 {
+            padding += 1;
+            options = &options[1..];
+        } else {
+            let Some(value) = options.get(1).and_then(|&l| options.get(2..2 + usize::from(l)))
+            else {
+                return true;
+            };
+            padding = if kind == PAD_N { padding + 2 + value.len() } else { 0 };
+            let pads_badly = kind == PAD_N && value.iter().any(|&octet| octet != 0);
+            // The two highest bits of an unknown option say what to do with the packet.
+            let unknown = !matches!(kind, PAD_N | 5 | 7) && kind & 0xc0 != 0;
+            if pads_badly || unknown || kind == JUMBO {
+                return true;
+            }
+            options = &options[2 + value.len()..];
+        }
+        if padding > 7 {
+            return true;
+        }
+    }
+    false
+}
+
 /// Walks the extension headers that conntrack walks: (protocol, offset behind them, fragment).
 fn skip_extensions(first: u8, bytes: &[u8]) -> Result<(u8, usize, Option<Fragment>), NoPacket> {
-    const HOP_BY_HOP: u8 = 0;
     const ROUTING: u8 = 43;
     const FRAGMENT: u8 = 44;
     const AUTHENTICATION: u8 = 51;
@@ -112,6 +158,7 @@ fn skip_extensions(first: u8, bytes: &[u8]) -> Result<(u8, usize, Option<Fragmen
             HOP_BY_HOP | ROUTING | DESTINATION => {
                 let length = *bytes.get(at + 1).ok_or(NoPacket::Truncated)?;
                 kind = bytes[at];
+                // It may lead out of the packet: what it names is believed.
                 at += (usize::from(length) + 1) * 8;
             }
             AUTHENTICATION => {
@@ -134,9 +181,6 @@ fn skip_extensions(first: u8, bytes: &[u8]) -> Result<(u8, usize, Option<Fragmen
                 }
             }
             other => return Ok((other, at, fragment)),
-        }
-        if at > bytes.len() {
-            return Err(NoPacket::Truncated);
         }
     }
 }
