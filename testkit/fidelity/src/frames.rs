@@ -23,7 +23,7 @@ pub fn plan(capture: &[u8]) -> Vec<Planned> {
         let Ok(packet) = network_layer(link, record.bytes) else { continue };
         let Some(packet) = fit(packet) else { continue };
         if let (Some(time), Some(last)) = (record.time, last) {
-            at += time.0.saturating_sub(last).max(0);
+            at = time.0.saturating_sub(last).max(0).saturating_add(at);
         }
         last = record.time.map(|t| t.0).or(last);
         planned.push(Planned { packet, at });

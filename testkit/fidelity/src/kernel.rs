@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Error};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
 use std::process::Command;
 
 use nix::sched::{CloneFlags, setns};
@@ -35,6 +36,7 @@ fn ip(line: &str) -> io::Result<()> {
 impl Kernel {
     /// Makes them. The calling thread ends up in the router's namespace, and on one CPU.
     pub fn new() -> io::Result<Self> {
+        sweep()?;
         let names = ["c", "r", "s"].map(|n| format!("model-{}-{n}", std::process::id()));
         let built = Self::build(&names);
         if built.is_err() {
@@ -192,6 +194,20 @@ impl Drop for Kernel {
     fn drop(&mut self) {
         remove(&self.names);
     }
+}
+
+/// Removes what a run that was killed left behind.
+fn sweep() -> io::Result<()> {
+    let Ok(names) = fs::read_dir("/run/netns") else { return Ok(()) };
+    for name in names {
+        let Ok(name) = name?.file_name().into_string() else { continue };
+        let owner = name.strip_prefix("model-").and_then(|n| n.split('-').next());
+        let owner = owner.and_then(|n| n.parse::<u32>().ok());
+        if owner.is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists()) {
+            ip(&format!("netns del {name}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn remove(names: &[String]) {

@@ -121,6 +121,19 @@ impl Decoder {
         }
     }
 
+    /// The record with which `bytes` begin, without going on: for readers that must move their buffer
+    /// before they can lend it.
+    pub fn again<'a>(&self, bytes: &'a [u8]) -> Option<Record<'a>> {
+        match &self.format {
+            Format::Unknown => None,
+            Format::Pcap(header) => match header.record(bytes) {
+                Ok(Step::Record(record, _)) => Some(record),
+                Ok(Step::Skip(_) | Step::Need(_)) | Err(_) => None,
+            },
+            Format::Pcapng(section) => section.again(bytes),
+        }
+    }
+
     fn begin<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, &'static str> {
         let Some(magic) = bytes.first_chunk::<4>() else { return Ok(Step::Need(4)) };
         if *magic == pcapng::SECTION {

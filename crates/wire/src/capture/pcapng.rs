@@ -59,27 +59,40 @@ impl Section {
             self.interfaces.clear();
             return Ok(Step::Skip(length));
         }
-        let record = match order.u32(block, 0) {
-            INTERFACE => {
-                if self.interfaces.len() >= MOST_INTERFACES {
-                    return Err("too many interfaces");
-                }
-                self.interfaces.push(interface(order, body));
-                None
+        if order.u32(block, 0) == INTERFACE {
+            if self.interfaces.len() >= MOST_INTERFACES {
+                return Err("too many interfaces");
             }
-            PACKET => self.packet(body, order.u32(body, 0), 20)?,
-            OLD_PACKET => self.packet(body, order.u16(body, 0).into(), 20)?,
+            self.interfaces.push(interface(order, body));
+            return Ok(Step::Skip(length));
+        }
+        let record = self.record(order.u32(block, 0), body)?;
+        Ok(record.map_or(Step::Skip(length), |record| Step::Record(record, length)))
+    }
+
+    /// The record that `bytes` begin with, if a whole block of packets stands there.
+    pub(super) fn again<'a>(&self, bytes: &'a [u8]) -> Option<Record<'a>> {
+        let length = self.order.u32(bytes, 4) as usize;
+        let body = bytes.get(8..length.checked_sub(4)?)?;
+        self.record(self.order.u32(bytes, 0), body).ok()?
+    }
+
+    /// The record of a block of this kind, if it is one of packets.
+    fn record<'a>(&self, kind: u32, body: &'a [u8]) -> Result<Option<Record<'a>>, &'static str> {
+        let order = self.order;
+        match kind {
+            PACKET => self.packet(body, order.u32(body, 0), 20),
+            OLD_PACKET => self.packet(body, order.u16(body, 0).into(), 20),
             SIMPLE_PACKET => {
                 let on = self.interfaces.first().ok_or("a packet before any interface")?;
                 let length = order.u32(body, 0);
                 let limit = if on.snapshot == 0 { u32::MAX } else { on.snapshot };
                 let rest = body.get(4..).unwrap_or_default();
                 let held = (length.min(limit) as usize).min(rest.len());
-                Some(Record { time: None, link: on.link, bytes: &rest[..held], length })
+                Ok(Some(Record { time: None, link: on.link, bytes: &rest[..held], length }))
             }
-            _ => None,
-        };
-        Ok(record.map_or(Step::Skip(length), |record| Step::Record(record, length)))
+            _ => Ok(None),
+        }
     }
 
     fn packet<'a>(
