@@ -79,8 +79,8 @@ pub(crate) enum Outcome {
     Refresh { state: u8, assure: bool },
     /// Accepted without a refresh.
     Ignore,
-    /// Invalid.
-    Invalid,
+    /// Invalid. Chunks before the bad one have had their effect.
+    Invalid { assure: bool },
 }
 
 /// The chunk types of a packet, or `None` where chunks stand together that may not.
@@ -149,34 +149,34 @@ impl Sctp {
         header: &SctpHeader<'_>,
         confirmed: bool,
     ) -> Outcome {
-        let Some(seen) = inventory(header) else { return Outcome::Invalid };
+        let Some(seen) = inventory(header) else { return Outcome::Invalid { assure: false } };
         let (own, other) = (direction as usize, direction.flip() as usize);
         let by_chunk =
             [INIT, SHUTDOWN_COMPLETE, COOKIE_ECHO, ABORT, SHUTDOWN_ACK, HEARTBEAT, HEARTBEAT_ACK];
         if !by_chunk.iter().any(|&kind| has(&seen, kind)) && header.tag != self.tags[own] {
-            return Outcome::Invalid;
+            return Outcome::Invalid { assure: false };
         }
         let mut ignore = false;
         let mut assure = false;
         let mut last = NO;
         for chunk in chunks(header) {
-            let Some((kind, flags, value)) = chunk else { return Outcome::Invalid };
+            let Some((kind, flags, value)) = chunk else { return Outcome::Invalid { assure } };
             let reflected = flags & 1 != 0;
             match kind {
-                INIT if header.tag != 0 => return Outcome::Invalid,
+                INIT if header.tag != 0 => return Outcome::Invalid { assure },
                 // The T bit says whose tag it is.
                 ABORT | SHUTDOWN_COMPLETE
                     if header.tag != self.tags[if reflected { other } else { own }] =>
                 {
-                    return Outcome::Invalid;
+                    return Outcome::Invalid { assure };
                 }
-                COOKIE_ECHO if header.tag != self.tags[own] => return Outcome::Invalid,
+                COOKIE_ECHO if header.tag != self.tags[own] => return Outcome::Invalid { assure },
                 HEARTBEAT => {
                     if self.tags[own] == 0 {
                         self.tags[own] = header.tag;
                     } else if header.tag != self.tags[own] {
                         if has(&seen, DATA) || ignore {
-                            return Outcome::Invalid;
+                            return Outcome::Invalid { assure };
                         }
                         self.strange_heartbeat = Some(direction);
                         ignore = true;
@@ -193,7 +193,7 @@ impl Sctp {
                             || ignore
                             || self.strange_heartbeat != Some(direction.flip())
                         {
-                            return Outcome::Invalid;
+                            return Outcome::Invalid { assure };
                         }
                         self.strange_heartbeat = None;
                         self.tags[own] = header.tag;
@@ -207,10 +207,10 @@ impl Sctp {
             let old = self.state;
             let new = next(direction, old, kind);
             if new == IV {
-                return Outcome::Invalid;
+                return Outcome::Invalid { assure };
             }
             if matches!(kind, INIT | INIT_ACK) {
-                let Some(tag) = offered_tag(value) else { return Outcome::Invalid };
+                let Some(tag) = offered_tag(value) else { return Outcome::Invalid { assure } };
                 self.tags[other] = tag;
                 // A repeated INIT does not keep an entry alive.
                 ignore |= kind == INIT && new == CL && old == CL && confirmed;

@@ -117,7 +117,12 @@ impl Model {
                         Judged::Refresh(Judgement { ticks: ticks as u32, assure })
                     }
                     sctp::Outcome::Ignore => Judged::Ignore,
-                    sctp::Outcome::Invalid => INVALID,
+                    sctp::Outcome::Invalid { assure } => {
+                        if assure {
+                            slot.set(Status::ASSURED);
+                        }
+                        INVALID
+                    }
                 }
             }
             (33, _) if self.behaviour.dccp => INVALID,
@@ -217,6 +222,7 @@ fn segment(transport: &Transport<'_>) -> Option<Segment> {
         window: *window,
         flags: Flags(*flags),
         payload: *payload,
+        has_options: options.present,
         window_scale: options.window_scale,
         sack_permitted: options.sack_permitted,
         sack_edge: options.sack_edge.map(Sequence),

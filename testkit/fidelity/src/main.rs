@@ -15,8 +15,9 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 const HELP: &str = "\
 cargo xtask fidelity scripts [N] [SEED]     N generated flows (default 2000)
-cargo xtask fidelity FILE|DIRECTORY...      captures; --pause MS the longest pause (default 5), --trace
-                                            looks after each packet where a capture differs
+cargo xtask fidelity FILE|DIRECTORY...      captures; --pause MS the longest pause (default 5), --run MS
+                                            that of all (default 500); --trace looks after each
+                                            packet where a capture differs
 ";
 
 fn main() -> ExitCode {
@@ -137,13 +138,15 @@ fn explain(pair: &mut Pair, plan: &[Planned], pace: Pace) -> io::Result<()> {
 fn captures(arguments: &[String]) -> io::Result<usize> {
     let mut files = Vec::new();
     let mut pause = 5;
+    let mut run = 500;
     let mut trace = false;
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--pause" => {
-                let text = words.next().ok_or_else(|| Error::other("--pause needs a number"))?;
-                pause = text.parse().map_err(Error::other)?;
+            "--pause" | "--run" => {
+                let text = words.next().ok_or_else(|| Error::other("a number is missing"))?;
+                let number = text.parse().map_err(Error::other)?;
+                *(if word == "--run" { &mut run } else { &mut pause }) = number;
             }
             "--trace" => trace = true,
             path => gather(Path::new(path), &mut files)?,
@@ -153,7 +156,7 @@ fn captures(arguments: &[String]) -> io::Result<usize> {
     let mut pair = Pair::new(&[("nf_conntrack_checksum", 0)])?;
     let pace = Pace {
         longest_pause: Duration::from_millis(pause),
-        longest_run: Duration::from_millis(pause * 100),
+        longest_run: Duration::from_millis(run),
     };
     let (mut differing, mut packets, mut entries) = (0, 0, 0);
     for file in &files {

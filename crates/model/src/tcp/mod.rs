@@ -286,7 +286,7 @@ impl Tcp {
         let mut new =
             match next(settings.behaviour.table, direction == Direction::Reply, class, old) {
                 Next::Invalid => return Outcome::Invalid { lower: false },
-                Next::Ignore => match self.ignored(direction, class, segment, old) {
+                Next::Ignore => match self.ignored(direction, class, segment, old, settings) {
                     Ignored::Resynchronised => {
                         old = TcpState::SynSent;
                         TcpState::SynRecv
@@ -303,7 +303,7 @@ impl Tcp {
                 if closed || reset {
                     return Outcome::Reopen;
                 }
-                match self.ignored(direction, class, segment, old) {
+                match self.ignored(direction, class, segment, old, settings) {
                     Ignored::Resynchronised | Ignored::Remembered => return Outcome::Ignore,
                 }
             }
@@ -361,6 +361,7 @@ impl Tcp {
         class: Class,
         segment: &Segment,
         old: TcpState,
+        settings: &TcpSettings,
     ) -> Ignored {
         if class == Class::SynAck
             && self.last.class == Class::Syn
@@ -375,7 +376,9 @@ impl Tcp {
             opener.scale = self.last.scale;
             self.last.flags &= !side::EXPECT_CHALLENGE;
             opener.flags = self.last.flags;
-            self.sides[direction as usize] = Side::default();
+            let keep = if settings.behaviour.options_keep_liberal { side::LIBERAL } else { 0 };
+            let answerer = &mut self.sides[direction as usize];
+            *answerer = Side { flags: answerer.flags & keep, ..Side::default() };
             return Ignored::Resynchronised;
         }
         self.last.class = class;

@@ -55,6 +55,8 @@ pub struct Segment {
     pub flags: Flags,
     /// Octets of payload.
     pub payload: u32,
+    /// The header is longer than its fixed part.
+    pub has_options: bool,
     /// Window scale option, at most 14.
     pub window_scale: Option<u8>,
     /// SACK-permitted option.
@@ -93,8 +95,12 @@ impl Segment {
 }
 
 impl Side {
-    /// What a SYN offers; of the flags so far only those in `keep` stay.
+    /// What a SYN offers; of the flags so far only those in `keep` stay. A SYN without any options changes
+    /// nothing.
     pub(super) fn take_options(&mut self, segment: &Segment, keep: u8) {
+        if !segment.has_options {
+            return;
+        }
         self.scale = 0;
         self.flags &= keep;
         if let Some(scale) = segment.window_scale {

@@ -60,6 +60,8 @@ pub enum Transport<'a> {
 /// TCP options that the tracker reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TcpOptions {
+    /// The header promises options, whatever they are.
+    pub present: bool,
     /// Window scale.
     pub window_scale: Option<u8>,
     /// SACK permitted.
@@ -158,7 +160,8 @@ fn options(bytes: &[u8], promised: usize, ack: u32) -> TcpOptions {
     const WINDOW_SCALE: u8 = 3;
     const SACK_PERMITTED: u8 = 4;
     const SACK: u8 = 5;
-    let mut found = TcpOptions { cut: bytes.len() < promised, ..TcpOptions::default() };
+    let mut found =
+        TcpOptions { present: promised > 0, cut: bytes.len() < promised, ..TcpOptions::default() };
     let mut rest = bytes;
     while let Some(&kind) = rest.first() {
         match kind {
