@@ -3,10 +3,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Counter, Counters, Nanos, Profile};
+use plimsoll_ct::{Counter, Counters, Nanos, Profile, TimeRange};
 
 use crate::drops::Attribution;
-use crate::facts::{Census, Gap, Namespace, Seen, Snapshot, Tracking};
+use crate::facts::{Census, Gap, Namespace, SeenIn, Snapshot, Tracking};
 use crate::groups::{self, ratio};
 use crate::load::{self, Scale};
 use crate::price::Price;
@@ -94,6 +94,10 @@ pub(crate) struct Case<'a> {
     pub(crate) drops: Drops,
     /// Which namespace the log lines speak of.
     pub(crate) attribution: Attribution,
+    /// All "table full" lines that concern the namespaces asked for.
+    full: Option<SeenIn>,
+    /// Whether only chosen namespaces were asked for.
+    pub(crate) chosen: bool,
     /// Memory.
     pub(crate) price: Price,
 }
@@ -133,13 +137,19 @@ impl<'a> Case<'a> {
         });
         let tracking = spaces.iter().filter(|s| s.tracks()).count() as u64;
         let attribution = Attribution::of(after, profile, &spaces);
+        let chosen = drops::chosen(after);
+        let seen = after.log.value().and_then(|l| l.table_full.as_ref());
+        let full = if chosen { attribution.read() } else { seen.map(SeenIn::of_all) };
+        let full = full.filter(|lines| lines.lines > 0);
         Self {
             after,
             before,
             interval,
             profile,
-            drops: drops::drops(after, &spaces),
+            drops: drops::drops(after, &spaces, full.as_ref()),
             attribution,
+            full,
+            chosen,
             price: Price::of(after, tracking),
             spaces,
         }
@@ -155,14 +165,20 @@ impl<'a> Case<'a> {
         self.spaces.iter().enumerate().find(|(_, s)| s.now.is_initial())
     }
 
-    /// Lines "table full", if the log holds any.
-    pub(crate) fn full_lines(&self) -> Option<&'a Seen> {
-        self.after.log.value()?.table_full.as_ref().filter(|s| s.lines > 0)
+    /// Lines "table full" that concern the namespaces asked for, if the log holds any.
+    pub(crate) const fn full_lines(&self) -> Option<&SeenIn> {
+        self.full.as_ref()
     }
 
-    /// Seconds between the latest of these lines and the reading; never negative.
-    pub(crate) fn since_last(&self, seen: &Seen) -> Option<f64> {
-        Some(self.ago(seen.last?.latest))
+    /// Seconds between the latest of some lines and the reading; never negative.
+    pub(crate) fn since_last(&self, last: Option<TimeRange>) -> Option<f64> {
+        Some(self.ago(last?.latest))
+    }
+
+    /// Whether the last of some lines was written within so many seconds before the reading. A line
+    /// without a time counts.
+    pub(crate) fn within(&self, last: Option<TimeRange>, seconds: f64) -> bool {
+        self.since_last(last).is_none_or(|ago| ago <= seconds)
     }
 
     /// Seconds between a point in time and the reading; never negative.
@@ -190,10 +206,9 @@ impl<'a> Case<'a> {
         load::unmovable(self.profile, &space.load)
     }
 
-    /// Whether the log proves that some table was full within so many seconds before the reading. A line
-    /// without a time counts.
+    /// Whether the log proves that some table was full within so many seconds before the reading.
     pub(crate) fn was_full_within(&self, seconds: f64) -> bool {
-        self.full_lines().is_some_and(|s| self.since_last(s).is_none_or(|ago| ago <= seconds))
+        self.full_lines().is_some_and(|lines| self.within(lines.last, seconds))
     }
 }
 

@@ -20,6 +20,7 @@ mod groups;
 mod judge;
 mod load;
 mod missing;
+mod nameless;
 mod order;
 mod price;
 mod rates;

@@ -54,7 +54,8 @@ pub(crate) fn missing(case: &Case<'_>) -> Vec<MissingFact> {
     };
     one("kernel release", after.host.kernel.gap());
     one("kernel log", after.log.gap());
-    one("namespaces", after.namespaces_complete.gap());
+    // Who chose namespaces does not miss the others.
+    one("namespaces", after.namespaces_complete.gap().filter(|_| !case.chosen));
     one("memory of the host", after.host.memory_total.gap());
     one("buckets", after.host.buckets.gap());
     one("sysctl files", after.boot.sysctl.gap());
@@ -102,10 +103,12 @@ pub(crate) fn missing(case: &Case<'_>) -> Vec<MissingFact> {
     }
     if let Some(log) = after.log.value() {
         for (place, reason) in &log.unreadable {
+            let told = reason.strip_suffix(')').and_then(|reason| reason.rsplit_once(" (needs "));
+            let (reason, needs) = told.map_or((reason.as_str(), None), |(r, n)| (r, Some(n)));
             all.push(MissingFact {
                 fact: format!("log {}", words::clean(place)),
                 reason: words::clean(reason),
-                needs: None,
+                needs: needs.map(words::clean),
             });
         }
     }

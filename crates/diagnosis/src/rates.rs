@@ -110,6 +110,13 @@ pub(crate) fn measure(
             churn.seconds
         );
         expired = Ok(churn.vanished);
+    } else if empty(after) && before.is_some_and(empty) {
+        new = Ok(0.0);
+        new_source =
+            "the table was empty at both readings (entries that came and went between them \
+                      are not seen)"
+                .to_string();
+        expired = Ok(0.0);
     } else if let Ok(grew) = change_rate
         && grew + early_drop.as_ref().copied().unwrap_or(0.0) > 0.0
         && grew >= 0.0
@@ -236,6 +243,11 @@ fn churn_rates(namespace: &Namespace) -> Option<ChurnRates> {
         compared: churn.compared,
         seconds,
     })
+}
+
+/// Whether the count is known to be 0.
+fn empty(namespace: &Namespace) -> bool {
+    namespace.count.get().is_some_and(|count| count.0 == 0)
 }
 
 #[cfg(test)]

@@ -210,7 +210,7 @@ pub(crate) fn notes(case: &Case<'_>) -> Vec<String> {
              little about the packets lost."
                 .to_string(),
         );
-        if case.attribution.unknown > 0
+        if case.attribution.unknown.is_some()
             || (case.profile.log != LogWording::Netns && case.spaces.len() > 1)
         {
             notes.push(

@@ -95,7 +95,7 @@ pub struct Output {
 pub struct Explain {
     /// Finding by id (CT001) or name (table-full); all of them are listed when left out
     pub finding: Option<String>,
-    /// Language of the page [default: zh when the locale says so and the page exists]
+    /// Language of the page [default: zh when the locale says so]
     #[arg(long, value_name = "LANG")]
     pub lang: Option<Lang>,
     /// Colour: on a terminal unless NO_COLOR is set, always, or never
@@ -221,5 +221,48 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    /// Command lines of this program in Markdown: in ticks, and in fenced or indented code.
+    fn command_lines(markdown: &str) -> Vec<&str> {
+        let (mut found, mut fenced) = (Vec::new(), false);
+        for line in markdown.lines() {
+            fenced ^= line.starts_with("```");
+            if fenced || line.starts_with("    ") {
+                found.push(line.trim());
+            } else {
+                found.extend(line.split('`').skip(1).step_by(2));
+            }
+        }
+        let ours = found.into_iter().filter_map(|line| {
+            let rest = line.split_once("plimsoll")?;
+            let start =
+                ["", "$ ", "# ", "sudo ", "cargo "].contains(&rest.0) || rest.0.ends_with('/');
+            (start && (rest.1.is_empty() || rest.1.starts_with(' '))).then_some(rest.1)
+        });
+        ours.map(|line| line.split(['|', '#', ';']).next().unwrap_or(line)).collect()
+    }
+
+    #[test]
+    fn every_command_line_in_the_documents_is_understood() {
+        let documents = [
+            include_str!("../../../README.md"),
+            include_str!("../../../README.zh-CN.md"),
+            include_str!("../../../docs/findings/README.md"),
+            include_str!("../../../docs/findings/zh/README.md"),
+            include_str!("../../../docs/formats/check-json.md"),
+        ];
+        let pages = plimsoll_report::PAGES.iter().chain(plimsoll_report::PAGES_ZH);
+        let mut understood = 0;
+        for markdown in documents.into_iter().chain(pages.map(|p| p.markdown)) {
+            for line in command_lines(markdown) {
+                let words = std::iter::once("plimsoll").chain(line.split_whitespace());
+                if let Err(error) = Arguments::try_parse_from(words) {
+                    panic!("plimsoll{line}: {error}");
+                }
+                understood += 1;
+            }
+        }
+        assert!(understood > 50, "{understood}");
     }
 }

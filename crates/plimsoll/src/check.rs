@@ -63,7 +63,10 @@ fn saved(path: &Path, tree: bool) -> Result<Diagnosis, String> {
         return Err(format!("{}: expected {expected}", path.display()));
     }
     let (files, origin) = dead::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    Ok(diagnose(None, &dead::snapshot(&files, origin)))
+    let mut diagnosis = diagnose(None, &dead::snapshot(&files, origin));
+    // What of a bundle was left out.
+    diagnosis.notes.extend_from_slice(files.notes());
+    Ok(diagnosis)
 }
 
 fn print(diagnosis: &Diagnosis, output: &Output) -> (String, u8) {

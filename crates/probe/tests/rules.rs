@@ -463,7 +463,9 @@ fn without_root_the_rules_are_missing_and_not_empty() {
     if rustix::process::geteuid().is_root() {
         // The same test once more, as nobody: from a copy, for nobody may not reach the build's folder.
         let copy = std::env::temp_dir().join(format!("config-nobody-{}", std::process::id()));
-        fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+        // Copied by a child: a file that this process has open for writing while another test forks is busy.
+        let exe = std::env::current_exe().unwrap();
+        assert!(Command::new("cp").arg(exe).arg(&copy).status().unwrap().success());
         let name = "without_root_the_rules_are_missing_and_not_empty";
         let output = Command::new(&copy)
             .uid(65534)

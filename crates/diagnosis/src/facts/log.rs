@@ -16,10 +16,50 @@ pub struct Seen {
     pub lines: u64,
     /// Lower bound of the packets lost: one a line, plus what "last message repeated N times" proves.
     pub packets_at_least: u64,
-    /// Lines by the namespace inode they name; `None` for lines that name none.
-    pub namespaces: Vec<(Option<u64>, u64)>,
+    /// The same of each namespace that the lines name, the most lines first. Of lines that name very
+    /// many, those beyond the first 256 inodes are in the numbers above only.
+    pub namespaces: Vec<SeenIn>,
     /// One of them, as found, cleaned of control characters.
     pub example: String,
+}
+
+/// Lines of one kind that name the same namespace, or none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SeenIn {
+    /// Inode that the lines name; `None`: they name none.
+    pub inode: Option<u64>,
+    /// They were written before the kernel that was read was started. An inode then names a namespace
+    /// of that time, though one of today may have the same.
+    pub earlier_boot: bool,
+    /// The earliest line.
+    pub first: Option<TimeRange>,
+    /// The latest line.
+    pub last: Option<TimeRange>,
+    /// The earliest line of the latest run of lines: before it none was written for five minutes.
+    pub since: Option<TimeRange>,
+    /// Lines.
+    pub lines: u64,
+    /// Lower bound of the packets lost.
+    pub packets_at_least: u64,
+    /// One of them.
+    pub example: String,
+}
+
+impl SeenIn {
+    /// All lines of a kind, whichever namespace they name.
+    pub fn of_all(seen: &Seen) -> Self {
+        Self {
+            inode: None,
+            earlier_boot: !seen.namespaces.is_empty()
+                && seen.namespaces.iter().all(|n| n.earlier_boot),
+            first: seen.first,
+            last: seen.last,
+            since: None,
+            lines: seen.lines,
+            packets_at_least: seen.packets_at_least,
+            example: seen.example.clone(),
+        }
+    }
 }
 
 /// A place that was read.
@@ -42,7 +82,8 @@ pub struct LogSource {
 pub struct LogDigest {
     /// Places read.
     pub sources: Vec<LogSource>,
-    /// Places that could not be read, with the reason.
+    /// Places that could not be read, with the reason; what would help stands at its end: `permission
+    /// denied (needs root)`.
     pub unreadable: Vec<(String, String)>,
     /// `table full, dropping packet`.
     pub table_full: Option<Seen>,

@@ -17,8 +17,8 @@ use plimsoll_wire::log::{
     Clock, Limiter, Line, Message, Scope, Speaker, Stamp, Times, recognise, recognise_loss,
 };
 
-use super::log::{LogDigest, LogSource, Seen};
-use super::log_tally::{Count, Tally};
+use super::log::{LogDigest, LogSource, Seen, SeenIn};
+use super::log_tally::{Count, Tally, Whose};
 
 /// Longest example kept, in bytes.
 const EXAMPLE: usize = 300;
@@ -54,7 +54,9 @@ enum Kind {
 #[derive(Debug, Default)]
 struct Kept {
     tally: Tally,
-    example: String,
+    /// A line of each namespace, and which was found first.
+    examples: BTreeMap<Whose, String>,
+    example: Option<Whose>,
 }
 
 /// The state of the source being read.
@@ -170,7 +172,8 @@ impl LogDigestBuilder {
     /// The digest of all lines given.
     pub fn finish(mut self) -> LogDigest {
         let mut digest = core::mem::take(&mut self.digest);
-        let mut seen = |kind| self.kinds.remove(&kind).map(|kept: Kept| kept.into_seen());
+        let boot = self.clock.boot;
+        let mut seen = |kind| self.kinds.remove(&kind).map(|kept: Kept| kept.into_seen(boot));
         digest.table_full = seen(Kind::TableFull);
         digest.expectation_full = seen(Kind::Expectation);
         digest.neighbour_overflow = seen(Kind::Neighbour);
@@ -257,11 +260,13 @@ impl LogDigestBuilder {
         text: &[u8],
     ) {
         let kept = self.kinds.entry(kind).or_default();
-        if kept.example.is_empty() {
-            kept.example = clean(text);
-        }
         let at_all = TimeRange { earliest: Time(i64::MIN), latest: self.clock.now };
-        kept.tally.add(self.source.series, namespace, at, at_all, count);
+        let boot = self.clock.boot;
+        let whose = kept.tally.add(self.source.series, namespace, at, at_all, boot, count);
+        if !text.is_empty() {
+            kept.examples.entry(whose).or_insert_with(|| clean(text));
+            kept.example.get_or_insert(whose);
+        }
     }
 
     /// A log server's files hold the lines of many hosts: those of others are told, not counted.
@@ -287,15 +292,20 @@ impl LogDigestBuilder {
 }
 
 impl Kept {
-    fn into_seen(self) -> Seen {
+    fn into_seen(self, boot: Option<TimeRange>) -> Seen {
         let total = self.tally.total();
+        let example = |whose: Whose| self.examples.get(&whose).cloned().unwrap_or_default();
+        let namespaces = self.tally.namespaces(boot).into_iter();
         Seen {
-            first: self.tally.first(),
-            last: self.tally.last(),
+            first: self.tally.first(|_, _| true),
+            last: self.tally.last(|_, _| true),
             lines: total.lines,
             packets_at_least: total.weight,
-            namespaces: self.tally.namespaces(),
-            example: self.example,
+            namespaces: namespaces
+                .filter(|(whose, _)| *whose != Whose::Another)
+                .map(|(whose, seen)| SeenIn { example: example(whose), ..seen })
+                .collect(),
+            example: self.example.map(example).unwrap_or_default(),
         }
     }
 }

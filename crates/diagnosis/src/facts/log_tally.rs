@@ -1,9 +1,11 @@
 //! Counts over time, per series and namespace, of which each stretch of time gives its largest.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use plimsoll_ct::TimeRange;
+use plimsoll_ct::{Time, TimeRange};
+
+use super::log::SeenIn;
 
 /// Width of a slot at first, in nanoseconds. It doubles whenever there are too many.
 const SLOT: i64 = 10_000_000_000;
@@ -11,8 +13,12 @@ const SLOT: i64 = 10_000_000_000;
 /// Cells and joints kept; more make the slots wider.
 const MOST: usize = 8192;
 
-/// Namespaces told apart; more are counted as unnamed.
+/// Namespaces told apart.
 const MOST_NAMESPACES: usize = 256;
+
+/// Lines further apart belong to two runs. A table that drops all the time is told of every few
+/// seconds, however busy the limiter.
+const QUIET: i64 = 300_000_000_000;
 
 /// Lines, and what they stand for (packets, suppressed messages).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,17 +29,31 @@ pub(super) struct Count {
     pub(super) weight: u64,
 }
 
+/// Which namespace a line names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Whose {
+    /// It names none.
+    Unnamed,
+    /// This one.
+    Inode(u64),
+    /// One beyond those that are told apart.
+    Another,
+}
+
+/// First and last line of a series.
+type Ends = (TimeRange, TimeRange);
+
 /// Counts of one kind of line.
 #[derive(Debug)]
 pub(super) struct Tally {
     width: i64,
     /// By slot, namespace, series.
-    cells: BTreeMap<(i64, Option<u64>, u16), Count>,
+    cells: BTreeMap<(i64, Whose, u16), Count>,
     /// Runs of slots that one uncertain line ties together: first to last, never touching.
     joints: BTreeMap<i64, i64>,
-    names: BTreeMap<u64, ()>,
-    /// First and last line of each series.
-    ends: BTreeMap<u16, (TimeRange, TimeRange)>,
+    names: BTreeSet<u64>,
+    /// By namespace, whether it was before this boot, and series.
+    ends: BTreeMap<(Whose, bool, u16), Ends>,
 }
 
 impl Default for Tally {
@@ -42,43 +62,38 @@ impl Default for Tally {
             width: SLOT,
             cells: BTreeMap::new(),
             joints: BTreeMap::new(),
-            names: BTreeMap::new(),
+            names: BTreeSet::new(),
             ends: BTreeMap::new(),
         }
     }
 }
 
 impl Tally {
-    /// Counts a line written within `at`, or at any time of `at_all` if that is not known.
+    /// Counts a line written within `at`, or at any time of `at_all` if that is not known. Returns
+    /// under which namespace it was counted.
     pub(super) fn add(
         &mut self,
         series: u16,
-        namespace: Option<u64>,
+        inode: Option<u64>,
         at: Option<TimeRange>,
         at_all: TimeRange,
+        boot: Option<TimeRange>,
         count: Count,
-    ) {
+    ) -> Whose {
+        let whose = self.whose(inode);
         if let Some(at) = at {
-            let ends = self.ends.entry(series).or_insert((at, at));
+            let earlier = boot.is_some_and(|boot| at.latest < boot.earliest);
+            let ends = self.ends.entry((whose, earlier, series)).or_insert((at, at));
             ends.0.earliest = ends.0.earliest.min(at.earliest);
             ends.0.latest = ends.0.latest.min(at.latest);
             ends.1.earliest = ends.1.earliest.max(at.earliest);
             ends.1.latest = ends.1.latest.max(at.latest);
         }
-        let namespace = namespace.filter(|inode| {
-            self.names.contains_key(inode) || {
-                let room = self.names.len() < MOST_NAMESPACES;
-                if room {
-                    self.names.insert(*inode, ());
-                }
-                room
-            }
-        });
         let range = at.unwrap_or(at_all);
         let first = range.earliest.0.div_euclid(self.width);
         let last = range.latest.0.div_euclid(self.width).max(first);
         self.join(first, last);
-        let cell = self.cells.entry((first, namespace, series)).or_default();
+        let cell = self.cells.entry((first, whose, series)).or_default();
         cell.lines = cell.lines.saturating_add(count.lines);
         cell.weight = cell.weight.saturating_add(count.weight);
         while self.cells.len() > MOST || self.joints.len() > MOST {
@@ -86,6 +101,19 @@ impl Tally {
                 break;
             }
         }
+        whose
+    }
+
+    fn whose(&mut self, inode: Option<u64>) -> Whose {
+        let Some(inode) = inode else { return Whose::Unnamed };
+        if self.names.contains(&inode) {
+            return Whose::Inode(inode);
+        }
+        if self.names.len() >= MOST_NAMESPACES {
+            return Whose::Another;
+        }
+        self.names.insert(inode);
+        Whose::Inode(inode)
     }
 
     /// Ties the slots from `first` to `last` together, with all runs they touch.
@@ -107,8 +135,8 @@ impl Tally {
     fn widen(&mut self) -> bool {
         let Some(width) = self.width.checked_mul(2) else { return false };
         self.width = width;
-        for ((slot, namespace, series), count) in core::mem::take(&mut self.cells) {
-            let cell = self.cells.entry((slot.div_euclid(2), namespace, series)).or_default();
+        for ((slot, whose, series), count) in core::mem::take(&mut self.cells) {
+            let cell = self.cells.entry((slot.div_euclid(2), whose, series)).or_default();
             cell.lines = cell.lines.saturating_add(count.lines);
             cell.weight = cell.weight.saturating_add(count.weight);
         }
@@ -118,25 +146,25 @@ impl Tally {
         true
     }
 
-    /// The stretch of time a slot is part of, by its first slot.
-    fn stretch(&self, slot: i64) -> i64 {
+    /// The stretch of time a slot is part of, by its first and its last slot.
+    fn stretch(&self, slot: i64) -> (i64, i64) {
         match self.joints.range(..=slot).next_back() {
-            Some((&first, &last)) if slot <= last => first,
-            _ => slot,
+            Some((&first, &last)) if slot <= last => (first, last),
+            _ => (slot, slot),
         }
     }
 
-    /// By stretch and namespace: the largest lines and the largest weight of any series.
-    fn largest(&self) -> BTreeMap<(i64, Option<u64>), Count> {
-        let mut per_series: BTreeMap<(i64, Option<u64>, u16), Count> = BTreeMap::new();
-        for (&(slot, namespace, series), count) in &self.cells {
-            let sum = per_series.entry((self.stretch(slot), namespace, series)).or_default();
+    /// By namespace and stretch: the largest lines and the largest weight of any series.
+    fn largest(&self) -> BTreeMap<(Whose, (i64, i64)), Count> {
+        let mut per_series: BTreeMap<(Whose, (i64, i64), u16), Count> = BTreeMap::new();
+        for (&(slot, whose, series), count) in &self.cells {
+            let sum = per_series.entry((whose, self.stretch(slot), series)).or_default();
             sum.lines = sum.lines.saturating_add(count.lines);
             sum.weight = sum.weight.saturating_add(count.weight);
         }
-        let mut largest: BTreeMap<(i64, Option<u64>), Count> = BTreeMap::new();
-        for ((stretch, namespace, _), count) in per_series {
-            let most = largest.entry((stretch, namespace)).or_default();
+        let mut largest: BTreeMap<(Whose, (i64, i64)), Count> = BTreeMap::new();
+        for ((whose, stretch, _), count) in per_series {
+            let most = largest.entry((whose, stretch)).or_default();
             most.lines = most.lines.max(count.lines);
             most.weight = most.weight.max(count.weight);
         }
@@ -151,37 +179,86 @@ impl Tally {
         })
     }
 
-    /// Lines by namespace, the most first.
-    pub(super) fn namespaces(&self) -> Vec<(Option<u64>, u64)> {
-        let mut lines: BTreeMap<Option<u64>, u64> = BTreeMap::new();
-        for ((_, namespace), count) in self.largest() {
-            let sum = lines.entry(namespace).or_default();
-            *sum = sum.saturating_add(count.lines);
+    /// By namespace, before this boot and since, the most lines first.
+    pub(super) fn namespaces(&self, boot: Option<TimeRange>) -> Vec<(Whose, SeenIn)> {
+        let mut rows: BTreeMap<(Whose, bool), (Count, (i64, i64))> = BTreeMap::new();
+        for ((whose, stretch), count) in self.largest() {
+            // A stretch that reaches into this boot may be all of this boot.
+            let earlier = boot.is_some_and(|boot| self.end(stretch.1) < boot.earliest);
+            let (sum, run) = rows.entry((whose, earlier)).or_insert((Count::default(), stretch));
+            sum.lines = sum.lines.saturating_add(count.lines);
+            sum.weight = sum.weight.saturating_add(count.weight);
+            let gap = self.start(stretch.0).0.saturating_sub(self.end(run.1).0);
+            *run = if gap > QUIET { stretch } else { (run.0, stretch.1) };
         }
-        let mut lines: Vec<_> = lines.into_iter().collect();
-        lines.sort_by_key(|&(namespace, lines)| (core::cmp::Reverse(lines), namespace));
-        lines
+        let mut rows: Vec<_> = rows
+            .into_iter()
+            .map(|((whose, earlier), (count, run))| {
+                let exact = |w: Whose, e: bool| w == whose && e == earlier;
+                let first = self.first(exact).or_else(|| self.first(|w, _| w == whose));
+                let seen = SeenIn {
+                    inode: match whose {
+                        Whose::Inode(inode) => Some(inode),
+                        Whose::Unnamed | Whose::Another => None,
+                    },
+                    earlier_boot: earlier,
+                    since: first.map(|first| self.begin(run.0, first)),
+                    first,
+                    last: self.last(exact).or_else(|| self.last(|w, _| w == whose)),
+                    lines: count.lines,
+                    packets_at_least: count.weight,
+                    ..SeenIn::default()
+                };
+                (whose, seen)
+            })
+            .collect();
+        rows.sort_by_key(|(whose, seen)| (core::cmp::Reverse(seen.lines), *whose));
+        rows
     }
 
-    /// When the first line was written.
-    pub(super) fn first(&self) -> Option<TimeRange> {
-        let bound = self.ends.values().map(|(first, _)| first.latest).min()?;
+    /// When a slot begins.
+    const fn start(&self, slot: i64) -> Time {
+        Time(slot.saturating_mul(self.width))
+    }
+
+    /// When a slot ends.
+    const fn end(&self, slot: i64) -> Time {
+        Time(slot.saturating_add(1).saturating_mul(self.width))
+    }
+
+    /// When a run began, of which the slot is known and of all lines the first.
+    fn begin(&self, slot: i64, first: TimeRange) -> TimeRange {
+        let (start, end) = (self.start(slot), self.end(slot));
+        if start <= first.latest {
+            return first;
+        }
+        TimeRange { earliest: start, latest: end }
+    }
+
+    /// When the first of the lines was written that are asked for by namespace and boot.
+    pub(super) fn first(&self, of: impl Fn(Whose, bool) -> bool) -> Option<TimeRange> {
+        let firsts = || self.ends(&of).map(|(first, _)| first);
+        let bound = firsts().map(|first| first.latest).min()?;
         // Series that may hold the very first line; the best clock among them speaks.
-        self.ends
-            .values()
-            .map(|(first, _)| *first)
+        firsts()
             .filter(|first| first.earliest <= bound)
             .min_by_key(|first| (width(first), first.earliest))
     }
 
-    /// When the last line was written.
-    pub(super) fn last(&self) -> Option<TimeRange> {
-        let bound = self.ends.values().map(|(_, last)| last.earliest).max()?;
-        self.ends
-            .values()
-            .map(|(_, last)| *last)
+    /// When the last of them was written.
+    pub(super) fn last(&self, of: impl Fn(Whose, bool) -> bool) -> Option<TimeRange> {
+        let lasts = || self.ends(&of).map(|(_, last)| last);
+        let bound = lasts().map(|last| last.earliest).max()?;
+        lasts()
             .filter(|last| last.latest >= bound)
             .min_by_key(|last| (width(last), core::cmp::Reverse(last.latest)))
+    }
+
+    fn ends(&self, of: impl Fn(Whose, bool) -> bool) -> impl Iterator<Item = Ends> {
+        self.ends
+            .iter()
+            .filter(move |((whose, earlier, _), _)| of(*whose, *earlier))
+            .map(|(_, e)| *e)
     }
 }
 

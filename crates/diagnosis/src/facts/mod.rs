@@ -23,7 +23,7 @@ pub use churn::{Comparison, SampleBuilder, TableSample};
 pub use fact::{Fact, Gap, Reason, Source};
 pub use heavy::Heavy;
 pub use host::{Host, Origin, SlabSize};
-pub use log::{LogDigest, LogSource, Seen};
+pub use log::{LogDigest, LogSource, Seen, SeenIn};
 pub use log_builder::LogDigestBuilder;
 pub use namespace::{Namespace, Owner, Tracking};
 pub use stack::{CloudAllowance, Neighbours, SocketMemory, Stack};
@@ -42,7 +42,8 @@ pub struct Snapshot {
     pub host: Host,
     /// Network namespaces, the initial one first. Joined with another snapshot's by inode.
     pub namespaces: Vec<Namespace>,
-    /// Whether `namespaces` holds all there are; otherwise why not.
+    /// Whether `namespaces` holds all there are; otherwise why not. [`Reason::NotAsked`] says that the
+    /// caller chose some: then nothing is told of the others.
     pub namespaces_complete: Fact<()>,
     /// What the kernel log says.
     pub log: Fact<LogDigest>,

@@ -1,5 +1,5 @@
 //! The look-alikes: packets lost elsewhere, which look like a full table from afar
-//! (CT060 to CT064). Each has a counter that proves or excludes it.
+//! (CT061 to CT064; CT060 has a file of its own). Each has a counter that proves or excludes it.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -10,26 +10,19 @@ use plimsoll_ct::Family;
 use plimsoll_wire::ruleset::{Rule, Ruleset, Verdict};
 
 use super::{Draft, source_of};
-use crate::case::Case;
+use crate::case::{Case, Space};
 use crate::facts::Seen;
 use crate::words;
 use crate::{Excluded, Severity, Value};
 
-/// On a host that was read once, a sum since boot of so much is worth telling.
-const MANY: u64 = 1000;
 /// A log line this old still belongs to what is looked into.
-const RECENT: f64 = 86_400.0;
+pub(super) const RECENT: f64 = 86_400.0;
 /// Firewall drops per second above the noise that every public address hears.
-const BACKGROUND: f64 = 10.0;
+pub(super) const BACKGROUND: f64 = 10.0;
 
 /// Finds look-alikes, and rules out what is not there.
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>, excluded: &mut Vec<Excluded>) {
-    let drafts = [
-        listen(case, excluded),
-        neighbours(case, excluded),
-        memory(case, excluded),
-        cloud(case, excluded),
-    ];
+    let drafts = [neighbours(case, excluded), memory(case, excluded), cloud(case, excluded)];
     found.extend(drafts.into_iter().flatten());
     for i in 0..case.spaces.len() {
         found.extend(firewall(case, i));
@@ -37,15 +30,14 @@ pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>, excluded: &mut Vec<E
 }
 
 /// A counter of the stack: now, and its growth over the interval.
-fn counter(case: &Case<'_>, name: &str) -> Option<(u64, Option<u64>)> {
-    let (_, s) = case.initial()?;
+pub(super) fn counter(s: &Space<'_>, name: &str) -> Option<(u64, Option<u64>)> {
     let now = *s.now.stack.value()?.counters.get(name)?;
     let then = s.then.and_then(|n| n.stack.value()).and_then(|st| st.counters.get(name));
     Some((now, then.and_then(|then| now.checked_sub(*then))))
 }
 
 /// What a counter says, for a person.
-fn says(case: &Case<'_>, name: &str, value: u64, grown: Option<u64>) -> String {
+pub(super) fn says(case: &Case<'_>, name: &str, value: u64, grown: Option<u64>) -> String {
     match (grown, case.seconds()) {
         (Some(0), Some(seconds)) if value > 0 => {
             format!("{name} did not rise in {seconds:.1} s ({} since boot)", words::count(value))
@@ -57,68 +49,13 @@ fn says(case: &Case<'_>, name: &str, value: u64, grown: Option<u64>) -> String {
 /// Lines of the log, if the last is recent.
 fn recent<'a>(case: &Case<'_>, seen: Option<&'a Seen>) -> Option<&'a Seen> {
     let seen = seen.filter(|s| s.lines > 0)?;
-    case.since_last(seen).is_none_or(|ago| ago <= RECENT).then_some(seen)
+    case.within(seen.last, RECENT).then_some(seen)
 }
 
 /// Where the stack's counters were read.
 fn stack_source(case: &Case<'_>) -> crate::facts::Source {
     case.initial()
         .map_or(crate::facts::Source::of("/proc/net/netstat"), |(_, s)| source_of(&s.now.stack))
-}
-
-/// CT060: the application accepts too slowly.
-fn listen(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
-    let names = ["TcpExt.ListenOverflows", "TcpExt.ListenDrops"];
-    let read: Vec<(&str, u64, Option<u64>)> =
-        names.iter().filter_map(|name| counter(case, name).map(|(v, g)| (*name, v, g))).collect();
-    let flood = recent(case, case.after.log.value().and_then(|l| l.listen_flood.as_ref()));
-    let rising = read.iter().find(|(_, _, g)| g.is_some_and(|g| g > 0));
-    let unmeasured = read.iter().find(|(_, v, g)| g.is_none() && *v >= MANY);
-    let (severity, summary) = match (rising, unmeasured, flood, case.seconds()) {
-        (Some((_, _, Some(by))), _, _, Some(seconds)) => (
-            Severity::Warning,
-            format!(
-                "Listen queues overflow: {} connections/s are refused because the application \
-                 accepts too slowly.",
-                words::rate(*by as f64 / seconds)
-            ),
-        ),
-        (_, Some((name, value, _)), _, _) => (
-            Severity::Info,
-            format!(
-                "Listen queues overflowed {} times since boot ({name}); whether they do now could \
-                 not be measured.",
-                words::count(*value)
-            ),
-        ),
-        (_, _, Some(seen), _) => (
-            Severity::Info,
-            format!(
-                "The kernel log reports SYN flooding in {}: a listen queue was full.",
-                words::counted(seen.lines, "line", "lines")
-            ),
-        ),
-        _ => {
-            if let Some((name, value, grown)) = read.first() {
-                excluded.push(Excluded { id: "CT060", because: says(case, name, *value, *grown) });
-            }
-            return None;
-        }
-    };
-    let mut draft =
-        Draft::new("CT060", severity, case.initial().map(|(i, _)| i), summary).explains(0.5);
-    for (name, value, grown) in read {
-        draft = draft.count(format!("{name} since boot"), value, "packets", stack_source(case));
-        if let Some(grown) = grown {
-            draft = draft.count(
-                format!("{name} in the interval"),
-                grown,
-                "packets",
-                stack_source(case),
-            );
-        }
-    }
-    Some(draft)
 }
 
 /// CT061: the neighbour table overflows.
@@ -205,7 +142,7 @@ fn memory(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
         }
     }
     for name in ["TcpExt.TCPAbortOnMemory", "TcpExt.TCPMemoryPressures"] {
-        match counter(case, name) {
+        match counter(s, name) {
             Some((_, Some(by))) if by > 0 => {
                 reasons.push(format!("{name} rose by {}", words::count(by)));
             }

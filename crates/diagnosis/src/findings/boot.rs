@@ -41,7 +41,7 @@ const KUBE_PROXY: &[&str] = &[
 ];
 /// Defaults that follow the memory are compared with this tolerance: the kernel sees more memory at its
 /// start than MemTotal tells.
-const TOLERANCE: f64 = 0.10;
+pub(super) const TOLERANCE: f64 = 0.10;
 
 /// Finds what the next boot will lose,
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {

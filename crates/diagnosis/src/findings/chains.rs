@@ -15,9 +15,9 @@ use crate::case::Case;
 use crate::words;
 
 /// Entries for each bucket at the limit from which on chains come near the bound (2 × 8 in a chain).
-const PER_BUCKET: u64 = 8;
+pub(super) const PER_BUCKET: u64 = 8;
 /// Average chain from which on each packet pays for the walk, on kernels without a bound.
-const SLOW_CHAIN: f64 = 24.0;
+pub(super) const SLOW_CHAIN: f64 = 24.0;
 
 /// Finds chains that are too long.
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {

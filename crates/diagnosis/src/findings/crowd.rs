@@ -13,26 +13,26 @@ use crate::facts::{Prefix, Service};
 use crate::groups::{self, prefix_label, ratio, service_label};
 use crate::words;
 
-/// Unreplied entries that make a flood of what would otherwise be a scan.
-const FLOOD_LEAST: u64 = 1000;
+/// Unreplied entries that make a flood of what would otherwise be a scan (half of a tiny table).
+pub(super) const FLOOD_LEAST: u64 = 1000;
 /// … and their share of the limit …
-const FLOOD_OF_LIMIT: f64 = 0.10;
+pub(super) const FLOOD_OF_LIMIT: f64 = 0.10;
 /// … and of the table: more than what is answered.
-const FLOOD_OF_TABLE: f64 = 0.50;
+pub(super) const FLOOD_OF_TABLE: f64 = 0.50;
 /// A table without a known limit needs more to be called flooded.
-const FLOOD_UNLIMITED: u64 = 10_000;
+pub(super) const FLOOD_UNLIMITED: u64 = 10_000;
 /// Fullness from which on it matters who fills the table.
-const SOURCE_FROM: f64 = 0.25;
+pub(super) const SOURCE_FROM: f64 = 0.25;
 /// … and from which on a person should act.
-const SOURCE_WARNING: f64 = 0.50;
+pub(super) const SOURCE_WARNING: f64 = 0.50;
 /// Entries from which on it matters.
-const SOURCE_LEAST: u64 = 1000;
+pub(super) const SOURCE_LEAST: u64 = 1000;
 /// More than all others together.
-const DOMINATES: f64 = 0.50;
+pub(super) const DOMINATES: f64 = 0.50;
 /// A namespace that holds so much of all entries of the host …
-const NAMESPACE_DOMINATES: f64 = 0.80;
+pub(super) const NAMESPACE_DOMINATES: f64 = 0.80;
 /// … and so much of its limit.
-const NAMESPACE_FROM: f64 = 0.50;
+pub(super) const NAMESPACE_FROM: f64 = 0.50;
 
 /// Services whose packets are not answered by nature, so that each entry stays unreplied: the cure is
 /// not to track them.
@@ -98,7 +98,7 @@ pub(crate) fn flood_of(s: &Space<'_>) -> Option<Flood> {
     let entries = scale.up(unreplied);
     let share = ratio(unreplied, census.total.total());
     let least = match s.limit() {
-        Some(max) => FLOOD_LEAST.max((max as f64 * FLOOD_OF_LIMIT) as u64),
+        Some(max) => FLOOD_LEAST.min(max / 2).max((max as f64 * FLOOD_OF_LIMIT) as u64),
         None => FLOOD_UNLIMITED,
     };
     if entries < least || share <= FLOOD_OF_TABLE {

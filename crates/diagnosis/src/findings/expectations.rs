@@ -3,13 +3,16 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::{Draft, source_of};
+use plimsoll_ct::Counter;
+
+use super::{Draft, last_line, source_of};
 use crate::Severity;
-use crate::case::Case;
+use crate::case::{Case, Space};
+use crate::nameless::{self, Nameless};
 use crate::words;
 
 /// After so long an overflow is history.
-const HISTORY: f64 = 7.0 * 86_400.0;
+pub(super) const HISTORY: f64 = 7.0 * 86_400.0;
 
 /// Finds a full expectation table.
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
@@ -34,25 +37,37 @@ pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
             );
         }
     }
-    let lines = case.after.log.value().and_then(|l| l.expectation_full.as_ref());
-    if let Some(seen) = lines.filter(|s| s.lines > 0 && !full) {
-        let ago = case.since_last(seen);
-        let recent = ago.is_none_or(|ago| ago <= HISTORY);
+    if full {
+        return;
+    }
+    let seen = case.after.log.value().and_then(|log| log.expectation_full.as_ref());
+    let Nameless { here, suspect, elsewhere } = nameless::sort(case, seen, never_full);
+    if let Some(lines) = here {
+        let recent = case.within(lines.last, HISTORY);
         let severity = if recent { Severity::Warning } else { Severity::Info };
-        let when = ago
-            .map_or_else(alloc::string::String::new, |a| format!(", last {} ago", words::span(a)));
         let summary = format!(
-            "The expectation table was full: {} in the kernel log{when}. It is not the table of \
-             entries; raising its limit does not help.",
-            words::counted(seen.lines, "line", "lines")
+            "The expectation table was full: {} in the kernel log{}. It is not the table of entries; \
+             raising its limit does not help.",
+            words::counted(lines.lines, "line", "lines"),
+            last_line(case, &lines)
         );
-        let source = source_of(&case.after.log);
+        found.push(Draft::new("CT050", severity, suspect, summary).explains(0.3).log(case, &lines));
+    }
+    if let Some(lines) = elsewhere {
+        let summary = format!(
+            "The expectation table of a namespace that is gone or was not read was full: {} in the \
+             kernel log{}. Of those that were read none ever held so many.",
+            words::counted(lines.lines, "line", "lines"),
+            last_line(case, &lines)
+        );
         found.push(
-            Draft::new("CT050", severity, None, summary)
-                .explains(0.3)
-                .count("log lines", seen.lines, "lines", source.clone())
-                .time("first line", seen.first, &source)
-                .time("last line", seen.last, &source),
+            Draft::new("CT050", Severity::Info, None, summary).explains(0.3).log(case, &lines),
         );
     }
+}
+
+/// Whether fewer expectations than the limit were ever made here. The limit may have been lower once.
+fn never_full(s: &Space<'_>) -> bool {
+    let made = s.total(Counter::ExpectCreate);
+    made.is_some_and(|made| s.now.expect_max.get().is_some_and(|max| made < max.0))
 }

@@ -8,7 +8,7 @@ use crate::case::{Case, Space};
 use crate::groups::ratio;
 
 /// Least growth to speak of in one interval: a page load or a cron job makes fewer.
-const GROWTH_LEAST: f64 = 100.0;
+pub(super) const GROWTH_LEAST: f64 = 100.0;
 /// Part of a table that may come and go by chance between two readings whose churn is not known.
 const UNKNOWN_CHURN: f64 = 0.1;
 /// Nine: three standard deviations, squared.

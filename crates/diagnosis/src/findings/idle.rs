@@ -19,17 +19,17 @@ use crate::words;
 /// hosts do by default: 2 h 4 min (RFC 5382, REQ-5).
 pub(crate) const FLOOR: u64 = 7440;
 /// Compiled-in ESTABLISHED timeout.
-const FIVE_DAYS: u64 = 432_000;
+pub(super) const FIVE_DAYS: u64 = 432_000;
 /// Idle entries of so much of the limit are worth a cure whatever else there is.
-const IDLE_OF_LIMIT: f64 = 0.30;
+pub(super) const IDLE_OF_LIMIT: f64 = 0.30;
 /// … or of so much of what cannot be evicted, in a table that is half full.
-const IDLE_OF_PROTECTED: f64 = 0.50;
+pub(super) const IDLE_OF_PROTECTED: f64 = 0.50;
 /// Fewer than this never matter.
-const IDLE_LEAST: u64 = 100;
+pub(super) const IDLE_LEAST: u64 = 100;
 /// Half full: below, nothing is short of room.
-const HALF_FULL: f64 = 0.50;
+pub(super) const HALF_FULL: f64 = 0.50;
 /// Closing entries that make up more than half of a table.
-const CLOSING_SHARE: f64 = 0.50;
+pub(super) const CLOSING_SHARE: f64 = 0.50;
 
 /// Finds what outlives its use.
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {

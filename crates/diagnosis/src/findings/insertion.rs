@@ -16,9 +16,9 @@ use crate::case::{Case, Space};
 use crate::words;
 
 /// Fewer failures in one interval are a hiccup that no one notices.
-const HICCUP: u64 = 3;
+pub(super) const HICCUP: u64 = 3;
 /// Failures since boot that are worth telling where no rate could be measured.
-const MANY: u64 = 1000;
+pub(super) const MANY: u64 = 1000;
 
 /// Finds failed insertions.
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {

@@ -12,21 +12,25 @@ use crate::groups::sum;
 use crate::words;
 
 /// A limit under half of what the kernel would choose by itself.
-const LOW: f64 = 0.5;
+pub(super) const LOW: f64 = 0.5;
 /// A table that takes less than this share of memory may well be larger …
-const CHEAP: f64 = 0.01;
+pub(super) const CHEAP: f64 = 0.01;
 /// … if it is short of room: at this share of its limit.
-const SHORT_OF_ROOM: f64 = 0.75;
+pub(super) const SHORT_OF_ROOM: f64 = 0.75;
 /// A low limit matters from this fullness on; below, it is worth knowing.
-const IN_USE: f64 = 0.25;
+pub(super) const IN_USE: f64 = 0.25;
 /// Worst case of all tables against the memory.
-const TOO_MUCH: f64 = 0.5;
+pub(super) const TOO_MUCH: f64 = 0.5;
+/// Findings that say why a table is full: then a limit that is the kernel's own is not the cause.
+const CAUSES: &[&str] = &["CT010", "CT011", "CT012", "CT013", "CT030", "CT040", "CT041"];
 /// An overflow so long ago still speaks about the limit.
-const REMEMBERED: f64 = 7.0 * 86_400.0;
+pub(super) const REMEMBERED: f64 = 7.0 * 86_400.0;
 
-/// Finds what is wrong with the limit.
+/// Finds what is wrong with the limit. Comes after the causes: only where none of them explains the lack
+/// of room, a limit that is the kernel's own default is too low.
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
-    found.extend(low(case));
+    let explained = found.iter().any(|d| CAUSES.contains(&d.finding.id));
+    found.extend(low(case, explained));
     found.extend(worst_case(case));
     found.extend(unlimited(case));
 }
@@ -37,7 +41,7 @@ fn limit(case: &Case<'_>) -> Option<u64> {
 }
 
 /// CT020: the limit is far under what memory and the kernel's own default would give.
-fn low(case: &Case<'_>) -> Option<Draft> {
+fn low(case: &Case<'_>, explained: bool) -> Option<Draft> {
     let max = limit(case).filter(|m| *m > 0)?;
     let memory = case.after.host.memory_total.get()?;
     let (buckets, default) = case.profile.defaults(memory);
@@ -54,7 +58,7 @@ fn low(case: &Case<'_>) -> Option<Draft> {
             words::bytes(memory)
         );
         (severity, summary)
-    } else if cheap && (was_full || peak >= SHORT_OF_ROOM) {
+    } else if !explained && cheap && (was_full || peak >= SHORT_OF_ROOM) {
         let summary = format!(
             "The limit of {} entries is small for this host: even when full in every namespace, the \
              table takes {} of {} of memory.",

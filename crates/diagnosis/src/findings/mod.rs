@@ -12,17 +12,22 @@ mod forecast;
 mod idle;
 mod insertion;
 mod limit;
+mod listen;
+#[cfg(test)]
+mod pages;
 mod stale;
 mod state;
 mod tracking;
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use plimsoll_ct::TimeRange;
 
 use crate::case::Case;
-use crate::facts::{Fact, Source};
+use crate::facts::{Fact, SeenIn, Source};
+use crate::words;
 use crate::{Definition, Evidence, Excluded, Finding, Severity, Value};
 
 pub(crate) use boot::lost_settings;
@@ -115,6 +120,25 @@ impl Draft {
             None => self,
         }
     }
+
+    /// Adds what lines of the log prove: their number, the first and the last, and one of them.
+    pub(crate) fn log(self, case: &Case<'_>, lines: &SeenIn) -> Self {
+        let source = source_of(&case.after.log);
+        let mut draft = self.count("log lines", lines.lines, "lines", source.clone());
+        draft = draft.time("first line", lines.first, &source);
+        if lines.since != lines.first {
+            draft = draft.time("first line of the latest run", lines.since, &source);
+        }
+        draft = draft.time("last line", lines.last, &source);
+        let example = Value::Text(words::clean(&lines.example));
+        draft.with("example", example, "", source)
+    }
+}
+
+/// When the last line was written, as the tail of a sentence.
+pub(crate) fn last_line(case: &Case<'_>, lines: &SeenIn) -> String {
+    let ago = case.since_last(lines.last);
+    ago.map_or_else(String::new, |ago| format!(", the last {} ago", words::span(ago)))
 }
 
 /// Where a fact came from; what stands in a table without a source is ours.
@@ -134,13 +158,14 @@ pub(crate) fn find(case: &Case<'_>) -> (Vec<Draft>, Vec<Excluded>) {
     state::find(case, &mut found);
     crowd::find(case, &mut found);
     idle::find(case, &mut found);
-    limit::find(case, &mut found);
     chains::find(case, &mut found);
     tracking::find(case, &mut found);
     boot::find(case, &mut found);
     stale::find(case, &mut found);
     expectations::find(case, &mut found);
     insertion::find(case, &mut found);
+    limit::find(case, &mut found);
+    listen::find(case, &mut found, &mut excluded);
     alike::find(case, &mut found, &mut excluded);
     (found, excluded)
 }

@@ -8,45 +8,49 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Counter, EarlyDrop, Profile};
+use plimsoll_ct::{Counter, EarlyDrop, Profile, TimeRange};
 
 use super::forecast::forecast;
 use super::{Draft, source_of, source_text};
+use crate::Severity;
 use crate::case::{Case, Space};
-use crate::groups::{ratio, sum};
+use crate::facts::SeenIn;
+use crate::groups::ratio;
 use crate::words;
-use crate::{Severity, Value};
 
 /// At the limit. Not 100 %: the count is read beside the packets, which come and go.
-const FULL: f64 = 0.98;
+pub(super) const FULL: f64 = 0.98;
 /// Since 4.12 the collector takes a full table down to 95 %, so a dropping one swings between the two.
-const FULL_AFTER_COLLECTION: f64 = 0.95;
+pub(super) const FULL_AFTER_COLLECTION: f64 = 0.95;
 /// Protected entries of so much of the limit leave next to nothing to evict.
-const ALL_PROTECTED: f64 = 0.95;
+pub(super) const ALL_PROTECTED: f64 = 0.95;
 /// Evictions for one drop, from which on nearly every new flow still finds room.
-const SURVIVABLE: u64 = 50;
+pub(super) const SURVIVABLE: u64 = 50;
 /// A log line this near a live reading says "now"; lines are rate limited to some per 5 s.
-const NOW_LIVE: f64 = 60.0;
+pub(super) const NOW_LIVE: f64 = 60.0;
 /// A log line this near the saving of a host says that it was full then.
-const NOW_SAVED: f64 = 600.0;
-/// After so long an overflow is history: worth knowing, no alarm.
-const HISTORY: f64 = 7.0 * 86_400.0;
+pub(super) const NOW_SAVED: f64 = 600.0;
+/// A table that drops all the time is told of every few seconds; after so long without a line it did not.
+pub(super) const QUIET: f64 = 300.0;
+/// After so long an overflow is history: worth knowing, no alarm. A week, so that whoever is called sees
+/// what a load that comes every week did the last time; a longer alarm would outlive its cure.
+pub(super) const HISTORY: f64 = 7.0 * 86_400.0;
 /// The same for a namespace that is gone: whoever ran in it will hardly be asked after a day.
-const GONE: f64 = 86_400.0;
+pub(super) const GONE: f64 = 86_400.0;
 /// Unexplained drops since boot that hint at a full table when no log line does. `drop` has rarer causes.
-const HINT: u64 = 100;
+pub(super) const HINT: u64 = 100;
 /// Protected occupancy to warn at: a third more load fills the table.
-const PROTECTED_WARNING: f64 = 0.75;
+pub(super) const PROTECTED_WARNING: f64 = 0.75;
 /// Protected occupancy from which on a burst of a ninth of the load drops packets.
-const PROTECTED_CRITICAL: f64 = 0.90;
+pub(super) const PROTECTED_CRITICAL: f64 = 0.90;
 /// Fewest entries in a sample for its split to be spoken of (±5 % at 75 %).
-const SAMPLE: u64 = 200;
+pub(super) const SAMPLE: u64 = 200;
 /// Below this share of the limit growth is daily business, unless the limit is minutes away.
-const FILLING_FROM: f64 = 0.20;
+pub(super) const FILLING_FROM: f64 = 0.20;
 /// Time to the limit to warn at: what a person needs to come and act.
-const FILLING_WARNING: f64 = 1800.0;
+pub(super) const FILLING_WARNING: f64 = 1800.0;
 /// Time to the limit that nobody can act within.
-const FILLING_CRITICAL: f64 = 300.0;
+pub(super) const FILLING_CRITICAL: f64 = 300.0;
 
 /// Finds the state of each table.
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
@@ -88,12 +92,10 @@ fn full(case: &Case<'_>, i: usize) -> Option<Draft> {
     let fullness = s.peak_fullness()?;
     let unmovable = case.unmovable(s).filter(|_| well_sampled(s));
     let near = if case.profile.collector_evicts { FULL_AFTER_COLLECTION } else { FULL };
-    let lines = case.attribution.lines.get(i).copied().unwrap_or(0);
+    let lines = case.attribution.of_space(i);
+    let limit = if case.interval.is_some() { NOW_LIVE } else { NOW_SAVED };
     let near_lines =
-        case.full_lines().filter(|seen| lines > 0 && lines == seen.lines).filter(|seen| {
-            let limit = if case.interval.is_some() { NOW_LIVE } else { NOW_SAVED };
-            case.since_last(seen).is_some_and(|ago| ago <= limit)
-        });
+        lines.and_then(|lines| case.since_last(lines.last)).is_some_and(|ago| ago <= limit);
     let at_limit = format!(
         "{} is full ({} of {} entries)",
         case.the_table(i),
@@ -110,7 +112,7 @@ fn full(case: &Case<'_>, i: usize) -> Option<Draft> {
             };
             (severity, format!("{at_limit} and drops {} packets/s", words::rate(*rate)))
         }
-        _ if fullness >= FULL && near_lines.is_some() => {
+        _ if fullness >= FULL && near_lines => {
             (Severity::Critical, format!("{at_limit} and the kernel log reports drops"))
         }
         (None, _)
@@ -121,16 +123,17 @@ fn full(case: &Case<'_>, i: usize) -> Option<Draft> {
         }
         _ => return None,
     };
-    if let Some(seen) = case.full_lines().filter(|seen| lines > 0 && lines == seen.lines)
-        && let Some(first) = seen.first
-    {
-        summary
-            .push_str(&format!("; first log line {} ago", words::span(case.ago(first.middle()))));
+    if let Some(lines) = lines {
+        summary.push_str(&beginning(case, lines));
     }
     summary.push('.');
     let draft = Draft::new("CT001", severity, Some(i), summary).explains(1.0);
     let draft = occupancy(case, s, draft);
-    Some(log_evidence(case, lines, counter_evidence(s, draft)))
+    let draft = counter_evidence(s, draft);
+    Some(match lines {
+        Some(lines) => draft.log(case, lines),
+        None => draft,
+    })
 }
 
 /// Count and limit, and the split.
@@ -171,31 +174,27 @@ fn counter_evidence(s: &Space<'_>, mut draft: Draft) -> Draft {
     draft
 }
 
-/// First and last line and their number.
-fn log_evidence(case: &Case<'_>, lines: u64, mut draft: Draft) -> Draft {
-    let Some(seen) = case.full_lines().filter(|_| lines > 0) else {
-        return draft;
-    };
-    let source = source_of(&case.after.log);
-    draft = draft.count("log lines", lines, "lines", source.clone());
-    // The digest keeps the times of all lines together.
-    let (first, last) = if lines == seen.lines {
-        ("first line", "last line")
-    } else {
-        ("first line of any namespace", "last line of any namespace")
-    };
-    draft = draft.time(first, seen.first, &source).time(last, seen.last, &source);
-    let example = Value::Text(words::clean(&seen.example));
-    draft.with("example", example, "", source)
+/// Since when a table is full, by its lines, as the tail of a sentence. What began last comes first: it
+/// is what an engineer looks for; an overflow of last month is another.
+fn beginning(case: &Case<'_>, lines: &SeenIn) -> String {
+    let ago = |at: TimeRange| words::span(case.ago(at.middle()));
+    match (lines.first, lines.since, lines.last) {
+        // They tell of another time than now.
+        (_, _, Some(last)) if case.ago(last.latest) > QUIET => {
+            format!("; last log line {} ago", ago(last))
+        }
+        (Some(first), Some(since), _) if since != first => {
+            format!("; log lines for {}, the first of all {} ago", ago(since), ago(first))
+        }
+        (Some(first), _, _) => format!("; first log line {} ago", ago(first)),
+        (None, _, _) => String::new(),
+    }
 }
 
-/// How long ago, as the tail of a sentence, if all lines of the log are meant.
-fn when(case: &Case<'_>, lines: u64) -> String {
-    let Some(seen) = case.full_lines().filter(|seen| seen.lines == lines) else {
-        return String::new();
-    };
-    match (seen.first, seen.last) {
-        (Some(first), Some(last)) if seen.lines > 1 => format!(
+/// How long ago, as the tail of a sentence.
+fn when(case: &Case<'_>, lines: &SeenIn) -> String {
+    match (lines.first, lines.last) {
+        (Some(first), Some(last)) if lines.lines > 1 => format!(
             ", the first {} and the last {} before this reading",
             words::span(case.ago(first.middle())),
             words::span(case.ago(last.middle()))
@@ -208,28 +207,29 @@ fn when(case: &Case<'_>, lines: u64) -> String {
 }
 
 /// Severity of an overflow that is over: an alarm while it is recent.
-fn past_severity(case: &Case<'_>) -> Severity {
-    if case.was_full_within(HISTORY) { Severity::Warning } else { Severity::Info }
+fn past_severity(case: &Case<'_>, lines: &SeenIn, recent: f64) -> Severity {
+    if case.within(lines.last, recent) { Severity::Warning } else { Severity::Info }
 }
 
 /// CT002 for one namespace: the log says so, or the counters hint at it.
 fn was_full(case: &Case<'_>, i: usize) -> Option<Draft> {
     let s = &case.spaces[i];
-    let lines = case.attribution.lines.get(i).copied().unwrap_or(0);
-    if lines > 0 {
+    if let Some(lines) = case.attribution.of_space(i) {
         let summary = format!(
-            "{} was full: the kernel log says so in {}{}.",
+            "{} was full: the kernel log says so in {}{}{}.",
             case.the_table(i),
-            words::counted(lines, "line", "lines"),
-            when(case, lines)
+            words::counted(lines.lines, "line", "lines"),
+            when(case, lines),
+            if lines.earlier_boot { ", all before this boot" } else { "" }
         );
-        let draft = Draft::new("CT002", past_severity(case), Some(i), summary);
-        return Some(counter_evidence(s, log_evidence(case, lines, draft)));
+        let severity = past_severity(case, lines, HISTORY);
+        let draft = Draft::new("CT002", severity, Some(i), summary);
+        return Some(counter_evidence(s, draft.log(case, lines)));
     }
     let drop = s.total(Counter::Drop)?;
     let clashes = clashes(|c| s.total(c));
     let alone = drop.saturating_sub(clashes);
-    if alone < HINT || alone < clashes.saturating_mul(10) || case.attribution.unknown > 0 {
+    if alone < HINT || alone < clashes.saturating_mul(10) || case.attribution.unknown.is_some() {
         return None;
     }
     let summary = format!(
@@ -244,33 +244,38 @@ fn was_full(case: &Case<'_>, i: usize) -> Option<Draft> {
 /// CT002 for lines that no known namespace owns.
 fn was_full_somewhere(case: &Case<'_>) -> Vec<Draft> {
     let mut found = Vec::new();
-    if case.attribution.unknown > 0 {
-        let lines = case.attribution.unknown;
+    // Of a chosen namespace nothing can be said by lines that may be any other's.
+    if let Some(lines) = case.attribution.unknown.as_ref().filter(|_| !case.chosen) {
         let summary = format!(
             "A table was full: the kernel log says so in {}{}; of which namespace, this kernel's log \
              does not say.",
-            words::counted(lines, "line", "lines"),
+            words::counted(lines.lines, "line", "lines"),
             when(case, lines)
         );
-        let draft = Draft::new("CT002", past_severity(case), None, summary);
-        found.push(log_evidence(case, lines, draft));
+        let draft = Draft::new("CT002", past_severity(case, lines, HISTORY), None, summary);
+        found.push(draft.log(case, lines));
     }
-    let gone = sum(case.attribution.gone.iter().map(|(_, n)| *n));
-    if let [(inode, _), ..] = case.attribution.gone.as_slice() {
-        let which = match case.attribution.gone.len() {
-            1 => format!("namespace {inode}"),
-            n => format!("{n} namespaces"),
-        };
-        let summary = format!(
-            "The table of {which}, not found among those that could be seen, was full: {} in the \
-             kernel log.",
-            words::counted(gone, "line", "lines")
-        );
-        let recent = case.was_full_within(GONE);
-        let severity = if recent { Severity::Warning } else { Severity::Info };
-        let draft = Draft::new("CT002", severity, None, summary);
-        found.push(log_evidence(case, gone, draft));
-    }
+    let Some(all) = case.attribution.gone() else {
+        return found;
+    };
+    let which = match case.attribution.gone.as_slice() {
+        [SeenIn { inode: Some(inode), earlier_boot: true, .. }] => {
+            format!("The table of namespace {inode} of an earlier boot")
+        }
+        [SeenIn { inode: Some(inode), .. }] => {
+            format!("The table of namespace {inode}, not found among those that could be seen,")
+        }
+        [_] => "The table of a namespace that was not read".into(),
+        many => format!("The tables of {} namespaces, gone or not to be seen,", many.len()),
+    };
+    let were = if case.attribution.gone.len() == 1 { "was" } else { "were" };
+    let summary = format!(
+        "{which} {were} full: {} in the kernel log{}.",
+        words::counted(all.lines, "line", "lines"),
+        when(case, &all)
+    );
+    let draft = Draft::new("CT002", past_severity(case, &all, GONE), None, summary);
+    found.push(draft.log(case, &all));
     found
 }
 

@@ -17,13 +17,13 @@ use crate::words;
 use crate::{Severity, Value};
 
 /// Fullness from which on needless tracking is worth a person's time.
-const IN_USE: f64 = 0.10;
+pub(super) const IN_USE: f64 = 0.10;
 /// By how much count and list must differ …
-const DISAGREE: f64 = 0.20;
+pub(super) const DISAGREE: f64 = 0.20;
 /// … and by how many entries.
-const DISAGREE_LEAST: u64 = 1000;
+pub(super) const DISAGREE_LEAST: u64 = 1000;
 /// Kernel parts that track packets of their own accord, without a rule.
-const OWN_ACCORD: &[&str] =
+pub(super) const OWN_ACCORD: &[&str] =
     &["openvswitch", "act_ct", "ip_vs", "nf_conntrack_bridge", "nf_flow_table", "nft_flow_offload"];
 
 /// Finds what is odd about tracking.
@@ -87,7 +87,7 @@ fn without_need(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
         return None;
     }
     let fullness = s.fullness().unwrap_or(0.0);
-    let busy = fullness >= IN_USE || case.attribution.lines.get(i).is_some_and(|n| *n > 0);
+    let busy = fullness >= IN_USE || case.attribution.of_space(i).is_some();
     let severity = if busy { Severity::Warning } else { Severity::Info };
     let summary = format!(
         "{} holds {}, and no rule needs tracking ({}): not tracking at all is the cure.",

@@ -183,3 +183,18 @@ fn for_port(case: &Case<'_>, s: &Space<'_>, service: Service) -> Vec<String> {
         rule("OUTPUT"),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_advise_the_same_seconds() {
+        let flood = include_str!("../../../../docs/findings/CT010-unreplied-flood.md");
+        assert!(flood.contains(&format!("_tcp_timeout_syn_sent={SYN_SENT}\n")));
+        assert!(flood.contains(&format!("_udp_timeout={UDP}\n")));
+        let closed = include_str!("../../../../docs/findings/CT013-time-wait-pile-up.md");
+        assert!(closed.contains(&format!("nf_conntrack_tcp_timeout_time_wait={TIME_WAIT}\n")));
+        assert!(closed.contains(&format!("ip_conntrack_tcp_timeout_time_wait={TIME_WAIT}\n")));
+    }
+}

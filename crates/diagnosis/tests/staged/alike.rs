@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use plimsoll_ct::{Family, Time, TimeRange};
+use plimsoll_ct::Family;
 use plimsoll_diagnosis::facts::{
-    CloudAllowance, Fact, Neighbours, Seen, Snapshot, SocketMemory, Stack,
+    CloudAllowance, Fact, Namespace, Neighbours, Owner, Snapshot, SocketMemory, Stack,
 };
-use plimsoll_diagnosis::{Severity, Verdict, diagnose};
+use plimsoll_diagnosis::{Severity, Value, Verdict, diagnose};
 use plimsoll_wire::ruleset::Verdict as Does;
 
 use crate::build::*;
@@ -42,6 +42,61 @@ fn an_old_overflow_that_does_not_rise_is_ruled_out_with_its_number() {
     assert_eq!((ids(&d), d.verdict), (vec!["CT060"], Verdict::Ok), "a saved host tells it aside");
 }
 
+/// Values of all evidence of a finding that are numbers.
+fn numbers(d: &plimsoll_diagnosis::Diagnosis, id: &str) -> Vec<u64> {
+    let finding = d.findings.iter().find(|f| f.id == id).unwrap();
+    let count = |value: &Value| match value {
+        Value::Count(n) => Some(*n),
+        Value::Number(_) | Value::Text(_) | Value::Time(_) => None,
+    };
+    finding.evidence.iter().filter_map(|e| count(&e.value)).collect()
+}
+
+#[test]
+fn a_flood_in_the_log_that_no_counter_knows_was_in_a_namespace_that_is_gone() {
+    let mut after = host("6.18.15", 8);
+    log(&mut after).listen_flood = Some(seen(2, 900, 600, None));
+    let d = judge(&after, &[]);
+    assert_eq!((ids(&d), d.verdict), (vec!["CT060"], Verdict::Ok));
+    assert_eq!(
+        summary(&d, "CT060"),
+        "The kernel log reports SYN flooding in 2 lines, the last 10 min ago, in a namespace that is \
+         gone or was not read: those that were read never lost a connection at a listener."
+    );
+    assert_eq!(d.findings[0].namespace, None);
+    assert_eq!(numbers(&d, "CT060"), [2], "no row that is zero");
+}
+
+#[test]
+fn a_flood_in_the_log_is_of_the_one_namespace_whose_queue_ran_full() {
+    let mut after = host("6.18.15", 8);
+    let mut web = namespace(&after.host.profile, Owner::Named("web".into()), Some(77), 262_144);
+    if let Fact::Known { value, .. } = &mut web.stack {
+        value.counters.insert("TcpExt.TCPReqQFullDoCookies".into(), 70);
+    }
+    after.namespaces.push(web);
+    log(&mut after).listen_flood = Some(seen(2, 900, 600, None));
+    let d = judge(&after, &[]);
+    assert_eq!((ids(&d), d.findings[0].namespace), (vec!["CT060"], Some(1)));
+    assert_eq!(numbers(&d, "CT060"), [70, 2]);
+    choose(&mut after, Namespace::is_initial);
+    assert_eq!(
+        ids(&judge(&after, &[])),
+        Vec::<&str>::new(),
+        "of another namespace than the chosen"
+    );
+}
+
+#[test]
+fn where_a_kernel_does_not_count_full_queues_a_flood_in_the_log_may_be_anyones() {
+    let mut after = host("2.6.18-398.el5", 8);
+    after.namespaces[0].stack = stack("TcpExt.ListenDrops", 0);
+    log(&mut after).listen_flood = Some(seen(2, 900, 600, None));
+    let d = judge(&after, &[]);
+    assert!(summary(&d, "CT060").ends_with("a listen queue was full."));
+    assert_eq!(numbers(&d, "CT060"), [2], "no row that is zero");
+}
+
 #[test]
 fn the_neighbour_table_overflows_by_counter_limit_or_log() {
     let table = |entries, fulls| {
@@ -57,16 +112,7 @@ fn the_neighbour_table_overflows_by_counter_limit_or_log() {
     let d = rising(|s, _| s.namespaces[0].neighbours = table(1024, 5));
     assert_eq!(acts(&d), ["CT061"]);
     let d = rising(|s, _| {
-        let Fact::Known { value: log, .. } = &mut s.log else { panic!("the log is there") };
-        let at = Some(TimeRange::exact(Time::from_secs(NOW - 60)));
-        log.neighbour_overflow = Some(Seen {
-            first: at,
-            last: at,
-            lines: 4,
-            packets_at_least: 4,
-            namespaces: vec![(None, 4)],
-            example: "neighbour: arp_cache: neighbor table overflow!".into(),
-        });
+        log(s).neighbour_overflow = Some(seen(4, 60, 60, None));
     });
     assert_eq!(acts(&d), ["CT061"]);
 }

@@ -9,8 +9,8 @@ use plimsoll_ct::{
 };
 use plimsoll_diagnosis::facts::{
     AgeBand, BootFiles, Census, Churn, Fact, Host, LogDigest, LogSource, Namespace, Neighbours,
-    Origin, Owner, Prefix, Reader, Reason, Seen, Service, SlabSize, Snapshot, SocketMemory, Stack,
-    StateKey, Tally, Top, Tracking,
+    Origin, Owner, Prefix, Reader, Reason, Seen, SeenIn, Service, SlabSize, Snapshot, SocketMemory,
+    Stack, StateKey, Tally, Top, Tracking,
 };
 use plimsoll_diagnosis::{Diagnosis, Remedy, RemedyId, Severity, diagnose};
 use plimsoll_wire::modules::Module;
@@ -111,6 +111,8 @@ pub fn namespace(profile: &Profile, owner: Owner, inode: Option<u64>, max: u64) 
     let stack = [
         "TcpExt.ListenOverflows",
         "TcpExt.ListenDrops",
+        "TcpExt.TCPReqQFullDoCookies",
+        "TcpExt.TCPReqQFullDrop",
         "TcpExt.TCPAbortOnMemory",
         "TcpExt.TCPMemoryPressures",
     ];
@@ -356,16 +358,55 @@ pub fn fill(namespace: &mut Namespace, census: Census) {
 
 /// Log lines "table full": how many, and how many seconds ago the first and last.
 pub fn lines(snapshot: &mut Snapshot, n: u64, first: i64, last: i64, netns: Option<u64>) {
+    log(snapshot).table_full = Some(seen(n, first, last, netns));
+}
+
+/// What the log of a staged host says.
+pub fn log(snapshot: &mut Snapshot) -> &mut LogDigest {
     let Fact::Known { value: log, .. } = &mut snapshot.log else { panic!("the log is there") };
+    log
+}
+
+/// Lines of this boot that name one namespace or none, the first and the last so many seconds ago.
+pub fn seen(n: u64, first: i64, last: i64, inode: Option<u64>) -> Seen {
+    both(&[row(n, first, last, inode)])
+}
+
+/// Such lines as one of the rows that make up the lines of a kind.
+pub fn row(n: u64, first: i64, last: i64, inode: Option<u64>) -> SeenIn {
     let at = |ago: i64| Some(TimeRange::exact(Time::from_secs(NOW - ago)));
-    log.table_full = Some(Seen {
+    SeenIn {
+        inode,
+        earlier_boot: false,
         first: at(first),
         last: at(last),
+        since: at(first),
         lines: n,
         packets_at_least: n,
-        namespaces: vec![(netns, n)],
-        example: "nf_conntrack: table full, dropping packet".into(),
-    });
+        example: match inode {
+            Some(inode) => format!("nf_conntrack: table full in netns {inode}, dropping packet"),
+            None => "nf_conntrack: table full, dropping packet".into(),
+        },
+    }
+}
+
+/// Rows together.
+pub fn both(rows: &[SeenIn]) -> Seen {
+    Seen {
+        first: rows.iter().filter_map(|r| r.first).min_by_key(|t| t.earliest),
+        last: rows.iter().filter_map(|r| r.last).max_by_key(|t| t.latest),
+        lines: rows.iter().map(|r| r.lines).sum(),
+        packets_at_least: rows.iter().map(|r| r.packets_at_least).sum(),
+        namespaces: rows.to_vec(),
+        example: rows[0].example.clone(),
+    }
+}
+
+/// Only some namespaces were asked for.
+pub fn choose(snapshot: &mut Snapshot, wanted: impl Fn(&Namespace) -> bool) {
+    snapshot.namespaces.retain(wanted);
+    snapshot.namespaces_complete =
+        Fact::missing(Reason::NotAsked, "only the chosen namespaces were read");
 }
 
 /// The same host one second earlier, with other counters and counts.

@@ -261,7 +261,7 @@ fn causes_come_by_how_much_they_explain_after_the_state_of_the_table() {
     fill(&mut after.namespaces[0], idle(full, 0, 90_000));
     let rises = [(Counter::Drop, 500), (Counter::EarlyDrop, 10)];
     let d = judge(&after, &rises);
-    assert_eq!(acts(&d), ["CT001", "CT010", "CT020", "CT012"]);
+    assert_eq!(acts(&d), ["CT001", "CT010", "CT012"]);
     assert!(
         d.headline.contains("idle for over an hour"),
         "what cannot be evicted kills: {}",

@@ -150,6 +150,42 @@ fn a_full_expectation_table_is_another_problem() {
 }
 
 #[test]
+fn a_full_expectation_table_in_the_log_is_blamed_on_who_made_so_many() {
+    let mut after = host("6.18.15", 8);
+    let mut ftp = namespace(&after.host.profile, Owner::Named("ftp".into()), Some(77), 262_144);
+    ftp.counters = known(counters(&[(Counter::ExpectCreate, 5_000)]));
+    after.namespaces.push(ftp);
+    log(&mut after).expectation_full = Some(seen(3, 900, 600, None));
+    let d = judge(&after, &[]);
+    assert_eq!((acts(&d), d.findings[0].namespace), (vec!["CT050"], Some(1)));
+    assert!(summary(&d, "CT050").starts_with("The expectation table was full: 3 lines"));
+    choose(&mut after, |n| n.inode == Some(77));
+    assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new(), "the line may be any other's");
+}
+
+#[test]
+fn a_full_expectation_table_that_nobody_read_can_have_had_is_an_aside() {
+    let mut after = host("6.18.15", 8);
+    after.namespaces[0].counters = known(counters(&[(Counter::ExpectCreate, 1_023)]));
+    log(&mut after).expectation_full = Some(seen(3, 900, 600, None));
+    let d = judge(&after, &[]);
+    assert_eq!((ids(&d), d.verdict), (vec!["CT050"], Verdict::Ok));
+    assert_eq!(
+        summary(&d, "CT050"),
+        "The expectation table of a namespace that is gone or was not read was full: 3 lines in the \
+         kernel log, the last 10 min ago. Of those that were read none ever held so many."
+    );
+    let mut old = row(3, 90_000, 86_400, None);
+    old.earlier_boot = true;
+    log(&mut after).expectation_full = Some(both(&[old]));
+    assert_eq!(
+        acts(&judge(&after, &[])),
+        ["CT050"],
+        "before this boot it may have been the host's"
+    );
+}
+
+#[test]
 fn the_price_counts_the_extension_block_where_every_entry_has_one() {
     let after = host("5.10.0-46-generic", 8);
     assert_eq!(judge(&after, &[]).host.entry_bytes.0, 4096 / 12 + 128);

@@ -4,7 +4,7 @@
 use plimsoll_ct::{Bytes, Counter, Entries, Nanos, Seconds, TcpState, Time, TimeRange};
 use plimsoll_diagnosis::facts::{
     AgeBand, Churn, CloudAllowance, Fact, Manager, ManagerKind, Neighbours, Origin, Owner, Reason,
-    Seen, SlabSize, Snapshot, SocketMemory, Stack, Tracking,
+    Seen, SeenIn, SlabSize, Snapshot, SocketMemory, Stack, Tracking,
 };
 use plimsoll_diagnosis::{CATALOGUE, Diagnosis, Severity, Verdict, diagnose};
 use plimsoll_wire::modprobe::{Directive, ModuleDirective};
@@ -192,7 +192,11 @@ prop_compose! {
             let at = |t: i64| Some(TimeRange { earliest: Time(t), latest: Time(t) });
             value.table_full = Some(Seen {
                 first: at(first), last: at(last), lines, packets_at_least: lines,
-                namespaces: vec![(netns, lines)], example: because.clone(),
+                namespaces: vec![SeenIn {
+                    inode: netns, earlier_boot: lines % 2 == 1, first: at(first), last: at(last),
+                    since: at(last), lines, packets_at_least: lines, example: because.clone(),
+                }],
+                example: because.clone(),
             });
         }
         s.boot.sysctl = known(

@@ -1,8 +1,8 @@
 //! The state of the table.
 
 use plimsoll_ct::{Counter, Entries, TcpState};
-use plimsoll_diagnosis::facts::{Fact, Owner, Reason, Tracking};
-use plimsoll_diagnosis::{RemedyId, Severity, Verdict, diagnose};
+use plimsoll_diagnosis::facts::{Fact, Owner, Reason, SeenIn, Tracking};
+use plimsoll_diagnosis::{RemedyId, Severity, Value, Verdict, diagnose};
 
 use crate::build::*;
 
@@ -149,7 +149,7 @@ fn an_assured_fill_on_a_modern_kernel_is_critical_and_names_the_cause() {
     );
     fill(&mut after.namespaces[0], full);
     let d = judge(&after, &[(Counter::Drop, 90)]);
-    assert_eq!(acts(&d), ["CT001", "CT004", "CT012", "CT020"]);
+    assert_eq!(acts(&d), ["CT001", "CT004", "CT012"]);
     assert!(d.findings.iter().take(2).all(|f| f.severity == Severity::Critical));
     says(&d, RemedyId::Raise, "sysctl -w net.netfilter.nf_conntrack_max=1048576");
     says(&d, RemedyId::Raise, "sysctl -w net.netfilter.nf_conntrack_buckets=1048576");
@@ -166,7 +166,7 @@ fn a_dropping_table_that_the_collector_took_down_to_95_percent_is_still_full() {
     let mut after = host("6.12.117", 8);
     fill(&mut after.namespaces[0], census(&[(tcp(TcpState::TimeWait), 249_037)]));
     let d = judge(&after, &[(Counter::Drop, 10)]);
-    assert_eq!(acts(&d), ["CT001", "CT013", "CT020"]);
+    assert_eq!(acts(&d), ["CT001", "CT013"]);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn time_wait_is_protected_in_effect_where_no_collector_evicts() {
     assert!(summary(&d, "CT004").contains("cannot evict closing connections either"));
     let mut young = host("6.12.117", 8);
     fill(&mut young.namespaces[0], census(&[(tcp(TcpState::TimeWait), 240_000)]));
-    assert_eq!(acts(&judge(&young, &[])), ["CT013", "CT020"]);
+    assert_eq!(acts(&judge(&young, &[])), ["CT013"]);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_syn_flood_that_early_drop_survives_is_pressure_and_a_flood() {
     let flood = census(&[(syn(), 250_000), (tcp(TcpState::Established), 12_144)]);
     fill(&mut after.namespaces[0], flood);
     let d = judge(&after, &[(Counter::EarlyDrop, 48_000)]);
-    assert_eq!(acts(&d), ["CT003", "CT010", "CT020"]);
+    assert_eq!(acts(&d), ["CT003", "CT010"]);
     assert_eq!(d.verdict, Verdict::Warning);
     assert_eq!(
         summary(&d, "CT010"),
@@ -204,7 +204,7 @@ fn a_few_drops_among_a_thousand_evictions_warn_without_shouting() {
     let mut after = host("6.12.117", 8);
     fill(&mut after.namespaces[0], census(&[(syn(), 262_144)]));
     let d = judge(&after, &[(Counter::EarlyDrop, 1998), (Counter::Drop, 2)]);
-    assert_eq!(acts(&d), ["CT001", "CT010", "CT020"]);
+    assert_eq!(acts(&d), ["CT001", "CT010"]);
     assert_eq!(d.verdict, Verdict::Warning);
 }
 
@@ -275,6 +275,101 @@ fn lines_of_a_namespace_that_is_gone_are_told_as_such() {
     lines(&mut after, 3, 60, 50, Some(4_026_539_999));
     let d = judge(&after, &[]);
     assert!(summary(&d, "CT002").contains("namespace 4026539999, not found"), "{:#?}", d.findings);
+}
+
+#[test]
+fn a_namespace_is_told_with_its_own_lines_only() {
+    let mut after = host("6.18.15", 8);
+    let owner = Owner::Named("web".into());
+    let mut web = namespace(&after.host.profile, owner, Some(4_026_532_246), 262_144);
+    fill(&mut web, census(&[(tcp(TcpState::Established), 262_144)]));
+    web.counters = known(counters(&[(Counter::Drop, 7_000)]));
+    after.namespaces.push(web);
+    log(&mut after).table_full = Some(both(&[
+        row(41, 1_440, 900, Some(4_026_539_999)),
+        row(9, 90, 2, Some(4_026_532_246)),
+        row(2, 700_000, 690_000, None),
+    ]));
+    let before = earlier(&after, |b| {
+        b.namespaces[1].counters = known(counters(&[(Counter::Drop, 6_500)]));
+    });
+    let d = diagnose(Some(&before), &after);
+    let full = d.findings.iter().find(|f| f.id == "CT001").unwrap();
+    assert!(full.summary.ends_with("drops 500 packets/s; first log line 90 s ago."), "{full:#?}");
+    let of = |what: &str| &full.evidence.iter().find(|e| e.what == what).unwrap().value;
+    assert_eq!(of("log lines"), &Value::Count(9));
+    assert!(matches!(of("example"), Value::Text(text) if text.contains("4026532246")));
+    assert_eq!(d.drops.log_lines, Some(52), "the whole host's");
+
+    choose(&mut after, |n| !n.is_initial());
+    let d = diagnose(Some(&before), &after);
+    assert_eq!((d.drops.log_lines, d.drops.packets_at_least), (Some(9), Some(9)));
+    assert_eq!(d.drops.first, log(&mut after).table_full.as_ref().unwrap().namespaces[1].first);
+    assert!(d.missing.iter().all(|m| m.fact != "namespaces"), "{:#?}", d.missing);
+
+    choose(&mut after, |_| true);
+    after.namespaces = vec![host("6.18.15", 8).namespaces[0].clone()];
+    let d = judge(&after, &[]);
+    assert_eq!((ids(&d), d.drops.log_lines), (vec!["CT002"], Some(2)), "the host's are nameless");
+    assert_eq!(d.verdict, Verdict::Ok, "eight days ago");
+}
+
+#[test]
+fn a_chosen_namespace_without_lines_is_well_whatever_happened_to_others() {
+    for (release, inode) in [("6.18.15", Some(4_026_539_999)), ("6.18.15", None), ("5.10.0", None)]
+    {
+        let mut after = host(release, 8);
+        let web = namespace(&after.host.profile, Owner::Named("web".into()), Some(77), 262_144);
+        after.namespaces.push(web);
+        lines(&mut after, 41, 90, 2, inode);
+        choose(&mut after, |n| !n.is_initial());
+        let d = judge(&after, &[]);
+        assert_eq!(ids(&d), Vec::<&str>::new(), "{release} {inode:?}: {:#?}", d.findings);
+        assert_eq!((d.verdict, d.drops.log_lines), (Verdict::Ok, Some(0)));
+        assert!(d.headline.starts_with("web1 is well"), "{}", d.headline);
+    }
+}
+
+#[test]
+fn an_inode_of_an_earlier_boot_is_not_that_of_today() {
+    let mut after = host("6.18.15", 8);
+    let owner = Owner::Named("web".into());
+    let mut web = namespace(&after.host.profile, owner, Some(4_026_532_246), 262_144);
+    web.counters = known(counters(&[(Counter::Drop, 7)]));
+    after.namespaces.push(web);
+    let old = SeenIn { earlier_boot: true, ..row(9, 90_000, 80_000, Some(4_026_532_246)) };
+    log(&mut after).table_full = Some(both(&[old]));
+    let d = judge(&after, &[]);
+    assert_eq!((ids(&d), d.findings[0].namespace), (vec!["CT002"], None));
+    assert_eq!(
+        summary(&d, "CT002"),
+        "The table of namespace 4026532246 of an earlier boot was full: 9 lines in the kernel log, the \
+         first 25 h and the last 22 h 13 min before this reading."
+    );
+}
+
+#[test]
+fn lines_of_the_host_before_this_boot_are_past_with_their_dates() {
+    let mut after = host("6.18.15", 8);
+    let old = SeenIn { earlier_boot: true, ..row(9, 90_000, 80_000, None) };
+    log(&mut after).table_full = Some(both(&[old]));
+    let d = judge(&after, &[]);
+    assert_eq!((acts(&d)[0], d.findings[0].namespace), ("CT002", Some(0)));
+    assert!(
+        summary(&d, "CT002").ends_with("22 h 13 min before this reading, all before this boot.")
+    );
+}
+
+#[test]
+fn what_began_last_is_told_before_an_overflow_of_last_month() {
+    let mut after = host("6.12.117", 8);
+    fill(&mut after.namespaces[0], census(&[(tcp(TcpState::Established), 262_144)]));
+    let recent = row(1, 1_440, 2, None).since;
+    log(&mut after).table_full =
+        Some(both(&[SeenIn { since: recent, ..row(50, 30 * 86_400, 2, None) }]));
+    let d = judge(&after, &[(Counter::Drop, 90)]);
+    let told = summary(&d, "CT001");
+    assert!(told.ends_with("; log lines for 24 min, the first of all 30 days ago."), "{told}");
 }
 
 #[test]
@@ -435,4 +530,23 @@ fn a_sample_of_the_entries_is_scaled_to_the_whole_table() {
     assert_eq!((load.sampled, load.complete), (Some(Entries(5_000)), false));
     assert_eq!(acts(&d), ["CT004", "CT020"]);
     assert!(d.notes.iter().any(|n| n.contains("5,000 of 250,000 entries, scaled up")));
+}
+
+#[test]
+fn a_log_that_could_not_be_read_is_told_with_what_would_help() {
+    let mut after = host("6.18.15", 8);
+    log(&mut after).unreadable = vec![
+        ("/dev/kmsg".into(), "permission denied (needs root)".into()),
+        ("journal".into(), "broken".into()),
+    ];
+    let d = judge(&after, &[]);
+    let told: Vec<_> = d
+        .missing
+        .iter()
+        .map(|m| (m.fact.as_str(), m.reason.as_str(), m.needs.as_deref()))
+        .collect();
+    assert_eq!(
+        told,
+        [("log /dev/kmsg", "permission denied", Some("root")), ("log journal", "broken", None)]
+    );
 }

@@ -1,5 +1,5 @@
 //! What is kept of a log: all of it while it is short; of a huge one its start, its end, and between
-//! them the lines that may matter: those that hold a word of the messages we know ([`NEEDLES`]).
+//! them the lines that may matter: those that hold a word of the messages we know ([`NEEDLES`]), or the kernel's release.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -16,6 +16,9 @@ const TAIL: usize = 1 << 20;
 
 /// Bytes of lines that matter, kept from between.
 const MIDDLE: u64 = 16 << 20;
+
+/// The line with which a kernel begins its log: it tells the release where nothing else does.
+const BOOT: [&str; 1] = ["Linux version"];
 
 /// Longest line that is looked at as one; the rest of a longer one is dropped.
 const LINE: usize = 4 << 10;
@@ -44,7 +47,8 @@ impl<W: Write> Excerpt<W> {
     pub(super) fn new(out: W) -> Self {
         Self {
             out,
-            words: AhoCorasick::new(NEEDLES).expect("a few short words make a small automaton"),
+            words: AhoCorasick::new(NEEDLES.iter().chain(&BOOT))
+                .expect("a few short words make a small automaton"),
             taken: 0,
             in_head: true,
             line: Vec::new(),

@@ -137,10 +137,11 @@ impl<R: Read> Members<R> {
             }
         }
         let claimed = header.cksum().ok();
-        let bytes = header.as_bytes();
-        let sum: u32 =
-            bytes[..148].iter().chain(&bytes[156..]).map(|&byte| u32::from(byte)).sum::<u32>()
-                + 8 * u32::from(b' ');
+        // The sum of all bytes, the sum's own field taken as blanks.
+        let mut sum = 8 * u32::from(b' ');
+        for (at, &byte) in header.as_bytes().iter().enumerate() {
+            sum += if (148..156).contains(&at) { 0 } else { u32::from(byte) };
+        }
         if claimed != Some(sum) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -179,8 +180,8 @@ impl<R: Read> Members<R> {
     fn skip_rest(&mut self) -> io::Result<()> {
         let mut scratch = [0; 16 << 10];
         while self.data > 0 {
-            // Reading past the end of data is an error of its own, so this ends.
-            self.data().read(&mut scratch)?;
+            let most = scratch.len().min(usize::try_from(self.data).unwrap_or(usize::MAX));
+            self.data().read_exact(&mut scratch[..most])?;
         }
         let padding = std::mem::take(&mut self.padding) as usize;
         // The last member's filling may be missing: archives cut there are whole all the same.

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::Compression;
@@ -85,7 +86,7 @@ enum Node {
 
 #[derive(Debug)]
 struct Kept {
-    bytes: Box<[u8]>,
+    bytes: Arc<[u8]>,
     packed: bool,
     /// Bytes of it, unpacked.
     length: u64,
@@ -209,7 +210,7 @@ impl Archive {
     /// Opens a kept file.
     pub(crate) fn open_kept(&self, path: &str) -> io::Result<Box<dyn Read>> {
         let kept = self.file(path)?;
-        let bytes = Cursor::new(kept.bytes.clone());
+        let bytes = Cursor::new(Arc::clone(&kept.bytes));
         Ok(if kept.packed { Box::new(DeflateDecoder::new(bytes)) } else { Box::new(bytes) })
     }
 
@@ -340,7 +341,7 @@ fn keep_file(
     }
     let length = keeper.length;
     let (bytes, packed) = keeper.finish()?;
-    Ok(Kept { bytes, packed, length, modified: member.modified, cut })
+    Ok(Kept { bytes: bytes.into(), packed, length, modified: member.modified, cut })
 }
 
 /// Takes bytes in: as they are while they are few, compressed from then on.

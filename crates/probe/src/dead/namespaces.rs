@@ -131,7 +131,28 @@ fn by_name(saved: &Saved<'_>, named: &Named) -> Namespace {
     listings.extend(of(&["conntrack", "networking"], "conntrack_-L"));
     let told = value(&["net.netfilter.nf_conntrack_count"]);
     finish(saved, &mut namespace, told, statistics, &listings);
+    // Four places for each output are more than a reader wants to know.
+    let outputs = [
+        (uncollected(&mut namespace.census), "conntrack -L"),
+        (uncollected(&mut namespace.counters), "conntrack -S"),
+        (uncollected(&mut namespace.expectations), "conntrack -S"),
+        (uncollected(&mut namespace.stack), "nstat -zas"),
+    ];
+    for (gap, command) in outputs {
+        if let Some(gap) = gap {
+            gap.detail = format!("no output of {command} was saved of {}", named.name);
+            gap.needs = Some(format!("ip netns exec {} {command}", named.name));
+        }
+    }
     namespace
+}
+
+/// The gap of a fact that no file holds.
+fn uncollected<T>(fact: &mut Fact<T>) -> Option<&mut Gap> {
+    match fact {
+        Fact::Missing(gap) if gap.reason == Reason::NotCollected => Some(gap),
+        Fact::Known { .. } | Fact::Missing(_) => None,
+    }
 }
 
 /// A namespace that processes of the tree are in.

@@ -7,6 +7,7 @@ use plimsoll_wire::log::Zone;
 
 use super::read::{Saved, not_collected};
 use crate::files::Files;
+use crate::log;
 
 const SECOND: Nanos = Nanos(1_000_000_000);
 
@@ -38,7 +39,11 @@ pub(super) fn saved_at(saved: &Saved<'_>) -> Time {
     }
     let changed = match saved.files {
         Files::Archive(archive) => archive.newest(),
-        Files::Directory(_) => LATE.iter().filter_map(|path| saved.files.modified(path).ok()).max(),
+        Files::Directory(_) => {
+            let journal = log::journal_files(saved.files);
+            let late = LATE.iter().copied().chain(journal.iter().map(String::as_str));
+            late.filter_map(|path| saved.files.modified(path).ok()).max()
+        }
     };
     // A tree unpacked without its times is as old as the epoch.
     changed.filter(|time| time.secs() > 86_400).unwrap_or_else(now)

@@ -64,6 +64,14 @@ impl Files {
         }
     }
 
+    /// Opens a regular file that another program is to read. Members of an archive are no files.
+    pub fn file(&self, path: &str) -> io::Result<File> {
+        match self {
+            Self::Directory(root) => open_in(root, path),
+            Self::Archive(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     /// Opens a regular file for reading its last `limit` bytes; the number tells how many before them
     /// are left out.
     pub fn open_end(&self, path: &str, limit: u64) -> io::Result<(Box<dyn Read>, u64)> {

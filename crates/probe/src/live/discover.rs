@@ -251,17 +251,16 @@ impl Search {
         }
         let seen = self.outside.values().filter(|found| !found.own).count();
         if self.unseen > 0 || seen > 0 {
-            let detail = format!(
-                "/proc/PID/ns/net: permission denied; {seen} namespaces were seen from outside only, and \
-                 {} processes not at all",
-                self.unseen
-            );
+            let detail = match self.unseen {
+                0 => format!("/proc/PID/ns/net: permission denied; {seen} seen from outside only"),
+                n => format!("/proc/PID/ns/net: permission denied for {n} processes"),
+            };
             return Fact::missing_needs(Reason::NotPermitted, detail, "CAP_SYS_PTRACE (root)");
         }
         if self.mounts_skipped > 0 {
             let detail =
                 format!("mounts of {} mount namespaces were not searched", self.mounts_skipped);
-            return Fact::missing(Reason::NotAsked, detail);
+            return Fact::missing(Reason::Failed, detail);
         }
         Fact::known((), format!("/proc/PID/ns/net of {} processes, and mounts", self.processes))
     }

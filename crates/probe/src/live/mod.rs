@@ -401,15 +401,11 @@ impl Assembly {
             census
         });
         for (_, _, after) in &mut self.parts {
-            let why = match after.count.gap() {
-                Some(gap) => gap.clone(),
-                None => Gap {
-                    reason: Reason::NotAsked,
-                    detail: "the table is empty".into(),
-                    needs: None,
-                },
+            // Of those that are not read, all with a count are empty: nothing is left to see.
+            after.census = match &after.count {
+                Fact::Known { source, .. } => Fact::known(calls::empty_census(), source.clone()),
+                Fact::Missing(gap) => Fact::Missing(gap.clone()),
             };
-            after.census = Fact::Missing(why);
         }
         for ((index, _), visit) in order.into_iter().zip(read) {
             self.parts[index].2.census = match visit {

@@ -1,139 +1,145 @@
-//! The journal, through journalctl: it only reads, and it knows every generation of the files.
+//! The journal: that of the running host, or the files that a saved tree holds of one.
 
-use std::io::Read;
-use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::cmp::Reverse;
 use std::time::Instant;
 
-use plimsoll_diagnosis::facts::LogDigestBuilder;
-use plimsoll_wire::log::Form;
+use plimsoll_diagnosis::facts::{LogDigestBuilder, LogSource};
 
-use super::scan::scan;
+use super::Limits;
+use super::journalctl::{self, Query};
 use crate::files::Files;
 
+/// The running host's journal.
 const NAME: &str = "journal";
+
+/// Where a journal is kept: in directories named by the machine's id.
+const PLACES: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
 
 /// Bytes taken from journalctl at most.
 const MOST: u64 = 256 << 20;
 
-/// The fields that [`plimsoll_wire::log::json_line`] reads; entries hold three times as many.
-const FIELDS: &str = "--output-fields=MESSAGE,_TRANSPORT,SYSLOG_FACILITY,SYSLOG_IDENTIFIER,\
-                      _HOSTNAME,_SOURCE_MONOTONIC_TIMESTAMP";
+/// Files of a saved journal that are read, the newest ones.
+const FILES: usize = 256;
 
-/// Gives the newest kernel entries of all boots to the builder. Nothing happens where there is no
-/// journal.
-pub(super) fn read(builder: &mut LogDigestBuilder, files: &Files, entries: u32, deadline: Instant) {
-    if !there_is_one(files) {
+/// Files that are named one by one if they can't be read.
+const NAMED: usize = 4;
+
+/// Gives the newest kernel entries of all boots of the running host to the builder. Nothing happens where
+/// there is no journal.
+pub(super) fn live(builder: &mut LogDigestBuilder, files: &Files, limits: &Limits, end: Instant) {
+    if all(files).is_empty() {
         return;
     }
-    // Before version 236 (CentOS 7) the list of fields was not known; all are printed then.
-    let result = attempt(builder, entries, deadline, Some(FIELDS))
-        .or_else(|_| attempt(builder, entries, deadline, None));
-    if let Err(reason) = result {
-        builder.unreadable(NAME, reason);
-    }
-}
-
-/// A journal is a directory named by the machine's id that holds files.
-fn there_is_one(files: &Files) -> bool {
-    ["/var/log/journal", "/run/log/journal"].iter().any(|root| {
-        files.list(root).is_ok_and(|names| {
-            names.iter().any(|name| {
-                let inside = files.list(&format!("{root}/{name}"));
-                inside.is_ok_and(|files| files.iter().any(|file| file.ends_with(".journal")))
-            })
-        })
-    })
-}
-
-fn attempt(
-    builder: &mut LogDigestBuilder,
-    entries: u32,
-    deadline: Instant,
-    fields: Option<&str>,
-) -> Result<(), String> {
-    let mut child = Command::new("journalctl")
-        .args(["_TRANSPORT=kernel", "--output=json", "--no-pager", "--quiet", "--all"])
-        .arg(format!("--lines={entries}"))
-        .args(fields)
-        .env("LC_ALL", "C")
-        .env("SYSTEMD_COLORS", "0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => "there is a journal, but no journalctl".to_owned(),
-            _ => format!("journalctl: {error}"),
-        })?;
-    let (Some(mut output), Some(mut errors)) = (child.stdout.take(), child.stderr.take()) else {
-        return Err("journalctl: no pipe".to_owned());
-    };
-    // What it complains about is read aside, so that neither pipe can fill up and stop it.
-    let complaint = thread::spawn(move || {
-        let mut text = Vec::new();
-        let _ = errors.by_ref().take(4096).read_to_end(&mut text);
-        let _ = std::io::copy(&mut errors, &mut std::io::sink());
-        String::from_utf8_lossy(&text).into_owned()
-    });
-    let mut child = Killed(child);
     builder.begin(NAME);
-    let mut paced = Paced { pipe: &mut output, deadline };
-    let mut budget = MOST;
-    let mut source = scan(builder, NAME, Form::Json, &mut paced, false, &mut budget, deadline);
-    let ended = source.cut.is_none();
-    let status = child.stop(ended);
-    let complaint = complaint.join().unwrap_or_default();
-    let complaint = complaint.lines().next().unwrap_or_default().trim();
-    if ended && !status && source.lines == 0 {
-        return Err(format!("journalctl: {complaint}"));
+    let query = Query { name: NAME, file: None, entries: limits.journal_entries };
+    match journalctl::read(builder, &query, &mut MOST.clone(), end) {
+        Ok(source) => builder.end(source),
+        Err(reason) => builder.unreadable(NAME, reason),
     }
-    if source.lines >= u64::from(entries) {
-        source.cut.get_or_insert_with(|| format!("only the newest {entries} entries were read"));
-    } else if !complaint.is_empty() {
-        // Without the right, journalctl shows the user's own entries and hints at the others.
-        source.cut.get_or_insert_with(|| complaint.chars().take(200).collect());
-    }
-    builder.end(source);
-    Ok(())
 }
 
-/// A child that does not outlive its reader.
-struct Killed(Child);
-
-impl Killed {
-    /// Waits for a child that closed its output, ends one that did not. Whether it succeeded.
-    fn stop(&mut self, ended: bool) -> bool {
-        if !ended {
-            let _ = self.0.kill();
+/// Gives the kernel entries of a saved journal to the builder, file by file: journalctl refuses all of
+/// them together where one is broken.
+pub(super) fn saved(builder: &mut LogDigestBuilder, files: &Files, limits: &Limits, end: Instant) {
+    for place in PLACES {
+        let found = in_place(files, place);
+        if found.is_empty() {
+            continue;
         }
-        self.0.wait().is_ok_and(|status| status.success())
-    }
-}
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A pipe that gives up at the deadline instead of waiting for ever.
-struct Paced<'a> {
-    pipe: &'a mut std::process::ChildStdout,
-    deadline: Instant,
-}
-
-impl Read for Paced<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(std::io::Error::other)?;
-        let mut waiting = [PollFd::new(&*self.pipe, PollFlags::IN)];
-        match poll(&mut waiting, Some(&left)) {
-            Ok(0) => Err(std::io::Error::other("journalctl took too long")),
-            Ok(_) => self.pipe.read(buffer),
-            Err(error) => Err(error.into()),
+        match files {
+            Files::Directory(_) => read_all(builder, files, place, found, limits, end),
+            Files::Archive(_) => builder.unreadable(
+                place,
+                "a journal inside a bundle is not read (needs the bundle unpacked, and its directory \
+                 given instead)",
+            ),
         }
     }
 }
+
+/// Files of a host's own journal.
+pub(crate) fn all(files: &Files) -> Vec<String> {
+    PLACES.iter().flat_map(|place| in_place(files, place)).collect()
+}
+
+/// Those of one place that can hold the kernel's lines.
+fn in_place(files: &Files, place: &str) -> Vec<String> {
+    let mut machines = files.list(place).unwrap_or_default();
+    // A host keeps the journals of its containers and of other machines beside its own.
+    if let Ok(own) = files.text("/etc/machine-id")
+        && machines.iter().any(|id| id == own.trim())
+    {
+        machines.retain(|id| id == own.trim());
+    }
+    machines.retain(|id| id != "remote");
+    let mut found = Vec::new();
+    for id in machines {
+        let names = files.list(&format!("{place}/{id}")).unwrap_or_default();
+        let journal = |name: &String| {
+            (name.ends_with(".journal") || name.ends_with(".journal~"))
+                && !name.starts_with("user-")
+        };
+        found.extend(names.into_iter().filter(journal).map(|name| format!("{place}/{id}/{name}")));
+    }
+    found
+}
+
+fn read_all(
+    builder: &mut LogDigestBuilder,
+    files: &Files,
+    place: &str,
+    mut found: Vec<String>,
+    limits: &Limits,
+    end: Instant,
+) {
+    found.sort_by_key(|path| Reverse(files.modified(path).ok()));
+    let all = found.len();
+    let mut whole = LogSource { name: place.to_owned(), lines: 0, from: None, to: None, cut: None };
+    let (mut read, mut failed) = (0, 0);
+    let mut budget = MOST.min(limits.total);
+    for path in found.iter().take(FILES) {
+        if budget == 0 || Instant::now() >= end {
+            break;
+        }
+        // A series of its own: what two files hold of one moment, they hold twice (a copy was saved beside it).
+        builder.begin(path);
+        let result = files.file(path).map_err(|error| error.to_string()).and_then(|file| {
+            let query = Query { name: path, file: Some(file), entries: limits.journal_entries };
+            journalctl::read(builder, &query, &mut budget, end)
+        });
+        match result {
+            Ok(source) => {
+                read += 1;
+                add(&mut whole, source);
+            }
+            Err(reason) => {
+                failed += 1;
+                if failed <= NAMED {
+                    builder.unreadable(path, reason);
+                }
+            }
+        }
+    }
+    if failed > NAMED {
+        builder.unreadable(place, format!("{} more of its files can't be read", failed - NAMED));
+    }
+    if read + failed < all {
+        whole.cut = Some(format!("{} of its {all} files were not read", all - read - failed));
+    }
+    if read > 0 {
+        builder.end(whole);
+    }
+}
+
+/// Puts what was read of a file to what was read of others.
+fn add(whole: &mut LogSource, part: LogSource) {
+    whole.lines += part.lines;
+    whole.from = [whole.from, part.from].into_iter().flatten().min_by_key(|at| at.earliest);
+    whole.to = [whole.to, part.to].into_iter().flatten().max_by_key(|at| at.latest);
+    if let Some(cut) = part.cut {
+        whole.cut.get_or_insert_with(|| format!("{}: {cut}", part.name));
+    }
+}
+
+#[cfg(test)]
+mod tests;

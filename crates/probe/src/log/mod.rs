@@ -1,11 +1,12 @@
 //! Reads the kernel's log wherever a host keeps it, and digests it.
 //!
-//! Live: /dev/kmsg, the journal, and the files of syslog. Dead: the files. What could not be read is
+//! Live: /dev/kmsg, the journal, and the files of syslog. Dead: the files of syslog and of the journal. What could not be read is
 //! told in the digest, with the right that is missing; what was not read to its end says so.
 
 mod compressed;
 mod dev_kmsg;
 mod journal;
+mod journalctl;
 mod places;
 mod scan;
 
@@ -16,6 +17,7 @@ use plimsoll_diagnosis::facts::{Fact, LogDigest, LogDigestBuilder, Reason};
 use plimsoll_wire::log::{Clock, Zone};
 
 use crate::files::Files;
+pub(crate) use journal::all as journal_files;
 
 /// How to read a log.
 #[derive(Debug, Clone)]
@@ -47,7 +49,7 @@ pub struct Limits {
     pub total: u64,
     /// Time for everything; files not begun by then are told as not read.
     pub time: Duration,
-    /// Entries asked of the journal, the newest ones.
+    /// Entries asked of the journal, or of each file of a saved one: the newest.
     pub journal_entries: u32,
 }
 
@@ -70,9 +72,13 @@ pub fn digest(files: &Files, ask: &Ask<'_>) -> Fact<LogDigest> {
     let mut builder = LogDigestBuilder::new(clock, ask.host);
     if ask.live {
         dev_kmsg::read(&mut builder, deadline);
-        journal::read(&mut builder, files, ask.limits.journal_entries, deadline);
+        journal::live(&mut builder, files, &ask.limits, deadline);
     }
     places::read(&mut builder, files, ask.extra, &ask.limits, deadline);
+    if !ask.live {
+        // Last, so that a journal made to be read for ever hides no other log.
+        journal::saved(&mut builder, files, &ask.limits, deadline);
+    }
     let digest = builder.finish();
     if !digest.sources.is_empty() {
         let names: Vec<&str> = digest.sources.iter().map(|source| source.name.as_str()).collect();

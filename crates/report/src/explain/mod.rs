@@ -22,11 +22,11 @@ pub use pages::{PAGES, PAGES_ZH, Page};
 /// Code stands at the left edge and is never broken, so that it can be pasted.
 pub fn explain(id_or_name: &str, language: Language, style: &Style) -> Option<String> {
     let id = Definition::find(id_or_name)?.id;
-    let english = PAGES.iter().find(|p| p.id == id);
-    let page = match language {
-        Language::English => english,
-        Language::Chinese => PAGES_ZH.iter().find(|p| p.id == id).or(english),
-    }?;
+    let pages = match language {
+        Language::English => PAGES,
+        Language::Chinese => PAGES_ZH,
+    };
+    let page = pages.iter().find(|p| p.id == id)?;
     Some(show(page.markdown, style))
 }
 

@@ -57,13 +57,33 @@ pub const PAGES: &[Page] = pages! { English, "":
     "CT064" "firewall-drop";
 };
 
-/// The pages that there are in Chinese.
+/// The same pages in Chinese.
 pub const PAGES_ZH: &[Page] = pages! { Chinese, "zh/":
     "CT001" "table-full";
     "CT002" "table-was-full";
+    "CT003" "early-drop-pressure";
+    "CT004" "protected-high";
+    "CT005" "filling";
     "CT010" "unreplied-flood";
+    "CT011" "one-source-dominates";
     "CT012" "idle-established";
+    "CT013" "time-wait-pile-up";
     "CT020" "limit-low";
+    "CT021" "memory-worst-case";
+    "CT022" "chains-too-long";
+    "CT023" "no-limit";
     "CT030" "tracking-without-need";
+    "CT031" "not-tracking";
+    "CT032" "count-and-list-disagree";
     "CT040" "lost-at-boot";
+    "CT041" "dead-generation-key";
+    "CT042" "read-only-key";
+    "CT050" "expectation-table-full";
+    "CT051" "insert-clashes";
+    "CT052" "nat-ports-exhausted";
+    "CT060" "listen-overflow";
+    "CT061" "neighbour-overflow";
+    "CT062" "socket-memory";
+    "CT063" "cloud-allowance";
+    "CT064" "firewall-drop";
 };

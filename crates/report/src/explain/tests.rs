@@ -1,3 +1,4 @@
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -28,9 +29,11 @@ fn sections(markdown: &str) -> Vec<String> {
 
 #[test]
 fn every_finding_has_its_page_and_every_page_its_finding() {
-    let pages: Vec<_> = PAGES.iter().map(|p| (p.id, p.name)).collect();
     let findings: Vec<_> = CATALOGUE.iter().map(|d| (d.id, d.name)).collect();
-    assert_eq!(pages, findings);
+    for pages in [PAGES, PAGES_ZH] {
+        let pages: Vec<_> = pages.iter().map(|p| (p.id, p.name)).collect();
+        assert_eq!(pages, findings);
+    }
     for (page, finding) in PAGES.iter().zip(CATALOGUE) {
         let title = format!("# {} {}: {}\n", finding.id, finding.name, finding.title);
         assert!(page.markdown.starts_with(&title), "{title}");
@@ -61,7 +64,56 @@ fn the_index_lists_every_page_with_its_title() {
     assert_eq!(index.matches("](CT").count(), CATALOGUE.len());
     let index = include_str!("../../pages/zh/README.md");
     for page in PAGES_ZH {
-        assert!(index.contains(&format!("({}-{}.md)", page.id, page.name)), "{}", page.id);
+        let (id, name) = (page.id, page.name);
+        let first = page.markdown.lines().next().unwrap_or_default();
+        let title = first.strip_prefix(&format!("# {id} {name}：")).expect("a title");
+        let line = format!("- [{id} {name}]({id}-{name}.md)：{title}\n");
+        assert!(index.contains(&line), "{line}");
+    }
+    assert_eq!(index.matches("](CT").count(), CATALOGUE.len());
+}
+
+/// What a translation must not change: commands, names in ticks, numbers outside of both.
+fn facts(markdown: &str) -> (Vec<String>, BTreeSet<String>, BTreeSet<String>) {
+    let (mut commands, mut names, mut numbers) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    for block in blocks(markdown) {
+        match block {
+            Block::Code(code) => commands.push(code),
+            Block::Title(text) | Block::Section(text) => numbers.extend(self::numbers(&text)),
+            Block::Text(text) | Block::Item { text, .. } => {
+                for (i, piece) in text.split('`').enumerate() {
+                    if i % 2 == 1 {
+                        names.insert(piece.into());
+                    } else {
+                        numbers.extend(self::numbers(piece));
+                    }
+                }
+            }
+        }
+    }
+    (commands, names, numbers)
+}
+
+/// `262,144`, `6.18`, `CT001`'s `001`: digits with single marks between them.
+fn numbers(text: &str) -> Vec<String> {
+    let pieces = text.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ','));
+    let bare = pieces.map(|p| p.trim_matches(['.', ',']));
+    bare.filter(|p| !p.is_empty()).map(String::from).collect()
+}
+
+#[test]
+fn a_page_in_chinese_has_the_commands_the_names_and_the_numbers_of_the_english_one() {
+    for (english, chinese) in PAGES.iter().zip(PAGES_ZH) {
+        assert_eq!(facts(english.markdown), facts(chinese.markdown), "{}", english.id);
+    }
+}
+
+#[test]
+fn one_word_for_one_thing_in_chinese() {
+    for page in PAGES_ZH {
+        for stray in ["驱逐", "名字空间", "表项", "连接追踪", "逐出"] {
+            assert!(!page.markdown.contains(stray), "{}: {stray}", page.id);
+        }
     }
 }
 
@@ -98,13 +150,14 @@ fn a_page_is_found_by_id_in_any_case_and_by_name() {
 }
 
 #[test]
-fn a_page_that_is_not_translated_is_shown_in_english() {
+fn every_page_is_shown_in_the_language_that_was_asked_for() {
     let style = Style::default();
+    let ideograph = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
     for d in CATALOGUE {
         let chinese = explain(d.id, Language::Chinese, &style).expect("a page");
         let english = explain(d.id, Language::English, &style).expect("a page");
-        let translated = PAGES_ZH.iter().any(|p| p.id == d.id);
-        assert_eq!(chinese != english, translated, "{}", d.id);
+        assert!(chinese.chars().any(ideograph), "{}", d.id);
+        assert!(!english.chars().any(ideograph), "{}", d.id);
     }
 }
 

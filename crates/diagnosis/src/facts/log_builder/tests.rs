@@ -48,6 +48,61 @@ fn burst(at: i64, dmesg: &mut LogDigestBuilder, form: Form) {
     }
 }
 
+/// Inode, whether before this boot, and lines.
+fn rows(seen: &Seen) -> Vec<(Option<u64>, bool, u64)> {
+    seen.namespaces.iter().map(|n| (n.inode, n.earlier_boot, n.lines)).collect()
+}
+
+#[test]
+fn lines_before_this_boot_are_told_apart_in_whichever_logs_they_stand() {
+    let line =
+        |at: &str| format!("{at} web kernel: nf_conntrack: table full in netns 7, dropping packet");
+    let now = format!(
+        "[{}.000000] nf_conntrack: table full in netns 7, dropping packet",
+        INCIDENT - BOOT
+    );
+    let mut b = builder(Zone::utc());
+    b.begin("/dev/kmsg");
+    say(&mut b, Form::Dmesg, &[&now]);
+    for series in ["messages", "journal"] {
+        b.begin(series);
+        // The boot was on the 20th at 23:25.
+        for at in ["Nov 20 23:20:00", "Nov 20 23:21:00", "Nov 22 03:12:07"] {
+            say(&mut b, Form::Syslog, &[&line(at)]);
+        }
+    }
+    let seen = b.finish().table_full.unwrap();
+    assert_eq!(seen.lines, 3);
+    assert_eq!(rows(&seen), vec![(Some(7), true, 2), (Some(7), false, 1)]);
+    let [old, new] = seen.namespaces.as_slice() else { panic!("{seen:#?}") };
+    assert!(old.last.unwrap().latest.secs() < BOOT && new.first.unwrap().earliest.secs() > BOOT);
+    assert_eq!((old.first, new.last), (seen.first, seen.last));
+}
+
+#[test]
+fn the_latest_run_of_lines_is_told_with_its_beginning() {
+    let mut b = builder(Zone::utc());
+    b.begin("messages");
+    for at in [0, 60, 120, 1_000, 1_200, 1_490] {
+        burst(at, &mut b, Form::Syslog);
+    }
+    let seen = b.finish().table_full.unwrap();
+    let [all] = seen.namespaces.as_slice() else { panic!("{seen:#?}") };
+    assert_eq!(all.first, seen.first);
+    let since = all.since.unwrap().earliest.secs() - INCIDENT;
+    assert!((980..=1_000).contains(&since), "{since}");
+}
+
+#[test]
+fn one_run_of_lines_begins_with_its_first() {
+    let mut b = builder(Zone::utc());
+    b.begin("messages");
+    burst(0, &mut b, Form::Syslog);
+    burst(240, &mut b, Form::Syslog);
+    let seen = b.finish().table_full.unwrap();
+    assert_eq!(seen.namespaces[0].since, seen.first);
+}
+
 #[test]
 fn a_line_found_in_three_logs_counts_once() {
     let mut b = builder(Zone::utc());
@@ -61,7 +116,7 @@ fn a_line_found_in_three_logs_counts_once() {
     }
     let seen = b.finish().table_full.unwrap();
     assert_eq!((seen.lines, seen.packets_at_least), (40, 40));
-    assert_eq!(seen.namespaces, vec![(None, 40)]);
+    assert_eq!(rows(&seen), vec![(None, false, 40)]);
     // After a day the kernel's clock may be five seconds off: the stamp in whole seconds is surer.
     let first = seen.first.unwrap();
     assert_eq!(first.earliest.secs(), INCIDENT - 1);
@@ -123,7 +178,10 @@ fn namespaces_are_counted_apart() {
         say(&mut b, Form::Dmesg, &[inner, inner, outer]);
     }
     let seen = b.finish().table_full.unwrap();
-    assert_eq!(seen.namespaces, vec![(Some(4_026_532_246), 2), (None, 1)]);
+    assert_eq!(rows(&seen), vec![(Some(4_026_532_246), false, 2), (None, false, 1)]);
+    let [inner, outer] = seen.namespaces.as_slice() else { panic!("{seen:#?}") };
+    assert!(inner.last.unwrap().earliest < outer.first.unwrap().earliest, "{seen:#?}");
+    assert!(inner.example.contains("4026532246") && !outer.example.contains("4026532246"));
     assert_eq!(seen.lines, 3);
 }
 
@@ -309,5 +367,7 @@ fn years_of_lines_and_thousands_of_namespaces_stay_within_bounds() {
     }
     let seen = b.finish().table_full.unwrap();
     assert_eq!(seen.lines, 50_000);
-    assert!(seen.namespaces.len() <= 257);
+    assert_eq!(seen.namespaces.len(), 256);
+    let unnamed = seen.namespaces.iter().filter(|n| n.inode.is_none()).count();
+    assert_eq!(unnamed, 0, "nobody's lines become the initial namespace's");
 }

@@ -1,0 +1,40 @@
+//! Bundles as they come: a real sosreport, the layout of newer versions, and a damaged one.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use support::{check, ids, plimsoll};
+
+fn bundle(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/bundles").join(name)
+}
+
+#[test]
+fn a_sosreport_shows_the_setting_that_a_boot_will_change_and_nothing_else() {
+    for name in ["sos-4.0.tar.xz", "newer-layout.tar.gz"] {
+        let (value, status) = check(&["--bundle", bundle(name).to_str().expect("UTF-8")]);
+        assert_eq!(ids(&value), ["CT040"], "{name}");
+        assert_eq!(status, 1, "{name}: a warning");
+        assert_eq!(value["host"]["source"], "bundle");
+        assert_eq!(value["host"]["name"], "web1");
+        let namespaces = value["namespaces"].as_array().expect("namespaces");
+        let count = namespaces[0]["count"].as_u64().expect("count");
+        assert!((1900..2000).contains(&count), "{name}: {count}");
+        assert_eq!(namespaces[0]["protected"], 400, "{name}");
+        assert_eq!(namespaces.len(), 2, "{name}: the host and its namespace shop");
+    }
+}
+
+#[test]
+fn half_a_bundle_is_read_as_far_as_it_goes_and_that_is_told() {
+    let path = std::env::temp_dir().join(format!("plimsoll-half-{}.tar.gz", std::process::id()));
+    let whole = fs::read(bundle("newer-layout.tar.gz")).expect("the fixture is there");
+    fs::write(&path, &whole[..whole.len() / 2]).expect("written");
+    let out = plimsoll(&["check", "--bundle", path.to_str().expect("UTF-8")]);
+    fs::remove_file(&path).expect("removed");
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(text.contains("the bundle was read up to member"), "{text}");
+    assert!(out.status.code().is_some_and(|code| code <= 3));
+}

@@ -1,0 +1,124 @@
+//! Without rights, without files: what can be told is told, what can't is named with the right that is
+//! missing.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use support::{BINARY, Netns, root, turn};
+
+/// A copy of the binary that everybody may run, wherever the build directory lies.
+struct Copy(PathBuf);
+
+impl Copy {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("plimsoll-{name}-{}", std::process::id()));
+        fs::copy(BINARY, &path).expect("the binary is copied");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("made executable");
+        Self(path)
+    }
+
+    /// Runs a command line in which `{}` stands for the binary.
+    fn shell(&self, line: &str) -> Output {
+        let line = line.replace("{}", self.0.to_str().expect("UTF-8"));
+        Command::new("sh").args(["-c", &line]).output().expect("sh starts")
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn parsed(out: &Output) -> Value {
+    serde_json::from_slice(&out.stdout).unwrap_or_else(|e| {
+        panic!(
+            "{e}\n{}\n{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        )
+    })
+}
+
+/// What stands under `missing`, as one text.
+fn missing(check: &Value) -> String {
+    check["missing"].to_string()
+}
+
+const NOBODY: &str = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+
+#[test]
+fn nobody_is_told_the_count_the_limit_and_which_rights_are_missing() {
+    if !root("nobody_is_told_the_count_the_limit_and_which_rights_are_missing") {
+        return;
+    }
+    let copy = Copy::new("nobody");
+    let out = copy.shell(&format!("{NOBODY} {{}} check --json --interval 0.2"));
+    let check = parsed(&out);
+    assert!(out.status.code().is_some_and(|code| code <= 3));
+    let host = &check["namespaces"][0];
+    assert_eq!(host["name"], "host");
+    assert!(host["count"].is_u64() && host["max"].is_u64(), "{host:#}");
+    assert!(host["rates"]["drop"].is_number(), "the statistics are open to everybody");
+    assert!(missing(&check).contains("CAP_SYSLOG"), "{}", missing(&check));
+}
+
+#[test]
+fn entries_that_may_not_be_read_are_null_and_never_zero() {
+    if !root("entries_that_may_not_be_read_are_null_and_never_zero") {
+        return;
+    }
+    let _turn = turn();
+    let copy = Copy::new("entries");
+    let busy = Netns::new("rights");
+    busy.run("nft", &["add table inet t; add chain inet t c { type filter hook input priority 0; }; add rule inet t c ct state new accept"]);
+    busy.send_udp("127.0.0.1", 20_000, 50);
+    let out = copy.shell(&format!(
+        "ip netns exec {} {NOBODY} {{}} check --json --interval 0.2 --netns own",
+        busy.0
+    ));
+    let check = parsed(&out);
+    let own = &check["namespaces"][0];
+    assert_eq!(own["count"], 50, "{check:#}");
+    assert_eq!(own["protected"], Value::Null);
+    assert_eq!(own["evictable"], Value::Null);
+    assert!(missing(&check).contains("CAP_NET_ADMIN"), "{}", missing(&check));
+}
+
+#[test]
+fn a_user_namespace_reads_its_own_table() {
+    if !root("a_user_namespace_reads_its_own_table") {
+        return;
+    }
+    let copy = Copy::new("userns");
+    let out =
+        copy.shell(&format!("{NOBODY} unshare -Urn {{}} check --json --interval 0.2 --netns own"));
+    let check = parsed(&out);
+    assert_eq!(check["namespaces"][0]["count"], 0, "{check:#}");
+}
+
+#[test]
+fn without_the_settings_and_lists_of_conntrack_nothing_is_invented() {
+    if !root("without_the_settings_and_lists_of_conntrack_nothing_is_invented") {
+        return;
+    }
+    let copy = Copy::new("masked");
+    // A mount namespace of its own, in which conntrack's files are gone; the network namespace is new too.
+    let mask = "mount -t tmpfs none /proc/sys/net; \
+                mkdir /tmp/plimsoll-void-$$; mount -t tmpfs none /tmp/plimsoll-void-$$; \
+                for f in nf_conntrack stat/nf_conntrack; do \
+                  mount --bind /tmp/plimsoll-void-$$ /proc/self/net/$f 2>/dev/null; done; \
+                {} check --json --interval 0.2 --netns own; code=$?; \
+                umount /tmp/plimsoll-void-$$; rmdir /tmp/plimsoll-void-$$; exit $code";
+    let out = copy.shell(&format!("unshare -mn sh -c '{mask}'"));
+    let check = parsed(&out);
+    let own = &check["namespaces"][0];
+    assert_eq!(own["max"], Value::Null, "{check:#}");
+    assert_ne!(check["missing"], Value::Array(Vec::new()));
+    assert_ne!(check["verdict"], "critical");
+}
