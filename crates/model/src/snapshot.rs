@@ -2,9 +2,7 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{
-    Class, DccpState, Entry, Protocol, Seconds, State, Status, Time, Zone, ZoneDirection,
-};
+use plimsoll_ct::{Class, Entry, Protocol, Seconds, State, Status, Time, Zone, ZoneDirection};
 
 use crate::entry::{Memory, Slot};
 use crate::key::Key;
@@ -108,7 +106,6 @@ impl Model {
                 (State::Dccp(state), _) => Memory::Dccp(state),
                 (State::Stateless, Protocol::Udp) => Memory::Udp(now),
                 (State::Stateless, Protocol::Gre) => Memory::Gre(self.settings.gre),
-                (State::Stateless, Protocol::Dccp) => Memory::Dccp(DccpState::None),
                 (State::Stateless, _) => Memory::Nothing,
             };
             let slot = Slot {

@@ -1,7 +1,7 @@
 //! One run: frames through both, at the same times.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plimsoll_ct::{Bytes, Counters, Profile, Time};
 use plimsoll_model::{Config, Model, Settings, Treatment};
@@ -27,7 +27,8 @@ pub struct Pair {
     /// The model.
     pub model: Model,
     settings: Vec<(String, u64)>,
-    began: Instant,
+    /// Nanoseconds of one tick.
+    tick: i64,
     before: (Counters, Counters),
 }
 
@@ -35,10 +36,43 @@ fn fresh(settings: &[(String, u64)]) -> io::Result<Model> {
     let profile = Profile::named("6.18").ok_or_else(|| io::Error::other("no profile 6.18"))?;
     let mut own = Settings::of(profile, Bytes(8 << 30));
     own.max = 0;
+    own.hz = u32::try_from(1_000_000_000 / tick()).map_err(io::Error::other)?;
     for (name, value) in settings {
         own.set(name, *value).map_err(io::Error::other)?;
     }
     Ok(Model::new(Config::new(profile, own)))
+}
+
+/// Whether the running kernel is one that the model claims to equal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kin {
+    /// Its series was compared.
+    Same,
+    /// Another release.
+    Other(String),
+}
+
+/// Looks at the release of the running kernel.
+pub fn kin() -> Kin {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim();
+    if release.starts_with("6.18.") { Kin::Same } else { Kin::Other(release.to_owned()) }
+}
+
+fn clock(read: impl FnOnce(*mut libc::timespec) -> i32) -> i64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    read(&raw mut time);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
+fn coarse() -> i64 {
+    // SAFETY: the pointer is to a timespec that outlives the call.
+    clock(|time| unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, time) })
+}
+
+fn tick() -> i64 {
+    // SAFETY: the pointer is to a timespec that outlives the call.
+    clock(|time| unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, time) }).max(1)
 }
 
 impl Pair {
@@ -51,7 +85,7 @@ impl Pair {
         }
         let model = fresh(&settings)?;
         let before = Default::default();
-        let mut pair = Self { kernel, model, settings, began: Instant::now(), before };
+        let mut pair = Self { kernel, model, settings, tick: tick(), before };
         pair.reset()?;
         Ok(pair)
     }
@@ -60,13 +94,13 @@ impl Pair {
     pub fn reset(&mut self) -> io::Result<()> {
         self.kernel.flush()?;
         self.model = fresh(&self.settings)?;
-        self.began = Instant::now();
         self.before = (self.kernel.counters()?, *self.model.counters());
         Ok(())
     }
 
+    /// The kernel's own tick: its coarse clock steps with it, but for a jitter that is rounded away.
     fn now(&self) -> Time {
-        Time(i64::try_from(self.began.elapsed().as_nanos()).unwrap_or(i64::MAX))
+        Time((coarse() + self.tick / 2) / self.tick * self.tick)
     }
 
     /// One packet through both.
