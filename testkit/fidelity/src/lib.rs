@@ -8,5 +8,6 @@ pub mod compare;
 pub mod forge;
 pub mod frames;
 pub mod kernel;
+pub mod occupancy;
 pub mod run;
 pub mod scripts;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use plimsoll_fidelity::compare::Difference;
 use plimsoll_fidelity::frames::{Planned, plan};
+use plimsoll_fidelity::occupancy;
 use plimsoll_fidelity::run::{Pace, Pair};
 use plimsoll_fidelity::scripts::{Script, script};
 use plimsoll_wire::packet::parse_ip;
@@ -15,6 +16,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 const HELP: &str = "\
 cargo xtask fidelity scripts [N] [SEED]     N generated flows (default 2000)
+cargo xtask fidelity occupancy [SECONDS]    the count over time, and the collector's pace (default 180)
 cargo xtask fidelity FILE|DIRECTORY...      captures; --pause MS the longest pause (default 5), --run MS
                                             that of all (default 500); --trace looks after each
                                             packet where a capture differs
@@ -36,6 +38,10 @@ fn main() -> ExitCode {
                 _ => Err(Error::other("expected numbers")),
             }
         }
+        Some("occupancy") => {
+            let seconds = arguments.get(1).map_or(Some(180), |text| text.parse().ok());
+            seconds.ok_or_else(|| Error::other("expected seconds")).and_then(over_time)
+        }
         Some(_) => captures(&arguments),
     };
     match result {
@@ -46,6 +52,28 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn over_time(seconds: u64) -> io::Result<usize> {
+    let curve = occupancy::run(seconds)?;
+    for sample in &curve.samples {
+        println!(
+            "{:.0} s: kernel {}, live {}",
+            sample.at.0 as f64 / 1e9,
+            sample.kernel,
+            sample.live
+        );
+    }
+    println!(
+        "peak {}, {} of {} samples outside the band; with the first pass {} ticks after the first packet \
+         the model is at most {} entries off",
+        curve.peak,
+        curve.outside,
+        curve.samples.len(),
+        curve.phase,
+        curve.distance
+    );
+    Ok(curve.outside)
 }
 
 /// Flows at once in the table.

@@ -99,7 +99,7 @@ impl Pair {
     }
 
     /// The kernel's own tick: its coarse clock steps with it, but for a jitter that is rounded away.
-    fn now(&self) -> Time {
+    pub fn now(&self) -> Time {
         Time((coarse() + self.tick / 2) / self.tick * self.tick)
     }
 
