@@ -2,6 +2,7 @@
 
 mod arrows;
 mod fuzz;
+mod guests;
 mod readme;
 mod run;
 mod tests;
@@ -15,10 +16,11 @@ cargo xtask <task>
   test           install what the tests need (or say what is missing), then run them all
   arrows         hold the crates' dependencies to docs/ARCHITECTURE.md
   readme         hold README.md and README.zh-CN.md in step
+  guests [LINE…] boot other kernels and run the check in them (default: 5.10 6.1 6.12 6.18 7.3)
   fuzz [SECS]    run every fuzz target for SECS seconds (default 10)
   fidelity ...   the kernel and the model side by side: `scripts [N] [SEED]`, or captures
   lint           format, clippy, docs, arrows, readme
-  ci             lint, test, fuzz: what .ci/run calls
+  ci             lint, test, guests, fuzz: what .ci/run calls
 ";
 
 fn main() -> ExitCode {
@@ -31,7 +33,11 @@ fn main() -> ExitCode {
         "fuzz" => fuzz_seconds(arguments.next()).and_then(fuzz::run),
         "fidelity" => fidelity(arguments.collect()),
         "lint" => lint(),
-        "ci" => lint().and_then(|()| tests::run()).and_then(|()| fuzz::run(10)),
+        "guests" => guests::run(&arguments.collect::<Vec<_>>()),
+        "ci" => lint()
+            .and_then(|()| tests::run())
+            .and_then(|()| guests::run(&[]))
+            .and_then(|()| fuzz::run(10)),
         "" | "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -18,7 +18,12 @@ const TOOLS: &[(&str, &str)] = &[
 
 /// Installs the missing ones where that is possible; otherwise says in one line what is missing.
 pub fn provide() -> Result<(), String> {
-    let missing = missing();
+    provide_these(TOOLS)
+}
+
+/// The same for other programs.
+pub fn provide_these(tools: &[(&str, &'static str)]) -> Result<(), String> {
+    let missing = missing(tools);
     if missing.is_empty() {
         return Ok(());
     }
@@ -42,8 +47,9 @@ pub fn provide() -> Result<(), String> {
     apt(&install)
 }
 
-fn missing() -> Vec<&'static str> {
-    let mut packages: Vec<&str> = TOOLS
+/// Packages of those programs that are not there.
+pub fn missing(tools: &[(&str, &'static str)]) -> Vec<&'static str> {
+    let mut packages: Vec<&str> = tools
         .iter()
         .filter(|(program, _)| !present(program))
         .map(|&(_, package)| package)

@@ -5,10 +5,10 @@
 mod support;
 
 use plimsoll_ct::{Entries, Seconds};
-use plimsoll_lab::LabError;
 use plimsoll_lab::stage::{self, Stage};
+use plimsoll_lab::{Kind, LabError, Pace, Sources};
 use serde_json::Value;
-use support::{check, ids, root, turn};
+use support::{check, ids, root, run, turn};
 
 /// A smaller limit than the host's makes a full table quick to stage.
 const SMALL: Entries = Entries(20_000);
@@ -162,6 +162,56 @@ fn traffic_that_is_not_tracked_is_not_conntracks() {
     assert_eq!(status, 0);
     assert_only(&value, &[], &["CT031"]);
     assert_eq!(space(&value)["tracking"], false);
+}
+
+#[test]
+fn a_rule_that_drops_is_a_look_alike() {
+    if !root("a_rule_that_drops_is_a_look_alike") {
+        return;
+    }
+    let _turn = turn();
+    let stage = stage::untracked().expect("the stage is set");
+    let name = stage.server().name();
+    for rule in [
+        "add table inet guard",
+        "add chain inet guard in { type filter hook input priority 0; }",
+        "add rule inet guard in tcp dport 80 counter drop",
+    ] {
+        run("ip", &["netns", "exec", name, "nft", rule]);
+    }
+    let _flood = stage
+        .lab()
+        .flood(Kind::Syn, Sources::Unanswered, Pace::steady(500))
+        .expect("the flood begins");
+    let (value, _) = check(&["--netns", name]);
+    assert_only(&value, &["CT064"], &["CT031"]);
+    assert!(summary(&value, "CT064").contains("dport 80"), "{}", summary(&value, "CT064"));
+}
+
+#[test]
+fn a_namespace_that_only_a_process_holds_is_found_and_named_after_it() {
+    if !root("a_namespace_that_only_a_process_holds_is_found_and_named_after_it") {
+        return;
+    }
+    let mut holder = std::process::Command::new("unshare")
+        .args(["-n", "sleep", "30"])
+        .spawn()
+        .expect("unshare starts");
+    let own = std::fs::read_link("/proc/self/ns/net").expect("our namespace");
+    let link = format!("/proc/{}/ns/net", holder.id());
+    while std::fs::read_link(&link).is_ok_and(|theirs| theirs == own) {
+        std::thread::yield_now();
+    }
+    let (value, _) = check(&["--interval", "0.2"]);
+    holder.kill().expect("it ends");
+    holder.wait().expect("it ended");
+    let names: Vec<&str> = value["namespaces"]
+        .as_array()
+        .expect("namespaces")
+        .iter()
+        .filter_map(|n| n["name"].as_str())
+        .collect();
+    assert!(names.iter().any(|n| n.contains("(sleep)")), "{names:?}");
 }
 
 /// All of `must`, and besides them at most those of `may`.

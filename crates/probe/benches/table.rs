@@ -119,6 +119,7 @@ fn child() {
         timeouts: TcpTimeouts::DEFAULT,
         seed: 1,
         rows: 10,
+        first: Reader::Ctnetlink,
     });
     let Fact::Known { value, .. } = fact else { panic!("{:?}", fact.gap()) };
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

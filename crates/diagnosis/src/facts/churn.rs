@@ -16,7 +16,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use plimsoll_ct::{Buckets, Entry, Nanos};
 
-use super::Churn;
+use super::{Churn, Reader};
 
 /// The first reading: fingerprints of the first entries of a dump.
 #[derive(Debug, Clone)]
@@ -27,9 +27,21 @@ pub struct TableSample {
     buckets: Option<Buckets>,
     at: Nanos,
     seed: u64,
+    reader: Option<Reader>,
 }
 
 impl TableSample {
+    /// The same, read that way: only ctnetlink shows ids, so another way knows none of its entries again.
+    pub const fn read_by(mut self, reader: Reader) -> Self {
+        self.reader = Some(reader);
+        self
+    }
+
+    /// Which way it was read, if it was told.
+    pub const fn reader(&self) -> Option<Reader> {
+        self.reader
+    }
+
     /// Entries in it.
     pub fn len(&self) -> usize {
         self.places.len()
@@ -58,7 +70,10 @@ impl SampleBuilder {
     /// many buckets.
     pub fn new(limit: u32, at: Nanos, buckets: Option<Buckets>, seed: u64) -> Self {
         let places = HashMap::with_hasher(FixedState::with_seed(seed));
-        Self { sample: TableSample { places, complete: false, buckets, at, seed }, limit }
+        Self {
+            sample: TableSample { places, complete: false, buckets, at, seed, reader: None },
+            limit,
+        }
     }
 
     /// Takes one entry, in the dump's order. `false` when the sample is full: then stop reading.

@@ -55,7 +55,7 @@ fn overflow(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
     let read: Vec<(&str, u64, Option<u64>)> =
         LOST.iter().filter_map(|name| counter(s, name).map(|(v, g)| (*name, v, g))).collect();
     let rising = read.iter().find(|(_, _, g)| g.is_some_and(|g| g > 0));
-    let accepted = !rising.is_some_and(|(name, _, _)| *name == OVERFLOWS);
+    let accepted = rising.is_none_or(|(name, _, _)| *name != OVERFLOWS);
     let unmeasured = read.iter().find(|(_, v, g)| g.is_none() && *v >= MANY);
     let here = if s.now.is_initial() { String::new() } else { format!("{}: ", s.name) };
     let (severity, summary) = match (rising, unmeasured, case.seconds()) {

@@ -20,7 +20,7 @@ use crate::files::Files;
 /// Reads them all. `kernel` tells the old RHEL boots apart, `live` whether processes are running.
 pub fn boot_files(files: &Files, kernel: Option<&KernelVersion>, live: bool) -> BootFiles {
     let loader = sysctl::loader(files, kernel, live);
-    let (sysctl, sysctl_unapplied) = sysctl::assignments(files, &loader);
+    let (sysctl, sysctl_unapplied) = sysctl::assignments(files, &loader, live);
     BootFiles {
         sysctl,
         sysctl_unapplied,

@@ -70,10 +70,12 @@ pub fn loader(files: &Files, kernel: Option<&KernelVersion>, live: bool) -> Fact
     }
 }
 
-/// All assignments to conntrack keys: those that are applied, in order, and those that are not.
+/// All assignments to conntrack keys: those that are applied, in order, and those that are not. On a `live` host no
+/// file is a fact; in a tree it may have been left out.
 pub fn assignments(
     files: &Files,
     loader: &Fact<SysctlLoader>,
+    live: bool,
 ) -> (Fact<Vec<Assignment>>, Vec<Unapplied>) {
     let mut plan = Plan { files, confs: Vec::new(), unapplied: Vec::new(), unreadable: Vec::new() };
     match loader.get() {
@@ -105,7 +107,7 @@ pub fn assignments(
     }
     let nothing = plan.confs.is_empty() && applied.is_empty() && plan.unapplied.is_empty();
     let none = SYSTEMD_FOLDERS.iter().chain([&MAIN]).all(|p| !files.exists(p));
-    let fact = if nothing && none {
+    let fact = if nothing && none && !live {
         Fact::missing_needs(
             Reason::NotCollected,
             "no sysctl file is there",

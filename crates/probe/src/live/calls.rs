@@ -3,12 +3,11 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::time::Duration;
 
 use plimsoll_ct::{CpuCounters, Entries, KernelVersion, Time};
 use plimsoll_diagnosis::facts::{
-    BootFiles, Census, CensusBuilder, Fact, Gap, Host, LogDigest, Namespace, Reader, Reason,
-    TableSample, TcpTimeouts, Tracking,
+    BootFiles, Census, CensusBuilder, Fact, Gap, Host, LogDigest, Namespace, Reader, TableSample,
+    TcpTimeouts, Tracking,
 };
 use plimsoll_wire::ruleset::Ruleset;
 
@@ -24,34 +23,40 @@ pub(super) fn statistics() -> Fact<CpuCounters> {
     table::statistics()
 }
 
+/// Which way a table of so many entries is read, on a machine with so many in all. A small one's proc file
+/// costs a fiftieth of its dump; on old kernels a large one's costs the square of its length, and it walks
+/// past everybody else's entries as well.
+pub(super) fn reader(entries: u64, all: u64) -> Reader {
+    const FEW: u64 = 500;
+    const FEW_IN_ALL: u64 = 50_000;
+    if entries <= FEW && all <= FEW_IN_ALL { Reader::Proc } else { Reader::Ctnetlink }
+}
+
 /// A part of the table, to compare the census with.
-pub(super) fn sample(kernel: Duration) -> Option<TableSample> {
-    table::sample(budget(kernel), random())
+pub(super) fn sample(first: Reader, budget: Budget) -> Option<TableSample> {
+    table::sample(first, budget, random())
 }
 
 /// Who fills the table.
 pub(super) fn census(
     namespace: &Namespace,
     previous: Option<TableSample>,
-    kernel: Duration,
+    first: Reader,
+    budget: Budget,
 ) -> Fact<Census> {
     table::census(CensusOptions {
-        budget: budget(kernel),
+        budget,
         previous,
         timeouts: TcpTimeouts::of(namespace),
         seed: random(),
         rows: ROWS,
+        first,
     })
 }
 
 /// What reading an empty table gives, without the walk over the whole host's table.
 pub(super) fn empty_census() -> Census {
     CensusBuilder::new(Reader::Ctnetlink, TcpTimeouts::DEFAULT, 0).finish(true, None, None, ROWS)
-}
-
-/// The wall clock may run three times as long: the machine may be busy with the flood itself.
-fn budget(kernel: Duration) -> Budget {
-    Budget { kernel, wall: kernel.saturating_mul(3) }
 }
 
 /// A number that nobody who fills the table can know.
@@ -77,7 +82,7 @@ impl<'a> Rules<'a> {
         let found = self.reader.here();
         let count = match count {
             Some(count) => Fact::known(Entries(count), COUNT),
-            None => Fact::missing(Reason::Failed, COUNT),
+            None => super::namespace::count_setting(),
         };
         let tracking = rules::tracking(&rules::Signs {
             profile: &self.host.profile,

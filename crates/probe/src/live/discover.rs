@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -215,21 +215,21 @@ impl Search {
     /// Marks the host's own namespace, if it can be told for certain.
     ///
     /// Kernel threads never leave it, and the second process of a host is `kthreadd`; in a container's own
-    /// process namespace there is no such process. Else the fixed inode tells (6.18 and later), or the file
+    /// process namespace there is no such process. Else the fixed inode tells (6.18 and later), or a file
     /// that stands in the initial namespace only.
     fn mark_initial(&mut self) {
         let host = shows_the_host();
-        let alias = Path::new("/proc/sys/net/nf_conntrack_max").exists();
+        let in_initial = has_files_of_the_initial();
         let all = || self.found.values().chain(self.outside.values());
         let of_kernel = |found: &Found| host && found.pids.contains(&2);
         let fixed = |found: &Found| found.inode == Some(FIXED_INITIAL);
-        let with_alias = |found: &Found| found.own && alias;
+        let with_files = |found: &Found| found.own && in_initial;
         let test: &dyn Fn(&Found) -> bool = if all().any(of_kernel) {
             &of_kernel
         } else if all().any(fixed) {
             &fixed
         } else {
-            &with_alias
+            &with_files
         };
         for found in self.found.values_mut().chain(self.outside.values_mut()) {
             found.initial = test(found);
@@ -273,6 +273,15 @@ fn mounts_of(path: &str) -> Vec<mountinfo::NamespaceMount> {
 /// Whether /proc shows the host's processes: the second of them is the parent of kernel threads.
 fn shows_the_host() -> bool {
     fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm.trim() == "kthreadd")
+}
+
+/// Whether the reader's own namespace holds what only the initial one does. The alias of the limit comes with
+/// conntrack; the backlog is there always: writable in the initial namespace, and in another absent (3.5 and
+/// later) or read-only.
+fn has_files_of_the_initial() -> bool {
+    let writable = |file: fs::Metadata| file.permissions().mode() & 0o200 != 0;
+    Path::new("/proc/sys/net/nf_conntrack_max").exists()
+        || fs::metadata("/proc/sys/net/core/netdev_max_backlog").is_ok_and(writable)
 }
 
 fn remember(pids: &mut Vec<u32>, pid: u32) {

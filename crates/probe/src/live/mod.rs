@@ -12,6 +12,7 @@ mod calls;
 mod cloud;
 mod discover;
 mod enter;
+mod filters;
 mod host;
 mod namespace;
 mod owners;
@@ -23,14 +24,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use plimsoll_ct::{Nanos, Time};
 use plimsoll_diagnosis::facts::{
-    BootFiles, Census, CloudAllowance, Fact, Gap, Host, LogDigest, Namespace, Owner, Reason,
-    Snapshot, TableSample, Tracking,
+    BootFiles, Census, Fact, Gap, Host, LogDigest, Namespace, Owner, Reason, Snapshot, TableSample,
 };
 use plimsoll_wire::ruleset::Ruleset;
 
+use crate::table::Budget;
 use budget::{Purse, order};
 use discover::{Discovery, Found};
 use enter::Visit;
+use filters::Filter;
 use namespace::{Light, Static};
 pub use select::NamespaceSelector;
 
@@ -97,6 +99,7 @@ pub fn observe(options: &Options) -> Observation {
         false => doors.iter().map(|_| None).collect(),
     };
 
+    let first_cloud = watch.time("cloud", cloud::allowances);
     let (first_at, first) = watch.time("first counters", || reading(&chosen));
     let due = Instant::now() + options.interval;
     let (second, rest) = thread::scope(|scope| {
@@ -106,10 +109,19 @@ pub fn observe(options: &Options) -> Observation {
         (second, rest.join().unwrap_or_else(|_| Rest::failed(doors.len())))
     });
     let (second_at, second) = second;
+    let second_cloud = watch.time("cloud again", cloud::allowances);
     watch.parts.extend(&rest.timings);
+    // What took longer than the interval has no rate by it.
+    let again = match due.elapsed() < options.interval / 10 {
+        true => watch
+            .time("rules again", || filters::again(&rest.host, &rest.boot, &doors, &rest.rules)),
+        false => Vec::new(),
+    };
+    let mut statics = rest.statics;
+    settings_of_filled(&doors, &second, &mut statics);
 
-    let statics = watch.time("settings", || enter::each(&doors, |here, _| Static::read(here)));
     let mut assembly = Assembly::new(chosen, first, second, statics, rest.rules);
+    assembly.rules_again(again);
     if options.census {
         let budget = options.dump_budget - options.dump_budget / 10;
         watch.time("table reading", || assembly.censuses(budget, samples));
@@ -129,11 +141,10 @@ pub fn observe(options: &Options) -> Observation {
         boot,
         cloud,
     };
-    let unread = || (Fact::Missing(later()), calls::no_boot(&later()), Fact::Missing(later()));
-    let (log, boot, cloud) = unread();
+    let (log, boot) = (Fact::Missing(later()), calls::no_boot(&later()));
     Observation {
-        before: snapshot(first_at, before, log, boot, cloud),
-        after: snapshot(second_at, after, rest.log, rest.boot, rest.cloud),
+        before: snapshot(first_at, before, log, boot, first_cloud),
+        after: snapshot(second_at, after, rest.log, rest.boot, second_cloud),
         unmatched,
         timings: watch.parts,
     }
@@ -195,12 +206,49 @@ impl Stamp {
 fn reading(chosen: &[Chosen]) -> (Stamp, Vec<Visit<Light>>) {
     let doors: Vec<&Found> = chosen.iter().map(|c| &c.found).collect();
     let at = Stamp::now();
-    (at, enter::each(&doors, |here, index| Light::read(here, chosen[index].found.initial)))
+    (at, enter::each(&doors, |here, index| Light::read(here, &chosen[index].found)))
+}
+
+/// Time for the settings of empty tables: nothing hangs on them yet, and a node may have a thousand.
+const EMPTY_SETTINGS: Duration = Duration::from_millis(50);
+
+/// Limits and settings of each namespace.
+fn statics(doors: &[&Found], counts: &[Option<u64>]) -> Vec<Visit<Static>> {
+    let mut left = EMPTY_SETTINGS;
+    enter::each(doors, |here, place| {
+        let empty = counts[place] == Some(0) && !doors[place].initial;
+        let start = Instant::now();
+        let statics = Static::read(here, !empty || !left.is_zero());
+        if empty {
+            left = left.saturating_sub(start.elapsed());
+        }
+        statics
+    })
+}
+
+/// The settings that were left out of tables that were empty before the interval and are not any more.
+fn settings_of_filled(doors: &[&Found], second: &[Visit<Light>], statics: &mut [Visit<Static>]) {
+    let filled = |&place: &usize| match &second[place] {
+        Visit::Read(light) => light.count.get().is_some_and(|count| count.0 > 0),
+        Visit::Refused(_) | Visit::Gone => false,
+    };
+    let places: Vec<usize> = (0..doors.len())
+        .filter(|&place| matches!(&statics[place], Visit::Read(read) if read.settings.is_empty()))
+        .filter(filled)
+        .collect();
+    if places.is_empty() {
+        return;
+    }
+    let again: Vec<&Found> = places.iter().map(|&place| doors[place]).collect();
+    let read = enter::each(&again, |here, _| Static::read(here, true));
+    for (place, visit) in places.into_iter().zip(read) {
+        statics[place] = visit;
+    }
 }
 
 /// `None`: not to be had.
 fn counts(doors: &[&Found]) -> Vec<Option<u64>> {
-    enter::each(doors, |here, _| namespace::count(here))
+    enter::each(doors, |here, index| namespace::count(here, doors[index]))
         .into_iter()
         .map(|visit| match visit {
             Visit::Read(count) => count,
@@ -213,16 +261,19 @@ fn counts(doors: &[&Found]) -> Vec<Option<u64>> {
 fn samples(budget: Duration, doors: &[&Found], counts: &[Option<u64>]) -> Vec<Option<TableSample>> {
     let order = order(counts);
     let known: Vec<u64> = order.iter().map(|(_, count)| *count).collect();
+    let all = known.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
     let mut purse = Purse::new(budget, &known);
     let ordered: Vec<&Found> = order.iter().map(|(index, _)| doors[*index]).collect();
     let taken = enter::each(&ordered, |here, place| {
         if here.outside.is_some() {
             return None;
         }
-        let share = purse.share(order[place].1)?;
+        let count = order[place].1;
+        let share = purse.share(count)?;
         let start = Instant::now();
-        let sample = calls::sample(share);
-        purse.spend(start.elapsed());
+        let sample = calls::sample(calls::reader(count, all), share);
+        let spent = start.elapsed();
+        purse.spend(Budget { kernel: spent, wall: spent });
         sample
     });
     let mut samples: Vec<Option<TableSample>> = doors.iter().map(|_| None).collect();
@@ -237,11 +288,12 @@ fn samples(budget: Duration, doors: &[&Found], counts: &[Option<u64>]) -> Vec<Op
 /// What is read while the interval passes.
 struct Rest {
     host: Host,
-    cloud: Fact<Vec<CloudAllowance>>,
     log: Fact<LogDigest>,
     boot: BootFiles,
     /// Rules and tracking of each namespace.
-    rules: Vec<(Fact<Ruleset>, Fact<Tracking>)>,
+    rules: Vec<Filter>,
+    /// Limits and settings of each namespace.
+    statics: Vec<Visit<Static>>,
     timings: Vec<(&'static str, Duration)>,
 }
 
@@ -254,22 +306,14 @@ impl Rest {
             needs: None,
         };
         let host = watch.time("host", host::read);
-        let cloud = watch.time("cloud", cloud::allowances);
         let mut boot = match options.boot {
             true => watch.time("boot files", || calls::boot(host.kernel.value())),
             false => calls::no_boot(&unasked("boot files")),
         };
-        let log = match options.log {
-            true => watch.time("log", || {
-                calls::log(Stamp::now().wall, host.name.value().map(String::as_str))
-            }),
-            false => Fact::Missing(unasked("log")),
-        };
+        // The rules first: they are read again right after the interval.
         let rules = match options.rules {
-            true => watch.time("rules", || {
-                let reader = calls::Rules::new(&host, &boot);
-                rules(&reader, options.rules_budget, doors, counts)
-            }),
+            true => watch
+                .time("rules", || filters::read(&host, &boot, options.rules_budget, doors, counts)),
             false => doors
                 .iter()
                 .map(|_| (Fact::Missing(unasked("rules")), Fact::Missing(unasked("tracking"))))
@@ -278,7 +322,14 @@ impl Rest {
         if let Some((rules, _)) = rules.first() {
             crate::config::add_of_rules(&mut boot.managers, rules);
         }
-        Self { host, cloud, log, boot, rules, timings: watch.parts }
+        let log = match options.log {
+            true => watch.time("log", || {
+                calls::log(Stamp::now().wall, host.name.value().map(String::as_str))
+            }),
+            false => Fact::Missing(unasked("log")),
+        };
+        let statics = watch.time("settings", || statics(doors, counts));
+        Self { host, log, boot, rules, statics, timings: watch.parts }
     }
 
     /// The thread stopped: what it would have read is missing.
@@ -287,53 +338,13 @@ impl Rest {
             || Gap { reason: Reason::Failed, detail: "the reader stopped".into(), needs: None };
         Self {
             host: host::read(),
-            cloud: Fact::Missing(gap()),
             log: Fact::Missing(gap()),
             boot: calls::no_boot(&gap()),
             rules: (0..namespaces).map(|_| (Fact::Missing(gap()), Fact::Missing(gap()))).collect(),
+            statics: (0..namespaces).map(|_| Visit::Refused(gap())).collect(),
             timings: Vec::new(),
         }
     }
-}
-
-/// Rules of each namespace: the first one's, then the fullest ones', as long as the budget lasts.
-fn rules(
-    reader: &calls::Rules<'_>,
-    budget: Duration,
-    doors: &[&Found],
-    counts: &[Option<u64>],
-) -> Vec<(Fact<Ruleset>, Fact<Tracking>)> {
-    let mut order: Vec<usize> = (0..doors.len()).collect();
-    order.sort_by_key(|&i| (i != 0, std::cmp::Reverse(counts[i].unwrap_or(0)), i));
-    let ordered: Vec<&Found> = order.iter().map(|&i| doors[i]).collect();
-    let deadline = Instant::now() + budget;
-    let read = enter::each(&ordered, |here, place| {
-        if let Some(gap) = &here.outside {
-            return (Fact::Missing(gap.clone()), Fact::Missing(gap.clone()));
-        }
-        if place > 0 && Instant::now() > deadline {
-            let detail = "the time for reading rules ran out";
-            return (
-                Fact::missing(Reason::NotAsked, detail),
-                Fact::missing(Reason::NotAsked, detail),
-            );
-        }
-        reader.here(counts[order[place]])
-    });
-    let mut rules: Vec<_> = doors.iter().map(|_| None).collect();
-    for (index, visit) in order.into_iter().zip(read) {
-        rules[index] = Some(match visit {
-            Visit::Read(rules) => rules,
-            Visit::Refused(gap) => (Fact::Missing(gap.clone()), Fact::Missing(gap)),
-            Visit::Gone => gone(),
-        });
-    }
-    rules.into_iter().map(|rules| rules.unwrap_or_else(gone)).collect()
-}
-
-fn gone<A, B>() -> (Fact<A>, Fact<B>) {
-    let detail = "the namespace is gone";
-    (Fact::missing(Reason::Failed, detail), Fact::missing(Reason::Failed, detail))
 }
 
 /// The two readings of each namespace being put together.
@@ -349,7 +360,7 @@ impl Assembly {
         first: Vec<Visit<Light>>,
         second: Vec<Visit<Light>>,
         statics: Vec<Visit<Static>>,
-        rules: Vec<(Fact<Ruleset>, Fact<Tracking>)>,
+        rules: Vec<Filter>,
     ) -> Self {
         let mut parts = Vec::new();
         let mut places = Vec::new();
@@ -363,8 +374,12 @@ impl Assembly {
                 Visit::Gone => None,
             };
             // What ended meanwhile has no rates: it is left out of both.
-            let (Some(before), Some(mut after)) = (light(first), light(second)) else { continue };
+            let (Some(mut before), Some(mut after)) = (light(first), light(second)) else {
+                continue;
+            };
             if let Visit::Read(statics) = statics {
+                before.max = statics.max.clone();
+                after.max = statics.max;
                 after.expect_max = statics.expect_max;
                 after.expectations = statics.expectations;
                 after.settings = statics.settings;
@@ -377,12 +392,22 @@ impl Assembly {
         Self { parts, places }
     }
 
+    /// Where rules were read twice, the first reading is that of the beginning.
+    fn rules_again(&mut self, again: Vec<(usize, Fact<Ruleset>)>) {
+        for (place, rules) in again {
+            let Some(part) = self.places.iter().position(|p| *p == place) else { continue };
+            let (_, before, after) = &mut self.parts[part];
+            before.rules = std::mem::replace(&mut after.rules, rules);
+        }
+    }
+
     /// Reads the tables, the fullest first, as long as the budget lasts.
     fn censuses(&mut self, budget: Duration, mut samples: Vec<Option<TableSample>>) {
         let counts: Vec<Option<u64>> =
             self.parts.iter().map(|(_, _, after)| after.count.get().map(|c| c.0)).collect();
         let order = order(&counts);
         let known: Vec<u64> = order.iter().map(|(_, count)| *count).collect();
+        let all = known.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
         let mut purse = Purse::new(budget, &known);
         let ordered: Vec<&Found> = order.iter().map(|(index, _)| &self.parts[*index].0).collect();
         let read: Vec<Visit<Fact<Census>>> = enter::each(&ordered, |here, place| {
@@ -395,9 +420,12 @@ impl Assembly {
             };
             let previous = samples[self.places[index]].take();
             let start = Instant::now();
-            let census = calls::census(&self.parts[index].2, previous, share);
+            let first = calls::reader(count, all);
+            let census = calls::census(&self.parts[index].2, previous, first, share);
             let measured = census.value().and_then(|c| c.kernel_time);
-            purse.spend(measured.map_or(start.elapsed(), |t| Duration::from_nanos(t.0)));
+            let wall = start.elapsed();
+            let kernel = measured.map_or(wall, |t| Duration::from_nanos(t.0));
+            purse.spend(Budget { kernel, wall });
             census
         });
         for (_, _, after) in &mut self.parts {

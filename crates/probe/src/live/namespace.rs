@@ -11,6 +11,7 @@ use plimsoll_diagnosis::facts::{
 use plimsoll_wire::statistics::parse_proc;
 use plimsoll_wire::{neighbour_stat, netstat, sockstat};
 
+use super::discover::Found;
 use super::enter::Here;
 use super::{calls, text};
 
@@ -22,7 +23,6 @@ const KEYS: usize = 300;
 /// What is read twice, an interval apart: counters and gauges, nothing that walks the table.
 pub(super) struct Light {
     pub count: Fact<Entries>,
-    pub max: Fact<Entries>,
     pub counters: Fact<CpuCounters>,
     pub stack: Fact<Stack>,
     pub neighbours: Fact<Vec<Neighbours>>,
@@ -31,15 +31,13 @@ pub(super) struct Light {
 
 impl Light {
     /// Reads the namespace that the calling thread is in.
-    pub fn read(here: &Here, initial: bool) -> Self {
-        let (count, counters) = counted(here);
+    pub fn read(here: &Here, found: &Found) -> Self {
+        let (count, counters) = counted(here, is_one_of_many(found));
         Self {
             count,
-            // One limit serves all namespaces, so that the one read outside is right too.
-            max: setting_fact("max").map(Entries),
             counters,
             stack: stack(here),
-            neighbours: neighbours(here, initial),
+            neighbours: neighbours(here, found.initial),
             sockets: sockets(here),
         }
     }
@@ -48,7 +46,6 @@ impl Light {
     pub fn namespace(self, inode: Option<u64>, owners: Vec<Owner>) -> Namespace {
         Namespace {
             count: self.count,
-            max: self.max,
             counters: self.counters,
             stack: self.stack,
             neighbours: self.neighbours,
@@ -60,37 +57,68 @@ impl Light {
 
 /// What is read once and costs little.
 pub(super) struct Static {
+    pub max: Fact<Entries>,
     pub expect_max: Fact<Entries>,
     pub expectations: Fact<Entries>,
     pub settings: BTreeMap<String, String>,
 }
 
 impl Static {
-    /// Reads the namespace that the calling thread is in.
-    pub fn read(here: &Here) -> Self {
+    /// Reads the namespace that the calling thread is in. `settings`: all of them, not only the limits.
+    pub fn read(here: &Here, settings: bool) -> Self {
         Self {
+            // One limit serves all namespaces, so that the one read outside is right too.
+            max: setting_fact("max").map(Entries),
             expect_max: setting_fact("expect_max").map(Entries),
             expectations: expectations(here),
-            settings: if here.outside.is_none() { settings() } else { BTreeMap::new() },
+            settings: if settings && here.outside.is_none() {
+                all_settings()
+            } else {
+                BTreeMap::new()
+            },
         }
     }
 }
 
 /// Entries of the table, `None` where that can't be read.
-pub(super) fn count(here: &Here) -> Option<u64> {
-    counted(here).0.get().map(|count| count.0)
+pub(super) fn count(here: &Here, found: &Found) -> Option<u64> {
+    counted(here, is_one_of_many(found)).0.get().map(|count| count.0)
+}
+
+/// Neither the host's own namespace nor the reader's.
+const fn is_one_of_many(found: &Found) -> bool {
+    !found.initial && !found.own
+}
+
+/// The count as the settings have it: where it is missing, why.
+pub(super) fn count_setting() -> Fact<Entries> {
+    setting_fact("count").map(Entries)
 }
 
 /// The count and the per-CPU statistics. Each row of these repeats the count: it stands in where the setting
-/// is masked, or the namespace is seen from outside.
-fn counted(here: &Here) -> (Fact<Entries>, Fact<CpuCounters>) {
+/// is masked, or the namespace is seen from outside. And wherever there may be many: the settings of all
+/// namespaces share their names and their directory, so that each takes the longer to find the more there are.
+fn counted(here: &Here, one_of_many: bool) -> (Fact<Entries>, Fact<CpuCounters>) {
+    let missing = (Fact::Missing(not_asked()), Fact::Missing(not_asked()));
+    if one_of_many && let (count @ Fact::Known { .. }, counters) = of_statistics(here, missing) {
+        return (count, counters);
+    }
     let (count, statistics) = match &here.outside {
-        None => (setting_fact("count").map(Entries), calls::statistics()),
+        None => (count_setting(), calls::statistics()),
         Some(gap) => (Fact::Missing(gap.clone()), Fact::Missing(gap.clone())),
     };
     if count.value().is_some() && statistics.value().is_some() {
         return (count, statistics);
     }
+    of_statistics(here, (count, statistics))
+}
+
+/// Both from the file of the statistics, the count only if it is missing so far; what was known before where
+/// there is no such file.
+fn of_statistics(
+    here: &Here,
+    (count, statistics): (Fact<Entries>, Fact<CpuCounters>),
+) -> (Fact<Entries>, Fact<CpuCounters>) {
     for name in ["stat/nf_conntrack", "stat/ip_conntrack"] {
         let path = format!("{}/{name}", here.net);
         let Some(found) = text::read(&path).ok().and_then(|t| parse_proc(t.as_bytes()).ok()) else {
@@ -104,6 +132,14 @@ fn counted(here: &Here) -> (Fact<Entries>, Fact<CpuCounters>) {
             (count, _) => count,
         };
         return (count, Fact::known(found.cpus, source));
+    }
+    // What is not loaded has no statistics: that is no fault of the kernel's build.
+    if let Fact::Missing(gap) = &count
+        && gap.reason == Reason::NotLoaded
+    {
+        let statistics =
+            Fact::missing(Reason::NotLoaded, "/proc/net/stat/nf_conntrack: no such file");
+        return (count, statistics);
     }
     (count, statistics)
 }
@@ -135,12 +171,12 @@ fn not_asked() -> Gap {
 /// `nf_conntrack_NAME`, or `ip_conntrack_NAME` where only that is there.
 fn setting_fact(name: &str) -> Fact<u64> {
     let modern = format!("{NETFILTER}/nf_conntrack_{name}");
-    if Path::new(&modern).exists() {
-        return text::fact(&modern, Reason::NotLoaded, text::number);
-    }
     let old = format!("{OLD_NETFILTER}/ip_conntrack_{name}");
-    if Path::new(&old).exists() {
-        return text::fact(&old, Reason::NotLoaded, text::number);
+    for path in [&modern, &old] {
+        let fact = text::fact(path, Reason::NotLoaded, text::number);
+        if fact.gap().is_none_or(|gap| gap.reason != Reason::NotLoaded) {
+            return fact;
+        }
     }
     Fact::Missing(absent(&modern))
 }
@@ -173,7 +209,7 @@ fn absent(path: &str) -> Gap {
 }
 
 /// Every key of connection tracking that can be read here, by its bare name.
-fn settings() -> BTreeMap<String, String> {
+fn all_settings() -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     for directory in [NETFILTER, OLD_NETFILTER] {
         let Ok(entries) = fs::read_dir(directory) else { continue };
@@ -218,7 +254,7 @@ fn expectations(here: &Here) -> Fact<Entries> {
             }
         }
     }
-    counted(here)
+    counted(here, true)
         .1
         .value()
         .and_then(alive_expectations)

@@ -10,7 +10,8 @@ const LIMIT: u64 = 4 << 20;
 
 /// Reads a file as text; bytes that are not UTF-8 are replaced.
 pub(super) fn read(path: &str) -> io::Result<String> {
-    let mut bytes = Vec::new();
+    // Most are shorter: one read, and one that finds the end.
+    let mut bytes = Vec::with_capacity(4096);
     File::open(path)?.take(LIMIT).read_to_end(&mut bytes)?;
     Ok(match String::from_utf8(bytes) {
         Ok(text) => text,

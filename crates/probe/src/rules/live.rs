@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use plimsoll_diagnosis::facts::{Fact, Reason};
+use plimsoll_wire::netlink::{Writer, flag};
 use plimsoll_wire::ruleset::{Backend, Ruleset, TableFamily, read_nft, read_save};
 
 use super::run::{Limits, Output, find, run};
@@ -108,6 +109,13 @@ impl Reader {
             }
             (Presence::Unknown(why), _) => {
                 reading.gap(Backend::Nft, Reason::NotLoaded, why.clone(), "/lib/modules");
+            }
+            // Starting the tool costs a hundred times as much as asking whether there is anything to list.
+            (Presence::There, _) if nft_tables() == Some(0) => {
+                for family in [TableFamily::Ip, TableFamily::Ip6, TableFamily::Inet] {
+                    reading.rules.note_read(Backend::Nft, family);
+                }
+                reading.source("nf_tables (no tables)".into());
             }
             (Presence::There, None) => {
                 let what = String::from("nf_tables is in the kernel, and no nft is installed");
@@ -212,6 +220,15 @@ fn reason_of(error: &std::io::Error) -> Reason {
         ErrorKind::PermissionDenied => Reason::NotPermitted,
         _ => Reason::Failed,
     }
+}
+
+/// How many tables of nf_tables there are, if the kernel tells. To be asked only where nf_tables is in it.
+fn nft_tables() -> Option<u64> {
+    const GET_TABLE: u16 = 10 << 8 | 1;
+    let mut request = Writer::message(GET_TABLE, flag::REQUEST | flag::DUMP, 1);
+    // All families, version 0.
+    request.raw(&[0; 4]);
+    crate::table::answers(&request.finish())
 }
 
 /// The /proc/net of the calling thread: plain /proc/net is that of the process's first thread.

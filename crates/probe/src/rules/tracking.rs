@@ -33,6 +33,9 @@ const STARTERS: &[&str] = &["ip_conntrack", "nf_conntrack_ipv4", "nf_conntrack_i
 
 /// Whether packets of a namespace are tracked, with what proves it.
 pub fn tracking(signs: &Signs<'_>) -> Fact<Tracking> {
+    if not_loaded(signs) {
+        return off("nf_conntrack is not loaded", "/proc/modules");
+    }
     if signs.profile.hooks_on_demand { on_demand(signs) } else { by_module(signs) }
 }
 
@@ -46,6 +49,15 @@ fn off(because: impl Into<String>, source: &str) -> Fact<Tracking> {
 
 fn entries(signs: &Signs<'_>) -> Option<u64> {
     signs.count.get().map(|count| count.0)
+}
+
+/// Whether the module is known not to be there: neither a setting nor a line of it. Anybody may see that, even
+/// where the rules may not be read.
+fn not_loaded(signs: &Signs<'_>) -> bool {
+    signs.count.gap().is_some_and(|gap| gap.reason == Reason::NotLoaded)
+        && signs.modules.value().is_some_and(|modules| {
+            !modules.iter().any(|m| m.name == "nf_conntrack" || m.name == "ip_conntrack")
+        })
 }
 
 /// Kernels to 4.9.
@@ -257,6 +269,23 @@ mod tests {
         host("6.18", &["nf_conntrack"], 0)
             .rule("*raw\n-A PREROUTING -j CT --notrack\n")
             .is("off: no rule asks for it, and there are no entries");
+    }
+
+    #[test]
+    fn a_module_that_is_not_loaded_tracks_nothing_though_no_rule_may_be_read() {
+        for profile in ["2.6.32", "6.18"] {
+            let mut none = host(profile, &["ip_tables"], 0);
+            none.count = Fact::missing(Reason::NotLoaded, "nf_conntrack_count: no such file");
+            none.rules = Fact::missing(Reason::NotPermitted, "ip_tables_names");
+            none.is("off: nf_conntrack is not loaded");
+        }
+        // Hidden by a container engine, the module is there nevertheless.
+        let mut hidden = host("6.18", &["nf_conntrack"], 0);
+        hidden.count = Fact::missing(Reason::NotLoaded, "nf_conntrack_count: no such file");
+        hidden.is("off: no rule asks for it");
+        let mut masked = host("6.18", &[], 0);
+        masked.count = Fact::missing(Reason::Failed, "hidden, though conntrack is there");
+        masked.is("off: no rule asks for it");
     }
 
     #[test]

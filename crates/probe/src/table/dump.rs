@@ -113,6 +113,17 @@ pub(super) fn cpu_counters() -> Result<CpuCounters, Trouble> {
     }
 }
 
+/// How many answers a dump request to a netfilter subsystem gets, that must be in the kernel already.
+/// `None`: refused.
+pub(crate) fn answers(request: &[u8]) -> Option<u64> {
+    let mut count = 0;
+    let take = &mut |_: &[u8]| {
+        count += 1;
+        true
+    };
+    matches!(messages(request, take, &|| false), Ok(true)).then_some(count)
+}
+
 /// Sends a dump request and shows each answer's payload. Whether the end was reached.
 fn messages(
     request: &[u8],

@@ -1,0 +1,95 @@
+//! Packet-filter rules of all namespaces, within a budget of time; read again where rules that drop count
+//! their packets, since only their growth says that they drop now.
+
+use std::time::{Duration, Instant};
+
+use plimsoll_diagnosis::facts::{BootFiles, Fact, Host, Reason, Tracking};
+use plimsoll_wire::ruleset::{Ruleset, Verdict};
+
+use super::calls;
+use super::discover::Found;
+use super::enter::{self, Visit};
+
+/// Rules of a namespace, and whether its packets are tracked.
+pub(super) type Filter = (Fact<Ruleset>, Fact<Tracking>);
+
+/// Namespaces whose rules are read a second time, at most.
+const AGAIN: usize = 8;
+
+/// Rules of each namespace: the first one's, then the fullest ones', as long as the budget lasts.
+pub(super) fn read(
+    host: &Host,
+    boot: &BootFiles,
+    budget: Duration,
+    doors: &[&Found],
+    counts: &[Option<u64>],
+) -> Vec<Filter> {
+    let reader = calls::Rules::new(host, boot);
+    let mut order: Vec<usize> = (0..doors.len()).collect();
+    order.sort_by_key(|&i| (i != 0, std::cmp::Reverse(counts[i].unwrap_or(0)), i));
+    let ordered: Vec<&Found> = order.iter().map(|&i| doors[i]).collect();
+    let deadline = Instant::now() + budget;
+    let read = enter::each(&ordered, |here, place| {
+        if let Some(gap) = &here.outside {
+            return (Fact::Missing(gap.clone()), Fact::Missing(gap.clone()));
+        }
+        if place > 0 && Instant::now() > deadline {
+            let detail = "the time for reading rules ran out";
+            return (
+                Fact::missing(Reason::NotAsked, detail),
+                Fact::missing(Reason::NotAsked, detail),
+            );
+        }
+        reader.here(counts[order[place]])
+    });
+    let mut rules: Vec<Option<Filter>> = doors.iter().map(|_| None).collect();
+    for (index, visit) in order.into_iter().zip(read) {
+        rules[index] = Some(match visit {
+            Visit::Read(rules) => rules,
+            Visit::Refused(gap) => (Fact::Missing(gap.clone()), Fact::Missing(gap)),
+            Visit::Gone => gone(),
+        });
+    }
+    rules.into_iter().map(|rules| rules.unwrap_or_else(gone)).collect()
+}
+
+fn gone<A, B>() -> (Fact<A>, Fact<B>) {
+    let detail = "the namespace is gone";
+    (Fact::missing(Reason::Failed, detail), Fact::missing(Reason::Failed, detail))
+}
+
+/// The second reading, by place: of those whose first one holds counted rules or policies that drop.
+pub(super) fn again(
+    host: &Host,
+    boot: &BootFiles,
+    doors: &[&Found],
+    first: &[Filter],
+) -> Vec<(usize, Fact<Ruleset>)> {
+    let places: Vec<usize> = (0..doors.len())
+        .filter(|&i| first[i].0.value().is_some_and(counts_drops))
+        .take(AGAIN)
+        .collect();
+    if places.is_empty() {
+        return Vec::new();
+    }
+    let reader = calls::Rules::new(host, boot);
+    let ordered: Vec<&Found> = places.iter().map(|&i| doors[i]).collect();
+    let read = enter::each(&ordered, |_, _| reader.here(None).0);
+    places
+        .into_iter()
+        .zip(read)
+        .filter_map(|(place, visit)| match visit {
+            Visit::Read(rules) => Some((place, rules)),
+            Visit::Refused(_) | Visit::Gone => None,
+        })
+        .collect()
+}
+
+/// Whether a rule or a policy drops and counts.
+fn counts_drops(rules: &Ruleset) -> bool {
+    rules
+        .rules
+        .iter()
+        .any(|r| matches!(r.verdict, Verdict::Drop | Verdict::Reject) && r.packets.is_some())
+        || rules.chains.iter().any(|c| matches!(c.policy, Verdict::Drop) && c.packets.is_some())
+}

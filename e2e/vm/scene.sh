@@ -1,0 +1,176 @@
+#!/bin/busybox sh
+# What happens in a guest: connection tracking absent, loaded, in use, full, wrongly configured, full in a
+# container, and unloaded again. At each step `plimsoll check --json`, as root and as nobody, and around the looks
+# everything that a look could disturb. Nothing is judged here: the host does (xtask/src/guests/judge.rs).
+export PATH=/sbin:/bin
+# This shell prefers its own applets of these names.
+ip() { /sbin/ip "$@"; }
+modprobe() { /sbin/modprobe "$@"; }
+setpriv() { /sbin/setpriv "$@"; }
+out=/tmp/out
+check="plimsoll check --json --interval 0.5"
+nobody="setpriv --reuid=65534 --regid=65534 --clear-groups $check"
+
+count() { cat /proc/sys/net/netfilter/nf_conntrack_count; }
+
+# A rule that needs connection tracking, in whichever back end this kernel has.
+firewall() {
+    if iptables-legacy -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT 2>>$out/legacy.err; then
+        echo legacy
+    else
+        nft 'add table inet guard; add chain inet guard in { type filter hook input priority 0; };
+            add rule inet guard in ct state established accept' && echo nft
+    fi
+}
+
+# Real connections that fall silent after the handshake, until the table holds $1 entries: all of them ASSURED.
+visitors() {
+    httpd -p 127.0.0.1:8080 -h /tmp
+    tries=0
+    while [ "$(count)" -lt "$1" ] && [ $tries -lt 300 ]; do
+        nc 127.0.0.1 8080 <>/tmp/silence >/dev/null 2>&1 &
+        tries=$((tries + 1))
+        # Some are still shaking hands.
+        [ $((tries % 20)) -ne 0 ] || usleep 100000
+    done
+}
+
+# New visitors, one after the other, as long as the file is there.
+flood() {
+    : >/tmp/flooding
+    while [ -e /tmp/flooding ]; do
+        nc -w 1 127.0.0.1 8080 </dev/null >/dev/null 2>&1 &
+        usleep 30000
+    done
+}
+
+leave() {
+    killall nc httpd 2>/dev/null
+    usleep 200000
+}
+
+if [ "$1" = inside ]; then
+    ip link set lo up
+    firewall >$out/container.backend
+    visitors 100
+    : >/tmp/inside
+    flood
+    exit
+fi
+
+mkdir -p $out /run
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t tmpfs run /run
+ip link set lo up
+hostname guest
+mkfifo /tmp/silence
+
+# All that looking must leave as it was. `nft` is asked only where nf_tables is there: asking would load it.
+world() {
+    mkdir -p "$out/$1"
+    cut -d' ' -f1,3,4 /proc/modules | sort >"$out/$1/modules"
+    for family in ip ip6; do cat /proc/net/${family}_tables_names >"$out/$1/${family}_tables_names" 2>/dev/null; done
+    if grep -q '^nf_tables ' /proc/modules; then nft -s list ruleset >"$out/$1/nft" 2>&1; fi
+    grep -rs . /proc/sys/net /proc/sys/kernel/modprobe | grep -v nf_conntrack_count | sort >"$out/$1/settings"
+    grep -s . /sys/module/nf_conntrack/parameters/* >"$out/$1/parameters"
+    # Without what ticks: the time left and the users.
+    sed -E 's/^([^ ]+ +[0-9]+ +[^ ]+ +[0-9]+) [0-9]+/\1/; s/ use=[0-9]+//' /proc/net/nf_conntrack 2>/dev/null |
+        sort >"$out/$1/entries"
+}
+
+look() {
+    name=$1
+    shift
+    "$@" >"$out/$name.json" 2>"$out/$name.err"
+    echo $? >"$out/$name.status"
+}
+
+# A look with the world before and after it.
+undisturbed() {
+    world "before/$1"
+    look "$@"
+    world "after/$1"
+}
+
+echo "@@ absent $(uname -r) $(cut -d. -f1 /proc/uptime)"
+undisturbed absent $check
+undisturbed absent-nobody $nobody
+
+echo "@@ loaded $(cut -d. -f1 /proc/uptime)"
+modprobe nf_conntrack
+undisturbed loaded $check
+undisturbed loaded-nobody $nobody
+# Had the look begun the tracking, these would be entries.
+nc -w 1 127.0.0.1 9999 </dev/null 2>/dev/null
+count >$out/loaded.count
+
+echo "@@ full $(cut -d. -f1 /proc/uptime)"
+echo 256 >/sys/module/nf_conntrack/parameters/hashsize
+echo 100 >/proc/sys/net/netfilter/nf_conntrack_max
+firewall >$out/full.backend
+visitors 100
+flood &
+usleep 500000
+look full $check
+look full-nobody $nobody
+look full-text plimsoll check --width 100 --utc
+look full-nagios plimsoll check --nagios
+rm /tmp/flooding
+wait $!
+undisturbed quiet $check
+modprobe nf_conntrack_netlink
+undisturbed netlink $check
+cat /proc/net/nf_conntrack >$out/listing
+
+echo "@@ files $(cut -d. -f1 /proc/uptime)"
+mkdir -p /etc/sysctl.d
+echo 'net.netfilter.nf_conntrack_max = 262144
+net.ipv4.netfilter.ip_conntrack_max = 655360
+net.netfilter.nf_conntrack_count = 5' >/etc/sysctl.d/90-conntrack.conf
+look files $check
+rm /etc/sysctl.d/90-conntrack.conf
+
+mkdir -p $out/tree
+cat /proc/net/stat/nf_conntrack >$out/tree/statistics
+ls /proc/sys/net/netfilter | grep -E '^nf_(conntrack|flowtable)' >$out/tree/keys
+dmesg | grep 'table full' >$out/tree/log
+
+echo "@@ container $(cut -d. -f1 /proc/uptime)"
+leave
+conntrack -F 2>/dev/null
+ip netns add web
+ip netns exec web $0 inside &
+tries=0
+while [ ! -e /tmp/inside ] && [ $tries -lt 200 ]; do
+    usleep 50000
+    tries=$((tries + 1))
+done
+usleep 300000
+look container $check
+stat -c %i /run/netns/web >$out/container.inode
+rm /tmp/flooding
+wait $!
+dmesg | grep 'table full' | tail -1 >$out/tree/log.container
+
+echo "@@ unload $(cut -d. -f1 /proc/uptime)"
+leave
+ip netns del web
+iptables-legacy -F 2>/dev/null
+grep -q '^nf_tables ' /proc/modules && nft flush ruleset
+usleep 500000
+cat /proc/modules >$out/unload.before
+modprobe -r -a iptable_filter xt_conntrack nft_ct nf_conntrack_netlink nf_conntrack 2>$out/unload.err
+grep conntrack /proc/modules >$out/unload.after
+
+# A look that is not careful does load: were this not so, the comparisons would prove nothing.
+conntrack -C >/dev/null 2>&1
+nft list ruleset >/dev/null 2>&1
+cut -d' ' -f1 /proc/modules >$out/careless.modules
+
+dmesg >$out/dmesg
+echo "@@ END $(cut -d. -f1 /proc/uptime)"
+stty -F /dev/ttyS1 raw
+tar -C $out -cz . >/dev/ttyS1
+poweroff -f
