@@ -132,8 +132,14 @@ impl Pair {
 
     /// What differs now.
     pub fn differences(&mut self) -> io::Result<Vec<Difference>> {
-        let entries = self.kernel.entries()?;
-        self.model.advance(self.now());
+        // On a busy machine a dump may take longer than the comparison tolerates.
+        let mut before = self.now();
+        let mut entries = self.kernel.entries()?;
+        while self.now().0 - before.0 > 300_000_000 {
+            before = self.now();
+            entries = self.kernel.entries()?;
+        }
+        self.model.advance(before);
         let mut differences = compare::entries(&entries, &self.model.snapshot());
         let after = self.kernel.counters()?;
         let (kernel, model) = &self.before;
