@@ -25,6 +25,8 @@ pub struct SctpRule {
     pub timeouts: [u32; 10],
     /// A tenth state HEARTBEAT_ACKED.
     pub heartbeat_acked: bool,
+    /// An INIT ACK that nobody asked for brings no new tag (6.6, stable kernels of its time).
+    pub collisions: bool,
 }
 
 /// What differs between kernel generations for a packet.
@@ -57,11 +59,13 @@ const DAYS_5: u32 = 43_200_000;
 const NEW_SCTP: SctpRule = SctpRule {
     timeouts: [0, 1000, 300, 300, 21_000, 300, 300, 300, 3000, 21_000],
     heartbeat_acked: false,
+    collisions: true,
 };
 
 const OLD_SCTP: SctpRule = SctpRule {
     timeouts: [0, 1000, 300, 300, DAYS_5, 30, 30, 300, 3000, 21_000],
     heartbeat_acked: true,
+    collisions: false,
 };
 
 const V6_18: Behaviour = Behaviour {

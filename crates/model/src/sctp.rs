@@ -68,6 +68,8 @@ pub(crate) struct Sctp {
     pub(crate) state: u8,
     /// Tag that packets of this direction must carry.
     tags: [u32; 2],
+    /// Whose INIT was seen; of two that collide the later one.
+    inits: [bool; 2],
     /// A heartbeat with another tag was let through, from this side.
     strange_heartbeat: Option<Direction>,
 }
@@ -118,7 +120,7 @@ impl Sctp {
         if has(&seen, ABORT) || has(&seen, SHUTDOWN_COMPLETE) || has(&seen, COOKIE_ACK) {
             return None;
         }
-        let mut sctp = Self { state: NO, tags: [0; 2], strange_heartbeat: None };
+        let mut sctp = Self { state: NO, tags: [0; 2], inits: [false; 2], strange_heartbeat: None };
         for chunk in chunks(header) {
             let (kind, _, value) = chunk?;
             let new = next(Direction::Original, NO, kind);
@@ -139,7 +141,7 @@ impl Sctp {
 
     /// The memory of an entry of which only the state is known: any tag will do once.
     pub(crate) const fn resumed(state: u8) -> Self {
-        Self { state, tags: [0; 2], strange_heartbeat: None }
+        Self { state, tags: [0; 2], inits: [false; 2], strange_heartbeat: None }
     }
 
     /// Judges a packet; the first one too, after [`Sctp::open`].
@@ -148,6 +150,7 @@ impl Sctp {
         direction: Direction,
         header: &SctpHeader<'_>,
         confirmed: bool,
+        collisions: bool,
     ) -> Outcome {
         let Some(seen) = inventory(header) else { return Outcome::Invalid { assure: false } };
         let (own, other) = (direction as usize, direction.flip() as usize);
@@ -211,9 +214,22 @@ impl Sctp {
             }
             if matches!(kind, INIT | INIT_ACK) {
                 let Some(tag) = offered_tag(value) else { return Outcome::Invalid { assure } };
+                if kind == INIT {
+                    self.inits[other] &= !self.inits[own];
+                    self.inits[own] = true;
+                    // A repeated INIT does not keep an entry alive.
+                    ignore |= new == CL && old == CL && confirmed;
+                } else {
+                    // An INIT ACK answers the other side's INIT; where that was not seen, or both sides'
+                    // INITs crossed, it may not bring a new tag.
+                    let known = self.tags[other];
+                    let unasked = !self.inits[other] && known != 0;
+                    let crossed = self.inits[own] && self.inits[other];
+                    if collisions && (unasked || crossed) && known != tag {
+                        return Outcome::Invalid { assure };
+                    }
+                }
                 self.tags[other] = tag;
-                // A repeated INIT does not keep an entry alive.
-                ignore |= kind == INIT && new == CL && old == CL && confirmed;
             }
             self.state = new;
             last = new;

@@ -110,7 +110,8 @@ impl Model {
                     }
                 }
                 let Memory::Sctp(memory) = &mut slot.memory else { return INVALID };
-                match memory.judge(direction, header, confirmed) {
+                let collisions = self.behaviour.sctp.collisions;
+                match memory.judge(direction, header, confirmed, collisions) {
                     sctp::Outcome::Refresh { state, assure } => {
                         let hundredths = self.settings.sctp[usize::from(state).min(9)];
                         let ticks = u64::from(hundredths) * u64::from(self.settings.hz) / 100;
