@@ -57,6 +57,7 @@ put "$(command -v xtables-nft-multi)" sbin/xtables-nft-multi
 for name in iptables-legacy iptables-legacy-save ip6tables-legacy ip6tables-legacy-save; do
     ln -s xtables-legacy-multi "$root/sbin/$name"
 done
+ln -s xtables-legacy-multi "$root/sbin/iptables"
 for name in iptables-nft iptables-nft-save; do ln -s xtables-nft-multi "$root/sbin/$name"; done
 put "$(command -v nft)" sbin/nft
 put "$(command -v conntrack)" sbin/conntrack

@@ -137,6 +137,29 @@ cat /proc/net/stat/nf_conntrack >$out/tree/statistics
 ls /proc/sys/net/netfilter | grep -E '^nf_(conntrack|flowtable)' >$out/tree/keys
 dmesg | grep 'table full' >$out/tree/log
 
+# The commands of a remedy, as a person would take them from the screen.
+echo "@@ cure $(cut -d. -f1 /proc/uptime)"
+if [ "$(cat $out/full.backend)" = nft ]; then tool=nft; else tool=iptables; fi
+grep "^$tool .*8080" $out/full-text.json >$out/bypass.commands
+sh -e $out/bypass.commands 2>$out/bypass.err
+flood &
+usleep 500000
+look bypassed $check
+rm /tmp/flooding
+wait $!
+iptables-legacy -F
+iptables-legacy -t raw -F
+[ $tool = iptables ] || nft flush ruleset
+firewall >/dev/null
+grep '^sysctl -w' $out/full-text.json >$out/raise.commands
+sh -e $out/raise.commands 2>$out/raise.err
+look raised $check
+# No limit, where the kernel knows that.
+echo 0 2>/dev/null >/proc/sys/net/netfilter/nf_conntrack_max || echo refused >$out/zero.refused
+cat /proc/sys/net/netfilter/nf_conntrack_max >$out/zero.max
+look zero $check
+echo 100 >/proc/sys/net/netfilter/nf_conntrack_max
+
 echo "@@ container $(cut -d. -f1 /proc/uptime)"
 leave
 conntrack -F 2>/dev/null
@@ -161,7 +184,7 @@ iptables-legacy -F 2>/dev/null
 grep -q '^nf_tables ' /proc/modules && nft flush ruleset
 usleep 500000
 cat /proc/modules >$out/unload.before
-modprobe -r -a iptable_filter xt_conntrack nft_ct nf_conntrack_netlink nf_conntrack 2>$out/unload.err
+modprobe -r -a iptable_filter iptable_raw xt_CT xt_conntrack nft_ct nf_conntrack_netlink nf_conntrack 2>$out/unload.err
 grep conntrack /proc/modules >$out/unload.after
 
 # A look that is not careful does load: were this not so, the comparisons would prove nothing.

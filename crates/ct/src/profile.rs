@@ -272,6 +272,15 @@ const V4_14: Profile = Profile {
 
 const V5_4: Profile = Profile { name: "5.4", from: (5, 0), udp_stream: Seconds(120), ..V4_14 };
 
+// Collects all in one cycle; size, chains and the rest as before.
+const V5_14: Profile = Profile {
+    name: "5.14",
+    from: (5, 14),
+    collector: CollectorKind::FullScan,
+    collector_lag: Seconds(120),
+    ..V5_4
+};
+
 const V5_15: Profile = Profile {
     name: "5.15",
     from: (5, 15),
@@ -279,10 +288,8 @@ const V5_15: Profile = Profile {
     buckets_over_1g: 65536,
     buckets_over_4g: 262_144,
     buckets_least: 1024,
-    collector: CollectorKind::FullScan,
-    collector_lag: Seconds(120),
     chain_limit: Some(ChainLimit { least: 8, most: 31 }),
-    ..V5_4
+    ..V5_14
 };
 
 const V6_1: Profile = Profile {
@@ -322,6 +329,7 @@ pub const PROFILES: &[Profile] = &[
     V4_14,
     Profile { name: "el8", enterprise: Some(8), from: (4, 18), udp_stream: Seconds(120), ..V4_14 },
     V5_4,
+    V5_14,
     V5_15,
     Profile { name: "el9", enterprise: Some(9), from: (5, 14), ..V6_1 },
     V6_1,
@@ -371,6 +379,13 @@ mod tests {
         assert!(of("6.18.2").zero_is_unlimited && !of("7.1.5").zero_is_unlimited);
         assert_eq!(of("4.9.229").collector_lag, Seconds(128));
         assert_eq!(of("4.19.13").collector_lag, Seconds(16));
+        assert_eq!(of("5.13.19").collector_lag, Seconds(16));
+        let fourteen = of("5.14.21-150400-default");
+        assert_eq!(
+            (fourteen.collector, fourteen.collector_lag),
+            (CollectorKind::FullScan, Seconds(120))
+        );
+        assert!(fourteen.chain_limit.is_none() && of("5.15.0").chain_limit.is_some());
     }
 
     #[test]

@@ -117,18 +117,33 @@ fn the_dump_and_the_saved_listings_of_one_table_give_one_census() {
 }
 
 #[test]
-fn two_readings_tell_how_many_entries_came_and_went() {
+fn the_dump_and_the_proc_file_of_one_table_give_one_census() {
     in_namespace(|| {
-        fill(30_000..30_500);
-        let first = sample(Reader::Ctnetlink, Budget::default(), 4).unwrap();
-        assert!(first.is_complete());
-        fill(31_000..31_120);
-        run("conntrack", &["-D", "-p", "udp", "--orig-port-dst", "30007"]);
-        let c = known(census(CensusOptions { previous: Some(first), ..options() }));
-        let churn = c.churn.unwrap();
-        assert_eq!((churn.compared, churn.appeared, churn.vanished), (619, 120, 1));
-        assert!(churn.interval.0 > 0);
+        fill(20_000..20_300);
+        let dump = known(census(options()));
+        let mut proc = known(census(CensusOptions { first: Reader::Proc, ..options() }));
+        assert_eq!((proc.reader, proc.seen, proc.complete), (Reader::Proc, 300, true));
+        (proc.reader, proc.kernel_time) = (dump.reader, dump.kernel_time);
+        assert_eq!(proc, dump);
     });
+}
+
+#[test]
+fn two_readings_tell_how_many_entries_came_and_went_and_go_the_same_way() {
+    for first in [Reader::Ctnetlink, Reader::Proc] {
+        in_namespace(move || {
+            fill(30_000..30_500);
+            let before = sample(first, Budget::default(), 4).unwrap();
+            assert!(before.is_complete());
+            fill(31_000..31_120);
+            run("conntrack", &["-D", "-p", "udp", "--orig-port-dst", "30007"]);
+            let c = known(census(CensusOptions { previous: Some(before), ..options() }));
+            assert_eq!(c.reader, first);
+            let churn = c.churn.unwrap();
+            assert_eq!((churn.compared, churn.appeared, churn.vanished), (619, 120, 1));
+            assert!(churn.interval.0 > 0);
+        });
+    }
 }
 
 #[test]

@@ -16,44 +16,28 @@ struct Line {
     default_max: u64,
     /// Whether the log names the namespace that was full.
     names_namespace: bool,
+    /// Whether a limit of 0 means none; otherwise it is refused.
+    zero: bool,
 }
 
+/// Debian 12's.
+const V6_1: Line = Line {
+    line: "6.1",
+    profile: "6.1",
+    entry_bytes: 256,
+    default_max: 4096,
+    names_namespace: false,
+    zero: true,
+};
+
+const V6_18: Line = Line { line: "6.18", profile: "6.18", names_namespace: true, ..V6_1 };
+
 const LINES: &[Line] = &[
-    Line {
-        line: "5.10",
-        profile: "5.4",
-        entry_bytes: 469,
-        default_max: 16384,
-        names_namespace: false,
-    },
-    Line {
-        line: "6.1",
-        profile: "6.1",
-        entry_bytes: 256,
-        default_max: 4096,
-        names_namespace: false,
-    },
-    Line {
-        line: "6.12",
-        profile: "6.12",
-        entry_bytes: 256,
-        default_max: 4096,
-        names_namespace: false,
-    },
-    Line {
-        line: "6.18",
-        profile: "6.18",
-        entry_bytes: 256,
-        default_max: 4096,
-        names_namespace: true,
-    },
-    Line {
-        line: "7.3",
-        profile: "6.19",
-        entry_bytes: 256,
-        default_max: 4096,
-        names_namespace: true,
-    },
+    Line { line: "5.10", profile: "5.4", entry_bytes: 469, default_max: 16384, ..V6_1 },
+    V6_1,
+    Line { line: "6.12", profile: "6.12", ..V6_1 },
+    V6_18,
+    Line { line: "7.3", profile: "6.19", zero: false, ..V6_18 },
 ];
 
 /// The looks around which the scene kept the world.
@@ -74,6 +58,7 @@ pub fn faults(line: &str, outcome: &Outcome) -> Vec<String> {
     judge.step("full, for others", Judge::full_for_others);
     judge.step("still full", Judge::still_full);
     judge.step("files", Judge::files);
+    judge.step("cure", |j| j.cure(expected));
     judge.step("container", |j| j.container(expected));
     judge.step("unload", Judge::unload);
     judge.step("undisturbed", Judge::undisturbed);
@@ -258,6 +243,39 @@ impl Judge<'_> {
                 summary.contains(key) && summary.contains("/etc/sysctl.d/90-conntrack.conf"),
                 || format!("files: {id}: {summary:?}"),
             );
+        }
+        Ok(())
+    }
+
+    /// The commands of the remedies do on this kernel what they promise.
+    fn cure(&mut self, line: Option<&Line>) -> Step {
+        for remedy in ["bypass", "raise"] {
+            let commands = self.outcome.text(&format!("{remedy}.commands"))?;
+            self.expect(commands.lines().count() >= 2, || format!("{remedy}: {commands:?}"));
+            let complaint = self.outcome.text(&format!("{remedy}.err"))?;
+            self.expect(complaint.is_empty(), || format!("{remedy}: {complaint}"));
+        }
+        // The visitors keep coming, and none of them is dropped any more.
+        let bypassed = self.outcome.look("bypassed")?;
+        self.equal("bypassed: drops", &bypassed.namespace("host")["rates"]["drop"], 0.0);
+
+        let raised = self.outcome.look("raised")?;
+        let ids = raised.ids();
+        // What was is told. CT020: the log does not say under which limit the table was full.
+        let well = ids.iter().all(|id| ["CT002", "CT020", "CT040"].contains(id));
+        self.expect(well && ids.contains(&"CT002"), || format!("raised: {ids:?}"));
+        let host = raised.namespace("host");
+        let (count, max) = (host["count"].as_u64(), host["max"].as_u64());
+        self.expect(max > count.map(|c| c * 10), || format!("raised: {count:?} of {max:?}"));
+        let buckets = raised.value["host"]["buckets"].as_u64();
+        self.expect(buckets > Some(512), || format!("raised: buckets {buckets:?}"));
+
+        if let Some(line) = line {
+            let zero = self.outcome.look("zero")?;
+            let max = self.outcome.text("zero.max")?;
+            self.expect((max.trim() == "0") == line.zero, || format!("zero: the limit is {max}"));
+            let found = zero.ids().contains(&"CT023");
+            self.expect(found == line.zero, || format!("zero: {:?}", zero.ids()));
         }
         Ok(())
     }

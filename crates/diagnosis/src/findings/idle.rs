@@ -11,8 +11,8 @@ use plimsoll_ct::{DccpState, Protocol, SctpState, Setting, State, TcpState};
 use super::{Draft, source_of};
 use crate::Severity;
 use crate::case::{Case, Space};
-use crate::facts::AgeBand;
-use crate::groups::{self, ratio};
+use crate::facts::{AgeBand, Census};
+use crate::groups::{self, ratio, sum};
 use crate::words;
 
 /// Shortest ESTABLISHED timeout that keeps connections alive which send a keepalive each two hours, as
@@ -103,6 +103,50 @@ fn idle(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
     Some(draft)
 }
 
+/// The closed connections among the entries that were read, by state.
+struct Closing {
+    /// All of them.
+    all: u64,
+    /// The state that most of them are in.
+    state: TcpState,
+    /// Those.
+    of_state: u64,
+}
+
+impl Closing {
+    /// Counts them. `None`: there are none.
+    fn of(census: &Census) -> Option<Self> {
+        const STATES: [TcpState; 5] = [
+            TcpState::TimeWait,
+            TcpState::FinWait,
+            TcpState::CloseWait,
+            TcpState::LastAck,
+            TcpState::Close,
+        ];
+        let count = |state: TcpState| {
+            let rows = census
+                .states
+                .iter()
+                .filter(|(k, _)| k.protocol == Protocol::Tcp && k.state == State::Tcp(state));
+            (state, sum(rows.map(|(_, t)| t.total())))
+        };
+        let counts = STATES.map(count);
+        let mut most = counts[0];
+        for other in counts {
+            if other.1 > most.1 {
+                most = other;
+            }
+        }
+        let all = sum(counts.into_iter().map(|(_, n)| n));
+        (all > 0).then_some(Self { all, state: most.0, of_state: most.1 })
+    }
+}
+
+/// The state that most of the closed connections of a namespace are in.
+pub(crate) fn pile(s: &Space<'_>) -> Option<TcpState> {
+    Some(Closing::of(s.now.census.value()?)?.state)
+}
+
 /// CT013: closed connections waiting out their timeout.
 fn closing(i: usize, s: &Space<'_>) -> Option<Draft> {
     let (census, scale) = s.census()?;
@@ -110,24 +154,7 @@ fn closing(i: usize, s: &Space<'_>) -> Option<Draft> {
     if fullness < HALF_FULL {
         return None;
     }
-    let sum = |is: fn(TcpState) -> bool| -> u64 {
-        let rows = census.states.iter().filter(|(k, _)| match k.state {
-            State::Tcp(state) => k.protocol == Protocol::Tcp && is(state),
-            State::Stateless | State::Sctp(_) | State::Dccp(_) => false,
-        });
-        rows.fold(0u64, |sum, (_, t)| sum.saturating_add(t.total()))
-    };
-    let closing = sum(|s| {
-        matches!(
-            s,
-            TcpState::FinWait
-                | TcpState::CloseWait
-                | TcpState::LastAck
-                | TcpState::TimeWait
-                | TcpState::Close
-        )
-    });
-    let time_wait = sum(|s| s == TcpState::TimeWait);
+    let Closing { all: closing, state, of_state } = Closing::of(census)?;
     let all = census.total.total();
     let share = ratio(closing, all);
     if share <= CLOSING_SHARE {
@@ -141,10 +168,10 @@ fn closing(i: usize, s: &Space<'_>) -> Option<Draft> {
         .map(|(svc, _)| format!(" {}", groups::to_service(*svc)))
         .unwrap_or_default();
     let summary = format!(
-        "{} closed connections{to} ({} in TIME_WAIT) wait out their timeout: {} of a table that is \
+        "{} closed connections{to} ({} in {state}) wait out their timeout: {} of a table that is \
          {} full.",
         words::count(scale.up(closing)),
-        words::count(scale.up(time_wait)),
+        words::count(scale.up(of_state)),
         words::share(share),
         words::share(fullness)
     );
@@ -157,7 +184,7 @@ fn closing(i: usize, s: &Space<'_>) -> Option<Draft> {
                 words::share(share)
             ))
             .count("closing entries", scale.up(closing), "entries", source.clone())
-            .count("in TIME_WAIT", scale.up(time_wait), "entries", source),
+            .count(format!("in {state}"), scale.up(of_state), "entries", source),
     )
 }
 

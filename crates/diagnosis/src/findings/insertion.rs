@@ -17,6 +17,17 @@ use crate::words;
 
 /// Fewer failures in one interval are a hiccup that no one notices.
 pub(super) const HICCUP: u64 = 3;
+/// Fewer failures in one interval do not show that ports have run out: two queries sent at once look alike.
+pub(super) const EXHAUSTED_LEAST: u64 = 5;
+/// Looking for a free port tries all that a rule allows, or 128 and more: a race tries one or two.
+pub(super) const PROBES: u64 = 4;
+/// Each failure is a dropped packet; the two counters are read one after the other. A full table only adds
+/// drops of its own.
+pub(super) const DROPPED: f64 = 0.8;
+/// From this share of all attempts on it is critical …
+pub(super) const EXHAUSTED_SHARE: f64 = 0.1;
+/// … or, where the rate of new entries is not known, from so many failures a second.
+pub(super) const EXHAUSTED_RATE: f64 = 10.0;
 /// Failures since boot that are worth telling where no rate could be measured.
 pub(super) const MANY: u64 = 1000;
 
@@ -40,13 +51,18 @@ fn insertion(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
         (Some(by), Some(seconds)) => {
             let rate = by as f64 / seconds;
             if exhausted(case, s, by) {
+                let severity = match s.rates.new {
+                    Ok(new) if rate < EXHAUSTED_SHARE * (new + rate) => Severity::Warning,
+                    Err(_) if rate < EXHAUSTED_RATE => Severity::Warning,
+                    Ok(_) | Err(_) => Severity::Critical,
+                };
                 let summary = format!(
                     "NAT finds no free port for {} packets/s: they are dropped, though {} is far \
                      from its limit or not the cause.",
                     words::rate(rate),
                     if case.spaces.len() > 1 { s.name.as_str() } else { "the table" }
                 );
-                let draft = Draft::new("CT052", Severity::Critical, Some(i), summary)
+                let draft = Draft::new("CT052", severity, Some(i), summary)
                     .explains(0.9)
                     .clause("NAT finds no free port");
                 return Some(evidence(s, draft));
@@ -88,7 +104,10 @@ fn exhausted(case: &Case<'_>, s: &Space<'_>, failed: u64) -> bool {
     let may_nat = rules_nat.unwrap_or(true) || entries_nat;
     let found = s.grown(Counter::Found).unwrap_or(0);
     let dropped = s.grown(Counter::Drop).unwrap_or(0);
-    may_nat && found >= failed && dropped.saturating_mul(2) >= failed
+    may_nat
+        && failed >= EXHAUSTED_LEAST
+        && found >= failed.saturating_mul(PROBES)
+        && dropped as f64 >= failed as f64 * DROPPED
 }
 
 /// Whether DNS is among the heaviest services.

@@ -33,7 +33,7 @@ use crate::{Definition, Evidence, Excluded, Finding, Severity, Value};
 pub(crate) use boot::lost_settings;
 pub(crate) use crowd::{ONE_WAY, flood_of};
 pub(crate) use forecast::forecast;
-pub(crate) use idle::{FLOOR, established_timeout};
+pub(crate) use idle::{FLOOR, established_timeout, pile};
 pub(crate) use stale::stale_assignments;
 
 /// A finding on its way into the result.

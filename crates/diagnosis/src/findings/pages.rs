@@ -173,6 +173,13 @@ fn the_other_pages_tell_when_they_are_found() {
     says(clashes, &format!("from {} packets in the interval on", insertion::HICCUP));
     says(clashes, &format!("{} since boot", count(insertion::MANY)));
 
+    let ports = page!("CT052-nat-ports-exhausted");
+    says(ports, &format!("at least {} packets in the interval", insertion::EXHAUSTED_LEAST));
+    says(ports, &format!("at least {} times as much", insertion::PROBES));
+    says(ports, &format!("at least {} of it", percent(insertion::DROPPED)));
+    says(ports, &format!("at least {} of all attempts", part(insertion::EXHAUSTED_SHARE)));
+    says(ports, &format!("at least {} packets/s", insertion::EXHAUSTED_RATE));
+
     let listen = page!("CT060-listen-overflow");
     says(listen, &format!("{} since boot", count(listen::MANY)));
     assert_eq!(span(alike::RECENT), "a day");

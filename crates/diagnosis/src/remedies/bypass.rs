@@ -2,11 +2,11 @@
 
 use alloc::format;
 use alloc::string::ToString;
-use alloc::vec::Vec;
 
 use plimsoll_ct::Protocol;
 
-use super::{Findings, Ranked, needs_tracking, untrack};
+use super::untrack::{Role, untrack};
+use super::{Findings, Ranked, needs_tracking, same_elsewhere};
 use crate::case::{Case, Space};
 use crate::commands;
 use crate::facts::Service;
@@ -53,21 +53,20 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         | Protocol::Other(_) => return None,
     };
     let one_way = protocol == "udp" && ONE_WAY.iter().any(|(port, _)| *port == service.port);
-    let mut commands: Vec<_> = untrack(case, s, protocol, service.port);
-    let port = service.port;
-    commands.push(format!(
-        "# for traffic that is only forwarded: untrack {protocol} sport {port} in prerouting too, and \
-         accept both directions in the forward chain"
-    ));
+    let role = if one_way { Role::OneWay } else { Role::Any };
+    let mut commands = commands::run_inside(s, untrack(case, s, protocol, service.port, role));
+    let alike = |other: &Space<'_>| hot(other).is_some_and(|(there, _)| there == service);
+    commands.extend(same_elsewhere(case, findings, s, ANSWERS, alike));
     let rank = if one_way { 2 } else { 25 };
     let mut remedy = Remedy {
         id: RemedyId::Bypass,
         title: format!("do not track {}", service_label(service)),
         findings: answers,
-        commands: commands::run_inside(s, commands),
+        commands,
         memory: None,
-        risk: "Rules by state, NAT, helpers and marks no longer apply to these packets; both directions \
-               must be untracked and accepted, and so must the ICMP errors about them (path MTU)."
+        risk: "Rules by state, NAT, helpers and marks no longer apply to these packets; the ICMP \
+               errors about them (path MTU) must be accepted too. The accepting rules name no address: \
+               add those that the rules had before."
             .to_string(),
         effect: format!(
             "{} of the table goes away as those entries expire, and this port needs no entry any more.",

@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 
 use plimsoll_wire::ruleset::Need;
 
-use super::{Findings, Ranked, untrack};
+use super::untrack::{Role, untrack};
+use super::{Findings, Ranked};
 use crate::case::Case;
 use crate::{Remedy, RemedyId, words};
 
@@ -36,7 +37,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     {
         refused.push(format!("port {SSH} is rewritten by a rule: {}", words::clean(&rule.text)));
     }
-    let mut commands = untrack(case, s, "tcp", SSH);
+    let mut commands = untrack(case, s, "tcp", SSH, Role::Server);
     commands.push(
         "# better: add the administrators' addresses to each of these rules (ip saddr …, -s …)"
             .to_string(),

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{Findings, Ranked, speaks_nft};
+use super::{Findings, Ranked, same_elsewhere, speaks_nft};
 use crate::case::Case;
 use crate::commands;
 use crate::findings::flood_of;
@@ -78,11 +78,13 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             alloc::vec![command],
         )
     };
+    let mut commands = commands::run_inside(s, commands);
+    commands.extend(same_elsewhere(case, findings, s, &answers, |_| true));
     let remedy = Remedy {
         id: RemedyId::Limit,
         title,
         findings: answers,
-        commands: commands::run_inside(s, commands),
+        commands,
         memory: None,
         risk: "A proxy, a NAT gateway or this host itself may rightly be the one source: look who it is \
                first. Counting needs 64 bytes for each connection."

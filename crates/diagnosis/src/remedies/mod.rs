@@ -10,12 +10,13 @@ mod raise;
 mod shed;
 mod timeout;
 mod unload;
+mod untrack;
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use plimsoll_wire::ruleset::{Backend, Hook, Verdict};
+use plimsoll_wire::ruleset::Backend;
 
 use crate::case::{Case, Space};
 use crate::facts::ManagerKind;
@@ -84,6 +85,37 @@ pub(crate) fn remedies(case: &Case<'_>, found: &[Draft]) -> Vec<Remedy> {
         .collect()
 }
 
+/// A remark that names the other namespaces in which one of these findings asks for the same. Commands are
+/// written for one namespace; whoever runs them there only would think the host cured.
+pub(crate) fn same_elsewhere(
+    case: &Case<'_>,
+    findings: &Findings<'_>,
+    s: &Space<'_>,
+    ids: &[&str],
+    alike: impl Fn(&Space<'_>) -> bool,
+) -> Option<String> {
+    let mut names: Vec<&str> = Vec::new();
+    for draft in findings.0.iter().filter(|d| d.finding.severity > Severity::Info) {
+        let other = draft.finding.namespace.and_then(|i| case.spaces.get(i));
+        if let Some(other) = other
+            && ids.contains(&draft.finding.id)
+            && !core::ptr::eq(other, s)
+            && alike(other)
+            && !names.contains(&other.name.as_str())
+        {
+            names.push(&other.name);
+        }
+    }
+    const NAMED: usize = 8;
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    if names.is_empty() {
+        return None;
+    }
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    Some(format!("# the same in: {}{more}", names.join(", ")))
+}
+
 /// A command is one line: what a foreign name might have smuggled in ends here.
 fn one_line(command: &str) -> String {
     command.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -134,93 +166,4 @@ pub(crate) fn needs_tracking(case: &Case<'_>, s: &Space<'_>) -> Vec<String> {
         reasons.push(format!("{name} ({})", words::clean(&manager.because)));
     }
     reasons
-}
-
-/// Commands that untrack one service of this host, in both directions, and accept what is untracked
-/// ahead of rules that ask for a state.
-pub(crate) fn untrack(case: &Case<'_>, s: &Space<'_>, protocol: &str, port: u16) -> Vec<String> {
-    let mut commands: Vec<String> = Vec::new();
-    let (there, back) = (format!("--dport {port}"), format!("--sport {port}"));
-    if speaks_nft(case, s) {
-        commands.extend([
-            "nft add table inet plimsoll".to_string(),
-            "nft 'add chain inet plimsoll prerouting { type filter hook prerouting priority raw; }'"
-                .to_string(),
-            "nft 'add chain inet plimsoll output { type filter hook output priority raw; }'"
-                .to_string(),
-            format!("nft add rule inet plimsoll prerouting {protocol} dport {port} notrack"),
-            format!("nft add rule inet plimsoll output {protocol} sport {port} notrack"),
-        ]);
-    } else {
-        // CT --notrack came with 2.6.34 and RHEL 7.
-        let target = if case.profile.from < (3, 4) { "NOTRACK" } else { "CT --notrack" };
-        commands.extend([
-            format!("iptables -t raw -I PREROUTING -p {protocol} {there} -j {target}"),
-            format!("iptables -t raw -I OUTPUT -p {protocol} {back} -j {target}"),
-        ]);
-    }
-    let mut accepts = accepts(s, protocol, port);
-    if accepts.is_empty() && !speaks_nft(case, s) {
-        accepts.push(format!("iptables -I INPUT -p {protocol} {there} -j ACCEPT"));
-        accepts.push(format!("iptables -I OUTPUT -p {protocol} {back} -j ACCEPT"));
-    }
-    commands.extend(accepts);
-    commands
-}
-
-/// Accepting rules at the head of each filtering chain that is there. An accept elsewhere would not
-/// keep such a chain from dropping the packet.
-fn accepts(s: &Space<'_>, protocol: &str, port: u16) -> Vec<String> {
-    let mut commands = Vec::new();
-    let Some(rules) = s.now.rules.value() else {
-        return commands;
-    };
-    for chain in &rules.chains {
-        let side = match chain.hook {
-            Hook::Input => "dport",
-            Hook::Output => "sport",
-            Hook::Prerouting | Hook::Forward | Hook::Postrouting | Hook::Other => continue,
-        };
-        // A chain that lets everything pass and holds no dropping rule needs no exception.
-        let may_drop = !matches!(chain.policy, Verdict::Accept)
-            || rules.rules.iter().any(|r| {
-                r.chain == chain.chain
-                    && r.table == chain.table
-                    && r.backend == chain.backend
-                    && r.verdict != Verdict::Accept
-                    && r.verdict != Verdict::Untrack
-            });
-        if chain.table == "nat" || chain.table == "raw" || !may_drop {
-            continue;
-        }
-        let (Some(table), Some(name)) =
-            (words::shell_word(&chain.table), words::shell_word(&chain.chain))
-        else {
-            continue;
-        };
-        use plimsoll_wire::ruleset::TableFamily as F;
-        let command = match (chain.backend, chain.family) {
-            (Backend::Nft, F::Ip | F::Ip6 | F::Inet) => {
-                let family = match chain.family {
-                    F::Ip => "ip",
-                    F::Ip6 => "ip6",
-                    F::Inet | F::Other => "inet",
-                };
-                format!("nft insert rule {family} {table} {name} {protocol} {side} {port} accept")
-            }
-            (Backend::Legacy | Backend::IptablesNft, F::Ip | F::Ip6) => {
-                let tool = if chain.family == F::Ip { "iptables" } else { "ip6tables" };
-                let table = if table == "filter" { String::new() } else { format!(" -t {table}") };
-                format!("{tool}{table} -I {name} -p {protocol} --{side} {port} -j ACCEPT")
-            }
-            (Backend::Nft, F::Other)
-            | (Backend::Legacy | Backend::IptablesNft, F::Inet | F::Other) => {
-                continue;
-            }
-        };
-        if !commands.contains(&command) {
-            commands.push(command);
-        }
-    }
-    commands
 }

@@ -10,10 +10,10 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::Protocol;
 
-use super::{Findings, Ranked, needs_tracking};
+use super::{Findings, Ranked, needs_tracking, same_elsewhere};
 use crate::case::Case;
 use crate::commands;
-use crate::findings::flood_of;
+use crate::findings::{flood_of, pile};
 use crate::groups::prefix_label;
 use crate::{Remedy, RemedyId};
 
@@ -28,7 +28,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     if findings.has("CT010") {
         let flood = flood_of(s)?;
         answers.push("CT010");
-        what.push("the unanswered entries");
+        what.push("the unanswered entries".to_string());
         let port = flood
             .service
             .filter(|svc| svc.port != 0)
@@ -59,12 +59,13 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     }
     if findings.has("CT013") {
         answers.push("CT013");
-        what.push("the closed connections");
-        commands.push("conntrack -D -p tcp --state TIME_WAIT".to_string());
+        let state = pile(s)?;
+        what.push(format!("the connections in {state}"));
+        commands.push(format!("conntrack -D -p tcp --state {state}"));
     }
     if findings.has("CT012") && findings.has("CT001") {
         answers.push("CT012");
-        what.push("the ESTABLISHED connections of the idle port");
+        what.push("the ESTABLISHED connections of the idle port".to_string());
         let port = s
             .now
             .census
@@ -83,6 +84,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     if commands.is_empty() {
         return None;
     }
+    let same = same_elsewhere(case, findings, s, &answers, |_| true);
     if findings.has("CT001") {
         answers.insert(0, "CT001");
     }
@@ -93,11 +95,13 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         );
     }
     risk.push_str("Entries with NAT lose their mapping.");
+    let mut commands = commands::run_inside(s, commands);
+    commands.extend(same);
     let remedy = Remedy {
         id: RemedyId::Shed,
         title: format!("delete {}", what.join(" and ")),
         findings: answers,
-        commands: commands::run_inside(s, commands),
+        commands,
         memory: None,
         risk,
         effect: "Room at once; it fills again as long as the cause is there.".to_string(),

@@ -7,19 +7,27 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use plimsoll_ct::Protocol;
+use plimsoll_ct::{Protocol, TcpState};
 
-use super::{Findings, Ranked, speaks_nft};
+use super::{Findings, Ranked, same_elsewhere, speaks_nft};
 use crate::case::{Case, Space};
 use crate::commands;
 use crate::facts::Service;
-use crate::findings::{FLOOR, established_timeout, flood_of};
+use crate::findings::{FLOOR, established_timeout, flood_of, pile};
 use crate::groups::{ratio, sum};
 use crate::words;
 use crate::{Remedy, RemedyId};
 
 /// TIME_WAIT kept so long still absorbs what is under way.
 const TIME_WAIT: u64 = 30;
+/// Half-closed connections send on for as long as they like; a minute of silence is much.
+const FIN_WAIT: u64 = 60;
+/// An application that has not closed half a minute after it was told the end forgot to.
+const CLOSE_WAIT: u64 = 30;
+/// The last acknowledgement is sent again for some seconds at most.
+const LAST_ACK: u64 = 15;
+/// After a reset nothing comes but what is under way.
+const CLOSE: u64 = 5;
 /// A handshake that is not answered within this is not going to be.
 const SYN_SENT: u64 = 20;
 /// One-way UDP kept so long.
@@ -34,14 +42,13 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     }
     if findings.has("CT013") {
         let s = findings.space(case, &["CT013"])?;
-        let name = "nf_conntrack_tcp_timeout_time_wait";
-        let what = "closed connections";
-        let why =
-            "A late segment of an old connection may be taken for a new one a little earlier.";
-        return Some(Ranked {
-            rank: 6,
-            remedy: one(case, s, "CT013", name, TIME_WAIT, what, why)?,
-        });
+        let (name, value, why) = closed(pile(s)?)?;
+        let what = format!("connections in {}", pile(s)?);
+        let mut remedy = one(case, s, "CT013", name, value, &what, why)?;
+        remedy
+            .commands
+            .extend(same_elsewhere(case, findings, s, &["CT013"], |other| pile(other) == pile(s)));
+        return Some(Ranked { rank: 6, remedy });
     }
     if findings.has("CT010") {
         let s = findings.space(case, &["CT010"])?;
@@ -64,12 +71,34 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
                 ("nf_conntrack_generic_timeout", 60, "Tunnels that pause longer are tracked anew.")
             }
         };
-        return Some(Ranked {
-            rank: 7,
-            remedy: one(case, s, "CT010", name, value, "unanswered entries", why)?,
-        });
+        let mut remedy = one(case, s, "CT010", name, value, "unanswered entries", why)?;
+        remedy.commands.extend(same_elsewhere(case, findings, s, &["CT010"], |other| {
+            flood_of(other).is_some_and(|f| f.protocol == flood.protocol)
+        }));
+        return Some(Ranked { rank: 7, remedy });
     }
     None
+}
+
+/// The timeout of a state in which closed connections pile up, what it should be, and what that risks.
+fn closed(state: TcpState) -> Option<(&'static str, u64, &'static str)> {
+    const LATE: &str =
+        "A late segment of an old connection may be taken for a new one a little earlier.";
+    const HALF: &str = "A connection of which only one end has closed is forgotten if the other pauses \
+                        for longer.";
+    match state {
+        TcpState::TimeWait => Some(("nf_conntrack_tcp_timeout_time_wait", TIME_WAIT, LATE)),
+        TcpState::FinWait => Some(("nf_conntrack_tcp_timeout_fin_wait", FIN_WAIT, HALF)),
+        TcpState::CloseWait => Some(("nf_conntrack_tcp_timeout_close_wait", CLOSE_WAIT, HALF)),
+        TcpState::LastAck => Some(("nf_conntrack_tcp_timeout_last_ack", LAST_ACK, LATE)),
+        TcpState::Close => Some(("nf_conntrack_tcp_timeout_close", CLOSE, LATE)),
+        TcpState::None
+        | TcpState::SynSent
+        | TcpState::SynRecv
+        | TcpState::Established
+        | TcpState::SynSent2
+        | TcpState::Other(_) => None,
+    }
 }
 
 /// One global timeout of a namespace.
@@ -130,7 +159,11 @@ fn established(case: &Case<'_>, findings: &Findings<'_>) -> Option<Remedy> {
         id: RemedyId::Timeout,
         title,
         findings: alloc::vec!["CT012"],
-        commands: commands::run_inside(s, commands),
+        commands: {
+            let mut commands = commands::run_inside(s, commands);
+            commands.extend(same_elsewhere(case, findings, s, &["CT012"], |_| true));
+            commands
+        },
         memory: None,
         risk: "A connection that stays silent for longer without keepalives is forgotten: behind NAT it \
                breaks, elsewhere it is picked up again by its next packet. Not below 2 h 4 min without \
@@ -195,6 +228,15 @@ mod tests {
         assert!(flood.contains(&format!("_udp_timeout={UDP}\n")));
         let closed = include_str!("../../../../docs/findings/CT013-time-wait-pile-up.md");
         assert!(closed.contains(&format!("nf_conntrack_tcp_timeout_time_wait={TIME_WAIT}\n")));
+        for (name, value) in [
+            ("fin_wait", FIN_WAIT),
+            ("close_wait", CLOSE_WAIT),
+            ("last_ack", LAST_ACK),
+            ("close", CLOSE),
+        ] {
+            let line = format!("nf_conntrack_tcp_timeout_{name}={value}\n");
+            assert!(closed.contains(&line), "{line}");
+        }
         assert!(closed.contains(&format!("ip_conntrack_tcp_timeout_time_wait={TIME_WAIT}\n")));
     }
 }

@@ -62,7 +62,12 @@ fn tunnel_packets_are_one_way_by_nature_and_need_not_be_tracked() {
             .ends_with("This is VXLAN: it is one-way by nature, so tracking it serves nothing.")
     );
     assert_eq!(remedies(&d)[0], "bypass");
-    says(&d, RemedyId::Bypass, "iptables -t raw -I PREROUTING -p udp --dport 4789 -j CT --notrack");
+    for (chain, side) in
+        [("PREROUTING", "d"), ("PREROUTING", "s"), ("OUTPUT", "d"), ("OUTPUT", "s")]
+    {
+        let rule = format!("-I {chain} -p udp --{side}port 4789 -j CT --notrack");
+        says(&d, RemedyId::Bypass, &format!("iptables -t raw {rule}"));
+    }
     says(&d, RemedyId::Bypass, "iptables -I INPUT -p udp --dport 4789 -j ACCEPT");
 }
 
@@ -148,6 +153,29 @@ fn a_kernel_without_nft_timeouts_gets_the_iptables_form() {
 }
 
 #[test]
+fn closed_connections_are_named_and_cured_by_the_state_that_they_pile_up_in() {
+    for (state, name, old, new) in [
+        (TcpState::TimeWait, "TIME_WAIT", "time_wait", 30),
+        (TcpState::FinWait, "FIN_WAIT", "fin_wait", 60),
+        (TcpState::CloseWait, "CLOSE_WAIT", "close_wait", 30),
+        (TcpState::LastAck, "LAST_ACK", "last_ack", 15),
+        (TcpState::Close, "CLOSE", "close", 5),
+    ] {
+        let mut after = host("6.12.117", 8);
+        let piled = census(&[(tcp(state), 150_000), (tcp(TcpState::Established), 40_000)]);
+        fill(&mut after.namespaces[0], piled);
+        let d = judge(&after, &[]);
+        assert_eq!(acts(&d), ["CT013"]);
+        let told = format!("closed connections to port 443 (150,000 in {name})");
+        assert!(summary(&d, "CT013").contains(&told), "{}", summary(&d, "CT013"));
+        let timeout = format!("sysctl -w net.netfilter.nf_conntrack_tcp_timeout_{old}={new}");
+        assert_eq!(remedy(&d, RemedyId::Timeout).commands, [timeout]);
+        let shed = format!("conntrack -D -p tcp --state {name}");
+        assert_eq!(remedy(&d, RemedyId::Shed).commands, [shed]);
+    }
+}
+
+#[test]
 fn idle_connections_in_a_roomy_table_are_nobodys_trouble() {
     let mut after = host("6.12.117", 8);
     fill(
@@ -180,6 +208,41 @@ fn exhausted_nat_ports_are_told_by_the_probes_that_found_them_taken() {
     let mut old = host("3.10.0-1160.el7.x86_64", 8);
     old.namespaces[0].rules = after.namespaces[0].rules.clone();
     assert_eq!(acts(&judge(&old, &rises)), ["CT051"], "`found` meant lookups to 4.8");
+}
+
+#[test]
+fn a_single_dns_race_on_a_host_with_nat_is_a_clash() {
+    let mut after = host("6.18.15", 8);
+    let mut rules = stateful();
+    rules.rules.push(rule("-A POSTROUTING -j MASQUERADE", &[Need::Nat]));
+    after.namespaces[0].rules = known(rules);
+    for (failed, found) in [(1, 1), (1, 40), (4, 500), (12, 30)] {
+        let rises =
+            [(Counter::Found, found), (Counter::InsertFailed, failed), (Counter::Drop, failed)];
+        let d = judge(&after, &rises);
+        assert_eq!(ids(&d), ["CT051"], "{failed} failures, {found} ports in use");
+    }
+    let elsewhere = [(Counter::Found, 900), (Counter::InsertFailed, 40), (Counter::Drop, 3)];
+    assert_eq!(ids(&judge(&after, &elsewhere)), ["CT051"], "each failure drops a packet");
+}
+
+#[test]
+fn a_few_connections_among_many_without_a_free_port_are_a_warning() {
+    let mut after = host("6.18.15", 8);
+    let mut rules = stateful();
+    rules.rules.push(rule("-A POSTROUTING -j MASQUERADE", &[Need::Nat]));
+    after.namespaces[0].rules = known(rules);
+    let rises = |n| [(Counter::Found, n * 128), (Counter::InsertFailed, n), (Counter::Drop, n)];
+    let level = |after: &plimsoll_diagnosis::facts::Snapshot, n| {
+        let d = judge(after, &rises(n));
+        d.findings.iter().find(|f| f.id == "CT052").expect("it is found").severity
+    };
+    assert_eq!(level(&after, 6), Severity::Warning, "nobody knows how many were opened");
+    assert_eq!(level(&after, 97), Severity::Critical, "as on a real host whose ten ports are used");
+    let busy = churn(census(&[(tcp(TcpState::Established), 20_000)]), 2_000, 2_000);
+    fill(&mut after.namespaces[0], busy);
+    assert_eq!(level(&after, 40), Severity::Warning, "2,000 others a second do well");
+    assert_eq!(level(&after, 400), Severity::Critical);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! What to do: refusals, ways into other namespaces, hostile names.
 
-use plimsoll_ct::{Counter, TcpState};
-use plimsoll_diagnosis::facts::{Manager, ManagerKind, Owner, Snapshot};
+use plimsoll_ct::{Counter, Protocol, TcpState};
+use plimsoll_diagnosis::facts::{Manager, ManagerKind, Owner, Service, Snapshot, Top};
 use plimsoll_diagnosis::{Diagnosis, RemedyId};
 use plimsoll_wire::iptables_config::IptablesConfig;
-use plimsoll_wire::ruleset::Need;
+use plimsoll_wire::ruleset::{BaseChain, Hook, Need, Ruleset, TableFamily, Verdict};
 
 use crate::build::*;
 
@@ -102,6 +102,125 @@ fn a_lifeline_accepts_ssh_ahead_of_the_chains_that_drop() {
     says(&d, RemedyId::Lifeline, "nft add rule inet plimsoll prerouting tcp dport 22 notrack");
     says(&d, RemedyId::Lifeline, "nft add rule inet plimsoll output tcp sport 22 notrack");
     says(&d, RemedyId::Lifeline, "nft insert rule inet filter input tcp dport 22 accept");
+}
+
+/// A full table, most of it of one service.
+fn full_of(service: Service, rules: Ruleset) -> Snapshot {
+    let mut after = host("6.18.15", 8);
+    let kind = if service.protocol == Protocol::Udp { udp(false) } else { syn() };
+    let mut census = census(&[(kind, 250_000)]);
+    census.services = Top { rows: vec![(service, census.total)], error: 0 };
+    fill(&mut after.namespaces[0], census);
+    after.namespaces[0].rules = known(rules);
+    after
+}
+
+/// The same chains for answers too, and for IPv6.
+fn both_ways(mut rules: Ruleset) -> Ruleset {
+    let mut output = rules.chains[0].clone();
+    output.hook = Hook::Output;
+    output.chain = if output.family == TableFamily::Inet { "output" } else { "OUTPUT" }.into();
+    rules.chains.push(output);
+    if rules.chains[0].family == TableFamily::Ip {
+        let six = rules.chains.clone().into_iter();
+        rules.chains.extend(six.map(|c| BaseChain { family: TableFamily::Ip6, ..c }));
+    }
+    rules
+}
+
+const MYSQL: Service = Service { protocol: Protocol::Tcp, port: 3306 };
+
+#[test]
+fn a_bypass_holds_for_client_and_server_in_both_families() {
+    let d = judge(&full_of(MYSQL, both_ways(stateful())), &[]);
+    let bypass = remedy(&d, RemedyId::Bypass);
+    for tool in ["iptables", "ip6tables"] {
+        for rule in [
+            "-t raw -I PREROUTING -p tcp --dport 3306 -j CT --notrack",
+            "-t raw -I PREROUTING -p tcp --sport 3306 -j CT --notrack",
+            "-t raw -I OUTPUT -p tcp --dport 3306 -j CT --notrack",
+            "-t raw -I OUTPUT -p tcp --sport 3306 -j CT --notrack",
+            "-I INPUT -p tcp --dport 3306 -j ACCEPT",
+            "-I INPUT -p tcp --sport 3306 ! --syn -j ACCEPT",
+            "-I OUTPUT -p tcp --sport 3306 -j ACCEPT",
+            "-I OUTPUT -p tcp --dport 3306 -j ACCEPT",
+        ] {
+            says(&d, RemedyId::Bypass, &format!("{tool} {rule}"));
+        }
+    }
+    assert_eq!(bypass.commands.len(), 16, "{:#?}", bypass.commands);
+
+    let d = judge(&full_of(MYSQL, both_ways(nft())), &[]);
+    for rule in [
+        "nft add rule inet plimsoll prerouting tcp dport 3306 notrack",
+        "nft add rule inet plimsoll prerouting tcp sport 3306 notrack",
+        "nft add rule inet plimsoll output tcp dport 3306 notrack",
+        "nft add rule inet plimsoll output tcp sport 3306 notrack",
+        "nft insert rule inet filter input tcp dport 3306 accept",
+        "nft 'insert rule inet filter input tcp sport 3306 tcp flags & (fin|syn|rst|ack) != syn accept'",
+        "nft insert rule inet filter output tcp sport 3306 accept",
+        "nft insert rule inet filter output tcp dport 3306 accept",
+    ] {
+        says(&d, RemedyId::Bypass, rule);
+    }
+}
+
+#[test]
+fn answers_over_udp_are_let_in_to_our_own_ports_only() {
+    let dns = Service { protocol: Protocol::Udp, port: 53 };
+    let d = judge(&full_of(dns, both_ways(stateful())), &[]);
+    let answers = "iptables -I INPUT -p udp --sport 53 --dport 32768:60999 -j ACCEPT";
+    says(&d, RemedyId::Bypass, answers);
+}
+
+#[test]
+fn a_chain_that_lets_untracked_packets_pass_already_needs_no_exception() {
+    let accepting = |text: &str| {
+        let mut rules = stateful();
+        rules.rules.insert(0, rule(text, &[Need::State]));
+        let d = judge(&full_of(MYSQL, rules), &[]);
+        remedy(&d, RemedyId::Bypass).commands.iter().any(|c| c.contains("-I INPUT"))
+    };
+    assert!(!accepting("-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED,UNTRACKED -j ACCEPT"));
+    assert!(accepting("-A INPUT -i lo -m conntrack --ctstate UNTRACKED -j ACCEPT"), "only there");
+    assert!(accepting("-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"));
+}
+
+#[test]
+fn rules_that_untrack_the_port_already_are_shown() {
+    let mut rules = stateful();
+    let mut there = rule("-A PREROUTING -p tcp -m tcp --dport 3306 -j CT --notrack", &[]);
+    (there.table, there.chain, there.hook) =
+        ("raw".into(), "PREROUTING".into(), Some(Hook::Prerouting));
+    (there.verdict, there.ports) = (Verdict::Untrack, vec![3306]);
+    rules.rules.push(there);
+    let d = judge(&full_of(MYSQL, rules), &[]);
+    says(
+        &d,
+        RemedyId::Bypass,
+        "# stands there already: -A PREROUTING -p tcp -m tcp --dport 3306 -j CT --notrack",
+    );
+}
+
+#[test]
+fn what_two_namespaces_need_is_said_of_both() {
+    let mut after = host("6.18.15", 64);
+    for (name, inode) in [("red", 7), ("blue", 8)] {
+        let owner = Owner::Named(name.into());
+        let mut ns = namespace(&after.host.profile, owner, Some(inode), 262_144);
+        fill(&mut ns, census(&[(tcp(TcpState::TimeWait), 200_000 + inode)]));
+        after.namespaces.push(ns);
+    }
+    let d = judge(&after, &[]);
+    for id in [RemedyId::Timeout, RemedyId::Shed] {
+        let commands = &remedy(&d, id).commands;
+        assert!(commands[0].starts_with("ip netns exec blue "), "{commands:#?}");
+        assert_eq!(commands.last().unwrap(), "# the same in: ip netns red", "{commands:#?}");
+    }
+    after.namespaces.pop();
+    for r in &judge(&after, &[]).remedies {
+        assert!(r.commands.iter().all(|c| !c.contains("the same in")), "{r:#?}");
+    }
 }
 
 #[test]

@@ -37,8 +37,8 @@ impl Light {
             count,
             counters,
             stack: stack(here),
-            neighbours: neighbours(here, found.initial),
-            sockets: sockets(here),
+            neighbours: neighbours(here, found),
+            sockets: sockets(here, found),
         }
     }
 
@@ -299,7 +299,11 @@ fn stack(here: &Here) -> Fact<Stack> {
 }
 
 /// The neighbour tables are the host's: their statistics and limits stand in the initial namespace only.
-fn neighbours(here: &Here, initial: bool) -> Fact<Vec<Neighbours>> {
+fn neighbours(here: &Here, found: &Found) -> Fact<Vec<Neighbours>> {
+    const OF_ANOTHER: &str = "none of its own: the initial namespace's serve all";
+    if is_one_of_many(found) {
+        return Fact::known(Vec::new(), OF_ANOTHER);
+    }
     let mut tables = Vec::new();
     let mut gap = None;
     for (family, file, limit) in
@@ -324,21 +328,26 @@ fn neighbours(here: &Here, initial: bool) -> Fact<Vec<Neighbours>> {
         _ if !tables.is_empty() => {
             Fact::known(tables, "/proc/net/stat/arp_cache, /proc/net/stat/ndisc_cache")
         }
-        Some(gap) if initial || gap.reason != Reason::NotBuilt => Fact::Missing(gap),
-        _ => Fact::known(tables, "none of its own: the initial namespace's serve all"),
+        Some(gap) if found.initial || gap.reason != Reason::NotBuilt => Fact::Missing(gap),
+        _ => Fact::known(tables, OF_ANOTHER),
     }
 }
 
-fn sockets(here: &Here) -> Fact<SocketMemory> {
+/// The limits are the host's, and stand in the initial namespace only.
+fn sockets(here: &Here, found: &Found) -> Fact<SocketMemory> {
+    let limits = !is_one_of_many(found);
     let fact = text::fact(&format!("{}/sockstat", here.net), Reason::NotBuilt, |text| {
         sockstat::parse(text).map_err(|error| error.to_string())
     });
     fact.map(|stat| SocketMemory {
         tcp_pages: stat.mem,
-        tcp_pages_limit: text::read("/proc/sys/net/ipv4/tcp_mem")
-            .ok()
+        tcp_pages_limit: limits
+            .then(|| text::read("/proc/sys/net/ipv4/tcp_mem").ok())
+            .flatten()
             .and_then(|text| text.split_ascii_whitespace().nth(2)?.parse().ok()),
         orphans: stat.orphan,
-        orphans_limit: text::number_in("/proc/sys/net/ipv4/tcp_max_orphans"),
+        orphans_limit: limits
+            .then(|| text::number_in("/proc/sys/net/ipv4/tcp_max_orphans"))
+            .flatten(),
     })
 }
