@@ -162,6 +162,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         ..V4_14
     },
     V5_4,
+    Behaviour { name: "5.14", ..V5_15 },
     V5_15,
     Behaviour { name: "el9", ..V6_1 },
     V6_1,

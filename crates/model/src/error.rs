@@ -6,7 +6,8 @@
 use plimsoll_ct::Counter;
 use plimsoll_wire::packet::{Packet, Transport, parse_quoted};
 
-use crate::model::{Info, Model, Step};
+use crate::model::Model;
+use crate::step::{Info, Step};
 use crate::tcp::Direction;
 
 const REDIRECT_V6: u8 = 137;

@@ -41,6 +41,7 @@ mod model;
 mod sctp;
 mod settings;
 mod snapshot;
+mod step;
 mod table;
 mod tcp;
 mod ticks;
@@ -48,9 +49,10 @@ mod trackers;
 
 pub use behaviour::{BEHAVIOURS, Behaviour, SctpRule, UdpRule, profile_named};
 pub use log::LogLine;
-pub use model::{Config, Fate, Info, Model, Step, Treatment, Verdict, What};
+pub use model::{Config, Model};
 pub use settings::{SettingError, Settings};
 pub use snapshot::Occupancy;
+pub use step::{Fate, Info, Step, Treatment, Verdict, What};
 pub use table::EntryId;
 pub use tcp::{
     Behaviour as TcpBehaviour, Direction, Generation, TcpSettings, Timeouts as TcpTimeouts,
