@@ -68,7 +68,7 @@ fn main() {
     let mut wrong = 0;
     for i in 0..packets {
         chance = chance.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-        let n = ((chance >> 32) * u64::from(connections) >> 32) as u32;
+        let n = (((chance >> 32) * u64::from(connections)) >> 32) as u32;
         let reply = chance & (1 << 20) != 0;
         let info = feed(&segment(n, reply, ACK, 2, 2, 50_000 + (i % 1000) as u16));
         let expected = if reply { Info::EstablishedReply } else { Info::Established };
