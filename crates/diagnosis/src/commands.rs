@@ -107,6 +107,10 @@ pub(crate) fn inside(space: &Space<'_>) -> Result<String, String> {
     }
     let prefix = space.now.owners.iter().find_map(|owner| match owner {
         Owner::Initial => Some(String::new()),
+        // What is held by a file elsewhere is no name that ip netns knows.
+        Owner::Named(path) if path.contains('/') => {
+            words::shell_word(path).map(|path| format!("nsenter --net={path} "))
+        }
         Owner::Named(name) => words::shell_word(name).map(|name| format!("ip netns exec {name} ")),
         Owner::Process { pid, command: _ } => Some(format!("nsenter --net=/proc/{pid}/ns/net ")),
         Owner::Container { runtime, id, name: _ } => {
@@ -130,7 +134,8 @@ pub(crate) fn inside(space: &Space<'_>) -> Result<String, String> {
     })
 }
 
-/// Puts commands into a namespace; remarks stay as they are.
+/// Puts commands into a namespace; remarks stay as they are. Where no words lead there the commands are
+/// remarks, too: pasted as they are they would change the host's own namespace.
 pub(crate) fn run_inside(
     space: &Space<'_>,
     commands: impl IntoIterator<Item = String>,
@@ -140,7 +145,7 @@ pub(crate) fn run_inside(
         Ok(prefix) => prefix,
         Err(remark) => {
             run.push(remark);
-            String::new()
+            "# ".to_string()
         }
     };
     for command in commands {

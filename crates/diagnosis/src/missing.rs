@@ -17,6 +17,8 @@ enum Kind {
     Limit,
     Statistics,
     Entries,
+    Rates,
+    Turnover,
     Tracking,
     Rules,
     Stack,
@@ -31,6 +33,8 @@ impl Kind {
             Self::Limit => "limit",
             Self::Statistics => "statistics",
             Self::Entries => "entries",
+            Self::Rates => "rates",
+            Self::Turnover => "rates of new and expired entries",
             Self::Tracking => "whether packets are tracked",
             Self::Rules => "packet-filter rules",
             Self::Stack => "counters of the network stack",
@@ -72,6 +76,16 @@ pub(crate) fn missing(case: &Case<'_>) -> Vec<MissingFact> {
             (Kind::Entries, gap_of(&n.census)),
             (Kind::Rules, gap_of(&n.rules)),
         ];
+        // Counted once only, as of a namespace that came between the readings.
+        if case.interval.is_some() && n.counters.gap().is_none() {
+            let turnover = s.rates.new.as_ref().err().or(s.rates.expired.as_ref().err());
+            match s.rates.drop.as_ref().err() {
+                Some(gap) => facts.push((Kind::Rates, Some(gap))),
+                // Their source is the list of entries: one gap is enough.
+                None if n.census.gap().is_none() => facts.push((Kind::Turnover, turnover)),
+                None => {}
+            }
+        }
         // Whether packets are tracked follows from the rules: one gap is enough.
         if n.rules.gap().is_none() {
             facts.push((Kind::Tracking, gap_of(&n.tracking)));

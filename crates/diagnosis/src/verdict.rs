@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::LogWording;
 
 use crate::case::Case;
-use crate::facts::{Origin, Reader, Reason};
+use crate::facts::{Gap, Origin, Reader, Reason};
 use crate::findings::Draft;
 use crate::words;
 use crate::{Severity, Verdict};
@@ -145,10 +145,25 @@ fn quiet(case: &Case<'_>, host: &str, found: &[Draft], verdict: Verdict) -> Stri
                 }
                 _ => words::share(share),
             };
-            format!("{host} is well: {which}{name} holds {of}, and {dropped}.")
+            if unseen(case) {
+                format!(
+                    "{host}: {which} seen{name} holds {of}, and {dropped}, as far as could be seen."
+                )
+            } else {
+                format!("{host} is well: {which}{name} holds {of}, and {dropped}.")
+            }
         }
         None => format!("{host}: {dropped}, as far as could be seen."),
     }
+}
+
+/// Whether something that tells of drops stayed hidden on a host that could have shown it: then nobody
+/// may say that it is well.
+fn unseen(case: &Case<'_>) -> bool {
+    let refused = |gap: Option<&Gap>| gap.is_some_and(|g| g.reason == Reason::NotPermitted);
+    refused(case.after.log.gap())
+        || case.spaces.iter().any(|s| refused(s.now.count.gap()) || refused(s.now.counters.gap()))
+        || !case.chosen && refused(case.after.namespaces_complete.gap())
 }
 
 /// A sentence within a sentence.

@@ -51,7 +51,14 @@ fn look(arguments: &Check) -> Result<Diagnosis, String> {
         ..live::Options::default()
     });
     if !observation.unmatched.is_empty() {
-        return Err(format!("no network namespace answers to {:?}", observation.unmatched));
+        // Quoted as Rust does: what a terminal would obey is escaped.
+        let asked: Vec<String> = arguments
+            .netns
+            .iter()
+            .filter(|text| observation.unmatched.contains(&NamespaceSelector::parse(text)))
+            .map(|text| format!("{text:?}"))
+            .collect();
+        return Err(format!("no network namespace answers to {}", asked.join(", ")));
     }
     Ok(diagnose(Some(&observation.before), &observation.after))
 }

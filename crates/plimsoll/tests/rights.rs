@@ -66,6 +66,8 @@ fn nobody_is_told_the_count_the_limit_and_which_rights_are_missing() {
     assert!(host["count"].is_u64() && host["max"].is_u64(), "{host:#}");
     assert!(host["rates"]["drop"].is_number(), "the statistics are open to everybody");
     assert!(missing(&check).contains("CAP_SYSLOG"), "{}", missing(&check));
+    let headline = check["headline"].as_str().expect("a headline");
+    assert!(!headline.contains("is well"), "the log was not read: {headline}");
 }
 
 #[test]

@@ -157,6 +157,23 @@ fn centos_5_reads_sysctl_conf_and_its_rules_come_with_modules() {
 }
 
 #[test]
+fn what_rc_local_applies_again_is_set_by_rc_local() {
+    let boot = Tree::new(&[
+        ("/etc/rc.d/rc.sysinit", "#!/bin/bash"),
+        ("/etc/sysctl.conf", "kernel.sysrq = 0\nnet.ipv4.netfilter.ip_conntrack_max = 131072\n"),
+        ("/etc/rc.d/rc.local", "#!/bin/sh\ntouch /var/lock/subsys/local\n/sbin/sysctl -e -p\n"),
+    ])
+    .boot("2.6.18-398.el5");
+    assert_eq!(
+        applied(&boot),
+        [
+            "/etc/sysctl.conf:2 net.ipv4.netfilter.ip_conntrack_max=131072",
+            "/etc/rc.d/rc.local:3 net.ipv4.netfilter.ip_conntrack_max=131072",
+        ]
+    );
+}
+
+#[test]
 fn sysvinit_reads_sysctl_conf_last() {
     let boot = Tree::new(&[
         ("/etc/init.d/procps", ""),

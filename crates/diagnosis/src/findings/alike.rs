@@ -11,7 +11,7 @@ use plimsoll_wire::ruleset::{Rule, Ruleset, Verdict};
 
 use super::{Draft, source_of};
 use crate::case::{Case, Space};
-use crate::facts::Seen;
+use crate::facts::{Neighbours, Seen};
 use crate::words;
 use crate::{Excluded, Severity, Value};
 
@@ -19,6 +19,9 @@ use crate::{Excluded, Severity, Value};
 pub(super) const RECENT: f64 = 86_400.0;
 /// Firewall drops per second above the noise that every public address hears.
 pub(super) const BACKGROUND: f64 = 10.0;
+
+/// Signs that are told of one look-alike.
+const NAMED: usize = 8;
 
 /// Finds look-alikes, and rules out what is not there.
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>, excluded: &mut Vec<Excluded>) {
@@ -52,42 +55,60 @@ fn recent<'a>(case: &Case<'_>, seen: Option<&'a Seen>) -> Option<&'a Seen> {
     case.within(seen.last, RECENT).then_some(seen)
 }
 
-/// Where the stack's counters were read.
-fn stack_source(case: &Case<'_>) -> crate::facts::Source {
-    case.initial()
-        .map_or(crate::facts::Source::of("/proc/net/netstat"), |(_, s)| source_of(&s.now.stack))
+/// Where it was read, as the tail of a phrase; nothing for the host's own namespace.
+fn within(case: &Case<'_>, s: &Space<'_>) -> String {
+    if s.now.is_initial() || case.spaces.len() < 2 {
+        String::new()
+    } else {
+        format!(" in {}", s.name)
+    }
 }
 
-/// CT061: the neighbour table overflows.
+/// CT061: the neighbour table overflows, by what any namespace shows of it: where the initial one was not
+/// read, its counters are still to be had elsewhere.
 fn neighbours(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
-    let (i, s) = case.initial()?;
     let lines = recent(case, case.after.log.value().and_then(|l| l.neighbour_overflow.as_ref()));
-    let tables = s.now.neighbours.value();
-    let then = s.then.and_then(|n| n.neighbours.value());
-    let mut reasons = Vec::new();
-    for table in tables.into_iter().flatten() {
-        let family = match table.family {
-            Family::V4 => "ARP",
-            Family::V6 => "NDP",
-        };
-        let before = then.and_then(|t| t.iter().find(|t| t.family == table.family));
-        let rose = match (table.table_fulls, before.and_then(|t| t.table_fulls)) {
-            (Some(now), Some(then)) => now.checked_sub(then).filter(|by| *by > 0),
-            _ => None,
-        };
-        if let Some(by) = rose {
-            reasons.push(format!("{family}: {} refusals while measured", words::count(by)));
-        } else if let (Some(entries), Some(limit)) = (table.entries, table.limit)
-            && limit > 0
-            && entries >= limit
-        {
-            reasons.push(format!("{family}: {} of {}", words::count(entries), words::count(limit)));
-        }
+    let mut tables: Vec<(usize, Neighbours)> = Vec::new();
+    for (i, s) in case.spaces.iter().enumerate() {
+        let all = s.now.neighbours.value().into_iter().flatten();
+        tables.extend(all.map(|table| (i, *table)));
     }
+    let mut reasons: Vec<String> = Vec::new();
+    let mut first = None;
+    for (family, name) in [(Family::V4, "ARP"), (Family::V6, "NDP")] {
+        let of_family = || tables.iter().filter(|(_, t)| t.family == family);
+        // One table for all: each namespace says the same of it, a moment later. Its limit stands in the
+        // initial one only.
+        let rose = of_family().filter_map(|(i, table)| {
+            let then = case.spaces[*i].then?.neighbours.value()?;
+            let before = then.iter().find(|t| t.family == family)?.table_fulls?;
+            Some((table.table_fulls?.checked_sub(before)?, *i))
+        });
+        let rose = rose.filter(|(by, _)| *by > 0).max_by_key(|(by, i)| (*by, usize::MAX - i));
+        let entries = of_family().filter_map(|(i, t)| Some((t.entries?, *i)));
+        let entries = entries.max_by_key(|(n, i)| (*n, usize::MAX - i));
+        let limit = of_family().find_map(|(_, t)| t.limit).filter(|l| *l > 0);
+        let (reason, i) = match (rose, entries, limit) {
+            (Some((by, i)), _, _) => {
+                (format!("{name}: {} refusals while measured", words::count(by)), i)
+            }
+            (None, Some((n, i)), Some(limit)) if n >= limit => {
+                (format!("{name}: {} of {}", words::count(n), words::count(limit)), i)
+            }
+            (None, _, _) => continue,
+        };
+        reasons.push(format!("{reason}{}", within(case, &case.spaces[i])));
+        first = first.or(Some(i));
+    }
+    let initial = case.initial();
     if reasons.is_empty() && lines.is_none() {
-        if let Some(all) = tables.filter(|t| !t.is_empty()) {
-            let because = all
-                .iter()
+        if let Some((_, s)) = initial {
+            let because = s
+                .now
+                .neighbours
+                .value()
+                .into_iter()
+                .flatten()
                 .filter_map(|t| {
                     let of = match t.family {
                         Family::V4 => "gc_thresh3 of ARP",
@@ -103,17 +124,18 @@ fn neighbours(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
         }
         return None;
     }
-    let now = !reasons.is_empty();
     if let Some(seen) = lines {
         reasons.push(words::counted(seen.lines, "log line", "log lines"));
     }
-    let severity = if now || lines.is_some() { Severity::Warning } else { Severity::Info };
+    let namespace = first.or(initial.map(|(i, _)| i));
     let summary = format!("The neighbour table overflows ({}).", reasons.join("; "));
-    let mut draft = Draft::new("CT061", severity, Some(i), summary).explains(0.5);
-    for table in tables.into_iter().flatten() {
+    let mut draft = Draft::new("CT061", Severity::Warning, namespace, summary).explains(0.5);
+    let shown = |i: usize| case.spaces[i].now.is_initial() || namespace == Some(i);
+    for (i, table) in tables.into_iter().filter(|(i, _)| shown(*i)) {
+        let s = &case.spaces[i];
         if let Some(entries) = table.entries {
-            let source = source_of(&s.now.neighbours);
-            draft = draft.count("neighbour entries", entries, "entries", source);
+            let what = format!("neighbour entries{}", within(case, s));
+            draft = draft.count(what, entries, "entries", source_of(&s.now.neighbours));
         }
     }
     if let Some(seen) = lines {
@@ -126,32 +148,28 @@ fn neighbours(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
 
 /// CT062: TCP runs out of socket memory.
 fn memory(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
-    let (i, s) = case.initial()?;
-    let sockets = s.now.sockets.value();
     let lines = recent(case, case.after.log.value().and_then(|l| l.socket_memory.as_ref()));
-    let mut reasons = Vec::new();
+    let mut reasons: Vec<(String, crate::facts::Source)> = Vec::new();
     let mut healthy = Vec::new();
-    if let Some(m) = sockets {
-        for (what, value, limit) in [
-            ("pages of TCP memory", m.tcp_pages, m.tcp_pages_limit),
-            ("orphaned sockets", m.orphans, m.orphans_limit),
-        ] {
-            let (Some(value), Some(limit)) = (value, limit) else { continue };
-            let of = format!("{} of {} {what}", words::count(value), words::count(limit));
-            if limit > 0 && value >= limit { reasons.push(of) } else { healthy.push(of) }
+    let mut first = None;
+    let mut shared: Vec<&'static str> = Vec::new();
+    for (i, s) in case.spaces.iter().enumerate() {
+        let (bad, good) = memory_of(case, s, &mut shared);
+        if !bad.is_empty() {
+            first = first.or(Some(i));
         }
-    }
-    for name in ["TcpExt.TCPAbortOnMemory", "TcpExt.TCPMemoryPressures"] {
-        match counter(s, name) {
-            Some((_, Some(by))) if by > 0 => {
-                reasons.push(format!("{name} rose by {}", words::count(by)));
+        for (reason, source) in bad {
+            if reasons.len() < NAMED {
+                reasons.push((format!("{reason}{}", within(case, s)), source));
             }
-            Some((value, grown)) => healthy.push(says(case, name, value, grown)),
-            None => {}
+        }
+        if s.now.is_initial() {
+            healthy = good;
         }
     }
     if let Some(seen) = lines {
-        reasons.push(words::counted(seen.lines, "log line", "log lines"));
+        let told = words::counted(seen.lines, "log line", "log lines");
+        reasons.push((told, source_of(&case.after.log)));
     }
     if reasons.is_empty() {
         if let Some(because) = healthy.into_iter().next() {
@@ -159,12 +177,53 @@ fn memory(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
         }
         return None;
     }
-    let summary = format!("TCP runs out of socket memory ({}).", reasons.join("; "));
-    let mut draft = Draft::new("CT062", Severity::Warning, Some(i), summary).explains(0.5);
-    for reason in reasons {
-        draft = draft.with("sign", Value::Text(reason), "", stack_source(case));
+    let signs: Vec<&str> = reasons.iter().map(|(reason, _)| reason.as_str()).collect();
+    let summary = format!("TCP runs out of socket memory ({}).", signs.join("; "));
+    let namespace = first.or(case.initial().map(|(i, _)| i));
+    let mut draft = Draft::new("CT062", Severity::Warning, namespace, summary).explains(0.5);
+    for (reason, source) in reasons {
+        draft = draft.with("sign", Value::Text(reason), "", source);
     }
     Some(draft)
+}
+
+/// Signs of short socket memory in one namespace, with where they were read, and what speaks against it.
+/// Memory and orphans are counted over all namespaces: once told, they are `shared`.
+fn memory_of(
+    case: &Case<'_>,
+    s: &Space<'_>,
+    shared: &mut Vec<&'static str>,
+) -> (Vec<(String, crate::facts::Source)>, Vec<String>) {
+    let mut reasons = Vec::new();
+    let mut healthy = Vec::new();
+    if let Some(m) = s.now.sockets.value() {
+        for (what, value, limit) in [
+            ("pages of TCP memory", m.tcp_pages, m.tcp_pages_limit),
+            ("orphaned sockets", m.orphans, m.orphans_limit),
+        ] {
+            let (Some(value), Some(limit)) = (value, limit) else { continue };
+            let of = format!("{} of {} {what}", words::count(value), words::count(limit));
+            if limit > 0 && value >= limit {
+                if !shared.contains(&what) {
+                    shared.push(what);
+                    reasons.push((of, source_of(&s.now.sockets)));
+                }
+            } else {
+                healthy.push(of);
+            }
+        }
+    }
+    for name in ["TcpExt.TCPAbortOnMemory", "TcpExt.TCPMemoryPressures"] {
+        match counter(s, name) {
+            Some((_, Some(by))) if by > 0 => {
+                let rose = format!("{name} rose by {}", words::count(by));
+                reasons.push((rose, source_of(&s.now.stack)));
+            }
+            Some((value, grown)) => healthy.push(says(case, name, value, grown)),
+            None => {}
+        }
+    }
+    (reasons, healthy)
 }
 
 /// CT063: the cloud's own tracker drops packets.

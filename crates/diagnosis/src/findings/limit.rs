@@ -1,9 +1,10 @@
 //! The limit itself: too low, too high for the memory, none (CT020, CT021, CT023).
 
 use alloc::format;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Bytes, Setting};
+use plimsoll_ct::Bytes;
 
 use super::{Draft, source_of};
 use crate::Severity;
@@ -150,14 +151,19 @@ fn unlimited(case: &Case<'_>) -> Option<Draft> {
     if case.profile.zero_is_unlimited {
         return None;
     }
-    let refused = case.after.boot.sysctl.value()?.iter().rfind(|a| {
-        Setting::find(&a.key).is_some_and(|s| s.name == "nf_conntrack_max")
-            && a.value.parse::<i64>().is_ok_and(|v| v <= 0)
-    })?;
+    let (refused, holds) = super::stale::refused_limit(case)?;
     let place = format!("{} line {}", words::clean(&refused.file), refused.line);
+    let stays = match holds {
+        Some(a) => format!(
+            "what {} line {} says ({}) will stay",
+            words::clean(&a.file),
+            a.line,
+            words::clean(&a.value)
+        ),
+        None => "the default will stay".to_string(),
+    };
     let summary = format!(
-        "{place} asks for no limit ({} = {}); this kernel refuses values under 1, so the default will \
-         stay in force.",
+        "{place} asks for no limit ({} = {}); this kernel refuses values under 1, so {stays} in force.",
         words::clean(&refused.key),
         words::clean(&refused.value)
     );

@@ -44,6 +44,7 @@ const DAY: f64 = 86_400.0;
 #[track_caller]
 fn span(seconds: f64) -> &'static str {
     let known = [
+        (10.0, "10 s"),
         (60.0, "a minute"),
         (300.0, "five minutes"),
         (600.0, "ten minutes"),

@@ -36,11 +36,36 @@ pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
     found.extend(stale_draft(case, &stale, true));
 }
 
-/// The assignments that the files make and this kernel takes: the last one of each setting wins.
+/// The assignment of a setting that holds after boot: the last one that this kernel takes.
 pub(super) fn winner<'a>(case: &Case<'a>, setting: &Setting) -> Option<&'a Assignment> {
-    case.after.boot.sysctl.value()?.iter().rfind(|a| {
-        Setting::find(&a.key).is_some_and(|s| s.name == setting.name) && !is_stale(case, a)
-    })
+    case.after
+        .boot
+        .sysctl
+        .value()?
+        .iter()
+        .rfind(|a| is_of(a, setting) && !is_stale(case, a) && !is_refused(case, a))
+}
+
+/// Whether it assigns to a setting, under whichever of its names.
+fn is_of(a: &Assignment, setting: &Setting) -> bool {
+    Setting::find(&a.key).is_some_and(|s| s.name == setting.name)
+}
+
+/// Whether the key is right and this kernel refuses the value: no limit, where there must be one.
+fn is_refused(case: &Case<'_>, a: &Assignment) -> bool {
+    !case.profile.zero_is_unlimited
+        && Setting::find(&a.key).is_some_and(|s| s.name == "nf_conntrack_max")
+        && a.value.parse::<i64>().is_ok_and(|v| v <= 0)
+}
+
+/// The last assignment of the limit, if this kernel refuses its value; and the one that then holds.
+pub(super) fn refused_limit<'a>(
+    case: &Case<'a>,
+) -> Option<(&'a Assignment, Option<&'a Assignment>)> {
+    let max = Setting::find("nf_conntrack_max")?;
+    let all = case.after.boot.sysctl.value()?;
+    let last = all.iter().rfind(|a| is_of(a, max) && !is_stale(case, a))?;
+    is_refused(case, last).then(|| (last, winner(case, max)))
 }
 
 /// Whether this kernel does not take an assignment.
@@ -80,7 +105,11 @@ fn judge(case: &Case<'_>, a: &Assignment) -> Option<bool> {
     let well_read = settings.is_some_and(|s| s.len() >= WELL_READ);
     let gone = match setting {
         // Vendors carry keys over; only a listing of what runs shows that one is gone.
-        Some(s) => well_read && (s.since > rank || s.until.is_some_and(|until| until < rank)),
+        Some(s) => {
+            // `since` is the age of the modern name.
+            let unborn = s.since > rank && !(old && s.old_name.is_some());
+            well_read && (unborn || s.until.is_some_and(|until| until < rank))
+        }
         None => well_read && !old,
     };
     gone.then_some(false)

@@ -27,7 +27,7 @@ pub(super) const ALL_PROTECTED: f64 = 0.95;
 /// Evictions for one drop, from which on nearly every new flow still finds room.
 pub(super) const SURVIVABLE: u64 = 50;
 /// A log line this near a live reading says "now"; lines are rate limited to some per 5 s.
-pub(super) const NOW_LIVE: f64 = 60.0;
+pub(super) const NOW_LIVE: f64 = 10.0;
 /// A log line this near the saving of a host says that it was full then.
 pub(super) const NOW_SAVED: f64 = 600.0;
 /// A table that drops all the time is told of every few seconds; after so long without a line it did not.

@@ -7,6 +7,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
+use plimsoll_ct::Era;
 use plimsoll_wire::ruleset::{Backend, Ruleset, TableFamily};
 
 use super::{Draft, source_of};
@@ -41,21 +42,24 @@ pub(crate) fn all_rules<'a>(case: &Case<'_>, s: &Space<'a>) -> Option<&'a Rulese
     if rules.complete() {
         return Some(rules);
     }
-    let read = |wanted: &[Backend]| {
-        rules
-            .read
-            .iter()
-            .any(|(b, f)| wanted.contains(b) && matches!(f, TableFamily::Ip | TableFamily::Inet))
+    let read = |wanted: &[Backend], family: TableFamily| {
+        let of = |f: TableFamily| f == family || f == TableFamily::Inet;
+        rules.read.iter().any(|(b, f)| wanted.contains(b) && of(*f))
     };
     let modules = case.after.host.modules.value();
     let without = |name: &str| {
         case.after.host.modular.get() == Some(true)
             && modules.is_some_and(|m| m.iter().all(|m| m.name != name))
     };
-    let legacy = read(&[Backend::Legacy]) || without("ip_tables");
+    // The first generation tracks IPv4 only.
+    let four_only = case.profile.era == Era::IpConntrack;
+    let legacy = (read(&[Backend::Legacy], TableFamily::Ip) || without("ip_tables"))
+        && (four_only || read(&[Backend::Legacy], TableFamily::Ip6) || without("ip6_tables"));
     // nf_tables came with 3.13, and with RHEL 7.
     let too_old = case.after.host.kernel.value().is_some_and(|k| k.rank() < (3, 10));
-    let nft = too_old || read(&[Backend::Nft, Backend::IptablesNft]) || without("nf_tables");
+    let nft = too_old
+        || read(&[Backend::Nft, Backend::IptablesNft], TableFamily::Ip)
+        || without("nf_tables");
     (legacy && nft).then_some(rules)
 }
 

@@ -1,12 +1,13 @@
-//! Limit one source, or a namespace that takes too much.
+//! Limit one source, or a namespace that takes too much; or all of them, where memory cannot keep the limit.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{Findings, Ranked, same_elsewhere, speaks_nft};
-use crate::case::Case;
+use crate::case::{Case, Space};
 use crate::commands;
+use crate::facts::ManagerKind;
 use crate::findings::flood_of;
 use crate::groups::{prefix_label, ratio};
 use crate::words;
@@ -17,7 +18,97 @@ const SHARE: u64 = 20;
 /// … but never less than a busy client needs.
 const LEAST: u64 = 200;
 
-/// The remedy.
+/// A limit that fits into memory by this share: the half from which on it is too much (CT021).
+const FITS: u64 = 2;
+/// Entries that nothing may evict must stay below this share of a lower limit; from there on they would be
+/// the next trouble (CT004).
+const PROTECTED: (u64, u64) = (3, 4);
+
+/// The lower limit that makes the worst case fit into memory. `Err`: why there is none.
+pub(crate) fn lowered(case: &Case<'_>) -> Result<u64, String> {
+    let s = case.initial().map(|(_, s)| s).or(case.spaces.first());
+    let now = s.and_then(Space::limit).ok_or("the limit in force could not be read")?;
+    let memory = case.after.host.memory_total.get().ok_or("the memory is not known")?;
+    let buckets = case.buckets().unwrap_or(0);
+    // The largest power of two below the present one that fits.
+    let mut max = 1u64 << now.ilog2();
+    if max == now {
+        max /= 2;
+    }
+    while max > 1 && case.price.worst(max, buckets).0 > memory.0 / FITS {
+        max /= 2;
+    }
+    let peak = case
+        .spaces
+        .iter()
+        .filter_map(|s| Some((case.unmovable(s).or(s.load.count.map(|c| c.0))?, &s.name)))
+        .max_by_key(|(n, _)| *n);
+    if let Some((entries, name)) = peak
+        && entries.saturating_mul(PROTECTED.1) >= max.saturating_mul(PROTECTED.0)
+    {
+        return Err(format!(
+            "{} entries of {name} may not be evicted: a limit of {}, which would fit, leaves no room \
+             for new ones",
+            words::count(entries),
+            words::count(max)
+        ));
+    }
+    Ok(max)
+}
+
+/// Against a limit that memory cannot keep: a lower one, and fewer namespaces that track.
+pub(super) fn memory(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
+    if !findings.has("CT021") {
+        return None;
+    }
+    let mut commands = Vec::new();
+    if case.price.multiplies() {
+        commands.push(format!(
+            "# the limit is one value, and each of the {} namespaces that track may fill it: none can be \
+             given one of its own",
+            case.price.namespaces
+        ));
+    }
+    let (title, refused, price) = match lowered(case) {
+        Ok(max) => {
+            commands.push(commands::set(case.profile, "nf_conntrack_max", max));
+            let price = case.price.worst(max, case.buckets().unwrap_or(0));
+            (format!("lower the limit to {max}"), Vec::new(), Some(price))
+        }
+        Err(reason) => ("lower the limit".to_string(), alloc::vec![reason], None),
+    };
+    if case.price.multiplies() {
+        let one = case.price.worst(1, 0).0 / case.price.namespaces;
+        let limit = case.initial().and_then(|(_, s)| s.limit()).unwrap_or(0);
+        commands.push(format!(
+            "# or let fewer namespaces track: each that has no rule by state and no NAT takes {} off the \
+             worst case",
+            words::bytes(plimsoll_ct::Bytes(one.saturating_mul(limit)))
+        ));
+    }
+    let kube = case.after.boot.managers.value().into_iter().flatten();
+    if kube.into_iter().any(|m| m.kind == ManagerKind::Kubernetes) {
+        commands.push(
+            "# kube-proxy sets it at each start: conntrack.maxPerCore: 0 and conntrack.min: 0 leave it \
+             alone"
+                .to_string(),
+        );
+    }
+    let remedy = Remedy {
+        id: RemedyId::Limit,
+        title,
+        findings: alloc::vec!["CT021"],
+        commands,
+        memory: price,
+        risk: "A table that needs more than that drops new flows: compare with the busiest hour."
+            .to_string(),
+        effect: "The tables of all namespaces together fit into half of the memory.".to_string(),
+        refused,
+    };
+    Some(Ranked { rank: 35, remedy })
+}
+
+/// The remedy against a source or a namespace that takes too much.
 pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
     let flooded = findings.space(case, &["CT010"]);
     let flood_source = flooded.and_then(flood_of).and_then(|f| f.source);

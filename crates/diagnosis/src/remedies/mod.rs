@@ -68,6 +68,7 @@ pub(crate) fn remedies(case: &Case<'_>, found: &[Draft]) -> Vec<Remedy> {
         lifeline::remedy(case, &findings),
         shed::remedy(case, &findings),
         limit::remedy(case, &findings),
+        limit::memory(case, &findings),
         unload::remedy(case, &findings),
         none_needed::remedy(&findings),
     ]

@@ -7,7 +7,9 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{Findings, Ranked, raise};
+use plimsoll_ct::Setting;
+
+use super::{Findings, Ranked, limit, raise};
 use crate::case::Case;
 use crate::commands;
 use crate::facts::{ManagerKind, SysctlLoader};
@@ -26,7 +28,7 @@ const FILE: &str = "/etc/sysctl.d/90-plimsoll.conf";
 pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
     let mut answers = findings.among(ANSWERS);
     let raised = findings.among(RAISED);
-    if answers.is_empty() && raised.is_empty() {
+    if answers.is_empty() && raised.is_empty() && !findings.has("CT021") {
         return None;
     }
     let mut values: Vec<(&'static str, u64)> = Vec::new();
@@ -39,14 +41,25 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         }
         buckets = Some(size.buckets);
     }
+    if findings.has("CT021")
+        && let Ok(max) = limit::lowered(case)
+    {
+        values.push(("nf_conntrack_max", max));
+        answers.push("CT021");
+    }
+    let meant = meant_limit(case, &values);
+    if meant.is_some() {
+        values.retain(|(name, _)| *name != "nf_conntrack_max");
+    }
     for lost in lost_settings(case).iter().filter(|l| l.managed.is_none()) {
         match lost.setting {
             "nf_conntrack_buckets" => buckets = buckets.or(Some(lost.running)),
+            "nf_conntrack_max" if meant.is_some() => {}
             name if values.iter().all(|(n, _)| *n != name) => values.push((name, lost.running)),
             _ => {}
         }
     }
-    let mut commands = stale_lines(case);
+    let mut commands = stale_lines(case, meant);
     if values.is_empty() && buckets.is_none() && commands.is_empty() {
         return None;
     }
@@ -63,19 +76,51 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         commands,
         memory: None,
         risk,
-        effect: "After a boot the values are the same as now.".to_string(),
+        effect: match meant {
+            Some((_, max)) => {
+                format!(
+                    "The limit is {}, as it was meant, now and after a boot.",
+                    words::count(max)
+                )
+            }
+            None => "After a boot the values are the same as now.".to_string(),
+        },
         refused: Vec::new(),
     };
     Some(Ranked { rank: 30, remedy })
 }
 
-/// Turns lines that have no effect into remarks.
-fn stale_lines(case: &Case<'_>) -> Vec<String> {
+/// A line that sets the count and means the limit, and the number that it means: where that is more than
+/// there is, more than we would set, and memory can keep it.
+fn meant_limit(case: &Case<'_>, values: &[(&'static str, u64)]) -> Option<(u32, u64)> {
+    let now = case.initial()?.1.limit()?;
+    let ours = values.iter().find(|(name, _)| *name == "nf_conntrack_max").map_or(0, |(_, v)| *v);
+    let memory = case.after.host.memory_total.get()?;
+    stale_assignments(case)
+        .iter()
+        .filter(|s| s.read_only && !s.superseded && s.instead.is_some())
+        .filter(|s| {
+            Setting::find(&s.assignment.key).is_some_and(|s| s.name == "nf_conntrack_count")
+        })
+        .filter_map(|s| Some((s.assignment.line, s.assignment.value.parse::<u64>().ok()?)))
+        .rfind(|(_, max)| {
+            let worst = case.price.worst(*max, case.buckets().unwrap_or(0));
+            *max > now && *max > ours && worst.0 <= memory.0 / 2
+        })
+}
+
+/// Lines that have no effect: what was meant in their place, or nothing.
+fn stale_lines(case: &Case<'_>, meant: Option<(u32, u64)>) -> Vec<String> {
     let mut commands = Vec::new();
     for stale in stale_assignments(case).iter().filter(|s| !s.superseded) {
         let a = stale.assignment;
         let Some(file) = words::shell_word(&a.file) else { continue };
-        match (&stale.instead, stale.read_only, a.value.parse::<u64>()) {
+        let value = a.value.parse::<u64>();
+        match (&stale.instead, stale.read_only, value) {
+            (Some(key), true, Ok(value)) if meant == Some((a.line, value)) => {
+                commands.push(format!("sed -i '{}s|.*|{key} = {value}|' {file}", a.line));
+                commands.push(commands::set(case.profile, "nf_conntrack_max", value));
+            }
             (Some(key), false, Ok(value)) => {
                 commands.push(format!("sed -i '{}s|.*|{key} = {value}|' {file}", a.line));
             }
@@ -164,6 +209,20 @@ fn iptables_service(case: &Case<'_>, commands: &mut Vec<String>) {
             "sed -i 's/^IPTABLES_MODULES_UNLOAD=.*/IPTABLES_MODULES_UNLOAD=\"no\"/' {CONFIG}"
         ));
     }
+    // RHEL 5's init script is not known to have IPTABLES_SYSCTL_LOAD_LIST.
+    if case.profile.enterprise == Some(5) {
+        commands.push(
+            "# the keys exist only once the firewall has loaded ip_conntrack, long after sysctl.conf was \
+             applied: rc.local comes last"
+                .to_string(),
+        );
+        commands.push(
+            "grep -q '^/sbin/sysctl -e -p' /etc/rc.d/rc.local || echo '/sbin/sysctl -e -p' >> \
+             /etc/rc.d/rc.local"
+                .to_string(),
+        );
+        return;
+    }
     let named = |c: &plimsoll_wire::iptables_config::IptablesConfig| {
         c.sysctl_load_list.iter().any(|p| p.contains("conntrack"))
     };
@@ -188,7 +247,7 @@ fn remarks(case: &Case<'_>, values: &[(&'static str, u64)]) -> Vec<String> {
             .value()
             .into_iter()
             .flatten()
-            .rfind(|a| plimsoll_ct::Setting::find(&a.key).is_some_and(|s| s.name == *name));
+            .rfind(|a| Setting::find(&a.key).is_some_and(|s| s.name == *name));
         let Some(a) =
             later.filter(|a| a.file != FILE && a.value != value.to_string() && overrides(&a.file))
         else {

@@ -118,6 +118,47 @@ fn the_neighbour_table_overflows_by_counter_limit_or_log() {
 }
 
 #[test]
+fn what_a_namespace_shows_of_the_neighbour_table_and_of_sockets_counts_too() {
+    let table = |entries, fulls, limit| {
+        known(vec![Neighbours {
+            family: plimsoll_ct::Family::V4,
+            entries: Some(entries),
+            table_fulls: Some(fulls),
+            limit,
+        }])
+    };
+    let mut after = host("6.18.15", 64);
+    let owner = Owner::Named("red".into());
+    after.namespaces.push(namespace(&after.host.profile, owner, Some(7), 262_144));
+    let rising = |change: &dyn Fn(&mut Snapshot, u64)| {
+        let mut after = after.clone();
+        change(&mut after, 40);
+        let mut before = earlier(&after, |_| {});
+        change(&mut before, 0);
+        diagnose(Some(&before), &after)
+    };
+    let d = rising(&|s, n| s.namespaces[1].neighbours = table(900, n, None));
+    assert_eq!((acts(&d), d.findings[0].namespace), (vec!["CT061"], Some(1)));
+    assert!(summary(&d, "CT061").contains("ARP: 40 refusals while measured in ip netns red"));
+    let d = rising(&|s, _| s.namespaces[1].neighbours = table(1_024, 0, None));
+    assert_eq!(acts(&d), ["CT061"], "the limit is the host's");
+    let d = rising(&|s, n| {
+        for ns in &mut s.namespaces {
+            ns.neighbours = table(900, n, Some(1_024));
+        }
+    });
+    let once = "The neighbour table overflows (ARP: 40 refusals while measured).";
+    assert_eq!(summary(&d, "CT061"), once);
+
+    let d = rising(&|s, n| {
+        let Fact::Known { value: stack, .. } = &mut s.namespaces[1].stack else { panic!() };
+        stack.counters.insert("TcpExt.TCPAbortOnMemory".into(), n);
+    });
+    assert_eq!((acts(&d), d.findings[0].namespace), (vec!["CT062"], Some(1)));
+    assert!(summary(&d, "CT062").contains("TCPAbortOnMemory rose by 40 in ip netns red"));
+}
+
+#[test]
 fn tcp_out_of_memory_is_told_by_its_pages() {
     let d = rising(|s, _| {
         s.namespaces[0].sockets = known(SocketMemory {

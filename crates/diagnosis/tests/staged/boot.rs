@@ -173,6 +173,52 @@ fn the_count_that_a_copied_article_sets_is_read_only() {
     assert_eq!(acts(&d), ["CT042"]);
     assert!(summary(&d, "CT042").ends_with("what was meant is net.netfilter.nf_conntrack_max."));
     says(&d, RemedyId::Persist, "sed -i '5s/^/# /' /etc/sysctl.conf");
+    let persist = |value: &str| {
+        let mut after = after.clone();
+        after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 5, count, value)]);
+        remedy(&judge(&after, &[]), RemedyId::Persist).commands.clone()
+    };
+    let more = persist("524288");
+    assert_eq!(
+        more,
+        [
+            "sed -i '5s|.*|net.netfilter.nf_conntrack_max = 524288|' /etc/sysctl.conf",
+            "sysctl -w net.netfilter.nf_conntrack_max=524288"
+        ],
+        "the number that was meant is kept"
+    );
+    assert_eq!(
+        persist("99999999"),
+        ["sed -i '5s/^/# /' /etc/sysctl.conf"],
+        "memory cannot keep it"
+    );
+}
+
+#[test]
+fn centos_5_applies_its_file_again_when_the_firewall_has_started() {
+    let mut after = raised("2.6.18-398.el5", 131_072);
+    let max = "net.ipv4.netfilter.ip_conntrack_max";
+    after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 5, max, "131072")]);
+    after.boot.iptables_config = known(IptablesConfig {
+        unload: Some(false),
+        sysctl_load_list: vec![".ip_conntrack".into()],
+        ..IptablesConfig::default()
+    });
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT040"], "nobody knows whether its init script has the list");
+    let commands = &remedy(&d, RemedyId::Persist).commands;
+    assert!(commands.iter().all(|c| !c.contains("IPTABLES_SYSCTL_LOAD_LIST")), "{commands:#?}");
+    says(
+        &d,
+        RemedyId::Persist,
+        "grep -q '^/sbin/sysctl -e -p' /etc/rc.d/rc.local || echo '/sbin/sysctl -e -p' >> \
+         /etc/rc.d/rc.local",
+    );
+    after.boot.sysctl = known(vec![
+        assigns("/etc/sysctl.conf", 5, max, "131072"),
+        assigns("/etc/rc.d/rc.local", 8, max, "131072"),
+    ]);
+    assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new(), "rc.local comes after the firewall");
 }
 
 #[test]
@@ -225,7 +271,8 @@ fn a_file_that_systemd_does_not_read_is_named_with_the_reason() {
     assert_eq!(acts(&d), ["CT040"]);
     assert!(
         summary(&d, "CT040").contains(
-            "/etc/sysctl.conf line 8 says 524288, but systemd-sysctl does not read /etc/sysctl.conf"
+            "524288 stands in /etc/sysctl.conf line 8, which is not applied: systemd-sysctl does not \
+             read /etc/sysctl.conf"
         ),
         "{}",
         summary(&d, "CT040")

@@ -305,6 +305,28 @@ fn rules_that_were_read_by_half_accuse_nobody() {
 }
 
 #[test]
+fn tracking_is_not_called_needless_where_a_back_end_could_not_be_read() {
+    let mut after = host("6.12.117", 8);
+    fill(&mut after.namespaces[0], census(&[(tcp(TcpState::Established), 90_000)]));
+    let mut rules = stateless();
+    rules.unread =
+        vec![(plimsoll_wire::ruleset::Backend::Nft, "nft: Operation not permitted".into())];
+    after.namespaces[0].rules = known(rules);
+    assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new(), "nft could not be read");
+    let mut rules = stateless();
+    rules.read.retain(|(_, f)| *f != plimsoll_wire::ruleset::TableFamily::Ip6);
+    after.namespaces[0].rules = known(rules);
+    after.host.modules = known(vec![
+        loaded("nf_conntrack", &[]),
+        loaded("ip6_tables", &[]),
+        loaded("ip_tables", &[]),
+    ]);
+    assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new(), "nobody looked at IPv6");
+    after.host.modules = known(vec![loaded("nf_conntrack", &[]), loaded("ip_tables", &[])]);
+    assert_eq!(ids(&judge(&after, &[])), ["CT030"], "without the module there is no IPv6 table");
+}
+
+#[test]
 fn a_count_far_above_the_list_is_told_where_the_collector_cannot_explain_it() {
     let mut after = host("3.10.0-1160.el7.x86_64", 8);
     after.namespaces[0].count = known(Entries(40_000));

@@ -59,6 +59,29 @@ fn a_limit_times_many_namespaces_that_outgrows_memory_is_told_with_the_arithmeti
 }
 
 #[test]
+fn a_limit_that_memory_cannot_keep_is_lowered_to_what_fits_and_what_is_protected() {
+    let mut after = limited("6.12.117", 4, 1_048_576);
+    after.host.buckets = known(262_144);
+    for i in 0..19 {
+        let owner = Owner::Named(format!("c{i}"));
+        after.namespaces.push(namespace(&after.host.profile, owner, Some(i), 1_048_576));
+    }
+    let d = judge(&after, &[]);
+    let limit = remedy(&d, RemedyId::Limit);
+    assert_eq!(limit.findings, ["CT021"]);
+    says(&d, RemedyId::Limit, "sysctl -w net.netfilter.nf_conntrack_max=262144");
+    assert!(limit.memory.unwrap().0 <= 2 << 30, "half of 4 GiB");
+    assert!(limit.commands.iter().any(|c| c.contains("fewer namespaces track")), "{limit:#?}");
+    let kept = &remedy(&d, RemedyId::Persist).commands;
+    assert!(kept.iter().any(|c| c.contains("nf_conntrack_max = 262144")), "{kept:#?}");
+    fill(&mut after.namespaces[3], census(&[(tcp(TcpState::Established), 200_000)]));
+    let d = judge(&after, &[]);
+    let limit = d.remedies.iter().find(|r| r.findings == ["CT021"]).unwrap();
+    assert!(limit.refused[0].starts_with("200,000 entries of ip netns c2"), "{limit:#?}");
+    assert!(limit.commands.iter().all(|c| c.starts_with('#')), "{limit:#?}");
+}
+
+#[test]
 fn no_remedy_spends_more_memory_than_there_is() {
     let mut after = limited("6.12.117", 1, 262_144);
     fill(&mut after.namespaces[0], census(&[(tcp(TcpState::Established), 262_144)]));
@@ -137,6 +160,18 @@ fn a_file_that_asks_for_no_limit_is_refused_from_6_19_on() {
     let d = judge(&after, &[]);
     assert!(acts(&d).contains(&"CT023"), "{:#?}", d.findings);
     assert!(summary(&d, "CT023").starts_with("/etc/sysctl.d/10-ct.conf line 4 asks for no limit"));
+    let zero = || assigns("/etc/sysctl.d/10-ct.conf", 4, key, "0");
+    let some = || assigns("/etc/sysctl.d/60-ct.conf", 2, key, "262144");
+    after.boot.sysctl = known(vec![zero(), some()]);
+    assert!(!ids(&judge(&after, &[])).contains(&"CT023"), "a later line sets a limit");
+    after.boot.sysctl = known(vec![some(), zero()]);
+    let d = judge(&after, &[]);
+    assert!(
+        summary(&d, "CT023")
+            .ends_with("so what /etc/sysctl.d/60-ct.conf line 2 says (262144) will stay in force."),
+        "{}",
+        summary(&d, "CT023")
+    );
 }
 
 #[test]

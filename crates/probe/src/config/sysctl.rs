@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use plimsoll_ct::{KernelVersion, Vendor};
 use plimsoll_diagnosis::facts::{Fact, Reason, SysctlLoader, Unapplied};
 use plimsoll_wire::sysctl::{
-    Assignment, Conf, expand, is_conntrack, is_pattern, matches, read_command_line, read_conf,
-    read_script,
+    Assignment, Conf, applies_again, expand, is_conntrack, is_pattern, matches, read_command_line,
+    read_conf, read_script,
 };
 
 use super::order::{conf, merged, text};
@@ -93,7 +93,20 @@ pub fn assignments(
     plan.ufw(&mut applied);
     for path in LAST {
         if let Ok(Some(script)) = text(files, path) {
-            applied.extend(read_script(path, &script));
+            let mut last = read_script(path, &script);
+            if let Some(line) = applies_again(&script)
+                && let Ok(Some(main)) = text(files, MAIN)
+            {
+                // Set once more, by this line, when all modules are there.
+                let again = read_conf(MAIN, &main).assignments.into_iter();
+                last.extend(again.filter(|a| is_conntrack(&a.key)).map(|a| Assignment {
+                    file: path.to_string(),
+                    line,
+                    ..a
+                }));
+                last.sort_by_key(|a| a.line);
+            }
+            applied.extend(last);
             break;
         }
     }

@@ -75,7 +75,8 @@ fn label(file: &Path) -> Option<String> {
     if path.starts_with("/proc/") {
         return None;
     }
-    Some(text::cut(if of_ip { bare } else { path }))
+    // Whole, as the file is called: commands name it, and who shows it cleans it.
+    Some(if of_ip { bare } else { path }.to_owned())
 }
 
 /// Names that a plug-in or engine made up: `cni-UUID`, `netns-UUID`, a bare UUID, docker's sandbox keys.

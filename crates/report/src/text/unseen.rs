@@ -82,7 +82,8 @@ fn missing(screen: &mut Screen<'_>, d: &Diagnosis) {
     screen.gap();
     screen.heading("NOT SEEN", "");
     let wants = wants(&d.missing);
-    let shown = if style.verbose { wants.len() } else { SHOWN };
+    // The line that counts one left out would take the room of the fact itself.
+    let shown = if style.verbose || wants.len() == SHOWN + 1 { wants.len() } else { SHOWN };
     for want in wants.iter().take(shown) {
         let named = if style.verbose { want.facts.len() } else { NAMED };
         let facts: Vec<String> =
