@@ -16,6 +16,18 @@ struct Room {
 const ROOMS: &[Room] = &[
     Room { name: "plimsoll-ct", core: true, may_use: &[] },
     Room { name: "plimsoll-wire", core: true, may_use: &["plimsoll-ct"] },
+    Room { name: "plimsoll-model", core: true, may_use: &["plimsoll-ct", "plimsoll-wire"] },
+    Room {
+        name: "plimsoll-replay",
+        core: true,
+        may_use: &["plimsoll-ct", "plimsoll-wire", "plimsoll-model"],
+    },
+    // A test instrument, not a room: it may look at all that it compares.
+    Room {
+        name: "plimsoll-fidelity",
+        core: false,
+        may_use: &["plimsoll-ct", "plimsoll-wire", "plimsoll-model"],
+    },
     Room { name: "plimsoll-diagnosis", core: true, may_use: &["plimsoll-ct", "plimsoll-wire"] },
     Room {
         name: "plimsoll-report",
@@ -38,6 +50,8 @@ const ROOMS: &[Room] = &[
             "plimsoll-report",
             "plimsoll-probe",
             "plimsoll-lab",
+            "plimsoll-model",
+            "plimsoll-replay",
         ],
     },
     Room { name: "xtask", core: false, may_use: &[] },

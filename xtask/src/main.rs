@@ -18,6 +18,7 @@ cargo xtask <task>
   readme         hold README.md and README.zh-CN.md in step
   guests [LINE…] boot other kernels and run the check in them (default: 5.10 6.1 6.12 6.18 7.3)
   fuzz [SECS]    run every fuzz target for SECS seconds (default 10)
+  fidelity ...   the kernel and the model side by side: `scripts [N] [SEED]`, or captures
   lint           format, clippy, docs, arrows, readme
   ci             lint, test, guests, fuzz: what .ci/run calls
 ";
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         "arrows" => arrows::check(),
         "readme" => readme::check(),
         "fuzz" => fuzz_seconds(arguments.next()).and_then(fuzz::run),
+        "fidelity" => fidelity(arguments.collect()),
         "lint" => lint(),
         "guests" => guests::run(&arguments.collect::<Vec<_>>()),
         "ci" => lint()
@@ -49,6 +51,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Needs root: it makes network namespaces.
+fn fidelity(arguments: Vec<String>) -> Result<(), String> {
+    let mut command = vec!["run", "--quiet", "--release", "-p", "plimsoll-fidelity", "--"];
+    command.extend(arguments.iter().map(String::as_str));
+    run::cargo(&command)
 }
 
 fn fuzz_seconds(argument: Option<String>) -> Result<u64, String> {

@@ -3,10 +3,12 @@
 //! Knows: the command line and the terminal. Does not know: any arithmetic on facts.
 
 mod arguments;
+mod captures;
 mod check;
 mod exit;
 mod explain;
 mod lab;
+mod replay;
 mod terminal;
 
 use std::process::ExitCode;
@@ -29,5 +31,6 @@ fn main() -> ExitCode {
         Some(Command::Check(check)) => check::run(&check),
         Some(Command::Explain(explain)) => explain::run(&explain),
         Some(Command::Lab(lab)) => lab::run(&lab),
+        Some(Command::Replay(replay)) => replay::run(&replay),
     }
 }

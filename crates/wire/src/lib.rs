@@ -13,6 +13,7 @@ extern crate alloc;
 mod malformed;
 pub use malformed::Malformed;
 
+pub mod capture;
 pub mod cgroup;
 pub mod cpu_list;
 pub mod ctnetlink;
@@ -28,6 +29,7 @@ pub mod neighbour_stat;
 pub mod netlink;
 pub mod netstat;
 pub mod os_release;
+pub mod packet;
 pub mod ruleset;
 pub mod slabinfo;
 pub mod sockstat;

@@ -6,6 +6,10 @@
 //! Kernel: `ct_cpu_seq_show()`, net/netfilter/nf_conntrack_standalone.c; 2.4:
 //! `list_conntracks_stats()`, net/ipv4/netfilter/ip_conntrack_standalone.c.
 
+mod write;
+
+pub use write::{Header, write_proc};
+
 use alloc::format;
 use alloc::vec::Vec;
 

@@ -1,0 +1,207 @@
+//! What differs between kernel generations, in one table.
+//!
+//! Source: docs/KERNELS.md, sections 1 and 4. What a reader of the table needs stands in
+//! [`Profile`]; what only the model needs stands here, keyed by the profile's name.
+
+use plimsoll_ct::{PROFILES, Profile};
+
+use crate::tcp;
+
+/// When a UDP entry counts as a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UdpRule {
+    /// To 4.19: with the second packet after a reply, stream timeout and assured.
+    AtOnce,
+    /// 5.0 to 5.15: assured at once, the stream timeout only 2 s after creation.
+    AssuredAtOnce,
+    /// 6.1: both only 2 s after creation.
+    AfterTwoSeconds,
+}
+
+/// How the SCTP tracker differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SctpRule {
+    /// Timeouts by state, in hundredths of a second.
+    pub timeouts: [u32; 10],
+    /// A tenth state HEARTBEAT_ACKED.
+    pub heartbeat_acked: bool,
+    /// An INIT ACK that nobody asked for brings no new tag (6.6, stable kernels of its time).
+    pub collisions: bool,
+}
+
+/// What differs between kernel generations for a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Behaviour {
+    /// Name of the profile that it belongs to.
+    pub name: &'static str,
+    /// TCP.
+    pub tcp: tcp::Behaviour,
+    /// UDP.
+    pub udp: UdpRule,
+    /// SCTP.
+    pub sctp: SctpRule,
+    /// A tracker for DCCP (2.6.30 to 6.14).
+    pub dccp: bool,
+    /// A tracker for UDP-Lite (2.6.32 to 7.0).
+    pub udp_lite: bool,
+    /// A refresh by less than a second is not made (2.6.32 to 3.10).
+    pub lazy_refresh: bool,
+    /// An ICMP error must be addressed to its flow's source (5.x).
+    pub error_names_flow: bool,
+    /// An echo that is answered as often as asked is deleted (2.6.18).
+    pub balanced_echo_ends: bool,
+    /// The networking rate limiter is a token bucket: one line per interval after the burst (2.6.18).
+    pub token_bucket: bool,
+}
+
+const DAYS_5: u32 = 43_200_000;
+
+const NEW_SCTP: SctpRule = SctpRule {
+    timeouts: [0, 1000, 300, 300, 21_000, 300, 300, 300, 3000, 21_000],
+    heartbeat_acked: false,
+    collisions: true,
+};
+
+const OLD_SCTP: SctpRule = SctpRule {
+    timeouts: [0, 1000, 300, 300, DAYS_5, 30, 30, 300, 3000, 21_000],
+    heartbeat_acked: true,
+    collisions: false,
+};
+
+const V6_18: Behaviour = Behaviour {
+    name: "6.18",
+    tcp: tcp::Behaviour::MODERN,
+    udp: UdpRule::AfterTwoSeconds,
+    sctp: NEW_SCTP,
+    dccp: false,
+    udp_lite: true,
+    lazy_refresh: false,
+    error_names_flow: true,
+    balanced_echo_ends: false,
+    token_bucket: false,
+};
+
+const V6_1: Behaviour = Behaviour {
+    name: "6.1",
+    tcp: tcp::Behaviour { reset_answers_other_side: false, ..tcp::Behaviour::MODERN },
+    dccp: true,
+    ..V6_18
+};
+
+const V5_15: Behaviour = Behaviour {
+    name: "5.15",
+    tcp: tcp::Behaviour {
+        window_misses_are_ignored: false,
+        invalid_close_lowers: false,
+        options_keep_liberal: false,
+        ..V6_1.tcp
+    },
+    udp: UdpRule::AssuredAtOnce,
+    sctp: OLD_SCTP,
+    ..V6_1
+};
+
+const V5_4: Behaviour = Behaviour {
+    name: "5.4",
+    tcp: tcp::Behaviour { closing_reset_unchecked: false, ..V5_15.tcp },
+    ..V5_15
+};
+
+const V4_14: Behaviour = Behaviour {
+    name: "4.14",
+    tcp: tcp::Behaviour {
+        exact_reset: false,
+        syn_retransmission_refreshes: true,
+        zero_window_timeout: false,
+        ..V5_4.tcp
+    },
+    udp: UdpRule::AtOnce,
+    error_names_flow: false,
+    ..V5_4
+};
+
+const V3_10: Behaviour = Behaviour { name: "3.10", lazy_refresh: true, ..V4_14 };
+
+const V2_6_32: Behaviour = Behaviour {
+    name: "2.6.32",
+    tcp: tcp::Behaviour { table: tcp::Generation::El6, ..V4_14.tcp },
+    sctp: SctpRule { heartbeat_acked: false, ..OLD_SCTP },
+    ..V3_10
+};
+
+const V2_6_18: Behaviour = Behaviour {
+    name: "2.6.18",
+    tcp: tcp::Behaviour {
+        table: tcp::Generation::Old,
+        unacknowledged_timeout: false,
+        ..V2_6_32.tcp
+    },
+    dccp: false,
+    udp_lite: false,
+    lazy_refresh: false,
+    balanced_echo_ends: true,
+    token_bucket: true,
+    ..V2_6_32
+};
+
+/// All behaviours, oldest first.
+pub const BEHAVIOURS: &[Behaviour] = &[
+    V2_6_18,
+    V2_6_32,
+    V3_10,
+    Behaviour { name: "3.4", ..V3_10 },
+    Behaviour { name: "4.1", ..V3_10 },
+    Behaviour { name: "4.7", ..V3_10 },
+    Behaviour { name: "4.9", ..V4_14 },
+    Behaviour { name: "4.10", ..V4_14 },
+    V4_14,
+    Behaviour {
+        name: "el8",
+        tcp: tcp::Behaviour { zero_window_timeout: true, ..V4_14.tcp },
+        udp: UdpRule::AssuredAtOnce,
+        ..V4_14
+    },
+    V5_4,
+    Behaviour { name: "5.14", ..V5_15 },
+    V5_15,
+    Behaviour { name: "el9", ..V6_1 },
+    V6_1,
+    Behaviour { name: "6.12", ..V6_1 },
+    V6_18,
+    Behaviour { name: "6.19", ..V6_18 },
+];
+
+impl Behaviour {
+    /// Of a profile. One that the table does not name behaves as the youngest.
+    pub fn of(profile: &Profile) -> &'static Self {
+        BEHAVIOURS.iter().find(|b| b.name == profile.name).unwrap_or(&V6_18)
+    }
+}
+
+/// The profile by a person's word: its name, or that of the distribution (`el5`, `el6`, `el7`).
+pub fn profile_named(word: &str) -> Option<&'static Profile> {
+    if let Some(profile) = Profile::named(word) {
+        return Some(profile);
+    }
+    let major: u8 = word.strip_prefix("el")?.parse().ok()?;
+    PROFILES.iter().find(|p| p.enterprise == Some(major))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_profile_has_a_behaviour_of_its_own_name() {
+        for profile in PROFILES {
+            assert_eq!(Behaviour::of(profile).name, profile.name);
+        }
+    }
+
+    #[test]
+    fn distributions_are_found_by_their_word() {
+        assert_eq!(profile_named("el6").map(|p| p.name), Some("2.6.32"));
+        assert_eq!(profile_named("6.18").map(|p| p.name), Some("6.18"));
+        assert_eq!(profile_named("windows"), None);
+    }
+}

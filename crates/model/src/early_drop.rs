@@ -1,0 +1,112 @@
+//! The limit, and making room in a full table by evicting an entry that is not assured.
+//!
+//! Kernel: `__nf_conntrack_alloc()`, `early_drop()`, `early_drop_list()`, nf_conntrack_core.c, v6.18; older
+//! generations: docs/KERNELS.md, 1.3. Not modelled: entries of other namespaces in the same table.
+
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Counter, EarlyDrop, Status};
+
+use crate::entry::Slot;
+use crate::key::Key;
+use crate::model::Model;
+use crate::table::EntryId;
+
+/// Neighbouring buckets, or entries, that are looked at.
+const RANGE: usize = 8;
+
+impl Model {
+    /// Room for one more: how many were evicted for it, or `None` when there is none.
+    pub(crate) fn make_room(&mut self, key: &Key) -> Option<u32> {
+        let max = self.settings.max;
+        if (max == 0 && self.profile.zero_is_unlimited) || (self.table.len() as u64) < max {
+            return Some(0);
+        }
+        let victims = self.evict(key);
+        if victims == 0 {
+            self.collector.wish_early_drop();
+            self.log.table_full(self.ticks, self.behaviour.token_bucket, &self.settings);
+            return None;
+        }
+        self.counters.add(Counter::EarlyDrop, victims.into());
+        Some(victims)
+    }
+
+    fn evict(&mut self, key: &Key) -> u32 {
+        let first = self.table.chain(key);
+        let chains = self.table.chains();
+        let assured = |slot: &Slot| slot.status.contains(Status::ASSURED);
+        match self.profile.early_drop {
+            EarlyDrop::OneBucket => {
+                let oldest =
+                    self.table.walk(first).filter(|(_, s)| !assured(s)).last().map(|(id, _)| id);
+                self.take(oldest.as_slice())
+            }
+            EarlyDrop::EightEntries => {
+                let newest = self.profile.from >= (3, 4);
+                let mut victim = None;
+                let mut seen = 0;
+                for step in 0..chains {
+                    for (id, slot) in self.table.walk((first + step) % chains) {
+                        seen += 1;
+                        if !assured(slot) && (victim.is_none() || !newest) {
+                            victim = Some(id);
+                        }
+                    }
+                    if victim.is_some() || seen >= RANGE {
+                        break;
+                    }
+                }
+                self.take(victim.as_slice())
+            }
+            EarlyDrop::SameBucket => self.clear(first),
+            EarlyDrop::EightBuckets => {
+                for step in 0..RANGE.min(chains) {
+                    let victims = self.clear((first + step) % chains);
+                    if victims > 0 {
+                        return victims;
+                    }
+                }
+                0
+            }
+        }
+    }
+
+    /// Evicts all of a chain that is not assured; what has expired is reaped, and is no success.
+    fn clear(&mut self, chain: usize) -> u32 {
+        let now = self.now();
+        let mut victims = Vec::new();
+        let mut expired = Vec::new();
+        for (id, slot) in self.table.walk(chain) {
+            if slot.is_expired(now) {
+                expired.push(id);
+            } else if !slot.status.contains(Status::ASSURED) {
+                victims.push(id);
+            }
+        }
+        self.take(&expired);
+        self.take(&victims)
+    }
+
+    fn take(&mut self, victims: &[EntryId]) -> u32 {
+        for &id in victims {
+            self.remove(id);
+        }
+        victims.len() as u32
+    }
+
+    /// Whether the chains that an entry would join are longer than this generation bears.
+    pub(crate) fn chain_is_too_long(&mut self, key: &Key) -> bool {
+        let Some(limit) = self.profile.chain_limit else { return false };
+        let chain = self.table.chain(key);
+        let length = self.table.walk(chain).count() as u64;
+        // The common case draws no chance.
+        if length <= limit.least.into() {
+            return false;
+        }
+        self.chance =
+            self.chance.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        let span = u64::from(limit.most - limit.least) + 1;
+        length > u64::from(limit.least) + (self.chance >> 33) % span
+    }
+}

@@ -1,0 +1,63 @@
+//! One entry, as the model keeps it.
+
+use plimsoll_ct::{DccpState, SctpState, State, Status};
+
+use crate::key::Key;
+use crate::sctp::Sctp;
+use crate::tcp::Tcp;
+use crate::ticks::Jiffies;
+
+/// What the protocol's tracker remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// Nothing: ICMP, UDP-Lite, generic.
+    Nothing,
+    /// The moment from which two-way traffic is a stream.
+    Udp(Jiffies),
+    /// Sequence numbers, windows.
+    Tcp(Tcp),
+    /// Verification tags.
+    Sctp(Sctp),
+    /// Both timeouts, in seconds, as they were at creation.
+    Gre([u32; 2]),
+    /// Requests that were not answered yet (2.6.18 only).
+    Echo(u16),
+    /// State.
+    Dccp(DccpState),
+}
+
+impl Memory {
+    pub(crate) const fn state(&self) -> State {
+        match self {
+            Self::Nothing | Self::Udp(_) | Self::Gre(_) | Self::Echo(_) => State::Stateless,
+            Self::Tcp(tcp) => State::Tcp(tcp.state),
+            Self::Sctp(sctp) => State::Sctp(SctpState::from_number(sctp.state)),
+            Self::Dccp(state) => State::Dccp(*state),
+        }
+    }
+}
+
+/// One entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// Original direction.
+    pub(crate) key: Key,
+    /// Status bits of the dump.
+    pub(crate) status: Status,
+    /// When it expires.
+    pub(crate) expires: Jiffies,
+    /// When it was made.
+    pub(crate) created: Jiffies,
+    /// Tracker's memory.
+    pub(crate) memory: Memory,
+}
+
+impl Slot {
+    pub(crate) const fn is_expired(&self, now: Jiffies) -> bool {
+        self.expires.left(now) <= 0
+    }
+
+    pub(crate) fn set(&mut self, status: Status) {
+        self.status |= status;
+    }
+}

@@ -1,0 +1,76 @@
+//! ICMP and ICMPv6 before the table: errors about other flows, and what is never tracked.
+//!
+//! Kernel: `nf_conntrack_icmpv4_error()`, `nf_conntrack_icmpv6_error()`, `nf_conntrack_inet_error()`,
+//! v6.18.
+
+use plimsoll_ct::Counter;
+use plimsoll_wire::packet::{Packet, Transport, parse_quoted};
+
+use crate::model::Model;
+use crate::step::{Info, Step};
+use crate::tcp::Direction;
+
+const REDIRECT_V6: u8 = 137;
+
+impl Model {
+    /// The step of an ICMP packet that needs no entry of its own; `None`: it goes on as any other.
+    pub(crate) fn icmp_error(
+        &mut self,
+        packet: &Packet<'_>,
+        transport: Option<&Transport<'_>>,
+        bad_checksum: bool,
+        zone: u16,
+    ) -> Option<Step> {
+        let v6 = packet.source.is_ipv6();
+        if (packet.protocol, v6) != (1, false) && (packet.protocol, v6) != (58, true) {
+            return None;
+        }
+        let Some(Transport::Icmp(message)) = transport else {
+            return Some(self.invalid(Counter::IcmpError));
+        };
+        if bad_checksum {
+            return Some(self.invalid(Counter::IcmpError));
+        }
+        if v6 {
+            match message.kind {
+                130..=136 | 143 | 151 | 152 => return Some(Self::passed(Info::Untracked)),
+                0..=127 => {}
+                // A redirect is only valid on its link, and there nobody tracks it.
+                REDIRECT_V6 => return Some(self.invalid(Counter::IcmpError)),
+                _ => return None,
+            }
+        } else {
+            match message.kind {
+                3 | 4 | 5 | 11 | 12 => {}
+                0..=18 => return None,
+                _ => return Some(self.invalid(Counter::IcmpError)),
+            }
+        }
+        let step = self.about(packet, message.body, zone);
+        Some(match step {
+            Some(step) => step,
+            None => self.invalid(Counter::IcmpError),
+        })
+    }
+
+    /// The entry that an error is about.
+    fn about(&mut self, outer: &Packet<'_>, body: &[u8], zone: u16) -> Option<Step> {
+        let inner = parse_quoted(body).ok()?;
+        // An error about a later fragment names no ports.
+        if inner.fragment.is_some_and(|f| f.offset != 0)
+            || inner.source.is_ipv6() != outer.source.is_ipv6()
+        {
+            return None;
+        }
+        let answer = self.key_of(&inner, None, zone)?.inverse()?;
+        let found = self.find(&answer)?;
+        if self.behaviour.error_names_flow && answer.destination() != outer.destination {
+            return None;
+        }
+        let info = match found.direction {
+            Direction::Original => Info::Related,
+            Direction::Reply => Info::RelatedReply,
+        };
+        Some(Step { entry: Some(found.id), ..Self::passed(info) })
+    }
+}

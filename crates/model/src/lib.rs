@@ -1,0 +1,59 @@
+//! `nf_conntrack` in user space: packets in, entries, counters and log lines out.
+//!
+//! Knows: what the kernel does with each packet, generation by generation. Does not know: where packets
+//! come from, wall clocks, files. Time, settings, profile and hash key are arguments; the same input gives
+//! the same output in the same order.
+//!
+//! ```
+//! use plimsoll_ct::{Bytes, Profile, Time};
+//! use plimsoll_model::{Config, Info, Model, Settings, Treatment};
+//! use plimsoll_wire::packet::parse_ip;
+//!
+//! let profile = Profile::named("6.18").expect("a known profile");
+//! let mut settings = Settings::of(profile, Bytes(8 << 30));
+//! settings.set("net.netfilter.nf_conntrack_udp_timeout", 10).expect("a known setting");
+//! let mut model = Model::new(Config::new(profile, settings));
+//!
+//! // A DNS query: 10.0.0.1:4096 to 10.0.0.2:53, nothing in it.
+//! let query = [
+//!     0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // IP
+//!     0x10, 0, 0, 53, 0, 8, 0, 0, // UDP
+//! ];
+//! let packet = parse_ip(&query).expect("a whole header");
+//! let step = model.packet(Time::from_secs(0), &packet, &Treatment::default());
+//! assert_eq!(step.info, Info::New);
+//! assert_eq!(model.entries().next().and_then(|e| e.expires.map(|s| s.get())), Some(10));
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod behaviour;
+mod collector;
+mod defrag;
+mod early_drop;
+mod entry;
+mod error;
+mod key;
+mod log;
+mod model;
+mod sctp;
+mod settings;
+mod snapshot;
+mod step;
+mod table;
+mod tcp;
+mod ticks;
+mod trackers;
+
+pub use behaviour::{BEHAVIOURS, Behaviour, SctpRule, UdpRule, profile_named};
+pub use log::LogLine;
+pub use model::{Config, Model};
+pub use settings::{SettingError, Settings};
+pub use snapshot::Occupancy;
+pub use step::{Fate, Info, Step, Treatment, Verdict, What};
+pub use table::EntryId;
+pub use tcp::{
+    Behaviour as TcpBehaviour, Direction, Generation, TcpSettings, Timeouts as TcpTimeouts,
+};

@@ -1,0 +1,143 @@
+//! The lines that a full table writes to the kernel log, as far as the networking rate limiter lets them.
+//!
+//! Kernel: `net_ratelimit()`, lib/ratelimit.c; to 2.6.26 `__printk_ratelimit()`, a token bucket. Other
+//! networking messages share the limiter; the model knows of none.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::mem;
+
+use plimsoll_ct::LogWording;
+
+use crate::settings::Settings;
+
+/// A line of the kernel log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// Ticks since the first packet.
+    pub tick: u64,
+    /// Text behind the time stamp.
+    pub text: String,
+}
+
+/// Lines kept until somebody takes them.
+const KEPT: usize = 10_000;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    wording: LogWording,
+    netns: Option<u64>,
+    lines: Vec<LogLine>,
+    begun: Option<u64>,
+    printed: u32,
+    missed: u32,
+    /// Of the token bucket, in ticks.
+    tokens: u64,
+}
+
+impl Log {
+    pub(crate) const fn new(wording: LogWording, netns: Option<u64>) -> Self {
+        let lines = Vec::new();
+        Self { wording, netns, lines, begun: None, printed: 0, missed: 0, tokens: 0 }
+    }
+
+    pub(crate) fn take(&mut self) -> Vec<LogLine> {
+        mem::take(&mut self.lines)
+    }
+
+    pub(crate) fn table_full(&mut self, tick: u64, token_bucket: bool, settings: &Settings) {
+        let interval = u64::from(settings.message_cost) * u64::from(settings.hz);
+        let burst = settings.message_burst;
+        let allowed = if token_bucket {
+            let full = interval * u64::from(burst);
+            let since = self.begun.map_or(full, |begun| tick - begun);
+            self.begun = Some(tick);
+            self.tokens = (self.tokens + since).min(full);
+            let allowed = self.tokens >= interval;
+            if allowed {
+                self.tokens -= interval;
+                self.suppressed(tick, "printk: ", " messages suppressed.");
+            }
+            allowed
+        } else {
+            let begun = *self.begun.get_or_insert(tick);
+            if tick > begun + interval {
+                self.suppressed(tick, "net_ratelimit: ", " callbacks suppressed");
+                self.begun = Some(tick);
+                self.printed = 0;
+            }
+            self.printed += 1;
+            self.printed <= burst
+        };
+        if allowed {
+            let text = self.text();
+            self.line(tick, text);
+        } else {
+            self.missed += 1;
+        }
+    }
+
+    fn suppressed(&mut self, tick: u64, before: &str, behind: &str) {
+        if self.missed > 0 {
+            let text = alloc::format!("{before}{}{behind}", self.missed);
+            self.missed = 0;
+            self.line(tick, text);
+        }
+    }
+
+    fn text(&self) -> String {
+        match (self.wording, self.netns) {
+            (LogWording::IpConntrack, _) => "ip_conntrack: table full, dropping packet.".into(),
+            (LogWording::FullStop, _) => "nf_conntrack: table full, dropping packet.".into(),
+            (LogWording::Plain, _) => "nf_conntrack: table full, dropping packet".into(),
+            (LogWording::Doubled, _) | (LogWording::Netns, None) => {
+                "nf_conntrack: nf_conntrack: table full, dropping packet".into()
+            }
+            (LogWording::Netns, Some(inode)) => alloc::format!(
+                "nf_conntrack: nf_conntrack: table full in netns {inode}, dropping packet"
+            ),
+        }
+    }
+
+    fn line(&mut self, tick: u64, text: String) {
+        if self.lines.len() < KEPT {
+            self.lines.push(LogLine { tick, text });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use plimsoll_ct::{Bytes, Profile};
+
+    fn settings() -> Settings {
+        Settings::of(Profile::named("6.18").unwrap(), Bytes(8 << 30))
+    }
+
+    #[test]
+    fn ten_lines_then_silence_then_the_number_of_those_suppressed() {
+        let mut log = Log::new(LogWording::Netns, Some(7));
+        for tick in 0..219 {
+            log.table_full(tick, false, &settings());
+        }
+        log.table_full(2000, false, &settings());
+        let lines = log.take();
+        assert_eq!(lines.len(), 12);
+        assert!(lines[0].text.contains("table full in netns 7, dropping packet"));
+        assert_eq!(lines[10].text, "net_ratelimit: 209 callbacks suppressed");
+    }
+
+    #[test]
+    fn the_token_bucket_of_2_6_18_gives_one_line_each_five_seconds_after_the_burst() {
+        let mut log = Log::new(LogWording::IpConntrack, None);
+        for tick in 0..15_000 {
+            log.table_full(tick, true, &settings());
+        }
+        let lines = log.take();
+        let full = lines.iter().filter(|l| l.text.contains("table full")).count();
+        assert_eq!(full, 10 + 15_000 / 1250 - 1);
+        assert!(lines.iter().any(|l| l.text.ends_with("messages suppressed.")));
+    }
+}

@@ -1,0 +1,466 @@
+//! The life of a packet.
+//!
+//! Kernel: `nf_conntrack_in()`, `resolve_normal_ct()`, `init_conntrack()`, `__nf_conntrack_confirm()`,
+//! net/netfilter/nf_conntrack_core.c, v6.18. Not modelled: races between CPUs, a slab that is exhausted,
+//! expectations.
+
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Accounting, Class, Counter, CounterSource, Counters, Profile, Status, Time};
+use plimsoll_wire::packet::{LinkType, NoPacket, Packet, network_layer, parse_ip, parse_transport};
+
+use crate::behaviour::Behaviour;
+use crate::collector::Collector;
+use crate::defrag::Defragmenter;
+use crate::entry::{Memory, Slot};
+use crate::key::Key;
+use crate::log::{Log, LogLine};
+use crate::settings::Settings;
+use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
+use crate::table::{EntryId, Found, Table};
+use crate::tcp::Direction;
+use crate::ticks::Jiffies;
+use crate::trackers::{Judged, Judgement};
+
+/// What a model is made from.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Generation.
+    pub profile: &'static Profile,
+    /// Settings.
+    pub settings: Settings,
+    /// Key of the hash: which entries share a bucket, hence whom early drop meets. Any value is as good
+    /// as any other; the kernel draws one at boot.
+    pub hash_key: u64,
+    /// Ticks from the first packet to the collector's first run.
+    pub collector_phase: u32,
+    /// Inode of the namespace, for the log line of 6.18; `None`: the initial one.
+    pub netns: Option<u64>,
+}
+
+impl Config {
+    /// With hash key 0, the collector running one second after the first packet, in the initial namespace.
+    pub const fn new(profile: &'static Profile, settings: Settings) -> Self {
+        let collector_phase = settings.hz;
+        Self { profile, settings, hash_key: 0, collector_phase, netns: None }
+    }
+}
+
+/// One namespace's table and all that belongs to it.
+#[derive(Debug, Clone)]
+pub struct Model {
+    pub(crate) profile: &'static Profile,
+    pub(crate) behaviour: &'static Behaviour,
+    pub(crate) settings: Settings,
+    pub(crate) table: Table,
+    pub(crate) counters: Counters,
+    pub(crate) collector: Collector,
+    pub(crate) log: Log,
+    /// Entries by class, expired ones too.
+    pub(crate) classes: Classes,
+    pub(crate) accounting: Vec<[Accounting; 2]>,
+    /// Scatters the bound on chains.
+    pub(crate) chance: u64,
+    defragmenter: Defragmenter,
+    origin: Option<Time>,
+    /// Ticks since the origin.
+    pub(crate) ticks: u64,
+}
+
+impl Model {
+    /// An empty table.
+    pub fn new(config: Config) -> Self {
+        let Config { profile, settings, hash_key, collector_phase, netns } = config;
+        Self {
+            profile,
+            behaviour: Behaviour::of(profile),
+            table: Table::new(settings.buckets, hash_key),
+            counters: Counters::new(),
+            collector: Collector::new(profile.collector, settings.hz, collector_phase),
+            log: Log::new(profile.log, netns),
+            classes: Classes::default(),
+            accounting: Vec::new(),
+            chance: hash_key ^ 0x5851_f42d_4c95_7f2d,
+            defragmenter: Defragmenter::default(),
+            origin: None,
+            ticks: 0,
+            settings,
+        }
+    }
+
+    /// The generation.
+    pub const fn profile(&self) -> &'static Profile {
+        self.profile
+    }
+
+    /// The settings in force.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Changes settings while packets flow. The bucket number stays what it was: a resize is not modelled.
+    pub fn change(&mut self, change: impl FnOnce(&mut Settings)) {
+        let (buckets, hz) = (self.settings.buckets, self.settings.hz);
+        change(&mut self.settings);
+        (self.settings.buckets, self.settings.hz) = (buckets, hz);
+    }
+
+    /// The counters by their kernel names, since the beginning.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Takes the log lines that were written since the last call.
+    pub fn take_log(&mut self) -> Vec<LogLine> {
+        self.log.take()
+    }
+
+    /// Entries that count against the limit now, expired ones not yet collected among them.
+    pub const fn counted(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Entries that nothing but their own timeout removes, expired ones not yet collected among them.
+    pub const fn protected(&self) -> u64 {
+        self.classes.protected
+    }
+
+    /// The time of the model's clock: that of the last packet.
+    pub fn time(&self) -> Option<Time> {
+        self.time_of(self.ticks)
+    }
+
+    /// The time that a tick since the first packet stands for.
+    pub fn time_of(&self, tick: u64) -> Option<Time> {
+        let nanos = u128::from(tick) * 1_000_000_000 / u128::from(self.settings.hz);
+        let origin = self.origin?;
+        Some(Time(origin.0.saturating_add(i64::try_from(nanos).unwrap_or(i64::MAX))))
+    }
+
+    pub(crate) const fn now(&self) -> Jiffies {
+        Jiffies(self.ticks as u32)
+    }
+
+    /// Lets time pass: the collector runs when it is due. A time before the last one is that one.
+    pub fn advance(&mut self, to: Time) {
+        let origin = *self.origin.get_or_insert(to);
+        let span = i128::from(to.0) - i128::from(origin.0);
+        let ticks = span.max(0) * i128::from(self.settings.hz) / 1_000_000_000;
+        let ticks = u64::try_from(ticks).unwrap_or(u64::MAX >> 1).max(self.ticks);
+        self.collect_until(ticks);
+        self.ticks = ticks;
+    }
+
+    /// Feeds the bytes of one captured frame.
+    pub fn frame(
+        &mut self,
+        at: Time,
+        link: LinkType,
+        frame: &[u8],
+        treatment: &Treatment,
+    ) -> Result<Step, NoPacket> {
+        let packet = parse_ip(network_layer(link, frame)?)?;
+        Ok(self.packet(at, &packet, treatment))
+    }
+
+    /// Feeds one packet.
+    pub fn packet(&mut self, at: Time, packet: &Packet<'_>, treatment: &Treatment) -> Step {
+        self.advance(at);
+        if packet.fragment.is_none() {
+            return self.whole(packet, treatment);
+        }
+        let limits = (self.settings.fragments_v4, self.settings.fragments_v6);
+        let limits = (self.settings.ticks(limits.0), self.settings.ticks(limits.1));
+        let room = self.settings.fragment_bytes;
+        let mut defragmenter = core::mem::take(&mut self.defragmenter);
+        let step = match defragmenter.add(packet, treatment.zone, self.ticks, limits, room) {
+            Some(datagram) => self.whole(&datagram.packet(packet), treatment),
+            None => Step::new(Info::Untracked, Verdict::Stolen),
+        };
+        self.defragmenter = defragmenter;
+        step
+    }
+
+    fn whole(&mut self, packet: &Packet<'_>, treatment: &Treatment) -> Step {
+        if treatment.untracked {
+            if self.profile.creation == CounterSource::Counted {
+                self.counters.add(Counter::Ignore, 1);
+            }
+            return Step::new(Info::Untracked, Verdict::Accept);
+        }
+        if packet.source.is_ipv6() && packet.protocol == NO_NEXT_HEADER {
+            return self.invalid(Counter::Invalid);
+        }
+        let checked = self.settings.checksum && !treatment.local;
+        let bad = checked && plimsoll_wire::packet::checksum_is_wrong(packet);
+        let transport = parse_transport(packet.protocol, packet.payload, packet.payload_length);
+        if let Some(step) = self.icmp_error(packet, transport.as_ref(), bad, treatment.zone) {
+            return step;
+        }
+        let mut reopened = false;
+        // A flow is re-opened at most once: the second time there is no entry left to be in the way.
+        loop {
+            let mut step = self.normal(packet, transport.as_ref(), bad, treatment, reopened);
+            if step.what == What::Removed && step.reopened && !reopened {
+                reopened = true;
+                continue;
+            }
+            step.reopened = reopened;
+            return step;
+        }
+    }
+
+    pub(crate) fn invalid(&mut self, counter: Counter) -> Step {
+        self.counters.add(counter, 1);
+        Step::new(Info::Invalid, Verdict::Accept)
+    }
+
+    pub(crate) const fn passed(info: Info) -> Step {
+        Step::new(info, Verdict::Accept)
+    }
+
+    fn normal(
+        &mut self,
+        packet: &Packet<'_>,
+        transport: Option<&plimsoll_wire::packet::Transport<'_>>,
+        bad: bool,
+        treatment: &Treatment,
+        reopened: bool,
+    ) -> Step {
+        let Some(key) = self.key_of(packet, transport, treatment.zone) else {
+            return self.invalid(Counter::Invalid);
+        };
+        let found = if reopened { None } else { self.find(&key) };
+        match found {
+            Some(found) => self.known(found, packet, transport, bad),
+            None => self.fresh(key, packet, transport, bad, treatment.fate),
+        }
+    }
+
+    /// The key as this generation makes it: protocols without a tracker have no ports.
+    pub(crate) fn key_of(
+        &self,
+        packet: &Packet<'_>,
+        transport: Option<&plimsoll_wire::packet::Transport<'_>>,
+        zone: u16,
+    ) -> Option<Key> {
+        let has_ports = match packet.protocol {
+            33 => self.behaviour.dccp,
+            136 => self.behaviour.udp_lite,
+            _ => true,
+        };
+        if has_ports {
+            Key::of(packet, transport, zone)
+        } else {
+            let bare = Packet { payload: &[0; 8], ..*packet };
+            Key::of(&bare, None, zone).map(Key::generic)
+        }
+    }
+
+    pub(crate) fn find(&mut self, key: &Key) -> Option<Found> {
+        let now = self.now();
+        let (classes, counters) = (&mut self.classes, &mut self.counters);
+        let counted = self.profile.creation == CounterSource::Counted;
+        let found = self.table.find(key, now, |_, slot| {
+            classes.leave(slot);
+            if counted {
+                counters.add(Counter::Delete, 1);
+            }
+        });
+        if found.is_some() && self.profile.creation == CounterSource::Counted {
+            self.counters.add(Counter::Found, 1);
+        }
+        found
+    }
+
+    /// A packet of an entry that is in the table.
+    fn known(
+        &mut self,
+        found: Found,
+        packet: &Packet<'_>,
+        transport: Option<&plimsoll_wire::packet::Transport<'_>>,
+        bad: bool,
+    ) -> Step {
+        let Found { id, direction } = found;
+        let now = self.now();
+        let Some(mut slot) = self.table.get(id).copied() else {
+            return Step::new(Info::Invalid, Verdict::Accept);
+        };
+        let replied = slot.status.contains(Status::SEEN_REPLY);
+        let info = match (direction, replied) {
+            (Direction::Reply, _) => Info::EstablishedReply,
+            (Direction::Original, true) => Info::Established,
+            (Direction::Original, false) => Info::New,
+        };
+        let judged = self.judge(&mut slot, direction, packet, transport, bad, true);
+        let mut step = Step { entry: Some(id), ..Step::new(info, Verdict::Accept) };
+        match judged {
+            Judged::Refresh(Judgement { ticks, assure }) => {
+                step.what = What::Refreshed;
+                self.refresh(&mut slot, ticks);
+                if assure {
+                    slot.set(Status::ASSURED);
+                }
+                self.account(id, direction, packet.length);
+            }
+            Judged::Ignore => step.what = What::Ignored,
+            Judged::Invalid { lower_to } => {
+                if let Some(ticks) = lower_to.filter(|&t| slot.expires.left(now) > t as i32) {
+                    // Below two minutes the kernel leaves the entry alone, whatever the timeout is.
+                    if slot.expires.left(now) >= (120 * self.settings.hz) as i32 {
+                        slot.expires = now.plus(ticks);
+                    }
+                }
+                self.store(id, slot);
+                return self.invalid(Counter::Invalid);
+            }
+            Judged::Reopen | Judged::Delete => {
+                self.remove(id);
+                step.what = What::Removed;
+                step.entry = None;
+                step.reopened = judged == Judged::Reopen;
+                return step;
+            }
+        }
+        if direction == Direction::Reply {
+            slot.set(Status::SEEN_REPLY);
+        }
+        self.store(id, slot);
+        step
+    }
+
+    fn store(&mut self, id: EntryId, slot: Slot) {
+        if let Some(place) = self.table.get_mut(id) {
+            self.classes.leave(place);
+            self.classes.enter(&slot);
+            *place = slot;
+        }
+    }
+
+    fn refresh(&self, slot: &mut Slot, ticks: u32) {
+        if slot.status.contains(Status::FIXED_TIMEOUT) {
+            return;
+        }
+        let now = self.now();
+        let wanted = now.plus(ticks);
+        let moves = wanted.0.wrapping_sub(slot.expires.0);
+        if !self.behaviour.lazy_refresh || moves >= self.settings.hz {
+            slot.expires = wanted;
+        }
+    }
+
+    /// A packet without an entry.
+    fn fresh(
+        &mut self,
+        key: Key,
+        packet: &Packet<'_>,
+        transport: Option<&plimsoll_wire::packet::Transport<'_>>,
+        bad: bool,
+        fate: Fate,
+    ) -> Step {
+        if key.inverse().is_none() {
+            return self.invalid(Counter::Invalid);
+        }
+        let evicted = match self.make_room(&key) {
+            Some(evicted) => evicted,
+            None => {
+                self.counters.add(Counter::Drop, 1);
+                let what = What::TableFull;
+                return Step { what, ..Step::new(Info::Invalid, Verdict::Drop) };
+            }
+        };
+        let now = self.now();
+        let mut slot = Slot {
+            key,
+            status: Status::CONFIRMED,
+            expires: now,
+            created: now,
+            memory: Memory::Nothing,
+        };
+        let judged = self.judge(&mut slot, Direction::Original, packet, transport, bad, false);
+        let (Judged::Refresh(_) | Judged::Ignore) = judged else {
+            return Step { evicted, ..self.invalid(Counter::Invalid) };
+        };
+        if let Judged::Refresh(Judgement { ticks, assure }) = judged {
+            slot.expires = now.plus(ticks);
+            if assure {
+                slot.set(Status::ASSURED);
+            }
+        }
+        let mut step = Step { evicted, ..Step::new(Info::New, Verdict::Accept) };
+        if self.profile.creation == CounterSource::Counted {
+            self.counters.add(Counter::New, 1);
+        }
+        if fate == Fate::Dropped {
+            step.what = What::NotConfirmed;
+            return step;
+        }
+        if self.chain_is_too_long(&key) {
+            self.counters.add(Counter::ChainTooLong, 1);
+            self.counters.add(Counter::InsertFailed, 1);
+            step.what = What::ChainTooLong;
+            step.verdict = Verdict::Drop;
+            return step;
+        }
+        if self.profile.creation == CounterSource::Counted {
+            self.counters.add(Counter::Insert, 1);
+        }
+        self.classes.enter(&slot);
+        let id = self.table.insert(slot, None);
+        if self.settings.accounting {
+            if self.accounting.len() <= id.index() {
+                self.accounting.resize(id.index() + 1, [Accounting::default(); 2]);
+            }
+            self.accounting[id.index()] = [Accounting::default(); 2];
+            self.account(id, Direction::Original, packet.length);
+        }
+        step.what = What::Inserted;
+        step.entry = Some(id);
+        step
+    }
+
+    fn account(&mut self, id: EntryId, direction: Direction, octets: u32) {
+        if let Some(both) = self.accounting.get_mut(id.index()) {
+            let a = &mut both[direction as usize];
+            a.packets += 1;
+            a.bytes += u64::from(octets);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: EntryId) {
+        if let Some(slot) = self.table.remove(id) {
+            self.classes.leave(&slot);
+        }
+        if self.profile.creation == CounterSource::Counted {
+            self.counters.add(Counter::Delete, 1);
+        }
+    }
+}
+
+/// How many entries of each class the table holds, kept while they change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Classes {
+    pub(crate) evictable: u64,
+    pub(crate) closing: u64,
+    pub(crate) protected: u64,
+}
+
+impl Classes {
+    fn place(&mut self, slot: &Slot) -> &mut u64 {
+        match Class::of(slot.status, slot.memory.state()) {
+            Class::Evictable => &mut self.evictable,
+            Class::Closing => &mut self.closing,
+            Class::Protected => &mut self.protected,
+        }
+    }
+
+    pub(crate) fn enter(&mut self, slot: &Slot) {
+        *self.place(slot) += 1;
+    }
+
+    pub(crate) fn leave(&mut self, slot: &Slot) {
+        *self.place(slot) -= 1;
+    }
+}
+
+const NO_NEXT_HEADER: u8 = 59;

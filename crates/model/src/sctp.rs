@@ -1,0 +1,240 @@
+//! The SCTP tracker.
+//!
+//! Kernel: `nf_conntrack_sctp_packet()`, `sctp_new()`, `do_basic_checks()`, nf_conntrack_proto_sctp.c,
+//! v6.18. States by their number in [`plimsoll_ct::SctpState`]; tags as they stand in the packet.
+
+use plimsoll_wire::packet::{SctpHeader, chunks};
+
+use crate::tcp::Direction;
+
+const INIT: u8 = 1;
+const INIT_ACK: u8 = 2;
+const DATA: u8 = 0;
+const HEARTBEAT: u8 = 4;
+const HEARTBEAT_ACK: u8 = 5;
+const ABORT: u8 = 6;
+const SHUTDOWN: u8 = 7;
+const SHUTDOWN_ACK: u8 = 8;
+const ERROR: u8 = 9;
+const COOKIE_ECHO: u8 = 10;
+const COOKIE_ACK: u8 = 11;
+const SHUTDOWN_COMPLETE: u8 = 14;
+
+/// No state yet.
+const NO: u8 = 0;
+const CL: u8 = 1;
+const CW: u8 = 2;
+const CE: u8 = 3;
+/// Established.
+pub(crate) const ES: u8 = 4;
+const SS: u8 = 5;
+const SR: u8 = 6;
+const SA: u8 = 7;
+const HS: u8 = 8;
+/// Invalid.
+const IV: u8 = 255;
+
+/// Columns: NO CL CW CE ES SS SR SA HS.
+type Row = [u8; 9];
+
+/// By chunk: original direction, reply direction.
+#[rustfmt::skip]
+const fn rows(chunk: u8) -> Option<[Row; 2]> {
+    Some(match chunk {
+        INIT              => [[CL, CL, CW, CE, ES, CL, CL, SA, CW], [IV, CL, CW, CE, ES, SS, SR, SA, IV]],
+        INIT_ACK          => [[CL, CL, CW, CE, ES, SS, SR, SA, CL], [IV, CW, CW, CE, ES, SS, SR, SA, IV]],
+        ABORT             => [[CL, CL, CL, CL, CL, CL, CL, CL, CL], [IV, CL, CL, CL, CL, CL, CL, CL, IV]],
+        SHUTDOWN          => [[CL, CL, CW, CE, SS, SS, SR, SA, CL], [IV, CL, CW, CE, SR, SS, SR, SA, IV]],
+        SHUTDOWN_ACK      => [[SA, CL, CW, CE, ES, SA, SA, SA, SA], [IV, CL, CW, CE, ES, SA, SA, SA, IV]],
+        ERROR             => [[CL, CL, CW, CE, ES, SS, SR, SA, CL], [IV, CL, CW, CL, ES, SS, SR, SA, IV]],
+        COOKIE_ECHO       => [[CL, CL, CE, CE, ES, SS, SR, SA, CL], [IV, CL, CE, CE, ES, SS, SR, SA, IV]],
+        COOKIE_ACK        => [[CL, CL, CW, ES, ES, SS, SR, SA, CL], [IV, CL, CW, ES, ES, SS, SR, SA, IV]],
+        SHUTDOWN_COMPLETE => [[CL, CL, CW, CE, ES, SS, SR, CL, CL], [IV, CL, CW, CE, ES, SS, SR, CL, IV]],
+        HEARTBEAT         => [[HS, CL, CW, CE, ES, SS, SR, SA, HS], [IV, CL, CW, CE, ES, SS, SR, SA, HS]],
+        HEARTBEAT_ACK     => [[CL, CL, CW, CE, ES, SS, SR, SA, HS], [IV, CL, CW, CE, ES, SS, SR, SA, ES]],
+        _ => return None,
+    })
+}
+
+/// The state behind a chunk; chunks without a row change nothing.
+fn next(direction: Direction, state: u8, chunk: u8) -> u8 {
+    let column = usize::from(state.min(HS));
+    rows(chunk).map_or(state, |rows| rows[direction as usize][column])
+}
+
+/// What the tracker remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sctp {
+    pub(crate) state: u8,
+    /// Tag that packets of this direction must carry.
+    tags: [u32; 2],
+    /// Whose INIT was seen; of two that collide the later one.
+    inits: [bool; 2],
+    /// A heartbeat with another tag was let through, from this side.
+    strange_heartbeat: Option<Direction>,
+}
+
+/// What a packet does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Refresh with the timeout of this state; assured when it was just established.
+    Refresh { state: u8, assure: bool },
+    /// Accepted without a refresh.
+    Ignore,
+    /// Invalid. Chunks before the bad one have had their effect.
+    Invalid { assure: bool },
+}
+
+/// The chunk types of a packet, or `None` where chunks stand together that may not.
+fn inventory(header: &SctpHeader<'_>) -> Option<[u64; 4]> {
+    let mut seen = [0u64; 4];
+    let mut alone = false;
+    let mut count = 0u32;
+    for chunk in chunks(header) {
+        let (kind, _, _) = chunk?;
+        alone |= matches!(kind, INIT | INIT_ACK | SHUTDOWN_COMPLETE);
+        if count != 0 && (alone || matches!(kind, COOKIE_ACK | COOKIE_ECHO)) {
+            return None;
+        }
+        seen[usize::from(kind >> 6)] |= 1 << (kind & 63);
+        count += 1;
+    }
+    (count != 0).then_some(seen)
+}
+
+const fn has(seen: &[u64; 4], kind: u8) -> bool {
+    seen[(kind >> 6) as usize] & (1 << (kind & 63)) != 0
+}
+
+/// The first four octets of a chunk's value: the tag of an INIT.
+fn offered_tag(value: &[u8]) -> Option<u32> {
+    // The kernel wants the whole fixed part of the INIT.
+    let whole: &[u8; 16] = value.first_chunk()?;
+    Some(u32::from_be_bytes([whole[0], whole[1], whole[2], whole[3]]))
+}
+
+impl Sctp {
+    /// The memory that a first packet makes, or `None` when it makes no entry.
+    pub(crate) fn open(header: &SctpHeader<'_>) -> Option<Self> {
+        let seen = inventory(header)?;
+        if has(&seen, ABORT) || has(&seen, SHUTDOWN_COMPLETE) || has(&seen, COOKIE_ACK) {
+            return None;
+        }
+        let mut sctp = Self { state: NO, tags: [0; 2], inits: [false; 2], strange_heartbeat: None };
+        for chunk in chunks(header) {
+            let (kind, _, value) = chunk?;
+            let new = next(Direction::Original, NO, kind);
+            if new == NO || new == IV {
+                return None;
+            }
+            match kind {
+                INIT if header.tag != 0 => return None,
+                INIT => sctp.tags[1] = offered_tag(value)?,
+                HEARTBEAT => sctp.tags[0] = header.tag,
+                // Out of the blue; a SHUTDOWN COMPLETE with the same tag is to come back.
+                SHUTDOWN_ACK => sctp.tags[1] = header.tag,
+                _ => {}
+            }
+        }
+        Some(sctp)
+    }
+
+    /// The memory of an entry of which only the state is known: any tag will do once.
+    pub(crate) const fn resumed(state: u8) -> Self {
+        Self { state, tags: [0; 2], inits: [false; 2], strange_heartbeat: None }
+    }
+
+    /// Judges a packet; the first one too, after [`Sctp::open`].
+    pub(crate) fn judge(
+        &mut self,
+        direction: Direction,
+        header: &SctpHeader<'_>,
+        confirmed: bool,
+        collisions: bool,
+    ) -> Outcome {
+        let Some(seen) = inventory(header) else { return Outcome::Invalid { assure: false } };
+        let (own, other) = (direction as usize, direction.flip() as usize);
+        let by_chunk =
+            [INIT, SHUTDOWN_COMPLETE, COOKIE_ECHO, ABORT, SHUTDOWN_ACK, HEARTBEAT, HEARTBEAT_ACK];
+        if !by_chunk.iter().any(|&kind| has(&seen, kind)) && header.tag != self.tags[own] {
+            return Outcome::Invalid { assure: false };
+        }
+        let mut ignore = false;
+        let mut assure = false;
+        let mut last = NO;
+        for chunk in chunks(header) {
+            let Some((kind, flags, value)) = chunk else { return Outcome::Invalid { assure } };
+            let reflected = flags & 1 != 0;
+            match kind {
+                INIT if header.tag != 0 => return Outcome::Invalid { assure },
+                // The T bit says whose tag it is.
+                ABORT | SHUTDOWN_COMPLETE
+                    if header.tag != self.tags[if reflected { other } else { own }] =>
+                {
+                    return Outcome::Invalid { assure };
+                }
+                COOKIE_ECHO if header.tag != self.tags[own] => return Outcome::Invalid { assure },
+                HEARTBEAT => {
+                    if self.tags[own] == 0 {
+                        self.tags[own] = header.tag;
+                    } else if header.tag != self.tags[own] {
+                        if has(&seen, DATA) || ignore {
+                            return Outcome::Invalid { assure };
+                        }
+                        self.strange_heartbeat = Some(direction);
+                        ignore = true;
+                        continue;
+                    } else {
+                        self.strange_heartbeat = None;
+                    }
+                }
+                HEARTBEAT_ACK => {
+                    if self.tags[own] == 0 {
+                        self.tags[own] = header.tag;
+                    } else if header.tag != self.tags[own] {
+                        if has(&seen, DATA)
+                            || ignore
+                            || self.strange_heartbeat != Some(direction.flip())
+                        {
+                            return Outcome::Invalid { assure };
+                        }
+                        self.strange_heartbeat = None;
+                        self.tags[own] = header.tag;
+                        self.tags[other] = 0;
+                    } else {
+                        self.strange_heartbeat = None;
+                    }
+                }
+                _ => {}
+            }
+            let old = self.state;
+            let new = next(direction, old, kind);
+            if new == IV {
+                return Outcome::Invalid { assure };
+            }
+            if matches!(kind, INIT | INIT_ACK) {
+                let Some(tag) = offered_tag(value) else { return Outcome::Invalid { assure } };
+                if kind == INIT {
+                    self.inits[other] &= !self.inits[own];
+                    self.inits[own] = true;
+                    // A repeated INIT does not keep an entry alive.
+                    ignore |= new == CL && old == CL && confirmed;
+                } else {
+                    // An INIT ACK answers the other side's INIT; where that was not seen, or both sides'
+                    // INITs crossed, it may not bring a new tag.
+                    let known = self.tags[other];
+                    let unasked = !self.inits[other] && known != 0;
+                    let crossed = self.inits[own] && self.inits[other];
+                    if collisions && (unasked || crossed) && known != tag {
+                        return Outcome::Invalid { assure };
+                    }
+                }
+                self.tags[other] = tag;
+            }
+            self.state = new;
+            last = new;
+            assure |= old != new && new == ES;
+        }
+        if ignore { Outcome::Ignore } else { Outcome::Refresh { state: last, assure } }
+    }
+}

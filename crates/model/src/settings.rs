@@ -1,0 +1,240 @@
+//! The settings of one namespace, by their sysctl names, old and new.
+//!
+//! Source: docs/KERNELS.md, section 2. Timeouts: whole seconds, except SCTP's shutdown timeouts on old
+//! kernels.
+
+use alloc::string::String;
+use core::fmt;
+
+use plimsoll_ct::{Bytes, Profile, Setting};
+
+use crate::behaviour::Behaviour;
+use crate::tcp::{TcpSettings, Timeouts};
+
+/// Settings of the namespace that is modelled, and the two globals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `nf_conntrack_max`; 0: no limit on kernels that know none.
+    pub max: u64,
+    /// `nf_conntrack_buckets`
+    pub buckets: u64,
+    /// Ticks per second that the kernel was built with.
+    pub hz: u32,
+    /// `nf_conntrack_checksum`: verify checksums. A capture taken on the sending host holds unfinished
+    /// ones, so the model's default is off, unlike the kernel's.
+    pub checksum: bool,
+    /// `nf_conntrack_acct`
+    pub accounting: bool,
+    /// TCP.
+    pub tcp: TcpSettings,
+    /// TCP timeouts.
+    pub tcp_timeouts: Timeouts,
+    /// `udp_timeout`, `udp_timeout_stream`
+    pub udp: [u32; 2],
+    /// The same for UDP-Lite, where it has its own.
+    pub udp_lite: [u32; 2],
+    /// `icmp_timeout`
+    pub icmp: u32,
+    /// `icmpv6_timeout`
+    pub icmpv6: u32,
+    /// `gre_timeout`, `gre_timeout_stream`
+    pub gre: [u32; 2],
+    /// `generic_timeout`
+    pub generic: u32,
+    /// SCTP timeouts by state number, in hundredths of a second.
+    pub sctp: [u32; 10],
+    /// Seconds that an incomplete IPv4 datagram is kept (`net.ipv4.ipfrag_time`).
+    pub fragments_v4: u32,
+    /// `frag6_timeout`
+    pub fragments_v6: u32,
+    /// Bytes that incomplete datagrams of one family may hold (`frag6_high_thresh`, `ipfrag_high_thresh`).
+    pub fragment_bytes: usize,
+    /// `net.core.message_cost`: seconds of the log's rate limiter.
+    pub message_cost: u32,
+    /// `net.core.message_burst`: lines in that time.
+    pub message_burst: u32,
+}
+
+/// Why a setting could not be set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SettingError {
+    /// No such setting in any generation.
+    Unknown(String),
+    /// It exists, and does not change what the model does.
+    NotModelled(&'static str),
+    /// The kernel refuses the value.
+    Refused {
+        /// Setting.
+        name: &'static str,
+        /// Value.
+        value: u64,
+    },
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(key) => write!(f, "{key}: no such setting of conntrack"),
+            Self::NotModelled(name) => write!(f, "{name}: has no effect in the model"),
+            Self::Refused { name, value } => write!(f, "{name}: the kernel refuses {value}"),
+        }
+    }
+}
+
+impl core::error::Error for SettingError {}
+
+impl Settings {
+    /// What a kernel of this profile gives itself on a host with `memory` bytes of RAM.
+    pub fn of(profile: &Profile, memory: Bytes) -> Self {
+        let behaviour = Behaviour::of(profile);
+        let (buckets, max) = profile.defaults(memory);
+        let stream = profile.udp_stream.get() as u32;
+        Self {
+            max,
+            buckets,
+            hz: if profile.enterprise.is_some() { 1000 } else { 250 },
+            checksum: false,
+            accounting: false,
+            tcp: TcpSettings { behaviour: behaviour.tcp, ..TcpSettings::default() },
+            tcp_timeouts: Timeouts::default(),
+            udp: [30, stream],
+            udp_lite: [30, stream],
+            icmp: 30,
+            icmpv6: 30,
+            gre: [30, 180],
+            generic: 600,
+            sctp: behaviour.sctp.timeouts,
+            fragments_v4: 30,
+            fragments_v6: 60,
+            fragment_bytes: 4 << 20,
+            message_cost: 5,
+            message_burst: 10,
+        }
+    }
+
+    /// Sets one by its sysctl name, in any notation and of any generation.
+    pub fn set(&mut self, key: &str, value: u64) -> Result<(), SettingError> {
+        let setting = Setting::find(key).ok_or_else(|| SettingError::Unknown(key.into()))?;
+        let refused = SettingError::Refused { name: setting.name, value };
+        let name = setting.name.strip_prefix("nf_conntrack_").unwrap_or(setting.name);
+        let number = u32::try_from(value).map_err(|_| refused.clone())?;
+        let switch = |target: &mut bool| match value {
+            0 | 1 => {
+                *target = value == 1;
+                Ok(())
+            }
+            _ => Err(refused.clone()),
+        };
+        match name {
+            "max" if value <= i32::MAX as u64 => self.max = value,
+            "buckets" if (1..=1 << 31).contains(&value) => {
+                self.buckets = value.next_multiple_of(512);
+            }
+            "max" | "buckets" => return Err(refused),
+            "checksum" => switch(&mut self.checksum)?,
+            "acct" => switch(&mut self.accounting)?,
+            "tcp_loose" => self.tcp.loose = value != 0,
+            "tcp_be_liberal" => switch(&mut self.tcp.be_liberal)?,
+            "tcp_ignore_invalid_rst" => switch(&mut self.tcp.ignore_invalid_rst)?,
+            "tcp_max_retrans" => {
+                self.tcp.max_retrans = u8::try_from(value).map_err(|_| refused)?;
+            }
+            "frag6_high_thresh" => self.fragment_bytes = number as usize,
+            _ => match self.timeout_mut(name) {
+                Some((place, unit)) => *place = number.checked_mul(unit).ok_or(refused)?,
+                None => return Err(SettingError::NotModelled(setting.name)),
+            },
+        }
+        Ok(())
+    }
+
+    /// A timeout by its bare name, and how many of its units make a second.
+    fn timeout_mut(&mut self, name: &str) -> Option<(&mut u32, u32)> {
+        let tcp = &mut self.tcp_timeouts;
+        let sctp = &mut self.sctp;
+        Some(match name {
+            "tcp_timeout_syn_sent" => (&mut tcp.states[1], 1),
+            "tcp_timeout_syn_recv" => (&mut tcp.states[2], 1),
+            "tcp_timeout_established" => (&mut tcp.states[3], 1),
+            "tcp_timeout_fin_wait" => (&mut tcp.states[4], 1),
+            "tcp_timeout_close_wait" => (&mut tcp.states[5], 1),
+            "tcp_timeout_last_ack" => (&mut tcp.states[6], 1),
+            "tcp_timeout_time_wait" => (&mut tcp.states[7], 1),
+            "tcp_timeout_close" => (&mut tcp.states[8], 1),
+            "tcp_timeout_syn_sent2" => (&mut tcp.states[9], 1),
+            "tcp_timeout_max_retrans" => (&mut tcp.max_retrans, 1),
+            "tcp_timeout_unacknowledged" => (&mut tcp.unacknowledged, 1),
+            "udp_timeout" => (&mut self.udp[0], 1),
+            "udp_timeout_stream" => (&mut self.udp[1], 1),
+            "udplite_timeout" => (&mut self.udp_lite[0], 1),
+            "udplite_timeout_stream" => (&mut self.udp_lite[1], 1),
+            "icmp_timeout" => (&mut self.icmp, 1),
+            "icmpv6_timeout" => (&mut self.icmpv6, 1),
+            "gre_timeout" => (&mut self.gre[0], 1),
+            "gre_timeout_stream" => (&mut self.gre[1], 1),
+            "generic_timeout" => (&mut self.generic, 1),
+            "frag6_timeout" => (&mut self.fragments_v6, 1),
+            "sctp_timeout_closed" => (&mut sctp[1], 100),
+            "sctp_timeout_cookie_wait" => (&mut sctp[2], 100),
+            "sctp_timeout_cookie_echoed" => (&mut sctp[3], 100),
+            "sctp_timeout_established" => (&mut sctp[4], 100),
+            "sctp_timeout_shutdown_sent" => (&mut sctp[5], 100),
+            "sctp_timeout_shutdown_recd" => (&mut sctp[6], 100),
+            "sctp_timeout_shutdown_ack_sent" => (&mut sctp[7], 100),
+            "sctp_timeout_heartbeat_sent" => (&mut sctp[8], 100),
+            "sctp_timeout_heartbeat_acked" => (&mut sctp[9], 100),
+            _ => return None,
+        })
+    }
+
+    /// Seconds as ticks.
+    pub const fn ticks(&self, seconds: u32) -> u32 {
+        let ticks = seconds as u64 * self.hz as u64;
+        if ticks > i32::MAX as u64 { i32::MAX as u32 } else { ticks as u32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings::of(Profile::named("6.18").unwrap(), Bytes(8 << 30))
+    }
+
+    #[test]
+    fn a_setting_is_set_by_its_new_and_its_old_name() {
+        let mut s = settings();
+        s.set("net.netfilter.nf_conntrack_tcp_timeout_established", 7200).unwrap();
+        assert_eq!(s.tcp_timeouts.states[3], 7200);
+        s.set("net.ipv4.netfilter.ip_conntrack_tcp_timeout_established", 600).unwrap();
+        assert_eq!(s.tcp_timeouts.states[3], 600);
+        s.set("net.ipv4.ip_conntrack_max", 1000).unwrap();
+        assert_eq!(s.max, 1000);
+    }
+
+    #[test]
+    fn what_the_kernel_refuses_is_refused_and_what_is_unknown_is_named() {
+        let mut s = settings();
+        assert!(matches!(s.set("nf_conntrack_max", 1 << 31), Err(SettingError::Refused { .. })));
+        assert!(matches!(s.set("nf_conntrack_acct", 2), Err(SettingError::Refused { .. })));
+        assert!(matches!(s.set("tcp_syncookies", 1), Err(SettingError::Unknown(_))));
+        assert!(matches!(
+            s.set("nf_conntrack_log_invalid", 255),
+            Err(SettingError::NotModelled("nf_conntrack_log_invalid"))
+        ));
+    }
+
+    #[test]
+    fn every_timeout_of_the_kernels_listing_is_modelled_or_dccps() {
+        let mut s = settings();
+        for setting in plimsoll_ct::SETTINGS {
+            let timeout = setting.name.contains("_timeout");
+            let gone = setting.name.contains("dccp") || setting.name.contains("retry");
+            if timeout && !gone {
+                assert_eq!(s.set(setting.name, 17), Ok(()), "{}", setting.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The table from outside: its entries, its occupancy, and beginning with a table that is there already.
+
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Class, Entry, Protocol, Seconds, State, Status, Time, Zone, ZoneDirection};
+
+use crate::entry::{Memory, Slot};
+use crate::key::Key;
+use crate::model::Model;
+use crate::sctp::Sctp;
+use crate::table::EntryId;
+use crate::tcp::Tcp;
+
+/// How full the table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Occupancy {
+    /// Entries that count against the limit, expired ones that wait for the collector among them.
+    pub counted: u64,
+    /// Entries that have not expired.
+    pub live: u64,
+    /// Of these: not assured.
+    pub evictable: u64,
+    /// Assured, but closing.
+    pub closing: u64,
+    /// The rest.
+    pub protected: u64,
+}
+
+impl Model {
+    /// The live entries, as a dump would show them.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        let now = self.now();
+        self.table
+            .iter()
+            .filter(move |(_, slot)| !slot.is_expired(now))
+            .map(move |(id, slot)| self.show(id, slot))
+    }
+
+    /// One entry, expired or not.
+    pub fn entry(&self, id: EntryId) -> Option<Entry> {
+        self.table.get(id).map(|slot| self.show(id, slot))
+    }
+
+    fn show(&self, id: EntryId, slot: &Slot) -> Entry {
+        let now = self.now();
+        let dccp = self.behaviour.dccp;
+        let original = slot.key.tuple(dccp);
+        let reply = self.table.reply(id).map_or(original, |key| key.tuple(dccp));
+        let hz = self.settings.hz;
+        let left = slot.expires.left(now).max(0) as u32 / hz;
+        let age = now.0.wrapping_sub(slot.created.0) / hz;
+        let accounting =
+            self.settings.accounting.then(|| self.accounting.get(id.index())).flatten();
+        Entry {
+            original,
+            reply,
+            state: slot.memory.state(),
+            status: slot.status,
+            expires: Some(Seconds(left.into())),
+            zone: Zone { id: slot.key.zone(), direction: ZoneDirection::Both },
+            mark: None,
+            id: None,
+            references: None,
+            original_accounting: accounting.map(|a| a[0]),
+            reply_accounting: accounting.map(|a| a[1]),
+            age: Some(Seconds(age.into())),
+            helper: None,
+        }
+    }
+
+    /// A census of the table.
+    pub fn occupancy(&self) -> Occupancy {
+        let now = self.now();
+        let mut o = Occupancy { counted: self.counted() as u64, ..Occupancy::default() };
+        for (_, slot) in self.table.iter().filter(|(_, slot)| !slot.is_expired(now)) {
+            o.live += 1;
+            match Class::of(slot.status, slot.memory.state()) {
+                Class::Evictable => o.evictable += 1,
+                Class::Closing => o.closing += 1,
+                Class::Protected => o.protected += 1,
+            }
+        }
+        o
+    }
+
+    /// Puts the entries of a dump into the table, as they were at `at`. Returns how many went in.
+    ///
+    /// A dump does not show everything: the windows of TCP flows are unknown, so they are learnt from the
+    /// next segments as after a reload of the firewall; so are SCTP's tags. An entry that is there already
+    /// stays.
+    pub fn restore(&mut self, at: Time, entries: impl IntoIterator<Item = Entry>) -> usize {
+        self.advance(at);
+        let now = self.now();
+        let mut restored = 0;
+        for entry in entries {
+            let zone = entry.zone.id;
+            let key = Key::from_tuple(&entry.original, zone);
+            let reply = Key::from_tuple(&entry.reply, zone);
+            if self.find(&key).is_some() || self.find(&reply).is_some() {
+                continue;
+            }
+            let left = entry.expires.map_or(0, |s| u32::try_from(s.get()).unwrap_or(u32::MAX));
+            let memory = match (entry.state, entry.original.protocol) {
+                (State::Tcp(state), _) => Memory::Tcp(Tcp::resumed(state)),
+                (State::Sctp(state), _) => Memory::Sctp(Sctp::resumed(state.number())),
+                (State::Dccp(state), _) => Memory::Dccp(state),
+                (State::Stateless, Protocol::Udp) => Memory::Udp(now),
+                (State::Stateless, Protocol::Gre) => Memory::Gre(self.settings.gre),
+                (State::Stateless, _) => Memory::Nothing,
+            };
+            let slot = Slot {
+                key,
+                status: entry.status | Status::CONFIRMED,
+                expires: now.plus(self.settings.ticks(left)),
+                created: now,
+                memory,
+            };
+            self.classes.enter(&slot);
+            self.table.insert(slot, Some(reply));
+            restored += 1;
+        }
+        restored
+    }
+
+    /// All live entries, in the order of their original tuples: two equal tables give equal lists.
+    pub fn snapshot(&self) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = self.entries().collect();
+        entries.sort_by_key(|e| (e.zone, e.original));
+        entries
+    }
+}

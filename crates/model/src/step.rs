@@ -1,0 +1,100 @@
+//! What the ruleset does to a packet, and what conntrack makes of it.
+
+use crate::table::EntryId;
+
+/// What happens to a packet behind conntrack: a capture does not show it, so the caller says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fate {
+    /// It reaches the last hook.
+    #[default]
+    Accepted,
+    /// A rule drops it, no route, TTL: an entry that it would make never gets into the table.
+    Dropped,
+}
+
+/// How the ruleset treats a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Treatment {
+    /// Fate.
+    pub fate: Fate,
+    /// NOTRACK: conntrack does not see it.
+    pub untracked: bool,
+    /// Zone.
+    pub zone: u16,
+    /// It was made on the host itself: checksums are not looked at.
+    pub local: bool,
+}
+
+/// The class of one packet, as rules see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Info {
+    /// NEW
+    New,
+    /// ESTABLISHED, original direction.
+    Established,
+    /// ESTABLISHED, reply direction.
+    EstablishedReply,
+    /// RELATED: an error about an entry's original direction, or an expected flow.
+    Related,
+    /// RELATED, about the reply direction.
+    RelatedReply,
+    /// INVALID
+    Invalid,
+    /// UNTRACKED
+    Untracked,
+}
+
+/// What becomes of the packet in conntrack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It goes on.
+    Accept,
+    /// Dropped.
+    Drop,
+    /// Kept: a fragment that waits for the others, or is thrown away.
+    Stolen,
+}
+
+/// What the packet did to the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum What {
+    /// Nothing.
+    Nothing,
+    /// Its entry is in the table now.
+    Inserted,
+    /// An entry was made, and died with the packet.
+    NotConfirmed,
+    /// Its entry expires later (or sooner) now.
+    Refreshed,
+    /// Accepted without a trace in the timeout.
+    Ignored,
+    /// Its entry was removed.
+    Removed,
+    /// The table was full.
+    TableFull,
+    /// Its chains were too long.
+    ChainTooLong,
+}
+
+/// One packet's way through conntrack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Class.
+    pub info: Info,
+    /// Verdict.
+    pub verdict: Verdict,
+    /// Effect.
+    pub what: What,
+    /// Its entry, if it has one in the table.
+    pub entry: Option<EntryId>,
+    /// Entries evicted to make room.
+    pub evicted: u32,
+    /// It re-opened a flow: the old entry was removed first.
+    pub reopened: bool,
+}
+
+impl Step {
+    pub(crate) const fn new(info: Info, verdict: Verdict) -> Self {
+        Self { info, verdict, what: What::Nothing, entry: None, evicted: 0, reopened: false }
+    }
+}

@@ -1,0 +1,195 @@
+//! Window tracking: is a segment where it may be?
+//!
+//! Kernel: `tcp_in_window()`, net/netfilter/nf_conntrack_proto_tcp.c, v6.18.
+
+use plimsoll_ct::TcpState;
+
+use super::{Class, Direction, Flags, Segment, Side, Tcp, TcpSettings, side};
+
+/// Acknowledgements may lag behind by this many octets at least.
+const ACK_WINDOW: u32 = 66_000;
+
+/// Where a segment lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// Inside, or let through.
+    Inside,
+    /// Old or delayed: accepted without a trace.
+    Ignore,
+    /// Outside: invalid.
+    Outside,
+}
+
+impl Tcp {
+    /// Looks, and learns from what is inside.
+    pub(super) fn in_window(
+        &mut self,
+        direction: Direction,
+        class: Class,
+        segment: &Segment,
+        state: TcpState,
+        settings: &TcpSettings,
+    ) -> Window {
+        let mut seq = segment.seq;
+        let mut ack = segment.ack;
+        let mut end = segment.end();
+        let syn = segment.flags.has(Flags::SYN);
+        let acks = segment.flags.has(Flags::ACK);
+        let raw_window = u32::from(segment.window);
+
+        let mut sender = self.sides[direction as usize];
+        let mut receiver = self.sides[direction.flip() as usize];
+        let mut sack = match segment.sack_edge {
+            Some(edge) if receiver.flags & side::SACK_PERMITTED != 0 => ack.max(edge),
+            Some(_) | None => ack,
+        };
+
+        let keep = if settings.behaviour.options_keep_liberal { side::LIBERAL } else { 0 };
+        if sender.max_window == 0 {
+            if syn {
+                Self::begin(direction, segment, keep, &mut sender, &mut receiver);
+                if !acks {
+                    self.keep(direction, sender, receiver);
+                    return Window::Inside;
+                }
+            } else {
+                sender.end = end;
+                sender.max_window = (raw_window << sender.scale).max(1);
+                sender.max_end = end.plus(sender.max_window);
+                if receiver.max_window == 0 {
+                    receiver.end = sack;
+                    receiver.max_end = sack;
+                } else if sack == receiver.end.plus(1) {
+                    receiver.end = receiver.end.plus(1);
+                }
+            }
+        } else if syn
+            && end.after(sender.end)
+            && matches!(state, TcpState::SynSent | TcpState::SynRecv)
+        {
+            Self::begin(direction, segment, keep, &mut sender, &mut receiver);
+            if direction == Direction::Reply && !acks {
+                self.keep(direction, sender, receiver);
+                return Window::Inside;
+            }
+        }
+
+        let resets = segment.flags.has(Flags::RST);
+        if !acks || (resets && ack.0 == 0) {
+            ack = receiver.end;
+            sack = receiver.end;
+        }
+        if resets && seq.0 == 0 && state == TcpState::SynSent {
+            seq = sender.end;
+            end = sender.end;
+        }
+
+        let liberal = settings.be_liberal || sender.flags & side::LIBERAL != 0;
+        let ignores = settings.behaviour.window_misses_are_ignored;
+        let fits = !seq.after(sender.max_end);
+        let known = !sack.after(receiver.end);
+        let fresh =
+            receiver.max_window == 0 || end.after(sender.end.minus(receiver.max_window).minus(1));
+        let timely = sack.after(receiver.end.minus(ACK_WINDOW.max(sender.max_window)).minus(1));
+        if !(fits && known && fresh && timely) {
+            let overshoot = end.since(sender.max_end).wrapping_add(1);
+            let plausible = receiver.max_window != 0
+                && fresh
+                && known
+                && timely
+                && overshoot <= receiver.max_window;
+            let verdict = if !fits && plausible && ignores {
+                sender.end = end;
+                sender.flags |= side::DATA_UNACKNOWLEDGED;
+                Window::Ignore
+            } else if fits && known && ignores {
+                Window::Ignore
+            } else {
+                Window::Outside
+            };
+            // What was learnt so far stays learnt.
+            let verdict = if liberal { Window::Inside } else { verdict };
+            self.keep(direction, sender, receiver);
+            return verdict;
+        }
+
+        let window = if syn { raw_window } else { raw_window << sender.scale };
+        sender.max_window = sender.max_window.max(window.wrapping_add(sack.since(ack)));
+        if end.after(sender.end) {
+            sender.end = end;
+            sender.flags |= side::DATA_UNACKNOWLEDGED;
+        }
+        if acks {
+            sender.max_ack =
+                if sender.flags & side::MAX_ACK_SET == 0 { ack } else { sender.max_ack.max(ack) };
+            sender.flags |= side::MAX_ACK_SET;
+        }
+        if receiver.max_window != 0 && end.after(sender.max_end) {
+            receiver.max_window = receiver.max_window.wrapping_add(end.since(sender.max_end));
+        }
+        if sack.plus(window).after(receiver.max_end.minus(1)) {
+            receiver.max_end = sack.plus(window);
+            if window == 0 {
+                receiver.max_end = receiver.max_end.plus(1);
+            }
+        }
+        if ack == receiver.end {
+            receiver.flags &= !side::DATA_UNACKNOWLEDGED;
+        }
+        self.keep(direction, sender, receiver);
+        if class == Class::Ack {
+            self.count_retransmission(direction, segment, ack, end, seq);
+        }
+        Window::Inside
+    }
+
+    /// A side that is new, or opens again, as its SYN describes it.
+    fn begin(
+        direction: Direction,
+        segment: &Segment,
+        keep: u8,
+        sender: &mut Side,
+        receiver: &mut Side,
+    ) {
+        sender.end = segment.end();
+        sender.max_end = sender.end;
+        sender.max_window = u32::from(segment.window).max(1);
+        sender.take_options(segment, keep);
+        let both = sender.flags & receiver.flags & side::WINDOW_SCALE != 0;
+        if direction == Direction::Reply && !both {
+            sender.scale = 0;
+            receiver.scale = 0;
+        }
+    }
+
+    fn keep(&mut self, direction: Direction, sender: Side, receiver: Side) {
+        self.sides[direction as usize] = sender;
+        self.sides[direction.flip() as usize] = receiver;
+    }
+
+    fn count_retransmission(
+        &mut self,
+        direction: Direction,
+        segment: &Segment,
+        ack: crate::ticks::Sequence,
+        end: crate::ticks::Sequence,
+        seq: crate::ticks::Sequence,
+    ) {
+        let last = &mut self.last;
+        let same = last.direction == direction
+            && last.seq == seq
+            && last.ack == ack
+            && last.end == end
+            && last.window == segment.window;
+        if same {
+            self.retransmissions = self.retransmissions.saturating_add(1);
+        } else {
+            last.direction = direction;
+            last.seq = seq;
+            last.ack = ack;
+            last.end = end;
+            last.window = segment.window;
+            self.retransmissions = 0;
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The protocols' trackers: what a packet does to its entry.
+//!
+//! Kernel: `nf_conntrack_handle_packet()` and nf_conntrack_proto_*.c, v6.18.
+
+use plimsoll_ct::Status;
+use plimsoll_wire::packet::{Packet, Transport};
+
+use crate::behaviour::UdpRule;
+use crate::entry::{Memory, Slot};
+use crate::key::PPP;
+use crate::model::Model;
+use crate::sctp::{self, Sctp};
+use crate::tcp::{Direction, EntryView, Flags, Outcome, Segment, Tcp};
+use crate::ticks::Sequence;
+
+/// A new expiry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    /// From now.
+    pub(crate) ticks: u32,
+    /// The entry becomes assured.
+    pub(crate) assure: bool,
+}
+
+/// What a tracker says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// Accepted, refreshed, accounted.
+    Refresh(Judgement),
+    /// Accepted only.
+    Ignore,
+    /// Invalid; the expiry may sink to so many ticks.
+    Invalid { lower_to: Option<u32> },
+    /// The entry goes, and the packet starts anew.
+    Reopen,
+    /// The entry goes.
+    Delete,
+}
+
+const INVALID: Judged = Judged::Invalid { lower_to: None };
+
+/// Seconds after which two-way UDP is a stream.
+const STREAM_AFTER: u32 = 2;
+
+impl Model {
+    pub(crate) fn judge(
+        &self,
+        slot: &mut Slot,
+        direction: Direction,
+        packet: &Packet<'_>,
+        transport: Option<&Transport<'_>>,
+        bad_checksum: bool,
+        confirmed: bool,
+    ) -> Judged {
+        let replied = slot.status.contains(Status::SEEN_REPLY);
+        let v6 = packet.source.is_ipv6();
+        let after = |seconds: u32, assure: bool| {
+            Judged::Refresh(Judgement { ticks: self.settings.ticks(seconds), assure })
+        };
+        match (packet.protocol, transport) {
+            (6, Some(transport)) => self.tcp(slot, direction, transport, bad_checksum, confirmed),
+            (17, Some(Transport::Udp { length, .. })) => {
+                let length = u32::from(*length);
+                if length < 8 || length > packet.payload_length || bad_checksum {
+                    return INVALID;
+                }
+                self.udp(slot, replied, confirmed)
+            }
+            (136, Some(Transport::Udp { length, .. })) if self.behaviour.udp_lite => {
+                let covered = u32::from(*length);
+                let field = packet.payload.get(6..8).unwrap_or(&[0, 0]);
+                let wrong = covered != 0 && (covered < 8 || covered > packet.payload_length);
+                if wrong || field == [0, 0] || bad_checksum {
+                    return INVALID;
+                }
+                after(self.settings.udp_lite[usize::from(replied)], replied)
+            }
+            (136, _) if !self.behaviour.udp_lite => after(self.settings.generic, false),
+            (1, Some(Transport::Icmp(m))) if !v6 => {
+                if !confirmed && !matches!(m.kind, 8 | 13 | 15 | 17) {
+                    return INVALID;
+                }
+                self.echo(slot, direction).unwrap_or_else(|| after(self.settings.icmp, false))
+            }
+            (58, Some(Transport::Icmp(m))) if v6 => {
+                if !confirmed && !matches!(m.kind, 128 | 139) {
+                    return INVALID;
+                }
+                after(self.settings.icmpv6, false)
+            }
+            (47, Some(Transport::Gre { version, protocol, .. })) => {
+                // Version 1 is PPTP's and carries PPP; nobody looks at the others.
+                if *version == 1 && *protocol != PPP {
+                    return INVALID;
+                }
+                if !confirmed {
+                    slot.memory = Memory::Gre(self.settings.gre);
+                }
+                let Memory::Gre(timeouts) = slot.memory else { return INVALID };
+                after(timeouts[usize::from(replied)], replied)
+            }
+            (132, Some(Transport::Sctp(header))) => {
+                if bad_checksum {
+                    return INVALID;
+                }
+                if !confirmed {
+                    match Sctp::open(header) {
+                        Some(memory) => slot.memory = Memory::Sctp(memory),
+                        None => return INVALID,
+                    }
+                }
+                let Memory::Sctp(memory) = &mut slot.memory else { return INVALID };
+                let collisions = self.behaviour.sctp.collisions;
+                match memory.judge(direction, header, confirmed, collisions) {
+                    sctp::Outcome::Refresh { state, assure } => {
+                        let hundredths = self.settings.sctp[usize::from(state).min(9)];
+                        let ticks = u64::from(hundredths) * u64::from(self.settings.hz) / 100;
+                        Judged::Refresh(Judgement { ticks: ticks as u32, assure })
+                    }
+                    sctp::Outcome::Ignore => Judged::Ignore,
+                    sctp::Outcome::Invalid { assure } => {
+                        if assure {
+                            slot.set(Status::ASSURED);
+                        }
+                        INVALID
+                    }
+                }
+            }
+            // DCCP's own machine (2.6.30 to 6.14) is not modelled: docs/model.md.
+            (1 | 6 | 17 | 47 | 58 | 132 | 136, _) => INVALID,
+            (_, _) => after(self.settings.generic, false),
+        }
+    }
+
+    fn tcp(
+        &self,
+        slot: &mut Slot,
+        direction: Direction,
+        transport: &Transport<'_>,
+        bad_checksum: bool,
+        confirmed: bool,
+    ) -> Judged {
+        let Some(segment) = segment(transport) else { return INVALID };
+        if bad_checksum || !segment.flags.are_valid() {
+            return INVALID;
+        }
+        let settings = &self.settings.tcp;
+        if !confirmed {
+            match Tcp::open(&segment, settings) {
+                Some(memory) => slot.memory = Memory::Tcp(memory),
+                None => return INVALID,
+            }
+        }
+        let view = EntryView {
+            assured: slot.status.contains(Status::ASSURED),
+            replied: slot.status.contains(Status::SEEN_REPLY),
+        };
+        let timeouts = &self.settings.tcp_timeouts;
+        let Memory::Tcp(memory) = &mut slot.memory else { return INVALID };
+        match memory.judge(direction, &segment, view, settings, timeouts) {
+            Outcome::Refresh { timeout, assure } => {
+                Judged::Refresh(Judgement { ticks: self.settings.ticks(timeout), assure })
+            }
+            Outcome::Ignore => Judged::Ignore,
+            Outcome::Invalid { lower } => Judged::Invalid {
+                lower_to: lower.then(|| self.settings.ticks(timeouts.unacknowledged)),
+            },
+            Outcome::Reopen => Judged::Reopen,
+            Outcome::Delete => Judged::Delete,
+        }
+    }
+
+    fn udp(&self, slot: &mut Slot, replied: bool, confirmed: bool) -> Judged {
+        let now = self.now();
+        if !confirmed {
+            slot.memory = Memory::Udp(now.plus(self.settings.ticks(STREAM_AFTER)));
+        }
+        let lasting = match slot.memory {
+            Memory::Udp(stream) => stream.left(now) < 0,
+            _ => false,
+        };
+        let (stream, assure) = match (replied, self.behaviour.udp) {
+            (false, _) => (false, false),
+            (true, UdpRule::AtOnce) => (true, true),
+            (true, UdpRule::AssuredAtOnce) => (lasting, true),
+            (true, UdpRule::AfterTwoSeconds) => (lasting, lasting),
+        };
+        let ticks = self.settings.ticks(self.settings.udp[usize::from(stream)]);
+        Judged::Refresh(Judgement { ticks, assure })
+    }
+
+    /// 2.6.18: an echo's entry goes when all that was asked is answered.
+    fn echo(&self, slot: &mut Slot, direction: Direction) -> Option<Judged> {
+        if !self.behaviour.balanced_echo_ends {
+            return None;
+        }
+        let waiting = match slot.memory {
+            Memory::Echo(waiting) => waiting,
+            _ => 0,
+        };
+        match direction {
+            Direction::Original => {
+                slot.memory = Memory::Echo(waiting.saturating_add(1));
+                None
+            }
+            Direction::Reply if waiting <= 1 => Some(Judged::Delete),
+            Direction::Reply => {
+                slot.memory = Memory::Echo(waiting - 1);
+                Some(Judged::Ignore)
+            }
+        }
+    }
+}
+
+/// The tracker's view of a TCP header.
+fn segment(transport: &Transport<'_>) -> Option<Segment> {
+    let Transport::Tcp { seq, ack, flags, window, payload, options, .. } = transport else {
+        return None;
+    };
+    Some(Segment {
+        seq: Sequence(*seq),
+        ack: Sequence(*ack),
+        window: *window,
+        flags: Flags(*flags),
+        payload: *payload,
+        has_options: options.present,
+        window_scale: options.window_scale,
+        sack_permitted: options.sack_permitted,
+        sack_edge: options.sack_edge.map(Sequence),
+    })
+}

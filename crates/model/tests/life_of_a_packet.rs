@@ -1,0 +1,310 @@
+//! The life of packets, told as stories. What they say was seen on Linux 6.18; `cargo xtask fidelity`
+//! holds the model to a running kernel.
+#![allow(clippy::unwrap_used)]
+
+use std::net::Ipv4Addr;
+
+use plimsoll_ct::{Bytes, Counter, Entry, Profile, State, Status, TcpState, Time};
+use plimsoll_model::{Config, Fate, Info, Model, Settings, Step, Treatment, Verdict, What};
+use plimsoll_wire::packet::parse_ip;
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+
+fn ms(n: i64) -> Time {
+    Time(n * 1_000_000)
+}
+
+fn secs(n: i64) -> Time {
+    Time::from_secs(n)
+}
+
+fn packet(from: [u8; 4], to: [u8; 4], protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x45, 0, 0, (20 + payload.len()) as u8, 0, 0, 0, 0, 64, protocol, 0, 0];
+    packet.extend(from);
+    packet.extend(to);
+    packet.extend(payload);
+    packet
+}
+
+const CLIENT: [u8; 4] = [10, 0, 0, 1];
+const SERVER: [u8; 4] = [10, 0, 0, 2];
+
+fn udp(reply: bool, port: u16) -> Vec<u8> {
+    let [a, b] = port.to_be_bytes();
+    if reply {
+        packet(SERVER, CLIENT, 17, &[0, 53, a, b, 0, 8, 0, 0])
+    } else {
+        packet(CLIENT, SERVER, 17, &[a, b, 0, 53, 0, 8, 0, 0])
+    }
+}
+
+fn tcp(reply: bool, flags: u8, seq: u32, ack: u32) -> Vec<u8> {
+    let mut header = if reply { vec![0, 80, 16, 0] } else { vec![16, 0, 0, 80] };
+    header.extend(seq.to_be_bytes());
+    header.extend(ack.to_be_bytes());
+    header.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    if reply { packet(SERVER, CLIENT, 6, &header) } else { packet(CLIENT, SERVER, 6, &header) }
+}
+
+struct Story(Model);
+
+impl Story {
+    fn on(profile: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        let profile = Profile::named(profile).unwrap();
+        let mut settings = Settings::of(profile, Bytes(8 << 30));
+        change(&mut settings);
+        Self(Model::new(Config::new(profile, settings)))
+    }
+
+    fn modern() -> Self {
+        Self::on("6.18", |_| {})
+    }
+
+    fn at(&mut self, time: Time, packet: &[u8]) -> Step {
+        self.with(time, packet, Treatment::default())
+    }
+
+    fn with(&mut self, time: Time, packet: &[u8], treatment: Treatment) -> Step {
+        self.0.packet(time, &parse_ip(packet).unwrap(), &treatment)
+    }
+
+    fn only(&self) -> Entry {
+        let mut entries = self.0.entries();
+        let entry = entries.next().expect("an entry");
+        assert!(entries.next().is_none(), "one entry only");
+        entry
+    }
+
+    fn shows(&self, state: TcpState, seconds: u64, assured: bool) {
+        let entry = self.only();
+        let seen = (entry.state, entry.expires.map(|s| s.get()), entry.is_assured());
+        assert_eq!(seen, (State::Tcp(state), Some(seconds), assured));
+    }
+
+    fn counter(&self, counter: Counter) -> u64 {
+        self.0.counters().get(counter).unwrap_or(0)
+    }
+}
+
+#[test]
+fn a_handshake_makes_the_entry_assured() {
+    let mut s = Story::modern();
+    assert_eq!(s.at(ms(0), &tcp(false, SYN, 100, 0)).info, Info::New);
+    s.shows(TcpState::SynSent, 120, false);
+    assert_eq!(s.at(ms(1), &tcp(true, SYN | ACK, 500, 101)).info, Info::EstablishedReply);
+    s.shows(TcpState::SynRecv, 60, false);
+    assert_eq!(s.at(ms(2), &tcp(false, ACK, 101, 501)).info, Info::Established);
+    s.shows(TcpState::Established, 432_000, true);
+}
+
+#[test]
+fn a_flow_that_ends_in_order_waits_two_minutes_and_may_be_opened_again() {
+    let mut s = Story::modern();
+    s.at(ms(0), &tcp(false, SYN, 100, 0));
+    s.at(ms(1), &tcp(true, SYN | ACK, 500, 101));
+    s.at(ms(2), &tcp(false, ACK, 101, 501));
+    s.at(ms(3), &tcp(false, FIN | ACK, 101, 501));
+    s.shows(TcpState::FinWait, 120, true);
+    s.at(ms(4), &tcp(true, FIN | ACK, 501, 102));
+    s.shows(TcpState::LastAck, 30, true);
+    s.at(ms(5), &tcp(false, ACK, 102, 502));
+    s.shows(TcpState::TimeWait, 120, true);
+    let again = s.at(ms(6), &tcp(false, SYN, 9, 0));
+    assert!(again.reopened && again.what == What::Inserted);
+    s.shows(TcpState::SynSent, 120, false);
+}
+
+#[test]
+fn a_refused_connection_leaves_nothing() {
+    let mut s = Story::modern();
+    s.at(ms(0), &tcp(false, SYN, 100, 0));
+    assert_eq!(s.at(ms(1), &tcp(true, RST | ACK, 0, 101)).what, What::Removed);
+    assert_eq!(s.0.entries().count(), 0);
+}
+
+#[test]
+fn a_syn_ack_out_of_the_blue_is_invalid_and_makes_no_entry() {
+    let mut s = Story::modern();
+    assert_eq!(s.at(ms(0), &tcp(true, SYN | ACK, 1, 1)).info, Info::Invalid);
+    assert_eq!((s.0.counted(), s.counter(Counter::Invalid)), (0, 1));
+}
+
+#[test]
+fn a_packet_that_the_rules_drop_never_gets_into_the_table() {
+    let mut s = Story::modern();
+    let dropped = Treatment { fate: Fate::Dropped, ..Treatment::default() };
+    assert_eq!(s.with(ms(0), &udp(false, 9), dropped).what, What::NotConfirmed);
+    assert_eq!(s.0.counted(), 0);
+}
+
+#[test]
+fn two_zones_hold_two_entries_of_one_tuple_and_untracked_packets_none() {
+    let mut s = Story::modern();
+    s.with(ms(0), &udp(false, 9), Treatment { zone: 1, ..Treatment::default() });
+    s.with(ms(0), &udp(false, 9), Treatment { zone: 2, ..Treatment::default() });
+    let untracked = Treatment { untracked: true, ..Treatment::default() };
+    assert_eq!(s.with(ms(0), &udp(false, 77), untracked).info, Info::Untracked);
+    assert_eq!(s.0.counted(), 2);
+}
+
+#[test]
+fn a_dns_lookup_stays_evictable_on_6_18_and_is_protected_on_3_10() {
+    for (profile, assured, seconds) in [("6.18", false, 30), ("5.4", true, 30), ("3.10", true, 180)]
+    {
+        let mut s = Story::on(profile, |_| {});
+        s.at(ms(0), &udp(false, 9));
+        s.at(ms(1), &udp(true, 9));
+        // 3.10 does not move an expiry by less than a second.
+        s.at(ms(1500), &udp(false, 9));
+        let entry = s.only();
+        let seen = (entry.is_assured(), entry.expires.map(|e| e.get()));
+        assert_eq!(seen, (assured, Some(seconds)), "{profile}");
+    }
+}
+
+#[test]
+fn udp_that_goes_on_after_two_seconds_is_a_stream() {
+    let mut s = Story::modern();
+    s.at(ms(0), &udp(false, 9));
+    s.at(ms(1), &udp(true, 9));
+    s.at(ms(2100), &udp(false, 9));
+    let entry = s.only();
+    assert_eq!((entry.is_assured(), entry.expires.map(|e| e.get())), (true, Some(120)));
+}
+
+#[test]
+fn a_full_table_evicts_what_is_not_assured() {
+    let mut s = Story::on("6.18", |settings| {
+        settings.max = 4;
+        settings.buckets = 2;
+    });
+    for port in 1..=4 {
+        s.at(ms(0), &udp(false, port));
+    }
+    let fifth = s.at(ms(1), &udp(false, 5));
+    assert_eq!((fifth.verdict, fifth.what), (Verdict::Accept, What::Inserted));
+    assert!(fifth.evicted > 0);
+    assert_eq!(s.counter(Counter::EarlyDrop), u64::from(fifth.evicted));
+    assert_eq!(s.counter(Counter::Drop), 0);
+    assert!(s.0.take_log().is_empty());
+}
+
+#[test]
+fn a_table_full_of_assured_entries_drops_and_says_so() {
+    let mut s = Story::on("6.18", |settings| settings.max = 1);
+    s.at(ms(0), &tcp(false, SYN, 100, 0));
+    s.at(ms(1), &tcp(true, SYN | ACK, 500, 101));
+    s.at(ms(2), &tcp(false, ACK, 101, 501));
+    assert_eq!(s.at(ms(3), &udp(false, 5)).verdict, Verdict::Drop);
+    assert_eq!(s.at(ms(4), &tcp(false, ACK, 101, 501)).verdict, Verdict::Accept);
+    assert_eq!((s.counter(Counter::Drop), s.counter(Counter::EarlyDrop)), (1, 0));
+    let log = s.0.take_log();
+    assert_eq!(log[0].text, "nf_conntrack: nf_conntrack: table full, dropping packet");
+}
+
+#[test]
+fn a_max_of_zero_is_no_limit_up_to_6_18_and_a_closed_door_after() {
+    let mut s = Story::on("6.18", |settings| settings.max = 0);
+    assert_eq!(s.at(ms(0), &udp(false, 5)).what, What::Inserted);
+    let mut s = Story::on("6.19", |settings| settings.max = 0);
+    assert_eq!(s.at(ms(0), &udp(false, 5)).what, What::TableFull);
+}
+
+#[test]
+fn an_expired_entry_counts_until_the_collector_comes() {
+    let mut s = Story::on("6.18", |settings| settings.udp[0] = 3);
+    s.at(secs(0), &udp(false, 5));
+    s.0.advance(secs(10));
+    assert_eq!((s.0.counted(), s.0.entries().count()), (1, 0));
+    s.0.advance(secs(130));
+    assert_eq!(s.0.counted(), 0);
+
+    let mut s = Story::on("2.6.18", |settings| settings.udp[0] = 3);
+    s.at(secs(0), &udp(false, 5));
+    s.0.advance(secs(4));
+    assert_eq!(s.0.counted(), 0, "a timer for each entry");
+}
+
+#[test]
+fn the_collector_takes_a_full_table_down_to_95_percent() {
+    let mut s = Story::on("6.18", |settings| settings.max = 200);
+    for port in 1..=200u16 {
+        let [a, b] = port.to_be_bytes();
+        let mut flow = |reply: bool, flags, seq, ack, at| {
+            let mut p = tcp(reply, flags, seq, ack);
+            let place = if reply { 22 } else { 20 };
+            p[place..place + 2].copy_from_slice(&[a, b]);
+            s.at(ms(at), &p)
+        };
+        flow(false, SYN, 1, 0, 0);
+        flow(true, SYN | ACK, 1, 2, 1);
+        flow(false, ACK, 2, 2, 2);
+        flow(false, FIN | ACK, 2, 2, 3);
+    }
+    assert_eq!(s.at(ms(10), &udp(false, 5)).verdict, Verdict::Drop);
+    s.0.advance(secs(61));
+    // Each pass stops as soon as 95 % is left.
+    assert_eq!(s.0.counted(), 189);
+    assert_eq!(s.counter(Counter::EarlyDrop), 0);
+    assert_eq!(s.at(secs(61), &udp(false, 5)).verdict, Verdict::Accept);
+}
+
+#[test]
+fn an_icmp_error_about_a_flow_is_related_and_about_none_an_icmp_error() {
+    let mut s = Story::modern();
+    s.at(ms(0), &udp(false, 9));
+    let mut unreachable = vec![3, 3, 0, 0, 0, 0, 0, 0];
+    unreachable.extend(udp(false, 9));
+    assert_eq!(s.at(ms(1), &packet(SERVER, CLIENT, 1, &unreachable)).info, Info::RelatedReply);
+    unreachable[29] ^= 1;
+    assert_eq!(s.at(ms(2), &packet(SERVER, CLIENT, 1, &unreachable)).info, Info::Invalid);
+    assert_eq!((s.counter(Counter::IcmpError), s.counter(Counter::Invalid)), (1, 0));
+    assert!(!s.only().is_replied(), "an error is no reply");
+}
+
+#[test]
+fn a_fragmented_datagram_makes_its_entry_with_the_last_fragment() {
+    let mut s = Story::modern();
+    let mut first = packet(CLIENT, SERVER, 17, &[0, 9, 0, 53, 0, 16, 0, 0]);
+    first[6] = 0x20;
+    let mut last = packet(CLIENT, SERVER, 17, &[0; 8]);
+    last[7] = 1;
+    assert_eq!(s.at(ms(0), &last).verdict, Verdict::Stolen);
+    assert_eq!(s.0.counted(), 0);
+    assert_eq!(s.at(ms(1), &first).what, What::Inserted);
+}
+
+#[test]
+fn a_table_begun_with_a_dump_knows_its_flows_and_their_translation() {
+    let mut before = Story::modern();
+    before.at(ms(0), &udp(false, 9));
+    let mut dump = before.0.snapshot();
+    // As if the client had been masqueraded behind 192.0.2.1:7777.
+    let masked = Ipv4Addr::new(192, 0, 2, 1);
+    dump[0].reply.destination = masked.into();
+    dump[0].reply.l4 = plimsoll_ct::L4::Ports { source: 53, destination: 7777 };
+    dump[0].status |= Status::SRC_NAT;
+
+    let mut after = Story::modern();
+    assert_eq!(after.0.restore(ms(0), dump.clone()), 1);
+    assert_eq!(after.0.restore(ms(0), dump), 0, "it is there already");
+    let answer = packet(SERVER, masked.octets(), 17, &[0, 53, 0x1e, 0x61, 0, 8, 0, 0]);
+    assert_eq!(after.at(ms(1), &answer).info, Info::EstablishedReply);
+    assert_eq!(after.only().reply.destination, masked);
+    assert_eq!(after.at(ms(2), &udp(true, 9)).info, Info::New, "not by that tuple");
+}
+
+#[test]
+fn accounting_counts_what_refreshes() {
+    let mut s = Story::on("6.18", |settings| settings.accounting = true);
+    s.at(ms(0), &udp(false, 9));
+    s.at(ms(1), &udp(true, 9));
+    s.at(ms(2), &udp(true, 9));
+    let entry = s.only();
+    let bytes = |a: Option<plimsoll_ct::Accounting>| a.map(|a| (a.packets, a.bytes));
+    assert_eq!(bytes(entry.original_accounting), Some((1, 28)));
+    assert_eq!(bytes(entry.reply_accounting), Some((2, 56)));
+}

@@ -1,0 +1,126 @@
+//! `plimsoll replay`, from outside.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_plimsoll");
+
+/// A capture of raw IP: DNS queries from so many ports, a millisecond apart; the answers if asked for.
+fn capture(queries: u16, answered: bool) -> Vec<u8> {
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 101] {
+        file.extend(word.to_le_bytes());
+    }
+    let mut record = |micros: u32, packet: &[u8]| {
+        let length = packet.len() as u32;
+        for word in [1_700_000_000 + micros / 1_000_000, micros % 1_000_000, length, length] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(packet);
+    };
+    for n in 0..queries {
+        let [a, b] = (1024 + n).to_be_bytes();
+        let mut query = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        query.extend([a, b, 0, 53, 0, 8, 0, 0]);
+        record(u32::from(n) * 1000, &query);
+        if answered {
+            let mut answer =
+                vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1];
+            answer.extend([0, 53, a, b, 0, 8, 0, 0]);
+            record(u32::from(n) * 1000 + 500, &answer);
+        }
+    }
+    file
+}
+
+fn stored(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("plimsoll-replay-{}-{name}", std::process::id()));
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// Standard output, standard error, exit status.
+fn replay(arguments: &[&str], stdin: &[u8]) -> (String, String, Option<i32>) {
+    let mut child = Command::new(BINARY)
+        .arg("replay")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may stop reading when it has had enough.
+    let _ = child.stdin.take().unwrap().write_all(stdin);
+    let out = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(out.stdout), text(out.stderr), out.status.code())
+}
+
+#[test]
+fn the_table_is_printed_as_the_kernel_prints_it() {
+    let (out, _, status) = replay(&["-", "--dump"], &capture(1, true));
+    let line = "ipv4     2 udp      17 30 src=10.0.0.1 dst=10.0.0.2 sport=1024 dport=53 \
+                src=10.0.0.2 dst=10.0.0.1 sport=53 dport=1024 mark=0 zone=0 use=2\n";
+    assert_eq!((out.as_str(), status), (line, Some(0)));
+    let (out, _, _) = replay(&["-", "--dump", "-o", "conntrack"], &capture(1, false));
+    assert!(out.starts_with("udp      17 30 src=") && out.ends_with("mark=0 use=1\n"), "{out}");
+}
+
+#[test]
+fn a_smaller_table_evicts_and_the_grid_finds_the_one_that_holds() {
+    let grid = "--what-if=net.netfilter.nf_conntrack_max=50,200";
+    let (out, _, _) =
+        replay(&["-", "--set", "nf_conntrack_max=20", grid, "--json"], &capture(100, false));
+    let value: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(value["schema"], "plimsoll.replay/1");
+    let runs = value["runs"].as_array().unwrap();
+    let number = |run: usize, key: &str| runs[run][key].as_u64().unwrap();
+    assert_eq!((number(0, "peak_entries"), number(1, "peak_entries")), (20, 50));
+    assert_eq!((number(2, "peak_entries"), number(2, "packets_lost")), (100, 0));
+    // Each query over the limit was dropped, or another's entry made room for it.
+    for run in 0..2 {
+        let max = number(run, "max");
+        assert!(number(run, "packets_lost") + number(run, "entries_evicted") >= 100 - max);
+    }
+}
+
+#[test]
+fn several_captures_are_merged_by_time_and_gzip_is_unpacked() {
+    let whole = capture(3, true);
+    let path = stored("whole.pcap.gz", &{
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(&whole).unwrap();
+        gz.finish().unwrap()
+    });
+    let name = path.to_str().unwrap();
+    let (out, err, status) = replay(&[name, "-", "--json"], &capture(5, false));
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!((err.as_str(), status), ("", Some(0)));
+    let value: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&value["frames"], &value["doubts"]["backwards"]), (&11.into(), &0.into()));
+    assert_eq!(value["runs"][0]["peak_entries"], 5);
+}
+
+#[test]
+fn a_capture_that_is_cut_off_is_named_and_refused_only_when_asked() {
+    let whole = capture(3, true);
+    let cut = &whole[..whole.len() - 5];
+    let (out, err, status) = replay(&["-"], cut);
+    assert!(out.starts_with("5 packets") && status == Some(0), "{out}");
+    assert!(err.contains("after 5 packets: cut off"), "{err}");
+    assert_eq!(replay(&["-", "--strict"], cut).2, Some(1));
+}
+
+#[test]
+fn what_is_no_capture_or_no_setting_is_named() {
+    let (_, err, _) = replay(&["-"], b"GIF89a..................");
+    assert!(err.contains("neither pcap nor pcapng"), "{err}");
+    let (_, err, status) = replay(&["-", "--set", "nf_conntrack_maxx=1"], b"");
+    assert!(err.contains("nf_conntrack_maxx: no such setting"), "{err}");
+    assert_eq!(status, Some(64));
+    assert_eq!(replay(&["-", "--profile", "5.99"], b"").2, Some(64));
+}

@@ -1,0 +1,17 @@
+//! Captured packets through the model.
+//!
+//! Knows: how a capture becomes packets, what several settings would have made of the same packets, and
+//! what a capture cannot tell. Does not know: files, formats of output.
+//! Records enter one by one, in the order of their times; [`Outcome`]s leave.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod outcome;
+mod replay;
+mod tally;
+
+pub use outcome::{Outcome, smallest_without_drops};
+pub use replay::{Replay, Run};
+pub use tally::Tally;

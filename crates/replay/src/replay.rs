@@ -1,0 +1,121 @@
+//! The same packets through one or several models.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use plimsoll_ct::{State, TcpState, Time};
+use plimsoll_model::{Config, Model, Treatment, Verdict, What};
+use plimsoll_wire::capture::Record;
+use plimsoll_wire::packet::{LinkType, NoPacket, Packet, network_layer, parse_ip};
+
+use crate::outcome::{Outcome, Peaks};
+use crate::tally::Tally;
+
+/// One way of setting things.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// What is different about it, in words.
+    pub label: String,
+    /// Model.
+    pub model: Model,
+    pub(crate) peaks: Peaks,
+}
+
+/// See the crate.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    runs: Vec<Run>,
+    treatment: Treatment,
+    tally: Tally,
+    first: Option<Time>,
+    now: Option<Time>,
+}
+
+/// An Ethernet frame holds no longer IP packet.
+const ETHERNET: u32 = 1500;
+
+impl Replay {
+    /// One model for each configuration, all fed alike; `treatment` is what the ruleset does to every packet.
+    pub fn new(configs: impl IntoIterator<Item = (String, Config)>, treatment: Treatment) -> Self {
+        let run =
+            |(label, config)| Run { label, model: Model::new(config), peaks: Peaks::default() };
+        let runs = configs.into_iter().map(run).collect();
+        Self { runs, treatment, tally: Tally::default(), first: None, now: None }
+    }
+
+    /// Feeds one captured frame.
+    pub fn feed(&mut self, record: &Record<'_>) {
+        self.tally.frames += 1;
+        let now = self.clock(record);
+        match read(record) {
+            Ok(packet) => self.packet(now, &packet),
+            Err(why) => self.tally.refused(why),
+        }
+    }
+
+    fn clock(&mut self, record: &Record<'_>) -> Time {
+        let last = self.now.unwrap_or(Time(0));
+        let now = match record.time {
+            None => {
+                self.tally.untimed += 1;
+                last
+            }
+            Some(time) if self.now.is_some() && time < last => {
+                self.tally.backwards += 1;
+                last
+            }
+            Some(time) => time,
+        };
+        self.first.get_or_insert(now);
+        self.now = Some(now);
+        now
+    }
+
+    fn packet(&mut self, now: Time, packet: &Packet<'_>) {
+        self.tally.packets += 1;
+        self.tally.merged += u64::from(packet.protocol == 6 && packet.length > ETHERNET);
+        self.tally.sliced += u64::from(packet.payload.len() < packet.payload_length as usize);
+        for (i, run) in self.runs.iter_mut().enumerate() {
+            let step = run.model.packet(now, packet, &self.treatment);
+            if i == 0 && packet.protocol == 6 && step.what == What::Inserted {
+                let entry = step.entry.and_then(|id| run.model.entry(id));
+                let state = entry.map(|e| e.state);
+                self.tally.picked_up += u64::from(state == Some(State::Tcp(TcpState::Established)));
+            }
+            run.peaks.counted = run.peaks.counted.max(run.model.counted() as u64);
+            run.peaks.protected = run.peaks.protected.max(run.model.protected());
+            run.peaks.evicted += u64::from(step.evicted);
+            if step.verdict == Verdict::Drop {
+                run.peaks.lost += 1;
+                run.peaks.first_drop.get_or_insert(now);
+                run.peaks.last_drop = Some(now);
+            }
+        }
+    }
+
+    /// What was read so far.
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The runs as they stand.
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// First and last time.
+    pub fn span(&self) -> Option<(Time, Time)> {
+        Some((self.first?, self.now?))
+    }
+
+    /// What came of it, one for each configuration, in their order.
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        self.runs.iter().map(Outcome::of).collect()
+    }
+}
+
+/// The packet in a frame.
+fn read<'a>(record: &Record<'a>) -> Result<Packet<'a>, NoPacket> {
+    let link = LinkType::from_number(record.link).ok_or(NoPacket::UnknownLink)?;
+    parse_ip(network_layer(link, record.bytes)?)
+}

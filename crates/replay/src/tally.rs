@@ -1,0 +1,42 @@
+//! What a capture held, and what it could not tell.
+
+use plimsoll_wire::packet::NoPacket;
+
+/// Packets of the captures by what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Frames read.
+    pub frames: u64,
+    /// Packets that went through the model.
+    pub packets: u64,
+    /// Not IP.
+    pub not_ip: u64,
+    /// On a link of a type that is not read.
+    pub unknown_link: u64,
+    /// Cut before the end of their headers.
+    pub truncated: u64,
+    /// With an IP header that contradicts itself: a host drops them before conntrack.
+    pub malformed: u64,
+    /// Without a time: taken to follow the one before at once.
+    pub untimed: u64,
+    /// Earlier than the one before.
+    pub backwards: u64,
+    /// TCP segments longer than an Ethernet frame: merged by the network card, so that repeated segments
+    /// and acknowledgements are fewer than on the wire.
+    pub merged: u64,
+    /// Cut by the snapshot length, headers whole.
+    pub sliced: u64,
+    /// Entries that began in the middle of a TCP flow: their windows and state are guesses.
+    pub picked_up: u64,
+}
+
+impl Tally {
+    pub(crate) fn refused(&mut self, why: NoPacket) {
+        *match why {
+            NoPacket::NotIp => &mut self.not_ip,
+            NoPacket::Truncated => &mut self.truncated,
+            NoPacket::Malformed => &mut self.malformed,
+            NoPacket::UnknownLink => &mut self.unknown_link,
+        } += 1;
+    }
+}

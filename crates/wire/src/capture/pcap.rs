@@ -1,0 +1,51 @@
+//! pcap: a header of 24 octets, then records.
+
+use plimsoll_ct::Time;
+
+use super::{LONGEST, Order, Record, Step};
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Header {
+    order: Order,
+    link: u32,
+    /// Nanoseconds that one sub-second unit lasts.
+    unit: i64,
+    /// Octets of a record's header.
+    record: usize,
+}
+
+impl Header {
+    pub(super) fn read(bytes: &[u8; 24]) -> Result<Self, &'static str> {
+        let magic = [bytes[0], bytes[1], bytes[2], bytes[3]];
+        let (big, unit, record) = match u32::from_be_bytes(magic) {
+            0xa1b2_c3d4 => (true, 1000, 16),
+            0xd4c3_b2a1 => (false, 1000, 16),
+            0xa1b2_3c4d => (true, 1, 16),
+            0x4d3c_b2a1 => (false, 1, 16),
+            // Kuznetzov's: interface, protocol and packet type behind each record's header.
+            0xa1b2_cd34 => (true, 1000, 24),
+            0x34cd_b2a1 => (false, 1000, 24),
+            _ => return Err("neither pcap nor pcapng"),
+        };
+        let order = Order { big };
+        // The upper half tells of checksums that the link adds.
+        Ok(Self { order, link: order.u32(bytes, 20) & 0xffff, unit, record })
+    }
+
+    pub(super) fn record<'a>(&self, bytes: &'a [u8]) -> Result<Step<'a>, &'static str> {
+        if bytes.len() < self.record {
+            return Ok(Step::Need(self.record));
+        }
+        let held = self.order.u32(bytes, 8) as usize;
+        if held > LONGEST {
+            return Err("a record longer than 16 MiB");
+        }
+        let end = self.record + held;
+        let Some(frame) = bytes.get(self.record..end) else { return Ok(Step::Need(end)) };
+        let seconds = i64::from(self.order.u32(bytes, 0));
+        let below = i64::from(self.order.u32(bytes, 4));
+        let time = Time(seconds * 1_000_000_000 + below * self.unit);
+        let length = self.order.u32(bytes, 12);
+        Ok(Step::Record(Record { time: Some(time), link: self.link, bytes: frame, length }, end))
+    }
+}

@@ -1,0 +1,73 @@
+#![allow(clippy::unwrap_used)]
+use alloc::vec::Vec;
+
+use super::*;
+
+fn pcap(big: bool, nanoseconds: bool) -> Vec<u8> {
+    let word = |n: u32| if big { n.to_be_bytes() } else { n.to_le_bytes() };
+    let magic = if nanoseconds { 0xa1b2_3c4d } else { 0xa1b2_c3d4 };
+    let mut file = Vec::new();
+    for n in [magic, 0x0004_0002, 0, 0, 64, 1, 7, 5, 3, 60] {
+        file.extend_from_slice(&word(n));
+    }
+    file.extend_from_slice(b"abc");
+    file
+}
+
+fn pcapng() -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut block = |kind: u32, body: &[u8]| {
+        let length = (12 + body.len()) as u32;
+        file.extend_from_slice(&kind.to_le_bytes());
+        file.extend_from_slice(&length.to_le_bytes());
+        file.extend_from_slice(body);
+        file.extend_from_slice(&length.to_le_bytes());
+    };
+    block(
+        0x0a0d_0d0a,
+        &[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255],
+    );
+    // Raw IP, nanoseconds.
+    block(1, &[101, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
+    block(0xbad, &[1, 2, 3, 4]);
+    block(6, &[0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 2, 0, 0, 0, 9, 0, 0, 0, b'h', b'i', 0, 0]);
+    file
+}
+
+#[test]
+fn both_byte_orders_and_resolutions_give_the_same_record() {
+    for (big, nanoseconds) in [(true, true), (true, false), (false, true), (false, false)] {
+        let file = pcap(big, nanoseconds);
+        let record = Records::new(&file).next().unwrap().unwrap();
+        let below = if nanoseconds { 5 } else { 5000 };
+        assert_eq!(record.time, Some(Time(7_000_000_000 + below)));
+        assert_eq!((record.link, record.bytes, record.length), (1, &b"abc"[..], 60));
+    }
+}
+
+#[test]
+fn unknown_blocks_are_skipped_and_the_interface_sets_link_and_resolution() {
+    let file = pcapng();
+    let all: Vec<_> = Records::new(&file).map(|r| r.unwrap()).collect();
+    assert_eq!(all.len(), 1);
+    assert_eq!((all[0].time, all[0].link, all[0].bytes), (Some(Time(7)), 101, &b"hi"[..]));
+}
+
+#[test]
+fn every_cut_of_a_capture_is_an_error_with_its_place_or_a_clean_end() {
+    for file in [pcap(false, false), pcapng()] {
+        for cut in 1..file.len() {
+            for record in Records::new(&file[..cut]) {
+                if let Err(e) = record {
+                    assert!(e.offset <= cut as u64);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn garbage_is_named() {
+    let error = Records::new(&[0x55; 64]).next().unwrap().unwrap_err();
+    assert_eq!((error.offset, error.what), (0, "neither pcap nor pcapng"));
+}

@@ -1,0 +1,61 @@
+//! Packet headers, as far as conntrack looks at them.
+//!
+//! Enters: the bytes of one frame and its link type, perhaps cut short. Leaves: a [`Packet`], or why there
+//! is none. Nothing is copied but numbers.
+
+mod checksum;
+mod ip;
+mod link;
+mod transport;
+
+pub use checksum::checksum_is_wrong;
+pub use ip::{Fragment, parse_ip, parse_quoted};
+pub use link::{LinkType, network_layer};
+pub use transport::{
+    IcmpMessage, SctpChunks, SctpHeader, TcpOptions, Transport, chunks, parse_transport,
+};
+
+use core::net::IpAddr;
+
+/// One IP packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet<'a> {
+    /// Source address.
+    pub source: IpAddr,
+    /// Destination address.
+    pub destination: IpAddr,
+    /// Layer-4 protocol, behind all IPv6 extension headers that conntrack skips.
+    pub protocol: u8,
+    /// Fragment, if it is one.
+    pub fragment: Option<Fragment>,
+    /// What stands behind the IP header, at most as long as the IP header says.
+    pub payload: &'a [u8],
+    /// Octets that the IP header promises behind itself; more than `payload` holds when the capture cut
+    /// the packet.
+    pub payload_length: u32,
+    /// Octets of the whole IP packet.
+    pub length: u32,
+}
+
+/// Why a frame holds no packet that conntrack would see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NoPacket {
+    /// Not IP: ARP, LLDP and the like.
+    NotIp,
+    /// The capture or the frame ends before the header does.
+    Truncated,
+    /// The IP header contradicts itself; the kernel drops it before conntrack.
+    Malformed,
+    /// A link type that is not read.
+    UnknownLink,
+}
+
+/// Two octets, most significant first.
+fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+/// Four octets, most significant first.
+fn be32(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}

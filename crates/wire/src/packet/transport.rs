@@ -1,0 +1,225 @@
+//! Layer-4 headers.
+
+use super::{be16, be32};
+
+/// A layer-4 header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport<'a> {
+    /// TCP.
+    Tcp {
+        /// Source port.
+        source: u16,
+        /// Destination port.
+        destination: u16,
+        /// Sequence number.
+        seq: u32,
+        /// Acknowledgement number.
+        ack: u32,
+        /// Flag octet.
+        flags: u8,
+        /// Window, unscaled.
+        window: u16,
+        /// Octets of payload that the IP header promises.
+        payload: u32,
+        /// Options.
+        options: TcpOptions,
+    },
+    /// UDP or UDP-Lite.
+    Udp {
+        /// Source port.
+        source: u16,
+        /// Destination port.
+        destination: u16,
+        /// Length field.
+        length: u16,
+    },
+    /// ICMP or ICMPv6.
+    Icmp(IcmpMessage<'a>),
+    /// SCTP.
+    Sctp(SctpHeader<'a>),
+    /// DCCP: ports only.
+    Dccp {
+        /// Source port.
+        source: u16,
+        /// Destination port.
+        destination: u16,
+    },
+    /// GRE.
+    Gre {
+        /// Version: 0, or 1 for PPTP.
+        version: u8,
+        /// Protocol type.
+        protocol: u16,
+        /// Call id of version 1.
+        call_id: u16,
+    },
+    /// Anything else.
+    Other,
+}
+
+/// TCP options that the tracker reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TcpOptions {
+    /// The header promises options, whatever they are.
+    pub present: bool,
+    /// Window scale.
+    pub window_scale: Option<u8>,
+    /// SACK permitted.
+    pub sack_permitted: bool,
+    /// Highest right edge of the SACK blocks, modulo 2^32 from the acknowledgement number.
+    pub sack_edge: Option<u32>,
+    /// The capture cut them off: whether the flow scales its windows is unknown.
+    pub cut: bool,
+}
+
+/// An ICMP or ICMPv6 message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IcmpMessage<'a> {
+    /// Type.
+    pub kind: u8,
+    /// Code.
+    pub code: u8,
+    /// Identifier of a query.
+    pub id: u16,
+    /// What stands behind the 8 octets of the header: of an error, the packet it is about.
+    pub body: &'a [u8],
+}
+
+/// An SCTP common header, with the chunks behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SctpHeader<'a> {
+    /// Source port.
+    pub source: u16,
+    /// Destination port.
+    pub destination: u16,
+    /// Verification tag.
+    pub tag: u32,
+    /// Chunks.
+    pub chunks: &'a [u8],
+}
+
+/// Reads the header of `protocol`; `None` when the bytes end before it does, or it contradicts itself.
+///
+/// `promised`: octets behind the IP header as that header says, which the capture may have cut.
+pub fn parse_transport(protocol: u8, bytes: &[u8], promised: u32) -> Option<Transport<'_>> {
+    Some(match protocol {
+        6 => tcp(bytes, promised)?,
+        17 | 136 => Transport::Udp {
+            source: be16(bytes, 0)?,
+            destination: be16(bytes, 2)?,
+            length: be16(bytes, 4)?,
+        },
+        1 | 58 => {
+            let _whole = bytes.get(..8)?;
+            Transport::Icmp(IcmpMessage {
+                kind: bytes[0],
+                code: bytes[1],
+                id: be16(bytes, 4)?,
+                body: &bytes[8..],
+            })
+        }
+        132 => Transport::Sctp(SctpHeader {
+            source: be16(bytes, 0)?,
+            destination: be16(bytes, 2)?,
+            tag: be32(bytes, 4)?,
+            chunks: bytes.get(12..)?,
+        }),
+        33 => Transport::Dccp { source: be16(bytes, 0)?, destination: be16(bytes, 2)? },
+        47 => {
+            let flags = be16(bytes, 0)?;
+            let version = (flags & 7) as u8;
+            let call_id = if version == 1 { be16(bytes, 6)? } else { 0 };
+            Transport::Gre { version, protocol: be16(bytes, 2)?, call_id }
+        }
+        _ => Transport::Other,
+    })
+}
+
+fn tcp(bytes: &[u8], promised: u32) -> Option<Transport<'_>> {
+    let header: &[u8; 20] = bytes.first_chunk()?;
+    let header_length = usize::from(header[12] >> 4) * 4;
+    if header_length < 20 || header_length as u32 > promised {
+        return None;
+    }
+    let ack = be32(bytes, 8)?;
+    Some(Transport::Tcp {
+        source: be16(bytes, 0)?,
+        destination: be16(bytes, 2)?,
+        seq: be32(bytes, 4)?,
+        ack,
+        flags: header[13],
+        window: be16(bytes, 14)?,
+        payload: promised - header_length as u32,
+        options: options(&bytes[20..header_length.min(bytes.len())], header_length - 20, ack),
+    })
+}
+
+fn options(bytes: &[u8], promised: usize, ack: u32) -> TcpOptions {
+    const END: u8 = 0;
+    const NOP: u8 = 1;
+    const WINDOW_SCALE: u8 = 3;
+    const SACK_PERMITTED: u8 = 4;
+    const SACK: u8 = 5;
+    let mut found =
+        TcpOptions { present: promised > 0, cut: bytes.len() < promised, ..TcpOptions::default() };
+    let mut rest = bytes;
+    while let Some(&kind) = rest.first() {
+        match kind {
+            END => break,
+            NOP => rest = &rest[1..],
+            _ => {
+                let length = rest.get(1).map_or(0, |&l| usize::from(l));
+                if length < 2 || length > rest.len() {
+                    break;
+                }
+                let value = &rest[2..length];
+                match (kind, value.len()) {
+                    (WINDOW_SCALE, 1) => found.window_scale = Some(value[0]),
+                    (SACK_PERMITTED, 0) => found.sack_permitted = true,
+                    (SACK, n) if n >= 8 && n % 8 == 0 => {
+                        for block in value.chunks_exact(8) {
+                            let edge = be32(block, 4).unwrap_or(ack);
+                            let best = found.sack_edge.unwrap_or(ack);
+                            if (edge.wrapping_sub(best) as i32) > 0 {
+                                found.sack_edge = Some(edge);
+                            }
+                        }
+                    }
+                    _ => {}
+                }
+                rest = &rest[length..];
+            }
+        }
+    }
+    found
+}
+
+/// The chunks of an SCTP packet: type, flags, value. Stops at one that contradicts itself.
+#[derive(Debug, Clone, Copy)]
+pub struct SctpChunks<'a> {
+    rest: &'a [u8],
+}
+
+/// Walks the chunks.
+pub fn chunks<'a>(header: &SctpHeader<'a>) -> SctpChunks<'a> {
+    SctpChunks { rest: header.chunks }
+}
+
+impl<'a> Iterator for SctpChunks<'a> {
+    type Item = Option<(u8, u8, &'a [u8])>;
+
+    /// `Some(None)`: a chunk of length 0, which makes the packet invalid.
+    fn next(&mut self) -> Option<Self::Item> {
+        let kind = *self.rest.first()?;
+        let flags = *self.rest.get(1)?;
+        let length = usize::from(be16(self.rest, 2)?);
+        if length == 0 {
+            self.rest = &[];
+            return Some(None);
+        }
+        let end = length.max(4).min(self.rest.len());
+        let value = self.rest.get(4..end).unwrap_or_default();
+        self.rest = self.rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(Some((kind, flags, value)))
+    }
+}

@@ -1,0 +1,121 @@
+//! Two tables and two sets of counters side by side.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use plimsoll_ct::{Counter, Counters, Entry, Tuple, Zone};
+use plimsoll_wire::listing::{Dialect, Line, write};
+
+/// A difference.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Difference {
+    /// An entry differs, or stands on one side only.
+    Entry {
+        /// The kernel's.
+        kernel: Option<Box<Entry>>,
+        /// The model's.
+        model: Option<Box<Entry>>,
+    },
+    /// A counter.
+    Counter {
+        /// Which.
+        counter: Counter,
+        /// The kernel's growth.
+        kernel: u64,
+        /// The model's.
+        model: u64,
+    },
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entry { kernel, model } => {
+                write!(
+                    f,
+                    "kernel {}\n   model  {}",
+                    shown(kernel.as_deref()),
+                    shown(model.as_deref())
+                )
+            }
+            Self::Counter { counter, kernel, model } => {
+                write!(f, "{}: kernel {kernel}, model {model}", counter.name())
+            }
+        }
+    }
+}
+
+fn shown(entry: Option<&Entry>) -> String {
+    let Some(entry) = entry else { return "has none".into() };
+    let mut text = format!("{:#06x} ", entry.status.0);
+    // Writing to a String cannot fail.
+    let _ = write(&mut text, &Line::from(entry.clone()), Dialect::ToolExtended);
+    text
+}
+
+/// What differs between two tables. Timeouts may differ by a second, and an entry about to expire may be
+/// gone.
+pub fn entries(kernel: &[Entry], model: &[Entry]) -> Vec<Difference> {
+    type Both<'a> = (Option<&'a Entry>, Option<&'a Entry>);
+    let mut both: BTreeMap<(Zone, Tuple), Both<'_>> = BTreeMap::new();
+    for entry in kernel {
+        both.entry((entry.zone, entry.original)).or_default().0 = Some(entry);
+    }
+    for entry in model {
+        both.entry((entry.zone, entry.original)).or_default().1 = Some(entry);
+    }
+    let mut differences = Vec::new();
+    for (k, m) in both.into_values() {
+        let same = match (k, m) {
+            (Some(k), Some(m)) => {
+                k.reply == m.reply
+                    && k.state == m.state
+                    && k.status == m.status
+                    && left(k).abs_diff(left(m)) <= 1
+                    && (k.original_accounting.is_none()
+                        || (k.original_accounting == m.original_accounting
+                            && k.reply_accounting == m.reply_accounting))
+            }
+            (Some(one), None) | (None, Some(one)) => left(one) == 0,
+            (None, None) => true,
+        };
+        if !same {
+            let own = |e: Option<&Entry>| e.cloned().map(Box::new);
+            differences.push(Difference::Entry { kernel: own(k), model: own(m) });
+        }
+    }
+    differences
+}
+
+fn left(entry: &Entry) -> u64 {
+    entry.expires.map_or(0, plimsoll_ct::Seconds::get)
+}
+
+/// What differs between the growth of the kernel's counters and the model's.
+pub fn counters(
+    before: &Counters,
+    after: &Counters,
+    model: (&Counters, &Counters),
+) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    for counter in [
+        Counter::Found,
+        Counter::Invalid,
+        Counter::Insert,
+        Counter::InsertFailed,
+        Counter::Drop,
+        Counter::EarlyDrop,
+        Counter::IcmpError,
+        Counter::ClashResolved,
+        Counter::ChainTooLong,
+    ] {
+        let growth = |a: &Counters, b: &Counters| {
+            b.get(counter).unwrap_or(0).wrapping_sub(a.get(counter).unwrap_or(0))
+        };
+        let (kernel, model) = (growth(before, after), growth(model.0, model.1));
+        if kernel != model {
+            differences.push(Difference::Counter { counter, kernel, model });
+        }
+    }
+    differences
+}

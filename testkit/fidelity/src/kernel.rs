@@ -1,0 +1,232 @@
+//! Client, router, server: three namespaces, one forwarding. Conntrack runs in the router.
+
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::{self, Error};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+use std::process::Command;
+
+use nix::sched::{CloneFlags, setns};
+use plimsoll_ct::{Counters, CpuCounters, Entry};
+use plimsoll_wire::ctnetlink::{self, Filter, command};
+use plimsoll_wire::netlink::{Message, Messages, Writer, flag};
+
+const ROUTER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+
+/// The three namespaces; removed when dropped.
+pub struct Kernel {
+    names: [String; 3],
+    packets: OwnedFd,
+    interface: i32,
+    netlink: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+fn ip(line: &str) -> io::Result<()> {
+    let output = Command::new("ip").args(line.split_whitespace()).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(Error::other(format!("ip {line}: {said}")))
+}
+
+impl Kernel {
+    /// Makes them. The calling thread ends up in the router's namespace, and on one CPU.
+    pub fn new() -> io::Result<Self> {
+        sweep()?;
+        let names = ["c", "r", "s"].map(|n| format!("model-{}-{n}", std::process::id()));
+        let built = Self::build(&names);
+        if built.is_err() {
+            remove(&names);
+        }
+        built
+    }
+
+    fn build(names: &[String; 3]) -> io::Result<Self> {
+        let [client, router, server] = names;
+        for name in names {
+            ip(&format!("netns add {name}"))?;
+        }
+        ip(&format!(
+            "link add c netns {client} address 02:00:00:00:00:02 mtu 65535 type veth peer name rc netns {router} address 02:00:00:00:00:01"
+        ))?;
+        ip(&format!("link add rs netns {router} mtu 65535 type veth peer name s netns {server}"))?;
+        for (name, links) in [(client, &["c"][..]), (server, &["s"]), (router, &["rc", "rs", "lo"])]
+        {
+            enter(name)?;
+            let quiet = if name == router { "addr_gen_mode" } else { "disable_ipv6" };
+            for link in links.iter().filter(|l| **l != "lo") {
+                fs::write(format!("/proc/sys/net/ipv6/conf/{link}/{quiet}"), "1")?;
+            }
+            for link in links {
+                ip(&format!("link set {link} mtu 65535 up"))?;
+            }
+        }
+        for (key, value) in [
+            ("ipv4/ip_forward", "1"),
+            ("ipv6/conf/all/forwarding", "1"),
+            ("ipv4/conf/all/rp_filter", "0"),
+            ("ipv4/conf/rc/rp_filter", "0"),
+            ("ipv4/conf/rc/accept_source_route", "1"),
+        ] {
+            fs::write(format!("/proc/sys/net/{key}"), value)?;
+        }
+        ip("neigh add 169.254.254.2 lladdr 02:00:00:00:00:99 dev rs nud permanent")?;
+        ip("neigh add fe80::2 lladdr 02:00:00:00:00:99 dev rs nud permanent")?;
+        ip("route add default via 169.254.254.2 dev rs onlink")?;
+        ip("-6 route add default via fe80::2 dev rs onlink")?;
+        let rules = "add table inet t; add chain inet t c { type filter hook forward priority 0; }; \
+                     add rule inet t c ct state invalid counter";
+        let nft = Command::new("nft").arg(rules).output()?;
+        if !nft.status.success() {
+            return Err(Error::other(String::from_utf8_lossy(&nft.stderr).into_owned()));
+        }
+        enter(client)?;
+        let packets = socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
+        let name = CString::new("c").map_err(Error::other)?;
+        // SAFETY: `name` is a C string that outlives the call.
+        let interface = unsafe { libc::if_nametoindex(name.as_ptr()) } as i32;
+        enter(router)?;
+        let netlink = socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_NETFILTER)?;
+        let mut cpus = nix::sched::CpuSet::new();
+        cpus.set(0)?;
+        nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &cpus)?;
+        Ok(Self { names: names.clone(), packets, interface, netlink, buffer: vec![0; 256 << 10] })
+    }
+
+    /// Sets a setting of the router by its name under net.netfilter.
+    pub fn set(&self, name: &str, value: u64) -> io::Result<()> {
+        fs::write(format!("/proc/sys/net/netfilter/{name}"), value.to_string())
+    }
+
+    /// Sends an IP packet from the client; when this returns, the router has seen it.
+    pub fn send(&self, packet: &[u8]) -> io::Result<()> {
+        let mut frame = Vec::with_capacity(packet.len() + 14);
+        frame.extend_from_slice(&ROUTER_MAC);
+        frame.extend_from_slice(&CLIENT_MAC);
+        let v6 = packet.first().is_some_and(|b| b >> 4 == 6);
+        frame.extend_from_slice(if v6 { &[0x86, 0xdd] } else { &[0x08, 0x00] });
+        frame.extend_from_slice(packet);
+        // SAFETY: all-zero octets are a valid sockaddr_ll.
+        let mut to: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+        to.sll_family = libc::AF_PACKET as u16;
+        to.sll_ifindex = self.interface;
+        to.sll_halen = 6;
+        // SAFETY: the frame and the address outlive the call, with their lengths.
+        let sent = unsafe {
+            libc::sendto(
+                self.packets.as_raw_fd(),
+                frame.as_ptr().cast(),
+                frame.len(),
+                0,
+                (&raw const to).cast(),
+                size_of::<libc::sockaddr_ll>() as u32,
+            )
+        };
+        if sent < 0 { Err(Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Empties the router's table.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let mut request = Writer::message(command::DELETE, flag::REQUEST | flag::ACK, 1);
+        request.raw(&[0; 4]);
+        self.ask(&request.finish(), &mut |_| Ok(()))
+    }
+
+    /// The router's table.
+    pub fn entries(&mut self) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        self.ask(&ctnetlink::dump(1, &Filter::default()), &mut |payload| {
+            entries.push(ctnetlink::decode(payload, None).map_err(Error::other)?);
+            Ok(())
+        })?;
+        Ok(entries)
+    }
+
+    /// The router's counters, summed over the CPUs.
+    pub fn counters(&mut self) -> io::Result<Counters> {
+        let mut rows = Vec::new();
+        self.ask(&ctnetlink::statistics_per_cpu(1), &mut |payload| {
+            rows.push(ctnetlink::cpu_counters(payload).map_err(Error::other)?.1);
+            Ok(())
+        })?;
+        Ok(CpuCounters { rows }.sum())
+    }
+
+    /// Entries that the router's namespace counts.
+    pub fn count(&self) -> io::Result<u64> {
+        let text = fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count")?;
+        text.trim().parse().map_err(Error::other)
+    }
+
+    fn ask(
+        &mut self,
+        request: &[u8],
+        take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let socket = self.netlink.as_raw_fd();
+        // SAFETY: the request outlives the call, with its length.
+        if unsafe { libc::send(socket, request.as_ptr().cast(), request.len(), 0) } < 0 {
+            return Err(Error::last_os_error());
+        }
+        loop {
+            // SAFETY: the buffer outlives the call, with its length.
+            let got = unsafe {
+                libc::recv(socket, self.buffer.as_mut_ptr().cast(), self.buffer.len(), 0)
+            };
+            let got = usize::try_from(got).map_err(|_| Error::last_os_error())?;
+            for message in Messages::new(&self.buffer[..got]) {
+                match message.map_err(Error::other)? {
+                    Message::Data { payload, .. } => take(payload)?,
+                    Message::Done { .. } | Message::Error { errno: 0, .. } => return Ok(()),
+                    Message::Error { errno, .. } => return Err(Error::from_raw_os_error(errno)),
+                    Message::Control(_) => {}
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        remove(&self.names);
+    }
+}
+
+/// Removes what a run that was killed left behind.
+fn sweep() -> io::Result<()> {
+    let Ok(names) = fs::read_dir("/run/netns") else { return Ok(()) };
+    for name in names {
+        let Ok(name) = name?.file_name().into_string() else { continue };
+        let owner = name.strip_prefix("model-").and_then(|n| n.split('-').next());
+        let owner = owner.and_then(|n| n.parse::<u32>().ok());
+        if owner.is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists()) {
+            ip(&format!("netns del {name}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(names: &[String]) {
+    for name in names {
+        // What was not made can't be removed; the rest is gone.
+        let _ = ip(&format!("netns del {name}"));
+    }
+}
+
+fn enter(name: &str) -> io::Result<()> {
+    Ok(setns(File::open(format!("/run/netns/{name}"))?, CloneFlags::CLONE_NEWNET)?)
+}
+
+fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointers.
+    let fd = unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) };
+    if fd < 0 {
+        return Err(Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

@@ -1,0 +1,13 @@
+//! The kernel as the model's oracle.
+//!
+//! The same frames go through a router namespace of the running kernel and through the model, with the same
+//! settings and the times at which they were really sent; then both tables are compared, entry by entry,
+//! and both sets of counters. Needs root, `ip` and `nft`.
+
+pub mod compare;
+pub mod forge;
+pub mod frames;
+pub mod kernel;
+pub mod occupancy;
+pub mod run;
+pub mod scripts;

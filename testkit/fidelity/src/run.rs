@@ -1,0 +1,168 @@
+//! One run: frames through both, at the same times.
+
+use std::io;
+use std::time::Duration;
+
+use plimsoll_ct::{Bytes, Counters, Profile, Time};
+use plimsoll_model::{Config, Model, Settings, Treatment};
+use plimsoll_wire::packet::parse_ip;
+
+use crate::compare::{self, Difference};
+use crate::frames::Planned;
+use crate::kernel::Kernel;
+
+/// How a plan's times become real ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// No pause is longer.
+    pub longest_pause: Duration,
+    /// Pauses sum up to no more.
+    pub longest_run: Duration,
+}
+
+/// Kernel and model side by side.
+pub struct Pair {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// The model.
+    pub model: Model,
+    settings: Vec<(String, u64)>,
+    /// Nanoseconds of one tick.
+    tick: i64,
+    before: (Counters, Counters),
+}
+
+fn fresh(settings: &[(String, u64)]) -> io::Result<Model> {
+    let profile = Profile::named("6.18").ok_or_else(|| io::Error::other("no profile 6.18"))?;
+    let mut own = Settings::of(profile, Bytes(8 << 30));
+    own.max = 0;
+    own.hz = u32::try_from(1_000_000_000 / tick()).map_err(io::Error::other)?;
+    for (name, value) in settings {
+        own.set(name, *value).map_err(io::Error::other)?;
+    }
+    Ok(Model::new(Config::new(profile, own)))
+}
+
+/// Whether the running kernel is one that the model claims to equal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kin {
+    /// Its series was compared.
+    Same,
+    /// Another release.
+    Other(String),
+}
+
+/// Looks at the release of the running kernel.
+pub fn kin() -> Kin {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim();
+    if release.starts_with("6.18.") { Kin::Same } else { Kin::Other(release.to_owned()) }
+}
+
+fn clock(read: impl FnOnce(*mut libc::timespec) -> i32) -> i64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    read(&raw mut time);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
+fn coarse() -> i64 {
+    // SAFETY: the pointer is to a timespec that outlives the call.
+    clock(|time| unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, time) })
+}
+
+fn tick() -> i64 {
+    // SAFETY: the pointer is to a timespec that outlives the call.
+    clock(|time| unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, time) }).max(1)
+}
+
+impl Pair {
+    /// Both with empty tables and these settings, by their names under net.netfilter.
+    pub fn new(settings: &[(&str, u64)]) -> io::Result<Self> {
+        let kernel = Kernel::new()?;
+        let settings: Vec<_> = settings.iter().map(|(n, v)| ((*n).to_owned(), *v)).collect();
+        for (name, value) in &settings {
+            kernel.set(name, *value)?;
+        }
+        let model = fresh(&settings)?;
+        let before = Default::default();
+        let mut pair = Self { kernel, model, settings, tick: tick(), before };
+        pair.reset()?;
+        Ok(pair)
+    }
+
+    /// Empties both.
+    pub fn reset(&mut self) -> io::Result<()> {
+        self.kernel.flush()?;
+        self.model = fresh(&self.settings)?;
+        self.before = (self.kernel.counters()?, *self.model.counters());
+        Ok(())
+    }
+
+    /// The kernel's own tick: its coarse clock steps with it, but for a jitter that is rounded away.
+    pub fn now(&self) -> Time {
+        Time((coarse() + self.tick / 2) / self.tick * self.tick)
+    }
+
+    /// One packet through both.
+    pub fn feed(&mut self, packet: &[u8]) -> io::Result<()> {
+        self.kernel.send(packet)?;
+        let now = self.now();
+        if let Ok(packet) = parse_ip(packet) {
+            self.model.packet(now, &packet, &Treatment::default());
+        }
+        Ok(())
+    }
+
+    /// All packets of a plan through both.
+    pub fn play(&mut self, plan: &[Planned], pace: Pace) -> io::Result<()> {
+        let mut last = 0;
+        let mut slept = Duration::ZERO;
+        for planned in plan {
+            let pause = Duration::from_nanos((planned.at - last).max(0).unsigned_abs());
+            let pause = pause.min(pace.longest_pause).min(pace.longest_run.saturating_sub(slept));
+            last = planned.at;
+            if !pause.is_zero() {
+                slept += pause;
+                std::thread::sleep(pause);
+            }
+            self.feed(&planned.packet)?;
+        }
+        Ok(())
+    }
+
+    /// What differs now.
+    pub fn differences(&mut self) -> io::Result<Vec<Difference>> {
+        // On a busy machine a dump may take longer than the comparison tolerates.
+        let mut before = self.now();
+        let mut entries = self.kernel.entries()?;
+        while self.now().0 - before.0 > 300_000_000 {
+            before = self.now();
+            entries = self.kernel.entries()?;
+        }
+        self.model.advance(before);
+        let mut differences = compare::entries(&entries, &self.model.snapshot());
+        let after = self.kernel.counters()?;
+        let (kernel, model) = &self.before;
+        differences.extend(compare::counters(kernel, &after, (model, self.model.counters())));
+        Ok(differences)
+    }
+
+    /// Plays again, looking after each packet: the first that makes a difference, with it.
+    pub fn first_difference(
+        &mut self,
+        plan: &[Planned],
+        pace: Pace,
+    ) -> io::Result<Option<(usize, Vec<Difference>)>> {
+        self.reset()?;
+        for (i, window) in plan.iter().enumerate() {
+            let before = if i == 0 { window.at } else { plan[i - 1].at };
+            let shifted = Planned { packet: window.packet.clone(), at: window.at - before };
+            self.play(&[shifted], pace)?;
+            let differences = self.differences()?;
+            if !differences.is_empty() {
+                return Ok(Some((i, differences)));
+            }
+        }
+        Ok(None)
+    }
+}
