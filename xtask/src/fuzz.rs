@@ -31,6 +31,8 @@ pub fn run(seconds: u64) -> Result<(), String> {
     names.sort();
     for name in &names {
         let corpus = run::root().join("fuzz/corpus").join(name);
+        let artifacts = run::root().join("fuzz/artifacts").join(name);
+        fs::create_dir_all(&artifacts).map_err(|e| format!("{}: {e}", artifacts.display()))?;
         fs::create_dir_all(&corpus).map_err(|e| format!("{}: {e}", corpus.display()))?;
         let seeds = run::root().join("fuzz/seeds").join(name);
         let binary = run::root().join("fuzz/target").join(&target).join("debug").join(name);
@@ -46,7 +48,12 @@ pub fn run(seconds: u64) -> Result<(), String> {
             "-print_final_stats=0",
         ]);
         eprintln!("xtask: fuzz {name} for {seconds} s");
-        run::finish(&mut command).map_err(|why| format!("fuzz target {name}: {why}"))?;
+        // What it says matters only when it found something.
+        let out = command.output().map_err(|e| format!("fuzz target {name}: {e}"))?;
+        if !out.status.success() {
+            eprintln!("{}", String::from_utf8_lossy(&out.stderr));
+            return Err(format!("fuzz target {name}: {}", out.status));
+        }
     }
     eprintln!("xtask: {} fuzz targets, no crash", names.len());
     Ok(())

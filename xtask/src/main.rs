@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         "ci" => lint()
             .and_then(|()| tests::run())
             .and_then(|()| guests::run(&[]))
-            .and_then(|()| fuzz::run(10)),
+            .and_then(|()| fuzz::run(5)),
         "" | "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())
