@@ -59,6 +59,7 @@ pub(crate) fn missing(case: &Case<'_>) -> Vec<MissingFact> {
     one("kernel release", after.host.kernel.gap());
     one("kernel log", after.log.gap());
     // Who chose namespaces does not miss the others.
+    one("the rest of the bundle", after.whole.gap());
     one("namespaces", after.namespaces_complete.gap().filter(|_| !case.chosen));
     one("memory of the host", after.host.memory_total.gap());
     one("buckets", after.host.buckets.gap());

@@ -20,7 +20,10 @@ pub(crate) fn verdict(case: &Case<'_>, found: &[Draft]) -> Verdict {
     match found.iter().map(|d| d.finding.severity).max() {
         Some(Severity::Critical) => Verdict::Critical,
         Some(Severity::Warning) => Verdict::Warning,
-        Some(Severity::Info) | None if !anything_read(case) => Verdict::Unknown,
+        // What is not in a bundle that broke off may stand in the rest of it.
+        Some(Severity::Info) | None if !anything_read(case) || case.after.whole.gap().is_some() => {
+            Verdict::Unknown
+        }
         Some(Severity::Info) | None => Verdict::Ok,
     }
 }
@@ -118,6 +121,11 @@ fn table(case: &Case<'_>, draft: &Draft) -> String {
 
 /// A host without anything to act on.
 fn quiet(case: &Case<'_>, host: &str, found: &[Draft], verdict: Verdict) -> String {
+    if verdict == Verdict::Unknown && case.after.whole.gap().is_some() && anything_read(case) {
+        return format!(
+            "{host}: the bundle broke off, and what could be read of it says nothing of drops."
+        );
+    }
     if verdict == Verdict::Unknown {
         return format!("{host}: too little could be read to tell whether packets are dropped.");
     }

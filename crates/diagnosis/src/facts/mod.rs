@@ -45,6 +45,9 @@ pub struct Snapshot {
     /// Whether `namespaces` holds all there are; otherwise why not. [`Reason::NotAsked`] says that the
     /// caller chose some: then nothing is told of the others.
     pub namespaces_complete: Fact<()>,
+    /// Whether what was saved of a dead host could be read to its end; otherwise where it broke off, and
+    /// what is missing may be in the rest. Always known of a running host.
+    pub whole: Fact<()>,
     /// What the kernel log says.
     pub log: Fact<LogDigest>,
     /// What the files that take part in booting say.

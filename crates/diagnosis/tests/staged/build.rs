@@ -65,6 +65,7 @@ pub fn host(release: &str, gib: u64) -> Snapshot {
         },
         namespaces: vec![namespace(&profile, Owner::Initial, Some(4_026_531_840), max)],
         namespaces_complete: known(()),
+        whole: known(()),
         log: known(LogDigest {
             sources: vec![LogSource {
                 name: "/dev/kmsg".into(),

@@ -72,6 +72,7 @@ pub struct Archive {
     kept: usize,
     /// What was left out, one sentence each.
     notes: Vec<String>,
+    broken_off: Option<String>,
     /// Latest time of change of any member.
     newest: Option<Time>,
 }
@@ -117,25 +118,28 @@ impl Archive {
                 Ok(None) => break,
                 Err(error) if count == 0 => return Err(error),
                 Err(error) => {
-                    archive
-                        .notes
-                        .push(format!("the bundle was read up to member {count}: {error}"));
+                    archive.broken_off = Some(format!("it was read up to member {count}: {error}"));
                     break;
                 }
             };
             count += 1;
             if count > bounds.members {
-                archive.notes.push(format!("the bundle has more than {} members", bounds.members));
+                archive.broken_off = Some(format!("it has more than {} members", bounds.members));
                 break;
             }
             if let Err(error) = archive.take(&member, &mut members, &mut placing, bounds) {
-                archive.notes.push(format!("the bundle was read up to member {count}: {error}"));
+                archive.broken_off = Some(format!("it was read up to member {count}: {error}"));
                 break;
             }
         }
         archive.notes.extend(placing.notes());
         archive.notes.extend(members.notes());
         Ok(archive)
+    }
+
+    /// Why the bundle could not be read to its end, if so.
+    pub fn broken_off(&self) -> Option<&str> {
+        self.broken_off.as_deref()
     }
 
     /// What was left out and why.

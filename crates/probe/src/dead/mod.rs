@@ -20,7 +20,7 @@ use std::io;
 use std::path::Path;
 
 use plimsoll_ct::{Entries, Time, TimeRange};
-use plimsoll_diagnosis::facts::{Fact, LogDigest, Origin, Snapshot};
+use plimsoll_diagnosis::facts::{Fact, LogDigest, Origin, Reason, Snapshot};
 use plimsoll_wire::log::Zone;
 
 use crate::archive::{Archive, Bounds};
@@ -66,10 +66,19 @@ pub fn snapshot(files: &Files, origin: Origin) -> Snapshot {
         monotonic: None,
         host,
         namespaces_complete: namespaces::complete(&saved, namespaces.len()),
+        whole: whole(files),
         namespaces,
         log,
         boot,
         cloud: stack::cloud(&saved),
+    }
+}
+
+/// Whether a bundle was read to its end.
+fn whole(files: &Files) -> Fact<()> {
+    match files.broken_off() {
+        None => Fact::known((), "the files that were saved"),
+        Some(why) => Fact::missing_needs(Reason::Malformed, why, "the whole bundle"),
     }
 }
 

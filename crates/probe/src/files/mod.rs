@@ -154,6 +154,14 @@ impl Files {
         }
     }
 
+    /// Why an archive could not be read to its end, if so.
+    pub fn broken_off(&self) -> Option<&str> {
+        match self {
+            Self::Directory(_) => None,
+            Self::Archive(archive) => archive.broken_off(),
+        }
+    }
+
     /// What of an archive was left out, one sentence each; nothing for a directory.
     pub fn notes(&self) -> &[String] {
         match self {

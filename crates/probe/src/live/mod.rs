@@ -137,6 +137,7 @@ pub fn observe(options: &Options) -> Observation {
         host: host.clone(),
         namespaces,
         namespaces_complete: complete.clone(),
+        whole: Fact::known((), "the running host"),
         log,
         boot,
         cloud,
