@@ -41,7 +41,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Check {
     /// Seconds between the two readings that give the rates
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval)]
     pub interval: Duration,
     /// Kernel time that reading the entries may take, over all namespaces; 0 reads none
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
@@ -186,6 +186,14 @@ pub enum Lang {
     En,
     /// Chinese
     Zh,
+}
+
+/// An interval that rates can be divided by.
+fn interval(text: &str) -> Result<Duration, String> {
+    seconds(text)
+        .ok()
+        .filter(|span| *span >= Duration::from_millis(50))
+        .ok_or_else(|| "expected seconds between 0.05 and 3600".into())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

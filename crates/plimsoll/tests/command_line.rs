@@ -102,7 +102,7 @@ fn explain_prints_a_page_by_id_or_name_and_refuses_what_it_does_not_know() {
 
 #[test]
 fn a_namespace_that_is_not_there_is_named_as_it_was_asked_for_and_cannot_command_the_terminal() {
-    let out = plimsoll(&["check", "--netns", "no-such\u{1b}[2J", "--interval", "0"]);
+    let out = plimsoll(&["check", "--netns", "no-such\u{1b}[2J", "--interval", "0.05"]);
     assert_eq!(out.status.code(), Some(64));
     let told = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(told.contains("\"no-such\\u{1b}[2J\"") && !told.contains('\u{1b}'), "{told:?}");
@@ -116,7 +116,7 @@ fn a_namespace_with_a_hostile_or_a_long_name_is_found_by_it_and_shown_without_ha
     let _turn = turn();
     for name in ["red\u{1b}[31m", "a;reboot 'x'", &"long".repeat(30)] {
         let ns = Netns::new(name);
-        let arguments = ["--netns", &ns.0, "--interval", "0"];
+        let arguments = ["--netns", &ns.0, "--interval", "0.05"];
         let (value, _) = check(&arguments);
         assert_eq!(value["namespaces"][0]["owners"][0]["name"], ns.0.as_str());
         let screen = plimsoll(&[&["check"], &arguments[..]].concat());
