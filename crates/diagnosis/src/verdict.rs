@@ -216,8 +216,10 @@ pub(crate) fn notes(case: &Case<'_>) -> Vec<String> {
             words::count(seen),
         ));
     }
-    if let Some((_, s)) = case.initial()
-        && s.rates.new.is_ok()
+    // One namespace speaks for all: they are read the same way.
+    let measured = case.spaces.iter().filter(|s| s.rates.new.is_ok());
+    if let Some(s) = measured.max_by_key(|s| s.load.count.map(|c| c.0))
+        && s.load.count.is_some_and(|c| c.0 > 0)
     {
         notes.push(format!("Rate of new entries: {}.", s.rates.new_source));
     }
