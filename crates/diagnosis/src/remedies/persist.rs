@@ -7,7 +7,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use plimsoll_ct::Setting;
+use plimsoll_ct::{Era, Setting};
 
 use super::{Findings, Ranked, limit, raise};
 use crate::case::Case;
@@ -112,20 +112,26 @@ fn meant_limit(case: &Case<'_>, values: &[(&'static str, u64)]) -> Option<(u32, 
 /// Lines that have no effect: what was meant in their place, or nothing.
 fn stale_lines(case: &Case<'_>, meant: Option<(u32, u64)>) -> Vec<String> {
     let mut commands = Vec::new();
+    // 99-sysctl.conf is a link on many hosts, and a plain -i would put a file in its place. The sed of
+    // CentOS 5 does not know the option, nor does it have such links.
+    let sed = match case.profile.era {
+        Era::IpConntrack => "sed -i",
+        Era::Both | Era::NfConntrack => "sed -i --follow-symlinks",
+    };
     for stale in stale_assignments(case).iter().filter(|s| !s.superseded) {
         let a = stale.assignment;
         let Some(file) = words::shell_word(&a.file) else { continue };
         let value = a.value.parse::<u64>();
         match (&stale.instead, stale.read_only, value) {
             (Some(key), true, Ok(value)) if meant == Some((a.line, value)) => {
-                commands.push(format!("sed -i '{}s|.*|{key} = {value}|' {file}", a.line));
+                commands.push(format!("{sed} '{}s|.*|{key} = {value}|' {file}", a.line));
                 commands.push(commands::set(case.profile, "nf_conntrack_max", value));
             }
             (Some(key), false, Ok(value)) => {
-                commands.push(format!("sed -i '{}s|.*|{key} = {value}|' {file}", a.line));
+                commands.push(format!("{sed} '{}s|.*|{key} = {value}|' {file}", a.line));
             }
             (Some(_) | None, _, _) => {
-                commands.push(format!("sed -i '{}s/^/# /' {file}", a.line));
+                commands.push(format!("{sed} '{}s/^/# /' {file}", a.line));
             }
         }
     }

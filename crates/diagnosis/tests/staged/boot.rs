@@ -135,7 +135,7 @@ fn a_key_of_a_dead_generation_has_no_effect() {
     says(
         &d,
         RemedyId::Persist,
-        "sed -i '12s|.*|net.netfilter.nf_conntrack_max = 131072|' /etc/sysctl.conf",
+        "sed -i --follow-symlinks '12s|.*|net.netfilter.nf_conntrack_max = 131072|' /etc/sysctl.conf",
     );
     let mut el7 = host("3.10.0-1160.el7.x86_64", 8);
     el7.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 12, old, "262144")]);
@@ -172,7 +172,7 @@ fn the_count_that_a_copied_article_sets_is_read_only() {
     let d = judge(&after, &[]);
     assert_eq!(acts(&d), ["CT042"]);
     assert!(summary(&d, "CT042").ends_with("what was meant is net.netfilter.nf_conntrack_max."));
-    says(&d, RemedyId::Persist, "sed -i '5s/^/# /' /etc/sysctl.conf");
+    says(&d, RemedyId::Persist, "sed -i --follow-symlinks '5s/^/# /' /etc/sysctl.conf");
     let persist = |value: &str| {
         let mut after = after.clone();
         after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 5, count, value)]);
@@ -182,14 +182,14 @@ fn the_count_that_a_copied_article_sets_is_read_only() {
     assert_eq!(
         more,
         [
-            "sed -i '5s|.*|net.netfilter.nf_conntrack_max = 524288|' /etc/sysctl.conf",
+            "sed -i --follow-symlinks '5s|.*|net.netfilter.nf_conntrack_max = 524288|' /etc/sysctl.conf",
             "sysctl -w net.netfilter.nf_conntrack_max=524288"
         ],
         "the number that was meant is kept"
     );
     assert_eq!(
         persist("99999999"),
-        ["sed -i '5s/^/# /' /etc/sysctl.conf"],
+        ["sed -i --follow-symlinks '5s/^/# /' /etc/sysctl.conf"],
         "memory cannot keep it"
     );
 }
