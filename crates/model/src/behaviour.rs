@@ -44,12 +44,18 @@ pub struct Behaviour {
     pub dccp: bool,
     /// A tracker for UDP-Lite (2.6.32 to 7.0).
     pub udp_lite: bool,
+    /// UDP-Lite has timeouts of its own (to 4.9), later it has UDP's.
+    pub udp_lite_timeouts: bool,
     /// A refresh by less than a second is not made (2.6.32 to 3.10).
     pub lazy_refresh: bool,
     /// An ICMP error must be addressed to its flow's source (5.x).
     pub error_names_flow: bool,
     /// An echo that is answered as often as asked is deleted (2.6.18).
     pub balanced_echo_ends: bool,
+    /// A first fragment of IPv6 that ends before its datagram's headers do is not kept (5.11).
+    pub headers_in_first_fragment: bool,
+    /// An IPv6 redirect that does not come from its link is an error (5.10).
+    pub redirects: bool,
     /// The networking rate limiter is a token bucket: one line per interval after the burst (2.6.18).
     pub token_bucket: bool,
 }
@@ -75,9 +81,12 @@ const V6_18: Behaviour = Behaviour {
     sctp: NEW_SCTP,
     dccp: false,
     udp_lite: true,
+    udp_lite_timeouts: false,
     lazy_refresh: false,
     error_names_flow: true,
     balanced_echo_ends: false,
+    headers_in_first_fragment: true,
+    redirects: true,
     token_bucket: false,
 };
 
@@ -104,6 +113,8 @@ const V5_15: Behaviour = Behaviour {
 const V5_4: Behaviour = Behaviour {
     name: "5.4",
     tcp: tcp::Behaviour { closing_reset_unchecked: false, ..V5_15.tcp },
+    headers_in_first_fragment: false,
+    redirects: false,
     ..V5_15
 };
 
@@ -120,7 +131,9 @@ const V4_14: Behaviour = Behaviour {
     ..V5_4
 };
 
-const V3_10: Behaviour = Behaviour { name: "3.10", lazy_refresh: true, ..V4_14 };
+const V4_9: Behaviour = Behaviour { name: "4.9", udp_lite_timeouts: true, ..V4_14 };
+
+const V3_10: Behaviour = Behaviour { name: "3.10", lazy_refresh: true, ..V4_9 };
 
 const V2_6_32: Behaviour = Behaviour {
     name: "2.6.32",
@@ -152,7 +165,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour { name: "3.4", ..V3_10 },
     Behaviour { name: "4.1", ..V3_10 },
     Behaviour { name: "4.7", ..V3_10 },
-    Behaviour { name: "4.9", ..V4_14 },
+    V4_9,
     Behaviour { name: "4.10", ..V4_14 },
     V4_14,
     Behaviour {

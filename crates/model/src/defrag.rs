@@ -9,7 +9,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use plimsoll_wire::packet::{Fragment, Packet};
+use plimsoll_wire::packet::{Fragment, Packet, upper_layer};
 
 /// No datagram is longer.
 const LONGEST: usize = 65_535;
@@ -37,7 +37,25 @@ struct Queue {
     last_seen: bool,
     /// Protocol that the first part names.
     protocol: u8,
+    /// Octets before the first part's payload, without the fragment header of IPv6.
+    headers: u32,
     deadline: u64,
+}
+
+/// Whether a first fragment of IPv6 ends before the headers of its datagram do (RFC 8200, 4.5): such a one
+/// is not kept, it goes its way alone.
+pub(crate) fn lacks_headers(packet: &Packet<'_>) -> bool {
+    if packet.source.is_ipv4() || packet.fragment.is_none_or(|f| f.offset != 0) {
+        return false;
+    }
+    upper_layer(packet).is_some_and(|(protocol, at)| {
+        let header = match protocol {
+            6 => 20,
+            17 | 58 => 8,
+            _ => 1,
+        };
+        (packet.payload_length as usize) < at + header
+    })
 }
 
 /// A whole datagram.
@@ -45,12 +63,12 @@ struct Queue {
 pub(crate) struct Datagram {
     octets: Vec<u8>,
     protocol: u8,
+    headers: u32,
 }
 
 impl Datagram {
     /// It as a packet; `part` is one of its fragments.
     pub(crate) fn packet<'a>(&'a self, part: &Packet<'_>) -> Packet<'a> {
-        let header = part.length.saturating_sub(part.payload_length);
         let payload_length = self.octets.len() as u32;
         Packet {
             source: part.source,
@@ -59,9 +77,20 @@ impl Datagram {
             fragment: None,
             payload: &self.octets,
             payload_length,
-            length: header + payload_length,
+            length: self.headers + payload_length,
         }
     }
+}
+
+/// What becomes of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Gathered {
+    /// It waits for others, or is thrown away.
+    Kept,
+    /// It goes its way as it is.
+    Alone,
+    /// The datagram that it completes.
+    Whole(Datagram),
 }
 
 /// What the defragmenter does with a part.
@@ -70,6 +99,10 @@ enum Placed {
     Complete,
     /// The part is thrown away.
     Refused,
+    /// The part goes its way alone (IPv6).
+    Passed,
+    /// So it does, and the whole queue is thrown away.
+    PassedAndBroken,
     /// The whole queue is thrown away.
     Broken,
 }
@@ -82,7 +115,7 @@ pub(crate) struct Defragmenter {
 }
 
 impl Defragmenter {
-    /// Takes a part; the datagram when it is the last one missing.
+    /// Takes a part, and says what becomes of it: the datagram when it is the last one missing.
     pub(crate) fn add(
         &mut self,
         packet: &Packet<'_>,
@@ -90,8 +123,8 @@ impl Defragmenter {
         now: u64,
         timeouts: (u32, u32),
         room: usize,
-    ) -> Option<Datagram> {
-        let fragment = packet.fragment?;
+    ) -> Gathered {
+        let Some(fragment) = packet.fragment else { return Gathered::Alone };
         let v6 = packet.source.is_ipv6();
         let timeout = if v6 { timeouts.1 } else { timeouts.0 };
         let protocol = if v6 { 0 } else { fragment.protocol };
@@ -108,7 +141,7 @@ impl Defragmenter {
         if self.bytes > room {
             self.expire(now);
             if self.bytes > room && !self.queues.contains_key(&which) {
-                return None;
+                return Gathered::Kept;
             }
         }
         let queue = self.queues.entry(which).or_insert_with(|| {
@@ -119,15 +152,22 @@ impl Defragmenter {
         let placed = queue.place(&fragment, packet, v6);
         self.bytes += queue.octets.len() - before;
         match placed {
-            Placed::Kept | Placed::Refused => None,
+            Placed::Kept | Placed::Refused => Gathered::Kept,
+            Placed::Passed => Gathered::Alone,
             Placed::Broken => {
                 self.drop_queue(&which);
-                None
+                Gathered::Kept
             }
-            Placed::Complete => {
-                let queue = self.drop_queue(&which)?;
-                Some(Datagram { octets: queue.octets, protocol: queue.protocol })
+            Placed::PassedAndBroken => {
+                self.drop_queue(&which);
+                Gathered::Alone
             }
+            Placed::Complete => match self.drop_queue(&which) {
+                Some(Queue { octets, protocol, headers, .. }) => {
+                    Gathered::Whole(Datagram { octets, protocol, headers })
+                }
+                None => Gathered::Kept,
+            },
         }
     }
 
@@ -153,13 +193,13 @@ impl Queue {
         let mut length = packet.payload_length;
         if fragment.more && !length.is_multiple_of(8) {
             if v6 {
-                return Placed::Refused;
+                return Placed::PassedAndBroken;
             }
             length &= !7;
         }
         let end = start + length;
         if end as usize > LONGEST {
-            return if v6 { Placed::Refused } else { Placed::Broken };
+            return if v6 { Placed::Passed } else { Placed::Broken };
         }
         if fragment.more {
             if end > self.length {
@@ -198,14 +238,15 @@ impl Queue {
         self.octets[start as usize..start as usize + held].copy_from_slice(&packet.payload[..held]);
         if start == 0 {
             self.protocol = fragment.protocol;
+            let headers = packet.length.saturating_sub(packet.payload_length);
+            self.headers = if v6 { headers.saturating_sub(8) } else { headers };
         }
         if !self.last_seen || self.runs != [(0, self.length)] {
             return Placed::Kept;
         }
         // Together with its headers it may be too long for an IP packet: IPv6 counts what stands behind
-        // its 40 octets, without the fragment header.
-        let headers = packet.length.saturating_sub(packet.payload_length);
-        let headers = if v6 { headers.saturating_sub(48) } else { headers };
+        // its 40 octets.
+        let headers = if v6 { self.headers.saturating_sub(40) } else { self.headers };
         let fits = (headers + self.length) as usize <= LONGEST;
         if fits { Placed::Complete } else { Placed::Broken }
     }
@@ -229,7 +270,11 @@ mod tests {
             payload_length: length as u32,
             length: length as u32 + 20,
         };
-        d.add(&packet, 0, NOW, (30, 60), 1 << 20)
+        match d.add(&packet, 0, NOW, (30, 60), 1 << 20) {
+            Gathered::Whole(datagram) => Some(datagram),
+            Gathered::Kept => None,
+            Gathered::Alone => unreachable!("IPv4 passes no part alone"),
+        }
     }
 
     #[test]

@@ -4,13 +4,15 @@
 //! v6.18.
 
 use plimsoll_ct::Counter;
-use plimsoll_wire::packet::{Packet, Transport, parse_quoted};
+use plimsoll_wire::packet::{Packet, Transport, behind_extensions, parse_quoted};
 
 use crate::model::Model;
 use crate::step::{Info, Step};
 use crate::tcp::Direction;
 
 const REDIRECT_V6: u8 = 137;
+/// Octets of a redirect without options (RFC 4861).
+const REDIRECT_LENGTH: u32 = 40;
 
 impl Model {
     /// The step of an ICMP packet that needs no entry of its own; `None`: it goes on as any other.
@@ -35,8 +37,13 @@ impl Model {
             match message.kind {
                 130..=136 | 143 | 151 | 152 => return Some(Self::passed(Info::Untracked)),
                 0..=127 => {}
-                // A redirect is only valid on its link, and there nobody tracks it.
-                REDIRECT_V6 => return Some(self.invalid(Counter::IcmpError)),
+                // A redirect speaks of a flow only on its own link, where nobody is who tracks it.
+                REDIRECT_V6
+                    if self.behaviour.redirects
+                        && (message.code == 0 || packet.payload_length < REDIRECT_LENGTH) =>
+                {
+                    return Some(self.invalid(Counter::IcmpError));
+                }
                 _ => return None,
             }
         } else {
@@ -55,11 +62,9 @@ impl Model {
 
     /// The entry that an error is about.
     fn about(&mut self, outer: &Packet<'_>, body: &[u8], zone: u16) -> Option<Step> {
-        let inner = parse_quoted(body).ok()?;
+        let inner = behind_extensions(&parse_quoted(body, outer.source.is_ipv6()).ok()?);
         // An error about a later fragment names no ports.
-        if inner.fragment.is_some_and(|f| f.offset != 0)
-            || inner.source.is_ipv6() != outer.source.is_ipv6()
-        {
+        if inner.fragment.is_some_and(|f| f.offset != 0) {
             return None;
         }
         let answer = self.key_of(&inner, None, zone)?.inverse()?;

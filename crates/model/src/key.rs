@@ -36,10 +36,6 @@ impl Key {
             }
             // PPTP: the source's call id is in its helper's map only; without one it is 0.
             (47, Some(Transport::Gre { version: 1, protocol: PPP, call_id })) => (0, *call_id),
-            (47, _) => {
-                let _whole = payload.get(..4)?;
-                (0, 0)
-            }
             (6 | 17 | 33 | 132 | 136, _) => (be16(0)?, be16(2)?),
             (_, _) => (0, 0),
         };

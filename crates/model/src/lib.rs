@@ -37,6 +37,7 @@ mod entry;
 mod error;
 mod key;
 mod log;
+mod loopback;
 mod model;
 mod sctp;
 mod settings;

@@ -7,11 +7,13 @@
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Accounting, Class, Counter, CounterSource, Counters, Profile, Status, Time};
-use plimsoll_wire::packet::{LinkType, NoPacket, Packet, network_layer, parse_ip, parse_transport};
+use plimsoll_wire::packet::{
+    LinkType, NoPacket, Packet, behind_extensions, network_layer, parse_ip, parse_transport,
+};
 
 use crate::behaviour::Behaviour;
 use crate::collector::Collector;
-use crate::defrag::Defragmenter;
+use crate::defrag::{Defragmenter, Gathered, lacks_headers};
 use crate::entry::{Memory, Slot};
 use crate::key::Key;
 use crate::log::{Log, LogLine};
@@ -165,23 +167,38 @@ impl Model {
 
     /// Feeds one packet.
     pub fn packet(&mut self, at: Time, packet: &Packet<'_>, treatment: &Treatment) -> Step {
+        self.gathered(at, packet, treatment.zone, |model, whole| model.whole(whole, treatment))
+    }
+
+    /// Lets time pass, and does `then` to the datagram that this packet is or completes.
+    pub(crate) fn gathered(
+        &mut self,
+        at: Time,
+        packet: &Packet<'_>,
+        zone: u16,
+        then: impl FnOnce(&mut Self, &Packet<'_>) -> Step,
+    ) -> Step {
         self.advance(at);
         if packet.fragment.is_none() {
-            return self.whole(packet, treatment);
+            return then(self, packet);
+        }
+        if self.behaviour.headers_in_first_fragment && lacks_headers(packet) {
+            return then(self, &alone(packet));
         }
         let limits = (self.settings.fragments_v4, self.settings.fragments_v6);
         let limits = (self.settings.ticks(limits.0), self.settings.ticks(limits.1));
         let room = self.settings.fragment_bytes;
         let mut defragmenter = core::mem::take(&mut self.defragmenter);
-        let step = match defragmenter.add(packet, treatment.zone, self.ticks, limits, room) {
-            Some(datagram) => self.whole(&datagram.packet(packet), treatment),
-            None => Step::new(Info::Untracked, Verdict::Stolen),
+        let step = match defragmenter.add(packet, zone, self.ticks, limits, room) {
+            Gathered::Whole(datagram) => then(self, &behind_extensions(&datagram.packet(packet))),
+            Gathered::Alone => then(self, &alone(packet)),
+            Gathered::Kept => Step::new(Info::Untracked, Verdict::Stolen),
         };
         self.defragmenter = defragmenter;
         step
     }
 
-    fn whole(&mut self, packet: &Packet<'_>, treatment: &Treatment) -> Step {
+    pub(crate) fn whole(&mut self, packet: &Packet<'_>, treatment: &Treatment) -> Step {
         if treatment.untracked {
             if self.profile.creation == CounterSource::Counted {
                 self.counters.add(Counter::Ignore, 1);
@@ -464,3 +481,11 @@ impl Classes {
 }
 
 const NO_NEXT_HEADER: u8 = 59;
+
+/// A fragment that nobody makes whole, as conntrack sees it: only a first one has a header.
+fn alone<'a>(fragment: &Packet<'a>) -> Packet<'a> {
+    if fragment.fragment.is_some_and(|f| f.offset != 0) {
+        return Packet { protocol: NO_NEXT_HEADER, ..*fragment };
+    }
+    behind_extensions(fragment)
+}

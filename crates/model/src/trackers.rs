@@ -73,7 +73,9 @@ impl Model {
                 if wrong || field == [0, 0] || bad_checksum {
                     return INVALID;
                 }
-                after(self.settings.udp_lite[usize::from(replied)], replied)
+                let own = self.behaviour.udp_lite_timeouts;
+                let timeouts = if own { self.settings.udp_lite } else { self.settings.udp };
+                after(timeouts[usize::from(replied)], replied)
             }
             (136, _) if !self.behaviour.udp_lite => after(self.settings.generic, false),
             (1, Some(Transport::Icmp(m))) if !v6 => {
@@ -88,9 +90,10 @@ impl Model {
                 }
                 after(self.settings.icmpv6, false)
             }
-            (47, Some(Transport::Gre { version, protocol, .. })) => {
-                // Version 1 is PPTP's and carries PPP; nobody looks at the others.
-                if *version == 1 && *protocol != PPP {
+            (47, gre) => {
+                // Version 1 is PPTP's and carries PPP; nobody looks at the others, nor at what is too short.
+                if matches!(gre, Some(Transport::Gre { version: 1, protocol, .. }) if *protocol != PPP)
+                {
                     return INVALID;
                 }
                 if !confirmed {
@@ -127,7 +130,7 @@ impl Model {
                 }
             }
             // DCCP's own machine (2.6.30 to 6.14) is not modelled: docs/model.md.
-            (1 | 6 | 17 | 47 | 58 | 132 | 136, _) => INVALID,
+            (1 | 6 | 17 | 58 | 132 | 136, _) => INVALID,
             (_, _) => after(self.settings.generic, false),
         }
     }

@@ -173,3 +173,117 @@ fn fold(mut sum: u64) -> u16 {
     }
     sum as u16
 }
+
+/// A UDP-Lite datagram whose checksum covers `8 + cover` octets, or all if that is 0.
+pub fn udp_lite(
+    source: IpAddr,
+    destination: IpAddr,
+    ports: (u16, u16),
+    payload: usize,
+    cover: i32,
+) -> Vec<u8> {
+    let mut udp = Vec::new();
+    udp.extend_from_slice(&ports.0.to_be_bytes());
+    udp.extend_from_slice(&ports.1.to_be_bytes());
+    let covered = if cover == 0 { 0 } else { (8 + cover).clamp(0, 65_535) as u16 };
+    udp.extend_from_slice(&covered.to_be_bytes());
+    udp.extend_from_slice(&[0; 2]);
+    udp.resize(8 + payload, 0x55);
+    seal(source, destination, 136, &mut udp, 6);
+    ip(source, destination, 136, &udp)
+}
+
+/// A DCCP packet: type, sequence and acknowledgement numbers (24 bits of the first if `short`).
+pub fn dccp(
+    source: IpAddr,
+    destination: IpAddr,
+    ports: (u16, u16),
+    kind: u8,
+    (seq, ack): (u64, u64),
+    short: bool,
+) -> Vec<u8> {
+    let mut dccp = Vec::new();
+    dccp.extend_from_slice(&ports.0.to_be_bytes());
+    dccp.extend_from_slice(&ports.1.to_be_bytes());
+    dccp.extend_from_slice(&[0; 4]);
+    dccp.push(kind << 1 | u8::from(!short));
+    let seq = seq.to_be_bytes();
+    if short {
+        dccp.extend_from_slice(&seq[5..]);
+    } else {
+        dccp.push(0);
+        dccp.extend_from_slice(&seq[2..]);
+    }
+    let acknowledges = !matches!(kind, 0 | 2);
+    if acknowledges {
+        let ack = ack.to_be_bytes();
+        dccp.extend_from_slice(&[0; 2]);
+        dccp.extend_from_slice(&ack[2..]);
+    }
+    // Service code, or that of a reset.
+    if matches!(kind, 0 | 1 | 7) {
+        dccp.extend_from_slice(&[0, 0, 0, 1]);
+    }
+    dccp[4] = (dccp.len() / 4) as u8;
+    dccp.resize(dccp.len() + 8, 0x55);
+    seal(source, destination, 33, &mut dccp, 6);
+    ip(source, destination, 33, &dccp)
+}
+
+/// A part of `packet`, whose IP header takes `header` octets: identification, offset, whether more follow.
+pub fn fragment(
+    packet: &[u8],
+    header: usize,
+    part: &[u8],
+    (id, offset, more): (u32, usize, bool),
+) -> Vec<u8> {
+    let mut out = packet[..header].to_vec();
+    if header == 20 {
+        out[4..6].copy_from_slice(&(id as u16).to_be_bytes());
+        let field = (offset / 8) as u16 | if more { 0x2000 } else { 0 };
+        out[6..8].copy_from_slice(&field.to_be_bytes());
+    } else {
+        let next = core::mem::replace(&mut out[6], 44);
+        out.extend_from_slice(&[next, 0]);
+        out.extend_from_slice(&(offset as u16 | u16::from(more)).to_be_bytes());
+        out.extend_from_slice(&id.to_be_bytes());
+    }
+    out.extend_from_slice(part);
+    renew_length(&mut out);
+    out
+}
+
+/// An IPv6 packet with extension headers of these kinds put before its payload.
+pub fn with_extensions(packet: &[u8], kinds: &[u8]) -> Vec<u8> {
+    let mut out = packet[..40].to_vec();
+    let mut next = 6;
+    for kind in kinds {
+        let before = core::mem::replace(&mut out[next], *kind);
+        next = out.len();
+        match kind {
+            // Routing, nothing left to visit; authentication; mobility; options: padding.
+            43 => out.extend_from_slice(&[before, 0, 4, 0, 0, 0, 0, 0]),
+            51 => out.extend_from_slice(&[
+                before, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+            ]),
+            135 => out.extend_from_slice(&[before, 0, 0, 0, 0, 0, 0, 0]),
+            _ => out.extend_from_slice(&[before, 0, 1, 4, 0, 0, 0, 0]),
+        }
+    }
+    out.extend_from_slice(&packet[40..]);
+    renew_length(&mut out);
+    out
+}
+
+/// Makes the IP header say how long the packet is.
+pub fn renew_length(packet: &mut [u8]) {
+    let length = packet.len();
+    if packet[0] >> 4 == 6 {
+        packet[4..6].copy_from_slice(&((length - 40) as u16).to_be_bytes());
+    } else {
+        packet[2..4].copy_from_slice(&(length as u16).to_be_bytes());
+        packet[10..12].fill(0);
+        let sum = fold(words(&packet[..20]));
+        packet[10..12].copy_from_slice(&(!sum).to_be_bytes());
+    }
+}

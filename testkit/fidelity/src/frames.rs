@@ -1,6 +1,7 @@
 //! Captured packets made fit for a router: addresses that no router forwards are replaced, one to one, TTLs
 //! raised, lengths made true, checksums of the IP header renewed. Both sides get the result.
 
+use plimsoll_model::Treatment;
 use plimsoll_wire::capture::Records;
 use plimsoll_wire::packet::{LinkType, network_layer};
 
@@ -11,6 +12,8 @@ pub struct Planned {
     pub packet: Vec<u8>,
     /// Nanoseconds since the first.
     pub at: i64,
+    /// What the router does with it.
+    pub treatment: Treatment,
 }
 
 /// The packets of a capture that a router can see. Ends where the capture is broken.
@@ -26,7 +29,7 @@ pub fn plan(capture: &[u8]) -> Vec<Planned> {
             at = time.0.saturating_sub(last).max(0).saturating_add(at);
         }
         last = record.time.map(|t| t.0).or(last);
-        planned.push(Planned { packet, at });
+        planned.push(Planned { packet, at, treatment: Treatment::default() });
     }
     planned
 }

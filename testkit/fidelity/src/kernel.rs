@@ -6,19 +6,60 @@ use std::io::{self, Error};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sched::{CloneFlags, setns};
 use plimsoll_ct::{Counters, CpuCounters, Entry};
+use plimsoll_model::{Fate, Treatment};
 use plimsoll_wire::ctnetlink::{self, Filter, command};
 use plimsoll_wire::netlink::{Message, Messages, Writer, flag};
 
+/// Memory for incomplete datagrams.
+pub(crate) const FRAGMENT_BYTES: &str = "268435456";
+/// Seconds that they wait.
+pub(crate) const FRAGMENT_SECONDS: &str = "3600";
 const ROUTER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+/// The last but one octet tells the router's rules how to treat a packet ([`code`]).
 const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+/// Bits of that octet: the zone, then these.
+const UNTRACKED: u8 = 4;
+const DROPPED: u8 = 8;
+
+/// How the router's rules see a treatment.
+fn code(treatment: &Treatment) -> u8 {
+    let untracked = if treatment.untracked { UNTRACKED } else { 0 };
+    let dropped = if treatment.fate == Fate::Dropped { DROPPED } else { 0 };
+    (treatment.zone as u8 & 3) | untracked | dropped
+}
+
+/// The rules: what comes from which link address goes into which zone, is exempted, is dropped; and what
+/// the router sends to itself is not answered.
+fn rules() -> String {
+    let senders = |wanted: &dyn Fn(u8) -> bool| {
+        let all: Vec<_> =
+            (0..16).filter(|c| wanted(*c)).map(|c| format!("02:00:00:00:{c:02x}:02")).collect();
+        format!("ether saddr {{ {} }}", all.join(", "))
+    };
+    let mut rules = String::from(
+        "add table inet t; add chain inet t e { type filter hook prerouting priority -300; }; \
+         add chain inet t c { type filter hook forward priority 0; }; \
+         add chain inet t i { type filter hook input priority 0; }; \
+         add rule inet t c ct state invalid counter; add rule inet t i iif lo drop; ",
+    );
+    rules += &format!("add rule inet t e {} notrack accept; ", senders(&|c| c & UNTRACKED != 0));
+    for zone in 1..4 {
+        let own = senders(&|c| c & 3 == zone);
+        rules += &format!("add rule inet t e {own} ct zone set {zone}; ");
+    }
+    rules += &format!("add rule inet t c {} drop; ", senders(&|c| c & DROPPED != 0));
+    rules
+}
 
 /// The three namespaces; removed when dropped.
 pub struct Kernel {
     names: [String; 3],
     packets: OwnedFd,
+    local: OwnedFd,
     interface: i32,
     netlink: OwnedFd,
     buffer: Vec<u8>,
@@ -37,7 +78,9 @@ impl Kernel {
     /// Makes them. The calling thread ends up in the router's namespace, and on one CPU.
     pub fn new() -> io::Result<Self> {
         sweep()?;
-        let names = ["c", "r", "s"].map(|n| format!("model-{}-{n}", std::process::id()));
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let names = ["c", "r", "s"].map(|n| format!("model-{}-{number}-{n}", std::process::id()));
         let built = Self::build(&names);
         if built.is_err() {
             remove(&names);
@@ -71,6 +114,12 @@ impl Kernel {
             ("ipv4/conf/all/rp_filter", "0"),
             ("ipv4/conf/rc/rp_filter", "0"),
             ("ipv4/conf/rc/accept_source_route", "1"),
+            // Incomplete datagrams of many flows wait at the same time.
+            ("ipv4/ipfrag_high_thresh", FRAGMENT_BYTES),
+            ("netfilter/nf_conntrack_frag6_high_thresh", FRAGMENT_BYTES),
+            // The router would send errors about those that time out.
+            ("ipv4/ipfrag_time", FRAGMENT_SECONDS),
+            ("netfilter/nf_conntrack_frag6_timeout", FRAGMENT_SECONDS),
         ] {
             fs::write(format!("/proc/sys/net/{key}"), value)?;
         }
@@ -78,9 +127,7 @@ impl Kernel {
         ip("neigh add fe80::2 lladdr 02:00:00:00:00:99 dev rs nud permanent")?;
         ip("route add default via 169.254.254.2 dev rs onlink")?;
         ip("-6 route add default via fe80::2 dev rs onlink")?;
-        let rules = "add table inet t; add chain inet t c { type filter hook forward priority 0; }; \
-                     add rule inet t c ct state invalid counter";
-        let nft = Command::new("nft").arg(rules).output()?;
+        let nft = Command::new("nft").arg(rules()).output()?;
         if !nft.status.success() {
             return Err(Error::other(String::from_utf8_lossy(&nft.stderr).into_owned()));
         }
@@ -91,10 +138,18 @@ impl Kernel {
         let interface = unsafe { libc::if_nametoindex(name.as_ptr()) } as i32;
         enter(router)?;
         let netlink = socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_NETFILTER)?;
+        let local = socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_RAW)?;
         let mut cpus = nix::sched::CpuSet::new();
         cpus.set(0)?;
         nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &cpus)?;
-        Ok(Self { names: names.clone(), packets, interface, netlink, buffer: vec![0; 256 << 10] })
+        Ok(Self {
+            names: names.clone(),
+            packets,
+            local,
+            interface,
+            netlink,
+            buffer: vec![0; 256 << 10],
+        })
     }
 
     /// Sets a setting of the router by its name under net.netfilter.
@@ -102,11 +157,54 @@ impl Kernel {
         fs::write(format!("/proc/sys/net/netfilter/{name}"), value.to_string())
     }
 
-    /// Sends an IP packet from the client; when this returns, the router has seen it.
-    pub fn send(&self, packet: &[u8]) -> io::Result<()> {
+    /// A setting of the router, or `None` where this kernel has no such one.
+    pub fn setting(&self, name: &str) -> io::Result<Option<u64>> {
+        match fs::read_to_string(format!("/proc/sys/net/netfilter/{name}")) {
+            Ok(text) => text.trim().parse().map(Some).map_err(Error::other),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Sends an IP packet as the treatment says: from the client, or the router to itself. When this
+    /// returns, the router has seen it.
+    pub fn send(&self, packet: &[u8], treatment: &Treatment) -> io::Result<()> {
+        if treatment.local {
+            self.send_local(packet)
+        } else {
+            self.forward(packet, code(treatment))
+        }
+    }
+
+    fn send_local(&self, packet: &[u8]) -> io::Result<()> {
+        // SAFETY: all-zero octets are a valid sockaddr_in.
+        let mut to: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+        to.sin_family = libc::AF_INET as u16;
+        let destination = packet.get(16..20).and_then(|d| d.try_into().ok());
+        let destination = destination.ok_or_else(|| Error::other("not an IPv4 packet"))?;
+        to.sin_addr.s_addr = u32::from_ne_bytes(destination);
+        self.send_to(&self.local, packet, (&raw const to).cast(), size_of::<libc::sockaddr_in>())
+    }
+
+    fn send_to(
+        &self,
+        socket: &OwnedFd,
+        bytes: &[u8],
+        to: *const libc::sockaddr,
+        length: usize,
+    ) -> io::Result<()> {
+        let (fd, buffer) = (socket.as_raw_fd(), bytes.as_ptr().cast());
+        // SAFETY: `bytes` and the address outlive the call, with their lengths.
+        let sent = unsafe { libc::sendto(fd, buffer, bytes.len(), 0, to, length as u32) };
+        if sent < 0 { Err(Error::last_os_error()) } else { Ok(()) }
+    }
+
+    fn forward(&self, packet: &[u8], code: u8) -> io::Result<()> {
         let mut frame = Vec::with_capacity(packet.len() + 14);
         frame.extend_from_slice(&ROUTER_MAC);
-        frame.extend_from_slice(&CLIENT_MAC);
+        let mut client = CLIENT_MAC;
+        client[4] = code;
+        frame.extend_from_slice(&client);
         let v6 = packet.first().is_some_and(|b| b >> 4 == 6);
         frame.extend_from_slice(if v6 { &[0x86, 0xdd] } else { &[0x08, 0x00] });
         frame.extend_from_slice(packet);
@@ -115,18 +213,8 @@ impl Kernel {
         to.sll_family = libc::AF_PACKET as u16;
         to.sll_ifindex = self.interface;
         to.sll_halen = 6;
-        // SAFETY: the frame and the address outlive the call, with their lengths.
-        let sent = unsafe {
-            libc::sendto(
-                self.packets.as_raw_fd(),
-                frame.as_ptr().cast(),
-                frame.len(),
-                0,
-                (&raw const to).cast(),
-                size_of::<libc::sockaddr_ll>() as u32,
-            )
-        };
-        if sent < 0 { Err(Error::last_os_error()) } else { Ok(()) }
+        let length = size_of::<libc::sockaddr_ll>();
+        self.send_to(&self.packets, &frame, (&raw const to).cast(), length)
     }
 
     /// Empties the router's table.

@@ -4,9 +4,11 @@
 //! settings and the times at which they were really sent; then both tables are compared, entry by entry,
 //! and both sets of counters. Needs root, `ip` and `nft`.
 
+pub mod captures;
 pub mod compare;
 pub mod forge;
 pub mod frames;
+pub mod generated;
 pub mod kernel;
 pub mod occupancy;
 pub mod run;

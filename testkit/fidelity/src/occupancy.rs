@@ -55,7 +55,7 @@ pub fn run(seconds: u64) -> io::Result<Curve> {
             let client = std::net::Ipv4Addr::from(0x0a00_0000 + n);
             let server = std::net::Ipv4Addr::new(192, 0, 2, 1);
             let packet = forge::udp(client.into(), server.into(), (4000, 53), 0, 0);
-            pair.feed(&packet)?;
+            pair.feed(&packet, &Treatment::default())?;
             sent.push((pair.now(), packet));
         }
         if tenth % 10 == 9 {

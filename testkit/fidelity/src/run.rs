@@ -3,13 +3,13 @@
 use std::io;
 use std::time::Duration;
 
-use plimsoll_ct::{Bytes, Counters, Profile, Time};
-use plimsoll_model::{Config, Model, Settings, Treatment};
+use plimsoll_ct::{Bytes, Counters, KernelVersion, Profile, Time};
+use plimsoll_model::{Config, Fate, Model, Settings, Treatment};
 use plimsoll_wire::packet::parse_ip;
 
 use crate::compare::{self, Difference};
 use crate::frames::Planned;
-use crate::kernel::Kernel;
+use crate::kernel::{FRAGMENT_BYTES, FRAGMENT_SECONDS, Kernel};
 
 /// How a plan's times become real ones.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,14 @@ pub struct Pace {
     pub longest_run: Duration,
 }
 
+impl Pace {
+    /// Without a pause.
+    pub const NONE: Self = Self { longest_pause: Duration::ZERO, longest_run: Duration::ZERO };
+    /// Pauses that are long enough to tell ticks apart.
+    pub const SHORT: Self =
+        Self { longest_pause: Duration::from_millis(5), longest_run: Duration::from_millis(500) };
+}
+
 /// Kernel and model side by side.
 pub struct Pair {
     /// The kernel.
@@ -27,15 +35,21 @@ pub struct Pair {
     /// The model.
     pub model: Model,
     settings: Vec<(String, u64)>,
+    /// What the settings were before.
+    defaults: Vec<(String, u64)>,
     /// Nanoseconds of one tick.
     tick: i64,
+    numbered: u32,
     before: (Counters, Counters),
 }
 
 fn fresh(settings: &[(String, u64)]) -> io::Result<Model> {
-    let profile = Profile::named("6.18").ok_or_else(|| io::Error::other("no profile 6.18"))?;
+    let profile = running()?;
     let mut own = Settings::of(profile, Bytes(8 << 30));
     own.max = 0;
+    own.fragment_bytes = FRAGMENT_BYTES.parse().map_err(io::Error::other)?;
+    own.fragments_v4 = FRAGMENT_SECONDS.parse().map_err(io::Error::other)?;
+    own.fragments_v6 = own.fragments_v4;
     own.hz = u32::try_from(1_000_000_000 / tick()).map_err(io::Error::other)?;
     for (name, value) in settings {
         own.set(name, *value).map_err(io::Error::other)?;
@@ -43,20 +57,27 @@ fn fresh(settings: &[(String, u64)]) -> io::Result<Model> {
     Ok(Model::new(Config::new(profile, own)))
 }
 
-/// Whether the running kernel is one that the model claims to equal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kin {
-    /// Its series was compared.
-    Same,
-    /// Another release.
-    Other(String),
+/// The profile of the running kernel.
+pub fn running() -> io::Result<&'static Profile> {
+    let release = release();
+    let version = KernelVersion::parse(&release);
+    let version = version.ok_or_else(|| io::Error::other(format!("not a release: {release}")))?;
+    Ok(Profile::of(&version))
 }
 
-/// Looks at the release of the running kernel.
-pub fn kin() -> Kin {
+/// The release of the running kernel.
+pub fn release() -> String {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let release = release.trim();
-    if release.starts_with("6.18.") { Kin::Same } else { Kin::Other(release.to_owned()) }
+    release.trim().to_owned()
+}
+
+/// Series of kernels that were compared with their profile.
+const COMPARED: &[&str] = &["6.18."];
+
+/// Whether the running kernel is one that the model claims to equal.
+pub fn is_compared() -> bool {
+    let release = release();
+    COMPARED.iter().any(|series| release.starts_with(series))
 }
 
 fn clock(read: impl FnOnce(*mut libc::timespec) -> i32) -> i64 {
@@ -79,15 +100,35 @@ impl Pair {
     /// Both with empty tables and these settings, by their names under net.netfilter.
     pub fn new(settings: &[(&str, u64)]) -> io::Result<Self> {
         let kernel = Kernel::new()?;
-        let settings: Vec<_> = settings.iter().map(|(n, v)| ((*n).to_owned(), *v)).collect();
-        for (name, value) in &settings {
-            kernel.set(name, *value)?;
-        }
-        let model = fresh(&settings)?;
+        let model = fresh(&[])?;
         let before = Default::default();
-        let mut pair = Self { kernel, model, settings, tick: tick(), before };
-        pair.reset()?;
+        let (defaults, own) = (Vec::new(), Vec::new());
+        let mut pair =
+            Self { kernel, model, settings: own, defaults, tick: tick(), numbered: 0, before };
+        pair.configure(settings)?;
         Ok(pair)
+    }
+
+    /// Empties both and gives them other settings; the rest are the defaults. What this kernel has no
+    /// setting for stays as it is.
+    pub fn configure(&mut self, settings: &[(&str, u64)]) -> io::Result<()> {
+        for (name, value) in self.defaults.drain(..) {
+            self.kernel.set(&name, value)?;
+        }
+        self.settings.clear();
+        for (name, value) in settings {
+            let Some(before) = self.kernel.setting(name)? else { continue };
+            self.defaults.push(((*name).to_owned(), before));
+            self.kernel.set(name, *value)?;
+            self.settings.push(((*name).to_owned(), *value));
+        }
+        self.reset()
+    }
+
+    /// A number that no flow had.
+    pub fn number(&mut self) -> u32 {
+        self.numbered += 1;
+        self.numbered
     }
 
     /// Empties both.
@@ -104,11 +145,16 @@ impl Pair {
     }
 
     /// One packet through both.
-    pub fn feed(&mut self, packet: &[u8]) -> io::Result<()> {
-        self.kernel.send(packet)?;
+    pub fn feed(&mut self, packet: &[u8], treatment: &Treatment) -> io::Result<()> {
+        self.kernel.send(packet, treatment)?;
         let now = self.now();
-        if let Ok(packet) = parse_ip(packet) {
-            self.model.packet(now, &packet, &Treatment::default());
+        let Ok(packet) = parse_ip(packet) else { return Ok(()) };
+        if treatment.local {
+            // The router does not answer itself: a rule drops what arrives.
+            let arriving = Treatment { fate: Fate::Dropped, ..*treatment };
+            self.model.loopback(now, &packet, treatment, &arriving);
+        } else {
+            self.model.packet(now, &packet, treatment);
         }
         Ok(())
     }
@@ -125,7 +171,7 @@ impl Pair {
                 slept += pause;
                 std::thread::sleep(pause);
             }
-            self.feed(&planned.packet)?;
+            self.feed(&planned.packet, &planned.treatment)?;
         }
         Ok(())
     }
@@ -156,7 +202,7 @@ impl Pair {
         self.reset()?;
         for (i, window) in plan.iter().enumerate() {
             let before = if i == 0 { window.at } else { plan[i - 1].at };
-            let shifted = Planned { packet: window.packet.clone(), at: window.at - before };
+            let shifted = Planned { at: window.at - before, ..window.clone() };
             self.play(&[shifted], pace)?;
             let differences = self.differences()?;
             if !differences.is_empty() {

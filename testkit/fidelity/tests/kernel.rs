@@ -1,46 +1,70 @@
-//! A sample of the harness as a test: generated flows through the running kernel and the model.
+//! The harness as a test: real captures and generated flows through the running kernel and the model.
 
-use plimsoll_fidelity::run::{Kin, Pair, kin};
-use plimsoll_fidelity::scripts::script;
-use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::TestRunner;
+use std::path::Path;
 
-/// What the test needs and has not, if anything.
+use plimsoll_fidelity::run::{Pace, Pair, is_compared, release};
+use plimsoll_fidelity::{captures, generated};
+
+/// What the tests need and have not, if anything.
 fn lacks() -> Option<String> {
     // SAFETY: takes no arguments.
     if unsafe { libc::geteuid() } != 0 {
         return Some("root, to make network namespaces".into());
     }
-    if !std::path::Path::new("/proc/sys/net/netfilter/nf_conntrack_max").exists() {
+    if !Path::new("/proc/sys/net/netfilter/nf_conntrack_max").exists() {
         return Some("a kernel with conntrack".into());
     }
-    match kin() {
-        Kin::Same => None,
-        Kin::Other(release) => {
-            Some(format!("a kernel that a profile was compared with, not {release}"))
-        }
-    }
+    let other = || format!("a kernel that a profile was compared with, not {}", release());
+    (!is_compared()).then(other)
+}
+
+fn ready() -> bool {
+    let Some(what) = lacks() else { return true };
+    assert!(std::env::var_os("CI").is_none(), "CI must have {what}");
+    eprintln!("skipped: needs {what}");
+    false
 }
 
 #[test]
-fn three_hundred_generated_flows_end_in_the_same_table_and_counters() {
-    if let Some(what) = lacks() {
-        assert!(std::env::var_os("CI").is_none(), "CI must have {what}");
-        eprintln!("skipped: needs {what}");
+fn thousands_of_generated_flows_end_in_the_same_table_and_counters() {
+    if !ready() {
         return;
     }
-    let mut pair = Pair::new(&[("nf_conntrack_checksum", 1)]).expect("namespaces");
-    let mut runner = TestRunner::deterministic();
-    let flows: Vec<_> = (0..300)
-        .map(|n| script().new_tree(&mut runner).expect("a flow").current().packets(n))
-        .collect();
-    for step in 0..flows.iter().map(Vec::len).max().unwrap_or(0) {
-        for packet in flows.iter().filter_map(|flow| flow.get(step)) {
-            pair.feed(packet).expect("sends");
+    let mut shown = String::new();
+    let mut pair = Pair::new(&[]).expect("namespaces");
+    let outcome = generated::run(&mut pair, 12_000, 20_261_124, &mut |line| {
+        shown.push_str(line);
+        shown.push('\n');
+    })
+    .expect("the harness runs");
+    assert_eq!((outcome.failed, outcome.unexplained), (0, 0), "{shown}");
+    assert!(outcome.entries > 5_000, "flows that leave entries: {outcome:?}");
+}
+
+#[test]
+fn every_capture_at_hand_ends_in_the_same_table_and_counters() {
+    if !ready() {
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let own = root.join("fixtures/captures");
+    let shared = root.join("../shared/captures");
+    let mut places = Vec::new();
+    for place in [own, shared] {
+        if place.exists() {
+            places.push(place);
+        } else {
+            eprintln!("skipped: no captures at {}", place.display());
         }
     }
-    let differences = pair.differences().expect("a dump");
-    let shown: Vec<_> = differences.iter().map(ToString::to_string).collect();
-    assert!(shown.is_empty(), "{}", shown.join("\n"));
-    assert!(pair.model.counted() > 100, "flows that leave entries");
+    let files = captures::below(&places).expect("readable directories");
+    let mut shown = String::new();
+    let mut pair = Pair::new(&[]).expect("namespaces");
+    let outcome = captures::run(&mut pair, &files, Pace::NONE, false, &mut |line| {
+        shown.push_str(line);
+        shown.push('\n');
+    })
+    .expect("the harness runs");
+    assert!(outcome.differing.is_empty(), "{shown}");
+    assert!(outcome.captures == 0 || outcome.entries > 0, "{outcome:?}");
 }

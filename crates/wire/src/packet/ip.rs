@@ -29,16 +29,16 @@ pub fn parse_ip(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     }
 }
 
-/// Reads the IP header that an ICMP error quotes: what follows it may be cut after 8 octets.
-pub fn parse_quoted(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
-    // Nobody checks the quoted lengths, so they don't bound what stands there.
-    match parse_ip(bytes)? {
-        packet @ Packet { source: IpAddr::V4(_), .. } => {
-            let header = usize::from(bytes[0] & 15) * 4;
-            Ok(Packet { payload: bytes.get(header..).unwrap_or_default(), ..packet })
-        }
-        packet => Ok(packet),
+/// Reads the IP header that an ICMP error quotes: what follows it may be cut after 8 octets. It is read as one
+/// of the error's own family, whatever version it claims.
+pub fn parse_quoted(bytes: &[u8], v6_error: bool) -> Result<Packet<'_>, NoPacket> {
+    if v6_error {
+        return v6(bytes);
     }
+    let packet = v4(bytes)?;
+    // Nobody checks the quoted lengths, so they don't bound what stands there.
+    let header = usize::from(bytes[0] & 15) * 4;
+    Ok(Packet { payload: bytes.get(header..).unwrap_or_default(), ..packet })
 }
 
 fn v4(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
@@ -88,7 +88,12 @@ fn v6(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     if header[6] == HOP_BY_HOP && hop_by_hop_is_refused(&bytes[40..end]) {
         return Err(NoPacket::Malformed);
     }
-    let (protocol, at, fragment) = match skip_extensions(header[6], &bytes[..end]) {
+    let (protocol, at, fragment) = match skip_extensions(header[6], &bytes[..end], 40, false) {
+        Err(NoPacket::Malformed) if promised > 0 => {
+            let cut = end < 40 + promised;
+            return Err(if cut { NoPacket::Truncated } else { NoPacket::Malformed });
+        }
+        Err(NoPacket::Malformed) => (NO_NEXT_HEADER, end, None),
         // Not the capture's fault: the chain leads out of the packet, and conntrack gives up on it.
         Err(NoPacket::Truncated) if end == 40 + promised => (NO_NEXT_HEADER, end, None),
         result => result?,
@@ -102,6 +107,28 @@ fn v6(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
         payload_length: (40 + promised).saturating_sub(at) as u32,
         length: (40 + promised) as u32,
     })
+}
+
+/// The protocol behind the extension headers that the payload of an IPv6 packet begins with, and its place
+/// there; `None` where the headers lead out of the packet or to the later part of another datagram.
+pub fn upper_layer(packet: &Packet<'_>) -> Option<(u8, usize)> {
+    if packet.source.is_ipv4() {
+        return Some((packet.protocol, 0));
+    }
+    let (protocol, at, _) = skip_extensions(packet.protocol, packet.payload, 0, true).ok()?;
+    Some((protocol, at))
+}
+
+/// The same packet without the extension headers that its payload begins with: for a datagram made whole,
+/// and for a first fragment, whose headers are not read before.
+pub fn behind_extensions<'a>(packet: &Packet<'a>) -> Packet<'a> {
+    let (protocol, at) = upper_layer(packet).unwrap_or((NO_NEXT_HEADER, 0));
+    Packet {
+        protocol,
+        payload: packet.payload.get(at..).unwrap_or_default(),
+        payload_length: packet.payload_length.saturating_sub(at as u32),
+        ..*packet
+    }
 }
 
 const HOP_BY_HOP: u8 = 0;
@@ -145,14 +172,22 @@ fn hop_by_hop_is_refused(header: &[u8]) -> bool {
 }
 
 /// Walks the extension headers that conntrack walks: (protocol, offset behind them, fragment).
-fn skip_extensions(first: u8, bytes: &[u8]) -> Result<(u8, usize, Option<Fragment>), NoPacket> {
+///
+/// A fragment's payload is all that stands behind its fragment header: other extension headers there belong to
+/// the datagram. Only one such header is ever gathered; of another that comes behind it only a first part has
+/// headers.
+fn skip_extensions(
+    first: u8,
+    bytes: &[u8],
+    start: usize,
+    gathered: bool,
+) -> Result<(u8, usize, Option<Fragment>), NoPacket> {
     const ROUTING: u8 = 43;
     const FRAGMENT: u8 = 44;
     const AUTHENTICATION: u8 = 51;
     const DESTINATION: u8 = 60;
     let mut kind = first;
-    let mut at = 40;
-    let mut fragment = None;
+    let mut at = start;
     loop {
         match kind {
             HOP_BY_HOP | ROUTING | DESTINATION => {
@@ -167,20 +202,27 @@ fn skip_extensions(first: u8, bytes: &[u8]) -> Result<(u8, usize, Option<Fragmen
                 at += (usize::from(length) + 2) * 4;
             }
             FRAGMENT => {
-                let field = be16(bytes, at + 2).ok_or(NoPacket::Truncated)?;
-                let id = be32(bytes, at + 4).ok_or(NoPacket::Truncated)?;
-                kind = bytes[at];
-                at += 8;
+                // Unlike other headers, one that is not whole has the kernel drop the packet.
+                let field = be16(bytes, at + 2).ok_or(NoPacket::Malformed)?;
                 let offset = u32::from(field & 0xfff8);
                 let more = field & 1 != 0;
-                if offset != 0 || more {
-                    fragment = Some(Fragment { id, offset, more, protocol: kind });
+                // Of a first fragment nobody asks for more: it lacks its datagram's headers anyway.
+                let id = match be32(bytes, at + 4) {
+                    Some(id) => id,
+                    None if offset == 0 => 0,
+                    None => return Err(NoPacket::Malformed),
+                };
+                kind = bytes[at];
+                at += 8;
+                if gathered && offset != 0 {
+                    return Err(NoPacket::Truncated);
                 }
-                if offset != 0 {
-                    return Ok((kind, at, fragment));
+                if !gathered {
+                    let fragment = Fragment { id, offset, more, protocol: kind };
+                    return Ok((kind, at, Some(fragment)));
                 }
             }
-            other => return Ok((other, at, fragment)),
+            other => return Ok((other, at, None)),
         }
     }
 }

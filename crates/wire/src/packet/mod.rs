@@ -9,7 +9,7 @@ mod link;
 mod transport;
 
 pub use checksum::checksum_is_wrong;
-pub use ip::{Fragment, parse_ip, parse_quoted};
+pub use ip::{Fragment, behind_extensions, parse_ip, parse_quoted, upper_layer};
 pub use link::{LinkType, network_layer};
 pub use transport::{
     IcmpMessage, SctpChunks, SctpHeader, TcpOptions, Transport, chunks, parse_transport,

@@ -1,0 +1,216 @@
+//! Generated flows through both sides: many at once, then, where a difference shows, each by itself and made
+//! as small as the difference allows.
+
+use std::io::{self, Error};
+use std::time::Duration;
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use crate::compare::Difference;
+use crate::frames::Planned;
+use crate::run::{Pace, Pair};
+use crate::scripts::{Flow, Sent, flow};
+
+/// Flows at once in the table.
+const BATCH: usize = 500;
+/// Flows that are made small and shown.
+const SHOWN: usize = 5;
+/// Attempts to make one smaller.
+const STEPS: usize = 400;
+
+/// Settings and pauses of a batch: each in turn.
+struct Weather {
+    settings: &'static [(&'static str, u64)],
+    /// Seconds (tenths) to wait after the packet of that number. No timeout, and not the two seconds after
+    /// which UDP is a stream, may be near a sum of these.
+    pauses: &'static [(usize, u64)],
+}
+
+const CALM: Weather = Weather { settings: &[("nf_conntrack_checksum", 1)], pauses: &[] };
+
+/// Every second batch is calm; the others take these in turn.
+const WEATHERS: &[Weather] = &[
+    Weather {
+        settings: &[("nf_conntrack_checksum", 0), ("nf_conntrack_tcp_be_liberal", 1)],
+        pauses: &[],
+    },
+    Weather {
+        settings: &[
+            ("nf_conntrack_checksum", 1),
+            ("nf_conntrack_tcp_loose", 0),
+            ("nf_conntrack_acct", 1),
+            ("nf_conntrack_tcp_ignore_invalid_rst", 1),
+        ],
+        pauses: &[],
+    },
+    Weather {
+        settings: &[("nf_conntrack_checksum", 1), ("nf_conntrack_tcp_max_retrans", 1)],
+        pauses: &[(3, 26)],
+    },
+    Weather {
+        settings: &[
+            ("nf_conntrack_checksum", 1),
+            ("nf_conntrack_acct", 1),
+            ("nf_conntrack_udp_timeout", 1),
+            ("nf_conntrack_udp_timeout_stream", 3),
+            ("nf_conntrack_icmp_timeout", 1),
+            ("nf_conntrack_icmpv6_timeout", 1),
+            ("nf_conntrack_generic_timeout", 1),
+            ("nf_conntrack_gre_timeout", 1),
+            ("nf_conntrack_gre_timeout_stream", 3),
+            ("nf_conntrack_udplite_timeout", 1),
+            ("nf_conntrack_tcp_timeout_syn_sent", 1),
+            ("nf_conntrack_tcp_timeout_syn_recv", 1),
+            ("nf_conntrack_tcp_timeout_fin_wait", 1),
+            ("nf_conntrack_tcp_timeout_time_wait", 1),
+            ("nf_conntrack_tcp_timeout_close", 1),
+            ("nf_conntrack_tcp_timeout_last_ack", 1),
+            ("nf_conntrack_sctp_timeout_closed", 1),
+            ("nf_conntrack_sctp_timeout_cookie_wait", 1),
+            ("nf_conntrack_sctp_timeout_established", 1),
+            ("nf_conntrack_dccp_timeout_request", 1),
+            ("nf_conntrack_dccp_timeout_partopen", 1),
+        ],
+        pauses: &[(2, 13), (4, 13)],
+    },
+];
+
+/// What came of it.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// Flows.
+    pub flows: usize,
+    /// Packets.
+    pub packets: usize,
+    /// Entries that both sides held at the end of their batches.
+    pub entries: usize,
+    /// Flows that differ.
+    pub failed: usize,
+    /// Batches that differ although none of their flows does by itself.
+    pub unexplained: usize,
+}
+
+/// Sends `count` flows of a seed; what differs is shown through `show`.
+pub fn run(
+    pair: &mut Pair,
+    count: usize,
+    seed: u64,
+    show: &mut dyn FnMut(&str),
+) -> io::Result<Outcome> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let strategy = flow();
+    let mut outcome = Outcome::default();
+    let mut batch = 0;
+    while outcome.flows < count {
+        let weather = if batch % 2 == 0 { &CALM } else { &WEATHERS[batch / 2 % WEATHERS.len()] };
+        batch += 1;
+        let mut trees = Vec::new();
+        for _ in 0..BATCH.min(count - outcome.flows) {
+            trees.push(strategy.new_tree(&mut runner).map_err(|e| Error::other(e.to_string()))?);
+        }
+        pair.configure(weather.settings)?;
+        let flows: Vec<_> =
+            trees.iter().map(|tree| tree.current().packets(pair.number())).collect();
+        play(pair, &flows, weather)?;
+        outcome.flows += flows.len();
+        outcome.packets += flows.iter().map(Vec::len).sum::<usize>();
+        let differences = pair.differences()?;
+        outcome.entries += pair.model.entries().count();
+        if differences.is_empty() {
+            continue;
+        }
+        let before = outcome.failed;
+        for mut tree in trees {
+            if differs(pair, &tree.current(), weather)?.is_empty() {
+                continue;
+            }
+            outcome.failed += 1;
+            if outcome.failed > SHOWN {
+                continue;
+            }
+            let steps = if weather.pauses.is_empty() { STEPS } else { 0 };
+            for _ in 0..steps {
+                if !tree.simplify() {
+                    break;
+                }
+                while differs(pair, &tree.current(), weather)?.is_empty() && tree.complicate() {}
+            }
+            explain(pair, &tree.current(), weather, show)?;
+        }
+        if outcome.failed == before {
+            outcome.unexplained += 1;
+            show("a batch differs, none of its flows by itself:");
+            for difference in differences.iter().take(4) {
+                show(&format!("   {difference}"));
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// The flows' packets in turn: the first of each, then the second of each.
+fn play(pair: &mut Pair, flows: &[Vec<Sent>], weather: &Weather) -> io::Result<()> {
+    for step in 0..flows.iter().map(Vec::len).max().unwrap_or(0) {
+        for (packet, treatment) in flows.iter().filter_map(|f| f.get(step)) {
+            pair.feed(packet, treatment)?;
+        }
+        for (_, tenths) in weather.pauses.iter().filter(|(after, _)| *after == step) {
+            std::thread::sleep(Duration::from_millis(tenths * 100));
+        }
+    }
+    Ok(())
+}
+
+fn differs(pair: &mut Pair, flow: &Flow, weather: &Weather) -> io::Result<Vec<Difference>> {
+    pair.reset()?;
+    let packets = flow.packets(pair.number());
+    play(pair, &[packets], weather)?;
+    pair.differences()
+}
+
+fn explain(
+    pair: &mut Pair,
+    flow: &Flow,
+    weather: &Weather,
+    show: &mut dyn FnMut(&str),
+) -> io::Result<()> {
+    show(&format!("--- {flow:?}"));
+    for difference in differs(pair, flow, weather)?.iter().take(4) {
+        show(&format!("   {difference}"));
+    }
+    let plan: Vec<_> = flow
+        .packets(pair.number())
+        .into_iter()
+        .map(|(packet, treatment)| Planned { packet, at: 0, treatment })
+        .collect();
+    step_by_step(pair, &plan, Pace::NONE, show)
+}
+
+/// Plays once more and shows the packet behind which the two sides differ.
+pub fn step_by_step(
+    pair: &mut Pair,
+    plan: &[Planned],
+    pace: Pace,
+    show: &mut dyn FnMut(&str),
+) -> io::Result<()> {
+    let Some((at, differences)) = pair.first_difference(plan, pace)? else {
+        show("   no difference when looked at step by step");
+        return Ok(());
+    };
+    let packet = &plan[at].packet;
+    show(&format!("packet {at} of {}: {:02x?}", plan.len(), &packet[..packet.len().min(96)]));
+    if let Ok(packet) = plimsoll_wire::packet::parse_ip(packet) {
+        show(&format!(
+            "   {} > {} protocol {}",
+            packet.source, packet.destination, packet.protocol
+        ));
+    }
+    for difference in differences.iter().take(4) {
+        show(&format!("   {difference}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! Generated flows: mostly what real stacks do, often enough what none would.
+
+mod dccp;
+mod fragments;
+mod gre;
+mod message;
+mod oddity;
+mod sctp;
+mod tcp;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use plimsoll_model::Treatment;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+pub use dccp::Dccp;
+pub use fragments::Fragments;
+pub use gre::Gre;
+pub use message::{About, Message};
+pub use oddity::Oddity;
+pub use sctp::Sctp;
+pub use tcp::Segment;
+
+/// One packet of a flow.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// TCP.
+    Tcp(Segment),
+    /// SCTP.
+    Sctp(Sctp),
+    /// DCCP.
+    Dccp(Dccp),
+    /// GRE.
+    Gre(Gre),
+    /// UDP, ICMP and others.
+    Message(Message),
+    /// An ICMP error about a packet that was sent before.
+    Error(About),
+}
+
+/// Where a flow runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Through the router, IPv4.
+    V4,
+    /// Through the router, IPv6.
+    V6,
+    /// From the router to itself, over loopback.
+    Loopback,
+}
+
+/// A flow: packets between two hosts that nobody else uses, in the order in which they are sent.
+#[derive(Debug, Clone)]
+pub struct Flow {
+    /// Where.
+    pub way: Way,
+    /// Conntrack zone.
+    pub zone: u16,
+    /// Initial sequence numbers.
+    pub initial: [u32; 2],
+    /// Packets.
+    pub steps: Vec<Step>,
+    /// What is special about some of them, by place.
+    pub odd: Vec<(u8, Oddity)>,
+}
+
+/// A packet, and how it is treated.
+pub type Sent = (Vec<u8>, Treatment);
+
+/// Any flow.
+pub fn flow() -> impl Strategy<Value = Flow> {
+    let way = prop_oneof![6 => Just(Way::V4), 3 => Just(Way::V6), 1 => Just(Way::Loopback)];
+    let zone = prop_oneof![6 => Just(0u16), 1 => 1u16..4];
+    (way, zone, any::<[u32; 2]>(), steps(), vec(oddity::oddity(), 0..3)).prop_map(
+        |(way, zone, initial, steps, odd)| {
+            // What tells a packet's treatment is the sender's link address: loopback has none.
+            let zone = if way == Way::Loopback { 0 } else { zone };
+            Flow { way, zone, initial, steps, odd }
+        },
+    )
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let tcp = tcp::connection().prop_map(|all| all.into_iter().map(Step::Tcp).collect::<Vec<_>>());
+    let sctp = sctp::association().prop_map(|all| all.into_iter().map(Step::Sctp).collect());
+    let dccp = dccp::connection().prop_map(|all| all.into_iter().map(Step::Dccp).collect());
+    let gre = gre::tunnel().prop_map(|all| all.into_iter().map(Step::Gre).collect());
+    let messages = vec(message::message(), 1..8)
+        .prop_map(|all| all.into_iter().map(Step::Message).collect::<Vec<_>>());
+    let mixed = prop_oneof![3 => tcp.boxed(), 2 => messages.boxed()];
+    let with_errors =
+        (mixed, vec((any::<u8>(), message::about()), 0..4)).prop_map(|(mut steps, errors)| {
+            for (place, error) in errors {
+                let at = usize::from(place) % (steps.len() + 1);
+                steps.insert(at, Step::Error(error));
+            }
+            steps
+        });
+    prop_oneof![
+        7 => with_errors,
+        2 => sctp,
+        1 => dccp,
+        1 => gre,
+    ]
+}
+
+/// What a flow's next packet depends on.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Next sequence numbers, of the client and of the server.
+    next: [u32; 2],
+    /// Last packet of each.
+    last: [Option<Vec<u8>>; 2],
+}
+
+/// Client and server.
+#[derive(Debug, Clone, Copy)]
+struct Hosts {
+    client: IpAddr,
+    server: IpAddr,
+}
+
+impl Hosts {
+    /// Those of the `n`th flow: nobody else's.
+    fn of(n: u32, way: Way) -> Self {
+        let (client, server): (IpAddr, IpAddr) = match way {
+            Way::V4 => (
+                Ipv4Addr::from(0x0a00_0000 + (n & 0xff_ffff)).into(),
+                Ipv4Addr::new(192, 0, 2, 1).into(),
+            ),
+            Way::V6 => (
+                Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, (n >> 16) as u16, n as u16).into(),
+                Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 1).into(),
+            ),
+            Way::Loopback => (
+                Ipv4Addr::from(0x7f01_0000 + (n & 0xff_ffff)).into(),
+                Ipv4Addr::new(127, 0, 0, 1).into(),
+            ),
+        };
+        Self { client, server }
+    }
+
+    fn ends(self, reply: bool) -> (IpAddr, IpAddr) {
+        if reply { (self.server, self.client) } else { (self.client, self.server) }
+    }
+
+    fn v6(self) -> bool {
+        self.client.is_ipv6()
+    }
+}
+
+impl Flow {
+    /// Its packets, as flow number `n`: a number serves once, since the kernel keeps the incomplete
+    /// datagrams of earlier flows for a while.
+    pub fn packets(&self, n: u32) -> Vec<Sent> {
+        let hosts = Hosts::of(n, self.way);
+        let mut memory = Memory { next: self.initial, ..Memory::default() };
+        let plain =
+            Treatment { zone: self.zone, local: self.way == Way::Loopback, ..Treatment::default() };
+        let mut sent = Vec::new();
+        for (place, step) in self.steps.iter().enumerate() {
+            let Some(packet) = step.packet(&mut memory, hosts) else { continue };
+            let mut packets = vec![(packet, plain)];
+            let mut cut = false;
+            for (_, oddity) in self.odd.iter().filter(|(at, _)| usize::from(*at) == place) {
+                // Fragments of fragments: docs/model.md.
+                if cut && matches!(oddity, Oddity::Fragments(_)) {
+                    continue;
+                }
+                cut |= matches!(oddity, Oddity::Fragments(_));
+                packets = oddity.apply(packets, place as u16 + 1);
+            }
+            sent.append(&mut packets);
+        }
+        sent
+    }
+}
+
+impl Step {
+    fn packet(&self, memory: &mut Memory, hosts: Hosts) -> Option<Vec<u8>> {
+        let (packet, reply) = match self {
+            Self::Tcp(s) => (s.packet(&mut memory.next, hosts), s.reply),
+            Self::Sctp(s) => (s.packet(hosts), s.reply),
+            Self::Dccp(s) => (s.packet(&mut memory.next, hosts), s.reply),
+            Self::Gre(s) => (s.packet(hosts), s.reply),
+            Self::Message(m) => (m.packet(hosts), m.reply()),
+            Self::Error(about) => return about.packet(&memory.last, hosts),
+        };
+        memory.last[usize::from(reply)] = Some(packet.clone());
+        Some(packet)
+    }
+}

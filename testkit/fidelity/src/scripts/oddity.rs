@@ -1,0 +1,90 @@
+//! What is special about a packet: its treatment by the rules, or the form in which it comes.
+
+use plimsoll_model::{Fate, Treatment};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::{Fragments, Sent, fragments};
+use crate::forge;
+
+/// What is special about a packet.
+#[derive(Debug, Clone)]
+pub enum Oddity {
+    /// A rule behind conntrack drops it.
+    Dropped,
+    /// A rule before conntrack exempts it.
+    Untracked,
+    /// A rule puts it into another zone.
+    Zone(u16),
+    /// It comes in parts.
+    Fragments(Fragments),
+    /// IPv6: extension headers stand before its payload.
+    Extensions(Vec<u8>),
+    /// One octet of the payload is changed, so that checksums are wrong.
+    Spoilt(u8),
+    /// The packet ends early, and its IP header says so.
+    Short(u8),
+    /// It comes twice.
+    Twice,
+}
+
+pub(super) fn oddity() -> impl Strategy<Value = (u8, Oddity)> {
+    let extension =
+        prop_oneof![3 => Just(0u8), 3 => Just(60), 2 => Just(43), 1 => Just(51), 1 => Just(135)];
+    let what = prop_oneof![
+        2 => Just(Oddity::Dropped),
+        2 => Just(Oddity::Untracked),
+        1 => (0u16..4).prop_map(Oddity::Zone),
+        3 => fragments::fragments().prop_map(Oddity::Fragments),
+        2 => vec(extension, 1..4).prop_map(Oddity::Extensions),
+        1 => any::<u8>().prop_map(Oddity::Spoilt),
+        1 => any::<u8>().prop_map(Oddity::Short),
+        1 => Just(Oddity::Twice),
+    ];
+    (0u8..8, what)
+}
+
+impl Oddity {
+    /// What becomes of packets; `id` is theirs if they are cut.
+    pub(super) fn apply(&self, packets: Vec<Sent>, id: u16) -> Vec<Sent> {
+        packets.into_iter().flat_map(|sent| self.one(sent, id)).collect()
+    }
+
+    fn one(&self, (mut packet, treatment): Sent, id: u16) -> Vec<Sent> {
+        let v6 = packet.first().is_some_and(|b| b >> 4 == 6);
+        let header = if v6 { 40 } else { 20 };
+        // A rule tells packets apart by the link address of who sent them: loopback has none.
+        let ruled = !treatment.local;
+        match self {
+            Self::Dropped if ruled => {
+                vec![(packet, Treatment { fate: Fate::Dropped, ..treatment })]
+            }
+            Self::Untracked if ruled => vec![(packet, Treatment { untracked: true, ..treatment })],
+            Self::Zone(zone) if ruled => vec![(packet, Treatment { zone: *zone, ..treatment })],
+            Self::Dropped | Self::Untracked | Self::Zone(_) => vec![(packet, treatment)],
+            Self::Fragments(cuts) => {
+                cuts.of(&packet, id).into_iter().map(|part| (part, treatment)).collect()
+            }
+            Self::Extensions(kinds) if v6 => {
+                vec![(forge::with_extensions(&packet, kinds), treatment)]
+            }
+            Self::Extensions(_) => vec![(packet, treatment)],
+            Self::Spoilt(at) => {
+                if packet.len() > header {
+                    let at = header + usize::from(*at) % (packet.len() - header);
+                    packet[at] ^= 0x10;
+                }
+                vec![(packet, treatment)]
+            }
+            Self::Short(left) => {
+                if packet.len() > header {
+                    let left = usize::from(*left) % (packet.len() - header);
+                    packet.truncate(header + left);
+                    forge::renew_length(&mut packet);
+                }
+                vec![(packet, treatment)]
+            }
+            Self::Twice => vec![(packet.clone(), treatment), (packet, treatment)],
+        }
+    }
+}
