@@ -25,6 +25,7 @@ pub mod modprobe;
 pub mod modules;
 pub mod modules_load;
 pub mod mountinfo;
+pub mod names;
 pub mod neighbour_stat;
 pub mod netlink;
 pub mod netstat;
