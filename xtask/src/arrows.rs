@@ -32,8 +32,9 @@ const ROOMS: &[Room] = &[
     Room {
         name: "plimsoll-report",
         core: true,
-        may_use: &["plimsoll-ct", "plimsoll-wire", "plimsoll-diagnosis"],
+        may_use: &["plimsoll-ct", "plimsoll-wire", "plimsoll-diagnosis", "plimsoll-flows"],
     },
+    Room { name: "plimsoll-flows", core: true, may_use: &["plimsoll-ct", "plimsoll-wire"] },
     Room {
         name: "plimsoll-probe",
         core: false,
@@ -47,6 +48,7 @@ const ROOMS: &[Room] = &[
             "plimsoll-ct",
             "plimsoll-wire",
             "plimsoll-diagnosis",
+            "plimsoll-flows",
             "plimsoll-report",
             "plimsoll-probe",
             "plimsoll-lab",

@@ -3,7 +3,7 @@
 //! Knows: a filter's words, what they mean for an entry, what is to be known to judge it; how entries are
 //! added up by keys in bounded memory. Does not know: where entries come from, who owns them, how an answer
 //! is shown.
-//! A [`Row`] enters (an entry and what is known around it), a [`Truth`] or a [`Groups`] leaves. What is not
+//! A [`View`] enters (an entry and what is known around it), a [`Truth`] or a [`Groups`] leaves. What is not
 //! known never counts as zero: a filter that would need it judges [`Truth::Unknown`], a grouping puts the entry
 //! under "not known".
 #![no_std]
@@ -19,9 +19,10 @@ mod group;
 mod names;
 mod nearest;
 mod net;
-mod row;
+
 mod span;
 mod timeouts;
+mod view;
 
 pub use band::Band;
 pub use complaint::Complaint;
@@ -33,6 +34,6 @@ pub use filter::{
 pub use group::{Cut, Group, Groups, Key, KeySpan, Keys, Limits, Order, Tally, Value};
 pub use names::Names;
 pub use net::Net;
-pub use row::{Lacks, Netns, Owner, Row, Surroundings, Tells};
 pub use span::Span;
 pub use timeouts::Timeouts;
+pub use view::{Lacks, Netns, Owner, Surroundings, Tells, View};

@@ -1,6 +1,5 @@
 //! Names that a host gives to numbers: services, protocols, labels.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use foldhash::fast::FixedState;
@@ -83,7 +82,7 @@ impl Names {
     }
 
     pub(crate) fn service_names(&self) -> impl Iterator<Item = &str> {
-        self.services.iter().map(|service: &Service| -> &Box<str> { &service.name }).map(|n| &**n)
+        self.services.iter().map(|service| &*service.name)
     }
 
     pub(crate) fn label_names(&self) -> impl Iterator<Item = &str> {

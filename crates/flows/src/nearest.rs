@@ -24,17 +24,17 @@ fn distance(typed: &[char], word: &str) -> usize {
     let mut before: Vec<usize> = vec![];
     let mut last: Vec<usize> = (0..=word.len()).collect();
     for (i, &a) in typed.iter().enumerate() {
-        let mut row = vec![i + 1];
+        let mut view = vec![i + 1];
         for (j, &b) in word.iter().enumerate() {
             let changed = last[j] + usize::from(a != b);
-            let mut best = changed.min(last[j + 1] + 1).min(row[j] + 1);
+            let mut best = changed.min(last[j + 1] + 1).min(view[j] + 1);
             if i > 0 && j > 0 && a == word[j - 1] && typed[i - 1] == b {
                 best = best.min(before[j - 1] + 1);
             }
-            row.push(best);
+            view.push(best);
         }
         before = last;
-        last = row;
+        last = view;
     }
     last[word.len()]
 }

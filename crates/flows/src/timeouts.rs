@@ -8,7 +8,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use plimsoll_ct::{DccpState, Entry, Protocol, SctpState, Seconds, State, Status, TcpState};
+use plimsoll_ct::{DccpState, Protocol, Row, SctpState, Seconds, State, Status, TcpState};
 
 /// The timeouts in force in one namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Timeouts {
 
     /// Seconds since the last packet that refreshed the entry. `None`: not known, since the timeout is not, or was
     /// lowered since, or the entry has none (offloaded) or a fixed one.
-    pub fn idle(&self, entry: &Entry) -> Option<Seconds> {
+    pub fn idle(&self, entry: &Row) -> Option<Seconds> {
         let left = entry.expires?;
         if entry.status.contains(Status::FIXED_TIMEOUT) {
             return None;
@@ -65,7 +65,7 @@ impl Timeouts {
 }
 
 /// Which timeout an entry got with its last packet.
-fn name(entry: &Entry) -> Option<&'static str> {
+fn name(entry: &Row) -> Option<&'static str> {
     let replied = entry.is_replied();
     Some(match (entry.original.protocol, entry.state) {
         (_, State::Tcp(state)) => match state {

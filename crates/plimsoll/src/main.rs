@@ -7,6 +7,7 @@ mod captures;
 mod check;
 mod exit;
 mod explain;
+mod flows;
 mod lab;
 mod replay;
 mod terminal;
@@ -32,5 +33,6 @@ fn main() -> ExitCode {
         Some(Command::Explain(explain)) => explain::run(&explain),
         Some(Command::Lab(lab)) => lab::run(&lab),
         Some(Command::Replay(replay)) => replay::run(&replay),
+        Some(Command::Flows(flows)) => flows::run(&flows),
     }
 }

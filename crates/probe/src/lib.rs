@@ -12,5 +12,6 @@ pub mod entries;
 pub mod files;
 pub mod live;
 pub mod log;
+pub mod names;
 pub mod rules;
 pub mod table;

@@ -14,6 +14,7 @@ extern crate alloc;
 mod civil;
 mod clean;
 mod explain;
+pub mod flows;
 mod json;
 mod monitor;
 mod number;

@@ -1,12 +1,12 @@
-//! Whether a row is meant.
+//! Whether an entry is meant.
 
-use plimsoll_ct::{Accounting, Entry, Protocol, Seconds, State, Status, Tuple};
+use plimsoll_ct::{Accounting, Protocol, Row, Seconds, State, Status, Tuple};
 
 use super::{
     Amount, Comparison, End, Expr, Flag, Glob, Named, Nat, Port, Side, SpanOf, Target, Test, Truth,
     words,
 };
-use crate::{Lacks, Net, Row};
+use crate::{Lacks, Net, View};
 
 impl From<bool> for Truth {
     fn from(yes: bool) -> Self {
@@ -15,16 +15,16 @@ impl From<bool> for Truth {
 }
 
 impl Expr {
-    pub(super) fn judge(&self, row: &Row<'_>, lacks: &mut Lacks) -> Truth {
+    pub(super) fn judge(&self, view: &View<'_>, lacks: &mut Lacks) -> Truth {
         match self {
-            Self::Test(test) => test.judge(row, lacks),
-            Self::Not(inner) => match inner.judge(row, lacks) {
+            Self::Test(test) => test.judge(view, lacks),
+            Self::Not(inner) => match inner.judge(view, lacks) {
                 Truth::Yes => Truth::No,
                 Truth::No => Truth::Yes,
                 Truth::Unknown => Truth::Unknown,
             },
-            Self::And(list) => settle(list, row, lacks, Truth::No, Truth::Yes),
-            Self::Or(list) => settle(list, row, lacks, Truth::Yes, Truth::No),
+            Self::And(list) => settle(list, view, lacks, Truth::No, Truth::Yes),
+            Self::Or(list) => settle(list, view, lacks, Truth::Yes, Truth::No),
         }
     }
 
@@ -40,10 +40,16 @@ impl Expr {
 }
 
 /// One that decides settles it, whatever else is unknown.
-fn settle(list: &[Expr], row: &Row<'_>, lacks: &mut Lacks, decides: Truth, else_: Truth) -> Truth {
+fn settle(
+    list: &[Expr],
+    view: &View<'_>,
+    lacks: &mut Lacks,
+    decides: Truth,
+    else_: Truth,
+) -> Truth {
     let mut truth = else_;
     for expr in list {
-        match expr.judge(row, lacks) {
+        match expr.judge(view, lacks) {
             found if found == decides => return decides,
             Truth::Unknown => truth = Truth::Unknown,
             Truth::Yes | Truth::No => {}
@@ -53,8 +59,8 @@ fn settle(list: &[Expr], row: &Row<'_>, lacks: &mut Lacks, decides: Truth, else_
 }
 
 impl Test {
-    fn judge(&self, row: &Row<'_>, lacks: &mut Lacks) -> Truth {
-        let entry = row.entry;
+    fn judge(&self, view: &View<'_>, lacks: &mut Lacks) -> Truth {
+        let entry = view.entry;
         let mut known = |value: Option<bool>, lack: Lacks| match value {
             Some(yes) => Truth::from(yes),
             None => {
@@ -88,7 +94,7 @@ impl Test {
             Self::Class(class) => (entry.class() == *class).into(),
             Self::Flag(flag) => {
                 let has = |bits| Some(entry.status.contains(bits));
-                let told = |bits| row.around.tells.status.then(|| entry.status.contains(bits));
+                let told = |bits| view.around.tells.status.then(|| entry.status.contains(bits));
                 let value = match flag {
                     Flag::Assured => has(Status::ASSURED),
                     Flag::Replied => has(Status::SEEN_REPLY),
@@ -105,12 +111,12 @@ impl Test {
             }
             Self::Nat { kind, to } => is_rewritten(entry, *kind, to).into(),
             Self::Direction(list) => {
-                known(row.direction().map(|way| list.contains(&way)), Lacks::DIRECTION)
+                known(view.direction().map(|way| list.contains(&way)), Lacks::DIRECTION)
             }
             Self::Span { of, comparison, with } => {
                 let (span, lack) = match of {
                     SpanOf::Age => (entry.age, Lacks::AGE),
-                    SpanOf::Idle => (row.idle(), Lacks::IDLE),
+                    SpanOf::Idle => (view.idle(), Lacks::IDLE),
                     SpanOf::Expires => (entry.expires, Lacks::EXPIRES),
                 };
                 known(span.map(|Seconds(span)| comparison.holds(span, with.get())), lack)
@@ -130,7 +136,11 @@ impl Test {
             }
             Self::Zone(list) => list.contains(&entry.zone.id).into(),
             Self::Label(list) => {
-                let bits = row.labels.or(row.around.tells.labels.then_some(&[]));
+                let bits = entry.labels.as_ref().map(|bits| bits.as_slice()).or(view
+                    .around
+                    .tells
+                    .labels
+                    .then_some(&[]));
                 let set = |bits: &[u8], bit: u16| {
                     bits.get(usize::from(bit / 8)).is_some_and(|byte| byte >> (bit % 8) & 1 == 1)
                 };
@@ -138,13 +148,13 @@ impl Test {
             }
             Self::Named { of: Named::Helper, globs } => {
                 let value = match &entry.helper {
-                    Some(helper) => Some(any(globs, helper)),
-                    None => row.around.tells.helper.then_some(false),
+                    Some(helper) => Some(any(globs, helper.as_str())),
+                    None => view.around.tells.helper.then_some(false),
                 };
                 known(value, Lacks::HELPER)
             }
             Self::Named { of: Named::Netns, globs } => {
-                let value = row.around.netns.as_ref().map(|netns| {
+                let value = view.around.netns.as_ref().map(|netns| {
                     let by_inode = netns.inode.is_some_and(|inode| {
                         globs.iter().any(|glob| glob.as_str().parse() == Ok(inode))
                     });
@@ -152,19 +162,19 @@ impl Test {
                 });
                 known(value, Lacks::NETNS)
             }
-            Self::Named { of: Named::Process, globs } => owned(row, lacks, |owner| {
+            Self::Named { of: Named::Process, globs } => owned(view, lacks, |owner| {
                 owner.process.as_deref().is_some_and(|name| any(globs, name))
                     || owner.pid.is_some_and(|pid| {
                         globs.iter().any(|glob| glob.as_str().parse() == Ok(pid))
                     })
             }),
-            Self::Named { of: Named::Unit, globs } => owned(row, lacks, |owner| {
+            Self::Named { of: Named::Unit, globs } => owned(view, lacks, |owner| {
                 owner.unit.as_deref().is_some_and(|unit| {
                     any(globs, unit)
                         || unit.strip_suffix(".service").is_some_and(|bare| any(globs, bare))
                 })
             }),
-            Self::Named { of: Named::Container, globs } => owned(row, lacks, |owner| {
+            Self::Named { of: Named::Container, globs } => owned(view, lacks, |owner| {
                 owner.container.as_deref().is_some_and(|name| any(globs, name))
                     || owner.container_id.as_deref().is_some_and(|id| {
                         globs.iter().any(|glob| {
@@ -173,7 +183,7 @@ impl Test {
                         })
                     })
             }),
-            Self::Named { of: Named::Pod, globs } => owned(row, lacks, |owner| {
+            Self::Named { of: Named::Pod, globs } => owned(view, lacks, |owner| {
                 owner.pod.as_deref().is_some_and(|pod| {
                     any(globs, pod) || pod.split_once('/').is_some_and(|(_, name)| any(globs, name))
                 })
@@ -213,8 +223,8 @@ impl Test {
 }
 
 /// Whether any owner fits. No owner found is not "none of them": the entry may be forwarded, its socket closed.
-fn owned(row: &Row<'_>, lacks: &mut Lacks, fits: impl Fn(&crate::Owner) -> bool) -> Truth {
-    match row.owners {
+fn owned(view: &View<'_>, lacks: &mut Lacks, fits: impl Fn(&crate::Owner) -> bool) -> Truth {
+    match view.owners {
         Some(owners) => owners.iter().any(fits).into(),
         None => {
             *lacks |= Lacks::OWNER;
@@ -240,7 +250,7 @@ impl Comparison {
     }
 }
 
-fn tuples(entry: &Entry, side: Side) -> impl Iterator<Item = &Tuple> {
+fn tuples(entry: &Row, side: Side) -> impl Iterator<Item = &Tuple> {
     let original = (side != Side::Reply).then_some(&entry.original);
     let reply = (side != Side::Original).then_some(&entry.reply);
     original.into_iter().chain(reply)
@@ -266,12 +276,9 @@ fn has_port(tuple: &Tuple, end: End, ports: &[Port]) -> bool {
 
 /// By the tuples, which every form of the table shows: the answers come from, or go to, another place than the first
 /// packet named.
-fn is_rewritten(entry: &Entry, kind: Nat, to: &[Target]) -> bool {
-    let (original, reply) = (&entry.original, &entry.reply);
-    let source =
-        (original.source, end_of(original, true)) != (reply.destination, end_of(reply, false));
-    let destination =
-        (original.destination, original.destination_port()) != (reply.source, reply.source_port());
+fn is_rewritten(entry: &Row, kind: Nat, to: &[Target]) -> bool {
+    let reply = &entry.reply;
+    let (source, destination) = (entry.is_source_rewritten(), entry.is_destination_rewritten());
     let fits = |rewritten: bool, address, port| {
         rewritten && (to.is_empty() || to.iter().any(|target| target.admits(address, port)))
     };
@@ -282,17 +289,7 @@ fn is_rewritten(entry: &Entry, kind: Nat, to: &[Target]) -> bool {
     by_source || by_destination
 }
 
-/// What tells flows of one pair of hosts apart at one end: a port, an ICMP id, a key of GRE.
-fn end_of(tuple: &Tuple, source: bool) -> Option<u16> {
-    match tuple.l4 {
-        plimsoll_ct::L4::Ports { source: s, destination: d }
-        | plimsoll_ct::L4::Gre { source: s, destination: d } => Some(if source { s } else { d }),
-        plimsoll_ct::L4::Icmp { id, .. } => Some(id),
-        plimsoll_ct::L4::None => None,
-    }
-}
-
-fn amount(entry: &Entry, of: Amount) -> Option<u64> {
+fn amount(entry: &Row, of: Amount) -> Option<u64> {
     let one = |a: Accounting| match of {
         Amount::Packets => a.packets,
         Amount::Bytes => a.bytes,

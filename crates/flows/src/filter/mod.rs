@@ -1,7 +1,7 @@
 //! A filter: which entries are meant.
 //!
 //! `Filter::parse` reads what a person typed, `Display` writes it back (and reading that gives the same filter),
-//! [`Filter::judge`] says of a row whether it is meant. Judging is three-valued: where a fact is missing that decides,
+//! [`Filter::judge`] says of an entry whether it is meant. Judging is three-valued: where a fact is missing that decides,
 //! the answer is [`Truth::Unknown`], and `not` of it is so as well.
 
 mod glob;
@@ -21,7 +21,7 @@ use plimsoll_ct::{Class, Family, Protocol, Seconds};
 
 pub use glob::Glob;
 
-use crate::{Complaint, Direction, Lacks, Names, Net, Row};
+use crate::{Complaint, Direction, Lacks, Names, Net, View};
 
 /// Which entries are meant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,7 +43,7 @@ pub enum Expr {
     Test(Test),
 }
 
-/// Whether a row is meant.
+/// Whether an entry is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Truth {
     /// It is.
@@ -54,7 +54,7 @@ pub enum Truth {
     Unknown,
 }
 
-/// One question about a row.
+/// One question about an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Test {
     /// `ipv4`, `ipv6`
@@ -271,16 +271,16 @@ impl Filter {
         parse::parse(text, names).map(|expr| Self { expr })
     }
 
-    /// Whether a row is meant.
-    pub fn judge(&self, row: &Row<'_>) -> Truth {
-        self.judge_and_note(row, &mut Lacks::NONE.clone())
+    /// Whether an entry is meant.
+    pub fn judge(&self, view: &View<'_>) -> Truth {
+        self.judge_and_note(view, &mut Lacks::NONE.clone())
     }
 
     /// The same; where the answer is unknown, what was lacking is added to `lacks`.
-    pub fn judge_and_note(&self, row: &Row<'_>, lacks: &mut Lacks) -> Truth {
+    pub fn judge_and_note(&self, view: &View<'_>, lacks: &mut Lacks) -> Truth {
         let Some(expr) = &self.expr else { return Truth::Yes };
         let mut lacking = Lacks::NONE;
-        let truth = expr.judge(row, &mut lacking);
+        let truth = expr.judge(view, &mut lacking);
         if truth == Truth::Unknown {
             *lacks |= lacking;
         }

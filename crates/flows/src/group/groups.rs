@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::key::Keys;
 use super::slots::{Slots, Tally};
 use super::value::{Texts, Value};
-use crate::Row;
+use crate::View;
 
 /// How much memory a grouping may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,11 +61,11 @@ impl Groups {
         Self { keys, texts: Texts::new(seed), slots, total: Tally::default(), scratch: Vec::new() }
     }
 
-    /// Counts a row.
-    pub fn add(&mut self, row: &Row<'_>) {
-        self.keys.encode(row, &mut self.texts, &mut self.scratch);
-        self.slots.add(&self.scratch, row.entry);
-        self.total.count(row.entry);
+    /// Counts an entry.
+    pub fn add(&mut self, view: &View<'_>) {
+        self.keys.encode(view, &mut self.texts, &mut self.scratch);
+        self.slots.add(&self.scratch, view.entry);
+        self.total.count(view.entry);
     }
 
     /// The keys.

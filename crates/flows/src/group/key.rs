@@ -1,4 +1,4 @@
-//! What entries are grouped by, and how a row's value is kept in a few bytes.
+//! What entries are grouped by, and how an entry's value is kept in a few bytes.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use plimsoll_ct::{Class, L4, Protocol, Seconds, State, Tuple};
 
 use super::value::{Texts, Value};
-use crate::{Band, Direction, Lacks, Net, Row, SpanOf};
+use crate::{Band, Direction, Lacks, Net, SpanOf, View};
 
 /// One key of a grouping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,11 +103,11 @@ impl Keys {
         self.0.iter().map(|key| key.width()).sum()
     }
 
-    pub(super) fn encode(&self, row: &Row<'_>, texts: &mut Texts, out: &mut Vec<u8>) {
+    pub(super) fn encode(&self, view: &View<'_>, texts: &mut Texts, out: &mut Vec<u8>) {
         out.clear();
         for key in &self.0 {
             let end = out.len() + key.width();
-            key.encode(row, texts, out);
+            key.encode(view, texts, out);
             out.resize(end, 0);
         }
     }
@@ -125,6 +125,8 @@ impl Keys {
 /// The first byte says whether a value follows.
 const MISSING: u8 = 0;
 const KNOWN: u8 = 1;
+/// It is known that there is none: a port of a protocol without ports.
+const NOTHING: u8 = 3;
 
 impl Key {
     /// The facts beyond the bare entry that it asks for.
@@ -172,8 +174,8 @@ impl Key {
         }
     }
 
-    fn encode(self, row: &Row<'_>, texts: &mut Texts, out: &mut Vec<u8>) {
-        let entry = row.entry;
+    fn encode(self, view: &View<'_>, texts: &mut Texts, out: &mut Vec<u8>) {
+        let entry = view.entry;
         let original = &entry.original;
         match self {
             Self::Protocol => out.extend([KNOWN, original.protocol.number()]),
@@ -195,11 +197,11 @@ impl Key {
             Self::Destination(cut) => address(cut, original.destination, out),
             Self::ReplySource(cut) => address(cut, entry.reply.source, out),
             Self::ReplyDestination(cut) => address(cut, entry.reply.destination, out),
-            Self::Direction => match row.direction() {
+            Self::Direction => match view.direction() {
                 Some(direction) => out.extend([KNOWN, direction as u8]),
                 None => out.push(MISSING),
             },
-            Self::Netns => match &row.around.netns {
+            Self::Netns => match &view.around.netns {
                 None => out.push(MISSING),
                 Some(netns) => match (netns.name(), netns.inode) {
                     (Some(name), _) => text(Some(name), texts, out),
@@ -207,10 +209,10 @@ impl Key {
                     (None, None) => out.push(MISSING),
                 },
             },
-            Self::Process => owner(row, texts, out, |owner| owner.process.as_deref()),
-            Self::Unit => owner(row, texts, out, |owner| owner.unit.as_deref()),
-            Self::Container => owner(row, texts, out, |owner| owner.container.as_deref()),
-            Self::Pod => owner(row, texts, out, |owner| owner.pod.as_deref()),
+            Self::Process => owner(view, texts, out, |owner| owner.process.as_deref()),
+            Self::Unit => owner(view, texts, out, |owner| owner.unit.as_deref()),
+            Self::Container => owner(view, texts, out, |owner| owner.container.as_deref()),
+            Self::Pod => owner(view, texts, out, |owner| owner.pod.as_deref()),
             Self::Zone => number(Some(entry.zone.id), out),
             Self::Mark => match entry.mark {
                 Some(mark) => {
@@ -220,14 +222,14 @@ impl Key {
                 None => out.push(MISSING),
             },
             Self::Helper => match &entry.helper {
-                Some(helper) => text(Some(helper), texts, out),
-                None if row.around.tells.helper => text(None, texts, out),
+                Some(helper) => text(Some(helper.as_str()), texts, out),
+                None if view.around.tells.helper => text(None, texts, out),
                 None => out.push(MISSING),
             },
             Self::Band(span) => {
                 let span: Option<Seconds> = match span {
                     Span::Age => entry.age,
-                    Span::Idle => row.idle(),
+                    Span::Idle => view.idle(),
                     Span::Expires => entry.expires,
                 };
                 match span {
@@ -240,8 +242,10 @@ impl Key {
 
     fn decode(self, bytes: &[u8], texts: &Texts) -> Option<Value> {
         let (&first, rest) = bytes.split_first()?;
-        if first == MISSING {
-            return None;
+        match first {
+            MISSING => return None,
+            NOTHING => return Some(Value::Nothing),
+            _ => {}
         }
         let short = || Some(u16::from_be_bytes(rest.get(..2)?.try_into().ok()?));
         let long = || Some(u32::from_be_bytes(rest.get(..4)?.try_into().ok()?));
@@ -270,7 +274,6 @@ impl Key {
                 let protocol = Protocol::from_number(byte?);
                 Value::Service(protocol, u16::from_be_bytes(rest.get(1..3)?.try_into().ok()?))
             }
-            // A protocol without ports has none: that is known.
             Self::SourcePort | Self::DestinationPort => Value::Port(short()?),
             Self::Zone => Value::Zone(short()?),
             Self::Source(cut)
@@ -319,7 +322,7 @@ fn number(value: Option<u16>, out: &mut Vec<u8>) {
             out.push(KNOWN);
             out.extend(value.to_be_bytes());
         }
-        None => out.push(MISSING),
+        None => out.push(NOTHING),
     }
 }
 
@@ -341,12 +344,12 @@ fn text(name: Option<&str>, texts: &mut Texts, out: &mut Vec<u8>) {
 
 /// The first owner that has it; "none" when some were found that have not, missing when nobody was found.
 fn owner(
-    row: &Row<'_>,
+    view: &View<'_>,
     texts: &mut Texts,
     out: &mut Vec<u8>,
     name: impl for<'o> Fn(&'o crate::Owner) -> Option<&'o str>,
 ) {
-    match row.owners {
+    match view.owners {
         None | Some([]) => out.push(MISSING),
         Some(owners) => text(owners.iter().find_map(name), texts, out),
     }

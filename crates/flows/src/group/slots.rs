@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use plimsoll_ct::{Class, Entry};
+use plimsoll_ct::{Class, Row};
 
 /// What was added up of one group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,7 +36,7 @@ pub struct Tally {
 
 impl Tally {
     /// Counts an entry.
-    pub fn count(&mut self, entry: &Entry) {
+    pub fn count(&mut self, entry: &Row) {
         let mut slot = Slot::default();
         slot.count(entry);
         self.entries += 1;
@@ -65,7 +65,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    fn count(&mut self, entry: &Entry) {
+    fn count(&mut self, entry: &Row) {
         self.unreplied += u32::from(!entry.is_replied());
         match entry.class() {
             Class::Evictable => self.evictable += 1,
@@ -140,7 +140,7 @@ impl Slots {
         }
     }
 
-    pub fn add(&mut self, key: &[u8], entry: &Entry) {
+    pub fn add(&mut self, key: &[u8], entry: &Row) {
         let hash = self.hasher.hash_one(key);
         let (keys, width) = (&self.keys, self.width);
         let found = self.index.find(hash, |slot| at(keys, width, *slot) == key).copied();

@@ -4,30 +4,30 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Entry, L4};
+use plimsoll_ct::{L4, Row};
 use plimsoll_wire::listing;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Row, Surroundings};
+use crate::{Surroundings, View};
 
-fn entry(source: [u8; 4], dport: u16) -> Entry {
-    let mut entry = listing::parse(
+fn entry(source: [u8; 4], dport: u16) -> Row {
+    let parsed = listing::parse(
         b"tcp 6 431000 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=4 dport=443 packets=5 bytes=500 \
           src=10.0.0.2 dst=10.0.0.1 sport=443 dport=4 packets=4 bytes=400 [ASSURED] mark=0 use=1",
     )
-    .unwrap()
-    .entry;
+    .unwrap();
+    let mut entry = Row::from(&parsed.entry);
     entry.original.source = source.into();
     entry.original.l4 = L4::Ports { source: 4, destination: dport };
     entry
 }
 
-fn grouped(keys: &str, entries: &[Entry], bytes: usize) -> Groups {
+fn grouped(keys: &str, entries: &[Row], bytes: usize) -> Groups {
     let around = Surroundings::default();
     let mut groups = Groups::new(Keys::parse(keys).unwrap(), Limits { bytes }, 1);
     for entry in entries {
-        groups.add(&Row::new(entry, &around));
+        groups.add(&View::new(entry, &around));
     }
     groups
 }
@@ -86,7 +86,7 @@ proptest! {
         keys in proptest::collection::vec(0_u16..200, 1..2_000),
         room in 1_usize..60,
     ) {
-        let entries: Vec<Entry> = keys.iter().map(|key| entry([10, 0, 0, 1], *key)).collect();
+        let entries: Vec<Row> = keys.iter().map(|key| entry([10, 0, 0, 1], *key)).collect();
         let mut truth: BTreeMap<u16, u64> = BTreeMap::new();
         for key in &keys {
             *truth.entry(*key).or_default() += 1;

@@ -12,7 +12,7 @@ use crate::{Band, Direction, Net};
 /// The value of one key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
-    /// Not known, or there is none: a port of a protocol without ports, the owner of a forwarded entry.
+    /// Not known: the reader did not tell, or nobody was found.
     Missing,
     /// Protocol.
     Protocol(Protocol),
@@ -32,7 +32,7 @@ pub enum Value {
     Direction(Direction),
     /// A name.
     Text(Box<str>),
-    /// It is known that there is none.
+    /// It is known that there is none: a port of a protocol without ports, a helper.
     Nothing,
     /// Names beyond what there was room for.
     Others,

@@ -165,6 +165,11 @@ pub(crate) fn chosen(
     (chosen.into_iter().map(|c| (c.found, c.owners)).collect(), unmatched)
 }
 
+/// Conntrack settings of the calling thread's namespace.
+pub(crate) fn settings_here() -> std::collections::BTreeMap<String, String> {
+    namespace::all_settings()
+}
+
 /// Entries of the calling thread's namespace, as it counts them.
 pub(crate) fn count_here() -> Option<u64> {
     namespace::count_setting().get().map(|count| count.0)

@@ -4,27 +4,25 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::{BitOr, BitOrAssign};
 
-use plimsoll_ct::{Entry, Seconds};
+use plimsoll_ct::{Row, Seconds};
 
 use crate::{Direction, Locals, Timeouts};
 
 /// One entry with what is known of it. Cheap to make: everything is borrowed.
 #[derive(Debug, Clone, Copy)]
-pub struct Row<'a> {
+pub struct View<'a> {
     /// The entry.
-    pub entry: &'a Entry,
+    pub entry: &'a Row,
     /// What its reader and its namespace have in common with many others.
     pub around: &'a Surroundings,
-    /// Label bits, least significant byte first, as ctnetlink carries them.
-    pub labels: Option<&'a [u8]>,
     /// Who holds a socket of it. `None`: not looked for. Empty: looked for and nobody found.
     pub owners: Option<&'a [Owner]>,
 }
 
-impl<'a> Row<'a> {
-    /// A row of which no more than the entry is known.
-    pub const fn new(entry: &'a Entry, around: &'a Surroundings) -> Self {
-        Self { entry, around, labels: None, owners: None }
+impl<'a> View<'a> {
+    /// A view of an entry of which no more is known.
+    pub const fn new(entry: &'a Row, around: &'a Surroundings) -> Self {
+        Self { entry, around, owners: None }
     }
 
     /// Which way it goes; `None` without the namespace's addresses.
