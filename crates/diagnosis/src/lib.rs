@@ -22,6 +22,7 @@ mod load;
 mod missing;
 mod nameless;
 mod order;
+pub mod plan;
 mod price;
 mod rates;
 mod remedies;
