@@ -39,11 +39,21 @@ const ETHERNET: u32 = 1500;
 
 impl Replay {
     /// One model for each configuration, all fed alike; `rules` is what the ruleset does to packets.
-    pub fn new(configs: impl IntoIterator<Item = (String, Config)>, rules: impl Into<Rules>) -> Self {
+    pub fn new(
+        configs: impl IntoIterator<Item = (String, Config)>,
+        rules: impl Into<Rules>,
+    ) -> Self {
         let run =
             |(label, config)| Run { label, model: Model::new(config), peaks: Peaks::default() };
         let runs = configs.into_iter().map(run).collect();
-        Self { runs, rules: rules.into(), tally: Tally::default(), doubts: Doubts::default(), first: None, now: None }
+        Self {
+            runs,
+            rules: rules.into(),
+            tally: Tally::default(),
+            doubts: Doubts::default(),
+            first: None,
+            now: None,
+        }
     }
 
     /// Feeds one captured frame.

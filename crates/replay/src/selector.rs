@@ -226,7 +226,8 @@ fn protocol(name: &str) -> Option<u8> {
 }
 
 fn ports(word: usize, text: &str) -> Result<Vec<RangeInclusive<u16>>, SelectorError> {
-    let bad = |part: &str| fault(word, format!("expected a port or a range like 1-9, saw {part:?}"));
+    let bad =
+        |part: &str| fault(word, format!("expected a port or a range like 1-9, saw {part:?}"));
     text.split(',')
         .map(|part| {
             let (from, to) = part.split_once(['-', ':']).unwrap_or((part, part));
@@ -285,9 +286,8 @@ mod tests {
     use super::*;
 
     /// TCP, 10.0.0.1:1024 to 192.0.2.9:443.
-    const PACKET: [u8; 24] = [
-        0x45, 0, 0, 24, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 192, 0, 2, 9, 4, 0, 1, 0xbb,
-    ];
+    const PACKET: [u8; 24] =
+        [0x45, 0, 0, 24, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 192, 0, 2, 9, 4, 0, 1, 0xbb];
 
     fn holds(text: &str) -> bool {
         Selector::parse(text).unwrap().holds(&parse_ip(&PACKET).unwrap())
@@ -318,7 +318,8 @@ mod tests {
 
     #[test]
     fn it_is_written_as_it_was_read() {
-        for text in ["tcp dport 443", "ip udp port 53,5353", "ip6 saddr 2001:db8::/32", "dport 1-9"] {
+        for text in ["tcp dport 443", "ip udp port 53,5353", "ip6 saddr 2001:db8::/32", "dport 1-9"]
+        {
             assert_eq!(Selector::parse(text).unwrap().to_string(), text);
         }
     }
