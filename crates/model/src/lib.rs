@@ -35,6 +35,7 @@ mod defrag;
 mod early_drop;
 mod entry;
 mod error;
+mod events;
 mod key;
 mod log;
 mod model;
@@ -48,6 +49,7 @@ mod ticks;
 mod trackers;
 
 pub use behaviour::{BEHAVIOURS, Behaviour, SctpRule, UdpRule, profile_named};
+pub use events::{Event, EventKind};
 pub use log::LogLine;
 pub use model::{Config, Model};
 pub use settings::{SettingError, Settings};

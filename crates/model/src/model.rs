@@ -13,6 +13,7 @@ use crate::behaviour::Behaviour;
 use crate::collector::Collector;
 use crate::defrag::Defragmenter;
 use crate::entry::{Memory, Slot};
+use crate::events::Event;
 use crate::key::Key;
 use crate::log::{Log, LogLine};
 use crate::settings::Settings;
@@ -56,6 +57,8 @@ pub struct Model {
     pub(crate) counters: Counters,
     pub(crate) collector: Collector,
     pub(crate) log: Log,
+    /// `None`: nobody listens.
+    pub(crate) events: Option<Vec<Event>>,
     /// Entries by class, expired ones too.
     pub(crate) classes: Classes,
     pub(crate) accounting: Vec<[Accounting; 2]>,
@@ -78,6 +81,7 @@ impl Model {
             counters: Counters::new(),
             collector: Collector::new(profile.collector, settings.hz, collector_phase),
             log: Log::new(profile.log, netns),
+            events: None,
             classes: Classes::default(),
             accounting: Vec::new(),
             chance: hash_key ^ 0x5851_f42d_4c95_7f2d,
@@ -261,12 +265,20 @@ impl Model {
         let now = self.now();
         let (classes, counters) = (&mut self.classes, &mut self.counters);
         let counted = self.profile.creation == CounterSource::Counted;
-        let found = self.table.find(key, now, |_, slot| {
+        let listening = self.events.is_some();
+        let mut ended = Vec::new();
+        let found = self.table.find(key, now, |id, slot| {
             classes.leave(slot);
             if counted {
                 counters.add(Counter::Delete, 1);
             }
+            if listening {
+                ended.push((id, *slot));
+            }
         });
+        for (id, slot) in ended {
+            self.tell_destroy(id, &slot);
+        }
         if found.is_some() && self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Found, 1);
         }
@@ -286,6 +298,7 @@ impl Model {
         let Some(mut slot) = self.table.get(id).copied() else {
             return Step::new(Info::Invalid, Verdict::Accept);
         };
+        let before = slot;
         let replied = slot.status.contains(Status::SEEN_REPLY);
         let info = match (direction, replied) {
             (Direction::Reply, _) => Info::EstablishedReply,
@@ -315,6 +328,7 @@ impl Model {
                 return self.invalid(Counter::Invalid);
             }
             Judged::Reopen | Judged::Delete => {
+                self.store(id, slot);
                 self.remove(id);
                 step.what = What::Removed;
                 step.entry = None;
@@ -326,6 +340,7 @@ impl Model {
             slot.set(Status::SEEN_REPLY);
         }
         self.store(id, slot);
+        self.tell_update(id, &before, &slot);
         step
     }
 
@@ -414,6 +429,7 @@ impl Model {
             self.accounting[id.index()] = [Accounting::default(); 2];
             self.account(id, Direction::Original, packet.length);
         }
+        self.tell_new(id, &slot);
         step.what = What::Inserted;
         step.entry = Some(id);
         step
@@ -428,6 +444,11 @@ impl Model {
     }
 
     pub(crate) fn remove(&mut self, id: EntryId) {
+        if self.events.is_some()
+            && let Some(slot) = self.table.get(id).copied()
+        {
+            self.tell_destroy(id, &slot);
+        }
         if let Some(slot) = self.table.remove(id) {
             self.classes.leave(&slot);
         }

@@ -41,7 +41,7 @@ impl Model {
         self.table.get(id).map(|slot| self.show(id, slot))
     }
 
-    fn show(&self, id: EntryId, slot: &Slot) -> Entry {
+    pub(crate) fn show(&self, id: EntryId, slot: &Slot) -> Entry {
         let now = self.now();
         let dccp = self.behaviour.dccp;
         let original = slot.key.tuple(dccp);
