@@ -63,7 +63,7 @@ impl Model {
             return None;
         }
         let answer = self.key_of(&inner, None, zone)?.inverse()?;
-        let found = self.find(&answer)?;
+        let found = self.find(&self.table.probe(answer))?;
         if self.behaviour.error_names_flow && answer.destination() != outer.destination {
             return None;
         }

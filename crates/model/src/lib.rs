@@ -25,7 +25,7 @@
 //! assert_eq!(model.entries().next().and_then(|e| e.expires.map(|s| s.get())), Some(10));
 //! ```
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
 

@@ -17,7 +17,7 @@ use crate::key::Key;
 use crate::log::{Log, LogLine};
 use crate::settings::Settings;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
-use crate::table::{EntryId, Found, Table};
+use crate::table::{EntryId, Found, Probe, Table};
 use crate::tcp::Direction;
 use crate::ticks::Jiffies;
 use crate::trackers::{Judged, Judgement};
@@ -74,7 +74,7 @@ impl Model {
         Self {
             profile,
             behaviour: Behaviour::of(profile),
-            table: Table::new(settings.buckets, hash_key),
+            table: Table::new(settings.buckets, settings.max, hash_key),
             counters: Counters::new(),
             collector: Collector::new(profile.collector, settings.hz, collector_phase),
             log: Log::new(profile.log, netns),
@@ -230,10 +230,11 @@ impl Model {
         let Some(key) = self.key_of(packet, transport, treatment.zone) else {
             return self.invalid(Counter::Invalid);
         };
-        let found = if reopened { None } else { self.find(&key) };
+        let probe = self.table.probe(key);
+        let found = if reopened { None } else { self.find(&probe) };
         match found {
-            Some(found) => self.known(found, packet, transport, bad),
-            None => self.fresh(key, packet, transport, bad, treatment.fate),
+            Some(found) => self.known(&found, packet, transport, bad),
+            None => self.fresh(&probe, packet, transport, bad, treatment.fate),
         }
     }
 
@@ -257,12 +258,12 @@ impl Model {
         }
     }
 
-    pub(crate) fn find(&mut self, key: &Key) -> Option<Found> {
+    pub(crate) fn find(&mut self, probe: &Probe) -> Option<Found> {
         let now = self.now();
         let (classes, counters) = (&mut self.classes, &mut self.counters);
         let counted = self.profile.creation == CounterSource::Counted;
-        let found = self.table.find(key, now, |_, slot| {
-            classes.leave(slot);
+        let found = self.table.find(probe, now, |vitals| {
+            classes.leave(vitals.class());
             if counted {
                 counters.add(Counter::Delete, 1);
             }
@@ -276,16 +277,15 @@ impl Model {
     /// A packet of an entry that is in the table.
     fn known(
         &mut self,
-        found: Found,
+        found: &Found,
         packet: &Packet<'_>,
         transport: Option<&plimsoll_wire::packet::Transport<'_>>,
         bad: bool,
     ) -> Step {
-        let Found { id, direction } = found;
+        let Found { id, direction, .. } = *found;
         let now = self.now();
-        let Some(mut slot) = self.table.get(id).copied() else {
-            return Step::new(Info::Invalid, Verdict::Accept);
-        };
+        let mut slot = self.table.slot(found);
+        let class = slot.class();
         let replied = slot.status.contains(Status::SEEN_REPLY);
         let info = match (direction, replied) {
             (Direction::Reply, _) => Info::EstablishedReply,
@@ -311,7 +311,7 @@ impl Model {
                         slot.expires = now.plus(ticks);
                     }
                 }
-                self.store(id, slot);
+                self.store(found, class, &slot);
                 return self.invalid(Counter::Invalid);
             }
             Judged::Reopen | Judged::Delete => {
@@ -325,16 +325,17 @@ impl Model {
         if direction == Direction::Reply {
             slot.set(Status::SEEN_REPLY);
         }
-        self.store(id, slot);
+        self.store(found, class, &slot);
         step
     }
 
-    fn store(&mut self, id: EntryId, slot: Slot) {
-        if let Some(place) = self.table.get_mut(id) {
-            self.classes.leave(place);
-            self.classes.enter(&slot);
-            *place = slot;
+    fn store(&mut self, found: &Found, class: Class, slot: &Slot) {
+        let now = slot.class();
+        if now != class {
+            self.classes.leave(class);
+            self.classes.enter(now);
         }
+        self.table.put(found, slot);
     }
 
     fn refresh(&self, slot: &mut Slot, ticks: u32) {
@@ -352,16 +353,16 @@ impl Model {
     /// A packet without an entry.
     fn fresh(
         &mut self,
-        key: Key,
+        probe: &Probe,
         packet: &Packet<'_>,
         transport: Option<&plimsoll_wire::packet::Transport<'_>>,
         bad: bool,
         fate: Fate,
     ) -> Step {
-        if key.inverse().is_none() {
+        if probe.inverse.is_none() {
             return self.invalid(Counter::Invalid);
         }
-        let evicted = match self.make_room(&key) {
+        let evicted = match self.make_room(probe) {
             Some(evicted) => evicted,
             None => {
                 self.counters.add(Counter::Drop, 1);
@@ -371,7 +372,7 @@ impl Model {
         };
         let now = self.now();
         let mut slot = Slot {
-            key,
+            key: probe.key,
             status: Status::CONFIRMED,
             expires: now,
             created: now,
@@ -395,7 +396,7 @@ impl Model {
             step.what = What::NotConfirmed;
             return step;
         }
-        if self.chain_is_too_long(&key) {
+        if self.chain_is_too_long(probe) {
             self.counters.add(Counter::ChainTooLong, 1);
             self.counters.add(Counter::InsertFailed, 1);
             step.what = What::ChainTooLong;
@@ -405,8 +406,8 @@ impl Model {
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Insert, 1);
         }
-        self.classes.enter(&slot);
-        let id = self.table.insert(slot, None);
+        self.classes.enter(slot.class());
+        let id = self.table.insert(probe, &slot, None);
         if self.settings.accounting {
             if self.accounting.len() <= id.index() {
                 self.accounting.resize(id.index() + 1, [Accounting::default(); 2]);
@@ -428,9 +429,8 @@ impl Model {
     }
 
     pub(crate) fn remove(&mut self, id: EntryId) {
-        if let Some(slot) = self.table.remove(id) {
-            self.classes.leave(&slot);
-        }
+        let vitals = self.table.remove(id);
+        self.classes.leave(vitals.class());
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Delete, 1);
         }
@@ -446,20 +446,20 @@ pub(crate) struct Classes {
 }
 
 impl Classes {
-    fn place(&mut self, slot: &Slot) -> &mut u64 {
-        match Class::of(slot.status, slot.memory.state()) {
+    const fn place(&mut self, class: Class) -> &mut u64 {
+        match class {
             Class::Evictable => &mut self.evictable,
             Class::Closing => &mut self.closing,
             Class::Protected => &mut self.protected,
         }
     }
 
-    pub(crate) fn enter(&mut self, slot: &Slot) {
-        *self.place(slot) += 1;
+    pub(crate) const fn enter(&mut self, class: Class) {
+        *self.place(class) += 1;
     }
 
-    pub(crate) fn leave(&mut self, slot: &Slot) {
-        *self.place(slot) -= 1;
+    pub(crate) const fn leave(&mut self, class: Class) {
+        *self.place(class) -= 1;
     }
 }
 
