@@ -3,6 +3,8 @@
 //! Kernel: `gc_worker()`, nf_conntrack_core.c, by generation (docs/KERNELS.md, 4.12). A pass is taken to
 //! last no time. Not modelled: entries of other namespaces, which set the pace too.
 
+use alloc::vec::Vec;
+
 use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource};
 
 use crate::model::Model;
@@ -168,16 +170,25 @@ impl Model {
         mut goes: impl FnMut(&Vitals, usize) -> bool,
     ) -> Option<Jiffies> {
         let counted = self.profile.creation == CounterSource::Counted;
+        let listening = self.events.is_some();
         let (classes, counters) = (&mut self.classes, &mut self.counters);
-        self.table.sweep(parts, due, |vitals, count| {
-            let gone = goes(vitals, count);
+        let mut ended = Vec::new();
+        let soonest = self.table.sweep(parts, due, |leaving, count| {
+            let gone = goes(&leaving.vitals, count);
             if gone {
-                classes.leave(vitals.class());
+                classes.leave(leaving.vitals.class());
                 if counted {
                     counters.add(Counter::Delete, 1);
                 }
+                if listening {
+                    ended.push(leaving.whole());
+                }
             }
             gone
-        })
+        });
+        for whole in ended {
+            self.tell_destroy(&whole);
+        }
+        soonest
     }
 }

@@ -8,7 +8,7 @@ use crate::entry::{Memory, Slot};
 use crate::key::Key;
 use crate::model::Model;
 use crate::sctp::Sctp;
-use crate::table::EntryId;
+use crate::table::{EntryId, Whole};
 use crate::tcp::Tcp;
 
 /// How full the table is.
@@ -38,14 +38,15 @@ impl Model {
 
     /// One entry, expired or not.
     pub fn entry(&self, id: EntryId) -> Option<Entry> {
-        self.table.get(id).map(|slot| self.show(id, &slot))
+        self.table.whole(id).map(|whole| self.show(&whole))
     }
 
-    fn show(&self, id: EntryId, slot: &Slot) -> Entry {
+    pub(crate) fn show(&self, whole: &Whole) -> Entry {
+        let Whole { id, slot, reply } = whole;
         let now = self.now();
         let dccp = self.behaviour.dccp;
         let original = slot.key.tuple(dccp);
-        let reply = self.table.reply(id).map_or(original, |key| key.tuple(dccp));
+        let reply = reply.map_or(original, |key| key.tuple(dccp));
         let hz = self.settings.hz;
         let left = slot.expires.left(now).max(0) as u32 / hz;
         let age = now.0.wrapping_sub(slot.created.0) / hz;

@@ -8,6 +8,7 @@
 pub mod archive;
 pub mod config;
 pub mod dead;
+pub mod entries;
 pub mod files;
 pub mod live;
 pub mod log;

@@ -173,7 +173,6 @@ impl Long {
             Memory::Tcp(ref tcp) => {
                 self.head.write(slot, TCP, tcp.retransmissions.into());
                 self.write_tcp(tcp, beside);
-                return;
             }
             Memory::Sctp(ref sctp) => {
                 self.head.write(slot, SCTP, 0);

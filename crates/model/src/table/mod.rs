@@ -55,6 +55,31 @@ pub(crate) struct Found {
     at: At,
 }
 
+/// An entry with all that is known of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whole {
+    pub(crate) id: EntryId,
+    pub(crate) slot: Slot,
+    /// The key of its answers.
+    pub(crate) reply: Option<Key>,
+}
+
+/// An entry that goes, or may go.
+#[derive(Clone, Copy)]
+pub(crate) struct Leaving<'a> {
+    pub(crate) vitals: Vitals,
+    id: EntryId,
+    table: &'a Table,
+}
+
+impl Leaving<'_> {
+    /// All of it: for those who want to tell of it.
+    pub(crate) fn whole(&self) -> Whole {
+        let Self { id, table, .. } = *self;
+        Whole { id, slot: table.slab.unpack(id), reply: table.reply(id) }
+    }
+}
+
 impl Table {
     /// An empty table of so many of the kernel's buckets, meant for at most `max` entries.
     pub(crate) fn new(buckets: u64, max: u64, hash_key: u64) -> Self {
@@ -118,7 +143,7 @@ impl Table {
         &mut self,
         probe: &Probe,
         now: Jiffies,
-        mut reaped: impl FnMut(&Vitals),
+        mut reaped: impl FnMut(&Leaving<'_>),
     ) -> Option<Found> {
         let straight = Side::of(&probe.key);
         let back = probe.inverse.map(|inverse| Side::of(&inverse));
@@ -131,7 +156,7 @@ impl Table {
                 let id = EntryId(self.index.id(at, slot));
                 let head = self.slab.head(id);
                 if head.is_expired(now) {
-                    reaped(&self.slab.vitals(id));
+                    reaped(&self.leaving(id));
                     self.index.take(at, slot);
                     self.drop_entry(id);
                     gone = true;
@@ -171,12 +196,11 @@ impl Table {
         &mut self,
         key: &Key,
         now: Jiffies,
-        mut reaped: impl FnMut(&Vitals),
+        mut reaped: impl FnMut(&Leaving<'_>),
     ) -> Option<Found> {
         let id = *self.replies.get(key)?;
-        let vitals = self.slab.vitals(id);
-        if vitals.is_expired(now) {
-            reaped(&vitals);
+        if self.slab.vitals(id).is_expired(now) {
+            reaped(&self.leaving(id));
             self.remove(id);
             return None;
         }
@@ -198,8 +222,12 @@ impl Table {
     }
 
     /// The entry of this name, if there is one.
-    pub(crate) fn get(&self, id: EntryId) -> Option<Slot> {
-        self.slab.get(id)
+    pub(crate) fn whole(&self, id: EntryId) -> Option<Whole> {
+        Some(Whole { id, slot: self.slab.get(id)?, reply: self.reply(id) })
+    }
+
+    fn leaving(&self, id: EntryId) -> Leaving<'_> {
+        Leaving { id, vitals: self.slab.vitals(id), table: self }
     }
 
     /// The entry that was found.
@@ -284,7 +312,7 @@ impl Table {
         &mut self,
         parts: core::ops::Range<usize>,
         due: Option<Jiffies>,
-        mut goes: impl FnMut(&Vitals, usize) -> bool,
+        mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
     ) -> Option<Jiffies> {
         const AHEAD: usize = 4;
         let mut bound = Soonest(None);
@@ -311,13 +339,14 @@ impl Table {
                 let mut slots = self.index.all(at);
                 while let Some(slot) = slots.newest() {
                     let id = EntryId(self.index.id(at, slot));
-                    let vitals = self.slab.vitals(id);
-                    if goes(&vitals, self.count) {
+                    let leaving = self.leaving(id);
+                    let expires = leaving.vitals.expires;
+                    if goes(&leaving, self.count) {
                         self.index.take(at, slot);
                         self.drop_entry(id);
                         gone = true;
                     } else {
-                        soonest.or(vitals.expires);
+                        soonest.or(expires);
                     }
                 }
                 if let Some(soonest) = soonest.0 {
