@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use plimsoll_ct::Protocol;
 
 /// Keeps a Linux host's connection-tracking table (nf_conntrack) from overflowing.
 ///
@@ -126,6 +127,8 @@ pub const STATE_DIR: &str = "/var/lib/plimsoll";
 pub enum RemedyCommand {
     /// Raise the limit and the buckets of the running kernel
     Raise(Raise),
+    /// Set timeouts: of all entries (time_wait=30), or of one service (--port tcp/443 established=600)
+    Timeout(Timeout),
 }
 
 /// `plimsoll fix raise`.
@@ -137,6 +140,25 @@ pub struct Raise {
     /// Buckets [default: as many as go with the limit]
     #[arg(long, value_name = "N")]
     pub buckets: Option<u64>,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// `plimsoll fix timeout`.
+#[derive(Debug, Args)]
+pub struct Timeout {
+    /// Timeouts in seconds, by sysctl name, short or long: tcp_timeout_time_wait=30, udp=10. With --port by
+    /// state: syn_sent, syn_recv, established, fin_wait, close_wait, last_ack, time_wait, close; for UDP
+    /// unreplied, replied
+    #[arg(required = true, value_name = "KEY=SECONDS", value_parser = setting)]
+    pub values: Vec<(String, u64)>,
+    /// Only for new connections to this port, by a rule in a table of our own
+    #[arg(long, value_name = "PROTO/PORT", value_parser = service)]
+    pub port: Option<(Protocol, u16)>,
+    /// Allow established below 2 h 4 min for all ports
+    #[arg(long)]
+    pub allow_short: bool,
     /// How to carry it out
     #[command(flatten)]
     pub how: How,
@@ -311,6 +333,20 @@ fn interval(text: &str) -> Result<Duration, String> {
         .ok()
         .filter(|span| *span >= Duration::from_millis(50))
         .ok_or_else(|| "expected seconds between 0.05 and 3600".into())
+}
+
+/// `tcp/443`
+fn service(text: &str) -> Result<(Protocol, u16), String> {
+    let parse = || {
+        let (name, port) = text.split_once('/')?;
+        let protocol = match name {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            _ => return None,
+        };
+        port.parse().ok().filter(|port| *port > 0).map(|port| (protocol, port))
+    };
+    parse().ok_or_else(|| "expected tcp/PORT or udp/PORT".into())
 }
 
 /// A time to wait: seconds, or with a unit.

@@ -10,7 +10,10 @@ pub mod config;
 pub mod dead;
 pub mod entries;
 pub mod files;
+mod keepalives;
 pub mod live;
 pub mod log;
 pub mod rules;
 pub mod table;
+
+pub use keepalives::keepalives;

@@ -35,3 +35,4 @@ pub mod slabinfo;
 pub mod sockstat;
 pub mod statistics;
 pub mod sysctl;
+pub mod tcp_sockets;
