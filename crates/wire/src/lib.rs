@@ -15,9 +15,11 @@ pub use malformed::Malformed;
 
 pub mod capture;
 pub mod cgroup;
+pub mod cloud_init;
 pub mod cpu_list;
 pub mod ctnetlink;
 pub mod iptables_config;
+pub mod kube_proxy;
 pub mod listing;
 pub mod log;
 pub mod meminfo;
@@ -35,3 +37,5 @@ pub mod slabinfo;
 pub mod sockstat;
 pub mod statistics;
 pub mod sysctl;
+pub mod tuned;
+pub mod udev_rules;
