@@ -23,6 +23,7 @@ mod load;
 mod missing;
 mod nameless;
 mod order;
+pub mod plan;
 mod price;
 mod rates;
 mod remedies;

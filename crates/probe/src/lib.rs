@@ -9,6 +9,7 @@ pub mod archive;
 pub mod boot;
 pub mod config;
 pub mod dead;
+pub mod entries;
 pub mod files;
 pub mod live;
 pub mod log;

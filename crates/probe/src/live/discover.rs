@@ -27,7 +27,7 @@ pub(super) const NAMED: &[&str] =
 
 /// One namespace and the ways to it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// `None`: only seen from outside, through /proc/PID/net.
     pub inode: Option<u64>,
     /// The lowest process ids in it.

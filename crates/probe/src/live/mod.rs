@@ -29,9 +29,10 @@ use plimsoll_diagnosis::facts::{
 use plimsoll_wire::ruleset::Ruleset;
 
 use crate::table::Budget;
-use budget::{Purse, order};
-use discover::{Discovery, Found};
-use enter::Visit;
+pub(crate) use budget::{Purse, order};
+use discover::Discovery;
+pub(crate) use discover::Found;
+pub(crate) use enter::{Visit, each};
 use filters::Filter;
 use namespace::{Light, Static};
 pub use select::NamespaceSelector;
@@ -166,6 +167,24 @@ pub fn observe(options: &Options) -> Observation {
     }
 }
 
+/// Every namespace there is.
+pub(crate) fn found() -> Vec<Found> {
+    discover::discover().namespaces
+}
+
+/// Namespaces that answer to a choice, with their owners, and the choices that none answers to.
+pub(crate) fn chosen(
+    only: &[NamespaceSelector],
+) -> (Vec<(Found, Vec<Owner>)>, Vec<NamespaceSelector>) {
+    let (chosen, _, unmatched) = choose(only);
+    (chosen.into_iter().map(|c| (c.found, c.owners)).collect(), unmatched)
+}
+
+/// Entries of the calling thread's namespace, as it counts them.
+pub(crate) fn count_here() -> Option<u64> {
+    namespace::count_setting().get().map(|count| count.0)
+}
+
 /// A namespace that is to be read.
 struct Chosen {
     found: Found,
@@ -263,7 +282,7 @@ fn settings_of_filled(doors: &[&Found], second: &[Visit<Light>], statics: &mut [
 }
 
 /// `None`: not to be had.
-fn counts(doors: &[&Found]) -> Vec<Option<u64>> {
+pub(crate) fn counts(doors: &[&Found]) -> Vec<Option<u64>> {
     enter::each(doors, |here, index| namespace::count(here, doors[index]))
         .into_iter()
         .map(|visit| match visit {

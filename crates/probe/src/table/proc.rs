@@ -22,7 +22,7 @@ pub(super) fn net_file(name: &str) -> PathBuf {
 }
 
 /// Reads the table as text.
-pub(super) fn entries(budget: Budget, visit: Visit<'_>) -> Result<Outcome, Gap> {
+pub(crate) fn entries(budget: Budget, visit: Visit<'_>) -> Result<Outcome, Gap> {
     let meter = Meter::start(budget);
     let mut gap = None;
     for name in ["nf_conntrack", "ip_conntrack"] {

@@ -16,7 +16,7 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 
-pub use decode::decode;
+pub use decode::{decode, decode_row};
 pub use flow::{DccpDetails, Details, Flow, SequenceAdjustment, Synproxy, TcpDetails};
 pub use request::{Filter, dump, statistics as statistics_request, statistics_per_cpu};
 pub use statistics::{Totals, cpu_counters, totals};
@@ -57,6 +57,7 @@ pub(crate) mod number {
     pub const MARK_MASK: u16 = 21;
     pub const LABELS: u16 = 22;
     pub const SYNPROXY: u16 = 24;
+    pub const FILTER: u16 = 25;
     pub const STATUS_MASK: u16 = 26;
     pub const TIMESTAMP_EVENT: u16 = 27;
 }
