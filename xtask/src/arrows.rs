@@ -40,6 +40,11 @@ const ROOMS: &[Room] = &[
         core: false,
         may_use: &["plimsoll-ct", "plimsoll-wire", "plimsoll-diagnosis"],
     },
+    Room {
+        name: "plimsoll-apply",
+        core: false,
+        may_use: &["plimsoll-ct", "plimsoll-wire", "plimsoll-diagnosis"],
+    },
     Room { name: "plimsoll-lab", core: false, may_use: &["plimsoll-ct", "plimsoll-wire"] },
     Room {
         name: "plimsoll",
@@ -50,6 +55,7 @@ const ROOMS: &[Room] = &[
             "plimsoll-diagnosis",
             "plimsoll-report",
             "plimsoll-probe",
+            "plimsoll-apply",
             "plimsoll-lab",
             "plimsoll-model",
             "plimsoll-replay",

@@ -214,6 +214,9 @@ impl Reader<'_> {
             let why = format!("larger than {} MiB: not read", LARGEST >> 20);
             return self.tree.put(own, Entry::Unread(why));
         }
+        if let Some(cut) = self.files.cut(path) {
+            return self.tree.put(own, Entry::Unread(format!("held in part only: {cut}")));
+        }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let executable = self.files.executable(path);
         self.tree.put(own, Entry::File { text: keep(text), executable });

@@ -126,12 +126,12 @@ impl Files {
         }
     }
 
-    /// Whether a file's mode lets anybody run it; `None` where that is not known (archives keep no modes here).
+    /// Whether a file's mode lets anybody run it.
     pub fn executable(&self, path: &str) -> Option<bool> {
         let metadata = match self {
             Self::Directory(root) if is_live(root) => std::fs::metadata(host_path(path)).ok()?,
             Self::Directory(root) => File::from(beneath::find(root, path).ok()?).metadata().ok()?,
-            Self::Archive(_) => return None,
+            Self::Archive(archive) => return archive.executable(path),
         };
         Some(metadata.mode() & 0o111 != 0)
     }
