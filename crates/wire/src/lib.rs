@@ -13,6 +13,7 @@ extern crate alloc;
 mod malformed;
 pub use malformed::Malformed;
 
+pub mod btf;
 pub mod capture;
 pub mod cgroup;
 pub mod cloud_init;
