@@ -42,6 +42,12 @@ pub enum Command {
     Undo(Undo),
     /// Stage the overflow in throw-away network namespaces, show it, cure it, leave no trace
     Lab(Lab),
+    /// Say which value each setting will have after the next boot, and why
+    ///
+    /// Reads all that takes part, in its order: the kernel's command line, modules-load.d, modprobe.d, sysctl.d,
+    /// the firewall, udev, tuned, cloud-init, rc.local, kube-proxy; and says what is wrong with it. Needs no
+    /// root and changes nothing. Exit status: 0 nothing is wrong, 1 something is, 64 wrong usage.
+    Boot(Boot),
     /// Run captured packets through a model of conntrack: how full the table gets, and what it drops
     ///
     /// The model behaves as the kernel does. It takes every captured packet to be accepted by the rules.
@@ -102,6 +108,35 @@ pub struct Output {
     /// Times in UTC, not in this host's zone
     #[arg(long)]
     pub utc: bool,
+}
+
+/// `plimsoll boot`.
+#[derive(Debug, Args)]
+pub struct Boot {
+    /// Only these settings, by any of their names: nf_conntrack_max, net/netfilter/nf_conntrack_acct
+    #[arg(value_name = "KEY")]
+    pub keys: Vec<String>,
+    /// A dead host: a directory that holds its etc/, usr/lib/, proc/
+    #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
+    pub root: Option<PathBuf>,
+    /// A dead host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// All of it as JSON (schema plimsoll.boot/1)
+    #[arg(long)]
+    pub json: bool,
+    /// All settings, all lines, all mistakes
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Colour: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+    /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
+    pub width: Option<u16>,
+    /// Only ASCII characters
+    #[arg(long)]
+    pub ascii: bool,
 }
 
 /// `plimsoll fix`.
