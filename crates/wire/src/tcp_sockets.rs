@@ -46,20 +46,21 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
 
-    /// Linux 6.18: a listener, one connection with a keepalive due in 7190 s, one without.
+    /// Linux 6.18: a listener on 443, a client without keepalives, the server's side with SO_KEEPALIVE set just
+    /// now. Cut: blanks at the ends.
     const TEXT: &str = "\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:01BB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 9 1 0 100 0 0 10 0
-   1: 0100007F:01BB 0100007F:D431 01 00000000:00000000 02:000AF896 00000000     0        0 8 2 0 20 4 30 10 -1
-   2: 0100007F:D432 0100007F:01BB 01 00000000:00000000 00:00000000 00000000     0        0 7 1 0 20 4 30 10 -1
+   0: 0100007F:01BB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 350229 1 0000000092c356fc 100 0 0 10 0
+   1: 0100007F:B234 0100007F:01BB 01 00000000:00000000 00:00000000 00000000     0        0 350230 2 0000000053c292f3 20 0 0 10 -1
+   2: 0100007F:01BB 0100007F:B234 01 00000000:00000000 02:000AFC80 00000000     0        0 350231 2 0000000030a95772 20 0 0 10 -1
 ";
 
     #[test]
     fn established_connections_and_their_keepalives_are_read() {
         let found: Vec<TcpSocket> = parse(TEXT).collect();
         let expected = [
-            TcpSocket { local_port: 443, remote_port: 54_321, keepalive: Some(7190) },
-            TcpSocket { local_port: 54_322, remote_port: 443, keepalive: None },
+            TcpSocket { local_port: 45_620, remote_port: 443, keepalive: None },
+            TcpSocket { local_port: 443, remote_port: 45_620, keepalive: Some(7200) },
         ];
         assert_eq!(found, expected);
     }
