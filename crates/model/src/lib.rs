@@ -25,16 +25,18 @@
 //! assert_eq!(model.entries().next().and_then(|e| e.expires.map(|s| s.get())), Some(10));
 //! ```
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
 
+mod batch;
 mod behaviour;
 mod collector;
 mod defrag;
 mod early_drop;
 mod entry;
 mod error;
+mod events;
 mod key;
 mod log;
 mod model;
@@ -47,7 +49,9 @@ mod tcp;
 mod ticks;
 mod trackers;
 
+pub use batch::Arrival;
 pub use behaviour::{BEHAVIOURS, Behaviour, SctpRule, UdpRule, profile_named};
+pub use events::{Event, EventKind};
 pub use log::LogLine;
 pub use model::{Config, Model};
 pub use settings::{SettingError, Settings};

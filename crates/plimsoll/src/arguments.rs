@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::flows::arguments::Flows;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use plimsoll_ct::Protocol;
 
 /// Keeps a Linux host's connection-tracking table (nf_conntrack) from overflowing.
 ///
@@ -29,8 +31,24 @@ pub enum Command {
     Check(Check),
     /// Print the page of a finding: what it means, why it happens, what to do, how to prove the cure
     Explain(Explain),
+    /// Cure it: show a remedy, carry it out, prove it; --confirm takes it back unless you confirm
+    ///
+    /// A remedy is a transaction: it is shown, checked, written to a journal, carried out step by step, and
+    /// read back. Whatever ends it half-way, the host comes out in the old or the new state.
+    /// Exit status: 0 done (or shown), 1 not done, and the old state stands, 64 wrong usage.
+    Fix(Fix),
+    /// Keep what `plimsoll fix --confirm` did
+    Confirm(Confirm),
+    /// Take back what `plimsoll fix` did, also long after, also after a reboot
+    Undo(Undo),
     /// Stage the overflow in throw-away network namespaces, show it, cure it, leave no trace
     Lab(Lab),
+    /// Say which value each setting will have after the next boot, and why
+    ///
+    /// Reads all that takes part, in its order: the kernel's command line, modules-load.d, modprobe.d, sysctl.d,
+    /// the firewall, udev, tuned, cloud-init, rc.local, kube-proxy; and says what is wrong with it. Needs no
+    /// root and changes nothing. Exit status: 0 nothing is wrong, 1 something is, 64 wrong usage.
+    Boot(Boot),
     /// Run captured packets through a model of conntrack: how full the table gets, and what it drops
     ///
     /// The model behaves as the kernel does. It takes every captured packet to be accepted by the rules.
@@ -41,91 +59,9 @@ pub enum Command {
     /// unreplied; idle > 10m; dnat to 10.0.0.5:80; pod kube-system/coredns-* (docs/flows.md). In a shell, put
     /// it in quotes.
     Flows(Flows),
-}
-
-/// `plimsoll flows`.
-#[derive(Debug, Args)]
-pub struct Flows {
-    /// Which entries; all when left out
-    pub filter: Vec<String>,
-    /// Add them up by these keys: proto, family, state, class, service, dport, sport, src, dst, reply-src,
-    /// reply-dst (each may be cut: src/24), direction, netns, process, unit, container, pod, zone, mark,
-    /// helper, age, idle, expires
-    #[arg(long, value_name = "KEYS")]
-    pub by: Option<String>,
-    /// How many groups [default: 20 in a table, else all]
-    #[arg(long, value_name = "N", requires = "by")]
-    pub top: Option<usize>,
-    /// Which groups come first
-    #[arg(long, value_name = "WHAT", default_value = "entries", requires = "by")]
-    pub sort: Sort,
-    /// Stop after so many entries
-    #[arg(long, value_name = "N", conflicts_with = "by", value_parser = clap::value_parser!(u64).range(1..))]
-    pub limit: Option<u64>,
-    /// table, json (lines), csv, parquet, proc, or conntrack, with its options behind commas: extended, id,
-    /// ktimestamp, timestamp, labels, save, xml [default: table]
-    #[arg(long, short, value_name = "FORM")]
-    pub output: Option<crate::flows::form::Form>,
-    /// The same as --output json
-    #[arg(long, conflicts_with = "output")]
-    pub json: bool,
-    /// Of this network namespace: a name, an inode, a process id, a container id, "host" or "own"
-    /// (repeatable) [default: own]
-    #[arg(long, value_name = "NETNS", conflicts_with = "from")]
-    pub netns: Vec<String>,
-    /// Of all network namespaces
-    #[arg(long, conflicts_with_all = ["netns", "from", "root", "bundle"])]
-    pub all_netns: bool,
-    /// A saved listing: /proc/net/nf_conntrack or ip_conntrack of any kernel, conntrack -L in any of its
-    /// forms, plain or compressed; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["root", "bundle"])]
-    pub from: Option<PathBuf>,
-    /// A dead host: a directory that holds its proc/
-    #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
-    pub root: Option<PathBuf>,
-    /// A dead host: a sosreport archive
-    #[arg(long, value_name = "FILE")]
-    pub bundle: Option<PathBuf>,
-    /// How to read the running host's table
-    #[arg(long, value_name = "READER", default_value = "auto", conflicts_with_all = ["from", "root", "bundle"])]
-    pub reader: ReaderChoice,
-    /// Kernel time that reading may take; beyond it a part of the table is read, and that is said [default:
-    /// as long as it takes]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with_all = ["from", "root", "bundle"])]
-    pub budget: Option<Duration>,
-    /// Say nothing on standard error but errors
-    #[arg(long, short)]
-    pub quiet: bool,
-    /// Columns of the table [default: the terminal's; 80 on a pipe]
-    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
-    pub width: Option<u16>,
-    /// Only ASCII characters
-    #[arg(long)]
-    pub ascii: bool,
-}
-
-/// What comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Sort {
-    /// The most entries.
-    Entries,
-    /// The most bytes.
-    Bytes,
-    /// The most packets.
-    Packets,
-}
-
-/// Ways to read the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ReaderChoice {
-    /// The fastest that is there and tells what is asked for.
-    Auto,
-    /// BPF programs that walk the table in place.
-    Bpf,
-    /// ctnetlink.
-    Netlink,
-    /// /proc/net/nf_conntrack.
-    Proc,
+    /// Stands guard over a transaction (started by `fix`, not by people)
+    #[command(hide = true)]
+    Guard(Guard),
 }
 
 /// `plimsoll check`.
@@ -179,6 +115,160 @@ pub struct Output {
     /// Times in UTC, not in this host's zone
     #[arg(long)]
     pub utc: bool,
+}
+
+/// `plimsoll boot`.
+#[derive(Debug, Args)]
+pub struct Boot {
+    /// Only these settings, by any of their names: nf_conntrack_max, net/netfilter/nf_conntrack_acct
+    #[arg(value_name = "KEY")]
+    pub keys: Vec<String>,
+    /// A dead host: a directory that holds its etc/, usr/lib/, proc/
+    #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
+    pub root: Option<PathBuf>,
+    /// A dead host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// All of it as JSON (schema plimsoll.boot/1)
+    #[arg(long)]
+    pub json: bool,
+    /// All settings, all lines, all mistakes
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Colour: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+    /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
+    pub width: Option<u16>,
+    /// Only ASCII characters
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// `plimsoll fix`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub struct Fix {
+    /// The transactions so far, and where each stands
+    #[arg(long)]
+    pub list: bool,
+    /// Where transactions are kept
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+    /// What to do
+    #[command(subcommand)]
+    pub remedy: Option<RemedyCommand>,
+}
+
+/// Where transactions are kept.
+pub const STATE_DIR: &str = "/var/lib/plimsoll";
+
+/// The remedies that can be carried out.
+#[derive(Debug, Subcommand)]
+pub enum RemedyCommand {
+    /// Raise the limit and the buckets of the running kernel
+    Raise(Raise),
+    /// Set timeouts: of all entries (time_wait=30), or of one service (--port tcp/443 established=600)
+    Timeout(Timeout),
+}
+
+/// `plimsoll fix raise`.
+#[derive(Debug, Args)]
+pub struct Raise {
+    /// The limit [default: as the load and the memory of this host ask for]
+    #[arg(long, value_name = "N")]
+    pub max: Option<u64>,
+    /// Buckets [default: as many as go with the limit]
+    #[arg(long, value_name = "N")]
+    pub buckets: Option<u64>,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// `plimsoll fix timeout`.
+#[derive(Debug, Args)]
+pub struct Timeout {
+    /// Timeouts in seconds, by sysctl name, short or long: tcp_timeout_time_wait=30, udp=10. With --port by
+    /// state: syn_sent, syn_recv, established, fin_wait, close_wait, last_ack, time_wait, close; for UDP
+    /// unreplied, replied
+    #[arg(required = true, value_name = "KEY=SECONDS", value_parser = setting)]
+    pub values: Vec<(String, u64)>,
+    /// Only for new connections to this port, by a rule in a table of our own
+    #[arg(long, value_name = "PROTO/PORT", value_parser = service)]
+    pub port: Option<(Protocol, u16)>,
+    /// Allow established below 2 h 4 min for all ports
+    #[arg(long)]
+    pub allow_short: bool,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// How to carry out a remedy.
+#[derive(Debug, Args)]
+pub struct How {
+    /// Only show what would be done: the exact commands and the differences of files
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Take everything back by itself after that time (90s, 5m), unless `plimsoll confirm` comes first
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub confirm: Option<Duration>,
+    /// The limit may be lowered
+    #[arg(long)]
+    pub allow_lower: bool,
+    /// Watch so long whether packets are still dropped once it is done; 0: not at all
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
+    pub watch: Duration,
+    /// The network namespace to change: a name, an inode, a process id, a container id, "host" or "own"
+    /// [default: the one plimsoll runs in]
+    #[arg(long, value_name = "NETNS")]
+    pub netns: Option<String>,
+    /// Where transactions are kept
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+    /// Colour: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+}
+
+/// `plimsoll confirm`.
+#[derive(Debug, Args)]
+pub struct Confirm {
+    /// Transaction by number [default: the one that waits]
+    pub id: Option<u64>,
+    /// Where transactions are kept
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+}
+
+/// `plimsoll undo`.
+#[derive(Debug, Args)]
+pub struct Undo {
+    /// Transaction by number (`plimsoll fix --list`) [default: the latest that stands]
+    pub id: Option<u64>,
+    /// Take back what is still as plimsoll left it, and leave what others have changed since
+    #[arg(long)]
+    pub leave_changed: bool,
+    /// The old limit may come back though the table has grown beyond it
+    #[arg(long)]
+    pub allow_lower: bool,
+    /// Where transactions are kept
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+}
+
+/// `plimsoll guard`.
+#[derive(Debug, Args)]
+pub struct Guard {
+    /// Where transactions are kept
+    pub state_dir: PathBuf,
+    /// Transaction by number
+    pub id: u64,
 }
 
 /// `plimsoll explain`.
@@ -287,7 +377,40 @@ fn interval(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected seconds between 0.05 and 3600".into())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// `tcp/443`
+fn service(text: &str) -> Result<(Protocol, u16), String> {
+    let parse = || {
+        let (name, port) = text.split_once('/')?;
+        let protocol = match name {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            _ => return None,
+        };
+        port.parse().ok().filter(|port| *port > 0).map(|port| (protocol, port))
+    };
+    parse().ok_or_else(|| "expected tcp/PORT or udp/PORT".into())
+}
+
+/// A time to wait: seconds, or with a unit.
+fn time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let unit = match unit {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        _ => 0,
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+    match seconds {
+        Some(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
+        Some(_) | None => Err("expected a time between 1s and 24h, as 90s or 5m".into()),
+    }
+}
+
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(s) if (0.0..=3600.0).contains(&s) => Ok(Duration::from_secs_f64(s)),
         Ok(_) | Err(_) => Err("expected seconds between 0 and 3600".into()),
@@ -350,6 +473,7 @@ mod tests {
             include_str!("../../../docs/findings/README.md"),
             include_str!("../../../docs/findings/zh/README.md"),
             include_str!("../../../docs/formats/check-json.md"),
+            include_str!("../../../docs/flows.md"),
         ];
         let pages = plimsoll_report::PAGES.iter().chain(plimsoll_report::PAGES_ZH);
         let mut understood = 0;

@@ -8,10 +8,17 @@
 
 extern crate alloc;
 
+mod distinct;
+mod doubts;
 mod outcome;
 mod replay;
+mod rules;
+mod selector;
 mod tally;
 
+pub use doubts::Doubts;
 pub use outcome::{Outcome, smallest_without_drops};
 pub use replay::{Replay, Run};
+pub use rules::Rules;
+pub use selector::{End, Selector, SelectorError};
 pub use tally::Tally;

@@ -4,11 +4,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_ct::{State, TcpState, Time};
-use plimsoll_model::{Config, Model, Treatment, Verdict, What};
+use plimsoll_model::{Config, Model, Verdict, What};
 use plimsoll_wire::capture::Record;
 use plimsoll_wire::packet::{LinkType, NoPacket, Packet, network_layer, parse_ip};
 
+use crate::doubts::Doubts;
 use crate::outcome::{Outcome, Peaks};
+use crate::rules::Rules;
 use crate::tally::Tally;
 
 /// One way of setting things.
@@ -25,8 +27,9 @@ pub struct Run {
 #[derive(Debug, Clone)]
 pub struct Replay {
     runs: Vec<Run>,
-    treatment: Treatment,
+    rules: Rules,
     tally: Tally,
+    doubts: Doubts,
     first: Option<Time>,
     now: Option<Time>,
 }
@@ -35,12 +38,22 @@ pub struct Replay {
 const ETHERNET: u32 = 1500;
 
 impl Replay {
-    /// One model for each configuration, all fed alike; `treatment` is what the ruleset does to every packet.
-    pub fn new(configs: impl IntoIterator<Item = (String, Config)>, treatment: Treatment) -> Self {
+    /// One model for each configuration, all fed alike; `rules` is what the ruleset does to packets.
+    pub fn new(
+        configs: impl IntoIterator<Item = (String, Config)>,
+        rules: impl Into<Rules>,
+    ) -> Self {
         let run =
             |(label, config)| Run { label, model: Model::new(config), peaks: Peaks::default() };
         let runs = configs.into_iter().map(run).collect();
-        Self { runs, treatment, tally: Tally::default(), first: None, now: None }
+        Self {
+            runs,
+            rules: rules.into(),
+            tally: Tally::default(),
+            doubts: Doubts::default(),
+            first: None,
+            now: None,
+        }
     }
 
     /// Feeds one captured frame.
@@ -75,8 +88,12 @@ impl Replay {
         self.tally.packets += 1;
         self.tally.merged += u64::from(packet.protocol == 6 && packet.length > ETHERNET);
         self.tally.sliced += u64::from(packet.payload.len() < packet.payload_length as usize);
+        let treatment = self.rules.treat(packet);
         for (i, run) in self.runs.iter_mut().enumerate() {
-            let step = run.model.packet(now, packet, &self.treatment);
+            let step = run.model.packet(now, packet, &treatment);
+            if i == 0 {
+                self.doubts.look(now, packet, &step, &run.model);
+            }
             if i == 0 && packet.protocol == 6 && step.what == What::Inserted {
                 let entry = step.entry.and_then(|id| run.model.entry(id));
                 let state = entry.map(|e| e.state);
@@ -86,10 +103,15 @@ impl Replay {
             run.peaks.protected = run.peaks.protected.max(run.model.protected());
             run.peaks.evicted += u64::from(step.evicted);
             if step.verdict == Verdict::Drop {
-                run.peaks.lost += 1;
-                run.peaks.first_drop.get_or_insert(now);
-                run.peaks.last_drop = Some(now);
+                run.peaks.lose(now, packet);
             }
+        }
+    }
+
+    /// Lets time pass in all runs, to a moment that no packet marks: the collectors run when they are due.
+    pub fn advance(&mut self, to: Time) {
+        for run in &mut self.runs {
+            run.model.advance(to);
         }
     }
 
@@ -98,9 +120,19 @@ impl Replay {
         &self.tally
     }
 
+    /// What the capture may show otherwise than it was.
+    pub const fn doubts(&self) -> &Doubts {
+        &self.doubts
+    }
+
     /// The runs as they stand.
     pub fn runs(&self) -> &[Run] {
         &self.runs
+    }
+
+    /// The runs, to listen to their models.
+    pub fn runs_mut(&mut self) -> &mut [Run] {
+        &mut self.runs
     }
 
     /// First and last time.

@@ -9,10 +9,10 @@ use plimsoll_report::flows::{
     key_name,
 };
 
+use super::arguments::{Flows, Sort};
 use super::form::Form;
 use super::parquet::Table;
 use super::pipe::Out;
-use crate::arguments::{Flows, Sort};
 
 /// Groups that the table shows when nobody says how many.
 const TOP: usize = 20;

@@ -10,10 +10,10 @@ use plimsoll_probe::live::NamespaceSelector;
 use plimsoll_report::clean;
 use plimsoll_wire::Malformed;
 
+use super::arguments::{Flows, ReaderChoice};
 use super::around;
 use super::narrow::narrow;
 use super::pipe::{Beside, Pipe};
-use crate::arguments::{Flows, ReaderChoice};
 
 /// Namespaces, each with what judging its entries takes.
 pub struct Places {

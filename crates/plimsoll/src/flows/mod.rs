@@ -3,6 +3,7 @@
 //! Knows: where entries come from and where they go. Does not know: what a filter means (`plimsoll-flows`), how an
 //! entry looks (`plimsoll-report`).
 
+pub mod arguments;
 mod around;
 pub mod form;
 mod groups;
@@ -23,8 +24,8 @@ use plimsoll_probe::files::Files;
 use plimsoll_probe::names::name_files;
 use plimsoll_report::clean;
 
-use crate::arguments::Flows;
 use crate::exit;
+use arguments::Flows;
 use form::Form;
 use pipe::{Counts, End, Pipe};
 use print::Printer;

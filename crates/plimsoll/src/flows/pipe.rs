@@ -124,7 +124,7 @@ impl Out {
 }
 
 /// How the table for people looks.
-pub fn style(arguments: &crate::arguments::Flows) -> Style {
+pub fn style(arguments: &super::arguments::Flows) -> Style {
     Style {
         width: crate::terminal::wide(arguments.width),
         colour: false,
