@@ -3,7 +3,6 @@
 //! Knows: the command line and the terminal. Does not know: any arithmetic on facts.
 
 mod arguments;
-mod captures;
 mod check;
 mod exit;
 mod explain;

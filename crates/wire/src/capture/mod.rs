@@ -98,6 +98,14 @@ impl Decoder {
         self.frames
     }
 
+    /// Packets that the capturing host says it lost (pcapng's interface statistics), up to here.
+    pub fn lost(&self) -> u64 {
+        match &self.format {
+            Format::Pcapng(section) => section.lost(),
+            Format::Unknown | Format::Pcap(_) => 0,
+        }
+    }
+
     /// One step; `bytes` begin where the last step ended.
     pub fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, CaptureError> {
         let result = match &mut self.format {
