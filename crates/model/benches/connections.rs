@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use plimsoll_ct::{Bytes, Profile, State, TcpState, Time};
-use plimsoll_model::{Config, Info, Model, Settings, Treatment};
+use plimsoll_model::{Arrival, Config, Info, Model, Settings, Treatment};
 use plimsoll_wire::packet::parse_ip;
 
 const SYN: u8 = 2;
@@ -49,31 +49,44 @@ fn main() {
     settings.max = 0;
     settings.buckets = u64::from(connections).next_power_of_two();
     let mut model = Model::new(Config::new(profile, settings));
-    let mut feed = |packet: &[u8; 40]| {
-        let packet = parse_ip(packet).expect("a whole header");
-        model.packet(Time(1_000_000_000), &packet, &Treatment::default()).info
+    let mut wrong = 0;
+    let mut feed = |segments: &mut dyn Iterator<Item = ([u8; 40], Info)>| {
+        loop {
+            let some: Vec<_> = segments.take(32).collect();
+            if some.is_empty() {
+                return;
+            }
+            let arrival = |packet| Arrival {
+                at: Time(1_000_000_000),
+                packet: parse_ip(packet).expect("a whole header"),
+                treatment: Treatment::default(),
+            };
+            let arrivals: Vec<_> = some.iter().map(|(p, _)| arrival(p)).collect();
+            let mut expected = some.iter();
+            model.batch(&arrivals, |_, _, step| {
+                wrong += u32::from(expected.next().is_none_or(|e| e.1 != step.info));
+            });
+        }
     };
     let began = cpu();
-    for n in 0..connections {
-        feed(&segment(n, false, SYN, 1, 0, 60_000));
-    }
+    feed(&mut (0..connections).map(|n| (segment(n, false, SYN, 1, 0, 60_000), Info::New)));
     let opened = cpu();
-    for n in 0..connections {
-        feed(&segment(n, true, SYN | ACK, 1, 2, 60_000));
-        feed(&segment(n, false, ACK, 2, 2, 60_000));
-    }
+    feed(&mut (0..connections).flat_map(|n| {
+        [
+            (segment(n, true, SYN | ACK, 1, 2, 60_000), Info::EstablishedReply),
+            (segment(n, false, ACK, 2, 2, 60_000), Info::Established),
+        ]
+    }));
     let established = cpu();
     let packets = 4_000_000u32;
     let mut chance = 1u64;
-    let mut wrong = 0;
-    for i in 0..packets {
+    feed(&mut (0..packets).map(|i| {
         chance = chance.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
         let n = (((chance >> 32) * u64::from(connections)) >> 32) as u32;
         let reply = chance & (1 << 20) != 0;
-        let info = feed(&segment(n, reply, ACK, 2, 2, 50_000 + (i % 1000) as u16));
         let expected = if reply { Info::EstablishedReply } else { Info::Established };
-        wrong += u32::from(info != expected);
-    }
+        (segment(n, reply, ACK, 2, 2, 50_000 + (i % 1000) as u16), expected)
+    }));
     let ended = cpu();
     let each = |from: Duration, to: Duration, n: u32| (to - from).as_nanos() as f64 / f64::from(n);
     println!("new connection   {:7.1} ns", each(began, opened, connections));

@@ -1,6 +1,6 @@
 //! One entry, as the model keeps it.
 
-use plimsoll_ct::{DccpState, SctpState, State, Status};
+use plimsoll_ct::{Class, DccpState, SctpState, State, Status};
 
 use crate::key::Key;
 use crate::sctp::Sctp;
@@ -53,8 +53,8 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) const fn is_expired(&self, now: Jiffies) -> bool {
-        self.expires.left(now) <= 0
+    pub(crate) const fn class(&self) -> Class {
+        Class::of(self.status, self.memory.state())
     }
 
     pub(crate) fn set(&mut self, status: Status) {

@@ -11,7 +11,7 @@ use plimsoll_ct::{Entry, State, Status};
 
 use crate::entry::Slot;
 use crate::model::Model;
-use crate::table::EntryId;
+use crate::table::{EntryId, Whole};
 
 /// What happened to an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ impl Model {
     /// An entry was made.
     pub(crate) fn tell_new(&mut self, id: EntryId, slot: &Slot) {
         if self.events.is_some() {
-            let entry = self.show(id, slot);
+            let entry = self.show(&Whole { id, slot: *slot, reply: self.table.reply(id) });
             self.tell(EventKind::New, entry);
         }
     }
@@ -62,7 +62,7 @@ impl Model {
         }
         let moved = old.memory.state() != new.memory.state();
         if moved || (old.status.0 ^ new.status.0) & TOLD.0 != 0 {
-            let mut entry = self.show(id, new);
+            let mut entry = self.show(&Whole { id, slot: *new, reply: self.table.reply(id) });
             if !moved {
                 entry.state = State::Stateless;
             }
@@ -71,9 +71,9 @@ impl Model {
     }
 
     /// An entry goes.
-    pub(crate) fn tell_destroy(&mut self, id: EntryId, slot: &Slot) {
+    pub(crate) fn tell_destroy(&mut self, whole: &Whole) {
         if self.events.is_some() {
-            let mut entry = self.show(id, slot);
+            let mut entry = self.show(whole);
             entry.expires = entry.expires.filter(|left| left.get() > 0);
             self.tell(EventKind::Destroy, entry);
         }

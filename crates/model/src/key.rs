@@ -21,6 +21,33 @@ pub struct Key {
     v6: bool,
 }
 
+/// A key as the table keeps it. Of IPv6 addresses it holds a digest; the table keeps them beside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Packed {
+    pub(crate) addresses: u64,
+    /// All but the highest octet, which is the table's.
+    pub(crate) rest: u64,
+}
+
+impl Packed {
+    /// The key of an IPv4 entry, or of an IPv6 entry with these addresses.
+    pub(crate) const fn unpack(self, wide: Option<[[u32; 4]; 2]>) -> Key {
+        let (source, destination) = match wide {
+            Some([source, destination]) => (source, destination),
+            None => ([self.addresses as u32, 0, 0, 0], [(self.addresses >> 32) as u32, 0, 0, 0]),
+        };
+        Key {
+            source,
+            destination,
+            first: self.rest as u16,
+            second: (self.rest >> 16) as u16,
+            zone: (self.rest >> 32) as u16,
+            protocol: (self.rest >> 48) as u8,
+            v6: wide.is_some(),
+        }
+    }
+}
+
 /// GRE's number of PPP.
 pub(crate) const PPP: u16 = 0x880b;
 
@@ -120,6 +147,36 @@ impl Key {
             }
         }
         Some(inverse)
+    }
+
+    /// See [`Packed`].
+    #[inline]
+    pub(crate) const fn packed(&self) -> Packed {
+        const fn digest(address: &[u32; 4]) -> u64 {
+            let [a, b, c, d] = *address;
+            (a ^ b.rotate_left(8) ^ c.rotate_left(16) ^ d.rotate_left(24)) as u64
+        }
+        let addresses = if self.v6 {
+            digest(&self.source) | digest(&self.destination) << 32
+        } else {
+            self.source[0] as u64 | (self.destination[0] as u64) << 32
+        };
+        let ports = self.first as u64 | (self.second as u64) << 16;
+        let rest = ports | (self.zone as u64) << 32 | (self.protocol as u64) << 48;
+        Packed { addresses, rest }
+    }
+
+    /// Both addresses of IPv6.
+    pub(crate) const fn wide(&self) -> Option<[[u32; 4]; 2]> {
+        if self.v6 { Some([self.source, self.destination]) } else { None }
+    }
+
+    pub(crate) const fn is_v6(&self) -> bool {
+        self.v6
+    }
+
+    pub(crate) const fn protocol(&self) -> u8 {
+        self.protocol
     }
 
     /// Zone.

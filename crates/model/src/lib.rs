@@ -25,10 +25,11 @@
 //! assert_eq!(model.entries().next().and_then(|e| e.expires.map(|s| s.get())), Some(10));
 //! ```
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
 
+mod batch;
 mod behaviour;
 mod collector;
 mod defrag;
@@ -48,6 +49,7 @@ mod tcp;
 mod ticks;
 mod trackers;
 
+pub use batch::Arrival;
 pub use behaviour::{BEHAVIOURS, Behaviour, SctpRule, UdpRule, profile_named};
 pub use events::{Event, EventKind};
 pub use log::LogLine;

@@ -7,7 +7,9 @@
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Accounting, Class, Counter, CounterSource, Counters, Profile, Status, Time};
-use plimsoll_wire::packet::{LinkType, NoPacket, Packet, network_layer, parse_ip, parse_transport};
+use plimsoll_wire::packet::{
+    LinkType, NoPacket, Packet, Transport, network_layer, parse_ip, parse_transport,
+};
 
 use crate::behaviour::Behaviour;
 use crate::collector::Collector;
@@ -18,7 +20,7 @@ use crate::key::Key;
 use crate::log::{Log, LogLine};
 use crate::settings::Settings;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
-use crate::table::{EntryId, Found, Table};
+use crate::table::{EntryId, Found, Probe, Table};
 use crate::tcp::Direction;
 use crate::ticks::Jiffies;
 use crate::trackers::{Judged, Judgement};
@@ -66,6 +68,8 @@ pub struct Model {
     pub(crate) chance: u64,
     defragmenter: Defragmenter,
     origin: Option<Time>,
+    /// Before it nothing changes by time alone.
+    next_tick: Time,
     /// Ticks since the origin.
     pub(crate) ticks: u64,
 }
@@ -77,7 +81,7 @@ impl Model {
         Self {
             profile,
             behaviour: Behaviour::of(profile),
-            table: Table::new(settings.buckets, hash_key),
+            table: Table::new(settings.buckets, settings.max, hash_key),
             counters: Counters::new(),
             collector: Collector::new(profile.collector, settings.hz, collector_phase),
             log: Log::new(profile.log, netns),
@@ -87,6 +91,7 @@ impl Model {
             chance: hash_key ^ 0x5851_f42d_4c95_7f2d,
             defragmenter: Defragmenter::default(),
             origin: None,
+            next_tick: Time(i64::MIN),
             ticks: 0,
             settings,
         }
@@ -146,11 +151,22 @@ impl Model {
     }
 
     /// Lets time pass: the collector runs when it is due. A time before the last one is that one.
+    #[inline]
     pub fn advance(&mut self, to: Time) {
+        if to.0 >= self.next_tick.0 {
+            self.tick(to);
+        }
+    }
+
+    fn tick(&mut self, to: Time) {
         let origin = *self.origin.get_or_insert(to);
+        let hz = i128::from(self.settings.hz);
         let span = i128::from(to.0) - i128::from(origin.0);
-        let ticks = span.max(0) * i128::from(self.settings.hz) / 1_000_000_000;
+        let ticks = span.max(0) * hz / 1_000_000_000;
         let ticks = u64::try_from(ticks).unwrap_or(u64::MAX >> 1).max(self.ticks);
+        // The first nanosecond of the next tick; before it there is nothing to do.
+        let next = ((i128::from(ticks) + 1) * 1_000_000_000 + hz - 1) / hz + i128::from(origin.0);
+        self.next_tick = Time(i64::try_from(next).unwrap_or(i64::MAX));
         self.collect_until(ticks);
         self.ticks = ticks;
     }
@@ -170,9 +186,14 @@ impl Model {
     /// Feeds one packet.
     pub fn packet(&mut self, at: Time, packet: &Packet<'_>, treatment: &Treatment) -> Step {
         self.advance(at);
-        if packet.fragment.is_none() {
-            return self.whole(packet, treatment);
+        match packet.fragment {
+            None => self.whole(packet, treatment),
+            Some(_) => self.fragment(packet, treatment),
         }
+    }
+
+    /// Feeds a part of a datagram.
+    pub(crate) fn fragment(&mut self, packet: &Packet<'_>, treatment: &Treatment) -> Step {
         let limits = (self.settings.fragments_v4, self.settings.fragments_v6);
         let limits = (self.settings.ticks(limits.0), self.settings.ticks(limits.1));
         let room = self.settings.fragment_bytes;
@@ -185,7 +206,29 @@ impl Model {
         step
     }
 
+    /// What can be computed of a packet without looking at the table.
+    #[inline]
+    pub(crate) fn prepare<'a>(&self, packet: &Packet<'a>, treatment: &Treatment) -> Prepared<'a> {
+        let checked = self.settings.checksum && !treatment.local;
+        let bad = checked && plimsoll_wire::packet::checksum_is_wrong(packet);
+        let transport = parse_transport(packet.protocol, packet.payload, packet.payload_length);
+        let key = self.key_of(packet, transport.as_ref(), treatment.zone);
+        Prepared { transport, bad, probe: key.map(|key| self.table.probe(key)) }
+    }
+
     fn whole(&mut self, packet: &Packet<'_>, treatment: &Treatment) -> Step {
+        let prepared = self.prepare(packet, treatment);
+        self.settle(packet, &prepared, treatment)
+    }
+
+    /// A whole packet's way.
+    #[inline]
+    pub(crate) fn settle(
+        &mut self,
+        packet: &Packet<'_>,
+        prepared: &Prepared<'_>,
+        treatment: &Treatment,
+    ) -> Step {
         if treatment.untracked {
             if self.profile.creation == CounterSource::Counted {
                 self.counters.add(Counter::Ignore, 1);
@@ -195,23 +238,19 @@ impl Model {
         if packet.source.is_ipv6() && packet.protocol == NO_NEXT_HEADER {
             return self.invalid(Counter::Invalid);
         }
-        let checked = self.settings.checksum && !treatment.local;
-        let bad = checked && plimsoll_wire::packet::checksum_is_wrong(packet);
-        let transport = parse_transport(packet.protocol, packet.payload, packet.payload_length);
-        if let Some(step) = self.icmp_error(packet, transport.as_ref(), bad, treatment.zone) {
+        if let Some(step) = self.icmp_error(packet, prepared, treatment.zone) {
             return step;
         }
-        let mut reopened = false;
-        // A flow is re-opened at most once: the second time there is no entry left to be in the way.
-        loop {
-            let mut step = self.normal(packet, transport.as_ref(), bad, treatment, reopened);
-            if step.what == What::Removed && step.reopened && !reopened {
-                reopened = true;
-                continue;
-            }
-            step.reopened = reopened;
-            return step;
+        let Some(probe) = &prepared.probe else { return self.invalid(Counter::Invalid) };
+        let Some(found) = self.find(probe) else {
+            return self.fresh(probe, packet, prepared, treatment.fate);
+        };
+        let step = self.known(&found, packet, prepared);
+        if step.what == What::Removed && step.reopened {
+            // The old entry is gone; the packet begins a new one.
+            return Step { reopened: true, ..self.fresh(probe, packet, prepared, treatment.fate) };
         }
+        step
     }
 
     pub(crate) fn invalid(&mut self, counter: Counter) -> Step {
@@ -223,29 +262,11 @@ impl Model {
         Step::new(info, Verdict::Accept)
     }
 
-    fn normal(
-        &mut self,
-        packet: &Packet<'_>,
-        transport: Option<&plimsoll_wire::packet::Transport<'_>>,
-        bad: bool,
-        treatment: &Treatment,
-        reopened: bool,
-    ) -> Step {
-        let Some(key) = self.key_of(packet, transport, treatment.zone) else {
-            return self.invalid(Counter::Invalid);
-        };
-        let found = if reopened { None } else { self.find(&key) };
-        match found {
-            Some(found) => self.known(found, packet, transport, bad),
-            None => self.fresh(key, packet, transport, bad, treatment.fate),
-        }
-    }
-
     /// The key as this generation makes it: protocols without a tracker have no ports.
     pub(crate) fn key_of(
         &self,
         packet: &Packet<'_>,
-        transport: Option<&plimsoll_wire::packet::Transport<'_>>,
+        transport: Option<&Transport<'_>>,
         zone: u16,
     ) -> Option<Key> {
         let has_ports = match packet.protocol {
@@ -261,23 +282,23 @@ impl Model {
         }
     }
 
-    pub(crate) fn find(&mut self, key: &Key) -> Option<Found> {
+    pub(crate) fn find(&mut self, probe: &Probe) -> Option<Found> {
         let now = self.now();
         let (classes, counters) = (&mut self.classes, &mut self.counters);
         let counted = self.profile.creation == CounterSource::Counted;
         let listening = self.events.is_some();
         let mut ended = Vec::new();
-        let found = self.table.find(key, now, |id, slot| {
-            classes.leave(slot);
+        let found = self.table.find(probe, now, |leaving| {
+            classes.leave(leaving.vitals.class());
             if counted {
                 counters.add(Counter::Delete, 1);
             }
             if listening {
-                ended.push((id, *slot));
+                ended.push(leaving.whole());
             }
         });
-        for (id, slot) in ended {
-            self.tell_destroy(id, &slot);
+        for whole in ended {
+            self.tell_destroy(&whole);
         }
         if found.is_some() && self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Found, 1);
@@ -286,18 +307,10 @@ impl Model {
     }
 
     /// A packet of an entry that is in the table.
-    fn known(
-        &mut self,
-        found: Found,
-        packet: &Packet<'_>,
-        transport: Option<&plimsoll_wire::packet::Transport<'_>>,
-        bad: bool,
-    ) -> Step {
-        let Found { id, direction } = found;
+    fn known(&mut self, found: &Found, packet: &Packet<'_>, prepared: &Prepared<'_>) -> Step {
+        let Found { id, direction, .. } = *found;
         let now = self.now();
-        let Some(mut slot) = self.table.get(id).copied() else {
-            return Step::new(Info::Invalid, Verdict::Accept);
-        };
+        let mut slot = self.table.slot(found);
         let before = slot;
         let replied = slot.status.contains(Status::SEEN_REPLY);
         let info = match (direction, replied) {
@@ -305,7 +318,7 @@ impl Model {
             (Direction::Original, true) => Info::Established,
             (Direction::Original, false) => Info::New,
         };
-        let judged = self.judge(&mut slot, direction, packet, transport, bad, true);
+        let judged = self.judge(&mut slot, direction, packet, prepared, true);
         let mut step = Step { entry: Some(id), ..Step::new(info, Verdict::Accept) };
         match judged {
             Judged::Refresh(Judgement { ticks, assure }) => {
@@ -324,11 +337,11 @@ impl Model {
                         slot.expires = now.plus(ticks);
                     }
                 }
-                self.store(id, slot);
+                self.store(found, &before, &slot);
                 return self.invalid(Counter::Invalid);
             }
             Judged::Reopen | Judged::Delete => {
-                self.store(id, slot);
+                self.store(found, &before, &slot);
                 self.remove(id);
                 step.what = What::Removed;
                 step.entry = None;
@@ -339,17 +352,18 @@ impl Model {
         if direction == Direction::Reply {
             slot.set(Status::SEEN_REPLY);
         }
-        self.store(id, slot);
+        self.store(found, &before, &slot);
         self.tell_update(id, &before, &slot);
         step
     }
 
-    fn store(&mut self, id: EntryId, slot: Slot) {
-        if let Some(place) = self.table.get_mut(id) {
-            self.classes.leave(place);
-            self.classes.enter(&slot);
-            *place = slot;
+    fn store(&mut self, found: &Found, before: &Slot, slot: &Slot) {
+        let (was, is) = (before.class(), slot.class());
+        if was != is {
+            self.classes.leave(was);
+            self.classes.enter(is);
         }
+        self.table.put(found, slot);
     }
 
     fn refresh(&self, slot: &mut Slot, ticks: u32) {
@@ -367,16 +381,15 @@ impl Model {
     /// A packet without an entry.
     fn fresh(
         &mut self,
-        key: Key,
+        probe: &Probe,
         packet: &Packet<'_>,
-        transport: Option<&plimsoll_wire::packet::Transport<'_>>,
-        bad: bool,
+        prepared: &Prepared<'_>,
         fate: Fate,
     ) -> Step {
-        if key.inverse().is_none() {
+        if probe.inverse.is_none() {
             return self.invalid(Counter::Invalid);
         }
-        let evicted = match self.make_room(&key) {
+        let evicted = match self.make_room(probe) {
             Some(evicted) => evicted,
             None => {
                 self.counters.add(Counter::Drop, 1);
@@ -386,13 +399,13 @@ impl Model {
         };
         let now = self.now();
         let mut slot = Slot {
-            key,
+            key: probe.key,
             status: Status::CONFIRMED,
             expires: now,
             created: now,
             memory: Memory::Nothing,
         };
-        let judged = self.judge(&mut slot, Direction::Original, packet, transport, bad, false);
+        let judged = self.judge(&mut slot, Direction::Original, packet, prepared, false);
         let (Judged::Refresh(_) | Judged::Ignore) = judged else {
             return Step { evicted, ..self.invalid(Counter::Invalid) };
         };
@@ -410,7 +423,7 @@ impl Model {
             step.what = What::NotConfirmed;
             return step;
         }
-        if self.chain_is_too_long(&key) {
+        if self.chain_is_too_long(probe) {
             self.counters.add(Counter::ChainTooLong, 1);
             self.counters.add(Counter::InsertFailed, 1);
             step.what = What::ChainTooLong;
@@ -420,8 +433,8 @@ impl Model {
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Insert, 1);
         }
-        self.classes.enter(&slot);
-        let id = self.table.insert(slot, None);
+        self.classes.enter(slot.class());
+        let id = self.table.insert(probe, &slot, None);
         if self.settings.accounting {
             if self.accounting.len() <= id.index() {
                 self.accounting.resize(id.index() + 1, [Accounting::default(); 2]);
@@ -445,17 +458,29 @@ impl Model {
 
     pub(crate) fn remove(&mut self, id: EntryId) {
         if self.events.is_some()
-            && let Some(slot) = self.table.get(id).copied()
+            && let Some(whole) = self.table.whole(id)
         {
-            self.tell_destroy(id, &slot);
+            self.tell_destroy(&whole);
         }
-        if let Some(slot) = self.table.remove(id) {
-            self.classes.leave(&slot);
-        }
+        let vitals = self.table.remove(id);
+        self.classes.leave(vitals.class());
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Delete, 1);
         }
     }
+}
+
+/// What was computed of a packet before the table is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prepared<'a> {
+    pub(crate) transport: Option<Transport<'a>>,
+    /// Its checksum is wrong, and that matters.
+    pub(crate) bad: bool,
+    pub(crate) probe: Option<Probe>,
+}
+
+impl Prepared<'_> {
+    pub(crate) const NOTHING: Self = Self { transport: None, bad: false, probe: None };
 }
 
 /// How many entries of each class the table holds, kept while they change.
@@ -467,20 +492,20 @@ pub(crate) struct Classes {
 }
 
 impl Classes {
-    fn place(&mut self, slot: &Slot) -> &mut u64 {
-        match Class::of(slot.status, slot.memory.state()) {
+    const fn place(&mut self, class: Class) -> &mut u64 {
+        match class {
             Class::Evictable => &mut self.evictable,
             Class::Closing => &mut self.closing,
             Class::Protected => &mut self.protected,
         }
     }
 
-    pub(crate) fn enter(&mut self, slot: &Slot) {
-        *self.place(slot) += 1;
+    pub(crate) const fn enter(&mut self, class: Class) {
+        *self.place(class) += 1;
     }
 
-    pub(crate) fn leave(&mut self, slot: &Slot) {
-        *self.place(slot) -= 1;
+    pub(crate) const fn leave(&mut self, class: Class) {
+        *self.place(class) -= 1;
     }
 }
 

@@ -8,7 +8,7 @@ use plimsoll_wire::packet::{Packet, Transport};
 use crate::behaviour::UdpRule;
 use crate::entry::{Memory, Slot};
 use crate::key::PPP;
-use crate::model::Model;
+use crate::model::{Model, Prepared};
 use crate::sctp::{self, Sctp};
 use crate::tcp::{Direction, EntryView, Flags, Outcome, Segment, Tcp};
 use crate::ticks::Sequence;
@@ -48,16 +48,16 @@ impl Model {
         slot: &mut Slot,
         direction: Direction,
         packet: &Packet<'_>,
-        transport: Option<&Transport<'_>>,
-        bad_checksum: bool,
+        prepared: &Prepared<'_>,
         confirmed: bool,
     ) -> Judged {
+        let Prepared { ref transport, bad: bad_checksum, .. } = *prepared;
         let replied = slot.status.contains(Status::SEEN_REPLY);
         let v6 = packet.source.is_ipv6();
         let after = |seconds: u32, assure: bool| {
             Judged::Refresh(Judgement { ticks: self.settings.ticks(seconds), assure })
         };
-        match (packet.protocol, transport) {
+        match (packet.protocol, transport.as_ref()) {
             (6, Some(transport)) => self.tcp(slot, direction, transport, bad_checksum, confirmed),
             (17, Some(Transport::Udp { length, .. })) => {
                 let length = u32::from(*length);

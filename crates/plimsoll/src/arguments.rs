@@ -31,12 +31,25 @@ pub enum Command {
     Check(Check),
     /// Print the page of a finding: what it means, why it happens, what to do, how to prove the cure
     Explain(Explain),
+    /// Cure it: show a remedy, carry it out, prove it; --confirm takes it back unless you confirm
+    ///
+    /// A remedy is a transaction: it is shown, checked, written to a journal, carried out step by step, and
+    /// read back. Whatever ends it half-way, the host comes out in the old or the new state.
+    /// Exit status: 0 done (or shown), 1 not done, and the old state stands, 64 wrong usage.
+    Fix(Fix),
+    /// Keep what `plimsoll fix --confirm` did
+    Confirm(Confirm),
+    /// Take back what `plimsoll fix` did, also long after, also after a reboot
+    Undo(Undo),
     /// Stage the overflow in throw-away network namespaces, show it, cure it, leave no trace
     Lab(Lab),
     /// Run captured packets through a model of conntrack: how full the table gets, and what it drops
     ///
     /// The model behaves as the kernel does. It takes every captured packet to be accepted by the rules.
     Replay(Replay),
+    /// Stands guard over a transaction (started by `fix`, not by people)
+    #[command(hide = true)]
+    Guard(Guard),
 }
 
 /// `plimsoll check`.
@@ -90,6 +103,110 @@ pub struct Output {
     /// Times in UTC, not in this host's zone
     #[arg(long)]
     pub utc: bool,
+}
+
+/// `plimsoll fix`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub struct Fix {
+    /// The transactions so far, and where each stands
+    #[arg(long)]
+    pub list: bool,
+    /// Where transactions are kept
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+    /// What to do
+    #[command(subcommand)]
+    pub remedy: Option<RemedyCommand>,
+}
+
+/// Where transactions are kept.
+pub const STATE_DIR: &str = "/var/lib/plimsoll";
+
+/// The remedies that can be carried out.
+#[derive(Debug, Subcommand)]
+pub enum RemedyCommand {
+    /// Raise the limit and the buckets of the running kernel
+    Raise(Raise),
+}
+
+/// `plimsoll fix raise`.
+#[derive(Debug, Args)]
+pub struct Raise {
+    /// The limit [default: as the load and the memory of this host ask for]
+    #[arg(long, value_name = "N")]
+    pub max: Option<u64>,
+    /// Buckets [default: as many as go with the limit]
+    #[arg(long, value_name = "N")]
+    pub buckets: Option<u64>,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// How to carry out a remedy.
+#[derive(Debug, Args)]
+pub struct How {
+    /// Only show what would be done: the exact commands and the differences of files
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Take everything back by itself after that time (90s, 5m), unless `plimsoll confirm` comes first
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub confirm: Option<Duration>,
+    /// The limit may be lowered
+    #[arg(long)]
+    pub allow_lower: bool,
+    /// Watch so long whether packets are still dropped once it is done; 0: not at all
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
+    pub watch: Duration,
+    /// The network namespace to change: a name, an inode, a process id, a container id, "host" or "own"
+    /// [default: the one plimsoll runs in]
+    #[arg(long, value_name = "NETNS")]
+    pub netns: Option<String>,
+    /// Where transactions are kept
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+    /// Colour: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+}
+
+/// `plimsoll confirm`.
+#[derive(Debug, Args)]
+pub struct Confirm {
+    /// Transaction by number [default: the one that waits]
+    pub id: Option<u64>,
+    /// Where transactions are kept
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+}
+
+/// `plimsoll undo`.
+#[derive(Debug, Args)]
+pub struct Undo {
+    /// Transaction by number (`plimsoll fix --list`) [default: the latest that stands]
+    pub id: Option<u64>,
+    /// Take back what is still as plimsoll left it, and leave what others have changed since
+    #[arg(long)]
+    pub leave_changed: bool,
+    /// The old limit may come back though the table has grown beyond it
+    #[arg(long)]
+    pub allow_lower: bool,
+    /// Where transactions are kept
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+}
+
+/// `plimsoll guard`.
+#[derive(Debug, Args)]
+pub struct Guard {
+    /// Where transactions are kept
+    pub state_dir: PathBuf,
+    /// Transaction by number
+    pub id: u64,
 }
 
 /// `plimsoll explain`.
@@ -149,6 +266,25 @@ fn interval(text: &str) -> Result<Duration, String> {
         .ok()
         .filter(|span| *span >= Duration::from_millis(50))
         .ok_or_else(|| "expected seconds between 0.05 and 3600".into())
+}
+
+/// A time to wait: seconds, or with a unit.
+fn time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let unit = match unit {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        _ => 0,
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+    match seconds {
+        Some(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
+        Some(_) | None => Err("expected a time between 1s and 24h, as 90s or 5m".into()),
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -6,6 +6,7 @@ mod arguments;
 mod check;
 mod exit;
 mod explain;
+mod fix;
 mod lab;
 mod replay;
 mod terminal;
@@ -29,6 +30,10 @@ fn main() -> ExitCode {
         None => check::run(&arguments.check),
         Some(Command::Check(check)) => check::run(&check),
         Some(Command::Explain(explain)) => explain::run(&explain),
+        Some(Command::Fix(fix)) => fix::run(&fix),
+        Some(Command::Confirm(confirm)) => fix::confirm(&confirm),
+        Some(Command::Undo(undo)) => fix::undo(&undo),
+        Some(Command::Guard(guard)) => fix::guard(&guard),
         Some(Command::Lab(lab)) => lab::run(&lab),
         Some(Command::Replay(replay)) => replay::run(&replay),
     }

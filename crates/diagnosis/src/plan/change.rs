@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::FileState;
+use super::{FileState, Filter};
 
 /// How a written value reads back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,21 +89,22 @@ pub struct NftChange {
     pub rules: Vec<OwnRule>,
 }
 
-/// One transaction of iptables-restore for one family and back end.
+/// One transaction of iptables-restore for one table of one family and back end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IptablesChange {
     /// `iptables-restore`, `ip6tables-restore`, `iptables-legacy-restore`, `iptables-nft-restore` …
     pub restore: String,
     /// Its counterpart: `iptables-save` …
     pub save: String,
-    /// Tables touched: `raw`, `filter`.
-    pub tables: Vec<String>,
+    /// The one table touched, `raw` or `filter`: what is atomic is the COMMIT of one table.
+    pub table: String,
     /// Text for `-n` (`--noflush`): whole, with `*table` and `COMMIT`.
     pub apply: String,
     /// Text that takes it back.
     pub revert: String,
-    /// Rules (as `*-save` prints them, from `-A`) that are there after and not before.
-    pub rules: Vec<String>,
+    /// Pieces of text that only lines of ours in `*-save` have, each of which is there after and not
+    /// before: `--comment "plimsoll: …"`, `:PLIMSOLL-443 `.
+    pub marks: Vec<String>,
 }
 
 /// One module with the parameters it is to be loaded with.
@@ -140,8 +141,8 @@ pub struct PolicyChange {
 /// Entries deleted in bounded batches. Can't be taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteEntries {
-    /// Which, in the words of the command line: "unreplied", "tcp dport 443 idle>3600".
-    pub filter: String,
+    /// Which.
+    pub filter: Filter,
     /// How many there were when the plan was made.
     pub expected: u64,
     /// Entries in one batch.
@@ -211,7 +212,7 @@ impl Change {
                     .map(|r| format!("a rule in {} {} {}", r.family, r.table, r.chain));
                 tables.chain(rules).collect::<Vec<_>>().join(", ")
             }
-            Self::Iptables(i) => format!("{} {}", i.restore, i.tables.join(", ")),
+            Self::Iptables(i) => format!("{} table {}", i.restore, i.table),
             Self::Policy(p) => format!("timeout policy {}", p.name),
             Self::Modules(m) => {
                 let unload = m.unload.iter().map(|m| format!("-{}", m.name));

@@ -5,12 +5,16 @@
 
 mod change;
 mod content;
+mod filter;
+mod raise;
 
 pub use change::{
     Change, DeleteEntries, FileChange, IptablesChange, LoadModule, ModulesChange, NftChange,
     NftTable, OwnRule, PolicyChange, Readback, Setting, Step,
 };
 pub use content::{Content, FileState};
+pub use filter::{Filter, Idle};
+pub use raise::{RaiseRequest, raise};
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -20,7 +24,7 @@ use plimsoll_ct::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::RemedyId;
-use crate::facts::{Namespace, Snapshot};
+use crate::facts::{Namespace, Owner, Snapshot};
 
 /// What a plan is computed from.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +56,23 @@ pub struct Target {
     pub path: Option<String>,
     /// Its inode: what is behind the path must still be it.
     pub inode: Option<u64>,
+}
+
+impl Target {
+    /// The namespace that a plan is made for.
+    pub fn of(ground: &Ground<'_>) -> Self {
+        let Some(space) = ground.namespace() else {
+            return Self { name: String::new(), path: None, inode: None };
+        };
+        let path = space.owners.iter().find_map(|owner| match owner {
+            Owner::Named(name) if name.contains('/') => Some(name.clone()),
+            Owner::Named(name) => Some(alloc::format!("/run/netns/{name}")),
+            Owner::Process { pid, command: _ } => Some(alloc::format!("/proc/{pid}/ns/net")),
+            Owner::Initial | Owner::Container { .. } | Owner::Unit(_) => None,
+        });
+        let path = if space.is_initial() { None } else { path };
+        Self { name: crate::load::name(space), path, inode: space.inode }
+    }
 }
 
 /// How the plan proves itself once its changes are read back.

@@ -18,7 +18,7 @@ mod tests;
 
 pub use decode::{decode, decode_row};
 pub use flow::{DccpDetails, Details, Flow, SequenceAdjustment, Synproxy, TcpDetails};
-pub use request::{Filter, dump, statistics as statistics_request, statistics_per_cpu};
+pub use request::{Filter, delete, dump, statistics as statistics_request, statistics_per_cpu};
 pub use statistics::{Totals, cpu_counters, totals};
 
 /// Message types: subsystem 1 in the high byte, command in the low one.

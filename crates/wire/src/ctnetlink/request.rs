@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Entry, Family, Protocol, Row, Status, Tuple, Zone, ZoneDirection};
 
+use super::encode::tuple;
 use super::{command, number};
 use crate::netlink::{Writer, flag};
 
@@ -65,6 +66,23 @@ pub fn dump(sequence: u32, filter: &Filter) -> Vec<u8> {
     }
     if let Some(zone) = filter.zone {
         w.attribute(number::ZONE, &zone.to_be_bytes());
+    }
+    w.finish()
+}
+
+/// A request to delete one entry: this very one (by id, where the source told it), not what may have taken
+/// its place with the same tuple since. Without `acknowledge` only a refusal is answered.
+pub fn delete(sequence: u32, entry: &Entry, acknowledge: bool) -> Vec<u8> {
+    let flags = flag::REQUEST | if acknowledge { flag::ACK } else { 0 };
+    let mut w = message(command::DELETE, flags, sequence, Some(entry.original.family()));
+    let zone = entry.zone;
+    let in_tuple = (zone.id != 0 && zone.direction == ZoneDirection::Original).then_some(zone.id);
+    w.nest(number::TUPLE_ORIG, |w| tuple(&entry.original, in_tuple, w));
+    if zone.id != 0 && zone.direction == ZoneDirection::Both {
+        w.attribute(number::ZONE, &zone.id.to_be_bytes());
+    }
+    if let Some(id) = entry.id {
+        w.attribute(number::ID, &id.to_be_bytes());
     }
     w.finish()
 }

@@ -1,0 +1,69 @@
+//! What the remedies are planned on: the facts that each needs, read now.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+use plimsoll_diagnosis::plan::{self, Ground, Plan, RaiseRequest};
+use plimsoll_probe::live::{self, NamespaceSelector, Observation};
+
+use crate::arguments::{How, Raise};
+
+/// `raise`: without sizes the whole diagnosis is needed, with them only the limit, memory and namespaces.
+pub fn raise(arguments: &Raise) -> Result<Plan, String> {
+    let given = arguments.max.is_some() || arguments.buckets.is_some();
+    let options = if given { quick() } else { live::Options::default() };
+    let observation = live::observe(&options);
+    let request = RaiseRequest {
+        max: arguments.max,
+        buckets: arguments.buckets,
+        allow_lower: arguments.how.allow_lower,
+    };
+    let host = observation.after.namespaces.iter().position(|n| n.is_initial());
+    let target = match &arguments.how.netns {
+        Some(_) => target(&observation, &arguments.how)?,
+        None => host.unwrap_or(0),
+    };
+    let files = BTreeMap::new();
+    Ok(plan::raise(
+        request,
+        &Ground {
+            before: Some(&observation.before),
+            now: &observation.after,
+            target,
+            files: &files,
+        },
+    ))
+}
+
+/// A reading without rates, tables and log.
+fn quick() -> live::Options {
+    live::Options {
+        interval: Duration::ZERO,
+        census: false,
+        rules: false,
+        log: false,
+        ..live::Options::default()
+    }
+}
+
+/// Index of the namespace that is meant.
+fn target(observation: &Observation, how: &How) -> Result<usize, String> {
+    let namespaces = &observation.after.namespaces;
+    let wanted = how.netns.as_deref().unwrap_or("own");
+    let own = || std::fs::metadata("/proc/self/ns/net").ok().map(|m| m.ino());
+    let found = match NamespaceSelector::parse(wanted) {
+        NamespaceSelector::Own => {
+            let own = own();
+            namespaces.iter().position(|n| n.inode == own && own.is_some())
+        }
+        NamespaceSelector::Host => namespaces.iter().position(|n| n.is_initial()),
+        NamespaceSelector::Inode(inode) => namespaces.iter().position(|n| n.inode == Some(inode)),
+        selector => {
+            let chosen = live::observe(&live::Options { only: vec![selector], ..quick() });
+            let inode = chosen.after.namespaces.first().and_then(|n| n.inode);
+            namespaces.iter().position(|n| n.inode == inode && inode.is_some())
+        }
+    };
+    found.ok_or_else(|| format!("no network namespace answers to {wanted:?}"))
+}
