@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+mod answer;
 mod distinct;
 mod doubts;
 mod outcome;
@@ -19,8 +20,9 @@ mod synthetic;
 mod tally;
 mod timeline;
 
+pub use answer::{Answer, Change, Row, Size, memory};
 pub use doubts::Doubts;
-pub use outcome::{Outcome, smallest_without_drops};
+pub use outcome::Outcome;
 pub use replay::{Replay, Run};
 pub use rules::Rules;
 pub use scale::{Copies, MOST_COPIES};

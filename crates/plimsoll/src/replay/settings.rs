@@ -123,7 +123,8 @@ fn nearest(key: &str) -> Option<&'static str> {
     }) {
         return Some(name);
     }
-    let (least, name) = names().map(|name| (strsim::damerau_levenshtein(bare, name), name)).min()?;
+    let (least, name) =
+        names().map(|name| (strsim::damerau_levenshtein(bare, name), name)).min()?;
     (least <= 1 + bare.len() / 5).then_some(name)
 }
 
@@ -136,7 +137,10 @@ mod tests {
     fn a_slip_of_the_pen_is_answered_with_the_name_that_was_meant() {
         for (typed, meant) in [
             ("nf_conntrack_maxx", Some("nf_conntrack_max")),
-            ("net.netfilter.nf_conntrack_tcp_timeout_etsablished", Some("nf_conntrack_tcp_timeout_established")),
+            (
+                "net.netfilter.nf_conntrack_tcp_timeout_etsablished",
+                Some("nf_conntrack_tcp_timeout_established"),
+            ),
             ("established", Some("nf_conntrack_tcp_timeout_established")),
             ("max", Some("nf_conntrack_max")),
             ("ip_conntrack_mx", Some("ip_conntrack_max")),

@@ -55,7 +55,7 @@ pub struct CaptureError {
 
 impl fmt::Display for CaptureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "offset {}, after {} packets: {}", self.offset, self.frames, self.what)
+        write!(f, "packet {}, offset {}: {}", self.frames + 1, self.offset, self.what)
     }
 }
 
