@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use plimsoll_ct::Protocol;
 
 pub use crate::replay::Arguments as Replay;
 
@@ -43,6 +44,12 @@ pub enum Command {
     Undo(Undo),
     /// Stage the overflow in throw-away network namespaces, show it, cure it, leave no trace
     Lab(Lab),
+    /// Say which value each setting will have after the next boot, and why
+    ///
+    /// Reads all that takes part, in its order: the kernel's command line, modules-load.d, modprobe.d, sysctl.d,
+    /// the firewall, udev, tuned, cloud-init, rc.local, kube-proxy; and says what is wrong with it. Needs no
+    /// root and changes nothing. Exit status: 0 nothing is wrong, 1 something is, 64 wrong usage.
+    Boot(Boot),
     /// Run captured packets through a model of conntrack: how full the table gets, and what it drops
     ///
     /// The model behaves as the kernel does. It takes every captured packet to be accepted by the rules.
@@ -105,6 +112,35 @@ pub struct Output {
     pub utc: bool,
 }
 
+/// `plimsoll boot`.
+#[derive(Debug, Args)]
+pub struct Boot {
+    /// Only these settings, by any of their names: nf_conntrack_max, net/netfilter/nf_conntrack_acct
+    #[arg(value_name = "KEY")]
+    pub keys: Vec<String>,
+    /// A dead host: a directory that holds its etc/, usr/lib/, proc/
+    #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
+    pub root: Option<PathBuf>,
+    /// A dead host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// All of it as JSON (schema plimsoll.boot/1)
+    #[arg(long)]
+    pub json: bool,
+    /// All settings, all lines, all mistakes
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Colour: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+    /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
+    pub width: Option<u16>,
+    /// Only ASCII characters
+    #[arg(long)]
+    pub ascii: bool,
+}
+
 /// `plimsoll fix`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
@@ -128,6 +164,8 @@ pub const STATE_DIR: &str = "/var/lib/plimsoll";
 pub enum RemedyCommand {
     /// Raise the limit and the buckets of the running kernel
     Raise(Raise),
+    /// Set timeouts: of all entries (time_wait=30), or of one service (--port tcp/443 established=600)
+    Timeout(Timeout),
 }
 
 /// `plimsoll fix raise`.
@@ -139,6 +177,25 @@ pub struct Raise {
     /// Buckets [default: as many as go with the limit]
     #[arg(long, value_name = "N")]
     pub buckets: Option<u64>,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// `plimsoll fix timeout`.
+#[derive(Debug, Args)]
+pub struct Timeout {
+    /// Timeouts in seconds, by sysctl name, short or long: tcp_timeout_time_wait=30, udp=10. With --port by
+    /// state: syn_sent, syn_recv, established, fin_wait, close_wait, last_ack, time_wait, close; for UDP
+    /// unreplied, replied
+    #[arg(required = true, value_name = "KEY=SECONDS", value_parser = setting)]
+    pub values: Vec<(String, u64)>,
+    /// Only for new connections to this port, by a rule in a table of our own
+    #[arg(long, value_name = "PROTO/PORT", value_parser = service)]
+    pub port: Option<(Protocol, u16)>,
+    /// Allow established below 2 h 4 min for all ports
+    #[arg(long)]
+    pub allow_short: bool,
     /// How to carry it out
     #[command(flatten)]
     pub how: How,
@@ -266,6 +323,20 @@ fn interval(text: &str) -> Result<Duration, String> {
         .ok()
         .filter(|span| *span >= Duration::from_millis(50))
         .ok_or_else(|| "expected seconds between 0.05 and 3600".into())
+}
+
+/// `tcp/443`
+fn service(text: &str) -> Result<(Protocol, u16), String> {
+    let parse = || {
+        let (name, port) = text.split_once('/')?;
+        let protocol = match name {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            _ => return None,
+        };
+        port.parse().ok().filter(|port| *port > 0).map(|port| (protocol, port))
+    };
+    parse().ok_or_else(|| "expected tcp/PORT or udp/PORT".into())
 }
 
 /// A time to wait: seconds, or with a unit.

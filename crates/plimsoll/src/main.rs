@@ -3,6 +3,7 @@
 //! Knows: the command line and the terminal. Does not know: any arithmetic on facts.
 
 mod arguments;
+mod boot;
 mod check;
 mod exit;
 mod explain;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     match arguments.command {
         None => check::run(&arguments.check),
         Some(Command::Check(check)) => check::run(&check),
+        Some(Command::Boot(boot)) => boot::run(&boot),
         Some(Command::Explain(explain)) => explain::run(&explain),
         Some(Command::Fix(fix)) => fix::run(&fix),
         Some(Command::Confirm(confirm)) => fix::confirm(&confirm),

@@ -6,11 +6,15 @@
 //! leaves as a `Missing` fact, never as an error of the whole.
 
 pub mod archive;
+pub mod boot;
 pub mod config;
 pub mod dead;
 pub mod entries;
 pub mod files;
+mod keepalives;
 pub mod live;
 pub mod log;
 pub mod rules;
 pub mod table;
+
+pub use keepalives::keepalives;

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use mixed::{Table, in_namespaces};
 use plimsoll_ct::{Family, Protocol, Row, Status};
-use plimsoll_probe::entries::{self, Ask, Filter, Reader, Scope, Share, Wants, Which};
+use plimsoll_probe::entries::{
+    self, Ask, Entries, Filter, Reader, Scope, Share, Sink, Wants, Which,
+};
 use plimsoll_wire::listing;
 
 /// All rows of an asking, which must have been complete.
@@ -69,6 +71,126 @@ fn ask(which: Which, scope: Scope) -> Ask {
     Ask { which, scope, ..Ask::default() }
 }
 
+/// Ways that are there.
+fn ways() -> Vec<Which> {
+    let mut ways = vec![Which::Netlink, Which::Proc];
+    if has_bpf() {
+        ways.push(Which::Bpf);
+    }
+    ways
+}
+
+/// Whether the BPF census may be had here at all; a kernel without BTF is no fault of ours.
+fn has_bpf() -> bool {
+    let there = std::path::Path::new("/sys/kernel/btf/vmlinux").exists();
+    if !there {
+        eprintln!("skipped in part: this kernel has no BTF");
+    }
+    there
+}
+
+/// Keeps the rows of some namespaces.
+struct Keep<'a>(&'a [Table], Vec<Row>);
+
+impl Sink for Keep<'_> {
+    fn take(&mut self, row: &Row) -> bool {
+        if self.0.iter().any(|table| Some(table.inode) == row.netns) {
+            self.1.push(*row);
+        }
+        true
+    }
+}
+
+#[test]
+fn the_census_shows_the_table_that_conntrack_lists_with_one_worker_and_with_two() {
+    if !has_bpf() {
+        return;
+    }
+    in_namespaces("census", 2, |tables| {
+        for table in tables {
+            table.enter(|| {
+                let theirs = listed(&table.list(&["-o", "extended"]));
+                let (ours, outcome) = rows(&ask(Which::Bpf, Scope::Here));
+                assert_eq!((outcome.reader, outcome.malformed), (Reader::Bpf, 0));
+                assert_same(&ours, &theirs);
+                assert!(ours.iter().all(|r| r.netns == Some(table.inode)));
+            });
+        }
+        let mut entries = Entries::default();
+        for _ in 0..2 {
+            let mut sinks = [Keep(tables, Vec::new()), Keep(tables, Vec::new())];
+            let outcome = entries.read(&ask(Which::Bpf, Scope::All), &mut sinks).unwrap();
+            assert!(outcome.is_complete(), "{outcome:?}");
+            let all = [sinks[0].1.as_slice(), &sinks[1].1].concat();
+            for table in tables {
+                let here: Vec<Row> =
+                    all.iter().filter(|r| r.netns == Some(table.inode)).copied().collect();
+                assert_same(&here, &listed(&table.list(&["-o", "extended"])));
+            }
+        }
+    });
+}
+
+#[test]
+fn every_bit_of_the_status_is_the_same_by_bpf_and_netlink() {
+    if !has_bpf() {
+        return;
+    }
+    in_namespaces("status", 1, |tables| {
+        tables[0].enter(|| {
+            let bits = |which| {
+                let mut bits: Vec<_> = rows(&ask(which, Scope::Here))
+                    .0
+                    .iter()
+                    .map(|r| (format!("{:?}{:?}", r.original, r.zone), r.status))
+                    .collect();
+                bits.sort();
+                bits
+            };
+            assert_eq!(bits(Which::Bpf), bits(Which::Netlink));
+        });
+    });
+}
+
+#[test]
+fn a_sample_of_the_table_is_a_part_with_its_share() {
+    if !has_bpf() {
+        return;
+    }
+    in_namespaces("sample", 1, |tables| {
+        tables[0].enter(|| {
+            let all = rows(&ask(Which::Bpf, Scope::Here)).0.len();
+            let mut seen = 0;
+            let asked = Ask { sample: Some(0.5), ..ask(Which::Bpf, Scope::Here) };
+            let outcome = entries::read(
+                &asked,
+                &mut [|_: &Row| {
+                    seen += 1;
+                    true
+                }],
+            )
+            .unwrap();
+            assert!(seen > 0 && seen < all, "{seen} of {all}");
+            let Share::Part(Some(share)) = outcome.share else { panic!("{outcome:?}") };
+            assert!((share - 0.5).abs() < 0.01, "{share}");
+        });
+    });
+}
+
+#[test]
+fn what_only_netlink_tells_is_not_asked_of_the_census() {
+    in_namespaces("wants", 1, |tables| {
+        tables[0].enter(|| {
+            let wants = Wants { helper: true, ..Wants::default() };
+            let (ours, outcome) = rows(&Ask { wants, ..ask(Which::Auto, Scope::Here) });
+            assert_eq!(outcome.reader, Reader::Ctnetlink);
+            let said = &outcome.passed_over;
+            assert!(said.len() == 1 && said[0].1.detail.contains("helpers"), "{said:?}");
+            assert!(ours.iter().any(|r| r.helper.is_some_and(|h| h.as_str() == "ftp")));
+        });
+    });
+}
+
 #[test]
 fn netlink_and_proc_show_the_table_that_conntrack_lists() {
     in_namespaces("equal", 1, |tables| {
@@ -122,7 +244,7 @@ fn each_filter_gives_the_entries_that_match_whether_the_kernel_knows_it_or_not()
             for narrow in filters {
                 let expected: Vec<Row> =
                     all.iter().filter(|row| narrow.matches_row(row)).copied().collect();
-                for which in [Which::Netlink, Which::Proc] {
+                for which in ways() {
                     let asked = Ask { narrow, ..ask(which, Scope::Here) };
                     let (found, outcome) = rows(&asked);
                     assert!(!found.is_empty() || narrow.protocol == Some(Protocol::Other(50)));
@@ -139,29 +261,36 @@ fn each_filter_gives_the_entries_that_match_whether_the_kernel_knows_it_or_not()
 #[test]
 fn all_chosen_namespaces_are_read_and_no_other() {
     in_namespaces("several", 3, |tables| {
-        let inodes = vec![tables[0].inode, tables[2].inode, 1];
-        let asked = ask(Which::Netlink, Scope::Some(inodes));
-        let mut found = Vec::new();
-        let outcome = entries::read(
-            &asked,
-            &mut [|row: &Row| {
-                found.push(*row);
-                true
-            }],
-        )
-        .unwrap();
-        assert_eq!(outcome.unread.len(), 1, "inode 1 is no namespace");
-        for (place, table) in tables.iter().enumerate() {
-            let here: Vec<Row> =
-                found.iter().filter(|r| r.netns == Some(table.inode)).copied().collect();
-            match place {
-                1 => assert!(here.is_empty()),
-                _ => assert_same(&here, &listed(&table.list(&["-o", "extended"]))),
-            }
+        let inodes = [tables[0].inode, tables[2].inode, 1];
+        for which in ways() {
+            chosen(which, &inodes, tables);
+            let all = rows_of_all(which, tables);
+            assert_eq!(all, tables.iter().map(|t| t.list(&[]).lines().count()).sum::<usize>());
         }
-        let all = rows_of_all(Which::Netlink, tables);
-        assert_eq!(all, tables.iter().map(|t| t.list(&[]).lines().count()).sum::<usize>());
     });
+}
+
+/// The first and third are chosen, and one that does not exist.
+fn chosen(which: Which, inodes: &[u64], tables: &[Table]) {
+    let mut found = Vec::new();
+    let outcome = entries::read(
+        &ask(which, Scope::Some(inodes.to_vec())),
+        &mut [|row: &Row| {
+            found.push(*row);
+            true
+        }],
+    )
+    .unwrap();
+    // The census looks at the table, not for namespaces.
+    assert_eq!(outcome.unread.len(), usize::from(which != Which::Bpf), "{which:?}");
+    for (place, table) in tables.iter().enumerate() {
+        let here: Vec<Row> =
+            found.iter().filter(|r| r.netns == Some(table.inode)).copied().collect();
+        match place {
+            1 => assert!(here.is_empty()),
+            _ => assert_same(&here, &listed(&table.list(&["-o", "extended"]))),
+        }
+    }
 }
 
 /// Entries of the test's own namespaces in a reading of all.
@@ -183,7 +312,7 @@ fn rows_of_all(which: Which, tables: &[Table]) -> usize {
 fn a_sink_that_has_enough_ends_the_reading_as_a_part() {
     in_namespaces("enough", 1, |tables| {
         tables[0].enter(|| {
-            for which in [Which::Netlink, Which::Proc] {
+            for which in ways() {
                 let mut left = 5;
                 let outcome = entries::read(
                     &ask(which, Scope::Here),

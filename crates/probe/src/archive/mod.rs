@@ -92,6 +92,7 @@ struct Kept {
     /// Bytes of it, unpacked.
     length: u64,
     modified: Time,
+    executable: bool,
     cut: Option<String>,
 }
 
@@ -265,6 +266,11 @@ impl Archive {
         Ok(self.file(path)?.modified)
     }
 
+    /// Whether a kept file's mode lets anybody run it.
+    pub(crate) fn executable(&self, path: &str) -> Option<bool> {
+        Some(self.file(path).ok()?.executable)
+    }
+
     /// Why a file is held in part.
     pub(crate) fn cut(&self, path: &str) -> Option<String> {
         self.file(path).ok()?.cut.clone()
@@ -345,7 +351,8 @@ fn keep_file(
     }
     let length = keeper.length;
     let (bytes, packed) = keeper.finish()?;
-    Ok(Kept { bytes: bytes.into(), packed, length, modified: member.modified, cut })
+    let (modified, executable) = (member.modified, member.executable);
+    Ok(Kept { bytes: bytes.into(), packed, length, modified, executable, cut })
 }
 
 /// Takes bytes in: as they are while they are few, compressed from then on.

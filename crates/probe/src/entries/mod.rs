@@ -7,16 +7,19 @@
 //! The invariant of this crate holds: looking must not disturb. Nothing is loaded that stays, no lock is
 //! held for long, a reading ends when its budget is spent.
 
+mod bpf;
 mod netlink;
 mod proc;
 mod scope;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plimsoll_ct::{Nanos, Row};
 use plimsoll_diagnosis::facts::{Gap, Reason};
 use plimsoll_wire::Malformed;
 pub use plimsoll_wire::ctnetlink::Filter;
+
+use bpf::{Census, Loaded};
 
 pub use crate::table::Budget;
 pub use plimsoll_diagnosis::facts::Reader;
@@ -145,6 +148,8 @@ pub enum Share {
 pub struct Outcome {
     /// Which way it was.
     pub reader: Reader,
+    /// How it went about it, where there is a choice: `direct` or `probe reads` (BPF).
+    pub means: Option<&'static str>,
     /// The ways that would have been tried before, and why it was none of them.
     pub passed_over: Vec<(Reader, Gap)>,
     /// Entries shown to the sinks.
@@ -179,6 +184,7 @@ impl Outcome {
     fn of(reader: Reader) -> Self {
         Self {
             reader,
+            means: None,
             passed_over: Vec::new(),
             rows: 0,
             read: 0,
@@ -206,44 +212,88 @@ impl Outcome {
     }
 }
 
-/// Shows the entries to the sinks.
-///
-/// The order is that of the table's buckets within one sink, and means nothing. An entry that lives through the
-/// whole reading is shown once; one that comes or goes meanwhile, perhaps.
+/// Shows the entries to the sinks, once. Who reads again and again keeps [`Entries`].
 ///
 /// # Errors
 ///
-/// No way led to the table: the gap tells each one's reason.
+/// As [`Entries::read`].
 pub fn read<S: Sink>(ask: &Ask, sinks: &mut [S]) -> Result<Outcome, Gap> {
-    let start = std::time::Instant::now();
-    let order: &[Reader] = match ask.which {
-        Which::Auto => &[Reader::Bpf, Reader::Ctnetlink, Reader::Proc],
-        Which::Bpf => &[Reader::Bpf],
-        Which::Netlink => &[Reader::Ctnetlink],
-        Which::Proc => &[Reader::Proc],
-    };
-    let mut passed_over: Vec<(Reader, Gap)> = Vec::new();
-    for &reader in order {
-        if ask.which == Which::Auto
-            && let Some(what) = ask.wants.beyond(reader)
-        {
-            let detail = format!("{}: does not tell {what}", name(reader));
-            passed_over.push((reader, Gap { reason: Reason::NotAsked, detail, needs: None }));
-            continue;
-        }
-        match by(reader, ask, sinks) {
-            Ok(mut outcome) => {
-                outcome.passed_over = passed_over;
-                outcome.wall = start.elapsed();
-                return Ok(outcome);
+    Entries::default().read(ask, sinks)
+}
+
+/// The readers, with what they keep between two readings: loaded programs.
+#[derive(Debug, Default)]
+pub struct Entries {
+    /// Not tried yet, loaded, or why not.
+    bpf: Option<Result<Loaded, Gap>>,
+}
+
+impl Entries {
+    /// Shows the entries to the sinks.
+    ///
+    /// The order is that of the table's buckets within one sink, and means nothing. An entry that lives through
+    /// the whole reading is shown once; one that comes or goes meanwhile, perhaps.
+    ///
+    /// # Errors
+    ///
+    /// No way led to the table: the gap tells each one's reason.
+    pub fn read<S: Sink>(&mut self, ask: &Ask, sinks: &mut [S]) -> Result<Outcome, Gap> {
+        let start = Instant::now();
+        let order: &[Reader] = match ask.which {
+            Which::Auto => &[Reader::Bpf, Reader::Ctnetlink, Reader::Proc],
+            Which::Bpf => &[Reader::Bpf],
+            Which::Netlink => &[Reader::Ctnetlink],
+            Which::Proc => &[Reader::Proc],
+        };
+        let mut passed_over: Vec<(Reader, Gap)> = Vec::new();
+        for &reader in order {
+            if ask.which == Which::Auto
+                && let Some(what) = ask.wants.beyond(reader)
+            {
+                let detail = format!("{}: does not tell {what}", name(reader));
+                passed_over.push((reader, Gap { reason: Reason::NotAsked, detail, needs: None }));
+                continue;
             }
-            Err(gap) => passed_over.push((reader, gap)),
+            match self.by(reader, ask, sinks) {
+                Ok(mut outcome) => {
+                    outcome.passed_over = passed_over;
+                    outcome.wall = start.elapsed();
+                    return Ok(outcome);
+                }
+                Err(gap) => passed_over.push((reader, gap)),
+            }
+        }
+        let all = passed_over.into_iter().map(|(_, gap)| gap);
+        let one = all.reduce(|first, second| crate::table::both(Some(first), second));
+        Err(one.unwrap_or_else(|| Gap {
+            reason: Reason::NotAsked,
+            detail: "the table was not read".into(),
+            needs: None,
+        }))
+    }
+
+    fn by<S: Sink>(&mut self, reader: Reader, ask: &Ask, sinks: &mut [S]) -> Result<Outcome, Gap> {
+        let Some(sink) = sinks.first_mut() else {
+            let detail = "nobody takes the entries".into();
+            return Err(Gap { reason: Reason::Failed, detail, needs: None });
+        };
+        match reader {
+            Reader::Bpf => match self.bpf()? {
+                Loaded::Empty => Ok(Outcome::of(Reader::Bpf)),
+                Loaded::Ready(census) => census.read(ask, sinks),
+            },
+            Reader::Ctnetlink => scope::each(ask, reader, sink, netlink::entries),
+            Reader::Proc | Reader::Listing => scope::each(ask, reader, sink, proc::entries),
         }
     }
-    let all = passed_over.into_iter().map(|(_, gap)| gap);
-    Err(all.reduce(|first, second| crate::table::both(Some(first), second)).unwrap_or_else(|| {
-        Gap { reason: Reason::NotAsked, detail: "the table was not read".into(), needs: None }
-    }))
+
+    /// The loaded programs. An empty table may have filled since, and is looked for again.
+    fn bpf(&mut self) -> Result<&mut Loaded, Gap> {
+        if matches!(self.bpf, Some(Ok(Loaded::Empty))) {
+            self.bpf = None;
+        }
+        self.bpf.get_or_insert_with(Census::load).as_mut().map_err(|gap| gap.clone())
+    }
 }
 
 /// The word for a reader, as `--reader` has it.
@@ -253,15 +303,5 @@ pub const fn name(reader: Reader) -> &'static str {
         Reader::Ctnetlink => "netlink",
         Reader::Proc => "proc",
         Reader::Listing => "listing",
-    }
-}
-
-fn by<S: Sink>(reader: Reader, ask: &Ask, sinks: &mut [S]) -> Result<Outcome, Gap> {
-    let failed = |detail: &str| Gap { reason: Reason::Failed, detail: detail.into(), needs: None };
-    let Some(sink) = sinks.first_mut() else { return Err(failed("nobody takes the entries")) };
-    match reader {
-        Reader::Bpf => Err(failed("bpf: not there")),
-        Reader::Ctnetlink => scope::each(ask, reader, sink, netlink::entries),
-        Reader::Proc | Reader::Listing => scope::each(ask, reader, sink, proc::entries),
     }
 }

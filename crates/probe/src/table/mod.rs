@@ -28,7 +28,7 @@ pub use clock::Budget;
 pub(crate) use clock::Meter;
 pub(crate) use dump::{Dump, Step, answers};
 pub use listing::census_of_listing;
-pub(crate) use proc::entries as proc_entries;
+pub(crate) use proc::{entries as proc_entries, gap_of, net_file};
 pub use safe::netlink_safe;
 
 use crate::files::Files;
