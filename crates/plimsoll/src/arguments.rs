@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use plimsoll_ct::Protocol;
 
 pub use crate::replay::Arguments as Replay;
+use crate::replay::setting;
 
 /// Keeps a Linux host's connection-tracking table (nf_conntrack) from overflowing.
 ///

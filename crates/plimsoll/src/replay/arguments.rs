@@ -120,7 +120,7 @@ pub enum Form {
 }
 
 /// `KEY=VALUE`.
-fn setting(text: &str) -> Result<(String, u64), String> {
+pub fn setting(text: &str) -> Result<(String, u64), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     let value = value.trim().parse().map_err(|_| format!("expected a number, saw {value:?}"))?;
     Ok((key.trim().to_owned(), value))

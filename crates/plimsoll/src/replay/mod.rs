@@ -9,7 +9,7 @@ mod settings;
 mod source;
 mod workload;
 
-pub use arguments::Arguments;
+pub use arguments::{Arguments, setting};
 pub use search::answer_for;
 
 use std::io::{self, BufWriter, Write};
