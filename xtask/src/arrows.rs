@@ -33,7 +33,14 @@ const ROOMS: &[Room] = &[
     Room {
         name: "plimsoll-report",
         core: true,
-        may_use: &["plimsoll-ct", "plimsoll-wire", "plimsoll-diagnosis", "plimsoll-flows"],
+        may_use: &[
+            "plimsoll-ct",
+            "plimsoll-wire",
+            "plimsoll-model",
+            "plimsoll-replay",
+            "plimsoll-diagnosis",
+            "plimsoll-flows",
+        ],
     },
     Room { name: "plimsoll-flows", core: true, may_use: &["plimsoll-ct", "plimsoll-wire"] },
     Room {
