@@ -85,6 +85,9 @@ struct Watch<'a> {
     failed: Option<io::Error>,
 }
 
+/// Takes what a reading found.
+type Found<'a> = &'a mut (dyn FnMut(Kind, &Row) + Send);
+
 /// How an event was learnt of.
 #[derive(Debug, Clone, Copy)]
 enum By {
@@ -182,11 +185,7 @@ impl Watch<'_> {
     }
 
     /// Reads the table: what is not known yet is noted; `found` takes what is new or changed.
-    fn read(
-        &mut self,
-        scope: &Scope,
-        mut found: Option<&mut (dyn FnMut(Kind, &Row) + Send)>,
-    ) -> Result<(), String> {
+    fn read(&mut self, scope: &Scope, mut found: Option<Found<'_>>) -> Result<(), String> {
         let ask = Ask {
             which: Which::Netlink,
             scope: scope.clone(),
