@@ -16,7 +16,7 @@ use super::Ask;
 use super::Sink;
 use super::scope::{Part, Take};
 use crate::files::Files;
-use crate::table::{Budget, Dump, Meter, Step, netlink_safe};
+use crate::table::{Budget, Dump, Meter, Part as Of, Step, netlink_safe};
 
 pub(super) fn entries<S: Sink>(
     ask: &Ask,
@@ -52,7 +52,7 @@ fn one<S: Sink>(
     meter: &Meter,
     take: &mut Take<'_, S>,
 ) -> Result<bool, Gap> {
-    let mut dump = Dump::start(&ctnetlink::dump(1, filter))
+    let mut dump = Dump::start(Of::Netfilter, &ctnetlink::dump(1, filter))
         .map_err(|trouble| trouble.gap("ctnetlink dump"))?;
     let mut recent = Recent::default();
     let mut any = false;
