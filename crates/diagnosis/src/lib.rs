@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+pub mod boot;
 mod case;
 mod catalogue;
 mod commands;

@@ -7,11 +7,16 @@
 
 pub mod archive;
 pub mod attribution;
+pub mod boot;
 pub mod config;
 pub mod dead;
 pub mod entries;
 pub mod files;
+mod keepalives;
 pub mod live;
 pub mod log;
+pub mod names;
 pub mod rules;
 pub mod table;
+
+pub use keepalives::keepalives;

@@ -65,7 +65,11 @@ fn hashsize(case: &Case<'_>) -> Option<u64> {
         Directive::Option { name, value } if d.module == module && name == "hashsize" => {
             value.as_deref()?.parse().ok()
         }
-        Directive::Option { .. } | Directive::Blacklist | Directive::Install { .. } => None,
+        Directive::Option { .. }
+        | Directive::Blacklist
+        | Directive::Install { .. }
+        | Directive::Alias { .. }
+        | Directive::Softdep { .. } => None,
     })
 }
 

@@ -24,6 +24,7 @@ fn early(after: &mut Snapshot) {
         file: "/etc/modules-load.d/ct.conf".into(),
         line: 1,
         module: "nf_conntrack".into(),
+        arguments: String::new(),
     }]);
 }
 

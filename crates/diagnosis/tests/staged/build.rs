@@ -84,6 +84,9 @@ pub fn host(release: &str, gib: u64) -> Snapshot {
             modules_load: known(vec![]),
             iptables_config: missing(Reason::NotCollected),
             managers: known(vec![]),
+            tree: missing(Reason::NotCollected),
+            hz: missing(Reason::NotCollected),
+            module: missing(Reason::NotCollected),
         },
         cloud: Fact::missing(Reason::NotBuilt, "no ENA interface"),
     }

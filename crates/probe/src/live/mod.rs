@@ -88,6 +88,21 @@ pub struct Observation {
     pub timings: Vec<(&'static str, Duration)>,
 }
 
+/// The host without its tables: kernel, memory, modules.
+pub(crate) fn host_alone() -> Host {
+    host::read()
+}
+
+/// Settings of the calling thread's namespace.
+pub(crate) fn settings_here() -> std::collections::BTreeMap<String, String> {
+    namespace::all_settings()
+}
+
+/// Whether the calling thread is in the initial namespace.
+pub(crate) fn in_initial_namespace() -> bool {
+    discover::has_files_of_the_initial()
+}
+
 /// Reads the running host.
 pub fn observe(options: &Options) -> Observation {
     let mut watch = Watch::default();
