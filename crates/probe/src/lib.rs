@@ -6,6 +6,7 @@
 //! leaves as a `Missing` fact, never as an error of the whole.
 
 pub mod archive;
+pub mod attribution;
 pub mod boot;
 pub mod config;
 pub mod dead;

@@ -15,7 +15,7 @@ use plimsoll_wire::ctnetlink::{self, Filter};
 use super::scope::{Part, Take};
 use super::{Ask, Details, Sink};
 use crate::files::Files;
-use crate::table::{Budget, Dump, Meter, Step, netlink_safe};
+use crate::table::{Budget, Dump, Meter, Part as Of, Step, netlink_safe};
 
 pub(super) fn entries<S: Sink>(
     ask: &Ask,
@@ -51,7 +51,7 @@ fn one<S: Sink>(
     meter: &Meter,
     take: &mut Take<'_, S>,
 ) -> Result<bool, Gap> {
-    let mut dump = Dump::start(&ctnetlink::dump(1, filter))
+    let mut dump = Dump::start(Of::Netfilter, &ctnetlink::dump(1, filter))
         .map_err(|trouble| trouble.gap("ctnetlink dump"))?;
     let mut recent = Recent::default();
     let mut any = false;
