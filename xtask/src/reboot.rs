@@ -122,8 +122,7 @@ fn prepare() -> Result<PathBuf, String> {
     let out = cache.join("systemd").join(&package);
     let built = out.join("root.ext4");
     let age = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
-    let recipes = ["image.sh", "rounds.sh"].map(script);
-    if recipes.iter().any(|recipe| age(&built) <= age(recipe)) {
+    if age(&built) <= age(&script("image.sh")) {
         run::finish(
             Command::new(script("image.sh"))
                 .arg(&cache)
@@ -201,6 +200,8 @@ fn disk(place: &Path, cases: &[String], program: &Path, home: &Path) -> Result<P
     let content = place.join("rounds");
     fs::create_dir_all(content.join("results")).map_err(failed(&content))?;
     fs::copy(program, content.join("plimsoll")).map_err(failed(program))?;
+    let rounds = script("rounds.sh");
+    fs::copy(&rounds, content.join("rounds.sh")).map_err(failed(&rounds))?;
     fs::write(content.join("order"), cases.join("\n") + "\n").map_err(failed(&content))?;
     for case in cases {
         let folder = content.join("cases").join(case);

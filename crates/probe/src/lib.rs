@@ -15,3 +15,4 @@ pub mod live;
 pub mod log;
 pub mod rules;
 pub mod table;
+pub mod watch;

@@ -53,11 +53,10 @@ cat >"$root/etc/systemd/system/rounds.service" <<'UNIT'
 After=multi-user.target
 [Service]
 Type=oneshot
-ExecStart=/bin/sh /usr/local/sbin/rounds
+ExecStart=/bin/sh -c "mountpoint -q /rounds || mount /dev/vdb /rounds; exec sh /rounds/rounds.sh"
 StandardOutput=tty
 TTYPath=/dev/ttyS0
 UNIT
-install -m755 "$(dirname "$0")/rounds.sh" "$root/usr/local/sbin/rounds"
 mkdir -p "$root/rounds"
 echo reboot-test >"$root/etc/hostname"
 rm -f "$root"/etc/machine-id

@@ -5,7 +5,6 @@
 # /rounds (a disk of its own) holds plimsoll, cases/NAME/{tree.tar,run}, and order: the names, one a line. A case's `run`
 # is called when its files are in place and before the forecast: with it `plimsoll fix persist` is tried.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-mountpoint -q /rounds || mount /dev/vdb /rounds || { echo "@@ no disk of rounds"; poweroff -f; }
 cd /rounds || exit 1
 show() { for f in /proc/sys/net/netfilter/nf_conntrack_*; do [ -e "$f" ] && echo "${f##*/} $(cat "$f")"; done; }
 
@@ -13,7 +12,7 @@ at=$(cat at 2>/dev/null || echo 0)
 if [ "$at" -gt 0 ]; then
     name=$(sed -n "${at}p" order)
     show >"results/$name/observed"
-    { dmesg | grep -iE 'conntrack|sysctl'; journalctl -b -o cat -u systemd-sysctl -u systemd-modules-load --no-pager; } >"results/$name/log" 2>&1
+    { dmesg | grep -iE 'conntrack|sysctl'; journalctl -b -o cat -u systemd-sysctl -u systemd-modules-load -u systemd-udevd --no-pager; } >"results/$name/log" 2>&1
     echo "@@ $name observed, $(cut -d' ' -f1 /proc/uptime) s after the start"
     # The case's files go as they came.
     while read -r path; do rm -f "/$path"; done <"results/$name/files"
@@ -23,7 +22,8 @@ at=$((at + 1))
 echo "$at" >at
 name=$(sed -n "${at}p" order)
 if [ -z "$name" ]; then
-    cd / && umount /rounds
+    sync
+    mount -o remount,ro /rounds
     echo "@@ END"
     poweroff -f
 fi

@@ -597,18 +597,19 @@ impl Linter<'_> {
                 Some(n) => n.to_string(),
                 None => "unknown".to_string(),
             };
-            let loads = self
-                .plan
-                .events
-                .iter()
-                .find(|e| e.or.is_some())
-                .map_or("a service", |e| e.by.as_str());
-            let what = format!(
-                "{} or {} ({why}): nothing orders {loads}, which loads the module, and {}",
-                shown(&outcome.after),
-                shown(or),
-                self.plan.loader.name()
-            );
+            let values = format!("{} or {} ({why})", shown(&outcome.after), shown(or));
+            let loads = self.plan.events.iter().find(|e| e.or.is_some());
+            let what = match loads {
+                Some(event) => format!(
+                    "{values}: nothing orders {}, which loads the module, and {}",
+                    event.by,
+                    self.plan.loader.name()
+                ),
+                None => format!(
+                    "{values}: the kernel tells udev of a module before its keys are there, so udev's rule comes too \
+                     early if it is quick"
+                ),
+            };
             found.push((
                 attempt.assignment.clone(),
                 what,

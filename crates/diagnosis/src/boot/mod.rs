@@ -205,7 +205,7 @@ pub fn boot(facts: &BootFacts, changes: &[FileChange]) -> Boot {
     let other = plan
         .events
         .iter()
-        .any(|e| e.or.is_some())
+        .any(|e| e.or.is_some() || !plan.udev.is_empty())
         .then(|| run::run(&plan, facts, tree, &keys, true));
     let settings = SETTINGS.iter().filter(|s| s.access != Access::ReadOnly && keys.has(s));
     let outcomes: Vec<Outcome> = settings

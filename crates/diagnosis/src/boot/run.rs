@@ -75,6 +75,10 @@ pub(super) struct Run {
     pub(super) protocols: bool,
     /// Why it can never be loaded, if so.
     pub(super) forbidden: Option<String>,
+    /// Whether what nothing orders comes in its other order.
+    other: bool,
+    /// Whether nf_defrag_ipv6 is loaded, which has keys of its own.
+    defrag: bool,
     /// Numbers in force.
     values: BTreeMap<&'static str, i64>,
 }
@@ -87,7 +91,7 @@ pub(super) fn run(
     keys: &Keys<'_>,
     other: bool,
 ) -> Run {
-    let mut run = Run::default();
+    let mut run = Run { other, ..Run::default() };
     let built_in = facts.modular.get() == Some(false);
     let mut events: Vec<_> = plan
         .events
@@ -111,7 +115,7 @@ pub(super) fn run(
     for (stage, event) in events {
         match &event.what {
             What::Load { module, place, by_name } => {
-                if built_in || run.forbidden.is_some() || wrong_era(facts, module) {
+                if built_in || wrong_era(facts, module) {
                     continue;
                 }
                 let stopped = *by_name
@@ -121,6 +125,11 @@ pub(super) fn run(
                     || (module != core
                         && modules::forbidden(tree, &plan.directives, module).is_some())
                 {
+                    continue;
+                }
+                // What conntrack depends on is loaded before it, and stays when it is refused.
+                run.defragments(facts);
+                if run.forbidden.is_some() {
                     continue;
                 }
                 if facts.has_separate_protocols() {
@@ -169,6 +178,11 @@ fn forbidden(plan: &Plan, facts: &BootFacts, tree: &Tree) -> Option<String> {
     })
 }
 
+/// Whether a setting belongs to nf_defrag_ipv6.
+fn is_defrag(setting: &Setting) -> bool {
+    setting.name.starts_with("nf_conntrack_frag6_")
+}
+
 /// A module that this generation does not have.
 fn wrong_era(facts: &BootFacts, module: &str) -> bool {
     facts.profile.era == Era::IpConntrack
@@ -192,7 +206,8 @@ impl Run {
             self.protocols = true;
         }
         let options = defaults::options(&plan.directives, facts.core(), built_in);
-        for setting in SETTINGS {
+        self.defragments(facts);
+        for setting in SETTINGS.iter().filter(|s| !is_defrag(s)) {
             let own = defaults::own(facts, setting, &options);
             if let Some(own) = &own {
                 self.values.insert(setting.name, i64::try_from(own.value).unwrap_or(i64::MAX));
@@ -208,9 +223,10 @@ impl Run {
                 }
             }
         }
-        // udev hears of a module as it comes; of what was there before it is told at its start.
+        // udev hears of a module as it comes, and that is before its keys are there (`mod_sysfs_setup()` comes before
+        // `do_init_module()`): mostly it is slow enough. Of what was there before it is told at its start.
         let at = stage.max(Stage::Modules);
-        for rule in &plan.udev {
+        for rule in plan.udev.iter().filter(|_| !self.other || built_in) {
             for command in &rule.run {
                 for a in of_command(tree, keys, rule, command, plan) {
                     let by = format!("udev ({})", super::keys::place(&rule.file, rule.line));
@@ -273,7 +289,10 @@ impl Run {
         facts: &BootFacts,
     ) -> (Option<Fate>, Option<String>) {
         let core_key = CORE_KEYS.contains(&setting.name);
-        let there = self.core.is_some() && (core_key || self.protocols);
+        let there = match is_defrag(setting) {
+            true => self.defrag,
+            false => self.core.is_some() && (core_key || self.protocols),
+        };
         if !there {
             let fate = match &self.forbidden {
                 Some(why) => Fate::Never(why.clone()),

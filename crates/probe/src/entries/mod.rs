@@ -21,6 +21,8 @@ pub use plimsoll_wire::ctnetlink::Filter;
 
 use bpf::{Census, Loaded};
 
+pub(crate) use bpf::whole as bpf_error;
+
 pub use crate::table::Budget;
 pub use plimsoll_diagnosis::facts::Reader;
 pub use scope::{NamespaceOf, namespaces};

@@ -38,7 +38,7 @@ impl Writes {
     /// Attaches it to the root of the unified cgroups.
     pub(super) fn begin() -> Result<Self, String> {
         let root = unified().ok_or("no cgroup2 is mounted")?;
-        let shown = |error: &dyn std::error::Error| crate::entries::whole_error(error);
+        let shown = |error: &dyn std::error::Error| crate::entries::bpf_error(error);
         let mut ebpf = EbpfLoader::new()
             .btf(None)
             .verifier_log_level(VerifierLogLevel::DISABLE)
@@ -97,7 +97,8 @@ fn unified() -> Option<PathBuf> {
     text.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;
         let whole = before.split(' ').nth(3)? == "/";
-        (after.starts_with("cgroup2 ") && whole).then(|| before.split(' ').nth(4).map(PathBuf::from))?
+        (after.starts_with("cgroup2 ") && whole)
+            .then(|| before.split(' ').nth(4).map(PathBuf::from))?
     })
 }
 
@@ -133,4 +134,3 @@ fn wall(monotonic: u64) -> Time {
     let ago = since_boot.saturating_sub(i64::try_from(monotonic).unwrap_or(since_boot)).max(0);
     Time(now().0.saturating_sub(ago))
 }
-

@@ -47,7 +47,9 @@ impl Marks {
         for event in events {
             let Some(file) = event.fd() else { continue };
             let own = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
-            let Some(path) = std::fs::read_link(own).ok().and_then(|p| p.to_str().map(String::from)) else {
+            let Some(path) =
+                std::fs::read_link(own).ok().and_then(|p| p.to_str().map(String::from))
+            else {
                 continue;
             };
             let Some(key) = path.strip_prefix("/proc/sys/") else { continue };

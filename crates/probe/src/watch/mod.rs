@@ -134,7 +134,8 @@ impl Watch {
         if let Some(fanotify) = &mut self.fanotify {
             fanotify.read(&mut seen);
         }
-        let mut changes: Vec<SettingChange> = seen.into_iter().filter_map(|s| self.written(s)).collect();
+        let mut changes: Vec<SettingChange> =
+            seen.into_iter().filter_map(|s| self.written(s)).collect();
         if Instant::now() >= self.due {
             changes.extend(self.unseen());
             if !sees {

@@ -20,7 +20,8 @@ pub(super) fn describe(writer: &mut Writer) {
     }
     writer.line = command_line(writer.pid);
     if writer.uid.is_none() {
-        writer.uid = status(writer.pid, "Uid:").and_then(|v| v.split_whitespace().next()?.parse().ok());
+        writer.uid =
+            status(writer.pid, "Uid:").and_then(|v| v.split_whitespace().next()?.parse().ok());
     }
     if writer.cgroup.is_none() {
         writer.cgroup = cgroup(writer.pid);
@@ -33,7 +34,9 @@ pub(super) fn describe(writer: &mut Writer) {
         pid = parent;
     }
     let netns = |path: &str| fs::read_link(path).ok();
-    if let (Some(theirs), Some(ours)) = (netns(&format!("{folder}/ns/net")), netns("/proc/self/ns/net")) {
+    if let (Some(theirs), Some(ours)) =
+        (netns(&format!("{folder}/ns/net")), netns("/proc/self/ns/net"))
+    {
         writer.elsewhere = theirs != ours;
     }
 }
