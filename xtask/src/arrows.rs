@@ -33,8 +33,16 @@ const ROOMS: &[Room] = &[
     Room {
         name: "plimsoll-report",
         core: true,
-        may_use: &["plimsoll-ct", "plimsoll-wire", "plimsoll-diagnosis"],
+        may_use: &[
+            "plimsoll-ct",
+            "plimsoll-wire",
+            "plimsoll-model",
+            "plimsoll-replay",
+            "plimsoll-diagnosis",
+            "plimsoll-flows",
+        ],
     },
+    Room { name: "plimsoll-flows", core: true, may_use: &["plimsoll-ct", "plimsoll-wire"] },
     Room {
         name: "plimsoll-probe",
         core: false,
@@ -53,6 +61,7 @@ const ROOMS: &[Room] = &[
             "plimsoll-ct",
             "plimsoll-wire",
             "plimsoll-diagnosis",
+            "plimsoll-flows",
             "plimsoll-report",
             "plimsoll-probe",
             "plimsoll-apply",

@@ -35,6 +35,9 @@ const TOOLS: &[(&str, &str)] = &[
     ("mkfs.ext4", "e2fsprogs"),
 ];
 
+/// A case, and what is wrong with its forecast.
+type Judged = (String, Vec<String>);
+
 /// Boots the named cases, or all of them.
 pub fn run(named: &[String]) -> Result<(), String> {
     let started = Instant::now();
@@ -59,7 +62,7 @@ pub fn run(named: &[String]) -> Result<(), String> {
         .map(|n| cases.iter().skip(n).step_by(TOGETHER).cloned().collect())
         .filter(|share: &Vec<String>| !share.is_empty())
         .collect();
-    let results: Vec<Result<Vec<(String, Vec<String>)>, String>> = std::thread::scope(|scope| {
+    let results: Vec<Result<Vec<Judged>, String>> = std::thread::scope(|scope| {
         let machines: Vec<_> = shares
             .iter()
             .enumerate()
@@ -144,7 +147,7 @@ fn machine(
     image: &Path,
     program: &Path,
     home: &Path,
-) -> Result<Vec<(String, Vec<String>)>, String> {
+) -> Result<Vec<Judged>, String> {
     let place = guests::cache().join(format!("rebooted/{number}"));
     let mut why = String::new();
     for attempt in 1..=ATTEMPTS {

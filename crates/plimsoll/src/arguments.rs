@@ -3,7 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::flows::arguments::Flows;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use plimsoll_ct::Protocol;
+
+pub use crate::replay::Arguments as Replay;
+use crate::replay::setting;
 
 /// Keeps a Linux host's connection-tracking table (nf_conntrack) from overflowing.
 ///
@@ -51,6 +56,12 @@ pub enum Command {
     ///
     /// The model behaves as the kernel does. It takes every captured packet to be accepted by the rules.
     Replay(Replay),
+    /// Say which entries fill the table: filtered, grouped, counted, watched
+    ///
+    /// FILTER is written as network people write it: tcp and dport 443 and not assured; src net 10.0.0.0/8;
+    /// unreplied; idle > 10m; dnat to 10.0.0.5:80; pod kube-system/coredns-* (docs/flows.md). In a shell, put
+    /// it in quotes.
+    Flows(Flows),
     /// Stands guard over a transaction (started by `fix`, not by people)
     #[command(hide = true)]
     Guard(Guard),
@@ -115,13 +126,22 @@ pub struct Boot {
     /// Only these settings, by any of their names: nf_conntrack_max, net/netfilter/nf_conntrack_acct
     #[arg(value_name = "KEY")]
     pub keys: Vec<String>,
+    /// Watch this setting live, and name the process that changes it (repeatable; root sees more)
+    ///
+    /// By BPF every write on the host is seen with its process, by fanotify those through this /proc; without
+    /// either the time and the candidates are told. Ends with Ctrl-C, or after --changes.
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["root", "bundle", "keys"])]
+    pub watch: Vec<String>,
+    /// Stop watching after N changes
+    #[arg(long, value_name = "N", requires = "watch")]
+    pub changes: Option<usize>,
     /// A dead host: a directory that holds its etc/, usr/lib/, proc/
     #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
     pub root: Option<PathBuf>,
     /// A dead host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
-    /// All of it as JSON (schema plimsoll.boot/1)
+    /// All of it as JSON (schema plimsoll.boot/1); with --watch one document a line (plimsoll.watch-setting/1)
     #[arg(long)]
     pub json: bool,
     /// All settings, all lines, all mistakes
@@ -161,6 +181,8 @@ pub const STATE_DIR: &str = "/var/lib/plimsoll";
 pub enum RemedyCommand {
     /// Raise the limit and the buckets of the running kernel
     Raise(Raise),
+    /// Set timeouts: of all entries (time_wait=30), or of one service (--port tcp/443 established=600)
+    Timeout(Timeout),
 }
 
 /// `plimsoll fix raise`.
@@ -172,6 +194,25 @@ pub struct Raise {
     /// Buckets [default: as many as go with the limit]
     #[arg(long, value_name = "N")]
     pub buckets: Option<u64>,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// `plimsoll fix timeout`.
+#[derive(Debug, Args)]
+pub struct Timeout {
+    /// Timeouts in seconds, by sysctl name, short or long: tcp_timeout_time_wait=30, udp=10. With --port by
+    /// state: syn_sent, syn_recv, established, fin_wait, close_wait, last_ack, time_wait, close; for UDP
+    /// unreplied, replied
+    #[arg(required = true, value_name = "KEY=SECONDS", value_parser = setting)]
+    pub values: Vec<(String, u64)>,
+    /// Only for new connections to this port, by a rule in a table of our own
+    #[arg(long, value_name = "PROTO/PORT", value_parser = service)]
+    pub port: Option<(Protocol, u16)>,
+    /// Allow established below 2 h 4 min for all ports
+    #[arg(long)]
+    pub allow_short: bool,
     /// How to carry it out
     #[command(flatten)]
     pub how: How,
@@ -273,53 +314,6 @@ pub struct Lab {
     pub color: When,
 }
 
-/// `plimsoll replay`.
-#[derive(Debug, Args)]
-pub struct Replay {
-    /// Captures (pcap, pcapng, either gzip or zstd); several are merged by time; - is standard input
-    #[arg(required = true, value_name = "CAPTURE")]
-    pub captures: Vec<PathBuf>,
-    /// A setting by its sysctl name, old or new: nf_conntrack_max=65536 (repeatable)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
-    pub set: Vec<(String, u64)>,
-    /// Try these values of a setting too: nf_conntrack_max=1000,2000; several give all combinations
-    #[arg(long, value_name = "KEY=V1,V2,…", value_parser = grid)]
-    pub what_if: Vec<Grid>,
-    /// Kernel to be: 2.6.18, el6, 3.10, 4.9, 4.14, el8, 5.4, 5.15, 6.1, 6.12, 6.18
-    #[arg(long, value_name = "KERNEL", default_value = "6.18")]
-    pub profile: String,
-    /// Memory of the host in GiB, which decides the defaults of max and buckets
-    #[arg(long, value_name = "GIB", default_value_t = 8)]
-    pub memory: u64,
-    /// Zone of all packets
-    #[arg(long, value_name = "ZONE", default_value_t = 0)]
-    pub zone: u16,
-    /// Print the table as it stands at the end, as /proc/net/nf_conntrack does
-    #[arg(long, group = "replay_form")]
-    pub dump: bool,
-    /// Print the statistics, as /proc/net/stat/nf_conntrack does
-    #[arg(long, group = "replay_form")]
-    pub stats: bool,
-    /// Print all of it as JSON (schema plimsoll.replay/1)
-    #[arg(long, group = "replay_form")]
-    pub json: bool,
-    /// Form of --dump
-    #[arg(long, short, value_name = "FORM", default_value = "proc", requires = "dump")]
-    pub output: DumpForm,
-    /// Refuse a capture that is broken or cut off
-    #[arg(long)]
-    pub strict: bool,
-}
-
-/// Forms of a listing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DumpForm {
-    /// /proc/net/nf_conntrack
-    Proc,
-    /// conntrack -L
-    Conntrack,
-}
-
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum When {
@@ -348,6 +342,20 @@ fn interval(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected seconds between 0.05 and 3600".into())
 }
 
+/// `tcp/443`
+fn service(text: &str) -> Result<(Protocol, u16), String> {
+    let parse = || {
+        let (name, port) = text.split_once('/')?;
+        let protocol = match name {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            _ => return None,
+        };
+        port.parse().ok().filter(|port| *port > 0).map(|port| (protocol, port))
+    };
+    parse().ok_or_else(|| "expected tcp/PORT or udp/PORT".into())
+}
+
 /// A time to wait: seconds, or with a unit.
 fn time(text: &str) -> Result<Duration, String> {
     let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
@@ -367,29 +375,11 @@ fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(s) if (0.0..=3600.0).contains(&s) => Ok(Duration::from_secs_f64(s)),
         Ok(_) | Err(_) => Err("expected seconds between 0 and 3600".into()),
     }
-}
-
-/// `KEY=VALUE`.
-fn setting(text: &str) -> Result<(String, u64), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
-    let value = value.trim().parse().map_err(|_| format!("expected a number, saw {value:?}"))?;
-    Ok((key.trim().to_owned(), value))
-}
-
-/// Values of one setting.
-pub type Grid = (String, Vec<u64>);
-
-/// `KEY=V1,V2`.
-fn grid(text: &str) -> Result<Grid, String> {
-    let (key, values) = text.split_once('=').ok_or("expected KEY=V1,V2,…")?;
-    let number = |v: &str| v.trim().parse().map_err(|_| format!("expected a number, saw {v:?}"));
-    let values = values.split(',').map(number).collect::<Result<_, String>>()?;
-    Ok((key.trim().to_owned(), values))
 }
 
 #[cfg(test)]
@@ -430,6 +420,7 @@ mod tests {
             include_str!("../../../docs/findings/README.md"),
             include_str!("../../../docs/findings/zh/README.md"),
             include_str!("../../../docs/formats/check-json.md"),
+            include_str!("../../../docs/flows.md"),
         ];
         let pages = plimsoll_report::PAGES.iter().chain(plimsoll_report::PAGES_ZH);
         let mut understood = 0;

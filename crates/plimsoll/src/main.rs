@@ -4,11 +4,11 @@
 
 mod arguments;
 mod boot;
-mod captures;
 mod check;
 mod exit;
 mod explain;
 mod fix;
+mod flows;
 mod lab;
 mod replay;
 mod terminal;
@@ -39,5 +39,6 @@ fn main() -> ExitCode {
         Some(Command::Guard(guard)) => fix::guard(&guard),
         Some(Command::Lab(lab)) => lab::run(&lab),
         Some(Command::Replay(replay)) => replay::run(&replay),
+        Some(Command::Flows(flows)) => flows::run(&flows),
     }
 }

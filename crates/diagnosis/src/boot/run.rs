@@ -37,6 +37,9 @@ const CORE_KEYS: &[&str] = &[
 /// Most writes that are followed.
 const ATTEMPTS: usize = 20_000;
 
+/// Most keys that no kernel has whose neighbours are looked for.
+const UNKNOWN: usize = 200;
+
 /// A write, and what became of it.
 #[derive(Debug, Clone)]
 pub(super) struct Write {
@@ -75,6 +78,8 @@ pub(super) struct Run {
     pub(super) protocols: bool,
     /// Why it can never be loaded, if so.
     pub(super) forbidden: Option<String>,
+    /// Keys that no kernel has, so far.
+    unknown: usize,
     /// Whether what nothing orders comes in its other order.
     other: bool,
     /// Whether nf_defrag_ipv6 is loaded, which has keys of its own.
@@ -226,13 +231,29 @@ impl Run {
         // udev hears of a module as it comes, and that is before its keys are there (`mod_sysfs_setup()` comes before
         // `do_init_module()`): mostly it is slow enough. Of what was there before it is told at its start.
         let at = stage.max(Stage::Modules);
-        for rule in plan.udev.iter().filter(|_| !self.other || built_in) {
+        let hears = !self.other || built_in;
+        for rule in plan.udev.iter().filter(|_| hears) {
             for command in &rule.run {
                 for a in of_command(tree, keys, rule, command, plan) {
                     let by = format!("udev ({})", super::keys::place(&rule.file, rule.line));
                     self.write(&a, &by, at, facts, keys);
                 }
             }
+        }
+    }
+
+    /// The keys of the reassembly of IPv6 come with nf_defrag_ipv6.
+    fn defragments(&mut self, facts: &BootFacts) {
+        if self.defrag {
+            return;
+        }
+        self.defrag = true;
+        for setting in SETTINGS.iter().filter(|s| is_defrag(s)) {
+            let own = defaults::own(facts, setting, &[]);
+            if let Some(own) = &own {
+                self.values.insert(setting.name, i64::try_from(own.value).unwrap_or(i64::MAX));
+            }
+            self.stands.insert(setting.name, Stands::Own(own));
         }
     }
 
@@ -250,7 +271,12 @@ impl Run {
         let Some(meaning) = keys.meaning(&a.key) else { return };
         let mut odd = None;
         let (setting, fate) = match meaning {
-            Meaning::Unknown => (None, Fate::Unknown { nearest: keys.nearest(&a.key) }),
+            Meaning::Unknown => {
+                self.unknown += 1;
+                let near = self.unknown <= UNKNOWN;
+                let nearest = near.then(|| keys.nearest(&a.key)).flatten();
+                (None, Fate::Unknown { nearest })
+            }
             Meaning::Dead(setting) => {
                 let instead = keys.has(setting).then(|| keys.name(setting));
                 (Some(setting), Fate::Dead { instead })

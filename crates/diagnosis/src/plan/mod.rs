@@ -6,7 +6,10 @@
 mod change;
 mod content;
 mod filter;
+mod floors;
+mod policy;
 mod raise;
+mod timeout;
 
 pub use change::{
     Change, DeleteEntries, FileChange, IptablesChange, LoadModule, ModulesChange, NftChange,
@@ -15,6 +18,7 @@ pub use change::{
 pub use content::{Content, FileState};
 pub use filter::{Filter, Idle};
 pub use raise::{RaiseRequest, raise};
+pub use timeout::{TimeoutRequest, timeout};
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;

@@ -26,6 +26,7 @@ pub fn run(arguments: &Fix) -> ExitCode {
     let Some(remedy) = &arguments.remedy else { return exit::usage() };
     let (how, plan) = match remedy {
         RemedyCommand::Raise(raise) => (&raise.how, plans::raise(raise)),
+        RemedyCommand::Timeout(timeout) => (&timeout.how, plans::timeout(timeout)),
     };
     match plan {
         Ok(plan) => carry_out(&plan, how),

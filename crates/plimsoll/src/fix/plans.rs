@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use plimsoll_diagnosis::plan::{self, Ground, Plan, RaiseRequest};
+use plimsoll_diagnosis::plan::{self, Ground, Plan, RaiseRequest, TimeoutRequest};
 use plimsoll_probe::live::{self, NamespaceSelector, Observation};
 
-use crate::arguments::{How, Raise};
+use crate::arguments::{How, Raise, Timeout};
 
 /// `raise`: without sizes the whole diagnosis is needed, with them only the limit, memory and namespaces.
 pub fn raise(arguments: &Raise) -> Result<Plan, String> {
@@ -34,6 +34,23 @@ pub fn raise(arguments: &Raise) -> Result<Plan, String> {
             files: &files,
         },
     ))
+}
+
+/// `timeout`: with a port, what the rules are written in decides how it is done.
+pub fn timeout(arguments: &Timeout) -> Result<Plan, String> {
+    let rules = arguments.port.is_some();
+    let observation = live::observe(&live::Options { rules, ..quick() });
+    let target = target(&observation, &arguments.how)?;
+    let namespace = observation.after.namespaces.get(target).and_then(|n| n.inode);
+    let keepalives = plimsoll_probe::keepalives(namespace, arguments.port.map(|(_, port)| port));
+    let request = TimeoutRequest {
+        service: arguments.port,
+        values: arguments.values.clone(),
+        allow_short: arguments.allow_short,
+    };
+    let files = BTreeMap::new();
+    let ground = Ground { before: None, now: &observation.after, target, files: &files };
+    Ok(plan::timeout(&request, &keepalives, &ground))
 }
 
 /// A reading without rates, tables and log.

@@ -26,7 +26,6 @@ const CGROUPS: usize = 20_000;
 const RECORD: usize = 32 + 16 + 96 + 32;
 
 /// The attached program.
-#[derive(Debug)]
 pub(super) struct Writes {
     // Dropping it detaches the program.
     _program: Ebpf,
@@ -34,11 +33,21 @@ pub(super) struct Writes {
     root: PathBuf,
 }
 
+impl std::fmt::Debug for Writes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writes").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+/// An error with its causes, on one line.
+fn shown(error: &(dyn std::error::Error + 'static)) -> String {
+    crate::entries::bpf_error(error)
+}
+
 impl Writes {
     /// Attaches it to the root of the unified cgroups.
     pub(super) fn begin() -> Result<Self, String> {
         let root = unified().ok_or("no cgroup2 is mounted")?;
-        let shown = |error: &dyn std::error::Error| crate::entries::bpf_error(error);
         let mut ebpf = EbpfLoader::new()
             .btf(None)
             .verifier_log_level(VerifierLogLevel::DISABLE)
@@ -51,8 +60,8 @@ impl Writes {
             .try_into()
             .map_err(|e: aya::programs::ProgramError| shown(&e))?;
         program.load().map_err(|e| shown(&e))?;
-        // Others that are attached there go on.
-        program.attach(&directory, CgroupAttachMode::AllowMultiple).map_err(|e| shown(&e))?;
+        // A link lets others be attached beside it whatever is said here, and refuses to be told so.
+        program.attach(&directory, CgroupAttachMode::Single).map_err(|e| shown(&e))?;
         let map = ebpf.take_map("writes").ok_or("no ring in the object")?;
         let ring = RingBuf::try_from(map).map_err(|e| shown(&e))?;
         Ok(Self { _program: ebpf, ring, root })

@@ -1,0 +1,9 @@
+//! `plimsoll fix` on the running kernel, in namespaces of its own: what it does, how it ends when it is
+//! killed at any step, and what stops it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crashes;
+mod host;
+mod hostile;
