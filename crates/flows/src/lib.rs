@@ -16,6 +16,7 @@ mod complaint;
 mod direction;
 mod filter;
 mod group;
+mod known;
 mod names;
 mod nearest;
 mod net;
@@ -32,6 +33,7 @@ pub use filter::{
     Target, Test, Truth,
 };
 pub use group::{Cut, Group, Groups, Key, KeySpan, Keys, Limits, Order, Tally, Value};
+pub use known::{Before, Known};
 pub use names::Names;
 pub use net::Net;
 pub use span::Span;

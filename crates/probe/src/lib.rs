@@ -11,6 +11,7 @@ pub mod boot;
 pub mod config;
 pub mod dead;
 pub mod entries;
+pub mod events;
 pub mod files;
 mod keepalives;
 pub mod live;

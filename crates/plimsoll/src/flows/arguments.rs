@@ -24,7 +24,7 @@ pub struct Flows {
     /// Which groups come first
     #[arg(long, value_name = "WHAT", default_value = "entries", requires = "by")]
     pub sort: Sort,
-    /// Stop after so many entries
+    /// Stop after so many entries, or events
     #[arg(long, value_name = "N", conflicts_with = "by", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
     /// table, json (lines), csv, parquet, proc, or conntrack, with its options behind commas: extended, id,
@@ -51,6 +51,13 @@ pub struct Flows {
     /// A dead host: a sosreport archive
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
+    /// Show entries as they come, change and go, as conntrack -E does, until interrupted. What is lost on
+    /// the way is found by reading the table again
+    #[arg(long, short, conflicts_with_all = ["by", "from", "root", "bundle", "reader", "budget"])]
+    pub watch: bool,
+    /// With --watch: how many bytes of events the kernel keeps for us
+    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, requires = "watch")]
+    pub buffer: usize,
     /// How to read the running host's table
     #[arg(long, value_name = "READER", default_value = "auto", conflicts_with_all = ["from", "root", "bundle"])]
     pub reader: ReaderChoice,

@@ -13,6 +13,7 @@ mod parquet;
 mod pipe;
 mod print;
 mod saved;
+mod watch;
 
 use std::io;
 use std::path::Path;
@@ -26,7 +27,7 @@ use plimsoll_report::clean;
 
 use crate::exit;
 use arguments::Flows;
-use form::Form;
+use form::{Form, Tool};
 use pipe::{Counts, End, Pipe};
 use print::Printer;
 
@@ -65,6 +66,11 @@ fn prepare(arguments: &Flows) -> Result<Prepared, String> {
     if keys.is_some() && matches!(form, Form::Conntrack(_) | Form::Proc) {
         return Err("--by adds entries up: it prints table, json, csv or parquet".into());
     }
+    if arguments.watch
+        && matches!(form, Form::Parquet | Form::Proc | Form::Conntrack(Tool { save: true, .. }))
+    {
+        return Err("--watch prints table, json, csv or conntrack (not save)".into());
+    }
     if form == Form::Parquet && io::IsTerminal::is_terminal(&io::stdout()) {
         return Err("parquet is no text: redirect it to a file".into());
     }
@@ -94,6 +100,11 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
             }
         },
     };
+    if arguments.watch
+        && let Some(places) = places
+    {
+        return watch::run(arguments, prepared, places);
+    }
     let several = places.as_ref().is_none_or(live::Places::are_several) && arguments.from.is_none();
     let end = match keys {
         Some(keys) => End::Group(Box::new(Groups::new(keys.clone(), Limits::default(), seed()))),

@@ -8,7 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use plimsoll_ct::{L4, Protocol, State, Status, Tuple};
+use plimsoll_ct::{L4, Protocol, Row, State, Status, Tuple};
 use plimsoll_flows::{Names, Span, View};
 
 use crate::wrap;
@@ -84,12 +84,7 @@ pub fn entry_lines(out: &mut String, view: &View<'_>, names: &Names, several: bo
     if !fits {
         out.push_str(&format!("{:indent$}> {destination}\n", ""));
     }
-    if entry.is_destination_rewritten() {
-        below.push(format!("dnat to {}", end_of(entry.reply.source, &entry.reply, true)));
-    }
-    if entry.is_source_rewritten() {
-        below.push(format!("snat to {}", end_of(entry.reply.destination, &entry.reply, false)));
-    }
+    below.extend(rewritten(entry));
     below.extend(beside(view, several));
     if !below.is_empty() {
         let text = clean(&below.join(", ")).into_owned();
@@ -97,6 +92,57 @@ pub fn entry_lines(out: &mut String, view: &View<'_>, names: &Names, several: bo
             out.push_str(&format!("{:indent$}{line}\n", ""));
         }
     }
+}
+
+/// One line for something that happened to an entry.
+pub fn event_line(
+    clock: &str,
+    event: &str,
+    view: &View<'_>,
+    names: &Names,
+    several: bool,
+    reread: bool,
+) -> String {
+    let entry = view.entry;
+    let service = entry
+        .original
+        .destination_port()
+        .and_then(|port| names.service(entry.original.protocol, port));
+    let mut line = format!("{clock} {event:<7} {} ", entry.original.protocol.name());
+    if entry.state != State::Stateless {
+        line.push_str(&format!("{} ", entry.state));
+    }
+    let (source, destination) =
+        (end(&entry.original, true, None), end(&entry.original, false, service));
+    line.push_str(&format!("{source} > {destination}"));
+    let mut rest = Vec::new();
+    if !entry.is_replied() {
+        rest.push("unreplied".to_string());
+    }
+    if entry.is_assured() {
+        rest.push("assured".to_string());
+    }
+    rest.extend(rewritten(entry));
+    rest.extend(beside(view, several));
+    if reread {
+        rest.push("found by reading again".to_string());
+    }
+    if !rest.is_empty() {
+        line.push_str(&format!(", {}", rest.join(", ")));
+    }
+    format!("{}\n", clean(&line))
+}
+
+/// What NAT made of the ends.
+fn rewritten(entry: &Row) -> Vec<String> {
+    let mut text = Vec::new();
+    if entry.is_destination_rewritten() {
+        text.push(format!("dnat to {}", end_of(entry.reply.source, &entry.reply, true)));
+    }
+    if entry.is_source_rewritten() {
+        text.push(format!("snat to {}", end_of(entry.reply.destination, &entry.reply, false)));
+    }
+    text
 }
 
 /// What few entries have.

@@ -12,6 +12,6 @@ mod tests;
 
 pub use columns::{COLUMNS, Cell, Column, GROUP_COLUMNS, Kind, group_cells, key_kind, key_name};
 pub use csv::{csv_header, csv_row};
-pub use entries::{entries_header, entry_lines};
+pub use entries::{entries_header, entry_lines, event_line};
 pub use groups::groups_table;
 pub use json::json_row;
