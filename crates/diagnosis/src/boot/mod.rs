@@ -217,11 +217,10 @@ pub fn boot(facts: &BootFacts, changes: &[FileChange]) -> Boot {
     let keys = facts.keys();
     let plan = plan::plan(facts, tree, &keys);
     let run = run::run(&plan, facts, tree, &keys, false);
-    let other = plan
-        .events
-        .iter()
-        .any(|e| e.or.is_some() || !plan.udev.is_empty())
-        .then(|| run::run(&plan, facts, tree, &keys, true));
+    let open = !plan.udev.is_empty()
+        || facts.modular.get().is_none()
+        || plan.events.iter().any(|e| e.or.is_some());
+    let other = open.then(|| run::run(&plan, facts, tree, &keys, true));
     let settings = SETTINGS.iter().filter(|s| s.access != Access::ReadOnly && keys.has(s));
     let outcomes: Vec<Outcome> = settings
         .map(|setting| outcome::outcome(setting, facts, &keys, &plan, &run, other.as_ref()))

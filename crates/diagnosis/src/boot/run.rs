@@ -82,6 +82,8 @@ pub(super) struct Run {
     unknown: usize,
     /// Whether what nothing orders comes in its other order.
     other: bool,
+    /// Whether the core is built into the kernel.
+    built_in: bool,
     /// Whether nf_defrag_ipv6 is loaded, which has keys of its own.
     defrag: bool,
     /// Numbers in force.
@@ -96,8 +98,12 @@ pub(super) fn run(
     keys: &Keys<'_>,
     other: bool,
 ) -> Run {
-    let mut run = Run { other, ..Run::default() };
-    let built_in = facts.modular.get() == Some(false);
+    // Where nothing tells whether it is a module it is taken for one, and the other way for the other.
+    let built_in = match facts.modular.get() {
+        Some(modular) => !modular,
+        None => other,
+    };
+    let mut run = Run { other, built_in, ..Run::default() };
     let mut events: Vec<_> = plan
         .events
         .iter()
@@ -204,7 +210,7 @@ impl Run {
         keys: &Keys<'_>,
         loaded: Loaded,
     ) {
-        let built_in = facts.modular.get() == Some(false);
+        let built_in = self.built_in;
         let stage = loaded.stage;
         self.core = Some(loaded);
         if !facts.has_separate_protocols() {
@@ -363,7 +369,7 @@ impl Run {
     /// How the keys come to be, as a sentence.
     pub(super) fn module_story(&self, facts: &BootFacts, plan: &Plan) -> String {
         let core = facts.core();
-        if facts.modular.get() == Some(false) {
+        if self.built_in {
             return format!("{core} is built into the kernel: its keys are there from the start");
         }
         if let Some(why) = &self.forbidden {
