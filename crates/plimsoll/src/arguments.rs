@@ -126,13 +126,22 @@ pub struct Boot {
     /// Only these settings, by any of their names: nf_conntrack_max, net/netfilter/nf_conntrack_acct
     #[arg(value_name = "KEY")]
     pub keys: Vec<String>,
+    /// Watch this setting live, and name the process that changes it (repeatable; root sees more)
+    ///
+    /// By BPF every write on the host is seen with its process, by fanotify those through this /proc; without
+    /// either the time and the candidates are told. Ends with Ctrl-C, or after --changes.
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["root", "bundle", "keys"])]
+    pub watch: Vec<String>,
+    /// Stop watching after N changes
+    #[arg(long, value_name = "N", requires = "watch")]
+    pub changes: Option<usize>,
     /// A dead host: a directory that holds its etc/, usr/lib/, proc/
     #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
     pub root: Option<PathBuf>,
     /// A dead host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
-    /// All of it as JSON (schema plimsoll.boot/1)
+    /// All of it as JSON (schema plimsoll.boot/1); with --watch one document a line (plimsoll.watch-setting/1)
     #[arg(long)]
     pub json: bool,
     /// All settings, all lines, all mistakes

@@ -19,5 +19,6 @@ pub mod log;
 pub mod names;
 pub mod rules;
 pub mod table;
+pub mod watch;
 
 pub use keepalives::keepalives;

@@ -22,6 +22,8 @@ pub use plimsoll_wire::ctnetlink::{Details, Filter};
 
 use bpf::{Census, Loaded};
 
+pub(crate) use bpf::whole as bpf_error;
+
 pub use crate::table::Budget;
 pub use around::{Around, around};
 pub use plimsoll_diagnosis::facts::Reader;
