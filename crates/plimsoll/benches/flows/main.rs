@@ -177,6 +177,8 @@ fn memory(lines: u64, kept: &mut bool) {
 }
 
 /// Feeds a listing to the program; its peak memory in KiB.
+// It is waited for by wait4, which tells that memory.
+#[allow(clippy::zombie_processes)]
 fn grouped(lines: u64, arguments: &[&str]) -> (u64, Duration) {
     let start = Instant::now();
     let mut child = Command::new(PLIMSOLL)
