@@ -288,3 +288,119 @@ fn without_the_right_it_says_which_is_missing_and_what_can_be_seen() {
     assert!(said.contains("missing: "), "{said}");
     assert!(said.contains("what can be seen: "), "{said}");
 }
+
+#[test]
+fn parquet_holds_what_json_holds() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+    let listing = format!("{FIXTURES}/ctnetlink/dump-accounting.ktimestamp");
+    for by in [&[][..], &["--by", "proto,dport,src/24"]] {
+        let rest = [&["-q", "--from", &listing][..], by].concat();
+        let out = flows(&[&rest[..], &["-o", "parquet"]].concat());
+        let path =
+            std::env::temp_dir().join(format!("plimsoll-flows-{}.parquet", std::process::id()));
+        std::fs::write(&path, &out.stdout).expect("a file");
+        let file = std::fs::File::open(&path).expect("it is there");
+        let reader = SerializedFileReader::new(file).expect("Parquet");
+        let json = shown(&[&rest[..], &["-o", "json"]].concat());
+        let mut lines = json.lines();
+        for row in reader.get_row_iter(None).expect("rows") {
+            let row = row.expect("a row");
+            let line: Value = serde_json::from_str(lines.next().expect("as many")).expect("JSON");
+            for (name, field) in row.get_column_iter() {
+                let value = &line[name];
+                match field {
+                    Field::Null => assert!(value.is_null(), "{name}: {value}"),
+                    Field::Bool(yes) => assert_eq!(value, yes, "{name}"),
+                    Field::ULong(number) => assert_eq!(value, number, "{name}"),
+                    Field::Str(text) => assert_eq!(value, text, "{name}"),
+                    Field::Double(share) => {
+                        assert!((value.as_f64().expect("a number") - share).abs() < 1e-6, "{name}");
+                    }
+                    other => panic!("{name}: {other:?}"),
+                }
+            }
+        }
+        assert_eq!(lines.next(), None);
+        std::fs::remove_file(&path).expect("it is there");
+    }
+}
+
+#[test]
+fn a_dead_host_is_asked_like_a_living_one() {
+    let tree = format!("{FIXTURES}/trees/kernel-2.6.32");
+    assert_eq!(
+        shown(&["-q", "--root", &tree, "--by", "proto,netns", "-o", "csv"]).lines().count(),
+        2
+    );
+    let bundle = format!("{FIXTURES}/bundles/newer-layout.tar.gz");
+    let all = shown(&["-q", "--bundle", &bundle, "-o", "conntrack"]);
+    let host = shown(&["-q", "--bundle", &bundle, "--netns", "host", "-o", "conntrack"]);
+    let shop = shown(&["-q", "--bundle", &bundle, "netns shop", "-o", "conntrack"]);
+    assert!(!shop.is_empty());
+    assert_eq!(all.lines().count(), host.lines().count() + shop.lines().count());
+    // The timeouts were saved, so idle times are known.
+    assert!(
+        !shown(&["-q", "--bundle", &bundle, "idle >= 0s", "--limit", "1", "--json"]).is_empty()
+    );
+    let out = flows(&["--bundle", &bundle, "--netns", "nowhere"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(text(&out.stderr).contains("no table of nowhere was saved; there are host, shop"));
+}
+
+#[test]
+fn an_entry_is_attributed_to_the_process_that_holds_its_socket() {
+    if !root("flows: owners") {
+        return;
+    }
+    let _turn = turn();
+    let stage = Everything::new("owners");
+    let name = stage.namespace.0.as_str();
+    let seen = shown(&["-q", "--netns", name, "--json", "tcp and dport 21 and process python3"]);
+    let entry: Value = serde_json::from_str(seen.trim()).expect("one entry");
+    // `ip netns exec` became the program itself.
+    assert_eq!(entry["pid"], stage.program.id());
+    let none = shown(&[
+        "-q",
+        "--netns",
+        name,
+        "--json",
+        "tcp and not process python3 and state established",
+    ]);
+    assert_eq!(none, "");
+    let groups = shown(&["-q", "--netns", name, "--by", "process", "--json", "tcp dport 21"]);
+    assert!(groups.contains("\"process\":\"python3\""), "{groups}");
+}
+
+#[test]
+fn every_reader_gives_the_same_groups() {
+    if !root("flows: readers") {
+        return;
+    }
+    let _turn = turn();
+    let stage = Everything::new("readers");
+    let by = ["--by", "proto,state,src,dst,dport,zone,mark,class", "--json"];
+    let expected =
+        stage.namespace.run(BINARY, &[&["flows", "-q", "--reader", "netlink"], &by[..]].concat());
+    let bare = |text: &str| -> Vec<(Value, Value, Value)> {
+        let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let mut rows: Vec<_> = rows
+            .map(|row| (row["dport"].clone(), row["src"].clone(), row["entries"].clone()))
+            .collect();
+        rows.sort_by_key(|row| format!("{row:?}"));
+        rows
+    };
+    for reader in ["proc", "bpf"] {
+        let out = Command::new("ip")
+            .args(["netns", "exec", &stage.namespace.0, BINARY, "flows", "--reader", reader])
+            .args(by)
+            .output()
+            .expect("ip starts");
+        if reader == "bpf" && !out.status.success() {
+            eprintln!("flows: no BPF here: {}", text(&out.stderr));
+            continue;
+        }
+        assert_eq!(bare(&text(&out.stdout)), bare(&expected), "--reader {reader}");
+        assert!(text(&out.stderr).contains(&format!("read by {reader}")));
+    }
+}

@@ -68,6 +68,18 @@ impl Groups {
         self.total.count(view.entry);
     }
 
+    /// Adds what another one counted, by the same keys, of another part of the table. Together they may take the memory of
+    /// both.
+    pub fn merge(&mut self, other: &Self) {
+        let (keys, texts) = (&self.keys, &mut self.texts);
+        self.slots.merge(&other.slots, |key, ours| {
+            ours.clear();
+            ours.extend_from_slice(key);
+            keys.translate(ours, &other.texts, texts);
+        });
+        self.total.add(&other.total);
+    }
+
     /// The keys.
     pub const fn keys(&self) -> &Keys {
         &self.keys

@@ -112,6 +112,22 @@ impl Keys {
         }
     }
 
+    /// Makes the bytes of a key that another grouping wrote ours: names have other numbers here.
+    pub(super) fn translate(&self, bytes: &mut [u8], theirs: &Texts, ours: &mut Texts) {
+        let mut at = 0;
+        for key in &self.0 {
+            let end = at + key.width();
+            if key.is_name()
+                && let Some([KNOWN, number @ ..]) = bytes.get_mut(at..end)
+                && let Ok(old) = <[u8; 4]>::try_from(&*number)
+            {
+                let new = theirs.translate(u32::from_be_bytes(old), ours);
+                number.copy_from_slice(&new.to_be_bytes());
+            }
+            at = end;
+        }
+    }
+
     pub(super) fn decode(&self, mut bytes: &[u8], texts: &Texts) -> Vec<Value> {
         let one = |key: &Key| {
             let (this, rest) = bytes.split_at_checked(key.width())?;
@@ -153,6 +169,14 @@ impl Key {
             Self::Band(Span::Idle) => Lacks::IDLE,
             Self::Band(Span::Expires) => Lacks::EXPIRES,
         }
+    }
+
+    /// Whether the bytes are the number of a name.
+    const fn is_name(self) -> bool {
+        matches!(
+            self,
+            Self::Netns | Self::Process | Self::Unit | Self::Container | Self::Pod | Self::Helper
+        )
     }
 
     const fn width(self) -> usize {

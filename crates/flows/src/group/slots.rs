@@ -35,6 +35,18 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Adds another one.
+    pub fn add(&mut self, other: &Self) {
+        self.entries += other.entries;
+        self.unreplied += other.unreplied;
+        self.evictable += other.evictable;
+        self.closing += other.closing;
+        self.protected += other.protected;
+        self.accounted += other.accounted;
+        self.packets = self.packets.saturating_add(other.packets);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+
     /// Counts an entry.
     pub fn count(&mut self, entry: &Row) {
         let mut slot = Slot::default();
@@ -80,6 +92,17 @@ impl Slot {
         }
     }
 
+    fn add(&mut self, other: &Self) {
+        self.error = self.error.saturating_add(other.error);
+        self.unreplied += other.unreplied;
+        self.evictable += other.evictable;
+        self.closing += other.closing;
+        self.protected += other.protected;
+        self.accounted += other.accounted;
+        self.packets = self.packets.saturating_add(other.packets);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+
     /// Entries that were counted since the key has the slot.
     pub fn entries(&self) -> u32 {
         self.evictable + self.closing + self.protected
@@ -119,6 +142,8 @@ pub(super) struct Slots {
     least: u32,
     /// Whether a key had to give way.
     gave_way: bool,
+    /// What a key without a slot may have had where parts of the table were counted apart.
+    apart: Option<u64>,
 }
 
 impl Slots {
@@ -137,7 +162,48 @@ impl Slots {
             fewest: Vec::new(),
             least: 0,
             gave_way: false,
+            apart: None,
         }
+    }
+
+    /// Adds what was counted of another part of the table. `translate` makes a key of the other one ours. There is room for
+    /// all slots of both from now on.
+    pub fn merge(&mut self, other: &Self, mut translate: impl FnMut(&[u8], &mut Vec<u8>)) {
+        let (ours, theirs) = (self.error(), other.error());
+        let mut met = alloc::vec![false; self.slots.len()];
+        let mut key = Vec::new();
+        self.most += other.most;
+        for (number, slot) in other.slots.iter().enumerate() {
+            translate(other.key(number as u32), &mut key);
+            let hash = self.hasher.hash_one(&*key);
+            let (keys, width) = (&self.keys, self.width);
+            match self.index.find(hash, |slot| *at(keys, width, *slot) == *key).copied() {
+                Some(place) => {
+                    if let Some(met) = met.get_mut(place as usize) {
+                        *met = true;
+                    }
+                    if let Some(own) = self.slots.get_mut(place as usize) {
+                        own.add(slot);
+                    }
+                }
+                None => {
+                    let place = self.slots.len() as u32;
+                    // Here it may have had what any key without a slot may have had.
+                    let error = slot.error.saturating_add(u32::try_from(ours).unwrap_or(u32::MAX));
+                    self.slots.push(Slot { error, ..*slot });
+                    self.keys.extend_from_slice(&key);
+                    self.insert(hash, place);
+                }
+            }
+        }
+        if theirs > 0 {
+            let more = u32::try_from(theirs).unwrap_or(u32::MAX);
+            for (slot, _) in self.slots.iter_mut().zip(&met).filter(|(_, met)| !**met) {
+                slot.error = slot.error.saturating_add(more);
+            }
+        }
+        self.apart = (ours + theirs > 0).then_some(ours + theirs);
+        self.fewest.clear();
     }
 
     pub fn add(&mut self, key: &[u8], entry: &Row) {
@@ -208,6 +274,9 @@ impl Slots {
 
     /// By how much an entry count may be too small at most: what a key without a slot may have had.
     pub fn error(&self) -> u64 {
+        if let Some(apart) = self.apart {
+            return apart;
+        }
         if !self.gave_way {
             return 0;
         }

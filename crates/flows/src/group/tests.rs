@@ -110,6 +110,33 @@ proptest! {
         prop_assert!(groups.error() <= (keys.len() / groups.len().max(1)) as u64);
     }
 
+    /// Counted in two parts it is the same promise, and the same counts where there was room for all.
+    #[test]
+    fn parts_counted_apart_add_up(
+        keys in proptest::collection::vec(0_u16..100, 1..800),
+        cut in 0_usize..800,
+        room in 1_usize..150,
+    ) {
+        let entries: Vec<Row> = keys.iter().map(|key| entry([10, 0, 0, 1], *key)).collect();
+        let (first, second) = entries.split_at(cut.min(entries.len()));
+        let mut together = grouped("dport,helper", first, room * 70);
+        together.merge(&grouped("dport,helper", second, room * 70));
+        prop_assert_eq!(together.total().entries, keys.len() as u64);
+        let mut truth: BTreeMap<u16, u64> = BTreeMap::new();
+        for key in &keys {
+            *truth.entry(*key).or_default() += 1;
+        }
+        for row in together.rows(Order::Entries, None) {
+            let Value::Port(port) = row.values[0] else { panic!("{row:?}") };
+            let true_entries = truth.remove(&port).unwrap();
+            prop_assert!(row.tally.entries <= true_entries);
+            prop_assert!(row.tally.entries + row.error >= true_entries, "{row:?} {true_entries}");
+        }
+        for (_, lost) in truth {
+            prop_assert!(lost <= together.error());
+        }
+    }
+
     #[test]
     fn no_list_of_keys_panics(text in "\\PC{0,40}") {
         let _: Result<Keys, String> = Keys::parse(&text).map_err(|e| e.to_string());

@@ -84,6 +84,14 @@ impl Texts {
         number
     }
 
+    /// The number that a name of ours has in another list.
+    pub fn translate(&self, number: u32, other: &mut Self) -> u32 {
+        match self.names.get(number as usize) {
+            Some(name) => other.number(Some(name)),
+            None => number,
+        }
+    }
+
     pub fn value(&self, number: u32) -> Value {
         match number {
             NOTHING => Value::Nothing,

@@ -19,11 +19,12 @@ use super::pipe::{Beside, Pipe};
 pub struct Places {
     /// What to read.
     pub scope: Scope,
-    by_inode: BTreeMap<Option<u64>, Surroundings>,
+    /// As a reader sees them that tells little, and one that tells all.
+    by_inode: BTreeMap<Option<u64>, (Surroundings, Surroundings)>,
     /// Whether entries of some namespace carry counters.
     pub accounting: bool,
     /// What an entry of a namespace that came meanwhile is judged by.
-    unknown: Surroundings,
+    unknown: (Surroundings, Surroundings),
 }
 
 impl Places {
@@ -54,9 +55,9 @@ impl Places {
         };
         Ok(Self {
             accounting: found.iter().any(on),
-            by_inode: found.into_iter().map(|one| (one.inode, around::live(one))).collect(),
+            by_inode: found.into_iter().map(|one| (one.inode, both(around::live(one)))).collect(),
             scope,
-            unknown: Surroundings::default(),
+            unknown: both(Surroundings::default()),
         })
     }
 
@@ -65,15 +66,18 @@ impl Places {
         self.by_inode.len() > 1
     }
 
-    fn set_tells(&mut self, tells: Tells) {
-        self.by_inode.values_mut().for_each(|one| one.tells = tells);
-        self.unknown.tells = tells;
-    }
-
     /// What is around an entry.
     pub fn around(&self, row: &Row) -> &Surroundings {
-        self.by_inode.get(&row.netns).unwrap_or(&self.unknown)
+        let (bare, full) = self.by_inode.get(&row.netns).unwrap_or(&self.unknown);
+        // Only ctnetlink tells ids, and it tells all else as well.
+        if row.id.is_some() { full } else { bare }
     }
+}
+
+fn both(bare: Surroundings) -> (Surroundings, Surroundings) {
+    let tells = Tells { helper: true, labels: true, status: true };
+    let full = Surroundings { tells, ..bare.clone() };
+    (bare, full)
 }
 
 /// What must be told of each entry.
@@ -90,13 +94,13 @@ pub fn wants(needs: Lacks, all: bool, accounting: bool) -> Wants {
     }
 }
 
-/// Reads the table through the pipe.
+/// Reads the table through the pipes; with more than one, from as many threads as the reader can use.
 pub fn read(
     arguments: &Flows,
-    places: &mut Places,
+    places: &Places,
     wants: Wants,
     details: bool,
-    pipe: &mut Pipe<'_>,
+    pipes: &mut [Pipe<'_>],
 ) -> Result<Outcome, Gap> {
     let ask = Ask {
         which: match arguments.reader {
@@ -107,40 +111,27 @@ pub fn read(
         },
         scope: places.scope.clone(),
         wants,
-        narrow: narrow(pipe.filter),
+        narrow: pipes.first().map(|pipe| narrow(pipe.filter)).unwrap_or_default(),
         budget: arguments.budget.map(|kernel| entries::Budget { kernel, wall: kernel * 3 }),
         sample: None,
     };
-    let mut sink = Take { pipe, places, details, told: false };
-    entries::read(&ask, std::slice::from_mut(&mut sink))
+    let mut sinks: Vec<Take<'_, '_>> =
+        pipes.iter_mut().map(|pipe| Take { pipe, places, details }).collect();
+    entries::read(&ask, &mut sinks)
 }
 
 struct Take<'p, 'a> {
     pipe: &'p mut Pipe<'a>,
-    places: &'p mut Places,
+    places: &'p Places,
     details: bool,
-    /// Whether it is known which reader it is.
-    told: bool,
-}
-
-impl Take<'_, '_> {
-    fn one(&mut self, row: &Row, beside: Beside<'_>) -> bool {
-        if !self.told {
-            self.told = true;
-            // Only ctnetlink tells ids, and it tells all else as well.
-            let all = row.id.is_some();
-            self.places.set_tells(Tells { helper: all, labels: all, status: all });
-        }
-        self.pipe.take(row, self.places.around(row), beside)
-    }
 }
 
 impl Sink for Take<'_, '_> {
     fn take(&mut self, row: &Row) -> bool {
-        self.one(row, Beside::Nothing)
+        self.pipe.take(row, self.places.around(row), Beside::Nothing)
     }
     fn take_detailed(&mut self, row: &Row, details: &Details) -> bool {
-        self.one(row, Beside::Details(details))
+        self.pipe.take(row, self.places.around(row), Beside::Details(details))
     }
     fn wants_details(&self) -> bool {
         self.details

@@ -9,6 +9,7 @@ pub mod form;
 mod groups;
 mod live;
 mod narrow;
+mod owners;
 mod parquet;
 mod pipe;
 mod print;
@@ -19,8 +20,10 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use plimsoll_diagnosis::facts::Gap;
 use plimsoll_flows::{Filter, Groups, Keys, Lacks, Limits, Names};
 use plimsoll_probe::dead;
+use plimsoll_probe::entries::{Outcome, Wants};
 use plimsoll_probe::files::Files;
 use plimsoll_probe::names::name_files;
 use plimsoll_report::clean;
@@ -28,6 +31,7 @@ use plimsoll_report::clean;
 use crate::exit;
 use arguments::Flows;
 use form::{Form, Tool};
+use owners::Owners;
 use pipe::{Counts, End, Pipe};
 use print::Printer;
 
@@ -90,7 +94,7 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
     let Prepared { files, names, filter, keys, form } = prepared;
     let style = pipe::style(arguments);
     let dead = arguments.root.is_some() || arguments.bundle.is_some() || arguments.from.is_some();
-    let mut places = match dead {
+    let places = match dead {
         true => None,
         false => match live::Places::choose(arguments) {
             Ok(places) => Some(places),
@@ -116,12 +120,13 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
     let mut pipe = Pipe {
         filter,
         end,
+        owners: None,
         limit: arguments.limit,
         counts: Counts::default(),
         lacks: Lacks::NONE,
         failed: None,
     };
-    let (way, remarks) = match &mut places {
+    let (way, remarks) = match &places {
         None => {
             let read = match &arguments.from {
                 Some(path) => saved::listing(path, &mut pipe),
@@ -139,16 +144,33 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
             let needs = keys.as_ref().map_or(Lacks::NONE, Keys::needs) | filter.needs();
             let wants = live::wants(needs, keys.is_none(), places.accounting);
             let details = matches!(form, Form::Conntrack(_) | Form::Proc);
-            let mut read = live::read(arguments, places, wants, details, &mut pipe);
+            // Entries one by one are shown with their owners, where the form has a place for them.
+            if needs.contains(Lacks::OWNER) || keys.is_none() && !details {
+                pipe.owners = Some(Owners::look());
+            }
+            let mut read = match keys {
+                Some(keys) => grouped(arguments, places, wants, keys, &mut pipe),
+                None => {
+                    let pipes = std::slice::from_mut(&mut pipe);
+                    live::read(arguments, places, wants, details, pipes)
+                }
+            };
             if read.is_err() && keys.is_none() {
                 // Not all that could be shown: what the filter needs.
                 let least = live::wants(needs, false, false);
-                read = live::read(arguments, places, least, details, &mut pipe);
+                let pipes = std::slice::from_mut(&mut pipe);
+                read = live::read(arguments, places, least, details, pipes);
             }
             match read {
                 Ok(outcome) => {
                     let full = pipe.limit.is_some_and(|limit| pipe.counts.matched >= limit);
-                    (live::way(&outcome), live::remarks(&outcome, full))
+                    let mut remarks = live::remarks(&outcome, full);
+                    if needs.contains(Lacks::OWNER)
+                        && let Some(owners) = &pipe.owners
+                    {
+                        remarks.extend(owners.remarks());
+                    }
+                    (live::way(&outcome), remarks)
                 }
                 Err(gap) => {
                     eprintln!("plimsoll: {}", live::refusal(&gap));
@@ -168,6 +190,44 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
         talk(&pipe, &way, &remarks);
     }
     written(done)
+}
+
+/// Threads that add up at most: beyond a few, reading is what takes the time.
+const THREADS: usize = 4;
+
+/// Adds up in several threads, each with its share of the memory, where the reader can use them.
+fn grouped(
+    arguments: &Flows,
+    places: &live::Places,
+    wants: Wants,
+    keys: &Keys,
+    pipe: &mut Pipe<'_>,
+) -> Result<Outcome, Gap> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+    let limits = Limits { bytes: Limits::default().bytes / threads };
+    let part = || Groups::new(keys.clone(), limits, seed());
+    let mut pipes: Vec<Pipe<'_>> = (0..threads)
+        .map(|_| Pipe {
+            filter: pipe.filter,
+            end: End::Group(Box::new(part())),
+            owners: pipe.owners.as_ref().map(Owners::share),
+            limit: None,
+            counts: Counts::default(),
+            lacks: Lacks::NONE,
+            failed: None,
+        })
+        .collect();
+    let outcome = live::read(arguments, places, wants, false, &mut pipes)?;
+    for part in pipes {
+        pipe.counts.add(part.counts);
+        pipe.lacks |= part.lacks;
+        match (&mut pipe.end, part.end) {
+            (End::Group(all), End::Group(groups)) if all.is_empty() => *all = groups,
+            (End::Group(all), End::Group(groups)) => all.merge(&groups),
+            (End::Group(_) | End::Print(_), _) => {}
+        }
+    }
+    Ok(outcome)
 }
 
 /// Says on standard error what was done.

@@ -8,6 +8,7 @@ use plimsoll_report::Style;
 use plimsoll_wire::ctnetlink::Details;
 use plimsoll_wire::listing::Line;
 
+use super::owners::Owners;
 use super::print::Printer;
 
 /// What a reader told of an entry beside the row.
@@ -34,10 +35,22 @@ pub struct Counts {
     pub malformed: u64,
 }
 
+impl Counts {
+    /// Adds those of another part.
+    pub fn add(&mut self, other: Self) {
+        self.seen += other.seen;
+        self.matched += other.matched;
+        self.unknown += other.unknown;
+        self.malformed += other.malformed;
+    }
+}
+
 /// Filter, and what comes behind it.
 pub struct Pipe<'a> {
     pub filter: &'a Filter,
     pub end: End<'a>,
+    /// Whose entries are, where that is asked for and can be told.
+    pub owners: Option<Owners>,
     pub limit: Option<u64>,
     pub counts: Counts,
     pub lacks: Lacks,
@@ -57,7 +70,8 @@ impl Pipe<'_> {
     /// Takes an entry; `false`: no more, please.
     pub fn take(&mut self, row: &Row, around: &Surroundings, beside: Beside<'_>) -> bool {
         self.counts.seen += 1;
-        let view = View::new(row, around);
+        let owners = self.owners.as_mut().map(|owners| owners.of(row));
+        let view = View { owners, ..View::new(row, around) };
         match self.filter.judge_and_note(&view, &mut self.lacks) {
             Truth::Yes => {}
             Truth::No => return true,

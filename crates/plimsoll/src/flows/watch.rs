@@ -19,6 +19,7 @@ use plimsoll_wire::listing::xml;
 use super::arguments::Flows;
 use super::form::{Form, Tool};
 use super::live::{self, Places};
+use super::owners::Owners;
 use super::pipe::{Beside, Out};
 use super::{Prepared, print, seed, written};
 use crate::exit;
@@ -55,6 +56,7 @@ pub fn run(arguments: &Flows, prepared: &Prepared, places: Places) -> ExitCode {
         unknown: 0,
         malformed: 0,
         lacks: Lacks::NONE,
+        owners: prepared.filter.needs().contains(Lacks::OWNER).then(Owners::look),
         failed: None,
     };
     watch.begin();
@@ -82,6 +84,8 @@ struct Watch<'a> {
     unknown: u64,
     malformed: u64,
     lacks: Lacks,
+    /// Where the filter asks for them.
+    owners: Option<Owners>,
     failed: Option<io::Error>,
 }
 
@@ -254,7 +258,11 @@ impl Watch<'_> {
         let prepared = self.prepared;
         let mut lacks = Lacks::NONE;
         let around = self.places.around(row);
-        let view = View::new(row, around);
+        let owners = self.owners.as_mut().map(|owners| {
+            owners.refresh(Duration::from_secs(1));
+            owners.of(row)
+        });
+        let view = View { owners, ..View::new(row, around) };
         match prepared.filter.judge_and_note(&view, &mut lacks) {
             Truth::Yes => {}
             Truth::No => return,

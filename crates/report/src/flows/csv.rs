@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Cell;
-use super::json::extend;
+use super::json::{decimal, extend};
 
 /// Appends the line of names.
 pub fn csv_header<'a>(out: &mut Vec<u8>, names: impl IntoIterator<Item = &'a str>) {
@@ -25,7 +25,7 @@ pub fn csv_row<'a>(out: &mut Vec<u8>, cells: impl IntoIterator<Item = Cell<'a>>)
         match cell {
             Cell::Missing => {}
             Cell::Flag(yes) => out.extend_from_slice(if yes { b"true" } else { b"false" }),
-            Cell::Number(n) => extend(out, format_args!("{n}")),
+            Cell::Number(n) => decimal(out, n),
             Cell::Share(share) => extend(out, format_args!("{share:.6}")),
             Cell::Text(text) => field(out, &text),
             Cell::Address(address) => extend(out, format_args!("{address}")),

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use plimsoll_flows::{Group, Keys, Names, Value};
+use plimsoll_flows::{Group, Key, Keys, Names, Value};
 
 use super::columns::value_word;
 use super::entries::amount;
@@ -40,9 +40,8 @@ pub fn groups_table(
             row.push(number::count(tally.entries + group.error));
         }
         row.push(number::ratio(tally.entries, all).map_or_else(|| "-".into(), number::share));
-        let ports =
-            keys.list().iter().zip(&group.values).map(|(_, value)| shown(value, group, names));
-        row.extend(ports);
+        let values = keys.list().iter().zip(&group.values);
+        row.extend(values.map(|(key, value)| shown(*key, value, group, names)));
         row.extend([tally.unreplied, tally.evictable, tally.closing].map(number::count));
         if counted {
             row.push(number::count(tally.packets));
@@ -81,9 +80,11 @@ fn widths(table: &[Vec<String>]) -> Vec<usize> {
 }
 
 /// A value; a port with the name of its service, as far as the group tells of which protocol it is.
-fn shown(value: &Value, group: &Group, names: &Names) -> String {
+fn shown(key: Key, value: &Value, group: &Group, names: &Names) -> String {
     let word = value_word(value, names);
+    let of_owner = matches!(key, Key::Process | Key::Unit | Key::Container | Key::Pod);
     let word = match value {
+        Value::Missing if of_owner => "(not attributed)".into(),
         Value::Port(port) => {
             let named = group.values.iter().find_map(|other| match other {
                 Value::Protocol(protocol) => Some(*protocol),

@@ -20,7 +20,7 @@ pub fn json_row<'a>(out: &mut Vec<u8>, cells: impl IntoIterator<Item = (&'a str,
         match cell {
             Cell::Missing => {}
             Cell::Flag(yes) => out.extend_from_slice(if yes { b"true" } else { b"false" }),
-            Cell::Number(n) => extend(out, format_args!("{n}")),
+            Cell::Number(n) => decimal(out, n),
             Cell::Share(share) => extend(out, format_args!("{share:.6}")),
             Cell::Text(text) => string(out, &text),
             Cell::Address(address) => extend(out, format_args!("\"{address}\"")),
@@ -41,8 +41,28 @@ pub(super) fn extend(out: &mut Vec<u8>, arguments: core::fmt::Arguments<'_>) {
     let _ = core::fmt::Write::write_fmt(&mut Bytes(out), arguments);
 }
 
+/// Appends a number; `fmt` takes several times as long, and there are many.
+pub(super) fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
 fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+    if text.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\') {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     for c in text.chars() {
         match c {
             '"' | '\\' => extend(out, format_args!("\\{c}")),
