@@ -164,6 +164,8 @@ pub enum RemedyCommand {
     Raise(Raise),
     /// Set timeouts: of all entries (time_wait=30), or of one service (--port tcp/443 established=600)
     Timeout(Timeout),
+    /// Make the running values survive the next boot, proved by the boot simulation
+    Persist(Persist),
 }
 
 /// `plimsoll fix raise`.
@@ -194,6 +196,20 @@ pub struct Timeout {
     /// Allow established below 2 h 4 min for all ports
     #[arg(long)]
     pub allow_short: bool,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// `plimsoll fix persist`.
+#[derive(Debug, Args)]
+pub struct Persist {
+    /// Settings by sysctl name, old or new [default: all whose running value a boot would lose]
+    #[arg(value_name = "KEY")]
+    pub keys: Vec<String>,
+    /// Another system's files: a directory that holds its etc/ and proc/
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
     /// How to carry it out
     #[command(flatten)]
     pub how: How,

@@ -16,6 +16,11 @@ const LONGEST: u64 = 16 << 20;
 /// Links that may lead from one to the next.
 const LINKS: usize = 16;
 
+/// A file as it stands now: what a change of it finds.
+pub(crate) fn standing(root: &Path, path: &str) -> io::Result<Option<FileState>> {
+    read(&real(root, path)?)
+}
+
 pub(super) fn look(root: &Path, c: &FileChange) -> io::Result<Seen> {
     let now = read(&real(root, &c.path)?)?;
     Ok(match () {

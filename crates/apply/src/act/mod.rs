@@ -22,6 +22,8 @@ use crate::journal::Memo;
 use crate::place::Place;
 use crate::transaction::Event;
 
+pub(crate) use file::standing;
+
 /// What stands there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {

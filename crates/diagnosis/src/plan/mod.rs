@@ -7,6 +7,7 @@ mod change;
 mod content;
 mod filter;
 mod floors;
+mod persist;
 mod policy;
 mod raise;
 mod timeout;
@@ -17,6 +18,7 @@ pub use change::{
 };
 pub use content::{Content, FileState};
 pub use filter::{Filter, Idle};
+pub use persist::{PERSIST_FILES, persist};
 pub use raise::{RaiseRequest, raise};
 pub use timeout::{TimeoutRequest, timeout};
 

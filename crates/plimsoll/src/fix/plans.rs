@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
+use plimsoll_diagnosis::boot::BootFacts;
 use plimsoll_diagnosis::plan::{self, Ground, Plan, RaiseRequest, TimeoutRequest};
+use plimsoll_probe as probe;
 use plimsoll_probe::live::{self, NamespaceSelector, Observation};
 
-use crate::arguments::{How, Raise, Timeout};
+use crate::arguments::{How, Persist, Raise, Timeout};
+use crate::fix::tell;
 
 /// `raise`: without sizes the whole diagnosis is needed, with them only the limit, memory and namespaces.
 pub fn raise(arguments: &Raise) -> Result<Plan, String> {
@@ -51,6 +55,35 @@ pub fn timeout(arguments: &Timeout) -> Result<Plan, String> {
     let files = BTreeMap::new();
     let ground = Ground { before: None, now: &observation.after, target, files: &files };
     Ok(plan::timeout(&request, &keepalives, &ground))
+}
+
+/// `persist`: what boots, and the files that take part.
+pub fn persist(arguments: &Persist, root: &Path) -> Result<Plan, String> {
+    let facts = boot_facts(arguments)?;
+    let files = plimsoll_apply::standing(root, plan::PERSIST_FILES);
+    Ok(plan::persist(&arguments.keys, &facts, &files))
+}
+
+/// The files are written: what will a boot make of them now?
+pub fn prove(plan: &Plan, arguments: &Persist) {
+    let Ok(facts) = boot_facts(arguments) else { return };
+    let again = plan::persist(&arguments.keys, &facts, &BTreeMap::new());
+    match (plan.changes.is_empty(), again.by_hand.is_empty() && again.refused.is_empty()) {
+        (true, _) => {}
+        (false, true) => tell::say(
+            "Proved: read anew, the files give every one of these values at the next boot.",
+        ),
+        (false, false) => tell::say(
+            "Read anew, the files do not give all of these values: plimsoll boot tells why.",
+        ),
+    }
+}
+
+fn boot_facts(arguments: &Persist) -> Result<BootFacts, String> {
+    let Some(root) = &arguments.root else { return Ok(probe::boot::live()) };
+    let (files, origin) =
+        probe::dead::open(root).map_err(|e| format!("{}: {e}", root.display()))?;
+    Ok(probe::boot::saved(&files, origin))
 }
 
 /// A reading without rates, tables and log.
