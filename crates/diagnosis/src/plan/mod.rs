@@ -10,6 +10,7 @@ mod floors;
 mod persist;
 mod policy;
 mod raise;
+mod shed;
 mod timeout;
 
 pub use change::{
@@ -20,6 +21,7 @@ pub use content::{Content, FileState};
 pub use filter::{Filter, Idle};
 pub use persist::{PERSIST_FILES, persist};
 pub use raise::{RaiseRequest, raise};
+pub use shed::{Cut, ShedRequest, shed};
 pub use timeout::{TimeoutRequest, timeout};
 
 use alloc::collections::BTreeMap;
@@ -113,6 +115,8 @@ pub struct Plan {
     pub effect: String,
     /// Memory it may take at worst, over all namespaces.
     pub price: Option<u64>,
+    /// What it touches, counted: a line each.
+    pub details: Vec<String>,
     /// What may go wrong, a sentence each.
     pub risks: Vec<String>,
     /// What the person should know and that stops nothing, a sentence each.
@@ -136,6 +140,7 @@ impl Plan {
             target,
             effect: String::new(),
             price: None,
+            details: Vec::new(),
             risks: Vec::new(),
             warnings: Vec::new(),
             refused: Vec::new(),

@@ -1,5 +1,6 @@
 //! `plimsoll fix`, `confirm`, `undo`: read, plan, show, carry out, watch.
 
+mod cut;
 mod plans;
 mod tell;
 
@@ -33,6 +34,7 @@ pub fn run(arguments: &Fix) -> ExitCode {
         RemedyCommand::Raise(raise) => (&raise.how, plans::raise(raise)),
         RemedyCommand::Timeout(timeout) => (&timeout.how, plans::timeout(timeout)),
         RemedyCommand::Persist(persist) => (&persist.how, plans::persist(persist, root)),
+        RemedyCommand::Shed(shed) => (&shed.how, cut::shed(shed)),
     };
     match plan {
         Ok(plan) => {

@@ -87,7 +87,7 @@ fn boot_facts(arguments: &Persist) -> Result<BootFacts, String> {
 }
 
 /// A reading without rates, tables and log.
-fn quick() -> live::Options {
+pub fn quick() -> live::Options {
     live::Options {
         interval: Duration::ZERO,
         census: false,
@@ -98,7 +98,7 @@ fn quick() -> live::Options {
 }
 
 /// Index of the namespace that is meant.
-fn target(observation: &Observation, how: &How) -> Result<usize, String> {
+pub fn target(observation: &Observation, how: &How) -> Result<usize, String> {
     let namespaces = &observation.after.namespaces;
     let wanted = how.netns.as_deref().unwrap_or("own");
     let own = || std::fs::metadata("/proc/self/ns/net").ok().map(|m| m.ino());
