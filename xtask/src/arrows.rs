@@ -33,7 +33,13 @@ const ROOMS: &[Room] = &[
     Room {
         name: "plimsoll-report",
         core: true,
-        may_use: &["plimsoll-ct", "plimsoll-wire", "plimsoll-diagnosis"],
+        may_use: &[
+            "plimsoll-ct",
+            "plimsoll-wire",
+            "plimsoll-model",
+            "plimsoll-replay",
+            "plimsoll-diagnosis",
+        ],
     },
     Room {
         name: "plimsoll-probe",

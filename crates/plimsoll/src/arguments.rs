@@ -7,6 +7,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use plimsoll_ct::{Protocol, TcpState};
 
+pub use crate::replay::Arguments as Replay;
+use crate::replay::setting;
+
 /// Keeps a Linux host's connection-tracking table (nf_conntrack) from overflowing.
 ///
 /// Without a command it checks this host.
@@ -346,53 +349,6 @@ pub struct Lab {
     pub color: When,
 }
 
-/// `plimsoll replay`.
-#[derive(Debug, Args)]
-pub struct Replay {
-    /// Captures (pcap, pcapng, either gzip or zstd); several are merged by time; - is standard input
-    #[arg(required = true, value_name = "CAPTURE")]
-    pub captures: Vec<PathBuf>,
-    /// A setting by its sysctl name, old or new: nf_conntrack_max=65536 (repeatable)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
-    pub set: Vec<(String, u64)>,
-    /// Try these values of a setting too: nf_conntrack_max=1000,2000; several give all combinations
-    #[arg(long, value_name = "KEY=V1,V2,…", value_parser = grid)]
-    pub what_if: Vec<Grid>,
-    /// Kernel to be: 2.6.18, el6, 3.10, 4.9, 4.14, el8, 5.4, 5.15, 6.1, 6.12, 6.18
-    #[arg(long, value_name = "KERNEL", default_value = "6.18")]
-    pub profile: String,
-    /// Memory of the host in GiB, which decides the defaults of max and buckets
-    #[arg(long, value_name = "GIB", default_value_t = 8)]
-    pub memory: u64,
-    /// Zone of all packets
-    #[arg(long, value_name = "ZONE", default_value_t = 0)]
-    pub zone: u16,
-    /// Print the table as it stands at the end, as /proc/net/nf_conntrack does
-    #[arg(long, group = "replay_form")]
-    pub dump: bool,
-    /// Print the statistics, as /proc/net/stat/nf_conntrack does
-    #[arg(long, group = "replay_form")]
-    pub stats: bool,
-    /// Print all of it as JSON (schema plimsoll.replay/1)
-    #[arg(long, group = "replay_form")]
-    pub json: bool,
-    /// Form of --dump
-    #[arg(long, short, value_name = "FORM", default_value = "proc", requires = "dump")]
-    pub output: DumpForm,
-    /// Refuse a capture that is broken or cut off
-    #[arg(long)]
-    pub strict: bool,
-}
-
-/// Forms of a listing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DumpForm {
-    /// /proc/net/nf_conntrack
-    Proc,
-    /// conntrack -L
-    Conntrack,
-}
-
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum When {
@@ -500,24 +456,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(s) if (0.0..=3600.0).contains(&s) => Ok(Duration::from_secs_f64(s)),
         Ok(_) | Err(_) => Err("expected seconds between 0 and 3600".into()),
     }
-}
-
-/// `KEY=VALUE`.
-fn setting(text: &str) -> Result<(String, u64), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
-    let value = value.trim().parse().map_err(|_| format!("expected a number, saw {value:?}"))?;
-    Ok((key.trim().to_owned(), value))
-}
-
-/// Values of one setting.
-pub type Grid = (String, Vec<u64>);
-
-/// `KEY=V1,V2`.
-fn grid(text: &str) -> Result<Grid, String> {
-    let (key, values) = text.split_once('=').ok_or("expected KEY=V1,V2,…")?;
-    let number = |v: &str| v.trim().parse().map_err(|_| format!("expected a number, saw {v:?}"));
-    let values = values.split(',').map(number).collect::<Result<_, String>>()?;
-    Ok((key.trim().to_owned(), values))
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 
 mod arguments;
 mod boot;
-mod captures;
 mod check;
 mod exit;
 mod explain;

@@ -63,8 +63,6 @@ pub struct Outcome {
 impl Outcome {
     pub(crate) fn of(run: &Run) -> Self {
         let Run { label, model, peaks, .. } = run;
-        let profile = model.profile();
-        let entry = profile.entry_size.get() + profile.extension_size.get();
         let buckets = model.settings().buckets;
         Self {
             label: label.clone(),
@@ -77,13 +75,8 @@ impl Outcome {
             first_drop: peaks.first_drop,
             last_drop: peaks.last_drop,
             buckets,
-            memory: Bytes(peaks.counted * entry + buckets * 8),
+            memory: crate::answer::memory(model.profile(), peaks.counted, buckets),
             counters: *model.counters(),
         }
     }
-}
-
-/// The first of the outcomes that lost nothing: callers order them from the smallest change on.
-pub fn smallest_without_drops(outcomes: &[Outcome]) -> Option<&Outcome> {
-    outcomes.iter().find(|o| o.lost == 0)
 }

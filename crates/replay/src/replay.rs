@@ -12,6 +12,7 @@ use crate::doubts::Doubts;
 use crate::outcome::{Outcome, Peaks};
 use crate::rules::Rules;
 use crate::tally::Tally;
+use crate::timeline::{Clock, Timeline};
 
 /// One way of setting things.
 #[derive(Debug, Clone)]
@@ -21,6 +22,14 @@ pub struct Run {
     /// Model.
     pub model: Model,
     pub(crate) peaks: Peaks,
+    pub(crate) timeline: Timeline,
+}
+
+impl Run {
+    /// How full its table was when, if it was sampled.
+    pub const fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
 }
 
 /// See the crate.
@@ -30,6 +39,9 @@ pub struct Replay {
     rules: Rules,
     tally: Tally,
     doubts: Doubts,
+    /// Whether occupancy is sampled, and the clock once there is a first time.
+    sampling: bool,
+    clock: Option<Clock>,
     first: Option<Time>,
     now: Option<Time>,
 }
@@ -43,14 +55,20 @@ impl Replay {
         configs: impl IntoIterator<Item = (String, Config)>,
         rules: impl Into<Rules>,
     ) -> Self {
-        let run =
-            |(label, config)| Run { label, model: Model::new(config), peaks: Peaks::default() };
+        let run = |(label, config)| Run {
+            label,
+            model: Model::new(config),
+            peaks: Peaks::default(),
+            timeline: Timeline::default(),
+        };
         let runs = configs.into_iter().map(run).collect();
         Self {
             runs,
             rules: rules.into(),
             tally: Tally::default(),
             doubts: Doubts::default(),
+            sampling: false,
+            clock: None,
             first: None,
             now: None,
         }
@@ -59,14 +77,15 @@ impl Replay {
     /// Feeds one captured frame.
     pub fn feed(&mut self, record: &Record<'_>) {
         self.tally.frames += 1;
-        let now = self.clock(record);
+        let now = self.time(record);
+        self.sample_until(now);
         match read(record) {
             Ok(packet) => self.packet(now, &packet),
             Err(why) => self.tally.refused(why),
         }
     }
 
-    fn clock(&mut self, record: &Record<'_>) -> Time {
+    fn time(&mut self, record: &Record<'_>) -> Time {
         let last = self.now.unwrap_or(Time(0));
         let now = match record.time {
             None => {
@@ -91,10 +110,12 @@ impl Replay {
         let treatment = self.rules.treat(packet);
         for (i, run) in self.runs.iter_mut().enumerate() {
             let step = run.model.packet(now, packet, &treatment);
-            if i == 0 {
+            // Once the model has lost a packet, its own table is the cause of what does not fit.
+            if i == 0 && run.peaks.lost == 0 {
                 self.doubts.look(now, packet, &step, &run.model);
             }
-            if i == 0 && packet.protocol == 6 && step.what == What::Inserted {
+            if i == 0 && run.peaks.lost == 0 && packet.protocol == 6 && step.what == What::Inserted
+            {
                 let entry = step.entry.and_then(|id| run.model.entry(id));
                 let state = entry.map(|e| e.state);
                 self.tally.picked_up += u64::from(state == Some(State::Tcp(TcpState::Established)));
@@ -108,8 +129,42 @@ impl Replay {
         }
     }
 
+    /// Samples the occupancy of every run from now on: [`Run::timeline`]. Each sample looks at all entries.
+    pub fn sample(&mut self) {
+        self.sampling = true;
+    }
+
+    fn sample_until(&mut self, now: Time) {
+        if !self.sampling {
+            return;
+        }
+        let clock = self.clock.get_or_insert(Clock::new(now));
+        if now < clock.next {
+            return;
+        }
+        clock.make_room(now, self.runs.iter_mut().map(|run| &mut run.timeline));
+        while clock.next <= now {
+            for run in &mut self.runs {
+                run.model.advance(clock.next);
+                let (lost, evicted) = (run.peaks.lost, run.peaks.evicted);
+                run.timeline.add(clock.next, run.model.occupancy(), lost, evicted);
+            }
+            clock.step();
+        }
+    }
+
+    /// Takes a last sample at the moment of the last packet.
+    pub fn finish(&mut self) {
+        let Some(now) = self.now.filter(|_| self.sampling) else { return };
+        for run in &mut self.runs {
+            let (lost, evicted) = (run.peaks.lost, run.peaks.evicted);
+            run.timeline.add(now, run.model.occupancy(), lost, evicted);
+        }
+    }
+
     /// Lets time pass in all runs, to a moment that no packet marks: the collectors run when they are due.
     pub fn advance(&mut self, to: Time) {
+        self.sample_until(to);
         for run in &mut self.runs {
             run.model.advance(to);
         }

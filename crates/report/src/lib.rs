@@ -20,6 +20,7 @@ mod monitor;
 mod number;
 mod paint;
 mod plan;
+mod replay;
 mod screen;
 mod style;
 mod text;
@@ -31,5 +32,8 @@ pub use explain::{PAGES, PAGES_ZH, Page, explain};
 pub use json::{NotACheck, SCHEMA, check_from_json, json, json_pretty};
 pub use monitor::{Answer, exit_status, nagios, npd};
 pub use plan::plan;
+pub use replay::{
+    REPLAY_SCHEMA, ReplayDetails, replay_chart, replay_json, replay_size, replay_svg, replay_text,
+};
 pub use style::{Clock, Language, Style};
 pub use text::text;

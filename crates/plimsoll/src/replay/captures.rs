@@ -1,10 +1,13 @@
 //! Capture files: opened, unpacked, merged in the order of time.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use plimsoll_ct::Time;
 use plimsoll_wire::capture::{Decoder, Record, Step};
@@ -33,7 +36,7 @@ struct Held {
 
 impl Capture {
     /// Opens a file, `-` being standard input. gzip and zstd are recognised by their first octets.
-    pub fn open(path: &Path) -> Result<Self, String> {
+    pub fn open(path: &Path, read: Rc<Cell<u64>>) -> Result<Self, String> {
         let name = path.display().to_string();
         let failed = |error: io::Error| format!("{name}: {error}");
         let raw: Box<dyn Read> = if path == Path::new("-") {
@@ -41,6 +44,7 @@ impl Capture {
         } else {
             Box::new(File::open(path).map_err(failed)?)
         };
+        let raw = Counted { inner: raw, read };
         let mut raw = BufReader::with_capacity(64 << 10, raw);
         let source: Box<dyn Read> = match raw.fill_buf().map_err(failed)? {
             [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
@@ -78,8 +82,9 @@ impl Capture {
                     self.start = self.buffer.len();
                     let (offset, frames) = (self.decoder.offset(), self.decoder.frames());
                     return Err(format!(
-                        "{}: offset {offset}, after {frames} packets: cut off",
-                        self.name
+                        "{}: packet {}, offset {offset}: cut off",
+                        self.name,
+                        frames + 1
                     ));
                 }
                 Step::Need(needed) => self.fill(needed)?,
@@ -101,26 +106,67 @@ impl Capture {
     }
 }
 
-/// Shows every record of all captures, in the order of their times. Returns what was wrong with them: a
-/// capture ends where it is broken, the others go on.
-pub fn each(paths: &[PathBuf], mut visit: impl FnMut(&Record<'_>)) -> Result<Vec<String>, String> {
+/// Octets that were read of a file so far.
+struct Counted<R> {
+    inner: R,
+    read: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.inner.read(buffer)?;
+        self.read.set(self.read.get() + got as u64);
+        Ok(got)
+    }
+}
+
+/// What was wrong with captures.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// A capture ends where it is broken, the others go on.
+    pub broken: Vec<String>,
+    /// Packets that the capturing hosts say they lost.
+    pub lost: u64,
+}
+
+/// Shows every record of all captures, in the order of their times, until the visitor has had enough. `read`
+/// is the number of octets read so far, for those who wait.
+pub fn each(
+    paths: &[PathBuf],
+    read: &Rc<Cell<u64>>,
+    mut visit: impl FnMut(&Record<'_>) -> ControlFlow<()>,
+) -> Result<Faults, String> {
     let mut captures = Vec::new();
     for path in paths {
-        captures.push(Capture::open(path)?);
+        captures.push(Capture::open(path, Rc::clone(read))?);
     }
     let mut broken = Vec::new();
     if let [only] = captures.as_mut_slice() {
         loop {
             match only.next() {
-                Ok(Some(record)) => visit(&record),
-                Ok(None) => return Ok(broken),
+                Ok(Some(record)) => {
+                    if visit(&record).is_break() {
+                        break;
+                    }
+                }
+                Ok(None) => break,
                 Err(why) => {
                     broken.push(why);
-                    return Ok(broken);
+                    break;
                 }
             }
         }
+    } else {
+        merged(&mut captures, &mut broken, visit);
     }
+    Ok(Faults { broken, lost: captures.iter().map(|c| c.decoder.lost()).sum() })
+}
+
+fn merged(
+    captures: &mut [Capture],
+    broken: &mut Vec<String>,
+    mut visit: impl FnMut(&Record<'_>) -> ControlFlow<()>,
+) {
     let mut held = vec![Held::default(); captures.len()];
     let mut order = BinaryHeap::new();
     let mut now = Time(i64::MIN);
@@ -144,8 +190,9 @@ pub fn each(paths: &[PathBuf], mut visit: impl FnMut(&Record<'_>)) -> Result<Vec
     while let Some(Reverse((time, at))) = order.pop() {
         now = time;
         let Held { time, link, ref bytes, length } = held[at];
-        visit(&Record { time, link, bytes, length });
+        if visit(&Record { time, link, bytes, length }).is_break() {
+            return;
+        }
         order.extend(pull(at, now, &mut held[at]));
     }
-    Ok(broken)
 }
