@@ -268,7 +268,11 @@ pub(crate) fn unwind(
             continue;
         }
         match back(&ground, change, before, memo, fault) {
-            Ok(None) => write(Record::Undone(index)),
+            Ok(None) => {
+                act::tidy(&ground, change);
+                act::tidy_around(change, before);
+                write(Record::Undone(index));
+            }
             Ok(Some(what)) => {
                 left.push(what.clone());
                 write(Record::Left { change: index, why: what });

@@ -19,7 +19,7 @@ pub use change::{
 };
 pub use content::{Content, FileState};
 pub use filter::{Filter, Idle};
-pub use persist::{PERSIST_FILES, persist};
+pub use persist::{PERSIST_FILES, persist, proved};
 pub use raise::{RaiseRequest, raise};
 pub use shed::{Cut, ShedRequest, shed};
 pub use timeout::{TimeoutRequest, timeout};
@@ -94,6 +94,13 @@ pub enum Verify {
         protocol: u8,
         /// Port of the service.
         port: u16,
+    },
+    /// After the next boot, by simulation of the files as they are then, a setting has a value.
+    AfterBoot {
+        /// Modern bare name of the setting.
+        setting: String,
+        /// Value.
+        value: u64,
     },
     /// A file is gone and stays gone: /proc/net/nf_conntrack.
     Gone {

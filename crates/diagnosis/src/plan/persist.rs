@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Access, Setting};
 
-use super::{Change, FileChange, FileState, Plan, Target};
+use super::{Change, FileChange, FileState, Plan, Target, Verify};
 use crate::boot::{self, After, Boot, BootFacts, Outcome, Stage};
 use crate::facts::SysctlLoader;
 use crate::{RemedyId, commands, words};
@@ -96,12 +96,44 @@ pub fn persist(
         by_hand(&mut plan, &after, w);
     }
     plan.changes = changes(way, files);
+    plan.warnings.extend(also(&today, &after, &ours));
+    plan.verify = ours
+        .iter()
+        .filter(|w| !missed.contains(w))
+        .map(|w| Verify::AfterBoot { setting: w.setting.name.to_string(), value: w.value })
+        .collect();
     plan.effect = effect(&ours, &missed, &after);
     plan.risks = risks(&ours, facts, &plan.changes);
     if missed.len() == ours.len() {
         plan.changes.clear();
     }
     plan
+}
+
+/// Whether the files as they are now give a value that a plan promised: what proves it once it is done.
+pub fn proved(facts: &BootFacts, setting: &str, value: u64) -> bool {
+    let today = boot::boot(facts, &[]);
+    let Some(outcome) = today.outcome(setting) else { return false };
+    holds(&today, &Wanted { setting: outcome.setting, key: outcome.key.clone(), value })
+}
+
+/// What else will be different: a module that is loaded earlier lets lines take effect that were lost until now.
+fn also(today: &Boot, after: &Boot, ours: &[Wanted]) -> Vec<String> {
+    let others =
+        after.outcomes.iter().filter(|o| ours.iter().all(|w| w.setting.name != o.setting.name));
+    others
+        .filter_map(|o| {
+            let number = o.after.number()?;
+            let before = today.outcome(o.setting.name)?.after.number();
+            (o.is_set() && before != Some(number)).then(|| {
+                format!(
+                    "{} will be {number} then, as {} asks; until now that line was lost",
+                    o.setting.name,
+                    words::clean(&o.because)
+                )
+            })
+        })
+        .collect()
 }
 
 fn title(wanted: &[Wanted]) -> String {
@@ -128,7 +160,12 @@ fn wanted(keys: &[String], facts: &BootFacts, today: &Boot) -> Result<Vec<Wanted
                     .to_string()
             ]);
         }
-        let lost = today.outcomes.iter().filter(|o| loses(o));
+        // A boot that gives a higher limit is nobody's loss.
+        let gains = |o: &Outcome| {
+            let after = o.after.number().and_then(|n| u64::try_from(n).ok());
+            o.setting.name == "nf_conntrack_max" && o.now.zip(after).is_some_and(|(n, a)| a > n)
+        };
+        let lost = today.outcomes.iter().filter(|o| loses(o) && !gains(o));
         return Ok(lost.filter_map(of).collect());
     }
     let mut found = Vec::new();
@@ -327,7 +364,11 @@ fn set_lines(there: Option<&FileState>, lines: &[(&str, u64)]) -> FileState {
     let mut all: Vec<String> = text.lines().map(ToString::to_string).collect();
     for (key, value) in lines {
         let line = format!("{key} = {value}");
-        let last = found.iter().rfind(|a| a.key == *key).map(|a| a.line as usize - 1);
+        let same = |other: &str| {
+            let name = |key: &str| Setting::find(key).map(|s| s.name);
+            other == *key || name(other).is_some() && name(other) == name(key)
+        };
+        let last = found.iter().rfind(|a| same(&a.key)).map(|a| a.line as usize - 1);
         match last.and_then(|index| all.get_mut(index)) {
             Some(there) => *there = line,
             None => all.push(line),

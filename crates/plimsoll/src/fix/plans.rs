@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_diagnosis::boot::BootFacts;
-use plimsoll_diagnosis::plan::{self, Ground, Plan, RaiseRequest, TimeoutRequest};
+use plimsoll_diagnosis::plan::{self, Ground, Plan, RaiseRequest, TimeoutRequest, Verify};
 use plimsoll_probe as probe;
 use plimsoll_probe::live::{self, NamespaceSelector, Observation};
 
@@ -67,15 +67,21 @@ pub fn persist(arguments: &Persist, root: &Path) -> Result<Plan, String> {
 /// The files are written: what will a boot make of them now?
 pub fn prove(plan: &Plan, arguments: &Persist) {
     let Ok(facts) = boot_facts(arguments) else { return };
-    let again = plan::persist(&arguments.keys, &facts, &BTreeMap::new());
-    match (plan.changes.is_empty(), again.by_hand.is_empty() && again.refused.is_empty()) {
-        (true, _) => {}
-        (false, true) => tell::say(
-            "Proved: read anew, the files give every one of these values at the next boot.",
-        ),
-        (false, false) => tell::say(
-            "Read anew, the files do not give all of these values: plimsoll boot tells why.",
-        ),
+    let promised = plan.verify.iter().filter_map(|v| match v {
+        Verify::AfterBoot { setting, value } => Some((setting.as_str(), *value)),
+        Verify::DropsEnd | Verify::NoNewEntries { .. } | Verify::Gone { .. } => None,
+    });
+    let (kept, broken): (Vec<_>, Vec<_>) =
+        promised.partition(|(setting, value)| plan::proved(&facts, setting, *value));
+    for (setting, value) in broken {
+        tell::say(&format!("NOT PROVED: the files as read anew do not give {setting} = {value}."));
+    }
+    if let [first, ..] = kept.as_slice() {
+        let names = match kept.len() {
+            1 => format!("{} = {}", first.0, first.1),
+            n => format!("all {n} values"),
+        };
+        tell::say(&format!("Proved by the boot simulation: read anew, the files give {names}."));
     }
 }
 
