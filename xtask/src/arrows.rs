@@ -39,8 +39,10 @@ const ROOMS: &[Room] = &[
             "plimsoll-model",
             "plimsoll-replay",
             "plimsoll-diagnosis",
+            "plimsoll-flows",
         ],
     },
+    Room { name: "plimsoll-flows", core: true, may_use: &["plimsoll-ct", "plimsoll-wire"] },
     Room {
         name: "plimsoll-probe",
         core: false,
@@ -59,6 +61,7 @@ const ROOMS: &[Room] = &[
             "plimsoll-ct",
             "plimsoll-wire",
             "plimsoll-diagnosis",
+            "plimsoll-flows",
             "plimsoll-report",
             "plimsoll-probe",
             "plimsoll-apply",

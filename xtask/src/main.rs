@@ -5,6 +5,7 @@ mod bpf;
 mod fuzz;
 mod guests;
 mod readme;
+mod reboot;
 mod run;
 mod tests;
 mod tools;
@@ -19,10 +20,11 @@ cargo xtask <task>
   bpf [check]    build the BPF objects, or hold the committed ones to their source
   readme         hold README.md and README.zh-CN.md in step
   guests [LINE…] boot other kernels and run the check in them (default: 5.10 6.1 6.12 6.18 7.3)
+  reboot [CASE…] foretell the next boot of a Debian in virtual machines, reboot them, compare (fixtures/boot)
   fuzz [SECS]    run every fuzz target for SECS seconds (default 10)
   fidelity ...   the kernel and the model side by side: `scripts [N] [SEED]`, or captures
   lint           format, clippy, docs, arrows, bpf, readme
-  ci             lint, test, guests, fuzz: what .ci/run calls
+  ci             lint, test, guests, reboot, fuzz: what .ci/run calls
 ";
 
 fn main() -> ExitCode {
@@ -41,10 +43,12 @@ fn main() -> ExitCode {
         "fidelity" => fidelity(arguments.collect()),
         "lint" => lint(),
         "guests" => guests::run(&arguments.collect::<Vec<_>>()),
+        "reboot" => reboot::run(&arguments.collect::<Vec<_>>()),
         "ci" => tools::provide_these(bpf::TOOLS)
             .and_then(|()| lint())
             .and_then(|()| tests::run())
             .and_then(|()| guests::run(&[]))
+            .and_then(|()| reboot::run(&[]))
             .and_then(|()| fuzz::run(5)),
         "" | "help" | "--help" | "-h" => {
             print!("{HELP}");

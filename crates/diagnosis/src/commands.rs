@@ -88,11 +88,6 @@ pub(crate) fn loader(case: &Case<'_>) -> SysctlLoader {
     }
 }
 
-/// Whether this host boots with systemd.
-pub(crate) fn boots_with_systemd(case: &Case<'_>) -> bool {
-    loader(case) == SysctlLoader::Systemd
-}
-
 /// Whether the host's firewall is RHEL's iptables service (RHEL 5 to 7 and their rebuilds).
 pub(crate) fn has_iptables_service(case: &Case<'_>) -> bool {
     case.after.boot.iptables_config.value().is_some()

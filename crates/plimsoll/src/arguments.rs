@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::flows::arguments::Flows;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use plimsoll_ct::{Protocol, TcpState};
 
@@ -56,6 +57,12 @@ pub enum Command {
     ///
     /// The model behaves as the kernel does. It takes every captured packet to be accepted by the rules.
     Replay(Replay),
+    /// Say which entries fill the table: filtered, grouped, counted, watched
+    ///
+    /// FILTER is written as network people write it: tcp and dport 443 and not assured; src net 10.0.0.0/8;
+    /// unreplied; idle > 10m; dnat to 10.0.0.5:80; pod kube-system/coredns-* (docs/flows.md). In a shell, put
+    /// it in quotes.
+    Flows(Flows),
     /// Stands guard over a transaction (started by `fix`, not by people)
     #[command(hide = true)]
     Guard(Guard),
@@ -120,13 +127,22 @@ pub struct Boot {
     /// Only these settings, by any of their names: nf_conntrack_max, net/netfilter/nf_conntrack_acct
     #[arg(value_name = "KEY")]
     pub keys: Vec<String>,
+    /// Watch this setting live, and name the process that changes it (repeatable; root sees more)
+    ///
+    /// By BPF every write on the host is seen with its process, by fanotify those through this /proc; without
+    /// either the time and the candidates are told. Ends with Ctrl-C, or after --changes.
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["root", "bundle", "keys"])]
+    pub watch: Vec<String>,
+    /// Stop watching after N changes
+    #[arg(long, value_name = "N", requires = "watch")]
+    pub changes: Option<usize>,
     /// A dead host: a directory that holds its etc/, usr/lib/, proc/
     #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
     pub root: Option<PathBuf>,
     /// A dead host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
-    /// All of it as JSON (schema plimsoll.boot/1)
+    /// All of it as JSON (schema plimsoll.boot/1); with --watch one document a line (plimsoll.watch-setting/1)
     #[arg(long)]
     pub json: bool,
     /// All settings, all lines, all mistakes
@@ -451,7 +467,7 @@ fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(s) if (0.0..=3600.0).contains(&s) => Ok(Duration::from_secs_f64(s)),
         Ok(_) | Err(_) => Err("expected seconds between 0 and 3600".into()),
@@ -496,6 +512,7 @@ mod tests {
             include_str!("../../../docs/findings/README.md"),
             include_str!("../../../docs/findings/zh/README.md"),
             include_str!("../../../docs/formats/check-json.md"),
+            include_str!("../../../docs/flows.md"),
         ];
         let pages = plimsoll_report::PAGES.iter().chain(plimsoll_report::PAGES_ZH);
         let mut understood = 0;

@@ -8,6 +8,7 @@ mod check;
 mod exit;
 mod explain;
 mod fix;
+mod flows;
 mod lab;
 mod replay;
 mod terminal;
@@ -38,5 +39,6 @@ fn main() -> ExitCode {
         Some(Command::Guard(guard)) => fix::guard(&guard),
         Some(Command::Lab(lab)) => lab::run(&lab),
         Some(Command::Replay(replay)) => replay::run(&replay),
+        Some(Command::Flows(flows)) => flows::run(&flows),
     }
 }

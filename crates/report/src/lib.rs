@@ -15,6 +15,7 @@ mod boot;
 mod civil;
 mod clean;
 mod explain;
+pub mod flows;
 mod json;
 mod monitor;
 mod number;
@@ -26,7 +27,7 @@ mod style;
 mod text;
 mod wrap;
 
-pub use boot::{BOOT_SCHEMA, boot_json, boot_text};
+pub use boot::{BOOT_SCHEMA, boot_json, boot_text, change_json, change_text};
 pub use clean::clean;
 pub use explain::{PAGES, PAGES_ZH, Page, explain};
 pub use json::{NotACheck, SCHEMA, check_from_json, json, json_pretty};

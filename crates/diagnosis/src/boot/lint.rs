@@ -86,13 +86,12 @@ impl LintKind {
             Self::LoadsLater | Self::NeverLoaded | Self::NoOrder => "CT040",
             Self::DeadKey => "CT041",
             Self::ReadOnlyKey => "CT042",
-            Self::Overridden => "CT043",
+            Self::Overridden | Self::Duplicate => "CT043",
             Self::UnknownKey => "CT044",
             Self::BadValue | Self::OddValue | Self::Malformed => "CT045",
             Self::Ratio => "CT046",
             Self::ModuleLine | Self::Unloads => "CT047",
-            Self::Duplicate => "CT048",
-            Self::NotRead => "CT049",
+            Self::NotRead => "CT048",
         }
     }
 }
@@ -597,18 +596,23 @@ impl Linter<'_> {
                 Some(n) => n.to_string(),
                 None => "unknown".to_string(),
             };
-            let loads = self
-                .plan
-                .events
-                .iter()
-                .find(|e| e.or.is_some())
-                .map_or("a service", |e| e.by.as_str());
-            let what = format!(
-                "{} or {} ({why}): nothing orders {loads}, which loads the module, and {}",
-                shown(&outcome.after),
-                shown(or),
-                self.plan.loader.name()
-            );
+            let values = format!("{} or {} ({why})", shown(&outcome.after), shown(or));
+            let loads = self.plan.events.iter().find(|e| e.or.is_some());
+            let what = match loads {
+                Some(event) => format!(
+                    "{values}: nothing orders {}, which loads the module, and {}",
+                    event.by,
+                    self.plan.loader.name()
+                ),
+                None if self.facts.modular.get().is_none() => format!(
+                    "{values}: nothing tells whether {} is a module or built into the kernel",
+                    self.facts.core()
+                ),
+                None => format!(
+                    "{values}: the kernel tells udev of a module before its keys are there, so udev's rule comes too \
+                     early if it is quick"
+                ),
+            };
             found.push((
                 attempt.assignment.clone(),
                 what,

@@ -170,6 +170,21 @@ impl BootFacts {
         self.keys().nearest(key)
     }
 
+    /// Other keys of the same variable on this kernel.
+    pub fn aliases(&self, setting: &'static Setting) -> Vec<String> {
+        let own = self.keys().name(setting);
+        let modern = format!("net.netfilter.{}", setting.name);
+        let root = setting.name.ends_with("conntrack_max").then(|| format!("net.{}", setting.name));
+        let old = setting.old_name.map(|name| format!("net.ipv4.netfilter.{name}"));
+        let old_root = root.is_some().then(|| "net.ipv4.ip_conntrack_max".into());
+        let live = |key: &String| matches!(self.keys().meaning(key), Some(keys::Meaning::Live(_)));
+        [Some(modern), root, old, old_root]
+            .into_iter()
+            .flatten()
+            .filter(|key| *key != own && live(key))
+            .collect()
+    }
+
     fn keys(&self) -> Keys<'_> {
         Keys { profile: &self.profile, version: self.kernel.value(), running: &self.settings }
     }
@@ -202,11 +217,10 @@ pub fn boot(facts: &BootFacts, changes: &[FileChange]) -> Boot {
     let keys = facts.keys();
     let plan = plan::plan(facts, tree, &keys);
     let run = run::run(&plan, facts, tree, &keys, false);
-    let other = plan
-        .events
-        .iter()
-        .any(|e| e.or.is_some())
-        .then(|| run::run(&plan, facts, tree, &keys, true));
+    let open = !plan.udev.is_empty()
+        || facts.modular.get().is_none()
+        || plan.events.iter().any(|e| e.or.is_some());
+    let other = open.then(|| run::run(&plan, facts, tree, &keys, true));
     let settings = SETTINGS.iter().filter(|s| s.access != Access::ReadOnly && keys.has(s));
     let outcomes: Vec<Outcome> = settings
         .map(|setting| outcome::outcome(setting, facts, &keys, &plan, &run, other.as_ref()))

@@ -141,6 +141,12 @@ pub(super) fn plan(facts: &BootFacts, tree: &Tree, keys: &Keys<'_>) -> Plan {
             false,
         );
     }
+    if facts.modular.get().is_none() {
+        plan.assumed.push(format!(
+            "{} is taken for a module: nothing tells whether it is one",
+            facts.core()
+        ));
+    }
     plan.events.sort_by_key(|event| event.stage);
     plan
 }

@@ -37,6 +37,9 @@ const CORE_KEYS: &[&str] = &[
 /// Most writes that are followed.
 const ATTEMPTS: usize = 20_000;
 
+/// Most keys that no kernel has whose neighbours are looked for.
+const UNKNOWN: usize = 200;
+
 /// A write, and what became of it.
 #[derive(Debug, Clone)]
 pub(super) struct Write {
@@ -75,6 +78,14 @@ pub(super) struct Run {
     pub(super) protocols: bool,
     /// Why it can never be loaded, if so.
     pub(super) forbidden: Option<String>,
+    /// Keys that no kernel has, so far.
+    unknown: usize,
+    /// Whether what nothing orders comes in its other order.
+    other: bool,
+    /// Whether the core is built into the kernel.
+    built_in: bool,
+    /// Whether nf_defrag_ipv6 is loaded, which has keys of its own.
+    defrag: bool,
     /// Numbers in force.
     values: BTreeMap<&'static str, i64>,
 }
@@ -87,8 +98,12 @@ pub(super) fn run(
     keys: &Keys<'_>,
     other: bool,
 ) -> Run {
-    let mut run = Run::default();
-    let built_in = facts.modular.get() == Some(false);
+    // Where nothing tells whether it is a module it is taken for one, and the other way for the other.
+    let built_in = match facts.modular.get() {
+        Some(modular) => !modular,
+        None => other,
+    };
+    let mut run = Run { other, built_in, ..Run::default() };
     let mut events: Vec<_> = plan
         .events
         .iter()
@@ -111,7 +126,7 @@ pub(super) fn run(
     for (stage, event) in events {
         match &event.what {
             What::Load { module, place, by_name } => {
-                if built_in || run.forbidden.is_some() || wrong_era(facts, module) {
+                if built_in || wrong_era(facts, module) {
                     continue;
                 }
                 let stopped = *by_name
@@ -121,6 +136,11 @@ pub(super) fn run(
                     || (module != core
                         && modules::forbidden(tree, &plan.directives, module).is_some())
                 {
+                    continue;
+                }
+                // What conntrack depends on is loaded before it, and stays when it is refused.
+                run.defragments(facts);
+                if run.forbidden.is_some() {
                     continue;
                 }
                 if facts.has_separate_protocols() {
@@ -169,6 +189,11 @@ fn forbidden(plan: &Plan, facts: &BootFacts, tree: &Tree) -> Option<String> {
     })
 }
 
+/// Whether a setting belongs to nf_defrag_ipv6.
+fn is_defrag(setting: &Setting) -> bool {
+    setting.name.starts_with("nf_conntrack_frag6_")
+}
+
 /// A module that this generation does not have.
 fn wrong_era(facts: &BootFacts, module: &str) -> bool {
     facts.profile.era == Era::IpConntrack
@@ -185,14 +210,15 @@ impl Run {
         keys: &Keys<'_>,
         loaded: Loaded,
     ) {
-        let built_in = facts.modular.get() == Some(false);
+        let built_in = self.built_in;
         let stage = loaded.stage;
         self.core = Some(loaded);
         if !facts.has_separate_protocols() {
             self.protocols = true;
         }
         let options = defaults::options(&plan.directives, facts.core(), built_in);
-        for setting in SETTINGS {
+        self.defragments(facts);
+        for setting in SETTINGS.iter().filter(|s| !is_defrag(s)) {
             let own = defaults::own(facts, setting, &options);
             if let Some(own) = &own {
                 self.values.insert(setting.name, i64::try_from(own.value).unwrap_or(i64::MAX));
@@ -208,15 +234,32 @@ impl Run {
                 }
             }
         }
-        // udev hears of a module as it comes; of what was there before it is told at its start.
+        // udev hears of a module as it comes, and that is before its keys are there (`mod_sysfs_setup()` comes before
+        // `do_init_module()`): mostly it is slow enough. Of what was there before it is told at its start.
         let at = stage.max(Stage::Modules);
-        for rule in &plan.udev {
+        let hears = !self.other || built_in;
+        for rule in plan.udev.iter().filter(|_| hears) {
             for command in &rule.run {
                 for a in of_command(tree, keys, rule, command, plan) {
                     let by = format!("udev ({})", super::keys::place(&rule.file, rule.line));
                     self.write(&a, &by, at, facts, keys);
                 }
             }
+        }
+    }
+
+    /// The keys of the reassembly of IPv6 come with nf_defrag_ipv6.
+    fn defragments(&mut self, facts: &BootFacts) {
+        if self.defrag {
+            return;
+        }
+        self.defrag = true;
+        for setting in SETTINGS.iter().filter(|s| is_defrag(s)) {
+            let own = defaults::own(facts, setting, &[]);
+            if let Some(own) = &own {
+                self.values.insert(setting.name, i64::try_from(own.value).unwrap_or(i64::MAX));
+            }
+            self.stands.insert(setting.name, Stands::Own(own));
         }
     }
 
@@ -234,7 +277,12 @@ impl Run {
         let Some(meaning) = keys.meaning(&a.key) else { return };
         let mut odd = None;
         let (setting, fate) = match meaning {
-            Meaning::Unknown => (None, Fate::Unknown { nearest: keys.nearest(&a.key) }),
+            Meaning::Unknown => {
+                self.unknown += 1;
+                let near = self.unknown <= UNKNOWN;
+                let nearest = near.then(|| keys.nearest(&a.key)).flatten();
+                (None, Fate::Unknown { nearest })
+            }
             Meaning::Dead(setting) => {
                 let instead = keys.has(setting).then(|| keys.name(setting));
                 (Some(setting), Fate::Dead { instead })
@@ -273,7 +321,10 @@ impl Run {
         facts: &BootFacts,
     ) -> (Option<Fate>, Option<String>) {
         let core_key = CORE_KEYS.contains(&setting.name);
-        let there = self.core.is_some() && (core_key || self.protocols);
+        let there = match is_defrag(setting) {
+            true => self.defrag,
+            false => self.core.is_some() && (core_key || self.protocols),
+        };
         if !there {
             let fate = match &self.forbidden {
                 Some(why) => Fate::Never(why.clone()),
@@ -318,7 +369,7 @@ impl Run {
     /// How the keys come to be, as a sentence.
     pub(super) fn module_story(&self, facts: &BootFacts, plan: &Plan) -> String {
         let core = facts.core();
-        if facts.modular.get() == Some(false) {
+        if self.built_in {
             return format!("{core} is built into the kernel: its keys are there from the start");
         }
         if let Some(why) = &self.forbidden {

@@ -272,7 +272,11 @@ fn a_udev_rule_applies_the_files_when_the_firewall_loads_the_module() {
     );
     let b = boot(&host("6.12.1", &[ENABLED, RULES, rule, file]), &[]);
     assert_eq!(value(&b, MAX), Some(524_288));
-    assert_eq!(kinds(&b), [""; 0], "lost first, and then not");
+    assert_eq!(
+        kinds(&b),
+        ["no-order", "no-order"],
+        "lost first, and then not, if udev is not too quick"
+    );
     let alias = ("/etc/sysctl.d/60-ct.conf", "net.nf_conntrack_max = 524288\n");
     let b = boot(&host("6.12.1", &[ENABLED, RULES, rule, alias]), &[]);
     assert_eq!(value(&b, MAX), Some(262_144), "the prefix does not name the alias");

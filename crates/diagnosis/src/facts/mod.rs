@@ -6,6 +6,7 @@
 mod boot;
 mod census;
 mod census_builder;
+mod change;
 mod churn;
 mod fact;
 mod heavy;
@@ -20,6 +21,7 @@ mod stack;
 pub use boot::{BootFiles, Manager, ManagerKind, SysctlLoader, Unapplied};
 pub use census::{AgeBand, Census, Churn, Prefix, Reader, Service, StateKey, Tally, Top};
 pub use census_builder::{CensusBuilder, TcpTimeouts};
+pub use change::{ChangedBy, SettingChange, Writer};
 pub use churn::{Comparison, SampleBuilder, TableSample};
 pub use fact::{Fact, Gap, Reason, Source};
 pub use heavy::Heavy;

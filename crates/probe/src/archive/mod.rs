@@ -27,6 +27,7 @@ use crate::files::not_a_file;
 use excerpt::Excerpt;
 use members::{Kind, Member, Members};
 use stream::Metered;
+pub(crate) use stream::decompress;
 use wanted::{Interest, Placing};
 
 /// What reading a bundle may cost at most.
@@ -109,7 +110,7 @@ impl Archive {
     /// Reads a bundle from a stream. An error only where nothing at all could be understood.
     pub fn read(bundle: impl Read, bounds: &Bounds) -> io::Result<Self> {
         let mut archive = Self::default();
-        let unpacked = stream::decompress(bundle)?;
+        let unpacked = decompress(bundle)?;
         let mut members = Members::new(Metered::new(unpacked, bounds.time, bounds.unpacked));
         let mut placing = Placing::default();
         let mut count = 0_u64;

@@ -12,9 +12,12 @@ mod namespaces;
 mod read;
 mod stack;
 mod table;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod time;
+
+pub use tables::{SavedTable, open_listing, tables};
 
 use std::collections::BTreeMap;
 use std::io;

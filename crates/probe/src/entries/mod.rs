@@ -7,6 +7,7 @@
 //! The invariant of this crate holds: looking must not disturb. Nothing is loaded that stays, no lock is
 //! held for long, a reading ends when its budget is spent.
 
+mod around;
 mod bpf;
 mod netlink;
 mod proc;
@@ -17,11 +18,14 @@ use std::time::{Duration, Instant};
 use plimsoll_ct::{Nanos, Row};
 use plimsoll_diagnosis::facts::{Gap, Reason};
 use plimsoll_wire::Malformed;
-pub use plimsoll_wire::ctnetlink::Filter;
+pub use plimsoll_wire::ctnetlink::{Details, Filter};
 
 use bpf::{Census, Loaded};
 
+pub(crate) use bpf::whole as bpf_error;
+
 pub use crate::table::Budget;
+pub use around::{Around, around};
 pub use plimsoll_diagnosis::facts::Reader;
 pub use scope::{NamespaceOf, namespaces};
 
@@ -123,6 +127,14 @@ pub struct Ask {
 pub trait Sink: Send {
     /// One entry; `false` ends the whole reading.
     fn take(&mut self, row: &Row) -> bool;
+    /// The same with all that ctnetlink tells, where [`Self::wants_details`].
+    fn take_detailed(&mut self, row: &Row, _: &Details) -> bool {
+        self.take(row)
+    }
+    /// Whether what a [`Row`] has no place for is wanted as well.
+    fn wants_details(&self) -> bool {
+        false
+    }
     /// A message or line that could not be understood.
     fn malformed(&mut self, _: &Malformed) {}
 }

@@ -12,11 +12,10 @@ use plimsoll_ct::{Family, Row, Time};
 use plimsoll_diagnosis::facts::Gap;
 use plimsoll_wire::ctnetlink::{self, Filter};
 
-use super::Ask;
-use super::Sink;
 use super::scope::{Part, Take};
+use super::{Ask, Details, Sink};
 use crate::files::Files;
-use crate::table::{Budget, Dump, Meter, Step, netlink_safe};
+use crate::table::{Budget, Dump, Meter, Part as Of, Step, netlink_safe};
 
 pub(super) fn entries<S: Sink>(
     ask: &Ask,
@@ -52,19 +51,24 @@ fn one<S: Sink>(
     meter: &Meter,
     take: &mut Take<'_, S>,
 ) -> Result<bool, Gap> {
-    let mut dump = Dump::start(&ctnetlink::dump(1, filter))
+    let mut dump = Dump::start(Of::Netfilter, &ctnetlink::dump(1, filter))
         .map_err(|trouble| trouble.gap("ctnetlink dump"))?;
     let mut recent = Recent::default();
     let mut any = false;
+    let mut details = take.wants_details().then(Details::default);
     loop {
         let step = dump.next(&mut |payload| {
             any = true;
-            match ctnetlink::decode_row(payload, now) {
+            let row = match &mut details {
+                Some(details) => ctnetlink::decode_row_with(payload, now, details),
+                None => ctnetlink::decode_row(payload, now),
+            };
+            match row {
                 Ok(row) if recent.is_known(&row) => {
                     take.outcome.duplicates += 1;
                     true
                 }
-                Ok(row) => take.row(row),
+                Ok(row) => take.row_with(row, details.as_ref()),
                 Err(malformed) => {
                     take.malformed(&malformed);
                     true

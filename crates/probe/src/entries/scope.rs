@@ -8,7 +8,7 @@ use plimsoll_ct::{Nanos, Row};
 use plimsoll_diagnosis::facts::{Gap, Owner, Reader, Reason};
 use plimsoll_wire::Malformed;
 
-use super::{Ask, Outcome, Scope, Share, Sink};
+use super::{Ask, Details, Outcome, Scope, Share, Sink};
 use crate::live::{self, NamespaceSelector, Purse, Visit};
 use crate::table::Budget;
 
@@ -49,12 +49,23 @@ pub(super) struct Take<'a, S> {
 }
 
 impl<S: Sink> Take<'_, S> {
-    pub fn row(&mut self, mut row: Row) -> bool {
+    pub fn row(&mut self, row: Row) -> bool {
+        self.row_with(row, None)
+    }
+
+    pub fn wants_details(&self) -> bool {
+        self.sink.wants_details()
+    }
+
+    pub fn row_with(&mut self, mut row: Row, details: Option<&Details>) -> bool {
         self.outcome.read += 1;
         row.netns = self.netns;
         if self.ask.narrow.matches_row(&row) {
             self.outcome.rows += 1;
-            self.full = !self.sink.take(&row);
+            self.full = !match details {
+                Some(details) => self.sink.take_detailed(&row, details),
+                None => self.sink.take(&row),
+            };
         }
         !self.full
     }

@@ -35,7 +35,9 @@ pub(crate) use discover::Found;
 pub(crate) use enter::{Visit, each};
 use filters::Filter;
 use namespace::{Light, Static};
+pub(crate) use owners::{Names, owners};
 pub use select::NamespaceSelector;
+pub(crate) use text::{cut, read as read_text};
 
 /// What to read of the running host.
 #[derive(Debug, Clone)]
@@ -193,9 +195,9 @@ struct Chosen {
 
 fn choose(only: &[NamespaceSelector]) -> (Vec<Chosen>, Fact<()>, Vec<NamespaceSelector>) {
     let Discovery { namespaces, complete } = discover::discover();
-    let mut names = owners::Names::default();
+    let mut names = Names::default();
     let all = namespaces.into_iter().map(|found| {
-        let owners = owners::owners(&found, &mut names);
+        let owners = owners(&found, &mut names);
         Chosen { found, owners }
     });
     if only.is_empty() {

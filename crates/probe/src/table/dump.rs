@@ -10,7 +10,7 @@ use plimsoll_wire::netlink::{Message, Messages};
 
 use super::clock::{Budget, Meter};
 use super::proc;
-use super::socket::Socket;
+use super::socket::{Part, Socket};
 
 /// The kernel fills at most about 32 KiB of a reader's buffer.
 const BUFFER: usize = 64 << 10;
@@ -130,7 +130,7 @@ fn messages(
     take: &mut dyn FnMut(&[u8]) -> bool,
     stop: &dyn Fn() -> bool,
 ) -> Result<bool, Trouble> {
-    let mut dump = Dump::start(request)?;
+    let mut dump = Dump::start(Part::Netfilter, request)?;
     loop {
         match dump.next(take)? {
             Step::End => return Ok(true),
@@ -165,8 +165,8 @@ pub(crate) enum Step {
 }
 
 impl Dump {
-    pub(crate) fn start(request: &[u8]) -> Result<Self, Trouble> {
-        let socket = Socket::open()?;
+    pub(crate) fn start(part: Part, request: &[u8]) -> Result<Self, Trouble> {
+        let socket = Socket::open(part)?;
         socket.send(request)?;
         Ok(Self { socket, buffer: vec![0; BUFFER] })
     }

@@ -27,9 +27,11 @@ use plimsoll_wire::statistics::parse_proc;
 pub use clock::Budget;
 pub(crate) use clock::Meter;
 pub(crate) use dump::{Dump, Step, answers};
-pub use listing::census_of_listing;
+pub use listing::{VisitLine, census_of_listing, each_of_listing};
 pub(crate) use proc::{entries as proc_entries, gap_of, net_file};
+pub(crate) use safe::can_load_nothing;
 pub use safe::netlink_safe;
+pub(crate) use socket::Part;
 
 use crate::files::Files;
 

@@ -4,9 +4,11 @@ mod json;
 #[cfg(test)]
 mod tests;
 mod text;
+mod watch;
 
 pub use json::{SCHEMA as BOOT_SCHEMA, boot_json};
 pub use text::boot_text;
+pub use watch::{change_json, change_text};
 
 use plimsoll_diagnosis::boot::{Fate, Stage};
 

@@ -46,6 +46,37 @@ pub fn decode_row(payload: &[u8], now: Option<Time>) -> Result<Row, Malformed> {
     Ok(row)
 }
 
+/// The same, and all else that the message tells; `details` is cleared before.
+pub fn decode_row_with(
+    payload: &[u8],
+    now: Option<Time>,
+    details: &mut Details,
+) -> Result<Row, Malformed> {
+    *details = Details::default();
+    let mut all = All { lean: Lean::default(), details };
+    let entry = read(payload, now, &mut all)?;
+    let Lean { helper, labels, started } = all.lean;
+    Ok(Row { helper, labels, started, ..Row::from(&entry) })
+}
+
+/// Keeps everything.
+struct All<'d> {
+    lean: Lean,
+    details: &'d mut Details,
+}
+
+impl Sink for All<'_> {
+    fn attribute(&mut self, attribute: &Attribute<'_>) {
+        self.lean.attribute(attribute);
+    }
+    fn details(&mut self) -> Option<&mut Details> {
+        Some(self.details)
+    }
+    fn helper(&mut self, name: &[u8]) -> Option<Box<str>> {
+        self.lean.helper(name)
+    }
+}
+
 /// Keeps the attributes that [`Row`] has and [`Entry`] has not, in place.
 #[derive(Default)]
 struct Lean {

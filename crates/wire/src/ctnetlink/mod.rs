@@ -16,7 +16,7 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{decode, decode_row};
+pub use decode::{decode, decode_row, decode_row_with};
 pub use flow::{DccpDetails, Details, Flow, SequenceAdjustment, Synproxy, TcpDetails};
 pub use request::{Filter, delete, dump, statistics as statistics_request, statistics_per_cpu};
 pub use statistics::{Totals, cpu_counters, totals};

@@ -12,6 +12,8 @@ mod find;
 mod layout;
 mod object;
 mod shared;
+
+pub(crate) use object::whole;
 mod walk;
 
 use std::time::Duration;

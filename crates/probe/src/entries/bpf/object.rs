@@ -145,7 +145,7 @@ fn io_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e io::Error> {
 }
 
 /// An error with its causes, on one line of readable length.
-pub(super) fn whole(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn whole(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
