@@ -273,10 +273,10 @@ fn mistakes(case: &Case<'_>) -> Vec<Draft> {
         // What costs nothing is told by `plimsoll boot`.
         boot.lints.iter().filter(|l| kinds.contains(&l.kind) && !l.harmless).collect()
     };
-    KINDS.iter().filter_map(|(id, kinds)| mistake(case, id, &lints(kinds))).collect()
+    KINDS.iter().filter_map(|(id, kinds)| mistake(id, &lints(kinds))).collect()
 }
 
-fn mistake(case: &Case<'_>, id: &'static str, lints: &[&Lint]) -> Option<Draft> {
+fn mistake(id: &'static str, lints: &[&Lint]) -> Option<Draft> {
     let first = lints.first()?;
     let severity = if ONLY_TOLD.contains(&id) { Severity::Info } else { Severity::Warning };
     let place = |lint: &Lint| match (&lint.file, lint.line) {
