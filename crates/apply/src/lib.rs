@@ -16,6 +16,7 @@ mod act;
 mod clock;
 mod error;
 mod fault;
+mod files;
 mod guard;
 mod history;
 mod journal;
@@ -28,6 +29,7 @@ mod watch;
 
 pub use error::ApplyError;
 pub use fault::Fault;
+pub use files::standing;
 pub use guard::{GuardProgram, stand_guard};
 pub use history::{Phase, Transaction, history};
 pub use recover::{Recovered, recover};

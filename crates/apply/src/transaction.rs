@@ -89,14 +89,7 @@ pub fn apply(
     let id = state.numbers()?.last().map_or(1, |last| last + 1);
     let ground = Ground { place: &place, root: &options.root, id };
     check(&ground, plan)?;
-    let begun = prepare(&ground, plan).and_then(|()| begin(&state, id, plan, options));
-    let (mut journal, guard) = match begun {
-        Ok(begun) => begun,
-        Err(error) => {
-            plan.changes.iter().for_each(|change| act::tidy(&ground, change));
-            return Err(error);
-        }
-    };
+    let (mut journal, guard) = begin(&state, &ground, plan, options)?;
     let made = make_all(&ground, plan, &mut journal, options, tell);
     let made = made.and_then(|applied| {
         let deadline = options.confirm.map(|window| journal::now() + millis(window));
@@ -182,9 +175,10 @@ fn prepare(ground: &Ground<'_>, plan: &Plan) -> Result<(), ApplyError> {
     })
 }
 
+/// From here on a crash is found by the next call: first the journal, then what is laid ready beside the files.
 fn begin(
     state: &State,
-    id: u64,
+    ground: &Ground<'_>,
     plan: &Plan,
     options: &Options,
 ) -> Result<(Journal, guard::Post), ApplyError> {
@@ -196,8 +190,11 @@ fn begin(
         plan: Box::new(plan.clone()),
         window: options.confirm.map(|w| w.as_secs()),
     };
+    let id = ground.id;
     let mut journal = Journal::begin(state, id, &begin, plan.changes.len(), &options.fault)?;
-    let posted = guard::post(&options.guard, state, id).and_then(|post| {
+    let posted = prepare(ground, plan).and_then(|()| {
+        options.fault.step();
+        let post = guard::post(&options.guard, state, id)?;
         options.fault.watch_over(Some(post.pid()));
         journal.write_record(&Record::Guard { pid: post.pid() }, &options.fault)?;
         Ok(post)
@@ -206,6 +203,7 @@ fn begin(
         Ok(post) => Ok((journal, post)),
         Err(error) => {
             // Nothing was changed, so nothing shall look as if it had been.
+            plan.changes.iter().for_each(|change| act::tidy(ground, change));
             let _ = std::fs::remove_file(state.journal(id));
             Err(error)
         }

@@ -100,7 +100,8 @@ pub fn undo(
     let all = load_all(&state)?;
     let stands = |t: &&Transaction| matches!(t.phase, Phase::Standing | Phase::Pending { .. });
     let transaction = match id {
-        None => match all.iter().rev().find(stands) {
+        // What can't be taken back at all is not meant.
+        None => match all.iter().rev().filter(|t| !only_deletes(t)).find(stands) {
             Some(found) => found,
             // It was on its way back already, and this call has finished that.
             None => match recovered.last() {
@@ -140,6 +141,10 @@ pub fn undo(
     })
 }
 
+fn only_deletes(transaction: &Transaction) -> bool {
+    transaction.plan.changes.iter().all(|change| matches!(change, Change::Delete(_)))
+}
+
 /// What stands in the way, before anything is touched.
 fn refuse(
     transaction: &Transaction,
@@ -152,7 +157,7 @@ fn refuse(
     let changes = transaction.plan.changes.iter().zip(&transaction.stands).rev();
     for (change, stand) in changes {
         let Stand::Done { memo, .. } = stand else { continue };
-        if matches!(change, Change::Delete(_)) && transaction.plan.changes.len() == 1 {
+        if only_deletes(transaction) {
             let why = format!(
                 "transaction {} deleted entries: they can't be brought back",
                 transaction.id
@@ -256,8 +261,18 @@ pub(crate) fn unwind(
             write(Record::Undone(index));
             continue;
         }
+        if let Change::Delete(_) = change {
+            let what = "entries that were deleted stay deleted".to_owned();
+            left.push(what.clone());
+            write(Record::Left { change: index, why: what });
+            continue;
+        }
         match back(&ground, change, before, memo, fault) {
-            Ok(None) => write(Record::Undone(index)),
+            Ok(None) => {
+                act::tidy(&ground, change);
+                act::tidy_around(change, before);
+                write(Record::Undone(index));
+            }
             Ok(Some(what)) => {
                 left.push(what.clone());
                 write(Record::Left { change: index, why: what });

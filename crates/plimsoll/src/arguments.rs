@@ -1,11 +1,12 @@
 //! The command line, as data.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::flows::arguments::Flows;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use plimsoll_ct::Protocol;
+use plimsoll_ct::{Protocol, TcpState};
 
 pub use crate::replay::Arguments as Replay;
 use crate::replay::setting;
@@ -183,6 +184,10 @@ pub enum RemedyCommand {
     Raise(Raise),
     /// Set timeouts: of all entries (time_wait=30), or of one service (--port tcp/443 established=600)
     Timeout(Timeout),
+    /// Make the running values survive the next boot, proved by the boot simulation
+    Persist(Persist),
+    /// Delete entries that may go, in bounded batches, after showing which
+    Shed(Shed),
 }
 
 /// `plimsoll fix raise`.
@@ -213,6 +218,52 @@ pub struct Timeout {
     /// Allow established below 2 h 4 min for all ports
     #[arg(long)]
     pub allow_short: bool,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// `plimsoll fix persist`.
+#[derive(Debug, Args)]
+pub struct Persist {
+    /// Settings by sysctl name, old or new [default: all whose running value a boot would lose]
+    #[arg(value_name = "KEY")]
+    pub keys: Vec<String>,
+    /// Another system's files: a directory that holds its etc/ and proc/
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// `plimsoll fix shed`: all conditions must hold.
+#[derive(Debug, Args)]
+pub struct Shed {
+    /// Entries that saw no answer
+    #[arg(long)]
+    pub unreplied: bool,
+    /// Protocol: tcp, udp, icmp, icmpv6, sctp, gre, or a number
+    #[arg(long, value_name = "PROTOCOL", value_parser = protocol)]
+    pub protocol: Option<Protocol>,
+    /// Destination port of the first packet
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// TCP's state, as conntrack names it: SYN_SENT, TIME_WAIT …
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    pub state: Option<String>,
+    /// Source of the first packet: an address or a prefix
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    pub source: Option<(IpAddr, u8)>,
+    /// ESTABLISHED connections without a packet for so long (600s, 2h)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub idle: Option<Duration>,
+    /// The N ESTABLISHED connections that have been idle for longest (a minute at least)
+    #[arg(long, value_name = "N", conflicts_with = "idle")]
+    pub oldest: Option<u64>,
+    /// Also connections with rewritten addresses: they break
+    #[arg(long)]
+    pub with_nat: bool,
     /// How to carry it out
     #[command(flatten)]
     pub how: How,
@@ -340,6 +391,47 @@ fn interval(text: &str) -> Result<Duration, String> {
         .ok()
         .filter(|span| *span >= Duration::from_millis(50))
         .ok_or_else(|| "expected seconds between 0.05 and 3600".into())
+}
+
+/// A protocol by its name or number.
+fn protocol(text: &str) -> Result<Protocol, String> {
+    const NAMED: &[Protocol] = &[
+        Protocol::Tcp,
+        Protocol::Udp,
+        Protocol::Icmp,
+        Protocol::Icmpv6,
+        Protocol::Sctp,
+        Protocol::Gre,
+        Protocol::UdpLite,
+        Protocol::Dccp,
+    ];
+    let named = NAMED.iter().find(|p| p.name() == text).copied();
+    named
+        .or_else(|| text.parse().ok().map(Protocol::from_number))
+        .ok_or_else(|| "expected tcp, udp, icmp, icmpv6, sctp, gre or a number".into())
+}
+
+/// A state of TCP by its name.
+fn state(text: &str) -> Result<String, String> {
+    let upper = text.to_ascii_uppercase();
+    match TcpState::from_name(&upper) {
+        Some(_) => Ok(upper),
+        None => Err("expected a state of TCP, as SYN_SENT, ESTABLISHED, TIME_WAIT".into()),
+    }
+}
+
+/// An address, or a prefix.
+fn prefix(text: &str) -> Result<(IpAddr, u8), String> {
+    let parse = || {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address.parse::<IpAddr>().ok()?, Some(bits.parse().ok()?)),
+            None => (text.parse().ok()?, None),
+        };
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.unwrap_or(most);
+        (bits <= most).then_some((address, bits))
+    };
+    parse().ok_or_else(|| "expected an address or a prefix, as 192.0.2.0/24".into())
 }
 
 /// `tcp/443`

@@ -96,6 +96,22 @@ fn each_mistake_is_found_where_it_stands_and_nothing_else_is() {
 }
 
 #[test]
+fn the_json_is_what_its_schema_publishes() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = fs::read_to_string(home.join("docs/formats/boot.schema.json")).expect("it reads");
+    let schema: Value = serde_json::from_str(&text).expect("the schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let trees = fs::read_dir(home.join("fixtures/trees")).expect("fixtures/trees is there");
+    let saved = trees.map(|entry| entry.expect("an entry").path()).filter(|p| p.is_dir());
+    for tree in cases().into_iter().map(|case| case.join("tree")).chain(saved) {
+        let (value, _) = document(&tree);
+        let errors: Vec<String> =
+            validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path)).collect();
+        assert!(errors.is_empty(), "{}: {errors:#?}", tree.display());
+    }
+}
+
+#[test]
 fn the_screen_tells_every_mistake_with_its_mend_within_eighty_columns() {
     for case in cases() {
         let (screen, err, _) = boot(&case.join("tree"), &["-v", "--ascii"]);

@@ -10,11 +10,17 @@ use plimsoll_diagnosis::plan::{Content, FileChange, FileState};
 use rustix::fs::{IFlags, ioctl_getflags};
 
 use super::Seen;
+use crate::journal::Memo;
 
 /// Settings files are small; what is longer is none.
 const LONGEST: u64 = 16 << 20;
 /// Links that may lead from one to the next.
 const LINKS: usize = 16;
+
+/// A file as it stands now: what a change of it finds.
+pub(crate) fn standing(root: &Path, path: &str) -> io::Result<Option<FileState>> {
+    read(&real(root, path)?)
+}
 
 pub(super) fn look(root: &Path, c: &FileChange) -> io::Result<Seen> {
     let now = read(&real(root, &c.path)?)?;
@@ -34,6 +40,12 @@ pub(super) fn look(root: &Path, c: &FileChange) -> io::Result<Seen> {
 pub(super) fn prepare(root: &Path, id: u64, c: &FileChange) -> io::Result<()> {
     let path = real(root, &c.path)?;
     let directory = parent(&path)?;
+    if let Some(outermost) = missing(directory).first() {
+        // What can't be laid ready yet can at least be made.
+        let above = parent(outermost)?;
+        rustix::fs::access(above, rustix::fs::Access::WRITE_OK)?;
+        return Ok(());
+    }
     for (place, what) in [(path.as_path(), "the file"), (directory, "its directory")] {
         if fixed(place) {
             return Err(io::Error::new(
@@ -52,7 +64,22 @@ pub(super) fn prepare(root: &Path, id: u64, c: &FileChange) -> io::Result<()> {
     }
 }
 
+/// Directories that have to be made for it, outermost first: as many paths as [`tidy_directories`] takes.
+pub(super) fn before(root: &Path, c: &FileChange) -> io::Result<Memo> {
+    let path = real(root, &c.path)?;
+    if c.after.is_none() {
+        return Ok(Memo::new());
+    }
+    Ok(missing(parent(&path)?).iter().map(|d| d.display().to_string()).collect())
+}
+
 pub(super) fn make(root: &Path, id: u64, c: &FileChange) -> io::Result<()> {
+    let path = real(root, &c.path)?;
+    let directories = missing(parent(&path)?);
+    if let (false, Some(after)) = (directories.is_empty(), &c.after) {
+        directories.iter().try_for_each(fs::create_dir)?;
+        lay_ready(&path, id, after)?;
+    }
     put(root, id, &c.path, c.after.as_ref())
 }
 
@@ -71,6 +98,21 @@ pub(super) fn tidy(root: &Path, id: u64, c: &FileChange) {
         // Most often it is not there: it has become the file.
         let _ = fs::remove_file(ready);
     }
+}
+
+/// Takes directories away that were made for a file, unless somebody else has put something there.
+pub(super) fn tidy_directories(before: &Memo) {
+    for directory in before.iter().rev() {
+        let _ = fs::remove_dir(directory);
+    }
+}
+
+/// Directories that are not there, outermost first.
+fn missing(directory: &Path) -> Vec<PathBuf> {
+    let missing = directory.ancestors().take_while(|d| !d.exists());
+    let mut missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
+    missing.reverse();
+    missing
 }
 
 fn put(root: &Path, id: u64, path: &str, state: Option<&FileState>) -> io::Result<()> {

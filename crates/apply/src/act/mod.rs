@@ -22,6 +22,8 @@ use crate::journal::Memo;
 use crate::place::Place;
 use crate::transaction::Event;
 
+pub(crate) use file::standing;
+
 /// What stands there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
@@ -75,8 +77,8 @@ pub(crate) fn prepare(ground: &Ground<'_>, change: &Change) -> io::Result<()> {
 pub(crate) fn before(ground: &Ground<'_>, change: &Change) -> io::Result<Memo> {
     match change {
         Change::Iptables(c) => ground.place.run(|| iptables::before(c)),
+        Change::File(c) => file::before(ground.root, c),
         Change::Setting(_)
-        | Change::File(_)
         | Change::Nft(_)
         | Change::Policy(_)
         | Change::Modules(_)
@@ -118,6 +120,13 @@ pub(crate) fn take_back(ground: &Ground<'_>, change: &Change, before: &Memo) -> 
 pub(crate) fn tidy(ground: &Ground<'_>, change: &Change) {
     if let Change::File(c) = change {
         file::tidy(ground.root, ground.id, c);
+    }
+}
+
+/// Removes what was made beside the change, once it does not stand any more.
+pub(crate) fn tidy_around(change: &Change, before: &Memo) {
+    if let Change::File(_) = change {
+        file::tidy_directories(before);
     }
 }
 

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
-use plimsoll_ct::{Entry, Protocol, Seconds, State, TcpState};
+use plimsoll_ct::{Protocol, Row, Seconds, State, TcpState};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::TcpTimeouts;
@@ -26,6 +26,8 @@ pub struct Filter {
     pub source: Option<(IpAddr, u8)>,
     /// ESTABLISHED TCP without a packet for so many seconds, or more.
     pub idle: Option<Idle>,
+    /// Also assured entries whose addresses are rewritten: their connections break. No condition by itself.
+    pub with_nat: bool,
 }
 
 /// Idle time, with the timeouts that tell it from the time an entry has left.
@@ -50,7 +52,7 @@ impl Idle {
     }
 
     /// How long an entry has been idle. `None`: not ESTABLISHED, or it can't be told.
-    pub fn of(self, entry: &Entry) -> Option<u64> {
+    pub fn of(self, entry: &Row) -> Option<u64> {
         if entry.state != State::Tcp(TcpState::Established) {
             return None;
         }
@@ -65,18 +67,22 @@ impl Idle {
 impl Filter {
     /// Whether it has a condition at all.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        Self { with_nat: false, ..self.clone() } == Self::default()
     }
 
     /// Whether an entry is one of those.
-    pub fn matches(&self, entry: &Entry) -> bool {
+    pub fn matches(&self, entry: &Row) -> bool {
+        let rewritten = entry.is_source_rewritten() || entry.is_destination_rewritten();
+        let spared = rewritten && entry.is_assured() && !self.with_nat;
+        let answered = self.unreplied && entry.is_replied();
+        if self.is_empty() || spared || answered {
+            return false;
+        }
         let state = |name: &str| match entry.state {
             State::Tcp(state) => state.name() == Some(name),
             State::Stateless | State::Dccp(_) | State::Sctp(_) => false,
         };
-        !self.is_empty()
-            && (!self.unreplied || !entry.is_replied())
-            && self.protocol.is_none_or(|p| entry.original.protocol.number() == p)
+        self.protocol.is_none_or(|p| entry.original.protocol.number() == p)
             && self.port.is_none_or(|p| entry.original.destination_port() == Some(p))
             && self.state.as_deref().is_none_or(state)
             && self.source.is_none_or(|(net, bits)| within(entry.original.source, net, bits))
@@ -125,6 +131,7 @@ fn within(address: IpAddr, net: IpAddr, bits: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use plimsoll_ct::{L4, Status, Tuple};
 
     #[test]
     fn a_prefix_holds_its_own_addresses_only() {
@@ -135,6 +142,26 @@ mod tests {
         assert!(within(net("2001:db8::1"), net("2001:db8::"), 32));
         assert!(!within(net("192.0.2.1"), net("::"), 0), "another family");
         assert!(within(net("::1"), net("::1"), 200), "a length beyond the address is all of it");
+    }
+
+    #[test]
+    fn assured_entries_with_rewritten_addresses_are_spared() {
+        let address = |last| IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, last));
+        let tuple = |from, to, source, destination| Tuple {
+            source: address(from),
+            destination: address(to),
+            protocol: Protocol::Tcp,
+            l4: L4::Ports { source, destination },
+        };
+        let state = State::Tcp(TcpState::Established);
+        let assured = Status::SEEN_REPLY | Status::ASSURED;
+        let plain = Row::new(tuple(1, 2, 1000, 80), tuple(2, 1, 80, 1000), state, assured);
+        let nat = Row::new(tuple(1, 2, 1000, 80), tuple(2, 9, 80, 1000), state, assured);
+        let filter = Filter { port: Some(80), ..Filter::default() };
+        assert!(filter.matches(&plain) && !filter.matches(&nat));
+        assert!(Filter { with_nat: true, ..filter }.matches(&nat));
+        let nothing = Filter { with_nat: true, ..Filter::default() };
+        assert!(nothing.is_empty() && !nothing.matches(&nat), "it is no condition");
     }
 
     #[test]

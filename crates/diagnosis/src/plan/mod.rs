@@ -7,8 +7,10 @@ mod change;
 mod content;
 mod filter;
 mod floors;
+mod persist;
 mod policy;
 mod raise;
+mod shed;
 mod timeout;
 
 pub use change::{
@@ -17,7 +19,9 @@ pub use change::{
 };
 pub use content::{Content, FileState};
 pub use filter::{Filter, Idle};
+pub use persist::{PERSIST_FILES, persist, proved};
 pub use raise::{RaiseRequest, raise};
+pub use shed::{Cut, ShedRequest, shed};
 pub use timeout::{TimeoutRequest, timeout};
 
 use alloc::collections::BTreeMap;
@@ -91,6 +95,13 @@ pub enum Verify {
         /// Port of the service.
         port: u16,
     },
+    /// After the next boot, by simulation of the files as they are then, a setting has a value.
+    AfterBoot {
+        /// Modern bare name of the setting.
+        setting: String,
+        /// Value.
+        value: u64,
+    },
     /// A file is gone and stays gone: /proc/net/nf_conntrack.
     Gone {
         /// Path.
@@ -111,6 +122,8 @@ pub struct Plan {
     pub effect: String,
     /// Memory it may take at worst, over all namespaces.
     pub price: Option<u64>,
+    /// What it touches, counted: a line each.
+    pub details: Vec<String>,
     /// What may go wrong, a sentence each.
     pub risks: Vec<String>,
     /// What the person should know and that stops nothing, a sentence each.
@@ -134,6 +147,7 @@ impl Plan {
             target,
             effect: String::new(),
             price: None,
+            details: Vec::new(),
             risks: Vec::new(),
             warnings: Vec::new(),
             refused: Vec::new(),

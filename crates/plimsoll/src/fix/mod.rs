@@ -1,9 +1,11 @@
 //! `plimsoll fix`, `confirm`, `undo`: read, plan, show, carry out, watch.
 
+mod cut;
 mod plans;
 mod tell;
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use plimsoll_apply::{
@@ -12,7 +14,7 @@ use plimsoll_apply::{
 use plimsoll_diagnosis::plan::{Plan, Verify};
 use plimsoll_report as report;
 
-use crate::arguments::{self, Fix, How, RemedyCommand};
+use crate::arguments::{self, Fix, How, Persist, RemedyCommand};
 use crate::{check, exit};
 
 /// Faults on purpose, for the tests: `N` or `N:guard`.
@@ -24,12 +26,27 @@ pub fn run(arguments: &Fix) -> ExitCode {
         return list(arguments);
     }
     let Some(remedy) = &arguments.remedy else { return exit::usage() };
+    let root = match remedy {
+        RemedyCommand::Persist(Persist { root: Some(root), .. }) => root,
+        _ => Path::new("/"),
+    };
     let (how, plan) = match remedy {
         RemedyCommand::Raise(raise) => (&raise.how, plans::raise(raise)),
         RemedyCommand::Timeout(timeout) => (&timeout.how, plans::timeout(timeout)),
+        RemedyCommand::Persist(persist) => (&persist.how, plans::persist(persist, root)),
+        RemedyCommand::Shed(shed) => (&shed.how, cut::shed(shed)),
     };
     match plan {
-        Ok(plan) => carry_out(&plan, how),
+        Ok(plan) => {
+            let code = carry_out(&plan, how, root);
+            if let RemedyCommand::Persist(persist) = remedy
+                && code == ExitCode::SUCCESS
+                && !how.dry_run
+            {
+                plans::prove(&plan, persist);
+            }
+            code
+        }
         Err(why) => {
             tell::error(&why);
             exit::usage()
@@ -102,7 +119,7 @@ fn fault() -> Fault {
     std::env::var(FAULT).ok().and_then(|text| Fault::parse(&text)).unwrap_or_default()
 }
 
-fn carry_out(plan: &Plan, how: &How) -> ExitCode {
+fn carry_out(plan: &Plan, how: &How, root: &Path) -> ExitCode {
     tell::text(&report::plan(plan, &check::style(how.color, None, false, true, false)));
     if !plan.refused.is_empty() {
         return exit::failed();
@@ -123,7 +140,7 @@ fn carry_out(plan: &Plan, how: &How) -> ExitCode {
             }
         }
     }
-    let Some(options) = options(how) else {
+    let Some(options) = options(how, root) else {
         tell::error(&"the program's own file can't be found, and the guard needs it");
         return exit::failed();
     };
@@ -142,11 +159,11 @@ fn carry_out(plan: &Plan, how: &How) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn options(how: &How) -> Option<Options> {
+fn options(how: &How, root: &Path) -> Option<Options> {
     let program = std::env::current_exe().ok()?;
     Some(Options {
         state_dir: how.state_dir.clone(),
-        root: "/".into(),
+        root: root.to_owned(),
         confirm: how.confirm,
         allow_lower: how.allow_lower,
         guard: GuardProgram { program, arguments: vec!["guard".into()] },

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
-use plimsoll_diagnosis::plan::{self, Ground, Plan, RaiseRequest, TimeoutRequest};
+use plimsoll_diagnosis::boot::BootFacts;
+use plimsoll_diagnosis::plan::{self, Ground, Plan, RaiseRequest, TimeoutRequest, Verify};
+use plimsoll_probe as probe;
 use plimsoll_probe::live::{self, NamespaceSelector, Observation};
 
-use crate::arguments::{How, Raise, Timeout};
+use crate::arguments::{How, Persist, Raise, Timeout};
+use crate::fix::tell;
 
 /// `raise`: without sizes the whole diagnosis is needed, with them only the limit, memory and namespaces.
 pub fn raise(arguments: &Raise) -> Result<Plan, String> {
@@ -53,8 +57,43 @@ pub fn timeout(arguments: &Timeout) -> Result<Plan, String> {
     Ok(plan::timeout(&request, &keepalives, &ground))
 }
 
+/// `persist`: what boots, and the files that take part.
+pub fn persist(arguments: &Persist, root: &Path) -> Result<Plan, String> {
+    let facts = boot_facts(arguments)?;
+    let files = plimsoll_apply::standing(root, plan::PERSIST_FILES);
+    Ok(plan::persist(&arguments.keys, &facts, &files))
+}
+
+/// The files are written: what will a boot make of them now?
+pub fn prove(plan: &Plan, arguments: &Persist) {
+    let Ok(facts) = boot_facts(arguments) else { return };
+    let promised = plan.verify.iter().filter_map(|v| match v {
+        Verify::AfterBoot { setting, value } => Some((setting.as_str(), *value)),
+        Verify::DropsEnd | Verify::NoNewEntries { .. } | Verify::Gone { .. } => None,
+    });
+    let (kept, broken): (Vec<_>, Vec<_>) =
+        promised.partition(|(setting, value)| plan::proved(&facts, setting, *value));
+    for (setting, value) in broken {
+        tell::say(&format!("NOT PROVED: the files as read anew do not give {setting} = {value}."));
+    }
+    if let [first, ..] = kept.as_slice() {
+        let names = match kept.len() {
+            1 => format!("{} = {}", first.0, first.1),
+            n => format!("all {n} values"),
+        };
+        tell::say(&format!("Proved by the boot simulation: read anew, the files give {names}."));
+    }
+}
+
+fn boot_facts(arguments: &Persist) -> Result<BootFacts, String> {
+    let Some(root) = &arguments.root else { return Ok(probe::boot::live()) };
+    let (files, origin) =
+        probe::dead::open(root).map_err(|e| format!("{}: {e}", root.display()))?;
+    Ok(probe::boot::saved(&files, origin))
+}
+
 /// A reading without rates, tables and log.
-fn quick() -> live::Options {
+pub fn quick() -> live::Options {
     live::Options {
         interval: Duration::ZERO,
         census: false,
@@ -65,7 +104,7 @@ fn quick() -> live::Options {
 }
 
 /// Index of the namespace that is meant.
-fn target(observation: &Observation, how: &How) -> Result<usize, String> {
+pub fn target(observation: &Observation, how: &How) -> Result<usize, String> {
     let namespaces = &observation.after.namespaces;
     let wanted = how.netns.as_deref().unwrap_or("own");
     let own = || std::fs::metadata("/proc/self/ns/net").ok().map(|m| m.ino());

@@ -141,6 +141,7 @@ pub fn history(all: &[Transaction]) {
                 0 => "not confirmed in time".to_owned(),
                 left => format!("waits for `plimsoll confirm`, {left} s are left"),
             },
+            Phase::Standing if !transaction.plan.reversible() => "done, for good".to_owned(),
             Phase::Standing if transaction.of_this_boot() => "stands".to_owned(),
             Phase::Standing => "stands (made before the last boot)".to_owned(),
             Phase::Undoing => "being taken back".to_owned(),

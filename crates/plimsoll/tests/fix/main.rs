@@ -5,5 +5,7 @@
 mod support;
 
 mod crashes;
+mod files;
 mod host;
 mod hostile;
+mod remedies;

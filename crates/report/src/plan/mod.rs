@@ -41,6 +41,9 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
         let text = format!("up to {} of memory over all namespaces", bytes(price));
         screen.paragraph(row("price"), HANG, Paint::Plain, &text);
     }
+    for detail in &plan.details {
+        screen.paragraph(row("touches"), HANG, Paint::Plain, detail);
+    }
     for risk in &plan.risks {
         screen.paragraph(row("risk"), HANG, Paint::Plain, risk);
     }
