@@ -210,6 +210,10 @@ impl Linter<'_> {
             }
             Fate::NotYet => {
                 let Some(setting) = write.setting else { return };
+                // With another order it is not lost: told as such.
+                if self.outcome(setting).is_some_and(|o| o.or.is_some()) {
+                    return;
+                }
                 // Set once more by somebody, when the module is there.
                 let harmless = self.comes_true(setting, &a.value)
                     || a.may_fail

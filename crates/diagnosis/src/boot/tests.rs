@@ -293,7 +293,7 @@ fn a_unit_without_order_makes_the_value_uncertain() {
     let o = b.outcome(MAX).expect("the limit");
     assert_eq!(o.after, After::Value(262_144));
     assert_eq!(o.or.as_ref().map(|(a, _)| a.number()), Some(Some(524_288)));
-    assert_eq!(kinds(&b), ["module-loads-later", "no-order"]);
+    assert_eq!(kinds(&b), ["no-order"]);
 }
 
 #[test]

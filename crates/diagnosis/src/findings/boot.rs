@@ -273,18 +273,18 @@ fn mistakes(case: &Case<'_>) -> Vec<Draft> {
         // What costs nothing is told by `plimsoll boot`.
         boot.lints.iter().filter(|l| kinds.contains(&l.kind) && !l.harmless).collect()
     };
-    KINDS.iter().filter_map(|(id, kinds)| mistake(case, id, &lints(kinds))).collect()
+    KINDS.iter().filter_map(|(id, kinds)| mistake(id, &lints(kinds))).collect()
 }
 
-fn mistake(case: &Case<'_>, id: &'static str, lints: &[&Lint]) -> Option<Draft> {
+fn mistake(id: &'static str, lints: &[&Lint]) -> Option<Draft> {
     let first = lints.first()?;
     let severity = if ONLY_TOLD.contains(&id) { Severity::Info } else { Severity::Warning };
+    let place = |lint: &Lint| match (&lint.file, lint.line) {
+        (Some(file), Some(line)) if line > 0 => format!("{} line {line}", words::clean(file)),
+        (Some(file), _) => words::clean(file),
+        (None, _) => String::new(),
+    };
     let said = |lint: &Lint| {
-        let place = match (&lint.file, lint.line) {
-            (Some(file), Some(line)) if line > 0 => format!("{} line {line}: ", words::clean(file)),
-            (Some(file), _) => format!("{}: ", words::clean(file)),
-            (None, _) => String::new(),
-        };
         let key = match (&lint.key, &lint.value) {
             (Some(key), Some(value)) => {
                 format!("{} = {}: ", words::clean(key), words::clean(value))
@@ -292,18 +292,20 @@ fn mistake(case: &Case<'_>, id: &'static str, lints: &[&Lint]) -> Option<Draft> 
             (Some(key), None) => format!("{}: ", words::clean(key)),
             (None, _) => String::new(),
         };
-        format!("{place}{key}{}", words::clean(&lint.what))
+        format!("{key}{}", words::clean(&lint.what))
     };
     let others = match lints.len() {
         1 => String::new(),
         n => format!(" ({} more)", n - 1),
     };
-    let summary = format!("{}{others}.", said(first));
+    let at = place(first);
+    let at = if at.is_empty() { at } else { format!("{at}: ") };
+    let summary = format!("{at}{}{others}.", said(first));
     let mut draft = Draft::new(id, severity, None, summary).explains(0.03);
     for lint in lints {
-        let source = source_of(&case.after.boot.tree);
-        draft = draft.with("line", Value::Text(said(lint)), "", source.clone());
-        draft = draft.with("mend", Value::Text(words::clean(&lint.mend)), "", source);
+        draft = draft.with("line", Value::Text(said(lint)), "", place(lint));
+        draft =
+            draft.with("mend", Value::Text(words::clean(&lint.mend)), "", "the boot simulation");
     }
     Some(draft)
 }
