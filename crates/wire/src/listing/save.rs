@@ -80,6 +80,7 @@ pub fn parse(line: &[u8]) -> Result<Entry, Malformed> {
                 let kind = if reply { answer(protocol, kind) } else { kind };
                 L4::Icmp { kind, code: u8::try_from(code).unwrap_or(u8::MAX), id }
             }
+            (Protocol::Icmp | Protocol::Icmpv6, ..) => L4::None,
             (Protocol::Gre, Some(source), Some(destination), _) => L4::Gre { source, destination },
             (_, Some(source), Some(destination), _) => L4::Ports { source, destination },
             _ => L4::None,

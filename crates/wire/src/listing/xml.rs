@@ -278,6 +278,8 @@ impl Half {
                     (Protocol::Gre, Some(source), Some(destination)) => {
                         L4::Gre { source, destination }
                     }
+                    // A form of foreign bytes may give ports to what has none.
+                    (Protocol::Icmp | Protocol::Icmpv6, ..) => L4::None,
                     (_, Some(source), Some(destination)) => L4::Ports { source, destination },
                     _ => L4::None,
                 };
