@@ -91,9 +91,13 @@ pub fn parse(line: &[u8]) -> Result<Entry, Malformed> {
             _ => Err(wrong("conntrack -A line", "-s, -d, -r and -q", line)),
         }
     };
+    let (original, reply) = (half(0, false)?, half(2, true)?);
+    if original.family() != reply.family() {
+        return Err(wrong("addresses", "one family", line));
+    }
     Ok(Entry {
-        original: half(0, false)?,
-        reply: half(2, true)?,
+        original,
+        reply,
         state: state.map_or(State::Stateless, |name| named_state(protocol, name)),
         status,
         expires,

@@ -308,3 +308,14 @@ fn a_dump_is_written_as_the_tool_saves_it_and_as_xml() {
         assert_eq!(String::from_utf8(out).unwrap(), xml);
     }
 }
+
+#[test]
+fn an_entry_of_two_families_is_none_in_any_form() {
+    let xml = fixture!("ctnetlink/dump-accounting.xml");
+    let flow = xml.lines().find(|line| line.contains(">127.0.0.1<")).unwrap();
+    let (original, reply) = flow.split_at(flow.find("\"reply\"").unwrap());
+    let bent = alloc::format!("{original}{}", reply.replace("127.0.0.1", "::1"));
+    assert!(xml::parse(bent.as_bytes()).is_err());
+    let saved = "-A -t 9 -u UNSET -s 127.0.0.1 -d 127.0.0.1 -r ::1 -q ::1 -p 89";
+    assert!(save::parse(saved.as_bytes()).is_err());
+}

@@ -84,6 +84,9 @@ pub fn parse(flow: &[u8]) -> Result<Entry, Malformed> {
     }
     let original = halves[0].tuple("original direction", flow)?;
     let reply = halves[1].tuple("reply direction", flow)?;
+    if original.family() != reply.family() {
+        return Err(wrong("addresses", "one family", flow));
+    }
     Ok(Entry {
         original,
         reply,
