@@ -55,7 +55,7 @@ impl Model {
             let mut prepared = [Prepared::NOTHING; AT_ONCE];
             for (arrival, prepared) in some.iter().zip(&mut prepared) {
                 if arrival.packet.fragment.is_none() {
-                    *prepared = self.prepare(&arrival.packet, &arrival.treatment);
+                    self.prepare(&arrival.packet, &arrival.treatment, prepared);
                     self.approach(prepared);
                 }
             }

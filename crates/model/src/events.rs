@@ -11,7 +11,7 @@ use plimsoll_ct::{Entry, State, Status};
 
 use crate::entry::Slot;
 use crate::model::Model;
-use crate::table::{EntryId, Whole};
+use crate::table::{EntryId, Vitals, Whole};
 
 /// What happened to an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,20 +49,20 @@ impl Model {
     /// An entry was made.
     pub(crate) fn tell_new(&mut self, id: EntryId, slot: &Slot) {
         if self.events.is_some() {
-            let entry = self.show(&Whole { id, slot: *slot, reply: self.table.reply(id) });
+            let entry = self.show(&self.table.whole_as(id, slot));
             self.tell(EventKind::New, entry);
         }
     }
 
     /// A packet left an entry as `new`.
-    pub(crate) fn tell_update(&mut self, id: EntryId, old: &Slot, new: &Slot) {
+    pub(crate) fn tell_update(&mut self, id: EntryId, old: &Vitals, new: &Slot) {
         const TOLD: Status = Status(Status::SEEN_REPLY.0 | Status::ASSURED.0);
         if self.events.is_none() {
             return;
         }
-        let moved = old.memory.state() != new.memory.state();
+        let moved = old.state != new.memory.state();
         if moved || (old.status.0 ^ new.status.0) & TOLD.0 != 0 {
-            let mut entry = self.show(&Whole { id, slot: *new, reply: self.table.reply(id) });
+            let mut entry = self.show(&self.table.whole_as(id, new));
             if !moved {
                 entry.state = State::Stateless;
             }

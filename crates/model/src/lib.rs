@@ -59,5 +59,7 @@ pub use snapshot::Occupancy;
 pub use step::{Fate, Info, Step, Treatment, Verdict, What};
 pub use table::EntryId;
 pub use tcp::{
-    Behaviour as TcpBehaviour, Direction, Generation, TcpSettings, Timeouts as TcpTimeouts,
+    Behaviour as TcpBehaviour, Direction, EntryView, Flags, Generation, Outcome, Segment, Sequence,
+    Side, Tcp, TcpSettings, Timeouts as TcpTimeouts,
 };
+pub use ticks::Jiffies;

@@ -20,7 +20,7 @@ use crate::key::Key;
 use crate::log::{Log, LogLine};
 use crate::settings::Settings;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
-use crate::table::{EntryId, Found, Probe, Table};
+use crate::table::{EntryId, Found, Probe, Table, Vitals};
 use crate::tcp::Direction;
 use crate::ticks::Jiffies;
 use crate::trackers::{Judged, Judgement};
@@ -208,16 +208,23 @@ impl Model {
 
     /// What can be computed of a packet without looking at the table.
     #[inline]
-    pub(crate) fn prepare<'a>(&self, packet: &Packet<'a>, treatment: &Treatment) -> Prepared<'a> {
+    pub(crate) fn prepare<'a>(
+        &self,
+        packet: &Packet<'a>,
+        treatment: &Treatment,
+        prepared: &mut Prepared<'a>,
+    ) {
         let checked = self.settings.checksum && !treatment.local;
-        let bad = checked && plimsoll_wire::packet::checksum_is_wrong(packet);
-        let transport = parse_transport(packet.protocol, packet.payload, packet.payload_length);
-        let key = self.key_of(packet, transport.as_ref(), treatment.zone);
-        Prepared { transport, bad, probe: key.map(|key| self.table.probe(key)) }
+        prepared.bad = checked && plimsoll_wire::packet::checksum_is_wrong(packet);
+        prepared.transport =
+            parse_transport(packet.protocol, packet.payload, packet.payload_length);
+        let key = self.key_of(packet, prepared.transport.as_ref(), treatment.zone);
+        prepared.probe = key.map(|key| self.table.probe(key));
     }
 
     fn whole(&mut self, packet: &Packet<'_>, treatment: &Treatment) -> Step {
-        let prepared = self.prepare(packet, treatment);
+        let mut prepared = Prepared::NOTHING;
+        self.prepare(packet, treatment, &mut prepared);
         self.settle(packet, &prepared, treatment)
     }
 
@@ -263,6 +270,7 @@ impl Model {
     }
 
     /// The key as this generation makes it: protocols without a tracker have no ports.
+    #[inline]
     pub(crate) fn key_of(
         &self,
         packet: &Packet<'_>,
@@ -282,7 +290,20 @@ impl Model {
         }
     }
 
+    #[inline]
     pub(crate) fn find(&mut self, probe: &Probe) -> Option<Found> {
+        let found = match self.table.glance(probe, self.now()) {
+            Some(found) => Some(found),
+            None => self.search(probe),
+        };
+        if found.is_some() && self.profile.creation == CounterSource::Counted {
+            self.counters.add(Counter::Found, 1);
+        }
+        found
+    }
+
+    /// Looks where something may have expired, or nothing was found at a glance.
+    fn search(&mut self, probe: &Probe) -> Option<Found> {
         let now = self.now();
         let (classes, counters) = (&mut self.classes, &mut self.counters);
         let counted = self.profile.creation == CounterSource::Counted;
@@ -300,18 +321,16 @@ impl Model {
         for whole in ended {
             self.tell_destroy(&whole);
         }
-        if found.is_some() && self.profile.creation == CounterSource::Counted {
-            self.counters.add(Counter::Found, 1);
-        }
         found
     }
 
     /// A packet of an entry that is in the table.
+    #[inline]
     fn known(&mut self, found: &Found, packet: &Packet<'_>, prepared: &Prepared<'_>) -> Step {
         let Found { id, direction, .. } = *found;
         let now = self.now();
         let mut slot = self.table.slot(found);
-        let before = slot;
+        let before = slot.vitals();
         let replied = slot.status.contains(Status::SEEN_REPLY);
         let info = match (direction, replied) {
             (Direction::Reply, _) => Info::EstablishedReply,
@@ -357,7 +376,8 @@ impl Model {
         step
     }
 
-    fn store(&mut self, found: &Found, before: &Slot, slot: &Slot) {
+    #[inline]
+    fn store(&mut self, found: &Found, before: &Vitals, slot: &Slot) {
         let (was, is) = (before.class(), slot.class());
         if was != is {
             self.classes.leave(was);
@@ -366,6 +386,7 @@ impl Model {
         self.table.put(found, slot);
     }
 
+    #[inline]
     fn refresh(&self, slot: &mut Slot, ticks: u32) {
         if slot.status.contains(Status::FIXED_TIMEOUT) {
             return;
@@ -386,7 +407,7 @@ impl Model {
         prepared: &Prepared<'_>,
         fate: Fate,
     ) -> Step {
-        if probe.inverse.is_none() {
+        if !probe.has_inverse() {
             return self.invalid(Counter::Invalid);
         }
         let evicted = match self.make_room(probe) {
@@ -398,13 +419,7 @@ impl Model {
             }
         };
         let now = self.now();
-        let mut slot = Slot {
-            key: probe.key,
-            status: Status::CONFIRMED,
-            expires: now,
-            created: now,
-            memory: Memory::Nothing,
-        };
+        let mut slot = Slot { status: Status::CONFIRMED, expires: now, memory: Memory::Nothing };
         let judged = self.judge(&mut slot, Direction::Original, packet, prepared, false);
         let (Judged::Refresh(_) | Judged::Ignore) = judged else {
             return Step { evicted, ..self.invalid(Counter::Invalid) };
@@ -434,7 +449,7 @@ impl Model {
             self.counters.add(Counter::Insert, 1);
         }
         self.classes.enter(slot.class());
-        let id = self.table.insert(probe, &slot, None);
+        let id = self.table.insert(probe, &slot, now, None);
         if self.settings.accounting {
             if self.accounting.len() <= id.index() {
                 self.accounting.resize(id.index() + 1, [Accounting::default(); 2]);

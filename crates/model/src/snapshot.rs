@@ -42,14 +42,14 @@ impl Model {
     }
 
     pub(crate) fn show(&self, whole: &Whole) -> Entry {
-        let Whole { id, slot, reply } = whole;
+        let Whole { id, slot, key, created, reply } = whole;
         let now = self.now();
         let dccp = self.behaviour.dccp;
-        let original = slot.key.tuple(dccp);
+        let original = key.tuple(dccp);
         let reply = reply.map_or(original, |key| key.tuple(dccp));
         let hz = self.settings.hz;
         let left = slot.expires.left(now).max(0) as u32 / hz;
-        let age = now.0.wrapping_sub(slot.created.0) / hz;
+        let age = now.0.wrapping_sub(created.0) / hz;
         let accounting =
             self.settings.accounting.then(|| self.accounting.get(id.index())).flatten();
         Entry {
@@ -58,7 +58,7 @@ impl Model {
             state: slot.memory.state(),
             status: slot.status,
             expires: Some(Seconds(left.into())),
-            zone: Zone { id: slot.key.zone(), direction: ZoneDirection::Both },
+            zone: Zone { id: key.zone(), direction: ZoneDirection::Both },
             mark: None,
             id: None,
             references: None,
@@ -115,14 +115,12 @@ impl Model {
                 (State::Stateless, _) => Memory::Nothing,
             };
             let slot = Slot {
-                key,
                 status: entry.status | Status::CONFIRMED,
                 expires: now.plus(self.settings.ticks(left)),
-                created: now,
                 memory,
             };
             self.classes.enter(slot.class());
-            self.table.insert(&probe, &slot, Some(reply));
+            self.table.insert(&probe, &slot, now, Some(reply));
             restored += 1;
         }
         restored

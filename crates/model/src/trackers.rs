@@ -43,6 +43,7 @@ const INVALID: Judged = Judged::Invalid { lower_to: None };
 const STREAM_AFTER: u32 = 2;
 
 impl Model {
+    #[inline]
     pub(crate) fn judge(
         &self,
         slot: &mut Slot,
@@ -132,6 +133,7 @@ impl Model {
         }
     }
 
+    #[inline]
     fn tcp(
         &self,
         slot: &mut Slot,
@@ -213,6 +215,7 @@ impl Model {
 }
 
 /// The tracker's view of a TCP header.
+#[inline]
 fn segment(transport: &Transport<'_>) -> Option<Segment> {
     let Transport::Tcp { seq, ack, flags, window, payload, options, .. } = transport else {
         return None;

@@ -110,11 +110,13 @@ impl Head {
         self.expires.left(now) <= 0
     }
 
+    pub(super) const fn set_key(&mut self, key: Packed) {
+        (self.addresses, self.rest) = (key.addresses, key.rest);
+    }
+
     #[inline]
-    fn write(&mut self, slot: &Slot, kind: u64, small: u16) {
-        let key = slot.key.packed();
-        self.addresses = key.addresses;
-        self.rest = key.rest | kind << 56 | self.rest & EXTRAS;
+    const fn write(&mut self, slot: &Slot, kind: u64, small: u16) {
+        self.rest = self.rest & (OF_KEY | EXTRAS) | kind << 56;
         self.expires = slot.expires;
         self.status = slot.status.0 as u16;
         self.small = small;
@@ -137,6 +139,10 @@ impl Short {
         self.created
     }
 
+    pub(super) const fn set_created(&mut self, created: Jiffies) {
+        self.created = created;
+    }
+
     pub(super) fn write(&mut self, slot: &Slot) {
         let (kind, small, moment) = match slot.memory {
             Memory::Udp(moment) => (UDP, 0, moment),
@@ -149,7 +155,7 @@ impl Short {
             | Memory::Dccp(_) => (NOTHING, 0, Jiffies(0)),
         };
         self.head.write(slot, kind, small);
-        (self.created, self.moment) = (slot.created, moment);
+        self.moment = moment;
     }
 }
 

@@ -42,8 +42,15 @@ pub(crate) struct Table {
 pub(crate) struct Probe {
     pub(crate) key: Key,
     /// The key of the answers, if there can be any.
-    pub(crate) inverse: Option<Key>,
+    back: Option<Packed>,
     place: Place,
+}
+
+impl Probe {
+    /// Whether the packet can have an answer.
+    pub(crate) const fn has_inverse(&self) -> bool {
+        self.back.is_some()
+    }
 }
 
 /// What a lookup found.
@@ -60,6 +67,10 @@ pub(crate) struct Found {
 pub(crate) struct Whole {
     pub(crate) id: EntryId,
     pub(crate) slot: Slot,
+    /// The key of its original direction.
+    pub(crate) key: Key,
+    /// When it was made.
+    pub(crate) created: Jiffies,
     /// The key of its answers.
     pub(crate) reply: Option<Key>,
 }
@@ -76,7 +87,7 @@ impl Leaving<'_> {
     /// All of it: for those who want to tell of it.
     pub(crate) fn whole(&self) -> Whole {
         let Self { id, table, .. } = *self;
-        Whole { id, slot: table.slab.unpack(id), reply: table.reply(id) }
+        table.whole_as(id, &table.slab.unpack(id))
     }
 }
 
@@ -101,9 +112,10 @@ impl Table {
         self.index.chains()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn probe(&self, key: Key) -> Probe {
-        Probe { key, inverse: key.inverse(), place: self.index.place(key.hash(self.hash_key)) }
+        let place = self.index.place(key.hash(self.hash_key));
+        Probe { key, back: key.packed().inverse(), place }
     }
 
     /// The chain in which a packet of this key looks.
@@ -137,16 +149,45 @@ impl Table {
         }
     }
 
-    /// Looks an unexpired entry up; `reaped` is told of each expired one met on the way, and removed.
+    /// Looks an entry up where nothing stands in the way that may have expired.
     #[inline]
+    pub(crate) fn glance(&self, probe: &Probe, now: Jiffies) -> Option<Found> {
+        let at = self.index.first(probe.place);
+        if self.index.may_expire(at, now) {
+            return None;
+        }
+        let mut slots = self.index.like(at, probe.place);
+        while let Some(slot) = slots.newest() {
+            let id = EntryId(self.index.id(at, slot));
+            if let Some(direction) = self.answers_to(id, probe) {
+                return Some(Found { id, direction, at });
+            }
+        }
+        None
+    }
+
+    /// The direction in which an entry has the tuple of the probe.
+    #[inline]
+    fn answers_to(&self, id: EntryId, probe: &Probe) -> Option<Direction> {
+        let key = self.slab.head(id).key();
+        // A packet from an address to itself is found by its reply tuple, which stands first.
+        if probe.back == Some(key)
+            && self.has_addresses(id, probe, Direction::Reply)
+            && !self.is_translated(id)
+        {
+            return Some(Direction::Reply);
+        }
+        (key == probe.key.packed() && self.has_addresses(id, probe, Direction::Original))
+            .then_some(Direction::Original)
+    }
+
+    /// Looks an unexpired entry up; `reaped` is told of each expired one met on the way, and removed.
     pub(crate) fn find(
         &mut self,
         probe: &Probe,
         now: Jiffies,
         mut reaped: impl FnMut(&Leaving<'_>),
     ) -> Option<Found> {
-        let straight = Side::of(&probe.key);
-        let back = probe.inverse.map(|inverse| Side::of(&inverse));
         let mut at = self.index.first(probe.place);
         let mut gone = false;
         let found = loop {
@@ -154,23 +195,15 @@ impl Table {
             let found = loop {
                 let Some(slot) = slots.newest() else { break None };
                 let id = EntryId(self.index.id(at, slot));
-                let head = self.slab.head(id);
-                if head.is_expired(now) {
+                if self.slab.head(id).is_expired(now) {
                     reaped(&self.leaving(id));
                     self.index.take(at, slot);
                     self.drop_entry(id);
                     gone = true;
                     continue;
                 }
-                let key = head.key();
-                // A packet from an address to itself is found by its reply tuple, which stands first.
-                if back.is_some_and(|back| key == back.packed && back.is_at(&self.slab, id))
-                    && self.slab.extras(id).is_none_or(|extras| extras.reply.is_none())
-                {
-                    break Some(Found { id, direction: Direction::Reply, at });
-                }
-                if key == straight.packed && straight.is_at(&self.slab, id) {
-                    break Some(Found { id, direction: Direction::Original, at });
+                if let Some(direction) = self.answers_to(id, probe) {
+                    break Some(Found { id, direction, at });
                 }
             };
             if found.is_some() {
@@ -189,6 +222,23 @@ impl Table {
             return found;
         }
         self.find_translated(&probe.key, now, reaped)
+    }
+
+    /// Whether an entry has the addresses of the probe, seen from this direction, its digest being the same.
+    #[inline]
+    fn has_addresses(&self, id: EntryId, probe: &Probe, direction: Direction) -> bool {
+        match (probe.key.wide(), direction) {
+            (None, _) => self.slab.has_addresses(id, None),
+            (wide @ Some(_), Direction::Original) => self.slab.has_addresses(id, wide),
+            (Some(&[source, destination]), Direction::Reply) => {
+                self.slab.has_addresses(id, Some(&[destination, source]))
+            }
+        }
+    }
+
+    #[inline]
+    fn is_translated(&self, id: EntryId) -> bool {
+        self.slab.extras(id).is_some_and(|extras| extras.reply.is_some())
     }
 
     #[cold]
@@ -210,9 +260,16 @@ impl Table {
     }
 
     /// Puts an entry in, its answers at `reply` if that is not the inverse of its key.
-    pub(crate) fn insert(&mut self, probe: &Probe, slot: &Slot, reply: Option<Key>) -> EntryId {
-        let reply = reply.filter(|r| Some(*r) != probe.inverse);
-        let id = self.slab.add(slot, reply.map(|reply| Extras { reply: Some(reply) }));
+    pub(crate) fn insert(
+        &mut self,
+        probe: &Probe,
+        slot: &Slot,
+        now: Jiffies,
+        reply: Option<Key>,
+    ) -> EntryId {
+        let reply = reply.filter(|r| Some(*r) != probe.key.inverse());
+        let id =
+            self.slab.add(&probe.key, slot, now, reply.map(|reply| Extras { reply: Some(reply) }));
         self.index.insert(probe.place, id.0, slot.expires);
         self.count += 1;
         if let Some(reply) = reply {
@@ -223,7 +280,13 @@ impl Table {
 
     /// The entry of this name, if there is one.
     pub(crate) fn whole(&self, id: EntryId) -> Option<Whole> {
-        Some(Whole { id, slot: self.slab.get(id)?, reply: self.reply(id) })
+        Some(self.whole_as(id, &self.slab.get(id)?))
+    }
+
+    /// An entry that is there, with another memory.
+    pub(crate) fn whole_as(&self, id: EntryId, slot: &Slot) -> Whole {
+        let (key, created) = (self.slab.key(id), self.slab.created(id));
+        Whole { id, slot: *slot, key, created, reply: self.reply(id) }
     }
 
     fn leaving(&self, id: EntryId) -> Leaving<'_> {
@@ -249,7 +312,7 @@ impl Table {
     }
 
     /// The key of an entry's answers.
-    pub(crate) fn reply(&self, id: EntryId) -> Option<Key> {
+    fn reply(&self, id: EntryId) -> Option<Key> {
         match self.slab.extras(id) {
             Some(Extras { reply: Some(reply) }) => Some(*reply),
             Some(Extras { reply: None }) | None => self.slab.key(id).inverse(),
@@ -368,24 +431,5 @@ struct Soonest(Option<Jiffies>);
 impl Soonest {
     fn or(&mut self, time: Jiffies) {
         self.0 = Some(self.0.map_or(time, |soonest| soonest.earlier(time)));
-    }
-}
-
-/// One direction of a probe, as cells are compared with.
-#[derive(Clone, Copy)]
-struct Side {
-    packed: Packed,
-    wide: Option<[[u32; 4]; 2]>,
-}
-
-impl Side {
-    #[inline]
-    const fn of(key: &Key) -> Self {
-        Self { packed: key.packed(), wide: key.wide() }
-    }
-
-    #[inline]
-    fn is_at(&self, slab: &Slab, id: EntryId) -> bool {
-        slab.has_addresses(id, self.wide.as_ref())
     }
 }

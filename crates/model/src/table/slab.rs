@@ -12,7 +12,7 @@ use plimsoll_ct::{Class, State, Status};
 use super::cell::{Beside, Head, Long, Short};
 use super::prefetch::prefetch;
 use crate::entry::Slot;
-use crate::key::Key;
+use crate::key::{Key, Wide};
 use crate::ticks::Jiffies;
 
 /// Names an entry as long as it lives.
@@ -115,7 +115,7 @@ pub(super) struct Slab {
     long: [Pieces<Long>; 2],
     beside: [Pieces<Beside>; 2],
     /// IPv6 addresses beside short and long cells.
-    wide: [Pieces<[[u32; 4]; 2]>; 2],
+    wide: [Pieces<Wide>; 2],
     free: [u32; 4],
     extras: BTreeMap<u32, Extras>,
 }
@@ -157,7 +157,7 @@ impl Slab {
 
     /// Whether the entry's addresses are these, its digest being the same.
     #[inline]
-    pub(super) fn has_addresses(&self, id: EntryId, wide: Option<&[[u32; 4]; 2]>) -> bool {
+    pub(super) fn has_addresses(&self, id: EntryId, wide: Option<&Wide>) -> bool {
         match wide {
             None => !id.is_wide(),
             Some(wide) => {
@@ -176,7 +176,7 @@ impl Slab {
     pub(super) fn key(&self, id: EntryId) -> Key {
         let long = usize::from(id.is_long());
         let wide = id.is_wide().then(|| *self.wide[long].get(id.number()));
-        self.head(id).key().unpack(wide)
+        Key::from_parts(self.head(id).key(), wide)
     }
 
     pub(super) fn get(&self, id: EntryId) -> Option<Slot> {
@@ -187,16 +187,24 @@ impl Slab {
     #[inline]
     pub(super) fn unpack(&self, id: EntryId) -> Slot {
         let (family, number) = (id.family(), id.number());
-        let (memory, created) = if id.is_long() {
-            let beside = self.beside[family].get(number);
-            (self.long[family].get(number).memory(beside), beside.created())
+        let memory = if id.is_long() {
+            self.long[family].get(number).memory(self.beside[family].get(number))
         } else {
-            let short = self.short[family].get(number);
-            (short.memory(), short.created())
+            self.short[family].get(number).memory()
         };
         let head = self.head(id);
         let (status, expires) = (head.status(), head.expires);
-        Slot { key: self.key(id), status, expires, created, memory }
+        Slot { status, expires, memory }
+    }
+
+    /// When the entry was made.
+    pub(super) fn created(&self, id: EntryId) -> Jiffies {
+        let (family, number) = (id.family(), id.number());
+        if id.is_long() {
+            self.beside[family].get(number).created()
+        } else {
+            self.short[family].get(number).created()
+        }
     }
 
     pub(super) fn vitals(&self, id: EntryId) -> Vitals {
@@ -225,11 +233,17 @@ impl Slab {
         }
     }
 
-    pub(super) fn add(&mut self, slot: &Slot, extras: Option<Extras>) -> EntryId {
-        let protocol = slot.key.protocol();
+    pub(super) fn add(
+        &mut self,
+        key: &Key,
+        slot: &Slot,
+        now: Jiffies,
+        extras: Option<Extras>,
+    ) -> EntryId {
         // TCP, DCCP, GRE and SCTP remember more than fits into a short cell.
-        let long = if matches!(protocol, 6 | 33 | 47 | 132) { LONG } else { 0 };
-        let shelf = long | if slot.key.is_v6() { WIDE } else { 0 };
+        let long = matches!(key.packed().protocol(), 6 | 33 | 47 | 132);
+        let long = if long { LONG } else { 0 };
+        let shelf = long | if key.wide().is_some() { WIDE } else { 0 };
         let free = self.free[shelf as usize];
         let id = if free == NONE {
             self.grow(shelf)
@@ -239,11 +253,14 @@ impl Slab {
             *self.head_mut(id) = Head::EMPTY;
             id
         };
-        if let Some(wide) = slot.key.wide() {
+        self.head_mut(id).set_key(key.packed());
+        if let Some(&wide) = key.wide() {
             *self.wide[long as usize].get_mut(id.number()) = wide;
         }
         if id.is_long() {
-            self.beside[id.family()].get_mut(id.number()).set_created(slot.created);
+            self.beside[id.family()].get_mut(id.number()).set_created(now);
+        } else {
+            self.short[id.family()].get_mut(id.number()).set_created(now);
         }
         self.put(id, slot);
         if let Some(extras) = extras {

@@ -14,7 +14,7 @@ pub use transitions::{Class, Generation, Next, next};
 
 use plimsoll_ct::TcpState;
 
-pub(crate) use crate::ticks::Sequence;
+pub use crate::ticks::Sequence;
 use window::Window;
 
 /// Direction of a packet within its entry.
@@ -221,6 +221,7 @@ impl Tcp {
     }
 
     /// Judges a segment; the first one too, after [`Tcp::open`].
+    #[inline]
     pub fn judge(
         &mut self,
         direction: Direction,
