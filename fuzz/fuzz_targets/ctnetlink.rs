@@ -19,6 +19,10 @@ fn payload_of(payload: &[u8]) {
     let quick = ctnetlink::decode(payload, None);
     let Ok(flow) = Flow::decode(payload, None) else { return };
     assert_eq!(quick.as_ref(), Ok(&flow.entry));
+    // The compact form says the same; only a helper's name may be cut.
+    let row = ctnetlink::decode_row(payload, None).expect("what decodes, decodes compactly");
+    assert_eq!(row.entry().original, flow.entry.original);
+    assert_eq!(row.helper.is_some(), flow.entry.helper.is_some());
     // A message may name an attribute twice; what it meant in the end must survive.
     if let Ok(again) = Flow::decode(&flow.encode(), None) {
         assert_eq!(again.entry.original, flow.entry.original);

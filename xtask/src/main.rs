@@ -1,9 +1,11 @@
 //! Everything CI does, runnable at home: `cargo xtask help`.
 
 mod arrows;
+mod bpf;
 mod fuzz;
 mod guests;
 mod readme;
+mod reboot;
 mod run;
 mod tests;
 mod tools;
@@ -15,12 +17,14 @@ cargo xtask <task>
 
   test           install what the tests need (or say what is missing), then run them all
   arrows         hold the crates' dependencies to docs/ARCHITECTURE.md
+  bpf [check]    build the BPF objects, or hold the committed ones to their source
   readme         hold README.md and README.zh-CN.md in step
   guests [LINE…] boot other kernels and run the check in them (default: 5.10 6.1 6.12 6.18 7.3)
+  reboot [CASE…] foretell the next boot of a Debian in virtual machines, reboot them, compare (fixtures/boot)
   fuzz [SECS]    run every fuzz target for SECS seconds (default 10)
   fidelity ...   the kernel and the model side by side: `scripts [N] [SEED]`, or captures
-  lint           format, clippy, docs, arrows, readme
-  ci             lint, test, guests, fuzz: what .ci/run calls
+  lint           format, clippy, docs, arrows, bpf, readme
+  ci             lint, test, guests, reboot, fuzz: what .ci/run calls
 ";
 
 fn main() -> ExitCode {
@@ -29,14 +33,22 @@ fn main() -> ExitCode {
     let result = match task.as_str() {
         "test" => tests::run(),
         "arrows" => arrows::check(),
+        "bpf" => match arguments.next().as_deref() {
+            None => bpf::build(),
+            Some("check") => bpf::check(),
+            Some(other) => Err(format!("bpf: expected `check` or nothing, saw {other:?}")),
+        },
         "readme" => readme::check(),
         "fuzz" => fuzz_seconds(arguments.next()).and_then(fuzz::run),
         "fidelity" => fidelity(arguments.collect()),
         "lint" => lint(),
         "guests" => guests::run(&arguments.collect::<Vec<_>>()),
-        "ci" => lint()
+        "reboot" => reboot::run(&arguments.collect::<Vec<_>>()),
+        "ci" => tools::provide_these(bpf::TOOLS)
+            .and_then(|()| lint())
             .and_then(|()| tests::run())
             .and_then(|()| guests::run(&[]))
+            .and_then(|()| reboot::run(&[]))
             .and_then(|()| fuzz::run(5)),
         "" | "help" | "--help" | "-h" => {
             print!("{HELP}");
@@ -74,5 +86,6 @@ fn lint() -> Result<(), String> {
         &[("RUSTDOCFLAGS", "-D warnings")],
     )?;
     arrows::check()?;
+    bpf::check()?;
     readme::check()
 }

@@ -63,7 +63,8 @@ fn skeleton(text: &str) -> Skeleton {
                     .skip(1)
                     .filter_map(|rest| rest.split(')').next())
                     .filter(|target| !target.starts_with("README"))
-                    .map(str::to_owned),
+                    // A document that has a twin is linked in the language of its reader.
+                    .map(|target| target.replace(".zh-CN.md", ".md")),
             );
         }
     }

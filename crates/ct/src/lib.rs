@@ -16,6 +16,7 @@ mod kernel;
 mod probed;
 mod profile;
 mod protocol;
+mod row;
 mod setting;
 mod state;
 mod status;
@@ -32,6 +33,7 @@ pub use profile::{
     ChainLimit, CollectorKind, CounterSource, EarlyDrop, Era, LogWording, PROFILES, Profile,
 };
 pub use protocol::Protocol;
+pub use row::{HelperName, Row};
 pub use setting::{Access, SETTINGS, Scope, Setting, Unit};
 pub use state::{DccpState, SctpState, State, TcpState};
 pub use status::Status;

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Counter, Counters, Nanos, Profile, TimeRange};
 
+use crate::boot::{Boot, BootFacts, boot};
 use crate::drops::Attribution;
 use crate::facts::{Census, Gap, Namespace, SeenIn, Snapshot, Tracking};
 use crate::groups::{self, ratio};
@@ -100,6 +101,15 @@ pub(crate) struct Case<'a> {
     pub(crate) chosen: bool,
     /// Memory.
     pub(crate) price: Price,
+    /// The next boot, where the files that take part were read.
+    pub(crate) boot: Option<Boot>,
+}
+
+/// The next boot. Where no settings file was collected nothing is foretold: they may all have been left out.
+fn foretold(after: &Snapshot) -> Option<Boot> {
+    after.boot.sysctl.value()?;
+    after.boot.tree.value()?;
+    Some(boot(&BootFacts::of(after), &[]))
 }
 
 impl<'a> Case<'a> {
@@ -151,6 +161,7 @@ impl<'a> Case<'a> {
             full,
             chosen,
             price: Price::of(after, tracking),
+            boot: foretold(after),
             spaces,
         }
     }

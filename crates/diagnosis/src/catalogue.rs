@@ -112,6 +112,32 @@ pub const CATALOGUE: &[Definition] = &[
         "A setting of a kernel generation that is not this one",
     ),
     def("CT042", "read-only-key", Severity::Warning, "A file tries to set a value that only reads"),
+    def("CT043", "overridden-at-boot", Severity::Info, "A line of a file loses to a later one"),
+    def("CT044", "unknown-key", Severity::Warning, "A file sets a key that no kernel has"),
+    def(
+        "CT045",
+        "value-refused",
+        Severity::Warning,
+        "A file sets a value that the kernel refuses or misreads",
+    ),
+    def(
+        "CT046",
+        "ratio-after-boot",
+        Severity::Info,
+        "After the next boot limit and buckets will not fit each other",
+    ),
+    def(
+        "CT047",
+        "module-line-without-effect",
+        Severity::Warning,
+        "A line about the module does nothing, or keeps it from loading",
+    ),
+    def(
+        "CT048",
+        "file-not-read",
+        Severity::Info,
+        "A setting stands in a file that the boot does not read",
+    ),
     def(
         "CT050",
         "expectation-table-full",

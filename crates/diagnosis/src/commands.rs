@@ -32,6 +32,20 @@ pub(crate) fn key(profile: &Profile, name: &str) -> String {
     }
 }
 
+/// The file of a setting on this generation, by its modern bare name.
+pub(crate) fn path(profile: &Profile, name: &str) -> String {
+    format!("/proc/sys/{}", key(profile, name).replace('.', "/"))
+}
+
+/// The file that the buckets of the running kernel are written to.
+pub(crate) fn buckets_path(profile: &Profile) -> String {
+    if profile.buckets_writable {
+        path(profile, "nf_conntrack_buckets")
+    } else {
+        format!("/sys/module/{}/parameters/hashsize", module(profile))
+    }
+}
+
 /// The core module.
 pub(crate) const fn module(profile: &Profile) -> &'static str {
     match profile.era {
@@ -72,11 +86,6 @@ pub(crate) fn loader(case: &Case<'_>) -> SysctlLoader {
         }
         None => SysctlLoader::RcSysinit,
     }
-}
-
-/// Whether this host boots with systemd.
-pub(crate) fn boots_with_systemd(case: &Case<'_>) -> bool {
-    loader(case) == SysctlLoader::Systemd
 }
 
 /// Whether the host's firewall is RHEL's iptables service (RHEL 5 to 7 and their rebuilds).

@@ -75,7 +75,10 @@ pub struct Finding {
 }
 
 /// The remedies by id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum RemedyId {
     /// Raise limit and buckets now.
     Raise,

@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+pub mod boot;
 mod case;
 mod catalogue;
 mod commands;
@@ -22,6 +23,7 @@ mod load;
 mod missing;
 mod nameless;
 mod order;
+pub mod plan;
 mod price;
 mod rates;
 mod remedies;

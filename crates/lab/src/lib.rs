@@ -17,6 +17,7 @@ mod fill;
 mod firewall;
 mod flood;
 mod guard;
+mod insert;
 mod lab;
 mod limit;
 mod memory;

@@ -3,9 +3,13 @@
 //! Kernel: `gc_worker()`, nf_conntrack_core.c, by generation (docs/KERNELS.md, 4.12). A pass is taken to
 //! last no time. Not modelled: entries of other namespaces, which set the pace too.
 
-use plimsoll_ct::{Class, CollectorKind};
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource};
 
 use crate::model::Model;
+use crate::table::Vitals;
+use crate::ticks::Jiffies;
 
 /// Parts of the table, one of which a run of the slicing collector looks at.
 const SLICES: u64 = 128;
@@ -100,23 +104,17 @@ impl Model {
         let mut weight = 100;
         let floor = self.settings.max / 100 * 95;
         let evicts = self.collector.early_drop && self.profile.collector_evicts && floor != 0;
-        for number in 0..self.table.end() {
-            let Some(id) = self.table.nth(number) else { continue };
-            let Some(slot) = self.table.get(id) else { continue };
-            let left = i64::from(slot.expires.left(now));
+        self.sweep(0..self.table.parts(), None, |vitals, count| {
+            let left = i64::from(vitals.expires.left(now));
             if left <= 0 {
-                self.remove(id);
-                continue;
+                return true;
             }
             for _ in 0..2 {
                 weight += 1;
                 average += (left.clamp(hz, 300 * hz) - average) / weight;
             }
-            let expendable = Class::of(slot.status, slot.memory.state()) != Class::Protected;
-            if evicts && expendable && self.table.len() as u64 >= floor {
-                self.remove(id);
-            }
-        }
+            evicts && vitals.class() != Class::Protected && count as u64 >= floor
+        });
         self.collector.early_drop = false;
         average.clamp(hz, 60 * hz) as u64
     }
@@ -124,29 +122,27 @@ impl Model {
     /// One slice: (entries seen, entries removed).
     fn collect_slice(&mut self) -> (usize, usize) {
         let now = self.now();
-        let length = self.table.end();
-        let goal = length.div_ceil(SLICES as usize);
+        let parts = self.table.parts();
         let floor = self.settings.max / 100 * 95;
         let evicts = self.collector.early_drop && self.profile.collector_evicts && floor != 0;
         let (mut seen, mut gone) = (0, 0);
-        for _ in 0..goal {
-            if self.collector.place >= length {
+        for _ in 0..parts.div_ceil(SLICES as usize) {
+            if self.collector.place >= parts {
                 self.collector.place = 0;
                 self.collector.early_drop = false;
             }
-            let number = self.collector.place;
+            let part = self.collector.place;
             self.collector.place += 1;
-            let Some(id) = self.table.nth(number) else { continue };
-            let Some(slot) = self.table.get(id) else { continue };
-            seen += 1;
-            let expendable = Class::of(slot.status, slot.memory.state()) != Class::Protected;
-            let full = evicts && self.table.len() as u64 >= floor;
-            if slot.is_expired(now) || (full && expendable) {
-                self.remove(id);
-                gone += 1;
-                if gone >= SLICE_REMOVALS {
-                    break;
-                }
+            self.sweep(part..part + 1, None, |vitals, count| {
+                seen += 1;
+                let full = evicts && count as u64 >= floor;
+                let expendable = full && vitals.class() != Class::Protected;
+                let goes = (vitals.is_expired(now) || expendable) && gone < SLICE_REMOVALS;
+                gone += usize::from(goes);
+                goes
+            });
+            if gone >= SLICE_REMOVALS {
+                break;
             }
         }
         (seen, gone)
@@ -158,19 +154,41 @@ impl Model {
         if self.ticks < self.collector.next {
             return;
         }
-        let mut soonest = u64::MAX;
-        for number in 0..self.table.end() {
-            let Some(id) = self.table.nth(number) else { continue };
-            let Some(slot) = self.table.get(id) else { continue };
-            let left = slot.expires.left(now);
-            if left <= 0 {
-                self.remove(id);
-            } else {
-                soonest = soonest.min(left as u64);
-            }
-        }
+        let parts = 0..self.table.parts();
+        let soonest = self.sweep(parts, Some(now), |vitals, _| vitals.is_expired(now));
         // An entry that is made meanwhile lives a second at least.
-        let pause = soonest.min(u64::from(self.settings.hz) / 10).max(1);
-        self.collector.next = self.ticks.saturating_add(pause);
+        let most = self.settings.hz / 10;
+        let pause = soonest.map_or(most, |s| s.left(now).unsigned_abs().min(most));
+        self.collector.next = self.ticks.saturating_add(pause.max(1).into());
+    }
+
+    /// [`Table::sweep`](crate::table::Table::sweep), and what belongs to each removal.
+    fn sweep(
+        &mut self,
+        parts: core::ops::Range<usize>,
+        due: Option<Jiffies>,
+        mut goes: impl FnMut(&Vitals, usize) -> bool,
+    ) -> Option<Jiffies> {
+        let counted = self.profile.creation == CounterSource::Counted;
+        let listening = self.events.is_some();
+        let (classes, counters) = (&mut self.classes, &mut self.counters);
+        let mut ended = Vec::new();
+        let soonest = self.table.sweep(parts, due, |leaving, count| {
+            let gone = goes(&leaving.vitals, count);
+            if gone {
+                classes.leave(leaving.vitals.class());
+                if counted {
+                    counters.add(Counter::Delete, 1);
+                }
+                if listening {
+                    ended.push(leaving.whole());
+                }
+            }
+            gone
+        });
+        for whole in ended {
+            self.tell_destroy(&whole);
+        }
+        soonest
     }
 }

@@ -7,22 +7,20 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Counter, EarlyDrop, Status};
 
-use crate::entry::Slot;
-use crate::key::Key;
 use crate::model::Model;
-use crate::table::EntryId;
+use crate::table::{EntryId, Probe};
 
 /// Neighbouring buckets, or entries, that are looked at.
 const RANGE: usize = 8;
 
 impl Model {
     /// Room for one more: how many were evicted for it, or `None` when there is none.
-    pub(crate) fn make_room(&mut self, key: &Key) -> Option<u32> {
+    pub(crate) fn make_room(&mut self, probe: &Probe) -> Option<u32> {
         let max = self.settings.max;
         if (max == 0 && self.profile.zero_is_unlimited) || (self.table.len() as u64) < max {
             return Some(0);
         }
-        let victims = self.evict(key);
+        let victims = self.evict(probe);
         if victims == 0 {
             self.collector.wish_early_drop();
             self.log.table_full(self.ticks, self.behaviour.token_bucket, &self.settings);
@@ -32,14 +30,13 @@ impl Model {
         Some(victims)
     }
 
-    fn evict(&mut self, key: &Key) -> u32 {
-        let first = self.table.chain(key);
+    fn evict(&mut self, probe: &Probe) -> u32 {
+        let first = self.table.chain(probe);
         let chains = self.table.chains();
-        let assured = |slot: &Slot| slot.status.contains(Status::ASSURED);
+        let assured = |id: EntryId| self.table.vitals(id).status.contains(Status::ASSURED);
         match self.profile.early_drop {
             EarlyDrop::OneBucket => {
-                let oldest =
-                    self.table.walk(first).filter(|(_, s)| !assured(s)).last().map(|(id, _)| id);
+                let oldest = self.table.walk(first).filter(|&id| !assured(id)).last();
                 self.take(oldest.as_slice())
             }
             EarlyDrop::EightEntries => {
@@ -47,9 +44,9 @@ impl Model {
                 let mut victim = None;
                 let mut seen = 0;
                 for step in 0..chains {
-                    for (id, slot) in self.table.walk((first + step) % chains) {
+                    for id in self.table.walk((first + step) % chains) {
                         seen += 1;
-                        if !assured(slot) && (victim.is_none() || !newest) {
+                        if !assured(id) && (victim.is_none() || !newest) {
                             victim = Some(id);
                         }
                     }
@@ -77,10 +74,11 @@ impl Model {
         let now = self.now();
         let mut victims = Vec::new();
         let mut expired = Vec::new();
-        for (id, slot) in self.table.walk(chain) {
-            if slot.is_expired(now) {
+        for id in self.table.walk(chain) {
+            let vitals = self.table.vitals(id);
+            if vitals.is_expired(now) {
                 expired.push(id);
-            } else if !slot.status.contains(Status::ASSURED) {
+            } else if !vitals.status.contains(Status::ASSURED) {
                 victims.push(id);
             }
         }
@@ -96,10 +94,9 @@ impl Model {
     }
 
     /// Whether the chains that an entry would join are longer than this generation bears.
-    pub(crate) fn chain_is_too_long(&mut self, key: &Key) -> bool {
+    pub(crate) fn chain_is_too_long(&mut self, probe: &Probe) -> bool {
         let Some(limit) = self.profile.chain_limit else { return false };
-        let chain = self.table.chain(key);
-        let length = self.table.walk(chain).count() as u64;
+        let length = self.table.chain_length(probe, limit.least.into());
         // The common case draws no chance.
         if length <= limit.least.into() {
             return false;

@@ -1,9 +1,9 @@
 //! One entry, as the model keeps it.
 
-use plimsoll_ct::{DccpState, SctpState, State, Status};
+use plimsoll_ct::{Class, DccpState, SctpState, State, Status};
 
-use crate::key::Key;
 use crate::sctp::Sctp;
+use crate::table::Vitals;
 use crate::tcp::Tcp;
 use crate::ticks::Jiffies;
 
@@ -37,24 +37,24 @@ impl Memory {
     }
 }
 
-/// One entry.
+/// One entry, without its tuples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot {
-    /// Original direction.
-    pub(crate) key: Key,
     /// Status bits of the dump.
     pub(crate) status: Status,
     /// When it expires.
     pub(crate) expires: Jiffies,
-    /// When it was made.
-    pub(crate) created: Jiffies,
     /// Tracker's memory.
     pub(crate) memory: Memory,
 }
 
 impl Slot {
-    pub(crate) const fn is_expired(&self, now: Jiffies) -> bool {
-        self.expires.left(now) <= 0
+    pub(crate) const fn vitals(&self) -> Vitals {
+        Vitals { expires: self.expires, status: self.status, state: self.memory.state() }
+    }
+
+    pub(crate) const fn class(&self) -> Class {
+        Class::of(self.status, self.memory.state())
     }
 
     pub(crate) fn set(&mut self, status: Status) {

@@ -6,7 +6,7 @@
 use plimsoll_ct::Counter;
 use plimsoll_wire::packet::{Packet, Transport, behind_extensions, parse_quoted};
 
-use crate::model::Model;
+use crate::model::{Model, Prepared};
 use crate::step::{Info, Step};
 use crate::tcp::Direction;
 
@@ -19,18 +19,17 @@ impl Model {
     pub(crate) fn icmp_error(
         &mut self,
         packet: &Packet<'_>,
-        transport: Option<&Transport<'_>>,
-        bad_checksum: bool,
+        prepared: &Prepared<'_>,
         zone: u16,
     ) -> Option<Step> {
         let v6 = packet.source.is_ipv6();
         if (packet.protocol, v6) != (1, false) && (packet.protocol, v6) != (58, true) {
             return None;
         }
-        let Some(Transport::Icmp(message)) = transport else {
+        let Some(Transport::Icmp(message)) = &prepared.transport else {
             return Some(self.invalid(Counter::IcmpError));
         };
-        if bad_checksum {
+        if prepared.bad {
             return Some(self.invalid(Counter::IcmpError));
         }
         if v6 {
@@ -68,7 +67,7 @@ impl Model {
             return None;
         }
         let answer = self.key_of(&inner, None, zone)?.inverse()?;
-        let found = self.find(&answer)?;
+        let found = self.find(&self.table.probe(answer))?;
         if self.behaviour.error_names_flow && answer.destination() != outer.destination {
             return None;
         }

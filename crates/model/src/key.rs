@@ -7,18 +7,56 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use plimsoll_ct::{L4, Protocol, Tuple};
 use plimsoll_wire::packet::{Packet, Transport};
 
-/// A tuple and its zone.
+/// Both addresses of IPv6, source first, each as four words.
+pub(crate) type Wide = [[u32; 4]; 2];
+
+/// A tuple and its zone, packed as the table keeps them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
-    source: [u32; 4],
-    destination: [u32; 4],
-    /// Source port; identifier of ICMP; source key of GRE.
-    first: u16,
-    /// Destination port; type and code of ICMP; destination key of GRE.
-    second: u16,
-    zone: u16,
-    protocol: u8,
-    v6: bool,
+    packed: Packed,
+    wide: Option<Wide>,
+}
+
+/// What fits into the first octets of an entry. Of IPv6 addresses it holds a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Packed {
+    /// Source in the lower half.
+    pub(crate) addresses: u64,
+    /// From below: source port (ICMP: identifier; GRE: source key), destination port (ICMP: type and code;
+    /// GRE: destination key), zone, protocol. The highest octet is the table's.
+    pub(crate) rest: u64,
+}
+
+impl Packed {
+    #[inline(always)]
+    const fn first(self) -> u16 {
+        self.rest as u16
+    }
+
+    #[inline(always)]
+    const fn second(self) -> u16 {
+        (self.rest >> 16) as u16
+    }
+
+    #[inline(always)]
+    pub(crate) const fn protocol(self) -> u8 {
+        (self.rest >> 48) as u8
+    }
+
+    /// That of the answers, or `None` for an ICMP type that has no answer.
+    #[inline(always)]
+    pub(crate) const fn inverse(self) -> Option<Self> {
+        let (first, second) = match self.protocol() {
+            protocol @ (1 | 58) => {
+                let [kind, code] = self.second().to_be_bytes();
+                let Some(kind) = answer(protocol, kind) else { return None };
+                (self.first(), u16::from_be_bytes([kind, code]))
+            }
+            _ => (self.second(), self.first()),
+        };
+        let rest = self.rest & !0xffff_ffff | first as u64 | (second as u64) << 16;
+        Some(Self { addresses: self.addresses.rotate_left(32), rest })
+    }
 }
 
 /// GRE's number of PPP.
@@ -26,6 +64,7 @@ pub(crate) const PPP: u16 = 0x880b;
 
 impl Key {
     /// The key of a packet, or `None` if its first octets behind the IP header are missing.
+    #[inline(always)]
     pub fn of(packet: &Packet<'_>, transport: Option<&Transport<'_>>, zone: u16) -> Option<Self> {
         let payload = packet.payload;
         let be16 = |at: usize| payload.get(at..at + 2).map(|b| u16::from_be_bytes([b[0], b[1]]));
@@ -42,6 +81,7 @@ impl Key {
         Some(Self::new(packet.source, packet.destination, packet.protocol, first, second, zone))
     }
 
+    #[inline(always)]
     fn new(
         source: IpAddr,
         destination: IpAddr,
@@ -50,15 +90,30 @@ impl Key {
         second: u16,
         zone: u16,
     ) -> Self {
-        Self {
-            source: pack(source),
-            destination: pack(destination),
-            first,
-            second,
-            zone,
-            protocol,
-            v6: source.is_ipv6(),
+        let ports = u64::from(first) | u64::from(second) << 16;
+        let rest = ports | u64::from(zone) << 32 | u64::from(protocol) << 48;
+        if let (IpAddr::V4(source), IpAddr::V4(destination)) = (source, destination) {
+            let addresses = u64::from(source.to_bits()) | u64::from(destination.to_bits()) << 32;
+            return Self { packed: Packed { addresses, rest }, wide: None };
         }
+        let wide = [words(source), words(destination)];
+        let [source, destination] = wide.map(digest);
+        let addresses = source | destination << 32;
+        Self { packed: Packed { addresses, rest }, wide: Some(wide) }
+    }
+
+    pub(crate) const fn from_parts(packed: Packed, wide: Option<Wide>) -> Self {
+        Self { packed, wide }
+    }
+
+    #[inline(always)]
+    pub(crate) const fn packed(&self) -> Packed {
+        self.packed
+    }
+
+    #[inline(always)]
+    pub(crate) const fn wide(&self) -> Option<&Wide> {
+        self.wide.as_ref()
     }
 
     /// From a tuple of the vocabulary.
@@ -75,66 +130,56 @@ impl Key {
 
     /// As a tuple of the vocabulary. `dccp`: whether DCCP has a tracker of its own.
     pub fn tuple(&self, dccp: bool) -> Tuple {
-        let protocol = Protocol::from_number(self.protocol);
+        let (first, second) = (self.packed.first(), self.packed.second());
+        let ports = L4::Ports { source: first, destination: second };
+        let protocol = Protocol::from_number(self.packed.protocol());
         let l4 = match protocol {
-            Protocol::Tcp | Protocol::Udp | Protocol::Sctp | Protocol::UdpLite => {
-                L4::Ports { source: self.first, destination: self.second }
-            }
-            Protocol::Dccp if dccp => L4::Ports { source: self.first, destination: self.second },
+            Protocol::Tcp | Protocol::Udp | Protocol::Sctp | Protocol::UdpLite => ports,
+            Protocol::Dccp if dccp => ports,
             Protocol::Icmp | Protocol::Icmpv6 => {
-                let [kind, code] = self.second.to_be_bytes();
-                L4::Icmp { kind, code, id: self.first }
+                let [kind, code] = second.to_be_bytes();
+                L4::Icmp { kind, code, id: first }
             }
-            Protocol::Gre => L4::Gre { source: self.first, destination: self.second },
+            Protocol::Gre => L4::Gre { source: first, destination: second },
             Protocol::Dccp | Protocol::Other(_) => L4::None,
         };
-        let (source, destination) = (self.unpack(self.source), self.unpack(self.destination));
+        let (source, destination) = (self.source(), self.destination());
         Tuple { source, destination, protocol, l4 }
     }
 
     /// The key without what only a tracker of its own tells apart.
     pub const fn generic(mut self) -> Self {
-        self.first = 0;
-        self.second = 0;
+        self.packed.rest &= !0xffff_ffff;
         self
     }
 
     /// The key of the answers, or `None` for an ICMP type that has no answer.
     pub const fn inverse(&self) -> Option<Self> {
-        let mut inverse = *self;
-        inverse.source = self.destination;
-        inverse.destination = self.source;
-        match self.protocol {
-            1 | 58 => {
-                let [kind, code] = self.second.to_be_bytes();
-                let Some(answer) = answer(self.protocol, kind) else { return None };
-                inverse.second = u16::from_be_bytes([answer, code]);
-            }
-            _ => {
-                inverse.first = self.second;
-                inverse.second = self.first;
-            }
-        }
-        Some(inverse)
+        let Some(packed) = self.packed.inverse() else { return None };
+        let wide = match self.wide {
+            Some([source, destination]) => Some([destination, source]),
+            None => None,
+        };
+        Some(Self { packed, wide })
     }
 
     /// Zone.
     pub const fn zone(&self) -> u16 {
-        self.zone
+        (self.packed.rest >> 32) as u16
+    }
+
+    fn source(&self) -> IpAddr {
+        match self.wide {
+            Some([source, _]) => IpAddr::V6(address(source)),
+            None => IpAddr::V4(Ipv4Addr::from_bits(self.packed.addresses as u32)),
+        }
     }
 
     /// Destination address.
-    pub const fn destination(&self) -> IpAddr {
-        self.unpack(self.destination)
-    }
-
-    const fn unpack(&self, address: [u32; 4]) -> IpAddr {
-        let [a, b, c, d] = address;
-        if self.v6 {
-            let high = ((a as u128) << 96) | ((b as u128) << 64);
-            IpAddr::V6(Ipv6Addr::from_bits(high | ((c as u128) << 32) | d as u128))
-        } else {
-            IpAddr::V4(Ipv4Addr::from_bits(a))
+    pub fn destination(&self) -> IpAddr {
+        match self.wide {
+            Some([_, destination]) => IpAddr::V6(address(destination)),
+            None => IpAddr::V4(Ipv4Addr::from_bits((self.packed.addresses >> 32) as u32)),
         }
     }
 
@@ -142,44 +187,51 @@ impl Key {
     ///
     /// Not the kernel's function: that one is keyed with a boot-time secret, so its buckets can't be
     /// foretold anyway. The key makes other, equally good drawings of them.
-    pub const fn hash(&self, key: u64) -> u64 {
-        let (first, second) = match self.protocol {
+    #[inline(always)]
+    pub fn hash(&self, key: u64) -> u64 {
+        let Packed { addresses, rest } = self.packed;
+        let (first, second) = match self.packed.protocol() {
             // Question and answer fold into one; the identifier belongs to both ends.
-            1 | 58 => {
-                let [kind, code] = self.second.to_be_bytes();
-                let question = match answer(self.protocol, kind) {
+            protocol @ (1 | 58) => {
+                let [kind, code] = self.packed.second().to_be_bytes();
+                let question = match answer(protocol, kind) {
                     Some(other) if other < kind => other,
                     Some(_) | None => kind,
                 };
-                let both = self.first ^ u16::from_be_bytes([question, code]).rotate_left(3);
-                (both, both)
+                let question = u16::from_be_bytes([question, code]).rotate_left(3);
+                (self.packed.first() ^ question, self.packed.first() ^ question)
             }
-            _ => (self.first, self.second),
+            _ => (self.packed.first(), self.packed.second()),
         };
-        let a = end(self.source, first, key);
-        let b = end(self.destination, second, key);
-        let rest = (self.protocol as u64) << 16 | self.zone as u64;
+        let (a, b) = match &self.wide {
+            None => (end(addresses as u32, first, key), end((addresses >> 32) as u32, second, key)),
+            Some([source, destination]) => {
+                (wide_end(source, first, key), wide_end(destination, second, key))
+            }
+        };
+        // Protocol in the upper half, zone in the lower.
+        let rest = (rest >> 32 & 0xffff) | (rest >> 32 & 0xff_0000);
         mix(a.wrapping_add(b) ^ mix(rest ^ key.rotate_left(32)))
     }
 }
 
-const fn end(address: [u32; 4], port: u16, key: u64) -> u64 {
-    let [a, b, c, d] = address;
-    let low = mix((a as u64) << 16 ^ port as u64 ^ key);
-    if b | c | d == 0 {
-        low
-    } else {
-        mix(low ^ ((b as u64) << 32 | c as u64)).wrapping_add(mix(d as u64 ^ low.rotate_left(17)))
-    }
+#[inline(always)]
+const fn end(address: u32, port: u16, key: u64) -> u64 {
+    mix((address as u64) << 16 ^ port as u64 ^ key)
 }
 
-/// Scatters the bits of a number over all of it.
-const fn mix(number: u64) -> u64 {
-    let product = (number ^ 0x9e37_79b9_7f4a_7c15) as u128 * 0xd6e8_feb8_6659_fd93;
-    (product >> 64) as u64 ^ product as u64
+#[inline(never)]
+fn wide_end(&[a, b, c, d]: &[u32; 4], port: u16, key: u64) -> u64 {
+    let low = end(a, port, key);
+    mix(low ^ (u64::from(b) << 32 | u64::from(c)))
+        .wrapping_add(mix(u64::from(d) ^ low.rotate_left(17)))
 }
 
-fn pack(address: IpAddr) -> [u32; 4] {
+const fn digest([a, b, c, d]: [u32; 4]) -> u64 {
+    (a ^ b.rotate_left(8) ^ c.rotate_left(16) ^ d.rotate_left(24)) as u64
+}
+
+const fn words(address: IpAddr) -> [u32; 4] {
     match address {
         IpAddr::V4(v4) => [v4.to_bits(), 0, 0, 0],
         IpAddr::V6(v6) => {
@@ -187,6 +239,18 @@ fn pack(address: IpAddr) -> [u32; 4] {
             [(bits >> 96) as u32, (bits >> 64) as u32, (bits >> 32) as u32, bits as u32]
         }
     }
+}
+
+const fn address([a, b, c, d]: [u32; 4]) -> Ipv6Addr {
+    let high = (a as u128) << 96 | (b as u128) << 64;
+    Ipv6Addr::from_bits(high | (c as u128) << 32 | d as u128)
+}
+
+/// Scatters the bits of a number over all of it.
+#[inline(always)]
+const fn mix(number: u64) -> u64 {
+    let product = (number ^ 0x9e37_79b9_7f4a_7c15) as u128 * 0xd6e8_feb8_6659_fd93;
+    (product >> 64) as u64 ^ product as u64
 }
 
 /// The ICMP type that answers another.

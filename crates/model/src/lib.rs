@@ -25,16 +25,18 @@
 //! assert_eq!(model.entries().next().and_then(|e| e.expires.map(|s| s.get())), Some(10));
 //! ```
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
 
+mod batch;
 mod behaviour;
 mod collector;
 mod defrag;
 mod early_drop;
 mod entry;
 mod error;
+mod events;
 mod key;
 mod log;
 mod loopback;
@@ -48,7 +50,9 @@ mod tcp;
 mod ticks;
 mod trackers;
 
+pub use batch::Arrival;
 pub use behaviour::{BEHAVIOURS, Behaviour, SctpRule, UdpRule, profile_named};
+pub use events::{Event, EventKind};
 pub use log::LogLine;
 pub use model::{Config, Model};
 pub use settings::{SettingError, Settings};
@@ -56,5 +60,7 @@ pub use snapshot::Occupancy;
 pub use step::{Fate, Info, Step, Treatment, Verdict, What};
 pub use table::EntryId;
 pub use tcp::{
-    Behaviour as TcpBehaviour, Direction, Generation, TcpSettings, Timeouts as TcpTimeouts,
+    Behaviour as TcpBehaviour, Direction, EntryView, Flags, Generation, Outcome, Segment, Sequence,
+    Side, Tcp, TcpSettings, Timeouts as TcpTimeouts,
 };
+pub use ticks::Jiffies;

@@ -21,7 +21,8 @@ impl Model {
     ) -> Step {
         let leaving = Treatment { local: true, ..*leaving };
         let arriving = Treatment { local: false, ..*arriving };
-        self.gathered(at, packet, leaving.zone, |model, whole| {
+        self.advance(at);
+        self.gathered(packet, leaving.zone, |model, whole| {
             let step = model.whole(whole, &leaving);
             let goes_on = step.verdict == Verdict::Accept && leaving.fate == Fate::Accepted;
             if step.info == Info::Invalid && goes_on { model.whole(whole, &arriving) } else { step }

@@ -8,18 +8,20 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Accounting, Class, Counter, CounterSource, Counters, Profile, Status, Time};
 use plimsoll_wire::packet::{
-    LinkType, NoPacket, Packet, behind_extensions, network_layer, parse_ip, parse_transport,
+    LinkType, NoPacket, Packet, Transport, behind_extensions, network_layer, parse_ip,
+    parse_transport,
 };
 
 use crate::behaviour::Behaviour;
 use crate::collector::Collector;
 use crate::defrag::{Defragmenter, Gathered, lacks_headers};
 use crate::entry::{Memory, Slot};
+use crate::events::Event;
 use crate::key::Key;
 use crate::log::{Log, LogLine};
 use crate::settings::Settings;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
-use crate::table::{EntryId, Found, Table};
+use crate::table::{EntryId, Found, Probe, Table, Vitals};
 use crate::tcp::Direction;
 use crate::ticks::Jiffies;
 use crate::trackers::{Judged, Judgement};
@@ -58,6 +60,8 @@ pub struct Model {
     pub(crate) counters: Counters,
     pub(crate) collector: Collector,
     pub(crate) log: Log,
+    /// `None`: nobody listens.
+    pub(crate) events: Option<Vec<Event>>,
     /// Entries by class, expired ones too.
     pub(crate) classes: Classes,
     pub(crate) accounting: Vec<[Accounting; 2]>,
@@ -65,6 +69,8 @@ pub struct Model {
     pub(crate) chance: u64,
     defragmenter: Defragmenter,
     origin: Option<Time>,
+    /// Before it nothing changes by time alone.
+    next_tick: Time,
     /// Ticks since the origin.
     pub(crate) ticks: u64,
 }
@@ -76,15 +82,17 @@ impl Model {
         Self {
             profile,
             behaviour: Behaviour::of(profile),
-            table: Table::new(settings.buckets, hash_key),
+            table: Table::new(settings.buckets, settings.max, hash_key),
             counters: Counters::new(),
             collector: Collector::new(profile.collector, settings.hz, collector_phase),
             log: Log::new(profile.log, netns),
+            events: None,
             classes: Classes::default(),
             accounting: Vec::new(),
             chance: hash_key ^ 0x5851_f42d_4c95_7f2d,
             defragmenter: Defragmenter::default(),
             origin: None,
+            next_tick: Time(i64::MIN),
             ticks: 0,
             settings,
         }
@@ -144,11 +152,22 @@ impl Model {
     }
 
     /// Lets time pass: the collector runs when it is due. A time before the last one is that one.
+    #[inline]
     pub fn advance(&mut self, to: Time) {
+        if to.0 >= self.next_tick.0 {
+            self.tick(to);
+        }
+    }
+
+    fn tick(&mut self, to: Time) {
         let origin = *self.origin.get_or_insert(to);
+        let hz = i128::from(self.settings.hz);
         let span = i128::from(to.0) - i128::from(origin.0);
-        let ticks = span.max(0) * i128::from(self.settings.hz) / 1_000_000_000;
+        let ticks = span.max(0) * hz / 1_000_000_000;
         let ticks = u64::try_from(ticks).unwrap_or(u64::MAX >> 1).max(self.ticks);
+        // The first nanosecond of the next tick; before it there is nothing to do.
+        let next = ((i128::from(ticks) + 1) * 1_000_000_000 + hz - 1) / hz + i128::from(origin.0);
+        self.next_tick = Time(i64::try_from(next).unwrap_or(i64::MAX));
         self.collect_until(ticks);
         self.ticks = ticks;
     }
@@ -167,18 +186,25 @@ impl Model {
 
     /// Feeds one packet.
     pub fn packet(&mut self, at: Time, packet: &Packet<'_>, treatment: &Treatment) -> Step {
-        self.gathered(at, packet, treatment.zone, |model, whole| model.whole(whole, treatment))
+        self.advance(at);
+        match packet.fragment {
+            None => self.whole(packet, treatment),
+            Some(_) => self.fragment(packet, treatment),
+        }
     }
 
-    /// Lets time pass, and does `then` to the datagram that this packet is or completes.
+    /// Feeds a part of a datagram.
+    pub(crate) fn fragment(&mut self, packet: &Packet<'_>, treatment: &Treatment) -> Step {
+        self.gathered(packet, treatment.zone, |model, whole| model.whole(whole, treatment))
+    }
+
+    /// Does `then` to the datagram that this packet is or completes.
     pub(crate) fn gathered(
         &mut self,
-        at: Time,
         packet: &Packet<'_>,
         zone: u16,
         then: impl FnOnce(&mut Self, &Packet<'_>) -> Step,
     ) -> Step {
-        self.advance(at);
         if packet.fragment.is_none() {
             return then(self, packet);
         }
@@ -198,7 +224,36 @@ impl Model {
         step
     }
 
+    /// What can be computed of a packet without looking at the table.
+    #[inline]
+    pub(crate) fn prepare<'a>(
+        &self,
+        packet: &Packet<'a>,
+        treatment: &Treatment,
+        prepared: &mut Prepared<'a>,
+    ) {
+        let checked = self.settings.checksum && !treatment.local;
+        prepared.bad = checked && plimsoll_wire::packet::checksum_is_wrong(packet);
+        prepared.transport =
+            parse_transport(packet.protocol, packet.payload, packet.payload_length);
+        let key = self.key_of(packet, prepared.transport.as_ref(), treatment.zone);
+        prepared.probe = key.map(|key| self.table.probe(key));
+    }
+
     pub(crate) fn whole(&mut self, packet: &Packet<'_>, treatment: &Treatment) -> Step {
+        let mut prepared = Prepared::NOTHING;
+        self.prepare(packet, treatment, &mut prepared);
+        self.settle(packet, &prepared, treatment)
+    }
+
+    /// A whole packet's way.
+    #[inline]
+    pub(crate) fn settle(
+        &mut self,
+        packet: &Packet<'_>,
+        prepared: &Prepared<'_>,
+        treatment: &Treatment,
+    ) -> Step {
         if treatment.untracked {
             if self.profile.creation == CounterSource::Counted {
                 self.counters.add(Counter::Ignore, 1);
@@ -208,23 +263,19 @@ impl Model {
         if packet.source.is_ipv6() && packet.protocol == NO_NEXT_HEADER {
             return self.invalid(Counter::Invalid);
         }
-        let checked = self.settings.checksum && !treatment.local;
-        let bad = checked && plimsoll_wire::packet::checksum_is_wrong(packet);
-        let transport = parse_transport(packet.protocol, packet.payload, packet.payload_length);
-        if let Some(step) = self.icmp_error(packet, transport.as_ref(), bad, treatment.zone) {
+        if let Some(step) = self.icmp_error(packet, prepared, treatment.zone) {
             return step;
         }
-        let mut reopened = false;
-        // A flow is re-opened at most once: the second time there is no entry left to be in the way.
-        loop {
-            let mut step = self.normal(packet, transport.as_ref(), bad, treatment, reopened);
-            if step.what == What::Removed && step.reopened && !reopened {
-                reopened = true;
-                continue;
-            }
-            step.reopened = reopened;
-            return step;
+        let Some(probe) = &prepared.probe else { return self.invalid(Counter::Invalid) };
+        let Some(found) = self.find(probe) else {
+            return self.fresh(probe, packet, prepared, treatment.fate);
+        };
+        let step = self.known(&found, packet, prepared);
+        if step.what == What::Removed && step.reopened {
+            // The old entry is gone; the packet begins a new one.
+            return Step { reopened: true, ..self.fresh(probe, packet, prepared, treatment.fate) };
         }
+        step
     }
 
     pub(crate) fn invalid(&mut self, counter: Counter) -> Step {
@@ -236,29 +287,12 @@ impl Model {
         Step::new(info, Verdict::Accept)
     }
 
-    fn normal(
-        &mut self,
-        packet: &Packet<'_>,
-        transport: Option<&plimsoll_wire::packet::Transport<'_>>,
-        bad: bool,
-        treatment: &Treatment,
-        reopened: bool,
-    ) -> Step {
-        let Some(key) = self.key_of(packet, transport, treatment.zone) else {
-            return self.invalid(Counter::Invalid);
-        };
-        let found = if reopened { None } else { self.find(&key) };
-        match found {
-            Some(found) => self.known(found, packet, transport, bad),
-            None => self.fresh(key, packet, transport, bad, treatment.fate),
-        }
-    }
-
     /// The key as this generation makes it: protocols without a tracker have no ports.
+    #[inline]
     pub(crate) fn key_of(
         &self,
         packet: &Packet<'_>,
-        transport: Option<&plimsoll_wire::packet::Transport<'_>>,
+        transport: Option<&Transport<'_>>,
         zone: u16,
     ) -> Option<Key> {
         let has_ports = match packet.protocol {
@@ -274,42 +308,54 @@ impl Model {
         }
     }
 
-    pub(crate) fn find(&mut self, key: &Key) -> Option<Found> {
-        let now = self.now();
-        let (classes, counters) = (&mut self.classes, &mut self.counters);
-        let counted = self.profile.creation == CounterSource::Counted;
-        let found = self.table.find(key, now, |_, slot| {
-            classes.leave(slot);
-            if counted {
-                counters.add(Counter::Delete, 1);
-            }
-        });
+    #[inline]
+    pub(crate) fn find(&mut self, probe: &Probe) -> Option<Found> {
+        let found = match self.table.glance(probe, self.now()) {
+            Some(found) => Some(found),
+            None => self.search(probe),
+        };
         if found.is_some() && self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Found, 1);
         }
         found
     }
 
-    /// A packet of an entry that is in the table.
-    fn known(
-        &mut self,
-        found: Found,
-        packet: &Packet<'_>,
-        transport: Option<&plimsoll_wire::packet::Transport<'_>>,
-        bad: bool,
-    ) -> Step {
-        let Found { id, direction } = found;
+    /// Looks where something may have expired, or nothing was found at a glance.
+    fn search(&mut self, probe: &Probe) -> Option<Found> {
         let now = self.now();
-        let Some(mut slot) = self.table.get(id).copied() else {
-            return Step::new(Info::Invalid, Verdict::Accept);
-        };
+        let (classes, counters) = (&mut self.classes, &mut self.counters);
+        let counted = self.profile.creation == CounterSource::Counted;
+        let listening = self.events.is_some();
+        let mut ended = Vec::new();
+        let found = self.table.find(probe, now, |leaving| {
+            classes.leave(leaving.vitals.class());
+            if counted {
+                counters.add(Counter::Delete, 1);
+            }
+            if listening {
+                ended.push(leaving.whole());
+            }
+        });
+        for whole in ended {
+            self.tell_destroy(&whole);
+        }
+        found
+    }
+
+    /// A packet of an entry that is in the table.
+    #[inline]
+    fn known(&mut self, found: &Found, packet: &Packet<'_>, prepared: &Prepared<'_>) -> Step {
+        let Found { id, direction, .. } = *found;
+        let now = self.now();
+        let mut slot = self.table.slot(found);
+        let before = slot.vitals();
         let replied = slot.status.contains(Status::SEEN_REPLY);
         let info = match (direction, replied) {
             (Direction::Reply, _) => Info::EstablishedReply,
             (Direction::Original, true) => Info::Established,
             (Direction::Original, false) => Info::New,
         };
-        let judged = self.judge(&mut slot, direction, packet, transport, bad, true);
+        let judged = self.judge(&mut slot, direction, packet, prepared, true);
         let mut step = Step { entry: Some(id), ..Step::new(info, Verdict::Accept) };
         match judged {
             Judged::Refresh(Judgement { ticks, assure }) => {
@@ -328,10 +374,11 @@ impl Model {
                         slot.expires = now.plus(ticks);
                     }
                 }
-                self.store(id, slot);
+                self.store(found, &before, &slot);
                 return self.invalid(Counter::Invalid);
             }
             Judged::Reopen | Judged::Delete => {
+                self.store(found, &before, &slot);
                 self.remove(id);
                 step.what = What::Removed;
                 step.entry = None;
@@ -342,18 +389,22 @@ impl Model {
         if direction == Direction::Reply {
             slot.set(Status::SEEN_REPLY);
         }
-        self.store(id, slot);
+        self.store(found, &before, &slot);
+        self.tell_update(id, &before, &slot);
         step
     }
 
-    fn store(&mut self, id: EntryId, slot: Slot) {
-        if let Some(place) = self.table.get_mut(id) {
-            self.classes.leave(place);
-            self.classes.enter(&slot);
-            *place = slot;
+    #[inline]
+    fn store(&mut self, found: &Found, before: &Vitals, slot: &Slot) {
+        let (was, is) = (before.class(), slot.class());
+        if was != is {
+            self.classes.leave(was);
+            self.classes.enter(is);
         }
+        self.table.put(found, slot);
     }
 
+    #[inline]
     fn refresh(&self, slot: &mut Slot, ticks: u32) {
         if slot.status.contains(Status::FIXED_TIMEOUT) {
             return;
@@ -369,16 +420,15 @@ impl Model {
     /// A packet without an entry.
     fn fresh(
         &mut self,
-        key: Key,
+        probe: &Probe,
         packet: &Packet<'_>,
-        transport: Option<&plimsoll_wire::packet::Transport<'_>>,
-        bad: bool,
+        prepared: &Prepared<'_>,
         fate: Fate,
     ) -> Step {
-        if key.inverse().is_none() {
+        if !probe.has_inverse() {
             return self.invalid(Counter::Invalid);
         }
-        let evicted = match self.make_room(&key) {
+        let evicted = match self.make_room(probe) {
             Some(evicted) => evicted,
             None => {
                 self.counters.add(Counter::Drop, 1);
@@ -387,14 +437,8 @@ impl Model {
             }
         };
         let now = self.now();
-        let mut slot = Slot {
-            key,
-            status: Status::CONFIRMED,
-            expires: now,
-            created: now,
-            memory: Memory::Nothing,
-        };
-        let judged = self.judge(&mut slot, Direction::Original, packet, transport, bad, false);
+        let mut slot = Slot { status: Status::CONFIRMED, expires: now, memory: Memory::Nothing };
+        let judged = self.judge(&mut slot, Direction::Original, packet, prepared, false);
         let (Judged::Refresh(_) | Judged::Ignore) = judged else {
             return Step { evicted, ..self.invalid(Counter::Invalid) };
         };
@@ -412,7 +456,7 @@ impl Model {
             step.what = What::NotConfirmed;
             return step;
         }
-        if self.chain_is_too_long(&key) {
+        if self.chain_is_too_long(probe) {
             self.counters.add(Counter::ChainTooLong, 1);
             self.counters.add(Counter::InsertFailed, 1);
             step.what = What::ChainTooLong;
@@ -422,8 +466,8 @@ impl Model {
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Insert, 1);
         }
-        self.classes.enter(&slot);
-        let id = self.table.insert(slot, None);
+        self.classes.enter(slot.class());
+        let id = self.table.insert(probe, &slot, now, None);
         if self.settings.accounting {
             if self.accounting.len() <= id.index() {
                 self.accounting.resize(id.index() + 1, [Accounting::default(); 2]);
@@ -431,6 +475,7 @@ impl Model {
             self.accounting[id.index()] = [Accounting::default(); 2];
             self.account(id, Direction::Original, packet.length);
         }
+        self.tell_new(id, &slot);
         step.what = What::Inserted;
         step.entry = Some(id);
         step
@@ -445,13 +490,30 @@ impl Model {
     }
 
     pub(crate) fn remove(&mut self, id: EntryId) {
-        if let Some(slot) = self.table.remove(id) {
-            self.classes.leave(&slot);
+        if self.events.is_some()
+            && let Some(whole) = self.table.whole(id)
+        {
+            self.tell_destroy(&whole);
         }
+        let vitals = self.table.remove(id);
+        self.classes.leave(vitals.class());
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Delete, 1);
         }
     }
+}
+
+/// What was computed of a packet before the table is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prepared<'a> {
+    pub(crate) transport: Option<Transport<'a>>,
+    /// Its checksum is wrong, and that matters.
+    pub(crate) bad: bool,
+    pub(crate) probe: Option<Probe>,
+}
+
+impl Prepared<'_> {
+    pub(crate) const NOTHING: Self = Self { transport: None, bad: false, probe: None };
 }
 
 /// How many entries of each class the table holds, kept while they change.
@@ -463,20 +525,20 @@ pub(crate) struct Classes {
 }
 
 impl Classes {
-    fn place(&mut self, slot: &Slot) -> &mut u64 {
-        match Class::of(slot.status, slot.memory.state()) {
+    const fn place(&mut self, class: Class) -> &mut u64 {
+        match class {
             Class::Evictable => &mut self.evictable,
             Class::Closing => &mut self.closing,
             Class::Protected => &mut self.protected,
         }
     }
 
-    pub(crate) fn enter(&mut self, slot: &Slot) {
-        *self.place(slot) += 1;
+    pub(crate) const fn enter(&mut self, class: Class) {
+        *self.place(class) += 1;
     }
 
-    pub(crate) fn leave(&mut self, slot: &Slot) {
-        *self.place(slot) -= 1;
+    pub(crate) const fn leave(&mut self, class: Class) {
+        *self.place(class) -= 1;
     }
 }
 

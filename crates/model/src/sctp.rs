@@ -139,6 +139,27 @@ impl Sctp {
         Some(sctp)
     }
 
+    /// As the table packs it.
+    pub(crate) fn pack(&self) -> [u32; 3] {
+        let strange = match self.strange_heartbeat {
+            None => 0,
+            Some(Direction::Original) => 4,
+            Some(Direction::Reply) => 8,
+        };
+        let rest = u32::from(self.inits[0]) | u32::from(self.inits[1]) << 1 | strange;
+        [self.tags[0], self.tags[1], u32::from(self.state) | rest << 8]
+    }
+
+    pub(crate) const fn unpack([own, other, rest]: [u32; 3]) -> Self {
+        let strange_heartbeat = match rest >> 8 & 12 {
+            4 => Some(Direction::Original),
+            8 => Some(Direction::Reply),
+            _ => None,
+        };
+        let inits = [rest >> 8 & 1 != 0, rest >> 8 & 2 != 0];
+        Self { state: rest as u8, tags: [own, other], inits, strange_heartbeat }
+    }
+
     /// The memory of an entry of which only the state is known: any tag will do once.
     pub(crate) const fn resumed(state: u8) -> Self {
         Self { state, tags: [0; 2], inits: [false; 2], strange_heartbeat: None }

@@ -148,6 +148,28 @@ impl Settings {
         Ok(())
     }
 
+    /// The value of one by its sysctl name; `None` where it is unknown or not modelled.
+    pub fn get(&self, key: &str) -> Option<u64> {
+        let setting = Setting::find(key)?;
+        let name = setting.name.strip_prefix("nf_conntrack_").unwrap_or(setting.name);
+        Some(match name {
+            "max" => self.max,
+            "buckets" => self.buckets,
+            "checksum" => self.checksum.into(),
+            "acct" => self.accounting.into(),
+            "tcp_loose" => self.tcp.loose.into(),
+            "tcp_be_liberal" => self.tcp.be_liberal.into(),
+            "tcp_ignore_invalid_rst" => self.tcp.ignore_invalid_rst.into(),
+            "tcp_max_retrans" => self.tcp.max_retrans.into(),
+            "frag6_high_thresh" => self.fragment_bytes as u64,
+            timeout => {
+                let mut copy = self.clone();
+                let (value, unit) = copy.timeout_mut(timeout)?;
+                u64::from(*value / unit)
+            }
+        })
+    }
+
     /// A timeout by its bare name, and how many of its units make a second.
     fn timeout_mut(&mut self, name: &str) -> Option<(&mut u32, u32)> {
         let tcp = &mut self.tcp_timeouts;
@@ -234,6 +256,7 @@ mod tests {
             let gone = setting.name.contains("dccp") || setting.name.contains("retry");
             if timeout && !gone {
                 assert_eq!(s.set(setting.name, 17), Ok(()), "{}", setting.name);
+                assert_eq!(s.get(setting.name), Some(17), "{}", setting.name);
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::entry::{Memory, Slot};
 use crate::key::Key;
 use crate::model::Model;
 use crate::sctp::Sctp;
-use crate::table::EntryId;
+use crate::table::{EntryId, Whole};
 use crate::tcp::Tcp;
 
 /// How full the table is.
@@ -32,23 +32,24 @@ impl Model {
         let now = self.now();
         self.table
             .iter()
-            .filter(move |(_, slot)| !slot.is_expired(now))
-            .map(move |(id, slot)| self.show(id, slot))
+            .filter(move |&id| !self.table.vitals(id).is_expired(now))
+            .filter_map(move |id| self.entry(id))
     }
 
     /// One entry, expired or not.
     pub fn entry(&self, id: EntryId) -> Option<Entry> {
-        self.table.get(id).map(|slot| self.show(id, slot))
+        self.table.whole(id).map(|whole| self.show(&whole))
     }
 
-    fn show(&self, id: EntryId, slot: &Slot) -> Entry {
+    pub(crate) fn show(&self, whole: &Whole) -> Entry {
+        let Whole { id, slot, key, created, reply } = whole;
         let now = self.now();
         let dccp = self.behaviour.dccp;
-        let original = slot.key.tuple(dccp);
-        let reply = self.table.reply(id).map_or(original, |key| key.tuple(dccp));
+        let original = key.tuple(dccp);
+        let reply = reply.map_or(original, |key| key.tuple(dccp));
         let hz = self.settings.hz;
         let left = slot.expires.left(now).max(0) as u32 / hz;
-        let age = now.0.wrapping_sub(slot.created.0) / hz;
+        let age = now.0.wrapping_sub(created.0) / hz;
         let accounting =
             self.settings.accounting.then(|| self.accounting.get(id.index())).flatten();
         Entry {
@@ -57,7 +58,7 @@ impl Model {
             state: slot.memory.state(),
             status: slot.status,
             expires: Some(Seconds(left.into())),
-            zone: Zone { id: slot.key.zone(), direction: ZoneDirection::Both },
+            zone: Zone { id: key.zone(), direction: ZoneDirection::Both },
             mark: None,
             id: None,
             references: None,
@@ -72,9 +73,13 @@ impl Model {
     pub fn occupancy(&self) -> Occupancy {
         let now = self.now();
         let mut o = Occupancy { counted: self.counted() as u64, ..Occupancy::default() };
-        for (_, slot) in self.table.iter().filter(|(_, slot)| !slot.is_expired(now)) {
+        for id in self.table.iter() {
+            let vitals = self.table.vitals(id);
+            if vitals.is_expired(now) {
+                continue;
+            }
             o.live += 1;
-            match Class::of(slot.status, slot.memory.state()) {
+            match vitals.class() {
                 Class::Evictable => o.evictable += 1,
                 Class::Closing => o.closing += 1,
                 Class::Protected => o.protected += 1,
@@ -96,7 +101,8 @@ impl Model {
             let zone = entry.zone.id;
             let key = Key::from_tuple(&entry.original, zone);
             let reply = Key::from_tuple(&entry.reply, zone);
-            if self.find(&key).is_some() || self.find(&reply).is_some() {
+            let probe = self.table.probe(key);
+            if self.find(&probe).is_some() || self.find(&self.table.probe(reply)).is_some() {
                 continue;
             }
             let left = entry.expires.map_or(0, |s| u32::try_from(s.get()).unwrap_or(u32::MAX));
@@ -109,14 +115,12 @@ impl Model {
                 (State::Stateless, _) => Memory::Nothing,
             };
             let slot = Slot {
-                key,
                 status: entry.status | Status::CONFIRMED,
                 expires: now.plus(self.settings.ticks(left)),
-                created: now,
                 memory,
             };
-            self.classes.enter(&slot);
-            self.table.insert(slot, Some(reply));
+            self.classes.enter(slot.class());
+            self.table.insert(&probe, &slot, now, Some(reply));
             restored += 1;
         }
         restored

@@ -10,6 +10,11 @@ impl Jiffies {
         Self(self.0.wrapping_add(ticks))
     }
 
+    /// The earlier of two.
+    pub const fn earlier(self, other: Self) -> Self {
+        if other.left(self) < 0 { other } else { self }
+    }
+
     /// Ticks until `self`, seen from `now`; negative when it is past.
     pub const fn left(self, now: Self) -> i32 {
         self.0.wrapping_sub(now.0) as i32

@@ -8,7 +8,7 @@ use plimsoll_wire::packet::{Packet, Transport};
 use crate::behaviour::UdpRule;
 use crate::entry::{Memory, Slot};
 use crate::key::PPP;
-use crate::model::Model;
+use crate::model::{Model, Prepared};
 use crate::sctp::{self, Sctp};
 use crate::tcp::{Direction, EntryView, Flags, Outcome, Segment, Tcp};
 use crate::ticks::Sequence;
@@ -43,21 +43,22 @@ const INVALID: Judged = Judged::Invalid { lower_to: None };
 const STREAM_AFTER: u32 = 2;
 
 impl Model {
+    #[inline]
     pub(crate) fn judge(
         &self,
         slot: &mut Slot,
         direction: Direction,
         packet: &Packet<'_>,
-        transport: Option<&Transport<'_>>,
-        bad_checksum: bool,
+        prepared: &Prepared<'_>,
         confirmed: bool,
     ) -> Judged {
+        let Prepared { ref transport, bad: bad_checksum, .. } = *prepared;
         let replied = slot.status.contains(Status::SEEN_REPLY);
         let v6 = packet.source.is_ipv6();
         let after = |seconds: u32, assure: bool| {
             Judged::Refresh(Judgement { ticks: self.settings.ticks(seconds), assure })
         };
-        match (packet.protocol, transport) {
+        match (packet.protocol, transport.as_ref()) {
             (6, Some(transport)) => self.tcp(slot, direction, transport, bad_checksum, confirmed),
             (17, Some(Transport::Udp { length, .. })) => {
                 let length = u32::from(*length);
@@ -135,6 +136,7 @@ impl Model {
         }
     }
 
+    #[inline]
     fn tcp(
         &self,
         slot: &mut Slot,
@@ -216,6 +218,7 @@ impl Model {
 }
 
 /// The tracker's view of a TCP header.
+#[inline]
 fn segment(transport: &Transport<'_>) -> Option<Segment> {
     let Transport::Tcp { seq, ack, flags, window, payload, options, .. } = transport else {
         return None;

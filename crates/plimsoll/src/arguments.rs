@@ -1,9 +1,15 @@
 //! The command line, as data.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::flows::arguments::Flows;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use plimsoll_ct::{Protocol, TcpState};
+
+pub use crate::replay::Arguments as Replay;
+use crate::replay::setting;
 
 /// Keeps a Linux host's connection-tracking table (nf_conntrack) from overflowing.
 ///
@@ -29,12 +35,37 @@ pub enum Command {
     Check(Check),
     /// Print the page of a finding: what it means, why it happens, what to do, how to prove the cure
     Explain(Explain),
+    /// Cure it: show a remedy, carry it out, prove it; --confirm takes it back unless you confirm
+    ///
+    /// A remedy is a transaction: it is shown, checked, written to a journal, carried out step by step, and
+    /// read back. Whatever ends it half-way, the host comes out in the old or the new state.
+    /// Exit status: 0 done (or shown), 1 not done, and the old state stands, 64 wrong usage.
+    Fix(Fix),
+    /// Keep what `plimsoll fix --confirm` did
+    Confirm(Confirm),
+    /// Take back what `plimsoll fix` did, also long after, also after a reboot
+    Undo(Undo),
     /// Stage the overflow in throw-away network namespaces, show it, cure it, leave no trace
     Lab(Lab),
+    /// Say which value each setting will have after the next boot, and why
+    ///
+    /// Reads all that takes part, in its order: the kernel's command line, modules-load.d, modprobe.d, sysctl.d,
+    /// the firewall, udev, tuned, cloud-init, rc.local, kube-proxy; and says what is wrong with it. Needs no
+    /// root and changes nothing. Exit status: 0 nothing is wrong, 1 something is, 64 wrong usage.
+    Boot(Boot),
     /// Run captured packets through a model of conntrack: how full the table gets, and what it drops
     ///
     /// The model behaves as the kernel does. It takes every captured packet to be accepted by the rules.
     Replay(Replay),
+    /// Say which entries fill the table: filtered, grouped, counted, watched
+    ///
+    /// FILTER is written as network people write it: tcp and dport 443 and not assured; src net 10.0.0.0/8;
+    /// unreplied; idle > 10m; dnat to 10.0.0.5:80; pod kube-system/coredns-* (docs/flows.md). In a shell, put
+    /// it in quotes.
+    Flows(Flows),
+    /// Stands guard over a transaction (started by `fix`, not by people)
+    #[command(hide = true)]
+    Guard(Guard),
 }
 
 /// `plimsoll check`.
@@ -90,6 +121,219 @@ pub struct Output {
     pub utc: bool,
 }
 
+/// `plimsoll boot`.
+#[derive(Debug, Args)]
+pub struct Boot {
+    /// Only these settings, by any of their names: nf_conntrack_max, net/netfilter/nf_conntrack_acct
+    #[arg(value_name = "KEY")]
+    pub keys: Vec<String>,
+    /// Watch this setting live, and name the process that changes it (repeatable; root sees more)
+    ///
+    /// By BPF every write on the host is seen with its process, by fanotify those through this /proc; without
+    /// either the time and the candidates are told. Ends with Ctrl-C, or after --changes.
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["root", "bundle", "keys"])]
+    pub watch: Vec<String>,
+    /// Stop watching after N changes
+    #[arg(long, value_name = "N", requires = "watch")]
+    pub changes: Option<usize>,
+    /// A dead host: a directory that holds its etc/, usr/lib/, proc/
+    #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
+    pub root: Option<PathBuf>,
+    /// A dead host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// All of it as JSON (schema plimsoll.boot/1); with --watch one document a line (plimsoll.watch-setting/1)
+    #[arg(long)]
+    pub json: bool,
+    /// All settings, all lines, all mistakes
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Colour: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+    /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
+    pub width: Option<u16>,
+    /// Only ASCII characters
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// `plimsoll fix`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub struct Fix {
+    /// The transactions so far, and where each stands
+    #[arg(long)]
+    pub list: bool,
+    /// Where transactions are kept
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+    /// What to do
+    #[command(subcommand)]
+    pub remedy: Option<RemedyCommand>,
+}
+
+/// Where transactions are kept.
+pub const STATE_DIR: &str = "/var/lib/plimsoll";
+
+/// The remedies that can be carried out.
+#[derive(Debug, Subcommand)]
+pub enum RemedyCommand {
+    /// Raise the limit and the buckets of the running kernel
+    Raise(Raise),
+    /// Set timeouts: of all entries (time_wait=30), or of one service (--port tcp/443 established=600)
+    Timeout(Timeout),
+    /// Make the running values survive the next boot, proved by the boot simulation
+    Persist(Persist),
+    /// Delete entries that may go, in bounded batches, after showing which
+    Shed(Shed),
+}
+
+/// `plimsoll fix raise`.
+#[derive(Debug, Args)]
+pub struct Raise {
+    /// The limit [default: as the load and the memory of this host ask for]
+    #[arg(long, value_name = "N")]
+    pub max: Option<u64>,
+    /// Buckets [default: as many as go with the limit]
+    #[arg(long, value_name = "N")]
+    pub buckets: Option<u64>,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// `plimsoll fix timeout`.
+#[derive(Debug, Args)]
+pub struct Timeout {
+    /// Timeouts in seconds, by sysctl name, short or long: tcp_timeout_time_wait=30, udp=10. With --port by
+    /// state: syn_sent, syn_recv, established, fin_wait, close_wait, last_ack, time_wait, close; for UDP
+    /// unreplied, replied
+    #[arg(required = true, value_name = "KEY=SECONDS", value_parser = setting)]
+    pub values: Vec<(String, u64)>,
+    /// Only for new connections to this port, by a rule in a table of our own
+    #[arg(long, value_name = "PROTO/PORT", value_parser = service)]
+    pub port: Option<(Protocol, u16)>,
+    /// Allow established below 2 h 4 min for all ports
+    #[arg(long)]
+    pub allow_short: bool,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// `plimsoll fix persist`.
+#[derive(Debug, Args)]
+pub struct Persist {
+    /// Settings by sysctl name, old or new [default: all whose running value a boot would lose]
+    #[arg(value_name = "KEY")]
+    pub keys: Vec<String>,
+    /// Another system's files: a directory that holds its etc/ and proc/
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// `plimsoll fix shed`: all conditions must hold.
+#[derive(Debug, Args)]
+pub struct Shed {
+    /// Entries that saw no answer
+    #[arg(long)]
+    pub unreplied: bool,
+    /// Protocol: tcp, udp, icmp, icmpv6, sctp, gre, or a number
+    #[arg(long, value_name = "PROTOCOL", value_parser = protocol)]
+    pub protocol: Option<Protocol>,
+    /// Destination port of the first packet
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// TCP's state, as conntrack names it: SYN_SENT, TIME_WAIT …
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    pub state: Option<String>,
+    /// Source of the first packet: an address or a prefix
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    pub source: Option<(IpAddr, u8)>,
+    /// ESTABLISHED connections without a packet for so long (600s, 2h)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub idle: Option<Duration>,
+    /// The N ESTABLISHED connections that have been idle for longest (a minute at least)
+    #[arg(long, value_name = "N", conflicts_with = "idle")]
+    pub oldest: Option<u64>,
+    /// Also connections with rewritten addresses: they break
+    #[arg(long)]
+    pub with_nat: bool,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// How to carry out a remedy.
+#[derive(Debug, Args)]
+pub struct How {
+    /// Only show what would be done: the exact commands and the differences of files
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Take everything back by itself after that time (90s, 5m), unless `plimsoll confirm` comes first
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub confirm: Option<Duration>,
+    /// The limit may be lowered
+    #[arg(long)]
+    pub allow_lower: bool,
+    /// Watch so long whether packets are still dropped once it is done; 0: not at all
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
+    pub watch: Duration,
+    /// The network namespace to change: a name, an inode, a process id, a container id, "host" or "own"
+    /// [default: the one plimsoll runs in]
+    #[arg(long, value_name = "NETNS")]
+    pub netns: Option<String>,
+    /// Where transactions are kept
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+    /// Colour: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+}
+
+/// `plimsoll confirm`.
+#[derive(Debug, Args)]
+pub struct Confirm {
+    /// Transaction by number [default: the one that waits]
+    pub id: Option<u64>,
+    /// Where transactions are kept
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+}
+
+/// `plimsoll undo`.
+#[derive(Debug, Args)]
+pub struct Undo {
+    /// Transaction by number (`plimsoll fix --list`) [default: the latest that stands]
+    pub id: Option<u64>,
+    /// Take back what is still as plimsoll left it, and leave what others have changed since
+    #[arg(long)]
+    pub leave_changed: bool,
+    /// The old limit may come back though the table has grown beyond it
+    #[arg(long)]
+    pub allow_lower: bool,
+    /// Where transactions are kept
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+}
+
+/// `plimsoll guard`.
+#[derive(Debug, Args)]
+pub struct Guard {
+    /// Where transactions are kept
+    pub state_dir: PathBuf,
+    /// Transaction by number
+    pub id: u64,
+}
+
 /// `plimsoll explain`.
 #[derive(Debug, Args)]
 pub struct Explain {
@@ -121,53 +365,6 @@ pub struct Lab {
     pub color: When,
 }
 
-/// `plimsoll replay`.
-#[derive(Debug, Args)]
-pub struct Replay {
-    /// Captures (pcap, pcapng, either gzip or zstd); several are merged by time; - is standard input
-    #[arg(required = true, value_name = "CAPTURE")]
-    pub captures: Vec<PathBuf>,
-    /// A setting by its sysctl name, old or new: nf_conntrack_max=65536 (repeatable)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
-    pub set: Vec<(String, u64)>,
-    /// Try these values of a setting too: nf_conntrack_max=1000,2000; several give all combinations
-    #[arg(long, value_name = "KEY=V1,V2,…", value_parser = grid)]
-    pub what_if: Vec<Grid>,
-    /// Kernel to be: 2.6.18, el6, 3.10, 4.9, 4.14, el8, 5.4, 5.15, 6.1, 6.12, 6.18
-    #[arg(long, value_name = "KERNEL", default_value = "6.18")]
-    pub profile: String,
-    /// Memory of the host in GiB, which decides the defaults of max and buckets
-    #[arg(long, value_name = "GIB", default_value_t = 8)]
-    pub memory: u64,
-    /// Zone of all packets
-    #[arg(long, value_name = "ZONE", default_value_t = 0)]
-    pub zone: u16,
-    /// Print the table as it stands at the end, as /proc/net/nf_conntrack does
-    #[arg(long, group = "replay_form")]
-    pub dump: bool,
-    /// Print the statistics, as /proc/net/stat/nf_conntrack does
-    #[arg(long, group = "replay_form")]
-    pub stats: bool,
-    /// Print all of it as JSON (schema plimsoll.replay/1)
-    #[arg(long, group = "replay_form")]
-    pub json: bool,
-    /// Form of --dump
-    #[arg(long, short, value_name = "FORM", default_value = "proc", requires = "dump")]
-    pub output: DumpForm,
-    /// Refuse a capture that is broken or cut off
-    #[arg(long)]
-    pub strict: bool,
-}
-
-/// Forms of a listing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DumpForm {
-    /// /proc/net/nf_conntrack
-    Proc,
-    /// conntrack -L
-    Conntrack,
-}
-
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum When {
@@ -196,29 +393,85 @@ fn interval(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected seconds between 0.05 and 3600".into())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// A protocol by its name or number.
+fn protocol(text: &str) -> Result<Protocol, String> {
+    const NAMED: &[Protocol] = &[
+        Protocol::Tcp,
+        Protocol::Udp,
+        Protocol::Icmp,
+        Protocol::Icmpv6,
+        Protocol::Sctp,
+        Protocol::Gre,
+        Protocol::UdpLite,
+        Protocol::Dccp,
+    ];
+    let named = NAMED.iter().find(|p| p.name() == text).copied();
+    named
+        .or_else(|| text.parse().ok().map(Protocol::from_number))
+        .ok_or_else(|| "expected tcp, udp, icmp, icmpv6, sctp, gre or a number".into())
+}
+
+/// A state of TCP by its name.
+fn state(text: &str) -> Result<String, String> {
+    let upper = text.to_ascii_uppercase();
+    match TcpState::from_name(&upper) {
+        Some(_) => Ok(upper),
+        None => Err("expected a state of TCP, as SYN_SENT, ESTABLISHED, TIME_WAIT".into()),
+    }
+}
+
+/// An address, or a prefix.
+fn prefix(text: &str) -> Result<(IpAddr, u8), String> {
+    let parse = || {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address.parse::<IpAddr>().ok()?, Some(bits.parse().ok()?)),
+            None => (text.parse().ok()?, None),
+        };
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.unwrap_or(most);
+        (bits <= most).then_some((address, bits))
+    };
+    parse().ok_or_else(|| "expected an address or a prefix, as 192.0.2.0/24".into())
+}
+
+/// `tcp/443`
+fn service(text: &str) -> Result<(Protocol, u16), String> {
+    let parse = || {
+        let (name, port) = text.split_once('/')?;
+        let protocol = match name {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            _ => return None,
+        };
+        port.parse().ok().filter(|port| *port > 0).map(|port| (protocol, port))
+    };
+    parse().ok_or_else(|| "expected tcp/PORT or udp/PORT".into())
+}
+
+/// A time to wait: seconds, or with a unit.
+fn time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let unit = match unit {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        _ => 0,
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+    match seconds {
+        Some(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
+        Some(_) | None => Err("expected a time between 1s and 24h, as 90s or 5m".into()),
+    }
+}
+
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(s) if (0.0..=3600.0).contains(&s) => Ok(Duration::from_secs_f64(s)),
         Ok(_) | Err(_) => Err("expected seconds between 0 and 3600".into()),
     }
-}
-
-/// `KEY=VALUE`.
-fn setting(text: &str) -> Result<(String, u64), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
-    let value = value.trim().parse().map_err(|_| format!("expected a number, saw {value:?}"))?;
-    Ok((key.trim().to_owned(), value))
-}
-
-/// Values of one setting.
-pub type Grid = (String, Vec<u64>);
-
-/// `KEY=V1,V2`.
-fn grid(text: &str) -> Result<Grid, String> {
-    let (key, values) = text.split_once('=').ok_or("expected KEY=V1,V2,…")?;
-    let number = |v: &str| v.trim().parse().map_err(|_| format!("expected a number, saw {v:?}"));
-    let values = values.split(',').map(number).collect::<Result<_, String>>()?;
-    Ok((key.trim().to_owned(), values))
 }
 
 #[cfg(test)]
@@ -259,6 +512,7 @@ mod tests {
             include_str!("../../../docs/findings/README.md"),
             include_str!("../../../docs/findings/zh/README.md"),
             include_str!("../../../docs/formats/check-json.md"),
+            include_str!("../../../docs/flows.md"),
         ];
         let pages = plimsoll_report::PAGES.iter().chain(plimsoll_report::PAGES_ZH);
         let mut understood = 0;

@@ -91,7 +91,8 @@ fn print(diagnosis: &Diagnosis, output: &Output) -> (String, u8) {
     (report::text(diagnosis, &style), status)
 }
 
-fn style(color: When, width: Option<u16>, ascii: bool, verbose: bool, utc: bool) -> Style {
+/// How a screen looks.
+pub fn style(color: When, width: Option<u16>, ascii: bool, verbose: bool, utc: bool) -> Style {
     let clock = if utc {
         Clock::Utc
     } else {

@@ -3,10 +3,12 @@
 //! Knows: the command line and the terminal. Does not know: any arithmetic on facts.
 
 mod arguments;
-mod captures;
+mod boot;
 mod check;
 mod exit;
 mod explain;
+mod fix;
+mod flows;
 mod lab;
 mod replay;
 mod terminal;
@@ -29,8 +31,14 @@ fn main() -> ExitCode {
     match arguments.command {
         None => check::run(&arguments.check),
         Some(Command::Check(check)) => check::run(&check),
+        Some(Command::Boot(boot)) => boot::run(&boot),
         Some(Command::Explain(explain)) => explain::run(&explain),
+        Some(Command::Fix(fix)) => fix::run(&fix),
+        Some(Command::Confirm(confirm)) => fix::confirm(&confirm),
+        Some(Command::Undo(undo)) => fix::undo(&undo),
+        Some(Command::Guard(guard)) => fix::guard(&guard),
         Some(Command::Lab(lab)) => lab::run(&lab),
         Some(Command::Replay(replay)) => replay::run(&replay),
+        Some(Command::Flows(flows)) => flows::run(&flows),
     }
 }

@@ -29,6 +29,18 @@ pub fn columns(asked: Option<u16>) -> usize {
         .map_or(80, |(terminal_size::Width(w), _)| usize::from(w).clamp(60, 100))
 }
 
+/// Columns of a table that can use them: what was asked for, else the terminal's between 60 and 240, else 80.
+pub fn wide(asked: Option<u16>) -> usize {
+    if let Some(columns) = asked {
+        return columns.into();
+    }
+    if !std::io::stdout().is_terminal() {
+        return 80;
+    }
+    terminal_size::terminal_size()
+        .map_or(80, |(terminal_size::Width(w), _)| usize::from(w).clamp(60, 240))
+}
+
 /// Whether the locale's characters are UTF-8; the empty locale of a rescue shell is not.
 pub fn unicode() -> bool {
     locale().is_some_and(|l| {

@@ -110,8 +110,8 @@ fn a_capture_that_is_cut_off_is_named_and_refused_only_when_asked() {
     let whole = capture(3, true);
     let cut = &whole[..whole.len() - 5];
     let (out, err, status) = replay(&["-"], cut);
-    assert!(out.starts_with("5 packets") && status == Some(0), "{out}");
-    assert!(err.contains("after 5 packets: cut off"), "{err}");
+    assert!(out.contains("5 packets in") && status == Some(0), "{out}");
+    assert!(err.contains("-: packet 6, offset 244: cut off"), "{err}");
     assert_eq!(replay(&["-", "--strict"], cut).2, Some(1));
 }
 
@@ -122,5 +122,5 @@ fn what_is_no_capture_or_no_setting_is_named() {
     let (_, err, status) = replay(&["-", "--set", "nf_conntrack_maxx=1"], b"");
     assert!(err.contains("nf_conntrack_maxx: no such setting"), "{err}");
     assert_eq!(status, Some(64));
-    assert_eq!(replay(&["-", "--profile", "5.99"], b"").2, Some(64));
+    assert_eq!(replay(&["-", "--profile", "windows"], b"").2, Some(64));
 }

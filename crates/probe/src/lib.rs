@@ -6,10 +6,19 @@
 //! leaves as a `Missing` fact, never as an error of the whole.
 
 pub mod archive;
+pub mod attribution;
+pub mod boot;
 pub mod config;
 pub mod dead;
+pub mod entries;
+pub mod events;
 pub mod files;
+mod keepalives;
 pub mod live;
 pub mod log;
+pub mod names;
 pub mod rules;
 pub mod table;
+pub mod watch;
+
+pub use keepalives::keepalives;

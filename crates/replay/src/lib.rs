@@ -8,10 +8,25 @@
 
 extern crate alloc;
 
+mod answer;
+mod distinct;
+mod doubts;
 mod outcome;
 mod replay;
+mod rules;
+mod scale;
+mod selector;
+mod synthetic;
 mod tally;
+mod timeline;
 
-pub use outcome::{Outcome, smallest_without_drops};
+pub use answer::{Answer, Change, Row, Size, memory};
+pub use doubts::Doubts;
+pub use outcome::Outcome;
 pub use replay::{Replay, Run};
+pub use rules::Rules;
+pub use scale::{Copies, MOST_COPIES};
+pub use selector::{End, Selector, SelectorError};
+pub use synthetic::{Lifetime, Synthetic, Workload};
 pub use tally::Tally;
+pub use timeline::{Sample, Timeline};

@@ -2,12 +2,14 @@
 
 use alloc::string::String;
 
-use plimsoll_ct::{Counters, Time};
+use plimsoll_ct::{Bytes, Counters, Time};
+use plimsoll_wire::packet::Packet;
 
+use crate::distinct::{Distinct, flow};
 use crate::replay::Run;
 
 /// What is noted on the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Peaks {
     pub(crate) counted: u64,
     pub(crate) protected: u64,
@@ -15,6 +17,18 @@ pub(crate) struct Peaks {
     pub(crate) lost: u64,
     pub(crate) first_drop: Option<Time>,
     pub(crate) last_drop: Option<Time>,
+    pub(crate) flows: Distinct,
+}
+
+impl Peaks {
+    /// A packet was dropped.
+    #[cold]
+    pub(crate) fn lose(&mut self, now: Time, packet: &Packet<'_>) {
+        self.lost += 1;
+        self.first_drop.get_or_insert(now);
+        self.last_drop = Some(now);
+        self.flows.add(flow(packet));
+    }
 }
 
 /// What one setting would have made of the traffic.
@@ -30,34 +44,39 @@ pub struct Outcome {
     pub peak_protected: u64,
     /// Packets dropped.
     pub lost: u64,
+    /// Different flows among them: exact up to 16,384, then within about 2 %.
+    pub flows_lost: u64,
     /// Entries evicted to make room.
     pub evicted: u64,
     /// First drop.
     pub first_drop: Option<Time>,
     /// Last drop.
     pub last_drop: Option<Time>,
+    /// Hash buckets.
+    pub buckets: u64,
+    /// What the entries at the peak and the buckets take in the kernel: 64 bits, the profile's usual sizes.
+    pub memory: Bytes,
     /// Counters by their kernel names.
     pub counters: Counters,
 }
 
 impl Outcome {
     pub(crate) fn of(run: &Run) -> Self {
-        let Run { label, model, peaks } = run;
+        let Run { label, model, peaks, .. } = run;
+        let buckets = model.settings().buckets;
         Self {
             label: label.clone(),
             max: model.settings().max,
             peak: peaks.counted,
             peak_protected: peaks.protected,
             lost: peaks.lost,
+            flows_lost: peaks.flows.count(),
             evicted: peaks.evicted,
             first_drop: peaks.first_drop,
             last_drop: peaks.last_drop,
+            buckets,
+            memory: crate::answer::memory(model.profile(), peaks.counted, buckets),
             counters: *model.counters(),
         }
     }
-}
-
-/// The first of the outcomes that lost nothing: callers order them from the smallest change on.
-pub fn smallest_without_drops(outcomes: &[Outcome]) -> Option<&Outcome> {
-    outcomes.iter().find(|o| o.lost == 0)
 }

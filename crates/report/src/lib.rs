@@ -11,21 +11,30 @@
 
 extern crate alloc;
 
+mod boot;
 mod civil;
 mod clean;
 mod explain;
+pub mod flows;
 mod json;
 mod monitor;
 mod number;
 mod paint;
+mod plan;
+mod replay;
 mod screen;
 mod style;
 mod text;
 mod wrap;
 
+pub use boot::{BOOT_SCHEMA, boot_json, boot_text, change_json, change_text};
 pub use clean::clean;
 pub use explain::{PAGES, PAGES_ZH, Page, explain};
 pub use json::{NotACheck, SCHEMA, check_from_json, json, json_pretty};
 pub use monitor::{Answer, exit_status, nagios, npd};
+pub use plan::plan;
+pub use replay::{
+    REPLAY_SCHEMA, ReplayDetails, replay_chart, replay_json, replay_size, replay_svg, replay_text,
+};
 pub use style::{Clock, Language, Style};
 pub use text::text;

@@ -23,6 +23,18 @@ pub enum Directive {
         /// Command.
         command: String,
     },
+    /// `alias MODULE NAME`: the module's place holds the other name, which may be a pattern.
+    Alias {
+        /// What is loaded in its place; `off` for nothing.
+        target: String,
+    },
+    /// `softdep MODULE pre: A B post: C`
+    Softdep {
+        /// Loaded before it.
+        pre: Vec<String>,
+        /// Loaded after it.
+        post: Vec<String>,
+    },
 }
 
 /// One directive with its place.
@@ -79,7 +91,7 @@ pub fn is_conntrack(module: &str) -> bool {
     MODULES.iter().any(|m| name == *m || (m.ends_with('_') && name.starts_with(m)))
 }
 
-/// Reads a file. Of other directives (`alias`, `softdep`, `remove`, `include`) nothing is kept.
+/// Reads a file. Of other directives (`remove`, `include`) nothing is kept.
 pub fn read_conf(file: &str, text: &str) -> Vec<ModuleDirective> {
     let mut found = Vec::new();
     for (line, content) in joined(text) {
@@ -100,6 +112,12 @@ pub fn read_conf(file: &str, text: &str) -> Vec<ModuleDirective> {
             }
             "blacklist" => add(Directive::Blacklist),
             "install" => add(Directive::Install { command: after_words(&content, 2).into() }),
+            "alias" => {
+                if let Some(target) = words.next() {
+                    add(Directive::Alias { target: normalised(target) });
+                }
+            }
+            "softdep" => add(softdep(words)),
             _ => {}
         }
     }
@@ -124,6 +142,20 @@ pub fn read_command_line(text: &str) -> Vec<ModuleDirective> {
         }
     }
     found
+}
+
+/// `pre: A B post: C`
+fn softdep<'a>(words: impl Iterator<Item = &'a str>) -> Directive {
+    let (mut pre, mut post, mut late) = (Vec::new(), Vec::new(), false);
+    for word in words {
+        match word {
+            "pre:" => late = false,
+            "post:" => late = true,
+            name if late => post.push(normalised(name)),
+            name => pre.push(normalised(name)),
+        }
+    }
+    Directive::Softdep { pre, post }
 }
 
 /// Lines with their numbers, continued ones joined, without comments and blank lines.
@@ -226,13 +258,19 @@ mod tests {
     }
 
     #[test]
-    fn install_keeps_its_command_and_the_rest_is_passed_over() {
+    fn install_keeps_its_command_and_unknown_words_are_passed_over() {
         let all = read_conf(
             "f",
-            "install nf_conntrack /bin/false\nalias x y\nsoftdep a pre: b\noptions\n",
+            "install nf_conntrack /bin/false\nalias x y-z\nsoftdep a pre: b c post: d\nremove a b\noptions\n",
         );
-        assert_eq!(all.len(), 1);
+        assert_eq!(all.len(), 3);
         assert_eq!(all[0].directive, Directive::Install { command: "/bin/false".into() });
+        assert_eq!(all[1].directive, Directive::Alias { target: "y_z".into() });
+        let names = |all: &[&str]| all.iter().map(|n| String::from(*n)).collect();
+        assert_eq!(
+            all[2].directive,
+            Directive::Softdep { pre: names(&["b", "c"]), post: names(&["d"]) }
+        );
     }
 
     #[test]

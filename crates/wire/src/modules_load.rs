@@ -14,18 +14,23 @@ pub struct ModuleToLoad {
     pub line: u32,
     /// Module, dashes turned to underscores.
     pub module: String,
+    /// What stands behind the name: options, for the programs that take them there (kmod's init script). systemd takes
+    /// the whole line for a name.
+    pub arguments: String,
 }
 
-/// Reads a list: one module a line (modules-load.d, /etc/modules). Arguments after it are not kept.
+/// Reads a list: one module a line (modules-load.d, /etc/modules).
 pub fn read_list(file: &str, text: &str) -> Vec<ModuleToLoad> {
     (1..)
         .zip(text.lines())
         .filter_map(|(line, content)| {
-            let module = content.split_whitespace().next()?;
-            (!module.starts_with(['#', ';'])).then(|| ModuleToLoad {
+            let content = content.trim();
+            let (module, arguments) = content.split_once([' ', '\t']).unwrap_or((content, ""));
+            (!module.is_empty() && !module.starts_with(['#', ';'])).then(|| ModuleToLoad {
                 file: file.into(),
                 line,
                 module: normalised(module),
+                arguments: arguments.trim().into(),
             })
         })
         .collect()
@@ -50,10 +55,15 @@ pub fn read_script(file: &str, text: &str) -> Vec<ModuleToLoad> {
                 continue;
             }
             let all = words.contains(&"-a");
-            let names = words.into_iter().filter(|w| !w.starts_with(['-', '$', '"']));
-            for module in names.take(if all { usize::MAX } else { 1 }) {
-                found.push(ModuleToLoad { file: file.into(), line, module: normalised(module) });
-            }
+            let mut names = words.into_iter().filter(|w| !w.starts_with(['-', '$', '"']));
+            let named: Vec<&str> = names.by_ref().take(if all { usize::MAX } else { 1 }).collect();
+            let arguments = names.collect::<Vec<_>>().join(" ");
+            found.extend(named.into_iter().map(|module| ModuleToLoad {
+                file: file.into(),
+                line,
+                module: normalised(module),
+                arguments: arguments.clone(),
+            }));
         }
     }
     found
@@ -68,6 +78,7 @@ mod tests {
         let all = read_list("f", "# x\n; y\n\nnf-conntrack hashsize=5\r\n loop\n");
         let about: Vec<_> = all.iter().map(|m| (m.line, m.module.as_str())).collect();
         assert_eq!(about, [(4, "nf_conntrack"), (5, "loop")]);
+        assert_eq!((all[0].arguments.as_str(), all[1].arguments.as_str()), ("hashsize=5", ""));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A line of kernels that cannot be had is skipped by name with the reason; one that was booted is judged.
 
-mod build;
+pub mod build;
 mod drift;
 mod judge;
 mod outcome;
@@ -113,7 +113,8 @@ fn look_at_lines(lines: &[String]) -> Result<Vec<Judged>, Stop> {
     }
 }
 
-fn cache() -> PathBuf {
+/// Where kernels and images are kept.
+pub fn cache() -> PathBuf {
     run::root().join("target/guests")
 }
 
@@ -151,6 +152,19 @@ fn kernels(cache: &Path, lines: &[String]) -> Result<(Vec<Kernel>, Vec<Judged>),
         }
     }
     Ok((kernels, skipped))
+}
+
+/// The package of the newest kernel of a line, unpacked below `cache`; or why it cannot be had.
+pub fn package(cache: &Path, line: &str) -> Result<String, String> {
+    fs::create_dir_all(cache).map_err(|e| format!("{}: {e}", cache.display()))?;
+    match kernels(cache, &[line.to_owned()]) {
+        Ok((mut kernels, skipped)) => match (kernels.pop(), skipped.into_iter().next()) {
+            (Some(kernel), _) => Ok(kernel.package),
+            (None, Some((_, Verdict::Skipped(why)))) => Err(format!("no kernel {line}: {why}")),
+            (None, _) => Err(format!("no kernel {line}")),
+        },
+        Err(Stop::Skip(why) | Stop::Fail(why)) => Err(why),
+    }
 }
 
 /// Boots one kernel and judges what it showed.

@@ -10,7 +10,8 @@ use plimsoll_wire::modules_load::ModuleToLoad;
 use plimsoll_wire::ruleset::{Backend, Rule, Ruleset};
 use plimsoll_wire::sysctl::Assignment;
 
-use super::Fact;
+use super::{Fact, Host};
+use crate::boot::Tree;
 
 /// A program that writes conntrack rules or settings of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -225,6 +226,30 @@ pub struct BootFiles {
     pub iptables_config: Fact<IptablesConfig>,
     /// Programs that manage rules or settings.
     pub managers: Fact<Vec<Manager>>,
+    /// All files that take part, as text: what the boot simulation reads.
+    pub tree: Fact<Tree>,
+    /// Ticks in a second of the kernel that boots.
+    pub hz: Fact<u32>,
+    /// Whether that kernel has conntrack as a module, by its own files (modules.builtin, its configuration).
+    pub module: Fact<bool>,
+}
+
+impl BootFiles {
+    /// Whether conntrack is a module: by what is loaded, by the kernel's files, and by keys that are there without it.
+    pub(crate) fn modular(&self, host: &Host, tracks: bool) -> Fact<bool> {
+        let modules = host.modules.value();
+        let loaded = modules.is_some_and(|all| {
+            all.iter().any(|m| m.name == "nf_conntrack" || m.name == "ip_conntrack")
+        });
+        match (&host.modular, &self.module) {
+            (Fact::Known { value: false, .. }, _) => host.modular.clone(),
+            _ if loaded => Fact::known(true, "the list of modules"),
+            (_, Fact::Known { .. }) => self.module.clone(),
+            // Not among the loaded ones, and yet there: it is built in.
+            _ if tracks && modules.is_some() => Fact::known(false, "the list of modules"),
+            (modular, Fact::Missing(_)) => modular.clone(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use plimsoll_ct::{Nanos, Protocol, State};
 /// Which way the table was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reader {
+    /// BPF programs that walk the table in place. They tell neither ids, counters nor helpers.
+    Bpf,
     /// ctnetlink dump.
     Ctnetlink,
     /// /proc/net/nf_conntrack or /proc/net/ip_conntrack.

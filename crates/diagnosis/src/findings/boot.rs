@@ -1,15 +1,14 @@
-//! What the next boot will do to the settings (CT040), in its simple form: the files that set sysctls,
-//! against what runs now.
+//! What the next boot will do to the settings (CT040): the simulation ([`crate::boot`]) against what runs now; and what is
+//! wrong with the files (CT043 to CT048), whatever runs now.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Access, Bytes, Era, SETTINGS, Setting};
-use plimsoll_wire::modprobe::Directive;
+use plimsoll_ct::{Bytes, Setting};
 
-use super::stale::winner;
 use super::{Draft, source_of};
+use crate::boot::{After, Attempt, Fate, Lint, LintKind, Outcome};
 use crate::case::Case;
 use crate::commands;
 use crate::facts::ManagerKind;
@@ -46,6 +45,7 @@ pub(super) const TOLERANCE: f64 = 0.10;
 /// Finds what the next boot will lose,
 pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
     found.extend(lost(case));
+    found.extend(mistakes(case));
 }
 
 /// The running value of a setting.
@@ -58,178 +58,166 @@ fn running(case: &Case<'_>, setting: &Setting) -> Option<u64> {
     }
 }
 
-/// `hashsize=` of the core module.
-fn hashsize(case: &Case<'_>) -> Option<u64> {
-    let module = commands::module(case.profile);
-    case.after.boot.modprobe.value()?.iter().rev().find_map(|d| match &d.directive {
-        Directive::Option { name, value } if d.module == module && name == "hashsize" => {
-            value.as_deref()?.parse().ok()
-        }
-        Directive::Option { .. } | Directive::Blacklist | Directive::Install { .. } => None,
-    })
-}
-
-/// What the kernel gives a setting by itself at boot, and whether it follows the memory.
-fn default(case: &Case<'_>, setting: &Setting) -> Option<(u64, bool)> {
-    let wanted = match setting.name {
-        "nf_conntrack_max" => |(_, max): (u64, u64)| max,
-        "nf_conntrack_buckets" => |(buckets, _): (u64, u64)| buckets,
-        "nf_conntrack_udp_timeout_stream" => return Some((case.profile.udp_stream.0, false)),
-        _ => return Some((setting.default?, false)),
+/// Whether a running value is what the kernel gives by itself, though it is not quite what the memory that was read
+/// foretells: the kernel sees more of it at its start, and its log may tell what it chose.
+fn is_own(case: &Case<'_>, setting: &Setting, foretold: u64, running: u64) -> bool {
+    let of = |(buckets, max): (u64, u64)| match setting.name {
+        "nf_conntrack_max" => Some(max),
+        "nf_conntrack_buckets" => Some(buckets),
+        _ => None,
     };
-    if let Some(n) = hashsize(case) {
-        // Given at load, the limit becomes eight times the buckets, on every generation.
-        let buckets = match case.profile.era {
-            Era::IpConntrack => n,
-            Era::Both | Era::NfConntrack => n.checked_next_multiple_of(512)?,
-        };
-        return Some((wanted((buckets, buckets.saturating_mul(8))), false));
-    }
-    if let Some(line) = case.after.log.value().and_then(|l| l.boot_line) {
-        return Some((wanted(line), false));
-    }
-    let memory = case.after.host.memory_total.get()?;
-    Some((wanted(case.profile.defaults(memory)), true))
-}
-
-/// Whether a running value is what the kernel gives by itself.
-fn is_default(case: &Case<'_>, setting: &Setting, running: u64) -> Option<bool> {
-    let (value, by_memory) = default(case, setting)?;
-    if running == value || !by_memory {
-        return Some(running == value);
-    }
+    let logged = case.after.log.value().and_then(|l| l.boot_line).and_then(of);
+    let more = case.after.host.memory_total.get().and_then(|memory| {
+        of(case.profile.defaults(Bytes(memory.0.saturating_add(memory.0 / 16))))
+    });
     let near = |d: u64| (running as f64 - d as f64).abs() <= d as f64 * TOLERANCE;
-    let memory = case.after.host.memory_total.get()?;
-    let more = Bytes(memory.0.saturating_add(memory.0 / 16));
-    let (buckets, max) = case.profile.defaults(more);
-    Some(near(value) || near(if setting.name == "nf_conntrack_max" { max } else { buckets }))
-}
-
-/// Why the files are applied before the keys exist: the module is loaded later, by the firewall.
-fn loads_later(case: &Case<'_>) -> Option<String> {
-    if commands::is_module(case) != Some(true) {
-        return None;
-    }
-    let pulls = |name: &str| {
-        ["nf_conntrack", "ip_conntrack", "nf_nat", "iptable_nat", "xt_conntrack", "nft_ct"]
-            .iter()
-            .any(|m| name.starts_with(m))
-    };
-    if case.after.boot.modules_load.value()?.iter().any(|m| pulls(&m.module)) {
-        return None;
-    }
-    let reapplied = |config: &plimsoll_wire::iptables_config::IptablesConfig| {
-        config.sysctl_load_list.iter().any(|p| p.contains("conntrack"))
-    };
-    let config = case.after.boot.iptables_config.value();
-    // RHEL 5's init script is not known to have that list.
-    let five = case.profile.enterprise == Some(5);
-    if !five && config.is_some_and(reapplied) {
-        return None;
-    }
-    let module = commands::module(case.profile);
-    if commands::boots_with_systemd(case) {
-        return Some(format!(
-            "{module} is a module that no modules-load.d file names, so the key does not exist yet \
-             when systemd-sysctl runs"
-        ));
-    }
-    config?;
-    if five {
-        return Some(format!("{module} is loaded by the firewall after sysctl.conf was applied"));
-    }
-    Some(format!(
-        "{module} is loaded by the firewall after sysctl.conf was applied, and \
-         IPTABLES_SYSCTL_LOAD_LIST does not name it"
-    ))
+    logged == Some(running) || more.is_some_and(|d| near(foretold) || near(d))
 }
 
 /// Running values that the next boot will not bring back.
 pub(crate) fn lost_settings(case: &Case<'_>) -> Vec<Lost> {
-    let mut lost = Vec::new();
-    if case.after.boot.sysctl.value().is_none() {
-        return lost;
+    let Some(boot) = &case.boot else { return Vec::new() };
+    boot.outcomes.iter().filter_map(|outcome| lost_setting(case, outcome)).collect()
+}
+
+fn lost_setting(case: &Case<'_>, outcome: &Outcome) -> Option<Lost> {
+    let setting = outcome.setting;
+    if NOT_JUDGED.contains(&setting.name) {
+        return None;
     }
-    let later = loads_later(case);
+    let running = running(case, setting)?;
+    let winner = outcome.winner();
+    let number = |after: &After| after.number().and_then(|n| u64::try_from(n).ok());
+    // Of two values that are possible the one that is not running.
+    let after = match outcome.or.as_ref() {
+        Some((or, _)) if number(&outcome.after) == Some(running) => or,
+        Some(_) | None => &outcome.after,
+    };
+    let after = match after {
+        After::Value(_) | After::About(_) => Some(number(after)?),
+        After::Absent(..) => None,
+        // What is not known is no loss; but what was set by hand and is in no file is.
+        After::Unknown(_) => return None,
+    };
+    if let Some(after) = after {
+        if after == running && !in_vain(case, outcome) {
+            return None;
+        }
+        // More buckets than now are no loss.
+        if setting.name == "nf_conntrack_buckets" && after >= running && !in_vain(case, outcome) {
+            return None;
+        }
+        let by_itself = winner.is_none() && !outcome.because.contains("hashsize");
+        let sure = outcome.or.is_none() && !in_vain(case, outcome);
+        if sure && by_itself && is_own(case, setting, after, running) && !asked(outcome, running) {
+            return None;
+        }
+    }
+    let why = match winner {
+        Some(w) => {
+            let a = &w.assignment;
+            let place = match a.line {
+                0 => words::clean(&a.file),
+                line => format!("{} line {line}", words::clean(&a.file)),
+            };
+            let or = match &outcome.or {
+                Some(_) if after == Some(running) => {
+                    ", if nothing comes in between: the order is open"
+                }
+                Some(_) | None => "",
+            };
+            format!("{place} says {}{or}", words::clean(&a.value))
+        }
+        None => unset(case, outcome, running),
+    };
+    Some(Lost { setting: setting.name, running, after, why, managed: managed(case, setting) })
+}
+
+/// Whether a line asks for another value than the one that runs, and comes before the key exists.
+fn in_vain(case: &Case<'_>, outcome: &Outcome) -> bool {
+    let lost = |a: &Attempt| {
+        a.fate == Fate::NotYet
+            && case.boot.as_ref().is_some_and(|boot| {
+                boot.lints.iter().any(|l| {
+                    l.kind == LintKind::LoadsLater
+                        && !l.harmless
+                        && l.file.as_ref() == Some(&a.assignment.file)
+                        && l.line == Some(a.assignment.line)
+                })
+            })
+    };
+    outcome.attempts.iter().any(lost)
+}
+
+/// Whether a line asks for the running value, in vain.
+fn asked(outcome: &Outcome, running: u64) -> bool {
+    outcome.attempts.iter().any(|a| {
+        matches!(a.fate, Fate::NotYet | Fate::NotRead(_))
+            && a.assignment.value.parse() == Ok(running)
+    })
+}
+
+/// A program that sets it again after boot.
+fn managed(case: &Case<'_>, setting: &Setting) -> Option<&'static str> {
     let managers = case.after.boot.managers.value();
     let manages =
         |kind: ManagerKind| managers.is_some_and(|all| all.iter().any(|m| m.kind == kind));
-    for setting in SETTINGS {
-        let written = match setting.access {
-            Access::ReadOnly => false,
-            Access::Writable => true,
-            // Before, buckets were set by the module's parameter; it is judged all the same.
-            Access::WritableSince4_9 => true,
-        };
-        if !written || NOT_JUDGED.contains(&setting.name) {
-            continue;
-        }
-        let Some(running) = running(case, setting) else { continue };
-        let by_default = is_default(case, setting, running);
-        let by_itself = default(case, setting).map(|(value, _)| value);
-        // More buckets than now are no loss.
-        if setting.name == "nf_conntrack_buckets" && by_itself.is_some_and(|b| b >= running) {
-            continue;
-        }
-        let assigned = winner(case, setting);
-        let (after, why) = match (assigned, assigned.and_then(|a| a.value.parse::<u64>().ok())) {
-            (Some(a), Some(value)) => {
-                let place = format!("{} line {}", words::clean(&a.file), a.line);
-                // rc.local comes last, when all modules are there.
-                let later = later.as_ref().filter(|_| !a.file.ends_with("/rc.local"));
-                match later {
-                    // Rounding up to whole pages of buckets is the kernel's doing, no difference.
-                    _ if value != running && !rounds_to(setting, value, running) => match later {
-                        Some(why) => (by_itself, format!("{place} says {value}, but {why}")),
-                        None => (Some(value), format!("{place} says {value}")),
-                    },
-                    Some(why) if by_default != Some(true) => {
-                        (by_itself, format!("{place} says so, but {why}"))
-                    }
-                    Some(_) | None => continue,
-                }
-            }
-            (Some(_), None) => continue,
-            (None, _) => match by_default {
-                Some(false) => (by_itself, unset(case, setting)),
-                Some(true) | None => continue,
-            },
-        };
-        let managed = if manages(ManagerKind::Kubernetes) && KUBE_PROXY.contains(&setting.name) {
-            Some("kube-proxy")
-        } else if manages(ManagerKind::Tuned) {
-            Some("tuned")
-        } else {
-            None
-        };
-        lost.push(Lost { setting: setting.name, running, after, why, managed });
+    if manages(ManagerKind::Kubernetes) && KUBE_PROXY.contains(&setting.name) {
+        Some("kube-proxy")
+    } else if manages(ManagerKind::Tuned) {
+        Some("tuned")
+    } else {
+        None
     }
-    lost
 }
 
-/// Why no file sets it: one may stand there and not be applied.
-fn unset(case: &Case<'_>, setting: &Setting) -> String {
-    let unapplied = case
-        .after
-        .boot
-        .sysctl_unapplied
+/// Why no file sets it: one may stand there and come too early, or not be read.
+fn unset(case: &Case<'_>, outcome: &Outcome, running: u64) -> String {
+    let told = |a: &plimsoll_wire::sysctl::Assignment| {
+        format!("{} line {}", words::clean(&a.file), a.line)
+    };
+    let mut vain: Vec<_> = outcome
+        .attempts
         .iter()
-        .rfind(|u| Setting::find(&u.assignment.key).is_some_and(|s| s.name == setting.name));
-    match unapplied {
-        Some(u) => format!(
-            "{} stands in {} line {}, which is not applied: {}",
-            words::clean(&u.assignment.value),
-            words::clean(&u.assignment.file),
-            u.assignment.line,
-            words::clean(&u.why)
+        .filter(|a| {
+            matches!(a.fate, Fate::NotYet | Fate::Never(_) | Fate::Refused(_) | Fate::NotRead(_))
+        })
+        .collect();
+    // That which says what runs explains it best.
+    vain.sort_by_key(|a| a.assignment.value.parse() == Ok(running));
+    let Some(attempt) = vain.last() else {
+        return match &outcome.after {
+            After::Absent(why, _) => why.clone(),
+            _ if outcome.because.contains("option") || outcome.because.contains("hashsize") => {
+                outcome.because.clone()
+            }
+            _ => "no file sets it".to_string(),
+        };
+    };
+    let a = &attempt.assignment;
+    match &attempt.fate {
+        Fate::NotRead(why) => format!(
+            "{} stands in {}, which is not applied: {}",
+            words::clean(&a.value),
+            told(a),
+            words::clean(why)
         ),
-        None => "no file sets it".to_string(),
+        Fate::Refused(why) => format!("{} says {}, and {why}", told(a), words::clean(&a.value)),
+        Fate::Never(why) => format!("{} says {}, but {why}", told(a), words::clean(&a.value)),
+        _ => {
+            let lint = case.boot.as_ref().and_then(|boot| {
+                boot.lints.iter().find(|l| {
+                    l.kind == LintKind::LoadsLater
+                        && l.file.as_ref() == Some(&a.file)
+                        && l.line == Some(a.line)
+                })
+            });
+            let why = lint.map_or("the key does not exist yet", |l| {
+                l.what.strip_prefix("lost: ").unwrap_or(&l.what)
+            });
+            format!("{} says {}, but {why}", told(a), words::clean(&a.value))
+        }
     }
-}
-
-/// Whether a wanted number of buckets becomes the running one.
-fn rounds_to(setting: &Setting, wanted: u64, running: u64) -> bool {
-    setting.name == "nf_conntrack_buckets" && wanted.checked_next_multiple_of(512) == Some(running)
 }
 
 /// CT040: the running value will be lost at the next boot.
@@ -250,7 +238,7 @@ fn lost(case: &Case<'_>) -> Option<Draft> {
     for l in &lost {
         let key = commands::key(case.profile, l.setting);
         draft = draft.count(format!("{key} now"), l.running, "", "the running kernel");
-        let source = source_of(&case.after.boot.sysctl);
+        let source = source_of(&case.after.boot.tree);
         draft = match l.after {
             Some(after) => draft.count(format!("{key} after boot"), after, "", source),
             None => draft,
@@ -259,8 +247,65 @@ fn lost(case: &Case<'_>) -> Option<Draft> {
             format!("{key}: why"),
             Value::Text(l.why.clone()),
             "",
-            source_of(&case.after.boot.sysctl),
+            source_of(&case.after.boot.tree),
         );
+    }
+    Some(draft)
+}
+
+/// Kinds of mistakes that have a finding of their own here; CT041 and CT042 have theirs in `stale`.
+const KINDS: &[(&str, &[LintKind])] = &[
+    ("CT043", &[LintKind::Overridden]),
+    ("CT044", &[LintKind::UnknownKey]),
+    ("CT045", &[LintKind::BadValue, LintKind::OddValue, LintKind::Malformed]),
+    ("CT046", &[LintKind::Ratio]),
+    ("CT047", &[LintKind::ModuleLine, LintKind::NeverLoaded]),
+    ("CT048", &[LintKind::NotRead]),
+];
+
+/// What costs nothing today, or may be meant, is only worth knowing.
+const ONLY_TOLD: &[&str] = &["CT043", "CT046", "CT048"];
+
+/// CT043 to CT048: each kind of mistake once, with all its places.
+fn mistakes(case: &Case<'_>) -> Vec<Draft> {
+    let Some(boot) = &case.boot else { return Vec::new() };
+    let lints = |kinds: &[LintKind]| -> Vec<&Lint> {
+        // What costs nothing is told by `plimsoll boot`.
+        boot.lints.iter().filter(|l| kinds.contains(&l.kind) && !l.harmless).collect()
+    };
+    KINDS.iter().filter_map(|(id, kinds)| mistake(id, &lints(kinds))).collect()
+}
+
+fn mistake(id: &'static str, lints: &[&Lint]) -> Option<Draft> {
+    let first = lints.first()?;
+    let severity = if ONLY_TOLD.contains(&id) { Severity::Info } else { Severity::Warning };
+    let place = |lint: &Lint| match (&lint.file, lint.line) {
+        (Some(file), Some(line)) if line > 0 => format!("{} line {line}", words::clean(file)),
+        (Some(file), _) => words::clean(file),
+        (None, _) => String::new(),
+    };
+    let said = |lint: &Lint| {
+        let key = match (&lint.key, &lint.value) {
+            (Some(key), Some(value)) => {
+                format!("{} = {}: ", words::clean(key), words::clean(value))
+            }
+            (Some(key), None) => format!("{}: ", words::clean(key)),
+            (None, _) => String::new(),
+        };
+        format!("{key}{}", words::clean(&lint.what))
+    };
+    let others = match lints.len() {
+        1 => String::new(),
+        n => format!(" ({} more)", n - 1),
+    };
+    let at = place(first);
+    let at = if at.is_empty() { at } else { format!("{at}: ") };
+    let summary = format!("{at}{}{others}.", said(first));
+    let mut draft = Draft::new(id, severity, None, summary).explains(0.03);
+    for lint in lints {
+        draft = draft.with("line", Value::Text(said(lint)), "", place(lint));
+        draft =
+            draft.with("mend", Value::Text(words::clean(&lint.mend)), "", "the boot simulation");
     }
     Some(draft)
 }

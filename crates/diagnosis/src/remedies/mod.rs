@@ -6,7 +6,7 @@ mod lifeline;
 mod limit;
 mod none_needed;
 mod persist;
-mod raise;
+pub(crate) mod raise;
 mod shed;
 mod timeout;
 mod unload;

@@ -49,7 +49,7 @@ fn current(case: &Case<'_>) -> Option<u64> {
 }
 
 /// Buckets for a limit: as many as this generation gives itself or more, never fewer than now.
-fn buckets_for(case: &Case<'_>, max: u64) -> u64 {
+pub(crate) fn buckets_for(case: &Case<'_>, max: u64) -> u64 {
     let by_ratio = if case.profile.max_per_bucket == 1 { max } else { max / 4 };
     by_ratio.max(case.buckets().unwrap_or(0)).max(1)
 }

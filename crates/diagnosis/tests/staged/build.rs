@@ -7,12 +7,14 @@ use plimsoll_ct::{
     Bytes, Class, Counter, Counters, CpuCounters, Entries, Family, KernelVersion, Nanos, Profile,
     Protocol, Seconds, State, Status, TcpState, Time, TimeRange,
 };
+use plimsoll_diagnosis::boot::{Entry, Tree};
 use plimsoll_diagnosis::facts::{
     AgeBand, BootFiles, Census, Churn, Fact, Host, LogDigest, LogSource, Namespace, Neighbours,
     Origin, Owner, Prefix, Reader, Reason, Seen, SeenIn, Service, SlabSize, Snapshot, SocketMemory,
     Stack, StateKey, Tally, Top, Tracking,
 };
 use plimsoll_diagnosis::{Diagnosis, Remedy, RemedyId, Severity, diagnose};
+use plimsoll_wire::modprobe::Directive;
 use plimsoll_wire::modules::Module;
 use plimsoll_wire::ruleset::{Backend, BaseChain, Hook, Need, Rule, Ruleset, TableFamily, Verdict};
 use plimsoll_wire::sysctl::Assignment;
@@ -84,6 +86,9 @@ pub fn host(release: &str, gib: u64) -> Snapshot {
             modules_load: known(vec![]),
             iptables_config: missing(Reason::NotCollected),
             managers: known(vec![]),
+            tree: missing(Reason::NotCollected),
+            hz: missing(Reason::NotCollected),
+            module: missing(Reason::NotCollected),
         },
         cloud: Fact::missing(Reason::NotBuilt, "no ENA interface"),
     }
@@ -432,10 +437,54 @@ pub fn assigns(file: &str, line: u32, key: &str, value: &str) -> Assignment {
     Assignment { file: file.into(), line, key: key.into(), value: value.into(), may_fail: false }
 }
 
+/// The files that say what the parsed facts do, each line at its place.
+fn files(boot: &BootFiles) -> Tree {
+    let mut texts: BTreeMap<String, BTreeMap<u32, String>> = BTreeMap::new();
+    let mut put = |file: &str, line: u32, text: String| {
+        texts.entry(file.into()).or_default().insert(line, text);
+    };
+    let unapplied = boot.sysctl_unapplied.iter().map(|u| &u.assignment);
+    for a in boot.sysctl.value().into_iter().flatten().chain(unapplied) {
+        let set = if a.file.ends_with("rc.local") { "sysctl -w " } else { "" };
+        let sign = if set.is_empty() { " = " } else { "=" };
+        put(&a.file, a.line, format!("{set}{}{sign}{}", a.key, a.value));
+    }
+    for m in boot.modules_load.value().into_iter().flatten() {
+        put(&m.file, m.line, m.module.clone());
+    }
+    for d in boot.modprobe.value().into_iter().flatten() {
+        if let Directive::Option { name, value } = &d.directive {
+            let value = value.as_deref().unwrap_or("");
+            put(&d.file, d.line, format!("options {} {name}={value}", d.module));
+        }
+    }
+    if let Some(config) = boot.iptables_config.value() {
+        const CONFIG: &str = "/etc/sysconfig/iptables-config";
+        put(CONFIG, 1, format!("IPTABLES_MODULES=\"{}\"", config.modules.join(" ")));
+        let unload = if config.unload == Some(false) { "no" } else { "yes" };
+        put(CONFIG, 2, format!("IPTABLES_MODULES_UNLOAD=\"{unload}\""));
+        let list = config.sysctl_load_list.join(" ");
+        put(CONFIG, 3, format!("IPTABLES_SYSCTL_LOAD_LIST=\"{list}\""));
+        put("/etc/sysconfig/iptables", 1, "-A INPUT -m state --state ESTABLISHED -j ACCEPT".into());
+    }
+    let mut tree = Tree::default();
+    for (file, lines) in texts {
+        let last = lines.keys().next_back().copied().unwrap_or(0);
+        let all = (1..=last).map(|n| lines.get(&n).cloned().unwrap_or_default());
+        tree.put_text(file, all.collect::<Vec<_>>().join("\n"));
+    }
+    // /etc/sysctl.conf is linked, as on most hosts, unless it is said not to be read.
+    if boot.sysctl_unapplied.is_empty() {
+        tree.put("/etc/sysctl.d/99-sysctl.conf", Entry::Link("../sysctl.conf".into()));
+    }
+    tree
+}
+
 /// What is judged, over one second in which the counters rose by `rises` on the initial namespace.
 pub fn judge(after: &Snapshot, rises: &[(Counter, u64)]) -> Diagnosis {
     let before = earlier(after, |_| {});
     let mut after = after.clone();
+    after.boot.tree = known(files(&after.boot));
     if let Fact::Known { value, .. } = &mut after.namespaces[0].counters {
         for &(counter, by) in rises {
             value.rows[0].add(counter, by);

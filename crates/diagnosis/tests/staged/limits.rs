@@ -16,6 +16,7 @@ fn limited(release: &str, gib: u64, max: u64) -> plimsoll_diagnosis::facts::Snap
         file: "/etc/modules-load.d/ct.conf".into(),
         line: 1,
         module: "nf_conntrack".into(),
+        arguments: String::new(),
     }]);
     after
 }

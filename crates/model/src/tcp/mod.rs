@@ -14,7 +14,7 @@ pub use transitions::{Class, Generation, Next, next};
 
 use plimsoll_ct::TcpState;
 
-use crate::ticks::Sequence;
+pub use crate::ticks::Sequence;
 use window::Window;
 
 /// Direction of a packet within its entry.
@@ -80,21 +80,57 @@ pub struct Tcp {
     pub sides: [Side; 2],
     /// State.
     pub state: TcpState,
-    last: Last,
-    retransmissions: u8,
+    pub(crate) last: Last,
+    pub(crate) retransmissions: u8,
 }
 
 /// The last segment that left a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Last {
+pub(crate) struct Last {
     direction: Direction,
     class: Class,
-    seq: Sequence,
-    ack: Sequence,
-    end: Sequence,
-    window: u16,
+    pub(crate) seq: Sequence,
+    pub(crate) ack: Sequence,
+    pub(crate) end: Sequence,
+    pub(crate) window: u16,
     scale: u8,
     flags: u8,
+}
+
+/// As the table packs it.
+impl Last {
+    pub(crate) const fn new(
+        reply: bool,
+        class: u32,
+        [seq, ack, end]: [Sequence; 3],
+        window: u32,
+        options: u16,
+    ) -> Self {
+        let direction = if reply { Direction::Reply } else { Direction::Original };
+        let class = match class & 7 {
+            0 => Class::Syn,
+            1 => Class::SynAck,
+            2 => Class::Fin,
+            3 => Class::Ack,
+            4 => Class::Rst,
+            _ => Class::None,
+        };
+        let [scale, flags] = options.to_be_bytes();
+        Self { direction, class, seq, ack, end, window: window as u16, scale, flags }
+    }
+
+    pub(crate) const fn is_reply(&self) -> bool {
+        matches!(self.direction, Direction::Reply)
+    }
+
+    pub(crate) const fn class_number(&self) -> u8 {
+        self.class as u8
+    }
+
+    /// Scale and flags of a remembered SYN.
+    pub(crate) const fn options(&self) -> u16 {
+        u16::from_be_bytes([self.scale, self.flags])
+    }
 }
 
 /// What the tracker needs to know of the entry.
@@ -185,6 +221,7 @@ impl Tcp {
     }
 
     /// Judges a segment; the first one too, after [`Tcp::open`].
+    #[inline]
     pub fn judge(
         &mut self,
         direction: Direction,

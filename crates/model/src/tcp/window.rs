@@ -22,6 +22,7 @@ pub enum Window {
 
 impl Tcp {
     /// Looks, and learns from what is inside.
+    #[inline]
     pub(super) fn in_window(
         &mut self,
         direction: Direction,

@@ -104,7 +104,7 @@ impl Program {
 ///
 /// Kernel: the peak that wait4(2) tells begins with that of the process that called exec(2), so it is never
 /// below the starter's.
-fn usage_of_ended(child: &Child) -> (Duration, u64) {
+pub fn usage_of_ended(child: &Child) -> (Duration, u64) {
     let mut status = 0;
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     let pid = child.id() as libc::pid_t;

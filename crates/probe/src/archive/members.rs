@@ -28,6 +28,8 @@ pub(super) struct Member {
     pub(super) size: u64,
     /// Time of change.
     pub(super) modified: Time,
+    /// Whether its mode lets anybody run it.
+    pub(super) executable: bool,
 }
 
 /// What a member is.
@@ -261,7 +263,8 @@ impl Extended {
         };
         let modified =
             self.modified.or_else(|| i64::try_from(header.mtime().ok()?).ok()).unwrap_or(0);
-        Member { path, kind, size, modified: Time::from_secs(modified) }
+        let executable = header.mode().is_ok_and(|mode| mode & 0o111 != 0);
+        Member { path, kind, size, modified: Time::from_secs(modified), executable }
     }
 }
 

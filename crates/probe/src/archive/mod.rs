@@ -27,6 +27,7 @@ use crate::files::not_a_file;
 use excerpt::Excerpt;
 use members::{Kind, Member, Members};
 use stream::Metered;
+pub(crate) use stream::decompress;
 use wanted::{Interest, Placing};
 
 /// What reading a bundle may cost at most.
@@ -92,6 +93,7 @@ struct Kept {
     /// Bytes of it, unpacked.
     length: u64,
     modified: Time,
+    executable: bool,
     cut: Option<String>,
 }
 
@@ -108,7 +110,7 @@ impl Archive {
     /// Reads a bundle from a stream. An error only where nothing at all could be understood.
     pub fn read(bundle: impl Read, bounds: &Bounds) -> io::Result<Self> {
         let mut archive = Self::default();
-        let unpacked = stream::decompress(bundle)?;
+        let unpacked = decompress(bundle)?;
         let mut members = Members::new(Metered::new(unpacked, bounds.time, bounds.unpacked));
         let mut placing = Placing::default();
         let mut count = 0_u64;
@@ -265,6 +267,11 @@ impl Archive {
         Ok(self.file(path)?.modified)
     }
 
+    /// Whether a kept file's mode lets anybody run it.
+    pub(crate) fn executable(&self, path: &str) -> Option<bool> {
+        Some(self.file(path).ok()?.executable)
+    }
+
     /// Why a file is held in part.
     pub(crate) fn cut(&self, path: &str) -> Option<String> {
         self.file(path).ok()?.cut.clone()
@@ -345,7 +352,8 @@ fn keep_file(
     }
     let length = keeper.length;
     let (bytes, packed) = keeper.finish()?;
-    Ok(Kept { bytes: bytes.into(), packed, length, modified: member.modified, cut })
+    let (modified, executable) = (member.modified, member.executable);
+    Ok(Kept { bytes: bytes.into(), packed, length, modified, executable, cut })
 }
 
 /// Takes bytes in: as they are while they are few, compressed from then on.

@@ -15,7 +15,7 @@ const XZ_KIB: u32 = 96 << 10;
 const ZSTD_WINDOW: u64 = 32 << 20;
 
 /// Undoes a bundle's compression, which its first bytes tell.
-pub(super) fn decompress<'a>(bundle: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub(crate) fn decompress<'a>(bundle: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut bundle = BufReader::with_capacity(64 << 10, bundle);
     let start = bundle.fill_buf()?;
     Ok(match start {

@@ -4,10 +4,12 @@
 //! Simple form: which file sets what, and which assignment is the last. Whether a key exists at the
 //! moment it is set (the module may come later) is not decided here.
 
+mod kernel;
 mod managers;
 mod modules;
 mod order;
 mod sysctl;
+mod tree;
 
 pub use managers::add_of_rules;
 
@@ -29,6 +31,9 @@ pub fn boot_files(files: &Files, kernel: Option<&KernelVersion>, live: bool) -> 
         modules_load: modules::to_load(files),
         iptables_config: iptables_config(files),
         managers: managers::managers(files, live),
+        tree: Fact::known(tree::read(files), "/etc, /run, /usr/lib, /proc/cmdline"),
+        hz: kernel::hz(files, kernel),
+        module: kernel::module(files, kernel),
     }
 }
 

@@ -12,15 +12,19 @@ mod namespaces;
 mod read;
 mod stack;
 mod table;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod time;
 
+pub use tables::{SavedTable, open_listing, tables};
+
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use plimsoll_ct::{Entries, Time, TimeRange};
-use plimsoll_diagnosis::facts::{Fact, LogDigest, Origin, Reason, Snapshot};
+use plimsoll_ct::{Entries, Probed, Time, TimeRange};
+use plimsoll_diagnosis::facts::{Fact, Host, LogDigest, Origin, Reason, Snapshot};
 use plimsoll_wire::log::Zone;
 
 use crate::archive::{Archive, Bounds};
@@ -72,6 +76,22 @@ pub fn snapshot(files: &Files, origin: Origin) -> Snapshot {
         boot,
         cloud: stack::cloud(&saved),
     }
+}
+
+/// The host without its tables and its log, and the settings of its initial namespace.
+pub(crate) fn host_alone(files: &Files, origin: Origin) -> (Host, BTreeMap<String, String>) {
+    let saved = Saved::new(files);
+    let name = host::name(&saved);
+    let uptime = time::uptime(&saved);
+    let mut host = host::host(&saved, origin, name, uptime, None);
+    let settings = table::settings(&saved);
+    let has = |start: &str| settings.keys().any(|key| key.starts_with(start));
+    host.profile = host.profile.corrected(&Probed {
+        old_names: (!settings.is_empty()).then(|| has("ip_conntrack_")),
+        new_names: (!settings.is_empty()).then(|| has("nf_conntrack_")),
+        ..Probed::default()
+    });
+    (host, settings)
 }
 
 /// Whether a bundle was read to its end.

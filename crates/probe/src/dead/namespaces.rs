@@ -84,6 +84,13 @@ fn initial(saved: &Saved<'_>, inode: Option<u64>) -> Namespace {
         sockets: stack::sockets(saved),
         ..nothing()
     };
+    let listings = initial_listings(saved);
+    finish(saved, &mut namespace, told, statistics, &listings);
+    namespace
+}
+
+/// Where the table of the initial namespace may stand, the best first.
+pub(super) fn initial_listings(saved: &Saved<'_>) -> Vec<String> {
     let mut listings =
         vec!["/proc/net/nf_conntrack".to_owned(), "/proc/net/ip_conntrack".to_owned()];
     listings.extend(
@@ -93,8 +100,15 @@ fn initial(saved: &Saved<'_>, inode: Option<u64>) -> Namespace {
             .filter(|name| !name.contains("expect"))
             .map(|name| format!("/sos_commands/conntrack/{name}")),
     );
-    finish(saved, &mut namespace, told, statistics, &listings);
-    namespace
+    listings
+}
+
+/// Where the table of a namespace of `ip netns` may stand.
+pub(super) fn named_listings(named: &Named) -> Vec<String> {
+    let of = |command: &str| named.files(&["conntrack", "networking"], command);
+    let mut listings = of("conntrack_-L_-o_extended");
+    listings.extend(of("conntrack_-L"));
+    listings
 }
 
 /// A namespace of `ip netns`.
@@ -127,8 +141,7 @@ fn by_name(saved: &Saved<'_>, named: &Named) -> Namespace {
         stack: stack::counters(saved, None, &strs(&nstat), &strs(&netstat)),
         ..nothing()
     };
-    let mut listings = of(&["conntrack", "networking"], "conntrack_-L_-o_extended");
-    listings.extend(of(&["conntrack", "networking"], "conntrack_-L"));
+    let listings = named_listings(named);
     let told = value(&["net.netfilter.nf_conntrack_count"]);
     finish(saved, &mut namespace, told, statistics, &listings);
     // Four places for each output are more than a reader wants to know.
@@ -198,7 +211,7 @@ fn finish(
 }
 
 /// Who a namespace belongs to: its container or unit, and one process.
-fn owners(saved: &Saved<'_>, pids: &[u32]) -> Vec<Owner> {
+pub(super) fn owners(saved: &Saved<'_>, pids: &[u32]) -> Vec<Owner> {
     let mut owners = Vec::new();
     for pid in pids {
         if let Ok(text) = saved.text(&format!("/proc/{pid}/cgroup")) {
@@ -227,7 +240,7 @@ fn owners(saved: &Saved<'_>, pids: &[u32]) -> Vec<Owner> {
 }
 
 /// Processes by the inode of their namespace, where the tree kept those links.
-fn of_processes(saved: &Saved<'_>) -> BTreeMap<u64, Vec<u32>> {
+pub(super) fn of_processes(saved: &Saved<'_>) -> BTreeMap<u64, Vec<u32>> {
     let mut found: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
     let names = saved.files.list("/proc").unwrap_or_default();
     for pid in names.iter().filter_map(|name| name.parse::<u32>().ok()).take(PROCESSES) {
@@ -245,7 +258,7 @@ fn of_processes(saved: &Saved<'_>) -> BTreeMap<u64, Vec<u32>> {
 }
 
 /// `net:[4026532246]`
-fn inode(link: &str) -> Option<u64> {
+pub(super) fn inode(link: &str) -> Option<u64> {
     link.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
 }
 

@@ -126,6 +126,16 @@ impl Files {
         }
     }
 
+    /// Whether a file's mode lets anybody run it.
+    pub fn executable(&self, path: &str) -> Option<bool> {
+        let metadata = match self {
+            Self::Directory(root) if is_live(root) => std::fs::metadata(host_path(path)).ok()?,
+            Self::Directory(root) => File::from(beneath::find(root, path).ok()?).metadata().ok()?,
+            Self::Archive(archive) => return archive.executable(path),
+        };
+        Some(metadata.mode() & 0o111 != 0)
+    }
+
     /// Text of a symbolic link itself, not followed (`/proc/812/ns/net` says `net:[4026531840]`).
     pub fn link(&self, path: &str) -> io::Result<String> {
         match self {

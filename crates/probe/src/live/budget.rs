@@ -18,7 +18,7 @@ const MOMENT: Duration = Duration::from_millis(20);
 
 /// What is left, and for whom.
 #[derive(Debug)]
-pub(super) struct Purse {
+pub(crate) struct Purse {
     left: Duration,
     wall: Duration,
     entries: u64,
@@ -62,7 +62,7 @@ impl Purse {
 
 /// Places of the tables to read, the fullest first, with their counts: empty ones are not read, those of
 /// unknown count last.
-pub(super) fn order(counts: &[Option<u64>]) -> Vec<(usize, u64)> {
+pub(crate) fn order(counts: &[Option<u64>]) -> Vec<(usize, u64)> {
     let mut order: Vec<(usize, u64)> = counts
         .iter()
         .enumerate()

@@ -124,5 +124,8 @@ pub(super) fn no_boot(gap: &Gap) -> BootFiles {
         modules_load: Fact::Missing(gap.clone()),
         iptables_config: Fact::Missing(gap.clone()),
         managers: Fact::Missing(gap.clone()),
+        tree: Fact::Missing(gap.clone()),
+        hz: Fact::Missing(gap.clone()),
+        module: Fact::Missing(gap.clone()),
     }
 }

@@ -27,7 +27,7 @@ pub(super) const NAMED: &[&str] =
 
 /// One namespace and the ways to it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// `None`: only seen from outside, through /proc/PID/net.
     pub inode: Option<u64>,
     /// The lowest process ids in it.
@@ -278,7 +278,7 @@ fn shows_the_host() -> bool {
 /// Whether the reader's own namespace holds what only the initial one does. The alias of the limit comes with
 /// conntrack; the backlog is there always: writable in the initial namespace, and in another absent (3.5 and
 /// later) or read-only.
-fn has_files_of_the_initial() -> bool {
+pub(super) fn has_files_of_the_initial() -> bool {
     let writable = |file: fs::Metadata| file.permissions().mode() & 0o200 != 0;
     Path::new("/proc/sys/net/nf_conntrack_max").exists()
         || fs::metadata("/proc/sys/net/core/netdev_max_backlog").is_ok_and(writable)

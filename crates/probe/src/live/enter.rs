@@ -12,7 +12,7 @@ use super::discover::Found;
 use super::text;
 
 /// What happened at a namespace's door.
-pub(super) enum Visit<T> {
+pub(crate) enum Visit<T> {
     /// It was read, from inside or through a window.
     Read(T),
     /// It exists, may not be entered, and has no window.
@@ -25,7 +25,7 @@ pub(super) enum Visit<T> {
 ///
 /// `/proc/net` and `/proc/self/net` are the main thread's; `/proc/sys/net` is that of whoever asks.
 #[derive(Debug, Clone)]
-pub(super) struct Here {
+pub(crate) struct Here {
     /// `/proc/thread-self/net`, or the same by number on kernels before 3.17; from outside, `/proc/PID/net`.
     pub net: String,
     /// Why the namespace could not be entered: then the thread is in another one, and only `net` is this one's.
@@ -34,7 +34,7 @@ pub(super) struct Here {
 
 /// Visits namespaces in turn and calls `read` inside, with the place of each in the list. Answers stand in
 /// the order of the questions.
-pub(super) fn each<T: Send>(
+pub(crate) fn each<T: Send>(
     namespaces: &[&Found],
     mut read: impl FnMut(&Here, usize) -> T + Send,
 ) -> Vec<Visit<T>> {

@@ -29,12 +29,15 @@ use plimsoll_diagnosis::facts::{
 use plimsoll_wire::ruleset::Ruleset;
 
 use crate::table::Budget;
-use budget::{Purse, order};
-use discover::{Discovery, Found};
-use enter::Visit;
+pub(crate) use budget::{Purse, order};
+use discover::Discovery;
+pub(crate) use discover::Found;
+pub(crate) use enter::{Visit, each};
 use filters::Filter;
 use namespace::{Light, Static};
+pub(crate) use owners::{Names, owners};
 pub use select::NamespaceSelector;
+pub(crate) use text::{cut, read as read_text};
 
 /// What to read of the running host.
 #[derive(Debug, Clone)]
@@ -83,6 +86,21 @@ pub struct Observation {
     pub unmatched: Vec<NamespaceSelector>,
     /// What each part took. Parts overlap: the log is read while the interval passes.
     pub timings: Vec<(&'static str, Duration)>,
+}
+
+/// The host without its tables: kernel, memory, modules.
+pub(crate) fn host_alone() -> Host {
+    host::read()
+}
+
+/// Settings of the calling thread's namespace.
+pub(crate) fn settings_here() -> std::collections::BTreeMap<String, String> {
+    namespace::all_settings()
+}
+
+/// Whether the calling thread is in the initial namespace.
+pub(crate) fn in_initial_namespace() -> bool {
+    discover::has_files_of_the_initial()
 }
 
 /// Reads the running host.
@@ -151,6 +169,24 @@ pub fn observe(options: &Options) -> Observation {
     }
 }
 
+/// Every namespace there is.
+pub(crate) fn found() -> Vec<Found> {
+    discover::discover().namespaces
+}
+
+/// Namespaces that answer to a choice, with their owners, and the choices that none answers to.
+pub(crate) fn chosen(
+    only: &[NamespaceSelector],
+) -> (Vec<(Found, Vec<Owner>)>, Vec<NamespaceSelector>) {
+    let (chosen, _, unmatched) = choose(only);
+    (chosen.into_iter().map(|c| (c.found, c.owners)).collect(), unmatched)
+}
+
+/// Entries of the calling thread's namespace, as it counts them.
+pub(crate) fn count_here() -> Option<u64> {
+    namespace::count_setting().get().map(|count| count.0)
+}
+
 /// A namespace that is to be read.
 struct Chosen {
     found: Found,
@@ -159,9 +195,9 @@ struct Chosen {
 
 fn choose(only: &[NamespaceSelector]) -> (Vec<Chosen>, Fact<()>, Vec<NamespaceSelector>) {
     let Discovery { namespaces, complete } = discover::discover();
-    let mut names = owners::Names::default();
+    let mut names = Names::default();
     let all = namespaces.into_iter().map(|found| {
-        let owners = owners::owners(&found, &mut names);
+        let owners = owners(&found, &mut names);
         Chosen { found, owners }
     });
     if only.is_empty() {
@@ -248,7 +284,7 @@ fn settings_of_filled(doors: &[&Found], second: &[Visit<Light>], statics: &mut [
 }
 
 /// `None`: not to be had.
-fn counts(doors: &[&Found]) -> Vec<Option<u64>> {
+pub(crate) fn counts(doors: &[&Found]) -> Vec<Option<u64>> {
     enter::each(doors, |here, index| namespace::count(here, doors[index]))
         .into_iter()
         .map(|visit| match visit {

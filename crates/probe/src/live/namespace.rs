@@ -209,7 +209,7 @@ fn absent(path: &str) -> Gap {
 }
 
 /// Every key of connection tracking that can be read here, by its bare name.
-fn all_settings() -> BTreeMap<String, String> {
+pub(super) fn all_settings() -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     for directory in [NETFILTER, OLD_NETFILTER] {
         let Ok(entries) = fs::read_dir(directory) else { continue };

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use plimsoll_diagnosis::facts::Owner;
 use plimsoll_wire::cgroup::{self, Container};
@@ -13,8 +13,10 @@ use super::discover::{Found, named};
 use super::text;
 
 /// Names of containers and pods, read when the first one is asked for.
-#[derive(Default)]
-pub(super) struct Names {
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// Where the node's files are: nothing for the host itself.
+    root: PathBuf,
     /// Uid to `namespace/pod`.
     pods: Option<BTreeMap<String, String>>,
     /// Id to name, as podman and CRI-O store it.
@@ -22,7 +24,7 @@ pub(super) struct Names {
 }
 
 /// Owners of a namespace, the most telling first.
-pub(super) fn owners(found: &Found, names: &mut Names) -> Vec<Owner> {
+pub(crate) fn owners(found: &Found, names: &mut Names) -> Vec<Owner> {
     if found.initial {
         return vec![Owner::Initial];
     }
@@ -95,51 +97,110 @@ fn same(known: &Owner, other: &Owner) -> bool {
 }
 
 impl Names {
+    /// Names by the files below another root.
+    pub(crate) fn below(root: PathBuf) -> Self {
+        Self { root, ..Self::default() }
+    }
+
     fn owner(&mut self, container: Container) -> Owner {
         let Container { runtime, id, pod } = container;
         let name = match pod {
-            Some(uid) => {
-                let pods = self.pods.get_or_insert_with(pods);
-                Some(pods.get(&uid).cloned().unwrap_or_else(|| format!("pod {uid}")))
-            }
-            None => match runtime {
-                "docker" => docker_name(&id),
-                "podman" | "crio" => {
-                    let stored = self.stored.get_or_insert_with(stored);
-                    stored.get(&id).cloned()
-                }
-                _ => None,
-            },
+            Some(uid) => Some(self.pod(&uid)),
+            None => self.container(runtime, &id),
         };
         Owner::Container { runtime: runtime.to_owned(), id, name: name.map(|n| text::cut(&n)) }
     }
+
+    /// `namespace/pod`, or `pod UID` where no file names it.
+    pub(crate) fn pod(&mut self, uid: &str) -> String {
+        let pods = self.pods.get_or_insert_with(|| pods(&self.root));
+        pods.get(uid).cloned().unwrap_or_else(|| format!("pod {uid}"))
+    }
+
+    /// The name of a container that is in no pod.
+    pub(crate) fn container(&mut self, runtime: &str, id: &str) -> Option<String> {
+        match runtime {
+            "docker" => docker_name(&self.root, id),
+            "podman" | "crio" => {
+                let stored = self.stored.get_or_insert_with(|| stored(&self.root));
+                stored.get(id).cloned()
+            }
+            _ => None,
+        }
+    }
 }
 
-/// The kubelet keeps the logs of a pod in /var/log/pods/NAMESPACE_POD_UID.
-fn pods() -> BTreeMap<String, String> {
-    let Ok(entries) = fs::read_dir("/var/log/pods") else { return BTreeMap::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let mut parts = name.splitn(3, '_');
-            let (namespace, pod, uid) = (parts.next()?, parts.next()?, parts.next()?);
-            Some((uid.to_owned(), format!("{namespace}/{pod}")))
-        })
-        .collect()
+fn text_below(root: &Path, path: &str) -> std::io::Result<String> {
+    text::read(&format!("{}{path}", root.display()))
+}
+
+/// Uid to `namespace/pod`, from whatever the node keeps: the kubelet's directories of logs, the network plug-ins' cached
+/// results, and of pods without either the hosts file that the kubelet writes, which knows no namespace.
+fn pods(root: &Path) -> BTreeMap<String, String> {
+    let mut pods = BTreeMap::new();
+    let list = |path: &str| {
+        let entries = fs::read_dir(format!("{}{path}", root.display()));
+        entries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+    };
+    for uid in list("/var/lib/kubelet/pods") {
+        if let Ok(hosts) = text_below(root, &format!("/var/lib/kubelet/pods/{uid}/etc-hosts"))
+            && let Some(name) = own_name(&hosts)
+        {
+            pods.insert(uid, name);
+        }
+    }
+    for file in list("/var/lib/cni/results") {
+        if let Ok(result) = text_below(root, &format!("/var/lib/cni/results/{file}"))
+            && let Some((uid, name)) = cached_result(&result)
+        {
+            pods.insert(uid, name);
+        }
+    }
+    // The kubelet keeps the logs of a pod in /var/log/pods/NAMESPACE_POD_UID.
+    for directory in list("/var/log/pods") {
+        let mut parts = directory.splitn(3, '_');
+        if let (Some(namespace), Some(pod), Some(uid)) = (parts.next(), parts.next(), parts.next())
+        {
+            pods.insert(uid.to_owned(), format!("{namespace}/{pod}"));
+        }
+    }
+    pods
+}
+
+/// The last line of a pod's hosts file that names an address: the pod's own.
+fn own_name(hosts: &str) -> Option<String> {
+    let own = |line: &&str| !line.trim_start().starts_with('#') && !line.contains("localhost");
+    let mut words = hosts.lines().rfind(own)?.split_ascii_whitespace();
+    let address: std::net::IpAddr = words.next()?.parse().ok()?;
+    (!address.is_loopback() && !address.is_multicast()).then(|| words.next().map(str::to_owned))?
+}
+
+/// Uid and `namespace/pod` of what libcni remembers of a network that it set up.
+fn cached_result(text: &str) -> Option<(String, String)> {
+    let cached: serde_json::Value = serde_json::from_str(text).ok()?;
+    let mut arguments = BTreeMap::new();
+    for pair in cached.get("cniArgs")?.as_array()? {
+        arguments.insert(pair.get(0)?.as_str()?, pair.get(1)?.as_str()?);
+    }
+    let (namespace, pod) = (arguments.get("K8S_POD_NAMESPACE")?, arguments.get("K8S_POD_NAME")?);
+    Some(((*arguments.get("K8S_POD_UID")?).to_owned(), format!("{namespace}/{pod}")))
 }
 
 /// Docker keeps what it knows of a container in a JSON file.
-fn docker_name(id: &str) -> Option<String> {
-    let text = text::read(&format!("/var/lib/docker/containers/{id}/config.v2.json")).ok()?;
-    let config: serde_json::Value = serde_json::from_str(&text).ok()?;
+fn docker_name(root: &Path, id: &str) -> Option<String> {
+    let path = format!("/var/lib/docker/containers/{id}/config.v2.json");
+    let config: serde_json::Value = serde_json::from_str(&text_below(root, &path).ok()?).ok()?;
     Some(config.get("Name")?.as_str()?.trim_start_matches('/').to_owned())
 }
 
 /// The containers of containers/storage, which podman and CRI-O share.
-fn stored() -> BTreeMap<String, String> {
+fn stored(root: &Path) -> BTreeMap<String, String> {
     let path = "/var/lib/containers/storage/overlay-containers/containers.json";
-    let list = text::read(path).ok().and_then(|text| serde_json::from_str(&text).ok());
+    let list = text_below(root, path).ok().and_then(|text| serde_json::from_str(&text).ok());
     let Some(serde_json::Value::Array(list)) = list else { return BTreeMap::new() };
     list.iter()
         .filter_map(|entry| {
@@ -159,6 +220,18 @@ mod tests {
         assert!(machine_made("/run/docker/netns/ingress_sbox"));
         assert!(!machine_made("blue"));
         assert!(!machine_made("cni-lab"));
+    }
+
+    #[test]
+    fn a_pod_is_named_by_whatever_the_node_keeps_of_it() {
+        let cached = r#"{"kind":"cniCacheV1","containerId":"3f4a","cniArgs":[["IgnoreUnknown","1"],
+            ["K8S_POD_NAMESPACE","shop"],["K8S_POD_NAME","cart-0"],["K8S_POD_UID","2d5f"]],"ifName":"eth0"}"#;
+        assert_eq!(cached_result(cached), Some(("2d5f".into(), "shop/cart-0".into())));
+        assert_eq!(cached_result("{}"), None);
+        let hosts = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1 localhost ip6-localhost\n\
+                     fe00::0\tip6-localnet\n10.244.0.7\tcart-0\n";
+        assert_eq!(own_name(hosts).as_deref(), Some("cart-0"));
+        assert_eq!(own_name("127.0.0.1 localhost\n"), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use plimsoll_diagnosis::facts::{Fact, Gap, Reason};
 const LIMIT: u64 = 4 << 20;
 
 /// Reads a file as text; bytes that are not UTF-8 are replaced.
-pub(super) fn read(path: &str) -> io::Result<String> {
+pub(crate) fn read(path: &str) -> io::Result<String> {
     // Most are shorter: one read, and one that finds the end.
     let mut bytes = Vec::with_capacity(4096);
     File::open(path)?.take(LIMIT).read_to_end(&mut bytes)?;
@@ -66,7 +66,7 @@ pub(super) fn number(text: &str) -> Result<u64, String> {
 }
 
 /// The first characters of a text, for a message.
-pub(super) fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(60).collect()
 }
 

@@ -177,7 +177,10 @@ fn enable_hooks<'a>(signs: &Signs<'a>) -> Option<&'a ModuleDirective> {
             let yes = value.as_deref().is_none_or(|v| matches!(v, "1" | "Y" | "y"));
             d.module == "nf_conntrack" && name == "enable_hooks" && yes
         }
-        Directive::Blacklist | Directive::Install { .. } => false,
+        Directive::Blacklist
+        | Directive::Install { .. }
+        | Directive::Alias { .. }
+        | Directive::Softdep { .. } => false,
     })
 }
 

@@ -17,24 +17,24 @@ pub struct Budget {
 
 /// A budget being spent.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     budget: Budget,
     kernel: Option<Duration>,
     wall: Instant,
 }
 
 impl Meter {
-    pub(super) fn start(budget: Budget) -> Self {
+    pub(crate) fn start(budget: Budget) -> Self {
         Self { budget, kernel: kernel_time(), wall: Instant::now() }
     }
 
-    pub(super) fn is_spent(&self) -> bool {
+    pub(crate) fn is_spent(&self) -> bool {
         self.wall.elapsed() >= self.budget.wall
             || self.kernel().is_some_and(|spent| spent >= self.budget.kernel)
     }
 
     /// Kernel time since the start.
-    pub(super) fn kernel(&self) -> Option<Duration> {
+    pub(crate) fn kernel(&self) -> Option<Duration> {
         kernel_time()?.checked_sub(self.kernel?)
     }
 

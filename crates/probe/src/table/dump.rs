@@ -10,26 +10,26 @@ use plimsoll_wire::netlink::{Message, Messages};
 
 use super::clock::{Budget, Meter};
 use super::proc;
-use super::socket::Socket;
+use super::socket::{Part, Socket};
 
 /// The kernel fills at most about 32 KiB of a reader's buffer.
 const BUFFER: usize = 64 << 10;
 
 /// Takes each entry, or what could not be understood; `false` ends the reading.
-pub(super) type Visit<'a> = &'a mut dyn FnMut(Result<&Entry, &Malformed>) -> bool;
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(Result<&Entry, &Malformed>) -> bool;
 
 /// How a reading ended.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// The table's end was reached.
-    pub(super) complete: bool,
+    pub(crate) complete: bool,
     /// Kernel time spent.
-    pub(super) kernel_time: Option<Nanos>,
+    pub(crate) kernel_time: Option<Nanos>,
 }
 
 /// Why there was no answer.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// Socket.
     Io(io::Error),
     /// The kernel refused.
@@ -45,7 +45,7 @@ impl From<io::Error> for Trouble {
 }
 
 impl Trouble {
-    pub(super) fn gap(self, what: &str) -> Gap {
+    pub(crate) fn gap(self, what: &str) -> Gap {
         match self {
             Self::Io(error) | Self::Refused(error) => {
                 let mut gap = proc::gap_of(what, &error);
@@ -130,18 +130,61 @@ fn messages(
     take: &mut dyn FnMut(&[u8]) -> bool,
     stop: &dyn Fn() -> bool,
 ) -> Result<bool, Trouble> {
-    let socket = Socket::open()?;
-    socket.send(request)?;
-    let mut buffer = vec![0; BUFFER];
+    let mut dump = Dump::start(Part::Netfilter, request)?;
     loop {
-        for message in Messages::new(socket.receive(&mut buffer)?) {
+        match dump.next(take)? {
+            Step::End => return Ok(true),
+            Step::Stopped => return Ok(false),
+            Step::Overrun => return Err(io::Error::from_raw_os_error(ENOBUFS).into()),
+            Step::More if stop() => return Ok(false),
+            Step::More => {}
+        }
+    }
+}
+
+const ENOBUFS: i32 = 105;
+
+/// A dump under way.
+#[derive(Debug)]
+pub(crate) struct Dump {
+    socket: Socket,
+    buffer: Vec<u8>,
+}
+
+/// What one datagram brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// More will come.
+    More,
+    /// The end.
+    End,
+    /// The visitor wants no more.
+    Stopped,
+    /// The kernel says that messages were lost; the dump goes on.
+    Overrun,
+}
+
+impl Dump {
+    pub(crate) fn start(part: Part, request: &[u8]) -> Result<Self, Trouble> {
+        let socket = Socket::open(part)?;
+        socket.send(request)?;
+        Ok(Self { socket, buffer: vec![0; BUFFER] })
+    }
+
+    /// Receives one datagram and shows each answer's payload.
+    pub(crate) fn next(&mut self, take: &mut dyn FnMut(&[u8]) -> bool) -> Result<Step, Trouble> {
+        let datagram = match self.socket.receive(&mut self.buffer) {
+            Err(error) if error.raw_os_error() == Some(ENOBUFS) => return Ok(Step::Overrun),
+            received => received?,
+        };
+        for message in Messages::new(datagram) {
             match message.map_err(Trouble::Malformed)? {
                 Message::Data { payload, .. } => {
                     if !take(payload) {
-                        return Ok(false);
+                        return Ok(Step::Stopped);
                     }
                 }
-                Message::Done { error: 0, .. } => return Ok(true),
+                Message::Done { error: 0, .. } => return Ok(Step::End),
                 Message::Done { error, .. } => {
                     return Err(Trouble::Refused(io::Error::from_raw_os_error(-error)));
                 }
@@ -151,8 +194,6 @@ fn messages(
                 Message::Control(_) => {}
             }
         }
-        if stop() {
-            return Ok(false);
-        }
+        Ok(Step::More)
     }
 }

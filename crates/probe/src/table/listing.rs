@@ -5,7 +5,7 @@ use std::io::{self, BufRead};
 use plimsoll_ct::Entry;
 use plimsoll_diagnosis::facts::{Census, CensusBuilder, Fact, Reader, Reason, Source, TcpTimeouts};
 use plimsoll_wire::Malformed;
-use plimsoll_wire::listing::{self, save, xml};
+use plimsoll_wire::listing::{self, Line, save, xml};
 
 /// No line that a kernel or the tool prints comes near this.
 const LONGEST_LINE: usize = 16 << 10;
@@ -33,40 +33,18 @@ pub fn census_of_listing(
     let source = source.into();
     let mut builder = CensusBuilder::new(Reader::Listing, timeouts, seed);
     let mut first_trouble = None;
-    let mut form = None;
-    let mut line = Vec::new();
-    let mut flows = Flows::default();
-    let ended = loop {
-        match next_line(&mut reader, &mut line) {
-            Ok(Some(Bounded::Whole)) => {}
-            Ok(Some(Bounded::Cut)) => {
-                builder.malformed();
-                continue;
-            }
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-        let text = line.trim_ascii();
-        if text.is_empty() || text.starts_with(b"conntrack v") {
-            continue;
-        }
-        let form = *form.get_or_insert_with(|| Form::of(text));
-        let mut take = |entry: Result<Entry, Malformed>| match entry {
-            Ok(entry) => builder.add(&entry),
+    let ended = each_of_listing(&mut reader, &mut |line| {
+        match line {
+            Ok(line) => builder.add(&line.entry),
             Err(malformed) => {
                 builder.malformed();
-                first_trouble.get_or_insert(malformed);
-            }
-        };
-        match form {
-            Form::Text => take(listing::parse(text).map(|line| line.entry)),
-            Form::Save => take(save::parse(text)),
-            Form::Xml => {
-                flows.pending.extend_from_slice(text);
-                std::iter::from_fn(|| flows.next()).for_each(take);
+                if first_trouble.is_none() {
+                    first_trouble = malformed.cloned();
+                }
             }
         }
-    };
+        true
+    });
     if let (0, Some(trouble)) = (builder.seen(), &first_trouble) {
         return Fact::missing(Reason::Malformed, format!("{source}: {trouble}"));
     }
@@ -74,6 +52,51 @@ pub fn census_of_listing(
         return Fact::missing(Reason::Failed, format!("{source}: {error}"));
     }
     Fact::known(builder.finish(ended.is_ok(), None, None, rows), source)
+}
+
+/// Takes each entry of a listing with all that its line says, or what could not be understood of it (nothing, where a
+/// line was too long to be one); `false` ends the reading.
+pub type VisitLine<'a> = &'a mut dyn FnMut(Result<&Line<'_>, Option<&Malformed>>) -> bool;
+
+/// Shows every entry of a saved listing, whatever its form, in memory that is bounded whatever its size.
+///
+/// # Errors
+///
+/// The file could not be read to its end; what was shown before stands.
+pub fn each_of_listing(reader: &mut impl BufRead, visit: VisitLine<'_>) -> io::Result<()> {
+    let mut form = None;
+    let mut line = Vec::new();
+    let mut flows = Flows::default();
+    loop {
+        match next_line(reader, &mut line)? {
+            Some(Bounded::Whole) => {}
+            Some(Bounded::Cut) if visit(Err(None)) => continue,
+            Some(Bounded::Cut) | None => return Ok(()),
+        }
+        let text = line.trim_ascii();
+        if text.is_empty() || text.starts_with(b"conntrack v") {
+            continue;
+        }
+        let form = *form.get_or_insert_with(|| Form::of(text));
+        let mut show = |entry: Result<Entry, Malformed>| match entry {
+            Ok(entry) => visit(Ok(&entry.into())),
+            Err(malformed) => visit(Err(Some(&malformed))),
+        };
+        let go_on = match form {
+            Form::Text => match listing::parse(text) {
+                Ok(line) => visit(Ok(&line)),
+                Err(malformed) => visit(Err(Some(&malformed))),
+            },
+            Form::Save => show(save::parse(text)),
+            Form::Xml => {
+                flows.pending.extend_from_slice(text);
+                std::iter::from_fn(|| flows.next()).all(show)
+            }
+        };
+        if !go_on {
+            return Ok(());
+        }
+    }
 }
 
 impl Form {

@@ -25,9 +25,13 @@ use plimsoll_diagnosis::facts::{
 use plimsoll_wire::statistics::parse_proc;
 
 pub use clock::Budget;
-pub(crate) use dump::answers;
-pub use listing::census_of_listing;
+pub(crate) use clock::Meter;
+pub(crate) use dump::{Dump, Step, answers};
+pub use listing::{VisitLine, census_of_listing, each_of_listing};
+pub(crate) use proc::{entries as proc_entries, gap_of, net_file};
+pub(crate) use safe::can_load_nothing;
 pub use safe::netlink_safe;
+pub(crate) use socket::Part;
 
 use crate::files::Files;
 
@@ -119,6 +123,7 @@ pub fn census(options: CensusOptions) -> Fact<Census> {
             census.reader = reader;
             let source = match reader {
                 Reader::Ctnetlink => "ctnetlink dump",
+                Reader::Bpf => "BPF census",
                 Reader::Proc | Reader::Listing => "/proc/net/nf_conntrack",
             };
             Fact::known(census, source)
@@ -138,7 +143,7 @@ fn read(
     visit: dump::Visit<'_>,
 ) -> Result<(Reader, dump::Outcome), Gap> {
     let order = match first {
-        Reader::Ctnetlink => [Reader::Ctnetlink, Reader::Proc],
+        Reader::Ctnetlink | Reader::Bpf => [Reader::Ctnetlink, Reader::Proc],
         Reader::Proc | Reader::Listing => [Reader::Proc, Reader::Ctnetlink],
     };
     let mut gap = None;
@@ -157,7 +162,7 @@ fn read(
 
 fn read_by(reader: Reader, budget: Budget, visit: dump::Visit<'_>) -> Result<dump::Outcome, Gap> {
     match reader {
-        Reader::Ctnetlink => {
+        Reader::Ctnetlink | Reader::Bpf => {
             netlink_safe(&Files::live())?;
             dump::entries(budget, visit).map_err(|trouble| trouble.gap("ctnetlink dump"))
         }
@@ -166,7 +171,7 @@ fn read_by(reader: Reader, budget: Budget, visit: dump::Visit<'_>) -> Result<dum
 }
 
 /// Two ways were tried: the reason of the one that a right or a module would open.
-fn both(first: Option<Gap>, second: Gap) -> Gap {
+pub(crate) fn both(first: Option<Gap>, second: Gap) -> Gap {
     let Some(mut first) = first else { return second };
     let detail = format!("{}; {}", first.detail, second.detail);
     // A module alone helps nobody who lacks the right as well.

@@ -12,7 +12,7 @@ use super::dump::{Outcome, Visit};
 use super::listing::{Bounded, next_line};
 
 /// A file under /proc/net of the calling thread, whatever namespace the process's main thread is in.
-pub(super) fn net_file(name: &str) -> PathBuf {
+pub(crate) fn net_file(name: &str) -> PathBuf {
     let own = Path::new("/proc/thread-self/net");
     if own.exists() {
         return own.join(name);
@@ -22,7 +22,7 @@ pub(super) fn net_file(name: &str) -> PathBuf {
 }
 
 /// Reads the table as text.
-pub(super) fn entries(budget: Budget, visit: Visit<'_>) -> Result<Outcome, Gap> {
+pub(crate) fn entries(budget: Budget, visit: Visit<'_>) -> Result<Outcome, Gap> {
     let meter = Meter::start(budget);
     let mut gap = None;
     for name in ["nf_conntrack", "ip_conntrack"] {
@@ -67,7 +67,7 @@ fn lines(mut reader: impl BufRead, meter: &Meter, visit: Visit<'_>) -> Outcome {
 }
 
 /// The gap behind an error of the system.
-pub(super) fn gap_of(what: &str, error: &io::Error) -> Gap {
+pub(crate) fn gap_of(what: &str, error: &io::Error) -> Gap {
     let reason = match error.kind() {
         io::ErrorKind::PermissionDenied => Reason::NotPermitted,
         io::ErrorKind::NotFound | io::ErrorKind::Unsupported => Reason::NotBuilt,

@@ -32,16 +32,7 @@ pub fn netlink_safe(files: &Files) -> Result<(), Gap> {
             needs: None,
         });
     }
-    if MODULES.iter().any(|module| files.exists(&format!("/sys/module/{module}"))) {
-        return Ok(());
-    }
-    let loaded = match files.text("/proc/modules") {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(_) => String::new(),
-    };
-    let named = |line: &str| line.split(' ').next().is_some_and(|name| MODULES.contains(&name));
-    if loaded.lines().any(named) || is_built_in(files) || cannot_load(files) {
+    if can_load_nothing(files, MODULES) {
         return Ok(());
     }
     Err(Gap {
@@ -51,14 +42,29 @@ pub fn netlink_safe(files: &Files) -> Result<(), Gap> {
     })
 }
 
-fn is_built_in(files: &Files) -> bool {
+/// Whether asking for what one of these modules does can load none: one is there, or built in, or this kernel can
+/// load no module at all.
+pub(crate) fn can_load_nothing(files: &Files, modules: &[&str]) -> bool {
+    if modules.iter().any(|module| files.exists(&format!("/sys/module/{module}"))) {
+        return true;
+    }
+    let loaded = match files.text("/proc/modules") {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return true,
+        Err(_) => String::new(),
+    };
+    let named = |line: &str| line.split(' ').next().is_some_and(|name| modules.contains(&name));
+    loaded.lines().any(named) || is_built_in(files, modules) || cannot_load(files)
+}
+
+fn is_built_in(files: &Files, modules: &[&str]) -> bool {
     let Ok(release) = files.text("/proc/sys/kernel/osrelease") else { return false };
     let path = format!("/lib/modules/{}/modules.builtin", release.trim());
     let Ok(list) = files.text(&path) else { return false };
     list.lines().any(|line| {
         let file = line.rsplit('/').next().unwrap_or(line);
         let module = file.split(".ko").next().unwrap_or(file).replace('-', "_");
-        MODULES.contains(&module.as_str())
+        modules.contains(&module.as_str())
     })
 }
 

@@ -1,4 +1,4 @@
-//! A netlink socket to the packet filter's part of the kernel.
+//! A netlink socket.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -10,19 +10,34 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
+/// The part of the kernel at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The packet filter.
+    Netfilter,
+    /// Interfaces and addresses.
+    Route,
+    /// Sockets.
+    SockDiag,
+}
+
 /// Closing it ends a dump that is under way.
 #[derive(Debug)]
 pub(super) struct Socket(OwnedFd);
 
 impl Socket {
-    /// Opens one in the namespace of the calling thread. Call [`super::netlink_safe`] first: this alone
-    /// can load a module.
-    pub(super) fn open() -> io::Result<Self> {
+    /// Opens one in the namespace of the calling thread. For netfilter call [`super::netlink_safe`] first: this
+    /// alone can load a module.
+    pub(super) fn open(part: Part) -> io::Result<Self> {
         let fd = socket(
             AddressFamily::Netlink,
             SockType::Raw,
             SockFlag::SOCK_CLOEXEC,
-            SockProtocol::NetlinkNetFilter,
+            match part {
+                Part::Netfilter => SockProtocol::NetlinkNetFilter,
+                Part::Route => SockProtocol::NetlinkRoute,
+                Part::SockDiag => SockProtocol::NetlinkSockDiag,
+            },
         )?;
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         // A dump is made inside our own recv, so an answer is there at once or never.

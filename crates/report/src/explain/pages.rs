@@ -56,6 +56,12 @@ pages! {
     "CT040" "lost-at-boot";
     "CT041" "dead-generation-key";
     "CT042" "read-only-key";
+    "CT043" "overridden-at-boot";
+    "CT044" "unknown-key";
+    "CT045" "value-refused";
+    "CT046" "ratio-after-boot";
+    "CT047" "module-line-without-effect";
+    "CT048" "file-not-read";
     "CT050" "expectation-table-full";
     "CT051" "insert-clashes";
     "CT052" "nat-ports-exhausted";

@@ -33,7 +33,7 @@ pub fn json_pretty(diagnosis: &Diagnosis) -> String {
 }
 
 /// Escapes what [`crate::clean`] would take away. Outside of strings JSON has only line feeds of it.
-fn escaped(json: String) -> String {
+pub(crate) fn escaped(json: String) -> String {
     let hidden = |c: char| c != '\n' && is_hidden(c);
     if !json.contains(hidden) {
         return json;

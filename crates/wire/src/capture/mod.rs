@@ -55,7 +55,7 @@ pub struct CaptureError {
 
 impl fmt::Display for CaptureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "offset {}, after {} packets: {}", self.offset, self.frames, self.what)
+        write!(f, "packet {}, offset {}: {}", self.frames + 1, self.offset, self.what)
     }
 }
 
@@ -96,6 +96,14 @@ impl Decoder {
     /// Frames behind us.
     pub const fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// Packets that the capturing host says it lost (pcapng's interface statistics), up to here.
+    pub fn lost(&self) -> u64 {
+        match &self.format {
+            Format::Pcapng(section) => section.lost(),
+            Format::Unknown | Format::Pcap(_) => 0,
+        }
     }
 
     /// One step; `bytes` begin where the last step ended.

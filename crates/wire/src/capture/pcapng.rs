@@ -13,6 +13,7 @@ pub(super) const SECTION: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 const INTERFACE: u32 = 1;
 const OLD_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
+const STATISTICS: u32 = 5;
 const PACKET: u32 = 6;
 /// A file with more interfaces is garbage.
 const MOST_INTERFACES: usize = 65_536;
@@ -25,15 +26,24 @@ struct Interface {
     resolution: u64,
     /// Seconds to add.
     offset: i64,
+    /// Packets that the capture lost on it, as last told.
+    lost: u64,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Section {
     order: Order,
     interfaces: Vec<Interface>,
+    /// Of the sections before.
+    lost: u64,
 }
 
 impl Section {
+    /// Packets that the capturing host says it could not write, up to here.
+    pub(super) fn lost(&self) -> u64 {
+        self.interfaces.iter().fold(self.lost, |sum, on| sum.saturating_add(on.lost))
+    }
+
     pub(super) fn block<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, &'static str> {
         if bytes.len() < 12 {
             return Ok(Step::Need(12));
@@ -56,6 +66,7 @@ impl Section {
         let Some(block) = bytes.get(..length) else { return Ok(Step::Need(length)) };
         let body = &block[8..length - 4];
         if bytes[..4] == SECTION {
+            self.lost = self.lost();
             self.interfaces.clear();
             return Ok(Step::Skip(length));
         }
@@ -66,8 +77,26 @@ impl Section {
             self.interfaces.push(interface(order, body));
             return Ok(Step::Skip(length));
         }
+        if order.u32(block, 0) == STATISTICS {
+            self.statistics(body);
+            return Ok(Step::Skip(length));
+        }
         let record = self.record(order.u32(block, 0), body)?;
         Ok(record.map_or(Step::Skip(length), |record| Step::Record(record, length)))
+    }
+
+    /// What became of packets on an interface: those dropped by it, and by its host.
+    fn statistics(&mut self, body: &[u8]) {
+        const INTERFACE_DROPPED: u16 = 5;
+        const HOST_DROPPED: u16 = 7;
+        let order = self.order;
+        let Some(on) = self.interfaces.get_mut(order.u32(body, 0) as usize) else { return };
+        let dropped = options(order, body.get(12..).unwrap_or_default())
+            .filter(|(code, value)| {
+                matches!(*code, INTERFACE_DROPPED | HOST_DROPPED) && value.len() == 8
+            })
+            .fold(0u64, |sum, (_, value)| sum.saturating_add(wide(order, value)));
+        on.lost = on.lost.max(dropped);
     }
 
     /// The record that `bytes` begin with, if a whole block of packets stands there.
@@ -115,32 +144,43 @@ impl Section {
     }
 }
 
+/// An option of 8 octets.
+fn wide(order: Order, value: &[u8]) -> u64 {
+    let (high, low) = if order.big { (0, 4) } else { (4, 0) };
+    u64::from(order.u32(value, high)) << 32 | u64::from(order.u32(value, low))
+}
+
+/// The options of a block: code and value of each.
+fn options(order: Order, mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    core::iter::from_fn(move || {
+        if rest.len() < 4 {
+            return None;
+        }
+        let (code, length) = (order.u16(rest, 0), usize::from(order.u16(rest, 2)));
+        let value = rest.get(4..4 + length).filter(|_| code != 0)?;
+        rest = rest.get(4 + length.next_multiple_of(4)..).unwrap_or_default();
+        Some((code, value))
+    })
+}
+
 fn interface(order: Order, body: &[u8]) -> Interface {
     let mut interface = Interface {
         link: order.u16(body, 0).into(),
         snapshot: order.u32(body, 4),
         resolution: 1_000_000,
         offset: 0,
+        lost: 0,
     };
-    let mut options = body.get(8..).unwrap_or_default();
-    while options.len() >= 4 {
-        let (code, length) = (order.u16(options, 0), usize::from(order.u16(options, 2)));
-        let Some(value) = options.get(4..4 + length) else { break };
+    for (code, value) in options(order, body.get(8..).unwrap_or_default()) {
         match (code, value) {
-            (0, _) => break,
             (9, [resolution]) => {
                 let exponent = u32::from(resolution & 0x7f);
                 let base: u64 = if resolution & 0x80 == 0 { 10 } else { 2 };
                 interface.resolution = base.checked_pow(exponent).unwrap_or(u64::MAX);
             }
-            (14, value) if value.len() == 8 => {
-                let low = u64::from(order.u32(value, if order.big { 4 } else { 0 }));
-                let high = u64::from(order.u32(value, if order.big { 0 } else { 4 }));
-                interface.offset = (high << 32 | low) as i64;
-            }
+            (14, value) if value.len() == 8 => interface.offset = wide(order, value) as i64,
             _ => {}
         }
-        options = options.get(4 + length.next_multiple_of(4)..).unwrap_or_default();
     }
     interface
 }

@@ -54,6 +54,32 @@ fn unknown_blocks_are_skipped_and_the_interface_sets_link_and_resolution() {
 }
 
 #[test]
+fn the_losses_that_a_capture_owns_up_to_are_added_over_its_interfaces_and_sections() {
+    let mut file = pcapng();
+    let statistics = |dropped: u8| {
+        let mut block = Vec::from([5, 0, 0, 0, 48, 0, 0, 0]);
+        block.extend([0; 12]);
+        block.extend([5, 0, 8, 0, dropped, 0, 0, 0, 0, 0, 0, 0]);
+        block.extend([7, 0, 8, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        block.extend([48, 0, 0, 0]);
+        block
+    };
+    // Told twice: the counters run on.
+    file.extend(statistics(3));
+    file.extend(statistics(4));
+    file.extend_from_within(..);
+    let mut decoder = Decoder::new();
+    let mut rest = &file[..];
+    while let Step::Record(_, used) | Step::Skip(used) = decoder.step(rest).unwrap() {
+        rest = &rest[used..];
+        if rest.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(decoder.lost(), 10);
+}
+
+#[test]
 fn every_cut_of_a_capture_is_an_error_with_its_place_or_a_clean_end() {
     for file in [pcap(false, false), pcapng()] {
         for cut in 1..file.len() {

@@ -7,8 +7,8 @@ use alloc::string::String;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use plimsoll_ct::{
-    Accounting, DccpState, Entry, L4, Protocol, SctpState, Seconds, State, Status, TcpState, Time,
-    Tuple, Zone, ZoneDirection,
+    Accounting, DccpState, Entry, HelperName, L4, Protocol, Row, SctpState, Seconds, State, Status,
+    TcpState, Time, Tuple, Zone, ZoneDirection,
 };
 
 use super::flow::{DccpDetails, Details, SequenceAdjustment, Synproxy, TcpDetails};
@@ -29,6 +29,89 @@ pub(super) trait Sink {
     fn attribute(&mut self, attribute: &Attribute<'_>);
     /// Where details go, if anybody wants them.
     fn details(&mut self) -> Option<&mut Details>;
+    /// The value of CTA_HELP_NAME.
+    fn helper(&mut self, name: &[u8]) -> Option<Box<str>> {
+        Some(text(name))
+    }
+}
+
+/// The entry of a dump reply or event in its compact form: nothing is allocated, whatever it holds.
+///
+/// `now` turns the start timestamp into an age. The namespace is for the caller to fill in.
+pub fn decode_row(payload: &[u8], now: Option<Time>) -> Result<Row, Malformed> {
+    let mut lean = Lean::default();
+    let entry = read(payload, now, &mut lean)?;
+    let mut row = Row::from(&entry);
+    (row.helper, row.labels, row.started) = (lean.helper, lean.labels, lean.started);
+    Ok(row)
+}
+
+/// The same, and all else that the message tells; `details` is cleared before.
+pub fn decode_row_with(
+    payload: &[u8],
+    now: Option<Time>,
+    details: &mut Details,
+) -> Result<Row, Malformed> {
+    *details = Details::default();
+    let mut all = All { lean: Lean::default(), details };
+    let entry = read(payload, now, &mut all)?;
+    let Lean { helper, labels, started } = all.lean;
+    Ok(Row { helper, labels, started, ..Row::from(&entry) })
+}
+
+/// Keeps everything.
+struct All<'d> {
+    lean: Lean,
+    details: &'d mut Details,
+}
+
+impl Sink for All<'_> {
+    fn attribute(&mut self, attribute: &Attribute<'_>) {
+        self.lean.attribute(attribute);
+    }
+    fn details(&mut self) -> Option<&mut Details> {
+        Some(self.details)
+    }
+    fn helper(&mut self, name: &[u8]) -> Option<Box<str>> {
+        self.lean.helper(name)
+    }
+}
+
+/// Keeps the attributes that [`Row`] has and [`Entry`] has not, in place.
+#[derive(Default)]
+struct Lean {
+    helper: Option<HelperName>,
+    labels: Option<[u8; 16]>,
+    started: Option<Time>,
+}
+
+impl Sink for Lean {
+    fn attribute(&mut self, attribute: &Attribute<'_>) {
+        match attribute.kind {
+            number::LABELS => {
+                let mut labels = [0; 16];
+                for (to, from) in labels.iter_mut().zip(attribute.value) {
+                    *to = *from;
+                }
+                self.labels = Some(labels);
+            }
+            number::TIMESTAMP => {
+                // Malformed ones are found by the reading itself.
+                let start =
+                    Attributes::new(attribute.value).flatten().find(|inner| inner.kind == 1);
+                let nanos = start.and_then(|start| be64(start.value, "CTA_TIMESTAMP_START").ok());
+                self.started = nanos.and_then(|nanos| i64::try_from(nanos).ok()).map(Time);
+            }
+            _ => {}
+        }
+    }
+    fn details(&mut self) -> Option<&mut Details> {
+        None
+    }
+    fn helper(&mut self, name: &[u8]) -> Option<Box<str>> {
+        self.helper = Some(HelperName::new(name));
+        None
+    }
 }
 
 struct Ignore;
@@ -68,7 +151,7 @@ pub(super) fn read(
             }
             number::STATUS => status = Some(Status(be32(value, "CTA_STATUS")?)),
             number::PROTOINFO => protoinfo = Some(value),
-            number::HELP => entry.helper = helper(value)?,
+            number::HELP => entry.helper = helper(value, sink)?,
             number::TIMEOUT => {
                 entry.expires = Some(Seconds(be32(value, "CTA_TIMEOUT")?.into()));
             }
@@ -315,11 +398,11 @@ fn accounting(value: &[u8]) -> Result<Accounting, Malformed> {
     Ok(counters)
 }
 
-fn helper(value: &[u8]) -> Result<Option<Box<str>>, Malformed> {
+fn helper(value: &[u8], sink: &mut impl Sink) -> Result<Option<Box<str>>, Malformed> {
     for inner in Attributes::new(value) {
         let inner = inner?;
         if inner.kind == 1 {
-            return Ok(Some(text(inner.value)));
+            return Ok(sink.helper(inner.value));
         }
     }
     Ok(None)

@@ -16,9 +16,9 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 
-pub use decode::decode;
+pub use decode::{decode, decode_row, decode_row_with};
 pub use flow::{DccpDetails, Details, Flow, SequenceAdjustment, Synproxy, TcpDetails};
-pub use request::{Filter, dump, statistics as statistics_request, statistics_per_cpu};
+pub use request::{Filter, delete, dump, statistics as statistics_request, statistics_per_cpu};
 pub use statistics::{Totals, cpu_counters, totals};
 
 /// Message types: subsystem 1 in the high byte, command in the low one.
@@ -57,6 +57,7 @@ pub(crate) mod number {
     pub const MARK_MASK: u16 = 21;
     pub const LABELS: u16 = 22;
     pub const SYNPROXY: u16 = 24;
+    pub const FILTER: u16 = 25;
     pub const STATUS_MASK: u16 = 26;
     pub const TIMESTAMP_EVENT: u16 = 27;
 }

@@ -7,6 +7,7 @@
 //! Kernel: `ct_seq_show()`, net/netfilter/nf_conntrack_standalone.c; 2.4 and 2.6.18:
 //! net/ipv4/netfilter/ip_conntrack_standalone.c. Tool: conntrack-tools 1.4.7.
 
+mod digits;
 mod parse;
 pub mod save;
 #[cfg(test)]
@@ -15,7 +16,7 @@ mod write;
 pub mod xml;
 
 pub use parse::parse;
-pub use write::write;
+pub use write::{append, write};
 
 use plimsoll_ct::{Entry, Seconds, ZoneDirection};
 

@@ -278,7 +278,7 @@ pub(super) fn integer<T: core::str::FromStr>(
     text.parse().map_err(|_| wrong(place, "a number", text.as_bytes()))
 }
 
-fn hexadecimal(text: &str, place: &'static str) -> Result<u16, Malformed> {
+pub(super) fn hexadecimal(text: &str, place: &'static str) -> Result<u16, Malformed> {
     u16::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16)
         .map_err(|_| wrong(place, "hexadecimal", text.as_bytes()))
 }

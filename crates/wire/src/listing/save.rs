@@ -1,9 +1,11 @@
 //! `conntrack -L -o save`: one `conntrack -A` command line for each entry.
 
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use plimsoll_ct::{Entry, L4, Protocol, Seconds, State, Status, Tuple, Zone, ZoneDirection};
 
+use super::digits;
 use super::parse::{address, integer, named_state, wrong};
 use crate::Malformed;
 
@@ -78,6 +80,7 @@ pub fn parse(line: &[u8]) -> Result<Entry, Malformed> {
                 let kind = if reply { answer(protocol, kind) } else { kind };
                 L4::Icmp { kind, code: u8::try_from(code).unwrap_or(u8::MAX), id }
             }
+            (Protocol::Icmp | Protocol::Icmpv6, ..) => L4::None,
             (Protocol::Gre, Some(source), Some(destination), _) => L4::Gre { source, destination },
             (_, Some(source), Some(destination), _) => L4::Ports { source, destination },
             _ => L4::None,
@@ -89,9 +92,13 @@ pub fn parse(line: &[u8]) -> Result<Entry, Malformed> {
             _ => Err(wrong("conntrack -A line", "-s, -d, -r and -q", line)),
         }
     };
+    let (original, reply) = (half(0, false)?, half(2, true)?);
+    if original.family() != reply.family() {
+        return Err(wrong("addresses", "one family", line));
+    }
     Ok(Entry {
-        original: half(0, false)?,
-        reply: half(2, true)?,
+        original,
+        reply,
         state: state.map_or(State::Stateless, |name| named_state(protocol, name)),
         status,
         expires,
@@ -104,6 +111,91 @@ pub fn parse(line: &[u8]) -> Result<Entry, Malformed> {
         age: None,
         helper,
     })
+}
+
+/// Appends the line of an entry, without the line feed, as conntrack-tools 1.4.7 writes it.
+///
+/// `tags`: verification tags of SCTP, original and reply; they are printed with their octets in the order of the
+/// packet read as a number of this machine, as the tool does.
+pub fn append(out: &mut Vec<u8>, entry: &Entry, tags: Option<[Option<u32>; 2]>) {
+    let put = |out: &mut Vec<u8>, option: &str, value: u64| {
+        out.extend_from_slice(option.as_bytes());
+        digits::decimal(out, value);
+    };
+    out.extend_from_slice(b"-A");
+    if let Some(seconds) = entry.expires {
+        put(out, " -t ", seconds.get());
+    }
+    let mut between = " -u ";
+    for (bit, name) in [
+        (Status::EXPECTED, "EXPECTED"),
+        (Status::SEEN_REPLY, "SEEN_REPLY"),
+        (Status::ASSURED, "ASSURED"),
+        (Status::FIXED_TIMEOUT, "FIXED_TIMEOUT"),
+    ] {
+        if entry.status.contains(bit) {
+            digits::formatted(out, format_args!("{between}{name}"));
+            between = ",";
+        }
+    }
+    if between == " -u " {
+        out.extend_from_slice(b" -u UNSET");
+    }
+    match entry.zone {
+        Zone { id, direction: ZoneDirection::Original } => put(out, " --orig-zone ", id.into()),
+        Zone { id, direction: ZoneDirection::Reply } => put(out, " --reply-zone ", id.into()),
+        Zone { id: 0, direction: ZoneDirection::Both } => {}
+        Zone { id, direction: ZoneDirection::Both } => put(out, " -w ", id.into()),
+    }
+    for (option, end) in [
+        (" -s ", entry.original.source),
+        (" -d ", entry.original.destination),
+        (" -r ", entry.reply.source),
+        (" -q ", entry.reply.destination),
+    ] {
+        out.extend_from_slice(option.as_bytes());
+        digits::address(out, end);
+    }
+    match entry.original.protocol {
+        Protocol::Other(number) => put(out, " -p ", number.into()),
+        named => digits::formatted(out, format_args!(" -p {}", named.name())),
+    }
+    let v6 = entry.original.protocol == Protocol::Icmpv6;
+    match (entry.original.l4, entry.reply.l4) {
+        (
+            L4::Ports { source, destination },
+            L4::Ports { source: reply_source, destination: reply_destination },
+        ) => {
+            put(out, " --sport ", source.into());
+            put(out, " --dport ", destination.into());
+            put(out, " --reply-port-src ", reply_source.into());
+            put(out, " --reply-port-dst ", reply_destination.into());
+        }
+        (
+            L4::Gre { source, destination },
+            L4::Gre { source: reply_source, destination: reply_destination },
+        ) => {
+            put(out, " --srckey ", source.into());
+            put(out, " --dstkey ", destination.into());
+            put(out, " --reply-key-src ", reply_source.into());
+            put(out, " --reply-key-dst ", reply_destination.into());
+        }
+        (L4::Icmp { kind, code, id }, _) => {
+            let icmp = if v6 { "icmpv6" } else { "icmp" };
+            digits::formatted(
+                out,
+                format_args!(" --{icmp}-type {kind} --{icmp}-code {code} --{icmp}-id {id}"),
+            );
+        }
+        _ => {}
+    }
+    if entry.state != State::Stateless {
+        digits::formatted(out, format_args!(" --state {}", entry.state));
+    }
+    if let Some([Some(original), Some(reply)]) = tags {
+        put(out, " --orig-vtag ", u32::from_be(original).into());
+        put(out, " --reply-vtag ", u32::from_be(reply).into());
+    }
 }
 
 fn named_protocol(text: &str) -> Result<Protocol, Malformed> {

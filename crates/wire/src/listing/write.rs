@@ -1,154 +1,162 @@
 //! An entry to one line of text, byte for byte as the kernel or the tool writes it.
 
-use core::fmt::{self, Write};
-use core::net::{IpAddr, Ipv6Addr};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::IpAddr;
 
 use plimsoll_ct::{Accounting, Family, L4, State, Status, Tuple, ZoneDirection};
 
+use super::digits::{address, all_digits, decimal, formatted};
 use super::{Dialect, Line};
 
 /// Writes one line, without the line feed.
 ///
 /// What the dialect prints and the line does not know is left out.
-pub fn write(out: &mut impl Write, line: &Line<'_>, dialect: Dialect) -> fmt::Result {
+pub fn write(out: &mut impl fmt::Write, line: &Line<'_>, dialect: Dialect) -> fmt::Result {
+    let mut bytes = Vec::new();
+    append(&mut bytes, line, dialect);
+    out.write_str(&String::from_utf8(bytes).map_err(|_| fmt::Error)?)
+}
+
+/// The same at the end of a buffer.
+pub fn append(out: &mut Vec<u8>, line: &Line<'_>, dialect: Dialect) {
     let entry = &line.entry;
     let tool = matches!(dialect, Dialect::Tool | Dialect::ToolExtended);
     let long = !tool;
-    let out = &mut Separated { out, pending: false };
 
     if matches!(dialect, Dialect::Proc | Dialect::ToolExtended) {
-        out.put(match entry.original.family() {
-            Family::V4 => format_args!("ipv4     2"),
-            Family::V6 => format_args!("ipv6     10"),
-        })?;
+        out.extend_from_slice(match entry.original.family() {
+            Family::V4 => b"ipv4     2 ",
+            Family::V6 => b"ipv6     10 ",
+        });
     }
     let protocol = entry.original.protocol;
-    out.put(format_args!("{:<8} {}", protocol.name(), protocol.number()))?;
+    let name = protocol.name().as_bytes();
+    out.extend_from_slice(name);
+    out.extend_from_slice(&b"         "[name.len().min(8)..]);
+    decimal(out, protocol.number().into());
     if let Some(seconds) = entry.expires {
-        out.put(format_args!("{seconds}"))?;
+        out.push(b' ');
+        decimal(out, seconds.get());
     }
-    if entry.state != State::Stateless {
-        out.put(format_args!("{}", entry.state))?;
+    match entry.state {
+        State::Stateless => {}
+        State::Tcp(state) if state.name().is_some() => word(out, state.name()),
+        State::Sctp(state) if state.name().is_some() => word(out, state.name()),
+        state => formatted(out, format_args!(" {state}")),
     }
     if let (true, Some((timeout, stream))) = (long, line.gre) {
-        out.put(format_args!("timeout={timeout}, stream_timeout={stream}"))?;
+        formatted(out, format_args!(" timeout={timeout}, stream_timeout={stream}"));
     }
 
-    direction(out, &entry.original, long)?;
+    direction(out, &entry.original, long);
     if entry.zone.direction == ZoneDirection::Original {
-        out.put(format_args!("zone-orig={}", entry.zone.id))?;
+        number(out, b" zone-orig=", entry.zone.id);
     }
-    counters(out, entry.original_accounting)?;
+    counters(out, entry.original_accounting);
     if !entry.is_replied() {
-        out.put(format_args!("[UNREPLIED]"))?;
+        out.extend_from_slice(b" [UNREPLIED]");
     }
-    direction(out, &entry.reply, long)?;
+    direction(out, &entry.reply, long);
     if entry.zone.direction == ZoneDirection::Reply {
-        out.put(format_args!("zone-reply={}", entry.zone.id))?;
+        number(out, b" zone-reply=", entry.zone.id);
     }
-    counters(out, entry.reply_accounting)?;
+    counters(out, entry.reply_accounting);
     if entry.status.contains(Status::HW_OFFLOAD) {
-        out.put(format_args!("[HW_OFFLOAD]"))?;
+        out.extend_from_slice(b" [HW_OFFLOAD]");
     } else if entry.status.contains(Status::OFFLOAD) {
-        out.put(format_args!("[OFFLOAD]"))?;
+        out.extend_from_slice(b" [OFFLOAD]");
     } else if entry.is_assured() {
-        out.put(format_args!("[ASSURED]"))?;
+        out.extend_from_slice(b" [ASSURED]");
     }
 
     if let (Dialect::Proc24, Some(references)) = (dialect, entry.references) {
-        out.put(format_args!("use={references}"))?;
+        number(out, b" use=", references);
     }
     if let Some(mark) = entry.mark {
-        out.put(format_args!("mark={mark}"))?;
+        number(out, b" mark=", mark);
     }
     if let Some(mark) = line.secmark {
-        out.put(format_args!("secmark={mark}"))?;
+        number(out, b" secmark=", mark);
     }
     if let Some(context) = line.security {
-        out.put(format_args!("secctx={context}"))?;
+        text(out, b" secctx=", context);
     }
     if line.zone_shown && entry.zone.direction == ZoneDirection::Both {
-        out.put(format_args!("zone={}", entry.zone.id))?;
+        number(out, b" zone=", entry.zone.id);
     }
     if let Some(age) = entry.age {
-        out.put(format_args!("delta-time={age}"))?;
+        number(out, b" delta-time=", age.get());
     }
     if tool {
-        match (line.started, line.stopped) {
-            (Some(start), Some(stop)) => out.put(format_args!("[start={start}] [stop={stop}]"))?,
-            (Some(start), None) => out.put(format_args!("[start={start}]"))?,
-            (None, _) => {}
+        if let Some(start) = line.started {
+            text(out, b" [start=", start);
+            out.push(b']');
+            if let Some(stop) = line.stopped {
+                text(out, b" [stop=", stop);
+                out.push(b']');
+            }
         }
         if let Some(helper) = &entry.helper {
-            out.put(format_args!("helper={helper}"))?;
+            text(out, b" helper=", helper);
         }
     }
     if let (true, Some(references)) = (dialect != Dialect::Proc24, entry.references) {
-        out.put(format_args!("use={references}"))?;
+        number(out, b" use=", references);
     }
     if tool {
         if let Some(id) = entry.id {
-            out.put(format_args!("id={id}"))?;
+            number(out, b" id=", id);
         }
         if let Some(labels) = line.labels {
-            out.put(format_args!("labels={labels}"))?;
+            text(out, b" labels=", labels);
         }
     }
-    Ok(())
 }
 
-/// Fields with one blank between them.
-struct Separated<'a, W> {
-    out: &'a mut W,
-    pending: bool,
+fn word(out: &mut Vec<u8>, word: Option<&str>) {
+    text(out, b" ", word.unwrap_or(""));
 }
 
-impl<W: Write> Separated<'_, W> {
-    fn put(&mut self, field: fmt::Arguments<'_>) -> fmt::Result {
-        if self.pending {
-            self.out.write_char(' ')?;
+fn text(out: &mut Vec<u8>, before: &[u8], text: &str) {
+    out.extend_from_slice(before);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn number(out: &mut Vec<u8>, before: &[u8], value: impl Into<u64>) {
+    out.extend_from_slice(before);
+    decimal(out, value.into());
+}
+
+fn direction(out: &mut Vec<u8>, tuple: &Tuple, long: bool) {
+    for (before, end) in [(b" src=", tuple.source), (b" dst=", tuple.destination)] {
+        out.extend_from_slice(before);
+        match end {
+            IpAddr::V6(a) if long => all_digits(out, a),
+            end => address(out, end),
         }
-        self.pending = true;
-        self.out.write_fmt(field)
-    }
-}
-
-fn direction<W: Write>(out: &mut Separated<'_, W>, tuple: &Tuple, long: bool) -> fmt::Result {
-    let (source, destination) = (tuple.source, tuple.destination);
-    match (long, source, destination) {
-        (true, IpAddr::V6(s), IpAddr::V6(d)) => {
-            out.put(format_args!("src={} dst={}", Full(s), Full(d)))?;
-        }
-        _ => out.put(format_args!("src={source} dst={destination}"))?,
     }
     match tuple.l4 {
         L4::Ports { source, destination } => {
-            out.put(format_args!("sport={source} dport={destination}"))
+            number(out, b" sport=", source);
+            number(out, b" dport=", destination);
         }
-        L4::Icmp { kind, code, id } => out.put(format_args!("type={kind} code={code} id={id}")),
+        L4::Icmp { kind, code, id } => {
+            number(out, b" type=", kind);
+            number(out, b" code=", code);
+            number(out, b" id=", id);
+        }
         L4::Gre { source, destination } => {
-            out.put(format_args!("srckey={source:#x} dstkey={destination:#x}"))
+            formatted(out, format_args!(" srckey={source:#x} dstkey={destination:#x}"));
         }
-        L4::None => Ok(()),
+        L4::None => {}
     }
 }
 
-fn counters<W: Write>(out: &mut Separated<'_, W>, a: Option<Accounting>) -> fmt::Result {
-    match a {
-        Some(a) => out.put(format_args!("packets={} bytes={}", a.packets, a.bytes)),
-        None => Ok(()),
-    }
-}
-
-/// An IPv6 address with all its digits.
-struct Full(Ipv6Addr);
-
-impl fmt::Display for Full {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, segment) in self.0.segments().into_iter().enumerate() {
-            let colon = if i == 0 { "" } else { ":" };
-            write!(f, "{colon}{segment:04x}")?;
-        }
-        Ok(())
+fn counters(out: &mut Vec<u8>, accounting: Option<Accounting>) {
+    if let Some(Accounting { packets, bytes }) = accounting {
+        number(out, b" packets=", packets);
+        number(out, b" bytes=", bytes);
     }
 }

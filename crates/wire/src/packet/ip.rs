@@ -20,6 +20,7 @@ pub struct Fragment {
 }
 
 /// Reads the IP header at the beginning of `bytes`, of either version.
+#[inline]
 pub fn parse_ip(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     match bytes.first().map(|b| b >> 4) {
         Some(4) => v4(bytes),
@@ -41,6 +42,7 @@ pub fn parse_quoted(bytes: &[u8], v6_error: bool) -> Result<Packet<'_>, NoPacket
     Ok(Packet { payload: bytes.get(header..).unwrap_or_default(), ..packet })
 }
 
+#[inline]
 fn v4(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     let header = bytes.get(..20).ok_or(NoPacket::Truncated)?;
     let header_length = usize::from(header[0] & 15) * 4;

@@ -35,6 +35,7 @@ impl LinkType {
 }
 
 /// The IP packet within a frame, VLAN tags (802.1Q, QinQ) taken off.
+#[inline]
 pub fn network_layer(link: LinkType, frame: &[u8]) -> Result<&[u8], NoPacket> {
     match link {
         LinkType::RawIp => Ok(frame),
@@ -61,11 +62,13 @@ pub fn network_layer(link: LinkType, frame: &[u8]) -> Result<&[u8], NoPacket> {
     }
 }
 
+#[inline]
 fn behind_ethertype(frame: &[u8], at: usize) -> Result<&[u8], NoPacket> {
     let kind = be16(frame, at).ok_or(NoPacket::Truncated)?;
     behind_tags(kind, frame.get(at + 2..).unwrap_or_default())
 }
 
+#[inline]
 fn behind_tags(mut kind: u16, mut rest: &[u8]) -> Result<&[u8], NoPacket> {
     // More tags than two are no network's; the bound keeps a hostile frame short.
     for _ in 0..4 {

@@ -101,6 +101,7 @@ pub struct SctpHeader<'a> {
 /// Reads the header of `protocol`; `None` when the bytes end before it does, or it contradicts itself.
 ///
 /// `promised`: octets behind the IP header as that header says, which the capture may have cut.
+#[inline]
 pub fn parse_transport(protocol: u8, bytes: &[u8], promised: u32) -> Option<Transport<'_>> {
     Some(match protocol {
         6 => tcp(bytes, promised)?,
@@ -135,6 +136,7 @@ pub fn parse_transport(protocol: u8, bytes: &[u8], promised: u32) -> Option<Tran
     })
 }
 
+#[inline]
 fn tcp(bytes: &[u8], promised: u32) -> Option<Transport<'_>> {
     let header: &[u8; 20] = bytes.first_chunk()?;
     let header_length = usize::from(header[12] >> 4) * 4;
@@ -150,7 +152,11 @@ fn tcp(bytes: &[u8], promised: u32) -> Option<Transport<'_>> {
         flags: header[13],
         window: be16(bytes, 14)?,
         payload: promised - header_length as u32,
-        options: options(&bytes[20..header_length.min(bytes.len())], header_length - 20, ack),
+        options: if header_length == 20 {
+            TcpOptions::default()
+        } else {
+            options(&bytes[20..header_length.min(bytes.len())], header_length - 20, ack)
+        },
     })
 }
 

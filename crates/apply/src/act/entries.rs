@@ -1,0 +1,149 @@
+//! Entries, deleted in batches: each by its tuple and its id, none that came since with the same tuple.
+//!
+//! Kernel: `ctnetlink_del_conntrack()`, `ctnetlink_dump_table()`. A dump may be read on while entries are
+//! deleted: it goes on at the bucket where it stood.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::sys::socket::sockopt::ReceiveTimeout;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
+    setsockopt, socket,
+};
+use nix::sys::time::TimeVal;
+use plimsoll_ct::{Entry, Row};
+use plimsoll_diagnosis::plan::DeleteEntries;
+use plimsoll_wire::ctnetlink;
+use plimsoll_wire::netlink::{Message, Messages};
+
+use crate::journal::Memo;
+use crate::transaction::Event;
+
+/// The kernel fills at most about 32 KiB of a reader's buffer.
+const BUFFER: usize = 64 << 10;
+/// `ENOENT`: it was gone already.
+const GONE: i32 = 2;
+
+pub(super) fn prepare(c: &DeleteEntries) -> io::Result<()> {
+    if c.filter.is_empty() {
+        return Err(io::Error::other("without a condition it would delete everything"));
+    }
+    if c.batch == 0 {
+        return Err(io::Error::other("expected batches of at least one entry"));
+    }
+    Ok(())
+}
+
+/// Deletes them; returns how many it were.
+pub(super) fn delete(c: &DeleteEntries, tell: &mut (dyn FnMut(Event) + Send)) -> io::Result<Memo> {
+    let reader = Socket::open()?;
+    let mut writer = Writer { socket: Socket::open()?, buffer: vec![0; BUFFER], deleted: 0 };
+    reader.send(&ctnetlink::dump(1, &ctnetlink::Filter::default()))?;
+    let mut buffer = vec![0; BUFFER];
+    let mut batch: Vec<Entry> = Vec::new();
+    let enough = |n: u64| c.at_most > 0 && n >= c.at_most;
+    'dump: loop {
+        for message in Messages::new(reader.receive(&mut buffer)?) {
+            match message.map_err(|e| io::Error::other(e.to_string()))? {
+                Message::Data { payload, .. } => {
+                    // One that can't be understood is not deleted.
+                    let Ok(entry) = ctnetlink::decode(payload, None) else { continue };
+                    if c.filter.matches(&Row::from(&entry))
+                        && !enough(writer.deleted + batch.len() as u64)
+                    {
+                        batch.push(entry);
+                    }
+                }
+                Message::Done { error: 0, .. } => break 'dump,
+                Message::Done { error, .. } => return Err(io::Error::from_raw_os_error(-error)),
+                Message::Error { errno, .. } => return Err(io::Error::from_raw_os_error(errno)),
+                Message::Control(_) => {}
+            }
+        }
+        while batch.len() >= c.batch as usize {
+            let rest = batch.split_off(c.batch as usize);
+            writer.delete(&batch)?;
+            batch = rest;
+            tell(Event::Deleted { done: writer.deleted, of: c.expected });
+        }
+        if enough(writer.deleted + batch.len() as u64) {
+            break;
+        }
+    }
+    writer.delete(&batch)?;
+    tell(Event::Deleted { done: writer.deleted, of: c.expected });
+    Ok(vec![writer.deleted.to_string()])
+}
+
+struct Writer {
+    socket: Socket,
+    buffer: Vec<u8>,
+    deleted: u64,
+}
+
+impl Writer {
+    /// One batch in one call. Only refusals and the last message are answered.
+    fn delete(&mut self, batch: &[Entry]) -> io::Result<()> {
+        let Some(last) = batch.len().checked_sub(1) else { return Ok(()) };
+        let mut bytes = Vec::with_capacity(batch.len() * 128);
+        for (n, entry) in batch.iter().enumerate() {
+            let sequence = u32::try_from(n).unwrap_or(0);
+            bytes.extend(ctnetlink::delete(sequence, entry, n == last));
+        }
+        self.socket.send(&bytes)?;
+        let mut missed = 0;
+        loop {
+            for message in Messages::new(self.socket.receive(&mut self.buffer)?) {
+                let message = message.map_err(|e| io::Error::other(e.to_string()))?;
+                let Message::Error { header, errno } = message else { continue };
+                match errno {
+                    0 => {}
+                    GONE => missed += 1,
+                    errno => return Err(io::Error::from_raw_os_error(errno)),
+                }
+                if header.sequence as usize == last {
+                    self.deleted += batch.len() as u64 - missed;
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// A netlink socket to the packet filter's part of the kernel. Closing it ends a dump that is under way.
+struct Socket(OwnedFd);
+
+impl Socket {
+    /// In the namespace of the calling thread.
+    fn open() -> io::Result<Self> {
+        let fd = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkNetFilter,
+        )?;
+        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
+        setsockopt(&fd, ReceiveTimeout, &TimeVal::new(5, 0))?;
+        Ok(Self(fd))
+    }
+
+    fn send(&self, message: &[u8]) -> io::Result<()> {
+        send(self.0.as_raw_fd(), message, MsgFlags::empty())?;
+        Ok(())
+    }
+
+    fn receive<'b>(&self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+        loop {
+            match recv(self.0.as_raw_fd(), buffer, MsgFlags::MSG_TRUNC) {
+                Ok(length) => {
+                    return buffer
+                        .get(..length)
+                        .ok_or_else(|| io::Error::other("datagram longer than the buffer"));
+                }
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Changes, one kind a file: look whether it stands, make it, take it back.
+//!
+//! Each kind can say at any time, also after a crash in the middle, whether the old or the new state stands:
+//! each is one write, one rename, or one transaction of the kernel.
+
+mod entries;
+mod file;
+mod iptables;
+mod modules;
+mod nft;
+mod policy;
+mod program;
+mod setting;
+
+use std::io;
+use std::path::Path;
+
+use plimsoll_diagnosis::plan::Change;
+
+use crate::error::plain;
+use crate::journal::Memo;
+use crate::place::Place;
+use crate::transaction::Event;
+
+pub(crate) use file::standing;
+
+/// What stands there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// What stood there before the change.
+    Before,
+    /// What the change wrote.
+    After,
+    /// Something else: what, in words.
+    Other(String),
+}
+
+/// Where changes go.
+#[derive(Debug)]
+pub(crate) struct Ground<'a> {
+    /// The namespace.
+    pub(crate) place: &'a Place,
+    /// Root of files.
+    pub(crate) root: &'a Path,
+    /// Number of the transaction: temporary files are named by it.
+    pub(crate) id: u64,
+}
+
+/// What stands there now. `memo` is what was read back when the change was made, if it is known.
+pub(crate) fn look(ground: &Ground<'_>, change: &Change, memo: Option<&Memo>) -> io::Result<Seen> {
+    match change {
+        Change::Setting(c) => ground.place.run(|| setting::look(c, memo)),
+        Change::File(c) => file::look(ground.root, c),
+        Change::Nft(c) => ground.place.run(|| nft::look(c, memo)),
+        Change::Iptables(c) => ground.place.run(|| iptables::look(c)),
+        Change::Policy(c) => ground.place.run(|| policy::look(c, memo)),
+        Change::Modules(c) => modules::look(c),
+        // What was deleted can't be told from what was never there.
+        Change::Delete(_) => Ok(Seen::Before),
+    }
+}
+
+/// Whatever can be known to fail is found out here, before the first change.
+pub(crate) fn prepare(ground: &Ground<'_>, change: &Change) -> io::Result<()> {
+    match change {
+        Change::Setting(c) => ground.place.run(|| setting::prepare(c)),
+        Change::File(c) => file::prepare(ground.root, ground.id, c),
+        Change::Nft(c) => ground.place.run(|| nft::prepare(c)),
+        Change::Iptables(c) => ground.place.run(|| iptables::prepare(c)),
+        Change::Policy(c) => policy::prepare(c),
+        Change::Modules(_) => modules::prepare(),
+        Change::Delete(c) => entries::prepare(c),
+    }
+}
+
+/// What else stands there before, that [`take_back`] has to know.
+pub(crate) fn before(ground: &Ground<'_>, change: &Change) -> io::Result<Memo> {
+    match change {
+        Change::Iptables(c) => ground.place.run(|| iptables::before(c)),
+        Change::File(c) => file::before(ground.root, c),
+        Change::Setting(_)
+        | Change::Nft(_)
+        | Change::Policy(_)
+        | Change::Modules(_)
+        | Change::Delete(_) => Ok(Memo::new()),
+    }
+}
+
+/// Makes it, and returns what reads back.
+pub(crate) fn make(
+    ground: &Ground<'_>,
+    change: &Change,
+    tell: &mut (dyn FnMut(Event) + Send),
+) -> io::Result<Memo> {
+    match change {
+        Change::Setting(c) => ground.place.run(|| setting::make(c)),
+        Change::File(c) => file::make(ground.root, ground.id, c).map(|()| Memo::new()),
+        Change::Nft(c) => ground.place.run(|| nft::make(c)),
+        Change::Iptables(c) => ground.place.run(|| iptables::make(c)).map(|()| Memo::new()),
+        Change::Policy(c) => ground.place.run(|| policy::make(c)),
+        Change::Modules(c) => modules::make(c).map(|()| Memo::new()),
+        Change::Delete(c) => ground.place.run(|| entries::delete(c, tell)),
+    }
+}
+
+/// Brings back what stood there before. Only called when [`look`] said [`Seen::After`].
+pub(crate) fn take_back(ground: &Ground<'_>, change: &Change, before: &Memo) -> io::Result<()> {
+    match change {
+        Change::Setting(c) => ground.place.run(|| setting::take_back(c)),
+        Change::File(c) => file::take_back(ground.root, ground.id, c),
+        Change::Nft(c) => ground.place.run(|| nft::take_back(c)),
+        Change::Iptables(c) => ground.place.run(|| iptables::take_back(c, before)),
+        Change::Policy(c) => ground.place.run(|| policy::take_back(c)),
+        Change::Modules(c) => modules::take_back(c),
+        Change::Delete(_) => Ok(()),
+    }
+}
+
+/// Removes what [`prepare`] laid ready.
+pub(crate) fn tidy(ground: &Ground<'_>, change: &Change) {
+    if let Change::File(c) = change {
+        file::tidy(ground.root, ground.id, c);
+    }
+}
+
+/// Removes what was made beside the change, once it does not stand any more.
+pub(crate) fn tidy_around(change: &Change, before: &Memo) {
+    if let Change::File(_) = change {
+        file::tidy_directories(before);
+    }
+}
+
+/// The error in words, with what it was about.
+pub(crate) fn words(change: &Change, error: &io::Error) -> String {
+    format!("{}: {}", change.subject(), plain(error))
+}

@@ -1,0 +1,51 @@
+//! Modules in and out of the kernel.
+
+use std::fs;
+use std::io;
+
+use plimsoll_diagnosis::plan::{LoadModule, ModulesChange};
+
+use super::{Seen, program};
+
+pub(super) fn look(c: &ModulesChange) -> io::Result<Seen> {
+    let text = fs::read_to_string("/proc/modules")?;
+    let there = |m: &LoadModule| {
+        let name = m.name.replace('-', "_");
+        text.lines().any(|l| l.split(' ').next() == Some(name.as_str()))
+    };
+    let all = c.unload.len() + c.load.len();
+    let done =
+        c.unload.iter().filter(|m| !there(m)).count() + c.load.iter().filter(|m| there(m)).count();
+    Ok(match done {
+        0 => Seen::Before,
+        n if n == all => Seen::After,
+        n => Seen::Other(format!("{n} of {all} modules are as they were to be")),
+    })
+}
+
+pub(super) fn prepare() -> io::Result<()> {
+    fs::metadata("/proc/modules")
+        .map_err(|_| io::Error::other("this kernel has no modules: conntrack is built in"))?;
+    program::find("modprobe").map(|_| ())
+}
+
+pub(super) fn make(c: &ModulesChange) -> io::Result<()> {
+    c.unload.iter().try_for_each(|m| out(&m.name))?;
+    c.load.iter().try_for_each(load)
+}
+
+/// Bears a half-done [`make`]: what is in already stays in.
+pub(super) fn take_back(c: &ModulesChange) -> io::Result<()> {
+    c.load.iter().rev().try_for_each(|m| out(&m.name))?;
+    c.unload.iter().rev().try_for_each(load)
+}
+
+fn out(name: &str) -> io::Result<()> {
+    program::run("modprobe", &["-r", name], "").map(|_| ())
+}
+
+fn load(m: &LoadModule) -> io::Result<()> {
+    let mut arguments = vec![m.name.as_str()];
+    arguments.extend(m.parameters.iter().map(String::as_str));
+    program::run("modprobe", &arguments, "").map(|_| ())
+}

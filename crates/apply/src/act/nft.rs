@@ -1,0 +1,114 @@
+//! Rules, by nft's own transaction: all of a text or nothing.
+
+use std::io;
+
+use plimsoll_diagnosis::plan::{NftChange, NftTable, OwnRule};
+
+use super::{Seen, program};
+use crate::journal::Memo;
+
+pub(super) fn look(c: &NftChange, memo: Option<&Memo>) -> io::Result<Seen> {
+    let names = program::run("nft", &["list", "tables"], "")?;
+    let mut there = 0;
+    for (index, table) in c.tables.iter().enumerate() {
+        if !has(&names, table) {
+            continue;
+        }
+        there += 1;
+        if let Some(text) = memo.and_then(|m| m.get(index))
+            && list(table)? != *text
+        {
+            let NftTable { family, name } = table;
+            return Ok(Seen::Other(format!("table {family} {name} is not as it was written")));
+        }
+    }
+    for rule in &c.rules {
+        let handles = handles(&names, rule)?;
+        if handles.len() > 1 {
+            return Ok(Seen::Other(format!("several rules have the comment {:?}", rule.comment)));
+        }
+        there += handles.len();
+    }
+    Ok(match there {
+        0 => Seen::Before,
+        n if n == c.tables.len() + c.rules.len() => Seen::After,
+        _ => Seen::Other(format!("only a part of what was written is there: {}", parts(c))),
+    })
+}
+
+/// The kernel checks the text as it would apply it.
+pub(super) fn prepare(c: &NftChange) -> io::Result<()> {
+    program::run("nft", &["-c", "-f", "-"], &c.apply).map(|_| ())
+}
+
+pub(super) fn make(c: &NftChange) -> io::Result<Memo> {
+    program::run("nft", &["-f", "-"], &c.apply)?;
+    c.tables.iter().map(list).collect()
+}
+
+pub(super) fn take_back(c: &NftChange) -> io::Result<()> {
+    let names = program::run("nft", &["list", "tables"], "")?;
+    let mut text = c.revert.clone();
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    for rule in &c.rules {
+        for handle in handles(&names, rule)? {
+            let OwnRule { family, table, chain, comment: _ } = rule;
+            text.push_str(&format!("delete rule {family} {table} {chain} handle {handle}\n"));
+        }
+    }
+    program::run("nft", &["-f", "-"], &text).map(|_| ())
+}
+
+fn has(names: &str, table: &NftTable) -> bool {
+    let line = format!("table {} {}", table.family, table.name);
+    names.lines().any(|l| l.trim() == line)
+}
+
+/// A table as text, without what traffic changes in it.
+fn list(table: &NftTable) -> io::Result<String> {
+    program::run("nft", &["-s", "-t", "list", "table", &table.family, &table.name], "")
+}
+
+fn handles(names: &str, rule: &OwnRule) -> io::Result<Vec<u64>> {
+    let OwnRule { family, table, chain, comment } = rule;
+    if !has(names, &NftTable { family: family.clone(), name: table.clone() }) {
+        return Ok(Vec::new());
+    }
+    let text = program::run("nft", &["-a", "list", "table", family, table], "")?;
+    Ok(handles_in(&text, chain, comment))
+}
+
+/// Handles of the rules of a chain that carry a comment, from `nft -a list table`.
+fn handles_in(text: &str, chain: &str, comment: &str) -> Vec<u64> {
+    let mark = format!("comment \"{comment}\"");
+    let head = format!("chain {chain} {{");
+    let inside = text.lines().skip_while(|l| !l.trim().starts_with(&head)).skip(1);
+    let rules = inside.take_while(|l| l.trim() != "}" && !l.trim().starts_with("} #"));
+    let ours = rules.filter(|l| l.contains(&mark));
+    ours.filter_map(|l| l.rsplit_once("# handle ")?.1.trim().parse().ok()).collect()
+}
+
+fn parts(c: &NftChange) -> String {
+    let tables = c.tables.iter().map(|t| format!("table {} {}", t.family, t.name));
+    let rules = c.rules.iter().map(|r| format!("a rule in {} {} {}", r.family, r.table, r.chain));
+    tables.chain(rules).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_of_ours_is_found_by_its_comment_in_its_own_chain() {
+        let text = "table inet filter { # handle 7\n\tchain input { # handle 1\n\t\ttype filter hook input \
+                    priority filter; policy drop;\n\t\tct state untracked accept comment \"plimsoll: 443\" # handle \
+                    9\n\t\ttcp dport 22 accept # handle 3\n\t}\n\n\tchain output { # handle 2\n\t\taccept comment \
+                    \"plimsoll: 443\" # handle 11\n\t}\n}\n";
+        assert_eq!(handles_in(text, "input", "plimsoll: 443"), [9]);
+        assert_eq!(handles_in(text, "output", "plimsoll: 443"), [11]);
+        assert!(handles_in(text, "output", "plimsoll: 44").is_empty());
+        assert!(handles_in(text, "forward", "plimsoll: 443").is_empty());
+    }
+}

@@ -1,0 +1,189 @@
+//! What the journals tell: which transactions there were, and where each of them stands.
+
+use std::path::{Path, PathBuf};
+
+use plimsoll_diagnosis::plan::Plan;
+
+use crate::journal::{self, Memo, Record, SCHEMA};
+use crate::state::State;
+use crate::{ApplyError, clock};
+
+/// Where a transaction stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Changes are being made, or whoever made them died.
+    Applying,
+    /// All stand, and are taken back unless they are confirmed in time.
+    Pending {
+        /// Time since boot in milliseconds.
+        deadline: u64,
+    },
+    /// All stand and stay.
+    Standing,
+    /// They are being taken back, or whoever did so died.
+    Undoing,
+    /// Taken back.
+    Undone,
+    /// Taken back but for what others had changed.
+    UndoneInPart,
+}
+
+/// Where one change stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stand {
+    Untouched,
+    Intended { before: Memo },
+    Done { before: Memo, memo: Memo },
+    Skipped(String),
+    Undone,
+    Left(String),
+}
+
+/// A transaction as its journal tells it.
+#[derive(Debug, Clone)]
+pub struct Transaction {
+    /// Its number.
+    pub id: u64,
+    /// What it was to do.
+    pub plan: Plan,
+    /// Where it stands.
+    pub phase: Phase,
+    /// When it began: seconds since 1970.
+    pub began: u64,
+    /// When it ended so: seconds since 1970.
+    pub ended: Option<u64>,
+    /// Why it was taken back, if it was.
+    pub why: Option<String>,
+    pub(crate) boot: String,
+    pub(crate) root: PathBuf,
+    pub(crate) stands: Vec<Stand>,
+}
+
+impl Transaction {
+    /// Whether it belongs to this boot: what it wrote into the kernel is still there.
+    pub fn of_this_boot(&self) -> bool {
+        self.boot == clock::boot_id()
+    }
+
+    /// Whether somebody has to finish it before anything else is done.
+    pub(crate) fn open(&self) -> bool {
+        matches!(self.phase, Phase::Applying | Phase::Undoing | Phase::Pending { .. })
+    }
+
+    /// Milliseconds until it is taken back; 0: the time is over. `None`: it waits for nothing.
+    pub(crate) fn left(&self) -> Option<u64> {
+        let Phase::Pending { deadline } = self.phase else { return None };
+        if !self.of_this_boot() {
+            return Some(0);
+        }
+        Some(deadline.saturating_sub(journal::now()))
+    }
+
+    /// Whole seconds until it is taken back; 0 where it waits for nothing.
+    pub fn seconds_left(&self) -> u64 {
+        self.left().map_or(0, |left| left.div_ceil(1000))
+    }
+
+    /// What was left as it is when it was taken back, a sentence each.
+    pub fn left_alone(&self) -> Vec<String> {
+        let left = self.stands.iter().filter_map(|stand| match stand {
+            Stand::Left(why) => Some(why.clone()),
+            _ => None,
+        });
+        left.collect()
+    }
+
+    /// Changes that were not made, with the reason.
+    pub fn skipped(&self) -> Vec<(String, String)> {
+        let skipped = self.plan.changes.iter().zip(&self.stands);
+        let skipped = skipped.filter_map(|(change, stand)| match stand {
+            Stand::Skipped(why) => Some((change.subject(), why.clone())),
+            _ => None,
+        });
+        skipped.collect()
+    }
+
+    /// Reads one. `None`: its journal holds no beginning, so nothing ever began.
+    pub(crate) fn load(state: &State, id: u64) -> Result<Option<Self>, ApplyError> {
+        let path = state.journal(id);
+        let records = journal::read(&path)?;
+        fold(id, records)
+            .map_err(|why| ApplyError::Journal { path: path.display().to_string(), why })
+    }
+}
+
+/// All transactions, oldest first. Needs no lock.
+pub fn history(state_dir: &Path) -> Result<Vec<Transaction>, ApplyError> {
+    load_all(&State::at(state_dir))
+}
+
+pub(crate) fn load_all(state: &State) -> Result<Vec<Transaction>, ApplyError> {
+    let mut all = Vec::new();
+    for id in state.numbers()? {
+        all.extend(Transaction::load(state, id)?);
+    }
+    Ok(all)
+}
+
+fn fold(id: u64, records: Vec<Record>) -> Result<Option<Transaction>, String> {
+    let mut records = records.into_iter();
+    let mut it = match records.next() {
+        None => return Ok(None),
+        Some(Record::Begin { schema, boot, wall, root, plan, window: _ }) if schema == SCHEMA => {
+            Transaction {
+                id,
+                stands: vec![Stand::Untouched; plan.changes.len()],
+                plan: *plan,
+                phase: Phase::Applying,
+                began: wall,
+                ended: None,
+                why: None,
+                boot,
+                root,
+            }
+        }
+        Some(_) => return Err(format!("line 1: expected the beginning of a {SCHEMA}")),
+    };
+    for record in records {
+        let (change, stand) = match record {
+            Record::Begin { .. } => return Err("expected one beginning, saw two".to_owned()),
+            Record::Guard { .. } => continue,
+            Record::Applied { wall, deadline } => {
+                it.ended = Some(wall);
+                it.phase = match deadline {
+                    Some(deadline) => Phase::Pending { deadline },
+                    None => Phase::Standing,
+                };
+                continue;
+            }
+            Record::Confirmed { wall } => {
+                (it.phase, it.ended) = (Phase::Standing, Some(wall));
+                continue;
+            }
+            Record::Undoing { wall, why } => {
+                (it.phase, it.ended, it.why) = (Phase::Undoing, Some(wall), Some(why));
+                continue;
+            }
+            Record::Closed { wall } => {
+                let in_part = it.stands.iter().any(|s| matches!(s, Stand::Left(_)));
+                it.phase = if in_part { Phase::UndoneInPart } else { Phase::Undone };
+                it.ended = Some(wall);
+                continue;
+            }
+            Record::Intent { change, before } => (change, Stand::Intended { before }),
+            Record::Done { change, memo } => {
+                let before = match it.stands.get(change) {
+                    Some(Stand::Intended { before }) => before.clone(),
+                    _ => Memo::new(),
+                };
+                (change, Stand::Done { before, memo })
+            }
+            Record::Skipped { change, why } => (change, Stand::Skipped(why)),
+            Record::Undone(change) => (change, Stand::Undone),
+            Record::Left { change, why } => (change, Stand::Left(why)),
+        };
+        *it.stands.get_mut(change).ok_or_else(|| format!("no change has the index {change}"))? =
+            stand;
+    }
+    Ok(Some(it))
+}

@@ -1,0 +1,78 @@
+//! The network namespace that a plan goes to, held open so that it can't be another one later.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use plimsoll_diagnosis::plan::Target;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// That of this process.
+const OWN: &str = "/proc/self/ns/net";
+
+/// An open namespace.
+#[derive(Debug)]
+pub(crate) struct Place(Option<File>);
+
+impl Place {
+    /// Where the calling thread is.
+    pub(crate) const HERE: Self = Self(None);
+
+    /// Opens the target. `Ok(None)`: it is gone.
+    pub(crate) fn open(target: &Target) -> io::Result<Option<Self>> {
+        let own = std::fs::metadata(OWN)?.ino();
+        let Some(wanted) = target.inode else {
+            return match &target.path {
+                None => Ok(Some(Self::HERE)),
+                Some(path) => File::open(path).map(|file| Some(Self(Some(file)))),
+            };
+        };
+        if wanted == own {
+            return Ok(Some(Self::HERE));
+        }
+        let mut refused = None;
+        for door in target.path.iter().map(PathBuf::from).chain(doors()) {
+            match File::open(&door) {
+                // Another namespace may have the name, and another process the number, by now.
+                Ok(file) if file.metadata().is_ok_and(|m| m.ino() == wanted) => {
+                    return Ok(Some(Self(Some(file))));
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    refused = Some(error);
+                }
+                Err(_) => {}
+            }
+        }
+        refused.map_or(Ok(None), Err)
+    }
+
+    /// Runs `work` inside: on a thread of its own, unless we are there already.
+    pub(crate) fn run<T: Send>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send,
+    ) -> io::Result<T> {
+        let Some(file) = &self.0 else { return work() };
+        let result = std::thread::scope(|scope| {
+            let inside = || {
+                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+                work()
+            };
+            std::thread::Builder::new().spawn_scoped(scope, inside).map(|thread| thread.join())
+        })?;
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+/// Everything that a namespace may be entered by: names, and processes.
+fn doors() -> impl Iterator<Item = PathBuf> {
+    let list = |path: &str| std::fs::read_dir(path).into_iter().flatten().flatten();
+    let named = list("/run/netns").map(|entry| entry.path());
+    let numbers = list("/proc").map(|entry| entry.path());
+    let processes = numbers.filter(|path| {
+        path.file_name().is_some_and(|n| n.as_encoded_bytes().iter().all(u8::is_ascii_digit))
+    });
+    named.chain(processes.map(|path| path.join("ns/net")))
+}

@@ -1,0 +1,283 @@
+//! A plan carried out: everything checked, a guard posted, then step by step through the journal.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use plimsoll_diagnosis::plan::{Change, Plan, Step};
+
+use crate::act::{self, Ground, Seen};
+use crate::error::plain;
+use crate::fault::Fault;
+use crate::guard::{self, GuardProgram};
+use crate::journal::{self, Journal, Record, SCHEMA};
+use crate::place::Place;
+use crate::recover::{Recovered, recover_locked};
+use crate::state::State;
+use crate::undo::{self, unwind};
+use crate::{ApplyError, clock, watch};
+
+/// How to carry it out.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where journals are kept.
+    pub state_dir: PathBuf,
+    /// Where file changes are rooted: "/" on a running host.
+    pub root: PathBuf,
+    /// How long to wait for a confirmation before everything goes back; `None`: it stays.
+    pub confirm: Option<Duration>,
+    /// A limit may be lowered.
+    pub allow_lower: bool,
+    /// The program of the guard.
+    pub guard: GuardProgram,
+    /// For tests.
+    pub fault: Fault,
+}
+
+/// What happens on the way.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// What an earlier call had left was put in order.
+    Recovered(Recovered),
+    /// A change is about to be made: its index.
+    Change(usize),
+    /// A change was not made, and why.
+    Skipped(usize, String),
+    /// Entries were deleted: so many of about so many.
+    Deleted {
+        /// Deleted so far.
+        done: u64,
+        /// How many there were when the plan was made.
+        of: u64,
+    },
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// Number of the transaction.
+    pub id: u64,
+    /// What each change read back: the value in force, the number of entries deleted.
+    pub readback: Vec<Option<String>>,
+    /// Changes that were not made, by index, and why.
+    pub skipped: Vec<(usize, String)>,
+    /// Seconds until it is taken back, unless it is confirmed.
+    pub window: Option<u64>,
+}
+
+/// Carries a plan out. On an error the old state stands, and the error says so, or names what does not.
+pub fn apply(
+    plan: &Plan,
+    options: &Options,
+    tell: &mut (dyn FnMut(Event) + Send),
+) -> Result<Applied, ApplyError> {
+    if !plan.refused.is_empty() {
+        return Err(ApplyError::Refused(plan.refused.clone()));
+    }
+    if plan.changes.is_empty() {
+        return Err(ApplyError::NoSuch("there is nothing to change".to_owned()));
+    }
+    lowers_nothing(plan, options.allow_lower)?;
+    let state = State::at(&options.state_dir);
+    state.make()?;
+    let lock = state.lock(Duration::ZERO)?;
+    for recovered in recover_locked(&state, false, &options.fault)? {
+        tell(Event::Recovered(recovered));
+    }
+    undo::none_pending(&state)?;
+    let place = open(plan)?;
+    let id = state.numbers()?.last().map_or(1, |last| last + 1);
+    let ground = Ground { place: &place, root: &options.root, id };
+    check(&ground, plan)?;
+    let (mut journal, guard) = begin(&state, &ground, plan, options)?;
+    let made = make_all(&ground, plan, &mut journal, options, tell);
+    let made = made.and_then(|applied| {
+        let deadline = options.confirm.map(|window| journal::now() + millis(window));
+        let record = Record::Applied { wall: clock::wall(), deadline };
+        journal.write_record(&record, &options.fault).map_err(|e| e.to_string())?;
+        Ok(applied)
+    });
+    match made {
+        Ok(applied) => {
+            // The guard reads the journal once it can have the lock.
+            drop(lock);
+            drop(guard);
+            Ok(applied)
+        }
+        Err(why) => Err(take_back(&state, &place, id, why, &options.fault)),
+    }
+}
+
+fn take_back(state: &State, place: &Place, id: u64, why: String, fault: &Fault) -> ApplyError {
+    let failed = |left| {
+        let (what, why) = why.split_once(": ").unwrap_or(("", &why));
+        ApplyError::Failed { id, what: what.to_owned(), why: why.to_owned(), left }
+    };
+    match unwind(state, Some(place), id, &why, fault) {
+        Ok(left) => failed(left),
+        Err(error) => failed(vec![error.to_string()]),
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn open(plan: &Plan) -> Result<Place, ApplyError> {
+    let name = &plan.target.name;
+    match Place::open(&plan.target) {
+        Ok(Some(place)) => Ok(place),
+        Ok(None) => Err(ApplyError::unfit(name, "this network namespace is gone")),
+        Err(error) => Err(ApplyError::unfit(format!("network namespace {name}"), plain(&error))),
+    }
+}
+
+/// Whatever else a plan says: the table's limit goes down only for somebody who wants that.
+fn lowers_nothing(plan: &Plan, allowed: bool) -> Result<(), ApplyError> {
+    for change in &plan.changes {
+        let Change::Setting(s) = change else { continue };
+        let (Ok(before), Ok(after)) = (s.before.trim().parse(), s.after.trim().parse::<u64>())
+        else {
+            continue;
+        };
+        if undo::is_limit(&s.path) && after < before && !allowed {
+            let why =
+                format!("it would be lowered from {before} to {after}: only with --allow-lower");
+            return Err(ApplyError::unfit(&s.path, why));
+        }
+    }
+    Ok(())
+}
+
+/// What the plan found there must be there still. Of several changes of one thing only the first meets
+/// what is there now.
+fn check(ground: &Ground<'_>, plan: &Plan) -> Result<(), ApplyError> {
+    let mut subjects = BTreeSet::new();
+    let mut changed = Vec::new();
+    for change in &plan.changes {
+        if !subjects.insert(change.subject()) {
+            continue;
+        }
+        match act::look(ground, change, None) {
+            Ok(Seen::Before) => {}
+            Ok(Seen::After) => changed.push(format!("{} is there already", change.subject())),
+            Ok(Seen::Other(what)) => changed.push(what),
+            Err(error) => return Err(ApplyError::unfit(change.subject(), plain(&error))),
+        }
+    }
+    if changed.is_empty() { Ok(()) } else { Err(ApplyError::Changed(changed)) }
+}
+
+fn prepare(ground: &Ground<'_>, plan: &Plan) -> Result<(), ApplyError> {
+    plan.changes.iter().try_for_each(|change| {
+        act::prepare(ground, change)
+            .map_err(|error| ApplyError::unfit(change.subject(), plain(&error)))
+    })
+}
+
+/// From here on a crash is found by the next call: first the journal, then what is laid ready beside the files.
+fn begin(
+    state: &State,
+    ground: &Ground<'_>,
+    plan: &Plan,
+    options: &Options,
+) -> Result<(Journal, guard::Post), ApplyError> {
+    let begin = Record::Begin {
+        schema: SCHEMA.to_owned(),
+        boot: clock::boot_id(),
+        wall: clock::wall(),
+        root: absolute(&options.root),
+        plan: Box::new(plan.clone()),
+        window: options.confirm.map(|w| w.as_secs()),
+    };
+    let id = ground.id;
+    let mut journal = Journal::begin(state, id, &begin, plan.changes.len(), &options.fault)?;
+    let posted = prepare(ground, plan).and_then(|()| {
+        options.fault.step();
+        let post = guard::post(&options.guard, state, id)?;
+        options.fault.watch_over(Some(post.pid()));
+        journal.write_record(&Record::Guard { pid: post.pid() }, &options.fault)?;
+        Ok(post)
+    });
+    match posted {
+        Ok(post) => Ok((journal, post)),
+        Err(error) => {
+            // Nothing was changed, so nothing shall look as if it had been.
+            plan.changes.iter().for_each(|change| act::tidy(ground, change));
+            let _ = std::fs::remove_file(state.journal(id));
+            Err(error)
+        }
+    }
+}
+
+fn absolute(root: &Path) -> PathBuf {
+    root.canonicalize().unwrap_or_else(|_| root.to_owned())
+}
+
+/// The error is "what: why".
+fn make_all(
+    ground: &Ground<'_>,
+    plan: &Plan,
+    journal: &mut Journal,
+    options: &Options,
+    tell: &mut (dyn FnMut(Event) + Send),
+) -> Result<Applied, String> {
+    let fault = &options.fault;
+    let mut applied = Applied {
+        id: ground.id,
+        readback: Vec::new(),
+        skipped: Vec::new(),
+        window: options.confirm.map(|w| w.as_secs()),
+    };
+    for (index, change) in plan.changes.iter().enumerate() {
+        let in_words = |error: std::io::Error| act::words(change, &error);
+        if let Change::Setting(s) = change
+            && let Some(step) = s.step
+            && let Some(why) = not_wanted(ground.place, step).map_err(in_words)?
+        {
+            let record = Record::Skipped { change: index, why: why.clone() };
+            journal.write_record(&record, fault).map_err(|e| e.to_string())?;
+            tell(Event::Skipped(index, why.clone()));
+            applied.skipped.push((index, why));
+            applied.readback.push(None);
+            continue;
+        }
+        tell(Event::Change(index));
+        // Somebody may have been here since the check.
+        match act::look(ground, change, None).map_err(in_words)? {
+            Seen::Before => {}
+            Seen::After => return Err(format!("{}: somebody else made it", change.subject())),
+            Seen::Other(what) => return Err(format!("{}: {what}", change.subject())),
+        }
+        let before = act::before(ground, change).map_err(in_words)?;
+        let intent = Record::Intent { change: index, before };
+        journal.write_record(&intent, fault).map_err(|e| e.to_string())?;
+        fault.step();
+        let memo = act::make(ground, change, tell).map_err(in_words)?;
+        fault.step();
+        applied.readback.push(memo.first().cloned());
+        let done = Record::Done { change: index, memo };
+        journal.write_record(&done, fault).map_err(|e| e.to_string())?;
+    }
+    Ok(applied)
+}
+
+/// Why a step is not taken; `None`: it is.
+fn not_wanted(place: &Place, step: Step) -> std::io::Result<Option<String>> {
+    if step.while_dropping {
+        let flow = place.run(|| watch::here(watch::GLANCE))?;
+        if flow.drops == 0 {
+            return Ok(Some("no packet is dropped any more".to_owned()));
+        }
+    }
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    let memory = plimsoll_wire::meminfo::parse(&text);
+    let available = memory.ok().and_then(|m| m.available).map_or(u64::MAX, |b| b.0);
+    Ok((available < step.available).then(|| {
+        format!(
+            "it may take {} MiB, and {} MiB of memory are available",
+            step.available >> 20,
+            available >> 20
+        )
+    }))
+}

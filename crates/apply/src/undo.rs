@@ -1,0 +1,321 @@
+//! Taking back, and keeping.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use plimsoll_diagnosis::plan::Change;
+
+use crate::act::{self, Ground, Seen};
+use crate::error::plain;
+use crate::fault::Fault;
+use crate::history::{Stand, load_all};
+use crate::journal::{Journal, Memo, Record};
+use crate::place::Place;
+use crate::recover::{Recovered, recover_locked};
+use crate::state::State;
+use crate::{ApplyError, Phase, Transaction, clock};
+
+/// How long a person's call waits for another that is at work.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What `undo` does with what others have changed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leftover {
+    /// Refuse, and touch nothing.
+    Refuse,
+    /// Leave it as it is, and take the rest back.
+    Leave,
+}
+
+/// What was taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undone {
+    /// Number of the transaction.
+    pub id: u64,
+    /// Its title.
+    pub title: String,
+    /// What was left as it is, a sentence each.
+    pub left: Vec<String>,
+    /// What of it had ended with the boot it belonged to.
+    pub gone_with_reboot: bool,
+    /// What an earlier call had left.
+    pub recovered: Vec<Recovered>,
+}
+
+/// Whether a path is the table's limit.
+pub(crate) fn is_limit(path: &str) -> bool {
+    path.ends_with("conntrack_max")
+}
+
+/// Refuses while a transaction waits for its confirmation.
+pub(crate) fn none_pending(state: &State) -> Result<(), ApplyError> {
+    for transaction in load_all(state)? {
+        if let Some(left) = transaction.left() {
+            return Err(ApplyError::Pending { id: transaction.id, left: left.div_ceil(1000) });
+        }
+    }
+    Ok(())
+}
+
+/// Keeps what waits for its confirmation; returns its number and title. `id`: that one only.
+pub fn confirm(
+    state_dir: &Path,
+    id: Option<u64>,
+    fault: &Fault,
+) -> Result<(u64, String, Vec<Recovered>), ApplyError> {
+    let state = State::at(state_dir);
+    let nothing = || ApplyError::NoSuch("nothing waits for a confirmation".to_owned());
+    if state.numbers()?.is_empty() {
+        return Err(nothing());
+    }
+    let _lock = state.lock(PATIENCE)?;
+    let recovered = recover_locked(&state, true, fault)?;
+    if let Some(late) = recovered.iter().find(|r| id.is_none_or(|id| id == r.id)) {
+        return Err(ApplyError::NoSuch(late.to_string()));
+    }
+    let all = load_all(&state)?;
+    let waiting = all.into_iter().find(|t| t.left().is_some() && id.is_none_or(|id| id == t.id));
+    let waiting = waiting.ok_or_else(nothing)?;
+    let mut journal = Journal::resume(&state, waiting.id)?;
+    journal.write_record(&Record::Confirmed { wall: clock::wall() }, fault)?;
+    Ok((waiting.id, waiting.plan.title, recovered))
+}
+
+/// Takes a transaction back: that one, or the latest that stands.
+pub fn undo(
+    state_dir: &Path,
+    id: Option<u64>,
+    leftover: Leftover,
+    allow_lower: bool,
+    fault: &Fault,
+) -> Result<Undone, ApplyError> {
+    let state = State::at(state_dir);
+    let nothing = || ApplyError::NoSuch("there is nothing to undo".to_owned());
+    if state.numbers()?.is_empty() {
+        return Err(nothing());
+    }
+    let _lock = state.lock(PATIENCE)?;
+    let recovered = recover_locked(&state, true, fault)?;
+    let all = load_all(&state)?;
+    let stands = |t: &&Transaction| matches!(t.phase, Phase::Standing | Phase::Pending { .. });
+    let transaction = match id {
+        // What can't be taken back at all is not meant.
+        None => match all.iter().rev().filter(|t| !only_deletes(t)).find(stands) {
+            Some(found) => found,
+            // It was on its way back already, and this call has finished that.
+            None => match recovered.last() {
+                Some(last) => {
+                    return Ok(Undone {
+                        id: last.id,
+                        title: last.title.clone(),
+                        left: last.left.clone(),
+                        gone_with_reboot: false,
+                        recovered,
+                    });
+                }
+                None => return Err(nothing()),
+            },
+        },
+        Some(id) => {
+            let found = all.iter().find(|t| t.id == id);
+            let found =
+                found.ok_or_else(|| ApplyError::NoSuch(format!("there is no transaction {id}")))?;
+            if !stands(&found) {
+                return Err(ApplyError::NoSuch(format!("transaction {id} is taken back already")));
+            }
+            found
+        }
+    };
+    let place = Place::open(&transaction.plan.target)
+        .map_err(|e| ApplyError::unfit(&transaction.plan.target.name, plain(&e)))?;
+    refuse(transaction, place.as_ref(), leftover, allow_lower)?;
+    let left = unwind(&state, place.as_ref(), transaction.id, "asked for", fault)?;
+    Ok(Undone {
+        id: transaction.id,
+        title: transaction.plan.title.clone(),
+        left,
+        gone_with_reboot: !transaction.of_this_boot()
+            && transaction.plan.changes.iter().any(Change::volatile),
+        recovered,
+    })
+}
+
+fn only_deletes(transaction: &Transaction) -> bool {
+    transaction.plan.changes.iter().all(|change| matches!(change, Change::Delete(_)))
+}
+
+/// What stands in the way, before anything is touched.
+fn refuse(
+    transaction: &Transaction,
+    place: Option<&Place>,
+    leftover: Leftover,
+    allow_lower: bool,
+) -> Result<(), ApplyError> {
+    let mut changed = Vec::new();
+    let mut subjects = BTreeSet::new();
+    let changes = transaction.plan.changes.iter().zip(&transaction.stands).rev();
+    for (change, stand) in changes {
+        let Stand::Done { memo, .. } = stand else { continue };
+        if only_deletes(transaction) {
+            let why = format!(
+                "transaction {} deleted entries: they can't be brought back",
+                transaction.id
+            );
+            return Err(ApplyError::NoSuch(why));
+        }
+        // Of several changes of one thing the last is the one that stands.
+        if ended(transaction, change, place) || !subjects.insert(change.subject()) {
+            continue;
+        }
+        // What is left to look at here lies in no namespace.
+        let here = Place::HERE;
+        let place = place.unwrap_or(&here);
+        let ground = Ground { place, root: &transaction.root, id: transaction.id };
+        match act::look(&ground, change, Some(memo)) {
+            Ok(Seen::Other(what)) => changed.push(difference(change, memo, what)),
+            Ok(Seen::Before | Seen::After) => {}
+            Err(error) => return Err(ApplyError::unfit(change.subject(), plain(&error))),
+        }
+        lowered(change, place, allow_lower)?;
+    }
+    if changed.is_empty() || leftover == Leftover::Leave {
+        return Ok(());
+    }
+    Err(ApplyError::Changed(changed))
+}
+
+/// Taking back a raised limit lowers it, which hurts where the table has grown beyond it.
+fn lowered(change: &Change, place: &Place, allowed: bool) -> Result<(), ApplyError> {
+    let Change::Setting(s) = change else { return Ok(()) };
+    if allowed || !is_limit(&s.path) {
+        return Ok(());
+    }
+    let Ok(before) = s.before.trim().parse::<u64>() else { return Ok(()) };
+    let path = s.path.replace("conntrack_max", "conntrack_count");
+    let count = place.run(|| std::fs::read_to_string(&path)).ok();
+    let count = count.and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
+    if before > 0 && count > before {
+        let why = format!(
+            "the table holds {count} entries, and {before} would drop packets: only with --allow-lower"
+        );
+        return Err(ApplyError::unfit(&s.path, why));
+    }
+    Ok(())
+}
+
+/// What stands there, what we wrote, and what stood there before.
+fn difference(change: &Change, memo: &Memo, what: String) -> String {
+    match change {
+        Change::Setting(s) => {
+            let ours = memo.first().map_or(s.after.as_str(), String::as_str);
+            format!("{what}; plimsoll wrote {ours}, before it was {}", s.before.trim())
+        }
+        Change::File(_)
+        | Change::Nft(_)
+        | Change::Iptables(_)
+        | Change::Policy(_)
+        | Change::Modules(_)
+        | Change::Delete(_) => what,
+    }
+}
+
+/// Whether a change has ended by itself: with the boot, or with the namespace it was made in.
+fn ended(transaction: &Transaction, change: &Change, place: Option<&Place>) -> bool {
+    change.volatile() && (!transaction.of_this_boot() || place.is_none())
+}
+
+/// Takes back whatever of a transaction stands, the last first, and goes on past an error. Returns what was
+/// left as others had made it. On an error the transaction stays open, and the next call goes on.
+pub(crate) fn unwind(
+    state: &State,
+    place: Option<&Place>,
+    id: u64,
+    why: &str,
+    fault: &Fault,
+) -> Result<Vec<String>, ApplyError> {
+    let Some(transaction) = Transaction::load(state, id)? else { return Ok(Vec::new()) };
+    let mut journal = Journal::resume(state, id)?;
+    // A journal that can't be written any more does not keep the old state from coming back.
+    let mut unwritten = None;
+    let mut write = |record: Record| {
+        if let Err(error) = journal.write_record(&record, fault) {
+            unwritten.get_or_insert(error);
+        }
+    };
+    write(Record::Undoing { wall: clock::wall(), why: why.to_owned() });
+    let here = Place::HERE;
+    let ground = Ground { place: place.unwrap_or(&here), root: &transaction.root, id };
+    let (mut left, mut failed) = (Vec::new(), Vec::new());
+    for (index, change) in transaction.plan.changes.iter().enumerate().rev() {
+        let (before, memo) = match &transaction.stands[index] {
+            Stand::Intended { before } => (before, None),
+            Stand::Done { before, memo } => (before, Some(memo)),
+            Stand::Left(what) => {
+                left.push(what.clone());
+                continue;
+            }
+            Stand::Untouched | Stand::Skipped(_) | Stand::Undone => continue,
+        };
+        if ended(&transaction, change, place) {
+            write(Record::Undone(index));
+            continue;
+        }
+        if let Change::Delete(_) = change {
+            let what = "entries that were deleted stay deleted".to_owned();
+            left.push(what.clone());
+            write(Record::Left { change: index, why: what });
+            continue;
+        }
+        match back(&ground, change, before, memo, fault) {
+            Ok(None) => {
+                act::tidy(&ground, change);
+                act::tidy_around(change, before);
+                write(Record::Undone(index));
+            }
+            Ok(Some(what)) => {
+                left.push(what.clone());
+                write(Record::Left { change: index, why: what });
+            }
+            Err(error) => failed.push(act::words(change, &error)),
+        }
+    }
+    transaction.plan.changes.iter().for_each(|change| act::tidy(&ground, change));
+    if !failed.is_empty() {
+        let what = format!("transaction {id}, taking back");
+        let why = format!("{}; the next call of plimsoll tries again", failed.join("; "));
+        return Err(ApplyError::Journal { path: what, why });
+    }
+    write(Record::Closed { wall: clock::wall() });
+    match unwritten {
+        Some(error) => Err(error),
+        None => Ok(left),
+    }
+}
+
+/// Takes one back. `Some`: somebody else has changed it, so it was left.
+fn back(
+    ground: &Ground<'_>,
+    change: &Change,
+    before: &Memo,
+    memo: Option<&Memo>,
+    fault: &Fault,
+) -> std::io::Result<Option<String>> {
+    match act::look(ground, change, memo)? {
+        Seen::Before => return Ok(None),
+        Seen::After => {}
+        // Modules come and go one by one: the middle of it is ours as well.
+        Seen::Other(_) if matches!(change, Change::Modules(_)) => {}
+        Seen::Other(what) => {
+            return Ok(Some(difference(change, memo.unwrap_or(&Memo::new()), what)));
+        }
+    }
+    fault.step();
+    act::take_back(ground, change, before)?;
+    fault.step();
+    match act::look(ground, change, memo)? {
+        Seen::Before => Ok(None),
+        Seen::After => Err(std::io::Error::other("it was taken back, and is there again")),
+        Seen::Other(what) => Err(std::io::Error::other(what)),
+    }
+}

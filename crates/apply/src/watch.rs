@@ -1,0 +1,59 @@
+//! Watching whether packets are still dropped.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use plimsoll_ct::Counter;
+use plimsoll_diagnosis::plan::Target;
+use plimsoll_wire::statistics::parse_proc;
+
+use crate::place::Place;
+
+/// Long enough to see drops that matter.
+pub(crate) const GLANCE: Duration = Duration::from_secs(1);
+
+/// What was counted over a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flow {
+    /// Packets that conntrack dropped.
+    pub drops: u64,
+    /// Packets that the interfaces of the namespace received: whether there was anything to drop.
+    pub packets: u64,
+    /// The span.
+    pub span: Duration,
+}
+
+/// Watches a namespace for so long.
+pub fn watch(target: &Target, span: Duration) -> io::Result<Flow> {
+    let place = Place::open(target)?.ok_or_else(|| io::Error::other("the namespace is gone"))?;
+    place.run(|| here(span))
+}
+
+/// The namespace of the calling thread.
+pub(crate) fn here(span: Duration) -> io::Result<Flow> {
+    let (drops, packets) = (drops()?, packets()?);
+    std::thread::sleep(span);
+    Ok(Flow {
+        drops: self::drops()?.saturating_sub(drops),
+        packets: self::packets()?.saturating_sub(packets),
+        span,
+    })
+}
+
+fn drops() -> io::Result<u64> {
+    let read = |name| fs::read(format!("/proc/thread-self/net/stat/{name}"));
+    let text = read("nf_conntrack").or_else(|_| read("ip_conntrack"))?;
+    let found = parse_proc(&text).map_err(|e| io::Error::other(e.to_string()))?;
+    Ok(found.cpus.sum().get(Counter::Drop).unwrap_or(0))
+}
+
+/// Received packets over all interfaces: the second number behind each name.
+fn packets() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/thread-self/net/dev")?;
+    let received = text.lines().filter_map(|line| {
+        let (_, numbers) = line.split_once(':')?;
+        numbers.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    Ok(received.sum())
+}

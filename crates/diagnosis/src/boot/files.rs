@@ -1,0 +1,214 @@
+//! The sysctl files: what each program applies, in which order, and what it passes over.
+//!
+//! Source: sysctl.d(5), sysctl(8) of procps 3.3 and 4.0, rc.sysinit and functions of RHEL's initscripts; systemd-sysctl
+//! 252 and `sysctl --system` were run over the same trees (crates/probe/tests/boot.rs).
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use plimsoll_wire::Malformed;
+use plimsoll_wire::sysctl::{Assignment, Conf, expand, is_pattern, matches, read_conf};
+
+use super::keys::{Keys, Meaning, may_concern};
+use super::order::{conf, folders, merged};
+use super::tree::Tree;
+use crate::facts::{SysctlLoader, Unapplied};
+
+pub(super) const MAIN: &str = "/etc/sysctl.conf";
+
+/// Most patterns followed: a host has a dozen.
+const PATTERNS: usize = 200;
+
+/// What a program applies.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Applied {
+    /// In order.
+    pub(super) assignments: Vec<Assignment>,
+    /// Not written at all: the program keeps the last line of a key only. With the place of that line.
+    pub(super) replaced: Vec<(Assignment, String)>,
+    /// Standing in files that it passes over.
+    pub(super) unapplied: Vec<Unapplied>,
+    /// Lines that are no assignments.
+    pub(super) malformed: Vec<Malformed>,
+}
+
+/// What this loader applies.
+pub(super) fn of_loader(tree: &Tree, loader: SysctlLoader, keys: &Keys<'_>) -> Applied {
+    let mut reading = Reading { tree, confs: Vec::new(), unapplied: Vec::new() };
+    match loader {
+        SysctlLoader::Systemd => reading.systemd(),
+        SysctlLoader::Procps => {
+            reading.folders();
+            reading.apply(MAIN);
+        }
+        SysctlLoader::RcSysinit => reading.rc_sysinit(),
+    }
+    let Reading { confs, unapplied, .. } = reading;
+    finish(confs, unapplied, loader, keys)
+}
+
+/// What tuned applies again behind its own settings: /run over /etc by name, then the main file. Nothing of /usr.
+pub(super) fn of_tuned(tree: &Tree, keys: &Keys<'_>) -> Vec<Assignment> {
+    let folders = ["/run/sysctl.d", "/etc/sysctl.d"].map(String::from);
+    let members = merged(tree, &folders, conf).into_iter().map(|m| m.path);
+    members.chain([MAIN.to_string()]).flat_map(|path| of_file(tree, &path, keys)).collect()
+}
+
+/// What `sysctl -p FILE` applies.
+pub(super) fn of_file(tree: &Tree, path: &str, keys: &Keys<'_>) -> Vec<Assignment> {
+    let Some(text) = tree.text(path) else { return Vec::new() };
+    finish(vec![read_conf(path, text)], Vec::new(), SysctlLoader::Procps, keys).assignments
+}
+
+struct Reading<'a> {
+    tree: &'a Tree,
+    confs: Vec<Conf>,
+    unapplied: Vec<Unapplied>,
+}
+
+impl Reading<'_> {
+    fn apply(&mut self, path: &str) {
+        if let Some(text) = self.tree.text(path) {
+            self.confs.push(read_conf(path, text));
+        }
+    }
+
+    /// Keeps what stands in a file that the boot passes over.
+    fn pass_over(&mut self, path: &str, why: &str) {
+        let Some(text) = self.tree.text(path) else { return };
+        let all = read_conf(path, text).assignments.into_iter().filter(|a| may_concern(&a.key));
+        self.unapplied.extend(all.map(|assignment| Unapplied { assignment, why: why.into() }));
+    }
+
+    fn folders(&mut self) {
+        let folders = folders("sysctl.d");
+        for member in merged(self.tree, &folders, conf) {
+            self.apply(&member.path);
+            for hidden in &member.hides {
+                let why = if self.tree.is_mask(&member.path) {
+                    format!("{} masks it", member.path)
+                } else {
+                    format!("{} has the same name and comes before it", member.path)
+                };
+                self.pass_over(hidden, &why);
+            }
+        }
+        for folder in &folders {
+            if folder.starts_with("/lib/") && self.tree.resolve(folder).as_ref() != Some(folder) {
+                continue;
+            }
+            for name in self.tree.list(folder) {
+                if !conf(name) && !name.starts_with("README") {
+                    self.pass_over(&format!("{folder}/{name}"), "its name does not end in .conf");
+                }
+            }
+        }
+    }
+
+    fn systemd(&mut self) {
+        self.folders();
+        // Linked as 99-sysctl.conf (Debian to 12, RHEL) it has been read under that name.
+        let Some(main) = self.tree.text(MAIN) else { return };
+        let target = self.tree.resolve(MAIN);
+        let linked = merged(self.tree, &folders("sysctl.d"), conf).iter().any(|member| {
+            self.tree.resolve(&member.path) == target || self.tree.text(&member.path) == Some(main)
+        });
+        if !linked {
+            self.pass_over(
+                MAIN,
+                "systemd-sysctl reads only the folders sysctl.d, and nothing there links to it",
+            );
+        }
+    }
+
+    /// RHEL 6 has /etc/sysctl.d; RHEL 5 has not, and nothing creates it there.
+    fn rc_sysinit(&mut self) {
+        for name in self.tree.list("/etc/sysctl.d") {
+            let path = format!("/etc/sysctl.d/{name}");
+            let ignored = [".rpmsave", ".rpmorig", ".rpmnew", "~", ".swp", ".bak"];
+            if ignored.iter().any(|end| name.ends_with(end)) {
+                self.pass_over(&path, "rc.sysinit passes over files with such an ending");
+            } else {
+                self.apply(&path);
+            }
+        }
+        self.apply(MAIN);
+    }
+}
+
+/// Patterns replaced by the keys that they name, and what the program keeps of several lines for one key.
+fn finish(
+    confs: Vec<Conf>,
+    unapplied: Vec<Unapplied>,
+    loader: SysctlLoader,
+    keys: &Keys<'_>,
+) -> Applied {
+    let patterns = loader != SysctlLoader::RcSysinit;
+    let mut applied = Applied { unapplied, ..Applied::default() };
+    // systemd and procps 4 let no pattern set a key that some line names in full, or excludes.
+    let named: BTreeSet<&str> = confs
+        .iter()
+        .flat_map(|c| c.assignments.iter().map(|a| &a.key).chain(&c.excluded))
+        .map(String::as_str)
+        .filter(|key| !is_pattern(key) && may_concern(key))
+        .collect();
+    let excluded: Vec<&str> = confs
+        .iter()
+        .flat_map(|c| &c.excluded)
+        .map(String::as_str)
+        .filter(|key| is_pattern(key))
+        .take(PATTERNS)
+        .collect();
+    let mut followed = 0;
+    for assignment in confs.iter().flat_map(|c| &c.assignments) {
+        if !is_pattern(&assignment.key) {
+            if may_concern(&assignment.key) {
+                applied.assignments.push(assignment.clone());
+            }
+        } else if patterns && followed < PATTERNS {
+            followed += 1;
+            let fitting = expand(&assignment.key).into_iter().filter(|key| {
+                // A pattern names only what is there.
+                matches!(keys.meaning(key), Some(Meaning::Live(_)))
+                    && !named.contains(key.as_str())
+                    && !excluded.iter().any(|p| matches(p, key))
+            });
+            applied.assignments.extend(fitting.map(|key| Assignment {
+                key,
+                may_fail: true,
+                ..assignment.clone()
+            }));
+        }
+    }
+    if loader == SysctlLoader::Systemd {
+        keep_last(&mut applied);
+    }
+    let about = |m: &&Malformed| m.seen.contains("conntrack") || m.seen.contains("contrack");
+    applied.malformed = confs.iter().flat_map(|c| &c.malformed).filter(about).cloned().collect();
+    applied
+}
+
+/// systemd-sysctl collects all lines before it writes: of one key only the last is written, at its own place in the
+/// order, unless it says the same as the one before; and if the kernel refuses the last, the others don't step in.
+fn keep_last(applied: &mut Applied) {
+    let mut kept: Vec<Option<Assignment>> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for assignment in core::mem::take(&mut applied.assignments) {
+        let place = |a: &Assignment| super::keys::place(&a.file, a.line);
+        let before = places.get(&assignment.key).and_then(|at| kept[*at].as_ref());
+        if let Some(before) = before.filter(|b| b.value == assignment.value) {
+            let by = place(before);
+            applied.replaced.push((assignment, by));
+            continue;
+        }
+        let before = places.insert(assignment.key.clone(), kept.len());
+        if let Some(old) = before.and_then(|at| kept[at].take()) {
+            applied.replaced.push((old, place(&assignment)));
+        }
+        kept.push(Some(assignment));
+    }
+    applied.assignments = kept.into_iter().flatten().collect();
+}

@@ -1,0 +1,136 @@
+//! What kube-proxy writes at each of its starts, from its configuration on the node.
+//!
+//! Source: kube-proxy's reference; its rule for the limit (max per core times cores, at least min; buckets of a quarter
+//! where there are fewer) is that of Kubernetes since 1.3.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_wire::kube_proxy::{self, KubeProxy, Line};
+use plimsoll_wire::sysctl::Assignment;
+use plimsoll_wire::tuned::HASHSIZE;
+
+use super::BootFacts;
+use super::plan::{Plan, Stage};
+use super::tree::Tree;
+use crate::facts::ManagerKind;
+
+/// kube-proxy's own values, where it is told none.
+const PER_CORE: u64 = 32_768;
+const LEAST: u64 = 131_072;
+const ESTABLISHED: u64 = 86_400;
+const CLOSE_WAIT: u64 = 3600;
+
+/// Files that hold its configuration or flags.
+const FILES: &[&str] = &[
+    "/var/lib/kube-proxy/config.conf",
+    "/var/lib/kube-proxy/kube-proxy-config.yaml",
+    "/var/lib/kube-proxy/config.yaml",
+    "/etc/kubernetes/kube-proxy-config.yaml",
+    "/etc/kubernetes/kube-proxy.yaml",
+    "/etc/kubernetes/manifests/kube-proxy.yaml",
+    "/etc/kubernetes/manifests/kube-proxy.manifest",
+    "/etc/kubernetes/proxy",
+    "/etc/default/kube-proxy",
+    "/etc/sysconfig/kube-proxy",
+    "/etc/systemd/system/kube-proxy.service",
+    "/usr/lib/systemd/system/kube-proxy.service",
+    "/etc/rancher/k3s/config.yaml",
+    "/etc/rancher/rke2/config.yaml",
+];
+
+/// Adds what kube-proxy writes, if it runs on this host.
+pub(super) fn add(plan: &mut Plan, facts: &BootFacts, tree: &Tree) {
+    let found = configuration(tree);
+    let told = |kind: ManagerKind| {
+        facts.managers.value().is_some_and(|all| {
+            // A CNI plug-in is no kube-proxy; its own chains or process are.
+            all.iter().any(|m| {
+                m.kind == kind && m.because.contains("kube-proxy") || m.because.contains("KUBE-")
+            })
+        })
+    };
+    let runs = told(ManagerKind::Kubernetes);
+    let (config, file) = match found {
+        Some(found) => found,
+        None if runs => {
+            plan.assumed.push(
+                "kube-proxy runs here and its configuration was not found: its own defaults are taken".to_string(),
+            );
+            (KubeProxy::default(), String::new())
+        }
+        None => return,
+    };
+    let by = "kube-proxy";
+    plan.load(Stage::KubeProxy, None, by, facts.core(), file.clone(), false);
+    let set = writes(&config, &file, facts, plan);
+    plan.set(Stage::KubeProxy, by, set);
+}
+
+/// The configuration on this node, and its file.
+fn configuration(tree: &Tree) -> Option<(KubeProxy, String)> {
+    // kubeadm's DaemonSet: the ConfigMap as it is mounted into the pod.
+    const PODS: &str = "/var/lib/kubelet/pods";
+    let mounted: Vec<String> = tree
+        .files_below(PODS)
+        .into_iter()
+        .filter(|path| {
+            path.contains("kubernetes.io~configmap/kube-proxy/") && path.ends_with("/config.conf")
+        })
+        .map(Into::into)
+        .collect();
+    FILES.iter().map(|f| (*f).to_string()).chain(mounted).find_map(|path| {
+        let text = tree.text(&path)?;
+        // The configuration of k3s holds much besides, and says nothing of kube-proxy when it is not told to.
+        Some((kube_proxy::read(text)?, path))
+    })
+}
+
+/// The values that it writes, in its order.
+fn writes(config: &KubeProxy, file: &str, facts: &BootFacts, plan: &mut Plan) -> Vec<Assignment> {
+    let mut all = Vec::new();
+    let shown = if file.is_empty() { "kube-proxy's defaults" } else { file };
+    let mut add = |key: &str, value: u64, line: u32| {
+        all.push(Assignment {
+            file: shown.into(),
+            line,
+            key: key.into(),
+            value: value.to_string(),
+            may_fail: false,
+        });
+    };
+    let or =
+        |line: &Option<Line<u64>>, own: u64| line.as_ref().map_or((own, 0), |l| (l.value, l.line));
+    let (per_core, line) = or(&config.max_per_core, PER_CORE);
+    let (least, least_line) = or(&config.min, LEAST);
+    if per_core > 0 {
+        match facts.cpus.get() {
+            Some(cpus) => {
+                let scaled = per_core.saturating_mul(u64::from(cpus));
+                let (max, line) = if scaled > least { (scaled, line) } else { (least, least_line) };
+                add("net.netfilter.nf_conntrack_max", max, line);
+                // Only where there are fewer: the simulation drops a write that would lower them.
+                add(HASHSIZE, max / 4, line);
+            }
+            None => plan.assumed.push(format!(
+                "{shown}: the number of processors is not known, and kube-proxy's limit follows it"
+            )),
+        }
+    }
+    for (key, setting, own) in [
+        ("nf_conntrack_tcp_timeout_established", &config.established, ESTABLISHED),
+        ("nf_conntrack_tcp_timeout_close_wait", &config.close_wait, CLOSE_WAIT),
+        ("nf_conntrack_udp_timeout", &config.udp, 0),
+        ("nf_conntrack_udp_timeout_stream", &config.udp_stream, 0),
+    ] {
+        let (value, line) = or(setting, own);
+        if value > 0 {
+            add(&format!("net.netfilter.{key}"), value, line);
+        }
+    }
+    if let Some(Line { value: true, line }) = config.be_liberal {
+        add("net.netfilter.nf_conntrack_tcp_be_liberal", 1, line);
+    }
+    all
+}

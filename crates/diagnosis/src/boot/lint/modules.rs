@@ -1,0 +1,164 @@
+//! Lines about the module: modprobe.d, modules-load.d, and the service that unloads it.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use plimsoll_wire::modprobe::Directive;
+
+use super::super::keys::place;
+use super::super::outcome::Outcome;
+use super::super::{defaults, modules};
+use super::{Lint, LintKind, Linter};
+use crate::commands;
+use crate::facts::SysctlLoader;
+use crate::words::clean;
+
+impl Linter<'_> {
+    fn module_line(
+        &mut self,
+        (file, line): (&str, u32),
+        key: String,
+        value: Option<&str>,
+        what: String,
+        mend: String,
+        harmless: bool,
+    ) {
+        self.found.push(Lint {
+            kind: LintKind::ModuleLine,
+            file: Some(file.to_string()),
+            line: Some(line),
+            key: Some(key),
+            value: value.map(ToString::to_string),
+            what,
+            mend,
+            harmless,
+        });
+    }
+
+    /// Lines of modprobe.d and modules-load.d.
+    pub(super) fn modules(&mut self) {
+        let core = self.facts.core();
+        let built_in = self.facts.modular.get() == Some(false);
+        let known = defaults::parameters(self.facts);
+        let old = matches!(core, "ip_conntrack");
+        let other = if old { "nf_conntrack" } else { "ip_conntrack" };
+        for d in &self.plan.directives {
+            let Directive::Option { name, value } = &d.directive else { continue };
+            let (shown, value) = (clean(name), value.as_deref());
+            let key = format!("options {} {shown}", clean(&d.module));
+            if d.module == other {
+                let what = format!(
+                    "no module of this kernel is called {other}, so the option reaches none"
+                );
+                let mend = format!("write `options {core} {shown}={}`", clean(value.unwrap_or("")));
+                self.module_line((&d.file, d.line), key, value, what, mend, false);
+            } else if d.module != core {
+                continue;
+            } else if built_in && d.file != "/proc/cmdline" {
+                let what = format!("{core} is built into the kernel, which reads no modprobe.d");
+                let mend = format!(
+                    "add {core}.{shown}={} to the kernel's command line",
+                    clean(value.unwrap_or(""))
+                );
+                self.module_line((&d.file, d.line), key, value, what, mend, false);
+            } else if !known.contains(&name.as_str()) {
+                let what = format!("{core} has no option {shown}; it has {}", known.join(", "));
+                let mend = match name.as_str() {
+                    "max" | "nf_conntrack_max" | "conntrack_max" => {
+                        format!(
+                            "set {} in /etc/sysctl.d; the limit is no option",
+                            commands::key(&self.facts.profile, "nf_conntrack_max")
+                        )
+                    }
+                    "buckets" | "nf_conntrack_buckets" | "hash_size" | "hash-size" => {
+                        format!("write hashsize={}", clean(value.unwrap_or("")))
+                    }
+                    _ => "remove it".to_string(),
+                };
+                self.module_line((&d.file, d.line), key, value, what, mend, false);
+            } else if !defaults::is_value(name, value) {
+                let what = "that is no value, and the kernel refuses a module with such an option"
+                    .to_string();
+                let mend = "write a plain decimal number".to_string();
+                self.module_line((&d.file, d.line), key, value, what, mend, false);
+            }
+        }
+        self.load_lines(core, built_in);
+    }
+
+    fn load_lines(&mut self, core: &str, built_in: bool) {
+        let systemd = self.plan.loader == SysctlLoader::Systemd;
+        for m in modules::to_load(self.tree) {
+            let misspelt = !modules::brings_core(&m.module)
+                && ["contrack", "conntrak", "conn_track", "nf_track"]
+                    .iter()
+                    .any(|part| m.module.contains(part));
+            if misspelt {
+                let what = format!("no module is called {}", clean(&m.module));
+                let mend = format!("write {core}");
+                self.module_line((&m.file, m.line), clean(&m.module), None, what, mend, false);
+                continue;
+            }
+            if !modules::brings_core(&m.module) {
+                continue;
+            }
+            if systemd && !m.arguments.is_empty() {
+                let what = format!(
+                    "systemd takes the whole line for the module's name, and finds none: `{} {}`",
+                    clean(&m.module),
+                    clean(&m.arguments)
+                );
+                let mend = format!(
+                    "leave {} here, and put `options {} {}` into /etc/modprobe.d",
+                    clean(&m.module),
+                    clean(&m.module),
+                    clean(&m.arguments)
+                );
+                self.module_line((&m.file, m.line), clean(&m.module), None, what, mend, built_in);
+            } else if systemd
+                && !built_in
+                && let Some(d) = modules::blacklisted(&self.plan.directives, &m.module)
+            {
+                let at = place(&d.file, d.line);
+                let what = format!("systemd does not load it: {at} has it on the blacklist");
+                self.module_line(
+                    (&m.file, m.line),
+                    clean(&m.module),
+                    None,
+                    what,
+                    format!("remove {at}"),
+                    false,
+                );
+            }
+        }
+    }
+
+    /// RHEL's iptables service unloads the modules on each restart, and every setting with them.
+    pub(super) fn unloads(&mut self) {
+        const CONFIG: &str = "/etc/sysconfig/iptables-config";
+        let Some(text) = self.tree.text(CONFIG) else { return };
+        let config = plimsoll_wire::iptables_config::read(text);
+        let service = self.plan.events.iter().any(|e| e.by.contains("iptables"));
+        let set = self.outcomes.iter().any(Outcome::is_set);
+        let again = config.sysctl_load_list.iter().any(|w| w.contains("conntrack"));
+        if config.unload == Some(false)
+            || !service
+            || !set
+            || self.facts.modular.get() == Some(false)
+        {
+            return;
+        }
+        let line =
+            (1..).zip(text.lines()).find(|(_, l)| l.contains("MODULES_UNLOAD=")).map(|(n, _)| n);
+        self.found.push(Lint {
+            kind: LintKind::Unloads,
+            file: Some(CONFIG.to_string()),
+            line,
+            key: Some("IPTABLES_MODULES_UNLOAD".to_string()),
+            value: config.unload.map(|on| if on { "yes" } else { "no" }.to_string()),
+            what: "each restart of the iptables service unloads the modules, and every setting falls back to the kernel's own".to_string(),
+            mend: "set IPTABLES_MODULES_UNLOAD=\"no\"".to_string(),
+            harmless: again,
+        });
+    }
+}

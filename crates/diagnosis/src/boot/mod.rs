@@ -1,0 +1,253 @@
+//! The boot simulation: which value each setting will have after the next boot, and why.
+//!
+//! Knows: who reads which file, in what order, what the kernel takes, and when the keys exist. Does not know how the
+//! files were read. Files enter as text ([`Tree`]), so that a proposed change can be judged before it is made: the same
+//! facts with other files are another boot. Pure: the same facts and changes give the same answer.
+//!
+//! Kernel: `nf_conntrack_init_start()`, `nf_conntrack_standalone_init_sysctl()`, net/netfilter; `proc_dointvec()`,
+//! kernel/sysctl.c; `do_sysctl_args()`, fs/proc/proc_sysctl.c.
+
+mod defaults;
+mod files;
+mod keys;
+mod kube_proxy;
+mod lint;
+mod modules;
+mod order;
+mod outcome;
+mod plan;
+mod run;
+mod services;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod value;
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Access, Bytes, Era, KernelVersion, Profile, SETTINGS, Setting, Vendor};
+use plimsoll_wire::modules::Module;
+
+use crate::facts::{BootFiles, Fact, Host, Manager, Snapshot, SysctlLoader};
+use keys::Keys;
+
+pub use lint::{Lint, LintKind};
+pub use outcome::{After, Attempt, Fate, Outcome, Step};
+pub use plan::Stage;
+pub use tree::{Entry, FileChange, Tree};
+
+/// What the simulation starts from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BootFacts {
+    /// The kernel that will boot: the running one, or the only one whose modules are there.
+    pub kernel: Fact<KernelVersion>,
+    /// Its generation.
+    pub profile: Profile,
+    /// Memory, which decides the defaults of limit and buckets.
+    pub memory: Fact<Bytes>,
+    /// Processors, which kube-proxy's limit follows.
+    pub cpus: Fact<u32>,
+    /// Whether conntrack is a module (and not built in).
+    pub modular: Fact<bool>,
+    /// Modules that are loaded now.
+    pub modules: Fact<Vec<Module>>,
+    /// Ticks in a second, which bound the timeouts.
+    pub hz: Fact<u32>,
+    /// Settings of the initial namespace as they are now, by bare name.
+    pub settings: BTreeMap<String, String>,
+    /// Programs that manage rules or settings.
+    pub managers: Fact<Vec<Manager>>,
+    /// The files.
+    pub tree: Tree,
+}
+
+/// The next boot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Boot {
+    /// The kernel's release, or the generation that was taken where it is not known.
+    pub kernel: String,
+    /// One for each setting that this kernel has, in the order of the kernel's listing.
+    pub outcomes: Vec<Outcome>,
+    /// What is wrong, the worst first.
+    pub lints: Vec<Lint>,
+    /// What takes part, in order.
+    pub steps: Vec<Step>,
+    /// What applies the sysctl files.
+    pub loader: SysctlLoader,
+    /// How that was told.
+    pub loader_because: String,
+    /// When the keys begin to exist: "built into the kernel", "loaded by nftables.service, after systemd-sysctl".
+    pub module: String,
+    /// What was taken for granted.
+    pub assumed: Vec<String>,
+    /// What could not be read.
+    pub unread: Vec<String>,
+}
+
+impl Boot {
+    /// The outcome of a setting, by a key in any notation, old or new.
+    pub fn outcome(&self, key: &str) -> Option<&Outcome> {
+        let setting = Setting::find(key)?;
+        self.outcomes.iter().find(|o| o.setting.name == setting.name)
+    }
+}
+
+impl BootFacts {
+    /// Of a host that was read as a whole.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let initial = snapshot.namespaces.iter().find(|n| n.is_initial());
+        let mut settings = initial.map(|n| n.settings.clone()).unwrap_or_default();
+        for (name, value) in [
+            ("nf_conntrack_max", initial.and_then(|n| n.max.get()).map(|m| m.0)),
+            ("nf_conntrack_expect_max", initial.and_then(|n| n.expect_max.get()).map(|m| m.0)),
+        ] {
+            if let Some(value) = value {
+                settings.entry(name.into()).or_insert_with(|| format!("{value}"));
+            }
+        }
+        Self::of_host(&snapshot.host, &snapshot.boot, settings)
+    }
+
+    /// From the parts. `settings`: those of the initial namespace, by bare name.
+    pub fn of_host(host: &Host, boot: &BootFiles, mut settings: BTreeMap<String, String>) -> Self {
+        if let Some(max) = host.global_max.get() {
+            settings.insert("nf_conntrack_max".into(), format!("{max}"));
+        }
+        // The parameter is right where the key may lag behind a resize (4.9, 4.19).
+        if let Some(buckets) = host.buckets.get() {
+            settings.insert("nf_conntrack_buckets".into(), format!("{buckets}"));
+        }
+        Self {
+            kernel: host.kernel.clone(),
+            profile: host.profile,
+            memory: host.memory_total.clone(),
+            cpus: host.cpus.clone(),
+            modular: boot.modular(host, settings.contains_key("nf_conntrack_max")),
+            modules: host.modules.clone(),
+            hz: boot.hz.clone(),
+            managers: boot.managers.clone(),
+            tree: boot.tree.value().cloned().unwrap_or_default(),
+            settings,
+        }
+    }
+
+    /// The core module's name.
+    pub(crate) fn core(&self) -> &'static str {
+        crate::commands::module(&self.profile)
+    }
+
+    /// Whether conntrack is there on the running host.
+    pub(crate) fn tracks_now(&self) -> bool {
+        let loaded =
+            self.modules.value().is_some_and(|all| all.iter().any(|m| m.name == self.core()));
+        loaded
+            || self
+                .settings
+                .keys()
+                .any(|k| k.ends_with("conntrack_count") || k.ends_with("conntrack_max"))
+    }
+
+    /// Whether the protocols' timeouts come with a module of their own, nf_conntrack_ipv4 (2.6.20 to 4.18).
+    pub(crate) fn has_separate_protocols(&self) -> bool {
+        let merged = match self.kernel.value() {
+            Some(k) => k.rank() >= (4, 19) || k.vendor == Vendor::Enterprise(8),
+            None => self.profile.from >= (4, 19) || self.profile.enterprise == Some(8),
+        };
+        self.profile.era != Era::IpConntrack && !merged
+    }
+
+    /// The running value of a setting.
+    pub(crate) fn running(&self, setting: &Setting) -> Option<u64> {
+        let by = |name: &str| self.settings.get(name)?.trim().parse().ok();
+        by(setting.name).or_else(|| by(setting.old_name?))
+    }
+
+    /// The key of this kernel that is nearest to a wrong one.
+    pub fn nearest(&self, key: &str) -> Option<String> {
+        self.keys().nearest(key)
+    }
+
+    /// Other keys of the same variable on this kernel.
+    pub fn aliases(&self, setting: &'static Setting) -> Vec<String> {
+        let own = self.keys().name(setting);
+        let modern = format!("net.netfilter.{}", setting.name);
+        let root = setting.name.ends_with("conntrack_max").then(|| format!("net.{}", setting.name));
+        let old = setting.old_name.map(|name| format!("net.ipv4.netfilter.{name}"));
+        let old_root = root.is_some().then(|| "net.ipv4.ip_conntrack_max".into());
+        let live = |key: &String| matches!(self.keys().meaning(key), Some(keys::Meaning::Live(_)));
+        [Some(modern), root, old, old_root]
+            .into_iter()
+            .flatten()
+            .filter(|key| *key != own && live(key))
+            .collect()
+    }
+
+    fn keys(&self) -> Keys<'_> {
+        Keys { profile: &self.profile, version: self.kernel.value(), running: &self.settings }
+    }
+}
+
+/// Simulates the next boot of a host, with these changes made to its files.
+///
+/// ```
+/// # use plimsoll_diagnosis::boot::{boot, BootFacts, FileChange, After};
+/// # fn judge(facts: &BootFacts) -> bool {
+/// let persist = [
+///     FileChange { path: "/etc/modules-load.d/plimsoll.conf".into(), text: Some("nf_conntrack\n".into()) },
+///     FileChange {
+///         path: "/etc/sysctl.d/90-plimsoll.conf".into(),
+///         text: Some("net.netfilter.nf_conntrack_max = 524288\n".into()),
+///     },
+/// ];
+/// let after = boot(facts, &persist);
+/// after.outcome("net.netfilter.nf_conntrack_max").is_some_and(|o| o.after == After::Value(524_288))
+/// # }
+/// ```
+pub fn boot(facts: &BootFacts, changes: &[FileChange]) -> Boot {
+    let changed;
+    let tree = if changes.is_empty() {
+        &facts.tree
+    } else {
+        changed = facts.tree.with(changes);
+        &changed
+    };
+    let keys = facts.keys();
+    let plan = plan::plan(facts, tree, &keys);
+    let run = run::run(&plan, facts, tree, &keys, false);
+    let open = !plan.udev.is_empty()
+        || facts.modular.get().is_none()
+        || plan.events.iter().any(|e| e.or.is_some());
+    let other = open.then(|| run::run(&plan, facts, tree, &keys, true));
+    let settings = SETTINGS.iter().filter(|s| s.access != Access::ReadOnly && keys.has(s));
+    let outcomes: Vec<Outcome> = settings
+        .map(|setting| outcome::outcome(setting, facts, &keys, &plan, &run, other.as_ref()))
+        .collect();
+    let lints = lint::lints(facts, tree, &keys, &plan, &run, &outcomes);
+    let unread = tree
+        .all_unread()
+        .map(|(path, why)| format!("{}: {}", crate::words::clean(path), crate::words::clean(why)));
+    Boot {
+        kernel: match facts.kernel.value() {
+            Some(kernel) => crate::words::clean(&kernel.release),
+            None => format!("kernel not known, taken for {}", facts.profile.name),
+        },
+        steps: outcome::steps(&plan, &run, facts.modular.get() == Some(false)),
+        module: run.module_story(facts, &plan),
+        loader: plan.loader,
+        loader_because: plan.loader_because,
+        assumed: plan.assumed,
+        unread: unread.collect(),
+        outcomes,
+        lints,
+    }
+}
+
+/// What a setting will be after the next boot, with these changes made to the files: [`boot`] for one key in any
+/// notation. `None`: this kernel has no such setting.
+pub fn after_boot(facts: &BootFacts, changes: &[FileChange], key: &str) -> Option<Outcome> {
+    let setting = Setting::find(key)?;
+    boot(facts, changes).outcomes.into_iter().find(|o| o.setting.name == setting.name)
+}

@@ -1,0 +1,300 @@
+//! What comes of it for each setting, in a form to be shown.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_ct::Setting;
+use plimsoll_wire::sysctl::Assignment;
+
+use super::BootFacts;
+use super::keys::{Keys, place};
+use super::plan::{Event, Plan, Stage, What};
+use super::run::{Run, Stands};
+use crate::facts::SysctlLoader;
+use crate::words::clean;
+
+/// The value after boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum After {
+    /// This.
+    Value(i64),
+    /// About this: it follows the memory as the kernel sees it at its start.
+    About(i64),
+    /// It can't be told: why.
+    Unknown(String),
+    /// The key will not exist: why. The number is what it would be once the module is loaded.
+    Absent(String, Option<i64>),
+}
+
+impl After {
+    /// The number, if there is one.
+    pub fn number(&self) -> Option<i64> {
+        match self {
+            Self::Value(n) | Self::About(n) => Some(*n),
+            Self::Unknown(_) | Self::Absent(..) => None,
+        }
+    }
+}
+
+/// What becomes of a line that asks for a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It is what holds after boot, as this number.
+    Wins(i64),
+    /// It was written as this number, and then something else was: what.
+    Overridden(i64, String),
+    /// The key does not exist when it is written: the module is loaded later.
+    NotYet,
+    /// The module can't be loaded: why.
+    Never(String),
+    /// The kernel refuses the value: why.
+    Refused(String),
+    /// The key only shows.
+    ReadOnly,
+    /// Another generation's name.
+    Dead {
+        /// This kernel's name for it.
+        instead: Option<String>,
+    },
+    /// No kernel has such a key.
+    Unknown {
+        /// The nearest that this one has.
+        nearest: Option<String>,
+    },
+    /// The program that reads it keeps another line of the same key: which.
+    Replaced(String),
+    /// Nothing reads it at this boot: why.
+    NotRead(String),
+    /// Its value stands in a variable.
+    Unclear,
+}
+
+/// A line that asks for a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The line.
+    pub assignment: Assignment,
+    /// Who writes it.
+    pub by: String,
+    /// When.
+    pub stage: Stage,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// What becomes of a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The setting.
+    pub setting: &'static Setting,
+    /// Its dotted name on this kernel.
+    pub key: String,
+    /// The value now, in the initial namespace.
+    pub now: Option<u64>,
+    /// The value after boot.
+    pub after: After,
+    /// Why, in a few words.
+    pub because: String,
+    /// Everything that asks for a value of it, in order; the one that wins among them.
+    pub attempts: Vec<Attempt>,
+    /// Another value that it may have as well, since nothing orders two of the steps; and what must come first for it.
+    pub or: Option<(After, String)>,
+}
+
+impl Outcome {
+    /// The line that wins; `None` when the kernel's own value or a module option holds.
+    pub fn winner(&self) -> Option<&Attempt> {
+        self.attempts.iter().find(|a| matches!(a.fate, Fate::Wins(_) | Fate::Unclear))
+    }
+
+    /// Those that lose, in order.
+    pub fn losers(&self) -> impl Iterator<Item = &Attempt> {
+        self.attempts.iter().filter(|a| !matches!(a.fate, Fate::Wins(_) | Fate::Unclear))
+    }
+
+    /// Whether anything at all asks for a value.
+    pub fn is_set(&self) -> bool {
+        !self.attempts.is_empty()
+    }
+}
+
+/// Something that takes part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// When.
+    pub stage: Stage,
+    /// Who.
+    pub by: String,
+    /// What: "loads nf_conntrack (/etc/nftables.conf)", "writes 3 settings".
+    pub what: String,
+}
+
+/// What comes of one setting.
+pub(super) fn outcome(
+    setting: &'static Setting,
+    facts: &BootFacts,
+    keys: &Keys<'_>,
+    plan: &Plan,
+    run: &Run,
+    other: Option<&Run>,
+) -> Outcome {
+    let (after, because) = after(setting, facts, run);
+    let or = other.and_then(|other| {
+        let (otherwise, why) = self::after(setting, facts, other);
+        (otherwise != after).then_some((otherwise, why))
+    });
+    Outcome {
+        setting,
+        key: keys.name(setting),
+        now: facts.running(setting),
+        after,
+        because,
+        attempts: attempts(setting, keys, plan, run),
+        or,
+    }
+}
+
+fn after(setting: &Setting, facts: &BootFacts, run: &Run) -> (After, String) {
+    let Some(stands) = run.stands.get(setting.name) else {
+        let why = match &run.forbidden {
+            Some(why) => why.clone(),
+            None => format!("nothing was found that loads {}", facts.core()),
+        };
+        let own = super::defaults::own(facts, setting, &[]);
+        let number = own.and_then(|o| i64::try_from(o.value).ok());
+        return (After::Absent(why.clone(), number), why);
+    };
+    match stands {
+        Stands::Written(index) => {
+            let write = &run.writes[*index];
+            let at = place(&write.assignment.file, write.assignment.line);
+            let because = format!("{at}, by {}", write.by);
+            match write.fate {
+                Fate::Wins(value) => (After::Value(value), because),
+                _ => (After::Unknown(format!("{at} sets it from a variable")), because),
+            }
+        }
+        Stands::Own(Some(own)) => {
+            let value = i64::try_from(own.value).unwrap_or(i64::MAX);
+            let after = if own.about { After::About(value) } else { After::Value(value) };
+            (after, own.why.clone())
+        }
+        Stands::Own(None) => {
+            let why = match setting.name {
+                "nf_conntrack_max" | "nf_conntrack_buckets" | "nf_conntrack_expect_max" => {
+                    "the kernel's own value follows the memory, which is not known"
+                }
+                _ => "the kernel's own value, which is not known for this generation",
+            };
+            (After::Unknown(why.to_string()), why.to_string())
+        }
+    }
+}
+
+/// Every line about the setting: what is written, what is replaced or not read.
+fn attempts(setting: &Setting, keys: &Keys<'_>, plan: &Plan, run: &Run) -> Vec<Attempt> {
+    let holds = match run.stands.get(setting.name) {
+        Some(Stands::Written(index)) => Some(*index),
+        Some(Stands::Own(_)) | None => None,
+    };
+    let ours = |a: &Assignment| {
+        use super::keys::Meaning::{Dead, Live, ReadOnly, Unknown};
+        match keys.meaning(&a.key) {
+            Some(Live(s) | ReadOnly(s) | Dead(s)) => s.name == setting.name,
+            Some(Unknown) | None => false,
+        }
+    };
+    let mut all = Vec::new();
+    let not_read = |a: &Assignment, why: &str, fate: fn(String) -> Fate| Attempt {
+        assignment: a.clone(),
+        by: plan.loader.name().to_string(),
+        stage: Stage::Sysctl,
+        fate: fate(why.to_string()),
+    };
+    for unapplied in plan.unapplied.iter().filter(|u| ours(&u.assignment)) {
+        all.push(not_read(&unapplied.assignment, &unapplied.why, Fate::NotRead));
+    }
+    for (a, by) in plan.applied.replaced.iter().filter(|(a, _)| ours(a)) {
+        all.push(not_read(a, by, Fate::Replaced));
+    }
+    let mine: Vec<usize> = (0..run.writes.len())
+        .filter(|i| run.writes[*i].setting.is_some_and(|s| s.name == setting.name))
+        .collect();
+    for (n, index) in mine.iter().enumerate() {
+        let write = &run.writes[*index];
+        let fate = match &write.fate {
+            Fate::Wins(value) if holds != Some(*index) => {
+                let next = mine[n + 1..]
+                    .iter()
+                    .map(|i| &run.writes[*i])
+                    .find(|w| matches!(w.fate, Fate::Wins(_) | Fate::Unclear));
+                let by = match next {
+                    Some(w) => {
+                        format!("{} ({})", place(&w.assignment.file, w.assignment.line), w.by)
+                    }
+                    None => String::new(),
+                };
+                Fate::Overridden(*value, by)
+            }
+            fate => fate.clone(),
+        };
+        all.push(Attempt {
+            assignment: write.assignment.clone(),
+            by: write.by.clone(),
+            stage: write.stage,
+            fate,
+        });
+    }
+    all.sort_by_key(|a| a.stage);
+    all
+}
+
+/// What takes part, in order.
+pub(super) fn steps(plan: &Plan, run: &Run, built_in: bool) -> Vec<Step> {
+    let mut all: Vec<Step> = Vec::new();
+    let loads = |event: &Event| matches!(event.what, What::Load { .. });
+    for event in plan.events.iter().filter(|e| !(built_in && loads(e))) {
+        let what = match &event.what {
+            What::Load { module, place, .. } if place.is_empty() => {
+                format!("loads {}", clean(module))
+            }
+            What::Load { module, place, .. } => {
+                format!("loads {} ({})", clean(module), clean(place))
+            }
+            What::Set(list) => {
+                let n = list.len();
+                format!("writes {n} setting{} of conntrack", if n == 1 { "" } else { "s" })
+            }
+        };
+        let step = Step { stage: event.stage, by: event.by.clone(), what };
+        if !all.contains(&step) {
+            all.push(step);
+        }
+    }
+    let nothing = !plan.events.iter().any(|e| e.stage == Stage::Sysctl);
+    if nothing {
+        let what = "writes no setting of conntrack".to_string();
+        let step = Step { stage: Stage::Sysctl, by: plan.loader.name().to_string(), what };
+        let at = all.iter().position(|s| s.stage > Stage::Sysctl).unwrap_or(all.len());
+        all.insert(at, step);
+    }
+    if !plan.udev.is_empty() && run.writes.iter().any(|w| w.by.starts_with("udev")) {
+        let stage = run.core.as_ref().map_or(Stage::Modules, |c| c.stage);
+        let what = "applies the files again when the module comes".to_string();
+        let at = all.iter().position(|s| s.stage > stage).unwrap_or(all.len());
+        all.insert(at, Step { stage, by: "udev".to_string(), what });
+    }
+    all
+}
+
+/// The loader's name is part of every story.
+impl SysctlLoader {
+    /// Whether of several lines for one key only the last is written.
+    pub(crate) const fn keeps_last(self) -> bool {
+        match self {
+            Self::Systemd => true,
+            Self::Procps | Self::RcSysinit => false,
+        }
+    }
+}

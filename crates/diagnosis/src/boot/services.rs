@@ -1,0 +1,397 @@
+//! Services that take part: firewalls, which load the module and may set values; tuned, cloud-init, rc.local, container
+//! engines, kube-proxy.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use plimsoll_wire::cloud_init;
+use plimsoll_wire::iptables_config;
+use plimsoll_wire::ruleset::{Ruleset, TableFamily, read_nft, read_save};
+use plimsoll_wire::sysctl::{Assignment, read_conf};
+use plimsoll_wire::tuned;
+
+use super::files;
+use super::keys::{Keys, place};
+use super::kube_proxy;
+use super::plan::{Plan, Stage, of_script, of_shell};
+use super::{BootFacts, tree::Tree};
+use crate::facts::{SysctlLoader, Unapplied};
+
+/// Firewalls whose rules stand in files: unit, files, whether they are nft's.
+const RULES: &[(&str, &[&str], bool)] = &[
+    ("nftables", &["/etc/nftables.conf", "/etc/sysconfig/nftables.conf"], true),
+    ("iptables", &["/etc/sysconfig/iptables"], false),
+    ("ip6tables", &["/etc/sysconfig/ip6tables"], false),
+    ("netfilter-persistent", &["/etc/iptables/rules.v4", "/etc/iptables/rules.v6"], false),
+];
+
+/// Programs that bring conntrack whatever their settings are: unit, when.
+const ALWAYS: &[(&str, Stage)] = &[
+    ("firewalld", Stage::Firewall),
+    ("docker", Stage::Containers),
+    ("k3s", Stage::Containers),
+    ("k3s-agent", Stage::Containers),
+    ("kubelet", Stage::Containers),
+    ("libvirtd", Stage::Containers),
+    ("virtnetworkd", Stage::Containers),
+    ("lxd", Stage::Containers),
+    ("lxc-net", Stage::Containers),
+];
+
+/// Profiles of tuned that are followed from one to the next.
+const PROFILES: usize = 30;
+
+/// Adds what the services do.
+pub(super) fn add(plan: &mut Plan, facts: &BootFacts, tree: &Tree, keys: &Keys<'_>) {
+    let core = facts.core();
+    for (unit, paths, nft) in RULES {
+        let ours: Vec<&&str> = paths.iter().filter(|p| tree.text(p).is_some()).collect();
+        let needing = ours.iter().find(|path| needs_tracking(tree, path, *nft));
+        let Some(enabled) = enabled(plan, tree, unit, !ours.is_empty()) else { continue };
+        // RHEL's service loads the modules of its configuration besides.
+        let config = config_of(tree, unit);
+        let named = config.as_ref().map_or(&[][..], |(_, c)| &c.modules[..]);
+        for module in named {
+            let at = config
+                .as_ref()
+                .map_or(String::new(), |(p, c)| place(p, c.modules_line.unwrap_or(0)));
+            plan.load(Stage::Firewall, enabled.or, &enabled.by, module, at, false);
+        }
+        if let Some(path) = needing {
+            plan.load(Stage::Firewall, enabled.or, &enabled.by, core, path.to_string(), false);
+            if facts.has_separate_protocols() {
+                plan.load(
+                    Stage::Firewall,
+                    enabled.or,
+                    &enabled.by,
+                    "nf_conntrack_ipv4",
+                    path.to_string(),
+                    false,
+                );
+            }
+        }
+        if let Some((path, config)) = &config {
+            load_list(plan, facts, tree, keys, path, config, &enabled.by);
+        }
+    }
+    ufw(plan, core, tree, keys);
+    for (unit, stage) in ALWAYS {
+        if let Some(enabled) = enabled(plan, tree, unit, false) {
+            // A container engine and rc.local are in no order to each other.
+            let or = if *stage == Stage::Containers { Some(Stage::Tuned) } else { enabled.or };
+            plan.load(*stage, or, &enabled.by, core, enabled.because, false);
+            if facts.has_separate_protocols() {
+                plan.load(*stage, or, &enabled.by, "nf_conntrack_ipv4", String::new(), false);
+            }
+        }
+    }
+    network_scripts(plan, tree, keys);
+    cloud(plan, tree, keys);
+    tuned_profiles(plan, tree, keys);
+    rc_local(plan, tree, keys);
+    kube_proxy::add(plan, facts, tree);
+}
+
+/// A service that starts at boot.
+struct Enabled {
+    by: String,
+    because: String,
+    /// It is in no order to systemd-sysctl, so it may come first.
+    or: Option<Stage>,
+}
+
+/// Whether a service starts at boot. `configured`: its own files are there, which decides where nothing tells
+/// what is enabled (a tree without the folders of links).
+fn enabled(plan: &mut Plan, tree: &Tree, unit: &str, configured: bool) -> Option<Enabled> {
+    let file = format!("{unit}.service");
+    let mut any = false;
+    for folder in tree.list("/etc/systemd/system") {
+        if !folder.ends_with(".wants") && !folder.ends_with(".requires") {
+            continue;
+        }
+        any = true;
+        let path = format!("/etc/systemd/system/{folder}/{file}");
+        if tree.exists(&path) {
+            return Some(Enabled { by: file.clone(), because: path, or: unordered(tree, &file) });
+        }
+    }
+    for folder in [
+        "/etc/rc.d/rc3.d",
+        "/etc/rc.d/rc5.d",
+        "/etc/rcS.d",
+        "/etc/rc2.d",
+        "/etc/rc3.d",
+        "/etc/rc5.d",
+    ] {
+        let links = tree.list(folder);
+        any |= !links.is_empty();
+        let started = links.into_iter().find(|link| {
+            link.strip_prefix('S').map(|n| n.trim_start_matches(|c: char| c.is_ascii_digit()))
+                == Some(unit)
+        });
+        if let Some(link) = started {
+            return Some(Enabled {
+                by: format!("the init script {unit}"),
+                because: format!("{folder}/{link}"),
+                or: None,
+            });
+        }
+    }
+    if any || !configured {
+        return None;
+    }
+    let by = match plan.loader {
+        SysctlLoader::Systemd => file,
+        SysctlLoader::Procps | SysctlLoader::RcSysinit => format!("the init script {unit}"),
+    };
+    plan.assumed.push(format!(
+        "{by} is taken to be enabled: its rules are there, and no list of services is"
+    ));
+    Some(Enabled { by, because: String::new(), or: None })
+}
+
+/// A unit that drops the default dependencies and names nothing that comes after systemd-sysctl may run before it.
+fn unordered(tree: &Tree, file: &str) -> Option<Stage> {
+    let text = ["/etc", "/run", "/usr/lib", "/lib"]
+        .iter()
+        .find_map(|parent| tree.text(&format!("{parent}/systemd/system/{file}")))?;
+    let values = |name: &str| {
+        let name = format!("{name}=");
+        text.lines()
+            .filter_map(move |l| l.trim().strip_prefix(name.as_str()).map(ToString::to_string))
+    };
+    let drops =
+        values("DefaultDependencies").any(|v| matches!(v.trim(), "no" | "false" | "off" | "0"));
+    let late = [
+        "systemd-sysctl.service",
+        "sysinit.target",
+        "basic.target",
+        "network.target",
+        "network-pre.target",
+    ];
+    let after = values("After").any(|v| v.split_whitespace().any(|unit| late.contains(&unit)));
+    (drops && !after).then_some(Stage::Modules)
+}
+
+/// Whether the rules of a file need tracking.
+fn needs_tracking(tree: &Tree, path: &str, nft: bool) -> bool {
+    let mut rules = Ruleset::default();
+    let text = tree.text(path).unwrap_or("");
+    if nft {
+        read_nft(text, &mut rules);
+        // What it includes is not followed one by one.
+        if text.lines().any(|l| l.trim_start().starts_with("include")) {
+            for path in tree
+                .files_below("/etc/nftables")
+                .into_iter()
+                .chain(tree.files_below("/etc/nftables.d"))
+            {
+                read_nft(tree.text(path).unwrap_or(""), &mut rules);
+            }
+        }
+    } else {
+        read_save(text, TableFamily::Ip, &mut rules);
+    }
+    rules.needing().next().is_some() || rules.has_nat()
+}
+
+/// The configuration of RHEL's iptables service.
+fn config_of(tree: &Tree, unit: &str) -> Option<(String, iptables_config::IptablesConfig)> {
+    if !matches!(unit, "iptables" | "ip6tables") {
+        return None;
+    }
+    let path = format!("/etc/sysconfig/{unit}-config");
+    let config = iptables_config::read(tree.text(&path)?);
+    Some((path, config))
+}
+
+/// `IPTABLES_SYSCTL_LOAD_LIST`: lines of the files that hold one of its words are applied again.
+fn load_list(
+    plan: &mut Plan,
+    facts: &BootFacts,
+    tree: &Tree,
+    keys: &Keys<'_>,
+    path: &str,
+    config: &iptables_config::IptablesConfig,
+    by: &str,
+) {
+    // RHEL 5's init script is not known to have that list.
+    if config.sysctl_load_list.is_empty() || facts.profile.enterprise == Some(5) {
+        return;
+    }
+    let mut again = Vec::new();
+    let mut paths: Vec<String> = vec![files::MAIN.into()];
+    if plan.loader == SysctlLoader::Systemd {
+        paths =
+            tree.list("/etc/sysctl.d").into_iter().map(|n| format!("/etc/sysctl.d/{n}")).collect();
+        paths.push(files::MAIN.into());
+    }
+    for word in &config.sysctl_load_list {
+        for path in &paths {
+            let all = files::of_file(tree, path, keys);
+            again.extend(all.into_iter().filter(|a| a.key.contains(word.as_str())));
+        }
+    }
+    let list = place(path, 0);
+    plan.set(Stage::Firewall, &format!("{by} (IPTABLES_SYSCTL_LOAD_LIST in {list})"), again);
+}
+
+/// ufw loads the modules, then applies a file of its own, when it is enabled.
+fn ufw(plan: &mut Plan, core: &str, tree: &Tree, keys: &Keys<'_>) {
+    const CONF: &str = "/etc/ufw/ufw.conf";
+    let says = |name: &str, path: &str| {
+        let text = tree.text(path)?;
+        let mut lines = text
+            .lines()
+            .filter_map(|l| l.trim().strip_prefix(name)?.trim_start().strip_prefix('='));
+        lines.next_back().map(|v| v.trim().trim_matches(['"', '\'']).to_string())
+    };
+    let on = says("ENABLED", CONF).is_some_and(|v| v.eq_ignore_ascii_case("yes"));
+    let file =
+        says("IPT_SYSCTL", "/etc/default/ufw").unwrap_or_else(|| "/etc/ufw/sysctl.conf".into());
+    if !on {
+        let all =
+            tree.text(&file).map(|text| read_conf(&file, text).assignments).unwrap_or_default();
+        let ours = all.into_iter().filter(|a| super::keys::may_concern(&a.key));
+        plan.unapplied.extend(
+            ours.map(|assignment| Unapplied { assignment, why: "ufw is not enabled".to_string() }),
+        );
+        return;
+    }
+    let or = unordered(tree, "ufw.service");
+    plan.load(Stage::Firewall, or, "ufw", core, CONF.into(), false);
+    let all = files::of_file(tree, &file, keys);
+    plan.set(Stage::Firewall, "ufw", all);
+}
+
+/// Init scripts of the network that apply the files again (RHEL to 7).
+fn network_scripts(plan: &mut Plan, tree: &Tree, keys: &Keys<'_>) {
+    for path in ["/etc/rc.d/init.d/network", "/etc/init.d/network"] {
+        let Some(text) = tree.text(path) else { continue };
+        let started =
+            ["/etc/rc.d/rc3.d", "/etc/rc3.d", "/etc/rc.d/rc2.d", "/etc/rc2.d", "/etc/rc.d/rc5.d"]
+                .iter()
+                .any(|folder| {
+                    tree.list(folder).iter().any(|l| l.starts_with('S') && l.ends_with("network"))
+                });
+        if started {
+            let again = of_script(tree, keys, path, text, plan.loader);
+            plan.set(Stage::Network, "the init script network", again);
+        }
+        return;
+    }
+}
+
+/// cloud-init: `bootcmd` and per-boot scripts run each time, `runcmd` and `write_files` only on the first boot.
+fn cloud(plan: &mut Plan, tree: &Tree, keys: &Keys<'_>) {
+    const DATA: &str = "/var/lib/cloud/instance/user-data.txt";
+    const BOOT: &str = "/var/lib/cloud/scripts/per-boot";
+    if tree.exists("/etc/cloud/cloud-init.disabled") {
+        return;
+    }
+    let folder = tree.list("/etc/cloud/cloud.cfg.d").into_iter();
+    let folder =
+        folder.filter(|n| n.ends_with(".cfg")).map(|n| format!("/etc/cloud/cloud.cfg.d/{n}"));
+    let configs = ["/etc/cloud/cloud.cfg".to_string()].into_iter().chain(folder);
+    for path in configs.chain([DATA.to_string()]) {
+        let Some(text) = tree.text(&path) else { continue };
+        for command in cloud_init::read(text) {
+            let all = of_shell(tree, keys, &path, command.line, &command.shell, plan.loader);
+            match command.module {
+                cloud_init::Module::BootCommand => {
+                    plan.set(Stage::Network, "cloud-init (bootcmd)", all)
+                }
+                cloud_init::Module::RunCommand => plan.unapplied.extend(
+                    all.into_iter().filter(|a| super::keys::may_concern(&a.key)).map(
+                        |assignment| Unapplied {
+                            assignment,
+                            why: "cloud-init runs runcmd on the first boot of an instance only"
+                                .to_string(),
+                        },
+                    ),
+                ),
+            }
+        }
+    }
+    for name in tree.list(BOOT) {
+        let path = format!("{BOOT}/{name}");
+        if let Some(text) = tree.text(&path) {
+            let all = of_script(tree, keys, &path, text, plan.loader);
+            plan.set(Stage::Network, "cloud-init (per-boot)", all);
+        }
+    }
+}
+
+/// tuned applies the active profile, and then (unless told otherwise) the sysctl files again.
+fn tuned_profiles(plan: &mut Plan, tree: &Tree, keys: &Keys<'_>) {
+    let on = enabled(plan, tree, "tuned", false).is_some();
+    let Some(active) = tree.text("/etc/tuned/active_profile") else { return };
+    let mut all = Vec::new();
+    let mut seen = BTreeSet::new();
+    for name in active.split_whitespace() {
+        profile(tree, name, &mut seen, &mut all);
+    }
+    // Of one option the last section holds.
+    let ours: Vec<Assignment> = all
+        .into_iter()
+        .filter(|a| super::keys::may_concern(&a.key) || a.key == tuned::HASHSIZE)
+        .collect();
+    if ours.is_empty() {
+        return;
+    }
+    if !on {
+        let why = "tuned is not enabled";
+        plan.unapplied
+            .extend(ours.into_iter().map(|assignment| Unapplied { assignment, why: why.into() }));
+        return;
+    }
+    let main = tree.text("/etc/tuned/tuned-main.conf").unwrap_or("");
+    let setting = main.lines().filter_map(|l| l.trim().strip_prefix("reapply_sysctl")).next_back();
+    let no = setting
+        .is_some_and(|v| matches!(v.trim_start_matches([' ', '=']).trim(), "0" | "no" | "false"));
+    plan.set(Stage::Tuned, "tuned", ours);
+    if !no {
+        plan.set(Stage::Tuned, "tuned (reapply_sysctl)", files::of_tuned(tree, keys));
+    }
+}
+
+/// A profile, its includes first.
+fn profile(tree: &Tree, name: &str, seen: &mut BTreeSet<String>, all: &mut Vec<Assignment>) {
+    if seen.len() >= PROFILES || !seen.insert(name.to_string()) || name.contains("..") {
+        return;
+    }
+    let found = ["/etc/tuned/profiles", "/etc/tuned", "/usr/lib/tuned/profiles", "/usr/lib/tuned"]
+        .iter()
+        .map(|folder| format!("{folder}/{name}/tuned.conf"))
+        .find_map(|path| Some((tree.text(&path)?, path)));
+    let Some((text, path)) = found else { return };
+    let profile_of = tuned::read(&path, text);
+    for include in &profile_of.include {
+        profile(tree, include, seen, all);
+    }
+    all.extend(profile_of.assignments);
+}
+
+/// rc.local, where it can be run.
+fn rc_local(plan: &mut Plan, tree: &Tree, keys: &Keys<'_>) {
+    for path in ["/etc/rc.d/rc.local", "/etc/rc.local"] {
+        let Some(text) = tree.text(path) else { continue };
+        let all = of_script(tree, keys, path, text, plan.loader);
+        if plan.loader == SysctlLoader::Systemd && tree.executable(path) == Some(false) {
+            let why = "the file is not executable, and systemd runs it only if it is";
+            let ours = all.into_iter().filter(|a| super::keys::may_concern(&a.key));
+            plan.unapplied.extend(ours.map(|assignment| Unapplied { assignment, why: why.into() }));
+        } else {
+            let loads = plimsoll_wire::modules_load::read_script(path, text);
+            for module in loads {
+                let at = place(path, module.line);
+                plan.load(Stage::RcLocal, None, "rc.local", &module.module, at, false);
+            }
+            plan.set(Stage::RcLocal, "rc.local", all);
+        }
+        return;
+    }
+}

@@ -1,0 +1,460 @@
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Bytes, KernelVersion, Profile};
+
+use super::*;
+use crate::facts::{Fact, ManagerKind, Reason};
+
+const MAX: &str = "net.netfilter.nf_conntrack_max";
+const NFT: &str = "table inet f {\n chain in {\n  type filter hook input priority 0;\n  ct state established accept\n }\n}\n";
+
+fn known<T>(value: T) -> Fact<T> {
+    Fact::known(value, "staged")
+}
+
+/// A host of a release with 8 GiB, two processors, conntrack as a module that is not loaded now; a text that begins
+/// with `-> ` is a link.
+fn host(release: &str, files: &[(&str, &str)]) -> BootFacts {
+    let version = KernelVersion::parse(release).expect("a release");
+    let mut tree = Tree::default();
+    if version.rank() >= (3, 10) {
+        tree.put_text("/usr/lib/systemd/systemd-sysctl", "");
+        tree.put_text("/etc/systemd/system/sysinit.target.wants/x.service", "");
+    }
+    for (path, text) in files {
+        match text.strip_prefix("-> ") {
+            Some(target) => tree.put(*path, Entry::Link(target.into())),
+            None => tree.put_text(*path, *text),
+        }
+    }
+    BootFacts {
+        profile: *Profile::of(&version),
+        kernel: known(version),
+        memory: known(Bytes(8 << 30)),
+        cpus: known(2),
+        modular: known(true),
+        modules: known(Vec::new()),
+        hz: known(250),
+        settings: BTreeMap::new(),
+        managers: Fact::missing(Reason::NotCollected, "staged"),
+        tree,
+    }
+}
+
+const ENABLED: (&str, &str) = ("/etc/systemd/system/sysinit.target.wants/nftables.service", "");
+const RULES: (&str, &str) = ("/etc/nftables.conf", NFT);
+const EARLY: (&str, &str) = ("/etc/modules-load.d/ct.conf", "nf_conntrack\n");
+
+fn value(boot: &Boot, key: &str) -> Option<i64> {
+    boot.outcome(key).expect("a setting of this kernel").after.number()
+}
+
+fn kinds(boot: &Boot) -> Vec<&'static str> {
+    boot.lints.iter().filter(|l| !l.harmless).map(|l| l.kind.name()).collect()
+}
+
+fn mends(boot: &Boot) -> String {
+    boot.lints.iter().map(|l| l.mend.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_file_that_comes_before_the_module_is_lost_until_the_module_is_named() {
+    let file = ("/etc/sysctl.d/60-ct.conf", "net.netfilter.nf_conntrack_max = 524288\n");
+    let facts = host("6.12.1", &[ENABLED, RULES, file]);
+    let b = boot(&facts, &[]);
+    assert_eq!(value(&b, MAX), Some(262_144));
+    assert_eq!(kinds(&b), ["module-loads-later"]);
+    let change = FileChange { path: EARLY.0.into(), text: Some(EARLY.1.into()) };
+    let mended = boot(&facts, core::slice::from_ref(&change));
+    assert_eq!(value(&mended, MAX), Some(524_288));
+    assert_eq!(kinds(&mended), [""; 0]);
+    let one = after_boot(&facts, &[change], "net/nf_conntrack_max").expect("a setting");
+    assert_eq!(one.after, After::Value(524_288));
+}
+
+#[test]
+fn a_built_in_tracker_has_its_keys_from_the_start() {
+    let file = ("/etc/sysctl.d/60-ct.conf", "net.netfilter.nf_conntrack_max = 524288\n");
+    let line = (
+        "/proc/cmdline",
+        "quiet sysctl.net.netfilter.nf_conntrack_acct=1 nf_conntrack.hashsize=1000",
+    );
+    let mut facts = host("6.12.1", &[file, line]);
+    facts.modular = known(false);
+    let b = boot(&facts, &[]);
+    assert_eq!(value(&b, MAX), Some(524_288));
+    assert_eq!(value(&b, "nf_conntrack_buckets"), Some(1024));
+    assert_eq!(value(&b, "nf_conntrack_acct"), Some(1));
+    facts.modular = known(true);
+    let b = boot(&facts, &[FileChange { path: EARLY.0.into(), text: Some(EARLY.1.into()) }]);
+    assert_eq!(value(&b, "nf_conntrack_acct"), Some(0), "the command line came too early");
+    assert_eq!(value(&b, "nf_conntrack_buckets"), Some(1024), "modprobe hands it on");
+}
+
+#[test]
+fn hashsize_makes_the_limit_eight_times_the_buckets_and_the_expectations_follow() {
+    for (release, hashsize, buckets, max, expect) in [
+        ("6.12.1", 4096, 4096, 32_768, 64),
+        ("6.12.1", 1000, 1024, 8192, 12),
+        ("3.10.0-1160.el7", 512, 512, 4096, 8),
+        ("2.6.18-398.el5", 1000, 1000, 8000, 0),
+    ] {
+        let module = if release.starts_with("2.6.18") { "ip_conntrack" } else { "nf_conntrack" };
+        let options = alloc::format!("options {module} hashsize={hashsize}\n");
+        let modprobe = if release.starts_with("2.6.18") {
+            "/etc/modprobe.conf"
+        } else {
+            "/etc/modprobe.d/ct.conf"
+        };
+        let facts = host(
+            release,
+            &[
+                (modprobe, &options),
+                ("/etc/modules-load.d/ct.conf", module),
+                ("/etc/rc.modules", &alloc::format!("modprobe {module}\n")),
+            ],
+        );
+        let b = boot(&facts, &[]);
+        assert_eq!(value(&b, "nf_conntrack_max"), Some(max), "{release}");
+        assert_eq!(value(&b, "nf_conntrack_buckets").or(Some(buckets)), Some(buckets), "{release}");
+        if expect > 0 {
+            assert_eq!(value(&b, "nf_conntrack_expect_max"), Some(expect), "{release}");
+        }
+    }
+}
+
+#[test]
+fn the_last_file_by_name_wins_and_the_losers_are_told_in_order() {
+    let b = boot(
+        &host(
+            "6.12.1",
+            &[
+                EARLY,
+                ("/usr/lib/sysctl.d/50-vendor.conf", "net.netfilter.nf_conntrack_max=111\n"),
+                ("/etc/sysctl.d/10-first.conf", "net.netfilter.nf_conntrack_max=222\n"),
+                ("/etc/sysctl.conf", "net.netfilter.nf_conntrack_max=333\n"),
+            ],
+        ),
+        &[],
+    );
+    let o = b.outcome(MAX).expect("the limit");
+    assert_eq!(o.after, After::Value(111));
+    assert_eq!(o.because, "/usr/lib/sysctl.d/50-vendor.conf line 1, by systemd-sysctl");
+    let losers: Vec<_> = o.losers().map(|a| a.assignment.value.as_str()).collect();
+    assert_eq!(losers, ["333", "222"]);
+    assert_eq!(kinds(&b), ["not-read", "overridden"]);
+    assert!(mends(&b).contains("ln -s ../sysctl.conf /etc/sysctl.d/99-sysctl.conf"));
+}
+
+#[test]
+fn a_refused_value_takes_the_good_one_before_it_along_under_systemd() {
+    let files = [
+        EARLY,
+        ("/etc/sysctl.d/10-a.conf", "net.netfilter.nf_conntrack_max=300000\n"),
+        ("/etc/sysctl.d/20-b.conf", "net.netfilter.nf_conntrack_max=512k\n"),
+    ];
+    let b = boot(&host("6.12.1", &files), &[]);
+    assert_eq!(value(&b, MAX), Some(262_144));
+    let lint = b.lints.iter().find(|l| l.kind == LintKind::BadValue).expect("refused");
+    assert!(lint.what.contains("10-a.conf line 1 is not written either"), "{}", lint.what);
+    assert_eq!(lint.mend, "write net.netfilter.nf_conntrack_max = 524288");
+    let mut procps = host("6.12.1", &files);
+    procps.tree.put_text("/proc/1/comm", "init\n");
+    procps.tree.put_text("/etc/init.d/procps", "");
+    assert_eq!(value(&boot(&procps, &[]), MAX), Some(300_000), "procps writes line by line");
+}
+
+#[test]
+fn each_mistake_is_named_with_its_mend() {
+    for (line, kind, mend) in [
+        (
+            "net.ipv4.ip_conntrack_max = 5000",
+            "dead-generation-key",
+            "write net.netfilter.nf_conntrack_max = 5000",
+        ),
+        (
+            "net.netfilter.nf_conntrack_count = 5000",
+            "read-only-key",
+            "remove it, or set net.netfilter.nf_conntrack_max",
+        ),
+        (
+            "net.netfilter.nf_contrack_max = 5000",
+            "unknown-key",
+            "write net.netfilter.nf_conntrack_max = 5000",
+        ),
+        (
+            "net.netfilter.nf_conntrack_tcp_timeout_established = 2h",
+            "value-refused",
+            "write net.netfilter.nf_conntrack_tcp_timeout_established = 7200",
+        ),
+        (
+            "net.netfilter.nf_conntrack_max = 262 144",
+            "value-misread",
+            "write it as a plain decimal number",
+        ),
+        (
+            "net.netfilter.nf_conntrack_max = 262,144",
+            "value-refused",
+            "write net.netfilter.nf_conntrack_max = 262144",
+        ),
+        (
+            "net.netfilter.nf_conntrack_tcp_loose = 2",
+            "value-refused",
+            "write net.netfilter.nf_conntrack_tcp_loose = 2",
+        ),
+        (
+            "net.netfilter.nf_conntrack_max = 4000000",
+            "ratio",
+            "set net.netfilter.nf_conntrack_buckets = 4000000 beside it",
+        ),
+        (
+            "net.netfilter.nf_conntrack_max 5000",
+            "malformed-line",
+            "write it as `key = value`, or remove it",
+        ),
+    ] {
+        let text = alloc::format!("{line}\n");
+        let b = boot(&host("6.12.1", &[EARLY, ("/etc/sysctl.d/60-ct.conf", &text)]), &[]);
+        assert_eq!(kinds(&b), [kind], "{line}");
+        if kind != "value-refused" || !line.contains("loose") {
+            assert_eq!(b.lints[0].mend, mend, "{line}");
+        }
+    }
+}
+
+#[test]
+fn lines_of_the_module_s_files_that_do_nothing_are_named() {
+    let max = ("/etc/sysctl.d/60-ct.conf", "net.netfilter.nf_conntrack_max = 5000\n");
+    let lint = |files: &[(&str, &str)]| {
+        let b = boot(&host("6.12.1", files), &[]);
+        (kinds(&b), value(&b, MAX))
+    };
+    let ct = "/etc/modprobe.d/ct.conf";
+    let (kinds_of, max_of) = lint(&[EARLY, max, (ct, "options nf_conntrack max=9\n")]);
+    assert_eq!((kinds_of, max_of), (vec!["module-line-without-effect"], Some(5000)));
+    let (kinds_of, _) = lint(&[EARLY, max, (ct, "options ip_conntrack hashsize=9\n")]);
+    assert_eq!(kinds_of, ["module-line-without-effect"]);
+    // The module is not loaded at all, and the file's line has no key.
+    let (kinds_of, _) = lint(&[EARLY, max, (ct, "options nf_conntrack hashsize=64k\n")]);
+    assert_eq!(kinds_of, ["module-never-loaded", "module-line-without-effect"]);
+    let (kinds_of, _) = lint(&[EARLY, max, (ct, "install nf_conntrack /bin/false\n")]);
+    assert_eq!(kinds_of, ["module-never-loaded"]);
+    let (kinds_of, _) = lint(&[EARLY, max, (ct, "blacklist nf_conntrack\n")]);
+    assert_eq!(kinds_of, ["module-loads-later", "module-line-without-effect"]);
+    let with_options = ("/etc/modules-load.d/ct.conf", "nf_conntrack hashsize=5000\n");
+    let (kinds_of, _) = lint(&[with_options, max]);
+    assert_eq!(kinds_of, ["module-loads-later", "module-line-without-effect"]);
+}
+
+#[test]
+fn an_unknown_option_keeps_old_kernels_from_loading_the_module() {
+    let files = [
+        ("/etc/modprobe.d/ct.conf", "options nf_conntrack max=9\n"),
+        ("/etc/rc.modules", "modprobe nf_conntrack\n"),
+        ("/etc/sysctl.conf", "net.nf_conntrack_max = 5000\n"),
+    ];
+    let b = boot(&host("2.6.32-754.el6.x86_64", &files), &[]);
+    assert!(matches!(b.outcome(MAX).expect("the limit").after, After::Absent(..)));
+}
+
+#[test]
+fn a_udev_rule_applies_the_files_when_the_firewall_loads_the_module() {
+    let rule = (
+        "/etc/udev/rules.d/91-ct.rules",
+        "ACTION==\"add\", SUBSYSTEM==\"module\", KERNEL==\"nf_conntrack\", RUN+=\"/usr/lib/systemd/systemd-sysctl --prefix=/net/netfilter\"\n",
+    );
+    let file = (
+        "/etc/sysctl.d/60-ct.conf",
+        "net.netfilter.nf_conntrack_max = 524288\nnet.netfilter.nf_conntrack_acct = 1\n",
+    );
+    let b = boot(&host("6.12.1", &[ENABLED, RULES, rule, file]), &[]);
+    assert_eq!(value(&b, MAX), Some(524_288));
+    assert_eq!(
+        kinds(&b),
+        ["no-order", "no-order"],
+        "lost first, and then not, if udev is not too quick"
+    );
+    let alias = ("/etc/sysctl.d/60-ct.conf", "net.nf_conntrack_max = 524288\n");
+    let b = boot(&host("6.12.1", &[ENABLED, RULES, rule, alias]), &[]);
+    assert_eq!(value(&b, MAX), Some(262_144), "the prefix does not name the alias");
+}
+
+#[test]
+fn a_unit_without_order_makes_the_value_uncertain() {
+    let unit = (
+        "/usr/lib/systemd/system/nftables.service",
+        "[Unit]\nWants=network-pre.target\nBefore=network-pre.target shutdown.target\nDefaultDependencies=no\n",
+    );
+    let file = ("/etc/sysctl.d/60-ct.conf", "net.netfilter.nf_conntrack_max = 524288\n");
+    let b = boot(&host("6.12.1", &[ENABLED, RULES, unit, file]), &[]);
+    let o = b.outcome(MAX).expect("the limit");
+    assert_eq!(o.after, After::Value(262_144));
+    assert_eq!(o.or.as_ref().map(|(a, _)| a.number()), Some(Some(524_288)));
+    assert_eq!(kinds(&b), ["no-order"]);
+}
+
+#[test]
+fn kube_proxy_has_the_last_word_by_its_own_configuration() {
+    let config = (
+        "/var/lib/kubelet/pods/1/volumes/kubernetes.io~configmap/kube-proxy/config.conf",
+        "kind: KubeProxyConfiguration\nconntrack:\n  maxPerCore: 100000\n  min: 131072\n  tcpEstablishedTimeout: 1h0m0s\n",
+    );
+    let file = ("/etc/sysctl.d/60-ct.conf", "net.netfilter.nf_conntrack_max = 524288\n");
+    let b = boot(&host("6.12.1", &[EARLY, config, file]), &[]);
+    assert_eq!(value(&b, MAX), Some(200_000));
+    assert_eq!(value(&b, "nf_conntrack_buckets"), Some(262_144), "it never lowers them");
+    assert_eq!(value(&b, "nf_conntrack_tcp_timeout_established"), Some(3600));
+    assert_eq!(value(&b, "nf_conntrack_tcp_timeout_close_wait"), Some(3600), "its own value");
+    assert_eq!(kinds(&b), ["overridden"]);
+    assert!(mends(&b).contains("kube-proxy's own configuration"));
+    let leaves = (
+        config.0,
+        "kind: KubeProxyConfiguration\nconntrack:\n  maxPerCore: 0\n  tcpEstablishedTimeout: 0s\n",
+    );
+    assert_eq!(value(&boot(&host("6.12.1", &[EARLY, leaves, file]), &[]), MAX), Some(524_288));
+    let mut chains = host("6.12.1", &[EARLY, file]);
+    chains.managers = known(vec![Manager {
+        kind: ManagerKind::Kubernetes,
+        because: "chain KUBE-SERVICES".into(),
+    }]);
+    let b = boot(&chains, &[]);
+    assert_eq!(value(&b, MAX), Some(131_072));
+    assert_eq!(b.assumed.len(), 1);
+}
+
+#[test]
+fn tuned_sets_its_profile_and_then_the_files_of_etc_again() {
+    let tuned = [
+        EARLY,
+        ("/etc/systemd/system/multi-user.target.wants/tuned.service", ""),
+        ("/etc/tuned/active_profile", "mine\n"),
+        (
+            "/etc/tuned/mine/tuned.conf",
+            "[main]\ninclude=base\n[sysctl]\nnet.netfilter.nf_conntrack_max=400000\n",
+        ),
+        (
+            "/usr/lib/tuned/base/tuned.conf",
+            "[sysctl]\nnet.netfilter.nf_conntrack_max=1\nnet.netfilter.nf_conntrack_acct=1\n[net]\nnf_conntrack_hashsize=300000\n",
+        ),
+        ("/usr/lib/sysctl.d/60-ct.conf", "net.netfilter.nf_conntrack_max = 500000\n"),
+    ];
+    let b = boot(&host("6.12.1", &tuned), &[]);
+    assert_eq!(value(&b, MAX), Some(400_000), "the files of /usr are not applied again");
+    assert_eq!(value(&b, "nf_conntrack_acct"), Some(1));
+    assert_eq!(value(&b, "nf_conntrack_buckets"), Some(300_032));
+    let etc = FileChange {
+        path: "/etc/sysctl.d/70.conf".into(),
+        text: Some("net.netfilter.nf_conntrack_max=600000\n".into()),
+    };
+    assert_eq!(
+        value(&boot(&host("6.12.1", &tuned), core::slice::from_ref(&etc)), MAX),
+        Some(600_000)
+    );
+    let main = FileChange {
+        path: "/etc/tuned/tuned-main.conf".into(),
+        text: Some("reapply_sysctl = 0\n".into()),
+    };
+    assert_eq!(value(&boot(&host("6.12.1", &tuned), &[etc, main]), MAX), Some(400_000));
+}
+
+#[test]
+fn ufw_applies_its_own_file_when_it_is_enabled() {
+    let files = [
+        ("/etc/ufw/ufw.conf", "ENABLED=yes\n"),
+        ("/etc/default/ufw", "IPT_SYSCTL=/etc/ufw/my.conf\n"),
+        ("/etc/ufw/my.conf", "net/netfilter/nf_conntrack_max=77777\n"),
+        ("/etc/ufw/sysctl.conf", "net/netfilter/nf_conntrack_max=88888\n"),
+    ];
+    assert_eq!(value(&boot(&host("6.12.1", &files), &[]), MAX), Some(77_777));
+    let off = FileChange { path: "/etc/ufw/ufw.conf".into(), text: Some("ENABLED=no\n".into()) };
+    let b = boot(&host("6.12.1", &files), &[off]);
+    assert!(matches!(b.outcome(MAX).expect("the limit").after, After::Absent(_, Some(262_144))));
+    assert_eq!(kinds(&b), ["not-read"]);
+}
+
+#[test]
+fn rc_local_comes_when_the_module_is_there_and_cloud_init_only_once() {
+    let files = [
+        ENABLED,
+        RULES,
+        ("/etc/rc.local", "#!/bin/sh\nsysctl -w net.netfilter.nf_conntrack_max=70000\n"),
+        (
+            "/var/lib/cloud/instance/user-data.txt",
+            "#cloud-config\nruncmd:\n - sysctl -w net.netfilter.nf_conntrack_max=1\nbootcmd:\n - [ sysctl, -w, net.netfilter.nf_conntrack_acct=1 ]\n",
+        ),
+    ];
+    let mut facts = host("6.12.1", &files);
+    let b = boot(&facts, &[]);
+    assert_eq!(value(&b, MAX), Some(70_000));
+    assert_eq!(value(&b, "nf_conntrack_acct"), Some(1));
+    assert_eq!(kinds(&b), ["not-read"]);
+    let text = files[2].1.to_string();
+    facts.tree.put("/etc/rc.local", Entry::File { text, executable: Some(false) });
+    assert_eq!(value(&boot(&facts, &[]), MAX), Some(262_144), "systemd does not run it");
+}
+
+#[test]
+fn centos_6_applies_its_file_before_the_firewall_and_by_the_load_list_after_it() {
+    let files = [
+        ("/etc/rc.d/rc.sysinit", ""),
+        ("/etc/rc.d/rc3.d/S08iptables", ""),
+        ("/etc/rc.d/rc3.d/S10network", ""),
+        ("/etc/sysctl.conf", "net.netfilter.nf_conntrack_max = 131072\n"),
+        (
+            "/etc/sysconfig/iptables",
+            "*filter\n-A INPUT -m state --state ESTABLISHED -j ACCEPT\nCOMMIT\n",
+        ),
+        (
+            "/etc/sysconfig/iptables-config",
+            "IPTABLES_MODULES=\"\"\nIPTABLES_MODULES_UNLOAD=\"no\"\n",
+        ),
+    ];
+    let facts = host("2.6.32-754.el6.x86_64", &files);
+    let b = boot(&facts, &[]);
+    assert_eq!((value(&b, MAX), kinds(&b)), (Some(65_536), vec!["module-loads-later"]));
+    let list = FileChange {
+        path: "/etc/sysconfig/iptables-config".into(),
+        text: Some(
+            "IPTABLES_MODULES_UNLOAD=\"no\"\nIPTABLES_SYSCTL_LOAD_LIST=\".nf_conntrack\"\n".into(),
+        ),
+    };
+    let b = boot(&facts, &[list]);
+    assert_eq!((value(&b, MAX), kinds(&b)), (Some(131_072), vec![]));
+    let network = FileChange {
+        path: "/etc/rc.d/init.d/network".into(),
+        text: Some("#!/bin/bash\n case x in\n    # once more\n    apply_sysctl\n esac\n".into()),
+    };
+    let b = boot(&facts, &[network]);
+    assert_eq!(
+        (value(&b, MAX), kinds(&b)),
+        (Some(131_072), vec![]),
+        "its init script network does it"
+    );
+}
+
+#[test]
+fn timeouts_of_old_kernels_come_with_the_module_of_ipv4() {
+    let timeout = "net.netfilter.nf_conntrack_tcp_timeout_established";
+    let text = alloc::format!("{MAX} = 300000\n{timeout} = 7200\n");
+    let facts = host("3.10.0-1160.el7.x86_64", &[EARLY, ("/etc/sysctl.d/60-ct.conf", &text)]);
+    let b = boot(&facts, &[]);
+    assert_eq!((value(&b, MAX), value(&b, timeout)), (Some(300_000), Some(432_000)));
+    assert!(
+        mends(&b).contains("echo nf_conntrack_ipv4 > /etc/modules-load.d/nf_conntrack_ipv4.conf")
+    );
+    let both = FileChange { path: EARLY.0.into(), text: Some("nf_conntrack_ipv4\n".into()) };
+    assert_eq!(value(&boot(&facts, &[both]), timeout), Some(7200));
+}
+
+#[test]
+fn what_is_not_known_is_not_guessed() {
+    let mut facts = host("6.12.1", &[EARLY]);
+    facts.memory = Fact::missing(Reason::NotCollected, "staged");
+    assert!(matches!(boot(&facts, &[]).outcome(MAX).expect("the limit").after, After::Unknown(_)));
+    let script = ("/etc/rc.local", "sysctl -w net.netfilter.nf_conntrack_max=$N\n");
+    let b = boot(&host("6.12.1", &[EARLY, script]), &[]);
+    assert!(matches!(b.outcome(MAX).expect("the limit").after, After::Unknown(_)));
+}

@@ -1,0 +1,250 @@
+//! What the kernel makes of the text that is written to a key.
+//!
+//! Seen on 6.18 and 5.10 with systemd-sysctl 252 and procps 4.0.2 (docs/formats/boot.md): a number in the notation of C,
+//! and blanks or the end behind it; what stands behind the blanks is passed over without a word.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use plimsoll_ct::{Profile, Setting, Unit};
+
+/// First release whose switches are one byte each and refuse what they don't know.
+const BYTES_SINCE: (u16, u16) = (5, 13);
+
+/// What became of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// It is this number.
+    Number(i64),
+    /// The write fails, and the old value stays: why.
+    Refused(String),
+}
+
+/// The number that this kernel takes for the text, and what is odd about it if it is taken all the same.
+/// `hz`: ticks in a second, where known.
+pub fn taken(
+    setting: &Setting,
+    profile: &Profile,
+    rank: (u16, u16),
+    hz: Option<u32>,
+    text: &str,
+) -> (Taken, Option<String>) {
+    let refused = |why: String| (Taken::Refused(why), None);
+    let text = text.trim();
+    if text.is_empty() {
+        return refused("no value".to_string());
+    }
+    let (number, rest) = match number(text) {
+        Ok(read) => read,
+        Err(Wrong::NoNumber) => return refused(format!("{} is no number", quoted(text))),
+        Err(Wrong::TooLarge) => return refused(format!("{text} is larger than any value")),
+    };
+    if !rest.is_empty() && !rest.starts_with([' ', '\t', '\n']) {
+        return refused(trailing(text, rest));
+    }
+    if let Some(why) = out_of_range(setting, profile, rank, hz, number) {
+        return refused(why);
+    }
+    (Taken::Number(number), oddity(setting, text, number, rest, hz))
+}
+
+/// Why a text has no number at its beginning.
+enum Wrong {
+    NoNumber,
+    TooLarge,
+}
+
+/// A number as C writes it: 0x for hexadecimal, 0 for octal. And what stands behind it.
+fn number(text: &str) -> Result<(i64, &str), Wrong> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let hexadecimal = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
+    let (radix, digits) = match hexadecimal {
+        Some(rest) => (16, rest),
+        None if digits.starts_with('0') => (8, digits),
+        None => (10, digits),
+    };
+    let length = digits.bytes().take_while(|b| char::from(*b).is_digit(radix)).count();
+    if length == 0 {
+        return Err(Wrong::NoNumber);
+    }
+    let value = i64::from_str_radix(&digits[..length], radix).map_err(|_| Wrong::TooLarge)?;
+    Ok((if negative { -value } else { value }, &digits[length..]))
+}
+
+/// What is wrong with the characters that follow the number at once.
+fn trailing(text: &str, rest: &str) -> String {
+    let text = quoted(text);
+    match rest.as_bytes().first() {
+        Some(b',' | b'_' | b'.' | b'\'') => format!("{text} has a separator in it"),
+        Some(b'0'..=b'9') => {
+            format!("{text} begins with 0, so it is octal, and is no octal number")
+        }
+        Some(b'#' | b';') => format!("{text} has a remark right behind the number"),
+        Some(b) if b.is_ascii_alphabetic() => {
+            format!("{text} has a unit; the kernel takes bare numbers")
+        }
+        Some(_) | None => format!("{text} is no number"),
+    }
+}
+
+fn out_of_range(
+    setting: &Setting,
+    profile: &Profile,
+    rank: (u16, u16),
+    hz: Option<u32>,
+    number: i64,
+) -> Option<String> {
+    let least_and_most = match setting.unit {
+        Unit::Bytes => return (number < 0).then(|| format!("{number} is negative")),
+        Unit::Seconds => {
+            // Kept in ticks, in an int. Without the tick rate only what every kernel refuses is refused.
+            let most = i64::from(i32::MAX) / i64::from(hz.unwrap_or(100));
+            (-most, most)
+        }
+        Unit::Buckets => (1, i64::from(i32::MAX)),
+        Unit::Entries if setting.name == "nf_conntrack_max" && !profile.zero_is_unlimited => {
+            (1, i64::from(i32::MAX))
+        }
+        Unit::Entries => (i64::from(i32::MIN), i64::from(i32::MAX)),
+        Unit::Switch | Unit::Packets => match switch_most(setting, profile, rank) {
+            Some(most) => (0, most),
+            None => (i64::from(i32::MIN), i64::from(i32::MAX)),
+        },
+    };
+    let (least, most) = least_and_most;
+    (!(least..=most).contains(&number))
+        .then(|| format!("{number} is out of range: this kernel takes {least} to {most}"))
+}
+
+/// The largest value of a switch that is checked.
+fn switch_most(setting: &Setting, profile: &Profile, rank: (u16, u16)) -> Option<i64> {
+    let checked = rank >= BYTES_SINCE;
+    match setting.name {
+        "nf_conntrack_log_invalid" => Some(255),
+        "nf_conntrack_tcp_max_retrans" if checked => Some(255),
+        // Since the extension is no longer always there, 2 means "when somebody listens".
+        "nf_conntrack_events" if checked && profile.extension_size.0 == 0 => Some(2),
+        _ if checked => Some(1),
+        _ => None,
+    }
+}
+
+/// What a person would not expect of a value that is taken.
+fn oddity(
+    setting: &Setting,
+    text: &str,
+    number: i64,
+    rest: &str,
+    hz: Option<u32>,
+) -> Option<String> {
+    let rest = rest.trim();
+    if !rest.is_empty() && !rest.starts_with('#') {
+        return Some(format!(
+            "{} has a blank in it: the kernel takes {number} and passes over the rest",
+            quoted(text)
+        ));
+    }
+    let digits = text.trim_start_matches('-').split([' ', '\t']).next().unwrap_or("");
+    if digits.len() > 1 && digits.starts_with('0') && !digits.starts_with(['x', 'X']) {
+        let kind = if digits[1..].starts_with(['x', 'X']) { "hexadecimal" } else { "octal" };
+        return Some(format!("{digits} is {kind}: the kernel takes {number}"));
+    }
+    if number < 0 {
+        return Some(format!("{number} is negative, and taken"));
+    }
+    if setting.unit == Unit::Seconds && hz.is_none() && number > i64::from(i32::MAX) / 1000 {
+        return Some(format!(
+            "{number} s is refused by kernels of 1000 ticks in a second (2147483 at the most)"
+        ));
+    }
+    None
+}
+
+/// Text in quotes, with what a terminal would obey escaped, cut to a length that fits a line.
+fn quoted(text: &str) -> String {
+    let short: String = text.chars().take(24).collect();
+    format!("{short:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_ct::KernelVersion;
+
+    use super::*;
+
+    fn on(release: &str, key: &str, text: &str) -> (Taken, Option<String>) {
+        let version = KernelVersion::parse(release).expect("a release");
+        let setting = Setting::find(key).expect("a setting");
+        taken(setting, Profile::of(&version), version.rank(), Some(250), text)
+    }
+
+    fn value(text: &str) -> Option<i64> {
+        match on("6.18.2", "nf_conntrack_tcp_timeout_close_wait", text).0 {
+            Taken::Number(n) => Some(n),
+            Taken::Refused(_) => None,
+        }
+    }
+
+    /// Each of them was written to a running 6.18 (250 ticks) by systemd-sysctl and by procps.
+    #[test]
+    fn texts_are_taken_and_refused_as_the_kernel_does() {
+        for (text, number) in [
+            ("600", Some(600)),
+            ("600s", None),
+            ("1e6", None),
+            ("65_536", None),
+            ("65,536", None),
+            ("600 # c", Some(600)),
+            ("600;", None),
+            ("0x10", Some(16)),
+            ("010", Some(8)),
+            ("-1", Some(-1)),
+            ("4294967296", None),
+            ("8589934", Some(8_589_934)),
+            ("8589935", None),
+            ("", None),
+            ("600 700", Some(600)),
+            ("\"600\"", None),
+            ("abc", None),
+            ("0", Some(0)),
+            ("+5", None),
+            (" 600 ", Some(600)),
+        ] {
+            assert_eq!(value(text), number, "{text}");
+        }
+    }
+
+    #[test]
+    fn switches_are_one_byte_since_5_13_and_were_any_number_before() {
+        let number = |release, key, text| match on(release, key, text).0 {
+            Taken::Number(n) => Some(n),
+            Taken::Refused(_) => None,
+        };
+        for key in ["nf_conntrack_tcp_loose", "nf_conntrack_acct", "nf_conntrack_checksum"] {
+            assert_eq!(number("6.18.2", key, "2"), None);
+            assert_eq!(number("5.10.0", key, "2"), Some(2));
+        }
+        assert_eq!(number("6.18.2", "nf_conntrack_events", "2"), Some(2));
+        assert_eq!(number("6.18.2", "nf_conntrack_events", "3"), None);
+        assert_eq!(number("6.18.2", "nf_conntrack_tcp_max_retrans", "256"), None);
+        assert_eq!(number("6.18.2", "nf_conntrack_log_invalid", "255"), Some(255));
+    }
+
+    #[test]
+    fn a_number_with_blanks_in_it_is_only_its_first_part() {
+        let (taken, odd) = on("6.12.1", "nf_conntrack_max", "262 144");
+        assert_eq!(taken, Taken::Number(262));
+        assert!(odd.is_some_and(|o| o.contains("takes 262 and passes over the rest")));
+        assert_eq!(on("6.12.1", "nf_conntrack_max", "262144 # big").1, None);
+        assert!(on("6.12.1", "nf_conntrack_max", "0262144").1.is_some_and(|o| o.contains("octal")));
+    }
+
+    #[test]
+    fn no_limit_is_refused_where_there_must_be_one() {
+        assert_eq!(on("6.18.2", "nf_conntrack_max", "0").0, Taken::Number(0));
+        assert!(matches!(on("7.1.0", "nf_conntrack_max", "0").0, Taken::Refused(_)));
+    }
+}

@@ -1,0 +1,169 @@
+//! A remedy as a plan: everything that will be changed, with what stands there before, and how to take it back.
+//!
+//! Pure: a request and the [`Ground`] (facts and files that were read) enter, a [`Plan`] leaves. `report`
+//! shows it, `apply` carries it out. Nothing here writes; what was not read is not planned on.
+
+mod change;
+mod content;
+mod filter;
+mod floors;
+mod persist;
+mod policy;
+mod raise;
+mod shed;
+mod timeout;
+
+pub use change::{
+    Change, DeleteEntries, FileChange, IptablesChange, LoadModule, ModulesChange, NftChange,
+    NftTable, OwnRule, PolicyChange, Readback, Setting, Step,
+};
+pub use content::{Content, FileState};
+pub use filter::{Filter, Idle};
+pub use persist::{PERSIST_FILES, persist, proved};
+pub use raise::{RaiseRequest, raise};
+pub use shed::{Cut, ShedRequest, shed};
+pub use timeout::{TimeoutRequest, timeout};
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use plimsoll_ct::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::RemedyId;
+use crate::facts::{Namespace, Owner, Snapshot};
+
+/// What a plan is computed from.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground<'a> {
+    /// The earlier reading, if rates matter.
+    pub before: Option<&'a Snapshot>,
+    /// The reading that is planned on.
+    pub now: &'a Snapshot,
+    /// Index of the namespace to be changed in `now.namespaces`.
+    pub target: usize,
+    /// Files that the remedy wants to know, by path: `None` where there is no such file. A path that is
+    /// not in here was not read, and a plan must not write it.
+    pub files: &'a BTreeMap<String, Option<FileState>>,
+}
+
+impl<'a> Ground<'a> {
+    /// The namespace to be changed.
+    pub fn namespace(&self) -> Option<&'a Namespace> {
+        self.now.namespaces.get(self.target)
+    }
+}
+
+/// Where a plan's namespace-bound changes go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Shown name: "host", "ip netns web".
+    pub name: String,
+    /// File to enter it by (/run/netns/web, /proc/812/ns/net). `None`: the namespace of the caller.
+    pub path: Option<String>,
+    /// Its inode: what is behind the path must still be it.
+    pub inode: Option<u64>,
+}
+
+impl Target {
+    /// The namespace that a plan is made for.
+    pub fn of(ground: &Ground<'_>) -> Self {
+        let Some(space) = ground.namespace() else {
+            return Self { name: String::new(), path: None, inode: None };
+        };
+        let path = space.owners.iter().find_map(|owner| match owner {
+            Owner::Named(name) if name.contains('/') => Some(name.clone()),
+            Owner::Named(name) => Some(alloc::format!("/run/netns/{name}")),
+            Owner::Process { pid, command: _ } => Some(alloc::format!("/proc/{pid}/ns/net")),
+            Owner::Initial | Owner::Container { .. } | Owner::Unit(_) => None,
+        });
+        let path = if space.is_initial() { None } else { path };
+        Self { name: crate::load::name(space), path, inode: space.inode }
+    }
+}
+
+/// How the plan proves itself once its changes are read back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verify {
+    /// The counter `drop` of the target stands still while packets flow.
+    DropsEnd,
+    /// No new entry of this service is made while packets flow: transport protocol number and port.
+    NoNewEntries {
+        /// IP protocol number.
+        protocol: u8,
+        /// Port of the service.
+        port: u16,
+    },
+    /// After the next boot, by simulation of the files as they are then, a setting has a value.
+    AfterBoot {
+        /// Modern bare name of the setting.
+        setting: String,
+        /// Value.
+        value: u64,
+    },
+    /// A file is gone and stays gone: /proc/net/nf_conntrack.
+    Gone {
+        /// Path.
+        path: String,
+    },
+}
+
+/// A remedy, ready to be shown and to be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Which.
+    pub remedy: RemedyId,
+    /// A few words: "raise the limit to 524288".
+    pub title: String,
+    /// Where.
+    pub target: Target,
+    /// What will be different.
+    pub effect: String,
+    /// Memory it may take at worst, over all namespaces.
+    pub price: Option<u64>,
+    /// What it touches, counted: a line each.
+    pub details: Vec<String>,
+    /// What may go wrong, a sentence each.
+    pub risks: Vec<String>,
+    /// What the person should know and that stops nothing, a sentence each.
+    pub warnings: Vec<String>,
+    /// Why it must not be done on this host, a sentence each. Not empty: `apply` will not touch anything.
+    pub refused: Vec<String>,
+    /// What the person has to do by hand, since another program owns it; ready to paste.
+    pub by_hand: Vec<String>,
+    /// Changes in order. Undone in the opposite order.
+    pub changes: Vec<Change>,
+    /// Proofs, after everything was read back.
+    pub verify: Vec<Verify>,
+}
+
+impl Plan {
+    /// An empty plan of a remedy.
+    pub fn new(remedy: RemedyId, title: impl Into<String>, target: Target) -> Self {
+        Self {
+            remedy,
+            title: title.into(),
+            target,
+            effect: String::new(),
+            price: None,
+            details: Vec::new(),
+            risks: Vec::new(),
+            warnings: Vec::new(),
+            refused: Vec::new(),
+            by_hand: Vec::new(),
+            changes: Vec::new(),
+            verify: Vec::new(),
+        }
+    }
+
+    /// Its price, with the unit.
+    pub fn price(&self) -> Option<Bytes> {
+        self.price.map(Bytes)
+    }
+
+    /// Whether all of it can be taken back.
+    pub fn reversible(&self) -> bool {
+        self.changes.iter().all(Change::reversible)
+    }
+}

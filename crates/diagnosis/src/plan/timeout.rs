@@ -1,0 +1,235 @@
+//! Another timeout: for all entries of a namespace, or for one service.
+//!
+//! Kernel: `nf_ct_timeout_lookup()`. A changed setting applies at the next packet of an entry; a policy for
+//! one service is given to an entry with its first packet, so entries that exist keep theirs.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Access, Protocol, Unit};
+
+use super::floors::floor;
+use super::{Change, Ground, Plan, Readback, Setting, Target, Verify, policy};
+use crate::case::{Case, Space};
+use crate::facts::{Fact, Keepalives, Tracking};
+use crate::{RemedyId, commands, words};
+
+/// What is longer than a month is easily mistyped.
+const LONGEST: u64 = 30 * 86_400;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeoutRequest {
+    /// One service; `None`: all entries.
+    pub service: Option<(Protocol, u16)>,
+    /// Settings or states, and seconds: `tcp_timeout_established`, or for one service `established`.
+    pub values: Vec<(String, u64)>,
+    /// Below the floors that are only warned of, for all entries as well.
+    pub allow_short: bool,
+}
+
+/// The plan. `keepalives`: of the local processes that it concerns.
+pub fn timeout(
+    request: &TimeoutRequest,
+    keepalives: &Fact<Keepalives>,
+    ground: &Ground<'_>,
+) -> Plan {
+    let case = Case::new(ground.before, ground.now);
+    let mut plan = Plan::new(RemedyId::Timeout, title(request), Target::of(ground));
+    let space = ground
+        .namespace()
+        .and_then(|namespace| case.spaces.iter().find(|s| core::ptr::eq(s.now, namespace)));
+    let Some(space) = space else {
+        plan.refused.push("the namespace could not be read".to_string());
+        return plan;
+    };
+    if request.values.is_empty() {
+        plan.refused.push("no timeout was given".to_string());
+        return plan;
+    }
+    match request.service {
+        None => settings(request, &case, space, &mut plan),
+        Some((protocol, port)) => {
+            if let Some(Tracking::Off { because }) = space.now.tracking.value() {
+                plan.refused.push(format!(
+                    "nothing is tracked here ({}), and a policy would switch tracking on",
+                    words::clean(because)
+                ));
+            }
+            for (state, seconds) in &request.values {
+                if let Some(name) = policy::setting_of(protocol, state) {
+                    judge(&mut plan, name, *seconds, true);
+                }
+            }
+            policy::changes(protocol, port, &request.values, &case, space, &mut plan);
+        }
+    }
+    let lowest = established(request);
+    if let Some(seconds) = lowest {
+        warn_of_silence(&mut plan, seconds, keepalives, space, request.service);
+    }
+    if request.service.is_none() {
+        plan.warnings
+            .push("gone with the next boot: `plimsoll fix persist` makes it stay".to_string());
+    } else {
+        plan.warnings.push(
+            "rules are gone with the next boot, unless your firewall's files have them".to_string(),
+        );
+    }
+    plan.verify = alloc::vec![Verify::DropsEnd];
+    plan
+}
+
+fn title(request: &TimeoutRequest) -> String {
+    let values: Vec<String> =
+        request.values.iter().map(|(k, v)| format!("{} {v} s", words::clean(k))).collect();
+    match request.service {
+        Some((protocol, port)) => {
+            format!("timeouts of {}/{port}: {}", protocol.name(), values.join(", "))
+        }
+        None => format!("timeouts: {}", values.join(", ")),
+    }
+}
+
+/// The modern bare name of a setting, as people shorten it: `established`, `udp`, `tcp_timeout_close`.
+fn bare(name: &str) -> Option<&'static plimsoll_ct::Setting> {
+    let tries = [
+        name.to_string(),
+        format!("nf_conntrack_{name}"),
+        format!("nf_conntrack_tcp_timeout_{name}"),
+        format!("nf_conntrack_{name}_timeout"),
+    ];
+    let found = tries.iter().find_map(|name| plimsoll_ct::Setting::find(name))?;
+    (found.unit == Unit::Seconds && found.access == Access::Writable).then_some(found)
+}
+
+fn settings(request: &TimeoutRequest, case: &Case<'_>, space: &Space<'_>, plan: &mut Plan) {
+    let mut longest = 0;
+    for (name, seconds) in &request.values {
+        let Some(setting) = bare(name) else {
+            plan.refused.push(format!("there is no timeout {:?}", words::clean(name)));
+            continue;
+        };
+        let Some(now) = space.now.setting(setting.name) else {
+            plan.refused.push(format!("{} is not there on this kernel", setting.name));
+            continue;
+        };
+        judge(plan, setting.name, *seconds, request.allow_short);
+        if now == *seconds {
+            continue;
+        }
+        longest = longest.max(now);
+        plan.changes.push(Change::Setting(Setting {
+            path: commands::path(case.profile, setting.name),
+            before: now.to_string(),
+            after: seconds.to_string(),
+            readback: Readback::Exact,
+            step: None,
+        }));
+    }
+    plan.effect = match (plan.changes.is_empty(), plan.refused.is_empty()) {
+        (true, true) => "They are that already.".to_string(),
+        (true, false) => String::new(),
+        (false, _) => format!(
+            "Entries take it with their next packet. Those that get none keep their expiry: it frees \
+             nothing at once, and shows within {}.",
+            words::span(longest as f64)
+        ),
+    };
+}
+
+fn judge(plan: &mut Plan, name: &str, seconds: u64, short: bool) {
+    let floor = floor(name);
+    if seconds < floor.never_below {
+        plan.refused.push(format!(
+            "{name}: {seconds} s is too short for anything, {} s is the least",
+            floor.never_below
+        ));
+    } else if seconds < floor.hurts_below {
+        let text = format!("{name} of {seconds} s: {}", floor.why);
+        if short || name != "nf_conntrack_tcp_timeout_established" {
+            plan.warnings.push(text);
+        } else {
+            plan.refused.push(format!(
+                "{text}; for all ports only with --allow-short, or for one service with --port"
+            ));
+        }
+    } else if seconds > LONGEST {
+        plan.warnings.push(format!("{name} of {seconds} s is {}", words::span(seconds as f64)));
+    }
+}
+
+/// The timeout of established TCP that is asked for.
+fn established(request: &TimeoutRequest) -> Option<u64> {
+    let values = request.values.iter().filter(|(name, _)| match request.service {
+        Some((protocol, _)) => protocol == Protocol::Tcp && name == "established",
+        None => bare(name).is_some_and(|s| s.name == "nf_conntrack_tcp_timeout_established"),
+    });
+    values.map(|(_, seconds)| *seconds).min()
+}
+
+/// Connections of local processes that are silent for longer than the new timeout.
+fn warn_of_silence(
+    plan: &mut Plan,
+    seconds: u64,
+    keepalives: &Fact<Keepalives>,
+    space: &Space<'_>,
+    service: Option<(Protocol, u16)>,
+) {
+    let found = match keepalives {
+        Fact::Known { value, source: _ } => *value,
+        Fact::Missing(gap) => {
+            plan.warnings.push(format!(
+                "keepalives of local processes could not be read: {}",
+                words::clean(&gap.detail)
+            ));
+            return;
+        }
+    };
+    let which = service.map_or(String::new(), |(_, port)| format!(" with port {port}"));
+    if found.without > 0 {
+        let loose = space.now.setting("nf_conntrack_tcp_loose").unwrap_or(1) != 0;
+        let then = if loose {
+            "their next packet picks them up again (nf_conntrack_tcp_loose is on), unless a rule drops \
+             what is new without SYN"
+        } else {
+            "they are cut off, since nf_conntrack_tcp_loose is 0"
+        };
+        plan.warnings.push(format!(
+            "{} of {}{which} of local processes send no keepalives: silent for {}, they are forgotten, and \
+             {then}",
+            words::count(found.without),
+            words::counted(found.connections, "connection", "connections"),
+            words::span(seconds as f64)
+        ));
+    }
+    if let Some(longest) = found.longest.filter(|due| *due > seconds) {
+        plan.warnings.push(format!(
+            "keepalives of local processes come only after {}, later than the new timeout",
+            words::span(longest as f64)
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_found_by_the_names_people_use() {
+        let name = |text| bare(text).map(|s| s.name);
+        assert_eq!(name("established"), Some("nf_conntrack_tcp_timeout_established"));
+        assert_eq!(name("tcp_timeout_established"), name("established"));
+        assert_eq!(
+            name("net.netfilter.nf_conntrack_udp_timeout_stream"),
+            name("udp_timeout_stream")
+        );
+        assert_eq!(name("ip_conntrack_tcp_timeout_time_wait"), name("time_wait"));
+        assert_eq!(name("udp"), Some("nf_conntrack_udp_timeout"));
+        assert_eq!(name("icmp"), Some("nf_conntrack_icmp_timeout"));
+        for no in ["max", "count", "buckets", "tcp_loose", "nonsense", ""] {
+            assert_eq!(name(no), None, "{no}");
+        }
+    }
+}

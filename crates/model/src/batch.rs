@@ -1,0 +1,89 @@
+//! Many packets at once: the memory that they need is asked for before it is needed.
+//!
+//! Of up to 32 packets first the lines of the index are asked for, then the entries, and only then does each
+//! go its way, in order and exactly as if it had come alone: what one changes the next one sees.
+
+use plimsoll_ct::Time;
+use plimsoll_wire::packet::Packet;
+
+use crate::model::{Model, Prepared};
+use crate::step::{Step, Treatment};
+
+/// A packet that comes.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'a> {
+    /// When.
+    pub at: Time,
+    /// Packet.
+    pub packet: Packet<'a>,
+    /// What the ruleset does to it.
+    pub treatment: Treatment,
+}
+
+/// Packets whose memory is asked for at once: enough to hide a miss, few enough for the nearest cache.
+const AT_ONCE: usize = 32;
+
+impl Model {
+    /// Feeds packets in their order, any number of them; the same as [`Model::packet`] for each, and several
+    /// times as fast where the table does not fit into the caches. `each` sees every step, with the model as
+    /// that step left it.
+    ///
+    /// ```
+    /// use plimsoll_ct::{Bytes, Profile, Time};
+    /// use plimsoll_model::{Arrival, Config, Info, Model, Settings, Treatment};
+    /// use plimsoll_wire::packet::parse_ip;
+    ///
+    /// let profile = Profile::named("6.18").expect("a known profile");
+    /// let mut model = Model::new(Config::new(profile, Settings::of(profile, Bytes(8 << 30))));
+    /// let echo = [
+    ///     0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // IP
+    ///     8, 0, 0, 0, 0, 1, 0, 1, // an echo request
+    /// ];
+    /// let packet = parse_ip(&echo).expect("a whole header");
+    /// let arrival = Arrival { at: Time::from_secs(0), packet, treatment: Treatment::default() };
+    /// let mut infos = Vec::new();
+    /// model.batch(&[arrival, arrival], |_, _, step| infos.push(step.info));
+    /// assert_eq!(infos, [Info::New, Info::New]);
+    /// assert_eq!(model.counted(), 1);
+    /// ```
+    pub fn batch<'a>(
+        &mut self,
+        arrivals: &[Arrival<'a>],
+        mut each: impl FnMut(&Self, &Arrival<'a>, Step),
+    ) {
+        for some in arrivals.chunks(AT_ONCE) {
+            let mut prepared = [Prepared::NOTHING; AT_ONCE];
+            for (arrival, prepared) in some.iter().zip(&mut prepared) {
+                if arrival.packet.fragment.is_none() {
+                    self.prepare(&arrival.packet, &arrival.treatment, prepared);
+                    self.approach(prepared);
+                }
+            }
+            for prepared in &prepared[..some.len()] {
+                self.reach(prepared);
+            }
+            for (arrival, prepared) in some.iter().zip(&prepared) {
+                self.advance(arrival.at);
+                let step = match arrival.packet.fragment {
+                    None => self.settle(&arrival.packet, prepared, &arrival.treatment),
+                    Some(_) => self.fragment(&arrival.packet, &arrival.treatment),
+                };
+                each(self, arrival, step);
+            }
+        }
+    }
+
+    #[inline]
+    fn approach(&self, prepared: &Prepared<'_>) {
+        if let Some(probe) = &prepared.probe {
+            self.table.approach(probe);
+        }
+    }
+
+    #[inline]
+    fn reach(&self, prepared: &Prepared<'_>) {
+        if let Some(probe) = &prepared.probe {
+            self.table.reach(probe, self.now());
+        }
+    }
+}

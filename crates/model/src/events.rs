@@ -1,0 +1,88 @@
+//! What a listener of ctnetlink's events is told: entries that are made, change, and go.
+//!
+//! Kernel: `nf_conntrack_event_cache()`, `ctnetlink_conntrack_event()`, nf_conntrack_netlink.c. One event
+//! leaves for each packet at the most, besides those of entries that it removes. Observed on 6.18: an
+//! update names the protocol's state only if that changed; the end of an entry that was killed before its
+//! time names what was left of its timeout. Not modelled: events lost since the listener was slow.
+
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Entry, State, Status};
+
+use crate::entry::Slot;
+use crate::model::Model;
+use crate::table::{EntryId, Vitals, Whole};
+
+/// What happened to an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// It got into the table.
+    New,
+    /// Its first answer came, it became assured, or its state changed.
+    Update,
+    /// It left the table.
+    Destroy,
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Ticks since the first packet.
+    pub tick: u64,
+    /// What happened.
+    pub kind: EventKind,
+    /// The entry with what the event tells of it.
+    pub entry: Entry,
+}
+
+impl Model {
+    /// Keeps events from now on, as the kernel does once somebody listens.
+    pub fn listen(&mut self) {
+        self.events.get_or_insert_default();
+    }
+
+    /// Takes the events that were kept since the last call, in their order.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        self.events.as_mut().map(core::mem::take).unwrap_or_default()
+    }
+
+    /// An entry was made.
+    pub(crate) fn tell_new(&mut self, id: EntryId, slot: &Slot) {
+        if self.events.is_some() {
+            let entry = self.show(&self.table.whole_as(id, slot));
+            self.tell(EventKind::New, entry);
+        }
+    }
+
+    /// A packet left an entry as `new`.
+    pub(crate) fn tell_update(&mut self, id: EntryId, old: &Vitals, new: &Slot) {
+        const TOLD: Status = Status(Status::SEEN_REPLY.0 | Status::ASSURED.0);
+        if self.events.is_none() {
+            return;
+        }
+        let moved = old.state != new.memory.state();
+        if moved || (old.status.0 ^ new.status.0) & TOLD.0 != 0 {
+            let mut entry = self.show(&self.table.whole_as(id, new));
+            if !moved {
+                entry.state = State::Stateless;
+            }
+            self.tell(EventKind::Update, entry);
+        }
+    }
+
+    /// An entry goes.
+    pub(crate) fn tell_destroy(&mut self, whole: &Whole) {
+        if self.events.is_some() {
+            let mut entry = self.show(whole);
+            entry.expires = entry.expires.filter(|left| left.get() > 0);
+            self.tell(EventKind::Destroy, entry);
+        }
+    }
+
+    fn tell(&mut self, kind: EventKind, entry: Entry) {
+        let tick = self.ticks;
+        if let Some(events) = &mut self.events {
+            events.push(Event { tick, kind, entry });
+        }
+    }
+}

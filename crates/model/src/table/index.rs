@@ -1,0 +1,411 @@
+//! Which entries may have a tuple: the kernel's chains, several of them packed into one cache line.
+//!
+//! A line holds up to eleven entries by their number, each with a tag of eight bits of its hash: the first
+//! bits say which of the line's chains it is in, the others tell it apart there. Entries stand in the order
+//! in which they came, so that a chain is walked as the kernel walks it, newest first. A line that is full
+//! hands its oldest on to another one behind it.
+//!
+//! A line also knows a time before which none of its entries expires. Until then a lookup need not look at
+//! what stands in its way; the collector's pass brings the time up to date.
+
+use alloc::vec::Vec;
+
+use super::prefetch::prefetch;
+use crate::ticks::Jiffies;
+
+/// Entries of one line.
+const ROOM: usize = 11;
+/// Entries that a line is meant to hold when the table is full.
+const MEANT: u64 = 9;
+/// Chains of a line at most: a tag has eight bits.
+const MOST_CHAINS: u32 = 8;
+
+/// One cache line.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Line {
+    ids: [u32; ROOM],
+    /// Line with older entries behind this one, plus one; 0: none.
+    link: u32,
+    /// None of the entries expires before.
+    bound: Jiffies,
+    count: u8,
+    tags: [u8; ROOM],
+}
+
+const EMPTY: Line = Line { ids: [0; ROOM], link: 0, bound: Jiffies(0), count: 0, tags: [0; ROOM] };
+
+/// Where a hash belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    line: u32,
+    tag: u8,
+}
+
+/// A line while it is walked: those behind come after those of the array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct At(u32);
+
+/// A set of the places within a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slots(u16);
+
+impl Slots {
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Takes the newest out.
+    #[inline]
+    pub(super) fn newest(&mut self) -> Option<usize> {
+        let last = 15_u32.checked_sub(self.0.leading_zeros())?;
+        self.0 ^= 1 << last;
+        Some(last as usize)
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(super) struct Index {
+    lines: Vec<Line>,
+    /// Lines behind others.
+    behind: Vec<Line>,
+    /// First unused one of `behind`, plus one.
+    spare: u32,
+    chains: u64,
+    /// Chains of a line: 2 to the power of this.
+    shift: u32,
+}
+
+impl Line {
+    #[inline]
+    fn all(&self) -> Slots {
+        Slots(((1_u32 << self.count) - 1) as u16)
+    }
+
+    /// Where tags agree with `tag` in the bits of `mask`.
+    #[inline]
+    fn matches(&self, tag: u8, mask: u8) -> Slots {
+        let mut found = 0_u16;
+        for (slot, own) in self.tags.iter().enumerate() {
+            found |= u16::from((own ^ tag) & mask == 0) << slot;
+        }
+        Slots(found & self.all().0)
+    }
+
+    fn take(&mut self, slot: usize) {
+        let count = usize::from(self.count);
+        self.ids.copy_within(slot + 1..count, slot);
+        self.tags.copy_within(slot + 1..count, slot);
+        self.count -= 1;
+    }
+
+    fn push(&mut self, id: u32, tag: u8, bound: Jiffies) {
+        self.bound = if self.count == 0 { bound } else { self.bound.earlier(bound) };
+        self.ids[usize::from(self.count)] = id;
+        self.tags[usize::from(self.count)] = tag;
+        self.count += 1;
+    }
+}
+
+impl Index {
+    /// Over so many chains, meant for at most `max` entries (0: as many as a kernel of today would allow).
+    pub(super) fn new(chains: u64, max: u64) -> Self {
+        let max = if max == 0 { chains * 2 } else { max };
+        let mut shift = 0;
+        while shift < MOST_CHAINS && (max << (shift + 1)) / chains <= MEANT {
+            shift += 1;
+        }
+        let lines = alloc::vec![EMPTY; (chains >> shift) as usize + 1];
+        Self { lines, behind: Vec::new(), spare: 0, chains, shift }
+    }
+
+    pub(super) const fn chains(&self) -> usize {
+        self.chains as usize
+    }
+
+    #[inline]
+    pub(super) fn place(&self, hash: u64) -> Place {
+        let product = u128::from(hash) * u128::from(self.chains);
+        self.place_of((product >> 64) as u64, product as u64)
+    }
+
+    #[inline]
+    const fn place_of(&self, chain: u64, fraction: u64) -> Place {
+        let within = (chain << (8 - self.shift)) as u8;
+        let tag = within | ((fraction >> 56) >> self.shift) as u8;
+        Place { line: (chain >> self.shift) as u32, tag }
+    }
+
+    /// The chain of a place.
+    pub(super) const fn chain(&self, place: Place) -> usize {
+        (place.line as usize) << self.shift | (place.tag as usize) >> (8 - self.shift)
+    }
+
+    /// The place of any entry of a chain, as far as the chain goes.
+    pub(super) const fn place_of_chain(&self, chain: usize) -> Place {
+        self.place_of(chain as u64, 0)
+    }
+
+    const fn chain_mask(&self) -> u8 {
+        (0xff00 >> self.shift) as u8
+    }
+
+    #[inline]
+    fn line(&self, at: At) -> &Line {
+        match (at.0 as usize).checked_sub(self.lines.len()) {
+            None => &self.lines[at.0 as usize],
+            Some(behind) => &self.behind[behind],
+        }
+    }
+
+    #[inline]
+    fn line_mut(&mut self, at: At) -> &mut Line {
+        match (at.0 as usize).checked_sub(self.lines.len()) {
+            None => &mut self.lines[at.0 as usize],
+            Some(behind) => &mut self.behind[behind],
+        }
+    }
+
+    #[inline]
+    pub(super) fn prefetch(&self, place: Place) {
+        prefetch(&self.lines[place.line as usize]);
+    }
+
+    #[inline]
+    pub(super) const fn first(&self, place: Place) -> At {
+        At(place.line)
+    }
+
+    /// The line with older entries.
+    #[inline]
+    pub(super) fn next(&self, at: At) -> Option<At> {
+        let behind = self.line(at).link.checked_sub(1)?;
+        Some(At(self.lines.len() as u32 + behind))
+    }
+
+    #[inline]
+    pub(super) fn id(&self, at: At, slot: usize) -> u32 {
+        self.line(at).ids[slot]
+    }
+
+    /// Entries of a line that may be the one sought.
+    #[inline]
+    pub(super) fn like(&self, at: At, place: Place) -> Slots {
+        self.line(at).matches(place.tag, 0xff)
+    }
+
+    /// Entries of a line that a walk of the chain meets.
+    #[inline]
+    pub(super) fn of_chain(&self, at: At, place: Place) -> Slots {
+        self.line(at).matches(place.tag, self.chain_mask())
+    }
+
+    /// All of a line.
+    pub(super) fn all(&self, at: At) -> Slots {
+        self.line(at).all()
+    }
+
+    /// Entries of a chain.
+    pub(super) fn length(&self, place: Place, enough: u64) -> u64 {
+        let mut at = self.first(place);
+        let mut total = u64::from(self.line(at).count);
+        while let Some(next) = self.next(at) {
+            at = next;
+            total += u64::from(self.line(at).count);
+        }
+        if total <= enough {
+            return total;
+        }
+        let mut length = 0;
+        let mut at = Some(self.first(place));
+        while let Some(line) = at {
+            length += u64::from(self.of_chain(line, place).0.count_ones());
+            at = self.next(line);
+        }
+        length
+    }
+
+    /// Whether an entry of the line may have expired.
+    #[inline]
+    pub(super) fn may_expire(&self, at: At, now: Jiffies) -> bool {
+        self.line(at).bound.left(now) <= 0
+    }
+
+    /// An entry of the line now expires at `time`.
+    #[inline]
+    pub(super) fn lower(&mut self, at: At, time: Jiffies) {
+        let line = self.line(at);
+        if line.bound.left(time) > 0 {
+            self.line_mut(at).bound = time;
+        }
+    }
+
+    /// None of the line's entries expires before.
+    pub(super) fn bound(&self, at: At) -> Jiffies {
+        self.line(at).bound
+    }
+
+    /// All entries of the line were looked at: none expires before `time`.
+    pub(super) fn set_bound(&mut self, at: At, time: Jiffies) {
+        self.line_mut(at).bound = time;
+    }
+
+    /// Puts the newest entry of a place in.
+    pub(super) fn insert(&mut self, place: Place, id: u32, expires: Jiffies) -> At {
+        let first = self.first(place);
+        let (mut at, mut id, mut tag, mut bound) = (first, id, place.tag, expires);
+        loop {
+            let line = self.line_mut(at);
+            if usize::from(line.count) < ROOM {
+                line.push(id, tag, bound);
+                return first;
+            }
+            let oldest = (line.ids[0], line.tags[0], line.bound);
+            line.take(0);
+            line.push(id, tag, bound);
+            (id, tag, bound) = oldest;
+            if line.link == 0 {
+                let link = self.new_line();
+                self.line_mut(at).link = link;
+            }
+            at = At(self.lines.len() as u32 + self.line(at).link - 1);
+        }
+    }
+
+    fn new_line(&mut self) -> u32 {
+        match self.spare.checked_sub(1) {
+            None => {
+                self.behind.push(EMPTY);
+                self.behind.len() as u32
+            }
+            Some(behind) => {
+                let behind = behind as usize;
+                self.spare = core::mem::replace(&mut self.behind[behind], EMPTY).link;
+                behind as u32 + 1
+            }
+        }
+    }
+
+    /// Takes out what stands there; those before it keep their slots.
+    pub(super) fn take(&mut self, at: At, slot: usize) {
+        self.line_mut(at).take(slot);
+    }
+
+    /// Gives empty lines back that stand behind the place's first.
+    pub(super) fn tidy(&mut self, first: At) {
+        let mut at = first;
+        while let Some(next) = self.next(at) {
+            let Line { count, link, .. } = *self.line(next);
+            if count > 0 {
+                at = next;
+                continue;
+            }
+            let number = self.line(at).link;
+            self.line_mut(at).link = link;
+            self.behind[number as usize - 1].link = self.spare;
+            self.spare = number;
+        }
+    }
+
+    /// Where an entry of the place stands.
+    pub(super) fn locate(&self, place: Place, id: u32) -> Option<(At, usize)> {
+        let mut at = Some(self.first(place));
+        while let Some(line) = at {
+            let mut slots = self.like(line, place);
+            while let Some(slot) = slots.newest() {
+                if self.id(line, slot) == id {
+                    return Some((line, slot));
+                }
+            }
+            at = self.next(line);
+        }
+        None
+    }
+
+    /// Takes an entry of the place out; `false`: it is not there.
+    pub(super) fn remove(&mut self, place: Place, id: u32) -> bool {
+        let Some((line, slot)) = self.locate(place, id) else { return false };
+        self.take(line, slot);
+        self.tidy(self.first(place));
+        true
+    }
+
+    /// Number of the first lines: those that stand behind no other.
+    pub(super) const fn ends(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The first line of this number.
+    pub(super) const fn nth(&self, number: usize) -> At {
+        At(number as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(index: &Index, place: Place) -> Vec<u32> {
+        let mut found = Vec::new();
+        let mut at = Some(index.first(place));
+        while let Some(line) = at {
+            let mut slots = index.of_chain(line, place);
+            while let Some(slot) = slots.newest() {
+                found.push(index.id(line, slot));
+            }
+            at = index.next(line);
+        }
+        found
+    }
+
+    #[test]
+    fn a_chain_is_walked_newest_first_however_long_it_is() {
+        let mut index = Index::new(4, 8);
+        let places: Vec<Place> = (0..4).map(|c| index.place_of_chain(c)).collect();
+        for id in 0..200 {
+            index.insert(places[id as usize % 4], id, Jiffies(id));
+        }
+        for (chain, place) in places.iter().enumerate() {
+            let wanted: Vec<u32> = (0..200).rev().filter(|id| *id as usize % 4 == chain).collect();
+            assert_eq!(ids(&index, *place), wanted);
+            assert_eq!(index.chain(*place), chain);
+            assert_eq!(index.length(*place, 0), 50);
+        }
+        for id in (0..200).filter(|id| id % 3 != 0) {
+            assert!(index.remove(places[id as usize % 4], id));
+            assert!(!index.remove(places[id as usize % 4], id));
+        }
+        let left: Vec<u32> = (0..200).rev().filter(|id| id % 3 == 0 && id % 4 == 2).collect();
+        assert_eq!(ids(&index, places[2]), left);
+    }
+
+    #[test]
+    fn lines_that_were_emptied_are_used_again() {
+        let mut index = Index::new(1, 8);
+        let place = index.place(7);
+        for round in 0..3 {
+            for id in 0..100 {
+                index.insert(place, id, Jiffies(0));
+            }
+            for id in 0..100 {
+                assert!(index.remove(place, id), "{round}");
+            }
+        }
+        assert!(index.behind.len() < 12, "{}", index.behind.len());
+    }
+
+    #[test]
+    fn a_tag_says_the_chain_exactly() {
+        for (chains, max) in [(1, 1), (3, 1), (1000, 10), (1000, 2000), (1 << 20, 0), (77_777, 500)]
+        {
+            let index = Index::new(chains, max);
+            for n in 0..5000_u64 {
+                let hash = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let chain = ((u128::from(hash) * u128::from(chains)) >> 64) as usize;
+                assert_eq!(index.chain(index.place(hash)), chain);
+                assert_eq!(index.chain(index.place_of_chain(chain)), chain);
+            }
+        }
+    }
+}

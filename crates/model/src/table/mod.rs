@@ -1,0 +1,435 @@
+//! The table: entries in a slab, one node each in a chain of a virtual bucket.
+//!
+//! The kernel puts each entry into two of its `buckets` chains, one for each tuple. Both directions share
+//! one hash here, so an entry has one node in one of `buckets / 2` chains: chains are as long as the
+//! kernel's, and a packet meets as many other entries on its way, with half the memory. What a walk does
+//! (reap the expired, find a victim) happens with the kernel's frequency; which entry it meets can't be
+//! foretold there either, since the kernel's hash is keyed with a secret.
+//!
+//! Entries whose answers have another tuple (NAT, from a dump) are found by that in a side index.
+//!
+//! Kernel: `____nf_conntrack_find()`, `__nf_conntrack_hash_insert()`, nf_conntrack_core.c.
+
+mod cell;
+mod index;
+mod prefetch;
+mod slab;
+
+use alloc::collections::BTreeMap;
+
+use crate::entry::Slot;
+use crate::key::{Key, Packed};
+use crate::tcp::Direction;
+use crate::ticks::Jiffies;
+
+use index::{At, Index, Place};
+pub use slab::EntryId;
+use slab::Slab;
+pub(crate) use slab::{Extras, Vitals};
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    index: Index,
+    slab: Slab,
+    count: usize,
+    hash_key: u64,
+    replies: BTreeMap<Key, EntryId>,
+}
+
+/// A key on its way to its entry: all that is computed once for a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Probe {
+    pub(crate) key: Key,
+    /// The key of the answers, if there can be any.
+    back: Option<Packed>,
+    place: Place,
+}
+
+impl Probe {
+    /// Whether the packet can have an answer.
+    pub(crate) const fn has_inverse(&self) -> bool {
+        self.back.is_some()
+    }
+}
+
+/// What a lookup found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) id: EntryId,
+    pub(crate) direction: Direction,
+    /// Line of the index, as long as nothing else changes.
+    at: At,
+}
+
+/// An entry with all that is known of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whole {
+    pub(crate) id: EntryId,
+    pub(crate) slot: Slot,
+    /// The key of its original direction.
+    pub(crate) key: Key,
+    /// When it was made.
+    pub(crate) created: Jiffies,
+    /// The key of its answers.
+    pub(crate) reply: Option<Key>,
+}
+
+/// An entry that goes, or may go.
+#[derive(Clone, Copy)]
+pub(crate) struct Leaving<'a> {
+    pub(crate) vitals: Vitals,
+    id: EntryId,
+    table: &'a Table,
+}
+
+impl Leaving<'_> {
+    /// All of it: for those who want to tell of it.
+    pub(crate) fn whole(&self) -> Whole {
+        let Self { id, table, .. } = *self;
+        table.whole_as(id, &table.slab.unpack(id))
+    }
+}
+
+impl Table {
+    /// An empty table of so many of the kernel's buckets, meant for at most `max` entries.
+    pub(crate) fn new(buckets: u64, max: u64, hash_key: u64) -> Self {
+        let chains = (buckets / 2).clamp(1, 1 << 28);
+        Self {
+            index: Index::new(chains, max),
+            slab: Slab::new(),
+            count: 0,
+            hash_key,
+            replies: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) const fn chains(&self) -> usize {
+        self.index.chains()
+    }
+
+    #[inline(always)]
+    pub(crate) fn probe(&self, key: Key) -> Probe {
+        let place = self.index.place(key.hash(self.hash_key));
+        Probe { key, back: key.packed().inverse(), place }
+    }
+
+    /// The chain in which a packet of this key looks.
+    pub(crate) const fn chain(&self, probe: &Probe) -> usize {
+        self.index.chain(probe.place)
+    }
+
+    /// First stage of a lookup: asks for the line of the index.
+    #[inline]
+    pub(crate) fn approach(&self, probe: &Probe) {
+        self.index.prefetch(probe.place);
+    }
+
+    /// Second stage: asks for the entries that the lookup will look at.
+    #[inline]
+    pub(crate) fn reach(&self, probe: &Probe, now: Jiffies) {
+        let at = self.index.first(probe.place);
+        let mut slots = self.slots(at, probe.place, now);
+        while let Some(slot) = slots.newest() {
+            self.slab.prefetch(EntryId(self.index.id(at, slot)));
+        }
+    }
+
+    /// What a walk must look at: all of the chain where one may have expired, else those alike.
+    #[inline]
+    fn slots(&self, at: At, place: Place, now: Jiffies) -> index::Slots {
+        if self.index.may_expire(at, now) {
+            self.index.of_chain(at, place)
+        } else {
+            self.index.like(at, place)
+        }
+    }
+
+    /// Looks an entry up where nothing stands in the way that may have expired.
+    #[inline]
+    pub(crate) fn glance(&self, probe: &Probe, now: Jiffies) -> Option<Found> {
+        let at = self.index.first(probe.place);
+        if self.index.may_expire(at, now) {
+            return None;
+        }
+        let mut slots = self.index.like(at, probe.place);
+        while let Some(slot) = slots.newest() {
+            let id = EntryId(self.index.id(at, slot));
+            if let Some(direction) = self.answers_to(id, probe) {
+                return Some(Found { id, direction, at });
+            }
+        }
+        None
+    }
+
+    /// The direction in which an entry has the tuple of the probe.
+    #[inline]
+    fn answers_to(&self, id: EntryId, probe: &Probe) -> Option<Direction> {
+        let key = self.slab.head(id).key();
+        // A packet from an address to itself is found by its reply tuple, which stands first.
+        if probe.back == Some(key)
+            && self.has_addresses(id, probe, Direction::Reply)
+            && !self.is_translated(id)
+        {
+            return Some(Direction::Reply);
+        }
+        (key == probe.key.packed() && self.has_addresses(id, probe, Direction::Original))
+            .then_some(Direction::Original)
+    }
+
+    /// Looks an unexpired entry up; `reaped` is told of each expired one met on the way, and removed.
+    pub(crate) fn find(
+        &mut self,
+        probe: &Probe,
+        now: Jiffies,
+        mut reaped: impl FnMut(&Leaving<'_>),
+    ) -> Option<Found> {
+        let mut at = self.index.first(probe.place);
+        let mut gone = false;
+        let found = loop {
+            let mut slots = self.slots(at, probe.place, now);
+            let found = loop {
+                let Some(slot) = slots.newest() else { break None };
+                let id = EntryId(self.index.id(at, slot));
+                if self.slab.head(id).is_expired(now) {
+                    reaped(&self.leaving(id));
+                    self.index.take(at, slot);
+                    self.drop_entry(id);
+                    gone = true;
+                    continue;
+                }
+                if let Some(direction) = self.answers_to(id, probe) {
+                    break Some(Found { id, direction, at });
+                }
+            };
+            if found.is_some() {
+                break found;
+            }
+            match self.index.next(at) {
+                Some(next) => at = next,
+                None => break None,
+            }
+        };
+        if gone {
+            let first = self.index.first(probe.place);
+            self.index.tidy(first);
+        }
+        if found.is_some() || self.replies.is_empty() {
+            return found;
+        }
+        self.find_translated(&probe.key, now, reaped)
+    }
+
+    /// Whether an entry has the addresses of the probe, seen from this direction, its digest being the same.
+    #[inline]
+    fn has_addresses(&self, id: EntryId, probe: &Probe, direction: Direction) -> bool {
+        match (probe.key.wide(), direction) {
+            (None, _) => self.slab.has_addresses(id, None),
+            (wide @ Some(_), Direction::Original) => self.slab.has_addresses(id, wide),
+            (Some(&[source, destination]), Direction::Reply) => {
+                self.slab.has_addresses(id, Some(&[destination, source]))
+            }
+        }
+    }
+
+    #[inline]
+    fn is_translated(&self, id: EntryId) -> bool {
+        self.slab.extras(id).is_some_and(|extras| extras.reply.is_some())
+    }
+
+    #[cold]
+    fn find_translated(
+        &mut self,
+        key: &Key,
+        now: Jiffies,
+        mut reaped: impl FnMut(&Leaving<'_>),
+    ) -> Option<Found> {
+        let id = *self.replies.get(key)?;
+        if self.slab.vitals(id).is_expired(now) {
+            reaped(&self.leaving(id));
+            self.remove(id);
+            return None;
+        }
+        let place = self.index.place(self.slab.key(id).hash(self.hash_key));
+        let (at, _) = self.index.locate(place, id.0)?;
+        Some(Found { id, direction: Direction::Reply, at })
+    }
+
+    /// Puts an entry in, its answers at `reply` if that is not the inverse of its key.
+    pub(crate) fn insert(
+        &mut self,
+        probe: &Probe,
+        slot: &Slot,
+        now: Jiffies,
+        reply: Option<Key>,
+    ) -> EntryId {
+        let reply = reply.filter(|r| Some(*r) != probe.key.inverse());
+        let id =
+            self.slab.add(&probe.key, slot, now, reply.map(|reply| Extras { reply: Some(reply) }));
+        self.index.insert(probe.place, id.0, slot.expires);
+        self.count += 1;
+        if let Some(reply) = reply {
+            self.replies.insert(reply, id);
+        }
+        id
+    }
+
+    /// The entry of this name, if there is one.
+    pub(crate) fn whole(&self, id: EntryId) -> Option<Whole> {
+        Some(self.whole_as(id, &self.slab.get(id)?))
+    }
+
+    /// An entry that is there, with another memory.
+    pub(crate) fn whole_as(&self, id: EntryId, slot: &Slot) -> Whole {
+        let (key, created) = (self.slab.key(id), self.slab.created(id));
+        Whole { id, slot: *slot, key, created, reply: self.reply(id) }
+    }
+
+    fn leaving(&self, id: EntryId) -> Leaving<'_> {
+        Leaving { id, vitals: self.slab.vitals(id), table: self }
+    }
+
+    /// The entry that was found.
+    #[inline]
+    pub(crate) fn slot(&self, found: &Found) -> Slot {
+        self.slab.unpack(found.id)
+    }
+
+    /// Changes the entry that was found; its key and its creation stay.
+    #[inline]
+    pub(crate) fn put(&mut self, found: &Found, slot: &Slot) {
+        self.slab.put(found.id, slot);
+        self.index.lower(found.at, slot.expires);
+    }
+
+    /// Status, state and expiry of an entry that is there.
+    pub(crate) fn vitals(&self, id: EntryId) -> Vitals {
+        self.slab.vitals(id)
+    }
+
+    /// The key of an entry's answers.
+    fn reply(&self, id: EntryId) -> Option<Key> {
+        match self.slab.extras(id) {
+            Some(Extras { reply: Some(reply) }) => Some(*reply),
+            Some(Extras { reply: None }) | None => self.slab.key(id).inverse(),
+        }
+    }
+
+    /// Takes an entry out that is there.
+    pub(crate) fn remove(&mut self, id: EntryId) -> Vitals {
+        let vitals = self.slab.vitals(id);
+        let place = self.index.place(self.slab.key(id).hash(self.hash_key));
+        let was_there = self.index.remove(place, id.0);
+        debug_assert!(was_there, "an entry that is in no chain");
+        self.drop_entry(id);
+        vitals
+    }
+
+    fn drop_entry(&mut self, id: EntryId) {
+        if let Some(Extras { reply: Some(reply) }) = self.slab.extras(id) {
+            self.replies.remove(reply);
+        }
+        self.slab.free(id);
+        self.count -= 1;
+    }
+
+    /// Entries of one chain, newest first.
+    pub(crate) fn walk(&self, chain: usize) -> impl Iterator<Item = EntryId> + '_ {
+        let place = self.index.place_of_chain(chain);
+        let mut at = self.index.first(place);
+        let mut slots = self.index.of_chain(at, place);
+        core::iter::from_fn(move || {
+            loop {
+                if let Some(slot) = slots.newest() {
+                    return Some(EntryId(self.index.id(at, slot)));
+                }
+                at = self.index.next(at)?;
+                slots = self.index.of_chain(at, place);
+            }
+        })
+    }
+
+    /// Entries of the chain of `probe`; counted exactly only when there are more than `enough`.
+    pub(crate) fn chain_length(&self, probe: &Probe, enough: u64) -> u64 {
+        self.index.length(probe.place, enough)
+    }
+
+    /// All entries, in the order of their places.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = EntryId> + '_ {
+        self.slab.iter()
+    }
+
+    /// Parts of the table for [`Table::sweep`].
+    pub(crate) const fn parts(&self) -> usize {
+        self.index.ends()
+    }
+
+    /// Shows every entry of some parts of the table, chain after chain, and removes those that `goes` says
+    /// yes to. With `due`, parts where nothing has expired by then are left out. `goes` learns how many entries
+    /// there are. Returns a time before which none of those that stay expires.
+    pub(crate) fn sweep(
+        &mut self,
+        parts: core::ops::Range<usize>,
+        due: Option<Jiffies>,
+        mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
+    ) -> Option<Jiffies> {
+        const AHEAD: usize = 4;
+        let mut bound = Soonest(None);
+        for part in parts.clone() {
+            let first = self.index.nth(part);
+            if due.is_none() && part + AHEAD < parts.end {
+                let ahead = self.index.nth(part + AHEAD);
+                let mut slots = self.index.all(ahead);
+                while let Some(slot) = slots.newest() {
+                    self.slab.prefetch(EntryId(self.index.id(ahead, slot)));
+                }
+            }
+            let mut gone = false;
+            let mut next = Some(first);
+            while let Some(at) = next {
+                next = self.index.next(at);
+                if due.is_some_and(|due| !self.index.may_expire(at, due)) {
+                    if !self.index.all(at).is_empty() {
+                        bound.or(self.index.bound(at));
+                    }
+                    continue;
+                }
+                let mut soonest = Soonest(None);
+                let mut slots = self.index.all(at);
+                while let Some(slot) = slots.newest() {
+                    let id = EntryId(self.index.id(at, slot));
+                    let leaving = self.leaving(id);
+                    let expires = leaving.vitals.expires;
+                    if goes(&leaving, self.count) {
+                        self.index.take(at, slot);
+                        self.drop_entry(id);
+                        gone = true;
+                    } else {
+                        soonest.or(expires);
+                    }
+                }
+                if let Some(soonest) = soonest.0 {
+                    self.index.set_bound(at, soonest);
+                    bound.or(soonest);
+                }
+            }
+            if gone {
+                self.index.tidy(first);
+            }
+        }
+        bound.0
+    }
+}
+
+/// The earliest of some times.
+struct Soonest(Option<Jiffies>);
+
+impl Soonest {
+    fn or(&mut self, time: Jiffies) {
+        self.0 = Some(self.0.map_or(time, |soonest| soonest.earlier(time)));
+    }
+}

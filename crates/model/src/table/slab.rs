@@ -1,0 +1,316 @@
+//! Where the entries are: cells of two sizes, for two address families, in pieces that never move.
+//!
+//! An entry's number tells its shelf in the lowest two bits. Cells that entries leave are used again, the
+//! last one first. A shelf grows by one piece at a time, so there is no pause in which everything is copied.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Class, State, Status};
+
+use super::cell::{Beside, Head, Long, Short};
+use super::prefetch::prefetch;
+use crate::entry::Slot;
+use crate::key::{Key, Wide};
+use crate::ticks::Jiffies;
+
+/// Names an entry as long as it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId(pub(super) u32);
+
+impl EntryId {
+    /// A number below four times the most entries there ever were, used again after the entry's end.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    #[inline]
+    const fn number(self) -> usize {
+        (self.0 >> 2) as usize
+    }
+
+    #[inline]
+    const fn is_long(self) -> bool {
+        self.0 & LONG != 0
+    }
+
+    const fn is_wide(self) -> bool {
+        self.0 & WIDE != 0
+    }
+
+    #[inline]
+    const fn family(self) -> usize {
+        (self.0 >> 1 & 1) as usize
+    }
+}
+
+const LONG: u32 = 1;
+const WIDE: u32 = 2;
+const NONE: u32 = u32::MAX;
+/// Things of a piece.
+const PIECE: usize = 1 << 12;
+
+/// A sequence that grows without moving what it holds.
+#[derive(Debug, Clone)]
+struct Pieces<T> {
+    pieces: Vec<Box<[T; PIECE]>>,
+    length: usize,
+}
+
+impl<T: Copy> Pieces<T> {
+    const fn new() -> Self {
+        Self { pieces: Vec::new(), length: 0 }
+    }
+
+    #[inline]
+    fn get(&self, at: usize) -> &T {
+        &self.pieces[at / PIECE][at % PIECE]
+    }
+
+    #[inline]
+    fn get_mut(&mut self, at: usize) -> &mut T {
+        &mut self.pieces[at / PIECE][at % PIECE]
+    }
+
+    fn push(&mut self, value: T) {
+        if self.length == self.pieces.len() * PIECE {
+            let piece: Box<[T]> = alloc::vec![value; PIECE].into_boxed_slice();
+            self.pieces.extend(piece.try_into().ok());
+        }
+        *self.get_mut(self.length) = value;
+        self.length += 1;
+    }
+}
+
+/// What few entries have.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Extras {
+    /// The tuple of the answers, where it is not the inverse of the other: a translation.
+    pub(crate) reply: Option<Key>,
+}
+
+/// What decides who goes first, without the rest of the entry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Vitals {
+    pub(crate) expires: Jiffies,
+    pub(crate) status: Status,
+    pub(crate) state: State,
+}
+
+impl Vitals {
+    pub(crate) const fn class(&self) -> Class {
+        Class::of(self.status, self.state)
+    }
+
+    pub(crate) const fn is_expired(&self, now: Jiffies) -> bool {
+        self.expires.left(now) <= 0
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(super) struct Slab {
+    short: [Pieces<Short>; 2],
+    long: [Pieces<Long>; 2],
+    beside: [Pieces<Beside>; 2],
+    /// IPv6 addresses beside short and long cells.
+    wide: [Pieces<Wide>; 2],
+    free: [u32; 4],
+    extras: BTreeMap<u32, Extras>,
+}
+
+impl Slab {
+    pub(super) const fn new() -> Self {
+        Self {
+            short: [Pieces::new(), Pieces::new()],
+            long: [Pieces::new(), Pieces::new()],
+            beside: [Pieces::new(), Pieces::new()],
+            wide: [Pieces::new(), Pieces::new()],
+            free: [NONE; 4],
+            extras: BTreeMap::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn head(&self, id: EntryId) -> &Head {
+        if id.is_long() {
+            &self.long[id.family()].get(id.number()).head
+        } else {
+            &self.short[id.family()].get(id.number()).head
+        }
+    }
+
+    fn head_mut(&mut self, id: EntryId) -> &mut Head {
+        if id.is_long() {
+            &mut self.long[id.family()].get_mut(id.number()).head
+        } else {
+            &mut self.short[id.family()].get_mut(id.number()).head
+        }
+    }
+
+    /// Asks for the cell.
+    #[inline]
+    pub(super) fn prefetch(&self, id: EntryId) {
+        prefetch(self.head(id));
+    }
+
+    /// Whether the entry's addresses are these, its digest being the same.
+    #[inline]
+    pub(super) fn has_addresses(&self, id: EntryId, wide: Option<&Wide>) -> bool {
+        match wide {
+            None => !id.is_wide(),
+            Some(wide) => {
+                id.is_wide() && self.wide[usize::from(id.is_long())].get(id.number()) == wide
+            }
+        }
+    }
+
+    /// Whether an entry of this name is there.
+    fn holds(&self, id: EntryId) -> bool {
+        let (long, family, number) = (id.is_long(), id.family(), id.number());
+        let length = if long { self.long[family].length } else { self.short[family].length };
+        number < length && !self.head(id).is_free()
+    }
+
+    pub(super) fn key(&self, id: EntryId) -> Key {
+        let long = usize::from(id.is_long());
+        let wide = id.is_wide().then(|| *self.wide[long].get(id.number()));
+        Key::from_parts(self.head(id).key(), wide)
+    }
+
+    pub(super) fn get(&self, id: EntryId) -> Option<Slot> {
+        self.holds(id).then(|| self.unpack(id))
+    }
+
+    /// The entry, which must be there.
+    #[inline]
+    pub(super) fn unpack(&self, id: EntryId) -> Slot {
+        let (family, number) = (id.family(), id.number());
+        let memory = if id.is_long() {
+            self.long[family].get(number).memory(self.beside[family].get(number))
+        } else {
+            self.short[family].get(number).memory()
+        };
+        let head = self.head(id);
+        let (status, expires) = (head.status(), head.expires);
+        Slot { status, expires, memory }
+    }
+
+    /// When the entry was made.
+    pub(super) fn created(&self, id: EntryId) -> Jiffies {
+        let (family, number) = (id.family(), id.number());
+        if id.is_long() {
+            self.beside[family].get(number).created()
+        } else {
+            self.short[family].get(number).created()
+        }
+    }
+
+    pub(super) fn vitals(&self, id: EntryId) -> Vitals {
+        let head = self.head(id);
+        let state = if id.is_long() {
+            let (long, family) = (self.long[id.family()].get(id.number()), id.family());
+            match long.tcp_state() {
+                Some(state) => State::Tcp(state),
+                None => long.memory(self.beside[family].get(id.number())).state(),
+            }
+        } else {
+            State::Stateless
+        };
+        Vitals { expires: head.expires, status: head.status(), state }
+    }
+
+    /// Changes an entry; its key and its creation stay.
+    #[inline]
+    pub(super) fn put(&mut self, id: EntryId, slot: &Slot) {
+        let (family, number) = (id.family(), id.number());
+        if id.is_long() {
+            let beside = self.beside[family].get_mut(number);
+            self.long[family].get_mut(number).write(slot, beside);
+        } else {
+            self.short[family].get_mut(number).write(slot);
+        }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        key: &Key,
+        slot: &Slot,
+        now: Jiffies,
+        extras: Option<Extras>,
+    ) -> EntryId {
+        // TCP, DCCP, GRE and SCTP remember more than fits into a short cell.
+        let long = matches!(key.packed().protocol(), 6 | 33 | 47 | 132);
+        let long = if long { LONG } else { 0 };
+        let shelf = long | if key.wide().is_some() { WIDE } else { 0 };
+        let free = self.free[shelf as usize];
+        let id = if free == NONE {
+            self.grow(shelf)
+        } else {
+            let id = EntryId(free);
+            self.free[shelf as usize] = self.head(id).addresses as u32;
+            *self.head_mut(id) = Head::EMPTY;
+            id
+        };
+        self.head_mut(id).set_key(key.packed());
+        if let Some(&wide) = key.wide() {
+            *self.wide[long as usize].get_mut(id.number()) = wide;
+        }
+        if id.is_long() {
+            self.beside[id.family()].get_mut(id.number()).set_created(now);
+        } else {
+            self.short[id.family()].get_mut(id.number()).set_created(now);
+        }
+        self.put(id, slot);
+        if let Some(extras) = extras {
+            self.extras.insert(id.0, extras);
+            self.head_mut(id).set_extras(true);
+        }
+        id
+    }
+
+    fn grow(&mut self, shelf: u32) -> EntryId {
+        let family = (shelf >> 1) as usize;
+        let number = if shelf & LONG == 0 {
+            self.short[family].push(Short::EMPTY);
+            self.short[family].length
+        } else {
+            self.beside[family].push(Beside::EMPTY);
+            self.long[family].push(Long::EMPTY);
+            self.long[family].length
+        };
+        if shelf & WIDE != 0 {
+            self.wide[(shelf & LONG) as usize].push([[0; 4]; 2]);
+        }
+        EntryId(((number - 1) as u32) << 2 | shelf)
+    }
+
+    pub(super) fn free(&mut self, id: EntryId) {
+        if self.head(id).has_extras() {
+            self.extras.remove(&id.0);
+        }
+        let shelf = (id.0 & 3) as usize;
+        let next = core::mem::replace(&mut self.free[shelf], id.0);
+        *self.head_mut(id) = Head::free(next);
+    }
+
+    pub(super) fn extras(&self, id: EntryId) -> Option<&Extras> {
+        if self.head(id).has_extras() { self.extras.get(&id.0) } else { None }
+    }
+
+    /// All entries, in the order of their places.
+    pub(super) fn iter(&self) -> impl Iterator<Item = EntryId> + '_ {
+        (0..4_u32).flat_map(move |shelf| {
+            let family = (shelf >> 1) as usize;
+            let length = if shelf & LONG == 0 {
+                self.short[family].length
+            } else {
+                self.long[family].length
+            };
+            (0..length as u32)
+                .map(move |number| EntryId(number << 2 | shelf))
+                .filter(|&id| !self.head(id).is_free())
+        })
+    }
+}

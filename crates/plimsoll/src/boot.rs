@@ -1,0 +1,139 @@
+//! `plimsoll boot`: read the files, simulate, print; or watch a setting and print who changes it.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use plimsoll_ct::Scope;
+use plimsoll_diagnosis::boot::{BootFacts, Outcome, boot};
+use plimsoll_probe::watch::{Watch, Watched};
+use plimsoll_probe::{boot as probe, dead};
+use plimsoll_report::{self as report, Clock, Style};
+
+use crate::arguments::Boot;
+use crate::{exit, terminal};
+
+/// Runs it. Exit status: 0 nothing is wrong, 1 something is, 64 wrong usage.
+pub fn run(arguments: &Boot) -> ExitCode {
+    let done = if arguments.watch.is_empty() { look(arguments) } else { watch(arguments) };
+    match done {
+        Ok(code) => code,
+        Err(why) => {
+            eprintln!("plimsoll: {why}");
+            exit::usage()
+        }
+    }
+}
+
+fn look(arguments: &Boot) -> Result<ExitCode, String> {
+    let facts = facts(arguments)?;
+    let boot = boot(&facts, &[]);
+    let asked =
+        named(&arguments.keys, &facts, &boot)?.iter().map(|o| o.setting.name).collect::<Vec<_>>();
+    let text = if arguments.json {
+        let mut text = report::boot_json(&boot, &asked);
+        text.push('\n');
+        text
+    } else {
+        report::boot_text(&boot, &asked, &style(arguments))
+    };
+    let mut out = std::io::stdout().lock();
+    // A reader that closed the pipe has what it wanted.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let wrong = boot.lints.iter().any(|l| !l.harmless);
+    Ok(ExitCode::from(u8::from(wrong)))
+}
+
+fn style(arguments: &Boot) -> Style {
+    Style {
+        width: terminal::columns(arguments.width),
+        colour: terminal::colour(arguments.color),
+        unicode: !arguments.ascii && terminal::unicode(),
+        verbose: arguments.verbose,
+        clock: Clock::Offset { minutes: (terminal::zone_offset() / 60) as i16 },
+    }
+}
+
+/// The settings of these keys, old or new, in any notation.
+fn named<'a>(
+    keys: &[String],
+    facts: &BootFacts,
+    boot: &'a plimsoll_diagnosis::boot::Boot,
+) -> Result<Vec<&'a Outcome>, String> {
+    let mut asked = Vec::new();
+    for key in keys {
+        let outcome = boot.outcome(key).ok_or_else(|| match facts.nearest(key) {
+            Some(near) => {
+                format!(
+                    "{key:?}: this kernel has no such setting of conntrack; the nearest is {near}"
+                )
+            }
+            None => format!("{key:?}: this kernel has no such setting of conntrack"),
+        })?;
+        asked.push(outcome);
+    }
+    Ok(asked)
+}
+
+/// Watches settings until enough changed, or for ever.
+fn watch(arguments: &Boot) -> Result<ExitCode, String> {
+    let facts = probe::live();
+    let boot = boot(&facts, &[]);
+    let settings = named(&arguments.watch, &facts, &boot)?
+        .into_iter()
+        .map(|outcome| Watched {
+            key: outcome.key.clone(),
+            aliases: facts.aliases(outcome.setting),
+            global: outcome.setting.scope == Scope::Global,
+        })
+        .collect();
+    let mut watch = Watch::begin(settings);
+    let means = watch.means();
+    let how = match means.name {
+        "bpf" => "bpf: every write on this host is seen, with its process",
+        "fanotify" => {
+            "fanotify: writes through this /proc are seen, with their process; a container has a /proc of its own"
+        }
+        _ => "reading again and again: the time is told, and what began to run shortly before",
+    };
+    eprintln!("plimsoll: by {how}");
+    for why in &means.lacking {
+        eprintln!("plimsoll: not by {why}");
+    }
+    for (key, value) in watch.values() {
+        eprintln!("plimsoll: {key} is {}", value.unwrap_or("not there yet"));
+    }
+    let style = style(arguments);
+    let mut left = arguments.changes.unwrap_or(usize::MAX);
+    while left > 0 {
+        let changes =
+            watch.next(Duration::from_secs(3600)).map_err(|e| format!("watching: {e}"))?;
+        let mut out = std::io::stdout().lock();
+        for change in changes.iter().take(left) {
+            let text = match arguments.json {
+                true => report::change_json(change, means.name),
+                false => report::change_text(change, &style),
+            };
+            if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+        left = left.saturating_sub(changes.len());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn facts(arguments: &Boot) -> Result<BootFacts, String> {
+    let (path, tree): (&Path, bool) = match (&arguments.root, &arguments.bundle) {
+        (Some(path), _) => (path, true),
+        (None, Some(path)) => (path, false),
+        (None, None) => return Ok(probe::live()),
+    };
+    if path.is_dir() != tree {
+        let expected = if tree { "a directory that holds a host's files" } else { "an archive" };
+        return Err(format!("{}: expected {expected}", path.display()));
+    }
+    let (files, origin) = dead::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(probe::saved(&files, origin))
+}

@@ -1,0 +1,100 @@
+//! What `shed` would cut: the table read through its filter.
+
+use std::collections::BTreeMap;
+
+use plimsoll_ct::Row;
+use plimsoll_diagnosis::facts::{CensusBuilder, Gap, Namespace, Reader, TcpTimeouts};
+use plimsoll_diagnosis::plan::{self, Cut, Filter, Ground, Idle, Plan, ShedRequest};
+use plimsoll_probe::entries::{self, Ask, Scope};
+use plimsoll_probe::live;
+
+use super::plans::{quick, target};
+use crate::arguments::Shed;
+
+/// Nothing younger is taken for idle.
+const A_MINUTE: u64 = 60;
+/// Rows of each grouping that are counted.
+const ROWS: usize = 10;
+
+/// `shed`: reads the table once, or twice to find the oldest.
+pub fn shed(arguments: &Shed) -> Result<Plan, String> {
+    let observation = live::observe(&quick());
+    let target = target(&observation, &arguments.how)?;
+    let namespace = observation.after.namespaces.get(target).ok_or("the namespace is gone")?;
+    let timeouts = TcpTimeouts::of(namespace);
+    let mut request = ShedRequest {
+        filter: Filter {
+            unreplied: arguments.unreplied,
+            protocol: arguments.protocol.map(|p| p.number()),
+            port: arguments.port,
+            state: arguments.state.clone(),
+            source: arguments.source,
+            idle: arguments.idle.map(|span| Idle::new(span.as_secs(), timeouts)),
+            with_nat: arguments.with_nat,
+        },
+        at_most: 0,
+    };
+    if let Some(oldest) = arguments.oldest {
+        request.at_most = oldest;
+        request.filter.idle = Some(Idle::new(A_MINUTE, timeouts));
+        let at_least = idle_of_oldest(namespace, &request.filter, oldest).map_err(why)?;
+        request.filter.idle = Some(Idle::new(at_least, timeouts));
+    }
+    let cut = cut(namespace, &request.filter, timeouts).map_err(why)?;
+    let files = BTreeMap::new();
+    let ground = Ground { before: None, now: &observation.after, target, files: &files };
+    Ok(plan::shed(&request, &cut, &ground))
+}
+
+fn why(gap: Gap) -> String {
+    format!("the table could not be read: {}", gap.detail)
+}
+
+fn ask(namespace: &Namespace) -> Ask {
+    let scope = namespace.inode.map_or(Scope::Here, |inode| Scope::Some(vec![inode]));
+    Ask { scope, ..Ask::default() }
+}
+
+/// How long the youngest of the n oldest has been idle.
+fn idle_of_oldest(namespace: &Namespace, filter: &Filter, n: u64) -> Result<u64, Gap> {
+    let Some(idle) = filter.idle else { return Ok(A_MINUTE) };
+    let mut by_idle: BTreeMap<u64, u64> = BTreeMap::new();
+    let take = |row: &Row| {
+        if filter.matches(row)
+            && let Some(seconds) = idle.of(row)
+        {
+            *by_idle.entry(seconds).or_default() += 1;
+        }
+        true
+    };
+    entries::read(&ask(namespace), &mut [take])?;
+    let mut left = n;
+    for (seconds, count) in by_idle.iter().rev() {
+        if *count >= left {
+            return Ok(*seconds);
+        }
+        left -= count;
+    }
+    Ok(A_MINUTE)
+}
+
+fn cut(namespace: &Namespace, filter: &Filter, timeouts: TcpTimeouts) -> Result<Cut, Gap> {
+    let seed = u64::from(std::process::id());
+    let mut builder = CensusBuilder::new(Reader::Ctnetlink, timeouts, seed);
+    let (mut total, mut matching, mut assured, mut rewritten) = (0, 0, 0, 0);
+    let take = |row: &Row| {
+        total += 1;
+        if filter.matches(row) {
+            matching += 1;
+            let nat = row.is_source_rewritten() || row.is_destination_rewritten();
+            rewritten += u64::from(nat);
+            assured += u64::from(row.is_assured() && !nat);
+            builder.add(&row.entry());
+        }
+        true
+    };
+    let outcome = entries::read(&ask(namespace), &mut [take])?;
+    let complete = outcome.is_complete();
+    let census = builder.finish(complete, None, None, ROWS);
+    Ok(Cut { total, matching, assured, rewritten, complete, census })
+}

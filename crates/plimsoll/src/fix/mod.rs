@@ -1,0 +1,196 @@
+//! `plimsoll fix`, `confirm`, `undo`: read, plan, show, carry out, watch.
+
+mod cut;
+mod plans;
+mod tell;
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use plimsoll_apply::{
+    ApplyError, Fault, GuardProgram, Leftover, Options, apply, history, stand_guard,
+};
+use plimsoll_diagnosis::plan::{Plan, Verify};
+use plimsoll_report as report;
+
+use crate::arguments::{self, Fix, How, Persist, RemedyCommand};
+use crate::{check, exit};
+
+/// Faults on purpose, for the tests: `N` or `N:guard`.
+const FAULT: &str = "PLIMSOLL_FAULT";
+
+/// Runs it.
+pub fn run(arguments: &Fix) -> ExitCode {
+    if arguments.list {
+        return list(arguments);
+    }
+    let Some(remedy) = &arguments.remedy else { return exit::usage() };
+    let root = match remedy {
+        RemedyCommand::Persist(Persist { root: Some(root), .. }) => root,
+        _ => Path::new("/"),
+    };
+    let (how, plan) = match remedy {
+        RemedyCommand::Raise(raise) => (&raise.how, plans::raise(raise)),
+        RemedyCommand::Timeout(timeout) => (&timeout.how, plans::timeout(timeout)),
+        RemedyCommand::Persist(persist) => (&persist.how, plans::persist(persist, root)),
+        RemedyCommand::Shed(shed) => (&shed.how, cut::shed(shed)),
+    };
+    match plan {
+        Ok(plan) => {
+            let code = carry_out(&plan, how, root);
+            if let RemedyCommand::Persist(persist) = remedy
+                && code == ExitCode::SUCCESS
+                && !how.dry_run
+            {
+                plans::prove(&plan, persist);
+            }
+            code
+        }
+        Err(why) => {
+            tell::error(&why);
+            exit::usage()
+        }
+    }
+}
+
+/// Keeps what waits.
+pub fn confirm(arguments: &arguments::Confirm) -> ExitCode {
+    match plimsoll_apply::confirm(&arguments.state_dir, arguments.id, &fault()) {
+        Ok((id, title, recovered)) => {
+            recovered.iter().for_each(|r| tell::error(r));
+            tell::say(&format!("Transaction {id} stays: {title}."));
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// Takes back.
+pub fn undo(arguments: &arguments::Undo) -> ExitCode {
+    let leftover = if arguments.leave_changed { Leftover::Leave } else { Leftover::Refuse };
+    let undone = plimsoll_apply::undo(
+        &arguments.state_dir,
+        arguments.id,
+        leftover,
+        arguments.allow_lower,
+        &fault(),
+    );
+    match undone {
+        Ok(undone) => {
+            tell::undone(&undone);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            if matches!(error, ApplyError::Changed(_)) {
+                tell::error(&error);
+                tell::error(&"--leave-changed takes back the rest and leaves that as it is");
+                return exit::failed();
+            }
+            failed(&error)
+        }
+    }
+}
+
+/// Stands guard.
+pub fn guard(arguments: &arguments::Guard) -> ExitCode {
+    match stand_guard(&arguments.state_dir, arguments.id) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn list(arguments: &Fix) -> ExitCode {
+    match history(&arguments.state_dir) {
+        Ok(all) => {
+            tell::history(&all);
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &ApplyError) -> ExitCode {
+    tell::error(error);
+    exit::failed()
+}
+
+fn fault() -> Fault {
+    std::env::var(FAULT).ok().and_then(|text| Fault::parse(&text)).unwrap_or_default()
+}
+
+fn carry_out(plan: &Plan, how: &How, root: &Path) -> ExitCode {
+    tell::text(&report::plan(plan, &check::style(how.color, None, false, true, false)));
+    if !plan.refused.is_empty() {
+        return exit::failed();
+    }
+    if how.dry_run || plan.changes.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    if !how.yes {
+        match asked(plan) {
+            Some(true) => {}
+            Some(false) => {
+                tell::say("Nothing was changed.");
+                return exit::failed();
+            }
+            None => {
+                tell::error(&"nobody can be asked here: --yes does it, --dry-run only shows it");
+                return exit::usage();
+            }
+        }
+    }
+    let Some(options) = options(how, root) else {
+        tell::error(&"the program's own file can't be found, and the guard needs it");
+        return exit::failed();
+    };
+    let mut progress = tell::Progress::new(plan);
+    match apply(plan, &options, &mut |event| progress.event(event)) {
+        Ok(applied) => {
+            progress.end();
+            tell::applied(plan, &applied);
+        }
+        Err(error) => {
+            progress.end();
+            return failed(&error);
+        }
+    }
+    watch(plan, how);
+    ExitCode::SUCCESS
+}
+
+fn options(how: &How, root: &Path) -> Option<Options> {
+    let program = std::env::current_exe().ok()?;
+    Some(Options {
+        state_dir: how.state_dir.clone(),
+        root: root.to_owned(),
+        confirm: how.confirm,
+        allow_lower: how.allow_lower,
+        guard: GuardProgram { program, arguments: vec!["guard".into()] },
+        fault: fault(),
+    })
+}
+
+/// `None`: there is nobody to ask.
+fn asked(plan: &Plan) -> Option<bool> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() || !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let what = if plan.reversible() { "Do it?" } else { "Do it? It can't be taken back." };
+    let _ = write!(std::io::stderr(), "\n{what} [y/N] ");
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer).ok()?;
+    Some(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Whether the drops end.
+fn watch(plan: &Plan, how: &How) {
+    if how.watch.is_zero() || !plan.verify.contains(&Verify::DropsEnd) {
+        return;
+    }
+    match plimsoll_apply::watch(&plan.target, how.watch) {
+        Ok(flow) => tell::watched(&flow),
+        Err(error) => tell::error(&format!("whether drops end could not be seen: {error}")),
+    }
+}

@@ -1,0 +1,125 @@
+//! What the remedies are planned on: the facts that each needs, read now.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use plimsoll_diagnosis::boot::BootFacts;
+use plimsoll_diagnosis::plan::{self, Ground, Plan, RaiseRequest, TimeoutRequest, Verify};
+use plimsoll_probe as probe;
+use plimsoll_probe::live::{self, NamespaceSelector, Observation};
+
+use crate::arguments::{How, Persist, Raise, Timeout};
+use crate::fix::tell;
+
+/// `raise`: without sizes the whole diagnosis is needed, with them only the limit, memory and namespaces.
+pub fn raise(arguments: &Raise) -> Result<Plan, String> {
+    let given = arguments.max.is_some() || arguments.buckets.is_some();
+    let options = if given { quick() } else { live::Options::default() };
+    let observation = live::observe(&options);
+    let request = RaiseRequest {
+        max: arguments.max,
+        buckets: arguments.buckets,
+        allow_lower: arguments.how.allow_lower,
+    };
+    let host = observation.after.namespaces.iter().position(|n| n.is_initial());
+    let target = match &arguments.how.netns {
+        Some(_) => target(&observation, &arguments.how)?,
+        None => host.unwrap_or(0),
+    };
+    let files = BTreeMap::new();
+    Ok(plan::raise(
+        request,
+        &Ground {
+            before: Some(&observation.before),
+            now: &observation.after,
+            target,
+            files: &files,
+        },
+    ))
+}
+
+/// `timeout`: with a port, what the rules are written in decides how it is done.
+pub fn timeout(arguments: &Timeout) -> Result<Plan, String> {
+    let rules = arguments.port.is_some();
+    let observation = live::observe(&live::Options { rules, ..quick() });
+    let target = target(&observation, &arguments.how)?;
+    let namespace = observation.after.namespaces.get(target).and_then(|n| n.inode);
+    let keepalives = plimsoll_probe::keepalives(namespace, arguments.port.map(|(_, port)| port));
+    let request = TimeoutRequest {
+        service: arguments.port,
+        values: arguments.values.clone(),
+        allow_short: arguments.allow_short,
+    };
+    let files = BTreeMap::new();
+    let ground = Ground { before: None, now: &observation.after, target, files: &files };
+    Ok(plan::timeout(&request, &keepalives, &ground))
+}
+
+/// `persist`: what boots, and the files that take part.
+pub fn persist(arguments: &Persist, root: &Path) -> Result<Plan, String> {
+    let facts = boot_facts(arguments)?;
+    let files = plimsoll_apply::standing(root, plan::PERSIST_FILES);
+    Ok(plan::persist(&arguments.keys, &facts, &files))
+}
+
+/// The files are written: what will a boot make of them now?
+pub fn prove(plan: &Plan, arguments: &Persist) {
+    let Ok(facts) = boot_facts(arguments) else { return };
+    let promised = plan.verify.iter().filter_map(|v| match v {
+        Verify::AfterBoot { setting, value } => Some((setting.as_str(), *value)),
+        Verify::DropsEnd | Verify::NoNewEntries { .. } | Verify::Gone { .. } => None,
+    });
+    let (kept, broken): (Vec<_>, Vec<_>) =
+        promised.partition(|(setting, value)| plan::proved(&facts, setting, *value));
+    for (setting, value) in broken {
+        tell::say(&format!("NOT PROVED: the files as read anew do not give {setting} = {value}."));
+    }
+    if let [first, ..] = kept.as_slice() {
+        let names = match kept.len() {
+            1 => format!("{} = {}", first.0, first.1),
+            n => format!("all {n} values"),
+        };
+        tell::say(&format!("Proved by the boot simulation: read anew, the files give {names}."));
+    }
+}
+
+fn boot_facts(arguments: &Persist) -> Result<BootFacts, String> {
+    let Some(root) = &arguments.root else { return Ok(probe::boot::live()) };
+    let (files, origin) =
+        probe::dead::open(root).map_err(|e| format!("{}: {e}", root.display()))?;
+    Ok(probe::boot::saved(&files, origin))
+}
+
+/// A reading without rates, tables and log.
+pub fn quick() -> live::Options {
+    live::Options {
+        interval: Duration::ZERO,
+        census: false,
+        rules: false,
+        log: false,
+        ..live::Options::default()
+    }
+}
+
+/// Index of the namespace that is meant.
+pub fn target(observation: &Observation, how: &How) -> Result<usize, String> {
+    let namespaces = &observation.after.namespaces;
+    let wanted = how.netns.as_deref().unwrap_or("own");
+    let own = || std::fs::metadata("/proc/self/ns/net").ok().map(|m| m.ino());
+    let found = match NamespaceSelector::parse(wanted) {
+        NamespaceSelector::Own => {
+            let own = own();
+            namespaces.iter().position(|n| n.inode == own && own.is_some())
+        }
+        NamespaceSelector::Host => namespaces.iter().position(|n| n.is_initial()),
+        NamespaceSelector::Inode(inode) => namespaces.iter().position(|n| n.inode == Some(inode)),
+        selector => {
+            let chosen = live::observe(&live::Options { only: vec![selector], ..quick() });
+            let inode = chosen.after.namespaces.first().and_then(|n| n.inode);
+            namespaces.iter().position(|n| n.inode == inode && inode.is_some())
+        }
+    };
+    found.ok_or_else(|| format!("no network namespace answers to {wanted:?}"))
+}

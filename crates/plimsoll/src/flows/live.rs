@@ -1,0 +1,211 @@
+//! The running host as a source of entries.
+
+use std::collections::BTreeMap;
+
+use plimsoll_ct::Row;
+use plimsoll_diagnosis::facts::Gap;
+use plimsoll_flows::{Lacks, Surroundings, Tells};
+use plimsoll_probe::entries::{self, Ask, Details, Outcome, Scope, Share, Sink, Wants, Which};
+use plimsoll_probe::live::NamespaceSelector;
+use plimsoll_report::clean;
+use plimsoll_wire::Malformed;
+
+use super::arguments::{Flows, ReaderChoice};
+use super::around;
+use super::narrow::narrow;
+use super::pipe::{Beside, Pipe};
+
+/// Namespaces, each with what judging its entries takes.
+pub struct Places {
+    /// What to read.
+    pub scope: Scope,
+    /// As a reader sees them that tells little, and one that tells all.
+    by_inode: BTreeMap<Option<u64>, (Surroundings, Surroundings)>,
+    /// Whether entries of some namespace carry counters.
+    pub accounting: bool,
+    /// What an entry of a namespace that came meanwhile is judged by.
+    unknown: (Surroundings, Surroundings),
+}
+
+impl Places {
+    /// The namespaces that were chosen.
+    pub fn choose(arguments: &Flows) -> Result<Self, String> {
+        let scope = if arguments.all_netns {
+            Scope::All
+        } else if arguments.netns.is_empty() {
+            Scope::Here
+        } else {
+            let only: Vec<NamespaceSelector> =
+                arguments.netns.iter().map(|text| NamespaceSelector::parse(text)).collect();
+            let (found, unmatched) = entries::namespaces(&only);
+            if !unmatched.is_empty() {
+                let asked: Vec<String> = arguments
+                    .netns
+                    .iter()
+                    .filter(|text| unmatched.contains(&NamespaceSelector::parse(text)))
+                    .map(|text| format!("{text:?}"))
+                    .collect();
+                return Err(format!("no network namespace answers to {}", asked.join(", ")));
+            }
+            Scope::Some(found.into_iter().filter_map(|one| one.inode).collect())
+        };
+        let found = entries::around(&scope);
+        let on = |around: &entries::Around| {
+            around.settings.get("nf_conntrack_acct").is_some_and(|value| value.trim() == "1")
+        };
+        Ok(Self {
+            accounting: found.iter().any(on),
+            by_inode: found.into_iter().map(|one| (one.inode, both(around::live(one)))).collect(),
+            scope,
+            unknown: both(Surroundings::default()),
+        })
+    }
+
+    /// Whether entries of more than one may come.
+    pub fn are_several(&self) -> bool {
+        self.by_inode.len() > 1
+    }
+
+    /// What is around an entry.
+    pub fn around(&self, row: &Row) -> &Surroundings {
+        let (bare, full) = self.by_inode.get(&row.netns).unwrap_or(&self.unknown);
+        // Only ctnetlink tells ids, and it tells all else as well.
+        if row.id.is_some() { full } else { bare }
+    }
+}
+
+fn both(bare: Surroundings) -> (Surroundings, Surroundings) {
+    let tells = Tells { helper: true, labels: true, status: true };
+    let full = Surroundings { tells, ..bare.clone() };
+    (bare, full)
+}
+
+/// What must be told of each entry.
+pub fn wants(needs: Lacks, all: bool, accounting: bool) -> Wants {
+    if all {
+        return Wants::ALL;
+    }
+    Wants {
+        accounting: accounting || needs.contains(Lacks::ACCOUNTING),
+        age: needs.contains(Lacks::AGE),
+        helper: needs.contains(Lacks::HELPER),
+        labels: needs.contains(Lacks::LABELS),
+        ..Wants::default()
+    }
+}
+
+/// Reads the table through the pipes; with more than one, from as many threads as the reader can use.
+pub fn read(
+    arguments: &Flows,
+    places: &Places,
+    wants: Wants,
+    details: bool,
+    pipes: &mut [Pipe<'_>],
+) -> Result<Outcome, Gap> {
+    let ask = Ask {
+        which: match arguments.reader {
+            ReaderChoice::Auto => Which::Auto,
+            ReaderChoice::Bpf => Which::Bpf,
+            ReaderChoice::Netlink => Which::Netlink,
+            ReaderChoice::Proc => Which::Proc,
+        },
+        scope: places.scope.clone(),
+        wants,
+        narrow: pipes.first().map(|pipe| narrow(pipe.filter)).unwrap_or_default(),
+        budget: arguments.budget.map(|kernel| entries::Budget { kernel, wall: kernel * 3 }),
+        sample: None,
+    };
+    let mut sinks: Vec<Take<'_, '_>> =
+        pipes.iter_mut().map(|pipe| Take { pipe, places, details }).collect();
+    entries::read(&ask, &mut sinks)
+}
+
+struct Take<'p, 'a> {
+    pipe: &'p mut Pipe<'a>,
+    places: &'p Places,
+    details: bool,
+}
+
+impl Sink for Take<'_, '_> {
+    fn take(&mut self, row: &Row) -> bool {
+        self.pipe.take(row, self.places.around(row), Beside::Nothing)
+    }
+    fn take_detailed(&mut self, row: &Row, details: &Details) -> bool {
+        self.pipe.take(row, self.places.around(row), Beside::Details(details))
+    }
+    fn wants_details(&self) -> bool {
+        self.details
+    }
+    fn malformed(&mut self, _: &Malformed) {
+        self.pipe.counts.malformed += 1;
+    }
+}
+
+/// What a person must know of how it was read. `full`: it ended because enough was shown.
+pub fn remarks(outcome: &Outcome, full: bool) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let gap = |gap: &Gap| match &gap.needs {
+        Some(needs) => format!("{} (needs {needs})", gap.detail),
+        None => gap.detail.clone(),
+    };
+    if let (Share::Part(share), false) = (outcome.share, full) {
+        let part = match share {
+            Some(share) => format!("about {:.1} % of the table was read", share * 100.0),
+            None => "a part of the table was read".into(),
+        };
+        remarks.push(format!("{part}: counts are of what was read"));
+    }
+    for (count, what) in [
+        (outcome.overruns, "times the kernel lost messages (ENOBUFS)"),
+        (outcome.duplicates, "entries came twice and were left out"),
+        (outcome.cut, "groups of buckets were given up"),
+    ] {
+        if count > 0 {
+            remarks.push(format!("{count} {what}"));
+        }
+    }
+    if outcome.resized {
+        remarks.push("the table was resized meanwhile: entries may be missing or doubled".into());
+    }
+    for (inode, why) in outcome.unread.iter().take(3) {
+        let which = inode.map_or_else(|| "a namespace".into(), |inode| format!("net:[{inode}]"));
+        remarks.push(format!("{which} was not read: {}", gap(why)));
+    }
+    if outcome.unread.len() > 3 {
+        remarks.push(format!("{} more namespaces were not read", outcome.unread.len() - 3));
+    }
+    remarks.into_iter().map(|remark| clean(&remark).into_owned()).collect()
+}
+
+/// Which way it was, and why not a faster one.
+pub fn way(outcome: &Outcome) -> String {
+    let mut way = format!("read by {}", entries::name(outcome.reader));
+    for (reader, gap) in &outcome.passed_over {
+        let detail = gap.detail.strip_prefix(&format!("{}: ", entries::name(*reader)));
+        way.push_str(&format!(
+            "; not by {}: {}",
+            entries::name(*reader),
+            detail.unwrap_or(&gap.detail)
+        ));
+    }
+    clean(&way).into_owned()
+}
+
+/// Why the table can't be read, and what can be seen all the same.
+pub fn refusal(gap: &Gap) -> String {
+    let mut text = format!("the table can't be read: {}", gap.detail);
+    if let Some(needs) = &gap.needs {
+        text.push_str(&format!("\nplimsoll: missing: {needs}"));
+    }
+    let number = |name: &str| {
+        let text = std::fs::read_to_string(format!("/proc/sys/net/netfilter/{name}")).ok()?;
+        text.trim().parse::<u64>().ok()
+    };
+    if let (Some(count), Some(max)) = (number("nf_conntrack_count"), number("nf_conntrack_max")) {
+        text.push_str(&format!(
+            "\nplimsoll: what can be seen: {count} entries in this namespace, of {max} at most \
+             (plimsoll check tells more)"
+        ));
+    }
+    text
+}

@@ -1,0 +1,278 @@
+//! `plimsoll flows`: which entries, and how many of each kind.
+//!
+//! Knows: where entries come from and where they go. Does not know: what a filter means (`plimsoll-flows`), how an
+//! entry looks (`plimsoll-report`).
+
+pub mod arguments;
+mod around;
+pub mod form;
+mod groups;
+mod live;
+mod narrow;
+mod owners;
+mod parquet;
+mod pipe;
+mod print;
+mod saved;
+mod watch;
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use plimsoll_diagnosis::facts::Gap;
+use plimsoll_flows::{Filter, Groups, Keys, Lacks, Limits, Names};
+use plimsoll_probe::dead;
+use plimsoll_probe::entries::{Outcome, Wants};
+use plimsoll_probe::files::Files;
+use plimsoll_probe::names::name_files;
+use plimsoll_report::clean;
+
+use crate::exit;
+use arguments::Flows;
+use form::{Form, Tool};
+use owners::Owners;
+use pipe::{Counts, End, Pipe};
+use print::Printer;
+
+/// Runs it.
+pub fn run(arguments: &Flows) -> ExitCode {
+    match prepare(arguments) {
+        Ok(prepared) => act(arguments, &prepared),
+        Err(why) => {
+            eprintln!("plimsoll: {why}");
+            exit::usage()
+        }
+    }
+}
+
+/// What was understood of the command line.
+struct Prepared {
+    files: Files,
+    names: Names,
+    filter: Filter,
+    keys: Option<Keys>,
+    form: Form,
+}
+
+fn prepare(arguments: &Flows) -> Result<Prepared, String> {
+    let files = match (&arguments.root, &arguments.bundle) {
+        (Some(path), _) | (None, Some(path)) => saved_host(path, arguments.root.is_some())?,
+        (None, None) => Files::live(),
+    };
+    let found = name_files(&files);
+    let names = Names::new(found.services, found.protocols, found.labels);
+    let text = arguments.filter.join(" ");
+    let filter = Filter::parse(&text, &names).map_err(|error| error.to_string())?;
+    let keys = arguments.by.as_deref().map(Keys::parse).transpose();
+    let keys = keys.map_err(|error| error.to_string())?;
+    let form = if arguments.json { Form::Json } else { arguments.output.unwrap_or(Form::Table) };
+    if keys.is_some() && matches!(form, Form::Conntrack(_) | Form::Proc) {
+        return Err("--by adds entries up: it prints table, json, csv or parquet".into());
+    }
+    if arguments.watch
+        && matches!(form, Form::Parquet | Form::Proc | Form::Conntrack(Tool { save: true, .. }))
+    {
+        return Err("--watch prints table, json, csv or conntrack (not save)".into());
+    }
+    if form == Form::Parquet && io::IsTerminal::is_terminal(&io::stdout()) {
+        return Err("parquet is no text: redirect it to a file".into());
+    }
+    Ok(Prepared { files, names, filter, keys, form })
+}
+
+fn saved_host(path: &Path, tree: bool) -> Result<Files, String> {
+    if path.is_dir() != tree {
+        let expected = if tree { "a directory that holds a host's files" } else { "an archive" };
+        return Err(format!("{}: expected {expected}", path.display()));
+    }
+    let (files, _) = dead::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(files)
+}
+
+fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
+    let Prepared { files, names, filter, keys, form } = prepared;
+    let style = pipe::style(arguments);
+    let dead = arguments.root.is_some() || arguments.bundle.is_some() || arguments.from.is_some();
+    let places = match dead {
+        true => None,
+        false => match live::Places::choose(arguments) {
+            Ok(places) => Some(places),
+            Err(why) => {
+                eprintln!("plimsoll: {why}");
+                return exit::usage();
+            }
+        },
+    };
+    if arguments.watch
+        && let Some(places) = places
+    {
+        return watch::run(arguments, prepared, places);
+    }
+    let several = places.as_ref().is_none_or(live::Places::are_several) && arguments.from.is_none();
+    let end = match keys {
+        Some(keys) => End::Group(Box::new(Groups::new(keys.clone(), Limits::default(), seed()))),
+        None => match Printer::new(*form, names, &style, several) {
+            Ok(printer) => End::Print(Box::new(printer)),
+            Err(error) => return written(Err(error)),
+        },
+    };
+    let mut pipe = Pipe {
+        filter,
+        end,
+        owners: None,
+        limit: arguments.limit,
+        counts: Counts::default(),
+        lacks: Lacks::NONE,
+        failed: None,
+    };
+    let (way, remarks) = match &places {
+        None => {
+            let read = match &arguments.from {
+                Some(path) => saved::listing(path, &mut pipe),
+                None => saved::host(files, &arguments.netns, &mut pipe),
+            };
+            match read {
+                Ok(source) => (format!("read from {}", clean(&source)), Vec::new()),
+                Err(why) => {
+                    eprintln!("plimsoll: {}", clean(&why));
+                    return exit::failed();
+                }
+            }
+        }
+        Some(places) => {
+            let needs = keys.as_ref().map_or(Lacks::NONE, Keys::needs) | filter.needs();
+            let wants = live::wants(needs, keys.is_none(), places.accounting);
+            let details = matches!(form, Form::Conntrack(_) | Form::Proc);
+            // Entries one by one are shown with their owners, where the form has a place for them.
+            if needs.contains(Lacks::OWNER) || keys.is_none() && !details {
+                pipe.owners = Some(Owners::look());
+            }
+            let mut read = match keys {
+                Some(keys) => grouped(arguments, places, wants, keys, &mut pipe),
+                None => {
+                    let pipes = std::slice::from_mut(&mut pipe);
+                    live::read(arguments, places, wants, details, pipes)
+                }
+            };
+            if read.is_err() && keys.is_none() {
+                // Not all that could be shown: what the filter needs.
+                let least = live::wants(needs, false, false);
+                let pipes = std::slice::from_mut(&mut pipe);
+                read = live::read(arguments, places, least, details, pipes);
+            }
+            match read {
+                Ok(outcome) => {
+                    let full = pipe.limit.is_some_and(|limit| pipe.counts.matched >= limit);
+                    let mut remarks = live::remarks(&outcome, full);
+                    if needs.contains(Lacks::OWNER)
+                        && let Some(owners) = &pipe.owners
+                    {
+                        remarks.extend(owners.remarks());
+                    }
+                    (live::way(&outcome), remarks)
+                }
+                Err(gap) => {
+                    eprintln!("plimsoll: {}", live::refusal(&gap));
+                    return exit::failed();
+                }
+            }
+        }
+    };
+    let done = match pipe.finish() {
+        Ok(()) => match &pipe.end {
+            End::Group(grouped) => groups::print(arguments, *form, grouped, names, &style),
+            End::Print(_) => Ok(()),
+        },
+        Err(error) => Err(error),
+    };
+    if !arguments.quiet {
+        talk(&pipe, &way, &remarks);
+    }
+    written(done)
+}
+
+/// Threads that add up at most: beyond a few, reading is what takes the time.
+const THREADS: usize = 4;
+
+/// Adds up in several threads, each with its share of the memory, where the reader can use them.
+fn grouped(
+    arguments: &Flows,
+    places: &live::Places,
+    wants: Wants,
+    keys: &Keys,
+    pipe: &mut Pipe<'_>,
+) -> Result<Outcome, Gap> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+    let limits = Limits { bytes: Limits::default().bytes / threads };
+    let part = || Groups::new(keys.clone(), limits, seed());
+    let mut pipes: Vec<Pipe<'_>> = (0..threads)
+        .map(|_| Pipe {
+            filter: pipe.filter,
+            end: End::Group(Box::new(part())),
+            owners: pipe.owners.as_ref().map(Owners::share),
+            limit: None,
+            counts: Counts::default(),
+            lacks: Lacks::NONE,
+            failed: None,
+        })
+        .collect();
+    let outcome = live::read(arguments, places, wants, false, &mut pipes)?;
+    for part in pipes {
+        pipe.counts.add(part.counts);
+        pipe.lacks |= part.lacks;
+        match (&mut pipe.end, part.end) {
+            (End::Group(all), End::Group(groups)) if all.is_empty() => *all = groups,
+            (End::Group(all), End::Group(groups)) => all.merge(&groups),
+            (End::Group(_) | End::Print(_), _) => {}
+        }
+    }
+    Ok(outcome)
+}
+
+/// Says on standard error what was done.
+fn talk(pipe: &Pipe<'_>, way: &str, remarks: &[String]) {
+    let Counts { seen, matched, unknown, malformed } = pipe.counts;
+    let of = if pipe.filter.expr.is_some() { format!(" of {seen}") } else { String::new() };
+    let what = match &pipe.end {
+        End::Group(_) => "counted",
+        End::Print(_) => "shown",
+    };
+    eprintln!("plimsoll: {matched}{of} entries {what}, {way}");
+    if unknown > 0 {
+        let lacking: Vec<&str> = pipe.lacks.words().collect();
+        eprintln!("plimsoll: {unknown} could not be judged, for want of: {}", lacking.join("; "));
+    }
+    if malformed > 0 {
+        eprintln!("plimsoll: {malformed} lines or messages could not be understood");
+    }
+    if let End::Group(groups) = &pipe.end
+        && groups.error() > 0
+    {
+        eprintln!(
+            "plimsoll: more groups than there is room for: a count may be too small by {} at most",
+            groups.error()
+        );
+    }
+    for remark in remarks {
+        eprintln!("plimsoll: {remark}");
+    }
+}
+
+/// A reader that closed the pipe has what it wanted.
+fn written(result: io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("plimsoll: standard output: {error}");
+            exit::failed()
+        }
+    }
+}
+
+/// A number that whoever sends packets does not know.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,79 @@
+//! Whose entries are, as the filter and the groups see it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use plimsoll_ct::Row;
+use plimsoll_flows::Owner;
+use plimsoll_probe::attribution::{self, Attribution};
+
+/// Time that looking at the whole host may take.
+const BUDGET: Duration = Duration::from_millis(300);
+
+/// A look at the whole host, and the owners it led to.
+pub struct Owners {
+    host: Arc<Attribution>,
+    at: Instant,
+    /// One for each of the host's owners, by its place in memory, which it keeps as long as the look does.
+    seen: HashMap<usize, [Owner; 1]>,
+}
+
+impl Owners {
+    /// Looks.
+    pub fn look() -> Self {
+        Self {
+            host: Arc::new(Attribution::of_host(BUDGET)),
+            at: Instant::now(),
+            seen: HashMap::new(),
+        }
+    }
+
+    /// The same look, for another thread.
+    pub fn share(&self) -> Self {
+        Self { host: Arc::clone(&self.host), at: self.at, seen: HashMap::new() }
+    }
+
+    /// Looks again when the last look is old: sockets come and go.
+    pub fn refresh(&mut self, age: Duration) {
+        if self.at.elapsed() >= age {
+            *self = Self::look();
+        }
+    }
+
+    /// Whose an entry is; empty: nobody was found.
+    pub fn of(&mut self, row: &Row) -> &[Owner] {
+        match self.host.lookup(row) {
+            None => &[],
+            Some(found) => self
+                .seen
+                .entry(std::ptr::from_ref(found.owner).addr())
+                .or_insert_with(|| [owner(found.owner)]),
+        }
+    }
+
+    /// What could not be looked at.
+    pub fn remarks(&self) -> Vec<String> {
+        let gaps = self.host.gaps();
+        let mut remarks: Vec<String> = gaps.iter().take(2).map(|gap| gap.detail.clone()).collect();
+        if gaps.len() > 2 {
+            remarks.push(format!("{} more gaps in whose entries are", gaps.len() - 2));
+        }
+        remarks
+    }
+}
+
+fn owner(found: &attribution::Owner) -> Owner {
+    let text = |name: &Arc<str>| Box::from(&**name);
+    Owner {
+        pid: found.process.as_ref().map(|process| process.pid),
+        process: found.process.as_ref().map(|process| text(&process.command)),
+        unit: found.unit.as_ref().map(text),
+        container: found
+            .container
+            .as_ref()
+            .map(|container| text(container.name.as_ref().unwrap_or(&container.id))),
+        container_id: found.container.as_ref().map(|container| text(&container.id)),
+        pod: found.pod.as_ref().map(text),
+    }
+}

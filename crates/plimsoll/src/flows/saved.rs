@@ -1,0 +1,106 @@
+//! What was saved of a host as a source of entries: a listing, a tree, a bundle.
+
+use std::fs::File;
+use std::io::{self, BufRead};
+use std::path::Path;
+
+use plimsoll_ct::Row;
+use plimsoll_flows::{Surroundings, Tells};
+use plimsoll_probe::dead;
+use plimsoll_probe::files::Files;
+use plimsoll_probe::table::each_of_listing;
+
+use super::around;
+use super::pipe::{Beside, Pipe};
+
+/// Reads one listing; `-` is standard input.
+pub fn listing(path: &Path, pipe: &mut Pipe<'_>) -> Result<String, String> {
+    let name = path.display().to_string();
+    let failed = |error: io::Error| format!("{name}: {error}");
+    let mut reader = if path == Path::new("-") {
+        dead::open_listing(io::stdin())
+    } else {
+        let file = File::open(path).map_err(failed)?;
+        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(format!("{name}: a directory; --root reads one"));
+        }
+        dead::open_listing(file)
+    }
+    .map_err(failed)?;
+    through(&mut reader, &name, Surroundings::default(), None, pipe)?;
+    Ok(name)
+}
+
+/// Reads all tables that were saved with a host. Where they stood.
+pub fn host(files: &Files, chosen: &[String], pipe: &mut Pipe<'_>) -> Result<String, String> {
+    let mut read = Vec::new();
+    let mut known = Vec::new();
+    for table in dead::tables(files) {
+        let around = around::saved(&table);
+        let called = |wanted: &String| {
+            around.netns.as_ref().is_some_and(|netns| {
+                netns.names.iter().any(|name| **name == **wanted)
+                    || netns.inode.is_some_and(|inode| wanted.parse() == Ok(inode))
+            })
+        };
+        known.extend(around.netns.iter().filter_map(|netns| netns.name()).map(str::to_owned));
+        if !chosen.is_empty() && !chosen.iter().any(called) {
+            continue;
+        }
+        if let Some((path, mut reader)) = table.open(files) {
+            through(&mut reader, &path, around, table.inode, pipe)?;
+            read.push(path);
+        }
+    }
+    if read.is_empty() {
+        let what = match chosen {
+            [] => "no listing of the table was saved (looked for proc/net/nf_conntrack and what \
+                   conntrack -L printed)"
+                .into(),
+            _ => format!(
+                "no table of {} was saved; there are {}",
+                chosen.join(", "),
+                known.join(", ")
+            ),
+        };
+        return Err(what);
+    }
+    Ok(read.join(", "))
+}
+
+fn through(
+    reader: &mut impl BufRead,
+    name: &str,
+    mut around: Surroundings,
+    netns: Option<u64>,
+    pipe: &mut Pipe<'_>,
+) -> Result<(), String> {
+    let before = pipe.counts;
+    let mut first = None;
+    let ended = each_of_listing(reader, &mut |line| match line {
+        Ok(line) => {
+            let row = Row { netns, ..Row::from(&line.entry) };
+            // A listing with ids, or with a helper, is the tool's, which shows every helper.
+            around.tells =
+                Tells { helper: row.id.is_some() || row.helper.is_some(), ..around.tells };
+            pipe.take(&row, &around, Beside::Line(line))
+        }
+        Err(malformed) => {
+            pipe.counts.malformed += 1;
+            first = first.take().or_else(|| malformed.cloned());
+            true
+        }
+    });
+    let none = pipe.counts.seen == before.seen;
+    if let (true, Some(malformed)) = (none, first) {
+        return Err(format!("{name}: no entry in it: {malformed}"));
+    }
+    match ended {
+        Ok(()) => Ok(()),
+        Err(error) if none => Err(format!("{name}: {error}")),
+        Err(error) => {
+            eprintln!("plimsoll: {name}: broken off: {error}");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! `plimsoll flows --watch`: entries as they come, change and go.
+//!
+//! What is in the table is known from a reading at the beginning and from the events since. Where events were lost the table
+//! is read again, and what differs from what was known is shown, marked as found by that.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+use plimsoll_ct::{Row, Time};
+use plimsoll_flows::{Before, Known, Lacks, Truth, View};
+use plimsoll_probe::entries::{self, Ask, Scope, Wants, Which};
+use plimsoll_probe::events::{Happening, Kind, Listener, Woken, program_of};
+use plimsoll_report::clean;
+use plimsoll_report::flows::{COLUMNS, Cell, csv_header, csv_row, event_line, json_row};
+use plimsoll_wire::listing::xml;
+
+use super::arguments::Flows;
+use super::form::{Form, Tool};
+use super::live::{self, Places};
+use super::owners::Owners;
+use super::pipe::{Beside, Out};
+use super::{Prepared, print, seed, written};
+use crate::exit;
+
+/// Runs it until a signal, or until `--limit` events were shown.
+pub fn run(arguments: &Flows, prepared: &Prepared, places: Places) -> ExitCode {
+    let mut listener = match Listener::open(&places.scope, arguments.buffer) {
+        Ok(listener) => listener,
+        Err(gap) => {
+            eprintln!("plimsoll: {}", live::refusal(&gap));
+            return exit::failed();
+        }
+    };
+    if !arguments.quiet {
+        eprintln!(
+            "plimsoll: listening. Until nobody listens any more, every new entry of this host is 128 bytes larger"
+        );
+        for (inode, gap) in &listener.refused {
+            let which =
+                inode.map_or_else(|| "a namespace".into(), |inode| format!("net:[{inode}]"));
+            eprintln!("plimsoll: {which} is not heard: {}", clean(&gap.detail));
+        }
+    }
+    let mut watch = Watch {
+        arguments,
+        prepared,
+        places,
+        known: BTreeMap::new(),
+        swept: HashSet::new(),
+        out: Out::new(),
+        shown: 0,
+        losses: 0,
+        repaired: 0,
+        unknown: 0,
+        malformed: 0,
+        lacks: Lacks::NONE,
+        owners: prepared.filter.needs().contains(Lacks::OWNER).then(Owners::look),
+        failed: None,
+    };
+    watch.begin();
+    let scope = watch.places.scope.clone();
+    if let Err(gap) = watch.read(&scope, None)
+        && !arguments.quiet
+    {
+        eprintln!("plimsoll: what is in the table is not known: {}", clean(&gap));
+    }
+    let ended = watch.follow(&mut listener);
+    watch.end(ended, listener.dropped())
+}
+
+struct Watch<'a> {
+    arguments: &'a Flows,
+    prepared: &'a Prepared,
+    places: Places,
+    known: BTreeMap<Option<u64>, Known>,
+    /// Entries of which a re-reading found that they are gone; their events may still come.
+    swept: HashSet<(Option<u64>, u32)>,
+    out: Out,
+    shown: u64,
+    losses: u64,
+    repaired: u64,
+    unknown: u64,
+    malformed: u64,
+    lacks: Lacks,
+    /// Where the filter asks for them.
+    owners: Option<Owners>,
+    failed: Option<io::Error>,
+}
+
+/// Takes what a reading found.
+type Found<'a> = &'a mut (dyn FnMut(Kind, &Row) + Send);
+
+/// How an event was learnt of.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Event(Option<u32>),
+    Reading,
+}
+
+impl Watch<'_> {
+    fn begin(&mut self) {
+        match self.prepared.form {
+            Form::Csv => {
+                let columns = COLUMNS.iter().map(|column| column.name);
+                csv_header(self.out.buffer(), EVENT_COLUMNS.into_iter().chain(columns));
+            }
+            Form::Conntrack(Tool { xml: true, .. }) => {
+                self.out.buffer().extend_from_slice(xml::FRAME[0].as_bytes());
+            }
+            Form::Table | Form::Json | Form::Parquet | Form::Conntrack(_) | Form::Proc => {}
+        }
+    }
+
+    fn follow(&mut self, listener: &mut Listener) -> io::Result<()> {
+        loop {
+            let mut lost = Vec::new();
+            let mut woken = self.take(listener, 1_000, &mut lost)?;
+            if !lost.is_empty() {
+                // What is still queued comes first: it happened before what the reading will show.
+                let start = Instant::now();
+                while woken == Woken::Events && start.elapsed() < Duration::from_secs(1) {
+                    woken = self.take(listener, 0, &mut lost)?;
+                }
+                lost.sort_unstable();
+                lost.dedup();
+                for netns in lost {
+                    self.repair(netns);
+                }
+            }
+            self.out.flush()?;
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
+            match woken {
+                Woken::Stopped | Woken::Signal => return Ok(()),
+                Woken::Events | Woken::Quiet => {}
+            }
+            if self.is_full() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(
+        &mut self,
+        listener: &mut Listener,
+        milliseconds: u16,
+        lost: &mut Vec<Option<u64>>,
+    ) -> io::Result<Woken> {
+        listener.wait(milliseconds, &mut |_, happening| {
+            match happening {
+                Happening::Event { kind, row, details, by } => {
+                    self.event(kind, row, Beside::Details(details), by);
+                }
+                Happening::Lost { netns } => {
+                    self.losses += 1;
+                    lost.push(netns);
+                }
+                Happening::Malformed(_) => self.malformed += 1,
+            }
+            !self.is_full()
+        })
+    }
+
+    fn is_full(&self) -> bool {
+        self.failed.is_some() || self.arguments.limit.is_some_and(|limit| self.shown >= limit)
+    }
+
+    fn event(&mut self, kind: Kind, row: &Row, beside: Beside<'_>, by: Option<u32>) {
+        let mut row = *row;
+        let known = self.known.entry(row.netns).or_insert_with(|| Known::new(seed()));
+        let fresh = match kind {
+            Kind::New => known.note(&mut row, true) != Before::Told,
+            Kind::Update => {
+                known.note(&mut row, true);
+                true
+            }
+            Kind::Destroy => {
+                known.forget(&row);
+                // Not again, if a reading found it gone already.
+                row.id.is_none_or(|id| !self.swept.remove(&(row.netns, id)))
+            }
+        };
+        if fresh {
+            self.show(kind, &row, beside, By::Event(by));
+        }
+    }
+
+    /// Reads the table: what is not known yet is noted; `found` takes what is new or changed.
+    fn read(&mut self, scope: &Scope, mut found: Option<Found<'_>>) -> Result<(), String> {
+        let ask = Ask {
+            which: Which::Netlink,
+            scope: scope.clone(),
+            wants: Wants::ALL,
+            ..Ask::default()
+        };
+        let tell = found.is_some();
+        let known = &mut self.known;
+        let mut sink = |row: &Row| {
+            let known = known.entry(row.netns).or_insert_with(|| Known::new(seed()));
+            let before = known.note(&mut row.clone(), tell);
+            let kind = match before {
+                Before::Unknown => Kind::New,
+                Before::Other => Kind::Update,
+                Before::Silent | Before::Told => return true,
+            };
+            if let Some(found) = &mut found {
+                found(kind, row);
+            }
+            true
+        };
+        let outcome = entries::read(&ask, std::slice::from_mut(&mut sink));
+        match outcome {
+            Ok(outcome) if outcome.is_complete() => Ok(()),
+            Ok(_) => Err("the table could not be read to its end".into()),
+            Err(gap) => Err(gap.detail),
+        }
+    }
+
+    /// Reads a namespace again, and shows what was missed.
+    fn repair(&mut self, netns: Option<u64>) {
+        let scope = match (&self.places.scope, netns) {
+            (Scope::Here, _) | (_, None) => self.places.scope.clone(),
+            (Scope::All | Scope::Some(_), Some(inode)) => Scope::Some(vec![inode]),
+        };
+        let mut differences: Vec<(Kind, Row)> = Vec::new();
+        self.known.entry(netns).or_insert_with(|| Known::new(seed())).begin();
+        let read = self.read(&scope, Some(&mut |kind, row| differences.push((kind, *row))));
+        match read {
+            Ok(()) => {
+                if let Some(known) = self.known.get_mut(&netns) {
+                    self.swept.clear();
+                    known.sweep(|row| {
+                        let row = Row { netns, ..*row };
+                        self.swept.extend(row.id.map(|id| (netns, id)));
+                        differences.push((Kind::Destroy, row));
+                    });
+                }
+            }
+            Err(why) => {
+                if !self.arguments.quiet {
+                    eprintln!("plimsoll: lost events could not be made good: {}", clean(&why));
+                }
+            }
+        }
+        for (kind, row) in differences {
+            if self.is_full() {
+                return;
+            }
+            self.repaired += 1;
+            self.show(kind, &row, Beside::Nothing, By::Reading);
+        }
+    }
+
+    fn show(&mut self, kind: Kind, row: &Row, beside: Beside<'_>, by: By) {
+        let prepared = self.prepared;
+        let mut lacks = Lacks::NONE;
+        let around = self.places.around(row);
+        let owners = self.owners.as_mut().map(|owners| {
+            owners.refresh(Duration::from_secs(1));
+            owners.of(row)
+        });
+        let view = View { owners, ..View::new(row, around) };
+        match prepared.filter.judge_and_note(&view, &mut lacks) {
+            Truth::Yes => {}
+            Truth::No => return,
+            Truth::Unknown => {
+                self.unknown += 1;
+                self.lacks |= lacks;
+                return;
+            }
+        }
+        self.shown += 1;
+        let names = &prepared.names;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let reread = matches!(by, By::Reading);
+        let out = self.out.buffer();
+        match prepared.form {
+            Form::Conntrack(tool) if tool.xml => {
+                let when = tool.timestamp.then(|| when(now)).flatten();
+                print::xml_flow(out, tool, row, beside, names, Some(word(kind)), when);
+                suffix(out, by);
+            }
+            Form::Conntrack(tool) => {
+                if tool.timestamp {
+                    let text = format!("[{}.{:06}]\t", now.as_secs(), now.subsec_micros());
+                    out.extend_from_slice(text.as_bytes());
+                }
+                out.extend_from_slice(match kind {
+                    Kind::New => b"    [NEW] ",
+                    Kind::Update => b" [UPDATE] ",
+                    Kind::Destroy => b"[DESTROY] ",
+                });
+                print::text_line(out, tool, row, beside, names);
+                suffix(out, by);
+            }
+            Form::Json | Form::Csv => {
+                let event = [
+                    Cell::Text(word(kind).into()),
+                    Cell::Number(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)),
+                    Cell::Flag(reread),
+                ];
+                let rest = COLUMNS.iter().map(|column| (column.cell)(&view, names));
+                if prepared.form == Form::Csv {
+                    csv_row(out, event.into_iter().chain(rest));
+                } else {
+                    let columns = COLUMNS.iter().map(|column| column.name);
+                    let all = EVENT_COLUMNS.into_iter().chain(columns);
+                    json_row(out, all.zip(event.into_iter().chain(rest)));
+                }
+            }
+            Form::Table | Form::Parquet | Form::Proc => {
+                let clock = print::zoned(Time(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)));
+                let clock =
+                    clock.map_or_else(String::new, |at| at.strftime("%H:%M:%S%.3f").to_string());
+                let several = self.places.are_several();
+                let line = event_line(&clock, word(kind), &view, names, several, reread);
+                out.extend_from_slice(line.as_bytes());
+            }
+        }
+        if !matches!(prepared.form, Form::Json | Form::Csv | Form::Table) {
+            self.out.buffer().push(b'\n');
+        }
+        if let Err(error) = self.out.step() {
+            self.failed = Some(error);
+        }
+    }
+
+    fn end(mut self, ended: io::Result<()>, dropped: Option<u64>) -> ExitCode {
+        if let Form::Conntrack(Tool { xml: true, .. }) = self.prepared.form {
+            self.out.buffer().extend_from_slice(xml::FRAME[1].as_bytes());
+        }
+        let ended = ended.and_then(|()| self.out.flush());
+        if !self.arguments.quiet {
+            eprintln!("plimsoll: {} events shown", self.shown);
+        }
+        if self.losses > 0 {
+            let how_many = match dropped {
+                Some(dropped) => format!("{dropped} messages"),
+                None => "messages".into(),
+            };
+            eprintln!(
+                "plimsoll: {} times too slow: the kernel dropped {how_many} (ENOBUFS); the table was read again, \
+                 and {} differences were found and shown (--buffer gives more room)",
+                self.losses, self.repaired
+            );
+        }
+        if self.unknown > 0 && !self.arguments.quiet {
+            let lacking: Vec<&str> = self.lacks.words().collect();
+            eprintln!(
+                "plimsoll: {} could not be judged, for want of: {}",
+                self.unknown,
+                lacking.join("; ")
+            );
+        }
+        if self.malformed > 0 {
+            eprintln!("plimsoll: {} messages could not be understood", self.malformed);
+        }
+        written(ended)
+    }
+}
+
+/// Columns of an event before those of its entry.
+const EVENT_COLUMNS: [&str; 3] = ["event", "time", "reread"];
+
+const fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::New => "new",
+        Kind::Update => "update",
+        Kind::Destroy => "destroy",
+    }
+}
+
+/// What conntrack(8) says of an event that a program caused; and our own word for what a reading found.
+fn suffix(out: &mut Vec<u8>, by: By) {
+    match by {
+        By::Event(None) => {}
+        By::Event(Some(port)) => {
+            out.extend_from_slice(format!(" [USERSPACE] portid={port}").as_bytes());
+            if let Some(name) = program_of(port) {
+                out.extend_from_slice(format!(" progname={}", clean(&name)).as_bytes());
+            }
+        }
+        By::Reading => out.extend_from_slice(b" [REREAD]"),
+    }
+}
+
+/// Local time as the tool's XML has it.
+fn when(now: Duration) -> Option<[u16; 7]> {
+    let at = print::zoned(Time(i64::try_from(now.as_nanos()).ok()?))?;
+    let number = |n: i8| u16::try_from(n).unwrap_or(0);
+    Some([
+        number(at.hour()),
+        number(at.minute()),
+        number(at.second()),
+        number(at.weekday().to_sunday_one_offset()),
+        number(at.day()),
+        number(at.month()),
+        u16::try_from(at.year()).unwrap_or(0),
+    ])
+}

@@ -1,0 +1,145 @@
+//! The flags of `plimsoll replay`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use plimsoll_replay::{MOST_COPIES, Selector, Workload};
+
+use super::{moment, workload};
+use crate::arguments::When;
+
+/// `plimsoll replay`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Captures (pcap, pcapng, either gzip or zstd); several are merged by time; - is standard input
+    #[arg(required_unless_present = "synthetic", value_name = "CAPTURE")]
+    pub captures: Vec<PathBuf>,
+
+    /// A setting by its sysctl name, old or new: nf_conntrack_max=65536 (repeatable)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting, help_heading = "The host")]
+    pub set: Vec<(String, u64)>,
+    /// Kernel to be: a profile (2.6.18, el6, 3.10, 4.9, 4.14, el8, 5.4, 5.15, 6.1, 6.12, 6.18), a release
+    /// (3.10.0-1160.el7.x86_64), or "running"
+    #[arg(long, value_name = "KERNEL", default_value = "6.18", help_heading = "The host")]
+    pub profile: String,
+    /// Memory of the host in GiB, which decides the defaults of max and buckets
+    #[arg(long, value_name = "GIB", default_value_t = 8, help_heading = "The host")]
+    pub memory: u64,
+    /// Zone of all packets
+    #[arg(long, value_name = "ZONE", default_value_t = 0, help_heading = "The host")]
+    pub zone: u16,
+    /// Packets that a NOTRACK rule keeps from conntrack: 'tcp dport 443' is one direction, 'tcp port 443'
+    /// both (repeatable; terms: tcp udp icmp …, ip ip6, port sport dport, host saddr daddr)
+    #[arg(long, value_name = "EXPR", value_parser = Selector::parse, help_heading = "The host")]
+    pub notrack: Vec<Selector>,
+
+    /// Try these values of a setting too: nf_conntrack_max=1000,2000; several give all combinations
+    #[arg(long, value_name = "KEY=V1,V2,…", value_parser = grid, help_heading = "What if")]
+    pub what_if: Vec<Grid>,
+    /// N times the traffic: N copies with other addresses
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_COPIES)),
+        help_heading = "What if"
+    )]
+    pub scale: u32,
+    /// The same in less time: 2 halves every pause
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = speed, help_heading = "What if")]
+    pub speed: f64,
+    /// No capture but made-up traffic: 'rate=2000/s lifetime=exp:30s tcp=70% udp=30% seed=1 for=10m'
+    #[arg(
+        long,
+        value_name = "WORKLOAD",
+        value_parser = workload::parse,
+        conflicts_with = "captures",
+        help_heading = "What if"
+    )]
+    pub synthetic: Option<Workload>,
+    /// Read the captures once: don't look for the limit that would have sufficed
+    #[arg(long, help_heading = "What if")]
+    pub no_search: bool,
+
+    /// Print the table as /proc/net/nf_conntrack does, at the end or --at a moment
+    #[arg(long, group = "replay_form", help_heading = "What to print")]
+    pub dump: bool,
+    /// Print what happens to entries, as conntrack -E does
+    #[arg(long, group = "replay_form", help_heading = "What to print")]
+    pub events: bool,
+    /// Print the statistics, as /proc/net/stat/nf_conntrack does
+    #[arg(long, group = "replay_form", help_heading = "What to print")]
+    pub stats: bool,
+    /// Print the lines that the kernel would have logged, as dmesg does
+    #[arg(long, group = "replay_form", help_heading = "What to print")]
+    pub log: bool,
+    /// Print all of it as JSON (schema plimsoll.replay/1)
+    #[arg(long, group = "replay_form", help_heading = "What to print")]
+    pub json: bool,
+    /// Draw the occupancy over time: an SVG file, or - for the terminal
+    #[arg(long, value_name = "FILE", help_heading = "What to print")]
+    pub plot: Option<PathBuf>,
+    /// Form of --dump (proc, conntrack) or of --events (timestamp)
+    #[arg(long, short, value_name = "FORM", help_heading = "What to print")]
+    pub output: Option<Form>,
+    /// Stop at this moment: 2026-11-24T03:12:04Z, or +90 (seconds from the start; +2m, +1h too)
+    #[arg(long, value_name = "TIME", value_parser = moment::parse, help_heading = "What to print")]
+    pub at: Option<moment::Moment>,
+
+    /// Refuse a capture that is broken, cut off or holds what can't be read
+    #[arg(long, help_heading = "How")]
+    pub strict: bool,
+    /// Colour: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "How")]
+    pub color: When,
+    /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
+    #[arg(
+        long,
+        value_name = "COLUMNS",
+        value_parser = clap::value_parser!(u16).range(60..=240),
+        help_heading = "How"
+    )]
+    pub width: Option<u16>,
+    /// Only ASCII characters
+    #[arg(long, help_heading = "How")]
+    pub ascii: bool,
+    /// Times in UTC, not in this host's zone
+    #[arg(long, help_heading = "How")]
+    pub utc: bool,
+}
+
+/// Forms of a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// /proc/net/nf_conntrack (of --dump; the default)
+    Proc,
+    /// conntrack -L (of --dump)
+    Conntrack,
+    /// With the time before each line, as conntrack -E -o timestamp (of --events)
+    Timestamp,
+}
+
+/// `KEY=VALUE`.
+pub fn setting(text: &str) -> Result<(String, u64), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    let value = value.trim().parse().map_err(|_| format!("expected a number, saw {value:?}"))?;
+    Ok((key.trim().to_owned(), value))
+}
+
+/// Values of one setting.
+pub type Grid = (String, Vec<u64>);
+
+/// `KEY=V1,V2`.
+fn grid(text: &str) -> Result<Grid, String> {
+    let (key, values) = text.split_once('=').ok_or("expected KEY=V1,V2,…")?;
+    let number = |v: &str| v.trim().parse().map_err(|_| format!("expected a number, saw {v:?}"));
+    let values = values.split(',').map(number).collect::<Result<_, String>>()?;
+    Ok((key.trim().to_owned(), values))
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if (1e-6..=1e6).contains(&x) => Ok(x),
+        Ok(_) | Err(_) => Err("expected a number between 0.000001 and 1000000".into()),
+    }
+}

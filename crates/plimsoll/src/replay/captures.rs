@@ -1,0 +1,198 @@
+//! Capture files: opened, unpacked, merged in the order of time.
+
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use plimsoll_ct::Time;
+use plimsoll_wire::capture::{Decoder, Record, Step};
+
+/// Octets read at once.
+const BLOCK: usize = 1 << 20;
+
+/// One capture, read from its beginning to its end.
+pub struct Capture {
+    name: String,
+    source: Box<dyn Read>,
+    decoder: Decoder,
+    buffer: Vec<u8>,
+    start: usize,
+    ended: bool,
+}
+
+/// A record that outlives the step to the next one.
+#[derive(Debug, Clone, Default)]
+struct Held {
+    time: Option<Time>,
+    link: u32,
+    bytes: Vec<u8>,
+    length: u32,
+}
+
+impl Capture {
+    /// Opens a file, `-` being standard input. gzip and zstd are recognised by their first octets.
+    pub fn open(path: &Path, read: Rc<Cell<u64>>) -> Result<Self, String> {
+        let name = path.display().to_string();
+        let failed = |error: io::Error| format!("{name}: {error}");
+        let raw: Box<dyn Read> = if path == Path::new("-") {
+            Box::new(io::stdin())
+        } else {
+            Box::new(File::open(path).map_err(failed)?)
+        };
+        let raw = Counted { inner: raw, read };
+        let mut raw = BufReader::with_capacity(64 << 10, raw);
+        let source: Box<dyn Read> = match raw.fill_buf().map_err(failed)? {
+            [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(
+                ruzstd::decoding::StreamingDecoder::new(raw)
+                    .map_err(|error| format!("{name}: {error}"))?,
+            ),
+            _ => Box::new(raw),
+        };
+        let (decoder, buffer) = (Decoder::new(), Vec::new());
+        Ok(Self { name, source, decoder, buffer, start: 0, ended: false })
+    }
+
+    /// The next record; an error once, where the capture is broken or cut off.
+    fn next(&mut self) -> Result<Option<Record<'_>>, String> {
+        loop {
+            let step = self.decoder.step(&self.buffer[self.start..]);
+            let step = step.map_err(|error| {
+                self.ended = true;
+                self.start = self.buffer.len();
+                format!("{}: {error}", self.name)
+            })?;
+            match step {
+                Step::Record(_, used) => {
+                    // Decoded once more, since the borrow may not outlive the loop otherwise.
+                    let from = self.start;
+                    self.start += used;
+                    return Ok(self.decoder.again(&self.buffer[from..]));
+                }
+                Step::Skip(used) => self.start += used,
+                Step::Need(_) if self.ended => {
+                    if self.start == self.buffer.len() {
+                        return Ok(None);
+                    }
+                    self.start = self.buffer.len();
+                    let (offset, frames) = (self.decoder.offset(), self.decoder.frames());
+                    return Err(format!(
+                        "{}: packet {}, offset {offset}: cut off",
+                        self.name,
+                        frames + 1
+                    ));
+                }
+                Step::Need(needed) => self.fill(needed)?,
+            }
+        }
+    }
+
+    fn fill(&mut self, needed: usize) -> Result<(), String> {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        let wanted = needed.max(BLOCK);
+        while self.buffer.len() < needed && !self.ended {
+            let room = (wanted - self.buffer.len()) as u64;
+            let got = (&mut self.source).take(room).read_to_end(&mut self.buffer);
+            let got = got.map_err(|error| format!("{}: {error}", self.name))?;
+            self.ended = got == 0;
+        }
+        Ok(())
+    }
+}
+
+/// Octets that were read of a file so far.
+struct Counted<R> {
+    inner: R,
+    read: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.inner.read(buffer)?;
+        self.read.set(self.read.get() + got as u64);
+        Ok(got)
+    }
+}
+
+/// What was wrong with captures.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// A capture ends where it is broken, the others go on.
+    pub broken: Vec<String>,
+    /// Packets that the capturing hosts say they lost.
+    pub lost: u64,
+}
+
+/// Shows every record of all captures, in the order of their times, until the visitor has had enough. `read`
+/// is the number of octets read so far, for those who wait.
+pub fn each(
+    paths: &[PathBuf],
+    read: &Rc<Cell<u64>>,
+    mut visit: impl FnMut(&Record<'_>) -> ControlFlow<()>,
+) -> Result<Faults, String> {
+    let mut captures = Vec::new();
+    for path in paths {
+        captures.push(Capture::open(path, Rc::clone(read))?);
+    }
+    let mut broken = Vec::new();
+    if let [only] = captures.as_mut_slice() {
+        loop {
+            match only.next() {
+                Ok(Some(record)) => {
+                    if visit(&record).is_break() {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(why) => {
+                    broken.push(why);
+                    break;
+                }
+            }
+        }
+    } else {
+        merged(&mut captures, &mut broken, visit);
+    }
+    Ok(Faults { broken, lost: captures.iter().map(|c| c.decoder.lost()).sum() })
+}
+
+fn merged(
+    captures: &mut [Capture],
+    broken: &mut Vec<String>,
+    mut visit: impl FnMut(&Record<'_>) -> ControlFlow<()>,
+) {
+    let mut held = vec![Held::default(); captures.len()];
+    let mut order = BinaryHeap::new();
+    let mut now = Time(i64::MIN);
+    let mut pull = |at: usize, now: Time, held: &mut Held| match captures[at].next() {
+        Ok(Some(record)) => {
+            held.bytes.clear();
+            held.bytes.extend_from_slice(record.bytes);
+            (held.time, held.link, held.length) = (record.time, record.link, record.length);
+            // Without a time it follows what its capture showed last.
+            Some(Reverse((record.time.unwrap_or(now), at)))
+        }
+        Ok(None) => None,
+        Err(why) => {
+            broken.push(why);
+            None
+        }
+    };
+    for (at, held) in held.iter_mut().enumerate() {
+        order.extend(pull(at, now, held));
+    }
+    while let Some(Reverse((time, at))) = order.pop() {
+        now = time;
+        let Held { time, link, ref bytes, length } = held[at];
+        if visit(&Record { time, link, bytes, length }).is_break() {
+            return;
+        }
+        order.extend(pull(at, now, &mut held[at]));
+    }
+}

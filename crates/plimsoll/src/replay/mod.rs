@@ -1,0 +1,220 @@
+//! `plimsoll replay`: captures through the model.
+
+mod arguments;
+mod captures;
+mod listings;
+mod moment;
+mod search;
+mod settings;
+mod source;
+mod workload;
+
+pub use arguments::{Arguments, setting};
+pub use search::answer_for;
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use plimsoll_ct::Time;
+use plimsoll_model::Treatment;
+use plimsoll_replay::{Replay, Rules};
+use plimsoll_report::{self as report, Clock, ReplayDetails, Style};
+use plimsoll_wire::listing::Dialect;
+
+use self::arguments::Form;
+use self::captures::Faults;
+use self::source::Source;
+use crate::{exit, terminal};
+
+/// Why it could not be done, and whose fault that is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The flags.
+    Usage(String),
+    /// The captures, or where the answer was to go.
+    Failed(String),
+}
+
+/// Runs it.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    match show(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(why)) => {
+            eprintln!("plimsoll: {why}");
+            exit::usage()
+        }
+        Err(Failure::Failed(why)) => {
+            eprintln!("plimsoll: {why}");
+            exit::failed()
+        }
+    }
+}
+
+fn show(arguments: &Arguments) -> Result<(), Failure> {
+    check_form(arguments).map_err(Failure::Usage)?;
+    if arguments.dump || arguments.events || arguments.stats || arguments.log {
+        return listing(arguments);
+    }
+    let (answer, details) = answer_for(arguments)?;
+    let style = style(arguments);
+    let mut text = if arguments.json {
+        report::replay_json(&answer, &details)
+    } else {
+        report::replay_text(&answer, &style)
+    };
+    match arguments.plot.as_deref() {
+        None => {}
+        Some(path) if path == Path::new("-") => {
+            text = format!("{}\n{text}", report::replay_chart(&answer, &style));
+        }
+        Some(path) => {
+            std::fs::write(path, report::replay_svg(&answer, style.clock))
+                .map_err(|e| Failure::Failed(format!("{}: {e}", path.display())))?;
+        }
+    }
+    // A reader that closed the pipe has what it wanted.
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    Ok(())
+}
+
+/// What clap cannot say.
+fn check_form(arguments: &Arguments) -> Result<(), String> {
+    match arguments.output {
+        Some(Form::Proc | Form::Conntrack) if !arguments.dump => {
+            Err("-o proc and -o conntrack are forms of --dump".into())
+        }
+        Some(Form::Timestamp) if !arguments.events => {
+            Err("-o timestamp is a form of --events".into())
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What the flags do to packets before conntrack.
+pub(super) fn rules(arguments: &Arguments) -> Rules {
+    Rules {
+        every: Treatment { zone: arguments.zone, ..Treatment::default() },
+        untracked: arguments.notrack.clone(),
+    }
+}
+
+fn style(arguments: &Arguments) -> Style {
+    let clock = if arguments.utc {
+        Clock::Utc
+    } else {
+        let minutes = i16::try_from(terminal::zone_offset() / 60).unwrap_or(0);
+        if minutes == 0 { Clock::Utc } else { Clock::Offset { minutes } }
+    };
+    Style {
+        width: terminal::columns(arguments.width),
+        colour: terminal::colour(arguments.color),
+        unicode: !arguments.ascii && terminal::unicode(),
+        verbose: false,
+        clock,
+    }
+}
+
+/// Faults to standard error; an end where they are not borne.
+fn complain(arguments: &Arguments, faults: &Faults, unread: u64) -> Result<(), Failure> {
+    for why in &faults.broken {
+        eprintln!("plimsoll: {why}");
+    }
+    if arguments.strict && unread > 0 {
+        let what = format!("{unread} frames of a link type that is not read");
+        return Err(Failure::Failed(what));
+    }
+    match faults.broken.last() {
+        Some(_) if arguments.strict => {
+            Err(Failure::Failed("refused, since --strict was given".into()))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// One of the kernel's own outputs, of the host as it is set.
+fn listing(arguments: &Arguments) -> Result<(), Failure> {
+    let (profile, host) = settings::host(arguments).map_err(Failure::Usage)?;
+    let configs = [("as set".to_owned(), settings::config(profile, &host))];
+    let mut replay = Replay::new(configs, rules(arguments));
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    // Once nobody reads any more, the rest of the work is in vain, but harmless.
+    let mut written = Ok(());
+    if arguments.events {
+        replay.runs_mut().iter_mut().for_each(|run| run.model.listen());
+    }
+    let stamped = arguments.output == Some(Form::Timestamp);
+    let source = Source::of(arguments);
+    let mut first = None;
+    let faults = source.pass("replaying", |record| {
+        if first.is_none() {
+            first = record.time;
+        }
+        replay.feed(record);
+        if arguments.events && written.is_ok() {
+            written = events(&mut out, &mut replay, stamped, record.time);
+        }
+    });
+    let faults = faults.map_err(Failure::Failed)?;
+    if let (Some(moment), Some(first)) = (arguments.at, first) {
+        replay.advance(moment.time(first));
+        if arguments.events && written.is_ok() {
+            written = events(&mut out, &mut replay, stamped, None);
+        }
+    }
+    complain(arguments, &faults, replay.tally().unknown_link)?;
+    let Some(run) = replay.runs_mut().first_mut() else { return Ok(()) };
+    let written = written.and_then(|()| {
+        if arguments.dump {
+            let tool = arguments.output == Some(Form::Conntrack);
+            listings::dump(&mut out, &run.model, if tool { Dialect::Tool } else { Dialect::Proc })?;
+        } else if arguments.stats {
+            out.write_all(listings::statistics(&run.model).as_bytes())?;
+        } else if arguments.log {
+            for (at, text) in listings::log(&mut run.model) {
+                writeln!(out, "{}", listings::logged(at, &text))?;
+            }
+        }
+        out.flush()
+    });
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("standard output: {error}")))
+        }
+        Err(_) | Ok(()) => Ok(()),
+    }
+}
+
+/// The events since the last packet.
+fn events(
+    out: &mut impl Write,
+    replay: &mut Replay,
+    stamped: bool,
+    now: Option<Time>,
+) -> io::Result<()> {
+    for run in replay.runs_mut() {
+        for event in run.model.take_events() {
+            // The collector's work has its own time, that of a packet is the packet's.
+            let tick = run.model.time_of(event.tick);
+            let same = now.zip(tick).is_some_and(|(now, tick)| {
+                now.0.saturating_sub(tick.0) < 1_000_000_000 / i64::from(run.model.settings().hz)
+            });
+            let at = if same { now } else { tick };
+            writeln!(out, "{}", listings::event(event, at.filter(|_| stamped)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Lines that only JSON shows beside the numbers.
+fn details(arguments: &Arguments, replay: &mut Replay) -> ReplayDetails {
+    match replay.runs_mut().first_mut().filter(|_| arguments.json) {
+        Some(run) => ReplayDetails {
+            entries: listings::lines(&run.model),
+            events: None,
+            log: listings::log(&mut run.model),
+        },
+        None => ReplayDetails::default(),
+    }
+}

@@ -1,0 +1,77 @@
+//! A moment within a capture: a date, or a span from its start.
+
+use plimsoll_ct::{Nanos, Time};
+
+/// See the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// A point in time.
+    Absolute(Time),
+    /// So long after the first packet.
+    After(Nanos),
+}
+
+impl Moment {
+    /// As a point in time, for a capture that begins at `first`.
+    pub fn time(self, first: Time) -> Time {
+        match self {
+            Self::Absolute(time) => time,
+            Self::After(span) => first.plus(span),
+        }
+    }
+}
+
+/// Reads `+90`, `+1.5m`, `2026-11-24T03:12:04Z`, `2026-11-24 03:12:04+01:00`, or seconds since 1970 as
+/// `@1795547187.5`.
+pub fn parse(text: &str) -> Result<Moment, String> {
+    if let Some(span) = text.strip_prefix('+') {
+        let seconds = seconds(span).ok_or_else(|| format!("expected +SECONDS, saw {text:?}"))?;
+        return Ok(Moment::After(Nanos((seconds * 1e9) as u64)));
+    }
+    if let Some(epoch) = text.strip_prefix('@') {
+        let seconds: f64 = epoch.parse().map_err(|_| format!("expected @SECONDS, saw {text:?}"))?;
+        return Ok(Moment::Absolute(Time((seconds * 1e9) as i64)));
+    }
+    let time: Result<jiff::Timestamp, _> = text.parse();
+    match time {
+        Ok(time) => {
+            let nanos = i64::try_from(time.as_nanosecond()).map_err(|e| e.to_string())?;
+            Ok(Moment::Absolute(Time(nanos)))
+        }
+        Err(_) => Err(format!(
+            "expected +SECONDS, @SECONDS or a date with its zone like 2026-11-24T03:12:04Z, saw {text:?}"
+        )),
+    }
+}
+
+/// A span: seconds, or with `ms`, `s`, `m`, `h`, `d` behind the number.
+pub fn seconds(text: &str) -> Option<f64> {
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let scale = match unit {
+        "" | "s" => 1.0,
+        "ms" => 1e-3,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return None,
+    };
+    number.parse::<f64>().ok().map(|n| n * scale).filter(|s| (0.0..1e9).contains(s))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn spans_and_dates_are_read() {
+        assert_eq!(parse("+1.5m").unwrap(), Moment::After(Nanos(90_000_000_000)));
+        assert_eq!(parse("@7.5").unwrap(), Moment::Absolute(Time(7_500_000_000)));
+        let date = parse("2026-11-24T04:12:04+01:00").unwrap();
+        assert_eq!(date, parse("2026-11-24 03:12:04Z").unwrap());
+        for bad in ["+", "+5y", "noon", "2026-11-24", "@x", "+-3"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

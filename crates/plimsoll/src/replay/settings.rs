@@ -1,0 +1,163 @@
+//! From flags to configurations: the host as it is set, and each combination of the grid.
+
+use plimsoll_ct::{Bytes, KernelVersion, Profile, SETTINGS};
+use plimsoll_model::{Config, SettingError, Settings, profile_named};
+
+use super::arguments::{Arguments, Grid};
+
+/// Most combinations of a grid: each is a table of its own.
+const MOST: usize = 64;
+
+/// A setting with what is different about it.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// In words.
+    pub label: String,
+    /// By sysctl names, as they are to be written.
+    pub changes: Vec<(&'static str, u64)>,
+    /// All of it.
+    pub settings: Settings,
+}
+
+/// The kernel by a person's word: a profile, a release, or the one that runs.
+pub fn profile(word: &str) -> Result<&'static Profile, String> {
+    if let Some(profile) = profile_named(word) {
+        return Ok(profile);
+    }
+    let release = if word == "running" {
+        std::fs::read_to_string("/proc/sys/kernel/osrelease")
+            .map_err(|e| format!("/proc/sys/kernel/osrelease: {e}"))?
+    } else {
+        word.to_owned()
+    };
+    match KernelVersion::parse(&release) {
+        Some(version) if version.rank() >= (2, 0) => Ok(Profile::of(&version)),
+        Some(_) | None => {
+            let names: Vec<_> = plimsoll_ct::PROFILES.iter().map(|p| p.name).collect();
+            let mut names: Vec<_> = names.into_iter().collect();
+            names.dedup();
+            Err(format!(
+                "--profile {word}: expected a kernel release, \"running\", el5 to el9, or one of {}",
+                names.join(" ")
+            ))
+        }
+    }
+}
+
+/// The host as the flags set it.
+pub fn host(arguments: &Arguments) -> Result<(&'static Profile, Settings), String> {
+    let profile = profile(&arguments.profile)?;
+    let memory = arguments.memory.checked_mul(1 << 30).ok_or("--memory: so much is none")?;
+    let mut settings = Settings::of(profile, Bytes(memory));
+    for (key, value) in &arguments.set {
+        settings.set(key, *value).map_err(said)?;
+    }
+    if arguments.scale > 1 && settings.checksum {
+        return Err("--scale changes addresses and leaves the checksums: it can't be used with \
+                    nf_conntrack_checksum=1"
+            .into());
+    }
+    Ok((profile, settings))
+}
+
+/// Each combination of the grid, in the order of the flags.
+pub fn grid(base: &Settings, grid: &[Grid]) -> Result<Vec<Candidate>, String> {
+    if grid.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut all =
+        vec![Candidate { label: String::new(), changes: Vec::new(), settings: base.clone() }];
+    for (key, values) in grid {
+        let mut wider = Vec::new();
+        for candidate in &all {
+            for &value in values {
+                wider.push(candidate.with(key, value).map_err(said)?);
+            }
+        }
+        all = wider;
+        if all.len() > MOST {
+            return Err(format!("--what-if: more than {MOST} combinations"));
+        }
+    }
+    Ok(all)
+}
+
+impl Candidate {
+    /// With one more change.
+    pub fn with(&self, key: &str, value: u64) -> Result<Self, SettingError> {
+        let mut new = self.clone();
+        new.settings.set(key, value)?;
+        let setting = plimsoll_ct::Setting::find(key);
+        let name = setting.map_or("", |s| s.name);
+        let short = name.strip_prefix("nf_conntrack_").unwrap_or(name);
+        new.label = format!("{} {short}={value}", self.label).trim().to_owned();
+        new.changes.push((name, value));
+        Ok(new)
+    }
+}
+
+/// With this hash key for all.
+pub fn config(profile: &'static Profile, settings: &Settings) -> Config {
+    Config::new(profile, settings.clone())
+}
+
+/// The error, and the nearest name where there is none of that name.
+fn said(error: SettingError) -> String {
+    match &error {
+        SettingError::Unknown(key) => match nearest(key) {
+            Some(name) => format!("{error}; did you mean {name}?"),
+            None => error.to_string(),
+        },
+        SettingError::NotModelled(_) | SettingError::Refused { .. } => error.to_string(),
+    }
+}
+
+/// The known name with the fewest differences, if they are few.
+fn nearest(key: &str) -> Option<&'static str> {
+    let bare = key.rsplit(['.', '/']).next().unwrap_or(key);
+    let names = || SETTINGS.iter().flat_map(|s| [Some(s.name), s.old_name]).flatten();
+    // Somebody may have left out what all names begin with.
+    if let Some(name) = SETTINGS.iter().map(|s| s.name).find(|name| {
+        let short = name.strip_prefix("nf_conntrack_").unwrap_or(name);
+        short == bare || short.strip_prefix("tcp_timeout_") == Some(bare)
+    }) {
+        return Some(name);
+    }
+    let (least, name) =
+        names().map(|name| (strsim::damerau_levenshtein(bare, name), name)).min()?;
+    (least <= 1 + bare.len() / 5).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_is_answered_with_the_name_that_was_meant() {
+        for (typed, meant) in [
+            ("nf_conntrack_maxx", Some("nf_conntrack_max")),
+            (
+                "net.netfilter.nf_conntrack_tcp_timeout_etsablished",
+                Some("nf_conntrack_tcp_timeout_established"),
+            ),
+            ("established", Some("nf_conntrack_tcp_timeout_established")),
+            ("max", Some("nf_conntrack_max")),
+            ("ip_conntrack_mx", Some("ip_conntrack_max")),
+            ("vm.swappiness", None),
+        ] {
+            assert_eq!(nearest(typed), meant, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_is_found_by_profile_by_release_and_as_the_running_one() {
+        assert_eq!(profile("el7").unwrap().name, "3.10");
+        assert_eq!(profile("3.10.0-1160.el7.x86_64").unwrap().enterprise, Some(7));
+        assert_eq!(profile("5.14.0-427.13.1.el9_4.x86_64").unwrap().name, "el9");
+        assert_eq!(profile("5.10.0").unwrap().name, "5.4");
+        assert!(profile("running").is_ok());
+        let error = profile("windows").unwrap_err();
+        assert!(error.contains("expected a kernel release") && error.contains("6.18"), "{error}");
+    }
+}

@@ -1,0 +1,141 @@
+//! Where packets come from, as often as they are wanted: captures or a made-up workload, several times over,
+//! faster, up to a moment.
+
+use std::cell::Cell;
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use plimsoll_ct::Time;
+use plimsoll_replay::{Copies, Synthetic, Workload};
+use plimsoll_wire::capture::Record;
+
+use super::arguments::Arguments;
+use super::captures::{self, Faults};
+use super::moment::Moment;
+
+/// See the module.
+pub struct Source<'a> {
+    captures: &'a [PathBuf],
+    synthetic: Option<Workload>,
+    scale: u32,
+    speed: f64,
+    until: Option<Moment>,
+}
+
+/// Packets between two looks at the clock.
+const LOOK: u64 = 4096;
+
+impl<'a> Source<'a> {
+    /// As the flags say.
+    pub fn of(arguments: &'a Arguments) -> Self {
+        Self {
+            captures: &arguments.captures,
+            synthetic: arguments.synthetic,
+            scale: arguments.scale,
+            speed: arguments.speed,
+            until: arguments.at,
+        }
+    }
+
+    /// Whether a second pass shows the same again: not so for pipes.
+    pub fn again(&self) -> bool {
+        self.captures.iter().all(|path| path.is_file())
+    }
+
+    /// Shows all packets in the order of their times; `doing` is what a person who waits is told.
+    pub fn pass(&self, doing: &str, mut feed: impl FnMut(&Record<'_>)) -> Result<Faults, String> {
+        let read = Rc::new(Cell::new(0));
+        let bar = self.bar(doing);
+        let mut copies = Copies::default();
+        let mut first = None;
+        let mut frames = 0u64;
+        let mut visit = |record: &Record<'_>| {
+            frames += 1;
+            if frames.is_multiple_of(LOOK)
+                && let Some(bar) = &bar
+            {
+                match self.synthetic {
+                    Some(_) => bar.set_position(progress(&first, record)),
+                    None => bar.set_position(read.get()),
+                }
+            }
+            let mut record = *record;
+            if let Some(time) = record.time {
+                let start = *first.get_or_insert(time);
+                if self.speed != 1.0 {
+                    let since = time.0.saturating_sub(start.0) as f64 / self.speed;
+                    record.time = Some(Time(start.0.saturating_add(since as i64)));
+                }
+                let over = self
+                    .until
+                    .is_some_and(|moment| record.time.is_some_and(|now| now > moment.time(start)));
+                if over {
+                    return ControlFlow::Break(());
+                }
+            }
+            feed(&record);
+            if self.scale > 1 {
+                copies.of(&record);
+                for n in 1..self.scale {
+                    feed(&copies.copy(&record, n));
+                }
+            }
+            ControlFlow::Continue(())
+        };
+        let faults = match self.synthetic {
+            Some(workload) => {
+                let mut synthetic = Synthetic::new(workload);
+                while let Some(record) = synthetic.next_record() {
+                    if visit(&record).is_break() {
+                        break;
+                    }
+                }
+                Ok(Faults::default())
+            }
+            None => captures::each(self.captures, &read, visit),
+        };
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        faults
+    }
+
+    /// Shown on a terminal only, and only after a moment: short work needs none.
+    fn bar(&self, doing: &str) -> Option<ProgressBar> {
+        if !std::io::stderr().is_terminal() {
+            return None;
+        }
+        let length = match self.synthetic {
+            Some(workload) => Some((workload.span * 1e3) as u64),
+            None => self.captures.iter().map(|path| size(path)).sum(),
+        };
+        let form = match (length, self.synthetic) {
+            (None, _) => "{spinner} {msg}  {bytes} read, {elapsed}",
+            (Some(_), None) => {
+                "{msg}  {bar:30} {percent:>3} %  {bytes} of {total_bytes}, {eta} left"
+            }
+            (Some(_), Some(_)) => "{msg}  {bar:30} {percent:>3} %  {eta} left",
+        };
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(5));
+        bar.set_style(ProgressStyle::with_template(form).unwrap_or(ProgressStyle::default_bar()));
+        bar.set_message(doing.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Some(bar)
+    }
+}
+
+/// Milliseconds since the start.
+fn progress(first: &Option<Time>, record: &Record<'_>) -> u64 {
+    let (Some(first), Some(now)) = (first, record.time) else { return 0 };
+    now.0.saturating_sub(first.0).unsigned_abs() / 1_000_000
+}
+
+/// `None` for what has no size: a pipe.
+fn size(path: &Path) -> Option<u64> {
+    let about = std::fs::metadata(path).ok()?;
+    about.is_file().then_some(about.len())
+}

@@ -1,0 +1,123 @@
+//! A made-up workload, as words: `rate=2000/s lifetime=exp:30s tcp=70% udp=30% seed=1 for=10m`.
+
+use plimsoll_replay::{Lifetime, Workload};
+
+use super::moment::seconds;
+
+/// Most packets' worth of flows: beyond it nobody waits for the end.
+const MOST_FLOWS: f64 = 1e9;
+
+/// Reads it. What is not said is as in [`Workload::default`].
+pub fn parse(text: &str) -> Result<Workload, String> {
+    let mut workload = Workload::default();
+    let mut mix = [None; 3];
+    for word in text.split([' ', ',', '\t']).filter(|word| !word.is_empty()) {
+        let (key, value) =
+            word.split_once('=').ok_or_else(|| format!("expected KEY=VALUE, saw {word:?}"))?;
+        let expected = |what: &str| format!("{key}: expected {what}, saw {value:?}");
+        let share = || {
+            let number = value.strip_suffix('%').unwrap_or(value).parse::<f64>().ok();
+            let number = number.filter(|n| (0.0..=100.0).contains(n));
+            number.map(|n| n / 100.0).ok_or_else(|| expected("a percentage"))
+        };
+        match key {
+            "rate" => {
+                let number = value.strip_suffix("/s").unwrap_or(value).parse::<f64>().ok();
+                workload.rate = number
+                    .filter(|n| (1e-3..=1e7).contains(n))
+                    .ok_or_else(|| expected("flows per second, like 2000/s"))?;
+            }
+            "lifetime" => {
+                workload.lifetime = lifetime(value).ok_or_else(|| {
+                    expected("exp:30s, fixed:30s, uniform:1s-60s or pareto:2s:1.5")
+                })?;
+            }
+            "tcp" => mix[0] = Some(share()?),
+            "udp" => mix[1] = Some(share()?),
+            "icmp" => mix[2] = Some(share()?),
+            "unanswered" => workload.unanswered = share()?,
+            "every" => {
+                workload.every = seconds(value)
+                    .filter(|s| *s >= 0.01)
+                    .ok_or_else(|| expected("a span like 5s"))?;
+            }
+            "clients" => {
+                let number = value.parse().ok().filter(|n| (1..=1 << 24).contains(n));
+                workload.clients = number.ok_or_else(|| expected("1 to 16777216"))?;
+            }
+            "seed" => workload.seed = value.parse().map_err(|_| expected("a number"))?,
+            "for" => {
+                workload.span = seconds(value)
+                    .filter(|s| *s > 0.0)
+                    .ok_or_else(|| expected("a span like 10m"))?;
+            }
+            _ => {
+                return Err(format!(
+                    "{key}: expected rate, lifetime, tcp, udp, icmp, unanswered, every, clients, seed \
+                     or for"
+                ));
+            }
+        }
+    }
+    if mix.iter().any(Option::is_some) {
+        workload.mix = mix.map(|share| share.unwrap_or(0.0));
+    }
+    if workload.mix.iter().sum::<f64>() <= 0.0 {
+        return Err("tcp, udp and icmp have no share at all".into());
+    }
+    if workload.rate * workload.span > MOST_FLOWS {
+        return Err(format!("more than {MOST_FLOWS:e} flows"));
+    }
+    Ok(workload)
+}
+
+fn lifetime(text: &str) -> Option<Lifetime> {
+    let (kind, rest) = text.split_once(':')?;
+    Some(match kind {
+        "fixed" => Lifetime::Fixed(seconds(rest)?),
+        "exp" | "exponential" => Lifetime::Exponential(seconds(rest)?),
+        "uniform" => {
+            let (least, most) = rest.split_once('-')?;
+            let (least, most) = (seconds(least)?, seconds(most)?);
+            (least <= most).then_some(Lifetime::Uniform(least, most))?
+        }
+        "pareto" => {
+            let (least, shape) = rest.split_once(':')?;
+            let shape = shape.parse().ok().filter(|s| (0.1..100.0).contains(s))?;
+            Lifetime::Pareto(seconds(least)?, shape)
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_workload_is_read_and_the_rest_is_as_by_default() {
+        let w = parse("rate=2000/s lifetime=exp:30s tcp=70% udp=30% seed=4 for=10m").unwrap();
+        let expected = Workload { rate: 2000.0, seed: 4, ..Workload::default() };
+        assert_eq!(w, expected);
+        assert_eq!(parse("udp=100%").unwrap().mix, [0.0, 1.0, 0.0]);
+        let w = parse("lifetime=pareto:2s:1.5,every=500ms").unwrap();
+        assert_eq!((w.lifetime, w.every), (Lifetime::Pareto(2.0, 1.5), 0.5));
+    }
+
+    #[test]
+    fn what_is_absurd_is_named() {
+        for (text, named) in [
+            ("rate=fast", "rate: expected flows per second"),
+            ("lifetime=30s", "lifetime: expected exp:30s"),
+            ("tcp=0%", "no share at all"),
+            ("tcp=170%", "tcp: expected a percentage"),
+            ("speed=2", "speed: expected rate"),
+            ("rate=10000000 for=10d", "more than"),
+            ("rate", "expected KEY=VALUE"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! `plimsoll boot` on small saved hosts, one for each mistake (fixtures/boot); hostile files; and a setting watched live.
+//!
+//! The same cases are foretold and then really booted by `cargo xtask reboot`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+const PLIMSOLL: &str = env!("CARGO_BIN_EXE_plimsoll");
+
+fn boot(root: &Path, more: &[&str]) -> (String, String, Option<i32>) {
+    let output = Command::new(PLIMSOLL)
+        .args(["boot", "--root", root.to_str().expect("UTF-8")])
+        .args(more)
+        .output()
+        .expect("it runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (text(output.stdout), text(output.stderr), output.status.code())
+}
+
+fn document(root: &Path) -> (Value, Option<i32>) {
+    let (out, err, code) = boot(root, &["--json"]);
+    assert_eq!(err, "");
+    (serde_json::from_str(&out).expect("JSON"), code)
+}
+
+fn cases() -> Vec<PathBuf> {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/boot");
+    let mut all: Vec<PathBuf> = fs::read_dir(home)
+        .expect("fixtures/boot is there")
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("tree").is_dir())
+        .collect();
+    all.sort();
+    assert!(all.len() >= 12, "only {} cases", all.len());
+    all
+}
+
+/// What expected.txt says against what was foretold: values, and mistakes with their places.
+fn faults(case: &Path) -> Vec<String> {
+    let (value, code) = document(&case.join("tree"));
+    let text = fs::read_to_string(case.join("expected.txt")).expect("expected.txt reads");
+    let mut faults = Vec::new();
+    let mut expected = BTreeSet::new();
+    let shown = |after: &Value| match after["certainty"].as_str() {
+        Some("absent") => "absent".to_owned(),
+        _ => after["value"].to_string(),
+    };
+    for line in text.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if words[0] == "lint" {
+            let place = words.get(2).map(|file| format!("/{file} {}", words[3]));
+            expected.insert((words[1].to_owned(), place.unwrap_or_default()));
+            continue;
+        }
+        let all = value["settings"].as_array().expect("settings");
+        let setting = all.iter().find(|s| s["setting"] == words[0]).expect("a setting");
+        let mut came = shown(&setting["after"]);
+        if !setting["or"].is_null() {
+            came = format!("{came} or {}", shown(&setting["or"]["after"]));
+        }
+        if came != words[1..].join(" ") {
+            faults.push(format!("{line}: foretold {came}, {}", setting["because"]));
+        }
+    }
+    let found: BTreeSet<(String, String)> = value["lints"]
+        .as_array()
+        .expect("lints")
+        .iter()
+        .filter(|lint| lint["harmless"] == false)
+        .map(|lint| {
+            let place = lint["file"].as_str().map(|file| format!("{file} {}", lint["line"]));
+            (lint["kind"].as_str().expect("a kind").to_owned(), place.unwrap_or_default())
+        })
+        .collect();
+    faults.extend(expected.difference(&found).map(|lint| format!("missing {lint:?}")));
+    faults.extend(found.difference(&expected).map(|lint| format!("too much {lint:?}")));
+    if code != Some(i32::from(!found.is_empty())) {
+        faults.push(format!("exit status {code:?}"));
+    }
+    faults
+}
+
+#[test]
+fn each_mistake_is_found_where_it_stands_and_nothing_else_is() {
+    let mut wrong = Vec::new();
+    for case in cases() {
+        wrong.extend(faults(&case).into_iter().map(|f| format!("{}: {f}", case.display())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_json_is_what_its_schema_publishes() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = fs::read_to_string(home.join("docs/formats/boot.schema.json")).expect("it reads");
+    let schema: Value = serde_json::from_str(&text).expect("the schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let trees = fs::read_dir(home.join("fixtures/trees")).expect("fixtures/trees is there");
+    let saved = trees.map(|entry| entry.expect("an entry").path()).filter(|p| p.is_dir());
+    for tree in cases().into_iter().map(|case| case.join("tree")).chain(saved) {
+        let (value, _) = document(&tree);
+        let errors: Vec<String> =
+            validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path)).collect();
+        assert!(errors.is_empty(), "{}: {errors:#?}", tree.display());
+    }
+}
+
+#[test]
+fn the_screen_tells_every_mistake_with_its_mend_within_eighty_columns() {
+    for case in cases() {
+        let (screen, err, _) = boot(&case.join("tree"), &["-v", "--ascii"]);
+        assert_eq!(err, "");
+        let (value, _) = document(&case.join("tree"));
+        for lint in value["lints"].as_array().expect("lints") {
+            assert!(screen.contains(lint["kind"].as_str().expect("a kind")), "{screen}");
+        }
+        let mends = value["lints"].as_array().expect("lints").len();
+        assert_eq!(screen.matches("mend: ").count(), mends, "{screen}");
+        assert!(screen.is_ascii(), "{screen}");
+        let widest = screen.lines().map(str::len).max().unwrap_or(0);
+        assert!(widest <= 80, "{widest}: {screen}");
+    }
+}
+
+#[test]
+fn one_key_is_answered_alone_and_a_wrong_one_with_the_nearest() {
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/boot/mended/tree");
+    let (screen, _, code) = boot(&case, &["net/netfilter/nf_conntrack_max"]);
+    assert!(screen.contains("net.netfilter.nf_conntrack_max  524,288"), "{screen}");
+    assert!(!screen.contains("nf_conntrack_acct"), "{screen}");
+    assert_eq!(code, Some(0));
+    let (_, err, code) = boot(&case, &["nf_contrack_max"]);
+    assert!(err.contains("the nearest is net.netfilter.nf_conntrack_max"), "{err}");
+    assert_eq!(code, Some(64));
+}
+
+/// A tree that is gone with its value.
+struct Tree(PathBuf);
+
+impl Tree {
+    fn new(name: &str) -> Self {
+        let root =
+            std::env::temp_dir().join(format!("plimsoll-boot-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        for folder in [
+            "etc/sysctl.d",
+            "etc/modprobe.d",
+            "etc/modules-load.d",
+            "usr/lib/systemd",
+            "proc/sys/kernel",
+        ] {
+            fs::create_dir_all(root.join(folder)).expect("a folder");
+        }
+        fs::write(root.join("usr/lib/systemd/systemd-sysctl"), "").expect("written");
+        fs::write(root.join("proc/sys/kernel/osrelease"), "6.12.1\n").expect("written");
+        Self(root)
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn hostile_files_are_bounded_and_said_to_be_unread() {
+    let tree = Tree::new("hostile");
+    let at = |path: &str| tree.0.join(path);
+    // A giant, a ring, a link out of the tree, a pipe, a device's name, bytes that are no text, a terminal's commands.
+    fs::write(at("etc/sysctl.d/10-giant.conf"), vec![b'x'; 3 << 20]).expect("written");
+    symlink("20-b.conf", at("etc/sysctl.d/20-a.conf")).expect("a link");
+    symlink("20-a.conf", at("etc/sysctl.d/20-b.conf")).expect("a link");
+    symlink("../../../../../../../etc/passwd", at("etc/sysctl.d/30-out.conf")).expect("a link");
+    symlink("/dev/zero", at("etc/sysctl.d/40-zero.conf")).expect("a link");
+    let pipe = at("etc/sysctl.d/50-pipe.conf");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    fs::write(
+        at("etc/sysctl.d/60-bytes.conf"),
+        [0xff, 0xfe, b'=', 0, b'\n', 0x1b, b'[', b'2', b'J', b'\n'],
+    )
+    .expect("written");
+    fs::write(
+        at("etc/sysctl.d/70-screen.conf"),
+        "net.netfilter.nf_conntrack_\u{1b}[2Jmax = \u{1b}]0;x\u{7}5\nnet.netfilter.nf_conntrack_max = \u{202e}5\n",
+    )
+    .expect("written");
+    // Many keys, each of them new; many patterns; a line without end.
+    let many: String =
+        (0..20_000).map(|n| format!("net.netfilter.nf_conntrack_k{n}=1\n")).collect();
+    fs::write(at("etc/sysctl.d/80-many.conf"), &many[..900_000.min(many.len())]).expect("written");
+    let patterns: String = (0..20_000).map(|n| format!("net.*.nf_*{n}?[a-z]*=1\n")).collect();
+    fs::write(at("etc/sysctl.d/90-patterns.conf"), &patterns).expect("written");
+    fs::write(at("etc/modprobe.d/x.conf"), "options nf_conntrack \\\n".repeat(20_000))
+        .expect("written");
+    fs::write(at("etc/modules-load.d/x.conf"), "a".repeat(500_000)).expect("written");
+    let (screen, err, code) = boot(&tree.0, &["-v"]);
+    assert_eq!((err.as_str(), code), ("", Some(1)));
+    assert!(screen.contains("larger than 1 MiB: not read"), "{screen}");
+    assert!(screen.contains("not a regular file"), "{screen}");
+    assert!(!screen.contains('\u{1b}') && !screen.contains('\u{202e}'), "{screen}");
+    assert!(!screen.contains("root:x:0"), "nothing outside of the tree is read");
+    assert!(screen.len() < 200_000, "{}", screen.len());
+    let (value, _) = document(&tree.0);
+    assert!(value["lints"].as_array().expect("lints").len() <= 200);
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_told_and_the_rest_is_judged() {
+    use std::os::unix::fs::PermissionsExt;
+    let tree = Tree::new("refused");
+    let secret = tree.0.join("etc/sysctl.d/60-secret.conf");
+    fs::write(&secret, "net.netfilter.nf_conntrack_max = 5\n").expect("written");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).expect("mode");
+    fs::set_permissions(&tree.0, fs::Permissions::from_mode(0o755)).expect("mode");
+    // Root reads everything; nobody does not.
+    let copy = tree.0.join("plimsoll");
+    fs::copy(PLIMSOLL, &copy).expect("a copy that nobody may run");
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&copy)
+        .args(["boot", "--root", tree.0.to_str().expect("UTF-8")])
+        .output();
+    let Some(output) = output.ok().filter(|o| o.status.code() != Some(127)) else {
+        eprintln!("skipped: setpriv is missing");
+        return;
+    };
+    let screen = String::from_utf8_lossy(&output.stdout);
+    if screen.is_empty() {
+        eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    assert!(screen.contains("60-secret.conf: Permission denied"), "{screen}");
+}
+
+/// Watches a timeout in a namespace of its own while a script writes it; one document for each change.
+fn watched(user: &[&str], changes: usize, script: &str) -> Option<(Vec<Value>, String)> {
+    const KEY: &str = "nf_conntrack_tcp_timeout_close_wait";
+    let count = changes.to_string();
+    let inner = format!(
+        "K=/proc/sys/net/netfilter/{KEY}; [ -w $K ] || exit 77\n\
+         {PLIMSOLL} boot --watch {KEY} --changes {count} --json & W=$!\n\
+         {script}\nwait $W"
+    );
+    let mut command = Command::new(user.first().copied().unwrap_or("unshare"));
+    command.args(user.get(1..).unwrap_or(&["-n"])).args(["sh", "-c", &inner]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a shell");
+    let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let documents: Vec<Value> = lines
+        .map_while(Result::ok)
+        .map(|line| serde_json::from_str(&line).expect("JSON"))
+        .collect();
+    let output = child.wait_with_output().expect("it ends");
+    let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.code() == Some(77) || talk.contains("unshare failed") || documents.is_empty() {
+        eprintln!("skipped: no namespace whose settings can be written: {talk}");
+        return None;
+    }
+    Some((documents, talk))
+}
+
+/// The watch has begun when it has told the value.
+const BEGUN: &str = "sleep 2";
+
+#[test]
+fn the_process_that_writes_a_setting_is_named() {
+    let script = format!("{BEGUN}; sh -c 'echo 61 > $0; sleep 2' $K");
+    let Some((documents, talk)) = watched(&[], 1, &script) else { return };
+    if talk.contains("by reading again and again") {
+        eprintln!("skipped: neither bpf nor fanotify may be used here: {talk}");
+        return;
+    }
+    let change = &documents[0];
+    assert_eq!((&change["from"], &change["to"]), (&"60".into(), &"61".into()), "{change}");
+    assert_eq!(change["by"]["command"], "sh", "{change}");
+    assert!(change["by"]["pid"].as_u64().is_some_and(|pid| pid > 1));
+}
+
+#[test]
+fn without_rights_the_time_and_the_candidates_are_told() {
+    let script = format!("{BEGUN}; sh -c 'echo 61 > $0; sleep 3' $K");
+    let nobody =
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "-r", "-n"];
+    let Some((documents, talk)) = watched(&nobody, 1, &script) else { return };
+    assert!(talk.contains("by reading again and again"), "{talk}");
+    let change = &documents[0];
+    assert!(change["by"].is_null(), "{change}");
+    let candidates = change["candidates"].as_array().expect("candidates");
+    assert!(candidates.iter().any(|c| c["command"] == "sh"), "{change}");
+}
+
+#[test]
+fn this_very_host_is_foretold() {
+    let output = Command::new(PLIMSOLL).args(["boot", "--json"]).output().expect("it runs");
+    let value: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(value["schema"], "plimsoll.boot/1");
+    assert!(value["settings"].as_array().expect("settings").len() > 20);
+}

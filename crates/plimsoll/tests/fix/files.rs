@@ -1,0 +1,256 @@
+//! `persist`: files under a root, killed at any step, and what stops a file from being written.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::host::text;
+use crate::support::{BINARY, root, run};
+
+/// A copy of a saved host, and a state directory beside it.
+struct Copy {
+    base: PathBuf,
+}
+
+impl Copy {
+    fn of(tree: &str, name: &str) -> Self {
+        let base =
+            std::env::temp_dir().join(format!("plimsoll-test-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&base);
+        fs::create_dir_all(&base).expect("a directory");
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/trees").join(tree);
+        let copy = Self { base };
+        run("cp", &["-a", from.to_str().expect("text"), copy.root().to_str().expect("text")]);
+        copy
+    }
+
+    fn root(&self) -> PathBuf {
+        self.base.join("root")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command
+            .args(arguments)
+            .arg("--state-dir")
+            .arg(self.base.join("state"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn persist(&self, more: &[&str]) -> Command {
+        let root = self.root();
+        let root = root.to_str().expect("a path of text");
+        self.command(&[&["fix", "persist", "--yes", "--root", root], more].concat())
+    }
+
+    fn ok(&self, mut command: Command) -> String {
+        let out = command.output().expect("it starts");
+        assert!(out.status.success(), "{}{}", text(&out.stdout), text(&out.stderr));
+        text(&out.stdout)
+    }
+
+    /// Every file with its bytes and mode.
+    fn files(&self) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+        let mut found = BTreeMap::new();
+        let mut todo = vec![self.root().join("etc")];
+        while let Some(directory) = todo.pop() {
+            for entry in fs::read_dir(&directory).expect("a directory").flatten() {
+                let meta = entry.metadata().expect("its metadata");
+                if meta.is_dir() {
+                    todo.push(entry.path());
+                } else if meta.is_file() {
+                    let bytes = fs::read(entry.path()).expect("its bytes");
+                    found.insert(entry.path(), (meta.permissions().mode(), bytes));
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.base);
+    }
+}
+
+fn failed(out: &Output) -> String {
+    assert_eq!(out.status.code(), Some(1), "{}{}", text(&out.stdout), text(&out.stderr));
+    text(&out.stderr)
+}
+
+/// A host of RHEL 6's time and one with systemd: three files, and two.
+const TREES: &[&str] = &["centos6", "kubernetes-node"];
+
+#[test]
+fn what_persist_wrote_is_proved_and_comes_back_byte_for_byte() {
+    if !root("what_persist_wrote_is_proved_and_comes_back_byte_for_byte") {
+        return;
+    }
+    for tree in TREES {
+        let copy = Copy::of(tree, &format!("persist-{tree}"));
+        let old = copy.files();
+        let said = copy.ok(copy.persist(&[]));
+        assert!(
+            said.contains("Proved by the boot simulation: read anew, the files give "),
+            "{said}"
+        );
+        assert_ne!(copy.files(), old);
+        let again = copy.ok(copy.persist(&[]));
+        assert!(again.contains("Every running value is there after a boot as well."), "{again}");
+        copy.ok(copy.command(&["undo"]));
+        assert_eq!(copy.files(), old, "{tree}");
+    }
+}
+
+#[test]
+fn persist_killed_at_any_step_leaves_all_files_or_none() {
+    if !root("persist_killed_at_any_step_leaves_all_files_or_none") {
+        return;
+    }
+    for tree in TREES {
+        let copy = Copy::of(tree, &format!("crash-{tree}"));
+        let old = copy.files();
+        let mut new = None;
+        let mut through = false;
+        for step in 1..100 {
+            let fault = format!("{step}:guard");
+            let out = copy.persist(&[]).env("PLIMSOLL_FAULT", &fault).output().expect("it starts");
+            if out.status.signal() != Some(9) {
+                assert!(out.status.success(), "{}", text(&out.stderr));
+                copy.ok(copy.command(&["undo"]));
+                assert_eq!(copy.files(), old, "{tree}");
+                through = step > 10;
+                break;
+            }
+            let _ = copy.command(&["confirm"]).output().expect("it starts");
+            let now = copy.files();
+            if now != old {
+                let new = new.get_or_insert_with(|| now.clone());
+                assert_eq!(now, *new, "{tree} {fault}: neither the old state nor the new");
+                copy.ok(copy.command(&["undo"]));
+            }
+            assert_eq!(copy.files(), old, "{tree} {fault}");
+        }
+        assert!(through, "{tree}: the loop comes to its end");
+    }
+}
+
+#[test]
+fn an_undo_of_files_that_is_killed_is_finished_by_the_next_call() {
+    if !root("an_undo_of_files_that_is_killed_is_finished_by_the_next_call") {
+        return;
+    }
+    let copy = Copy::of("centos6", "undo");
+    let old = copy.files();
+    for step in 1..100 {
+        copy.ok(copy.persist(&[]));
+        let new = copy.files();
+        let out = copy.command(&["undo"]).env("PLIMSOLL_FAULT", step.to_string()).output();
+        let out = out.expect("it starts");
+        if out.status.success() {
+            assert_eq!(copy.files(), old);
+            assert!(step > 5);
+            return;
+        }
+        let _ = copy.command(&["confirm"]).output().expect("it starts");
+        if copy.files() == new {
+            copy.ok(copy.command(&["undo"]));
+        }
+        assert_eq!(copy.files(), old, "killed at {step}");
+    }
+    panic!("the loop comes to no end");
+}
+
+#[test]
+fn a_read_only_etc_stops_it_with_nothing_changed() {
+    if !root("a_read_only_etc_stops_it_with_nothing_changed") {
+        return;
+    }
+    let copy = Copy::of("centos6", "readonly");
+    let etc = copy.root().join("etc");
+    let etc = etc.to_str().expect("a path of text");
+    run("mount", &["--bind", etc, etc]);
+    run("mount", &["-o", "remount,bind,ro", etc]);
+    let old = copy.files();
+    let out = copy.persist(&[]).output().expect("it starts");
+    let now = copy.files();
+    run("umount", &[etc]);
+    let error = failed(&out);
+    assert!(error.contains("read-only file system; nothing was changed"), "{error}");
+    assert!(error.contains("/etc/sys"), "it says which file: {error}");
+    assert_eq!(now, old);
+}
+
+#[test]
+fn an_immutable_file_stops_it_with_nothing_changed() {
+    if !root("an_immutable_file_stops_it_with_nothing_changed") {
+        return;
+    }
+    let copy = Copy::of("centos6", "immutable");
+    let conf = copy.root().join("etc/sysctl.conf");
+    let conf = conf.to_str().expect("a path of text");
+    if !Command::new("chattr").args(["+i", conf]).status().is_ok_and(|s| s.success()) {
+        eprintln!(
+            "an_immutable_file_stops_it_with_nothing_changed: skipped, this file system has no such flag"
+        );
+        return;
+    }
+    let old = copy.files();
+    let out = copy.persist(&[]).output().expect("it starts");
+    let now = copy.files();
+    run("chattr", &["-i", conf]);
+    let error = failed(&out);
+    assert!(error.contains("/etc/sysctl.conf: the file is immutable or append-only (lsattr, chattr -i); nothing was changed"), "{error}");
+    assert_eq!(now, old, "the other two files are as they were, too");
+}
+
+#[test]
+fn a_full_file_system_of_the_files_stops_it_with_nothing_changed() {
+    if !root("a_full_file_system_of_the_files_stops_it_with_nothing_changed") {
+        return;
+    }
+    let copy = Copy::of("centos6", "fullfs");
+    let etc = copy.root().join("etc");
+    let (etc, kept) = (etc.to_str().expect("text").to_owned(), copy.base.join("kept"));
+    let kept = kept.to_str().expect("text").to_owned();
+    run("cp", &["-a", &etc, &kept]);
+    run("mount", &["-t", "tmpfs", "-o", "size=256k", "plimsoll-test", &etc]);
+    run(
+        "sh",
+        &[
+            "-c",
+            &format!(
+                "cp -a {kept}/. {etc}/; dd if=/dev/zero of={etc}/fill bs=1k 2>/dev/null; true"
+            ),
+        ],
+    );
+    let old = copy.files();
+    let out = copy.persist(&[]).output().expect("it starts");
+    let now = copy.files();
+    run("umount", &[&etc]);
+    let error = failed(&out);
+    assert!(error.contains("no space left on device; nothing was changed"), "{error}");
+    assert_eq!(now, old);
+}
+
+#[test]
+fn a_file_that_somebody_edited_since_is_named_and_left() {
+    if !root("a_file_that_somebody_edited_since_is_named_and_left") {
+        return;
+    }
+    let copy = Copy::of("centos6", "edited");
+    copy.ok(copy.persist(&[]));
+    let conf = copy.root().join("etc/sysctl.conf");
+    let mine = fs::read_to_string(&conf).expect("text") + "# mine\n";
+    fs::write(&conf, &mine).expect("it is written");
+    let error = failed(&copy.command(&["undo"]).output().expect("it starts"));
+    assert!(error.contains("/etc/sysctl.conf has another content; nothing was changed"), "{error}");
+    copy.ok(copy.command(&["undo", "--leave-changed"]));
+    assert_eq!(fs::read_to_string(&conf).expect("text"), mine);
+    assert!(!copy.root().join("etc/sysconfig/modules/plimsoll.modules").exists());
+}

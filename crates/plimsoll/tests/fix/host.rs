@@ -1,0 +1,99 @@
+//! A namespace and a state directory for one test, and everything of them that a remedy may change.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use crate::support::{BINARY, Netns};
+
+/// Where a test's remedies go.
+pub struct Host {
+    pub netns: Netns,
+    pub state: PathBuf,
+}
+
+impl Host {
+    /// With a rule that switches tracking on, written by nft or by legacy iptables.
+    pub fn new(name: &str) -> Self {
+        let netns = Netns::new(name);
+        let state = std::env::temp_dir().join(format!("{}-state", netns.0));
+        let _ = std::fs::remove_dir_all(&state);
+        Self { netns, state }
+    }
+
+    /// Rules as nft writes them.
+    pub fn with_nft(self) -> Self {
+        let rules = "table inet site { chain input { type filter hook input priority 0; policy accept; ct \
+                     state established accept comment \"ours\"; tcp dport 22 accept; }; }";
+        self.netns.run("nft", &[rules]);
+        self
+    }
+
+    /// Rules as iptables of old writes them.
+    pub fn with_legacy(self) -> Self {
+        let rule = ["-A", "INPUT", "-m", "state", "--state", "ESTABLISHED", "-j", "ACCEPT"];
+        self.netns.run("iptables-legacy", &rule);
+        // The table that the remedy uses is there already: once there it can't be taken away.
+        self.netns.run("iptables-legacy", &["-t", "raw", "-L", "-n"]);
+        self
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &self.netns.0, BINARY])
+            .args(arguments)
+            .args(["--state-dir", self.state.to_str().expect("a path of text")])
+            .stdin(Stdio::null())
+            .env_remove("LANG")
+            .env_remove("LC_ALL");
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the binary starts")
+    }
+
+    /// Runs it, and it must succeed; what it prints.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let out = self.run(arguments);
+        let (said, talk) = (text(&out.stdout), text(&out.stderr));
+        assert!(out.status.success(), "{arguments:?}: {said}{talk}");
+        said
+    }
+
+    /// Runs it, and it must fail with status 1; what it says.
+    pub fn fails(&self, arguments: &[&str]) -> String {
+        let out = self.run(arguments);
+        assert_eq!(out.status.code(), Some(1), "{arguments:?}: {}", text(&out.stdout));
+        text(&out.stderr)
+    }
+
+    /// Rules, policies and settings, byte for byte. The lines of iptables-save that hold a time are left out.
+    pub fn everything(&self) -> String {
+        let mut all = self.netns.run("nft", &["list", "ruleset"]);
+        for save in ["iptables-legacy-save", "ip6tables-legacy-save", "iptables-nft-save"] {
+            let text = self.netns.run(save, &[]);
+            let lines = text.lines().filter(|l| !l.starts_with("# "));
+            all.extend(lines.map(|l| format!("{l}\n")));
+        }
+        all += &self.netns.run("nfct", &["list", "timeout"]);
+        let settings = "cd /proc/sys/net/netfilter; for f in nf_conntrack_*; do case $f in \
+                        *_count) ;; *) echo $f $(cat $f);; esac; done";
+        all + &self.netns.run("sh", &["-c", settings])
+    }
+
+    /// The history, one line a transaction.
+    pub fn list(&self) -> String {
+        self.ok(&["fix", "--list"])
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.state);
+    }
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

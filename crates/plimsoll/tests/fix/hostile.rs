@@ -1,0 +1,290 @@
+//! What stops a remedy, and what somebody else does meanwhile: a clear word, and the old state.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::crashes::wait_for;
+use crate::host::{Host, text};
+use crate::support::{BINARY, root, run};
+
+const TIME_WAIT: &str = "net.netfilter.nf_conntrack_tcp_timeout_time_wait";
+const SETTINGS: &[&str] = &["fix", "timeout", "time_wait=30", "udp=12", "--yes", "--watch", "0"];
+const POLICY: &[&str] =
+    &["fix", "timeout", "--port", "tcp/443", "established=600", "--yes", "--watch", "0"];
+
+fn with<'a>(remedy: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    [remedy, more].concat()
+}
+
+#[test]
+fn what_is_not_confirmed_goes_back_and_what_is_confirmed_stays() {
+    if !root("what_is_not_confirmed_goes_back_and_what_is_confirmed_stays") {
+        return;
+    }
+    let host = Host::new("confirm").with_nft();
+    let old = host.everything();
+    let said = host.ok(&with(SETTINGS, &["--confirm", "2s"]));
+    assert!(
+        said.contains("goes back by itself in 2 s, unless you run: plimsoll confirm"),
+        "{said}"
+    );
+    assert_ne!(host.everything(), old);
+    // Another fix has to wait, and says for what.
+    let error = host.fails(POLICY);
+    assert!(error.contains("transaction 1 waits for `plimsoll confirm`"), "{error}");
+    wait_for(|| host.everything() == old);
+    assert!(host.list().contains("taken back (was not confirmed in time)"), "{}", host.list());
+    let late = host.fails(&["confirm"]);
+    assert!(late.contains("nothing waits for a confirmation"), "{late}");
+
+    host.ok(&with(SETTINGS, &["--confirm", "2s"]));
+    let new = host.everything();
+    host.ok(&["confirm"]);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(host.everything(), new, "a confirmed one stays");
+    host.ok(&["undo"]);
+    assert_eq!(host.everything(), old);
+}
+
+#[test]
+fn a_guard_that_is_killed_too_is_missed_by_the_next_call() {
+    if !root("a_guard_that_is_killed_too_is_missed_by_the_next_call") {
+        return;
+    }
+    let host = Host::new("guardless").with_nft();
+    let old = host.everything();
+    host.ok(&with(SETTINGS, &["--confirm", "1h"]));
+    let journal = fs::read_to_string(host.state.join("1.journal")).expect("a journal");
+    let pid = journal.split("\"pid\":").nth(1).and_then(|t| t.split('}').next()).expect("a guard");
+    run("kill", &["-9", pid]);
+    // It may still be confirmed ...
+    wait_for(|| !std::path::Path::new(&format!("/proc/{pid}")).exists());
+    let said = text(&host.run(POLICY).stderr);
+    // ... but whoever wants something else finds it taken back first.
+    assert!(
+        said.contains("was not confirmed yet, and its guard was gone; it was taken back"),
+        "{said}"
+    );
+    host.ok(&["undo"]);
+    assert_eq!(host.everything(), old);
+}
+
+#[test]
+fn a_guard_told_to_end_takes_back_first() {
+    if !root("a_guard_told_to_end_takes_back_first") {
+        return;
+    }
+    let host = Host::new("guardterm").with_nft();
+    let old = host.everything();
+    host.ok(&with(SETTINGS, &["--confirm", "1h"]));
+    let journal = fs::read_to_string(host.state.join("1.journal")).expect("a journal");
+    let pid = journal.split("\"pid\":").nth(1).and_then(|t| t.split('}').next()).expect("a guard");
+    run("kill", &["-HUP", pid]);
+    run("kill", &["-INT", pid]);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_ne!(host.everything(), old, "a terminal's signals are not meant for it");
+    run("kill", &["-TERM", pid]);
+    wait_for(|| host.everything() == old);
+}
+
+#[test]
+fn what_somebody_else_sets_in_the_window_is_theirs() {
+    if !root("what_somebody_else_sets_in_the_window_is_theirs") {
+        return;
+    }
+    let host = Host::new("second").with_nft();
+    let set = |value: &str| host.netns.run("sysctl", &["-qw", &format!("{TIME_WAIT}={value}")]);
+    let get = |key: &str| host.netns.run("sysctl", &["-n", key]).trim().to_owned();
+    host.ok(&with(SETTINGS, &["--confirm", "2s"]));
+    set("77");
+    wait_for(|| get("net.netfilter.nf_conntrack_udp_timeout") == "30");
+    wait_for(|| host.list().contains("taken back in part"));
+    assert_eq!(get(TIME_WAIT), "77");
+    let list = host.list();
+    assert!(list.contains("_time_wait is 77; plimsoll wrote 30, before it was 120"), "{list}");
+
+    // Asked by a person, undo first says so and touches nothing.
+    set("120");
+    host.ok(SETTINGS);
+    set("88");
+    let error = host.fails(&["undo"]);
+    assert!(
+        error.contains("is 88; plimsoll wrote 30, before it was 120; nothing was changed"),
+        "{error}"
+    );
+    assert_eq!(get("net.netfilter.nf_conntrack_udp_timeout"), "12");
+    let said = host.ok(&["undo", "--leave-changed"]);
+    assert!(said.contains("Left as it is:"), "{said}");
+    assert_eq!(
+        (get("net.netfilter.nf_conntrack_udp_timeout").as_str(), get(TIME_WAIT).as_str()),
+        ("30", "88")
+    );
+}
+
+#[test]
+fn a_table_of_ours_that_somebody_edited_is_named() {
+    if !root("a_table_of_ours_that_somebody_edited_is_named") {
+        return;
+    }
+    let host = Host::new("edited").with_nft();
+    host.ok(POLICY);
+    host.netns.run("nft", &["add rule inet plimsoll_timeout_tcp443 output counter accept"]);
+    let error = host.fails(&["undo"]);
+    assert!(
+        error.contains("table inet plimsoll_timeout_tcp443 is not as it was written"),
+        "{error}"
+    );
+    assert!(host.netns.run("nft", &["list", "ruleset"]).contains("plimsoll_timeout_tcp443"));
+    // The same remedy once more finds its own table, and stops before anything is done.
+    let error = host.fails(POLICY);
+    assert!(error.contains("is there already; nothing was changed"), "{error}");
+}
+
+#[test]
+fn a_full_disk_stops_it_before_anything_is_done() {
+    if !root("a_full_disk_stops_it_before_anything_is_done") {
+        return;
+    }
+    let host = Host::new("full").with_nft();
+    fs::create_dir_all(&host.state).expect("a directory");
+    let state = host.state.to_str().expect("a path of text");
+    run("mount", &["-t", "tmpfs", "-o", "size=16k", "plimsoll-test", state]);
+    let fill =
+        run("sh", &["-c", &format!("dd if=/dev/zero of={state}/fill bs=1k 2>/dev/null; echo")]);
+    let old = host.everything();
+    let error = host.fails(POLICY);
+    assert_eq!(host.everything(), old, "{fill}");
+    assert!(error.contains("no space left on device"), "{error}");
+    fs::remove_file(host.state.join("fill")).expect("the filling goes");
+    // With room again nothing of it is in the way, and the number is free.
+    host.ok(POLICY);
+    // What was reserved is enough to take it back on a full disk.
+    run("sh", &["-c", &format!("dd if=/dev/zero of={state}/fill bs=1k 2>/dev/null; true")]);
+    host.ok(&["undo"]);
+    assert_eq!(host.everything(), old);
+    run("umount", &[state]);
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_stops_it() {
+    if !root("a_state_directory_that_cannot_be_written_stops_it") {
+        return;
+    }
+    let host = Host::new("readonly").with_nft();
+    fs::create_dir_all(&host.state).expect("a directory");
+    let state = host.state.to_str().expect("a path of text");
+    run("mount", &["-t", "tmpfs", "-o", "ro", "plimsoll-test", state]);
+    let old = host.everything();
+    let error = host.fails(SETTINGS);
+    run("umount", &[state]);
+    assert!(error.contains("read-only file system; nothing was changed"), "{error}");
+    assert_eq!(host.everything(), old);
+}
+
+#[test]
+fn without_nft_a_policy_is_not_begun() {
+    if !root("without_nft_a_policy_is_not_begun") {
+        return;
+    }
+    let host = Host::new("nonft").with_nft();
+    let old = host.everything();
+    // In a mount namespace of its own, nft is not there.
+    let mut hide = String::from(
+        "for d in /usr/sbin /sbin /usr/bin /bin; do [ -e $d/nft ] && mount --bind /dev/null $d/nft; done; exec \"$@\"",
+    );
+    hide.insert_str(0, "set -e; ");
+    let out = std::process::Command::new("ip")
+        .args(["netns", "exec", &host.netns.0, "unshare", "-m", "sh", "-c", &hide, "sh", BINARY])
+        .args(POLICY)
+        .args(["--state-dir", host.state.to_str().expect("a path of text")])
+        .stdin(Stdio::null())
+        .output()
+        .expect("it starts");
+    let error = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{error}{}", text(&out.stdout));
+    assert!(error.contains("nft is not installed; nothing was changed"), "{error}");
+    assert_eq!(host.everything(), old);
+}
+
+#[test]
+fn of_two_at_once_one_is_told_who_is_at_work() {
+    if !root("of_two_at_once_one_is_told_who_is_at_work") {
+        return;
+    }
+    let host = Host::new("two").with_nft();
+    fs::create_dir_all(&host.state).expect("a directory");
+    let lock = fs::File::create(host.state.join("lock")).expect("a lock");
+    lock.lock().expect("the lock is had");
+    fs::write(host.state.join("lock"), "4711\n").expect("a number is written");
+    let old = host.everything();
+    let error = host.fails(SETTINGS);
+    assert!(error.contains("another plimsoll is changing this system (process 4711)"), "{error}");
+    drop(lock);
+    assert_eq!(host.everything(), old);
+    // For real: of many at once each is done, or refused because another is at work.
+    let children: Vec<_> = (0..6)
+        .map(|_| {
+            let mut command = host.command(SETTINGS);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
+        })
+        .collect();
+    let outs: Vec<_> =
+        children.into_iter().map(|c| c.wait_with_output().expect("it ends")).collect();
+    let done = outs.iter().filter(|o| o.status.success()).count();
+    for out in outs.iter().filter(|o| !o.status.success()) {
+        let error = text(&out.stderr);
+        assert!(error.contains("another plimsoll") || error.contains("changed since"), "{error}");
+    }
+    assert!(done >= 1, "one of them is first");
+    host.ok(&["undo", "1"]);
+    assert_eq!(host.everything(), old);
+}
+
+#[test]
+fn a_terminal_that_hangs_up_leaves_the_guard_at_its_post() {
+    if !root("a_terminal_that_hangs_up_leaves_the_guard_at_its_post") {
+        return;
+    }
+    let host = Host::new("hangup").with_nft();
+    let old = host.everything();
+    // A session of its own with a terminal, which goes away with everything in it two seconds early.
+    let state = host.state.to_str().expect("a path of text");
+    let fix = format!("{BINARY} {} --confirm 4s --state-dir {state}; sleep 60", SETTINGS.join(" "));
+    let inside = format!("ip netns exec {} sh -c '{fix}'", host.netns.0);
+    let mut script = std::process::Command::new("script")
+        .args(["-qec", &inside, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .expect("script starts");
+    wait_for(|| host.list().contains("waits for `plimsoll confirm`"));
+    assert_ne!(host.everything(), old);
+    // The master of the terminal dies: the kernel hangs up its session.
+    script.kill().expect("it is killed");
+    script.wait().expect("it is gone");
+    std::thread::sleep(Duration::from_millis(500));
+    assert_ne!(host.everything(), old, "the window is still open");
+    wait_for(|| host.everything() == old);
+    assert!(host.list().contains("was not confirmed in time"), "{}", host.list());
+}
+
+#[test]
+fn the_limit_is_never_lowered_unless_that_is_asked_for() {
+    if !root("the_limit_is_never_lowered_unless_that_is_asked_for") {
+        return;
+    }
+    let state = std::env::temp_dir().join(format!("plimsoll-test-{}-lower", std::process::id()));
+    let state = state.to_str().expect("a path of text");
+    let limit = || fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_max").expect("a limit");
+    let out =
+        crate::support::plimsoll(&["fix", "raise", "--max", "1000", "--yes", "--state-dir", state]);
+    assert_eq!(out.status.code(), Some(1));
+    let said = text(&out.stdout);
+    assert!(said.contains("1000 is lower: only with --allow-lower"), "{said}");
+    assert_ne!(limit().trim(), "1000");
+    assert!(!std::path::Path::new(state).exists(), "nothing was begun");
+}

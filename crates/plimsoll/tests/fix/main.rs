@@ -1,0 +1,11 @@
+//! `plimsoll fix` on the running kernel, in namespaces of its own: what it does, how it ends when it is
+//! killed at any step, and what stops it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crashes;
+mod files;
+mod host;
+mod hostile;
+mod remedies;

@@ -1,0 +1,242 @@
+//! Every remedy with real traffic: drops before, none after; what was established goes on; undo brings all back.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddrV4, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use plimsoll_ct::{Counter, Entries};
+use plimsoll_lab::{Closing, Kind, Lab, Options, Pace, SERVICE_PORT, Sources, WEB};
+
+use crate::crashes::wait_for;
+use crate::host::text;
+use crate::support::{plimsoll, root, turn};
+
+/// A smaller limit than the host's makes a full table quick to stage.
+const SMALL: u64 = 20_000;
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The lab's firewall lets new connections to this port in.
+const PORT: u16 = SERVICE_PORT;
+
+/// A lab under a small limit, with one connection that must outlive whatever is done.
+struct Staged {
+    state: PathBuf,
+    talk: Talk,
+    lab: Lab,
+}
+
+/// Both ends of a connection.
+struct Talk {
+    client: TcpStream,
+    server: TcpStream,
+}
+
+impl Talk {
+    fn new(lab: &Lab) -> Self {
+        let address = SocketAddrV4::new(WEB, PORT);
+        let listener =
+            lab.server().run(|| TcpListener::bind(address)).expect("inside").expect("bound");
+        let client = lab
+            .client()
+            .run(|| TcpStream::connect_timeout(&address.into(), PATIENCE))
+            .expect("inside")
+            .expect("connected");
+        let (server, _) = listener.accept().expect("accepted");
+        for end in [&client, &server] {
+            end.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        }
+        let mut talk = Self { client, server };
+        talk.goes_on();
+        talk
+    }
+
+    fn goes_on(&mut self) {
+        let mut byte = [0];
+        self.client.write_all(b"a").expect("the client speaks");
+        self.server.read_exact(&mut byte).expect("the server hears");
+        self.server.write_all(b"b").expect("the server answers");
+        self.client.read_exact(&mut byte).expect("the client hears");
+    }
+}
+
+impl Staged {
+    fn new(name: &str) -> Self {
+        let lab = Lab::build(&Options {
+            limit: Some(Entries(SMALL)),
+            patience: Duration::from_secs(300),
+            ..Options::default()
+        })
+        .expect("the lab stands");
+        let state =
+            std::env::temp_dir().join(format!("plimsoll-test-{}-{name}", std::process::id()));
+        Self { state, talk: Talk::new(&lab), lab }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let state = self.state.to_str().expect("a path of text");
+        plimsoll(&[arguments, &["--state-dir", state]].concat())
+    }
+
+    fn ok(&self, arguments: &[&str]) -> String {
+        let out = self.run(arguments);
+        let said = text(&out.stdout);
+        assert!(out.status.success(), "{arguments:?}: {said}{}", text(&out.stderr));
+        said
+    }
+
+    /// `fix` in the server's namespace.
+    fn fix(&self, arguments: &[&str]) -> String {
+        let server = self.lab.server().name().to_owned();
+        self.ok(&[&["fix"], arguments, &["--netns", &server, "--yes", "--watch", "2"]].concat())
+    }
+
+    /// Drops over a span.
+    fn drops(&self, span: Duration) -> u64 {
+        let before = self.lab.reading().expect("a reading");
+        std::thread::sleep(span);
+        self.lab.reading().expect("a reading").grown(Counter::Drop, &before)
+    }
+
+    fn wait_for_drops(&self) {
+        let started = Instant::now();
+        while self.drops(Duration::from_millis(200)) == 0 {
+            assert!(started.elapsed() < Duration::from_secs(60), "nothing is dropped");
+        }
+    }
+
+    fn everything(&self) -> String {
+        let rules = self.in_server("nft", &["list", "ruleset"]);
+        let settings = "cd /proc/sys/net/netfilter; for f in nf_conntrack_*; do case $f in \
+                        *_count) ;; *) echo $f $(cat $f);; esac; done";
+        rules + &self.in_server("sh", &["-c", settings])
+    }
+
+    fn in_server(&self, program: &str, arguments: &[&str]) -> String {
+        let name = self.lab.server().name();
+        crate::support::run("ip", &[&["netns", "exec", name, program], arguments].concat())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // The limit is the whole machine's: whatever a test did to it goes back before the lab does.
+        let _ = self.run(&["undo", "--allow-lower"]);
+        let _ = std::fs::remove_dir_all(&self.state);
+    }
+}
+
+#[test]
+fn a_raised_limit_ends_the_drops_and_comes_back() {
+    if !root("a_raised_limit_ends_the_drops_and_comes_back") {
+        return;
+    }
+    let _turn = turn();
+    let mut staged = Staged::new("raise");
+    let old = staged.everything();
+    let free = SMALL - staged.lab.count().expect("a count");
+    staged.lab.fill_tcp(free, Closing::Silent, &|_| {}).expect("it is filled");
+    let flood =
+        staged.lab.flood(Kind::Syn, Sources::Unanswered, Pace::steady(1000)).expect("a flood");
+    staged.wait_for_drops();
+    // The host's own namespace holds the limit; the drops are the server's, so they are counted there.
+    staged.ok(&["fix", "raise", "--max", "60000", "--yes", "--watch", "0"]);
+    assert_eq!(staged.drops(Duration::from_secs(2)), 0, "none after");
+    assert!(flood.sent() > 2000, "the flood goes on");
+    staged.talk.goes_on();
+    // The table has grown beyond the old limit: to lower it would drop packets.
+    let out = staged.run(&["undo"]);
+    let host_holds_few = out.status.success();
+    if !host_holds_few {
+        assert!(text(&out.stderr).contains("only with --allow-lower"), "{}", text(&out.stderr));
+        staged.ok(&["undo", "--allow-lower"]);
+    }
+    drop(flood);
+    assert_eq!(staged.everything(), old);
+    staged.talk.goes_on();
+}
+
+#[test]
+fn a_shorter_timeout_ends_the_drops() {
+    if !root("a_shorter_timeout_ends_the_drops") {
+        return;
+    }
+    let _turn = turn();
+    let mut staged = Staged::new("timeout");
+    staged.lab.server().set("net.netfilter.nf_conntrack_udp_timeout", 10).expect("it is set");
+    let old = staged.everything();
+    // Ten seconds of it do not fit, two do.
+    let pace = Pace::steady(2500);
+    let flood = staged.lab.flood(Kind::Udp, Sources::Unanswered, pace).expect("a flood");
+    staged.wait_for_drops();
+    let said = staged.fix(&["timeout", "udp=2"]);
+    assert!(said.contains("nf_conntrack_udp_timeout of 2 s: an answer that comes later"), "{said}");
+    assert!(said.contains("nf_conntrack_udp_timeout reads 2."), "{said}");
+    // What is in the table keeps its ten seconds, and is then collected.
+    wait_for(|| staged.drops(Duration::from_secs(1)) == 0);
+    assert_eq!(staged.drops(Duration::from_secs(2)), 0, "none after");
+    staged.talk.goes_on();
+    drop(flood);
+    staged.ok(&["undo"]);
+    assert_eq!(staged.everything(), old);
+}
+
+#[test]
+fn shedding_the_unanswered_ends_the_drops_and_spares_the_answered() {
+    if !root("shedding_the_unanswered_ends_the_drops_and_spares_the_answered") {
+        return;
+    }
+    let _turn = turn();
+    let mut staged = Staged::new("shed");
+    let burst = Pace::burst(SMALL * 2);
+    staged
+        .lab
+        .flood(Kind::Udp, Sources::Unanswered, burst)
+        .expect("a flood")
+        .finish()
+        .expect("it ends");
+    let flood =
+        staged.lab.flood(Kind::Udp, Sources::Unanswered, Pace::steady(1000)).expect("a flood");
+    staged.wait_for_drops();
+    let server = staged.lab.server().name().to_owned();
+    let dry = staged.ok(&["fix", "shed", "--unreplied", "--netns", &server, "--dry-run"]);
+    assert!(dry.contains("by state: ") && dry.contains(" udp"), "{dry}");
+    assert!(staged.drops(Duration::from_millis(500)) > 0, "shown only");
+    let said = staged.fix(&["shed", "--unreplied"]);
+    assert!(said.contains("No drop in 2 s, while "), "{said}");
+    assert!(said.contains("entries deleted."), "{said}");
+    assert!(staged.lab.count().expect("a count") < SMALL / 2);
+    staged.talk.goes_on();
+    let port = PORT.to_string();
+    let entry = staged.in_server("conntrack", &["-L", "-p", "tcp", "--dport", &port]);
+    assert!(entry.contains("[ASSURED]"), "the answered are spared: {entry}");
+    drop(flood);
+}
+
+#[test]
+fn a_policy_is_given_to_new_connections_of_its_port_only() {
+    if !root("a_policy_is_given_to_new_connections_of_its_port_only") {
+        return;
+    }
+    let _turn = turn();
+    let mut staged = Staged::new("policy");
+    let old = staged.everything();
+    let service = format!("tcp/{PORT}");
+    let said = staged.fix(&["timeout", "--port", &service, "established=250"]);
+    assert!(said.contains("of local processes send no keepalives"), "{said}");
+    staged.talk.goes_on();
+    let mut new = Talk::new(&staged.lab);
+    new.goes_on();
+    let port = PORT.to_string();
+    let listed = staged.in_server("conntrack", &["-L", "-p", "tcp", "--dport", &port]);
+    let seconds = |line: &str| line.split_whitespace().nth(2).and_then(|s| s.parse::<u64>().ok());
+    let mut left: Vec<u64> = listed.lines().filter_map(seconds).collect();
+    left.sort_unstable();
+    assert_eq!(left.len(), 2, "{listed}");
+    assert!((200..=250).contains(&left[0]), "the new one has the policy: {listed}");
+    assert!(left[1] > 400_000, "the old one keeps its own: {listed}");
+    staged.ok(&["undo"]);
+    assert_eq!(staged.everything(), old);
+    staged.talk.goes_on();
+    new.goes_on();
+}

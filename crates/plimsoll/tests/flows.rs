@@ -1,0 +1,406 @@
+//! `plimsoll flows` end to end: beside `conntrack -L` on one table of everything, on saved listings, and where it errs.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use support::{BINARY, Netns, plimsoll, root, run, turn};
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures");
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+fn flows(arguments: &[&str]) -> Output {
+    let mut all = vec!["flows"];
+    all.extend(arguments);
+    plimsoll(&all)
+}
+
+/// What it prints, of an exit with success.
+fn shown(arguments: &[&str]) -> String {
+    let out = flows(arguments);
+    assert!(out.status.success(), "{arguments:?}: {}", text(&out.stderr));
+    text(&out.stdout)
+}
+
+/// A namespace with an entry of every kind, held by a program inside.
+struct Everything {
+    namespace: Netns,
+    program: std::process::Child,
+}
+
+impl Everything {
+    fn new(name: &str) -> Self {
+        let namespace = Netns::new(name);
+        // The fixture's own script makes the namespace anew, with its rules.
+        run("sh", &[&format!("{FIXTURES}/ctnetlink/stage.sh"), &namespace.0]);
+        for key in ["nf_conntrack_acct", "nf_conntrack_timestamp"] {
+            namespace.run("sysctl", &["-qw", &format!("net.netfilter.{key}=1")]);
+        }
+        let program = Command::new("ip")
+            .args(["netns", "exec", &namespace.0, "python3"])
+            .arg(format!("{FIXTURES}/ctnetlink/traffic.py"))
+            // It holds its sockets until its standard input ends.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("python3 starts");
+        let mut made = Self { namespace, program };
+        let ready = made.program.stdout.take().expect("a pipe");
+        // A word about what could not be sent may come before.
+        let lines = BufReader::new(ready).lines();
+        assert!(
+            lines.map_while(Result::ok).any(|line| line == "ready"),
+            "the traffic was not made"
+        );
+        made
+    }
+
+    /// The same table read twice: by another program, and by us. Seconds pass and connections close between the two, so
+    /// the other program is asked before and after, until both its answers are one.
+    fn compare(&self, theirs: &[&str], ours: &[&str]) -> (String, String) {
+        let mut all = vec![BINARY, "flows", "-q"];
+        all.extend(ours);
+        for _ in 0..100 {
+            let before = self.namespace.run(theirs[0], &theirs[1..]);
+            let seen = self.namespace.run(all[0], &all[1..]);
+            if before == self.namespace.run(theirs[0], &theirs[1..]) {
+                return (before, seen);
+            }
+        }
+        panic!("the table never stood still");
+    }
+}
+
+impl Drop for Everything {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
+#[test]
+fn every_form_of_conntrack_and_of_the_proc_file_is_the_same_to_the_byte() {
+    if !root("flows: bytes") {
+        return;
+    }
+    let _turn = turn();
+    let stage = Everything::new("bytes");
+    for form in [
+        "conntrack",
+        "extended",
+        "id",
+        "extended,id,ktimestamp",
+        "save",
+        "xml",
+        "xml,ktimestamp,id",
+        "timestamp",
+    ] {
+        let theirs: &[&str] = if form == "conntrack" {
+            &["conntrack", "-L"]
+        } else {
+            &["conntrack", "-L", "-o", form]
+        };
+        let (expected, seen) = stage.compare(theirs, &["-o", form]);
+        assert!(expected.lines().count() >= 15, "{expected}");
+        assert_eq!(seen, expected, "-o {form}");
+    }
+    let proc = ["cat", "/proc/net/nf_conntrack"];
+    for reader in ["proc", "netlink"] {
+        let (expected, seen) = stage.compare(&proc, &["-o", "proc", "--reader", reader]);
+        assert_eq!(seen, expected, "--reader {reader}");
+    }
+}
+
+#[test]
+fn filters_let_through_what_conntrack_lets_through() {
+    if !root("flows: filters") {
+        return;
+    }
+    let _turn = turn();
+    let stage = Everything::new("filters");
+    for (theirs, ours) in [
+        (&["-p", "tcp"][..], "tcp"),
+        (&["-p", "tcp", "--dport", "8080"], "tcp dport 8080"),
+        (&["-p", "udp", "--orig-port-dst", "7001"], "udp and dport 7001"),
+        (&["-f", "ipv6"], "ipv6"),
+        (&["-m", "42"], "mark 0x2a"),
+        (&["-u", "ASSURED"], "assured"),
+        (&["-u", "UNREPLIED"], "unreplied"),
+        (&["-w", "7"], "zone 7"),
+        (&["-d", "127.0.0.3"], "dst 127.0.0.3"),
+        (&["-s", "127.0.0.0/8"], "src net 127.0.0.0/8"),
+        (&["-p", "tcp", "--state", "ESTABLISHED"], "state established"),
+        // Of ICMP it says that every query is rewritten.
+        (&["-p", "tcp", "--any-nat"], "tcp nat"),
+        (&["-p", "icmp"], "icmp"),
+        (&["-p", "gre"], "proto 47"),
+        (&["-p", "tcp", "--reply-port-src", "8080"], "tcp reply sport 8080"),
+    ] {
+        let mut all = vec!["conntrack", "-L"];
+        all.extend(theirs);
+        let (expected, seen) = stage.compare(&all, &["-o", "conntrack", ours]);
+        assert!(!expected.is_empty(), "{theirs:?} shows nothing");
+        // The kernel filters by protocol within one family at a time: the order differs.
+        let sorted = |text: &str| {
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(sorted(&seen), sorted(&expected), "{ours}");
+    }
+}
+
+#[test]
+fn a_table_of_several_namespaces_adds_up_to_the_lines_of_each() {
+    if !root("flows: namespaces") {
+        return;
+    }
+    let _turn = turn();
+    let (one, two) = (Everything::new("one"), Netns::new("two"));
+    two.run(
+        "nft",
+        &["add table inet t; add chain inet t c { type filter hook output priority 0; }; \
+        add rule inet t c ct state new counter"],
+    );
+    two.send_udp("127.0.0.1", 6000, 30);
+    let lines = |namespace: &Netns| namespace.run("conntrack", &["-L"]).lines().count() as u64;
+    let count = |one: &str, two: &str| -> Vec<(String, u64)> {
+        let listed = shown(&["-q", "--netns", one, "--netns", two, "--by", "netns", "--json"]);
+        let rows = listed.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        rows.map(|row| {
+            (
+                row["netns"].as_str().expect("a name").into(),
+                row["entries"].as_u64().expect("a number"),
+            )
+        })
+        .collect()
+    };
+    for _ in 0..20 {
+        let before = (lines(&one.namespace), lines(&two));
+        let mut seen = count(&one.namespace.0, &two.0);
+        if before == (lines(&one.namespace), lines(&two)) {
+            seen.sort();
+            assert_eq!(seen, [(one.namespace.0.clone(), before.0), (two.0.clone(), before.1)]);
+            return;
+        }
+    }
+    panic!("the tables never stood still");
+}
+
+#[test]
+fn a_saved_listing_of_any_form_gives_the_same_groups() {
+    let by = ["-q", "--by", "proto,dport,zone", "--json"];
+    let group = |file: &str| {
+        let path = format!("{FIXTURES}/ctnetlink/{file}");
+        let mut all = vec!["--from", &path];
+        all.extend(by);
+        shown(&all)
+    };
+    let expected = group("dump-accounting.ktimestamp");
+    assert_eq!(group("dump-accounting.tool"), expected);
+    assert_eq!(group("dump-accounting.xml"), expected);
+    // In the form of command lines there are no counters.
+    let bare = |text: &str| -> Vec<(Value, Value)> {
+        let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        rows.map(|row| (row["dport"].clone(), row["entries"].clone())).collect()
+    };
+    assert_eq!(bare(&group("dump-accounting.save")), bare(&expected));
+}
+
+#[test]
+fn a_listing_is_read_from_standard_input_and_from_a_compressed_file() {
+    let path = format!("{FIXTURES}/ctnetlink/dump-defaults.tool");
+    let plain = std::fs::read(&path).expect("the fixture");
+    let mut child = Command::new(BINARY)
+        .args(["flows", "-q", "--from", "-", "-o", "conntrack"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    child.stdin.take().expect("a pipe").write_all(&plain).expect("it reads");
+    let out = child.wait_with_output().expect("it ends");
+    assert_eq!(text(&out.stdout), text(&plain));
+    let packed = std::env::temp_dir().join(format!("plimsoll-flows-{}.gz", std::process::id()));
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(&plain).expect("memory");
+    std::fs::write(&packed, gz.finish().expect("memory")).expect("a file");
+    let seen = shown(&["-q", "--from", packed.to_str().expect("UTF-8"), "-o", "conntrack"]);
+    std::fs::remove_file(&packed).expect("it is there");
+    assert_eq!(seen, text(&plain));
+}
+
+#[test]
+fn a_filter_that_is_wrong_is_pointed_at() {
+    for (arguments, expected) in [
+        (
+            &["tcp", "and", "dprt", "443"][..],
+            "plimsoll: filter, column 9: expected a test, not \"dprt\"\n  tcp and dprt 443\n          ^^^^ did you mean \"dport\"?\n",
+        ),
+        (&["--by", "stat"], "did you mean \"state\"?"),
+        (&["-o", "jsn"], "expected table, json, csv"),
+        (&["--by", "state", "-o", "conntrack"], "--by adds entries up"),
+        (&["--netns", "plimsoll-no-such"], "no network namespace answers to \"plimsoll-no-such\""),
+        (&["--root", "/etc/passwd"], "expected a directory"),
+    ] {
+        let out = flows(arguments);
+        let said = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(64), "{arguments:?}: {said}");
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+        assert!(out.stdout.is_empty());
+    }
+    for (arguments, expected) in [
+        (&["--from", "/etc/hostname"][..], "/etc/hostname: no entry in it"),
+        (&["--from", "/no/such/file"], "/no/such/file: No such file"),
+    ] {
+        let out = flows(arguments);
+        let said = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn what_could_not_be_judged_is_said() {
+    let path = format!("{FIXTURES}/ctnetlink/dump-defaults.tool");
+    let out = flows(&["--from", &path, "age > 1h or dying"]);
+    let said = text(&out.stderr);
+    assert!(said.contains("could not be judged, for want of: age"), "{said}");
+    assert!(said.contains("status bits"), "{said}");
+}
+
+#[test]
+fn without_the_right_it_says_which_is_missing_and_what_can_be_seen() {
+    if !root("flows: rights") {
+        return;
+    }
+    let out = Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", BINARY, "flows", "tcp"])
+        .output()
+        .expect("setpriv starts");
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("missing: "), "{said}");
+    assert!(said.contains("what can be seen: "), "{said}");
+}
+
+#[test]
+fn parquet_holds_what_json_holds() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+    let listing = format!("{FIXTURES}/ctnetlink/dump-accounting.ktimestamp");
+    for by in [&[][..], &["--by", "proto,dport,src/24"]] {
+        let rest = [&["-q", "--from", &listing][..], by].concat();
+        let out = flows(&[&rest[..], &["-o", "parquet"]].concat());
+        let path =
+            std::env::temp_dir().join(format!("plimsoll-flows-{}.parquet", std::process::id()));
+        std::fs::write(&path, &out.stdout).expect("a file");
+        let file = std::fs::File::open(&path).expect("it is there");
+        let reader = SerializedFileReader::new(file).expect("Parquet");
+        let json = shown(&[&rest[..], &["-o", "json"]].concat());
+        let mut lines = json.lines();
+        for row in reader.get_row_iter(None).expect("rows") {
+            let row = row.expect("a row");
+            let line: Value = serde_json::from_str(lines.next().expect("as many")).expect("JSON");
+            for (name, field) in row.get_column_iter() {
+                let value = &line[name];
+                match field {
+                    Field::Null => assert!(value.is_null(), "{name}: {value}"),
+                    Field::Bool(yes) => assert_eq!(value, yes, "{name}"),
+                    Field::ULong(number) => assert_eq!(value, number, "{name}"),
+                    Field::Str(text) => assert_eq!(value, text, "{name}"),
+                    Field::Double(share) => {
+                        assert!((value.as_f64().expect("a number") - share).abs() < 1e-6, "{name}");
+                    }
+                    other => panic!("{name}: {other:?}"),
+                }
+            }
+        }
+        assert_eq!(lines.next(), None);
+        std::fs::remove_file(&path).expect("it is there");
+    }
+}
+
+#[test]
+fn a_dead_host_is_asked_like_a_living_one() {
+    let tree = format!("{FIXTURES}/trees/kernel-2.6.32");
+    assert_eq!(
+        shown(&["-q", "--root", &tree, "--by", "proto,netns", "-o", "csv"]).lines().count(),
+        2
+    );
+    let bundle = format!("{FIXTURES}/bundles/newer-layout.tar.gz");
+    let all = shown(&["-q", "--bundle", &bundle, "-o", "conntrack"]);
+    let host = shown(&["-q", "--bundle", &bundle, "--netns", "host", "-o", "conntrack"]);
+    let shop = shown(&["-q", "--bundle", &bundle, "netns shop", "-o", "conntrack"]);
+    assert!(!shop.is_empty());
+    assert_eq!(all.lines().count(), host.lines().count() + shop.lines().count());
+    // The timeouts were saved, so idle times are known.
+    assert!(
+        !shown(&["-q", "--bundle", &bundle, "idle >= 0s", "--limit", "1", "--json"]).is_empty()
+    );
+    let out = flows(&["--bundle", &bundle, "--netns", "nowhere"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(text(&out.stderr).contains("no table of nowhere was saved; there are host, shop"));
+}
+
+#[test]
+fn an_entry_is_attributed_to_the_process_that_holds_its_socket() {
+    if !root("flows: owners") {
+        return;
+    }
+    let _turn = turn();
+    let stage = Everything::new("owners");
+    let name = stage.namespace.0.as_str();
+    let seen = shown(&["-q", "--netns", name, "--json", "tcp and dport 21 and process python3"]);
+    let entry: Value = serde_json::from_str(seen.trim()).expect("one entry");
+    // `ip netns exec` became the program itself.
+    assert_eq!(entry["pid"], stage.program.id());
+    let none = shown(&[
+        "-q",
+        "--netns",
+        name,
+        "--json",
+        "tcp and not process python3 and state established",
+    ]);
+    assert_eq!(none, "");
+    let groups = shown(&["-q", "--netns", name, "--by", "process", "--json", "tcp dport 21"]);
+    assert!(groups.contains("\"process\":\"python3\""), "{groups}");
+}
+
+#[test]
+fn every_reader_gives_the_same_groups() {
+    if !root("flows: readers") {
+        return;
+    }
+    let _turn = turn();
+    let stage = Everything::new("readers");
+    let by = ["--by", "proto,state,src,dst,dport,zone,mark,class", "--json"];
+    let expected =
+        stage.namespace.run(BINARY, &[&["flows", "-q", "--reader", "netlink"], &by[..]].concat());
+    let bare = |text: &str| -> Vec<(Value, Value, Value)> {
+        let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let mut rows: Vec<_> = rows
+            .map(|row| (row["dport"].clone(), row["src"].clone(), row["entries"].clone()))
+            .collect();
+        rows.sort_by_key(|row| format!("{row:?}"));
+        rows
+    };
+    for reader in ["proc", "bpf"] {
+        let out = Command::new("ip")
+            .args(["netns", "exec", &stage.namespace.0, BINARY, "flows", "--reader", reader])
+            .args(by)
+            .output()
+            .expect("ip starts");
+        if reader == "bpf" && !out.status.success() {
+            eprintln!("flows: no BPF here: {}", text(&out.stderr));
+            continue;
+        }
+        assert_eq!(bare(&text(&out.stdout)), bare(&expected), "--reader {reader}");
+        assert!(text(&out.stderr).contains(&format!("read by {reader}")));
+    }
+}

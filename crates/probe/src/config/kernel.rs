@@ -1,0 +1,71 @@
+//! What the kernel that boots was built with: conntrack as a module or within, and its ticks.
+
+use plimsoll_ct::KernelVersion;
+use plimsoll_diagnosis::facts::{Fact, Reason};
+
+use crate::files::Files;
+
+/// Whether conntrack is a module of this kernel, by its own files.
+pub(super) fn module(files: &Files, kernel: Option<&KernelVersion>) -> Fact<bool> {
+    for name in ["nf_conntrack", "ip_conntrack"] {
+        let folder = format!("/sys/module/{name}");
+        if files.exists(&format!("{folder}/initstate")) {
+            return Fact::known(true, format!("{folder}/initstate"));
+        }
+        // Only what is built in has no state. A saved tree may have kept the parameters alone.
+        if files.exists(&format!("{folder}/uevent")) {
+            return Fact::known(false, folder);
+        }
+    }
+    if let Some(kernel) = kernel {
+        let folder = format!("/lib/modules/{}", kernel.release);
+        for (file, is_module) in [("modules.builtin", false), ("modules.dep", true)] {
+            let path = format!("{folder}/{file}");
+            let Ok(text) = files.read(&path, 4 << 20) else { continue };
+            let names = ["/nf_conntrack.ko", "/ip_conntrack.ko"];
+            if names.iter().any(|name| memchr::memmem::find(&text, name.as_bytes()).is_some()) {
+                return Fact::known(is_module, path);
+            }
+        }
+        if let Some((path, text)) = configuration(files, kernel) {
+            for (line, is_module) in
+                [("CONFIG_NF_CONNTRACK=y", false), ("CONFIG_NF_CONNTRACK=m", true)]
+            {
+                if text.lines().any(|l| l == line) {
+                    return Fact::known(is_module, path);
+                }
+            }
+        }
+    }
+    let needs = "/lib/modules, /sys/module";
+    Fact::missing_needs(
+        Reason::NotCollected,
+        "neither the kernel's modules nor its configuration are there",
+        needs,
+    )
+}
+
+/// Ticks in a second.
+pub(super) fn hz(files: &Files, kernel: Option<&KernelVersion>) -> Fact<u32> {
+    let found = kernel.and_then(|kernel| {
+        let (path, text) = configuration(files, kernel)?;
+        let hz = text.lines().find_map(|l| l.strip_prefix("CONFIG_HZ="))?.trim().parse().ok()?;
+        Some(Fact::known(hz, path))
+    });
+    let missing = || {
+        Fact::missing_needs(
+            Reason::NotCollected,
+            "the kernel's configuration is not there",
+            "/boot/config-*",
+        )
+    };
+    found.filter(|hz: &Fact<u32>| hz.get().is_some_and(|hz| hz > 0)).unwrap_or_else(missing)
+}
+
+fn configuration(files: &Files, kernel: &KernelVersion) -> Option<(String, String)> {
+    let release = &kernel.release;
+    [format!("/boot/config-{release}"), format!("/lib/modules/{release}/config")]
+        .into_iter()
+        .find_map(|path| Some((files.text(&path).ok()?, path)))
+        .map(|(text, path)| (path, text))
+}

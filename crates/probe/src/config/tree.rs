@@ -1,0 +1,291 @@
+//! The files that take part in booting, as text, for the boot simulation.
+//!
+//! Bounded: a file of more than [`LARGEST`] bytes is not read and is said to be so, and so is what lies beyond
+//! [`MOST_FILES`] and [`MOST_BYTES`]. Links are kept as links and not followed here: what they lead to inside the list is read
+//! under its own name, anything else through the link.
+
+use std::io;
+
+use plimsoll_diagnosis::boot::{Entry, Tree};
+
+use crate::files::Files;
+
+/// Largest file of settings that is read. A kernel refuses no size, and no host has one of this.
+const LARGEST: u64 = 1 << 20;
+/// Most files, and bytes in all.
+const MOST_FILES: usize = 5000;
+const MOST_BYTES: u64 = 32 << 20;
+/// Most pods whose mounts are looked at.
+const PODS: usize = 1000;
+
+/// Parents of the folders that are merged by name.
+const PARENTS: &[&str] = &["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"];
+
+/// Files that are read whole.
+const TEXTS: &[&str] = &[
+    "/proc/cmdline",
+    "/proc/1/comm",
+    "/etc/sysctl.conf",
+    "/etc/modules",
+    "/etc/modprobe.conf",
+    "/etc/rc.modules",
+    "/etc/rc.local",
+    "/etc/rc.d/rc.local",
+    "/etc/rc.d/init.d/network",
+    "/etc/init.d/network",
+    "/etc/sysconfig/iptables",
+    "/etc/sysconfig/ip6tables",
+    "/etc/sysconfig/iptables-config",
+    "/etc/sysconfig/ip6tables-config",
+    "/etc/sysconfig/nftables.conf",
+    "/etc/sysconfig/kube-proxy",
+    "/etc/nftables.conf",
+    "/etc/iptables/rules.v4",
+    "/etc/iptables/rules.v6",
+    "/etc/ufw/ufw.conf",
+    "/etc/ufw/sysctl.conf",
+    "/etc/default/ufw",
+    "/etc/default/kube-proxy",
+    "/etc/initramfs-tools/modules",
+    "/etc/dracut.conf",
+    "/etc/tuned/active_profile",
+    "/etc/tuned/tuned-main.conf",
+    "/etc/cloud/cloud.cfg",
+    "/var/lib/cloud/instance/user-data.txt",
+    "/var/lib/kube-proxy/config.conf",
+    "/var/lib/kube-proxy/config.yaml",
+    "/var/lib/kube-proxy/kube-proxy-config.yaml",
+    "/etc/kubernetes/kube-proxy-config.yaml",
+    "/etc/kubernetes/kube-proxy.yaml",
+    "/etc/kubernetes/proxy",
+    "/etc/kubernetes/manifests/kube-proxy.yaml",
+    "/etc/kubernetes/manifests/kube-proxy.manifest",
+    "/etc/rancher/k3s/config.yaml",
+    "/etc/rancher/rke2/config.yaml",
+];
+
+/// Folders whose files are read whole.
+const FOLDERS: &[&str] = &[
+    "/etc/sysconfig/modules",
+    "/etc/nftables",
+    "/etc/nftables.d",
+    "/etc/dracut.conf.d",
+    "/usr/lib/dracut/dracut.conf.d",
+    "/etc/cloud/cloud.cfg.d",
+    "/var/lib/cloud/scripts/per-boot",
+];
+
+/// Names that only matter by being there.
+const SIGNS: &[&str] = &[
+    "/run/systemd/system",
+    "/usr/lib/systemd/systemd-sysctl",
+    "/lib/systemd/systemd-sysctl",
+    "/etc/rc.d/rc.sysinit",
+    "/etc/init.d/procps",
+    "/etc/init.d/sysctl",
+    "/etc/init/procps.conf",
+    "/etc/cloud/cloud-init.disabled",
+];
+
+/// Units whose order to systemd-sysctl matters.
+const UNITS: &[&str] = &[
+    "nftables",
+    "iptables",
+    "ip6tables",
+    "netfilter-persistent",
+    "ufw",
+    "firewalld",
+    "kube-proxy",
+];
+
+/// Folders of links that say what is started.
+const LINKS: &[&str] = &[
+    "/etc/rc.d/rc3.d",
+    "/etc/rc.d/rc5.d",
+    "/etc/rc.d/rc2.d",
+    "/etc/rcS.d",
+    "/etc/rc2.d",
+    "/etc/rc3.d",
+    "/etc/rc5.d",
+];
+
+/// Reads them.
+pub(super) fn read(files: &Files) -> Tree {
+    let mut reader = Reader { files, tree: Tree::default(), count: 0, bytes: 0 };
+    for folder in ["/lib", "/etc/rc.d", "/etc/init.d", "/var/lib/cloud/instance"] {
+        if let Ok(target) = files.link(folder) {
+            reader.tree.put(folder, Entry::Link(target));
+        }
+    }
+    for kind in ["sysctl.d", "modprobe.d", "modules-load.d"] {
+        for parent in PARENTS {
+            reader.folder(&format!("{parent}/{kind}"), |text| text);
+        }
+    }
+    for parent in PARENTS {
+        // There are hundreds, and what they say of devices is of no interest; but a file hides others by its name.
+        let about_us = |text: String| if text.contains("sysctl") { text } else { String::new() };
+        reader.folder(&format!("{parent}/udev/rules.d"), about_us);
+    }
+    TEXTS.iter().for_each(|path| reader.file(path, |text| text));
+    FOLDERS.iter().for_each(|folder| reader.folder(folder, |text| text));
+    for path in SIGNS {
+        if files.exists(path) && !reader.tree.exists(path) {
+            reader.tree.put_text(*path, "");
+        }
+    }
+    reader.units();
+    reader.tuned();
+    reader.pods();
+    reader.tree
+}
+
+struct Reader<'a> {
+    files: &'a Files,
+    tree: Tree,
+    count: usize,
+    bytes: u64,
+}
+
+impl Reader<'_> {
+    fn folder(&mut self, folder: &str, keep: impl Fn(String) -> String + Copy) {
+        // A folder that is reached through a link is read under its own name.
+        if self.tree.resolve(folder).is_none_or(|own| own != folder) {
+            return;
+        }
+        let names = match self.files.list(folder) {
+            Ok(names) => names,
+            Err(error) if is_refusal(&error) => {
+                return self.tree.put(folder, Entry::Unread(error.to_string()));
+            }
+            Err(_) => return,
+        };
+        for name in names {
+            self.file(&format!("{folder}/{name}"), keep);
+        }
+    }
+
+    fn file(&mut self, path: &str, keep: impl Fn(String) -> String) {
+        if self.count >= MOST_FILES {
+            return self.tree.put(
+                "/",
+                Entry::Unread(format!(
+                    "more than {MOST_FILES} files take part: the rest is not read"
+                )),
+            );
+        }
+        self.count += 1;
+        if let Ok(target) = self.files.link(path) {
+            self.tree.put(path, Entry::Link(target));
+            let Some(own) = self.tree.resolve(path) else {
+                return self.tree.put(path, Entry::Unread("links in a ring".into()));
+            };
+            if own == "/dev/null"
+                || self.tree.text(&own).is_some()
+                || self.tree.unread(&own).is_some()
+            {
+                return;
+            }
+            // A saved tree may hold the link and not its end; the running host may lead it anywhere.
+            return self.whole(path, &own, keep);
+        }
+        self.whole(path, path, keep);
+    }
+
+    /// Reads `path`, and puts it down as `own`.
+    fn whole(&mut self, path: &str, own: &str, keep: impl Fn(String) -> String) {
+        if self.bytes >= MOST_BYTES {
+            let why = format!("more than {} MiB in all: not read", MOST_BYTES >> 20);
+            return self.tree.put(own, Entry::Unread(why));
+        }
+        let bytes = match self.files.read(path, LARGEST + 1) {
+            Ok(bytes) => bytes,
+            Err(error) if is_refusal(&error) => {
+                // A folder among the files is no mistake.
+                if self.files.list(path).is_ok() {
+                    return;
+                }
+                return self.tree.put(own, Entry::Unread(error.to_string()));
+            }
+            Err(_) => return,
+        };
+        self.bytes += bytes.len() as u64;
+        if bytes.len() as u64 > LARGEST {
+            let why = format!("larger than {} MiB: not read", LARGEST >> 20);
+            return self.tree.put(own, Entry::Unread(why));
+        }
+        if let Some(cut) = self.files.cut(path) {
+            return self.tree.put(own, Entry::Unread(format!("held in part only: {cut}")));
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let executable = self.files.executable(path);
+        self.tree.put(own, Entry::File { text: keep(text), executable });
+    }
+
+    /// What is enabled: names only.
+    fn units(&mut self) {
+        const SYSTEM: &str = "/etc/systemd/system";
+        for folder in self.files.list(SYSTEM).unwrap_or_default() {
+            if folder.ends_with(".wants") || folder.ends_with(".requires") {
+                self.names(&format!("{SYSTEM}/{folder}"));
+            }
+        }
+        LINKS.iter().for_each(|folder| self.names(folder));
+        for unit in UNITS {
+            for parent in ["/etc", "/run", "/usr/lib", "/lib"] {
+                let path = format!("{parent}/systemd/system/{unit}.service");
+                if parent != "/lib" || self.tree.resolve("/lib").as_deref() == Some("/lib") {
+                    self.file(&path, |text| text);
+                }
+            }
+        }
+    }
+
+    fn names(&mut self, folder: &str) {
+        for name in self.files.list(folder).unwrap_or_default() {
+            self.tree.put(
+                format!("{folder}/{name}"),
+                Entry::File { text: String::new(), executable: None },
+            );
+        }
+    }
+
+    fn tuned(&mut self) {
+        if self.tree.text("/etc/tuned/active_profile").is_none() {
+            return;
+        }
+        for folder in
+            ["/etc/tuned", "/etc/tuned/profiles", "/usr/lib/tuned", "/usr/lib/tuned/profiles"]
+        {
+            for name in self.files.list(folder).unwrap_or_default() {
+                self.file(&format!("{folder}/{name}/tuned.conf"), |text| text);
+            }
+        }
+    }
+
+    /// kube-proxy's ConfigMap as it is mounted into its pod.
+    fn pods(&mut self) {
+        const FOLDER: &str = "/var/lib/kubelet/pods";
+        let pods = match self.files.list(FOLDER) {
+            Ok(pods) => pods,
+            Err(error) => {
+                if is_refusal(&error) {
+                    self.tree.put(FOLDER, Entry::Unread(error.to_string()));
+                }
+                return;
+            }
+        };
+        for pod in pods.iter().take(PODS) {
+            let path =
+                format!("{FOLDER}/{pod}/volumes/kubernetes.io~configmap/kube-proxy/config.conf");
+            // The mount is a link into a folder of its own; only its end is of interest.
+            self.whole(&path, &path, |text| text);
+        }
+    }
+}
+
+/// Whether something is there that this program may not read, or that is no file.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput)
+        || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}

@@ -1,0 +1,309 @@
+//! The walk over the table: workers that take slices of it.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use plimsoll_ct::{L4, Nanos, Protocol, Row, State, Status, Tuple};
+use plimsoll_diagnosis::facts::{Gap, Reader};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use super::shared::{LANES, Place, WORKERS};
+use super::{Census, failed, run};
+use crate::entries::{Ask, Outcome, Scope, Share, Sink};
+
+/// Buckets that a worker takes from the heap at once.
+const SLICE: u64 = 1024;
+/// After so long a run ends with the group it is at, whatever is left of its slice.
+const HOLD: Duration = Duration::from_micros(250);
+/// A group of chains that holds the CPU for longer is taken in smaller ones.
+const TOO_LONG: u64 = 500_000;
+/// So many runs in a row without progress mean that the table is not there any more.
+const STALLED: u32 = 100;
+
+/// A part of the table: buckets from `start`, perhaps around the end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    start: u64,
+    length: u64,
+}
+
+impl Span {
+    const fn whole(buckets: u64) -> Self {
+        Self { start: 0, length: buckets }
+    }
+
+    /// A share of the table that begins anywhere.
+    fn share(buckets: u64, share: f64) -> Self {
+        let length = ((buckets as f64 * share).ceil() as u64).clamp(1, buckets);
+        let start = RandomState::new().hash_one(0) % buckets;
+        Self { start: if length == buckets { 0 } else { start }, length }
+    }
+}
+
+/// What the workers have in common.
+struct Common<'a> {
+    census: &'a Census,
+    ask: &'a Ask,
+    place: Place,
+    span: Span,
+    /// The namespace that the programs look for; 0: any.
+    netns: u64,
+    next: AtomicU64,
+    done: AtomicU64,
+    spent: AtomicU64,
+    stop: AtomicBool,
+    start: Instant,
+    gap: Mutex<Option<Gap>>,
+}
+
+/// What one worker counted.
+#[derive(Debug, Default)]
+struct Part {
+    rows: u64,
+    read: u64,
+    malformed: u64,
+    redone: u64,
+    cut: u64,
+    longest: u64,
+    stalled: bool,
+}
+
+impl Census {
+    /// Reads what is asked for.
+    pub fn read<S: Sink>(&mut self, ask: &Ask, sinks: &mut [S]) -> Result<Outcome, Gap> {
+        let place = self.place()?;
+        let span = match ask.sample {
+            Some(share) if share < 1.0 => Span::share(place.buckets, share.max(0.0)),
+            _ => Span::whole(place.buckets),
+        };
+        let netns = match &ask.scope {
+            Scope::All => 0,
+            Scope::Here => here().ok_or_else(|| failed("bpf: /proc/thread-self/ns/net"))?,
+            Scope::Some(inodes) => match inodes.as_slice() {
+                [one] => *one,
+                _ => 0,
+            },
+        };
+        let common = Common {
+            census: self,
+            ask,
+            place,
+            span,
+            netns,
+            next: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+            spent: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            start: Instant::now(),
+            gap: Mutex::new(None),
+        };
+        let workers = sinks.len().min(WORKERS);
+        let cpus = cpus();
+        let parts: Vec<Part> = match sinks {
+            [only] => vec![common.work(0, only)],
+            _ => std::thread::scope(|scope| {
+                let threads: Vec<_> = sinks
+                    .iter_mut()
+                    .take(workers)
+                    .enumerate()
+                    .map(|(worker, sink)| {
+                        let (common, cpu) =
+                            (&common, cpus.get(worker % cpus.len().max(1)).copied());
+                        scope.spawn(move || {
+                            // Without it both may be put on one CPU.
+                            if let Some(cpu) = cpu {
+                                let mut only = CpuSet::new();
+                                only.set(cpu);
+                                let _ = sched_setaffinity(None, &only);
+                            }
+                            common.work(worker, sink)
+                        })
+                    })
+                    .collect();
+                threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+            }),
+        };
+        if parts.len() < workers {
+            return Err(failed("bpf: a worker stopped"));
+        }
+        let (done, spent) = (common.done.load(Relaxed), common.spent.load(Relaxed));
+        if let Some(gap) = common.gap.into_inner().unwrap_or_default()
+            && done == 0
+        {
+            return Err(gap);
+        }
+        let mut outcome = Outcome::of(Reader::Bpf);
+        outcome.means = Some(if self.programs.direct { "direct" } else { "probe reads" });
+        for part in &parts {
+            outcome.rows += part.rows;
+            outcome.read += part.read;
+            outcome.malformed += part.malformed;
+            outcome.redone += part.redone;
+            outcome.cut += part.cut;
+            outcome.resized |= part.stalled;
+        }
+        outcome.longest_slice = parts.iter().map(|part| part.longest).max().map(Nanos);
+        outcome.kernel_time = Some(Nanos(spent));
+        if done < place.buckets {
+            outcome.share = Share::Part(Some(done as f64 / place.buckets as f64));
+        }
+        let after = self.place();
+        outcome.resized |=
+            !after.is_ok_and(|after| (after.table, after.buckets) == (place.table, place.buckets));
+        Ok(outcome)
+    }
+}
+
+impl Common<'_> {
+    fn work<S: Sink>(&self, worker: usize, sink: &mut S) -> Part {
+        let mut part = Part::default();
+        let mut row = Row::new(NOWHERE, NOWHERE, State::Stateless, Status::empty());
+        let mut at_once = LANES;
+        // Where the span goes around the table's end.
+        let around = self.place.buckets - self.span.start;
+        loop {
+            let from = self.next.fetch_add(SLICE, Relaxed);
+            let mut at = from;
+            let end = (from + SLICE).min(self.span.length);
+            while at < end {
+                if self.is_over() {
+                    return part;
+                }
+                let (begin, until) = match at < around {
+                    true => (self.span.start + at, self.span.start + end.min(around)),
+                    false => (at - around, end - around),
+                };
+                match self.slice(worker, begin, until, &mut at_once, &mut part, &mut row, sink) {
+                    Some(cursor) => {
+                        self.done.fetch_add(cursor - begin, Relaxed);
+                        at += cursor - begin;
+                    }
+                    None => return part,
+                }
+            }
+            if end == self.span.length || from >= self.span.length {
+                return part;
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let spent = self.ask.budget.is_some_and(|budget| {
+            u128::from(self.spent.load(Relaxed)) >= budget.kernel.as_nanos()
+                || self.start.elapsed() >= budget.wall
+        });
+        spent || self.stop.load(Relaxed)
+    }
+
+    /// One run or as many as it takes to get on. The first bucket that was not read; `None`: no more.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the state of one worker, of which each is used by itself"
+    )]
+    fn slice<S: Sink>(
+        &self,
+        worker: usize,
+        begin: u64,
+        end: u64,
+        at_once: &mut u64,
+        part: &mut Part,
+        row: &mut Row,
+        sink: &mut S,
+    ) -> Option<u64> {
+        for _ in 0..STALLED {
+            let hold = u64::try_from(HOLD.as_nanos()).unwrap_or(u64::MAX);
+            let args = [
+                self.place.table,
+                begin,
+                end,
+                worker as u64,
+                *at_once,
+                self.netns,
+                hold,
+                0,
+                0,
+                0,
+                0,
+                0,
+            ];
+            let ran = self.census.programs.walk().and_then(|walk| run(walk, args));
+            if let Err(gap) = ran {
+                self.fail(gap);
+                return None;
+            }
+            let ran = self.census.workers.run(worker);
+            self.spent.fetch_add(ran.nanos, Relaxed);
+            part.redone += ran.redone;
+            part.longest = part.longest.max(ran.nanos);
+            if ran.unreadable {
+                break;
+            }
+            // SAFETY: only this thread runs the program as this worker, and not before the rows are done with.
+            let rows = unsafe { self.census.workers.rows(worker, ran.rows) };
+            for raw in rows {
+                if !self.census.decoder.decode(raw, row) {
+                    part.malformed += 1;
+                    continue;
+                }
+                if let Scope::Some(inodes) = &self.ask.scope
+                    && !row.netns.is_some_and(|inode| inodes.contains(&inode))
+                {
+                    continue;
+                }
+                part.read += 1;
+                if !self.ask.narrow.matches_row(row) {
+                    continue;
+                }
+                part.rows += 1;
+                if !sink.take(row) {
+                    self.stop.store(true, Relaxed);
+                    return None;
+                }
+            }
+            *at_once = match (ran.crowded, ran.nanos) {
+                (0, nanos) if nanos > TOO_LONG => (*at_once / 2).max(8),
+                (0, _) => (*at_once * 2).min(LANES),
+                (buckets, _) => (buckets / 2).max(1),
+            };
+            if ran.crowded == 1 {
+                part.cut += 1;
+                return Some(ran.cursor + 1);
+            }
+            if ran.cursor > begin {
+                return Some(ran.cursor.min(end));
+            }
+        }
+        part.stalled = true;
+        self.stop.store(true, Relaxed);
+        None
+    }
+
+    fn fail(&self, gap: Gap) {
+        self.stop.store(true, Relaxed);
+        if let Ok(mut first) = self.gap.lock() {
+            first.get_or_insert(gap);
+        }
+    }
+}
+
+/// A tuple before the first is decoded.
+const NOWHERE: Tuple = Tuple {
+    source: std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+    destination: std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+    protocol: Protocol::Other(0),
+    l4: L4::None,
+};
+
+/// Inode of the calling thread's namespace.
+fn here() -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/thread-self/ns/net").ok().map(|file| file.ino())
+}
+
+/// CPUs that this process may use.
+fn cpus() -> Vec<usize> {
+    let Ok(allowed) = sched_getaffinity(None) else { return Vec::new() };
+    (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect()
+}

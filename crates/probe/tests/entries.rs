@@ -1,0 +1,330 @@
+//! The readers of the table against `conntrack -L`, in network namespaces of the test's own.
+//!
+//! Needs root, iproute2, nftables and conntrack; without root a test says so and passes nothing on.
+#![allow(clippy::unwrap_used)]
+
+mod mixed;
+
+use std::collections::BTreeMap;
+
+use mixed::{Table, in_namespaces};
+use plimsoll_ct::{Family, Protocol, Row, Status};
+use plimsoll_probe::entries::{
+    self, Ask, Entries, Filter, Reader, Scope, Share, Sink, Wants, Which,
+};
+use plimsoll_wire::listing;
+
+/// All rows of an asking, which must have been complete.
+fn rows(ask: &Ask) -> (Vec<Row>, entries::Outcome) {
+    let mut rows = Vec::new();
+    let outcome = entries::read(
+        ask,
+        &mut [|row: &Row| {
+            rows.push(*row);
+            true
+        }],
+    )
+    .unwrap();
+    assert!(outcome.is_complete(), "{outcome:?}");
+    assert_eq!(outcome.rows, rows.len() as u64);
+    (rows, outcome)
+}
+
+/// What every reader tells of an entry, but for the seconds, as text.
+fn key(row: &Row) -> String {
+    let mark = row.mark.unwrap_or(0);
+    format!("{:?} {:?} {} {mark} {:?} {}", row.original, row.reply, row.state, row.zone, {
+        let shown = Status::SEEN_REPLY.0 | Status::ASSURED.0;
+        row.status.0 & shown
+    })
+}
+
+/// The same entries: each exactly once in both, and with as many seconds left, but for what passed meanwhile.
+fn assert_same(ours: &[Row], theirs: &[Row]) {
+    let by_key = |rows: &[Row]| {
+        let mut map: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        for row in rows {
+            map.entry(key(row)).or_default().push(row.expires.map_or(0, |s| s.0));
+        }
+        map
+    };
+    let (ours, theirs) = (by_key(ours), by_key(theirs));
+    let difference: Vec<_> = ours
+        .iter()
+        .filter(|(key, seconds)| theirs.get(*key).is_none_or(|t| t.len() != seconds.len()))
+        .map(|(key, _)| format!("ours: {key}"))
+        .chain(theirs.keys().filter(|k| !ours.contains_key(*k)).map(|k| format!("theirs: {k}")))
+        .collect();
+    assert!(difference.is_empty(), "{}", difference.join("\n"));
+    for (key, seconds) in &ours {
+        for (a, b) in seconds.iter().zip(&theirs[key]) {
+            assert!(a.abs_diff(*b) <= 20, "{key}: {a} and {b} seconds left");
+        }
+    }
+}
+
+fn listed(text: &str) -> Vec<Row> {
+    text.lines().map(|line| Row::from(&listing::parse(line.as_bytes()).unwrap().entry)).collect()
+}
+
+fn ask(which: Which, scope: Scope) -> Ask {
+    Ask { which, scope, ..Ask::default() }
+}
+
+/// Ways that are there.
+fn ways() -> Vec<Which> {
+    let mut ways = vec![Which::Netlink, Which::Proc];
+    if has_bpf() {
+        ways.push(Which::Bpf);
+    }
+    ways
+}
+
+/// Whether the BPF census may be had here at all; a kernel without BTF is no fault of ours.
+fn has_bpf() -> bool {
+    let there = std::path::Path::new("/sys/kernel/btf/vmlinux").exists();
+    if !there {
+        eprintln!("skipped in part: this kernel has no BTF");
+    }
+    there
+}
+
+/// Keeps the rows of some namespaces.
+struct Keep<'a>(&'a [Table], Vec<Row>);
+
+impl Sink for Keep<'_> {
+    fn take(&mut self, row: &Row) -> bool {
+        if self.0.iter().any(|table| Some(table.inode) == row.netns) {
+            self.1.push(*row);
+        }
+        true
+    }
+}
+
+#[test]
+fn the_census_shows_the_table_that_conntrack_lists_with_one_worker_and_with_two() {
+    if !has_bpf() {
+        return;
+    }
+    in_namespaces("census", 2, |tables| {
+        for table in tables {
+            table.enter(|| {
+                let theirs = listed(&table.list(&["-o", "extended"]));
+                let (ours, outcome) = rows(&ask(Which::Bpf, Scope::Here));
+                assert_eq!((outcome.reader, outcome.malformed), (Reader::Bpf, 0));
+                assert_same(&ours, &theirs);
+                assert!(ours.iter().all(|r| r.netns == Some(table.inode)));
+            });
+        }
+        let mut entries = Entries::default();
+        for _ in 0..2 {
+            let mut sinks = [Keep(tables, Vec::new()), Keep(tables, Vec::new())];
+            let outcome = entries.read(&ask(Which::Bpf, Scope::All), &mut sinks).unwrap();
+            assert!(outcome.is_complete(), "{outcome:?}");
+            let all = [sinks[0].1.as_slice(), &sinks[1].1].concat();
+            for table in tables {
+                let here: Vec<Row> =
+                    all.iter().filter(|r| r.netns == Some(table.inode)).copied().collect();
+                assert_same(&here, &listed(&table.list(&["-o", "extended"])));
+            }
+        }
+    });
+}
+
+#[test]
+fn every_bit_of_the_status_is_the_same_by_bpf_and_netlink() {
+    if !has_bpf() {
+        return;
+    }
+    in_namespaces("status", 1, |tables| {
+        tables[0].enter(|| {
+            let bits = |which| {
+                let mut bits: Vec<_> = rows(&ask(which, Scope::Here))
+                    .0
+                    .iter()
+                    .map(|r| (format!("{:?}{:?}", r.original, r.zone), r.status))
+                    .collect();
+                bits.sort();
+                bits
+            };
+            assert_eq!(bits(Which::Bpf), bits(Which::Netlink));
+        });
+    });
+}
+
+#[test]
+fn a_sample_of_the_table_is_a_part_with_its_share() {
+    if !has_bpf() {
+        return;
+    }
+    in_namespaces("sample", 1, |tables| {
+        tables[0].enter(|| {
+            let all = rows(&ask(Which::Bpf, Scope::Here)).0.len();
+            let mut seen = 0;
+            let asked = Ask { sample: Some(0.5), ..ask(Which::Bpf, Scope::Here) };
+            let outcome = entries::read(
+                &asked,
+                &mut [|_: &Row| {
+                    seen += 1;
+                    true
+                }],
+            )
+            .unwrap();
+            assert!(seen > 0 && seen < all, "{seen} of {all}");
+            let Share::Part(Some(share)) = outcome.share else { panic!("{outcome:?}") };
+            assert!((share - 0.5).abs() < 0.01, "{share}");
+        });
+    });
+}
+
+#[test]
+fn what_only_netlink_tells_is_not_asked_of_the_census() {
+    in_namespaces("wants", 1, |tables| {
+        tables[0].enter(|| {
+            let wants = Wants { helper: true, ..Wants::default() };
+            let (ours, outcome) = rows(&Ask { wants, ..ask(Which::Auto, Scope::Here) });
+            assert_eq!(outcome.reader, Reader::Ctnetlink);
+            let said = &outcome.passed_over;
+            assert!(said.len() == 1 && said[0].1.detail.contains("helpers"), "{said:?}");
+            assert!(ours.iter().any(|r| r.helper.is_some_and(|h| h.as_str() == "ftp")));
+        });
+    });
+}
+
+#[test]
+fn netlink_and_proc_show_the_table_that_conntrack_lists() {
+    in_namespaces("equal", 1, |tables| {
+        let table = &tables[0];
+        table.enter(|| {
+            let theirs = listed(&table.list(&["-o", "extended,id"]));
+            assert!(theirs.len() >= Table::KINDS, "{}", theirs.len());
+            let (ours, outcome) =
+                rows(&Ask { wants: Wants::ALL, ..ask(Which::Netlink, Scope::Here) });
+            assert_eq!((outcome.reader, outcome.duplicates), (Reader::Ctnetlink, 0));
+            assert_same(&ours, &theirs);
+            let ids = |rows: &[Row]| {
+                let mut ids: Vec<_> = rows.iter().map(|r| r.id.unwrap()).collect();
+                ids.sort_unstable();
+                ids
+            };
+            assert_eq!(ids(&ours), ids(&theirs));
+            let helped = |rows: &[Row]| rows.iter().filter(|r| r.helper.is_some()).count();
+            assert_eq!((helped(&ours), helped(&theirs)), (1, 1));
+            assert!(ours.iter().any(|r| r.labels.is_some_and(|l| l[0] & 2 != 0)), "label 1");
+            assert!(ours.iter().all(|r| r.netns == Some(table.inode)));
+            assert_same(&rows(&ask(Which::Proc, Scope::Here)).0, &theirs);
+        });
+    });
+}
+
+#[test]
+fn each_filter_gives_the_entries_that_match_whether_the_kernel_knows_it_or_not() {
+    in_namespaces("filter", 1, |tables| {
+        tables[0].enter(|| {
+            let all = rows(&ask(Which::Netlink, Scope::Here)).0;
+            let assured = Status::ASSURED;
+            let filters = [
+                Filter { family: Some(Family::V6), ..Filter::default() },
+                Filter { protocol: Some(Protocol::Udp), ..Filter::default() },
+                Filter { protocol: Some(Protocol::Icmp), ..Filter::default() },
+                Filter { protocol: Some(Protocol::Other(50)), ..Filter::default() },
+                Filter {
+                    protocol: Some(Protocol::Tcp),
+                    destination_port: Some(1003),
+                    ..Filter::default()
+                },
+                Filter { destination_port: Some(1003), ..Filter::default() },
+                Filter { mark: Some((1, 1)), ..Filter::default() },
+                Filter { mark: Some((0, u32::MAX)), ..Filter::default() },
+                Filter { status: Some((assured, assured)), ..Filter::default() },
+                Filter { status: Some((Status::empty(), assured)), ..Filter::default() },
+                Filter { zone: Some(7), ..Filter::default() },
+                Filter { zone: Some(0), ..Filter::default() },
+            ];
+            for narrow in filters {
+                let expected: Vec<Row> =
+                    all.iter().filter(|row| narrow.matches_row(row)).copied().collect();
+                for which in ways() {
+                    let asked = Ask { narrow, ..ask(which, Scope::Here) };
+                    let (found, outcome) = rows(&asked);
+                    assert!(!found.is_empty() || narrow.protocol == Some(Protocol::Other(50)));
+                    assert_same(&found, &expected);
+                    // What the kernel left out was not read.
+                    let by_kernel = which == Which::Netlink && narrow.destination_port.is_none();
+                    assert!(!by_kernel || outcome.read == outcome.rows, "{narrow:?} {outcome:?}");
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn all_chosen_namespaces_are_read_and_no_other() {
+    in_namespaces("several", 3, |tables| {
+        let inodes = [tables[0].inode, tables[2].inode, 1];
+        for which in ways() {
+            chosen(which, &inodes, tables);
+            let all = rows_of_all(which, tables);
+            assert_eq!(all, tables.iter().map(|t| t.list(&[]).lines().count()).sum::<usize>());
+        }
+    });
+}
+
+/// The first and third are chosen, and one that does not exist.
+fn chosen(which: Which, inodes: &[u64], tables: &[Table]) {
+    let mut found = Vec::new();
+    let outcome = entries::read(
+        &ask(which, Scope::Some(inodes.to_vec())),
+        &mut [|row: &Row| {
+            found.push(*row);
+            true
+        }],
+    )
+    .unwrap();
+    // The census looks at the table, not for namespaces.
+    assert_eq!(outcome.unread.len(), usize::from(which != Which::Bpf), "{which:?}");
+    for (place, table) in tables.iter().enumerate() {
+        let here: Vec<Row> =
+            found.iter().filter(|r| r.netns == Some(table.inode)).copied().collect();
+        match place {
+            1 => assert!(here.is_empty()),
+            _ => assert_same(&here, &listed(&table.list(&["-o", "extended"]))),
+        }
+    }
+}
+
+/// Entries of the test's own namespaces in a reading of all.
+fn rows_of_all(which: Which, tables: &[Table]) -> usize {
+    let mut count = 0;
+    let own: Vec<u64> = tables.iter().map(|t| t.inode).collect();
+    entries::read(
+        &ask(which, Scope::All),
+        &mut [|row: &Row| {
+            count += usize::from(row.netns.is_some_and(|inode| own.contains(&inode)));
+            true
+        }],
+    )
+    .unwrap();
+    count
+}
+
+#[test]
+fn a_sink_that_has_enough_ends_the_reading_as_a_part() {
+    in_namespaces("enough", 1, |tables| {
+        tables[0].enter(|| {
+            for which in ways() {
+                let mut left = 5;
+                let outcome = entries::read(
+                    &ask(which, Scope::Here),
+                    &mut [|_: &Row| {
+                        left -= 1;
+                        left > 0
+                    }],
+                )
+                .unwrap();
+                assert_eq!(outcome.rows, 5);
+                assert!(matches!(outcome.share, Share::Part(Some(s)) if s > 0.0 && s < 1.0));
+            }
+        });
+    });
+}

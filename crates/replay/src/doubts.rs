@@ -1,0 +1,93 @@
+//! What a capture cannot tell: signs that it shows the traffic otherwise than the router saw it.
+//!
+//! Looked for among the first packets only, so that a long capture costs no more.
+
+use plimsoll_ct::{Status, Time};
+use plimsoll_model::{Info, Model, Step};
+use plimsoll_wire::packet::Packet;
+
+use crate::distinct::mix;
+
+/// Packets that are looked at.
+const LOOKED_AT: u64 = 200_000;
+
+/// Packets that a second copy is looked for among.
+const RECENT: usize = 64;
+
+/// A second copy follows within so many nanoseconds.
+const SOON: i64 = 2_000_000;
+
+/// What was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doubts {
+    /// Packets looked at.
+    pub looked_at: u64,
+    /// TCP packets among them.
+    pub tcp: u64,
+    /// TCP packets that acknowledge something in a flow of which no answer was captured: one direction only,
+    /// a sampled capture, or addresses that change on the way (NAT) behind the point of capture.
+    pub one_sided: u64,
+    /// Packets captured twice, the same but for TTL, MAC and checksum: the capture was taken on several
+    /// interfaces (`-i any`) of a router.
+    pub twice: u64,
+    recent: [(u64, i64); RECENT],
+}
+
+impl Default for Doubts {
+    fn default() -> Self {
+        Self { looked_at: 0, tcp: 0, one_sided: 0, twice: 0, recent: [(0, i64::MIN); RECENT] }
+    }
+}
+
+const ACK: u8 = 0x10;
+const RST: u8 = 0x04;
+
+impl Doubts {
+    /// Looks at a packet and what the first model made of it.
+    #[inline]
+    pub(crate) fn look(&mut self, now: Time, packet: &Packet<'_>, step: &Step, model: &Model) {
+        if self.looked_at < LOOKED_AT {
+            self.look_closely(now, packet, step, model);
+        }
+    }
+
+    fn look_closely(&mut self, now: Time, packet: &Packet<'_>, step: &Step, model: &Model) {
+        self.looked_at += 1;
+        if packet.fragment.is_none() {
+            self.repeated(now, packet);
+        }
+        let Some(&flags) = packet.payload.get(13).filter(|_| packet.protocol == 6) else { return };
+        self.tcp += 1;
+        if flags & ACK == 0 || flags & RST != 0 || packet.fragment.is_some() {
+            return;
+        }
+        let answered = match step.info {
+            Info::EstablishedReply | Info::Untracked => true,
+            Info::New | Info::Established => {
+                let entry = step.entry.and_then(|id| model.entry(id));
+                entry.is_none_or(|e| e.status.contains(Status::SEEN_REPLY))
+            }
+            Info::Invalid => false,
+            Info::Related | Info::RelatedReply => true,
+        };
+        self.one_sided += u64::from(!answered);
+    }
+
+    fn repeated(&mut self, now: Time, packet: &Packet<'_>) {
+        let mut hash = crate::distinct::flow(packet) ^ u64::from(packet.length);
+        // Sequence numbers and the like tell packets of one flow apart; checksums change with NAT only.
+        for chunk in packet.payload.chunks(8).take(6) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            hash = mix(hash ^ u64::from_le_bytes(word));
+        }
+        let since = now.0.saturating_sub(SOON);
+        if let Some(place) = self.recent.iter_mut().find(|(h, at)| *h == hash && *at >= since) {
+            self.twice += 1;
+            // Its third copy is a second copy of nothing.
+            place.1 = i64::MIN;
+            return;
+        }
+        self.recent[(self.looked_at % RECENT as u64) as usize] = (hash, now.0);
+    }
+}

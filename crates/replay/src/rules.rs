@@ -1,0 +1,62 @@
+//! What the ruleset does to packets before conntrack: zone, NOTRACK.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_model::Treatment;
+use plimsoll_wire::packet::Packet;
+
+use crate::selector::Selector;
+
+/// Rules in front of conntrack (the `raw` table).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// What happens to every packet.
+    pub every: Treatment,
+    /// Packets that are not tracked.
+    pub untracked: Vec<Selector>,
+}
+
+impl From<Treatment> for Rules {
+    fn from(every: Treatment) -> Self {
+        Self { every, ..Self::default() }
+    }
+}
+
+impl Rules {
+    /// What happens to this one. A fragment is never exempted from tracking: the kernel puts datagrams
+    /// together first, and what the ports of the whole are is not known yet.
+    pub(crate) fn treat(&self, packet: &Packet<'_>) -> Treatment {
+        let untracked = !self.untracked.is_empty()
+            && packet.fragment.is_none()
+            && self.untracked.iter().any(|selector| selector.holds(packet));
+        Treatment { untracked: untracked || self.every.untracked, ..self.every }
+    }
+
+    /// The NOTRACK rules whose other direction stays tracked, each with the rule that is missing. The
+    /// kernel's are like this too: answers that nobody exempts find no entry; those of TCP are taken for
+    /// flows in the middle (`tcp_loose`), others open entries of their own, back to front.
+    pub fn one_way(&self) -> Vec<(String, String)> {
+        let mirrored = |s: &&Selector| !self.untracked.contains(&s.mirrored());
+        let missing = self.untracked.iter().filter(mirrored);
+        missing.map(|s| (s.to_string(), s.mirrored().to_string())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_rule_for_one_direction_is_named_with_the_one_that_is_missing() {
+        let rules = |texts: &[&str]| Rules {
+            untracked: texts.iter().map(|t| Selector::parse(t).unwrap()).collect(),
+            ..Rules::default()
+        };
+        let missing = rules(&["tcp dport 443"]).one_way();
+        assert_eq!(missing, [("tcp dport 443".to_string(), "tcp sport 443".to_string())]);
+        assert!(rules(&["tcp dport 443", "tcp sport 443"]).one_way().is_empty());
+        assert!(rules(&["tcp port 443"]).one_way().is_empty());
+    }
+}

@@ -1,0 +1,155 @@
+//! A setting that changed: for a person, and as one line of JSON (schema `plimsoll.watch-setting/1`).
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_diagnosis::facts::{ChangedBy, SettingChange, Writer};
+use serde::Serialize;
+
+use crate::Style;
+use crate::civil;
+use crate::paint::{Line, Paint};
+use crate::screen::Screen;
+
+/// Column of what belongs to a change.
+const HANG: usize = 4;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    at: String,
+    means: &'a str,
+    key: &'a str,
+    from: Option<&'a str>,
+    to: Option<&'a str>,
+    asked: Option<&'a str>,
+    by: Option<Process<'a>>,
+    candidates: Vec<Process<'a>>,
+}
+
+#[derive(Serialize)]
+struct Process<'a> {
+    pid: u32,
+    command: &'a str,
+    uid: Option<u32>,
+    command_line: Option<&'a str>,
+    parents: Vec<Parent<'a>>,
+    cgroup: Option<&'a str>,
+    other_namespace: bool,
+}
+
+#[derive(Serialize)]
+struct Parent<'a> {
+    pid: u32,
+    command: &'a str,
+}
+
+/// One line of JSON.
+pub fn change_json(change: &SettingChange, means: &str) -> String {
+    let (by, candidates) = match &change.by {
+        ChangedBy::Process(writer) => (Some(process(writer)), Vec::new()),
+        ChangedBy::Candidates(all) => (None, all.iter().map(process).collect()),
+    };
+    let document = Document {
+        schema: "plimsoll.watch-setting/1",
+        at: civil::rfc3339(change.at),
+        means,
+        key: &change.key,
+        from: change.from.as_deref(),
+        to: change.to.as_deref(),
+        asked: change.asked.as_deref(),
+        by,
+        candidates,
+    };
+    let mut text =
+        serde_json::to_string(&document).map_or_else(|_| String::new(), crate::json::escaped);
+    text.push('\n');
+    text
+}
+
+fn process(writer: &Writer) -> Process<'_> {
+    Process {
+        pid: writer.pid,
+        command: &writer.command,
+        uid: writer.uid,
+        command_line: writer.line.as_deref(),
+        parents: writer
+            .parents
+            .iter()
+            .map(|(pid, command)| Parent { pid: *pid, command })
+            .collect(),
+        cgroup: writer.cgroup.as_deref(),
+        other_namespace: writer.elsewhere,
+    }
+}
+
+/// A few lines for a person.
+pub fn change_text(change: &SettingChange, style: &Style) -> String {
+    let mut screen = Screen::new(style);
+    let line = Line::new().with(style, Paint::Faint, &style.clock.show(change.at));
+    screen.line(&line);
+    let mut line = Line::new().plain(style, "  ").with(style, Paint::Strong, &change.key);
+    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "no key".to_string());
+    if change.from == change.to {
+        line.push(style, Paint::Plain, &format!("  stays {}", shown(&change.to)));
+    } else {
+        line.push(style, Paint::Plain, &format!("  {} → ", shown(&change.from)));
+        line.push(style, Paint::Warn, &shown(&change.to));
+    }
+    screen.line(&line);
+    if let Some(asked) = change.asked.as_ref().filter(|a| Some(*a) != change.to.as_ref()) {
+        let text = format!("{asked:?} was written");
+        screen.paragraph(Line::new().padded(HANG), HANG, Paint::Faint, &text);
+    }
+    match &change.by {
+        ChangedBy::Process(writer) => {
+            let start = Line::new().padded(HANG).plain(style, "by ");
+            screen.paragraph(start, HANG + 3, Paint::Strong, &told(writer));
+            if writer.elsewhere {
+                let text = "it wrote in another network namespace, where a copy of its own is";
+                screen.paragraph(Line::new().padded(HANG + 3), HANG + 3, Paint::Plain, text);
+            }
+            from_where(&mut screen, writer);
+        }
+        ChangedBy::Candidates(all) if all.is_empty() => {
+            let text = "nobody was seen writing it, and nothing began to run shortly before";
+            screen.paragraph(Line::new().padded(HANG), HANG, Paint::Plain, text);
+        }
+        ChangedBy::Candidates(all) => {
+            let text = "nobody was seen writing it; began to run shortly before:";
+            screen.paragraph(Line::new().padded(HANG), HANG, Paint::Plain, text);
+            for writer in all {
+                let start = Line::new().padded(HANG).with(style, Paint::Faint, "- ");
+                screen.paragraph(start, HANG + 2, Paint::Plain, &told(writer));
+            }
+        }
+    }
+    screen.finish()
+}
+
+/// `sysctl (pid 812, uid 0): sysctl -p`
+fn told(writer: &Writer) -> String {
+    let uid = writer.uid.map_or(String::new(), |uid| format!(", uid {uid}"));
+    let line = writer.line.as_ref().map_or(String::new(), |line| format!(": {line}"));
+    if writer.command.is_empty() {
+        return format!("process {}, which is gone already", writer.pid);
+    }
+    format!("{} (pid {}{uid}){line}", writer.command, writer.pid)
+}
+
+fn from_where(screen: &mut Screen<'_>, writer: &Writer) {
+    let mut parts = Vec::new();
+    if !writer.parents.is_empty() {
+        let all: Vec<String> =
+            writer.parents.iter().map(|(pid, name)| format!("{name} ({pid})")).collect();
+        parts.push(format!("started by {}", all.join(", by ")));
+    }
+    if let Some(cgroup) = &writer.cgroup {
+        parts.push(format!("in {cgroup}"));
+    }
+    if !parts.is_empty() {
+        let text = parts.join("; ");
+        screen.paragraph(Line::new().padded(HANG + 3), HANG + 3, Paint::Faint, &text);
+    }
+}

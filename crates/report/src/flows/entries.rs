@@ -1,0 +1,251 @@
+//! Entries as a table for people.
+//!
+//! One line for each entry; a second for what few have: another destination behind NAT, a zone, a mark, an owner.
+//! Columns have fixed places, so that the first line needs not wait for the last.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use plimsoll_ct::{L4, Protocol, Row, State, Status, Tuple};
+use plimsoll_flows::{Names, Span, View};
+
+use crate::wrap;
+use crate::{Style, clean};
+
+/// Columns of the parts; the addresses share what the screen has beyond 80.
+const PROTOCOL: usize = 7;
+const STATE: usize = 12;
+const END: usize = 22;
+const LEFT: usize = 7;
+
+fn end_width(style: &Style) -> usize {
+    END + style.columns().saturating_sub(80).min(50) / 2
+}
+
+/// The line above the entries.
+pub fn entries_header(style: &Style) -> String {
+    let width = end_width(style);
+    let mut line = String::new();
+    column(&mut line, "PROTO", PROTOCOL);
+    column(&mut line, "STATE", STATE);
+    column(&mut line, "SOURCE", width);
+    column(&mut line, "DESTINATION", width);
+    line.push_str(&format!("{:>LEFT$} CLASS\n", "EXPIRES"));
+    line
+}
+
+/// Appends the lines of an entry. `several`: entries of more than one namespace are shown.
+pub fn entry_lines(out: &mut String, view: &View<'_>, names: &Names, several: bool, style: &Style) {
+    let entry = view.entry;
+    let width = end_width(style);
+    let state = match entry.state {
+        State::Stateless if entry.is_replied() => "-".to_string(),
+        State::Stateless => "unreplied".to_string(),
+        state => state.to_string(),
+    };
+    let source = end(&entry.original, true, None);
+    let service = entry
+        .original
+        .destination_port()
+        .and_then(|port| names.service(entry.original.protocol, port));
+    let mut destination = end(&entry.original, false, service);
+    if wrap::width(&destination) >= width {
+        destination = end(&entry.original, false, None);
+    }
+    let protocol = match entry.original.protocol {
+        Protocol::Other(n) => {
+            names.protocol_name(entry.original.protocol).map_or_else(|| n.to_string(), Into::into)
+        }
+        named => named.name().into(),
+    };
+    let left = match entry.expires {
+        Some(left) => short(left.get()),
+        None => "-".into(),
+    };
+    let offloaded =
+        entry.status.contains(Status::OFFLOAD) || entry.status.contains(Status::HW_OFFLOAD);
+    let class = if offloaded { "offloaded" } else { entry.class().name() };
+
+    column(out, &protocol, PROTOCOL);
+    column(out, &state, STATE);
+    let fits = wrap::width(&source) < width && wrap::width(&destination) < width;
+    if fits {
+        column(out, &source, width);
+        column(out, &destination, width);
+    } else {
+        // Two IPv6 addresses fill a line each.
+        column(out, &source, 2 * width);
+    }
+    out.push_str(&format!("{left:>LEFT$} {class}\n"));
+    let indent = PROTOCOL + STATE;
+    let mut below: Vec<String> = Vec::new();
+    if !fits {
+        out.push_str(&format!("{:indent$}> {destination}\n", ""));
+    }
+    below.extend(rewritten(entry));
+    below.extend(beside(view, several));
+    if !below.is_empty() {
+        let text = clean(&below.join(", ")).into_owned();
+        for line in wrap::wrap(&text, style.columns() - indent, style.columns() - indent) {
+            out.push_str(&format!("{:indent$}{line}\n", ""));
+        }
+    }
+}
+
+/// One line for something that happened to an entry.
+pub fn event_line(
+    clock: &str,
+    event: &str,
+    view: &View<'_>,
+    names: &Names,
+    several: bool,
+    reread: bool,
+) -> String {
+    let entry = view.entry;
+    let service = entry
+        .original
+        .destination_port()
+        .and_then(|port| names.service(entry.original.protocol, port));
+    let mut line = format!("{clock} {event:<7} {} ", entry.original.protocol.name());
+    if entry.state != State::Stateless {
+        line.push_str(&format!("{} ", entry.state));
+    }
+    let (source, destination) =
+        (end(&entry.original, true, None), end(&entry.original, false, service));
+    line.push_str(&format!("{source} > {destination}"));
+    let mut rest = Vec::new();
+    if !entry.is_replied() {
+        rest.push("unreplied".to_string());
+    }
+    if entry.is_assured() {
+        rest.push("assured".to_string());
+    }
+    rest.extend(rewritten(entry));
+    rest.extend(beside(view, several));
+    if reread {
+        rest.push("found by reading again".to_string());
+    }
+    if !rest.is_empty() {
+        line.push_str(&format!(", {}", rest.join(", ")));
+    }
+    format!("{}\n", clean(&line))
+}
+
+/// What NAT made of the ends.
+fn rewritten(entry: &Row) -> Vec<String> {
+    let mut text = Vec::new();
+    if entry.is_destination_rewritten() {
+        text.push(format!("dnat to {}", end_of(entry.reply.source, &entry.reply, true)));
+    }
+    if entry.is_source_rewritten() {
+        text.push(format!("snat to {}", end_of(entry.reply.destination, &entry.reply, false)));
+    }
+    text
+}
+
+/// What few entries have.
+fn beside(view: &View<'_>, several: bool) -> Vec<String> {
+    let entry = view.entry;
+    let mut below = Vec::new();
+    if let (true, Some(netns)) = (several, &view.around.netns) {
+        match (netns.name(), netns.inode) {
+            (Some(name), _) => below.push(format!("netns {name}")),
+            (None, Some(inode)) => below.push(format!("netns {inode}")),
+            (None, None) => {}
+        }
+    }
+    if entry.zone.id != 0 {
+        below.push(format!("zone {}", entry.zone.id));
+    }
+    if let Some(mark) = entry.mark.filter(|mark| *mark != 0) {
+        below.push(format!("mark {mark:#x}"));
+    }
+    if let Some(helper) = entry.helper {
+        below.push(format!("helper {helper}"));
+    }
+    if let Some(age) = entry.age {
+        below.push(format!("age {}", short(age.get())));
+    }
+    if let (Some(a), Some(b)) = (entry.original_accounting, entry.reply_accounting) {
+        let packets = a.packets.saturating_add(b.packets);
+        let word = if packets == 1 { "packet" } else { "packets" };
+        let bytes = amount(a.bytes.saturating_add(b.bytes));
+        below.push(format!("{packets} {word}, {bytes}"));
+    }
+    if let Some(owner) = view.owners.and_then(|owners| owners.first()) {
+        let process = match (&owner.process, owner.pid) {
+            (Some(name), Some(pid)) => Some(format!("{name}[{pid}]")),
+            (Some(name), None) => Some(name.to_string()),
+            (None, Some(pid)) => Some(format!("pid {pid}")),
+            (None, None) => None,
+        };
+        below.extend(process);
+        below.extend(owner.unit.as_deref().map(|unit| format!("unit {unit}")));
+        below.extend(owner.container.as_deref().map(|name| format!("container {name}")));
+        below.extend(owner.pod.as_deref().map(|name| format!("pod {name}")));
+    }
+    below
+}
+
+fn end(tuple: &Tuple, source: bool, service: Option<&str>) -> String {
+    let address = if source { tuple.source } else { tuple.destination };
+    let mut text = end_of(address, tuple, source);
+    if let Some(service) = service {
+        text.push(' ');
+        text.push_str(&clean(service));
+    }
+    text
+}
+
+fn end_of(address: IpAddr, tuple: &Tuple, source: bool) -> String {
+    let port = match tuple.l4 {
+        L4::Ports { source: s, destination: d } => Some(if source { s } else { d }.to_string()),
+        L4::Gre { source: s, destination: d } => Some(format!("{:#x}", if source { s } else { d })),
+        L4::Icmp { kind, id, .. } => {
+            let what = if source { format!(" id {id}") } else { format!(" type {kind}") };
+            return format!("{address}{what}");
+        }
+        L4::None => None,
+    };
+    match (address, port) {
+        (IpAddr::V6(a), Some(port)) => format!("[{a}]:{port}"),
+        (IpAddr::V4(a), Some(port)) => format!("{a}:{port}"),
+        (a, None) => a.to_string(),
+    }
+}
+
+/// A span in at most two units: `4d23h`.
+fn short(seconds: u64) -> String {
+    let unit = [86_400, 3_600, 60, 1].into_iter().find(|unit| seconds >= *unit).unwrap_or(1);
+    let next = match unit {
+        86_400 => 3_600,
+        3_600 => 60,
+        _ => 1,
+    };
+    Span(plimsoll_ct::Seconds(seconds / next * next)).to_string()
+}
+
+/// Bytes in at most four digits: `1.2 MiB`.
+pub(super) fn amount(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1_024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1_024.0;
+    let mut unit = 0;
+    while value >= 1_024.0 && unit + 1 < UNITS.len() {
+        value /= 1_024.0;
+        unit += 1;
+    }
+    let digits = usize::from(value < 100.0);
+    format!("{value:.digits$} {}", UNITS[unit])
+}
+
+/// Text, and blanks up to a width: one blank at least.
+fn column(out: &mut String, text: &str, width: usize) {
+    out.push_str(text);
+    let missing = width.saturating_sub(wrap::width(text)).max(1);
+    out.push_str(&" ".repeat(missing));
+}

@@ -1,0 +1,94 @@
+//! A change as the command that a person would type for it.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use plimsoll_diagnosis::plan::{
+    Change, DeleteEntries, IptablesChange, LoadModule, ModulesChange, NftChange, Plan,
+    PolicyChange, Setting,
+};
+
+use crate::number::count;
+
+/// The commands of a change; lines that begin with `#` are remarks.
+pub(super) fn of(plan: &Plan, change: &Change) -> Vec<String> {
+    let inside = match &plan.target.path {
+        Some(path) => format!("nsenter --net={path} "),
+        None => String::new(),
+    };
+    match change {
+        Change::Setting(c) => setting(c, &inside),
+        Change::Nft(c) => nft(c, &inside),
+        Change::Iptables(c) => iptables(c, &inside),
+        Change::Policy(c) => policy(c, &inside),
+        Change::Modules(c) => modules(c),
+        Change::Delete(c) => entries(c),
+        Change::File(_) => Vec::new(),
+    }
+}
+
+fn setting(c: &Setting, inside: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(step) = c.step {
+        lines.push(format!(
+            "# only while packets are still dropped, with {} MiB of memory available:",
+            step.available >> 20
+        ));
+    }
+    let command = match c.path.strip_prefix("/proc/sys/") {
+        Some(key) => format!("sysctl -w {}={}", key.replace('/', "."), c.after),
+        None => format!("echo {} > {}", c.after, c.path),
+    };
+    lines.push(format!("{inside}{command}    # now {}", c.before.trim()));
+    lines
+}
+
+fn nft(c: &NftChange, inside: &str) -> Vec<String> {
+    alloc::vec![here_document(&format!("{inside}nft -f -"), &c.apply)]
+}
+
+fn iptables(c: &IptablesChange, inside: &str) -> Vec<String> {
+    alloc::vec![here_document(&format!("{inside}{} -n", c.restore), &c.apply)]
+}
+
+fn here_document(command: &str, text: &str) -> String {
+    format!("{command} <<'END'\n{}\nEND", text.trim_end())
+}
+
+fn policy(c: &PolicyChange, inside: &str) -> Vec<String> {
+    let timeouts: Vec<String> = c.timeouts.iter().map(|(s, n)| format!("{s} {n}")).collect();
+    alloc::vec![format!(
+        "{inside}nfct add timeout {} {} {} {}",
+        c.name,
+        c.family,
+        c.protocol,
+        timeouts.join(" ")
+    )]
+}
+
+fn modules(c: &ModulesChange) -> Vec<String> {
+    let load = |m: &LoadModule| {
+        let words: Vec<&str> = core::iter::once(m.name.as_str())
+            .chain(m.parameters.iter().map(String::as_str))
+            .collect();
+        format!("modprobe {}", words.join(" "))
+    };
+    let out = c.unload.iter().map(|m| format!("modprobe -r {}", m.name));
+    out.chain(c.load.iter().map(load)).collect()
+}
+
+fn entries(c: &DeleteEntries) -> Vec<String> {
+    let most = match c.at_most {
+        0 => String::new(),
+        n => format!(", {} at most", count(n)),
+    };
+    alloc::vec![
+        format!(
+            "# delete the entries that are {}: {} of them now{most}",
+            c.filter,
+            count(c.expected)
+        ),
+        format!("# in batches of {}, by tuple and id, through ctnetlink", c.batch),
+    ]
+}

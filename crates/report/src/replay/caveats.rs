@@ -1,0 +1,129 @@
+//! What the capture cannot tell, a sentence each.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use plimsoll_ct::Counter;
+use plimsoll_replay::Answer;
+
+use crate::number::{count, ratio, share};
+
+/// So many of the packets are more than chance.
+const MANY: f64 = 0.05;
+
+/// `1 packet`, `7 packets`
+fn of(n: u64, one: &str, several: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { several })
+}
+
+/// In the order of weight.
+pub(super) fn caveats(a: &Answer) -> Vec<String> {
+    let mut said = Vec::new();
+    let mut say = |text: String| said.push(text);
+    let (tally, doubts) = (&a.tally, &a.doubts);
+    for broken in &a.broken {
+        say(format!("{broken}; what follows it was not read."));
+    }
+    for (rule, missing) in &a.one_way {
+        say(format!(
+            "NOTRACK '{rule}' is one direction only, as a rule of the kernel is: the answers are still \
+             looked up and find no entry, so that they are INVALID or open entries back to front. Add \
+             --notrack '{missing}'."
+        ));
+    }
+    if a.lost_by_capture > 0 {
+        say(format!(
+            "The capturing host lost {} itself (its own statistics): flows are missing here that the \
+             router saw.",
+            of(a.lost_by_capture, "packet", "packets")
+        ));
+    }
+    if ratio(doubts.one_sided, doubts.tcp).is_some_and(|r| r > MANY) {
+        let part = ratio(doubts.one_sided, doubts.tcp).map_or_else(String::new, share);
+        say(format!(
+            "{part} of the TCP packets acknowledge an answer that was not captured: the capture shows \
+             one direction, is sampled, or addresses change on the way (NAT). Entries then end sooner, or \
+             live longer, than on the router."
+        ));
+    }
+    if ratio(doubts.twice, doubts.looked_at).is_some_and(|r| r > MANY) {
+        let part = ratio(doubts.twice, doubts.looked_at).map_or_else(String::new, share);
+        say(format!(
+            "{part} of the packets were captured twice (as -i any does on a router): the table is the \
+             same, but packets lost are counted twice."
+        ));
+    }
+    if tally.picked_up > 0 {
+        say(format!(
+            "{} under way when the capture began, or had been given up before: their state is a guess, \
+             and entries that were silent all along are missing from the count.",
+            of(tally.picked_up, "connection was", "connections were")
+        ));
+    }
+    if tally.merged > 0 {
+        say(format!(
+            "{} longer than an Ethernet frame: the network card had merged them, so that the wire saw \
+             more segments than the model.",
+            of(tally.merged, "TCP segment is", "TCP segments are")
+        ));
+    }
+    if tally.sliced > 0 && !a.synthetic {
+        say(format!(
+            "{} cut by the snapshot length; the headers were there, so the table is not touched by it.",
+            of(tally.sliced, "packet was", "packets were")
+        ));
+    }
+    if tally.truncated > 0 {
+        say(format!(
+            "{} cut within the headers and left out.",
+            of(tally.truncated, "packet was", "packets were")
+        ));
+    }
+    if tally.malformed > 0 {
+        say(format!(
+            "{} a wrong IP header and left out: a host drops them before conntrack.",
+            of(tally.malformed, "packet had", "packets had")
+        ));
+    }
+    if tally.unknown_link > 0 {
+        say(format!(
+            "{} of a link type that is not read (read are Ethernet, Linux cooked, raw IP, loopback).",
+            of(tally.unknown_link, "frame was", "frames were")
+        ));
+    }
+    if tally.backwards > 0 {
+        say(format!(
+            "{} earlier than the one before and taken at its time.",
+            of(tally.backwards, "packet is", "packets are")
+        ));
+    }
+    if tally.untimed > 0 {
+        say(format!(
+            "{} no time and taken at that of the one before.",
+            of(tally.untimed, "packet has", "packets have")
+        ));
+    }
+    if a.rows().any(|row| row.outcome.lost > 0) {
+        say("What a lost packet leads to (no answer, a second try) is not in the traffic: behind the \
+             first drop the numbers of lost packets are an estimate."
+            .into());
+    }
+    if a.scale > 1 {
+        say(format!(
+            "{} copies do everything at the same moment, which makes peaks a little higher than so many \
+             independent clients would.",
+            count(a.scale.into())
+        ));
+    }
+    let chains = a.as_set.outcome.counters.get(Counter::ChainTooLong).unwrap_or(0);
+    if chains > 0 {
+        say(format!(
+            "{} lost to hash chains that were too long, not to the limit: more buckets help \
+             (nf_conntrack_buckets, now {}).",
+            of(chains, "packet was", "packets were"),
+            count(a.as_set.outcome.buckets)
+        ));
+    }
+    said
+}

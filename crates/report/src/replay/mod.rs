@@ -1,0 +1,32 @@
+//! What a capture says about settings: as a screen, as JSON, as a drawing.
+
+mod caveats;
+mod chart;
+mod json;
+mod svg;
+mod table;
+mod terminal;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use json::{REPLAY_SCHEMA, ReplayDetails, replay_json};
+pub use svg::replay_svg;
+pub use terminal::replay_chart;
+pub use text::{replay_size, replay_text};
+
+use alloc::format;
+use alloc::string::String;
+
+/// A span since the start, short: `+12.3 s`, `+4:10`, `+3:12:04`.
+fn since_start(seconds: f64) -> String {
+    if seconds < 99.95 {
+        return format!("+{seconds:.1} s");
+    }
+    let s = (seconds + 0.5) as u64;
+    if s < 3600 {
+        format!("+{}:{:02}", s / 60, s % 60)
+    } else {
+        format!("+{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+    }
+}

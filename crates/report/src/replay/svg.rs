@@ -1,0 +1,292 @@
+//! Occupancy over time as an SVG drawing: one panel for the setting as it is, split by what a full table may do
+//! with an entry; a second one with a curve for each setting, when there are several.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+use plimsoll_replay::{Answer, Row, Sample};
+
+use super::chart::{self, Extent, since};
+use crate::number::count;
+use crate::{Clock, clean};
+
+const WIDTH: f64 = 960.0;
+const LEFT: f64 = 84.0;
+const RIGHT: f64 = 24.0;
+/// Height of a panel's drawing.
+const HEIGHT: f64 = 300.0;
+/// Of the strip with drops below it.
+const DROPS: f64 = 26.0;
+
+const PROTECTED: &str = "#35618e";
+const CLOSING: &str = "#e3a33c";
+const EVICTABLE: &str = "#b9d7a8";
+const LIMIT: &str = "#b3261e";
+const INK: &str = "#222222";
+const FAINT: &str = "#777777";
+
+/// Curves of several settings: told apart by dashes too.
+const CURVES: [(&str, &str); 8] = [
+    ("#000000", ""),
+    ("#0072b2", "8 3"),
+    ("#d55e00", "2 3"),
+    ("#009e73", "8 3 2 3"),
+    ("#cc79a7", "14 4"),
+    ("#8a6d00", "5 5"),
+    ("#56b4e9", ""),
+    ("#666666", "1 5"),
+];
+
+/// The drawing, 960 units wide. The answer's runs must have been sampled.
+pub fn replay_svg(a: &Answer, clock: Clock) -> String {
+    let rows: Vec<&Row> = a.rows().filter(|r| !r.timeline.samples().is_empty()).collect();
+    let several = rows.len() > 1;
+    let upper = 58.0;
+    let lower = upper + HEIGHT + DROPS + 100.0;
+    let legend = (rows.len().div_ceil(2) as f64) * 18.0;
+    let height =
+        if several { lower + HEIGHT + 52.0 + legend } else { upper + HEIGHT + DROPS + 84.0 };
+    let mut svg = Svg { out: String::new() };
+    svg.line(format_args!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
+         height=\"{height}\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\" font-size=\"12\" \
+         fill=\"{INK}\">"
+    ));
+    svg.line(format_args!("<rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>"));
+    let title = if a.synthetic { "Made-up traffic" } else { "Captured traffic" };
+    svg.text(LEFT, 24.0, "start", 16, INK, &format!("{title}: entries in the table over time"));
+    let Some(first) = rows.first() else {
+        svg.text(LEFT, 60.0, "start", 12, INK, "nothing was sampled");
+        svg.out.push_str("</svg>\n");
+        return svg.out;
+    };
+    let start = a.span.map_or_else(String::new, |(first, _)| clock.show(first));
+    let axis = format!("time since {start}");
+    stacked(&mut svg, a, first, upper, &axis);
+    if several {
+        curves(&mut svg, a, &rows, lower, &axis);
+    }
+    svg.out.push_str("</svg>\n");
+    svg.out
+}
+
+/// Where values go on the page.
+struct Panel {
+    extent: Extent,
+    top: f64,
+}
+
+impl Panel {
+    fn x(&self, seconds: f64) -> f64 {
+        LEFT + seconds / self.extent.seconds * (WIDTH - LEFT - RIGHT)
+    }
+
+    fn y(&self, entries: f64) -> f64 {
+        self.top + HEIGHT * (1.0 - entries / self.extent.most)
+    }
+
+    fn points<'a>(
+        &'a self,
+        samples: &'a [Sample],
+        value: impl Fn(&Sample) -> u64 + 'a,
+    ) -> impl DoubleEndedIterator<Item = (f64, f64)> + 'a {
+        samples
+            .iter()
+            .map(move |s| (self.x(since(self.extent.start, s.time)), self.y(value(s) as f64)))
+    }
+
+    /// Scale, grid and the frame.
+    fn axes(&self, svg: &mut Svg, below: f64, axis: &str) {
+        let right = WIDTH - RIGHT;
+        for value in self.extent.scale() {
+            let y = self.y(value);
+            svg.stroke(LEFT, y, right, y, "#e2e2e2", 1.0, "");
+            svg.text(LEFT - 8.0, y + 4.0, "end", 11, INK, &count(value as u64));
+        }
+        let foot = self.top + HEIGHT + below;
+        for seconds in self.extent.moments(8.0) {
+            let x = self.x(seconds);
+            svg.stroke(x, self.top, x, foot + 5.0, "#eeeeee", 1.0, "");
+            let label = chart::moment(seconds, self.extent.seconds);
+            svg.text(x, foot + 18.0, "middle", 11, INK, &label);
+        }
+        svg.text((LEFT + right) / 2.0, foot + 36.0, "middle", 11, FAINT, axis);
+        let middle = self.top + HEIGHT / 2.0;
+        svg.line(format_args!(
+            "<text x=\"18\" y=\"{middle:.1}\" text-anchor=\"middle\" font-size=\"11\" fill=\"{FAINT}\" \
+             transform=\"rotate(-90 18 {middle:.1})\">entries</text>"
+        ));
+    }
+
+    fn limit(&self, svg: &mut Svg, max: u64) {
+        let right = WIDTH - RIGHT;
+        if self.extent.shows(max) {
+            let y = self.y(max as f64);
+            svg.stroke(LEFT, y, right, y, LIMIT, 1.5, "7 4");
+            svg.text(LEFT + 6.0, y - 5.0, "start", 11, LIMIT, &format!("limit {}", count(max)));
+        } else if max > 0 {
+            let text = format!("limit {}, far above", count(max));
+            svg.text(right - 4.0, self.top - 6.0, "end", 11, LIMIT, &text);
+        }
+    }
+}
+
+fn stacked(svg: &mut Svg, a: &Answer, row: &Row, top: f64, axis: &str) {
+    let panel = Panel { extent: Extent::of(a, &[row], 6.0), top };
+    let samples = row.timeline.samples();
+    panel.axes(svg, DROPS, axis);
+    type Height = fn(&Sample) -> u64;
+    let layers: [(&str, Height, Height); 3] = [
+        (PROTECTED, |_| 0, |s| s.occupancy.protected),
+        (CLOSING, |s| s.occupancy.protected, |s| s.occupancy.protected + s.occupancy.closing),
+        (EVICTABLE, |s| s.occupancy.protected + s.occupancy.closing, |s| s.occupancy.live),
+    ];
+    for (colour, from, to) in layers {
+        let mut path = String::new();
+        for (i, (x, y)) in
+            panel.points(samples, to).chain(panel.points(samples, from).rev()).enumerate()
+        {
+            let command = if i == 0 { 'M' } else { 'L' };
+            let _ = write!(path, "{command}{x:.1} {y:.1}");
+        }
+        svg.line(format_args!("<path d=\"{path}Z\" fill=\"{colour}\" stroke=\"none\"/>"));
+    }
+    svg.curve(panel.points(samples, |s| s.occupancy.live), INK, 1.2, "");
+    svg.curve(panel.points(samples, |s| s.occupancy.counted), INK, 1.2, "3 2");
+    panel.limit(svg, row.outcome.max);
+    drops(svg, &panel, row);
+    legend(svg, &panel, row);
+}
+
+/// A strip of bars: packets dropped between two samples.
+fn drops(svg: &mut Svg, panel: &Panel, row: &Row) {
+    let top = panel.top + HEIGHT;
+    let foot = top + DROPS;
+    svg.stroke(LEFT, top, WIDTH - RIGHT, top, INK, 1.0, "");
+    svg.stroke(LEFT, foot, WIDTH - RIGHT, foot, "#cccccc", 1.0, "");
+    let samples = row.timeline.samples();
+    let most = samples.iter().map(|s| s.lost).max().unwrap_or(0);
+    svg.text(LEFT - 8.0, foot - 9.0, "end", 11, LIMIT, "dropped");
+    if most == 0 {
+        svg.text(LEFT + 6.0, foot - 9.0, "start", 11, FAINT, "no packet was dropped");
+        return;
+    }
+    for sample in samples.iter().filter(|s| s.lost > 0) {
+        let x = panel.x(since(panel.extent.start, sample.time));
+        // A single packet must be seen too.
+        let height = (sample.lost as f64 / most as f64 * (DROPS - 4.0)).max(3.0);
+        svg.stroke(x, foot, x, foot - height, LIMIT, 2.0, "");
+    }
+}
+
+fn legend(svg: &mut Svg, panel: &Panel, row: &Row) {
+    let y = panel.top + HEIGHT + DROPS + 58.0;
+    let mut x = LEFT;
+    let fills = [
+        (EVICTABLE, "evictable"),
+        (CLOSING, "closing"),
+        (PROTECTED, "protected: only time removes it"),
+    ];
+    for (colour, name) in fills {
+        svg.line(format_args!(
+            "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"14\" height=\"12\" fill=\"{colour}\"/>",
+            y - 10.0
+        ));
+        svg.text(x + 19.0, y, "start", 12, INK, name);
+        x += 40.0 + name.len() as f64 * 7.0;
+    }
+    for (dash, name) in [("", "live"), ("3 2", "counted: with expired ones, not yet collected")] {
+        svg.stroke(x, y - 4.0, x + 22.0, y - 4.0, INK, 1.2, dash);
+        svg.text(x + 28.0, y, "start", 12, INK, name);
+        x += 48.0 + name.len() as f64 * 7.0;
+    }
+    let label = if row.outcome.lost > 0 {
+        let packets = if row.outcome.lost == 1 { "packet" } else { "packets" };
+        format!("{}: {} {packets} dropped", row.outcome.label, count(row.outcome.lost))
+    } else {
+        row.outcome.label.clone()
+    };
+    svg.text(LEFT, panel.top - 12.0, "start", 12, INK, &label);
+}
+
+/// One curve for each setting.
+fn curves(svg: &mut Svg, a: &Answer, rows: &[&Row], top: f64, axis: &str) {
+    let panel = Panel { extent: Extent::of(a, rows, 6.0), top };
+    svg.text(LEFT, top - 12.0, "start", 12, INK, "Counted entries, each setting; x marks drops");
+    panel.axes(svg, 0.0, axis);
+    svg.stroke(LEFT, top + HEIGHT, WIDTH - RIGHT, top + HEIGHT, INK, 1.0, "");
+    for (i, row) in rows.iter().enumerate() {
+        let (colour, dash) = CURVES[i % CURVES.len()];
+        let samples = row.timeline.samples();
+        let points: Vec<_> = panel.points(samples, |s| s.occupancy.counted).collect();
+        svg.curve(points.iter().copied(), colour, 1.8, dash);
+        for ((x, y), _) in points.iter().zip(samples).filter(|(_, s)| s.lost > 0) {
+            svg.stroke(x - 3.0, y - 3.0, x + 3.0, y + 3.0, colour, 1.2, "");
+            svg.stroke(x - 3.0, y + 3.0, x + 3.0, y - 3.0, colour, 1.2, "");
+        }
+        let at = LEFT + (i % 2) as f64 * (WIDTH - LEFT) / 2.0;
+        let y = top + HEIGHT + 58.0 + (i / 2) as f64 * 18.0;
+        svg.stroke(at, y - 4.0, at + 30.0, y - 4.0, colour, 1.8, dash);
+        let o = &row.outcome;
+        let fate = match (o.lost, o.evicted) {
+            (0, 0) => format!("peak {}", count(o.peak)),
+            (0, evicted) => format!("peak {}, {} evicted", count(o.peak), count(evicted)),
+            (lost, _) => format!("peak {}, {} packets dropped", count(o.peak), count(lost)),
+        };
+        svg.text(at + 36.0, y, "start", 12, INK, &format!("{}: {fate}", o.label));
+    }
+}
+
+struct Svg {
+    out: String,
+}
+
+impl Svg {
+    fn line(&mut self, line: core::fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = self.out.write_fmt(line);
+        self.out.push('\n');
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn stroke(&mut self, x: f64, y: f64, to_x: f64, to_y: f64, ink: &str, wide: f64, dash: &str) {
+        self.line(format_args!(
+            "<line x1=\"{x:.1}\" y1=\"{y:.1}\" x2=\"{to_x:.1}\" y2=\"{to_y:.1}\" stroke=\"{ink}\" \
+             stroke-width=\"{wide}\"{}/>",
+            dashes(dash)
+        ));
+    }
+
+    fn curve(
+        &mut self,
+        points: impl Iterator<Item = (f64, f64)>,
+        ink: &str,
+        wide: f64,
+        dash: &str,
+    ) {
+        let mut path = String::new();
+        for (x, y) in points {
+            let _ = write!(path, "{x:.1},{y:.1} ");
+        }
+        self.line(format_args!(
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{ink}\" stroke-width=\"{wide}\" \
+             stroke-linejoin=\"round\"{}/>",
+            path.trim_end(),
+            dashes(dash)
+        ));
+    }
+
+    fn text(&mut self, x: f64, y: f64, anchor: &str, size: u32, ink: &str, text: &str) {
+        let text = clean(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        self.line(format_args!(
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" font-size=\"{size}\" \
+             fill=\"{ink}\">{text}</text>"
+        ));
+    }
+}
+
+fn dashes(dash: &str) -> String {
+    if dash.is_empty() { String::new() } else { format!(" stroke-dasharray=\"{dash}\"") }
+}

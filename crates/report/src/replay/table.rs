@@ -1,0 +1,92 @@
+//! The settings as rows.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_ct::Time;
+use plimsoll_replay::{Answer, Row};
+
+use super::since_start;
+use crate::number::{bytes, count};
+use crate::paint::{Line, Paint};
+use crate::screen::Screen;
+use crate::wrap::{left, right, width};
+
+const HEADS: [&str; 7] = ["peak", "protected", "lost", "conns", "evicted", "memory", "first drop"];
+
+/// Below this a label stands in the line of its numbers.
+const LABEL: usize = 20;
+
+pub(super) fn show(screen: &mut Screen<'_>, a: &Answer) {
+    let style = screen.style;
+    screen.gap();
+    screen.heading("SETTINGS", "entries at the peak; packets and connections lost");
+    let rows: Vec<(&Row, [String; 7])> = a.rows().map(|row| (row, cells(a, row))).collect();
+    let widths: [usize; 7] = core::array::from_fn(|i| {
+        let cells = rows.iter().map(|(_, cells)| width(&cells[i]));
+        cells.chain([width(HEADS[i])]).max().unwrap_or(0)
+    });
+    let taken: usize = widths.iter().map(|w| w + 2).sum();
+    let room = style.columns().saturating_sub(2 + taken).clamp(8, 40);
+    let longest = rows.iter().map(|(row, _)| width(&row.outcome.label)).max().unwrap_or(0);
+    let label = longest.min(room).max(LABEL.min(room));
+    let mut head = Line::new().padded(2 + label);
+    for (name, width) in HEADS.iter().zip(widths) {
+        head.push(style, Paint::Faint, &format!("  {}", right(name, width)));
+    }
+    screen.line(&head);
+    for (i, (row, cells)) in rows.iter().enumerate() {
+        let paint = match (row.outcome.lost, row.outcome.evicted) {
+            (0, 0) => Paint::Good,
+            (0, _) => Paint::Warn,
+            _ => Paint::Bad,
+        };
+        let named = if i == 0 { Paint::Strong } else { Paint::Plain };
+        let text = style.show(&row.outcome.label);
+        let mut line = Line::new().plain(style, "  ");
+        if width(&text) > label {
+            screen.line(&line.with(style, named, &text));
+            line = Line::new().padded(2 + label);
+        } else {
+            line.push(style, named, &left(&text, label, style.unicode));
+        }
+        for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+            let paint = if matches!(column, 2..=4) { paint } else { Paint::Plain };
+            line.push(style, paint, &format!("  {}", right(&style.show(cell), width)));
+        }
+        screen.line(&line);
+    }
+}
+
+fn cells(a: &Answer, row: &Row) -> [String; 7] {
+    let o = &row.outcome;
+    let first = match (o.first_drop, a.span) {
+        (Some(at), Some((start, _))) => since(start, at),
+        (Some(_), None) | (None, _) => "never".to_string(),
+    };
+    [
+        short(o.peak),
+        short(o.peak_protected),
+        short(o.lost),
+        short(o.flows_lost),
+        short(o.evicted),
+        bytes(o.memory),
+        first,
+    ]
+}
+
+/// A span since the start.
+pub(super) fn since(start: Time, at: Time) -> String {
+    since_start(at.0.saturating_sub(start.0) as f64 / 1e9)
+}
+
+/// Grouped, in seven columns at most.
+pub(super) fn short(n: u64) -> String {
+    match n {
+        0..10_000_000 if n < 1_000_000 => count(n),
+        0..10_000_000 => format!("{:.2} M", n as f64 / 1e6),
+        10_000_000..1_000_000_000 => format!("{:.1} M", n as f64 / 1e6),
+        _ => format!("{:.1} G", n as f64 / 1e9),
+    }
+}

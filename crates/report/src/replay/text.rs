@@ -1,0 +1,267 @@
+//! The answer as a screen: what is needed and what would suffice first, then the numbers, then the doubts.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_replay::{Answer, Change, Row};
+
+use super::{caveats, table};
+use crate::Style;
+use crate::number::{bytes, count, duration, ratio, share};
+use crate::paint::{Line, Paint};
+use crate::screen::Screen;
+
+/// The whole screen.
+pub fn replay_text(a: &Answer, style: &Style) -> String {
+    let mut screen = Screen::new(style);
+    head(&mut screen, a);
+    if a.tally.packets > 0 {
+        table::show(&mut screen, a);
+    }
+    doubts(&mut screen, a);
+    screen.finish()
+}
+
+/// The recommendation alone, with its arithmetic.
+pub fn replay_size(a: &Answer, style: &Style) -> String {
+    let mut screen = Screen::new(style);
+    let size = a.size();
+    let start = Line::new().with(style, Paint::Strong, "SIZE  ");
+    if a.tally.packets == 0 {
+        screen.paragraph(start, 6, Paint::Strong, &nothing(a));
+        return screen.finish();
+    }
+    let text = format!(
+        "nf_conntrack_max={} with {} buckets: {} when full.",
+        count(size.max),
+        count(size.buckets),
+        bytes(size.memory)
+    );
+    screen.paragraph(start, 6, Paint::Strong, &text);
+    let why = format!(
+        "The traffic of {} needs {} entries at once, {} of them protected ones; half as much again is \
+         {}, rounded up. {}",
+        covered(a),
+        count(size.needed),
+        count(a.unlimited.as_ref().unwrap_or(&a.as_set).outcome.peak_protected),
+        count(size.needed.saturating_add(size.needed / 2)),
+        if a.profile.max_per_bucket == 1 {
+            "As many buckets as entries keep the chains short, as this kernel does by itself."
+        } else {
+            "A bucket for four entries is this kernel's own measure."
+        }
+    );
+    screen.paragraph(Line::new().padded(6), 6, Paint::Plain, &why);
+    screen.gap();
+    for line in commands(a) {
+        screen.command(&line);
+    }
+    doubts(&mut screen, a);
+    screen.finish()
+}
+
+fn commands(a: &Answer) -> Vec<String> {
+    let size = a.size();
+    let old = a.profile.era == plimsoll_ct::Era::IpConntrack;
+    let (key, module) = if old {
+        ("net.ipv4.netfilter.ip_conntrack_max", "ip_conntrack")
+    } else {
+        ("net.netfilter.nf_conntrack_max", "nf_conntrack")
+    };
+    let mut lines = Vec::new();
+    if size.buckets > a.as_set.outcome.buckets {
+        let path = format!("/sys/module/{module}/parameters/hashsize");
+        lines.push(format!("echo {} > {path}", size.buckets));
+    }
+    lines.push(format!("sysctl -w {key}={}", size.max));
+    lines
+}
+
+fn nothing(a: &Answer) -> String {
+    if a.tally.frames == 0 {
+        "There is no packet in the capture.".into()
+    } else {
+        format!("Of {} frames none is an IP packet that could be read.", count(a.tally.frames))
+    }
+}
+
+/// `10 min 3 s`
+fn covered(a: &Answer) -> String {
+    let seconds = a.span.map_or(0.0, |(first, last)| last.0.saturating_sub(first.0) as f64 / 1e9);
+    duration(seconds)
+}
+
+fn head(screen: &mut Screen<'_>, a: &Answer) {
+    let style = screen.style;
+    if a.tally.packets == 0 {
+        let start = Line::new().with(style, Paint::Unsure, "NOTHING  ");
+        screen.paragraph(start, 9, Paint::Strong, &nothing(a));
+        return;
+    }
+    let now = &a.as_set.outcome;
+    let (word, paint) = match (now.lost, now.evicted) {
+        (0, 0) => ("HOLDS", Paint::Good),
+        (0, _) => ("EVICTS", Paint::Warn),
+        _ => ("DROPS", Paint::Bad),
+    };
+    let start = Line::new().with(style, paint, word).plain(style, "  ");
+    let hang = start.width();
+    screen.paragraph(start, hang, Paint::Strong, &verdict(a, style));
+    for text in ways_out(a) {
+        screen.paragraph(Line::new().padded(hang), hang, Paint::Plain, &text);
+    }
+    let mut about = Vec::new();
+    about.push(format!("{} packets in {}", count(a.tally.packets), covered(a)));
+    if let Some((first, _)) = a.span.filter(|_| !a.synthetic) {
+        about.push(format!("from {}", style.clock.show(first)));
+    }
+    if a.synthetic {
+        about.push("made-up traffic".into());
+    }
+    if a.scale > 1 {
+        about.push(format!("{} copies", count(a.scale.into())));
+    }
+    if (a.speed - 1.0).abs() > f64::EPSILON {
+        about.push(format!("{} times as fast", a.speed));
+    }
+    about.push(format!("as Linux {}", a.profile.name));
+    let items: Vec<Line> =
+        about.iter().map(|text| Line::new().with(style, Paint::Faint, &style.show(text))).collect();
+    screen.flow(Line::new().padded(hang), hang, " · ", &items);
+}
+
+/// `nf_conntrack_max=32,768`
+fn limit(max: u64) -> String {
+    if max == 0 { "no limit".to_string() } else { format!("nf_conntrack_max={}", count(max)) }
+}
+
+/// What is needed, and what the setting as it is makes of it.
+fn verdict(a: &Answer, style: &Style) -> String {
+    let now = &a.as_set.outcome;
+    let search = a.unlimited.is_some() || a.as_set.is_clean();
+    let needs = if search {
+        format!("The table needs {} entries", count(a.needed()))
+    } else {
+        format!("The table needs more than {} entries", count(now.peak))
+    };
+    let connections = |flows: u64| {
+        format!("{} {}", count(flows), if flows == 1 { "connection" } else { "connections" })
+    };
+    match (now.lost, now.evicted) {
+        (0, 0) => {
+            let part = ratio(now.peak, now.max)
+                .map_or_else(String::new, |r| format!(" (at most {} full)", share(r)));
+            format!("{needs}; {} holds them{part}: no packet is lost.", limit(now.max))
+        }
+        (0, evicted) => format!(
+            "{needs}; with {} no packet is lost, but {} not assured {} evicted to make room.",
+            limit(now.max),
+            count(evicted),
+            if evicted == 1 { "entry is" } else { "entries are" },
+        ),
+        (lost, _) => {
+            let from = now
+                .first_drop
+                .map_or_else(String::new, |at| format!(" from {} on", style.clock.show(at)));
+            format!(
+                "{needs}; with {} it drops {} {} of {}{from}.",
+                limit(now.max),
+                count(lost),
+                if lost == 1 { "packet" } else { "packets" },
+                connections(now.flows_lost)
+            )
+        }
+    }
+}
+
+/// What would suffice.
+fn ways_out(a: &Answer) -> Vec<String> {
+    let mut said = Vec::new();
+    let now = &a.as_set.outcome;
+    if a.as_set.is_clean() {
+        return said;
+    }
+    if let Some(row) = a.smallest_asked() {
+        let evicts = evicts(row);
+        said.push(format!(
+            "Of those tried, the smallest change that drops nothing: {}{evicts}.",
+            changes(row)
+        ));
+    } else if !a.asked.is_empty() && now.lost > 0 {
+        said.push("Each of the settings that were to be tried drops packets too.".into());
+    }
+    let needed = a.needed();
+    let growth = |max: u64| {
+        ratio(max.saturating_sub(now.max), now.max)
+            .map_or_else(String::new, |r| format!(" ({} more)", share(r)))
+    };
+    match &a.enough {
+        Some(row) if now.lost > 0 => said.push(format!(
+            "Smallest limit that drops nothing: nf_conntrack_max={}{}{}; from {} on nothing is evicted \
+             either.",
+            count(row.outcome.max),
+            growth(row.outcome.max),
+            evicts(row),
+            count(needed)
+        )),
+        Some(_) | None if a.unlimited.is_some() => said.push(format!(
+            "Smallest limit that neither drops nor evicts: nf_conntrack_max={}{}.",
+            count(needed),
+            growth(needed)
+        )),
+        Some(_) | None => {}
+    }
+    if let Some(row) = a.smallest_shorter() {
+        said.push(format!(
+            "Without a higher limit: {} drops nothing{}.",
+            changes(row),
+            evicts(row)
+        ));
+    }
+    if a.unlimited.is_some() {
+        let size = a.size();
+        said.push(format!(
+            "With room to grow: nf_conntrack_max={} and {} buckets, {} when full.",
+            count(size.max),
+            count(size.buckets),
+            bytes(size.memory)
+        ));
+    }
+    said
+}
+
+/// `, evicting 12 entries`
+fn evicts(row: &Row) -> String {
+    match row.outcome.evicted {
+        0 => String::new(),
+        1 => ", evicting 1 entry".into(),
+        n => format!(", evicting {} entries", count(n)),
+    }
+}
+
+/// `nf_conntrack_max=65,536 (instead of 32,768)`
+fn changes(row: &Row) -> String {
+    let each = row.changes.iter().map(|Change { name, from, to }| {
+        if from == to {
+            format!("{name}={}", count(*to))
+        } else {
+            format!("{name}={} (instead of {})", count(*to), count(*from))
+        }
+    });
+    let all: Vec<String> = each.collect();
+    all.join(" and ")
+}
+
+fn doubts(screen: &mut Screen<'_>, a: &Answer) {
+    let style = screen.style;
+    let caveats = caveats::caveats(a);
+    if caveats.is_empty() {
+        return;
+    }
+    screen.gap();
+    screen.heading("WHAT THIS CANNOT TELL", "");
+    for text in caveats {
+        screen.paragraph(Line::new().plain(style, "  - "), 4, Paint::Plain, &text);
+    }
+}

@@ -1,0 +1,98 @@
+//! Interfaces and addresses of a network namespace, as rtnetlink lists them.
+//!
+//! Kernel: include/uapi/linux/rtnetlink.h, if_link.h, if_addr.h.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::Malformed;
+use crate::netlink::{Attributes, Writer, flag};
+
+/// An interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// Its number in its namespace.
+    pub index: u32,
+    /// The number of the interface at its other end or below it (`IFLA_LINK`), if it has one.
+    pub other: Option<u32>,
+    /// That one is in another namespace (`IFLA_LINK_NETNSID`).
+    pub elsewhere: bool,
+}
+
+/// A request for all interfaces.
+pub fn links() -> Vec<u8> {
+    let mut w = Writer::message(18, flag::REQUEST | flag::DUMP, 1);
+    w.raw(&[0; 16]);
+    w.finish()
+}
+
+/// A request for all addresses.
+pub fn addresses() -> Vec<u8> {
+    let mut w = Writer::message(22, flag::REQUEST | flag::DUMP, 1);
+    w.raw(&[0; 8]);
+    w.finish()
+}
+
+/// An answer to [`links`].
+pub fn link(payload: &[u8]) -> Result<Link, Malformed> {
+    let bad = || Malformed::new("ifinfomsg", "16 bytes", payload);
+    let index: &[u8; 4] = payload.get(4..).and_then(<[u8]>::first_chunk).ok_or_else(bad)?;
+    let mut link = Link { index: u32::from_ne_bytes(*index), other: None, elsewhere: false };
+    for attribute in Attributes::new(payload.get(16..).ok_or_else(bad)?) {
+        let attribute = attribute?;
+        match attribute.kind {
+            5 => link.other = attribute.value.first_chunk().map(|v| u32::from_ne_bytes(*v)),
+            37 => link.elsewhere = true,
+            _ => {}
+        }
+    }
+    Ok(link)
+}
+
+/// An answer to [`addresses`]. `None`: of another family.
+pub fn address(payload: &[u8]) -> Result<Option<IpAddr>, Malformed> {
+    let (header, attributes) = payload
+        .split_first_chunk::<8>()
+        .ok_or_else(|| Malformed::new("ifaddrmsg", "8 bytes", payload))?;
+    let mut found = None;
+    for attribute in Attributes::new(attributes) {
+        let attribute = attribute?;
+        // IFA_ADDRESS is the other end's on a point-to-point link; IFA_LOCAL, where it is told, is ours.
+        if attribute.kind == 2 || attribute.kind == 1 && found.is_none() {
+            found = match (header[0], attribute.value) {
+                (2, value) => value.first_chunk::<4>().map(|v| IpAddr::V4(Ipv4Addr::from(*v))),
+                (10, value) => value.first_chunk::<16>().map(|v| IpAddr::V6(Ipv6Addr::from(*v))),
+                _ => None,
+            };
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_veth_tells_the_other_end_and_that_it_is_elsewhere() {
+        let mut w = Writer::payload();
+        w.raw(&[0; 4]).raw(&7u32.to_ne_bytes()).raw(&[0; 8]);
+        w.attribute(3, b"eth0\0").attribute(5, &9u32.to_ne_bytes()).attribute(37, &[0; 4]);
+        let expected = Link { index: 7, other: Some(9), elsewhere: true };
+        let bytes = w.into_payload();
+        assert_eq!(link(&bytes).unwrap(), expected);
+        assert!(link(&bytes[..15]).is_err());
+    }
+
+    #[test]
+    fn the_own_address_of_a_point_to_point_link_counts() {
+        let mut w = Writer::payload();
+        w.raw(&[2, 32, 0, 0, 0, 0, 0, 0]).attribute(1, &[10, 0, 0, 2]).attribute(2, &[10, 0, 0, 1]);
+        assert_eq!(address(&w.into_payload()).unwrap(), Some("10.0.0.1".parse().unwrap()));
+        let mut w = Writer::payload();
+        w.raw(&[10, 64, 0, 0, 0, 0, 0, 0]).attribute(1, &[0xfd; 16]);
+        assert!(address(&w.into_payload()).unwrap().unwrap().is_ipv6());
+        assert!(address(&[2; 7]).is_err());
+    }
+}
