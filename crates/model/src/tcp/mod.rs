@@ -49,7 +49,7 @@ pub struct Side {
     pub max_ack: Sequence,
     /// Window scale.
     pub scale: u8,
-    /// Bits of [`side`].
+    /// Bits of the `side` module.
     pub flags: u8,
 }
 
