@@ -68,7 +68,8 @@ impl Host {
         text(&out.stderr)
     }
 
-    /// Rules, policies and settings, byte for byte. The lines of iptables-save that hold a time are left out.
+    /// Rules, policies and the namespace's own settings, byte for byte. The lines of iptables-save that hold a
+    /// time are left out, and so are the machine's own settings, which another test may change meanwhile.
     pub fn everything(&self) -> String {
         let mut all = self.netns.run("nft", &["list", "ruleset"]);
         for save in ["iptables-legacy-save", "ip6tables-legacy-save", "iptables-nft-save"] {
@@ -78,7 +79,7 @@ impl Host {
         }
         all += &self.netns.run("nfct", &["list", "timeout"]);
         let settings = "cd /proc/sys/net/netfilter; for f in nf_conntrack_*; do case $f in \
-                        *_count) ;; *) echo $f $(cat $f);; esac; done";
+                        *_count|*_conntrack_max|*_buckets|*_expect_max) ;; *) echo $f $(cat $f);; esac; done";
         all + &self.netns.run("sh", &["-c", settings])
     }
 
