@@ -293,7 +293,8 @@ mod tests {
     #[test]
     fn what_lies_outside_the_readers_namespace_is_told_by_what_is_left_of_the_path() {
         let dashed = POD.replace('-', "_");
-        let burstable = format!("/../../../kubepods-burstable.slice/kubepods-burstable-pod{dashed}.slice");
+        let burstable =
+            format!("/../../../kubepods-burstable.slice/kubepods-burstable-pod{dashed}.slice");
         is(&format!("{burstable}/cri-containerd-{ID}.scope"), "containerd", ID, Some(POD));
         // A neighbour in the reader's own pod.
         is(&format!("/../cri-containerd-{ID}.scope"), "containerd", ID, None);
