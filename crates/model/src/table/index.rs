@@ -133,9 +133,9 @@ impl Line {
 const fn equal(octets: u64, tag: u8, mask: u8) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     const BELOW: u64 = 0x7f * EACH;
-    let differ = (octets ^ tag as u64 * EACH) & (mask as u64 * EACH);
+    let differ = (octets ^ (tag as u64 * EACH)) & (mask as u64 * EACH);
     // The highest bit of an octet is set where it is zero; no octet's sum reaches the next one.
-    let zero = !((differ & BELOW) + BELOW | differ | BELOW);
+    let zero = !(((differ & BELOW) + BELOW) | differ | BELOW);
     // Brings the eight bits together: bit 8i goes to 56 + i.
     (zero >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
