@@ -28,6 +28,7 @@ mod price;
 mod rates;
 mod remedies;
 pub mod rules;
+pub mod size;
 mod verdict;
 mod words;
 

@@ -5,6 +5,8 @@ mod plans;
 mod rules;
 mod tell;
 
+pub use plans::quick;
+
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
