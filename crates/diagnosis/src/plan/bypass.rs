@@ -358,7 +358,7 @@ fn accepts_by_iptables(accepts: &[Accept], case: &Case<'_>, plan: &mut Plan) {
         // The last place first, so that the numbers of the others hold; at one place the last one first.
         let mut ours: Vec<&Accept> = accepts.iter().filter(is_its).collect();
         ours.reverse();
-        ours.sort_by(|a, b| b.before.cmp(&a.before));
+        ours.sort_by_key(|a| core::cmp::Reverse(a.before));
         let program = program(backend, family == TableFamily::Ip6, case);
         let (mut apply, mut revert) = (format!("*{table}\n"), format!("*{table}\n"));
         for a in &ours {

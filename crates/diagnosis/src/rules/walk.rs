@@ -228,13 +228,16 @@ pub fn both(
     pair.seen
 }
 
+/// Whether the tracked and the untracked packet are still under way.
+type Alive = (Holds, Holds);
+
 struct Pair<'a, 'p> {
     ground: Ground<'a>,
     tracked: &'p Packet<'p>,
     untracked: &'p Packet<'p>,
     seen: Seen,
     /// What came here before, and how each came out.
-    visited: BTreeMap<usize, ((Holds, Holds), (bool, bool))>,
+    visited: BTreeMap<usize, (Alive, (bool, bool))>,
     elements: usize,
 }
 
