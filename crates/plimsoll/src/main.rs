@@ -12,6 +12,7 @@ mod flows;
 mod lab;
 mod replay;
 mod terminal;
+mod top;
 
 use std::process::ExitCode;
 
@@ -40,5 +41,7 @@ fn main() -> ExitCode {
         Some(Command::Lab(lab)) => lab::run(&lab),
         Some(Command::Replay(replay)) => replay::run(&replay),
         Some(Command::Flows(flows)) => flows::run(&flows),
+        Some(Command::Top(top)) => top::run(&top),
+        Some(Command::TerminalGuard) => top::stand_guard(),
     }
 }

@@ -18,7 +18,7 @@ mod explain;
 pub mod flows;
 mod json;
 mod monitor;
-mod number;
+pub mod number;
 mod paint;
 mod plan;
 mod replay;
@@ -32,9 +32,10 @@ pub use clean::clean;
 pub use explain::{PAGES, PAGES_ZH, Page, explain};
 pub use json::{NotACheck, SCHEMA, check_from_json, json, json_pretty};
 pub use monitor::{Answer, exit_status, nagios, npd};
+pub use paint::{Line, Paint};
 pub use plan::plan;
 pub use replay::{
     REPLAY_SCHEMA, ReplayDetails, replay_chart, replay_json, replay_size, replay_svg, replay_text,
 };
 pub use style::{Clock, Language, Style};
-pub use text::text;
+pub use text::{load_line, load_parts, severity, text};

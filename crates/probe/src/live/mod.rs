@@ -16,6 +16,7 @@ mod filters;
 mod host;
 mod namespace;
 mod owners;
+mod pulse;
 mod select;
 mod text;
 
@@ -36,6 +37,7 @@ pub(crate) use enter::{Visit, each};
 use filters::Filter;
 use namespace::{Light, Static};
 pub(crate) use owners::{Names, owners};
+pub use pulse::Pulse;
 pub use select::NamespaceSelector;
 pub(crate) use text::{cut, read as read_text};
 
@@ -188,6 +190,7 @@ pub(crate) fn count_here() -> Option<u64> {
 }
 
 /// A namespace that is to be read.
+#[derive(Debug)]
 struct Chosen {
     found: Found,
     owners: Vec<Owner>,
