@@ -110,6 +110,10 @@ pub struct Churn {
     pub compared: u64,
     /// Of those, entries that the first reading did not have.
     pub appeared: u64,
+    /// Of those, TCP's.
+    pub appeared_tcp: u64,
+    /// And UDP's.
+    pub appeared_udp: u64,
     /// Entries of the first reading that the second no longer had.
     pub vanished: u64,
 }
@@ -147,8 +151,6 @@ pub struct Census {
     pub idle_services: Top<Service>,
     /// Entries with a rewritten source or destination.
     pub nat: u64,
-    /// Entries with a helper.
-    pub helped: u64,
     /// Change between two readings, if two were made.
     pub churn: Option<Churn>,
     /// Lines or messages that could not be understood.
