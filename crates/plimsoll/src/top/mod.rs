@@ -183,7 +183,7 @@ fn watch(arguments: &Top, mut app: App, mouse: bool) -> io::Result<ExitCode> {
     thread::Builder::new().name("check".into()).spawn(move || check(&of_check))?;
     let of_signals = news.clone();
     thread::Builder::new().name("signals".into()).spawn(move || {
-        for signal in signals.forever() {
+        if let Some(signal) = signals.forever().next() {
             let _ = of_signals.send(News::Signal(signal));
             // Whoever draws may hang on a terminal that takes nothing: then the guard gives it back.
             thread::sleep(Duration::from_secs(2));
