@@ -32,7 +32,9 @@ pub fn append(out: &mut Vec<u8>, line: &Line<'_>, dialect: Dialect) {
         });
     }
     let protocol = entry.original.protocol;
-    let name = protocol.name().as_bytes();
+    // A kernel without the protocol's tracker knows neither its name nor its ports.
+    let tracked = !protocol.has_ports() || entry.original.l4 != L4::None;
+    let name = if tracked || tool { protocol.name() } else { "unknown" }.as_bytes();
     out.extend_from_slice(name);
     out.extend_from_slice(&b"         "[name.len().min(8)..]);
     decimal(out, protocol.number().into());
@@ -149,6 +151,9 @@ fn direction(out: &mut Vec<u8>, tuple: &Tuple, long: bool) {
         }
         L4::Gre { source, destination } => {
             formatted(out, format_args!(" srckey={source:#x} dstkey={destination:#x}"));
+        }
+        L4::None if !long && tuple.protocol.has_ports() => {
+            out.extend_from_slice(b" sport=0 dport=0");
         }
         L4::None => {}
     }
