@@ -4,13 +4,15 @@
 
 use std::fmt::Debug;
 use std::fs;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use plimsoll_diagnosis::facts::{Fact, Namespace, Owner, Reason, Snapshot};
+use plimsoll_diagnosis::facts::{Fact, Namespace, Owner, Reader, Reason, Snapshot};
 use plimsoll_probe::live::{NamespaceSelector, Observation, Options, observe};
 
 /// Whether the tests may make namespaces; says so once for each test that can't run.
@@ -364,4 +366,78 @@ fn a_read_only_proc_a_hidden_one_and_a_foreign_one_are_read_without_a_panic() {
     assert!(text.contains("own=true initial=true"), "{text}");
     assert!(text.contains("saw: count known"), "{text}");
     assert!(text.contains("saw: stack missing"), "{text}");
+}
+
+/// One entry for each number: datagrams that a rule lets pass and nobody receives.
+fn send_datagrams(socket: &UdpSocket, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        let [_, high, low, _] = (number * 256 + 1).to_be_bytes();
+        let to = (Ipv4Addr::new(127, high, low, 1), 9);
+        // Refused: nobody is there.
+        while socket.send_to(b"x", to).is_err() {}
+    }
+}
+
+#[test]
+fn tables_with_much_in_them_are_read_in_one_walk_and_what_came_meanwhile_is_counted() {
+    const MANY: u32 = 21_000;
+    if !root() || !std::path::Path::new("/sys/kernel/btf/vmlinux").exists() {
+        return;
+    }
+    let (full, small) = (Netns::new("full"), Netns::new("small"));
+    for netns in [&full, &small] {
+        netns.sh(
+            "nft 'add table inet t; add chain inet t c { type filter hook output priority 0; }; \
+             add rule inet t c ct state new counter; add chain inet t i { type filter hook input priority 0; }; \
+             add rule inet t i meta l4proto udp drop'; sysctl -qw net.netfilter.nf_conntrack_udp_timeout=600",
+        );
+    }
+    let sockets = [&full, &small].map(|netns| {
+        let path = format!("/run/netns/{}", netns.0);
+        std::thread::spawn(move || {
+            let door = fs::File::open(path).unwrap();
+            let network = Some(rustix::thread::LinkNameSpaceType::Network);
+            rustix::thread::move_into_link_name_space(door.as_fd(), network).unwrap();
+            UdpSocket::bind("0.0.0.0:0").unwrap()
+        })
+        .join()
+        .unwrap()
+    });
+    send_datagrams(&sockets[0], 0..MANY);
+    send_datagrams(&sockets[1], 0..100);
+
+    let both = [&full, &small].map(|netns| NamespaceSelector::Name(netns.0.clone()));
+    // However busy the machine is, both readings come to their ends.
+    let whole = Options { dump_budget: Duration::from_secs(60), ..quick(both.to_vec()) };
+    let seen = observe(&whole);
+    for (netns, entries) in [(&full, MANY.into()), (&small, 100)] {
+        let census = known(&find(&seen.after, netns.inode()).census);
+        assert_eq!(census.reader, Reader::Bpf);
+        assert_eq!((census.seen, census.total.total(), census.complete), (entries, entries, true));
+        let churn = census.churn.unwrap();
+        assert_eq!((churn.appeared, churn.vanished), (0, 0), "{churn:?}");
+        assert!(churn.compared >= entries.min(5_000), "{churn:?}");
+    }
+
+    // New ones all the while, so some of them between the readings.
+    let (over, sent) = (AtomicBool::new(false), AtomicU32::new(0));
+    let seen = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                let next = MANY + sent.fetch_add(1, Ordering::Relaxed);
+                send_datagrams(&sockets[0], next..next + 1);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let options = Options { interval: Duration::from_millis(300), ..whole };
+        let seen = observe(&options);
+        over.store(true, Ordering::Relaxed);
+        seen
+    });
+    let churn = known(&find(&seen.after, full.inode()).census).churn.unwrap();
+    let sent = u64::from(sent.into_inner());
+    assert!(churn.appeared > 0 && churn.appeared <= sent, "{churn:?} of {sent}");
+    assert_eq!(churn.vanished, 0, "{churn:?}");
+    let churn = known(&find(&seen.after, small.inode()).census).churn.unwrap();
+    assert_eq!((churn.compared, churn.appeared, churn.vanished), (100, 0, 0));
 }

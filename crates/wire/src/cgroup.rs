@@ -27,32 +27,45 @@ pub struct Membership {
     pub unit: Option<String>,
 }
 
-/// Reads all lines of the file; the first one that names a container decides.
+/// Reads all lines of the file. The first one that names a container decides; the unit is what systemd's own hierarchy
+/// says: with version 1 a container of Docker's has a line `0::/system.slice/containerd.service` as well, where its
+/// shim was born.
 pub fn parse(text: &str) -> Membership {
-    let mut found = Membership::default();
-    for path in text.lines().filter_map(|line| line.splitn(3, ':').nth(2)) {
-        let here = member(path);
-        if found.container.is_none() {
-            found.container = here.container;
-        }
-        if found.unit.is_none() {
-            found.unit = here.unit;
-        }
-    }
-    found
+    let lines = || {
+        text.lines().filter_map(|line| {
+            let mut parts = line.splitn(3, ':').skip(1);
+            Some((parts.next()?, member(parts.next()?)))
+        })
+    };
+    let container = lines().find_map(|(_, member)| member.container);
+    let of_systemd = lines().find(|(hierarchy, _)| *hierarchy == "name=systemd");
+    let unit = match of_systemd.or_else(|| lines().find(|(hierarchy, _)| hierarchy.is_empty())) {
+        Some((_, member)) => member.unit,
+        None => None,
+    };
+    Membership { container, unit }
 }
 
 /// One path, walked from the root. The innermost container counts; units inside it are not the host's.
+///
+/// Seen from within a control-group namespace, paths outside it begin with `/..`: what is above stays unknown.
 fn member(path: &str) -> Membership {
     let mut found = Membership::default();
     let mut pod: Option<String> = None;
     let mut before = "";
-    for segment in path.split('/') {
+    // The kernel marks a group that was removed while a process was dying in it.
+    let path = path.strip_suffix(" (deleted)").unwrap_or(path);
+    let mut segments = path.split('/').filter(|segment| *segment != "..").peekable();
+    while let Some(segment) = segments.next() {
         // containerd with systemd's driver on cgroup v1: `kubepods-pod….slice:cri-containerd:ID`.
         for part in segment.split(':').filter(|part| !part.is_empty()) {
+            // nspawn itself, which watches over its container from the host's side.
+            let watches = segments.peek() == Some(&"supervisor");
             if let Some(uid) = pod_uid(part) {
                 pod = Some(uid);
-            } else if let Some((runtime, id)) = container(part, before, pod.is_some()) {
+            } else if let Some((runtime, id)) = container(part, before, pod.is_some())
+                && !(watches && runtime == "nspawn")
+            {
                 found.container = Some(Container { runtime, id, pod: pod.clone() });
             } else if found.container.is_none() && is_unit(part) {
                 found.unit = Some(unescaped(part));
@@ -63,10 +76,10 @@ fn member(path: &str) -> Membership {
     found
 }
 
-/// `pod0123…` (cgroupfs) or `kubepods-burstable-pod0123_….slice` (systemd).
+/// `pod0123…` (cgroupfs) or `kubepods-burstable-pod0123_….slice` (systemd), below another group `kubelet-kubepods-…`.
 fn pod_uid(segment: &str) -> Option<String> {
     let uid = match segment.strip_suffix(".slice") {
-        Some(slice) => slice.strip_prefix("kubepods")?.split_once("-pod")?.1,
+        Some(slice) => slice.split_once("kubepods")?.1.split_once("-pod")?.1,
         None => segment.strip_prefix("pod")?,
     };
     let uid = uid.replace('_', "-");
@@ -116,7 +129,7 @@ fn container(segment: &str, before: &str, in_pod: bool) -> Option<(&'static str,
             "docker" | "actions_job" => "docker",
             "cri-containerd" => "containerd",
             "crio" => "crio",
-            "libpod_parent" => "podman",
+            "libpod_parent" | "libpod" => "podman",
             _ => "container",
         };
         return Some((runtime, segment.into()));
@@ -263,10 +276,76 @@ mod tests {
     }
 
     #[test]
-    fn any_line_of_a_kernel_with_many_hierarchies_may_tell() {
-        let text = format!("9:name=systemd:/\n4:memory:/docker/{ID}\n0::/system.slice/x.service\n");
+    fn below_another_group_a_pod_is_a_pod() {
+        let dashed = POD.replace('-', "_");
+        let kind = format!(
+            "/system.slice/docker-{ID}.scope/kubelet.slice/kubelet-kubepods.slice/\
+             kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod{dashed}.slice"
+        );
+        let inner = ID.replace('3', "4");
+        is(&format!("{kind}/cri-containerd-{inner}.scope"), "containerd", &inner, Some(POD));
+        // A static pod's uid is the sum of its file.
+        let uid = &ID[..32];
+        is(&format!("/kubepods/burstable/pod{uid}/crio-{ID}"), "crio", ID, Some(uid));
+        assert_eq!(of(&format!("/kubepods.slice/kubepods-pod{dashed}.slice")).0, None);
+    }
+
+    #[test]
+    fn what_lies_outside_the_readers_namespace_is_told_by_what_is_left_of_the_path() {
+        let dashed = POD.replace('-', "_");
+        let burstable =
+            format!("/../../../kubepods-burstable.slice/kubepods-burstable-pod{dashed}.slice");
+        is(&format!("{burstable}/cri-containerd-{ID}.scope"), "containerd", ID, Some(POD));
+        // A neighbour in the reader's own pod.
+        is(&format!("/../cri-containerd-{ID}.scope"), "containerd", ID, None);
+        is(&format!("/../{ID}"), "container", ID, None);
+        is(&format!("/../../docker/{ID}"), "docker", ID, None);
+        let unit = of("/../../../system.slice/ssh.service");
+        assert_eq!(unit, (None, Some("ssh.service".into())));
+        assert_eq!(of("/.."), (None, None));
+        assert_eq!(of("/../.."), (None, None));
+    }
+
+    #[test]
+    fn a_monitor_is_not_in_the_machine_that_it_watches() {
+        let nspawn = "/machine.slice/systemd-nspawn@box.service";
+        is(&format!("{nspawn}/payload/system.slice/web.service"), "nspawn", "box", None);
+        let supervisor = of(&format!("{nspawn}/supervisor"));
+        assert_eq!(supervisor, (None, Some("systemd-nspawn@box.service".into())));
+        let conmon = of(&format!("/machine.slice/crio-conmon-{ID}.scope"));
+        assert_eq!(conmon, (None, Some(format!("crio-conmon-{ID}.scope"))));
+    }
+
+    #[test]
+    fn a_group_that_is_gone_still_names_its_own() {
+        is(&format!("/system.slice/docker-{ID}.scope (deleted)"), "docker", ID, None);
+        let unit = of("/system.slice/cron.service (deleted)").1;
+        assert_eq!(unit.as_deref(), Some("cron.service"));
+    }
+
+    /// Docker on a host with version 1 beside 2, as Ubuntu 20.04 and Debian 10 have it.
+    #[test]
+    fn with_many_hierarchies_any_line_may_name_the_container_and_systemds_the_unit() {
+        let text = format!(
+            "12:rdma:/\n11:pids:/docker/{ID}\n4:memory:/docker/{ID}\n1:name=systemd:/docker/{ID}\n\
+             0::/system.slice/containerd.service\n"
+        );
         let m = parse(&text);
         assert_eq!(m.container.map(|c| c.runtime), Some("docker"));
-        assert_eq!(m.unit.as_deref(), Some("x.service"));
+        assert_eq!(m.unit, None);
+        let service = "5:cpu,cpuacct:/system.slice\n4:devices:/system.slice/ssh.service\n\
+                       1:name=systemd:/system.slice/ssh.service\n0::/system.slice/ssh.service\n";
+        assert_eq!(parse(service).unit.as_deref(), Some("ssh.service"));
+        let pod = format!(
+            "9:memory:/kubepods/burstable/pod{POD}/{ID}\n1:name=systemd:/kubepods/burstable/pod{POD}/{ID}\n0::/\n"
+        );
+        assert_eq!(parse(&pod).container.and_then(|c| c.pod).as_deref(), Some(POD));
+    }
+
+    #[test]
+    fn lines_without_systemd_name_no_unit_and_nonsense_names_nothing() {
+        for text in ["", "\n", "0:", "0::", "x", "4:memory:/x.service\n", "::::\n"] {
+            assert_eq!(parse(text), Membership::default(), "{text:?}");
+        }
     }
 }

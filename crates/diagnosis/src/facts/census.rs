@@ -147,8 +147,6 @@ pub struct Census {
     pub idle_services: Top<Service>,
     /// Entries with a rewritten source or destination.
     pub nat: u64,
-    /// Entries with a helper.
-    pub helped: u64,
     /// Change between two readings, if two were made.
     pub churn: Option<Churn>,
     /// Lines or messages that could not be understood.

@@ -98,7 +98,6 @@ pub struct CensusBuilder {
     idle: [u64; AgeBand::ALL.len()],
     idle_services: Heavy<Service>,
     nat: u64,
-    helped: u64,
 }
 
 impl CensusBuilder {
@@ -120,7 +119,6 @@ impl CensusBuilder {
             idle: [0; AgeBand::ALL.len()],
             idle_services: Heavy::new(SLOTS, seed),
             nat: 0,
-            helped: 0,
         }
     }
 
@@ -157,7 +155,6 @@ impl CensusBuilder {
             }
         }
         self.nat += u64::from(is_rewritten(&entry.original, &entry.reply));
-        self.helped += u64::from(entry.helper.is_some());
     }
 
     /// Counts a line or message that could not be understood.
@@ -188,7 +185,6 @@ impl CensusBuilder {
         }
         self.idle_services.merge(other.idle_services);
         self.nat += other.nat;
-        self.helped += other.helped;
     }
 
     /// The census, with the heaviest `rows` keys of each grouping. `complete` when the reading reached the
@@ -217,7 +213,6 @@ impl CensusBuilder {
             established_idle: AgeBand::ALL.into_iter().zip(self.idle).collect(),
             idle_services: self.idle_services.top(rows),
             nat: self.nat,
-            helped: self.helped,
             churn,
             malformed: self.malformed,
         }
@@ -360,7 +355,7 @@ mod tests {
             Service { protocol: plimsoll_ct::Protocol::Tcp, port: 443 }
         );
         assert!(c.services.rows.iter().any(|r| r.0.port == 0), "ICMP has no port");
-        assert_eq!((c.nat, c.helped), (1, 1));
+        assert_eq!(c.nat, 1);
     }
 
     #[test]

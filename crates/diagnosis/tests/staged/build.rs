@@ -298,7 +298,6 @@ pub fn census(states: &[(StateKey, u64)]) -> Census {
         established_idle: vec![],
         idle_services: Top::default(),
         nat: 0,
-        helped: 0,
         churn: None,
         malformed: 0,
     }

@@ -20,6 +20,7 @@ use plimsoll_diagnosis::facts::{Gap, Reason};
 use plimsoll_wire::Malformed;
 pub use plimsoll_wire::ctnetlink::{Details, Filter};
 
+pub(crate) use bpf::SLICE;
 use bpf::{Census, Loaded};
 
 pub(crate) use bpf::whole as bpf_error;
@@ -137,6 +138,9 @@ pub trait Sink: Send {
     }
     /// A message or line that could not be understood.
     fn malformed(&mut self, _: &Malformed) {}
+    /// The entries that follow lie in buckets from this one on, and before the next multiple of 1,024. Only the
+    /// BPF census tells.
+    fn reach_bucket(&mut self, _: u64) {}
 }
 
 impl<F: FnMut(&Row) -> bool + Send> Sink for F {

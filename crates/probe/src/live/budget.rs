@@ -16,6 +16,13 @@ const LATE: Duration = Duration::from_millis(300);
 /// A table may always take so long by the clock, or a busy machine would show none of the small ones.
 const MOMENT: Duration = Duration::from_millis(20);
 
+impl Budget {
+    /// So much kernel time, and the time by the clock that it may take.
+    pub(super) fn of(kernel: Duration) -> Self {
+        Self { kernel, wall: kernel + LATE.min(kernel) }
+    }
+}
+
 /// What is left, and for whom.
 #[derive(Debug)]
 pub(crate) struct Purse {
@@ -30,7 +37,8 @@ impl Purse {
     pub fn new(budget: Duration, counts: &[u64]) -> Self {
         let namespaces = u32::try_from(counts.len()).unwrap_or(u32::MAX);
         let entries = counts.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
-        Self { left: budget, wall: budget + LATE.min(budget), entries, namespaces }
+        let Budget { kernel: left, wall } = Budget::of(budget);
+        Self { left, wall, entries, namespaces }
     }
 
     /// The share of the next table, of so many entries: its part of the entries, and never less than half

@@ -16,7 +16,7 @@ use crate::rules;
 use crate::table::{self, Budget, CensusOptions};
 
 /// Rows of each grouping of a census.
-const ROWS: usize = 20;
+pub(super) const ROWS: usize = 20;
 
 /// The per-CPU statistics.
 pub(super) fn statistics() -> Fact<CpuCounters> {
@@ -60,7 +60,7 @@ pub(super) fn empty_census() -> Census {
 }
 
 /// A number that nobody who fills the table can know.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
 

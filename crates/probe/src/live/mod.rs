@@ -18,6 +18,7 @@ mod namespace;
 mod owners;
 mod select;
 mod text;
+mod walk;
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant, SystemTime};
 use plimsoll_ct::{Nanos, Time};
 use plimsoll_diagnosis::facts::{
     BootFiles, Census, Fact, Gap, Host, LogDigest, Namespace, Owner, Reason, Snapshot, TableSample,
+    TcpTimeouts,
 };
 use plimsoll_wire::ruleset::Ruleset;
 
@@ -38,6 +40,7 @@ use namespace::{Light, Static};
 pub(crate) use owners::{Names, owners};
 pub use select::NamespaceSelector;
 pub(crate) use text::{cut, read as read_text};
+use walk::{Table, Walk};
 
 /// What to read of the running host.
 #[derive(Debug, Clone)]
@@ -110,10 +113,16 @@ pub fn observe(options: &Options) -> Observation {
     let doors: Vec<&Found> = chosen.iter().map(|c| &c.found).collect();
 
     let counts = watch.time("counts", || counts(&doors));
+    let mut walk = Walk::over(&counts).filter(|_| options.census);
     let samples = match options.census {
-        true => {
-            watch.time("first table reading", || samples(options.dump_budget / 10, &doors, &counts))
-        }
+        true => watch.time("first table reading", || {
+            let budget = options.dump_budget / 10;
+            let walked = walk.as_mut().and_then(|w| w.samples(Budget::of(budget), &doors, &counts));
+            walked.unwrap_or_else(|| {
+                walk = None;
+                samples(budget, &doors, &counts)
+            })
+        }),
         false => doors.iter().map(|_| None).collect(),
     };
 
@@ -142,7 +151,7 @@ pub fn observe(options: &Options) -> Observation {
     assembly.rules_again(again);
     if options.census {
         let budget = options.dump_budget - options.dump_budget / 10;
-        watch.time("table reading", || assembly.censuses(budget, samples));
+        watch.time("table reading", || assembly.censuses(budget, samples, walk));
     }
     let (before, after) = assembly.finish();
 
@@ -438,16 +447,63 @@ impl Assembly {
         }
     }
 
-    /// Reads the tables, the fullest first, as long as the budget lasts.
-    fn censuses(&mut self, budget: Duration, mut samples: Vec<Option<TableSample>>) {
+    /// Reads the tables that are not empty, as long as the budget lasts: in one walk, where there is one.
+    fn censuses(
+        &mut self,
+        budget: Duration,
+        mut samples: Vec<Option<TableSample>>,
+        walk: Option<Walk>,
+    ) {
         let counts: Vec<Option<u64>> =
             self.parts.iter().map(|(_, _, after)| after.count.get().map(|c| c.0)).collect();
         let order = order(&counts);
+        let walked = walk.and_then(|walk| self.walked(walk, budget, &order, &mut samples));
+        let read = walked.unwrap_or_else(|| self.each(budget, &order, samples));
+        for (_, _, after) in &mut self.parts {
+            // Of those that are not read, all with a count are empty: nothing is left to see.
+            after.census = match &after.count {
+                Fact::Known { source, .. } => Fact::known(calls::empty_census(), source.clone()),
+                Fact::Missing(gap) => Fact::Missing(gap.clone()),
+            };
+        }
+        for ((index, _), visit) in order.into_iter().zip(read) {
+            self.parts[index].2.census = match visit {
+                Visit::Read(census) => census,
+                Visit::Refused(gap) => Fact::Missing(gap),
+                Visit::Gone => Fact::missing(Reason::Failed, "the namespace is gone"),
+            };
+        }
+    }
+
+    /// All in one walk. `None`: there is no census to be had.
+    fn walked(
+        &self,
+        mut walk: Walk,
+        budget: Duration,
+        order: &[(usize, u64)],
+        samples: &mut [Option<TableSample>],
+    ) -> Option<Vec<Visit<Fact<Census>>>> {
+        let tables = order.iter().map(|(index, _)| {
+            let (found, _, after) = &self.parts[*index];
+            let previous = samples[self.places[*index]].take();
+            Some(Table { inode: found.inode?, timeouts: TcpTimeouts::of(after), previous })
+        });
+        let censuses = walk.censuses(Budget::of(budget), tables.collect::<Option<_>>()?)?;
+        Some(censuses.into_iter().map(Visit::Read).collect())
+    }
+
+    /// One after another, the fullest first.
+    fn each(
+        &self,
+        budget: Duration,
+        order: &[(usize, u64)],
+        mut samples: Vec<Option<TableSample>>,
+    ) -> Vec<Visit<Fact<Census>>> {
         let known: Vec<u64> = order.iter().map(|(_, count)| *count).collect();
         let all = known.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
         let mut purse = Purse::new(budget, &known);
         let ordered: Vec<&Found> = order.iter().map(|(index, _)| &self.parts[*index].0).collect();
-        let read: Vec<Visit<Fact<Census>>> = enter::each(&ordered, |here, place| {
+        enter::each(&ordered, |here, place| {
             if let Some(gap) = &here.outside {
                 return Fact::Missing(gap.clone());
             }
@@ -464,21 +520,7 @@ impl Assembly {
             let kernel = measured.map_or(wall, |t| Duration::from_nanos(t.0));
             purse.spend(Budget { kernel, wall });
             census
-        });
-        for (_, _, after) in &mut self.parts {
-            // Of those that are not read, all with a count are empty: nothing is left to see.
-            after.census = match &after.count {
-                Fact::Known { source, .. } => Fact::known(calls::empty_census(), source.clone()),
-                Fact::Missing(gap) => Fact::Missing(gap.clone()),
-            };
-        }
-        for ((index, _), visit) in order.into_iter().zip(read) {
-            self.parts[index].2.census = match visit {
-                Visit::Read(census) => census,
-                Visit::Refused(gap) => Fact::Missing(gap),
-                Visit::Gone => Fact::missing(Reason::Failed, "the namespace is gone"),
-            };
-        }
+        })
     }
 
     fn finish(self) -> (Vec<Namespace>, Vec<Namespace>) {

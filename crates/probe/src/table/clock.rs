@@ -52,7 +52,7 @@ fn kernel_time() -> Option<Duration> {
 }
 
 /// The monotonic clock.
-pub(super) fn monotonic() -> Nanos {
+pub(crate) fn monotonic() -> Nanos {
     let since_boot = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from);
     Nanos(since_boot.ok().and_then(|d| u64::try_from(d.as_nanos()).ok()).unwrap_or(0))
 }

@@ -25,7 +25,7 @@ use plimsoll_diagnosis::facts::{
 use plimsoll_wire::statistics::parse_proc;
 
 pub use clock::Budget;
-pub(crate) use clock::Meter;
+pub(crate) use clock::{Meter, monotonic};
 pub(crate) use dump::{Dump, Step, answers};
 pub use listing::{VisitLine, census_of_listing, each_of_listing};
 pub(crate) use proc::{entries as proc_entries, gap_of, net_file};
@@ -186,7 +186,7 @@ pub(crate) fn both(first: Option<Gap>, second: Gap) -> Gap {
 }
 
 /// Buckets of the hash table: a resize moves every entry.
-fn buckets() -> Option<Buckets> {
+pub(crate) fn buckets() -> Option<Buckets> {
     let text = fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_buckets").ok()?;
     text.trim().parse().ok().map(Buckets)
 }

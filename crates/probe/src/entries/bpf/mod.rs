@@ -16,6 +16,8 @@ mod shared;
 pub(crate) use object::whole;
 mod walk;
 
+pub(crate) use walk::SLICE;
+
 use std::time::Duration;
 
 use aya::programs::{ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun};

@@ -14,7 +14,7 @@ use super::{Census, failed, run};
 use crate::entries::{Ask, Outcome, Scope, Share, Sink};
 
 /// Buckets that a worker takes from the heap at once.
-const SLICE: u64 = 1024;
+pub(crate) const SLICE: u64 = 1024;
 /// After so long a run ends with the group it is at, whatever is left of its slice.
 const HOLD: Duration = Duration::from_micros(250);
 /// A group of chains that holds the CPU for longer is taken in smaller ones.
@@ -242,6 +242,7 @@ impl Common<'_> {
             }
             // SAFETY: only this thread runs the program as this worker, and not before the rows are done with.
             let rows = unsafe { self.census.workers.rows(worker, ran.rows) };
+            sink.reach_bucket(begin);
             for raw in rows {
                 if !self.census.decoder.decode(raw, row) {
                     part.malformed += 1;
