@@ -7,5 +7,6 @@ pub fn run() -> Result<(), String> {
     tools::provide()?;
     // The binary is what the end-to-end tests drive.
     run::cargo(&["build", "--workspace", "--quiet"])?;
-    run::cargo(&["test", "--workspace", "--quiet"])
+    // One failure must not hide the next.
+    run::cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"])
 }

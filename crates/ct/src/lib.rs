@@ -21,6 +21,7 @@ mod setting;
 mod state;
 mod status;
 mod time;
+mod timeout;
 mod tuple;
 mod units;
 
@@ -38,5 +39,6 @@ pub use setting::{Access, SETTINGS, Scope, Setting, Unit};
 pub use state::{DccpState, SctpState, State, TcpState};
 pub use status::Status;
 pub use time::{Nanos, Time, TimeRange};
+pub use timeout::timeout_name;
 pub use tuple::{Family, L4, Tuple, Zone, ZoneDirection};
 pub use units::{Buckets, Bytes, Entries, Seconds};

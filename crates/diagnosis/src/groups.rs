@@ -102,7 +102,8 @@ pub(crate) fn add(sum: &mut Tally, tally: &Tally) {
     sum.unreplied = sum.unreplied.saturating_add(tally.unreplied);
 }
 
-fn state_label(protocol: Protocol, state: State) -> String {
+/// `tcp TIME_WAIT`; protocols without states by their name alone.
+pub(crate) fn state_label(protocol: Protocol, state: State) -> String {
     match state {
         State::Stateless => protocol.to_string(),
         State::Tcp(_) | State::Sctp(_) | State::Dccp(_) => format!("{protocol} {state}"),

@@ -18,8 +18,10 @@ const PAGE: u64 = 4096;
 pub(crate) struct Price {
     /// One entry with its extensions and its share of the slab's waste.
     pub(crate) entry: Bytes,
+    /// One entry without its extensions.
+    pub(crate) object: Bytes,
     /// One bucket.
-    bucket: u64,
+    pub(crate) bucket: u64,
     /// Namespaces that track, at least one.
     pub(crate) namespaces: u64,
     /// Hash tables: one, or one for each namespace.
@@ -33,11 +35,25 @@ impl Price {
     pub(crate) fn of(snapshot: &Snapshot, tracking: u64) -> Self {
         let profile = &snapshot.host.profile;
         let namespaces = tracking.max(1);
+        let object = object(snapshot, profile);
         Self {
-            entry: entry(snapshot, profile),
-            bucket: if profile.era == Era::IpConntrack { 16 } else { 8 },
+            entry: Bytes(object.saturating_add(extensions(snapshot, profile))),
+            object: Bytes(object),
+            bucket: bucket(profile),
             namespaces: if profile.global_count { 1 } else { namespaces },
             tables: if profile.table_per_namespace { namespaces } else { 1 },
+            global_count: profile.global_count,
+        }
+    }
+
+    /// One namespace of a host of which only the generation is known.
+    pub(crate) fn of_profile(profile: &Profile) -> Self {
+        Self {
+            entry: Bytes(profile.entry_size.0.saturating_add(profile.extension_size.0)),
+            object: profile.entry_size,
+            bucket: bucket(profile),
+            namespaces: 1,
+            tables: 1,
             global_count: profile.global_count,
         }
     }
@@ -55,17 +71,26 @@ impl Price {
     }
 }
 
-/// One entry.
-fn entry(snapshot: &Snapshot, profile: &Profile) -> Bytes {
-    let slab = match snapshot.host.slab.value() {
+/// The head of a chain.
+fn bucket(profile: &Profile) -> u64 {
+    if profile.era == Era::IpConntrack { 16 } else { 8 }
+}
+
+/// One entry in its slab.
+fn object(snapshot: &Snapshot, profile: &Profile) -> u64 {
+    match snapshot.host.slab.value() {
         Some(slab) if slab.per_slab > 0 && slab.pages > 0 => {
             (u64::from(slab.pages) * PAGE / u64::from(slab.per_slab)).max(slab.object.0)
         }
         Some(slab) if slab.object.0 > 0 => slab.object.0,
         Some(_) | None => profile.entry_size.0,
-    };
+    }
+}
+
+/// What an entry has beside it.
+fn extensions(snapshot: &Snapshot, profile: &Profile) -> u64 {
     let Some(host) = snapshot.namespaces.iter().find(|n| n.is_initial()) else {
-        return Bytes(slab.saturating_add(profile.extension_size.0));
+        return profile.extension_size.0;
     };
     let on = |name: &str| host.setting(name).is_some_and(|v| v == 1);
     // Events: 1 = a block for every entry; 0 and 2 = none by itself.
@@ -75,6 +100,5 @@ fn entry(snapshot: &Snapshot, profile: &Profile) -> Bytes {
     };
     let nat = host.rules.value().is_some_and(|r| r.has_nat());
     let extended = events || on("nf_conntrack_acct") || on("nf_conntrack_timestamp") || nat;
-    let extended = extended && profile.era != Era::IpConntrack;
-    Bytes(slab.saturating_add(if extended { EXTENSION_BLOCK } else { 0 }))
+    if extended && profile.era != Era::IpConntrack { EXTENSION_BLOCK } else { 0 }
 }

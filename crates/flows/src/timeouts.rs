@@ -8,7 +8,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use plimsoll_ct::{DccpState, Protocol, Row, SctpState, Seconds, State, Status, TcpState};
+use plimsoll_ct::{Row, Seconds, State, Status, TcpState, timeout_name};
 
 /// The timeouts in force in one namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,53 +66,5 @@ impl Timeouts {
 
 /// Which timeout an entry got with its last packet.
 fn name(entry: &Row) -> Option<&'static str> {
-    let replied = entry.is_replied();
-    Some(match (entry.original.protocol, entry.state) {
-        (_, State::Tcp(state)) => match state {
-            TcpState::SynSent | TcpState::SynSent2 => "tcp_timeout_syn_sent",
-            TcpState::SynRecv => "tcp_timeout_syn_recv",
-            TcpState::Established => "tcp_timeout_established",
-            TcpState::FinWait => "tcp_timeout_fin_wait",
-            TcpState::CloseWait => "tcp_timeout_close_wait",
-            TcpState::LastAck => "tcp_timeout_last_ack",
-            TcpState::TimeWait => "tcp_timeout_time_wait",
-            TcpState::Close => "tcp_timeout_close",
-            TcpState::None | TcpState::Other(_) => return None,
-        },
-        (_, State::Sctp(state)) => match state {
-            SctpState::Closed => "sctp_timeout_closed",
-            SctpState::CookieWait => "sctp_timeout_cookie_wait",
-            SctpState::CookieEchoed => "sctp_timeout_cookie_echoed",
-            SctpState::Established => "sctp_timeout_established",
-            SctpState::ShutdownSent => "sctp_timeout_shutdown_sent",
-            SctpState::ShutdownRecd => "sctp_timeout_shutdown_recd",
-            SctpState::ShutdownAckSent => "sctp_timeout_shutdown_ack_sent",
-            SctpState::HeartbeatSent => "sctp_timeout_heartbeat_sent",
-            SctpState::HeartbeatAcked => "sctp_timeout_heartbeat_acked",
-            SctpState::None | SctpState::Other(_) => return None,
-        },
-        (_, State::Dccp(state)) => match state {
-            DccpState::Request => "dccp_timeout_request",
-            DccpState::Respond => "dccp_timeout_respond",
-            DccpState::PartOpen => "dccp_timeout_partopen",
-            DccpState::Open => "dccp_timeout_open",
-            DccpState::CloseReq => "dccp_timeout_closereq",
-            DccpState::Closing => "dccp_timeout_closing",
-            DccpState::TimeWait => "dccp_timeout_timewait",
-            DccpState::None | DccpState::Ignore | DccpState::Invalid | DccpState::Other(_) => {
-                return None;
-            }
-        },
-        (Protocol::Udp, State::Stateless) if entry.is_assured() => "udp_timeout_stream",
-        (Protocol::Udp, State::Stateless) => "udp_timeout",
-        (Protocol::UdpLite, State::Stateless) if replied => "udplite_timeout_stream",
-        (Protocol::UdpLite, State::Stateless) => "udplite_timeout",
-        (Protocol::Gre, State::Stateless) if replied => "gre_timeout_stream",
-        (Protocol::Gre, State::Stateless) => "gre_timeout",
-        (Protocol::Icmp, State::Stateless) => "icmp_timeout",
-        (Protocol::Icmpv6, State::Stateless) => "icmpv6_timeout",
-        (Protocol::Other(_), State::Stateless) => "generic_timeout",
-        // Trackers with states, of which the source told none.
-        (Protocol::Tcp | Protocol::Sctp | Protocol::Dccp, State::Stateless) => return None,
-    })
+    timeout_name(entry.original.protocol, entry.state, entry.is_assured(), entry.is_replied())
 }

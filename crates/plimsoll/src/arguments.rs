@@ -53,6 +53,12 @@ pub enum Command {
     /// the firewall, udev, tuned, cloud-init, rc.local, kube-proxy; and says what is wrong with it. Needs no
     /// root and changes nothing. Exit status: 0 nothing is wrong, 1 something is, 64 wrong usage.
     Boot(Boot),
+    /// Say how big the table has to be, with the arithmetic: rates × lifetimes, peak, margin, memory, chains
+    ///
+    /// From what this host does now, from what was saved of another (--root, --bundle), from captured packets
+    /// (--capture), or from rates and lifetimes that you give. It changes nothing. Exit status: 0 the limit in
+    /// force is enough, 1 it is not, 3 nothing could be measured, 64 wrong usage.
+    Size(Size),
     /// Run captured packets through a model of conntrack: how full the table gets, and what it drops
     ///
     /// The model behaves as the kernel does. It takes every captured packet to be accepted by the rules.
@@ -148,6 +154,52 @@ pub struct Boot {
     /// All settings, all lines, all mistakes
     #[arg(long, short)]
     pub verbose: bool,
+    /// Colour: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+    /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
+    pub width: Option<u16>,
+    /// Only ASCII characters
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// `plimsoll size`.
+#[derive(Debug, Args)]
+pub struct Size {
+    /// New flows per second: 2000, or tcp=2000, udp=300, api=50 (repeatable)
+    #[arg(long, value_name = "[CLASS=]RATE", value_parser = class_rate)]
+    pub rate: Vec<(String, f64)>,
+    /// How long each lasts (90s, 200ms, 2h), for all or for a class. Of tcp, udp and icmp it is the time from the
+    /// first packet to the last: the timeout that follows is added; of any other class the life of the entry
+    #[arg(long, value_name = "[CLASS=]TIME", value_parser = class_time, requires = "rate")]
+    pub lifetime: Vec<(String, f64)>,
+    /// The peak as a multiple of the mean [default: what was seen, else 2]
+    #[arg(long, value_name = "TIMES", value_parser = times)]
+    pub peak: Option<f64>,
+    /// Room above the peak, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = plimsoll_diagnosis::size::MARGIN, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    pub margin: u32,
+    /// Captures (pcap, pcapng) to run through the model, without a limit; several are merged by time
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "rate")]
+    pub capture: Vec<PathBuf>,
+    /// Seconds between the two readings that give the rates
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval)]
+    pub interval: Duration,
+    /// Only what this network namespace holds: a name, an inode, a process id, a container id, "host" or "own"
+    /// [default: the one that its limit is tightest for]
+    #[arg(long, value_name = "NETNS", conflicts_with_all = ["root", "bundle", "rate", "capture"])]
+    pub netns: Option<String>,
+    /// A dead host: a directory that holds its proc/, etc/
+    #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
+    pub root: Option<PathBuf>,
+    /// A dead host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// All of it as JSON (schema plimsoll.size/1)
+    #[arg(long)]
+    pub json: bool,
     /// Colour: on a terminal unless NO_COLOR is set, always, or never
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: When,
@@ -383,6 +435,44 @@ pub enum Lang {
     En,
     /// Chinese
     Zh,
+}
+
+/// `RATE` or `CLASS=RATE`.
+fn class_rate(text: &str) -> Result<(String, f64), String> {
+    let (class, value) = text.split_once('=').unwrap_or(("", text));
+    let value = value.trim().trim_end_matches("/s");
+    match value.parse::<f64>() {
+        Ok(rate) if (0.0..=1e9).contains(&rate) => Ok((class.trim().to_owned(), rate)),
+        Ok(_) | Err(_) => Err("expected flows per second, from 0 to 1000000000".into()),
+    }
+}
+
+/// `TIME` or `CLASS=TIME`.
+fn class_time(text: &str) -> Result<(String, f64), String> {
+    let (class, value) = text.split_once('=').unwrap_or(("", text));
+    let value = value.trim();
+    let milliseconds = value.strip_suffix("ms").map(|n| n.parse::<f64>().map(|n| n / 1e3));
+    let seconds = match milliseconds {
+        Some(seconds) => seconds.ok(),
+        None => value
+            .strip_suffix('s')
+            .unwrap_or(value)
+            .parse::<f64>()
+            .ok()
+            .or_else(|| time(value).ok().map(|t| t.as_secs_f64())),
+    };
+    seconds
+        .filter(|s| (0.0..=1e9).contains(s))
+        .map(|s| (class.trim().to_owned(), s))
+        .ok_or_else(|| "expected a time: 90s, 200ms, 5m, 2h".into())
+}
+
+/// A multiple.
+fn times(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if (1.0..=1e6).contains(&x) => Ok(x),
+        Ok(_) | Err(_) => Err("expected a number from 1 on".into()),
+    }
 }
 
 /// An interval that rates can be divided by.

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use plimsoll_ct::Scope;
 use plimsoll_diagnosis::boot::{BootFacts, Outcome, boot};
+use plimsoll_probe::boot as probe;
 use plimsoll_probe::watch::{Watch, Watched};
-use plimsoll_probe::{boot as probe, dead};
 use plimsoll_report::{self as report, Clock, Style};
 
 use crate::arguments::Boot;
-use crate::{exit, terminal};
+use crate::{check, exit, terminal};
 
 /// Runs it. Exit status: 0 nothing is wrong, 1 something is, 64 wrong usage.
 pub fn run(arguments: &Boot) -> ExitCode {
@@ -130,10 +130,6 @@ fn facts(arguments: &Boot) -> Result<BootFacts, String> {
         (None, Some(path)) => (path, false),
         (None, None) => return Ok(probe::live()),
     };
-    if path.is_dir() != tree {
-        let expected = if tree { "a directory that holds a host's files" } else { "an archive" };
-        return Err(format!("{}: expected {expected}", path.display()));
-    }
-    let (files, origin) = dead::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let (files, origin) = check::open(path, tree)?;
     Ok(probe::saved(&files, origin))
 }

@@ -4,8 +4,10 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use plimsoll_diagnosis::facts::Origin;
 use plimsoll_diagnosis::{Diagnosis, diagnose};
 use plimsoll_probe::dead;
+use plimsoll_probe::files::Files;
 use plimsoll_probe::live::{self, NamespaceSelector};
 use plimsoll_report::{self as report, Clock, Style};
 
@@ -65,15 +67,20 @@ fn look(arguments: &Check) -> Result<Diagnosis, String> {
 
 /// A dead host, from a directory or from an archive.
 fn saved(path: &Path, tree: bool) -> Result<Diagnosis, String> {
-    if path.is_dir() != tree {
-        let expected = if tree { "a directory that holds a host's files" } else { "an archive" };
-        return Err(format!("{}: expected {expected}", path.display()));
-    }
-    let (files, origin) = dead::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let (files, origin) = open(path, tree)?;
     let mut diagnosis = diagnose(None, &dead::snapshot(&files, origin));
     // What of a bundle was left out.
     diagnosis.notes.extend_from_slice(files.notes());
     Ok(diagnosis)
+}
+
+/// The files of a dead host: of a directory (`tree`) or an archive, as was asked for.
+pub fn open(path: &Path, tree: bool) -> Result<(Files, Origin), String> {
+    if path.is_dir() != tree {
+        let expected = if tree { "a directory that holds a host's files" } else { "an archive" };
+        return Err(format!("{}: expected {expected}", path.display()));
+    }
+    dead::open(path).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 fn print(diagnosis: &Diagnosis, output: &Output) -> (String, u8) {

@@ -11,6 +11,7 @@ mod fix;
 mod flows;
 mod lab;
 mod replay;
+mod size;
 mod terminal;
 
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Some(Command::Undo(undo)) => fix::undo(&undo),
         Some(Command::Guard(guard)) => fix::guard(&guard),
         Some(Command::Lab(lab)) => lab::run(&lab),
+        Some(Command::Size(size)) => size::run(&size),
         Some(Command::Replay(replay)) => replay::run(&replay),
         Some(Command::Flows(flows)) => flows::run(&flows),
     }

@@ -72,19 +72,6 @@ pub struct Answer {
     pub enough: Option<Row>,
 }
 
-/// A size to go for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
-    /// Entries at once that the traffic needs so that none is evicted.
-    pub needed: u64,
-    /// Limit with room to grow.
-    pub max: u64,
-    /// Buckets for it.
-    pub buckets: u64,
-    /// Memory of a full table and its buckets.
-    pub memory: Bytes,
-}
-
 impl Row {
     /// Of a run that is over.
     pub fn of(run: &Run, changes: Vec<Change>) -> Self {
@@ -136,16 +123,11 @@ impl Answer {
         nearest(&self.shorter)
     }
 
-    /// The size to go for: half as much again as was needed, rounded up to a number that is easy to
-    /// remember; buckets as this generation gives itself.
-    pub fn size(&self) -> Size {
-        let needed = self.needed();
-        let wanted = needed.saturating_add(needed / 2).max(1024);
-        let step = (wanted.next_power_of_two() / 16).max(256);
-        let max = wanted.next_multiple_of(step).min(i32::MAX as u64);
-        let by_ratio = if self.profile.max_per_bucket == 1 { max } else { max / 4 };
-        let buckets = by_ratio.max(self.as_set.outcome.buckets);
-        Size { needed, max, buckets, memory: memory(self.profile, max, buckets) }
+    /// Entries at once on average, over the samples of the setting as it is; `None`: it was not sampled.
+    pub fn mean(&self) -> Option<u64> {
+        let samples = self.as_set.timeline.samples();
+        let all: u128 = samples.iter().map(|s| u128::from(s.occupancy.live)).sum();
+        u64::try_from(all.checked_div(samples.len() as u128)?).ok()
     }
 }
 
@@ -156,7 +138,7 @@ fn nearest(rows: &[Row]) -> Option<&Row> {
 }
 
 /// Memory of so many entries and buckets in the kernel: 64 bits, the profile's usual sizes.
-pub fn memory(profile: &Profile, entries: u64, buckets: u64) -> Bytes {
+pub(crate) fn memory(profile: &Profile, entries: u64, buckets: u64) -> Bytes {
     let entry = profile.entry_size.get() + profile.extension_size.get();
     let bucket = if profile.era == Era::IpConntrack { 16 } else { 8 };
     Bytes(entries.saturating_mul(entry).saturating_add(buckets.saturating_mul(bucket)))

@@ -20,7 +20,7 @@ mod synthetic;
 mod tally;
 mod timeline;
 
-pub use answer::{Answer, Change, Row, Size, memory};
+pub use answer::{Answer, Change, Row};
 pub use doubts::Doubts;
 pub use outcome::Outcome;
 pub use replay::{Replay, Run};

@@ -23,6 +23,7 @@ mod paint;
 mod plan;
 mod replay;
 mod screen;
+mod size;
 mod style;
 mod text;
 mod wrap;
@@ -34,7 +35,9 @@ pub use json::{NotACheck, SCHEMA, check_from_json, json, json_pretty};
 pub use monitor::{Answer, exit_status, nagios, npd};
 pub use plan::plan;
 pub use replay::{
-    REPLAY_SCHEMA, ReplayDetails, replay_chart, replay_json, replay_size, replay_svg, replay_text,
+    REPLAY_SCHEMA, ReplayDetails, replay_caveats, replay_chart, replay_json, replay_svg,
+    replay_text,
 };
+pub use size::{SIZE_SCHEMA, size_json, size_text};
 pub use style::{Clock, Language, Style};
 pub use text::text;

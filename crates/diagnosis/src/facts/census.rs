@@ -110,6 +110,10 @@ pub struct Churn {
     pub compared: u64,
     /// Of those, entries that the first reading did not have.
     pub appeared: u64,
+    /// Of those, TCP's.
+    pub appeared_tcp: u64,
+    /// And UDP's.
+    pub appeared_udp: u64,
     /// Entries of the first reading that the second no longer had.
     pub vanished: u64,
 }

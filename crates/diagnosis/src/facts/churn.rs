@@ -14,7 +14,7 @@ use core::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use plimsoll_ct::{Buckets, Entry, Nanos};
+use plimsoll_ct::{Buckets, Entry, Nanos, Protocol};
 
 use super::{Churn, Reader};
 
@@ -93,6 +93,14 @@ impl SampleBuilder {
     }
 }
 
+/// Entries that were not there before.
+#[derive(Debug, Clone, Copy, Default)]
+struct Strange {
+    all: u64,
+    tcp: u64,
+    udp: u64,
+}
+
 /// The second reading, compared with the first.
 #[derive(Debug)]
 pub struct Comparison {
@@ -101,9 +109,9 @@ pub struct Comparison {
     /// Entries read.
     read: u64,
     /// Of those, not in the sample.
-    strange: u64,
+    strange: Strange,
     /// `read` and `strange` when the last entry was recognised.
-    covered: (u64, u64),
+    covered: (u64, Strange),
     /// Entries recognised, and the largest place in the first dump among them.
     recognised: u64,
     furthest: Option<u32>,
@@ -123,8 +131,8 @@ impl Comparison {
             sample,
             interval,
             read: 0,
-            strange: 0,
-            covered: (0, 0),
+            strange: Strange::default(),
+            covered: (0, Strange::default()),
             recognised: 0,
             furthest: None,
             seen,
@@ -148,7 +156,9 @@ impl Comparison {
             }
             None => {
                 self.read += 1;
-                self.strange += 1;
+                self.strange.all += 1;
+                self.strange.tcp += u64::from(entry.original.protocol == Protocol::Tcp);
+                self.strange.udp += u64::from(entry.original.protocol == Protocol::Udp);
             }
         }
     }
@@ -157,18 +167,25 @@ impl Comparison {
     /// was recognised, so that the two parts cannot be laid upon each other.
     pub fn finish(self, complete: bool) -> Option<Churn> {
         if complete && self.sample.complete {
-            return Some(Churn {
-                interval: self.interval,
-                compared: self.read,
-                appeared: self.strange,
-                vanished: self.sample.places.len() as u64 - self.recognised,
-            });
+            let vanished = self.sample.places.len() as u64 - self.recognised;
+            return Some(self.churn(self.read, self.strange, vanished));
         }
         let furthest = self.furthest?;
         let expected = self.sample.places.values().filter(|&&place| place <= furthest).count();
         let (compared, appeared) = self.covered;
         let vanished = (expected as u64).saturating_sub(self.recognised);
-        Some(Churn { interval: self.interval, compared, appeared, vanished })
+        Some(self.churn(compared, appeared, vanished))
+    }
+
+    const fn churn(&self, compared: u64, appeared: Strange, vanished: u64) -> Churn {
+        Churn {
+            interval: self.interval,
+            compared,
+            appeared: appeared.all,
+            appeared_tcp: appeared.tcp,
+            appeared_udp: appeared.udp,
+            vanished,
+        }
     }
 }
 
@@ -185,7 +202,7 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
     use core::net::{IpAddr, Ipv4Addr};
-    use plimsoll_ct::{L4, Protocol, Seconds, State, Status, Tuple, Zone};
+    use plimsoll_ct::{L4, Seconds, State, Status, Tuple, Zone};
 
     /// A UDP entry from port `port`, whose id is `id`.
     fn entry(port: u16, id: u32) -> Entry {
@@ -237,6 +254,7 @@ mod tests {
         let second = entries((200..220).chain(0..90).chain(220..230));
         let churn = compare(first, &second).unwrap();
         assert_eq!((churn.compared, churn.appeared, churn.vanished), (120, 30, 10));
+        assert_eq!((churn.appeared_tcp, churn.appeared_udp), (0, 30), "they are UDP's");
         assert_eq!(churn.interval, Nanos(2_000));
     }
 

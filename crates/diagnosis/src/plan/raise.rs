@@ -10,7 +10,7 @@ use super::{Change, Ground, Plan, Readback, Setting, Step, Target, Verify};
 use crate::case::Case;
 use crate::facts::ManagerKind;
 use crate::remedies::{Findings, raise};
-use crate::{RemedyId, commands, findings, words};
+use crate::{RemedyId, commands, findings, size, words};
 
 /// More entries than this for each bucket make chains that cost every packet.
 const MOST_PER_BUCKET: u64 = 8;
@@ -130,7 +130,7 @@ fn wanted(
             size.max
         }
     };
-    let fitting = raise::buckets_for(case, max);
+    let fitting = size::buckets_for(case.profile, max, case.buckets());
     let most = case.profile.max_per_bucket.max(1);
     // As many as go with the limit, never fewer than now; a lower limit keeps its short chains.
     let by_itself = if max > buckets.saturating_mul(most) { fitting } else { buckets };

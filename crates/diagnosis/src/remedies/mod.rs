@@ -45,6 +45,11 @@ impl<'a> Findings<'a> {
         self.get(id).is_some()
     }
 
+    /// The namespace that the first of an id is about (`None` inside: the whole host).
+    pub(crate) fn place(&self, id: &str) -> Option<Option<usize>> {
+        self.get(id).map(|d| d.finding.namespace)
+    }
+
     /// Those of the ids that need action here, in the order asked.
     pub(crate) fn among(&self, ids: &[&'static str]) -> Vec<&'static str> {
         ids.iter().copied().filter(|id| self.has(id)).collect()

@@ -8,21 +8,13 @@ use plimsoll_ct::Bytes;
 
 use super::{Findings, Ranked};
 use crate::case::Case;
-use crate::commands;
-use crate::words;
-use crate::{Remedy, RemedyId};
+use crate::size::{self, Machine};
+use crate::{Remedy, RemedyId, commands, words};
 
 /// What asks for a higher limit.
 const LIMIT: &[&str] = &["CT001", "CT002", "CT003", "CT004", "CT005", "CT020", "CT023"];
 /// What asks for more buckets.
 const BUCKETS: &[&str] = &["CT022"];
-/// Share of the memory that all tables together may take at worst.
-const BUDGET: u64 = 8;
-/// While packets are lost the demand beyond the limit is not seen: so much is asked for, if it is cheap.
-const UNSEEN_DEMAND: u64 = 4;
-/// What counts as cheap: this share of the memory.
-const CHEAP: u64 = 20;
-
 /// A limit and buckets, and their worst case in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size {
@@ -48,56 +40,34 @@ fn current(case: &Case<'_>) -> Option<u64> {
     case.initial().and_then(|(_, s)| s.load.max).or(case.spaces.first()?.load.max).map(|m| m.0)
 }
 
-/// Buckets for a limit: as many as this generation gives itself or more, never fewer than now.
-pub(crate) fn buckets_for(case: &Case<'_>, max: u64) -> u64 {
-    let by_ratio = if case.profile.max_per_bucket == 1 { max } else { max / 4 };
-    by_ratio.max(case.buckets().unwrap_or(0)).max(1)
-}
-
 /// The size to go for. `Err`: why there is none.
 pub(crate) fn size(case: &Case<'_>, findings: &Findings<'_>) -> Result<Size, String> {
     let now = current(case).ok_or("the limit in force could not be read")?;
-    let wants_more = !findings.among(LIMIT).is_empty();
-    if !wants_more {
+    let machine = Machine::in_case(case);
+    if findings.among(LIMIT).is_empty() {
         let max = if now == 0 { default(case) } else { now };
-        return Ok(Size { max, buckets: buckets_for(case, max), raised: false, capped: false });
+        let buckets = machine.buckets_for(max);
+        return Ok(Size { max, buckets, raised: false, capped: false });
     }
-    let peak = case
-        .spaces
-        .iter()
-        .filter_map(|s| case.unmovable(s).or(s.load.count.map(|c| c.0)))
-        .max()
-        .unwrap_or(0);
-    let mut want = peak.saturating_mul(2).max(default(case));
-    let short = findings.has("CT001") || findings.has("CT002") || findings.has("CT003");
-    if short || findings.has("CT004") || findings.has("CT005") {
-        want = want.max(now.saturating_mul(2));
+    let demand = size::in_case(case, &|id| findings.place(id), None).unwrap_or_default();
+    let sizing = size::size(demand, &machine, size::MARGIN);
+    if now > 0 && sizing.max <= now {
+        return Err(if sizing.capped {
+            format!(
+                "memory: {} entries in each of {} would take {}, over an eighth of what the host has",
+                words::count(sizing.wanted),
+                words::counted(case.price.namespaces, "namespace", "namespaces"),
+                words::bytes(case.price.worst(sizing.wanted, machine.buckets_for(sizing.wanted)))
+            )
+        } else {
+            format!(
+                "{} is more than the load asks for: {} at the peak and half as much again",
+                words::count(now),
+                words::count(sizing.demand.peak.entries(sizing.demand.mean))
+            )
+        });
     }
-    let want = want.checked_next_power_of_two().unwrap_or(now).min(1 << 30);
-    let memory = case.after.host.memory_total.get();
-    let fits = |max: u64, share: u64| {
-        memory.is_none_or(|m| case.price.worst(max, buckets_for(case, max)).0 <= m.0 / share)
-    };
-    let unseen = now.saturating_mul(UNSEEN_DEMAND).checked_next_power_of_two().unwrap_or(want);
-    let dropping = findings.has("CT001");
-    let want = if dropping && memory.is_some() && unseen > want && fits(unseen, CHEAP) {
-        unseen
-    } else {
-        want
-    };
-    let mut max = want;
-    while max > 1 && !fits(max, BUDGET) {
-        max /= 2;
-    }
-    if now > 0 && max <= now {
-        return Err(format!(
-            "memory: {} entries in each of {} would take {}, over an eighth of what the host has",
-            words::count(want),
-            words::counted(case.price.namespaces, "namespace", "namespaces"),
-            words::bytes(case.price.worst(want, buckets_for(case, want)))
-        ));
-    }
-    Ok(Size { max, buckets: buckets_for(case, max), raised: true, capped: max < want })
+    Ok(Size { max: sizing.max, buckets: sizing.buckets, raised: true, capped: sizing.capped })
 }
 
 /// What the kernel would choose by itself.

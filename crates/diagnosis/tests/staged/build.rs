@@ -350,8 +350,14 @@ pub fn idle(mut census: Census, hours: u64, days: u64) -> Census {
 
 /// Churn within a census, over one second.
 pub fn churn(mut census: Census, appeared: u64, vanished: u64) -> Census {
-    census.churn =
-        Some(Churn { interval: Nanos(1_000_000_000), compared: census.seen, appeared, vanished });
+    census.churn = Some(Churn {
+        interval: Nanos(1_000_000_000),
+        compared: census.seen,
+        appeared,
+        appeared_tcp: appeared,
+        appeared_udp: 0,
+        vanished,
+    });
     census
 }
 

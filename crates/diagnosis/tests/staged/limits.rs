@@ -92,7 +92,7 @@ fn no_remedy_spends_more_memory_than_there_is() {
     }
     let d = judge(&after, &[(Counter::Drop, 100)]);
     let raise = remedy(&d, RemedyId::Raise);
-    assert!(raise.refused[0].starts_with("memory: 524,288 entries"), "{raise:#?}");
+    assert!(raise.refused[0].starts_with("memory: 786,432 entries"), "{raise:#?}");
     assert!(raise.commands.is_empty());
     assert_ne!(remedies(&d)[0], "raise");
 }

@@ -9,4 +9,5 @@ mod causes;
 mod limits;
 mod properties;
 mod remedies;
+mod size;
 mod state;

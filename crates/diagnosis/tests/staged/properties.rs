@@ -104,6 +104,8 @@ prop_compose! {
             interval: Nanos(interval),
             compared,
             appeared: appeared % (1 << 40),
+            appeared_tcp: appeared % (1 << 39),
+            appeared_udp: 0,
             vanished: vanished % (1 << 40),
         });
         census

@@ -80,9 +80,9 @@ fn a_centos_5_server_that_fills_with_idle_connections_is_full_and_dropping() {
         "The table is full (65,536 of 65,536 entries) and drops 1,240 packets/s; first log line 2 h \
          5 min ago."
     );
-    says(&d, RemedyId::Raise, "sysctl -w net.ipv4.netfilter.ip_conntrack_max=262144");
-    says(&d, RemedyId::Raise, "echo 65536 > /sys/module/ip_conntrack/parameters/hashsize");
-    says(&d, RemedyId::Persist, "echo 'options ip_conntrack hashsize=65536' >> /etc/modprobe.conf");
+    says(&d, RemedyId::Raise, "sysctl -w net.ipv4.netfilter.ip_conntrack_max=196608");
+    says(&d, RemedyId::Raise, "echo 49152 > /sys/module/ip_conntrack/parameters/hashsize");
+    says(&d, RemedyId::Persist, "echo 'options ip_conntrack hashsize=49152' >> /etc/modprobe.conf");
     says(
         &d,
         RemedyId::Timeout,
@@ -108,11 +108,11 @@ fn a_saved_centos_6_host_was_full_when_it_was_saved() {
         "{}",
         d.headline
     );
-    says(&d, RemedyId::Raise, "sysctl -w net.nf_conntrack_max=262144");
-    says(&d, RemedyId::Raise, "echo 65536 > /sys/module/nf_conntrack/parameters/hashsize");
+    says(&d, RemedyId::Raise, "sysctl -w net.nf_conntrack_max=196608");
+    says(&d, RemedyId::Raise, "echo 49152 > /sys/module/nf_conntrack/parameters/hashsize");
     let persist = remedy(&d, RemedyId::Persist);
     assert!(persist.commands.iter().any(|c| c == "sysctl -p"), "{:#?}", persist.commands);
-    assert!(persist.risk.contains("524288"), "the ×8 trap is told: {}", persist.risk);
+    assert!(persist.risk.contains("393216"), "the ×8 trap is told: {}", persist.risk);
     assert_eq!(d.drops.now, None);
 }
 
@@ -151,8 +151,8 @@ fn an_assured_fill_on_a_modern_kernel_is_critical_and_names_the_cause() {
     let d = judge(&after, &[(Counter::Drop, 90)]);
     assert_eq!(acts(&d), ["CT001", "CT004", "CT012"]);
     assert!(d.findings.iter().take(2).all(|f| f.severity == Severity::Critical));
-    says(&d, RemedyId::Raise, "sysctl -w net.netfilter.nf_conntrack_max=1048576");
-    says(&d, RemedyId::Raise, "sysctl -w net.netfilter.nf_conntrack_buckets=1048576");
+    says(&d, RemedyId::Raise, "sysctl -w net.netfilter.nf_conntrack_max=786432");
+    says(&d, RemedyId::Raise, "sysctl -w net.netfilter.nf_conntrack_buckets=786432");
     says(
         &d,
         RemedyId::Timeout,
@@ -237,7 +237,7 @@ fn the_table_of_a_container_is_full_while_the_host_is_not() {
     );
     let raise = remedy(&d, RemedyId::Raise);
     assert!(raise.commands[0].starts_with("# on the host, in its own namespace"));
-    assert_eq!(raise.memory.unwrap().0, 524_288 * 256 * 2 + 524_288 * 8);
+    assert_eq!(raise.memory.unwrap().0, 786_432 * 256 * 2 + 786_432 * 8);
 }
 
 #[test]

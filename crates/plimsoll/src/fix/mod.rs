@@ -4,6 +4,8 @@ mod cut;
 mod plans;
 mod tell;
 
+pub use plans::quick;
+
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;

@@ -108,6 +108,38 @@ pub struct Arguments {
     pub utc: bool,
 }
 
+impl Arguments {
+    /// These captures on a host that has no limit: what would they need? Occupancy over time is kept.
+    pub fn without_a_limit(captures: &[PathBuf], profile: String, set: Vec<(String, u64)>) -> Self {
+        Self {
+            captures: captures.to_vec(),
+            set,
+            profile,
+            memory: 8,
+            zone: 0,
+            notrack: Vec::new(),
+            what_if: Vec::new(),
+            scale: 1,
+            speed: 1.0,
+            synthetic: None,
+            no_search: true,
+            dump: false,
+            events: false,
+            stats: false,
+            log: false,
+            json: true,
+            plot: None,
+            output: None,
+            at: None,
+            strict: false,
+            color: When::Never,
+            width: None,
+            ascii: false,
+            utc: false,
+        }
+    }
+}
+
 /// Forms of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Form {

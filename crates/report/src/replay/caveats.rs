@@ -17,8 +17,8 @@ fn of(n: u64, one: &str, several: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { several })
 }
 
-/// In the order of weight.
-pub(super) fn caveats(a: &Answer) -> Vec<String> {
+/// What the capture cannot tell, in the order of weight.
+pub fn caveats(a: &Answer) -> Vec<String> {
     let mut said = Vec::new();
     let mut say = |text: String| said.push(text);
     let (tally, doubts) = (&a.tally, &a.doubts);

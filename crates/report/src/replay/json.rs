@@ -9,6 +9,7 @@ use plimsoll_replay::{Answer, Row};
 use serde_json::{Map, Value, json};
 
 use super::caveats::caveats;
+use super::sizing;
 use crate::civil::rfc3339;
 
 /// The name of the schema in the `schema` field.
@@ -33,7 +34,7 @@ pub fn replay_json(a: &Answer, details: &ReplayDetails) -> String {
         .chain([("unlimited", a.unlimited.as_slice())])
         .flat_map(|(role, rows)| rows.iter().map(move |row| run(role, row)))
         .collect();
-    let size = a.size();
+    let size = sizing(a);
     let (tally, doubts) = (&a.tally, &a.doubts);
     let log: Vec<Value> = details
         .log
@@ -68,7 +69,7 @@ pub fn replay_json(a: &Answer, details: &ReplayDetails) -> String {
             Value::Null
         },
         "size": {
-            "max": size.max, "buckets": size.buckets, "memory_bytes": size.memory.get(),
+            "max": size.max, "buckets": size.buckets, "memory_bytes": size.worst.get(),
         },
         "runs": runs,
         "entries": details.entries,

@@ -10,13 +10,24 @@ mod terminal;
 mod tests;
 mod text;
 
+pub use caveats::caveats as replay_caveats;
 pub use json::{REPLAY_SCHEMA, ReplayDetails, replay_json};
 pub use svg::replay_svg;
 pub use terminal::replay_chart;
-pub use text::{replay_size, replay_text};
+pub use text::replay_text;
 
 use alloc::format;
 use alloc::string::String;
+
+use plimsoll_diagnosis::size::{Demand, MARGIN, Machine, Peak, Sizing, size};
+use plimsoll_replay::Answer;
+
+/// The size to go for.
+fn sizing(a: &Answer) -> Sizing {
+    let demand = Demand { mean: a.needed(), peak: Peak::Seen(a.needed()), ..Demand::default() };
+    let buckets = a.as_set.outcome.buckets;
+    size(demand, &Machine::of_profile(a.profile, buckets), MARGIN)
+}
 
 /// A span since the start, short: `+12.3 s`, `+4:10`, `+3:12:04`.
 fn since_start(seconds: f64) -> String {

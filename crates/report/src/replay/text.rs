@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use plimsoll_replay::{Answer, Change, Row};
 
-use super::{caveats, table};
+use super::{caveats, sizing, table};
 use crate::Style;
 use crate::number::{bytes, count, duration, ratio, share};
 use crate::paint::{Line, Paint};
@@ -21,61 +21,6 @@ pub fn replay_text(a: &Answer, style: &Style) -> String {
     }
     doubts(&mut screen, a);
     screen.finish()
-}
-
-/// The recommendation alone, with its arithmetic.
-pub fn replay_size(a: &Answer, style: &Style) -> String {
-    let mut screen = Screen::new(style);
-    let size = a.size();
-    let start = Line::new().with(style, Paint::Strong, "SIZE  ");
-    if a.tally.packets == 0 {
-        screen.paragraph(start, 6, Paint::Strong, &nothing(a));
-        return screen.finish();
-    }
-    let text = format!(
-        "nf_conntrack_max={} with {} buckets: {} when full.",
-        count(size.max),
-        count(size.buckets),
-        bytes(size.memory)
-    );
-    screen.paragraph(start, 6, Paint::Strong, &text);
-    let why = format!(
-        "The traffic of {} needs {} entries at once, {} of them protected ones; half as much again is \
-         {}, rounded up. {}",
-        covered(a),
-        count(size.needed),
-        count(a.unlimited.as_ref().unwrap_or(&a.as_set).outcome.peak_protected),
-        count(size.needed.saturating_add(size.needed / 2)),
-        if a.profile.max_per_bucket == 1 {
-            "As many buckets as entries keep the chains short, as this kernel does by itself."
-        } else {
-            "A bucket for four entries is this kernel's own measure."
-        }
-    );
-    screen.paragraph(Line::new().padded(6), 6, Paint::Plain, &why);
-    screen.gap();
-    for line in commands(a) {
-        screen.command(&line);
-    }
-    doubts(&mut screen, a);
-    screen.finish()
-}
-
-fn commands(a: &Answer) -> Vec<String> {
-    let size = a.size();
-    let old = a.profile.era == plimsoll_ct::Era::IpConntrack;
-    let (key, module) = if old {
-        ("net.ipv4.netfilter.ip_conntrack_max", "ip_conntrack")
-    } else {
-        ("net.netfilter.nf_conntrack_max", "nf_conntrack")
-    };
-    let mut lines = Vec::new();
-    if size.buckets > a.as_set.outcome.buckets {
-        let path = format!("/sys/module/{module}/parameters/hashsize");
-        lines.push(format!("echo {} > {path}", size.buckets));
-    }
-    lines.push(format!("sysctl -w {key}={}", size.max));
-    lines
 }
 
 fn nothing(a: &Answer) -> String {
@@ -220,12 +165,12 @@ fn ways_out(a: &Answer) -> Vec<String> {
         ));
     }
     if a.unlimited.is_some() {
-        let size = a.size();
+        let size = sizing(a);
         said.push(format!(
             "With room to grow: nf_conntrack_max={} and {} buckets, {} when full.",
             count(size.max),
             count(size.buckets),
-            bytes(size.memory)
+            bytes(size.worst)
         ));
     }
     said

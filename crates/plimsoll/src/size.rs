@@ -1,0 +1,142 @@
+//! `plimsoll size`: what the load needs, from one of four sources; the size for it; print.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use plimsoll_diagnosis::facts::Snapshot;
+use plimsoll_diagnosis::size::{self, Demand, GivenClass, Machine, Peak, Sizing};
+use plimsoll_probe::dead;
+use plimsoll_probe::live::{self, NamespaceSelector};
+use plimsoll_report as report;
+
+use crate::arguments::Size;
+use crate::replay::{self, Failure};
+use crate::{check, exit};
+
+/// Nothing could be measured.
+const UNKNOWN: u8 = 3;
+
+/// Runs it.
+pub fn run(arguments: &Size) -> ExitCode {
+    let sizing = match sizing(arguments) {
+        Ok(sizing) => sizing,
+        Err(Failure::Usage(why)) => {
+            eprintln!("plimsoll: {why}");
+            return exit::usage();
+        }
+        Err(Failure::Failed(why)) => {
+            eprintln!("plimsoll: {why}");
+            return ExitCode::from(UNKNOWN);
+        }
+    };
+    let text = if arguments.json {
+        report::size_json(&sizing)
+    } else {
+        let style = check::style(arguments.color, arguments.width, arguments.ascii, false, false);
+        report::size_text(&sizing, &style)
+    };
+    let mut out = std::io::stdout().lock();
+    // A reader that closed the pipe has what it wanted.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    ExitCode::from(u8::from(sizing.enough() == Some(false)))
+}
+
+fn sizing(arguments: &Size) -> Result<Sizing, Failure> {
+    let by_hand = !arguments.rate.is_empty() || !arguments.capture.is_empty();
+    let (before, after) = host(arguments, !by_hand).map_err(Failure::Usage)?;
+    let machine = Machine::of(&after);
+    let demand = if !arguments.rate.is_empty() {
+        given(arguments, &after, &machine).map_err(Failure::Usage)?
+    } else if !arguments.capture.is_empty() {
+        captured(arguments, &after)?
+    } else {
+        size::seen(before.as_ref(), &after, arguments.peak).ok_or_else(|| {
+            Failure::Failed(
+                "the number of entries could not be read: give --rate and --lifetime".into(),
+            )
+        })?
+    };
+    Ok(size::size(demand, &machine, arguments.margin))
+}
+
+/// The host that it is for.
+fn host(arguments: &Size, measured: bool) -> Result<(Option<Snapshot>, Snapshot), String> {
+    let (path, tree): (&Path, bool) = match (&arguments.root, &arguments.bundle) {
+        (Some(path), _) => (path, true),
+        (None, Some(path)) => (path, false),
+        (None, None) => {
+            let options = if measured {
+                let only = arguments.netns.iter().map(|text| NamespaceSelector::parse(text));
+                let only = only.collect();
+                live::Options { interval: arguments.interval, only, ..live::Options::default() }
+            } else {
+                crate::fix::quick()
+            };
+            let observation = live::observe(&options);
+            if !observation.unmatched.is_empty() {
+                let asked = arguments.netns.as_deref().unwrap_or_default();
+                return Err(format!("no network namespace answers to {asked:?}"));
+            }
+            return Ok((Some(observation.before), observation.after));
+        }
+    };
+    check::open(path, tree).map(|(files, origin)| (None, dead::snapshot(&files, origin)))
+}
+
+/// Rates and lifetimes of the command line, joined by class.
+fn given(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Demand, String> {
+    let lifetime = |class: &str| {
+        let named = |wanted: &str| arguments.lifetime.iter().rev().find(|(c, _)| c == wanted);
+        named(class).or_else(|| named("")).map(|(_, seconds)| *seconds)
+    };
+    for (class, _) in &arguments.lifetime {
+        if !class.is_empty() && !arguments.rate.iter().any(|(c, _)| c == class) {
+            return Err(format!("--lifetime {class}=… has no --rate {class}=…"));
+        }
+    }
+    let classes: Vec<GivenClass> = arguments
+        .rate
+        .iter()
+        .map(|(name, rate)| GivenClass {
+            name: name.clone(),
+            rate: *rate,
+            lifetime: lifetime(name),
+        })
+        .collect();
+    let namespace = after.namespaces.iter().find(|n| n.is_initial()).or(after.namespaces.first());
+    size::given(&classes, arguments.peak, namespace, machine).map_err(|e| e.to_string())
+}
+
+/// What captured packets need on this kernel with these timeouts.
+fn captured(arguments: &Size, after: &Snapshot) -> Result<Demand, Failure> {
+    let profile = after.host.kernel.value().map_or("running", |k| k.release.as_str());
+    let namespace = after.namespaces.iter().find(|n| n.is_initial());
+    let timeouts = namespace.into_iter().flat_map(|n| {
+        let names = n.settings.keys().filter(|name| name.contains("timeout"));
+        names.filter_map(|name| Some((name.clone(), n.setting(name)?)))
+    });
+    let flags = replay::Arguments::without_a_limit(
+        &arguments.capture,
+        profile.to_owned(),
+        timeouts.collect(),
+    );
+    let (answer, _) = replay::answer_for(&flags)?;
+    if answer.tally.packets == 0 {
+        return Err(Failure::Failed("no packet that could be read".into()));
+    }
+    let mean = answer.mean().unwrap_or(answer.needed());
+    let peak = match arguments.peak {
+        Some(times) => Peak::Given(times),
+        None => Peak::Seen(answer.needed()),
+    };
+    let names: Vec<String> = arguments.capture.iter().map(|p| p.display().to_string()).collect();
+    let protected = answer.as_set.outcome.peak_protected;
+    let mut remarks = vec![format!(
+        "A limit of {} evicts nothing; no limit under {protected} can do, since so many entries at once are \
+         protected from eviction.",
+        answer.needed()
+    )];
+    remarks.extend(report::replay_caveats(&answer));
+    Ok(Demand { from: names.join(", "), classes: Vec::new(), mean, peak, remarks })
+}

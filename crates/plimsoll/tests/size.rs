@@ -1,0 +1,190 @@
+//! `plimsoll size`, from outside: each source of the demand, and the arithmetic to the last entry.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use support::{Netns, plimsoll, root, turn};
+
+fn home() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The document and the exit status.
+fn size(arguments: &[&str]) -> (Value, Option<i32>) {
+    let mut all = vec!["size", "--json"];
+    all.extend(arguments);
+    let out = plimsoll(&all);
+    let value = serde_json::from_slice(&out.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr)));
+    (value, out.status.code())
+}
+
+fn healthy() -> String {
+    home().join("fixtures/trees/debian-healthy").to_string_lossy().into_owned()
+}
+
+fn class<'a>(value: &'a Value, name: &str) -> &'a Value {
+    let classes = value["demand"]["classes"].as_array().expect("classes");
+    classes.iter().find(|c| c["class"] == name).unwrap_or_else(|| panic!("no {name}: {classes:#?}"))
+}
+
+#[test]
+fn rates_and_lifetimes_by_hand_give_littles_law_with_the_timeout_that_follows() {
+    let tree = healthy();
+    let (value, status) = size(&[
+        "--root",
+        &tree,
+        "--rate",
+        "tcp=2000",
+        "--lifetime",
+        "tcp=200ms",
+        "--rate",
+        "udp=300",
+        "--rate",
+        "api=10/s",
+        "--lifetime",
+        "api=1h",
+        "--peak",
+        "3",
+    ]);
+    assert_eq!(class(&value, "tcp")["entries"], 240_400, "2,000 × (0.2 + 120)");
+    assert_eq!(class(&value, "udp")["entries"], 9_000, "300 × 30");
+    assert_eq!(class(&value, "api")["entries"], 36_000, "10 × 3,600: the life of the entry");
+    assert_eq!(class(&value, "expired")["entries"], 2_310 * 60, "this kernel's collector");
+    let mean = 240_400 + 9_000 + 36_000 + 138_600;
+    assert_eq!(value["demand"]["mean"], mean);
+    assert_eq!(value["demand"]["peak"], 3 * mean);
+    assert_eq!(value["demand"]["wanted"], 3 * mean / 2 * 3);
+    // Rounded up to 2^21 / 16.
+    assert_eq!(value["max"], (3 * mean / 2 * 3_u64).next_multiple_of(131_072));
+    assert_eq!(value["buckets"], value["max"]);
+    assert_eq!((&value["enough_now"], status), (&Value::Bool(false), Some(1)));
+    let (max, entry) = (value["max"].as_u64(), value["memory"]["entry_bytes"].as_u64());
+    let worst = max.expect("max") * (entry.expect("entry") + 8);
+    assert_eq!(value["memory"]["worst_bytes"], worst);
+}
+
+#[test]
+fn memory_bounds_what_is_recommended_and_that_is_said() {
+    let tree = healthy();
+    let (value, _) = size(&["--root", &tree, "--rate", "1000000", "--lifetime", "1h"]);
+    assert_eq!(value["capped_by_memory"], true);
+    let worst = value["memory"]["worst_bytes"].as_u64().expect("worst");
+    assert!(worst <= value["machine"]["memory_bytes"].as_u64().expect("memory") / 8);
+    assert!(value["max"].as_u64() < value["demand"]["wanted"].as_u64());
+    let out = plimsoll(&["size", "--root", &tree, "--rate", "1000000", "--lifetime", "1h"]);
+    let screen = String::from_utf8_lossy(&out.stdout);
+    let words = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("an eighth of the memory holds no more"), "{screen}");
+}
+
+#[test]
+fn the_json_of_every_saved_host_is_what_its_schema_publishes() {
+    let text =
+        std::fs::read_to_string(home().join("docs/formats/size.schema.json")).expect("reads");
+    let schema: Value = serde_json::from_str(&text).expect("the schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let mut sized = 0;
+    for entry in std::fs::read_dir(home().join("fixtures/trees")).expect("fixtures") {
+        let tree = entry.expect("an entry").path();
+        let out = plimsoll(&["size", "--json", "--root", &tree.to_string_lossy()]);
+        if out.status.code() == Some(3) {
+            assert!(String::from_utf8_lossy(&out.stderr).contains("could not be read"));
+            continue;
+        }
+        let Ok(value) = serde_json::from_slice::<Value>(&out.stdout) else { continue };
+        let errors: Vec<String> =
+            validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path)).collect();
+        assert!(errors.is_empty(), "{}: {errors:#?}", tree.display());
+        sized += 1;
+    }
+    assert!(sized >= 10, "only {sized}");
+}
+
+#[test]
+fn the_size_is_what_check_and_fix_recommend() {
+    let tree = home().join("fixtures/trees/centos6");
+    let tree = tree.to_string_lossy();
+    let (value, status) = size(&["--root", &tree]);
+    assert_eq!(
+        (value["max"].as_u64(), status),
+        (Some(196_608), Some(1)),
+        "3 × the limit of 65,536"
+    );
+    let out = plimsoll(&["check", "--json", "--root", &tree]);
+    let check: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    let remedies = check["remedies"].as_array().expect("remedies");
+    let raise = remedies.iter().find(|r| r["id"] == "raise").expect("raise");
+    assert_eq!(raise["title"], "raise the limit to 196608 and the buckets to 49152");
+}
+
+#[test]
+fn a_capture_needs_as_many_entries_as_are_open_at_once() {
+    // 400 questions a tenth of a second apart, none of them answered: each stays for 30 s.
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 101] {
+        file.extend(word.to_le_bytes());
+    }
+    for n in 0..400u16 {
+        let tenths = u32::from(n);
+        for word in [1_700_000_000 + tenths / 10, tenths % 10 * 100_000, 28, 28] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        let [a, b] = (1024 + n).to_be_bytes();
+        file.extend([a, b, 0, 53, 0, 8, 0, 0]);
+    }
+    let path = std::env::temp_dir().join(format!("plimsoll-size-{}.pcap", std::process::id()));
+    std::fs::write(&path, file).expect("written");
+    let tree = home().join("fixtures/trees/centos5");
+    let (value, status) =
+        size(&["--root", &tree.to_string_lossy(), "--capture", &path.to_string_lossy()]);
+    std::fs::remove_file(&path).expect("removed");
+    // A kernel that takes entries the moment they expire: 300 live at once.
+    let peak = value["demand"]["peak"].as_u64().expect("a peak");
+    assert!((300..=301).contains(&peak), "{peak}");
+    assert!(value["demand"]["mean"].as_u64() < Some(peak));
+    assert_eq!(value["demand"]["wanted"], peak + peak / 2);
+    assert_eq!((&value["enough_now"], status), (&Value::Bool(true), Some(0)), "4,096 are");
+}
+
+#[test]
+fn a_namespace_is_measured_class_by_class() {
+    if !root("a_namespace_is_measured_class_by_class") {
+        return;
+    }
+    let _turn = turn();
+    let ns = Netns::new("size");
+    ns.run(
+        "nft",
+        &["add table inet t; add chain inet t c { type filter hook input priority 0; }; \
+                     add rule inet t c ct state new counter"],
+    );
+    ns.send_udp("127.0.0.1", 20_000, 500);
+    let (value, _) = size(&["--netns", &ns.0]);
+    let udp = class(&value, "udp");
+    assert!(udp["entries"].as_u64() >= Some(500), "{udp}");
+    assert_eq!(udp["stays_seconds"], 30.0);
+    assert!(udp["rate"].as_f64() >= Some(500.0 / 30.0), "{udp}");
+    assert!(value["demand"]["from"].as_str().expect("from").contains("size"), "{value:#}");
+}
+
+#[test]
+fn what_cannot_be_computed_is_wrong_usage_and_says_what_is_missing() {
+    for (arguments, told) in [
+        (&["--rate", "500"][..], "needs --lifetime"),
+        (&["--rate", "api=5"], "--lifetime api="),
+        (&["--rate", "tcp=5", "--lifetime", "udp=3s"], "has no --rate udp"),
+        (&["--rate=-5"], "expected flows per second"),
+        (&["--netns", "no-such"], "no-such"),
+    ] {
+        let mut all = vec!["size"];
+        all.extend(arguments);
+        let out = plimsoll(&all);
+        assert_eq!(out.status.code(), Some(64), "{arguments:?}");
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(said.contains(told), "{arguments:?}: {said}");
+    }
+}
