@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::flows::arguments::Flows;
+use crate::top::arguments::Top;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use plimsoll_ct::{Protocol, TcpState};
 
@@ -69,6 +70,14 @@ pub enum Command {
     /// unreplied; idle > 10m; dnat to 10.0.0.5:80; pod kube-system/coredns-* (docs/flows.md). In a shell, put
     /// it in quotes.
     Flows(Flows),
+    /// Watch the table: its load, how it grows, who fills it; filter, regroup, look into groups, go back in time
+    ///
+    /// Keys: ? shows them. It stays below 5 % of one processor, whatever the size of the table: a large one is
+    /// read less often, or in part, and the screen says so. FILTER is that of `plimsoll flows`.
+    Top(Top),
+    /// Gives the terminal back when `top` is killed (started by `top`, not by people)
+    #[command(hide = true)]
+    TerminalGuard,
     /// Stands guard over a transaction (started by `fix`, not by people)
     #[command(hide = true)]
     Guard(Guard),
@@ -476,7 +485,7 @@ fn times(text: &str) -> Result<f64, String> {
 }
 
 /// An interval that rates can be divided by.
-fn interval(text: &str) -> Result<Duration, String> {
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     seconds(text)
         .ok()
         .filter(|span| *span >= Duration::from_millis(50))
@@ -603,6 +612,7 @@ mod tests {
             include_str!("../../../docs/findings/zh/README.md"),
             include_str!("../../../docs/formats/check-json.md"),
             include_str!("../../../docs/flows.md"),
+            include_str!("../../../docs/top.md"),
         ];
         let pages = plimsoll_report::PAGES.iter().chain(plimsoll_report::PAGES_ZH);
         let mut understood = 0;
