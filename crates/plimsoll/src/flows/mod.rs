@@ -7,9 +7,9 @@ pub mod arguments;
 mod around;
 pub mod form;
 mod groups;
-mod live;
+pub mod live;
 mod narrow;
-mod owners;
+pub mod owners;
 mod parquet;
 mod pipe;
 mod print;
@@ -96,7 +96,7 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
     let dead = arguments.root.is_some() || arguments.bundle.is_some() || arguments.from.is_some();
     let places = match dead {
         true => None,
-        false => match live::Places::choose(arguments) {
+        false => match live::Places::choose(arguments.all_netns, &arguments.netns) {
             Ok(places) => Some(places),
             Err(why) => {
                 eprintln!("plimsoll: {why}");
@@ -238,7 +238,8 @@ fn talk(pipe: &Pipe<'_>, way: &str, remarks: &[String]) {
         End::Group(_) => "counted",
         End::Print(_) => "shown",
     };
-    eprintln!("plimsoll: {matched}{of} entries {what}, {way}");
+    let entries = if of.is_empty() && matched == 1 { "entry" } else { "entries" };
+    eprintln!("plimsoll: {matched}{of} {entries} {what}, {way}");
     if unknown > 0 {
         let lacking: Vec<&str> = pipe.lacks.words().collect();
         eprintln!("plimsoll: {unknown} could not be judged, for want of: {}", lacking.join("; "));
@@ -272,7 +273,7 @@ fn written(result: io::Result<()>) -> ExitCode {
 }
 
 /// A number that whoever sends packets does not know.
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
 }
