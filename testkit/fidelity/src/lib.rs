@@ -6,8 +6,10 @@
 
 pub mod captures;
 pub mod compare;
+pub mod filling;
 pub mod forge;
 pub mod frames;
+pub mod full;
 pub mod generated;
 pub mod kernel;
 pub mod occupancy;

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use plimsoll_fidelity::filling::FILLINGS;
+use plimsoll_fidelity::kernel::Kernel;
 use plimsoll_fidelity::run::{Pace, Pair};
-use plimsoll_fidelity::{captures, generated, occupancy};
+use plimsoll_fidelity::{captures, full, generated, occupancy};
 
 const HELP: &str = "\
 cargo xtask fidelity scripts [N] [SEED]     N generated flows (default 2000)
+cargo xtask fidelity full [LIMIT] [ROUNDS]  tables filled beyond a limit, and the collector (default 8000 1)
 cargo xtask fidelity occupancy [SECONDS]    the count over time, and the collector's pace (default 180)
 cargo xtask fidelity FILE|DIRECTORY...      captures; --pause MS the longest pause (default 5), --run MS
                                             that of all (default 500); --trace looks after each
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Some("scripts") => scripts(&arguments[1..]),
+        Some("full") => full(&arguments),
         Some("occupancy") => number(&arguments, 1, 180).and_then(over_time),
         Some(_) => replay(&arguments),
     };
@@ -54,6 +58,46 @@ fn scripts(arguments: &[String]) -> io::Result<usize> {
         outcome.flows, outcome.packets, outcome.entries, outcome.failed, outcome.unexplained
     );
     Ok(outcome.failed + outcome.unexplained)
+}
+
+/// Each filling so many times; the scores of a total are added up, so that a small bias shows as well.
+fn full(arguments: &[String]) -> io::Result<usize> {
+    let (limit, rounds) = (number(arguments, 1, 8000)?, number(arguments, 2, 1)?);
+    let turn = full::Turn::take(limit)?;
+    let mut kernel = Kernel::new()?;
+    let mut flows = 0;
+    let mut wrong = 0;
+    for filling in FILLINGS.iter().map(Some).chain([None]) {
+        let mut sums: Vec<(full::Compared, f64)> = Vec::new();
+        let mut packets = 0;
+        for _ in 0..rounds {
+            let outcome = match filling {
+                Some(filling) => full::run(&mut kernel, &turn, filling, &mut flows)?,
+                None => full::collected(&mut kernel, &turn, &mut flows)?,
+            };
+            packets += outcome.packets;
+            sums.resize(outcome.totals.len(), (outcome.totals[0], 0.0));
+            for (sum, total) in sums.iter_mut().zip(&outcome.totals) {
+                wrong += usize::from(total.score().abs() > full::BOUND);
+                *sum = (*total, sum.1 + total.score());
+            }
+        }
+        println!(
+            "{}: {packets} packets",
+            filling.map_or("the collector in a full table", |f| f.name)
+        );
+        for (last, score) in &sums {
+            let full::Compared { name, kernel, mean, deviation } = last;
+            if *kernel != 0.0 || *mean != 0.0 {
+                println!(
+                    "  {name:14} kernel {kernel:7}  models {mean:9.1} ± {deviation:6.1}  {:+.2} standard errors over {rounds}",
+                    score / (rounds as f64).sqrt()
+                );
+            }
+        }
+    }
+    println!("{wrong} totals beyond {} standard errors", full::BOUND);
+    Ok(wrong)
 }
 
 fn over_time(seconds: u64) -> io::Result<usize> {
