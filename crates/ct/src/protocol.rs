@@ -56,11 +56,6 @@ impl Protocol {
         }
     }
 
-    /// Whether its tracker tells flows apart by ports.
-    pub const fn has_ports(self) -> bool {
-        matches!(self, Self::Tcp | Self::Udp | Self::UdpLite | Self::Dccp | Self::Sctp)
-    }
-
     /// The name that /proc/net/nf_conntrack prints: `unknown` for what has no tracker of its own.
     pub const fn name(self) -> &'static str {
         match self {

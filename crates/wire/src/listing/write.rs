@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
-use plimsoll_ct::{Accounting, Family, L4, State, Status, Tuple, ZoneDirection};
+use plimsoll_ct::{Accounting, Family, L4, Protocol, State, Status, Tuple, ZoneDirection};
 
 use super::digits::{address, all_digits, decimal, formatted};
 use super::{Dialect, Line};
@@ -32,9 +32,12 @@ pub fn append(out: &mut Vec<u8>, line: &Line<'_>, dialect: Dialect) {
         });
     }
     let protocol = entry.original.protocol;
-    // A kernel without the protocol's tracker knows neither its name nor its ports.
-    let tracked = !protocol.has_ports() || entry.original.l4 != L4::None;
-    let name = if tracked || tool { protocol.name() } else { "unknown" }.as_bytes();
+    // A kernel that has no tracker of a protocol shows no ports of it and has no name for it either.
+    let name = match (protocol, entry.original.l4) {
+        (Protocol::Dccp | Protocol::UdpLite, L4::None) if long => "unknown",
+        _ => protocol.name(),
+    };
+    let name = name.as_bytes();
     out.extend_from_slice(name);
     out.extend_from_slice(&b"         "[name.len().min(8)..]);
     decimal(out, protocol.number().into());
@@ -139,7 +142,7 @@ fn direction(out: &mut Vec<u8>, tuple: &Tuple, long: bool) {
             end => address(out, end),
         }
     }
-    match tuple.l4 {
+    match if long { tuple.l4 } else { shown(tuple) } {
         L4::Ports { source, destination } => {
             number(out, b" sport=", source);
             number(out, b" dport=", destination);
@@ -152,10 +155,20 @@ fn direction(out: &mut Vec<u8>, tuple: &Tuple, long: bool) {
         L4::Gre { source, destination } => {
             formatted(out, format_args!(" srckey={source:#x} dstkey={destination:#x}"));
         }
-        L4::None if !long && tuple.protocol.has_ports() => {
-            out.extend_from_slice(b" sport=0 dport=0");
-        }
         L4::None => {}
+    }
+}
+
+/// What conntrack(8) shows of a tuple's protocol. Of one whose ports or keys the kernel does not tell, since it has no
+/// tracker of it (DCCP from 6.17 on), it shows zeros.
+pub(super) fn shown(tuple: &Tuple) -> L4 {
+    match (tuple.protocol, tuple.l4) {
+        (
+            Protocol::Tcp | Protocol::Udp | Protocol::UdpLite | Protocol::Sctp | Protocol::Dccp,
+            L4::None,
+        ) => L4::Ports { source: 0, destination: 0 },
+        (Protocol::Gre, L4::None) => L4::Gre { source: 0, destination: 0 },
+        (_, l4) => l4,
     }
 }
 
