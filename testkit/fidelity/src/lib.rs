@@ -16,3 +16,4 @@ pub mod occupancy;
 pub mod recording;
 pub mod run;
 pub mod scripts;
+pub mod servers;

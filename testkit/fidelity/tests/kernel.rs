@@ -56,7 +56,7 @@ fn full_tables_lose_and_evict_as_many_within_the_statistical_error() {
     if !ready() {
         return;
     }
-    let turn = full::Turn::take(8000).expect("the limit, ours for a while");
+    let turn = full::Turn::take(3000).expect("the limit, ours for a while");
     let mut kernel = Kernel::new().expect("namespaces");
     let mut flows = 0;
     let (mut wrong, mut met) = (Vec::new(), 0);
