@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use plimsoll_fidelity::filling::FILLINGS;
+use plimsoll_fidelity::kernel::Kernel;
 use plimsoll_fidelity::run::{Pace, Pair, ready};
-use plimsoll_fidelity::{captures, generated};
+use plimsoll_fidelity::{captures, full, generated};
 
 #[test]
 fn thousands_of_generated_flows_end_in_the_same_table_and_counters() {
@@ -47,4 +49,26 @@ fn every_capture_at_hand_ends_in_the_same_table_and_counters() {
     .expect("the harness runs");
     assert!(outcome.differing.is_empty(), "{shown}");
     assert!(outcome.captures == 0 || outcome.entries > 0, "{outcome:?}");
+}
+
+#[test]
+fn full_tables_lose_and_evict_as_many_within_the_statistical_error() {
+    if !ready() {
+        return;
+    }
+    let turn = full::Turn::take(3000).expect("the limit, ours for a while");
+    let mut kernel = Kernel::new().expect("namespaces");
+    let mut flows = 0;
+    let (mut wrong, mut met) = (Vec::new(), 0);
+    for filling in FILLINGS {
+        let outcome = full::run(&mut kernel, &turn, filling, &mut flows).expect("the harness runs");
+        for total in outcome.totals {
+            met += usize::from(total.kernel > 0.0);
+            if total.score().abs() > full::BOUND {
+                wrong.push((filling.name, total));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(met > 15, "totals that say something: {met}");
 }
