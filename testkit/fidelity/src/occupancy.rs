@@ -104,13 +104,16 @@ pub fn made_up(seconds: u64) -> io::Result<Curve> {
     fit(&sent, &counts, &settings)
 }
 
+/// How far off the counted line is in all, with which phase, and both lines.
+type Tried = (u64, u32, Vec<(u64, u64)>);
+
 /// The model's lines beside counts of the kernel that saw the same packets.
 pub fn fit(sent: &[Seen], counts: &[Count], settings: &[(&str, u64)]) -> io::Result<Curve> {
     let hz = Clock::default().hz();
     // Without a collector nothing leaves that was not met: all that ever expired is known.
     let bare = lines(sent, counts, settings, u32::MAX)?;
     let expired: Vec<u64> = bare.iter().map(|(live, counted)| counted - live).collect();
-    let try_phase = |phase: u32| -> io::Result<(u64, u32, Vec<(u64, u64)>)> {
+    let try_phase = |phase: u32| -> io::Result<Tried> {
         let lines = lines(sent, counts, settings, phase)?;
         let off = counts.iter().zip(&lines).map(|(c, (_, counted))| c.kernel.abs_diff(*counted));
         Ok((off.sum(), phase, lines))

@@ -147,7 +147,7 @@ impl Table {
             return chain;
         }
         let elsewhere = u128::from(mix(chain as u64 ^ self.hash_key));
-        (elsewhere * self.chains() as u128 >> 64) as usize
+        ((elsewhere * self.chains() as u128) >> 64) as usize
     }
 
     /// First stage of a lookup: asks for the line of the index.
