@@ -115,7 +115,7 @@ flood &
 usleep 500000
 look full $check
 look full-nobody $nobody
-look full-text plimsoll check --width 100 --utc
+look full-text plimsoll check --commands --width 100 --utc
 look full-nagios plimsoll check --nagios
 rm /tmp/flooding
 wait $!

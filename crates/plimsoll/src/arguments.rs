@@ -110,6 +110,9 @@ pub struct Output {
     /// At most 80 characters, as a node-problem-detector plug-in prints it; exit 0, 1 or 2 (unknown)
     #[arg(long, group = "form")]
     pub npd: bool,
+    /// The plain commands of each remedy (sysctl, nft, iptables …) instead of `plimsoll fix`
+    #[arg(long, conflicts_with = "form")]
+    pub commands: bool,
     /// More evidence, all namespaces, all commands
     #[arg(long, short)]
     pub verbose: bool,
@@ -240,6 +243,8 @@ pub enum RemedyCommand {
     Persist(Persist),
     /// Delete entries that may go, in bounded batches, after showing which
     Shed(Shed),
+    /// Stop tracking: take the modules out of the kernel, where nothing needs them
+    Unload(Unload),
 }
 
 /// `plimsoll fix raise`.
@@ -321,12 +326,23 @@ pub struct Shed {
     pub how: How,
 }
 
+/// `plimsoll fix unload`.
+#[derive(Debug, Args)]
+pub struct Unload {
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
 /// How to carry out a remedy.
 #[derive(Debug, Args)]
 pub struct How {
     /// Only show what would be done: the exact commands and the differences of files
     #[arg(long, short = 'n')]
     pub dry_run: bool,
+    /// Only show it, as JSON (schema plimsoll.plan/1)
+    #[arg(long)]
+    pub json: bool,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,

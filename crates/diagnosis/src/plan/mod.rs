@@ -12,6 +12,7 @@ mod policy;
 mod raise;
 mod shed;
 mod timeout;
+mod unload;
 
 pub use change::{
     Change, DeleteEntries, FileChange, IptablesChange, LoadModule, ModulesChange, NftChange,
@@ -23,6 +24,7 @@ pub use persist::{PERSIST_FILES, persist, proved};
 pub use raise::{RaiseRequest, raise};
 pub use shed::{Cut, ShedRequest, shed};
 pub use timeout::{TimeoutRequest, timeout};
+pub use unload::{UNLOAD_FILES, unload};
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;

@@ -62,6 +62,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         id: RemedyId::Bypass,
         title: format!("do not track {}", service_label(service)),
         findings: answers,
+        fix: Vec::new(),
         commands,
         memory: None,
         risk: "Rules by state, NAT, helpers and marks no longer apply to these packets; the ICMP \

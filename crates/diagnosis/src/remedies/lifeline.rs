@@ -46,6 +46,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         id: RemedyId::Lifeline,
         title: "keep SSH working while the table is full".to_string(),
         findings: answers,
+        fix: Vec::new(),
         commands,
         memory: None,
         risk: "SSH is accepted from everywhere as long as no addresses are named, and its brute-force \

@@ -63,6 +63,16 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     if values.is_empty() && buckets.is_none() && commands.is_empty() {
         return None;
     }
+    let mut fix = Vec::new();
+    if let Some((_, max)) = meant {
+        fix.push(format!("plimsoll fix raise --max {max}"));
+    }
+    if !values.is_empty() || buckets.is_some() || meant.is_some() {
+        if !raised.is_empty() {
+            fix.push("# once the new values run:".to_string());
+        }
+        fix.push("plimsoll fix persist".to_string());
+    }
     answers.extend(raised);
     let mut risk = write(case, &values, buckets, &mut commands);
     commands.extend(remarks(case, &values));
@@ -73,6 +83,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         id: RemedyId::Persist,
         title: "make the values survive the boot".to_string(),
         findings: answers,
+        fix,
         commands,
         memory: None,
         risk,
