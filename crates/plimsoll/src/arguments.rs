@@ -583,7 +583,11 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
     use clap::CommandFactory;
+    use plimsoll_diagnosis::diagnose;
+    use plimsoll_probe::dead;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -632,5 +636,26 @@ mod tests {
             }
         }
         assert!(understood > 50, "{understood}");
+    }
+
+    #[test]
+    fn every_fix_that_check_names_is_one_that_fix_knows() {
+        let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/trees");
+        let mut lines = 0;
+        for tree in std::fs::read_dir(trees).unwrap() {
+            let Ok((files, origin)) = dead::open(&tree.unwrap().path()) else { continue };
+            let diagnosis = diagnose(None, &dead::snapshot(&files, origin));
+            let named = diagnosis.remedies.iter().flat_map(|r| &r.fix);
+            for line in named.filter(|l| !l.starts_with('#')) {
+                let words = line.split_whitespace();
+                let parsed =
+                    Arguments::try_parse_from(words).unwrap_or_else(|e| panic!("{line}: {e}"));
+                let Some(Command::Fix(Fix { remedy: Some(_), .. })) = parsed.command else {
+                    panic!("{line}: no remedy")
+                };
+                lines += 1;
+            }
+        }
+        assert!(lines > 20, "only {lines}");
     }
 }

@@ -83,7 +83,14 @@ pub struct Style {
 
 impl Default for Style {
     fn default() -> Self {
-        Self { width: 80, colour: false, unicode: true, verbose: false, commands: false, clock: Clock::Utc }
+        Self {
+            width: 80,
+            colour: false,
+            unicode: true,
+            verbose: false,
+            commands: false,
+            clock: Clock::Utc,
+        }
     }
 }
 

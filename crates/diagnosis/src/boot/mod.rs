@@ -258,7 +258,11 @@ pub struct Loader {
 
 /// What will load modules of a kind at the next boot, with these changes made to the files, on a host that has none of
 /// them loaded now.
-pub fn loaders(facts: &BootFacts, changes: &[FileChange], kind: &dyn Fn(&str) -> bool) -> Vec<Loader> {
+pub fn loaders(
+    facts: &BootFacts,
+    changes: &[FileChange],
+    kind: &dyn Fn(&str) -> bool,
+) -> Vec<Loader> {
     let mut facts = facts.clone();
     facts.tree = facts.tree.with(changes);
     facts.settings.clear();
@@ -271,7 +275,8 @@ pub fn loaders(facts: &BootFacts, changes: &[FileChange], kind: &dyn Fn(&str) ->
         if let plan::What::Load { module, place, .. } = &event.what
             && kind(&module.replace('-', "_"))
         {
-            let loader = Loader { module: module.clone(), by: event.by.clone(), place: place.clone() };
+            let loader =
+                Loader { module: module.clone(), by: event.by.clone(), place: place.clone() };
             if !found.iter().any(|l| l.by == loader.by && l.place == loader.place) {
                 found.push(loader);
             }

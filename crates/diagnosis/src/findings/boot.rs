@@ -278,7 +278,8 @@ fn mistakes(case: &Case<'_>) -> Vec<Draft> {
 /// What costs nothing is told by `plimsoll boot`; but of two lines that say the same one is changed one day, and the
 /// other holds.
 fn is_told(lint: &Lint) -> bool {
-    let vendor = lint.file.as_ref().is_some_and(|f| f.starts_with("/usr/") || f.starts_with("/lib/"));
+    let vendor =
+        lint.file.as_ref().is_some_and(|f| f.starts_with("/usr/") || f.starts_with("/lib/"));
     !lint.harmless || lint.kind == LintKind::Duplicate && !vendor
 }
 

@@ -16,7 +16,9 @@ use plimsoll_wire::iptables_config;
 use plimsoll_wire::modules::Module;
 use plimsoll_wire::ruleset::{Backend, Rule, Ruleset, TableFamily};
 
-use super::{Change, FileChange, FileState, Ground, LoadModule, ModulesChange, Plan, Target, Verify};
+use super::{
+    Change, FileChange, FileState, Ground, LoadModule, ModulesChange, Plan, Target, Verify,
+};
 use crate::boot::{self, BootFacts};
 use crate::case::{Case, Space};
 use crate::facts::Reason;
@@ -33,9 +35,14 @@ const SHOWN: usize = 20;
 /// The plan.
 pub fn unload(ground: &Ground<'_>) -> Plan {
     let case = Case::new(None, ground.now);
-    let mut plan = Plan::new(RemedyId::Unload, "stop tracking: take conntrack out of the kernel", Target::of(ground));
+    let mut plan = Plan::new(
+        RemedyId::Unload,
+        "stop tracking: take conntrack out of the kernel",
+        Target::of(ground),
+    );
     if !ground.namespace().is_some_and(crate::facts::Namespace::is_initial) {
-        plan.refused.push("modules serve all network namespaces: run it in the host's own".to_string());
+        plan.refused
+            .push("modules serve all network namespaces: run it in the host's own".to_string());
         return plan;
     }
     let core = commands::module(case.profile);
@@ -109,7 +116,11 @@ fn needed(case: &Case<'_>, by_hand: &mut Vec<String>) -> Vec<String> {
                 refused.extend(by_state(s, rules, by_hand));
             }
             crate::facts::Fact::Missing(gap) if gap.reason == Reason::NotPermitted => {
-                refused.push(format!("the rules of {} could not be read: {}", s.name, words::clean(&gap.detail)));
+                refused.push(format!(
+                    "the rules of {} could not be read: {}",
+                    s.name,
+                    words::clean(&gap.detail)
+                ));
             }
             crate::facts::Fact::Missing(_) => {}
         }
@@ -132,7 +143,11 @@ fn by_state(s: &Space<'_>, rules: &Ruleset, by_hand: &mut Vec<String>) -> Option
         0 => String::new(),
         n => format!(" (and {n} more, listed below)"),
     };
-    Some(format!("a rule of {} asks for tracking: {}{others}", s.name, words::clean(&rule_text(first))))
+    Some(format!(
+        "a rule of {} asks for tracking: {}{others}",
+        s.name,
+        words::clean(&rule_text(first))
+    ))
 }
 
 fn rule_text(rule: &Rule) -> String {
@@ -240,7 +255,9 @@ fn loaders(ground: &Ground<'_>, case: &Case<'_>, plan: &Plan) -> Vec<String> {
     }
     found
         .into_iter()
-        .map(|l| format!("the next boot loads {} again: {} ({})", l.module, l.by, words::clean(&l.place)))
+        .map(|l| {
+            format!("the next boot loads {} again: {} ({})", l.module, l.by, words::clean(&l.place))
+        })
         .collect()
 }
 
@@ -274,7 +291,10 @@ mod tests {
             without_modules(text).unwrap_or_default(),
             "# comment\nIPTABLES_MODULES=\"ipt_recent\"\nIPTABLES_MODULES_UNLOAD=\"yes\"\nX=1\n"
         );
-        assert_eq!(without_modules("IPTABLES_MODULES=\"\"\nIPTABLES_MODULES_UNLOAD=\"yes\"\n"), None);
+        assert_eq!(
+            without_modules("IPTABLES_MODULES=\"\"\nIPTABLES_MODULES_UNLOAD=\"yes\"\n"),
+            None
+        );
         assert_eq!(
             without_modules("IP6TABLES_MODULES=nf_conntrack_ftp\n").unwrap_or_default(),
             "IP6TABLES_MODULES=\"\"\n"

@@ -36,7 +36,11 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             .filter(|svc| svc.port != 0)
             .map_or(String::new(), |svc| format!(" --orig-port-dst {}", svc.port));
         let source = flood.source.map_or(String::new(), |p| format!(" -s {}", prefix_label(p)));
-        let mut words = format!("shed --unreplied --protocol {}", flood.protocol.number());
+        let protocol = match flood.protocol {
+            Protocol::Other(number) => number.to_string(),
+            known => known.to_string(),
+        };
+        let mut words = format!("shed --unreplied --protocol {protocol}");
         if let Some(service) = flood.service.filter(|svc| svc.port != 0) {
             words.push_str(&format!(" --port {}", service.port));
         }
@@ -52,9 +56,10 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             Protocol::Icmpv6 => commands.push(format!("conntrack -D -f ipv6 -p icmpv6{source}")),
             Protocol::Udp => {
                 commands.push(format!("conntrack -D -p udp{source}{port}"));
-                risk.push_str(
-                    "conntrack cannot tell answered UDP entries from unanswered ones when it deletes: \
-                     answered ones go as well and come back with their next packet. ",
+                commands.push(
+                    "# conntrack can't tell answered UDP entries from unanswered ones when it deletes: those \
+                     go as well, and come back with their next packet"
+                        .to_string(),
                 );
             }
             Protocol::Dccp
@@ -76,7 +81,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     }
     if findings.has("CT012") && findings.has("CT001") {
         answers.push("CT012");
-        what.push("the ESTABLISHED connections of the idle port".to_string());
+        what.push("connections that have been idle for over an hour".to_string());
         let port = s
             .now
             .census
@@ -86,10 +91,12 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             .map(|(svc, _)| svc.port)?;
         commands.push(format!("conntrack -D -p tcp --state ESTABLISHED --orig-port-dst {port}"));
         ours.push(format!("shed --protocol tcp --port {port} --idle 1h"));
+        commands.push(
+            "# conntrack knows no idle time: connections in use go with the idle ones".to_string(),
+        );
         risk.push_str(
-            "Connections in use are forgotten with the idle ones; they are picked up again by their \
-             next packet only while nf_conntrack_tcp_loose is 1 and no rule drops what is new without \
-             SYN. ",
+            "A connection that still lives is picked up again by its next packet only while \
+             nf_conntrack_tcp_loose is 1 and no rule drops what is new without SYN. ",
         );
         refused = needs_tracking(case, s);
     }

@@ -65,7 +65,12 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         id: RemedyId::Unload,
         title: "stop tracking".to_string(),
         findings: answers,
-        fix: Vec::new(),
+        // Nobody's rule is taken out by us.
+        fix: if by_module && refused.is_empty() && rules.needing().next().is_none() {
+            alloc::vec!["plimsoll fix unload".to_string()]
+        } else {
+            Vec::new()
+        },
         commands: commands::run_inside(s, commands),
         memory: None,
         risk: "A firewall without state accepts by port alone: answers must be accepted by source port \
@@ -172,13 +177,52 @@ fn modules(case: &Case<'_>) -> Vec<String> {
 /// that ask for them, in any generation.
 pub(crate) fn belongs(module: &str) -> bool {
     const STEMS: &[&str] = &[
-        "nf_conntrack", "ip_conntrack", "ip6_conntrack", "nf_nat", "ip_nat", "iptable_nat", "ip6table_nat",
-        "nf_defrag", "nf_flow_table", "nft_flow_offload", "nf_conncount", "nf_synproxy", "nf_xnatlog",
-        "nft_ct", "nft_chain_nat", "nft_nat", "nft_masq", "nft_redir", "nft_connlimit", "nft_synproxy",
-        "xt_conn", "xt_state", "xt_helper", "xt_CT", "xt_NOTRACK", "xt_CONN", "xt_MASQUERADE", "xt_nat",
-        "xt_NETMAP", "xt_REDIRECT", "xt_SYNPROXY", "xt_connlimit", "ipt_MASQUERADE", "ipt_NETMAP",
-        "ipt_REDIRECT", "ipt_SAME", "ipt_SYNPROXY", "ipt_CLUSTERIP", "ipt_state", "ipt_conn", "ipt_helper",
-        "ip6t_MASQUERADE", "ip6t_NPT", "ip6t_SYNPROXY", "nfnetlink_ct", "masquerade",
+        "nf_conntrack",
+        "ip_conntrack",
+        "ip6_conntrack",
+        "nf_nat",
+        "ip_nat",
+        "iptable_nat",
+        "ip6table_nat",
+        "nf_defrag",
+        "nf_flow_table",
+        "nft_flow_offload",
+        "nf_conncount",
+        "nf_synproxy",
+        "nf_xnatlog",
+        "nft_ct",
+        "nft_chain_nat",
+        "nft_nat",
+        "nft_masq",
+        "nft_redir",
+        "nft_connlimit",
+        "nft_synproxy",
+        "xt_conn",
+        "xt_state",
+        "xt_helper",
+        "xt_CT",
+        "xt_NOTRACK",
+        "xt_CONN",
+        "xt_MASQUERADE",
+        "xt_nat",
+        "xt_NETMAP",
+        "xt_REDIRECT",
+        "xt_SYNPROXY",
+        "xt_connlimit",
+        "ipt_MASQUERADE",
+        "ipt_NETMAP",
+        "ipt_REDIRECT",
+        "ipt_SAME",
+        "ipt_SYNPROXY",
+        "ipt_CLUSTERIP",
+        "ipt_state",
+        "ipt_conn",
+        "ipt_helper",
+        "ip6t_MASQUERADE",
+        "ip6t_NPT",
+        "ip6t_SYNPROXY",
+        "nfnetlink_ct",
+        "masquerade",
     ];
     STEMS.iter().any(|stem| module.starts_with(stem))
 }

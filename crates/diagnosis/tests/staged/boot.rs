@@ -248,7 +248,8 @@ fn the_iptables_service_of_centos_6_applies_what_its_load_list_names() {
     };
     after.boot.iptables_config = known(config.clone());
     let d = judge(&after, &[]);
-    assert_eq!(acts(&d), ["CT040"]);
+    assert_eq!(acts(&d), ["CT040", "CT047"]);
+    assert!(summary(&d, "CT047").contains("IPTABLES_MODULES_UNLOAD = yes: each restart"));
     assert!(summary(&d, "CT040").contains("does not exist yet when rc.sysinit writes it"));
     says(
         &d,

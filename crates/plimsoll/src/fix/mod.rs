@@ -197,7 +197,9 @@ fn watch(plan: &Plan, how: &How) {
         if let Verify::Gone { path } = proof {
             match plimsoll_apply::stays_away(path, how.watch) {
                 Ok(came) => tell::stayed_away(path, how.watch, came.as_deref()),
-                Err(error) => tell::error(&format!("whether {path} stays away could not be seen: {error}")),
+                Err(error) => {
+                    tell::error(&format!("whether {path} stays away could not be seen: {error}"))
+                }
             }
         }
     }

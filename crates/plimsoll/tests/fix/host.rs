@@ -24,7 +24,9 @@ impl Host {
 
     /// For remedies that change the machine's own settings. Whoever has it holds the turn.
     pub fn of_the_machine(name: &str) -> Self {
-        Self { machine: true, ..Self::new(name) }
+        let mut host = Self::new(name);
+        host.machine = true;
+        host
     }
 
     /// The machine's limit and buckets.

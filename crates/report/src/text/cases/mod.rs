@@ -172,7 +172,7 @@ pub(crate) fn full() -> Diagnosis {
                 id: RemedyId::Raise,
                 title: "raise the limit to 262,144 and the buckets to 65,536".into(),
                 findings: vec!["CT001", "CT020"],
-                fix: Vec::new(),
+                fix: lines("plimsoll fix raise --max 262144 --buckets 65536"),
                 commands: lines(
                     "echo 65536 > /sys/module/nf_conntrack/parameters/hashsize\n\
                      sysctl -w net.nf_conntrack_max=262144",
@@ -186,7 +186,7 @@ pub(crate) fn full() -> Diagnosis {
                 id: RemedyId::Timeout,
                 title: "let idle connections go after 2 hours 5 minutes".into(),
                 findings: vec!["CT012"],
-                fix: Vec::new(),
+                fix: lines("plimsoll fix timeout established=7500"),
                 commands: lines(
                     "# entries that are already there keep their old time until their next packet\n\
                      sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=7500",
@@ -202,7 +202,7 @@ pub(crate) fn full() -> Diagnosis {
                 id: RemedyId::Persist,
                 title: "make both survive the boot".into(),
                 findings: vec!["CT020"],
-                fix: Vec::new(),
+                fix: lines("# once the new values run:\nplimsoll fix persist"),
                 commands: lines(
                     "cat >> /etc/sysctl.conf <<'EOF'\n\
                      net.nf_conntrack_max = 262144\n\
