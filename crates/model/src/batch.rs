@@ -6,8 +6,9 @@
 use plimsoll_ct::Time;
 use plimsoll_wire::packet::Packet;
 
-use crate::model::{Model, Prepared};
+use crate::model::Model;
 use crate::step::{Step, Treatment};
+use crate::table::Spot;
 
 /// A packet that comes.
 #[derive(Debug, Clone, Copy)]
@@ -52,38 +53,26 @@ impl Model {
         mut each: impl FnMut(&Self, &Arrival<'a>, Step),
     ) {
         for some in arrivals.chunks(AT_ONCE) {
-            let mut prepared = [Prepared::NOTHING; AT_ONCE];
-            for (arrival, prepared) in some.iter().zip(&mut prepared) {
+            let mut spots: [Option<Spot>; AT_ONCE] = [None; AT_ONCE];
+            for (arrival, spot) in some.iter().zip(&mut spots) {
                 if arrival.packet.fragment.is_none() {
-                    self.prepare(&arrival.packet, &arrival.treatment, prepared);
-                    self.approach(prepared);
+                    *spot = self.spot(&arrival.packet, arrival.treatment.zone);
+                    if let Some(spot) = spot {
+                        self.table.approach(spot);
+                    }
                 }
             }
-            for prepared in &prepared[..some.len()] {
-                self.reach(prepared);
+            for spot in spots[..some.len()].iter().flatten() {
+                self.table.reach(spot, self.now());
             }
-            for (arrival, prepared) in some.iter().zip(&prepared) {
+            for (arrival, spot) in some.iter().zip(&spots) {
                 self.advance(arrival.at);
                 let step = match arrival.packet.fragment {
-                    None => self.settle(&arrival.packet, prepared, &arrival.treatment),
+                    None => self.settle(&arrival.packet, spot.as_ref(), &arrival.treatment),
                     Some(_) => self.fragment(&arrival.packet, &arrival.treatment),
                 };
                 each(self, arrival, step);
             }
-        }
-    }
-
-    #[inline]
-    fn approach(&self, prepared: &Prepared<'_>) {
-        if let Some(probe) = &prepared.probe {
-            self.table.approach(probe);
-        }
-    }
-
-    #[inline]
-    fn reach(&self, prepared: &Prepared<'_>) {
-        if let Some(probe) = &prepared.probe {
-            self.table.reach(probe, self.now());
         }
     }
 }

@@ -28,6 +28,56 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
+    /// Of a packet, or `None` if its first octets behind the IP header are missing.
+    #[inline(always)]
+    pub(crate) fn of(
+        packet: &Packet<'_>,
+        transport: Option<&Transport<'_>>,
+        zone: u16,
+    ) -> Option<Self> {
+        let payload = packet.payload;
+        let ports = |octets: &[u8; 4]| {
+            let [a, b, c, d] = *octets;
+            (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+        };
+        let ports = match (packet.protocol, transport) {
+            (6 | 17 | 33 | 132 | 136, _) => ports(payload.first_chunk()?),
+            (1 | 58, _) => {
+                let [kind, code, _, _, a, b, _, _] = *payload.first_chunk()?;
+                (u16::from_be_bytes([a, b]), u16::from_be_bytes([kind, code]))
+            }
+            // PPTP: the source's call id is in its helper's map only; without one it is 0.
+            (47, Some(Transport::Gre { version: 1, protocol: PPP, call_id })) => (0, *call_id),
+            (_, _) => (0, 0),
+        };
+        Some(Self::new(packet.source, packet.destination, packet.protocol, ports, zone))
+    }
+
+    #[inline(always)]
+    fn new(
+        source: IpAddr,
+        destination: IpAddr,
+        protocol: u8,
+        (first, second): (u16, u16),
+        zone: u16,
+    ) -> Self {
+        let ports = u64::from(first) | u64::from(second) << 16;
+        let rest = ports | u64::from(zone) << 32 | u64::from(protocol) << 48;
+        let addresses = match (source, destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                u64::from(source.to_bits()) | u64::from(destination.to_bits()) << 32
+            }
+            (source, destination) => digests(source, destination),
+        };
+        Self { addresses, rest }
+    }
+
+    /// Without what only a tracker of its own tells apart.
+    #[inline(always)]
+    pub(crate) const fn generic(self) -> Self {
+        Self { rest: self.rest & !0xffff_ffff, ..self }
+    }
+
     #[inline(always)]
     const fn first(self) -> u16 {
         self.rest as u16
@@ -43,6 +93,14 @@ impl Packed {
         (self.rest >> 48) as u8
     }
 
+    /// That of the answers, of a protocol with ports.
+    #[inline(always)]
+    pub(crate) const fn mirrored(self) -> Self {
+        let ports = (self.rest as u32).rotate_left(16) as u64;
+        let rest = self.rest & !0xffff_ffff | ports;
+        Self { addresses: self.addresses.rotate_left(32), rest }
+    }
+
     /// That of the answers, or `None` for an ICMP type that has no answer.
     #[inline(always)]
     pub(crate) const fn inverse(self) -> Option<Self> {
@@ -52,7 +110,7 @@ impl Packed {
                 let Some(kind) = answer(protocol, kind) else { return None };
                 (self.first(), u16::from_be_bytes([kind, code]))
             }
-            _ => (self.second(), self.first()),
+            _ => return Some(self.mirrored()),
         };
         let rest = self.rest & !0xffff_ffff | first as u64 | (second as u64) << 16;
         Some(Self { addresses: self.addresses.rotate_left(32), rest })
@@ -63,25 +121,15 @@ impl Packed {
 pub(crate) const PPP: u16 = 0x880b;
 
 impl Key {
-    /// The key of a packet, or `None` if its first octets behind the IP header are missing.
+    /// The addresses of a packet, if they are IPv6's.
     #[inline(always)]
-    pub fn of(packet: &Packet<'_>, transport: Option<&Transport<'_>>, zone: u16) -> Option<Self> {
-        let payload = packet.payload;
-        let be16 = |at: usize| payload.get(at..at + 2).map(|b| u16::from_be_bytes([b[0], b[1]]));
-        let (first, second) = match (packet.protocol, transport) {
-            (1 | 58, _) => {
-                let whole = payload.get(..8)?;
-                (be16(4)?, u16::from_be_bytes([whole[0], whole[1]]))
-            }
-            // PPTP: the source's call id is in its helper's map only; without one it is 0.
-            (47, Some(Transport::Gre { version: 1, protocol: PPP, call_id })) => (0, *call_id),
-            (6 | 17 | 33 | 132 | 136, _) => (be16(0)?, be16(2)?),
-            (_, _) => (0, 0),
-        };
-        Some(Self::new(packet.source, packet.destination, packet.protocol, first, second, zone))
+    pub(crate) fn wide_of(packet: &Packet<'_>) -> Option<Wide> {
+        match (packet.source, packet.destination) {
+            (IpAddr::V4(_), IpAddr::V4(_)) => None,
+            (source, destination) => Some([words(source), words(destination)]),
+        }
     }
 
-    #[inline(always)]
     fn new(
         source: IpAddr,
         destination: IpAddr,
@@ -90,16 +138,12 @@ impl Key {
         second: u16,
         zone: u16,
     ) -> Self {
-        let ports = u64::from(first) | u64::from(second) << 16;
-        let rest = ports | u64::from(zone) << 32 | u64::from(protocol) << 48;
-        if let (IpAddr::V4(source), IpAddr::V4(destination)) = (source, destination) {
-            let addresses = u64::from(source.to_bits()) | u64::from(destination.to_bits()) << 32;
-            return Self { packed: Packed { addresses, rest }, wide: None };
-        }
-        let wide = [words(source), words(destination)];
-        let [source, destination] = wide.map(digest);
-        let addresses = source | destination << 32;
-        Self { packed: Packed { addresses, rest }, wide: Some(wide) }
+        let packed = Packed::new(source, destination, protocol, (first, second), zone);
+        let wide = match (source, destination) {
+            (IpAddr::V4(_), IpAddr::V4(_)) => None,
+            (source, destination) => Some([words(source), words(destination)]),
+        };
+        Self { packed, wide }
     }
 
     pub(crate) const fn from_parts(packed: Packed, wide: Option<Wide>) -> Self {
@@ -147,12 +191,6 @@ impl Key {
         Tuple { source, destination, protocol, l4 }
     }
 
-    /// The key without what only a tracker of its own tells apart.
-    pub const fn generic(mut self) -> Self {
-        self.packed.rest &= !0xffff_ffff;
-        self
-    }
-
     /// The key of the answers, or `None` for an ICMP type that has no answer.
     pub const fn inverse(&self) -> Option<Self> {
         let Some(packed) = self.packed.inverse() else { return None };
@@ -187,31 +225,42 @@ impl Key {
     ///
     /// Not the kernel's function: that one is keyed with a boot-time secret, so its buckets can't be
     /// foretold anyway. The key makes other, equally good drawings of them.
-    #[inline(always)]
     pub fn hash(&self, key: u64) -> u64 {
-        let Packed { addresses, rest } = self.packed;
-        let (first, second) = match self.packed.protocol() {
-            // Question and answer fold into one; the identifier belongs to both ends.
-            protocol @ (1 | 58) => {
-                let [kind, code] = self.packed.second().to_be_bytes();
-                let question = match answer(protocol, kind) {
-                    Some(other) if other < kind => other,
-                    Some(_) | None => kind,
-                };
-                let question = u16::from_be_bytes([question, code]).rotate_left(3);
-                (self.packed.first() ^ question, self.packed.first() ^ question)
-            }
-            _ => (self.packed.first(), self.packed.second()),
+        self.packed.hash(self.wide, key)
+    }
+}
+
+impl Packed {
+    /// See [`Key::hash`].
+    #[inline(always)]
+    pub(crate) fn hash(self, wide: Option<Wide>, key: u64) -> u64 {
+        let (first, second) = match self.protocol() {
+            1 | 58 => self.question(),
+            _ => (self.first(), self.second()),
         };
-        let (a, b) = match &self.wide {
-            None => (end(addresses as u32, first, key), end((addresses >> 32) as u32, second, key)),
+        let (a, b) = match wide {
+            None => (
+                end(self.addresses as u32, first, key),
+                end((self.addresses >> 32) as u32, second, key),
+            ),
             Some([source, destination]) => {
-                (wide_end(source, first, key), wide_end(destination, second, key))
+                (wide_end(&source, first, key), wide_end(&destination, second, key))
             }
         };
         // Protocol in the upper half, zone in the lower.
-        let rest = (rest >> 32 & 0xffff) | (rest >> 32 & 0xff_0000);
-        mix(a.wrapping_add(b) ^ mix(rest ^ key.rotate_left(32)))
+        mix(a.wrapping_add(b) ^ mix(self.rest >> 32 & 0xff_ffff ^ key.rotate_left(32)))
+    }
+
+    /// Question and answer of ICMP fold into one, which belongs to both ends as the identifier does.
+    #[inline(never)]
+    fn question(self) -> (u16, u16) {
+        let [kind, code] = self.second().to_be_bytes();
+        let question = match answer(self.protocol(), kind) {
+            Some(other) if other < kind => other,
+            Some(_) | None => kind,
+        };
+        let both = self.first() ^ u16::from_be_bytes([question, code]).rotate_left(3);
+        (both, both)
     }
 }
 
@@ -225,6 +274,11 @@ fn wide_end(&[a, b, c, d]: &[u32; 4], port: u16, key: u64) -> u64 {
     let low = end(a, port, key);
     mix(low ^ (u64::from(b) << 32 | u64::from(c)))
         .wrapping_add(mix(u64::from(d) ^ low.rotate_left(17)))
+}
+
+#[inline(never)]
+fn digests(source: IpAddr, destination: IpAddr) -> u64 {
+    digest(words(source)) | digest(words(destination)) << 32
 }
 
 const fn digest([a, b, c, d]: [u32; 4]) -> u64 {

@@ -17,14 +17,14 @@ use crate::collector::Collector;
 use crate::defrag::{Defragmenter, Gathered, lacks_headers};
 use crate::entry::{Memory, Slot};
 use crate::events::Event;
-use crate::key::Key;
+use crate::key::{Key, Packed};
 use crate::log::{Log, LogLine};
 use crate::settings::Settings;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
-use crate::table::{EntryId, Found, Probe, Table, Vitals};
+use crate::table::{EntryId, Found, Probe, Spot, Table, Vitals};
 use crate::tcp::Direction;
 use crate::ticks::Jiffies;
-use crate::trackers::{Judged, Judgement};
+use crate::trackers::{Judged, Judgement, segment};
 
 /// What a model is made from.
 #[derive(Debug, Clone)]
@@ -224,36 +224,40 @@ impl Model {
         step
     }
 
-    /// What can be computed of a packet without looking at the table.
-    #[inline]
-    pub(crate) fn prepare<'a>(
-        &self,
-        packet: &Packet<'a>,
-        treatment: &Treatment,
-        prepared: &mut Prepared<'a>,
-    ) {
-        let checked = self.settings.checksum && !treatment.local;
-        prepared.bad = checked && plimsoll_wire::packet::checksum_is_wrong(packet);
-        prepared.transport =
-            parse_transport(packet.protocol, packet.payload, packet.payload_length);
-        let key = self.key_of(packet, prepared.transport.as_ref(), treatment.zone);
-        prepared.probe = key.map(|key| self.table.probe(key));
+    /// Where a packet is looked up; `None`: it lacks the octets that make a tuple.
+    #[inline(always)]
+    pub(crate) fn spot(&self, packet: &Packet<'_>, zone: u16) -> Option<Spot> {
+        const GRE: u8 = 47;
+        let key = if packet.protocol == GRE {
+            self.packed(packet, transport(packet).as_ref(), zone)?
+        } else {
+            self.packed(packet, None, zone)?
+        };
+        Some(self.table.spot(key, Key::wide_of(packet)))
     }
 
     pub(crate) fn whole(&mut self, packet: &Packet<'_>, treatment: &Treatment) -> Step {
-        let mut prepared = Prepared::NOTHING;
-        self.prepare(packet, treatment, &mut prepared);
-        self.settle(packet, &prepared, treatment)
+        let spot = self.spot(packet, treatment.zone);
+        self.settle(packet, spot.as_ref(), treatment)
     }
 
     /// A whole packet's way.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn settle(
         &mut self,
         packet: &Packet<'_>,
-        prepared: &Prepared<'_>,
+        spot: Option<&Spot>,
         treatment: &Treatment,
     ) -> Step {
+        match spot.and_then(|spot| self.plain(packet, spot, treatment)) {
+            Some(step) => step,
+            None => self.any(packet, spot, treatment),
+        }
+    }
+
+    /// The way of any whole packet.
+    #[inline(never)]
+    fn any(&mut self, packet: &Packet<'_>, spot: Option<&Spot>, treatment: &Treatment) -> Step {
         if treatment.untracked {
             if self.profile.creation == CounterSource::Counted {
                 self.counters.add(Counter::Ignore, 1);
@@ -263,19 +267,74 @@ impl Model {
         if packet.source.is_ipv6() && packet.protocol == NO_NEXT_HEADER {
             return self.invalid(Counter::Invalid);
         }
-        if let Some(step) = self.icmp_error(packet, prepared, treatment.zone) {
+        let checked = self.settings.checksum && !treatment.local;
+        let bad = checked && plimsoll_wire::packet::checksum_is_wrong(packet);
+        let prepared = Prepared { transport: transport(packet), bad };
+        if let Some(step) = self.icmp_error(packet, &prepared, treatment.zone) {
             return step;
         }
-        let Some(probe) = &prepared.probe else { return self.invalid(Counter::Invalid) };
+        let Some(spot) = spot else { return self.invalid(Counter::Invalid) };
+        let probe = &spot.probe(Key::wide_of(packet));
         let Some(found) = self.find(probe) else {
-            return self.fresh(probe, packet, prepared, treatment.fate);
+            return self.fresh(probe, packet, &prepared, treatment.fate);
         };
-        let step = self.known(&found, packet, prepared);
+        let step = self.known(&found, packet, &prepared);
         if step.what == What::Removed && step.reopened {
             // The old entry is gone; the packet begins a new one.
-            return Step { reopened: true, ..self.fresh(probe, packet, prepared, treatment.fate) };
+            return Step { reopened: true, ..self.fresh(probe, packet, &prepared, treatment.fate) };
         }
         step
+    }
+
+    /// The short way of the commonest packet: a plain TCP segment in good order. `None`: it is another one. What
+    /// the long way makes of such a segment is the same, which builds with assertions check each time.
+    #[inline(always)]
+    fn plain(&mut self, packet: &Packet<'_>, spot: &Spot, treatment: &Treatment) -> Option<Step> {
+        const TCP: u8 = 6;
+        if packet.protocol != TCP || treatment.untracked || self.settings.checksum {
+            return None;
+        }
+        let found = if packet.source.is_ipv4() {
+            self.table.glance_at(spot, self.now())?
+        } else {
+            self.table.glance(&spot.probe(Key::wide_of(packet)), self.now())?
+        };
+        let transport = parse_transport(TCP, packet.payload, packet.payload_length)?;
+        let segment = segment(&transport)?;
+        #[cfg(debug_assertions)]
+        let expected = {
+            let mut slot = self.table.slot(&found);
+            let prepared = Prepared { transport: Some(transport), bad: false };
+            let judged = self.judge(&mut slot, found.direction, packet, &prepared, true);
+            if let Judged::Refresh(judgement) = judged {
+                self.refresh(&mut slot, judgement.ticks);
+            }
+            (slot, judged)
+        };
+        let (now, least, settings) = (self.now(), self.least(), &self.settings);
+        let (tcp, timeouts) = (&settings.tcp, &settings.tcp_timeouts);
+        let is_plain = self.table.plain(&found, &segment, tcp, timeouts, |timeout, expires| {
+            refreshed(expires, now, settings.ticks(timeout), least)
+        });
+        if !is_plain {
+            return None;
+        }
+        #[cfg(debug_assertions)]
+        {
+            let (slot, judged) = expected;
+            assert!(matches!(judged, Judged::Refresh(Judgement { assure: false, .. })));
+            assert_eq!(self.table.slot(&found), slot, "the short way went elsewhere");
+        }
+        if self.profile.creation == CounterSource::Counted {
+            self.counters.add(Counter::Found, 1);
+        }
+        self.account(found.id, found.direction, packet.length);
+        let info = match found.direction {
+            Direction::Original => Info::Established,
+            Direction::Reply => Info::EstablishedReply,
+        };
+        let step = Step::new(info, Verdict::Accept);
+        Some(Step { entry: Some(found.id), what: What::Refreshed, ..step })
     }
 
     pub(crate) fn invalid(&mut self, counter: Counter) -> Step {
@@ -288,23 +347,34 @@ impl Model {
     }
 
     /// The key as this generation makes it: protocols without a tracker have no ports.
-    #[inline]
     pub(crate) fn key_of(
         &self,
         packet: &Packet<'_>,
         transport: Option<&Transport<'_>>,
         zone: u16,
     ) -> Option<Key> {
+        let packed = self.packed(packet, transport, zone)?;
+        Some(Key::from_parts(packed, Key::wide_of(packet)))
+    }
+
+    /// See [`Model::key_of`].
+    #[inline(always)]
+    fn packed(
+        &self,
+        packet: &Packet<'_>,
+        transport: Option<&Transport<'_>>,
+        zone: u16,
+    ) -> Option<Packed> {
         let has_ports = match packet.protocol {
             33 => self.behaviour.dccp,
             136 => self.behaviour.udp_lite,
             _ => true,
         };
         if has_ports {
-            Key::of(packet, transport, zone)
+            Packed::of(packet, transport, zone)
         } else {
             let bare = Packet { payload: &[0; 8], ..*packet };
-            Key::of(&bare, None, zone).map(Key::generic)
+            Packed::of(&bare, None, zone).map(Packed::generic)
         }
     }
 
@@ -409,12 +479,13 @@ impl Model {
         if slot.status.contains(Status::FIXED_TIMEOUT) {
             return;
         }
-        let now = self.now();
-        let wanted = now.plus(ticks);
-        let moves = wanted.0.wrapping_sub(slot.expires.0);
-        if !self.behaviour.lazy_refresh || moves >= self.settings.hz {
-            slot.expires = wanted;
-        }
+        slot.expires = refreshed(slot.expires, self.now(), ticks, self.least());
+    }
+
+    /// See [`refreshed`].
+    #[inline]
+    fn least(&self) -> Option<u32> {
+        self.behaviour.lazy_refresh.then_some(self.settings.hz)
     }
 
     /// A packet without an entry.
@@ -503,17 +574,17 @@ impl Model {
     }
 }
 
-/// What was computed of a packet before the table is looked at.
+/// What is known of a packet before the table is looked at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Prepared<'a> {
     pub(crate) transport: Option<Transport<'a>>,
     /// Its checksum is wrong, and that matters.
     pub(crate) bad: bool,
-    pub(crate) probe: Option<Probe>,
 }
 
-impl Prepared<'_> {
-    pub(crate) const NOTHING: Self = Self { transport: None, bad: false, probe: None };
+#[inline(never)]
+fn transport<'a>(packet: &Packet<'a>) -> Option<Transport<'a>> {
+    parse_transport(packet.protocol, packet.payload, packet.payload_length)
 }
 
 /// How many entries of each class the table holds, kept while they change.
@@ -540,6 +611,15 @@ impl Classes {
     pub(crate) const fn leave(&mut self, class: Class) {
         *self.place(class) -= 1;
     }
+}
+
+/// The expiry that a refresh makes of an earlier one; some generations leave one that would move by less than
+/// `least` ticks.
+#[inline(always)]
+fn refreshed(expires: Jiffies, now: Jiffies, ticks: u32, least: Option<u32>) -> Jiffies {
+    let wanted = now.plus(ticks);
+    let moves = wanted.0.wrapping_sub(expires.0);
+    if least.is_some_and(|least| moves < least) { expires } else { wanted }
 }
 
 const NO_NEXT_HEADER: u8 = 59;

@@ -73,10 +73,9 @@ impl Model {
     pub fn occupancy(&self) -> Occupancy {
         let now = self.now();
         let mut o = Occupancy { counted: self.counted() as u64, ..Occupancy::default() };
-        for id in self.table.iter() {
-            let vitals = self.table.vitals(id);
+        self.table.census(|vitals| {
             if vitals.is_expired(now) {
-                continue;
+                return;
             }
             o.live += 1;
             match vitals.class() {
@@ -84,7 +83,7 @@ impl Model {
                 Class::Closing => o.closing += 1,
                 Class::Protected => o.protected += 1,
             }
-        }
+        });
         o
     }
 

@@ -52,7 +52,7 @@ impl Model {
         prepared: &Prepared<'_>,
         confirmed: bool,
     ) -> Judged {
-        let Prepared { ref transport, bad: bad_checksum, .. } = *prepared;
+        let Prepared { ref transport, bad: bad_checksum } = *prepared;
         let replied = slot.status.contains(Status::SEEN_REPLY);
         let v6 = packet.source.is_ipv6();
         let after = |seconds: u32, assure: bool| {
@@ -218,8 +218,8 @@ impl Model {
 }
 
 /// The tracker's view of a TCP header.
-#[inline]
-fn segment(transport: &Transport<'_>) -> Option<Segment> {
+#[inline(always)]
+pub(crate) fn segment(transport: &Transport<'_>) -> Option<Segment> {
     let Transport::Tcp { seq, ack, flags, window, payload, options, .. } = transport else {
         return None;
     };

@@ -4,12 +4,15 @@
 //! a packet in good order reads and writes is in the line. Beside it: 16 octets for what only odd packets
 //! need (of TCP: the last segment, when it was not the newest of its side), 32 for the addresses of IPv6.
 
-use plimsoll_ct::{DccpState, Status, TcpState};
+use plimsoll_ct::{DccpState, State, Status, TcpState};
 
+use super::Vitals;
 use crate::entry::{Memory, Slot};
 use crate::key::Packed;
 use crate::sctp::Sctp;
-use crate::tcp::{Last, Sequence, Side, Tcp};
+use crate::tcp::{
+    Class, Direction, Last, Plain, Segment, Sequence, Side, Tcp, TcpSettings, Timeouts,
+};
 use crate::ticks::Jiffies;
 
 /// What every cell begins with.
@@ -95,6 +98,12 @@ impl Head {
 
     pub(super) const fn status(&self) -> Status {
         Status(self.status as u32)
+    }
+
+    /// With a state that stands elsewhere in the cell.
+    #[inline]
+    pub(super) const fn vitals(&self, state: State) -> Vitals {
+        Vitals { expires: self.expires, status: self.status(), state }
     }
 
     pub(super) const fn has_extras(&self) -> bool {
@@ -199,12 +208,71 @@ impl Long {
         }
     }
 
-    /// The state of a TCP entry, without unpacking the rest.
-    pub(super) const fn tcp_state(&self) -> Option<TcpState> {
+    /// The state; `beside` is read only where it is needed.
+    #[inline]
+    pub(super) fn state(&self, beside: &Beside) -> State {
         match self.head.kind() {
-            TCP => Some(TcpState::from_number((self.body[8] >> STATE) as u8 & 15)),
-            _ => None,
+            TCP => State::Tcp(TcpState::from_number((self.body[8] >> STATE) as u8 & 15)),
+            _ => self.memory(beside).state(),
         }
+    }
+
+    /// Does what a plain segment in good order does ([`Plain`]), in place, and tells the timeout in seconds. `None`:
+    /// the segment or the entry is of another kind, and nothing has changed.
+    #[inline(always)]
+    pub(super) fn plain(
+        &mut self,
+        direction: Direction,
+        segment: &Segment,
+        settings: &TcpSettings,
+        timeouts: &Timeouts,
+    ) -> Option<u32> {
+        const OPEN: u16 = (Status::ASSURED.0 | Status::SEEN_REPLY.0) as u16;
+        const NOTED: u16 = OPEN | Status::FIXED_TIMEOUT.0 as u16;
+        const ESTABLISHED: u32 = TcpState::Established.number() as u32;
+        let packed = self.body[8];
+        let wire = self.body[9];
+        let own = direction as usize;
+        let plain = self.head.rest & (KIND | ODD) == TCP << 56
+            && self.head.status & NOTED == OPEN
+            && packed >> STATE & 15 == ESTABLISHED;
+        if !plain {
+            return None;
+        }
+        let side = |which: usize| {
+            let words = &self.body[which * 4..which * 4 + 4];
+            Side {
+                end: Sequence(words[0]),
+                max_end: Sequence(words[1]),
+                max_window: words[2],
+                max_ack: Sequence(words[3]),
+                scale: (packed >> SCALES[which]) as u8 & 15,
+                flags: (packed >> FLAGS[which]) as u8 & SIDE_FLAGS,
+            }
+        };
+        let mut plain = Plain {
+            sender: side(own),
+            receiver: side(1 - own),
+            is_senders: (packed >> REPLY & 1) as usize == own,
+            length: wire as u16,
+            window: (wire >> 16) as u16,
+            retransmissions: self.head.small as u8,
+        };
+        let timeout = plain.judge(segment, settings, timeouts)?;
+        let Plain { sender, receiver, length, window, retransmissions, .. } = plain;
+        let words = &mut self.body[own * 4..own * 4 + 4];
+        (words[0], words[2], words[3]) = (sender.end.0, sender.max_window, sender.max_ack.0);
+        let words = &mut self.body[4 - own * 4..8 - own * 4];
+        (words[1], words[2]) = (receiver.max_end.0, receiver.max_window);
+        let flags = u32::from(SIDE_FLAGS);
+        self.body[8] = packed & !(flags << FLAGS[0] | flags << FLAGS[1] | 7 << CLASS | 1 << REPLY)
+            | u32::from(sender.flags) << FLAGS[own]
+            | u32::from(receiver.flags) << FLAGS[1 - own]
+            | (Class::Ack as u32) << CLASS
+            | (own as u32) << REPLY;
+        self.body[9] = u32::from(window) << 16 | u32::from(length);
+        self.head.small = retransmissions.into();
+        Some(timeout)
     }
 
     #[inline]

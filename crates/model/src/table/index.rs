@@ -29,11 +29,11 @@ struct Line {
     link: u32,
     /// None of the entries expires before.
     bound: Jiffies,
-    count: u8,
-    tags: [u8; ROOM],
+    /// The tags from the lowest octet up, and the number of entries in the highest.
+    tags: [u32; 3],
 }
 
-const EMPTY: Line = Line { ids: [0; ROOM], link: 0, bound: Jiffies(0), count: 0, tags: [0; ROOM] };
+const EMPTY: Line = Line { ids: [0; ROOM], link: 0, bound: Jiffies(0), tags: [0; 3] };
 
 /// Where a hash belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,33 +79,65 @@ pub(super) struct Index {
 
 impl Line {
     #[inline]
-    fn all(&self) -> Slots {
-        Slots(((1_u32 << self.count) - 1) as u16)
+    const fn count(&self) -> usize {
+        (self.tags[2] >> 24) as usize
+    }
+
+    fn tag(&self, slot: usize) -> u8 {
+        (self.tags[slot / 4] >> (slot % 4 * 8)) as u8
+    }
+
+    fn set_tag(&mut self, slot: usize, tag: u8) {
+        let (word, shift) = (&mut self.tags[slot / 4], slot % 4 * 8);
+        *word = *word & !(0xff << shift) | u32::from(tag) << shift;
+    }
+
+    fn set_count(&mut self, count: usize) {
+        self.set_tag(ROOM, count as u8);
+    }
+
+    #[inline]
+    const fn all(&self) -> Slots {
+        Slots(((1_u32 << self.count()) - 1) as u16)
     }
 
     /// Where tags agree with `tag` in the bits of `mask`.
-    #[inline]
+    #[inline(always)]
     fn matches(&self, tag: u8, mask: u8) -> Slots {
-        let mut found = 0_u16;
-        for (slot, own) in self.tags.iter().enumerate() {
-            found |= u16::from((own ^ tag) & mask == 0) << slot;
-        }
-        Slots(found & self.all().0)
+        let [a, b, c] = self.tags;
+        let low = u64::from(a) | u64::from(b) << 32;
+        let found = equal(low, tag, mask) | equal(c.into(), tag, mask) << 8;
+        Slots(found as u16 & self.all().0)
     }
 
     fn take(&mut self, slot: usize) {
-        let count = usize::from(self.count);
+        let count = self.count();
         self.ids.copy_within(slot + 1..count, slot);
-        self.tags.copy_within(slot + 1..count, slot);
-        self.count -= 1;
+        for slot in slot + 1..count {
+            self.set_tag(slot - 1, self.tag(slot));
+        }
+        self.set_count(count - 1);
     }
 
     fn push(&mut self, id: u32, tag: u8, bound: Jiffies) {
-        self.bound = if self.count == 0 { bound } else { self.bound.earlier(bound) };
-        self.ids[usize::from(self.count)] = id;
-        self.tags[usize::from(self.count)] = tag;
-        self.count += 1;
+        let count = self.count();
+        self.bound = if count == 0 { bound } else { self.bound.earlier(bound) };
+        self.ids[count] = id;
+        self.set_tag(count, tag);
+        self.set_count(count + 1);
     }
+}
+
+/// Which of eight octets agree with `tag` in the bits of `mask`: a bit for each, the lowest octet's first.
+#[inline(always)]
+const fn equal(octets: u64, tag: u8, mask: u8) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const BELOW: u64 = 0x7f * EACH;
+    let differ = (octets ^ (tag as u64 * EACH)) & (mask as u64 * EACH);
+    // The highest bit of an octet is set where it is zero; no octet's sum reaches the next one.
+    let zero = !(((differ & BELOW) + BELOW) | differ | BELOW);
+    // Brings the eight bits together: bit 8i goes to 56 + i.
+    (zero >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 impl Index {
@@ -189,6 +221,19 @@ impl Index {
         self.line(at).ids[slot]
     }
 
+    /// Entries of the place's first line that may be the one sought; `None`: one of them may have expired.
+    #[inline(always)]
+    pub(super) fn fresh(&self, place: Place, now: Jiffies) -> Option<Slots> {
+        let line = &self.lines[place.line as usize];
+        (line.bound.left(now) > 0).then(|| line.matches(place.tag, 0xff))
+    }
+
+    /// What [`Index::id`] says of the place's first line.
+    #[inline(always)]
+    pub(super) fn first_id(&self, place: Place, slot: usize) -> u32 {
+        self.lines[place.line as usize].ids[slot]
+    }
+
     /// Entries of a line that may be the one sought.
     #[inline]
     pub(super) fn like(&self, at: At, place: Place) -> Slots {
@@ -209,10 +254,10 @@ impl Index {
     /// Entries of a chain.
     pub(super) fn length(&self, place: Place, enough: u64) -> u64 {
         let mut at = self.first(place);
-        let mut total = u64::from(self.line(at).count);
+        let mut total = self.line(at).count() as u64;
         while let Some(next) = self.next(at) {
             at = next;
-            total += u64::from(self.line(at).count);
+            total += self.line(at).count() as u64;
         }
         if total <= enough {
             return total;
@@ -257,11 +302,11 @@ impl Index {
         let (mut at, mut id, mut tag, mut bound) = (first, id, place.tag, expires);
         loop {
             let line = self.line_mut(at);
-            if usize::from(line.count) < ROOM {
+            if line.count() < ROOM {
                 line.push(id, tag, bound);
                 return first;
             }
-            let oldest = (line.ids[0], line.tags[0], line.bound);
+            let oldest = (line.ids[0], line.tag(0), line.bound);
             line.take(0);
             line.push(id, tag, bound);
             (id, tag, bound) = oldest;
@@ -296,8 +341,8 @@ impl Index {
     pub(super) fn tidy(&mut self, first: At) {
         let mut at = first;
         while let Some(next) = self.next(at) {
-            let Line { count, link, .. } = *self.line(next);
-            if count > 0 {
+            let Line { link, .. } = *self.line(next);
+            if self.line(next).count() > 0 {
                 at = next;
                 continue;
             }

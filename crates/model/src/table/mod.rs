@@ -18,8 +18,8 @@ mod slab;
 use alloc::collections::BTreeMap;
 
 use crate::entry::Slot;
-use crate::key::{Key, Packed};
-use crate::tcp::Direction;
+use crate::key::{Key, Packed, Wide};
+use crate::tcp::{Direction, Segment, TcpSettings, Timeouts};
 use crate::ticks::Jiffies;
 
 use index::{At, Index, Place};
@@ -41,15 +41,27 @@ pub(crate) struct Table {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Probe {
     pub(crate) key: Key,
-    /// The key of the answers, if there can be any.
-    back: Option<Packed>,
     place: Place,
+}
+
+/// A probe without the addresses of IPv6, which its packet knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spot {
+    key: Packed,
+    place: Place,
+}
+
+impl Spot {
+    #[inline(always)]
+    pub(crate) const fn probe(&self, wide: Option<Wide>) -> Probe {
+        Probe { key: Key::from_parts(self.key, wide), place: self.place }
+    }
 }
 
 impl Probe {
     /// Whether the packet can have an answer.
     pub(crate) const fn has_inverse(&self) -> bool {
-        self.back.is_some()
+        self.key.packed().inverse().is_some()
     }
 }
 
@@ -112,10 +124,13 @@ impl Table {
         self.index.chains()
     }
 
-    #[inline(always)]
     pub(crate) fn probe(&self, key: Key) -> Probe {
-        let place = self.index.place(key.hash(self.hash_key));
-        Probe { key, back: key.packed().inverse(), place }
+        self.spot(key.packed(), key.wide().copied()).probe(key.wide().copied())
+    }
+
+    #[inline(always)]
+    pub(crate) fn spot(&self, key: Packed, wide: Option<Wide>) -> Spot {
+        Spot { key, place: self.index.place(key.hash(wide, self.hash_key)) }
     }
 
     /// The chain in which a packet of this key looks.
@@ -125,15 +140,15 @@ impl Table {
 
     /// First stage of a lookup: asks for the line of the index.
     #[inline]
-    pub(crate) fn approach(&self, probe: &Probe) {
-        self.index.prefetch(probe.place);
+    pub(crate) fn approach(&self, spot: &Spot) {
+        self.index.prefetch(spot.place);
     }
 
     /// Second stage: asks for the entries that the lookup will look at.
     #[inline]
-    pub(crate) fn reach(&self, probe: &Probe, now: Jiffies) {
-        let at = self.index.first(probe.place);
-        let mut slots = self.slots(at, probe.place, now);
+    pub(crate) fn reach(&self, spot: &Spot, now: Jiffies) {
+        let at = self.index.first(spot.place);
+        let mut slots = self.slots(at, spot.place, now);
         while let Some(slot) = slots.newest() {
             self.slab.prefetch(EntryId(self.index.id(at, slot)));
         }
@@ -153,31 +168,52 @@ impl Table {
     #[inline]
     pub(crate) fn glance(&self, probe: &Probe, now: Jiffies) -> Option<Found> {
         let at = self.index.first(probe.place);
-        if self.index.may_expire(at, now) {
-            return None;
-        }
-        let mut slots = self.index.like(at, probe.place);
+        let back = probe.key.packed().inverse();
+        let mut slots = self.index.fresh(probe.place, now)?;
         while let Some(slot) = slots.newest() {
-            let id = EntryId(self.index.id(at, slot));
-            if let Some(direction) = self.answers_to(id, probe) {
+            let id = EntryId(self.index.first_id(probe.place, slot));
+            if let Some(direction) = self.answers_to(id, probe, back) {
                 return Some(Found { id, direction, at });
             }
         }
         None
     }
 
-    /// The direction in which an entry has the tuple of the probe.
-    #[inline]
-    fn answers_to(&self, id: EntryId, probe: &Probe) -> Option<Direction> {
-        let key = self.slab.head(id).key();
-        // A packet from an address to itself is found by its reply tuple, which stands first.
-        if probe.back == Some(key)
-            && self.has_addresses(id, probe, Direction::Reply)
-            && !self.is_translated(id)
-        {
+    /// The same for protocols with ports over IPv4, an entry that is translated being left out.
+    #[inline(always)]
+    pub(crate) fn glance_at(&self, spot: &Spot, now: Jiffies) -> Option<Found> {
+        let back = spot.key.mirrored();
+        let mut slots = self.index.fresh(spot.place, now)?;
+        while let Some(slot) = slots.newest() {
+            let id = EntryId(self.index.first_id(spot.place, slot));
+            let Some(head) = self.slab.narrow(id) else { continue };
+            let key = head.key();
+            if (key == back || key == spot.key) && !head.has_extras() {
+                // A packet from an address to itself is found by its reply tuple, which stands first.
+                let direction = if key == back { Direction::Reply } else { Direction::Original };
+                return Some(Found { id, direction, at: self.index.first(spot.place) });
+            }
+        }
+        None
+    }
+
+    /// The direction in which an entry has the tuple of the probe, whose answers have `back`.
+    #[inline(always)]
+    fn answers_to(&self, id: EntryId, probe: &Probe, back: Option<Packed>) -> Option<Direction> {
+        let head = self.slab.head(id);
+        let key = head.key();
+        let (reply, original) = (back == Some(key), key == probe.key.packed());
+        if !(reply || original) {
+            return None;
+        }
+        if probe.key.wide().is_none() && !id.is_wide() && !head.has_extras() {
+            // A packet from an address to itself is found by its reply tuple, which stands first.
+            return Some(if reply { Direction::Reply } else { Direction::Original });
+        }
+        if reply && self.has_addresses(id, probe, Direction::Reply) && !self.is_translated(id) {
             return Some(Direction::Reply);
         }
-        (key == probe.key.packed() && self.has_addresses(id, probe, Direction::Original))
+        (original && self.has_addresses(id, probe, Direction::Original))
             .then_some(Direction::Original)
     }
 
@@ -189,6 +225,7 @@ impl Table {
         mut reaped: impl FnMut(&Leaving<'_>),
     ) -> Option<Found> {
         let mut at = self.index.first(probe.place);
+        let back = probe.key.packed().inverse();
         let mut gone = false;
         let found = loop {
             let mut slots = self.slots(at, probe.place, now);
@@ -202,7 +239,7 @@ impl Table {
                     gone = true;
                     continue;
                 }
-                if let Some(direction) = self.answers_to(id, probe) {
+                if let Some(direction) = self.answers_to(id, probe, back) {
                     break Some(Found { id, direction, at });
                 }
             };
@@ -306,6 +343,27 @@ impl Table {
         self.index.lower(found.at, slot.expires);
     }
 
+    /// Does what a plain TCP segment does to the entry that was found: [`Plain`](crate::tcp::Plain). `refresh` makes
+    /// its new expiry of the timeout in seconds and the old one. `false`: it is not that plain, and nothing has
+    /// changed.
+    #[inline(always)]
+    pub(crate) fn plain(
+        &mut self,
+        found: &Found,
+        segment: &Segment,
+        settings: &TcpSettings,
+        timeouts: &Timeouts,
+        refresh: impl FnOnce(u32, Jiffies) -> Jiffies,
+    ) -> bool {
+        let Some(cell) = self.slab.long_mut(found.id) else { return false };
+        let timeout = cell.plain(found.direction, segment, settings, timeouts);
+        let Some(timeout) = timeout else { return false };
+        cell.head.expires = refresh(timeout, cell.head.expires);
+        let expires = cell.head.expires;
+        self.index.lower(found.at, expires);
+        true
+    }
+
     /// Status, state and expiry of an entry that is there.
     pub(crate) fn vitals(&self, id: EntryId) -> Vitals {
         self.slab.vitals(id)
@@ -361,6 +419,11 @@ impl Table {
     /// All entries, in the order of their places.
     pub(crate) fn iter(&self) -> impl Iterator<Item = EntryId> + '_ {
         self.slab.iter()
+    }
+
+    /// Shows the vitals of all entries.
+    pub(crate) fn census(&self, see: impl FnMut(&Vitals)) {
+        self.slab.census(see);
     }
 
     /// Parts of the table for [`Table::sweep`].

@@ -35,7 +35,7 @@ impl EntryId {
         self.0 & LONG != 0
     }
 
-    const fn is_wide(self) -> bool {
+    pub(super) const fn is_wide(self) -> bool {
         self.0 & WIDE != 0
     }
 
@@ -49,7 +49,7 @@ const LONG: u32 = 1;
 const WIDE: u32 = 2;
 const NONE: u32 = u32::MAX;
 /// Things of a piece.
-const PIECE: usize = 1 << 12;
+const PIECE: usize = 1 << 14;
 
 /// A sequence that grows without moving what it holds.
 #[derive(Debug, Clone)]
@@ -63,14 +63,24 @@ impl<T: Copy> Pieces<T> {
         Self { pieces: Vec::new(), length: 0 }
     }
 
-    #[inline]
+    #[inline(always)]
     fn get(&self, at: usize) -> &T {
         &self.pieces[at / PIECE][at % PIECE]
     }
 
-    #[inline]
+    #[inline(always)]
     fn get_mut(&mut self, at: usize) -> &mut T {
         &mut self.pieces[at / PIECE][at % PIECE]
+    }
+
+    /// All of it, piece by piece.
+    fn slices(&self) -> impl Iterator<Item = &[T]> {
+        let mut left = self.length;
+        self.pieces.iter().map(move |piece| {
+            let some = left.min(PIECE);
+            left -= some;
+            &piece[..some]
+        })
     }
 
     fn push(&mut self, value: T) {
@@ -141,6 +151,13 @@ impl Slab {
         }
     }
 
+    /// The head of a cell with a body, of IPv4.
+    #[inline(always)]
+    pub(super) fn narrow(&self, id: EntryId) -> Option<&Head> {
+        let [narrow, _] = &self.long;
+        (id.0 & (LONG | WIDE) == LONG).then(|| &narrow.get(id.number()).head)
+    }
+
     fn head_mut(&mut self, id: EntryId) -> &mut Head {
         if id.is_long() {
             &mut self.long[id.family()].get_mut(id.number()).head
@@ -208,17 +225,40 @@ impl Slab {
     }
 
     pub(super) fn vitals(&self, id: EntryId) -> Vitals {
-        let head = self.head(id);
-        let state = if id.is_long() {
-            let (long, family) = (self.long[id.family()].get(id.number()), id.family());
-            match long.tcp_state() {
-                Some(state) => State::Tcp(state),
-                None => long.memory(self.beside[family].get(id.number())).state(),
-            }
+        let (family, number) = (id.family(), id.number());
+        if id.is_long() {
+            let cell = self.long[family].get(number);
+            cell.head.vitals(cell.state(self.beside[family].get(number)))
         } else {
-            State::Stateless
-        };
-        Vitals { expires: head.expires, status: head.status(), state }
+            self.short[family].get(number).head.vitals(State::Stateless)
+        }
+    }
+
+    /// The entry's cell, if it is one with a body.
+    #[inline(always)]
+    pub(super) fn long_mut(&mut self, id: EntryId) -> Option<&mut Long> {
+        let [narrow, wide] = &mut self.long;
+        let shelf = if id.is_wide() { wide } else { narrow };
+        if id.is_long() { Some(shelf.get_mut(id.number())) } else { None }
+    }
+
+    /// Shows the vitals of all entries, in the order of their places.
+    #[inline]
+    pub(super) fn census(&self, mut see: impl FnMut(&Vitals)) {
+        for family in [0, 1] {
+            for cell in self.short[family].slices().flatten() {
+                if !cell.head.is_free() {
+                    see(&cell.head.vitals(State::Stateless));
+                }
+            }
+            for (cells, beside) in self.long[family].slices().zip(self.beside[family].slices()) {
+                for (cell, beside) in cells.iter().zip(beside) {
+                    if !cell.head.is_free() {
+                        see(&cell.head.vitals(cell.state(beside)));
+                    }
+                }
+            }
+        }
     }
 
     /// Changes an entry; its key and its creation stay.

@@ -4,7 +4,7 @@
 
 use plimsoll_ct::TcpState;
 
-use super::{Class, Direction, Flags, Segment, Side, Tcp, TcpSettings, side};
+use super::{Class, Direction, Flags, Segment, Sequence, Side, Tcp, TcpSettings, side};
 
 /// Acknowledgements may lag behind by this many octets at least.
 const ACK_WINDOW: u32 = 66_000;
@@ -18,6 +18,80 @@ pub enum Window {
     Ignore,
     /// Outside: invalid.
     Outside,
+}
+
+/// How a segment lies to what is known of both sides.
+pub(super) struct Fit {
+    /// It begins within what the receiver allows.
+    fits: bool,
+    /// It acknowledges nothing that was not sent.
+    known: bool,
+    /// It is not older than a window.
+    fresh: bool,
+    /// Nor is what it acknowledges.
+    timely: bool,
+}
+
+impl Fit {
+    #[inline(always)]
+    pub(super) fn of(
+        sender: &Side,
+        receiver: &Side,
+        seq: Sequence,
+        sack: Sequence,
+        end: Sequence,
+    ) -> Self {
+        let back = receiver.max_window;
+        Self {
+            fits: !seq.after(sender.max_end),
+            known: !sack.after(receiver.end),
+            fresh: back == 0 || end.after(sender.end.minus(back).minus(1)),
+            timely: sack.after(receiver.end.minus(ACK_WINDOW.max(sender.max_window)).minus(1)),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) const fn all(&self) -> bool {
+        self.fits && self.known && self.fresh && self.timely
+    }
+}
+
+/// What a segment within its window says.
+pub(super) struct Seen {
+    /// If its flag is set.
+    pub(super) ack: Option<Sequence>,
+    pub(super) sack: Sequence,
+    pub(super) end: Sequence,
+    /// Scaled.
+    pub(super) window: u32,
+}
+
+/// Both sides learn from a segment within its window; `ack` is what it acknowledges, or is taken to.
+#[inline(always)]
+pub(super) fn learn(sender: &mut Side, receiver: &mut Side, ack: Sequence, seen: Seen) {
+    let Seen { ack: acknowledged, sack, end, window } = seen;
+    sender.max_window = sender.max_window.max(window.wrapping_add(sack.since(ack)));
+    if end.after(sender.end) {
+        sender.end = end;
+        sender.flags |= side::DATA_UNACKNOWLEDGED;
+    }
+    if let Some(ack) = acknowledged {
+        sender.max_ack =
+            if sender.flags & side::MAX_ACK_SET == 0 { ack } else { sender.max_ack.max(ack) };
+        sender.flags |= side::MAX_ACK_SET;
+    }
+    if receiver.max_window != 0 && end.after(sender.max_end) {
+        receiver.max_window = receiver.max_window.wrapping_add(end.since(sender.max_end));
+    }
+    if sack.plus(window).after(receiver.max_end.minus(1)) {
+        receiver.max_end = sack.plus(window);
+        if window == 0 {
+            receiver.max_end = receiver.max_end.plus(1);
+        }
+    }
+    if ack == receiver.end {
+        receiver.flags &= !side::DATA_UNACKNOWLEDGED;
+    }
 }
 
 impl Tcp {
@@ -87,11 +161,7 @@ impl Tcp {
 
         let liberal = settings.be_liberal || sender.flags & side::LIBERAL != 0;
         let ignores = settings.behaviour.window_misses_are_ignored;
-        let fits = !seq.after(sender.max_end);
-        let known = !sack.after(receiver.end);
-        let fresh =
-            receiver.max_window == 0 || end.after(sender.end.minus(receiver.max_window).minus(1));
-        let timely = sack.after(receiver.end.minus(ACK_WINDOW.max(sender.max_window)).minus(1));
+        let Fit { fits, known, fresh, timely } = Fit::of(&sender, &receiver, seq, sack, end);
         if !(fits && known && fresh && timely) {
             let overshoot = end.since(sender.max_end).wrapping_add(1);
             let plausible = receiver.max_window != 0
@@ -115,28 +185,8 @@ impl Tcp {
         }
 
         let window = if syn { raw_window } else { raw_window << sender.scale };
-        sender.max_window = sender.max_window.max(window.wrapping_add(sack.since(ack)));
-        if end.after(sender.end) {
-            sender.end = end;
-            sender.flags |= side::DATA_UNACKNOWLEDGED;
-        }
-        if acks {
-            sender.max_ack =
-                if sender.flags & side::MAX_ACK_SET == 0 { ack } else { sender.max_ack.max(ack) };
-            sender.flags |= side::MAX_ACK_SET;
-        }
-        if receiver.max_window != 0 && end.after(sender.max_end) {
-            receiver.max_window = receiver.max_window.wrapping_add(end.since(sender.max_end));
-        }
-        if sack.plus(window).after(receiver.max_end.minus(1)) {
-            receiver.max_end = sack.plus(window);
-            if window == 0 {
-                receiver.max_end = receiver.max_end.plus(1);
-            }
-        }
-        if ack == receiver.end {
-            receiver.flags &= !side::DATA_UNACKNOWLEDGED;
-        }
+        let seen = Seen { ack: acks.then_some(ack), sack, end, window };
+        learn(&mut sender, &mut receiver, ack, seen);
         self.keep(direction, sender, receiver);
         if class == Class::Ack {
             self.count_retransmission(direction, segment, ack, end, seq);
@@ -172,9 +222,9 @@ impl Tcp {
         &mut self,
         direction: Direction,
         segment: &Segment,
-        ack: crate::ticks::Sequence,
-        end: crate::ticks::Sequence,
-        seq: crate::ticks::Sequence,
+        ack: Sequence,
+        end: Sequence,
+        seq: Sequence,
     ) {
         let last = &mut self.last;
         let same = last.direction == direction

@@ -20,7 +20,7 @@ pub struct Fragment {
 }
 
 /// Reads the IP header at the beginning of `bytes`, of either version.
-#[inline]
+#[inline(always)]
 pub fn parse_ip(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     match bytes.first().map(|b| b >> 4) {
         Some(4) => v4(bytes),
@@ -42,7 +42,7 @@ pub fn parse_quoted(bytes: &[u8], v6_error: bool) -> Result<Packet<'_>, NoPacket
     Ok(Packet { payload: bytes.get(header..).unwrap_or_default(), ..packet })
 }
 
-#[inline]
+#[inline(always)]
 fn v4(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     let header = bytes.get(..20).ok_or(NoPacket::Truncated)?;
     let header_length = usize::from(header[0] & 15) * 4;
@@ -77,6 +77,7 @@ fn v4(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     })
 }
 
+#[inline(never)]
 fn v6(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     let header: &[u8; 40] = bytes.first_chunk().ok_or(NoPacket::Truncated)?;
     let promised = be16(bytes, 4).map_or(0, usize::from);

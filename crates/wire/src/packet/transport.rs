@@ -101,7 +101,7 @@ pub struct SctpHeader<'a> {
 /// Reads the header of `protocol`; `None` when the bytes end before it does, or it contradicts itself.
 ///
 /// `promised`: octets behind the IP header as that header says, which the capture may have cut.
-#[inline]
+#[inline(always)]
 pub fn parse_transport(protocol: u8, bytes: &[u8], promised: u32) -> Option<Transport<'_>> {
     Some(match protocol {
         6 => tcp(bytes, promised)?,
@@ -136,30 +136,32 @@ pub fn parse_transport(protocol: u8, bytes: &[u8], promised: u32) -> Option<Tran
     })
 }
 
-#[inline]
+#[inline(always)]
 fn tcp(bytes: &[u8], promised: u32) -> Option<Transport<'_>> {
     let header: &[u8; 20] = bytes.first_chunk()?;
     let header_length = usize::from(header[12] >> 4) * 4;
     if header_length < 20 || header_length as u32 > promised {
         return None;
     }
-    let ack = be32(bytes, 8)?;
+    let options = if header_length == 20 {
+        TcpOptions::default()
+    } else {
+        let ack = be32(bytes, 8)?;
+        options(&bytes[20..header_length.min(bytes.len())], header_length - 20, ack)
+    };
     Some(Transport::Tcp {
         source: be16(bytes, 0)?,
         destination: be16(bytes, 2)?,
         seq: be32(bytes, 4)?,
-        ack,
+        ack: be32(bytes, 8)?,
         flags: header[13],
         window: be16(bytes, 14)?,
         payload: promised - header_length as u32,
-        options: if header_length == 20 {
-            TcpOptions::default()
-        } else {
-            options(&bytes[20..header_length.min(bytes.len())], header_length - 20, ack)
-        },
+        options,
     })
 }
 
+#[inline(never)]
 fn options(bytes: &[u8], promised: usize, ack: u32) -> TcpOptions {
     const END: u8 = 0;
     const NOP: u8 = 1;
