@@ -642,8 +642,8 @@ mod tests {
     fn every_fix_that_check_names_is_one_that_fix_knows() {
         let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/trees");
         let mut lines = 0;
-        for tree in std::fs::read_dir(trees).unwrap() {
-            let Ok((files, origin)) = dead::open(&tree.unwrap().path()) else { continue };
+        for tree in std::fs::read_dir(trees).expect("fixtures") {
+            let Ok((files, origin)) = dead::open(&tree.expect("an entry").path()) else { continue };
             let diagnosis = diagnose(None, &dead::snapshot(&files, origin));
             let named = diagnosis.remedies.iter().flat_map(|r| &r.fix);
             for line in named.filter(|l| !l.starts_with('#')) {
