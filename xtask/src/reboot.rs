@@ -255,7 +255,7 @@ fn tried(results: &Path, case: &Path, observed: &BTreeMap<String, i64>) -> Vec<S
     let mut faults = Vec::new();
     for name in TRIED.iter().filter(|name| case.join(name).exists()) {
         let status = fs::read_to_string(results.join(format!("{name}.status")));
-        if status.as_deref().map(str::trim) != Ok("0") {
+        if !status.as_ref().is_ok_and(|status| status.trim() == "0") {
             let said = fs::read_to_string(results.join(name)).unwrap_or_default();
             faults.push(format!("{name} ended with {status:?}: {said}"));
         }
