@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         "lint" => lint(),
         "guests" => guests::run(&arguments.collect::<Vec<_>>()),
         "reboot" => reboot::run(&arguments.collect::<Vec<_>>()),
-        "ci" => tools::provide_these(bpf::TOOLS)
+        "ci" => bpf::provide()
             .and_then(|()| lint())
             .and_then(|()| tests::run())
             .and_then(|()| guests::run(&[]))

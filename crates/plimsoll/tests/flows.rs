@@ -27,6 +27,20 @@ fn shown(arguments: &[&str]) -> String {
     text(&out.stdout)
 }
 
+/// The kernel's states of TCP; the last is the old name of SYN_SENT2.
+const STATES: [&str; 10] = [
+    "NONE",
+    "SYN_SENT",
+    "SYN_RECV",
+    "ESTABLISHED",
+    "FIN_WAIT",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "TIME_WAIT",
+    "CLOSE",
+    "LISTEN",
+];
+
 /// A namespace with an entry of every kind, held by a program inside.
 struct Everything {
     namespace: Netns,
@@ -61,6 +75,22 @@ impl Everything {
         made
     }
 
+    /// Entries in states that no traffic stays in.
+    fn insert_states(&self) {
+        for (n, state) in STATES.iter().enumerate() {
+            let (port, family) = ((700 + n).to_string(), ["10.9.0.1", "fd00::9"][n % 2]);
+            let of = ["-I", "-t", "900", "-s", family, "-d", family, "-p", "tcp", "--state", state];
+            let rest = ["--sport", &port, "--dport", "80", "-u", "SEEN_REPLY,ASSURED", "-m", &port];
+            self.namespace.run("conntrack", &[&of[..], &rest].concat());
+        }
+        // A protocol that some kernels have no tracker of any more.
+        let of = [
+            "-I", "-t", "900", "-s", "10.9.0.1", "-d", "10.9.0.2", "-p", "dccp", "--state", "OPEN",
+        ];
+        let rest = ["--role", "client", "--sport", "3", "--dport", "4"];
+        self.namespace.run("conntrack", &[&of[..], &rest].concat());
+    }
+
     /// The same table read twice: by another program, and by us. Seconds pass and connections close between the two, so
     /// the other program is asked before and after, until both its answers are one.
     fn compare(&self, theirs: &[&str], ours: &[&str]) -> (String, String) {
@@ -91,6 +121,7 @@ fn every_form_of_conntrack_and_of_the_proc_file_is_the_same_to_the_byte() {
     }
     let _turn = turn();
     let stage = Everything::new("bytes");
+    stage.insert_states();
     for form in [
         "conntrack",
         "extended",
@@ -99,6 +130,7 @@ fn every_form_of_conntrack_and_of_the_proc_file_is_the_same_to_the_byte() {
         "save",
         "xml",
         "xml,ktimestamp,id",
+        "labels",
         "timestamp",
     ] {
         let theirs: &[&str] = if form == "conntrack" {
@@ -402,5 +434,70 @@ fn every_reader_gives_the_same_groups() {
         }
         assert_eq!(bare(&text(&out.stdout)), bare(&expected), "--reader {reader}");
         assert!(text(&out.stderr).contains(&format!("read by {reader}")));
+    }
+}
+
+/// A way that is barred is passed over, with the reason; what is shown stays the same.
+#[test]
+fn without_bpf_without_its_right_and_without_netlink_the_next_reader_tells_the_same() {
+    if !root("flows: fallback") {
+        return;
+    }
+    let _turn = turn();
+    let netns = Netns::new("fallback");
+    for port in ["80", "81", "443"] {
+        let of = ["-I", "-t", "900", "-s", "10.9.0.1", "-d", "10.9.0.2", "-p", "tcp"];
+        let rest = ["--state", "ESTABLISHED", "--sport", "9", "--dport", port];
+        netns.run("conntrack", &[&of[..], &rest].concat());
+    }
+    // Capabilities 38 and 39 are CAP_PERFMON and CAP_BPF.
+    let no_bpf = "setpriv --bounding-set=-cap_38,-cap_39,-sys_admin";
+    let has_btf = std::path::Path::new("/sys/kernel/btf/vmlinux").exists();
+    let asked = format!("{BINARY} flows --by proto,dport -o csv");
+    let expected = ["proto,dport,entries", "tcp,80,1", "tcp,81,1", "tcp,443,1"];
+    for (before, reader, reasons) in [
+        (String::new(), if has_btf { "bpf" } else { "netlink" }, &[][..]),
+        (no_bpf.to_owned(), "netlink", &["not by bpf: not permitted"]),
+        (
+            format!("{no_bpf},-net_admin"),
+            "proc",
+            &[
+                "not by bpf: not permitted",
+                "not by netlink: ctnetlink dump: Operation not permitted",
+            ],
+        ),
+        (
+            "unshare -m sh -c 'mount -t tmpfs none /sys/kernel/btf && exec \"$@\"' sh".to_owned(),
+            "netlink",
+            &["not by bpf: this kernel has no BTF"],
+        ),
+    ] {
+        let line = format!("{before} {asked}");
+        let out = Command::new("ip")
+            .args(["netns", "exec", &netns.0, "sh", "-c", &line])
+            .output()
+            .expect("ip starts");
+        let said = text(&out.stderr);
+        assert!(out.status.success(), "{line}: {said}");
+        assert!(said.contains(&format!("read by {reader}")), "{line}: {said}");
+        for reason in reasons {
+            assert!(said.contains(reason), "{line}: {said}");
+        }
+        let shown = text(&out.stdout);
+        let columns = |line: &str| line.split(',').take(3).collect::<Vec<_>>().join(",");
+        assert_eq!(shown.lines().map(columns).collect::<Vec<_>>(), expected, "{line}");
+    }
+    // Asked for by name, it is not replaced.
+    for (reader, right) in
+        [("bpf", "missing: CAP_BPF and CAP_PERFMON"), ("netlink", "missing: CAP_NET_ADMIN")]
+    {
+        let line = format!("{no_bpf},-net_admin {asked} --reader {reader}");
+        let out = Command::new("ip")
+            .args(["netns", "exec", &netns.0, "sh", "-c", &line])
+            .output()
+            .expect("ip starts");
+        let said = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(1), "{said}");
+        assert!(said.contains(right), "{said}");
     }
 }

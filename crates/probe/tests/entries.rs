@@ -6,9 +6,12 @@
 mod mixed;
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use mixed::{Table, in_namespaces};
-use plimsoll_ct::{Family, Protocol, Row, Status};
+use plimsoll_ct::{Family, L4, Protocol, Row, Status, Tuple};
 use plimsoll_probe::entries::{
     self, Ask, Entries, Filter, Reader, Scope, Share, Sink, Wants, Which,
 };
@@ -33,7 +36,12 @@ fn rows(ask: &Ask) -> (Vec<Row>, entries::Outcome) {
 /// What every reader tells of an entry, but for the seconds, as text.
 fn key(row: &Row) -> String {
     let mark = row.mark.unwrap_or(0);
-    format!("{:?} {:?} {} {mark} {:?} {}", row.original, row.reply, row.state, row.zone, {
+    // Of a protocol without a tracker, conntrack(8) shows zeros for ports.
+    let [original, reply] = [row.original, row.reply].map(|tuple| match tuple.l4 {
+        L4::Ports { source: 0, destination: 0 } => Tuple { l4: L4::None, ..tuple },
+        _ => tuple,
+    });
+    format!("{original:?} {reply:?} {} {mark} {:?} {}", row.state, row.zone, {
         let shown = Status::SEEN_REPLY.0 | Status::ASSURED.0;
         row.status.0 & shown
     })
@@ -325,6 +333,98 @@ fn a_sink_that_has_enough_ends_the_reading_as_a_part() {
                 assert_eq!(outcome.rows, 5);
                 assert!(matches!(outcome.share, Share::Part(Some(s)) if s > 0.0 && s < 1.0));
             }
+        });
+    });
+}
+
+/// When a datagram was sent, at the earliest and at the latest, and its number.
+#[derive(Clone, Copy)]
+struct Sent {
+    number: u32,
+    after: Instant,
+    before: Instant,
+}
+
+/// Under churn a reading is no snapshot. What holds: an entry that lives all through it is shown, once; one that was
+/// dead before or born behind it is not. So a count is off by what came and went meanwhile, at most.
+#[test]
+fn under_churn_what_lives_all_through_is_shown_once_and_what_is_dead_never() {
+    const STABLE: u32 = 4_000;
+    /// Of an entry, once [`LIFE`] is set; the kernel counts in ticks of at most 10 ms.
+    const LIFE: Duration = Duration::from_secs(1);
+    const TICK: Duration = Duration::from_millis(20);
+    in_namespaces("churn", 1, |tables| {
+        tables[0].enter(|| {
+            let set = |seconds: &str| {
+                let path = "/proc/sys/net/netfilter/nf_conntrack_udp_timeout";
+                std::fs::write(path, seconds).unwrap();
+            };
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            // The rules of the namespace drop what goes to this port.
+            let send = |number: u32| {
+                let [_, a, b, c] = (number + 0x0001_0000).to_be_bytes();
+                let _ = socket.send_to(b"x", (std::net::Ipv4Addr::new(127, a, b, c), 4009));
+            };
+            let number = |row: &Row| match row.original.destination {
+                std::net::IpAddr::V4(to) if row.original.destination_port() == Some(4009) => {
+                    let [_, a, b, c] = to.octets();
+                    u32::from_be_bytes([0, a, b, c]).checked_sub(0x0001_0000)
+                }
+                _ => None,
+            };
+            set("3600");
+            (0..STABLE).for_each(send);
+            set("1");
+            let (over, sent) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    for next in STABLE.. {
+                        let after = Instant::now();
+                        send(next);
+                        let one = Sent { number: next, after, before: Instant::now() };
+                        sent.lock().unwrap().push(one);
+                        if over.load(Relaxed) {
+                            return;
+                        }
+                        // Some ten thousand a second.
+                        if next % 100 == 0 {
+                            std::thread::sleep(Duration::from_millis(10));
+                        }
+                    }
+                });
+                let ways = ways().into_iter().filter(|way| *way != Which::Proc);
+                let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    for which in ways.flat_map(|way| [way; 4]) {
+                        while sent.lock().unwrap().len() < 1_000 {
+                            std::thread::yield_now();
+                        }
+                        let begin = Instant::now();
+                        let (rows, _) = rows(&ask(which, Scope::Here));
+                        let end = Instant::now();
+                        let mut shown: BTreeMap<u32, u32> = BTreeMap::new();
+                        for number in rows.iter().filter_map(number) {
+                            *shown.entry(number).or_default() += 1;
+                        }
+                        let twice: Vec<_> = shown.iter().filter(|(_, times)| **times > 1).collect();
+                        assert!(twice.is_empty(), "{which:?} {twice:?}");
+                        let all = sent.lock().unwrap().clone();
+                        for one in &all {
+                            let (from, until) = (one.after + LIFE - TICK, one.before + LIFE + TICK);
+                            let is_shown = shown.remove(&one.number).is_some();
+                            let lives = one.before <= begin && from >= end;
+                            let may_live = one.after <= end && until >= begin;
+                            assert!(is_shown || !lives, "{which:?}: {} is missing", one.number);
+                            assert!(!is_shown || may_live, "{which:?}: {} is a ghost", one.number);
+                        }
+                        // The last may be sent and not yet written down.
+                        let last = all.last().map_or(STABLE, |one| one.number);
+                        shown.remove(&(last + 1));
+                        assert_eq!(shown.len(), STABLE as usize, "{which:?}");
+                    }
+                }));
+                over.store(true, Relaxed);
+                result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            });
         });
     });
 }

@@ -238,7 +238,8 @@ fn talk(pipe: &Pipe<'_>, way: &str, remarks: &[String]) {
         End::Group(_) => "counted",
         End::Print(_) => "shown",
     };
-    eprintln!("plimsoll: {matched}{of} entries {what}, {way}");
+    let entries = if of.is_empty() && matched == 1 { "entry" } else { "entries" };
+    eprintln!("plimsoll: {matched}{of} {entries} {what}, {way}");
     if unknown > 0 {
         let lacking: Vec<&str> = pipe.lacks.words().collect();
         eprintln!("plimsoll: {unknown} could not be judged, for want of: {}", lacking.join("; "));

@@ -51,7 +51,7 @@ fn send_raw(protocol: u32, bytes: &[u8]) {
 
 impl Table {
     /// Entries that [`Self::new`] makes at the least.
-    pub const KINDS: usize = 60;
+    pub const KINDS: usize = 70;
 
     fn new(word: &str, number: usize) -> Self {
         let name = format!("readers-{word}-{}-{number}", std::process::id());
@@ -138,6 +138,8 @@ impl Table {
             "LAST_ACK",
             "TIME_WAIT",
             "CLOSE",
+            // Its number is SYN_SENT2's.
+            "LISTEN",
         ];
         for (status, word) in ["SEEN_REPLY", "SEEN_REPLY,ASSURED"].iter().enumerate() {
             for (n, state) in tcp.iter().enumerate() {
@@ -215,6 +217,47 @@ impl Table {
             "6",
             "--orig-zone",
             "11",
+        ]);
+        // What nothing refreshes; another family, with zone and mark; a protocol that 6.18 has no tracker of any more.
+        insert(&[
+            "-s",
+            &source,
+            "-d",
+            "10.0.0.2",
+            "-p",
+            "udp",
+            "--sport",
+            "5",
+            "--dport",
+            "7",
+            "-u",
+            "SEEN_REPLY,ASSURED,FIXED_TIMEOUT",
+        ]);
+        insert(&[
+            "-s",
+            "fd00::1",
+            "-d",
+            "fd00::2",
+            "-p",
+            "sctp",
+            "--sport",
+            "9",
+            "--dport",
+            "10",
+            "--state",
+            "ESTABLISHED",
+            "--orig-vtag",
+            "1",
+            "--reply-vtag",
+            "2",
+            "-w",
+            "13",
+            "-m",
+            "0xffffffff",
+        ]);
+        insert(&[
+            "-s", &source, "-d", "10.0.0.2", "-p", "dccp", "--sport", "3", "--dport", "4",
+            "--state", "OPEN", "--role", "client",
         ]);
         insert(&[
             "-s",

@@ -148,6 +148,18 @@ fn xml_tells_the_same_but_for_icmp() {
     assert_eq!(seen, 17);
 }
 
+/// As conntrack(8) 1.4.7 prints an entry of DCCP on 6.18; the kernel's own file shows nothing there.
+#[test]
+fn a_protocol_that_has_lost_its_tracker_has_ports_of_zero_in_the_tools_forms() {
+    let proc = "ipv4     2 unknown  33 599 src=10.0.0.1 dst=10.0.0.2 [UNREPLIED] src=10.0.0.2 dst=10.0.0.1 \
+                mark=0 zone=0 use=2";
+    let line = read(proc);
+    assert_eq!(line.entry.original.l4, L4::None);
+    let text = written(&line, Dialect::ToolExtended);
+    assert!(text.contains("dst=10.0.0.2 sport=0 dport=0 [UNREPLIED] "), "{text}");
+    assert_eq!(written(&line, Dialect::Proc), proc);
+}
+
 #[test]
 fn a_closed_sctp_association_is_closed_though_the_xml_calls_it_syn_sent() {
     let line = fixture!("ctnetlink/dump-accounting.xml")

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
-use plimsoll_ct::{Accounting, Family, L4, State, Status, Tuple, ZoneDirection};
+use plimsoll_ct::{Accounting, Family, L4, Protocol, State, Status, Tuple, ZoneDirection};
 
 use super::digits::{address, all_digits, decimal, formatted};
 use super::{Dialect, Line};
@@ -32,7 +32,12 @@ pub fn append(out: &mut Vec<u8>, line: &Line<'_>, dialect: Dialect) {
         });
     }
     let protocol = entry.original.protocol;
-    let name = protocol.name().as_bytes();
+    // A kernel that has no tracker of a protocol shows no ports of it and has no name for it either.
+    let name = match (protocol, entry.original.l4) {
+        (Protocol::Dccp | Protocol::UdpLite, L4::None) if long => "unknown",
+        _ => protocol.name(),
+    };
+    let name = name.as_bytes();
     out.extend_from_slice(name);
     out.extend_from_slice(&b"         "[name.len().min(8)..]);
     decimal(out, protocol.number().into());
@@ -137,7 +142,7 @@ fn direction(out: &mut Vec<u8>, tuple: &Tuple, long: bool) {
             end => address(out, end),
         }
     }
-    match tuple.l4 {
+    match if long { tuple.l4 } else { shown(tuple) } {
         L4::Ports { source, destination } => {
             number(out, b" sport=", source);
             number(out, b" dport=", destination);
@@ -151,6 +156,19 @@ fn direction(out: &mut Vec<u8>, tuple: &Tuple, long: bool) {
             formatted(out, format_args!(" srckey={source:#x} dstkey={destination:#x}"));
         }
         L4::None => {}
+    }
+}
+
+/// What conntrack(8) shows of a tuple's protocol. Of one whose ports or keys the kernel does not tell, since it has no
+/// tracker of it (DCCP from 6.17 on), it shows zeros.
+pub(super) fn shown(tuple: &Tuple) -> L4 {
+    match (tuple.protocol, tuple.l4) {
+        (
+            Protocol::Tcp | Protocol::Udp | Protocol::UdpLite | Protocol::Sctp | Protocol::Dccp,
+            L4::None,
+        ) => L4::Ports { source: 0, destination: 0 },
+        (Protocol::Gre, L4::None) => L4::Gre { source: 0, destination: 0 },
+        (_, l4) => l4,
     }
 }
 

@@ -15,6 +15,7 @@ use plimsoll_ct::{
 
 use super::digits::{self, formatted};
 use super::parse::{address, hexadecimal, integer, wrong};
+use super::write::shown;
 use crate::Malformed;
 
 /// Where the first whole `<flow>` of a text ends, if there is one: the index behind `</flow>`.
@@ -213,7 +214,7 @@ fn half(
             protocol.name()
         ),
     );
-    match tuple.l4 {
+    match shown(tuple) {
         L4::Ports { source, destination } => {
             element(out, "sport", Some(source));
             element(out, "dport", Some(destination));

@@ -96,7 +96,12 @@ pub(super) fn read() -> Result<Layout, Gap> {
             std::io::ErrorKind::PermissionDenied => Reason::NotPermitted,
             _ => Reason::Failed,
         },
-        detail: format!("{KERNEL}: {error}"),
+        detail: match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                "bpf: this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)".into()
+            }
+            _ => format!("{KERNEL}: {error}"),
+        },
         needs: None,
     })?;
     let kernel = Btf::parse(&bytes, None).map_err(|error| malformed(KERNEL, &error))?;
