@@ -43,6 +43,12 @@ const ROOMS: &[Room] = &[
         ],
     },
     Room { name: "plimsoll-flows", core: true, may_use: &["plimsoll-ct", "plimsoll-wire"] },
+    // Pure, but drawn by ratatui, which is not of the core's kind.
+    Room {
+        name: "plimsoll-top",
+        core: false,
+        may_use: &["plimsoll-ct", "plimsoll-diagnosis", "plimsoll-flows", "plimsoll-report"],
+    },
     Room {
         name: "plimsoll-probe",
         core: false,
@@ -63,6 +69,7 @@ const ROOMS: &[Room] = &[
             "plimsoll-diagnosis",
             "plimsoll-flows",
             "plimsoll-report",
+            "plimsoll-top",
             "plimsoll-probe",
             "plimsoll-apply",
             "plimsoll-lab",

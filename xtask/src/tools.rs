@@ -17,6 +17,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("sos", "sosreport"),
     ("setpriv", "util-linux"),
     ("strace", "strace"),
+    ("tmux", "tmux"),
 ];
 
 /// Installs the missing ones where that is possible; otherwise says in one line what is missing.

@@ -32,6 +32,21 @@ impl Band {
         }
     }
 
+    /// Where it begins, and where the next one does.
+    pub const fn bounds(self) -> (Seconds, Option<Seconds>) {
+        let (from, to) = match self {
+            Self::Minute => (0, Some(60)),
+            Self::TenMinutes => (60, Some(600)),
+            Self::Hour => (600, Some(3_600)),
+            Self::Day => (3_600, Some(86_400)),
+            Self::Older => (86_400, None),
+        };
+        match to {
+            Some(to) => (Seconds(from), Some(Seconds(to))),
+            None => (Seconds(from), None),
+        }
+    }
+
     /// How output calls it.
     pub const fn name(self) -> &'static str {
         match self {

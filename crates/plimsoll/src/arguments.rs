@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::flows::arguments::Flows;
+use crate::top::arguments::Top;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use plimsoll_ct::{Protocol, TcpState};
 
@@ -69,6 +70,14 @@ pub enum Command {
     /// unreplied; idle > 10m; dnat to 10.0.0.5:80; pod kube-system/coredns-* (docs/flows.md). In a shell, put
     /// it in quotes.
     Flows(Flows),
+    /// Watch the table: its load, how it grows, who fills it; filter, regroup, look into groups, go back in time
+    ///
+    /// Keys: ? shows them. It stays below 5 % of one processor, whatever the size of the table: a large one is
+    /// read less often, or in part, and the screen says so. FILTER is that of `plimsoll flows`.
+    Top(Top),
+    /// Gives the terminal back when `top` is killed (started by `top`, not by people)
+    #[command(hide = true)]
+    TerminalGuard,
     /// Stands guard over a transaction (started by `fix`, not by people)
     #[command(hide = true)]
     Guard(Guard),
@@ -245,6 +254,62 @@ pub enum RemedyCommand {
     Shed(Shed),
     /// Stop tracking: take the modules out of the kernel, where nothing needs them
     Unload(Unload),
+    /// Stop tracking a hot port, in both directions, so that it needs no entries
+    ///
+    /// The rules are walked first: what needs the port's tracking (NAT, helpers, counts, marks) stops it and is named; where
+    /// an untracked packet would be dropped for want of a state, a rule of ours goes ahead, under the
+    /// conditions of the rule that lets the port's new connections in today.
+    Bypass(Bypass),
+    /// Keep SSH open for those who mend the host, even when the table is full
+    ///
+    /// As `bypass`, for the ports that SSH listens on and for named peers only [default: the far end of the present session].
+    Lifeline(Lifeline),
+}
+
+/// `plimsoll fix bypass`.
+#[derive(Debug, Args)]
+pub struct Bypass {
+    /// Services: tcp/443 udp/53
+    #[arg(required = true, value_name = "PROTO/PORT", value_parser = service)]
+    pub services: Vec<(Protocol, u16)>,
+    /// Whose they are: this host serves them, asks others for them, or passes them on [default: server, where something
+    /// listens on the port]
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<Role>,
+    /// Go on where it can't be told from the rules whether the port comes to one that needs its tracking
+    #[arg(long)]
+    pub unsure: bool,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// `plimsoll fix lifeline`.
+#[derive(Debug, Args)]
+pub struct Lifeline {
+    /// An address or prefix that may always come in (repeatable) [default: that of the present session]
+    #[arg(long = "peer", value_name = "PREFIX", value_parser = prefix)]
+    pub peers: Vec<(IpAddr, u8)>,
+    /// TCP port (repeatable) [default: those that SSH listens on]
+    #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub ports: Vec<u16>,
+    /// Go on where it can't be told from the rules whether it comes to one that needs its tracking
+    #[arg(long)]
+    pub unsure: bool,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// Whose a port is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// This host serves it.
+    Server,
+    /// This host asks others for it.
+    Client,
+    /// It passes through this host.
+    Forward,
 }
 
 /// `plimsoll fix raise`.
@@ -492,7 +557,7 @@ fn times(text: &str) -> Result<f64, String> {
 }
 
 /// An interval that rates can be divided by.
-fn interval(text: &str) -> Result<Duration, String> {
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     seconds(text)
         .ok()
         .filter(|span| *span >= Duration::from_millis(50))
@@ -623,6 +688,7 @@ mod tests {
             include_str!("../../../docs/findings/zh/README.md"),
             include_str!("../../../docs/formats/check-json.md"),
             include_str!("../../../docs/flows.md"),
+            include_str!("../../../docs/top.md"),
         ];
         let pages = plimsoll_report::PAGES.iter().chain(plimsoll_report::PAGES_ZH);
         let mut understood = 0;

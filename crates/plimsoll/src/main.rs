@@ -13,6 +13,7 @@ mod lab;
 mod replay;
 mod size;
 mod terminal;
+mod top;
 
 use std::process::ExitCode;
 
@@ -42,5 +43,7 @@ fn main() -> ExitCode {
         Some(Command::Size(size)) => size::run(&size),
         Some(Command::Replay(replay)) => replay::run(&replay),
         Some(Command::Flows(flows)) => flows::run(&flows),
+        Some(Command::Top(top)) => top::run(&top),
+        Some(Command::TerminalGuard) => top::stand_guard(),
     }
 }

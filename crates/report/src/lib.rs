@@ -18,7 +18,7 @@ mod explain;
 pub mod flows;
 mod json;
 mod monitor;
-mod number;
+pub mod number;
 mod paint;
 mod plan;
 mod replay;
@@ -33,6 +33,7 @@ pub use clean::clean;
 pub use explain::{PAGES, PAGES_ZH, Page, explain};
 pub use json::{NotACheck, SCHEMA, check_from_json, json, json_pretty};
 pub use monitor::{Answer, exit_status, nagios, npd};
+pub use paint::{Line, Paint};
 pub use plan::{PLAN_SCHEMA, plan, plan_json};
 pub use replay::{
     REPLAY_SCHEMA, ReplayDetails, replay_caveats, replay_chart, replay_json, replay_svg,
@@ -40,4 +41,4 @@ pub use replay::{
 };
 pub use size::{SIZE_SCHEMA, size_json, size_text};
 pub use style::{Clock, Language, Style};
-pub use text::text;
+pub use text::{load_line, load_parts, severity, text};

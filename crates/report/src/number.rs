@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use plimsoll_ct::Bytes;
 
 /// `1,234,567`
-pub(crate) fn count(n: u64) -> String {
+pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, c) in digits.chars().enumerate() {
@@ -20,7 +20,7 @@ pub(crate) fn count(n: u64) -> String {
 
 /// A measured number: whole and grouped from 100 on, one decimal to 10, two below; no needless zeros.
 /// `–` for what is no number.
-pub(crate) fn number(x: f64) -> String {
+pub fn number(x: f64) -> String {
     if !x.is_finite() {
         return "–".into();
     }
@@ -36,12 +36,12 @@ pub(crate) fn number(x: f64) -> String {
 }
 
 /// A rate without its unit: as [`number`], but what is above zero never reads as zero.
-pub(crate) fn rate(x: f64) -> String {
+pub fn rate(x: f64) -> String {
     if x > 0.0 && x < 0.005 { "<0.01".into() } else { number(x) }
 }
 
 /// `93 %`, in six columns at most; never `100 %` for less than all, never `0 %` for more than nothing.
-pub(crate) fn share(x: f64) -> String {
+pub fn share(x: f64) -> String {
     if !x.is_finite() {
         return "–".into();
     }
@@ -56,12 +56,12 @@ pub(crate) fn share(x: f64) -> String {
 }
 
 /// Share of `part` in `whole`; nothing when there is no whole.
-pub(crate) fn ratio(part: u64, whole: u64) -> Option<f64> {
+pub fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 /// `12.5 MiB`; under a tenth of a MiB in KiB or bytes.
-pub(crate) fn bytes(n: Bytes) -> String {
+pub fn bytes(n: Bytes) -> String {
     const KIB: f64 = 1024.0;
     const MIB: f64 = 1024.0 * 1024.0;
     let size = n.0 as f64;
@@ -77,7 +77,7 @@ pub(crate) fn bytes(n: Bytes) -> String {
 }
 
 /// `0.4 s`, `45 s`, `4 min 10 s`, `3 h 12 min`, `5 d 3 h`.
-pub(crate) fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "–".into();
     }

@@ -8,16 +8,26 @@ use crate::wrap::{cut, width};
 
 /// What a piece of text is, for its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Paint {
+pub enum Paint {
+    /// As the terminal has it.
     Plain,
+    /// What is read first.
     Strong,
+    /// What is read last.
     Faint,
+    /// All is well.
     Good,
+    /// Needs a look.
     Warn,
+    /// Does harm.
     Bad,
+    /// Not known.
     Unsure,
+    /// To be typed.
     Code,
+    /// The closing part of a table.
     Closing,
+    /// The evictable part of a table.
     Evictable,
 }
 
@@ -40,28 +50,29 @@ impl Paint {
 
 /// A line in the making. Whatever enters is cleaned: there is no other way in.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Line {
+pub struct Line {
     spans: Vec<(String, Option<Paint>)>,
 }
 
 impl Line {
-    pub(crate) fn new() -> Self {
+    /// Nothing yet.
+    pub fn new() -> Self {
         Self::default()
     }
 
     /// With a painted piece appended.
-    pub(crate) fn with(mut self, style: &Style, paint: Paint, text: &str) -> Self {
+    pub fn with(mut self, style: &Style, paint: Paint, text: &str) -> Self {
         self.push(style, paint, text);
         self
     }
 
     /// With a plain piece appended.
-    pub(crate) fn plain(self, style: &Style, text: &str) -> Self {
+    pub fn plain(self, style: &Style, text: &str) -> Self {
         self.with(style, Paint::Plain, text)
     }
 
     /// Appends a painted piece.
-    pub(crate) fn push(&mut self, style: &Style, paint: Paint, text: &str) {
+    pub fn push(&mut self, style: &Style, paint: Paint, text: &str) {
         if !text.is_empty() {
             let paint = (paint != Paint::Plain).then_some(paint);
             match self.spans.last_mut() {
@@ -72,17 +83,22 @@ impl Line {
     }
 
     /// Appends another line's pieces.
-    pub(crate) fn append(&mut self, other: Self) {
+    pub fn append(&mut self, other: Self) {
         self.spans.extend(other.spans);
     }
 
+    /// Its pieces, each with its paint.
+    pub fn pieces(&self) -> impl Iterator<Item = (&str, Paint)> {
+        self.spans.iter().map(|(text, paint)| (text.as_str(), paint.unwrap_or(Paint::Plain)))
+    }
+
     /// Columns.
-    pub(crate) fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.spans.iter().map(|(text, _)| width(text)).sum()
     }
 
     /// With blanks appended up to `columns`.
-    pub(crate) fn padded(mut self, columns: usize) -> Self {
+    pub fn padded(mut self, columns: usize) -> Self {
         let missing = columns.saturating_sub(self.width());
         if missing > 0 {
             let mut blanks = String::new();
@@ -93,7 +109,7 @@ impl Line {
     }
 
     /// Cut where it is wider than `columns`.
-    pub(crate) fn cut(mut self, style: &Style, columns: usize) -> Self {
+    pub fn cut(mut self, style: &Style, columns: usize) -> Self {
         let mut used = 0;
         for i in 0..self.spans.len() {
             let wide = width(&self.spans[i].0);
@@ -108,7 +124,7 @@ impl Line {
     }
 
     /// Writes it without a line break; blanks at its end are left out.
-    pub(crate) fn write(&self, style: &Style, out: &mut String) {
+    pub fn write(&self, style: &Style, out: &mut String) {
         let start = out.len();
         for (text, paint) in &self.spans {
             match paint {

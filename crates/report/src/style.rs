@@ -38,6 +38,16 @@ impl Clock {
         }
     }
 
+    /// `03:12:07`
+    pub fn time(self, at: Time) -> String {
+        let minutes = match self {
+            Self::Utc => 0,
+            Self::Offset { minutes } => minutes,
+        };
+        let whole = civil::wall_clock(at, minutes);
+        whole.split(' ').next_back().unwrap_or_default().to_string()
+    }
+
     /// As [`Self::show`], with the uncertainty if there is one worth saying.
     pub(crate) fn show_range(self, range: TimeRange) -> String {
         let slack = range.slack().as_secs_f64();
@@ -101,7 +111,7 @@ impl Style {
     }
 
     /// Foreign or own text as this terminal may be sent it.
-    pub(crate) fn show(&self, text: &str) -> String {
+    pub fn show(&self, text: &str) -> String {
         let text = crate::clean(text);
         if self.unicode || text.is_ascii() {
             return text.into_owned();

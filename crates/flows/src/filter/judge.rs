@@ -1,6 +1,6 @@
 //! Whether an entry is meant.
 
-use plimsoll_ct::{Accounting, Protocol, Row, Seconds, State, Status, Tuple};
+use plimsoll_ct::{Accounting, L4, Protocol, Row, Seconds, State, Status, Tuple};
 
 use super::{
     Amount, Comparison, End, Expr, Flag, Glob, Named, Nat, Port, Side, SpanOf, Target, Test, Truth,
@@ -76,6 +76,9 @@ impl Test {
             }
             Self::Port { side, end, ports } => {
                 tuples(entry, *side).any(|tuple| has_port(tuple, *end, ports)).into()
+            }
+            Self::IcmpType(kinds) => {
+                matches!(entry.original.l4, L4::Icmp { kind, .. } if kinds.contains(&kind)).into()
             }
             Self::State(names) => {
                 let name = match entry.state {
@@ -198,6 +201,7 @@ impl Test {
             | Self::Protocol(_)
             | Self::Address { .. }
             | Self::Port { .. }
+            | Self::IcmpType(_)
             | Self::State(_)
             | Self::Class(_)
             | Self::Nat { .. }

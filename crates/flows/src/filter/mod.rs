@@ -79,6 +79,8 @@ pub enum Test {
         /// One of these.
         ports: Vec<Port>,
     },
+    /// `type 8`, of an ICMP query.
+    IcmpType(Vec<u8>),
     /// `state ESTABLISHED,TIME_WAIT`, by the words of the kernel.
     State(Vec<&'static str>),
     /// `evictable`, `closing`, `protected`
@@ -287,9 +289,31 @@ impl Filter {
         truth
     }
 
+    /// Narrower by one more test; one that it has already adds nothing.
+    #[must_use]
+    pub fn and(self, expr: Expr) -> Self {
+        let mut list = match self.expr {
+            None => Vec::new(),
+            Some(Expr::And(list)) => list,
+            Some(one) => Vec::from([one]),
+        };
+        match expr {
+            Expr::And(more) => more.into_iter().for_each(|one| add(&mut list, one)),
+            one => add(&mut list, one),
+        }
+        let expr = if list.len() > 1 { Some(Expr::And(list)) } else { list.pop() };
+        Self { expr }
+    }
+
     /// The facts beyond the bare entry that it may ask for.
     pub fn needs(&self) -> Lacks {
         self.expr.as_ref().map_or(Lacks::NONE, Expr::needs)
+    }
+}
+
+fn add(list: &mut Vec<Expr>, expr: Expr) {
+    if !list.contains(&expr) {
+        list.push(expr);
     }
 }
 

@@ -227,6 +227,12 @@ impl<'t> Parser<'t> {
                 self.equals()?;
                 self.protocol()
             }
+            "type" => {
+                self.step()?;
+                self.equals()?;
+                let what = "a type of ICMP: 0 to 255";
+                Ok(Test::IcmpType(self.list(|p| p.typed(what, |w| w.parse().ok()))?))
+            }
             "state" => {
                 self.step()?;
                 self.equals()?;

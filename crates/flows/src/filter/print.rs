@@ -78,6 +78,10 @@ impl Display for Test {
                     Port::Service { name, .. } => f.write_str(name),
                 })
             }
+            Self::IcmpType(kinds) => {
+                f.write_str("type ")?;
+                joined(f, kinds, ",", |f, kind| kind.fmt(f))
+            }
             Self::State(names) => {
                 f.write_str("state ")?;
                 joined(f, names, ",", |f, name| f.write_str(name))

@@ -316,6 +316,7 @@ fn test() -> impl Strategy<Value = Test> {
         )
         .prop_map(Test::Mark),
         proptest::collection::vec(any::<u16>(), 1..3).prop_map(Test::Zone),
+        proptest::collection::vec(any::<u8>(), 1..3).prop_map(Test::IcmpType),
         proptest::collection::vec(
             prop_oneof![
                 (0..128u16).prop_map(|bit| (bit, None::<Box<str>>)),

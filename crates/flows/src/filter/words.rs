@@ -33,6 +33,7 @@ pub(super) const BEGINNINGS: &[&str] = &[
     "dport",
     "reply",
     "orig",
+    "type",
     "state",
     "class",
     "evictable",

@@ -31,6 +31,40 @@ pub enum Order {
     Bytes,
     /// The most packets.
     Packets,
+    /// The most that no answer was seen of.
+    Unreplied,
+    /// The most that a full table may evict at once.
+    Evictable,
+    /// The most that are closing.
+    Closing,
+    /// The most that nothing but their timeout removes.
+    Protected,
+}
+
+impl Order {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Entries,
+        Self::Unreplied,
+        Self::Evictable,
+        Self::Closing,
+        Self::Protected,
+        Self::Packets,
+        Self::Bytes,
+    ];
+
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Entries => "entries",
+            Self::Bytes => "bytes",
+            Self::Packets => "packets",
+            Self::Unreplied => "unreplied",
+            Self::Evictable => "evictable",
+            Self::Closing => "closing",
+            Self::Protected => "protected",
+        }
+    }
 }
 
 /// Entries added up by keys.
@@ -114,6 +148,10 @@ impl Groups {
                 Order::Entries => u64::from(slot.entries()),
                 Order::Bytes => slot.bytes,
                 Order::Packets => slot.packets,
+                Order::Unreplied => slot.unreplied.into(),
+                Order::Evictable => slot.evictable.into(),
+                Order::Closing => slot.closing.into(),
+                Order::Protected => slot.protected.into(),
             }
         };
         let compare = |a: &u32, b: &u32| {

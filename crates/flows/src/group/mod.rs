@@ -1,5 +1,6 @@
 //! Adding entries up by keys, in bounded memory.
 
+mod filter;
 mod groups;
 mod key;
 mod parse;

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -9,7 +10,7 @@ use plimsoll_wire::listing;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Surroundings, View};
+use crate::{Filter, Locals, Names, Netns, Owner, Surroundings, Tells, Timeouts, Truth, View};
 
 fn entry(source: [u8; 4], dport: u16) -> Row {
     let parsed = listing::parse(
@@ -21,6 +22,63 @@ fn entry(source: [u8; 4], dport: u16) -> Row {
     entry.original.source = source.into();
     entry.original.l4 = L4::Ports { source: 4, destination: dport };
     entry
+}
+
+/// An entry of every kind that groupings tell apart.
+fn all_kinds() -> Vec<Row> {
+    let lines = [
+        "tcp 6 431000 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=4 dport=443 packets=5 bytes=500 src=10.0.0.2 \
+         dst=10.0.0.1 sport=443 dport=4 packets=4 bytes=400 [ASSURED] mark=7 delta-time=7200 use=1",
+        "tcp 6 50 SYN_SENT src=10.0.0.1 dst=10.0.1.2 sport=5 dport=80 [UNREPLIED] src=10.0.1.2 dst=10.0.0.1 sport=80 \
+         dport=5 mark=0 zone=3 delta-time=30 use=1",
+        "tcp 6 50 TIME_WAIT src=10.0.0.1 dst=10.0.1.2 sport=5 dport=443 src=192.168.0.2 dst=10.0.0.9 sport=8443 \
+         dport=61000 [ASSURED] mark=0 delta-time=86400 use=1",
+        "udp 17 20 src=fd00::1 dst=fd00::53 sport=5 dport=53 src=fd00::53 dst=fd00::1 sport=53 dport=5 mark=0 \
+         helper=tftp use=1",
+        "udp 17 20 src=10.0.0.1 dst=10.0.0.2 sport=443 dport=443 [UNREPLIED] src=10.0.0.2 dst=10.0.0.1 sport=443 \
+         dport=443 mark=0 delta-time=599 use=1",
+        "icmp 1 20 src=10.0.0.1 dst=10.0.0.2 type=8 code=0 id=1 src=10.0.0.2 dst=10.0.0.1 type=0 code=0 id=1 mark=0 use=1",
+        "icmp 1 20 src=10.0.0.1 dst=10.0.0.2 type=13 code=0 id=1 [UNREPLIED] src=10.0.0.2 dst=10.0.0.1 type=14 code=0 \
+         id=1 mark=0 use=1",
+        "gre 47 20 src=10.0.0.1 dst=10.0.0.2 srckey=0x0 dstkey=0x1 src=10.0.0.2 dst=10.0.0.1 srckey=0x1 dstkey=0x0 \
+         mark=0 use=1",
+        "unknown 89 500 src=10.0.0.1 dst=10.0.0.2 [UNREPLIED] src=10.0.0.2 dst=10.0.0.1 mark=0 use=1",
+        "sctp 132 100 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=5 dport=443 src=10.0.0.2 dst=10.0.0.1 sport=443 \
+         dport=5 [ASSURED] mark=0 use=1",
+    ];
+    lines.iter().map(|line| Row::from(&listing::parse(line.as_bytes()).unwrap().entry)).collect()
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        netns: Some(Netns { inode: Some(4_026_532_000), names: Vec::from(["web".into()]) }),
+        timeouts: Timeouts::new([
+            ("nf_conntrack_tcp_timeout_established", 432_000),
+            ("nf_conntrack_udp_timeout", 30),
+        ]),
+        locals: Some(Locals::new(Vec::from(["10.0.0.2".parse().unwrap()]))),
+        tells: Tells { helper: true, labels: true, status: true },
+    }
+}
+
+/// Nobody, a process of a unit, one of a pod, a unit without a process.
+fn owners() -> [Vec<Owner>; 4] {
+    let name = |name: &str| Some(Box::from(name));
+    [
+        Vec::new(),
+        Vec::from([Owner {
+            process: name("nginx"),
+            unit: name("nginx.service"),
+            ..Owner::default()
+        }]),
+        Vec::from([Owner {
+            process: name("coredns"),
+            container: name("coredns"),
+            pod: name("kube-system/coredns-7f9-x"),
+            ..Owner::default()
+        }]),
+        Vec::from([Owner { unit: name("wireguard.service"), ..Owner::default() }]),
+    ]
 }
 
 fn grouped(keys: &str, entries: &[Row], bytes: usize) -> Groups {
@@ -134,6 +192,42 @@ proptest! {
         }
         for (_, lost) in truth {
             prop_assert!(lost <= together.error());
+        }
+    }
+
+    /// The filter of a group lets through what was counted in it, and nothing else; read back, too.
+    #[test]
+    fn the_filter_of_a_group_is_the_group(
+        picked in proptest::collection::vec(any::<usize>(), 1..40),
+        keys in proptest::sample::subsequence(Keys::words().collect::<Vec<_>>(), 1..5),
+    ) {
+        let kinds = all_kinds();
+        let entries: Vec<&Row> = picked.iter().map(|n| &kinds[n % kinds.len()]).collect();
+        let around = surroundings();
+        let owners = owners();
+        let views: Vec<View> = entries
+            .iter()
+            .enumerate()
+            .map(|(n, entry)| View {
+                owners: Some(&owners[n % owners.len()]),
+                ..View::new(entry, &around)
+            })
+            .collect();
+        let keys = Keys::parse(&keys.join(",")).unwrap();
+        let mut groups = Groups::new(keys.clone(), Limits { bytes: 1 << 20 }, 1);
+        views.iter().for_each(|view| groups.add(view));
+        for group in groups.rows(Order::Entries, None) {
+            let Some(filter) = group.filter(&keys) else {
+                // Only for what is not known.
+                prop_assert!(group.values.contains(&Value::Missing), "{group:?}");
+                continue;
+            };
+            let through = |filter: &Filter| {
+                views.iter().filter(|view| filter.judge(view) == Truth::Yes).count() as u64
+            };
+            prop_assert_eq!(through(&filter), group.tally.entries, "{} for {:?}", filter, group);
+            let again = Filter::parse(&filter.to_string(), &Names::default()).unwrap();
+            prop_assert_eq!(through(&again), group.tally.entries, "{}", again);
         }
     }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use plimsoll_flows::Order;
+use plimsoll_probe::entries::Which;
 
 use super::form::Form;
 use crate::arguments::seconds;
@@ -85,6 +87,28 @@ pub enum Sort {
     Bytes,
     /// The most packets.
     Packets,
+    /// The most that no answer was seen of.
+    Unreplied,
+    /// The most that a full table may evict at once.
+    Evictable,
+    /// The most that are closing.
+    Closing,
+    /// The most that nothing but their timeout removes.
+    Protected,
+}
+
+impl From<Sort> for Order {
+    fn from(sort: Sort) -> Self {
+        match sort {
+            Sort::Entries => Self::Entries,
+            Sort::Bytes => Self::Bytes,
+            Sort::Packets => Self::Packets,
+            Sort::Unreplied => Self::Unreplied,
+            Sort::Evictable => Self::Evictable,
+            Sort::Closing => Self::Closing,
+            Sort::Protected => Self::Protected,
+        }
+    }
 }
 
 /// Ways to read the table.
@@ -98,4 +122,15 @@ pub enum ReaderChoice {
     Netlink,
     /// /proc/net/nf_conntrack.
     Proc,
+}
+
+impl From<ReaderChoice> for Which {
+    fn from(choice: ReaderChoice) -> Self {
+        match choice {
+            ReaderChoice::Auto => Self::Auto,
+            ReaderChoice::Bpf => Self::Bpf,
+            ReaderChoice::Netlink => Self::Netlink,
+            ReaderChoice::Proc => Self::Proc,
+        }
+    }
 }

@@ -2,14 +2,14 @@
 
 use std::io;
 
-use plimsoll_flows::{Group, Groups, Names, Order};
+use plimsoll_flows::{Group, Groups, Names};
 use plimsoll_report::Style;
 use plimsoll_report::flows::{
     Cell, GROUP_COLUMNS, Kind, csv_header, csv_row, group_cells, groups_table, json_row, key_kind,
     key_name,
 };
 
-use super::arguments::{Flows, Sort};
+use super::arguments::Flows;
 use super::form::Form;
 use super::parquet::Table;
 use super::pipe::Out;
@@ -25,11 +25,7 @@ pub fn print(
     names: &Names,
     style: &Style,
 ) -> io::Result<()> {
-    let order = match arguments.sort {
-        Sort::Entries => Order::Entries,
-        Sort::Bytes => Order::Bytes,
-        Sort::Packets => Order::Packets,
-    };
+    let order = arguments.sort.into();
     let mut out = Out::new();
     let all = groups.total().entries;
     if form == Form::Table {

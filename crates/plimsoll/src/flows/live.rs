@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use plimsoll_ct::Row;
 use plimsoll_diagnosis::facts::Gap;
 use plimsoll_flows::{Lacks, Surroundings, Tells};
-use plimsoll_probe::entries::{self, Ask, Details, Outcome, Scope, Share, Sink, Wants, Which};
+use plimsoll_probe::entries::{self, Ask, Details, Outcome, Scope, Share, Sink, Wants};
 use plimsoll_probe::live::NamespaceSelector;
 use plimsoll_report::clean;
 use plimsoll_wire::Malformed;
 
-use super::arguments::{Flows, ReaderChoice};
+use super::arguments::Flows;
 use super::around;
 use super::narrow::narrow;
 use super::pipe::{Beside, Pipe};
@@ -29,18 +29,17 @@ pub struct Places {
 
 impl Places {
     /// The namespaces that were chosen.
-    pub fn choose(arguments: &Flows) -> Result<Self, String> {
-        let scope = if arguments.all_netns {
+    pub fn choose(all: bool, netns: &[String]) -> Result<Self, String> {
+        let scope = if all {
             Scope::All
-        } else if arguments.netns.is_empty() {
+        } else if netns.is_empty() {
             Scope::Here
         } else {
             let only: Vec<NamespaceSelector> =
-                arguments.netns.iter().map(|text| NamespaceSelector::parse(text)).collect();
+                netns.iter().map(|text| NamespaceSelector::parse(text)).collect();
             let (found, unmatched) = entries::namespaces(&only);
             if !unmatched.is_empty() {
-                let asked: Vec<String> = arguments
-                    .netns
+                let asked: Vec<String> = netns
                     .iter()
                     .filter(|text| unmatched.contains(&NamespaceSelector::parse(text)))
                     .map(|text| format!("{text:?}"))
@@ -49,16 +48,21 @@ impl Places {
             }
             Scope::Some(found.into_iter().filter_map(|one| one.inode).collect())
         };
+        Ok(Self::of(scope))
+    }
+
+    /// Those of a scope.
+    pub fn of(scope: Scope) -> Self {
         let found = entries::around(&scope);
         let on = |around: &entries::Around| {
             around.settings.get("nf_conntrack_acct").is_some_and(|value| value.trim() == "1")
         };
-        Ok(Self {
+        Self {
             accounting: found.iter().any(on),
             by_inode: found.into_iter().map(|one| (one.inode, both(around::live(one)))).collect(),
             scope,
             unknown: both(Surroundings::default()),
-        })
+        }
     }
 
     /// Whether entries of more than one may come.
@@ -103,12 +107,7 @@ pub fn read(
     pipes: &mut [Pipe<'_>],
 ) -> Result<Outcome, Gap> {
     let ask = Ask {
-        which: match arguments.reader {
-            ReaderChoice::Auto => Which::Auto,
-            ReaderChoice::Bpf => Which::Bpf,
-            ReaderChoice::Netlink => Which::Netlink,
-            ReaderChoice::Proc => Which::Proc,
-        },
+        which: arguments.reader.into(),
         scope: places.scope.clone(),
         wants,
         narrow: pipes.first().map(|pipe| narrow(pipe.filter)).unwrap_or_default(),

@@ -7,9 +7,9 @@ pub mod arguments;
 mod around;
 pub mod form;
 mod groups;
-mod live;
+pub mod live;
 mod narrow;
-mod owners;
+pub mod owners;
 mod parquet;
 mod pipe;
 mod print;
@@ -96,7 +96,7 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
     let dead = arguments.root.is_some() || arguments.bundle.is_some() || arguments.from.is_some();
     let places = match dead {
         true => None,
-        false => match live::Places::choose(arguments) {
+        false => match live::Places::choose(arguments.all_netns, &arguments.netns) {
             Ok(places) => Some(places),
             Err(why) => {
                 eprintln!("plimsoll: {why}");
@@ -273,7 +273,7 @@ fn written(result: io::Result<()>) -> ExitCode {
 }
 
 /// A number that whoever sends packets does not know.
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
 }

@@ -31,6 +31,24 @@ use owner::Owners;
 pub use owner::{Container, Owner, Process};
 use sockets::Sockets;
 
+/// Addresses of the calling thread's namespace.
+pub(crate) fn addresses_here() -> Vec<IpAddr> {
+    addresses::here().1
+}
+
+/// Sockets of the calling thread's namespace, with the number of their protocol.
+pub(crate) fn sockets_here() -> Vec<(u8, plimsoll_wire::sock_diag::Socket)> {
+    sockets::here(sockets::Ways::here())
+}
+
+/// Shows each socket that a process holds, until `take` has enough. Whether the time was over before.
+pub(crate) fn each_process_socket(
+    take: &mut dyn FnMut(u32, u64) -> bool,
+    is_over: &dyn Fn() -> bool,
+) -> bool {
+    processes::sockets(take, is_over)
+}
+
 /// Everything that leads from entries to owners.
 #[derive(Debug, Default)]
 pub struct Attribution {

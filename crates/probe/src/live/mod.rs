@@ -16,6 +16,7 @@ mod filters;
 mod host;
 mod namespace;
 mod owners;
+mod pulse;
 mod select;
 mod text;
 mod walk;
@@ -38,6 +39,7 @@ pub(crate) use enter::{Visit, each};
 use filters::Filter;
 use namespace::{Light, Static};
 pub(crate) use owners::{Names, owners};
+pub use pulse::Pulse;
 pub use select::NamespaceSelector;
 pub(crate) use text::{cut, read as read_text};
 use walk::{Table, Walk};
@@ -197,6 +199,7 @@ pub(crate) fn count_here() -> Option<u64> {
 }
 
 /// A namespace that is to be read.
+#[derive(Debug)]
 struct Chosen {
     found: Found,
     owners: Vec<Owner>,

@@ -42,6 +42,18 @@ impl Light {
         }
     }
 
+    /// Only the count and the counters, for whoever asks every second.
+    pub fn counted(here: &Here, found: &Found) -> Self {
+        let (count, counters) = counted(here, is_one_of_many(found));
+        Self {
+            count,
+            counters,
+            stack: Fact::Missing(not_asked()),
+            neighbours: Fact::Missing(not_asked()),
+            sockets: Fact::Missing(not_asked()),
+        }
+    }
+
     /// A namespace with these facts and all others not asked for.
     pub fn namespace(self, inode: Option<u64>, owners: Vec<Owner>) -> Namespace {
         Namespace {
@@ -68,7 +80,7 @@ impl Static {
     pub fn read(here: &Here, settings: bool) -> Self {
         Self {
             // One limit serves all namespaces, so that the one read outside is right too.
-            max: setting_fact("max").map(Entries),
+            max: limit(),
             expect_max: setting_fact("expect_max").map(Entries),
             expectations: expectations(here),
             settings: if settings && here.outside.is_none() {
@@ -88,6 +100,11 @@ pub(super) fn count(here: &Here, found: &Found) -> Option<u64> {
 /// Neither the host's own namespace nor the reader's.
 const fn is_one_of_many(found: &Found) -> bool {
     !found.initial && !found.own
+}
+
+/// The limit: one for all namespaces.
+pub(super) fn limit() -> Fact<Entries> {
+    setting_fact("max").map(Entries)
 }
 
 /// The count as the settings have it: where it is missing, why.

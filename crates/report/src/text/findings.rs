@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use plimsoll_ct::Bytes;
-use plimsoll_diagnosis::{Diagnosis, Evidence, Severity, Value};
+use plimsoll_diagnosis::{Diagnosis, Evidence, Value};
 
 use crate::Style;
 use crate::number::{bytes, count, duration, number, share};
@@ -24,11 +24,7 @@ pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
     screen.gap();
     screen.heading("FINDINGS", "plimsoll explain CTnnn tells more");
     for finding in &d.findings {
-        let (word, paint) = match finding.severity {
-            Severity::Critical => ("CRITICAL", Paint::Bad),
-            Severity::Warning => ("WARNING", Paint::Warn),
-            Severity::Info => ("INFO", Paint::Good),
-        };
+        let (word, paint) = super::severity(finding.severity);
         let mut line = Line::new().plain(style, "  ").with(style, Paint::Strong, finding.id);
         line.push(style, Paint::Plain, " ");
         line.push(style, paint, word);

@@ -63,10 +63,13 @@ pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
     }
     let shown = that_matter(d, style.verbose);
     screen.heading("LOAD", "entries / limit of each network namespace");
-    let columns = Columns::of(d, &shown, style);
+    let columns = Columns::of(
+        shown.iter().map(|&i| (d.namespaces[i].name.as_str(), &d.namespaces[i].load)),
+        style,
+    );
     for &i in &shown {
         let ns = &d.namespaces[i];
-        screen.line(&columns.line(ns, style));
+        screen.line(&columns.line(&ns.name, &ns.load, style));
         let found = d.findings.iter().any(|f| f.namespace == Some(i));
         if i == 0 || found || style.verbose {
             details(screen, d, ns);
@@ -75,6 +78,11 @@ pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
     if shown.len() < d.namespaces.len() {
         folded(screen, d, &shown);
     }
+}
+
+/// The load line of one namespace: name, bar, numbers, per cent.
+pub fn load_line(name: &str, load: &Load, style: &Style) -> Line {
+    Columns::of([(name, load)], style).line(name, load, style)
 }
 
 /// Widths of the columns, the same in all load lines.
@@ -87,35 +95,37 @@ struct Columns {
 pub(super) const PERCENT: usize = 6;
 
 impl Columns {
-    fn of(d: &Diagnosis, shown: &[usize], style: &Style) -> Self {
-        let of = |f: &dyn Fn(&NamespaceReport) -> usize| {
-            shown.iter().map(|&i| f(&d.namespaces[i])).max().unwrap_or(0)
-        };
+    fn of<'a>(lines: impl IntoIterator<Item = (&'a str, &'a Load)>, style: &Style) -> Self {
+        let (mut names, mut widest) = (0, 0);
+        for (name, load) in lines {
+            names = names.max(width(&style.show(name)));
+            widest = widest.max(width(&numbers(load, style)));
+        }
         let least = 2 + 4 + 1 + 6 + 1 + 1 + PERCENT;
-        let numbers = of(&|ns| width(&numbers(&ns.load, style))).min(style.columns() - least);
+        let numbers = widest.min(style.columns() - least);
         let most = if style.columns() < 80 { 16 } else { 24 };
         let most = most.min(style.columns() - least - numbers + 4);
-        let name = of(&|ns| width(&style.show(&ns.name))).clamp(4, most);
+        let name = names.clamp(4, most);
         let used = 2 + name + 1 + 1 + 1 + numbers + PERCENT;
         Self { name, bar: style.columns().saturating_sub(used).max(6), numbers }
     }
 
-    fn line(&self, ns: &NamespaceReport, style: &Style) -> Line {
-        let name = left(&style.show(&ns.name), self.name, style.unicode);
-        let percent = fullness(&ns.load).map_or_else(String::new, share);
-        let paint = match fullness(&ns.load) {
+    fn line(&self, name: &str, load: &Load, style: &Style) -> Line {
+        let name = left(&style.show(name), self.name, style.unicode);
+        let percent = fullness(load).map_or_else(String::new, share);
+        let paint = match fullness(load) {
             Some(full) if full >= 0.95 => Paint::Bad,
             Some(full) if full >= 0.8 => Paint::Warn,
             _ => Paint::Plain,
         };
         let mut line = Line::new().plain(style, "  ").with(style, Paint::Strong, &name);
         line.push(style, Paint::Plain, " ");
-        line.append(bar(&ns.load, self.bar, style));
+        line.append(bar(load, self.bar, style));
         line.push(style, Paint::Plain, " ");
         line.push(
             style,
             Paint::Plain,
-            &right(&cut(&numbers(&ns.load, style), self.numbers, style.unicode), self.numbers),
+            &right(&cut(&numbers(load, style), self.numbers, style.unicode), self.numbers),
         );
         line.push(style, paint, &right(&percent, PERCENT));
         line
@@ -147,7 +157,7 @@ fn details(screen: &mut Screen<'_>, d: &Diagnosis, ns: &NamespaceReport) {
         }
         _ => {}
     }
-    let parts = parts(&ns.load, style);
+    let parts = load_parts(&ns.load, style);
     if !parts.is_empty() {
         screen.flow(Line::new().padded(4), 4, "   ", &parts);
     }
@@ -204,7 +214,7 @@ fn verbose(screen: &mut Screen<'_>, ns: &NamespaceReport) {
 }
 
 /// `█ protected 62,233 (95 %)` and so on; empty when the split is not known.
-fn parts(load: &Load, style: &Style) -> Vec<Line> {
+pub fn load_parts(load: &Load, style: &Style) -> Vec<Line> {
     let glyphs = glyphs(style);
     let mut parts = Vec::new();
     for (glyph, paint, name, part) in [

@@ -14,7 +14,10 @@ use alloc::string::String;
 
 use plimsoll_diagnosis::{Diagnosis, Severity, Verdict};
 
+pub use load::{load_line, load_parts};
+
 use crate::Style;
+use crate::paint::Paint;
 use crate::screen::Screen;
 
 /// The terminal screen. A healthy host's is about a dozen lines.
@@ -38,6 +41,15 @@ fn is_quiet(d: &Diagnosis) -> bool {
 /// Namespaces by how much they matter, for printers with little room.
 pub(crate) fn load_order(d: &Diagnosis) -> alloc::vec::Vec<usize> {
     load::that_matter(d, false)
+}
+
+/// The word of a severity, and its colour.
+pub const fn severity(severity: Severity) -> (&'static str, Paint) {
+    match severity {
+        Severity::Critical => ("CRITICAL", Paint::Bad),
+        Severity::Warning => ("WARNING", Paint::Warn),
+        Severity::Info => ("INFO", Paint::Good),
+    }
 }
 
 /// The word of a verdict.

@@ -1,0 +1,155 @@
+//! The question, and the groups that answer it.
+
+use plimsoll_flows::{Group, Order};
+use plimsoll_report::number::count;
+use plimsoll_report::{Paint, clean, flows::groups_table};
+
+use super::canvas::cut;
+use super::{Canvas, scrolled};
+use crate::app::App;
+use crate::moment::Table;
+
+/// Draws them between two rows; the row behind them.
+pub(super) fn show(canvas: &mut Canvas<'_>, app: &mut App, row: u16, end: u16) -> u16 {
+    question(canvas, app, row);
+    let mut at = row + 1;
+    let Some(moment) = app.moment() else { return at };
+    let table = match &moment.table {
+        Ok(table) => table.clone(),
+        Err(why) => {
+            let why = clean(why).into_owned();
+            for line in wrapped(&why, canvas.width().saturating_sub(4).into()) {
+                if at < end {
+                    canvas.at(2, at, canvas.width(), &line);
+                    at += 1;
+                }
+            }
+            return at;
+        }
+    };
+    for remark in table.remarks.iter().chain(unjudged(&table).iter()).take(3) {
+        if at + 4 < end {
+            canvas.style = canvas.paint(Paint::Warn);
+            canvas.at(2, at, canvas.width(), &cut(remark, canvas.width().saturating_sub(4).into()));
+            canvas.style = canvas.plain();
+            at += 1;
+        }
+    }
+    let style = app.look.style(canvas.width().saturating_sub(2));
+    let groups: Vec<Group> = table.groups.iter().map(|group| scaled(group, &table)).collect();
+    let all = table.up(table.total.entries);
+    let text = groups_table(&table.question.keys, &groups, all, &app.names, &style);
+    let mut lines = text.lines();
+    let head = lines.next().unwrap_or_default();
+    canvas.style = canvas.strong();
+    canvas.at(2, at, canvas.width(), head);
+    canvas.style = canvas.plain();
+    at += 1;
+    let room = usize::from(end.saturating_sub(at));
+    let selected = app.selected();
+    app.top = scrolled(app.top, selected, room, groups.len());
+    (app.room, app.rows_at) = (room, at);
+    for (index, line) in lines.enumerate().skip(app.top).take(room) {
+        if index == selected {
+            canvas.style = canvas.reversed();
+            canvas.row(at, &format!("> {line}"));
+            canvas.style = canvas.plain();
+        } else {
+            canvas.at(2, at, canvas.width(), line);
+        }
+        at += 1;
+    }
+    if groups.is_empty() {
+        canvas.at(2, at.min(end - 1), canvas.width(), "no entries");
+        at = (at + 1).min(end);
+    }
+    at
+}
+
+/// By what, which, in which order, how many.
+fn question(canvas: &mut Canvas<'_>, app: &App, row: u16) {
+    let asked = app.question();
+    // What is shown may be the answer to an earlier one.
+    let shown = app.table().map_or(asked, |table| &table.question);
+    let mut left = format!("BY {}", shown.keys);
+    if shown.order != Order::Entries {
+        left.push_str(&format!(", most {} first", shown.order.name()));
+    }
+    if shown.filter.expr.is_some() {
+        left.push_str(&format!("  IF {}", shown.filter));
+    }
+    let right = match app.table() {
+        None => String::new(),
+        Some(_) if app.is_live() && shown != asked => "reading".into(),
+        Some(table) => {
+            let about = if table.share.is_some() { "~" } else { "" };
+            let at = app.selected() + 1;
+            let groups = if table.all_groups == 0 { 0 } else { at };
+            format!(
+                "{groups} of {}{}, {about}{}",
+                if table.error > 0 { "over " } else { "" },
+                count(table.all_groups as u64),
+                entries(table.up(table.total.entries))
+            )
+        }
+    };
+    canvas.style = canvas.paint(Paint::Code).patch(canvas.strong());
+    canvas.both(row, &left, &right);
+    canvas.style = canvas.plain();
+}
+
+fn unjudged(table: &Table) -> Option<String> {
+    (table.unknown > 0).then(|| {
+        let lacking: Vec<&str> = table.lacks.words().collect();
+        format!(
+            "{} entries could not be judged, for want of: {}",
+            count(table.up(table.unknown)),
+            lacking.join("; ")
+        )
+    })
+}
+
+/// `1 entry`, `2 entries`
+pub(super) fn entries(n: u64) -> String {
+    if n == 1 { "1 entry".into() } else { format!("{} entries", count(n)) }
+}
+
+/// A group of a part of the table, as one of the whole table.
+fn scaled(group: &Group, table: &Table) -> Group {
+    let mut group = group.clone();
+    if table.share.is_some() {
+        let tally = &mut group.tally;
+        for part in [
+            &mut tally.entries,
+            &mut tally.unreplied,
+            &mut tally.evictable,
+            &mut tally.closing,
+            &mut tally.protected,
+            &mut tally.packets,
+            &mut tally.bytes,
+        ] {
+            *part = table.up(*part);
+        }
+        group.error = table.up(group.error);
+    }
+    group
+}
+
+/// Text in lines of at most so many characters.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split_whitespace() {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines
+}

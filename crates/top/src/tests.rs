@@ -1,0 +1,396 @@
+//! Screens, and what keys do to them.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_ct::{Entries, Row, Time};
+use plimsoll_diagnosis::{Finding, Load, Severity};
+use plimsoll_flows::{
+    Filter, Groups, Keys, Lacks, Limits, Names, Order, Surroundings, Tally, Truth, View,
+};
+use plimsoll_report::{Clock, Language};
+use plimsoll_wire::listing;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use crate::{App, Key, Look, Moment, Mouse, Place, Question, Scope, Space, Split, Step, Table};
+
+const fn look(colour: bool, unicode: bool) -> Look {
+    Look { colour, unicode, clock: Clock::Utc, language: Language::English, host: String::new() }
+}
+
+fn app_with(look: Look) -> App {
+    let question = Question {
+        scope: Scope::Some(vec![1], "host".into()),
+        filter: Filter::default(),
+        keys: Keys::parse("state,service").unwrap(),
+        order: Order::Entries,
+    };
+    App::new(Look { host: "web1".into(), ..look }, Names::default(), question, true)
+}
+
+fn app() -> App {
+    app_with(look(false, true))
+}
+
+fn row(line: &str) -> Row {
+    Row::from(&listing::parse(line.as_bytes()).unwrap().entry)
+}
+
+/// A table that grows: connections to port 443, half-open ones to port 80, questions for names.
+fn rows(second: u32) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for n in 0..900 + 20 * second {
+        let (a, b) = (n / 250, n % 250);
+        rows.push(row(&format!(
+            "tcp 6 431990 ESTABLISHED src=10.0.{a}.{b} dst=192.0.2.1 sport=4000 dport=443 src=192.0.2.1 \
+             dst=10.0.{a}.{b} sport=443 dport=4000 [ASSURED] mark=0 use=1"
+        )));
+    }
+    for n in 0..100 {
+        rows.push(row(&format!(
+            "tcp 6 100 SYN_SENT src=198.51.100.7 dst=192.0.2.1 sport={} dport=80 [UNREPLIED] \
+             src=192.0.2.1 dst=198.51.100.7 sport=80 dport={} mark=0 use=1",
+            5000 + n,
+            5000 + n
+        )));
+        if n % 4 == 0 {
+            rows.push(row(&format!(
+                "tcp 6 10 TIME_WAIT src=10.0.9.{n} dst=192.0.2.1 sport=4 dport=443 src=192.0.2.1 dst=10.0.9.{n} \
+                 sport=443 dport=4 [ASSURED] mark=0 use=1"
+            )));
+        }
+    }
+    rows.push(row(
+        "udp 17 20 src=10.0.0.3 dst=10.0.0.53 sport=5353 dport=53 src=10.0.0.53 dst=10.0.0.3 sport=53 \
+         dport=5353 mark=0 use=1",
+    ));
+    rows
+}
+
+/// Answers a question as the shell does: of every `one_of` entries one is read.
+fn answer(question: &Question, second: u32, one_of: usize) -> Moment {
+    let around = Surroundings::default();
+    let mut groups = Groups::new(question.keys.clone(), Limits::default(), 1);
+    let (mut all, mut seen) = (Tally::default(), 0);
+    let rows = rows(second);
+    for row in rows.iter().step_by(one_of) {
+        seen += 1;
+        all.count(row);
+        let view = View::new(row, &around);
+        if question.filter.judge(&view) == Truth::Yes {
+            groups.add(&view);
+        }
+    }
+    let at = Time::from_secs(1_700_000_000 + i64::from(second));
+    let share = (one_of > 1).then(|| 1.0 / one_of as f64);
+    let table = Table {
+        at,
+        question: question.clone(),
+        groups: groups.rows(question.order, Some(200)).collect(),
+        all_groups: groups.len(),
+        error: groups.error(),
+        total: groups.total(),
+        seen,
+        unknown: 0,
+        lacks: Lacks::NONE,
+        share,
+        reader: if one_of > 1 { "netlink" } else { "bpf" },
+        remarks: Vec::new(),
+        accounting: false,
+        every: Duration::from_secs(if one_of > 1 { 5 } else { 1 }),
+    };
+    let count = rows.len() as u64;
+    let load = Load { count: Some(Entries(count)), max: Some(Entries(2_000)), ..Load::default() };
+    let split = Split { count, tally: all, complete: one_of == 1 };
+    let rates = plimsoll_diagnosis::Rates {
+        new: Ok(0.0),
+        new_source: String::new(),
+        expired: Ok(0.0),
+        drop: Ok(if second == 7 { 3.0 } else { 0.0 }),
+        early_drop: Ok(0.0),
+        insert_failed: Ok(0.0),
+        invalid: Ok(0.0),
+        growth: Ok(20.0),
+    };
+    Moment {
+        at,
+        spaces: vec![Space::new("host", Some(1), load, &rates, Some(45.0), Some(&split))],
+        namespaces: 1,
+        entries: count,
+        table: Ok(Arc::new(table)),
+    }
+}
+
+/// Ten seconds of it.
+fn watched(mut app: App) -> App {
+    for second in 0..10 {
+        let moment = answer(app.question(), second, 1);
+        app.learn(moment);
+    }
+    app.learn_places(vec![Place { name: "host".into(), inode: 1, entries: Some(1_206) }]);
+    app.learn_findings(vec![finding("CT012", "idle-established", Severity::Warning)]);
+    app
+}
+
+fn finding(id: &'static str, name: &'static str, severity: Severity) -> Finding {
+    Finding {
+        id,
+        name,
+        severity,
+        namespace: Some(0),
+        summary: "2,600 ESTABLISHED connections to port 80 have been idle for over an hour".into(),
+        evidence: Vec::new(),
+    }
+}
+
+fn draw(app: &mut App, width: u16, height: u16) -> Terminal<TestBackend> {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| app.draw(frame)).unwrap();
+    terminal
+}
+
+fn screen_of(app: &mut App, width: u16, height: u16) -> String {
+    let terminal = draw(app, width, height);
+    let buffer = terminal.backend().buffer();
+    let lines = buffer.content.chunks(width.into()).map(|cells| {
+        let line: String = cells.iter().map(|cell| cell.symbol()).collect();
+        line.trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn screen(app: &mut App) -> String {
+    screen_of(app, 80, 24)
+}
+
+/// Presses keys; whenever something else is asked, it is answered.
+fn press(app: &mut App, keys: &[Key]) {
+    for key in keys {
+        if app.key(*key) == Step::Ask {
+            let moment = answer(app.question(), 10, 1);
+            app.learn(moment);
+        }
+    }
+}
+
+fn typed(app: &mut App, text: &str) {
+    for c in text.chars() {
+        app.key(Key::Char(c));
+    }
+}
+
+#[test]
+fn the_first_screen_says_that_nothing_is_known_yet() {
+    insta::assert_snapshot!(screen(&mut app()));
+}
+
+#[test]
+fn load_rates_history_groups_findings_and_keys_fit_on_eighty_by_twenty_four() {
+    insta::assert_snapshot!(screen(&mut watched(app())));
+}
+
+#[test]
+fn a_rescue_shell_gets_ascii() {
+    let shown = screen(&mut watched(app_with(look(false, false))));
+    assert!(shown.is_ascii(), "{shown}");
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_wide_screen_shows_more() {
+    insta::assert_snapshot!(screen_of(&mut watched(app()), 140, 40));
+}
+
+#[test]
+fn nothing_is_said_by_colour_alone() {
+    let plain = draw(&mut watched(app()), 80, 24);
+    let coloured = draw(&mut watched(app_with(look(true, true))), 80, 24);
+    let symbols = |terminal: &Terminal<TestBackend>| {
+        terminal
+            .backend()
+            .buffer()
+            .content
+            .iter()
+            .map(|c| c.symbol().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(symbols(&plain), symbols(&coloured));
+    let is_coloured = |terminal: &Terminal<TestBackend>| {
+        let cells = &terminal.backend().buffer().content;
+        cells.iter().any(|cell| cell.fg != ratatui::style::Color::Reset)
+    };
+    assert!(is_coloured(&coloured) && !is_coloured(&plain));
+}
+
+#[test]
+fn enter_looks_into_a_group_and_escape_leads_back_to_it() {
+    let mut app = watched(app());
+    let before = screen(&mut app);
+    press(&mut app, &[Key::Down, Key::Enter]);
+    assert_eq!(app.question().filter.to_string(), "tcp and state SYN_SENT and dport 80");
+    assert_eq!(app.question().keys.to_string(), "src");
+    insta::assert_snapshot!("into", screen(&mut app));
+    press(&mut app, &[Key::Enter]);
+    assert_eq!(app.question().keys.to_string(), "dst");
+    press(&mut app, &[Key::Enter, Key::Char('0'), Key::Down]);
+    insta::assert_snapshot!("single_entries", screen(&mut app));
+    press(&mut app, &[Key::Esc, Key::Esc, Key::Backspace]);
+    assert_eq!(app.question().filter.expr, None);
+    assert_eq!(app.question().keys.to_string(), "state,service");
+    let after = screen(&mut app);
+    // The chosen group is chosen again, one moment later.
+    assert!(after.contains("> "), "{after}");
+    let chosen = |text: &str| text.lines().find(|l| l.starts_with("> ")).unwrap().to_owned();
+    assert!(chosen(&after).contains("SYN_SENT") && chosen(&before).contains("ESTABLISHED"));
+}
+
+#[test]
+fn a_wrong_filter_is_shown_with_a_caret_and_can_be_mended() {
+    let mut app = watched(app());
+    app.key(Key::Char('/'));
+    typed(&mut app, "tcp and dprt 443");
+    press(&mut app, &[Key::Enter]);
+    insta::assert_snapshot!(screen(&mut app));
+    for _ in 0..6 {
+        app.key(Key::Backspace);
+    }
+    typed(&mut app, "ort 443");
+    press(&mut app, &[Key::Enter]);
+    assert_eq!(app.question().filter.to_string(), "tcp and dport 443");
+    let shown = screen(&mut app);
+    assert!(shown.contains("IF tcp and dport 443") && !shown.contains("SYN_SENT"), "{shown}");
+    // Escape leads back to no filter.
+    press(&mut app, &[Key::Esc]);
+    assert_eq!(app.question().filter.expr, None);
+}
+
+#[test]
+fn keys_group_by_something_else() {
+    let mut app = watched(app());
+    press(&mut app, &[Key::Char('5')]);
+    assert_eq!(app.question().keys.to_string(), "src/24");
+    insta::assert_snapshot!(screen(&mut app));
+    press(&mut app, &[Key::Tab]);
+    assert_eq!(app.question().keys.to_string(), "dst");
+    press(&mut app, &[Key::BackTab, Key::BackTab]);
+    assert_eq!(app.question().keys.to_string(), "src");
+    app.key(Key::Char('g'));
+    app.key(Key::Ctrl('u'));
+    typed(&mut app, "clas");
+    press(&mut app, &[Key::Enter]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("did you mean \"class\"?"), "{shown}");
+    typed(&mut app, "s");
+    press(&mut app, &[Key::Enter]);
+    assert_eq!(app.question().keys.to_string(), "class");
+}
+
+#[test]
+fn the_first_groups_are_those_that_are_asked_for() {
+    let mut app = watched(app());
+    press(&mut app, &[Key::Char('s')]);
+    let shown = screen(&mut app);
+    let chosen = shown.lines().find(|line| line.starts_with("> ")).unwrap();
+    assert!(shown.contains("most unreplied first") && chosen.contains("SYN_SENT"), "{shown}");
+}
+
+#[test]
+fn time_stands_still_and_goes_back_and_on() {
+    let mut app = watched(app());
+    app.key(Key::Char('p'));
+    let paused = screen(&mut app);
+    assert!(paused.contains("PAUSED, 0 s ago"), "{paused}");
+    let moment = answer(app.question(), 10, 1);
+    app.learn(moment);
+    // What comes meanwhile changes only how long ago it is.
+    let later = screen(&mut app).replace("PAUSED, 1 s ago", "PAUSED, 0 s ago");
+    assert_eq!(later, paused);
+    for _ in 0..3 {
+        app.key(Key::Left);
+    }
+    insta::assert_snapshot!(screen(&mut app));
+    app.key(Key::Char('{'));
+    assert!(screen(&mut app).contains("22:13:20"));
+    for _ in 0..10 {
+        app.key(Key::Right);
+    }
+    let live = screen(&mut app);
+    assert!(live.contains("live, by bpf") && live.contains("22:13:30"), "{live}");
+}
+
+#[test]
+fn a_part_of_a_table_stands_for_all_of_it_and_says_so() {
+    let mut app = app();
+    let moment = answer(app.question(), 0, 5);
+    app.learn(moment);
+    insta::assert_snapshot!(screen(&mut app));
+}
+
+#[test]
+fn the_mouse_chooses_looks_into_and_goes_back() {
+    let mut app = watched(app());
+    screen(&mut app);
+    let row = app.rows_at + 1;
+    assert_eq!(app.mouse(Mouse::Click { column: 10, row }), Step::Draw);
+    assert_eq!(app.selected(), 1);
+    assert_eq!(app.mouse(Mouse::Click { column: 10, row }), Step::Ask);
+    assert_eq!(app.question().keys.to_string(), "src");
+    assert_eq!(app.mouse(Mouse::Back), Step::Ask);
+    assert_eq!(app.question().filter.expr, None);
+    // Where there is no group there is nothing to choose.
+    assert_eq!(app.mouse(Mouse::Click { column: 10, row: 0 }), Step::Draw);
+    assert_eq!(app.mouse(Mouse::Click { column: 10, row: 23 }), Step::Draw);
+    assert_eq!(app.key(Key::Char('m')), Step::Mouse(false));
+}
+
+#[test]
+fn findings_are_explained_namespaces_chosen_and_keys_told() {
+    let mut app = watched(app());
+    app.key(Key::Char('f'));
+    insta::assert_snapshot!("findings", screen(&mut app));
+    app.key(Key::Enter);
+    let page = screen(&mut app);
+    assert!(page.contains("EXPLAIN") && page.contains("CT012"), "{page}");
+    press(&mut app, &[Key::PageDown, Key::Esc, Key::Esc, Key::Char('n')]);
+    insta::assert_snapshot!("namespaces", screen(&mut app));
+    assert_eq!(app.key(Key::Enter), Step::Ask);
+    assert_eq!(app.question().scope, Scope::All);
+    app.key(Key::Char('?'));
+    insta::assert_snapshot!("help", screen(&mut app));
+    app.key(Key::Char('x'));
+    assert_eq!(app.key(Key::Char('q')), Step::Quit);
+}
+
+#[test]
+fn a_table_that_cannot_be_read_still_has_a_load() {
+    let mut app = app();
+    let mut moment = answer(app.question(), 0, 1);
+    moment.table =
+        Err(Arc::from("the table can't be read: bpf: needs CAP_BPF\nplimsoll: missing: root"));
+    app.learn(moment);
+    let shown = screen(&mut app);
+    assert!(shown.contains("the table can't be read") && shown.contains("/ 2,000"), "{shown}");
+}
+
+/// Keys in every state, on screens of every size: nothing panics, and the foot is where it belongs.
+#[test]
+fn no_key_and_no_size_is_too_odd() {
+    let mut app = watched(app());
+    let keys = "jjk/x\r\u{1b}g,\r\u{1b}?xf\r\u{1b}\u{1b}n\r19s[[{]p}lm 0\r\re\u{1b}";
+    for (n, c) in keys.chars().cycle().take(400).enumerate() {
+        let key = match c {
+            '\r' => Key::Enter,
+            '\u{1b}' => Key::Esc,
+            c => Key::Char(c),
+        };
+        if app.key(key) == Step::Ask {
+            let moment = answer(app.question(), n as u32 % 20, 1 + n % 3);
+            app.learn(moment);
+        }
+        let sizes = [(80, 24), (1, 1), (40, 10), (41, 11), (200, 60), (60, 12), (39, 50)];
+        let (width, height) = sizes[n % sizes.len()];
+        screen_of(&mut app, width, height);
+    }
+}
