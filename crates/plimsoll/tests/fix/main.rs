@@ -8,4 +8,5 @@ mod crashes;
 mod files;
 mod host;
 mod hostile;
+mod managers;
 mod remedies;
