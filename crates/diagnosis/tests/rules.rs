@@ -245,3 +245,25 @@ fn loops_and_depth_end() {
     let judgement = served(&saved(&text), 443);
     assert!(judgement.accepts.len() < 100, "{judgement:?}");
 }
+
+#[test]
+fn what_is_new_and_banned_stays_banned() {
+    let program = nft(&[
+        rule(
+            "input",
+            3,
+            &format!(
+                r#"{NEW},{{"match":{{"op":"==","left":{{"payload":{{"protocol":"ip","field":"saddr"}}}},"right":"192.0.2.66"}}}},{{"drop":null}}"#
+            ),
+        ),
+        rule("input", 4, r#"{"accept":null}"#),
+    ]);
+    let judgement = served(&program, 443);
+    assert_eq!(
+        rules(&judgement),
+        [
+            "input 0: tcp dport 443 ct state untracked ip saddr 192.0.2.66 drop comment \"plimsoll: tcp/443\""
+        ],
+        "{judgement:?}"
+    );
+}

@@ -3,6 +3,7 @@
 //! An accept in a table of our own keeps no other base chain from dropping (nft(8): a packet must be accepted by all of
 //! a hook's chains), so it has to stand in the chain that drops, ahead of what drops.
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -17,6 +18,10 @@ use super::{Judgement, named};
 /// Rules put in reveal others behind them (a jump that is asked for again leads into another chain); no ruleset
 /// nests deeper than this.
 const ROUNDS: usize = 12;
+/// More rules of ours than a person looks through are not put in.
+const MOST: usize = 64;
+/// So many are looked at one by one, whether they are needed.
+const FEW: usize = 8;
 
 /// A rule to be put in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,13 +73,10 @@ pub(super) fn open(
     found: &mut Judgement,
 ) {
     let mut work =
-        Work { table, chain, leg, traffic, inserted, stood_for: Vec::new(), made: Vec::new() };
+        Work { table, chain, leg, traffic, inserted, stood_for: BTreeSet::new(), made: Vec::new() };
     let mut blocked = Vec::new();
     for pair in pairs {
-        let (ft, fu) = (work.fate(&pair.tracked), work.fate(&pair.untracked));
-        if fu.dropped.is_empty() {
-            continue;
-        }
+        let ft = work.fate(&pair.tracked);
         if !ft.accepted {
             if leg.kind == Kind::Question
                 && let Some(at) = ft.dropped.iter().next()
@@ -165,7 +167,7 @@ struct Work<'a> {
     traffic: &'a Traffic,
     inserted: &'a mut Inserted,
     /// Rules that have a stand-in already.
-    stood_for: Vec<At>,
+    stood_for: BTreeSet<At>,
     made: Vec<Accept>,
 }
 
@@ -191,18 +193,21 @@ impl Work<'_> {
 
     /// Puts in what the untracked packet lacks; whether that was anything.
     fn round(&mut self, pair: &Pair<'_>, ft: &Fate) -> Result<bool, String> {
-        if self.fate(&pair.untracked).dropped.is_empty() {
-            return Ok(false);
-        }
         let seen = walk::both(self.ground(), self.chain, &pair.tracked, &pair.untracked);
         let mut any = false;
         for split in seen.splits {
             let Some(action) = &split.tracked else { continue };
-            if self.stood_for.contains(&split.at) || !self.leads_on(action, ft) {
+            // What drops some new connections shall drop the untracked ones as well.
+            let matters =
+                if seen.worse { self.leads_on(action, ft) } else { self.may_drop(action, ft) };
+            if self.stood_for.contains(&split.at) || !matters {
                 continue;
             }
+            if self.made.len() >= MOST {
+                return Err(format!("more than {MOST} rules part it from tracked packets"));
+            }
             let accept = self.stand_in(&split, action, pair)?;
-            self.stood_for.push(split.at);
+            self.stood_for.insert(split.at);
             self.put(accept, split.at, action.clone(), pair);
             any = true;
         }
@@ -231,6 +236,18 @@ impl Work<'_> {
         let nothing = Pair { tracked: pair.untracked.clone(), untracked: pair.untracked.clone() };
         if let Ok(accept) = self.stand_in(&split, &Action::Accept, &nothing) {
             self.put(accept, at, Action::Accept, &nothing);
+        }
+    }
+
+    fn may_drop(&self, action: &Action, ft: &Fate) -> bool {
+        match action {
+            Action::Drop => true,
+            Action::Jump(name) | Action::Goto(name) => {
+                let chain = self.table.chain(name).and_then(|c| ft.chains.get(&c));
+                chain.is_some_and(|o| o.dropped)
+            }
+            Action::Accept | Action::Return | Action::Queue | Action::Nat => false,
+            Action::Next | Action::Map(_) => false,
         }
     }
 
@@ -367,12 +384,16 @@ impl Work<'_> {
 
     /// Takes out what is not needed: without it nothing of what is untracked is dropped either.
     fn prune(&mut self, pairs: &[Pair<'_>]) {
-        for i in (0..self.made.len()).rev() {
+        let few = if self.made.len() > FEW { 0 } else { self.made.len() };
+        for i in (0..few).rev() {
             let Some(chain) = self.table.chain(&self.made[i].chain) else { continue };
             let at = At { chain, rule: self.made[i].before };
             let text = self.made[i].rule();
             let Some(all) = self.inserted.get_mut(&at) else { continue };
             let Some(place) = all.iter().position(|r| r.text == text) else { continue };
+            if all[place].action != Action::Accept {
+                continue;
+            }
             let rule = all.remove(place);
             if pairs.iter().all(|p| self.fate(&p.untracked).dropped.is_empty()) {
                 self.made.remove(i);

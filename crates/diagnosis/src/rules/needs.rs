@@ -10,6 +10,9 @@ use super::traffic::{Kind, Leg, Pair};
 use super::walk::{self, Ground, Inserted};
 use super::{Judgement, named};
 
+/// Most that are named: one is enough to stop, and nobody reads more.
+const MOST: usize = 16;
+
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NeedOf {
@@ -62,7 +65,7 @@ pub(super) fn find(
             let Some(rule) = chain.rules.get(at.rule) else { continue };
             if rule.untracks && holds == Holds::Yes {
                 let rule = named(table, &chain.name, &rule.text);
-                if !found.untracked.contains(&rule) {
+                if found.untracked.len() < MOST && !found.untracked.contains(&rule) {
                     found.untracked.push(rule);
                 }
                 continue;
@@ -94,15 +97,17 @@ fn take(need: NeedOf, found: &mut Judgement) {
     match need.need {
         Need::Policy | Need::Offload => {
             let note = format!("no longer applies to it: {}", need.rule);
-            if !found.notes.contains(&note) {
+            if found.notes.len() < MOST && !found.notes.contains(&note) {
                 found.notes.push(note);
             }
         }
         Need::State | Need::Nat | Need::Count | Need::Helper | Need::Mark | Need::SynProxy => {
+            let full = found.needs.len() >= MOST;
             let known = found.needs.iter_mut().find(|n| n.rule == need.rule && n.need == need.need);
             match known {
                 Some(known) => known.sure |= need.sure,
-                None => found.needs.push(need),
+                None if !full => found.needs.push(need),
+                None => {}
             }
         }
     }

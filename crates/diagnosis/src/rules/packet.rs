@@ -168,7 +168,8 @@ impl Packet<'_> {
                 }
                 Some(_) | None => Holds::Maybe,
             },
-            // A set of this host's own addresses and no other has no foreign one.
+            // Neither loopback nor a set of this host's own addresses and no other has a foreign one.
+            End::Foreign if is_loopback(self.family, set) => Holds::No,
             End::Foreign => match self.own {
                 Some(own) if is_among(set, own) => Holds::No,
                 Some(_) | None => Holds::Maybe,
@@ -213,6 +214,13 @@ fn all_or_none(each: impl Iterator<Item = Holds>) -> Holds {
         (Some(low), Some(high)) if low == high => *low,
         _ => Holds::Maybe,
     }
+}
+
+/// Whether a set has nothing but loopback addresses, which come from no other host.
+fn is_loopback(family: TableFamily, set: &Numbers) -> bool {
+    let (first, last) =
+        if family == TableFamily::Ip { (127 << 24, (128 << 24) - 1) } else { (1, 1) };
+    !set.is_empty() && set.ranges().iter().all(|(a, b)| first <= *a && *b <= last)
 }
 
 /// Whether a set has nothing but these.

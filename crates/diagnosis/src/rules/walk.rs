@@ -207,6 +207,9 @@ pub struct Seen {
     pub splits: alloc::vec::Vec<Split>,
     /// Rules that the tracked one may meet, and whether surely.
     pub met: alloc::vec::Vec<(At, Holds)>,
+    /// Whether the untracked one may be dropped past the first place where the tracked one fares better. What drops it
+    /// before that drops both.
+    pub worse: bool,
 }
 
 /// Walks both at once.
@@ -223,8 +226,15 @@ pub fn both(
         seen: Seen::default(),
         visited: BTreeMap::new(),
         elements: 0,
+        parted: false,
+        drops: BTreeSet::new(),
+        split: BTreeSet::new(),
     };
-    pair.chain(chain, (Holds::Yes, Holds::Yes), 0);
+    let (_, untracked_falls) = pair.chain(chain, (Holds::Yes, Holds::Yes), 0);
+    let base = ground.table.chains.get(chain).and_then(|c| c.base.as_ref());
+    if untracked_falls && base.is_some_and(|b| b.drops) {
+        pair.dropped();
+    }
     pair.seen
 }
 
@@ -239,19 +249,34 @@ struct Pair<'a, 'p> {
     /// What came here before, and how each came out.
     visited: BTreeMap<usize, (Alive, (bool, bool))>,
     elements: usize,
+    /// The tracked one has fared better somewhere.
+    parted: bool,
+    /// Chains in which the untracked one may be dropped.
+    drops: BTreeSet<usize>,
+    /// Where the two parted, and whether the tracked one was the one to meet the rule.
+    split: BTreeSet<(At, bool)>,
 }
 
 impl Pair<'_, '_> {
+    fn dropped(&mut self) {
+        self.seen.worse |= self.parted;
+    }
+
     /// Whether each may come out at the end.
     fn chain(&mut self, chain: usize, alive: (Holds, Holds), depth: usize) -> (bool, bool) {
         let (mut t, mut u) = alive;
         if let Some((before, out)) = self.visited.get(&chain) {
             if before.0 >= t && before.1 >= u {
-                return (out.0 && t != Holds::No, out.1 && u != Holds::No);
+                let out = (out.0 && t != Holds::No, out.1 && u != Holds::No);
+                if u != Holds::No && self.drops.contains(&chain) {
+                    self.dropped();
+                }
+                return out;
             }
             (t, u) = (t.max(before.0), u.max(before.1));
         }
         if depth > DEPTH {
+            self.dropped();
             return (true, true);
         }
         let came = (t, u);
@@ -277,8 +302,11 @@ impl Pair<'_, '_> {
                 &mut ends,
                 &mut (&mut t_out, &mut u_out),
             );
+            let may_end = mt == Holds::Maybe && may_end(&rule.action);
             if t != Holds::No && ends.0 {
                 t = Holds::No;
+            } else if may_end {
+                t = t.min(Holds::Maybe);
             }
             if u != Holds::No && ends.1 {
                 u = Holds::No;
@@ -319,12 +347,19 @@ impl Pair<'_, '_> {
         if alive.0 != Holds::No && alive.1 != Holds::No && mt != mu && *action != Action::Next {
             let tracked = (mt > mu).then(|| action.clone());
             let split = Split { at, tracked, by_map };
+            self.parted |= split.tracked.is_some();
             // A chain may be walked again for what comes to it later.
-            if !self.seen.splits.contains(&split) {
+            if self.split.insert((at, split.tracked.is_some())) {
                 self.seen.splits.push(split);
             }
         }
         let surely = (mt == Holds::Yes, mu == Holds::Yes);
+        if *action == Action::Drop && mu != Holds::No && alive.1 != Holds::No {
+            self.drops.insert(at.chain);
+            // What drops the untracked one alone is worse in itself.
+            self.parted |= mt == Holds::No && alive.0 != Holds::No;
+            self.dropped();
+        }
         match action {
             Action::Next | Action::Map(_) => {}
             // A rule that drops only the untracked one is walked past: what lets the tracked one pass stands below, and
@@ -342,7 +377,11 @@ impl Pair<'_, '_> {
             }
             Action::Jump(name) | Action::Goto(name) => {
                 let Some(chain) = self.ground.table.chain(name) else { return };
-                let (t, u) = self.chain(chain, (mt.min(alive.0), mu.min(alive.1)), depth + 1);
+                let came = (mt.min(alive.0), mu.min(alive.1));
+                let (t, u) = self.chain(chain, came, depth + 1);
+                if came.1 != Holds::No && self.drops.contains(&chain) {
+                    self.drops.insert(at.chain);
+                }
                 if matches!(action, Action::Goto(_)) {
                     *out.0 |= t;
                     *out.1 |= u;
@@ -354,6 +393,15 @@ impl Pair<'_, '_> {
                 }
             }
         }
+    }
+}
+
+/// Whether what meets a rule goes no further in its chain.
+fn may_end(action: &Action) -> bool {
+    match action {
+        Action::Accept | Action::Drop | Action::Return | Action::Goto(_) => true,
+        Action::Nat | Action::Queue => true,
+        Action::Next | Action::Jump(_) | Action::Map(_) => false,
     }
 }
 

@@ -506,8 +506,8 @@ impl What {
         let (header, name) = field(left);
         let transport = match header {
             "th" => Some(None),
-            header => Some(Some(protocol(header).filter(|_| header != "ip")?))
-                .filter(|_| matches!(header, "tcp" | "udp" | "sctp" | "dccp" | "udplite")),
+            "tcp" | "udp" | "sctp" | "dccp" | "udplite" => Some(protocol(header)),
+            _ => None,
         };
         Some(match (header, name) {
             ("tcp", "flags") => Self::TcpFlags,

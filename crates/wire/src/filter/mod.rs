@@ -246,15 +246,10 @@ pub struct Program {
     pub tables: Vec<Table>,
     /// What could not be read, with the reason.
     pub unread: Vec<String>,
+    by_name: BTreeMap<(Backend, TableFamily, String), usize>,
 }
 
 impl Program {
-    /// Place of a table.
-    pub fn table(&self, backend: Backend, family: TableFamily, name: &str) -> Option<usize> {
-        let is = |t: &Table| t.backend == backend && t.family == family && t.name == name;
-        self.tables.iter().position(is)
-    }
-
     /// Tables that iptables-nft made: its names, and a base chain in capitals.
     pub fn of_iptables(&self) -> impl Iterator<Item = &Table> {
         const TABLES: &[&str] = &["filter", "nat", "mangle", "raw", "security"];
@@ -277,13 +272,18 @@ impl Program {
         };
         self.tables.retain(|t| !better(t));
         self.tables.extend(told.tables);
+        let names = self.tables.iter().map(|t| (t.backend, t.family, t.name.clone()));
+        self.by_name = names.zip(0..).collect();
     }
 
+    /// Place of a table, which is made if it is not there.
     fn make_table(&mut self, backend: Backend, family: TableFamily, name: &str) -> usize {
-        self.table(backend, family, name).unwrap_or_else(|| {
+        let next = self.tables.len();
+        let at = *self.by_name.entry((backend, family, name.into())).or_insert(next);
+        if at == next {
             self.tables.push(Table::new(backend, family, name));
-            self.tables.len() - 1
-        })
+        }
+        at
     }
 }
 
