@@ -185,7 +185,12 @@ pub fn run(
     kernel.set("nf_conntrack_udp_timeout", udp_timeout)?;
     for disturbed in 0..ATTEMPTS {
         let steps = filling.steps(turn.limit(), number);
-        let Some(seen) = send(kernel, turn.limit(), filling, &steps)? else { continue };
+        let Some(seen) = send(kernel, turn.limit(), filling, &steps)? else {
+            // Short-lived entries made its pauses short. Over an empty table they are a minute again.
+            kernel.flush()?;
+            std::thread::sleep(Duration::from_secs(3));
+            continue;
+        };
         let models = (0..MODELS).map(|key| model(&seen, turn.limit(), udp_timeout, key, None));
         let models = models.collect::<io::Result<Vec<_>>>()?;
         let totals = compare(&seen.totals, &models);
