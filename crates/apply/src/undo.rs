@@ -261,7 +261,11 @@ pub(crate) fn unwind(
             write(Record::Undone(index));
             continue;
         }
-        if let Change::Delete(_) = change {
+        if let Change::Delete(d) = change {
+            if d.left_over {
+                write(Record::Undone(index));
+                continue;
+            }
             let what = "entries that were deleted stay deleted".to_owned();
             left.push(what.clone());
             write(Record::Left { change: index, why: what });

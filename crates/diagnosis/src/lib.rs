@@ -27,6 +27,7 @@ pub mod plan;
 mod price;
 mod rates;
 mod remedies;
+pub mod rules;
 pub mod size;
 mod verdict;
 mod words;

@@ -249,6 +249,62 @@ pub enum RemedyCommand {
     Persist(Persist),
     /// Delete entries that may go, in bounded batches, after showing which
     Shed(Shed),
+    /// Stop tracking a hot port, in both directions, so that it needs no entries
+    ///
+    /// The rules are walked first: what needs the port's tracking (NAT, helpers, counts, marks) stops it and is named; where
+    /// an untracked packet would be dropped for want of a state, a rule of ours goes ahead, under the
+    /// conditions of the rule that lets the port's new connections in today.
+    Bypass(Bypass),
+    /// Keep SSH open for those who mend the host, even when the table is full
+    ///
+    /// As `bypass`, for the ports that SSH listens on and for named peers only [default: the far end of the present session].
+    Lifeline(Lifeline),
+}
+
+/// `plimsoll fix bypass`.
+#[derive(Debug, Args)]
+pub struct Bypass {
+    /// Services: tcp/443 udp/53
+    #[arg(required = true, value_name = "PROTO/PORT", value_parser = service)]
+    pub services: Vec<(Protocol, u16)>,
+    /// Whose they are: this host serves them, asks others for them, or passes them on [default: server, where something
+    /// listens on the port]
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<Role>,
+    /// Go on where it can't be told from the rules whether the port comes to one that needs its tracking
+    #[arg(long)]
+    pub unsure: bool,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// `plimsoll fix lifeline`.
+#[derive(Debug, Args)]
+pub struct Lifeline {
+    /// An address or prefix that may always come in (repeatable) [default: that of the present session]
+    #[arg(long = "peer", value_name = "PREFIX", value_parser = prefix)]
+    pub peers: Vec<(IpAddr, u8)>,
+    /// TCP port (repeatable) [default: those that SSH listens on]
+    #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub ports: Vec<u16>,
+    /// Go on where it can't be told from the rules whether it comes to one that needs its tracking
+    #[arg(long)]
+    pub unsure: bool,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// Whose a port is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// This host serves it.
+    Server,
+    /// This host asks others for it.
+    Client,
+    /// It passes through this host.
+    Forward,
 }
 
 /// `plimsoll fix raise`.

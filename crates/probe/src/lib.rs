@@ -10,6 +10,7 @@ pub mod attribution;
 pub mod boot;
 pub mod config;
 pub mod dead;
+mod ends;
 pub mod entries;
 pub mod events;
 pub mod files;
@@ -21,4 +22,5 @@ pub mod rules;
 pub mod table;
 pub mod watch;
 
+pub use ends::Ends;
 pub use keepalives::keepalives;

@@ -3,6 +3,7 @@
 use alloc::string::String;
 
 use plimsoll_ct::{Bytes, Counters, Time};
+use plimsoll_model::{Model, Step, Verdict};
 use plimsoll_wire::packet::Packet;
 
 use crate::distinct::{Distinct, flow};
@@ -21,9 +22,20 @@ pub(crate) struct Peaks {
 }
 
 impl Peaks {
+    /// A packet went its way.
+    #[inline]
+    pub(crate) fn note(&mut self, now: Time, packet: &Packet<'_>, step: &Step, model: &Model) {
+        self.counted = self.counted.max(model.counted() as u64);
+        self.protected = self.protected.max(model.protected());
+        self.evicted += u64::from(step.evicted);
+        if step.verdict == Verdict::Drop {
+            self.lose(now, packet);
+        }
+    }
+
     /// A packet was dropped.
     #[cold]
-    pub(crate) fn lose(&mut self, now: Time, packet: &Packet<'_>) {
+    fn lose(&mut self, now: Time, packet: &Packet<'_>) {
         self.lost += 1;
         self.first_drop.get_or_insert(now);
         self.last_drop = Some(now);

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_ct::{State, TcpState, Time};
-use plimsoll_model::{Config, Model, Verdict, What};
+use plimsoll_model::{Arrival, Config, Model, Step, What};
 use plimsoll_wire::capture::Record;
 use plimsoll_wire::packet::{LinkType, NoPacket, Packet, network_layer, parse_ip};
 
@@ -46,6 +46,9 @@ pub struct Replay {
     now: Option<Time>,
 }
 
+/// Packets that go through the models together.
+const AT_ONCE: usize = 32;
+
 /// An Ethernet frame holds no longer IP packet.
 const ETHERNET: u32 = 1500;
 
@@ -74,15 +77,29 @@ impl Replay {
         }
     }
 
-    /// Feeds one captured frame.
-    pub fn feed(&mut self, record: &Record<'_>) {
-        self.tally.frames += 1;
-        let now = self.time(record);
-        self.sample_until(now);
-        match read(record) {
-            Ok(packet) => self.packet(now, &packet),
-            Err(why) => self.tally.refused(why),
+    /// Feeds captured frames in the order of their times, any number of them. How many come at once changes
+    /// nothing but the speed.
+    pub fn feed<'a>(&mut self, records: &[Record<'a>]) {
+        let mut some = Vec::with_capacity(AT_ONCE.min(records.len()));
+        for record in records {
+            self.tally.frames += 1;
+            let at = self.time(record);
+            if self.sampling && self.clock.is_none_or(|clock| at >= clock.next) {
+                self.pass(&mut some);
+                self.sample_until(at);
+            }
+            match read(record) {
+                Ok(packet) => {
+                    self.note(&packet);
+                    some.push(Arrival { at, packet, treatment: self.rules.treat(&packet) });
+                    if some.len() == AT_ONCE {
+                        self.pass(&mut some);
+                    }
+                }
+                Err(why) => self.tally.refused(why),
+            }
         }
+        self.pass(&mut some);
     }
 
     fn time(&mut self, record: &Record<'_>) -> Time {
@@ -103,30 +120,32 @@ impl Replay {
         now
     }
 
-    fn packet(&mut self, now: Time, packet: &Packet<'_>) {
+    fn note(&mut self, packet: &Packet<'_>) {
         self.tally.packets += 1;
         self.tally.merged += u64::from(packet.protocol == 6 && packet.length > ETHERNET);
         self.tally.sliced += u64::from(packet.payload.len() < packet.payload_length as usize);
-        let treatment = self.rules.treat(packet);
-        for (i, run) in self.runs.iter_mut().enumerate() {
-            let step = run.model.packet(now, packet, &treatment);
-            // Once the model has lost a packet, its own table is the cause of what does not fit.
-            if i == 0 && run.peaks.lost == 0 {
-                self.doubts.look(now, packet, &step, &run.model);
-            }
-            if i == 0 && run.peaks.lost == 0 && packet.protocol == 6 && step.what == What::Inserted
-            {
-                let entry = step.entry.and_then(|id| run.model.entry(id));
-                let state = entry.map(|e| e.state);
-                self.tally.picked_up += u64::from(state == Some(State::Tcp(TcpState::Established)));
-            }
-            run.peaks.counted = run.peaks.counted.max(run.model.counted() as u64);
-            run.peaks.protected = run.peaks.protected.max(run.model.protected());
-            run.peaks.evicted += u64::from(step.evicted);
-            if step.verdict == Verdict::Drop {
-                run.peaks.lose(now, packet);
-            }
+    }
+
+    /// Leads packets through all models.
+    fn pass(&mut self, arrivals: &mut Vec<Arrival<'_>>) {
+        let mut runs = self.runs.iter_mut();
+        let (tally, doubts) = (&mut self.tally, &mut self.doubts);
+        if let Some(Run { model, peaks, .. }) = runs.next() {
+            model.batch(arrivals, |model, Arrival { at, packet, .. }, step| {
+                // Once the model has lost a packet, its own table is the cause of what does not fit.
+                if peaks.lost == 0 {
+                    doubts.look(*at, packet, &step, model);
+                    tally.picked_up += u64::from(is_picked_up(packet, &step, model));
+                }
+                peaks.note(*at, packet, &step, model);
+            });
         }
+        for Run { model, peaks, .. } in runs {
+            model.batch(arrivals, |model, Arrival { at, packet, .. }, step| {
+                peaks.note(*at, packet, &step, model);
+            });
+        }
+        arrivals.clear();
     }
 
     /// Samples the occupancy of every run from now on: [`Run::timeline`]. Each sample looks at all entries.
@@ -201,7 +220,20 @@ impl Replay {
     }
 }
 
+/// Whether a packet made an entry in the middle of a TCP flow.
+#[inline]
+fn is_picked_up(packet: &Packet<'_>, step: &Step, model: &Model) -> bool {
+    const SYN: u8 = 2;
+    if packet.protocol != 6 || step.what != What::Inserted {
+        return false;
+    }
+    let opens = packet.payload.get(13).is_some_and(|flags| flags & SYN != 0);
+    let entry = step.entry.filter(|_| !opens).and_then(|id| model.entry(id));
+    entry.is_some_and(|entry| entry.state == State::Tcp(TcpState::Established))
+}
+
 /// The packet in a frame.
+#[inline]
 fn read<'a>(record: &Record<'a>) -> Result<Packet<'a>, NoPacket> {
     let link = LinkType::from_number(record.link).ok_or(NoPacket::UnknownLink)?;
     parse_ip(network_layer(link, record.bytes)?)

@@ -314,7 +314,7 @@ mod tests {
         let mut replay = Replay::new([(String::new(), config)], Treatment::default());
         let mut synthetic = Synthetic::new(workload);
         while let Some(record) = synthetic.next_record() {
-            replay.feed(&record);
+            replay.feed(&[record]);
         }
         replay
     }

@@ -19,6 +19,7 @@ pub mod cgroup;
 pub mod cloud_init;
 pub mod cpu_list;
 pub mod ctnetlink;
+pub mod filter;
 pub mod iptables_config;
 pub mod kube_proxy;
 pub mod listing;

@@ -11,5 +11,6 @@ pub mod frames;
 pub mod generated;
 pub mod kernel;
 pub mod occupancy;
+pub mod recording;
 pub mod run;
 pub mod scripts;

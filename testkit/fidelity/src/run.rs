@@ -1,6 +1,7 @@
 //! One run: frames through both, at the same times.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_ct::{Bytes, Counters, KernelVersion, Profile, Time};
@@ -78,6 +79,31 @@ const COMPARED: &[&str] = &["6.18."];
 pub fn is_compared() -> bool {
     let release = release();
     COMPARED.iter().any(|series| release.starts_with(series))
+}
+
+/// What a test beside the kernel needs and has not, if anything.
+fn lacks() -> Option<String> {
+    // SAFETY: takes no arguments.
+    if unsafe { libc::geteuid() } != 0 {
+        return Some("root, to make network namespaces".into());
+    }
+    if !Path::new("/proc/sys/net/netfilter/nf_conntrack_max").exists() {
+        return Some("a kernel with conntrack".into());
+    }
+    let other = || format!("a kernel that a profile was compared with, not {}", release());
+    (!is_compared()).then(other)
+}
+
+/// Whether a test beside the kernel can run here; says so when not.
+///
+/// # Panics
+///
+/// In CI, which must have all that is needed.
+pub fn ready() -> bool {
+    let Some(what) = lacks() else { return true };
+    assert!(std::env::var_os("CI").is_none(), "CI must have {what}");
+    eprintln!("skipped: needs {what}");
+    false
 }
 
 fn clock(read: impl FnOnce(*mut libc::timespec) -> i32) -> i64 {

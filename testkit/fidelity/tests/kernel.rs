@@ -2,28 +2,8 @@
 
 use std::path::Path;
 
-use plimsoll_fidelity::run::{Pace, Pair, is_compared, release};
+use plimsoll_fidelity::run::{Pace, Pair, ready};
 use plimsoll_fidelity::{captures, generated};
-
-/// What the tests need and have not, if anything.
-fn lacks() -> Option<String> {
-    // SAFETY: takes no arguments.
-    if unsafe { libc::geteuid() } != 0 {
-        return Some("root, to make network namespaces".into());
-    }
-    if !Path::new("/proc/sys/net/netfilter/nf_conntrack_max").exists() {
-        return Some("a kernel with conntrack".into());
-    }
-    let other = || format!("a kernel that a profile was compared with, not {}", release());
-    (!is_compared()).then(other)
-}
-
-fn ready() -> bool {
-    let Some(what) = lacks() else { return true };
-    assert!(std::env::var_os("CI").is_none(), "CI must have {what}");
-    eprintln!("skipped: needs {what}");
-    false
-}
 
 #[test]
 fn thousands_of_generated_flows_end_in_the_same_table_and_counters() {

@@ -149,6 +149,10 @@ pub struct DeleteEntries {
     pub batch: u32,
     /// Never more than so many; 0: no bound.
     pub at_most: u64,
+    /// They are of traffic that is not tracked any more: without them nothing is lost, and there is nothing to bring
+    /// back.
+    #[serde(default)]
+    pub left_over: bool,
 }
 
 /// One change.
@@ -181,7 +185,7 @@ impl Change {
             | Self::Iptables(_)
             | Self::Policy(_)
             | Self::Modules(_) => true,
-            Self::Delete(_) => false,
+            Self::Delete(d) => d.left_over,
         }
     }
 

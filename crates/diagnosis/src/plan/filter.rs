@@ -26,6 +26,10 @@ pub struct Filter {
     pub source: Option<(IpAddr, u8)>,
     /// ESTABLISHED TCP without a packet for so many seconds, or more.
     pub idle: Option<Idle>,
+    /// The destination of the original direction is one of these addresses, and its source is none of them: connections
+    /// from elsewhere to a host with these addresses. Empty: no condition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub served_by: Vec<IpAddr>,
     /// Also assured entries whose addresses are rewritten: their connections break. No condition by itself.
     pub with_nat: bool,
 }
@@ -87,6 +91,9 @@ impl Filter {
             && self.state.as_deref().is_none_or(state)
             && self.source.is_none_or(|(net, bits)| within(entry.original.source, net, bits))
             && self.idle.is_none_or(|i| i.of(entry).is_some_and(|idle| idle >= i.at_least))
+            && (self.served_by.is_empty()
+                || self.served_by.contains(&entry.original.destination)
+                    && !self.served_by.contains(&entry.original.source))
     }
 }
 
@@ -110,6 +117,9 @@ impl fmt::Display for Filter {
         }
         if let Some((net, bits)) = self.source {
             words.push(format!("from {net}/{bits}"));
+        }
+        if !self.served_by.is_empty() {
+            words.push("to this host from elsewhere".to_string());
         }
         if let Some(idle) = self.idle {
             words.push(format!("ESTABLISHED and idle for {} s or more", idle.at_least));

@@ -3,6 +3,7 @@
 //! Pure: a request and the [`Ground`] (facts and files that were read) enter, a [`Plan`] leaves. `report`
 //! shows it, `apply` carries it out. Nothing here writes; what was not read is not planned on.
 
+mod bypass;
 mod change;
 mod content;
 mod filter;
@@ -13,6 +14,7 @@ mod raise;
 mod shed;
 mod timeout;
 
+pub use bypass::{BypassRequest, RulesGround, bypass};
 pub use change::{
     Change, DeleteEntries, FileChange, IptablesChange, LoadModule, ModulesChange, NftChange,
     NftTable, OwnRule, PolicyChange, Readback, Setting, Step,

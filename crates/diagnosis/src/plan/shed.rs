@@ -9,7 +9,7 @@ use crate::facts::Census;
 use crate::{Group, RemedyId, groups, words};
 
 /// Entries in one call into the kernel: some tenths of a millisecond, in which packets are served as always.
-const BATCH: u32 = 256;
+pub(super) const BATCH: u32 = 256;
 /// Rows shown of each grouping.
 const ROWS: usize = 4;
 
@@ -78,6 +78,7 @@ pub fn shed(request: &ShedRequest, cut: &Cut, ground: &Ground<'_>) -> Plan {
         expected: number,
         batch: BATCH,
         at_most: request.at_most,
+        left_over: false,
     }));
     plan.verify = alloc::vec![Verify::DropsEnd];
     plan

@@ -30,6 +30,7 @@ pub fn shed(arguments: &Shed) -> Result<Plan, String> {
             state: arguments.state.clone(),
             source: arguments.source,
             idle: arguments.idle.map(|span| Idle::new(span.as_secs(), timeouts)),
+            served_by: Vec::new(),
             with_nat: arguments.with_nat,
         },
         at_most: 0,
@@ -44,6 +45,18 @@ pub fn shed(arguments: &Shed) -> Result<Plan, String> {
     let files = BTreeMap::new();
     let ground = Ground { before: None, now: &observation.after, target, files: &files };
     Ok(plan::shed(&request, &cut, &ground))
+}
+
+/// Entries of a namespace that a filter matches.
+pub fn counted(namespace: Option<u64>, filter: &Filter) -> Result<u64, String> {
+    let scope = namespace.map_or(Scope::Here, |inode| Scope::Some(vec![inode]));
+    let mut found = 0;
+    let take = |row: &Row| {
+        found += u64::from(filter.matches(row));
+        true
+    };
+    entries::read(&Ask { scope, ..Ask::default() }, &mut [take]).map_err(why)?;
+    Ok(found)
 }
 
 fn why(gap: Gap) -> String {

@@ -2,6 +2,7 @@
 
 mod cut;
 mod plans;
+mod rules;
 mod tell;
 
 pub use plans::quick;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use plimsoll_apply::{
     ApplyError, Fault, GuardProgram, Leftover, Options, apply, history, stand_guard,
 };
-use plimsoll_diagnosis::plan::{Plan, Verify};
+use plimsoll_diagnosis::plan::{Change, Plan, Verify};
 use plimsoll_report as report;
 
 use crate::arguments::{self, Fix, How, Persist, RemedyCommand};
@@ -37,6 +38,8 @@ pub fn run(arguments: &Fix) -> ExitCode {
         RemedyCommand::Timeout(timeout) => (&timeout.how, plans::timeout(timeout)),
         RemedyCommand::Persist(persist) => (&persist.how, plans::persist(persist, root)),
         RemedyCommand::Shed(shed) => (&shed.how, cut::shed(shed)),
+        RemedyCommand::Bypass(bypass) => (&bypass.how, rules::bypass(bypass)),
+        RemedyCommand::Lifeline(lifeline) => (&lifeline.how, rules::lifeline(lifeline)),
     };
     match plan {
         Ok(plan) => {
@@ -194,5 +197,12 @@ fn watch(plan: &Plan, how: &How) {
     match plimsoll_apply::watch(&plan.target, how.watch) {
         Ok(flow) => tell::watched(&flow),
         Err(error) => tell::error(&format!("whether drops end could not be seen: {error}")),
+    }
+    for change in &plan.changes {
+        if let Change::Delete(left_over) = change
+            && left_over.left_over
+        {
+            tell::untracked(&left_over.filter, cut::counted(plan.target.inode, &left_over.filter));
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
 use plimsoll_apply::{Applied, Event, Flow, Phase, Transaction, Undone};
-use plimsoll_diagnosis::plan::{Change, Plan};
+use plimsoll_diagnosis::plan::{Change, Filter, Plan};
 use plimsoll_report::clean;
 
 /// A line of the answer.
@@ -80,6 +80,9 @@ pub fn applied(plan: &Plan, applied: &Applied) {
         match (change, readback) {
             (Change::Setting(s), Some(value)) => say(&format!("{} reads {value}.", name(&s.path))),
             (Change::File(f), _) => say(&format!("{} is written.", f.path)),
+            (Change::Delete(d), Some(n)) if d.left_over => {
+                say(&format!("{n} entries were left over ({}), and are deleted.", d.filter));
+            }
             (Change::Delete(_), Some(n)) => say(&format!("{n} entries deleted.")),
             (Change::Nft(_) | Change::Iptables(_) | Change::Policy(_) | Change::Modules(_), _) => {
                 say(&format!("{}: done.", change.subject()));
@@ -114,6 +117,15 @@ pub fn watched(flow: &Flow) {
         }
         0 => say(&format!("No drop in {seconds} s, while {packets} came in.")),
         n => say(&format!("STILL DROPPING: {n} drops in {seconds} s, while {packets} came in.")),
+    }
+}
+
+/// Whether traffic that is exempted has entries.
+pub fn untracked(filter: &Filter, entries: Result<u64, String>) {
+    match entries {
+        Ok(0) => say(&format!("No entry in the table is {filter}.")),
+        Ok(n) => say(&format!("STILL TRACKED: {n} entries are {filter}.")),
+        Err(why) => error(&why),
     }
 }
 

@@ -5,15 +5,18 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use plimsoll_ct::Time;
-use plimsoll_wire::capture::{Decoder, Record, Step};
+use plimsoll_wire::capture::{CaptureError, Decoder, Record, Step};
 
-/// Octets read at once.
-const BLOCK: usize = 1 << 20;
+/// Octets read at once: they stay in a near cache until they are looked at.
+const BLOCK: usize = 256 << 10;
+
+/// Records shown at once at most.
+const AT_ONCE: usize = 256;
 
 /// One capture, read from its beginning to its end.
 pub struct Capture {
@@ -21,7 +24,8 @@ pub struct Capture {
     source: Box<dyn Read>,
     decoder: Decoder,
     buffer: Vec<u8>,
-    start: usize,
+    /// What was read and not looked at yet.
+    unread: Range<usize>,
     ended: bool,
 }
 
@@ -55,54 +59,103 @@ impl Capture {
             _ => Box::new(raw),
         };
         let (decoder, buffer) = (Decoder::new(), Vec::new());
-        Ok(Self { name, source, decoder, buffer, start: 0, ended: false })
+        Ok(Self { name, source, decoder, buffer, unread: 0..0, ended: false })
     }
 
     /// The next record; an error once, where the capture is broken or cut off.
     fn next(&mut self) -> Result<Option<Record<'_>>, String> {
         loop {
-            let step = self.decoder.step(&self.buffer[self.start..]);
-            let step = step.map_err(|error| {
-                self.ended = true;
-                self.start = self.buffer.len();
-                format!("{}: {error}", self.name)
-            })?;
+            let step = self.decoder.step(&self.buffer[self.unread.clone()]);
             match step {
-                Step::Record(_, used) => {
+                Err(error) => return Err(self.broken(&error)),
+                Ok(Step::Record(_, used)) => {
                     // Decoded once more, since the borrow may not outlive the loop otherwise.
-                    let from = self.start;
-                    self.start += used;
-                    return Ok(self.decoder.again(&self.buffer[from..]));
+                    let from = self.unread.clone();
+                    self.unread.start += used;
+                    return Ok(self.decoder.again(&self.buffer[from]));
                 }
-                Step::Skip(used) => self.start += used,
-                Step::Need(_) if self.ended => {
-                    if self.start == self.buffer.len() {
+                Ok(Step::Skip(used)) => self.unread.start += used,
+                Ok(Step::Need(needed)) => {
+                    if !self.fill(needed)? {
                         return Ok(None);
                     }
-                    self.start = self.buffer.len();
-                    let (offset, frames) = (self.decoder.offset(), self.decoder.frames());
-                    return Err(format!(
-                        "{}: packet {}, offset {offset}: cut off",
-                        self.name,
-                        frames + 1
-                    ));
                 }
-                Step::Need(needed) => self.fill(needed)?,
             }
         }
     }
 
-    fn fill(&mut self, needed: usize) -> Result<(), String> {
-        self.buffer.drain(..self.start);
-        self.start = 0;
-        let wanted = needed.max(BLOCK);
-        while self.buffer.len() < needed && !self.ended {
-            let room = (wanted - self.buffer.len()) as u64;
-            let got = (&mut self.source).take(room).read_to_end(&mut self.buffer);
-            let got = got.map_err(|error| format!("{}: {error}", self.name))?;
-            self.ended = got == 0;
+    /// Shows all records that are left, many at once, until the visitor has had enough.
+    fn all(
+        &mut self,
+        visit: &mut impl FnMut(&[Record<'_>]) -> ControlFlow<()>,
+    ) -> Result<(), String> {
+        loop {
+            let mut records = Vec::with_capacity(AT_ONCE);
+            let mut ends = Ok(None);
+            while records.len() < AT_ONCE {
+                match self.decoder.step(&self.buffer[self.unread.clone()]) {
+                    Ok(Step::Record(record, used)) => {
+                        records.push(record);
+                        self.unread.start += used;
+                    }
+                    Ok(Step::Skip(used)) => self.unread.start += used,
+                    Ok(Step::Need(needed)) => {
+                        ends = Ok(Some(needed));
+                        break;
+                    }
+                    Err(error) => {
+                        ends = Err(error);
+                        break;
+                    }
+                }
+            }
+            if visit(&records).is_break() {
+                return Ok(());
+            }
+            match ends {
+                Ok(None) => {}
+                Ok(Some(needed)) => {
+                    if !self.fill(needed)? {
+                        return Ok(());
+                    }
+                }
+                Err(error) => return Err(self.broken(&error)),
+            }
         }
-        Ok(())
+    }
+
+    /// Nothing of it is read any more.
+    fn broken(&mut self, error: &CaptureError) -> String {
+        self.ended = true;
+        self.unread = 0..0;
+        format!("{}: {error}", self.name)
+    }
+
+    /// Reads on until `needed` octets are there; `false`: it ends here.
+    fn fill(&mut self, needed: usize) -> Result<bool, String> {
+        self.buffer.copy_within(self.unread.clone(), 0);
+        self.unread = 0..self.unread.len();
+        if self.buffer.len() < needed.max(BLOCK) {
+            self.buffer.resize(needed.max(BLOCK), 0);
+        }
+        while self.unread.end < needed && !self.ended {
+            match self.source.read(&mut self.buffer[self.unread.end..]) {
+                Ok(got) => {
+                    self.unread.end += got;
+                    self.ended = got == 0;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(format!("{}: {error}", self.name)),
+            }
+        }
+        if self.unread.end >= needed {
+            return Ok(true);
+        }
+        if self.unread.is_empty() {
+            return Ok(false);
+        }
+        let (offset, frames) = (self.decoder.offset(), self.decoder.frames());
+        Err(self.broken(&CaptureError { offset, frames, what: "cut off" }))
     }
 }
 
@@ -129,12 +182,12 @@ pub struct Faults {
     pub lost: u64,
 }
 
-/// Shows every record of all captures, in the order of their times, until the visitor has had enough. `read`
+/// Shows the records of all captures, some at once, in the order of their times, until the visitor has had enough. `read`
 /// is the number of octets read so far, for those who wait.
 pub fn each(
     paths: &[PathBuf],
     read: &Rc<Cell<u64>>,
-    mut visit: impl FnMut(&Record<'_>) -> ControlFlow<()>,
+    mut visit: impl FnMut(&[Record<'_>]) -> ControlFlow<()>,
 ) -> Result<Faults, String> {
     let mut captures = Vec::new();
     for path in paths {
@@ -142,20 +195,7 @@ pub fn each(
     }
     let mut broken = Vec::new();
     if let [only] = captures.as_mut_slice() {
-        loop {
-            match only.next() {
-                Ok(Some(record)) => {
-                    if visit(&record).is_break() {
-                        break;
-                    }
-                }
-                Ok(None) => break,
-                Err(why) => {
-                    broken.push(why);
-                    break;
-                }
-            }
-        }
+        broken.extend(only.all(&mut visit).err());
     } else {
         merged(&mut captures, &mut broken, visit);
     }
@@ -165,7 +205,7 @@ pub fn each(
 fn merged(
     captures: &mut [Capture],
     broken: &mut Vec<String>,
-    mut visit: impl FnMut(&Record<'_>) -> ControlFlow<()>,
+    mut visit: impl FnMut(&[Record<'_>]) -> ControlFlow<()>,
 ) {
     let mut held = vec![Held::default(); captures.len()];
     let mut order = BinaryHeap::new();
@@ -190,7 +230,7 @@ fn merged(
     while let Some(Reverse((time, at))) = order.pop() {
         now = time;
         let Held { time, link, ref bytes, length } = held[at];
-        if visit(&Record { time, link, bytes, length }).is_break() {
+        if visit(&[Record { time, link, bytes, length }]).is_break() {
             return;
         }
         order.extend(pull(at, now, &mut held[at]));

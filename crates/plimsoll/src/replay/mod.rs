@@ -147,13 +147,17 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
     let stamped = arguments.output == Some(Form::Timestamp);
     let source = Source::of(arguments);
     let mut first = None;
-    let faults = source.pass("replaying", |record| {
-        if first.is_none() {
-            first = record.time;
+    let faults = source.pass("replaying", |records| {
+        first = first.or_else(|| records.iter().find_map(|record| record.time));
+        if !arguments.events {
+            replay.feed(records);
+            return;
         }
-        replay.feed(record);
-        if arguments.events && written.is_ok() {
-            written = events(&mut out, &mut replay, stamped, record.time);
+        for record in records {
+            replay.feed(&[*record]);
+            if written.is_ok() {
+                written = events(&mut out, &mut replay, stamped, record.time);
+            }
         }
     });
     let faults = faults.map_err(Failure::Failed)?;

@@ -109,11 +109,9 @@ impl Search<'_> {
             replay.sample();
         }
         let mut first = None;
-        let faults = self.source.pass(doing, |record| {
-            if first.is_none() {
-                first = record.time;
-            }
-            replay.feed(record);
+        let faults = self.source.pass(doing, |records| {
+            first = first.or_else(|| records.iter().find_map(|record| record.time));
+            replay.feed(records);
         });
         if let (Some(moment), Some(first)) = (self.arguments.at, first) {
             replay.advance(moment.time(first));

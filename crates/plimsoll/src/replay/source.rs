@@ -27,7 +27,7 @@ pub struct Source<'a> {
 }
 
 /// Packets between two looks at the clock.
-const LOOK: u64 = 4096;
+const LOOK: usize = 4096;
 
 impl<'a> Source<'a> {
     /// As the flags say.
@@ -46,42 +46,44 @@ impl<'a> Source<'a> {
         self.captures.iter().all(|path| path.is_file())
     }
 
-    /// Shows all packets in the order of their times; `doing` is what a person who waits is told.
-    pub fn pass(&self, doing: &str, mut feed: impl FnMut(&Record<'_>)) -> Result<Faults, String> {
+    /// Shows all packets in the order of their times, some at once; `doing` is what a person who waits is told.
+    pub fn pass(&self, doing: &str, mut feed: impl FnMut(&[Record<'_>])) -> Result<Faults, String> {
         let read = Rc::new(Cell::new(0));
         let bar = self.bar(doing);
         let mut copies = Copies::default();
         let mut first = None;
-        let mut frames = 0u64;
-        let mut visit = |record: &Record<'_>| {
-            frames += 1;
-            if frames.is_multiple_of(LOOK)
-                && let Some(bar) = &bar
-            {
+        let mut frames = 0;
+        let as_it_is = self.speed == 1.0 && self.until.is_none() && self.scale == 1;
+        let mut visit = |records: &[Record<'_>]| {
+            let before = frames / LOOK;
+            frames += records.len();
+            first = first.or_else(|| records.iter().find_map(|record| record.time));
+            if let Some(bar) = bar.as_ref().filter(|_| frames / LOOK > before) {
                 match self.synthetic {
-                    Some(_) => bar.set_position(progress(&first, record)),
+                    Some(_) => bar.set_position(progress(first, records)),
                     None => bar.set_position(read.get()),
                 }
             }
-            let mut record = *record;
-            if let Some(time) = record.time {
-                let start = *first.get_or_insert(time);
-                if self.speed != 1.0 {
-                    let since = time.0.saturating_sub(start.0) as f64 / self.speed;
-                    record.time = Some(Time(start.0.saturating_add(since as i64)));
-                }
-                let over = self
-                    .until
-                    .is_some_and(|moment| record.time.is_some_and(|now| now > moment.time(start)));
-                if over {
-                    return ControlFlow::Break(());
-                }
+            if as_it_is {
+                feed(records);
+                return ControlFlow::Continue(());
             }
-            feed(&record);
-            if self.scale > 1 {
-                copies.of(&record);
-                for n in 1..self.scale {
-                    feed(&copies.copy(&record, n));
+            for record in records {
+                let mut record = *record;
+                if let (Some(time), Some(start)) = (record.time, first) {
+                    let since = time.0.saturating_sub(start.0) as f64 / self.speed;
+                    let now = Time(start.0.saturating_add(since as i64));
+                    record.time = Some(if self.speed == 1.0 { time } else { now });
+                    if self.until.is_some_and(|until| record.time > Some(until.time(start))) {
+                        return ControlFlow::Break(());
+                    }
+                }
+                feed(&[record]);
+                if self.scale > 1 {
+                    copies.of(&record);
+                    for n in 1..self.scale {
+                        feed(&[copies.copy(&record, n)]);
+                    }
                 }
             }
             ControlFlow::Continue(())
@@ -90,7 +92,7 @@ impl<'a> Source<'a> {
             Some(workload) => {
                 let mut synthetic = Synthetic::new(workload);
                 while let Some(record) = synthetic.next_record() {
-                    if visit(&record).is_break() {
+                    if visit(&[record]).is_break() {
                         break;
                     }
                 }
@@ -129,8 +131,9 @@ impl<'a> Source<'a> {
 }
 
 /// Milliseconds since the start.
-fn progress(first: &Option<Time>, record: &Record<'_>) -> u64 {
-    let (Some(first), Some(now)) = (first, record.time) else { return 0 };
+fn progress(first: Option<Time>, records: &[Record<'_>]) -> u64 {
+    let now = records.last().and_then(|record| record.time);
+    let (Some(first), Some(now)) = (first, now) else { return 0 };
     now.0.saturating_sub(first.0).unsigned_abs() / 1_000_000
 }
 

@@ -93,6 +93,29 @@ const SETTINGS: &[&str] = &["fix", "timeout", "time_wait=30", "udp=12", "--yes",
 const POLICY: &[&str] =
     &["fix", "timeout", "--port", "tcp/443", "established=600", "--yes", "--watch", "0"];
 
+const BYPASS: &[&str] = &["fix", "bypass", "tcp/443", "--role", "server", "--yes", "--watch", "0"];
+
+#[test]
+fn a_bypass_killed_at_any_step_is_there_whole_or_not_at_all() {
+    if !root("a_bypass_killed_at_any_step_is_there_whole_or_not_at_all") {
+        return;
+    }
+    let host = Host::new("crash-bypass").with_strict_nft();
+    killed_everywhere(&host, BYPASS, false);
+    killed_everywhere(&host, BYPASS, true);
+    undo_killed_everywhere(&host, BYPASS);
+}
+
+#[test]
+fn a_bypass_by_xtables_killed_at_any_step_is_there_whole_or_not_at_all() {
+    if !root("a_bypass_by_xtables_killed_at_any_step_is_there_whole_or_not_at_all") {
+        return;
+    }
+    let host = Host::new("crash-bypass-xt").with_strict_legacy();
+    killed_everywhere(&host, BYPASS, false);
+    undo_killed_everywhere(&host, BYPASS);
+}
+
 #[test]
 fn timeouts_killed_at_any_step_are_the_old_or_the_new_ones() {
     if !root("timeouts_killed_at_any_step_are_the_old_or_the_new_ones") {

@@ -37,6 +37,36 @@ impl Host {
         self
     }
 
+    /// Rules that let pass only what has a state, in both directions; an address that is not loopback.
+    pub fn with_strict_nft(self) -> Self {
+        self.with_address();
+        let rules = "table inet site { chain input { type filter hook input priority 0; policy drop; ct state \
+                     invalid drop; ct state established,related accept; ip saddr 10.0.0.0/8 tcp dport 443 ct state \
+                     new accept; udp dport 53 ct state new accept; }; chain output { type filter hook output priority \
+                     0; policy drop; ct state established,related accept; }; }";
+        self.netns.run("nft", &[rules]);
+        self
+    }
+
+    /// The same by iptables of old, with a chain as RHEL 5 has it.
+    pub fn with_strict_legacy(self) -> Self {
+        self.with_address();
+        let rules = "-N FW;-A INPUT -j FW;-A FW -i lo -j ACCEPT;-A FW -m state --state RELATED,ESTABLISHED -j \
+                     ACCEPT;-A FW -s 10.0.0.0/8 -p tcp -m state --state NEW -m tcp --dport 443 -j ACCEPT;-A FW -p udp \
+                     -m state --state NEW -m udp --dport 53 -j ACCEPT;-A FW -j REJECT;-A OUTPUT -m state --state \
+                     RELATED,ESTABLISHED -j ACCEPT;-P OUTPUT DROP";
+        for rule in rules.split(';') {
+            let words: Vec<&str> = rule.split_whitespace().collect();
+            self.netns.run("iptables-legacy", &words);
+        }
+        self.netns.run("iptables-legacy", &["-t", "raw", "-L", "-n"]);
+        self
+    }
+
+    fn with_address(&self) {
+        self.netns.run("ip", &["address", "add", "10.9.0.1/24", "dev", "lo"]);
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("ip");
         command

@@ -9,3 +9,4 @@ mod files;
 mod host;
 mod hostile;
 mod remedies;
+mod untracked;

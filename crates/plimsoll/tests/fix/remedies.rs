@@ -13,26 +13,26 @@ use crate::host::text;
 use crate::support::{plimsoll, root, turn};
 
 /// A smaller limit than the host's makes a full table quick to stage.
-const SMALL: u64 = 20_000;
+pub const SMALL: u64 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The lab's firewall lets new connections to this port in.
-const PORT: u16 = SERVICE_PORT;
+pub const PORT: u16 = SERVICE_PORT;
 
 /// A lab under a small limit, with one connection that must outlive whatever is done.
-struct Staged {
+pub struct Staged {
     state: PathBuf,
-    talk: Talk,
-    lab: Lab,
+    pub talk: Talk,
+    pub lab: Lab,
 }
 
 /// Both ends of a connection.
-struct Talk {
+pub struct Talk {
     client: TcpStream,
     server: TcpStream,
 }
 
 impl Talk {
-    fn new(lab: &Lab) -> Self {
+    pub fn new(lab: &Lab) -> Self {
         let address = SocketAddrV4::new(WEB, PORT);
         let listener =
             lab.server().run(|| TcpListener::bind(address)).expect("inside").expect("bound");
@@ -50,7 +50,7 @@ impl Talk {
         talk
     }
 
-    fn goes_on(&mut self) {
+    pub fn goes_on(&mut self) {
         let mut byte = [0];
         self.client.write_all(b"a").expect("the client speaks");
         self.server.read_exact(&mut byte).expect("the server hears");
@@ -60,7 +60,7 @@ impl Talk {
 }
 
 impl Staged {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let lab = Lab::build(&Options {
             limit: Some(Entries(SMALL)),
             patience: Duration::from_secs(300),
@@ -72,12 +72,12 @@ impl Staged {
         Self { state, talk: Talk::new(&lab), lab }
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub fn run(&self, arguments: &[&str]) -> Output {
         let state = self.state.to_str().expect("a path of text");
         plimsoll(&[arguments, &["--state-dir", state]].concat())
     }
 
-    fn ok(&self, arguments: &[&str]) -> String {
+    pub fn ok(&self, arguments: &[&str]) -> String {
         let out = self.run(arguments);
         let said = text(&out.stdout);
         assert!(out.status.success(), "{arguments:?}: {said}{}", text(&out.stderr));
@@ -85,33 +85,33 @@ impl Staged {
     }
 
     /// `fix` in the server's namespace.
-    fn fix(&self, arguments: &[&str]) -> String {
+    pub fn fix(&self, arguments: &[&str]) -> String {
         let server = self.lab.server().name().to_owned();
         self.ok(&[&["fix"], arguments, &["--netns", &server, "--yes", "--watch", "2"]].concat())
     }
 
     /// Drops over a span.
-    fn drops(&self, span: Duration) -> u64 {
+    pub fn drops(&self, span: Duration) -> u64 {
         let before = self.lab.reading().expect("a reading");
         std::thread::sleep(span);
         self.lab.reading().expect("a reading").grown(Counter::Drop, &before)
     }
 
-    fn wait_for_drops(&self) {
+    pub fn wait_for_drops(&self) {
         let started = Instant::now();
         while self.drops(Duration::from_millis(200)) == 0 {
             assert!(started.elapsed() < Duration::from_secs(60), "nothing is dropped");
         }
     }
 
-    fn everything(&self) -> String {
+    pub fn everything(&self) -> String {
         let rules = self.in_server("nft", &["list", "ruleset"]);
         let settings = "cd /proc/sys/net/netfilter; for f in nf_conntrack_*; do case $f in \
                         *_count) ;; *) echo $f $(cat $f);; esac; done";
         rules + &self.in_server("sh", &["-c", settings])
     }
 
-    fn in_server(&self, program: &str, arguments: &[&str]) -> String {
+    pub fn in_server(&self, program: &str, arguments: &[&str]) -> String {
         let name = self.lab.server().name();
         crate::support::run("ip", &[&["netns", "exec", name, program], arguments].concat())
     }

@@ -17,7 +17,7 @@ const LIMITS: Limits = Limits { time: Duration::from_secs(2), bytes: 32 << 20 };
 
 /// Whether nf_tables is in the kernel now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Presence {
+pub(super) enum Presence {
     /// It is, or asking can't load it.
     There,
     /// It is not: there are no such rules.
@@ -29,9 +29,9 @@ enum Presence {
 /// Reads rules without disturbing anything. Made once for a host, used in each of its namespaces.
 #[derive(Debug)]
 pub struct Reader {
-    nf_tables: Presence,
-    nft: Option<PathBuf>,
-    legacy: [(TableFamily, Option<PathBuf>); 2],
+    pub(super) nf_tables: Presence,
+    pub(super) nft: Option<PathBuf>,
+    pub(super) legacy: [(TableFamily, Option<PathBuf>); 2],
     limits: Limits,
 }
 
@@ -193,7 +193,7 @@ impl Reading {
 }
 
 /// How a tool failed, if it did. One that was stopped for its length has not.
-fn failure(output: &Output) -> Option<(Reason, String)> {
+pub(super) fn failure(output: &Output) -> Option<(Reason, String)> {
     let failed = match output.status {
         Some(status) => !status.success() && output.cut.is_none(),
         None => output.text.is_empty(),
@@ -223,7 +223,7 @@ fn reason_of(error: &std::io::Error) -> Reason {
 }
 
 /// How many tables of nf_tables there are, if the kernel tells. To be asked only where nf_tables is in it.
-fn nft_tables() -> Option<u64> {
+pub(super) fn nft_tables() -> Option<u64> {
     const GET_TABLE: u16 = 10 << 8 | 1;
     let mut request = Writer::message(GET_TABLE, flag::REQUEST | flag::DUMP, 1);
     // All families, version 0.
@@ -232,7 +232,7 @@ fn nft_tables() -> Option<u64> {
 }
 
 /// The /proc/net of the calling thread: plain /proc/net is that of the process's first thread.
-fn net() -> String {
+pub(super) fn net() -> String {
     if Path::new("/proc/thread-self/net").is_dir() {
         return "/proc/thread-self/net".into();
     }

@@ -6,6 +6,7 @@
 //! both back ends and the state of tracking are the same before and after (tests/rules.rs proves it).
 
 mod live;
+mod program;
 mod run;
 mod saved;
 mod tracking;

@@ -79,6 +79,9 @@ fn modules(c: &ModulesChange) -> Vec<String> {
 }
 
 fn entries(c: &DeleteEntries) -> Vec<String> {
+    if c.left_over {
+        return alloc::vec![format!("# then delete what entries there still are: {}", c.filter)];
+    }
     let most = match c.at_most {
         0 => String::new(),
         n => format!(", {} at most", count(n)),

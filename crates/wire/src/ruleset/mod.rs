@@ -5,15 +5,15 @@
 //! What each construct needs and how that was found: docs/formats/ruleset.md; the table is in `needs.rs`.
 //! Unknown words are passed over; a line that can't be understood never costs the rest.
 
-mod json;
+pub(crate) mod json;
 mod listing;
-mod needs;
+pub(crate) mod needs;
 mod nft;
 mod ports;
 mod save;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(crate) mod words;
 
 pub use json::read_json;
 pub use listing::read_listing;
@@ -285,7 +285,7 @@ impl Need {
 
 impl Hook {
     /// By its name in any spelling: `PREROUTING`, `prerouting`.
-    fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         let is = |word| name.eq_ignore_ascii_case(word);
         match () {
             () if is("prerouting") => Some(Self::Prerouting),
@@ -300,7 +300,7 @@ impl Hook {
 }
 
 /// Hook of a chain of x_tables: only its built-in chains have one, and they are in capitals.
-fn builtin(chain: &str) -> Option<Hook> {
+pub(crate) fn builtin(chain: &str) -> Option<Hook> {
     Hook::named(chain).filter(|_| chain.bytes().all(|b| b.is_ascii_uppercase()))
 }
 

@@ -74,27 +74,27 @@ fn find(table: &[(&str, Need)], name: &str) -> Option<Need> {
 }
 
 /// What a match of x_tables needs.
-pub(super) fn of_match(name: &str) -> Option<Need> {
+pub(crate) fn of_match(name: &str) -> Option<Need> {
     find(MATCHES, name)
 }
 
 /// What a target of x_tables needs.
-pub(super) fn of_target(name: &str) -> Option<Need> {
+pub(crate) fn of_target(name: &str) -> Option<Need> {
     find(TARGETS, name)
 }
 
 /// What an option of the target `CT` needs; the dashes before it are not looked at.
-pub(super) fn of_ct_option(word: &str) -> Option<Need> {
+pub(crate) fn of_ct_option(word: &str) -> Option<Need> {
     find(CT_OPTIONS, word.trim_start_matches('-'))
 }
 
 /// What nft's `ct KEY` needs.
-pub(super) fn of_nft_key(key: &str) -> Need {
+pub(crate) fn of_nft_key(key: &str) -> Need {
     find(NFT_KEYS, key).unwrap_or(Need::State)
 }
 
 /// What a statement of nft needs.
-pub(super) fn of_nft_statement(word: &str) -> Option<Need> {
+pub(crate) fn of_nft_statement(word: &str) -> Option<Need> {
     find(NFT_STATEMENTS, word)
 }
 
@@ -110,7 +110,7 @@ pub(super) fn verdict(target: &str) -> Verdict {
 }
 
 /// Adds a need once.
-pub(super) fn add(needs: &mut alloc::vec::Vec<Need>, need: Option<Need>) {
+pub(crate) fn add(needs: &mut alloc::vec::Vec<Need>, need: Option<Need>) {
     if let Some(need) = need
         && !needs.contains(&need)
     {

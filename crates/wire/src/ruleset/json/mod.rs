@@ -18,7 +18,7 @@ use super::{
 };
 use crate::Malformed;
 
-mod show;
+pub(crate) mod show;
 
 /// Deepest expression that is looked into.
 const DEPTH: u32 = 32;

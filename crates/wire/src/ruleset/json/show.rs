@@ -65,6 +65,10 @@ fn show(value: &Value, depth: u32) -> String {
             Some([first, last]) => format!("{}-{}", inner(first), inner(last)),
             _ => body.to_string(),
         },
+        "concat" => {
+            let parts = body.as_array().map_or(&[][..], Vec::as_slice);
+            parts.iter().take(ELEMENTS).map(inner).collect::<Vec<_>>().join(" . ")
+        }
         "prefix" => format!("{}/{}", member(body, "addr"), member(body, "len")),
         "vmap" => format!("{} vmap {}", member(body, "key"), member(body, "data")),
         // What is counted is no part of the rule.

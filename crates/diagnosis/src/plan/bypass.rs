@@ -1,0 +1,505 @@
+//! A port exempted from tracking, in both directions: for everybody (`bypass`), or for those who come to mend the host
+//! (`lifeline`).
+//!
+//! Kernel: `nf_conntrack_in()` passes over what carries the UNTRACKED mark; NOTRACK must come before priority -200,
+//! in prerouting for what comes in and in output for what this host sends. What the rules then lack is
+//! found by walking them ([`crate::rules`]). Loopback is left tracked: there a packet passes both hooks.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use plimsoll_ct::Protocol;
+use plimsoll_wire::filter::{Backend, Program, TableFamily};
+
+use super::shed::BATCH;
+use super::{
+    Change, DeleteEntries, Filter, Ground, IptablesChange, NftChange, NftTable, OwnRule, Plan,
+    Target, Verify,
+};
+use crate::case::{Case, Space};
+use crate::facts::Fact;
+use crate::remedies::speaks_nft;
+use crate::rules::{Accept, Judgement, Role, Traffic, family_word, judge};
+use crate::{RemedyId, words};
+
+/// First release of the target CT with `--notrack`, and of EL 7.
+const CT_SINCE: (u16, u16) = (3, 4);
+/// First release whose legacy tables are driven by programs with `legacy` in their names.
+const LEGACY_NAMES_SINCE: (u16, u16) = (4, 19);
+/// Most services, and peers, of one plan: each has rules of its own.
+const MOST: usize = 16;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BypassRequest {
+    /// The services.
+    pub services: Vec<(Protocol, u16)>,
+    /// Whose they are; `None`: as the listening sockets say.
+    pub role: Option<Role>,
+    /// Only with these; empty: with everybody. With peers it is a lifeline.
+    pub peers: Vec<(IpAddr, u8)>,
+    /// Also where it is not sure whether a rule needs the tracking.
+    pub unsure: bool,
+}
+
+/// What it is planned on beside the namespace's facts.
+#[derive(Debug, Clone, Copy)]
+pub struct RulesGround<'a> {
+    /// The rules.
+    pub program: &'a Fact<Program>,
+    /// Addresses of the namespace.
+    pub own: &'a Fact<Vec<IpAddr>>,
+    /// Ports that somebody listens on: IP protocol number, address, port.
+    pub listening: &'a Fact<Vec<(u8, IpAddr, u16)>>,
+}
+
+/// The plan.
+pub fn bypass(request: &BypassRequest, rules: RulesGround<'_>, ground: &Ground<'_>) -> Plan {
+    let lifeline = !request.peers.is_empty();
+    let remedy = if lifeline { RemedyId::Lifeline } else { RemedyId::Bypass };
+    let mut plan = Plan::new(remedy, title(request), Target::of(ground));
+    let case = Case::new(ground.before, ground.now);
+    let space = ground
+        .namespace()
+        .and_then(|namespace| case.spaces.iter().find(|s| core::ptr::eq(s.now, namespace)));
+    let Some(space) = space else {
+        plan.refused.push("the namespace could not be read".to_string());
+        return plan;
+    };
+    let program = match rules.program {
+        Fact::Known { value, source: _ } => value,
+        Fact::Missing(gap) => {
+            plan.refused
+                .push(format!("the rules could not be read: {}", words::clean(&gap.detail)));
+            return plan;
+        }
+    };
+    for why in &program.unread {
+        plan.refused.push(format!("not all rules could be read: {}", words::clean(why)));
+    }
+    let traffic = traffic(request, rules, &mut plan);
+    if !plan.refused.is_empty() {
+        return plan;
+    }
+    let judgement = judge(program, &traffic);
+    take(&judgement, request, &mut plan);
+    if !plan.refused.is_empty() {
+        return plan;
+    }
+    plan.effect = effect(request, &traffic);
+    accepts_by_iptables(&judgement.accepts, &case, &mut plan);
+    if speaks_nft(&case, space) {
+        plan.changes.push(nft(request, &traffic, &judgement.accepts));
+    } else {
+        xtables(&traffic, program, &case, &mut plan);
+        let by_nft = judgement.accepts.iter().any(|a| a.backend == Backend::Nft);
+        if by_nft {
+            plan.changes.push(nft_accepts(&judgement.accepts));
+        }
+    }
+    left_over(&traffic, rules, space, &mut plan);
+    plan.warnings.push(
+        "rules are gone with the next boot, unless your firewall's files have them".to_string(),
+    );
+    plan.verify.push(Verify::DropsEnd);
+    for t in &traffic {
+        let verify = Verify::NoNewEntries { protocol: t.protocol, port: t.port };
+        if t.role == Role::Server && !plan.verify.contains(&verify) {
+            plan.verify.push(verify);
+        }
+    }
+    plan
+}
+
+fn title(request: &BypassRequest) -> String {
+    let services: Vec<String> =
+        request.services.iter().map(|(p, port)| format!("{}/{port}", p.name())).collect();
+    let peers: Vec<String> = request.peers.iter().map(|(ip, bits)| show(*ip, *bits)).collect();
+    let with = if peers.is_empty() { String::new() } else { format!(" with {}", peers.join(", ")) };
+    format!("stop tracking {}{with}", services.join(", "))
+}
+
+fn show(ip: IpAddr, bits: u8) -> String {
+    match (ip.is_ipv4(), bits) {
+        (true, 32) | (false, 128) => ip.to_string(),
+        _ => format!("{ip}/{bits}"),
+    }
+}
+
+/// The traffic of each service and peer, or why it can't be told whose it is.
+fn traffic(request: &BypassRequest, rules: RulesGround<'_>, plan: &mut Plan) -> Vec<Traffic> {
+    let mut all = Vec::new();
+    if request.services.is_empty() || request.services.len().max(request.peers.len()) > MOST {
+        plan.refused.push(format!("expected between 1 and {MOST} services and peers"));
+    }
+    for &(protocol, port) in request.services.iter().take(MOST) {
+        if !matches!(protocol, Protocol::Tcp | Protocol::Udp) {
+            plan.refused.push(format!("{} has no ports that rules name", protocol.name()));
+            continue;
+        }
+        let Some(role) = request.role.or_else(|| listens(protocol, port, rules, plan)) else {
+            continue;
+        };
+        let mut one = Traffic::new(protocol.number(), port, role);
+        if let Some(own) = rules.own.value() {
+            one = one.on(own);
+        }
+        if request.peers.is_empty() {
+            all.push(one);
+        } else {
+            let peers = request.peers.iter().take(MOST);
+            all.extend(peers.map(|peer| one.clone().with(*peer)));
+        }
+    }
+    all
+}
+
+/// The role of a port that somebody listens on.
+fn listens(protocol: Protocol, port: u16, rules: RulesGround<'_>, plan: &mut Plan) -> Option<Role> {
+    let name = format!("{}/{port}", protocol.name());
+    let sockets = match rules.listening {
+        Fact::Known { value, source: _ } => value,
+        Fact::Missing(gap) => {
+            plan.refused.push(format!(
+                "the sockets could not be read ({}); say whose {name} is: --role server, client or forward",
+                words::clean(&gap.detail)
+            ));
+            return None;
+        }
+    };
+    let here = |(p, _, at): &&(u8, IpAddr, u16)| *p == protocol.number() && *at == port;
+    let mut here = sockets.iter().filter(here).peekable();
+    if here.peek().is_none() {
+        plan.refused.push(format!(
+            "nobody listens on {name} here; say whose it is: --role client (this host asks others for it), \
+             --role forward (it passes through), --role server (it will be served)"
+        ));
+        return None;
+    }
+    if here.all(|(_, ip, _)| ip.is_loopback()) {
+        plan.refused.push(format!(
+            "{name} listens on loopback only, and loopback stays tracked: it passes both hooks"
+        ));
+        return None;
+    }
+    Some(Role::Server)
+}
+
+fn effect(request: &BypassRequest, traffic: &[Traffic]) -> String {
+    let what = match traffic {
+        [one] => one.name(),
+        _ => "that traffic".to_string(),
+    };
+    let end = if request.peers.is_empty() {
+        "it needs no room in the table, and a full one does not stop it."
+    } else {
+        "a full table does not lock them out."
+    };
+    format!("Packets of {what} get no entry, in both directions: {end}")
+}
+
+/// What the judgement means for the plan.
+fn take(judgement: &Judgement, request: &BypassRequest, plan: &mut Plan) {
+    let unsure = judgement.needs.iter().filter(|n| !n.sure).count();
+    for need in &judgement.needs {
+        let line = need.sentence();
+        if need.sure || !request.unsure { &mut plan.refused } else { &mut plan.risks }.push(line);
+    }
+    if unsure > 0 && !request.unsure {
+        plan.refused.push(
+            "whether it comes to those that it may come to can't be told from the rules alone: if you know that \
+             it does not, --unsure goes on"
+                .to_string(),
+        );
+    }
+    for why in &judgement.blocked {
+        plan.refused.push(format!("once untracked, the rules would not let it pass: {why}"));
+    }
+    for rule in &judgement.untracked {
+        plan.warnings.push(format!("exempted already: {rule}"));
+    }
+    for rule in &judgement.closed {
+        let text = format!("new connections to it are dropped today, and stay so: {rule}");
+        if request.peers.is_empty() { &mut plan.warnings } else { &mut plan.refused }.push(text);
+    }
+    plan.warnings.extend(judgement.notes.iter().cloned());
+    for accept in &judgement.accepts {
+        plan.details.push(format!(
+            "a rule of ours ahead of this one, under its conditions, for what is not tracked: {}",
+            accept.stands_for
+        ));
+    }
+}
+
+/// `tcp443`
+fn short(t: &Traffic) -> String {
+    format!("{}{}", t.protocol_name(), t.port)
+}
+
+fn kind(request: &BypassRequest) -> &'static str {
+    if request.peers.is_empty() { "bypass" } else { "lifeline" }
+}
+
+/// Where a packet is exempted: the hook, and which of its ports is the service's.
+fn places(role: Role) -> &'static [(&'static str, &'static str)] {
+    match role {
+        Role::Server => &[("prerouting", "dport"), ("output", "sport")],
+        Role::Client => &[("output", "dport"), ("prerouting", "sport")],
+        Role::Forward => &[("prerouting", "dport"), ("prerouting", "sport")],
+    }
+}
+
+/// The table of our own, and in the same transaction our rules in the chains of others.
+fn nft(request: &BypassRequest, traffic: &[Traffic], accepts: &[Accept]) -> Change {
+    let mut name = format!("plimsoll_{}", kind(request));
+    for t in traffic {
+        let short = format!("_{}", short(t));
+        if !name.ends_with(&short) {
+            name.push_str(&short);
+        }
+    }
+    let mut text = format!("table inet {name} {{\n");
+    for hook in ["prerouting", "output"] {
+        let mut rules = String::new();
+        for t in traffic {
+            for (_, side) in places(t.role).iter().filter(|(h, _)| *h == hook) {
+                rules.push_str(&format!("        {}\n", nft_untrack(t, hook, side)));
+            }
+        }
+        if !rules.is_empty() {
+            text.push_str(&format!(
+                "    chain {hook} {{\n        type filter hook {hook} priority -300; policy accept;\n{rules}    }}\n"
+            ));
+        }
+    }
+    text.push_str("}\n");
+    let mut change = nft_rules(accepts);
+    change.apply.push_str(&text);
+    change.revert = format!("delete table inet {name}\n");
+    change.tables.push(NftTable { family: "inet".to_string(), name });
+    Change::Nft(change)
+}
+
+fn nft_accepts(accepts: &[Accept]) -> Change {
+    Change::Nft(nft_rules(accepts))
+}
+
+fn nft_rules(accepts: &[Accept]) -> NftChange {
+    let mut change = NftChange {
+        apply: String::new(),
+        revert: String::new(),
+        tables: Vec::new(),
+        rules: Vec::new(),
+    };
+    for accept in accepts.iter().filter(|a| a.backend == Backend::Nft) {
+        let Some(handle) = accept.handle else { continue };
+        let family = family_word(accept.family);
+        let (table, chain) = (&accept.table, &accept.chain);
+        change.apply.push_str(&format!(
+            "insert rule {family} {table} {chain} handle {handle} {}\n",
+            accept.rule()
+        ));
+        change.rules.push(OwnRule {
+            family: family.to_string(),
+            table: table.clone(),
+            chain: chain.clone(),
+            comment: accept.comment.clone(),
+        });
+    }
+    change
+}
+
+fn nft_untrack(t: &Traffic, hook: &str, side: &str) -> String {
+    let (lo, address) = match hook {
+        "output" => ("oifname != \"lo\"", "daddr"),
+        _ => ("iifname != \"lo\"", "saddr"),
+    };
+    let with = t.peer.map_or_else(String::new, |(ip, bits)| {
+        let header = if ip.is_ipv4() { "ip" } else { "ip6" };
+        format!(" {header} {address} {}", show(ip, bits))
+    });
+    let local = match (t.role, hook) {
+        (_, "output") => "",
+        (Role::Forward, _) => " fib daddr type != local",
+        _ => " fib daddr type local",
+    };
+    format!(
+        "{lo}{with}{local} {} {side} {} notrack comment \"plimsoll: {}\"",
+        t.protocol_name(),
+        t.port,
+        t.name()
+    )
+}
+
+/// `iptables-legacy`, `iptables`: the program that speaks to a back end.
+fn program(backend: Backend, six: bool, case: &Case<'_>) -> String {
+    let name = if six { "ip6tables" } else { "iptables" };
+    let young = case.after.host.kernel.value().is_some_and(|k| k.rank() >= LEGACY_NAMES_SINCE);
+    match backend {
+        Backend::Legacy if young => format!("{name}-legacy"),
+        Backend::IptablesNft => format!("{name}-nft"),
+        Backend::Legacy | Backend::Nft => name.to_string(),
+    }
+}
+
+/// Our rules in chains of iptables: one transaction for each table.
+fn accepts_by_iptables(accepts: &[Accept], case: &Case<'_>, plan: &mut Plan) {
+    let mut tables: Vec<(Backend, TableFamily, &str)> = Vec::new();
+    for a in accepts.iter().filter(|a| a.backend != Backend::Nft) {
+        if !tables.contains(&(a.backend, a.family, a.table.as_str())) {
+            tables.push((a.backend, a.family, &a.table));
+        }
+    }
+    for (backend, family, table) in tables {
+        let is_its =
+            |a: &&Accept| (a.backend, a.family, a.table.as_str()) == (backend, family, table);
+        // The last place first, so that the numbers of the others hold; at one place the last one first.
+        let mut ours: Vec<&Accept> = accepts.iter().filter(is_its).collect();
+        ours.reverse();
+        ours.sort_by_key(|a| core::cmp::Reverse(a.before));
+        let program = program(backend, family == TableFamily::Ip6, case);
+        let (mut apply, mut revert) = (format!("*{table}\n"), format!("*{table}\n"));
+        for a in &ours {
+            apply.push_str(&format!("-I {} {} {}\n", a.chain, a.before + 1, a.rule()));
+            revert.push_str(&format!("-D {} {}\n", a.chain, a.rule()));
+        }
+        apply.push_str("COMMIT\n");
+        revert.push_str("COMMIT\n");
+        let marks = ours.iter().map(|a| format!("--comment \"{}\"", a.comment));
+        plan.changes.push(Change::Iptables(IptablesChange {
+            restore: format!("{program}-restore"),
+            save: format!("{program}-save"),
+            table: table.to_string(),
+            apply,
+            revert,
+            marks: marks.collect(),
+        }));
+    }
+}
+
+/// The exemption by iptables: a chain of our own in `raw`, and jumps to it.
+fn xtables(traffic: &[Traffic], rules: &Program, case: &Case<'_>, plan: &mut Plan) {
+    let kernel = case.after.host.kernel.value();
+    let target =
+        if kernel.is_some_and(|k| k.rank() < CT_SINCE) { "NOTRACK" } else { "CT --notrack" };
+    let old = kernel.is_some_and(|k| k.rank() < (2, 6)) || case.profile.from < (2, 6);
+    let six_is_filtered = rules.tables.iter().any(|t| t.family != TableFamily::Ip);
+    for six in [false, true] {
+        let ours: Vec<&Traffic> = traffic
+            .iter()
+            .filter(|t| t.has(if six { TableFamily::Ip6 } else { TableFamily::Ip }))
+            .collect();
+        if ours.is_empty() || six && !six_is_filtered {
+            continue;
+        }
+        let program = program(Backend::Legacy, six, case);
+        let (mut apply, mut revert) = ("*raw\n".to_string(), "*raw\n".to_string());
+        let (mut chains, mut marks, mut unmake) = (Vec::new(), Vec::new(), String::new());
+        for t in &ours {
+            let mark = if t.peer.is_some() { "LIFELINE" } else { "BYPASS" };
+            let chain = format!("PLIMSOLL-{mark}-{}", short(t).to_uppercase());
+            if !chains.contains(&chain) {
+                apply.push_str(&format!(":{chain} - [0:0]\n-A {chain} -j {target}\n"));
+                unmake.push_str(&format!("-F {chain}\n-X {chain}\n"));
+                marks.push(format!(":{chain} "));
+                chains.push(chain.clone());
+            }
+            for (number, (hook, side)) in places(t.role).iter().enumerate() {
+                let rule = xt_untrack(t, hook, side, old, &chain, number);
+                apply.push_str(&format!("-A {rule}\n"));
+                revert.push_str(&format!("-D {rule}\n"));
+                marks.push(format!("--comment \"{}\"", xt_comment(t, number)));
+            }
+        }
+        apply.push_str("COMMIT\n");
+        revert.push_str(&unmake);
+        revert.push_str("COMMIT\n");
+        plan.changes.push(Change::Iptables(IptablesChange {
+            restore: format!("{program}-restore"),
+            save: format!("{program}-save"),
+            table: "raw".to_string(),
+            apply,
+            revert,
+            marks,
+        }));
+    }
+}
+
+fn xt_comment(t: &Traffic, number: usize) -> String {
+    let way = if number == 0 { "in" } else { "back" };
+    format!("plimsoll: {}, {way}", t.name())
+}
+
+fn xt_untrack(
+    t: &Traffic,
+    hook: &str,
+    side: &str,
+    old: bool,
+    chain: &str,
+    number: usize,
+) -> String {
+    let (option, address) = if hook == "output" { ("-o", "-d") } else { ("-i", "-s") };
+    let lo = if old { format!("{option} ! lo") } else { format!("! {option} lo") };
+    let with =
+        t.peer.map_or_else(String::new, |(ip, bits)| format!("{address} {} ", show(ip, bits)));
+    let local = match (t.role, hook) {
+        (_, "output") => "",
+        (Role::Forward, _) => "-m addrtype ! --dst-type LOCAL ",
+        _ => "-m addrtype --dst-type LOCAL ",
+    };
+    let name = t.protocol_name();
+    format!(
+        "{} {with}{lo} -p {name} -m {name} --{side} {} {local}-m comment --comment \"{}\" -j {chain}",
+        hook.to_uppercase(),
+        t.port,
+        xt_comment(t, number)
+    )
+}
+
+/// Entries of what is not tracked any more are of no use, and stale once it is tracked again.
+fn left_over(traffic: &[Traffic], rules: RulesGround<'_>, space: &Space<'_>, plan: &mut Plan) {
+    let own = rules.own.value();
+    let loose = space.now.setting("nf_conntrack_tcp_loose").is_none_or(|v| v != 0);
+    for t in traffic {
+        let served_by: Vec<IpAddr> = match own {
+            Some(own) if t.role == Role::Server => {
+                own.iter().copied().filter(|ip| !ip.is_loopback()).collect()
+            }
+            Some(_) | None => Vec::new(),
+        };
+        if served_by.is_empty() {
+            plan.warnings.push(format!(
+                "entries of {} that exist stay until their time is out: `plimsoll fix shed --protocol {} --port {}` \
+                 frees their room",
+                t.name(),
+                t.protocol_name(),
+                t.port
+            ));
+            continue;
+        }
+        plan.changes.push(Change::Delete(DeleteEntries {
+            filter: Filter {
+                protocol: Some(t.protocol),
+                port: Some(t.port),
+                source: t.peer,
+                served_by,
+                ..Filter::default()
+            },
+            expected: 0,
+            batch: BATCH,
+            at_most: 0,
+            left_over: true,
+        }));
+    }
+    if traffic.iter().any(|t| t.protocol == Protocol::Tcp.number()) {
+        plan.risks.push(if loose {
+            "Rules see no state of these connections any more: a packet that fits no connection reaches the service's \
+             own TCP, which answers it with a reset."
+                .to_string()
+        } else {
+            "nf_conntrack_tcp_loose is 0: `plimsoll undo` will cut off the connections that are open then.".to_string()
+        });
+    }
+}

@@ -1,0 +1,423 @@
+//! The rules that must be put into somebody's chain, so that untracked packets go the way of tracked ones.
+//!
+//! An accept in a table of our own keeps no other base chain from dropping (nft(8): a packet must be accepted by all of
+//! a hook's chains), so it has to stand in the chain that drops, ahead of what drops.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_wire::filter::{Action, Backend, Match, Rule, States, Table, TableFamily, Test};
+
+use super::packet::{Holds, Packet};
+use super::traffic::{Kind, Leg, Pair, Traffic};
+use super::walk::{self, At, Fate, Ground, Inserted, Split};
+use super::{Judgement, named};
+
+/// Rules put in reveal others behind them (a jump that is asked for again leads into another chain); no ruleset
+/// nests deeper than this.
+const ROUNDS: usize = 12;
+/// More rules of ours than a person looks through are not put in.
+const MOST: usize = 64;
+/// So many are looked at one by one, whether they are needed.
+const FEW: usize = 8;
+
+/// A rule to be put in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accept {
+    /// Who evaluates it.
+    pub backend: Backend,
+    /// Family of the table.
+    pub family: TableFamily,
+    /// Table.
+    pub table: String,
+    /// Chain.
+    pub chain: String,
+    /// It goes ahead of this rule, counted from 0.
+    pub before: usize,
+    /// nft's handle of that rule.
+    pub handle: Option<u64>,
+    /// Conditions, in the language of the table.
+    pub conditions: String,
+    /// `accept`, `jump x`; `ACCEPT`, `x`.
+    pub action: String,
+    /// The comment it is found by; no other rule of the chain has it.
+    pub comment: String,
+    /// The rule that it stands in for.
+    pub stands_for: String,
+}
+
+impl Accept {
+    /// The rule without its place: `tcp dport 443 ct state untracked accept comment "…"`, `-p tcp … -j ACCEPT`.
+    pub fn rule(&self) -> String {
+        match self.backend {
+            Backend::Nft => {
+                format!("{} {} comment \"{}\"", self.conditions, self.action, self.comment)
+            }
+            Backend::Legacy | Backend::IptablesNft => format!(
+                "{} -m comment --comment \"{}\" {}",
+                self.conditions, self.comment, self.action
+            ),
+        }
+    }
+}
+
+/// Adds to `found` what must be put into a base chain and those it calls.
+pub(super) fn open(
+    (table, chain): (&Table, usize),
+    pairs: &[Pair<'_>],
+    leg: &Leg,
+    traffic: &Traffic,
+    inserted: &mut Inserted,
+    found: &mut Judgement,
+) {
+    let mut work =
+        Work { table, chain, leg, traffic, inserted, stood_for: BTreeSet::new(), made: Vec::new() };
+    let mut blocked = Vec::new();
+    for pair in pairs {
+        let ft = work.fate(&pair.tracked);
+        if !ft.accepted {
+            if leg.kind == Kind::Question
+                && let Some(at) = ft.dropped.iter().next()
+            {
+                push(&mut found.closed, place(table, *at));
+            }
+            continue;
+        }
+        for _ in 0..ROUNDS {
+            match work.round(pair, &ft) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(why) => {
+                    push(&mut blocked, why);
+                    break;
+                }
+            }
+        }
+    }
+    let whole = blocked.is_empty();
+    for pair in pairs.iter().filter(|_| whole) {
+        if let Some(at) = work.left(pair) {
+            work.lift(pair);
+            if let Some(at) = work.left(pair) {
+                work.ahead(at, pair);
+            }
+            if work.left(pair).is_some() {
+                push(&mut blocked, format!("it would be dropped by {}", place(table, at)));
+            }
+        }
+    }
+    work.prune(pairs);
+    // An error that does not come through costs path MTU discovery, no connection by itself.
+    if leg.kind == Kind::TooBig && !blocked.is_empty() {
+        for why in blocked {
+            push(
+                &mut found.notes,
+                format!("ICMP errors about it, which path MTU discovery needs: {why}"),
+            );
+        }
+        return;
+    }
+    found.blocked.extend(blocked);
+    let made = work.made;
+    for accept in made {
+        take(accept, &mut found.accepts);
+    }
+}
+
+fn push(list: &mut Vec<String>, what: String) {
+    if !list.contains(&what) {
+        list.push(what);
+    }
+}
+
+/// Adds one once, with a comment that no other in its chain has.
+fn take(mut accept: Accept, all: &mut Vec<Accept>) {
+    let same = |a: &Accept| {
+        (a.backend, a.family, &a.table, &a.chain)
+            == (accept.backend, accept.family, &accept.table, &accept.chain)
+    };
+    if all.iter().any(|a| same(a) && a.before == accept.before && a.conditions == accept.conditions)
+    {
+        return;
+    }
+    let base = accept.comment.clone();
+    let mut number = 1;
+    while all.iter().any(|a| same(a) && a.comment == accept.comment) {
+        number += 1;
+        accept.comment = format!("{base} {number}");
+    }
+    all.push(accept);
+}
+
+/// What stands at a place, in words.
+fn place(table: &Table, at: At) -> String {
+    let Some(chain) = table.chains.get(at.chain) else { return String::new() };
+    match chain.rules.get(at.rule) {
+        Some(rule) => named(table, &chain.name, &rule.text),
+        None => named(table, &chain.name, "policy drop"),
+    }
+}
+
+struct Work<'a> {
+    table: &'a Table,
+    chain: usize,
+    leg: &'a Leg,
+    traffic: &'a Traffic,
+    inserted: &'a mut Inserted,
+    /// Rules that have a stand-in already.
+    stood_for: BTreeSet<At>,
+    made: Vec<Accept>,
+}
+
+impl Work<'_> {
+    fn ground(&self) -> Ground<'_> {
+        Ground { table: self.table, inserted: self.inserted }
+    }
+
+    fn fate(&self, packet: &Packet<'_>) -> Fate {
+        walk::fate(self.ground(), self.chain, packet)
+    }
+
+    /// Where the untracked packet may be dropped and the tracked one may not.
+    fn left(&self, pair: &Pair<'_>) -> Option<At> {
+        let (ft, fu) = (self.fate(&pair.tracked), self.fate(&pair.untracked));
+        if !ft.accepted {
+            return None;
+        }
+        let left = fu.dropped.difference(&ft.dropped).next().copied();
+        // A rule that drops both, though it is reached by one of them in another way, is met with `accepted`.
+        left.or_else(|| (!fu.accepted).then(|| fu.dropped.iter().next().copied()).flatten())
+    }
+
+    /// Puts in what the untracked packet lacks; whether that was anything.
+    fn round(&mut self, pair: &Pair<'_>, ft: &Fate) -> Result<bool, String> {
+        let seen = walk::both(self.ground(), self.chain, &pair.tracked, &pair.untracked);
+        let mut any = false;
+        for split in seen.splits {
+            let Some(action) = &split.tracked else { continue };
+            // What drops some new connections shall drop the untracked ones as well.
+            let matters =
+                if seen.worse { self.leads_on(action, ft) } else { self.may_drop(action, ft) };
+            if self.stood_for.contains(&split.at) || !matters {
+                continue;
+            }
+            if self.made.len() >= MOST {
+                return Err(format!("more than {MOST} rules part it from tracked packets"));
+            }
+            let accept = self.stand_in(&split, action, pair)?;
+            self.stood_for.insert(split.at);
+            self.put(accept, split.at, action.clone(), pair);
+            any = true;
+        }
+        Ok(any)
+    }
+
+    /// Whether what is done with the tracked packet matters: to go into a chain that does nothing does not.
+    fn leads_on(&self, action: &Action, ft: &Fate) -> bool {
+        match action {
+            Action::Jump(name) | Action::Goto(name) => {
+                let chain = self.table.chain(name).and_then(|c| ft.chains.get(&c));
+                chain.is_some_and(|o| o.accepted || o.dropped)
+            }
+            Action::Accept | Action::Drop | Action::Return | Action::Queue | Action::Nat => true,
+            Action::Next | Action::Map(_) => false,
+        }
+    }
+
+    /// Where the tracked packet surely passes, the untracked one may pass right ahead of what drops it, whichever
+    /// chain lets the tracked one pass.
+    fn ahead(&mut self, at: At, pair: &Pair<'_>) {
+        if !self.fate(&pair.tracked).dropped.is_empty() {
+            return;
+        }
+        let split = Split { at, tracked: None, by_map: Holds::Yes };
+        let nothing = Pair { tracked: pair.untracked.clone(), untracked: pair.untracked.clone() };
+        if let Ok(accept) = self.stand_in(&split, &Action::Accept, &nothing) {
+            self.put(accept, at, Action::Accept, &nothing);
+        }
+    }
+
+    fn may_drop(&self, action: &Action, ft: &Fate) -> bool {
+        match action {
+            Action::Drop => true,
+            Action::Jump(name) | Action::Goto(name) => {
+                let chain = self.table.chain(name).and_then(|c| ft.chains.get(&c));
+                chain.is_some_and(|o| o.dropped)
+            }
+            Action::Accept | Action::Return | Action::Queue | Action::Nat => false,
+            Action::Next | Action::Map(_) => false,
+        }
+    }
+
+    fn stand_in(&self, split: &Split, action: &Action, pair: &Pair<'_>) -> Result<Accept, String> {
+        let (table, at) = (self.table, split.at);
+        let (Some(chain), true) = (table.chains.get(at.chain), is_plain(&table.name)) else {
+            return Err(format!("the name of its table can't be written: {}", place(table, at)));
+        };
+        let Some(rule) = chain.rules.get(at.rule).filter(|_| is_plain(&chain.name)) else {
+            return Err(format!("the name of its chain can't be written: {}", place(table, at)));
+        };
+        if split.by_map != Holds::Yes {
+            return Err(format!("a map decides, and which way is not known: {}", place(table, at)));
+        }
+        let nft = table.backend == Backend::Nft;
+        let old = rule
+            .matches
+            .iter()
+            .any(|m| m.words.as_ref().is_some_and(|w| w.starts_with("-m state ")));
+        let six = pair.tracked.family == TableFamily::Ip6;
+        let mut conditions = self.traffic.words(self.leg, nft, six, old);
+        for m in &rule.matches {
+            match (pair.tracked.holds(&m.test), &m.test, &m.words) {
+                (Holds::Yes, ..) => {}
+                (_, Test::Rate, _) => {
+                    return Err(format!(
+                        "a rule limits how fast new connections come, and without tracking none is new: {}",
+                        place(table, at)
+                    ));
+                }
+                (_, _, Some(words)) => {
+                    conditions.push(' ');
+                    conditions.push_str(words);
+                }
+                (_, _, None) => {
+                    return Err(format!(
+                        "what a rule asks before it lets it pass can't be asked again: {}",
+                        place(table, at)
+                    ));
+                }
+            }
+        }
+        let action = match (action, nft) {
+            (Action::Accept, true) => "accept".to_string(),
+            (Action::Accept, false) => "-j ACCEPT".to_string(),
+            (Action::Drop, true) => "drop".to_string(),
+            (Action::Drop, false) => "-j DROP".to_string(),
+            (Action::Return, true) => "return".to_string(),
+            (Action::Return, false) => "-j RETURN".to_string(),
+            (Action::Jump(name) | Action::Goto(name), _) if !is_plain(name) => {
+                return Err(format!("the name of a chain can't be written: {}", place(table, at)));
+            }
+            (Action::Jump(name), true) => format!("jump {name}"),
+            (Action::Jump(name), false) => format!("-j {name}"),
+            (Action::Goto(name), true) => format!("goto {name}"),
+            (Action::Goto(name), false) => format!("-g {name}"),
+            (Action::Queue | Action::Nat | Action::Next | Action::Map(_), _) => {
+                return Err(format!(
+                    "a rule hands its new connections to a program: {}",
+                    place(table, at)
+                ));
+            }
+        };
+        Ok(Accept {
+            backend: table.backend,
+            family: table.family,
+            table: table.name.clone(),
+            chain: chain.name.clone(),
+            before: at.rule,
+            handle: rule.handle,
+            conditions,
+            action,
+            comment: format!("plimsoll: {}", self.traffic.name()),
+            stands_for: place(table, at),
+        })
+    }
+
+    /// Puts it ahead of a rule, for the walks to come.
+    fn put(&mut self, accept: Accept, at: At, action: Action, pair: &Pair<'_>) {
+        let rule = self.table.chains.get(at.chain).and_then(|c| c.rules.get(at.rule));
+        let state = if self.leg.kind == Kind::TooBig { States::INVALID } else { States::UNTRACKED };
+        let mut matches = alloc::vec![Match { test: Test::State(state), words: None }];
+        if self.leg.kind == Kind::TooBig {
+            // IPv6 has a rule of its own.
+            matches.push(Match { test: Test::Family(pair.tracked.family), words: None });
+        }
+        let kept = rule.into_iter().flat_map(|r| &r.matches);
+        matches.extend(kept.filter(|m| pair.tracked.holds(&m.test) != Holds::Yes).cloned());
+        let rule = Rule {
+            text: accept.rule(),
+            matches,
+            action,
+            needs: Vec::new(),
+            untracks: false,
+            comment: accept.comment.clone(),
+            handle: None,
+        };
+        self.inserted.entry(at).or_default().push(rule);
+        self.made.push(accept);
+    }
+
+    /// Moves what was put in as far up as it may go: past rules that drop nothing of the tracked packet.
+    fn lift(&mut self, pair: &Pair<'_>) {
+        let ft = self.fate(&pair.tracked);
+        for i in 0..self.made.len() {
+            let (Some(chain), before) =
+                (self.table.chain(&self.made[i].chain), self.made[i].before)
+            else {
+                continue;
+            };
+            let Some(rules) = self.table.chains.get(chain).map(|c| &c.rules) else { continue };
+            let passes = |rule: &Rule| {
+                pair.tracked.meets(&rule.matches) == Holds::No
+                    || self.drops_nothing(&rule.action, &ft)
+            };
+            let above = rules.iter().take(before).rev().take_while(|r| passes(r)).count();
+            let to = before - above;
+            if above == 0 {
+                continue;
+            }
+            let text = self.made[i].rule();
+            let from = At { chain, rule: before };
+            let rule = self
+                .inserted
+                .get_mut(&from)
+                .and_then(|all| all.iter().position(|r| r.text == text).map(|p| all.remove(p)));
+            if let Some(rule) = rule {
+                self.inserted.entry(At { chain, rule: to }).or_default().push(rule);
+                self.made[i].before = to;
+                self.made[i].handle = rules.get(to).and_then(|r| r.handle);
+            }
+        }
+    }
+
+    /// Takes out what is not needed: without it nothing of what is untracked is dropped either.
+    fn prune(&mut self, pairs: &[Pair<'_>]) {
+        let few = if self.made.len() > FEW { 0 } else { self.made.len() };
+        for i in (0..few).rev() {
+            let Some(chain) = self.table.chain(&self.made[i].chain) else { continue };
+            let at = At { chain, rule: self.made[i].before };
+            let text = self.made[i].rule();
+            let Some(all) = self.inserted.get_mut(&at) else { continue };
+            let Some(place) = all.iter().position(|r| r.text == text) else { continue };
+            if all[place].action != Action::Accept {
+                continue;
+            }
+            let rule = all.remove(place);
+            if pairs.iter().all(|p| self.fate(&p.untracked).dropped.is_empty()) {
+                self.made.remove(i);
+            } else if let Some(all) = self.inserted.get_mut(&at) {
+                all.insert(place, rule);
+            }
+        }
+    }
+
+    fn drops_nothing(&self, action: &Action, ft: &Fate) -> bool {
+        match action {
+            Action::Next | Action::Accept => true,
+            Action::Jump(name) => {
+                let chain = self.table.chain(name).and_then(|c| ft.chains.get(&c));
+                chain.is_none_or(|o| !o.dropped)
+            }
+            Action::Map(all) => all.iter().all(|(_, a)| matches!(a, Action::Next | Action::Accept)),
+            Action::Drop | Action::Return | Action::Goto(_) | Action::Queue | Action::Nat => false,
+        }
+    }
+}
+
+/// A name that needs no quotes in either language.
+fn is_plain(name: &str) -> bool {
+    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/' | b':');
+    !name.is_empty() && name.bytes().all(word) && !name.starts_with('-')
+}

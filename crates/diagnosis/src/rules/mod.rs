@@ -1,0 +1,101 @@
+//! What a ruleset makes of traffic that is not tracked: which rules need its tracking, and where it would be
+//! dropped for want of a state.
+//!
+//! Pure: a [`Program`] (the rules) and a [`Traffic`] enter, a [`Judgement`] leaves. The rules are walked once with the
+//! packets of the traffic as tracking sees them, and once as untracked; where the two part, the rule that
+//! lets the tracked one pass is asked for again, for the untracked one, under the same conditions. So nothing is let
+//! in that is not let in today.
+//! Not modelled: what a rule remembers (rates, sets that packets fill): such a rule is named and never repeated.
+
+mod accept;
+mod needs;
+mod packet;
+mod traffic;
+mod walk;
+
+pub use accept::Accept;
+pub use needs::NeedOf;
+pub use traffic::{Role, Traffic};
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use plimsoll_wire::filter::{Backend, Program, Table, TableFamily};
+
+use crate::words;
+use traffic::Leg;
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Judgement {
+    /// Rules that need its tracking.
+    pub needs: Vec<NeedOf>,
+    /// Rules that must be put in, so that what passes today still passes.
+    pub accepts: Vec<Accept>,
+    /// Why no rule can be put in, a sentence each.
+    pub blocked: Vec<String>,
+    /// What drops all of it today, a sentence each.
+    pub closed: Vec<String>,
+    /// Rules that exempt it from tracking already.
+    pub untracked: Vec<String>,
+    /// What would be different and stops nothing, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Judges traffic by the rules.
+pub fn judge<'a>(program: &Program, traffic: impl IntoIterator<Item = &'a Traffic>) -> Judgement {
+    let mut found = Judgement::default();
+    for traffic in traffic {
+        for leg in traffic.legs() {
+            judge_leg(program, traffic, &leg, &mut found);
+        }
+    }
+    found
+}
+
+fn judge_leg(program: &Program, traffic: &Traffic, leg: &Leg, found: &mut Judgement) {
+    let mut put_in = BTreeMap::new();
+    for (number, chain, base) in walk::base_chains(program) {
+        let Some(table) = program.tables.get(number) else { continue };
+        let hooked = leg.hooks.contains(&base.hook);
+        for family in [TableFamily::Ip, TableFamily::Ip6] {
+            let ours = table.family == family || table.family == TableFamily::Inet;
+            if !hooked || !ours || !traffic.has(family) {
+                continue;
+            }
+            let pairs = traffic.pairs(leg, family, base.hook);
+            needs::find((table, chain), &pairs, leg, base, found);
+            if !base.nat && base.priority > RAW {
+                let inserted = put_in.entry(number).or_default();
+                accept::open((table, chain), &pairs, leg, traffic, inserted, found);
+            }
+        }
+    }
+}
+
+/// Chains at or before this priority see no state at all.
+const RAW: i32 = -200;
+
+/// A rule with its place: `iptables filter INPUT: -A INPUT …`.
+pub(crate) fn named(table: &Table, chain: &str, text: &str) -> String {
+    let text = words::clean(text);
+    let (table_, chain) = (words::clean(&table.name), words::clean(chain));
+    match (table.backend, table.family) {
+        (Backend::Nft, family) => format!("nft {} {table_} {chain}: {text}", family_word(family)),
+        (Backend::Legacy | Backend::IptablesNft, TableFamily::Ip6) => {
+            format!("ip6tables {table_}: {text}")
+        }
+        (Backend::Legacy | Backend::IptablesNft, _) => format!("iptables {table_}: {text}"),
+    }
+}
+
+/// nft's word for a family.
+pub(crate) const fn family_word(family: TableFamily) -> &'static str {
+    match family {
+        TableFamily::Ip => "ip",
+        TableFamily::Ip6 => "ip6",
+        TableFamily::Inet | TableFamily::Other => "inet",
+    }
+}

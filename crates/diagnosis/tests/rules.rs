@@ -1,0 +1,269 @@
+//! What a ruleset makes of untracked traffic, on rules as people write them.
+#![allow(clippy::unwrap_used)]
+
+use plimsoll_diagnosis::rules::{Judgement, Role, Traffic, judge};
+use plimsoll_wire::filter::{Backend, Program, TableFamily, read_json, read_save};
+
+fn saved(text: &str) -> Program {
+    let mut program = Program::default();
+    read_save(text, Backend::Legacy, TableFamily::Ip, &mut program);
+    program
+}
+
+fn served(program: &Program, port: u16) -> Judgement {
+    let own = ["192.0.2.10".parse().unwrap()];
+    judge(program, [&Traffic::new(6, port, Role::Server).on(&own)])
+}
+
+fn rules(judgement: &Judgement) -> Vec<String> {
+    let all = judgement.accepts.iter();
+    all.map(|a| format!("{} {}: {}", a.chain, a.before, a.rule())).collect()
+}
+
+const RHEL5: &str = "*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:RH-Firewall-1-INPUT - [0:0]
+-A INPUT -j RH-Firewall-1-INPUT
+-A RH-Firewall-1-INPUT -i lo -j ACCEPT
+-A RH-Firewall-1-INPUT -p icmp -m icmp --icmp-type any -j ACCEPT
+-A RH-Firewall-1-INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT
+-A RH-Firewall-1-INPUT -s 10.0.0.0/8 -p tcp -m state --state NEW -m tcp --dport 443 -j ACCEPT
+-A RH-Firewall-1-INPUT -j REJECT --reject-with icmp-host-prohibited
+COMMIT
+";
+
+#[test]
+fn a_port_open_to_some_stays_open_to_those_only() {
+    let judgement = served(&saved(RHEL5), 443);
+    assert_eq!(
+        rules(&judgement),
+        [
+            "RH-Firewall-1-INPUT 3: -p tcp -m tcp --dport 443 -m state --state UNTRACKED -s 10.0.0.0/8 -m comment \
+          --comment \"plimsoll: tcp/443\" -j ACCEPT"
+        ]
+    );
+    assert_eq!((judgement.blocked.len(), judgement.needs.len()), (0, 0), "{judgement:?}");
+}
+
+#[test]
+fn a_port_that_is_closed_stays_closed() {
+    let judgement = served(&saved(RHEL5), 80);
+    assert!(judgement.accepts.is_empty(), "{judgement:?}");
+    assert_eq!(
+        judgement.closed,
+        ["iptables filter: -A RH-Firewall-1-INPUT -j REJECT --reject-with icmp-host-prohibited"]
+    );
+}
+
+/// One rule of nft's JSON in `inet filter`; `handle` is its number.
+fn rule(chain: &str, handle: u32, expr: &str) -> String {
+    format!(
+        r#"{{"rule":{{"family":"inet","table":"filter","chain":"{chain}","handle":{handle},"expr":[{expr}]}}}}"#
+    )
+}
+
+fn nft(rules: &[String]) -> Program {
+    let base = |name: &str| {
+        format!(
+            r#"{{"chain":{{"family":"inet","table":"filter","name":"{name}","handle":1,"type":"filter","hook":"{name}","prio":0,"policy":"drop"}}}}"#
+        )
+    };
+    let json = format!(
+        r#"{{"nftables":[{{"table":{{"family":"inet","name":"filter"}}}},{},{},{{"chain":{{"family":"inet","table":"filter","name":"services"}}}},{}]}}"#,
+        base("input"),
+        base("output"),
+        rules.join(",")
+    );
+    let mut program = Program::default();
+    read_json(json.as_bytes(), &mut program).unwrap();
+    program
+}
+
+const INVALID_DROP: &str =
+    r#"{"match":{"op":"in","left":{"ct":{"key":"state"}},"right":"invalid"}},{"drop":null}"#;
+const KNOWN: &str = r#"{"match":{"op":"in","left":{"ct":{"key":"state"}},"right":["established","related"]}},{"accept":null}"#;
+const NEW: &str = r#"{"match":{"op":"in","left":{"ct":{"key":"state"}},"right":"new"}}"#;
+const DPORT: &str = r#"{"match":{"op":"==","left":{"payload":{"protocol":"tcp","field":"dport"}},"right":{"set":[80,443]}}}"#;
+
+#[test]
+fn both_directions_and_errors_about_them_are_let_pass_where_they_would_be_dropped() {
+    let program = nft(&[
+        rule("input", 3, INVALID_DROP),
+        rule("input", 4, KNOWN),
+        rule("input", 5, &format!(r#"{DPORT},{NEW},{{"accept":null}}"#)),
+        rule("output", 6, KNOWN),
+    ]);
+    let judgement = served(&program, 443);
+    assert_eq!(
+        rules(&judgement),
+        [
+            "input 2: tcp dport 443 ct state untracked accept comment \"plimsoll: tcp/443\"",
+            "output 0: tcp sport 443 ct state untracked accept comment \"plimsoll: tcp/443\"",
+            "input 0: icmp type destination-unreachable icmp code 4 ct state invalid accept comment \"plimsoll: tcp/443 2\"",
+            "input 0: icmpv6 type packet-too-big ct state invalid accept comment \"plimsoll: tcp/443 3\"",
+        ],
+        "{judgement:?}"
+    );
+    let handles: Vec<_> = judgement.accepts.iter().map(|a| a.handle).collect();
+    assert_eq!(handles, [Some(5), Some(6), Some(3), Some(3)]);
+}
+
+#[test]
+fn a_jump_for_new_connections_is_asked_again_and_the_rules_behind_it_are_too() {
+    let program = nft(&[
+        rule("input", 3, KNOWN),
+        rule("input", 4, &format!(r#"{NEW},{{"jump":{{"target":"services"}}}}"#)),
+        rule(
+            "services",
+            5,
+            r#"{"match":{"op":"==","left":{"payload":{"protocol":"ip","field":"saddr"}},"right":"192.0.2.66"}},{"drop":null}"#,
+        ),
+        rule("services", 6, &format!(r#"{DPORT},{NEW},{{"accept":null}}"#)),
+    ]);
+    let judgement = served(&program, 443);
+    assert_eq!(
+        rules(&judgement)[..2],
+        [
+            "input 1: tcp dport 443 ct state untracked jump services comment \"plimsoll: tcp/443\"",
+            "services 1: tcp dport 443 ct state untracked accept comment \"plimsoll: tcp/443\"",
+        ],
+        "who is banned stays banned: {judgement:?}"
+    );
+}
+
+#[test]
+fn rules_that_let_untracked_packets_pass_need_nothing() {
+    let open = nft(&[
+        rule("input", 3, &format!(r#"{DPORT},{{"accept":null}}"#)),
+        rule("output", 4, r#"{"accept":null}"#),
+    ]);
+    let judgement = served(&open, 443);
+    assert_eq!(
+        (judgement.accepts.len(), judgement.blocked.len(), judgement.closed.len()),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn a_limit_on_new_connections_can_not_be_asked_again() {
+    let limit = r#"{"limit":{"rate":5,"burst":5,"per":"second"}}"#;
+    let program = nft(&[
+        rule("input", 3, KNOWN),
+        rule("input", 4, &format!(r#"{DPORT},{NEW},{limit},{{"accept":null}}"#)),
+    ]);
+    let judgement = served(&program, 443);
+    assert!(
+        judgement.blocked[0].starts_with("a rule limits how fast new connections come"),
+        "{judgement:?}"
+    );
+}
+
+#[test]
+fn what_needs_the_tracking_is_named_and_how_sure_it_is() {
+    let nat = "*nat
+:PREROUTING ACCEPT [0:0]
+:DOCKER - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 443 -j DNAT --to-destination 172.17.0.2:443
+-A DOCKER -d 198.51.100.7/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80
+COMMIT
+*filter
+:INPUT ACCEPT [0:0]
+-A INPUT -p tcp -m tcp --dport 22 -m connlimit --connlimit-above 5 -j REJECT
+-A INPUT -p tcp -m tcp --dport 25 -j ACCEPT
+COMMIT
+";
+    let program = saved(nat);
+    let needs = |port| -> Vec<(String, bool)> {
+        served(&program, port).needs.iter().map(|n| (n.sentence(), n.sure)).collect()
+    };
+    let docker = "iptables nat: -A DOCKER ! -i docker0 -p tcp -m tcp --dport 443 -j DNAT --to-destination \
+                  172.17.0.2:443";
+    assert_eq!(
+        needs(443),
+        [(
+            format!(
+                "it may come to a rule that rewrites its addresses, which only happens to tracked packets: {docker}"
+            ),
+            false
+        )]
+    );
+    assert_eq!(needs(80), [], "that address is another host's");
+    assert_eq!(needs(25), []);
+    assert!(needs(22)[0].0.contains("counts its connections"), "{:?}", needs(22));
+}
+
+#[test]
+fn what_a_client_hears_is_let_in_only_as_an_answer() {
+    let program = nft(&[rule("input", 3, KNOWN), rule("output", 4, r#"{"accept":null}"#)]);
+    let own = ["192.0.2.10".parse().unwrap()];
+    let of = |protocol, port| {
+        rules(&judge(&program, [&Traffic::new(protocol, port, Role::Client).on(&own)]))[0].clone()
+    };
+    assert_eq!(
+        of(6, 443),
+        "input 0: tcp sport 443 tcp flags & (fin|syn|rst|ack) != syn ct state untracked accept comment \"plimsoll: \
+         tcp/443\""
+    );
+    assert_eq!(
+        of(17, 53),
+        "input 0: udp sport 53 udp dport 32768-60999 ct state untracked accept comment \"plimsoll: udp/53\""
+    );
+}
+
+#[test]
+fn an_error_is_let_pass_ahead_of_a_drop_though_the_accept_stands_in_another_chain() {
+    let program = saved(
+        "*filter
+:INPUT DROP [0:0]
+:known - [0:0]
+-A INPUT -m conntrack --ctstate INVALID -j DROP
+-A INPUT -j known
+-A INPUT -p tcp -m tcp --dport 443 -j ACCEPT
+-A known -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+COMMIT
+",
+    );
+    let judgement = served(&program, 443);
+    assert_eq!(
+        rules(&judgement)[0],
+        "INPUT 0: -p icmp -m icmp --icmp-type 3/4 -m conntrack --ctstate INVALID -m comment --comment \"plimsoll: \
+         tcp/443\" -j ACCEPT",
+        "{judgement:?}"
+    );
+}
+
+#[test]
+fn loops_and_depth_end() {
+    let mut text = String::from("*filter\n:INPUT DROP [0:0]\n-A INPUT -j c0\n");
+    for i in 0..3000 {
+        text.push_str(&format!("-A c{i} -j c{}\n", i + 1));
+    }
+    text.push_str("-A c3000 -j c0\n-A c7 -m state --state NEW -j c7\nCOMMIT\n");
+    let judgement = served(&saved(&text), 443);
+    assert!(judgement.accepts.len() < 100, "{judgement:?}");
+}
+
+#[test]
+fn what_is_new_and_banned_stays_banned() {
+    let program = nft(&[
+        rule(
+            "input",
+            3,
+            &format!(
+                r#"{NEW},{{"match":{{"op":"==","left":{{"payload":{{"protocol":"ip","field":"saddr"}}}},"right":"192.0.2.66"}}}},{{"drop":null}}"#
+            ),
+        ),
+        rule("input", 4, r#"{"accept":null}"#),
+    ]);
+    let judgement = served(&program, 443);
+    assert_eq!(
+        rules(&judgement),
+        [
+            "input 0: tcp dport 443 ct state untracked ip saddr 192.0.2.66 drop comment \"plimsoll: tcp/443\""
+        ],
+        "{judgement:?}"
+    );
+}

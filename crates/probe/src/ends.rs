@@ -1,0 +1,175 @@
+//! What a change of rules is planned on, of one network namespace: the rules in full, its addresses, its sockets; and who
+//! the present session is with.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use plimsoll_diagnosis::facts::{Fact, Gap, Reason};
+use plimsoll_wire::filter::Program;
+use plimsoll_wire::sock_diag::Socket;
+
+use crate::attribution::{addresses_here, each_process_socket, sockets_here};
+use crate::files::Files;
+use crate::live::{self, Visit};
+use crate::rules::Reader;
+
+/// Looking for the processes of sockets may take so long.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Programs that let people in.
+const DOORS: &[&str] = &["sshd", "dropbear", "sshd-session", "tinysshd"];
+
+/// Of one namespace.
+#[derive(Debug, Clone)]
+pub struct Ends {
+    /// Its rules.
+    pub program: Fact<Program>,
+    /// Its addresses.
+    pub own: Fact<Vec<IpAddr>>,
+    /// Its sockets, with the number of their protocol.
+    pub sockets: Fact<Vec<(u8, Socket)>>,
+}
+
+impl Ends {
+    /// Of a network namespace, by inode.
+    pub fn read(namespace: Option<u64>) -> Self {
+        let found = live::found();
+        let doors: Vec<_> = found.iter().filter(|f| f.inode == namespace).collect();
+        let reader = Reader::new(&Files::live());
+        let visits = live::each(&doors, |here, _| match &here.outside {
+            Some(gap) => Self::missing(gap),
+            None => Self {
+                program: reader.program(),
+                own: Fact::known(addresses_here(), "rtnetlink"),
+                sockets: Fact::known(sockets_here(), "sock_diag"),
+            },
+        });
+        match visits.into_iter().next() {
+            Some(Visit::Read(ends)) => ends,
+            Some(Visit::Refused(gap)) => Self::missing(&gap),
+            Some(Visit::Gone) | None => Self::missing(&Gap {
+                reason: Reason::Failed,
+                detail: "the namespace is gone".into(),
+                needs: None,
+            }),
+        }
+    }
+
+    fn missing(gap: &Gap) -> Self {
+        Self {
+            program: Fact::Missing(gap.clone()),
+            own: Fact::Missing(gap.clone()),
+            sockets: Fact::Missing(gap.clone()),
+        }
+    }
+
+    /// Ports that somebody listens on: IP protocol number, address, port.
+    pub fn listening(&self) -> Fact<Vec<(u8, IpAddr, u16)>> {
+        match &self.sockets {
+            Fact::Known { value, source } => {
+                let open = value.iter().filter(|(_, s)| s.remote.1 == 0);
+                let open = open.map(|(protocol, s)| (*protocol, s.local.0, s.local.1));
+                Fact::Known { value: open.collect(), source: source.clone() }
+            }
+            Fact::Missing(gap) => Fact::Missing(gap.clone()),
+        }
+    }
+
+    /// TCP ports on which an SSH server listens, in order.
+    pub fn ssh_ports(&self) -> Vec<u16> {
+        const TCP: u8 = 6;
+        let sockets = self.sockets.value().into_iter().flatten();
+        let open: Vec<&Socket> =
+            sockets.filter(|(p, s)| *p == TCP && s.remote.1 == 0).map(|(_, s)| s).collect();
+        let deadline = Instant::now() + PATIENCE;
+        let mut ports = BTreeSet::new();
+        each_process_socket(
+            &mut |pid, inode| {
+                if let Some(socket) = open.iter().find(|s| s.inode == inode && inode != 0)
+                    && !ports.contains(&socket.local.1)
+                    && opens_doors(pid)
+                {
+                    ports.insert(socket.local.1);
+                }
+                true
+            },
+            &|| Instant::now() > deadline,
+        );
+        ports.into_iter().collect()
+    }
+
+    /// The far end of the connection that the present session came by, and the port it came to: from the environment, or
+    /// the socket of the process of SSH that this one descends from.
+    pub fn session(&self) -> Option<(IpAddr, u16)> {
+        if let Ok(text) = std::env::var("SSH_CONNECTION")
+            && let Some(found) = of_environment(&text)
+        {
+            return Some(found);
+        }
+        let ours: BTreeSet<u64> = ancestors().into_iter().flat_map(sockets_of).collect();
+        let sockets = self.sockets.value().into_iter().flatten();
+        let mut far = sockets.filter(|(_, s)| s.remote.1 != 0 && ours.contains(&s.inode));
+        far.find(|(_, s)| !s.remote.0.is_loopback()).map(|(_, s)| (s.remote.0, s.local.1))
+    }
+}
+
+/// `192.0.2.7 51234 198.51.100.1 22`
+fn of_environment(text: &str) -> Option<(IpAddr, u16)> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [peer, _, _, port] = words[..] else { return None };
+    let peer: IpAddr = peer.split('%').next()?.parse().ok()?;
+    Some((peer.to_canonical(), port.parse().ok()?))
+}
+
+/// Whether a process is a server of SSH, or the manager that listens in its place.
+fn opens_doors(pid: u32) -> bool {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    DOORS.contains(&name.trim())
+}
+
+/// This process and those it descends from.
+fn ancestors() -> Vec<u32> {
+    let mut found = vec![std::process::id()];
+    while found.len() < 64 {
+        let Some(pid) = found.last().copied().filter(|pid| *pid > 1) else { break };
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { break };
+        // The name in brackets may hold anything.
+        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1));
+        let Some(parent) = parent.and_then(|p| p.parse().ok()) else { break };
+        found.push(parent);
+    }
+    found
+}
+
+fn sockets_of(pid: u32) -> Vec<u64> {
+    let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let links = files.flatten().filter_map(|f| fs::read_link(f.path()).ok());
+    let number = |link: std::path::PathBuf| {
+        link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    };
+    links.filter_map(number).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_of_a_session_names_its_far_end_and_its_port() {
+        let is = |text: &str| of_environment(text).map(|(ip, port)| format!("{ip} {port}"));
+        assert_eq!(is("192.0.2.7 51234 198.51.100.1 2222").as_deref(), Some("192.0.2.7 2222"));
+        assert_eq!(is("fe80::1%eth0 51234 fe80::2%eth0 22").as_deref(), Some("fe80::1 22"));
+        assert_eq!(is("::ffff:192.0.2.7 1 ::1 22").as_deref(), Some("192.0.2.7 22"));
+        for bad in ["", "UNKNOWN 65535 UNKNOWN 65535", "192.0.2.7 1 22", "x 1 y 22"] {
+            assert_eq!(is(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_process_descends_from_its_parent() {
+        let found = ancestors();
+        assert_eq!(found[0], std::process::id());
+        assert_eq!(found[1], std::os::unix::process::parent_id());
+    }
+}
