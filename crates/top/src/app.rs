@@ -34,6 +34,7 @@ impl Look {
             colour: false,
             unicode: self.unicode,
             verbose: false,
+            commands: false,
             clock: self.clock,
         }
     }
