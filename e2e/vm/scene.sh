@@ -123,7 +123,7 @@ flood &
 usleep 500000
 look full $check
 look full-nobody $nobody
-look full-text plimsoll check --width 100 --utc
+look full-text plimsoll check --commands --width 100 --utc
 look full-nagios plimsoll check --nagios
 rm /tmp/flooding
 wait $!
@@ -193,6 +193,21 @@ ip netns del web
 iptables-legacy -F 2>/dev/null
 grep -q '^nf_tables ' /proc/modules && nft flush ruleset
 usleep 500000
+# With a rule by state it is refused; without one it is done, and taken back with all values.
+firewall >/dev/null
+look unload-refused plimsoll fix unload --yes --watch 0
+iptables-legacy -F 2>/dev/null
+grep -q '^nf_tables ' /proc/modules && nft flush ruleset
+values() { cd /proc/sys/net/netfilter && grep -s . nf_conntrack_max nf_conntrack_buckets nf_conntrack_tcp_timeout_*; cd / || exit; }
+echo 7300 >/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established
+echo 2048 >/sys/module/nf_conntrack/parameters/hashsize
+echo 5000 >/proc/sys/net/netfilter/nf_conntrack_max
+values >$out/unload.values
+look unload-done plimsoll fix unload --yes --watch 1
+ls /proc/net/nf_conntrack >$out/unload.list 2>/dev/null
+grep conntrack /proc/modules >$out/unload.left
+look unload-undone plimsoll undo
+values >$out/unload.again
 cat /proc/modules >$out/unload.before
 modprobe -r -a iptable_filter iptable_raw xt_CT xt_conntrack nft_ct nf_conntrack_netlink nf_conntrack 2>$out/unload.err
 grep conntrack /proc/modules >$out/unload.after

@@ -362,6 +362,28 @@ impl Judge<'_> {
     }
 
     fn unload(&mut self) -> Step {
+        for (name, status, said) in [
+            ("unload-refused", "1", "asks for tracking"),
+            ("unload-done", "0", "/proc/net/nf_conntrack is gone, and still was 1 s later"),
+            ("unload-undone", "0", "is taken back"),
+        ] {
+            let text = self.outcome.text(&format!("{name}.json"))?;
+            let talk = self.outcome.text(&format!("{name}.err"))?;
+            let ended = self.outcome.text(&format!("{name}.status"))?;
+            let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            self.expect(ended.trim() == status && flat.contains(said), || {
+                format!("{name}: status {}, {text} {talk}", ended.trim())
+            });
+        }
+        for name in ["unload.list", "unload.left"] {
+            let text = self.outcome.text(name)?;
+            self.expect(text.is_empty(), || format!("{name}: {text}"));
+        }
+        let before = self.outcome.text("unload.values")?;
+        let again = self.outcome.text("unload.again")?;
+        self.expect(before == again && before.contains("established:7300"), || {
+            format!("unload: before {before}, taken back {again}")
+        });
         for name in ["unload.err", "unload.after"] {
             let text = self.outcome.text(name)?;
             self.expect(text.is_empty(), || format!("{name}: {text}"));
