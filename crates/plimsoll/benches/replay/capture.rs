@@ -58,7 +58,7 @@ impl Chance {
     }
 
     fn below(&mut self, number: u64) -> u64 {
-        self.next() * number >> 31
+        (self.next() * number) >> 31
     }
 }
 

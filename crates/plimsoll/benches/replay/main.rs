@@ -230,7 +230,7 @@ fn exact(file: &Path, limit: u64) {
     }
     println!("{entries}\n{sum}");
     for counter in COUNTERS {
-        println!("{}", model.counters().get(counter));
+        println!("{}", model.counters().get(counter).unwrap_or(0));
     }
 }
 
