@@ -40,6 +40,7 @@ pub fn run(arguments: &Fix) -> ExitCode {
         RemedyCommand::Shed(shed) => (&shed.how, cut::shed(shed)),
         RemedyCommand::Bypass(bypass) => (&bypass.how, rules::bypass(bypass)),
         RemedyCommand::Lifeline(lifeline) => (&lifeline.how, rules::lifeline(lifeline)),
+        RemedyCommand::Limit(limit) => (&limit.how, rules::limit(limit)),
     };
     match plan {
         Ok(plan) => {
