@@ -87,6 +87,14 @@ look() {
     echo $? >"$out/$name.status"
 }
 
+# Who fills the tables, by each reader and by the fastest that is there; one that is not says why.
+readers() {
+    for reader in auto netlink proc; do
+        look "$1-$reader" plimsoll flows --all-netns --by netns,proto,state,class,src,dport --json --reader $reader
+    done
+    undisturbed "$1-bpf" plimsoll flows --all-netns --by netns,proto,state,class,src,dport --json --reader bpf
+}
+
 # A look with the world before and after it.
 undisturbed() {
     world "before/$1"
@@ -115,7 +123,7 @@ flood &
 usleep 500000
 look full $check
 look full-nobody $nobody
-look full-text plimsoll check --width 100 --utc
+look full-text plimsoll check --commands --width 100 --utc
 look full-nagios plimsoll check --nagios
 rm /tmp/flooding
 wait $!
@@ -123,6 +131,7 @@ undisturbed quiet $check
 modprobe nf_conntrack_netlink
 undisturbed netlink $check
 cat /proc/net/nf_conntrack >$out/listing
+readers flows
 
 echo "@@ files $(cut -d. -f1 /proc/uptime)"
 mkdir -p /etc/sysctl.d
@@ -175,6 +184,7 @@ look container $check
 stat -c %i /run/netns/web >$out/container.inode
 rm /tmp/flooding
 wait $!
+readers flows-web
 dmesg | grep 'table full' | tail -1 >$out/tree/log.container
 
 echo "@@ unload $(cut -d. -f1 /proc/uptime)"
@@ -183,6 +193,21 @@ ip netns del web
 iptables-legacy -F 2>/dev/null
 grep -q '^nf_tables ' /proc/modules && nft flush ruleset
 usleep 500000
+# With a rule by state it is refused; without one it is done, and taken back with all values.
+firewall >/dev/null
+look unload-refused plimsoll fix unload --yes --watch 0
+iptables-legacy -F 2>/dev/null
+grep -q '^nf_tables ' /proc/modules && nft flush ruleset
+values() { cd /proc/sys/net/netfilter && grep -s . nf_conntrack_max nf_conntrack_buckets nf_conntrack_tcp_timeout_*; cd / || exit; }
+echo 7300 >/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established
+echo 2048 >/sys/module/nf_conntrack/parameters/hashsize
+echo 5000 >/proc/sys/net/netfilter/nf_conntrack_max
+values >$out/unload.values
+look unload-done plimsoll fix unload --yes --watch 1
+ls /proc/net/nf_conntrack >$out/unload.list 2>/dev/null
+grep conntrack /proc/modules >$out/unload.left
+look unload-undone plimsoll undo
+values >$out/unload.again
 cat /proc/modules >$out/unload.before
 modprobe -r -a iptable_filter iptable_raw xt_CT xt_conntrack nft_ct nf_conntrack_netlink nf_conntrack 2>$out/unload.err
 grep conntrack /proc/modules >$out/unload.after

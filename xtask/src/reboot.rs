@@ -35,6 +35,9 @@ const TOOLS: &[(&str, &str)] = &[
     ("mkfs.ext4", "e2fsprogs"),
 ];
 
+/// What a case may bring to be run, before the forecast and after the reboot.
+const TRIED: &[&str] = &["run", "then"];
+
 /// A case, and what is wrong with its forecast.
 type Judged = (String, Vec<String>);
 
@@ -153,8 +156,10 @@ fn machine(
     for attempt in 1..=ATTEMPTS {
         match boot(&place, cases, image, program, home) {
             Ok(()) => {
-                let judge =
-                    |case: &String| (case.clone(), faults(&place.join("results").join(case)));
+                let judge = |case: &String| {
+                    let results = place.join("results").join(case);
+                    (case.clone(), faults(&results, &home.join(case)))
+                };
                 return Ok(cases.iter().map(judge).collect());
             }
             Err(e) => {
@@ -220,9 +225,11 @@ fn disk(place: &Path, cases: &[String], program: &Path, home: &Path) -> Result<P
                 .arg(folder.join("tree.tar"))
                 .arg("."),
         )?;
-        let script = home.join(case).join("run");
-        if script.exists() {
-            fs::copy(&script, folder.join("run")).map_err(failed(&script))?;
+        for name in TRIED {
+            let script = home.join(case).join(name);
+            if script.exists() {
+                fs::copy(&script, folder.join(name)).map_err(failed(&script))?;
+            }
         }
     }
     let disk = place.join("rounds.ext4");
@@ -232,8 +239,8 @@ fn disk(place: &Path, cases: &[String], program: &Path, home: &Path) -> Result<P
 }
 
 /// What differs between the forecast and what came.
-fn faults(results: &Path) -> Vec<String> {
-    match compare(results) {
+fn faults(results: &Path, case: &Path) -> Vec<String> {
+    match compare(results, case) {
         Ok(faults) if faults.is_empty() => faults,
         Ok(mut faults) => {
             faults.push(format!("(what the machine showed: {})", results.display()));
@@ -243,7 +250,27 @@ fn faults(results: &Path) -> Vec<String> {
     }
 }
 
-fn compare(results: &Path) -> Result<Vec<String>, String> {
+/// How what the case brings to be run ended, and whether its values came.
+fn tried(results: &Path, case: &Path, observed: &BTreeMap<String, i64>) -> Vec<String> {
+    let mut faults = Vec::new();
+    for name in TRIED.iter().filter(|name| case.join(name).exists()) {
+        let status = fs::read_to_string(results.join(format!("{name}.status")));
+        if !status.as_ref().is_ok_and(|status| status.trim() == "0") {
+            let said = fs::read_to_string(results.join(name)).unwrap_or_default();
+            faults.push(format!("{name} ended with {status:?}: {said}"));
+        }
+    }
+    let wanted = fs::read_to_string(case.join("after")).unwrap_or_default();
+    for (key, value) in wanted.lines().filter_map(|line| line.split_once(' ')) {
+        let came = observed.get(key);
+        if came.map(ToString::to_string).as_deref() != Some(value) {
+            faults.push(format!("{key}: {value} was to stay, {came:?} came"));
+        }
+    }
+    faults
+}
+
+fn compare(results: &Path, case: &Path) -> Result<Vec<String>, String> {
     let read = |name: &str| {
         let path = results.join(name);
         fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
@@ -256,7 +283,7 @@ fn compare(results: &Path) -> Result<Vec<String>, String> {
     let foretold: Value = serde_json::from_str(&read("foretold.json")?)
         .map_err(|e| format!("{}: {e}", results.display()))?;
     let settings = foretold["settings"].as_array().ok_or("no settings were foretold")?;
-    let mut faults = Vec::new();
+    let mut faults = tried(results, case, &observed);
     let mut exact = 0;
     for setting in settings {
         let name = setting["setting"].as_str().unwrap_or_default();

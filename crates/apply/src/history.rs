@@ -106,10 +106,14 @@ impl Transaction {
     /// Reads one. `None`: its journal holds no beginning, so nothing ever began.
     pub(crate) fn load(state: &State, id: u64) -> Result<Option<Self>, ApplyError> {
         let path = state.journal(id);
-        let records = journal::read(&path)?;
-        fold(id, records)
+        read_journal(id, &journal::read_bytes(&path)?)
             .map_err(|why| ApplyError::Journal { path: path.display().to_string(), why })
     }
+}
+
+/// A transaction as the bytes of its journal tell it. `None`: nothing ever began. `Err`: where, and what is wrong.
+pub fn read_journal(id: u64, bytes: &[u8]) -> Result<Option<Transaction>, String> {
+    fold(id, journal::parse(bytes)?)
 }
 
 /// All transactions, oldest first. Needs no lock.

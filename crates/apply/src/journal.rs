@@ -178,13 +178,8 @@ impl Journal {
     }
 }
 
-/// All whole lines of a journal.
-pub(crate) fn read(path: &Path) -> Result<Vec<Record>, ApplyError> {
-    parse(&read_bytes(path)?)
-        .map_err(|why| ApplyError::Journal { path: path.display().to_string(), why })
-}
-
-fn read_bytes(path: &Path) -> Result<Vec<u8>, ApplyError> {
+/// A journal as it stands on the disk.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, ApplyError> {
     let length = fs::metadata(path).map_err(ApplyError::journal(path))?.len();
     if length > LONGEST {
         let why = format!("expected at most {LONGEST} bytes, saw {length}");
@@ -193,7 +188,8 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, ApplyError> {
     fs::read(path).map_err(ApplyError::journal(path))
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<Record>, String> {
+/// All whole lines of a journal.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Record>, String> {
     let end = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
     let lines = bytes[..end].split(|b| *b == b'\n').enumerate();
     lines

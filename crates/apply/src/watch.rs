@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_ct::Counter;
@@ -28,6 +29,20 @@ pub struct Flow {
 pub fn watch(target: &Target, span: Duration) -> io::Result<Flow> {
     let place = Place::open(target)?.ok_or_else(|| io::Error::other("the namespace is gone"))?;
     place.run(|| here(span))
+}
+
+/// Watches for so long whether a file stays away. The modules that came when it did not.
+pub fn stays_away(path: &str, span: Duration) -> io::Result<Option<Vec<String>>> {
+    const LOOKS: u32 = 20;
+    for _ in 0..LOOKS {
+        if Path::new(path).exists() {
+            let modules = fs::read_to_string("/proc/modules")?;
+            let names = modules.lines().filter_map(|l| l.split(' ').next());
+            return Ok(Some(names.filter(|n| n.contains("conntrack")).map(Into::into).collect()));
+        }
+        std::thread::sleep(span / LOOKS);
+    }
+    Ok(None)
 }
 
 /// The namespace of the calling thread.

@@ -126,8 +126,11 @@ pub struct Remedy {
     pub title: String,
     /// Ids of the findings it answers.
     pub findings: Vec<&'static str>,
-    /// Commands in order, ready to paste into a root shell of this host. Lines beginning with `#` are
-    /// remarks.
+    /// The commands of ours that carry it out: `plimsoll fix raise --max 524288`. Lines beginning with `#` are
+    /// remarks. Empty where no such command does it.
+    pub fix: Vec<String>,
+    /// The same without us: commands in order, ready to paste into a root shell of this host. Lines beginning
+    /// with `#` are remarks.
     pub commands: Vec<String>,
     /// Memory that it may take over all namespaces, worst case; negative for what it frees is not
     /// said here. `None` when it has nothing to do with memory or sizes are unknown.

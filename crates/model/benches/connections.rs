@@ -99,7 +99,7 @@ impl Baseline {
         let replied = status.contains(Status::SEEN_REPLY);
         let view = EntryView { assured: status.contains(Status::ASSURED), replied };
         match tcp.judge(direction, &segment, view, &settings.tcp, &settings.tcp_timeouts) {
-            Outcome::Refresh { timeout, assure } => {
+            Outcome::Refresh { timeout, assure, .. } => {
                 *expires = now + u64::from(settings.ticks(timeout));
                 if assure {
                     *status |= Status::ASSURED;

@@ -3,7 +3,8 @@
 //! Kernel: `nf_conntrack_event_cache()`, `ctnetlink_conntrack_event()`, nf_conntrack_netlink.c. One event
 //! leaves for each packet at the most, besides those of entries that it removes. Observed on 6.18: an
 //! update names the protocol's state only if that changed; the end of an entry that was killed before its
-//! time names what was left of its timeout. Not modelled: events lost since the listener was slow.
+//! time names what was left of its timeout; what an invalid packet changed (SCTP, a bad chunk behind a good
+//! one) is told with the entry's next valid packet. Not modelled: events lost since the listener was slow.
 
 use alloc::vec::Vec;
 
@@ -35,6 +36,16 @@ pub struct Event {
     pub entry: Entry,
 }
 
+/// What a listener is to be told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Events {
+    kept: Vec<Event>,
+    /// Entries that an invalid packet changed, and whether their state: told with their next valid packet.
+    owed: Vec<(EntryId, bool)>,
+}
+
+const TOLD: Status = Status(Status::SEEN_REPLY.0 | Status::ASSURED.0);
+
 impl Model {
     /// Keeps events from now on, as the kernel does once somebody listens.
     pub fn listen(&mut self) {
@@ -43,7 +54,7 @@ impl Model {
 
     /// Takes the events that were kept since the last call, in their order.
     pub fn take_events(&mut self) -> Vec<Event> {
-        self.events.as_mut().map(core::mem::take).unwrap_or_default()
+        self.events.as_mut().map(|e| core::mem::take(&mut e.kept)).unwrap_or_default()
     }
 
     /// An entry was made.
@@ -54,14 +65,15 @@ impl Model {
         }
     }
 
-    /// A packet left an entry as `new`.
-    pub(crate) fn tell_update(&mut self, id: EntryId, old: &Vitals, new: &Slot) {
-        const TOLD: Status = Status(Status::SEEN_REPLY.0 | Status::ASSURED.0);
-        if self.events.is_none() {
-            return;
+    /// A packet left an entry as `new`; `moved`: the tracker says that its state is news.
+    pub(crate) fn tell_update(&mut self, id: EntryId, old: &Vitals, new: &Slot, moved: bool) {
+        let Some(events) = &mut self.events else { return };
+        let (mut changed, mut moved) = news(old, new, moved);
+        if let Some(at) = events.owed.iter().position(|(of, _)| *of == id) {
+            changed = true;
+            moved |= events.owed.swap_remove(at).1;
         }
-        let moved = old.state != new.memory.state();
-        if moved || (old.status.0 ^ new.status.0) & TOLD.0 != 0 {
+        if changed {
             let mut entry = self.show(&self.table.whole_as(id, new));
             if !moved {
                 entry.state = State::Stateless;
@@ -70,9 +82,18 @@ impl Model {
         }
     }
 
+    /// An invalid packet left an entry as `new`.
+    pub(crate) fn owe_update(&mut self, id: EntryId, old: &Vitals, new: &Slot) {
+        let Some(events) = &mut self.events else { return };
+        if let (true, moved) = news(old, new, false) {
+            events.owed.push((id, moved));
+        }
+    }
+
     /// An entry goes.
     pub(crate) fn tell_destroy(&mut self, whole: &Whole) {
-        if self.events.is_some() {
+        if let Some(events) = &mut self.events {
+            events.owed.retain(|(id, _)| *id != whole.id);
             let mut entry = self.show(whole);
             entry.expires = entry.expires.filter(|left| left.get() > 0);
             self.tell(EventKind::Destroy, entry);
@@ -82,7 +103,13 @@ impl Model {
     fn tell(&mut self, kind: EventKind, entry: Entry) {
         let tick = self.ticks;
         if let Some(events) = &mut self.events {
-            events.push(Event { tick, kind, entry });
+            events.kept.push(Event { tick, kind, entry });
         }
     }
+}
+
+/// Whether a change is worth an event, and whether that tells of the state.
+fn news(old: &Vitals, new: &Slot, moved: bool) -> (bool, bool) {
+    let moved = moved || old.state != new.memory.state();
+    (moved || (old.status.0 ^ new.status.0) & TOLD.0 != 0, moved)
 }

@@ -16,7 +16,7 @@ use crate::behaviour::Behaviour;
 use crate::collector::Collector;
 use crate::defrag::{Defragmenter, Gathered, lacks_headers};
 use crate::entry::{Memory, Slot};
-use crate::events::Event;
+use crate::events::Events;
 use crate::key::{Key, Packed};
 use crate::log::{Log, LogLine};
 use crate::settings::Settings;
@@ -61,7 +61,7 @@ pub struct Model {
     pub(crate) collector: Collector,
     pub(crate) log: Log,
     /// `None`: nobody listens.
-    pub(crate) events: Option<Vec<Event>>,
+    pub(crate) events: Option<Events>,
     /// Entries by class, expired ones too.
     pub(crate) classes: Classes,
     pub(crate) accounting: Vec<[Accounting; 2]>,
@@ -427,8 +427,10 @@ impl Model {
         };
         let judged = self.judge(&mut slot, direction, packet, prepared, true);
         let mut step = Step { entry: Some(id), ..Step::new(info, Verdict::Accept) };
+        let mut moved = false;
         match judged {
-            Judged::Refresh(Judgement { ticks, assure }) => {
+            Judged::Refresh(Judgement { ticks, assure, told }) => {
+                moved = told;
                 step.what = What::Refreshed;
                 self.refresh(&mut slot, ticks);
                 if assure {
@@ -445,9 +447,14 @@ impl Model {
                     }
                 }
                 self.store(found, &before, &slot);
+                self.owe_update(id, &before, &slot);
                 return self.invalid(Counter::Invalid);
             }
             Judged::Reopen | Judged::Delete => {
+                // What ends an entry is counted still, what begins another is not.
+                if judged == Judged::Delete {
+                    self.account(id, direction, packet.length);
+                }
                 self.store(found, &before, &slot);
                 self.remove(id);
                 step.what = What::Removed;
@@ -460,7 +467,7 @@ impl Model {
             slot.set(Status::SEEN_REPLY);
         }
         self.store(found, &before, &slot);
-        self.tell_update(id, &before, &slot);
+        self.tell_update(id, &before, &slot, moved);
         step
     }
 
@@ -513,7 +520,7 @@ impl Model {
         let (Judged::Refresh(_) | Judged::Ignore) = judged else {
             return Step { evicted, ..self.invalid(Counter::Invalid) };
         };
-        if let Judged::Refresh(Judgement { ticks, assure }) = judged {
+        if let Judged::Refresh(Judgement { ticks, assure, .. }) = judged {
             slot.expires = now.plus(ticks);
             if assure {
                 slot.set(Status::ASSURED);

@@ -78,7 +78,7 @@ pub(crate) struct Sctp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Refresh with the timeout of this state; assured when it was just established.
-    Refresh { state: u8, assure: bool },
+    Refresh { state: u8, assure: bool, moved: bool },
     /// Accepted without a refresh.
     Ignore,
     /// Invalid. Chunks before the bad one have had their effect.
@@ -182,6 +182,7 @@ impl Sctp {
         }
         let mut ignore = false;
         let mut assure = false;
+        let mut moved = false;
         let mut last = NO;
         for chunk in chunks(header) {
             let Some((kind, flags, value)) = chunk else { return Outcome::Invalid { assure } };
@@ -254,8 +255,9 @@ impl Sctp {
             }
             self.state = new;
             last = new;
+            moved |= old != new;
             assure |= old != new && new == ES;
         }
-        if ignore { Outcome::Ignore } else { Outcome::Refresh { state: last, assure } }
+        if ignore { Outcome::Ignore } else { Outcome::Refresh { state: last, assure, moved } }
     }
 }

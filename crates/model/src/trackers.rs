@@ -20,6 +20,8 @@ pub(crate) struct Judgement {
     pub(crate) ticks: u32,
     /// The entry becomes assured.
     pub(crate) assure: bool,
+    /// A listener is told of the state though it stayed what it was.
+    pub(crate) told: bool,
 }
 
 /// What a tracker says.
@@ -56,7 +58,8 @@ impl Model {
         let replied = slot.status.contains(Status::SEEN_REPLY);
         let v6 = packet.source.is_ipv6();
         let after = |seconds: u32, assure: bool| {
-            Judged::Refresh(Judgement { ticks: self.settings.ticks(seconds), assure })
+            let ticks = self.settings.ticks(seconds);
+            Judged::Refresh(Judgement { ticks, assure, told: false })
         };
         match (packet.protocol, transport.as_ref()) {
             (6, Some(transport)) => self.tcp(slot, direction, transport, bad_checksum, confirmed),
@@ -116,10 +119,10 @@ impl Model {
                 let Memory::Sctp(memory) = &mut slot.memory else { return INVALID };
                 let collisions = self.behaviour.sctp.collisions;
                 match memory.judge(direction, header, confirmed, collisions) {
-                    sctp::Outcome::Refresh { state, assure } => {
+                    sctp::Outcome::Refresh { state, assure, moved } => {
                         let hundredths = self.settings.sctp[usize::from(state).min(9)];
                         let ticks = u64::from(hundredths) * u64::from(self.settings.hz) / 100;
-                        Judged::Refresh(Judgement { ticks: ticks as u32, assure })
+                        Judged::Refresh(Judgement { ticks: ticks as u32, assure, told: moved })
                     }
                     sctp::Outcome::Ignore => Judged::Ignore,
                     sctp::Outcome::Invalid { assure } => {
@@ -163,8 +166,9 @@ impl Model {
         let timeouts = &self.settings.tcp_timeouts;
         let Memory::Tcp(memory) = &mut slot.memory else { return INVALID };
         match memory.judge(direction, &segment, view, settings, timeouts) {
-            Outcome::Refresh { timeout, assure } => {
-                Judged::Refresh(Judgement { ticks: self.settings.ticks(timeout), assure })
+            Outcome::Refresh { timeout, assure, moved } => {
+                let ticks = self.settings.ticks(timeout);
+                Judged::Refresh(Judgement { ticks, assure, told: moved })
             }
             Outcome::Ignore => Judged::Ignore,
             Outcome::Invalid { lower } => Judged::Invalid {
@@ -191,7 +195,7 @@ impl Model {
             (true, UdpRule::AfterTwoSeconds) => (lasting, lasting),
         };
         let ticks = self.settings.ticks(self.settings.udp[usize::from(stream)]);
-        Judged::Refresh(Judgement { ticks, assure })
+        Judged::Refresh(Judgement { ticks, assure, told: false })
     }
 
     /// 2.6.18: an echo's entry goes when all that was asked is answered.

@@ -119,6 +119,9 @@ pub struct Output {
     /// At most 80 characters, as a node-problem-detector plug-in prints it; exit 0, 1 or 2 (unknown)
     #[arg(long, group = "form")]
     pub npd: bool,
+    /// The plain commands of each remedy (sysctl, nft, iptables …) instead of `plimsoll fix`
+    #[arg(long, conflicts_with = "form")]
+    pub commands: bool,
     /// More evidence, all namespaces, all commands
     #[arg(long, short)]
     pub verbose: bool,
@@ -249,6 +252,8 @@ pub enum RemedyCommand {
     Persist(Persist),
     /// Delete entries that may go, in bounded batches, after showing which
     Shed(Shed),
+    /// Stop tracking: take the modules out of the kernel, where nothing needs them
+    Unload(Unload),
     /// Stop tracking a hot port, in both directions, so that it needs no entries
     ///
     /// The rules are walked first: what needs the port's tracking (NAT, helpers, counts, marks) stops it and is named; where
@@ -408,12 +413,23 @@ pub struct Shed {
     pub how: How,
 }
 
+/// `plimsoll fix unload`.
+#[derive(Debug, Args)]
+pub struct Unload {
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
+}
+
 /// How to carry out a remedy.
 #[derive(Debug, Args)]
 pub struct How {
     /// Only show what would be done: the exact commands and the differences of files
     #[arg(long, short = 'n')]
     pub dry_run: bool,
+    /// Only show it, as JSON (schema plimsoll.plan/1)
+    #[arg(long)]
+    pub json: bool,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
@@ -654,7 +670,11 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
     use clap::CommandFactory;
+    use plimsoll_diagnosis::diagnose;
+    use plimsoll_probe::dead;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -704,5 +724,26 @@ mod tests {
             }
         }
         assert!(understood > 50, "{understood}");
+    }
+
+    #[test]
+    fn every_fix_that_check_names_is_one_that_fix_knows() {
+        let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/trees");
+        let mut lines = 0;
+        for tree in std::fs::read_dir(trees).expect("fixtures") {
+            let Ok((files, origin)) = dead::open(&tree.expect("an entry").path()) else { continue };
+            let diagnosis = diagnose(None, &dead::snapshot(&files, origin));
+            let named = diagnosis.remedies.iter().flat_map(|r| &r.fix);
+            for line in named.filter(|l| !l.starts_with('#')) {
+                let words = line.split_whitespace();
+                let parsed =
+                    Arguments::try_parse_from(words).unwrap_or_else(|e| panic!("{line}: {e}"));
+                let Some(Command::Fix(Fix { remedy: Some(_), .. })) = parsed.command else {
+                    panic!("{line}: no remedy")
+                };
+                lines += 1;
+            }
+        }
+        assert!(lines > 20, "only {lines}");
     }
 }

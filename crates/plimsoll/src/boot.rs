@@ -51,6 +51,7 @@ fn style(arguments: &Boot) -> Style {
         colour: terminal::colour(arguments.color),
         unicode: !arguments.ascii && terminal::unicode(),
         verbose: arguments.verbose,
+        commands: false,
         clock: Clock::Offset { minutes: (terminal::zone_offset() / 60) as i16 },
     }
 }

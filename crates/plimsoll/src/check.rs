@@ -95,6 +95,7 @@ fn print(diagnosis: &Diagnosis, output: &Output) -> (String, u8) {
         return (format!("{}\n", answer.line), answer.status);
     }
     let style = style(output.color, output.width, output.ascii, output.verbose, output.utc);
+    let style = Style { commands: output.commands, ..style };
     (report::text(diagnosis, &style), status)
 }
 
@@ -110,6 +111,7 @@ pub fn style(color: When, width: Option<u16>, ascii: bool, verbose: bool, utc: b
         colour: terminal::colour(color),
         unicode: !ascii && terminal::unicode(),
         verbose,
+        commands: false,
         clock,
     }
 }

@@ -45,6 +45,7 @@ fn page(finding: &str, arguments: &Explain) -> Option<String> {
         colour: terminal::colour(arguments.color),
         unicode: terminal::unicode(),
         verbose: false,
+        commands: false,
         clock: Clock::Utc,
     };
     report::explain(finding, language, &style)

@@ -218,13 +218,14 @@ fn whatever_ends_it_the_terminal_comes_back() {
     for (signal, status) in
         [("TERM", 143), ("HUP", 129), ("INT", 130), ("QUIT", 131), ("KILL", 137)]
     {
-        terminal.command(&format!("clear; {BINARY} top; echo ended with $?"));
+        terminal.command(&format!("clear; {BINARY} top; s=$?"));
         terminal.wait("groups", |screen| screen.contains("60 entries"));
         assert_ne!(terminal.modes(), modes);
         run("kill", &["-s", signal, &terminal.top().to_string()]);
-        terminal.wait(signal, |screen| screen.contains(&format!("ended with {status}")));
-        // A killed one is cleaned up after by its guard, which may come a moment later.
+        // A killed one is cleaned up after by its guard, which may come a moment after the shell.
         terminal.wait(signal, |_| terminal.modes() == modes && terminal.settings() == before);
+        terminal.command("echo ended with $s");
+        terminal.wait(signal, |screen| screen.contains(&format!("ended with {status}")));
     }
     // Stopped, and gone on with.
     terminal.command(&format!("clear; {BINARY} top"));
@@ -234,8 +235,42 @@ fn whatever_ends_it_the_terminal_comes_back() {
     terminal.wait("the terminal", |_| terminal.modes() == modes && terminal.settings() == before);
     terminal.command("fg");
     terminal.wait("groups again", |screen| screen.contains("60 entries"));
+    // Stopped by another process.
+    let top = terminal.top().to_string();
+    run("kill", &["-s", "TSTP", &top]);
+    terminal.wait("a shell", |_| run("ps", &["-o", "stat=", "-p", &top]).starts_with('T'));
+    assert_eq!(terminal.modes(), modes);
+    terminal.command("fg");
+    terminal.wait("groups again", |screen| {
+        screen.starts_with("plimsoll top") && screen.contains("q quit")
+    });
     terminal.key("q");
     terminal.wait("the end", |_| terminal.modes() == modes && terminal.settings() == before);
+}
+
+#[test]
+fn nobody_sees_the_load_and_which_right_is_missing_and_all_see_without_colour_or_mouse() {
+    if !able("top: nobody") {
+        return;
+    }
+    let namespace = filled("top-nobody");
+    let terminal = Terminal::open("nobody", &namespace, (80, 24));
+    let nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+    terminal.command(&format!("clear; {nobody} {BINARY} top"));
+    let screen = terminal.wait("what is missing", |screen| screen.contains("can't be read"));
+    assert!(screen.contains("60 / ") && screen.contains("missing: root"), "{screen}");
+    terminal.key("q");
+    terminal.wait("the shell", |screen| screen.contains("ready>"));
+    terminal.command(&format!("clear; NO_COLOR=1 {BINARY} top --no-mouse --ascii"));
+    let screen = terminal.wait("groups", |screen| screen.contains("60 entries"));
+    assert!(screen.is_ascii(), "{screen}");
+    assert!(terminal.modes().contains("alternate 1 mouse 0"), "{}", terminal.modes());
+    let coloured = terminal.tmux(&["capture-pane", "-p", "-e"]);
+    // 39 is the terminal's own colour.
+    for colour in ["[31m", "[32m", "[33m", "[35m", "[36m", "[94m"] {
+        assert!(!coloured.contains(colour), "{coloured:?}");
+    }
+    terminal.key("q");
 }
 
 #[test]

@@ -85,13 +85,22 @@ pub struct Style {
     pub unicode: bool,
     /// Everything rather than what matters.
     pub verbose: bool,
+    /// The plain commands of a remedy rather than ours.
+    pub commands: bool,
     /// Clock.
     pub clock: Clock,
 }
 
 impl Default for Style {
     fn default() -> Self {
-        Self { width: 80, colour: false, unicode: true, verbose: false, clock: Clock::Utc }
+        Self {
+            width: 80,
+            colour: false,
+            unicode: true,
+            verbose: false,
+            commands: false,
+            clock: Clock::Utc,
+        }
     }
 }
 

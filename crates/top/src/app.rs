@@ -34,6 +34,7 @@ impl Look {
             colour: false,
             unicode: self.unicode,
             verbose: false,
+            commands: false,
             clock: self.clock,
         }
     }
@@ -64,7 +65,7 @@ pub(crate) enum Over {
     Help,
     Places { selected: usize },
     Findings { selected: usize },
-    Page { lines: Vec<String>, top: usize },
+    Page { of: usize, lines: Vec<String>, top: usize },
 }
 
 /// What is typed.
@@ -213,7 +214,7 @@ impl App {
             Over::Help => self.on_help(key),
             Over::Places { selected } => self.on_places(key, selected),
             Over::Findings { selected } => self.on_findings(key, selected),
-            Over::Page { lines, top } => self.on_page(key, lines, top),
+            Over::Page { of, lines, top } => self.on_page(key, of, lines, top),
         }
     }
 
@@ -488,10 +489,10 @@ impl App {
         };
         let page = plimsoll_report::explain(id, self.look.language, &self.look.style(78));
         let lines = page.unwrap_or_default().lines().map(str::to_owned).collect();
-        self.over = Over::Page { lines, top: 0 };
+        self.over = Over::Page { of: index, lines, top: 0 };
     }
 
-    fn on_page(&mut self, key: Key, lines: Vec<String>, mut top: usize) -> Step {
+    fn on_page(&mut self, key: Key, of: usize, lines: Vec<String>, mut top: usize) -> Step {
         let last = lines.len().saturating_sub(1);
         match key {
             Key::Char('q') => return Step::Quit,
@@ -502,12 +503,12 @@ impl App {
             Key::Home => top = 0,
             Key::End => top = last,
             Key::Esc | Key::Backspace | Key::Enter | Key::Char('e') => {
-                self.over = Over::Findings { selected: 0 };
+                self.over = Over::Findings { selected: of };
                 return Step::Draw;
             }
             _ => {}
         }
-        self.over = Over::Page { lines, top };
+        self.over = Over::Page { of, lines, top };
         Step::Draw
     }
 }

@@ -379,7 +379,7 @@ fn a_table_that_cannot_be_read_still_has_a_load() {
 fn no_key_and_no_size_is_too_odd() {
     let mut app = watched(app());
     let keys = "jjk/x\r\u{1b}g,\r\u{1b}?xf\r\u{1b}\u{1b}n\r19s[[{]p}lm 0\r\re\u{1b}";
-    for (n, c) in keys.chars().cycle().take(400).enumerate() {
+    for (n, c) in keys.chars().cycle().take(160).enumerate() {
         let key = match c {
             '\r' => Key::Enter,
             '\u{1b}' => Key::Esc,
@@ -393,4 +393,41 @@ fn no_key_and_no_size_is_too_odd() {
         let (width, height) = sizes[n % sizes.len()];
         screen_of(&mut app, width, height);
     }
+}
+
+#[test]
+fn an_old_moment_keeps_its_load_and_loses_its_groups() {
+    let mut app = app();
+    app.question.keys = Keys::parse("sport").unwrap();
+    let moment = answer(app.question(), 0, 1);
+    let groups = moment.table.as_ref().unwrap().groups.len();
+    let table = |moment: &Moment| Arc::new(Table::clone(moment.table.as_ref().unwrap()));
+    for second in 0..4_000 {
+        let mut next = moment.clone();
+        next.at = Time::from_secs(1_700_000_000 + second);
+        // Each reading is shown for two seconds.
+        next.table = match app.history.last() {
+            Some(last) if second % 2 == 1 => last.table.clone(),
+            _ => Ok(table(&moment)),
+        };
+        app.learn(next);
+    }
+    let history = &app.history;
+    assert_eq!((history.first(), history.end()), (400, 4_000));
+    let kept: Vec<u64> = (400..4_000).filter(|n| history.get(*n).unwrap().table.is_ok()).collect();
+    assert_eq!(kept.last(), Some(&3_999));
+    // Readings are kept as long as there is room: all of the last ones, none before.
+    assert_eq!(kept.len() as u64, 4_000 - kept[0]);
+    let readings = kept.len().div_ceil(2);
+    assert!(
+        readings * groups <= 40_000 && (readings + 1) * groups > 40_000,
+        "{readings} of {groups}"
+    );
+    press(&mut app, &[Key::Char('p')]);
+    for _ in 0..60 {
+        app.key(Key::Char('{'));
+    }
+    let shown = screen(&mut app);
+    assert!(shown.contains("the groups of this moment are forgotten"), "{shown}");
+    assert!(shown.contains("1,026 / 2,000"), "{shown}");
 }

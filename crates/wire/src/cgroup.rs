@@ -28,8 +28,8 @@ pub struct Membership {
 }
 
 /// Reads all lines of the file. The first one that names a container decides; the unit is what systemd's own hierarchy
-/// says: with version 1 a container of Docker's has a line `0::/system.slice/containerd.service` as well, where its
-/// shim was born.
+/// says, and where it is silent and there is no container, any other: with version 1 a container of Docker's has a line
+/// `0::/system.slice/containerd.service` as well, where its shim was born.
 pub fn parse(text: &str) -> Membership {
     let lines = || {
         text.lines().filter_map(|line| {
@@ -38,11 +38,13 @@ pub fn parse(text: &str) -> Membership {
         })
     };
     let container = lines().find_map(|(_, member)| member.container);
-    let of_systemd = lines().find(|(hierarchy, _)| *hierarchy == "name=systemd");
-    let unit = match of_systemd.or_else(|| lines().find(|(hierarchy, _)| hierarchy.is_empty())) {
-        Some((_, member)) => member.unit,
-        None => None,
-    };
+    let has_systemd = lines().any(|(hierarchy, _)| hierarchy == "name=systemd");
+    let own = if has_systemd { "name=systemd" } else { "" };
+    let of_systemd = lines().find(|(hierarchy, _)| *hierarchy == own);
+    let unit = of_systemd.and_then(|(_, member)| member.unit).or_else(|| match container {
+        Some(_) => None,
+        None => lines().find_map(|(_, member)| member.unit),
+    });
     Membership { container, unit }
 }
 
@@ -336,6 +338,8 @@ mod tests {
         let service = "5:cpu,cpuacct:/system.slice\n4:devices:/system.slice/ssh.service\n\
                        1:name=systemd:/system.slice/ssh.service\n0::/system.slice/ssh.service\n";
         assert_eq!(parse(service).unit.as_deref(), Some("ssh.service"));
+        let without = "4:memory:/\n1:name=systemd:/\n0::/system.slice/ssh.service\n";
+        assert_eq!(parse(without).unit.as_deref(), Some("ssh.service"));
         let pod = format!(
             "9:memory:/kubepods/burstable/pod{POD}/{ID}\n1:name=systemd:/kubepods/burstable/pod{POD}/{ID}\n0::/\n"
         );
@@ -343,8 +347,8 @@ mod tests {
     }
 
     #[test]
-    fn lines_without_systemd_name_no_unit_and_nonsense_names_nothing() {
-        for text in ["", "\n", "0:", "0::", "x", "4:memory:/x.service\n", "::::\n"] {
+    fn nonsense_names_nothing() {
+        for text in ["", "\n", "0:", "0::", "x", "::::\n", "4:memory:x\n"] {
             assert_eq!(parse(text), Membership::default(), "{text:?}");
         }
     }

@@ -1,6 +1,6 @@
-//! Interfaces and addresses of a network namespace, as rtnetlink lists them.
+//! Interfaces and addresses of a network namespace, and what it calls others, as rtnetlink tells.
 //!
-//! Kernel: include/uapi/linux/rtnetlink.h, if_link.h, if_addr.h.
+//! Kernel: include/uapi/linux/rtnetlink.h, if_link.h, if_addr.h, net_namespace.h.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,8 +15,8 @@ pub struct Link {
     pub index: u32,
     /// The number of the interface at its other end or below it (`IFLA_LINK`), if it has one.
     pub other: Option<u32>,
-    /// That one is in another namespace (`IFLA_LINK_NETNSID`).
-    pub elsewhere: bool,
+    /// That one is in another namespace, which has this number here (`IFLA_LINK_NETNSID`); -1: none.
+    pub elsewhere: Option<i32>,
 }
 
 /// A request for all interfaces.
@@ -33,16 +33,36 @@ pub fn addresses() -> Vec<u8> {
     w.finish()
 }
 
+/// A request for the number that another namespace has in the asking one, by an open descriptor of it (4.0 and later).
+pub fn number_of(namespace: i32) -> Vec<u8> {
+    let mut w = Writer::message(90, flag::REQUEST, 1);
+    w.raw(&[0; 4]).attribute(3, &namespace.to_ne_bytes());
+    w.finish()
+}
+
+/// The answer to [`number_of`]. `None`: it has none.
+pub fn number(payload: &[u8]) -> Result<Option<i32>, Malformed> {
+    let bad = || Malformed::new("rtgenmsg", "4 bytes", payload);
+    for attribute in Attributes::new(payload.get(4..).ok_or_else(bad)?) {
+        let attribute = attribute?;
+        if attribute.kind == 1 {
+            let number = attribute.value.first_chunk().map(|v| i32::from_ne_bytes(*v));
+            return Ok(number.filter(|number| *number >= 0));
+        }
+    }
+    Ok(None)
+}
+
 /// An answer to [`links`].
 pub fn link(payload: &[u8]) -> Result<Link, Malformed> {
     let bad = || Malformed::new("ifinfomsg", "16 bytes", payload);
     let index: &[u8; 4] = payload.get(4..).and_then(<[u8]>::first_chunk).ok_or_else(bad)?;
-    let mut link = Link { index: u32::from_ne_bytes(*index), other: None, elsewhere: false };
+    let mut link = Link { index: u32::from_ne_bytes(*index), other: None, elsewhere: None };
     for attribute in Attributes::new(payload.get(16..).ok_or_else(bad)?) {
         let attribute = attribute?;
         match attribute.kind {
             5 => link.other = attribute.value.first_chunk().map(|v| u32::from_ne_bytes(*v)),
-            37 => link.elsewhere = true,
+            37 => link.elsewhere = attribute.value.first_chunk().map(|v| i32::from_ne_bytes(*v)),
             _ => {}
         }
     }
@@ -78,11 +98,26 @@ mod tests {
     fn a_veth_tells_the_other_end_and_that_it_is_elsewhere() {
         let mut w = Writer::payload();
         w.raw(&[0; 4]).raw(&7u32.to_ne_bytes()).raw(&[0; 8]);
-        w.attribute(3, b"eth0\0").attribute(5, &9u32.to_ne_bytes()).attribute(37, &[0; 4]);
-        let expected = Link { index: 7, other: Some(9), elsewhere: true };
+        w.attribute(3, b"eth0\0")
+            .attribute(5, &9u32.to_ne_bytes())
+            .attribute(37, &4i32.to_ne_bytes());
+        let expected = Link { index: 7, other: Some(9), elsewhere: Some(4) };
         let bytes = w.into_payload();
         assert_eq!(link(&bytes).unwrap(), expected);
         assert!(link(&bytes[..15]).is_err());
+    }
+
+    #[test]
+    fn a_namespace_has_a_number_in_another_or_none() {
+        let answer = |number: i32| {
+            let mut w = Writer::payload();
+            w.raw(&[0; 4]).attribute(1, &number.to_ne_bytes());
+            w.into_payload()
+        };
+        assert_eq!(number(&answer(3)).unwrap(), Some(3));
+        assert_eq!(number(&answer(-1)).unwrap(), None);
+        assert_eq!(number(&[0; 4]).unwrap(), None);
+        assert!(number(&[0; 3]).is_err());
     }
 
     #[test]

@@ -91,6 +91,23 @@ pub struct Outcome {
     pub unexplained: usize,
 }
 
+fn runner(seed: u64) -> TestRunner {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    TestRunner::new_with_rng(Config::default(), rng)
+}
+
+fn tree<S: Strategy<Value = Flow>>(strategy: &S, runner: &mut TestRunner) -> io::Result<S::Tree> {
+    strategy.new_tree(runner).map_err(|e| Error::other(e.to_string()))
+}
+
+/// `count` flows of a seed.
+pub fn sample(count: usize, seed: u64) -> io::Result<Vec<Flow>> {
+    let (strategy, mut runner) = (flow(), runner(seed));
+    (0..count).map(|_| Ok(tree(&strategy, &mut runner)?.current())).collect()
+}
+
 /// Sends `count` flows of a seed; what differs is shown through `show`.
 pub fn run(
     pair: &mut Pair,
@@ -98,11 +115,7 @@ pub fn run(
     seed: u64,
     show: &mut dyn FnMut(&str),
 ) -> io::Result<Outcome> {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let strategy = flow();
+    let (strategy, mut runner) = (flow(), runner(seed));
     let mut outcome = Outcome::default();
     let mut batch = 0;
     while outcome.flows < count {
@@ -110,7 +123,7 @@ pub fn run(
         batch += 1;
         let mut trees = Vec::new();
         for _ in 0..BATCH.min(count - outcome.flows) {
-            trees.push(strategy.new_tree(&mut runner).map_err(|e| Error::other(e.to_string()))?);
+            trees.push(tree(&strategy, &mut runner)?);
         }
         pair.configure(weather.settings)?;
         let flows: Vec<_> =

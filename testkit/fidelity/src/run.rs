@@ -1,6 +1,7 @@
 //! One run: frames through both, at the same times.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_ct::{Bytes, Counters, KernelVersion, Profile, Time};
@@ -37,8 +38,7 @@ pub struct Pair {
     settings: Vec<(String, u64)>,
     /// What the settings were before.
     defaults: Vec<(String, u64)>,
-    /// Nanoseconds of one tick.
-    tick: i64,
+    clock: Clock,
     numbered: u32,
     before: (Counters, Counters),
 }
@@ -50,7 +50,7 @@ fn fresh(settings: &[(String, u64)]) -> io::Result<Model> {
     own.fragment_bytes = FRAGMENT_BYTES.parse().map_err(io::Error::other)?;
     own.fragments_v4 = FRAGMENT_SECONDS.parse().map_err(io::Error::other)?;
     own.fragments_v6 = own.fragments_v4;
-    own.hz = u32::try_from(1_000_000_000 / tick()).map_err(io::Error::other)?;
+    own.hz = Clock::default().hz();
     for (name, value) in settings {
         own.set(name, *value).map_err(io::Error::other)?;
     }
@@ -80,6 +80,31 @@ pub fn is_compared() -> bool {
     COMPARED.iter().any(|series| release.starts_with(series))
 }
 
+/// What a test beside the kernel needs and has not, if anything.
+fn lacks() -> Option<String> {
+    // SAFETY: takes no arguments.
+    if unsafe { libc::geteuid() } != 0 {
+        return Some("root, to make network namespaces".into());
+    }
+    if !Path::new("/proc/sys/net/netfilter/nf_conntrack_max").exists() {
+        return Some("a kernel with conntrack".into());
+    }
+    let other = || format!("a kernel that a profile was compared with, not {}", release());
+    (!is_compared()).then(other)
+}
+
+/// Whether a test beside the kernel can run here; says so when not.
+///
+/// # Panics
+///
+/// In CI, which must have all that is needed.
+pub fn ready() -> bool {
+    let Some(what) = lacks() else { return true };
+    assert!(std::env::var_os("CI").is_none(), "CI must have {what}");
+    eprintln!("skipped: needs {what}");
+    false
+}
+
 fn clock(read: impl FnOnce(*mut libc::timespec) -> i32) -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     read(&raw mut time);
@@ -96,6 +121,30 @@ fn tick() -> i64 {
     clock(|time| unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, time) }).max(1)
 }
 
+/// The kernel's own tick: its coarse clock steps with it, but for a jitter that is rounded away.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    tick: i64,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { tick: tick() }
+    }
+}
+
+impl Clock {
+    /// Now, at a tick.
+    pub fn now(&self) -> Time {
+        Time((coarse() + self.tick / 2) / self.tick * self.tick)
+    }
+
+    /// Ticks in a second.
+    pub fn hz(&self) -> u32 {
+        (1_000_000_000 / self.tick) as u32
+    }
+}
+
 impl Pair {
     /// Both with empty tables and these settings, by their names under net.netfilter.
     pub fn new(settings: &[(&str, u64)]) -> io::Result<Self> {
@@ -103,8 +152,15 @@ impl Pair {
         let model = fresh(&[])?;
         let before = Default::default();
         let (defaults, own) = (Vec::new(), Vec::new());
-        let mut pair =
-            Self { kernel, model, settings: own, defaults, tick: tick(), numbered: 0, before };
+        let mut pair = Self {
+            kernel,
+            model,
+            settings: own,
+            defaults,
+            clock: Clock::default(),
+            numbered: 0,
+            before,
+        };
         pair.configure(settings)?;
         Ok(pair)
     }
@@ -139,9 +195,9 @@ impl Pair {
         Ok(())
     }
 
-    /// The kernel's own tick: its coarse clock steps with it, but for a jitter that is rounded away.
+    /// Now, at a tick of the kernel.
     pub fn now(&self) -> Time {
-        Time((coarse() + self.tick / 2) / self.tick * self.tick)
+        self.clock.now()
     }
 
     /// One packet through both.

@@ -1,28 +1,18 @@
 //! The harness as a test: real captures and generated flows through the running kernel and the model.
 
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use plimsoll_fidelity::run::{Pace, Pair, is_compared, release};
-use plimsoll_fidelity::{captures, generated};
+use plimsoll_fidelity::filling::FILLINGS;
+use plimsoll_fidelity::kernel::Kernel;
+use plimsoll_fidelity::run::{Pace, Pair, ready};
+use plimsoll_fidelity::{captures, full, generated};
 
-/// What the tests need and have not, if anything.
-fn lacks() -> Option<String> {
-    // SAFETY: takes no arguments.
-    if unsafe { libc::geteuid() } != 0 {
-        return Some("root, to make network namespaces".into());
-    }
-    if !Path::new("/proc/sys/net/netfilter/nf_conntrack_max").exists() {
-        return Some("a kernel with conntrack".into());
-    }
-    let other = || format!("a kernel that a profile was compared with, not {}", release());
-    (!is_compared()).then(other)
-}
+/// One at a time: the entries of one test set the collector's pace for all namespaces.
+static ALONE: Mutex<()> = Mutex::new(());
 
-fn ready() -> bool {
-    let Some(what) = lacks() else { return true };
-    assert!(std::env::var_os("CI").is_none(), "CI must have {what}");
-    eprintln!("skipped: needs {what}");
-    false
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[test]
@@ -30,6 +20,7 @@ fn thousands_of_generated_flows_end_in_the_same_table_and_counters() {
     if !ready() {
         return;
     }
+    let _alone = alone();
     let mut shown = String::new();
     let mut pair = Pair::new(&[]).expect("namespaces");
     let outcome = generated::run(&mut pair, 12_000, 20_261_124, &mut |line| {
@@ -46,6 +37,7 @@ fn every_capture_at_hand_ends_in_the_same_table_and_counters() {
     if !ready() {
         return;
     }
+    let _alone = alone();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let own = root.join("fixtures/captures");
     let shared = root.join("../shared/captures");
@@ -67,4 +59,27 @@ fn every_capture_at_hand_ends_in_the_same_table_and_counters() {
     .expect("the harness runs");
     assert!(outcome.differing.is_empty(), "{shown}");
     assert!(outcome.captures == 0 || outcome.entries > 0, "{outcome:?}");
+}
+
+#[test]
+fn full_tables_lose_and_evict_as_many_within_the_statistical_error() {
+    if !ready() {
+        return;
+    }
+    let _alone = alone();
+    let turn = full::Turn::take(3000).expect("the limit, ours for a while");
+    let mut kernel = Kernel::new().expect("namespaces");
+    let mut flows = 0;
+    let (mut wrong, mut met) = (Vec::new(), 0);
+    for filling in FILLINGS {
+        let outcome = full::run(&mut kernel, &turn, filling, &mut flows).expect("the harness runs");
+        for total in outcome.totals {
+            met += usize::from(total.kernel > 0.0);
+            if total.score().abs() > full::BOUND {
+                wrong.push((filling.name, total));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(met > 15, "totals that say something: {met}");
 }

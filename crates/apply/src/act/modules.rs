@@ -37,7 +37,19 @@ pub(super) fn make(c: &ModulesChange) -> io::Result<()> {
 /// Bears a half-done [`make`]: what is in already stays in.
 pub(super) fn take_back(c: &ModulesChange) -> io::Result<()> {
     c.load.iter().rev().try_for_each(|m| out(&m.name))?;
-    c.unload.iter().rev().try_for_each(load)
+    c.unload.iter().rev().try_for_each(load)?;
+    c.settings.iter().try_for_each(|(path, value)| write_back(path, value))
+}
+
+/// A value that went with its module. What the kernel has by itself needs no writing.
+fn write_back(path: &str, value: &str) -> io::Result<()> {
+    match fs::read_to_string(path) {
+        Ok(now) if now.trim() == value => Ok(()),
+        Ok(_) => fs::write(path, value).map_err(|e| io::Error::other(format!("{path}: {e}"))),
+        // A key of a module that was not among those taken out.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(io::Error::other(format!("{path}: {e}"))),
+    }
 }
 
 fn out(name: &str) -> io::Result<()> {

@@ -245,6 +245,46 @@ pub fn boot(facts: &BootFacts, changes: &[FileChange]) -> Boot {
     }
 }
 
+/// Something that loads a module at boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loader {
+    /// The module.
+    pub module: String,
+    /// Who: "nftables.service".
+    pub by: String,
+    /// Where that stands.
+    pub place: String,
+}
+
+/// What will load modules of a kind at the next boot, with these changes made to the files, on a host that has none of
+/// them loaded now.
+pub fn loaders(
+    facts: &BootFacts,
+    changes: &[FileChange],
+    kind: &dyn Fn(&str) -> bool,
+) -> Vec<Loader> {
+    let mut facts = facts.clone();
+    facts.tree = facts.tree.with(changes);
+    facts.settings.clear();
+    if let Fact::Known { value, .. } = &mut facts.modules {
+        value.retain(|m| !kind(&m.name));
+    }
+    let plan = plan::plan(&facts, &facts.tree, &facts.keys());
+    let mut found: Vec<Loader> = Vec::new();
+    for event in &plan.events {
+        if let plan::What::Load { module, place, .. } = &event.what
+            && kind(&module.replace('-', "_"))
+        {
+            let loader =
+                Loader { module: module.clone(), by: event.by.clone(), place: place.clone() };
+            if !found.iter().any(|l| l.by == loader.by && l.place == loader.place) {
+                found.push(loader);
+            }
+        }
+    }
+    found
+}
+
 /// What a setting will be after the next boot, with these changes made to the files: [`boot`] for one key in any
 /// notation. `None`: this kernel has no such setting.
 pub fn after_boot(facts: &BootFacts, changes: &[FileChange], key: &str) -> Option<Outcome> {

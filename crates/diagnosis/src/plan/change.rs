@@ -123,6 +123,10 @@ pub struct ModulesChange {
     pub unload: Vec<LoadModule>,
     /// Modules put in, in order; taken out again in the opposite order.
     pub load: Vec<LoadModule>,
+    /// Kernel values, by path, that are written once the modules that were taken out are loaded again: they go with
+    /// them.
+    #[serde(default)]
+    pub settings: Vec<(String, String)>,
 }
 
 /// A named timeout policy (nfnetlink_cttimeout), for rules of xtables: nftables has its own objects.

@@ -14,6 +14,7 @@ mod policy;
 mod raise;
 mod shed;
 mod timeout;
+mod unload;
 
 pub use bypass::{BypassRequest, RulesGround, bypass};
 pub use change::{
@@ -27,6 +28,7 @@ pub use persist::{PERSIST_FILES, persist, proved};
 pub use raise::{RaiseRequest, raise};
 pub use shed::{Cut, ShedRequest, shed};
 pub use timeout::{TimeoutRequest, timeout};
+pub use unload::{UNLOAD_FILES, unload};
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;

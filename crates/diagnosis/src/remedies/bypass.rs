@@ -5,6 +5,7 @@ use alloc::string::ToString;
 
 use plimsoll_ct::Protocol;
 
+use super::ours::fix;
 use super::untrack::{Role, untrack};
 use super::{Findings, Ranked, needs_tracking, same_elsewhere};
 use crate::case::{Case, Space};
@@ -62,6 +63,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         id: RemedyId::Bypass,
         title: format!("do not track {}", service_label(service)),
         findings: answers,
+        fix: fix(&format!("bypass {protocol}/{} --confirm 60s", service.port), s).into_iter().collect(),
         commands,
         memory: None,
         risk: "Rules by state, NAT, helpers and marks no longer apply to these packets; the ICMP \

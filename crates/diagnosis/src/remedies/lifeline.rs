@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use plimsoll_wire::ruleset::Need;
 
+use super::ours::fix;
 use super::untrack::{Role, untrack};
 use super::{Findings, Ranked};
 use crate::case::Case;
@@ -46,6 +47,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         id: RemedyId::Lifeline,
         title: "keep SSH working while the table is full".to_string(),
         findings: answers,
+        fix: fix("lifeline --confirm 60s", s).into_iter().collect(),
         commands,
         memory: None,
         risk: "SSH is accepted from everywhere as long as no addresses are named, and its brute-force \

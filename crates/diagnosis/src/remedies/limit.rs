@@ -71,8 +71,10 @@ pub(super) fn memory(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             case.price.namespaces
         ));
     }
+    let mut fix = Vec::new();
     let (title, refused, price) = match lowered(case) {
         Ok(max) => {
+            fix.push(format!("plimsoll fix raise --max {max} --allow-lower"));
             commands.push(commands::set(case.profile, "nf_conntrack_max", max));
             let price = case.price.worst(max, case.buckets().unwrap_or(0));
             (format!("lower the limit to {max}"), Vec::new(), Some(price))
@@ -100,6 +102,7 @@ pub(super) fn memory(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         id: RemedyId::Limit,
         title,
         findings: alloc::vec!["CT021"],
+        fix,
         commands,
         memory: price,
         risk: "A table that needs more than that drops new flows: compare with the busiest hour."
@@ -181,6 +184,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         id: RemedyId::Limit,
         title,
         findings: answers,
+        fix: Vec::new(),
         commands,
         memory: None,
         risk: "A proxy, a NAT gateway or this host itself may rightly be the one source: look who it is \

@@ -5,12 +5,15 @@ mod bypass;
 mod lifeline;
 mod limit;
 mod none_needed;
+mod ours;
 mod persist;
 pub(crate) mod raise;
 mod shed;
 mod timeout;
 mod unload;
 mod untrack;
+
+pub(crate) use unload::{belongs, managed, removal_order};
 
 use alloc::format;
 use alloc::string::String;
@@ -86,6 +89,7 @@ pub(crate) fn remedies(case: &Case<'_>, found: &[Draft]) -> Vec<Remedy> {
         .map(|r| {
             let mut remedy = r.remedy;
             remedy.commands = remedy.commands.into_iter().map(|c| one_line(&c)).collect();
+            remedy.fix = remedy.fix.into_iter().map(|c| one_line(&c)).collect();
             remedy
         })
         .collect()

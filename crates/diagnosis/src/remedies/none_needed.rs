@@ -33,6 +33,7 @@ pub(super) fn remedy(findings: &Findings<'_>) -> Option<Ranked> {
         id: RemedyId::NoneNeeded,
         title: "nothing to do about conntrack".to_string(),
         findings: elsewhere,
+        fix: Vec::new(),
         commands: Vec::new(),
         memory: None,
         risk: alloc::string::String::new(),

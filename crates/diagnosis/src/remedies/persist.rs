@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Era, Setting};
 
 use super::{Findings, Ranked, limit, raise};
+use crate::boot::LintKind;
 use crate::case::Case;
 use crate::commands;
 use crate::facts::{ManagerKind, SysctlLoader};
@@ -63,6 +64,16 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     if values.is_empty() && buckets.is_none() && commands.is_empty() {
         return None;
     }
+    let mut fix = Vec::new();
+    if let Some((_, max)) = meant {
+        fix.push(format!("plimsoll fix raise --max {max}"));
+    }
+    if !values.is_empty() || buckets.is_some() || meant.is_some() {
+        if !raised.is_empty() {
+            fix.push("# once the new values run:".to_string());
+        }
+        fix.push("plimsoll fix persist".to_string());
+    }
     answers.extend(raised);
     let mut risk = write(case, &values, buckets, &mut commands);
     commands.extend(remarks(case, &values));
@@ -73,6 +84,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         id: RemedyId::Persist,
         title: "make the values survive the boot".to_string(),
         findings: answers,
+        fix,
         commands,
         memory: None,
         risk,
@@ -98,11 +110,12 @@ fn meant_limit(case: &Case<'_>, values: &[(&'static str, u64)]) -> Option<(u32, 
     let memory = case.after.host.memory_total.get()?;
     stale_assignments(case)
         .iter()
-        .filter(|s| s.read_only && !s.superseded && s.instead.is_some())
-        .filter(|s| {
-            Setting::find(&s.assignment.key).is_some_and(|s| s.name == "nf_conntrack_count")
+        .filter(|l| l.kind == LintKind::ReadOnlyKey && !l.harmless && l.meant.is_some())
+        .filter(|l| {
+            let key = l.key.as_deref().and_then(Setting::find);
+            key.is_some_and(|s| s.name == "nf_conntrack_count")
         })
-        .filter_map(|s| Some((s.assignment.line, s.assignment.value.parse::<u64>().ok()?)))
+        .filter_map(|l| Some((l.line?, l.value.as_deref()?.parse::<u64>().ok()?)))
         .rfind(|(_, max)| {
             let worst = case.price.worst(*max, case.buckets().unwrap_or(0));
             *max > now && *max > ours && worst.0 <= memory.0 / 2
@@ -118,21 +131,20 @@ fn stale_lines(case: &Case<'_>, meant: Option<(u32, u64)>) -> Vec<String> {
         Era::IpConntrack => "sed -i",
         Era::Both | Era::NfConntrack => "sed -i --follow-symlinks",
     };
-    for stale in stale_assignments(case).iter().filter(|s| !s.superseded) {
-        let a = stale.assignment;
-        let Some(file) = words::shell_word(&a.file) else { continue };
-        let value = a.value.parse::<u64>();
-        match (&stale.instead, stale.read_only, value) {
-            (Some(key), true, Ok(value)) if meant == Some((a.line, value)) => {
-                commands.push(format!("{sed} '{}s|.*|{key} = {value}|' {file}", a.line));
+    for lint in stale_assignments(case).into_iter().filter(|l| !l.harmless) {
+        let file = lint.file.as_deref().and_then(words::shell_word);
+        let (Some(file), Some(line)) = (file, lint.line) else { continue };
+        let value = lint.value.as_deref().and_then(|v| v.parse::<u64>().ok());
+        let read_only = lint.kind == LintKind::ReadOnlyKey;
+        match (&lint.meant, value) {
+            (Some(key), Some(value)) if read_only && meant == Some((line, value)) => {
+                commands.push(format!("{sed} '{line}s|.*|{key} = {value}|' {file}"));
                 commands.push(commands::set(case.profile, "nf_conntrack_max", value));
             }
-            (Some(key), false, Ok(value)) => {
-                commands.push(format!("{sed} '{}s|.*|{key} = {value}|' {file}", a.line));
+            (Some(key), Some(value)) if !read_only => {
+                commands.push(format!("{sed} '{line}s|.*|{key} = {value}|' {file}"));
             }
-            (Some(_) | None, _, _) => {
-                commands.push(format!("{sed} '{}s/^/# /' {file}", a.line));
-            }
+            (Some(_) | None, _) => commands.push(format!("{sed} '{line}s/^/# /' {file}")),
         }
     }
     commands

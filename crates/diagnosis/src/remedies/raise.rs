@@ -97,6 +97,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
                 id: RemedyId::Raise,
                 title: "raise the limit".to_string(),
                 findings: answers,
+                fix: Vec::new(),
                 commands: Vec::new(),
                 memory: None,
                 risk: String::new(),
@@ -150,10 +151,18 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     if case.after.host.memory_total.get().is_none() {
         risk.push_str(" The memory of this host is not known: check it first.");
     }
+    let mut fix = String::from("plimsoll fix raise");
+    if size.raised {
+        fix.push_str(&format!(" --max {}", size.max));
+    }
+    if more_buckets {
+        fix.push_str(&format!(" --buckets {}", size.buckets));
+    }
     let remedy = Remedy {
         id: RemedyId::Raise,
         title,
         findings: answers,
+        fix: alloc::vec![fix],
         commands,
         memory: Some(size.price(case)),
         risk,

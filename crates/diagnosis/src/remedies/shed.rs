@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::Protocol;
 
+use super::ours::fix;
 use super::{Findings, Ranked, needs_tracking, same_elsewhere};
 use crate::case::Case;
 use crate::commands;
@@ -20,6 +21,7 @@ use crate::{Remedy, RemedyId};
 /// The remedy.
 pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
     let mut commands: Vec<String> = Vec::new();
+    let mut ours: Vec<String> = Vec::new();
     let mut answers = Vec::new();
     let mut what = Vec::new();
     let mut risk = String::new();
@@ -34,6 +36,18 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             .filter(|svc| svc.port != 0)
             .map_or(String::new(), |svc| format!(" --orig-port-dst {}", svc.port));
         let source = flood.source.map_or(String::new(), |p| format!(" -s {}", prefix_label(p)));
+        let protocol = match flood.protocol {
+            Protocol::Other(number) => number.to_string(),
+            known => known.to_string(),
+        };
+        let mut words = format!("shed --unreplied --protocol {protocol}");
+        if let Some(service) = flood.service.filter(|svc| svc.port != 0) {
+            words.push_str(&format!(" --port {}", service.port));
+        }
+        if let Some(prefix) = flood.source {
+            words.push_str(&format!(" --source {}", prefix_label(prefix)));
+        }
+        ours.push(words);
         match flood.protocol {
             Protocol::Tcp => {
                 commands.push(format!("conntrack -D -p tcp --state SYN_SENT{source}{port}"));
@@ -42,9 +56,10 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             Protocol::Icmpv6 => commands.push(format!("conntrack -D -f ipv6 -p icmpv6{source}")),
             Protocol::Udp => {
                 commands.push(format!("conntrack -D -p udp{source}{port}"));
-                risk.push_str(
-                    "conntrack cannot tell answered UDP entries from unanswered ones when it deletes: \
-                     answered ones go as well and come back with their next packet. ",
+                commands.push(
+                    "# conntrack can't tell answered UDP entries from unanswered ones when it deletes: those \
+                     go as well, and come back with their next packet"
+                        .to_string(),
                 );
             }
             Protocol::Dccp
@@ -61,11 +76,12 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         answers.push("CT013");
         let state = pile(s)?;
         what.push(format!("the connections in {state}"));
+        ours.push(format!("shed --state {state}"));
         commands.push(format!("conntrack -D -p tcp --state {state}"));
     }
     if findings.has("CT012") && findings.has("CT001") {
         answers.push("CT012");
-        what.push("the ESTABLISHED connections of the idle port".to_string());
+        what.push("connections that have been idle for over an hour".to_string());
         let port = s
             .now
             .census
@@ -74,10 +90,13 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             .filter(|(svc, _)| svc.port != 0)
             .map(|(svc, _)| svc.port)?;
         commands.push(format!("conntrack -D -p tcp --state ESTABLISHED --orig-port-dst {port}"));
+        ours.push(format!("shed --protocol tcp --port {port} --idle 1h"));
+        commands.push(
+            "# conntrack knows no idle time: connections in use go with the idle ones".to_string(),
+        );
         risk.push_str(
-            "Connections in use are forgotten with the idle ones; they are picked up again by their \
-             next packet only while nf_conntrack_tcp_loose is 1 and no rule drops what is new without \
-             SYN. ",
+            "A connection that still lives is picked up again by its next packet only while \
+             nf_conntrack_tcp_loose is 1 and no rule drops what is new without SYN. ",
         );
         refused = needs_tracking(case, s);
     }
@@ -96,11 +115,14 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     }
     risk.push_str("Entries with NAT lose their mapping.");
     let mut commands = commands::run_inside(s, commands);
+    let mut fix: Vec<String> = ours.iter().filter_map(|words| fix(words, s)).collect();
+    fix.extend(same.clone().filter(|_| !fix.is_empty()));
     commands.extend(same);
     let remedy = Remedy {
         id: RemedyId::Shed,
         title: format!("delete {}", what.join(" and ")),
         findings: answers,
+        fix,
         commands,
         memory: None,
         risk,

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Protocol, TcpState};
 
+use super::ours::fix;
 use super::{Findings, Ranked, same_elsewhere, speaks_nft};
 use crate::case::{Case, Space};
 use crate::commands;
@@ -45,9 +46,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         let (name, value, why) = closed(pile(s)?)?;
         let what = format!("connections in {}", pile(s)?);
         let mut remedy = one(case, s, "CT013", name, value, &what, why)?;
-        remedy
-            .commands
-            .extend(same_elsewhere(case, findings, s, &["CT013"], |other| pile(other) == pile(s)));
+        also(&mut remedy, same_elsewhere(case, findings, s, &["CT013"], |o| pile(o) == pile(s)));
         return Some(Ranked { rank: 6, remedy });
     }
     if findings.has("CT010") {
@@ -72,12 +71,21 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             }
         };
         let mut remedy = one(case, s, "CT010", name, value, "unanswered entries", why)?;
-        remedy.commands.extend(same_elsewhere(case, findings, s, &["CT010"], |other| {
+        let same = same_elsewhere(case, findings, s, &["CT010"], |other| {
             flood_of(other).is_some_and(|f| f.protocol == flood.protocol)
-        }));
+        });
+        also(&mut remedy, same);
         return Some(Ranked { rank: 7, remedy });
     }
     None
+}
+
+/// A remark on both ways to do it.
+fn also(remedy: &mut Remedy, remark: Option<String>) {
+    if !remedy.fix.is_empty() {
+        remedy.fix.extend(remark.clone());
+    }
+    remedy.commands.extend(remark);
 }
 
 /// The timeout of a state in which closed connections pile up, what it should be, and what that risks.
@@ -116,10 +124,12 @@ fn one(
         return None;
     }
     let commands = commands::run_inside(s, [commands::set(case.profile, name, value)]);
+    let bare = name.trim_start_matches("nf_conntrack_");
     Some(Remedy {
         id: RemedyId::Timeout,
         title: format!("keep {what} for {value} s instead of {now} s"),
         findings: alloc::vec![id],
+        fix: fix(&format!("timeout {bare}={value}"), s).into_iter().collect(),
         commands,
         memory: None,
         risk: risk.to_string(),
@@ -146,24 +156,23 @@ fn established(case: &Case<'_>, findings: &Findings<'_>) -> Option<Remedy> {
         (ratio(tally.total(), idle) > 0.5 && service.port != 0).then_some(*service)
     });
     let young = case.after.host.kernel.value().is_some_and(|k| k.rank() >= POLICIES_SINCE);
-    let (title, commands) = match service.filter(|_| young) {
+    let for_all = format!("timeout established={FLOOR}");
+    let (title, ours, commands) = match service.filter(|_| young) {
         Some(service) => {
             let mut commands = for_port(case, s, service);
             commands.push(format!("# or for every port of this namespace: {all}"));
             let title = format!("let idle connections to port {} go after 2 h 4 min", service.port);
-            (title, commands)
+            let ours = format!("timeout --port tcp/{} established={FLOOR}", service.port);
+            (title, ours, commands)
         }
-        None => ("let idle connections go after 2 h 4 min".to_string(), alloc::vec![all]),
+        None => ("let idle connections go after 2 h 4 min".to_string(), for_all, alloc::vec![all]),
     };
-    Some(Remedy {
+    let mut remedy = Remedy {
         id: RemedyId::Timeout,
         title,
         findings: alloc::vec!["CT012"],
-        commands: {
-            let mut commands = commands::run_inside(s, commands);
-            commands.extend(same_elsewhere(case, findings, s, &["CT012"], |_| true));
-            commands
-        },
+        fix: fix(&ours, s).into_iter().collect(),
+        commands: commands::run_inside(s, commands),
         memory: None,
         risk: "A connection that stays silent for longer without keepalives is forgotten: behind NAT it \
                breaks, elsewhere it is picked up again by its next packet. Not below 2 h 4 min without \
@@ -176,7 +185,9 @@ fn established(case: &Case<'_>, findings: &Findings<'_>) -> Option<Remedy> {
             words::span(now as f64)
         ),
         refused: Vec::new(),
-    })
+    };
+    also(&mut remedy, same_elsewhere(case, findings, s, &["CT012"], |_| true));
+    Some(remedy)
 }
 
 /// A policy for one port. It is given to a flow with its first packet, so flows that exist keep theirs.

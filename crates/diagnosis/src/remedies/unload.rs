@@ -38,19 +38,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     }
     let rules = s.now.rules.value()?;
     let mut refused = needs_tracking(case, s);
-    for manager in case.after.boot.managers.value().into_iter().flatten() {
-        let name = match manager.kind {
-            ManagerKind::Firewalld => "firewalld writes rules by state",
-            ManagerKind::Ufw => "ufw writes rules by state",
-            ManagerKind::Fail2ban => "fail2ban may write rules by state",
-            ManagerKind::Docker
-            | ManagerKind::OtherContainers
-            | ManagerKind::Kubernetes
-            | ManagerKind::Libvirt
-            | ManagerKind::Tuned => continue,
-        };
-        refused.push(format!("{name} ({})", words::clean(&manager.because)));
-    }
+    refused.extend(managed(case));
     if let Some(rule) = rules
         .needing()
         .find(|r| r.needs.contains(&Need::Helper) || r.needs.contains(&Need::SynProxy))
@@ -77,6 +65,12 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         id: RemedyId::Unload,
         title: "stop tracking".to_string(),
         findings: answers,
+        // Nobody's rule is taken out by us.
+        fix: if by_module && refused.is_empty() && rules.needing().next().is_none() {
+            alloc::vec!["plimsoll fix unload".to_string()]
+        } else {
+            Vec::new()
+        },
         commands: commands::run_inside(s, commands),
         memory: None,
         risk: "A firewall without state accepts by port alone: answers must be accepted by source port \
@@ -91,6 +85,26 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         None => 90,
     };
     Some(Ranked { rank, remedy })
+}
+
+/// Programs that write rules by state of their own accord.
+pub(crate) fn managed(case: &Case<'_>) -> Vec<String> {
+    let managers = case.after.boot.managers.value().into_iter().flatten();
+    managers
+        .filter_map(|manager| {
+            let name = match manager.kind {
+                ManagerKind::Firewalld => "firewalld writes rules by state",
+                ManagerKind::Ufw => "ufw writes rules by state",
+                ManagerKind::Fail2ban => "fail2ban may write rules by state",
+                ManagerKind::Docker
+                | ManagerKind::OtherContainers
+                | ManagerKind::Kubernetes
+                | ManagerKind::Libvirt
+                | ManagerKind::Tuned => return None,
+            };
+            Some(format!("{name} ({})", words::clean(&manager.because)))
+        })
+        .collect()
 }
 
 /// Keeps the rules, so that the old state can be had back.
@@ -159,9 +173,63 @@ fn modules(case: &Case<'_>) -> Vec<String> {
     commands
 }
 
+/// Whether a module is connection tracking and nothing else: the core, protocols, helpers, NAT, and the words of rules
+/// that ask for them, in any generation.
+pub(crate) fn belongs(module: &str) -> bool {
+    const STEMS: &[&str] = &[
+        "nf_conntrack",
+        "ip_conntrack",
+        "ip6_conntrack",
+        "nf_nat",
+        "ip_nat",
+        "iptable_nat",
+        "ip6table_nat",
+        "nf_defrag",
+        "nf_flow_table",
+        "nft_flow_offload",
+        "nf_conncount",
+        "nf_synproxy",
+        "nf_xnatlog",
+        "nft_ct",
+        "nft_chain_nat",
+        "nft_nat",
+        "nft_masq",
+        "nft_redir",
+        "nft_connlimit",
+        "nft_synproxy",
+        "xt_conn",
+        "xt_state",
+        "xt_helper",
+        "xt_CT",
+        "xt_NOTRACK",
+        "xt_CONN",
+        "xt_MASQUERADE",
+        "xt_nat",
+        "xt_NETMAP",
+        "xt_REDIRECT",
+        "xt_SYNPROXY",
+        "xt_connlimit",
+        "ipt_MASQUERADE",
+        "ipt_NETMAP",
+        "ipt_REDIRECT",
+        "ipt_SAME",
+        "ipt_SYNPROXY",
+        "ipt_CLUSTERIP",
+        "ipt_state",
+        "ipt_conn",
+        "ipt_helper",
+        "ip6t_MASQUERADE",
+        "ip6t_NPT",
+        "ip6t_SYNPROXY",
+        "nfnetlink_ct",
+        "masquerade",
+    ];
+    STEMS.iter().any(|stem| module.starts_with(stem))
+}
+
 /// What hangs on conntrack, each after all that use it, then conntrack, then the defragmentation that
 /// only it used.
-fn removal_order(loaded: &[Module]) -> Vec<&str> {
+pub(crate) fn removal_order(loaded: &[Module]) -> Vec<&str> {
     const ROOTS: &[&str] = &["nf_conntrack", "ip_conntrack"];
     const BELOW: &[&str] = &["nf_defrag_ipv4", "nf_defrag_ipv6"];
     let find = |name: &str| loaded.iter().find(|m| m.name == name);

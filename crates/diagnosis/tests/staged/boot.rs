@@ -130,13 +130,13 @@ fn a_key_of_a_dead_generation_has_no_effect() {
     assert_eq!(acts(&d), ["CT041"]);
     assert_eq!(
         summary(&d, "CT041"),
-        "/etc/sysctl.conf line 12 sets net.ipv4.ip_conntrack_max, a name that this kernel (6.12) does \
+        "/etc/sysctl.d/99-sysctl.conf line 12 sets net.ipv4.ip_conntrack_max, a name that this kernel (6.12) does \
          not have: it has no effect; what was meant is net.netfilter.nf_conntrack_max."
     );
     says(
         &d,
         RemedyId::Persist,
-        "sed -i --follow-symlinks '12s|.*|net.netfilter.nf_conntrack_max = 131072|' /etc/sysctl.conf",
+        "sed -i --follow-symlinks '12s|.*|net.netfilter.nf_conntrack_max = 131072|' /etc/sysctl.d/99-sysctl.conf",
     );
     let mut el7 = host("3.10.0-1160.el7.x86_64", 8);
     el7.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 12, old, "262144")]);
@@ -173,7 +173,7 @@ fn the_count_that_a_copied_article_sets_is_read_only() {
     let d = judge(&after, &[]);
     assert_eq!(acts(&d), ["CT042"]);
     assert!(summary(&d, "CT042").ends_with("what was meant is net.netfilter.nf_conntrack_max."));
-    says(&d, RemedyId::Persist, "sed -i --follow-symlinks '5s/^/# /' /etc/sysctl.conf");
+    says(&d, RemedyId::Persist, "sed -i --follow-symlinks '5s/^/# /' /etc/sysctl.d/99-sysctl.conf");
     let persist = |value: &str| {
         let mut after = after.clone();
         after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 5, count, value)]);
@@ -183,14 +183,14 @@ fn the_count_that_a_copied_article_sets_is_read_only() {
     assert_eq!(
         more,
         [
-            "sed -i --follow-symlinks '5s|.*|net.netfilter.nf_conntrack_max = 524288|' /etc/sysctl.conf",
+            "sed -i --follow-symlinks '5s|.*|net.netfilter.nf_conntrack_max = 524288|' /etc/sysctl.d/99-sysctl.conf",
             "sysctl -w net.netfilter.nf_conntrack_max=524288"
         ],
         "the number that was meant is kept"
     );
     assert_eq!(
         persist("99999999"),
-        ["sed -i --follow-symlinks '5s/^/# /' /etc/sysctl.conf"],
+        ["sed -i --follow-symlinks '5s/^/# /' /etc/sysctl.d/99-sysctl.conf"],
         "memory cannot keep it"
     );
 }
@@ -227,7 +227,7 @@ fn centos_5_applies_its_file_again_when_the_firewall_has_started() {
 fn buckets_could_not_be_written_before_4_9() {
     let mut after = host("3.10.0-1160.el7.x86_64", 8);
     let buckets = "net.netfilter.nf_conntrack_buckets";
-    after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 5, buckets, "65536")]);
+    after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 5, buckets, "131072")]);
     assert_eq!(acts(&judge(&after, &[])), ["CT042"]);
     let mut young = host("6.12.117", 8);
     early(&mut young);
@@ -248,7 +248,8 @@ fn the_iptables_service_of_centos_6_applies_what_its_load_list_names() {
     };
     after.boot.iptables_config = known(config.clone());
     let d = judge(&after, &[]);
-    assert_eq!(acts(&d), ["CT040"]);
+    assert_eq!(acts(&d), ["CT040", "CT047"]);
+    assert!(summary(&d, "CT047").contains("IPTABLES_MODULES_UNLOAD = yes: each restart"));
     assert!(summary(&d, "CT040").contains("does not exist yet when rc.sysinit writes it"));
     says(
         &d,

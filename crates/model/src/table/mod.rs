@@ -18,7 +18,7 @@ mod slab;
 use alloc::collections::BTreeMap;
 
 use crate::entry::Slot;
-use crate::key::{Key, Packed, Wide};
+use crate::key::{Key, Packed, Wide, mix};
 use crate::tcp::{Direction, Segment, TcpSettings, Timeouts};
 use crate::ticks::Jiffies;
 
@@ -136,6 +136,18 @@ impl Table {
     /// The chain in which a packet of this key looks.
     pub(crate) const fn chain(&self, probe: &Probe) -> usize {
         self.index.chain(probe.place)
+    }
+
+    /// The chain from which early drop looks for room. The kernel hashes each direction by itself, so that
+    /// a flow's answers (they go to the higher port) look elsewhere than its questions, which begin where they
+    /// were looked up.
+    pub(crate) fn chain_for_room(&self, probe: &Probe) -> usize {
+        let chain = self.chain(probe);
+        if !probe.key.packed().looks_like_an_answer() {
+            return chain;
+        }
+        let elsewhere = u128::from(mix(chain as u64 ^ self.hash_key));
+        ((elsewhere * self.chains() as u128) >> 64) as usize
     }
 
     /// First stage of a lookup: asks for the line of the index.

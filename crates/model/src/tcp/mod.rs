@@ -151,6 +151,8 @@ pub enum Outcome {
         timeout: u32,
         /// The entry becomes assured.
         assure: bool,
+        /// A listener is told of the state: it changed, or the flow was brought back in step.
+        moved: bool,
     },
     /// Accepted; neither refreshed nor accounted.
     Ignore,
@@ -466,7 +468,7 @@ impl Tcp {
         {
             assure = true;
         }
-        Outcome::Refresh { timeout, assure }
+        Outcome::Refresh { timeout, assure, moved: old != new }
     }
 
     fn timeout(

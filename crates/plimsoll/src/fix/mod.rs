@@ -38,6 +38,7 @@ pub fn run(arguments: &Fix) -> ExitCode {
         RemedyCommand::Timeout(timeout) => (&timeout.how, plans::timeout(timeout)),
         RemedyCommand::Persist(persist) => (&persist.how, plans::persist(persist, root)),
         RemedyCommand::Shed(shed) => (&shed.how, cut::shed(shed)),
+        RemedyCommand::Unload(unload) => (&unload.how, plans::unload(unload, root)),
         RemedyCommand::Bypass(bypass) => (&bypass.how, rules::bypass(bypass)),
         RemedyCommand::Lifeline(lifeline) => (&lifeline.how, rules::lifeline(lifeline)),
         RemedyCommand::Limit(limit) => (&limit.how, rules::limit(limit)),
@@ -47,7 +48,7 @@ pub fn run(arguments: &Fix) -> ExitCode {
             let code = carry_out(&plan, how, root);
             if let RemedyCommand::Persist(persist) = remedy
                 && code == ExitCode::SUCCESS
-                && !how.dry_run
+                && !(how.dry_run || how.json)
             {
                 plans::prove(&plan, persist);
             }
@@ -126,6 +127,10 @@ fn fault() -> Fault {
 }
 
 fn carry_out(plan: &Plan, how: &How, root: &Path) -> ExitCode {
+    if how.json {
+        tell::text(&report::plan_json(plan));
+        return if plan.refused.is_empty() { ExitCode::SUCCESS } else { exit::failed() };
+    }
     tell::text(&report::plan(plan, &check::style(how.color, None, false, true, false)));
     if !plan.refused.is_empty() {
         return exit::failed();
@@ -190,8 +195,18 @@ fn asked(plan: &Plan) -> Option<bool> {
     Some(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// Whether the drops end.
+/// Whether the drops end, and what was taken out stays away.
 fn watch(plan: &Plan, how: &How) {
+    for proof in &plan.verify {
+        if let Verify::Gone { path } = proof {
+            match plimsoll_apply::stays_away(path, how.watch) {
+                Ok(came) => tell::stayed_away(path, how.watch, came.as_deref()),
+                Err(error) => {
+                    tell::error(&format!("whether {path} stays away could not be seen: {error}"))
+                }
+            }
+        }
+    }
     if how.watch.is_zero() || !plan.verify.contains(&Verify::DropsEnd) {
         return;
     }

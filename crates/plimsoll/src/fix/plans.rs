@@ -10,7 +10,7 @@ use plimsoll_diagnosis::plan::{self, Ground, Plan, RaiseRequest, TimeoutRequest,
 use plimsoll_probe as probe;
 use plimsoll_probe::live::{self, NamespaceSelector, Observation};
 
-use crate::arguments::{How, Persist, Raise, Timeout};
+use crate::arguments::{How, Persist, Raise, Timeout, Unload};
 use crate::fix::tell;
 
 /// `raise`: without sizes the whole diagnosis is needed, with them only the limit, memory and namespaces.
@@ -62,6 +62,17 @@ pub fn persist(arguments: &Persist, root: &Path) -> Result<Plan, String> {
     let facts = boot_facts(arguments)?;
     let files = plimsoll_apply::standing(root, plan::PERSIST_FILES);
     Ok(plan::persist(&arguments.keys, &facts, &files))
+}
+
+/// `unload`: rules of every namespace, modules, and what would load them again.
+pub fn unload(arguments: &Unload, root: &Path) -> Result<Plan, String> {
+    let observation = live::observe(&live::Options { rules: true, ..quick() });
+    let target = match &arguments.how.netns {
+        Some(_) => target(&observation, &arguments.how)?,
+        None => observation.after.namespaces.iter().position(|n| n.is_initial()).unwrap_or(0),
+    };
+    let files = plimsoll_apply::standing(root, plan::UNLOAD_FILES);
+    Ok(plan::unload(&Ground { before: None, now: &observation.after, target, files: &files }))
 }
 
 /// The files are written: what will a boot make of them now?

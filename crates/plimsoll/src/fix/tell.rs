@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use plimsoll_apply::{Applied, Event, Flow, Phase, Transaction, Undone};
 use plimsoll_diagnosis::plan::{Change, Filter, Plan};
@@ -188,4 +188,14 @@ pub fn history(all: &[Transaction]) {
 /// A kernel value by its last name.
 fn name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Whether what was taken out is still away.
+pub fn stayed_away(path: &str, span: Duration, came: Option<&[String]>) {
+    match came {
+        None if span.is_zero() => say(&format!("{path} is gone.")),
+        None => say(&format!("{path} is gone, and still was {} s later.", span.as_secs_f64())),
+        Some([]) => say(&format!("{path} IS STILL THERE.")),
+        Some(modules) => say(&format!("{path} CAME BACK: {} loaded again.", modules.join(", "))),
+    }
 }

@@ -67,7 +67,12 @@ fn owner(found: &attribution::Owner) -> Owner {
     let text = |name: &Arc<str>| Box::from(&**name);
     Owner {
         pid: found.process.as_ref().map(|process| process.pid),
-        process: found.process.as_ref().map(|process| text(&process.command)),
+        // It may have ended before its name was asked for.
+        process: found
+            .process
+            .as_ref()
+            .filter(|process| !process.command.is_empty())
+            .map(|process| text(&process.command)),
         unit: found.unit.as_ref().map(text),
         container: found
             .container

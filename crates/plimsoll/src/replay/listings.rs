@@ -60,7 +60,11 @@ pub fn event(event: Event, at: Option<Time>) -> String {
         let _ = write!(text, "[{}.{micros:06}]\t", at.secs());
     }
     text.push_str(kind);
-    let entry = Entry { age: None, mark: None, references: None, ..event.entry };
+    let mut entry = Entry { age: None, mark: None, references: None, ..event.entry };
+    // Packets and octets are told at the end only.
+    if event.kind != EventKind::Destroy {
+        (entry.original_accounting, entry.reply_accounting) = (None, None);
+    }
     // Writing to a String cannot fail.
     let _ = write(&mut text, &Line::from(entry), Dialect::Tool);
     text

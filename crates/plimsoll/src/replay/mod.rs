@@ -112,6 +112,7 @@ fn style(arguments: &Arguments) -> Style {
         colour: terminal::colour(arguments.color),
         unicode: !arguments.ascii && terminal::unicode(),
         verbose: false,
+        commands: false,
         clock,
     }
 }

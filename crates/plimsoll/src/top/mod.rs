@@ -23,7 +23,7 @@ use plimsoll_probe::live::{self as host, NamespaceSelector, Pulse};
 use plimsoll_probe::names::name_files;
 use plimsoll_report::{self as report, Language};
 use plimsoll_top::{App, Look, Moment, Place, Question, Scope, Step};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
 use crate::{exit, terminal};
 use arguments::Top;
@@ -45,6 +45,10 @@ pub enum News {
     Input(Input),
     /// A signal to end.
     Signal(i32),
+    /// A signal to stop.
+    Stop,
+    /// Somebody stopped us without asking, and let us go on.
+    Continued,
     /// The terminal is gone.
     Hangup,
 }
@@ -169,7 +173,8 @@ fn watch(arguments: &Top, mut app: App, mouse: bool) -> io::Result<ExitCode> {
     let (news, heard) = channel();
     let (ask, questions) = channel();
     let clock = Clock(Instant::now());
-    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGHUP, SIGINT, SIGQUIT])?;
+    let mut signals =
+        signal_hook::iterator::Signals::new([SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGCONT])?;
     let mut screen = Screen::take(mouse)?;
     screen.draw(&mut app)?;
 
@@ -183,11 +188,17 @@ fn watch(arguments: &Top, mut app: App, mouse: bool) -> io::Result<ExitCode> {
     thread::Builder::new().name("check".into()).spawn(move || check(&of_check))?;
     let of_signals = news.clone();
     thread::Builder::new().name("signals".into()).spawn(move || {
-        if let Some(signal) = signals.forever().next() {
-            let _ = of_signals.send(News::Signal(signal));
-            // Whoever draws may hang on a terminal that takes nothing: then the guard gives it back.
-            thread::sleep(Duration::from_secs(2));
-            std::process::exit(128 + signal);
+        for signal in signals.forever() {
+            let _ = of_signals.send(match signal {
+                SIGTSTP => News::Stop,
+                SIGCONT => News::Continued,
+                signal => News::Signal(signal),
+            });
+            if signal != SIGTSTP && signal != SIGCONT {
+                // Whoever draws may hang on a terminal that takes nothing: then the guard gives it back.
+                thread::sleep(Duration::from_secs(2));
+                std::process::exit(128 + signal);
+            }
         }
     })?;
     thread::Builder::new().name("input".into()).spawn(move || listen(&news))?;
@@ -211,21 +222,26 @@ fn listen(news: &Sender<News>) {
     }
 }
 
-/// How often the host is checked.
+/// How often the host is checked, at most.
 const CHECK: Duration = Duration::from_secs(30);
+/// The share of one core that checks may take.
+const CHECK_SHARE: f64 = 0.01;
 /// Kernel time that a check may take for reading entries.
 const CHECK_BUDGET: Duration = Duration::from_millis(50);
 
 /// Checks the host again and again.
 fn check(news: &Sender<News>) {
+    let options = host::Options { dump_budget: CHECK_BUDGET, ..host::Options::default() };
     loop {
-        let observation =
-            host::observe(&host::Options { dump_budget: CHECK_BUDGET, ..host::Options::default() });
+        let start = Instant::now();
+        let observation = host::observe(&options);
+        // Beside the interval all of it is work.
+        let work = start.elapsed().saturating_sub(options.interval);
         let diagnosis = diagnose(Some(&observation.before), &observation.after);
         if news.send(News::Findings(diagnosis.findings)).is_err() {
             return;
         }
-        thread::sleep(CHECK);
+        thread::sleep(CHECK.max(work.div_f64(CHECK_SHARE)));
     }
 }
 
@@ -251,6 +267,8 @@ fn draw(
                 News::Moment(moment) => app.learn(*moment),
                 News::Places(places) => app.learn_places(places),
                 News::Findings(findings) => app.learn_findings(findings),
+                News::Stop => screen.suspend()?,
+                News::Continued => screen.come_back()?,
                 News::Signal(signal) => return Ok(ExitCode::from(128 + signal as u8)),
                 News::Hangup => return Ok(exit::failed()),
                 News::Input(input) => {

@@ -102,13 +102,21 @@ impl Screen {
         }
     }
 
+    /// Takes the terminal again, after others had it.
+    pub fn come_back(&mut self) -> io::Result<()> {
+        // What it is like now is what it is given back as.
+        disable_raw_mode()?;
+        self.enter()?;
+        self.forget()
+    }
+
     /// Lets the shell have the terminal until it lets us go on.
     pub fn suspend(&mut self) -> io::Result<()> {
         give_back()?;
         let ourselves = rustix::process::getpid();
-        rustix::process::kill_process(ourselves, rustix::process::Signal::TSTP)?;
-        self.enter()?;
-        self.forget()
+        // Not TSTP: that one we hear ourselves.
+        rustix::process::kill_process(ourselves, rustix::process::Signal::STOP)?;
+        self.come_back()
     }
 }
 

@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use crate::host::{Host, text};
-use crate::support::root;
+use crate::support::{root, turn};
 
 /// More steps than any remedy has; the loop ends where a run comes through.
 const MOST: u32 = 200;
@@ -147,4 +147,69 @@ fn a_policy_of_xtables_killed_at_any_step_is_there_whole_or_not_at_all() {
     killed_everywhere(&host, POLICY, false);
     killed_everywhere(&host, POLICY, true);
     undo_killed_everywhere(&host, POLICY);
+}
+
+#[test]
+fn a_limit_raised_and_killed_at_any_step_is_the_old_or_the_new_one() {
+    if !root("a_limit_raised_and_killed_at_any_step_is_the_old_or_the_new_one") {
+        return;
+    }
+    let _turn = turn();
+    let host = Host::of_the_machine("crash-raise");
+    let (max, buckets) = host.limit();
+    // Both at once, and little more: the machine is others' too.
+    let (max, buckets) = ((max + 4096).to_string(), (buckets + 512).to_string());
+    let raise = ["fix", "raise", "--max", &max, "--buckets", &buckets, "--yes", "--watch", "0"];
+    killed_everywhere(&host, &raise, false);
+    killed_everywhere(&host, &raise, true);
+    undo_killed_everywhere(&host, &raise);
+}
+
+/// Entries of one source.
+fn entries(host: &Host, source: &str) -> usize {
+    let listed = host.netns.run("conntrack", &["-L", "-p", "udp", "-s", source]);
+    listed.lines().filter(|l| l.contains("src=")).count()
+}
+
+/// What was deleted can't come back; killed at any step it is never more than what was shown, and the next one does
+/// the rest.
+#[test]
+fn shedding_killed_at_any_step_deletes_nothing_but_what_it_showed() {
+    if !root("shedding_killed_at_any_step_deletes_nothing_but_what_it_showed") {
+        return;
+    }
+    const GOING: usize = 300;
+    const STAYING: usize = 40;
+    let host = Host::new("crash-shed").with_nft();
+    host.netns.run("sysctl", &["-qw", "net.netfilter.nf_conntrack_udp_timeout=600"]);
+    let send = |source: &str, count: usize| {
+        let script = format!(
+            "import socket\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.bind(('{source}',4000))\n\
+             for p in range(20000,20000+{count}):\n  s.sendto(b'x',('127.0.0.9',p))\n"
+        );
+        host.netns.run("python3", &["-c", &script]);
+    };
+    send("127.0.0.1", STAYING);
+    let shed = ["fix", "shed", "--source", "127.0.0.2", "--yes", "--watch", "0"];
+    for step in 1..MOST {
+        send("127.0.0.2", GOING);
+        assert_eq!(entries(&host, "127.0.0.2"), GOING);
+        let fault = format!("{step}:guard");
+        let out = host.command(&shed).env("PLIMSOLL_FAULT", &fault).output().expect("it starts");
+        assert_eq!(entries(&host, "127.0.0.1"), STAYING, "{fault}: the others stay");
+        if out.status.success() {
+            assert_eq!(entries(&host, "127.0.0.2"), 0);
+            assert!(step > 5, "the faults are reached: {step}");
+            return;
+        }
+        // The next call puts in order what was left, and says where it stands.
+        host.run(&["confirm"]);
+        let list = host.list();
+        assert!(!list.contains("interrupted)  "), "{fault}: {list}");
+        if entries(&host, "127.0.0.2") > 0 {
+            host.ok(&shed);
+        }
+        assert_eq!(entries(&host, "127.0.0.2"), 0, "{fault}");
+    }
+    panic!("shed: more than {MOST} steps");
 }

@@ -11,12 +11,12 @@ use crate::host::text;
 use crate::support::{BINARY, root, run};
 
 /// A copy of a saved host, and a state directory beside it.
-struct Copy {
+pub struct Copy {
     base: PathBuf,
 }
 
 impl Copy {
-    fn of(tree: &str, name: &str) -> Self {
+    pub fn of(tree: &str, name: &str) -> Self {
         let base =
             std::env::temp_dir().join(format!("plimsoll-test-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&base);
@@ -27,7 +27,7 @@ impl Copy {
         copy
     }
 
-    fn root(&self) -> PathBuf {
+    pub fn root(&self) -> PathBuf {
         self.base.join("root")
     }
 
@@ -41,7 +41,7 @@ impl Copy {
         command
     }
 
-    fn persist(&self, more: &[&str]) -> Command {
+    pub fn persist(&self, more: &[&str]) -> Command {
         let root = self.root();
         let root = root.to_str().expect("a path of text");
         self.command(&[&["fix", "persist", "--yes", "--root", root], more].concat())
@@ -54,7 +54,7 @@ impl Copy {
     }
 
     /// Every file with its bytes and mode.
-    fn files(&self) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+    pub fn files(&self) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
         let mut found = BTreeMap::new();
         let mut todo = vec![self.root().join("etc")];
         while let Some(directory) = todo.pop() {

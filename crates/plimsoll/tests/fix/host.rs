@@ -9,6 +9,8 @@ use crate::support::{BINARY, Netns};
 pub struct Host {
     pub netns: Netns,
     pub state: PathBuf,
+    /// It is run in the machine's own namespace, and the machine's settings are what it may change.
+    machine: bool,
 }
 
 impl Host {
@@ -17,7 +19,24 @@ impl Host {
         let netns = Netns::new(name);
         let state = std::env::temp_dir().join(format!("{}-state", netns.0));
         let _ = std::fs::remove_dir_all(&state);
-        Self { netns, state }
+        Self { netns, state, machine: false }
+    }
+
+    /// For remedies that change the machine's own settings. Whoever has it holds the turn.
+    pub fn of_the_machine(name: &str) -> Self {
+        let mut host = Self::new(name);
+        host.machine = true;
+        host
+    }
+
+    /// The machine's limit and buckets.
+    pub fn limit(&self) -> (u64, u64) {
+        let read = |name| {
+            let path = format!("/proc/sys/net/netfilter/{name}");
+            let text = std::fs::read_to_string(path).expect("it reads");
+            text.trim().parse().expect("a number")
+        };
+        (read("nf_conntrack_max"), read("nf_conntrack_buckets"))
     }
 
     /// Rules as nft writes them.
@@ -68,9 +87,14 @@ impl Host {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("ip");
+        let mut command = if self.machine {
+            Command::new(BINARY)
+        } else {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", &self.netns.0, BINARY]);
+            command
+        };
         command
-            .args(["netns", "exec", &self.netns.0, BINARY])
             .args(arguments)
             .args(["--state-dir", self.state.to_str().expect("a path of text")])
             .stdin(Stdio::null())
@@ -101,6 +125,9 @@ impl Host {
     /// Rules, policies and the namespace's own settings, byte for byte. The lines of iptables-save that hold a
     /// time are left out, and so are the machine's own settings, which another test may change meanwhile.
     pub fn everything(&self) -> String {
+        if self.machine {
+            return format!("{:?}", self.limit());
+        }
         let mut all = self.netns.run("nft", &["list", "ruleset"]);
         for save in ["iptables-legacy-save", "ip6tables-legacy-save", "iptables-nft-save"] {
             let text = self.netns.run(save, &[]);

@@ -288,3 +288,21 @@ fn the_limit_is_never_lowered_unless_that_is_asked_for() {
     assert_ne!(limit().trim(), "1000");
     assert!(!std::path::Path::new(state).exists(), "nothing was begun");
 }
+
+#[test]
+fn a_tracker_that_something_needs_or_that_is_built_in_is_not_unloaded() {
+    if !root("a_tracker_that_something_needs_or_that_is_built_in_is_not_unloaded") {
+        return;
+    }
+    // A rule by state in a namespace of its own: modules serve all of them.
+    let host = Host::new("unload").with_nft();
+    let out = crate::support::plimsoll(&["fix", "unload", "--yes", "--watch", "0"]);
+    let said = text(&out.stdout);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let built_in = words.contains("is built into this kernel");
+    assert!(built_in || words.contains("asks for tracking"), "{said}");
+    let inside = host.run(&["fix", "unload", "--yes", "--netns", "own"]);
+    assert_eq!(inside.status.code(), Some(1));
+    assert!(text(&inside.stdout).contains("run it in the host's own"), "{}", text(&inside.stdout));
+}

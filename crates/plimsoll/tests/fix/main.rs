@@ -8,5 +8,6 @@ mod crashes;
 mod files;
 mod host;
 mod hostile;
+mod managers;
 mod remedies;
 mod untracked;

@@ -241,3 +241,48 @@ fn a_policy_is_given_to_new_connections_of_its_port_only() {
     staged.talk.goes_on();
     new.goes_on();
 }
+
+#[test]
+fn what_check_names_is_carried_out_as_it_stands_and_ends_the_drops() {
+    if !root("what_check_names_is_carried_out_as_it_stands_and_ends_the_drops") {
+        return;
+    }
+    let _turn = turn();
+    let mut staged = Staged::new("named");
+    let old = staged.everything();
+    let burst = Pace::burst(SMALL * 2);
+    let filling = staged.lab.flood(Kind::Udp, Sources::Unanswered, burst).expect("a flood");
+    filling.finish().expect("it ends");
+    let flood =
+        staged.lab.flood(Kind::Udp, Sources::Unanswered, Pace::steady(1000)).expect("a flood");
+    staged.wait_for_drops();
+    let server = staged.lab.server().name().to_owned();
+    let (check, _) = crate::support::check(&["--netns", &server]);
+    let named = |id: &str| -> String {
+        let remedies = check["remedies"].as_array().expect("remedies");
+        let found = remedies.iter().find(|r| r["id"] == id);
+        let line = found.and_then(|r| r["fix"][0].as_str());
+        line.unwrap_or_else(|| panic!("no {id} in {remedies:#?}")).to_owned()
+    };
+    let run = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        staged.ok(&[&words[..], &["--yes", "--watch", "0"]].concat())
+    };
+    // In the namespace that is full, not in the one that check runs in.
+    let shed = named("shed");
+    assert!(shed.starts_with("plimsoll fix shed --unreplied --protocol udp"), "{shed}");
+    assert!(shed.ends_with(&format!(" --netns {server}")), "{shed}");
+    run(&shed);
+    assert!(staged.lab.count().expect("a count") < SMALL / 2);
+    run(&named("timeout"));
+    assert_ne!(staged.everything(), old, "the timeout is the server's");
+    assert_eq!(staged.drops(Duration::from_secs(2)), 0, "none after");
+    staged.ok(&["undo"]);
+    // The limit is raised in the machine's own namespace.
+    run(&named("raise"));
+    assert_eq!(staged.drops(Duration::from_secs(1)), 0);
+    staged.ok(&["undo", "--allow-lower"]);
+    drop(flood);
+    assert_eq!(staged.everything(), old);
+    staged.talk.goes_on();
+}

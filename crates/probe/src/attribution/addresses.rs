@@ -1,10 +1,14 @@
 //! Which namespace has which address, and which are joined by a pair of interfaces.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::net::IpAddr;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 
 use plimsoll_wire::rtnetlink::{self, Link};
 
+use crate::live::Found;
 use crate::table::{Dump, Part, Step};
 
 #[derive(Debug, Default)]
@@ -12,7 +16,9 @@ pub(super) struct Addresses {
     places: HashMap<IpAddr, Vec<u32>>,
     /// Numbers of an interface and of its other end in another namespace, and the namespaces with such a one.
     pairs: HashMap<(u32, u32), Vec<u32>>,
-    links: HashMap<u32, Vec<(u32, u32)>>,
+    links: HashMap<u32, Vec<(u32, u32, i32)>>,
+    /// Number of another namespace in a namespace, to which one it is: where the interfaces' numbers do not tell.
+    numbers: HashMap<(u32, i32), u32>,
 }
 
 impl Addresses {
@@ -23,10 +29,10 @@ impl Addresses {
                 places.push(place);
             }
         }
-        for link in links.into_iter().filter(|link| link.elsewhere) {
-            let Some(other) = link.other else { continue };
+        for link in links {
+            let (Some(other), Some(number)) = (link.other, link.elsewhere) else { continue };
             self.pairs.entry((link.index, other)).or_default().push(place);
-            self.links.entry(place).or_default().push((link.index, other));
+            self.links.entry(place).or_default().push((link.index, other, number));
         }
     }
 
@@ -54,8 +60,40 @@ impl Addresses {
     /// Namespaces at the other end of a pair of interfaces.
     fn neighbours(&self, place: u32) -> HashSet<u32> {
         let links = self.links.get(&place).into_iter().flatten();
-        let ends = links.filter_map(|(index, other)| self.pairs.get(&(*other, *index)));
-        ends.flatten().copied().filter(|other| *other != place).collect()
+        links.flat_map(|link| self.ends(place, *link)).collect()
+    }
+
+    /// Where the other end of an interface may be: in namespaces that have one with its number, unless it is known which.
+    fn ends(&self, place: u32, (index, other, number): (u32, u32, i32)) -> Vec<u32> {
+        match self.numbers.get(&(place, number)) {
+            Some(known) => vec![*known],
+            None => {
+                let ends = self.pairs.get(&(other, index)).into_iter().flatten();
+                ends.copied().filter(|end| *end != place).collect()
+            }
+        }
+    }
+
+    /// Namespaces with an interface whose other end may be in several, and those: each network that is laid out like
+    /// its neighbour gives its interfaces the same numbers.
+    pub fn doubtful(&self) -> Vec<(u32, Vec<u32>)> {
+        let mut doubtful: Vec<_> = self
+            .links
+            .iter()
+            .map(|(place, links)| {
+                let ends = links.iter().map(|link| self.ends(*place, *link));
+                let several = ends.filter(|ends| ends.len() > 1).flatten();
+                (*place, several.collect::<HashSet<u32>>().into_iter().collect::<Vec<_>>())
+            })
+            .filter(|(_, ends)| !ends.is_empty())
+            .collect();
+        doubtful.sort_unstable();
+        doubtful
+    }
+
+    /// What another namespace is called in one.
+    pub fn learn(&mut self, place: u32, number: i32, other: u32) {
+        self.numbers.insert((place, number), other);
     }
 }
 
@@ -75,6 +113,22 @@ pub(super) fn here() -> (Vec<Link>, Vec<IpAddr>) {
         addresses.extend(rtnetlink::address(payload).ok().flatten());
     });
     (links, addresses)
+}
+
+/// The number of another namespace in the calling thread's.
+pub(super) fn number_of(other: &Found) -> Option<i32> {
+    let door = other.doors().find_map(|door| {
+        let file = File::open(door).ok()?;
+        (Some(file.metadata().ok()?.ino()) == other.inode).then_some(file)
+    })?;
+    let mut number = None;
+    let request = rtnetlink::number_of(door.as_raw_fd());
+    let mut answer = Dump::start(Part::Route, &request).ok()?;
+    let _ = answer.next(&mut |payload| {
+        number = rtnetlink::number(payload).ok().flatten();
+        false
+    });
+    number
 }
 
 fn dump(request: &[u8], take: &mut dyn FnMut(&[u8])) {

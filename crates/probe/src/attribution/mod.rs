@@ -88,6 +88,7 @@ impl Attribution {
             this.places.insert(inode, place as u32);
         }
         this.look_inside(&found, &is_over);
+        this.tell_twins_apart(&found, &is_over);
         let late = this.sockets.find_processes(&mut this.owners, &is_over);
         let mut names = Names::below(root);
         this.name_namespaces(&found, &mut names);
@@ -142,6 +143,35 @@ impl Attribution {
         }
         if late {
             self.late("network namespaces");
+        }
+    }
+
+    /// Asks each namespace with an interface whose other end may be in several what it calls those.
+    fn tell_twins_apart(&mut self, found: &[Found], is_over: &(dyn Fn() -> bool + Sync)) {
+        let doubtful = self.addresses.doubtful();
+        let doors: Vec<&Found> =
+            doubtful.iter().filter_map(|(place, _)| found.get(*place as usize)).collect();
+        let mut late = false;
+        let visits = live::each(&doors, |here, index| {
+            let mut numbers = Vec::new();
+            for other in doubtful[index].1.iter().filter(|_| here.outside.is_none()) {
+                if is_over() {
+                    late = true;
+                    break;
+                }
+                let number = found.get(*other as usize).and_then(addresses::number_of);
+                numbers.extend(number.map(|number| (number, *other)));
+            }
+            numbers
+        });
+        for (visit, (place, _)) in visits.into_iter().zip(&doubtful) {
+            let Visit::Read(numbers) = visit else { continue };
+            for (number, other) in numbers {
+                self.addresses.learn(*place, number, other);
+            }
+        }
+        if late {
+            self.late("pairs of interfaces");
         }
     }
 

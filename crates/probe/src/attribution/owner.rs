@@ -118,7 +118,7 @@ fn named(member: cgroup::Membership, names: &mut Names) -> Owner {
             Some(_) => None,
             None => names.container(container.runtime, &container.id).map(|n| cut(&n).into()),
         },
-        id: cut(&container.id).into(),
+        id: container.id.into(),
     });
     Owner { unit: member.unit.map(|unit| cut(&unit).into()), container, pod, ..Owner::default() }
 }

@@ -183,10 +183,20 @@ fn beside(view: &View<'_>, several: bool) -> Vec<String> {
         };
         below.extend(process);
         below.extend(owner.unit.as_deref().map(|unit| format!("unit {unit}")));
-        below.extend(owner.container.as_deref().map(|name| format!("container {name}")));
-        below.extend(owner.pod.as_deref().map(|name| format!("pod {name}")));
+        below.extend(owner.container.as_deref().map(|name| format!("container {}", brief(name))));
+        // One without a name on this node is called `pod UID` already.
+        below.extend(owner.pod.as_deref().map(|name| match name.starts_with("pod ") {
+            true => name.to_string(),
+            false => format!("pod {name}"),
+        }));
     }
     below
+}
+
+/// A container's full id as engines list it, by its first twelve digits; a name whole.
+fn brief(name: &str) -> &str {
+    let full = name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    if full { name.get(..12).unwrap_or(name) } else { name }
 }
 
 fn end(tuple: &Tuple, source: bool, service: Option<&str>) -> String {

@@ -316,6 +316,7 @@ fn remedy(r: from::Remedy) -> Result<to::Remedy, NotACheck> {
             .iter()
             .map(|id| definition("remedies.for", id).map(|d| d.id))
             .collect::<Result<_, _>>()?,
+        fix: r.fix,
         commands: r.commands,
         memory: r.memory_bytes.map(Bytes),
         risk: r.risk,

@@ -177,6 +177,8 @@ pub(super) struct Remedy {
     pub(super) title: String,
     #[serde(rename = "for")]
     pub(super) findings: Vec<String>,
+    #[serde(default)]
+    pub(super) fix: Vec<String>,
     pub(super) commands: Vec<String>,
     pub(super) memory_bytes: Option<u64>,
     pub(super) risk: String,

@@ -202,6 +202,7 @@ fn remedy(r: &from::Remedy) -> to::Remedy {
         id: r.id.name().into(),
         title: r.title.clone(),
         findings: r.findings.iter().map(|&id| String::from(id)).collect(),
+        fix: r.fix.clone(),
         commands: r.commands.clone(),
         memory_bytes: r.memory.map(|m| m.get()),
         risk: r.risk.clone(),

@@ -2,6 +2,9 @@
 
 mod commands;
 mod diff;
+mod json;
+
+pub use json::{PLAN_SCHEMA, plan_json};
 
 use alloc::format;
 use alloc::string::String;

@@ -23,8 +23,11 @@ pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
     }
     screen.gap();
     let any = remedies.iter().any(|r| r.refused.is_empty() && !r.commands.is_empty());
-    let beside =
-        if any { "best first; the commands are for a root shell of this host" } else { "" };
+    let beside = match (any, screen.style.commands) {
+        (false, _) => "",
+        (true, true) => "best first; the commands are for a root shell of this host",
+        (true, false) => "best first; fix shows and asks first; --commands: without plimsoll",
+    };
     screen.heading("REMEDIES", beside);
     let (open, refused): (Vec<&Remedy>, Vec<&Remedy>) =
         remedies.into_iter().partition(|r| r.refused.is_empty());
@@ -71,13 +74,22 @@ fn show_remedy(screen: &mut Screen<'_>, remedy: &Remedy, rank: Option<usize>) {
             screen.paragraph(row("risk"), HANG, Paint::Plain, &remedy.risk);
         }
     }
-    if remedy.commands.is_empty() {
+    let plain = style.commands || remedy.fix.is_empty();
+    let commands = if plain { &remedy.commands } else { &remedy.fix };
+    if commands.is_empty() {
         return;
     }
     if remedy.refused.is_empty() {
         screen.gap();
-        for command in &remedy.commands {
+        for command in commands {
             screen.command(command);
+        }
+        if style.verbose && !plain {
+            screen.gap();
+            screen.command("# without plimsoll:");
+            for command in &remedy.commands {
+                screen.command(command);
+            }
         }
     } else if style.verbose {
         // Behind remark signs: what must not be done here must not be pasted by mistake either.

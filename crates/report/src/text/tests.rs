@@ -1,6 +1,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use plimsoll_diagnosis::Diagnosis;
+
 use super::{cases, text};
 use crate::wrap::width;
 use crate::{Clock, Style};
@@ -92,8 +94,7 @@ fn nothing_of_a_host_reaches_the_terminal_as_a_control() {
             let screen = text(&d, &Style { verbose, ..plain() });
             assert!(!screen.contains(|c| c != '\n' && crate::clean::is_hidden(c)), "{screen}");
             let ascii = text(&d, &Style { verbose, unicode: false, ..plain() });
-            let commands: Vec<&str> =
-                d.remedies.iter().flat_map(|r| &r.commands).flat_map(|c| c.lines()).collect();
+            let commands = commands(&d);
             for line in ascii.lines().filter(|l| !commands.contains(l)) {
                 assert!(line.is_ascii(), "{line}");
             }
@@ -104,8 +105,7 @@ fn nothing_of_a_host_reaches_the_terminal_as_a_control() {
 #[test]
 fn no_line_is_wider_than_the_screen_but_commands() {
     for d in cases::all() {
-        let commands: Vec<&str> =
-            d.remedies.iter().flat_map(|r| &r.commands).flat_map(|c| c.lines()).collect();
+        let commands = commands(&d);
         for columns in [0, 60, 61, 79, 80, 100, 133, 200] {
             for (verbose, unicode) in [(false, true), (true, true), (true, false)] {
                 let style = Style { width: columns, verbose, unicode, ..plain() };
@@ -117,18 +117,27 @@ fn no_line_is_wider_than_the_screen_but_commands() {
     }
 }
 
+/// Lines that are pasted as they are: those of a case's remedies.
+fn commands(d: &Diagnosis) -> Vec<&str> {
+    let ours = d.remedies.iter().flat_map(|r| r.fix.iter().chain(&r.commands));
+    ours.flat_map(|c| c.lines()).collect()
+}
+
 #[test]
 fn commands_stand_as_they_are_to_be_pasted() {
-    let style = Style { width: 60, ..plain() };
+    for commands in [false, true] {
+        stand_as_they_are(Style { width: 60, commands, ..plain() });
+    }
+}
+
+fn stand_as_they_are(style: Style) {
     for d in [cases::full(), cases::container(), cases::dead()] {
         let screen = text(&d, &style);
         for remedy in d.remedies.iter().filter(|r| r.refused.is_empty()) {
-            let block: Vec<&str> = remedy
-                .commands
-                .iter()
-                .flat_map(|c| c.lines())
-                .filter(|l| !l.starts_with('#'))
-                .collect();
+            let ours = !style.commands && !remedy.fix.is_empty();
+            let wanted = if ours { &remedy.fix } else { &remedy.commands };
+            let block: Vec<&str> =
+                wanted.iter().flat_map(|c| c.lines()).filter(|l| !l.starts_with('#')).collect();
             let mut at = 0;
             for line in block {
                 let whole = alloc::format!("\n{line}\n");
@@ -136,6 +145,22 @@ fn commands_stand_as_they_are_to_be_pasted() {
             }
         }
     }
+}
+
+#[test]
+fn the_command_of_ours_stands_alone_unless_the_plain_ones_are_asked_for() {
+    let d = cases::full();
+    let shown = |style: Style| {
+        let screen = text(&d, &style);
+        let has = |line: &str| screen.contains(&alloc::format!("\n{line}\n"));
+        (
+            has("plimsoll fix raise --max 262144 --buckets 65536"),
+            has("sysctl -w net.nf_conntrack_max=262144"),
+        )
+    };
+    assert_eq!(shown(plain()), (true, false));
+    assert_eq!(shown(Style { commands: true, ..plain() }), (false, true));
+    assert_eq!(shown(Style { verbose: true, ..plain() }), (true, true));
 }
 
 #[test]

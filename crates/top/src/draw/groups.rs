@@ -17,8 +17,12 @@ pub(super) fn show(canvas: &mut Canvas<'_>, app: &mut App, row: u16, end: u16) -
     let table = match &moment.table {
         Ok(table) => table.clone(),
         Err(why) => {
-            let why = clean(why).into_owned();
-            for line in wrapped(&why, canvas.width().saturating_sub(4).into()) {
+            // Lines keep apart what they say; none needs to say whose it is.
+            let why: Vec<String> = why
+                .lines()
+                .map(|line| clean(line.strip_prefix("plimsoll: ").unwrap_or(line)).into_owned())
+                .collect();
+            for line in wrapped(&why.join("\n"), canvas.width().saturating_sub(4).into()) {
                 if at < end {
                     canvas.at(2, at, canvas.width(), &line);
                     at += 1;

@@ -107,7 +107,13 @@ fn history(canvas: &mut Canvas<'_>, app: &App, row: u16) {
     let room = canvas.width().saturating_sub(2 + LABEL).max(10);
     let moments: Vec<&Moment> = app.history.until(app.now(), room.into()).collect();
     let (Some(first), Some(last)) = (moments.first(), moments.last()) else { return };
-    let value = |moment: &Moment| moment.spaces.first()?.load.count.map(Entries::get);
+    // Of another namespace, before this one was chosen, is another history.
+    let of = |moment: &Moment| (moment.namespaces, moment.spaces.first().and_then(|s| s.inode));
+    let value = |moment: &Moment| match (moment.namespaces, of(moment) == of(last)) {
+        (1, true) => moment.spaces.first()?.load.count.map(Entries::get),
+        (2.., _) if last.namespaces > 1 => Some(moment.entries),
+        _ => None,
+    };
     let (least, most) = moments
         .iter()
         .filter_map(|m| value(m))

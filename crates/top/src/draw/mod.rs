@@ -31,7 +31,7 @@ impl App {
             return;
         }
         let cursor = match &self.over {
-            Over::Page { lines, top } => {
+            Over::Page { lines, top, .. } => {
                 over::page(&mut canvas, lines, *top);
                 None
             }

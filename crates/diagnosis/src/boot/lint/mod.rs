@@ -113,6 +113,8 @@ pub struct Lint {
     pub what: String,
     /// What to do about it.
     pub mend: String,
+    /// The name that this kernel has for what was meant, and takes a value by.
+    pub meant: Option<String>,
     /// Nothing is lost by it: another line does what was meant.
     pub harmless: bool,
 }
@@ -151,6 +153,7 @@ pub(super) fn lints(
                 malformed.seen
             ),
             mend: "write it as `key = value`, or remove it".to_string(),
+            meant: None,
             harmless: false,
         });
     }
@@ -183,8 +186,16 @@ impl Linter<'_> {
             value: Some(a.value.clone()),
             what,
             mend,
+            meant: None,
             harmless,
         });
+    }
+
+    /// The name that is meant by the line that was just added.
+    fn meant(&mut self, name: Option<String>) {
+        if let Some(lint) = self.found.last_mut() {
+            lint.meant = name;
+        }
     }
 
     /// The outcome of a setting; none for one that this kernel does not have.
@@ -267,6 +278,10 @@ impl Linter<'_> {
                 let what = "this kernel only lets it be read".to_string();
                 let harmless = a.may_fail || meant.is_some_and(|s| self.comes_true(s, &a.value));
                 self.add(LintKind::ReadOnlyKey, a, what, mend, harmless);
+                // A value of another name does what was meant; buckets need the module's option.
+                self.meant(
+                    meant.filter(|s| s.name == "nf_conntrack_max").map(|s| self.keys.name(s)),
+                );
             }
             Fate::Dead { instead } => {
                 let release =
@@ -280,6 +295,7 @@ impl Linter<'_> {
                     .setting
                     .is_some_and(|s| self.outcome(s).is_some_and(|o| o.winner().is_some()));
                 self.add(LintKind::DeadKey, a, what, mend, a.may_fail || set);
+                self.meant(instead.clone());
             }
             Fate::Unknown { nearest } => {
                 let (what, mend) = match nearest {

@@ -31,6 +31,7 @@ impl Linter<'_> {
             value: value.map(ToString::to_string),
             what,
             mend,
+            meant: None,
             harmless,
         });
     }
@@ -158,6 +159,7 @@ impl Linter<'_> {
             value: config.unload.map(|on| if on { "yes" } else { "no" }.to_string()),
             what: "each restart of the iptables service unloads the modules, and every setting falls back to the kernel's own".to_string(),
             mend: "set IPTABLES_MODULES_UNLOAD=\"no\"".to_string(),
+            meant: None,
             harmless: again,
         });
     }

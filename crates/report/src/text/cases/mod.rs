@@ -48,6 +48,7 @@ pub(crate) fn healthy() -> Diagnosis {
             id: RemedyId::NoneNeeded,
             title: "nothing to do".into(),
             findings: Vec::new(),
+            fix: Vec::new(),
             commands: Vec::new(),
             memory: None,
             risk: String::new(),
@@ -171,6 +172,7 @@ pub(crate) fn full() -> Diagnosis {
                 id: RemedyId::Raise,
                 title: "raise the limit to 262,144 and the buckets to 65,536".into(),
                 findings: vec!["CT001", "CT020"],
+                fix: lines("plimsoll fix raise --max 262144 --buckets 65536"),
                 commands: lines(
                     "echo 65536 > /sys/module/nf_conntrack/parameters/hashsize\n\
                      sysctl -w net.nf_conntrack_max=262144",
@@ -184,6 +186,7 @@ pub(crate) fn full() -> Diagnosis {
                 id: RemedyId::Timeout,
                 title: "let idle connections go after 2 hours 5 minutes".into(),
                 findings: vec!["CT012"],
+                fix: lines("plimsoll fix timeout established=7500"),
                 commands: lines(
                     "# entries that are already there keep their old time until their next packet\n\
                      sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=7500",
@@ -199,6 +202,7 @@ pub(crate) fn full() -> Diagnosis {
                 id: RemedyId::Persist,
                 title: "make both survive the boot".into(),
                 findings: vec!["CT020"],
+                fix: lines("# once the new values run:\nplimsoll fix persist"),
                 commands: lines(
                     "cat >> /etc/sysctl.conf <<'EOF'\n\
                      net.nf_conntrack_max = 262144\n\
@@ -215,6 +219,7 @@ pub(crate) fn full() -> Diagnosis {
                 id: RemedyId::Unload,
                 title: "stop tracking altogether".into(),
                 findings: vec!["CT001"],
+                fix: Vec::new(),
                 commands: lines("service iptables stop\nmodprobe -r nf_conntrack_ipv4"),
                 memory: None,
                 risk: "rules that match on state fail".into(),
@@ -313,6 +318,7 @@ pub(crate) fn container() -> Diagnosis {
         id: RemedyId::Bypass,
         title: "do not track DNS in this namespace".into(),
         findings: vec!["CT010", "CT001"],
+        fix: Vec::new(),
         commands: lines(
             "nsenter --net=/proc/812/ns/net nft -f - <<'EOF'\n\
              table inet plimsoll_bypass {\n  chain prerouting {\n    type filter hook prerouting \

@@ -1,0 +1,43 @@
+//! The command of ours that carries a remedy out.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use crate::case::Space;
+use crate::facts::Owner;
+use crate::words;
+
+/// `plimsoll fix …` for a namespace: for the host's own as it stands, for another with `--netns`. `None` where no
+/// word leads there.
+pub(super) fn fix(arguments: &str, space: &Space<'_>) -> Option<String> {
+    let netns = match place(space)? {
+        place if place.is_empty() => place,
+        place => format!(" --netns {place}"),
+    };
+    Some(format!("plimsoll fix {arguments}{netns}"))
+}
+
+/// What `--netns` knows a namespace by.
+fn place(space: &Space<'_>) -> Option<String> {
+    if space.now.is_initial() {
+        return Some(String::new());
+    }
+    let named = space.now.owners.iter().find_map(|owner| match owner {
+        // A number would be read as a process or an inode.
+        Owner::Named(name) if !name.bytes().all(|b| b.is_ascii_digit()) && !name.contains('/') => {
+            words::shell_word(name)
+        }
+        Owner::Named(_)
+        | Owner::Initial
+        | Owner::Container { .. }
+        | Owner::Unit(_)
+        | Owner::Process { .. } => None,
+    });
+    let pid = || {
+        space.now.owners.iter().find_map(|owner| match owner {
+            Owner::Process { pid, command: _ } => Some(pid.to_string()),
+            Owner::Named(_) | Owner::Initial | Owner::Container { .. } | Owner::Unit(_) => None,
+        })
+    };
+    named.or_else(|| space.now.inode.map(|inode| inode.to_string())).or_else(pid)
+}

@@ -1,0 +1,282 @@
+//! `plimsoll replay` beside the running kernel: what it prints of a capture is, line by line, what the kernel
+//! shows of the same packets. Lines are compared without their order; what is left of a timeout may differ by a second.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use plimsoll_fidelity::forge;
+use plimsoll_fidelity::generated::sample;
+use plimsoll_fidelity::kernel::Kernel;
+use plimsoll_fidelity::recording::{Recording, wall_clock};
+use plimsoll_fidelity::run::ready;
+use plimsoll_fidelity::scripts::Way;
+use plimsoll_model::Treatment;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_plimsoll");
+
+/// Standard output of a command, started in the calling thread's namespace.
+fn told(program: &str, arguments: &[&str]) -> String {
+    let out = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
+    assert!(
+        out.status.success(),
+        "{program} {arguments:?}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// `conntrack -E` of the calling thread's namespace, listening.
+struct Listener {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Listener {
+    fn start() -> Self {
+        // Into a pipe the tool would write by blocks.
+        let mut child = Command::new("stdbuf")
+            .args(["-oL", "conntrack", "-E", "-o", "timestamp"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pipe = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            // Ends with the tool, or with whoever wanted its lines.
+            for line in pipe.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let listener = Self { child, lines };
+        listener.has_read_all();
+        listener
+    }
+
+    /// Waits until the tool listens and nothing waits for it: its buffer holds some hundred events, and
+    /// its flag for a larger one is for another socket (1.4.7).
+    fn has_read_all(&self) {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            // The namespace is ours alone: whoever is in the three groups of events is the tool.
+            let sockets = std::fs::read_to_string("/proc/thread-self/net/netlink").unwrap();
+            let idle = sockets.lines().any(|line| {
+                let words: Vec<_> = line.split_whitespace().collect();
+                matches!(words[..], [_, "12", _, "00000007", "0", ..])
+            });
+            if idle {
+                return;
+            }
+            assert!(Instant::now() < patience, "conntrack -E does not listen");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Its lines up to the one that names `last`.
+    fn until(self, last: &str) -> String {
+        let mut text = String::new();
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|e| panic!("conntrack -E: {e}, behind\n{text}"));
+            text += &line;
+            text.push('\n');
+            if line.contains(last) {
+                return text;
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A line without the numbers that may differ by one, and these numbers.
+fn apart(line: &str, places: &[usize]) -> (String, Vec<f64>) {
+    let mut numbers = Vec::new();
+    let mut words = Vec::new();
+    for (place, word) in line.split_whitespace().enumerate() {
+        let bare = word.trim_matches(['[', ']']);
+        match bare.parse::<f64>() {
+            Ok(number) if places.contains(&place) => {
+                numbers.push(number);
+                words.push("*");
+            }
+            Ok(_) | Err(_) => words.push(word),
+        }
+    }
+    (words.join(" "), numbers)
+}
+
+/// What differs between two texts, without the lines' order; the numbers at `places` may differ by one. A
+/// line whose numbers are all below 2 may be on one side only: it is about an entry that goes.
+fn differences(kernel: &str, replay: &str, places: &[usize]) -> Vec<String> {
+    type Sides = [Vec<Vec<f64>>; 2];
+    let mut lines: BTreeMap<String, Sides> = BTreeMap::new();
+    for (side, text) in [kernel, replay].into_iter().enumerate() {
+        for line in text.lines() {
+            let (bare, numbers) = apart(line, places);
+            lines.entry(bare).or_default()[side].push(numbers);
+        }
+    }
+    let mut differences = Vec::new();
+    for (line, [mut kernel, mut replay]) in lines {
+        kernel.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        replay.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1.0);
+        let same = kernel.len() == replay.len()
+            && kernel.iter().zip(&replay).all(|(k, r)| k.len() == r.len() && near(k, r));
+        if !same {
+            differences.push(format!("{line}\n     kernel {kernel:?}\n     replay {replay:?}"));
+        }
+    }
+    differences
+}
+
+/// A capture of generated flows, and what the kernel showed of them.
+struct Shown {
+    capture: std::path::PathBuf,
+    at: String,
+    events: String,
+    proc: String,
+    tool: String,
+    statistics: [String; 2],
+}
+
+const STATISTICS: &str = "/proc/thread-self/net/stat/nf_conntrack";
+const SETTINGS: &[(&str, u64)] = &[("nf_conntrack_checksum", 0), ("nf_conntrack_acct", 1)];
+
+/// Sends flows through a router and keeps all that the kernel shows of it.
+fn shown(zone: u16, seed: u64) -> Shown {
+    let kernel = Kernel::new().unwrap();
+    for (name, value) in SETTINGS {
+        kernel.set(name, *value).unwrap();
+    }
+    let before = std::fs::read_to_string(STATISTICS).unwrap();
+    let listener = Listener::start();
+    let treatment = Treatment { zone, ..Treatment::default() };
+    let mut recording = Recording::default();
+    for (n, flow) in sample(700, seed).unwrap().iter().enumerate() {
+        if flow.way == Way::Loopback {
+            continue;
+        }
+        for (packet, _) in flow.packets(n as u32) {
+            recording.send(&kernel, &packet, &treatment).unwrap();
+            if recording.packets() % 32 == 0 {
+                listener.has_read_all();
+            }
+        }
+    }
+    assert!(recording.packets() > 2000, "{} packets", recording.packets());
+    let ends = ("10.255.0.1".parse().unwrap(), "10.255.0.2".parse().unwrap());
+    let last = forge::udp(ends.0, ends.1, (999, 53), 0, 0);
+    recording.send(&kernel, &last, &treatment).unwrap();
+    let events = listener.until("sport=999 ");
+    // The proc file goes first: reading it removes nothing.
+    let proc = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack").unwrap();
+    let at = wall_clock().unwrap();
+    let tool = ["ipv4", "ipv6"].map(|family| told("conntrack", &["-L", "-f", family])).concat();
+    let after = std::fs::read_to_string(STATISTICS).unwrap();
+    let name = format!("plimsoll-replay-kernel-{}-{zone}.pcap", std::process::id());
+    let capture = std::env::temp_dir().join(name);
+    std::fs::write(&capture, recording.bytes()).unwrap();
+    let at = format!("@{}.{:09}", at / 1_000_000_000, at % 1_000_000_000);
+    Shown { capture, at, events, proc, tool, statistics: [before, after] }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.capture);
+    }
+}
+
+impl Shown {
+    fn replay(&self, zone: u16, arguments: &[&str]) -> String {
+        let zone = format!("--zone={zone}");
+        let mut all = vec!["replay", self.capture.to_str().unwrap(), &zone, "--at", &self.at];
+        let settings: Vec<_> = SETTINGS.iter().map(|(k, v)| format!("--set={k}={v}")).collect();
+        all.extend(settings.iter().map(String::as_str));
+        // Many datagrams wait for their last parts.
+        all.extend(["--set=nf_conntrack_frag6_high_thresh=268435456"]);
+        all.extend(arguments);
+        told(BINARY, &all)
+    }
+}
+
+/// The columns of a statistics file, summed over the CPUs but for the first.
+fn columns(text: &str) -> (&str, Vec<u64>) {
+    let mut lines = text.lines();
+    let header = lines.next().unwrap();
+    let mut sums = vec![0; header.split_whitespace().count()];
+    for (cpu, line) in lines.enumerate() {
+        let values: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(values.len(), sums.len(), "{line}");
+        for (place, (sum, value)) in sums.iter_mut().zip(values).enumerate() {
+            // How full the table is stands on each line.
+            if place > 0 || cpu == 0 {
+                *sum += u64::from_str_radix(value, 16).unwrap();
+            }
+        }
+    }
+    (header, sums)
+}
+
+/// What differs between the kernel's statistics, as they grew, and replay's, by name.
+fn statistics_differ([before, after]: &[String; 2], replay: &str) -> Vec<String> {
+    let (header, replay) = columns(replay);
+    let ((_, before), (kernels, after)) = (columns(before), columns(after));
+    if header != kernels {
+        return vec![format!("statistics: kernel {kernels:?}, replay {header:?}")];
+    }
+    let names = header.split_whitespace();
+    let mut differences = Vec::new();
+    for (name, ((before, after), replay)) in names.zip(before.iter().zip(&after).zip(&replay)) {
+        // A lookup that another CPU's work sent around again is chance.
+        if name != "search_restart" && after - before != *replay {
+            differences.push(format!("{name}: kernel {}, replay {replay}", after - before));
+        }
+    }
+    differences
+}
+
+fn compare(zone: u16, seed: u64) {
+    let shown = shown(zone, seed);
+    let mut wrong = Vec::new();
+    for (what, kernel, arguments, places) in [
+        ("/proc/net/nf_conntrack", &shown.proc, &["--dump"][..], &[4][..]),
+        ("conntrack -L", &shown.tool, &["--dump", "-o", "conntrack"], &[2]),
+        ("conntrack -E", &shown.events, &["--events", "-o", "timestamp"], &[0, 4]),
+    ] {
+        assert!(kernel.lines().count() > 100, "{what}: {} lines", kernel.lines().count());
+        let found = differences(kernel, &shown.replay(zone, arguments), places);
+        if !found.is_empty() {
+            wrong.push(format!(
+                "{what}: {} differ, among them\n  {}",
+                found.len(),
+                found[..found.len().min(5)].join("\n  ")
+            ));
+        }
+    }
+    let own = shown.replay(zone, &["--stats"]);
+    wrong.extend(statistics_differ(&shown.statistics, &own));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_listing_is_the_kernels_line_by_line() {
+    if ready() {
+        compare(0, 1);
+        compare(2, 2);
+    }
+}
