@@ -87,6 +87,14 @@ look() {
     echo $? >"$out/$name.status"
 }
 
+# Who fills the tables, by each reader and by the fastest that is there; one that is not says why.
+readers() {
+    for reader in auto netlink proc; do
+        look "$1-$reader" plimsoll flows --all-netns --by netns,proto,state,class,src,dport --json --reader $reader
+    done
+    undisturbed "$1-bpf" plimsoll flows --all-netns --by netns,proto,state,class,src,dport --json --reader bpf
+}
+
 # A look with the world before and after it.
 undisturbed() {
     world "before/$1"
@@ -123,6 +131,7 @@ undisturbed quiet $check
 modprobe nf_conntrack_netlink
 undisturbed netlink $check
 cat /proc/net/nf_conntrack >$out/listing
+readers flows
 
 echo "@@ files $(cut -d. -f1 /proc/uptime)"
 mkdir -p /etc/sysctl.d
@@ -175,6 +184,7 @@ look container $check
 stat -c %i /run/netns/web >$out/container.inode
 rm /tmp/flooding
 wait $!
+readers flows-web
 dmesg | grep 'table full' | tail -1 >$out/tree/log.container
 
 echo "@@ unload $(cut -d. -f1 /proc/uptime)"

@@ -1,24 +1,42 @@
-//! Frames of any bytes through the model: entries stay below the limit, classes sum up, nothing panics.
+//! Frames of any bytes through the model: entries stay below the limit, classes sum up, both tuples of an entry
+//! lead to it, and the same packets give the same trace, however many of them come at once.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
 use plimsoll_ct::{Bytes, PROFILES, Time};
-use plimsoll_model::{Config, Model, Settings, Treatment};
-use plimsoll_wire::packet::LinkType;
+use plimsoll_model::{Arrival, Config, Model, Settings, Step, Treatment};
+use plimsoll_wire::packet::{LinkType, network_layer, parse_ip};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&first, mut rest)) = bytes.split_first() else { return };
     let profile = &PROFILES[usize::from(first) % PROFILES.len()];
     let mut settings = Settings::of(profile, Bytes(1 << 30));
     (settings.max, settings.buckets, settings.checksum) = (6, 4, first & 0x80 != 0);
-    let mut model = Model::new(Config::new(profile, settings));
+    let config = Config::new(profile, settings);
+    let mut model = Model::new(config.clone());
     let mut now = 0i64;
+    let mut arrivals = Vec::new();
+    let mut steps: Vec<Step> = Vec::new();
     while let [pause, length, tail @ ..] = rest {
         now += i64::from(*pause) * 100_000_000;
         let (frame, tail) = tail.split_at(usize::from(*length).min(tail.len()));
-        let _ = model.frame(Time(now), LinkType::RawIp, frame, &Treatment::default());
+        rest = tail;
+        let Ok(packet) = network_layer(LinkType::RawIp, frame).and_then(parse_ip) else { continue };
+        let (at, treatment) = (Time(now), Treatment::default());
+        arrivals.push(Arrival { at, packet, treatment });
+        steps.push(model.packet(at, &packet, &treatment));
         assert!(model.counted() <= 6);
         let o = model.occupancy();
         assert_eq!(o.live, o.evictable + o.closing + o.protected);
-        rest = tail;
+        for entry in model.entries() {
+            let forth = model.lookup(&entry.original, entry.zone.id);
+            assert!(forth.is_some());
+            assert_eq!(forth, model.lookup(&entry.reply, entry.zone.id));
+        }
     }
+    let mut again = Model::new(config);
+    let mut trace = Vec::new();
+    again.batch(&arrivals, |_, _, step| trace.push(step));
+    assert_eq!(steps, trace);
+    assert_eq!(model.snapshot(), again.snapshot());
+    assert_eq!(model.counters(), again.counters());
 });

@@ -27,7 +27,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "plimsoll-fidelity",
         core: false,
-        may_use: &["plimsoll-ct", "plimsoll-wire", "plimsoll-model"],
+        may_use: &["plimsoll-ct", "plimsoll-wire", "plimsoll-model", "plimsoll-lab"],
     },
     Room { name: "plimsoll-diagnosis", core: true, may_use: &["plimsoll-ct", "plimsoll-wire"] },
     Room {

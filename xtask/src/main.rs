@@ -22,7 +22,8 @@ cargo xtask <task>
   guests [LINE…] boot other kernels and run the check in them (default: 5.10 6.1 6.12 6.18 7.3)
   reboot [CASE…] foretell the next boot of a Debian in virtual machines, reboot them, compare (fixtures/boot)
   fuzz [SECS]    run every fuzz target for SECS seconds (default 10)
-  fidelity ...   the kernel and the model side by side: `scripts [N] [SEED]`, or captures
+  fidelity ...   the kernel and the model side by side: `scripts [N] [SEED]`, `full`, `occupancy`, or
+                 captures; `--guest LINE ...` in a virtual machine with another kernel
   lint           format, clippy, docs, arrows, bpf, readme
   ci             lint, test, guests, reboot, fuzz: what .ci/run calls
 ";
@@ -65,8 +66,19 @@ fn main() -> ExitCode {
     }
 }
 
-/// Needs root: it makes network namespaces.
+/// Whom `fidelity occupancy` watches.
+const SERVERS: &[(&str, &str)] =
+    &[("nginx", "nginx-light"), ("dnsmasq", "dnsmasq-base"), ("tcpdump", "tcpdump")];
+
+/// Needs root: it makes network namespaces. In a guest it is another kernel that is compared.
 fn fidelity(arguments: Vec<String>) -> Result<(), String> {
+    if arguments.first().is_some_and(|a| a == "--guest") {
+        let line = arguments.get(1).ok_or("fidelity --guest: expected a line of kernels: 6.1")?;
+        return guests::fidelity::run(line, &arguments[2..]);
+    }
+    if arguments.first().is_some_and(|a| a == "occupancy") {
+        tools::provide_these(SERVERS)?;
+    }
     let mut command = vec!["run", "--quiet", "--release", "-p", "plimsoll-fidelity", "--"];
     command.extend(arguments.iter().map(String::as_str));
     run::cargo(&command)

@@ -3,7 +3,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// The nearest of some words, if any is near: at most a third of the letters wrong, and at most three.
+/// The nearest of some words, if any is near: at most a third of the letters wrong, and at most three. Of equally near
+/// ones that which begins alike: people seldom miss the first letter.
 pub(crate) fn nearest<'w>(
     typed: &str,
     words: impl IntoIterator<Item = &'w str>,
@@ -12,10 +13,13 @@ pub(crate) fn nearest<'w>(
     let near = (typed.len().div_ceil(3)).min(3);
     words
         .into_iter()
-        .map(|word| (distance(&typed, word), word))
-        .filter(|(distance, _)| *distance <= near)
+        .map(|word| {
+            let alike = word.chars().zip(&typed).take_while(|(a, b)| a == *b).count();
+            (distance(&typed, word), core::cmp::Reverse(alike), word)
+        })
+        .filter(|(distance, ..)| *distance <= near)
         .min()
-        .map(|(_, word)| word)
+        .map(|(.., word)| word)
 }
 
 /// Letters to add, to leave out, to change, or to swap with the next one.
@@ -50,6 +54,7 @@ mod tests {
         assert_eq!(nearest("ASSURD", words), Some("assured"));
         assert_eq!(nearest("stat", words), Some("state"));
         assert_eq!(nearest("banana", words), None);
+        assert_eq!(nearest("htps", ["ftps", "https", "smtps"]), Some("https"));
         assert_eq!(nearest("", words), None);
     }
 }

@@ -65,7 +65,7 @@ impl HostLimit {
     /// Refused: 0 (it would mean no limit at all, and newer kernels reject it), a limit below what any
     /// namespace holds now (that namespace would drop packets), and more than eight entries per bucket
     /// (packets would then be lost for another reason, long chains).
-    pub(crate) fn claim(limit: Option<Entries>, patience: Duration) -> Result<Self, LabError> {
+    pub fn claim(limit: Option<Entries>, patience: Duration) -> Result<Self, LabError> {
         if let Some(limit) = limit {
             sensible(limit)?;
         }

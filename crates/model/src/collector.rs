@@ -104,7 +104,7 @@ impl Model {
         let mut weight = 100;
         let floor = self.settings.max / 100 * 95;
         let evicts = self.collector.early_drop && self.profile.collector_evicts && floor != 0;
-        self.sweep(0..self.table.parts(), None, |vitals, count| {
+        self.sweep(0..self.table.chains(), None, |vitals, count| {
             let left = i64::from(vitals.expires.left(now));
             if left <= 0 {
                 return true;
@@ -122,18 +122,18 @@ impl Model {
     /// One slice: (entries seen, entries removed).
     fn collect_slice(&mut self) -> (usize, usize) {
         let now = self.now();
-        let parts = self.table.parts();
+        let chains = self.table.chains();
         let floor = self.settings.max / 100 * 95;
         let evicts = self.collector.early_drop && self.profile.collector_evicts && floor != 0;
         let (mut seen, mut gone) = (0, 0);
-        for _ in 0..parts.div_ceil(SLICES as usize) {
-            if self.collector.place >= parts {
+        for _ in 0..chains.div_ceil(SLICES as usize) {
+            if self.collector.place >= chains {
                 self.collector.place = 0;
                 self.collector.early_drop = false;
             }
-            let part = self.collector.place;
+            let chain = self.collector.place;
             self.collector.place += 1;
-            self.sweep(part..part + 1, None, |vitals, count| {
+            self.sweep(chain..chain + 1, None, |vitals, count| {
                 seen += 1;
                 let full = evicts && count as u64 >= floor;
                 let expendable = full && vitals.class() != Class::Protected;
@@ -154,8 +154,8 @@ impl Model {
         if self.ticks < self.collector.next {
             return;
         }
-        let parts = 0..self.table.parts();
-        let soonest = self.sweep(parts, Some(now), |vitals, _| vitals.is_expired(now));
+        let chains = 0..self.table.chains();
+        let soonest = self.sweep(chains, Some(now), |vitals, _| vitals.is_expired(now));
         // An entry that is made meanwhile lives a second at least.
         let most = self.settings.hz / 10;
         let pause = soonest.map_or(most, |s| s.left(now).unsigned_abs().min(most));
@@ -165,7 +165,7 @@ impl Model {
     /// [`Table::sweep`](crate::table::Table::sweep), and what belongs to each removal.
     fn sweep(
         &mut self,
-        parts: core::ops::Range<usize>,
+        chains: core::ops::Range<usize>,
         due: Option<Jiffies>,
         mut goes: impl FnMut(&Vitals, usize) -> bool,
     ) -> Option<Jiffies> {
@@ -173,7 +173,7 @@ impl Model {
         let listening = self.events.is_some();
         let (classes, counters) = (&mut self.classes, &mut self.counters);
         let mut ended = Vec::new();
-        let soonest = self.table.sweep(parts, due, |leaving, count| {
+        let soonest = self.table.sweep(chains, due, |leaving, count| {
             let gone = goes(&leaving.vitals, count);
             if gone {
                 classes.leave(leaving.vitals.class());

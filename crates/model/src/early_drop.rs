@@ -31,7 +31,7 @@ impl Model {
     }
 
     fn evict(&mut self, probe: &Probe) -> u32 {
-        let first = self.table.chain(probe);
+        let first = self.table.chain_for_room(probe);
         let chains = self.table.chains();
         let assured = |id: EntryId| self.table.vitals(id).status.contains(Status::ASSURED);
         match self.profile.early_drop {

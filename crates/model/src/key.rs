@@ -93,6 +93,14 @@ impl Packed {
         (self.rest >> 48) as u8
     }
 
+    /// Whether it goes to the higher port; where ports tell nothing, to the address that is higher.
+    pub(crate) const fn looks_like_an_answer(self) -> bool {
+        if self.first() != self.second() {
+            return self.first() < self.second();
+        }
+        (self.addresses as u32) < (self.addresses >> 32) as u32
+    }
+
     /// That of the answers, of a protocol with ports.
     #[inline(always)]
     pub(crate) const fn mirrored(self) -> Self {
@@ -302,7 +310,7 @@ const fn address([a, b, c, d]: [u32; 4]) -> Ipv6Addr {
 
 /// Scatters the bits of a number over all of it.
 #[inline(always)]
-const fn mix(number: u64) -> u64 {
+pub(crate) const fn mix(number: u64) -> u64 {
     let product = (number ^ 0x9e37_79b9_7f4a_7c15) as u128 * 0xd6e8_feb8_6659_fd93;
     (product >> 64) as u64 ^ product as u64
 }

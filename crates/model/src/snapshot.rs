@@ -2,7 +2,9 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Class, Entry, Protocol, Seconds, State, Status, Time, Zone, ZoneDirection};
+use plimsoll_ct::{
+    Class, Entry, Protocol, Seconds, State, Status, Time, Tuple, Zone, ZoneDirection,
+};
 
 use crate::entry::{Memory, Slot};
 use crate::key::Key;
@@ -34,6 +36,37 @@ impl Model {
             .iter()
             .filter(move |&id| !self.table.vitals(id).is_expired(now))
             .filter_map(move |id| self.entry(id))
+    }
+
+    /// The live entry that a packet of this tuple belongs to, in either direction. Unlike a packet it changes
+    /// nothing.
+    ///
+    /// ```
+    /// use plimsoll_ct::{Bytes, Profile, Time};
+    /// use plimsoll_model::{Config, Model, Settings, Treatment};
+    /// use plimsoll_wire::packet::LinkType;
+    ///
+    /// let profile = Profile::named("6.18").expect("a known profile");
+    /// let config = Config::new(profile, Settings::of(profile, Bytes(8 << 30)));
+    /// let mut model = Model::new(config.clone());
+    /// let query = [
+    ///     0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // IP
+    ///     0x10, 0, 0, 53, 0, 8, 0, 0, // UDP
+    /// ];
+    /// let now = Time::from_secs(0);
+    /// let step = model.frame(now, LinkType::RawIp, &query, &Treatment::default());
+    /// let id = step.expect("a packet").entry;
+    ///
+    /// // What a dump shows is enough to begin another model with, or this one again.
+    /// let dump = model.snapshot();
+    /// assert_eq!(model.lookup(&dump[0].original, 0), id);
+    /// assert_eq!(model.lookup(&dump[0].reply, 0), id);
+    /// let mut other = Model::new(config);
+    /// assert_eq!(other.restore(now, dump.clone()), 1);
+    /// assert_eq!(other.snapshot()[0].original, dump[0].original);
+    /// ```
+    pub fn lookup(&self, tuple: &Tuple, zone: u16) -> Option<EntryId> {
+        self.table.peek(Key::from_tuple(tuple, zone), self.now())
     }
 
     /// One entry, expired or not.

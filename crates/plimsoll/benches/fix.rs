@@ -34,7 +34,13 @@ const CASES: &[Case] = &[
     Case {
         name: "timeout --port tcp/443 established=600",
         fix: &["timeout", "--port", "tcp/443", "established=600"],
-        plain: &[&["nft", POLICY], &["nft", "list", "table", "inet", "bench"]],
+        // What a careful person types: keep the old rules, try the new ones, load them, read them back.
+        plain: &[
+            &["nft", "list", "ruleset"],
+            &["nft", "-c", POLICY],
+            &["nft", POLICY],
+            &["nft", "list", "table", "inet", "bench"],
+        ],
     },
 ];
 

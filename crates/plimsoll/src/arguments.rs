@@ -264,6 +264,28 @@ pub enum RemedyCommand {
     ///
     /// As `bypass`, for the ports that SSH listens on and for named peers only [default: the far end of the present session].
     Lifeline(Lifeline),
+    /// Let one source have only so many connections to a port, so that it does not fill the table for all
+    Limit(Limit),
+}
+
+/// `plimsoll fix limit`.
+#[derive(Debug, Args)]
+pub struct Limit {
+    /// The service: tcp/443
+    #[arg(value_name = "PROTO/PORT", value_parser = service)]
+    pub service: (Protocol, u16),
+    /// Connections of one source: an IPv4 address, or an IPv6 network of 64 bits
+    #[arg(long, value_name = "N")]
+    pub per_source: u32,
+    /// The service is behind this host (a container, a router's network); the port is the one that clients ask for
+    #[arg(long)]
+    pub forwarded: bool,
+    /// A source without a limit: a proxy, an office behind one address (repeatable)
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    pub except: Vec<(IpAddr, u8)>,
+    /// How to carry it out
+    #[command(flatten)]
+    pub how: How,
 }
 
 /// `plimsoll fix bypass`.

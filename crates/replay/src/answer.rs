@@ -74,12 +74,12 @@ pub struct Answer {
 
 impl Row {
     /// Of a run that is over.
-    pub fn of(run: &Run, changes: Vec<Change>) -> Self {
+    pub fn of(run: &Run<'_>, changes: Vec<Change>) -> Self {
         Self {
             outcome: Outcome::of(run),
             changes,
             last: run.model.occupancy(),
-            timeline: run.timeline().clone(),
+            timeline: run.timeline.clone(),
         }
     }
 

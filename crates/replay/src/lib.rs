@@ -16,6 +16,7 @@ mod replay;
 mod rules;
 mod scale;
 mod selector;
+mod shared;
 mod synthetic;
 mod tally;
 mod timeline;

@@ -73,12 +73,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn of(run: &Run) -> Self {
-        let Run { label, model, peaks, .. } = run;
+    pub(crate) fn of(run: &Run<'_>) -> Self {
+        let Run { label, max, model, peaks, .. } = *run;
         let buckets = model.settings().buckets;
         Self {
-            label: label.clone(),
-            max: model.settings().max,
+            label: label.into(),
+            max,
             peak: peaks.counted,
             peak_protected: peaks.protected,
             lost: peaks.lost,

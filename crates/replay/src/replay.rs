@@ -11,31 +11,29 @@ use plimsoll_wire::packet::{LinkType, NoPacket, Packet, network_layer, parse_ip}
 use crate::doubts::Doubts;
 use crate::outcome::{Outcome, Peaks};
 use crate::rules::Rules;
+use crate::shared::{self, Shared};
 use crate::tally::Tally;
 use crate::timeline::{Clock, Timeline};
 
-/// One way of setting things.
-#[derive(Debug, Clone)]
-pub struct Run {
+/// One way of setting things, and what came of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
     /// What is different about it, in words.
-    pub label: String,
-    /// Model.
-    pub model: Model,
-    pub(crate) peaks: Peaks,
-    pub(crate) timeline: Timeline,
-}
-
-impl Run {
+    pub label: &'a str,
+    /// Its limit: 0 may mean none. The model's own is that of another run as long as it makes no difference.
+    pub max: u64,
+    /// Model, perhaps that of other runs too.
+    pub model: &'a Model,
+    pub(crate) peaks: &'a Peaks,
     /// How full its table was when, if it was sampled.
-    pub const fn timeline(&self) -> &Timeline {
-        &self.timeline
-    }
+    pub timeline: &'a Timeline,
 }
 
 /// See the crate.
 #[derive(Debug, Clone)]
 pub struct Replay {
-    runs: Vec<Run>,
+    labels: Vec<String>,
+    tables: Vec<Shared>,
     rules: Rules,
     tally: Tally,
     doubts: Doubts,
@@ -53,20 +51,15 @@ const AT_ONCE: usize = 32;
 const ETHERNET: u32 = 1500;
 
 impl Replay {
-    /// One model for each configuration, all fed alike; `rules` is what the ruleset does to packets.
+    /// A model for each configuration, all fed alike; `rules` is what the ruleset does to packets.
     pub fn new(
         configs: impl IntoIterator<Item = (String, Config)>,
         rules: impl Into<Rules>,
     ) -> Self {
-        let run = |(label, config)| Run {
-            label,
-            model: Model::new(config),
-            peaks: Peaks::default(),
-            timeline: Timeline::default(),
-        };
-        let runs = configs.into_iter().map(run).collect();
+        let (labels, configs): (Vec<_>, Vec<_>) = configs.into_iter().unzip();
         Self {
-            runs,
+            labels,
+            tables: shared::tables(configs),
             rules: rules.into(),
             tally: Tally::default(),
             doubts: Doubts::default(),
@@ -128,22 +121,30 @@ impl Replay {
 
     /// Leads packets through all models.
     fn pass(&mut self, arrivals: &mut Vec<Arrival<'_>>) {
-        let mut runs = self.runs.iter_mut();
         let (tally, doubts) = (&mut self.tally, &mut self.doubts);
-        if let Some(Run { model, peaks, .. }) = runs.next() {
-            model.batch(arrivals, |model, Arrival { at, packet, .. }, step| {
-                // Once the model has lost a packet, its own table is the cause of what does not fit.
-                if peaks.lost == 0 {
-                    doubts.look(*at, packet, &step, model);
-                    tally.picked_up += u64::from(is_picked_up(packet, &step, model));
-                }
-                peaks.note(*at, packet, &step, model);
-            });
-        }
-        for Run { model, peaks, .. } in runs {
-            model.batch(arrivals, |model, Arrival { at, packet, .. }, step| {
-                peaks.note(*at, packet, &step, model);
-            });
+        let before = self.tables.len();
+        // What the copies that leave a table have seen before.
+        let mut starts: Vec<usize> = Vec::new();
+        let mut at = 0;
+        while at < self.tables.len() {
+            let mut seen = at.checked_sub(before).map_or(0, |new| starts[new]);
+            loop {
+                let table = &mut self.tables[at];
+                let is_first = table.is_of(0);
+                let (more, copy) = table.pass(&arrivals[seen..], |model, arrival, step, peaks| {
+                    // Once the model has lost a packet, its own table is the cause of what does not fit.
+                    if is_first && peaks.lost == 0 {
+                        doubts.look(arrival.at, &arrival.packet, step, model);
+                        let is_picked_up = is_picked_up(&arrival.packet, step, model);
+                        tally.picked_up += u64::from(is_picked_up);
+                    }
+                });
+                seen += more;
+                let Some(copy) = copy else { break };
+                self.tables.push(copy);
+                starts.push(seen);
+            }
+            at += 1;
         }
         arrivals.clear();
     }
@@ -161,12 +162,11 @@ impl Replay {
         if now < clock.next {
             return;
         }
-        clock.make_room(now, self.runs.iter_mut().map(|run| &mut run.timeline));
+        clock.make_room(now, self.tables.iter_mut().map(|table| &mut table.timeline));
         while clock.next <= now {
-            for run in &mut self.runs {
-                run.model.advance(clock.next);
-                let (lost, evicted) = (run.peaks.lost, run.peaks.evicted);
-                run.timeline.add(clock.next, run.model.occupancy(), lost, evicted);
+            for table in &mut self.tables {
+                table.model.advance(clock.next);
+                table.sample(clock.next);
             }
             clock.step();
         }
@@ -175,17 +175,16 @@ impl Replay {
     /// Takes a last sample at the moment of the last packet.
     pub fn finish(&mut self) {
         let Some(now) = self.now.filter(|_| self.sampling) else { return };
-        for run in &mut self.runs {
-            let (lost, evicted) = (run.peaks.lost, run.peaks.evicted);
-            run.timeline.add(now, run.model.occupancy(), lost, evicted);
+        for table in &mut self.tables {
+            table.sample(now);
         }
     }
 
     /// Lets time pass in all runs, to a moment that no packet marks: the collectors run when they are due.
     pub fn advance(&mut self, to: Time) {
         self.sample_until(to);
-        for run in &mut self.runs {
-            run.model.advance(to);
+        for table in &mut self.tables {
+            table.model.advance(to);
         }
     }
 
@@ -199,14 +198,19 @@ impl Replay {
         &self.doubts
     }
 
-    /// The runs as they stand.
-    pub fn runs(&self) -> &[Run] {
-        &self.runs
+    /// The runs as they stand, one for each configuration, in their order.
+    pub fn runs(&self) -> Vec<Run<'_>> {
+        let run = |number: usize| {
+            let (table, max) = self.tables.iter().find_map(|t| Some((t, t.max(number)?)))?;
+            let Shared { model, peaks, timeline, .. } = table;
+            Some(Run { label: &self.labels[number], max, model, peaks, timeline })
+        };
+        (0..self.labels.len()).filter_map(run).collect()
     }
 
-    /// The runs, to listen to their models.
-    pub fn runs_mut(&mut self) -> &mut [Run] {
-        &mut self.runs
+    /// The model of the first configuration, to listen to it.
+    pub fn first_mut(&mut self) -> Option<&mut Model> {
+        self.tables.iter_mut().find(|table| table.is_of(0)).map(|table| &mut table.model)
     }
 
     /// First and last time.
@@ -216,7 +220,7 @@ impl Replay {
 
     /// What came of it, one for each configuration, in their order.
     pub fn outcomes(&self) -> Vec<Outcome> {
-        self.runs.iter().map(Outcome::of).collect()
+        self.runs().iter().map(Outcome::of).collect()
     }
 }
 

@@ -65,7 +65,7 @@ pub struct Kernel {
     buffer: Vec<u8>,
 }
 
-fn ip(line: &str) -> io::Result<()> {
+pub(crate) fn ip(line: &str) -> io::Result<()> {
     let output = Command::new("ip").args(line.split_whitespace()).output()?;
     if output.status.success() {
         return Ok(());
@@ -285,7 +285,7 @@ impl Drop for Kernel {
 }
 
 /// Removes what a run that was killed left behind.
-fn sweep() -> io::Result<()> {
+pub(crate) fn sweep() -> io::Result<()> {
     let Ok(names) = fs::read_dir("/run/netns") else { return Ok(()) };
     for name in names {
         let Ok(name) = name?.file_name().into_string() else { continue };
@@ -298,14 +298,14 @@ fn sweep() -> io::Result<()> {
     Ok(())
 }
 
-fn remove(names: &[String]) {
+pub(crate) fn remove(names: &[String]) {
     for name in names {
         // What was not made can't be removed; the rest is gone.
         let _ = ip(&format!("netns del {name}"));
     }
 }
 
-fn enter(name: &str) -> io::Result<()> {
+pub(crate) fn enter(name: &str) -> io::Result<()> {
     Ok(setns(File::open(format!("/run/netns/{name}"))?, CloneFlags::CLONE_NEWNET)?)
 }
 

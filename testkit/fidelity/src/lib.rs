@@ -6,11 +6,14 @@
 
 pub mod captures;
 pub mod compare;
+pub mod filling;
 pub mod forge;
 pub mod frames;
+pub mod full;
 pub mod generated;
 pub mod kernel;
 pub mod occupancy;
 pub mod recording;
 pub mod run;
 pub mod scripts;
+pub mod servers;

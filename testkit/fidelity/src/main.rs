@@ -5,12 +5,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use plimsoll_fidelity::filling::FILLINGS;
+use plimsoll_fidelity::kernel::Kernel;
 use plimsoll_fidelity::run::{Pace, Pair};
-use plimsoll_fidelity::{captures, generated, occupancy};
+use plimsoll_fidelity::{captures, full, generated, occupancy, servers};
 
 const HELP: &str = "\
 cargo xtask fidelity scripts [N] [SEED]     N generated flows (default 2000)
-cargo xtask fidelity occupancy [SECONDS]    the count over time, and the collector's pace (default 180)
+cargo xtask fidelity full [LIMIT] [ROUNDS]  tables filled beyond a limit, and the collector (default 8000 1)
+cargo xtask fidelity occupancy [SECONDS]    the count over time (default 180): nginx, dnsmasq and their clients,
+                                            or --made-up flows
 cargo xtask fidelity FILE|DIRECTORY...      captures; --pause MS the longest pause (default 5), --run MS
                                             that of all (default 500); --trace looks after each
                                             packet where a capture differs
@@ -24,7 +28,8 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Some("scripts") => scripts(&arguments[1..]),
-        Some("occupancy") => number(&arguments, 1, 180).and_then(over_time),
+        Some("full") => full(&arguments),
+        Some("occupancy") => over_time(&arguments),
         Some(_) => replay(&arguments),
     };
     match result {
@@ -56,26 +61,81 @@ fn scripts(arguments: &[String]) -> io::Result<usize> {
     Ok(outcome.failed + outcome.unexplained)
 }
 
-fn over_time(seconds: u64) -> io::Result<usize> {
-    let curve = occupancy::run(seconds)?;
-    for sample in &curve.samples {
+/// Each filling so many times; the scores of a total are added up, so that a small bias shows as well.
+fn full(arguments: &[String]) -> io::Result<usize> {
+    let (limit, rounds) = (number(arguments, 1, 8000)?, number(arguments, 2, 1)?);
+    let turn = full::Turn::take(limit)?;
+    let mut kernel = Kernel::new()?;
+    let mut flows = 0;
+    let mut wrong = 0;
+    for filling in FILLINGS.iter().map(Some).chain([None]) {
+        let mut sums: Vec<(full::Compared, f64)> = Vec::new();
+        let mut packets = 0;
+        for _ in 0..rounds {
+            let outcome = match filling {
+                Some(filling) => full::run(&mut kernel, &turn, filling, &mut flows)?,
+                None => full::collected(&mut kernel, &turn, &mut flows)?,
+            };
+            packets += outcome.packets;
+            sums.resize(outcome.totals.len(), (outcome.totals[0], 0.0));
+            for (sum, total) in sums.iter_mut().zip(&outcome.totals) {
+                wrong += usize::from(total.score().abs() > full::BOUND);
+                *sum = (*total, sum.1 + total.score());
+            }
+        }
         println!(
-            "{:.0} s: kernel {}, live {}",
-            sample.at.0 as f64 / 1e9,
-            sample.kernel,
-            sample.live
+            "{}: {packets} packets",
+            filling.map_or("the collector in a full table", |f| f.name)
+        );
+        for (last, score) in &sums {
+            let full::Compared { name, kernel, mean, deviation } = last;
+            if *kernel != 0.0 || *mean != 0.0 {
+                println!(
+                    "  {name:14} kernel {kernel:7}  models {mean:9.1} ± {deviation:6.1}  {:+.2} standard errors over {rounds}",
+                    score / (rounds as f64).sqrt()
+                );
+            }
+        }
+    }
+    println!("{wrong} totals beyond {} standard errors", full::BOUND);
+    Ok(wrong)
+}
+
+fn over_time(arguments: &[String]) -> io::Result<usize> {
+    let seconds = number(arguments, 1, 180)?;
+    let curve = if arguments.iter().any(|a| a == "--made-up") {
+        occupancy::made_up(seconds)?
+    } else {
+        let watched = servers::watch(seconds)?;
+        let [answered, not] = watched.answered;
+        println!("{answered} requests and queries answered, {not} not");
+        occupancy::fit(&watched.packets(), &watched.counts, servers::SETTINGS)?
+    };
+    let first = curve.samples.first().map_or(0, |s| s.count.at.0);
+    for sample in &curve.samples {
+        let at = (sample.count.at.0 - first) as f64 / 1e9;
+        let occupancy::Sample { count, live, upper, counted } = sample;
+        println!(
+            "{at:6.1} s: kernel {}, live {live}, upper {upper}, counted {counted}",
+            count.kernel
         );
     }
+    let (distances, peak) = (curve.distances(), curve.peak());
+    let of_peak = |distance: u64| distance as f64 / peak as f64 * 100.0;
+    let at =
+        |share: usize| distances.get((distances.len() - 1) * share / 100).copied().unwrap_or(0);
     println!(
-        "peak {}, {} of {} samples outside the band; with the first pass {} ticks after the first packet \
-         the model is at most {} entries off",
-        curve.peak,
-        curve.outside,
+        "{} packets, peak {peak}, {} of {} samples outside the band; with the first pass {} ticks after the first \
+         packet, half of the samples are at most {:.1} % of the peak off, 95 % at most {:.1} %, all at most {:.1} %",
+        curve.packets,
+        curve.outside(),
         curve.samples.len(),
         curve.phase,
-        curve.distance
+        of_peak(at(50)),
+        of_peak(at(95)),
+        of_peak(at(100)),
     );
-    Ok(curve.outside)
+    Ok(curve.outside())
 }
 
 fn replay(arguments: &[String]) -> io::Result<usize> {

@@ -1,5 +1,5 @@
-//! Occupancy over time: a steady stream of short UDP flows while the kernel's count is sampled, then the same
-//! packets through models whose collectors began at other moments.
+//! Occupancy over time: the kernel's count beside two lines of the model. What is *live* has not expired; what is *counted*
+//! waits for the collector too, and depends on when that came first, its phase.
 
 use std::io;
 use std::time::Duration;
@@ -9,45 +9,81 @@ use plimsoll_model::{Config, Model, Settings, Treatment};
 use plimsoll_wire::packet::parse_ip;
 
 use crate::forge;
-use crate::run::Pair;
+use crate::run::{Clock, Pair, running};
 
-/// Seconds that a flow lives.
+/// Seconds that a made-up flow lives.
 const TIMEOUT: u64 = 3;
 /// New flows in each tenth of a second.
 const RATE: u32 = 20;
+/// Nanoseconds within which the collector comes (kernels from 5.18).
+const PASS: i64 = 60_000_000_000;
 
-/// One moment.
+/// The kernel's count at a moment.
 #[derive(Debug, Clone, Copy)]
-pub struct Sample {
+pub struct Count {
     /// When.
     pub at: Time,
-    /// The kernel's count.
+    /// Entries.
     pub kernel: u64,
-    /// Flows that have not expired.
+}
+
+/// A packet and when it was seen.
+pub type Seen = (Time, Vec<u8>);
+
+/// A moment with the model's lines.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// When, and the kernel's count.
+    pub count: Count,
+    /// Entries that have not expired.
     pub live: u64,
+    /// These, and all that expired within the last minute.
+    pub upper: u64,
+    /// What the model counts, with the phase that fits best.
+    pub counted: u64,
 }
 
 /// What was seen, and how well the best phase of the collector explains it.
 #[derive(Debug, Clone)]
 pub struct Curve {
-    /// Samples, one a second.
+    /// Samples in the order of time.
     pub samples: Vec<Sample>,
-    /// Samples outside the band: below live less 1 %, or above all that expired within a minute.
-    pub outside: usize,
+    /// Packets.
+    pub packets: usize,
     /// Ticks from the first packet to the first pass of the collector that fits best.
     pub phase: u32,
-    /// Greatest distance between model and kernel with it, in entries.
-    pub distance: u64,
-    /// Greatest count of the kernel.
-    pub peak: u64,
 }
 
-/// Runs it for so many seconds.
-pub fn run(seconds: u64) -> io::Result<Curve> {
+impl Curve {
+    /// Samples outside the band: below live less 1 %, or above the upper line and 1 %.
+    pub fn outside(&self) -> usize {
+        let outside = |s: &&Sample| {
+            let kernel = s.count.kernel * 100;
+            kernel < s.live * 99 || kernel > s.upper * 101
+        };
+        self.samples.iter().filter(outside).count()
+    }
+
+    /// Greatest count of the kernel.
+    pub fn peak(&self) -> u64 {
+        self.samples.iter().map(|s| s.count.kernel).max().unwrap_or(0)
+    }
+
+    /// Distances between the kernel's count and the model's, smallest first.
+    pub fn distances(&self) -> Vec<u64> {
+        let mut all: Vec<u64> =
+            self.samples.iter().map(|s| s.count.kernel.abs_diff(s.counted)).collect();
+        all.sort_unstable();
+        all
+    }
+}
+
+/// Sends 200 new UDP flows a second for so many seconds, and looks once a second.
+pub fn made_up(seconds: u64) -> io::Result<Curve> {
     let settings = [("nf_conntrack_checksum", 0), ("nf_conntrack_udp_timeout", TIMEOUT)];
     let mut pair = Pair::new(&settings)?;
-    let mut sent: Vec<(Time, Vec<u8>)> = Vec::new();
-    let mut samples = Vec::new();
+    let mut sent: Vec<Seen> = Vec::new();
+    let mut counts = Vec::new();
     let start = pair.now();
     for tenth in 0..seconds * 10 {
         for n in 0..RATE {
@@ -59,49 +95,72 @@ pub fn run(seconds: u64) -> io::Result<Curve> {
             sent.push((pair.now(), packet));
         }
         if tenth % 10 == 9 {
-            pair.model.advance(pair.now());
-            let live = pair.model.occupancy().live;
-            samples.push(Sample { at: pair.now(), kernel: pair.kernel.count()?, live });
+            counts.push(Count { at: pair.now(), kernel: pair.kernel.count()? });
         }
         let due = Duration::from_millis((tenth + 1) * 100);
         let passed = Duration::from_nanos((pair.now().0 - start.0).unsigned_abs());
         std::thread::sleep(due.saturating_sub(passed));
     }
-    let peak = samples.iter().map(|s| s.kernel).max().unwrap_or(0);
-    let hz = pair.model.settings().hz;
-    let mut best = (0, u64::MAX);
-    // The first pass comes within a minute; half seconds are fine enough.
-    for step in 0..120 {
-        let phase = step * hz / 2;
-        let distance = distance(&sent, &samples, phase, hz)?;
-        if distance < best.1 {
-            best = (phase, distance);
-        }
-    }
-    let minute = 60 * u64::from(RATE) * 10;
-    let outside = samples
-        .iter()
-        .filter(|s| s.kernel * 100 < s.live * 99 || s.kernel * 100 > (s.live + minute) * 101)
-        .count();
-    Ok(Curve { samples, outside, phase: best.0, distance: best.1, peak })
+    fit(&sent, &counts, &settings)
 }
 
-fn distance(sent: &[(Time, Vec<u8>)], samples: &[Sample], phase: u32, hz: u32) -> io::Result<u64> {
-    let profile = Profile::named("6.18").ok_or_else(|| io::Error::other("no profile 6.18"))?;
-    let mut settings = Settings::of(profile, Bytes(8 << 30));
-    (settings.max, settings.hz) = (0, hz);
-    settings.udp[0] = TIMEOUT as u32;
-    let mut model = Model::new(Config { collector_phase: phase, ..Config::new(profile, settings) });
-    let mut rest = samples.iter().peekable();
-    let mut worst = 0;
-    for (at, packet) in sent {
-        while let Some(sample) = rest.next_if(|s| s.at < *at) {
-            model.advance(sample.at);
-            worst = worst.max(sample.kernel.abs_diff(model.counted() as u64));
-        }
-        if let Ok(packet) = parse_ip(packet) {
-            model.packet(*at, &packet, &Treatment::default());
-        }
+/// How far off the counted line is in all, with which phase, and both lines.
+type Tried = (u64, u32, Vec<(u64, u64)>);
+
+/// The model's lines beside counts of the kernel that saw the same packets.
+pub fn fit(sent: &[Seen], counts: &[Count], settings: &[(&str, u64)]) -> io::Result<Curve> {
+    let hz = Clock::default().hz();
+    // Without a collector nothing leaves that was not met: all that ever expired is known.
+    let bare = lines(sent, counts, settings, u32::MAX)?;
+    let expired: Vec<u64> = bare.iter().map(|(live, counted)| counted - live).collect();
+    let try_phase = |phase: u32| -> io::Result<Tried> {
+        let lines = lines(sent, counts, settings, phase)?;
+        let off = counts.iter().zip(&lines).map(|(c, (_, counted))| c.kernel.abs_diff(*counted));
+        Ok((off.sum(), phase, lines))
+    };
+    let best_of = |phases: &mut dyn Iterator<Item = u32>| {
+        let tried = phases.map(try_phase).collect::<io::Result<Vec<_>>>()?;
+        let best = tried.into_iter().min_by_key(|(distance, _, _)| *distance);
+        best.ok_or_else(|| io::Error::other("no phase to try"))
+    };
+    // The first pass comes within a minute: to the second, then to the twentieth part of it.
+    let (_, near, _) = best_of(&mut (0..60).map(|second| second * hz))?;
+    let around = (0..40).map(|step| (near + step * hz / 20).saturating_sub(hz));
+    let (_, phase, lines) = best_of(&mut around.into_iter())?;
+    let mut samples = Vec::new();
+    for (place, (count, (live, counted))) in counts.iter().zip(lines).enumerate() {
+        let minute_ago = counts[..place].iter().rposition(|c| c.at.0 <= count.at.0 - PASS);
+        let upper = live + expired[place] - minute_ago.map_or(0, |then| expired[then]);
+        samples.push(Sample { count: *count, live, upper, counted });
     }
-    Ok(worst)
+    Ok(Curve { samples, packets: sent.len(), phase })
+}
+
+/// At each count: what is live, and what is counted.
+fn lines(
+    sent: &[Seen],
+    counts: &[Count],
+    values: &[(&str, u64)],
+    phase: u32,
+) -> io::Result<Vec<(u64, u64)>> {
+    let profile: &Profile = running()?;
+    let mut settings = Settings::of(profile, Bytes(8 << 30));
+    (settings.max, settings.hz) = (0, Clock::default().hz());
+    for (name, value) in values {
+        settings.set(name, *value).map_err(io::Error::other)?;
+    }
+    let mut model = Model::new(Config { collector_phase: phase, ..Config::new(profile, settings) });
+    let mut packets = sent.iter().peekable();
+    let mut lines = Vec::new();
+    for count in counts {
+        while let Some((at, packet)) = packets.next_if(|(at, _)| *at <= count.at) {
+            if let Ok(packet) = parse_ip(packet) {
+                model.packet(*at, &packet, &Treatment::default());
+            }
+        }
+        model.advance(count.at);
+        let occupancy = model.occupancy();
+        lines.push((occupancy.live, occupancy.counted));
+    }
+    Ok(lines)
 }

@@ -38,8 +38,7 @@ pub struct Pair {
     settings: Vec<(String, u64)>,
     /// What the settings were before.
     defaults: Vec<(String, u64)>,
-    /// Nanoseconds of one tick.
-    tick: i64,
+    clock: Clock,
     numbered: u32,
     before: (Counters, Counters),
 }
@@ -51,7 +50,7 @@ fn fresh(settings: &[(String, u64)]) -> io::Result<Model> {
     own.fragment_bytes = FRAGMENT_BYTES.parse().map_err(io::Error::other)?;
     own.fragments_v4 = FRAGMENT_SECONDS.parse().map_err(io::Error::other)?;
     own.fragments_v6 = own.fragments_v4;
-    own.hz = u32::try_from(1_000_000_000 / tick()).map_err(io::Error::other)?;
+    own.hz = Clock::default().hz();
     for (name, value) in settings {
         own.set(name, *value).map_err(io::Error::other)?;
     }
@@ -122,6 +121,30 @@ fn tick() -> i64 {
     clock(|time| unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, time) }).max(1)
 }
 
+/// The kernel's own tick: its coarse clock steps with it, but for a jitter that is rounded away.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    tick: i64,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { tick: tick() }
+    }
+}
+
+impl Clock {
+    /// Now, at a tick.
+    pub fn now(&self) -> Time {
+        Time((coarse() + self.tick / 2) / self.tick * self.tick)
+    }
+
+    /// Ticks in a second.
+    pub fn hz(&self) -> u32 {
+        (1_000_000_000 / self.tick) as u32
+    }
+}
+
 impl Pair {
     /// Both with empty tables and these settings, by their names under net.netfilter.
     pub fn new(settings: &[(&str, u64)]) -> io::Result<Self> {
@@ -129,8 +152,15 @@ impl Pair {
         let model = fresh(&[])?;
         let before = Default::default();
         let (defaults, own) = (Vec::new(), Vec::new());
-        let mut pair =
-            Self { kernel, model, settings: own, defaults, tick: tick(), numbered: 0, before };
+        let mut pair = Self {
+            kernel,
+            model,
+            settings: own,
+            defaults,
+            clock: Clock::default(),
+            numbered: 0,
+            before,
+        };
         pair.configure(settings)?;
         Ok(pair)
     }
@@ -165,9 +195,9 @@ impl Pair {
         Ok(())
     }
 
-    /// The kernel's own tick: its coarse clock steps with it, but for a jitter that is rounded away.
+    /// Now, at a tick of the kernel.
     pub fn now(&self) -> Time {
-        Time((coarse() + self.tick / 2) / self.tick * self.tick)
+        self.clock.now()
     }
 
     /// One packet through both.

@@ -39,13 +39,18 @@ pub fn able() -> Result<(), String> {
 /// The program under test, without shared libraries: for musl where that target is installed, otherwise
 /// glibc's static form, which needs nothing but refuses kernels older than 3.2.
 pub fn program() -> Result<PathBuf, String> {
+    linked_statically("plimsoll")
+}
+
+/// A program of the workspace by the name of its package, in the same form.
+pub fn linked_statically(package: &str) -> Result<PathBuf, String> {
     let targets = run::output("rustup", &["target", "list", "--installed"]).unwrap_or_default();
     let musl = targets.lines().any(|line| line == MUSL);
     let (target, flags) = if musl { (MUSL, "") } else { (GNU, "-C target-feature=+crt-static") };
     let arguments =
-        ["build", "--quiet", "--package", "plimsoll", "--profile", "guest", "--target", target];
+        ["build", "--quiet", "--package", package, "--profile", "guest", "--target", target];
     run::cargo_with(&arguments, &[("RUSTFLAGS", flags)])?;
-    Ok(run::root().join("target").join(target).join("guest/plimsoll"))
+    Ok(run::root().join("target").join(target).join("guest").join(package))
 }
 
 /// Directory of the kernel image and the base of the initramfs, built once for each package and recipe.

@@ -18,6 +18,8 @@ struct Line {
     names_namespace: bool,
     /// Whether a limit of 0 means none; otherwise it is refused.
     zero: bool,
+    /// Whether the BPF census can be had: from 5.10 on, in all that Debian builds.
+    census: bool,
 }
 
 /// Debian 12's.
@@ -28,6 +30,7 @@ const V6_1: Line = Line {
     default_max: 4096,
     names_namespace: false,
     zero: true,
+    census: true,
 };
 
 const V6_18: Line = Line { line: "6.18", profile: "6.18", names_namespace: true, ..V6_1 };
@@ -41,8 +44,16 @@ const LINES: &[Line] = &[
 ];
 
 /// The looks around which the scene kept the world.
-const UNDISTURBED: &[&str] =
-    &["absent", "absent-nobody", "loaded", "loaded-nobody", "quiet", "netlink"];
+const UNDISTURBED: &[&str] = &[
+    "absent",
+    "absent-nobody",
+    "loaded",
+    "loaded-nobody",
+    "quiet",
+    "netlink",
+    "flows-bpf",
+    "flows-web-bpf",
+];
 /// What `full` may find: the incident as it was staged, and nothing else.
 const STAGED: &[&str] = &["CT001", "CT004", "CT020", "CT040"];
 const RATES: &[&str] =
@@ -57,6 +68,8 @@ pub fn faults(line: &str, outcome: &Outcome) -> Vec<String> {
     judge.step("full", |j| j.full(expected));
     judge.step("full, for others", Judge::full_for_others);
     judge.step("still full", Judge::still_full);
+    judge.step("readers", |j| j.readers("flows", expected));
+    judge.step("readers of a container", |j| j.readers("flows-web", expected));
     judge.step("files", Judge::files);
     judge.step("cure", |j| j.cure(expected));
     judge.step("container", |j| j.container(expected));
@@ -229,6 +242,42 @@ impl Judge<'_> {
                 .unwrap_or_default();
             let holds = because.as_str().is_some_and(|b| readers.contains(&b));
             self.expect(holds, || format!("{name}: entries from {because}, not from {readers:?}"));
+        }
+        Ok(())
+    }
+
+    /// Every reader tells the same of the same table, and what can't be had says why and is not missed.
+    fn readers(&mut self, scene: &str, line: Option<&Line>) -> Step {
+        let told = |reader: &str| -> Result<(Vec<String>, String, bool), String> {
+            let text = |what: &str| self.outcome.text(&format!("{scene}-{reader}.{what}"));
+            let mut groups: Vec<String> = text("json")?.lines().map(str::to_owned).collect();
+            groups.sort();
+            Ok((groups, text("err")?, text("status")?.trim() == "0"))
+        };
+        let (netlink, proc, bpf, auto) =
+            (told("netlink")?, told("proc")?, told("bpf")?, told("auto")?);
+        let entries = |groups: &[String]| -> u64 {
+            let rows = groups.iter().filter_map(|row| serde_json::from_str::<Value>(row).ok());
+            rows.filter_map(|row| row["entries"].as_u64()).sum()
+        };
+        let seen = entries(&netlink.0);
+        self.expect(seen == 100, || format!("{scene}: {seen} entries by netlink: {}", netlink.1));
+        self.expect(proc.0 == netlink.0, || {
+            format!("{scene}: proc says {:#?}, netlink {:#?}: {}", proc.0, netlink.0, proc.1)
+        });
+        let (fastest, because) = match bpf.2 {
+            true => (&bpf, "read by bpf"),
+            false => (&netlink, "read by netlink; not by bpf: "),
+        };
+        self.expect(fastest.0 == netlink.0, || {
+            format!("{scene}: bpf says {:#?}, netlink {:#?}: {}", bpf.0, netlink.0, bpf.1)
+        });
+        self.expect(bpf.2 || bpf.1.contains("bpf: "), || format!("{scene}: bpf: {}", bpf.1));
+        self.expect(auto.0 == netlink.0 && auto.1.contains(because), || {
+            format!("{scene}: expected {because:?}, saw {}: {:#?}", auto.1, auto.0)
+        });
+        if let Some(line) = line {
+            self.expect(bpf.2 == line.census, || format!("{scene}: bpf: {}", bpf.1));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 pub mod build;
 mod drift;
+pub mod fidelity;
 mod judge;
 mod outcome;
 

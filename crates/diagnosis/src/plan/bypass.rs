@@ -121,7 +121,7 @@ fn title(request: &BypassRequest) -> String {
     format!("stop tracking {}{with}", services.join(", "))
 }
 
-fn show(ip: IpAddr, bits: u8) -> String {
+pub(super) fn show(ip: IpAddr, bits: u8) -> String {
     match (ip.is_ipv4(), bits) {
         (true, 32) | (false, 128) => ip.to_string(),
         _ => format!("{ip}/{bits}"),
@@ -342,6 +342,11 @@ fn program(backend: Backend, six: bool, case: &Case<'_>) -> String {
         Backend::IptablesNft => format!("{name}-nft"),
         Backend::Legacy | Backend::Nft => name.to_string(),
     }
+}
+
+/// The program of a host's own iptables.
+pub(super) fn program_of(six: bool, case: &Case<'_>) -> String {
+    program(Backend::Legacy, six, case)
 }
 
 /// Our rules in chains of iptables: one transaction for each table.

@@ -8,6 +8,7 @@ mod change;
 mod content;
 mod filter;
 mod floors;
+mod limit;
 mod persist;
 mod policy;
 mod raise;
@@ -22,6 +23,7 @@ pub use change::{
 };
 pub use content::{Content, FileState};
 pub use filter::{Filter, Idle};
+pub use limit::{LimitRequest, limit};
 pub use persist::{PERSIST_FILES, persist, proved};
 pub use raise::{RaiseRequest, raise};
 pub use shed::{Cut, ShedRequest, shed};

@@ -519,14 +519,15 @@ fn by_hand(plan: &mut Plan, boot: &Boot, w: &Wanted) {
     }
 }
 
-/// kube-proxy's own configuration: with maxPerCore 0 it leaves the limit alone.
+/// kube-proxy's own configuration. It takes the larger of maxPerCore × CPUs and min; with maxPerCore 0 it would set
+/// nothing at all.
 fn kube_proxy(w: &Wanted) -> String {
     let inner = match w.setting.name {
         "nf_conntrack_tcp_timeout_established" => {
             format!("  tcpEstablishedTimeout: {}s", w.value)
         }
         "nf_conntrack_tcp_timeout_close_wait" => format!("  tcpCloseWaitTimeout: {}s", w.value),
-        _ => format!("  maxPerCore: 0\n  min: {}", w.value),
+        _ => format!("  maxPerCore: 1\n  min: {}", w.value),
     };
     format!("conntrack:\n{inner}")
 }

@@ -9,6 +9,7 @@
 //! what stands in its way; the collector's pass brings the time up to date.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::prefetch::prefetch;
 use crate::ticks::Jiffies;
@@ -291,9 +292,13 @@ impl Index {
         self.line(at).bound
     }
 
-    /// All entries of the line were looked at: none expires before `time`.
-    pub(super) fn set_bound(&mut self, at: At, time: Jiffies) {
-        self.line_mut(at).bound = time;
+    /// All entries of a line and of those behind it were looked at: none expires before `time`.
+    pub(super) fn set_bounds(&mut self, first: At, time: Jiffies) {
+        let mut at = Some(first);
+        while let Some(line) = at {
+            self.line_mut(line).bound = time;
+            at = self.next(line);
+        }
     }
 
     /// Puts the newest entry of a place in.
@@ -376,14 +381,17 @@ impl Index {
         true
     }
 
-    /// Number of the first lines: those that stand behind no other.
-    pub(super) const fn ends(&self) -> usize {
-        self.lines.len()
+    /// The chains of a line that stands behind no other.
+    pub(super) const fn chains_of(&self, first: At) -> Range<usize> {
+        let start = (first.0 as usize) << self.shift;
+        let end = start + (1 << self.shift);
+        start..if end < self.chains() { end } else { self.chains() }
     }
 
-    /// The first line of this number.
-    pub(super) const fn nth(&self, number: usize) -> At {
-        At(number as u32)
+    /// The line so many further than one that stands behind no other.
+    pub(super) fn further(&self, first: At, lines: usize) -> Option<At> {
+        let at = first.0 as usize + lines;
+        (at < self.lines.len()).then_some(At(at as u32))
     }
 }
 

@@ -14,11 +14,14 @@ mod cell;
 mod index;
 mod prefetch;
 mod slab;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::BTreeMap;
+use core::ops::Range;
 
 use crate::entry::Slot;
-use crate::key::{Key, Packed, Wide};
+use crate::key::{Key, Packed, Wide, mix};
 use crate::tcp::{Direction, Segment, TcpSettings, Timeouts};
 use crate::ticks::Jiffies;
 
@@ -136,6 +139,18 @@ impl Table {
     /// The chain in which a packet of this key looks.
     pub(crate) const fn chain(&self, probe: &Probe) -> usize {
         self.index.chain(probe.place)
+    }
+
+    /// The chain from which early drop looks for room. The kernel hashes each direction by itself, so that
+    /// a flow's answers (they go to the higher port) look elsewhere than its questions, which begin where they
+    /// were looked up.
+    pub(crate) fn chain_for_room(&self, probe: &Probe) -> usize {
+        let chain = self.chain(probe);
+        if !probe.key.packed().looks_like_an_answer() {
+            return chain;
+        }
+        let elsewhere = u128::from(mix(chain as u64 ^ self.hash_key));
+        ((elsewhere * self.chains() as u128) >> 64) as usize
     }
 
     /// First stage of a lookup: asks for the line of the index.
@@ -296,6 +311,17 @@ impl Table {
         Some(Found { id, direction: Direction::Reply, at })
     }
 
+    /// The unexpired entry that has a key, without changing anything.
+    pub(crate) fn peek(&self, key: Key, now: Jiffies) -> Option<EntryId> {
+        let probe = self.probe(key);
+        let back = key.packed().inverse();
+        let lives = |id: &EntryId| !self.slab.head(*id).is_expired(now);
+        self.walk(self.chain(&probe))
+            .filter(lives)
+            .find(|&id| self.answers_to(id, &probe, back).is_some())
+            .or_else(|| self.replies.get(&key).copied().filter(lives))
+    }
+
     /// Puts an entry in, its answers at `reply` if that is not the inverse of its key.
     pub(crate) fn insert(
         &mut self,
@@ -426,43 +452,66 @@ impl Table {
         self.slab.census(see);
     }
 
-    /// Parts of the table for [`Table::sweep`].
-    pub(crate) const fn parts(&self) -> usize {
-        self.index.ends()
-    }
-
-    /// Shows every entry of some parts of the table, chain after chain, and removes those that `goes` says
-    /// yes to. With `due`, parts where nothing has expired by then are left out. `goes` learns how many entries
-    /// there are. Returns a time before which none of those that stay expires.
+    /// Shows every entry of some chains, chain after chain, and removes those that `goes` says yes to. With
+    /// `due`, places where nothing has expired by then are left out. `goes` learns how many entries there are.
+    /// Returns a time before which none of those that stay expires.
     pub(crate) fn sweep(
         &mut self,
-        parts: core::ops::Range<usize>,
+        chains: Range<usize>,
         due: Option<Jiffies>,
         mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
     ) -> Option<Jiffies> {
-        const AHEAD: usize = 4;
         let mut bound = Soonest(None);
-        for part in parts.clone() {
-            let first = self.index.nth(part);
-            if due.is_none() && part + AHEAD < parts.end {
-                let ahead = self.index.nth(part + AHEAD);
-                let mut slots = self.index.all(ahead);
-                while let Some(slot) = slots.newest() {
-                    self.slab.prefetch(EntryId(self.index.id(ahead, slot)));
+        let mut from = chains.start;
+        while from < chains.end {
+            let first = self.index.first(self.index.place_of_chain(from));
+            let all = self.index.chains_of(first);
+            let some = from..all.end.min(chains.end);
+            from = some.end;
+            if due.is_none() && some == all {
+                self.prefetch_behind(first);
+            }
+            let soonest = self.sweep_line(first, some.clone(), due, &mut goes);
+            if let Some(soonest) = soonest {
+                bound.or(soonest);
+                if some == all {
+                    self.index.set_bounds(first, soonest);
                 }
             }
-            let mut gone = false;
+        }
+        bound.0
+    }
+
+    /// Asks for the entries of a line that a sweep is about to reach.
+    fn prefetch_behind(&self, first: At) {
+        const AHEAD: usize = 4;
+        let Some(ahead) = self.index.further(first, AHEAD) else { return };
+        let mut slots = self.index.all(ahead);
+        while let Some(slot) = slots.newest() {
+            self.slab.prefetch(EntryId(self.index.id(ahead, slot)));
+        }
+    }
+
+    fn sweep_line(
+        &mut self,
+        first: At,
+        chains: Range<usize>,
+        due: Option<Jiffies>,
+        goes: &mut impl FnMut(&Leaving<'_>, usize) -> bool,
+    ) -> Option<Jiffies> {
+        let mut soonest = Soonest(None);
+        let mut gone = false;
+        let is_due = |index: &Index, at| due.is_none_or(|due| index.may_expire(at, due));
+        for chain in chains {
+            let place = self.index.place_of_chain(chain);
             let mut next = Some(first);
             while let Some(at) = next {
                 next = self.index.next(at);
-                if due.is_some_and(|due| !self.index.may_expire(at, due)) {
-                    if !self.index.all(at).is_empty() {
-                        bound.or(self.index.bound(at));
-                    }
+                let mut slots = self.index.of_chain(at, place);
+                if !slots.is_empty() && !is_due(&self.index, at) {
+                    soonest.or(self.index.bound(at));
                     continue;
                 }
-                let mut soonest = Soonest(None);
-                let mut slots = self.index.all(at);
                 while let Some(slot) = slots.newest() {
                     let id = EntryId(self.index.id(at, slot));
                     let leaving = self.leaving(id);
@@ -475,16 +524,12 @@ impl Table {
                         soonest.or(expires);
                     }
                 }
-                if let Some(soonest) = soonest.0 {
-                    self.index.set_bound(at, soonest);
-                    bound.or(soonest);
-                }
-            }
-            if gone {
-                self.index.tidy(first);
             }
         }
-        bound.0
+        if gone {
+            self.index.tidy(first);
+        }
+        soonest.0
     }
 }
 

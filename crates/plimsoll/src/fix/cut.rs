@@ -1,6 +1,7 @@
 //! What `shed` would cut: the table read through its filter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
 use plimsoll_ct::Row;
 use plimsoll_diagnosis::facts::{CensusBuilder, Gap, Namespace, Reader, TcpTimeouts};
@@ -45,6 +46,32 @@ pub fn shed(arguments: &Shed) -> Result<Plan, String> {
     let files = BTreeMap::new();
     let ground = Ground { before: None, now: &observation.after, target, files: &files };
     Ok(plan::shed(&request, &cut, &ground))
+}
+
+/// Entries that a filter matches, by source: IPv6 by its network of 64 bits, the largest first.
+pub fn by_source(
+    namespace: Option<u64>,
+    filter: &Filter,
+) -> plimsoll_diagnosis::facts::Fact<Vec<(IpAddr, u64)>> {
+    use plimsoll_diagnosis::facts::Fact;
+    let scope = namespace.map_or(Scope::Here, |inode| Scope::Some(vec![inode]));
+    let mut counts: HashMap<IpAddr, u64> = HashMap::new();
+    let take = |row: &Row| {
+        if filter.matches(row) && !row.original.source.is_loopback() {
+            let source = match row.original.source {
+                IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+                v4 => v4,
+            };
+            *counts.entry(source).or_default() += 1;
+        }
+        true
+    };
+    if let Err(gap) = entries::read(&Ask { scope, ..Ask::default() }, &mut [take]) {
+        return Fact::Missing(gap);
+    }
+    let mut all: Vec<(IpAddr, u64)> = counts.into_iter().collect();
+    all.sort_by_key(|(ip, n)| (std::cmp::Reverse(*n), *ip));
+    Fact::known(all, "the table")
 }
 
 /// Entries of a namespace that a filter matches.

@@ -41,6 +41,7 @@ pub fn run(arguments: &Fix) -> ExitCode {
         RemedyCommand::Unload(unload) => (&unload.how, plans::unload(unload, root)),
         RemedyCommand::Bypass(bypass) => (&bypass.how, rules::bypass(bypass)),
         RemedyCommand::Lifeline(lifeline) => (&lifeline.how, rules::lifeline(lifeline)),
+        RemedyCommand::Limit(limit) => (&limit.how, rules::limit(limit)),
     };
     match plan {
         Ok(plan) => {

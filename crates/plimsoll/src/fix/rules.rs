@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use plimsoll_ct::Protocol;
-use plimsoll_diagnosis::plan::{self, BypassRequest, Ground, Plan, RulesGround};
+use plimsoll_diagnosis::plan::{
+    self, BypassRequest, Filter, Ground, LimitRequest, Plan, RulesGround,
+};
 use plimsoll_diagnosis::rules;
 use plimsoll_probe::Ends;
 use plimsoll_probe::live;
 
+use super::cut;
 use super::plans::{quick, target};
-use crate::arguments::{Bypass, How, Lifeline, Role};
+use crate::arguments::{Bypass, How, Lifeline, Limit, Role};
 
 /// `bypass`.
 pub fn bypass(arguments: &Bypass) -> Result<Plan, String> {
@@ -50,6 +53,32 @@ pub fn lifeline(arguments: &Lifeline) -> Result<Plan, String> {
             unsure: arguments.unsure,
         })
     })
+}
+
+/// `limit`.
+pub fn limit(arguments: &Limit) -> Result<Plan, String> {
+    let request = LimitRequest {
+        service: arguments.service,
+        per_source: arguments.per_source,
+        forwarded: arguments.forwarded,
+        except: arguments.except.clone(),
+    };
+    let observation = live::observe(&live::Options { rules: true, ..quick() });
+    let target = target(&observation, &arguments.how)?;
+    let namespace = observation.after.namespaces.get(target).ok_or("the namespace is gone")?;
+    let ends = Ends::read(namespace.inode);
+    let filter = Filter {
+        protocol: Some(arguments.service.0.number()),
+        port: Some(arguments.service.1),
+        with_nat: true,
+        ..Filter::default()
+    };
+    let sources = cut::by_source(namespace.inode, &filter);
+    let listening = ends.listening();
+    let files = BTreeMap::new();
+    let ground = Ground { before: None, now: &observation.after, target, files: &files };
+    let rules = RulesGround { program: &ends.program, own: &ends.own, listening: &listening };
+    Ok(plan::limit(&request, &sources, rules, &ground))
 }
 
 fn role(role: Role) -> rules::Role {

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use plimsoll_ct::Time;
-use plimsoll_model::Treatment;
+use plimsoll_model::{Model, Treatment};
 use plimsoll_replay::{Replay, Rules};
 use plimsoll_report::{self as report, Clock, ReplayDetails, Style};
 use plimsoll_wire::listing::Dialect;
@@ -143,7 +143,7 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
     // Once nobody reads any more, the rest of the work is in vain, but harmless.
     let mut written = Ok(());
     if arguments.events {
-        replay.runs_mut().iter_mut().for_each(|run| run.model.listen());
+        replay.first_mut().into_iter().for_each(Model::listen);
     }
     let stamped = arguments.output == Some(Form::Timestamp);
     let source = Source::of(arguments);
@@ -169,15 +169,15 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     complain(arguments, &faults, replay.tally().unknown_link)?;
-    let Some(run) = replay.runs_mut().first_mut() else { return Ok(()) };
+    let Some(model) = replay.first_mut() else { return Ok(()) };
     let written = written.and_then(|()| {
         if arguments.dump {
             let tool = arguments.output == Some(Form::Conntrack);
-            listings::dump(&mut out, &run.model, if tool { Dialect::Tool } else { Dialect::Proc })?;
+            listings::dump(&mut out, model, if tool { Dialect::Tool } else { Dialect::Proc })?;
         } else if arguments.stats {
-            out.write_all(listings::statistics(&run.model).as_bytes())?;
+            out.write_all(listings::statistics(model).as_bytes())?;
         } else if arguments.log {
-            for (at, text) in listings::log(&mut run.model) {
+            for (at, text) in listings::log(model) {
                 writeln!(out, "{}", listings::logged(at, &text))?;
             }
         }
@@ -198,27 +198,26 @@ fn events(
     stamped: bool,
     now: Option<Time>,
 ) -> io::Result<()> {
-    for run in replay.runs_mut() {
-        for event in run.model.take_events() {
-            // The collector's work has its own time, that of a packet is the packet's.
-            let tick = run.model.time_of(event.tick);
-            let same = now.zip(tick).is_some_and(|(now, tick)| {
-                now.0.saturating_sub(tick.0) < 1_000_000_000 / i64::from(run.model.settings().hz)
-            });
-            let at = if same { now } else { tick };
-            writeln!(out, "{}", listings::event(event, at.filter(|_| stamped)))?;
-        }
+    let Some(model) = replay.first_mut() else { return Ok(()) };
+    for event in model.take_events() {
+        // The collector's work has its own time, that of a packet is the packet's.
+        let tick = model.time_of(event.tick);
+        let same = now.zip(tick).is_some_and(|(now, tick)| {
+            now.0.saturating_sub(tick.0) < 1_000_000_000 / i64::from(model.settings().hz)
+        });
+        let at = if same { now } else { tick };
+        writeln!(out, "{}", listings::event(event, at.filter(|_| stamped)))?;
     }
     Ok(())
 }
 
 /// Lines that only JSON shows beside the numbers.
 fn details(arguments: &Arguments, replay: &mut Replay) -> ReplayDetails {
-    match replay.runs_mut().first_mut().filter(|_| arguments.json) {
-        Some(run) => ReplayDetails {
-            entries: listings::lines(&run.model),
+    match replay.first_mut().filter(|_| arguments.json) {
+        Some(model) => ReplayDetails {
+            entries: listings::lines(model),
             events: None,
-            log: listings::log(&mut run.model),
+            log: listings::log(model),
         },
         None => ReplayDetails::default(),
     }

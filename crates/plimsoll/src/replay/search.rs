@@ -3,7 +3,7 @@
 
 use plimsoll_ct::Profile;
 use plimsoll_model::Settings;
-use plimsoll_replay::{Answer, Change, Replay, Row};
+use plimsoll_replay::{Answer, Change, Replay, Row, Run};
 use plimsoll_report::ReplayDetails;
 
 use super::arguments::Arguments;
@@ -126,8 +126,8 @@ impl Search<'_> {
             from: self.host.get(name).unwrap_or(*to),
             to: *to,
         };
-        let row = |(candidate, run): (&Candidate, _)| {
-            Row::of(run, candidate.changes.iter().map(change).collect())
+        let row = |(candidate, run): (&Candidate, Run<'_>)| {
+            Row::of(&run, candidate.changes.iter().map(change).collect())
         };
         candidates.iter().zip(replay.runs()).map(row).collect()
     }

@@ -42,9 +42,25 @@ fn kube_proxys_own_configuration_is_printed() {
     let copy = host("kube", &[("var/lib/kube-proxy/config.conf", config)]);
     let (said, wrote) = persist(&copy);
     assert!(!wrote, "{said}");
-    assert!(said.contains("by kube-proxy, /var/lib/kube-proxy/config.conf"), "{said}");
-    assert!(said.contains("\nconntrack:\n  maxPerCore: 0\n  min: 400000\n"), "{said}");
-    assert!(said.contains("Another program sets them at each start"), "{said}");
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("by kube-proxy, # /var/lib/kube-proxy/config.conf line 5"), "{said}");
+    assert!(words.contains("Another program sets them at each start"), "{said}");
+    let printed = "conntrack:\n  maxPerCore: 1\n  min: 400000\n";
+    assert!(said.contains(printed), "{said}");
+    // With these lines it is so.
+    let (head, _) = config.split_once("conntrack:").expect("it has them");
+    let path = copy.root().join("var/lib/kube-proxy/config.conf");
+    fs::write(path, format!("{head}{printed}")).expect("it is written");
+    let root = copy.root();
+    let boot = crate::support::plimsoll(&[
+        "boot",
+        "--json",
+        "--root",
+        root.to_str().expect("a path of text"),
+        MAX,
+    ]);
+    let value: serde_json::Value = serde_json::from_slice(&boot.stdout).expect("JSON");
+    assert_eq!(value["settings"][0]["after"]["value"], 400_000);
 }
 
 #[test]

@@ -149,3 +149,44 @@ fn what_needs_the_tracking_or_shuts_the_port_is_named_and_nothing_is_done() {
     );
     assert_eq!(host.everything(), old);
 }
+
+/// Connections that come about when so many are tried at once.
+fn opened(staged: &Staged, listener: &TcpListener, tried: usize) -> usize {
+    let address = listener.local_addr().expect("an address");
+    let clients: Vec<TcpStream> = staged
+        .lab
+        .client()
+        .run(|| {
+            let patience = Duration::from_secs(5);
+            (0..tried).filter_map(|_| TcpStream::connect_timeout(&address, patience).ok()).collect()
+        })
+        .expect("inside");
+    clients.len()
+}
+
+#[test]
+fn one_source_has_so_many_connections_and_no_more() {
+    if !root("one_source_has_so_many_connections_and_no_more") {
+        return;
+    }
+    let _turn = turn();
+    let mut staged = Staged::new("limit");
+    let old = staged.everything();
+    let listener = staged.lab.server().run(|| TcpListener::bind(SocketAddrV4::new(WEB, PORT)));
+    let listener = listener.expect("inside").expect("bound");
+    let service = format!("tcp/{PORT}");
+    let said = staged.fix(&["limit", &service, "--per-source", "5"]);
+    assert!(said.contains("Who has 5 connections to tcp/80 is answered with a reset"), "{said}");
+    // The one that is open since before it began is not counted.
+    let open = opened(&staged, &listener, 12);
+    assert_eq!(open, 5);
+    staged.ok(&["undo"]);
+    assert_eq!(staged.everything(), old);
+    assert_eq!(opened(&staged, &listener, 12), 12, "without it all come in");
+    let except = CLIENT.to_string();
+    staged.fix(&["limit", &service, "--per-source", "5", "--except", &except]);
+    assert_eq!(opened(&staged, &listener, 12), 12, "an exception has no limit");
+    staged.ok(&["undo"]);
+    assert_eq!(staged.everything(), old);
+    staged.talk.goes_on();
+}

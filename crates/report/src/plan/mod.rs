@@ -71,7 +71,7 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
     }
     if !plan.by_hand.is_empty() {
         screen.gap();
-        screen.heading("BY HAND", "another program owns these");
+        screen.heading("BY HAND", "not ours to change");
         for command in &plan.by_hand {
             screen.command(command);
         }

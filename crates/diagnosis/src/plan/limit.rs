@@ -1,0 +1,260 @@
+//! So many connections of one source to a port, and no more: who opens too many does not fill the table for all.
+//!
+//! Kernel: `nf_conncount`, by nft's `ct count` in a set that packets fill, or by the match connlimit. A connection that is
+//! refused here never gets its entry confirmed. Those that are open when it begins stay and do not count: the kernel
+//! counts what it has seen begin.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use plimsoll_ct::Protocol;
+use plimsoll_wire::filter::{Program, TableFamily};
+
+use super::bypass::{program_of, show};
+use super::{Change, Ground, IptablesChange, NftChange, NftTable, Plan, RulesGround, Target};
+use crate::case::Case;
+use crate::facts::{Fact, Tracking};
+use crate::remedies::speaks_nft;
+use crate::rules::{Role, Traffic, judge};
+use crate::{RemedyId, words};
+
+/// One network of IPv6 is one source: it has more addresses than anybody can count.
+const SOURCE_BITS_V6: u8 = 64;
+/// Sources that are counted at once; with more, the others are not limited.
+const SOURCES: u32 = 65_535;
+/// Sources over the limit that are named.
+const NAMED: usize = 4;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitRequest {
+    /// The service.
+    pub service: (Protocol, u16),
+    /// Connections of one source.
+    pub per_source: u32,
+    /// It passes through this host, and the port is the one that clients ask for.
+    pub forwarded: bool,
+    /// Sources without a limit: proxies, offices behind one address.
+    pub except: Vec<(IpAddr, u8)>,
+}
+
+/// The plan. `sources`: connections of each source to the port now, IPv6 by its network of 64 bits, the largest first.
+pub fn limit(
+    request: &LimitRequest,
+    sources: &Fact<Vec<(IpAddr, u64)>>,
+    rules: RulesGround<'_>,
+    ground: &Ground<'_>,
+) -> Plan {
+    let (protocol, port) = request.service;
+    let name = format!("{}/{port}", protocol.name());
+    let title = format!("at most {} of one source to {name}", connections(request.per_source));
+    let mut plan = Plan::new(RemedyId::Limit, title, Target::of(ground));
+    let case = Case::new(ground.before, ground.now);
+    let space = ground
+        .namespace()
+        .and_then(|namespace| case.spaces.iter().find(|s| core::ptr::eq(s.now, namespace)));
+    let Some(space) = space else {
+        plan.refused.push("the namespace could not be read".to_string());
+        return plan;
+    };
+    if !matches!(protocol, Protocol::Tcp | Protocol::Udp) {
+        plan.refused.push(format!("{} has no ports that rules name", protocol.name()));
+    }
+    if request.per_source == 0 {
+        plan.refused.push("a limit of 0 shuts the port".to_string());
+    }
+    let program = match rules.program {
+        Fact::Known { value, source: _ } => value,
+        Fact::Missing(gap) => {
+            plan.refused
+                .push(format!("the rules could not be read: {}", words::clean(&gap.detail)));
+            return plan;
+        }
+    };
+    untracked(request, program, rules, &mut plan);
+    if !plan.refused.is_empty() {
+        return plan;
+    }
+    if let Some(Tracking::Off { because }) = space.now.tracking.value() {
+        plan.risks.push(format!(
+            "Nothing is tracked here ({}), and to count connections switches tracking on.",
+            words::clean(because)
+        ));
+    }
+    plan.effect = match protocol {
+        Protocol::Tcp => format!(
+            "Who has {} to {name} is answered with a reset when it opens another. What is open already stays, and does not count.",
+            connections(request.per_source)
+        ),
+        _ => format!(
+            "Who has {} to {name} opens no other. What is open already stays, and does not count.",
+            connections(request.per_source)
+        ),
+    };
+    over(request, sources, &mut plan);
+    if speaks_nft(&case, space) {
+        plan.changes.push(nft(request));
+    } else {
+        xtables(request, program, &case, &mut plan);
+    }
+    plan.warnings.push(
+        "many people may stand behind one address (an office, a mobile network, a proxy): --except PREFIX leaves it alone"
+            .to_string(),
+    );
+    plan.warnings.push(
+        "rules are gone with the next boot, unless your firewall's files have them".to_string(),
+    );
+    plan
+}
+
+fn connections(n: u32) -> String {
+    words::counted(n.into(), "connection", "connections")
+}
+
+/// Only what is tracked can be counted.
+fn untracked(request: &LimitRequest, program: &Program, rules: RulesGround<'_>, plan: &mut Plan) {
+    let role = if request.forwarded { Role::Forward } else { Role::Server };
+    let mut traffic = Traffic::new(request.service.0.number(), request.service.1, role);
+    if let Some(own) = rules.own.value() {
+        traffic = traffic.on(own);
+    }
+    for rule in judge(program, [&traffic]).untracked {
+        plan.refused
+            .push(format!("it is not tracked, so its connections can't be counted: {rule}"));
+    }
+}
+
+/// Whom it meets at once.
+fn over(request: &LimitRequest, sources: &Fact<Vec<(IpAddr, u64)>>, plan: &mut Plan) {
+    let sources = match sources {
+        Fact::Known { value, source: _ } => value,
+        Fact::Missing(gap) => {
+            plan.warnings
+                .push(format!("whom it meets could not be seen: {}", words::clean(&gap.detail)));
+            return;
+        }
+    };
+    let at_it: Vec<&(IpAddr, u64)> =
+        sources.iter().filter(|(_, n)| *n >= u64::from(request.per_source)).collect();
+    if at_it.is_empty() {
+        let most = sources.first().map_or(0, |(_, n)| *n);
+        plan.details.push(format!("nobody now: the most of one source are {}", words::count(most)));
+        return;
+    }
+    let named: Vec<String> = at_it
+        .iter()
+        .take(NAMED)
+        .map(|(ip, n)| {
+            let net = if ip.is_ipv6() { "/64" } else { "" };
+            format!("{ip}{net} with {}", words::count(*n))
+        })
+        .collect();
+    let more = if at_it.len() > NAMED { ", …" } else { "" };
+    plan.details.push(format!(
+        "{} at it or over it now: {}{more}",
+        words::counted(at_it.len() as u64, "source is", "sources are"),
+        named.join(", ")
+    ));
+}
+
+fn short(request: &LimitRequest) -> String {
+    format!("{}{}", request.service.0.name(), request.service.1)
+}
+
+fn comment(request: &LimitRequest) -> String {
+    format!("plimsoll: limit {}/{}", request.service.0.name(), request.service.1)
+}
+
+fn nft(request: &LimitRequest) -> Change {
+    let (protocol, port) = (request.service.0.name(), request.service.1);
+    let (name, n, comment) =
+        (format!("plimsoll_limit_{}", short(request)), request.per_source, comment(request));
+    let hook = if request.forwarded { "forward" } else { "input" };
+    // Behind a DNAT the packet has another port than its client asked for.
+    let what = if request.forwarded {
+        format!("meta l4proto {protocol} ct original proto-dst {port} ct state new")
+    } else {
+        format!("iifname != \"lo\" {protocol} dport {port} ct state new")
+    };
+    let end = match request.service.0 {
+        Protocol::Tcp => "reject with tcp reset",
+        _ => "drop",
+    };
+    let mut text = format!("table inet {name} {{\n");
+    for (set, kind) in [("v4", "ipv4_addr"), ("v6", "ipv6_addr")] {
+        text.push_str(&format!(
+            "    set {set} {{\n        type {kind}\n        size {SOURCES}\n        flags dynamic\n    }}\n"
+        ));
+    }
+    text.push_str(&format!(
+        "    chain {hook} {{\n        type filter hook {hook} priority -150; policy accept;\n"
+    ));
+    for (ip, bits) in &request.except {
+        let header = if ip.is_ipv4() { "ip" } else { "ip6" };
+        text.push_str(&format!(
+            "        {header} saddr {} accept comment \"{comment}\"\n",
+            show(*ip, *bits)
+        ));
+    }
+    for (set, source, family) in
+        [("v4", "ip saddr", "ipv4"), ("v6", "ip6 saddr and ffff:ffff:ffff:ffff::", "ipv6")]
+    {
+        text.push_str(&format!(
+            "        meta nfproto {family} {what} add @{set} {{ {source} ct count over {n} }} {end} comment \"{comment}\"\n"
+        ));
+    }
+    text.push_str("    }\n}\n");
+    Change::Nft(NftChange {
+        apply: text,
+        revert: format!("delete table inet {name}\n"),
+        tables: alloc::vec![NftTable { family: "inet".to_string(), name }],
+        rules: Vec::new(),
+    })
+}
+
+fn xtables(request: &LimitRequest, rules: &Program, case: &Case<'_>, plan: &mut Plan) {
+    let (protocol, port) = (request.service.0.name(), request.service.1);
+    let hook = if request.forwarded { "FORWARD" } else { "INPUT" };
+    let chain = format!("PLIMSOLL-LIMIT-{}", short(request).to_uppercase());
+    let first = match (request.forwarded, request.service.0) {
+        (true, _) => format!("-m conntrack --ctorigdstport {port} --ctstate NEW"),
+        (false, Protocol::Tcp) => format!("-m tcp --dport {port} -m state --state NEW"),
+        (false, _) => format!("-m {protocol} --dport {port} -m state --state NEW"),
+    };
+    let end = match request.service.0 {
+        Protocol::Tcp => "REJECT --reject-with tcp-reset",
+        _ => "DROP",
+    };
+    let six_is_filtered = rules.tables.iter().any(|t| t.family != TableFamily::Ip);
+    for six in [false, true] {
+        if six && !six_is_filtered {
+            continue;
+        }
+        let program = program_of(six, case);
+        let bits = if six { SOURCE_BITS_V6 } else { 32 };
+        let lo = if request.forwarded { "" } else { "! -i lo " };
+        let jump = format!(
+            "{lo}-p {protocol} {first} -m comment --comment \"{}\" -j {chain}\n",
+            comment(request)
+        );
+        let mut apply = format!("*filter\n:{chain} - [0:0]\n");
+        for (ip, prefix) in request.except.iter().filter(|(ip, _)| ip.is_ipv6() == six) {
+            apply.push_str(&format!("-A {chain} -s {} -j RETURN\n", show(*ip, *prefix)));
+        }
+        apply.push_str(&format!(
+            "-A {chain} -p {protocol} -m connlimit --connlimit-above {} --connlimit-mask {bits} -j {end}\n-I {hook} 1 {jump}COMMIT\n",
+            request.per_source
+        ));
+        let revert = format!("*filter\n-D {hook} {jump}-F {chain}\n-X {chain}\nCOMMIT\n");
+        plan.changes.push(Change::Iptables(IptablesChange {
+            restore: format!("{program}-restore"),
+            save: format!("{program}-save"),
+            table: "filter".to_string(),
+            apply,
+            revert,
+            marks: alloc::vec![format!("--comment \"{}\"", comment(request)), format!(":{chain} ")],
+        }));
+    }
+}

@@ -1,0 +1,147 @@
+//! The table against one that is as simple as can be.
+#![allow(clippy::unwrap_used)]
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use plimsoll_ct::{L4, Protocol, Status, Tuple};
+use proptest::prelude::*;
+
+use super::*;
+use crate::entry::Memory;
+
+/// Entries in the order in which they came.
+#[derive(Default)]
+struct Simple {
+    entries: Vec<(Tuple, u32)>,
+}
+
+impl Simple {
+    /// Of an entry that has this tuple in either direction.
+    fn find(&self, tuple: &Tuple) -> Option<usize> {
+        let back = inverse(tuple);
+        self.entries.iter().rposition(|(own, _)| own == tuple || Some(*own) == back)
+    }
+}
+
+fn inverse(tuple: &Tuple) -> Option<Tuple> {
+    Key::from_tuple(tuple, 0).inverse().map(|key| key.tuple(false))
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    /// A packet of this flow, whose entry then lasts so long.
+    Packet(Tuple, u32),
+    Remove(Tuple),
+    /// The collector looks at a share of the chains: from, to, in 255ths.
+    Sweep(u8, u8),
+    Wait(u32),
+}
+
+fn tuple() -> impl Strategy<Value = Tuple> {
+    let l4 = prop_oneof![
+        4 => (0..3u16, 0..3u16).prop_map(|(source, destination)| (
+            Protocol::Tcp, L4::Ports { source, destination })),
+        2 => (0..3u16, 0..3u16).prop_map(|(source, destination)| (
+            Protocol::Udp, L4::Ports { source, destination })),
+        1 => (0..3u16).prop_map(|id| (Protocol::Icmp, L4::Icmp { kind: 8, code: 0, id })),
+        1 => Just((Protocol::Other(89), L4::None)),
+    ];
+    (0..3u8, 0..3u8, any::<bool>(), l4).prop_map(|(from, to, v6, (protocol, l4))| {
+        let address = |n: u8| {
+            if v6 {
+                IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(n)])
+            } else {
+                IpAddr::from([10, 0, 0, n])
+            }
+        };
+        Tuple { source: address(from), destination: address(to), protocol, l4 }
+    })
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        8 => (tuple(), 1..40u32).prop_map(|(tuple, lasts)| Act::Packet(tuple, lasts)),
+        2 => tuple().prop_map(Act::Remove),
+        1 => (any::<u8>(), any::<u8>()).prop_map(|(from, to)| Act::Sweep(from, to)),
+        2 => (0..10u32).prop_map(Act::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn both_tuples_find_an_entry_and_the_count_is_the_sum_of_the_chains(
+        buckets in prop_oneof![Just(2u64), Just(8), Just(64), Just(1000)],
+        max in prop_oneof![Just(0u64), Just(1), Just(50), Just(5000)],
+        acts in proptest::collection::vec(act(), 0..120),
+    ) {
+        let mut table = Table::new(buckets, max, 77);
+        let mut simple = Simple::default();
+        let mut now = 0;
+        for act in acts {
+            match act {
+                Act::Packet(tuple, lasts) => {
+                    let probe = table.probe(Key::from_tuple(&tuple, 0));
+                    let expires = Jiffies(now + lasts);
+                    let found = table.find(&probe, Jiffies(now), |_| {});
+                    simple.entries.retain(|(own, expires)| {
+                        // What has expired may stay, but is not found.
+                        *expires > now || table.locate(own).is_some()
+                    });
+                    let expected = simple.find(&tuple).filter(|at| simple.entries[*at].1 > now);
+                    prop_assert_eq!(found.is_some(), expected.is_some());
+                    let memory = Memory::Nothing;
+                    let slot = Slot { status: Status::CONFIRMED, expires, memory };
+                    match (found, expected) {
+                        (Some(found), Some(at)) => {
+                            table.put(&found, &slot);
+                            simple.entries[at].1 = expires.0;
+                        }
+                        _ => {
+                            table.insert(&probe, &slot, Jiffies(now), None);
+                            simple.entries.push((tuple, expires.0));
+                        }
+                    }
+                }
+                Act::Remove(tuple) => {
+                    let id = table.locate(&tuple);
+                    let at = simple.find(&tuple);
+                    prop_assert_eq!(id.is_some(), at.is_some());
+                    if let (Some(id), Some(at)) = (id, at) {
+                        table.remove(id);
+                        simple.entries.remove(at);
+                    }
+                }
+                Act::Sweep(from, to) => {
+                    let share = |n: u8| table.chains() * usize::from(n) / 255;
+                    let chains = share(from.min(to))..share(from.max(to));
+                    table.sweep(chains, None, |leaving, _| leaving.vitals.is_expired(Jiffies(now)));
+                    simple.entries.retain(|(own, _)| table.locate(own).is_some());
+                }
+                Act::Wait(ticks) => now += ticks,
+            }
+            prop_assert_eq!(table.len(), simple.entries.len());
+            let chains: usize = (0..table.chains()).map(|chain| table.walk(chain).count()).sum();
+            prop_assert_eq!(table.len(), chains);
+            prop_assert_eq!(table.len(), table.iter().count());
+            for (tuple, _) in &simple.entries {
+                let forth = table.locate(tuple);
+                prop_assert!(forth.is_some());
+                if let Some(back) = inverse(tuple) {
+                    prop_assert_eq!(table.locate(&back), forth);
+                }
+            }
+        }
+    }
+}
+
+impl Table {
+    /// The entry that has this tuple, expired or not.
+    fn locate(&self, tuple: &Tuple) -> Option<EntryId> {
+        let probe = self.probe(Key::from_tuple(tuple, 0));
+        let back = probe.key.packed().inverse();
+        self.walk(self.chain(&probe)).find(|&id| self.answers_to(id, &probe, back).is_some())
+    }
+}

@@ -1,0 +1,242 @@
+//! What `plimsoll replay` costs as a whole process, and whether it keeps its promises.
+//!
+//!     cargo bench -p plimsoll --bench replay -- [--packets N] [--runs N] [--large]
+//!
+//! Captures are made in a directory for temporary files, and deleted: TCP, UDP and echoes over so many
+//! connections, half of the packets on the newest 4,096, half on any. Times are the CPU's, user and system, medians
+//! and least of interleaved runs; captures are read once before, so that they come from the page cache. First the
+//! answer is compared with the one that packets fed one at a time make: every entry as a dump shows it, and every
+//! counter. Exit status 1: a promise is broken, or the answer is wrong. `--large`: ten million connections too, in
+//! 30 million packets (2.4 GB).
+
+mod capture;
+#[path = "../check/measure.rs"]
+#[allow(dead_code)]
+mod measure;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use measure::Program;
+use plimsoll_ct::{Bytes, Counter, Entry, Profile};
+use plimsoll_model::{Config, Model, Settings, Treatment};
+use plimsoll_wire::capture::Records;
+use plimsoll_wire::listing::{Dialect, Line, write};
+use plimsoll_wire::packet::LinkType;
+
+const PLIMSOLL: &str = env!("CARGO_BIN_EXE_plimsoll");
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, word, file, limit] = arguments.as_slice()
+        && word == "--exact"
+    {
+        exact(Path::new(file), limit.parse().expect("a limit"));
+        return ExitCode::SUCCESS;
+    }
+    let number = |name: &str, default: u64| {
+        let at = arguments.iter().position(|a| a == name);
+        at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
+    };
+    let packets = number("--packets", 10_000_000);
+    let runs = number("--runs", 5).max(1) as usize;
+    let mut kept = true;
+    few(packets, runs, &mut kept);
+    many(packets, packets / 10, 75.0, runs, &mut kept);
+    if arguments.iter().any(|a| a == "--large") {
+        many(packets * 3, packets, 110.0, runs, &mut kept);
+    }
+    if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn hold(kept: &mut bool, what: &str, holds: bool) {
+    *kept &= holds;
+    println!("  {} {what}", if holds { "kept:  " } else { "BROKEN:" });
+}
+
+/// A capture that is deleted in the end.
+struct Capture {
+    path: PathBuf,
+    packets: u64,
+}
+
+impl Capture {
+    fn of(packets: u64, connections: u64) -> Self {
+        let name = format!("plimsoll-bench-{}-{connections}-{packets}.pcap", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        capture::make(&path, packets, connections as usize).expect("a capture can be written");
+        Self { path, packets }
+    }
+
+    fn name(&self) -> &'static str {
+        self.path.display().to_string().leak()
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        // What can't be deleted is in a directory for temporary files.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// `plimsoll replay`, with a limit and buckets for it, and what else is asked.
+fn replay(name: &'static str, file: &'static str, limit: u64, more: &[&'static str]) -> Program {
+    let set = |key: &str, value: u64| -> &'static str { format!("{key}={value}").leak() };
+    let mut arguments = vec!["replay", "--profile", "6.18", "--no-search", "--set"];
+    arguments.push(set("nf_conntrack_max", limit));
+    arguments.extend(["--set", set("nf_conntrack_buckets", buckets(limit))]);
+    arguments.extend(more);
+    arguments.push(file);
+    Program { name, path: PLIMSOLL, arguments, pause: Duration::ZERO, inside: None }
+}
+
+const fn buckets(limit: u64) -> u64 {
+    limit.next_multiple_of(512)
+}
+
+/// A thousand connections: beside tcpdump, and the memory of short and long captures.
+fn few(packets: u64, runs: usize, kept: &mut bool) {
+    let (long, short) = (Capture::of(packets, 1000), Capture::of(packets / 10, 1000));
+    println!("{packets} packets, 1000 connections");
+    check(&long, 4096, kept);
+    let copy = Program {
+        name: "tcpdump -r F -w /dev/null",
+        path: "tcpdump",
+        arguments: vec!["-r", long.name(), "-w", "/dev/null"],
+        pause: Duration::ZERO,
+        inside: None,
+    };
+    let long_run = replay("replay", long.name(), 4096, &[]);
+    let short_run = replay("replay, a tenth of it", short.name(), 4096, &[]);
+    let figures = timed(&[&long_run, &copy], packets, runs);
+    let ratio = figures[0].0 / figures[1].0;
+    hold(kept, &format!("{ratio:.2} of tcpdump's time, less than 1"), ratio < 1.0);
+    let short_peak = timed(&[&short_run], short.packets, 1)[0].1;
+    let long_peak = figures[0].1;
+    let what = format!(
+        "peak memory {:.1} MiB, {:.1} with a tenth of the packets; 16 at most",
+        long_peak as f64 / 1024.0,
+        short_peak as f64 / 1024.0
+    );
+    hold(kept, &what, long_peak <= 16 << 10 && long_peak <= short_peak + 1024);
+}
+
+/// So many connections: the time of a packet, a limit that is met, and a grid.
+fn many(packets: u64, connections: u64, most: f64, runs: usize, kept: &mut bool) {
+    let capture = Capture::of(packets, connections);
+    println!("{packets} packets, {connections} connections");
+    let limit = connections + 1;
+    check(&capture, limit, kept);
+    check(&capture, connections / 2, kept);
+    let grid = (1..=7).map(|n| (connections * (n + 1) / 8).to_string()).collect::<Vec<_>>();
+    let grid: &'static str = format!("max={}", grid.join(",")).leak();
+    let one = replay("replay", capture.name(), limit, &[]);
+    let eight = replay("8 limits, 7 of them met", capture.name(), limit, &["--what-if", grid]);
+    let figures = timed(&[&one, &eight], packets, runs);
+    let what = format!("{:.1} ns a packet, {most} at most", figures[0].0);
+    hold(kept, &what, figures[0].0 <= most);
+    let ratio = figures[1].0 / figures[0].0;
+    hold(kept, &format!("8 limits take {ratio:.2} times one, 3 at most"), ratio <= 3.0);
+}
+
+/// CPU time of a packet (median), and peak memory in KiB, of each in turn.
+fn timed(programs: &[&Program], packets: u64, runs: usize) -> Vec<(f64, u64)> {
+    let mut all = vec![Vec::new(); programs.len()];
+    for _ in 0..runs {
+        for (figures, of) in all.iter_mut().zip(measure::interleaved(programs, 1)) {
+            figures.push(of);
+        }
+    }
+    let show = |mut figures: Vec<measure::Figures>| {
+        figures.sort_by_key(|f| f.cpu);
+        let of = |f: &measure::Figures| f.cpu.as_nanos() as f64 / packets as f64;
+        let (middle, least) = (figures[figures.len() / 2], figures[0]);
+        println!(
+            "  {:<28} {:7.1} ns a packet (least {:.1}), {:.1} MiB",
+            middle.name,
+            of(&middle),
+            of(&least),
+            middle.peak as f64 / 1024.0
+        );
+        (of(&middle), middle.peak)
+    };
+    all.into_iter().map(show).collect()
+}
+
+/// Compares the program's answer with that of packets fed one at a time, by a process of its own.
+fn check(capture: &Capture, limit: u64, kept: &mut bool) {
+    let this = std::env::current_exe().expect("our own name");
+    let out = Command::new(this)
+        .args(["--exact", capture.name(), &limit.to_string()])
+        .output()
+        .expect("we can be started");
+    let exact: Vec<u64> =
+        String::from_utf8_lossy(&out.stdout).lines().filter_map(|l| l.parse().ok()).collect();
+    let dump = replay("dump", capture.name(), limit, &["--dump"]).output();
+    let (mut entries, mut sum) = (0, 0);
+    for line in dump.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+        (entries, sum) = (entries + 1, hash(line).wrapping_add(sum));
+    }
+    let mut seen = vec![entries, sum];
+    let text = replay("stats", capture.name(), limit, &["--stats"]).output();
+    let text = String::from_utf8_lossy(&text);
+    let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let (names, values) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let by_name: BTreeMap<_, _> = names.into_iter().zip(values).collect();
+    let value = |counter: &Counter| {
+        by_name.get(counter.name()).and_then(|text| u64::from_str_radix(text, 16).ok())
+    };
+    seen.extend(COUNTERS.iter().filter_map(value));
+    let what = format!(
+        "limit {limit}: {entries} entries, {} packets dropped, as one at a time",
+        seen.get(2).copied().unwrap_or_default()
+    );
+    hold(kept, &what, exact == seen && entries > 0);
+}
+
+/// Compared by their names.
+const COUNTERS: [Counter; 5] = [
+    Counter::Drop,
+    Counter::EarlyDrop,
+    Counter::Invalid,
+    Counter::InsertFailed,
+    Counter::ChainTooLong,
+];
+
+/// Packets fed one at a time: number of entries, sum of their lines' hashes, counters.
+fn exact(file: &Path, limit: u64) {
+    let bytes = std::fs::read(file).expect("a capture");
+    let profile = Profile::named("6.18").expect("a known profile");
+    let mut settings = Settings::of(profile, Bytes(8 << 30));
+    (settings.max, settings.buckets) = (limit, buckets(limit));
+    let mut model = Model::new(Config::new(profile, settings));
+    for record in Records::new(&bytes) {
+        let record = record.expect("a whole capture");
+        let time = record.time.expect("a time");
+        let step = model.frame(time, LinkType::Ethernet, record.bytes, &Treatment::default());
+        step.expect("a packet");
+    }
+    let (mut entries, mut sum) = (0_u64, 0_u64);
+    let mut text = String::new();
+    for entry in model.entries() {
+        text.clear();
+        let entry = Entry { age: None, mark: Some(0), references: Some(2), ..entry };
+        let line = Line { zone_shown: true, ..Line::from(entry) };
+        write(&mut text, &line, Dialect::Proc).expect("a string takes all");
+        (entries, sum) = (entries + 1, hash(text.as_bytes()).wrapping_add(sum));
+    }
+    println!("{entries}\n{sum}");
+    for counter in COUNTERS {
+        println!("{}", model.counters().get(counter).unwrap_or(0));
+    }
+}
+
+/// FNV-1a.
+fn hash(line: &[u8]) -> u64 {
+    line.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
