@@ -4,6 +4,9 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use plimsoll_ct::Protocol;
+
+use super::ours::fix;
 use super::{Findings, Ranked, same_elsewhere, speaks_nft};
 use crate::case::{Case, Space};
 use crate::commands;
@@ -71,10 +74,10 @@ pub(super) fn memory(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             case.price.namespaces
         ));
     }
-    let mut fix = Vec::new();
+    let mut ours = Vec::new();
     let (title, refused, price) = match lowered(case) {
         Ok(max) => {
-            fix.push(format!("plimsoll fix raise --max {max} --allow-lower"));
+            ours.push(format!("plimsoll fix raise --max {max} --allow-lower"));
             commands.push(commands::set(case.profile, "nf_conntrack_max", max));
             let price = case.price.worst(max, case.buckets().unwrap_or(0));
             (format!("lower the limit to {max}"), Vec::new(), Some(price))
@@ -102,7 +105,7 @@ pub(super) fn memory(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         id: RemedyId::Limit,
         title,
         findings: alloc::vec!["CT021"],
-        fix,
+        fix: ours,
         commands,
         memory: price,
         risk: "A table that needs more than that drops new flows: compare with the busiest hour."
@@ -137,6 +140,12 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         (ratio(tally.total(), c.total.total()) > 0.5).then_some(*prefix)
     });
     let source = flood_source.or(top);
+    // One service can be limited by itself.
+    let hot = census.and_then(|c| {
+        let (service, tally) = c.services.rows.first()?;
+        let tcp = service.protocol == Protocol::Tcp && service.port != 0;
+        (tcp && ratio(tally.total(), c.total.total()) > 0.5).then_some(service.port)
+    });
     let v6 = source.is_some_and(|p| p.address.is_ipv6());
     let old = case.after.host.kernel.value().is_some_and(|k| k.rank() < (2, 23));
     let (title, commands): (String, Vec<String>) = if speaks_nft(case, s) {
@@ -184,7 +193,10 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         id: RemedyId::Limit,
         title,
         findings: answers,
-        fix: Vec::new(),
+        fix: hot
+            .and_then(|port| fix(&format!("limit tcp/{port} --per-source {each} --confirm 60s"), s))
+            .into_iter()
+            .collect(),
         commands,
         memory: None,
         risk: "A proxy, a NAT gateway or this host itself may rightly be the one source: look who it is \

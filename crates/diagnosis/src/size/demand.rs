@@ -67,9 +67,7 @@ impl Peak {
         match self {
             Self::Seen(_) => "seen: the most entries at once".to_string(),
             Self::Given(times) => format!("given: {times} × the mean"),
-            Self::Assumed => {
-                format!("not seen, so assumed: {UNSEEN} × the mean (--peak gives another)")
-            }
+            Self::Assumed => format!("not seen: assumed {UNSEEN} × the mean"),
             Self::Beyond(_) => format!("not seen: assumed {UNSEEN} × the limit"),
         }
     }
