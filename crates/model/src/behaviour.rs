@@ -56,6 +56,9 @@ pub struct Behaviour {
     pub headers_in_first_fragment: bool,
     /// An IPv6 redirect that does not come from its link is an error (5.10).
     pub redirects: bool,
+    /// ICMPv6 messages of multicast router discovery (types 151, 152) are not tracked (6.12; 6.1 calls them
+    /// INVALID).
+    pub router_discovery: bool,
     /// The networking rate limiter is a token bucket: one line per interval after the burst (2.6.18).
     pub token_bucket: bool,
 }
@@ -87,13 +90,17 @@ const V6_18: Behaviour = Behaviour {
     balanced_echo_ends: false,
     headers_in_first_fragment: true,
     redirects: true,
+    router_discovery: true,
     token_bucket: false,
 };
+
+const V6_12: Behaviour = Behaviour { name: "6.12", router_discovery: true, ..V6_1 };
 
 const V6_1: Behaviour = Behaviour {
     name: "6.1",
     tcp: tcp::Behaviour { reset_answers_other_side: false, ..tcp::Behaviour::MODERN },
     dccp: true,
+    router_discovery: false,
     ..V6_18
 };
 
@@ -179,7 +186,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     V5_15,
     Behaviour { name: "el9", ..V6_1 },
     V6_1,
-    Behaviour { name: "6.12", ..V6_1 },
+    V6_12,
     V6_18,
     Behaviour { name: "6.19", ..V6_18 },
 ];

@@ -34,7 +34,10 @@ impl Model {
         }
         if v6 {
             match message.kind {
-                130..=136 | 143 | 151 | 152 => return Some(Self::passed(Info::Untracked)),
+                130..=136 | 143 => return Some(Self::passed(Info::Untracked)),
+                151 | 152 if self.behaviour.router_discovery => {
+                    return Some(Self::passed(Info::Untracked));
+                }
                 0..=127 => {}
                 // A redirect speaks of a flow only on its own link, where nobody is who tracks it.
                 REDIRECT_V6

@@ -145,7 +145,7 @@ fn lines(
 ) -> io::Result<Vec<(u64, u64)>> {
     let profile: &Profile = running()?;
     let mut settings = Settings::of(profile, Bytes(8 << 30));
-    (settings.max, settings.hz) = (0, Clock::default().hz());
+    settings.hz = Clock::default().hz();
     for (name, value) in values {
         settings.set(name, *value).map_err(io::Error::other)?;
     }

@@ -46,7 +46,6 @@ pub struct Pair {
 fn fresh(settings: &[(String, u64)]) -> io::Result<Model> {
     let profile = running()?;
     let mut own = Settings::of(profile, Bytes(8 << 30));
-    own.max = 0;
     own.fragment_bytes = FRAGMENT_BYTES.parse().map_err(io::Error::other)?;
     own.fragments_v4 = FRAGMENT_SECONDS.parse().map_err(io::Error::other)?;
     own.fragments_v6 = own.fragments_v4;

@@ -22,6 +22,8 @@ pub use oddity::Oddity;
 pub use sctp::Sctp;
 pub use tcp::Segment;
 
+const DCCP: u8 = 33;
+
 /// One packet of a flow.
 #[derive(Debug, Clone)]
 pub enum Step {
@@ -151,6 +153,14 @@ impl Hosts {
 }
 
 impl Flow {
+    /// Whether one of its packets is DCCP's.
+    pub fn speaks_dccp(&self) -> bool {
+        let dccp = |step: &Step| {
+            matches!(step, Step::Dccp(_) | Step::Message(Message::Other { protocol: DCCP, .. }))
+        };
+        self.steps.iter().any(dccp)
+    }
+
     /// Its packets, as flow number `n`: a number serves once, since the kernel keeps the incomplete
     /// datagrams of earlier flows for a while.
     pub fn packets(&self, n: u32) -> Vec<Sent> {
