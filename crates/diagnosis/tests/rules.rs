@@ -267,3 +267,14 @@ fn what_is_new_and_banned_stays_banned() {
         "{judgement:?}"
     );
 }
+
+#[test]
+fn words_that_could_be_more_than_words_are_not_repeated() {
+    let program = saved(
+        "*filter\n:INPUT DROP [0:0]\n-A INPUT -m set --match-set a\u{b}b src -p tcp -m state --state NEW -m tcp --dport 443 -j \
+         ACCEPT\nCOMMIT\n",
+    );
+    let judgement = served(&program, 443);
+    assert!(judgement.accepts.is_empty());
+    assert!(judgement.blocked[0].contains("can't be asked again"), "{judgement:?}");
+}

@@ -180,7 +180,10 @@ fn said(picture: &[u8]) -> String {
         }
     }
     let from = text.rfind("live").unwrap_or(0);
-    text[from..].chars().take(46).collect()
+    let says = &text[from..];
+    // The next line of the screen follows at once.
+    let end = says.find(" s").map_or(says.len(), |at| at + 2);
+    says[..end].to_owned()
 }
 
 /// Processor time of a process, with the children that it waited for.

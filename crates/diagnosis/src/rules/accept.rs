@@ -278,11 +278,11 @@ impl Work<'_> {
                         place(table, at)
                     ));
                 }
-                (_, _, Some(words)) => {
+                (_, _, Some(words)) if !words.contains(char::is_control) => {
                     conditions.push(' ');
                     conditions.push_str(words);
                 }
-                (_, _, None) => {
+                (_, _, Some(_) | None) => {
                     return Err(format!(
                         "what a rule asks before it lets it pass can't be asked again: {}",
                         place(table, at)

@@ -11,7 +11,7 @@ use plimsoll_diagnosis::{Diagnosis, diagnose};
 use plimsoll_flows::{Filter, Groups, Lacks, Limits, Tally, Truth, View};
 use plimsoll_probe::entries::{self, Ask, Budget, Entries, Outcome, Share, Sink, Which};
 use plimsoll_probe::live::{NamespaceSelector, Pulse};
-use plimsoll_top::{Moment, Pace, Place, Question, Scope, Space, Split, Table};
+use plimsoll_top::{LONGEST, Moment, Pace, Place, Question, Scope, Space, Split, Table};
 
 use super::{Clock, News};
 use crate::flows::live::{self, Places};
@@ -219,14 +219,13 @@ impl Reader {
             }
             None => Owners::look(),
         });
-        let budget = self.pace.allowance();
         let ask = Ask {
             which: self.which,
             scope: scope_of(&question.scope),
             wants: live::wants(needs, false, counted),
             // Nothing is left to the kernel: the load line is of the whole table.
             narrow: entries::Filter::default(),
-            budget: Some(Budget { kernel: budget, wall: budget * 4 }),
+            budget: self.budget(),
             sample: (share < 1.0).then_some(share),
         };
         let mut count = Count {
@@ -293,6 +292,14 @@ impl Reader {
             question,
         };
         (Ok(Arc::new(table)), share.unwrap_or(1.0))
+    }
+
+    /// What a reading may cost. BPF reads the share that it is told, and needs no bound: it measures its runs by the clock, so
+    /// that on a busy host a bound would end it too early.
+    fn budget(&self) -> Option<Budget> {
+        let by_bpf = |table: &Arc<Table>| table.reader == entries::name(entries::Reader::Bpf);
+        let kernel = self.pace.allowance();
+        (!self.table.as_ref().is_ok_and(by_bpf)).then_some(Budget { kernel, wall: LONGEST })
     }
 
     /// Said only where it makes a difference.

@@ -63,6 +63,9 @@ pub struct Attribution {
     took: Duration,
 }
 
+/// Threads that look into namespaces, at most.
+const THREADS: usize = 4;
+
 /// What was read of one namespace.
 #[derive(Debug, Default)]
 struct Inside {
@@ -118,15 +121,27 @@ impl Attribution {
     fn look_inside(&mut self, found: &[Found], is_over: &(dyn Fn() -> bool + Sync)) {
         let doors: Vec<&Found> = found.iter().collect();
         let ways = sockets::Ways::here();
-        let visits = live::each(&doors, |here, _| {
-            if let Some(gap) = &here.outside {
-                return Err(gap.clone());
-            }
-            if is_over() {
-                return Ok(None);
-            }
-            let (links, addresses) = addresses::here();
-            Ok(Some(Inside { sockets: sockets::here(ways), links, addresses }))
+        let look = |doors: &[&Found]| {
+            live::each(doors, |here, _| {
+                if let Some(gap) = &here.outside {
+                    return Err(gap.clone());
+                }
+                if is_over() {
+                    return Ok(None);
+                }
+                let (links, addresses) = addresses::here();
+                Ok(Some(Inside { sockets: sockets::here(ways), links, addresses }))
+            })
+        };
+        // A dump of one namespace's connections walks past everybody's: with many namespaces, that is what takes the time.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+        let visits: Vec<_> = std::thread::scope(|scope| {
+            let parts = doors.chunks(doors.len().div_ceil(threads).max(1));
+            let threads: Vec<_> = parts.map(|part| (part, scope.spawn(|| look(part)))).collect();
+            let join = |(part, thread): (&[&Found], std::thread::ScopedJoinHandle<'_, Vec<_>>)| {
+                thread.join().unwrap_or_else(|_| part.iter().map(|_| Visit::Gone).collect())
+            };
+            threads.into_iter().flat_map(join).collect()
         });
         let mut late = false;
         for (place, visit) in visits.into_iter().enumerate() {

@@ -4,10 +4,11 @@
 //! buffer gains nothing and closing the socket ends the dump. Between two datagrams it keeps the entry at
 //! which to go on; is that one gone meanwhile, the bucket begins anew and its entries come twice.
 
-use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{HashSet, VecDeque};
+use std::hash::BuildHasher;
 use std::time::SystemTime;
 
+use foldhash::fast::RandomState;
 use plimsoll_ct::{Family, Row, Time};
 use plimsoll_diagnosis::facts::Gap;
 use plimsoll_wire::ctnetlink::{self, Filter};
@@ -94,7 +95,7 @@ fn one<S: Sink>(
 #[derive(Default)]
 struct Recent {
     hasher: RandomState,
-    known: std::collections::HashSet<u64>,
+    known: HashSet<u64, RandomState>,
     order: VecDeque<u64>,
     this: Vec<u64>,
 }
@@ -105,7 +106,8 @@ impl Recent {
     const LENGTH: usize = 512;
 
     fn is_known(&mut self, row: &Row) -> bool {
-        let mark = self.hasher.hash_one((&row.original, row.zone, row.id));
+        // The id is a keyed hash itself; with ports and zone no two of a few hundred have one mark.
+        let mark = self.hasher.hash_one((row.id, row.original.l4, row.zone.id));
         if self.known.contains(&mark) {
             return true;
         }
