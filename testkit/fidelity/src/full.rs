@@ -67,7 +67,7 @@ const NAMES: [&str; 9] = [
     "chaintoolong",
 ];
 
-/// What came of a table, by [`NAMES`].
+/// What came of a table, in the order of `NAMES`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Totals([f64; 9]);
 
