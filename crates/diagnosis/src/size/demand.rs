@@ -159,12 +159,12 @@ fn classes(s: &Space<'_>, flood: bool, remarks: &mut Vec<String>) -> Vec<ClassDe
         row.1 = row.1.saturating_add(tally.unreplied);
     }
     let rates = new_rates(s);
-    let mut left_out = 0;
+    let mut left_out: u64 = 0;
     let rows: Vec<Row> = rows
         .into_iter()
         .map(|((protocol, state, name), (all, unreplied))| {
             let out = if flood { unreplied.min(all) } else { 0 };
-            left_out += out;
+            left_out = left_out.saturating_add(out);
             let timeout = name.and_then(|n| s.now.setting(&format!("nf_conntrack_{n}")));
             let ends = name.is_some_and(waits);
             Row { protocol, state, timeout, ends, entries: scale.up(all - out) }
@@ -188,7 +188,8 @@ fn classes(s: &Space<'_>, flood: bool, remarks: &mut Vec<String>) -> Vec<ClassDe
         rows.iter().filter(|r| r.protocol == protocol && r.ends).filter_map(out_per_second).sum()
     };
     let holding = |protocol: Protocol| -> u64 {
-        rows.iter().filter(|r| r.protocol == protocol && !r.ends).map(|r| r.entries).sum()
+        let rows = rows.iter().filter(|r| r.protocol == protocol && !r.ends);
+        crate::groups::sum(rows.map(|r| r.entries))
     };
     rows.iter()
         .map(|row| {
