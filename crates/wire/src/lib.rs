@@ -11,6 +11,7 @@
 extern crate alloc;
 
 mod malformed;
+mod nft_objects;
 pub use malformed::Malformed;
 
 pub mod btf;

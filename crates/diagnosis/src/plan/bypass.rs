@@ -15,8 +15,8 @@ use plimsoll_wire::filter::{Backend, Program, TableFamily};
 
 use super::shed::BATCH;
 use super::{
-    Change, DeleteEntries, Filter, Ground, IptablesChange, NftChange, NftTable, OwnRule, Plan,
-    Target, Verify,
+    Change, DeleteEntries, Filter, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable,
+    OwnRule, Plan, Target, Verify,
 };
 use crate::case::{Case, Space};
 use crate::facts::Fact;
@@ -61,11 +61,8 @@ pub fn bypass(request: &BypassRequest, rules: RulesGround<'_>, ground: &Ground<'
     let remedy = if lifeline { RemedyId::Lifeline } else { RemedyId::Bypass };
     let mut plan = Plan::new(remedy, title(request), Target::of(ground));
     let case = Case::new(ground.before, ground.now);
-    let space = ground
-        .namespace()
-        .and_then(|namespace| case.spaces.iter().find(|s| core::ptr::eq(s.now, namespace)));
-    let Some(space) = space else {
-        plan.refused.push("the namespace could not be read".to_string());
+    let Some(space) = ground.space(&case) else {
+        plan.refused.push(NO_NAMESPACE.to_string());
         return plan;
     };
     let program = match rules.program {

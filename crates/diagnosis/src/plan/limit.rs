@@ -13,7 +13,9 @@ use plimsoll_ct::Protocol;
 use plimsoll_wire::filter::{Program, TableFamily};
 
 use super::bypass::{program_of, show};
-use super::{Change, Ground, IptablesChange, NftChange, NftTable, Plan, RulesGround, Target};
+use super::{
+    Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, Plan, RulesGround, Target,
+};
 use crate::case::Case;
 use crate::facts::{Fact, Tracking};
 use crate::remedies::speaks_nft;
@@ -52,11 +54,8 @@ pub fn limit(
     let title = format!("at most {} of one source to {name}", connections(request.per_source));
     let mut plan = Plan::new(RemedyId::Limit, title, Target::of(ground));
     let case = Case::new(ground.before, ground.now);
-    let space = ground
-        .namespace()
-        .and_then(|namespace| case.spaces.iter().find(|s| core::ptr::eq(s.now, namespace)));
-    let Some(space) = space else {
-        plan.refused.push("the namespace could not be read".to_string());
+    let Some(space) = ground.space(&case) else {
+        plan.refused.push(NO_NAMESPACE.to_string());
         return plan;
     };
     if !matches!(protocol, Protocol::Tcp | Protocol::Udp) {

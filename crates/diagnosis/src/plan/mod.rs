@@ -38,6 +38,7 @@ use plimsoll_ct::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::RemedyId;
+use crate::case::{Case, Space};
 use crate::facts::{Namespace, Owner, Snapshot};
 
 /// What a plan is computed from.
@@ -59,7 +60,16 @@ impl<'a> Ground<'a> {
     pub fn namespace(&self) -> Option<&'a Namespace> {
         self.now.namespaces.get(self.target)
     }
+
+    /// The same with what its two readings tell.
+    pub(crate) fn space<'c>(&self, case: &'c Case<'a>) -> Option<&'c Space<'a>> {
+        let namespace = self.namespace()?;
+        case.spaces.iter().find(|s| core::ptr::eq(s.now, namespace))
+    }
 }
+
+/// Why nothing is planned where [`Ground::namespace`] is none.
+pub(crate) const NO_NAMESPACE: &str = "the namespace could not be read";
 
 /// Where a plan's namespace-bound changes go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

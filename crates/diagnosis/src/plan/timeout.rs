@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Access, Protocol, Unit};
 
 use super::floors::floor;
-use super::{Change, Ground, Plan, Readback, Setting, Target, Verify, policy};
+use super::{Change, Ground, NO_NAMESPACE, Plan, Readback, Setting, Target, Verify, policy};
 use crate::case::{Case, Space};
 use crate::facts::{Fact, Keepalives, Tracking};
 use crate::{RemedyId, commands, words};
@@ -37,11 +37,8 @@ pub fn timeout(
 ) -> Plan {
     let case = Case::new(ground.before, ground.now);
     let mut plan = Plan::new(RemedyId::Timeout, title(request), Target::of(ground));
-    let space = ground
-        .namespace()
-        .and_then(|namespace| case.spaces.iter().find(|s| core::ptr::eq(s.now, namespace)));
-    let Some(space) = space else {
-        plan.refused.push("the namespace could not be read".to_string());
+    let Some(space) = ground.space(&case) else {
+        plan.refused.push(NO_NAMESPACE.to_string());
         return plan;
     };
     if request.values.is_empty() {

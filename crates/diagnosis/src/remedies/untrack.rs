@@ -155,6 +155,17 @@ fn accepts(rules: &Ruleset, protocol: &str, port: u16, role: Role) -> Vec<String
         else {
             continue;
         };
+        if matches!(chain.hook, Hook::Input | Hook::Forward) {
+            for rule in narrow(rules, chain, port) {
+                let warning = format!(
+                    "# opens to all what is narrower today: {}  (plimsoll fix bypass keeps it narrow)",
+                    words::clean(&rule.text)
+                );
+                if !commands.contains(&warning) {
+                    commands.push(warning);
+                }
+            }
+        }
         use TableFamily as F;
         for (old, new) in passes(chain.hook, protocol, port, role) {
             let command = match (chain.backend, chain.family) {
@@ -188,6 +199,37 @@ fn accepts(rules: &Ruleset, protocol: &str, port: u16, role: Role) -> Vec<String
         }
     }
     commands
+}
+
+/// Rules that let only some in to the port: of this sender, this interface, this set, or so many. They may stand
+/// in a chain that this one calls.
+fn narrow<'a>(
+    rules: &'a Ruleset,
+    chain: &'a BaseChain,
+    port: u16,
+) -> impl Iterator<Item = &'a Rule> {
+    const CONDITIONS: &[&str] = &[
+        "-s",
+        "-i",
+        "--match-set",
+        "--limit",
+        "--hashlimit-upto",
+        "--src-range",
+        "recent",
+        "connlimit",
+        "saddr",
+        "iif",
+        "iifname",
+        "limit",
+    ];
+    rules.rules.iter().filter(move |r| {
+        r.backend == chain.backend
+            && r.family == chain.family
+            && r.table == chain.table
+            && r.verdict == Verdict::Accept
+            && r.ports.contains(&port)
+            && r.text.split(' ').any(|word| CONDITIONS.contains(&word))
+    })
 }
 
 /// Rules of one chain, in their order.

@@ -166,6 +166,23 @@ fn a_bypass_holds_for_client_and_server_in_both_families() {
 }
 
 #[test]
+fn a_port_that_is_open_to_some_only_is_not_opened_to_all_in_silence() {
+    let warned = |text: &str| {
+        let mut rules = stateful();
+        let mut accept = rule(text, &[]);
+        accept.ports = vec![3306];
+        accept.verdict = Verdict::Accept;
+        rules.rules.push(accept);
+        let d = judge(&full_of(MYSQL, rules), &[]);
+        let commands = &remedy(&d, RemedyId::Bypass).commands;
+        commands.iter().any(|c| c.starts_with('#') && c.contains(text))
+    };
+    assert!(warned("-A INPUT -s 10.0.0.0/8 -p tcp --dport 3306 -j ACCEPT"));
+    assert!(warned("-A INPUT -i eth1 -p tcp --dport 3306 -j ACCEPT"));
+    assert!(!warned("-A INPUT -p tcp --dport 3306 -j ACCEPT"));
+}
+
+#[test]
 fn answers_over_udp_are_let_in_to_our_own_ports_only() {
     let dns = Service { protocol: Protocol::Udp, port: 53 };
     let d = judge(&full_of(dns, both_ways(stateful())), &[]);

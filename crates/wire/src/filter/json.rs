@@ -9,9 +9,7 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use core::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::numbers::{self, Numbers};
@@ -19,9 +17,9 @@ use super::{
     Action, Backend, Base, Match, Need, Program, Rule, Side, States, TableFamily, Test, cut, flag,
     icmp, protocol,
 };
-use crate::Malformed;
 use crate::ruleset::json::show;
 use crate::ruleset::{Hook, needs};
+use crate::{Malformed, nft_objects};
 
 /// Reads a whole output into `program`. What came before a malformed place is kept.
 pub fn read_json(json: &[u8], program: &mut Program) -> Result<(), Malformed> {
@@ -33,11 +31,7 @@ pub fn read_json(json: &[u8], program: &mut Program) -> Result<(), Malformed> {
         mapped: RefCell::default(),
         last: None,
     };
-    let mut decoder = serde_json::Deserializer::from_slice(json);
-    Root(&mut reader).deserialize(&mut decoder).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
-        Malformed::new(place, "nft's JSON", error.to_string().as_bytes())
-    })
+    nft_objects::each(json, &mut |kind, body| reader.take(kind, body))
 }
 
 /// Family, table, and the name of a set or map.
@@ -57,64 +51,6 @@ struct Reader<'a> {
     mapped: RefCell<BTreeMap<(Name, String), Map>>,
     /// Rules of a chain follow each other.
     last: Option<(TableFamily, String, usize)>,
-}
-
-struct Root<'a, 'b>(&'a mut Reader<'b>);
-
-impl<'de> DeserializeSeed<'de> for Root<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, decoder: D) -> Result<(), D::Error> {
-        decoder.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Root<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with `nftables`")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "nftables" {
-                map.next_value_seed(List(self.0))?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(())
-    }
-}
-
-struct List<'a, 'b>(&'a mut Reader<'b>);
-
-impl<'de> DeserializeSeed<'de> for List<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, decoder: D) -> Result<(), D::Error> {
-        decoder.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for List<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of objects")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(object) = list.next_element::<Value>()? {
-            if let Value::Object(object) = object {
-                for (kind, body) in object {
-                    self.0.take(&kind, body);
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {

@@ -5,18 +5,16 @@
 //! the same.
 
 use alloc::collections::BTreeMap;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::nft::{NamedSet, family_named, mark_iptables};
 use super::{
     Backend, BaseChain, CHAINS, Hook, Need, Rule, Ruleset, Seen, TableFamily, Verdict, needs, ports,
 };
-use crate::Malformed;
+use crate::{Malformed, nft_objects};
 
 pub(crate) mod show;
 
@@ -28,21 +26,13 @@ pub fn read_json(json: &[u8], rules: &mut Ruleset) -> Result<(), Malformed> {
     let (first_chain, first_rule) = (rules.chains.len(), rules.rules.len());
     let seen = Seen::of(rules);
     let mut reader = Reader { rules, seen, hooks: BTreeMap::new(), sets: BTreeMap::new() };
-    let mut decoder = serde_json::Deserializer::from_slice(json);
-    let result = Root(&mut reader).deserialize(&mut decoder);
+    let result = nft_objects::each(json, &mut |kind, body| reader.take(kind, &body));
     mark_iptables(rules, first_chain, first_rule);
-    match result {
-        Ok(()) => {
-            for family in [TableFamily::Ip, TableFamily::Ip6, TableFamily::Inet] {
-                rules.note_read(Backend::Nft, family);
-            }
-            Ok(())
-        }
-        Err(error) => {
-            let place = alloc::format!("line {}, column {}", error.line(), error.column());
-            Err(Malformed::new(place, "nft's JSON", error.to_string().as_bytes()))
-        }
+    result?;
+    for family in [TableFamily::Ip, TableFamily::Ip6, TableFamily::Inet] {
+        rules.note_read(Backend::Nft, family);
     }
+    Ok(())
 }
 
 /// Family, table, and the name of a chain or set in it.
@@ -53,66 +43,6 @@ struct Reader<'a> {
     seen: Seen,
     hooks: BTreeMap<Name, Hook>,
     sets: BTreeMap<Name, NamedSet>,
-}
-
-/// `{"nftables": [...]}`
-struct Root<'a, 'b>(&'a mut Reader<'b>);
-
-impl<'de> DeserializeSeed<'de> for Root<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, decoder: D) -> Result<(), D::Error> {
-        decoder.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Root<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with `nftables`")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "nftables" {
-                map.next_value_seed(List(self.0))?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The list of objects.
-struct List<'a, 'b>(&'a mut Reader<'b>);
-
-impl<'de> DeserializeSeed<'de> for List<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, decoder: D) -> Result<(), D::Error> {
-        decoder.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for List<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of objects")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(object) = list.next_element::<Value>()? {
-            if let Value::Object(object) = object {
-                for (kind, body) in &object {
-                    self.0.take(kind, body);
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 fn text<'a>(body: &'a Value, key: &str) -> &'a str {
