@@ -143,7 +143,7 @@ fn a_timeout_policy_makes_the_entries_of_its_port_end_sooner() {
     assert_eq!(told, Value::from(vec![policy]));
     assert_eq!(peak(&["--timeout-policy", other]).0, 10_000);
     let (_, error, status) = replay(&[name, "--timeout-policy=udp dport 53 established=1"], &[]);
-    assert_eq!(status, Some(2));
+    assert_eq!(status, Some(64));
     assert!(
         error.contains("udp has no timeout \"established\", only unreplied, replied"),
         "{error}"
