@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use plimsoll_ct::Protocol;
 use plimsoll_diagnosis::plan::{
-    self, BypassRequest, Filter, Ground, LimitRequest, Plan, RulesGround,
+    self, BypassRequest, Filter, Ground, LimitRequest, Plan, RulesGround, SynProxyRequest,
 };
 use plimsoll_diagnosis::rules;
 use plimsoll_probe::Ends;
@@ -55,29 +55,38 @@ pub fn lifeline(arguments: &Lifeline) -> Result<Plan, String> {
     })
 }
 
-/// `limit`.
+/// `limit`: so many of one source, or a SYN proxy.
 pub fn limit(arguments: &Limit) -> Result<Plan, String> {
-    let request = LimitRequest {
-        service: arguments.service,
-        per_source: arguments.per_source,
-        forwarded: arguments.forwarded,
-        except: arguments.except.clone(),
-    };
+    let (protocol, port) = arguments.service;
+    if arguments.synproxy && protocol != Protocol::Tcp {
+        return Err(format!("a SYN proxy is for tcp, not for {}", protocol.name()));
+    }
     let observation = live::observe(&live::Options { rules: true, ..quick() });
     let target = target(&observation, &arguments.how)?;
     let namespace = observation.after.namespaces.get(target).ok_or("the namespace is gone")?;
     let ends = Ends::read(namespace.inode);
-    let filter = Filter {
-        protocol: Some(arguments.service.0.number()),
-        port: Some(arguments.service.1),
-        with_nat: true,
-        ..Filter::default()
-    };
-    let sources = cut::by_source(namespace.inode, &filter);
     let listening = ends.listening();
     let files = BTreeMap::new();
     let ground = Ground { before: None, now: &observation.after, target, files: &files };
     let rules = RulesGround { program: &ends.program, own: &ends.own, listening: &listening };
+    let Some(per_source) = arguments.per_source else {
+        let wscale = arguments.timestamps.then_some(arguments.wscale);
+        let request = SynProxyRequest { port, wscale };
+        return Ok(plan::synproxy(request, &ends.mtu, rules, &ground));
+    };
+    let request = LimitRequest {
+        service: arguments.service,
+        per_source,
+        forwarded: arguments.forwarded,
+        except: arguments.except.clone(),
+    };
+    let filter = Filter {
+        protocol: Some(protocol.number()),
+        port: Some(port),
+        with_nat: true,
+        ..Filter::default()
+    };
+    let sources = cut::by_source(namespace.inode, &filter);
     Ok(plan::limit(&request, &sources, rules, &ground))
 }
 
