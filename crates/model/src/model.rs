@@ -19,9 +19,10 @@ use crate::entry::{Memory, Slot};
 use crate::events::Events;
 use crate::key::{Key, Packed};
 use crate::log::{Log, LogLine};
+use crate::policy::Timeouts;
 use crate::settings::Settings;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
-use crate::table::{EntryId, Found, Probe, Spot, Table, Vitals};
+use crate::table::{EntryId, Extras, Found, Probe, Spot, Table, Vitals};
 use crate::tcp::Direction;
 use crate::ticks::Jiffies;
 use crate::trackers::{Judged, Judgement, segment};
@@ -56,6 +57,8 @@ pub struct Model {
     pub(crate) profile: &'static Profile,
     pub(crate) behaviour: &'static Behaviour,
     pub(crate) settings: Settings,
+    /// Timeout policies in force.
+    policies: Vec<Timeouts>,
     pub(crate) table: Table,
     pub(crate) counters: Counters,
     pub(crate) collector: Collector,
@@ -92,6 +95,7 @@ impl Model {
             chance: hash_key ^ 0x5851_f42d_4c95_7f2d,
             defragmenter: Defragmenter::default(),
             origin: None,
+            policies: settings.policies.iter().map(|p| p.resolve(&settings)).collect(),
             next_tick: Time(i64::MIN),
             ticks: 0,
             settings,
@@ -108,7 +112,8 @@ impl Model {
         &self.settings
     }
 
-    /// Changes settings while packets flow. The bucket number stays what it was: a resize is not modelled.
+    /// Changes settings while packets flow. The bucket number stays what it was: a resize is not modelled. A
+    /// timeout policy keeps what it was made of, and none is added.
     pub fn change(&mut self, change: impl FnOnce(&mut Settings)) {
         let (buckets, hz) = (self.settings.buckets, self.settings.hz);
         change(&mut self.settings);
@@ -276,12 +281,12 @@ impl Model {
         let Some(spot) = spot else { return self.invalid(Counter::Invalid) };
         let probe = &spot.probe(Key::wide_of(packet));
         let Some(found) = self.find(probe) else {
-            return self.fresh(probe, packet, &prepared, treatment.fate);
+            return self.fresh(probe, packet, &prepared, treatment);
         };
         let step = self.known(&found, packet, &prepared);
         if step.what == What::Removed && step.reopened {
             // The old entry is gone; the packet begins a new one.
-            return Step { reopened: true, ..self.fresh(probe, packet, &prepared, treatment.fate) };
+            return Step { reopened: true, ..self.fresh(probe, packet, &prepared, treatment) };
         }
         step
     }
@@ -305,7 +310,8 @@ impl Model {
         let expected = {
             let mut slot = self.table.slot(&found);
             let prepared = Prepared { transport: Some(transport), bad: false };
-            let judged = self.judge(&mut slot, found.direction, packet, &prepared, true);
+            let own = &self.settings;
+            let judged = self.judge(own, &mut slot, found.direction, packet, &prepared, true);
             if let Judged::Refresh(judgement) = judged {
                 self.refresh(&mut slot, judgement.ticks);
             }
@@ -425,7 +431,9 @@ impl Model {
             (Direction::Original, true) => Info::Established,
             (Direction::Original, false) => Info::New,
         };
-        let judged = self.judge(&mut slot, direction, packet, prepared, true);
+        let policy = self.table.extras(id).and_then(|extras| extras.policy);
+        let timeouts = self.timeouts(policy);
+        let judged = self.judge(timeouts, &mut slot, direction, packet, prepared, true);
         let mut step = Step { entry: Some(id), ..Step::new(info, Verdict::Accept) };
         let mut moved = false;
         match judged {
@@ -501,7 +509,7 @@ impl Model {
         probe: &Probe,
         packet: &Packet<'_>,
         prepared: &Prepared<'_>,
-        fate: Fate,
+        treatment: &Treatment,
     ) -> Step {
         if !probe.has_inverse() {
             return self.invalid(Counter::Invalid);
@@ -516,7 +524,11 @@ impl Model {
         };
         let now = self.now();
         let mut slot = Slot { status: Status::CONFIRMED, expires: now, memory: Memory::Nothing };
-        let judged = self.judge(&mut slot, Direction::Original, packet, prepared, false);
+        let policy = treatment.policy.filter(|&p| self.governs(p, packet.protocol));
+        // A rule comes behind the tracker: it finds the entry made, and gives it what new entries get.
+        let by_rule = policy.filter(|_| self.behaviour.policy_by_rule);
+        let timeouts = self.timeouts(policy.filter(|_| by_rule.is_none()));
+        let judged = self.judge(timeouts, &mut slot, Direction::Original, packet, prepared, false);
         let (Judged::Refresh(_) | Judged::Ignore) = judged else {
             return Step { evicted, ..self.invalid(Counter::Invalid) };
         };
@@ -526,11 +538,14 @@ impl Model {
                 slot.set(Status::ASSURED);
             }
         }
+        if let Some(own) = by_rule.and_then(|p| self.policies.get(usize::from(p))) {
+            slot.expires = now.plus(self.settings.ticks(own.first));
+        }
         let mut step = Step { evicted, ..Step::new(Info::New, Verdict::Accept) };
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::New, 1);
         }
-        if fate == Fate::Dropped {
+        if treatment.fate == Fate::Dropped {
             step.what = What::NotConfirmed;
             return step;
         }
@@ -545,7 +560,7 @@ impl Model {
             self.counters.add(Counter::Insert, 1);
         }
         self.classes.enter(slot.class());
-        let id = self.table.insert(probe, &slot, now, None);
+        let id = self.table.insert(probe, &slot, now, Extras { reply: None, policy });
         if self.settings.accounting {
             if self.accounting.len() <= id.index() {
                 self.accounting.resize(id.index() + 1, [Accounting::default(); 2]);
@@ -557,6 +572,17 @@ impl Model {
         step.what = What::Inserted;
         step.entry = Some(id);
         step
+    }
+
+    /// Whether there is a policy of this number for this protocol.
+    fn governs(&self, policy: u8, protocol: u8) -> bool {
+        self.policies.get(usize::from(policy)).is_some_and(|own| own.protocol == protocol)
+    }
+
+    /// The settings whose timeouts count.
+    fn timeouts(&self, policy: Option<u8>) -> &Settings {
+        let own = policy.and_then(|policy| self.policies.get(usize::from(policy)));
+        own.map_or(&self.settings, |own| &own.settings)
     }
 
     fn account(&mut self, id: EntryId, direction: Direction, octets: u32) {

@@ -14,10 +14,10 @@ use plimsoll_wire::filter::{Backend, TableFamily};
 use super::bypass::{accepts_by_iptables, program_of};
 use super::{
     Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, OwnRule, Plan, Readback,
-    RulesGround, Setting, Target, Verify,
+    Setting, Target, Verify,
 };
 use crate::case::{Case, Space};
-use crate::facts::{Fact, Tracking};
+use crate::facts::{Fact, Tracking, Ways};
 use crate::remedies::speaks_nft;
 use crate::rules::{Accept, Proxied, family_word, proxied};
 use crate::{RemedyId, commands, words};
@@ -44,13 +44,8 @@ pub struct SynProxyRequest {
     pub wscale: Option<u8>,
 }
 
-/// The plan. `mtu`: the longest packet, in bytes, that every interface of the namespace carries.
-pub fn synproxy(
-    request: SynProxyRequest,
-    mtu: &Fact<u32>,
-    rules: RulesGround<'_>,
-    ground: &Ground<'_>,
-) -> Plan {
+/// The plan.
+pub fn synproxy(request: SynProxyRequest, rules: &Ways, ground: &Ground<'_>) -> Plan {
     let port = request.port;
     let title = format!("a SYN proxy before tcp/{port}");
     let mut plan = Plan::new(RemedyId::Limit, title, Target::of(ground));
@@ -59,7 +54,7 @@ pub fn synproxy(
         plan.refused.push(NO_NAMESPACE.to_string());
         return plan;
     };
-    let program = match rules.program {
+    let program = match &rules.program {
         Fact::Known { value, source: _ } => value,
         Fact::Missing(gap) => {
             plan.refused
@@ -72,7 +67,7 @@ pub fn synproxy(
     }
     let nft = speaks_nft(&case, space);
     let found = proxied(program, port, rules.own.value().map(alloc::vec::Vec::as_slice));
-    let mtu = match mtu {
+    let mtu = match &rules.mtu {
         Fact::Known { value, source: _ } => *value,
         Fact::Missing(gap) => {
             plan.refused.push(format!(

@@ -233,7 +233,7 @@ impl Long {
         let packed = self.body[8];
         let wire = self.body[9];
         let own = direction as usize;
-        let plain = self.head.rest & (KIND | ODD) == TCP << 56
+        let plain = self.head.rest & (KIND | ODD | EXTRAS) == TCP << 56
             && self.head.status & NOTED == OPEN
             && packed >> STATE & 15 == ESTABLISHED;
         if !plain {

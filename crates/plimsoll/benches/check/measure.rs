@@ -28,6 +28,8 @@ pub struct Figures {
     pub cpu: Duration,
     /// Peak memory of the largest process, in KiB.
     pub peak: u64,
+    /// Octets on standard output; `None`: it ended with another exit status than 0, or by a signal.
+    pub answer: Option<u64>,
 }
 
 impl Figures {
@@ -50,6 +52,8 @@ pub fn interleaved(programs: &[&Program], runs: usize) -> Vec<Figures> {
             wall: median(figures.iter().map(|f| f.wall)),
             cpu: median(figures.iter().map(|f| f.cpu)),
             peak: median(figures.iter().map(|f| f.peak)),
+            // A single failure makes it one.
+            answer: figures.iter().map(|f| f.answer).min().flatten(),
         })
         .collect()
 }
@@ -80,9 +84,10 @@ impl Program {
         self.spawn(|child| {
             let start = Instant::now();
             let mut out = child.stdout.take().expect("piped");
-            std::io::copy(&mut out, &mut std::io::sink()).expect("a pipe is readable");
-            let (cpu, peak) = usage_of_ended(child);
-            Figures { name: self.name, wall: start.elapsed().saturating_sub(self.pause), cpu, peak }
+            let octets = std::io::copy(&mut out, &mut std::io::sink()).expect("a pipe is readable");
+            let Usage { cpu, peak, succeeded } = usage_of_ended(child);
+            let wall = start.elapsed().saturating_sub(self.pause);
+            Figures { name: self.name, wall, cpu, peak, answer: succeeded.then_some(octets) }
         })
     }
 
@@ -100,11 +105,22 @@ impl Program {
     }
 }
 
-/// Waits for the child; its processor time and peak memory (KiB), those of its own children included.
+/// What an ended child took, and its own children.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// User and system time.
+    pub cpu: Duration,
+    /// Peak memory in KiB.
+    pub peak: u64,
+    /// It ended with exit status 0.
+    pub succeeded: bool,
+}
+
+/// Waits for the child.
 ///
 /// Kernel: the peak that wait4(2) tells begins with that of the process that called exec(2), so it is never
 /// below the starter's.
-pub fn usage_of_ended(child: &Child) -> (Duration, u64) {
+pub fn usage_of_ended(child: &Child) -> Usage {
     let mut status = 0;
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     let pid = child.id() as libc::pid_t;
@@ -117,7 +133,11 @@ pub fn usage_of_ended(child: &Child) -> (Duration, u64) {
     let time = |t: libc::timeval| {
         Duration::from_secs(t.tv_sec as u64) + Duration::from_micros(t.tv_usec as u64)
     };
-    (time(usage.ru_utime) + time(usage.ru_stime), usage.ru_maxrss as u64)
+    Usage {
+        cpu: time(usage.ru_utime) + time(usage.ru_stime),
+        peak: usage.ru_maxrss as u64,
+        succeeded: status == 0,
+    }
 }
 
 /// Peak memory of this process, in KiB.

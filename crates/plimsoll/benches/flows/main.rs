@@ -205,6 +205,6 @@ fn grouped(lines: u64, arguments: &[&str]) -> (u64, Duration) {
         .expect("the program reads");
     }
     drop(out);
-    let (_, peak) = measure::usage_of_ended(&child);
+    let peak = measure::usage_of_ended(&child).peak;
     (peak, start.elapsed())
 }
