@@ -6,9 +6,11 @@ mod support;
 
 mod crashes;
 mod files;
+mod forwarded;
 mod host;
 mod hostile;
 mod managers;
+mod plans;
 mod remedies;
-mod synproxy;
+mod ssh;
 mod untracked;
