@@ -1,8 +1,9 @@
 //! One entry in a form of fixed size: what the readers of large tables hand out, one at a time.
 
 use core::fmt;
+use core::net::{IpAddr, Ipv4Addr};
 
-use crate::{Accounting, Class, Entry, L4, Seconds, State, Status, Time, Tuple, Zone};
+use crate::{Accounting, Class, Entry, L4, Protocol, Seconds, State, Status, Time, Tuple, Zone};
 
 /// A name of at most 15 bytes, as the kernel keeps that of a helper (`NF_CT_HELPER_NAME_LEN`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,6 +87,17 @@ pub struct Row {
 }
 
 impl Row {
+    /// A row before anything was read into it.
+    pub const UNKNOWN: Self = {
+        let nowhere = Tuple {
+            source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            destination: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            protocol: Protocol::Other(0),
+            l4: L4::None,
+        };
+        Self::new(nowhere, nowhere, State::Stateless, Status::empty())
+    };
+
     /// A row of which only tuples, state and status are known.
     pub const fn new(original: Tuple, reply: Tuple, state: State, status: Status) -> Self {
         Self {
@@ -192,8 +204,6 @@ impl From<&Entry> for Row {
 mod tests {
     extern crate std;
     use super::*;
-    use crate::Protocol;
-    use core::net::{IpAddr, Ipv4Addr};
 
     fn tuple(from: u8, to: u8, source: u16, destination: u16) -> Tuple {
         let address = |last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));

@@ -21,9 +21,10 @@ use crate::events::Events;
 use crate::key::{Key, Packed};
 use crate::log::{Log, LogLine};
 use crate::plain::{Usual, Way};
+use crate::policy::Timeouts;
 use crate::settings::Settings;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
-use crate::table::{EntryId, Found, Probe, Spot, Table, Vitals};
+use crate::table::{EntryId, Extras, Found, Probe, Spot, Table, Vitals};
 use crate::tcp::Direction;
 use crate::ticks::Jiffies;
 use crate::trackers::{Judged, Judgement};
@@ -58,6 +59,8 @@ pub struct Model {
     pub(crate) profile: &'static Profile,
     pub(crate) behaviour: &'static Behaviour,
     pub(crate) settings: Settings,
+    /// Timeout policies in force.
+    policies: Vec<Timeouts>,
     pub(crate) table: Table,
     pub(crate) counters: Counters,
     pub(crate) collector: Collector,
@@ -98,6 +101,7 @@ impl Model {
             chance: hash_key ^ 0x5851_f42d_4c95_7f2d,
             defragmenter: Defragmenter::default(),
             origin: None,
+            policies: settings.policies.iter().map(|p| p.resolve(&settings)).collect(),
             next_tick: Time(i64::MIN),
             ticks: 0,
             settings,
@@ -114,7 +118,8 @@ impl Model {
         &self.settings
     }
 
-    /// Changes settings while packets flow. The bucket number stays what it was: a resize is not modelled.
+    /// Changes settings while packets flow. The bucket number stays what it was: a resize is not modelled. A
+    /// timeout policy keeps what it was made of, and none is added.
     pub fn change(&mut self, change: impl FnOnce(&mut Settings)) {
         let (buckets, hz) = (self.settings.buckets, self.settings.hz);
         change(&mut self.settings);
@@ -307,12 +312,12 @@ impl Model {
         }
         let probe = &spot.probe(Key::wide_of(packet));
         let Some(found) = self.find(probe) else {
-            return self.fresh(probe, packet, &prepared, treatment.fate);
+            return self.fresh(probe, packet, &prepared, treatment);
         };
         let step = self.known(&found, packet, &prepared);
         if step.what == What::Removed && step.reopened {
             // The old entry is gone; the packet begins a new one.
-            return Step { reopened: true, ..self.fresh(probe, packet, &prepared, treatment.fate) };
+            return Step { reopened: true, ..self.fresh(probe, packet, &prepared, treatment) };
         }
         step
     }
@@ -405,7 +410,9 @@ impl Model {
             (Direction::Original, true) => Info::Established,
             (Direction::Original, false) => Info::New,
         };
-        let judged = self.judge(&mut slot, direction, packet, prepared, true);
+        let policy = self.table.extras(id).and_then(|extras| extras.policy);
+        let timeouts = self.timeouts(policy);
+        let judged = self.judge(timeouts, &mut slot, direction, packet, prepared, true);
         let mut step = Step { entry: Some(id), ..Step::new(info, Verdict::Accept) };
         let mut moved = false;
         match judged {
@@ -475,7 +482,7 @@ impl Model {
         probe: &Probe,
         packet: &Packet<'_>,
         prepared: &Prepared<'_>,
-        fate: Fate,
+        treatment: &Treatment,
     ) -> Step {
         if !probe.has_inverse() {
             return self.invalid(Counter::Invalid);
@@ -490,7 +497,11 @@ impl Model {
         };
         let now = self.now();
         let mut slot = Slot { status: Status::CONFIRMED, expires: now, memory: Memory::Nothing };
-        let judged = self.judge(&mut slot, Direction::Original, packet, prepared, false);
+        let policy = treatment.policy.filter(|&p| self.governs(p, packet.protocol));
+        // A rule comes behind the tracker: it finds the entry made, and gives it what new entries get.
+        let by_rule = policy.filter(|_| self.behaviour.policy_by_rule);
+        let timeouts = self.timeouts(policy.filter(|_| by_rule.is_none()));
+        let judged = self.judge(timeouts, &mut slot, Direction::Original, packet, prepared, false);
         let (Judged::Refresh(_) | Judged::Ignore) = judged else {
             return Step { evicted, ..self.invalid(Counter::Invalid) };
         };
@@ -500,11 +511,14 @@ impl Model {
                 slot.set(Status::ASSURED);
             }
         }
+        if let Some(own) = by_rule.and_then(|p| self.policies.get(usize::from(p))) {
+            slot.expires = now.plus(self.settings.ticks(own.first));
+        }
         let mut step = Step { evicted, ..Step::new(Info::New, Verdict::Accept) };
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::New, 1);
         }
-        if fate == Fate::Dropped {
+        if treatment.fate == Fate::Dropped {
             step.what = What::NotConfirmed;
             return step;
         }
@@ -519,7 +533,7 @@ impl Model {
             self.counters.add(Counter::Insert, 1);
         }
         self.classes.enter(slot.class());
-        let id = self.table.insert(probe, &slot, now, None);
+        let id = self.table.insert(probe, &slot, now, Extras { reply: None, policy });
         if self.settings.accounting {
             if self.accounting.len() <= id.index() {
                 self.accounting.resize(id.index() + 1, [Accounting::default(); 2]);
@@ -531,6 +545,17 @@ impl Model {
         step.what = What::Inserted;
         step.entry = Some(id);
         step
+    }
+
+    /// Whether there is a policy of this number for this protocol.
+    fn governs(&self, policy: u8, protocol: u8) -> bool {
+        self.policies.get(usize::from(policy)).is_some_and(|own| own.protocol == protocol)
+    }
+
+    /// The settings whose timeouts count.
+    fn timeouts(&self, policy: Option<u8>) -> &Settings {
+        let own = policy.and_then(|policy| self.policies.get(usize::from(policy)));
+        own.map_or(&self.settings, |own| &own.settings)
     }
 
     #[inline]

@@ -193,7 +193,8 @@ impl Model {
         let mut slot = self.table.slot(found);
         let transport = parse_transport(packet.protocol, packet.payload, packet.payload_length);
         let prepared = Prepared { transport, bad: false };
-        let judged = self.judge(&mut slot, found.direction, packet, &prepared, true);
+        let judged =
+            self.judge(&self.settings, &mut slot, found.direction, packet, &prepared, true);
         if let Judged::Refresh(judgement) = judged {
             self.refresh(&mut slot, judgement.ticks);
             if judgement.assure {

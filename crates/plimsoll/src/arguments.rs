@@ -294,10 +294,10 @@ pub struct Bypass {
     /// Services: tcp/443 udp/53
     #[arg(required = true, value_name = "PROTO/PORT", value_parser = service)]
     pub services: Vec<(Protocol, u16)>,
-    /// Whose they are: this host serves them, asks others for them, or passes them on [default: server, where something
-    /// listens on the port]
-    #[arg(long, value_name = "ROLE")]
-    pub role: Option<Role>,
+    /// Whose they are: this host serves them, asks others for them, or passes them on (repeatable) [default: server, where
+    /// something listens on the port]
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<Role>,
     /// Go on where it can't be told from the rules whether the port comes to one that needs its tracking
     #[arg(long)]
     pub unsure: bool,

@@ -5,8 +5,9 @@
 //! Needs root and conntrack. In a lab namespace with N entries (1,000,000 unless told; the machine's limit is raised
 //! for it and put back whatever happens): whole processes from start to exit, each grouping by state and
 //! destination port, interleaved. Promises are held against the least time of each, since whatever else the machine
-//! does only adds to it; medians stand beside. The two dumps by ctnetlink, each of one thread, are compared by the
-//! processor's time, which is the clock's where nothing else runs. Exit status 1: a promise is broken.
+//! does only adds to it; medians stand beside. The two dumps by ctnetlink are compared by the clock and by the
+//! processor's time, of which the promise is held against the latter: whoever else runs does not add to it.
+//! Exit status 1: a promise is broken.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -114,7 +115,7 @@ fn all(entries: u64, runs: usize) -> Result<bool, LabError> {
             ms(times[place])
         );
     }
-    let [pipeline, _, _, netlink, one, two] = walls[..] else { return Ok(false) };
+    let [pipeline, _, bare, netlink, one, two] = walls[..] else { return Ok(false) };
     let dumps = times[3].as_secs_f64() / times[2].as_secs_f64();
     let slice = median(slices);
     let mut kept = true;
@@ -131,19 +132,30 @@ fn all(entries: u64, runs: usize) -> Result<bool, LabError> {
         pipeline / one >= 18.0,
     );
     hold(format!("longest slice {slice} us in the median run, promised 1000"), slice <= 1000);
-    hold(format!("netlink: {dumps:.2} of the bare dump, promised 1.15"), dumps <= 1.15);
+    hold(
+        format!(
+            "netlink: {dumps:.3} of the bare dump's processor time, promised 1.15 (by the clock {:.3}, medians {:.3})",
+            netlink / bare,
+            medians[3] / medians[2]
+        ),
+        dumps <= 1.15,
+    );
     hold(
         format!("netlink: {:.2} times, promised 1.6", pipeline / netlink),
         pipeline / netlink >= 1.6,
     );
-    let (idle, busy) = table.run(flood)?;
-    let lost = 1.0 - busy / idle;
+    let (idle, losses) = table.run(flood)?;
+    let at = |share: usize| losses[losses.len() * share / 100] * 1e2;
     hold(
         format!(
-            "a flood of {idle:.0} packets/s loses {:.1} % while a census runs once a second, promised 2",
-            lost * 1e2
+            "a flood of {idle:.0} packets/s loses {:.2} % while a census runs once a second, promised 2 \
+             (median of {} pairs of seconds; half of them {:.2} to {:.2})",
+            at(50),
+            losses.len(),
+            at(25),
+            at(75)
         ),
-        lost <= 0.02,
+        at(50) <= 2.0,
     );
     Ok(kept)
 }
@@ -165,15 +177,19 @@ fn slice_of(said: &str) -> Option<u64> {
     said.lines().find_map(|line| line.strip_prefix("slice ")?.parse().ok())
 }
 
-/// Packets a second through an established entry over the loopback, without a census and with one each second:
-/// medians of windows of a second in turn.
-fn flood() -> (f64, f64) {
+/// Pairs of seconds, one with a census and one without.
+const PAIRS: usize = 30;
+
+/// Packets a second through an established entry over the loopback without a census (the median), and the share
+/// that one costs, of each pair of seconds, least first. What else the machine does changes from minute to minute, and
+/// hardly within a pair; which second of it comes first takes turns.
+fn flood() -> (f64, Vec<f64>) {
     let to = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback address");
     let from = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback address");
     from.connect(to.local_addr().expect("bound")).expect("connects");
     to.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
     let (stop, received) = (AtomicBool::new(false), AtomicU64::new(0));
-    let (mut idle, mut busy) = (Vec::new(), Vec::new());
+    let (mut idle, mut losses) = (Vec::new(), Vec::new());
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut buffer = [0; 64];
@@ -208,13 +224,21 @@ fn flood() -> (f64, f64) {
             (received.load(Relaxed) - before) as f64 / start.elapsed().as_secs_f64()
         };
         window(Some(&mut entries));
-        for _ in 0..10 {
-            idle.push(window(None) as u64);
-            busy.push(window(Some(&mut entries)) as u64);
+        for pair in 0..PAIRS {
+            let (quiet, counted) = if pair % 2 == 0 {
+                let quiet = window(None);
+                (quiet, window(Some(&mut entries)))
+            } else {
+                let counted = window(Some(&mut entries));
+                (window(None), counted)
+            };
+            idle.push(quiet as u64);
+            losses.push(1.0 - counted / quiet);
         }
         stop.store(true, Relaxed);
     });
-    (median(idle) as f64, median(busy) as f64)
+    losses.sort_by(f64::total_cmp);
+    (median(idle) as f64, losses)
 }
 
 /// By state and destination port.

@@ -6,7 +6,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use plimsoll_diagnosis::facts::{Fact, Gap, Reason};
+use plimsoll_diagnosis::facts::{Fact, Gap, Reason, Ways};
 use plimsoll_wire::filter::Program;
 use plimsoll_wire::sock_diag::Socket;
 
@@ -20,20 +20,30 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Programs that let people in.
 const DOORS: &[&str] = &["sshd", "dropbear", "sshd-session", "tinysshd"];
 
+/// The ways of a network namespace, by inode.
+pub fn ways(namespace: Option<u64>) -> Ways {
+    let ends = Ends::read(namespace);
+    Ways {
+        listening: ends.listening(),
+        doors: ends.ssh_ports(),
+        session: ends.session(),
+        program: ends.program,
+        own: ends.own,
+    }
+}
+
 /// Of one namespace.
-#[derive(Debug, Clone)]
-pub struct Ends {
+struct Ends {
     /// Its rules.
-    pub program: Fact<Program>,
+    program: Fact<Program>,
     /// Its addresses.
-    pub own: Fact<Vec<IpAddr>>,
+    own: Fact<Vec<IpAddr>>,
     /// Its sockets, with the number of their protocol.
-    pub sockets: Fact<Vec<(u8, Socket)>>,
+    sockets: Fact<Vec<(u8, Socket)>>,
 }
 
 impl Ends {
-    /// Of a network namespace, by inode.
-    pub fn read(namespace: Option<u64>) -> Self {
+    fn read(namespace: Option<u64>) -> Self {
         let found = live::found();
         let doors: Vec<_> = found.iter().filter(|f| f.inode == namespace).collect();
         let reader = Reader::new(&Files::live());
@@ -65,7 +75,7 @@ impl Ends {
     }
 
     /// Ports that somebody listens on: IP protocol number, address, port.
-    pub fn listening(&self) -> Fact<Vec<(u8, IpAddr, u16)>> {
+    fn listening(&self) -> Fact<Vec<(u8, IpAddr, u16)>> {
         match &self.sockets {
             Fact::Known { value, source } => {
                 let open = value.iter().filter(|(_, s)| s.remote.1 == 0);
@@ -77,7 +87,7 @@ impl Ends {
     }
 
     /// TCP ports on which an SSH server listens, in order.
-    pub fn ssh_ports(&self) -> Vec<u16> {
+    fn ssh_ports(&self) -> Vec<u16> {
         const TCP: u8 = 6;
         let sockets = self.sockets.value().into_iter().flatten();
         let open: Vec<&Socket> =
@@ -101,7 +111,7 @@ impl Ends {
 
     /// The far end of the connection that the present session came by, and the port it came to: from the environment, or
     /// the socket of the process of SSH that this one descends from.
-    pub fn session(&self) -> Option<(IpAddr, u16)> {
+    fn session(&self) -> Option<(IpAddr, u16)> {
         if let Ok(text) = std::env::var("SSH_CONNECTION")
             && let Some(found) = of_environment(&text)
         {

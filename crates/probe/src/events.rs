@@ -244,6 +244,7 @@ fn receive(
     visit: &mut dyn FnMut(Option<u64>, Happening<'_>) -> bool,
 ) -> io::Result<bool> {
     let mut details = Details::default();
+    let mut row = Row::UNKNOWN;
     for _ in 0..256 {
         let length = match recv(socket.as_raw_fd(), buffer, MsgFlags::MSG_TRUNC) {
             Ok(length) => length,
@@ -275,11 +276,9 @@ fn receive(
                 _ => continue,
             };
             let by = (header.port != 0).then_some(header.port);
-            let go_on = match ctnetlink::decode_row_with(payload, None, &mut details) {
-                Ok(row) => {
-                    let row = &Row { netns, ..row };
-                    visit(netns, Happening::Event { kind, row, details: &details, by })
-                }
+            row.netns = netns;
+            let go_on = match ctnetlink::decode_row_with(payload, None, &mut row, &mut details) {
+                Ok(()) => visit(netns, Happening::Event { kind, row: &row, details: &details, by }),
                 Err(malformed) => visit(netns, Happening::Malformed(&malformed)),
             };
             if !go_on {

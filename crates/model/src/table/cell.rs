@@ -278,7 +278,7 @@ impl Long {
         let new_end = seq.wrapping_add(payload);
         let further = new_end.wrapping_sub(end);
         let lag = other_end.wrapping_sub(ack);
-        let is_open = self.head.rest & (KIND | ODD) == TCP << 56
+        let is_open = self.head.rest & (KIND | ODD | EXTRAS) == TCP << 56
             && self.head.status & NOTED == OPEN
             && self.manner & 15 << STATE == ESTABLISHED;
         if !is_open || self.flags[this] & side::MAX_ACK_SET == 0 {

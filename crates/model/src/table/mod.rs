@@ -389,17 +389,17 @@ impl Table {
             .or_else(|| self.replies.get(&key).copied().filter(lives))
     }
 
-    /// Puts an entry in, its answers at `reply` if that is not the inverse of its key.
+    /// Puts an entry in; a reply that is the inverse of its key is nothing extra.
     pub(crate) fn insert(
         &mut self,
         probe: &Probe,
         slot: &Slot,
         now: Jiffies,
-        reply: Option<Key>,
+        extras: Extras,
     ) -> EntryId {
-        let reply = reply.filter(|r| Some(*r) != probe.key.inverse());
-        let id =
-            self.slab.add(&probe.key, slot, now, reply.map(|reply| Extras { reply: Some(reply) }));
+        let reply = extras.reply.filter(|r| Some(*r) != probe.key.inverse());
+        let extras = Extras { reply, ..extras };
+        let id = self.slab.add(&probe.key, slot, now, (!extras.is_none()).then_some(extras));
         self.index.insert(probe.place, id.0, slot.expires);
         self.count += 1;
         if let Some(reply) = reply {
@@ -493,6 +493,12 @@ impl Table {
         self.index.lower(found.at, expires);
     }
 
+    /// What few entries have, of one that is there.
+    #[inline]
+    pub(crate) fn extras(&self, id: EntryId) -> Option<&Extras> {
+        self.slab.extras(id)
+    }
+
     /// Status, state and expiry of an entry that is there.
     pub(crate) fn vitals(&self, id: EntryId) -> Vitals {
         self.slab.vitals(id)
@@ -501,8 +507,8 @@ impl Table {
     /// The key of an entry's answers.
     fn reply(&self, id: EntryId) -> Option<Key> {
         match self.slab.extras(id) {
-            Some(Extras { reply: Some(reply) }) => Some(*reply),
-            Some(Extras { reply: None }) | None => self.slab.key(id).inverse(),
+            Some(Extras { reply: Some(reply), .. }) => Some(*reply),
+            Some(Extras { reply: None, .. }) | None => self.slab.key(id).inverse(),
         }
     }
 
@@ -517,7 +523,7 @@ impl Table {
     }
 
     fn drop_entry(&mut self, id: EntryId) {
-        if let Some(Extras { reply: Some(reply) }) = self.slab.extras(id) {
+        if let Some(Extras { reply: Some(reply), .. }) = self.slab.extras(id) {
             self.replies.remove(reply);
         }
         self.slab.free(id);

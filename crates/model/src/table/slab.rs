@@ -101,6 +101,14 @@ impl<T: Copy> Pieces<T> {
 pub(crate) struct Extras {
     /// The tuple of the answers, where it is not the inverse of the other: a translation.
     pub(crate) reply: Option<Key>,
+    /// The timeout policy.
+    pub(crate) policy: Option<u8>,
+}
+
+impl Extras {
+    pub(crate) const fn is_none(&self) -> bool {
+        self.reply.is_none() && self.policy.is_none()
+    }
 }
 
 /// What decides who goes first, without the rest of the entry.

@@ -4,12 +4,9 @@
 //! buffer gains nothing and closing the socket ends the dump. Between two datagrams it keeps the entry at
 //! which to go on; is that one gone meanwhile, the bucket begins anew and its entries come twice.
 
-use std::collections::{HashSet, VecDeque};
-use std::hash::BuildHasher;
 use std::time::SystemTime;
 
-use foldhash::fast::RandomState;
-use plimsoll_ct::{Family, Row, Time};
+use plimsoll_ct::{Family, L4, Row, Time};
 use plimsoll_diagnosis::facts::Gap;
 use plimsoll_wire::ctnetlink::{self, Filter};
 
@@ -57,19 +54,20 @@ fn one<S: Sink>(
     let mut recent = Recent::default();
     let mut any = false;
     let mut details = take.wants_details().then(Details::default);
+    let mut row = Row::UNKNOWN;
     loop {
         let step = dump.next(&mut |payload| {
             any = true;
-            let row = match &mut details {
-                Some(details) => ctnetlink::decode_row_with(payload, now, details),
-                None => ctnetlink::decode_row(payload, now),
+            let read = match &mut details {
+                Some(details) => ctnetlink::decode_row_with(payload, now, &mut row, details),
+                None => ctnetlink::decode_row(payload, now, &mut row),
             };
-            match row {
-                Ok(row) if recent.is_known(&row) => {
+            match read {
+                Ok(()) if recent.is_known(&row) => {
                     take.outcome.duplicates += 1;
                     true
                 }
-                Ok(row) => take.row_with(row, details.as_ref()),
+                Ok(()) => take.row_with(&mut row, details.as_ref()),
                 Err(malformed) => {
                     take.malformed(&malformed);
                     true
@@ -92,23 +90,34 @@ fn one<S: Sink>(
 }
 
 /// Fingerprints of the entries before this datagram, as many as a bucket can hold that begins anew.
-#[derive(Default)]
 struct Recent {
-    hasher: RandomState,
-    known: HashSet<u64, RandomState>,
-    order: VecDeque<u64>,
+    /// The last ones, oldest first but for where the ring begins.
+    known: Vec<u64>,
+    oldest: usize,
+    /// Those of this datagram.
     this: Vec<u64>,
+    /// Some bit is set for each that is known, so that nearly all others need no search.
+    filter: Box<[u64; Recent::WORDS]>,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        let (known, this) = (Vec::with_capacity(Self::LENGTH), Vec::with_capacity(Self::LENGTH));
+        Self { known, oldest: 0, this, filter: Box::new([0; Self::WORDS]) }
+    }
 }
 
 impl Recent {
     /// More than any chain that the kernel lets grow by itself (it gives up insertions at 80 or so; before
     /// 5.15 it did not), and more than one datagram holds.
     const LENGTH: usize = 512;
+    /// Thirty-two bits for each.
+    const WORDS: usize = Self::LENGTH * 32 / 64;
 
     fn is_known(&mut self, row: &Row) -> bool {
-        // The id is a keyed hash itself; with ports and zone no two of a few hundred have one mark.
-        let mark = self.hasher.hash_one((row.id, row.original.l4, row.zone.id));
-        if self.known.contains(&mark) {
+        let Some(mark) = mark(row) else { return false };
+        let (word, bit) = Self::place(mark);
+        if self.filter[word] & bit != 0 && self.known.contains(&mark) {
             return true;
         }
         self.this.push(mark);
@@ -117,13 +126,70 @@ impl Recent {
 
     fn next_datagram(&mut self) {
         for mark in self.this.drain(..) {
-            self.known.insert(mark);
-            self.order.push_back(mark);
-        }
-        while self.order.len() > Self::LENGTH {
-            if let Some(old) = self.order.pop_front() {
-                self.known.remove(&old);
+            if self.known.len() < Self::LENGTH {
+                self.known.push(mark);
+            } else {
+                self.known[self.oldest] = mark;
+                self.oldest = (self.oldest + 1) % Self::LENGTH;
             }
         }
+        self.filter.fill(0);
+        for mark in &self.known {
+            let (word, bit) = Self::place(*mark);
+            self.filter[word] |= bit;
+        }
+    }
+
+    const fn place(mark: u64) -> (usize, u64) {
+        let spread = mark.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        ((spread as usize >> 6) % Self::WORDS, 1 << (spread % 64))
+    }
+}
+
+/// What no two of a few hundred entries have in common: the id, a keyed hash itself, with ports and zone. `None`: the
+/// kernel told no id.
+fn mark(row: &Row) -> Option<u64> {
+    let ports = match row.original.l4 {
+        L4::Ports { source, destination } | L4::Gre { source, destination } => {
+            u32::from(source) << 16 | u32::from(destination)
+        }
+        L4::Icmp { kind, code, id } => u32::from(id) << 16 | u32::from(kind) << 8 | u32::from(code),
+        L4::None => 0,
+    };
+    Some(u64::from(row.id?) << 32 | u64::from(ports ^ u32::from(row.zone.id).rotate_left(8)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn numbered(id: u32) -> Row {
+        Row { id: Some(id), ..Row::UNKNOWN }
+    }
+
+    #[test]
+    fn an_entry_of_the_last_datagrams_is_known_and_none_of_this_one() {
+        let mut recent = Recent::default();
+        let mut next = 0..;
+        for _ in 0..20 {
+            let these: Vec<Row> = next.by_ref().take(140).map(numbered).collect();
+            assert!(these.iter().all(|row| !recent.is_known(row)));
+            assert!(these.iter().all(|row| !recent.is_known(row)), "the same datagram");
+            recent.this.truncate(140);
+            recent.next_datagram();
+            assert!(these.iter().all(|row| recent.is_known(row)));
+        }
+        let last = next.next().unwrap();
+        let remembered = (0..last).filter(|id| recent.is_known(&numbered(*id))).count();
+        assert_eq!(remembered, Recent::LENGTH);
+    }
+
+    #[test]
+    fn what_has_no_id_is_never_known() {
+        let mut recent = Recent::default();
+        assert!(!recent.is_known(&Row::UNKNOWN));
+        recent.next_datagram();
+        assert!(!recent.is_known(&Row::UNKNOWN));
     }
 }

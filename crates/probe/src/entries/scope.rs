@@ -49,22 +49,22 @@ pub(super) struct Take<'a, S> {
 }
 
 impl<S: Sink> Take<'_, S> {
-    pub fn row(&mut self, row: Row) -> bool {
-        self.row_with(row, None)
+    pub fn row(&mut self, mut row: Row) -> bool {
+        self.row_with(&mut row, None)
     }
 
     pub fn wants_details(&self) -> bool {
         self.sink.wants_details()
     }
 
-    pub fn row_with(&mut self, mut row: Row, details: Option<&Details>) -> bool {
+    pub fn row_with(&mut self, row: &mut Row, details: Option<&Details>) -> bool {
         self.outcome.read += 1;
         row.netns = self.netns;
-        if self.ask.narrow.matches_row(&row) {
+        if self.ask.narrow.matches_row(row) {
             self.outcome.rows += 1;
             self.full = !match details {
-                Some(details) => self.sink.take_detailed(&row, details),
-                None => self.sink.take(&row),
+                Some(details) => self.sink.take_detailed(row, details),
+                None => self.sink.take(row),
             };
         }
         !self.full

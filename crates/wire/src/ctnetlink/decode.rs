@@ -12,7 +12,7 @@ use plimsoll_ct::{
 };
 
 use super::flow::{DccpDetails, Details, SequenceAdjustment, Synproxy, TcpDetails};
-use super::{GENERIC, number};
+use super::{GENERIC, number, quick};
 use crate::Malformed;
 use crate::netlink::{Attribute, Attributes};
 
@@ -35,28 +35,34 @@ pub(super) trait Sink {
     }
 }
 
-/// The entry of a dump reply or event in its compact form: nothing is allocated, whatever it holds.
+/// The entry of a dump reply or event in its compact form: nothing is allocated, whatever it holds. All of `row` is
+/// filled in, but the namespace; after an error it holds anything.
 ///
-/// `now` turns the start timestamp into an age. The namespace is for the caller to fill in.
-pub fn decode_row(payload: &[u8], now: Option<Time>) -> Result<Row, Malformed> {
+/// `now` turns the start timestamp into an age.
+pub fn decode_row(payload: &[u8], now: Option<Time>, row: &mut Row) -> Result<(), Malformed> {
+    if quick::row(payload, now, row) {
+        return Ok(());
+    }
     let mut lean = Lean::default();
     let entry = read(payload, now, &mut lean)?;
-    let mut row = Row::from(&entry);
-    (row.helper, row.labels, row.started) = (lean.helper, lean.labels, lean.started);
-    Ok(row)
+    let Lean { helper, labels, started } = lean;
+    *row = Row { helper, labels, started, netns: row.netns, ..Row::from(&entry) };
+    Ok(())
 }
 
 /// The same, and all else that the message tells; `details` is cleared before.
 pub fn decode_row_with(
     payload: &[u8],
     now: Option<Time>,
+    row: &mut Row,
     details: &mut Details,
-) -> Result<Row, Malformed> {
+) -> Result<(), Malformed> {
     *details = Details::default();
     let mut all = All { lean: Lean::default(), details };
     let entry = read(payload, now, &mut all)?;
     let Lean { helper, labels, started } = all.lean;
-    Ok(Row { helper, labels, started, ..Row::from(&entry) })
+    *row = Row { helper, labels, started, netns: row.netns, ..Row::from(&entry) };
+    Ok(())
 }
 
 /// Keeps everything.

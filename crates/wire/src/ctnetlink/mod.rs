@@ -11,6 +11,7 @@
 mod decode;
 mod encode;
 mod flow;
+mod quick;
 mod request;
 mod statistics;
 #[cfg(test)]

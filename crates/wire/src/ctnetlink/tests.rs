@@ -3,7 +3,9 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Counter, Entries, L4, Protocol, State, Status, TcpState, Time, ZoneDirection};
+use plimsoll_ct::{
+    Counter, Entries, L4, Protocol, Row, State, Status, TcpState, Time, ZoneDirection,
+};
 
 use super::*;
 use crate::netlink::{Message, Messages, flag};
@@ -64,6 +66,30 @@ fn the_quick_decoder_and_the_full_one_agree() {
         for (_, payload) in payloads(hex) {
             assert_eq!(decode(&payload, now).unwrap(), Flow::decode(&payload, now).unwrap().entry);
         }
+    }
+}
+
+#[test]
+fn the_usual_messages_are_read_quickly_and_say_the_same() {
+    let now = Some(Time(1_795_400_000_000_000_000));
+    // What was there before must not show through.
+    let before = flows(ACCOUNTING).iter().map(|flow| Row::from(&flow.entry)).next_back().unwrap();
+    for hex in [DEFAULTS, ACCOUNTING, EVENTS] {
+        for (_, payload) in payloads(hex) {
+            let (mut row, mut full) = (before, before);
+            decode_row(&payload, now, &mut row).unwrap();
+            decode_row_with(&payload, now, &mut full, &mut Details::default()).unwrap();
+            assert_eq!(row, full);
+        }
+    }
+    for (_, payload) in [payloads(DEFAULTS), payloads(ACCOUNTING)].concat() {
+        let mut row = before;
+        let is_quick = quick::row(&payload, now, &mut row);
+        let full = Flow::decode(&payload, now).unwrap();
+        let zone = full.entry.zone.direction != ZoneDirection::Both;
+        let nothing = [full.entry.original.l4, full.entry.reply.l4].contains(&L4::None);
+        let rare = zone || nothing || full.entry.helper.is_some() || full.details.dccp.is_some();
+        assert_eq!(is_quick, !rare, "{full:?}");
     }
 }
 

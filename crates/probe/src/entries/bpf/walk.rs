@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use plimsoll_ct::{L4, Nanos, Protocol, Row, State, Status, Tuple};
+use plimsoll_ct::{Nanos, Row};
 use plimsoll_diagnosis::facts::{Gap, Reader};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -159,7 +159,7 @@ impl Census {
 impl Common<'_> {
     fn work<S: Sink>(&self, worker: usize, sink: &mut S) -> Part {
         let mut part = Part::default();
-        let mut row = Row::new(NOWHERE, NOWHERE, State::Stateless, Status::empty());
+        let mut row = Row::UNKNOWN;
         let mut at_once = LANES;
         // Where the span goes around the table's end.
         let around = self.place.buckets - self.span.start;
@@ -288,14 +288,6 @@ impl Common<'_> {
         }
     }
 }
-
-/// A tuple before the first is decoded.
-const NOWHERE: Tuple = Tuple {
-    source: std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
-    destination: std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
-    protocol: Protocol::Other(0),
-    l4: L4::None,
-};
 
 /// Inode of the calling thread's namespace.
 fn here() -> Option<u64> {
