@@ -10,4 +10,5 @@ mod host;
 mod hostile;
 mod managers;
 mod remedies;
+mod synproxy;
 mod untracked;
