@@ -10,7 +10,7 @@ use plimsoll_diagnosis::facts::{Fact, Gap, Reason, Ways};
 use plimsoll_wire::filter::Program;
 use plimsoll_wire::sock_diag::Socket;
 
-use crate::attribution::{addresses_here, each_process_socket, sockets_here};
+use crate::attribution::{each_process_socket, links_here, sockets_here};
 use crate::files::Files;
 use crate::live::{self, Visit};
 use crate::rules::Reader;
@@ -29,6 +29,7 @@ pub fn ways(namespace: Option<u64>) -> Ways {
         session: ends.session(),
         program: ends.program,
         own: ends.own,
+        mtu: ends.mtu,
     }
 }
 
@@ -38,6 +39,8 @@ struct Ends {
     program: Fact<Program>,
     /// Its addresses.
     own: Fact<Vec<IpAddr>>,
+    /// The longest packet that all its interfaces carry, in bytes.
+    mtu: Fact<u32>,
     /// Its sockets, with the number of their protocol.
     sockets: Fact<Vec<(u8, Socket)>>,
 }
@@ -49,11 +52,23 @@ impl Ends {
         let reader = Reader::new(&Files::live());
         let visits = live::each(&doors, |here, _| match &here.outside {
             Some(gap) => Self::missing(gap),
-            None => Self {
-                program: reader.program(),
-                own: Fact::known(addresses_here(), "rtnetlink"),
-                sockets: Fact::known(sockets_here(), "sock_diag"),
-            },
+            None => {
+                let (links, own) = links_here();
+                let carrying = links.iter().filter(|link| link.carries);
+                Self {
+                    program: reader.program(),
+                    own: Fact::known(own, "rtnetlink"),
+                    mtu: match carrying.filter_map(|link| link.mtu).min() {
+                        Some(mtu) => Fact::known(mtu, "rtnetlink"),
+                        None => Fact::Missing(Gap {
+                            reason: Reason::Failed,
+                            detail: "no interface is up".into(),
+                            needs: None,
+                        }),
+                    },
+                    sockets: Fact::known(sockets_here(), "sock_diag"),
+                }
+            }
         });
         match visits.into_iter().next() {
             Some(Visit::Read(ends)) => ends,
@@ -70,6 +85,7 @@ impl Ends {
         Self {
             program: Fact::Missing(gap.clone()),
             own: Fact::Missing(gap.clone()),
+            mtu: Fact::Missing(gap.clone()),
             sockets: Fact::Missing(gap.clone()),
         }
     }

@@ -15,6 +15,8 @@ pub struct Ways {
     pub program: Fact<Program>,
     /// Addresses of the namespace.
     pub own: Fact<Vec<IpAddr>>,
+    /// The longest packet that all its interfaces carry, in bytes.
+    pub mtu: Fact<u32>,
     /// Ports that somebody listens on: IP protocol number, address, port.
     pub listening: Fact<Vec<(u8, IpAddr, u16)>>,
     /// TCP ports on which an SSH server listens, in order.
@@ -29,6 +31,7 @@ impl Ways {
         Self {
             program: Fact::Missing(gap.clone()),
             own: Fact::Missing(gap.clone()),
+            mtu: Fact::Missing(gap.clone()),
             listening: Fact::Missing(gap.clone()),
             doors: Vec::new(),
             session: None,

@@ -393,7 +393,7 @@ pub(super) fn program_of(six: bool, case: &Case<'_>) -> String {
 }
 
 /// Our rules in chains of iptables: one transaction for each table.
-fn accepts_by_iptables(accepts: &[Accept], case: &Case<'_>, plan: &mut Plan) {
+pub(super) fn accepts_by_iptables(accepts: &[Accept], case: &Case<'_>, plan: &mut Plan) {
     let mut tables: Vec<(Backend, TableFamily, &str)> = Vec::new();
     for a in accepts.iter().filter(|a| a.backend != Backend::Nft) {
         if !tables.contains(&(a.backend, a.family, a.table.as_str())) {

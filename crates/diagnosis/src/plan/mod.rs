@@ -13,6 +13,7 @@ mod persist;
 mod policy;
 mod raise;
 mod shed;
+mod synproxy;
 mod timeout;
 mod unload;
 
@@ -28,6 +29,7 @@ pub use limit::{LimitRequest, limit};
 pub use persist::{PERSIST_FILES, persist, proved};
 pub use raise::{RaiseRequest, raise};
 pub use shed::{Cut, ShedRequest, shed};
+pub use synproxy::{SynProxyRequest, synproxy};
 pub use timeout::{TimeoutRequest, timeout};
 pub use unload::{UNLOAD_FILES, unload};
 

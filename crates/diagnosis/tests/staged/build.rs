@@ -197,6 +197,7 @@ fn of_program(program: Program, listening: &[u16]) -> Ways {
     Ways {
         program: known(program),
         own: known(vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10))]),
+        mtu: known(1500),
         listening: known(listening.iter().chain(&[22]).map(|port| (6, any, *port)).collect()),
         doors: vec![22],
         session: None,

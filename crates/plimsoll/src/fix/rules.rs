@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use plimsoll_ct::Protocol;
 use plimsoll_diagnosis::facts::Ways;
 use plimsoll_diagnosis::plan::{
-    self, BypassRequest, Filter, Ground, LimitRequest, Plan, lifeline_request,
+    self, BypassRequest, Filter, Ground, LimitRequest, Plan, SynProxyRequest, lifeline_request,
 };
 use plimsoll_diagnosis::rules;
 use plimsoll_probe::{live, ways};
@@ -32,27 +33,35 @@ pub fn lifeline(arguments: &Lifeline) -> Result<Plan, String> {
     })
 }
 
-/// `limit`.
+/// `limit`: so many of one source, or a SYN proxy.
 pub fn limit(arguments: &Limit) -> Result<Plan, String> {
-    let request = LimitRequest {
-        service: arguments.service,
-        per_source: arguments.per_source,
-        forwarded: arguments.forwarded,
-        except: arguments.except.clone(),
-    };
+    let (protocol, port) = arguments.service;
+    if arguments.synproxy && protocol != Protocol::Tcp {
+        return Err(format!("a SYN proxy is for tcp, not for {}", protocol.name()));
+    }
     let observation = live::observe(&live::Options { rules: true, ..quick() });
     let target = target(&observation, &arguments.how)?;
     let namespace = observation.after.namespaces.get(target).ok_or("the namespace is gone")?;
     let ways = ways(namespace.inode);
+    let files = BTreeMap::new();
+    let ground = Ground { before: None, now: &observation.after, target, files: &files };
+    let Some(per_source) = arguments.per_source else {
+        let wscale = arguments.timestamps.then_some(arguments.wscale);
+        return Ok(plan::synproxy(SynProxyRequest { port, wscale }, &ways, &ground));
+    };
+    let request = LimitRequest {
+        service: arguments.service,
+        per_source,
+        forwarded: arguments.forwarded,
+        except: arguments.except.clone(),
+    };
     let filter = Filter {
-        protocol: Some(arguments.service.0.number()),
-        port: Some(arguments.service.1),
+        protocol: Some(protocol.number()),
+        port: Some(port),
         with_nat: true,
         ..Filter::default()
     };
     let sources = cut::by_source(namespace.inode, &filter);
-    let files = BTreeMap::new();
-    let ground = Ground { before: None, now: &observation.after, target, files: &files };
     Ok(plan::limit(&request, &sources, &ways, &ground))
 }
 

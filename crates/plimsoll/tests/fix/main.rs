@@ -11,4 +11,5 @@ mod hostile;
 mod managers;
 mod remedies;
 mod roles;
+mod synproxy;
 mod untracked;
