@@ -59,6 +59,9 @@ pub struct Behaviour {
     /// ICMPv6 messages of multicast router discovery (types 151, 152) are not tracked (6.12; 6.1 calls them
     /// INVALID).
     pub router_discovery: bool,
+    /// A timeout policy is given by nft's rule behind the tracker, and begins with its first timeout (4.19);
+    /// earlier, by a template in front of it.
+    pub policy_by_rule: bool,
     /// The networking rate limiter is a token bucket: one line per interval after the burst (2.6.18).
     pub token_bucket: bool,
 }
@@ -91,6 +94,7 @@ const V6_18: Behaviour = Behaviour {
     headers_in_first_fragment: true,
     redirects: true,
     router_discovery: true,
+    policy_by_rule: true,
     token_bucket: false,
 };
 
@@ -135,6 +139,7 @@ const V4_14: Behaviour = Behaviour {
     },
     udp: UdpRule::AtOnce,
     error_names_flow: false,
+    policy_by_rule: false,
     ..V5_4
 };
 
@@ -179,6 +184,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         name: "el8",
         tcp: tcp::Behaviour { zero_window_timeout: true, ..V4_14.tcp },
         udp: UdpRule::AssuredAtOnce,
+        policy_by_rule: true,
         ..V4_14
     },
     V5_4,

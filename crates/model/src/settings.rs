@@ -4,11 +4,13 @@
 //! kernels.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use plimsoll_ct::{Bytes, Profile, Setting};
 
 use crate::behaviour::Behaviour;
+use crate::policy::TimeoutPolicy;
 use crate::tcp::{TcpSettings, Timeouts};
 
 /// Settings of the namespace that is modelled, and the two globals.
@@ -49,6 +51,8 @@ pub struct Settings {
     pub fragments_v6: u32,
     /// Bytes that incomplete datagrams of one family may hold (`frag6_high_thresh`, `ipfrag_high_thresh`).
     pub fragment_bytes: usize,
+    /// Timeout policies, by the numbers that [`Treatment::policy`](crate::Treatment::policy) names.
+    pub policies: Vec<TimeoutPolicy>,
     /// `net.core.message_cost`: seconds of the log's rate limiter.
     pub message_cost: u32,
     /// `net.core.message_burst`: lines in that time.
@@ -107,6 +111,7 @@ impl Settings {
             fragments_v4: 30,
             fragments_v6: 60,
             fragment_bytes: 4 << 20,
+            policies: Vec::new(),
             message_cost: 5,
             message_burst: 10,
         }
@@ -171,7 +176,7 @@ impl Settings {
     }
 
     /// A timeout by its bare name, and how many of its units make a second.
-    fn timeout_mut(&mut self, name: &str) -> Option<(&mut u32, u32)> {
+    pub(crate) fn timeout_mut(&mut self, name: &str) -> Option<(&mut u32, u32)> {
         let tcp = &mut self.tcp_timeouts;
         let sctp = &mut self.sctp;
         Some(match name {

@@ -10,7 +10,7 @@ use crate::entry::{Memory, Slot};
 use crate::key::Key;
 use crate::model::Model;
 use crate::sctp::Sctp;
-use crate::table::{EntryId, Whole};
+use crate::table::{EntryId, Extras, Whole};
 use crate::tcp::Tcp;
 
 /// How full the table is.
@@ -152,7 +152,8 @@ impl Model {
                 memory,
             };
             self.classes.enter(slot.class());
-            self.table.insert(&probe, &slot, now, Some(reply));
+            let extras = Extras { reply: Some(reply), ..Extras::default() };
+            self.table.insert(&probe, &slot, now, extras);
             restored += 1;
         }
         restored

@@ -21,6 +21,8 @@ pub struct Treatment {
     pub untracked: bool,
     /// Zone.
     pub zone: u16,
+    /// The timeout policy of the entry that it makes: its place in [`Settings::policies`](crate::Settings::policies).
+    pub policy: Option<u8>,
     /// It was made on the host itself: checksums are not looked at.
     pub local: bool,
 }

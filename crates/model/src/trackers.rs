@@ -10,6 +10,7 @@ use crate::entry::{Memory, Slot};
 use crate::key::PPP;
 use crate::model::{Model, Prepared};
 use crate::sctp::{self, Sctp};
+use crate::settings::Settings;
 use crate::tcp::{Direction, EntryView, Flags, Outcome, Segment, Tcp};
 use crate::ticks::Sequence;
 
@@ -45,9 +46,11 @@ const INVALID: Judged = Judged::Invalid { lower_to: None };
 const STREAM_AFTER: u32 = 2;
 
 impl Model {
+    /// What a packet does to an entry that lives by these timeouts.
     #[inline]
     pub(crate) fn judge(
         &self,
+        timeouts: &Settings,
         slot: &mut Slot,
         direction: Direction,
         packet: &Packet<'_>,
@@ -62,13 +65,15 @@ impl Model {
             Judged::Refresh(Judgement { ticks, assure, told: false })
         };
         match (packet.protocol, transport.as_ref()) {
-            (6, Some(transport)) => self.tcp(slot, direction, transport, bad_checksum, confirmed),
+            (6, Some(transport)) => {
+                self.tcp(timeouts, slot, direction, transport, bad_checksum, confirmed)
+            }
             (17, Some(Transport::Udp { length, .. })) => {
                 let length = u32::from(*length);
                 if length < 8 || length > packet.payload_length || bad_checksum {
                     return INVALID;
                 }
-                self.udp(slot, replied, confirmed)
+                self.udp(timeouts, slot, replied, confirmed)
             }
             (136, Some(Transport::Udp { length, .. })) if self.behaviour.udp_lite => {
                 let covered = u32::from(*length);
@@ -78,21 +83,21 @@ impl Model {
                     return INVALID;
                 }
                 let own = self.behaviour.udp_lite_timeouts;
-                let timeouts = if own { self.settings.udp_lite } else { self.settings.udp };
-                after(timeouts[usize::from(replied)], replied)
+                let both = if own { timeouts.udp_lite } else { timeouts.udp };
+                after(both[usize::from(replied)], replied)
             }
-            (136, _) if !self.behaviour.udp_lite => after(self.settings.generic, false),
+            (136, _) if !self.behaviour.udp_lite => after(timeouts.generic, false),
             (1, Some(Transport::Icmp(m))) if !v6 => {
                 if !confirmed && !matches!(m.kind, 8 | 13 | 15 | 17) {
                     return INVALID;
                 }
-                self.echo(slot, direction).unwrap_or_else(|| after(self.settings.icmp, false))
+                self.echo(slot, direction).unwrap_or_else(|| after(timeouts.icmp, false))
             }
             (58, Some(Transport::Icmp(m))) if v6 => {
                 if !confirmed && !matches!(m.kind, 128 | 139) {
                     return INVALID;
                 }
-                after(self.settings.icmpv6, false)
+                after(timeouts.icmpv6, false)
             }
             (47, gre) => {
                 // Version 1 is PPTP's and carries PPP; nobody looks at the others, nor at what is too short.
@@ -101,10 +106,10 @@ impl Model {
                     return INVALID;
                 }
                 if !confirmed {
-                    slot.memory = Memory::Gre(self.settings.gre);
+                    slot.memory = Memory::Gre(timeouts.gre);
                 }
-                let Memory::Gre(timeouts) = slot.memory else { return INVALID };
-                after(timeouts[usize::from(replied)], replied)
+                let Memory::Gre(both) = slot.memory else { return INVALID };
+                after(both[usize::from(replied)], replied)
             }
             (132, Some(Transport::Sctp(header))) => {
                 if bad_checksum {
@@ -120,7 +125,7 @@ impl Model {
                 let collisions = self.behaviour.sctp.collisions;
                 match memory.judge(direction, header, confirmed, collisions) {
                     sctp::Outcome::Refresh { state, assure, moved } => {
-                        let hundredths = self.settings.sctp[usize::from(state).min(9)];
+                        let hundredths = timeouts.sctp[usize::from(state).min(9)];
                         let ticks = u64::from(hundredths) * u64::from(self.settings.hz) / 100;
                         Judged::Refresh(Judgement { ticks: ticks as u32, assure, told: moved })
                     }
@@ -135,13 +140,14 @@ impl Model {
             }
             // DCCP's own machine (2.6.30 to 6.14) is not modelled: docs/model.md.
             (1 | 6 | 17 | 58 | 132 | 136, _) => INVALID,
-            (_, _) => after(self.settings.generic, false),
+            (_, _) => after(timeouts.generic, false),
         }
     }
 
     #[inline]
     fn tcp(
         &self,
+        timeouts: &Settings,
         slot: &mut Slot,
         direction: Direction,
         transport: &Transport<'_>,
@@ -163,7 +169,7 @@ impl Model {
             assured: slot.status.contains(Status::ASSURED),
             replied: slot.status.contains(Status::SEEN_REPLY),
         };
-        let timeouts = &self.settings.tcp_timeouts;
+        let timeouts = &timeouts.tcp_timeouts;
         let Memory::Tcp(memory) = &mut slot.memory else { return INVALID };
         match memory.judge(direction, &segment, view, settings, timeouts) {
             Outcome::Refresh { timeout, assure, moved } => {
@@ -179,7 +185,7 @@ impl Model {
         }
     }
 
-    fn udp(&self, slot: &mut Slot, replied: bool, confirmed: bool) -> Judged {
+    fn udp(&self, timeouts: &Settings, slot: &mut Slot, replied: bool, confirmed: bool) -> Judged {
         let now = self.now();
         if !confirmed {
             slot.memory = Memory::Udp(now.plus(self.settings.ticks(STREAM_AFTER)));
@@ -188,13 +194,8 @@ impl Model {
             Memory::Udp(stream) => stream.left(now) < 0,
             _ => false,
         };
-        let (stream, assure) = match (replied, self.behaviour.udp) {
-            (false, _) => (false, false),
-            (true, UdpRule::AtOnce) => (true, true),
-            (true, UdpRule::AssuredAtOnce) => (lasting, true),
-            (true, UdpRule::AfterTwoSeconds) => (lasting, lasting),
-        };
-        let ticks = self.settings.ticks(self.settings.udp[usize::from(stream)]);
+        let (stream, assure) = udp_life(self.behaviour.udp, replied, lasting);
+        let ticks = self.settings.ticks(timeouts.udp[usize::from(stream)]);
         Judged::Refresh(Judgement { ticks, assure, told: false })
     }
 
@@ -218,6 +219,17 @@ impl Model {
                 Some(Judged::Ignore)
             }
         }
+    }
+}
+
+/// Whether a UDP entry is a stream now, and becomes assured; `lasting`: it is older than two seconds.
+#[inline]
+pub(crate) const fn udp_life(rule: UdpRule, replied: bool, lasting: bool) -> (bool, bool) {
+    match (replied, rule) {
+        (false, _) => (false, false),
+        (true, UdpRule::AtOnce) => (true, true),
+        (true, UdpRule::AssuredAtOnce) => (lasting, true),
+        (true, UdpRule::AfterTwoSeconds) => (lasting, lasting),
     }
 }
 

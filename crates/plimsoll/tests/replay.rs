@@ -124,3 +124,29 @@ fn what_is_no_capture_or_no_setting_is_named() {
     assert_eq!(status, Some(64));
     assert_eq!(replay(&["-", "--profile", "windows"], b"").2, Some(64));
 }
+
+#[test]
+fn a_timeout_policy_makes_the_entries_of_its_port_end_sooner() {
+    // A query a millisecond, for ten seconds: at the default of 30 s none ends meanwhile.
+    let path = stored("policy.pcap", &capture(10_000, false));
+    let name = path.to_str().unwrap();
+    let peak = |more: &[&str]| {
+        let (text, error, status) = replay(&[&[name, "--json"], more].concat(), &[]);
+        assert_eq!(status, Some(0), "{error}");
+        let value: Value = serde_json::from_str(&text).unwrap();
+        (value["runs"][0]["peak_entries"].as_u64().unwrap(), value["timeout_policies"].clone())
+    };
+    assert_eq!(peak(&[]), (10_000, Value::Array(Vec::new())));
+    let (policy, other) = ("udp dport 53 unreplied=1 replied=2", "udp dport 54 unreplied=1");
+    let (few, told) = peak(&["--timeout-policy", policy, "--what-if=nf_conntrack_udp_timeout=60"]);
+    assert!(few < 9_000, "{few}");
+    assert_eq!(told, Value::from(vec![policy]));
+    assert_eq!(peak(&["--timeout-policy", other]).0, 10_000);
+    let (_, error, status) = replay(&[name, "--timeout-policy=udp dport 53 established=1"], &[]);
+    assert_eq!(status, Some(64));
+    assert!(
+        error.contains("udp has no timeout \"established\", only unreplied, replied"),
+        "{error}"
+    );
+    std::fs::remove_file(path).unwrap();
+}

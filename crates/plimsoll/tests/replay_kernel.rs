@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use plimsoll_fidelity::forge;
 use plimsoll_fidelity::generated::sample;
-use plimsoll_fidelity::kernel::Kernel;
+use plimsoll_fidelity::kernel::{Kernel, POLICIES};
 use plimsoll_fidelity::recording::{Recording, wall_clock};
 use plimsoll_fidelity::run::ready;
 use plimsoll_fidelity::scripts::Way;
@@ -157,22 +157,27 @@ struct Shown {
 const STATISTICS: &str = "/proc/thread-self/net/stat/nf_conntrack";
 const SETTINGS: &[(&str, u64)] = &[("nf_conntrack_checksum", 0), ("nf_conntrack_acct", 1)];
 
+/// How packets are treated, and the arguments that say so.
+struct Case {
+    treatment: Treatment,
+    arguments: Vec<String>,
+}
+
 /// Sends flows through a router and keeps all that the kernel shows of it.
-fn shown(zone: u16, seed: u64) -> Shown {
+fn shown(treatment: &Treatment, seed: u64) -> Shown {
     let kernel = Kernel::new().unwrap();
     for (name, value) in SETTINGS {
         kernel.set(name, *value).unwrap();
     }
     let before = std::fs::read_to_string(STATISTICS).unwrap();
     let listener = Listener::start();
-    let treatment = Treatment { zone, ..Treatment::default() };
     let mut recording = Recording::default();
     for (n, flow) in sample(700, seed).unwrap().iter().enumerate() {
         if flow.way == Way::Loopback {
             continue;
         }
         for (packet, _) in flow.packets(n as u32) {
-            recording.send(&kernel, &packet, &treatment).unwrap();
+            recording.send(&kernel, &packet, treatment).unwrap();
             if recording.packets() % 32 == 0 {
                 listener.has_read_all();
             }
@@ -181,14 +186,14 @@ fn shown(zone: u16, seed: u64) -> Shown {
     assert!(recording.packets() > 2000, "{} packets", recording.packets());
     let ends = ("10.255.0.1".parse().unwrap(), "10.255.0.2".parse().unwrap());
     let last = forge::udp(ends.0, ends.1, (999, 53), 0, 0);
-    recording.send(&kernel, &last, &treatment).unwrap();
+    recording.send(&kernel, &last, treatment).unwrap();
     let events = listener.until("sport=999 ");
     // The proc file goes first: reading it removes nothing.
     let proc = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack").unwrap();
     let at = wall_clock().unwrap();
     let tool = ["ipv4", "ipv6"].map(|family| told("conntrack", &["-L", "-f", family])).concat();
     let after = std::fs::read_to_string(STATISTICS).unwrap();
-    let name = format!("plimsoll-replay-kernel-{}-{zone}.pcap", std::process::id());
+    let name = format!("plimsoll-replay-kernel-{}-{seed}.pcap", std::process::id());
     let capture = std::env::temp_dir().join(name);
     std::fs::write(&capture, recording.bytes()).unwrap();
     let at = format!("@{}.{:09}", at / 1_000_000_000, at % 1_000_000_000);
@@ -202,9 +207,9 @@ impl Drop for Shown {
 }
 
 impl Shown {
-    fn replay(&self, zone: u16, arguments: &[&str]) -> String {
-        let zone = format!("--zone={zone}");
-        let mut all = vec!["replay", self.capture.to_str().unwrap(), &zone, "--at", &self.at];
+    fn replay(&self, case: &Case, arguments: &[&str]) -> String {
+        let mut all = vec!["replay", self.capture.to_str().unwrap(), "--at", &self.at];
+        all.extend(case.arguments.iter().map(String::as_str));
         let settings: Vec<_> = SETTINGS.iter().map(|(k, v)| format!("--set={k}={v}")).collect();
         all.extend(settings.iter().map(String::as_str));
         // Many datagrams wait for their last parts.
@@ -250,8 +255,8 @@ fn statistics_differ([before, after]: &[String; 2], replay: &str) -> Vec<String>
     differences
 }
 
-fn compare(zone: u16, seed: u64) {
-    let shown = shown(zone, seed);
+fn compare(case: &Case, seed: u64) {
+    let shown = shown(&case.treatment, seed);
     let mut wrong = Vec::new();
     for (what, kernel, arguments, places) in [
         ("/proc/net/nf_conntrack", &shown.proc, &["--dump"][..], &[4][..]),
@@ -259,7 +264,7 @@ fn compare(zone: u16, seed: u64) {
         ("conntrack -E", &shown.events, &["--events", "-o", "timestamp"], &[0, 4]),
     ] {
         assert!(kernel.lines().count() > 100, "{what}: {} lines", kernel.lines().count());
-        let found = differences(kernel, &shown.replay(zone, arguments), places);
+        let found = differences(kernel, &shown.replay(case, arguments), places);
         if !found.is_empty() {
             wrong.push(format!(
                 "{what}: {} differ, among them\n  {}",
@@ -268,7 +273,7 @@ fn compare(zone: u16, seed: u64) {
             ));
         }
     }
-    let own = shown.replay(zone, &["--stats"]);
+    let own = shown.replay(case, &["--stats"]);
     wrong.extend(statistics_differ(&shown.statistics, &own));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -276,7 +281,10 @@ fn compare(zone: u16, seed: u64) {
 #[test]
 fn every_listing_is_the_kernels_line_by_line() {
     if ready() {
-        compare(0, 1);
-        compare(2, 2);
+        let policies = POLICIES.map(|policy| format!("--timeout-policy={policy}"));
+        let treatment = Treatment { policy: Some(0), ..Treatment::default() };
+        compare(&Case { treatment, arguments: policies[..1].to_vec() }, 1);
+        let treatment = Treatment { zone: 2, ..Treatment::default() };
+        compare(&Case { treatment, arguments: vec!["--zone=2".into()] }, 2);
     }
 }

@@ -6,11 +6,11 @@ use std::fs;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use plimsoll_diagnosis::facts::{Fact, Gap, Reason};
+use plimsoll_diagnosis::facts::{Fact, Gap, Reason, Ways};
 use plimsoll_wire::filter::Program;
 use plimsoll_wire::sock_diag::Socket;
 
-use crate::attribution::{addresses_here, each_process_socket, sockets_here};
+use crate::attribution::{each_process_socket, links_here, sockets_here};
 use crate::files::Files;
 use crate::live::{self, Visit};
 use crate::rules::Reader;
@@ -20,30 +20,55 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Programs that let people in.
 const DOORS: &[&str] = &["sshd", "dropbear", "sshd-session", "tinysshd"];
 
+/// The ways of a network namespace, by inode.
+pub fn ways(namespace: Option<u64>) -> Ways {
+    let ends = Ends::read(namespace);
+    Ways {
+        listening: ends.listening(),
+        doors: ends.ssh_ports(),
+        session: ends.session(),
+        program: ends.program,
+        own: ends.own,
+        mtu: ends.mtu,
+    }
+}
+
 /// Of one namespace.
-#[derive(Debug, Clone)]
-pub struct Ends {
+struct Ends {
     /// Its rules.
-    pub program: Fact<Program>,
+    program: Fact<Program>,
     /// Its addresses.
-    pub own: Fact<Vec<IpAddr>>,
+    own: Fact<Vec<IpAddr>>,
+    /// The longest packet that all its interfaces carry, in bytes.
+    mtu: Fact<u32>,
     /// Its sockets, with the number of their protocol.
-    pub sockets: Fact<Vec<(u8, Socket)>>,
+    sockets: Fact<Vec<(u8, Socket)>>,
 }
 
 impl Ends {
-    /// Of a network namespace, by inode.
-    pub fn read(namespace: Option<u64>) -> Self {
+    fn read(namespace: Option<u64>) -> Self {
         let found = live::found();
         let doors: Vec<_> = found.iter().filter(|f| f.inode == namespace).collect();
         let reader = Reader::new(&Files::live());
         let visits = live::each(&doors, |here, _| match &here.outside {
             Some(gap) => Self::missing(gap),
-            None => Self {
-                program: reader.program(),
-                own: Fact::known(addresses_here(), "rtnetlink"),
-                sockets: Fact::known(sockets_here(), "sock_diag"),
-            },
+            None => {
+                let (links, own) = links_here();
+                let carrying = links.iter().filter(|link| link.carries);
+                Self {
+                    program: reader.program(),
+                    own: Fact::known(own, "rtnetlink"),
+                    mtu: match carrying.filter_map(|link| link.mtu).min() {
+                        Some(mtu) => Fact::known(mtu, "rtnetlink"),
+                        None => Fact::Missing(Gap {
+                            reason: Reason::Failed,
+                            detail: "no interface is up".into(),
+                            needs: None,
+                        }),
+                    },
+                    sockets: Fact::known(sockets_here(), "sock_diag"),
+                }
+            }
         });
         match visits.into_iter().next() {
             Some(Visit::Read(ends)) => ends,
@@ -60,12 +85,13 @@ impl Ends {
         Self {
             program: Fact::Missing(gap.clone()),
             own: Fact::Missing(gap.clone()),
+            mtu: Fact::Missing(gap.clone()),
             sockets: Fact::Missing(gap.clone()),
         }
     }
 
     /// Ports that somebody listens on: IP protocol number, address, port.
-    pub fn listening(&self) -> Fact<Vec<(u8, IpAddr, u16)>> {
+    fn listening(&self) -> Fact<Vec<(u8, IpAddr, u16)>> {
         match &self.sockets {
             Fact::Known { value, source } => {
                 let open = value.iter().filter(|(_, s)| s.remote.1 == 0);
@@ -77,7 +103,7 @@ impl Ends {
     }
 
     /// TCP ports on which an SSH server listens, in order.
-    pub fn ssh_ports(&self) -> Vec<u16> {
+    fn ssh_ports(&self) -> Vec<u16> {
         const TCP: u8 = 6;
         let sockets = self.sockets.value().into_iter().flatten();
         let open: Vec<&Socket> =
@@ -101,7 +127,7 @@ impl Ends {
 
     /// The far end of the connection that the present session came by, and the port it came to: from the environment, or
     /// the socket of the process of SSH that this one descends from.
-    pub fn session(&self) -> Option<(IpAddr, u16)> {
+    fn session(&self) -> Option<(IpAddr, u16)> {
         if let Ok(text) = std::env::var("SSH_CONNECTION")
             && let Some(found) = of_environment(&text)
         {

@@ -60,6 +60,8 @@ pub struct Answer {
     pub broken: Vec<String>,
     /// NOTRACK rules for one direction, with the one that is missing.
     pub one_way: Vec<(String, String)>,
+    /// Timeout policies in force, as they are written.
+    pub policies: Vec<String>,
     /// The setting as it is.
     pub as_set: Row,
     /// The settings that were asked for.

@@ -1,4 +1,4 @@
-//! What the ruleset does to packets before conntrack: zone, NOTRACK.
+//! What the ruleset does to packets before conntrack: zone, NOTRACK, timeout policies.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use plimsoll_model::Treatment;
 use plimsoll_wire::packet::Packet;
 
+use crate::policy::PolicyRule;
 use crate::selector::Selector;
 
 /// Rules in front of conntrack (the `raw` table).
@@ -15,6 +16,9 @@ pub struct Rules {
     pub every: Treatment,
     /// Packets that are not tracked.
     pub untracked: Vec<Selector>,
+    /// Timeouts of the entries that packets make: the first rule that is about a packet counts. Their places are
+    /// those in [`Settings::policies`](plimsoll_model::Settings::policies).
+    pub policies: Vec<PolicyRule>,
 }
 
 impl From<Treatment> for Rules {
@@ -30,7 +34,13 @@ impl Rules {
         let untracked = !self.untracked.is_empty()
             && packet.fragment.is_none()
             && self.untracked.iter().any(|selector| selector.holds(packet));
-        Treatment { untracked: untracked || self.every.untracked, ..self.every }
+        let mut treatment =
+            Treatment { untracked: untracked || self.every.untracked, ..self.every };
+        if !self.policies.is_empty() {
+            let place = self.policies.iter().position(|rule| rule.selector.holds(packet));
+            treatment.policy = place.and_then(|place| u8::try_from(place).ok());
+        }
+        treatment
     }
 
     /// The NOTRACK rules whose other direction stays tracked, each with the rule that is missing. The

@@ -67,8 +67,14 @@ impl core::error::Error for SelectorError {}
 impl Selector {
     /// Reads an expression.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
+        Self::of_words(words(text))
+    }
+
+    /// Reads numbered words.
+    pub(crate) fn of_words<'a>(
+        mut words: impl Iterator<Item = (usize, &'a str)>,
+    ) -> Result<Self, SelectorError> {
         let mut terms = Vec::new();
-        let mut words = text.split_whitespace().enumerate().map(|(at, word)| (at + 1, word));
         let mut last = 0;
         while let Some((at, word)) = words.next() {
             last = at;
@@ -205,7 +211,12 @@ impl fmt::Display for Selector {
     }
 }
 
-fn fault(word: usize, what: String) -> SelectorError {
+/// The words of an expression, counted from 1.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.split_whitespace().enumerate().map(|(at, word)| (at + 1, word))
+}
+
+pub(crate) fn fault(word: usize, what: String) -> SelectorError {
     SelectorError { word, what }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sched::{CloneFlags, setns};
 use plimsoll_ct::{Counters, CpuCounters, Entry};
-use plimsoll_model::{Fate, Treatment};
+use plimsoll_model::{Fate, TimeoutPolicy, Treatment};
 use plimsoll_wire::ctnetlink::{self, Filter, command};
 use plimsoll_wire::netlink::{Message, Messages, Writer, flag};
 
@@ -19,11 +19,40 @@ pub(crate) const FRAGMENT_BYTES: &str = "268435456";
 /// Seconds that they wait.
 pub(crate) const FRAGMENT_SECONDS: &str = "3600";
 const ROUTER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
-/// The last but one octet tells the router's rules how to treat a packet ([`code`]).
+/// The last but one octet tells the router's rules how to treat a packet ([`code`]), the one before it
+/// which policy its entry gets.
 const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 /// Bits of that octet: the zone, then these.
 const UNTRACKED: u8 = 4;
 const DROPPED: u8 = 8;
+
+/// The timeout policies of the router: protocol, seconds by state. No two of a protocol are near each other or what
+/// they replace; what is not named stays the namespace's.
+pub const POLICIES: [&str; 2] = [
+    "tcp syn_sent=710 syn_recv=33 established=550 fin_wait=90 last_ack=45 time_wait=210 close=25 retrans=150 \
+     unack=180",
+    "udp unreplied=200 replied=70",
+];
+
+/// A policy of [`POLICIES`]: protocol, seconds by state.
+fn parts(policy: &str) -> (&str, impl Iterator<Item = (&str, &str)>) {
+    let (protocol, states) = policy.split_once(' ').unwrap_or((policy, ""));
+    (protocol, states.split_whitespace().filter_map(|state| state.split_once('=')))
+}
+
+/// The router's timeout policies, in their order.
+pub fn policies() -> io::Result<Vec<TimeoutPolicy>> {
+    let policy = |text| {
+        let (protocol, states) = parts(text);
+        let mut policy = TimeoutPolicy::new(if protocol == "tcp" { 6 } else { 17 });
+        for (state, seconds) in states {
+            let seconds = seconds.parse().map_err(Error::other)?;
+            policy.set(state, seconds).map_err(Error::other)?;
+        }
+        Ok(policy)
+    };
+    POLICIES.into_iter().map(policy).collect()
+}
 
 /// How the router's rules see a treatment.
 fn code(treatment: &Treatment) -> u8 {
@@ -36,8 +65,10 @@ fn code(treatment: &Treatment) -> u8 {
 /// the router sends to itself is not answered.
 fn rules() -> String {
     let senders = |wanted: &dyn Fn(u8) -> bool| {
-        let all: Vec<_> =
-            (0..16).filter(|c| wanted(*c)).map(|c| format!("02:00:00:00:{c:02x}:02")).collect();
+        let all: Vec<_> = (0..16)
+            .filter(|c| wanted(*c))
+            .flat_map(|c| (0..=POLICIES.len()).map(move |p| format!("02:00:00:{p:02x}:{c:02x}:02")))
+            .collect();
         format!("ether saddr {{ {} }}", all.join(", "))
     };
     let mut rules = String::from(
@@ -50,6 +81,16 @@ fn rules() -> String {
     for zone in 1..4 {
         let own = senders(&|c| c & 3 == zone);
         rules += &format!("add rule inet t e {own} ct zone set {zone}; ");
+    }
+    for (place, policy) in (1..).zip(POLICIES) {
+        let (protocol, states) = parts(policy);
+        let states: Vec<_> = states.map(|(state, s)| format!("{state}: {s}")).collect();
+        let mask = format!("ether saddr & 00:00:00:ff:00:00 == 00:00:00:{place:02x}:00:00");
+        rules += &format!(
+            "add ct timeout inet t p{place} {{ protocol {protocol}; policy = {{ {} }}; }}; \
+             add rule inet t c {mask} ct timeout set \"p{place}\"; ",
+            states.join(", ")
+        );
     }
     rules += &format!("add rule inet t c {} drop; ", senders(&|c| c & DROPPED != 0));
     rules
@@ -169,11 +210,7 @@ impl Kernel {
     /// Sends an IP packet as the treatment says: from the client, or the router to itself. When this
     /// returns, the router has seen it.
     pub fn send(&self, packet: &[u8], treatment: &Treatment) -> io::Result<()> {
-        if treatment.local {
-            self.send_local(packet)
-        } else {
-            self.forward(packet, code(treatment))
-        }
+        if treatment.local { self.send_local(packet) } else { self.forward(packet, treatment) }
     }
 
     fn send_local(&self, packet: &[u8]) -> io::Result<()> {
@@ -199,11 +236,12 @@ impl Kernel {
         if sent < 0 { Err(Error::last_os_error()) } else { Ok(()) }
     }
 
-    fn forward(&self, packet: &[u8], code: u8) -> io::Result<()> {
+    fn forward(&self, packet: &[u8], treatment: &Treatment) -> io::Result<()> {
         let mut frame = Vec::with_capacity(packet.len() + 14);
         frame.extend_from_slice(&ROUTER_MAC);
         let mut client = CLIENT_MAC;
-        client[4] = code;
+        client[4] = code(treatment);
+        client[3] = treatment.policy.map_or(0, |policy| policy + 1);
         frame.extend_from_slice(&client);
         let v6 = packet.first().is_some_and(|b| b >> 4 == 6);
         frame.extend_from_slice(if v6 { &[0x86, 0xdd] } else { &[0x08, 0x00] });

@@ -10,7 +10,7 @@ use plimsoll_wire::packet::parse_ip;
 
 use crate::compare::{self, Difference};
 use crate::frames::Planned;
-use crate::kernel::{FRAGMENT_BYTES, FRAGMENT_SECONDS, Kernel};
+use crate::kernel::{self, FRAGMENT_BYTES, FRAGMENT_SECONDS, Kernel};
 
 /// How a plan's times become real ones.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +50,7 @@ fn fresh(settings: &[(String, u64)]) -> io::Result<Model> {
     own.fragments_v4 = FRAGMENT_SECONDS.parse().map_err(io::Error::other)?;
     own.fragments_v6 = own.fragments_v4;
     own.hz = Clock::default().hz();
+    own.policies = kernel::policies()?;
     for (name, value) in settings {
         own.set(name, *value).map_err(io::Error::other)?;
     }

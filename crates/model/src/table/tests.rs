@@ -100,7 +100,7 @@ proptest! {
                             simple.entries[at].1 = expires.0;
                         }
                         _ => {
-                            table.insert(&probe, &slot, Jiffies(now), None);
+                            table.insert(&probe, &slot, Jiffies(now), Extras::default());
                             simple.entries.push((tuple, expires.0));
                         }
                     }

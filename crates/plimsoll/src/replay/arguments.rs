@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use plimsoll_replay::{MOST_COPIES, Selector, Workload};
+use plimsoll_replay::{MOST_COPIES, PolicyRule, Selector, Workload};
 
 use super::{moment, workload};
 use crate::arguments::When;
@@ -32,6 +32,10 @@ pub struct Arguments {
     /// both (repeatable; terms: tcp udp icmp …, ip ip6, port sport dport, host saddr daddr)
     #[arg(long, value_name = "EXPR", value_parser = Selector::parse, help_heading = "The host")]
     pub notrack: Vec<Selector>,
+    /// Timeouts of some entries, as nft's "ct timeout" or CT --timeout: 'tcp dport 443 established=600
+    /// close_wait=10' (repeatable, the first about an entry's first packet counts; terms as above)
+    #[arg(long, value_name = "EXPR", value_parser = PolicyRule::parse, help_heading = "The host")]
+    pub timeout_policy: Vec<PolicyRule>,
 
     /// Try these values of a setting too: nf_conntrack_max=1000,2000; several give all combinations
     #[arg(long, value_name = "KEY=V1,V2,…", value_parser = grid, help_heading = "What if")]
@@ -118,6 +122,7 @@ impl Arguments {
             memory: 8,
             zone: 0,
             notrack: Vec::new(),
+            timeout_policy: Vec::new(),
             what_if: Vec::new(),
             scale: 1,
             speed: 1.0,

@@ -97,6 +97,7 @@ pub(super) fn rules(arguments: &Arguments) -> Rules {
     Rules {
         every: Treatment { zone: arguments.zone, ..Treatment::default() },
         untracked: arguments.notrack.clone(),
+        policies: arguments.timeout_policy.clone(),
     }
 }
 

@@ -65,6 +65,7 @@ pub fn answer_for(arguments: &Arguments) -> Result<(Answer, ReplayDetails), Fail
         lost_by_capture: faults.lost,
         broken: faults.broken,
         one_way: rules(arguments).one_way(),
+        policies: arguments.timeout_policy.iter().map(ToString::to_string).collect(),
         as_set,
         asked,
         unlimited: None,

@@ -8,6 +8,9 @@ use super::arguments::{Arguments, Grid};
 /// Most combinations of a grid: each is a table of its own.
 const MOST: usize = 64;
 
+/// The first kernel with timeout policies.
+const FIRST_POLICIES: (u16, u16) = (3, 4);
+
 /// A setting with what is different about it.
 #[derive(Debug, Clone)]
 pub struct Candidate {
@@ -52,6 +55,13 @@ pub fn host(arguments: &Arguments) -> Result<(&'static Profile, Settings), Strin
     for (key, value) in &arguments.set {
         settings.set(key, *value).map_err(said)?;
     }
+    if !arguments.timeout_policy.is_empty() && profile.from < FIRST_POLICIES {
+        return Err(format!("--timeout-policy: {} has none, they came with 3.4", profile.name));
+    }
+    if arguments.timeout_policy.len() > usize::from(u8::MAX) {
+        return Err("--timeout-policy: so many are not kept apart".into());
+    }
+    settings.policies.extend(arguments.timeout_policy.iter().map(|rule| rule.policy.clone()));
     if arguments.scale > 1 && settings.checksum {
         return Err("--scale changes addresses and leaves the checksums: it can't be used with \
                     nf_conntrack_checksum=1"

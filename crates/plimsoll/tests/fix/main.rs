@@ -10,4 +10,6 @@ mod host;
 mod hostile;
 mod managers;
 mod remedies;
+mod roles;
+mod synproxy;
 mod untracked;

@@ -47,6 +47,7 @@ pub fn replay_json(a: &Answer, details: &ReplayDetails) -> String {
         "synthetic": a.synthetic,
         "scale": a.scale,
         "speed": a.speed,
+        "timeout_policies": a.policies,
         "first": a.span.map(|s| rfc3339(s.0)),
         "last": a.span.map(|s| rfc3339(s.1)),
         "frames": tally.frames,

@@ -71,6 +71,7 @@ fn head(screen: &mut Screen<'_>, a: &Answer) {
         about.push(format!("{} times as fast", a.speed));
     }
     about.push(format!("as Linux {}", a.profile.name));
+    about.extend(a.policies.iter().map(|policy| format!("entries of {policy}")));
     let items: Vec<Line> =
         about.iter().map(|text| Line::new().with(style, Paint::Faint, &style.show(text))).collect();
     screen.flow(Line::new().padded(hang), hang, " · ", &items);

@@ -59,6 +59,8 @@ pub struct Flow {
     pub way: Way,
     /// Conntrack zone.
     pub zone: u16,
+    /// Timeout policy, by its place among the router's.
+    pub policy: Option<u8>,
     /// Initial sequence numbers.
     pub initial: [u32; 2],
     /// Packets.
@@ -74,11 +76,12 @@ pub type Sent = (Vec<u8>, Treatment);
 pub fn flow() -> impl Strategy<Value = Flow> {
     let way = prop_oneof![6 => Just(Way::V4), 3 => Just(Way::V6), 1 => Just(Way::Loopback)];
     let zone = prop_oneof![6 => Just(0u16), 1 => 1u16..4];
-    (way, zone, any::<[u32; 2]>(), steps(), vec(oddity::oddity(), 0..3)).prop_map(
-        |(way, zone, initial, steps, odd)| {
+    let policy = prop_oneof![5 => Just(None), 2 => Just(Some(0u8)), 1 => Just(Some(1u8))];
+    (way, zone, policy, any::<[u32; 2]>(), steps(), vec(oddity::oddity(), 0..3)).prop_map(
+        |(way, zone, policy, initial, steps, odd)| {
             // What tells a packet's treatment is the sender's link address: loopback has none.
-            let zone = if way == Way::Loopback { 0 } else { zone };
-            Flow { way, zone, initial, steps, odd }
+            let (zone, policy) = if way == Way::Loopback { (0, None) } else { (zone, policy) };
+            Flow { way, zone, policy, initial, steps, odd }
         },
     )
 }
@@ -166,8 +169,12 @@ impl Flow {
     pub fn packets(&self, n: u32) -> Vec<Sent> {
         let hosts = Hosts::of(n, self.way);
         let mut memory = Memory { next: self.initial, ..Memory::default() };
-        let plain =
-            Treatment { zone: self.zone, local: self.way == Way::Loopback, ..Treatment::default() };
+        let plain = Treatment {
+            zone: self.zone,
+            policy: self.policy,
+            local: self.way == Way::Loopback,
+            ..Treatment::default()
+        };
         let mut sent = Vec::new();
         for (place, step) in self.steps.iter().enumerate() {
             let Some(packet) = step.packet(&mut memory, hosts) else { continue };
