@@ -12,5 +12,6 @@ mod hostile;
 mod managers;
 mod plans;
 mod remedies;
+mod roles;
 mod ssh;
 mod untracked;
