@@ -38,6 +38,18 @@ pub fn diagnose(before: Option<&Snapshot>, after: &Snapshot) -> Diagnosis {
     }
 }
 
+/// Namespaces, by index in `after`, for which a remedy is planned on the rules in full: their [`crate::facts::Ways`] are
+/// worth reading before [`diagnose`] is asked.
+pub fn asks_for_ways(before: Option<&Snapshot>, after: &Snapshot) -> Vec<usize> {
+    let case = Case::new(before, after);
+    let (mut found, _) = findings::find(&case);
+    order::sort(&mut found);
+    let places = remedies::asks_for_ways(&case, &found);
+    let spaces = places.iter().filter_map(|place| case.spaces.get(*place));
+    let of = |s: &Space<'_>| after.namespaces.iter().position(|n| core::ptr::eq(n, s.now));
+    spaces.filter_map(of).collect()
+}
+
 /// What is said of the host.
 fn host(case: &Case<'_>) -> HostSummary {
     let host = &case.after.host;

@@ -37,4 +37,4 @@ pub use diagnosis::{
     Diagnosis, Drops, Evidence, Excluded, Finding, Group, Groups, HostSummary, Load, MissingFact,
     NamespaceReport, Rate, Rates, Remedy, RemedyId, Severity, Value, Verdict,
 };
-pub use judge::diagnose;
+pub use judge::{asks_for_ways, diagnose};

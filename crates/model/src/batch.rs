@@ -7,6 +7,7 @@ use plimsoll_ct::Time;
 use plimsoll_wire::packet::Packet;
 
 use crate::model::Model;
+use crate::plain::Way;
 use crate::step::{Step, Treatment};
 use crate::table::Spot;
 
@@ -53,24 +54,22 @@ impl Model {
         mut each: impl FnMut(&Self, &Arrival<'a>, Step),
     ) {
         for some in arrivals.chunks(AT_ONCE) {
-            let mut spots: [Option<Spot>; AT_ONCE] = [None; AT_ONCE];
-            for (arrival, spot) in some.iter().zip(&mut spots) {
-                if arrival.packet.fragment.is_none() {
-                    *spot = self.spot(&arrival.packet, arrival.treatment.zone);
-                    if let Some(spot) = spot {
-                        self.table.approach(spot);
-                    }
-                }
-            }
-            for spot in spots[..some.len()].iter().flatten() {
-                self.table.reach(spot, self.now());
-            }
-            for (arrival, spot) in some.iter().zip(&spots) {
-                self.advance(arrival.at);
-                let step = match arrival.packet.fragment {
-                    None => self.settle(&arrival.packet, spot.as_ref(), &arrival.treatment),
-                    Some(_) => self.fragment(&arrival.packet, &arrival.treatment),
+            let mut spots = [Spot::without(Way::Nowhere); AT_ONCE];
+            let spots = &mut spots[..some.len()];
+            for (arrival, spot) in some.iter().zip(&mut *spots) {
+                *spot = match arrival.packet.fragment {
+                    None => self.spot(&arrival.packet, &arrival.treatment),
+                    Some(_) => Spot::without(Way::Fragment),
                 };
+                self.table.approach(spot);
+            }
+            let now = self.now();
+            for spot in &mut *spots {
+                self.table.reach(spot, now);
+            }
+            for (arrival, spot) in some.iter().zip(&*spots) {
+                self.advance(arrival.at);
+                let step = self.settle(&arrival.packet, spot, &arrival.treatment);
                 each(self, arrival, step);
             }
         }

@@ -28,6 +28,8 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
+    pub(crate) const NOTHING: Self = Self { addresses: 0, rest: 0 };
+
     /// Of a packet, or `None` if its first octets behind the IP header are missing.
     #[inline(always)]
     pub(crate) fn of(
@@ -61,12 +63,9 @@ impl Packed {
         (first, second): (u16, u16),
         zone: u16,
     ) -> Self {
-        let ports = u64::from(first) | u64::from(second) << 16;
-        let rest = ports | u64::from(zone) << 32 | u64::from(protocol) << 48;
+        let rest = u64::from(first) | u64::from(second) << 16 | Self::rest_of(zone, protocol);
         let addresses = match (source, destination) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                u64::from(source.to_bits()) | u64::from(destination.to_bits()) << 32
-            }
+            (IpAddr::V4(source), IpAddr::V4(destination)) => addresses(source, destination),
             (source, destination) => digests(source, destination),
         };
         Self { addresses, rest }
@@ -244,6 +243,24 @@ impl Key {
 }
 
 impl Packed {
+    /// Of a packet over IPv4 that has ports in front, and nothing that its generation might not know.
+    #[inline(always)]
+    pub(crate) fn of_ports(
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        ports: [u8; 4],
+        rest: u64,
+    ) -> Self {
+        let both = u32::from_be_bytes(ports).rotate_left(16);
+        Self { addresses: addresses(source, destination), rest: rest | u64::from(both) }
+    }
+
+    /// Zone and protocol at their places in [`Packed::rest`].
+    #[inline(always)]
+    pub(crate) const fn rest_of(zone: u16, protocol: u8) -> u64 {
+        (zone as u64) << 32 | (protocol as u64) << 48
+    }
+
     /// See [`Key::hash`].
     #[inline(always)]
     pub(crate) fn hash(self, wide: Option<Wide>, key: u64) -> u64 {
@@ -251,17 +268,34 @@ impl Packed {
             1 | 58 => self.question(),
             _ => (self.first(), self.second()),
         };
-        let (a, b) = match wide {
-            None => (
-                end(self.addresses as u32, first, key),
-                end((self.addresses >> 32) as u32, second, key),
+        match wide {
+            None => self.scatter(
+                end(self.addresses as u32, first),
+                end((self.addresses >> 32) as u32, second),
+                key,
             ),
             Some([source, destination]) => {
-                (wide_end(&source, first, key), wide_end(&destination, second, key))
+                self.scatter(wide_end(&source, first), wide_end(&destination, second), key)
             }
-        };
-        // Protocol in the upper half, zone in the lower.
-        mix(a.wrapping_add(b) ^ mix(self.rest >> 32 & 0xff_ffff ^ key.rotate_left(32)))
+        }
+    }
+
+    /// The same for a protocol with ports over IPv4.
+    #[inline(always)]
+    pub(crate) const fn hash_of_ports(self, key: u64) -> u64 {
+        let (source, destination) = (self.addresses as u32, (self.addresses >> 32) as u32);
+        self.scatter(end(source, self.first()), end(destination, self.second()), key)
+    }
+
+    /// Of both ends, whichever comes first, with protocol and zone.
+    #[inline(always)]
+    const fn scatter(self, one: u64, other: u64, key: u64) -> u64 {
+        let (low, high) = if one < other { (one, other) } else { (other, one) };
+        let both = fold(
+            low ^ key ^ 0x9e37_79b9_7f4a_7c15,
+            high ^ key.rotate_left(32) ^ 0x2545_f491_4f6c_dd1d,
+        );
+        mix(both ^ self.rest >> 32 & 0xff_ffff ^ key)
     }
 
     /// Question and answer of ICMP fold into one, which belongs to both ends as the identifier does.
@@ -278,15 +312,20 @@ impl Packed {
 }
 
 #[inline(always)]
-const fn end(address: u32, port: u16, key: u64) -> u64 {
-    mix((address as u64) << 16 ^ port as u64 ^ key)
+const fn end(address: u32, port: u16) -> u64 {
+    (address as u64) << 16 | port as u64
 }
 
 #[inline(never)]
-fn wide_end(&[a, b, c, d]: &[u32; 4], port: u16, key: u64) -> u64 {
-    let low = end(a, port, key);
+fn wide_end(&[a, b, c, d]: &[u32; 4], port: u16) -> u64 {
+    let low = mix(end(a, port));
     mix(low ^ (u64::from(b) << 32 | u64::from(c)))
         .wrapping_add(mix(u64::from(d) ^ low.rotate_left(17)))
+}
+
+#[inline(always)]
+fn addresses(source: Ipv4Addr, destination: Ipv4Addr) -> u64 {
+    u64::from(source.to_bits()) | u64::from(destination.to_bits()) << 32
 }
 
 #[inline(never)]
@@ -316,7 +355,12 @@ const fn address([a, b, c, d]: [u32; 4]) -> Ipv6Addr {
 /// Scatters the bits of a number over all of it.
 #[inline(always)]
 pub(crate) const fn mix(number: u64) -> u64 {
-    let product = (number ^ 0x9e37_79b9_7f4a_7c15) as u128 * 0xd6e8_feb8_6659_fd93;
+    fold(number ^ 0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93)
+}
+
+#[inline(always)]
+const fn fold(one: u64, other: u64) -> u64 {
+    let product = one as u128 * other as u128;
     (product >> 64) as u64 ^ product as u64
 }
 

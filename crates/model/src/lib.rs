@@ -42,6 +42,7 @@ mod key;
 mod log;
 mod loopback;
 mod model;
+mod plain;
 mod policy;
 mod sctp;
 mod settings;

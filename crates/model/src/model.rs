@@ -4,6 +4,7 @@
 //! net/netfilter/nf_conntrack_core.c, v6.18. Not modelled: races between CPUs, a slab that is exhausted.
 
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use plimsoll_ct::{Accounting, Class, Counter, CounterSource, Counters, Profile, Status, Time};
 use plimsoll_wire::packet::{
@@ -19,13 +20,14 @@ use crate::events::Events;
 use crate::helper::{Helpers, Origin};
 use crate::key::{Key, Packed};
 use crate::log::{Log, LogLine};
+use crate::plain::{Usual, Way};
 use crate::policy::Timeouts;
 use crate::settings::Settings;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
 use crate::table::{EntryId, Extras, Found, Probe, Spot, Table, Vitals, Whole};
 use crate::tcp::Direction;
 use crate::ticks::Jiffies;
-use crate::trackers::{Judged, Judgement, segment};
+use crate::trackers::{Judged, Judgement};
 
 /// What a model is made from.
 #[derive(Debug, Clone)]
@@ -69,6 +71,8 @@ pub struct Model {
     /// Entries by class, expired ones too.
     pub(crate) classes: Classes,
     pub(crate) accounting: Vec<[Accounting; 2]>,
+    /// Made of profile and settings.
+    pub(crate) usual: Usual,
     /// Scatters the bound on chains.
     pub(crate) chance: u64,
     defragmenter: Defragmenter,
@@ -83,9 +87,11 @@ impl Model {
     /// An empty table.
     pub fn new(config: Config) -> Self {
         let Config { profile, settings, hash_key, collector_phase, netns } = config;
+        let behaviour = Behaviour::of(profile);
         Self {
             profile,
-            behaviour: Behaviour::of(profile),
+            behaviour,
+            usual: Usual::of(profile, &settings, least(behaviour, &settings)),
             table: Table::new(settings.buckets, settings.max, hash_key),
             counters: Counters::new(),
             collector: Collector::new(profile.collector, settings.hz, collector_phase),
@@ -120,6 +126,7 @@ impl Model {
         let (buckets, hz) = (self.settings.buckets, self.settings.hz);
         change(&mut self.settings);
         (self.settings.buckets, self.settings.hz) = (buckets, hz);
+        self.usual = Usual::of(self.profile, &self.settings, least(self.behaviour, &self.settings));
     }
 
     /// The counters by their kernel names, since the beginning.
@@ -232,32 +239,54 @@ impl Model {
         step
     }
 
-    /// Where a packet is looked up; `None`: it lacks the octets that make a tuple.
+    /// Where a packet is looked up, and its way there.
     #[inline(always)]
-    pub(crate) fn spot(&self, packet: &Packet<'_>, zone: u16) -> Option<Spot> {
-        const GRE: u8 = 47;
-        let key = if packet.protocol == GRE {
-            self.packed(packet, transport(packet).as_ref(), zone)?
-        } else {
-            self.packed(packet, None, zone)?
+    pub(crate) fn spot(&self, packet: &Packet<'_>, treatment: &Treatment) -> Spot {
+        const TCP: u8 = 6;
+        const UDP: u8 = 17;
+        let way = self.way(packet, treatment.untracked);
+        let (IpAddr::V4(source), IpAddr::V4(destination), TCP | UDP) =
+            (packet.source, packet.destination, packet.protocol)
+        else {
+            return self.any_spot(packet, treatment.zone, way);
         };
-        Some(self.table.spot(key, Key::wide_of(packet)))
+        let Some(ports) = packet.payload.first_chunk() else { return Spot::without(Way::Nowhere) };
+        let rest = Packed::rest_of(treatment.zone, packet.protocol);
+        let key = Packed::of_ports(source, destination, *ports, rest);
+        self.table.spot_of_ports(key, way)
+    }
+
+    #[inline(never)]
+    fn any_spot(&self, packet: &Packet<'_>, zone: u16, way: Way) -> Spot {
+        const GRE: u8 = 47;
+        let transport = if packet.protocol == GRE { transport(packet) } else { None };
+        match self.packed(packet, transport.as_ref(), zone) {
+            Some(key) => self.table.spot(key, Key::wide_of(packet), way),
+            None => Spot::without(Way::Nowhere),
+        }
     }
 
     pub(crate) fn whole(&mut self, packet: &Packet<'_>, treatment: &Treatment) -> Step {
-        let spot = self.spot(packet, treatment.zone);
-        self.settle(packet, spot.as_ref(), treatment)
+        let spot = self.spot(packet, treatment);
+        self.settle(packet, &spot, treatment)
     }
 
-    /// A whole packet's way.
+    /// A packet's way: the short one, if it is open.
     #[inline(always)]
     pub(crate) fn settle(
         &mut self,
         packet: &Packet<'_>,
-        spot: Option<&Spot>,
+        spot: &Spot,
         treatment: &Treatment,
     ) -> Step {
-        match spot.and_then(|spot| self.plain(packet, spot, treatment)) {
+        let step = match spot.way {
+            Way::Tcp => self.plain_tcp(packet, spot),
+            Way::Udp => self.plain_udp(packet, spot),
+            Way::WideTcp => self.plain_wide(packet, spot),
+            Way::Long | Way::Nowhere => None,
+            Way::Fragment => return self.fragment(packet, treatment),
+        };
+        match step {
             Some(step) => step,
             None => self.any(packet, spot, treatment),
         }
@@ -265,7 +294,7 @@ impl Model {
 
     /// The way of any whole packet.
     #[inline(never)]
-    fn any(&mut self, packet: &Packet<'_>, spot: Option<&Spot>, treatment: &Treatment) -> Step {
+    fn any(&mut self, packet: &Packet<'_>, spot: &Spot, treatment: &Treatment) -> Step {
         if treatment.untracked {
             if self.profile.creation == CounterSource::Counted {
                 self.counters.add(Counter::Ignore, 1);
@@ -281,7 +310,9 @@ impl Model {
         if let Some(step) = self.icmp_error(packet, &prepared, treatment.zone) {
             return step;
         }
-        let Some(spot) = spot else { return self.invalid(Counter::Invalid) };
+        if spot.way == Way::Nowhere {
+            return self.invalid(Counter::Invalid);
+        }
         let probe = &spot.probe(Key::wide_of(packet));
         let Some(found) = self.find(probe) else {
             return self.fresh(probe, packet, &prepared, treatment);
@@ -292,58 +323,6 @@ impl Model {
             return Step { reopened: true, ..self.fresh(probe, packet, &prepared, treatment) };
         }
         step
-    }
-
-    /// The short way of the commonest packet: a plain TCP segment in good order. `None`: it is another one. What
-    /// the long way makes of such a segment is the same, which builds with assertions check each time.
-    #[inline(always)]
-    fn plain(&mut self, packet: &Packet<'_>, spot: &Spot, treatment: &Treatment) -> Option<Step> {
-        const TCP: u8 = 6;
-        if packet.protocol != TCP || treatment.untracked || self.settings.checksum {
-            return None;
-        }
-        let found = if packet.source.is_ipv4() {
-            self.table.glance_at(spot, self.now())?
-        } else {
-            self.table.glance(&spot.probe(Key::wide_of(packet)), self.now())?
-        };
-        let transport = parse_transport(TCP, packet.payload, packet.payload_length)?;
-        let segment = segment(&transport)?;
-        #[cfg(debug_assertions)]
-        let expected = {
-            let mut slot = self.table.slot(&found);
-            let prepared = Prepared { transport: Some(transport), bad: false };
-            let own = &self.settings;
-            let judged = self.judge(own, &mut slot, found.direction, packet, &prepared, true);
-            if let Judged::Refresh(judgement) = judged {
-                self.refresh(&mut slot, judgement.ticks);
-            }
-            (slot, judged)
-        };
-        let (now, least, settings) = (self.now(), self.least(), &self.settings);
-        let (tcp, timeouts) = (&settings.tcp, &settings.tcp_timeouts);
-        let is_plain = self.table.plain(&found, &segment, tcp, timeouts, |timeout, expires| {
-            refreshed(expires, now, settings.ticks(timeout), least)
-        });
-        if !is_plain {
-            return None;
-        }
-        #[cfg(debug_assertions)]
-        {
-            let (slot, judged) = expected;
-            assert!(matches!(judged, Judged::Refresh(Judgement { assure: false, .. })));
-            assert_eq!(self.table.slot(&found), slot, "the short way went elsewhere");
-        }
-        if self.profile.creation == CounterSource::Counted {
-            self.counters.add(Counter::Found, 1);
-        }
-        self.account(found.id, found.direction, packet.length);
-        let info = match found.direction {
-            Direction::Original => Info::Established,
-            Direction::Reply => Info::EstablishedReply,
-        };
-        let step = Step::new(info, Verdict::Accept);
-        Some(Step { entry: Some(found.id), what: What::Refreshed, ..step })
     }
 
     pub(crate) fn invalid(&mut self, counter: Counter) -> Step {
@@ -511,17 +490,11 @@ impl Model {
     }
 
     #[inline]
-    fn refresh(&self, slot: &mut Slot, ticks: u32) {
+    pub(crate) fn refresh(&self, slot: &mut Slot, ticks: u32) {
         if slot.status.contains(Status::FIXED_TIMEOUT) {
             return;
         }
-        slot.expires = refreshed(slot.expires, self.now(), ticks, self.least());
-    }
-
-    /// See [`refreshed`].
-    #[inline]
-    fn least(&self) -> Option<u32> {
-        self.behaviour.lazy_refresh.then_some(self.settings.hz)
+        slot.expires = self.usual.refreshed(slot.expires, self.now(), ticks);
     }
 
     /// A packet without an entry.
@@ -610,7 +583,8 @@ impl Model {
         own.map_or(&self.settings, |own| &own.settings)
     }
 
-    fn account(&mut self, id: EntryId, direction: Direction, octets: u32) {
+    #[inline]
+    pub(crate) fn account(&mut self, id: EntryId, direction: Direction, octets: u32) {
         if let Some(both) = self.accounting.get_mut(id.index()) {
             let a = &mut both[direction as usize];
             a.packets += 1;
@@ -683,10 +657,15 @@ impl Classes {
 /// The expiry that a refresh makes of an earlier one; some generations leave one that would move by less than
 /// `least` ticks.
 #[inline(always)]
-fn refreshed(expires: Jiffies, now: Jiffies, ticks: u32, least: Option<u32>) -> Jiffies {
+pub(crate) fn refreshed(expires: Jiffies, now: Jiffies, ticks: u32, least: Option<u32>) -> Jiffies {
     let wanted = now.plus(ticks);
     let moves = wanted.0.wrapping_sub(expires.0);
     if least.is_some_and(|least| moves < least) { expires } else { wanted }
+}
+
+/// See [`refreshed`].
+fn least(behaviour: &Behaviour, settings: &Settings) -> Option<u32> {
+    behaviour.lazy_refresh.then_some(settings.hz)
 }
 
 const NO_NEXT_HEADER: u8 = 59;

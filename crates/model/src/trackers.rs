@@ -194,12 +194,7 @@ impl Model {
             Memory::Udp(stream) => stream.left(now) < 0,
             _ => false,
         };
-        let (stream, assure) = match (replied, self.behaviour.udp) {
-            (false, _) => (false, false),
-            (true, UdpRule::AtOnce) => (true, true),
-            (true, UdpRule::AssuredAtOnce) => (lasting, true),
-            (true, UdpRule::AfterTwoSeconds) => (lasting, lasting),
-        };
+        let (stream, assure) = udp_life(self.behaviour.udp, replied, lasting);
         let ticks = self.settings.ticks(timeouts.udp[usize::from(stream)]);
         Judged::Refresh(Judgement { ticks, assure, told: false })
     }
@@ -224,6 +219,17 @@ impl Model {
                 Some(Judged::Ignore)
             }
         }
+    }
+}
+
+/// Whether a UDP entry is a stream now, and becomes assured; `lasting`: it is older than two seconds.
+#[inline]
+pub(crate) const fn udp_life(rule: UdpRule, replied: bool, lasting: bool) -> (bool, bool) {
+    match (replied, rule) {
+        (false, _) => (false, false),
+        (true, UdpRule::AtOnce) => (true, true),
+        (true, UdpRule::AssuredAtOnce) => (lasting, true),
+        (true, UdpRule::AfterTwoSeconds) => (lasting, lasting),
     }
 }
 

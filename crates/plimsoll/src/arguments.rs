@@ -196,6 +196,9 @@ pub struct Size {
     /// Captures (pcap, pcapng) to run through the model, without a limit; several are merged by time
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "rate")]
     pub capture: Vec<PathBuf>,
+    /// What was recorded over time (nothing is yet)
+    #[arg(long, hide = true, conflicts_with_all = ["rate", "capture"])]
+    pub history: bool,
     /// Seconds between the two readings that give the rates
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval)]
     pub interval: Duration,
@@ -264,7 +267,7 @@ pub enum RemedyCommand {
     ///
     /// As `bypass`, for the ports that SSH listens on and for named peers only [default: the far end of the present session].
     Lifeline(Lifeline),
-    /// Let one source have only so many connections to a port, so that it does not fill the table for all
+    /// Let one source have only so many connections to a port, or, on a host that passes it on, answer SYNs with cookies
     Limit(Limit),
 }
 
@@ -275,14 +278,23 @@ pub struct Limit {
     #[arg(value_name = "PROTO/PORT", value_parser = service)]
     pub service: (Protocol, u16),
     /// Connections of one source: an IPv4 address, or an IPv6 network of 64 bits
-    #[arg(long, value_name = "N")]
-    pub per_source: u32,
+    #[arg(long, value_name = "N", required_unless_present = "synproxy")]
+    pub per_source: Option<u32>,
     /// The service is behind this host (a container, a router's network); the port is the one that clients ask for
     #[arg(long)]
     pub forwarded: bool,
     /// A source without a limit: a proxy, an office behind one address (repeatable)
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     pub except: Vec<(IpAddr, u8)>,
+    /// On a host that passes the port on: do the handshake here, with cookies, so that a flood of SYNs leaves no entries
+    #[arg(long, conflicts_with_all = ["per_source", "except"])]
+    pub synproxy: bool,
+    /// Through the SYN proxy: large windows and SACK; taking the proxy back then cuts off what is open
+    #[arg(long, requires = "synproxy")]
+    pub timestamps: bool,
+    /// The window scale that the servers announce
+    #[arg(long, value_name = "N", default_value_t = 7, requires = "timestamps", value_parser = clap::value_parser!(u8).range(..=14))]
+    pub wscale: u8,
     /// How to carry it out
     #[command(flatten)]
     pub how: How,
@@ -294,10 +306,10 @@ pub struct Bypass {
     /// Services: tcp/443 udp/53
     #[arg(required = true, value_name = "PROTO/PORT", value_parser = service)]
     pub services: Vec<(Protocol, u16)>,
-    /// Whose they are: this host serves them, asks others for them, or passes them on [default: server, where something
-    /// listens on the port]
-    #[arg(long, value_name = "ROLE")]
-    pub role: Option<Role>,
+    /// Whose they are: this host serves them, asks others for them, or passes them on (repeatable) [default: server, where
+    /// something listens on the port]
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<Role>,
     /// Go on where it can't be told from the rules whether the port comes to one that needs its tracking
     #[arg(long)]
     pub unsure: bool,

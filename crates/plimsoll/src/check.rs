@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use plimsoll_diagnosis::facts::Origin;
-use plimsoll_diagnosis::{Diagnosis, diagnose};
-use plimsoll_probe::dead;
+use plimsoll_diagnosis::{Diagnosis, asks_for_ways, diagnose};
 use plimsoll_probe::files::Files;
-use plimsoll_probe::live::{self, NamespaceSelector};
+use plimsoll_probe::live::{self, NamespaceSelector, Observation};
+use plimsoll_probe::{dead, ways};
 use plimsoll_report::{self as report, Clock, Style};
 
 use crate::arguments::{Check, Output, When};
@@ -36,8 +36,7 @@ pub fn screen_of_namespace(name: &str, color: When) -> String {
         only: vec![NamespaceSelector::Name(name.into())],
         ..live::Options::default()
     };
-    let observation = live::observe(&options);
-    let diagnosis = diagnose(Some(&observation.before), &observation.after);
+    let diagnosis = judged(live::observe(&options));
     report::text(&diagnosis, &style(color, None, false, false, false))
 }
 
@@ -62,7 +61,17 @@ fn look(arguments: &Check) -> Result<Diagnosis, String> {
             .collect();
         return Err(format!("no network namespace answers to {}", asked.join(", ")));
     }
-    Ok(diagnose(Some(&observation.before), &observation.after))
+    Ok(judged(observation))
+}
+
+/// What an observation means. Rules in full are read only where a remedy is planned on them.
+fn judged(mut observation: Observation) -> Diagnosis {
+    for place in asks_for_ways(Some(&observation.before), &observation.after) {
+        if let Some(namespace) = observation.after.namespaces.get_mut(place) {
+            namespace.ways = ways(namespace.inode);
+        }
+    }
+    diagnose(Some(&observation.before), &observation.after)
 }
 
 /// A dead host, from a directory or from an archive.

@@ -6,11 +6,12 @@ use std::fs;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use plimsoll_diagnosis::facts::{Fact, Gap, Reason};
+use plimsoll_diagnosis::facts::{Fact, Gap, Reason, Ways};
 use plimsoll_wire::filter::Program;
 use plimsoll_wire::sock_diag::Socket;
+use plimsoll_wire::sshd_config;
 
-use crate::attribution::{addresses_here, each_process_socket, sockets_here};
+use crate::attribution::{each_process_socket, links_here, sockets_here};
 use crate::files::Files;
 use crate::live::{self, Visit};
 use crate::rules::Reader;
@@ -20,30 +21,55 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Programs that let people in.
 const DOORS: &[&str] = &["sshd", "dropbear", "sshd-session", "tinysshd"];
 
+/// The ways of a network namespace, by inode.
+pub fn ways(namespace: Option<u64>) -> Ways {
+    let ends = Ends::read(namespace);
+    Ways {
+        listening: ends.listening(),
+        doors: ends.ssh_ports(),
+        session: ends.session(),
+        program: ends.program,
+        own: ends.own,
+        mtu: ends.mtu,
+    }
+}
+
 /// Of one namespace.
-#[derive(Debug, Clone)]
-pub struct Ends {
+struct Ends {
     /// Its rules.
-    pub program: Fact<Program>,
+    program: Fact<Program>,
     /// Its addresses.
-    pub own: Fact<Vec<IpAddr>>,
+    own: Fact<Vec<IpAddr>>,
+    /// The longest packet that all its interfaces carry, in bytes.
+    mtu: Fact<u32>,
     /// Its sockets, with the number of their protocol.
-    pub sockets: Fact<Vec<(u8, Socket)>>,
+    sockets: Fact<Vec<(u8, Socket)>>,
 }
 
 impl Ends {
-    /// Of a network namespace, by inode.
-    pub fn read(namespace: Option<u64>) -> Self {
+    fn read(namespace: Option<u64>) -> Self {
         let found = live::found();
         let doors: Vec<_> = found.iter().filter(|f| f.inode == namespace).collect();
         let reader = Reader::new(&Files::live());
         let visits = live::each(&doors, |here, _| match &here.outside {
             Some(gap) => Self::missing(gap),
-            None => Self {
-                program: reader.program(),
-                own: Fact::known(addresses_here(), "rtnetlink"),
-                sockets: Fact::known(sockets_here(), "sock_diag"),
-            },
+            None => {
+                let (links, own) = links_here();
+                let carrying = links.iter().filter(|link| link.carries);
+                Self {
+                    program: reader.program(),
+                    own: Fact::known(own, "rtnetlink"),
+                    mtu: match carrying.filter_map(|link| link.mtu).min() {
+                        Some(mtu) => Fact::known(mtu, "rtnetlink"),
+                        None => Fact::Missing(Gap {
+                            reason: Reason::Failed,
+                            detail: "no interface is up".into(),
+                            needs: None,
+                        }),
+                    },
+                    sockets: Fact::known(sockets_here(), "sock_diag"),
+                }
+            }
         });
         match visits.into_iter().next() {
             Some(Visit::Read(ends)) => ends,
@@ -60,12 +86,13 @@ impl Ends {
         Self {
             program: Fact::Missing(gap.clone()),
             own: Fact::Missing(gap.clone()),
+            mtu: Fact::Missing(gap.clone()),
             sockets: Fact::Missing(gap.clone()),
         }
     }
 
     /// Ports that somebody listens on: IP protocol number, address, port.
-    pub fn listening(&self) -> Fact<Vec<(u8, IpAddr, u16)>> {
+    fn listening(&self) -> Fact<Vec<(u8, IpAddr, u16)>> {
         match &self.sockets {
             Fact::Known { value, source } => {
                 let open = value.iter().filter(|(_, s)| s.remote.1 == 0);
@@ -76,8 +103,9 @@ impl Ends {
         }
     }
 
-    /// TCP ports on which an SSH server listens, in order.
-    pub fn ssh_ports(&self) -> Vec<u16> {
+    /// TCP ports on which an SSH server listens, in order; where none runs by itself (a manager listens in its place), those of
+    /// its configuration that somebody listens on.
+    fn ssh_ports(&self) -> Vec<u16> {
         const TCP: u8 = 6;
         let sockets = self.sockets.value().into_iter().flatten();
         let open: Vec<&Socket> =
@@ -96,30 +124,59 @@ impl Ends {
             },
             &|| Instant::now() > deadline,
         );
+        if ports.is_empty() {
+            let listening = |port: &u16| open.iter().any(|socket| socket.local.1 == *port);
+            ports.extend(configured_ports().into_iter().filter(listening));
+        }
         ports.into_iter().collect()
+    }
+
+    /// Whether such a connection is there: an environment may outlive its session (tmux, screen).
+    fn is_open(&self, peer: IpAddr, from: u16, port: u16) -> bool {
+        self.sockets.value().is_none_or(|sockets| {
+            let far = (peer, from);
+            sockets
+                .iter()
+                .any(|(_, s)| (s.remote.0.to_canonical(), s.remote.1) == far && s.local.1 == port)
+        })
     }
 
     /// The far end of the connection that the present session came by, and the port it came to: from the environment, or
     /// the socket of the process of SSH that this one descends from.
-    pub fn session(&self) -> Option<(IpAddr, u16)> {
+    fn session(&self) -> Option<(IpAddr, u16)> {
         if let Ok(text) = std::env::var("SSH_CONNECTION")
-            && let Some(found) = of_environment(&text)
+            && let Some((peer, from, port)) = of_environment(&text)
+            && self.is_open(peer, from, port)
         {
-            return Some(found);
+            return Some((peer, port));
         }
         let ours: BTreeSet<u64> = ancestors().into_iter().flat_map(sockets_of).collect();
         let sockets = self.sockets.value().into_iter().flatten();
         let mut far = sockets.filter(|(_, s)| s.remote.1 != 0 && ours.contains(&s.inode));
-        far.find(|(_, s)| !s.remote.0.is_loopback()).map(|(_, s)| (s.remote.0, s.local.1))
+        far.find(|(_, s)| !s.remote.0.is_loopback())
+            .map(|(_, s)| (s.remote.0.to_canonical(), s.local.1))
     }
 }
 
-/// `192.0.2.7 51234 198.51.100.1 22`
-fn of_environment(text: &str) -> Option<(IpAddr, u16)> {
+/// `192.0.2.7 51234 198.51.100.1 22`: the peer, its port, and the port that it came to.
+fn of_environment(text: &str) -> Option<(IpAddr, u16, u16)> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let [peer, _, _, port] = words[..] else { return None };
+    let [peer, from, _, port] = words[..] else { return None };
     let peer: IpAddr = peer.split('%').next()?.parse().ok()?;
-    Some((peer.to_canonical(), port.parse().ok()?))
+    Some((peer.to_canonical(), from.parse().ok()?, port.parse().ok()?))
+}
+
+/// Ports of sshd's configuration, with the files of its folder, which come first.
+fn configured_ports() -> Vec<u16> {
+    const FOLDER: &str = "/etc/ssh/sshd_config.d";
+    let mut paths: Vec<_> =
+        fs::read_dir(FOLDER).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|e| e == "conf"));
+    paths.sort_unstable();
+    paths.push("/etc/ssh/sshd_config".into());
+    let texts: Vec<String> =
+        paths.iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
+    if texts.is_empty() { Vec::new() } else { sshd_config::ports(&texts.join("\n")) }
 }
 
 /// Whether a process is a server of SSH, or the manager that listens in its place.
@@ -157,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_environment_of_a_session_names_its_far_end_and_its_port() {
-        let is = |text: &str| of_environment(text).map(|(ip, port)| format!("{ip} {port}"));
+        let is = |text: &str| of_environment(text).map(|(ip, _, port)| format!("{ip} {port}"));
         assert_eq!(is("192.0.2.7 51234 198.51.100.1 2222").as_deref(), Some("192.0.2.7 2222"));
         assert_eq!(is("fe80::1%eth0 51234 fe80::2%eth0 22").as_deref(), Some("fe80::1 22"));
         assert_eq!(is("::ffff:192.0.2.7 1 ::1 22").as_deref(), Some("192.0.2.7 22"));

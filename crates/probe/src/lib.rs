@@ -22,5 +22,5 @@ pub mod rules;
 pub mod table;
 pub mod watch;
 
-pub use ends::Ends;
+pub use ends::ways;
 pub use keepalives::keepalives;

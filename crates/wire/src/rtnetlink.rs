@@ -17,7 +17,14 @@ pub struct Link {
     pub other: Option<u32>,
     /// That one is in another namespace, which has this number here (`IFLA_LINK_NETNSID`); -1: none.
     pub elsewhere: Option<i32>,
+    /// The longest packet that it carries, in bytes (`IFLA_MTU`).
+    pub mtu: Option<u32>,
+    /// It is up, and not loopback.
+    pub carries: bool,
 }
+
+const IFF_UP: u32 = 1;
+const IFF_LOOPBACK: u32 = 8;
 
 /// A request for all interfaces.
 pub fn links() -> Vec<u8> {
@@ -57,10 +64,18 @@ pub fn number(payload: &[u8]) -> Result<Option<i32>, Malformed> {
 pub fn link(payload: &[u8]) -> Result<Link, Malformed> {
     let bad = || Malformed::new("ifinfomsg", "16 bytes", payload);
     let index: &[u8; 4] = payload.get(4..).and_then(<[u8]>::first_chunk).ok_or_else(bad)?;
-    let mut link = Link { index: u32::from_ne_bytes(*index), other: None, elsewhere: None };
+    let flags = payload.get(8..).and_then(<[u8]>::first_chunk).ok_or_else(bad)?;
+    let mut link = Link {
+        index: u32::from_ne_bytes(*index),
+        other: None,
+        elsewhere: None,
+        mtu: None,
+        carries: u32::from_ne_bytes(*flags) & (IFF_UP | IFF_LOOPBACK) == IFF_UP,
+    };
     for attribute in Attributes::new(payload.get(16..).ok_or_else(bad)?) {
         let attribute = attribute?;
         match attribute.kind {
+            4 => link.mtu = attribute.value.first_chunk().map(|v| u32::from_ne_bytes(*v)),
             5 => link.other = attribute.value.first_chunk().map(|v| u32::from_ne_bytes(*v)),
             37 => link.elsewhere = attribute.value.first_chunk().map(|v| i32::from_ne_bytes(*v)),
             _ => {}
@@ -97,11 +112,13 @@ mod tests {
     #[test]
     fn a_veth_tells_the_other_end_and_that_it_is_elsewhere() {
         let mut w = Writer::payload();
-        w.raw(&[0; 4]).raw(&7u32.to_ne_bytes()).raw(&[0; 8]);
+        w.raw(&[0; 4]).raw(&7u32.to_ne_bytes()).raw(&1u32.to_ne_bytes()).raw(&[0; 4]);
         w.attribute(3, b"eth0\0")
+            .attribute(4, &1420u32.to_ne_bytes())
             .attribute(5, &9u32.to_ne_bytes())
             .attribute(37, &4i32.to_ne_bytes());
-        let expected = Link { index: 7, other: Some(9), elsewhere: Some(4) };
+        let expected =
+            Link { index: 7, other: Some(9), elsewhere: Some(4), mtu: Some(1420), carries: true };
         let bytes = w.into_payload();
         assert_eq!(link(&bytes).unwrap(), expected);
         assert!(link(&bytes[..15]).is_err());

@@ -17,6 +17,7 @@ mod log_builder;
 mod log_tally;
 mod namespace;
 mod stack;
+mod ways;
 
 pub use boot::{BootFiles, Manager, ManagerKind, SysctlLoader, Unapplied};
 pub use census::{AgeBand, Census, Churn, Prefix, Reader, Service, StateKey, Tally, Top};
@@ -31,6 +32,7 @@ pub use log::{LogDigest, LogSource, Seen, SeenIn};
 pub use log_builder::LogDigestBuilder;
 pub use namespace::{Namespace, Owner, Tracking};
 pub use stack::{CloudAllowance, Neighbours, SocketMemory, Stack};
+pub use ways::Ways;
 
 use alloc::vec::Vec;
 use plimsoll_ct::{Nanos, Time};

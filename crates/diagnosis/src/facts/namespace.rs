@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::{CpuCounters, Entries};
 use plimsoll_wire::ruleset::Ruleset;
 
-use super::{Census, Fact, Neighbours, SocketMemory, Stack};
+use super::{Census, Fact, Neighbours, SocketMemory, Stack, Ways};
 
 /// Who a namespace belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,6 +75,8 @@ pub struct Namespace {
     pub tracking: Fact<Tracking>,
     /// Packet-filter rules.
     pub rules: Fact<Ruleset>,
+    /// The ways of packets; read where a remedy asks for it.
+    pub ways: Ways,
     /// Who fills it.
     pub census: Fact<Census>,
     /// Counters of the network stack.

@@ -10,16 +10,16 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use plimsoll_ct::Protocol;
+use plimsoll_ct::{Era, Protocol};
 use plimsoll_wire::filter::{Backend, Program, TableFamily};
 
 use super::shed::BATCH;
 use super::{
     Change, DeleteEntries, Filter, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable,
-    OwnRule, Plan, Target, Verify,
+    OwnRule, Placed, Plan, Target, Verify,
 };
 use crate::case::{Case, Space};
-use crate::facts::Fact;
+use crate::facts::{Fact, Ways};
 use crate::remedies::speaks_nft;
 use crate::rules::{Accept, Judgement, Role, Traffic, family_word, judge};
 use crate::{RemedyId, words};
@@ -36,36 +36,70 @@ const MOST: usize = 16;
 pub struct BypassRequest {
     /// The services.
     pub services: Vec<(Protocol, u16)>,
-    /// Whose they are; `None`: as the listening sockets say.
-    pub role: Option<Role>,
+    /// Whose they are, more than one if it is both; empty: as the listening sockets say.
+    pub roles: Vec<Role>,
     /// Only with these; empty: with everybody. With peers it is a lifeline.
     pub peers: Vec<(IpAddr, u8)>,
     /// Also where it is not sure whether a rule needs the tracking.
     pub unsure: bool,
 }
 
-/// What it is planned on beside the namespace's facts.
-#[derive(Debug, Clone, Copy)]
-pub struct RulesGround<'a> {
-    /// The rules.
-    pub program: &'a Fact<Program>,
-    /// Addresses of the namespace.
-    pub own: &'a Fact<Vec<IpAddr>>,
-    /// Ports that somebody listens on: IP protocol number, address, port.
-    pub listening: &'a Fact<Vec<(u8, IpAddr, u16)>>,
+/// The request of a lifeline: without ports for those that SSH listens on, without peers for the far end of the session
+/// that it is asked from. `Err`: what is not known, a sentence.
+pub fn lifeline_request(
+    mut peers: Vec<(IpAddr, u8)>,
+    mut ports: Vec<u16>,
+    unsure: bool,
+    ways: &Ways,
+) -> Result<BypassRequest, String> {
+    if peers.is_empty() {
+        let Some((peer, _)) = ways.session else {
+            return Err(
+                "this session does not come from elsewhere; say from where you will come: --peer 192.0.2.7"
+                    .to_string(),
+            );
+        };
+        peers.push((peer, if peer.is_ipv4() { 32 } else { 128 }));
+    }
+    if ports.is_empty() {
+        ports.clone_from(&ways.doors);
+    }
+    if ports.is_empty() {
+        ports.extend(ways.session.map(|(_, port)| port));
+    }
+    if ports.is_empty() {
+        return Err("no SSH server listens here; say which port: --port 22".to_string());
+    }
+    Ok(BypassRequest {
+        services: ports.into_iter().map(|port| (Protocol::Tcp, port)).collect(),
+        roles: alloc::vec![Role::Server],
+        peers,
+        unsure,
+    })
 }
 
 /// The plan.
-pub fn bypass(request: &BypassRequest, rules: RulesGround<'_>, ground: &Ground<'_>) -> Plan {
-    let lifeline = !request.peers.is_empty();
-    let remedy = if lifeline { RemedyId::Lifeline } else { RemedyId::Bypass };
-    let mut plan = Plan::new(remedy, title(request), Target::of(ground));
+pub fn bypass(request: &BypassRequest, rules: &Ways, ground: &Ground<'_>) -> Plan {
     let case = Case::new(ground.before, ground.now);
-    let Some(space) = ground.space(&case) else {
-        plan.refused.push(NO_NAMESPACE.to_string());
-        return plan;
-    };
-    let program = match rules.program {
+    match ground.space(&case) {
+        Some(space) => planned(request, rules, &case, space),
+        None => {
+            let mut plan = Plan::new(request.remedy(), title(request), Target::of(ground));
+            plan.refused.push(NO_NAMESPACE.to_string());
+            plan
+        }
+    }
+}
+
+/// The plan for a namespace of a case.
+pub(crate) fn planned(
+    request: &BypassRequest,
+    rules: &Ways,
+    case: &Case<'_>,
+    space: &Space<'_>,
+) -> Plan {
+    let mut plan = Plan::new(request.remedy(), title(request), Target::in_namespace(space.now));
+    let program = match &rules.program {
         Fact::Known { value, source: _ } => value,
         Fact::Missing(gap) => {
             plan.refused
@@ -86,14 +120,14 @@ pub fn bypass(request: &BypassRequest, rules: RulesGround<'_>, ground: &Ground<'
         return plan;
     }
     plan.effect = effect(request, &traffic);
-    accepts_by_iptables(&judgement.accepts, &case, &mut plan);
-    if speaks_nft(&case, space) {
-        plan.changes.push(nft(request, &traffic, &judgement.accepts));
+    accepts_by_iptables(&judgement.accepts, program, case, &mut plan);
+    if speaks_nft(case, space) {
+        plan.changes.push(nft(request, &traffic, program, &judgement.accepts));
     } else {
-        xtables(&traffic, program, &case, &mut plan);
+        xtables(&traffic, program, case, space, &mut plan);
         let by_nft = judgement.accepts.iter().any(|a| a.backend == Backend::Nft);
         if by_nft {
-            plan.changes.push(nft_accepts(&judgement.accepts));
+            plan.changes.push(Change::Nft(nft_rules(program, &judgement.accepts)));
         }
     }
     left_over(&traffic, rules, space, &mut plan);
@@ -108,6 +142,12 @@ pub fn bypass(request: &BypassRequest, rules: RulesGround<'_>, ground: &Ground<'
         }
     }
     plan
+}
+
+impl BypassRequest {
+    fn remedy(&self) -> RemedyId {
+        if self.peers.is_empty() { RemedyId::Bypass } else { RemedyId::Lifeline }
+    }
 }
 
 fn title(request: &BypassRequest) -> String {
@@ -126,7 +166,7 @@ pub(super) fn show(ip: IpAddr, bits: u8) -> String {
 }
 
 /// The traffic of each service and peer, or why it can't be told whose it is.
-fn traffic(request: &BypassRequest, rules: RulesGround<'_>, plan: &mut Plan) -> Vec<Traffic> {
+fn traffic(request: &BypassRequest, rules: &Ways, plan: &mut Plan) -> Vec<Traffic> {
     let mut all = Vec::new();
     if request.services.is_empty() || request.services.len().max(request.peers.len()) > MOST {
         plan.refused.push(format!("expected between 1 and {MOST} services and peers"));
@@ -136,27 +176,30 @@ fn traffic(request: &BypassRequest, rules: RulesGround<'_>, plan: &mut Plan) -> 
             plan.refused.push(format!("{} has no ports that rules name", protocol.name()));
             continue;
         }
-        let Some(role) = request.role.or_else(|| listens(protocol, port, rules, plan)) else {
-            continue;
-        };
-        let mut one = Traffic::new(protocol.number(), port, role);
-        if let Some(own) = rules.own.value() {
-            one = one.on(own);
+        let mut roles = request.roles.clone();
+        if roles.is_empty() {
+            roles.extend(listens(protocol, port, rules, plan));
         }
-        if request.peers.is_empty() {
-            all.push(one);
-        } else {
-            let peers = request.peers.iter().take(MOST);
-            all.extend(peers.map(|peer| one.clone().with(*peer)));
+        for role in roles {
+            let mut one = Traffic::new(protocol.number(), port, role);
+            if let Some(own) = rules.own.value() {
+                one = one.on(own);
+            }
+            if request.peers.is_empty() {
+                all.push(one);
+            } else {
+                let peers = request.peers.iter().take(MOST);
+                all.extend(peers.map(|peer| one.clone().with(*peer)));
+            }
         }
     }
     all
 }
 
 /// The role of a port that somebody listens on.
-fn listens(protocol: Protocol, port: u16, rules: RulesGround<'_>, plan: &mut Plan) -> Option<Role> {
+fn listens(protocol: Protocol, port: u16, rules: &Ways, plan: &mut Plan) -> Option<Role> {
     let name = format!("{}/{port}", protocol.name());
-    let sockets = match rules.listening {
+    let sockets = match &rules.listening {
         Fact::Known { value, source: _ } => value,
         Fact::Missing(gap) => {
             plan.refused.push(format!(
@@ -166,22 +209,25 @@ fn listens(protocol: Protocol, port: u16, rules: RulesGround<'_>, plan: &mut Pla
             return None;
         }
     };
-    let here = |(p, _, at): &&(u8, IpAddr, u16)| *p == protocol.number() && *at == port;
-    let mut here = sockets.iter().filter(here).peekable();
-    if here.peek().is_none() {
+    if serves(protocol, port, sockets) {
+        return Some(Role::Server);
+    }
+    if !sockets.iter().any(|(p, _, at)| *p == protocol.number() && *at == port) {
         plan.refused.push(format!(
             "nobody listens on {name} here; say whose it is: --role client (this host asks others for it), \
              --role forward (it passes through), --role server (it will be served)"
         ));
         return None;
     }
-    if here.all(|(_, ip, _)| ip.is_loopback()) {
-        plan.refused.push(format!(
-            "{name} listens on loopback only, and loopback stays tracked: it passes both hooks"
-        ));
-        return None;
-    }
-    Some(Role::Server)
+    plan.refused.push(format!(
+        "{name} listens on loopback only, and loopback stays tracked: it passes both hooks"
+    ));
+    None
+}
+
+/// Whether somebody listens on a port where others reach it.
+pub(crate) fn serves(protocol: Protocol, port: u16, sockets: &[(u8, IpAddr, u16)]) -> bool {
+    sockets.iter().any(|(p, ip, at)| *p == protocol.number() && *at == port && !ip.is_loopback())
 }
 
 fn effect(request: &BypassRequest, traffic: &[Traffic]) -> String {
@@ -249,7 +295,12 @@ fn places(role: Role) -> &'static [(&'static str, &'static str)] {
 }
 
 /// The table of our own, and in the same transaction our rules in the chains of others.
-fn nft(request: &BypassRequest, traffic: &[Traffic], accepts: &[Accept]) -> Change {
+fn nft(
+    request: &BypassRequest,
+    traffic: &[Traffic],
+    program: &Program,
+    accepts: &[Accept],
+) -> Change {
     let mut name = format!("plimsoll_{}", kind(request));
     for t in traffic {
         let short = format!("_{}", short(t));
@@ -272,23 +323,20 @@ fn nft(request: &BypassRequest, traffic: &[Traffic], accepts: &[Accept]) -> Chan
         }
     }
     text.push_str("}\n");
-    let mut change = nft_rules(accepts);
+    let mut change = nft_rules(program, accepts);
     change.apply.push_str(&text);
     change.revert = format!("delete table inet {name}\n");
     change.tables.push(NftTable { family: "inet".to_string(), name });
     Change::Nft(change)
 }
 
-fn nft_accepts(accepts: &[Accept]) -> Change {
-    Change::Nft(nft_rules(accepts))
-}
-
-fn nft_rules(accepts: &[Accept]) -> NftChange {
+fn nft_rules(program: &Program, accepts: &[Accept]) -> NftChange {
     let mut change = NftChange {
         apply: String::new(),
         revert: String::new(),
         tables: Vec::new(),
         rules: Vec::new(),
+        placed: Placed::of(program, accepts.iter().filter(|a| a.backend == Backend::Nft)),
     };
     for accept in accepts.iter().filter(|a| a.backend == Backend::Nft) {
         let Some(handle) = accept.handle else { continue };
@@ -347,7 +395,12 @@ pub(super) fn program_of(six: bool, case: &Case<'_>) -> String {
 }
 
 /// Our rules in chains of iptables: one transaction for each table.
-fn accepts_by_iptables(accepts: &[Accept], case: &Case<'_>, plan: &mut Plan) {
+pub(super) fn accepts_by_iptables(
+    accepts: &[Accept],
+    rules: &Program,
+    case: &Case<'_>,
+    plan: &mut Plan,
+) {
     let mut tables: Vec<(Backend, TableFamily, &str)> = Vec::new();
     for a in accepts.iter().filter(|a| a.backend != Backend::Nft) {
         if !tables.contains(&(a.backend, a.family, a.table.as_str())) {
@@ -377,17 +430,27 @@ fn accepts_by_iptables(accepts: &[Accept], case: &Case<'_>, plan: &mut Plan) {
             apply,
             revert,
             marks: marks.collect(),
+            placed: Placed::of(rules, ours.iter().copied()),
         }));
     }
 }
 
 /// The exemption by iptables: a chain of our own in `raw`, and jumps to it.
-fn xtables(traffic: &[Traffic], rules: &Program, case: &Case<'_>, plan: &mut Plan) {
+fn xtables(
+    traffic: &[Traffic],
+    rules: &Program,
+    case: &Case<'_>,
+    space: &Space<'_>,
+    plan: &mut Plan,
+) {
+    let chains = space.now.rules.value().map(|r| &r.chains);
     let kernel = case.after.host.kernel.value();
     let target =
         if kernel.is_some_and(|k| k.rank() < CT_SINCE) { "NOTRACK" } else { "CT --notrack" };
     let old = kernel.is_some_and(|k| k.rank() < (2, 6)) || case.profile.from < (2, 6);
-    let six_is_filtered = rules.tables.iter().any(|t| t.family != TableFamily::Ip);
+    let six_is_filtered = case.profile.era != Era::IpConntrack
+        && (rules.tables.iter().any(|t| t.family != TableFamily::Ip)
+            || chains.is_some_and(|all| all.iter().any(|c| c.family != TableFamily::Ip)));
     for six in [false, true] {
         let ours: Vec<&Traffic> = traffic
             .iter()
@@ -425,6 +488,7 @@ fn xtables(traffic: &[Traffic], rules: &Program, case: &Case<'_>, plan: &mut Pla
             apply,
             revert,
             marks,
+            placed: Vec::new(),
         }));
     }
 }
@@ -461,7 +525,7 @@ fn xt_untrack(
 }
 
 /// Entries of what is not tracked any more are of no use, and stale once it is tracked again.
-fn left_over(traffic: &[Traffic], rules: RulesGround<'_>, space: &Space<'_>, plan: &mut Plan) {
+fn left_over(traffic: &[Traffic], rules: &Ways, space: &Space<'_>, plan: &mut Plan) {
     let own = rules.own.value();
     let loose = space.now.setting("nf_conntrack_tcp_loose").is_none_or(|v| v != 0);
     for t in traffic {

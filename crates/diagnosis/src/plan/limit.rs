@@ -13,11 +13,9 @@ use plimsoll_ct::Protocol;
 use plimsoll_wire::filter::{Program, TableFamily};
 
 use super::bypass::{program_of, show};
-use super::{
-    Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, Plan, RulesGround, Target,
-};
+use super::{Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, Plan, Target};
 use crate::case::Case;
-use crate::facts::{Fact, Tracking};
+use crate::facts::{Fact, Tracking, Ways};
 use crate::remedies::speaks_nft;
 use crate::rules::{Role, Traffic, judge};
 use crate::{RemedyId, words};
@@ -46,7 +44,7 @@ pub struct LimitRequest {
 pub fn limit(
     request: &LimitRequest,
     sources: &Fact<Vec<(IpAddr, u64)>>,
-    rules: RulesGround<'_>,
+    rules: &Ways,
     ground: &Ground<'_>,
 ) -> Plan {
     let (protocol, port) = request.service;
@@ -64,7 +62,7 @@ pub fn limit(
     if request.per_source == 0 {
         plan.refused.push("a limit of 0 shuts the port".to_string());
     }
-    let program = match rules.program {
+    let program = match &rules.program {
         Fact::Known { value, source: _ } => value,
         Fact::Missing(gap) => {
             plan.refused
@@ -113,7 +111,7 @@ fn connections(n: u32) -> String {
 }
 
 /// Only what is tracked can be counted.
-fn untracked(request: &LimitRequest, program: &Program, rules: RulesGround<'_>, plan: &mut Plan) {
+fn untracked(request: &LimitRequest, program: &Program, rules: &Ways, plan: &mut Plan) {
     let role = if request.forwarded { Role::Forward } else { Role::Server };
     let mut traffic = Traffic::new(request.service.0.number(), request.service.1, role);
     if let Some(own) = rules.own.value() {
@@ -210,6 +208,7 @@ fn nft(request: &LimitRequest) -> Change {
         revert: format!("delete table inet {name}\n"),
         tables: alloc::vec![NftTable { family: "inet".to_string(), name }],
         rules: Vec::new(),
+        placed: Vec::new(),
     })
 }
 
@@ -254,6 +253,7 @@ fn xtables(request: &LimitRequest, rules: &Program, case: &Case<'_>, plan: &mut 
             apply,
             revert,
             marks: alloc::vec![format!("--comment \"{}\"", comment(request)), format!(":{chain} ")],
+            placed: Vec::new(),
         }));
     }
 }

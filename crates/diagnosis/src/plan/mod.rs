@@ -10,13 +10,16 @@ mod filter;
 mod floors;
 mod limit;
 mod persist;
+mod placed;
 mod policy;
 mod raise;
 mod shed;
+mod synproxy;
 mod timeout;
 mod unload;
 
-pub use bypass::{BypassRequest, RulesGround, bypass};
+pub use bypass::{BypassRequest, bypass, lifeline_request};
+pub(crate) use bypass::{planned, serves};
 pub use change::{
     Change, DeleteEntries, FileChange, IptablesChange, LoadModule, ModulesChange, NftChange,
     NftTable, OwnRule, PolicyChange, Readback, Setting, Step,
@@ -25,8 +28,10 @@ pub use content::{Content, FileState};
 pub use filter::{Filter, Idle};
 pub use limit::{LimitRequest, limit};
 pub use persist::{PERSIST_FILES, persist, proved};
+pub use placed::Placed;
 pub use raise::{RaiseRequest, raise};
 pub use shed::{Cut, ShedRequest, shed};
+pub use synproxy::{SynProxyRequest, synproxy};
 pub use timeout::{TimeoutRequest, timeout};
 pub use unload::{UNLOAD_FILES, unload};
 
@@ -85,9 +90,13 @@ pub struct Target {
 impl Target {
     /// The namespace that a plan is made for.
     pub fn of(ground: &Ground<'_>) -> Self {
-        let Some(space) = ground.namespace() else {
-            return Self { name: String::new(), path: None, inode: None };
-        };
+        match ground.namespace() {
+            Some(space) => Self::in_namespace(space),
+            None => Self { name: String::new(), path: None, inode: None },
+        }
+    }
+
+    pub(crate) fn in_namespace(space: &Namespace) -> Self {
         let path = space.owners.iter().find_map(|owner| match owner {
             Owner::Named(name) if name.contains('/') => Some(name.clone()),
             Owner::Named(name) => Some(alloc::format!("/run/netns/{name}")),

@@ -1,18 +1,20 @@
 //! Untrack a hot port: its packets then need no entry.
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use plimsoll_ct::Protocol;
 
 use super::ours::fix;
-use super::untrack::{Role, untrack};
-use super::{Findings, Ranked, needs_tracking, same_elsewhere};
+use super::told::{joined, told};
+use super::{Findings, Ranked, same_elsewhere};
 use crate::case::{Case, Space};
-use crate::commands;
-use crate::facts::Service;
+use crate::facts::{Prefix, Service, Top};
 use crate::findings::{ONE_WAY, flood_of};
 use crate::groups::{ratio, service_label};
+use crate::plan::{BypassRequest, serves};
+use crate::rules::Role;
 use crate::words;
 use crate::{Remedy, RemedyId};
 
@@ -34,51 +36,94 @@ fn hot(s: &Space<'_>) -> Option<(Service, f64)> {
     (share >= HOT).then_some((*service, share))
 }
 
+/// The namespace that it is for.
+pub(super) fn place<'a, 'c>(case: &'a Case<'c>, findings: &Findings<'_>) -> Option<&'a Space<'c>> {
+    findings.space(case, &findings.among(ANSWERS)).filter(|s| hot(s).is_some())
+}
+
+/// Whose the port is: as the sockets say, else as the ends of its entries do. Empty: as the sockets say; `None`: it is
+/// not known.
+fn roles(s: &Space<'_>, service: Service, one_way: bool) -> Option<Vec<Role>> {
+    let ways = &s.now.ways;
+    if one_way {
+        return Some(alloc::vec![Role::Server, Role::Client]);
+    }
+    if serves(service.protocol, service.port, ways.listening.value()?) {
+        return Some(Vec::new());
+    }
+    let (own, (census, _)) = (ways.own.value()?, s.census()?);
+    let ours = |top: &Top<Prefix>| {
+        let rows = top.rows.iter().filter(|(prefix, _)| own.contains(&prefix.address));
+        let all = rows.fold(0u64, |sum, (_, tally)| sum.saturating_add(tally.total()));
+        ratio(all, census.total.total()) > HOT
+    };
+    Some(alloc::vec![match () {
+        () if ours(&census.destinations) => Role::Server,
+        () if ours(&census.sources) => Role::Client,
+        () => Role::Forward,
+    }])
+}
+
+/// `--role client`
+fn role_words(roles: &[Role]) -> String {
+    let word = |role: &Role| match role {
+        Role::Server => " --role server",
+        Role::Client => " --role client",
+        Role::Forward => " --role forward",
+    };
+    roles.iter().map(word).collect()
+}
+
 /// The remedy.
 pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
     let answers = findings.among(ANSWERS);
-    let s = findings.space(case, ANSWERS)?;
+    let s = place(case, findings)?;
     let (service, share) = hot(s)?;
-    if service.port == 0 {
+    if service.port == 0 || !matches!(service.protocol, Protocol::Tcp | Protocol::Udp) {
         return None;
     }
-    let protocol = match service.protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Udp => "udp",
-        Protocol::Icmp
-        | Protocol::Dccp
-        | Protocol::Gre
-        | Protocol::Icmpv6
-        | Protocol::Sctp
-        | Protocol::UdpLite
-        | Protocol::Other(_) => return None,
+    let protocol = service.protocol.name();
+    let one_way =
+        service.protocol == Protocol::Udp && ONE_WAY.iter().any(|(port, _)| *port == service.port);
+    let roles = roles(s, service, one_way);
+    let words = role_words(roles.as_deref().unwrap_or_default());
+    let mut commands = Vec::new();
+    if roles.is_none() {
+        commands.push(format!(
+            "# for the host that serves {protocol}/{}; one that asks others for it, or passes it on: plimsoll fix \
+             bypass {protocol}/{} --role client, or forward",
+            service.port, service.port
+        ));
+    }
+    let request = BypassRequest {
+        services: alloc::vec![(service.protocol, service.port)],
+        roles: roles.unwrap_or_else(|| alloc::vec![Role::Server]),
+        peers: Vec::new(),
+        unsure: false,
     };
-    let one_way = protocol == "udp" && ONE_WAY.iter().any(|(port, _)| *port == service.port);
-    let role = if one_way { Role::OneWay } else { Role::Any };
-    let mut commands = commands::run_inside(s, untrack(case, s, protocol, service.port, role));
+    let told = told(&request, case, s);
+    commands.extend(told.commands);
     let alike = |other: &Space<'_>| hot(other).is_some_and(|(there, _)| there == service);
     commands.extend(same_elsewhere(case, findings, s, ANSWERS, alike));
     let rank = if one_way { 2 } else { 25 };
+    let ours = format!("bypass {protocol}/{}{words} --confirm 60s", service.port);
     let mut remedy = Remedy {
         id: RemedyId::Bypass,
         title: format!("do not track {}", service_label(service)),
         findings: answers,
-        fix: fix(&format!("bypass {protocol}/{} --confirm 60s", service.port), s).into_iter().collect(),
+        fix: fix(&ours, s).into_iter().collect(),
         commands,
         memory: None,
-        risk: "Rules by state, NAT, helpers and marks no longer apply to these packets; the ICMP \
-               errors about them (path MTU) must be accepted too. The accepting rules name no address: \
-               add those that the rules had before."
-            .to_string(),
+        risk: joined(
+            "Rules by state, NAT, helpers and marks no longer apply to these packets.",
+            &told.risks,
+        ),
         effect: format!(
             "{} of the table goes away as those entries expire, and this port needs no entry any more.",
             words::share(share)
         ),
-        refused: needs_tracking(case, s),
+        refused: told.refused,
     };
-    if s.now.rules.value().is_none() {
-        remedy.risk.push_str(" The rules of this host could not be read: look for NAT first.");
-    }
     if one_way {
         remedy.effect = format!("{} Nothing is lost by it: the service is one-way.", remedy.effect);
     }

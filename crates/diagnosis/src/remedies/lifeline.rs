@@ -1,60 +1,78 @@
 //! Keep a way in when the table is full: SSH without an entry.
 
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use plimsoll_wire::ruleset::Need;
+use plimsoll_ct::Protocol;
 
 use super::ours::fix;
-use super::untrack::{Role, untrack};
+use super::told::{joined, told};
 use super::{Findings, Ranked};
-use crate::case::Case;
-use crate::{Remedy, RemedyId, words};
+use crate::case::{Case, Space};
+use crate::plan::{BypassRequest, lifeline_request};
+use crate::rules::Role;
+use crate::{Remedy, RemedyId};
 
 /// What it answers.
 const ANSWERS: &[&str] = &["CT001", "CT004", "CT005"];
-/// The port that administrators come in by.
+/// The port that administrators come in by, where no server of theirs was seen.
 const SSH: u16 = 22;
+
+/// The findings it answers: those of the host's own namespace.
+fn answers(case: &Case<'_>, findings: &Findings<'_>) -> Vec<&'static str> {
+    let answers = findings.among(ANSWERS).into_iter().filter(|id| {
+        let namespace = findings.get(id).and_then(|d| d.finding.namespace);
+        namespace.is_none() || namespace == case.initial().map(|(i, _)| i)
+    });
+    answers.collect()
+}
+
+/// The namespace that it is for.
+pub(super) fn place<'a, 'c>(case: &'a Case<'c>, findings: &Findings<'_>) -> Option<&'a Space<'c>> {
+    if answers(case, findings).is_empty() {
+        return None;
+    }
+    case.initial().map(|(_, s)| s)
+}
 
 /// The remedy.
 pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
-    let answers: Vec<&'static str> = findings
-        .among(ANSWERS)
-        .into_iter()
-        .filter(|id| {
-            let namespace = findings.get(id).and_then(|d| d.finding.namespace);
-            namespace.is_none() || namespace == case.initial().map(|(i, _)| i)
-        })
-        .collect();
-    if answers.is_empty() {
-        return None;
+    let s = place(case, findings)?;
+    let request = lifeline_request(Vec::new(), Vec::new(), false, &s.now.ways);
+    let for_one = request.is_ok();
+    let request = request.unwrap_or_else(|_| {
+        let doors = &s.now.ways.doors;
+        let ports = if doors.is_empty() { alloc::vec![SSH] } else { doors.clone() };
+        BypassRequest {
+            services: ports.into_iter().map(|port| (Protocol::Tcp, port)).collect(),
+            roles: alloc::vec![Role::Server],
+            peers: Vec::new(),
+            unsure: false,
+        }
+    });
+    let told = told(&request, case, s);
+    let mut commands = told.commands;
+    if !for_one {
+        commands.push(
+            "# better: name those who will come, with plimsoll fix lifeline --peer ADDRESS; or add their addresses to \
+             each of these rules (ip saddr …, -s …)"
+                .to_string(),
+        );
     }
-    let (_, s) = case.initial()?;
-    let mut refused: Vec<String> = Vec::new();
-    if let Some(rules) = s.now.rules.value()
-        && let Some(rule) =
-            rules.needing().find(|r| r.needs.contains(&Need::Nat) && r.ports.contains(&SSH))
-    {
-        refused.push(format!("port {SSH} is rewritten by a rule: {}", words::clean(&rule.text)));
-    }
-    let mut commands = untrack(case, s, "tcp", SSH, Role::Server);
-    commands.push(
-        "# better: add the administrators' addresses to each of these rules (ip saddr …, -s …)"
-            .to_string(),
-    );
     let remedy = Remedy {
         id: RemedyId::Lifeline,
         title: "keep SSH working while the table is full".to_string(),
-        findings: answers,
+        findings: answers(case, findings),
         fix: fix("lifeline --confirm 60s", s).into_iter().collect(),
         commands,
         memory: None,
-        risk: "SSH is accepted from everywhere as long as no addresses are named, and its brute-force \
-               limits by state no longer see it."
+        risk: joined(
+            "SSH's brute-force limits by state no longer see these connections.",
+            &told.risks,
+        ),
+        effect: "A new SSH connection needs no entry, so it gets in when nothing else does."
             .to_string(),
-        effect: "A new SSH connection needs no entry, so it gets in when nothing else does.".to_string(),
-        refused,
+        refused: told.refused,
     };
     Some(Ranked { rank: 50, remedy })
 }

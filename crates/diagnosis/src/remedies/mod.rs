@@ -7,11 +7,12 @@ mod limit;
 mod none_needed;
 mod ours;
 mod persist;
+mod plain;
 pub(crate) mod raise;
 mod shed;
 mod timeout;
+mod told;
 mod unload;
-mod untrack;
 
 pub(crate) use unload::{belongs, managed, removal_order};
 
@@ -93,6 +94,18 @@ pub(crate) fn remedies(case: &Case<'_>, found: &[Draft]) -> Vec<Remedy> {
             remedy
         })
         .collect()
+}
+
+/// The namespaces, by index, for which a remedy is planned on the rules in full.
+pub(crate) fn asks_for_ways(case: &Case<'_>, found: &[Draft]) -> Vec<usize> {
+    let findings = Findings(found);
+    let places = [bypass::place(case, &findings), lifeline::place(case, &findings)];
+    let mut found: Vec<usize> = Vec::new();
+    for place in places.into_iter().flatten() {
+        let index = case.spaces.iter().position(|s| core::ptr::eq(s, place));
+        found.extend(index.filter(|i| !found.contains(i)));
+    }
+    found
 }
 
 /// A remark that names the other namespaces in which one of these findings asks for the same. Commands are

@@ -10,11 +10,13 @@
 mod accept;
 mod needs;
 mod packet;
+mod proxy;
 mod traffic;
 mod walk;
 
 pub use accept::Accept;
 pub use needs::NeedOf;
+pub use proxy::{Proxied, proxied};
 pub use traffic::{Role, Traffic};
 
 use alloc::collections::BTreeMap;

@@ -11,9 +11,10 @@ use plimsoll_diagnosis::boot::{Entry, Tree};
 use plimsoll_diagnosis::facts::{
     AgeBand, BootFiles, Census, Churn, Fact, Host, LogDigest, LogSource, Namespace, Neighbours,
     Origin, Owner, Prefix, Reader, Reason, Seen, SeenIn, Service, SlabSize, Snapshot, SocketMemory,
-    Stack, StateKey, Tally, Top, Tracking,
+    Stack, StateKey, Tally, Top, Tracking, Ways,
 };
 use plimsoll_diagnosis::{Diagnosis, Remedy, RemedyId, Severity, diagnose};
+use plimsoll_wire::filter::{Program, read_json, read_save};
 use plimsoll_wire::modprobe::Directive;
 use plimsoll_wire::modules::Module;
 use plimsoll_wire::ruleset::{Backend, BaseChain, Hook, Need, Rule, Ruleset, TableFamily, Verdict};
@@ -133,6 +134,7 @@ pub fn namespace(profile: &Profile, owner: Owner, inode: Option<u64>, max: u64) 
         counters: known(counters(&[])),
         tracking: known(Tracking::On { because: "rule -m state in INPUT".into() }),
         rules: known(stateful()),
+        ways: ways(STATEFUL, &[]),
         census: known(idle),
         stack: known(Stack { counters: stack.iter().map(|n| ((*n).into(), 0)).collect() }),
         neighbours: known(vec![addresses(12)]),
@@ -158,6 +160,48 @@ pub fn stateful() -> Ruleset {
         .rules
         .insert(0, rule("-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT", &[Need::State]));
     rules
+}
+
+/// The same, every condition of it.
+pub const STATEFUL: &str = "-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -p tcp -m tcp --dport 443 -j ACCEPT
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT";
+
+/// The ways of a host with these rules in its table `filter`, which drops what comes in or goes out otherwise, for both
+/// families; somebody listens on these TCP ports and on SSH's.
+pub fn ways(rules: &str, listening: &[u16]) -> Ways {
+    let text = format!("*filter\n:INPUT DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n{rules}\nCOMMIT\n");
+    let mut program = Program::default();
+    for family in [TableFamily::Ip, TableFamily::Ip6] {
+        read_save(&text, Backend::Legacy, family, &mut program);
+    }
+    of_program(program, listening)
+}
+
+/// The same of nft's table `inet filter` with the chain `input`, by the JSON of its rules' expressions.
+pub fn ways_of_nft(rules: &[&str], listening: &[u16]) -> Ways {
+    let mut json = r#"{"nftables":[{"table":{"family":"inet","name":"filter"}},{"chain":{"family":"inet","table":"filter","name":"input","type":"filter","hook":"input","prio":0,"policy":"drop"}}"#.to_string();
+    for (number, expr) in rules.iter().enumerate() {
+        json += &format!(
+            r#",{{"rule":{{"family":"inet","table":"filter","chain":"input","handle":{},"expr":[{expr}]}}}}"#,
+            number + 2
+        );
+    }
+    let mut program = Program::default();
+    read_json(format!("{json}]}}").as_bytes(), &mut program).expect("JSON");
+    of_program(program, listening)
+}
+
+fn of_program(program: Program, listening: &[u16]) -> Ways {
+    let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    Ways {
+        program: known(program),
+        own: known(vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10))]),
+        mtu: known(1500),
+        listening: known(listening.iter().chain(&[22]).map(|port| (6, any, *port)).collect()),
+        doors: vec![22],
+        session: None,
+    }
 }
 
 /// A firewall that needs none; both back ends were read.

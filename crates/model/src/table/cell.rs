@@ -5,14 +5,14 @@
 //! need (of TCP: the last segment, when it was not the newest of its side), 32 for the addresses of IPv6.
 
 use plimsoll_ct::{DccpState, State, Status, TcpState};
+use plimsoll_wire::packet::Acknowledgement;
 
 use super::Vitals;
 use crate::entry::{Memory, Slot};
 use crate::key::Packed;
+use crate::plain::Usual;
 use crate::sctp::Sctp;
-use crate::tcp::{
-    Class, Direction, Last, Plain, Segment, Sequence, Side, Tcp, TcpSettings, Timeouts,
-};
+use crate::tcp::{ACK_WINDOW, Class, Direction, Last, Sequence, Side, Tcp, side};
 use crate::ticks::Jiffies;
 
 /// What every cell begins with.
@@ -44,7 +44,16 @@ pub(super) struct Short {
 #[repr(C, align(64))]
 pub(super) struct Long {
     pub(super) head: Head,
-    body: [u32; 10],
+    /// TCP: both sides' end, its maximum, largest window, highest acknowledgement.
+    sides: [[u32; 4]; 2],
+    /// TCP: flags of both sides,
+    flags: [u8; 2],
+    /// their scales, the original direction's in the lower half,
+    scales: u8,
+    /// state, class of the last segment and whose it was,
+    manner: u8,
+    /// and its window and length.
+    wire: u32,
 }
 
 /// What stands beside a cell of 64 octets.
@@ -94,6 +103,21 @@ impl Head {
     #[inline]
     pub(super) const fn key(&self) -> Packed {
         Packed { addresses: self.addresses, rest: self.rest & OF_KEY }
+    }
+
+    /// The direction in which the entry, which is not of IPv6, has a key; `None`: in neither, or it is translated.
+    #[inline(always)]
+    pub(super) fn answers_to(&self, key: Packed) -> Option<Direction> {
+        // Whatever stands above the key is the kind, with no mark of a translation. Which direction it is nobody can
+        // foretell, so there is no branch.
+        let (rest, back) = (self.rest & (OF_KEY | EXTRAS), key.mirrored());
+        let original = self.addresses ^ key.addresses | rest ^ key.rest;
+        let reply = self.addresses ^ back.addresses | rest ^ back.rest;
+        if (original != 0) & (reply != 0) {
+            return None;
+        }
+        // A packet from an address to itself is found by its reply tuple, which stands first.
+        Some(if reply == 0 { Direction::Reply } else { Direction::Original })
     }
 
     pub(super) const fn status(&self) -> Status {
@@ -169,16 +193,26 @@ impl Short {
 }
 
 impl Long {
-    pub(super) const EMPTY: Self = Self { head: Head::EMPTY, body: [0; 10] };
+    pub(super) const EMPTY: Self = Self {
+        head: Head::EMPTY,
+        sides: [[0; 4]; 2],
+        flags: [0; 2],
+        scales: 0,
+        manner: 0,
+        wire: 0,
+    };
 
     /// The tracker's memory; `beside` is read only where it is needed.
     #[inline]
     pub(super) fn memory(&self, beside: &Beside) -> Memory {
         match self.head.kind() {
             TCP => Memory::Tcp(self.tcp(beside)),
-            SCTP => Memory::Sctp(Sctp::unpack([self.body[0], self.body[1], self.body[2]])),
-            GRE => Memory::Gre([self.body[0], self.body[1]]),
-            DCCP => Memory::Dccp(DccpState::from_number(self.body[0] as u8)),
+            SCTP => {
+                let [[a, b, c, _], _] = self.sides;
+                Memory::Sctp(Sctp::unpack([a, b, c]))
+            }
+            GRE => Memory::Gre([self.sides[0][0], self.sides[0][1]]),
+            DCCP => Memory::Dccp(DccpState::from_number(self.sides[0][0] as u8)),
             _ => Memory::Nothing,
         }
     }
@@ -191,15 +225,17 @@ impl Long {
             }
             Memory::Sctp(ref sctp) => {
                 self.head.write(slot, SCTP, 0);
-                [self.body[0], self.body[1], self.body[2]] = sctp.pack();
+                let [a, b, c] = sctp.pack();
+                self.sides[0] = [a, b, c, 0];
             }
             Memory::Gre(timeouts) => {
                 self.head.write(slot, GRE, 0);
-                [self.body[0], self.body[1]] = timeouts;
+                let [a, b] = timeouts;
+                self.sides[0] = [a, b, 0, 0];
             }
             Memory::Dccp(state) => {
                 self.head.write(slot, DCCP, 0);
-                self.body[0] = state.number().into();
+                self.sides[0][0] = state.number().into();
             }
             // The others are kept in short cells.
             Memory::Nothing | Memory::Udp(_) | Memory::Echo(_) => {
@@ -212,93 +248,106 @@ impl Long {
     #[inline]
     pub(super) fn state(&self, beside: &Beside) -> State {
         match self.head.kind() {
-            TCP => State::Tcp(TcpState::from_number((self.body[8] >> STATE) as u8 & 15)),
+            TCP => State::Tcp(TcpState::from_number(self.manner >> STATE)),
             _ => self.memory(beside).state(),
         }
     }
 
-    /// Does what a plain segment in good order does ([`Plain`]), in place, and tells the timeout in seconds. `None`:
-    /// the segment or the entry is of another kind, and nothing has changed.
+    /// Does what the tracker does to a segment that acknowledges, in an assured flow in ESTABLISHED: where it lies in
+    /// its window and is the newest of its side. Its timeout in ticks; `None`: segment or entry are of another kind, and
+    /// nothing has changed.
+    ///
+    /// The same rules as in [`crate::tcp`], on the packed words, for this one case.
     #[inline(always)]
-    pub(super) fn plain(
+    pub(super) fn acknowledge(
         &mut self,
         direction: Direction,
-        segment: &Segment,
-        settings: &TcpSettings,
-        timeouts: &Timeouts,
+        segment: &Acknowledgement,
+        usual: &Usual,
     ) -> Option<u32> {
         const OPEN: u16 = (Status::ASSURED.0 | Status::SEEN_REPLY.0) as u16;
         const NOTED: u16 = OPEN | Status::FIXED_TIMEOUT.0 as u16;
-        const ESTABLISHED: u32 = TcpState::Established.number() as u32;
-        let packed = self.body[8];
-        let wire = self.body[9];
-        let own = direction as usize;
-        let plain = self.head.rest & (KIND | ODD | EXTRAS) == TCP << 56
+        const ESTABLISHED: u8 = TcpState::Established.number() << STATE;
+        const ACK: u8 = ESTABLISHED | (Class::Ack as u8) << CLASS;
+        let Acknowledgement { seq, ack, window, payload } = *segment;
+        let own = direction as u8;
+        let (this, that) = (usize::from(own), usize::from(1 - own));
+        let sides = &mut self.sides;
+        let [end, max_end, max_window, max_ack] = sides[this];
+        let [other_end, other_max_end, other_window, _] = sides[that];
+        let new_end = seq.wrapping_add(payload);
+        let further = new_end.wrapping_sub(end);
+        let lag = other_end.wrapping_sub(ack);
+        let is_open = self.head.rest & (KIND | ODD | EXTRAS) == TCP << 56
             && self.head.status & NOTED == OPEN
-            && packed >> STATE & 15 == ESTABLISHED;
-        if !plain {
+            && self.manner & 15 << STATE == ESTABLISHED;
+        if !is_open || self.flags[this] & side::MAX_ACK_SET == 0 {
             return None;
         }
-        let side = |which: usize| {
-            let words = &self.body[which * 4..which * 4 + 4];
-            Side {
-                end: Sequence(words[0]),
-                max_end: Sequence(words[1]),
-                max_window: words[2],
-                max_ack: Sequence(words[3]),
-                scale: (packed >> SCALES[which]) as u8 & 15,
-                flags: (packed >> FLAGS[which]) as u8 & SIDE_FLAGS,
-            }
-        };
-        let mut plain = Plain {
-            sender: side(own),
-            receiver: side(1 - own),
-            is_senders: (packed >> REPLY & 1) as usize == own,
-            length: wire as u16,
-            window: (wire >> 16) as u16,
-            retransmissions: self.head.small as u8,
-        };
-        let timeout = plain.judge(segment, settings, timeouts)?;
-        let Plain { sender, receiver, length, window, retransmissions, .. } = plain;
-        let words = &mut self.body[own * 4..own * 4 + 4];
-        (words[0], words[2], words[3]) = (sender.end.0, sender.max_window, sender.max_ack.0);
-        let words = &mut self.body[4 - own * 4..8 - own * 4];
-        (words[1], words[2]) = (receiver.max_end.0, receiver.max_window);
-        let flags = u32::from(SIDE_FLAGS);
-        self.body[8] = packed & !(flags << FLAGS[0] | flags << FLAGS[1] | 7 << CLASS | 1 << REPLY)
-            | u32::from(sender.flags) << FLAGS[own]
-            | u32::from(receiver.flags) << FLAGS[1 - own]
-            | (Class::Ack as u32) << CLASS
-            | (own as u32) << REPLY;
-        self.body[9] = u32::from(window) << 16 | u32::from(length);
-        self.head.small = retransmissions.into();
-        Some(timeout)
+        // The newest of its side.
+        if (further as i32) < 0 || (ack.wrapping_sub(max_ack) as i32) < 0 {
+            return None;
+        }
+        // Not beyond what the other side allows, not of what it never sent, nor of what is too old.
+        if (max_end.wrapping_sub(seq) as i32) < 0 || (lag as i32) < 0 {
+            return None;
+        }
+        if lag.wrapping_sub(max_window.max(ACK_WINDOW)).wrapping_sub(1) as i32 >= 0 {
+            return None;
+        }
+        // Of a window that was never seen, or beyond all bounds, the long way knows more.
+        let odd = (further.wrapping_add(other_window) as i32) < 0 || payload > u16::MAX.into();
+        if odd || max_window == 0 || other_window == 0 {
+            return None;
+        }
+        let wire = u32::from(window) << 16 | payload;
+        let repeats =
+            further == 0 && ack == max_ack && wire == self.wire && self.manner & REPLY == own;
+        let retransmissions = if repeats { (self.head.small + 1).min(0xff) } else { 0 };
+        let scaled = u32::from(window) << (self.scales >> (own * 4) & 15);
+        let beyond = max_end.wrapping_sub(new_end) as i32;
+        let limit = ack.wrapping_add(scaled);
+        let stays = other_max_end.wrapping_sub(1).wrapping_sub(limit) as i32 >= 0;
+        sides[this] = [new_end, max_end, max_window.max(scaled), ack];
+        let other = &mut sides[that];
+        other[1] = if stays { other_max_end } else { limit.wrapping_add((scaled == 0).into()) };
+        other[2] = other_window.wrapping_add(if beyond < 0 { beyond.unsigned_abs() } else { 0 });
+        self.flags[this] |= if further != 0 { side::DATA_UNACKNOWLEDGED } else { 0 };
+        self.flags[that] &= !if lag == 0 { side::DATA_UNACKNOWLEDGED } else { 0 };
+        self.manner = ACK | own;
+        self.wire = wire;
+        self.head.small = retransmissions;
+        let unacknowledged = (self.flags[0] | self.flags[1]) & side::DATA_UNACKNOWLEDGED != 0;
+        Some(usual.established(unacknowledged, window == 0, retransmissions as u8))
     }
 
     #[inline]
     fn tcp(&self, beside: &Beside) -> Tcp {
-        let [a, b, c, d, e, f, g, h, packed, wire] = self.body;
-        let side = |[end, max_end, max_window, max_ack]: [u32; 4], flags: u32, scale: u32| Side {
-            end: Sequence(end),
-            max_end: Sequence(max_end),
-            max_window,
-            max_ack: Sequence(max_ack),
-            scale: (packed >> scale) as u8 & 15,
-            flags: (packed >> flags) as u8 & SIDE_FLAGS,
+        let Self { sides, flags, scales, manner, wire, .. } = *self;
+        let side = |which: usize| {
+            let [end, max_end, max_window, max_ack] = sides[which];
+            Side {
+                end: Sequence(end),
+                max_end: Sequence(max_end),
+                max_window,
+                max_ack: Sequence(max_ack),
+                scale: scales >> (which * 4) & 15,
+                flags: flags[which],
+            }
         };
-        let sides =
-            [side([a, b, c, d], FLAGS[0], SCALES[0]), side([e, f, g, h], FLAGS[1], SCALES[1])];
-        let reply = packed >> REPLY & 1 != 0;
+        let sides = [side(0), side(1)];
+        let reply = manner & REPLY != 0;
+        let class = u32::from(manner >> CLASS);
         let low = wire as u16;
         let last = if self.head.rest & ODD == 0 {
             let side = &sides[usize::from(reply)];
             let (ack, end) = (side.max_ack, side.end);
-            Last::new(reply, packed >> CLASS, [end.minus(low.into()), ack, end], wire >> 16, 0)
+            Last::new(reply, class, [end.minus(low.into()), ack, end], wire >> 16, 0)
         } else {
             let [seq, ack, end] = beside.last;
-            Last::new(reply, packed >> CLASS, [seq, ack, end].map(Sequence), wire >> 16, low)
+            Last::new(reply, class, [seq, ack, end].map(Sequence), wire >> 16, low)
         };
-        let state = TcpState::from_number((packed >> STATE) as u8 & 15);
+        let state = TcpState::from_number(manner >> STATE);
         Tcp { sides, state, last, retransmissions: self.head.small as u8 }
     }
 
@@ -320,34 +369,20 @@ impl Long {
             beside.last = [last.seq.0, last.ack.0, last.end.0];
             last.options().into()
         };
-        let packed = u32::from(own.flags & SIDE_FLAGS) << FLAGS[0]
-            | u32::from(other.flags & SIDE_FLAGS) << FLAGS[1]
-            | u32::from(own.scale & 15) << SCALES[0]
-            | u32::from(other.scale & 15) << SCALES[1]
-            | u32::from(tcp.state.number().min(15)) << STATE
-            | u32::from(last.class_number()) << CLASS
-            | u32::from(reply) << REPLY;
-        self.body = [
-            own.end.0,
-            own.max_end.0,
-            own.max_window,
-            own.max_ack.0,
-            other.end.0,
-            other.max_end.0,
-            other.max_window,
-            other.max_ack.0,
-            packed,
-            u32::from(last.window) << 16 | low,
-        ];
+        self.flags = [own.flags & SIDE_FLAGS, other.flags & SIDE_FLAGS];
+        self.scales = own.scale & 15 | other.scale << 4;
+        self.manner =
+            tcp.state.number().min(15) << STATE | last.class_number() << CLASS | u8::from(reply);
+        let words = |s: &Side| [s.end.0, s.max_end.0, s.max_window, s.max_ack.0];
+        self.sides = [words(own), words(other)];
+        self.wire = u32::from(last.window) << 16 | low;
     }
 }
 
-// Places in the ninth word of a TCP entry.
-const FLAGS: [u32; 2] = [0, 6];
-const SCALES: [u32; 2] = [12, 16];
-const STATE: u32 = 20;
-const CLASS: u32 = 24;
-const REPLY: u32 = 27;
+// Places in the manner of a TCP entry.
+const REPLY: u8 = 1;
+const CLASS: u32 = 1;
+const STATE: u32 = 4;
 /// Of a side; the two higher flags are the last segment's.
 const SIDE_FLAGS: u8 = 63;
 

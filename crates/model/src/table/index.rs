@@ -43,6 +43,11 @@ pub(crate) struct Place {
     tag: u8,
 }
 
+impl Place {
+    /// Stands for none: never looked at.
+    pub(super) const NOWHERE: Self = Self { line: 0, tag: 0 };
+}
+
 /// A line while it is walked: those behind come after those of the array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct At(u32);
@@ -160,14 +165,13 @@ impl Index {
     #[inline]
     pub(super) fn place(&self, hash: u64) -> Place {
         let product = u128::from(hash) * u128::from(self.chains);
-        self.place_of((product >> 64) as u64, product as u64)
+        self.place_of((product >> 56) as u64)
     }
 
-    #[inline]
-    const fn place_of(&self, chain: u64, fraction: u64) -> Place {
-        let within = (chain << (8 - self.shift)) as u8;
-        let tag = within | ((fraction >> 56) >> self.shift) as u8;
-        Place { line: (chain >> self.shift) as u32, tag }
+    /// Of a chain's number, with eight bits behind it.
+    #[inline(always)]
+    const fn place_of(&self, exact: u64) -> Place {
+        Place { line: (exact >> (8 + self.shift)) as u32, tag: (exact >> self.shift) as u8 }
     }
 
     /// The chain of a place.
@@ -177,7 +181,7 @@ impl Index {
 
     /// The place of any entry of a chain, as far as the chain goes.
     pub(super) const fn place_of_chain(&self, chain: usize) -> Place {
-        self.place_of(chain as u64, 0)
+        self.place_of((chain as u64) << 8)
     }
 
     const fn chain_mask(&self) -> u8 {
@@ -227,6 +231,21 @@ impl Index {
     pub(super) fn fresh(&self, place: Place, now: Jiffies) -> Option<Slots> {
         let line = &self.lines[place.line as usize];
         (line.bound.left(now) > 0).then(|| line.matches(place.tag, 0xff))
+    }
+
+    /// Whether none of the entries of the place's first line has expired.
+    #[inline(always)]
+    pub(super) fn is_fresh(&self, place: Place, now: Jiffies) -> bool {
+        self.lines[place.line as usize].bound.left(now) > 0
+    }
+
+    /// What [`Index::lower`] does, of the place's first line.
+    #[inline(always)]
+    pub(super) fn lower_first(&mut self, place: Place, time: Jiffies) {
+        let line = &mut self.lines[place.line as usize];
+        if line.bound.left(time) > 0 {
+            line.bound = time;
+        }
     }
 
     /// What [`Index::id`] says of the place's first line.

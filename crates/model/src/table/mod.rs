@@ -20,10 +20,15 @@ mod tests;
 use alloc::collections::BTreeMap;
 use core::ops::Range;
 
+use plimsoll_ct::Status;
+use plimsoll_wire::packet::Acknowledgement;
+
 use crate::entry::Slot;
 use crate::helper::Helper;
 use crate::key::{Key, Packed, Wide, mix};
-use crate::tcp::{Direction, Segment, TcpSettings, Timeouts};
+use crate::plain::{Usual, Way};
+use crate::step::Info;
+use crate::tcp::Direction;
 use crate::ticks::Jiffies;
 
 use index::{At, Index, Place};
@@ -48,14 +53,22 @@ pub(crate) struct Probe {
     place: Place,
 }
 
-/// A probe without the addresses of IPv6, which its packet knows.
+/// A probe without the addresses of IPv6, which its packet knows, and what is known of its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Spot {
     key: Packed,
     place: Place,
+    /// The entry that is probably the packet's own.
+    likely: EntryId,
+    pub(crate) way: Way,
 }
 
 impl Spot {
+    /// Of a packet that has none.
+    pub(crate) const fn without(way: Way) -> Self {
+        Self { key: Packed::NOTHING, place: Place::NOWHERE, likely: EntryId::NONE, way }
+    }
+
     #[inline(always)]
     pub(crate) const fn probe(&self, wide: Option<Wide>) -> Probe {
         Probe { key: Key::from_parts(self.key, wide), place: self.place }
@@ -76,6 +89,17 @@ pub(crate) struct Found {
     pub(crate) direction: Direction,
     /// Line of the index, as long as nothing else changes.
     at: At,
+}
+
+impl Found {
+    /// The class of a packet of an entry that has seen answers.
+    #[inline(always)]
+    pub(crate) const fn info(&self) -> Info {
+        match self.direction {
+            Direction::Original => Info::Established,
+            Direction::Reply => Info::EstablishedReply,
+        }
+    }
 }
 
 /// An entry with all that is known of it.
@@ -136,12 +160,23 @@ impl Table {
     }
 
     pub(crate) fn probe(&self, key: Key) -> Probe {
-        self.spot(key.packed(), key.wide().copied()).probe(key.wide().copied())
+        Probe { key, place: self.index.place(key.hash(self.hash_key)) }
     }
 
     #[inline(always)]
-    pub(crate) fn spot(&self, key: Packed, wide: Option<Wide>) -> Spot {
-        Spot { key, place: self.index.place(key.hash(wide, self.hash_key)) }
+    pub(crate) fn spot(&self, key: Packed, wide: Option<Wide>, way: Way) -> Spot {
+        self.spot_at(key, key.hash(wide, self.hash_key), way)
+    }
+
+    /// The same for a protocol with ports over IPv4.
+    #[inline(always)]
+    pub(crate) fn spot_of_ports(&self, key: Packed, way: Way) -> Spot {
+        self.spot_at(key, key.hash_of_ports(self.hash_key), way)
+    }
+
+    #[inline(always)]
+    fn spot_at(&self, key: Packed, hash: u64, way: Way) -> Spot {
+        Spot { key, place: self.index.place(hash), likely: EntryId::NONE, way }
     }
 
     /// The chain in which a packet of this key looks.
@@ -168,10 +203,24 @@ impl Table {
     }
 
     /// Second stage: asks for the entries that the lookup will look at.
-    #[inline]
-    pub(crate) fn reach(&self, spot: &Spot, now: Jiffies) {
+    #[inline(always)]
+    pub(crate) fn reach(&self, spot: &mut Spot, now: Jiffies) {
+        let Some(mut slots) = self.index.fresh(spot.place, now) else {
+            return self.reach_all(spot);
+        };
+        if let Some(slot) = slots.newest() {
+            spot.likely = EntryId(self.index.first_id(spot.place, slot));
+            self.slab.prefetch(spot.likely);
+            while let Some(slot) = slots.newest() {
+                self.slab.prefetch(EntryId(self.index.first_id(spot.place, slot)));
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn reach_all(&self, spot: &Spot) {
         let at = self.index.first(spot.place);
-        let mut slots = self.slots(at, spot.place, now);
+        let mut slots = self.index.of_chain(at, spot.place);
         while let Some(slot) = slots.newest() {
             self.slab.prefetch(EntryId(self.index.id(at, slot)));
         }
@@ -202,18 +251,36 @@ impl Table {
         None
     }
 
-    /// The same for protocols with ports over IPv4, an entry that is translated being left out.
+    /// The same for TCP and UDP over IPv4, an entry that is translated being left out.
     #[inline(always)]
-    pub(crate) fn glance_at(&self, spot: &Spot, now: Jiffies) -> Option<Found> {
-        let back = spot.key.mirrored();
+    pub(crate) fn own(&self, spot: &Spot, now: Jiffies) -> Option<Found> {
+        if !self.index.is_fresh(spot.place, now) {
+            return None;
+        }
+        match self.names(spot.likely, spot) {
+            Some(direction) => {
+                Some(Found { id: spot.likely, direction, at: self.index.first(spot.place) })
+            }
+            None => self.look_around(spot, now),
+        }
+    }
+
+    /// The direction in which an entry of the kind sought has the tuple of the spot.
+    #[inline(always)]
+    fn names(&self, id: EntryId, spot: &Spot) -> Option<Direction> {
+        let head = match spot.way {
+            Way::Udp => self.slab.narrow_short(id)?,
+            _ => self.slab.narrow(id)?,
+        };
+        head.answers_to(spot.key)
+    }
+
+    #[inline(never)]
+    fn look_around(&self, spot: &Spot, now: Jiffies) -> Option<Found> {
         let mut slots = self.index.fresh(spot.place, now)?;
         while let Some(slot) = slots.newest() {
             let id = EntryId(self.index.first_id(spot.place, slot));
-            let Some(head) = self.slab.narrow(id) else { continue };
-            let key = head.key();
-            if (key == back || key == spot.key) && !head.has_extras() {
-                // A packet from an address to itself is found by its reply tuple, which stands first.
-                let direction = if key == back { Direction::Reply } else { Direction::Original };
+            if let Some(direction) = self.names(id, spot) {
                 return Some(Found { id, direction, at: self.index.first(spot.place) });
             }
         }
@@ -378,25 +445,61 @@ impl Table {
         self.index.lower(found.at, slot.expires);
     }
 
-    /// Does what a plain TCP segment does to the entry that was found: [`Plain`](crate::tcp::Plain). `refresh` makes
-    /// its new expiry of the timeout in seconds and the old one. `false`: it is not that plain, and nothing has
-    /// changed.
+    /// Does to a TCP entry over IPv4 what a segment does that only acknowledges. `None`: it is not that simple, and
+    /// nothing has changed.
     #[inline(always)]
-    pub(crate) fn plain(
+    pub(crate) fn acknowledge(
+        &mut self,
+        spot: &Spot,
+        segment: &Acknowledgement,
+        usual: &Usual,
+        now: Jiffies,
+    ) -> Option<Found> {
+        if !self.index.is_fresh(spot.place, now) {
+            return None;
+        }
+        let at = self.index.first(spot.place);
+        let cell = self.slab.narrow_mut(spot.likely);
+        let direction = cell.as_ref().and_then(|cell| cell.head.answers_to(spot.key));
+        let (Some(cell), Some(direction)) = (cell, direction) else {
+            let found = self.look_around(spot, now)?;
+            return self.acknowledged(&found, segment, usual, now).then_some(found);
+        };
+        let ticks = cell.acknowledge(direction, segment, usual)?;
+        let expires = usual.refreshed(cell.head.expires, now, ticks);
+        cell.head.expires = expires;
+        self.index.lower_first(spot.place, expires);
+        Some(Found { id: spot.likely, direction, at })
+    }
+
+    /// The same to the entry that was found.
+    #[inline(never)]
+    pub(crate) fn acknowledged(
         &mut self,
         found: &Found,
-        segment: &Segment,
-        settings: &TcpSettings,
-        timeouts: &Timeouts,
-        refresh: impl FnOnce(u32, Jiffies) -> Jiffies,
+        segment: &Acknowledgement,
+        usual: &Usual,
+        now: Jiffies,
     ) -> bool {
         let Some(cell) = self.slab.long_mut(found.id) else { return false };
-        let timeout = cell.plain(found.direction, segment, settings, timeouts);
-        let Some(timeout) = timeout else { return false };
-        cell.head.expires = refresh(timeout, cell.head.expires);
-        let expires = cell.head.expires;
+        let Some(ticks) = cell.acknowledge(found.direction, segment, usual) else { return false };
+        let expires = usual.refreshed(cell.head.expires, now, ticks);
+        cell.head.expires = expires;
         self.index.lower(found.at, expires);
         true
+    }
+
+    /// Status, and moment from which it may be a stream, of a UDP entry that was found.
+    #[inline(always)]
+    pub(crate) fn udp(&self, found: &Found) -> Option<(Status, Jiffies)> {
+        self.slab.udp(found.id)
+    }
+
+    /// Changes the expiry of a UDP entry that was found.
+    #[inline(always)]
+    pub(crate) fn extend(&mut self, found: &Found, change: impl FnOnce(Jiffies) -> Jiffies) {
+        let expires = self.slab.extend(found.id, change);
+        self.index.lower(found.at, expires);
     }
 
     /// What few entries have, of one that is there.

@@ -11,7 +11,7 @@ use plimsoll_ct::{Class, State, Status};
 
 use super::cell::{Beside, Head, Long, Short};
 use super::prefetch::prefetch;
-use crate::entry::Slot;
+use crate::entry::{Memory, Slot};
 use crate::helper::Helper;
 use crate::key::{Key, Wide};
 use crate::ticks::Jiffies;
@@ -21,6 +21,9 @@ use crate::ticks::Jiffies;
 pub struct EntryId(pub(super) u32);
 
 impl EntryId {
+    /// None's name.
+    pub(super) const NONE: Self = Self(NONE);
+
     /// A number below four times the most entries there ever were, used again after the entry's end.
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -172,6 +175,36 @@ impl Slab {
         (id.0 & (LONG | WIDE) == LONG).then(|| &narrow.get(id.number()).head)
     }
 
+    /// The head of a cell without a body, of IPv4.
+    #[inline(always)]
+    pub(super) fn narrow_short(&self, id: EntryId) -> Option<&Head> {
+        let [narrow, _] = &self.short;
+        (id.0 & (LONG | WIDE) == 0).then(|| &narrow.get(id.number()).head)
+    }
+
+    /// Status and moment of a UDP entry over IPv4.
+    #[inline(always)]
+    pub(super) fn udp(&self, id: EntryId) -> Option<(Status, Jiffies)> {
+        let [narrow, _] = &self.short;
+        match narrow.get(id.number()).memory() {
+            Memory::Udp(stream) => Some((narrow.get(id.number()).head.status(), stream)),
+            _ => None,
+        }
+    }
+
+    /// Changes the expiry of an entry without a body, over IPv4; the new one.
+    #[inline(always)]
+    pub(super) fn extend(
+        &mut self,
+        id: EntryId,
+        change: impl FnOnce(Jiffies) -> Jiffies,
+    ) -> Jiffies {
+        let [narrow, _] = &mut self.short;
+        let expires = &mut narrow.get_mut(id.number()).head.expires;
+        *expires = change(*expires);
+        *expires
+    }
+
     fn head_mut(&mut self, id: EntryId) -> &mut Head {
         if id.is_long() {
             &mut self.long[id.family()].get_mut(id.number()).head
@@ -246,6 +279,13 @@ impl Slab {
         } else {
             self.short[family].get(number).head.vitals(State::Stateless)
         }
+    }
+
+    /// The cell with a body, of IPv4.
+    #[inline(always)]
+    pub(super) fn narrow_mut(&mut self, id: EntryId) -> Option<&mut Long> {
+        let [narrow, _] = &mut self.long;
+        if id.0 & (LONG | WIDE) == LONG { Some(narrow.get_mut(id.number())) } else { None }
     }
 
     /// The entry's cell, if it is one with a body.

@@ -15,7 +15,8 @@ pub use transitions::{Class, Generation, Next, next};
 use plimsoll_ct::TcpState;
 
 pub use crate::ticks::Sequence;
-use window::{Fit, Seen, Window, learn};
+pub(crate) use window::ACK_WINDOW;
+use window::Window;
 
 /// Direction of a packet within its entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -485,17 +486,16 @@ impl Tcp {
 }
 
 /// What a timeout hangs on, besides state and class.
-struct Open {
+pub(crate) struct Open {
     /// Of both sides.
-    flags: u8,
-    retransmissions: u8,
+    pub(crate) flags: u8,
+    pub(crate) retransmissions: u8,
     /// Of the last segment that left a trace.
-    window: u16,
+    pub(crate) window: u16,
 }
 
 impl Open {
-    #[inline(always)]
-    fn timeout(
+    pub(crate) fn timeout(
         &self,
         class: Class,
         new: TcpState,
@@ -521,64 +521,6 @@ impl Open {
         } else {
             of_state
         }
-    }
-}
-
-/// What the commonest segment by far finds and leaves: an acknowledgement, with data or without, in an
-/// assured flow in ESTABLISHED.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Plain {
-    /// Of the side that sends.
-    pub(crate) sender: Side,
-    /// Of the other one.
-    pub(crate) receiver: Side,
-    /// Of the last segment that left a trace, which was the newest of its side: whether that is the sender's…
-    pub(crate) is_senders: bool,
-    /// …its octets…
-    pub(crate) length: u16,
-    /// …and its window.
-    pub(crate) window: u16,
-    /// How often it was repeated.
-    pub(crate) retransmissions: u8,
-}
-
-impl Plain {
-    /// Does what [`Tcp::judge`] does to such a segment where all is in order and it is the newest of its side; the
-    /// timeout. `None`: it is not so, and what was remembered is lost.
-    #[inline(always)]
-    pub(crate) fn judge(
-        &mut self,
-        segment: &Segment,
-        settings: &TcpSettings,
-        timeouts: &Timeouts,
-    ) -> Option<u32> {
-        let Segment { seq, ack, window, flags, payload, sack_edge, .. } = *segment;
-        let kind = flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0 | Flags::ACK.0);
-        if kind != Flags::ACK.0 || sack_edge.is_some() || payload > u16::MAX.into() {
-            return None;
-        }
-        let (sender, receiver) = (&mut self.sender, &mut self.receiver);
-        let end = seq.plus(payload);
-        if sender.max_window == 0 || !Fit::of(sender, receiver, seq, ack, end).all() {
-            return None;
-        }
-        let repeated = self.is_senders
-            && sender.end == end
-            && sender.max_ack == ack
-            && u32::from(self.length) == payload
-            && self.window == window;
-        let scaled = u32::from(window) << sender.scale;
-        learn(sender, receiver, ack, Seen { ack: Some(ack), sack: ack, end, window: scaled });
-        if sender.end != end || sender.max_ack != ack {
-            return None;
-        }
-        self.is_senders = true;
-        self.length = payload as u16;
-        self.window = window;
-        self.retransmissions = if repeated { self.retransmissions.saturating_add(1) } else { 0 };
-        let flags = sender.flags | receiver.flags;
-        let open = Open { flags, retransmissions: self.retransmissions, window };
-        Some(open.timeout(Class::Ack, TcpState::Established, settings, timeouts))
     }
 }
 

@@ -7,7 +7,7 @@ use plimsoll_ct::TcpState;
 use super::{Class, Direction, Flags, Segment, Sequence, Side, Tcp, TcpSettings, side};
 
 /// Acknowledgements may lag behind by this many octets at least.
-const ACK_WINDOW: u32 = 66_000;
+pub(crate) const ACK_WINDOW: u32 = 66_000;
 
 /// Where a segment lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Window {
 }
 
 /// How a segment lies to what is known of both sides.
-pub(super) struct Fit {
+struct Fit {
     /// It begins within what the receiver allows.
     fits: bool,
     /// It acknowledges nothing that was not sent.
@@ -34,13 +34,7 @@ pub(super) struct Fit {
 
 impl Fit {
     #[inline(always)]
-    pub(super) fn of(
-        sender: &Side,
-        receiver: &Side,
-        seq: Sequence,
-        sack: Sequence,
-        end: Sequence,
-    ) -> Self {
+    fn of(sender: &Side, receiver: &Side, seq: Sequence, sack: Sequence, end: Sequence) -> Self {
         let back = receiver.max_window;
         Self {
             fits: !seq.after(sender.max_end),
@@ -49,26 +43,21 @@ impl Fit {
             timely: sack.after(receiver.end.minus(ACK_WINDOW.max(sender.max_window)).minus(1)),
         }
     }
-
-    #[inline(always)]
-    pub(super) const fn all(&self) -> bool {
-        self.fits && self.known && self.fresh && self.timely
-    }
 }
 
 /// What a segment within its window says.
-pub(super) struct Seen {
+struct Seen {
     /// If its flag is set.
-    pub(super) ack: Option<Sequence>,
-    pub(super) sack: Sequence,
-    pub(super) end: Sequence,
+    ack: Option<Sequence>,
+    sack: Sequence,
+    end: Sequence,
     /// Scaled.
-    pub(super) window: u32,
+    window: u32,
 }
 
 /// Both sides learn from a segment within its window; `ack` is what it acknowledges, or is taken to.
 #[inline(always)]
-pub(super) fn learn(sender: &mut Side, receiver: &mut Side, ack: Sequence, seen: Seen) {
+fn learn(sender: &mut Side, receiver: &mut Side, ack: Sequence, seen: Seen) {
     let Seen { ack: acknowledged, sack, end, window } = seen;
     sender.max_window = sender.max_window.max(window.wrapping_add(sack.since(ack)));
     if end.after(sender.end) {

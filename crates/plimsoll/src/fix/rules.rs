@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use plimsoll_ct::Protocol;
+use plimsoll_diagnosis::facts::Ways;
 use plimsoll_diagnosis::plan::{
-    self, BypassRequest, Filter, Ground, LimitRequest, Plan, RulesGround,
+    self, BypassRequest, Filter, Ground, LimitRequest, Plan, SynProxyRequest, lifeline_request,
 };
 use plimsoll_diagnosis::rules;
-use plimsoll_probe::Ends;
-use plimsoll_probe::live;
+use plimsoll_probe::{live, ways};
 
 use super::cut;
 use super::plans::{quick, target};
@@ -18,7 +18,7 @@ use crate::arguments::{Bypass, How, Lifeline, Limit, Role};
 pub fn bypass(arguments: &Bypass) -> Result<Plan, String> {
     let request = BypassRequest {
         services: arguments.services.clone(),
-        role: arguments.role.map(role),
+        roles: arguments.roles.iter().copied().map(role).collect(),
         peers: Vec::new(),
         unsure: arguments.unsure,
     };
@@ -27,58 +27,42 @@ pub fn bypass(arguments: &Bypass) -> Result<Plan, String> {
 
 /// `lifeline`: without words it is for whoever asks for it.
 pub fn lifeline(arguments: &Lifeline) -> Result<Plan, String> {
-    planned(&arguments.how, |ends| {
-        let session = ends.session();
-        let mut peers = arguments.peers.clone();
-        if peers.is_empty() {
-            let (peer, _) = session.ok_or(
-                "this session does not come from elsewhere; say from where you will come: --peer 192.0.2.7",
-            )?;
-            peers.push((peer, if peer.is_ipv4() { 32 } else { 128 }));
-        }
-        let mut ports = arguments.ports.clone();
-        if ports.is_empty() {
-            ports = ends.ssh_ports();
-        }
-        if ports.is_empty() {
-            ports.extend(session.map(|(_, port)| port));
-        }
-        if ports.is_empty() {
-            return Err("no SSH server listens here; say which port: --port 22".to_owned());
-        }
-        Ok(BypassRequest {
-            services: ports.into_iter().map(|port| (Protocol::Tcp, port)).collect(),
-            role: Some(rules::Role::Server),
-            peers,
-            unsure: arguments.unsure,
-        })
+    planned(&arguments.how, |ways| {
+        let (peers, ports) = (arguments.peers.clone(), arguments.ports.clone());
+        lifeline_request(peers, ports, arguments.unsure, ways)
     })
 }
 
-/// `limit`.
+/// `limit`: so many of one source, or a SYN proxy.
 pub fn limit(arguments: &Limit) -> Result<Plan, String> {
-    let request = LimitRequest {
-        service: arguments.service,
-        per_source: arguments.per_source,
-        forwarded: arguments.forwarded,
-        except: arguments.except.clone(),
-    };
+    let (protocol, port) = arguments.service;
+    if arguments.synproxy && protocol != Protocol::Tcp {
+        return Err(format!("a SYN proxy is for tcp, not for {}", protocol.name()));
+    }
     let observation = live::observe(&live::Options { rules: true, ..quick() });
     let target = target(&observation, &arguments.how)?;
     let namespace = observation.after.namespaces.get(target).ok_or("the namespace is gone")?;
-    let ends = Ends::read(namespace.inode);
+    let ways = ways(namespace.inode);
+    let files = BTreeMap::new();
+    let ground = Ground { before: None, now: &observation.after, target, files: &files };
+    let Some(per_source) = arguments.per_source else {
+        let wscale = arguments.timestamps.then_some(arguments.wscale);
+        return Ok(plan::synproxy(SynProxyRequest { port, wscale }, &ways, &ground));
+    };
+    let request = LimitRequest {
+        service: arguments.service,
+        per_source,
+        forwarded: arguments.forwarded,
+        except: arguments.except.clone(),
+    };
     let filter = Filter {
-        protocol: Some(arguments.service.0.number()),
-        port: Some(arguments.service.1),
+        protocol: Some(protocol.number()),
+        port: Some(port),
         with_nat: true,
         ..Filter::default()
     };
     let sources = cut::by_source(namespace.inode, &filter);
-    let listening = ends.listening();
-    let files = BTreeMap::new();
-    let ground = Ground { before: None, now: &observation.after, target, files: &files };
-    let rules = RulesGround { program: &ends.program, own: &ends.own, listening: &listening };
-    Ok(plan::limit(&request, &sources, rules, &ground))
+    Ok(plan::limit(&request, &sources, &ways, &ground))
 }
 
 fn role(role: Role) -> rules::Role {
@@ -91,16 +75,14 @@ fn role(role: Role) -> rules::Role {
 
 fn planned(
     how: &How,
-    request: impl FnOnce(&Ends) -> Result<BypassRequest, String>,
+    request: impl FnOnce(&Ways) -> Result<BypassRequest, String>,
 ) -> Result<Plan, String> {
     let observation = live::observe(&live::Options { rules: true, ..quick() });
     let target = target(&observation, how)?;
     let namespace = observation.after.namespaces.get(target).ok_or("the namespace is gone")?;
-    let ends = Ends::read(namespace.inode);
-    let request = request(&ends)?;
-    let listening = ends.listening();
+    let ways = ways(namespace.inode);
+    let request = request(&ways)?;
     let files = BTreeMap::new();
     let ground = Ground { before: None, now: &observation.after, target, files: &files };
-    let rules = RulesGround { program: &ends.program, own: &ends.own, listening: &listening };
-    Ok(plan::bypass(&request, rules, &ground))
+    Ok(plan::bypass(&request, &ways, &ground))
 }

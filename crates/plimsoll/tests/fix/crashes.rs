@@ -12,7 +12,7 @@ const KILLED: i32 = 9;
 
 /// Kills `fix` at each of its steps. `guarded`: the guard lives, and nobody calls; else the next call must
 /// do it.
-fn killed_everywhere(host: &Host, remedy: &[&str], guarded: bool) {
+pub fn killed_everywhere(host: &Host, remedy: &[&str], guarded: bool) {
     let old = host.everything();
     let mut new = None;
     for step in 1..MOST {
@@ -163,6 +163,50 @@ fn a_limit_raised_and_killed_at_any_step_is_the_old_or_the_new_one() {
     killed_everywhere(&host, &raise, false);
     killed_everywhere(&host, &raise, true);
     undo_killed_everywhere(&host, &raise);
+}
+
+const LIMIT: &[&str] = &["fix", "limit", "tcp/443", "--per-source", "20", "--yes", "--watch", "0"];
+const LIFELINE: &[&str] =
+    &["fix", "lifeline", "--peer", "10.1.2.3", "--port", "443", "--yes", "--watch", "0"];
+
+#[test]
+fn a_limit_for_each_source_killed_at_any_step_is_there_whole_or_not_at_all() {
+    if !root("a_limit_for_each_source_killed_at_any_step_is_there_whole_or_not_at_all") {
+        return;
+    }
+    let host = Host::new("crash-limit").with_nft();
+    killed_everywhere(&host, LIMIT, false);
+    killed_everywhere(&host, LIMIT, true);
+    undo_killed_everywhere(&host, LIMIT);
+}
+
+#[test]
+fn a_limit_by_xtables_killed_at_any_step_is_there_whole_or_not_at_all() {
+    if !root("a_limit_by_xtables_killed_at_any_step_is_there_whole_or_not_at_all") {
+        return;
+    }
+    let host = Host::new("crash-limit-xt").with_legacy();
+    killed_everywhere(&host, LIMIT, false);
+}
+
+#[test]
+fn a_lifeline_killed_at_any_step_is_there_whole_or_not_at_all() {
+    if !root("a_lifeline_killed_at_any_step_is_there_whole_or_not_at_all") {
+        return;
+    }
+    let host = Host::new("crash-lifeline").with_strict_nft();
+    killed_everywhere(&host, LIFELINE, false);
+    killed_everywhere(&host, LIFELINE, true);
+    undo_killed_everywhere(&host, LIFELINE);
+}
+
+#[test]
+fn a_lifeline_by_xtables_killed_at_any_step_is_there_whole_or_not_at_all() {
+    if !root("a_lifeline_by_xtables_killed_at_any_step_is_there_whole_or_not_at_all") {
+        return;
+    }
+    let host = Host::new("crash-lifeline-xt").with_strict_legacy();
+    killed_everywhere(&host, LIFELINE, false);
 }
 
 /// Entries of one source.

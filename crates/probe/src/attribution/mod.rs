@@ -31,9 +31,9 @@ use owner::Owners;
 pub use owner::{Container, Owner, Process};
 use sockets::Sockets;
 
-/// Addresses of the calling thread's namespace.
-pub(crate) fn addresses_here() -> Vec<IpAddr> {
-    addresses::here().1
+/// Interfaces and addresses of the calling thread's namespace.
+pub(crate) fn links_here() -> (Vec<plimsoll_wire::rtnetlink::Link>, Vec<IpAddr>) {
+    addresses::here()
 }
 
 /// Sockets of the calling thread's namespace, with the number of their protocol.

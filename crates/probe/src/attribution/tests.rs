@@ -35,7 +35,13 @@ fn plain(netns: u64, source: (&str, u16), destination: (&str, u16)) -> Row {
 fn host() -> Attribution {
     let places = [(HOST, 0), (WEB, 1), (SHOP, 2)].into_iter().collect();
     let mut a = Attribution { places, ..Attribution::default() };
-    let pair = |index, other| Link { index, other: Some(other), elsewhere: Some(0) };
+    let pair = |index, other| Link {
+        index,
+        other: Some(other),
+        elsewhere: Some(0),
+        mtu: None,
+        carries: true,
+    };
     a.addresses.add(0, vec![pair(8, 2)], vec![address("192.0.2.1"), address("10.1.0.1")]);
     a.addresses.add(1, vec![pair(2, 8)], vec![address("10.1.0.2"), address("10.1.0.3")]);
     a.addresses.add(2, vec![pair(2, 9)], vec![address("10.1.0.2"), address("10.1.0.9")]);

@@ -1,6 +1,7 @@
 //! What other readers of the probe make of saved files.
 
 use plimsoll_diagnosis::facts::{BootFiles, Fact, Host, Namespace, Tracking};
+use plimsoll_wire::filter::Program;
 use plimsoll_wire::ruleset::Ruleset;
 
 use super::read::Saved;
@@ -14,6 +15,11 @@ pub(super) fn boot_files(saved: &Saved<'_>, host: &Host) -> BootFiles {
 /// Rules of a namespace: of the initial one, or of that `ip netns` name.
 pub(super) fn rules(saved: &Saved<'_>, namespace: Option<&str>) -> Fact<Ruleset> {
     rule_readers::of_files(saved.files, namespace)
+}
+
+/// The same with every condition.
+pub(super) fn program(saved: &Saved<'_>, namespace: Option<&str>) -> Fact<Program> {
+    rule_readers::program_of_files(saved.files, namespace)
 }
 
 /// Whether a namespace's packets were tracked.

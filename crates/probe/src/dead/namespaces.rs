@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use plimsoll_diagnosis::facts::{Fact, Gap, Namespace, Owner, Reason};
+use plimsoll_diagnosis::facts::{Fact, Gap, Namespace, Owner, Reason, Ways};
 use plimsoll_wire::cgroup;
 
 use super::calls;
@@ -74,6 +74,7 @@ fn initial(saved: &Saved<'_>, inode: Option<u64>) -> Namespace {
             .map(plimsoll_ct::Entries),
         settings: table::settings(saved),
         rules: calls::rules(saved, None),
+        ways: Ways { program: calls::program(saved, None), ..nothing().ways },
         stack: stack::counters(
             saved,
             Some(net),
@@ -138,6 +139,7 @@ fn by_name(saved: &Saved<'_>, named: &Named) -> Namespace {
         expect_max: value(&["net.netfilter.nf_conntrack_expect_max"]).map(plimsoll_ct::Entries),
         settings: table::listed(&listing),
         rules: calls::rules(saved, Some(&named.name)),
+        ways: Ways { program: calls::program(saved, Some(&named.name)), ..nothing().ways },
         stack: stack::counters(saved, None, &strs(&nstat), &strs(&netstat)),
         ..nothing()
     };
@@ -284,6 +286,7 @@ fn nothing() -> Namespace {
         counters: Fact::Missing(gap("the statistics")),
         tracking: Fact::Missing(gap("the rules")),
         rules: Fact::Missing(gap("the rules")),
+        ways: Ways::missing(&gap("the rules, addresses and sockets")),
         census: Fact::Missing(gap("the entries")),
         stack: Fact::Missing(gap("the counters of the stack")),
         neighbours: Fact::known(Vec::new(), "none of its own: the initial namespace's serve all"),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use plimsoll_ct::{Counter, CpuCounters, Entries, Family};
 use plimsoll_diagnosis::facts::{
-    Fact, Gap, Namespace, Neighbours, Owner, Reason, SocketMemory, Stack,
+    Fact, Gap, Namespace, Neighbours, Owner, Reason, SocketMemory, Stack, Ways,
 };
 use plimsoll_wire::statistics::parse_proc;
 use plimsoll_wire::{neighbour_stat, netstat, sockstat};
@@ -174,6 +174,7 @@ pub(super) fn unread(inode: Option<u64>, owners: Vec<Owner>, gap: &Gap) -> Names
         counters: Fact::Missing(gap.clone()),
         tracking: Fact::Missing(gap.clone()),
         rules: Fact::Missing(gap.clone()),
+        ways: Ways::missing(gap),
         census: Fact::Missing(gap.clone()),
         stack: Fact::Missing(gap.clone()),
         neighbours: Fact::Missing(gap.clone()),

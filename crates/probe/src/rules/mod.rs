@@ -12,5 +12,5 @@ mod saved;
 mod tracking;
 
 pub use live::Reader;
-pub use saved::of_files;
+pub use saved::{of_files, program_of_files};
 pub use tracking::{Signs, tracking};

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use plimsoll_diagnosis::facts::{Fact, Reason};
+use plimsoll_wire::filter::{self, Program};
 use plimsoll_wire::ruleset::{
     Backend, Ruleset, TableFamily, read_json, read_listing, read_nft, read_save,
 };
@@ -80,6 +81,53 @@ pub fn of_files(files: &Files, namespace: Option<&str>) -> Fact<Ruleset> {
         );
     }
     Fact::known(rules, sources.join(", "))
+}
+
+/// The same with every condition, as far as outputs were saved that say them: `iptables-save` and nft's JSON.
+pub fn program_of_files(files: &Files, namespace: Option<&str>) -> Fact<Program> {
+    let found = outputs(files, namespace);
+    let mut program = Program::default();
+    let mut sources: Vec<String> = Vec::new();
+    for (path, form) in &found {
+        let Ok(bytes) = files.read(path, OUTPUT) else { continue };
+        let read = match form {
+            Form::Save(family) => save(&String::from_utf8_lossy(&bytes), *family, &mut program),
+            Form::Json => filter::read_json(&bytes, &mut program).is_ok(),
+            Form::Nft | Form::Listing { .. } => false,
+        };
+        if read && (bytes.len() as u64) < OUTPUT {
+            sources.push(path.trim_start_matches('/').into());
+        }
+    }
+    if found.is_empty() && namespace.is_none() {
+        for (path, family) in BOOT_SAVES {
+            if files.text(path).is_ok_and(|text| save(&text, *family, &mut program)) {
+                sources.push((*path).into());
+            }
+        }
+    }
+    let native = found.iter().any(|(_, form)| *form == Form::Nft)
+        && !found.iter().any(|(_, form)| *form == Form::Json)
+        && of_files(files, namespace)
+            .value()
+            .is_some_and(|rules| rules.chains.iter().any(|c| c.backend == Backend::Nft));
+    if native || sources.is_empty() {
+        return Fact::missing_needs(
+            Reason::NotCollected,
+            "no output that says every condition was saved",
+            "iptables-save and nft -j list ruleset, saved as root",
+        );
+    }
+    Fact::known(program, sources.join(", "))
+}
+
+/// Reads one output of `iptables-save`; whether it is one.
+fn save(text: &str, family: TableFamily, program: &mut Program) -> bool {
+    let mut heading = text.lines().filter(|l| l.starts_with('#'));
+    let nft = heading.any(|l| l.contains("nf_tables") || l.contains("tables-nft-save"));
+    let backend = if nft { Backend::IptablesNft } else { Backend::Legacy };
+    filter::read_save(text, backend, family, program);
+    text.lines().any(|l| l.starts_with('*'))
 }
 
 /// Reads one output; whether it said something that was not known.

@@ -89,6 +89,9 @@ impl Table {
     /// a label. Most are inserted as conntrackd would; what can't be is made by traffic.
     fn fill(&self, number: usize) {
         run("ip", &["link", "set", "lo", "up"]);
+        for key in ["nf_conntrack_acct", "nf_conntrack_timestamp"] {
+            std::fs::write(format!("/proc/sys/net/netfilter/{key}"), "1").unwrap();
+        }
         let rules = "add table inet t
             add ct helper inet t ftp { type \"ftp\" protocol tcp; l3proto ip; }
             add chain inet t o { type filter hook output priority 0; }

@@ -15,6 +15,18 @@ use crate::ruleset::{Hook, builtin, needs};
 /// Longest list of one condition that is followed.
 const LIST: usize = 4096;
 
+/// Options that `-p` brings along.
+const PORTS: &[&str] = &[
+    "--dport",
+    "--destination-port",
+    "--sport",
+    "--source-port",
+    "--syn",
+    "--tcp-flags",
+    "--icmp-type",
+    "--icmpv6-type",
+];
+
 /// Reads a whole output into `program`. `family` is what was asked for.
 pub fn read_save(text: &str, backend: Backend, family: TableFamily, program: &mut Program) {
     let mut at = None;
@@ -77,6 +89,7 @@ fn rule(line: &str, family: TableFamily) -> Option<(&str, Rule)> {
         },
         six: family == TableFamily::Ip6,
         module: String::new(),
+        implied: String::new(),
         target: String::new(),
         group: Vec::new(),
     };
@@ -94,6 +107,8 @@ struct Reading {
     six: bool,
     /// The match whose options are being read.
     module: String,
+    /// The match that a protocol brings along.
+    implied: String,
     /// The target whose options are being read.
     target: String,
     /// Words of a match whose options are not told apart.
@@ -134,6 +149,10 @@ impl Reading {
         let text = value.map_or("", |w| w.text);
         let not = before != inside;
         let length = value_at + 1;
+        // Files written by hand leave `-m tcp` away.
+        if self.module.is_empty() && self.target.is_empty() && PORTS.contains(&option.text) {
+            self.module.clone_from(&self.implied);
+        }
         match option.text {
             "-m" | "--match" => {
                 self.end_group();
@@ -165,6 +184,7 @@ impl Reading {
                     None => Test::Unknown,
                 };
                 self.condition(test, not, "-p", text);
+                self.implied = text.to_string();
                 length
             }
             option @ ("-s" | "--source" | "--src" | "-d" | "--destination" | "--dst") => {

@@ -24,7 +24,11 @@ pub struct Fragment {
 pub fn parse_ip(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     match bytes.first().map(|b| b >> 4) {
         Some(4) => v4(bytes),
-        Some(6) => v6(bytes),
+        // Taken apart and put together, so that the common case need not stand in memory.
+        Some(6) => match v6(bytes) {
+            Ok(packet) => Ok(packet),
+            Err(why) => Err(why),
+        },
         Some(_) => Err(NoPacket::Malformed),
         None => Err(NoPacket::Truncated),
     }

@@ -136,6 +136,44 @@ pub fn parse_transport(protocol: u8, bytes: &[u8], promised: u32) -> Option<Tran
     })
 }
 
+/// A TCP segment that acknowledges, with data or without, and does nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement number.
+    pub ack: u32,
+    /// Window, unscaled.
+    pub window: u16,
+    /// Octets of payload that the IP header promises.
+    pub payload: u32,
+}
+
+/// Reads what most TCP headers are: ACK without SYN, FIN and RST, and no options but timestamps as they are usually
+/// laid out (RFC 7323, appendix A). `None`: another one, or [`parse_transport`] finds none either.
+#[inline(always)]
+pub fn parse_acknowledgement(bytes: &[u8], promised: u32) -> Option<Acknowledgement> {
+    const TIMESTAMPS: [u8; 4] = [1, 1, 8, 10];
+    const KIND: u8 = 0x17;
+    const ACK: u8 = 0x10;
+    let header: &[u8; 20] = bytes.first_chunk()?;
+    if header[13] & KIND != ACK {
+        return None;
+    }
+    let length = match header[12] >> 4 {
+        5 => 20,
+        8 if bytes.get(20..24) == Some(&TIMESTAMPS) => 32,
+        _ => return None,
+    };
+    let [.., s0, s1, s2, s3, a0, a1, a2, a3, _, _, w0, w1, _, _, _, _] = *header;
+    Some(Acknowledgement {
+        seq: u32::from_be_bytes([s0, s1, s2, s3]),
+        ack: u32::from_be_bytes([a0, a1, a2, a3]),
+        window: u16::from_be_bytes([w0, w1]),
+        payload: promised.checked_sub(length)?,
+    })
+}
+
 #[inline(always)]
 fn tcp(bytes: &[u8], promised: u32) -> Option<Transport<'_>> {
     let header: &[u8; 20] = bytes.first_chunk()?;

@@ -1,0 +1,290 @@
+//! A SYN proxy before connections that pass through this host: the handshake is done here, with cookies and without an
+//! entry, and the server sees only who has finished it. A flood of SYNs then leaves nothing in the table.
+//!
+//! Kernel: nft_synproxy.c, xt_SYNPROXY.c. It stands behind all other chains at `forward` (nft: after the last one, iptables:
+//! in the table `security`), so that it answers only for what they let pass. With `nf_conntrack_tcp_loose` the client's ACK
+//! would be taken for an open connection, so that is 0 as long as the proxy stands.
+//! The proxy's sequence numbers are kept in the entry and outlive its rules; its timestamps do not.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_wire::filter::{Backend, Program, TableFamily};
+
+use super::bypass::{accepts_by_iptables, program_of};
+use super::{
+    Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, OwnRule, Placed, Plan,
+    Readback, Setting, Target, Verify,
+};
+use crate::case::{Case, Space};
+use crate::facts::{Fact, Tracking, Ways};
+use crate::remedies::speaks_nft;
+use crate::rules::{Accept, Proxied, family_word, proxied};
+use crate::{RemedyId, commands, words};
+
+/// First release of nft's statement, and of the target of iptables.
+const NFT_SINCE: (u16, u16) = (5, 4);
+const TARGET_SINCE: (u16, u16) = (3, 12);
+/// Headers of IPv4 and TCP, and of IPv6 and TCP.
+const HEADERS: [(bool, u32); 2] = [(false, 40), (true, 60)];
+/// Behind the chains that others hook there.
+const BEHIND: i32 = 10;
+/// A packet of IPv4 has at least so many bytes of room.
+const LEAST_MTU: u32 = 576;
+
+const LOOSE: &str = "nf_conntrack_tcp_loose";
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SynProxyRequest {
+    /// The TCP port that clients ask for.
+    pub port: u16,
+    /// Large windows and selective acknowledgement, at the price of what `undo` does to open connections: the window scale
+    /// that the servers announce.
+    pub wscale: Option<u8>,
+}
+
+/// The plan.
+pub fn synproxy(request: SynProxyRequest, rules: &Ways, ground: &Ground<'_>) -> Plan {
+    let port = request.port;
+    let title = format!("a SYN proxy before tcp/{port}");
+    let mut plan = Plan::new(RemedyId::Limit, title, Target::of(ground));
+    let case = Case::new(ground.before, ground.now);
+    let Some(space) = ground.space(&case) else {
+        plan.refused.push(NO_NAMESPACE.to_string());
+        return plan;
+    };
+    let program = match &rules.program {
+        Fact::Known { value, source: _ } => value,
+        Fact::Missing(gap) => {
+            plan.refused
+                .push(format!("the rules could not be read: {}", words::clean(&gap.detail)));
+            return plan;
+        }
+    };
+    for why in &program.unread {
+        plan.refused.push(format!("not all rules could be read: {}", words::clean(why)));
+    }
+    let nft = speaks_nft(&case, space);
+    let found = proxied(program, port, rules.own.value().map(alloc::vec::Vec::as_slice));
+    let mtu = match &rules.mtu {
+        Fact::Known { value, source: _ } => *value,
+        Fact::Missing(gap) => {
+            plan.refused.push(format!(
+                "the size of packets could not be read, which a proxy announces: {}",
+                words::clean(&gap.detail)
+            ));
+            return plan;
+        }
+    };
+    unfit(&case, space, nft, mtu, &found, &mut plan);
+    let loose = space.now.setting(LOOSE);
+    if loose.is_none() {
+        plan.refused.push(format!("{LOOSE} could not be read"));
+    }
+    if !plan.refused.is_empty() {
+        return plan;
+    }
+    plan.effect = format!(
+        "Who opens a connection to tcp/{port} through this host is answered by it, with a cookie. Only who answers that gets \
+         an entry, and comes to the server: a flood of SYNs leaves none. What is open already goes on."
+    );
+    plan.details.push(format!(
+        "announced to clients: segments of {} bytes (IPv6: {}), {}",
+        mtu - 40,
+        mtu - 60,
+        match request.wscale {
+            Some(scale) => format!("windows in steps of {} bytes, SACK, timestamps", 1u32 << scale),
+            None => "windows of at most 65,535 bytes, no SACK".to_string(),
+        }
+    ));
+    for accept in &found.accepts {
+        plan.details.push(format!(
+            "a rule of ours ahead of this one, for what the proxy takes and makes: {}",
+            accept.stands_for
+        ));
+    }
+    // First, so that no ACK is taken for an open connection.
+    plan.changes.extend(loose.filter(|v| *v != 0).map(|value| {
+        Change::Setting(Setting {
+            path: commands::path(case.profile, LOOSE),
+            before: value.to_string(),
+            after: "0".to_string(),
+            readback: Readback::Exact,
+            step: None,
+        })
+    }));
+    accepts_by_iptables(&found.accepts, program, &case, &mut plan);
+    if nft {
+        plan.changes.push(by_nft(request, mtu, program, &found));
+    } else {
+        for six in [false, true] {
+            let filtered = program.tables.iter().any(|t| t.family != TableFamily::Ip);
+            if !six || filtered {
+                let name = program_of(six, &case);
+                plan.changes.extend(by_iptables(request, mtu, &name, six));
+            }
+        }
+    }
+    tell(request, &mut plan);
+    plan.verify.push(Verify::DropsEnd);
+    plan
+}
+
+/// What this host or this kernel can't do.
+fn unfit(
+    case: &Case<'_>,
+    space: &Space<'_>,
+    nft: bool,
+    mtu: u32,
+    found: &Proxied,
+    plan: &mut Plan,
+) {
+    let since = if nft { NFT_SINCE } else { TARGET_SINCE };
+    if let Some(kernel) = case.after.host.kernel.value().filter(|k| k.rank() < since) {
+        plan.refused.push(format!(
+            "this kernel ({}.{}) has no SYN proxy that {} can use: {}.{} is the first",
+            kernel.rank().0,
+            kernel.rank().1,
+            if nft { "nft" } else { "iptables" },
+            since.0,
+            since.1
+        ));
+    }
+    if let Some(Tracking::Off { because }) = space.now.tracking.value() {
+        plan.refused.push(format!(
+            "nothing is tracked here ({}), and a proxy would cut off every connection that is open",
+            words::clean(because)
+        ));
+    }
+    if mtu < LEAST_MTU {
+        plan.refused.push(format!("packets of {mtu} bytes are too short for a proxy"));
+    }
+    plan.refused.extend(found.refused.iter().cloned());
+    let by_nft = found.accepts.iter().any(|a| a.backend == Backend::Nft);
+    if !nft && (by_nft || found.is_behind_security()) {
+        plan.refused.push(
+            "rules of nft and of old iptables decide together here: a proxy must stand behind all of them, and can't"
+                .to_string(),
+        );
+    }
+}
+
+fn tell(request: SynProxyRequest, plan: &mut Plan) {
+    plan.risks.push(format!(
+        "{LOOSE} is 0 as long as it stands, for the whole namespace: a connection that has no entry (older than the tracking, \
+         or idle beyond its timeout) is not picked up again."
+    ));
+    plan.risks.push(match request.wscale {
+        Some(_) => "Connections that are opened through the proxy have timestamps that it made: when it goes (`plimsoll undo`), \
+                    those that are open are cut off."
+            .to_string(),
+        None => "Connections that are opened through the proxy have windows of at most 64 KiB: over long ways they are slower. \
+                 --timestamps lets them grow, and `plimsoll undo` then cuts off those that are open."
+            .to_string(),
+    });
+    plan.warnings.push(
+        "a port that no server listens on looks open to who asks: the handshake is done before a server is asked"
+            .to_string(),
+    );
+    plan.warnings.push(
+        "rules are gone with the next boot, unless your firewall's files have them".to_string(),
+    );
+}
+
+/// The statement's words behind `synproxy`, or the target's options.
+fn options(request: SynProxyRequest, mss: u32, nft: bool) -> String {
+    match (request.wscale, nft) {
+        (None, true) => format!("mss {mss}"),
+        (Some(scale), true) => format!("mss {mss} wscale {scale} timestamp sack-perm"),
+        (None, false) => format!("--mss {mss}"),
+        (Some(scale), false) => format!("--sack-perm --timestamp --wscale {scale} --mss {mss}"),
+    }
+}
+
+fn by_nft(request: SynProxyRequest, mtu: u32, program: &Program, found: &Proxied) -> Change {
+    let port = request.port;
+    let (name, comment) =
+        (format!("plimsoll_synproxy_tcp{port}"), format!("plimsoll: SYN proxy tcp/{port}"));
+    let priority = found.last.map_or(BEHIND, |last| last.saturating_add(1).max(BEHIND));
+    let flags = "tcp flags & (fin|syn|rst|ack)";
+    let mut apply = String::new();
+    let mut rules = Vec::new();
+    let ours = found.accepts.iter().filter(|a| a.backend == Backend::Nft);
+    for accept in ours.clone() {
+        let Accept { family, table, chain, handle, comment, .. } = accept;
+        let family = family_word(*family);
+        let at = match handle {
+            Some(handle) => format!("insert rule {family} {table} {chain} handle {handle}"),
+            None => format!("add rule {family} {table} {chain}"),
+        };
+        apply.push_str(&format!("{at} {}\n", accept.rule()));
+        rules.push(OwnRule {
+            family: family.to_string(),
+            table: table.clone(),
+            chain: chain.clone(),
+            comment: comment.clone(),
+        });
+    }
+    apply.push_str(&format!(
+        "table inet {name} {{\n    chain prerouting {{\n        type filter hook prerouting priority -300; policy accept;\n        \
+         fib daddr type != local tcp dport {port} {flags} == syn notrack comment \"{comment}\"\n    }}\n    chain forward {{\n        \
+         type filter hook forward priority {priority}; policy accept;\n"
+    ));
+    for (six, headers) in HEADERS {
+        let family = if six { "ipv6" } else { "ipv4" };
+        let options = options(request, mtu - headers, true);
+        for (flag, state) in [("syn", "untracked"), ("ack", "invalid")] {
+            apply.push_str(&format!(
+                "        meta nfproto {family} tcp dport {port} {flags} == {flag} ct state {state} synproxy {options} \
+                 comment \"{comment}\"\n"
+            ));
+        }
+    }
+    apply.push_str("    }\n}\n");
+    Change::Nft(NftChange {
+        apply,
+        revert: format!("delete table inet {name}\n"),
+        tables: alloc::vec![NftTable { family: "inet".to_string(), name }],
+        rules,
+        placed: Placed::of(program, ours),
+    })
+}
+
+/// The proxy first: a SYN that is untracked and not answered would come to the server without an entry.
+fn by_iptables(request: SynProxyRequest, mtu: u32, program: &str, six: bool) -> [Change; 2] {
+    let port = request.port;
+    let headers = HEADERS.iter().find(|(s, _)| *s == six).map_or(60, |(_, bytes)| *bytes);
+    let options = options(request, mtu - headers, false);
+    let rule = |chain: &str, flag: &str, rest: &str| {
+        let comment = format!("plimsoll: SYN proxy tcp/{port}, {flag}");
+        let text = format!(
+            "{chain} -p tcp -m tcp --dport {port} --tcp-flags FIN,SYN,RST,ACK {flag} {rest} -m comment --comment \"{comment}\""
+        );
+        (text, format!("--comment \"{comment}\""))
+    };
+    let state = |state: &str| format!("-m conntrack --ctstate {state}");
+    let proxy =
+        [rule("FORWARD", "SYN", &state("UNTRACKED")), rule("FORWARD", "ACK", &state("INVALID"))];
+    let raw = [rule("PREROUTING", "SYN", "-m addrtype ! --dst-type LOCAL")];
+    let change = |table: &str, rules: &[(String, String)], target: &str| {
+        let all = |verb: &str| {
+            let lines = rules.iter().map(|(rule, _)| format!("{verb} {rule} -j {target}\n"));
+            format!("*{table}\n{}COMMIT\n", lines.collect::<String>())
+        };
+        Change::Iptables(IptablesChange {
+            restore: format!("{program}-restore"),
+            save: format!("{program}-save"),
+            table: table.to_string(),
+            apply: all("-A"),
+            revert: all("-D"),
+            marks: rules.iter().map(|(_, mark)| mark.clone()).collect(),
+            placed: Vec::new(),
+        })
+    };
+    [
+        change("security", &proxy, &format!("SYNPROXY {options}")),
+        change("raw", &raw, "CT --notrack"),
+    ]
+}

@@ -1,0 +1,61 @@
+//! A remedy that writes rules as `plimsoll fix` plans it, told in commands.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_wire::filter::Program;
+
+use super::{needs_tracking, plain};
+use crate::case::{Case, Space};
+use crate::commands::run_inside;
+use crate::facts::Fact;
+use crate::plan::{BypassRequest, planned};
+use crate::words;
+
+/// What is told of a plan.
+pub(super) struct Told {
+    /// Commands and remarks.
+    pub commands: Vec<String>,
+    /// Why it must not be done.
+    pub refused: Vec<String>,
+    /// What may go wrong, a sentence each.
+    pub risks: Vec<String>,
+}
+
+/// The plan for a namespace. Where its rules were not read, only the exemption is told, and what is missing.
+pub(super) fn told(request: &BypassRequest, case: &Case<'_>, s: &Space<'_>) -> Told {
+    let mut told = Told { commands: Vec::new(), refused: Vec::new(), risks: Vec::new() };
+    let ways = &s.now.ways;
+    let plan = match &ways.program {
+        Fact::Known { .. } => planned(request, ways, case, s),
+        Fact::Missing(gap) => {
+            let mut ways = ways.clone();
+            ways.program = Fact::known(Program::default(), "");
+            told.commands.push(format!(
+                "# its rules were not read whole ({}): where one drops what has no state, let this port pass \
+                 ahead of it in both directions",
+                words::clean(&gap.detail)
+            ));
+            told.refused = needs_tracking(case, s);
+            planned(request, &ways, case, s)
+        }
+    };
+    told.refused.extend(plan.refused);
+    told.risks = plan.risks;
+    let known = plan.warnings.iter().filter(|w| !w.starts_with("rules are gone"));
+    told.commands.extend(known.map(|w| format!("# {w}")));
+    told.commands.extend(plan.changes.iter().flat_map(plain::commands));
+    told.commands = run_inside(s, told.commands);
+    told
+}
+
+/// Sentences as one text.
+pub(super) fn joined(first: &str, rest: &[String]) -> String {
+    let mut text = first.to_string();
+    for sentence in rest {
+        text.push(' ');
+        text.push_str(sentence);
+    }
+    text
+}

@@ -1,0 +1,218 @@
+//! The short ways: what the commonest packets do to entries that are there, in place.
+//!
+//! A plain TCP segment in good order, and a UDP datagram that changes nothing but its entry's expiry. What the long
+//! way makes of such a packet is the same, which builds with assertions check each time.
+
+use plimsoll_ct::{Counter, CounterSource, Profile, Status, TcpState};
+use plimsoll_wire::packet::{Packet, parse_acknowledgement};
+
+use crate::key::Key;
+use crate::model::{Model, refreshed};
+use crate::settings::Settings;
+use crate::step::{Info, Step, Verdict, What};
+use crate::table::{Found, Spot};
+use crate::tcp::{Class, Direction, Open, side};
+use crate::ticks::Jiffies;
+use crate::trackers::udp_life;
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// Which way a packet takes, as far as it is known before the table is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It lacks the octets that make a tuple.
+    Nowhere,
+    /// To the defragmenter.
+    Fragment,
+    /// The long one.
+    Long,
+    /// Short, if it can be: TCP over IPv4.
+    Tcp,
+    /// TCP over IPv6.
+    WideTcp,
+    /// UDP over IPv4.
+    Udp,
+}
+
+/// What the short ways need to know of settings and generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usual {
+    /// Timeouts of an assured TCP flow in ESTABLISHED behind an acknowledgement, in ticks: by the bits of
+    /// [`Usual::established`].
+    established: [u32; 8],
+    max_retrans: u8,
+    /// See [`refreshed`].
+    pub(crate) least: Option<u32>,
+    /// Checksums matter: no short way.
+    checksum: bool,
+    /// Lookups are counted.
+    counted: bool,
+}
+
+impl Usual {
+    pub(crate) fn of(profile: &Profile, settings: &Settings, least: Option<u32>) -> Self {
+        let tcp = &settings.tcp;
+        let mut established = [0; 8];
+        for (bits, ticks) in established.iter_mut().enumerate() {
+            let open = Open {
+                flags: if bits & 1 != 0 { side::DATA_UNACKNOWLEDGED } else { 0 },
+                window: u16::from(bits & 2 == 0),
+                retransmissions: if bits & 4 != 0 { tcp.max_retrans } else { 0 },
+            };
+            // A bound of 0 is reached at once.
+            let timeout =
+                open.timeout(Class::Ack, TcpState::Established, tcp, &settings.tcp_timeouts);
+            *ticks = settings.ticks(timeout);
+        }
+        Self {
+            established,
+            max_retrans: tcp.max_retrans,
+            least,
+            checksum: settings.checksum,
+            counted: profile.creation == CounterSource::Counted,
+        }
+    }
+
+    /// The timeout of a flow, in ticks.
+    #[inline(always)]
+    pub(crate) const fn established(
+        &self,
+        unacknowledged: bool,
+        closed: bool,
+        retransmissions: u8,
+    ) -> u32 {
+        let repeated = retransmissions >= self.max_retrans;
+        self.established
+            [unacknowledged as usize | (closed as usize) << 1 | (repeated as usize) << 2]
+    }
+
+    /// The expiry that a refresh makes.
+    #[inline(always)]
+    pub(crate) fn refreshed(&self, expires: Jiffies, now: Jiffies, ticks: u32) -> Jiffies {
+        refreshed(expires, now, ticks, self.least)
+    }
+}
+
+impl Model {
+    /// The way of a packet that is looked up in the table.
+    #[inline(always)]
+    pub(crate) const fn way(&self, packet: &Packet<'_>, untracked: bool) -> Way {
+        if untracked || self.usual.checksum {
+            return Way::Long;
+        }
+        match (packet.protocol, packet.source.is_ipv4()) {
+            (TCP, true) => Way::Tcp,
+            (TCP, false) => Way::WideTcp,
+            (UDP, true) => Way::Udp,
+            (_, _) => Way::Long,
+        }
+    }
+
+    /// Tries the short way of TCP over IPv4. `None`: it is another packet, and nothing has changed.
+    #[inline(never)]
+    pub(crate) fn plain_tcp(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
+        let segment = parse_acknowledgement(packet.payload, packet.payload_length)?;
+        let now = self.now();
+        #[cfg(debug_assertions)]
+        let expected = self.table.own(spot, now).map(|found| self.expected(packet, &found));
+        let found = self.table.acknowledge(spot, &segment, &self.usual, now)?;
+        #[cfg(debug_assertions)]
+        self.compare(&found, expected);
+        Some(self.went(packet, &found, found.info()))
+    }
+
+    /// The same over IPv6.
+    #[inline(never)]
+    pub(crate) fn plain_wide(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
+        let segment = parse_acknowledgement(packet.payload, packet.payload_length)?;
+        let now = self.now();
+        let found = self.table.glance(&spot.probe(Key::wide_of(packet)), now)?;
+        #[cfg(debug_assertions)]
+        let expected = Some(self.expected(packet, &found));
+        if !self.table.acknowledged(&found, &segment, &self.usual, now) {
+            return None;
+        }
+        #[cfg(debug_assertions)]
+        self.compare(&found, expected);
+        Some(self.went(packet, &found, found.info()))
+    }
+
+    /// The same of UDP over IPv4.
+    #[inline(never)]
+    pub(crate) fn plain_udp(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
+        let [.., high, low] = *packet.payload.first_chunk::<6>()?;
+        let length = u32::from(u16::from_be_bytes([high, low]));
+        if length < 8 || length > packet.payload_length {
+            return None;
+        }
+        let now = self.now();
+        let found = self.table.own(spot, now)?;
+        let (status, stream) = self.table.udp(&found)?;
+        let replied = status.contains(Status::SEEN_REPLY);
+        let info = match (found.direction, replied) {
+            (_, true) => found.info(),
+            (Direction::Original, false) => Info::New,
+            (Direction::Reply, false) => return None,
+        };
+        let (lasts, assures) = udp_life(self.behaviour.udp, replied, stream.left(now) < 0);
+        let changes = assures && !status.contains(Status::ASSURED);
+        if changes || status.contains(Status::FIXED_TIMEOUT) {
+            return None;
+        }
+        #[cfg(debug_assertions)]
+        let expected = Some(self.expected(packet, &found));
+        let ticks = self.settings.ticks(self.settings.udp[usize::from(lasts)]);
+        self.table.extend(&found, |expires| self.usual.refreshed(expires, now, ticks));
+        #[cfg(debug_assertions)]
+        self.compare(&found, expected);
+        Some(self.went(packet, &found, info))
+    }
+
+    /// What belongs to each packet that refreshed its entry.
+    #[inline(always)]
+    fn went(&mut self, packet: &Packet<'_>, found: &Found, info: Info) -> Step {
+        if self.usual.counted {
+            self.counters.add(Counter::Found, 1);
+        }
+        self.account(found.id, found.direction, packet.length);
+        let step = Step::new(info, Verdict::Accept);
+        Step { entry: Some(found.id), what: What::Refreshed, ..step }
+    }
+
+    /// What the long way would leave.
+    #[cfg(debug_assertions)]
+    fn expected(
+        &self,
+        packet: &Packet<'_>,
+        found: &Found,
+    ) -> (crate::entry::Slot, crate::trackers::Judged) {
+        use crate::model::Prepared;
+        use crate::trackers::Judged;
+        use plimsoll_wire::packet::parse_transport;
+        let mut slot = self.table.slot(found);
+        let transport = parse_transport(packet.protocol, packet.payload, packet.payload_length);
+        let prepared = Prepared { transport, bad: false };
+        let judged =
+            self.judge(&self.settings, &mut slot, found.direction, packet, &prepared, true);
+        if let Judged::Refresh(judgement) = judged {
+            self.refresh(&mut slot, judgement.ticks);
+            if judgement.assure {
+                slot.set(Status::ASSURED);
+            }
+        }
+        (slot, judged)
+    }
+
+    #[cfg(debug_assertions)]
+    fn compare(
+        &self,
+        found: &Found,
+        expected: Option<(crate::entry::Slot, crate::trackers::Judged)>,
+    ) {
+        use crate::trackers::{Judged, Judgement};
+        let (slot, judged) = expected.expect("the same entry is found twice");
+        assert!(matches!(judged, Judged::Refresh(Judgement { told: false, .. })));
+        assert_eq!(self.table.slot(found), slot, "the short way went elsewhere");
+    }
+}
