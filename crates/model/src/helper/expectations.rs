@@ -201,19 +201,19 @@ impl Model {
             gone += 1;
         }
         let own = expected.by.get(&new.by).map_or(&[][..], Vec::as_slice);
-        if own.len() >= new.helper.most() {
-            if let Some(&oldest) = own.first() {
-                expected.remove(oldest);
-                gone += 1;
-            }
+        if own.len() >= new.helper.most()
+            && let Some(&oldest) = own.first()
+        {
+            expected.remove(oldest);
+            gone += 1;
         }
         let full = expected.all.len() as u64 >= self.settings.expect_max;
-        if !full {
-            expected.add(new);
-            self.counters.add(Counter::ExpectCreate, 1);
-        } else {
+        if full {
             let (ticks, bucket) = (self.ticks, self.behaviour.token_bucket);
             self.log.expectations_full(ticks, bucket, &self.settings);
+        } else {
+            expected.add(new);
+            self.counters.add(Counter::ExpectCreate, 1);
         }
         self.count_unexpected(gone);
         !full
