@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 /// The share of one core that may be used. The promise is 5 %; what is not counted in time is left.
-pub const PURSE: f64 = 0.04;
+pub const PURSE: f64 = 0.037;
 /// A reading is made at least so often, if only of a part.
 pub const LONGEST: Duration = Duration::from_secs(5);
 /// What is in the purse at the beginning, and at most: one reading of the longest interval.
