@@ -147,7 +147,7 @@ mod tests {
     fn whoever_asks_is_answered_from_what_is_left() {
         let mut pace = Pace::new(ms(1_000), 1_000_000);
         pace.learn(ms(0), 1.0, ms(300));
-        pace.pass(ms(100), ms(190));
+        pace.pass(ms(100), ms(175));
         assert_eq!(pace.due(false), None);
         assert!(pace.due(true).is_some_and(|share| share < 0.1));
         pace.pass(ms(101), ms(300));
