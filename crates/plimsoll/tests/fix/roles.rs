@@ -5,6 +5,7 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use plimsoll_ct::{
@@ -15,7 +16,7 @@ use plimsoll_wire::ctnetlink::{Details, Flow};
 
 use crate::host::{Host, text};
 use crate::remedies::SMALL;
-use crate::support::{Netns, plimsoll, root, turn};
+use crate::support::{BINARY, Netns, plimsoll, root, turn};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A SYN that is dropped comes again after a second; so long without an answer is none.
@@ -451,4 +452,61 @@ fn who_needs_the_tracking_of_a_port_is_named_by_the_rule() {
             assert_eq!(host.everything(), old);
         }
     }
+}
+
+/// Starts `fix bypass` in a terminal, and answers its question once `meanwhile` has happened; what it said, and its status.
+fn asked(host: &Host, meanwhile: &[&str]) -> (String, bool) {
+    let state = host.state.to_str().expect("a path of text");
+    let fix = format!(
+        "ip netns exec {} {BINARY} fix bypass tcp/443 --role server --watch 0 --state-dir {state}",
+        host.netns.0
+    );
+    let mut script = Command::new("script")
+        .args(["-qec", &fix, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script starts");
+    let mut said = Vec::new();
+    let mut out = script.stdout.take().expect("a pipe");
+    let mut byte = [0];
+    while !said.ends_with(b"[y/N] ") {
+        assert_eq!(out.read(&mut byte).expect("it speaks"), 1, "{}", text(&said));
+        said.push(byte[0]);
+    }
+    host.netns.run(meanwhile[0], &meanwhile[1..]);
+    script.stdin.take().expect("a pipe").write_all(b"y\n").expect("it hears");
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).expect("it ends");
+    (rest, script.wait().expect("it is gone").success())
+}
+
+#[test]
+fn who_changes_the_chain_while_the_plan_is_looked_at_is_noticed() {
+    if !root("who_changes_the_chain_while_the_plan_is_looked_at_is_noticed") {
+        return;
+    }
+    let ban = ["iptables-legacy", "-I", "FW", "1", "-s", "203.0.113.9", "-j", "DROP"];
+    let other =
+        ["iptables-legacy", "-t", "mangle", "-I", "PREROUTING", "-j", "MARK", "--set-mark", "1"];
+    let nft = ["nft", "insert rule inet site input ip saddr 203.0.113.9 drop"];
+    let legacy: fn() -> Host = || Host::new("meanwhile").with_strict_legacy();
+    let strict: fn() -> Host = || Host::new("meanwhile").with_strict_nft();
+    for (host, meanwhile) in [(legacy, &ban[..]), (strict, &nft[..])] {
+        let host = host();
+        let (said, done) = asked(&host, meanwhile);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(!done, "{said}");
+        assert!(said.contains("has changed since the plan was made: plan again"), "{said}");
+        assert!(!host.everything().contains("plimsoll"), "{}", host.everything());
+        // Planned anew it goes where it belongs: behind the ban.
+        host.ok(&["fix", "bypass", "tcp/443", "--role", "server", "--yes", "--watch", "0"]);
+        let all = host.everything();
+        let place = |words: &str| all.find(words).unwrap_or_else(|| panic!("{words}: {all}"));
+        assert!(place("203.0.113.9") < place("10.0.0.0/8"), "{all}");
+        host.ok(&["undo"]);
+        assert!(!host.everything().contains("plimsoll: "), "{}", host.everything());
+    }
+    let (said, done) = asked(&legacy(), &other);
+    assert!(done, "what others change elsewhere is no matter: {said}");
 }
