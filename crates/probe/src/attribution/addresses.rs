@@ -113,8 +113,7 @@ impl Addresses {
                 let ends = links.iter().map(|link| self.ends(*place, *link));
                 let several = ends
                     .filter(|ends| ends.len() != 1)
-                    .map(|ends| if ends.is_empty() { vec![INITIAL] } else { ends })
-                    .flatten()
+                    .flat_map(|ends| if ends.is_empty() { vec![INITIAL] } else { ends })
                     .filter(|end| end != place);
                 (*place, several.collect::<HashSet<u32>>().into_iter().collect::<Vec<_>>())
             })
