@@ -70,19 +70,19 @@ pub struct Row {
     pub mark: Option<u32>,
     /// Keyed hash or address of the entry: stable for its life. Only ctnetlink tells.
     pub id: Option<u32>,
-    /// References held. Not from the BPF census.
+    /// References held.
     pub references: Option<u32>,
-    /// Original direction's packets and bytes. Not from the BPF census.
+    /// Original direction's packets and bytes.
     pub original_accounting: Option<Accounting>,
-    /// Reply direction's packets and bytes. Not from the BPF census.
+    /// Reply direction's packets and bytes.
     pub reply_accounting: Option<Accounting>,
-    /// Creation, by the wall clock. Only ctnetlink tells, with `nf_conntrack_timestamp` on.
+    /// Creation, by the wall clock: not from text, and only with `nf_conntrack_timestamp` on.
     pub started: Option<Time>,
     /// Seconds since creation.
     pub age: Option<Seconds>,
-    /// Attached helper. Only ctnetlink tells.
+    /// Attached helper. Not from the proc file.
     pub helper: Option<HelperName>,
-    /// Label bits, as on the wire: bit n of the label is bit n % 8 of byte n / 8. Only ctnetlink tells.
+    /// Label bits, as on the wire: bit n of the label is bit n % 8 of byte n / 8. Not from text.
     pub labels: Option<[u8; 16]>,
 }
 

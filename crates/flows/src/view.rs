@@ -137,7 +137,7 @@ impl Lacks {
         (Self::NETNS, "network namespace"),
         (Self::OWNER, "process, unit, container and pod"),
         (Self::DIRECTION, "direction (the addresses of the namespace are not known)"),
-        (Self::STATUS, "status bits (only ctnetlink tells them)"),
+        (Self::STATUS, "status bits (text tells only some)"),
         (Self::STATE, "state"),
     ];
 

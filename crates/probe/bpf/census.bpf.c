@@ -50,7 +50,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 /* What the two sides agree on: see src/entries/bpf/shared.rs. */
 #define LANES 64
-#define ROWS 8192
+#define ROWS 4096
 #define WORKERS 4
 
 struct row {
@@ -60,19 +60,35 @@ struct row {
 	u32 status, expires, mark, netns;
 	u16 zone;
 	u8 zone_direction, state, family, protocol;
-	u16 unused;
+	u16 bucket; /* from the first of this run */
 };
+
+/* What is told beside a row where it is asked for. */
+struct more {
+	u64 counters[4]; /* packets and bytes of the original direction, of the reply direction */
+	u64 started, stopped, labels[2], helper[2];
+	u32 references, secmark, tags[2];
+	u32 has, unused;
+};
+
+/* In `has`, and in the question. TOLD: the entry lived while it was looked at, so what is not there is nothing. */
+#define ACCOUNTING 1
+#define TIMES 2
+#define LABELS 4
+#define HELPER 8
+#define TOLD 16
 
 struct worker {
 	/* What one run of `walk` leaves. */
 	u64 cursor, rows, nanos, nodes, foreign, expired, redone, cut, crowded, unreadable;
 	/* Its scratch. */
-	u64 table, end, at_once, netns, deadline, now;
-	u64 lanes, going, originals, bad, begin, count, sink;
+	u64 table, end, at_once, netns, deadline, now, wants;
+	u64 lanes, going, originals, bad, first, begin, count, sink, entry;
 	u64 here[LANES], next[LANES], direction[LANES], bucket[LANES];
-	u64 original[LANES], original_next[LANES];
+	u64 original[LANES], original_next[LANES], original_bucket[LANES];
 	u64 object[40];
 	struct row row[ROWS];
+	struct more more[ROWS];
 };
 
 struct {
@@ -99,14 +115,20 @@ struct {
 struct offsets {
 	/* in struct nf_conn, and how much of it must be read to see them all */
 	u32 tuplehash, timeout, zone, status, net, mark, tcp, sctp, dccp, length;
+	u32 extensions, references, secmark, tags;
 	/* in struct net: its number */
 	u32 inum;
+	/* in struct nf_ct_ext: the byte that tells where an extension begins, NONE where this kernel has not that one */
+	u32 accounting, times, labels, help;
+	/* in struct nf_conn_help the helper, in that its name */
+	u32 helper, helper_name;
 	/* DIRECT: BTF id of a struct that holds a long array of integers, and that array's offset */
 	u32 window, window_offset;
 	/* from the current task to the iterator behind an open /proc/net/nf_conntrack */
 	u32 files, fdt, fd, private_data, seq_private, iterator_table, iterator_buckets;
 };
 const volatile struct offsets at = {};
+#define NONE 0xffffffff
 
 /* struct nf_conntrack_tuple_hash; the loader compares it with BTF. */
 #define SOURCE 16
@@ -190,6 +212,7 @@ BODY sort(u32 i, struct context *c)
 		u64 end = next & 1, some = NOT_ZERO(next);
 		k->original[LANE(m)] = k->here[j + n];
 		k->original_next[LANE(m)] = next;
+		k->original_bucket[LANE(m)] = bucket;
 		m += live & ~k->direction[j + n] & 1;
 		k->here[LANE(f)] = next;
 		k->bucket[LANE(f)] = bucket;
@@ -216,6 +239,85 @@ BODY start(u32 i, struct context *c)
 }
 
 #ifdef DIRECT
+#define LOAD(to, from) ((to) = FROM(typeof(to), WINDOW(from), 0))
+#else
+#define LOAD(to, from) bpf_probe_read_kernel(&(to), sizeof(to), (void *)(from))
+#endif
+
+/* Where an extension lies; 0: the entry has it not. */
+#define EXTENSION(name) ({ u8 _at = 0; if (at.name != NONE) LOAD(_at, extensions + at.name); \
+	_at ? extensions + _at : 0; })
+
+/*
+ * What lies beside an entry. Its extensions are freed with it, at once; so that it lives is looked at behind them. Then
+ * what was read was its own.
+ */
+__noinline int more(u32 w)
+{
+	struct worker *k = worker_of(w);
+	if (!k || !k->wants)
+		return 0;
+	struct more *m = &k->more[WITHIN(k->rows, ROWS - 1)];
+	u64 entry = k->entry, wants = k->wants, extensions = 0, again = 0, place;
+	u32 has = 0, status = 0;
+	LOAD(m->references, entry + at.references);
+	LOAD(m->secmark, entry + at.secmark);
+	LOAD(m->tags[0], entry + at.tags);
+	LOAD(m->tags[1], entry + at.tags + 4);
+	LOAD(extensions, entry + at.extensions);
+	if (extensions) {
+		if (wants & ACCOUNTING && (place = EXTENSION(accounting))) {
+			has |= ACCOUNTING;
+			LOAD(m->counters[0], place);
+			LOAD(m->counters[1], place + 8);
+			LOAD(m->counters[2], place + 16);
+			LOAD(m->counters[3], place + 24);
+		}
+		if (wants & TIMES && (place = EXTENSION(times))) {
+			has |= TIMES;
+			LOAD(m->started, place);
+			LOAD(m->stopped, place + 8);
+		}
+		if (wants & LABELS && (place = EXTENSION(labels))) {
+			has |= LABELS;
+			LOAD(m->labels[0], place);
+			LOAD(m->labels[1], place + 8);
+		}
+		if (wants & HELPER && (place = EXTENSION(help))) {
+			LOAD(place, place + at.helper);
+			if (place) {
+				has |= HELPER;
+				LOAD(m->helper[0], place + at.helper_name);
+				LOAD(m->helper[1], place + at.helper_name + 8);
+			}
+		}
+	}
+	LOAD(again, entry + at.extensions);
+	LOAD(status, entry + at.status);
+	/* IPS_DYING */
+	m->has = again == extensions && !(status & 1 << 9) ? has | TOLD : 0;
+	return 0;
+}
+
+#ifdef DIRECT
+/* Fetches what lies beside a few originals. */
+BODY reach(u32 i, struct context *c)
+{
+	struct worker *k = c->k;
+	u64 j = WITHIN((u64)i * UNROLL, LANES - UNROLL), x = 0;
+#pragma unroll
+	for (u32 n = 0; n < UNROLL; n++) {
+		u64 entry = k->original[j + n] - at.tuplehash;
+		u64 extensions = FROM(u64, WINDOW(entry + at.extensions), 0);
+		/* None: the entry itself, so that there is no branch. */
+		extensions |= entry & (NOT_ZERO(extensions) - 1);
+		char *window = WINDOW(extensions);
+		x += FROM(u64, window, 0) + FROM(u64, window, 64);
+	}
+	k->sink += x;
+	return 0;
+}
+
 /* Fetches the rest of a few originals. */
 BODY touch(u32 i, struct context *c)
 {
@@ -283,12 +385,15 @@ BODY copy(u32 i, struct context *c)
 	r->netns = netns;
 	r->zone = GET(u16, at.zone);
 	r->zone_direction = GET(u8, at.zone + 3);
+	r->bucket = k->original_bucket[j] - k->first;
 	if (protocol == 132)
 		r->state = GET(u8, at.sctp);
 	else if (protocol == 33)
 		r->state = GET(u8, at.dccp);
 	else
 		r->state = GET(u8, at.tcp);
+	k->entry = entry;
+	more(c->w);
 	/* Was the entry freed and used anew while it was copied? Then it is in another chain now. */
 #ifdef DIRECT
 	again = FROM(u64, WINDOW(head), 0);
@@ -317,6 +422,8 @@ __noinline int level(u32 w)
 	u64 originals = *(volatile u64 *)&k->originals;
 #ifdef DIRECT
 	LOOP(STEPS(originals), LANES / UNROLL, touch, &c);
+	if (k->wants)
+		LOOP(STEPS(originals), LANES / UNROLL, reach, &c);
 #endif
 	LOOP(originals, LANES, copy, &c);
 	k->lanes = k->going;
@@ -381,7 +488,7 @@ BODY one(u32 i, struct context *c)
 	return 0;
 }
 
-/* Arguments: table, first bucket, bucket after the last, worker, buckets at once, namespace or 0, nanoseconds. */
+/* Arguments: table, first bucket, bucket after the last, worker, buckets at once, namespace or 0, nanoseconds, what more. */
 SEC("raw_tp") int walk(struct bpf_raw_tracepoint_args *ctx)
 {
 	u32 w = ctx->args[3];
@@ -391,12 +498,13 @@ SEC("raw_tp") int walk(struct bpf_raw_tracepoint_args *ctx)
 	struct context c = { .k = k, .w = w };
 	u64 start = bpf_ktime_get_ns();
 	k->table = ctx->args[0];
-	k->begin = ctx->args[1];
+	k->begin = k->first = ctx->args[1];
 	k->end = ctx->args[2];
 	k->at_once = ctx->args[4] < LANES ? ctx->args[4] : LANES;
 	k->netns = ctx->args[5];
 	k->deadline = start + ctx->args[6];
 	k->now = bpf_jiffies64();
+	k->wants = ctx->args[7];
 	k->rows = k->nodes = k->foreign = k->expired = k->redone = k->cut = k->crowded = 0;
 	k->unreadable = 0;
 	LOOP(GROUPS, GROUPS, one, &c);

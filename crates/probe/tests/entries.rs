@@ -6,14 +6,16 @@
 mod mixed;
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use mixed::{Table, in_namespaces};
-use plimsoll_ct::{Family, L4, Protocol, Row, Status, Tuple};
+use plimsoll_ct::{Family, L4, Protocol, Row, State, Status, Tuple};
 use plimsoll_probe::entries::{
-    self, Ask, Entries, Filter, Reader, Scope, Share, Sink, Wants, Which,
+    self, Ask, Details, Entries, Filter, Reader, Scope, Share, Sink, Wants, Which,
 };
 use plimsoll_wire::listing;
 
@@ -139,23 +141,109 @@ fn the_census_shows_the_table_that_conntrack_lists_with_one_worker_and_with_two(
     });
 }
 
+/// Keeps rows with what is told beside them.
+#[derive(Default)]
+struct Detailed(Vec<(Row, Details)>);
+
+impl Sink for Detailed {
+    fn take(&mut self, _: &Row) -> bool {
+        panic!("without details");
+    }
+    fn take_detailed(&mut self, row: &Row, details: &Details) -> bool {
+        self.0.push((*row, details.clone()));
+        true
+    }
+    fn wants_details(&self) -> bool {
+        true
+    }
+}
+
+/// Packets and bytes, creation, helper, labels, references, tags of SCTP, all bits of the status.
 #[test]
-fn every_bit_of_the_status_is_the_same_by_bpf_and_netlink() {
+fn all_that_lies_beside_an_entry_is_the_same_by_bpf_and_netlink() {
     if !has_bpf() {
         return;
     }
-    in_namespaces("status", 1, |tables| {
+    in_namespaces("beside", 1, |tables| {
         tables[0].enter(|| {
-            let bits = |which| {
-                let mut bits: Vec<_> = rows(&ask(which, Scope::Here))
-                    .0
-                    .iter()
-                    .map(|r| (format!("{:?}{:?}", r.original, r.zone), r.status))
-                    .collect();
-                bits.sort();
-                bits
+            let wants = Wants { id: false, security: false, ..Wants::ALL };
+            let read = |which| {
+                let mut sink = Detailed::default();
+                let asked = Ask { wants, ..ask(which, Scope::Here) };
+                let outcome = entries::read(&asked, std::slice::from_mut(&mut sink)).unwrap();
+                assert!(outcome.is_complete(), "{outcome:?}");
+                let expected = |(row, _): &(Row, _)| row.status.contains(Status::EXPECTED);
+                assert!(sink.0.iter().any(expected), "no entry came as the helper foretold");
+                let mut all: Vec<String> = Vec::new();
+                for (row, details) in &sink.0 {
+                    let times = (details.started, details.stopped, row.started);
+                    let beside = (row.helper, row.labels, &details.labels, row.references);
+                    let counters = (row.original_accounting, row.reply_accounting);
+                    all.push(format!(
+                        "{} {:?} {times:?} {beside:?} {counters:?} {:?}",
+                        key(row),
+                        row.status,
+                        details.sctp_tags
+                    ));
+                    assert!(row.age.is_some_and(|age| age.0 < 600), "{row:?}");
+                }
+                all.sort();
+                all
             };
-            assert_eq!(bits(Which::Bpf), bits(Which::Netlink));
+            let (ours, theirs) = (read(Which::Bpf), read(Which::Netlink));
+            let lone = |a: &[String], b: &[String]| {
+                a.iter().filter(|x| !b.contains(x)).cloned().collect::<Vec<_>>()
+            };
+            assert_eq!(lone(&ours, &theirs), lone(&theirs, &ours));
+            assert_eq!(ours.len(), theirs.len());
+            // Label 1 is the second bit.
+            for there in
+                ["ftp", "packets: 1,", "Some([Some(16777216), Some(33554432)])", "Some([2, 0, 0, 0"]
+            {
+                assert!(ours.iter().any(|line| line.contains(there)), "no entry has {there}");
+            }
+        });
+    });
+}
+
+#[test]
+fn an_offloaded_entry_is_the_same_whoever_reads_it() {
+    mixed::in_a_router("offload", |[router, one, other]| {
+        let rules = "table inet f {
+            flowtable t { hook ingress priority 0; devices = { r1, r2 }; }
+            chain c { type filter hook forward priority 0; ct state established flow add @t; }
+        }";
+        let made = router.enter(|| std::process::Command::new("nft").arg(rules).output().unwrap());
+        if !made.status.success() {
+            eprintln!("skipped: no flow tables here: {}", String::from_utf8_lossy(&made.stderr));
+            return;
+        }
+        let listener = other.enter(|| TcpListener::bind(("10.2.0.2", 80)).unwrap());
+        let mut open = one.enter(|| TcpStream::connect(("10.2.0.2", 80)).unwrap());
+        let (mut accepted, _) = listener.accept().unwrap();
+        let begin = Instant::now();
+        router.enter(|| {
+            loop {
+                open.write_all(b"x").unwrap();
+                accepted.read_exact(&mut [0]).unwrap();
+                accepted.write_all(b"y").unwrap();
+                open.read_exact(&mut [0]).unwrap();
+                let (seen, _) = rows(&ask(Which::Netlink, Scope::Here));
+                if seen.iter().any(|row| row.status.contains(Status::OFFLOAD)) {
+                    break;
+                }
+                assert!(begin.elapsed() < Duration::from_secs(60), "{seen:?}");
+            }
+            let theirs = listed(&router.list(&["-o", "extended"]));
+            assert!(theirs.iter().any(|row| row.status.contains(Status::OFFLOAD)), "{theirs:?}");
+            for which in ways() {
+                let (ours, _) = rows(&ask(which, Scope::Here));
+                assert_same(&ours, &theirs);
+                let one = ours.iter().find(|row| row.original.destination_port() == Some(80));
+                let one = one.unwrap();
+                assert!(one.status.contains(Status::OFFLOAD), "{which:?} {one:?}");
+                assert_eq!((one.state, one.expires), (State::Stateless, None), "{which:?}");
+            }
         });
     });
 }
@@ -189,12 +277,15 @@ fn a_sample_of_the_table_is_a_part_with_its_share() {
 fn what_only_netlink_tells_is_not_asked_of_the_census() {
     in_namespaces("wants", 1, |tables| {
         tables[0].enter(|| {
-            let wants = Wants { helper: true, ..Wants::default() };
+            let wants = Wants { id: true, ..Wants::default() };
             let (ours, outcome) = rows(&Ask { wants, ..ask(Which::Auto, Scope::Here) });
             assert_eq!(outcome.reader, Reader::Ctnetlink);
             let said = &outcome.passed_over;
-            assert!(said.len() == 1 && said[0].1.detail.contains("helpers"), "{said:?}");
-            assert!(ours.iter().any(|r| r.helper.is_some_and(|h| h.as_str() == "ftp")));
+            assert!(said.len() == 1 && said[0].1.detail.contains("ids"), "{said:?}");
+            assert!(ours.iter().all(|row| row.id.is_some()));
+            let insists = Ask { wants, ..ask(Which::Bpf, Scope::Here) };
+            let refused = entries::read(&insists, &mut [|_: &Row| true]).unwrap_err();
+            assert!(refused.detail.contains("bpf: does not tell ids"), "{refused:?}");
         });
     });
 }

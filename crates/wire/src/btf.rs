@@ -14,6 +14,8 @@ use crate::Malformed;
 pub enum Kind {
     /// `struct`
     Struct,
+    /// `enum`
+    Enumeration,
     /// A function.
     Function,
 }
@@ -22,6 +24,7 @@ impl Kind {
     const fn number(self) -> u32 {
         match self {
             Self::Struct => 4,
+            Self::Enumeration => 6,
             Self::Function => 12,
         }
     }
@@ -124,6 +127,20 @@ impl<'a> Btf<'a> {
     pub fn size(&self, structure: u32) -> Option<u32> {
         let (types, at) = self.type_at(structure)?;
         u32_at(types, at + 8)
+    }
+
+    /// The value of an enumeration's word.
+    pub fn value(&self, enumeration: u32, word: &str) -> Option<u32> {
+        let (types, at) = self.type_at(enumeration)?;
+        let info = u32_at(types, at + 4)?;
+        if kind_of(info) != Kind::Enumeration.number() {
+            return None;
+        }
+        let words = (0..(info & 0xffff) as usize).map(|n| at + 12 + 8 * n);
+        let mut named = words.filter(|at| {
+            u32_at(types, *at).and_then(|name| self.string(name)) == Some(word.as_bytes())
+        });
+        u32_at(types, named.next()? + 4)
     }
 
     fn member_of(&self, kind: u32, wanted: &str, deep: u32) -> Option<Member> {
@@ -233,7 +250,7 @@ mod tests {
 
     /// `struct outer { int a; struct { int b; }; inner_t c; }`, `struct inner { int x, y; }` as `inner_t`.
     fn description() -> Vec<u8> {
-        let strings = b"\0int\0outer\0a\0b\0inner_t\0c\0inner\0x\0y\0f\0";
+        let strings = b"\0int\0outer\0a\0b\0inner_t\0c\0inner\0x\0y\0f\0e\0E_A\0E_B\0";
         let name = |s: &str| string_in(strings, s).unwrap();
         let kind = |k: u32, n: u32| k << 24 | n;
         let mut types: Vec<u32> = Vec::new();
@@ -244,6 +261,7 @@ mod tests {
         types.extend([name("outer"), kind(4, 3), 16]); // 5
         types.extend([name("a"), 1, 0, 0, 4, 32, name("c"), 3, 64]);
         types.extend([name("f"), kind(12, 0), 0]); // 6
+        types.extend([name("e"), kind(6, 2), 4, name("E_A"), 0, name("E_B"), 7]); // 7
         let types: Vec<u8> = types.iter().flat_map(|w| w.to_ne_bytes()).collect();
         file(&types, strings)
     }
@@ -272,6 +290,10 @@ mod tests {
         assert_eq!(btf.find(Kind::Function, "f"), Some(6));
         assert_eq!(btf.find(Kind::Struct, "f"), None);
         assert_eq!(btf.size(outer), Some(16));
+        let words = btf.find(Kind::Enumeration, "e").unwrap();
+        let value = |word| btf.value(words, word);
+        assert_eq!((value("E_A"), value("E_B"), value("E_C")), (Some(0), Some(7), None));
+        assert_eq!(btf.value(outer, "a"), None);
     }
 
     #[test]
@@ -294,7 +316,7 @@ mod tests {
         };
         assert_eq!(offset("more", "z.c.x"), Some(12));
         assert_eq!(offset("more", "a"), Some(0));
-        assert_eq!(split.find(Kind::Struct, "more"), Some(7));
+        assert_eq!(split.find(Kind::Struct, "more"), Some(8));
         assert_eq!(offset("outer", "b"), Some(4));
     }
 

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use plimsoll_diagnosis::plan::IptablesChange;
+use plimsoll_diagnosis::plan::{IptablesChange, Placed};
+use plimsoll_wire::filter::{Backend, Chain, Program, TableFamily, read_save};
 
 use super::{Seen, program};
 use crate::journal::Memo;
@@ -30,6 +31,7 @@ pub(super) fn look(c: &IptablesChange) -> io::Result<Seen> {
 /// where the table is there.
 pub(super) fn prepare(c: &IptablesChange) -> io::Result<()> {
     program::find(&c.restore)?;
+    fits(c)?;
     if section(c)?.is_none() {
         return Ok(());
     }
@@ -41,7 +43,32 @@ pub(super) fn before(c: &IptablesChange) -> io::Result<Memo> {
 }
 
 pub(super) fn make(c: &IptablesChange) -> io::Result<()> {
-    restore(c, &c.apply)
+    fits(c)?;
+    restore(c, &c.apply)?;
+    held(c, Placed::misplaced)
+}
+
+/// Whether the rules that the places of ours were chosen by are still there.
+fn fits(c: &IptablesChange) -> io::Result<()> {
+    held(c, Placed::changed)
+}
+
+fn held(
+    c: &IptablesChange,
+    wrong: impl Fn(&Placed, Option<&Chain>) -> Option<String>,
+) -> io::Result<()> {
+    if c.placed.is_empty() {
+        return Ok(());
+    }
+    let mut now = Program::default();
+    let text = section(c)?.unwrap_or_default();
+    read_save(&text, Backend::Legacy, TableFamily::Ip, &mut now);
+    let table = now.tables.first();
+    let chain = |p: &Placed| table.and_then(|t| t.chains.get(t.chain(&p.chain)?));
+    match c.placed.iter().find_map(|p| wrong(p, chain(p))) {
+        Some(why) => Err(io::Error::other(why)),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn take_back(c: &IptablesChange, before: &Memo) -> io::Result<()> {

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use plimsoll_diagnosis::plan::{NftChange, NftTable, OwnRule};
+use plimsoll_diagnosis::plan::{NftChange, NftTable, OwnRule, Placed};
+use plimsoll_wire::filter::{Chain, Program, read_json};
 
 use super::{Seen, program};
 use crate::journal::Memo;
@@ -38,11 +39,14 @@ pub(super) fn look(c: &NftChange, memo: Option<&Memo>) -> io::Result<Seen> {
 
 /// The kernel checks the text as it would apply it.
 pub(super) fn prepare(c: &NftChange) -> io::Result<()> {
+    held(c, Placed::changed)?;
     program::run("nft", &["-c", "-f", "-"], &c.apply).map(|_| ())
 }
 
 pub(super) fn make(c: &NftChange) -> io::Result<Memo> {
+    held(c, Placed::changed)?;
     program::run("nft", &["-f", "-"], &c.apply)?;
+    held(c, Placed::misplaced)?;
     c.tables.iter().map(list).collect()
 }
 
@@ -59,6 +63,25 @@ pub(super) fn take_back(c: &NftChange) -> io::Result<()> {
         }
     }
     program::run("nft", &["-f", "-"], &text).map(|_| ())
+}
+
+/// Whether the chains that ours are put into are as they were, or have ours where they should be.
+fn held(
+    c: &NftChange,
+    wrong: impl Fn(&Placed, Option<&Chain>) -> Option<String>,
+) -> io::Result<()> {
+    for placed in &c.placed {
+        let Placed { family, table, chain, .. } = placed;
+        let json = program::run("nft", &["-j", "-a", "list", "chain", family, table, chain], "")?;
+        let mut now = Program::default();
+        read_json(json.as_bytes(), &mut now).map_err(io::Error::other)?;
+        let table = now.tables.first();
+        let chain = table.and_then(|t| t.chains.get(t.chain(chain)?));
+        if let Some(why) = wrong(placed, chain) {
+            return Err(io::Error::other(why));
+        }
+    }
+    Ok(())
 }
 
 fn has(names: &str, table: &NftTable) -> bool {

@@ -16,7 +16,7 @@ use plimsoll_wire::filter::{Backend, Program, TableFamily};
 use super::shed::BATCH;
 use super::{
     Change, DeleteEntries, Filter, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable,
-    OwnRule, Plan, Target, Verify,
+    OwnRule, Placed, Plan, Target, Verify,
 };
 use crate::case::{Case, Space};
 use crate::facts::{Fact, Ways};
@@ -120,14 +120,14 @@ pub(crate) fn planned(
         return plan;
     }
     plan.effect = effect(request, &traffic);
-    accepts_by_iptables(&judgement.accepts, case, &mut plan);
+    accepts_by_iptables(&judgement.accepts, program, case, &mut plan);
     if speaks_nft(case, space) {
-        plan.changes.push(nft(request, &traffic, &judgement.accepts));
+        plan.changes.push(nft(request, &traffic, program, &judgement.accepts));
     } else {
         xtables(&traffic, program, case, space, &mut plan);
         let by_nft = judgement.accepts.iter().any(|a| a.backend == Backend::Nft);
         if by_nft {
-            plan.changes.push(nft_accepts(&judgement.accepts));
+            plan.changes.push(Change::Nft(nft_rules(program, &judgement.accepts)));
         }
     }
     left_over(&traffic, rules, space, &mut plan);
@@ -295,7 +295,12 @@ fn places(role: Role) -> &'static [(&'static str, &'static str)] {
 }
 
 /// The table of our own, and in the same transaction our rules in the chains of others.
-fn nft(request: &BypassRequest, traffic: &[Traffic], accepts: &[Accept]) -> Change {
+fn nft(
+    request: &BypassRequest,
+    traffic: &[Traffic],
+    program: &Program,
+    accepts: &[Accept],
+) -> Change {
     let mut name = format!("plimsoll_{}", kind(request));
     for t in traffic {
         let short = format!("_{}", short(t));
@@ -318,23 +323,20 @@ fn nft(request: &BypassRequest, traffic: &[Traffic], accepts: &[Accept]) -> Chan
         }
     }
     text.push_str("}\n");
-    let mut change = nft_rules(accepts);
+    let mut change = nft_rules(program, accepts);
     change.apply.push_str(&text);
     change.revert = format!("delete table inet {name}\n");
     change.tables.push(NftTable { family: "inet".to_string(), name });
     Change::Nft(change)
 }
 
-fn nft_accepts(accepts: &[Accept]) -> Change {
-    Change::Nft(nft_rules(accepts))
-}
-
-fn nft_rules(accepts: &[Accept]) -> NftChange {
+fn nft_rules(program: &Program, accepts: &[Accept]) -> NftChange {
     let mut change = NftChange {
         apply: String::new(),
         revert: String::new(),
         tables: Vec::new(),
         rules: Vec::new(),
+        placed: Placed::of(program, accepts.iter().filter(|a| a.backend == Backend::Nft)),
     };
     for accept in accepts.iter().filter(|a| a.backend == Backend::Nft) {
         let Some(handle) = accept.handle else { continue };
@@ -393,7 +395,12 @@ pub(super) fn program_of(six: bool, case: &Case<'_>) -> String {
 }
 
 /// Our rules in chains of iptables: one transaction for each table.
-pub(super) fn accepts_by_iptables(accepts: &[Accept], case: &Case<'_>, plan: &mut Plan) {
+pub(super) fn accepts_by_iptables(
+    accepts: &[Accept],
+    rules: &Program,
+    case: &Case<'_>,
+    plan: &mut Plan,
+) {
     let mut tables: Vec<(Backend, TableFamily, &str)> = Vec::new();
     for a in accepts.iter().filter(|a| a.backend != Backend::Nft) {
         if !tables.contains(&(a.backend, a.family, a.table.as_str())) {
@@ -423,6 +430,7 @@ pub(super) fn accepts_by_iptables(accepts: &[Accept], case: &Case<'_>, plan: &mu
             apply,
             revert,
             marks: marks.collect(),
+            placed: Placed::of(rules, ours.iter().copied()),
         }));
     }
 }
@@ -480,6 +488,7 @@ fn xtables(
             apply,
             revert,
             marks,
+            placed: Vec::new(),
         }));
     }
 }

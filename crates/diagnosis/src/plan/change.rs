@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FileState, Filter};
+use super::{FileState, Filter, Placed};
 
 /// How a written value reads back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +87,9 @@ pub struct NftChange {
     pub tables: Vec<NftTable>,
     /// Rules of ours in other chains.
     pub rules: Vec<OwnRule>,
+    /// Those chains, if the places in them were chosen by the rules they had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub placed: Vec<Placed>,
 }
 
 /// One transaction of iptables-restore for one table of one family and back end.
@@ -105,6 +108,9 @@ pub struct IptablesChange {
     /// Pieces of text that only lines of ours in `*-save` have, each of which is there after and not
     /// before: `--comment "plimsoll: …"`, `:PLIMSOLL-443 `.
     pub marks: Vec<String>,
+    /// Chains of others in which the places of ours were chosen by the rules they had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub placed: Vec<Placed>,
 }
 
 /// One module with the parameters it is to be loaded with.

@@ -208,6 +208,7 @@ fn nft(request: &LimitRequest) -> Change {
         revert: format!("delete table inet {name}\n"),
         tables: alloc::vec![NftTable { family: "inet".to_string(), name }],
         rules: Vec::new(),
+        placed: Vec::new(),
     })
 }
 
@@ -252,6 +253,7 @@ fn xtables(request: &LimitRequest, rules: &Program, case: &Case<'_>, plan: &mut 
             apply,
             revert,
             marks: alloc::vec![format!("--comment \"{}\"", comment(request)), format!(":{chain} ")],
+            placed: Vec::new(),
         }));
     }
 }

@@ -120,6 +120,7 @@ fn nft(protocol: Protocol, port: u16, values: &[(String, u64)]) -> Change {
         revert: format!("delete table inet {name}\n"),
         tables: alloc::vec![NftTable { family: "inet".to_string(), name }],
         rules: Vec::new(),
+        placed: Vec::new(),
     })
 }
 
@@ -180,6 +181,7 @@ fn xtables(
             apply,
             revert,
             marks: alloc::vec![format!("--comment \"{comment}\""), format!(":{chain} ")],
+            placed: Vec::new(),
         }));
     }
 }

@@ -8,13 +8,14 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
-use plimsoll_wire::filter::{Backend, TableFamily};
+use plimsoll_wire::filter::{Backend, Program, TableFamily};
 
 use super::bypass::{accepts_by_iptables, program_of};
 use super::{
-    Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, OwnRule, Plan, Readback,
-    Setting, Target, Verify,
+    Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, OwnRule, Placed, Plan,
+    Readback, Setting, Target, Verify,
 };
 use crate::case::{Case, Space};
 use crate::facts::{Fact, Tracking, Ways};
@@ -114,9 +115,9 @@ pub fn synproxy(request: SynProxyRequest, rules: &Ways, ground: &Ground<'_>) -> 
             step: None,
         })
     }));
-    accepts_by_iptables(&found.accepts, &case, &mut plan);
+    accepts_by_iptables(&found.accepts, program, &case, &mut plan);
     if nft {
-        plan.changes.push(by_nft(request, mtu, &found));
+        plan.changes.push(by_nft(request, mtu, program, &found));
     } else {
         for six in [false, true] {
             let filtered = program.tables.iter().any(|t| t.family != TableFamily::Ip);
@@ -202,15 +203,16 @@ fn options(request: SynProxyRequest, mss: u32, nft: bool) -> String {
     }
 }
 
-fn by_nft(request: SynProxyRequest, mtu: u32, found: &Proxied) -> Change {
+fn by_nft(request: SynProxyRequest, mtu: u32, program: &Program, found: &Proxied) -> Change {
     let port = request.port;
     let (name, comment) =
         (format!("plimsoll_synproxy_tcp{port}"), format!("plimsoll: SYN proxy tcp/{port}"));
     let priority = found.last.map_or(BEHIND, |last| last.saturating_add(1).max(BEHIND));
     let flags = "tcp flags & (fin|syn|rst|ack)";
     let mut apply = String::new();
-    let mut rules = alloc::vec::Vec::new();
-    for accept in found.accepts.iter().filter(|a| a.backend == Backend::Nft) {
+    let mut rules = Vec::new();
+    let ours = found.accepts.iter().filter(|a| a.backend == Backend::Nft);
+    for accept in ours.clone() {
         let Accept { family, table, chain, handle, comment, .. } = accept;
         let family = family_word(*family);
         let at = match handle {
@@ -246,6 +248,7 @@ fn by_nft(request: SynProxyRequest, mtu: u32, found: &Proxied) -> Change {
         revert: format!("delete table inet {name}\n"),
         tables: alloc::vec![NftTable { family: "inet".to_string(), name }],
         rules,
+        placed: Placed::of(program, ours),
     })
 }
 
@@ -277,6 +280,7 @@ fn by_iptables(request: SynProxyRequest, mtu: u32, program: &str, six: bool) -> 
             apply: all("-A"),
             revert: all("-D"),
             marks: rules.iter().map(|(_, mark)| mark.clone()).collect(),
+            placed: Vec::new(),
         })
     };
     [

@@ -136,6 +136,7 @@ mod tests {
             revert: String::new(),
             tables: Vec::new(),
             rules: Vec::new(),
+            placed: Vec::new(),
         };
         assert_eq!(
             commands(&Change::Nft(change)),

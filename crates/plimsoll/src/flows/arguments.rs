@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use plimsoll_flows::Order;
 use plimsoll_probe::entries::Which;
 
-use super::form::Form;
+use super::form::Output;
 use crate::arguments::seconds;
 
 /// `plimsoll flows`.
@@ -30,9 +30,9 @@ pub struct Flows {
     #[arg(long, value_name = "N", conflicts_with = "by", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
     /// table, json (lines), csv, parquet, proc, or conntrack, with its options behind commas: extended, id,
-    /// ktimestamp, timestamp, labels, save, xml [default: table]
+    /// ktimestamp, timestamp, labels, save, xml; json, csv and parquet with ids: json,id [default: table]
     #[arg(long, short, value_name = "FORM")]
-    pub output: Option<Form>,
+    pub output: Option<Output>,
     /// The same as --output json
     #[arg(long, conflicts_with = "output")]
     pub json: bool,

@@ -19,6 +19,21 @@ pub enum Form {
     Proc,
 }
 
+/// What is printed of entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Output {
+    /// How.
+    pub form: Form,
+    /// With their ids, which only ctnetlink tells.
+    pub id: bool,
+}
+
+impl From<Form> for Output {
+    fn from(form: Form) -> Self {
+        Self { form, id: matches!(form, Form::Conntrack(tool) if tool.id || tool.xml) }
+    }
+}
+
 /// The `-o` options of conntrack(8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tool {
@@ -38,7 +53,7 @@ pub struct Tool {
     pub xml: bool,
 }
 
-impl FromStr for Form {
+impl FromStr for Output {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -47,12 +62,12 @@ impl FromStr for Form {
         let mut options = false;
         for word in text.split(',') {
             match word {
-                "table" => form = Some(Self::Table),
-                "json" => form = Some(Self::Json),
-                "csv" => form = Some(Self::Csv),
-                "parquet" => form = Some(Self::Parquet),
-                "proc" => form = Some(Self::Proc),
-                "conntrack" => form = Some(Self::Conntrack(tool)),
+                "table" => form = Some(Form::Table),
+                "json" => form = Some(Form::Json),
+                "csv" => form = Some(Form::Csv),
+                "parquet" => form = Some(Form::Parquet),
+                "proc" => form = Some(Form::Proc),
+                "conntrack" => form = Some(Form::Conntrack(tool)),
                 option => {
                     options = true;
                     *match option {
@@ -75,14 +90,23 @@ impl FromStr for Form {
             }
         }
         match form {
-            None | Some(Self::Conntrack(_))
+            None | Some(Form::Conntrack(_))
                 if tool.save && tool != (Tool { save: true, ..Tool::default() }) =>
             {
                 Err("save goes with no other option, as with conntrack(8)".into())
             }
-            None | Some(Self::Conntrack(_)) => Ok(Self::Conntrack(tool)),
-            Some(_) if options => Err("extended, id, … are options of conntrack only".into()),
-            Some(form) => Ok(form),
+            None | Some(Form::Conntrack(_)) => Ok(Form::Conntrack(tool).into()),
+            Some(form @ (Form::Json | Form::Csv | Form::Parquet))
+                if tool == (Tool { id: true, ..Tool::default() }) =>
+            {
+                Ok(Self { form, id: true })
+            }
+            Some(_) if options => {
+                Err("extended, ktimestamp, … are options of conntrack only, id of json, \
+                                       csv and parquet as well"
+                    .into())
+            }
+            Some(form) => Ok(form.into()),
         }
     }
 }
@@ -93,12 +117,16 @@ mod tests {
 
     #[test]
     fn the_options_of_conntrack_stand_with_its_name_and_without() {
+        let parse = str::parse::<Output>;
         let tool = Tool { extended: true, id: true, ..Tool::default() };
-        assert_eq!("extended,id".parse(), Ok(Form::Conntrack(tool)));
-        assert_eq!("conntrack,extended,id".parse(), Ok(Form::Conntrack(tool)));
-        assert_eq!("json".parse(), Ok(Form::Json));
-        for wrong in ["", "jsn", "json,id", "save,id", "proc,xml"] {
-            assert!(wrong.parse::<Form>().is_err(), "{wrong}");
+        let expected = Output { form: Form::Conntrack(tool), id: true };
+        assert_eq!(parse("extended,id"), Ok(expected));
+        assert_eq!(parse("conntrack,extended,id"), Ok(expected));
+        assert_eq!(parse("json"), Ok(Output { form: Form::Json, id: false }));
+        assert_eq!(parse("csv,id"), Ok(Output { form: Form::Csv, id: true }));
+        for wrong in ["", "jsn", "json,extended", "json,id,xml", "table,id", "save,id", "proc,xml"]
+        {
+            assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use plimsoll_ct::Row;
 use plimsoll_diagnosis::facts::Gap;
 use plimsoll_flows::{Lacks, Surroundings, Tells};
-use plimsoll_probe::entries::{self, Ask, Details, Outcome, Scope, Share, Sink, Wants};
-use plimsoll_probe::live::NamespaceSelector;
+use plimsoll_probe::entries::{self, Ask, Details, Outcome, Reader, Scope, Share, Sink, Wants};
+use plimsoll_probe::live::{NamespaceSelector, Pulse};
 use plimsoll_report::clean;
 use plimsoll_wire::Malformed;
 
 use super::arguments::Flows;
 use super::around;
+use super::form::{Form, Output};
 use super::narrow::narrow;
-use super::pipe::{Beside, Pipe};
+use super::pipe::{Beside, End, Pipe};
 
 /// Namespaces, each with what judging its entries takes.
 pub struct Places {
@@ -70,11 +71,13 @@ impl Places {
         self.by_inode.len() > 1
     }
 
-    /// What is around an entry.
-    pub fn around(&self, row: &Row) -> &Surroundings {
+    /// What is around an entry that this reader told of.
+    pub fn around(&self, row: &Row, reader: Reader) -> &Surroundings {
         let (bare, full) = self.by_inode.get(&row.netns).unwrap_or(&self.unknown);
-        // Only ctnetlink tells ids, and it tells all else as well.
-        if row.id.is_some() { full } else { bare }
+        match reader {
+            Reader::Bpf | Reader::Ctnetlink => full,
+            Reader::Proc | Reader::Listing => bare,
+        }
     }
 }
 
@@ -84,11 +87,8 @@ fn both(bare: Surroundings) -> (Surroundings, Surroundings) {
     (bare, full)
 }
 
-/// What must be told of each entry.
-pub fn wants(needs: Lacks, all: bool, accounting: bool) -> Wants {
-    if all {
-        return Wants::ALL;
-    }
+/// What must be told of each entry that is counted.
+pub fn wants(needs: Lacks, accounting: bool) -> Wants {
     Wants {
         accounting: accounting || needs.contains(Lacks::ACCOUNTING),
         age: needs.contains(Lacks::AGE),
@@ -96,6 +96,12 @@ pub fn wants(needs: Lacks, all: bool, accounting: bool) -> Wants {
         labels: needs.contains(Lacks::LABELS),
         ..Wants::default()
     }
+}
+
+/// What must be told of each entry that is shown: all but what few ask for.
+pub fn shows(output: Output) -> Wants {
+    let Output { form, id } = output;
+    Wants { id, security: matches!(form, Form::Conntrack(_) | Form::Proc), ..Wants::ALL }
 }
 
 /// Reads the table through the pipes; with more than one, from as many threads as the reader can use.
@@ -115,7 +121,7 @@ pub fn read(
         sample: None,
     };
     let mut sinks: Vec<Take<'_, '_>> =
-        pipes.iter_mut().map(|pipe| Take { pipe, places, details }).collect();
+        pipes.iter_mut().map(|pipe| Take { pipe, places, details, reader: Reader::Proc }).collect();
     entries::read(&ask, &mut sinks)
 }
 
@@ -123,14 +129,21 @@ struct Take<'p, 'a> {
     pipe: &'p mut Pipe<'a>,
     places: &'p Places,
     details: bool,
+    reader: Reader,
 }
 
 impl Sink for Take<'_, '_> {
+    fn begin(&mut self, reader: Reader) {
+        self.reader = reader;
+    }
     fn take(&mut self, row: &Row) -> bool {
-        self.pipe.take(row, self.places.around(row), Beside::Nothing)
+        self.pipe.take(row, self.places.around(row, self.reader), Beside::Nothing)
     }
     fn take_detailed(&mut self, row: &Row, details: &Details) -> bool {
-        self.pipe.take(row, self.places.around(row), Beside::Details(details))
+        self.pipe.take(row, self.places.around(row, self.reader), Beside::Details(details))
+    }
+    fn wants_order(&self) -> bool {
+        matches!(self.pipe.end, End::Print(_))
     }
     fn wants_details(&self) -> bool {
         self.details
@@ -158,6 +171,10 @@ pub fn remarks(outcome: &Outcome, full: bool) -> Vec<String> {
         (outcome.overruns, "times the kernel lost messages (ENOBUFS)"),
         (outcome.duplicates, "entries came twice and were left out"),
         (outcome.cut, "groups of buckets were given up"),
+        (
+            outcome.untold,
+            "entries have a security context that bpf can't tell (--reader netlink can)",
+        ),
     ] {
         if count > 0 {
             remarks.push(format!("{count} {what}"));
@@ -174,6 +191,31 @@ pub fn remarks(outcome: &Outcome, full: bool) -> Vec<String> {
         remarks.push(format!("{} more namespaces were not read", outcome.unread.len() - 3));
     }
     remarks.into_iter().map(|remark| clean(&remark).into_owned()).collect()
+}
+
+/// Where there are entries, if this namespace has none.
+pub fn elsewhere() -> Option<String> {
+    if number("nf_conntrack_count")? > 0 {
+        return None;
+    }
+    let counts = Pulse::of(&[]).0.take();
+    let counts = counts.namespaces.iter().filter_map(|space| space.count.get());
+    let (spaces, entries) = counts
+        .filter(|count| count.0 > 0)
+        .fold((0u64, 0u64), |(n, sum), count| (n + 1, sum.saturating_add(count.0)));
+    let words = |n: u64, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
+    (spaces > 0).then(|| {
+        format!(
+            "this network namespace has no entries; {} in {}: --all-netns",
+            words(entries, "is", "are"),
+            words(spaces, "other", "others")
+        )
+    })
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/sys/net/netfilter/{name}")).ok()?;
+    text.trim().parse().ok()
 }
 
 /// Which way it was, and why not a faster one.
@@ -196,10 +238,6 @@ pub fn refusal(gap: &Gap) -> String {
     if let Some(needs) = &gap.needs {
         text.push_str(&format!("\nplimsoll: missing: {needs}"));
     }
-    let number = |name: &str| {
-        let text = std::fs::read_to_string(format!("/proc/sys/net/netfilter/{name}")).ok()?;
-        text.trim().parse::<u64>().ok()
-    };
     if let (Some(count), Some(max)) = (number("nf_conntrack_count"), number("nf_conntrack_max")) {
         text.push_str(&format!(
             "\nplimsoll: what can be seen: {count} entries in this namespace, of {max} at most \

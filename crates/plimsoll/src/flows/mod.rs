@@ -23,14 +23,14 @@ use std::process::ExitCode;
 use plimsoll_diagnosis::facts::Gap;
 use plimsoll_flows::{Filter, Groups, Keys, Lacks, Limits, Names};
 use plimsoll_probe::dead;
-use plimsoll_probe::entries::{Outcome, Wants};
+use plimsoll_probe::entries::{Outcome, Scope, Wants};
 use plimsoll_probe::files::Files;
 use plimsoll_probe::names::name_files;
 use plimsoll_report::clean;
 
 use crate::exit;
-use arguments::Flows;
-use form::{Form, Tool};
+use arguments::{Flows, ReaderChoice};
+use form::{Form, Output, Tool};
 use owners::Owners;
 use pipe::{Counts, End, Pipe};
 use print::Printer;
@@ -52,7 +52,7 @@ struct Prepared {
     names: Names,
     filter: Filter,
     keys: Option<Keys>,
-    form: Form,
+    output: Output,
 }
 
 fn prepare(arguments: &Flows) -> Result<Prepared, String> {
@@ -66,7 +66,11 @@ fn prepare(arguments: &Flows) -> Result<Prepared, String> {
     let filter = Filter::parse(&text, &names).map_err(|error| error.to_string())?;
     let keys = arguments.by.as_deref().map(Keys::parse).transpose();
     let keys = keys.map_err(|error| error.to_string())?;
-    let form = if arguments.json { Form::Json } else { arguments.output.unwrap_or(Form::Table) };
+    let output = match arguments.json {
+        true => Form::Json.into(),
+        false => arguments.output.unwrap_or(Form::Table.into()),
+    };
+    let form = output.form;
     if keys.is_some() && matches!(form, Form::Conntrack(_) | Form::Proc) {
         return Err("--by adds entries up: it prints table, json, csv or parquet".into());
     }
@@ -78,7 +82,7 @@ fn prepare(arguments: &Flows) -> Result<Prepared, String> {
     if form == Form::Parquet && io::IsTerminal::is_terminal(&io::stdout()) {
         return Err("parquet is no text: redirect it to a file".into());
     }
-    Ok(Prepared { files, names, filter, keys, form })
+    Ok(Prepared { files, names, filter, keys, output })
 }
 
 fn saved_host(path: &Path, tree: bool) -> Result<Files, String> {
@@ -91,7 +95,8 @@ fn saved_host(path: &Path, tree: bool) -> Result<Files, String> {
 }
 
 fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
-    let Prepared { files, names, filter, keys, form } = prepared;
+    let Prepared { files, names, filter, keys, output } = prepared;
+    let form = output.form;
     let style = pipe::style(arguments);
     let dead = arguments.root.is_some() || arguments.bundle.is_some() || arguments.from.is_some();
     let places = match dead {
@@ -112,7 +117,7 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
     let several = places.as_ref().is_none_or(live::Places::are_several) && arguments.from.is_none();
     let end = match keys {
         Some(keys) => End::Group(Box::new(Groups::new(keys.clone(), Limits::default(), seed()))),
-        None => match Printer::new(*form, names, &style, several) {
+        None => match Printer::new(form, names, &style, several) {
             Ok(printer) => End::Print(Box::new(printer)),
             Err(error) => return written(Err(error)),
         },
@@ -142,7 +147,10 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
         }
         Some(places) => {
             let needs = keys.as_ref().map_or(Lacks::NONE, Keys::needs) | filter.needs();
-            let wants = live::wants(needs, keys.is_none(), places.accounting);
+            let wants = match keys {
+                Some(_) => live::wants(needs, places.accounting),
+                None => live::shows(*output),
+            };
             let details = matches!(form, Form::Conntrack(_) | Form::Proc);
             // Entries one by one are shown with their owners, where the form has a place for them.
             if needs.contains(Lacks::OWNER) || keys.is_none() && !details {
@@ -155,9 +163,9 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
                     live::read(arguments, places, wants, details, pipes)
                 }
             };
-            if read.is_err() && keys.is_none() {
+            if read.is_err() && keys.is_none() && arguments.reader == ReaderChoice::Auto {
                 // Not all that could be shown: what the filter needs.
-                let least = live::wants(needs, false, false);
+                let least = live::wants(needs, false);
                 let pipes = std::slice::from_mut(&mut pipe);
                 read = live::read(arguments, places, least, details, pipes);
             }
@@ -170,6 +178,9 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
                     {
                         remarks.extend(owners.remarks());
                     }
+                    if places.scope == Scope::Here && outcome.read == 0 {
+                        remarks.extend(live::elsewhere());
+                    }
                     (live::way(&outcome), remarks)
                 }
                 Err(gap) => {
@@ -181,7 +192,7 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
     };
     let done = match pipe.finish() {
         Ok(()) => match &pipe.end {
-            End::Group(grouped) => groups::print(arguments, *form, grouped, names, &style),
+            End::Group(grouped) => groups::print(arguments, form, grouped, names, &style),
             End::Print(_) => Ok(()),
         },
         Err(error) => Err(error),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use plimsoll_ct::{Row, Time};
 use plimsoll_flows::{Before, Known, Lacks, Truth, View};
-use plimsoll_probe::entries::{self, Ask, Scope, Wants, Which};
+use plimsoll_probe::entries::{self, Ask, Reader, Scope, Wants, Which};
 use plimsoll_probe::events::{Happening, Kind, Listener, Woken, program_of};
 use plimsoll_report::clean;
 use plimsoll_report::flows::{COLUMNS, Cell, csv_header, csv_row, event_line, json_row};
@@ -101,7 +101,7 @@ enum By {
 
 impl Watch<'_> {
     fn begin(&mut self) {
-        match self.prepared.form {
+        match self.prepared.output.form {
             Form::Csv => {
                 let columns = COLUMNS.iter().map(|column| column.name);
                 csv_header(self.out.buffer(), EVENT_COLUMNS.into_iter().chain(columns));
@@ -257,7 +257,7 @@ impl Watch<'_> {
     fn show(&mut self, kind: Kind, row: &Row, beside: Beside<'_>, by: By) {
         let prepared = self.prepared;
         let mut lacks = Lacks::NONE;
-        let around = self.places.around(row);
+        let around = self.places.around(row, Reader::Ctnetlink);
         let owners = self.owners.as_mut().map(|owners| {
             owners.refresh(Duration::from_secs(1));
             owners.of(row)
@@ -277,7 +277,7 @@ impl Watch<'_> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let reread = matches!(by, By::Reading);
         let out = self.out.buffer();
-        match prepared.form {
+        match prepared.output.form {
             Form::Conntrack(tool) if tool.xml => {
                 let when = tool.timestamp.then(|| when(now)).flatten();
                 print::xml_flow(out, tool, row, beside, names, Some(word(kind)), when);
@@ -303,7 +303,7 @@ impl Watch<'_> {
                     Cell::Flag(reread),
                 ];
                 let rest = COLUMNS.iter().map(|column| (column.cell)(&view, names));
-                if prepared.form == Form::Csv {
+                if prepared.output.form == Form::Csv {
                     csv_row(out, event.into_iter().chain(rest));
                 } else {
                     let columns = COLUMNS.iter().map(|column| column.name);
@@ -320,7 +320,7 @@ impl Watch<'_> {
                 out.extend_from_slice(line.as_bytes());
             }
         }
-        if !matches!(prepared.form, Form::Json | Form::Csv | Form::Table) {
+        if !matches!(prepared.output.form, Form::Json | Form::Csv | Form::Table) {
             self.out.buffer().push(b'\n');
         }
         if let Err(error) = self.out.step() {
@@ -329,7 +329,7 @@ impl Watch<'_> {
     }
 
     fn end(mut self, ended: io::Result<()>, dropped: Option<u64>) -> ExitCode {
-        if let Form::Conntrack(Tool { xml: true, .. }) = self.prepared.form {
+        if let Form::Conntrack(Tool { xml: true, .. }) = self.prepared.output.form {
             self.out.buffer().extend_from_slice(xml::FRAME[1].as_bytes());
         }
         let ended = ended.and_then(|()| self.out.flush());

@@ -9,7 +9,7 @@ use super::{moment, workload};
 use crate::arguments::When;
 
 /// `plimsoll replay`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Arguments {
     /// Captures (pcap, pcapng, either gzip or zstd); several are merged by time; - is standard input
     #[arg(required_unless_present = "synthetic", value_name = "CAPTURE")]

@@ -222,7 +222,7 @@ impl Reader {
         let ask = Ask {
             which: self.which,
             scope: scope_of(&question.scope),
-            wants: live::wants(needs, false, counted),
+            wants: live::wants(needs, counted),
             // Nothing is left to the kernel: the load line is of the whole table.
             narrow: entries::Filter::default(),
             budget: self.budget(),
@@ -230,6 +230,7 @@ impl Reader {
         };
         let mut count = Count {
             places: &self.places,
+            reader: entries::Reader::Proc,
             filter: &question.filter,
             groups: Groups::new(question.keys.clone(), Limits::default(), seed()),
             owners,
@@ -294,8 +295,7 @@ impl Reader {
         (Ok(Arc::new(table)), share.unwrap_or(1.0))
     }
 
-    /// What a reading may cost. BPF reads the share that it is told, and needs no bound: it measures its runs by the clock, so
-    /// that on a busy host a bound would end it too early.
+    /// What a reading may cost. BPF reads the share that it is told, and needs no bound.
     fn budget(&self) -> Option<Budget> {
         let by_bpf = |table: &Arc<Table>| table.reader == entries::name(entries::Reader::Bpf);
         let kernel = self.pace.allowance();
@@ -338,6 +338,7 @@ fn is_own(inodes: &[u64]) -> bool {
 /// Takes entries: the parts of each namespace's table, and the groups of what the filter lets through.
 struct Count<'a> {
     places: &'a Places,
+    reader: entries::Reader,
     filter: &'a Filter,
     groups: Groups,
     owners: Option<Owners>,
@@ -359,6 +360,9 @@ impl Count<'_> {
 }
 
 impl Sink for Count<'_> {
+    fn begin(&mut self, reader: entries::Reader) {
+        self.reader = reader;
+    }
     fn take(&mut self, row: &Row) -> bool {
         self.seen += 1;
         if row.netns != self.last.0 {
@@ -367,7 +371,7 @@ impl Sink for Count<'_> {
         }
         self.last.1.count(row);
         let owners = self.owners.as_mut().map(|owners| owners.of(row));
-        let view = View { owners, ..View::new(row, self.places.around(row)) };
+        let view = View { owners, ..View::new(row, self.places.around(row, self.reader)) };
         match self.filter.judge_and_note(&view, &mut self.lacks) {
             Truth::Yes => self.groups.add(&view),
             Truth::No => {}

@@ -13,9 +13,9 @@ mod netlink;
 mod proc;
 mod scope;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use plimsoll_ct::{Nanos, Row};
+use plimsoll_ct::{Nanos, Row, Time};
 use plimsoll_diagnosis::facts::{Gap, Reason};
 use plimsoll_wire::Malformed;
 pub use plimsoll_wire::ctnetlink::{Details, Filter};
@@ -72,6 +72,8 @@ pub struct Wants {
     pub labels: bool,
     /// [`Row::references`].
     pub references: bool,
+    /// [`Details::security`], where [`Sink::wants_details`].
+    pub security: bool,
 }
 
 impl Wants {
@@ -83,20 +85,14 @@ impl Wants {
         helper: true,
         labels: true,
         references: true,
+        security: true,
     };
 
-    /// Why a reader can't tell it, if so.
+    /// Why a reader can't tell it on any host, if so.
     fn beyond(self, reader: Reader) -> Option<&'static str> {
         let lacking: &[(bool, &'static str)] = match reader {
             Reader::Ctnetlink => &[],
-            Reader::Bpf => &[
-                (self.accounting, "packets and bytes"),
-                (self.id, "ids"),
-                (self.age, "ages"),
-                (self.helper, "helpers"),
-                (self.labels, "labels"),
-                (self.references, "references"),
-            ],
+            Reader::Bpf => &[(self.id, "ids")],
             Reader::Proc | Reader::Listing => {
                 &[(self.id, "ids"), (self.helper, "helpers"), (self.labels, "labels")]
             }
@@ -126,14 +122,21 @@ pub struct Ask {
 
 /// Takes entries. With more than one, the reader may fill them from several threads at once.
 pub trait Sink: Send {
+    /// The entries that follow come from this reader.
+    fn begin(&mut self, _: Reader) {}
     /// One entry; `false` ends the whole reading.
     fn take(&mut self, row: &Row) -> bool;
-    /// The same with all that ctnetlink tells, where [`Self::wants_details`].
+    /// The same with what a [`Row`] has no place for, where [`Self::wants_details`]; not from the proc file. The BPF
+    /// census tells of it the times, the labels and the tags of SCTP.
     fn take_detailed(&mut self, row: &Row, _: &Details) -> bool {
         self.take(row)
     }
     /// Whether what a [`Row`] has no place for is wanted as well.
     fn wants_details(&self) -> bool {
+        false
+    }
+    /// Whether the order matters: that of the kernel's own dump, where one worker reads one namespace.
+    fn wants_order(&self) -> bool {
         false
     }
     /// A message or line that could not be understood.
@@ -182,6 +185,8 @@ pub struct Outcome {
     pub redone: u64,
     /// Entries in chains that were given up as endless or too long (BPF): groups of buckets.
     pub cut: u64,
+    /// Entries whose security context could not be told (BPF).
+    pub untold: u64,
     /// Whether the table was resized meanwhile: then entries may be missing or doubled.
     pub resized: bool,
     /// How much was read.
@@ -209,6 +214,7 @@ impl Outcome {
             malformed: 0,
             redone: 0,
             cut: 0,
+            untold: 0,
             resized: false,
             share: Share::Whole,
             unread: Vec::new(),
@@ -247,7 +253,7 @@ pub struct Entries {
 impl Entries {
     /// Shows the entries to the sinks.
     ///
-    /// The order is that of the table's buckets within one sink, and means nothing. An entry that lives through
+    /// The order means nothing, unless [`Sink::wants_order`]. An entry that lives through
     /// the whole reading is shown once; one that comes or goes meanwhile, perhaps.
     ///
     /// # Errors
@@ -263,7 +269,8 @@ impl Entries {
         };
         let mut passed_over: Vec<(Reader, Gap)> = Vec::new();
         for &reader in order {
-            if ask.which == Which::Auto
+            // Who insists on the proc file gets what it has.
+            if ask.which != Which::Proc
                 && let Some(what) = ask.wants.beyond(reader)
             {
                 let detail = format!("{}: does not tell {what}", name(reader));
@@ -289,6 +296,7 @@ impl Entries {
     }
 
     fn by<S: Sink>(&mut self, reader: Reader, ask: &Ask, sinks: &mut [S]) -> Result<Outcome, Gap> {
+        sinks.iter_mut().for_each(|sink| sink.begin(reader));
         let Some(sink) = sinks.first_mut() else {
             let detail = "nobody takes the entries".into();
             return Err(Gap { reason: Reason::Failed, detail, needs: None });
@@ -310,6 +318,12 @@ impl Entries {
         }
         self.bpf.get_or_insert_with(Census::load).as_mut().map_err(|gap| gap.clone())
     }
+}
+
+/// The time by the wall clock.
+fn now() -> Option<Time> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(now.as_nanos()).ok().map(Time)
 }
 
 /// The word for a reader, as `--reader` has it.

@@ -4,14 +4,12 @@
 //! buffer gains nothing and closing the socket ends the dump. Between two datagrams it keeps the entry at
 //! which to go on; is that one gone meanwhile, the bucket begins anew and its entries come twice.
 
-use std::time::SystemTime;
-
 use plimsoll_ct::{Family, L4, Row, Time};
 use plimsoll_diagnosis::facts::Gap;
 use plimsoll_wire::ctnetlink::{self, Filter};
 
 use super::scope::{Part, Take};
-use super::{Ask, Details, Sink};
+use super::{Ask, Details, Sink, now};
 use crate::files::Files;
 use crate::table::{Budget, Dump, Meter, Part as Of, Step, netlink_safe};
 
@@ -22,8 +20,7 @@ pub(super) fn entries<S: Sink>(
 ) -> Result<Part, Gap> {
     netlink_safe(&Files::live())?;
     let meter = Meter::start(budget);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok();
-    let now = now.and_then(|now| i64::try_from(now.as_nanos()).ok()).map(Time);
+    let now = now();
     let mut complete = true;
     for filter in filters(&ask.narrow) {
         complete = complete && one(&filter, now, &meter, take)?;

@@ -100,7 +100,7 @@ columns! {
     "labels" Text "labels by name or bit, separated by commas" |v, names| labels(v, names);
     "id" Number "id: the same for the life of the entry" |v, _| number(v.entry.id);
     "use" Number "references held on it" |v, _| number(v.entry.references);
-    "status" Number "all status bits (only ctnetlink tells them)" |v, _| number(v.around.tells.status.then_some(v.entry.status.0));
+    "status" Number "all status bits (text tells only some)" |v, _| number(v.around.tells.status.then_some(v.entry.status.0));
     "direction" Text "in, out, forward, local, as seen from the namespace" |v, _| text(v.direction().map(|d| d.name()));
     "pid" Number "process that holds the socket" |v, _| number(owner(v).and_then(|o| o.pid));
     "process" Text "its name" |v, _| text(owner(v).and_then(|o| o.process.as_deref()));

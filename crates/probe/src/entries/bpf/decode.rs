@@ -3,12 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use plimsoll_ct::{
-    DccpState, L4, Protocol, Row, SctpState, Seconds, State, Status, TcpState, Tuple, Zone,
-    ZoneDirection,
+    Accounting, DccpState, HelperName, L4, Protocol, Row, SctpState, Seconds, State, Status,
+    TcpState, Time, Tuple, Zone, ZoneDirection,
 };
+use plimsoll_wire::ctnetlink::Details;
 
 use super::layout::Layout;
-use super::shared::RawRow;
+use super::shared::{RawMore, RawRow, has};
+use crate::entries::Wants;
 
 /// What must be known to read a row.
 #[derive(Debug, Clone, Copy)]
@@ -18,12 +20,13 @@ pub(super) struct Decoder {
     has_mark: bool,
     has_zone: bool,
     has_dccp: bool,
+    has_secmark: bool,
 }
 
 impl Decoder {
     pub fn new(layout: &Layout, hz: u32) -> Self {
-        let Layout { has_mark, has_zone, has_dccp, .. } = *layout;
-        Self { hz: hz.max(1), has_mark, has_zone, has_dccp }
+        let Layout { has_mark, has_zone, has_dccp, has_secmark, .. } = *layout;
+        Self { hz: hz.max(1), has_mark, has_zone, has_dccp, has_secmark }
     }
 
     /// Fills in what the census tells; the rest of `row` stays as it is. `false`: of no family that conntrack has.
@@ -58,6 +61,70 @@ impl Decoder {
         };
         row.netns = Some(raw.netns.into());
         true
+    }
+
+    /// Fills in what lies beside a row, of that what is wanted. `false`: the entry has a security context, and what it is
+    /// called can't be told.
+    pub fn beside(
+        &self,
+        raw: &RawMore,
+        wants: Wants,
+        now: Option<Time>,
+        row: &mut Row,
+        details: Option<&mut Details>,
+    ) -> bool {
+        (row.original_accounting, row.reply_accounting) = (None, None);
+        (row.started, row.age, row.helper, row.labels, row.references) =
+            (None, None, None, None, None);
+        let tells = |what| raw.has & what != 0;
+        if !tells(has::TOLD) {
+            // It died meanwhile.
+            if let Some(details) = details {
+                *details = Details::default();
+            }
+            return true;
+        }
+        if wants.references {
+            row.references = Some(raw.references);
+        }
+        if tells(has::ACCOUNTING) {
+            let [packets, bytes, reply_packets, reply_bytes] = raw.counters;
+            row.original_accounting = Some(Accounting { packets, bytes });
+            row.reply_accounting = Some(Accounting { packets: reply_packets, bytes: reply_bytes });
+        }
+        if tells(has::TIMES) {
+            row.started = i64::try_from(raw.started).ok().map(Time);
+            let end = match raw.stopped {
+                0 => now.and_then(|now| u64::try_from(now.0).ok()),
+                stopped => Some(stopped),
+            };
+            row.age = end.map(|end| Seconds(end.saturating_sub(raw.started) / 1_000_000_000));
+        }
+        if tells(has::LABELS) && raw.labels != [0, 0] {
+            let [low, high] = raw.labels.map(u64::to_ne_bytes);
+            let mut labels = [0; 16];
+            labels[..8].copy_from_slice(&low);
+            labels[8..].copy_from_slice(&high);
+            row.labels = Some(labels);
+        }
+        if tells(has::HELPER) {
+            let mut name = [0; 16];
+            name[..8].copy_from_slice(&raw.helper[0].to_ne_bytes());
+            name[8..].copy_from_slice(&raw.helper[1].to_ne_bytes());
+            row.helper = Some(HelperName::new(&name));
+        }
+        if let Some(details) = details {
+            let sctp = matches!(row.state, State::Sctp(_));
+            *details = Details {
+                started: tells(has::TIMES).then_some(raw.started),
+                stopped: (tells(has::TIMES) && raw.stopped != 0).then_some(raw.stopped),
+                // As they lie in the packet, most significant octet first.
+                sctp_tags: sctp.then(|| raw.tags.map(|tag| Some(u32::from_be(tag)))),
+                labels: row.labels.map(|labels| labels.into()),
+                ..Details::default()
+            };
+        }
+        !(self.has_secmark && raw.secmark != 0)
     }
 
     fn tuple(

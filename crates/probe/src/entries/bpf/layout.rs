@@ -22,7 +22,17 @@ pub(super) struct Offsets {
     pub sctp: u32,
     pub dccp: u32,
     pub length: u32,
+    pub extensions: u32,
+    pub references: u32,
+    pub secmark: u32,
+    pub tags: u32,
     pub inum: u32,
+    pub accounting: u32,
+    pub times: u32,
+    pub labels: u32,
+    pub help: u32,
+    pub helper: u32,
+    pub helper_name: u32,
     pub window: u32,
     pub window_offset: u32,
     pub files: u32,
@@ -39,35 +49,24 @@ impl Offsets {
     pub fn bytes(&self) -> Vec<u8> {
         let Self { tuplehash, timeout, zone, status, net, mark, tcp, sctp, dccp, length, .. } =
             *self;
-        let Self { inum, window, window_offset, files, fdt, fd, private_data, seq_private, .. } =
-            *self;
-        [
-            tuplehash,
-            timeout,
-            zone,
-            status,
-            net,
-            mark,
-            tcp,
-            sctp,
-            dccp,
-            length,
-            inum,
-            window,
-            window_offset,
-            files,
-            fdt,
-            fd,
-            private_data,
-            seq_private,
-            self.iterator_table,
-            self.iterator_buckets,
-        ]
-        .iter()
-        .flat_map(|offset| offset.to_ne_bytes())
-        .collect()
+        let Self { extensions, references, secmark, tags, inum, .. } = *self;
+        let Self { accounting, times, labels, help, helper, helper_name, .. } = *self;
+        let Self { window, window_offset, files, fdt, fd, private_data, seq_private, .. } = *self;
+        let Self { iterator_table, iterator_buckets, .. } = *self;
+        let entry = [tuplehash, timeout, zone, status, net, mark, tcp, sctp, dccp, length];
+        let beside = [extensions, references, secmark, tags, inum];
+        let extended = [accounting, times, labels, help, helper, helper_name];
+        let table = [files, fdt, fd, private_data, seq_private, iterator_table, iterator_buckets];
+        [&entry[..], &beside, &extended, &[window, window_offset], &table]
+            .concat()
+            .iter()
+            .flat_map(|offset| offset.to_ne_bytes())
+            .collect()
     }
 }
+
+/// The kernel has no such extension.
+const NONE: u32 = u32::MAX;
 
 /// What was found.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +82,11 @@ pub(super) struct Layout {
     pub has_zone: bool,
     /// Has a DCCP tracker.
     pub has_dccp: bool,
+    /// Entries may have security marks.
+    pub has_secmark: bool,
+    /// Whether what lies beside an entry can be told: its extensions. Before 5.11 not where conntrack is a module, whose
+    /// types are described nowhere.
+    pub has_extensions: bool,
 }
 
 /// How much of an entry the programs can see: `object` in the one, the window's length in the other.
@@ -150,6 +154,9 @@ fn of(btf: &Btf<'_>) -> Result<Layout, Gap> {
         let offset = within(Some(window), "buf")?;
         (btf.size(window)? >= offset + REACH).then_some((window, offset))
     });
+    let beside = beside(btf);
+    let extended = beside.unwrap_or_default();
+    let secmark = maybe("secmark");
     let mut offsets = Offsets {
         tuplehash: need("tuplehash")?,
         timeout: need("timeout")?,
@@ -161,6 +168,16 @@ fn of(btf: &Btf<'_>) -> Result<Layout, Gap> {
         sctp: sctp.unwrap_or(tcp),
         dccp: dccp.unwrap_or(tcp),
         length: 0,
+        extensions: maybe("ext").unwrap_or(status),
+        references: maybe("ct_general.use").unwrap_or(status),
+        secmark: secmark.unwrap_or(status),
+        tags: maybe("proto.sctp.vtag").unwrap_or(status),
+        accounting: extended.accounting,
+        times: extended.times,
+        labels: extended.labels,
+        help: extended.help,
+        helper: extended.helper,
+        helper_name: extended.helper_name,
         inum: within(find("net"), "ns.inum").ok_or_else(|| nowhere("net.ns.inum"))?,
         window: window.map_or(0, |(kind, _)| kind),
         window_offset: window.map_or(0, |(_, offset)| offset),
@@ -196,6 +213,51 @@ fn of(btf: &Btf<'_>) -> Result<Layout, Gap> {
         has_mark: mark.is_some(),
         has_zone: zone.is_some(),
         has_dccp: dccp.is_some(),
+        has_secmark: secmark.is_some(),
+        has_extensions: beside.is_some() && maybe("ext").is_some(),
+    })
+}
+
+/// Where the extensions of an entry are told, and what they hold.
+#[derive(Debug, Clone, Copy, Default)]
+struct Beside {
+    accounting: u32,
+    times: u32,
+    labels: u32,
+    help: u32,
+    helper: u32,
+    helper_name: u32,
+}
+
+/// `None`: they are not described, or lie otherwise than in all kernels known.
+fn beside(btf: &Btf<'_>) -> Option<Beside> {
+    let numbers = btf.find(Kind::Enumeration, "nf_ct_ext_id")?;
+    let within = |structure, path| {
+        btf.find(Kind::Struct, structure).and_then(|s| btf.member(s, path)).map(|m| m.offset)
+    };
+    let size = |structure| btf.find(Kind::Struct, structure).and_then(|s| btf.size(s));
+    let offsets = within("nf_ct_ext", "offset")?;
+    // Where the kernel was built without an extension, its word is not there.
+    let byte = |word| btf.value(numbers, word).map_or(NONE, |number| offsets + number);
+    let (accounting, times) = (byte("NF_CT_EXT_ACCT"), byte("NF_CT_EXT_TSTAMP"));
+    let (labels, help) = (byte("NF_CT_EXT_LABELS"), byte("NF_CT_EXT_HELPER"));
+    let is = |word, expected: bool| word == NONE || expected;
+    let known = is(accounting, size("nf_conn_acct") == Some(32))
+        && is(
+            times,
+            (within("nf_conn_tstamp", "start"), within("nf_conn_tstamp", "stop"))
+                == (Some(0), Some(8)),
+        )
+        && is(labels, size("nf_conn_labels") == Some(16));
+    let helper = within("nf_conn_help", "helper");
+    let helper_name = within("nf_conntrack_helper", "name");
+    (known && is(help, helper.is_some() && helper_name.is_some())).then(|| Beside {
+        accounting,
+        times,
+        labels,
+        help,
+        helper: helper.unwrap_or(0),
+        helper_name: helper_name.unwrap_or(0),
     })
 }
 

@@ -18,6 +18,7 @@ mod walk;
 
 pub(crate) use walk::SLICE;
 
+use std::fs;
 use std::time::Duration;
 
 use aya::programs::{ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun};
@@ -28,6 +29,8 @@ use find::Way;
 use object::Programs;
 use shared::{Place, Shared};
 
+use super::Wants;
+
 /// Programs that are loaded and know their way.
 #[derive(Debug)]
 pub(crate) struct Census {
@@ -36,6 +39,8 @@ pub(crate) struct Census {
     found: Shared,
     way: Way,
     decoder: Decoder,
+    /// Whether it is known where this kernel keeps what lies beside an entry.
+    has_extensions: bool,
 }
 
 /// Whether there is something to read, and the means.
@@ -60,10 +65,28 @@ impl Census {
         let workers = map(Shared::workers(programs.map("workers")?))?;
         let found = map(Shared::found(programs.map("found")?))?;
         let decoder = Decoder::new(&layout, 1);
-        let mut census = Self { programs, workers, found, way, decoder };
+        let has_extensions = layout.has_extensions;
+        let mut census = Self { programs, workers, found, way, decoder, has_extensions };
         let hz = census.ticks_of_a_second()?;
         census.decoder = Decoder::new(&layout, hz);
         Ok(Loaded::Ready(Box::new(census)))
+    }
+
+    /// What of all that is wanted can't be told here, if anything.
+    fn beyond(&self, wants: Wants) -> Option<&'static str> {
+        let Wants { accounting, id: _, age, helper, labels, references, security } = wants;
+        let lacking = [
+            (accounting, "packets and bytes"),
+            (age, "ages"),
+            (helper, "helpers"),
+            (labels, "labels"),
+            (references, "references"),
+        ];
+        if security && names_contexts() {
+            return Some("security contexts");
+        }
+        let mut lacking = lacking.iter().filter(|(wanted, _)| *wanted && !self.has_extensions);
+        lacking.next().map(|(_, what)| *what)
     }
 
     /// Where the table is now.
@@ -111,6 +134,17 @@ impl Census {
         let best = KNOWN.into_iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
         best.filter(|hz| distance(hz) < 0.05)
             .ok_or_else(|| failed(format!("bpf: {measured:.1} ticks a second are unheard of")))
+    }
+}
+
+/// Whether a security module runs that has a name for every entry: then netlink shows one of each, and only the module
+/// knows it.
+fn names_contexts() -> bool {
+    match fs::read_to_string("/sys/kernel/security/lsm") {
+        Ok(modules) => modules.split([',', '\n']).any(|name| matches!(name, "selinux" | "smack")),
+        Err(_) => ["/sys/fs/selinux/enforce", "/sys/fs/smackfs/load2"]
+            .iter()
+            .any(|path| fs::metadata(path).is_ok()),
     }
 }
 

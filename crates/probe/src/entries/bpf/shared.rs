@@ -12,7 +12,7 @@ pub(super) const WORKERS: usize = 4;
 /// Buckets that a worker takes at once, at most.
 pub(super) const LANES: u64 = 64;
 /// Rows that fit into a worker's buffer.
-const ROWS: usize = 8192;
+const ROWS: usize = 4096;
 
 /// `struct row`. Integers of any value: whatever the kernel left here is one.
 #[repr(C)]
@@ -31,7 +31,33 @@ pub(super) struct RawRow {
     pub state: u8,
     pub family: u8,
     pub protocol: u8,
-    pub unused: u16,
+    pub bucket: u16,
+}
+
+/// `struct more`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RawMore {
+    pub counters: [u64; 4],
+    pub started: u64,
+    pub stopped: u64,
+    pub labels: [u64; 2],
+    pub helper: [u64; 2],
+    pub references: u32,
+    pub secmark: u32,
+    pub tags: [u32; 2],
+    pub has: u32,
+    pub unused: u32,
+}
+
+/// What to ask for beside the rows, and what of it an entry has.
+pub(super) mod has {
+    pub const ACCOUNTING: u32 = 1;
+    pub const TIMES: u32 = 2;
+    pub const LABELS: u32 = 4;
+    pub const HELPER: u32 = 8;
+    /// The entry lived while it was looked at, so that what is not there is nothing.
+    pub const TOLD: u32 = 16;
 }
 
 /// Words at the beginning of `struct worker`.
@@ -42,12 +68,14 @@ const REDONE: usize = 6;
 const CROWDED: usize = 8;
 const UNREADABLE: usize = 9;
 const RESULTS: usize = 10;
-const SCRATCH: usize = 6 + 7 + 6 * LANES as usize + 40;
-/// Where its rows begin, and how long it is.
+const SCRATCH: usize = 7 + 9 + 7 * LANES as usize + 40;
+/// Where its rows begin, and what is told beside them, and how long it is.
 const FIRST_ROW: usize = (RESULTS + SCRATCH) * 8;
-const WORKER: usize = FIRST_ROW + ROWS * size_of::<RawRow>();
+const FIRST_MORE: usize = FIRST_ROW + ROWS * size_of::<RawRow>();
+const WORKER: usize = FIRST_MORE + ROWS * size_of::<RawMore>();
 
-const _: () = assert!(size_of::<RawRow>() == 96 && WORKER.is_multiple_of(8));
+const _: () = assert!(size_of::<RawRow>() == 96 && size_of::<RawMore>() == 104);
+const _: () = assert!(WORKER.is_multiple_of(8));
 
 /// What one run of `walk` left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,10 +188,22 @@ impl Shared {
     ///
     /// While the slice lives, nobody may run `walk` as this worker.
     pub unsafe fn rows(&self, worker: usize, rows: usize) -> &[RawRow] {
+        assert!(worker < WORKERS && rows <= ROWS && (worker + 1) * WORKER <= self.length);
         let at = worker * WORKER + FIRST_ROW;
-        assert!(worker < WORKERS && rows <= ROWS && at + rows * 96 <= self.length);
         // SAFETY: within the mapping and aligned to 8, since the mapping begins at a page; every value of the
         // bytes is a row; by the caller's word nobody writes them.
+        unsafe { std::slice::from_raw_parts(self.memory.add(at).cast().as_ptr(), rows) }
+    }
+
+    /// What is told beside them, where it was asked for.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::rows`].
+    pub unsafe fn more(&self, worker: usize, rows: usize) -> &[RawMore] {
+        assert!(worker < WORKERS && rows <= ROWS && (worker + 1) * WORKER <= self.length);
+        let at = worker * WORKER + FIRST_MORE;
+        // SAFETY: as for `rows`; every value of the bytes is a `RawMore`.
         unsafe { std::slice::from_raw_parts(self.memory.add(at).cast().as_ptr(), rows) }
     }
 }

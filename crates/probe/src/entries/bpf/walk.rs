@@ -5,13 +5,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use plimsoll_ct::{Nanos, Row};
-use plimsoll_diagnosis::facts::{Gap, Reader};
+use nix::time::{ClockId, clock_gettime};
+use plimsoll_ct::{Nanos, Row, Time};
+use plimsoll_diagnosis::facts::{Gap, Reader, Reason};
+use plimsoll_wire::ctnetlink::Details;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use super::shared::{LANES, Place, WORKERS};
+use super::shared::{LANES, Place, RawRow, WORKERS, has};
 use super::{Census, failed, run};
-use crate::entries::{Ask, Outcome, Scope, Share, Sink};
+use crate::entries::{Ask, Outcome, Scope, Share, Sink, Wants, now};
 
 /// Buckets that a worker takes from the heap at once.
 pub(crate) const SLICE: u64 = 1024;
@@ -50,6 +52,10 @@ struct Common<'a> {
     span: Span,
     /// The namespace that the programs look for; 0: any.
     netns: u64,
+    /// What is to be told beside the rows; 0: nothing.
+    beside: u64,
+    /// The time by the wall clock, for ages.
+    now: Option<Time>,
     next: AtomicU64,
     done: AtomicU64,
     spent: AtomicU64,
@@ -66,6 +72,7 @@ struct Part {
     malformed: u64,
     redone: u64,
     cut: u64,
+    untold: u64,
     longest: u64,
     stalled: bool,
 }
@@ -73,6 +80,10 @@ struct Part {
 impl Census {
     /// Reads what is asked for.
     pub fn read<S: Sink>(&mut self, ask: &Ask, sinks: &mut [S]) -> Result<Outcome, Gap> {
+        if let Some(what) = self.beyond(ask.wants) {
+            let detail = format!("bpf: does not tell {what} on this host");
+            return Err(Gap { reason: Reason::NotAsked, detail, needs: None });
+        }
         let place = self.place()?;
         let span = match ask.sample {
             Some(share) if share < 1.0 => Span::share(place.buckets, share.max(0.0)),
@@ -92,6 +103,8 @@ impl Census {
             place,
             span,
             netns,
+            beside: beside(ask.wants, sinks.iter().any(Sink::wants_details)),
+            now: now(),
             next: AtomicU64::new(0),
             done: AtomicU64::new(0),
             spent: AtomicU64::new(0),
@@ -142,6 +155,7 @@ impl Census {
             outcome.malformed += part.malformed;
             outcome.redone += part.redone;
             outcome.cut += part.cut;
+            outcome.untold += part.untold;
             outcome.resized |= part.stalled;
         }
         outcome.longest_slice = parts.iter().map(|part| part.longest).max().map(Nanos);
@@ -160,6 +174,8 @@ impl Common<'_> {
     fn work<S: Sink>(&self, worker: usize, sink: &mut S) -> Part {
         let mut part = Part::default();
         let mut row = Row::UNKNOWN;
+        let mut details = sink.wants_details().then(Details::default);
+        let mut order = Order::default();
         let mut at_once = LANES;
         // Where the span goes around the table's end.
         let around = self.place.buckets - self.span.start;
@@ -175,7 +191,8 @@ impl Common<'_> {
                     true => (self.span.start + at, self.span.start + end.min(around)),
                     false => (at - around, end - around),
                 };
-                match self.slice(worker, begin, until, &mut at_once, &mut part, &mut row, sink) {
+                let into = (&mut row, &mut details, &mut order);
+                match self.slice(worker, begin, until, &mut at_once, &mut part, into, sink) {
                     Some(cursor) => {
                         self.done.fetch_add(cursor - begin, Relaxed);
                         at += cursor - begin;
@@ -209,7 +226,7 @@ impl Common<'_> {
         end: u64,
         at_once: &mut u64,
         part: &mut Part,
-        row: &mut Row,
+        (row, details, order): (&mut Row, &mut Option<Details>, &mut Order),
         sink: &mut S,
     ) -> Option<u64> {
         for _ in 0..STALLED {
@@ -222,19 +239,20 @@ impl Common<'_> {
                 *at_once,
                 self.netns,
                 hold,
-                0,
+                self.beside,
                 0,
                 0,
                 0,
                 0,
             ];
+            let before = own_time();
             let ran = self.census.programs.walk().and_then(|walk| run(walk, args));
             if let Err(gap) = ran {
                 self.fail(gap);
                 return None;
             }
+            self.spent.fetch_add(own_time().saturating_sub(before), Relaxed);
             let ran = self.census.workers.run(worker);
-            self.spent.fetch_add(ran.nanos, Relaxed);
             part.redone += ran.redone;
             part.longest = part.longest.max(ran.nanos);
             if ran.unreadable {
@@ -242,8 +260,16 @@ impl Common<'_> {
             }
             // SAFETY: only this thread runs the program as this worker, and not before the rows are done with.
             let rows = unsafe { self.census.workers.rows(worker, ran.rows) };
+            // SAFETY: the same.
+            let more = unsafe { self.census.workers.more(worker, ran.rows) };
             sink.reach_bucket(begin);
-            for raw in rows {
+            let in_order = sink.wants_order();
+            if in_order {
+                order.sort(rows);
+            }
+            for place in 0..rows.len() {
+                let place = if in_order { order.of(place) } else { place };
+                let (raw, more) = (&rows[place], &more[place]);
                 if !self.census.decoder.decode(raw, row) {
                     part.malformed += 1;
                     continue;
@@ -258,7 +284,17 @@ impl Common<'_> {
                     continue;
                 }
                 part.rows += 1;
-                if !sink.take(row) {
+                if self.beside != 0 {
+                    let details = details.as_mut();
+                    let decoder = &self.census.decoder;
+                    let told = decoder.beside(more, self.ask.wants, self.now, row, details);
+                    part.untold += u64::from(!told);
+                }
+                let more = match details {
+                    Some(details) => sink.take_detailed(row, details),
+                    None => sink.take(row),
+                };
+                if !more {
                     self.stop.store(true, Relaxed);
                     return None;
                 }
@@ -287,6 +323,63 @@ impl Common<'_> {
             first.get_or_insert(gap);
         }
     }
+}
+
+/// The rows of a run in the order of the kernel's dump: bucket after bucket. The programs take the chains of a group
+/// together, step by step, so within a bucket they are in order already.
+#[derive(Debug, Default)]
+struct Order {
+    ends: Vec<u16>,
+    places: Vec<u16>,
+}
+
+impl Order {
+    fn sort(&mut self, rows: &[RawRow]) {
+        self.ends.clear();
+        self.places.clear();
+        self.places.resize(rows.len(), 0);
+        for row in rows {
+            let bucket = usize::from(row.bucket);
+            if self.ends.len() <= bucket {
+                self.ends.resize(bucket + 1, 0);
+            }
+            self.ends[bucket] += 1;
+        }
+        let mut sum = 0;
+        for end in &mut self.ends {
+            sum += *end;
+            *end = sum;
+        }
+        for (place, row) in rows.iter().enumerate().rev() {
+            let end = &mut self.ends[usize::from(row.bucket)];
+            *end -= 1;
+            // A run has no more rows than fit (4,096).
+            self.places[usize::from(*end)] = place as u16;
+        }
+    }
+
+    fn of(&self, place: usize) -> usize {
+        self.places.get(place).map_or(place, |place| usize::from(*place))
+    }
+}
+
+/// What the programs are asked for beside the rows.
+fn beside(wants: Wants, details: bool) -> u64 {
+    let asked = [
+        (wants.accounting, has::ACCOUNTING),
+        (wants.age, has::TIMES),
+        (wants.labels, has::LABELS),
+        (wants.helper, has::HELPER),
+        (wants.references || details, has::TOLD),
+    ];
+    asked.iter().filter(|(wanted, _)| *wanted).map(|(_, bit)| u64::from(*bit)).sum()
+}
+
+/// Nanoseconds of a processor that the calling thread has used: the whole call counts, the way into the kernel and what it
+/// prepares too, and the time does not in which somebody else ran.
+fn own_time() -> u64 {
+    let used = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
+    used.ok().and_then(|used| u64::try_from(used.as_nanos()).ok()).unwrap_or(0)
 }
 
 /// Inode of the calling thread's namespace.
