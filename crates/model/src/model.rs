@@ -24,7 +24,7 @@ use crate::plain::{Usual, Way};
 use crate::policy::Timeouts;
 use crate::settings::Settings;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
-use crate::table::{EntryId, Extras, Found, Probe, Spot, Table, Vitals, Whole};
+use crate::table::{EntryId, Extras, Found, Glance, Probe, Spot, Table, Vitals, Whole};
 use crate::tcp::Direction;
 use crate::ticks::Jiffies;
 use crate::trackers::{Judged, Judgement};
@@ -369,8 +369,9 @@ impl Model {
     #[inline]
     pub(crate) fn find(&mut self, probe: &Probe) -> Option<Found> {
         let found = match self.table.glance(probe, self.now()) {
-            Some(found) => Some(found),
-            None => self.search(probe),
+            Glance::Found(found) => Some(found),
+            Glance::Absent => None,
+            Glance::Unclear => self.search(probe),
         };
         if found.is_some() && self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Found, 1);

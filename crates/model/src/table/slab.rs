@@ -3,7 +3,6 @@
 //! An entry's number tells its shelf in the lowest two bits. Cells that entries leave are used again, the
 //! last one first. A shelf grows by one piece at a time, so there is no pause in which everything is copied.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -52,14 +51,27 @@ impl EntryId {
 const LONG: u32 = 1;
 const WIDE: u32 = 2;
 const NONE: u32 = u32::MAX;
-/// Things of a piece.
-const PIECE: usize = 1 << 14;
+/// Things of a piece: several huge pages of memory, none of which is touched before it is needed.
+const PIECE: usize = 1 << 16;
 
 /// A sequence that grows without moving what it holds.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Pieces<T> {
-    pieces: Vec<Box<[T; PIECE]>>,
+    /// All but the last one full.
+    pieces: Vec<Vec<T>>,
     length: usize,
+}
+
+impl<T: Copy> Clone for Pieces<T> {
+    fn clone(&self) -> Self {
+        // Each with the room that it had.
+        let copy = |piece: &Vec<T>| {
+            let mut copy = Vec::with_capacity(PIECE);
+            copy.extend_from_slice(piece);
+            copy
+        };
+        Self { pieces: self.pieces.iter().map(copy).collect(), length: self.length }
+    }
 }
 
 impl<T: Copy> Pieces<T> {
@@ -79,21 +91,17 @@ impl<T: Copy> Pieces<T> {
 
     /// All of it, piece by piece.
     fn slices(&self) -> impl Iterator<Item = &[T]> {
-        let mut left = self.length;
-        self.pieces.iter().map(move |piece| {
-            let some = left.min(PIECE);
-            left -= some;
-            &piece[..some]
-        })
+        self.pieces.iter().map(Vec::as_slice)
     }
 
     fn push(&mut self, value: T) {
         if self.length == self.pieces.len() * PIECE {
-            let piece: Box<[T]> = alloc::vec![value; PIECE].into_boxed_slice();
-            self.pieces.extend(piece.try_into().ok());
+            self.pieces.push(Vec::with_capacity(PIECE));
         }
-        *self.get_mut(self.length) = value;
-        self.length += 1;
+        if let Some(last) = self.pieces.last_mut() {
+            last.push(value);
+            self.length += 1;
+        }
     }
 }
 
