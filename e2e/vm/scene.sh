@@ -202,12 +202,51 @@ values() { cd /proc/sys/net/netfilter && grep -s . nf_conntrack_max nf_conntrack
 echo 7300 >/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established
 echo 2048 >/sys/module/nf_conntrack/parameters/hashsize
 echo 5000 >/proc/sys/net/netfilter/nf_conntrack_max
+mkdir -p /etc/sysconfig
+cat >/etc/sysconfig/iptables-config <<'EOF'
+# Load additional iptables modules (nat helpers)
+IPTABLES_MODULES="ip_conntrack_netbios_ns ipt_recent"
+
+IPTABLES_MODULES_UNLOAD="no"
+IPTABLES_SAVE_ON_STOP="no"
+EOF
 values >$out/unload.values
 look unload-done plimsoll fix unload --yes --watch 1
 ls /proc/net/nf_conntrack >$out/unload.list 2>/dev/null
 grep conntrack /proc/modules >$out/unload.left
 look unload-undone plimsoll undo
 values >$out/unload.again
+# Killed at each of its steps, and its guard with it; then `undo`, killed at each of its own. The next call (it finds
+# nothing to confirm) must end in the old or in the new state, and `undo` in the old one.
+state() { values; cut -d' ' -f1 /proc/modules | grep conntrack | sort; cat /etc/sysconfig/iptables-config; }
+state >/tmp/old
+stands() {
+    state >/tmp/now
+    if cmp -s /tmp/now /tmp/old; then echo old; elif cmp -s /tmp/now /tmp/new; then echo new; else echo between; fi
+}
+unload() { plimsoll fix unload --yes --watch 0; }
+unload >/dev/null 2>&1
+state >/tmp/new
+plimsoll undo >/dev/null 2>&1
+step=0
+while [ $step -lt 60 ]; do
+    step=$((step + 1))
+    PLIMSOLL_FAULT=$step:guard unload >/dev/null 2>&1 && echo "fix $step whole $(stands)" && break
+    plimsoll confirm >/dev/null 2>&1
+    next=$(stands)
+    [ $next = old ] || plimsoll undo >/dev/null 2>&1
+    echo "fix $step $next $(stands)"
+done >$out/unload.killed
+step=0
+while [ $step -lt 60 ]; do
+    step=$((step + 1))
+    cmp -s /tmp/now /tmp/new || unload >/dev/null 2>&1
+    PLIMSOLL_FAULT=$step plimsoll undo >/dev/null 2>&1 && echo "undo $step whole $(stands)" && break
+    plimsoll confirm >/dev/null 2>&1
+    next=$(stands)
+    echo "undo $step $next $next"
+done >>$out/unload.killed
+diff /tmp/old /tmp/new >$out/unload.differs
 cat /proc/modules >$out/unload.before
 modprobe -r -a iptable_filter iptable_raw xt_CT xt_conntrack nft_ct nf_conntrack_netlink nf_conntrack 2>$out/unload.err
 grep conntrack /proc/modules >$out/unload.after

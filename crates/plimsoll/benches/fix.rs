@@ -34,13 +34,8 @@ const CASES: &[Case] = &[
     Case {
         name: "timeout --port tcp/443 established=600",
         fix: &["timeout", "--port", "tcp/443", "established=600"],
-        // What a careful person types: keep the old rules, try the new ones, load them, read them back.
-        plain: &[
-            &["nft", "list", "ruleset"],
-            &["nft", "-c", POLICY],
-            &["nft", POLICY],
-            &["nft", "list", "table", "inet", "bench"],
-        ],
+        // The least: load them, and look whether they are there.
+        plain: &[&["nft", POLICY], &["nft", "list", "table", "inet", "bench"]],
     },
 ];
 

@@ -196,6 +196,9 @@ pub struct Size {
     /// Captures (pcap, pcapng) to run through the model, without a limit; several are merged by time
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "rate")]
     pub capture: Vec<PathBuf>,
+    /// What was recorded over time (nothing is yet)
+    #[arg(long, hide = true, conflicts_with_all = ["rate", "capture"])]
+    pub history: bool,
     /// Seconds between the two readings that give the rates
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval)]
     pub interval: Duration,

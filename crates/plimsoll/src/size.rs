@@ -4,16 +4,24 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use plimsoll_ct::Bytes;
 use plimsoll_diagnosis::facts::Snapshot;
 use plimsoll_diagnosis::size::{self, Demand, GivenClass, Machine, Peak, Sizing};
+use plimsoll_model::Settings;
 use plimsoll_probe::dead;
 use plimsoll_probe::live::{self, NamespaceSelector};
+use plimsoll_replay::Row;
 use plimsoll_report as report;
 
 use crate::arguments::Size;
 use crate::replay::{self, Failure};
 use crate::{check, exit};
 
+/// The limit.
+const MAX: &str = "nf_conntrack_max";
+const BUCKETS: &str = "nf_conntrack_buckets";
+/// More than any capture needs.
+const NO_LIMIT: u64 = i32::MAX as u64;
 /// Nothing could be measured.
 const UNKNOWN: u8 = 3;
 
@@ -42,14 +50,21 @@ pub fn run(arguments: &Size) -> ExitCode {
     ExitCode::from(u8::from(sizing.enough() == Some(false)))
 }
 
+/// What is said where a recording is asked for: nothing of this host is recorded.
+const NO_HISTORY: &str = "there is no recording of this host: plimsoll keeps none yet. `plimsoll size` measures now, \
+                          --capture FILE replays what was captured, --rate and --lifetime take what you know";
+
 fn sizing(arguments: &Size) -> Result<Sizing, Failure> {
+    if arguments.history {
+        return Err(Failure::Failed(NO_HISTORY.into()));
+    }
     let by_hand = !arguments.rate.is_empty() || !arguments.capture.is_empty();
     let (before, after) = host(arguments, !by_hand).map_err(Failure::Usage)?;
     let machine = Machine::of(&after);
     let demand = if !arguments.rate.is_empty() {
         given(arguments, &after, &machine).map_err(Failure::Usage)?
     } else if !arguments.capture.is_empty() {
-        captured(arguments, &after)?
+        captured(arguments, &after, &machine)?
     } else {
         size::seen(before.as_ref(), &after, arguments.peak).ok_or_else(|| {
             Failure::Failed(
@@ -108,20 +123,27 @@ fn given(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Demand
     size::given(&classes, arguments.peak, namespace, machine).map_err(|e| e.to_string())
 }
 
-/// What captured packets need on this kernel with these timeouts.
-fn captured(arguments: &Size, after: &Snapshot) -> Result<Demand, Failure> {
+/// What captured packets need on this kernel with these timeouts and buckets.
+fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Demand, Failure> {
     let profile = after.host.kernel.value().map_or("running", |k| k.release.as_str());
     let namespace = after.namespaces.iter().find(|n| n.is_initial());
     let timeouts = namespace.into_iter().flat_map(|n| {
         let names = n.settings.keys().filter(|name| name.contains("timeout"));
         names.filter_map(|name| Some((name.clone(), n.setting(name)?)))
     });
+    // What the model does not follow (SCTP, DCCP) has no part in what it counts.
+    let mut model = Settings::of(&machine.profile, Bytes::default());
+    let timeouts = timeouts.filter(|(name, value)| model.set(name, *value).is_ok());
+    // Whom early drop finds depends on the buckets.
+    let buckets = machine.buckets_now.map(|buckets| (BUCKETS.to_owned(), buckets));
     let flags = replay::Arguments::without_a_limit(
         &arguments.capture,
         profile.to_owned(),
-        timeouts.collect(),
+        timeouts.chain(buckets).collect(),
     );
-    let (answer, _) = replay::answer_for(&flags)?;
+    let mut unlimited = flags.clone();
+    unlimited.set.push((MAX.into(), NO_LIMIT));
+    let (answer, _) = replay::answer_for(&unlimited)?;
     if answer.tally.packets == 0 {
         return Err(Failure::Failed("no packet that could be read".into()));
     }
@@ -132,11 +154,33 @@ fn captured(arguments: &Size, after: &Snapshot) -> Result<Demand, Failure> {
     };
     let names: Vec<String> = arguments.capture.iter().map(|p| p.display().to_string()).collect();
     let protected = answer.as_set.outcome.peak_protected;
-    let mut remarks = vec![format!(
-        "A limit of {} evicts nothing; no limit under {protected} can do, since so many entries at once are \
-         protected from eviction.",
-        answer.needed()
-    )];
+    let needed = answer.needed();
+    let mut remarks = vec![format!("A limit of {needed} evicts nothing.")];
+    let evicts = |row: &Row| match row.outcome.evicted {
+        1 => "1 entry".to_owned(),
+        n => format!("{n} entries"),
+    };
+    remarks.push(match smallest(flags, protected)? {
+        Some(row) => format!(
+            "The smallest that drops nothing is {}: it evicts {} to make room (searched with the model; `plimsoll replay \
+             --what-if nf_conntrack_max={}` shows it). {protected} entries at once are protected from eviction.",
+            row.outcome.max,
+            evicts(&row),
+            row.outcome.max,
+        ),
+        None => format!(
+            "No smaller one was found that drops nothing; {protected} entries at once are protected from eviction."
+        ),
+    });
     remarks.extend(report::replay_caveats(&answer));
     Ok(Demand { from: names.join(", "), classes: Vec::new(), mean, peak, remarks })
+}
+
+/// The smallest limit that loses no packet; `None`: none was found under what evicts nothing. What may not be evicted has to
+/// fit, so the search begins right below that.
+fn smallest(mut flags: replay::Arguments, protected: u64) -> Result<Option<Row>, Failure> {
+    flags.set.push((MAX.into(), protected.max(2) - 1));
+    flags.no_search = false;
+    let answer = replay::answer_for(&flags)?.0;
+    Ok(if answer.as_set.outcome.lost == 0 { Some(answer.as_set) } else { answer.enough })
 }

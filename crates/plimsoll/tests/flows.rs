@@ -263,6 +263,12 @@ fn a_table_of_several_namespaces_adds_up_to_the_lines_of_each() {
         add rule inet t c ct state new counter"],
     );
     two.send_udp("127.0.0.1", 6000, 30);
+    let empty = Netns::new("empty");
+    let mut here = Command::new("ip");
+    here.args(["netns", "exec", &empty.0, BINARY, "flows", "--by", "state"]);
+    let said = text(&here.output().expect("ip starts").stderr);
+    assert!(said.contains("this network namespace has no entries"), "{said}");
+    assert!(said.contains("--all-netns"), "{said}");
     let lines = |namespace: &Netns| namespace.run("conntrack", &["-L"]).lines().count() as u64;
     let count = |one: &str, two: &str| -> Vec<(String, u64)> {
         let listed = shown(&["-q", "--netns", one, "--netns", two, "--by", "netns", "--json"]);

@@ -120,22 +120,83 @@ fn the_size_is_what_check_and_fix_recommend() {
     assert_eq!(raise["title"], "raise the limit to 196608 and the buckets to 49152");
 }
 
-#[test]
-fn a_capture_needs_as_many_entries_as_are_open_at_once() {
-    // 400 questions a tenth of a second apart, none of them answered: each stays for 30 s.
+/// A capture of so many questions over forty seconds; every nth goes on for three, so that its entry is assured. 0: none.
+fn questions(count: u16, answered: u16) -> Vec<u8> {
+    let mut packets: Vec<(u64, u16, bool)> = Vec::new();
+    for n in 0..count {
+        let at = u64::from(n) * 40_000_000 / u64::from(count);
+        packets.push((at, n, false));
+        if answered > 0 && n % answered == 0 {
+            packets.extend([(at + 1_000_000, n, true), (at + 3_000_000, n, false)]);
+        }
+    }
+    packets.sort_unstable();
     let mut file = Vec::new();
     for word in [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 101] {
         file.extend(word.to_le_bytes());
     }
-    for n in 0..400u16 {
-        let tenths = u32::from(n);
-        for word in [1_700_000_000 + tenths / 10, tenths % 10 * 100_000, 28, 28] {
+    for (at, n, back) in packets {
+        let (second, rest) = ((at / 1_000_000) as u32, (at % 1_000_000) as u32);
+        for word in [1_700_000_000 + second, rest, 28, 28] {
             file.extend(word.to_le_bytes());
         }
-        file.extend([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
-        let [a, b] = (1024 + n).to_be_bytes();
-        file.extend([a, b, 0, 53, 0, 8, 0, 0]);
+        let (here, there) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+        let (from, to) = if back { (there, here) } else { (here, there) };
+        file.extend([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0]);
+        file.extend(from.iter().chain(&to));
+        let (port, dns) = ((1024 + n).to_be_bytes(), 53u16.to_be_bytes());
+        let (from, to) = if back { (dns, port) } else { (port, dns) };
+        file.extend(from.iter().chain(&to));
+        file.extend([0, 8, 0, 0]);
     }
+    file
+}
+
+#[test]
+fn the_smallest_limit_that_drops_nothing_is_what_replay_finds_too() {
+    let path = std::env::temp_dir().join(format!("plimsoll-least-{}.pcap", std::process::id()));
+    std::fs::write(&path, questions(2000, 4)).expect("written");
+    let tree = home().join("fixtures/trees/kernel-6.1");
+    let (value, _) =
+        size(&["--root", &tree.to_string_lossy(), "--capture", &path.to_string_lossy()]);
+    let words = |value: &Value| -> Vec<String> {
+        let remarks = value["demand"]["remarks"].as_array().expect("remarks");
+        remarks.iter().map(|r| r.as_str().expect("text").to_owned()).collect()
+    };
+    // The limit that was searched drops nothing, says `replay` as well; a tenth lower it drops.
+    let said = words(&value).join(" ");
+    let found = said.split("The smallest that drops nothing is ").nth(1);
+    let smallest: u64 = found
+        .and_then(|rest| rest.split(':').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("a limit: {said}"));
+    let lower = smallest * 9 / 10;
+    let out = plimsoll(&[
+        "replay",
+        &path.to_string_lossy(),
+        "--json",
+        "--no-search",
+        "--profile",
+        "6.1",
+        "--set",
+        "nf_conntrack_buckets=1024",
+        "--what-if",
+        &format!("nf_conntrack_max={lower},{smallest}"),
+    ]);
+    let replay: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    let lost = |max: u64| -> u64 {
+        let runs = replay["runs"].as_array().expect("runs");
+        let run = runs.iter().find(|run| run["max"] == max).expect("a run");
+        run["packets_lost"].as_u64().expect("a number")
+    };
+    assert_eq!(lost(smallest), 0, "{smallest}: {replay:#}");
+    assert!(lost(lower) > 0, "{lower}: {replay:#}");
+    std::fs::remove_file(&path).expect("removed");
+}
+
+#[test]
+fn a_capture_needs_as_many_entries_as_are_open_at_once() {
+    // 400 questions a tenth of a second apart, none of them answered: each stays for 30 s.
+    let file = questions(400, 0);
     let path = std::env::temp_dir().join(format!("plimsoll-size-{}.pcap", std::process::id()));
     std::fs::write(&path, file).expect("written");
     let tree = home().join("fixtures/trees/centos5");
@@ -148,6 +209,15 @@ fn a_capture_needs_as_many_entries_as_are_open_at_once() {
     assert!(value["demand"]["mean"].as_u64() < Some(peak));
     assert_eq!(value["demand"]["wanted"], peak + peak / 2);
     assert_eq!((&value["enough_now"], status), (&Value::Bool(true), Some(0)), "4,096 are");
+}
+
+#[test]
+fn a_history_that_was_never_recorded_is_no_size() {
+    let out = plimsoll(&["size", "--history"]);
+    assert_eq!(out.status.code(), Some(3));
+    assert!(out.stdout.is_empty());
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(said.contains("there is no recording of this host"), "{said}");
 }
 
 #[test]

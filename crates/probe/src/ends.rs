@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use plimsoll_diagnosis::facts::{Fact, Gap, Reason, Ways};
 use plimsoll_wire::filter::Program;
 use plimsoll_wire::sock_diag::Socket;
+use plimsoll_wire::sshd_config;
 
 use crate::attribution::{each_process_socket, links_here, sockets_here};
 use crate::files::Files;
@@ -102,7 +103,8 @@ impl Ends {
         }
     }
 
-    /// TCP ports on which an SSH server listens, in order.
+    /// TCP ports on which an SSH server listens, in order; where none runs by itself (a manager listens in its place), those of
+    /// its configuration that somebody listens on.
     fn ssh_ports(&self) -> Vec<u16> {
         const TCP: u8 = 6;
         let sockets = self.sockets.value().into_iter().flatten();
@@ -122,30 +124,59 @@ impl Ends {
             },
             &|| Instant::now() > deadline,
         );
+        if ports.is_empty() {
+            let listening = |port: &u16| open.iter().any(|socket| socket.local.1 == *port);
+            ports.extend(configured_ports().into_iter().filter(listening));
+        }
         ports.into_iter().collect()
+    }
+
+    /// Whether such a connection is there: an environment may outlive its session (tmux, screen).
+    fn is_open(&self, peer: IpAddr, from: u16, port: u16) -> bool {
+        self.sockets.value().is_none_or(|sockets| {
+            let far = (peer, from);
+            sockets
+                .iter()
+                .any(|(_, s)| (s.remote.0.to_canonical(), s.remote.1) == far && s.local.1 == port)
+        })
     }
 
     /// The far end of the connection that the present session came by, and the port it came to: from the environment, or
     /// the socket of the process of SSH that this one descends from.
     fn session(&self) -> Option<(IpAddr, u16)> {
         if let Ok(text) = std::env::var("SSH_CONNECTION")
-            && let Some(found) = of_environment(&text)
+            && let Some((peer, from, port)) = of_environment(&text)
+            && self.is_open(peer, from, port)
         {
-            return Some(found);
+            return Some((peer, port));
         }
         let ours: BTreeSet<u64> = ancestors().into_iter().flat_map(sockets_of).collect();
         let sockets = self.sockets.value().into_iter().flatten();
         let mut far = sockets.filter(|(_, s)| s.remote.1 != 0 && ours.contains(&s.inode));
-        far.find(|(_, s)| !s.remote.0.is_loopback()).map(|(_, s)| (s.remote.0, s.local.1))
+        far.find(|(_, s)| !s.remote.0.is_loopback())
+            .map(|(_, s)| (s.remote.0.to_canonical(), s.local.1))
     }
 }
 
-/// `192.0.2.7 51234 198.51.100.1 22`
-fn of_environment(text: &str) -> Option<(IpAddr, u16)> {
+/// `192.0.2.7 51234 198.51.100.1 22`: the peer, its port, and the port that it came to.
+fn of_environment(text: &str) -> Option<(IpAddr, u16, u16)> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let [peer, _, _, port] = words[..] else { return None };
+    let [peer, from, _, port] = words[..] else { return None };
     let peer: IpAddr = peer.split('%').next()?.parse().ok()?;
-    Some((peer.to_canonical(), port.parse().ok()?))
+    Some((peer.to_canonical(), from.parse().ok()?, port.parse().ok()?))
+}
+
+/// Ports of sshd's configuration, with the files of its folder, which come first.
+fn configured_ports() -> Vec<u16> {
+    const FOLDER: &str = "/etc/ssh/sshd_config.d";
+    let mut paths: Vec<_> =
+        fs::read_dir(FOLDER).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|e| e == "conf"));
+    paths.sort_unstable();
+    paths.push("/etc/ssh/sshd_config".into());
+    let texts: Vec<String> =
+        paths.iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
+    if texts.is_empty() { Vec::new() } else { sshd_config::ports(&texts.join("\n")) }
 }
 
 /// Whether a process is a server of SSH, or the manager that listens in its place.
@@ -183,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_environment_of_a_session_names_its_far_end_and_its_port() {
-        let is = |text: &str| of_environment(text).map(|(ip, port)| format!("{ip} {port}"));
+        let is = |text: &str| of_environment(text).map(|(ip, _, port)| format!("{ip} {port}"));
         assert_eq!(is("192.0.2.7 51234 198.51.100.1 2222").as_deref(), Some("192.0.2.7 2222"));
         assert_eq!(is("fe80::1%eth0 51234 fe80::2%eth0 22").as_deref(), Some("fe80::1 22"));
         assert_eq!(is("::ffff:192.0.2.7 1 ::1 22").as_deref(), Some("192.0.2.7 22"));

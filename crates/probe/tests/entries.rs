@@ -6,12 +6,14 @@
 mod mixed;
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use mixed::{Table, in_namespaces};
-use plimsoll_ct::{Family, L4, Protocol, Row, Status, Tuple};
+use plimsoll_ct::{Family, L4, Protocol, Row, State, Status, Tuple};
 use plimsoll_probe::entries::{
     self, Ask, Details, Entries, Filter, Reader, Scope, Share, Sink, Wants, Which,
 };
@@ -170,6 +172,8 @@ fn all_that_lies_beside_an_entry_is_the_same_by_bpf_and_netlink() {
                 let asked = Ask { wants, ..ask(which, Scope::Here) };
                 let outcome = entries::read(&asked, std::slice::from_mut(&mut sink)).unwrap();
                 assert!(outcome.is_complete(), "{outcome:?}");
+                let expected = |(row, _): &(Row, _)| row.status.contains(Status::EXPECTED);
+                assert!(sink.0.iter().any(expected), "no entry came as the helper foretold");
                 let mut all: Vec<String> = Vec::new();
                 for (row, details) in &sink.0 {
                     let times = (details.started, details.stopped, row.started);
@@ -197,6 +201,48 @@ fn all_that_lies_beside_an_entry_is_the_same_by_bpf_and_netlink() {
                 ["ftp", "packets: 1,", "Some([Some(16777216), Some(33554432)])", "Some([2, 0, 0, 0"]
             {
                 assert!(ours.iter().any(|line| line.contains(there)), "no entry has {there}");
+            }
+        });
+    });
+}
+
+#[test]
+fn an_offloaded_entry_is_the_same_whoever_reads_it() {
+    mixed::in_a_router("offload", |[router, one, other]| {
+        let rules = "table inet f {
+            flowtable t { hook ingress priority 0; devices = { r1, r2 }; }
+            chain c { type filter hook forward priority 0; ct state established flow add @t; }
+        }";
+        let made = router.enter(|| std::process::Command::new("nft").arg(rules).output().unwrap());
+        if !made.status.success() {
+            eprintln!("skipped: no flow tables here: {}", String::from_utf8_lossy(&made.stderr));
+            return;
+        }
+        let listener = other.enter(|| TcpListener::bind(("10.2.0.2", 80)).unwrap());
+        let mut open = one.enter(|| TcpStream::connect(("10.2.0.2", 80)).unwrap());
+        let (mut accepted, _) = listener.accept().unwrap();
+        let begin = Instant::now();
+        router.enter(|| {
+            loop {
+                open.write_all(b"x").unwrap();
+                accepted.read_exact(&mut [0]).unwrap();
+                accepted.write_all(b"y").unwrap();
+                open.read_exact(&mut [0]).unwrap();
+                let (seen, _) = rows(&ask(Which::Netlink, Scope::Here));
+                if seen.iter().any(|row| row.status.contains(Status::OFFLOAD)) {
+                    break;
+                }
+                assert!(begin.elapsed() < Duration::from_secs(60), "{seen:?}");
+            }
+            let theirs = listed(&router.list(&["-o", "extended"]));
+            assert!(theirs.iter().any(|row| row.status.contains(Status::OFFLOAD)), "{theirs:?}");
+            for which in ways() {
+                let (ours, _) = rows(&ask(which, Scope::Here));
+                assert_same(&ours, &theirs);
+                let one = ours.iter().find(|row| row.original.destination_port() == Some(80));
+                let one = one.unwrap();
+                assert!(one.status.contains(Status::OFFLOAD), "{which:?} {one:?}");
+                assert_eq!((one.state, one.expires), (State::Stateless, None), "{which:?}");
             }
         });
     });

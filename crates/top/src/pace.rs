@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 /// The share of one core that may be used. The promise is 5 %; what is not counted in time is left.
-pub const PURSE: f64 = 0.04;
+pub const PURSE: f64 = 0.037;
 /// A reading is made at least so often, if only of a part.
 pub const LONGEST: Duration = Duration::from_secs(5);
 /// What is in the purse at the beginning, and at most: one reading of the longest interval.
@@ -147,7 +147,7 @@ mod tests {
     fn whoever_asks_is_answered_from_what_is_left() {
         let mut pace = Pace::new(ms(1_000), 1_000_000);
         pace.learn(ms(0), 1.0, ms(300));
-        pace.pass(ms(100), ms(190));
+        pace.pass(ms(100), ms(175));
         assert_eq!(pace.due(false), None);
         assert!(pace.due(true).is_some_and(|share| share < 0.1));
         pace.pass(ms(101), ms(300));

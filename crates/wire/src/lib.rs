@@ -41,6 +41,7 @@ pub mod ruleset;
 pub mod slabinfo;
 pub mod sock_diag;
 pub mod sockstat;
+pub mod sshd_config;
 pub mod statistics;
 pub mod sysctl;
 pub mod tcp_sockets;

@@ -384,9 +384,39 @@ impl Judge<'_> {
         self.expect(before == again && before.contains("established:7300"), || {
             format!("unload: before {before}, taken back {again}")
         });
+        self.killed()?;
         for name in ["unload.err", "unload.after"] {
             let text = self.outcome.text(name)?;
             self.expect(text.is_empty(), || format!("{name}: {text}"));
+        }
+        Ok(())
+    }
+
+    /// `unload` and its `undo` killed at each step: what the next call made of it, and what stood in the end.
+    fn killed(&mut self) -> Step {
+        let differs = self.outcome.text("unload.differs")?;
+        self.expect(
+            differs.contains("-nf_conntrack\n")
+                && differs.contains("+IPTABLES_MODULES=\"ipt_recent\""),
+            || format!("unload changes the modules and the list of them: {differs}"),
+        );
+        let text = self.outcome.text("unload.killed")?;
+        for (what, end) in [("fix", "new"), ("undo", "old")] {
+            let lines: Vec<Vec<&str>> = text
+                .lines()
+                .map(|line| line.split(' ').collect())
+                .filter(|words: &Vec<&str>| words.first() == Some(&what))
+                .collect();
+            let between = lines.iter().find(|words| match words.as_slice() {
+                [_, _, "whole", stands] => *stands != end,
+                [_, _, "old", "old"] => false,
+                // An undo that was killed before it had written that it begins.
+                [_, _, "new", stands] => *stands != "old" && what == "fix",
+                _ => true,
+            });
+            self.expect(between.is_none(), || format!("unload killed: {between:?}"));
+            let whole = lines.last().is_some_and(|words| words.get(2) == Some(&"whole"));
+            self.expect(whole && lines.len() > 8, || format!("unload killed, {what}: {text}"));
         }
         Ok(())
     }

@@ -32,6 +32,8 @@ pub struct RaiseRequest {
 struct Wanted {
     max: u64,
     buckets: u64,
+    /// What the load needs beyond the limit was not seen.
+    unseen: bool,
 }
 
 /// The plan.
@@ -104,6 +106,9 @@ pub fn raise(request: RaiseRequest, ground: &Ground<'_>) -> Plan {
         plan.changes.extend(more_buckets(&case, buckets, wanted.buckets));
     }
     plan.risks = risks(&case, &wanted, buckets);
+    if wanted.unseen {
+        plan.warnings.push(raise::UNSEEN.to_string());
+    }
     plan.warnings.extend(warnings(&case));
     plan.verify = alloc::vec![Verify::DropsEnd];
     plan
@@ -115,9 +120,9 @@ fn wanted(
     now: u64,
     buckets: u64,
 ) -> Result<Wanted, String> {
-    let max = match (request.max, request.buckets) {
-        (Some(max), _) => max,
-        (None, Some(_)) => now,
+    let (max, unseen) = match (request.max, request.buckets) {
+        (Some(max), _) => (max, false),
+        (None, Some(_)) => (now, false),
         (None, None) => {
             let (found, _) = findings::find(case);
             let size = raise::size(case, &Findings(&found))?;
@@ -127,14 +132,14 @@ fn wanted(
                     words::count(now)
                 ));
             }
-            size.max
+            (size.max, size.unseen)
         }
     };
     let fitting = size::buckets_for(case.profile, max, case.buckets());
     let most = case.profile.max_per_bucket.max(1);
     // As many as go with the limit, never fewer than now; a lower limit keeps its short chains.
     let by_itself = if max > buckets.saturating_mul(most) { fitting } else { buckets };
-    Ok(Wanted { max, buckets: request.buckets.unwrap_or(by_itself) })
+    Ok(Wanted { max, buckets: request.buckets.unwrap_or(by_itself), unseen })
 }
 
 fn refused(wanted: &Wanted, request: RaiseRequest, case: &Case<'_>, now: u64) -> Vec<String> {

@@ -8,7 +8,7 @@ use plimsoll_ct::Bytes;
 
 use super::{Findings, Ranked};
 use crate::case::Case;
-use crate::size::{self, Machine};
+use crate::size::{self, Machine, Peak};
 use crate::{Remedy, RemedyId, commands, words};
 
 /// What asks for a higher limit.
@@ -26,7 +26,13 @@ pub(crate) struct Size {
     pub(crate) raised: bool,
     /// Memory kept it lower than asked.
     pub(crate) capped: bool,
+    /// The limit was in the way, so what the load needs beyond was not seen.
+    pub(crate) unseen: bool,
 }
+
+/// What is said of a size that is a guess.
+pub(crate) const UNSEEN: &str = "What the load needs beyond the limit can't be seen while the limit is in its way: this is a \
+                                 step, `plimsoll size` measures again once it stands.";
 
 impl Size {
     /// Worst case over all namespaces.
@@ -47,7 +53,7 @@ pub(crate) fn size(case: &Case<'_>, findings: &Findings<'_>) -> Result<Size, Str
     if findings.among(LIMIT).is_empty() {
         let max = if now == 0 { default(case) } else { now };
         let buckets = machine.buckets_for(max);
-        return Ok(Size { max, buckets, raised: false, capped: false });
+        return Ok(Size { max, buckets, raised: false, capped: false, unseen: false });
     }
     let demand = size::in_case(case, &|id| findings.place(id), None).unwrap_or_default();
     let sizing = size::size(demand, &machine, size::MARGIN);
@@ -67,7 +73,13 @@ pub(crate) fn size(case: &Case<'_>, findings: &Findings<'_>) -> Result<Size, Str
             )
         });
     }
-    Ok(Size { max: sizing.max, buckets: sizing.buckets, raised: true, capped: sizing.capped })
+    Ok(Size {
+        max: sizing.max,
+        buckets: sizing.buckets,
+        raised: true,
+        capped: sizing.capped,
+        unseen: matches!(sizing.demand.peak, Peak::Beyond(_)),
+    })
 }
 
 /// What the kernel would choose by itself.
@@ -178,15 +190,14 @@ fn effect(findings: &Findings<'_>, size: Size, now: u64) -> String {
         return "Chains become short again, and no packet is refused for their length.".to_string();
     }
     let times = size.max.checked_div(now).unwrap_or(0);
-    let mut effect = match (findings.has("CT001"), times) {
-        (true, 2..) => {
-            format!("The drops end at once; there is room for {times} times the entries.")
-        }
-        (true, _) => "The drops end at once.".to_string(),
-        (false, 2..) => format!("There is room for {times} times the entries."),
-        (false, _) if now == 0 => "A flood can no longer take all memory.".to_string(),
-        (false, _) => "There is room for more entries.".to_string(),
+    let mut effect = match times {
+        2.. => format!("There is room for {times} times the entries, at once."),
+        _ if now == 0 => "A flood can no longer take all memory.".to_string(),
+        _ => "There is room for more entries, at once.".to_string(),
     };
+    if size.unseen && findings.has("CT001") {
+        effect.push_str(" If the load needs no more than that, the drops end: a full table does not show how much it needs.");
+    }
     if findings.has("CT010") {
         effect.push_str(" A flood fills that as well.");
     }

@@ -6,7 +6,7 @@ use plimsoll_ct::Row;
 use plimsoll_diagnosis::facts::Gap;
 use plimsoll_flows::{Lacks, Surroundings, Tells};
 use plimsoll_probe::entries::{self, Ask, Details, Outcome, Reader, Scope, Share, Sink, Wants};
-use plimsoll_probe::live::NamespaceSelector;
+use plimsoll_probe::live::{NamespaceSelector, Pulse};
 use plimsoll_report::clean;
 use plimsoll_wire::Malformed;
 
@@ -193,6 +193,31 @@ pub fn remarks(outcome: &Outcome, full: bool) -> Vec<String> {
     remarks.into_iter().map(|remark| clean(&remark).into_owned()).collect()
 }
 
+/// Where there are entries, if this namespace has none.
+pub fn elsewhere() -> Option<String> {
+    if number("nf_conntrack_count")? > 0 {
+        return None;
+    }
+    let counts = Pulse::of(&[]).0.take();
+    let counts = counts.namespaces.iter().filter_map(|space| space.count.get());
+    let (spaces, entries) = counts
+        .filter(|count| count.0 > 0)
+        .fold((0u64, 0u64), |(n, sum), count| (n + 1, sum.saturating_add(count.0)));
+    let words = |n: u64, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
+    (spaces > 0).then(|| {
+        format!(
+            "this network namespace has no entries; {} in {}: --all-netns",
+            words(entries, "is", "are"),
+            words(spaces, "other", "others")
+        )
+    })
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/sys/net/netfilter/{name}")).ok()?;
+    text.trim().parse().ok()
+}
+
 /// Which way it was, and why not a faster one.
 pub fn way(outcome: &Outcome) -> String {
     let mut way = format!("read by {}", entries::name(outcome.reader));
@@ -213,10 +238,6 @@ pub fn refusal(gap: &Gap) -> String {
     if let Some(needs) = &gap.needs {
         text.push_str(&format!("\nplimsoll: missing: {needs}"));
     }
-    let number = |name: &str| {
-        let text = std::fs::read_to_string(format!("/proc/sys/net/netfilter/{name}")).ok()?;
-        text.trim().parse::<u64>().ok()
-    };
     if let (Some(count), Some(max)) = (number("nf_conntrack_count"), number("nf_conntrack_max")) {
         text.push_str(&format!(
             "\nplimsoll: what can be seen: {count} entries in this namespace, of {max} at most \

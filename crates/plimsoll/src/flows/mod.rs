@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use plimsoll_diagnosis::facts::Gap;
 use plimsoll_flows::{Filter, Groups, Keys, Lacks, Limits, Names};
 use plimsoll_probe::dead;
-use plimsoll_probe::entries::{Outcome, Wants};
+use plimsoll_probe::entries::{Outcome, Scope, Wants};
 use plimsoll_probe::files::Files;
 use plimsoll_probe::names::name_files;
 use plimsoll_report::clean;
@@ -177,6 +177,9 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
                         && let Some(owners) = &pipe.owners
                     {
                         remarks.extend(owners.remarks());
+                    }
+                    if places.scope == Scope::Here && outcome.read == 0 {
+                        remarks.extend(live::elsewhere());
                     }
                     (live::way(&outcome), remarks)
                 }

@@ -19,7 +19,7 @@ const NO_LIMIT: u64 = i32::MAX as u64;
 const RUNGS: u64 = 7;
 
 /// Passes over the captures for the smallest limit.
-const CLIMBS: usize = 2;
+const CLIMBS: usize = 4;
 
 /// Timeouts that are worth shortening, and to what: each is tried alone.
 const SHORTER: &[(&str, &[u64])] = &[

@@ -295,8 +295,7 @@ impl Reader {
         (Ok(Arc::new(table)), share.unwrap_or(1.0))
     }
 
-    /// What a reading may cost. BPF reads the share that it is told, and needs no bound: it measures its runs by the clock, so
-    /// that on a busy host a bound would end it too early.
+    /// What a reading may cost. BPF reads the share that it is told, and needs no bound.
     fn budget(&self) -> Option<Budget> {
         let by_bpf = |table: &Arc<Table>| table.reader == entries::name(entries::Reader::Bpf);
         let kernel = self.pace.allowance();

@@ -6,10 +6,12 @@ mod support;
 
 mod crashes;
 mod files;
+mod forwarded;
 mod host;
 mod hostile;
 mod managers;
+mod plans;
 mod remedies;
 mod roles;
-mod synproxy;
+mod ssh;
 mod untracked;

@@ -19,7 +19,12 @@ pub(super) struct Addresses {
     links: HashMap<u32, Vec<(u32, u32, i32)>>,
     /// Number of another namespace in a namespace, to which one it is: where the interfaces' numbers do not tell.
     numbers: HashMap<(u32, i32), u32>,
+    /// Of each namespace with such an interface, one of those that interfaces join it to, the same for all of them.
+    islands: HashMap<u32, u32>,
 }
+
+/// The initial namespace, which is found first.
+const INITIAL: u32 = 0;
 
 impl Addresses {
     pub fn add(&mut self, place: u32, links: Vec<Link>, addresses: Vec<IpAddr>) {
@@ -42,13 +47,15 @@ impl Addresses {
             || self.places.get(&address).is_some_and(|places| places.contains(&place))
     }
 
-    /// The other namespace that has the address, if only one can be meant.
+    /// The other namespace that has the address, if only one can be meant. One that no interfaces join to this, over
+    /// whichever others, is never meant: it has an address that somebody outside has as well.
     pub fn elsewhere(&self, place: u32, address: IpAddr) -> Option<u32> {
         if is_everywhere(&address) {
             return None;
         }
-        let others: Vec<u32> =
-            self.places.get(&address)?.iter().copied().filter(|other| *other != place).collect();
+        let joined = |other: &u32| *other != place && self.island(*other) == self.island(place);
+        let others = self.places.get(&address)?.iter().copied().filter(joined);
+        let others: Vec<u32> = others.collect();
         if let [only] = others[..] {
             return Some(only);
         }
@@ -57,7 +64,28 @@ impl Addresses {
         near.next().filter(|_| near.next().is_none())
     }
 
-    /// Namespaces at the other end of a pair of interfaces.
+    fn island(&self, place: u32) -> u32 {
+        self.islands.get(&place).copied().unwrap_or(place)
+    }
+
+    /// Notes which namespaces interfaces join, once all is known of them.
+    pub fn settle(&mut self) {
+        let mut islands: HashMap<u32, u32> = HashMap::new();
+        for place in self.links.keys().copied() {
+            for near in self.neighbours(place) {
+                let of = |place| islands.get(&place).copied().unwrap_or(place);
+                let (one, other) = (of(place), of(near));
+                islands.entry(place).or_insert(one);
+                islands.entry(near).or_insert(other);
+                if one != other {
+                    islands.values_mut().filter(|island| **island == other).for_each(|i| *i = one);
+                }
+            }
+        }
+        self.islands = islands;
+    }
+
+    /// Namespaces at the other end of a pair of interfaces, or where the one below an interface is.
     fn neighbours(&self, place: u32) -> HashSet<u32> {
         let links = self.links.get(&place).into_iter().flatten();
         links.flat_map(|link| self.ends(place, *link)).collect()
@@ -75,14 +103,18 @@ impl Addresses {
     }
 
     /// Namespaces with an interface whose other end may be in several, and those: each network that is laid out like
-    /// its neighbour gives its interfaces the same numbers.
+    /// its neighbour gives its interfaces the same numbers. What has no other end (macvlan) lies over an interface of the
+    /// initial namespace, most likely.
     pub fn doubtful(&self) -> Vec<(u32, Vec<u32>)> {
         let mut doubtful: Vec<_> = self
             .links
             .iter()
             .map(|(place, links)| {
                 let ends = links.iter().map(|link| self.ends(*place, *link));
-                let several = ends.filter(|ends| ends.len() > 1).flatten();
+                let several = ends
+                    .filter(|ends| ends.len() != 1)
+                    .flat_map(|ends| if ends.is_empty() { vec![INITIAL] } else { ends })
+                    .filter(|end| end != place);
                 (*place, several.collect::<HashSet<u32>>().into_iter().collect::<Vec<_>>())
             })
             .filter(|(_, ends)| !ends.is_empty())

@@ -92,6 +92,7 @@ impl Attribution {
         }
         this.look_inside(&found, &is_over);
         this.tell_twins_apart(&found, &is_over);
+        this.addresses.settle();
         let late = this.sockets.find_processes(&mut this.owners, &is_over);
         let mut names = Names::below(root);
         this.name_namespaces(&found, &mut names);

@@ -31,7 +31,8 @@ fn plain(netns: u64, source: (&str, u16), destination: (&str, u16)) -> Row {
     row(netns, tuple(source, destination), tuple(destination, source))
 }
 
-/// A host, and two namespaces that both have 10.1.0.2; `web` is at the other end of the host's interface 8.
+/// A host, and two namespaces that both have 10.1.0.2; `web` is at the other end of the host's interface 8, `shop` at that of
+/// an interface of `web`.
 fn host() -> Attribution {
     let places = [(HOST, 0), (WEB, 1), (SHOP, 2)].into_iter().collect();
     let mut a = Attribution { places, ..Attribution::default() };
@@ -43,8 +44,13 @@ fn host() -> Attribution {
         carries: true,
     };
     a.addresses.add(0, vec![pair(8, 2)], vec![address("192.0.2.1"), address("10.1.0.1")]);
-    a.addresses.add(1, vec![pair(2, 8)], vec![address("10.1.0.2"), address("10.1.0.3")]);
+    a.addresses.add(
+        1,
+        vec![pair(2, 8), pair(9, 2)],
+        vec![address("10.1.0.2"), address("10.1.0.3")],
+    );
     a.addresses.add(2, vec![pair(2, 9)], vec![address("10.1.0.2"), address("10.1.0.9")]);
+    a.addresses.settle();
     let socket = |local: (&str, u16), remote: (&str, u16), inode| {
         let at = |(a, p): (&str, u16)| (address(a), p);
         (6, Socket { local: at(local), remote: at(remote), inode })
@@ -137,6 +143,22 @@ fn of_two_namespaces_with_one_address_the_one_at_the_end_of_the_pair_is_meant() 
     elsewhere.of_namespace.push(None);
     let out = plain(9, ("10.1.0.2", 5), ("198.51.100.1", 443));
     assert_eq!(told(&elsewhere, &out), None);
+}
+
+#[test]
+fn a_lone_namespace_with_an_address_of_somebody_outside_is_not_the_owner() {
+    let mut a = host();
+    a.places.insert(7, 3);
+    let lone = a.owners.named("lone");
+    a.of_namespace.push(lone);
+    a.addresses.add(3, Vec::new(), vec![address("198.51.100.1"), address("203.0.113.7")]);
+    a.addresses.settle();
+    let out = plain(HOST, ("10.1.0.3", 5), ("198.51.100.1", 443));
+    assert_eq!(told(&a, &out), namespace("web", End::Source));
+    let through = plain(HOST, ("203.0.113.7", 5), ("198.51.100.1", 22));
+    assert_eq!(told(&a, &through), None);
+    let own = plain(7, ("203.0.113.7", 5), ("198.51.100.9", 22));
+    assert_eq!(told(&a, &own), namespace("lone", End::Source));
 }
 
 #[test]

@@ -34,6 +34,31 @@ pub fn in_namespaces(word: &str, number: usize, body: impl FnOnce(&[Table])) {
     body(&tables);
 }
 
+/// Makes three namespaces of which the first forwards between the others, with an empty table: 10.1.0.2 and 10.2.0.2
+/// at their ends.
+pub fn in_a_router(word: &str, body: impl FnOnce([&Table; 3])) {
+    if !nix::unistd::Uid::effective().is_root() {
+        eprintln!("skipped: making a network namespace needs root");
+        return;
+    }
+    let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let [router, one, other] = [0, 1, 2].map(|n| Table::empty(word, n));
+    router.enter(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap());
+    for (net, end) in [(1, &one), (2, &other)] {
+        let (near, far) = (format!("r{net}"), format!("e{net}"));
+        let pair = ["link", "add", &near, "netns", &router.name, "type", "veth", "peer", "name"];
+        run("ip", &[&pair[..], &[&far, "netns", &end.name]].concat());
+        for (table, link, last) in [(&router, &near, 1), (end, &far, 2)] {
+            let address = format!("10.{net}.0.{last}/24");
+            run("ip", &["-n", &table.name, "address", "add", &address, "dev", link]);
+            run("ip", &["-n", &table.name, "link", "set", link, "up"]);
+        }
+        let gateway = format!("10.{net}.0.1");
+        run("ip", &["-n", &end.name, "route", "add", "default", "via", &gateway]);
+    }
+    body([&router, &one, &other]);
+}
+
 pub fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
@@ -54,12 +79,16 @@ impl Table {
     pub const KINDS: usize = 70;
 
     fn new(word: &str, number: usize) -> Self {
+        let table = Self::empty(word, number);
+        table.enter(|| table.fill(number));
+        table
+    }
+
+    fn empty(word: &str, number: usize) -> Self {
         let name = format!("readers-{word}-{}-{number}", std::process::id());
         run("ip", &["netns", "add", &name]);
         let inode = std::fs::metadata(format!("/run/netns/{name}")).unwrap().ino();
-        let table = Self { name, inode };
-        table.enter(|| table.fill(number));
-        table
+        Self { name, inode }
     }
 
     /// Calls `body` in a thread that is in the namespace.
@@ -117,8 +146,16 @@ impl Table {
             let _ = socket.send_to(b"x", ("127.0.0.2", port));
         }
         let listener = std::net::TcpListener::bind(("127.0.0.1", 21)).unwrap();
-        let open = std::net::TcpStream::connect(("127.0.0.1", 21)).unwrap();
-        std::mem::forget((listener, open));
+        let mut open = std::net::TcpStream::connect(("127.0.0.1", 21)).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        // The helper reads along, from the second line on, and expects a connection to port 200 × 256 + 10.
+        for line in ["USER x\r\n", "PORT 127,0,0,1,200,10\r\n"] {
+            std::io::Write::write_all(&mut open, line.as_bytes()).unwrap();
+            std::io::Read::read_exact(&mut accepted, &mut vec![0; line.len()]).unwrap();
+        }
+        let data = std::net::TcpListener::bind(("127.0.0.1", 51_210)).unwrap();
+        let expected = std::net::TcpStream::connect(("127.0.0.1", 51_210)).unwrap();
+        std::mem::forget((listener, open, accepted, data, expected));
         // conntrack(8) has no words for GRE, ESP and a protocol that nobody tracks.
         send_raw(47, &[0x20, 0x01, 0x88, 0x0b, 0, 0, 0, 9]);
         send_raw(50, &[0, 0, 0, 1, 0, 0, 0, 1]);

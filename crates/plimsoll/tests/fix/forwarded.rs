@@ -1,4 +1,4 @@
-//! A SYN proxy on a host that passes connections on: client, router and server in three namespaces.
+//! A host that passes connections on, a SYN proxy or a limit for each source: client, router and server in three namespaces.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -240,4 +240,40 @@ fn a_port_that_is_sent_on_elsewhere_has_no_syn_proxy() {
     );
     assert!(!said.contains("masquerade"), "the address of who asks may be another: {said}");
     assert_eq!(way.everything(), old);
+}
+
+/// Connections that come about when six are tried.
+fn opened(way: &Way, listener: &TcpListener) -> usize {
+    let to = listener.local_addr().expect("an address");
+    let open: Vec<TcpStream> = (0..6).filter_map(|_| way.connect(to)).collect();
+    open.len()
+}
+
+fn limited(way: &Way) {
+    let old = way.everything();
+    let (four, six) = (way.listen("10.77.2.2"), way.listen("fd77:2::2"));
+    way.router.ok(&[
+        "fix",
+        "limit",
+        "tcp/443",
+        "--per-source",
+        "3",
+        "--forwarded",
+        "--yes",
+        "--watch",
+        "0",
+    ]);
+    assert_eq!((opened(way, &four), opened(way, &six)), (3, 3), "of each source");
+    way.router.ok(&["undo"]);
+    assert_eq!(way.everything(), old);
+    assert_eq!((opened(way, &four), opened(way, &six)), (6, 6), "without it all come through");
+}
+
+#[test]
+fn a_limit_for_each_source_holds_for_what_passes_through_by_ipv4_and_ipv6() {
+    if !root("a_limit_for_each_source_holds_for_what_passes_through_by_ipv4_and_ipv6") {
+        return;
+    }
+    limited(&Way::new("forwarded").with_nft());
+    limited(&Way::new("forwarded-xt").with_legacy());
 }

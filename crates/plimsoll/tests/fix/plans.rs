@@ -1,0 +1,109 @@
+//! `fix --json`: every remedy's plan is what docs/formats/plan.schema.json publishes, has no field that stands not there, and
+//! nothing is changed.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::files::Copy;
+use crate::host::{Host, text};
+use crate::support::root;
+
+/// The schema, with no room for fields that it does not name.
+fn schema() -> Value {
+    fn close(value: &mut Value) {
+        match value {
+            Value::Object(object) => {
+                if object.contains_key("properties") {
+                    object.insert("additionalProperties".into(), Value::Bool(false));
+                }
+                object.values_mut().for_each(close);
+            }
+            Value::Array(items) => items.iter_mut().for_each(close),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats/plan.schema.json");
+    let text = std::fs::read_to_string(path).expect("the schema reads");
+    let mut schema = serde_json::from_str(&text).expect("the schema is JSON");
+    close(&mut schema);
+    schema
+}
+
+fn errors(plan: &Value) -> Vec<String> {
+    let validator = jsonschema::validator_for(&schema()).expect("a schema");
+    validator.iter_errors(plan).map(|e| format!("{}: {e}", e.instance_path)).collect()
+}
+
+/// Kinds of the changes of a plan.
+fn kinds(plan: &Value) -> BTreeSet<String> {
+    let changes = plan["changes"].as_array().expect("changes").iter();
+    changes.filter_map(Value::as_object).flat_map(Map::keys).cloned().collect()
+}
+
+#[test]
+fn a_field_that_the_schema_does_not_name_is_an_error() {
+    let mut plan = serde_json::json!({ "schema": "plimsoll.plan/1" });
+    assert!(errors(&plan).iter().any(|e| e.contains("remedy")), "a missing one too");
+    plan["surprise"] = Value::Null;
+    assert!(errors(&plan).iter().any(|e| e.contains("surprise")));
+}
+
+#[test]
+fn the_plan_of_every_remedy_is_what_the_schema_publishes() {
+    if !root("the_plan_of_every_remedy_is_what_the_schema_publishes") {
+        return;
+    }
+    let nft = Host::new("plans").with_strict_nft();
+    let legacy = Host::new("plans-xt").with_strict_legacy();
+    // A SYN proxy announces what the smallest interface carries.
+    nft.netns.run("ip", &["link", "add", "v", "mtu", "1400", "type", "veth", "peer", "name", "w"]);
+    for end in ["v", "w"] {
+        nft.netns.run("ip", &["link", "set", end, "up"]);
+    }
+    let open = Host::new("plans-open").with_nft();
+    open.netns.send_udp("127.0.0.1", 2000, 20);
+    let machine = Host::of_the_machine("plans-machine");
+    let more = (machine.limit().0 + 4096).to_string();
+    let plans: &[(&Host, &[&str], &[&str])] = &[
+        (&machine, &["raise", "--max", &more], &["setting"]),
+        (&nft, &["timeout", "time_wait=30"], &["setting"]),
+        (&nft, &["timeout", "--port", "tcp/443", "established=600"], &["nft"]),
+        (&legacy, &["timeout", "--port", "tcp/443", "established=600"], &["iptables", "policy"]),
+        (&nft, &["bypass", "tcp/443", "--role", "server"], &["delete", "nft"]),
+        (&legacy, &["bypass", "tcp/443", "--role", "server"], &["delete", "iptables"]),
+        (&nft, &["lifeline", "--peer", "10.1.2.3", "--port", "443"], &["delete", "nft"]),
+        (&nft, &["limit", "tcp/443", "--per-source", "5"], &["nft"]),
+        (&legacy, &["limit", "tcp/443", "--per-source", "5"], &["iptables"]),
+        (&legacy, &["limit", "tcp/443", "--synproxy"], &[]),
+        (&nft, &["limit", "tcp/443", "--synproxy"], &["nft", "setting"]),
+        (&open, &["shed", "--unreplied"], &["delete"]),
+        (&machine, &["unload"], &[]),
+    ];
+    let (old, old_legacy, old_limit) = (nft.everything(), legacy.everything(), machine.limit());
+    for (host, remedy, expected) in plans {
+        let out = host.run(&[&["fix"], *remedy, &["--json"]].concat());
+        let said = text(&out.stdout);
+        let plan: Value = serde_json::from_str(&said)
+            .unwrap_or_else(|e| panic!("{remedy:?}: {e}: {said}{}", text(&out.stderr)));
+        assert_eq!(errors(&plan), Vec::<String>::new(), "{remedy:?}: {plan:#}");
+        assert_eq!(plan["remedy"], remedy[0]);
+        let refused = plan["refused"].as_array().is_some_and(|r| !r.is_empty());
+        assert_eq!(out.status.code(), Some(i32::from(refused)), "{remedy:?}");
+        let expected: BTreeSet<String> = expected.iter().map(|k| (*k).to_owned()).collect();
+        assert!(expected.is_empty() || kinds(&plan) == expected, "{remedy:?}: {plan:#}");
+    }
+    assert_eq!(
+        (nft.everything(), legacy.everything(), machine.limit()),
+        (old, old_legacy, old_limit)
+    );
+
+    let copy = Copy::of("centos6", "plans");
+    let files = copy.files();
+    let out = copy.persist(&["--json"]).output().expect("it starts");
+    let plan: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    assert_eq!(errors(&plan), Vec::<String>::new(), "{plan:#}");
+    assert_eq!(kinds(&plan), BTreeSet::from(["file".to_owned()]));
+    assert_eq!(copy.files(), files);
+}
