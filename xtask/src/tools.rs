@@ -18,6 +18,8 @@ const TOOLS: &[(&str, &str)] = &[
     ("setpriv", "util-linux"),
     ("strace", "strace"),
     ("tmux", "tmux"),
+    ("ssh", "openssh-client"),
+    ("sshd", "openssh-server"),
 ];
 
 /// Installs the missing ones where that is possible; otherwise says in one line what is missing.

@@ -10,7 +10,7 @@ use crate::key::Key;
 use crate::model::{Model, refreshed};
 use crate::settings::Settings;
 use crate::step::{Info, Step, Verdict, What};
-use crate::table::{Found, Spot};
+use crate::table::{Found, Glance, Spot};
 use crate::tcp::{Class, Direction, Open, side};
 use crate::ticks::Jiffies;
 use crate::trackers::udp_life;
@@ -127,7 +127,9 @@ impl Model {
     pub(crate) fn plain_wide(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
         let segment = parse_acknowledgement(packet.payload, packet.payload_length)?;
         let now = self.now();
-        let found = self.table.glance(&spot.probe(Key::wide_of(packet)), now)?;
+        let Glance::Found(found) = self.table.glance(&spot.probe(Key::wide_of(packet)), now) else {
+            return None;
+        };
         #[cfg(debug_assertions)]
         let expected = Some(self.expected(packet, &found));
         if !self.table.acknowledged(&found, &segment, &self.usual, now) {

@@ -10,6 +10,7 @@ mod explain;
 mod fix;
 mod flows;
 mod lab;
+mod memory;
 mod replay;
 mod size;
 mod terminal;
@@ -20,6 +21,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use arguments::{Arguments, Command};
+
+#[global_allocator]
+static MEMORY: memory::Memory = memory::Memory::new();
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {

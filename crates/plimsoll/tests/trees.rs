@@ -86,3 +86,24 @@ fn a_dead_host_has_no_rates_and_says_so() {
         }
     }
 }
+
+#[test]
+fn what_is_made_permanent_stands_behind_what_has_to_be_done_first() {
+    let mut both = 0;
+    for tree in trees() {
+        let (value, _) = check(&["--root", tree.to_str().expect("UTF-8")]);
+        let remedies = value["remedies"].as_array().expect("remedies");
+        let place = |id: &str| {
+            let here =
+                |r: &Value| r["id"] == id && r["refused"].as_array().is_some_and(Vec::is_empty);
+            remedies.iter().position(here)
+        };
+        for id in ["raise", "timeout", "bypass"] {
+            if let (Some(first), Some(then)) = (place(id), place("persist")) {
+                assert!(first < then, "{}: {id} {first}, persist {then}", tree.display());
+                both += 1;
+            }
+        }
+    }
+    assert!(both > 10, "{both}");
+}

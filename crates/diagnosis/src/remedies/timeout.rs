@@ -33,6 +33,8 @@ const CLOSE: u64 = 5;
 const SYN_SENT: u64 = 20;
 /// One-way UDP kept so long.
 const UDP: u64 = 10;
+/// First release whose rules can answer SYNs with cookies.
+const SYN_PROXY_SINCE: (u16, u16) = (3, 12);
 /// First release with policies for one port (nfnetlink_cttimeout).
 const POLICIES_SINCE: (u16, u16) = (3, 4);
 
@@ -75,9 +77,19 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             flood_of(other).is_some_and(|f| f.protocol == flood.protocol)
         });
         also(&mut remedy, same);
+        also(&mut remedy, passed_on(case, s));
         return Some(Ranked { rank: 7, remedy });
     }
     None
+}
+
+/// What a router can do about a flood of SYNs to one port.
+fn passed_on(case: &Case<'_>, s: &Space<'_>) -> Option<String> {
+    let flood = flood_of(s).filter(|f| f.protocol == Protocol::Tcp)?;
+    let port = flood.service?.port;
+    let young = case.after.host.kernel.value().is_some_and(|k| k.rank() >= SYN_PROXY_SINCE);
+    let line = fix(&format!("limit tcp/{port} --synproxy"), s).filter(|_| young)?;
+    Some(format!("# where this host only passes port {port} on, SYNs need no entries: {line}"))
 }
 
 /// A remark on both ways to do it.

@@ -24,6 +24,7 @@ use plimsoll_ct::Status;
 use plimsoll_wire::packet::Acknowledgement;
 
 use crate::entry::Slot;
+use crate::helper::Helper;
 use crate::key::{Key, Packed, Wide, mix};
 use crate::plain::{Usual, Way};
 use crate::step::Info;
@@ -101,6 +102,17 @@ impl Found {
     }
 }
 
+/// What a glance shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Glance {
+    /// The entry.
+    Found(Found),
+    /// There is none.
+    Absent,
+    /// It takes a walk to know.
+    Unclear,
+}
+
 /// An entry with all that is known of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Whole {
@@ -112,6 +124,8 @@ pub(crate) struct Whole {
     pub(crate) created: Jiffies,
     /// The key of its answers.
     pub(crate) reply: Option<Key>,
+    /// Who reads along.
+    pub(crate) helper: Option<Helper>,
 }
 
 /// An entry that goes, or may go.
@@ -123,6 +137,11 @@ pub(crate) struct Leaving<'a> {
 }
 
 impl Leaving<'_> {
+    /// Whether somebody reads along in it.
+    pub(crate) fn has_helper(&self) -> bool {
+        self.table.slab.extras(self.id).is_some_and(|extras| extras.helper.is_some())
+    }
+
     /// All of it: for those who want to tell of it.
     pub(crate) fn whole(&self) -> Whole {
         let Self { id, table, .. } = *self;
@@ -210,12 +229,33 @@ impl Table {
     }
 
     #[inline(never)]
-    fn reach_all(&self, spot: &Spot) {
+    fn reach_all(&self, spot: &mut Spot) {
         let at = self.index.first(spot.place);
+        if let Some(slot) = self.index.like(at, spot.place).newest() {
+            spot.likely = EntryId(self.index.id(at, slot));
+        }
         let mut slots = self.index.of_chain(at, spot.place);
         while let Some(slot) = slots.newest() {
             self.slab.prefetch(EntryId(self.index.id(at, slot)));
         }
+    }
+
+    /// Whether a lookup meets nothing that has expired, as far as the first line goes.
+    #[inline(always)]
+    fn is_clear(&self, place: Place, now: Jiffies) -> bool {
+        self.index.is_fresh(place, now) || self.chain_lives(place, now)
+    }
+
+    #[inline(never)]
+    fn chain_lives(&self, place: Place, now: Jiffies) -> bool {
+        let at = self.index.first(place);
+        let mut slots = self.index.of_chain(at, place);
+        while let Some(slot) = slots.newest() {
+            if self.slab.head(EntryId(self.index.id(at, slot))).is_expired(now) {
+                return false;
+            }
+        }
+        true
     }
 
     /// What a walk must look at: all of the chain where one may have expired, else those alike.
@@ -230,30 +270,34 @@ impl Table {
 
     /// Looks an entry up where nothing stands in the way that may have expired.
     #[inline]
-    pub(crate) fn glance(&self, probe: &Probe, now: Jiffies) -> Option<Found> {
+    pub(crate) fn glance(&self, probe: &Probe, now: Jiffies) -> Glance {
         let at = self.index.first(probe.place);
         let back = probe.key.packed().inverse();
-        let mut slots = self.index.fresh(probe.place, now)?;
+        let Some(mut slots) = self.index.fresh(probe.place, now) else { return Glance::Unclear };
         while let Some(slot) = slots.newest() {
             let id = EntryId(self.index.first_id(probe.place, slot));
             if let Some(direction) = self.answers_to(id, probe, back) {
-                return Some(Found { id, direction, at });
+                return Glance::Found(Found { id, direction, at });
             }
         }
-        None
+        if self.index.next(at).is_none() && self.replies.is_empty() {
+            Glance::Absent
+        } else {
+            Glance::Unclear
+        }
     }
 
     /// The same for TCP and UDP over IPv4, an entry that is translated being left out.
     #[inline(always)]
     pub(crate) fn own(&self, spot: &Spot, now: Jiffies) -> Option<Found> {
-        if !self.index.is_fresh(spot.place, now) {
+        if !self.is_clear(spot.place, now) {
             return None;
         }
         match self.names(spot.likely, spot) {
             Some(direction) => {
                 Some(Found { id: spot.likely, direction, at: self.index.first(spot.place) })
             }
-            None => self.look_around(spot, now),
+            None => self.look_around(spot),
         }
     }
 
@@ -268,12 +312,13 @@ impl Table {
     }
 
     #[inline(never)]
-    fn look_around(&self, spot: &Spot, now: Jiffies) -> Option<Found> {
-        let mut slots = self.index.fresh(spot.place, now)?;
+    fn look_around(&self, spot: &Spot) -> Option<Found> {
+        let at = self.index.first(spot.place);
+        let mut slots = self.index.like(at, spot.place);
         while let Some(slot) = slots.newest() {
-            let id = EntryId(self.index.first_id(spot.place, slot));
+            let id = EntryId(self.index.id(at, slot));
             if let Some(direction) = self.names(id, spot) {
-                return Some(Found { id, direction, at: self.index.first(spot.place) });
+                return Some(Found { id, direction, at });
             }
         }
         None
@@ -416,7 +461,8 @@ impl Table {
     /// An entry that is there, with another memory.
     pub(crate) fn whole_as(&self, id: EntryId, slot: &Slot) -> Whole {
         let (key, created) = (self.slab.key(id), self.slab.created(id));
-        Whole { id, slot: *slot, key, created, reply: self.reply(id) }
+        let helper = self.slab.extras(id).and_then(|extras| extras.helper);
+        Whole { id, slot: *slot, key, created, reply: self.reply(id), helper }
     }
 
     fn leaving(&self, id: EntryId) -> Leaving<'_> {
@@ -446,14 +492,14 @@ impl Table {
         usual: &Usual,
         now: Jiffies,
     ) -> Option<Found> {
-        if !self.index.is_fresh(spot.place, now) {
+        if !self.is_clear(spot.place, now) {
             return None;
         }
         let at = self.index.first(spot.place);
         let cell = self.slab.narrow_mut(spot.likely);
         let direction = cell.as_ref().and_then(|cell| cell.head.answers_to(spot.key));
         let (Some(cell), Some(direction)) = (cell, direction) else {
-            let found = self.look_around(spot, now)?;
+            let found = self.look_around(spot)?;
             return self.acknowledged(&found, segment, usual, now).then_some(found);
         };
         let ticks = cell.acknowledge(direction, segment, usual)?;
@@ -497,6 +543,11 @@ impl Table {
     #[inline]
     pub(crate) fn extras(&self, id: EntryId) -> Option<&Extras> {
         self.slab.extras(id)
+    }
+
+    /// What few entries have, of all that have it.
+    pub(crate) fn all_extras(&self) -> impl Iterator<Item = (EntryId, &Extras)> {
+        self.slab.all_extras()
     }
 
     /// Status, state and expiry of an entry that is there.

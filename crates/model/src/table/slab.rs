@@ -3,7 +3,6 @@
 //! An entry's number tells its shelf in the lowest two bits. Cells that entries leave are used again, the
 //! last one first. A shelf grows by one piece at a time, so there is no pause in which everything is copied.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -12,6 +11,7 @@ use plimsoll_ct::{Class, State, Status};
 use super::cell::{Beside, Head, Long, Short};
 use super::prefetch::prefetch;
 use crate::entry::{Memory, Slot};
+use crate::helper::Helper;
 use crate::key::{Key, Wide};
 use crate::ticks::Jiffies;
 
@@ -51,14 +51,27 @@ impl EntryId {
 const LONG: u32 = 1;
 const WIDE: u32 = 2;
 const NONE: u32 = u32::MAX;
-/// Things of a piece.
-const PIECE: usize = 1 << 14;
+/// Things of a piece: several huge pages of memory, none of which is touched before it is needed.
+const PIECE: usize = 1 << 16;
 
 /// A sequence that grows without moving what it holds.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Pieces<T> {
-    pieces: Vec<Box<[T; PIECE]>>,
+    /// All but the last one full.
+    pieces: Vec<Vec<T>>,
     length: usize,
+}
+
+impl<T: Copy> Clone for Pieces<T> {
+    fn clone(&self) -> Self {
+        // Each with the room that it had.
+        let copy = |piece: &Vec<T>| {
+            let mut copy = Vec::with_capacity(PIECE);
+            copy.extend_from_slice(piece);
+            copy
+        };
+        Self { pieces: self.pieces.iter().map(copy).collect(), length: self.length }
+    }
 }
 
 impl<T: Copy> Pieces<T> {
@@ -78,21 +91,17 @@ impl<T: Copy> Pieces<T> {
 
     /// All of it, piece by piece.
     fn slices(&self) -> impl Iterator<Item = &[T]> {
-        let mut left = self.length;
-        self.pieces.iter().map(move |piece| {
-            let some = left.min(PIECE);
-            left -= some;
-            &piece[..some]
-        })
+        self.pieces.iter().map(Vec::as_slice)
     }
 
     fn push(&mut self, value: T) {
         if self.length == self.pieces.len() * PIECE {
-            let piece: Box<[T]> = alloc::vec![value; PIECE].into_boxed_slice();
-            self.pieces.extend(piece.try_into().ok());
+            self.pieces.push(Vec::with_capacity(PIECE));
         }
-        *self.get_mut(self.length) = value;
-        self.length += 1;
+        if let Some(last) = self.pieces.last_mut() {
+            last.push(value);
+            self.length += 1;
+        }
     }
 }
 
@@ -103,11 +112,16 @@ pub(crate) struct Extras {
     pub(crate) reply: Option<Key>,
     /// The timeout policy.
     pub(crate) policy: Option<u8>,
+    /// Who reads along.
+    pub(crate) helper: Option<Helper>,
+    /// The entry that expected it.
+    pub(crate) master: Option<Key>,
 }
 
 impl Extras {
     pub(crate) const fn is_none(&self) -> bool {
-        self.reply.is_none() && self.policy.is_none()
+        let Self { reply, policy, helper, master } = self;
+        reply.is_none() && policy.is_none() && helper.is_none() && master.is_none()
     }
 }
 
@@ -385,6 +399,10 @@ impl Slab {
 
     pub(super) fn extras(&self, id: EntryId) -> Option<&Extras> {
         if self.head(id).has_extras() { self.extras.get(&id.0) } else { None }
+    }
+
+    pub(super) fn all_extras(&self) -> impl Iterator<Item = (EntryId, &Extras)> {
+        self.extras.iter().map(|(id, extras)| (EntryId(*id), extras))
     }
 
     /// All entries, in the order of their places.

@@ -254,3 +254,44 @@ fn a_file_that_somebody_edited_since_is_named_and_left() {
     assert_eq!(fs::read_to_string(&conf).expect("text"), mine);
     assert!(!copy.root().join("etc/sysconfig/modules/plimsoll.modules").exists());
 }
+
+/// Journals of an earlier boot: the power went, and came again.
+fn reboot(copy: &Copy) {
+    let now = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("a boot");
+    for entry in fs::read_dir(copy.base.join("state")).expect("a directory").flatten() {
+        if entry.path().extension().is_some_and(|e| e == "journal") {
+            let text = fs::read_to_string(entry.path()).expect("a journal");
+            let earlier = text.replace(now.trim(), "00000000-0000-4000-8000-000000000000");
+            fs::write(entry.path(), earlier).expect("it is written");
+        }
+    }
+}
+
+#[test]
+fn files_come_back_after_a_reboot_whole_or_when_the_power_went_in_the_middle() {
+    if !root("files_come_back_after_a_reboot_whole_or_when_the_power_went_in_the_middle") {
+        return;
+    }
+    let copy = Copy::of("centos6", "reboot");
+    let old = copy.files();
+    copy.ok(copy.persist(&[]));
+    reboot(&copy);
+    copy.ok(copy.command(&["undo"]));
+    assert_eq!(copy.files(), old);
+    let mut in_the_middle = 0;
+    for step in 1.. {
+        let mut persist = copy.persist(&[]);
+        let out = persist.env("PLIMSOLL_FAULT", format!("{step}:guard")).output();
+        if out.expect("it starts").status.success() {
+            break;
+        }
+        in_the_middle += u32::from(copy.files() != old);
+        reboot(&copy);
+        let _ = copy.command(&["confirm"]).output().expect("it starts");
+        if copy.files() != old {
+            copy.ok(copy.command(&["undo"]));
+        }
+        assert_eq!(copy.files(), old, "{step}");
+    }
+    assert!(in_the_middle > 3, "{in_the_middle}");
+}

@@ -306,3 +306,45 @@ fn a_tracker_that_something_needs_or_that_is_built_in_is_not_unloaded() {
     assert_eq!(inside.status.code(), Some(1));
     assert!(text(&inside.stdout).contains("run it in the host's own"), "{}", text(&inside.stdout));
 }
+
+/// Makes a transaction one of an earlier boot: what the kernel's own number of the boot told then.
+fn of_an_earlier_boot(journal: &std::path::Path) {
+    let text = fs::read_to_string(journal).expect("a journal");
+    let now = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("a boot");
+    assert!(text.contains(now.trim()));
+    let earlier = text.replace(now.trim(), "00000000-0000-4000-8000-000000000000");
+    fs::write(journal, earlier).expect("it is written");
+}
+
+#[test]
+fn what_a_reboot_ended_is_said_and_nothing_of_this_boot_is_touched() {
+    if !root("what_a_reboot_ended_is_said_and_nothing_of_this_boot_is_touched") {
+        return;
+    }
+    let host = Host::new("reboot").with_nft();
+    let old = host.everything();
+    host.ok(SETTINGS);
+    of_an_earlier_boot(&host.state.join("1.journal"));
+    assert!(host.list().contains("stands (made before the last boot)"), "{}", host.list());
+    // The boot gave the old values, and somebody has set one of them since to what plimsoll had written.
+    host.netns.run("sysctl", &["-qw", "net.netfilter.nf_conntrack_udp_timeout=30"]);
+    let now = host.everything();
+    let said = host.ok(&["undo"]);
+    assert!(said.contains("had ended with the reboot already"), "{said}");
+    assert_eq!(host.everything(), now);
+    host.netns.run("sysctl", &["-qw", &format!("{TIME_WAIT}=120")]);
+    assert_eq!(host.everything(), old);
+
+    // The machine went down while a confirmation was waited for: there is nothing left to confirm or to take back.
+    host.ok(&with(SETTINGS, &["--confirm", "1h"]));
+    let journal = host.state.join("2.journal");
+    let text = fs::read_to_string(&journal).expect("a journal");
+    let pid = text.split("\"pid\":").nth(1).and_then(|t| t.split('}').next()).expect("a guard");
+    run("kill", &["-9", pid]);
+    of_an_earlier_boot(&journal);
+    host.netns.run("sysctl", &["-qw", &format!("{TIME_WAIT}=77")]);
+    let now = host.everything();
+    let said = host.fails(&["confirm"]);
+    assert!(said.contains("was not confirmed in time; it was taken back"), "{said}");
+    assert_eq!(host.everything(), now, "what is set in this boot stays");
+}

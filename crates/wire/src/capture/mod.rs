@@ -107,6 +107,7 @@ impl Decoder {
     }
 
     /// One step; `bytes` begin where the last step ended.
+    #[inline]
     pub fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, CaptureError> {
         let result = match &mut self.format {
             Format::Unknown => self.begin(bytes),
@@ -206,11 +207,13 @@ struct Order {
 }
 
 impl Order {
+    #[inline]
     fn u16(self, bytes: &[u8], at: usize) -> u16 {
         let b = bytes.get(at..at + 2).map_or([0; 2], |b| [b[0], b[1]]);
         if self.big { u16::from_be_bytes(b) } else { u16::from_le_bytes(b) }
     }
 
+    #[inline]
     fn u32(self, bytes: &[u8], at: usize) -> u32 {
         let b = bytes.get(at..at + 4).map_or([0; 4], |b| [b[0], b[1], b[2], b[3]]);
         if self.big { u32::from_be_bytes(b) } else { u32::from_le_bytes(b) }

@@ -32,6 +32,7 @@ impl Header {
         Ok(Self { order, link: order.u32(bytes, 20) & 0xffff, unit, record })
     }
 
+    #[inline]
     pub(super) fn record<'a>(&self, bytes: &'a [u8]) -> Result<Step<'a>, &'static str> {
         if bytes.len() < self.record {
             return Ok(Step::Need(self.record));
