@@ -2,7 +2,7 @@
 //! is read prints to itself, and judges any packet.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
-use plimsoll_replay::{PolicyRule, Selector};
+use plimsoll_replay::{HelperRule, PolicyRule, Selector};
 use plimsoll_wire::packet::parse_ip;
 
 /// TCP, 10.0.0.1:1024 to 192.0.2.9:443.
@@ -19,6 +19,10 @@ fuzz_target!(|text: &str| {
             assert_eq!(again.holds(&packet), selector.holds(&packet));
             assert_eq!(selector.mirrored().mirrored(), selector);
         }
+        Err(error) => assert!(error.to_string().starts_with("word ")),
+    }
+    match HelperRule::parse(text) {
+        Ok(rule) => assert_eq!(HelperRule::parse(&rule.to_string()), Ok(rule.clone())),
         Err(error) => assert!(error.to_string().starts_with("word ")),
     }
     match PolicyRule::parse(text) {

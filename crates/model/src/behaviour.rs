@@ -59,9 +59,11 @@ pub struct Behaviour {
     /// ICMPv6 messages of multicast router discovery (types 151, 152) are not tracked (6.12; 6.1 calls them
     /// INVALID).
     pub router_discovery: bool,
-    /// A timeout policy is given by nft's rule behind the tracker, and begins with its first timeout (4.19);
-    /// earlier, by a template in front of it.
-    pub policy_by_rule: bool,
+    /// Timeout policies and helpers are given by nft's rules behind the tracker (4.19), a policy beginning with its
+    /// first timeout; earlier, by a template in front of it.
+    pub late_rules: bool,
+    /// Helpers are assigned by port when no rule does it (to 4.6).
+    pub helpers: bool,
     /// The networking rate limiter is a token bucket: one line per interval after the burst (2.6.18).
     pub token_bucket: bool,
 }
@@ -94,7 +96,8 @@ const V6_18: Behaviour = Behaviour {
     headers_in_first_fragment: true,
     redirects: true,
     router_discovery: true,
-    policy_by_rule: true,
+    late_rules: true,
+    helpers: false,
     token_bucket: false,
 };
 
@@ -139,13 +142,13 @@ const V4_14: Behaviour = Behaviour {
     },
     udp: UdpRule::AtOnce,
     error_names_flow: false,
-    policy_by_rule: false,
+    late_rules: false,
     ..V5_4
 };
 
 const V4_9: Behaviour = Behaviour { name: "4.9", udp_lite_timeouts: true, ..V4_14 };
 
-const V3_10: Behaviour = Behaviour { name: "3.10", lazy_refresh: true, ..V4_9 };
+const V3_10: Behaviour = Behaviour { name: "3.10", lazy_refresh: true, helpers: true, ..V4_9 };
 
 const V2_6_32: Behaviour = Behaviour {
     name: "2.6.32",
@@ -176,7 +179,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     V3_10,
     Behaviour { name: "3.4", ..V3_10 },
     Behaviour { name: "4.1", ..V3_10 },
-    Behaviour { name: "4.7", ..V3_10 },
+    Behaviour { name: "4.7", helpers: false, ..V3_10 },
     V4_9,
     Behaviour { name: "4.10", ..V4_14 },
     V4_14,
@@ -184,7 +187,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         name: "el8",
         tcp: tcp::Behaviour { zero_window_timeout: true, ..V4_14.tcp },
         udp: UdpRule::AssuredAtOnce,
-        policy_by_rule: true,
+        late_rules: true,
         ..V4_14
     },
     V5_4,

@@ -180,14 +180,14 @@ impl Model {
                 if counted {
                     counters.add(Counter::Delete, 1);
                 }
-                if listening {
+                if listening || leaving.has_helper() {
                     ended.push(leaving.whole());
                 }
             }
             gone
         });
         for whole in ended {
-            self.tell_destroy(&whole);
+            self.ended(&whole);
         }
         soonest
     }

@@ -4,7 +4,7 @@
 //! leaves for each packet at the most, besides those of entries that it removes. Observed on 6.18: an
 //! update names the protocol's state only if that changed; the end of an entry that was killed before its
 //! time names what was left of its timeout; what an invalid packet changed (SCTP, a bad chunk behind a good
-//! one) is told with the entry's next valid packet. Not modelled: events lost since the listener was slow.
+//! one), or one that was dropped behind the tracker, is told with the entry's next packet that passes. Not modelled: events lost since the listener was slow.
 
 use alloc::vec::Vec;
 
@@ -40,7 +40,7 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Events {
     kept: Vec<Event>,
-    /// Entries that an invalid packet changed, and whether their state: told with their next valid packet.
+    /// Entries that a packet changed that was invalid or dropped, and whether their state: told with their next one.
     owed: Vec<(EntryId, bool)>,
 }
 
@@ -69,7 +69,7 @@ impl Model {
     pub(crate) fn tell_update(&mut self, id: EntryId, old: &Vitals, new: &Slot, moved: bool) {
         let Some(events) = &mut self.events else { return };
         let (mut changed, mut moved) = news(old, new, moved);
-        if let Some(at) = events.owed.iter().position(|(of, _)| *of == id) {
+        while let Some(at) = events.owed.iter().position(|(of, _)| *of == id) {
             changed = true;
             moved |= events.owed.swap_remove(at).1;
         }
@@ -82,10 +82,10 @@ impl Model {
         }
     }
 
-    /// An invalid packet left an entry as `new`.
-    pub(crate) fn owe_update(&mut self, id: EntryId, old: &Vitals, new: &Slot) {
+    /// A packet that did not reach the last hook, or is invalid, left an entry as `new`.
+    pub(crate) fn owe_update(&mut self, id: EntryId, old: &Vitals, new: &Slot, moved: bool) {
         let Some(events) = &mut self.events else { return };
-        if let (true, moved) = news(old, new, false) {
+        if let (true, moved) = news(old, new, moved) {
             events.owed.push((id, moved));
         }
     }
@@ -95,6 +95,7 @@ impl Model {
         if let Some(events) = &mut self.events {
             events.owed.retain(|(id, _)| *id != whole.id);
             let mut entry = self.show(whole);
+            entry.helper = None;
             entry.expires = entry.expires.filter(|left| left.get() > 0);
             self.tell(EventKind::Destroy, entry);
         }

@@ -208,6 +208,11 @@ impl Key {
         Some(Self { packed, wide })
     }
 
+    /// What the protocol tells source and destination apart by: ports, GRE's keys.
+    pub(crate) const fn ends(&self) -> (u16, u16) {
+        (self.packed.first(), self.packed.second())
+    }
+
     /// Zone.
     pub const fn zone(&self) -> u16 {
         (self.packed.rest >> 32) as u16

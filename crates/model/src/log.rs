@@ -46,6 +46,28 @@ impl Log {
     }
 
     pub(crate) fn table_full(&mut self, tick: u64, token_bucket: bool, settings: &Settings) {
+        self.limited(tick, token_bucket, settings, Self::text);
+    }
+
+    /// The table of expectations is full.
+    pub(crate) fn expectations_full(&mut self, tick: u64, token_bucket: bool, settings: &Settings) {
+        self.limited(tick, token_bucket, settings, |log| {
+            let prefix = match log.wording {
+                LogWording::IpConntrack => "ip_conntrack: ",
+                LogWording::FullStop | LogWording::Plain => "nf_conntrack: ",
+                LogWording::Doubled | LogWording::Netns => "nf_conntrack: nf_conntrack: ",
+            };
+            alloc::format!("{prefix}expectation table full")
+        });
+    }
+
+    fn limited(
+        &mut self,
+        tick: u64,
+        token_bucket: bool,
+        settings: &Settings,
+        text: impl FnOnce(&Self) -> String,
+    ) {
         let interval = u64::from(settings.message_cost) * u64::from(settings.hz);
         let burst = settings.message_burst;
         let allowed = if token_bucket {
@@ -70,7 +92,7 @@ impl Log {
             self.printed <= burst
         };
         if allowed {
-            let text = self.text();
+            let text = text(self);
             self.line(tick, text);
         } else {
             self.missed += 1;

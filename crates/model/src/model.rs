@@ -1,8 +1,7 @@
 //! The life of a packet.
 //!
 //! Kernel: `nf_conntrack_in()`, `resolve_normal_ct()`, `init_conntrack()`, `__nf_conntrack_confirm()`,
-//! net/netfilter/nf_conntrack_core.c, v6.18. Not modelled: races between CPUs, a slab that is exhausted,
-//! expectations.
+//! net/netfilter/nf_conntrack_core.c, v6.18. Not modelled: races between CPUs, a slab that is exhausted.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -18,13 +17,14 @@ use crate::collector::Collector;
 use crate::defrag::{Defragmenter, Gathered, lacks_headers};
 use crate::entry::{Memory, Slot};
 use crate::events::Events;
+use crate::helper::{Helpers, Origin};
 use crate::key::{Key, Packed};
 use crate::log::{Log, LogLine};
 use crate::plain::{Usual, Way};
 use crate::policy::Timeouts;
 use crate::settings::Settings;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
-use crate::table::{EntryId, Extras, Found, Glance, Probe, Spot, Table, Vitals};
+use crate::table::{EntryId, Extras, Found, Glance, Probe, Spot, Table, Vitals, Whole};
 use crate::tcp::Direction;
 use crate::ticks::Jiffies;
 use crate::trackers::{Judged, Judgement};
@@ -61,6 +61,7 @@ pub struct Model {
     pub(crate) settings: Settings,
     /// Timeout policies in force.
     policies: Vec<Timeouts>,
+    pub(crate) helpers: Helpers,
     pub(crate) table: Table,
     pub(crate) counters: Counters,
     pub(crate) collector: Collector,
@@ -101,6 +102,7 @@ impl Model {
             chance: hash_key ^ 0x5851_f42d_4c95_7f2d,
             defragmenter: Defragmenter::default(),
             origin: None,
+            helpers: Helpers::default(),
             policies: settings.policies.iter().map(|p| p.resolve(&settings)).collect(),
             next_tick: Time(i64::MIN),
             ticks: 0,
@@ -182,6 +184,7 @@ impl Model {
         self.next_tick = Time(i64::try_from(next).unwrap_or(i64::MAX));
         self.collect_until(ticks);
         self.ticks = ticks;
+        self.give_up(ticks);
     }
 
     /// Feeds the bytes of one captured frame.
@@ -314,7 +317,7 @@ impl Model {
         let Some(found) = self.find(probe) else {
             return self.fresh(probe, packet, &prepared, treatment);
         };
-        let step = self.known(&found, packet, &prepared);
+        let step = self.known(&found, packet, &prepared, treatment);
         if step.what == What::Removed && step.reopened {
             // The old entry is gone; the packet begins a new one.
             return Step { reopened: true, ..self.fresh(probe, packet, &prepared, treatment) };
@@ -388,19 +391,25 @@ impl Model {
             if counted {
                 counters.add(Counter::Delete, 1);
             }
-            if listening {
+            if listening || leaving.has_helper() {
                 ended.push(leaving.whole());
             }
         });
         for whole in ended {
-            self.tell_destroy(&whole);
+            self.ended(&whole);
         }
         found
     }
 
     /// A packet of an entry that is in the table.
     #[inline]
-    fn known(&mut self, found: &Found, packet: &Packet<'_>, prepared: &Prepared<'_>) -> Step {
+    fn known(
+        &mut self,
+        found: &Found,
+        packet: &Packet<'_>,
+        prepared: &Prepared<'_>,
+        treatment: &Treatment,
+    ) -> Step {
         let Found { id, direction, .. } = *found;
         let now = self.now();
         let mut slot = self.table.slot(found);
@@ -409,6 +418,10 @@ impl Model {
         let info = match (direction, replied) {
             (Direction::Reply, _) => Info::EstablishedReply,
             (Direction::Original, true) => Info::Established,
+            (Direction::Original, false) if before.status.contains(Status::EXPECTED) => {
+                Info::Related
+            }
+            (Direction::Original, false) if slot.status.contains(Status::EXPECTED) => Info::Related,
             (Direction::Original, false) => Info::New,
         };
         let policy = self.table.extras(id).and_then(|extras| extras.policy);
@@ -435,7 +448,7 @@ impl Model {
                     }
                 }
                 self.store(found, &before, &slot);
-                self.owe_update(id, &before, &slot);
+                self.owe_update(id, &before, &slot, false);
                 return self.invalid(Counter::Invalid);
             }
             Judged::Reopen | Judged::Delete => {
@@ -455,7 +468,15 @@ impl Model {
             slot.set(Status::SEEN_REPLY);
         }
         self.store(found, &before, &slot);
-        self.tell_update(id, &before, &slot, moved);
+        // A listener is told at the last hook, behind the helper.
+        if !self.help(&step, direction, packet, treatment) {
+            step.verdict = Verdict::Drop;
+        }
+        if step.verdict == Verdict::Drop || treatment.fate == Fate::Dropped {
+            self.owe_update(id, &before, &slot, moved);
+        } else {
+            self.tell_update(id, &before, &slot, moved);
+        }
         step
     }
 
@@ -497,10 +518,12 @@ impl Model {
             }
         };
         let now = self.now();
-        let mut slot = Slot { status: Status::CONFIRMED, expires: now, memory: Memory::Nothing };
+        let Origin { master, helper, status } = self.origin(probe.key, packet, treatment);
+        let status = Status::CONFIRMED | status;
+        let mut slot = Slot { status, expires: now, memory: Memory::Nothing };
         let policy = treatment.policy.filter(|&p| self.governs(p, packet.protocol));
         // A rule comes behind the tracker: it finds the entry made, and gives it what new entries get.
-        let by_rule = policy.filter(|_| self.behaviour.policy_by_rule);
+        let by_rule = policy.filter(|_| self.behaviour.late_rules);
         let timeouts = self.timeouts(policy.filter(|_| by_rule.is_none()));
         let judged = self.judge(timeouts, &mut slot, Direction::Original, packet, prepared, false);
         let (Judged::Refresh(_) | Judged::Ignore) = judged else {
@@ -515,7 +538,8 @@ impl Model {
         if let Some(own) = by_rule.and_then(|p| self.policies.get(usize::from(p))) {
             slot.expires = now.plus(self.settings.ticks(own.first));
         }
-        let mut step = Step { evicted, ..Step::new(Info::New, Verdict::Accept) };
+        let info = if master.is_some() { Info::Related } else { Info::New };
+        let mut step = Step { evicted, ..Step::new(info, Verdict::Accept) };
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::New, 1);
         }
@@ -534,7 +558,8 @@ impl Model {
             self.counters.add(Counter::Insert, 1);
         }
         self.classes.enter(slot.class());
-        let id = self.table.insert(probe, &slot, now, Extras { reply: None, policy });
+        let id =
+            self.table.insert(probe, &slot, now, Extras { reply: None, policy, helper, master });
         if self.settings.accounting {
             if self.accounting.len() <= id.index() {
                 self.accounting.resize(id.index() + 1, [Accounting::default(); 2]);
@@ -568,11 +593,20 @@ impl Model {
         }
     }
 
+    /// An entry goes: what listens is told, what its helper expected goes with it.
+    pub(crate) fn ended(&mut self, whole: &Whole) {
+        self.tell_destroy(whole);
+        if whole.helper.is_some() {
+            self.forget(whole.id);
+        }
+    }
+
     pub(crate) fn remove(&mut self, id: EntryId) {
-        if self.events.is_some()
+        let has_helper = self.table.extras(id).is_some_and(|extras| extras.helper.is_some());
+        if (self.events.is_some() || has_helper)
             && let Some(whole) = self.table.whole(id)
         {
-            self.tell_destroy(&whole);
+            self.ended(&whole);
         }
         let vitals = self.table.remove(id);
         self.classes.leave(vitals.class());

@@ -172,8 +172,9 @@ mod tests {
             let mut policy = TimeoutPolicy::new(number);
             for (state, name) in policy.protocol.1 {
                 policy.set(state, 7).unwrap();
-                let resolved = policy.resolve(&settings).settings;
-                assert_eq!(resolved.get(name), Some(7), "{name}");
+                let mut resolved = policy.resolve(&settings).settings;
+                let value = resolved.timeout_mut(name).map(|(place, unit)| *place / unit);
+                assert_eq!(value, Some(7), "{name}");
             }
         }
     }

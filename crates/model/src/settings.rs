@@ -25,6 +25,10 @@ pub struct Settings {
     /// `nf_conntrack_checksum`: verify checksums. A capture taken on the sending host holds unfinished
     /// ones, so the model's default is off, unlike the kernel's.
     pub checksum: bool,
+    /// `nf_conntrack_helper`: helpers are assigned by port where no rule does it, as if they were loaded.
+    pub helpers: bool,
+    /// `nf_conntrack_expect_max`
+    pub expect_max: u64,
     /// `nf_conntrack_acct`
     pub accounting: bool,
     /// TCP.
@@ -98,6 +102,8 @@ impl Settings {
             buckets,
             hz: if profile.enterprise.is_some() { 1000 } else { 250 },
             checksum: false,
+            helpers: behaviour.helpers,
+            expect_max: (buckets / 256).max(1) * 4,
             accounting: false,
             tcp: TcpSettings { behaviour: behaviour.tcp, ..TcpSettings::default() },
             tcp_timeouts: Timeouts::default(),
@@ -135,9 +141,11 @@ impl Settings {
             "buckets" if (1..=1 << 31).contains(&value) => {
                 self.buckets = value.next_multiple_of(512);
             }
-            "max" | "buckets" => return Err(refused),
+            "expect_max" if (1..=i32::MAX as u64).contains(&value) => self.expect_max = value,
+            "max" | "buckets" | "expect_max" => return Err(refused),
             "checksum" => switch(&mut self.checksum)?,
             "acct" => switch(&mut self.accounting)?,
+            "helper" => switch(&mut self.helpers)?,
             "tcp_loose" => self.tcp.loose = value != 0,
             "tcp_be_liberal" => switch(&mut self.tcp.be_liberal)?,
             "tcp_ignore_invalid_rst" => switch(&mut self.tcp.ignore_invalid_rst)?,
@@ -162,6 +170,8 @@ impl Settings {
             "buckets" => self.buckets,
             "checksum" => self.checksum.into(),
             "acct" => self.accounting.into(),
+            "helper" => self.helpers.into(),
+            "expect_max" => self.expect_max,
             "tcp_loose" => self.tcp.loose.into(),
             "tcp_be_liberal" => self.tcp.be_liberal.into(),
             "tcp_ignore_invalid_rst" => self.tcp.ignore_invalid_rst.into(),

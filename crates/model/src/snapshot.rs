@@ -7,6 +7,7 @@ use plimsoll_ct::{
 };
 
 use crate::entry::{Memory, Slot};
+use crate::helper::Helper;
 use crate::key::Key;
 use crate::model::Model;
 use crate::sctp::Sctp;
@@ -75,7 +76,7 @@ impl Model {
     }
 
     pub(crate) fn show(&self, whole: &Whole) -> Entry {
-        let Whole { id, slot, key, created, reply } = whole;
+        let Whole { id, slot, key, created, reply, helper } = whole;
         let now = self.now();
         let dccp = self.behaviour.dccp;
         let original = key.tuple(dccp);
@@ -98,7 +99,7 @@ impl Model {
             original_accounting: accounting.map(|a| a[0]),
             reply_accounting: accounting.map(|a| a[1]),
             age: Some(Seconds(age.into())),
-            helper: None,
+            helper: helper.map(|helper| helper.name().into()),
         }
     }
 
@@ -152,7 +153,8 @@ impl Model {
                 memory,
             };
             self.classes.enter(slot.class());
-            let extras = Extras { reply: Some(reply), ..Extras::default() };
+            let helper = entry.helper.as_deref().and_then(Helper::named);
+            let extras = Extras { reply: Some(reply), helper, ..Extras::default() };
             self.table.insert(&probe, &slot, now, extras);
             restored += 1;
         }

@@ -1,5 +1,6 @@
 //! What the ruleset does to a packet, and what conntrack makes of it.
 
+use crate::helper::Helper;
 use crate::table::EntryId;
 
 /// What happens to a packet behind conntrack: a capture does not show it, so the caller says.
@@ -23,6 +24,8 @@ pub struct Treatment {
     pub zone: u16,
     /// The timeout policy of the entry that it makes: its place in [`Settings::policies`](crate::Settings::policies).
     pub policy: Option<u8>,
+    /// The helper of the entry that it makes, where that is of the helper's protocol.
+    pub helper: Option<Helper>,
     /// It was made on the host itself: checksums are not looked at.
     pub local: bool,
 }

@@ -14,7 +14,7 @@ use plimsoll_fidelity::kernel::{Kernel, POLICIES};
 use plimsoll_fidelity::recording::{Recording, wall_clock};
 use plimsoll_fidelity::run::ready;
 use plimsoll_fidelity::scripts::Way;
-use plimsoll_model::Treatment;
+use plimsoll_model::{Helper, Treatment};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_plimsoll");
 
@@ -150,6 +150,7 @@ struct Shown {
     at: String,
     events: String,
     proc: String,
+    expected: String,
     tool: String,
     statistics: [String; 2],
 }
@@ -173,7 +174,7 @@ fn shown(treatment: &Treatment, seed: u64) -> Shown {
     let listener = Listener::start();
     let mut recording = Recording::default();
     for (n, flow) in sample(700, seed).unwrap().iter().enumerate() {
-        if flow.way == Way::Loopback {
+        if flow.way == Way::Loopback || flow.is_authenticated() {
             continue;
         }
         for (packet, _) in flow.packets(n as u32) {
@@ -190,6 +191,7 @@ fn shown(treatment: &Treatment, seed: u64) -> Shown {
     let events = listener.until("sport=999 ");
     // The proc file goes first: reading it removes nothing.
     let proc = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack").unwrap();
+    let expected = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack_expect").unwrap();
     let at = wall_clock().unwrap();
     let tool = ["ipv4", "ipv6"].map(|family| told("conntrack", &["-L", "-f", family])).concat();
     let after = std::fs::read_to_string(STATISTICS).unwrap();
@@ -197,7 +199,7 @@ fn shown(treatment: &Treatment, seed: u64) -> Shown {
     let capture = std::env::temp_dir().join(name);
     std::fs::write(&capture, recording.bytes()).unwrap();
     let at = format!("@{}.{:09}", at / 1_000_000_000, at % 1_000_000_000);
-    Shown { capture, at, events, proc, tool, statistics: [before, after] }
+    Shown { capture, at, events, proc, expected, tool, statistics: [before, after] }
 }
 
 impl Drop for Shown {
@@ -273,6 +275,9 @@ fn compare(case: &Case, seed: u64) {
             ));
         }
     }
+    let found = differences(&shown.expected, &shown.replay(case, &["--expectations"]), &[0]);
+    assert_eq!(shown.expected.is_empty(), case.treatment.helper.is_none(), "{}", shown.expected);
+    wrong.extend(found);
     let own = shown.replay(case, &["--stats"]);
     wrong.extend(statistics_differ(&shown.statistics, &own));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -282,8 +287,10 @@ fn compare(case: &Case, seed: u64) {
 fn every_listing_is_the_kernels_line_by_line() {
     if ready() {
         let policies = POLICIES.map(|policy| format!("--timeout-policy={policy}"));
-        let treatment = Treatment { policy: Some(0), ..Treatment::default() };
-        compare(&Case { treatment, arguments: policies[..1].to_vec() }, 1);
+        let helper = Some(Helper::Ftp);
+        let treatment = Treatment { policy: Some(0), helper, ..Treatment::default() };
+        let [policy, _] = policies;
+        compare(&Case { treatment, arguments: vec![policy, "--helper=tcp ftp".into()] }, 1);
         let treatment = Treatment { zone: 2, ..Treatment::default() };
         compare(&Case { treatment, arguments: vec!["--zone=2".into()] }, 2);
     }

@@ -11,6 +11,7 @@ extern crate alloc;
 mod answer;
 mod distinct;
 mod doubts;
+mod helper;
 mod outcome;
 mod policy;
 mod replay;
@@ -24,6 +25,7 @@ mod timeline;
 
 pub use answer::{Answer, Change, Row};
 pub use doubts::Doubts;
+pub use helper::HelperRule;
 pub use outcome::Outcome;
 pub use policy::PolicyRule;
 pub use replay::{Replay, Run};

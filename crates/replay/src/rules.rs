@@ -1,4 +1,4 @@
-//! What the ruleset does to packets before conntrack: zone, NOTRACK, timeout policies.
+//! What the ruleset does to packets before conntrack: zone, NOTRACK, timeout policies, helpers.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use plimsoll_model::Treatment;
 use plimsoll_wire::packet::Packet;
 
+use crate::helper::HelperRule;
 use crate::policy::PolicyRule;
 use crate::selector::Selector;
 
@@ -19,6 +20,8 @@ pub struct Rules {
     /// Timeouts of the entries that packets make: the first rule that is about a packet counts. Their places are
     /// those in [`Settings::policies`](plimsoll_model::Settings::policies).
     pub policies: Vec<PolicyRule>,
+    /// Helpers of the entries that packets make: the first rule that is about a packet counts.
+    pub helpers: Vec<HelperRule>,
 }
 
 impl From<Treatment> for Rules {
@@ -39,6 +42,10 @@ impl Rules {
         if !self.policies.is_empty() {
             let place = self.policies.iter().position(|rule| rule.selector.holds(packet));
             treatment.policy = place.and_then(|place| u8::try_from(place).ok());
+        }
+        if !self.helpers.is_empty() {
+            let rule = self.helpers.iter().find(|rule| rule.selector.holds(packet));
+            treatment.helper = rule.map(|rule| rule.helper);
         }
         treatment
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use plimsoll_ct::{Counter, Counters, Entry, Tuple, Zone};
-use plimsoll_wire::listing::{Dialect, Line, write};
+use plimsoll_model::Model;
+use plimsoll_wire::listing::{Dialect, Expected, Line, append_expected, write};
 
 /// A difference.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +16,13 @@ pub enum Difference {
         kernel: Option<Box<Entry>>,
         /// The model's.
         model: Option<Box<Entry>>,
+    },
+    /// What helpers expect: the kernel's lines and the model's, without the seconds.
+    Expected {
+        /// The kernel's.
+        kernel: Vec<String>,
+        /// The model's.
+        model: Vec<String>,
     },
     /// A counter.
     Counter {
@@ -37,6 +45,9 @@ impl fmt::Display for Difference {
                     shown(kernel.as_deref()),
                     shown(model.as_deref())
                 )
+            }
+            Self::Expected { kernel, model } => {
+                write!(f, "expected: kernel {kernel:?}\n          model  {model:?}")
             }
             Self::Counter { counter, kernel, model } => {
                 write!(f, "{}: kernel {kernel}, model {model}", counter.name())
@@ -71,6 +82,7 @@ pub fn entries(kernel: &[Entry], model: &[Entry]) -> Vec<Difference> {
                 k.reply == m.reply
                     && k.state == m.state
                     && k.status == m.status
+                    && k.helper == m.helper
                     && left(k).abs_diff(left(m)) <= 1
                     && (k.original_accounting.is_none()
                         || (k.original_accounting == m.original_accounting
@@ -91,6 +103,34 @@ fn left(entry: &Entry) -> u64 {
     entry.expires.map_or(0, plimsoll_ct::Seconds::get)
 }
 
+/// What differs between what the kernel's helpers and the model's expect. What is left may differ by a second.
+pub fn expected(kernel: &[String], model: &Model) -> Option<Difference> {
+    let own: Vec<String> = model
+        .expectations()
+        .map(|(expectation, left)| {
+            let (tuple, helper) = (expectation.tuple(), expectation.helper.name());
+            let mut line = Vec::new();
+            append_expected(&mut line, &Expected { left, tuple, helper });
+            String::from_utf8_lossy(&line).into_owned()
+        })
+        .collect();
+    let parts = |lines: &[String]| {
+        let mut parts: Vec<(String, i64)> = lines
+            .iter()
+            .map(|line| {
+                let (seconds, rest) = line.split_once(' ').unwrap_or((line, ""));
+                (rest.to_owned(), seconds.parse().unwrap_or(-1))
+            })
+            .collect();
+        parts.sort();
+        parts
+    };
+    let (k, m) = (parts(kernel), parts(&own));
+    let near = |(a, b): (&(String, i64), &(String, i64))| a.0 == b.0 && (a.1 - b.1).abs() <= 1;
+    let same = k.len() == m.len() && k.iter().zip(&m).all(near);
+    (!same).then(|| Difference::Expected { kernel: kernel.to_vec(), model: own })
+}
+
 /// What differs between the growth of the kernel's counters and the model's.
 pub fn counters(
     before: &Counters,
@@ -108,6 +148,9 @@ pub fn counters(
         Counter::IcmpError,
         Counter::ClashResolved,
         Counter::ChainTooLong,
+        Counter::ExpectNew,
+        Counter::ExpectCreate,
+        Counter::ExpectDelete,
     ] {
         let growth = |a: &Counters, b: &Counters| {
             b.get(counter).unwrap_or(0).wrapping_sub(a.get(counter).unwrap_or(0))

@@ -115,8 +115,7 @@ fn flow(number: u32, kind: u8, steps: &mut Vec<Step>) {
     let mut segment = |reply: bool, seq, ack, flags| {
         let (ports, ends) =
             if reply { ((80, 4000), (server, client)) } else { ((4000, 80), (client, server)) };
-        let segment =
-            TcpSegment { ports, seq, ack, flags, window: 5000, options: Vec::new(), payload: 0 };
+        let segment = TcpSegment { ports, seq, ack, flags, window: 5000, ..TcpSegment::default() };
         steps.push(Step::Packet(segment.packet(ends.0, ends.1)));
     };
     segment(false, 100, 0, SYN);

@@ -46,6 +46,8 @@ pub struct TcpSegment {
     pub options: Vec<u8>,
     /// Octets of payload.
     pub payload: usize,
+    /// What stands behind them.
+    pub data: Vec<u8>,
 }
 
 impl TcpSegment {
@@ -62,6 +64,7 @@ impl TcpSegment {
         tcp.extend_from_slice(&[0; 4]);
         tcp.extend_from_slice(&self.options);
         tcp.resize(tcp.len() + self.payload, 0x55);
+        tcp.extend_from_slice(&self.data);
         seal(source, destination, 6, &mut tcp, 16);
         ip(source, destination, 6, &tcp)
     }

@@ -1,9 +1,9 @@
 //! Captured packets made fit for a router: addresses that no router forwards are replaced, one to one, TTLs
 //! raised, lengths made true, checksums of the IP header renewed. Both sides get the result.
 
-use plimsoll_model::Treatment;
+use plimsoll_model::{Helper, Treatment};
 use plimsoll_wire::capture::Records;
-use plimsoll_wire::packet::{LinkType, network_layer};
+use plimsoll_wire::packet::{LinkType, network_layer, parse_ip};
 
 /// A packet to send, and when, in nanoseconds since the first.
 #[derive(Debug, Clone)]
@@ -29,9 +29,22 @@ pub fn plan(capture: &[u8]) -> Vec<Planned> {
             at = time.0.saturating_sub(last).max(0).saturating_add(at);
         }
         last = record.time.map(|t| t.0).or(last);
-        planned.push(Planned { packet, at, treatment: Treatment::default() });
+        let treatment = treatment(&packet);
+        planned.push(Planned { packet, at, treatment });
     }
     planned
+}
+
+/// Control connections of FTP are read by its helper.
+fn treatment(packet: &[u8]) -> Treatment {
+    const PORT: [u8; 2] = Helper::Ftp.port().to_be_bytes();
+    let is_control = parse_ip(packet).is_ok_and(|packet| {
+        let ports = packet.payload.get(..4).map(|ports| ports.split_at(2));
+        packet.protocol == Helper::Ftp.protocol()
+            && packet.fragment.is_none()
+            && ports.is_some_and(|(source, destination)| source == PORT || destination == PORT)
+    });
+    Treatment { helper: is_control.then_some(Helper::Ftp), ..Treatment::default() }
 }
 
 fn fit(packet: &[u8]) -> Option<Vec<u8>> {

@@ -4,6 +4,7 @@
 use std::io::{self, Error};
 use std::time::Duration;
 
+use plimsoll_ct::Counter;
 use plimsoll_model::Behaviour;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -86,6 +87,8 @@ pub struct Outcome {
     pub packets: usize,
     /// Entries that both sides held at the end of their batches.
     pub entries: usize,
+    /// Expectations that were met.
+    pub met: u64,
     /// Flows that differ.
     pub failed: usize,
     /// Batches that differ although none of their flows does by itself.
@@ -141,6 +144,7 @@ pub fn run(
         outcome.packets += flows.iter().map(Vec::len).sum::<usize>();
         let differences = pair.differences()?;
         outcome.entries += pair.model.entries().count();
+        outcome.met += pair.model.counters().get(Counter::ExpectNew).unwrap_or(0);
         if differences.is_empty() {
             continue;
         }

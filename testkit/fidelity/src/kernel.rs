@@ -9,10 +9,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sched::{CloneFlags, setns};
-use plimsoll_ct::{Counters, CpuCounters, Entry};
-use plimsoll_model::{Fate, TimeoutPolicy, Treatment};
+use plimsoll_ct::{Counter, Counters, CpuCounters, Entry};
+use plimsoll_model::{Fate, Helper, TimeoutPolicy, Treatment};
 use plimsoll_wire::ctnetlink::{self, Filter, command};
 use plimsoll_wire::netlink::{Message, Messages, Writer, flag};
+use plimsoll_wire::statistics;
 
 /// Memory for incomplete datagrams.
 pub(crate) const FRAGMENT_BYTES: &str = "268435456";
@@ -20,7 +21,7 @@ pub(crate) const FRAGMENT_BYTES: &str = "268435456";
 pub(crate) const FRAGMENT_SECONDS: &str = "3600";
 const ROUTER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// The last but one octet tells the router's rules how to treat a packet ([`code`]), the one before it
-/// which policy its entry gets.
+/// which policy its entry gets, and the one before that which helper.
 const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 /// Bits of that octet: the zone, then these.
 const UNTRACKED: u8 = 4;
@@ -67,7 +68,8 @@ fn rules() -> String {
     let senders = |wanted: &dyn Fn(u8) -> bool| {
         let all: Vec<_> = (0..16)
             .filter(|c| wanted(*c))
-            .flat_map(|c| (0..=POLICIES.len()).map(move |p| format!("02:00:00:{p:02x}:{c:02x}:02")))
+            .flat_map(|c| (0..=POLICIES.len()).map(move |p| format!("{p:02x}:{c:02x}:02")))
+            .flat_map(|end| (0..=Helper::ALL.len()).map(move |h| format!("02:00:{h:02x}:{end}")))
             .collect();
         format!("ether saddr {{ {} }}", all.join(", "))
     };
@@ -90,6 +92,14 @@ fn rules() -> String {
             "add ct timeout inet t p{place} {{ protocol {protocol}; policy = {{ {} }}; }}; \
              add rule inet t c {mask} ct timeout set \"p{place}\"; ",
             states.join(", ")
+        );
+    }
+    for (place, helper) in (1..).zip(Helper::ALL) {
+        let name = helper.name();
+        let mask = format!("ether saddr & 00:00:ff:00:00:00 == 00:00:{place:02x}:00:00:00");
+        rules += &format!(
+            "add ct helper inet t {name} {{ type \"{name}\" protocol tcp; }}; \
+             add rule inet t c {mask} ct helper set \"{name}\"; "
         );
     }
     rules += &format!("add rule inet t c {} drop; ", senders(&|c| c & DROPPED != 0));
@@ -241,6 +251,8 @@ impl Kernel {
         frame.extend_from_slice(&ROUTER_MAC);
         let mut client = CLIENT_MAC;
         client[4] = code(treatment);
+        let helper = Helper::ALL.iter().position(|helper| Some(*helper) == treatment.helper);
+        client[2] = helper.map_or(0, |place| place as u8 + 1);
         client[3] = treatment.policy.map_or(0, |policy| policy + 1);
         frame.extend_from_slice(&client);
         let v6 = packet.first().is_some_and(|b| b >> 4 == 6);
@@ -279,7 +291,20 @@ impl Kernel {
             rows.push(ctnetlink::cpu_counters(payload).map_err(Error::other)?.1);
             Ok(())
         })?;
-        Ok(CpuCounters { rows }.sum())
+        let mut counters = CpuCounters { rows }.sum();
+        // ctnetlink does not tell those of expectations.
+        let proc = fs::read("/proc/thread-self/net/stat/nf_conntrack")?;
+        let proc = statistics::parse_proc(&proc).map_err(Error::other)?.cpus.sum();
+        for counter in [Counter::ExpectNew, Counter::ExpectCreate, Counter::ExpectDelete] {
+            counters.add(counter, proc.get(counter).unwrap_or(0));
+        }
+        Ok(counters)
+    }
+
+    /// What the router's helpers expect, as lines.
+    pub fn expectations(&self) -> io::Result<Vec<String>> {
+        let text = fs::read_to_string("/proc/thread-self/net/nf_conntrack_expect")?;
+        Ok(text.lines().map(|line| line.trim_end().to_owned()).collect())
     }
 
     /// Entries that the router's namespace counts.

@@ -243,6 +243,7 @@ impl Pair {
         }
         self.model.advance(before);
         let mut differences = compare::entries(&entries, &self.model.snapshot());
+        differences.extend(compare::expected(&self.kernel.expectations()?, &self.model));
         let after = self.kernel.counters()?;
         let (kernel, model) = &self.before;
         differences.extend(compare::counters(kernel, &after, (model, self.model.counters())));

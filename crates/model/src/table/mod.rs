@@ -24,6 +24,7 @@ use plimsoll_ct::Status;
 use plimsoll_wire::packet::Acknowledgement;
 
 use crate::entry::Slot;
+use crate::helper::Helper;
 use crate::key::{Key, Packed, Wide, mix};
 use crate::plain::{Usual, Way};
 use crate::step::Info;
@@ -123,6 +124,8 @@ pub(crate) struct Whole {
     pub(crate) created: Jiffies,
     /// The key of its answers.
     pub(crate) reply: Option<Key>,
+    /// Who reads along.
+    pub(crate) helper: Option<Helper>,
 }
 
 /// An entry that goes, or may go.
@@ -134,6 +137,11 @@ pub(crate) struct Leaving<'a> {
 }
 
 impl Leaving<'_> {
+    /// Whether somebody reads along in it.
+    pub(crate) fn has_helper(&self) -> bool {
+        self.table.slab.extras(self.id).is_some_and(|extras| extras.helper.is_some())
+    }
+
     /// All of it: for those who want to tell of it.
     pub(crate) fn whole(&self) -> Whole {
         let Self { id, table, .. } = *self;
@@ -453,7 +461,8 @@ impl Table {
     /// An entry that is there, with another memory.
     pub(crate) fn whole_as(&self, id: EntryId, slot: &Slot) -> Whole {
         let (key, created) = (self.slab.key(id), self.slab.created(id));
-        Whole { id, slot: *slot, key, created, reply: self.reply(id) }
+        let helper = self.slab.extras(id).and_then(|extras| extras.helper);
+        Whole { id, slot: *slot, key, created, reply: self.reply(id), helper }
     }
 
     fn leaving(&self, id: EntryId) -> Leaving<'_> {
@@ -534,6 +543,11 @@ impl Table {
     #[inline]
     pub(crate) fn extras(&self, id: EntryId) -> Option<&Extras> {
         self.slab.extras(id)
+    }
+
+    /// What few entries have, of all that have it.
+    pub(crate) fn all_extras(&self) -> impl Iterator<Item = (EntryId, &Extras)> {
+        self.slab.all_extras()
     }
 
     /// Status, state and expiry of an entry that is there.

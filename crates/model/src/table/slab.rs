@@ -11,6 +11,7 @@ use plimsoll_ct::{Class, State, Status};
 use super::cell::{Beside, Head, Long, Short};
 use super::prefetch::prefetch;
 use crate::entry::{Memory, Slot};
+use crate::helper::Helper;
 use crate::key::{Key, Wide};
 use crate::ticks::Jiffies;
 
@@ -111,11 +112,16 @@ pub(crate) struct Extras {
     pub(crate) reply: Option<Key>,
     /// The timeout policy.
     pub(crate) policy: Option<u8>,
+    /// Who reads along.
+    pub(crate) helper: Option<Helper>,
+    /// The entry that expected it.
+    pub(crate) master: Option<Key>,
 }
 
 impl Extras {
     pub(crate) const fn is_none(&self) -> bool {
-        self.reply.is_none() && self.policy.is_none()
+        let Self { reply, policy, helper, master } = self;
+        reply.is_none() && policy.is_none() && helper.is_none() && master.is_none()
     }
 }
 
@@ -393,6 +399,10 @@ impl Slab {
 
     pub(super) fn extras(&self, id: EntryId) -> Option<&Extras> {
         if self.head(id).has_extras() { self.extras.get(&id.0) } else { None }
+    }
+
+    pub(super) fn all_extras(&self) -> impl Iterator<Item = (EntryId, &Extras)> {
+        self.extras.iter().map(|(id, extras)| (EntryId(*id), extras))
     }
 
     /// All entries, in the order of their places.

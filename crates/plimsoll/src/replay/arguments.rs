@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use plimsoll_replay::{MOST_COPIES, PolicyRule, Selector, Workload};
+use plimsoll_replay::{HelperRule, MOST_COPIES, PolicyRule, Selector, Workload};
 
 use super::{moment, workload};
 use crate::arguments::When;
@@ -36,6 +36,10 @@ pub struct Arguments {
     /// close_wait=10' (repeatable, the first about an entry's first packet counts; terms as above)
     #[arg(long, value_name = "EXPR", value_parser = PolicyRule::parse, help_heading = "The host")]
     pub timeout_policy: Vec<PolicyRule>,
+    /// Entries that a helper reads, as nft's "ct helper set" or CT --helper: 'tcp dport 21 ftp' (repeatable; helpers:
+    /// ftp). Kernels before 4.7 assign them by port themselves: nf_conntrack_helper
+    #[arg(long, value_name = "EXPR", value_parser = HelperRule::parse, help_heading = "The host")]
+    pub helper: Vec<HelperRule>,
 
     /// Try these values of a setting too: nf_conntrack_max=1000,2000; several give all combinations
     #[arg(long, value_name = "KEY=V1,V2,…", value_parser = grid, help_heading = "What if")]
@@ -68,6 +72,9 @@ pub struct Arguments {
     /// Print the table as /proc/net/nf_conntrack does, at the end or --at a moment
     #[arg(long, group = "replay_form", help_heading = "What to print")]
     pub dump: bool,
+    /// Print what helpers expect, as /proc/net/nf_conntrack_expect does, at the end or --at a moment
+    #[arg(long, group = "replay_form", help_heading = "What to print")]
+    pub expectations: bool,
     /// Print what happens to entries, as conntrack -E does
     #[arg(long, group = "replay_form", help_heading = "What to print")]
     pub events: bool,
@@ -123,6 +130,8 @@ impl Arguments {
             zone: 0,
             notrack: Vec::new(),
             timeout_policy: Vec::new(),
+            helper: Vec::new(),
+            expectations: false,
             what_if: Vec::new(),
             scale: 1,
             speed: 1.0,

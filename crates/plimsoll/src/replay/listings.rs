@@ -1,19 +1,21 @@
 //! The outputs that compare with the kernel's own, line by line.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use plimsoll_ct::{CpuCounters, Entries, Entry, Protocol, Seconds, Time};
+use plimsoll_ct::{CpuCounters, Entries, Entry, Protocol, Seconds, Time, Tuple};
 use plimsoll_model::{Event, EventKind, Model};
-use plimsoll_wire::listing::{Dialect, Line, write};
+use plimsoll_wire::listing::{Dialect, Expected, Line, append_expected, write};
 use plimsoll_wire::statistics::{Header, Statistics, write_proc};
 
 /// The table, in the form of /proc/net/nf_conntrack or of `conntrack -L`, straight to `out`.
 pub fn dump(out: &mut impl Write, model: &Model, dialect: Dialect) -> io::Result<()> {
     let mut text = String::new();
+    let children = children(model);
     for entry in model.snapshot() {
         text.clear();
-        one(&mut text, model, entry, dialect);
+        one(&mut text, model, &children, entry, dialect);
         text.push('\n');
         out.write_all(text.as_bytes())?;
     }
@@ -22,24 +24,49 @@ pub fn dump(out: &mut impl Write, model: &Model, dialect: Dialect) -> io::Result
 
 /// The table as lines.
 pub fn lines(model: &Model) -> Vec<String> {
+    let children = children(model);
     let line = |entry| {
         let mut text = String::new();
-        one(&mut text, model, entry, Dialect::Proc);
+        one(&mut text, model, &children, entry, Dialect::Proc);
         text
     };
     model.snapshot().into_iter().map(line).collect()
 }
 
-fn one(text: &mut String, model: &Model, entry: Entry, dialect: Dialect) {
+/// How many entries were expected by each that expected any: they hold a reference to it.
+type Children = BTreeMap<Tuple, u32>;
+
+fn children(model: &Model) -> Children {
+    let mut children = Children::new();
+    for (_, master) in model.masters() {
+        *children.entry(master).or_default() += 1;
+    }
+    children
+}
+
+fn one(text: &mut String, model: &Model, children: &Children, entry: Entry, dialect: Dialect) {
     // Writing to a String cannot fail.
-    let _ = write(text, &line(model, entry, dialect), dialect);
+    let _ = write(text, &line(model, children, entry, dialect), dialect);
+}
+
+/// What is expected, in the form of /proc/net/nf_conntrack_expect.
+pub fn expectations(model: &Model) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (expectation, left) in model.expectations() {
+        let mut line = Vec::new();
+        let helper = expectation.helper.name();
+        append_expected(&mut line, &Expected { left, tuple: expectation.tuple(), helper });
+        lines.push(String::from_utf8_lossy(&line).into_owned());
+    }
+    lines
 }
 
 /// What a kernel of default configuration shows beside the entry.
-fn line(model: &Model, entry: Entry, dialect: Dialect) -> Line<'static> {
+fn line(model: &Model, children: &Children, entry: Entry, dialect: Dialect) -> Line<'static> {
     let proc = dialect == Dialect::Proc;
     // The reader of the proc file holds a reference of its own.
-    let references = if proc { 2 } else { 1 };
+    let children = children.get(&entry.original).copied().unwrap_or(0);
+    let references = children + if proc { 2 } else { 1 };
     let [timeout, stream] = model.settings().gre.map(|s| Seconds(s.into()));
     let gre = (entry.original.protocol == Protocol::Gre).then_some((timeout, stream));
     let entry = Entry { age: None, mark: Some(0), references: Some(references), ..entry };

@@ -53,7 +53,12 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 
 fn show(arguments: &Arguments) -> Result<(), Failure> {
     check_form(arguments).map_err(Failure::Usage)?;
-    if arguments.dump || arguments.events || arguments.stats || arguments.log {
+    if arguments.dump
+        || arguments.expectations
+        || arguments.events
+        || arguments.stats
+        || arguments.log
+    {
         return listing(arguments);
     }
     let (answer, details) = answer_for(arguments)?;
@@ -98,6 +103,7 @@ pub(super) fn rules(arguments: &Arguments) -> Rules {
         every: Treatment { zone: arguments.zone, ..Treatment::default() },
         untracked: arguments.notrack.clone(),
         policies: arguments.timeout_policy.clone(),
+        helpers: arguments.helper.clone(),
     }
 }
 
@@ -175,6 +181,10 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
         if arguments.dump {
             let tool = arguments.output == Some(Form::Conntrack);
             listings::dump(&mut out, model, if tool { Dialect::Tool } else { Dialect::Proc })?;
+        } else if arguments.expectations {
+            for line in listings::expectations(model) {
+                writeln!(out, "{line}")?;
+            }
         } else if arguments.stats {
             out.write_all(listings::statistics(model).as_bytes())?;
         } else if arguments.log {

@@ -8,6 +8,7 @@
 //! net/ipv4/netfilter/ip_conntrack_standalone.c. Tool: conntrack-tools 1.4.7.
 
 mod digits;
+mod expected;
 mod parse;
 pub mod save;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 mod write;
 pub mod xml;
 
+pub use expected::{Expected, append_expected};
 pub use parse::parse;
 pub use write::{append, write};
 

@@ -134,7 +134,7 @@ fn number(out: &mut Vec<u8>, before: &[u8], value: impl Into<u64>) {
     decimal(out, value.into());
 }
 
-fn direction(out: &mut Vec<u8>, tuple: &Tuple, long: bool) {
+pub(super) fn direction(out: &mut Vec<u8>, tuple: &Tuple, long: bool) {
     for (before, end) in [(b" src=", tuple.source), (b" dst=", tuple.destination)] {
         out.extend_from_slice(before);
         match end {

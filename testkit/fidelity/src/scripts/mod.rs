@@ -2,6 +2,7 @@
 
 mod dccp;
 mod fragments;
+mod ftp;
 mod gre;
 mod message;
 mod oddity;
@@ -10,12 +11,13 @@ mod tcp;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use plimsoll_model::Treatment;
+use plimsoll_model::{Helper, Treatment};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 pub use dccp::Dccp;
 pub use fragments::Fragments;
+pub use ftp::Ftp;
 pub use gre::Gre;
 pub use message::{About, Message};
 pub use oddity::Oddity;
@@ -33,6 +35,8 @@ pub enum Step {
     Sctp(Sctp),
     /// DCCP.
     Dccp(Dccp),
+    /// FTP, read by a helper.
+    Ftp(Ftp),
     /// GRE.
     Gre(Gre),
     /// UDP, ICMP and others.
@@ -90,6 +94,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let tcp = tcp::connection().prop_map(|all| all.into_iter().map(Step::Tcp).collect::<Vec<_>>());
     let sctp = sctp::association().prop_map(|all| all.into_iter().map(Step::Sctp).collect());
     let dccp = dccp::connection().prop_map(|all| all.into_iter().map(Step::Dccp).collect());
+    let ftp = ftp::session().prop_map(|all| all.into_iter().map(Step::Ftp).collect());
     let gre = gre::tunnel().prop_map(|all| all.into_iter().map(Step::Gre).collect());
     let messages = vec(message::message(), 1..8)
         .prop_map(|all| all.into_iter().map(Step::Message).collect::<Vec<_>>());
@@ -106,6 +111,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         7 => with_errors,
         2 => sctp,
         1 => dccp,
+        2 => ftp,
         1 => gre,
     ]
 }
@@ -115,6 +121,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 struct Memory {
     /// Next sequence numbers, of the client and of the server.
     next: [u32; 2],
+    /// The same of two FTP control connections.
+    controls: [[u32; 2]; 2],
     /// Last packet of each.
     last: [Option<Vec<u8>>; 2],
 }
@@ -164,11 +172,21 @@ impl Flow {
         self.steps.iter().any(dccp)
     }
 
+    /// Whether one of its packets hides its protocol from nft's rules.
+    pub fn is_authenticated(&self) -> bool {
+        let hides = |oddity: &Oddity| match oddity {
+            Oddity::Extensions(kinds) => kinds.contains(&oddity::AUTHENTICATION),
+            _ => false,
+        };
+        self.odd.iter().any(|(_, oddity)| hides(oddity))
+    }
+
     /// Its packets, as flow number `n`: a number serves once, since the kernel keeps the incomplete
     /// datagrams of earlier flows for a while.
     pub fn packets(&self, n: u32) -> Vec<Sent> {
         let hosts = Hosts::of(n, self.way);
-        let mut memory = Memory { next: self.initial, ..Memory::default() };
+        let mut memory =
+            Memory { next: self.initial, controls: [self.initial; 2], ..Memory::default() };
         let plain = Treatment {
             zone: self.zone,
             policy: self.policy,
@@ -178,7 +196,10 @@ impl Flow {
         let mut sent = Vec::new();
         for (place, step) in self.steps.iter().enumerate() {
             let Some(packet) = step.packet(&mut memory, hosts) else { continue };
-            let mut packets = vec![(packet, plain)];
+            // Who talks over loopback is not told apart by the router's rules.
+            let is_control = matches!(step, Step::Ftp(ftp) if ftp.is_control());
+            let helper = (is_control && !plain.local).then_some(Helper::Ftp);
+            let mut packets = vec![(packet, Treatment { helper, ..plain })];
             let mut cut = false;
             for (_, oddity) in self.odd.iter().filter(|(at, _)| usize::from(*at) == place) {
                 // Fragments of fragments: docs/model.md.
@@ -200,6 +221,7 @@ impl Step {
             Self::Tcp(s) => (s.packet(&mut memory.next, hosts), s.reply),
             Self::Sctp(s) => (s.packet(hosts), s.reply),
             Self::Dccp(s) => (s.packet(&mut memory.next, hosts), s.reply),
+            Self::Ftp(s) => (s.packet(&mut memory.controls, hosts), s.reply()),
             Self::Gre(s) => (s.packet(hosts), s.reply),
             Self::Message(m) => (m.packet(hosts), m.reply()),
             Self::Error(about) => return about.packet(&memory.last, hosts),

@@ -28,9 +28,11 @@ pub enum Oddity {
     Twice,
 }
 
+/// The authentication header.
+pub(super) const AUTHENTICATION: u8 = 51;
+
 pub(super) fn oddity() -> impl Strategy<Value = (u8, Oddity)> {
-    let extension =
-        prop_oneof![3 => Just(0u8), 3 => Just(60), 2 => Just(43), 1 => Just(51), 1 => Just(135)];
+    let extension = prop_oneof![3 => Just(0u8), 3 => Just(60), 2 => Just(43), 1 => Just(AUTHENTICATION), 1 => Just(135)];
     let what = prop_oneof![
         2 => Just(Oddity::Dropped),
         2 => Just(Oddity::Untracked),
@@ -66,7 +68,12 @@ impl Oddity {
                 cuts.of(&packet, id).into_iter().map(|part| (part, treatment)).collect()
             }
             Self::Extensions(kinds) if v6 => {
-                vec![(forge::with_extensions(&packet, kinds), treatment)]
+                let packet = forge::with_extensions(&packet, kinds);
+                if kinds.contains(&AUTHENTICATION) {
+                    // nft's rules do not look behind that header for the protocol.
+                    return vec![(packet, Treatment { policy: None, helper: None, ..treatment })];
+                }
+                vec![(packet, treatment)]
             }
             Self::Extensions(_) => vec![(packet, treatment)],
             Self::Spoilt(at) => {

@@ -140,6 +140,8 @@ impl Segment {
         let ports = if self.reply { (80, 4000) } else { (4000, 80) };
         let (source, destination) = hosts.ends(self.reply);
         let (flags, window, payload) = (self.flags, self.window, self.payload);
-        TcpSegment { ports, seq, ack, flags, window, options, payload }.packet(source, destination)
+        let data = Vec::new();
+        TcpSegment { ports, seq, ack, flags, window, options, payload, data }
+            .packet(source, destination)
     }
 }

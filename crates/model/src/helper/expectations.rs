@@ -1,0 +1,221 @@
+//! What helpers expect: connections that will come, each known by all but the source's port.
+//!
+//! Kernel: nf_conntrack_expect.c: `nf_ct_expect_related_report()`, `nf_ct_find_expectation()`,
+//! `nf_ct_remove_expectations()`, v6.18. Not modelled: permanent and inactive expectations, flags.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use plimsoll_ct::{Counter, L4, Protocol, Seconds, Tuple};
+
+use super::Helper;
+use crate::key::Key;
+use crate::model::Model;
+use crate::table::EntryId;
+
+/// A connection that is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expectation {
+    /// Number of its protocol.
+    pub protocol: u8,
+    /// Zone.
+    pub zone: u16,
+    /// Source address.
+    pub source: IpAddr,
+    /// Source port (GRE: key), if it matters.
+    pub source_port: Option<u16>,
+    /// Destination address.
+    pub destination: IpAddr,
+    /// Destination port (GRE: key).
+    pub destination_port: u16,
+    /// Who expects it.
+    pub helper: Helper,
+    /// Where that was read: the original tuple of the entry.
+    pub master: Tuple,
+    /// Tick at which it is given up.
+    pub(crate) expires: u64,
+    pub(crate) by: EntryId,
+}
+
+impl Expectation {
+    /// As a tuple; a source port that does not matter is 0.
+    pub fn tuple(&self) -> Tuple {
+        let (source, destination) = (self.source_port.unwrap_or(0), self.destination_port);
+        let protocol = Protocol::from_number(self.protocol);
+        let l4 = match protocol {
+            Protocol::Gre => L4::Gre { source, destination },
+            _ => L4::Ports { source, destination },
+        };
+        Tuple { source: self.source, destination: self.destination, protocol, l4 }
+    }
+
+    /// Where the kernel's hash would put it: it is looked for by what is certain.
+    const fn place(&self) -> Place {
+        (self.protocol, self.zone, self.destination, self.destination_port)
+    }
+
+    /// Whether one connection could be meant by both.
+    fn clashes(&self, other: &Self) -> bool {
+        let same_port = match (self.source_port, other.source_port) {
+            (Some(a), Some(b)) => a == b,
+            (None, _) | (_, None) => true,
+        };
+        self.place() == other.place() && self.source == other.source && same_port
+    }
+
+    fn is_the_same(&self, other: &Self) -> bool {
+        self.clashes(other) && self.source_port == other.source_port && self.by == other.by
+    }
+}
+
+type Place = (u8, u16, IpAddr, u16);
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Expectations {
+    /// By number: the oldest first.
+    all: BTreeMap<u64, Expectation>,
+    next: u64,
+    at: BTreeMap<Place, Vec<u64>>,
+    by: BTreeMap<EntryId, Vec<u64>>,
+    /// No expectation ends before this tick.
+    soonest: u64,
+}
+
+impl Expectations {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    fn add(&mut self, expectation: Expectation) {
+        if self.all.is_empty() {
+            self.soonest = u64::MAX;
+        }
+        let number = self.next;
+        self.next += 1;
+        self.at.entry(expectation.place()).or_default().push(number);
+        self.by.entry(expectation.by).or_default().push(number);
+        self.soonest = self.soonest.min(expectation.expires);
+        self.all.insert(number, expectation);
+    }
+
+    fn remove(&mut self, number: u64) {
+        let Some(gone) = self.all.remove(&number) else { return };
+        if let Some(numbers) = self.at.get_mut(&gone.place()) {
+            numbers.retain(|n| *n != number);
+            if numbers.is_empty() {
+                self.at.remove(&gone.place());
+            }
+        }
+        if let Some(numbers) = self.by.get_mut(&gone.by) {
+            numbers.retain(|n| *n != number);
+            if numbers.is_empty() {
+                self.by.remove(&gone.by);
+            }
+        }
+    }
+
+    /// All that an entry expects, removed: how many.
+    pub(crate) fn forget(&mut self, id: EntryId) -> usize {
+        let numbers = self.by.get(&id).cloned().unwrap_or_default();
+        for number in &numbers {
+            self.remove(*number);
+        }
+        numbers.len()
+    }
+
+    /// Those at the place of another, the newest first, as the kernel's chain has them.
+    fn at(&self, place: &Place) -> impl Iterator<Item = (u64, &Expectation)> {
+        let numbers = self.at.get(place).into_iter().flatten().rev();
+        numbers.filter_map(|number| Some((*number, self.all.get(number)?)))
+    }
+}
+
+impl Model {
+    /// The entries that somebody expected, each with the original tuple of the entry that did, which may be gone.
+    pub fn masters(&self) -> impl Iterator<Item = (EntryId, Tuple)> + '_ {
+        self.table.all_extras().filter_map(|(id, extras)| Some((id, extras.master?.tuple(false))))
+    }
+
+    /// What is expected now, the oldest first, each with the seconds that it still waits.
+    pub fn expectations(&self) -> impl Iterator<Item = (Expectation, Seconds)> + '_ {
+        let hz = u64::from(self.settings.hz);
+        self.helpers.expected.all.values().map(move |expectation| {
+            (*expectation, Seconds(expectation.expires.saturating_sub(self.ticks) / hz))
+        })
+    }
+
+    /// Gives up what has waited too long.
+    pub(crate) fn give_up(&mut self, ticks: u64) {
+        let expected = &mut self.helpers.expected;
+        if expected.is_empty() || ticks < expected.soonest {
+            return;
+        }
+        let late = expected.all.iter().filter(|(_, e)| e.expires <= ticks).map(|(n, _)| *n);
+        let late: Vec<u64> = late.collect();
+        for number in &late {
+            expected.remove(*number);
+        }
+        expected.soonest = expected.all.values().map(|e| e.expires).min().unwrap_or(u64::MAX);
+        self.count_unexpected(late.len());
+    }
+
+    pub(crate) fn count_unexpected(&mut self, gone: usize) {
+        self.counters.add(Counter::ExpectDelete, gone as u64);
+    }
+
+    /// The entry that expected a flow of this key; the expectation is met, and gone.
+    pub(super) fn meet(&mut self, key: &Key) -> Option<Key> {
+        let (source_port, destination_port) = key.ends();
+        let tuple = key.tuple(false);
+        let place = (key.packed().protocol(), key.zone(), tuple.destination, destination_port);
+        let (number, met) = self.helpers.expected.at(&place).find(|(_, e)| {
+            e.source == tuple.source && e.source_port.is_none_or(|port| port == source_port)
+        })?;
+        let master = Key::from_tuple(&met.master, met.zone);
+        self.helpers.expected.remove(number);
+        self.count_unexpected(1);
+        self.counters.add(Counter::ExpectNew, 1);
+        Some(master)
+    }
+
+    /// Notes an expectation. `false`: there is no room for it, or another flow expects the same.
+    pub(super) fn expect(&mut self, new: Expectation) -> bool {
+        let patience = self.settings.ticks(new.helper.patience());
+        let new = Expectation { expires: self.ticks + u64::from(patience), ..new };
+        let expected = &mut self.helpers.expected;
+        let mut same = None;
+        for (number, other) in expected.at(&new.place()) {
+            if other.is_the_same(&new) {
+                same = Some(number);
+                break;
+            }
+            if other.clashes(&new) {
+                return false;
+            }
+        }
+        let mut gone = 0;
+        if let Some(number) = same {
+            expected.remove(number);
+            gone += 1;
+        }
+        let own = expected.by.get(&new.by).map_or(&[][..], Vec::as_slice);
+        if own.len() >= new.helper.most()
+            && let Some(&oldest) = own.first()
+        {
+            expected.remove(oldest);
+            gone += 1;
+        }
+        let full = expected.all.len() as u64 >= self.settings.expect_max;
+        if full {
+            let (ticks, bucket) = (self.ticks, self.behaviour.token_bucket);
+            self.log.expectations_full(ticks, bucket, &self.settings);
+        } else {
+            expected.add(new);
+            self.counters.add(Counter::ExpectCreate, 1);
+        }
+        self.count_unexpected(gone);
+        !full
+    }
+}

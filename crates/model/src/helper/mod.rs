@@ -1,0 +1,205 @@
+//! Helpers: who reads along in a control connection, and expects the connections that are agreed upon there.
+//!
+//! Kernel: nf_conntrack_helper.c, `nf_confirm()`, nf_conntrack_proto.c, v6.18. A helper sees a packet at the last
+//! hook, behind the tracker; what it does not like it drops. Not modelled: translation, helpers in user space.
+
+mod expectations;
+mod ftp;
+
+use alloc::collections::BTreeMap;
+use core::net::IpAddr;
+
+use plimsoll_ct::{Status, Tuple};
+use plimsoll_wire::packet::Packet;
+
+pub use expectations::Expectation;
+pub(crate) use expectations::Expectations;
+
+use crate::key::Key;
+use crate::model::Model;
+use crate::step::{Fate, Info, Step, Treatment};
+use crate::table::{EntryId, Extras, Whole};
+use crate::tcp::Direction;
+
+/// A helper that the model knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Helper {
+    /// FTP: data connections by PORT, EPRT, PASV and EPSV.
+    Ftp,
+}
+
+impl Helper {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Ftp];
+
+    /// By the kernel's name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|helper| helper.name() == name)
+    }
+
+    /// The kernel's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ftp => "ftp",
+        }
+    }
+
+    /// The number of the protocol that it reads.
+    pub const fn protocol(self) -> u8 {
+        match self {
+            Self::Ftp => 6,
+        }
+    }
+
+    /// The port that its connections are opened to where no rule says another.
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Ftp => 21,
+        }
+    }
+
+    /// Whether it reads packets like this one.
+    const fn reads(self, packet: &Packet<'_>) -> bool {
+        self.protocol() == packet.protocol
+    }
+
+    /// Expectations that one entry may have at once.
+    const fn most(self) -> usize {
+        match self {
+            Self::Ftp => 1,
+        }
+    }
+
+    /// Seconds that an expectation waits.
+    const fn patience(self) -> u32 {
+        match self {
+            Self::Ftp => 300,
+        }
+    }
+}
+
+/// What all helpers of a model know.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Helpers {
+    pub(crate) expected: Expectations,
+    /// What each remembers of its entry.
+    ftp: BTreeMap<EntryId, [ftp::Lines; 2]>,
+}
+
+/// Where a new entry's helper and master come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Origin {
+    /// The entry that expected it.
+    pub(crate) master: Option<Key>,
+    pub(crate) helper: Option<Helper>,
+    /// Bits that tell.
+    pub(crate) status: Status,
+}
+
+impl Model {
+    /// Whether somebody expects a new entry, and who reads along.
+    pub(crate) fn origin(
+        &mut self,
+        key: Key,
+        packet: &Packet<'_>,
+        treatment: &Treatment,
+    ) -> Origin {
+        let mut origin = Origin::default();
+        if !self.helpers.expected.is_empty() {
+            origin.master = self.meet(&key);
+        }
+        if origin.master.is_some() {
+            origin.status |= Status::EXPECTED;
+        }
+        // nft's rule comes later and does not ask; a template is for entries that nobody expected.
+        let asked = origin.master.is_none() || self.behaviour.late_rules;
+        let by_rule = treatment.helper.filter(|helper| asked && helper.reads(packet));
+        if let Some(helper) = by_rule {
+            origin.helper = Some(helper);
+            origin.status |= Status::HELPER;
+        } else if self.settings.helpers && origin.master.is_none() {
+            let port = key.tuple(false).destination_port();
+            let mut all = Helper::ALL.iter().copied();
+            origin.helper = all.find(|h| h.reads(packet) && Some(h.port()) == port);
+        }
+        origin
+    }
+
+    /// Lets an entry's helper read a packet that has passed the tracker. `false`: it drops the packet.
+    pub(crate) fn help(
+        &mut self,
+        step: &Step,
+        direction: Direction,
+        packet: &Packet<'_>,
+        treatment: &Treatment,
+    ) -> bool {
+        let Some(id) = step.entry else { return true };
+        let Some(&Extras { helper: Some(helper), .. }) = self.table.extras(id) else { return true };
+        let replied = matches!(step.info, Info::Established | Info::EstablishedReply);
+        if !replied || treatment.fate == Fate::Dropped {
+            return true;
+        }
+        let Some(whole) = self.table.whole(id) else { return true };
+        match helper {
+            Helper::Ftp => self.help_ftp(&whole, direction, packet),
+        }
+    }
+
+    /// An entry has gone: what its helper knew goes with it.
+    pub(crate) fn forget(&mut self, id: EntryId) {
+        self.helpers.ftp.remove(&id);
+        let gone = self.helpers.expected.forget(id);
+        self.count_unexpected(gone);
+    }
+
+    fn help_ftp(&mut self, whole: &Whole, direction: Direction, packet: &Packet<'_>) -> bool {
+        let Some(reply) = whole.reply else { return true };
+        let [original, reply] = [whole.key.tuple(false), reply.tuple(false)];
+        let (own, other): (Tuple, Tuple) = match direction {
+            Direction::Original => (original, reply),
+            Direction::Reply => (reply, original),
+        };
+        let Some(data) = ftp::Data::of(packet) else { return true };
+        let lines = &mut self.helpers.ftp.entry(whole.id).or_default()[direction as usize];
+        let said = if lines.begins_at(data.seq) {
+            ftp::read(direction, data.bytes, own.source)
+        } else {
+            ftp::Said::Nothing
+        };
+        let wanted = match said {
+            ftp::Said::Partial => return false,
+            ftp::Said::Nothing => None,
+            ftp::Said::Expect { address, port } => (address == own.source).then_some(port),
+        };
+        let expected = wanted.is_none_or(|port| {
+            self.expect(Expectation {
+                protocol: 6,
+                zone: whole.key.zone(),
+                source: other.source,
+                source_port: None,
+                destination: other.destination,
+                destination_port: port,
+                helper: Helper::Ftp,
+                master: original,
+                expires: 0,
+                by: whole.id,
+            })
+        });
+        if data.ends_a_line {
+            let lines = &mut self.helpers.ftp.entry(whole.id).or_default()[direction as usize];
+            lines.note_end(data.end);
+        }
+        expected
+    }
+}
+
+/// The address with its first four octets replaced, as a helper does that knows IPv4 only.
+fn with_first_octets(own: IpAddr, first: u32) -> IpAddr {
+    match own {
+        IpAddr::V4(_) => IpAddr::V4(first.into()),
+        IpAddr::V6(v6) => {
+            let rest = v6.to_bits() & (u128::MAX >> 32);
+            IpAddr::V6((u128::from(first) << 96 | rest).into())
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Helpers and what they expect, told as stories. What they say was seen on Linux 6.18; `cargo xtask fidelity` sends
+//! generated sessions through both.
+#![allow(clippy::unwrap_used)]
+
+use plimsoll_ct::{Bytes, Counter, L4, Profile, Status, Time};
+use plimsoll_model::{Config, Helper, Info, Model, Settings, Step, Treatment, Verdict};
+use plimsoll_wire::packet::parse_ip;
+
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+const CLIENT: [u8; 4] = [10, 0, 0, 1];
+const SERVER: [u8; 4] = [10, 0, 0, 2];
+
+struct Story {
+    model: Model,
+    helper: Option<Helper>,
+}
+
+/// Sender is the server, both ports, flags.
+type Segment<'a> = (bool, (u16, u16), u8, u32, u32, &'a str);
+
+impl Story {
+    fn on(profile: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        let profile = Profile::named(profile).unwrap();
+        let mut settings = Settings::of(profile, Bytes(8 << 30));
+        change(&mut settings);
+        Self { model: Model::new(Config::new(profile, settings)), helper: None }
+    }
+
+    fn send(
+        &mut self,
+        seconds: i64,
+        (reply, (from, to), flags, seq, ack, text): Segment<'_>,
+    ) -> Step {
+        let mut tcp = Vec::new();
+        tcp.extend(from.to_be_bytes());
+        tcp.extend(to.to_be_bytes());
+        tcp.extend(seq.to_be_bytes());
+        tcp.extend(ack.to_be_bytes());
+        tcp.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+        tcp.extend(text.as_bytes());
+        let mut packet = vec![0x45, 0, 0, (20 + tcp.len()) as u8, 0, 0, 0, 0, 64, 6, 0, 0];
+        let (source, destination) = if reply { (SERVER, CLIENT) } else { (CLIENT, SERVER) };
+        packet.extend(source);
+        packet.extend(destination);
+        packet.extend(tcp);
+        let treatment = Treatment { helper: self.helper, ..Treatment::default() };
+        self.model.packet(Time::from_secs(seconds), &parse_ip(&packet).unwrap(), &treatment)
+    }
+
+    /// A control connection that has been greeted: the client's next number is 107, the server's 207.
+    fn greeted(&mut self) {
+        self.send(0, (false, (4000, 21), SYN, 100, 0, ""));
+        self.send(0, (true, (21, 4000), SYN | ACK, 200, 101, ""));
+        self.send(0, (false, (4000, 21), ACK, 101, 201, ""));
+        self.send(0, (true, (21, 4000), ACK, 201, 101, "220 .\n"));
+        self.send(0, (false, (4000, 21), ACK, 101, 207, "USER.\n"));
+    }
+
+    fn counters(&self) -> [u64; 3] {
+        [Counter::ExpectCreate, Counter::ExpectNew, Counter::ExpectDelete]
+            .map(|counter| self.model.counters().get(counter).unwrap_or(0))
+    }
+}
+
+fn read_by_a_helper() -> Story {
+    let mut s = Story::on("6.18", |_| {});
+    s.helper = Some(Helper::Ftp);
+    s.greeted();
+    s.helper = None;
+    s
+}
+
+#[test]
+fn a_data_connection_that_was_agreed_upon_is_related_and_has_a_master() {
+    let mut s = read_by_a_helper();
+    let said = s.send(1, (false, (4000, 21), ACK, 107, 207, "PORT 10,0,0,1,4,1\r\n"));
+    assert_eq!(said.verdict, Verdict::Accept);
+    let (expected, left) = s.model.expectations().next().unwrap();
+    assert_eq!(expected.tuple().l4, L4::Ports { source: 0, destination: 1025 });
+    assert_eq!(left.get(), 300);
+    let opened = s.send(2, (true, (20, 1025), SYN, 1, 0, ""));
+    assert_eq!(opened.info, Info::Related);
+    assert_eq!(s.model.expectations().count(), 0);
+    assert_eq!(s.counters(), [1, 1, 1]);
+    let (id, master) = s.model.masters().next().unwrap();
+    assert_eq!(Some(id), opened.entry);
+    assert_eq!(master.destination_port(), Some(21));
+    assert!(s.model.entry(id).unwrap().status.contains(Status::EXPECTED));
+    // It is RELATED until it is answered.
+    assert_eq!(s.send(2, (true, (20, 1025), SYN, 1, 0, "")).info, Info::Related);
+    assert_eq!(s.send(2, (false, (1025, 20), SYN | ACK, 9, 2, "")).info, Info::EstablishedReply);
+    // Another one is nobody's.
+    assert_eq!(s.send(3, (true, (20, 1026), SYN, 1, 0, "")).info, Info::New);
+}
+
+#[test]
+fn an_expectation_ends_with_its_time_with_its_master_or_by_another_one() {
+    let port = "PORT 10,0,0,1,4,1\r\n";
+    let mut s = read_by_a_helper();
+    s.send(1, (false, (4000, 21), ACK, 107, 207, port));
+    s.send(2, (false, (4000, 21), ACK, 126, 207, "PORT 10,0,0,1,4,2\r\n"));
+    let ports: Vec<_> = s.model.expectations().map(|(e, _)| e.destination_port).collect();
+    assert_eq!((ports, s.counters()), (vec![1026], [2, 0, 1]));
+    s.model.advance(Time::from_secs(303));
+    assert_eq!((s.model.expectations().count(), s.counters()), (0, [2, 0, 2]));
+
+    let mut s = read_by_a_helper();
+    s.send(1, (false, (4000, 21), ACK, 107, 207, port));
+    s.send(1, (true, (21, 4000), RST | ACK, 207, 126, ""));
+    assert_eq!(s.model.expectations().count(), 1);
+    // The entry has expired, but is not collected: what it expects may still come, until it is.
+    s.model.advance(Time::from_secs(200));
+    assert_eq!((s.model.counted(), s.model.expectations().count()), (0, 0));
+    assert_eq!(s.counters(), [1, 0, 1]);
+}
+
+#[test]
+fn half_a_command_is_dropped_and_one_that_begins_no_line_is_not_read() {
+    let mut s = read_by_a_helper();
+    let half = s.send(1, (false, (4000, 21), ACK, 107, 207, "PORT 10,0,0"));
+    assert_eq!(half.verdict, Verdict::Drop);
+    let later = s.send(1, (false, (4000, 21), ACK, 110, 207, "PORT 10,0,0,1,4,1\r\n"));
+    assert_eq!((later.verdict, s.model.expectations().count()), (Verdict::Accept, 0));
+}
+
+#[test]
+fn no_more_is_expected_than_the_limit_and_what_would_be_is_dropped() {
+    let mut s = Story::on("6.18", |settings| settings.expect_max = 0);
+    s.helper = Some(Helper::Ftp);
+    s.greeted();
+    let said = s.send(1, (false, (4000, 21), ACK, 107, 207, "PORT 10,0,0,1,4,1\r\n"));
+    assert_eq!(said.verdict, Verdict::Drop);
+    assert_eq!(s.model.take_log()[0].text, "nf_conntrack: nf_conntrack: expectation table full");
+}
+
+#[test]
+fn old_kernels_find_the_helper_by_the_port() {
+    for (profile, reads) in [("3.10", true), ("4.9", false), ("6.18", false)] {
+        let mut s = Story::on(profile, |_| {});
+        s.greeted();
+        let helper = s.model.entries().next().unwrap().helper;
+        assert_eq!(helper.as_deref(), reads.then_some("ftp"), "{profile}");
+    }
+}
