@@ -278,3 +278,42 @@ fn words_that_could_be_more_than_words_are_not_repeated() {
     assert!(judgement.accepts.is_empty());
     assert!(judgement.blocked[0].contains("can't be asked again"), "{judgement:?}");
 }
+
+#[test]
+fn what_is_shut_for_new_connections_ahead_of_all_stays_shut() {
+    let program = saved(
+        "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -m conntrack --ctstate NEW -j DROP\nCOMMIT\n*filter\n:INPUT \
+         ACCEPT [0:0]\nCOMMIT\n",
+    );
+    let judgement = served(&program, 443);
+    assert_eq!(
+        rules(&judgement),
+        [
+            "PREROUTING 0: -p tcp -m tcp --dport 443 -m conntrack --ctstate UNTRACKED -m comment --comment \"plimsoll: \
+             tcp/443\" -j DROP"
+        ],
+        "{judgement:?}"
+    );
+    assert_eq!(judgement.closed.len(), 1);
+}
+
+#[test]
+fn a_rule_that_lets_all_pass_that_is_not_tracked_opens_no_narrow_port() {
+    let program = |door: &str| {
+        saved(&format!(
+            "*filter\n:INPUT DROP [0:0]\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED,UNTRACKED -j ACCEPT\n-A INPUT \
+             {door} -j ACCEPT\nCOMMIT\n"
+        ))
+    };
+    let narrow = served(&program("-s 10.0.0.0/8 -p tcp -m tcp --dport 443"), 443);
+    assert_eq!(
+        narrow.blocked,
+        [
+            "more would come through than today, by iptables filter: -A INPUT -m conntrack --ctstate \
+          RELATED,ESTABLISHED,UNTRACKED -j ACCEPT"
+        ],
+    );
+    let wide = served(&program("-p tcp -m tcp --dport 443"), 443);
+    assert!(wide.blocked.is_empty(), "{wide:?}");
+    assert!(wide.accepts.iter().all(|a| a.conditions.contains("icmp")), "{wide:?}");
+}

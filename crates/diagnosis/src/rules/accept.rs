@@ -81,9 +81,17 @@ pub(super) fn open(
             if leg.kind == Kind::Question
                 && let Some(at) = ft.dropped.iter().next()
             {
-                push(&mut found.closed, place(table, *at));
+                let family = match (table.family, pair.tracked.family) {
+                    (TableFamily::Inet, TableFamily::Ip6) => "over IPv6, by ",
+                    (TableFamily::Inet, _) => "over IPv4, by ",
+                    _ => "",
+                };
+                push(&mut found.closed, format!("{family}{}", place(table, *at)));
             }
-            continue;
+            // It shall stay so.
+            if leg.kind == Kind::TooBig || !work.fate(&pair.untracked).accepted {
+                continue;
+            }
         }
         for _ in 0..ROUNDS {
             match work.round(pair, &ft) {
@@ -106,6 +114,14 @@ pub(super) fn open(
             if work.left(pair).is_some() {
                 push(&mut blocked, format!("it would be dropped by {}", place(table, at)));
             }
+        }
+    }
+    for pair in pairs.iter().filter(|_| leg.kind != Kind::TooBig) {
+        if let Some(at) = work.wider(pair) {
+            push(
+                &mut blocked,
+                format!("more would come through than today, by {}", place(table, at)),
+            );
         }
     }
     work.prune(pairs);
@@ -191,6 +207,28 @@ impl Work<'_> {
         left.or_else(|| (!fu.accepted).then(|| fu.dropped.iter().next().copied()).flatten())
     }
 
+    /// Where the untracked packet may pass and the tracked one may be dropped.
+    fn wider(&self, pair: &Pair<'_>) -> Option<At> {
+        let (ft, fu) = (self.fate(&pair.tracked), self.fate(&pair.untracked));
+        if ft.dropped.is_empty() || !fu.accepted {
+            return None;
+        }
+        let seen = walk::both(self.ground(), self.chain, &pair.tracked, &pair.untracked);
+        let passes = |action: &Action| match action {
+            Action::Accept | Action::Return | Action::Queue | Action::Nat | Action::Goto(_) => true,
+            Action::Jump(name) => {
+                let chain = self.table.chain(name).and_then(|c| fu.chains.get(&c));
+                chain.is_none_or(|o| o.accepted)
+            }
+            Action::Drop | Action::Next | Action::Map(_) => false,
+        };
+        let by = seen.splits.iter().find(|s| s.untracked.as_ref().is_some_and(passes));
+        by.map(|s| s.at).or_else(|| {
+            // Surely dropped as it is tracked, and yet it passes.
+            (!ft.accepted).then(|| ft.dropped.iter().next().copied()).flatten()
+        })
+    }
+
     /// Puts in what the untracked packet lacks; whether that was anything.
     fn round(&mut self, pair: &Pair<'_>, ft: &Fate) -> Result<bool, String> {
         let seen = walk::both(self.ground(), self.chain, &pair.tracked, &pair.untracked);
@@ -232,7 +270,7 @@ impl Work<'_> {
         if !self.fate(&pair.tracked).dropped.is_empty() {
             return;
         }
-        let split = Split { at, tracked: None, by_map: Holds::Yes };
+        let split = Split { at, tracked: None, untracked: None, by_map: Holds::Yes };
         let nothing = Pair { tracked: pair.untracked.clone(), untracked: pair.untracked.clone() };
         if let Ok(accept) = self.stand_in(&split, &Action::Accept, &nothing) {
             self.put(accept, at, Action::Accept, &nothing);
@@ -246,8 +284,9 @@ impl Work<'_> {
                 let chain = self.table.chain(name).and_then(|c| ft.chains.get(&c));
                 chain.is_some_and(|o| o.dropped)
             }
-            Action::Accept | Action::Return | Action::Queue | Action::Nat => false,
-            Action::Next | Action::Map(_) => false,
+            // What returns may be dropped further on.
+            Action::Return => !ft.dropped.is_empty(),
+            Action::Accept | Action::Queue | Action::Nat | Action::Next | Action::Map(_) => false,
         }
     }
 
@@ -417,7 +456,7 @@ impl Work<'_> {
 }
 
 /// A name that needs no quotes in either language.
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/' | b':');
     !name.is_empty() && name.bytes().all(word) && !name.starts_with('-')
 }

@@ -195,6 +195,8 @@ pub struct Split {
     pub at: At,
     /// What is done with the tracked one, if that one meets it.
     pub tracked: Option<Action>,
+    /// What is done with the untracked one, if only that one meets it and the rule is not one that was put in.
+    pub untracked: Option<Action>,
     /// Whether the tracked one surely meets the element of a map that this is: its condition is not among the rule's.
     pub by_map: Holds,
 }
@@ -229,6 +231,7 @@ pub fn both(
         parted: false,
         drops: BTreeSet::new(),
         split: BTreeSet::new(),
+        put_in: false,
     };
     let (_, untracked_falls) = pair.chain(chain, (Holds::Yes, Holds::Yes), 0);
     let base = ground.table.chains.get(chain).and_then(|c| c.base.as_ref());
@@ -254,7 +257,9 @@ struct Pair<'a, 'p> {
     /// Chains in which the untracked one may be dropped.
     drops: BTreeSet<usize>,
     /// Where the two parted, and whether the tracked one was the one to meet the rule.
-    split: BTreeSet<(At, bool)>,
+    split: BTreeSet<(At, bool, bool)>,
+    /// The rule at hand is one that was put in.
+    put_in: bool,
 }
 
 impl Pair<'_, '_> {
@@ -293,6 +298,7 @@ impl Pair<'_, '_> {
             }
             let mut ends = (false, false);
             let step = (mt, mu);
+            self.put_in = put_in;
             self.action(
                 &rule.action,
                 (at, Holds::Yes),
@@ -346,10 +352,11 @@ impl Pair<'_, '_> {
         }
         if alive.0 != Holds::No && alive.1 != Holds::No && mt != mu && *action != Action::Next {
             let tracked = (mt > mu).then(|| action.clone());
-            let split = Split { at, tracked, by_map };
+            let untracked = (mt < mu && !self.put_in).then(|| action.clone());
+            let split = Split { at, tracked, untracked, by_map };
             self.parted |= split.tracked.is_some();
             // A chain may be walked again for what comes to it later.
-            if self.split.insert((at, split.tracked.is_some())) {
+            if self.split.insert((at, split.tracked.is_some(), split.untracked.is_some())) {
                 self.seen.splits.push(split);
             }
         }

@@ -197,16 +197,6 @@ fn a_lifeline_killed_at_any_step_is_there_whole_or_not_at_all() {
     let host = Host::new("crash-lifeline").with_strict_nft();
     killed_everywhere(&host, LIFELINE, false);
     killed_everywhere(&host, LIFELINE, true);
-    undo_killed_everywhere(&host, LIFELINE);
-}
-
-#[test]
-fn a_lifeline_by_xtables_killed_at_any_step_is_there_whole_or_not_at_all() {
-    if !root("a_lifeline_by_xtables_killed_at_any_step_is_there_whole_or_not_at_all") {
-        return;
-    }
-    let host = Host::new("crash-lifeline-xt").with_strict_legacy();
-    killed_everywhere(&host, LIFELINE, false);
 }
 
 /// Entries of one source.
