@@ -431,3 +431,13 @@ fn an_old_moment_keeps_its_load_and_loses_its_groups() {
     assert!(shown.contains("the groups of this moment are forgotten"), "{shown}");
     assert!(shown.contains("1,026 / 2,000"), "{shown}");
 }
+
+#[test]
+fn a_slow_line_is_said_beside_how_often_the_table_is_read() {
+    let mut app = watched(app());
+    assert!(!screen(&mut app).contains("slow line"));
+    app.learn_slowness(true);
+    assert!(screen(&mut app).contains("slow line, live, "));
+    app.learn_slowness(false);
+    assert!(!screen(&mut app).contains("slow line"));
+}

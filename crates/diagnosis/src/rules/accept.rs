@@ -470,7 +470,7 @@ impl Work<'_> {
 }
 
 /// A name that needs no quotes in either language.
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/' | b':');
     !name.is_empty() && name.bytes().all(word) && !name.starts_with('-')
 }

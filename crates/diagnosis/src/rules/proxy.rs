@@ -205,6 +205,13 @@ impl<'a> Place<'a> {
             }
             None => String::new(),
         };
+        if !accept::is_plain(&self.table.name) || !accept::is_plain(&chain.name) {
+            let why = format!("the name of its chain or table can't be written: {stands_for}");
+            if !found.refused.contains(&why) {
+                found.refused.push(why);
+            }
+            return;
+        }
         let accept = Accept {
             backend: self.table.backend,
             family: self.table.family,

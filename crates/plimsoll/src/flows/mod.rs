@@ -131,6 +131,8 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
         lacks: Lacks::NONE,
         failed: None,
     };
+    // Entries that a reader told of; some it leaves out by itself, where the filter allows.
+    let mut told = 0;
     let (way, remarks) = match &places {
         None => {
             let read = match &arguments.from {
@@ -171,6 +173,7 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
             }
             match read {
                 Ok(outcome) => {
+                    told = outcome.read;
                     let full = pipe.limit.is_some_and(|limit| pipe.counts.matched >= limit);
                     let mut remarks = live::remarks(&outcome, full);
                     if needs.contains(Lacks::OWNER)
@@ -198,7 +201,7 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
         Err(error) => Err(error),
     };
     if !arguments.quiet {
-        talk(&pipe, &way, &remarks);
+        talk(&pipe, told, &way, &remarks);
     }
     written(done)
 }
@@ -242,9 +245,11 @@ fn grouped(
 }
 
 /// Says on standard error what was done.
-fn talk(pipe: &Pipe<'_>, way: &str, remarks: &[String]) {
+fn talk(pipe: &Pipe<'_>, told: u64, way: &str, remarks: &[String]) {
     let Counts { seen, matched, unknown, malformed } = pipe.counts;
-    let of = if pipe.filter.expr.is_some() { format!(" of {seen}") } else { String::new() };
+    let seen = seen.max(told);
+    // Where the kernel left out all others, nobody knows how many they were.
+    let of = if seen > matched { format!(" of {seen}") } else { String::new() };
     let what = match &pipe.end {
         End::Group(_) => "counted",
         End::Print(_) => "shown",

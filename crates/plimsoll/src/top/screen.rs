@@ -21,13 +21,31 @@ pub struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
     guard: Option<Guard>,
     mouse: bool,
-    /// How long it took to write the last picture.
-    took: Duration,
+    line: Line,
     drawn: Instant,
 }
 
-/// A picture that takes longer to write than this comes over a slow line.
-const SLOW: Duration = Duration::from_millis(60);
+/// What a picture has to pass.
+#[derive(Debug, Clone, Copy, Default)]
+struct Line {
+    /// How long it took to write the last one.
+    took: Duration,
+}
+
+impl Line {
+    /// A picture that takes longer to write than this comes over a slow line.
+    const SLOW: Duration = Duration::from_millis(60);
+
+    fn is_slow(self) -> bool {
+        self.took > Self::SLOW
+    }
+
+    /// How long the next picture that nobody asked for has to wait, so long after the last: a slow line is left free
+    /// most of the time.
+    fn rest(self, since: Duration) -> Duration {
+        if self.is_slow() { (self.took * 10).saturating_sub(since) } else { Duration::ZERO }
+    }
+}
 
 impl Screen {
     /// Takes the terminal.
@@ -46,7 +64,7 @@ impl Screen {
             terminal,
             guard: Some(guard),
             mouse,
-            took: Duration::ZERO,
+            line: Line::default(),
             drawn: Instant::now(),
         };
         screen.enter()?;
@@ -83,23 +101,19 @@ impl Screen {
     pub fn draw(&mut self, app: &mut App) -> io::Result<()> {
         let start = Instant::now();
         self.terminal.draw(|frame| app.draw(frame))?;
-        self.took = start.elapsed();
+        self.line = Line { took: start.elapsed() };
         self.drawn = Instant::now();
         Ok(())
     }
 
     /// Whether the line is slow.
     pub fn is_slow(&self) -> bool {
-        self.took > SLOW
+        self.line.is_slow()
     }
 
-    /// How long the next picture that nobody asked for has to wait: a slow line is left free most of the time.
+    /// How long the next picture that nobody asked for has to wait.
     pub fn rest(&self) -> Duration {
-        if self.is_slow() {
-            (self.took * 10).saturating_sub(self.drawn.elapsed())
-        } else {
-            Duration::ZERO
-        }
+        self.line.rest(self.drawn.elapsed())
     }
 
     /// Takes the terminal again, after others had it.
@@ -136,5 +150,20 @@ impl Drop for Screen {
         {
             guard.dismiss();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_line_is_free_for_ten_times_as_long_as_a_picture_takes() {
+        let ms = Duration::from_millis;
+        let quick = Line { took: ms(5) };
+        assert_eq!((quick.is_slow(), quick.rest(ms(0))), (false, ms(0)));
+        let slow = Line { took: ms(400) };
+        assert_eq!((slow.is_slow(), slow.rest(ms(0))), (true, ms(4_000)));
+        assert_eq!((slow.rest(ms(1_000)), slow.rest(ms(9_000))), (ms(3_000), ms(0)));
     }
 }

@@ -273,7 +273,8 @@ impl Entries {
             if ask.which != Which::Proc
                 && let Some(what) = ask.wants.beyond(reader)
             {
-                let detail = format!("{}: does not tell {what}", name(reader));
+                let who = if ask.which == Which::Auto { "" } else { "; ctnetlink does" };
+                let detail = format!("{}: does not tell {what}{who}", name(reader));
                 passed_over.push((reader, Gap { reason: Reason::NotAsked, detail, needs: None }));
                 continue;
             }
