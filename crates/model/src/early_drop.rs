@@ -58,7 +58,14 @@ impl Model {
             }
             EarlyDrop::SameBucket => self.clear(first),
             EarlyDrop::EightBuckets => {
-                for step in 0..RANGE.min(chains) {
+                let range = RANGE.min(chains);
+                let now = self.now();
+                for chain in (0..range).map(|step| (first + step) % chains) {
+                    if !self.table.is_settled(chain, now) {
+                        self.table.approach_chain(chain);
+                    }
+                }
+                for step in 0..range {
                     let victims = self.clear((first + step) % chains);
                     if victims > 0 {
                         return victims;
@@ -72,6 +79,14 @@ impl Model {
     /// Evicts all of a chain that is not assured; what has expired is reaped, and is no success.
     fn clear(&mut self, chain: usize) -> u32 {
         let now = self.now();
+        if self.table.is_settled(chain, now) {
+            let stays = |id| {
+                let vitals = self.table.vitals(id);
+                vitals.status.contains(Status::ASSURED) && !vitals.is_expired(now)
+            };
+            debug_assert!(self.table.walk(chain).all(stays), "a chain that is not settled");
+            return 0;
+        }
         let mut victims = Vec::new();
         let mut expired = Vec::new();
         for id in self.table.walk(chain) {
@@ -83,7 +98,9 @@ impl Model {
             }
         }
         self.take(&expired);
-        self.take(&victims)
+        let evicted = self.take(&victims);
+        self.table.settle(chain);
+        evicted
     }
 
     fn take(&mut self, victims: &[EntryId]) -> u32 {

@@ -15,18 +15,23 @@ const KEPT: usize = 16_384;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Distinct {
     smallest: BTreeSet<u64>,
+    /// The largest that is kept, once there are enough: what is not below it changes nothing.
+    bound: Option<u64>,
     more: bool,
 }
 
 impl Distinct {
     pub(crate) fn add(&mut self, hash: u64) {
-        if self.smallest.len() == KEPT && self.smallest.last().is_some_and(|last| hash >= *last) {
-            self.more |= !self.smallest.contains(&hash);
+        if let Some(bound) = self.bound.filter(|&bound| hash >= bound) {
+            self.more |= hash > bound;
             return;
         }
-        if self.smallest.insert(hash) && self.smallest.len() > KEPT {
-            self.smallest.pop_last();
-            self.more = true;
+        if self.smallest.insert(hash) && self.smallest.len() >= KEPT {
+            if self.smallest.len() > KEPT {
+                self.smallest.pop_last();
+                self.more = true;
+            }
+            self.bound = self.smallest.last().copied();
         }
     }
 

@@ -30,7 +30,8 @@ struct Line {
     link: u32,
     /// None of the entries expires before.
     bound: Jiffies,
-    /// The tags from the lowest octet up, and the number of entries in the highest.
+    /// The tags from the lowest octet up, and in the highest octet the number of entries; its upper half tells of
+    /// which of up to four chains it is known that nothing but their own time takes their entries away.
     tags: [u32; 3],
 }
 
@@ -86,7 +87,7 @@ pub(super) struct Index {
 impl Line {
     #[inline]
     const fn count(&self) -> usize {
-        (self.tags[2] >> 24) as usize
+        (self.tags[2] >> 24 & 15) as usize
     }
 
     fn tag(&self, slot: usize) -> u8 {
@@ -99,7 +100,7 @@ impl Line {
     }
 
     fn set_count(&mut self, count: usize) {
-        self.set_tag(ROOM, count as u8);
+        self.tags[2] = self.tags[2] & !(15 << 24) | (count as u32) << 24;
     }
 
     #[inline]
@@ -320,9 +321,41 @@ impl Index {
         }
     }
 
+    /// The bit that tells of a chain whether it is settled, if lines have so few of them.
+    const fn settled(&self, place: Place) -> Option<u32> {
+        if self.shift > 2 { None } else { Some(1 << (28 + (place.tag as u32 >> (8 - self.shift)))) }
+    }
+
+    /// Whether a walk of the chain would find none that has expired or could be evicted.
+    pub(super) fn is_settled(&self, place: Place, now: Jiffies) -> bool {
+        let first = self.first(place);
+        let is_known = self.settled(place).is_some_and(|bit| self.line(first).tags[2] & bit != 0);
+        if !is_known || self.may_expire(first, now) {
+            return false;
+        }
+        let mut at = first;
+        while let Some(next) = self.next(at) {
+            if self.may_expire(next, now) {
+                return false;
+            }
+            at = next;
+        }
+        true
+    }
+
+    /// All entries of the chain were looked at, and none can be evicted. That holds until one more comes.
+    pub(super) fn settle(&mut self, place: Place) {
+        if let Some(bit) = self.settled(place) {
+            self.lines[place.line as usize].tags[2] |= bit;
+        }
+    }
+
     /// Puts the newest entry of a place in.
     pub(super) fn insert(&mut self, place: Place, id: u32, expires: Jiffies) -> At {
         let first = self.first(place);
+        if let Some(bit) = self.settled(place) {
+            self.lines[place.line as usize].tags[2] &= !bit;
+        }
         let (mut at, mut id, mut tag, mut bound) = (first, id, place.tag, expires);
         loop {
             let line = self.line_mut(at);

@@ -597,6 +597,21 @@ impl Table {
         })
     }
 
+    /// Whether a walk of a chain would find none that has expired or is not assured, as far as that is known.
+    pub(crate) fn is_settled(&self, chain: usize, now: Jiffies) -> bool {
+        self.index.is_settled(self.index.place_of_chain(chain), now)
+    }
+
+    /// All entries of a chain are assured: none ceases to be.
+    pub(crate) fn settle(&mut self, chain: usize) {
+        self.index.settle(self.index.place_of_chain(chain));
+    }
+
+    /// Asks for the entries of a chain, which is about to be walked.
+    pub(crate) fn approach_chain(&self, chain: usize) {
+        self.walk(chain).for_each(|id| self.slab.prefetch(id));
+    }
+
     /// Entries of the chain of `probe`; counted exactly only when there are more than `enough`.
     pub(crate) fn chain_length(&self, probe: &Probe, enough: u64) -> u64 {
         self.index.length(probe.place, enough)
