@@ -317,3 +317,33 @@ fn a_rule_that_lets_all_pass_that_is_not_tracked_opens_no_narrow_port() {
     assert!(wide.blocked.is_empty(), "{wide:?}");
     assert!(wide.accepts.iter().all(|a| a.conditions.contains("icmp")), "{wide:?}");
 }
+
+#[test]
+fn a_mark_that_new_connections_get_is_given_to_untracked_packets_as_well() {
+    let program = saved(
+        "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 10.0.0.0/8 -m conntrack --ctstate NEW -j MARK --set-xmark \
+         0x1/0xffffffff\nCOMMIT\n*filter\n:INPUT DROP [0:0]\n-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT\n-A INPUT -m \
+         mark --mark 0x1 -j ACCEPT\nCOMMIT\n",
+    );
+    let judgement = served(&program, 443);
+    assert_eq!(
+        rules(&judgement)[0],
+        "PREROUTING 0: -p tcp -m tcp --dport 443 -m conntrack --ctstate UNTRACKED -s 10.0.0.0/8 -m comment --comment \
+         \"plimsoll: tcp/443\" -j MARK --set-xmark 0x1/0xffffffff",
+        "{judgement:?}"
+    );
+    assert!(judgement.blocked.is_empty(), "{judgement:?}");
+    let kept = nft(&[
+        rule(
+            "input",
+            3,
+            &format!(
+                r#"{NEW},{{"mangle":{{"key":{{"meta":{{"key":"mark"}}}},"value":{{"|":[{{"meta":{{"key":"mark"}}}},1]}}}}}}"#
+            ),
+        ),
+        rule("input", 4, &format!(r#"{DPORT},{{"accept":null}}"#)),
+        rule("output", 5, r#"{"accept":null}"#),
+    ]);
+    let judgement = served(&kept, 443);
+    assert!(judgement.blocked[0].starts_with("what a rule writes on its packets"), "{judgement:?}");
+}

@@ -68,7 +68,7 @@ fn look(arguments: &Check) -> Result<Diagnosis, String> {
 fn judged(mut observation: Observation) -> Diagnosis {
     for place in asks_for_ways(Some(&observation.before), &observation.after) {
         if let Some(namespace) = observation.after.namespaces.get_mut(place) {
-            namespace.ways = ways(namespace.inode);
+            namespace.ways = ways(namespace.inode, true);
         }
     }
     diagnose(Some(&observation.before), &observation.after)

@@ -236,8 +236,12 @@ impl Work<'_> {
         for split in seen.splits {
             let Some(action) = &split.tracked else { continue };
             // What drops some new connections shall drop the untracked ones as well.
-            let matters =
-                if seen.worse { self.leads_on(action, ft) } else { self.may_drop(action, ft) };
+            let matters = match action {
+                // What marks a packet decides what a later rule does with it.
+                Action::Next => true,
+                _ if seen.worse => self.leads_on(action, ft),
+                _ => self.may_drop(action, ft),
+            };
             if self.stood_for.contains(&split.at) || !matters {
                 continue;
             }
@@ -343,7 +347,16 @@ impl Work<'_> {
             (Action::Jump(name), false) => format!("-j {name}"),
             (Action::Goto(name), true) => format!("goto {name}"),
             (Action::Goto(name), false) => format!("-g {name}"),
-            (Action::Queue | Action::Nat | Action::Next | Action::Map(_), _) => {
+            (Action::Next, _) => match &rule.marks {
+                Some(words) if !words.is_empty() => words.clone(),
+                Some(_) | None => {
+                    return Err(format!(
+                        "what a rule writes on its packets can't be written again: {}",
+                        place(table, at)
+                    ));
+                }
+            },
+            (Action::Queue | Action::Nat | Action::Map(_), _) => {
                 return Err(format!(
                     "a rule hands its new connections to a program: {}",
                     place(table, at)
@@ -381,6 +394,7 @@ impl Work<'_> {
             action,
             needs: Vec::new(),
             untracks: false,
+            marks: None,
             comment: accept.comment.clone(),
             handle: None,
         };

@@ -232,6 +232,7 @@ pub fn both(
         drops: BTreeSet::new(),
         split: BTreeSet::new(),
         put_in: false,
+        marks: false,
     };
     let (_, untracked_falls) = pair.chain(chain, (Holds::Yes, Holds::Yes), 0);
     let base = ground.table.chains.get(chain).and_then(|c| c.base.as_ref());
@@ -260,6 +261,8 @@ struct Pair<'a, 'p> {
     split: BTreeSet<(At, bool, bool)>,
     /// The rule at hand is one that was put in.
     put_in: bool,
+    /// It writes a mark.
+    marks: bool,
 }
 
 impl Pair<'_, '_> {
@@ -299,6 +302,7 @@ impl Pair<'_, '_> {
             let mut ends = (false, false);
             let step = (mt, mu);
             self.put_in = put_in;
+            self.marks = rule.marks.is_some();
             self.action(
                 &rule.action,
                 (at, Holds::Yes),
@@ -350,7 +354,11 @@ impl Pair<'_, '_> {
             }
             return;
         }
-        if alive.0 != Holds::No && alive.1 != Holds::No && mt != mu && *action != Action::Next {
+        if alive.0 != Holds::No
+            && alive.1 != Holds::No
+            && mt != mu
+            && (*action != Action::Next || self.marks)
+        {
             let tracked = (mt > mu).then(|| action.clone());
             let untracked = (mt < mu && !self.put_in).then(|| action.clone());
             let split = Split { at, tracked, untracked, by_map };

@@ -22,12 +22,12 @@ pub fn bypass(arguments: &Bypass) -> Result<Plan, String> {
         peers: Vec::new(),
         unsure: arguments.unsure,
     };
-    planned(&arguments.how, |_| Ok(request))
+    planned(&arguments.how, false, |_| Ok(request))
 }
 
 /// `lifeline`: without words it is for whoever asks for it.
 pub fn lifeline(arguments: &Lifeline) -> Result<Plan, String> {
-    planned(&arguments.how, |ways| {
+    planned(&arguments.how, arguments.ports.is_empty(), |ways| {
         let (peers, ports) = (arguments.peers.clone(), arguments.ports.clone());
         lifeline_request(peers, ports, arguments.unsure, ways)
     })
@@ -42,7 +42,7 @@ pub fn limit(arguments: &Limit) -> Result<Plan, String> {
     let observation = live::observe(&live::Options { rules: true, ..quick() });
     let target = target(&observation, &arguments.how)?;
     let namespace = observation.after.namespaces.get(target).ok_or("the namespace is gone")?;
-    let ways = ways(namespace.inode);
+    let ways = ways(namespace.inode, false);
     let files = BTreeMap::new();
     let ground = Ground { before: None, now: &observation.after, target, files: &files };
     let Some(per_source) = arguments.per_source else {
@@ -75,12 +75,13 @@ fn role(role: Role) -> rules::Role {
 
 fn planned(
     how: &How,
+    doors: bool,
     request: impl FnOnce(&Ways) -> Result<BypassRequest, String>,
 ) -> Result<Plan, String> {
     let observation = live::observe(&live::Options { rules: true, ..quick() });
     let target = target(&observation, how)?;
     let namespace = observation.after.namespaces.get(target).ok_or("the namespace is gone")?;
-    let ways = ways(namespace.inode);
+    let ways = ways(namespace.inode, doors);
     let request = request(&ways)?;
     let files = BTreeMap::new();
     let ground = Ground { before: None, now: &observation.after, target, files: &files };

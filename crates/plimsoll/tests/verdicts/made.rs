@@ -215,8 +215,8 @@ fn nft(random: &mut Random, name: &str) -> String {
     for (chain, once_in) in [("m", 3), ("late", 3)] {
         if random.once_in(once_in) {
             let condition = nft_condition(random, false, name);
-            let end = random.of(&["drop", "accept", "counter", "meta mark set 0x1"]);
-            // Where a packet comes in, what it goes out by is not known.
+            let end =
+                random.of(&["drop", "accept", "counter", "meta mark set 0x1", "meta mark set 0x1"]);
             add(chain, &format!("{condition} {end}"));
         }
     }

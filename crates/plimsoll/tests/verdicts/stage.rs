@@ -144,7 +144,7 @@ impl Stage {
 
     /// The rules as `fix` reads them.
     pub fn program(&self) -> Program {
-        let ways = plimsoll_probe::ways(Some(self.inode));
+        let ways = plimsoll_probe::ways(Some(self.inode), false);
         let program = ways.program.value().expect("the rules are read").clone();
         assert_eq!(program.unread, Vec::<String>::new());
         program

@@ -113,6 +113,7 @@ impl Reader<'_> {
             action: Action::Next,
             needs: Vec::new(),
             untracks: false,
+            marks: None,
             comment: text(body, "comment").to_string(),
             handle: body.get("handle").and_then(Value::as_u64),
         };
@@ -174,6 +175,12 @@ impl Place<'_, '_> {
             }
             "flow" => needs::add(&mut rule.needs, Some(Need::Offload)),
             "mangle" => {
+                if let Some(key) = inner.get("key").and_then(|k| k.get("meta")) {
+                    let plain = inner.get("value").and_then(Value::as_u64);
+                    let words = plain.filter(|_| text(key, "key") == "mark");
+                    rule.marks =
+                        Some(words.map_or_else(String::new, |n| format!("meta mark set {n}")));
+                }
                 if let Some(ct) = inner.get("key").and_then(|k| k.get("ct")) {
                     needs::add(&mut rule.needs, Some(needs::of_nft_key(text(ct, "key"))));
                 }

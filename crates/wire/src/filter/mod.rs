@@ -164,6 +164,9 @@ pub struct Rule {
     pub needs: Vec<Need>,
     /// It exempts from tracking.
     pub untracks: bool,
+    /// It writes a mark on the packet, which later rules may ask for: the words that do so, empty where they can't be
+    /// repeated.
+    pub marks: Option<String>,
     /// Its comment.
     pub comment: String,
     /// nft's handle.

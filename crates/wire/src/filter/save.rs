@@ -84,6 +84,7 @@ fn rule(line: &str, family: TableFamily) -> Option<(&str, Rule)> {
             action: Action::Next,
             needs: Vec::new(),
             untracks: false,
+            marks: None,
             comment: String::new(),
             handle: None,
         },
@@ -170,9 +171,12 @@ impl Reading {
                 self.target(text, option.text.starts_with("-g") || option.text == "--goto");
                 length
             }
-            option if !self.target.is_empty() => {
-                self.target_option(option);
-                1
+            _ if !self.target.is_empty() => {
+                if before {
+                    self.target_option(*first);
+                }
+                self.target_option(*option);
+                at + 1
             }
             "-p" | "--protocol" | "--proto" => {
                 self.end_group();
@@ -333,6 +337,9 @@ impl Reading {
 
     fn target(&mut self, name: &str, goto: bool) {
         needs::add(&mut self.rule.needs, needs::of_target(name));
+        if matches!(name, "MARK" | "TOS" | "DSCP") {
+            self.rule.marks = Some(alloc::format!("-j {name}"));
+        }
         self.rule.action = match name {
             _ if goto => Action::Goto(name.to_string()),
             "ACCEPT" => Action::Accept,
@@ -351,7 +358,12 @@ impl Reading {
         };
     }
 
-    fn target_option(&mut self, option: &str) {
+    fn target_option(&mut self, option: Word<'_>) {
+        if let Some(marks) = &mut self.rule.marks {
+            marks.push(' ');
+            marks.push_str(&show(Some(option)));
+        }
+        let option = option.text;
         if self.target != "CT" {
             return;
         }
