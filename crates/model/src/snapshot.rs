@@ -126,6 +126,26 @@ impl Model {
     /// A dump does not show everything: the windows of TCP flows are unknown, so they are learnt from the
     /// next segments as after a reload of the firewall; so are SCTP's tags. An entry that is there already
     /// stays.
+    ///
+    /// ```
+    /// use plimsoll_ct::{Bytes, Profile, Time};
+    /// use plimsoll_model::{Config, Model, Settings};
+    /// use plimsoll_wire::listing;
+    ///
+    /// // What /proc/net/nf_conntrack or `conntrack -L` showed of a live table.
+    /// let dump = "\
+    /// tcp 6 431999 ESTABLISHED src=10.1.0.1 dst=10.2.0.1 sport=50092 dport=21 src=10.2.0.1 dst=10.1.0.1 sport=21 dport=50092 [ASSURED] helper=ftp
+    /// udp 17 9 src=10.1.0.1 dst=10.2.0.1 sport=4000 dport=53 [UNREPLIED] src=10.2.0.1 dst=10.1.0.1 sport=53 dport=4000";
+    /// let entries = dump.lines().filter_map(|line| Some(listing::parse(line.as_bytes()).ok()?.entry));
+    ///
+    /// let profile = Profile::named("6.18").expect("a known profile");
+    /// let mut model = Model::new(Config::new(profile, Settings::of(profile, Bytes(8 << 30))));
+    /// assert_eq!(model.restore(Time::from_secs(0), entries), 2);
+    /// // Ten seconds later the query has expired; the connection is there, read by its helper.
+    /// model.advance(Time::from_secs(10));
+    /// let left = model.snapshot();
+    /// assert_eq!((left.len(), left[0].helper.as_deref()), (1, Some("ftp")));
+    /// ```
     pub fn restore(&mut self, at: Time, entries: impl IntoIterator<Item = Entry>) -> usize {
         self.advance(at);
         let now = self.now();
