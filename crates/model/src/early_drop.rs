@@ -105,7 +105,10 @@ impl Model {
 
     fn take(&mut self, victims: &[EntryId]) -> u32 {
         for &id in victims {
-            self.remove(id);
+            // One may have gone with another, whose call it was.
+            if self.table.whole(id).is_some() {
+                self.remove(id);
+            }
         }
         victims.len() as u32
     }

@@ -71,6 +71,11 @@ impl Packed {
         Self { addresses, rest }
     }
 
+    /// With another source port, or key.
+    pub(crate) const fn with_first(self, first: u16) -> Self {
+        Self { rest: self.rest & !0xffff | first as u64, ..self }
+    }
+
     /// Without what only a tracker of its own tells apart.
     #[inline(always)]
     pub(crate) const fn generic(self) -> Self {
@@ -83,7 +88,7 @@ impl Packed {
     }
 
     #[inline(always)]
-    const fn second(self) -> u16 {
+    pub(crate) const fn second(self) -> u16 {
         (self.rest >> 16) as u16
     }
 

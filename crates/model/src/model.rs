@@ -18,7 +18,7 @@ use crate::defrag::{Defragmenter, Gathered, lacks_headers};
 use crate::entry::{Memory, Slot};
 use crate::events::Events;
 use crate::helper::{Helpers, Origin};
-use crate::key::{Key, Packed};
+use crate::key::{Key, PPP, Packed};
 use crate::log::{Log, LogLine};
 use crate::plain::{Usual, Way};
 use crate::policy::Timeouts;
@@ -258,7 +258,6 @@ impl Model {
 
     #[inline(never)]
     fn any_spot(&self, packet: &Packet<'_>, zone: u16, way: Way) -> Spot {
-        const GRE: u8 = 47;
         let transport = if packet.protocol == GRE { transport(packet) } else { None };
         match self.packed(packet, transport.as_ref(), zone) {
             Some(key) => self.table.spot(key, Key::wide_of(packet), way),
@@ -310,6 +309,14 @@ impl Model {
         if let Some(step) = self.icmp_error(packet, &prepared, treatment.zone) {
             return step;
         }
+        // What a call's packets mean may have become known since they were looked at.
+        let renewed;
+        let spot = if packet.protocol == GRE && self.has_calls() {
+            renewed = self.any_spot(packet, treatment.zone, spot.way);
+            &renewed
+        } else {
+            spot
+        };
         if spot.way == Way::Nowhere {
             return self.invalid(Counter::Invalid);
         }
@@ -359,7 +366,10 @@ impl Model {
             _ => true,
         };
         if has_ports {
-            Packed::of(packet, transport, zone)
+            let key = Packed::of(packet, transport, zone)?;
+            let of_call =
+                matches!(transport, Some(Transport::Gre { version: 1, protocol: PPP, .. }));
+            Some(if of_call && self.has_calls() { self.with_call_id(packet, key) } else { key })
         } else {
             let bare = Packet { payload: &[0; 8], ..*packet };
             Packed::of(&bare, None, zone).map(Packed::generic)
@@ -395,8 +405,13 @@ impl Model {
                 ended.push(leaving.whole());
             }
         });
+        let helpers = ended.iter().any(|whole| whole.helper.is_some());
         for whole in ended {
             self.ended(&whole);
+        }
+        if helpers && found.is_some() {
+            // What a helper's entry takes with it may have been that one, or moved it.
+            return self.table.find(probe, now, |_| {});
         }
         found
     }
@@ -597,7 +612,7 @@ impl Model {
     pub(crate) fn ended(&mut self, whole: &Whole) {
         self.tell_destroy(whole);
         if whole.helper.is_some() {
-            self.forget(whole.id);
+            self.forget(whole);
         }
     }
 
@@ -670,6 +685,8 @@ fn least(behaviour: &Behaviour, settings: &Settings) -> Option<u32> {
 }
 
 const NO_NEXT_HEADER: u8 = 59;
+
+const GRE: u8 = 47;
 
 /// A fragment that nobody makes whole, as conntrack sees it: only a first one has a header.
 fn alone<'a>(fragment: &Packet<'a>) -> Packet<'a> {

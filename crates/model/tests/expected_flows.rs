@@ -39,7 +39,8 @@ impl Story {
         tcp.extend(seq.to_be_bytes());
         tcp.extend(ack.to_be_bytes());
         tcp.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
-        tcp.extend(text.as_bytes());
+        // A character is an octet.
+        tcp.extend(text.chars().map(|c| c as u8));
         let mut packet = vec![0x45, 0, 0, (20 + tcp.len()) as u8, 0, 0, 0, 0, 64, 6, 0, 0];
         let (source, destination) = if reply { (SERVER, CLIENT) } else { (CLIENT, SERVER) };
         packet.extend(source);
@@ -47,6 +48,17 @@ impl Story {
         packet.extend(tcp);
         let treatment = Treatment { helper: self.helper, ..Treatment::default() };
         self.model.packet(Time::from_secs(seconds), &parse_ip(&packet).unwrap(), &treatment)
+    }
+
+    /// A packet of a PPTP call, by the call id of who gets it.
+    fn gre(&mut self, reply: bool, call: u8) -> Step {
+        let mut packet = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 47, 0, 0];
+        let (source, destination) = if reply { (SERVER, CLIENT) } else { (CLIENT, SERVER) };
+        packet.extend(source);
+        packet.extend(destination);
+        packet.extend([0x20, 1, 0x88, 0x0b, 0, 0, 0, call]);
+        let packet = parse_ip(&packet).unwrap();
+        self.model.packet(Time::from_secs(2), &packet, &Treatment::default())
     }
 
     /// A control connection that has been greeted: the client's next number is 107, the server's 207.
@@ -143,4 +155,50 @@ fn old_kernels_find_the_helper_by_the_port() {
         let helper = s.model.entries().next().unwrap().helper;
         assert_eq!(helper.as_deref(), reads.then_some("ftp"), "{profile}");
     }
+}
+
+/// A PPTP control message: type, two call ids, result.
+fn message(kind: u8, calls: [u8; 2], result: u8) -> String {
+    const LENGTHS: [usize; 14] = [0, 144, 144, 4, 4, 4, 8, 156, 20, 208, 12, 16, 4, 136];
+    let length = LENGTHS[usize::from(kind)];
+    let mut text = vec![0, (12 + length) as u8, 0, 1, 0x1a, 0x2b, 0x3c, 0x4d, 0, kind, 0, 0];
+    let [a, b] = calls;
+    let mut body = vec![0, a, 0, b, result];
+    if kind == 2 {
+        body[2] = result;
+    }
+    body.resize(length, 0);
+    text.extend(body);
+    text.into_iter().map(char::from).collect()
+}
+
+#[test]
+fn a_call_of_pptp_is_one_entry_in_both_directions_until_it_is_hung_up() {
+    let mut s = Story::on("6.18", |_| {});
+    s.helper = Some(Helper::Pptp);
+    s.send(0, (false, (4000, 1723), SYN, 100, 0, ""));
+    s.send(0, (true, (1723, 4000), SYN | ACK, 200, 101, ""));
+    s.send(0, (false, (4000, 1723), ACK, 101, 201, ""));
+    let mut next = [101, 201];
+    for (reply, kind, calls) in
+        [(false, 1, [0, 0]), (true, 2, [0, 0]), (false, 7, [7, 0]), (true, 8, [9, 7])]
+    {
+        let (own, other) = if reply { (1, 0) } else { (0, 1) };
+        let ports = if reply { (1723, 4000) } else { (4000, 1723) };
+        let text = message(kind, calls, 1);
+        s.send(1, (reply, ports, ACK, next[own], next[other], &text));
+        next[own] += text.chars().count() as u32;
+    }
+    assert_eq!((s.model.expectations().count(), s.counters()), (2, [2, 0, 0]));
+    // The client names the server's call, the server the client's.
+    let there = s.gre(false, 9);
+    assert_eq!((there.info, s.model.expectations().count()), (Info::Related, 0));
+    let back = s.gre(true, 7);
+    assert_eq!((back.info, back.entry), (Info::EstablishedReply, there.entry));
+    let entry = s.model.entry(there.entry.unwrap()).unwrap();
+    assert_eq!(entry.original.l4, L4::Gre { source: 7, destination: 9 });
+    assert_eq!(s.counters(), [2, 1, 2]);
+    s.send(2, (true, (1723, 4000), ACK, next[1], next[0], &message(13, [9, 0], 1)));
+    assert!(s.model.entries().all(|entry| entry.original.destination_port() == Some(1723)));
+    assert_eq!(s.gre(true, 7).info, Info::New);
 }

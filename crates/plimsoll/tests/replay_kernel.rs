@@ -153,6 +153,8 @@ struct Shown {
     expected: String,
     tool: String,
     statistics: [String; 2],
+    /// All of it was shown at once, and soon behind the packets: others may keep conntrack's netlink busy for seconds.
+    at_once: bool,
 }
 
 const STATISTICS: &str = "/proc/thread-self/net/stat/nf_conntrack";
@@ -173,6 +175,7 @@ fn shown(treatment: &Treatment, seed: u64) -> Shown {
     let before = std::fs::read_to_string(STATISTICS).unwrap();
     let listener = Listener::start();
     let mut recording = Recording::default();
+    let start = Instant::now();
     for (n, flow) in sample(700, seed).unwrap().iter().enumerate() {
         if flow.way == Way::Loopback || flow.is_authenticated() {
             continue;
@@ -192,14 +195,16 @@ fn shown(treatment: &Treatment, seed: u64) -> Shown {
     // The proc file goes first: reading it removes nothing.
     let proc = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack").unwrap();
     let expected = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack_expect").unwrap();
-    let at = wall_clock().unwrap();
+    let (at, listing) = (wall_clock().unwrap(), Instant::now());
     let tool = ["ipv4", "ipv6"].map(|family| told("conntrack", &["-L", "-f", family])).concat();
     let after = std::fs::read_to_string(STATISTICS).unwrap();
+    let at_once =
+        listing.elapsed() < Duration::from_millis(500) && start.elapsed() < Duration::from_secs(8);
     let name = format!("plimsoll-replay-kernel-{}-{seed}.pcap", std::process::id());
     let capture = std::env::temp_dir().join(name);
     std::fs::write(&capture, recording.bytes()).unwrap();
     let at = format!("@{}.{:09}", at / 1_000_000_000, at % 1_000_000_000);
-    Shown { capture, at, events, proc, expected, tool, statistics: [before, after] }
+    Shown { capture, at, events, proc, expected, tool, statistics: [before, after], at_once }
 }
 
 impl Drop for Shown {
@@ -258,7 +263,13 @@ fn statistics_differ([before, after]: &[String; 2], replay: &str) -> Vec<String>
 }
 
 fn compare(case: &Case, seed: u64) {
-    let shown = shown(&case.treatment, seed);
+    let patience = Instant::now() + 2 * PATIENCE;
+    let shown_once = || shown(&case.treatment, seed);
+    let mut shown = shown_once();
+    while !shown.at_once {
+        assert!(Instant::now() < patience, "the table was never shown at once");
+        shown = shown_once();
+    }
     let mut wrong = Vec::new();
     for (what, kernel, arguments, places) in [
         ("/proc/net/nf_conntrack", &shown.proc, &["--dump"][..], &[4][..]),

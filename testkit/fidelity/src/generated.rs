@@ -4,7 +4,7 @@
 use std::io::{self, Error};
 use std::time::Duration;
 
-use plimsoll_ct::Counter;
+use plimsoll_ct::{Counter, Entry, Protocol, Status};
 use plimsoll_model::Behaviour;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -89,6 +89,8 @@ pub struct Outcome {
     pub entries: usize,
     /// Expectations that were met.
     pub met: u64,
+    /// Entries of GRE that were expected.
+    pub calls: usize,
     /// Flows that differ.
     pub failed: usize,
     /// Batches that differ although none of their flows does by itself.
@@ -144,6 +146,10 @@ pub fn run(
         outcome.packets += flows.iter().map(Vec::len).sum::<usize>();
         let differences = pair.differences()?;
         outcome.entries += pair.model.entries().count();
+        let is_call = |entry: &Entry| {
+            entry.original.protocol == Protocol::Gre && entry.status.contains(Status::EXPECTED)
+        };
+        outcome.calls += pair.model.entries().filter(is_call).count();
         outcome.met += pair.model.counters().get(Counter::ExpectNew).unwrap_or(0);
         if differences.is_empty() {
             continue;

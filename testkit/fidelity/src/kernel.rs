@@ -97,8 +97,10 @@ fn rules() -> String {
     for (place, helper) in (1..).zip(Helper::ALL) {
         let name = helper.name();
         let mask = format!("ether saddr & 00:00:ff:00:00:00 == 00:00:{place:02x}:00:00:00");
+        // PPTP's is for IPv4 only.
+        let family = if *helper == Helper::Pptp { "l3proto ip; " } else { "" };
         rules += &format!(
-            "add ct helper inet t {name} {{ type \"{name}\" protocol tcp; }}; \
+            "add ct helper inet t {name} {{ type \"{name}\" protocol tcp; {family}}}; \
              add rule inet t c {mask} ct helper set \"{name}\"; "
         );
     }

@@ -55,11 +55,12 @@ fn scripts(arguments: &[String]) -> io::Result<usize> {
     let (count, seed) = (number(arguments, 0, 2000)?, number(arguments, 1, 1)?);
     let outcome = generated::run(&mut Pair::new(&[])?, count as usize, seed, &mut show)?;
     println!(
-        "{} flows, {} packets, {} entries, {} expected, {} flows differ, {} batches unexplained",
+        "{} flows, {} packets, {} entries, {} expected, {} calls, {} flows differ, {} batches unexplained",
         outcome.flows,
         outcome.packets,
         outcome.entries,
         outcome.met,
+        outcome.calls,
         outcome.failed,
         outcome.unexplained
     );

@@ -88,7 +88,7 @@ impl Expectations {
         self.all.is_empty()
     }
 
-    fn add(&mut self, expectation: Expectation) {
+    fn add(&mut self, expectation: Expectation) -> u64 {
         if self.all.is_empty() {
             self.soonest = u64::MAX;
         }
@@ -98,10 +98,11 @@ impl Expectations {
         self.by.entry(expectation.by).or_default().push(number);
         self.soonest = self.soonest.min(expectation.expires);
         self.all.insert(number, expectation);
+        number
     }
 
-    fn remove(&mut self, number: u64) {
-        let Some(gone) = self.all.remove(&number) else { return };
+    fn remove(&mut self, number: u64) -> bool {
+        let Some(gone) = self.all.remove(&number) else { return false };
         if let Some(numbers) = self.at.get_mut(&gone.place()) {
             numbers.retain(|n| *n != number);
             if numbers.is_empty() {
@@ -114,6 +115,7 @@ impl Expectations {
                 self.by.remove(&gone.by);
             }
         }
+        true
     }
 
     /// All that an entry expects, removed: how many.
@@ -167,21 +169,45 @@ impl Model {
 
     /// The entry that expected a flow of this key; the expectation is met, and gone.
     pub(super) fn meet(&mut self, key: &Key) -> Option<Key> {
+        let (number, met) = self.awaiting(key)?;
+        let met = *met;
+        self.unexpect(number);
+        self.counters.add(Counter::ExpectNew, 1);
+        if met.helper == Helper::Pptp
+            && let Some(other) = Key::from_tuple(&met.tuple(), met.zone).inverse()
+        {
+            // A call's packets in either direction are the same entry.
+            self.unexpect_alike(&other);
+        }
+        Some(Key::from_tuple(&met.master, met.zone))
+    }
+
+    /// The newest expectation that a flow of this key would meet.
+    fn awaiting(&self, key: &Key) -> Option<(u64, &Expectation)> {
         let (source_port, destination_port) = key.ends();
         let tuple = key.tuple(false);
         let place = (key.packed().protocol(), key.zone(), tuple.destination, destination_port);
-        let (number, met) = self.helpers.expected.at(&place).find(|(_, e)| {
+        self.helpers.expected.at(&place).find(|(_, e)| {
             e.source == tuple.source && e.source_port.is_none_or(|port| port == source_port)
-        })?;
-        let master = Key::from_tuple(&met.master, met.zone);
-        self.helpers.expected.remove(number);
-        self.count_unexpected(1);
-        self.counters.add(Counter::ExpectNew, 1);
-        Some(master)
+        })
     }
 
-    /// Notes an expectation. `false`: there is no room for it, or another flow expects the same.
-    pub(super) fn expect(&mut self, new: Expectation) -> bool {
+    /// Gives one up.
+    pub(super) fn unexpect(&mut self, number: u64) {
+        if self.helpers.expected.remove(number) {
+            self.count_unexpected(1);
+        }
+    }
+
+    /// Gives up the one that a flow of this key would meet.
+    pub(super) fn unexpect_alike(&mut self, key: &Key) {
+        if let Some((number, _)) = self.awaiting(key) {
+            self.unexpect(number);
+        }
+    }
+
+    /// Notes an expectation, and names it. `None`: there is no room for it, or another flow expects the same.
+    pub(super) fn expect(&mut self, new: Expectation) -> Option<u64> {
         let patience = self.settings.ticks(new.helper.patience());
         let new = Expectation { expires: self.ticks + u64::from(patience), ..new };
         let expected = &mut self.helpers.expected;
@@ -192,7 +218,7 @@ impl Model {
                 break;
             }
             if other.clashes(&new) {
-                return false;
+                return None;
             }
         }
         let mut gone = 0;
@@ -207,15 +233,16 @@ impl Model {
             expected.remove(oldest);
             gone += 1;
         }
+        let mut number = None;
         let full = expected.all.len() as u64 >= self.settings.expect_max;
         if full {
             let (ticks, bucket) = (self.ticks, self.behaviour.token_bucket);
             self.log.expectations_full(ticks, bucket, &self.settings);
         } else {
-            expected.add(new);
+            number = Some(expected.add(new));
             self.counters.add(Counter::ExpectCreate, 1);
         }
         self.count_unexpected(gone);
-        !full
+        number
     }
 }

@@ -3,10 +3,13 @@
 //! Kernel: nf_conntrack_helper.c, `nf_confirm()`, nf_conntrack_proto.c, v6.18. A helper sees a packet at the last
 //! hook, behind the tracker; what it does not like it drops. Not modelled: translation, helpers in user space.
 
+mod calls;
 mod expectations;
 mod ftp;
+mod pptp;
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use plimsoll_ct::{Status, Tuple};
@@ -26,11 +29,13 @@ use crate::tcp::Direction;
 pub enum Helper {
     /// FTP: data connections by PORT, EPRT, PASV and EPSV.
     Ftp,
+    /// PPTP: GRE by the call ids that are agreed upon; IPv4 only.
+    Pptp,
 }
 
 impl Helper {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Ftp];
+    pub const ALL: &[Self] = &[Self::Ftp, Self::Pptp];
 
     /// By the kernel's name.
     pub fn named(name: &str) -> Option<Self> {
@@ -41,13 +46,14 @@ impl Helper {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ftp => "ftp",
+            Self::Pptp => "pptp",
         }
     }
 
     /// The number of the protocol that it reads.
     pub const fn protocol(self) -> u8 {
         match self {
-            Self::Ftp => 6,
+            Self::Ftp | Self::Pptp => 6,
         }
     }
 
@@ -55,25 +61,31 @@ impl Helper {
     pub const fn port(self) -> u16 {
         match self {
             Self::Ftp => 21,
+            Self::Pptp => 1723,
         }
     }
 
     /// Whether it reads packets like this one.
     const fn reads(self, packet: &Packet<'_>) -> bool {
-        self.protocol() == packet.protocol
+        let family = match self {
+            Self::Ftp => true,
+            Self::Pptp => packet.source.is_ipv4(),
+        };
+        family && self.protocol() == packet.protocol
     }
 
     /// Expectations that one entry may have at once.
     const fn most(self) -> usize {
         match self {
             Self::Ftp => 1,
+            Self::Pptp => 2,
         }
     }
 
     /// Seconds that an expectation waits.
     const fn patience(self) -> u32 {
         match self {
-            Self::Ftp => 300,
+            Self::Ftp | Self::Pptp => 300,
         }
     }
 }
@@ -84,6 +96,9 @@ pub(crate) struct Helpers {
     pub(crate) expected: Expectations,
     /// What each remembers of its entry.
     ftp: BTreeMap<EntryId, [ftp::Lines; 2]>,
+    pptp: BTreeMap<EntryId, pptp::Pptp>,
+    /// Call ids of GRE, by the entry that they belong to, one for each direction: the oldest first.
+    calls: Vec<(EntryId, Direction, pptp::CallId)>,
 }
 
 /// Where a new entry's helper and master come from.
@@ -142,13 +157,18 @@ impl Model {
         let Some(whole) = self.table.whole(id) else { return true };
         match helper {
             Helper::Ftp => self.help_ftp(&whole, direction, packet),
+            Helper::Pptp => self.help_pptp(&whole, direction, packet),
         }
     }
 
     /// An entry has gone: what its helper knew goes with it.
-    pub(crate) fn forget(&mut self, id: EntryId) {
-        self.helpers.ftp.remove(&id);
-        let gone = self.helpers.expected.forget(id);
+    pub(crate) fn forget(&mut self, whole: &Whole) {
+        if whole.helper == Some(Helper::Pptp) {
+            self.end_call(whole);
+            self.helpers.pptp.remove(&whole.id);
+        }
+        self.helpers.ftp.remove(&whole.id);
+        let gone = self.helpers.expected.forget(whole.id);
         self.count_unexpected(gone);
     }
 
@@ -172,7 +192,7 @@ impl Model {
             ftp::Said::Expect { address, port } => (address == own.source).then_some(port),
         };
         let expected = wanted.is_none_or(|port| {
-            self.expect(Expectation {
+            let expected = self.expect(Expectation {
                 protocol: 6,
                 zone: whole.key.zone(),
                 source: other.source,
@@ -183,7 +203,8 @@ impl Model {
                 master: original,
                 expires: 0,
                 by: whole.id,
-            })
+            });
+            expected.is_some()
         });
         if data.ends_a_line {
             let lines = &mut self.helpers.ftp.entry(whole.id).or_default()[direction as usize];

@@ -42,8 +42,8 @@ pub fn raise(arguments: &Raise) -> Result<Plan, String> {
 
 /// `timeout`: with a port, what the rules are written in decides how it is done.
 pub fn timeout(arguments: &Timeout) -> Result<Plan, String> {
-    let rules = arguments.port.is_some();
-    let observation = live::observe(&live::Options { rules, ..quick() });
+    let options = if arguments.port.is_some() { with_rules(&arguments.how) } else { quick() };
+    let observation = live::observe(&options);
     let target = target(&observation, &arguments.how)?;
     let namespace = observation.after.namespaces.get(target).and_then(|n| n.inode);
     let keepalives = plimsoll_probe::keepalives(namespace, arguments.port.map(|(_, port)| port));
@@ -112,6 +112,12 @@ pub fn quick() -> live::Options {
         log: false,
         ..live::Options::default()
     }
+}
+
+/// The same of the one namespace that is meant, with its rules: those of others take their time, and tell nothing.
+pub fn with_rules(how: &How) -> live::Options {
+    let only = vec![NamespaceSelector::parse(how.netns.as_deref().unwrap_or("own"))];
+    live::Options { rules: true, only, ..quick() }
 }
 
 /// Index of the namespace that is meant.

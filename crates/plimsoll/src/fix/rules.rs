@@ -11,7 +11,7 @@ use plimsoll_diagnosis::rules;
 use plimsoll_probe::{live, ways};
 
 use super::cut;
-use super::plans::{quick, target};
+use super::plans::{target, with_rules};
 use crate::arguments::{Bypass, How, Lifeline, Limit, Role};
 
 /// `bypass`.
@@ -39,7 +39,7 @@ pub fn limit(arguments: &Limit) -> Result<Plan, String> {
     if arguments.synproxy && protocol != Protocol::Tcp {
         return Err(format!("a SYN proxy is for tcp, not for {}", protocol.name()));
     }
-    let observation = live::observe(&live::Options { rules: true, ..quick() });
+    let observation = live::observe(&with_rules(&arguments.how));
     let target = target(&observation, &arguments.how)?;
     let namespace = observation.after.namespaces.get(target).ok_or("the namespace is gone")?;
     let ways = ways(namespace.inode, false);
@@ -78,7 +78,7 @@ fn planned(
     doors: bool,
     request: impl FnOnce(&Ways) -> Result<BypassRequest, String>,
 ) -> Result<Plan, String> {
-    let observation = live::observe(&live::Options { rules: true, ..quick() });
+    let observation = live::observe(&with_rules(how));
     let target = target(&observation, how)?;
     let namespace = observation.after.namespaces.get(target).ok_or("the namespace is gone")?;
     let ways = ways(namespace.inode, doors);

@@ -37,7 +37,7 @@ pub struct Arguments {
     #[arg(long, value_name = "EXPR", value_parser = PolicyRule::parse, help_heading = "The host")]
     pub timeout_policy: Vec<PolicyRule>,
     /// Entries that a helper reads, as nft's "ct helper set" or CT --helper: 'tcp dport 21 ftp' (repeatable; helpers:
-    /// ftp). Kernels before 4.7 assign them by port themselves: nf_conntrack_helper
+    /// ftp, pptp). Kernels before 4.7 assign them by port themselves: nf_conntrack_helper
     #[arg(long, value_name = "EXPR", value_parser = HelperRule::parse, help_heading = "The host")]
     pub helper: Vec<HelperRule>,
 

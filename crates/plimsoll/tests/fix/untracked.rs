@@ -133,7 +133,9 @@ fn what_needs_the_tracking_or_shuts_the_port_is_named_and_nothing_is_done() {
     assert!(nobody.contains("nobody listens on tcp/443 here"), "{nobody}");
     let closed = refused(&["lifeline", "--peer", "192.0.2.7", "--port", "22"]);
     assert!(
-        closed.contains("are dropped today, and stay so: nft inet site input: policy drop"),
+        closed.contains(
+            "are dropped today, and stay so: over IPv4, by nft inet site input: policy drop"
+        ),
         "{closed}"
     );
     assert_eq!(host.everything(), old);

@@ -6,6 +6,7 @@ mod ftp;
 mod gre;
 mod message;
 mod oddity;
+mod pptp;
 mod sctp;
 mod tcp;
 
@@ -21,6 +22,7 @@ pub use ftp::Ftp;
 pub use gre::Gre;
 pub use message::{About, Message};
 pub use oddity::Oddity;
+pub use pptp::Pptp;
 pub use sctp::Sctp;
 pub use tcp::Segment;
 
@@ -37,6 +39,8 @@ pub enum Step {
     Dccp(Dccp),
     /// FTP, read by a helper.
     Ftp(Ftp),
+    /// PPTP, read by a helper.
+    Pptp(Pptp),
     /// GRE.
     Gre(Gre),
     /// UDP, ICMP and others.
@@ -95,6 +99,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let sctp = sctp::association().prop_map(|all| all.into_iter().map(Step::Sctp).collect());
     let dccp = dccp::connection().prop_map(|all| all.into_iter().map(Step::Dccp).collect());
     let ftp = ftp::session().prop_map(|all| all.into_iter().map(Step::Ftp).collect());
+    let pptp = pptp::session().prop_map(|all| all.into_iter().map(Step::Pptp).collect());
     let gre = gre::tunnel().prop_map(|all| all.into_iter().map(Step::Gre).collect());
     let messages = vec(message::message(), 1..8)
         .prop_map(|all| all.into_iter().map(Step::Message).collect::<Vec<_>>());
@@ -112,6 +117,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => sctp,
         1 => dccp,
         2 => ftp,
+        1 => pptp,
         1 => gre,
     ]
 }
@@ -197,8 +203,7 @@ impl Flow {
         for (place, step) in self.steps.iter().enumerate() {
             let Some(packet) = step.packet(&mut memory, hosts) else { continue };
             // Who talks over loopback is not told apart by the router's rules.
-            let is_control = matches!(step, Step::Ftp(ftp) if ftp.is_control());
-            let helper = (is_control && !plain.local).then_some(Helper::Ftp);
+            let helper = step.helper().filter(|_| !plain.local);
             let mut packets = vec![(packet, Treatment { helper, ..plain })];
             let mut cut = false;
             for (_, oddity) in self.odd.iter().filter(|(at, _)| usize::from(*at) == place) {
@@ -216,12 +221,22 @@ impl Flow {
 }
 
 impl Step {
+    /// Who reads it, if it is of a control connection.
+    const fn helper(&self) -> Option<Helper> {
+        match self {
+            Self::Ftp(ftp) if ftp.is_control() => Some(Helper::Ftp),
+            Self::Pptp(pptp) if pptp.is_control() => Some(Helper::Pptp),
+            _ => None,
+        }
+    }
+
     fn packet(&self, memory: &mut Memory, hosts: Hosts) -> Option<Vec<u8>> {
         let (packet, reply) = match self {
             Self::Tcp(s) => (s.packet(&mut memory.next, hosts), s.reply),
             Self::Sctp(s) => (s.packet(hosts), s.reply),
             Self::Dccp(s) => (s.packet(&mut memory.next, hosts), s.reply),
             Self::Ftp(s) => (s.packet(&mut memory.controls, hosts), s.reply()),
+            Self::Pptp(s) => (s.packet(&mut memory.next, hosts), s.reply()),
             Self::Gre(s) => (s.packet(hosts), s.reply),
             Self::Message(m) => (m.packet(hosts), m.reply()),
             Self::Error(about) => return about.packet(&memory.last, hosts),
