@@ -84,13 +84,20 @@ fn rules() -> String {
         let own = senders(&|c| c & 3 == zone);
         rules += &format!("add rule inet t e {own} ct zone set {zone}; ");
     }
+    rules += &format!("add rule inet t c {} drop; ", senders(&|c| c & DROPPED != 0));
+    rules
+}
+
+/// The rules that give entries policies and helpers.
+fn attachments() -> String {
+    let mut rules = String::new();
     for (place, policy) in (1..).zip(POLICIES) {
         let (protocol, states) = parts(policy);
         let states: Vec<_> = states.map(|(state, s)| format!("{state}: {s}")).collect();
         let mask = format!("ether saddr & 00:00:00:ff:00:00 == 00:00:00:{place:02x}:00:00");
         rules += &format!(
             "add ct timeout inet t p{place} {{ protocol {protocol}; policy = {{ {} }}; }}; \
-             add rule inet t c {mask} ct timeout set \"p{place}\"; ",
+             insert rule inet t c {mask} ct timeout set \"p{place}\"; ",
             states.join(", ")
         );
     }
@@ -101,10 +108,9 @@ fn rules() -> String {
         let family = if *helper == Helper::Pptp { "l3proto ip; " } else { "" };
         rules += &format!(
             "add ct helper inet t {name} {{ type \"{name}\" protocol tcp; {family}}}; \
-             add rule inet t c {mask} ct helper set \"{name}\"; "
+             insert rule inet t c {mask} ct helper set \"{name}\"; "
         );
     }
-    rules += &format!("add rule inet t c {} drop; ", senders(&|c| c & DROPPED != 0));
     rules
 }
 
@@ -116,6 +122,8 @@ pub struct Kernel {
     interface: i32,
     netlink: OwnedFd,
     buffer: Vec<u8>,
+    /// This kernel was built with all policies and helpers that the router gives to entries.
+    attaches: bool,
 }
 
 pub(crate) fn ip(line: &str) -> io::Result<()> {
@@ -184,6 +192,7 @@ impl Kernel {
         if !nft.status.success() {
             return Err(Error::other(String::from_utf8_lossy(&nft.stderr).into_owned()));
         }
+        let attaches = Command::new("nft").arg(attachments()).output()?.status.success();
         enter(client)?;
         let packets = socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
         let name = CString::new("c").map_err(Error::other)?;
@@ -202,6 +211,7 @@ impl Kernel {
             interface,
             netlink,
             buffer: vec![0; 256 << 10],
+            attaches,
         })
     }
 
@@ -217,6 +227,14 @@ impl Kernel {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// A treatment as far as this kernel can give it.
+    pub fn able(&self, treatment: &Treatment) -> Treatment {
+        if self.attaches {
+            return *treatment;
+        }
+        Treatment { policy: None, helper: None, ..*treatment }
     }
 
     /// Sends an IP packet as the treatment says: from the client, or the router to itself. When this

@@ -202,6 +202,7 @@ impl Pair {
 
     /// One packet through both.
     pub fn feed(&mut self, packet: &[u8], treatment: &Treatment) -> io::Result<()> {
+        let treatment = &self.kernel.able(treatment);
         self.kernel.send(packet, treatment)?;
         let now = self.now();
         let Ok(packet) = parse_ip(packet) else { return Ok(()) };
