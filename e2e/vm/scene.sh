@@ -9,6 +9,7 @@ modprobe() { /sbin/modprobe "$@"; }
 setpriv() { /sbin/setpriv "$@"; }
 out=/tmp/out
 check="plimsoll check --json --interval 0.5"
+there="/sbin/ip netns exec client"
 nobody="setpriv --reuid=65534 --regid=65534 --clear-groups $check"
 
 count() { cat /proc/sys/net/netfilter/nf_conntrack_count; }
@@ -23,25 +24,34 @@ firewall() {
     fi
 }
 
+# A neighbour of this host: visits over loopback are nobody's but its own.
+neighbour() {
+    ip netns add client
+    ip link add to-client type veth peer name eth0 netns client
+    ip addr add 10.9.0.1/24 dev to-client
+    ip link set to-client up
+    ip -n client addr add 10.9.0.2/24 dev eth0
+    ip -n client link set eth0 up
+}
+
 # Real connections that fall silent after the handshake, until the table holds $1 entries: all of them ASSURED.
 visitors() {
-    httpd -p 127.0.0.1:8080 -h /tmp
+    rm -f /tmp/enough
+    httpd -p $2:8080 -h /tmp
+    $3 $0 visit $2 &
     tries=0
-    while [ "$(count)" -lt "$1" ] && [ $tries -lt 300 ]; do
-        nc 127.0.0.1 8080 <>/tmp/silence >/dev/null 2>&1 &
+    while [ "$(count)" -lt "$1" ] && [ $tries -lt 600 ]; do
+        usleep 50000
         tries=$((tries + 1))
-        # Some are still shaking hands.
-        [ $((tries % 20)) -ne 0 ] || usleep 100000
     done
+    : >/tmp/enough
+    wait $!
 }
 
 # New visitors, one after the other, as long as the file is there.
 flood() {
     : >/tmp/flooding
-    while [ -e /tmp/flooding ]; do
-        nc -w 1 127.0.0.1 8080 </dev/null >/dev/null 2>&1 &
-        usleep 30000
-    done
+    $2 $0 knock $1
 }
 
 leave() {
@@ -49,14 +59,33 @@ leave() {
     usleep 200000
 }
 
-if [ "$1" = inside ]; then
+case "$1" in
+visit)
+    tries=0
+    while [ ! -e /tmp/enough ] && [ $tries -lt 300 ]; do
+        nc $2 8080 <>/tmp/silence >/dev/null 2>&1 &
+        tries=$((tries + 1))
+        # Some are still shaking hands.
+        [ $((tries % 20)) -ne 0 ] || usleep 100000
+    done
+    exit
+    ;;
+knock)
+    while [ -e /tmp/flooding ]; do
+        nc -w 1 $2 8080 </dev/null >/dev/null 2>&1 &
+        usleep 30000
+    done
+    exit
+    ;;
+inside)
     ip link set lo up
     firewall >$out/container.backend
-    visitors 100
+    visitors 100 127.0.0.1
     : >/tmp/inside
-    flood
+    flood 127.0.0.1
     exit
-fi
+    ;;
+esac
 
 mkdir -p $out /run
 mount -t proc proc /proc
@@ -118,8 +147,9 @@ echo "@@ full $(cut -d. -f1 /proc/uptime)"
 echo 256 >/sys/module/nf_conntrack/parameters/hashsize
 echo 100 >/proc/sys/net/netfilter/nf_conntrack_max
 firewall >$out/full.backend
-visitors 100
-flood &
+neighbour
+visitors 100 10.9.0.1 "$there"
+flood 10.9.0.1 "$there" &
 usleep 500000
 look full $check
 look full-nobody $nobody
@@ -148,17 +178,18 @@ dmesg | grep 'table full' >$out/tree/log
 
 # The commands of a remedy, as a person would take them from the screen.
 echo "@@ cure $(cut -d. -f1 /proc/uptime)"
-if [ "$(cat $out/full.backend)" = nft ]; then tool=nft; else tool=iptables; fi
-grep "^$tool .*8080" $out/full-text.json >$out/bypass.commands
+if [ "$(cat $out/full.backend)" = nft ]; then tool=nft; else tool=iptables-legacy; fi
+grep -i "^$tool .*8080" $out/full-text.json >$out/bypass.commands
 sh -e $out/bypass.commands 2>$out/bypass.err
-flood &
+flood 10.9.0.1 "$there" &
 usleep 500000
 look bypassed $check
 rm /tmp/flooding
 wait $!
 iptables-legacy -F
 iptables-legacy -t raw -F
-[ $tool = iptables ] || nft flush ruleset
+iptables-legacy -t raw -X
+[ $tool = iptables-legacy ] || nft flush ruleset
 firewall >/dev/null
 grep '^sysctl -w' $out/full-text.json >$out/raise.commands
 sh -e $out/raise.commands 2>$out/raise.err
@@ -171,6 +202,7 @@ echo 100 >/proc/sys/net/netfilter/nf_conntrack_max
 
 echo "@@ container $(cut -d. -f1 /proc/uptime)"
 leave
+ip netns del client
 conntrack -F 2>/dev/null
 ip netns add web
 ip netns exec web $0 inside &

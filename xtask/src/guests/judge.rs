@@ -190,7 +190,7 @@ impl Judge<'_> {
         let bypass = look.commands("bypass");
         let tool = match self.outcome.text("full.backend")?.trim() {
             "nft" => "nft ",
-            _ => "iptables ",
+            _ => "iptables-legacy ",
         };
         self.expect(bypass.contains(tool) && bypass.contains("8080"), || {
             format!("full: bypass: {bypass}")
@@ -211,7 +211,7 @@ impl Judge<'_> {
         }
         self.equal("full-nobody: protected", &host["protected"], Value::Null);
         let missing = nobody.missing();
-        for fact in ["kernel log: not permitted", "entries: not permitted"] {
+        for fact in ["kernel log: not permitted", "entries of host: not permitted"] {
             self.expect(missing.iter().any(|m| m.starts_with(fact)), || {
                 format!("full-nobody: nothing said of {fact:?}: {missing:?}")
             });

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use plimsoll_ct::Protocol;
 
@@ -22,6 +23,8 @@ use crate::{Remedy, RemedyId};
 const ANSWERS: &[&str] = &["CT001", "CT003", "CT004", "CT005", "CT010", "CT012", "CT013"];
 /// A service that holds at least so much of the table is worth an exception.
 const HOT: f64 = 0.5;
+/// Why a program that this host's own programs ask stays tracked.
+const LOOPBACK: &str = "its connections are this host's own, over loopback, which stays tracked: a packet passes both hooks there";
 
 /// The service that fills the table, with its share.
 fn hot(s: &Space<'_>) -> Option<(Service, f64)> {
@@ -52,16 +55,20 @@ fn roles(s: &Space<'_>, service: Service, one_way: bool) -> Option<Vec<Role>> {
         return Some(Vec::new());
     }
     let (own, (census, _)) = (ways.own.value()?, s.census()?);
-    let ours = |top: &Top<Prefix>| {
-        let rows = top.rows.iter().filter(|(prefix, _)| own.contains(&prefix.address));
-        let all = rows.fold(0u64, |sum, (_, tally)| sum.saturating_add(tally.total()));
-        ratio(all, census.total.total()) > HOT
-    };
+    let ours = |top| most(s, top, |address| own.contains(address));
     Some(alloc::vec![match () {
         () if ours(&census.destinations) => Role::Server,
         () if ours(&census.sources) => Role::Client,
         () => Role::Forward,
     }])
+}
+
+/// Whether most of the table's entries have such an address at one end.
+fn most(s: &Space<'_>, end: &Top<Prefix>, is: impl Fn(&IpAddr) -> bool) -> bool {
+    let Some((census, _)) = s.census() else { return false };
+    let rows = end.rows.iter().filter(|(prefix, _)| is(&prefix.address));
+    let all = rows.fold(0u64, |sum, (_, tally)| sum.saturating_add(tally.total()));
+    ratio(all, census.total.total()) > HOT
 }
 
 /// `--role client`
@@ -101,7 +108,13 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         peers: Vec::new(),
         unsure: false,
     };
-    let told = told(&request, case, s);
+    let mut told = told(&request, case, s);
+    let (census, _) = s.census()?;
+    if most(s, &census.destinations, IpAddr::is_loopback) {
+        commands.clear();
+        told.commands.clear();
+        told.refused = alloc::vec![LOOPBACK.into()];
+    }
     commands.extend(told.commands);
     let alike = |other: &Space<'_>| hot(other).is_some_and(|(there, _)| there == service);
     commands.extend(same_elsewhere(case, findings, s, ANSWERS, alike));

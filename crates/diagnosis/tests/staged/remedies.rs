@@ -232,6 +232,22 @@ fn whose_the_port_is_is_told_by_the_ends_of_its_entries_where_nobody_listens() {
 }
 
 #[test]
+fn visits_over_loopback_stay_tracked_and_that_is_told() {
+    let mut after = mysql(STATEFUL, &[3306]);
+    let to = |address: [u8; 4], after: &mut Snapshot| {
+        if let Fact::Known { value, .. } = &mut after.namespaces[0].census {
+            let prefix = Prefix { address: IpAddr::V4(address.into()), length: 32 };
+            value.destinations = Top { rows: vec![(prefix, value.total)], error: 0 };
+        }
+        remedy(&judge(after, &[]), RemedyId::Bypass).clone()
+    };
+    assert!(to([192, 0, 2, 10], &mut after).refused.is_empty());
+    let told = to([127, 0, 0, 1], &mut after);
+    assert!(told.refused[0].contains("over loopback, which stays tracked"), "{told:?}");
+    assert!(told.commands.is_empty(), "{told:?}");
+}
+
+#[test]
 fn a_port_that_is_open_to_some_only_stays_so() {
     let accepts = |text: &str| -> Vec<String> {
         let rules =
