@@ -40,7 +40,8 @@ visitors() {
     httpd -p $2:8080 -h /tmp
     $3 $0 visit $2 &
     tries=0
-    while [ "$(count)" -lt "$1" ] && [ $tries -lt 600 ]; do
+    # One that is not answered yet gives way to the next.
+    while [ "$(grep -c ASSURED /proc/net/nf_conntrack)" -lt "$1" ] && [ $tries -lt 600 ]; do
         usleep 50000
         tries=$((tries + 1))
     done
@@ -202,9 +203,12 @@ echo 100 >/proc/sys/net/netfilter/nf_conntrack_max
 
 echo "@@ container $(cut -d. -f1 /proc/uptime)"
 leave
+ip link del to-client
 ip netns del client
 conntrack -F 2>/dev/null
 ip netns add web
+# The kernel writes ten of its lines in five seconds; those of the host may have been more.
+usleep 5500000
 ip netns exec web $0 inside &
 tries=0
 while [ ! -e /tmp/inside ] && [ $tries -lt 200 ]; do
