@@ -183,9 +183,10 @@ impl fmt::Display for Selector {
             match term {
                 Term::Family(Family::V4) => f.write_str("ip")?,
                 Term::Family(Family::V6) => f.write_str("ip6")?,
-                Term::Protocol(number) => {
-                    write!(f, "{}", Protocol::from_number(*number).name())?;
-                }
+                Term::Protocol(number) => match Protocol::from_number(*number).name() {
+                    name if protocol(name) == Some(*number) => f.write_str(name)?,
+                    _ => write!(f, "{number}")?,
+                },
                 Term::Port(which, ranges) => {
                     f.write_str(end(which, ["sport", "dport", "port"]))?;
                     for (i, range) in ranges.iter().enumerate() {
@@ -299,6 +300,13 @@ mod tests {
     /// TCP, 10.0.0.1:1024 to 192.0.2.9:443.
     const PACKET: [u8; 24] =
         [0x45, 0, 0, 24, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 192, 0, 2, 9, 4, 0, 1, 0xbb];
+
+    #[test]
+    fn a_protocol_without_a_name_prints_as_its_number() {
+        for text in ["0", "255", "tcp", "icmpv6 port 1-9"] {
+            assert_eq!(Selector::parse(text).unwrap().to_string(), text);
+        }
+    }
 
     fn holds(text: &str) -> bool {
         Selector::parse(text).unwrap().holds(&parse_ip(&PACKET).unwrap())
