@@ -16,7 +16,7 @@ use plimsoll_wire::filter::{Backend, Program, TableFamily};
 use super::shed::BATCH;
 use super::{
     Change, DeleteEntries, Filter, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable,
-    OwnRule, Placed, Plan, Target, Verify,
+    OwnRule, Placed, Plan, Target, Verify, rules_read,
 };
 use crate::case::{Case, Space};
 use crate::facts::{Fact, Ways};
@@ -99,17 +99,7 @@ pub(crate) fn planned(
     space: &Space<'_>,
 ) -> Plan {
     let mut plan = Plan::new(request.remedy(), title(request), Target::in_namespace(space.now));
-    let program = match &rules.program {
-        Fact::Known { value, source: _ } => value,
-        Fact::Missing(gap) => {
-            plan.refused
-                .push(format!("the rules could not be read: {}", words::clean(&gap.detail)));
-            return plan;
-        }
-    };
-    for why in &program.unread {
-        plan.refused.push(format!("not all rules could be read: {}", words::clean(why)));
-    }
+    let Some(program) = rules_read(rules, &mut plan) else { return plan };
     let traffic = traffic(request, rules, &mut plan);
     if !plan.refused.is_empty() {
         return plan;

@@ -13,7 +13,9 @@ use plimsoll_ct::Protocol;
 use plimsoll_wire::filter::{Program, TableFamily};
 
 use super::bypass::{program_of, show};
-use super::{Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, Plan, Target};
+use super::{
+    Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, Plan, Target, rules_read,
+};
 use crate::case::Case;
 use crate::facts::{Fact, Tracking, Ways};
 use crate::remedies::speaks_nft;
@@ -62,14 +64,7 @@ pub fn limit(
     if request.per_source == 0 {
         plan.refused.push("a limit of 0 shuts the port".to_string());
     }
-    let program = match &rules.program {
-        Fact::Known { value, source: _ } => value,
-        Fact::Missing(gap) => {
-            plan.refused
-                .push(format!("the rules could not be read: {}", words::clean(&gap.detail)));
-            return plan;
-        }
-    };
+    let Some(program) = rules_read(rules, &mut plan) else { return plan };
     untracked(request, program, rules, &mut plan);
     if !plan.refused.is_empty() {
         return plan;

@@ -36,15 +36,17 @@ pub use timeout::{TimeoutRequest, timeout};
 pub use unload::{UNLOAD_FILES, unload};
 
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_ct::Bytes;
+use plimsoll_wire::filter::Program;
 use serde::{Deserialize, Serialize};
 
-use crate::RemedyId;
 use crate::case::{Case, Space};
-use crate::facts::{Namespace, Owner, Snapshot};
+use crate::facts::{Fact, Namespace, Owner, Snapshot, Ways};
+use crate::{RemedyId, words};
 
 /// What a plan is computed from.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +73,22 @@ impl<'a> Ground<'a> {
         let namespace = self.namespace()?;
         case.spaces.iter().find(|s| core::ptr::eq(s.now, namespace))
     }
+}
+
+/// The rules that a plan is made on, if they were read, whole or in part; what was not read refuses the plan.
+pub(crate) fn rules_read<'a>(ways: &'a Ways, plan: &mut Plan) -> Option<&'a Program> {
+    let program = match &ways.program {
+        Fact::Known { value, source: _ } => value,
+        Fact::Missing(gap) => {
+            let why = format!("the rules could not be read: {}", words::clean(&gap.detail));
+            plan.refused.push(why);
+            return None;
+        }
+    };
+    for why in &program.unread {
+        plan.refused.push(format!("not all rules could be read: {}", words::clean(why)));
+    }
+    Some(program)
 }
 
 /// Why nothing is planned where [`Ground::namespace`] is none.

@@ -15,7 +15,7 @@ use plimsoll_wire::filter::{Backend, Program, TableFamily};
 use super::bypass::{accepts_by_iptables, program_of};
 use super::{
     Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, OwnRule, Placed, Plan,
-    Readback, Setting, Target, Verify,
+    Readback, Setting, Target, Verify, rules_read,
 };
 use crate::case::{Case, Space};
 use crate::facts::{Fact, Tracking, Ways};
@@ -55,17 +55,7 @@ pub fn synproxy(request: SynProxyRequest, rules: &Ways, ground: &Ground<'_>) -> 
         plan.refused.push(NO_NAMESPACE.to_string());
         return plan;
     };
-    let program = match &rules.program {
-        Fact::Known { value, source: _ } => value,
-        Fact::Missing(gap) => {
-            plan.refused
-                .push(format!("the rules could not be read: {}", words::clean(&gap.detail)));
-            return plan;
-        }
-    };
-    for why in &program.unread {
-        plan.refused.push(format!("not all rules could be read: {}", words::clean(why)));
-    }
+    let Some(program) = rules_read(rules, &mut plan) else { return plan };
     let nft = speaks_nft(&case, space);
     let found = proxied(program, port, rules.own.value().map(alloc::vec::Vec::as_slice));
     let mtu = match &rules.mtu {

@@ -9,8 +9,8 @@ use plimsoll_diagnosis::plan::{self, Cut, Filter, Ground, Idle, Plan, ShedReques
 use plimsoll_probe::entries::{self, Ask, Scope};
 use plimsoll_probe::live;
 
+use super::arguments::Shed;
 use super::plans::{quick, target};
-use crate::arguments::Shed;
 
 /// Nothing younger is taken for idle.
 const A_MINUTE: u64 = 60;

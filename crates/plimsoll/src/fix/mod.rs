@@ -1,5 +1,6 @@
 //! `plimsoll fix`, `confirm`, `undo`: read, plan, show, carry out, watch.
 
+pub mod arguments;
 mod cut;
 mod plans;
 mod rules;
@@ -17,8 +18,8 @@ use plimsoll_apply::{
 use plimsoll_diagnosis::plan::{Change, Plan, Verify};
 use plimsoll_report as report;
 
-use crate::arguments::{self, Fix, How, Persist, RemedyCommand};
 use crate::{check, exit};
+use arguments::{Fix, How, Persist, RemedyCommand};
 
 /// Faults on purpose, for the tests: `N` or `N:guard`.
 const FAULT: &str = "PLIMSOLL_FAULT";

@@ -10,7 +10,7 @@ use plimsoll_diagnosis::plan::{self, Ground, Plan, RaiseRequest, TimeoutRequest,
 use plimsoll_probe as probe;
 use plimsoll_probe::live::{self, NamespaceSelector, Observation};
 
-use crate::arguments::{How, Persist, Raise, Timeout, Unload};
+use super::arguments::{How, Persist, Raise, Timeout, Unload};
 use crate::fix::tell;
 
 /// `raise`: without sizes the whole diagnosis is needed, with them only the limit, memory and namespaces.

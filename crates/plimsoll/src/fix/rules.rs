@@ -10,9 +10,9 @@ use plimsoll_diagnosis::plan::{
 use plimsoll_diagnosis::rules;
 use plimsoll_probe::{live, ways};
 
+use super::arguments::{Bypass, How, Lifeline, Limit, Role};
 use super::cut;
 use super::plans::{target, with_rules};
-use crate::arguments::{Bypass, How, Lifeline, Limit, Role};
 
 /// `bypass`.
 pub fn bypass(arguments: &Bypass) -> Result<Plan, String> {
