@@ -114,7 +114,8 @@ fn neighbours(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
                         Family::V4 => "gc_thresh3 of ARP",
                         Family::V6 => "gc_thresh3 of NDP",
                     };
-                    Some(format!("{} entries of {} ({of})", t.entries?, t.limit?))
+                    let entries = words::counted(t.entries?, "entry", "entries");
+                    Some(format!("{entries} of {} ({of})", words::count(t.limit?)))
                 })
                 .collect::<Vec<_>>()
                 .join(", ");

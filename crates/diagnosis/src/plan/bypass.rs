@@ -259,10 +259,14 @@ fn take(judgement: &Judgement, request: &BypassRequest, plan: &mut Plan) {
     }
     plan.warnings.extend(judgement.notes.iter().cloned());
     for accept in &judgement.accepts {
-        plan.details.push(format!(
+        let detail = format!(
             "a rule of ours ahead of this one, under its conditions, for what is not tracked: {}",
             accept.stands_for
-        ));
+        );
+        // More than one of ours may stand for it.
+        if !plan.details.contains(&detail) {
+            plan.details.push(detail);
+        }
     }
 }
 

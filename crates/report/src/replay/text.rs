@@ -86,10 +86,11 @@ fn limit(max: u64) -> String {
 fn verdict(a: &Answer, style: &Style) -> String {
     let now = &a.as_set.outcome;
     let search = a.unlimited.is_some() || a.as_set.is_clean();
+    let entries = |n: u64| format!("{} {}", count(n), if n == 1 { "entry" } else { "entries" });
     let needs = if search {
-        format!("The table needs {} entries", count(a.needed()))
+        format!("The table needs {}", entries(a.needed()))
     } else {
-        format!("The table needs more than {} entries", count(now.peak))
+        format!("The table needs more than {}", entries(now.peak))
     };
     let connections = |flows: u64| {
         format!("{} {}", count(flows), if flows == 1 { "connection" } else { "connections" })
