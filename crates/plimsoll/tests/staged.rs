@@ -21,12 +21,21 @@ fn on(make: impl FnOnce() -> Result<Stage, LabError>) -> (Value, i32) {
 }
 
 fn summary(check: &Value, id: &str) -> String {
+    said(check, id, "summary")
+}
+
+fn severity(check: &Value, id: &str) -> String {
+    said(check, id, "severity")
+}
+
+/// What a finding says of itself.
+fn said(check: &Value, id: &str, what: &str) -> String {
     check["findings"]
         .as_array()
         .expect("findings")
         .iter()
         .find(|f| f["id"] == id)
-        .and_then(|f| f["summary"].as_str())
+        .and_then(|f| f[what].as_str())
         .unwrap_or_else(|| panic!("no {id} in {:?}", ids(check)))
         .to_owned()
 }
@@ -67,7 +76,12 @@ fn a_full_table_of_unreplied_entries_lives_by_eviction() {
     }
     let (value, status) = on(|| stage::early_drop_pressure(None));
     assert!(status >= 1);
-    assert_only(&value, &["CT003", "CT010"], &["CT011"]);
+    // Now and then the kernel finds no victim, or another processor takes it first: that packet is lost.
+    // A few of thousands are a warning, and CT001 then says it in place of CT003.
+    let few_lost = space(&value)["rates"]["drop"].as_f64().expect("rate") > 0.0;
+    let full = if few_lost { "CT001" } else { "CT003" };
+    assert_only(&value, &[full, "CT010"], &["CT011"]);
+    assert_eq!(severity(&value, full), "warning", "{}", summary(&value, full));
     assert!(space(&value)["rates"]["early_drop"].as_f64().expect("rate") > 1000.0);
 }
 

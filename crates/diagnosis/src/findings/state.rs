@@ -105,12 +105,14 @@ fn full(case: &Case<'_>, i: usize) -> Option<Draft> {
     let (severity, mut summary) = match (full_drops(s), s.rates.drop.as_ref()) {
         (Some(dropped), Ok(rate)) if dropped > 0 && fullness >= near => {
             let evicted = s.grown(Counter::EarlyDrop).unwrap_or(0);
-            let severity = if evicted >= dropped.saturating_mul(SURVIVABLE) {
-                Severity::Warning
+            let drops = format!("{at_limit} and drops {} packets/s", words::rate(*rate));
+            if evicted >= dropped.saturating_mul(SURVIVABLE) {
+                let evictions = s.rates.early_drop.as_ref().map_or(0.0, |r| *r);
+                let room = format!("{drops}, beside {} evictions/s", words::rate(evictions));
+                (Severity::Warning, format!("{room} that make room for the others"))
             } else {
-                Severity::Critical
-            };
-            (severity, format!("{at_limit} and drops {} packets/s", words::rate(*rate)))
+                (Severity::Critical, drops)
+            }
         }
         _ if fullness >= FULL && near_lines => {
             (Severity::Critical, format!("{at_limit} and the kernel log reports drops"))
