@@ -5,9 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::crashes::wait_for;
 use crate::host::{Host, text};
 use crate::support::{BINARY, Netns, root, run};
+use crate::sweep::wait_for;
 
 const SSHD: &str = "/usr/sbin/sshd";
 const PORT: &str = "2222";
