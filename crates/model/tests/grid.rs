@@ -160,7 +160,13 @@ fn without_entry(step: &Step) -> Step {
 /// Compares all that can be seen of a setting with the model of its own.
 fn compare(grid: &Grid, setting: usize, model: &Model) {
     let ledger = grid.ledger(setting);
-    assert_eq!(ledger.counted(), model.counted());
+    assert_eq!(
+        ledger.counted(),
+        model.counted(),
+        "{setting} of {} at {:?}",
+        model.profile().name,
+        model.time()
+    );
     assert_eq!(ledger.protected(), model.protected());
     assert_eq!(ledger.counters(), model.counters());
     assert_eq!(grid.occupancy(setting), model.occupancy());

@@ -329,10 +329,11 @@ impl Table {
             return None;
         }
         match self.names(spot.likely, spot) {
-            Some(direction) => {
+            // Packets of the same batch may have moved it since it was looked at.
+            Some(direction) if self.index.is_in_first(spot.place, spot.likely.0) => {
                 Some(Found { id: spot.likely, direction, at: self.index.first(spot.place) })
             }
-            None => self.look_around(spot),
+            Some(_) | None => self.look_around(spot),
         }
     }
 
@@ -563,7 +564,9 @@ impl Table {
             return None;
         }
         let at = self.index.first(spot.place);
-        let cell = self.slab.narrow_mut(spot.likely);
+        // Packets of the same batch may have moved it since it was looked at.
+        let is_first = self.index.is_in_first(spot.place, spot.likely.0);
+        let cell = self.slab.narrow_mut(spot.likely).filter(|_| is_first);
         let direction = cell.as_ref().and_then(|cell| cell.head.answers_to(spot.key));
         let (Some(cell), Some(direction)) = (cell, direction) else {
             let found = self.look_around(spot)?;
