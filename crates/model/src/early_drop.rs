@@ -14,10 +14,16 @@ use crate::table::{EntryId, Probe};
 const RANGE: usize = 8;
 
 impl Model {
+    /// Whether the limit is not reached.
+    #[inline(always)]
+    pub(crate) const fn has_room(&self) -> bool {
+        let max = self.settings.max;
+        (self.table.len() as u64) < max || (max == 0 && self.profile.zero_is_unlimited)
+    }
+
     /// Room for one more: how many were evicted for it, or `None` when there is none.
     pub(crate) fn make_room(&mut self, probe: &Probe) -> Option<u32> {
-        let max = self.settings.max;
-        if (max == 0 && self.profile.zero_is_unlimited) || (self.table.len() as u64) < max {
+        if self.has_room() {
             return Some(0);
         }
         let victims = self.evict(probe);

@@ -279,7 +279,7 @@ impl Model {
         treatment: &Treatment,
     ) -> Step {
         let step = match spot.way {
-            Way::Tcp => self.plain_tcp(packet, spot),
+            Way::Tcp => self.plain_tcp(packet, spot, treatment),
             Way::Udp => self.plain_udp(packet, spot),
             Way::WideTcp => self.plain_wide(packet, spot),
             Way::Long | Way::Nowhere => None,
