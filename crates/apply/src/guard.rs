@@ -85,8 +85,8 @@ enum News {
     End,
 }
 
-/// Stands guard over a transaction; returns when there is nothing left to guard.
-pub fn stand_guard(state_dir: &Path, id: u64) -> Result<(), ApplyError> {
+/// Stands guard over a transaction; returns when there is nothing left to guard. `fault`: for tests.
+pub fn stand_guard(state_dir: &Path, id: u64, fault: &Fault) -> Result<(), ApplyError> {
     // Fails only for the leader of a group, which nobody else can hang up then either.
     let _ = rustix::process::setsid();
     leave_session();
@@ -129,7 +129,7 @@ pub fn stand_guard(state_dir: &Path, id: u64) -> Result<(), ApplyError> {
             (Phase::Pending { .. }, left) => end || left == Some(0),
             (Phase::Standing | Phase::Undone | Phase::UndoneInPart, _) => break,
         };
-        if due && take_back(&state, place.as_ref(), id, end)? {
+        if due && take_back(&state, place.as_ref(), id, end, fault)? {
             break;
         }
         let left = now.left().map_or(LOOK, |left| Duration::from_millis(left.max(1)).min(LOOK));
@@ -145,7 +145,13 @@ pub fn stand_guard(state_dir: &Path, id: u64) -> Result<(), ApplyError> {
 
 /// Whether nothing is left to do. Under the lock the journal is read again: a confirmation that came first
 /// holds.
-fn take_back(state: &State, place: Option<&Place>, id: u64, end: bool) -> Result<bool, ApplyError> {
+fn take_back(
+    state: &State,
+    place: Option<&Place>,
+    id: u64,
+    end: bool,
+    fault: &Fault,
+) -> Result<bool, ApplyError> {
     let _lock = match state.lock(Duration::from_secs(60)) {
         Ok(lock) => lock,
         Err(ApplyError::Busy { .. }) => return Ok(false),
@@ -161,7 +167,7 @@ fn take_back(state: &State, place: Option<&Place>, id: u64, end: bool) -> Result
         (Phase::Standing | Phase::Undone | Phase::UndoneInPart, _) => return Ok(true),
     };
     // What can't be taken back now is tried again by whoever calls next.
-    unwind(state, place, id, why, &Fault::default()).map(|_| true)
+    unwind(state, place, id, why, fault).map(|_| true)
 }
 
 /// Out of the session's control group, which logind kills as a whole where KillUserProcesses is set; and

@@ -30,9 +30,11 @@ impl<'a> View<'a> {
         self.around.locals.as_ref().map(|locals| Direction::of(self.entry, locals))
     }
 
-    /// Seconds since the last packet that refreshed it.
+    /// Seconds since the last packet that refreshed it: never more than its age, though the seconds left are
+    /// rounded and the kernel may leave them a tick late.
     pub fn idle(&self) -> Option<Seconds> {
-        self.around.timeouts.idle(self.entry)
+        let idle = self.around.timeouts.idle(self.entry)?;
+        Some(self.entry.age.map_or(idle, |age| idle.min(age)))
     }
 }
 

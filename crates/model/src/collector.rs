@@ -180,7 +180,7 @@ impl Model {
                 if counted {
                     counters.add(Counter::Delete, 1);
                 }
-                if listening || leaving.has_helper() {
+                if listening || leaving.concerns_helpers() {
                     ended.push(leaving.whole());
                 }
             }

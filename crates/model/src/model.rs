@@ -401,11 +401,11 @@ impl Model {
             if counted {
                 counters.add(Counter::Delete, 1);
             }
-            if listening || leaving.has_helper() {
+            if listening || leaving.concerns_helpers() {
                 ended.push(leaving.whole());
             }
         });
-        let helpers = ended.iter().any(|whole| whole.helper.is_some());
+        let helpers = ended.iter().any(Whole::concerns_helpers);
         for whole in ended {
             self.ended(&whole);
         }
@@ -559,10 +559,12 @@ impl Model {
             self.counters.add(Counter::New, 1);
         }
         if treatment.fate == Fate::Dropped {
+            self.end_call_of(&probe.key, master);
             step.what = What::NotConfirmed;
             return step;
         }
         if self.chain_is_too_long(probe) {
+            self.end_call_of(&probe.key, master);
             self.counters.add(Counter::ChainTooLong, 1);
             self.counters.add(Counter::InsertFailed, 1);
             step.what = What::ChainTooLong;
@@ -611,14 +613,14 @@ impl Model {
     /// An entry goes: what listens is told, what its helper expected goes with it.
     pub(crate) fn ended(&mut self, whole: &Whole) {
         self.tell_destroy(whole);
-        if whole.helper.is_some() {
+        if whole.concerns_helpers() {
             self.forget(whole);
         }
     }
 
     pub(crate) fn remove(&mut self, id: EntryId) {
-        let has_helper = self.table.extras(id).is_some_and(|extras| extras.helper.is_some());
-        if (self.events.is_some() || has_helper)
+        let concerns_helpers = self.table.extras(id).is_some_and(Extras::concerns_helpers);
+        if (self.events.is_some() || concerns_helpers)
             && let Some(whole) = self.table.whole(id)
         {
             self.ended(&whole);

@@ -76,7 +76,7 @@ impl Model {
     }
 
     pub(crate) fn show(&self, whole: &Whole) -> Entry {
-        let Whole { id, slot, key, created, reply, helper } = whole;
+        let Whole { id, slot, key, created, reply, helper, .. } = whole;
         let now = self.now();
         let dccp = self.behaviour.dccp;
         let original = key.tuple(dccp);

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use plimsoll_diagnosis::facts::{Fact, Gap, Reason, Ways};
 use plimsoll_wire::filter::Program;
 use plimsoll_wire::sock_diag::Socket;
-use plimsoll_wire::sshd_config;
 
 use crate::attribution::{each_process_socket, links_here, sockets_here};
+use crate::doors;
 use crate::files::Files;
 use crate::live::{self, Visit};
 use crate::rules::Reader;
@@ -20,6 +20,8 @@ use crate::rules::Reader;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Programs that let people in.
 const DOORS: &[&str] = &["sshd", "dropbear", "sshd-session", "tinysshd"];
+/// The process that listens for sockets' units.
+const MANAGER: u32 = 1;
 
 /// The ways of a network namespace, by inode. Which ports SSH listens on costs a look at every process; `doors` asks for
 /// it.
@@ -104,20 +106,22 @@ impl Ends {
         }
     }
 
-    /// TCP ports on which an SSH server listens, in order; where none runs by itself (a manager listens in its place), those of
-    /// its configuration that somebody listens on.
+    /// TCP ports on which an SSH server listens, in order, or process 1 in its place, as units of systemd say; where neither was
+    /// seen, those that it is set up for and that somebody listens on.
     fn ssh_ports(&self) -> Vec<u16> {
         const TCP: u8 = 6;
         let sockets = self.sockets.value().into_iter().flatten();
         let open: Vec<&Socket> =
             sockets.filter(|(p, s)| *p == TCP && s.remote.1 == 0).map(|(_, s)| s).collect();
         let deadline = Instant::now() + PATIENCE;
+        let files = Files::live();
+        let units = doors::of_units(&files, false);
         let mut ports = BTreeSet::new();
         each_process_socket(
             &mut |pid, inode| {
                 if let Some(socket) = open.iter().find(|s| s.inode == inode && inode != 0)
                     && !ports.contains(&socket.local.1)
-                    && opens_doors(pid)
+                    && (opens_doors(pid) || pid == MANAGER && units.contains(&socket.local.1))
                 {
                     ports.insert(socket.local.1);
                 }
@@ -127,7 +131,7 @@ impl Ends {
         );
         if ports.is_empty() {
             let listening = |port: &u16| open.iter().any(|socket| socket.local.1 == *port);
-            ports.extend(configured_ports().into_iter().filter(listening));
+            ports.extend(doors::of_server(&files).into_iter().chain(units).filter(listening));
         }
         ports.into_iter().collect()
     }
@@ -167,20 +171,7 @@ fn of_environment(text: &str) -> Option<(IpAddr, u16, u16)> {
     Some((peer.to_canonical(), from.parse().ok()?, port.parse().ok()?))
 }
 
-/// Ports of sshd's configuration, with the files of its folder, which come first.
-fn configured_ports() -> Vec<u16> {
-    const FOLDER: &str = "/etc/ssh/sshd_config.d";
-    let mut paths: Vec<_> =
-        fs::read_dir(FOLDER).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|e| e == "conf"));
-    paths.sort_unstable();
-    paths.push("/etc/ssh/sshd_config".into());
-    let texts: Vec<String> =
-        paths.iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
-    if texts.is_empty() { Vec::new() } else { sshd_config::ports(&texts.join("\n")) }
-}
-
-/// Whether a process is a server of SSH, or the manager that listens in its place.
+/// Whether a process is a server of SSH.
 fn opens_doors(pid: u32) -> bool {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     DOORS.contains(&name.trim())

@@ -10,6 +10,7 @@ pub mod attribution;
 pub mod boot;
 pub mod config;
 pub mod dead;
+mod doors;
 mod ends;
 pub mod entries;
 pub mod events;

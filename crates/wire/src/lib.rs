@@ -40,6 +40,7 @@ pub mod rtnetlink;
 pub mod ruleset;
 pub mod slabinfo;
 pub mod sock_diag;
+pub mod socket_unit;
 pub mod sockstat;
 pub mod sshd_config;
 pub mod statistics;

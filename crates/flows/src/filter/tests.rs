@@ -201,6 +201,15 @@ fn a_timeout_that_was_lowered_since_gives_no_idle_time() {
 }
 
 #[test]
+fn nothing_is_idle_for_longer_than_it_exists() {
+    let around = Surroundings { timeouts: timeouts(), ..Surroundings::default() };
+    let made_now = Row { expires: Some(Seconds(290)), age: Some(Seconds(9)), ..tcp() };
+    assert_eq!(View::new(&made_now, &around).idle(), Some(Seconds(9)));
+    let older = Row { age: Some(Seconds(11)), ..made_now };
+    assert_eq!(View::new(&older, &around).idle(), Some(Seconds(10)));
+}
+
+#[test]
 fn an_error_points_at_the_place_and_names_the_nearest_word() {
     let complain = |text: &str| Filter::parse(text, &names()).unwrap_err().to_string();
     assert_eq!(

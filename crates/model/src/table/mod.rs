@@ -126,6 +126,15 @@ pub(crate) struct Whole {
     pub(crate) reply: Option<Key>,
     /// Who reads along.
     pub(crate) helper: Option<Helper>,
+    /// The entry that expected it.
+    pub(crate) master: Option<Key>,
+}
+
+impl Whole {
+    /// Whether a helper has to know of its end.
+    pub(crate) const fn concerns_helpers(&self) -> bool {
+        self.helper.is_some() || self.master.is_some()
+    }
 }
 
 /// An entry that goes, or may go.
@@ -137,9 +146,9 @@ pub(crate) struct Leaving<'a> {
 }
 
 impl Leaving<'_> {
-    /// Whether somebody reads along in it.
-    pub(crate) fn has_helper(&self) -> bool {
-        self.table.slab.extras(self.id).is_some_and(|extras| extras.helper.is_some())
+    /// Whether a helper has to know of its end.
+    pub(crate) fn concerns_helpers(&self) -> bool {
+        self.table.slab.extras(self.id).is_some_and(Extras::concerns_helpers)
     }
 
     /// All of it: for those who want to tell of it.
@@ -461,8 +470,9 @@ impl Table {
     /// An entry that is there, with another memory.
     pub(crate) fn whole_as(&self, id: EntryId, slot: &Slot) -> Whole {
         let (key, created) = (self.slab.key(id), self.slab.created(id));
-        let helper = self.slab.extras(id).and_then(|extras| extras.helper);
-        Whole { id, slot: *slot, key, created, reply: self.reply(id), helper }
+        let (helper, master) =
+            self.slab.extras(id).map_or((None, None), |extras| (extras.helper, extras.master));
+        Whole { id, slot: *slot, key, created, reply: self.reply(id), helper, master }
     }
 
     fn leaving(&self, id: EntryId) -> Leaving<'_> {

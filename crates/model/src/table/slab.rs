@@ -124,6 +124,11 @@ impl Extras {
         let Self { reply, policy, helper, master } = self;
         reply.is_none() && policy.is_none() && helper.is_none() && master.is_none()
     }
+
+    /// Whether a helper has to know of the entry's end.
+    pub(crate) const fn concerns_helpers(&self) -> bool {
+        self.helper.is_some() || self.master.is_some()
+    }
 }
 
 /// What decides who goes first, without the rest of the entry.

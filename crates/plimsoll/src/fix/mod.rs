@@ -23,6 +23,8 @@ use arguments::{Fix, How, Persist, RemedyCommand};
 
 /// Faults on purpose, for the tests: `N` or `N:guard`.
 const FAULT: &str = "PLIMSOLL_FAULT";
+/// The same for the guard, which takes its steps only while it takes back.
+const GUARD_FAULT: &str = "PLIMSOLL_GUARD_FAULT";
 
 /// Runs it.
 pub fn run(arguments: &Fix) -> ExitCode {
@@ -64,7 +66,7 @@ pub fn run(arguments: &Fix) -> ExitCode {
 
 /// Keeps what waits.
 pub fn confirm(arguments: &arguments::Confirm) -> ExitCode {
-    match plimsoll_apply::confirm(&arguments.state_dir, arguments.id, &fault()) {
+    match plimsoll_apply::confirm(&arguments.state_dir, arguments.id, &fault(FAULT)) {
         Ok((id, title, recovered)) => {
             recovered.iter().for_each(|r| tell::error(r));
             tell::say(&format!("Transaction {id} stays: {title}."));
@@ -82,7 +84,7 @@ pub fn undo(arguments: &arguments::Undo) -> ExitCode {
         arguments.id,
         leftover,
         arguments.allow_lower,
-        &fault(),
+        &fault(FAULT),
     );
     match undone {
         Ok(undone) => {
@@ -102,7 +104,7 @@ pub fn undo(arguments: &arguments::Undo) -> ExitCode {
 
 /// Stands guard.
 pub fn guard(arguments: &arguments::Guard) -> ExitCode {
-    match stand_guard(&arguments.state_dir, arguments.id) {
+    match stand_guard(&arguments.state_dir, arguments.id, &fault(GUARD_FAULT)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
@@ -123,8 +125,8 @@ fn failed(error: &ApplyError) -> ExitCode {
     exit::failed()
 }
 
-fn fault() -> Fault {
-    std::env::var(FAULT).ok().and_then(|text| Fault::parse(&text)).unwrap_or_default()
+fn fault(variable: &str) -> Fault {
+    std::env::var(variable).ok().and_then(|text| Fault::parse(&text)).unwrap_or_default()
 }
 
 fn carry_out(plan: &Plan, how: &How, root: &Path) -> ExitCode {
@@ -179,7 +181,7 @@ fn options(how: &How, root: &Path) -> Option<Options> {
         confirm: how.confirm,
         allow_lower: how.allow_lower,
         guard: GuardProgram { program, arguments: vec!["guard".into()] },
-        fault: fault(),
+        fault: fault(FAULT),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Rows to Apache Parquet, a group of rows at a time, so that memory does not grow with the table.
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
@@ -25,7 +26,15 @@ enum Values {
     Flag(Vec<bool>, Vec<i16>),
     Number(Vec<i64>, Vec<i16>),
     Share(Vec<f64>, Vec<i16>),
-    Text(Vec<ByteArray>, Vec<i16>),
+    Text(Texts, Vec<i16>),
+}
+
+/// Texts one behind another: a row costs its octets and no allocation.
+#[derive(Default)]
+struct Texts {
+    octets: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
 }
 
 impl Table {
@@ -101,12 +110,12 @@ fn field(name: &str, kind: Kind) -> parquet::errors::Result<Type> {
 }
 
 impl Values {
-    const fn new(kind: Kind) -> Self {
+    fn new(kind: Kind) -> Self {
         match kind {
             Kind::Flag => Self::Flag(Vec::new(), Vec::new()),
             Kind::Number => Self::Number(Vec::new(), Vec::new()),
             Kind::Share => Self::Share(Vec::new(), Vec::new()),
-            Kind::Text => Self::Text(Vec::new(), Vec::new()),
+            Kind::Text => Self::Text(Texts::default(), Vec::new()),
         }
     }
 
@@ -118,12 +127,8 @@ impl Values {
                 add(values, levels, n.cast_signed());
             }
             (Self::Share(values, levels), Cell::Share(share)) => add(values, levels, share),
-            (Self::Text(values, levels), Cell::Text(text)) => {
-                add(values, levels, ByteArray::from(text.as_bytes().to_vec()));
-            }
-            (Self::Text(values, levels), Cell::Address(address)) => {
-                add(values, levels, ByteArray::from(address.to_string().into_bytes()));
-            }
+            (Self::Text(values, levels), Cell::Text(text)) => values.add(levels, text),
+            (Self::Text(values, levels), Cell::Address(address)) => values.add(levels, address),
             (Self::Flag(_, levels), _)
             | (Self::Number(_, levels), _)
             | (Self::Share(_, levels), _)
@@ -136,8 +141,32 @@ impl Values {
             Self::Flag(values, levels) => batch::<BoolType>(writer, values, levels),
             Self::Number(values, levels) => batch::<Int64Type>(writer, values, levels),
             Self::Share(values, levels) => batch::<DoubleType>(writer, values, levels),
-            Self::Text(values, levels) => batch::<ByteArrayType>(writer, values, levels),
+            Self::Text(values, levels) => {
+                batch::<ByteArrayType>(writer, &mut values.take(), levels)
+            }
         }
+    }
+}
+
+impl Texts {
+    fn add(&mut self, levels: &mut Vec<i16>, text: impl fmt::Display) {
+        // Writing to memory does not fail.
+        let _ = write!(self.octets, "{text}");
+        self.ends.push(self.octets.len());
+        levels.push(1);
+    }
+
+    /// The texts, all in one piece of memory; none is left.
+    fn take(&mut self) -> Vec<ByteArray> {
+        let room = self.octets.len();
+        let whole = ByteArray::from(std::mem::replace(&mut self.octets, Vec::with_capacity(room)));
+        let mut begin = 0;
+        let texts = self.ends.drain(..).map(|end| {
+            let text = whole.slice(begin, end - begin);
+            begin = end;
+            text
+        });
+        texts.collect()
     }
 }
 

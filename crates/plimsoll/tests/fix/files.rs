@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::host::text;
 use crate::support::{BINARY, root, run};
+use crate::sweep::{Stage, swept};
 
 /// A copy of a saved host, and a state directory beside it.
 pub struct Copy {
     base: PathBuf,
+    state: PathBuf,
 }
 
 impl Copy {
@@ -22,7 +23,7 @@ impl Copy {
         let _ = fs::remove_dir_all(&base);
         fs::create_dir_all(&base).expect("a directory");
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/trees").join(tree);
-        let copy = Self { base };
+        let copy = Self { state: base.join("state"), base };
         run("cp", &["-a", from.to_str().expect("text"), copy.root().to_str().expect("text")]);
         copy
     }
@@ -33,11 +34,7 @@ impl Copy {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
-        command
-            .args(arguments)
-            .arg("--state-dir")
-            .arg(self.base.join("state"))
-            .stdin(Stdio::null());
+        command.args(arguments).arg("--state-dir").arg(&self.state).stdin(Stdio::null());
         command
     }
 
@@ -69,6 +66,23 @@ impl Copy {
             }
         }
         found
+    }
+}
+
+impl Stage for Copy {
+    fn command(&self, arguments: &[&str]) -> Command {
+        self.command(arguments)
+    }
+
+    fn everything(&self) -> String {
+        let files = self.files().into_iter();
+        let lines =
+            files.map(|(path, (mode, bytes))| format!("{path:?} {mode:o}\n{}", text(&bytes)));
+        lines.collect()
+    }
+
+    fn state(&self) -> &Path {
+        &self.state
     }
 }
 
@@ -114,56 +128,9 @@ fn persist_killed_at_any_step_leaves_all_files_or_none() {
     }
     for tree in TREES {
         let copy = Copy::of(tree, &format!("crash-{tree}"));
-        let old = copy.files();
-        let mut new = None;
-        let mut through = false;
-        for step in 1..100 {
-            let fault = format!("{step}:guard");
-            let out = copy.persist(&[]).env("PLIMSOLL_FAULT", &fault).output().expect("it starts");
-            if out.status.signal() != Some(9) {
-                assert!(out.status.success(), "{}", text(&out.stderr));
-                copy.ok(copy.command(&["undo"]));
-                assert_eq!(copy.files(), old, "{tree}");
-                through = step > 10;
-                break;
-            }
-            let _ = copy.command(&["confirm"]).output().expect("it starts");
-            let now = copy.files();
-            if now != old {
-                let new = new.get_or_insert_with(|| now.clone());
-                assert_eq!(now, *new, "{tree} {fault}: neither the old state nor the new");
-                copy.ok(copy.command(&["undo"]));
-            }
-            assert_eq!(copy.files(), old, "{tree} {fault}");
-        }
-        assert!(through, "{tree}: the loop comes to its end");
+        let root = copy.root();
+        swept(&copy, &["fix", "persist", "--yes", "--root", root.to_str().expect("text")]);
     }
-}
-
-#[test]
-fn an_undo_of_files_that_is_killed_is_finished_by_the_next_call() {
-    if !root("an_undo_of_files_that_is_killed_is_finished_by_the_next_call") {
-        return;
-    }
-    let copy = Copy::of("centos6", "undo");
-    let old = copy.files();
-    for step in 1..100 {
-        copy.ok(copy.persist(&[]));
-        let new = copy.files();
-        let out = copy.command(&["undo"]).env("PLIMSOLL_FAULT", step.to_string()).output();
-        let out = out.expect("it starts");
-        if out.status.success() {
-            assert_eq!(copy.files(), old);
-            assert!(step > 5);
-            return;
-        }
-        let _ = copy.command(&["confirm"]).output().expect("it starts");
-        if copy.files() == new {
-            copy.ok(copy.command(&["undo"]));
-        }
-        assert_eq!(copy.files(), old, "killed at {step}");
-    }
-    panic!("the loop comes to no end");
 }
 
 #[test]
@@ -258,7 +225,7 @@ fn a_file_that_somebody_edited_since_is_named_and_left() {
 /// Journals of an earlier boot: the power went, and came again.
 fn reboot(copy: &Copy) {
     let now = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("a boot");
-    for entry in fs::read_dir(copy.base.join("state")).expect("a directory").flatten() {
+    for entry in fs::read_dir(&copy.state).expect("a directory").flatten() {
         if entry.path().extension().is_some_and(|e| e == "journal") {
             let text = fs::read_to_string(entry.path()).expect("a journal");
             let earlier = text.replace(now.trim(), "00000000-0000-4000-8000-000000000000");

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use plimsoll_lab::Namespace;
 
-use crate::crashes::killed_everywhere;
 use crate::host::{Host, text};
 use crate::support::{Netns, root, run};
+use crate::sweep::swept;
 
 const PORT: u16 = 443;
 const PROXY: &[&str] = &["fix", "limit", "tcp/443", "--synproxy", "--yes", "--watch", "0"];
@@ -115,12 +115,6 @@ impl Way {
         self.client.run("python3", &["-c", &script]);
     }
 
-    /// As [`Host::everything`], without what traffic counts on the policies of iptables.
-    fn everything(&self) -> String {
-        let uncounted = |line: &str| line.split(" [").next().unwrap_or(line).to_owned() + "\n";
-        self.router.everything().lines().map(uncounted).collect()
-    }
-
     fn entries(&self) -> u64 {
         Namespace::open(&self.router.netns.0).expect("it is there").count().expect("a count")
     }
@@ -160,7 +154,7 @@ impl Talk {
 }
 
 fn proxied(way: &Way) {
-    let old = way.everything();
+    let old = way.router.everything();
     let (four, six) = (way.listen("10.77.2.2"), way.listen("fd77:2::2"));
     let mut before = Talk::new(way, &four);
     way.flood();
@@ -170,7 +164,7 @@ fn proxied(way: &Way) {
     let quiet = way.entries();
 
     let dry = way.router.ok(&["fix", "limit", "tcp/443", "--synproxy", "--dry-run"]);
-    assert_eq!(way.everything(), old, "shown only: {dry}");
+    assert_eq!(way.router.everything(), old, "shown only: {dry}");
     let said = way.router.ok(PROXY);
     assert!(said.contains("segments of 1460 bytes (IPv6: 1440)"), "{said}");
     way.flood();
@@ -189,7 +183,7 @@ fn proxied(way: &Way) {
     assert!(way.connect(closed).is_none());
 
     way.router.ok(&["undo"]);
-    assert_eq!(way.everything(), old, "byte for byte");
+    assert_eq!(way.router.everything(), old, "byte for byte");
     before.goes_on();
     through.goes_on();
     through6.goes_on();
@@ -217,7 +211,8 @@ fn a_syn_proxy_killed_at_any_step_is_there_whole_or_not_at_all() {
     if !root("a_syn_proxy_killed_at_any_step_is_there_whole_or_not_at_all") {
         return;
     }
-    killed_everywhere(&Way::new("proxy-kill").with_nft().router, PROXY, false);
+    swept(&Way::new("proxy-kill").with_nft().router, PROXY);
+    swept(&Way::new("proxy-kill-xt").with_legacy().router, PROXY);
 }
 
 #[test]
@@ -230,7 +225,7 @@ fn a_port_that_is_sent_on_elsewhere_has_no_syn_proxy() {
                dport 443 dnat to 10.77.2.2; }; chain postrouting { type nat hook postrouting priority 100; oifname \
                rs masquerade; }; }";
     way.router.netns.run("nft", &[nat]);
-    let old = way.everything();
+    let old = way.router.everything();
     let out = way.router.run(PROXY);
     let said = text(&out.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(out.status.code(), Some(1), "{said}");
@@ -239,7 +234,27 @@ fn a_port_that_is_sent_on_elsewhere_has_no_syn_proxy() {
         "{said}"
     );
     assert!(!said.contains("masquerade"), "the address of who asks may be another: {said}");
-    assert_eq!(way.everything(), old);
+    assert_eq!(way.router.everything(), old);
+}
+
+#[test]
+fn a_second_proxy_and_one_where_nothing_is_tracked_are_refused() {
+    if !root("a_second_proxy_and_one_where_nothing_is_tracked_are_refused") {
+        return;
+    }
+    let refused = |way: &Way, why: &str| {
+        let old = way.router.everything();
+        let out = way.router.run(PROXY);
+        let said = text(&out.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(out.status.code(), Some(1), "{said}");
+        assert!(said.contains(why), "{said}");
+        assert_eq!(way.router.everything(), old);
+    };
+    let way = Way::new("proxy-no");
+    refused(&way, "nothing is tracked here");
+    let way = way.with_nft();
+    way.router.ok(PROXY);
+    refused(&way, "a SYN proxy answers for it already: nft inet plimsoll_synproxy_tcp443");
 }
 
 /// Connections that come about when six are tried.
@@ -250,7 +265,7 @@ fn opened(way: &Way, listener: &TcpListener) -> usize {
 }
 
 fn limited(way: &Way) {
-    let old = way.everything();
+    let old = way.router.everything();
     let (four, six) = (way.listen("10.77.2.2"), way.listen("fd77:2::2"));
     way.router.ok(&[
         "fix",
@@ -265,7 +280,7 @@ fn limited(way: &Way) {
     ]);
     assert_eq!((opened(way, &four), opened(way, &six)), (3, 3), "of each source");
     way.router.ok(&["undo"]);
-    assert_eq!(way.everything(), old);
+    assert_eq!(way.router.everything(), old);
     assert_eq!((opened(way, &four), opened(way, &six)), (6, 6), "without it all come through");
 }
 

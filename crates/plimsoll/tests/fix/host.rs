@@ -1,9 +1,10 @@
 //! A namespace and a state directory for one test, and everything of them that a remedy may change.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::support::{BINARY, Netns};
+use crate::sweep::Stage;
 
 /// Where a test's remedies go.
 pub struct Host {
@@ -69,6 +70,18 @@ impl Host {
 
     /// The same by iptables of old, with a chain as RHEL 5 has it.
     pub fn with_strict_legacy(self) -> Self {
+        self.strict_by("iptables-legacy");
+        self.netns.run("iptables-legacy", &["-t", "raw", "-L", "-n"]);
+        self
+    }
+
+    /// The same by iptables on nf_tables.
+    pub fn with_strict_iptables(self) -> Self {
+        self.strict_by("iptables-nft");
+        self
+    }
+
+    fn strict_by(&self, iptables: &str) {
         self.with_address();
         let rules = "-N FW;-A INPUT -j FW;-A FW -i lo -j ACCEPT;-A FW -m state --state RELATED,ESTABLISHED -j \
                      ACCEPT;-A FW -s 10.0.0.0/8 -p tcp -m state --state NEW -m tcp --dport 443 -j ACCEPT;-A FW -p udp \
@@ -76,10 +89,8 @@ impl Host {
                      RELATED,ESTABLISHED -j ACCEPT;-P OUTPUT DROP";
         for rule in rules.split(';') {
             let words: Vec<&str> = rule.split_whitespace().collect();
-            self.netns.run("iptables-legacy", &words);
+            self.netns.run(iptables, &words);
         }
-        self.netns.run("iptables-legacy", &["-t", "raw", "-L", "-n"]);
-        self
     }
 
     fn with_address(&self) {
@@ -122,8 +133,8 @@ impl Host {
         text(&out.stderr)
     }
 
-    /// Rules, policies and the namespace's own settings, byte for byte. The lines of iptables-save that hold a
-    /// time are left out, and so are the machine's own settings, which another test may change meanwhile.
+    /// Rules, policies and the namespace's own settings, byte for byte. What iptables-save tells of the time and counts of
+    /// packets is left out, and so are the machine's own settings, which another test may change meanwhile.
     pub fn everything(&self) -> String {
         if self.machine {
             return format!("{:?}", self.limit());
@@ -132,17 +143,30 @@ impl Host {
         for save in ["iptables-legacy-save", "ip6tables-legacy-save", "iptables-nft-save"] {
             let text = self.netns.run(save, &[]);
             let lines = text.lines().filter(|l| !l.starts_with("# "));
-            all.extend(lines.map(|l| format!("{l}\n")));
+            all.extend(lines.map(|l| l.split(" [").next().unwrap_or(l).to_owned() + "\n"));
         }
         all += &self.netns.run("nfct", &["list", "timeout"]);
-        let settings = "cd /proc/sys/net/netfilter; for f in nf_conntrack_*; do case $f in \
-                        *_count|*_conntrack_max|*_buckets|*_expect_max) ;; *) echo $f $(cat $f);; esac; done";
+        let settings = "cd /proc/sys/net/netfilter; grep . $(ls -d nf_conntrack_* | grep -Ev '_count$|_conntrack_max$|_buckets$|_expect_max$')";
         all + &self.netns.run("sh", &["-c", settings])
     }
 
     /// The history, one line a transaction.
     pub fn list(&self) -> String {
         self.ok(&["fix", "--list"])
+    }
+}
+
+impl Stage for Host {
+    fn command(&self, arguments: &[&str]) -> Command {
+        self.command(arguments)
+    }
+
+    fn everything(&self) -> String {
+        self.everything()
+    }
+
+    fn state(&self) -> &Path {
+        &self.state
     }
 }
 

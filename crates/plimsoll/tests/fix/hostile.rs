@@ -5,9 +5,9 @@ use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::crashes::wait_for;
 use crate::host::{Host, text};
 use crate::support::{BINARY, root, run};
+use crate::sweep::{guard_of, wait_for};
 
 const TIME_WAIT: &str = "net.netfilter.nf_conntrack_tcp_timeout_time_wait";
 const SETTINGS: &[&str] = &["fix", "timeout", "time_wait=30", "udp=12", "--yes", "--watch", "0"];
@@ -56,9 +56,8 @@ fn a_guard_that_is_killed_too_is_missed_by_the_next_call() {
     let host = Host::new("guardless").with_nft();
     let old = host.everything();
     host.ok(&with(SETTINGS, &["--confirm", "1h"]));
-    let journal = fs::read_to_string(host.state.join("1.journal")).expect("a journal");
-    let pid = journal.split("\"pid\":").nth(1).and_then(|t| t.split('}').next()).expect("a guard");
-    run("kill", &["-9", pid]);
+    let pid = guard_of(&host.state.join("1.journal"));
+    run("kill", &["-9", &pid]);
     // It may still be confirmed ...
     wait_for(|| !std::path::Path::new(&format!("/proc/{pid}")).exists());
     let said = text(&host.run(POLICY).stderr);
@@ -79,13 +78,12 @@ fn a_guard_told_to_end_takes_back_first() {
     let host = Host::new("guardterm").with_nft();
     let old = host.everything();
     host.ok(&with(SETTINGS, &["--confirm", "1h"]));
-    let journal = fs::read_to_string(host.state.join("1.journal")).expect("a journal");
-    let pid = journal.split("\"pid\":").nth(1).and_then(|t| t.split('}').next()).expect("a guard");
-    run("kill", &["-HUP", pid]);
-    run("kill", &["-INT", pid]);
+    let pid = guard_of(&host.state.join("1.journal"));
+    run("kill", &["-HUP", &pid]);
+    run("kill", &["-INT", &pid]);
     std::thread::sleep(Duration::from_millis(300));
     assert_ne!(host.everything(), old, "a terminal's signals are not meant for it");
-    run("kill", &["-TERM", pid]);
+    run("kill", &["-TERM", &pid]);
     wait_for(|| host.everything() == old);
 }
 
@@ -338,9 +336,7 @@ fn what_a_reboot_ended_is_said_and_nothing_of_this_boot_is_touched() {
     // The machine went down while a confirmation was waited for: there is nothing left to confirm or to take back.
     host.ok(&with(SETTINGS, &["--confirm", "1h"]));
     let journal = host.state.join("2.journal");
-    let text = fs::read_to_string(&journal).expect("a journal");
-    let pid = text.split("\"pid\":").nth(1).and_then(|t| t.split('}').next()).expect("a guard");
-    run("kill", &["-9", pid]);
+    run("kill", &["-9", &guard_of(&journal)]);
     of_an_earlier_boot(&journal);
     host.netns.run("sysctl", &["-qw", &format!("{TIME_WAIT}=77")]);
     let now = host.everything();

@@ -14,4 +14,5 @@ mod plans;
 mod remedies;
 mod roles;
 mod ssh;
+mod sweep;
 mod untracked;

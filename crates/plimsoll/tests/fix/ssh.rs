@@ -5,9 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::crashes::wait_for;
+use crate::files::Copy;
 use crate::host::{Host, text};
-use crate::support::{BINARY, Netns, root, run};
+use crate::support::{BINARY, Netns, plimsoll, root, run};
+use crate::sweep::wait_for;
 
 const SSHD: &str = "/usr/sbin/sshd";
 const PORT: &str = "2222";
@@ -131,4 +132,68 @@ fn a_lifeline_finds_the_session_and_the_port_in_a_shell_without_environment_too(
     let said = text(&out.stderr);
     assert!(said.contains("this session does not come from elsewhere"), "{said}");
     assert_eq!(door.host.everything(), old);
+}
+
+/// Process 1 of a machine that opens the sockets of services which have not started: SSH's, and another one. Beside it a
+/// server of SSH that listens by itself.
+const MANAGER: &str = "import os,socket,subprocess,sys\n\
+os.makedirs('/run/systemd/system/ssh.socket.d')\n\
+open('/run/systemd/system/ssh.socket','w').write('[Socket]\\nListenStream=22\\n')\n\
+open('/run/systemd/system/ssh.socket.d/port.conf','w').write('[Socket]\\nListenStream=\\nListenStream=2222\\n')\n\
+open_ones=[socket.create_server(('0.0.0.0',port)) for port in (80,2222)]\n\
+near,far=os.pipe()\n\
+if os.fork()==0:\n  \
+  [s.close() for s in open_ones]\n  \
+  open('/proc/self/comm','w').write('sshd')\n  \
+  own=socket.create_server(('0.0.0.0',2200))\n  \
+  os.write(far,b'x')\n  \
+  import time; time.sleep(600)\n\
+os.read(near,1)\n\
+sys.exit(subprocess.call(sys.argv[1:]))\n";
+
+#[test]
+fn a_port_that_process_1_listens_on_in_place_of_the_server_is_found_by_its_unit() {
+    if !root("a_port_that_process_1_listens_on_in_place_of_the_server_is_found_by_its_unit") {
+        return;
+    }
+    let host = Host::new("socket");
+    let rules = "table inet site { chain input { type filter hook input priority 0; policy drop; ct state \
+                 established,related accept; tcp dport { 80, 2200, 2222 } ct state new accept; }; }";
+    host.netns.run("nft", &[rules]);
+    host.netns.run("ip", &["address", "add", "10.9.0.1/24", "dev", "lo"]);
+    let inside = "mount -t tmpfs plimsoll-test /run && exec \"$@\"";
+    let state = host.state.to_str().expect("a path of text");
+    let out = Command::new("ip")
+        .args(["netns", "exec", &host.netns.0, "unshare", "--pid", "--fork", "--mount-proc"])
+        .args(["sh", "-c", inside, "sh", "python3", "-c", MANAGER, BINARY])
+        .args(["fix", "lifeline", "--peer", "192.0.2.7", "--dry-run", "--state-dir", state])
+        .stdin(Stdio::null())
+        .output()
+        .expect("it starts");
+    let said = text(&out.stdout);
+    assert!(out.status.success(), "{said}{}", text(&out.stderr));
+    assert!(said.contains("stop tracking tcp/2200, tcp/2222 with 192.0.2.7"), "{said}");
+}
+
+#[test]
+fn on_a_saved_host_the_port_is_that_of_the_unit_that_a_boot_starts() {
+    let copy = Copy::of("debian-lost-at-boot", "socket");
+    let systemd = copy.root().join("etc/systemd/system");
+    for folder in ["ssh.socket.d", "sockets.target.wants"] {
+        fs::create_dir_all(systemd.join(folder)).expect("a directory");
+    }
+    fs::write(systemd.join("ssh.socket"), "[Socket]\nListenStream=22\n").expect("a unit");
+    let more = "[Socket]\nListenStream=\nListenStream=2222\n";
+    fs::write(systemd.join("ssh.socket.d/port.conf"), more).expect("a drop-in");
+    let root = copy.root();
+    let commands = || {
+        let out = plimsoll(&["check", "--commands", "--root", root.to_str().expect("text")]);
+        text(&out.stdout)
+    };
+    let said = commands();
+    assert!(said.contains("tcp dport 22 notrack"), "not enabled, it does not listen: {said}");
+    let link = systemd.join("sockets.target.wants/ssh.socket");
+    std::os::unix::fs::symlink("/etc/systemd/system/ssh.socket", link).expect("a link");
+    let said = commands();
+    assert!(said.contains("tcp dport 2222 notrack"), "{said}");
 }

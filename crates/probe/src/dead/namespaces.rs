@@ -12,6 +12,7 @@ use super::calls;
 use super::commands::{self, Named};
 use super::read::{Listing, Saved, not_collected, word};
 use super::{stack, table};
+use crate::doors;
 
 /// Processes of a tree that are looked at.
 const PROCESSES: usize = 65_536;
@@ -74,7 +75,11 @@ fn initial(saved: &Saved<'_>, inode: Option<u64>) -> Namespace {
             .map(plimsoll_ct::Entries),
         settings: table::settings(saved),
         rules: calls::rules(saved, None),
-        ways: Ways { program: calls::program(saved, None), ..nothing().ways },
+        ways: Ways {
+            program: calls::program(saved, None),
+            doors: doors::saved(saved.files),
+            ..nothing().ways
+        },
         stack: stack::counters(
             saved,
             Some(net),
