@@ -11,16 +11,9 @@ use crate::model::Model;
 use crate::table::{EntryId, Probe};
 
 /// Neighbouring buckets, or entries, that are looked at.
-const RANGE: usize = 8;
+pub(crate) const RANGE: usize = 8;
 
 impl Model {
-    /// Whether the limit is not reached.
-    #[inline(always)]
-    pub(crate) const fn has_room(&self) -> bool {
-        let max = self.settings.max;
-        (self.table.len() as u64) < max || (max == 0 && self.profile.zero_is_unlimited)
-    }
-
     /// Room for one more: how many were evicted for it, or `None` when there is none.
     pub(crate) fn make_room(&mut self, probe: &Probe) -> Option<u32> {
         if self.has_room() {
@@ -28,12 +21,24 @@ impl Model {
         }
         let victims = self.evict(probe);
         if victims == 0 {
-            self.collector.wish_early_drop();
-            self.log.table_full(self.ticks, self.behaviour.token_bucket, &self.settings);
+            self.note_full();
             return None;
         }
         self.counters.add(Counter::EarlyDrop, victims.into());
         Some(victims)
+    }
+
+    /// Whether nobody need go.
+    #[inline(always)]
+    pub(crate) const fn has_room(&self) -> bool {
+        let max = self.settings.max;
+        (max == 0 && self.profile.zero_is_unlimited) || (self.table.len() as u64) < max
+    }
+
+    /// There was no room, and nobody to go.
+    pub(crate) fn note_full(&mut self) {
+        self.collector.wish_early_drop();
+        self.log.table_full(self.ticks, self.behaviour.token_bucket, &self.settings);
     }
 
     fn evict(&mut self, probe: &Probe) -> u32 {
