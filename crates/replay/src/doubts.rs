@@ -2,8 +2,8 @@
 //!
 //! Looked for among the first packets only, so that a long capture costs no more.
 
-use plimsoll_ct::{Status, Time};
-use plimsoll_model::{Info, Model, Step};
+use plimsoll_ct::Time;
+use plimsoll_model::{Info, Step};
 use plimsoll_wire::packet::Packet;
 
 use crate::distinct::mix;
@@ -45,13 +45,13 @@ const RST: u8 = 0x04;
 impl Doubts {
     /// Looks at a packet and what the first model made of it.
     #[inline]
-    pub(crate) fn look(&mut self, now: Time, packet: &Packet<'_>, step: &Step, model: &Model) {
+    pub(crate) fn look(&mut self, now: Time, packet: &Packet<'_>, step: &Step) {
         if self.looked_at < LOOKED_AT {
-            self.look_closely(now, packet, step, model);
+            self.look_closely(now, packet, step);
         }
     }
 
-    fn look_closely(&mut self, now: Time, packet: &Packet<'_>, step: &Step, model: &Model) {
+    fn look_closely(&mut self, now: Time, packet: &Packet<'_>, step: &Step) {
         self.looked_at += 1;
         if packet.fragment.is_none() {
             self.repeated(now, packet);
@@ -62,11 +62,9 @@ impl Doubts {
             return;
         }
         let answered = match step.info {
-            Info::EstablishedReply | Info::Untracked => true,
-            Info::New | Info::Established => {
-                let entry = step.entry.and_then(|id| model.entry(id));
-                entry.is_none_or(|e| e.status.contains(Status::SEEN_REPLY))
-            }
+            Info::Established | Info::EstablishedReply | Info::Untracked => true,
+            // An entry whose packets are new has seen no answer.
+            Info::New => step.entry.is_none(),
             Info::Invalid => false,
             Info::Related | Info::RelatedReply => true,
         };

@@ -134,7 +134,7 @@ impl Replay {
                 let (more, copy) = table.pass(&arrivals[seen..], |model, arrival, step, peaks| {
                     // Once the model has lost a packet, its own table is the cause of what does not fit.
                     if is_first && peaks.lost == 0 {
-                        doubts.look(arrival.at, &arrival.packet, step, model);
+                        doubts.look(arrival.at, &arrival.packet, step);
                         let is_picked_up = is_picked_up(&arrival.packet, step, model);
                         tally.picked_up += u64::from(is_picked_up);
                     }
