@@ -132,26 +132,34 @@ impl Model {
         }
     }
 
-    /// Tries the short way of TCP over IPv4. `None`: it is another packet, and nothing has changed.
+    /// The short way of TCP over IPv4; a packet that it is not for goes another.
     #[inline(never)]
     pub(crate) fn plain_tcp(
         &mut self,
         packet: &Packet<'_>,
         spot: &Spot,
         treatment: &Treatment,
-    ) -> Option<Step> {
+    ) -> Step {
         let now = self.now();
         #[cfg(debug_assertions)]
         let expected = self.table.own(spot, now).map(|found| self.expected(packet, &found));
         let found = parse_acknowledgement(packet.payload, packet.payload_length)
             .and_then(|segment| self.table.acknowledge(spot, &segment, &self.usual, now));
-        let Some(found) = found else { return self.segment(packet, spot, treatment) };
+        let Some(found) = found else { return self.less_plain(packet, spot, treatment) };
         #[cfg(debug_assertions)]
         self.compare(&found, expected);
-        Some(self.went(packet, &found, found.info()))
+        self.went(packet, &found, found.info())
     }
 
-    /// The same over IPv6.
+    #[inline(never)]
+    fn less_plain(&mut self, packet: &Packet<'_>, spot: &Spot, treatment: &Treatment) -> Step {
+        match self.segment(packet, spot, treatment) {
+            Some(step) => step,
+            None => self.any(packet, spot, treatment),
+        }
+    }
+
+    /// Tries the same over IPv6. `None`: it is another packet, and nothing has changed.
     #[inline(never)]
     pub(crate) fn plain_wide(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
         let segment = parse_acknowledgement(packet.payload, packet.payload_length)?;

@@ -324,7 +324,7 @@ impl Long {
         self.head.kind() == TCP
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn tcp(&self, beside: &Beside) -> Tcp {
         let Self { sides, flags, scales, manner, wire, .. } = *self;
         let side = |which: usize| {
@@ -354,7 +354,7 @@ impl Long {
         Tcp { sides, state, last, retransmissions: self.head.small as u8 }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn write_tcp(
         &mut self,
         status: Status,

@@ -320,10 +320,14 @@ impl Slab {
     #[inline(always)]
     pub(super) fn tcp(&self, id: EntryId) -> Option<(Status, Jiffies, Tcp)> {
         let ([narrow, _], [beside, _]) = (&self.long, &self.beside);
+        if id.0 & (LONG | WIDE) != LONG {
+            return None;
+        }
         let cell = narrow.get(id.number());
-        let is_tcp = id.0 & (LONG | WIDE) == LONG && cell.is_tcp();
-        let head = &cell.head;
-        is_tcp.then(|| (head.status(), head.expires, cell.tcp(beside.get(id.number()))))
+        if !cell.is_tcp() {
+            return None;
+        }
+        Some((cell.head.status(), cell.head.expires, cell.tcp(beside.get(id.number()))))
     }
 
     /// Changes a TCP entry over IPv4.

@@ -449,6 +449,7 @@ impl Tcp {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the kernel's own step, taken once")]
+    #[inline(always)]
     fn commit(
         &mut self,
         direction: Direction,
