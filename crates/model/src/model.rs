@@ -8,7 +8,7 @@ use core::net::IpAddr;
 
 use plimsoll_ct::{Accounting, Class, Counter, CounterSource, Counters, Profile, Status, Time};
 use plimsoll_wire::packet::{
-    LinkType, NoPacket, Packet, Transport, behind_extensions, network_layer, parse_ip,
+    DccpHeader, LinkType, NoPacket, Packet, Transport, behind_extensions, network_layer, parse_ip,
     parse_transport,
 };
 
@@ -306,6 +306,14 @@ impl Model {
         let checked = self.settings.checksum && !treatment.local;
         let bad = checked && plimsoll_wire::packet::checksum_is_wrong(packet);
         let prepared = Prepared { transport: transport(packet), bad };
+        if let Some(Transport::Dccp(DccpHeader { whole: false, .. })) = prepared.transport
+            && self.behaviour.dccp
+            && !bad
+        {
+            // The tracker looks for the rest of the header, and lets nothing pass without.
+            self.counters.add(Counter::Drop, 1);
+            return Step { verdict: Verdict::Drop, ..self.invalid(Counter::Invalid) };
+        }
         if let Some(step) = self.icmp_error(packet, &prepared, treatment.zone) {
             return step;
         }
