@@ -41,7 +41,11 @@ fn over_pseudo_header(packet: &Packet<'_>, protocol: u8) -> u16 {
 
 /// Kernel: its own count of the octets that the coverage field names, which leaves the header out of it.
 fn dccp_is_wrong(packet: &Packet<'_>) -> bool {
-    let covered = match packet.payload.get(5).map_or(0, |field| field & 15) {
+    const HEADER: usize = 12;
+    if packet.payload.len() < HEADER {
+        return false;
+    }
+    let covered = match packet.payload[5] & 15 {
         0 => packet.payload.len(),
         words => usize::from(words - 1) * 4,
     };

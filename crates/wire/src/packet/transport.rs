@@ -94,7 +94,7 @@ pub struct SctpHeader<'a> {
 }
 
 /// A DCCP header (RFC 4340, section 5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DccpHeader {
     /// Source port.
     pub source: u16,
@@ -187,6 +187,11 @@ pub fn parse_acknowledgement(bytes: &[u8], promised: u32) -> Option<Acknowledgem
 }
 
 fn dccp(bytes: &[u8], promised: u32) -> Option<DccpHeader> {
+    if promised < 12 {
+        let (source, destination) = (be16(bytes, 0)?, be16(bytes, 2)?);
+        let nothing = DccpHeader { source, destination, ..DccpHeader::default() };
+        return Some(nothing);
+    }
     let header: &[u8; 12] = bytes.first_chunk()?;
     let [s0, s1, d0, d1, offset, coverage, _, _, kind, high, middle, low] = *header;
     let header_length = u32::from(offset) * 4;
@@ -196,6 +201,10 @@ fn dccp(bytes: &[u8], promised: u32) -> Option<DccpHeader> {
         return None;
     }
     let (extended, kind) = (kind & 1 != 0, kind >> 1 & 15);
+    // Only data and acknowledgements may have the short numbers; the other types are reserved.
+    if kind > 9 || !extended && !matches!(kind, 2..=4) {
+        return None;
+    }
     let number = |at: usize| {
         let [a, b, c, d, e, f] = *bytes.get(at..)?.first_chunk()?;
         Some(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
@@ -209,8 +218,8 @@ fn dccp(bytes: &[u8], promised: u32) -> Option<DccpHeader> {
     let rest = match kind {
         0 => 4,
         1 | 7 => 12,
-        3..=6 | 8 | 9 => 8,
-        _ => 0,
+        2 => 0,
+        _ => 8,
     };
     let acknowledgement = if rest >= 8 { number(basic + 2).unwrap_or(0) } else { 0 };
     Some(DccpHeader {
