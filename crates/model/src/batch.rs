@@ -23,7 +23,7 @@ pub struct Arrival<'a> {
 }
 
 /// Packets whose memory is asked for at once: enough to hide a miss, few enough for the nearest cache.
-const AT_ONCE: usize = 32;
+pub(crate) const AT_ONCE: usize = 32;
 
 impl Model {
     /// Feeds packets in their order, any number of them; the same as [`Model::packet`] for each, and several
@@ -56,22 +56,28 @@ impl Model {
         for some in arrivals.chunks(AT_ONCE) {
             let mut spots = [Spot::without(Way::Nowhere); AT_ONCE];
             let spots = &mut spots[..some.len()];
-            for (arrival, spot) in some.iter().zip(&mut *spots) {
-                *spot = match arrival.packet.fragment {
-                    None => self.spot(&arrival.packet, &arrival.treatment),
-                    Some(_) => Spot::without(Way::Fragment),
-                };
-                self.table.approach(spot);
-            }
-            let now = self.now();
-            for spot in &mut *spots {
-                self.table.reach(spot, now);
-            }
+            self.look_ahead(some, spots);
             for (arrival, spot) in some.iter().zip(&*spots) {
                 self.advance(arrival.at);
                 let step = self.settle(&arrival.packet, spot, &arrival.treatment);
                 each(self, arrival, step);
             }
+        }
+    }
+
+    /// Asks for the memory that packets need; where each is looked up.
+    #[inline(always)]
+    pub(crate) fn look_ahead(&self, arrivals: &[Arrival<'_>], spots: &mut [Spot]) {
+        for (arrival, spot) in arrivals.iter().zip(&mut *spots) {
+            *spot = match arrival.packet.fragment {
+                None => self.spot(&arrival.packet, &arrival.treatment),
+                Some(_) => Spot::without(Way::Fragment),
+            };
+            self.table.approach(spot);
+        }
+        let now = self.now();
+        for spot in spots {
+            self.table.reach(spot, now);
         }
     }
 }

@@ -35,6 +35,11 @@ impl Collector {
         Self { kind, next: phase as u64, place: 0, pause: hz as u64, early_drop: false }
     }
 
+    /// Whether it runs at this tick, or has to before.
+    pub(crate) const fn is_due(&self, ticks: u64) -> bool {
+        self.next <= ticks
+    }
+
     pub(crate) const fn wish_early_drop(&mut self) {
         self.early_drop = true;
     }
@@ -180,7 +185,7 @@ impl Model {
                 if counted {
                     counters.add(Counter::Delete, 1);
                 }
-                if listening || leaving.has_helper() {
+                if listening || leaving.concerns_helpers() {
                     ended.push(leaving.whole());
                 }
             }

@@ -1,7 +1,7 @@
 //! The DCCP tracker (RFC 4340) of the kernels that have one.
 //!
 //! Kernel: `nf_conntrack_dccp_packet()`, nf_conntrack_proto_dccp.c, 2.6.30 to 6.14. The table was measured: every
-//! packet in every state, from both sides, on 6.1; generated connections agree on 5.10, 6.1 and 6.12.
+//! packet in every state, from both sides, on 6.1, with which generated connections agree (docs/model.md).
 //! `nf_conntrack_dccp_loose` changes nothing: no packet but a REQUEST makes an entry.
 
 use plimsoll_ct::DccpState;

@@ -11,23 +11,33 @@ use crate::model::Model;
 use crate::table::{EntryId, Probe};
 
 /// Neighbouring buckets, or entries, that are looked at.
-const RANGE: usize = 8;
+pub(crate) const RANGE: usize = 8;
 
 impl Model {
     /// Room for one more: how many were evicted for it, or `None` when there is none.
     pub(crate) fn make_room(&mut self, probe: &Probe) -> Option<u32> {
-        let max = self.settings.max;
-        if (max == 0 && self.profile.zero_is_unlimited) || (self.table.len() as u64) < max {
+        if self.has_room() {
             return Some(0);
         }
         let victims = self.evict(probe);
         if victims == 0 {
-            self.collector.wish_early_drop();
-            self.log.table_full(self.ticks, self.behaviour.token_bucket, &self.settings);
+            self.note_full();
             return None;
         }
         self.counters.add(Counter::EarlyDrop, victims.into());
         Some(victims)
+    }
+
+    /// Whether nobody need go.
+    pub(crate) const fn has_room(&self) -> bool {
+        let max = self.settings.max;
+        (max == 0 && self.profile.zero_is_unlimited) || (self.table.len() as u64) < max
+    }
+
+    /// There was no room, and nobody to go.
+    pub(crate) fn note_full(&mut self) {
+        self.collector.wish_early_drop();
+        self.log.table_full(self.ticks, self.behaviour.token_bucket, &self.settings);
     }
 
     fn evict(&mut self, probe: &Probe) -> u32 {

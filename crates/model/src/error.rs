@@ -7,12 +7,27 @@ use plimsoll_ct::Counter;
 use plimsoll_wire::packet::{Packet, Transport, behind_extensions, parse_quoted};
 
 use crate::model::{Model, Prepared};
-use crate::step::{Info, Step};
+use crate::step::{Info, Step, Verdict};
 use crate::tcp::Direction;
 
 const REDIRECT_V6: u8 = 137;
 /// Octets of a redirect without options (RFC 4861).
 const REDIRECT_LENGTH: u32 = 40;
+
+/// What an ICMP packet is to conntrack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Icmp<'a> {
+    /// Tracked as any other packet; or none of ICMP.
+    Tracked,
+    /// Not tracked.
+    Untracked,
+    /// Invalid.
+    Invalid,
+    /// An error about the packet that it quotes.
+    Error(&'a [u8]),
+    /// No ICMP: a DCCP packet that ends before its header does. The tracker lets nothing pass without.
+    Cut,
+}
 
 impl Model {
     /// The step of an ICMP packet that needs no entry of its own; `None`: it goes on as any other.
@@ -22,44 +37,55 @@ impl Model {
         prepared: &Prepared<'_>,
         zone: u16,
     ) -> Option<Step> {
+        let about = match self.icmp(packet, prepared) {
+            Icmp::Tracked => return None,
+            Icmp::Untracked => return Some(Self::passed(Info::Untracked)),
+            Icmp::Invalid => None,
+            Icmp::Cut => {
+                self.counters.add(Counter::Drop, 1);
+                return Some(Step { verdict: Verdict::Drop, ..self.invalid(Counter::Invalid) });
+            }
+            Icmp::Error(body) => self.about(packet, body, zone),
+        };
+        Some(about.unwrap_or_else(|| self.invalid(Counter::IcmpError)))
+    }
+
+    pub(crate) fn icmp<'a>(&self, packet: &Packet<'_>, prepared: &Prepared<'a>) -> Icmp<'a> {
         let v6 = packet.source.is_ipv6();
         if (packet.protocol, v6) != (1, false) && (packet.protocol, v6) != (58, true) {
-            return None;
+            let cut = match prepared.transport {
+                Some(Transport::Dccp(header)) => {
+                    self.behaviour.dccp && !header.whole && !prepared.bad
+                }
+                _ => false,
+            };
+            return if cut { Icmp::Cut } else { Icmp::Tracked };
         }
-        let Some(Transport::Icmp(message)) = &prepared.transport else {
-            return Some(self.invalid(Counter::IcmpError));
-        };
+        let Some(Transport::Icmp(message)) = &prepared.transport else { return Icmp::Invalid };
         if prepared.bad {
-            return Some(self.invalid(Counter::IcmpError));
+            return Icmp::Invalid;
         }
         if v6 {
             match message.kind {
-                130..=136 | 143 => return Some(Self::passed(Info::Untracked)),
-                151 | 152 if self.behaviour.router_discovery => {
-                    return Some(Self::passed(Info::Untracked));
-                }
-                0..=127 => {}
+                130..=136 | 143 => Icmp::Untracked,
+                151 | 152 if self.behaviour.router_discovery => Icmp::Untracked,
+                0..=127 => Icmp::Error(message.body),
                 // A redirect speaks of a flow only on its own link, where nobody is who tracks it.
                 REDIRECT_V6
                     if self.behaviour.redirects
                         && (message.code == 0 || packet.payload_length < REDIRECT_LENGTH) =>
                 {
-                    return Some(self.invalid(Counter::IcmpError));
+                    Icmp::Invalid
                 }
-                _ => return None,
+                _ => Icmp::Tracked,
             }
         } else {
             match message.kind {
-                3 | 4 | 5 | 11 | 12 => {}
-                0..=18 => return None,
-                _ => return Some(self.invalid(Counter::IcmpError)),
+                3 | 4 | 5 | 11 | 12 => Icmp::Error(message.body),
+                0..=18 => Icmp::Tracked,
+                _ => Icmp::Invalid,
             }
         }
-        let step = self.about(packet, message.body, zone);
-        Some(match step {
-            Some(step) => step,
-            None => self.invalid(Counter::IcmpError),
-        })
     }
 
     /// The entry that an error is about.

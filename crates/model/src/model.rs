@@ -8,7 +8,7 @@ use core::net::IpAddr;
 
 use plimsoll_ct::{Accounting, Class, Counter, CounterSource, Counters, Profile, Status, Time};
 use plimsoll_wire::packet::{
-    DccpHeader, LinkType, NoPacket, Packet, Transport, behind_extensions, network_layer, parse_ip,
+    LinkType, NoPacket, Packet, Transport, behind_extensions, network_layer, parse_ip,
     parse_transport,
 };
 
@@ -75,7 +75,7 @@ pub struct Model {
     pub(crate) usual: Usual,
     /// Scatters the bound on chains.
     pub(crate) chance: u64,
-    defragmenter: Defragmenter,
+    pub(crate) defragmenter: Defragmenter,
     origin: Option<Time>,
     /// Before it nothing changes by time alone.
     next_tick: Time,
@@ -173,18 +173,29 @@ impl Model {
         }
     }
 
-    fn tick(&mut self, to: Time) {
+    pub(crate) fn tick(&mut self, to: Time) {
         let origin = *self.origin.get_or_insert(to);
         let hz = i128::from(self.settings.hz);
-        let span = i128::from(to.0) - i128::from(origin.0);
-        let ticks = span.max(0) * hz / 1_000_000_000;
-        let ticks = u64::try_from(ticks).unwrap_or(u64::MAX >> 1).max(self.ticks);
+        let ticks = self.ticks_at(to);
         // The first nanosecond of the next tick; before it there is nothing to do.
         let next = ((i128::from(ticks) + 1) * 1_000_000_000 + hz - 1) / hz + i128::from(origin.0);
         self.next_tick = Time(i64::try_from(next).unwrap_or(i64::MAX));
         self.collect_until(ticks);
         self.ticks = ticks;
         self.give_up(ticks);
+    }
+
+    /// Ticks since the first packet.
+    pub(crate) fn ticks_at(&self, to: Time) -> u64 {
+        let span = i128::from(to.0) - i128::from(self.origin.unwrap_or(to).0);
+        let ticks = span.max(0) * i128::from(self.settings.hz) / 1_000_000_000;
+        u64::try_from(ticks).unwrap_or(u64::MAX >> 1).max(self.ticks)
+    }
+
+    /// Whether anything changes by time alone before or at a moment.
+    #[inline(always)]
+    pub(crate) const fn ticks_by(&self, to: Time) -> bool {
+        to.0 >= self.next_tick.0
     }
 
     /// Feeds the bytes of one captured frame.
@@ -223,20 +234,21 @@ impl Model {
         if packet.fragment.is_none() {
             return then(self, packet);
         }
-        if self.behaviour.headers_in_first_fragment && lacks_headers(packet) {
-            return then(self, &alone(packet));
-        }
-        let limits = (self.settings.fragments_v4, self.settings.fragments_v6);
-        let limits = (self.settings.ticks(limits.0), self.settings.ticks(limits.1));
-        let room = self.settings.fragment_bytes;
-        let mut defragmenter = core::mem::take(&mut self.defragmenter);
-        let step = match defragmenter.add(packet, zone, self.ticks, limits, room) {
+        match self.gather(packet, zone) {
             Gathered::Whole(datagram) => then(self, &behind_extensions(&datagram.packet(packet))),
             Gathered::Alone => then(self, &alone(packet)),
             Gathered::Kept => Step::new(Info::Untracked, Verdict::Stolen),
-        };
-        self.defragmenter = defragmenter;
-        step
+        }
+    }
+
+    /// Keeps a part of a datagram until it is whole.
+    pub(crate) fn gather(&mut self, part: &Packet<'_>, zone: u16) -> Gathered {
+        if self.behaviour.headers_in_first_fragment && lacks_headers(part) {
+            return Gathered::Alone;
+        }
+        let limits = (self.settings.fragments_v4, self.settings.fragments_v6);
+        let limits = (self.settings.ticks(limits.0), self.settings.ticks(limits.1));
+        self.defragmenter.add(part, zone, self.ticks, limits, self.settings.fragment_bytes)
     }
 
     /// Where a packet is looked up, and its way there.
@@ -300,20 +312,9 @@ impl Model {
             }
             return Step::new(Info::Untracked, Verdict::Accept);
         }
-        if packet.source.is_ipv6() && packet.protocol == NO_NEXT_HEADER {
+        let Some(prepared) = self.prepare(packet, treatment) else {
             return self.invalid(Counter::Invalid);
-        }
-        let checked = self.settings.checksum && !treatment.local;
-        let bad = checked && plimsoll_wire::packet::checksum_is_wrong(packet);
-        let prepared = Prepared { transport: transport(packet), bad };
-        if let Some(Transport::Dccp(DccpHeader { whole: false, .. })) = prepared.transport
-            && self.behaviour.dccp
-            && !bad
-        {
-            // The tracker looks for the rest of the header, and lets nothing pass without.
-            self.counters.add(Counter::Drop, 1);
-            return Step { verdict: Verdict::Drop, ..self.invalid(Counter::Invalid) };
-        }
+        };
         if let Some(step) = self.icmp_error(packet, &prepared, treatment.zone) {
             return step;
         }
@@ -338,6 +339,20 @@ impl Model {
             return Step { reopened: true, ..self.fresh(probe, packet, &prepared, treatment) };
         }
         step
+    }
+
+    /// What is known of a packet before the table is looked at; `None`: nothing follows its IP header.
+    pub(crate) fn prepare<'a>(
+        &self,
+        packet: &Packet<'a>,
+        treatment: &Treatment,
+    ) -> Option<Prepared<'a>> {
+        if packet.source.is_ipv6() && packet.protocol == NO_NEXT_HEADER {
+            return None;
+        }
+        let checked = self.settings.checksum && !treatment.local;
+        let bad = checked && plimsoll_wire::packet::checksum_is_wrong(packet);
+        Some(Prepared { transport: transport(packet), bad })
     }
 
     pub(crate) fn invalid(&mut self, counter: Counter) -> Step {
@@ -409,11 +424,11 @@ impl Model {
             if counted {
                 counters.add(Counter::Delete, 1);
             }
-            if listening || leaving.has_helper() {
+            if listening || leaving.concerns_helpers() {
                 ended.push(leaving.whole());
             }
         });
-        let helpers = ended.iter().any(|whole| whole.helper.is_some());
+        let helpers = ended.iter().any(Whole::concerns_helpers);
         for whole in ended {
             self.ended(&whole);
         }
@@ -434,19 +449,9 @@ impl Model {
         treatment: &Treatment,
     ) -> Step {
         let Found { id, direction, .. } = *found;
-        let now = self.now();
         let mut slot = self.table.slot(found);
         let before = slot.vitals();
-        let replied = slot.status.contains(Status::SEEN_REPLY);
-        let info = match (direction, replied) {
-            (Direction::Reply, _) => Info::EstablishedReply,
-            (Direction::Original, true) => Info::Established,
-            (Direction::Original, false) if before.status.contains(Status::EXPECTED) => {
-                Info::Related
-            }
-            (Direction::Original, false) if slot.status.contains(Status::EXPECTED) => Info::Related,
-            (Direction::Original, false) => Info::New,
-        };
+        let info = info(before.status, direction);
         let policy = self.table.extras(id).and_then(|extras| extras.policy);
         let timeouts = self.timeouts(policy);
         let judged = self.judge(timeouts, &mut slot, direction, packet, prepared, true);
@@ -464,12 +469,7 @@ impl Model {
             }
             Judged::Ignore => step.what = What::Ignored,
             Judged::Invalid { lower_to } => {
-                if let Some(ticks) = lower_to.filter(|&t| slot.expires.left(now) > t as i32) {
-                    // Below two minutes the kernel leaves the entry alone, whatever the timeout is.
-                    if slot.expires.left(now) >= (120 * self.settings.hz) as i32 {
-                        slot.expires = now.plus(ticks);
-                    }
-                }
+                slot.expires = self.lowered(slot.expires, lower_to);
                 self.store(found, &before, &slot);
                 self.owe_update(id, &before, &slot, false);
                 return self.invalid(Counter::Invalid);
@@ -501,6 +501,17 @@ impl Model {
             self.tell_update(id, &before, &slot, moved);
         }
         step
+    }
+
+    /// The expiry that an invalid packet leaves.
+    pub(crate) fn lowered(&self, expires: Jiffies, lower_to: Option<u32>) -> Jiffies {
+        let now = self.now();
+        let left = expires.left(now);
+        // Below two minutes the kernel leaves the entry alone, whatever the timeout is.
+        match lower_to.filter(|&ticks| left > ticks as i32) {
+            Some(ticks) if left >= (120 * self.settings.hz) as i32 => now.plus(ticks),
+            Some(_) | None => expires,
+        }
     }
 
     #[inline]
@@ -542,35 +553,22 @@ impl Model {
         };
         let now = self.now();
         let Origin { master, helper, status } = self.origin(probe.key, packet, treatment);
-        let status = Status::CONFIRMED | status;
-        let mut slot = Slot { status, expires: now, memory: Memory::Nothing };
-        let policy = treatment.policy.filter(|&p| self.governs(p, packet.protocol));
-        // A rule comes behind the tracker: it finds the entry made, and gives it what new entries get.
-        let by_rule = policy.filter(|_| self.behaviour.late_rules);
-        let timeouts = self.timeouts(policy.filter(|_| by_rule.is_none()));
-        let judged = self.judge(timeouts, &mut slot, Direction::Original, packet, prepared, false);
-        let (Judged::Refresh(_) | Judged::Ignore) = judged else {
+        let policy = self.policy(packet, treatment);
+        let Some(slot) = self.open(Status::CONFIRMED | status, policy, packet, prepared) else {
             return Step { evicted, ..self.invalid(Counter::Invalid) };
         };
-        if let Judged::Refresh(Judgement { ticks, assure, .. }) = judged {
-            slot.expires = now.plus(ticks);
-            if assure {
-                slot.set(Status::ASSURED);
-            }
-        }
-        if let Some(own) = by_rule.and_then(|p| self.policies.get(usize::from(p))) {
-            slot.expires = now.plus(self.settings.ticks(own.first));
-        }
         let info = if master.is_some() { Info::Related } else { Info::New };
         let mut step = Step { evicted, ..Step::new(info, Verdict::Accept) };
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::New, 1);
         }
         if treatment.fate == Fate::Dropped {
+            self.end_call_of(&probe.key, master);
             step.what = What::NotConfirmed;
             return step;
         }
         if self.chain_is_too_long(probe) {
+            self.end_call_of(&probe.key, master);
             self.counters.add(Counter::ChainTooLong, 1);
             self.counters.add(Counter::InsertFailed, 1);
             step.what = What::ChainTooLong;
@@ -596,13 +594,47 @@ impl Model {
         step
     }
 
+    /// The policy that governs the entry that a packet makes.
+    pub(crate) fn policy(&self, packet: &Packet<'_>, treatment: &Treatment) -> Option<u8> {
+        treatment.policy.filter(|&p| self.governs(p, packet.protocol))
+    }
+
+    /// The entry that a packet makes; `None`: it is invalid.
+    pub(crate) fn open(
+        &self,
+        status: Status,
+        policy: Option<u8>,
+        packet: &Packet<'_>,
+        prepared: &Prepared<'_>,
+    ) -> Option<Slot> {
+        let now = self.now();
+        let mut slot = Slot { status, expires: now, memory: Memory::Nothing };
+        // A rule comes behind the tracker: it finds the entry made, and gives it what new entries get.
+        let by_rule = policy.filter(|_| self.behaviour.late_rules);
+        let timeouts = self.timeouts(policy.filter(|_| by_rule.is_none()));
+        match self.judge(timeouts, &mut slot, Direction::Original, packet, prepared, false) {
+            Judged::Refresh(Judgement { ticks, assure, .. }) => {
+                slot.expires = now.plus(ticks);
+                if assure {
+                    slot.set(Status::ASSURED);
+                }
+            }
+            Judged::Ignore => {}
+            Judged::Invalid { .. } | Judged::Reopen | Judged::Delete => return None,
+        }
+        if let Some(own) = by_rule.and_then(|p| self.policies.get(usize::from(p))) {
+            slot.expires = now.plus(self.settings.ticks(own.first));
+        }
+        Some(slot)
+    }
+
     /// Whether there is a policy of this number for this protocol.
     fn governs(&self, policy: u8, protocol: u8) -> bool {
         self.policies.get(usize::from(policy)).is_some_and(|own| own.protocol == protocol)
     }
 
     /// The settings whose timeouts count.
-    fn timeouts(&self, policy: Option<u8>) -> &Settings {
+    pub(crate) fn timeouts(&self, policy: Option<u8>) -> &Settings {
         let own = policy.and_then(|policy| self.policies.get(usize::from(policy)));
         own.map_or(&self.settings, |own| &own.settings)
     }
@@ -619,14 +651,14 @@ impl Model {
     /// An entry goes: what listens is told, what its helper expected goes with it.
     pub(crate) fn ended(&mut self, whole: &Whole) {
         self.tell_destroy(whole);
-        if whole.helper.is_some() {
+        if whole.concerns_helpers() {
             self.forget(whole);
         }
     }
 
     pub(crate) fn remove(&mut self, id: EntryId) {
-        let has_helper = self.table.extras(id).is_some_and(|extras| extras.helper.is_some());
-        if (self.events.is_some() || has_helper)
+        let concerns_helpers = self.table.extras(id).is_some_and(Extras::concerns_helpers);
+        if (self.events.is_some() || concerns_helpers)
             && let Some(whole) = self.table.whole(id)
         {
             self.ended(&whole);
@@ -636,6 +668,16 @@ impl Model {
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Delete, 1);
         }
+    }
+}
+
+/// The class of a packet of an entry with this status.
+pub(crate) const fn info(status: Status, direction: Direction) -> Info {
+    match direction {
+        Direction::Reply => Info::EstablishedReply,
+        Direction::Original if status.contains(Status::SEEN_REPLY) => Info::Established,
+        Direction::Original if status.contains(Status::EXPECTED) => Info::Related,
+        Direction::Original => Info::New,
     }
 }
 
@@ -697,7 +739,7 @@ const NO_NEXT_HEADER: u8 = 59;
 const GRE: u8 = 47;
 
 /// A fragment that nobody makes whole, as conntrack sees it: only a first one has a header.
-fn alone<'a>(fragment: &Packet<'a>) -> Packet<'a> {
+pub(crate) fn alone<'a>(fragment: &Packet<'a>) -> Packet<'a> {
     if fragment.fragment.is_some_and(|f| f.offset != 0) {
         return Packet { protocol: NO_NEXT_HEADER, ..*fragment };
     }

@@ -47,7 +47,7 @@ pub(crate) struct Usual {
     /// Checksums matter: no short way.
     checksum: bool,
     /// Lookups are counted.
-    counted: bool,
+    pub(crate) counted: bool,
 }
 
 impl Usual {
@@ -87,11 +87,29 @@ impl Usual {
             [unacknowledged as usize | (closed as usize) << 1 | (repeated as usize) << 2]
     }
 
+    /// With numbers in place of timeouts: those by which [`Usual::timeouts`] gives them.
+    pub(crate) const fn numbered(&self) -> Self {
+        Self { established: [0, 1, 2, 3, 4, 5, 6, 7], ..*self }
+    }
+
+    /// See [`Usual::numbered`].
+    pub(crate) const fn timeouts(&self) -> &[u32; 8] {
+        &self.established
+    }
+
     /// The expiry that a refresh makes.
     #[inline(always)]
     pub(crate) fn refreshed(&self, expires: Jiffies, now: Jiffies, ticks: u32) -> Jiffies {
         refreshed(expires, now, ticks, self.least)
     }
+}
+
+/// Whether a UDP header's length is one that the packet can have; `None`: the header is cut before it.
+#[inline(always)]
+pub(crate) fn udp_length_fits(packet: &Packet<'_>) -> Option<bool> {
+    let [.., high, low] = *packet.payload.first_chunk::<6>()?;
+    let length = u32::from(u16::from_be_bytes([high, low]));
+    Some(length >= 8 && length <= packet.payload_length)
 }
 
 impl Model {
@@ -143,9 +161,7 @@ impl Model {
     /// The same of UDP over IPv4.
     #[inline(never)]
     pub(crate) fn plain_udp(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
-        let [.., high, low] = *packet.payload.first_chunk::<6>()?;
-        let length = u32::from(u16::from_be_bytes([high, low]));
-        if length < 8 || length > packet.payload_length {
+        if !udp_length_fits(packet)? {
             return None;
         }
         let now = self.now();

@@ -12,8 +12,9 @@ use crate::helper::Helper;
 use crate::key::Key;
 use crate::model::Model;
 use crate::sctp::Sctp;
-use crate::table::{EntryId, Extras, Whole};
+use crate::table::{EntryId, Extras, Vitals, Whole};
 use crate::tcp::Tcp;
+use crate::ticks::Jiffies;
 
 /// How full the table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,6 +29,22 @@ pub struct Occupancy {
     pub closing: u64,
     /// The rest.
     pub protected: u64,
+}
+
+impl Occupancy {
+    /// One more entry.
+    #[inline]
+    pub(crate) fn add(&mut self, vitals: &Vitals, now: Jiffies) {
+        if vitals.is_expired(now) {
+            return;
+        }
+        self.live += 1;
+        match vitals.class() {
+            Class::Evictable => self.evictable += 1,
+            Class::Closing => self.closing += 1,
+            Class::Protected => self.protected += 1,
+        }
+    }
 }
 
 impl Model {
@@ -77,7 +94,7 @@ impl Model {
     }
 
     pub(crate) fn show(&self, whole: &Whole) -> Entry {
-        let Whole { id, slot, key, created, reply, helper } = whole;
+        let Whole { id, slot, key, created, reply, helper, .. } = whole;
         let now = self.now();
         let dccp = self.behaviour.dccp;
         let original = key.tuple(dccp);
@@ -108,17 +125,7 @@ impl Model {
     pub fn occupancy(&self) -> Occupancy {
         let now = self.now();
         let mut o = Occupancy { counted: self.counted() as u64, ..Occupancy::default() };
-        self.table.census(|vitals| {
-            if vitals.is_expired(now) {
-                return;
-            }
-            o.live += 1;
-            match vitals.class() {
-                Class::Evictable => o.evictable += 1,
-                Class::Closing => o.closing += 1,
-                Class::Protected => o.protected += 1,
-            }
-        });
+        self.table.census(|vitals| o.add(vitals, now));
         o
     }
 

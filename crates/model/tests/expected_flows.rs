@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use plimsoll_ct::{Bytes, Counter, L4, Profile, Status, Time};
-use plimsoll_model::{Config, Helper, Info, Model, Settings, Step, Treatment, Verdict};
+use plimsoll_model::{Config, Fate, Helper, Info, Model, Settings, Step, Treatment, Verdict};
 use plimsoll_wire::packet::parse_ip;
 
 const SYN: u8 = 2;
@@ -52,13 +52,18 @@ impl Story {
 
     /// A packet of a PPTP call, by the call id of who gets it.
     fn gre(&mut self, reply: bool, call: u8) -> Step {
+        self.gre_later(2, (reply, call), Fate::Accepted)
+    }
+
+    fn gre_later(&mut self, seconds: i64, (reply, call): (bool, u8), fate: Fate) -> Step {
         let mut packet = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 47, 0, 0];
         let (source, destination) = if reply { (SERVER, CLIENT) } else { (CLIENT, SERVER) };
         packet.extend(source);
         packet.extend(destination);
         packet.extend([0x20, 1, 0x88, 0x0b, 0, 0, 0, call]);
         let packet = parse_ip(&packet).unwrap();
-        self.model.packet(Time::from_secs(2), &packet, &Treatment::default())
+        let treatment = Treatment { fate, ..Treatment::default() };
+        self.model.packet(Time::from_secs(seconds), &packet, &treatment)
     }
 
     /// A control connection that has been greeted: the client's next number is 107, the server's 207.
@@ -172,8 +177,8 @@ fn message(kind: u8, calls: [u8; 2], result: u8) -> String {
     text.into_iter().map(char::from).collect()
 }
 
-#[test]
-fn a_call_of_pptp_is_one_entry_in_both_directions_until_it_is_hung_up() {
+/// A call is agreed upon: the client's id is 7, the server's 9. With the numbers that come next.
+fn called() -> (Story, [u32; 2]) {
     let mut s = Story::on("6.18", |_| {});
     s.helper = Some(Helper::Pptp);
     s.send(0, (false, (4000, 1723), SYN, 100, 0, ""));
@@ -190,6 +195,12 @@ fn a_call_of_pptp_is_one_entry_in_both_directions_until_it_is_hung_up() {
         next[own] += text.chars().count() as u32;
     }
     assert_eq!((s.model.expectations().count(), s.counters()), (2, [2, 0, 0]));
+    (s, next)
+}
+
+#[test]
+fn a_call_of_pptp_is_one_entry_in_both_directions_until_it_is_hung_up() {
+    let (mut s, next) = called();
     // The client names the server's call, the server the client's.
     let there = s.gre(false, 9);
     assert_eq!((there.info, s.model.expectations().count()), (Info::Related, 0));
@@ -201,4 +212,26 @@ fn a_call_of_pptp_is_one_entry_in_both_directions_until_it_is_hung_up() {
     s.send(2, (true, (1723, 4000), ACK, next[1], next[0], &message(13, [9, 0], 1)));
     assert!(s.model.entries().all(|entry| entry.original.destination_port() == Some(1723)));
     assert_eq!(s.gre(true, 7).info, Info::New);
+}
+
+/// Linux 6.18, `cargo xtask fidelity scripts 4000 77`: the keys of a call go with the entry that was expected, even
+/// with one that a rule dropped before it came into the table.
+#[test]
+fn the_keys_of_a_call_go_with_its_entry() {
+    let unknown = L4::Gre { source: 0, destination: 9 };
+    let source = |s: &Story, step: Step| s.model.entry(step.entry.unwrap()).unwrap().original.l4;
+
+    let (mut s, _) = called();
+    assert_eq!(s.gre_later(2, (true, 7), Fate::Dropped).entry, None);
+    let there = s.gre(false, 9);
+    assert_eq!((there.info, source(&s, there)), (Info::New, unknown));
+
+    // Unreplied, an entry of GRE lives for 30 s; the control connection lives on. Who finds it expired knew the keys.
+    let (mut s, _) = called();
+    let there = s.gre(false, 9);
+    assert_eq!(source(&s, there), L4::Gre { source: 7, destination: 9 });
+    let late = s.gre_later(33, (false, 9), Fate::Accepted);
+    assert_eq!((late.info, source(&s, late)), (Info::New, L4::Gre { source: 7, destination: 9 }));
+    let later = s.gre_later(34, (false, 9), Fate::Accepted);
+    assert_eq!((later.info, source(&s, later)), (Info::New, unknown));
 }

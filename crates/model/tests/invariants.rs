@@ -1,7 +1,7 @@
 //! What holds whatever is sent.
 
 use plimsoll_ct::{Bytes, PROFILES, Profile, Time};
-use plimsoll_model::{Config, Model, Settings, Step, Treatment};
+use plimsoll_model::{Arrival, Config, Model, Settings, Step, Treatment};
 use plimsoll_wire::packet::parse_ip;
 use proptest::prelude::*;
 
@@ -49,6 +49,35 @@ fn run(profile: &'static Profile, packets: &[(u32, Vec<u8>)]) -> (Vec<Step>, Mod
         assert!(model.protected() >= now.protected);
     }
     (steps, model)
+}
+
+/// Many flows in few chains, so that packets of one batch move entries to lines behind the first.
+#[test]
+fn packets_that_come_at_once_find_what_they_would_find_one_by_one() {
+    let profile = Profile::named("5.14").expect("a known profile");
+    let mut settings = Settings::of(profile, Bytes(1 << 30));
+    (settings.max, settings.buckets) = (1000, 64);
+    let config = Config::new(profile, settings);
+    let mut chance = 1_u64;
+    let mut bytes = Vec::new();
+    for _ in 0..20_000 {
+        chance = chance.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        let [.., low, high] = ((chance >> 33) % 400).to_be_bytes();
+        let mut packet = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        packet.extend([high, low, 0, 53, 0, 8, 0, 0]);
+        bytes.push(packet);
+    }
+    let mut arrivals = Vec::new();
+    for (bytes, n) in bytes.iter().zip(0..) {
+        // All that there is expires after so many packets, but stands where it is.
+        let (at, packet) = (Time::from_secs(n / 160 * 31), parse_ip(bytes).expect("a packet"));
+        arrivals.push(Arrival { at, packet, treatment: Treatment::default() });
+    }
+    let (mut together, mut alone) = (Model::new(config.clone()), Model::new(config));
+    let mut expected = arrivals.iter().map(|a| alone.packet(a.at, &a.packet, &a.treatment));
+    together.batch(&arrivals, |_, arrival, step| {
+        assert_eq!(Some(step), expected.next(), "at {:?}", arrival.at);
+    });
 }
 
 proptest! {

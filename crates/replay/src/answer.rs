@@ -80,7 +80,7 @@ impl Row {
         Self {
             outcome: Outcome::of(run),
             changes,
-            last: run.model.occupancy(),
+            last: run.occupancy(),
             timeline: run.timeline.clone(),
         }
     }

@@ -3,10 +3,11 @@
 //! Looked for among the first packets only, so that a long capture costs no more.
 
 use plimsoll_ct::{Status, Time};
-use plimsoll_model::{Info, Model, Step};
+use plimsoll_model::Info;
 use plimsoll_wire::packet::Packet;
 
 use crate::distinct::mix;
+use crate::shared::Went;
 
 /// Packets that are looked at.
 const LOOKED_AT: u64 = 200_000;
@@ -45,13 +46,13 @@ const RST: u8 = 0x04;
 impl Doubts {
     /// Looks at a packet and what the first model made of it.
     #[inline]
-    pub(crate) fn look(&mut self, now: Time, packet: &Packet<'_>, step: &Step, model: &Model) {
+    pub(crate) fn look(&mut self, now: Time, packet: &Packet<'_>, went: &Went<'_>) {
         if self.looked_at < LOOKED_AT {
-            self.look_closely(now, packet, step, model);
+            self.look_closely(now, packet, went);
         }
     }
 
-    fn look_closely(&mut self, now: Time, packet: &Packet<'_>, step: &Step, model: &Model) {
+    fn look_closely(&mut self, now: Time, packet: &Packet<'_>, went: &Went<'_>) {
         self.looked_at += 1;
         if packet.fragment.is_none() {
             self.repeated(now, packet);
@@ -61,11 +62,10 @@ impl Doubts {
         if flags & ACK == 0 || flags & RST != 0 || packet.fragment.is_some() {
             return;
         }
-        let answered = match step.info {
+        let answered = match went.step.info {
             Info::EstablishedReply | Info::Untracked => true,
             Info::New | Info::Established => {
-                let entry = step.entry.and_then(|id| model.entry(id));
-                entry.is_none_or(|e| e.status.contains(Status::SEEN_REPLY))
+                went.entry().is_none_or(|(status, _)| status.contains(Status::SEEN_REPLY))
             }
             Info::Invalid => false,
             Info::Related | Info::RelatedReply => true,

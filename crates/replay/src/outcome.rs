@@ -74,8 +74,8 @@ pub struct Outcome {
 
 impl Outcome {
     pub(crate) fn of(run: &Run<'_>) -> Self {
-        let Run { label, max, model, peaks, .. } = *run;
-        let buckets = model.settings().buckets;
+        let Run { label, max, peaks, .. } = *run;
+        let buckets = run.settings().buckets;
         Self {
             label: label.into(),
             max,
@@ -87,8 +87,8 @@ impl Outcome {
             first_drop: peaks.first_drop,
             last_drop: peaks.last_drop,
             buckets,
-            memory: crate::answer::memory(model.profile(), peaks.counted, buckets),
-            counters: *model.counters(),
+            memory: crate::answer::memory(run.profile(), peaks.counted, buckets),
+            counters: *run.counters(),
         }
     }
 }

@@ -3,15 +3,15 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use plimsoll_ct::{State, TcpState, Time};
-use plimsoll_model::{Arrival, Config, Model, Step, What};
+use plimsoll_ct::{Counters, Entry, Profile, State, TcpState, Time};
+use plimsoll_model::{Arrival, Config, Model, Occupancy, Settings, What};
 use plimsoll_wire::capture::Record;
 use plimsoll_wire::packet::{LinkType, NoPacket, Packet, network_layer, parse_ip};
 
 use crate::doubts::Doubts;
 use crate::outcome::{Outcome, Peaks};
 use crate::rules::Rules;
-use crate::shared::{self, Shared};
+use crate::shared::{self, Noted, Part, Shared, Went};
 use crate::tally::Tally;
 use crate::timeline::{Clock, Timeline};
 
@@ -20,13 +20,39 @@ use crate::timeline::{Clock, Timeline};
 pub struct Run<'a> {
     /// What is different about it, in words.
     pub label: &'a str,
-    /// Its limit: 0 may mean none. The model's own is that of another run as long as it makes no difference.
+    /// Its limit: 0 may mean none.
     pub max: u64,
-    /// Model, perhaps that of other runs too.
-    pub model: &'a Model,
+    part: Part<'a>,
     pub(crate) peaks: &'a Peaks,
     /// How full its table was when, if it was sampled.
     pub timeline: &'a Timeline,
+}
+
+impl Run<'_> {
+    /// The generation.
+    pub fn profile(&self) -> &'static Profile {
+        self.part.ledger().profile()
+    }
+
+    /// Its settings; [`Run::max`] says its limit.
+    pub fn settings(&self) -> &Settings {
+        self.part.ledger().settings()
+    }
+
+    /// Its counters by their kernel names.
+    pub fn counters(&self) -> &Counters {
+        self.part.ledger().counters()
+    }
+
+    /// A census of its table.
+    pub fn occupancy(&self) -> Occupancy {
+        self.part.occupancy()
+    }
+
+    /// Its live entries, in the order of their original tuples.
+    pub fn snapshot(&self) -> Vec<Entry> {
+        self.part.snapshot()
+    }
 }
 
 /// See the crate.
@@ -57,10 +83,12 @@ impl Replay {
         rules: impl Into<Rules>,
     ) -> Self {
         let (labels, configs): (Vec<_>, Vec<_>) = configs.into_iter().unzip();
+        let rules: Rules = rules.into();
+        let helped = rules.every.helper.is_some() || !rules.helpers.is_empty();
         Self {
             labels,
-            tables: shared::tables(configs),
-            rules: rules.into(),
+            tables: shared::tables(configs, helped),
+            rules,
             tally: Tally::default(),
             doubts: Doubts::default(),
             sampling: false,
@@ -130,19 +158,19 @@ impl Replay {
             let mut seen = at.checked_sub(before).map_or(0, |new| starts[new]);
             loop {
                 let table = &mut self.tables[at];
-                let is_first = table.is_of(0);
-                let (more, copy) = table.pass(&arrivals[seen..], |model, arrival, step, peaks| {
+                let (more, copies) = table.pass(&arrivals[seen..], 0, |arrival, went| {
                     // Once the model has lost a packet, its own table is the cause of what does not fit.
-                    if is_first && peaks.lost == 0 {
-                        doubts.look(arrival.at, &arrival.packet, step, model);
-                        let is_picked_up = is_picked_up(&arrival.packet, step, model);
-                        tally.picked_up += u64::from(is_picked_up);
+                    if went.lost == 0 {
+                        doubts.look(arrival.at, &arrival.packet, &went);
+                        tally.picked_up += u64::from(is_picked_up(&arrival.packet, &went));
                     }
                 });
                 seen += more;
-                let Some(copy) = copy else { break };
-                self.tables.push(copy);
-                starts.push(seen);
+                if copies.is_empty() {
+                    break;
+                }
+                starts.extend(copies.iter().map(|_| seen));
+                self.tables.extend(copies);
             }
             at += 1;
         }
@@ -162,10 +190,10 @@ impl Replay {
         if now < clock.next {
             return;
         }
-        clock.make_room(now, self.tables.iter_mut().map(|table| &mut table.timeline));
+        clock.make_room(now, self.tables.iter_mut().flat_map(Shared::timelines));
         while clock.next <= now {
             for table in &mut self.tables {
-                table.model.advance(clock.next);
+                table.advance(clock.next);
                 table.sample(clock.next);
             }
             clock.step();
@@ -184,7 +212,7 @@ impl Replay {
     pub fn advance(&mut self, to: Time) {
         self.sample_until(to);
         for table in &mut self.tables {
-            table.model.advance(to);
+            table.advance(to);
         }
     }
 
@@ -201,16 +229,24 @@ impl Replay {
     /// The runs as they stand, one for each configuration, in their order.
     pub fn runs(&self) -> Vec<Run<'_>> {
         let run = |number: usize| {
-            let (table, max) = self.tables.iter().find_map(|t| Some((t, t.max(number)?)))?;
-            let Shared { model, peaks, timeline, .. } = table;
-            Some(Run { label: &self.labels[number], max, model, peaks, timeline })
+            let (max, part, noted) = self.tables.iter().find_map(|table| table.run(number))?;
+            let Noted { peaks, timeline } = noted;
+            Some(Run { label: &self.labels[number], max, part, peaks, timeline })
         };
         (0..self.labels.len()).filter_map(run).collect()
     }
 
-    /// The model of the first configuration, to listen to it.
+    /// The model of the first configuration, to listen to it. Its table is its own from then on, unless it is the
+    /// same as that of others.
     pub fn first_mut(&mut self) -> Option<&mut Model> {
-        self.tables.iter_mut().find(|table| table.is_of(0)).map(|table| &mut table.model)
+        let place = self.tables.iter().position(|table| table.is_of(0))?;
+        match self.tables[place].leave(0) {
+            Some(own) => {
+                self.tables.push(own);
+                self.tables.last_mut()?.model_mut()
+            }
+            None => self.tables[place].model_mut(),
+        }
     }
 
     /// First and last time.
@@ -226,14 +262,14 @@ impl Replay {
 
 /// Whether a packet made an entry in the middle of a TCP flow.
 #[inline]
-fn is_picked_up(packet: &Packet<'_>, step: &Step, model: &Model) -> bool {
+fn is_picked_up(packet: &Packet<'_>, went: &Went<'_>) -> bool {
     const SYN: u8 = 2;
-    if packet.protocol != 6 || step.what != What::Inserted {
+    if packet.protocol != 6 || went.step.what != What::Inserted {
         return false;
     }
     let opens = packet.payload.get(13).is_some_and(|flags| flags & SYN != 0);
-    let entry = step.entry.filter(|_| !opens).and_then(|id| model.entry(id));
-    entry.is_some_and(|entry| entry.state == State::Tcp(TcpState::Established))
+    let entry = if opens { None } else { went.entry() };
+    entry.is_some_and(|(_, state)| state == State::Tcp(TcpState::Established))
 }
 
 /// The packet in a frame.

@@ -1,12 +1,15 @@
 //! Tables that several settings share.
 //!
 //! Settings that differ in their limit alone make the same of all packets until a packet comes when the table
-//! holds as many entries as the lowest of the limits. Until then they share one table; there it parts with a copy.
+//! holds as many entries as the lowest of the limits. Until then they are one model; from there on, as settings
+//! that differ in timeouts from the start, they are a grid, where it can hold them. Where it can't, those with a higher
+//! limit leave with a copy.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use plimsoll_ct::Time;
-use plimsoll_model::{Arrival, Config, Model, Step};
+use plimsoll_ct::{Entry, State, Status, Time};
+use plimsoll_model::{Arrival, Config, EntryId, Grid, Model, Occupancy, Step};
 
 use crate::outcome::Peaks;
 use crate::timeline::Timeline;
@@ -14,11 +17,24 @@ use crate::timeline::Timeline;
 /// A table, and what was noted of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
-    pub(crate) model: Model,
+    table: Table,
+    /// Who shares it: from the lowest limit, which is a single model's, to the highest; in a grid in its order.
+    sharers: Vec<Sharer>,
+}
+
+#[derive(Debug, Clone)]
+enum Table {
+    /// All sharers have come to the same so far.
+    Together(Box<Model>, Noted),
+    /// Each is a setting of the grid.
+    Apart(Box<Grid>, Vec<Noted>),
+}
+
+/// What was noted on the way.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Noted {
     pub(crate) peaks: Peaks,
     pub(crate) timeline: Timeline,
-    /// Who shares it: from the lowest limit, which is the model's, to the highest.
-    sharers: Vec<Sharer>,
 }
 
 /// One setting.
@@ -26,38 +42,78 @@ pub(crate) struct Shared {
 struct Sharer {
     /// Its number.
     run: usize,
+    /// Its number in the grid.
+    seat: usize,
     /// As it is set: 0 may mean none.
     max: u64,
     /// Entries at which it may matter.
     limit: u64,
 }
 
-/// The tables of so many settings, by the number of each.
-pub(crate) fn tables(configs: impl IntoIterator<Item = Config>) -> Vec<Shared> {
-    let mut groups: Vec<(Config, Vec<Sharer>)> = Vec::new();
-    for (run, config) in configs.into_iter().enumerate() {
-        let max = config.settings.max;
-        let unlimited = max == 0 && config.profile.zero_is_unlimited;
-        let sharer = Sharer { run, max, limit: if unlimited { u64::MAX } else { max } };
-        match groups.iter_mut().find(|(other, _)| differ_in_limit_alone(other, &config)) {
-            Some((_, sharers)) => sharers.push(sharer),
-            None => groups.push((config, Vec::from([sharer]))),
+/// One setting's table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part<'a> {
+    Whole(&'a Model),
+    Seat(&'a Grid, usize),
+}
+
+impl Part<'_> {
+    /// Counters, settings and numbers of entries; its entries may be elsewhere.
+    pub(crate) fn ledger(&self) -> &Model {
+        match self {
+            Self::Whole(model) => model,
+            Self::Seat(grid, seat) => grid.ledger(*seat),
         }
     }
-    let table = |(mut config, mut sharers): (Config, Vec<Sharer>)| {
-        sharers.sort_by_key(|sharer| sharer.limit);
-        // Laid out for the highest, since it is that one's in the end.
-        config.settings.max = sharers.last().map_or(0, |sharer| sharer.max);
-        let mut table = Shared {
-            model: Model::new(config),
-            peaks: Peaks::default(),
-            timeline: Timeline::default(),
-            sharers,
+
+    pub(crate) fn occupancy(&self) -> Occupancy {
+        match self {
+            Self::Whole(model) => model.occupancy(),
+            Self::Seat(grid, seat) => grid.occupancy(*seat),
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<Entry> {
+        match self {
+            Self::Whole(model) => model.snapshot(),
+            Self::Seat(grid, seat) => grid.part(*seat).snapshot(),
+        }
+    }
+}
+
+/// A packet under one setting.
+#[derive(Clone, Copy)]
+pub(crate) struct Went<'a> {
+    pub(crate) step: &'a Step,
+    part: Part<'a>,
+    /// Packets lost before.
+    pub(crate) lost: u64,
+}
+
+impl Went<'_> {
+    /// Status and state of the entry that the step names.
+    pub(crate) fn entry(&self) -> Option<(Status, State)> {
+        let id: EntryId = self.step.entry?;
+        match self.part {
+            Part::Whole(model) => model.entry(id).map(|entry| (entry.status, entry.state)),
+            Part::Seat(grid, _) => grid.entry(id),
+        }
+    }
+}
+
+/// The tables of so many settings, by the number of each; `helped`: rules name helpers, which no grid knows.
+pub(crate) fn tables(configs: impl IntoIterator<Item = Config>, helped: bool) -> Vec<Shared> {
+    let mut families: Vec<Vec<(usize, Config)>> = Vec::new();
+    for (run, config) in configs.into_iter().enumerate() {
+        let joins = |other: &Config| {
+            differ_in_limit_alone(other, &config) || !helped && Grid::joins(other, &config)
         };
-        table.set_limit();
-        table
-    };
-    groups.into_iter().map(table).collect()
+        match families.iter_mut().find(|family| family.first().is_some_and(|(_, c)| joins(c))) {
+            Some(family) => family.push((run, config)),
+            None => families.push(Vec::from([(run, config)])),
+        }
+    }
+    families.iter().flat_map(|family| Shared::of(family)).collect()
 }
 
 fn differ_in_limit_alone(a: &Config, b: &Config) -> bool {
@@ -69,69 +125,211 @@ fn differ_in_limit_alone(a: &Config, b: &Config) -> bool {
 }
 
 impl Shared {
+    /// The tables of settings that can share one.
+    fn of(family: &[(usize, Config)]) -> Vec<Self> {
+        let Some((_, first)) = family.first() else { return Vec::new() };
+        if family.iter().all(|(_, config)| differ_in_limit_alone(first, config)) {
+            return Vec::from([Self::together(family, first.clone())]);
+        }
+        family.chunks(Grid::MOST).filter_map(Self::apart).collect()
+    }
+
+    fn together(family: &[(usize, Config)], mut config: Config) -> Self {
+        let sharer = |(run, config): &(usize, Config)| Sharer::of(*run, 0, config);
+        let mut sharers: Vec<Sharer> = family.iter().map(sharer).collect();
+        sharers.sort_by_key(|sharer| sharer.limit);
+        // Laid out for the highest, since it is that one's in the end.
+        config.settings.max = sharers.last().map_or(0, |sharer| sharer.max);
+        let mut model = Model::new(config);
+        set_limit(&mut model, &sharers);
+        Self { table: Table::Together(Box::new(model), Noted::default()), sharers }
+    }
+
+    fn apart(some: &[(usize, Config)]) -> Option<Self> {
+        let configs: Vec<Config> = some.iter().map(|(_, config)| config.clone()).collect();
+        let sharer =
+            |(seat, (run, config)): (usize, &(usize, Config))| Sharer::of(*run, seat, config);
+        let sharers = some.iter().enumerate().map(sharer).collect();
+        let noted = alloc::vec![Noted::default(); some.len()];
+        Some(Self { table: Table::Apart(Box::new(Grid::new(&configs)?), noted), sharers })
+    }
+
     /// Whether a setting has its entries here.
     pub(crate) fn is_of(&self, run: usize) -> bool {
         self.sharers.iter().any(|sharer| sharer.run == run)
     }
 
-    /// A setting's limit, if its entries are here.
-    pub(crate) fn max(&self, run: usize) -> Option<u64> {
-        self.sharers.iter().find(|sharer| sharer.run == run).map(|sharer| sharer.max)
+    /// A setting's limit, table and notes, if its entries are here.
+    pub(crate) fn run(&self, run: usize) -> Option<(u64, Part<'_>, &Noted)> {
+        let sharer = self.sharers.iter().find(|sharer| sharer.run == run)?;
+        Some(match &self.table {
+            Table::Together(model, noted) => (sharer.max, Part::Whole(model), noted),
+            Table::Apart(grid, noted) => {
+                (sharer.max, Part::Seat(grid, sharer.seat), noted.get(sharer.seat)?)
+            }
+        })
     }
 
-    /// Takes a sample.
-    pub(crate) fn sample(&mut self, now: Time) {
-        let Peaks { lost, evicted, .. } = self.peaks;
-        self.timeline.add(now, self.model.occupancy(), lost, evicted);
-    }
-
-    fn set_limit(&mut self) {
-        if let Some(&Sharer { max, .. }) = self.sharers.first() {
-            self.model.change(|settings| settings.max = max);
+    /// The model, if it is one.
+    pub(crate) fn model_mut(&mut self) -> Option<&mut Model> {
+        match &mut self.table {
+            Table::Together(model, _) => Some(model),
+            Table::Apart(..) => None,
         }
     }
 
-    /// The entries at which the lowest limit parts with the others, if there are any.
-    fn parting(&self) -> Option<u64> {
-        let (lowest, highest) = (self.sharers.first()?.limit, self.sharers.last()?.limit);
-        (lowest < highest).then_some(lowest)
+    /// Takes a setting out of the grid, if it is in one, with a model of its own.
+    pub(crate) fn leave(&mut self, run: usize) -> Option<Self> {
+        let Table::Apart(grid, noted) = &self.table else { return None };
+        let place = self.sharers.iter().position(|sharer| sharer.run == run)?;
+        let sharer = self.sharers.remove(place);
+        let noted = noted.get(sharer.seat)?.clone();
+        let table = Table::Together(Box::new(grid.part(sharer.seat)), noted);
+        Some(Self { table, sharers: Vec::from([sharer]) })
     }
 
-    /// Leads packets through the table: all, or so many until those with a higher limit leave it with the copy.
+    /// Lets time pass.
+    pub(crate) fn advance(&mut self, to: Time) {
+        match &mut self.table {
+            Table::Together(model, _) => model.advance(to),
+            Table::Apart(grid, _) => grid.advance(to),
+        }
+    }
+
+    /// Takes a sample of each setting.
+    pub(crate) fn sample(&mut self, now: Time) {
+        let add = |noted: &mut Noted, occupancy| {
+            let Peaks { lost, evicted, .. } = noted.peaks;
+            noted.timeline.add(now, occupancy, lost, evicted);
+        };
+        match &mut self.table {
+            Table::Together(model, noted) => add(noted, model.occupancy()),
+            Table::Apart(grid, all) => {
+                for (seat, noted) in all.iter_mut().enumerate() {
+                    add(noted, grid.occupancy(seat));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn timelines(&mut self) -> impl Iterator<Item = &mut Timeline> {
+        let noted = match &mut self.table {
+            Table::Together(_, noted) => core::slice::from_mut(noted),
+            Table::Apart(_, all) => all.as_mut_slice(),
+        };
+        noted.iter_mut().map(|noted| &mut noted.timeline)
+    }
+
+    /// Leads packets through the table: all, or so many until others leave it with the copies. `each` learns what
+    /// each was to the setting `of`, if that has its entries here.
     pub(crate) fn pass<'a>(
         &mut self,
         arrivals: &[Arrival<'a>],
-        mut each: impl FnMut(&Model, &Arrival<'a>, &Step, &Peaks),
-    ) -> (usize, Option<Self>) {
+        of: usize,
+        mut each: impl FnMut(&Arrival<'a>, Went<'_>),
+    ) -> (usize, Vec<Self>) {
+        let seat = self.sharers.iter().find(|sharer| sharer.run == of).map(|sharer| sharer.seat);
         let mut seen = 0;
         while seen < arrivals.len() {
-            let rest = arrivals.len() - seen;
-            let at_once = match self.parting().map(|limit| (limit, self.model.counted() as u64)) {
-                Some((limit, counted)) if counted >= limit => {
-                    return (seen, Some(self.part(limit)));
+            match &mut self.table {
+                Table::Apart(grid, all) => {
+                    grid.batch(&arrivals[seen..], |grid, arrival, steps| {
+                        if let Some(seat) = seat {
+                            let (step, lost) = (steps.of(seat), all[seat].peaks.lost);
+                            each(arrival, Went { step, part: Part::Seat(grid, seat), lost });
+                        }
+                        for (seat, noted) in all.iter_mut().enumerate() {
+                            if steps.are_news(seat) {
+                                let step = steps.of(seat);
+                                noted.peaks.note(
+                                    arrival.at,
+                                    &arrival.packet,
+                                    step,
+                                    grid.ledger(seat),
+                                );
+                            }
+                        }
+                    });
+                    return (arrivals.len(), Vec::new());
                 }
-                // Near the limit each may be the one.
-                Some((limit, counted)) if counted + rest as u64 > limit => 1,
-                Some(_) | None => rest,
-            };
-            let peaks = &mut self.peaks;
-            self.model.batch(&arrivals[seen..seen + at_once], |model, arrival, step| {
-                each(model, arrival, &step, peaks);
-                peaks.note(arrival.at, &arrival.packet, &step, model);
-            });
-            seen += at_once;
+                Table::Together(model, noted) => {
+                    let rest = arrivals.len() - seen;
+                    let parting =
+                        parting(&self.sharers).map(|limit| (limit, model.counted() as u64));
+                    let at_once = match parting {
+                        Some((limit, counted)) if counted >= limit => {
+                            let copies = self.part(limit);
+                            if !copies.is_empty() {
+                                return (seen, copies);
+                            }
+                            continue;
+                        }
+                        // Near the limit each may be the one.
+                        Some((limit, counted)) if counted + rest as u64 > limit => 1,
+                        Some(_) | None => rest,
+                    };
+                    let peaks = &mut noted.peaks;
+                    model.batch(&arrivals[seen..seen + at_once], |model, arrival, step| {
+                        if seat.is_some() {
+                            let part = Part::Whole(model);
+                            each(arrival, Went { step: &step, part, lost: peaks.lost });
+                        }
+                        peaks.note(arrival.at, &arrival.packet, &step, model);
+                    });
+                    seen += at_once;
+                }
+            }
         }
-        (seen, None)
+        (seen, Vec::new())
     }
 
-    /// Takes those with a higher limit out, into a copy.
-    fn part(&mut self, limit: u64) -> Self {
+    /// The limits begin to matter: from here on it is a grid, or those with a higher limit are in copies.
+    fn part(&mut self, limit: u64) -> Vec<Self> {
+        let Table::Together(model, noted) = &self.table else { return Vec::new() };
+        let grid = |some: &[Sharer]| {
+            let limits: Vec<u64> = some.iter().map(|sharer| sharer.max).collect();
+            let grid = Grid::of_limits(model.as_ref().clone(), &limits)?;
+            let seated = |(seat, sharer): (usize, &Sharer)| Sharer { seat, ..*sharer };
+            let noted = alloc::vec![noted.clone(); some.len()];
+            let sharers = some.iter().enumerate().map(seated).collect();
+            Some(Self { table: Table::Apart(Box::new(grid), noted), sharers })
+        };
+        if let Some(mut grids) =
+            self.sharers.chunks(Grid::MOST).map(grid).collect::<Option<Vec<_>>>()
+        {
+            let others = grids.split_off(1);
+            if let Some(own) = grids.pop() {
+                *self = own;
+            }
+            return others;
+        }
         let higher = self.sharers.partition_point(|sharer| sharer.limit <= limit);
-        let sharers = self.sharers.split_off(higher);
-        let mut copy = Self { sharers, ..self.clone() };
-        copy.set_limit();
-        copy
+        let mut copy = Self { table: self.table.clone(), sharers: self.sharers.split_off(higher) };
+        if let Table::Together(model, _) = &mut copy.table {
+            set_limit(model, &copy.sharers);
+        }
+        Vec::from([copy])
     }
+}
+
+impl Sharer {
+    fn of(run: usize, seat: usize, config: &Config) -> Self {
+        let max = config.settings.max;
+        let unlimited = max == 0 && config.profile.zero_is_unlimited;
+        Self { run, seat, max, limit: if unlimited { u64::MAX } else { max } }
+    }
+}
+
+fn set_limit(model: &mut Model, sharers: &[Sharer]) {
+    if let Some(&Sharer { max, .. }) = sharers.first() {
+        model.change(|settings| settings.max = max);
+    }
+}
+
+/// The entries at which the lowest limit parts with the others, if there are any.
+fn parting(sharers: &[Sharer]) -> Option<u64> {
+    let (lowest, highest) = (sharers.first()?.limit, sharers.last()?.limit);
+    (lowest < highest).then_some(lowest)
 }
 
 #[cfg(test)]
@@ -168,8 +366,7 @@ mod tests {
             .collect();
         records.chunks(at_once).for_each(|records| replay.feed(records));
         replay.finish();
-        let of =
-            |run: crate::Run<'_>| (Outcome::of(&run), run.model.snapshot(), run.timeline.clone());
+        let of = |run: crate::Run<'_>| (Outcome::of(&run), run.snapshot(), run.timeline.clone());
         replay.runs().into_iter().map(of).collect()
     }
 
@@ -193,5 +390,60 @@ mod tests {
                 assert!(alone[0] == *shared, "{name} with {max}");
             }
         }
+    }
+
+    #[test]
+    fn timeouts_and_limits_in_one_grid_come_to_what_each_comes_to_alone() {
+        for name in ["2.6.18", "4.9", "5.14", "6.18"] {
+            let profile = Profile::named(name).expect("a known profile");
+            let of = |max: u64, udp: u64, established: u64| {
+                let mut settings = Settings::of(profile, Bytes(1 << 30));
+                (settings.max, settings.buckets) = (max, 64);
+                settings.set("nf_conntrack_udp_timeout", udp).expect("a known timeout");
+                let key = "nf_conntrack_tcp_timeout_established";
+                settings.set(key, established).expect("a known timeout");
+                Config::new(profile, settings)
+            };
+            // More than one grid holds.
+            let configs: Vec<Config> = [100_000, 120, 60]
+                .into_iter()
+                .flat_map(|max| [(30, 600), (3, 600), (30, 4), (2, 2)].map(|(u, e)| of(max, u, e)))
+                .collect();
+            let together = fed(configs.clone(), 1000);
+            let peaks: BTreeSet<u64> =
+                together.iter().map(|(outcome, _, _)| outcome.peak).collect();
+            assert!(peaks.len() >= 5, "the settings made too little of a difference: {peaks:?}");
+            for (config, shared) in configs.into_iter().zip(&together) {
+                let settings = config.settings.clone();
+                assert!(fed(Vec::from([config]), 1)[0] == *shared, "{name} with {settings:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_setting_of_a_grid_can_be_listened_to_and_goes_on_alone() {
+        let profile = Profile::named("6.18").expect("a known profile");
+        let of = |udp: u64| {
+            let mut settings = Settings::of(profile, Bytes(1 << 30));
+            settings.set("nf_conntrack_udp_timeout", udp).expect("a known timeout");
+            (udp.to_string(), Config::new(profile, settings))
+        };
+        let mut synthetic = Synthetic::new(Workload { rate: 20.0, ..Workload::default() });
+        let mut grid = Replay::new([of(30), of(3)], Treatment::default());
+        let mut alone = Replay::new([of(30)], Treatment::default());
+        let mut fed = 0;
+        while let Some(record) = synthetic.next_record() {
+            grid.feed(&[record]);
+            alone.feed(&[record]);
+            fed += 1;
+            if fed == 100 {
+                grid.first_mut().expect("a model").listen();
+                alone.first_mut().expect("a model").listen();
+            }
+        }
+        let events = |replay: &mut Replay| replay.first_mut().expect("a model").take_events();
+        let told = events(&mut grid);
+        assert!(told.len() > 10 && told == events(&mut alone));
+        assert_eq!(grid.outcomes()[0], alone.outcomes()[0]);
     }
 }

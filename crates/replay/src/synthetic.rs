@@ -330,13 +330,13 @@ mod tests {
             ..Workload::default()
         };
         let replay = replayed(workload);
-        let o = replay.runs()[0].model.occupancy();
+        let o = replay.runs()[0].occupancy();
         assert!(o.protected.abs_diff(2000) < 200, "{o:?}");
         // TIME_WAIT for 120 s: 12,000 more.
         assert!(o.closing.abs_diff(12_000) < 600, "{o:?}");
         let tally = replay.tally();
         assert_eq!((tally.backwards, tally.picked_up, tally.malformed), (0, 0, 0));
-        let invalid = replay.runs()[0].model.counters().get(plimsoll_ct::Counter::Invalid);
+        let invalid = replay.runs()[0].counters().get(plimsoll_ct::Counter::Invalid);
         assert_eq!(invalid, None);
     }
 
@@ -344,7 +344,7 @@ mod tests {
     fn the_same_seed_gives_the_same_packets_and_another_gives_others() {
         let outcome = |seed| {
             let replay = replayed(Workload { seed, span: 3.0, ..Workload::default() });
-            replay.runs()[0].model.snapshot()
+            replay.runs()[0].snapshot()
         };
         assert_eq!(outcome(1), outcome(1));
         assert_ne!(outcome(1), outcome(2));
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn flows_that_nobody_answers_stay_evictable() {
         let replay = replayed(Workload { unanswered: 1.0, span: 2.0, ..Workload::default() });
-        let o = replay.runs()[0].model.occupancy();
+        let o = replay.runs()[0].occupancy();
         assert!(o.evictable > 1500 && o.protected == 0, "{o:?}");
     }
 }

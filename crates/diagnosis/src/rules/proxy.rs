@@ -159,7 +159,12 @@ impl<'a> Place<'a> {
 
     /// What makes a proxy impossible.
     fn unfit(&self, found: &mut Proxied) {
-        let mut packets = alloc::vec![self.packet(SYN, States::NEW, "dport")];
+        // Another proxy takes what it has untracked, and the ACK that belongs to nothing.
+        let mut packets = alloc::vec![
+            self.packet(SYN, States::NEW, "dport"),
+            self.packet(SYN, States::UNTRACKED, "dport"),
+            self.packet(ACK, States::INVALID, "dport"),
+        ];
         if self.base.hook == Hook::Prerouting {
             let own = Packet { destination: End::Own, ..packets[0].clone() };
             packets.push(own);

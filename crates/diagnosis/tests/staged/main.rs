@@ -8,6 +8,7 @@ mod build;
 mod causes;
 mod limits;
 mod properties;
+mod refusals;
 mod remedies;
 mod size;
 mod state;

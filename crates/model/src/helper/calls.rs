@@ -12,7 +12,7 @@ use super::pptp::{self, CallId, Said};
 use super::{Expectation, Helper};
 use crate::key::{Key, Packed};
 use crate::model::Model;
-use crate::table::Whole;
+use crate::table::{EntryId, Whole};
 use crate::tcp::Direction;
 
 const GRE: u8 = 47;
@@ -20,6 +20,16 @@ const GRE: u8 = 47;
 /// The tuple of a call's packets in one direction.
 fn call(own: &Tuple, source: u16, destination: u16) -> Tuple {
     Tuple { protocol: Protocol::Gre, l4: L4::Gre { source, destination }, ..*own }
+}
+
+/// A call id, and the control connection that spoke of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call {
+    by: EntryId,
+    /// The original key of that.
+    master: Key,
+    direction: Direction,
+    id: CallId,
 }
 
 /// What belongs to a tuple of a call.
@@ -83,7 +93,7 @@ impl Model {
         let noted = self.note_call(whole, Direction::Original, &there);
         if !noted || !self.note_call(whole, Direction::Reply, &back) {
             if noted {
-                self.helpers.calls.retain(|(id, _, _)| *id != whole.id);
+                self.helpers.calls.retain(|call| call.by != whole.id);
             }
             numbers.into_iter().for_each(|number| self.unexpect(number));
         }
@@ -92,17 +102,25 @@ impl Model {
     /// Notes what packets mean. `false`: the entry speaks of another call already.
     fn note_call(&mut self, whole: &Whole, direction: Direction, tuple: &Tuple) -> bool {
         let Some(new) = call_id(tuple) else { return false };
-        let own = |(id, of, _): &&(_, _, CallId)| *id == whole.id && *of == direction;
-        if let Some((_, _, known)) = self.helpers.calls.iter().find(own) {
-            return CallId { meant: new.meant, ..*known } == new;
+        let own = |call: &&Call| call.by == whole.id && call.direction == direction;
+        if let Some(known) = self.helpers.calls.iter().find(own) {
+            return CallId { meant: new.meant, ..known.id } == new;
         }
-        self.helpers.calls.push((whole.id, direction, new));
+        self.helpers.calls.push(Call { by: whole.id, master: whole.key, direction, id: new });
         true
+    }
+
+    /// With an entry of GRE that a control connection expected, what was known of its call ends: also where that
+    /// entry never came into the table, since its first packet was lost behind the tracker.
+    pub(crate) fn end_call_of(&mut self, key: &Key, master: Option<Key>) {
+        if let Some(master) = master.filter(|_| key.packed().protocol() == GRE) {
+            self.helpers.calls.retain(|call| call.master != master);
+        }
     }
 
     /// Ends the call that a control connection spoke of last, under way or expected.
     pub(super) fn end_call(&mut self, whole: &Whole) {
-        self.helpers.calls.retain(|(id, _, _)| *id != whole.id);
+        self.helpers.calls.retain(|call| call.by != whole.id);
         let Some(known) = self.helpers.pptp.get(&whole.id).copied() else { return };
         let Some(tuples) = Self::call_of(whole, known.pac, known.pns) else { return };
         for tuple in tuples {
@@ -123,7 +141,7 @@ impl Model {
                 && IpAddr::V4(call.destination) == packet.destination
                 && call.named == named
         };
-        let call = self.helpers.calls.iter().map(|(_, _, call)| call).find(|call| is_meant(call));
+        let call = self.helpers.calls.iter().map(|call| &call.id).find(|call| is_meant(call));
         call.map_or(key, |call| key.with_first(call.meant))
     }
 

@@ -97,8 +97,8 @@ pub(crate) struct Helpers {
     /// What each remembers of its entry.
     ftp: BTreeMap<EntryId, [ftp::Lines; 2]>,
     pptp: BTreeMap<EntryId, pptp::Pptp>,
-    /// Call ids of GRE, by the entry that they belong to, one for each direction: the oldest first.
-    calls: Vec<(EntryId, Direction, pptp::CallId)>,
+    /// Call ids of GRE, one for each direction of a control connection: the oldest first.
+    calls: Vec<calls::Call>,
 }
 
 /// Where a new entry's helper and master come from.
@@ -167,6 +167,7 @@ impl Model {
             self.end_call(whole);
             self.helpers.pptp.remove(&whole.id);
         }
+        self.end_call_of(&whole.key, whole.master);
         self.helpers.ftp.remove(&whole.id);
         let gone = self.helpers.expected.forget(whole.id);
         self.count_unexpected(gone);

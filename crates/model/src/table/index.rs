@@ -249,6 +249,25 @@ impl Index {
         }
     }
 
+    /// Whether an entry of the place stands in its first line.
+    #[inline(always)]
+    pub(super) fn is_in_first(&self, place: Place, id: u32) -> bool {
+        let line = &self.lines[place.line as usize];
+        line.link == 0 || self.finds_in_first(place, id)
+    }
+
+    #[inline(never)]
+    fn finds_in_first(&self, place: Place, id: u32) -> bool {
+        let line = &self.lines[place.line as usize];
+        let mut slots = line.matches(place.tag, 0xff);
+        while let Some(slot) = slots.newest() {
+            if line.ids[slot] == id {
+                return true;
+            }
+        }
+        false
+    }
+
     /// What [`Index::id`] says of the place's first line.
     #[inline(always)]
     pub(super) fn first_id(&self, place: Place, slot: usize) -> u32 {

@@ -16,8 +16,11 @@ mod prefetch;
 mod slab;
 #[cfg(test)]
 mod tests;
+mod versions;
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use plimsoll_ct::Status;
@@ -35,6 +38,8 @@ use index::{At, Index, Place};
 pub use slab::EntryId;
 use slab::Slab;
 pub(crate) use slab::{Extras, Vitals};
+use versions::Versions;
+pub(crate) use versions::{Expiries, SEATS, Seats};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -44,6 +49,18 @@ pub(crate) struct Table {
     count: usize,
     hash_key: u64,
     replies: BTreeMap<Key, EntryId>,
+    /// Of a table that several settings share.
+    versions: Option<Box<Versions>>,
+    /// Whose table it is at the moment: no entry of other settings is seen.
+    view: Option<View>,
+}
+
+/// One setting's part of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct View {
+    seat: usize,
+    /// Entries.
+    count: usize,
 }
 
 /// A key on its way to its entry: all that is computed once for a packet.
@@ -126,6 +143,15 @@ pub(crate) struct Whole {
     pub(crate) reply: Option<Key>,
     /// Who reads along.
     pub(crate) helper: Option<Helper>,
+    /// The entry that expected it.
+    pub(crate) master: Option<Key>,
+}
+
+impl Whole {
+    /// Whether a helper has to know of its end.
+    pub(crate) const fn concerns_helpers(&self) -> bool {
+        self.helper.is_some() || self.master.is_some()
+    }
 }
 
 /// An entry that goes, or may go.
@@ -137,9 +163,9 @@ pub(crate) struct Leaving<'a> {
 }
 
 impl Leaving<'_> {
-    /// Whether somebody reads along in it.
-    pub(crate) fn has_helper(&self) -> bool {
-        self.table.slab.extras(self.id).is_some_and(|extras| extras.helper.is_some())
+    /// Whether a helper has to know of its end.
+    pub(crate) fn concerns_helpers(&self) -> bool {
+        self.table.slab.extras(self.id).is_some_and(Extras::concerns_helpers)
     }
 
     /// All of it: for those who want to tell of it.
@@ -159,11 +185,17 @@ impl Table {
             count: 0,
             hash_key,
             replies: BTreeMap::new(),
+            versions: None,
+            view: None,
         }
     }
 
+    /// Entries: of the setting whose table it is, if it is one's.
     pub(crate) const fn len(&self) -> usize {
-        self.count
+        match self.view {
+            Some(View { count, .. }) => count,
+            None => self.count,
+        }
     }
 
     pub(crate) const fn chains(&self) -> usize {
@@ -271,6 +303,9 @@ impl Table {
     /// Looks an entry up where nothing stands in the way that may have expired.
     #[inline]
     pub(crate) fn glance(&self, probe: &Probe, now: Jiffies) -> Glance {
+        if self.view.is_some() {
+            return Glance::Unclear;
+        }
         let at = self.index.first(probe.place);
         let back = probe.key.packed().inverse();
         let Some(mut slots) = self.index.fresh(probe.place, now) else { return Glance::Unclear };
@@ -294,10 +329,11 @@ impl Table {
             return None;
         }
         match self.names(spot.likely, spot) {
-            Some(direction) => {
+            // Packets of the same batch may have moved it since it was looked at.
+            Some(direction) if self.index.is_in_first(spot.place, spot.likely.0) => {
                 Some(Found { id: spot.likely, direction, at: self.index.first(spot.place) })
             }
-            None => self.look_around(spot),
+            Some(_) | None => self.look_around(spot),
         }
     }
 
@@ -359,10 +395,12 @@ impl Table {
             let found = loop {
                 let Some(slot) = slots.newest() else { break None };
                 let id = EntryId(self.index.id(at, slot));
-                if self.slab.head(id).is_expired(now) {
+                if !self.shows(id) {
+                    continue;
+                }
+                if self.slab.head(id).is_expired(now) && self.vitals(id).is_expired(now) {
                     reaped(&self.leaving(id));
-                    self.index.take(at, slot);
-                    self.drop_entry(id);
+                    self.dismiss(at, slot, id);
                     gone = true;
                     continue;
                 }
@@ -427,7 +465,7 @@ impl Table {
     pub(crate) fn peek(&self, key: Key, now: Jiffies) -> Option<EntryId> {
         let probe = self.probe(key);
         let back = key.packed().inverse();
-        let lives = |id: &EntryId| !self.slab.head(*id).is_expired(now);
+        let lives = |id: &EntryId| !self.vitals(*id).is_expired(now);
         self.walk(self.chain(&probe))
             .filter(lives)
             .find(|&id| self.answers_to(id, &probe, back).is_some())
@@ -455,18 +493,48 @@ impl Table {
 
     /// The entry of this name, if there is one.
     pub(crate) fn whole(&self, id: EntryId) -> Option<Whole> {
-        Some(self.whole_as(id, &self.slab.get(id)?))
+        let slot = self.slab.get(id).filter(|_| self.shows(id))?;
+        let expires = self.vitals(id).expires;
+        Some(self.whole_as(id, &Slot { expires, ..slot }))
     }
 
     /// An entry that is there, with another memory.
     pub(crate) fn whole_as(&self, id: EntryId, slot: &Slot) -> Whole {
         let (key, created) = (self.slab.key(id), self.slab.created(id));
-        let helper = self.slab.extras(id).and_then(|extras| extras.helper);
-        Whole { id, slot: *slot, key, created, reply: self.reply(id), helper }
+        let (helper, master) =
+            self.slab.extras(id).map_or((None, None), |extras| (extras.helper, extras.master));
+        Whole { id, slot: *slot, key, created, reply: self.reply(id), helper, master }
     }
 
     fn leaving(&self, id: EntryId) -> Leaving<'_> {
-        Leaving { id, vitals: self.slab.vitals(id), table: self }
+        Leaving { id, vitals: self.vitals(id), table: self }
+    }
+
+    /// Whether an entry is one of the setting whose table it is.
+    #[inline]
+    fn shows(&self, id: EntryId) -> bool {
+        let Some((View { seat, .. }, versions)) = self.view.zip(self.versions.as_ref()) else {
+            return true;
+        };
+        versions.seats(id).contains(seat)
+    }
+
+    /// An entry goes, from the setting whose table it is, if it is one's: whether it stands in none now.
+    fn dismiss(&mut self, at: At, slot: usize, id: EntryId) -> bool {
+        if self.leaves_others(id) {
+            return false;
+        }
+        self.index.take(at, slot);
+        self.drop_entry(id);
+        true
+    }
+
+    /// Takes an entry from the setting whose table it is, if it is one's: whether it stands in others still.
+    fn leaves_others(&mut self, id: EntryId) -> bool {
+        let Some(View { seat, count }) = &mut self.view else { return false };
+        *count -= 1;
+        let gone = Seats::one(*seat);
+        !self.leave(id, gone).is_empty()
     }
 
     /// The entry that was found.
@@ -496,7 +564,9 @@ impl Table {
             return None;
         }
         let at = self.index.first(spot.place);
-        let cell = self.slab.narrow_mut(spot.likely);
+        // Packets of the same batch may have moved it since it was looked at.
+        let is_first = self.index.is_in_first(spot.place, spot.likely.0);
+        let cell = self.slab.narrow_mut(spot.likely).filter(|_| is_first);
         let direction = cell.as_ref().and_then(|cell| cell.head.answers_to(spot.key));
         let (Some(cell), Some(direction)) = (cell, direction) else {
             let found = self.look_around(spot)?;
@@ -552,7 +622,20 @@ impl Table {
 
     /// Status, state and expiry of an entry that is there.
     pub(crate) fn vitals(&self, id: EntryId) -> Vitals {
-        self.slab.vitals(id)
+        let vitals = self.slab.vitals(id);
+        match self.view {
+            Some(View { seat, .. }) => {
+                Vitals { expires: self.expiry(id, seat, vitals.expires), ..vitals }
+            }
+            None => vitals,
+        }
+    }
+
+    /// When an entry expires in one of the settings.
+    #[inline]
+    fn expiry(&self, id: EntryId, seat: usize, of_head: Jiffies) -> Jiffies {
+        let expiries = self.versions.as_ref().and_then(|versions| versions.expiries(id));
+        expiries.map_or(of_head, |Expiries(all)| all[seat])
     }
 
     /// The key of an entry's answers.
@@ -565,7 +648,10 @@ impl Table {
 
     /// Takes an entry out that is there.
     pub(crate) fn remove(&mut self, id: EntryId) -> Vitals {
-        let vitals = self.slab.vitals(id);
+        let vitals = self.vitals(id);
+        if self.leaves_others(id) {
+            return vitals;
+        }
         let place = self.index.place(self.slab.key(id).hash(self.hash_key));
         let was_there = self.index.remove(place, id.0);
         debug_assert!(was_there, "an entry that is in no chain");
@@ -589,7 +675,11 @@ impl Table {
         core::iter::from_fn(move || {
             loop {
                 if let Some(slot) = slots.newest() {
-                    return Some(EntryId(self.index.id(at, slot)));
+                    let id = EntryId(self.index.id(at, slot));
+                    if self.shows(id) {
+                        return Some(id);
+                    }
+                    continue;
                 }
                 at = self.index.next(at)?;
                 slots = self.index.of_chain(at, place);
@@ -599,12 +689,18 @@ impl Table {
 
     /// Whether a walk of a chain would find none that has expired or is not assured, as far as that is known.
     pub(crate) fn is_settled(&self, chain: usize, now: Jiffies) -> bool {
-        self.index.is_settled(self.index.place_of_chain(chain), now)
+        match self.view {
+            Some(View { seat, .. }) => self.settled_in(chain, now).contains(seat),
+            None => self.index.is_settled(self.index.place_of_chain(chain), now),
+        }
     }
 
     /// All entries of a chain are assured: none ceases to be.
     pub(crate) fn settle(&mut self, chain: usize) {
-        self.index.settle(self.index.place_of_chain(chain));
+        match (self.view, &mut self.versions) {
+            (Some(View { seat, .. }), Some(versions)) => versions.settle(chain, Seats::one(seat)),
+            (_, _) => self.index.settle(self.index.place_of_chain(chain)),
+        }
     }
 
     /// Asks for the entries of a chain, which is about to be walked.
@@ -614,17 +710,24 @@ impl Table {
 
     /// Entries of the chain of `probe`; counted exactly only when there are more than `enough`.
     pub(crate) fn chain_length(&self, probe: &Probe, enough: u64) -> u64 {
-        self.index.length(probe.place, enough)
+        let length = self.index.length(probe.place, enough);
+        if self.view.is_some() && length > enough {
+            return self.walk(self.chain(probe)).count() as u64;
+        }
+        length
     }
 
     /// All entries, in the order of their places.
     pub(crate) fn iter(&self) -> impl Iterator<Item = EntryId> + '_ {
-        self.slab.iter()
+        self.slab.iter().filter(|&id| self.shows(id))
     }
 
     /// Shows the vitals of all entries.
-    pub(crate) fn census(&self, see: impl FnMut(&Vitals)) {
-        self.slab.census(see);
+    pub(crate) fn census(&self, mut see: impl FnMut(&Vitals)) {
+        match self.view {
+            Some(View { seat, .. }) => self.census_of(seat, see),
+            None => self.slab.census(&mut see),
+        }
     }
 
     /// Shows every entry of some chains, chain after chain, and removes those that `goes` says yes to. With
@@ -690,14 +793,13 @@ impl Table {
                 while let Some(slot) = slots.newest() {
                     let id = EntryId(self.index.id(at, slot));
                     let leaving = self.leaving(id);
-                    let expires = leaving.vitals.expires;
-                    if goes(&leaving, self.count) {
-                        self.index.take(at, slot);
-                        self.drop_entry(id);
+                    if self.shows(id) && goes(&leaving, self.len()) {
                         gone = true;
-                    } else {
-                        soonest.or(expires);
+                        if self.dismiss(at, slot, id) {
+                            continue;
+                        }
                     }
+                    soonest.or(self.slab.head(id).expires);
                 }
             }
         }
@@ -706,6 +808,244 @@ impl Table {
         }
         soonest.0
     }
+}
+
+/// What a table does that several settings share.
+impl Table {
+    /// Makes a table that several settings share, in all of which every entry that is there stands.
+    pub(crate) fn share(&mut self, seats: Seats, uniform: bool) {
+        let mut versions = Versions::new(self.chains(), uniform);
+        for id in self.slab.iter() {
+            let expires = self.slab.head(id).expires;
+            versions.enter(id, seats, &Expiries([expires; SEATS]));
+        }
+        self.versions = Some(Box::new(versions));
+    }
+
+    /// A stand-in for one setting's part of such a table: it knows its number of entries.
+    pub(crate) fn stand_in(seat: usize, count: usize) -> Self {
+        Self { view: Some(View { seat, count }), ..Self::new(2, 1, 0) }
+    }
+
+    /// Lends the table to a setting, in place of its stand-in; a second time takes it back.
+    pub(crate) fn trade(&mut self, stand_in: &mut Self) {
+        core::mem::swap(self, stand_in);
+        core::mem::swap(&mut self.view, &mut stand_in.view);
+    }
+
+    /// The stand-in's number of entries changes.
+    pub(crate) const fn recount(&mut self, more: usize, fewer: usize) {
+        if let Some(View { count, .. }) = &mut self.view {
+            *count = *count + more - fewer;
+        }
+    }
+
+    /// The settings in which an entry stands.
+    #[inline(always)]
+    pub(crate) fn seats(&self, id: EntryId) -> Seats {
+        self.versions.as_ref().map_or(Seats::NONE, |versions| versions.seats(id))
+    }
+
+    /// Whether all settings have the same timeouts.
+    #[inline(always)]
+    pub(crate) fn is_uniform(&self) -> bool {
+        self.versions.as_ref().is_none_or(|versions| versions.is_uniform())
+    }
+
+    /// When an entry expires, by setting.
+    #[inline(always)]
+    pub(crate) fn expiries(&self, id: EntryId) -> Expiries {
+        let own = self.versions.as_ref().and_then(|versions| versions.expiries(id));
+        own.copied().unwrap_or_else(|| Expiries([self.slab.head(id).expires; SEATS]))
+    }
+
+    /// Changes when an entry expires in each of the settings in which it stands.
+    #[inline(always)]
+    pub(crate) fn expire(&mut self, found: &Found, seats: Seats, expiries: &Expiries) {
+        let Some(soonest) = expiries.soonest(seats) else { return };
+        if let Some(own) = self.versions.as_mut().and_then(|v| v.expiries_mut(found.id)) {
+            *own = *expiries;
+        }
+        self.slab.head_mut(found.id).expires = soonest;
+        self.index.lower(found.at, soonest);
+    }
+
+    /// Puts an entry in that several settings share.
+    pub(crate) fn insert_shared(
+        &mut self,
+        probe: &Probe,
+        slot: &Slot,
+        now: Jiffies,
+        extras: Extras,
+        (seats, expiries): (Seats, &Expiries),
+    ) -> EntryId {
+        let soonest = expiries.soonest(seats).unwrap_or(slot.expires);
+        let slot = Slot { expires: soonest, ..*slot };
+        let id = self.insert(probe, &slot, now, extras);
+        let chain = self.chain(probe);
+        if let Some(versions) = &mut self.versions {
+            versions.enter(id, seats, expiries);
+            versions.unsettle(chain, seats);
+        }
+        id
+    }
+
+    /// Takes an entry out of some settings: those in which it stands still.
+    fn leave(&mut self, id: EntryId, gone: Seats) -> Seats {
+        let Some(versions) = &mut self.versions else { return Seats::NONE };
+        let (left, soonest) = versions.leave(id, gone);
+        if let Some(soonest) = soonest {
+            self.slab.head_mut(id).expires = soonest;
+        }
+        left
+    }
+
+    /// Takes an entry out of all settings.
+    pub(crate) fn remove_shared(&mut self, id: EntryId) {
+        self.leave(id, Seats::first(SEATS));
+        self.remove(id);
+    }
+
+    /// The entries that a tuple leads to in some settings, in each the one that a lookup in its own table would find.
+    /// What such a lookup meets and has expired is reaped, `reaped` being told in which.
+    pub(crate) fn find_shared(
+        &mut self,
+        probe: &Probe,
+        now: Jiffies,
+        mut seeking: Seats,
+        mut reaped: impl FnMut(usize, &Vitals),
+    ) -> Versioned {
+        let mut at = self.index.first(probe.place);
+        let back = probe.key.packed().inverse();
+        let mut found = Versioned { found: [None; SEATS], without: Seats::NONE };
+        let mut number = 0;
+        let mut gone = false;
+        'lines: loop {
+            let mut slots = self.slots(at, probe.place, now);
+            while let Some(slot) = slots.newest() {
+                let id = EntryId(self.index.id(at, slot));
+                let mut seats = self.seats(id).and(seeking);
+                if seats.is_empty() {
+                    continue;
+                }
+                if self.slab.head(id).is_expired(now) {
+                    let (vitals, expiries) = (self.slab.vitals(id), self.expiries(id));
+                    let expired = |&seat: &usize| expiries.0[seat].left(now) <= 0;
+                    let mut all = Seats::NONE;
+                    for seat in seats.filter(expired) {
+                        reaped(seat, &vitals);
+                        all = all.or(Seats::one(seat));
+                    }
+                    seats = seats.without(all);
+                    if self.leave(id, all).is_empty() {
+                        self.index.take(at, slot);
+                        self.drop_entry(id);
+                        gone = true;
+                        continue;
+                    }
+                }
+                if seats.is_empty() {
+                    continue;
+                }
+                if let Some(direction) = self.answers_to(id, probe, back) {
+                    found.found[number] = Some((Found { id, direction, at }, seats));
+                    number += 1;
+                    seeking = seeking.without(seats);
+                    if seeking.is_empty() {
+                        break 'lines;
+                    }
+                }
+            }
+            match self.index.next(at) {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+        if gone {
+            let first = self.index.first(probe.place);
+            self.index.tidy(first);
+        }
+        found.without = seeking;
+        found
+    }
+
+    /// The settings in which a walk of a chain would find none that has expired or is not assured.
+    pub(crate) fn settled_in(&self, chain: usize, now: Jiffies) -> Seats {
+        let Some(versions) = &self.versions else { return Seats::NONE };
+        let settled = versions.settled(chain);
+        let mut at = Some(self.index.first(self.index.place_of_chain(chain)));
+        while let Some(line) = at.filter(|_| !settled.is_empty()) {
+            if self.index.may_expire(line, now) {
+                return Seats::NONE;
+            }
+            at = self.index.next(line);
+        }
+        settled
+    }
+
+    /// Those in which that is so of all chains that early drop looks at, so many from the first on.
+    pub(crate) fn settled_around(&self, probe: &Probe, range: usize, now: Jiffies) -> Seats {
+        let (first, chains) = (self.chain_for_room(probe), self.chains());
+        (0..range.min(chains)).fold(Seats::first(SEATS), |seats, step| {
+            if seats.is_empty() {
+                return seats;
+            }
+            seats.and(self.settled_in((first + step) % chains, now))
+        })
+    }
+
+    /// What a segment that only acknowledges does to the TCP entry that was found, but for its expiry: the timeout.
+    #[inline]
+    pub(crate) fn acknowledge_shared(
+        &mut self,
+        found: &Found,
+        segment: &Acknowledgement,
+        usual: &Usual,
+    ) -> Option<u32> {
+        self.slab.long_mut(found.id)?.acknowledge(found.direction, segment, usual)
+    }
+
+    /// Shows the vitals of the entries of one setting.
+    pub(crate) fn census_of(&self, seat: usize, mut see: impl FnMut(&Vitals)) {
+        let Some(versions) = &self.versions else { return };
+        for id in self.slab.iter().filter(|&id| versions.seats(id).contains(seat)) {
+            let vitals = self.slab.vitals(id);
+            see(&Vitals { expires: self.expiry(id, seat, vitals.expires), ..vitals });
+        }
+    }
+
+    /// One setting's part, as a table of its own.
+    pub(crate) fn part(&self, seat: usize, buckets: u64, max: u64) -> Self {
+        let mut part = Self::new(buckets, max, self.hash_key);
+        for chain in 0..self.chains() {
+            let all: Vec<EntryId> = self.walk(chain).collect();
+            for &id in all.iter().rev().filter(|&&id| self.seats(id).contains(seat)) {
+                let slot = self.slab.unpack(id);
+                let slot = Slot { expires: self.expiry(id, seat, slot.expires), ..slot };
+                let extras = self.slab.extras(id).copied().unwrap_or_default();
+                let probe = part.probe(self.slab.key(id));
+                part.insert(&probe, &slot, self.slab.created(id), extras);
+            }
+        }
+        part
+    }
+
+    /// Between the stages of a lookup: asks for what stands beside the entry that is probably the packet's own.
+    #[inline(always)]
+    pub(crate) fn reach_beside(&self, spot: &Spot) {
+        if let Some(versions) = &self.versions {
+            versions.prefetch(spot.likely);
+        }
+    }
+}
+
+/// What a tuple leads to in several settings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Versioned {
+    /// Entries, each with the settings in which it is the one.
+    pub(crate) found: [Option<(Found, Seats)>; SEATS],
+    /// Settings in which there is none.
+    pub(crate) without: Seats,
 }
 
 /// The earliest of some times.

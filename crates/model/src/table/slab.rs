@@ -33,6 +33,12 @@ impl EntryId {
         (self.0 >> 2) as usize
     }
 
+    /// Shelf, and place on it.
+    #[inline(always)]
+    pub(super) const fn split(self) -> (usize, usize) {
+        ((self.0 & 3) as usize, self.number())
+    }
+
     #[inline]
     const fn is_long(self) -> bool {
         self.0 & LONG != 0
@@ -122,6 +128,11 @@ impl Extras {
     pub(crate) const fn is_none(&self) -> bool {
         let Self { reply, policy, helper, master } = self;
         reply.is_none() && policy.is_none() && helper.is_none() && master.is_none()
+    }
+
+    /// Whether a helper has to know of the entry's end.
+    pub(crate) const fn concerns_helpers(&self) -> bool {
+        self.helper.is_some() || self.master.is_some()
     }
 }
 
@@ -213,7 +224,7 @@ impl Slab {
         *expires
     }
 
-    fn head_mut(&mut self, id: EntryId) -> &mut Head {
+    pub(super) fn head_mut(&mut self, id: EntryId) -> &mut Head {
         if id.is_long() {
             &mut self.long[id.family()].get_mut(id.number()).head
         } else {

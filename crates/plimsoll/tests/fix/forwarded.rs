@@ -237,6 +237,26 @@ fn a_port_that_is_sent_on_elsewhere_has_no_syn_proxy() {
     assert_eq!(way.router.everything(), old);
 }
 
+#[test]
+fn a_second_proxy_and_one_where_nothing_is_tracked_are_refused() {
+    if !root("a_second_proxy_and_one_where_nothing_is_tracked_are_refused") {
+        return;
+    }
+    let refused = |way: &Way, why: &str| {
+        let old = way.router.everything();
+        let out = way.router.run(PROXY);
+        let said = text(&out.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(out.status.code(), Some(1), "{said}");
+        assert!(said.contains(why), "{said}");
+        assert_eq!(way.router.everything(), old);
+    };
+    let way = Way::new("proxy-no");
+    refused(&way, "nothing is tracked here");
+    let way = way.with_nft();
+    way.router.ok(PROXY);
+    refused(&way, "a SYN proxy answers for it already: nft inet plimsoll_synproxy_tcp443");
+}
+
 /// Connections that come about when six are tried.
 fn opened(way: &Way, listener: &TcpListener) -> usize {
     let to = listener.local_addr().expect("an address");

@@ -1,0 +1,199 @@
+//! What stops a remedy that writes rules: each reason once, in words, and nothing planned.
+
+use std::collections::BTreeMap;
+
+use plimsoll_ct::{Entries, Protocol};
+use plimsoll_diagnosis::facts::{Reason, Snapshot, Tracking, Ways};
+use plimsoll_diagnosis::plan::{
+    BypassRequest, FileState, Ground, LimitRequest, Plan, SynProxyRequest, bypass,
+    lifeline_request, limit, synproxy,
+};
+use plimsoll_wire::filter::{Backend, Program, TableFamily, read_json, read_save};
+
+use crate::build::*;
+
+/// Rules of iptables of old, for both families.
+fn legacy(tables: &str) -> Program {
+    let mut program = Program::default();
+    for family in [TableFamily::Ip, TableFamily::Ip6] {
+        read_save(tables, Backend::Legacy, family, &mut program);
+    }
+    program
+}
+
+/// A table of nft with one chain at `forward`.
+fn of_nft(chain: &str, priority: i32, rules: &[&str]) -> Program {
+    let mut json = format!(
+        r#"{{"nftables":[{{"table":{{"family":"inet","name":"site"}}}},{{"chain":{{"family":"inet","table":"site","name":"{chain}","type":"filter","hook":"forward","prio":{priority},"policy":"accept"}}}}"#
+    );
+    for expr in rules {
+        json += &format!(
+            r#",{{"rule":{{"family":"inet","table":"site","chain":"{chain}","handle":9,"expr":[{expr}]}}}}"#
+        );
+    }
+    let mut program = Program::default();
+    read_json(format!("{json}]}}").as_bytes(), &mut program).unwrap();
+    program
+}
+
+fn open() -> Program {
+    of_nft("forward", 0, &[])
+}
+
+const INVALID_DROP: &str =
+    r#"{"match":{"op":"in","left":{"ct":{"key":"state"}},"right":"invalid"}},{"drop":null}"#;
+
+fn ways_of(program: Program) -> Ways {
+    Ways { program: known(program), ..ways("", &[]) }
+}
+
+fn ground<'a>(after: &'a Snapshot, files: &'a BTreeMap<String, Option<FileState>>) -> Ground<'a> {
+    Ground { before: None, now: after, target: 0, files }
+}
+
+/// A host with these rules, of which it is read how they are written as well.
+fn router(release: &str, program: &Program) -> Snapshot {
+    let mut after = host(release, 4);
+    let old = program.tables.iter().any(|table| table.backend == Backend::Legacy);
+    after.namespaces[0].rules = known(if old { stateful() } else { nft() });
+    after.namespaces[0].settings.insert("nf_conntrack_tcp_loose".into(), "1".into());
+    after
+}
+
+fn proxied(release: &str, program: Program) -> Plan {
+    proxy(&router(release, &program), &ways_of(program))
+}
+
+fn proxy(after: &Snapshot, ways: &Ways) -> Plan {
+    let request = SynProxyRequest { port: 443, wscale: None };
+    synproxy(request, ways, &ground(after, &BTreeMap::new()))
+}
+
+/// Refused for this reason alone, be it of both families.
+#[track_caller]
+fn refused(plan: &Plan, why: &str) {
+    let alone = !plan.refused.is_empty() && plan.refused.iter().all(|r| r.starts_with(why));
+    assert!(alone, "{:#?}", plan.refused);
+    assert!(plan.changes.is_empty(), "{:#?}", plan.changes);
+}
+
+#[test]
+fn a_syn_proxy_that_nothing_stops_is_planned() {
+    for (release, program) in [
+        ("6.12.117", open()),
+        ("5.4.0", open()),
+        ("3.12.0", legacy("*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT\n")),
+    ] {
+        let plan = proxied(release, program);
+        assert_eq!((plan.refused.len(), plan.changes.is_empty()), (0, false), "{plan:#?}");
+    }
+}
+
+#[test]
+fn a_kernel_without_a_syn_proxy_has_none() {
+    let plan = proxied("5.3.18", open());
+    refused(&plan, "this kernel (5.3) has no SYN proxy that nft can use: 5.4 is the first");
+    let rules = "*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT\n";
+    let plan = proxied("3.10.0-1160.el7", legacy(rules));
+    refused(&plan, "this kernel (3.10) has no SYN proxy that iptables can use: 3.12 is the first");
+}
+
+#[test]
+fn where_nothing_is_tracked_a_syn_proxy_would_cut_off_what_is_open() {
+    let mut after = router("6.12.117", &open());
+    after.namespaces[0].tracking = known(Tracking::Off { because: "no rule asks for it".into() });
+    refused(&proxy(&after, &ways_of(open())), "nothing is tracked here (no rule asks for it)");
+}
+
+#[test]
+fn a_port_that_a_proxy_answers_or_that_is_not_tracked_has_no_syn_proxy() {
+    let rules = "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -p tcp -m tcp --dport 443 -m state --state \
+                 INVALID,UNTRACKED -j SYNPROXY --mss 1460\nCOMMIT\n";
+    let plan = proxied("4.9.0", legacy(rules));
+    refused(&plan, "a SYN proxy answers for it already: ");
+    let rules = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -m tcp --dport 443 -j CT --notrack\nCOMMIT\n";
+    let plan = proxied("4.9.0", legacy(rules));
+    refused(&plan, "it is not tracked, and a proxy needs an entry for each connection: ");
+}
+
+#[test]
+fn a_port_that_is_shut_has_no_syn_proxy() {
+    let rules =
+        "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -p tcp -m tcp --dport 443 -j DROP\nCOMMIT\n";
+    let plan = proxied("4.9.0", legacy(rules));
+    refused(&plan, "new connections to it are dropped today: ");
+}
+
+#[test]
+fn a_chain_whose_name_can_not_be_written_stops_a_syn_proxy() {
+    let plan = proxied("6.12.117", of_nft("all that passes", 0, &[INVALID_DROP]));
+    refused(&plan, "the name of its chain or table can't be written: nft inet site");
+}
+
+#[test]
+fn rules_of_nft_and_of_old_iptables_that_decide_together_leave_no_place_for_a_syn_proxy() {
+    // So old that the proxy must be iptables': behind its table `security` comes a chain of nft.
+    for program in [of_nft("forward", 60, &[]), of_nft("forward", 0, &[INVALID_DROP])] {
+        let plan = proxied("4.14.0", program);
+        refused(&plan, "rules of nft and of old iptables decide together here");
+    }
+    // Ahead of it, and of no account, it stops nothing.
+    let plan = proxied("4.14.0", open());
+    assert!(plan.refused.is_empty(), "{:#?}", plan.refused);
+}
+
+#[test]
+fn packets_of_unknown_size_or_too_short_have_no_syn_proxy() {
+    let (after, mut ways) = (router("6.12.117", &open()), ways_of(open()));
+    ways.mtu = known(500);
+    refused(&proxy(&after, &ways), "packets of 500 bytes are too short for a proxy");
+    ways.mtu = missing(Reason::Failed);
+    refused(&proxy(&after, &ways), "the size of packets could not be read");
+}
+
+/// All remedies that are planned on rules, on these.
+fn all(ways: &Ways) -> Vec<Plan> {
+    let mut after = host("6.12.117", 4);
+    after.namespaces[0].max = known(Entries(65_536));
+    let files = BTreeMap::new();
+    let per_source = LimitRequest {
+        service: (Protocol::Tcp, 443),
+        per_source: 20,
+        forwarded: false,
+        except: Vec::new(),
+    };
+    let port = BypassRequest {
+        services: vec![(Protocol::Tcp, 443)],
+        roles: Vec::new(),
+        peers: Vec::new(),
+        unsure: true,
+    };
+    let peer = ("192.0.2.7".parse().unwrap(), 32);
+    let lifeline = lifeline_request(vec![peer], vec![22], true, ways).unwrap();
+    vec![
+        proxy(&after, ways),
+        limit(&per_source, &known(Vec::new()), ways, &ground(&after, &files)),
+        bypass(&port, ways, &ground(&after, &files)),
+        bypass(&lifeline, ways, &ground(&after, &files)),
+    ]
+}
+
+#[test]
+fn rules_that_were_not_read_or_not_whole_stop_every_remedy_that_is_planned_on_them() {
+    let mut ways = ways(STATEFUL, &[443]);
+    for plan in &all(&ways)[1..] {
+        assert!(plan.refused.is_empty(), "{:?}: {:#?}", plan.remedy, plan.refused);
+    }
+    let mut program = ways.program.value().unwrap().clone();
+    program.unread.push("nft is not installed".into());
+    ways.program = known(program);
+    for plan in all(&ways) {
+        let why = "not all rules could be read: nft is not installed".to_string();
+        assert!(plan.refused.contains(&why), "{:?}: {:#?}", plan.remedy, plan.refused);
+        assert!(plan.changes.is_empty(), "{:?}: {:#?}", plan.remedy, plan.changes);
+    }
+    ways.program = missing(Reason::NotPermitted);
+    for plan in all(&ways) {
+        refused(&plan, "the rules could not be read: staged");
+    }
+}

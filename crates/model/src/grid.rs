@@ -1,0 +1,647 @@
+//! The same packets under several settings, over one table.
+//!
+//! Up to eight settings that differ in limit and timeouts only. What a tracker makes of a packet hangs on neither, so
+//! an entry that one packet made under several settings stands once, and a packet of it is judged once:
+//! [`crate::table::Seats`] says in which settings it stands. Each setting has its own counters, log, collector, and
+//! its own view of the table, through which its collector and its early drop meet what they would meet in a table of their own.
+//! What comes of a packet is what comes of it in a [`Model`] alone, step by step.
+
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, EarlyDrop, Status, Time};
+use plimsoll_wire::packet::{Packet, behind_extensions, parse_acknowledgement};
+
+use crate::batch::{AT_ONCE, Arrival};
+use crate::defrag::Gathered;
+use crate::early_drop::RANGE;
+use crate::error::Icmp;
+use crate::key::Key;
+use crate::model::{Config, Model, Prepared, alone, info, refreshed};
+use crate::plain::{Usual, Way, udp_length_fits};
+use crate::settings::Settings;
+use crate::snapshot::Occupancy;
+use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
+use crate::table::{Expiries, Extras, Found, Glance, Probe, SEATS, Seats, Spot, Table};
+use crate::tcp::Direction;
+use crate::ticks::Jiffies;
+use crate::trackers::{Judged, Judgement, udp_life};
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Grid {
+    table: Table,
+    /// One for each setting, with a stand-in for its table.
+    models: Vec<Model>,
+    all: Seats,
+    /// Timeouts of the short ways by number, and by setting.
+    lasting: Lasting,
+    steps: Steps,
+}
+
+/// What came of one packet under each setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Steps {
+    /// Where nothing else is said.
+    common: Step,
+    own: [Step; SEATS],
+    differing: Seats,
+    changed: Seats,
+}
+
+impl Steps {
+    const fn new(common: Step) -> Self {
+        Self { common, own: [common; SEATS], differing: Seats::NONE, changed: Seats::NONE }
+    }
+
+    /// Under one of the settings. An entry that it names is one of the grid's.
+    pub const fn of(&self, setting: usize) -> &Step {
+        if self.differing.contains(setting) { &self.own[setting] } else { &self.common }
+    }
+
+    /// Whether under one of the settings more may have happened than that an entry expires at another time: a verdict
+    /// that is not "accept", an entry that is there, gone, or of another class.
+    pub const fn are_news(&self, setting: usize) -> bool {
+        self.changed.contains(setting)
+    }
+
+    fn all(&mut self, common: Step) {
+        (self.common, self.differing, self.changed) = (common, Seats::NONE, Seats::NONE);
+    }
+
+    fn put(&mut self, setting: usize, step: Step) {
+        self.own[setting] = step;
+        self.differing = self.differing.or(Seats::one(setting));
+        if step.verdict != Verdict::Accept || step.evicted > 0 {
+            self.note(setting);
+        }
+    }
+
+    fn note(&mut self, setting: usize) {
+        self.changed = self.changed.or(Seats::one(setting));
+    }
+}
+
+/// Timeouts of the short ways in ticks, by setting.
+#[derive(Debug, Clone, Copy)]
+struct Lasting {
+    /// By the numbers of [`Usual::timeouts`].
+    established: [[u32; SEATS]; 8],
+    udp: [[u32; SEATS]; 2],
+    numbered: Usual,
+}
+
+impl Lasting {
+    fn of(models: &[Model]) -> Self {
+        let each = |of: &dyn Fn(&Model) -> u32| {
+            let mut all = [0; SEATS];
+            all.iter_mut().zip(models).for_each(|(place, model)| *place = of(model));
+            all
+        };
+        let established = core::array::from_fn(|n| each(&|model| model.usual.timeouts()[n]));
+        let udp = core::array::from_fn(|n| each(&|m| m.settings.ticks(m.settings.udp[n])));
+        Self { established, udp, numbered: models[0].usual.numbered() }
+    }
+}
+
+impl Grid {
+    /// Settings of one grid at most.
+    pub const MOST: usize = SEATS;
+
+    /// Whether two configurations can stand in one grid: they differ in limit and timeouts only (not those of
+    /// GRE and of fragments), their kernel has a collector, and there is neither accounting nor a helper.
+    pub fn joins(a: &Config, b: &Config) -> bool {
+        let mut other = b.settings.clone();
+        let Settings {
+            max, tcp_timeouts, udp, udp_lite, icmp, icmpv6, generic, sctp, dccp, ..
+        } = a.settings.clone();
+        (other.max, other.tcp_timeouts, other.udp, other.udp_lite) =
+            (max, tcp_timeouts, udp, udp_lite);
+        (other.icmp, other.icmpv6, other.generic) = (icmp, icmpv6, generic);
+        (other.sctp, other.dccp) = (sctp, dccp);
+        core::ptr::eq(a.profile, b.profile)
+            && a.profile.collector != CollectorKind::Timers
+            && a.settings == other
+            && !(a.settings.accounting || a.settings.helpers)
+            && (a.hash_key, a.collector_phase, a.netns) == (b.hash_key, b.collector_phase, b.netns)
+    }
+
+    /// Empty tables of one to eight settings. `None`: there are more or fewer, or they do not
+    /// [join](Self::joins).
+    pub fn new(configs: &[Config]) -> Option<Self> {
+        let first = configs.first()?;
+        if configs.len() > SEATS || !configs.iter().all(|config| Self::joins(first, config)) {
+            return None;
+        }
+        let highest = configs.iter().map(|config| config.settings.max).max()?;
+        let table = Table::new(first.settings.buckets, highest, first.hash_key);
+        let same = |config: &Config| {
+            Settings { max: 0, ..config.settings.clone() }
+                == Settings { max: 0, ..first.settings.clone() }
+        };
+        let uniform = configs.iter().all(same);
+        let mut models: Vec<Model> = configs.iter().cloned().map(Model::new).collect();
+        for (seat, model) in models.iter_mut().enumerate() {
+            model.table = Table::stand_in(seat, 0);
+        }
+        Some(Self::over(table, models, uniform))
+    }
+
+    /// What a model has become, under limits of which none made a difference so far; they share its settings
+    /// otherwise. `None`: there are more than eight, or none; or nobody can share the model's settings.
+    pub fn of_limits(mut model: Model, limits: &[u64]) -> Option<Self> {
+        let shares = model.profile.collector != CollectorKind::Timers
+            && !(model.settings.accounting || model.settings.helpers)
+            && model.table.all_extras().all(|(_, e)| e.reply.is_none() && e.helper.is_none())
+            && model.events.is_none();
+        if limits.len() > SEATS || limits.is_empty() || !shares {
+            return None;
+        }
+        let count = model.counted();
+        let table = core::mem::replace(&mut model.table, Table::stand_in(0, count));
+        let seat = |(seat, &max): (usize, &u64)| {
+            let mut model = model.clone();
+            model.change(|settings| settings.max = max);
+            model.table = Table::stand_in(seat, count);
+            model
+        };
+        let models = limits.iter().enumerate().map(seat).collect();
+        Some(Self::over(table, models, true))
+    }
+
+    fn over(mut table: Table, models: Vec<Model>, uniform: bool) -> Self {
+        let all = Seats::first(models.len());
+        table.share(all, uniform);
+        let steps = Steps::new(Step::new(Info::Untracked, Verdict::Accept));
+        Self { table, lasting: Lasting::of(&models), models, all, steps }
+    }
+
+    /// One setting's counters, settings and numbers of entries: a model that shows no entries.
+    pub fn ledger(&self, setting: usize) -> &Model {
+        &self.models[setting]
+    }
+
+    /// A census of one setting's entries.
+    pub fn occupancy(&self, setting: usize) -> Occupancy {
+        let model = &self.models[setting];
+        let mut o = Occupancy { counted: model.counted() as u64, ..Occupancy::default() };
+        self.table.census_of(setting, |vitals| o.add(vitals, model.now()));
+        o
+    }
+
+    /// Status and state of an entry that a step of the last packet names.
+    pub fn entry(&self, id: crate::EntryId) -> Option<(Status, plimsoll_ct::State)> {
+        self.table.whole(id).map(|whole| (whole.slot.status, whole.slot.memory.state()))
+    }
+
+    /// One setting's model, with a table of its own.
+    pub fn part(&self, setting: usize) -> Model {
+        let mut model = self.models[setting].clone();
+        model.defragmenter = self.models[0].defragmenter.clone();
+        model.table = self.table.part(setting, model.settings.buckets, model.settings.max);
+        model
+    }
+
+    /// Lets time pass, as [`Model::advance`] does.
+    #[inline]
+    pub fn advance(&mut self, to: Time) {
+        if self.models[0].ticks_by(to) {
+            self.tick(to);
+        }
+    }
+
+    #[inline(never)]
+    fn tick(&mut self, to: Time) {
+        for seat in self.all {
+            let model = &mut self.models[seat];
+            if model.collector.is_due(model.ticks_at(to)) {
+                self.lend(seat, |model| model.tick(to));
+            } else {
+                model.tick(to);
+            }
+        }
+    }
+
+    fn now(&self) -> Jiffies {
+        self.models[0].now()
+    }
+
+    /// Lends the table to one setting's model.
+    fn lend<T>(&mut self, seat: usize, then: impl FnOnce(&mut Model) -> T) -> T {
+        let model = &mut self.models[seat];
+        self.table.trade(&mut model.table);
+        let done = then(model);
+        self.table.trade(&mut model.table);
+        done
+    }
+
+    /// Feeds packets, as [`Model::batch`] does. No packet's treatment names a helper.
+    pub fn batch<'a>(
+        &mut self,
+        arrivals: &[Arrival<'a>],
+        mut each: impl FnMut(&Self, &Arrival<'a>, &Steps),
+    ) {
+        for some in arrivals.chunks(AT_ONCE) {
+            let mut spots = [Spot::without(Way::Nowhere); AT_ONCE];
+            let spots = &mut spots[..some.len()];
+            self.lend(0, |model| model.look_ahead(some, spots));
+            for spot in &*spots {
+                self.table.reach_beside(spot);
+            }
+            for (arrival, spot) in some.iter().zip(&*spots) {
+                self.advance(arrival.at);
+                self.settle(&arrival.packet, spot, &arrival.treatment);
+                each(self, arrival, &self.steps);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn settle(&mut self, packet: &Packet<'_>, spot: &Spot, treatment: &Treatment) {
+        let short = match spot.way {
+            Way::Tcp | Way::WideTcp => self.plain_tcp(packet, spot),
+            Way::Udp => self.plain_udp(packet, spot),
+            Way::Long | Way::Nowhere => None,
+            Way::Fragment => return self.fragment(packet, treatment),
+        };
+        let rest = match short {
+            Some((seats, step)) => {
+                self.steps.all(step);
+                self.all.without(seats)
+            }
+            None => {
+                self.steps.all(Step::new(Info::Untracked, Verdict::Accept));
+                self.all
+            }
+        };
+        if !rest.is_empty() {
+            self.any(packet, spot, treatment, rest);
+        }
+    }
+
+    fn fragment(&mut self, packet: &Packet<'_>, treatment: &Treatment) {
+        let datagram;
+        let whole = match self.models[0].gather(packet, treatment.zone) {
+            Gathered::Whole(whole) => {
+                datagram = whole;
+                behind_extensions(&datagram.packet(packet))
+            }
+            Gathered::Alone => alone(packet),
+            Gathered::Kept => {
+                self.steps.all(Step::new(Info::Untracked, Verdict::Stolen));
+                return;
+            }
+        };
+        let spot = self.lend(0, |model| model.spot(&whole, treatment));
+        self.settle(&whole, &spot, treatment);
+    }
+
+    /// The settings in which a plain TCP segment's entry is, if it takes the short way.
+    #[inline(never)]
+    fn plain_tcp(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<(Seats, Step)> {
+        let segment = parse_acknowledgement(packet.payload, packet.payload_length)?;
+        let now = self.now();
+        let found = match spot.way {
+            Way::Tcp => self.table.own(spot, now)?,
+            _ => match self.table.glance(&spot.probe(Key::wide_of(packet)), now) {
+                Glance::Found(found) => found,
+                Glance::Absent | Glance::Unclear => return None,
+            },
+        };
+        if self.table.is_uniform() {
+            let usual = &self.models[0].usual;
+            if !self.table.acknowledged(&found, &segment, usual, now) {
+                return None;
+            }
+            let seats = self.table.seats(found.id);
+            return Some((seats, self.went(&found, seats, found.info())));
+        }
+        let number = self.table.acknowledge_shared(&found, &segment, &self.lasting.numbered)?;
+        let ticks = self.lasting.established[number as usize & 7];
+        let seats = self.extend(&found, &ticks, now);
+        Some((seats, self.went(&found, seats, found.info())))
+    }
+
+    /// The same of a UDP datagram over IPv4.
+    #[inline(never)]
+    fn plain_udp(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<(Seats, Step)> {
+        if !udp_length_fits(packet)? {
+            return None;
+        }
+        let now = self.now();
+        let found = self.table.own(spot, now)?;
+        let (status, stream) = self.table.udp(&found)?;
+        let replied = status.contains(Status::SEEN_REPLY);
+        let info = match (found.direction, replied) {
+            (_, true) => found.info(),
+            (Direction::Original, false) => Info::New,
+            (Direction::Reply, false) => return None,
+        };
+        let rule = self.models[0].behaviour.udp;
+        let (lasts, assures) = udp_life(rule, replied, stream.left(now) < 0);
+        if assures && !status.contains(Status::ASSURED) || status.contains(Status::FIXED_TIMEOUT) {
+            return None;
+        }
+        let ticks = self.lasting.udp[usize::from(lasts)];
+        let seats = self.extend(&found, &ticks, now);
+        Some((seats, self.went(&found, seats, info)))
+    }
+
+    /// Refreshes an entry in all settings in which it stands.
+    #[inline(always)]
+    fn extend(&mut self, found: &Found, ticks: &[u32; SEATS], now: Jiffies) -> Seats {
+        let least = self.models[0].usual.least;
+        let seats = self.table.seats(found.id);
+        let mut expiries = self.table.expiries(found.id);
+        for (expires, ticks) in expiries.0.iter_mut().zip(ticks) {
+            *expires = refreshed(*expires, now, *ticks, least);
+        }
+        self.table.expire(found, seats, &expiries);
+        seats
+    }
+
+    #[inline(always)]
+    fn went(&mut self, found: &Found, seats: Seats, info: Info) -> Step {
+        if self.models[0].usual.counted {
+            self.count(seats, Counter::Found);
+        }
+        let step = Step::new(info, Verdict::Accept);
+        Step { entry: Some(found.id), what: What::Refreshed, ..step }
+    }
+
+    fn count(&mut self, seats: Seats, counter: Counter) {
+        for seat in seats {
+            self.models[seat].counters.add(counter, 1);
+        }
+    }
+
+    fn is_counted(&self) -> bool {
+        self.models[0].profile.creation == CounterSource::Counted
+    }
+
+    fn put(&mut self, seats: Seats, step: Step) {
+        for seat in seats {
+            self.steps.put(seat, step);
+        }
+    }
+
+    fn invalid(&mut self, seats: Seats) {
+        self.count(seats, Counter::Invalid);
+        self.put(seats, Step::new(Info::Invalid, Verdict::Accept));
+    }
+
+    /// The way of any whole packet, under some of the settings.
+    #[inline(never)]
+    fn any(&mut self, packet: &Packet<'_>, spot: &Spot, treatment: &Treatment, seats: Seats) {
+        if treatment.untracked {
+            if self.is_counted() {
+                self.count(seats, Counter::Ignore);
+            }
+            return self.put(seats, Step::new(Info::Untracked, Verdict::Accept));
+        }
+        let Some(prepared) = self.models[0].prepare(packet, treatment) else {
+            return self.invalid(seats);
+        };
+        if self.models[0].icmp(packet, &prepared) != Icmp::Tracked {
+            for seat in seats {
+                let zone = treatment.zone;
+                let step = self.lend(seat, |model| model.icmp_error(packet, &prepared, zone));
+                step.into_iter().for_each(|step| self.steps.put(seat, step));
+            }
+            return;
+        }
+        if spot.way == Way::Nowhere {
+            return self.invalid(seats);
+        }
+        let probe = &spot.probe(Key::wide_of(packet));
+        let (now, counted) = (self.now(), self.is_counted());
+        let models = &mut self.models;
+        let versioned = self.table.find_shared(probe, now, seats, |seat, vitals| {
+            let model = &mut models[seat];
+            model.classes.leave(vitals.class());
+            model.table.recount(0, 1);
+            if counted {
+                model.counters.add(Counter::Delete, 1);
+            }
+        });
+        let mut reopened = Seats::NONE;
+        for (found, seats) in versioned.found.iter().flatten() {
+            if counted {
+                self.count(*seats, Counter::Found);
+            }
+            reopened = reopened.or(self.known(found, *seats, packet, &prepared));
+        }
+        let fresh = versioned.without.or(reopened);
+        if !fresh.is_empty() {
+            self.fresh(probe, packet, &prepared, treatment, (fresh, reopened));
+        }
+    }
+
+    /// A packet of an entry that stands in these settings. Those in which it begins a new one.
+    fn known(
+        &mut self,
+        found: &Found,
+        seats: Seats,
+        packet: &Packet<'_>,
+        prepared: &Prepared<'_>,
+    ) -> Seats {
+        let Found { id, direction, .. } = *found;
+        let before = self.table.slot(found);
+        let policy = self.table.extras(id).and_then(|extras| extras.policy);
+        let mut expiries = self.table.expiries(id);
+        let mut slot = before;
+        let mut judged = None;
+        for seat in seats {
+            let model = &self.models[seat];
+            let timeouts = model.timeouts(policy);
+            let expires = expiries.0[seat];
+            let mut own = crate::entry::Slot { expires, ..before };
+            let one = model.judge(timeouts, &mut own, direction, packet, prepared, true);
+            match one {
+                Judged::Refresh(Judgement { ticks, .. }) => model.refresh(&mut own, ticks),
+                Judged::Invalid { lower_to } => own.expires = model.lowered(own.expires, lower_to),
+                Judged::Ignore | Judged::Reopen | Judged::Delete => {}
+            }
+            expiries.0[seat] = own.expires;
+            if judged.is_none() {
+                (judged, slot) = (Some(one), own);
+            }
+            debug_assert_eq!(slot.memory, own.memory, "a setting's tracker went elsewhere");
+            if self.table.is_uniform() {
+                expiries = Expiries([own.expires; SEATS]);
+                break;
+            }
+        }
+        let mut step =
+            Step { entry: Some(id), ..Step::new(info(before.status, direction), Verdict::Accept) };
+        match judged {
+            None => return Seats::NONE,
+            Some(Judged::Refresh(Judgement { assure, .. })) => {
+                step.what = What::Refreshed;
+                if assure {
+                    slot.set(Status::ASSURED);
+                }
+            }
+            Some(Judged::Ignore) => step.what = What::Ignored,
+            Some(Judged::Invalid { .. }) => {
+                self.store(found, before.class(), &slot, (seats, &expiries));
+                self.invalid(seats);
+                return Seats::NONE;
+            }
+            Some(end @ (Judged::Reopen | Judged::Delete)) => {
+                let counted = self.is_counted();
+                self.table.remove_shared(id);
+                let (step, reopened) =
+                    (Step { entry: None, what: What::Removed, ..step }, end == Judged::Reopen);
+                for seat in seats {
+                    let model = &mut self.models[seat];
+                    model.classes.leave(slot.class());
+                    model.table.recount(0, 1);
+                    if counted {
+                        model.counters.add(Counter::Delete, 1);
+                    }
+                    self.steps.put(seat, Step { reopened, ..step });
+                    self.steps.note(seat);
+                }
+                return if reopened { seats } else { Seats::NONE };
+            }
+        }
+        if direction == Direction::Reply {
+            slot.set(Status::SEEN_REPLY);
+        }
+        self.store(found, before.class(), &slot, (seats, &expiries));
+        self.put(seats, step);
+        Seats::NONE
+    }
+
+    fn store(
+        &mut self,
+        found: &Found,
+        was: Class,
+        slot: &crate::entry::Slot,
+        (seats, expiries): (Seats, &Expiries),
+    ) {
+        let is = slot.class();
+        if was != is {
+            for seat in seats {
+                self.models[seat].classes.leave(was);
+                self.models[seat].classes.enter(is);
+                self.steps.note(seat);
+            }
+        }
+        self.table.put(found, slot);
+        self.table.expire(found, seats, expiries);
+    }
+
+    /// A packet that has no entry in these settings.
+    fn fresh(
+        &mut self,
+        probe: &Probe,
+        packet: &Packet<'_>,
+        prepared: &Prepared<'_>,
+        treatment: &Treatment,
+        (seats, reopened): (Seats, Seats),
+    ) {
+        if !probe.has_inverse() {
+            return self.invalid(seats);
+        }
+        let (ready, evicted) = self.make_room(probe, seats);
+        for seat in seats.without(ready) {
+            self.models[seat].counters.add(Counter::Drop, 1);
+            let full = Step { what: What::TableFull, ..Step::new(Info::Invalid, Verdict::Drop) };
+            self.steps.put(seat, Step { reopened: reopened.contains(seat), ..full });
+        }
+        let Some(first) = { ready }.next() else { return };
+        let policy = self.models[first].policy(packet, treatment);
+        let mut made = None;
+        let mut expiries = Expiries([self.now(); SEATS]);
+        for seat in ready {
+            let own = self.models[seat].open(Status::CONFIRMED, policy, packet, prepared);
+            let Some(own) = own else { break };
+            made.get_or_insert(own);
+            expiries.0[seat] = own.expires;
+            if self.table.is_uniform() {
+                expiries = Expiries([own.expires; SEATS]);
+                break;
+            }
+        }
+        let counted = self.is_counted();
+        let mut put_in = Seats::NONE;
+        for seat in ready {
+            let step = Step {
+                reopened: reopened.contains(seat),
+                evicted: evicted[seat],
+                ..Step::new(Info::New, Verdict::Accept)
+            };
+            let Some(slot) = &made else {
+                self.models[seat].counters.add(Counter::Invalid, 1);
+                self.steps.put(seat, Step { info: Info::Invalid, ..step });
+                continue;
+            };
+            if counted {
+                self.models[seat].counters.add(Counter::New, 1);
+            }
+            if treatment.fate == Fate::Dropped {
+                self.steps.put(seat, Step { what: What::NotConfirmed, ..step });
+                continue;
+            }
+            if self.chain_is_too_long(probe, seat) {
+                self.models[seat].counters.add(Counter::ChainTooLong, 1);
+                self.models[seat].counters.add(Counter::InsertFailed, 1);
+                self.steps
+                    .put(seat, Step { what: What::ChainTooLong, verdict: Verdict::Drop, ..step });
+                continue;
+            }
+            if counted {
+                self.models[seat].counters.add(Counter::Insert, 1);
+            }
+            self.models[seat].classes.enter(slot.class());
+            self.models[seat].table.recount(1, 0);
+            self.steps.put(seat, Step { what: What::Inserted, ..step });
+            self.steps.note(seat);
+            put_in = put_in.or(Seats::one(seat));
+        }
+        let Some(slot) = made.filter(|_| !put_in.is_empty()) else { return };
+        let now = self.now();
+        let extras = Extras { policy, ..Extras::default() };
+        let id = self.table.insert_shared(probe, &slot, now, extras, (put_in, &expiries));
+        for seat in put_in {
+            self.steps.own[seat].entry = Some(id);
+        }
+    }
+
+    /// The settings in which there is room for one more, and how many were evicted for it in each.
+    fn make_room(&mut self, probe: &Probe, seats: Seats) -> (Seats, [u32; SEATS]) {
+        let mut evicted = [0; SEATS];
+        let mut ready = Seats::NONE;
+        // Where nobody is found who could go.
+        let mut settled = None;
+        for seat in seats {
+            if self.models[seat].has_room() {
+                ready = ready.or(Seats::one(seat));
+                continue;
+            }
+            let settled = settled.get_or_insert_with(|| match self.models[0].profile.early_drop {
+                EarlyDrop::EightBuckets => {
+                    self.table.settled_around(probe, RANGE, self.models[0].now())
+                }
+                EarlyDrop::OneBucket | EarlyDrop::EightEntries | EarlyDrop::SameBucket => {
+                    Seats::NONE
+                }
+            });
+            if settled.contains(seat) {
+                self.models[seat].note_full();
+            } else if let Some(gone) = self.lend(seat, |model| model.make_room(probe)) {
+                evicted[seat] = gone;
+                ready = ready.or(Seats::one(seat));
+            }
+        }
+        (ready, evicted)
+    }
+
+    fn chain_is_too_long(&mut self, probe: &Probe, seat: usize) -> bool {
+        let Some(limit) = self.models[seat].profile.chain_limit else { return false };
+        let least = limit.least.into();
+        self.table.chain_length(probe, least) > least
+            && self.lend(seat, |model| model.chain_is_too_long(probe))
+    }
+}

@@ -1,0 +1,257 @@
+//! A grid comes to what each of its settings comes to alone, packet by packet.
+
+use plimsoll_ct::{Bytes, CollectorKind, PROFILES, Time};
+use plimsoll_model::{Arrival, Config, Grid, Model, Settings, Step, TimeoutPolicy, Treatment};
+use plimsoll_wire::packet::parse_ip;
+use proptest::prelude::*;
+
+const SYN: u8 = 2;
+const FIN: u8 = 1;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+
+/// What happens next, in one of a few flows.
+#[derive(Debug, Clone)]
+enum Happens {
+    /// A segment, with so many octets.
+    Tcp {
+        flow: u8,
+        reply: bool,
+        flags: u8,
+        data: u8,
+    },
+    Udp {
+        flow: u8,
+        reply: bool,
+    },
+    Echo {
+        flow: u8,
+        reply: bool,
+    },
+    /// That a flow's packet did not arrive.
+    Unreachable {
+        flow: u8,
+        reply: bool,
+    },
+    /// A datagram in two parts, or one of them.
+    Part {
+        flow: u8,
+        last: bool,
+    },
+    /// Any octets behind an IP header.
+    Any(u8, Vec<u8>),
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let flags = prop_oneof![
+        4 => Just(SYN), 4 => Just(SYN | ACK), 8 => Just(ACK), 2 => Just(FIN | ACK), 1 => Just(RST), 1 => Just(RST | ACK)
+    ];
+    let flow = 0u8..12;
+    prop_oneof![
+        20 => (flow.clone(), any::<bool>(), flags, prop_oneof![Just(0u8), Just(30)])
+            .prop_map(|(flow, reply, flags, data)| Happens::Tcp { flow, reply, flags, data }),
+        6 => (flow.clone(), any::<bool>()).prop_map(|(flow, reply)| Happens::Udp { flow, reply }),
+        2 => (flow.clone(), any::<bool>()).prop_map(|(flow, reply)| Happens::Echo { flow, reply }),
+        1 => (flow.clone(), any::<bool>())
+            .prop_map(|(flow, reply)| Happens::Unreachable { flow, reply }),
+        1 => (flow, any::<bool>()).prop_map(|(flow, last)| Happens::Part { flow, last }),
+        2 => (prop_oneof![Just(132u8), Just(47), Just(136), Just(33), Just(1), 30u8..140],
+              proptest::collection::vec(any::<u8>(), 0..40)).prop_map(|(p, b)| Happens::Any(p, b)),
+    ]
+}
+
+fn ip(protocol: u8, flow: u8, reply: bool, fragment: [u8; 2], body: &[u8]) -> Vec<u8> {
+    let length = ((20 + body.len()) as u16).to_be_bytes();
+    let [client, server] = [[10, 0, 0, flow % 3], [10, 0, 1, 0]];
+    let (from, to) = if reply { (server, client) } else { (client, server) };
+    let mut packet = vec![0x45, 0, length[0], length[1], 0, 1];
+    packet.extend(fragment);
+    packet.extend([64, protocol, 0, 0]);
+    packet.extend(from);
+    packet.extend(to);
+    packet.extend(body);
+    packet
+}
+
+fn ports(flow: u8, reply: bool) -> [u8; 4] {
+    if reply { [0, 80, 9, flow] } else { [9, flow, 0, 80] }
+}
+
+/// The bytes, the flows' sequence numbers being kept.
+fn bytes(happens: &Happens, sent: &mut [[u32; 2]; 12]) -> Vec<u8> {
+    match happens {
+        Happens::Tcp { flow, reply, flags, data } => {
+            let [own, other] = if *reply { [1, 0] } else { [0, 1] };
+            let sides = &mut sent[usize::from(*flow)];
+            let mut body = ports(*flow, *reply).to_vec();
+            body.extend(sides[own].to_be_bytes());
+            body.extend(sides[other].to_be_bytes());
+            body.extend([0x50, *flags, 200, 0, 0, 0, 0, 0]);
+            let data = if flags & (SYN | RST) == 0 { *data } else { 0 };
+            body.extend(vec![0; data.into()]);
+            sides[own] += u32::from(data) + u32::from(flags & (SYN | FIN) != 0);
+            ip(6, *flow, *reply, [0, 0], &body)
+        }
+        Happens::Udp { flow, reply } => {
+            let body = [&ports(*flow, *reply)[..], &[0, 8, 0, 0]].concat();
+            ip(17, *flow, *reply, [0, 0], &body)
+        }
+        Happens::Echo { flow, reply } => {
+            let body = [if *reply { 0 } else { 8 }, 0, 0, 0, 0, *flow, 0, 1];
+            ip(1, *flow, *reply, [0, 0], &body)
+        }
+        Happens::Unreachable { flow, reply } => {
+            let quoted = [&ports(*flow, *reply)[..], &[0, 8, 0, 0]].concat();
+            let body = [&[3, 1, 0, 0, 0, 0, 0, 0], &ip(17, *flow, *reply, [0, 0], &quoted)[..]];
+            ip(1, *flow, !*reply, [0, 0], &body.concat())
+        }
+        Happens::Part { flow, last: false } => {
+            let body = [&ports(*flow, false)[..], &[0, 24, 0, 0], &[0; 8]].concat();
+            ip(17, *flow, false, [0x20, 0], &body)
+        }
+        Happens::Part { flow, last: true } => ip(17, *flow, false, [0, 2], &[0; 8]),
+        Happens::Any(protocol, body) => ip(*protocol, 0, false, [0, 0], body),
+    }
+}
+
+/// Settings beside each other: limits, and timeouts by name.
+type Seat = (u64, Vec<(&'static str, u64)>);
+
+fn seat() -> impl Strategy<Value = Seat> {
+    let timeout = prop_oneof![
+        Just("nf_conntrack_tcp_timeout_syn_sent"),
+        Just("nf_conntrack_tcp_timeout_established"),
+        Just("nf_conntrack_tcp_timeout_max_retrans"),
+        Just("nf_conntrack_tcp_timeout_unacknowledged"),
+        Just("nf_conntrack_tcp_timeout_time_wait"),
+        Just("nf_conntrack_tcp_timeout_close"),
+        Just("nf_conntrack_udp_timeout"),
+        Just("nf_conntrack_udp_timeout_stream"),
+        Just("nf_conntrack_icmp_timeout"),
+        Just("nf_conntrack_generic_timeout"),
+        Just("nf_conntrack_sctp_timeout_closed"),
+    ];
+    let seconds = prop_oneof![Just(0u64), 1..10u64, Just(300), Just(432_000)];
+    (
+        prop_oneof![Just(0u64), 1..12u64, Just(1000)],
+        proptest::collection::vec((timeout, seconds), 0..3),
+    )
+}
+
+fn config(which: usize, buckets: u64, (max, timeouts): &Seat) -> Config {
+    let with_collector: Vec<_> =
+        PROFILES.iter().filter(|p| p.collector != CollectorKind::Timers).collect();
+    let profile = with_collector[which % with_collector.len()];
+    let mut settings = Settings::of(profile, Bytes(1 << 30));
+    (settings.max, settings.buckets) = (*max, buckets);
+    let mut policy = TimeoutPolicy::new(6);
+    policy.set("established", 7).expect("a state of TCP's");
+    settings.policies = vec![policy];
+    for (name, seconds) in timeouts {
+        settings.set(name, *seconds).expect("a known timeout");
+    }
+    Config::new(profile, settings)
+}
+
+fn without_entry(step: &Step) -> Step {
+    Step { entry: None, ..*step }
+}
+
+/// Compares all that can be seen of a setting with the model of its own.
+fn compare(grid: &Grid, setting: usize, model: &Model) {
+    let ledger = grid.ledger(setting);
+    assert_eq!(
+        ledger.counted(),
+        model.counted(),
+        "{setting} of {} at {:?}",
+        model.profile().name,
+        model.time()
+    );
+    assert_eq!(ledger.protected(), model.protected());
+    assert_eq!(ledger.counters(), model.counters());
+    assert_eq!(grid.occupancy(setting), model.occupancy());
+}
+
+fn run(configs: &[Config], script: &[(u32, u8, Happens)], at_once: usize) {
+    let mut sent = [[1_000_000; 2]; 12];
+    let all: Vec<_> = script.iter().map(|(_, _, happens)| bytes(happens, &mut sent)).collect();
+    let mut now = 0;
+    let mut arrivals = Vec::new();
+    for ((pause, treated, _), bytes) in script.iter().zip(&all) {
+        now += i64::from(*pause) * 1_000_000;
+        let Ok(packet) = parse_ip(bytes) else { continue };
+        let policy = (treated & 3 == 0).then_some(0);
+        let untracked = *treated == 255;
+        let fate = if *treated == 254 {
+            plimsoll_model::Fate::Dropped
+        } else {
+            plimsoll_model::Fate::Accepted
+        };
+        let treatment = Treatment { policy, untracked, fate, ..Treatment::default() };
+        arrivals.push(Arrival { at: Time(now), packet, treatment });
+    }
+    let mut grid = Grid::new(configs).expect("settings of one grid");
+    let mut alone: Vec<Model> = configs.iter().cloned().map(Model::new).collect();
+    for some in arrivals.chunks(at_once) {
+        grid.batch(some, |grid, arrival, steps| {
+            for (setting, model) in alone.iter_mut().enumerate() {
+                let before = (model.counted(), model.protected());
+                let step = model.packet(arrival.at, &arrival.packet, &arrival.treatment);
+                assert_eq!(without_entry(steps.of(setting)), without_entry(&step), "{setting}");
+                assert_eq!(steps.of(setting).entry.is_some(), step.entry.is_some());
+                compare(grid, setting, model);
+                let after = (model.counted(), model.protected());
+                let grew = after.0 > before.0 || after.1 > before.1;
+                assert!(steps.are_news(setting) || !grew, "nobody told of {step:?}");
+            }
+        });
+    }
+    for (setting, model) in alone.iter_mut().enumerate() {
+        let mut part = grid.part(setting);
+        assert_eq!(part.snapshot(), model.snapshot());
+        assert_eq!(part.take_log(), model.take_log());
+        // It goes on as a model of its own.
+        now += 1_000_000_000;
+        for arrival in arrivals.iter().rev() {
+            now += 1_000_000;
+            let step = part.packet(Time(now), &arrival.packet, &arrival.treatment);
+            let other = model.packet(Time(now), &arrival.packet, &arrival.treatment);
+            assert_eq!(without_entry(&step), without_entry(&other));
+        }
+        assert_eq!(part.snapshot(), model.snapshot());
+    }
+}
+
+fn script() -> impl Strategy<Value = Vec<(u32, u8, Happens)>> {
+    let pause = prop_oneof![12 => 0u32..50, 3 => 0u32..4000, 1 => 0u32..200_000];
+    proptest::collection::vec((pause, any::<u8>(), happens()), 0..150)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn limits_and_timeouts_beside_each_other_come_to_what_each_comes_to_alone(
+        which in 0..PROFILES.len(),
+        buckets in prop_oneof![Just(2u64), Just(8), Just(64)],
+        seats in proptest::collection::vec(seat(), 1..9),
+        at_once in 1usize..70,
+        script in script(),
+    ) {
+        let configs: Vec<Config> = seats.iter().map(|seat| config(which, buckets, seat)).collect();
+        run(&configs, &script, at_once);
+    }
+
+    #[test]
+    fn limits_alone_do_too(
+        which in 0..PROFILES.len(),
+        buckets in prop_oneof![Just(2u64), Just(8), Just(64)],
+        limits in proptest::collection::vec(0u64..12, 1..9),
+        at_once in 1usize..70,
+        script in script(),
+    ) {
+        let configs: Vec<Config> =
+            limits.iter().map(|max| config(which, buckets, &(*max, Vec::new()))).collect();
+        run(&configs, &script, at_once);
+    }
+}
