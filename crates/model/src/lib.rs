@@ -32,6 +32,7 @@ extern crate alloc;
 mod batch;
 mod behaviour;
 mod collector;
+mod dccp;
 mod defrag;
 mod early_drop;
 mod entry;

@@ -4,10 +4,11 @@
 //! a packet in good order reads and writes is in the line. Beside it: 16 octets for what only odd packets
 //! need (of TCP: the last segment, when it was not the newest of its side), 32 for the addresses of IPv6.
 
-use plimsoll_ct::{DccpState, State, Status, TcpState};
+use plimsoll_ct::{State, Status, TcpState};
 use plimsoll_wire::packet::Acknowledgement;
 
 use super::Vitals;
+use crate::dccp::Dccp;
 use crate::entry::{Memory, Slot};
 use crate::key::Packed;
 use crate::plain::Usual;
@@ -212,7 +213,10 @@ impl Long {
                 Memory::Sctp(Sctp::unpack([a, b, c]))
             }
             GRE => Memory::Gre([self.sides[0][0], self.sides[0][1]]),
-            DCCP => Memory::Dccp(DccpState::from_number(self.sides[0][0] as u8)),
+            DCCP => {
+                let [[a, b, c, _], _] = self.sides;
+                Memory::Dccp(Dccp::unpack([a, b, c]))
+            }
             _ => Memory::Nothing,
         }
     }
@@ -230,9 +234,10 @@ impl Long {
                 let [a, b] = timeouts;
                 self.sides[0] = [a, b, 0, 0];
             }
-            Memory::Dccp(state) => {
+            Memory::Dccp(ref dccp) => {
                 self.head.write(slot.status, slot.expires, DCCP, 0);
-                self.sides[0][0] = state.number().into();
+                let [a, b, c] = dccp.pack();
+                self.sides[0] = [a, b, c, 0];
             }
             // The others are kept in short cells.
             Memory::Nothing | Memory::Udp(_) | Memory::Echo(_) => {
