@@ -39,6 +39,8 @@ pub struct Undone {
     pub left: Vec<String>,
     /// What of it had ended with the boot it belonged to.
     pub gone_with_reboot: bool,
+    /// Tables of old iptables that came with it and stay, empty: `raw of iptables-save`.
+    pub emptied: Vec<String>,
     /// What an earlier call had left.
     pub recovered: Vec<Recovered>,
 }
@@ -111,6 +113,7 @@ pub fn undo(
                         title: last.title.clone(),
                         left: last.left.clone(),
                         gone_with_reboot: false,
+                        emptied: Vec::new(),
                         recovered,
                     });
                 }
@@ -131,14 +134,29 @@ pub fn undo(
         .map_err(|e| ApplyError::unfit(&transaction.plan.target.name, plain(&e)))?;
     refuse(transaction, place.as_ref(), leftover, allow_lower)?;
     let left = unwind(&state, place.as_ref(), transaction.id, "asked for", fault)?;
+    let emptied = place.as_ref().map(|place| emptied(transaction, place)).unwrap_or_default();
     Ok(Undone {
         id: transaction.id,
         title: transaction.plan.title.clone(),
         left,
         gone_with_reboot: !transaction.of_this_boot()
             && transaction.plan.changes.iter().any(Change::volatile),
+        emptied,
         recovered,
     })
+}
+
+fn emptied(transaction: &Transaction, place: &Place) -> Vec<String> {
+    if !transaction.of_this_boot() {
+        return Vec::new();
+    }
+    let ground = Ground { place, root: &transaction.root, id: transaction.id };
+    let changes = transaction.plan.changes.iter().zip(&transaction.stands);
+    let stays = changes.filter_map(|(change, stand)| match stand {
+        Stand::Done { before, .. } => act::stays(&ground, change, before),
+        _ => None,
+    });
+    stays.collect()
 }
 
 fn only_deletes(transaction: &Transaction) -> bool {

@@ -1,7 +1,8 @@
 //! One entry, as the model keeps it.
 
-use plimsoll_ct::{Class, DccpState, SctpState, State, Status};
+use plimsoll_ct::{Class, SctpState, State, Status};
 
+use crate::dccp::Dccp;
 use crate::sctp::Sctp;
 use crate::table::Vitals;
 use crate::tcp::Tcp;
@@ -22,8 +23,8 @@ pub(crate) enum Memory {
     Gre([u32; 2]),
     /// Requests that were not answered yet (2.6.18 only).
     Echo(u16),
-    /// State.
-    Dccp(DccpState),
+    /// Roles, the response.
+    Dccp(Dccp),
 }
 
 impl Memory {
@@ -32,7 +33,7 @@ impl Memory {
             Self::Nothing | Self::Udp(_) | Self::Gre(_) | Self::Echo(_) => State::Stateless,
             Self::Tcp(tcp) => State::Tcp(tcp.state),
             Self::Sctp(sctp) => State::Sctp(SctpState::from_number(sctp.state)),
-            Self::Dccp(state) => State::Dccp(*state),
+            Self::Dccp(dccp) => State::Dccp(dccp.state()),
         }
     }
 }

@@ -7,7 +7,7 @@ use plimsoll_ct::Counter;
 use plimsoll_wire::packet::{Packet, Transport, behind_extensions, parse_quoted};
 
 use crate::model::{Model, Prepared};
-use crate::step::{Info, Step};
+use crate::step::{Info, Step, Verdict};
 use crate::tcp::Direction;
 
 const REDIRECT_V6: u8 = 137;
@@ -25,6 +25,8 @@ pub(crate) enum Icmp<'a> {
     Invalid,
     /// An error about the packet that it quotes.
     Error(&'a [u8]),
+    /// No ICMP: a DCCP packet that ends before its header does. The tracker lets nothing pass without.
+    Cut,
 }
 
 impl Model {
@@ -39,6 +41,10 @@ impl Model {
             Icmp::Tracked => return None,
             Icmp::Untracked => return Some(Self::passed(Info::Untracked)),
             Icmp::Invalid => None,
+            Icmp::Cut => {
+                self.counters.add(Counter::Drop, 1);
+                return Some(Step { verdict: Verdict::Drop, ..self.invalid(Counter::Invalid) });
+            }
             Icmp::Error(body) => self.about(packet, body, zone),
         };
         Some(about.unwrap_or_else(|| self.invalid(Counter::IcmpError)))
@@ -47,7 +53,13 @@ impl Model {
     pub(crate) fn icmp<'a>(&self, packet: &Packet<'_>, prepared: &Prepared<'a>) -> Icmp<'a> {
         let v6 = packet.source.is_ipv6();
         if (packet.protocol, v6) != (1, false) && (packet.protocol, v6) != (58, true) {
-            return Icmp::Tracked;
+            let cut = match prepared.transport {
+                Some(Transport::Dccp(header)) => {
+                    self.behaviour.dccp && !header.whole && !prepared.bad
+                }
+                _ => false,
+            };
+            return if cut { Icmp::Cut } else { Icmp::Tracked };
         }
         let Some(Transport::Icmp(message)) = &prepared.transport else { return Icmp::Invalid };
         if prepared.bad {

@@ -111,11 +111,13 @@ impl Grid {
     /// GRE and of fragments), their kernel has a collector, and there is neither accounting nor a helper.
     pub fn joins(a: &Config, b: &Config) -> bool {
         let mut other = b.settings.clone();
-        let Settings { max, tcp_timeouts, udp, udp_lite, icmp, icmpv6, generic, sctp, .. } =
-            a.settings.clone();
+        let Settings {
+            max, tcp_timeouts, udp, udp_lite, icmp, icmpv6, generic, sctp, dccp, ..
+        } = a.settings.clone();
         (other.max, other.tcp_timeouts, other.udp, other.udp_lite) =
             (max, tcp_timeouts, udp, udp_lite);
-        (other.icmp, other.icmpv6, other.generic, other.sctp) = (icmp, icmpv6, generic, sctp);
+        (other.icmp, other.icmpv6, other.generic) = (icmp, icmpv6, generic);
+        (other.sctp, other.dccp) = (sctp, dccp);
         core::ptr::eq(a.profile, b.profile)
             && a.profile.collector != CollectorKind::Timers
             && a.settings == other

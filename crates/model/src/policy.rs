@@ -91,6 +91,20 @@ const SCTP: Tracker = (
         ("heartbeat_acked", "sctp_timeout_heartbeat_acked"),
     ],
 );
+const DCCP: Tracker = (
+    "dccp",
+    &[
+        ("request", "dccp_timeout_request"),
+        ("respond", "dccp_timeout_respond"),
+        ("partopen", "dccp_timeout_partopen"),
+        ("open", "dccp_timeout_open"),
+        ("closereq", "dccp_timeout_closereq"),
+        ("closing", "dccp_timeout_closing"),
+        ("timewait", "dccp_timeout_timewait"),
+        // Where the kernel has no tracker for it.
+        ("timeout", "generic_timeout"),
+    ],
+);
 const GENERIC: Tracker = ("a protocol without a tracker", &[("timeout", "generic_timeout")]);
 
 impl TimeoutPolicy {
@@ -100,6 +114,7 @@ impl TimeoutPolicy {
             1 => ICMP,
             6 => TCP,
             17 => UDP,
+            33 => DCCP,
             47 => GRE,
             58 => ICMPV6,
             132 => SCTP,

@@ -6,6 +6,7 @@ use plimsoll_ct::{
     Class, Entry, Protocol, Seconds, State, Status, Time, Tuple, Zone, ZoneDirection,
 };
 
+use crate::dccp::Dccp;
 use crate::entry::{Memory, Slot};
 use crate::helper::Helper;
 use crate::key::Key;
@@ -169,7 +170,7 @@ impl Model {
             let memory = match (entry.state, entry.original.protocol) {
                 (State::Tcp(state), _) => Memory::Tcp(Tcp::resumed(state)),
                 (State::Sctp(state), _) => Memory::Sctp(Sctp::resumed(state.number())),
-                (State::Dccp(state), _) => Memory::Dccp(state),
+                (State::Dccp(state), _) => Memory::Dccp(Dccp::resumed(state.number())),
                 (State::Stateless, Protocol::Udp) => Memory::Udp(now),
                 (State::Stateless, Protocol::Gre) => Memory::Gre(self.settings.gre),
                 (State::Stateless, _) => Memory::Nothing,

@@ -6,6 +6,7 @@ use plimsoll_ct::Status;
 use plimsoll_wire::packet::{Packet, Transport};
 
 use crate::behaviour::UdpRule;
+use crate::dccp::{self, Dccp};
 use crate::entry::{Memory, Slot};
 use crate::key::PPP;
 use crate::model::{Model, Prepared};
@@ -138,7 +139,29 @@ impl Model {
                     }
                 }
             }
-            // DCCP's own machine (2.6.30 to 6.14) is not modelled: docs/model.md.
+            (33, Some(Transport::Dccp(header))) if self.behaviour.dccp => {
+                if bad_checksum {
+                    return INVALID;
+                }
+                if !confirmed {
+                    match Dccp::open(header) {
+                        Some(memory) => slot.memory = Memory::Dccp(memory),
+                        None => return INVALID,
+                    }
+                }
+                let Memory::Dccp(memory) = &mut slot.memory else { return INVALID };
+                match memory.judge(direction, header, replied) {
+                    dccp::Outcome::Refresh { state, assure, moved } => {
+                        let seconds = timeouts.dccp[usize::from(state).min(7)];
+                        let ticks = self.settings.ticks(seconds);
+                        Judged::Refresh(Judgement { ticks, assure, told: moved })
+                    }
+                    dccp::Outcome::Ignore => Judged::Ignore,
+                    dccp::Outcome::Invalid => INVALID,
+                    dccp::Outcome::Delete => Judged::Delete,
+                }
+            }
+            (33, _) if self.behaviour.dccp => INVALID,
             (1 | 6 | 17 | 58 | 132 | 136, _) => INVALID,
             (_, _) => after(timeouts.generic, false),
         }

@@ -4,7 +4,7 @@
 
 use std::net::Ipv4Addr;
 
-use plimsoll_ct::{Bytes, Counter, Entry, Profile, State, Status, TcpState, Time};
+use plimsoll_ct::{Bytes, Counter, DccpState, Entry, L4, Profile, State, Status, TcpState, Time};
 use plimsoll_model::{Config, Fate, Info, Model, Settings, Step, Treatment, Verdict, What};
 use plimsoll_wire::packet::parse_ip;
 
@@ -307,4 +307,40 @@ fn accounting_counts_what_refreshes() {
     let bytes = |a: Option<plimsoll_ct::Accounting>| a.map(|a| (a.packets, a.bytes));
     assert_eq!(bytes(entry.original_accounting), Some((1, 28)));
     assert_eq!(bytes(entry.reply_accounting), Some((2, 56)));
+}
+
+/// A DCCP packet with its header's first 12 octets, the rest of a sequence number, and what its type adds.
+fn dccp(reply: bool, kind: u8, rest: usize) -> Vec<u8> {
+    let mut header = if reply { vec![0, 80, 16, 0] } else { vec![16, 0, 0, 80] };
+    header.extend([((16 + rest) / 4) as u8, 0, 0, 0, kind << 1 | 1, 0, 0, 0, 0, 0, 0, 1]);
+    header.resize(header.len() + rest, 0);
+    // All acknowledge number 1, the first of either side.
+    if rest >= 8 {
+        header[23] = 1;
+    }
+    if reply { packet(SERVER, CLIENT, 33, &header) } else { packet(CLIENT, SERVER, 33, &header) }
+}
+
+#[test]
+fn dccp_has_states_and_ports_where_the_kernel_has_a_tracker_for_it() {
+    let handshake = [dccp(false, 0, 4), dccp(true, 1, 12), dccp(false, 3, 8), dccp(true, 4, 8)];
+    let play = |profile| {
+        let mut s = Story::on(profile, |_| {});
+        for packet in &handshake {
+            assert_eq!(s.at(ms(0), packet).verdict, Verdict::Accept, "{profile}");
+        }
+        let e = s.only();
+        (e.state, e.expires.map(|s| s.get()), e.is_assured(), e.original.l4)
+    };
+    let ports = L4::Ports { source: 4096, destination: 80 };
+    assert_eq!(play("6.12"), (State::Dccp(DccpState::Open), Some(43_200), true, ports));
+    assert_eq!(play("6.18"), (State::Stateless, Some(600), false, L4::None));
+}
+
+#[test]
+fn a_dccp_packet_that_is_too_short_for_its_type_is_dropped() {
+    let mut s = Story::on("6.1", |_| {});
+    let step = s.at(ms(0), &dccp(false, 0, 0));
+    assert_eq!((step.info, step.verdict), (Info::Invalid, Verdict::Drop));
+    assert_eq!((s.counter(Counter::Invalid), s.counter(Counter::Drop)), (1, 1));
 }

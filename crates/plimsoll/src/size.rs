@@ -131,7 +131,7 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
         let names = n.settings.keys().filter(|name| name.contains("timeout"));
         names.filter_map(|name| Some((name.clone(), n.setting(name)?)))
     });
-    // What the model does not follow (SCTP, DCCP) has no part in what it counts.
+    // A timeout that the model does not know has no part in what it counts.
     let mut model = Settings::of(&machine.profile, Bytes::default());
     let timeouts = timeouts.filter(|(name, value)| model.set(name, *value).is_ok());
     // Whom early drop finds depends on the buckets.

@@ -152,6 +152,19 @@ fn crc32c(bytes: &[u8]) -> u32 {
 
 /// Fills in the checksum at `at`, over the pseudo header too.
 fn seal(source: IpAddr, destination: IpAddr, protocol: u8, bytes: &mut [u8], at: usize) {
+    let all = bytes.len();
+    seal_part(source, destination, protocol, bytes, at, all);
+}
+
+/// The same with a checksum that covers only so many of the octets.
+fn seal_part(
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: u8,
+    bytes: &mut [u8],
+    at: usize,
+    covered: usize,
+) {
     let mut pseudo = u64::from(protocol) + bytes.len() as u64;
     for address in [source, destination] {
         pseudo += match address {
@@ -159,7 +172,8 @@ fn seal(source: IpAddr, destination: IpAddr, protocol: u8, bytes: &mut [u8], at:
             IpAddr::V6(v6) => words(&v6.octets()),
         };
     }
-    let sum = match !fold(pseudo + words(bytes)) {
+    let part = bytes.get(..covered).unwrap_or(bytes);
+    let sum = match !fold(pseudo + words(part)) {
         0 => 0xffff,
         sum => sum,
     };
@@ -196,14 +210,25 @@ pub fn udp_lite(
     ip(source, destination, 136, &udp)
 }
 
-/// A DCCP packet: type, sequence and acknowledgement numbers (24 bits of the first if `short`).
+/// What is unusual about a DCCP packet.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DccpManner {
+    /// 24 bits of sequence number only.
+    pub short: bool,
+    /// The field that tells how much the checksum covers.
+    pub coverage: u8,
+    /// It ends after so many words.
+    pub words: Option<u8>,
+}
+
+/// A DCCP packet: type, sequence and acknowledgement numbers.
 pub fn dccp(
     source: IpAddr,
     destination: IpAddr,
     ports: (u16, u16),
     kind: u8,
     (seq, ack): (u64, u64),
-    short: bool,
+    DccpManner { short, coverage, words }: DccpManner,
 ) -> Vec<u8> {
     let mut dccp = Vec::new();
     dccp.extend_from_slice(&ports.0.to_be_bytes());
@@ -228,8 +253,15 @@ pub fn dccp(
         dccp.extend_from_slice(&[0, 0, 0, 1]);
     }
     dccp[4] = (dccp.len() / 4) as u8;
+    dccp[5] = coverage & 15;
     dccp.resize(dccp.len() + 8, 0x55);
-    seal(source, destination, 33, &mut dccp, 6);
+    if let Some(words) = words {
+        dccp.truncate(usize::from(words) * 4);
+        dccp[4] = dccp[4].min(words);
+    }
+    // The kernel leaves the header out of what is covered.
+    let covered = coverage.checked_sub(1).map_or(dccp.len(), |words| usize::from(words) * 4);
+    seal_part(source, destination, 33, &mut dccp, 6, covered);
     ip(source, destination, 33, &dccp)
 }
 

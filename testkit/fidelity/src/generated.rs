@@ -5,13 +5,12 @@ use std::io::{self, Error};
 use std::time::Duration;
 
 use plimsoll_ct::{Counter, Entry, Protocol, Status};
-use plimsoll_model::Behaviour;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::compare::Difference;
 use crate::frames::Planned;
-use crate::run::{Pace, Pair, running};
+use crate::run::{Pace, Pair};
 use crate::scripts::{Flow, Sent, flow};
 
 /// Flows at once in the table.
@@ -122,10 +121,6 @@ pub fn run(
     show: &mut dyn FnMut(&str),
 ) -> io::Result<Outcome> {
     let (strategy, mut runner) = (flow(), runner(seed));
-    let dccp_is_alike = !Behaviour::of(running()?).dccp;
-    if !dccp_is_alike {
-        show("without DCCP: this kernel has its own machine for it, the model has not");
-    }
     let mut outcome = Outcome::default();
     let mut batch = 0;
     while outcome.flows < count {
@@ -133,10 +128,7 @@ pub fn run(
         batch += 1;
         let mut trees = Vec::new();
         while trees.len() < BATCH.min(count - outcome.flows) {
-            let tree = tree(&strategy, &mut runner)?;
-            if dccp_is_alike || !tree.current().speaks_dccp() {
-                trees.push(tree);
-            }
+            trees.push(tree(&strategy, &mut runner)?);
         }
         pair.configure(weather.settings)?;
         let flows: Vec<_> =

@@ -79,6 +79,13 @@ pub(super) fn take_back(c: &IptablesChange, before: &Memo) -> io::Result<()> {
     Ok(())
 }
 
+/// The table, if it came with the change and stays without it.
+pub(super) fn stays(c: &IptablesChange, before: &Memo) -> io::Result<Option<String>> {
+    let new = before.iter().any(|word| word == NO_TABLE);
+    let there = new && section(c)?.is_some();
+    Ok(there.then(|| format!("{} of {}", c.table, c.save)))
+}
+
 /// iptables on nf_tables makes a table with its first rule and leaves it behind with the last. One that
 /// was not there before goes again, if nothing else is in it. The legacy tables can't be taken away.
 fn drop_empty_table(c: &IptablesChange) {

@@ -116,6 +116,19 @@ pub(crate) fn take_back(ground: &Ground<'_>, change: &Change, before: &Memo) -> 
     }
 }
 
+/// What can't be taken away again, though nothing is in it.
+pub(crate) fn stays(ground: &Ground<'_>, change: &Change, before: &Memo) -> Option<String> {
+    match change {
+        Change::Iptables(c) => ground.place.run(|| iptables::stays(c, before)).ok()?,
+        Change::Setting(_)
+        | Change::File(_)
+        | Change::Nft(_)
+        | Change::Policy(_)
+        | Change::Modules(_)
+        | Change::Delete(_) => None,
+    }
+}
+
 /// Removes what [`prepare`] laid ready.
 pub(crate) fn tidy(ground: &Ground<'_>, change: &Change) {
     if let Change::File(c) = change {

@@ -16,7 +16,7 @@ use plimsoll_wire::filter::{Backend, Program, TableFamily};
 use super::shed::BATCH;
 use super::{
     Change, DeleteEntries, Filter, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable,
-    OwnRule, Placed, Plan, Target, Verify, rules_read,
+    OwnRule, Placed, Plan, Target, Verify, rules_read, tell_of_rules,
 };
 use crate::case::{Case, Space};
 use crate::facts::{Fact, Ways};
@@ -121,9 +121,7 @@ pub(crate) fn planned(
         }
     }
     left_over(&traffic, rules, space, &mut plan);
-    plan.warnings.push(
-        "rules are gone with the next boot, unless your firewall's files have them".to_string(),
-    );
+    tell_of_rules(case, space, &mut plan);
     plan.verify.push(Verify::DropsEnd);
     for t in &traffic {
         let verify = Verify::NoNewEntries { protocol: t.protocol, port: t.port };

@@ -15,6 +15,7 @@ use plimsoll_wire::filter::{Program, TableFamily};
 use super::bypass::{program_of, show};
 use super::{
     Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, Plan, Target, rules_read,
+    tell_of_rules,
 };
 use crate::case::Case;
 use crate::facts::{Fact, Tracking, Ways};
@@ -95,9 +96,7 @@ pub fn limit(
         "many people may stand behind one address (an office, a mobile network, a proxy): --except PREFIX leaves it alone"
             .to_string(),
     );
-    plan.warnings.push(
-        "rules are gone with the next boot, unless your firewall's files have them".to_string(),
-    );
+    tell_of_rules(&case, space, &mut plan);
     plan
 }
 

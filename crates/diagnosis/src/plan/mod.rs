@@ -37,11 +37,11 @@ pub use unload::{UNLOAD_FILES, unload};
 
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use plimsoll_ct::Bytes;
-use plimsoll_wire::filter::Program;
+use plimsoll_wire::filter::{Backend, Program, TableFamily};
 use serde::{Deserialize, Serialize};
 
 use crate::case::{Case, Space};
@@ -89,6 +89,36 @@ pub(crate) fn rules_read<'a>(ways: &'a Ways, plan: &mut Plan) -> Option<&'a Prog
         plan.refused.push(format!("not all rules could be read: {}", words::clean(why)));
     }
     Some(program)
+}
+
+/// How long rules last, and what stays of them.
+pub(crate) fn tell_of_rules(case: &Case<'_>, space: &Space<'_>, plan: &mut Plan) {
+    plan.warnings.push(
+        "rules are gone with the next boot, unless your firewall's files have them".to_string(),
+    );
+    let chains = || space.now.rules.value().into_iter().flat_map(|rules| &rules.chains);
+    let mut new = Vec::new();
+    for change in &plan.changes {
+        let Change::Iptables(c) = change else { continue };
+        let (family, module) = match c.restore.starts_with("ip6") {
+            false => (TableFamily::Ip, "iptable"),
+            true => (TableFamily::Ip6, "ip6table"),
+        };
+        let old = c.restore.contains("legacy") || !case.profile.hooks_on_demand;
+        let there = chains().any(|chain| {
+            chain.backend == Backend::Legacy && chain.family == family && chain.table == c.table
+        });
+        if old && !there {
+            new.push(format!("{module}_{}", c.table));
+        }
+    }
+    if !new.is_empty() {
+        plan.warnings.push(format!(
+            "the kernel gives a table of old iptables back only with its module ({}): after `plimsoll undo` what is new \
+             here stays, without a rule",
+            new.join(", ")
+        ));
+    }
 }
 
 /// Why nothing is planned where [`Ground::namespace`] is none.

@@ -15,7 +15,7 @@ use plimsoll_wire::filter::{Backend, Program, TableFamily};
 use super::bypass::{accepts_by_iptables, program_of};
 use super::{
     Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, OwnRule, Placed, Plan,
-    Readback, Setting, Target, Verify, rules_read,
+    Readback, Setting, Target, Verify, rules_read, tell_of_rules,
 };
 use crate::case::{Case, Space};
 use crate::facts::{Fact, Tracking, Ways};
@@ -118,6 +118,7 @@ pub fn synproxy(request: SynProxyRequest, rules: &Ways, ground: &Ground<'_>) -> 
         }
     }
     tell(request, &mut plan);
+    tell_of_rules(&case, space, &mut plan);
     plan.verify.push(Verify::DropsEnd);
     plan
 }
@@ -177,9 +178,6 @@ fn tell(request: SynProxyRequest, plan: &mut Plan) {
     plan.warnings.push(
         "a port that no server listens on looks open to who asks: the handshake is done before a server is asked"
             .to_string(),
-    );
-    plan.warnings.push(
-        "rules are gone with the next boot, unless your firewall's files have them".to_string(),
     );
 }
 

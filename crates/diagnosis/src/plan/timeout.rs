@@ -10,7 +10,9 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Access, Protocol, Unit};
 
 use super::floors::floor;
-use super::{Change, Ground, NO_NAMESPACE, Plan, Readback, Setting, Target, Verify, policy};
+use super::{
+    Change, Ground, NO_NAMESPACE, Plan, Readback, Setting, Target, Verify, policy, tell_of_rules,
+};
 use crate::case::{Case, Space};
 use crate::facts::{Fact, Keepalives, Tracking};
 use crate::{RemedyId, commands, words};
@@ -70,9 +72,7 @@ pub fn timeout(
         plan.warnings
             .push("gone with the next boot: `plimsoll fix persist` makes it stay".to_string());
     } else {
-        plan.warnings.push(
-            "rules are gone with the next boot, unless your firewall's files have them".to_string(),
-        );
+        tell_of_rules(&case, space, &mut plan);
     }
     plan.verify = alloc::vec![Verify::DropsEnd];
     plan

@@ -70,8 +70,14 @@ impl Host {
 
     /// The same by iptables of old, with a chain as RHEL 5 has it.
     pub fn with_strict_legacy(self) -> Self {
+        let host = self.with_legacy_filter();
+        host.netns.run("iptables-legacy", &["-t", "raw", "-L", "-n"]);
+        host
+    }
+
+    /// As [`Self::with_strict_legacy`], where nothing has named another table yet.
+    pub fn with_legacy_filter(self) -> Self {
         self.strict_by("iptables-legacy");
-        self.netns.run("iptables-legacy", &["-t", "raw", "-L", "-n"]);
         self
     }
 

@@ -14,6 +14,8 @@ const SETTINGS: &[&str] = &["fix", "timeout", "time_wait=30", "udp=12", "--yes",
 const POLICY: &[&str] =
     &["fix", "timeout", "--port", "tcp/443", "established=600", "--yes", "--watch", "0"];
 
+const BYPASS: &[&str] = &["fix", "bypass", "tcp/443", "--role", "server", "--yes", "--watch", "0"];
+
 fn with<'a>(remedy: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     [remedy, more].concat()
 }
@@ -343,4 +345,27 @@ fn what_a_reboot_ended_is_said_and_nothing_of_this_boot_is_touched() {
     let said = host.fails(&["confirm"]);
     assert!(said.contains("was not confirmed in time; it was taken back"), "{said}");
     assert_eq!(host.everything(), now, "what is set in this boot stays");
+}
+
+/// A table of old iptables is there once it is named, and its module's as long as that is loaded.
+#[test]
+fn a_table_of_old_iptables_that_comes_with_a_remedy_stays_empty_and_is_told() {
+    if !root("a_table_of_old_iptables_that_comes_with_a_remedy_stays_empty_and_is_told") {
+        return;
+    }
+    let host = Host::new("table").with_legacy_filter();
+    let old = host.everything();
+    for remedy in [BYPASS, POLICY] {
+        let words = |said: String| said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let new = !host.everything().contains("*raw");
+        let said = words(host.ok(remedy));
+        assert_eq!(said.contains("only with its module (iptable_raw)"), new, "{said}");
+        let said = words(host.ok(&["undo"]));
+        let told = said.contains("now without a rule: table raw of iptables-legacy-save.");
+        assert_eq!(told, new, "{said}");
+        let now = host.everything();
+        let empty = "*raw\n:PREROUTING ACCEPT\n:OUTPUT ACCEPT\nCOMMIT\n";
+        assert!(now.contains(empty), "{now}");
+        assert_eq!(now.replace(empty, ""), old, "and nothing else stays");
+    }
 }

@@ -27,6 +27,7 @@ pub fn checksum_is_wrong(packet: &Packet<'_>) -> bool {
             let covered = Packet { payload: payload.get(..length).unwrap_or(payload), ..*packet };
             field.is_some_and(|f| f != [0, 0]) && over_pseudo_header(&covered, 17) != 0xffff
         }
+        33 => dccp_is_wrong(packet),
         58 => over_pseudo_header(packet, 58) != 0xffff,
         136 => udp_lite_is_wrong(packet),
         132 => sctp_is_wrong(payload),
@@ -36,6 +37,20 @@ pub fn checksum_is_wrong(packet: &Packet<'_>) -> bool {
 
 fn over_pseudo_header(packet: &Packet<'_>, protocol: u8) -> u16 {
     ones(packet.payload, pseudo_header(packet, protocol))
+}
+
+/// Kernel: its own count of the octets that the coverage field names, which leaves the header out of it.
+fn dccp_is_wrong(packet: &Packet<'_>) -> bool {
+    const HEADER: usize = 12;
+    if packet.payload.len() < HEADER {
+        return false;
+    }
+    let covered = match packet.payload[5] & 15 {
+        0 => packet.payload.len(),
+        words => usize::from(words - 1) * 4,
+    };
+    let part = packet.payload.get(..covered).unwrap_or(packet.payload);
+    ones(part, pseudo_header(packet, packet.protocol)) != 0xffff
 }
 
 fn udp_lite_is_wrong(packet: &Packet<'_>) -> bool {

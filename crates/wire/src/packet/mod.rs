@@ -12,8 +12,8 @@ pub use checksum::checksum_is_wrong;
 pub use ip::{Fragment, behind_extensions, parse_ip, parse_quoted, upper_layer};
 pub use link::{LinkType, network_layer};
 pub use transport::{
-    Acknowledgement, IcmpMessage, SctpChunks, SctpHeader, TcpOptions, Transport, chunks,
-    parse_acknowledgement, parse_transport,
+    Acknowledgement, DccpHeader, IcmpMessage, SctpChunks, SctpHeader, TcpOptions, Transport,
+    chunks, parse_acknowledgement, parse_transport,
 };
 
 use core::net::IpAddr;

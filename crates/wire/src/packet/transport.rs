@@ -37,13 +37,8 @@ pub enum Transport<'a> {
     Icmp(IcmpMessage<'a>),
     /// SCTP.
     Sctp(SctpHeader<'a>),
-    /// DCCP: ports only.
-    Dccp {
-        /// Source port.
-        source: u16,
-        /// Destination port.
-        destination: u16,
-    },
+    /// DCCP.
+    Dccp(DccpHeader),
     /// GRE.
     Gre {
         /// Version: 0, or 1 for PPTP.
@@ -98,6 +93,23 @@ pub struct SctpHeader<'a> {
     pub chunks: &'a [u8],
 }
 
+/// A DCCP header (RFC 4340, section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DccpHeader {
+    /// Source port.
+    pub source: u16,
+    /// Destination port.
+    pub destination: u16,
+    /// Type: 0 REQUEST, 1 RESPONSE, 2 DATA, 3 ACK, 4 DATAACK, 5 CLOSEREQ, 6 CLOSE, 7 RESET, 8 SYNC, 9 SYNCACK.
+    pub kind: u8,
+    /// Sequence number, of 48 bits or 24.
+    pub sequence: u64,
+    /// Acknowledgement number; 0 where the type has none.
+    pub acknowledgement: u64,
+    /// The packet is long enough for what its type has in its header.
+    pub whole: bool,
+}
+
 /// Reads the header of `protocol`; `None` when the bytes end before it does, or it contradicts itself.
 ///
 /// `promised`: octets behind the IP header as that header says, which the capture may have cut.
@@ -125,7 +137,7 @@ pub fn parse_transport(protocol: u8, bytes: &[u8], promised: u32) -> Option<Tran
             tag: be32(bytes, 4)?,
             chunks: bytes.get(12..)?,
         }),
-        33 => Transport::Dccp { source: be16(bytes, 0)?, destination: be16(bytes, 2)? },
+        33 => Transport::Dccp(dccp(bytes, promised)?),
         47 => {
             let flags = be16(bytes, 0)?;
             let version = (flags & 7) as u8;
@@ -171,6 +183,52 @@ pub fn parse_acknowledgement(bytes: &[u8], promised: u32) -> Option<Acknowledgem
         ack: u32::from_be_bytes([a0, a1, a2, a3]),
         window: u16::from_be_bytes([w0, w1]),
         payload: promised.checked_sub(length)?,
+    })
+}
+
+fn dccp(bytes: &[u8], promised: u32) -> Option<DccpHeader> {
+    if promised < 12 {
+        let (source, destination) = (be16(bytes, 0)?, be16(bytes, 2)?);
+        let nothing = DccpHeader { source, destination, ..DccpHeader::default() };
+        return Some(nothing);
+    }
+    let header: &[u8; 12] = bytes.first_chunk()?;
+    let [s0, s1, d0, d1, offset, coverage, _, _, kind, high, middle, low] = *header;
+    let header_length = u32::from(offset) * 4;
+    // Octets that the checksum covers, as the kernel counts them; 0: all.
+    let covered = u32::from(coverage & 15).saturating_sub(1) * 4;
+    if !(12..=promised).contains(&header_length) || covered > promised {
+        return None;
+    }
+    let (extended, kind) = (kind & 1 != 0, kind >> 1 & 15);
+    // Only data and acknowledgements may have the short numbers; the other types are reserved.
+    if kind > 9 || !extended && !matches!(kind, 2..=4) {
+        return None;
+    }
+    let number = |at: usize| {
+        let [a, b, c, d, e, f] = *bytes.get(at..)?.first_chunk()?;
+        Some(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    };
+    // What the capture cut is taken to be 0.
+    let (basic, sequence) = if extended {
+        (16, number(10).unwrap_or(0))
+    } else {
+        (12, u64::from(u32::from_be_bytes([0, high, middle, low])))
+    };
+    let rest = match kind {
+        0 => 4,
+        1 | 7 => 12,
+        2 => 0,
+        _ => 8,
+    };
+    let acknowledgement = if rest >= 8 { number(basic + 2).unwrap_or(0) } else { 0 };
+    Some(DccpHeader {
+        source: u16::from_be_bytes([s0, s1]),
+        destination: u16::from_be_bytes([d0, d1]),
+        kind,
+        sequence,
+        acknowledgement,
+        whole: promised >= basic as u32 + rest,
     })
 }
 

@@ -1,4 +1,4 @@
-//! DCCP connections (RFC 4340): nine states on the kernels that know them, ports or nothing on the others.
+//! DCCP connections (RFC 4340): states on the kernels that know them, nothing but addresses on the others.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -17,19 +17,25 @@ pub struct Dccp {
     pub seq: i8,
     /// Off the acknowledgement of the last that the other side sent.
     pub ack: i8,
-    /// 24 bits of sequence number only.
-    pub short: bool,
+    /// What else is unusual.
+    pub manner: forge::DccpManner,
 }
 
 const fn plain(reply: bool, kind: u8) -> Dccp {
-    Dccp { reply, kind, seq: 0, ack: 0, short: false }
+    let manner = forge::DccpManner { short: false, coverage: 0, words: None };
+    Dccp { reply, kind, seq: 0, ack: 0, manner }
 }
 
 fn packet() -> impl Strategy<Value = Dccp> {
     let kind = prop_oneof![10 => 0u8..10, 1 => 10u8..16];
     let off = || prop_oneof![5 => Just(0i8), 1 => -2i8..3];
-    (any::<bool>(), kind, off(), off(), proptest::bool::weighted(0.05))
-        .prop_map(|(reply, kind, seq, ack, short)| Dccp { reply, kind, seq, ack, short })
+    let coverage = prop_oneof![15 => Just(0u8), 1 => 1u8..10];
+    let words = prop_oneof![15 => Just(None), 1 => (3u8..9).prop_map(Some)];
+    let manner = (proptest::bool::weighted(0.05), coverage, words);
+    (any::<bool>(), kind, off(), off(), manner).prop_map(|(reply, kind, seq, ack, manner)| {
+        let (short, coverage, words) = manner;
+        Dccp { reply, kind, seq, ack, manner: forge::DccpManner { short, coverage, words } }
+    })
 }
 
 pub(super) fn connection() -> impl Strategy<Value = Vec<Dccp>> {
@@ -57,6 +63,6 @@ impl Dccp {
         next[me] = (seq as u32).wrapping_add(1);
         let ports = if self.reply { (80, 4000) } else { (4000, 80) };
         let (source, destination) = hosts.ends(self.reply);
-        forge::dccp(source, destination, ports, self.kind, (seq, ack), self.short)
+        forge::dccp(source, destination, ports, self.kind, (seq, ack), self.manner)
     }
 }

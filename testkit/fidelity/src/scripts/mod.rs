@@ -26,8 +26,6 @@ pub use pptp::Pptp;
 pub use sctp::Sctp;
 pub use tcp::Segment;
 
-const DCCP: u8 = 33;
-
 /// One packet of a flow.
 #[derive(Debug, Clone)]
 pub enum Step {
@@ -115,7 +113,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop_oneof![
         7 => with_errors,
         2 => sctp,
-        1 => dccp,
+        2 => dccp,
         2 => ftp,
         1 => pptp,
         1 => gre,
@@ -170,14 +168,6 @@ impl Hosts {
 }
 
 impl Flow {
-    /// Whether one of its packets is DCCP's.
-    pub fn speaks_dccp(&self) -> bool {
-        let dccp = |step: &Step| {
-            matches!(step, Step::Dccp(_) | Step::Message(Message::Other { protocol: DCCP, .. }))
-        };
-        self.steps.iter().any(dccp)
-    }
-
     /// Whether one of its packets hides its protocol from nft's rules.
     pub fn is_authenticated(&self) -> bool {
         let hides = |oddity: &Oddity| match oddity {
