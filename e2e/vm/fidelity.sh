@@ -7,7 +7,8 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 mount -t tmpfs run /run
 ip link set lo up
-for module in veth af_packet nf_conntrack nf_conntrack_netlink nf_conntrack_ftp nf_tables nft_ct nft_counter; do
+for module in veth af_packet nf_conntrack nf_conntrack_netlink nf_conntrack_ftp nf_conntrack_pptp nf_tables nft_ct \
+    nft_counter; do
     /sbin/modprobe $module 2>/dev/null
 done
 echo "@@ BEGIN $(uname -r)"

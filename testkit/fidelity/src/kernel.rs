@@ -124,6 +124,8 @@ pub struct Kernel {
     buffer: Vec<u8>,
     /// This kernel was built with all policies and helpers that the router gives to entries.
     attaches: bool,
+    /// What the router has not got, since this kernel refused it.
+    left_out: Vec<String>,
 }
 
 pub(crate) fn ip(line: &str) -> io::Result<()> {
@@ -133,6 +135,12 @@ pub(crate) fn ip(line: &str) -> io::Result<()> {
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     Err(Error::other(format!("ip {line}: {said}")))
+}
+
+/// Writes a setting of the namespace the thread is in, by its place under net; an error names it.
+fn write(key: &str, value: &str) -> io::Result<()> {
+    fs::write(format!("/proc/sys/net/{key}"), value)
+        .map_err(|e| Error::new(e.kind(), format!("net/{key} = {value}: {e}")))
 }
 
 impl Kernel {
@@ -163,12 +171,13 @@ impl Kernel {
             enter(name)?;
             let quiet = if name == router { "addr_gen_mode" } else { "disable_ipv6" };
             for link in links.iter().filter(|l| **l != "lo") {
-                fs::write(format!("/proc/sys/net/ipv6/conf/{link}/{quiet}"), "1")?;
+                write(&format!("ipv6/conf/{link}/{quiet}"), "1")?;
             }
             for link in links {
                 ip(&format!("link set {link} mtu 65535 up"))?;
             }
         }
+        let mut left_out = Vec::new();
         for (key, value) in [
             ("ipv4/ip_forward", "1"),
             ("ipv6/conf/all/forwarding", "1"),
@@ -177,12 +186,15 @@ impl Kernel {
             ("ipv4/conf/rc/accept_source_route", "1"),
             // Incomplete datagrams of many flows wait at the same time.
             ("ipv4/ipfrag_high_thresh", FRAGMENT_BYTES),
-            ("netfilter/nf_conntrack_frag6_high_thresh", FRAGMENT_BYTES),
             // The router would send errors about those that time out.
             ("ipv4/ipfrag_time", FRAGMENT_SECONDS),
             ("netfilter/nf_conntrack_frag6_timeout", FRAGMENT_SECONDS),
         ] {
-            fs::write(format!("/proc/sys/net/{key}"), value)?;
+            write(key, value)?;
+        }
+        // 5.10 lets it be lowered only; what it has by itself is enough for some thousand flows.
+        if let Err(error) = write("netfilter/nf_conntrack_frag6_high_thresh", FRAGMENT_BYTES) {
+            left_out.push(error.to_string());
         }
         ip("neigh add 169.254.254.2 lladdr 02:00:00:00:00:99 dev rs nud permanent")?;
         ip("neigh add fe80::2 lladdr 02:00:00:00:00:99 dev rs nud permanent")?;
@@ -192,7 +204,13 @@ impl Kernel {
         if !nft.status.success() {
             return Err(Error::other(String::from_utf8_lossy(&nft.stderr).into_owned()));
         }
-        let attaches = Command::new("nft").arg(attachments()).output()?.status.success();
+        let attached = Command::new("nft").arg(attachments()).output()?;
+        let attaches = attached.status.success();
+        if !attaches {
+            let said = String::from_utf8_lossy(&attached.stderr);
+            let said = said.lines().next().unwrap_or_default();
+            left_out.push(format!("timeout policies and helpers: {said}"));
+        }
         enter(client)?;
         let packets = socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
         let name = CString::new("c").map_err(Error::other)?;
@@ -212,12 +230,18 @@ impl Kernel {
             netlink,
             buffer: vec![0; 256 << 10],
             attaches,
+            left_out,
         })
+    }
+
+    /// What the router has not got, since this kernel refused it: a line each, with the reason.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// Sets a setting of the router by its name under net.netfilter.
     pub fn set(&self, name: &str, value: u64) -> io::Result<()> {
-        fs::write(format!("/proc/sys/net/netfilter/{name}"), value.to_string())
+        write(&format!("netfilter/{name}"), &value.to_string())
     }
 
     /// A setting of the router, or `None` where this kernel has no such one.

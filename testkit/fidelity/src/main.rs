@@ -51,9 +51,18 @@ fn show(line: &str) {
     println!("{line}");
 }
 
+/// Both sides; what the kernel refused is said.
+fn pair() -> io::Result<Pair> {
+    let pair = Pair::new(&[])?;
+    for what in pair.kernel.left_out() {
+        println!("left out, this kernel refuses it: {what}");
+    }
+    Ok(pair)
+}
+
 fn scripts(arguments: &[String]) -> io::Result<usize> {
     let (count, seed) = (number(arguments, 0, 2000)?, number(arguments, 1, 1)?);
-    let outcome = generated::run(&mut Pair::new(&[])?, count as usize, seed, &mut show)?;
+    let outcome = generated::run(&mut pair()?, count as usize, seed, &mut show)?;
     println!(
         "{} flows, {} packets, {} entries, {} expected, {} calls, {} flows differ, {} batches unexplained",
         outcome.flows,
@@ -162,7 +171,7 @@ fn replay(arguments: &[String]) -> io::Result<usize> {
         }
     }
     let files = captures::below(&paths)?;
-    let outcome = captures::run(&mut Pair::new(&[])?, &files, pace, trace, &mut show)?;
+    let outcome = captures::run(&mut pair()?, &files, pace, trace, &mut show)?;
     println!(
         "{} captures, {} packets, {} entries, {} captures differ",
         outcome.captures,
