@@ -281,3 +281,17 @@ fn not_wanted(place: &Place, step: Step) -> std::io::Result<Option<String>> {
         )
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_step_that_memory_does_not_reach_for_is_not_taken() {
+        let step = |available| Step { while_dropping: false, available };
+        let why = not_wanted(&Place::HERE, step(u64::MAX)).unwrap().unwrap();
+        assert!(why.starts_with("it may take 17592186044415 MiB, and "), "{why}");
+        assert_eq!(not_wanted(&Place::HERE, step(0)).unwrap(), None);
+    }
+}

@@ -31,7 +31,7 @@ use crate::helper::Helper;
 use crate::key::{Key, Packed, Wide, mix};
 use crate::plain::{Usual, Way};
 use crate::step::Info;
-use crate::tcp::Direction;
+use crate::tcp::{Direction, Tcp};
 use crate::ticks::Jiffies;
 
 use index::{At, Index, Place};
@@ -596,6 +596,58 @@ impl Table {
         true
     }
 
+    /// What [`Table::own`] finds, and whether there is nothing else to be found.
+    #[inline(always)]
+    pub(crate) fn sight(&self, spot: &Spot, now: Jiffies) -> Glance {
+        if !self.is_clear(spot.place, now) {
+            return Glance::Unclear;
+        }
+        let at = self.index.first(spot.place);
+        if let Some(direction) = self.names(spot.likely, spot)
+            && self.index.is_in_first(spot.place, spot.likely.0)
+        {
+            return Glance::Found(Found { id: spot.likely, direction, at });
+        }
+        let alike = !self.index.like(at, spot.place).is_empty();
+        if alike && let Some(found) = self.look_around(spot) {
+            return Glance::Found(found);
+        }
+        if alike || self.index.next(at).is_some() || !self.replies.is_empty() {
+            Glance::Unclear
+        } else {
+            Glance::Absent
+        }
+    }
+
+    /// Status, expiry and memory of a TCP entry over IPv4 that was found.
+    #[inline(always)]
+    pub(crate) fn tcp(&self, found: &Found) -> Option<(Status, Jiffies, Tcp)> {
+        self.slab.tcp(found.id)
+    }
+
+    /// Changes a TCP entry over IPv4 that was found.
+    #[inline(always)]
+    pub(crate) fn put_tcp(&mut self, found: &Found, status: Status, expires: Jiffies, tcp: &Tcp) {
+        self.slab.put_tcp(found.id, status, expires, tcp);
+        self.index.lower(found.at, expires);
+    }
+
+    /// Puts a TCP entry over IPv4 in that has no extras.
+    #[inline(always)]
+    pub(crate) fn insert_tcp(
+        &mut self,
+        spot: &Spot,
+        status: Status,
+        expires: Jiffies,
+        tcp: &Tcp,
+        now: Jiffies,
+    ) -> EntryId {
+        let id = self.slab.add_tcp(spot.key, status, expires, tcp, now);
+        self.index.insert(spot.place, id.0, expires);
+        self.count += 1;
+        id
+    }
+
     /// Status, and moment from which it may be a stream, of a UDP entry that was found.
     #[inline(always)]
     pub(crate) fn udp(&self, found: &Found) -> Option<(Status, Jiffies)> {
@@ -715,6 +767,12 @@ impl Table {
             return self.walk(self.chain(probe)).count() as u64;
         }
         length
+    }
+
+    /// Whether the chain of a spot, the first of its line, is that short at the most.
+    #[inline(always)]
+    pub(crate) fn is_short(&self, spot: &Spot, most: u64) -> bool {
+        self.index.is_short(spot.place, most)
     }
 
     /// All entries, in the order of their places.

@@ -10,6 +10,7 @@ mod forwarded;
 mod host;
 mod hostile;
 mod managers;
+mod memory;
 mod plans;
 mod remedies;
 mod roles;
