@@ -1,5 +1,6 @@
 //! Frames of any bytes through the model: entries stay below the limit, classes sum up, both tuples of an entry
-//! lead to it, and the same packets give the same trace, however many of them come at once.
+//! lead to it, and the same packets give the same trace, however many of them come at once, and by the short ways or
+//! the long one.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
 use plimsoll_ct::{Bytes, PROFILES, Time};
@@ -33,6 +34,19 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(forth, model.lookup(&entry.reply, entry.zone.id));
         }
     }
+    // A model that looks at checksums takes the long way; of packets that were made on the host it looks at none.
+    let mut ways = [false, true].map(|checksum| {
+        let mut config = config.clone();
+        config.settings.checksum = checksum;
+        Model::new(config)
+    });
+    for Arrival { at, packet, .. } in &arrivals {
+        let treatment = Treatment { local: true, ..Treatment::default() };
+        let [short, long] = ways.each_mut().map(|model| model.packet(*at, packet, &treatment));
+        assert_eq!(short, long);
+    }
+    assert_eq!(ways[0].snapshot(), ways[1].snapshot());
+    assert_eq!(ways[0].counters(), ways[1].counters());
     let mut again = Model::new(config);
     let mut trace = Vec::new();
     again.batch(&arrivals, |_, _, step| trace.push(step));

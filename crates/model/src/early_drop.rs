@@ -29,6 +29,7 @@ impl Model {
     }
 
     /// Whether nobody need go.
+    #[inline(always)]
     pub(crate) const fn has_room(&self) -> bool {
         let max = self.settings.max;
         (max == 0 && self.profile.zero_is_unlimited) || (self.table.len() as u64) < max

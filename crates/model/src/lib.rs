@@ -47,6 +47,7 @@ mod model;
 mod plain;
 mod policy;
 mod sctp;
+mod segments;
 mod settings;
 mod snapshot;
 mod step;

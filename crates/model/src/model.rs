@@ -291,7 +291,7 @@ impl Model {
         treatment: &Treatment,
     ) -> Step {
         let step = match spot.way {
-            Way::Tcp => self.plain_tcp(packet, spot),
+            Way::Tcp => return self.plain_tcp(packet, spot, treatment),
             Way::Udp => self.plain_udp(packet, spot),
             Way::WideTcp => self.plain_wide(packet, spot),
             Way::Long | Way::Nowhere => None,
@@ -305,7 +305,7 @@ impl Model {
 
     /// The way of any whole packet.
     #[inline(never)]
-    fn any(&mut self, packet: &Packet<'_>, spot: &Spot, treatment: &Treatment) -> Step {
+    pub(crate) fn any(&mut self, packet: &Packet<'_>, spot: &Spot, treatment: &Treatment) -> Step {
         if treatment.untracked {
             if self.profile.creation == CounterSource::Counted {
                 self.counters.add(Counter::Ignore, 1);

@@ -9,7 +9,7 @@ use plimsoll_wire::packet::{Packet, parse_acknowledgement};
 use crate::key::Key;
 use crate::model::{Model, refreshed};
 use crate::settings::Settings;
-use crate::step::{Info, Step, Verdict, What};
+use crate::step::{Info, Step, Treatment, Verdict, What};
 use crate::table::{Found, Glance, Spot};
 use crate::tcp::{Class, Direction, Open, side};
 use crate::ticks::Jiffies;
@@ -41,6 +41,8 @@ pub(crate) struct Usual {
     /// Timeouts of an assured TCP flow in ESTABLISHED behind an acknowledgement, in ticks: by the bits of
     /// [`Usual::established`].
     established: [u32; 8],
+    /// The timeout behind a SYN that opens a flow, in ticks.
+    pub(crate) opening: u32,
     max_retrans: u8,
     /// See [`refreshed`].
     pub(crate) least: Option<u32>,
@@ -65,8 +67,11 @@ impl Usual {
                 open.timeout(Class::Ack, TcpState::Established, tcp, &settings.tcp_timeouts);
             *ticks = settings.ticks(timeout);
         }
+        let opened = Open { flags: 0, window: 0, retransmissions: 0 };
+        let opening = opened.timeout(Class::Syn, TcpState::SynSent, tcp, &settings.tcp_timeouts);
         Self {
             established,
+            opening: settings.ticks(opening),
             max_retrans: tcp.max_retrans,
             least,
             checksum: settings.checksum,
@@ -127,20 +132,34 @@ impl Model {
         }
     }
 
-    /// Tries the short way of TCP over IPv4. `None`: it is another packet, and nothing has changed.
+    /// The short way of TCP over IPv4; a packet that it is not for goes another.
     #[inline(never)]
-    pub(crate) fn plain_tcp(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
-        let segment = parse_acknowledgement(packet.payload, packet.payload_length)?;
+    pub(crate) fn plain_tcp(
+        &mut self,
+        packet: &Packet<'_>,
+        spot: &Spot,
+        treatment: &Treatment,
+    ) -> Step {
         let now = self.now();
         #[cfg(debug_assertions)]
         let expected = self.table.own(spot, now).map(|found| self.expected(packet, &found));
-        let found = self.table.acknowledge(spot, &segment, &self.usual, now)?;
+        let found = parse_acknowledgement(packet.payload, packet.payload_length)
+            .and_then(|segment| self.table.acknowledge(spot, &segment, &self.usual, now));
+        let Some(found) = found else { return self.less_plain(packet, spot, treatment) };
         #[cfg(debug_assertions)]
         self.compare(&found, expected);
-        Some(self.went(packet, &found, found.info()))
+        self.went(packet, &found, found.info())
     }
 
-    /// The same over IPv6.
+    #[inline(never)]
+    fn less_plain(&mut self, packet: &Packet<'_>, spot: &Spot, treatment: &Treatment) -> Step {
+        match self.segment(packet, spot, treatment) {
+            Some(step) => step,
+            None => self.any(packet, spot, treatment),
+        }
+    }
+
+    /// Tries the same over IPv6. `None`: it is another packet, and nothing has changed.
     #[inline(never)]
     pub(crate) fn plain_wide(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
         let segment = parse_acknowledgement(packet.payload, packet.payload_length)?;
@@ -189,7 +208,7 @@ impl Model {
 
     /// What belongs to each packet that refreshed its entry.
     #[inline(always)]
-    fn went(&mut self, packet: &Packet<'_>, found: &Found, info: Info) -> Step {
+    pub(crate) fn went(&mut self, packet: &Packet<'_>, found: &Found, info: Info) -> Step {
         if self.usual.counted {
             self.counters.add(Counter::Found, 1);
         }
@@ -200,7 +219,7 @@ impl Model {
 
     /// What the long way would leave.
     #[cfg(debug_assertions)]
-    fn expected(
+    pub(crate) fn expected(
         &self,
         packet: &Packet<'_>,
         found: &Found,
@@ -219,18 +238,22 @@ impl Model {
                 slot.set(Status::ASSURED);
             }
         }
+        if found.direction == Direction::Reply {
+            slot.set(Status::SEEN_REPLY);
+        }
         (slot, judged)
     }
 
     #[cfg(debug_assertions)]
-    fn compare(
+    pub(crate) fn compare(
         &self,
         found: &Found,
         expected: Option<(crate::entry::Slot, crate::trackers::Judged)>,
     ) {
         use crate::trackers::{Judged, Judgement};
         let (slot, judged) = expected.expect("the same entry is found twice");
-        assert!(matches!(judged, Judged::Refresh(Judgement { told: false, .. })));
+        let Judged::Refresh(Judgement { told, .. }) = judged else { panic!("{judged:?}") };
+        assert!(!told || self.events.is_none(), "a listener is to be told");
         assert_eq!(self.table.slot(found), slot, "the short way went elsewhere");
     }
 }

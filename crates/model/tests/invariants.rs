@@ -51,6 +51,81 @@ fn run(profile: &'static Profile, packets: &[(u32, Vec<u8>)]) -> (Vec<Step>, Mod
     (steps, model)
 }
 
+/// Segments of few flows whose numbers lie close together: handshakes, data, closes, resets, out of order and
+/// repeated, with options.
+fn segment() -> impl Strategy<Value = Vec<u8>> {
+    let flags = prop_oneof![
+        6 => Just(0x10u8), 3 => Just(2), 3 => Just(0x12), 2 => Just(0x11), 1 => Just(4),
+        1 => Just(0x14), 2 => Just(0x18), 1 => any::<u8>()
+    ];
+    let options: [&[u8]; 5] = [
+        &[],
+        &[2, 4, 5, 180, 4, 2, 1, 3, 3, 7, 1, 1],
+        &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2],
+        &[1, 1, 5, 10, 0, 0, 0, 2, 0, 0, 0, 3],
+        &[3, 3, 14, 0],
+    ];
+    let window = prop_oneof![Just(0u16), Just(1), Just(200), Just(60_000)];
+    (0u8..3, any::<bool>(), flags, 0u32..6, 0u32..6, window, 0usize..5, 0usize..4).prop_map(
+        move |(flow, reply, flags, seq, ack, window, which, payload)| {
+            let v6 = flow == 2;
+            let (client, server) = ([0, 40 + flow], [0, 80]);
+            let (from, to) = if reply { (2, 1) } else { (1, 2) };
+            let mut tcp = if reply { [server, client].concat() } else { [client, server].concat() };
+            tcp.extend(seq.wrapping_sub(1).to_be_bytes());
+            tcp.extend(ack.wrapping_sub(1).to_be_bytes());
+            tcp.extend([0x50 + options[which].len() as u8 * 4, flags]);
+            tcp.extend(window.to_be_bytes());
+            tcp.extend([0; 4]);
+            tcp.extend(options[which]);
+            tcp.extend(&[7; 4][..payload]);
+            let length = tcp.len() as u8;
+            let mut packet = if v6 {
+                let address = |last| [[0x20, 1, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, last]];
+                let mut header = vec![0x60, 0, 0, 0, 0, length, 6, 64];
+                header.extend([address(from), address(to)].as_flattened().as_flattened());
+                header
+            } else {
+                let mut header = vec![0x45, 0, 0, 20 + length, 0, 0, 0, 0, 64, 6, 0, 0];
+                header.extend([10, 0, 0, from, 10, 0, 0, to]);
+                header
+            };
+            packet.extend(tcp);
+            packet
+        },
+    )
+}
+
+/// One at a time and in batches, by the short ways where they are open; and by the long way alone, which a model
+/// takes that looks at checksums, only that no packet of these is asked for its own.
+fn ways(profile: &'static Profile, most: u64, packets: &[(u32, Vec<u8>)]) {
+    let model = |checksum| {
+        let mut settings = Settings::of(profile, Bytes(1 << 30));
+        (settings.max, settings.buckets, settings.checksum) = (most, 8, checksum);
+        Model::new(Config::new(profile, settings))
+    };
+    let treatment = Treatment { local: true, ..Treatment::default() };
+    let mut now = 0;
+    let arrivals: Vec<Arrival<'_>> = packets
+        .iter()
+        .filter_map(|(pause, bytes)| {
+            now += i64::from(*pause) * 10_000_000;
+            Some(Arrival { at: Time(now), packet: parse_ip(bytes).ok()?, treatment })
+        })
+        .collect();
+    let (mut single, mut batch, mut long) = (model(false), model(false), model(true));
+    let mut steps = Vec::new();
+    batch.batch(&arrivals, |_, _, step| steps.push(step));
+    for (Arrival { at, packet, treatment }, step) in arrivals.iter().zip(steps) {
+        assert_eq!(long.packet(*at, packet, treatment), step);
+        assert_eq!(single.packet(*at, packet, treatment), step);
+        assert_eq!(single.snapshot(), long.snapshot(), "behind {packet:?}");
+    }
+    assert_eq!(batch.snapshot(), long.snapshot());
+    assert_eq!((single.counters(), batch.counters()), (long.counters(), long.counters()));
+    assert_eq!((single.occupancy(), batch.protected()), (long.occupancy(), long.protected()));
+}
+
 /// Many flows in few chains, so that packets of one batch move entries to lines behind the first.
 #[test]
 fn packets_that_come_at_once_find_what_they_would_find_one_by_one() {
@@ -93,6 +168,18 @@ proptest! {
         prop_assert_eq!(steps, again);
         prop_assert_eq!(model.snapshot(), other.snapshot());
         prop_assert_eq!(model.counters(), other.counters());
+    }
+
+    #[test]
+    fn the_short_ways_lead_where_the_long_way_leads(
+        which in 0..PROFILES.len(),
+        most in prop_oneof![Just(1u64), Just(2), Just(20)],
+        segments in proptest::collection::vec((prop_oneof![9 => 0u32..100, 1 => 0u32..20_000], segment()), 0..150),
+        packets in proptest::collection::vec((0u32..100, packet()), 0..60),
+    ) {
+        ways(&PROFILES[which], most, &segments);
+        let mixed: Vec<_> = segments.iter().zip(&packets).flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
+        ways(&PROFILES[which], most, &mixed);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Looked for among the first packets only, so that a long capture costs no more.
 
-use plimsoll_ct::{Status, Time};
+use plimsoll_ct::Time;
 use plimsoll_model::Info;
 use plimsoll_wire::packet::Packet;
 
@@ -63,10 +63,9 @@ impl Doubts {
             return;
         }
         let answered = match went.step.info {
-            Info::EstablishedReply | Info::Untracked => true,
-            Info::New | Info::Established => {
-                went.entry().is_none_or(|(status, _)| status.contains(Status::SEEN_REPLY))
-            }
+            Info::Established | Info::EstablishedReply | Info::Untracked => true,
+            // An entry whose packets are new has seen no answer.
+            Info::New => went.step.entry.is_none(),
             Info::Invalid => false,
             Info::Related | Info::RelatedReply => true,
         };

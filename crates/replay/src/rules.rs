@@ -33,7 +33,14 @@ impl From<Treatment> for Rules {
 impl Rules {
     /// What happens to this one. A fragment is never exempted from tracking: the kernel puts datagrams
     /// together first, and what the ports of the whole are is not known yet.
+    #[inline(always)]
     pub(crate) fn treat(&self, packet: &Packet<'_>) -> Treatment {
+        let same = self.untracked.is_empty() && self.policies.is_empty() && self.helpers.is_empty();
+        if same { self.every } else { self.look(packet) }
+    }
+
+    #[inline(never)]
+    fn look(&self, packet: &Packet<'_>) -> Treatment {
         let untracked = !self.untracked.is_empty()
             && packet.fragment.is_none()
             && self.untracked.iter().any(|selector| selector.holds(packet));

@@ -149,10 +149,10 @@ impl Head {
     }
 
     #[inline]
-    const fn write(&mut self, slot: &Slot, kind: u64, small: u16) {
+    const fn write(&mut self, status: Status, expires: Jiffies, kind: u64, small: u16) {
         self.rest = self.rest & (OF_KEY | EXTRAS) | kind << 56;
-        self.expires = slot.expires;
-        self.status = slot.status.0 as u16;
+        self.expires = expires;
+        self.status = status.0 as u16;
         self.small = small;
     }
 }
@@ -188,7 +188,7 @@ impl Short {
             | Memory::Gre(_)
             | Memory::Dccp(_) => (NOTHING, 0, Jiffies(0)),
         };
-        self.head.write(slot, kind, small);
+        self.head.write(slot.status, slot.expires, kind, small);
         self.moment = moment;
     }
 }
@@ -223,28 +223,25 @@ impl Long {
 
     pub(super) fn write(&mut self, slot: &Slot, beside: &mut Beside) {
         match slot.memory {
-            Memory::Tcp(ref tcp) => {
-                self.head.write(slot, TCP, tcp.retransmissions.into());
-                self.write_tcp(tcp, beside);
-            }
+            Memory::Tcp(ref tcp) => self.write_tcp(slot.status, slot.expires, tcp, beside),
             Memory::Sctp(ref sctp) => {
-                self.head.write(slot, SCTP, 0);
+                self.head.write(slot.status, slot.expires, SCTP, 0);
                 let [a, b, c] = sctp.pack();
                 self.sides[0] = [a, b, c, 0];
             }
             Memory::Gre(timeouts) => {
-                self.head.write(slot, GRE, 0);
+                self.head.write(slot.status, slot.expires, GRE, 0);
                 let [a, b] = timeouts;
                 self.sides[0] = [a, b, 0, 0];
             }
             Memory::Dccp(ref dccp) => {
-                self.head.write(slot, DCCP, 0);
+                self.head.write(slot.status, slot.expires, DCCP, 0);
                 let [a, b, c] = dccp.pack();
                 self.sides[0] = [a, b, c, 0];
             }
             // The others are kept in short cells.
             Memory::Nothing | Memory::Udp(_) | Memory::Echo(_) => {
-                self.head.write(slot, NOTHING, 0);
+                self.head.write(slot.status, slot.expires, NOTHING, 0);
             }
         }
     }
@@ -326,8 +323,14 @@ impl Long {
         Some(usual.established(unacknowledged, window == 0, retransmissions as u8))
     }
 
-    #[inline]
-    fn tcp(&self, beside: &Beside) -> Tcp {
+    /// Whether the cell is a TCP flow's.
+    #[inline(always)]
+    pub(super) const fn is_tcp(&self) -> bool {
+        self.head.kind() == TCP
+    }
+
+    #[inline(always)]
+    pub(super) fn tcp(&self, beside: &Beside) -> Tcp {
         let Self { sides, flags, scales, manner, wire, .. } = *self;
         let side = |which: usize| {
             let [end, max_end, max_window, max_ack] = sides[which];
@@ -356,8 +359,15 @@ impl Long {
         Tcp { sides, state, last, retransmissions: self.head.small as u8 }
     }
 
-    #[inline]
-    fn write_tcp(&mut self, tcp: &Tcp, beside: &mut Beside) {
+    #[inline(always)]
+    pub(super) fn write_tcp(
+        &mut self,
+        status: Status,
+        expires: Jiffies,
+        tcp: &Tcp,
+        beside: &mut Beside,
+    ) {
+        self.head.write(status, expires, TCP, tcp.retransmissions.into());
         let [own, other] = &tcp.sides;
         let last = &tcp.last;
         let reply = last.is_reply();

@@ -311,6 +311,13 @@ impl Index {
         length
     }
 
+    /// Whether [`Index::length`] says no more than `most`.
+    #[inline(always)]
+    pub(super) fn is_short(&self, place: Place, most: u64) -> bool {
+        let line = &self.lines[place.line as usize];
+        line.link == 0 && line.count() as u64 <= most || self.length(place, most) <= most
+    }
+
     /// Whether an entry of the line may have expired.
     #[inline]
     pub(super) fn may_expire(&self, at: At, now: Jiffies) -> bool {
@@ -370,17 +377,27 @@ impl Index {
     }
 
     /// Puts the newest entry of a place in.
-    pub(super) fn insert(&mut self, place: Place, id: u32, expires: Jiffies) -> At {
-        let first = self.first(place);
-        if let Some(bit) = self.settled(place) {
-            self.lines[place.line as usize].tags[2] &= !bit;
+    #[inline]
+    pub(super) fn insert(&mut self, place: Place, id: u32, expires: Jiffies) {
+        let unsettled = !self.settled(place).unwrap_or(0);
+        let line = &mut self.lines[place.line as usize];
+        line.tags[2] &= unsettled;
+        if line.count() < ROOM {
+            line.push(id, place.tag, expires);
+        } else {
+            self.hand_on(place, id, expires);
         }
-        let (mut at, mut id, mut tag, mut bound) = (first, id, place.tag, expires);
+    }
+
+    /// Puts an entry into a line that is full: each line hands its oldest on to the one behind it.
+    #[inline(never)]
+    fn hand_on(&mut self, place: Place, id: u32, expires: Jiffies) {
+        let (mut at, mut id, mut tag, mut bound) = (self.first(place), id, place.tag, expires);
         loop {
             let line = self.line_mut(at);
             if line.count() < ROOM {
                 line.push(id, tag, bound);
-                return first;
+                return;
             }
             let oldest = (line.ids[0], line.tag(0), line.bound);
             line.take(0);

@@ -31,7 +31,7 @@ use crate::helper::Helper;
 use crate::key::{Key, Packed, Wide, mix};
 use crate::plain::{Usual, Way};
 use crate::step::Info;
-use crate::tcp::Direction;
+use crate::tcp::{Direction, Tcp};
 use crate::ticks::Jiffies;
 
 use index::{At, Index, Place};
@@ -596,6 +596,58 @@ impl Table {
         true
     }
 
+    /// What [`Table::own`] finds, and whether there is nothing else to be found.
+    #[inline(always)]
+    pub(crate) fn sight(&self, spot: &Spot, now: Jiffies) -> Glance {
+        if !self.is_clear(spot.place, now) {
+            return Glance::Unclear;
+        }
+        let at = self.index.first(spot.place);
+        if let Some(direction) = self.names(spot.likely, spot)
+            && self.index.is_in_first(spot.place, spot.likely.0)
+        {
+            return Glance::Found(Found { id: spot.likely, direction, at });
+        }
+        let alike = !self.index.like(at, spot.place).is_empty();
+        if alike && let Some(found) = self.look_around(spot) {
+            return Glance::Found(found);
+        }
+        if alike || self.index.next(at).is_some() || !self.replies.is_empty() {
+            Glance::Unclear
+        } else {
+            Glance::Absent
+        }
+    }
+
+    /// Status, expiry and memory of a TCP entry over IPv4 that was found.
+    #[inline(always)]
+    pub(crate) fn tcp(&self, found: &Found) -> Option<(Status, Jiffies, Tcp)> {
+        self.slab.tcp(found.id)
+    }
+
+    /// Changes a TCP entry over IPv4 that was found.
+    #[inline(always)]
+    pub(crate) fn put_tcp(&mut self, found: &Found, status: Status, expires: Jiffies, tcp: &Tcp) {
+        self.slab.put_tcp(found.id, status, expires, tcp);
+        self.index.lower(found.at, expires);
+    }
+
+    /// Puts a TCP entry over IPv4 in that has no extras.
+    #[inline(always)]
+    pub(crate) fn insert_tcp(
+        &mut self,
+        spot: &Spot,
+        status: Status,
+        expires: Jiffies,
+        tcp: &Tcp,
+        now: Jiffies,
+    ) -> EntryId {
+        let id = self.slab.add_tcp(spot.key, status, expires, tcp, now);
+        self.index.insert(spot.place, id.0, expires);
+        self.count += 1;
+        id
+    }
+
     /// Status, and moment from which it may be a stream, of a UDP entry that was found.
     #[inline(always)]
     pub(crate) fn udp(&self, found: &Found) -> Option<(Status, Jiffies)> {
@@ -715,6 +767,12 @@ impl Table {
             return self.walk(self.chain(probe)).count() as u64;
         }
         length
+    }
+
+    /// Whether the chain of a spot, the first of its line, is that short at the most.
+    #[inline(always)]
+    pub(crate) fn is_short(&self, spot: &Spot, most: u64) -> bool {
+        self.index.is_short(spot.place, most)
     }
 
     /// All entries, in the order of their places.
@@ -973,25 +1031,40 @@ impl Table {
     pub(crate) fn settled_in(&self, chain: usize, now: Jiffies) -> Seats {
         let Some(versions) = &self.versions else { return Seats::NONE };
         let settled = versions.settled(chain);
-        let mut at = Some(self.index.first(self.index.place_of_chain(chain)));
-        while let Some(line) = at.filter(|_| !settled.is_empty()) {
-            if self.index.may_expire(line, now) {
-                return Seats::NONE;
-            }
-            at = self.index.next(line);
-        }
-        settled
+        let first = self.index.first(self.index.place_of_chain(chain));
+        if settled.is_empty() || self.line_may_expire(first, now) { Seats::NONE } else { settled }
     }
 
     /// Those in which that is so of all chains that early drop looks at, so many from the first on.
     pub(crate) fn settled_around(&self, probe: &Probe, range: usize, now: Jiffies) -> Seats {
+        let Some(versions) = &self.versions else { return Seats::NONE };
         let (first, chains) = (self.chain_for_room(probe), self.chains());
-        (0..range.min(chains)).fold(Seats::first(SEATS), |seats, step| {
-            if seats.is_empty() {
-                return seats;
+        let around = (0..range.min(chains)).map(|step| (first + step) % chains);
+        let known = around.clone().map(|chain| versions.settled(chain));
+        let known = known.fold(Seats::first(SEATS), Seats::and);
+        let mut last = None;
+        for chain in around {
+            if known.is_empty() {
+                break;
             }
-            seats.and(self.settled_in((first + step) % chains, now))
-        })
+            let line = self.index.first(self.index.place_of_chain(chain));
+            if last.replace(line) != Some(line) && self.line_may_expire(line, now) {
+                return Seats::NONE;
+            }
+        }
+        known
+    }
+
+    /// Whether an entry of a line, or of those behind it, may have expired.
+    fn line_may_expire(&self, first: At, now: Jiffies) -> bool {
+        let mut at = Some(first);
+        while let Some(line) = at {
+            if self.index.may_expire(line, now) {
+                return true;
+            }
+            at = self.index.next(line);
+        }
+        false
     }
 
     /// What a segment that only acknowledges does to the TCP entry that was found, but for its expiry: the timeout.

@@ -12,7 +12,8 @@ use super::cell::{Beside, Head, Long, Short};
 use super::prefetch::prefetch;
 use crate::entry::{Memory, Slot};
 use crate::helper::Helper;
-use crate::key::{Key, Wide};
+use crate::key::{Key, Packed, Wide};
+use crate::tcp::Tcp;
 use crate::ticks::Jiffies;
 
 /// Names an entry as long as it lives.
@@ -315,6 +316,47 @@ impl Slab {
         if id.is_long() { Some(shelf.get_mut(id.number())) } else { None }
     }
 
+    /// Status and memory of a TCP entry over IPv4.
+    #[inline(always)]
+    pub(super) fn tcp(&self, id: EntryId) -> Option<(Status, Jiffies, Tcp)> {
+        let ([narrow, _], [beside, _]) = (&self.long, &self.beside);
+        if id.0 & (LONG | WIDE) != LONG {
+            return None;
+        }
+        let cell = narrow.get(id.number());
+        if !cell.is_tcp() {
+            return None;
+        }
+        Some((cell.head.status(), cell.head.expires, cell.tcp(beside.get(id.number()))))
+    }
+
+    /// Changes a TCP entry over IPv4.
+    #[inline(always)]
+    pub(super) fn put_tcp(&mut self, id: EntryId, status: Status, expires: Jiffies, tcp: &Tcp) {
+        let ([narrow, _], [beside, _]) = (&mut self.long, &mut self.beside);
+        let beside = beside.get_mut(id.number());
+        narrow.get_mut(id.number()).write_tcp(status, expires, tcp, beside);
+    }
+
+    /// Adds a TCP entry over IPv4 that has no extras.
+    #[inline(always)]
+    pub(super) fn add_tcp(
+        &mut self,
+        key: Packed,
+        status: Status,
+        expires: Jiffies,
+        tcp: &Tcp,
+        now: Jiffies,
+    ) -> EntryId {
+        let id = self.room(LONG);
+        let ([narrow, _], [beside, _]) = (&mut self.long, &mut self.beside);
+        let (cell, beside) = (narrow.get_mut(id.number()), beside.get_mut(id.number()));
+        cell.head.set_key(key);
+        beside.set_created(now);
+        cell.write_tcp(status, expires, tcp, beside);
+        id
+    }
+
     /// Shows the vitals of all entries, in the order of their places.
     #[inline]
     pub(super) fn census(&self, mut see: impl FnMut(&Vitals)) {
@@ -357,15 +399,7 @@ impl Slab {
         let long = matches!(key.packed().protocol(), 6 | 33 | 47 | 132);
         let long = if long { LONG } else { 0 };
         let shelf = long | if key.wide().is_some() { WIDE } else { 0 };
-        let free = self.free[shelf as usize];
-        let id = if free == NONE {
-            self.grow(shelf)
-        } else {
-            let id = EntryId(free);
-            self.free[shelf as usize] = self.head(id).addresses as u32;
-            *self.head_mut(id) = Head::EMPTY;
-            id
-        };
+        let id = self.room(shelf);
         self.head_mut(id).set_key(key.packed());
         if let Some(&wide) = key.wide() {
             *self.wide[long as usize].get_mut(id.number()) = wide;
@@ -380,6 +414,19 @@ impl Slab {
             self.extras.insert(id.0, extras);
             self.head_mut(id).set_extras(true);
         }
+        id
+    }
+
+    /// A cell for one more of a shelf.
+    #[inline(always)]
+    fn room(&mut self, shelf: u32) -> EntryId {
+        let free = self.free[shelf as usize];
+        if free == NONE {
+            return self.grow(shelf);
+        }
+        let id = EntryId(free);
+        self.free[shelf as usize] = self.head(id).addresses as u32;
+        *self.head_mut(id) = Head::EMPTY;
         id
     }
 

@@ -207,6 +207,21 @@ impl Tcp {
         })
     }
 
+    /// What [`Tcp::open`] and [`Tcp::judge`] make of a SYN that opens a flow; `None`: it is another segment.
+    #[inline(always)]
+    pub(crate) fn opened(segment: &Segment) -> Option<Self> {
+        if segment.class() != Class::Syn {
+            return None;
+        }
+        let (end, window) = (segment.end(), u32::from(segment.window).max(1));
+        let mut sender = Side { end, max_end: end, max_window: window, ..Side::default() };
+        sender.take_options(segment, 0);
+        let receiver = Side { max_end: Sequence(window), ..Side::default() };
+        let nothing = [Sequence(0); 3];
+        let last = Last::new(false, Class::Syn as u32, nothing, 0, 0);
+        Some(Self { sides: [sender, receiver], state: TcpState::SynSent, last, retransmissions: 0 })
+    }
+
     /// The memory of an entry of which only the state is known: its windows are learnt anew.
     pub(crate) fn resumed(state: TcpState) -> Self {
         let unknown = Side { flags: side::SACK_PERMITTED | side::LIBERAL, ..Side::default() };
@@ -434,6 +449,7 @@ impl Tcp {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the kernel's own step, taken once")]
+    #[inline(always)]
     fn commit(
         &mut self,
         direction: Direction,

@@ -213,6 +213,14 @@ impl Order {
         if self.big { u16::from_be_bytes(b) } else { u16::from_le_bytes(b) }
     }
 
+    /// Four numbers of four octets.
+    #[inline(always)]
+    fn words(self, bytes: &[u8; 16]) -> [u32; 4] {
+        let (chunks, _) = bytes.as_chunks::<4>();
+        let words = [chunks[0], chunks[1], chunks[2], chunks[3]].map(u32::from_le_bytes);
+        if self.big { words.map(u32::swap_bytes) } else { words }
+    }
+
     #[inline]
     fn u32(self, bytes: &[u8], at: usize) -> u32 {
         let b = bytes.get(at..at + 4).map_or([0; 4], |b| [b[0], b[1], b[2], b[3]]);

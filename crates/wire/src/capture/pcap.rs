@@ -34,19 +34,18 @@ impl Header {
 
     #[inline]
     pub(super) fn record<'a>(&self, bytes: &'a [u8]) -> Result<Step<'a>, &'static str> {
-        if bytes.len() < self.record {
+        // Every record's header begins with these.
+        let Some(header) = bytes.first_chunk::<16>().filter(|_| bytes.len() >= self.record) else {
             return Ok(Step::Need(self.record));
-        }
-        let held = self.order.u32(bytes, 8) as usize;
+        };
+        let [seconds, below, held, length] = self.order.words(header);
+        let held = held as usize;
         if held > LONGEST {
             return Err("a record longer than 16 MiB");
         }
         let end = self.record + held;
         let Some(frame) = bytes.get(self.record..end) else { return Ok(Step::Need(end)) };
-        let seconds = i64::from(self.order.u32(bytes, 0));
-        let below = i64::from(self.order.u32(bytes, 4));
-        let time = Time(seconds * 1_000_000_000 + below * self.unit);
-        let length = self.order.u32(bytes, 12);
+        let time = Time(i64::from(seconds) * 1_000_000_000 + i64::from(below) * self.unit);
         Ok(Step::Record(Record { time: Some(time), link: self.link, bytes: frame, length }, end))
     }
 }
