@@ -235,3 +235,18 @@ fn the_keys_of_a_call_go_with_its_entry() {
     let later = s.gre_later(34, (false, 9), Fate::Accepted);
     assert_eq!((later.info, source(&s, later)), (Info::New, unknown));
 }
+
+/// Linux 6.18, `cargo xtask fidelity scripts 20000 303`: a control connection that spoke of no call takes the GRE entry
+/// of the call ids 0 with it, which it never expected.
+#[test]
+fn a_control_connection_without_a_call_ends_that_of_the_ids_0() {
+    let mut s = Story::on("6.18", |_| {});
+    s.helper = Some(Helper::Pptp);
+    let other = s.gre(false, 9).entry.unwrap();
+    let unnamed = s.gre(false, 0).entry.unwrap();
+    s.send(3, (false, (4000, 1723), ACK, 1, 1, ""));
+    assert!(s.model.entry(unnamed).is_some());
+    s.send(4, (false, (4000, 1723), RST, 1, 0, ""));
+    assert!(s.model.entry(unnamed).is_none());
+    assert!(s.model.entry(other).is_some());
+}

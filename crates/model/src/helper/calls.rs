@@ -118,10 +118,11 @@ impl Model {
         }
     }
 
-    /// Ends the call that a control connection spoke of last, under way or expected.
+    /// Ends the call that a control connection spoke of last, under way or expected. One that spoke of none ends the
+    /// call of the ids 0.
     pub(super) fn end_call(&mut self, whole: &Whole) {
         self.helpers.calls.retain(|call| call.by != whole.id);
-        let Some(known) = self.helpers.pptp.get(&whole.id).copied() else { return };
+        let known = self.helpers.pptp.get(&whole.id).copied().unwrap_or_default();
         let Some(tuples) = Self::call_of(whole, known.pac, known.pns) else { return };
         for tuple in tuples {
             let key = Key::from_tuple(&tuple, whole.key.zone());
