@@ -130,7 +130,12 @@ impl Model {
                         let ticks = u64::from(hundredths) * u64::from(self.settings.hz) / 100;
                         Judged::Refresh(Judgement { ticks: ticks as u32, assure, told: moved })
                     }
-                    sctp::Outcome::Ignore => Judged::Ignore,
+                    sctp::Outcome::Ignore { assure } => {
+                        if assure {
+                            slot.set(Status::ASSURED);
+                        }
+                        Judged::Ignore
+                    }
                     sctp::Outcome::Invalid { assure } => {
                         if assure {
                             slot.set(Status::ASSURED);
