@@ -16,7 +16,7 @@ use crate::defrag::Gathered;
 use crate::early_drop::RANGE;
 use crate::error::Icmp;
 use crate::key::Key;
-use crate::model::{Config, Model, Prepared, alone, info, refreshed};
+use crate::model::{Classes, Config, Model, Prepared, alone, info, refreshed};
 use crate::plain::{Usual, Way, udp_length_fits};
 use crate::settings::Settings;
 use crate::snapshot::Occupancy;
@@ -147,8 +147,9 @@ impl Grid {
     }
 
     /// What a model has become, under limits of which none made a difference so far; they share its settings
-    /// otherwise. `None`: there are more than eight, or none; or nobody can share the model's settings.
-    pub fn of_limits(mut model: Model, limits: &[u64]) -> Option<Self> {
+    /// otherwise. It is empty afterwards. `None`: there are more than eight, or none; or nobody can share the model's
+    /// settings, and nothing has changed.
+    pub fn of_limits(model: &mut Model, limits: &[u64]) -> Option<Self> {
         let shares = model.profile.collector != CollectorKind::Timers
             && !(model.settings.accounting || model.settings.helpers)
             && model.table.all_extras().all(|(_, e)| e.reply.is_none() && e.helper.is_none())
@@ -165,6 +166,8 @@ impl Grid {
             model
         };
         let models = limits.iter().enumerate().map(seat).collect();
+        model.table = Table::new(2, 1, 0);
+        model.classes = Classes::default();
         Some(Self::over(table, models, true))
     }
 

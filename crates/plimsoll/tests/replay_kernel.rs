@@ -150,7 +150,8 @@ struct Shown {
     at: String,
     events: String,
     proc: String,
-    expected: String,
+    /// In the form of the proc file, in that of the tool.
+    expected: [String; 2],
     tool: String,
     statistics: [String; 2],
     /// All of it was shown at once, and soon behind the packets: others may keep conntrack's netlink busy for seconds.
@@ -196,6 +197,8 @@ fn shown(treatment: &Treatment, seed: u64) -> Shown {
     let proc = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack").unwrap();
     let expected = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack_expect").unwrap();
     let (at, listing) = (wall_clock().unwrap(), Instant::now());
+    let tools = ["ipv4", "ipv6"].map(|f| told("conntrack", &["-L", "expect", "-f", f])).concat();
+    let expected = [expected, tools];
     let tool = ["ipv4", "ipv6"].map(|family| told("conntrack", &["-L", "-f", family])).concat();
     let after = std::fs::read_to_string(STATISTICS).unwrap();
     let at_once =
@@ -286,9 +289,11 @@ fn compare(case: &Case, seed: u64) {
             ));
         }
     }
-    let found = differences(&shown.expected, &shown.replay(case, &["--expectations"]), &[0]);
-    assert_eq!(shown.expected.is_empty(), case.treatment.helper.is_none(), "{}", shown.expected);
-    wrong.extend(found);
+    for (kernel, form) in shown.expected.iter().zip(["proc", "conntrack"]) {
+        let own = shown.replay(case, &["--expectations", "-o", form]);
+        wrong.extend(differences(kernel, &own, &[0]));
+        assert_eq!(kernel.is_empty(), case.treatment.helper.is_none(), "{form}: {kernel}");
+    }
     let own = shown.replay(case, &["--stats"]);
     wrong.extend(statistics_differ(&shown.statistics, &own));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -302,6 +307,8 @@ fn every_listing_is_the_kernels_line_by_line() {
         let treatment = Treatment { policy: Some(0), helper, ..Treatment::default() };
         let [policy, _] = policies;
         compare(&Case { treatment, arguments: vec![policy, "--helper=tcp ftp".into()] }, 1);
+        let treatment = Treatment { helper: Some(Helper::Pptp), ..Treatment::default() };
+        compare(&Case { treatment, arguments: vec!["--helper=tcp pptp".into()] }, 3);
         let treatment = Treatment { zone: 2, ..Treatment::default() };
         compare(&Case { treatment, arguments: vec!["--zone=2".into()] }, 2);
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use plimsoll_ct::{Counter, Counters, Entry, Tuple, Zone};
 use plimsoll_model::Model;
-use plimsoll_wire::listing::{Dialect, Expected, Line, append_expected, write};
+use plimsoll_wire::listing::{Dialect, Line, append_expected, write};
 
 /// A difference.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,9 +108,8 @@ pub fn expected(kernel: &[String], model: &Model) -> Option<Difference> {
     let own: Vec<String> = model
         .expectations()
         .map(|(expectation, left)| {
-            let (tuple, helper) = (expectation.tuple(), expectation.helper.name());
             let mut line = Vec::new();
-            append_expected(&mut line, &Expected { left, tuple, helper });
+            append_expected(&mut line, &expectation.shown(left), Dialect::Proc);
             String::from_utf8_lossy(&line).into_owned()
         })
         .collect();

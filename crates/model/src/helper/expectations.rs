@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use plimsoll_ct::{Counter, L4, Protocol, Seconds, Tuple};
+use plimsoll_wire::listing::Expected;
 
 use super::Helper;
 use crate::key::Key;
@@ -48,6 +49,12 @@ impl Expectation {
             _ => L4::Ports { source, destination },
         };
         Tuple { source: self.source, destination: self.destination, protocol, l4 }
+    }
+
+    /// As a listing shows it that waits so much longer.
+    pub fn shown(&self, left: Seconds) -> Expected<'static> {
+        let (tuple, source_port) = (self.tuple(), self.source_port.is_some());
+        Expected { left, tuple, source_port, master: self.master, helper: self.helper.name() }
     }
 
     /// Where the kernel's hash would put it: it is looked for by what is certain.

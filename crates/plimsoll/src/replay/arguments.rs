@@ -90,7 +90,7 @@ pub struct Arguments {
     /// Draw the occupancy over time: an SVG file, or - for the terminal
     #[arg(long, value_name = "FILE", help_heading = "What to print")]
     pub plot: Option<PathBuf>,
-    /// Form of --dump (proc, conntrack) or of --events (timestamp)
+    /// Form of --dump and --expectations (proc, conntrack) or of --events (timestamp)
     #[arg(long, short, value_name = "FORM", help_heading = "What to print")]
     pub output: Option<Form>,
     /// Stop at this moment: 2026-11-24T03:12:04Z, or +90 (seconds from the start; +2m, +1h too)

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use plimsoll_ct::{CpuCounters, Entries, Entry, Protocol, Seconds, Time, Tuple};
 use plimsoll_model::{Event, EventKind, Model};
-use plimsoll_wire::listing::{Dialect, Expected, Line, append_expected, write};
+use plimsoll_wire::listing::{Dialect, Line, append_expected, write};
 use plimsoll_wire::statistics::{Header, Statistics, write_proc};
 
 /// The table, in the form of /proc/net/nf_conntrack or of `conntrack -L`, straight to `out`.
@@ -49,13 +49,12 @@ fn one(text: &mut String, model: &Model, children: &Children, entry: Entry, dial
     let _ = write(text, &line(model, children, entry, dialect), dialect);
 }
 
-/// What is expected, in the form of /proc/net/nf_conntrack_expect.
-pub fn expectations(model: &Model) -> Vec<String> {
+/// What is expected, in the form of /proc/net/nf_conntrack_expect or of `conntrack -L expect`.
+pub fn expectations(model: &Model, dialect: Dialect) -> Vec<String> {
     let mut lines = Vec::new();
     for (expectation, left) in model.expectations() {
         let mut line = Vec::new();
-        let helper = expectation.helper.name();
-        append_expected(&mut line, &Expected { left, tuple: expectation.tuple(), helper });
+        append_expected(&mut line, &expectation.shown(left), dialect);
         lines.push(String::from_utf8_lossy(&line).into_owned());
     }
     lines

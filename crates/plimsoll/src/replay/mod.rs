@@ -87,8 +87,8 @@ fn show(arguments: &Arguments) -> Result<(), Failure> {
 /// What clap cannot say.
 fn check_form(arguments: &Arguments) -> Result<(), String> {
     match arguments.output {
-        Some(Form::Proc | Form::Conntrack) if !arguments.dump => {
-            Err("-o proc and -o conntrack are forms of --dump".into())
+        Some(Form::Proc | Form::Conntrack) if !(arguments.dump || arguments.expectations) => {
+            Err("-o proc and -o conntrack are forms of --dump and --expectations".into())
         }
         Some(Form::Timestamp) if !arguments.events => {
             Err("-o timestamp is a form of --events".into())
@@ -178,11 +178,12 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
     complain(arguments, &faults, replay.tally().unknown_link)?;
     let Some(model) = replay.first_mut() else { return Ok(()) };
     let written = written.and_then(|()| {
+        let tool = arguments.output == Some(Form::Conntrack);
+        let dialect = if tool { Dialect::Tool } else { Dialect::Proc };
         if arguments.dump {
-            let tool = arguments.output == Some(Form::Conntrack);
-            listings::dump(&mut out, model, if tool { Dialect::Tool } else { Dialect::Proc })?;
+            listings::dump(&mut out, model, dialect)?;
         } else if arguments.expectations {
-            for line in listings::expectations(model) {
+            for line in listings::expectations(model, dialect) {
                 writeln!(out, "{line}")?;
             }
         } else if arguments.stats {
@@ -224,7 +225,10 @@ fn events(
 
 /// Lines that only JSON shows beside the numbers.
 fn details(arguments: &Arguments, replay: &mut Replay) -> ReplayDetails {
-    match replay.first_mut().filter(|_| arguments.json) {
+    if !arguments.json {
+        return ReplayDetails::default();
+    }
+    match replay.first_mut() {
         Some(model) => ReplayDetails {
             entries: listings::lines(model),
             events: None,

@@ -142,6 +142,11 @@ pub(super) fn direction(out: &mut Vec<u8>, tuple: &Tuple, long: bool) {
             end => address(out, end),
         }
     }
+    ends(out, tuple, long);
+}
+
+/// Ports, keys, or what ICMP has.
+pub(super) fn ends(out: &mut Vec<u8>, tuple: &Tuple, long: bool) {
     match if long { tuple.l4 } else { shown(tuple) } {
         L4::Ports { source, destination } => {
             number(out, b" sport=", source);
