@@ -14,15 +14,16 @@ use plimsoll_wire::packet::{Packet, behind_extensions, parse_acknowledgement};
 use crate::batch::{AT_ONCE, Arrival};
 use crate::defrag::Gathered;
 use crate::early_drop::RANGE;
+use crate::entry::{Memory, Slot};
 use crate::error::Icmp;
 use crate::key::Key;
-use crate::model::{Config, Model, Prepared, alone, info, refreshed};
+use crate::model::{Classes, Config, Model, Prepared, alone, info, refreshed};
 use crate::plain::{Usual, Way, udp_length_fits};
 use crate::settings::Settings;
 use crate::snapshot::Occupancy;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
 use crate::table::{Expiries, Extras, Found, Glance, Probe, SEATS, Seats, Spot, Table};
-use crate::tcp::Direction;
+use crate::tcp::{Direction, EntryView};
 use crate::ticks::Jiffies;
 use crate::trackers::{Judged, Judgement, udp_life};
 
@@ -147,8 +148,9 @@ impl Grid {
     }
 
     /// What a model has become, under limits of which none made a difference so far; they share its settings
-    /// otherwise. `None`: there are more than eight, or none; or nobody can share the model's settings.
-    pub fn of_limits(mut model: Model, limits: &[u64]) -> Option<Self> {
+    /// otherwise. It is empty afterwards. `None`: there are more than eight, or none; or nobody can share the model's
+    /// settings, and nothing has changed.
+    pub fn of_limits(model: &mut Model, limits: &[u64]) -> Option<Self> {
         let shares = model.profile.collector != CollectorKind::Timers
             && !(model.settings.accounting || model.settings.helpers)
             && model.table.all_extras().all(|(_, e)| e.reply.is_none() && e.helper.is_none())
@@ -165,6 +167,8 @@ impl Grid {
             model
         };
         let models = limits.iter().enumerate().map(seat).collect();
+        model.table = Table::new(2, 1, 0);
+        model.classes = Classes::default();
         Some(Self::over(table, models, true))
     }
 
@@ -448,13 +452,24 @@ impl Grid {
         let before = self.table.slot(found);
         let policy = self.table.extras(id).and_then(|extras| extras.policy);
         let mut expiries = self.table.expiries(id);
+        let view = EntryView {
+            assured: before.status.contains(Status::ASSURED),
+            replied: before.status.contains(Status::SEEN_REPLY),
+        };
         let mut slot = before;
         let mut judged = None;
         for seat in seats {
             let model = &self.models[seat];
             let timeouts = model.timeouts(policy);
             let expires = expiries.0[seat];
-            let mut own = crate::entry::Slot { expires, ..before };
+            let mut own = Slot { expires, ..before };
+            // The first setting's tracker has said all but how long it lasts.
+            if let (Some(Judged::Refresh(_)), Memory::Tcp(tcp)) = (judged, &slot.memory) {
+                let seconds = tcp.lasts(view, &model.settings.tcp, &timeouts.tcp_timeouts);
+                model.refresh(&mut own, model.settings.ticks(seconds));
+                expiries.0[seat] = own.expires;
+                continue;
+            }
             let one = model.judge(timeouts, &mut own, direction, packet, prepared, true);
             match one {
                 Judged::Refresh(Judgement { ticks, .. }) => model.refresh(&mut own, ticks),
@@ -517,7 +532,7 @@ impl Grid {
         &mut self,
         found: &Found,
         was: Class,
-        slot: &crate::entry::Slot,
+        slot: &Slot,
         (seats, expiries): (Seats, &Expiries),
     ) {
         let is = slot.class();

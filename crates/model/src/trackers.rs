@@ -44,7 +44,7 @@ pub(crate) enum Judged {
 const INVALID: Judged = Judged::Invalid { lower_to: None };
 
 /// Seconds after which two-way UDP is a stream.
-const STREAM_AFTER: u32 = 2;
+pub(crate) const STREAM_AFTER: u32 = 2;
 
 impl Model {
     /// What a packet does to an entry that lives by these timeouts.

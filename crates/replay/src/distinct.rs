@@ -5,11 +5,15 @@
 //! (k - 1) / s).
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use plimsoll_wire::packet::Packet;
 
 const KEPT: usize = 16_384;
+
+/// Hashes that are known to be there at a glance.
+const RECENT: usize = 4096;
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,12 +22,19 @@ pub(crate) struct Distinct {
     /// The largest that is kept, once there are enough: what is not below it changes nothing.
     bound: Option<u64>,
     more: bool,
+    /// By their lowest bits: hashes that were added. 0: none.
+    recent: Vec<u64>,
 }
 
 impl Distinct {
     pub(crate) fn add(&mut self, hash: u64) {
         if let Some(bound) = self.bound.filter(|&bound| hash >= bound) {
             self.more |= hash > bound;
+            return;
+        }
+        self.recent.resize(RECENT, 0);
+        let recent = core::mem::replace(&mut self.recent[hash as usize % RECENT], hash);
+        if recent == hash && hash != 0 {
             return;
         }
         if self.smallest.insert(hash) && self.smallest.len() >= KEPT {

@@ -4,9 +4,8 @@ use alloc::string::String;
 
 use plimsoll_ct::{Bytes, Counters, Time};
 use plimsoll_model::{Model, Step, Verdict};
-use plimsoll_wire::packet::Packet;
 
-use crate::distinct::{Distinct, flow};
+use crate::distinct::Distinct;
 use crate::replay::Run;
 
 /// What is noted on the way.
@@ -22,24 +21,29 @@ pub(crate) struct Peaks {
 }
 
 impl Peaks {
-    /// A packet went its way.
+    /// A packet went its way; `flow` is its [flow](crate::distinct::flow)'s number.
     #[inline]
-    pub(crate) fn note(&mut self, now: Time, packet: &Packet<'_>, step: &Step, model: &Model) {
+    pub(crate) fn note(
+        &mut self,
+        now: Time,
+        flow: impl FnOnce() -> u64,
+        step: &Step,
+        model: &Model,
+    ) {
         self.counted = self.counted.max(model.counted() as u64);
         self.protected = self.protected.max(model.protected());
         self.evicted += u64::from(step.evicted);
         if step.verdict == Verdict::Drop {
-            self.lose(now, packet);
+            self.lose(now, flow());
         }
     }
 
     /// A packet was dropped.
-    #[cold]
-    fn lose(&mut self, now: Time, packet: &Packet<'_>) {
+    fn lose(&mut self, now: Time, flow: u64) {
         self.lost += 1;
         self.first_drop.get_or_insert(now);
         self.last_drop = Some(now);
-        self.flows.add(flow(packet));
+        self.flows.add(flow);
     }
 }
 

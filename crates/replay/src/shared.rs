@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Entry, State, Status, Time};
 use plimsoll_model::{Arrival, Config, EntryId, Grid, Model, Occupancy, Step};
 
+use crate::distinct::flow;
 use crate::outcome::Peaks;
 use crate::timeline::Timeline;
 
@@ -238,15 +239,12 @@ impl Shared {
                             let (step, lost) = (steps.of(seat), all[seat].peaks.lost);
                             each(arrival, Went { step, part: Part::Seat(grid, seat), lost });
                         }
+                        let mut known = None;
+                        let mut flow = || *known.get_or_insert_with(|| flow(&arrival.packet));
                         for (seat, noted) in all.iter_mut().enumerate() {
                             if steps.are_news(seat) {
                                 let step = steps.of(seat);
-                                noted.peaks.note(
-                                    arrival.at,
-                                    &arrival.packet,
-                                    step,
-                                    grid.ledger(seat),
-                                );
+                                noted.peaks.note(arrival.at, &mut flow, step, grid.ledger(seat));
                             }
                         }
                     });
@@ -274,7 +272,7 @@ impl Shared {
                             let part = Part::Whole(model);
                             each(arrival, Went { step: &step, part, lost: peaks.lost });
                         }
-                        peaks.note(arrival.at, &arrival.packet, &step, model);
+                        peaks.note(arrival.at, || flow(&arrival.packet), &step, model);
                     });
                     seen += at_once;
                 }
@@ -285,23 +283,26 @@ impl Shared {
 
     /// The limits begin to matter: from here on it is a grid, or those with a higher limit are in copies.
     fn part(&mut self, limit: u64) -> Vec<Self> {
-        let Table::Together(model, noted) = &self.table else { return Vec::new() };
-        let grid = |some: &[Sharer]| {
+        let Table::Together(model, noted) = &mut self.table else { return Vec::new() };
+        let mut grids = Vec::new();
+        let number = self.sharers.len().div_ceil(Grid::MOST);
+        for (n, some) in self.sharers.chunks(Grid::MOST).enumerate() {
             let limits: Vec<u64> = some.iter().map(|sharer| sharer.max).collect();
-            let grid = Grid::of_limits(model.as_ref().clone(), &limits)?;
+            // The last one takes the table, the others copies.
+            let grid = if n + 1 < number {
+                Grid::of_limits(&mut model.as_ref().clone(), &limits)
+            } else {
+                Grid::of_limits(model, &limits)
+            };
+            let Some(grid) = grid else { break };
             let seated = |(seat, sharer): (usize, &Sharer)| Sharer { seat, ..*sharer };
-            let noted = alloc::vec![noted.clone(); some.len()];
             let sharers = some.iter().enumerate().map(seated).collect();
-            Some(Self { table: Table::Apart(Box::new(grid), noted), sharers })
-        };
-        if let Some(mut grids) =
-            self.sharers.chunks(Grid::MOST).map(grid).collect::<Option<Vec<_>>>()
-        {
-            let others = grids.split_off(1);
-            if let Some(own) = grids.pop() {
-                *self = own;
-            }
-            return others;
+            let noted = alloc::vec![noted.clone(); some.len()];
+            grids.push(Self { table: Table::Apart(Box::new(grid), noted), sharers });
+        }
+        if let Some(own) = grids.pop() {
+            *self = own;
+            return grids;
         }
         let higher = self.sharers.partition_point(|sharer| sharer.limit <= limit);
         let mut copy = Self { table: self.table.clone(), sharers: self.sharers.split_off(higher) };

@@ -103,7 +103,8 @@ pub(crate) fn in_case(
     peak: Option<f64>,
 ) -> Option<Demand> {
     let full = SHORT.iter().find(|id| has(id).is_some()).and_then(|id| has(id)?);
-    let fullest = || case.spaces.iter().max_by_key(|s| s.load.count.map_or(0, |c| c.0));
+    // Of several that hold as many, the first.
+    let fullest = || case.spaces.iter().rev().max_by_key(|s| s.load.count.map_or(0, |c| c.0));
     let s = full.and_then(|at| case.spaces.get(at)).or_else(fullest)?;
     let count = s.load.count?.0;
     let flood = has("CT010").is_some();
@@ -126,8 +127,14 @@ pub(crate) fn in_case(
     let peak = match (peak, s.limit()) {
         (Some(times), _) => Peak::Given(times),
         (None, Some(limit)) if short => {
-            remarks
-                .push("The load reaches the limit; what it needs beyond is not seen.".to_string());
+            let whose = match full {
+                Some(_) => "The load reaches the limit; what it needs beyond is not seen.",
+                None => {
+                    "Tables that are gone or were not read were full (`plimsoll check` tells when); what they need beyond \
+                     the limit is not seen."
+                }
+            };
+            remarks.push(whose.to_string());
             Peak::Beyond(limit)
         }
         (None, Some(_) | None) => Peak::Assumed,

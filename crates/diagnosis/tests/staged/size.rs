@@ -80,3 +80,25 @@ fn other_formulas_are_computed_for_this_host() {
     assert_eq!(max("module option"), 8 * 262_144);
     assert_eq!(sizing.max, 262_144, "never less than the kernel gives itself");
 }
+
+#[test]
+fn a_table_that_was_full_and_is_gone_is_not_taken_for_one_that_is_there() {
+    let mut after = host("6.18.5", 16);
+    for name in ["a", "b"] {
+        let owner = Owner::Named(name.into());
+        let profile = after.host.profile;
+        after.namespaces.push(namespace(&profile, owner, Some(7), 262_144));
+    }
+    lines(&mut after, 40, 600, 60, Some(4_026_599_999));
+    let demand = demand(&after);
+    assert!(demand.from.starts_with("host, "), "of equals the first: {}", demand.from);
+    assert_eq!(demand.peak, Peak::Beyond(after.namespaces[0].max.value().unwrap().0));
+    assert!(
+        demand
+            .remarks
+            .iter()
+            .any(|r| r.starts_with("Tables that are gone or were not read were full")),
+        "{:?}",
+        demand.remarks
+    );
+}

@@ -648,6 +648,28 @@ impl Table {
         id
     }
 
+    /// Puts a UDP entry over IPv4 in that has no extras.
+    #[inline(always)]
+    pub(crate) fn insert_udp(
+        &mut self,
+        spot: &Spot,
+        status: Status,
+        expires: Jiffies,
+        stream: Jiffies,
+        now: Jiffies,
+    ) -> EntryId {
+        let id = self.slab.add_udp(spot.key, status, expires, stream, now);
+        self.index.insert(spot.place, id.0, expires);
+        self.count += 1;
+        id
+    }
+
+    /// Changes the status of a UDP entry over IPv4 that was found.
+    #[inline(always)]
+    pub(crate) fn set_status(&mut self, found: &Found, status: Status) {
+        self.slab.head_mut(found.id).set_status(status);
+    }
+
     /// Status, and moment from which it may be a stream, of a UDP entry that was found.
     #[inline(always)]
     pub(crate) fn udp(&self, found: &Found) -> Option<(Status, Jiffies)> {
@@ -1031,25 +1053,40 @@ impl Table {
     pub(crate) fn settled_in(&self, chain: usize, now: Jiffies) -> Seats {
         let Some(versions) = &self.versions else { return Seats::NONE };
         let settled = versions.settled(chain);
-        let mut at = Some(self.index.first(self.index.place_of_chain(chain)));
-        while let Some(line) = at.filter(|_| !settled.is_empty()) {
-            if self.index.may_expire(line, now) {
-                return Seats::NONE;
-            }
-            at = self.index.next(line);
-        }
-        settled
+        let first = self.index.first(self.index.place_of_chain(chain));
+        if settled.is_empty() || self.line_may_expire(first, now) { Seats::NONE } else { settled }
     }
 
     /// Those in which that is so of all chains that early drop looks at, so many from the first on.
     pub(crate) fn settled_around(&self, probe: &Probe, range: usize, now: Jiffies) -> Seats {
+        let Some(versions) = &self.versions else { return Seats::NONE };
         let (first, chains) = (self.chain_for_room(probe), self.chains());
-        (0..range.min(chains)).fold(Seats::first(SEATS), |seats, step| {
-            if seats.is_empty() {
-                return seats;
+        let around = (0..range.min(chains)).map(|step| (first + step) % chains);
+        let known = around.clone().map(|chain| versions.settled(chain));
+        let known = known.fold(Seats::first(SEATS), Seats::and);
+        let mut last = None;
+        for chain in around {
+            if known.is_empty() {
+                break;
             }
-            seats.and(self.settled_in((first + step) % chains, now))
-        })
+            let line = self.index.first(self.index.place_of_chain(chain));
+            if last.replace(line) != Some(line) && self.line_may_expire(line, now) {
+                return Seats::NONE;
+            }
+        }
+        known
+    }
+
+    /// Whether an entry of a line, or of those behind it, may have expired.
+    fn line_may_expire(&self, first: At, now: Jiffies) -> bool {
+        let mut at = Some(first);
+        while let Some(line) = at {
+            if self.index.may_expire(line, now) {
+                return true;
+            }
+            at = self.index.next(line);
+        }
+        false
     }
 
     /// What a segment that only acknowledges does to the TCP entry that was found, but for its expiry: the timeout.

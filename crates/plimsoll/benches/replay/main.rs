@@ -6,7 +6,7 @@
 //! connections, half of the packets on the newest 4,096, half on any. Times are the CPU's, user and system, medians
 //! and least of interleaved runs; captures are read once before, so that they come from the page cache. First the
 //! answer is compared with the one that packets fed one at a time make: every entry as a dump shows it, and every
-//! counter; a program that fails or says nothing ends the run. Exit status 1: a promise is broken, or the answer is wrong. `--large`: ten million connections too, in
+//! counter; each setting of a grid with what comes of it alone; a program that fails or says nothing ends the run. Exit status 1: a promise is broken, or the answer is wrong. `--large`: ten million connections too, in
 //! 30 million packets (2.4 GB).
 
 mod capture;
@@ -122,6 +122,7 @@ fn few(packets: u64, runs: usize, kept: &mut bool) {
         short_peak as f64 / 1024.0
     );
     hold(kept, &what, long_peak <= 16 << 10 && long_peak <= short_peak + 1024);
+    grids(&long, 1000, runs, kept);
 }
 
 /// So many connections: the time of a packet, a limit that is met, and a grid.
@@ -131,15 +132,66 @@ fn many(packets: u64, connections: u64, most: f64, runs: usize, kept: &mut bool)
     let limit = connections + 1;
     check(&capture, limit, kept);
     check(&capture, connections / 2, kept);
-    let grid = (1..=7).map(|n| (connections * (n + 1) / 8).to_string()).collect::<Vec<_>>();
-    let grid: &'static str = format!("nf_conntrack_max={}", grid.join(",")).leak();
-    let one = replay("replay", capture.name(), limit, &[]);
-    let eight = replay("8 limits, 7 of them met", capture.name(), limit, &["--what-if", grid]);
-    let figures = timed(&[&one, &eight], packets, runs);
+    let figures = timed(&[&replay("replay", capture.name(), limit, &[])], packets, runs);
     let what = format!("{:.1} ns a packet, {most} at most", figures[0].0);
     hold(kept, &what, figures[0].0 <= most);
-    let ratio = figures[1].0 / figures[0].0;
-    hold(kept, &format!("8 limits take {ratio:.2} times one, 3 at most"), ratio <= 3.0);
+    grids(&capture, connections, runs, kept);
+}
+
+/// Eight settings beside one: limits that are met by and by, limits that are all met early, timeouts.
+fn grids(capture: &Capture, connections: u64, runs: usize, kept: &mut bool) {
+    let limit = connections + 1;
+    let limits =
+        |of: &dyn Fn(u64) -> u64| (1..=7).map(|n| ("nf_conntrack_max", of(n))).collect::<Vec<_>>();
+    let timeouts =
+        [1, 2, 5, 20, 60, 300, 3600].map(|s| ("nf_conntrack_tcp_timeout_established", s));
+    let all = [
+        ("8 limits, 7 of them met", limits(&|n| connections * (n + 1) / 8)),
+        ("8 limits, 7 met early", limits(&|n| connections * n / 50)),
+        ("8 timeouts", timeouts.to_vec()),
+    ];
+    let one = replay("replay", capture.name(), limit, &[]);
+    for (name, settings) in all {
+        let values: Vec<String> = settings.iter().map(|(_, value)| value.to_string()).collect();
+        let grid: &'static str = format!("{}={}", settings[0].0, values.join(",")).leak();
+        let eight = replay(name, capture.name(), limit, &["--what-if", grid]);
+        let figures = timed(&[&one, &eight], capture.packets, runs);
+        let ratio = figures[1].0 / figures[0].0;
+        hold(kept, &format!("{name} take {ratio:.2} times one, 3 at most"), ratio <= 3.0);
+        check_grid(capture, limit, grid, &settings, kept);
+    }
+}
+
+/// Compares what came of each setting of a grid with what comes of it alone.
+fn check_grid(
+    capture: &Capture,
+    limit: u64,
+    grid: &'static str,
+    settings: &[(&str, u64)],
+    kept: &mut bool,
+) {
+    let runs = |more: &[&'static str]| -> Vec<serde_json::Value> {
+        let text = replay("answer", capture.name(), limit, more).output();
+        let answer: serde_json::Value = serde_json::from_slice(&text).expect("an answer in JSON");
+        let runs = answer["runs"].as_array().expect("runs").clone();
+        // What is called otherwise when it is asked for alone.
+        let bare = |mut run: serde_json::Value| {
+            let fields = run.as_object_mut().expect("an object");
+            for name in ["changes", "role", "setting"] {
+                fields.remove(name);
+            }
+            run
+        };
+        runs.into_iter().map(bare).collect()
+    };
+    let together = runs(&["--json", "--what-if", grid]);
+    let alone = settings.iter().map(|(key, value)| {
+        let set: &'static str = format!("{key}={value}").leak();
+        runs(&["--json", "--set", set]).remove(0)
+    });
+    let equal = alone.zip(&together[1..]).filter(|(alone, together)| alone == *together).count();
+    let what = format!("{equal} of {} settings as each alone", settings.len());
+    hold(kept, &what, equal == settings.len() && together.len() == settings.len() + 1);
 }
 
 /// CPU time of a packet (median), and peak memory in KiB, of each in turn.

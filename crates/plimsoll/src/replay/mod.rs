@@ -225,7 +225,10 @@ fn events(
 
 /// Lines that only JSON shows beside the numbers.
 fn details(arguments: &Arguments, replay: &mut Replay) -> ReplayDetails {
-    match replay.first_mut().filter(|_| arguments.json) {
+    if !arguments.json {
+        return ReplayDetails::default();
+    }
+    match replay.first_mut() {
         Some(model) => ReplayDetails {
             entries: listings::lines(model),
             events: None,

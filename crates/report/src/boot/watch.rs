@@ -99,7 +99,11 @@ pub fn change_text(change: &SettingChange, style: &Style) -> String {
     }
     screen.line(&line);
     if let Some(asked) = change.asked.as_ref().filter(|a| Some(*a) != change.to.as_ref()) {
-        let text = format!("{asked:?} was written");
+        // Whose process is gone already can't be asked where it was.
+        let elsewhere = matches!(&change.by, ChangedBy::Process(writer) if writer.elsewhere);
+        let untold = change.from == change.to && !elsewhere;
+        let why = if untold { ": refused, or meant for another network namespace" } else { "" };
+        let text = format!("{asked:?} was written{why}");
         screen.paragraph(Line::new().padded(HANG), HANG, Paint::Faint, &text);
     }
     match &change.by {
