@@ -1,6 +1,6 @@
 //! A plan carried out: everything checked, a guard posted, then step by step through the journal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub enum Event {
     Recovered(Recovered),
     /// A change is about to be made: its index.
     Change(usize),
-    /// A change was not made, and why.
+    /// A change was not made, and why; those that would have followed it are not told.
     Skipped(usize, String),
     /// Entries were deleted: so many of about so many.
     Deleted {
@@ -229,15 +229,22 @@ fn make_all(
         skipped: Vec::new(),
         window: options.confirm.map(|w| w.as_secs()),
     };
+    // A step that was not taken is the end of its way: those behind it begin where it would have led.
+    let mut ended: BTreeMap<&str, String> = BTreeMap::new();
     for (index, change) in plan.changes.iter().enumerate() {
         let in_words = |error: std::io::Error| act::words(change, &error);
         if let Change::Setting(s) = change
             && let Some(step) = s.step
-            && let Some(why) = not_wanted(ground.place, step).map_err(in_words)?
+            && let Some(why) = match ended.get(s.path.as_str()) {
+                Some(why) => Some(why.clone()),
+                None => not_wanted(ground.place, step).map_err(in_words)?,
+            }
         {
             let record = Record::Skipped { change: index, why: why.clone() };
             journal.write_record(&record, fault).map_err(|e| e.to_string())?;
-            tell(Event::Skipped(index, why.clone()));
+            if ended.insert(&s.path, why.clone()).is_none() {
+                tell(Event::Skipped(index, why.clone()));
+            }
             applied.skipped.push((index, why));
             applied.readback.push(None);
             continue;

@@ -292,7 +292,9 @@ impl Model {
     ) -> Step {
         let step = match spot.way {
             Way::Tcp => return self.plain_tcp(packet, spot, treatment),
-            Way::Udp => self.plain_udp(packet, spot),
+            Way::Udp => {
+                self.plain_udp(packet, spot).or_else(|| self.datagram(packet, spot, treatment))
+            }
             Way::WideTcp => self.plain_wide(packet, spot),
             Way::Long | Way::Nowhere => None,
             Way::Fragment => return self.fragment(packet, treatment),

@@ -1,21 +1,25 @@
-//! The middle way: any other TCP segment over IPv4, of a flow that has nothing special, and the first of one.
+//! The middle way: any other TCP segment and UDP datagram over IPv4, of a flow that has nothing special, and the first
+//! of one.
 //!
-//! Handshakes and closes, options, what is out of order. The tracker is the same one; what is left out is what such a
+//! Handshakes and closes, options, what is out of order; questions and their answers. The tracker is the same one; what is left out is what such a
 //! flow cannot have: a helper, a policy, a translation, somebody who expects it or listens. Whatever is not accepted
-//! takes the long way from its beginning, since nothing has changed. What the long way makes of such a segment is
+//! takes the long way from its beginning, since nothing has changed. What the long way makes of such a packet is
 //! the same, which builds with assertions check each time.
 
 use plimsoll_ct::{Class, Counter, State, Status};
 use plimsoll_wire::packet::{Packet, parse_transport};
 
+use crate::entry::{Memory, Slot};
 use crate::model::Model;
+use crate::plain::udp_length_fits;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
-use crate::table::{Glance, Spot};
+use crate::table::{EntryId, Found, Glance, Spot};
 use crate::tcp::{Direction, EntryView, Outcome, Segment, Tcp};
-use crate::ticks::Jiffies;
-use crate::trackers::segment;
+use crate::trackers::{STREAM_AFTER, segment, udp_life};
 
 const TCP: u8 = 6;
+/// Of an entry that only the long way knows.
+const SPECIAL: Status = Status(Status::EXPECTED.0 | Status::FIXED_TIMEOUT.0);
 
 impl Model {
     /// Tries the middle way. `None`: it is another packet, and nothing has changed.
@@ -26,7 +30,6 @@ impl Model {
         spot: &Spot,
         treatment: &Treatment,
     ) -> Option<Step> {
-        const SPECIAL: Status = Status(Status::EXPECTED.0 | Status::FIXED_TIMEOUT.0);
         if self.events.is_some() {
             return None;
         }
@@ -38,7 +41,7 @@ impl Model {
             Glance::Absent => return self.first_segment(packet, &segment, spot, treatment),
             Glance::Unclear => return None,
         };
-        let (mut status, expires, mut memory) = self.table.tcp(&found)?;
+        let (status, expires, mut memory) = self.table.tcp(&found)?;
         if status.0 & SPECIAL.0 != 0 {
             return None;
         }
@@ -48,16 +51,7 @@ impl Model {
         let was = class(status, &memory);
         let view = EntryView { assured: status.contains(Status::ASSURED), replied };
         let (ticks, assure) = self.accepted(&mut memory, found.direction, &segment, view)?;
-        if assure {
-            status |= Status::ASSURED;
-        }
-        let info = match (found.direction, replied) {
-            (Direction::Original, false) => Info::New,
-            (Direction::Original, true) | (Direction::Reply, _) => found.info(),
-        };
-        if found.direction == Direction::Reply {
-            status |= Status::SEEN_REPLY;
-        }
+        let status = seen(status, found.direction, assure);
         let is = class(status, &memory);
         if was != is {
             self.classes.leave(was);
@@ -67,7 +61,7 @@ impl Model {
         self.table.put_tcp(&found, status, expires, &memory);
         #[cfg(debug_assertions)]
         self.compare(&found, expected);
-        Some(self.went(packet, &found, info))
+        Some(self.went(packet, &found, info(&found, replied)))
     }
 
     /// The same of a SYN that makes an entry.
@@ -79,34 +73,105 @@ impl Model {
         spot: &Spot,
         treatment: &Treatment,
     ) -> Option<Step> {
+        if !self.takes_bare(spot, treatment) {
+            return None;
+        }
+        let (now, status) = (self.now(), Status::CONFIRMED);
+        let expires = now.plus(self.usual.opening);
+        let memory = Tcp::opened(segment)?;
+        if cfg!(debug_assertions) {
+            self.compare_first(packet, Slot { status, expires, memory: Memory::Tcp(memory) });
+        }
+        let id = self.table.insert_tcp(spot, status, expires, &memory, now);
+        Some(self.came(id))
+    }
+
+    /// Tries the middle way of UDP. `None`: it is another packet, and nothing has changed.
+    #[inline(never)]
+    pub(crate) fn datagram(
+        &mut self,
+        packet: &Packet<'_>,
+        spot: &Spot,
+        treatment: &Treatment,
+    ) -> Option<Step> {
+        if self.events.is_some() || !udp_length_fits(packet)? {
+            return None;
+        }
         let now = self.now();
+        let found = match self.table.sight(spot, now) {
+            Glance::Found(found) => found,
+            Glance::Absent => return self.first_datagram(packet, spot, treatment),
+            Glance::Unclear => return None,
+        };
+        let (status, stream) = self.table.udp(&found)?;
+        if status.0 & SPECIAL.0 != 0 {
+            return None;
+        }
+        #[cfg(debug_assertions)]
+        let expected = Some(self.expected(packet, &found));
+        let replied = status.contains(Status::SEEN_REPLY);
+        let (lasts, assures) = udp_life(self.behaviour.udp, replied, stream.left(now) < 0);
+        let is = seen(status, found.direction, assures);
+        let (was_class, is_class) =
+            (Class::of(status, State::Stateless), Class::of(is, State::Stateless));
+        if was_class != is_class {
+            self.classes.leave(was_class);
+            self.classes.enter(is_class);
+        }
+        let ticks = self.settings.ticks(self.settings.udp[usize::from(lasts)]);
+        self.table.set_status(&found, is);
+        self.table.extend(&found, |expires| self.usual.refreshed(expires, now, ticks));
+        #[cfg(debug_assertions)]
+        self.compare(&found, expected);
+        Some(self.went(packet, &found, info(&found, replied)))
+    }
+
+    /// The same of a datagram that makes an entry.
+    #[inline(always)]
+    fn first_datagram(
+        &mut self,
+        packet: &Packet<'_>,
+        spot: &Spot,
+        treatment: &Treatment,
+    ) -> Option<Step> {
+        if !self.takes_bare(spot, treatment) {
+            return None;
+        }
+        let (now, status) = (self.now(), Status::CONFIRMED);
+        let expires = now.plus(self.settings.ticks(self.settings.udp[0]));
+        let stream = now.plus(self.settings.ticks(STREAM_AFTER));
+        if cfg!(debug_assertions) {
+            self.compare_first(packet, Slot { status, expires, memory: Memory::Udp(stream) });
+        }
+        let id = self.table.insert_udp(spot, status, expires, stream, now);
+        Some(self.came(id))
+    }
+
+    /// Whether a packet without an entry may make one that has nothing special, with no more ado.
+    #[inline(always)]
+    fn takes_bare(&self, spot: &Spot, treatment: &Treatment) -> bool {
         let Treatment { fate, untracked: _, zone: _, policy, helper, local: _ } = *treatment;
-        let is_bare = fate == Fate::Accepted
+        let least = self.profile.chain_limit.map(|limit| u64::from(limit.least));
+        fate == Fate::Accepted
             && policy.is_none()
             && helper.is_none()
             && !self.settings.helpers
             && !self.settings.accounting
-            && self.helpers.expected.is_empty();
-        if !is_bare || !self.has_room() {
-            return None;
-        }
-        let least = self.profile.chain_limit.map(|limit| u64::from(limit.least));
-        if least.is_some_and(|least| !self.table.is_short(spot, least)) {
-            return None;
-        }
-        let (status, ticks) = (Status::CONFIRMED, self.usual.opening);
-        let memory = Tcp::opened(segment)?;
-        if cfg!(debug_assertions) {
-            self.compare_first(packet, status, now.plus(ticks), memory);
-        }
-        self.classes.enter(class(status, &memory));
+            && self.helpers.expected.is_empty()
+            && self.has_room()
+            && least.is_none_or(|least| self.table.is_short(spot, least))
+    }
+
+    /// What belongs to each entry that comes; it is not assured.
+    #[inline(always)]
+    fn came(&mut self, id: EntryId) -> Step {
+        self.classes.enter(Class::Evictable);
         if self.usual.counted {
             self.counters.add(Counter::New, 1);
             self.counters.add(Counter::Insert, 1);
         }
-        let id = self.table.insert_tcp(spot, status, now.plus(ticks), &memory, now);
         let step = Step::new(Info::New, Verdict::Accept);
-        Some(Step { what: What::Inserted, entry: Some(id), ..step })
+        Step { what: What::Inserted, entry: Some(id), ..step }
     }
 
     /// What the tracker says of a segment that it accepts: ticks to live, and whether the entry becomes assured.
@@ -128,23 +193,32 @@ impl Model {
     }
 
     /// What the long way would make of a first segment.
-    fn compare_first(&self, packet: &Packet<'_>, status: Status, expires: Jiffies, memory: Tcp) {
-        use crate::entry::{Memory, Slot};
+    fn compare_first(&self, packet: &Packet<'_>, own: Slot) {
         use crate::model::Prepared;
-        use crate::trackers::{Judged, Judgement};
         let transport = parse_transport(packet.protocol, packet.payload, packet.payload_length);
         let prepared = Prepared { transport, bad: false };
-        let mut slot =
-            Slot { status: Status::CONFIRMED, expires: self.now(), memory: Memory::Nothing };
-        let direction = Direction::Original;
-        let judged = self.judge(&self.settings, &mut slot, direction, packet, &prepared, false);
-        let Judged::Refresh(Judgement { ticks, assure, .. }) = judged else { panic!("{judged:?}") };
-        slot.expires = self.now().plus(ticks);
-        if assure {
-            slot.set(Status::ASSURED);
-        }
-        let own = Slot { status, expires, memory: Memory::Tcp(memory) };
-        assert_eq!(own, slot, "the middle way went elsewhere");
+        let long = self.open(Status::CONFIRMED, None, packet, &prepared);
+        assert_eq!(Some(own), long, "the middle way went elsewhere");
+    }
+}
+
+/// What an entry's status becomes behind a packet.
+#[inline(always)]
+fn seen(mut status: Status, direction: Direction, assures: bool) -> Status {
+    if assures {
+        status |= Status::ASSURED;
+    }
+    if direction == Direction::Reply {
+        status |= Status::SEEN_REPLY;
+    }
+    status
+}
+
+#[inline(always)]
+const fn info(found: &Found, replied: bool) -> Info {
+    match (found.direction, replied) {
+        (Direction::Original, false) => Info::New,
+        (Direction::Original, true) | (Direction::Reply, _) => found.info(),
     }
 }
 

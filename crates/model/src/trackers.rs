@@ -44,7 +44,7 @@ pub(crate) enum Judged {
 const INVALID: Judged = Judged::Invalid { lower_to: None };
 
 /// Seconds after which two-way UDP is a stream.
-const STREAM_AFTER: u32 = 2;
+pub(crate) const STREAM_AFTER: u32 = 2;
 
 impl Model {
     /// What a packet does to an entry that lives by these timeouts.
@@ -145,7 +145,7 @@ impl Model {
                 }
             }
             (33, Some(Transport::Dccp(header))) if self.behaviour.dccp => {
-                if bad_checksum {
+                if bad_checksum || !header.whole {
                     return INVALID;
                 }
                 if !confirmed {

@@ -52,7 +52,7 @@ fn run(profile: &'static Profile, packets: &[(u32, Vec<u8>)]) -> (Vec<Step>, Mod
 }
 
 /// Segments of few flows whose numbers lie close together: handshakes, data, closes, resets, out of order and
-/// repeated, with options.
+/// repeated, with options. And datagrams of some more.
 fn segment() -> impl Strategy<Value = Vec<u8>> {
     let flags = prop_oneof![
         6 => Just(0x10u8), 3 => Just(2), 3 => Just(0x12), 2 => Just(0x11), 1 => Just(4),
@@ -66,12 +66,21 @@ fn segment() -> impl Strategy<Value = Vec<u8>> {
         &[3, 3, 14, 0],
     ];
     let window = prop_oneof![Just(0u16), Just(1), Just(200), Just(60_000)];
-    (0u8..3, any::<bool>(), flags, 0u32..6, 0u32..6, window, 0usize..5, 0usize..4).prop_map(
+    (0u8..5, any::<bool>(), flags, 0u32..6, 0u32..6, window, 0usize..5, 0usize..4).prop_map(
         move |(flow, reply, flags, seq, ack, window, which, payload)| {
             let v6 = flow == 2;
             let (client, server) = ([0, 40 + flow], [0, 80]);
             let (from, to) = if reply { (2, 1) } else { (1, 2) };
             let mut tcp = if reply { [server, client].concat() } else { [client, server].concat() };
+            if flow > 2 {
+                tcp.extend([0, 8 + payload as u8, 0, 0]);
+                tcp.extend(&[7; 4][..payload]);
+                let length = tcp.len() as u8;
+                let mut packet = vec![0x45, 0, 0, 20 + length, 0, 0, 0, 0, 64, 17, 0, 0];
+                packet.extend([10, 0, 0, from, 10, 0, 0, to]);
+                packet.extend(tcp);
+                return packet;
+            }
             tcp.extend(seq.wrapping_sub(1).to_be_bytes());
             tcp.extend(ack.wrapping_sub(1).to_be_bytes());
             tcp.extend([0x50 + options[which].len() as u8 * 4, flags]);

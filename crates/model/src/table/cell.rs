@@ -125,6 +125,10 @@ impl Head {
         Status(self.status as u32)
     }
 
+    pub(super) const fn set_status(&mut self, status: Status) {
+        self.status = status.0 as u16;
+    }
+
     /// With a state that stands elsewhere in the cell.
     #[inline]
     pub(super) const fn vitals(&self, state: State) -> Vitals {
@@ -177,6 +181,7 @@ impl Short {
         self.created = created;
     }
 
+    #[inline]
     pub(super) fn write(&mut self, slot: &Slot) {
         let (kind, small, moment) = match slot.memory {
             Memory::Udp(moment) => (UDP, 0, moment),

@@ -648,6 +648,28 @@ impl Table {
         id
     }
 
+    /// Puts a UDP entry over IPv4 in that has no extras.
+    #[inline(always)]
+    pub(crate) fn insert_udp(
+        &mut self,
+        spot: &Spot,
+        status: Status,
+        expires: Jiffies,
+        stream: Jiffies,
+        now: Jiffies,
+    ) -> EntryId {
+        let id = self.slab.add_udp(spot.key, status, expires, stream, now);
+        self.index.insert(spot.place, id.0, expires);
+        self.count += 1;
+        id
+    }
+
+    /// Changes the status of a UDP entry over IPv4 that was found.
+    #[inline(always)]
+    pub(crate) fn set_status(&mut self, found: &Found, status: Status) {
+        self.slab.head_mut(found.id).set_status(status);
+    }
+
     /// Status, and moment from which it may be a stream, of a UDP entry that was found.
     #[inline(always)]
     pub(crate) fn udp(&self, found: &Found) -> Option<(Status, Jiffies)> {

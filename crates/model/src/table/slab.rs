@@ -357,6 +357,25 @@ impl Slab {
         id
     }
 
+    /// Adds a UDP entry over IPv4 that has no extras.
+    #[inline(always)]
+    pub(super) fn add_udp(
+        &mut self,
+        key: Packed,
+        status: Status,
+        expires: Jiffies,
+        stream: Jiffies,
+        now: Jiffies,
+    ) -> EntryId {
+        let id = self.room(0);
+        let [narrow, _] = &mut self.short;
+        let cell = narrow.get_mut(id.number());
+        cell.head.set_key(key);
+        cell.set_created(now);
+        cell.write(&Slot { status, expires, memory: Memory::Udp(stream) });
+        id
+    }
+
     /// Shows the vitals of all entries, in the order of their places.
     #[inline]
     pub(super) fn census(&self, mut see: impl FnMut(&Vitals)) {
