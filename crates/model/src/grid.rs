@@ -14,6 +14,7 @@ use plimsoll_wire::packet::{Packet, behind_extensions, parse_acknowledgement};
 use crate::batch::{AT_ONCE, Arrival};
 use crate::defrag::Gathered;
 use crate::early_drop::RANGE;
+use crate::entry::{Memory, Slot};
 use crate::error::Icmp;
 use crate::key::Key;
 use crate::model::{Classes, Config, Model, Prepared, alone, info, refreshed};
@@ -22,7 +23,7 @@ use crate::settings::Settings;
 use crate::snapshot::Occupancy;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
 use crate::table::{Expiries, Extras, Found, Glance, Probe, SEATS, Seats, Spot, Table};
-use crate::tcp::Direction;
+use crate::tcp::{Direction, EntryView};
 use crate::ticks::Jiffies;
 use crate::trackers::{Judged, Judgement, udp_life};
 
@@ -451,13 +452,24 @@ impl Grid {
         let before = self.table.slot(found);
         let policy = self.table.extras(id).and_then(|extras| extras.policy);
         let mut expiries = self.table.expiries(id);
+        let view = EntryView {
+            assured: before.status.contains(Status::ASSURED),
+            replied: before.status.contains(Status::SEEN_REPLY),
+        };
         let mut slot = before;
         let mut judged = None;
         for seat in seats {
             let model = &self.models[seat];
             let timeouts = model.timeouts(policy);
             let expires = expiries.0[seat];
-            let mut own = crate::entry::Slot { expires, ..before };
+            let mut own = Slot { expires, ..before };
+            // The first setting's tracker has said all but how long it lasts.
+            if let (Some(Judged::Refresh(_)), Memory::Tcp(tcp)) = (judged, &slot.memory) {
+                let seconds = tcp.lasts(view, &model.settings.tcp, &timeouts.tcp_timeouts);
+                model.refresh(&mut own, model.settings.ticks(seconds));
+                expiries.0[seat] = own.expires;
+                continue;
+            }
             let one = model.judge(timeouts, &mut own, direction, packet, prepared, true);
             match one {
                 Judged::Refresh(Judgement { ticks, .. }) => model.refresh(&mut own, ticks),
@@ -520,7 +532,7 @@ impl Grid {
         &mut self,
         found: &Found,
         was: Class,
-        slot: &crate::entry::Slot,
+        slot: &Slot,
         (seats, expiries): (Seats, &Expiries),
     ) {
         let is = slot.class();

@@ -140,7 +140,7 @@ impl Model {
                 }
             }
             (33, Some(Transport::Dccp(header))) if self.behaviour.dccp => {
-                if bad_checksum {
+                if bad_checksum || !header.whole {
                     return INVALID;
                 }
                 if !confirmed {

@@ -338,9 +338,21 @@ fn dccp_has_states_and_ports_where_the_kernel_has_a_tracker_for_it() {
 }
 
 #[test]
-fn a_dccp_packet_that_is_too_short_for_its_type_is_dropped() {
-    let mut s = Story::on("6.1", |_| {});
-    let step = s.at(ms(0), &dccp(false, 0, 0));
-    assert_eq!((step.info, step.verdict), (Info::Invalid, Verdict::Drop));
-    assert_eq!((s.counter(Counter::Invalid), s.counter(Counter::Drop)), (1, 1));
+fn a_dccp_packet_that_is_too_short_for_its_header_is_invalid_and_may_be_dropped() {
+    let cut = dccp(false, 0, 0);
+    let stub = packet(CLIENT, SERVER, 33, &[16, 0, 0, 80]);
+    for (profile, packet, verdict) in [
+        ("6.1", &cut, Verdict::Drop),
+        ("6.1", &stub, Verdict::Drop),
+        ("6.12", &cut, Verdict::Accept),
+        ("6.12", &stub, Verdict::Drop),
+    ] {
+        let mut s = Story::on(profile, |_| {});
+        let step = s.at(ms(0), packet);
+        assert_eq!((step.info, step.verdict), (Info::Invalid, verdict), "{profile}");
+        let dropped = u64::from(verdict == Verdict::Drop);
+        let counted = (s.counter(Counter::Invalid), s.counter(Counter::Drop));
+        assert_eq!(counted, (1, dropped), "{profile}");
+        assert_eq!(s.0.entries().count(), 0, "{profile}");
+    }
 }

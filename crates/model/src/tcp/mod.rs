@@ -466,7 +466,7 @@ impl Tcp {
         if old != new && new == TcpState::FinWait {
             self.sides[direction as usize].flags |= side::CLOSE_INIT;
         }
-        let mut timeout = self.timeout(class, new, settings, timeouts);
+        let timeout = self.lasts(entry, settings, timeouts);
         let mut assure = false;
         if !entry.replied {
             if class == Class::Rst {
@@ -475,9 +475,6 @@ impl Tcp {
             let repeated = class == Class::Syn && old == TcpState::SynSent;
             if repeated && !settings.behaviour.syn_retransmission_refreshes {
                 return Outcome::Ignore;
-            }
-            if new == TcpState::Established {
-                timeout = timeout.min(timeouts.unacknowledged);
             }
         } else if !entry.assured
             && matches!(old, TcpState::SynRecv | TcpState::Established)
@@ -488,16 +485,18 @@ impl Tcp {
         Outcome::Refresh { timeout, assure, moved: old != new }
     }
 
-    fn timeout(
+    /// The timeout, in seconds, of a flow that its last segment refreshed; `entry` as it was before.
+    pub(crate) fn lasts(
         &self,
-        class: Class,
-        new: TcpState,
+        entry: EntryView,
         settings: &TcpSettings,
         timeouts: &Timeouts,
     ) -> u32 {
         let flags = self.sides[0].flags | self.sides[1].flags;
         let open = Open { flags, retransmissions: self.retransmissions, window: self.last.window };
-        open.timeout(class, new, settings, timeouts)
+        let timeout = open.timeout(self.last.class, self.state, settings, timeouts);
+        let unanswered = !entry.replied && self.state == TcpState::Established;
+        if unanswered { timeout.min(timeouts.unacknowledged) } else { timeout }
     }
 }
 
