@@ -42,6 +42,8 @@ pub struct Behaviour {
     pub sctp: SctpRule,
     /// A tracker for DCCP (2.6.30 to 6.14).
     pub dccp: bool,
+    /// It drops a packet that ends within the header of its type (6.1); later it calls it INVALID (6.12).
+    pub dccp_drops_cut: bool,
     /// A tracker for UDP-Lite (2.6.32 to 7.0).
     pub udp_lite: bool,
     /// UDP-Lite has timeouts of its own (to 4.9), later it has UDP's.
@@ -88,6 +90,7 @@ const V6_18: Behaviour = Behaviour {
     udp: UdpRule::AfterTwoSeconds,
     sctp: NEW_SCTP,
     dccp: false,
+    dccp_drops_cut: false,
     udp_lite: true,
     udp_lite_timeouts: false,
     lazy_refresh: false,
@@ -101,12 +104,14 @@ const V6_18: Behaviour = Behaviour {
     token_bucket: false,
 };
 
-const V6_12: Behaviour = Behaviour { name: "6.12", router_discovery: true, ..V6_1 };
+const V6_12: Behaviour =
+    Behaviour { name: "6.12", dccp_drops_cut: false, router_discovery: true, ..V6_1 };
 
 const V6_1: Behaviour = Behaviour {
     name: "6.1",
     tcp: tcp::Behaviour { reset_answers_other_side: false, ..tcp::Behaviour::MODERN },
     dccp: true,
+    dccp_drops_cut: true,
     router_discovery: false,
     ..V6_18
 };

@@ -10,6 +10,8 @@ use crate::model::{Model, Prepared};
 use crate::step::{Info, Step, Verdict};
 use crate::tcp::Direction;
 
+/// Octets of the header that all types of DCCP have.
+const DCCP_HEADER: u32 = 12;
 const REDIRECT_V6: u8 = 137;
 /// Octets of a redirect without options (RFC 4861).
 const REDIRECT_LENGTH: u32 = 40;
@@ -54,10 +56,11 @@ impl Model {
         let v6 = packet.source.is_ipv6();
         if (packet.protocol, v6) != (1, false) && (packet.protocol, v6) != (58, true) {
             let cut = match prepared.transport {
-                Some(Transport::Dccp(header)) => {
-                    self.behaviour.dccp && !header.whole && !prepared.bad
+                Some(Transport::Dccp(header)) if self.behaviour.dccp && !prepared.bad => {
+                    let drops = self.behaviour.dccp_drops_cut;
+                    !header.whole && (drops || packet.payload_length < DCCP_HEADER)
                 }
-                _ => false,
+                Some(_) | None => false,
             };
             return if cut { Icmp::Cut } else { Icmp::Tracked };
         }

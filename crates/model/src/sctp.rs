@@ -80,7 +80,7 @@ pub(crate) enum Outcome {
     /// Refresh with the timeout of this state; assured when it was just established.
     Refresh { state: u8, assure: bool, moved: bool },
     /// Accepted without a refresh.
-    Ignore,
+    Ignore { assure: bool },
     /// Invalid. Chunks before the bad one have had their effect.
     Invalid { assure: bool },
 }
@@ -258,6 +258,10 @@ impl Sctp {
             moved |= old != new;
             assure |= old != new && new == ES;
         }
-        if ignore { Outcome::Ignore } else { Outcome::Refresh { state: last, assure, moved } }
+        if ignore {
+            Outcome::Ignore { assure }
+        } else {
+            Outcome::Refresh { state: last, assure, moved }
+        }
     }
 }

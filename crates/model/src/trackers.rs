@@ -130,7 +130,12 @@ impl Model {
                         let ticks = u64::from(hundredths) * u64::from(self.settings.hz) / 100;
                         Judged::Refresh(Judgement { ticks: ticks as u32, assure, told: moved })
                     }
-                    sctp::Outcome::Ignore => Judged::Ignore,
+                    sctp::Outcome::Ignore { assure } => {
+                        if assure {
+                            slot.set(Status::ASSURED);
+                        }
+                        Judged::Ignore
+                    }
                     sctp::Outcome::Invalid { assure } => {
                         if assure {
                             slot.set(Status::ASSURED);
@@ -140,7 +145,7 @@ impl Model {
                 }
             }
             (33, Some(Transport::Dccp(header))) if self.behaviour.dccp => {
-                if bad_checksum {
+                if bad_checksum || !header.whole {
                     return INVALID;
                 }
                 if !confirmed {

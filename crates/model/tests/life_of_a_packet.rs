@@ -338,9 +338,49 @@ fn dccp_has_states_and_ports_where_the_kernel_has_a_tracker_for_it() {
 }
 
 #[test]
-fn a_dccp_packet_that_is_too_short_for_its_type_is_dropped() {
-    let mut s = Story::on("6.1", |_| {});
-    let step = s.at(ms(0), &dccp(false, 0, 0));
-    assert_eq!((step.info, step.verdict), (Info::Invalid, Verdict::Drop));
-    assert_eq!((s.counter(Counter::Invalid), s.counter(Counter::Drop)), (1, 1));
+fn a_dccp_packet_that_is_too_short_for_its_header_is_invalid_and_may_be_dropped() {
+    let cut = dccp(false, 0, 0);
+    let stub = packet(CLIENT, SERVER, 33, &[16, 0, 0, 80]);
+    for (profile, packet, verdict) in [
+        ("6.1", &cut, Verdict::Drop),
+        ("6.1", &stub, Verdict::Drop),
+        ("6.12", &cut, Verdict::Accept),
+        ("6.12", &stub, Verdict::Drop),
+    ] {
+        let mut s = Story::on(profile, |_| {});
+        let step = s.at(ms(0), packet);
+        assert_eq!((step.info, step.verdict), (Info::Invalid, verdict), "{profile}");
+        let dropped = u64::from(verdict == Verdict::Drop);
+        let counted = (s.counter(Counter::Invalid), s.counter(Counter::Drop));
+        assert_eq!(counted, (1, dropped), "{profile}");
+        assert_eq!(s.0.entries().count(), 0, "{profile}");
+    }
+}
+
+/// An SCTP packet of these chunks: type, four octets behind its header.
+fn sctp(reply: bool, tag: u32, all: &[(u8, u32)]) -> Vec<u8> {
+    let mut whole = if reply { vec![0, 80, 16, 0] } else { vec![16, 0, 0, 80] };
+    whole.extend(tag.to_be_bytes());
+    whole.extend([0; 4]);
+    for (kind, value) in all {
+        whole.extend([*kind, 0, 0, 20]);
+        whole.extend(value.to_be_bytes());
+        whole.extend([0; 12]);
+    }
+    if reply { packet(SERVER, CLIENT, 132, &whole) } else { packet(CLIENT, SERVER, 132, &whole) }
+}
+
+/// Linux 6.18, `cargo xtask fidelity scripts 20000 304`: a chunk has its effect, also where a heartbeat with a strange tag
+/// behind it keeps the packet from refreshing the entry.
+#[test]
+fn a_cookie_ack_in_front_of_a_strange_heartbeat_makes_the_entry_assured() {
+    let mut s = Story::on("6.18", |settings| settings.checksum = false);
+    s.at(secs(0), &sctp(false, 0, &[(1, 7)]));
+    s.at(secs(0), &sctp(true, 7, &[(2, 9)]));
+    s.at(secs(0), &sctp(false, 9, &[(10, 0)]));
+    let strange = s.at(secs(1), &sctp(false, 8, &[(11, 0), (4, 0)]));
+    assert_eq!(strange.info, Info::Established);
+    let entry = s.only();
+    assert!(entry.is_assured());
+    assert_eq!(entry.expires.map(|left| left.get()), Some(2), "not refreshed");
 }

@@ -209,6 +209,10 @@ fn skip_extensions(
                 at += (usize::from(length) + 2) * 4;
             }
             FRAGMENT => {
+                // Where a header in front of it leads out of the packet, it is not looked for.
+                if at > bytes.len() {
+                    return Err(NoPacket::Truncated);
+                }
                 // Unlike other headers, one that is not whole has the kernel drop the packet.
                 let field = be16(bytes, at + 2).ok_or(NoPacket::Malformed)?;
                 let offset = u32::from(field & 0xfff8);
@@ -231,5 +235,34 @@ fn skip_extensions(
             }
             other => return Ok((other, at, None)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    /// An IPv6 packet of an authentication header of so many octets, and what stands behind it.
+    fn authenticated(length: u8, rest: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0x60, 0, 0, 0, 0, 12 + rest.len() as u8, 51, 64];
+        packet.extend([0xfd; 32]);
+        packet.extend([44, length / 4 - 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        packet.extend(rest);
+        packet
+    }
+
+    /// Linux 6.18, `cargo xtask fidelity scripts 20000 303`.
+    #[test]
+    fn a_fragment_header_that_begins_behind_the_packets_end_is_not_looked_for() {
+        let whole = authenticated(12, &[17, 0, 0, 1, 0, 0, 0, 9]);
+        assert_eq!(parse_ip(&whole).unwrap().fragment.map(|f| f.id), Some(9));
+        let beyond = authenticated(28, &[17, 0]);
+        assert_eq!(parse_ip(&beyond).unwrap().protocol, NO_NEXT_HEADER);
+        let cut = authenticated(12, &[17, 0]);
+        assert_eq!(parse_ip(&cut), Err(NoPacket::Malformed));
     }
 }
