@@ -35,4 +35,4 @@ pub use history::{Phase, Transaction, history, read_journal};
 pub use recover::{Recovered, recover};
 pub use transaction::{Applied, Event, Options, apply};
 pub use undo::{Leftover, Undone, confirm, undo};
-pub use watch::{Flow, stays_away, watch};
+pub use watch::{Flow, stays_away, watch, watch_all};

@@ -237,7 +237,7 @@ fn make_all(
             && let Some(step) = s.step
             && let Some(why) = match ended.get(s.path.as_str()) {
                 Some(why) => Some(why.clone()),
-                None => not_wanted(ground.place, step).map_err(in_words)?,
+                None => not_wanted(step).map_err(in_words)?,
             }
         {
             let record = Record::Skipped { change: index, why: why.clone() };
@@ -270,9 +270,9 @@ fn make_all(
 }
 
 /// Why a step is not taken; `None`: it is.
-fn not_wanted(place: &Place, step: Step) -> std::io::Result<Option<String>> {
+fn not_wanted(step: Step) -> std::io::Result<Option<String>> {
     if step.while_dropping {
-        let flow = place.run(|| watch::here(watch::GLANCE))?;
+        let flow = watch::watch_all(watch::GLANCE)?;
         if flow.drops == 0 {
             return Ok(Some("no packet is dropped any more".to_owned()));
         }
@@ -297,8 +297,8 @@ mod tests {
     #[test]
     fn a_step_that_memory_does_not_reach_for_is_not_taken() {
         let step = |available| Step { while_dropping: false, available };
-        let why = not_wanted(&Place::HERE, step(u64::MAX)).unwrap().unwrap();
+        let why = not_wanted(step(u64::MAX)).unwrap().unwrap();
         assert!(why.starts_with("it may take 17592186044415 MiB, and "), "{why}");
-        assert_eq!(not_wanted(&Place::HERE, step(0)).unwrap(), None);
+        assert_eq!(not_wanted(step(0)).unwrap(), None);
     }
 }

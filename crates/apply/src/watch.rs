@@ -19,7 +19,7 @@ pub(crate) const GLANCE: Duration = Duration::from_secs(1);
 pub struct Flow {
     /// Packets that conntrack dropped.
     pub drops: u64,
-    /// Packets that the interfaces of the namespace received: whether there was anything to drop.
+    /// Packets that the interfaces received: whether there was anything to drop.
     pub packets: u64,
     /// The span.
     pub span: Duration,
@@ -28,7 +28,33 @@ pub struct Flow {
 /// Watches a namespace for so long.
 pub fn watch(target: &Target, span: Duration) -> io::Result<Flow> {
     let place = Place::open(target)?.ok_or_else(|| io::Error::other("the namespace is gone"))?;
-    place.run(|| here(span))
+    place.run(|| {
+        let (drops, packets) = (drops()?, packets()?);
+        std::thread::sleep(span);
+        Ok(Flow {
+            drops: self::drops()?.saturating_sub(drops),
+            packets: self::packets()?.saturating_sub(packets),
+            span,
+        })
+    })
+}
+
+/// Watches all namespaces for so long: what is the whole machine's, such as the limit, is a matter of each.
+pub fn watch_all(span: Duration) -> io::Result<Flow> {
+    let all = Place::all()?;
+    // One may be gone meanwhile, or not count.
+    let counts = || -> Vec<Option<[u64; 2]>> {
+        all.iter().map(|place| place.run(|| Ok([drops()?, packets()?])).ok()).collect()
+    };
+    let before = counts();
+    std::thread::sleep(span);
+    let mut flow = Flow { drops: 0, packets: 0, span };
+    for (before, after) in before.into_iter().zip(counts()) {
+        let (Some(before), Some(after)) = (before, after) else { continue };
+        flow.drops += after[0].saturating_sub(before[0]);
+        flow.packets += after[1].saturating_sub(before[1]);
+    }
+    Ok(flow)
 }
 
 /// Watches for so long whether a file stays away. The modules that came when it did not.
@@ -45,17 +71,7 @@ pub fn stays_away(path: &str, span: Duration) -> io::Result<Option<Vec<String>>>
     Ok(None)
 }
 
-/// The namespace of the calling thread.
-pub(crate) fn here(span: Duration) -> io::Result<Flow> {
-    let (drops, packets) = (drops()?, packets()?);
-    std::thread::sleep(span);
-    Ok(Flow {
-        drops: self::drops()?.saturating_sub(drops),
-        packets: self::packets()?.saturating_sub(packets),
-        span,
-    })
-}
-
+/// Of the calling thread's namespace.
 fn drops() -> io::Result<u64> {
     let read = |name| fs::read(format!("/proc/thread-self/net/stat/{name}"));
     let text = read("nf_conntrack").or_else(|_| read("ip_conntrack"))?;

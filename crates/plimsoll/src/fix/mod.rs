@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use plimsoll_apply::{
     ApplyError, Fault, GuardProgram, Leftover, Options, apply, history, stand_guard,
 };
+use plimsoll_diagnosis::RemedyId;
 use plimsoll_diagnosis::plan::{Change, Plan, Verify};
 use plimsoll_report as report;
 
@@ -213,7 +214,11 @@ fn watch(plan: &Plan, how: &How) {
     if how.watch.is_zero() || !plan.verify.contains(&Verify::DropsEnd) {
         return;
     }
-    match plimsoll_apply::watch(&plan.target, how.watch) {
+    let flow = match plan.remedy {
+        RemedyId::Raise => plimsoll_apply::watch_all(how.watch),
+        _ => plimsoll_apply::watch(&plan.target, how.watch),
+    };
+    match flow {
         Ok(flow) => tell::watched(&flow),
         Err(error) => tell::error(&format!("whether drops end could not be seen: {error}")),
     }

@@ -3,8 +3,14 @@
 
 use std::process::{Command, Stdio};
 
+use plimsoll_ct::Entries;
+use plimsoll_lab::{Kind, Pace, Sources, stage};
+
 use crate::host::{Host, text};
 use crate::support::{BINARY, root, turn};
+
+/// KiB that are available: little beside what the limits below may take.
+const TIGHT: u64 = 5 << 20;
 
 /// Runs it where so much memory is available; its status, and all that it said, as words with single blanks.
 fn seen(host: &Host, available_kib: u64, arguments: &[&str]) -> (bool, String) {
@@ -38,7 +44,6 @@ fn a_limit_goes_up_in_steps_where_memory_is_tight_and_no_further_than_drops_ask_
     let (max, buckets) = host.limit();
     let (far, same) = ((max * 64).to_string(), buckets.to_string());
     let raise = ["fix", "raise", "--max", &far, "--buckets", &same];
-    const TIGHT: u64 = 5 << 20;
 
     let (shown, said) = seen(&host, TIGHT, &[&raise[..], &["--dry-run"]].concat());
     assert!(shown && said.contains("memory is tight (5.0 GiB of 64 TiB available)"), "{said}");
@@ -60,4 +65,32 @@ fn a_limit_goes_up_in_steps_where_memory_is_tight_and_no_further_than_drops_ask_
     let (done, said) = seen(&host, 1024, &[&raise[..], &["--yes"]].concat());
     assert!(!done && said.contains("memory: the next step would take"), "{said}");
     assert_eq!(host.limit(), (max, buckets));
+}
+
+/// The limit is the whole machine's: drops in any namespace ask for the next step.
+#[test]
+fn the_next_step_is_taken_while_another_namespace_drops() {
+    if !root("the_next_step_is_taken_while_another_namespace_drops") {
+        return;
+    }
+    let _turn = turn();
+    const FULL: u64 = 1000;
+    let stage = stage::assured_full(Some(Entries(FULL))).expect("the stage is set");
+    // More in a second than the first step makes room for.
+    let _flood = stage
+        .lab()
+        .flood(Kind::Udp, Sources::Unanswered, Pace::steady(20_000))
+        .expect("the flood begins");
+    let host = Host::of_the_machine("memory-elsewhere");
+    let (max, buckets) = host.limit();
+    assert_eq!(max, FULL);
+    let (far, same) = ((16 << 20).to_string(), buckets.to_string());
+    let (done, said) =
+        seen(&host, TIGHT, &["fix", "raise", "--max", &far, "--buckets", &same, "--yes"]);
+    assert!(done, "{said}");
+    let reached = host.limit().0;
+    assert!(reached > 2 * FULL && reached < 16 << 20, "{reached}: {said}");
+    assert!(said.contains("was left: no packet is dropped any more"), "{said}");
+    host.ok(&["undo"]);
+    assert_eq!(host.limit(), (FULL, buckets));
 }
