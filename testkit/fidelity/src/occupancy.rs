@@ -104,17 +104,24 @@ pub fn made_up(seconds: u64) -> io::Result<Curve> {
     fit(&sent, &counts, &settings)
 }
 
+/// Buckets in which hardly an entry has a neighbour.
+const MANY: u64 = 1 << 22;
+
 /// How far off the counted line is in all, with which phase, and both lines.
 type Tried = (u64, u32, Vec<(u64, u64)>);
 
 /// The model's lines beside counts of the kernel that saw the same packets.
 pub fn fit(sent: &[Seen], counts: &[Count], settings: &[(&str, u64)]) -> io::Result<Curve> {
     let hz = Clock::default().hz();
-    // Without a collector nothing leaves that was not met: all that ever expired is known.
-    let bare = lines(sent, counts, settings, u32::MAX)?;
+    // How many expired entries a lookup meets, and so takes away, hangs on the length of the chains.
+    let buckets = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_buckets")?;
+    let buckets = buckets.trim().parse().map_err(io::Error::other)?;
+    // Without a collector, and in chains so short that a lookup meets nobody else, nothing leaves: all that ever
+    // expired is known.
+    let bare = lines(sent, counts, settings, u32::MAX, MANY)?;
     let expired: Vec<u64> = bare.iter().map(|(live, counted)| counted - live).collect();
     let try_phase = |phase: u32| -> io::Result<Tried> {
-        let lines = lines(sent, counts, settings, phase)?;
+        let lines = lines(sent, counts, settings, phase, buckets)?;
         let off = counts.iter().zip(&lines).map(|(c, (_, counted))| c.kernel.abs_diff(*counted));
         Ok((off.sum(), phase, lines))
     };
@@ -142,10 +149,12 @@ fn lines(
     counts: &[Count],
     values: &[(&str, u64)],
     phase: u32,
+    buckets: u64,
 ) -> io::Result<Vec<(u64, u64)>> {
     let profile: &Profile = running()?;
     let mut settings = Settings::of(profile, Bytes(8 << 30));
     settings.hz = Clock::default().hz();
+    settings.buckets = buckets;
     for (name, value) in values {
         settings.set(name, *value).map_err(io::Error::other)?;
     }
