@@ -22,7 +22,7 @@ pub const BOUND: f64 = 8.0;
 /// Packets between two looks at the kernel's count.
 const LOOK: usize = 64;
 /// The collector may come in between; then it is tried again.
-const ATTEMPTS: u32 = 8;
+const ATTEMPTS: u32 = 20;
 
 /// Tenths of a second without a change after which the collector is done.
 const STILL: u32 = 20;
