@@ -18,14 +18,14 @@ use crate::entry::{Memory, Slot};
 use crate::error::Icmp;
 use crate::key::Key;
 use crate::model::{Classes, Config, Model, Prepared, alone, info, refreshed};
-use crate::plain::{Usual, Way, udp_length_fits};
+use crate::plain::{Usual, Way, plain_datagram, udp_length_fits};
 use crate::settings::Settings;
 use crate::snapshot::Occupancy;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
 use crate::table::{Expiries, Extras, Found, Glance, Probe, SEATS, Seats, Spot, Table};
 use crate::tcp::{Direction, EntryView};
 use crate::ticks::Jiffies;
-use crate::trackers::{Judged, Judgement, udp_life};
+use crate::trackers::{Judged, Judgement};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -334,17 +334,8 @@ impl Grid {
         let now = self.now();
         let found = self.table.own(spot, now)?;
         let (status, stream) = self.table.udp(&found)?;
-        let replied = status.contains(Status::SEEN_REPLY);
-        let info = match (found.direction, replied) {
-            (_, true) => found.info(),
-            (Direction::Original, false) => Info::New,
-            (Direction::Reply, false) => return None,
-        };
-        let rule = self.models[0].behaviour.udp;
-        let (lasts, assures) = udp_life(rule, replied, stream.left(now) < 0);
-        if assures && !status.contains(Status::ASSURED) || status.contains(Status::FIXED_TIMEOUT) {
-            return None;
-        }
+        let lasting = stream.left(now) < 0;
+        let (lasts, info) = plain_datagram(self.models[0].behaviour.udp, &found, status, lasting)?;
         let ticks = self.lasting.udp[usize::from(lasts)];
         let seats = self.extend(&found, &ticks, now);
         Some((seats, self.went(&found, seats, info)))
@@ -538,8 +529,7 @@ impl Grid {
         let is = slot.class();
         if was != is {
             for seat in seats {
-                self.models[seat].classes.leave(was);
-                self.models[seat].classes.enter(is);
+                self.models[seat].classes.change(was, is);
                 self.steps.note(seat);
             }
         }

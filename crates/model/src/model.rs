@@ -518,11 +518,7 @@ impl Model {
 
     #[inline]
     fn store(&mut self, found: &Found, before: &Vitals, slot: &Slot) {
-        let (was, is) = (before.class(), slot.class());
-        if was != is {
-            self.classes.leave(was);
-            self.classes.enter(is);
-        }
+        self.classes.change(before.class(), slot.class());
         self.table.put(found, slot);
     }
 
@@ -719,6 +715,15 @@ impl Classes {
 
     pub(crate) const fn leave(&mut self, class: Class) {
         *self.place(class) -= 1;
+    }
+
+    /// An entry has changed.
+    #[inline(always)]
+    pub(crate) fn change(&mut self, was: Class, is: Class) {
+        if was != is {
+            self.leave(was);
+            self.enter(is);
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use plimsoll_ct::{Counter, CounterSource, Profile, Status, TcpState};
 use plimsoll_wire::packet::{Packet, parse_acknowledgement};
 
+use crate::behaviour::UdpRule;
 use crate::key::Key;
 use crate::model::{Model, refreshed};
 use crate::settings::Settings;
@@ -117,6 +118,26 @@ pub(crate) fn udp_length_fits(packet: &Packet<'_>) -> Option<bool> {
     Some(length >= 8 && length <= packet.payload_length)
 }
 
+/// Which timeout a datagram gives its entry, the stream's being the second, and what it is; `lasting`: the entry is older
+/// than two seconds. `None`: it changes more than that.
+#[inline(always)]
+pub(crate) const fn plain_datagram(
+    rule: UdpRule,
+    found: &Found,
+    status: Status,
+    lasting: bool,
+) -> Option<(bool, Info)> {
+    let replied = status.contains(Status::SEEN_REPLY);
+    let info = match (found.direction, replied) {
+        (_, true) => found.info(),
+        (Direction::Original, false) => Info::New,
+        (Direction::Reply, false) => return None,
+    };
+    let (lasts, assures) = udp_life(rule, replied, lasting);
+    let changes = assures && !status.contains(Status::ASSURED);
+    if changes || status.contains(Status::FIXED_TIMEOUT) { None } else { Some((lasts, info)) }
+}
+
 impl Model {
     /// The way of a packet that is looked up in the table.
     #[inline(always)]
@@ -186,17 +207,8 @@ impl Model {
         let now = self.now();
         let found = self.table.own(spot, now)?;
         let (status, stream) = self.table.udp(&found)?;
-        let replied = status.contains(Status::SEEN_REPLY);
-        let info = match (found.direction, replied) {
-            (_, true) => found.info(),
-            (Direction::Original, false) => Info::New,
-            (Direction::Reply, false) => return None,
-        };
-        let (lasts, assures) = udp_life(self.behaviour.udp, replied, stream.left(now) < 0);
-        let changes = assures && !status.contains(Status::ASSURED);
-        if changes || status.contains(Status::FIXED_TIMEOUT) {
-            return None;
-        }
+        let lasting = stream.left(now) < 0;
+        let (lasts, info) = plain_datagram(self.behaviour.udp, &found, status, lasting)?;
         #[cfg(debug_assertions)]
         let expected = Some(self.expected(packet, &found));
         let ticks = self.settings.ticks(self.settings.udp[usize::from(lasts)]);

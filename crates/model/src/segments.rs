@@ -52,11 +52,7 @@ impl Model {
         let view = EntryView { assured: status.contains(Status::ASSURED), replied };
         let (ticks, assure) = self.accepted(&mut memory, found.direction, &segment, view)?;
         let status = seen(status, found.direction, assure);
-        let is = class(status, &memory);
-        if was != is {
-            self.classes.leave(was);
-            self.classes.enter(is);
-        }
+        self.classes.change(was, class(status, &memory));
         let expires = self.usual.refreshed(expires, now, ticks);
         self.table.put_tcp(&found, status, expires, &memory);
         #[cfg(debug_assertions)]
@@ -112,12 +108,8 @@ impl Model {
         let replied = status.contains(Status::SEEN_REPLY);
         let (lasts, assures) = udp_life(self.behaviour.udp, replied, stream.left(now) < 0);
         let is = seen(status, found.direction, assures);
-        let (was_class, is_class) =
-            (Class::of(status, State::Stateless), Class::of(is, State::Stateless));
-        if was_class != is_class {
-            self.classes.leave(was_class);
-            self.classes.enter(is_class);
-        }
+        let class = |status| Class::of(status, State::Stateless);
+        self.classes.change(class(status), class(is));
         let ticks = self.settings.ticks(self.settings.udp[usize::from(lasts)]);
         self.table.set_status(&found, is);
         self.table.extend(&found, |expires| self.usual.refreshed(expires, now, ticks));

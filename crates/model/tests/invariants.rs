@@ -157,10 +157,9 @@ fn an_entry_that_moves_and_expires_within_a_batch_is_not_refreshed() {
     };
     let handshake =
         vec![segment(false, 2, 9, 0), segment(true, 18, 9, 10), segment(false, 16, 10, 10)];
-    for (before, mut own) in [
-        (vec![(0, datagram(1).1)], datagram(1)),
-        (handshake, segment(false, 16, 10, 10)),
-    ] {
+    for (before, mut own) in
+        [(vec![(0, datagram(1).1)], datagram(1)), (handshake, segment(false, 16, 10, 10))]
+    {
         let profile = Profile::named("6.18").expect("a known profile");
         let mut settings = Settings::of(profile, Bytes(1 << 30));
         // One chain; a line of the index holds eleven entries of it.

@@ -1,0 +1,166 @@
+//! Chains, walked as the kernel walks them.
+
+use core::ops::Range;
+
+use super::index::{At, Index};
+use super::{EntryId, Leaving, Probe, Seats, Spot, Table, View, Vitals};
+use crate::ticks::Jiffies;
+
+impl Table {
+    /// Entries of one chain, newest first.
+    pub(crate) fn walk(&self, chain: usize) -> impl Iterator<Item = EntryId> + '_ {
+        let place = self.index.place_of_chain(chain);
+        let mut at = self.index.first(place);
+        let mut slots = self.index.of_chain(at, place);
+        core::iter::from_fn(move || {
+            loop {
+                if let Some(slot) = slots.newest() {
+                    let id = EntryId(self.index.id(at, slot));
+                    if self.shows(id) {
+                        return Some(id);
+                    }
+                    continue;
+                }
+                at = self.index.next(at)?;
+                slots = self.index.of_chain(at, place);
+            }
+        })
+    }
+
+    /// Whether a walk of a chain would find none that has expired or is not assured, as far as that is known.
+    pub(crate) fn is_settled(&self, chain: usize, now: Jiffies) -> bool {
+        match self.view {
+            Some(View { seat, .. }) => self.settled_in(chain, now).contains(seat),
+            None => self.index.is_settled(self.index.place_of_chain(chain), now),
+        }
+    }
+
+    /// All entries of a chain are assured: none ceases to be.
+    pub(crate) fn settle(&mut self, chain: usize) {
+        match (self.view, &mut self.versions) {
+            (Some(View { seat, .. }), Some(versions)) => versions.settle(chain, Seats::one(seat)),
+            (_, _) => self.index.settle(self.index.place_of_chain(chain)),
+        }
+    }
+
+    /// Asks for the entries of a chain, which is about to be walked.
+    pub(crate) fn approach_chain(&self, chain: usize) {
+        self.walk(chain).for_each(|id| self.slab.prefetch(id));
+    }
+
+    /// Entries of the chain of `probe`; counted exactly only when there are more than `enough`.
+    pub(crate) fn chain_length(&self, probe: &Probe, enough: u64) -> u64 {
+        let length = self.index.length(probe.place, enough);
+        if self.view.is_some() && length > enough {
+            return self.walk(self.chain(probe)).count() as u64;
+        }
+        length
+    }
+
+    /// Whether the chain of a spot, the first of its line, is that short at the most.
+    #[inline(always)]
+    pub(crate) fn is_short(&self, spot: &Spot, most: u64) -> bool {
+        self.index.is_short(spot.place, most)
+    }
+
+    /// All entries, in the order of their places.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = EntryId> + '_ {
+        self.slab.iter().filter(|&id| self.shows(id))
+    }
+
+    /// Shows the vitals of all entries.
+    pub(crate) fn census(&self, mut see: impl FnMut(&Vitals)) {
+        match self.view {
+            Some(View { seat, .. }) => self.census_of(seat, see),
+            None => self.slab.census(&mut see),
+        }
+    }
+
+    /// Shows every entry of some chains, chain after chain, and removes those that `goes` says yes to. With
+    /// `due`, places where nothing has expired by then are left out. `goes` learns how many entries there are.
+    /// Returns a time before which none of those that stay expires.
+    pub(crate) fn sweep(
+        &mut self,
+        chains: Range<usize>,
+        due: Option<Jiffies>,
+        mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
+    ) -> Option<Jiffies> {
+        let mut bound = Soonest(None);
+        let mut from = chains.start;
+        while from < chains.end {
+            let first = self.index.first(self.index.place_of_chain(from));
+            let all = self.index.chains_of(first);
+            let some = from..all.end.min(chains.end);
+            from = some.end;
+            if due.is_none() && some == all {
+                self.prefetch_behind(first);
+            }
+            let soonest = self.sweep_line(first, some.clone(), due, &mut goes);
+            if let Some(soonest) = soonest {
+                bound.or(soonest);
+                if some == all {
+                    self.index.set_bounds(first, soonest);
+                }
+            }
+        }
+        bound.0
+    }
+
+    /// Asks for the entries of a line that a sweep is about to reach.
+    fn prefetch_behind(&self, first: At) {
+        const AHEAD: usize = 4;
+        let Some(ahead) = self.index.further(first, AHEAD) else { return };
+        let mut slots = self.index.all(ahead);
+        while let Some(slot) = slots.newest() {
+            self.slab.prefetch(EntryId(self.index.id(ahead, slot)));
+        }
+    }
+
+    fn sweep_line(
+        &mut self,
+        first: At,
+        chains: Range<usize>,
+        due: Option<Jiffies>,
+        goes: &mut impl FnMut(&Leaving<'_>, usize) -> bool,
+    ) -> Option<Jiffies> {
+        let mut soonest = Soonest(None);
+        let mut gone = false;
+        let is_due = |index: &Index, at| due.is_none_or(|due| index.may_expire(at, due));
+        for chain in chains {
+            let place = self.index.place_of_chain(chain);
+            let mut next = Some(first);
+            while let Some(at) = next {
+                next = self.index.next(at);
+                let mut slots = self.index.of_chain(at, place);
+                if !slots.is_empty() && !is_due(&self.index, at) {
+                    soonest.or(self.index.bound(at));
+                    continue;
+                }
+                while let Some(slot) = slots.newest() {
+                    let id = EntryId(self.index.id(at, slot));
+                    let leaving = self.leaving(id);
+                    if self.shows(id) && goes(&leaving, self.len()) {
+                        gone = true;
+                        if self.dismiss(at, slot, id) {
+                            continue;
+                        }
+                    }
+                    soonest.or(self.slab.head(id).expires);
+                }
+            }
+        }
+        if gone {
+            self.index.tidy(first);
+        }
+        soonest.0
+    }
+}
+
+/// The earliest of some times.
+struct Soonest(Option<Jiffies>);
+
+impl Soonest {
+    fn or(&mut self, time: Jiffies) {
+        self.0 = Some(self.0.map_or(time, |soonest| soonest.earlier(time)));
+    }
+}

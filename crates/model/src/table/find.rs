@@ -1,0 +1,248 @@
+//! Looking an entry up.
+
+use super::index::{self, At, Place};
+use super::{EntryId, Found, Glance, Leaving, Probe, Spot, Table};
+use crate::key::{Key, Packed};
+use crate::plain::Way;
+use crate::tcp::Direction;
+use crate::ticks::Jiffies;
+
+impl Table {
+    /// First stage of a lookup: asks for the line of the index.
+    #[inline]
+    pub(crate) fn approach(&self, spot: &Spot) {
+        self.index.prefetch(spot.place);
+    }
+
+    /// Second stage: asks for the entries that the lookup will look at.
+    #[inline(always)]
+    pub(crate) fn reach(&self, spot: &mut Spot, now: Jiffies) {
+        let Some(mut slots) = self.index.fresh(spot.place, now) else {
+            return self.reach_all(spot);
+        };
+        if let Some(slot) = slots.newest() {
+            spot.likely = EntryId(self.index.first_id(spot.place, slot));
+            self.slab.prefetch(spot.likely);
+            while let Some(slot) = slots.newest() {
+                self.slab.prefetch(EntryId(self.index.first_id(spot.place, slot)));
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn reach_all(&self, spot: &mut Spot) {
+        let at = self.index.first(spot.place);
+        if let Some(slot) = self.index.like(at, spot.place).newest() {
+            spot.likely = EntryId(self.index.id(at, slot));
+        }
+        let mut slots = self.index.of_chain(at, spot.place);
+        while let Some(slot) = slots.newest() {
+            self.slab.prefetch(EntryId(self.index.id(at, slot)));
+        }
+    }
+
+    /// Whether a lookup meets nothing that has expired, as far as the first line goes.
+    #[inline(always)]
+    pub(super) fn is_clear(&self, place: Place, now: Jiffies) -> bool {
+        self.index.is_fresh(place, now) || self.chain_lives(place, now)
+    }
+
+    #[inline(never)]
+    fn chain_lives(&self, place: Place, now: Jiffies) -> bool {
+        let at = self.index.first(place);
+        let mut slots = self.index.of_chain(at, place);
+        while let Some(slot) = slots.newest() {
+            if self.slab.head(EntryId(self.index.id(at, slot))).is_expired(now) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What a walk must look at: all of the chain where one may have expired, else those alike.
+    #[inline]
+    pub(super) fn slots(&self, at: At, place: Place, now: Jiffies) -> index::Slots {
+        if self.index.may_expire(at, now) {
+            self.index.of_chain(at, place)
+        } else {
+            self.index.like(at, place)
+        }
+    }
+
+    /// Looks an entry up where nothing stands in the way that may have expired.
+    #[inline]
+    pub(crate) fn glance(&self, probe: &Probe, now: Jiffies) -> Glance {
+        if self.view.is_some() {
+            return Glance::Unclear;
+        }
+        let at = self.index.first(probe.place);
+        let back = probe.key.packed().inverse();
+        let Some(mut slots) = self.index.fresh(probe.place, now) else { return Glance::Unclear };
+        while let Some(slot) = slots.newest() {
+            let id = EntryId(self.index.first_id(probe.place, slot));
+            if let Some(direction) = self.answers_to(id, probe, back) {
+                return Glance::Found(Found { id, direction, at });
+            }
+        }
+        if self.index.next(at).is_none() && self.replies.is_empty() {
+            Glance::Absent
+        } else {
+            Glance::Unclear
+        }
+    }
+
+    /// The same for TCP and UDP over IPv4, an entry that is translated being left out.
+    #[inline(always)]
+    pub(crate) fn own(&self, spot: &Spot, now: Jiffies) -> Option<Found> {
+        if !self.is_clear(spot.place, now) {
+            return None;
+        }
+        match self.names(spot.likely, spot) {
+            // Packets of the same batch may have moved it since it was looked at.
+            Some(direction) if self.index.is_in_first(spot.place, spot.likely.0) => {
+                Some(Found { id: spot.likely, direction, at: self.index.first(spot.place) })
+            }
+            Some(_) | None => self.look_around(spot),
+        }
+    }
+
+    /// The direction in which an entry of the kind sought has the tuple of the spot.
+    #[inline(always)]
+    pub(super) fn names(&self, id: EntryId, spot: &Spot) -> Option<Direction> {
+        let head = match spot.way {
+            Way::Udp => self.slab.narrow_short(id)?,
+            _ => self.slab.narrow(id)?,
+        };
+        head.answers_to(spot.key)
+    }
+
+    #[inline(never)]
+    pub(super) fn look_around(&self, spot: &Spot) -> Option<Found> {
+        let at = self.index.first(spot.place);
+        let mut slots = self.index.like(at, spot.place);
+        while let Some(slot) = slots.newest() {
+            let id = EntryId(self.index.id(at, slot));
+            if let Some(direction) = self.names(id, spot) {
+                return Some(Found { id, direction, at });
+            }
+        }
+        None
+    }
+
+    /// The direction in which an entry has the tuple of the probe, whose answers have `back`.
+    #[inline(always)]
+    pub(super) fn answers_to(
+        &self,
+        id: EntryId,
+        probe: &Probe,
+        back: Option<Packed>,
+    ) -> Option<Direction> {
+        let head = self.slab.head(id);
+        let key = head.key();
+        let (reply, original) = (back == Some(key), key == probe.key.packed());
+        if !(reply || original) {
+            return None;
+        }
+        if probe.key.wide().is_none() && !id.is_wide() && !head.has_extras() {
+            // A packet from an address to itself is found by its reply tuple, which stands first.
+            return Some(if reply { Direction::Reply } else { Direction::Original });
+        }
+        if reply && self.has_addresses(id, probe, Direction::Reply) && !self.is_translated(id) {
+            return Some(Direction::Reply);
+        }
+        (original && self.has_addresses(id, probe, Direction::Original))
+            .then_some(Direction::Original)
+    }
+
+    /// Looks an unexpired entry up; `reaped` is told of each expired one met on the way, and removed.
+    pub(crate) fn find(
+        &mut self,
+        probe: &Probe,
+        now: Jiffies,
+        mut reaped: impl FnMut(&Leaving<'_>),
+    ) -> Option<Found> {
+        let mut at = self.index.first(probe.place);
+        let back = probe.key.packed().inverse();
+        let mut gone = false;
+        let found = loop {
+            let mut slots = self.slots(at, probe.place, now);
+            let found = loop {
+                let Some(slot) = slots.newest() else { break None };
+                let id = EntryId(self.index.id(at, slot));
+                if !self.shows(id) {
+                    continue;
+                }
+                if self.slab.head(id).is_expired(now) && self.vitals(id).is_expired(now) {
+                    reaped(&self.leaving(id));
+                    self.dismiss(at, slot, id);
+                    gone = true;
+                    continue;
+                }
+                if let Some(direction) = self.answers_to(id, probe, back) {
+                    break Some(Found { id, direction, at });
+                }
+            };
+            if found.is_some() {
+                break found;
+            }
+            match self.index.next(at) {
+                Some(next) => at = next,
+                None => break None,
+            }
+        };
+        if gone {
+            let first = self.index.first(probe.place);
+            self.index.tidy(first);
+        }
+        if found.is_some() || self.replies.is_empty() {
+            return found;
+        }
+        self.find_translated(&probe.key, now, reaped)
+    }
+
+    /// Whether an entry has the addresses of the probe, seen from this direction, its digest being the same.
+    #[inline]
+    fn has_addresses(&self, id: EntryId, probe: &Probe, direction: Direction) -> bool {
+        match (probe.key.wide(), direction) {
+            (None, _) => self.slab.has_addresses(id, None),
+            (wide @ Some(_), Direction::Original) => self.slab.has_addresses(id, wide),
+            (Some(&[source, destination]), Direction::Reply) => {
+                self.slab.has_addresses(id, Some(&[destination, source]))
+            }
+        }
+    }
+
+    #[inline]
+    fn is_translated(&self, id: EntryId) -> bool {
+        self.slab.extras(id).is_some_and(|extras| extras.reply.is_some())
+    }
+
+    #[cold]
+    fn find_translated(
+        &mut self,
+        key: &Key,
+        now: Jiffies,
+        mut reaped: impl FnMut(&Leaving<'_>),
+    ) -> Option<Found> {
+        let id = *self.replies.get(key)?;
+        if self.slab.vitals(id).is_expired(now) {
+            reaped(&self.leaving(id));
+            self.remove(id);
+            return None;
+        }
+        let place = self.index.place(self.slab.key(id).hash(self.hash_key));
+        let (at, _) = self.index.locate(place, id.0)?;
+        Some(Found { id, direction: Direction::Reply, at })
+    }
+
+    /// The unexpired entry that has a key, without changing anything.
+    pub(crate) fn peek(&self, key: Key, now: Jiffies) -> Option<EntryId> {
+        let probe = self.probe(key);
+        let back = key.packed().inverse();
+        let lives = |id: &EntryId| !self.vitals(*id).is_expired(now);
+        self.walk(self.chain(&probe))
+            .filter(lives)
+            .find(|&id| self.answers_to(id, &probe, back).is_some())
+            .or_else(|| self.replies.get(&key).copied().filter(lives))
+    }
+}
