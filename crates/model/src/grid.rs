@@ -12,12 +12,14 @@ use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, EarlyDrop, Statu
 use plimsoll_wire::packet::{Packet, behind_extensions, parse_acknowledgement};
 
 use crate::batch::{AT_ONCE, Arrival};
+use crate::classes::Classes;
 use crate::defrag::Gathered;
 use crate::early_drop::RANGE;
 use crate::entry::{Memory, Slot};
 use crate::error::Icmp;
 use crate::key::Key;
-use crate::model::{Classes, Config, Model, Prepared, alone, info, refreshed};
+use crate::life::info;
+use crate::model::{Config, Model, Prepared, alone, refreshed};
 use crate::plain::{Usual, Way, plain_datagram, udp_length_fits};
 use crate::settings::Settings;
 use crate::snapshot::Occupancy;

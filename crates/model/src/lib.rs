@@ -31,6 +31,7 @@ extern crate alloc;
 
 mod batch;
 mod behaviour;
+mod classes;
 mod collector;
 mod dccp;
 mod defrag;
@@ -41,6 +42,7 @@ mod events;
 mod grid;
 mod helper;
 mod key;
+mod life;
 mod log;
 mod loopback;
 mod model;

@@ -6,28 +6,26 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use plimsoll_ct::{Accounting, Class, Counter, CounterSource, Counters, Profile, Status, Time};
+use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Time};
 use plimsoll_wire::packet::{
     LinkType, NoPacket, Packet, Transport, behind_extensions, network_layer, parse_ip,
     parse_transport,
 };
 
 use crate::behaviour::Behaviour;
+use crate::classes::Classes;
 use crate::collector::Collector;
 use crate::defrag::{Defragmenter, Gathered, lacks_headers};
-use crate::entry::{Memory, Slot};
 use crate::events::Events;
-use crate::helper::{Helpers, Origin};
+use crate::helper::Helpers;
 use crate::key::{Key, PPP, Packed};
 use crate::log::{Log, LogLine};
 use crate::plain::{Usual, Way};
 use crate::policy::Timeouts;
 use crate::settings::Settings;
-use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
-use crate::table::{EntryId, Extras, Found, Glance, Probe, Spot, Table, Vitals, Whole};
-use crate::tcp::Direction;
+use crate::step::{Info, Step, Treatment, Verdict, What};
+use crate::table::{Spot, Table};
 use crate::ticks::Jiffies;
-use crate::trackers::{Judged, Judgement};
 
 /// What a model is made from.
 #[derive(Debug, Clone)]
@@ -60,7 +58,7 @@ pub struct Model {
     pub(crate) behaviour: &'static Behaviour,
     pub(crate) settings: Settings,
     /// Timeout policies in force.
-    policies: Vec<Timeouts>,
+    pub(crate) policies: Vec<Timeouts>,
     pub(crate) helpers: Helpers,
     pub(crate) table: Table,
     pub(crate) counters: Counters,
@@ -400,283 +398,6 @@ impl Model {
             Packed::of(&bare, None, zone).map(Packed::generic)
         }
     }
-
-    #[inline]
-    pub(crate) fn find(&mut self, probe: &Probe) -> Option<Found> {
-        let found = match self.table.glance(probe, self.now()) {
-            Glance::Found(found) => Some(found),
-            Glance::Absent => None,
-            Glance::Unclear => self.search(probe),
-        };
-        if found.is_some() && self.profile.creation == CounterSource::Counted {
-            self.counters.add(Counter::Found, 1);
-        }
-        found
-    }
-
-    /// Looks where something may have expired, or nothing was found at a glance.
-    fn search(&mut self, probe: &Probe) -> Option<Found> {
-        let now = self.now();
-        let (classes, counters) = (&mut self.classes, &mut self.counters);
-        let counted = self.profile.creation == CounterSource::Counted;
-        let listening = self.events.is_some();
-        let mut ended = Vec::new();
-        let found = self.table.find(probe, now, |leaving| {
-            classes.leave(leaving.vitals.class());
-            if counted {
-                counters.add(Counter::Delete, 1);
-            }
-            if listening || leaving.concerns_helpers() {
-                ended.push(leaving.whole());
-            }
-        });
-        let helpers = ended.iter().any(Whole::concerns_helpers);
-        for whole in ended {
-            self.ended(&whole);
-        }
-        if helpers && found.is_some() {
-            // What a helper's entry takes with it may have been that one, or moved it.
-            return self.table.find(probe, now, |_| {});
-        }
-        found
-    }
-
-    /// A packet of an entry that is in the table.
-    #[inline]
-    fn known(
-        &mut self,
-        found: &Found,
-        packet: &Packet<'_>,
-        prepared: &Prepared<'_>,
-        treatment: &Treatment,
-    ) -> Step {
-        let Found { id, direction, .. } = *found;
-        let mut slot = self.table.slot(found);
-        let before = slot.vitals();
-        let info = info(before.status, direction);
-        let policy = self.table.extras(id).and_then(|extras| extras.policy);
-        let timeouts = self.timeouts(policy);
-        let judged = self.judge(timeouts, &mut slot, direction, packet, prepared, true);
-        let mut step = Step { entry: Some(id), ..Step::new(info, Verdict::Accept) };
-        let mut moved = false;
-        match judged {
-            Judged::Refresh(Judgement { ticks, assure, told }) => {
-                moved = told;
-                step.what = What::Refreshed;
-                self.refresh(&mut slot, ticks);
-                if assure {
-                    slot.set(Status::ASSURED);
-                }
-                self.account(id, direction, packet.length);
-            }
-            Judged::Ignore => step.what = What::Ignored,
-            Judged::Invalid { lower_to } => {
-                slot.expires = self.lowered(slot.expires, lower_to);
-                self.store(found, &before, &slot);
-                self.owe_update(id, &before, &slot, false);
-                return self.invalid(Counter::Invalid);
-            }
-            Judged::Reopen | Judged::Delete => {
-                // What ends an entry is counted still, what begins another is not.
-                if judged == Judged::Delete {
-                    self.account(id, direction, packet.length);
-                }
-                self.store(found, &before, &slot);
-                self.remove(id);
-                step.what = What::Removed;
-                step.entry = None;
-                step.reopened = judged == Judged::Reopen;
-                return step;
-            }
-        }
-        if direction == Direction::Reply {
-            slot.set(Status::SEEN_REPLY);
-        }
-        self.store(found, &before, &slot);
-        // A listener is told at the last hook, behind the helper.
-        if !self.help(&step, direction, packet, treatment) {
-            step.verdict = Verdict::Drop;
-        }
-        if step.verdict == Verdict::Drop || treatment.fate == Fate::Dropped {
-            self.owe_update(id, &before, &slot, moved);
-        } else {
-            self.tell_update(id, &before, &slot, moved);
-        }
-        step
-    }
-
-    /// The expiry that an invalid packet leaves.
-    pub(crate) fn lowered(&self, expires: Jiffies, lower_to: Option<u32>) -> Jiffies {
-        let now = self.now();
-        let left = expires.left(now);
-        // Below two minutes the kernel leaves the entry alone, whatever the timeout is.
-        match lower_to.filter(|&ticks| left > ticks as i32) {
-            Some(ticks) if left >= (120 * self.settings.hz) as i32 => now.plus(ticks),
-            Some(_) | None => expires,
-        }
-    }
-
-    #[inline]
-    fn store(&mut self, found: &Found, before: &Vitals, slot: &Slot) {
-        self.classes.change(before.class(), slot.class());
-        self.table.put(found, slot);
-    }
-
-    #[inline]
-    pub(crate) fn refresh(&self, slot: &mut Slot, ticks: u32) {
-        if slot.status.contains(Status::FIXED_TIMEOUT) {
-            return;
-        }
-        slot.expires = self.usual.refreshed(slot.expires, self.now(), ticks);
-    }
-
-    /// A packet without an entry.
-    fn fresh(
-        &mut self,
-        probe: &Probe,
-        packet: &Packet<'_>,
-        prepared: &Prepared<'_>,
-        treatment: &Treatment,
-    ) -> Step {
-        if !probe.has_inverse() {
-            return self.invalid(Counter::Invalid);
-        }
-        let evicted = match self.make_room(probe) {
-            Some(evicted) => evicted,
-            None => {
-                self.counters.add(Counter::Drop, 1);
-                let what = What::TableFull;
-                return Step { what, ..Step::new(Info::Invalid, Verdict::Drop) };
-            }
-        };
-        let now = self.now();
-        let Origin { master, helper, status } = self.origin(probe.key, packet, treatment);
-        let policy = self.policy(packet, treatment);
-        let Some(slot) = self.open(Status::CONFIRMED | status, policy, packet, prepared) else {
-            return Step { evicted, ..self.invalid(Counter::Invalid) };
-        };
-        let info = if master.is_some() { Info::Related } else { Info::New };
-        let mut step = Step { evicted, ..Step::new(info, Verdict::Accept) };
-        if self.profile.creation == CounterSource::Counted {
-            self.counters.add(Counter::New, 1);
-        }
-        if treatment.fate == Fate::Dropped {
-            self.end_call_of(&probe.key, master);
-            step.what = What::NotConfirmed;
-            return step;
-        }
-        if self.chain_is_too_long(probe) {
-            self.end_call_of(&probe.key, master);
-            self.counters.add(Counter::ChainTooLong, 1);
-            self.counters.add(Counter::InsertFailed, 1);
-            step.what = What::ChainTooLong;
-            step.verdict = Verdict::Drop;
-            return step;
-        }
-        if self.profile.creation == CounterSource::Counted {
-            self.counters.add(Counter::Insert, 1);
-        }
-        self.classes.enter(slot.class());
-        let id =
-            self.table.insert(probe, &slot, now, Extras { reply: None, policy, helper, master });
-        if self.settings.accounting {
-            if self.accounting.len() <= id.index() {
-                self.accounting.resize(id.index() + 1, [Accounting::default(); 2]);
-            }
-            self.accounting[id.index()] = [Accounting::default(); 2];
-            self.account(id, Direction::Original, packet.length);
-        }
-        self.tell_new(id, &slot);
-        step.what = What::Inserted;
-        step.entry = Some(id);
-        step
-    }
-
-    /// The policy that governs the entry that a packet makes.
-    pub(crate) fn policy(&self, packet: &Packet<'_>, treatment: &Treatment) -> Option<u8> {
-        treatment.policy.filter(|&p| self.governs(p, packet.protocol))
-    }
-
-    /// The entry that a packet makes; `None`: it is invalid.
-    pub(crate) fn open(
-        &self,
-        status: Status,
-        policy: Option<u8>,
-        packet: &Packet<'_>,
-        prepared: &Prepared<'_>,
-    ) -> Option<Slot> {
-        let now = self.now();
-        let mut slot = Slot { status, expires: now, memory: Memory::Nothing };
-        // A rule comes behind the tracker: it finds the entry made, and gives it what new entries get.
-        let by_rule = policy.filter(|_| self.behaviour.late_rules);
-        let timeouts = self.timeouts(policy.filter(|_| by_rule.is_none()));
-        match self.judge(timeouts, &mut slot, Direction::Original, packet, prepared, false) {
-            Judged::Refresh(Judgement { ticks, assure, .. }) => {
-                slot.expires = now.plus(ticks);
-                if assure {
-                    slot.set(Status::ASSURED);
-                }
-            }
-            Judged::Ignore => {}
-            Judged::Invalid { .. } | Judged::Reopen | Judged::Delete => return None,
-        }
-        if let Some(own) = by_rule.and_then(|p| self.policies.get(usize::from(p))) {
-            slot.expires = now.plus(self.settings.ticks(own.first));
-        }
-        Some(slot)
-    }
-
-    /// Whether there is a policy of this number for this protocol.
-    fn governs(&self, policy: u8, protocol: u8) -> bool {
-        self.policies.get(usize::from(policy)).is_some_and(|own| own.protocol == protocol)
-    }
-
-    /// The settings whose timeouts count.
-    pub(crate) fn timeouts(&self, policy: Option<u8>) -> &Settings {
-        let own = policy.and_then(|policy| self.policies.get(usize::from(policy)));
-        own.map_or(&self.settings, |own| &own.settings)
-    }
-
-    #[inline]
-    pub(crate) fn account(&mut self, id: EntryId, direction: Direction, octets: u32) {
-        if let Some(both) = self.accounting.get_mut(id.index()) {
-            let a = &mut both[direction as usize];
-            a.packets += 1;
-            a.bytes += u64::from(octets);
-        }
-    }
-
-    /// An entry goes: what listens is told, what its helper expected goes with it.
-    pub(crate) fn ended(&mut self, whole: &Whole) {
-        self.tell_destroy(whole);
-        if whole.concerns_helpers() {
-            self.forget(whole);
-        }
-    }
-
-    pub(crate) fn remove(&mut self, id: EntryId) {
-        let concerns_helpers = self.table.extras(id).is_some_and(Extras::concerns_helpers);
-        if (self.events.is_some() || concerns_helpers)
-            && let Some(whole) = self.table.whole(id)
-        {
-            self.ended(&whole);
-        }
-        let vitals = self.table.remove(id);
-        self.classes.leave(vitals.class());
-        if self.profile.creation == CounterSource::Counted {
-            self.counters.add(Counter::Delete, 1);
-        }
-    }
-}
-
-/// The class of a packet of an entry with this status.
-pub(crate) const fn info(status: Status, direction: Direction) -> Info {
-    match direction {
-        Direction::Reply => Info::EstablishedReply,
-        Direction::Original if status.contains(Status::SEEN_REPLY) => Info::Established,
-        Direction::Original if status.contains(Status::EXPECTED) => Info::Related,
-        Direction::Original => Info::New,
-    }
 }
 
 /// What is known of a packet before the table is looked at.
@@ -690,41 +411,6 @@ pub(crate) struct Prepared<'a> {
 #[inline(never)]
 fn transport<'a>(packet: &Packet<'a>) -> Option<Transport<'a>> {
     parse_transport(packet.protocol, packet.payload, packet.payload_length)
-}
-
-/// How many entries of each class the table holds, kept while they change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Classes {
-    pub(crate) evictable: u64,
-    pub(crate) closing: u64,
-    pub(crate) protected: u64,
-}
-
-impl Classes {
-    const fn place(&mut self, class: Class) -> &mut u64 {
-        match class {
-            Class::Evictable => &mut self.evictable,
-            Class::Closing => &mut self.closing,
-            Class::Protected => &mut self.protected,
-        }
-    }
-
-    pub(crate) const fn enter(&mut self, class: Class) {
-        *self.place(class) += 1;
-    }
-
-    pub(crate) const fn leave(&mut self, class: Class) {
-        *self.place(class) -= 1;
-    }
-
-    /// An entry has changed.
-    #[inline(always)]
-    pub(crate) fn change(&mut self, was: Class, is: Class) {
-        if was != is {
-            self.leave(was);
-            self.enter(is);
-        }
-    }
 }
 
 /// The expiry that a refresh makes of an earlier one; some generations leave one that would move by less than
