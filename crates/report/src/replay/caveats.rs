@@ -82,8 +82,8 @@ pub fn caveats(a: &Answer) -> Vec<String> {
     }
     if tally.malformed > 0 {
         say(format!(
-            "{} a wrong IP header and left out: a host drops them before conntrack.",
-            of(tally.malformed, "packet had", "packets had")
+            "{} left out for a wrong IP header: a host drops such before conntrack.",
+            of(tally.malformed, "packet was", "packets were")
         ));
     }
     if tally.unknown_link > 0 {
