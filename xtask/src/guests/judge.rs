@@ -41,7 +41,7 @@ const V6_18: Line = Line { line: "6.18", profile: "6.18", names_namespace: true,
 const LINES: &[Line] = &[
     Line {
         line: "5.10",
-        profile: "5.4",
+        profile: "5.10",
         entry_bytes: 469,
         default_max: 16384,
         guard_killed: false,
@@ -50,7 +50,7 @@ const LINES: &[Line] = &[
     V6_1,
     Line { line: "6.12", profile: "6.12", guard_killed: false, ..V6_1 },
     V6_18,
-    Line { line: "7.3", profile: "6.19", zero: false, guard_killed: false, ..V6_18 },
+    Line { line: "7.3", profile: "7.1", zero: false, guard_killed: false, ..V6_18 },
 ];
 
 /// The looks around which the scene kept the world.
