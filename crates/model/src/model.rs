@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Time};
+use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Time, Zone};
 use plimsoll_wire::packet::{
     LinkType, NoPacket, Packet, Transport, behind_extensions, network_layer, parse_ip,
     parse_transport,
@@ -226,7 +226,7 @@ impl Model {
     pub(crate) fn gathered(
         &mut self,
         packet: &Packet<'_>,
-        zone: u16,
+        zone: Zone,
         then: impl FnOnce(&mut Self, &Packet<'_>) -> Step,
     ) -> Step {
         if packet.fragment.is_none() {
@@ -240,13 +240,19 @@ impl Model {
     }
 
     /// Keeps a part of a datagram until it is whole.
-    pub(crate) fn gather(&mut self, part: &Packet<'_>, zone: u16) -> Gathered {
+    pub(crate) fn gather(&mut self, part: &Packet<'_>, zone: Zone) -> Gathered {
         if self.behaviour.headers_in_first_fragment && lacks_headers(part) {
             return Gathered::Alone;
         }
         let limits = (self.settings.fragments_v4, self.settings.fragments_v6);
         let limits = (self.settings.ticks(limits.0), self.settings.ticks(limits.1));
-        self.defragmenter.add(part, zone, self.ticks, limits, self.settings.fragment_bytes)
+        self.defragmenter.add(
+            part,
+            zone.of_original(),
+            self.ticks,
+            limits,
+            self.settings.fragment_bytes,
+        )
     }
 
     /// Where a packet is looked up, and its way there.
@@ -254,14 +260,15 @@ impl Model {
     pub(crate) fn spot(&self, packet: &Packet<'_>, treatment: &Treatment) -> Spot {
         const TCP: u8 = 6;
         const UDP: u8 = 17;
-        let way = self.way(packet, treatment.untracked);
+        let zone = treatment.zone;
+        let way = self.way(packet, treatment.untracked || zone.is_one_way());
         let (IpAddr::V4(source), IpAddr::V4(destination), TCP | UDP) =
             (packet.source, packet.destination, packet.protocol)
         else {
-            return self.any_spot(packet, treatment.zone, way);
+            return self.any_spot(packet, zone.of_original(), way);
         };
         let Some(ports) = packet.payload.first_chunk() else { return Spot::without(Way::Nowhere) };
-        let rest = Packed::rest_of(treatment.zone, packet.protocol);
+        let rest = Packed::rest_of(zone.of_original(), packet.protocol);
         let key = Packed::of_ports(source, destination, *ports, rest);
         self.table.spot_of_ports(key, way)
     }
@@ -321,7 +328,7 @@ impl Model {
         // What a call's packets mean may have become known since they were looked at.
         let renewed;
         let spot = if packet.protocol == GRE && self.has_calls() {
-            renewed = self.any_spot(packet, treatment.zone, spot.way);
+            renewed = self.any_spot(packet, treatment.zone.of_original(), spot.way);
             &renewed
         } else {
             spot
@@ -330,7 +337,7 @@ impl Model {
             return self.invalid(Counter::Invalid);
         }
         let probe = &spot.probe(Key::wide_of(packet));
-        let Some(found) = self.find(probe) else {
+        let Some(found) = self.find_in(probe, treatment.zone) else {
             return self.fresh(probe, packet, &prepared, treatment);
         };
         let step = self.known(&found, packet, &prepared, treatment);

@@ -21,6 +21,8 @@ pub(crate) struct Shared {
     table: Table,
     /// Who shares it: from the lowest limit, which is a single model's, to the highest; in a grid in its order.
     sharers: Vec<Sharer>,
+    /// Rules do to packets what no grid knows.
+    special: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -102,19 +104,19 @@ impl Went<'_> {
     }
 }
 
-/// The tables of so many settings, by the number of each; `helped`: rules name helpers, which no grid knows.
-pub(crate) fn tables(configs: impl IntoIterator<Item = Config>, helped: bool) -> Vec<Shared> {
+/// The tables of so many settings, by the number of each; `special`: rules do what no grid knows.
+pub(crate) fn tables(configs: impl IntoIterator<Item = Config>, special: bool) -> Vec<Shared> {
     let mut families: Vec<Vec<(usize, Config)>> = Vec::new();
     for (run, config) in configs.into_iter().enumerate() {
         let joins = |other: &Config| {
-            differ_in_limit_alone(other, &config) || !helped && Grid::joins(other, &config)
+            differ_in_limit_alone(other, &config) || !special && Grid::joins(other, &config)
         };
         match families.iter_mut().find(|family| family.first().is_some_and(|(_, c)| joins(c))) {
             Some(family) => family.push((run, config)),
             None => families.push(Vec::from([(run, config)])),
         }
     }
-    families.iter().flat_map(|family| Shared::of(family)).collect()
+    families.iter().flat_map(|family| Shared::of(family, special)).collect()
 }
 
 fn differ_in_limit_alone(a: &Config, b: &Config) -> bool {
@@ -127,15 +129,15 @@ fn differ_in_limit_alone(a: &Config, b: &Config) -> bool {
 
 impl Shared {
     /// The tables of settings that can share one.
-    fn of(family: &[(usize, Config)]) -> Vec<Self> {
+    fn of(family: &[(usize, Config)], special: bool) -> Vec<Self> {
         let Some((_, first)) = family.first() else { return Vec::new() };
         if family.iter().all(|(_, config)| differ_in_limit_alone(first, config)) {
-            return Vec::from([Self::together(family, first.clone())]);
+            return Vec::from([Self::together(family, first.clone(), special)]);
         }
         family.chunks(Grid::MOST).filter_map(Self::apart).collect()
     }
 
-    fn together(family: &[(usize, Config)], mut config: Config) -> Self {
+    fn together(family: &[(usize, Config)], mut config: Config, special: bool) -> Self {
         let sharer = |(run, config): &(usize, Config)| Sharer::of(*run, 0, config);
         let mut sharers: Vec<Sharer> = family.iter().map(sharer).collect();
         sharers.sort_by_key(|sharer| sharer.limit);
@@ -143,7 +145,7 @@ impl Shared {
         config.settings.max = sharers.last().map_or(0, |sharer| sharer.max);
         let mut model = Model::new(config);
         set_limit(&mut model, &sharers);
-        Self { table: Table::Together(Box::new(model), Noted::default()), sharers }
+        Self { table: Table::Together(Box::new(model), Noted::default()), sharers, special }
     }
 
     fn apart(some: &[(usize, Config)]) -> Option<Self> {
@@ -152,7 +154,8 @@ impl Shared {
             |(seat, (run, config)): (usize, &(usize, Config))| Sharer::of(*run, seat, config);
         let sharers = some.iter().enumerate().map(sharer).collect();
         let noted = alloc::vec![Noted::default(); some.len()];
-        Some(Self { table: Table::Apart(Box::new(Grid::new(&configs)?), noted), sharers })
+        let table = Table::Apart(Box::new(Grid::new(&configs)?), noted);
+        Some(Self { table, sharers, special: false })
     }
 
     /// Whether a setting has its entries here.
@@ -186,7 +189,7 @@ impl Shared {
         let sharer = self.sharers.remove(place);
         let noted = noted.get(sharer.seat)?.clone();
         let table = Table::Together(Box::new(grid.part(sharer.seat)), noted);
-        Some(Self { table, sharers: Vec::from([sharer]) })
+        Some(Self { table, sharers: Vec::from([sharer]), special: self.special })
     }
 
     /// Lets time pass.
@@ -286,7 +289,8 @@ impl Shared {
         let Table::Together(model, noted) = &mut self.table else { return Vec::new() };
         let mut grids = Vec::new();
         let number = self.sharers.len().div_ceil(Grid::MOST);
-        for (n, some) in self.sharers.chunks(Grid::MOST).enumerate() {
+        let seatable = if self.special { &[] } else { &self.sharers[..] };
+        for (n, some) in seatable.chunks(Grid::MOST).enumerate() {
             let limits: Vec<u64> = some.iter().map(|sharer| sharer.max).collect();
             // The last one takes the table, the others copies.
             let grid = if n + 1 < number {
@@ -298,14 +302,16 @@ impl Shared {
             let seated = |(seat, sharer): (usize, &Sharer)| Sharer { seat, ..*sharer };
             let sharers = some.iter().enumerate().map(seated).collect();
             let noted = alloc::vec![noted.clone(); some.len()];
-            grids.push(Self { table: Table::Apart(Box::new(grid), noted), sharers });
+            let table = Table::Apart(Box::new(grid), noted);
+            grids.push(Self { table, sharers, special: false });
         }
         if let Some(own) = grids.pop() {
             *self = own;
             return grids;
         }
         let higher = self.sharers.partition_point(|sharer| sharer.limit <= limit);
-        let mut copy = Self { table: self.table.clone(), sharers: self.sharers.split_off(higher) };
+        let sharers = self.sharers.split_off(higher);
+        let mut copy = Self { table: self.table.clone(), sharers, special: self.special };
         if let Table::Together(model, _) = &mut copy.table {
             set_limit(model, &copy.sharers);
         }
@@ -343,10 +349,18 @@ mod tests {
     use plimsoll_wire::capture::Record;
 
     use super::*;
-    use crate::{Outcome, Replay, Synthetic, Workload};
+    use crate::{Outcome, Replay, Rules, Synthetic, Workload, ZoneRule};
 
     /// What it comes to with so many packets at once: outcome, entries in the end, and timeline of each.
     fn fed(configs: Vec<Config>, at_once: usize) -> Vec<(Outcome, Vec<Entry>, Timeline)> {
+        fed_under(&Rules::default(), configs, at_once)
+    }
+
+    fn fed_under(
+        rules: &Rules,
+        configs: Vec<Config>,
+        at_once: usize,
+    ) -> Vec<(Outcome, Vec<Entry>, Timeline)> {
         let workload = Workload { rate: 20.0, span: 20.0, ..Workload::default() };
         let mut synthetic = Synthetic::new(workload);
         let mut kept = Vec::new();
@@ -354,7 +368,7 @@ mod tests {
             kept.push((bytes.to_vec(), time, link, length));
         }
         let configs = configs.into_iter().map(|c| (c.settings.max.to_string(), c));
-        let mut replay = Replay::new(configs, Treatment::default());
+        let mut replay = Replay::new(configs, rules.clone());
         replay.sample();
         let records: Vec<_> = kept
             .iter()
@@ -390,6 +404,24 @@ mod tests {
                 let alone = fed(Vec::from([of(*max)]), 1);
                 assert!(alone[0] == *shared, "{name} with {max}");
             }
+        }
+    }
+
+    #[test]
+    fn rules_that_no_grid_knows_come_to_the_same_under_each_limit() {
+        let profile = Profile::named("6.18").expect("a known profile");
+        let of = |max: u64| {
+            let mut settings = Settings::of(profile, Bytes(1 << 30));
+            (settings.max, settings.buckets) = (max, 64);
+            Config::new(profile, settings)
+        };
+        let zones = Vec::from([ZoneRule::parse("orig=3").expect("a rule")]);
+        let rules = Rules { zones, ..Rules::default() };
+        let limits = [120, 100_000, 60];
+        let together = fed_under(&rules, limits.map(of).to_vec(), 1000);
+        assert!(together[2].0.lost > 0 && together[1].0.lost == 0, "no limit was met");
+        for (max, shared) in limits.into_iter().zip(&together) {
+            assert!(fed_under(&rules, Vec::from([of(max)]), 1)[0] == *shared, "{max}");
         }
     }
 
