@@ -177,7 +177,7 @@ COMMIT
 ";
     let program = saved(nat);
     let needs = |port| -> Vec<(String, bool)> {
-        served(&program, port).needs.iter().map(|n| (n.sentence(), n.sure)).collect()
+        served(&program, port).needs.iter().map(|n| (n.sentence(), n.is_sure())).collect()
     };
     let docker = "iptables nat: -A DOCKER ! -i docker0 -p tcp -m tcp --dport 443 -j DNAT --to-destination \
                   172.17.0.2:443";
@@ -193,6 +193,81 @@ COMMIT
     assert_eq!(needs(80), [], "that address is another host's");
     assert_eq!(needs(25), []);
     assert!(needs(22)[0].0.contains("counts its connections"), "{:?}", needs(22));
+}
+
+/// A rule that sends port 80 to 8080 leaves the answers of 8080 to be put right: untracked they would come from the wrong port.
+#[test]
+fn a_port_that_others_are_sent_to_needs_its_tracking() {
+    let of = |rule: &str| {
+        saved(&format!("*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING {rule}\nCOMMIT\n"))
+    };
+    let needs = |rule: &str, role| -> Vec<bool> {
+        let own = ["192.0.2.10".parse().unwrap()];
+        let judgement = judge(&of(rule), [&Traffic::new(6, 8080, role).on(&own)]);
+        judgement.needs.iter().map(|need| need.is_sure()).collect()
+    };
+    let all: &[(&str, &[bool], &[bool])] = &[
+        ("-p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8080", &[true], &[]),
+        ("-p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8081", &[], &[]),
+        ("-p udp -m udp --dport 80 -j REDIRECT --to-ports 8080", &[], &[]),
+        ("-d 198.51.100.7 -p tcp -j DNAT --to-destination 192.0.2.10:8000-8080", &[true], &[false]),
+        ("-d 198.51.100.7 -p tcp -j DNAT --to-destination 10.0.0.9:8080", &[], &[true]),
+        (
+            "-d 198.51.100.7 -p tcp -j DNAT --to-destination 192.0.2.0-192.0.2.99:8080",
+            &[false],
+            &[false],
+        ),
+        // One that keeps the port sends there what was bound for it, to another address.
+        (
+            "-d 198.51.100.7 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 192.0.2.10",
+            &[true],
+            &[false],
+        ),
+        ("-d 198.51.100.7 -p tcp -m tcp --dport 80 -j DNAT --to-destination 192.0.2.10", &[], &[]),
+    ];
+    for (rule, server, forward) in all {
+        assert_eq!(needs(rule, Role::Server), *server, "{rule}, server");
+        assert_eq!(needs(rule, Role::Forward), *forward, "{rule}, forward");
+    }
+    let rule = "-p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8080";
+    assert_eq!(
+        served(&of(rule), 8080).needs[0].sentence(),
+        format!(
+            "a rule sends other connections to it, and only tracked answers find their way back: iptables nat: -A \
+             PREROUTING {rule}"
+        )
+    );
+}
+
+#[test]
+fn a_port_that_nft_sends_others_to_needs_its_tracking() {
+    const WEB: &str =
+        r#"{"match":{"op":"==","left":{"payload":{"protocol":"tcp","field":"dport"}},"right":80}}"#;
+    let needs = |map: &str, statement: &str| -> Vec<bool> {
+        let json = format!(
+            r#"{{"nftables":[{{"table":{{"family":"ip","name":"nat"}}}},
+            {{"chain":{{"family":"ip","table":"nat","name":"p","type":"nat","hook":"prerouting","prio":-100,"policy":"accept"}}}},
+            {{"map":{{"family":"ip","table":"nat","name":"m","type":"inet_service","map":"ipv4_addr . inet_service","elem":[{map}]}}}},
+            {{"rule":{{"family":"ip","table":"nat","chain":"p","handle":3,"expr":[{WEB},{statement}]}}}}]}}"#
+        );
+        let mut program = Program::default();
+        read_json(json.as_bytes(), &mut program).unwrap();
+        served(&program, 8080).needs.iter().map(|need| need.is_sure()).collect()
+    };
+    let dnat = |of: &str| format!(r#"{{"dnat":{{"family":"ip","addr":{of}}}}}"#);
+    let random = r#"{"map":{"key":{"numgen":{"mode":"random","mod":2,"offset":0}},"data":{"set":[[0,{"concat":["10.0.0.9",80]}],[1,{"concat":["192.0.2.10",8080]}]]}}}"#;
+    let named = |name: &str| {
+        format!(
+            r#"{{"map":{{"key":{{"payload":{{"protocol":"tcp","field":"dport"}}}},"data":"@{name}"}}}}"#
+        )
+    };
+    let element = r#"[80,{"concat":["192.0.2.10",8080]}]"#;
+    assert_eq!(needs("", r#"{"redirect":{"port":8080}}"#), [true]);
+    assert!(needs("", r#"{"redirect":{"port":{"range":[8000,8079]}}}"#).is_empty());
+    assert_eq!(needs("", &dnat(random)), [false], "one of them is another host's");
+    assert_eq!(needs(element, &dnat(&named("m"))), [true]);
+    assert_eq!(needs("", &dnat(&named("unknown"))), [false]);
+    assert!(needs("", r#"{"dnat":{"addr":"10.0.0.9","port":8080}}"#).is_empty());
 }
 
 #[test]

@@ -36,11 +36,11 @@ const V6_1: Line = Line {
 const V6_18: Line = Line { line: "6.18", profile: "6.18", names_namespace: true, ..V6_1 };
 
 const LINES: &[Line] = &[
-    Line { line: "5.10", profile: "5.4", entry_bytes: 469, default_max: 16384, ..V6_1 },
+    Line { line: "5.10", profile: "5.10", entry_bytes: 469, default_max: 16384, ..V6_1 },
     V6_1,
     Line { line: "6.12", profile: "6.12", ..V6_1 },
     V6_18,
-    Line { line: "7.3", profile: "6.19", zero: false, ..V6_18 },
+    Line { line: "7.3", profile: "7.1", zero: false, ..V6_18 },
 ];
 
 /// The looks around which the scene kept the world.

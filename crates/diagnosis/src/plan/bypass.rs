@@ -233,10 +233,11 @@ fn effect(request: &BypassRequest, traffic: &[Traffic]) -> String {
 
 /// What the judgement means for the plan.
 fn take(judgement: &Judgement, request: &BypassRequest, plan: &mut Plan) {
-    let unsure = judgement.needs.iter().filter(|n| !n.sure).count();
+    let unsure = judgement.needs.iter().filter(|n| !n.is_sure()).count();
     for need in &judgement.needs {
         let line = need.sentence();
-        if need.sure || !request.unsure { &mut plan.refused } else { &mut plan.risks }.push(line);
+        if need.is_sure() || !request.unsure { &mut plan.refused } else { &mut plan.risks }
+            .push(line);
     }
     if unsure > 0 && !request.unsure {
         plan.refused.push(

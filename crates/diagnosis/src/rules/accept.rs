@@ -393,6 +393,7 @@ impl Work<'_> {
             matches,
             action,
             needs: Vec::new(),
+            sends: None,
             untracks: false,
             marks: None,
             comment: accept.comment.clone(),

@@ -15,7 +15,7 @@ mod traffic;
 mod walk;
 
 pub use accept::Accept;
-pub use needs::NeedOf;
+pub use needs::{By, NeedOf};
 pub use proxy::{Proxied, proxied};
 pub use traffic::{Role, Traffic};
 
@@ -24,7 +24,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use plimsoll_wire::filter::{Backend, Program, Table, TableFamily};
+use plimsoll_wire::filter::{Backend, Hook, Program, Table, TableFamily};
 
 use crate::words;
 use traffic::Leg;
@@ -53,6 +53,15 @@ pub fn judge<'a>(program: &Program, traffic: impl IntoIterator<Item = &'a Traffi
         for leg in traffic.legs() {
             judge_leg(program, traffic, &leg, &mut found);
         }
+        for (number, chain, base) in walk::base_chains(program) {
+            let Some(table) = program.tables.get(number) else { continue };
+            if !base.nat || !matches!(base.hook, Hook::Prerouting | Hook::Output) {
+                continue;
+            }
+            for family in families(table, traffic) {
+                needs::find_sent((table, chain), traffic, family, base.hook, &mut found);
+            }
+        }
     }
     found
 }
@@ -61,12 +70,10 @@ fn judge_leg(program: &Program, traffic: &Traffic, leg: &Leg, found: &mut Judgem
     let mut put_in = BTreeMap::new();
     for (number, chain, base) in walk::base_chains(program) {
         let Some(table) = program.tables.get(number) else { continue };
-        let hooked = leg.hooks.contains(&base.hook);
-        for family in [TableFamily::Ip, TableFamily::Ip6] {
-            let ours = table.family == family || table.family == TableFamily::Inet;
-            if !hooked || !ours || !traffic.has(family) {
-                continue;
-            }
+        if !leg.hooks.contains(&base.hook) {
+            continue;
+        }
+        for family in families(table, traffic) {
             let pairs = traffic.pairs(leg, family, base.hook);
             needs::find((table, chain), &pairs, leg, base, found);
             if !base.nat && base.priority > RAW {
@@ -75,6 +82,14 @@ fn judge_leg(program: &Program, traffic: &Traffic, leg: &Leg, found: &mut Judgem
             }
         }
     }
+}
+
+/// Families of a traffic that a table sees.
+fn families<'a>(table: &'a Table, traffic: &'a Traffic) -> impl Iterator<Item = TableFamily> + 'a {
+    let ours =
+        move |family: &TableFamily| table.family == *family || table.family == TableFamily::Inet;
+    let both = [TableFamily::Ip, TableFamily::Ip6].into_iter();
+    both.filter(move |family| ours(family) && traffic.has(*family))
 }
 
 /// Chains at or before this priority see no state at all.

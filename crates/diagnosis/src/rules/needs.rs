@@ -3,10 +3,10 @@
 use alloc::format;
 use alloc::string::String;
 
-use plimsoll_wire::filter::{Action, Base, Need, Rule, Table, Test};
+use plimsoll_wire::filter::{Action, Base, Hook, Need, Rule, Table, TableFamily, Test, Written};
 
 use super::packet::Holds;
-use super::traffic::{Kind, Leg, Pair};
+use super::traffic::{Kind, Leg, Pair, Traffic};
 use super::walk::{self, Ground, Inserted};
 use super::{Judgement, named};
 
@@ -20,8 +20,21 @@ pub struct NeedOf {
     pub rule: String,
     /// What it needs.
     pub need: Need,
-    /// Whether this traffic surely comes to it; else it depends on what is not known: an interface, an address.
-    pub sure: bool,
+    /// How this traffic comes to it.
+    pub by: By,
+}
+
+/// How traffic has to do with a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum By {
+    /// The rule may send other connections to this port: whereto it sends was not understood, or whose that address is.
+    MaySend,
+    /// It may come to the rule: that depends on what is not known: an interface, an address.
+    Chance,
+    /// The rule sends other connections to this port.
+    Sends,
+    /// It comes to the rule.
+    Surely,
 }
 
 impl NeedOf {
@@ -37,12 +50,23 @@ impl NeedOf {
             Need::Policy => "gives it a zone or timeouts of its own",
             Need::Offload => "offloads its connections",
         };
-        let may = if self.sure { "" } else { "may come to a rule that " };
-        if self.sure {
-            format!("a rule {what}: {}", self.rule)
-        } else {
-            format!("it {may}{what}: {}", self.rule)
+        match self.by {
+            By::Surely => format!("a rule {what}: {}", self.rule),
+            By::Chance => format!("it may come to a rule that {what}: {}", self.rule),
+            By::Sends => format!(
+                "a rule sends other connections to it, and only tracked answers find their way back: {}",
+                self.rule
+            ),
+            By::MaySend => format!(
+                "a rule may send other connections to it, and only tracked answers find their way back: {}",
+                self.rule
+            ),
         }
+    }
+
+    /// Whether nothing that is not known could make it harmless.
+    pub fn is_sure(&self) -> bool {
+        matches!(self.by, By::Sends | By::Surely)
     }
 }
 
@@ -72,8 +96,40 @@ pub(super) fn find(
             }
             for need in needs_of(rule, base) {
                 let rule = named(table, &chain.name, &rule.text);
-                take(NeedOf { rule, need, sure: holds == Holds::Yes }, found);
+                let by = if holds == Holds::Yes { By::Surely } else { By::Chance };
+                take(NeedOf { rule, need, by }, found);
             }
+        }
+    }
+}
+
+/// Rules that send other connections to the port of this traffic: what answers them comes from that port, and is untracked
+/// with the rest of it.
+pub(super) fn find_sent(
+    (table, chain): (&Table, usize),
+    traffic: &Traffic,
+    family: TableFamily,
+    hook: Hook,
+    found: &mut Judgement,
+) {
+    let nothing = Inserted::new();
+    for port in [Some(traffic.port), None] {
+        let packet = traffic.sent(family, hook, port);
+        let ground = Ground { table, inserted: &nothing };
+        for (at, _) in walk::both(ground, chain, &packet, &packet).met {
+            let Some(chain) = table.chains.get(at.chain) else { continue };
+            let Some(rule) = chain.rules.get(at.rule) else { continue };
+            let Some(to) = rule.sends.as_deref() else { continue };
+            // One that keeps the port sends there what was bound for it.
+            let keeps = to.port == Written::Nothing;
+            let by = match traffic.is_sent_by(to, family) {
+                _ if keeps != port.is_some() => continue,
+                Holds::No => continue,
+                Holds::Maybe => By::MaySend,
+                Holds::Yes => By::Sends,
+            };
+            let rule = named(table, &chain.name, &rule.text);
+            take(NeedOf { rule, need: Need::Nat, by }, found);
         }
     }
 }
@@ -105,7 +161,7 @@ fn take(need: NeedOf, found: &mut Judgement) {
             let full = found.needs.len() >= MOST;
             let known = found.needs.iter_mut().find(|n| n.rule == need.rule && n.need == need.need);
             match known {
-                Some(known) => known.sure |= need.sure,
+                Some(known) => known.by = known.by.max(need.by),
                 None if !full => found.needs.push(need),
                 None => {}
             }

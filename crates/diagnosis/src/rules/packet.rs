@@ -24,7 +24,7 @@ impl Holds {
         }
     }
 
-    fn of(yes: bool) -> Self {
+    pub(super) fn of(yes: bool) -> Self {
         if yes { Self::Yes } else { Self::No }
     }
 }
@@ -38,6 +38,8 @@ pub enum End {
     Foreign,
     /// One of these, as ranges of numbers; not this host's.
     Among(Numbers),
+    /// Anybody's.
+    Any,
 }
 
 /// The transport header.
@@ -100,7 +102,10 @@ impl Packet<'_> {
             Test::Protocol(set) => Holds::of(set.has(u128::from(self.protocol()))),
             Test::Port(side, set) => self.port(*side, set),
             Test::Address(side, set) => self.address(*side, set),
-            Test::Local(side) => Holds::of(*self.end(*side) == End::Own),
+            Test::Local(side) => match self.end(*side) {
+                End::Any => Holds::Maybe,
+                end => Holds::of(*end == End::Own),
+            },
             Test::Interface(side, names) => self.interface(*side, names),
             Test::State(states) => Holds::of(states.meets(self.state)),
             Test::Flags { mask, set } => match self.header {
@@ -168,6 +173,7 @@ impl Packet<'_> {
                 }
                 Some(_) | None => Holds::Maybe,
             },
+            End::Any => Holds::Maybe,
             // Neither loopback nor a set of this host's own addresses and no other has a foreign one.
             End::Foreign if is_loopback(self.family, set) => Holds::No,
             End::Foreign => match self.own {
@@ -224,6 +230,6 @@ fn is_loopback(family: TableFamily, set: &Numbers) -> bool {
 }
 
 /// Whether a set has nothing but these.
-fn is_among(set: &Numbers, own: &[u128]) -> bool {
+pub(super) fn is_among(set: &Numbers, own: &[u128]) -> bool {
     set.ranges().iter().all(|(first, last)| first == last && own.contains(first))
 }

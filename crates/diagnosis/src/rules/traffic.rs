@@ -4,9 +4,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use plimsoll_wire::filter::{Hook, Numbers, States, TableFamily};
+use plimsoll_wire::filter::{Hook, Numbers, States, TableFamily, Target, Written};
 
-use super::packet::{End, Header, Packet};
+use super::packet::{End, Header, Holds, Packet, is_among};
 
 /// Where a client asks from: `ip_local_port_range` of all kernels since 2.6.
 const OWN_PORTS: (u16, u16) = (32_768, 60_999);
@@ -206,6 +206,44 @@ impl Traffic {
             came_in: matches!(hook, Hook::Prerouting | Hook::Input | Hook::Forward),
             goes_out: matches!(hook, Hook::Output | Hook::Forward | Hook::Postrouting),
         }
+    }
+
+    /// The first packet of connections that a rule may send to this port: to whatever address, from whoever may be the
+    /// peer; to `port`, or to any.
+    pub(super) fn sent(&self, family: TableFamily, hook: Hook, port: Option<u16>) -> Packet<'_> {
+        let leg = Leg { hooks: &[], kind: Kind::Question };
+        let first = (self.protocol == TCP).then_some(SYN);
+        let mut packet = self.packet(&leg, family, hook, first, States::NEW);
+        packet.header = Header::Ports {
+            protocol: self.protocol,
+            source: ANY,
+            destination: port.map_or(ANY, |port| (port, port)),
+            flags: first,
+        };
+        packet.source = self.among(family).map_or(End::Any, End::Among);
+        packet.destination = End::Any;
+        packet
+    }
+
+    /// Whether what a rule writes over a connection's destination makes it one of this port.
+    pub(super) fn is_sent_by(&self, to: &Target, family: TableFamily) -> Holds {
+        let here = |yes: bool| Holds::of(yes == (self.role == Role::Server));
+        let own = if family == TableFamily::Ip6 { &self.own6 } else { &self.own4 };
+        let address = match (&to.address, own) {
+            (Written::Own, _) => here(true),
+            (Written::Among(all), Some(own)) => match own.iter().any(|ip| all.has(*ip)) {
+                false => here(false),
+                true if is_among(all, own) => here(true),
+                true => Holds::Maybe,
+            },
+            (Written::Among(_) | Written::Nothing | Written::Unknown, _) => Holds::Maybe,
+        };
+        let port = match &to.port {
+            Written::Among(ports) => Holds::of(ports.has(u128::from(self.port))),
+            Written::Nothing => Holds::Yes,
+            Written::Own | Written::Unknown => Holds::Maybe,
+        };
+        address.min(port)
     }
 
     /// A client of ours asks from the ports of its range; a stranger from any.

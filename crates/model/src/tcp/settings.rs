@@ -44,6 +44,9 @@ pub struct Behaviour {
     pub zero_window_timeout: bool,
     /// A SYN that re-opens a side leaves its liberal flag (6.1).
     pub options_keep_liberal: bool,
+    /// In SYN_SENT the original side begins anew with any segment that ends further on, in SYN_RECV the
+    /// answering one; later with a SYN only (to 5.15).
+    pub data_begins_anew: bool,
     /// An invalid FIN or RST in both directions lowers the expiry (6.1).
     pub invalid_close_lowers: bool,
 }
@@ -60,6 +63,7 @@ impl Behaviour {
         unacknowledged_timeout: true,
         zero_window_timeout: true,
         options_keep_liberal: true,
+        data_begins_anew: false,
         invalid_close_lowers: true,
     };
 }

@@ -413,6 +413,11 @@ const NEED: &[(&str, &str, &str)] = &[
         "a rule rewrites its addresses, which only happens to tracked packets: iptables nat: -A KUBE-SVC-X",
     ),
     (
+        "redirect",
+        "*nat\n:PREROUTING ACCEPT\n-A PREROUTING -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 443\nCOMMIT\n",
+        "a rule sends other connections to it, and only tracked answers find their way back: iptables nat: -A PREROUTING",
+    ),
+    (
         "helper",
         "*raw\n:PREROUTING ACCEPT\n-A PREROUTING -p tcp -m tcp --dport 443 -j CT --helper ftp\nCOMMIT\n",
         "gives it a helper, which reads along to let its other connections in: iptables raw: -A PREROUTING -p tcp",

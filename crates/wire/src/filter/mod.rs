@@ -8,13 +8,16 @@
 mod json;
 mod numbers;
 mod save;
+mod target;
 #[cfg(test)]
 mod tests;
 
 pub use json::read_json;
 pub use numbers::Numbers;
 pub use save::read_save;
+pub use target::{Target, Written};
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -162,6 +165,8 @@ pub struct Rule {
     pub action: Action,
     /// What it does on the way and that needs tracking: `ct mark set`, `CT --helper`, `ct count`, synproxy.
     pub needs: Vec<Need>,
+    /// What it writes over a connection's destination; `None`: it leaves it alone.
+    pub sends: Option<Box<Target>>,
     /// It exempts from tracking.
     pub untracks: bool,
     /// It writes a mark on the packet, which later rules may ask for: the words that do so, empty where they can't be

@@ -1,13 +1,14 @@
 //! `iptables-save` and `ip6tables-save`, of both back ends.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::numbers::{self, Numbers};
 use super::{
-    Action, Backend, Base, Match, Need, Program, Rule, Side, States, TableFamily, Test, cut, flag,
-    icmp, protocol,
+    Action, Backend, Base, Match, Need, Program, Rule, Side, States, TableFamily, Target, Test,
+    cut, flag, icmp, protocol,
 };
 use crate::ruleset::words::{Word, words};
 use crate::ruleset::{Hook, builtin, needs};
@@ -83,6 +84,7 @@ fn rule(line: &str, family: TableFamily) -> Option<(&str, Rule)> {
             matches: Vec::new(),
             action: Action::Next,
             needs: Vec::new(),
+            sends: None,
             untracks: false,
             marks: None,
             comment: String::new(),
@@ -92,6 +94,7 @@ fn rule(line: &str, family: TableFamily) -> Option<(&str, Rule)> {
         module: String::new(),
         implied: String::new(),
         target: String::new(),
+        last: String::new(),
         group: Vec::new(),
     };
     let all: Vec<Word<'_>> = all.collect();
@@ -112,6 +115,8 @@ struct Reading {
     implied: String,
     /// The target whose options are being read.
     target: String,
+    /// The option of it that was read last.
+    last: String,
     /// Words of a match whose options are not told apart.
     group: Vec<String>,
 }
@@ -337,6 +342,7 @@ impl Reading {
 
     fn target(&mut self, name: &str, goto: bool) {
         needs::add(&mut self.rule.needs, needs::of_target(name));
+        self.rule.sends = Target::of(name).map(Box::new);
         if matches!(name, "MARK" | "TOS" | "DSCP") {
             self.rule.marks = Some(alloc::format!("-j {name}"));
         }
@@ -364,6 +370,10 @@ impl Reading {
             marks.push_str(&show(Some(option)));
         }
         let option = option.text;
+        let last = core::mem::replace(&mut self.last, option.to_string());
+        if let Some(sends) = &mut self.rule.sends {
+            sends.option(&last, option);
+        }
         if self.target != "CT" {
             return;
         }

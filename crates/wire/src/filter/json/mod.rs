@@ -112,6 +112,7 @@ impl Reader<'_> {
             matches: Vec::new(),
             action: Action::Next,
             needs: Vec::new(),
+            sends: None,
             untracks: false,
             marks: None,
             comment: text(body, "comment").to_string(),

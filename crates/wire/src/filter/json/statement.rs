@@ -1,15 +1,21 @@
 //! What a rule does, one statement after the other.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use serde_json::Value;
 
 use super::condition::{holds_ct, unwrapped};
+use super::left::{What, range};
 use super::{Map, Place, text, words};
-use crate::filter::{Action, Match, Need, Rule, Test};
+use crate::filter::{Action, Match, Need, Rule, Side, TableFamily, Target, Test, Written};
 use crate::ruleset::needs;
+
+/// Most elements of a map that are followed: each rule may name one.
+const RESULTS: usize = 256;
 
 impl Place<'_, '_> {
     pub(super) fn statement(&self, rule: &mut Rule, kind: &str, inner: &Value) {
@@ -24,6 +30,7 @@ impl Place<'_, '_> {
             }
             "masquerade" | "snat" | "dnat" | "redirect" => {
                 rule.action = Action::Nat;
+                rule.sends = self.target(kind, inner).map(Box::new);
                 needs::add(&mut rule.needs, Some(Need::Nat));
             }
             "notrack" => rule.untracks = true,
@@ -100,6 +107,47 @@ impl Place<'_, '_> {
         Action::Map(map)
     }
 
+    /// `{"addr": "10.0.0.1", "port": 80}`, `{"addr": {"map": {"key": …, "data": …}}}` with addresses or `addr . port`
+    fn target(&self, kind: &str, inner: &Value) -> Option<Target> {
+        let mut target = match kind {
+            "redirect" => Target { address: Written::Own, port: Written::Nothing },
+            "dnat" => Target { address: Written::Nothing, port: Written::Nothing },
+            _ => return None,
+        };
+        if let Some(address) = inner.get("addr") {
+            let Some(all) = self.results(address) else { return Some(Target::UNKNOWN) };
+            let part = |at: usize| all.iter().map(move |v| v.get("concat").and_then(|c| c.get(at)));
+            if part(1).any(|port| port.is_some()) {
+                target.address = Written::among(part(0).map(|v| address_of(v?)).collect());
+                target.port = Written::among(part(1).map(|v| port_of(v?)).collect());
+            } else {
+                target.address = Written::among(all.iter().map(|v| address_of(v)).collect());
+            }
+        }
+        if let Some(port) = inner.get("port") {
+            let ports = self.results(port).and_then(|all| all.iter().map(|v| port_of(v)).collect());
+            target.port = Written::among(ports);
+        }
+        Some(target)
+    }
+
+    /// What a value may be: itself, or what a map has. `None`: a map that is not known, or too long.
+    fn results<'v>(&'v self, value: &'v Value) -> Option<Vec<&'v Value>> {
+        let Some(map) = value.get("map") else { return Some(alloc::vec![value]) };
+        let data = map.get("data")?;
+        let elements = match data.as_str().and_then(|s| s.strip_prefix('@')) {
+            Some(name) => {
+                let name = (self.family, self.table.to_string(), name.to_string());
+                self.reader.maps.get(&name)?.as_array()?
+            }
+            None => data.get("set")?.as_array()?,
+        };
+        if elements.len() > RESULTS {
+            return None;
+        }
+        elements.iter().map(|pair| pair.as_array()?.get(1).map(unwrapped)).collect()
+    }
+
     fn elements(&self, key: &Value, elements: &[Value]) -> Map {
         let pair = |element: &Value| {
             let [from, to] = element.as_array()?.as_slice() else { return None };
@@ -108,6 +156,17 @@ impl Place<'_, '_> {
         };
         elements.iter().filter_map(pair).collect()
     }
+}
+
+fn address_of(value: &Value) -> Option<(u128, u128)> {
+    let first = value.pointer("/prefix/addr").or_else(|| value.pointer("/range/0"));
+    let six = first.unwrap_or(value).as_str()?.contains(':');
+    let family = if six { TableFamily::Ip6 } else { TableFamily::Ip };
+    range(&What::Address(Side::Destination, family), value)
+}
+
+fn port_of(value: &Value) -> Option<(u128, u128)> {
+    range(&What::Port(Side::Destination, None), value)
 }
 
 fn action(kind: &str, inner: &Value) -> Action {
@@ -131,7 +190,10 @@ fn foreign(rule: &mut Rule, inner: &Value) {
     } else {
         needs::add(&mut rule.needs, needs::of_target(name));
         match name {
-            "MASQUERADE" | "SNAT" | "DNAT" | "REDIRECT" | "NETMAP" => rule.action = Action::Nat,
+            "MASQUERADE" | "SNAT" | "DNAT" | "REDIRECT" | "NETMAP" => {
+                rule.action = Action::Nat;
+                rule.sends = Target::of(name).map(|_| Box::new(Target::UNKNOWN));
+            }
             "REJECT" | "SYNPROXY" => rule.action = Action::Drop,
             _ => rule.matches.push(Match { test: Test::Unknown, words: None }),
         }
