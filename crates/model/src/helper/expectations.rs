@@ -184,7 +184,11 @@ impl Model {
             && let Some(other) = Key::from_tuple(&met.tuple(), zone).inverse()
         {
             // A call's packets in either direction are the same entry.
-            self.unexpect_alike(&other, zone);
+            if self.behaviour.counts_both_of_a_call {
+                self.unexpect_alike(&other, zone);
+            } else if let Some((number, _)) = self.awaiting(&other, zone) {
+                self.helpers.expected.remove(number);
+            }
         }
         Some(Key::from_tuple(&met.master, met.zone.of_original()))
     }
