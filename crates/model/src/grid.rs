@@ -387,7 +387,8 @@ impl Grid {
                 return;
             }
         };
-        let spot = self.lend(0, |model| model.spot(&whole, treatment));
+        let mut spot = Spot::without(Way::Nowhere);
+        self.lend(0, |model| model.see(&whole, treatment, &mut spot));
         self.settle(&whole, &spot, treatment);
     }
 

@@ -69,7 +69,7 @@ impl Helper {
     const fn reads(self, packet: &Packet<'_>) -> bool {
         let family = match self {
             Self::Ftp => true,
-            Self::Pptp => packet.source.is_ipv4(),
+            Self::Pptp => !packet.is_v6(),
         };
         family && self.protocol() == packet.protocol
     }

@@ -10,7 +10,7 @@
 
 use alloc::vec::Vec;
 
-use super::prefetch::prefetch;
+use super::machine::prefetch;
 use super::slab::EntryId;
 use crate::ticks::Jiffies;
 
