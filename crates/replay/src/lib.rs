@@ -12,6 +12,7 @@ mod answer;
 mod distinct;
 mod doubts;
 mod helper;
+mod losses;
 mod outcome;
 mod policy;
 mod replay;

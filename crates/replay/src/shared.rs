@@ -8,10 +8,11 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Entry, State, Status, Time};
-use plimsoll_model::{Arrival, Config, EntryId, Grid, Model, Occupancy, Step};
+use plimsoll_ct::{Counters, Entry, Profile, State, Status, Time};
+use plimsoll_model::{Arrival, Config, EntryId, Grid, Model, Occupancy, Settings, Step, Verdict};
 
 use crate::distinct::flow;
+use crate::losses::{Losses, numbers};
 use crate::outcome::Peaks;
 use crate::timeline::Timeline;
 
@@ -19,6 +20,7 @@ use crate::timeline::Timeline;
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     table: Table,
+    notes: Notes,
     /// Who shares it: from the lowest limit, which is a single model's, to the highest; in a grid in its order.
     sharers: Vec<Sharer>,
 }
@@ -26,16 +28,44 @@ pub(crate) struct Shared {
 #[derive(Debug, Clone)]
 enum Table {
     /// All sharers have come to the same so far.
-    Together(Box<Model>, Noted),
+    Together(Box<Model>),
     /// Each is a setting of the grid.
-    Apart(Box<Grid>, Vec<Noted>),
+    Apart(Box<Grid>),
 }
 
-/// What was noted on the way.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Noted {
-    pub(crate) peaks: Peaks,
-    pub(crate) timeline: Timeline,
+/// What was noted on the way: of all settings together, or of each of the grid's.
+#[derive(Debug, Clone)]
+pub(crate) struct Notes {
+    pub(crate) peaks: Vec<Peaks>,
+    pub(crate) timelines: Vec<Timeline>,
+    pub(crate) losses: Losses,
+}
+
+impl Notes {
+    fn of(settings: usize) -> Self {
+        Self {
+            peaks: alloc::vec![Peaks::default(); settings],
+            timelines: alloc::vec![Timeline::default(); settings],
+            losses: Losses::of(settings),
+        }
+    }
+
+    /// What was noted of all is what was of each of so many.
+    fn spread(&self, settings: usize) -> Self {
+        Self {
+            peaks: alloc::vec![self.peaks[0]; settings],
+            timelines: alloc::vec![self.timelines[0].clone(); settings],
+            losses: self.losses.spread(settings),
+        }
+    }
+
+    fn one(&self, seat: usize) -> Self {
+        Self {
+            peaks: Vec::from([self.peaks[seat]]),
+            timelines: Vec::from([self.timelines[seat].clone()]),
+            losses: self.losses.one(seat),
+        }
+    }
 }
 
 /// One setting.
@@ -58,12 +88,25 @@ pub(crate) enum Part<'a> {
     Seat(&'a Grid, usize),
 }
 
-impl Part<'_> {
-    /// Counters, settings and numbers of entries; its entries may be elsewhere.
-    pub(crate) fn ledger(&self) -> &Model {
+impl<'a> Part<'a> {
+    pub(crate) fn settings(&self) -> &'a Settings {
         match self {
-            Self::Whole(model) => model,
-            Self::Seat(grid, seat) => grid.ledger(*seat),
+            Self::Whole(model) => model.settings(),
+            Self::Seat(grid, seat) => grid.settings(*seat),
+        }
+    }
+
+    pub(crate) fn profile(&self) -> &'static Profile {
+        match self {
+            Self::Whole(model) => model.profile(),
+            Self::Seat(grid, _) => grid.profile(),
+        }
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        match self {
+            Self::Whole(model) => *model.counters(),
+            Self::Seat(grid, seat) => grid.counters(*seat),
         }
     }
 
@@ -87,8 +130,8 @@ impl Part<'_> {
 pub(crate) struct Went<'a> {
     pub(crate) step: &'a Step,
     part: Part<'a>,
-    /// Packets lost before.
-    pub(crate) lost: u64,
+    /// Whether packets were lost before.
+    pub(crate) lost: bool,
 }
 
 impl Went<'_> {
@@ -143,7 +186,7 @@ impl Shared {
         config.settings.max = sharers.last().map_or(0, |sharer| sharer.max);
         let mut model = Model::new(config);
         set_limit(&mut model, &sharers);
-        Self { table: Table::Together(Box::new(model), Noted::default()), sharers }
+        Self { table: Table::Together(Box::new(model)), notes: Notes::of(1), sharers }
     }
 
     fn apart(some: &[(usize, Config)]) -> Option<Self> {
@@ -151,8 +194,8 @@ impl Shared {
         let sharer =
             |(seat, (run, config)): (usize, &(usize, Config))| Sharer::of(*run, seat, config);
         let sharers = some.iter().enumerate().map(sharer).collect();
-        let noted = alloc::vec![Noted::default(); some.len()];
-        Some(Self { table: Table::Apart(Box::new(Grid::new(&configs)?), noted), sharers })
+        let table = Table::Apart(Box::new(Grid::new(&configs)?));
+        Some(Self { table, notes: Notes::of(some.len()), sharers })
     }
 
     /// Whether a setting has its entries here.
@@ -160,65 +203,54 @@ impl Shared {
         self.sharers.iter().any(|sharer| sharer.run == run)
     }
 
-    /// A setting's limit, table and notes, if its entries are here.
-    pub(crate) fn run(&self, run: usize) -> Option<(u64, Part<'_>, &Noted)> {
-        let sharer = self.sharers.iter().find(|sharer| sharer.run == run)?;
+    /// A setting's limit and table, what was noted, and of which number; if its entries are here.
+    pub(crate) fn run(&self, run: usize) -> Option<(u64, Part<'_>, &Notes, usize)> {
+        let Sharer { max, seat, .. } = *self.sharers.iter().find(|sharer| sharer.run == run)?;
         Some(match &self.table {
-            Table::Together(model, noted) => (sharer.max, Part::Whole(model), noted),
-            Table::Apart(grid, noted) => {
-                (sharer.max, Part::Seat(grid, sharer.seat), noted.get(sharer.seat)?)
-            }
+            Table::Together(model) => (max, Part::Whole(model), &self.notes, 0),
+            Table::Apart(grid) => (max, Part::Seat(grid, seat), &self.notes, seat),
         })
     }
 
     /// The model, if it is one.
     pub(crate) fn model_mut(&mut self) -> Option<&mut Model> {
         match &mut self.table {
-            Table::Together(model, _) => Some(model),
-            Table::Apart(..) => None,
+            Table::Together(model) => Some(model),
+            Table::Apart(_) => None,
         }
     }
 
     /// Takes a setting out of the grid, if it is in one, with a model of its own.
     pub(crate) fn leave(&mut self, run: usize) -> Option<Self> {
-        let Table::Apart(grid, noted) = &self.table else { return None };
+        let Table::Apart(grid) = &self.table else { return None };
         let place = self.sharers.iter().position(|sharer| sharer.run == run)?;
         let sharer = self.sharers.remove(place);
-        let noted = noted.get(sharer.seat)?.clone();
-        let table = Table::Together(Box::new(grid.part(sharer.seat)), noted);
-        Some(Self { table, sharers: Vec::from([sharer]) })
+        let table = Table::Together(Box::new(grid.part(sharer.seat)));
+        Some(Self { table, notes: self.notes.one(sharer.seat), sharers: Vec::from([sharer]) })
     }
 
     /// Lets time pass.
     pub(crate) fn advance(&mut self, to: Time) {
         match &mut self.table {
-            Table::Together(model, _) => model.advance(to),
-            Table::Apart(grid, _) => grid.advance(to),
+            Table::Together(model) => model.advance(to),
+            Table::Apart(grid) => grid.advance(to),
         }
     }
 
     /// Takes a sample of each setting.
     pub(crate) fn sample(&mut self, now: Time) {
-        let add = |noted: &mut Noted, occupancy| {
-            let Peaks { lost, evicted, .. } = noted.peaks;
-            noted.timeline.add(now, occupancy, lost, evicted);
-        };
-        match &mut self.table {
-            Table::Together(model, noted) => add(noted, model.occupancy()),
-            Table::Apart(grid, all) => {
-                for (seat, noted) in all.iter_mut().enumerate() {
-                    add(noted, grid.occupancy(seat));
-                }
-            }
+        let Self { table, notes: Notes { peaks, timelines, losses }, .. } = self;
+        for (seat, (timeline, peaks)) in timelines.iter_mut().zip(peaks).enumerate() {
+            let occupancy = match table {
+                Table::Together(model) => model.occupancy(),
+                Table::Apart(grid) => grid.occupancy(seat),
+            };
+            timeline.add(now, occupancy, losses.packets(seat).number, peaks.evicted);
         }
     }
 
     pub(crate) fn timelines(&mut self) -> impl Iterator<Item = &mut Timeline> {
-        let noted = match &mut self.table {
-            Table::Together(_, noted) => core::slice::from_mut(noted),
-            Table::Apart(_, all) => all.as_mut_slice(),
-        };
-        noted.iter_mut().map(|noted| &mut noted.timeline)
+        self.notes.timelines.iter_mut()
     }
 
     /// Leads packets through the table: all, or so many until others leave it with the copies. `each` learns what
@@ -233,24 +265,24 @@ impl Shared {
         let mut seen = 0;
         while seen < arrivals.len() {
             match &mut self.table {
-                Table::Apart(grid, all) => {
+                Table::Apart(grid) => {
+                    let Notes { peaks, losses, .. } = &mut self.notes;
                     grid.batch(&arrivals[seen..], |grid, arrival, steps| {
                         if let Some(seat) = seat {
-                            let (step, lost) = (steps.of(seat), all[seat].peaks.lost);
+                            let (step, lost) = (steps.of(seat), losses.any(seat));
                             each(arrival, Went { step, part: Part::Seat(grid, seat), lost });
                         }
-                        let mut known = None;
-                        let mut flow = || *known.get_or_insert_with(|| flow(&arrival.packet));
-                        for (seat, noted) in all.iter_mut().enumerate() {
-                            if steps.are_news(seat) {
-                                let step = steps.of(seat);
-                                noted.peaks.note(arrival.at, &mut flow, step, grid.ledger(seat));
-                            }
+                        for seat in numbers(steps.changed()) {
+                            let (counted, protected) = (grid.counted(seat), grid.protected(seat));
+                            peaks[seat].note(steps.of(seat), counted, protected);
+                        }
+                        if steps.dropped() != 0 {
+                            losses.note(steps.dropped(), arrival.at, flow(&arrival.packet));
                         }
                     });
                     return (arrivals.len(), Vec::new());
                 }
-                Table::Together(model, noted) => {
+                Table::Together(model) => {
                     let rest = arrivals.len() - seen;
                     let parting =
                         parting(&self.sharers).map(|limit| (limit, model.counted() as u64));
@@ -266,13 +298,16 @@ impl Shared {
                         Some((limit, counted)) if counted + rest as u64 > limit => 1,
                         Some(_) | None => rest,
                     };
-                    let peaks = &mut noted.peaks;
+                    let Notes { peaks, losses, .. } = &mut self.notes;
                     model.batch(&arrivals[seen..seen + at_once], |model, arrival, step| {
                         if seat.is_some() {
                             let part = Part::Whole(model);
-                            each(arrival, Went { step: &step, part, lost: peaks.lost });
+                            each(arrival, Went { step: &step, part, lost: losses.any(0) });
                         }
-                        peaks.note(arrival.at, || flow(&arrival.packet), &step, model);
+                        peaks[0].note(&step, model.counted(), model.protected());
+                        if step.verdict == Verdict::Drop {
+                            losses.note(1, arrival.at, flow(&arrival.packet));
+                        }
                     });
                     seen += at_once;
                 }
@@ -283,7 +318,7 @@ impl Shared {
 
     /// The limits begin to matter: from here on it is a grid, or those with a higher limit are in copies.
     fn part(&mut self, limit: u64) -> Vec<Self> {
-        let Table::Together(model, noted) = &mut self.table else { return Vec::new() };
+        let Table::Together(model) = &mut self.table else { return Vec::new() };
         let mut grids = Vec::new();
         let number = self.sharers.len().div_ceil(Grid::MOST);
         for (n, some) in self.sharers.chunks(Grid::MOST).enumerate() {
@@ -297,16 +332,20 @@ impl Shared {
             let Some(grid) = grid else { break };
             let seated = |(seat, sharer): (usize, &Sharer)| Sharer { seat, ..*sharer };
             let sharers = some.iter().enumerate().map(seated).collect();
-            let noted = alloc::vec![noted.clone(); some.len()];
-            grids.push(Self { table: Table::Apart(Box::new(grid), noted), sharers });
+            let notes = self.notes.spread(some.len());
+            grids.push(Self { table: Table::Apart(Box::new(grid)), notes, sharers });
         }
         if let Some(own) = grids.pop() {
             *self = own;
             return grids;
         }
         let higher = self.sharers.partition_point(|sharer| sharer.limit <= limit);
-        let mut copy = Self { table: self.table.clone(), sharers: self.sharers.split_off(higher) };
-        if let Table::Together(model, _) = &mut copy.table {
+        let mut copy = Self {
+            table: self.table.clone(),
+            notes: self.notes.clone(),
+            sharers: self.sharers.split_off(higher),
+        };
+        if let Table::Together(model) = &mut copy.table {
             set_limit(model, &copy.sharers);
         }
         Vec::from([copy])
