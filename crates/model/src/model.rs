@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Time};
+use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Time, Zone};
 use plimsoll_wire::packet::{
     LinkType, NoPacket, Packet, Transport, behind_extensions, network_layer, parse_ip,
     parse_transport,
@@ -229,7 +229,7 @@ impl Model {
     pub(crate) fn gathered(
         &mut self,
         packet: &Packet<'_>,
-        zone: u16,
+        zone: Zone,
         then: impl FnOnce(&mut Self, &Packet<'_>) -> Step,
     ) -> Step {
         if packet.fragment.is_none() {
@@ -243,28 +243,35 @@ impl Model {
     }
 
     /// Keeps a part of a datagram until it is whole.
-    pub(crate) fn gather(&mut self, part: &Packet<'_>, zone: u16) -> Gathered {
+    pub(crate) fn gather(&mut self, part: &Packet<'_>, zone: Zone) -> Gathered {
         if self.behaviour.headers_in_first_fragment && lacks_headers(part) {
             return Gathered::Alone;
         }
         let limits = (self.settings.fragments_v4, self.settings.fragments_v6);
         let limits = (self.settings.ticks(limits.0), self.settings.ticks(limits.1));
-        self.defragmenter.add(part, zone, self.ticks, limits, self.settings.fragment_bytes)
+        self.defragmenter.add(
+            part,
+            zone.of_original(),
+            self.ticks,
+            limits,
+            self.settings.fragment_bytes,
+        )
     }
 
     /// Where a packet is looked up, and its way there.
     #[inline(always)]
     pub(crate) fn see(&self, packet: &Packet<'_>, treatment: &Treatment, spot: &mut Spot) {
-        let way = self.way(packet, treatment.untracked);
+        let zone = treatment.zone;
+        let way = self.way(packet, treatment.untracked || zone.is_one_way());
         if matches!(way, Way::Tcp | Way::Udp)
             && let (Some(addresses), Some(ports)) =
                 (packet.addresses.narrow(), packet.payload.first_chunk())
         {
-            let rest = Packed::rest_of(treatment.zone, packet.protocol);
+            let rest = Packed::rest_of(zone.of_original(), packet.protocol);
             let key = Packed::of_ports(addresses, *ports, rest);
             *spot = self.table.spot_of_ports(key, way);
         } else {
-            self.see_any(packet, treatment.zone, way, spot);
+            self.see_any(packet, zone.of_original(), way, spot);
         }
     }
 
@@ -336,7 +343,7 @@ impl Model {
         let renewed;
         let spot = if packet.protocol == GRE && self.has_calls() {
             let mut own = Spot::without(spot.way);
-            self.see_any(packet, treatment.zone, spot.way, &mut own);
+            self.see_any(packet, treatment.zone.of_original(), spot.way, &mut own);
             renewed = own;
             &renewed
         } else {
@@ -346,7 +353,7 @@ impl Model {
             return self.invalid(Counter::Invalid);
         }
         let probe = &spot.probe(Key::wide_of(packet));
-        let Some(found) = self.find(probe) else {
+        let Some(found) = self.find_in(probe, treatment.zone) else {
             return self.fresh(probe, packet, &prepared, treatment);
         };
         let step = self.known(&found, packet, &prepared, treatment);

@@ -142,10 +142,10 @@ pub(crate) const fn plain_datagram(
 }
 
 impl Model {
-    /// The way of a packet that is looked up in the table.
+    /// The way of a packet that is looked up in the table; `special`: it is treated so that only the long one will do.
     #[inline(always)]
-    pub(crate) const fn way(&self, packet: &Packet<'_>, untracked: bool) -> Way {
-        if untracked || self.usual.checksum {
+    pub(crate) const fn way(&self, packet: &Packet<'_>, special: bool) -> Way {
+        if special || self.usual.checksum {
             return Way::Long;
         }
         match (packet.protocol, packet.is_v6()) {

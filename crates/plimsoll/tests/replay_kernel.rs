@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use plimsoll_ct::{Zone, ZoneDirection};
 use plimsoll_fidelity::forge;
 use plimsoll_fidelity::generated::sample;
 use plimsoll_fidelity::kernel::{Kernel, POLICIES};
@@ -309,7 +310,13 @@ fn every_listing_is_the_kernels_line_by_line() {
         compare(&Case { treatment, arguments: vec![policy, "--helper=tcp ftp".into()] }, 1);
         let treatment = Treatment { helper: Some(Helper::Pptp), ..Treatment::default() };
         compare(&Case { treatment, arguments: vec!["--helper=tcp pptp".into()] }, 3);
-        let treatment = Treatment { zone: 2, ..Treatment::default() };
-        compare(&Case { treatment, arguments: vec!["--zone=2".into()] }, 2);
+        for (zone, direction, seed) in [
+            ("2", ZoneDirection::Both, 2),
+            ("orig=2", ZoneDirection::Original, 4),
+            ("reply=2", ZoneDirection::Reply, 5),
+        ] {
+            let treatment = Treatment { zone: Zone { id: 2, direction }, ..Treatment::default() };
+            compare(&Case { treatment, arguments: vec![format!("--zone={zone}")] }, seed);
+        }
     }
 }

@@ -100,7 +100,8 @@ fn check_form(arguments: &Arguments) -> Result<(), String> {
 /// What the flags do to packets before conntrack.
 pub(super) fn rules(arguments: &Arguments) -> Rules {
     Rules {
-        every: Treatment { zone: arguments.zone, ..Treatment::default() },
+        every: Treatment::default(),
+        zones: arguments.zone.clone(),
         untracked: arguments.notrack.clone(),
         policies: arguments.timeout_policy.clone(),
         helpers: arguments.helper.clone(),
