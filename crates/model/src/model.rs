@@ -11,6 +11,7 @@ use plimsoll_wire::packet::{
     parse_transport,
 };
 
+use crate::batch::Spots;
 use crate::behaviour::Behaviour;
 use crate::classes::Classes;
 use crate::collector::Collector;
@@ -73,6 +74,8 @@ pub struct Model {
     /// Scatters the bound on chains.
     pub(crate) chance: u64,
     pub(crate) defragmenter: Defragmenter,
+    /// Of the packets that come at once.
+    pub(crate) spots: Spots,
     origin: Option<Time>,
     /// Before it nothing changes by time alone.
     next_tick: Time,
@@ -98,6 +101,7 @@ impl Model {
             accounting: Vec::new(),
             chance: hash_key ^ 0x5851_f42d_4c95_7f2d,
             defragmenter: Defragmenter::default(),
+            spots: Spots::default(),
             origin: None,
             helpers: Helpers::default(),
             policies: settings.policies.iter().map(|p| p.resolve(&settings)).collect(),
@@ -435,15 +439,15 @@ fn transport<'a>(packet: &Packet<'a>) -> Option<Transport<'a>> {
 /// The expiry that a refresh makes of an earlier one; some generations leave one that would move by less than
 /// `least` ticks.
 #[inline(always)]
-pub(crate) fn refreshed(expires: Jiffies, now: Jiffies, ticks: u32, least: Option<u32>) -> Jiffies {
+pub(crate) fn refreshed(expires: Jiffies, now: Jiffies, ticks: u32, least: u32) -> Jiffies {
     let wanted = now.plus(ticks);
     let moves = wanted.0.wrapping_sub(expires.0);
-    if least.is_some_and(|least| moves < least) { expires } else { wanted }
+    if moves < least { expires } else { wanted }
 }
 
 /// See [`refreshed`].
-fn least(behaviour: &Behaviour, settings: &Settings) -> Option<u32> {
-    behaviour.lazy_refresh.then_some(settings.hz)
+const fn least(behaviour: &Behaviour, settings: &Settings) -> u32 {
+    if behaviour.lazy_refresh { settings.hz } else { 0 }
 }
 
 const NO_NEXT_HEADER: u8 = 59;

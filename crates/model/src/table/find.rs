@@ -23,21 +23,24 @@ impl Table {
         if !line.is_fresh(now) {
             return self.reach_all(spot);
         }
-        let mut slots = line.same(spot.place.tag);
-        let Some((slot, id)) = slots.newest().and_then(|slot| Some((slot, line.id(slot)?))) else {
-            return;
+        let slots = line.same(spot.place.tag);
+        let Some((slot, id)) = slots.only().and_then(|slot| Some((slot, line.id(slot)?))) else {
+            return self.reach_some(spot, slots);
         };
         (spot.likely, spot.slot) = (EntryId(id), slot as u8);
         self.slab.prefetch(spot.likely);
-        if !slots.is_empty() {
-            self.reach_others(spot.place, slots);
-        }
     }
 
     #[inline(never)]
-    fn reach_others(&self, place: Place, mut slots: index::Slots) {
-        while let Some(slot) = slots.newest() {
-            self.slab.prefetch(EntryId(self.index.first_id(place, slot)));
+    fn reach_some(&self, spot: &mut Spot, mut slots: index::Slots) {
+        let mut next = slots.newest();
+        if let Some(slot) = next {
+            let id = self.index.first_id(spot.place, slot);
+            (spot.likely, spot.slot) = (EntryId(id), slot as u8);
+        }
+        while let Some(slot) = next {
+            self.slab.prefetch(EntryId(self.index.first_id(spot.place, slot)));
+            next = slots.newest();
         }
     }
 

@@ -240,8 +240,16 @@ impl Slab {
     }
 
     /// Asks for the cell.
-    #[inline]
+    #[inline(always)]
     pub(super) fn prefetch(&self, id: EntryId) {
+        match self.narrow(id) {
+            Some(head) => prefetch(head),
+            None => self.prefetch_other(id),
+        }
+    }
+
+    #[inline(never)]
+    fn prefetch_other(&self, id: EntryId) {
         prefetch(self.head(id));
     }
 
