@@ -66,6 +66,9 @@ pub struct Behaviour {
     pub late_rules: bool,
     /// FTP's helper takes no port above 65,535; before, what is beyond sixteen bits is lost (7.1).
     pub ftp_port_fits: bool,
+    /// When a call of PPTP begins, the expectation of its other direction, which goes with the one that was met, is
+    /// counted as deleted too (not in 6.12 stable, 7.1).
+    pub counts_both_of_a_call: bool,
     /// Helpers are assigned by port when no rule does it (to 4.6).
     pub helpers: bool,
     /// The networking rate limiter is a token bucket: one line per interval after the burst (2.6.18).
@@ -103,14 +106,32 @@ const V6_18: Behaviour = Behaviour {
     router_discovery: true,
     late_rules: true,
     ftp_port_fits: false,
+    counts_both_of_a_call: true,
     helpers: false,
     token_bucket: false,
 };
 
-const V7_1: Behaviour = Behaviour { name: "7.1", udp_lite: false, ftp_port_fits: true, ..V6_18 };
+const V7_1: Behaviour = Behaviour {
+    name: "7.1",
+    tcp: tcp::Behaviour { vain_reset_is_unacknowledged: true, ..V6_18.tcp },
+    udp_lite: false,
+    ftp_port_fits: true,
+    counts_both_of_a_call: false,
+    ..V6_18
+};
 
-const V6_12: Behaviour =
-    Behaviour { name: "6.12", dccp_drops_cut: false, router_discovery: true, ..V6_1 };
+const V6_12: Behaviour = Behaviour {
+    name: "6.12",
+    tcp: tcp::Behaviour {
+        reset_answers_other_side: true,
+        vain_reset_is_unacknowledged: true,
+        ..V6_1.tcp
+    },
+    dccp_drops_cut: false,
+    router_discovery: true,
+    counts_both_of_a_call: false,
+    ..V6_1
+};
 
 const V6_1: Behaviour = Behaviour {
     name: "6.1",

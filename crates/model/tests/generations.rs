@@ -7,13 +7,22 @@ use plimsoll_wire::packet::parse_ip;
 
 const FIN: u8 = 1;
 const SYN: u8 = 2;
+const RST: u8 = 4;
 const ACK: u8 = 16;
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [10, 0, 0, 2];
 
 fn model(profile: &str) -> Model {
+    model_with(profile, &[])
+}
+
+fn model_with(profile: &str, changes: &[(&str, u64)]) -> Model {
     let profile = Profile::named(profile).unwrap();
-    Model::new(Config::new(profile, Settings::of(profile, Bytes(8 << 30))))
+    let mut settings = Settings::of(profile, Bytes(8 << 30));
+    for (name, value) in changes {
+        settings.set(name, *value).unwrap();
+    }
+    Model::new(Config::new(profile, settings))
 }
 
 fn packet(reply: bool, protocol: u8, payload: &[u8]) -> Vec<u8> {
@@ -118,6 +127,42 @@ fn before_6_1_any_segment_of_the_answerer_begins_its_window_anew_while_the_hands
         let infos = sent(&mut model, &far);
         assert_eq!(infos[2] == Info::Invalid, invalid, "{profile}");
         assert_eq!(only(&model).state, State::Tcp(state), "{profile}");
+    }
+}
+
+/// The number is neither the one that the other side waits for nor below it.
+#[test]
+fn an_rst_that_ends_nothing_leaves_ten_seconds_or_those_of_unacknowledged_data() {
+    let handshake = |last: Vec<u8>| {
+        [tcp(false, SYN, 0, 0, ""), tcp(true, SYN | ACK, 0, 1, ""), tcp(false, ACK, 1, 1, ""), last]
+    };
+    let established = State::Tcp(TcpState::Established);
+    for (profile, seconds) in [("6.1", 10), ("6.12", 300), ("6.18", 10), ("7.1", 300)] {
+        let mut model = model(profile);
+        sent(&mut model, &handshake(tcp(false, RST, 2, 0, "")));
+        assert_eq!(state_and_seconds(&model), (established, seconds), "{profile}");
+    }
+    for profile in ["6.12", "7.1"] {
+        // Also where nothing is unacknowledged; and the exact number ends the flow.
+        let mut model = model_with(profile, &[("nf_conntrack_tcp_be_liberal", 1)]);
+        sent(&mut model, &handshake(tcp(false, RST, 9_999_999, 0, "")));
+        assert_eq!(state_and_seconds(&model), (established, 300), "{profile}");
+        sent(&mut model, &[tcp(false, RST, 1, 0, "")]);
+        assert_eq!(state_and_seconds(&model), (State::Tcp(TcpState::Close), 10), "{profile}");
+    }
+}
+
+#[test]
+fn an_rst_answers_a_syn_of_its_own_side_up_to_6_1_only() {
+    let crossed = [tcp(false, SYN, 0, 0, ""), tcp(true, SYN, 0, 0, ""), tcp(true, RST, 2, 0, "")];
+    for (profile, state, seconds) in [
+        ("6.1", TcpState::Close, 10),
+        ("6.12", TcpState::SynSent2, 120),
+        ("6.18", TcpState::SynSent2, 120),
+    ] {
+        let mut model = model(profile);
+        sent(&mut model, &crossed);
+        assert_eq!(state_and_seconds(&model), (State::Tcp(state), seconds), "{profile}");
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use plimsoll_ct::{Counter, L4, Protocol, Seconds, Tuple};
+use plimsoll_ct::{Counter, L4, Protocol, Seconds, Tuple, Zone};
 use plimsoll_wire::listing::Expected;
 
 use super::Helper;
@@ -20,8 +20,8 @@ use crate::table::EntryId;
 pub struct Expectation {
     /// Number of its protocol.
     pub protocol: u8,
-    /// Zone.
-    pub zone: u16,
+    /// Zone of who expects it. What it is met by needs the same number, for whichever direction.
+    pub zone: Zone,
     /// Source address.
     pub source: IpAddr,
     /// Source port (GRE: key), if it matters.
@@ -59,7 +59,7 @@ impl Expectation {
 
     /// Where the kernel's hash would put it: it is looked for by what is certain.
     const fn place(&self) -> Place {
-        (self.protocol, self.zone, self.destination, self.destination_port)
+        (self.protocol, self.zone.id, self.destination, self.destination_port)
     }
 
     /// Whether one connection could be meant by both.
@@ -175,25 +175,29 @@ impl Model {
     }
 
     /// The entry that expected a flow of this key; the expectation is met, and gone.
-    pub(super) fn meet(&mut self, key: &Key) -> Option<Key> {
-        let (number, met) = self.awaiting(key)?;
+    pub(super) fn meet(&mut self, key: &Key, zone: u16) -> Option<Key> {
+        let (number, met) = self.awaiting(key, zone)?;
         let met = *met;
         self.unexpect(number);
         self.counters.add(Counter::ExpectNew, 1);
         if met.helper == Helper::Pptp
-            && let Some(other) = Key::from_tuple(&met.tuple(), met.zone).inverse()
+            && let Some(other) = Key::from_tuple(&met.tuple(), zone).inverse()
         {
             // A call's packets in either direction are the same entry.
-            self.unexpect_alike(&other);
+            if self.behaviour.counts_both_of_a_call {
+                self.unexpect_alike(&other, zone);
+            } else if let Some((number, _)) = self.awaiting(&other, zone) {
+                self.helpers.expected.remove(number);
+            }
         }
-        Some(Key::from_tuple(&met.master, met.zone))
+        Some(Key::from_tuple(&met.master, met.zone.of_original()))
     }
 
     /// The newest expectation that a flow of this key would meet.
-    fn awaiting(&self, key: &Key) -> Option<(u64, &Expectation)> {
+    fn awaiting(&self, key: &Key, zone: u16) -> Option<(u64, &Expectation)> {
         let (source_port, destination_port) = key.ends();
         let tuple = key.tuple(false);
-        let place = (key.packed().protocol(), key.zone(), tuple.destination, destination_port);
+        let place = (key.packed().protocol(), zone, tuple.destination, destination_port);
         self.helpers.expected.at(&place).find(|(_, e)| {
             e.source == tuple.source && e.source_port.is_none_or(|port| port == source_port)
         })
@@ -207,8 +211,8 @@ impl Model {
     }
 
     /// Gives up the one that a flow of this key would meet.
-    pub(super) fn unexpect_alike(&mut self, key: &Key) {
-        if let Some((number, _)) = self.awaiting(key) {
+    pub(super) fn unexpect_alike(&mut self, key: &Key, zone: u16) {
+        if let Some((number, _)) = self.awaiting(key, zone) {
             self.unexpect(number);
         }
     }
