@@ -14,7 +14,7 @@ use plimsoll_wire::packet::Packet;
 const KEPT: usize = 16_384;
 
 /// Hashes that are known to be there at a glance.
-const RECENT: usize = 4096;
+const RECENT: usize = 1 << 14;
 
 /// Settings by their bits, the first one's being the lowest.
 pub(crate) type Bits = u8;
@@ -36,8 +36,9 @@ pub(crate) struct Distinct {
     more: Bits,
     /// From here on one more changes nothing in those.
     highest: u64,
-    /// By their lowest bits: hashes that were added, and to which settings. 0: none.
-    recent: Vec<(u64, Bits)>,
+    /// By their lowest bits: hashes that were added, and in place of those of these bits that go without saying, to
+    /// which settings. 0: none.
+    recent: Vec<u64>,
 }
 
 impl Distinct {
@@ -76,14 +77,12 @@ impl Distinct {
 
     /// Of some settings those of which it is not known that the hash was added there; it is now.
     fn look_who_forgot(&mut self, hash: u64, settings: Bits) -> Bits {
-        self.recent.resize(RECENT, (0, 0));
-        let (recent, known) = &mut self.recent[hash as usize % RECENT];
-        if *recent != hash {
-            (*recent, *known) = (hash, 0);
-        }
-        let new = settings & !*known;
-        *known |= settings;
-        new
+        const SETTINGS: u64 = Bits::MAX as u64;
+        self.recent.resize(RECENT, 0);
+        let recent = &mut self.recent[hash as usize % RECENT];
+        let known = if *recent & !SETTINGS == hash & !SETTINGS { *recent as Bits } else { 0 };
+        *recent = hash & !SETTINGS | u64::from(known | settings);
+        settings & !known
     }
 
     fn drop_largest(&mut self, setting: usize) {
