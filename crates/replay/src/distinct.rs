@@ -22,19 +22,40 @@ pub(crate) struct Distinct {
     /// The largest that is kept, once there are enough: what is not below it changes nothing.
     bound: Option<u64>,
     more: bool,
-    /// By their lowest bits: hashes that were added. 0: none.
-    recent: Vec<u64>,
+}
+
+/// What was added of late to the numbers of up to eight settings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Recent {
+    /// By their lowest bits: hashes, each with the settings for which it was added. 0: none.
+    hashes: Vec<(u64, u8)>,
+}
+
+impl Recent {
+    /// Of those settings the ones for which a hash may be new; for them it is added now.
+    #[inline]
+    pub(crate) fn add(&mut self, hash: u64, settings: u8) -> u8 {
+        self.hashes.resize(RECENT, (0, 0));
+        let (recent, known) = &mut self.hashes[hash as usize % RECENT];
+        if *recent == hash {
+            let new = settings & !*known;
+            *known |= settings;
+            return new;
+        }
+        (*recent, *known) = (hash, settings);
+        settings
+    }
 }
 
 impl Distinct {
+    /// The hash from which on one more changes nothing, once there is one.
+    pub(crate) fn enough(&self) -> Option<u64> {
+        self.bound.filter(|_| self.more)
+    }
+
     pub(crate) fn add(&mut self, hash: u64) {
         if let Some(bound) = self.bound.filter(|&bound| hash >= bound) {
             self.more |= hash > bound;
-            return;
-        }
-        self.recent.resize(RECENT, 0);
-        let recent = core::mem::replace(&mut self.recent[hash as usize % RECENT], hash);
-        if recent == hash && hash != 0 {
             return;
         }
         if self.smallest.insert(hash) && self.smallest.len() >= KEPT {

@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use plimsoll_ct::{Counter, L4, Protocol, Seconds, Tuple};
+use plimsoll_ct::{Counter, L4, Protocol, Seconds, Tuple, Zone};
 use plimsoll_wire::listing::Expected;
 
 use super::Helper;
@@ -20,8 +20,8 @@ use crate::table::EntryId;
 pub struct Expectation {
     /// Number of its protocol.
     pub protocol: u8,
-    /// Zone.
-    pub zone: u16,
+    /// Zone of who expects it. What it is met by needs the same number, for whichever direction.
+    pub zone: Zone,
     /// Source address.
     pub source: IpAddr,
     /// Source port (GRE: key), if it matters.
@@ -59,7 +59,7 @@ impl Expectation {
 
     /// Where the kernel's hash would put it: it is looked for by what is certain.
     const fn place(&self) -> Place {
-        (self.protocol, self.zone, self.destination, self.destination_port)
+        (self.protocol, self.zone.id, self.destination, self.destination_port)
     }
 
     /// Whether one connection could be meant by both.
@@ -180,27 +180,27 @@ impl Model {
     }
 
     /// The entry that expected a flow of this key; the expectation is met, and gone.
-    pub(super) fn meet(&mut self, key: &Key) -> Option<Key> {
-        self.clear_away(&Self::place_of(key));
-        let (number, met) = self.awaiting(key)?;
+    pub(super) fn meet(&mut self, key: &Key, zone: u16) -> Option<Key> {
+        self.clear_away(&Self::place_of(key, zone));
+        let (number, met) = self.awaiting(key, zone)?;
         let met = *met;
         self.unexpect(number);
         self.counters.add(Counter::ExpectNew, 1);
         if met.helper == Helper::Pptp
-            && let Some(other) = Key::from_tuple(&met.tuple(), met.zone).inverse()
+            && let Some(other) = Key::from_tuple(&met.tuple(), zone).inverse()
         {
             // A call's packets in either direction are the same entry.
-            self.unexpect_alike(&other);
+            self.unexpect_alike(&other, zone);
         }
-        Some(Key::from_tuple(&met.master, met.zone))
+        Some(Key::from_tuple(&met.master, met.zone.of_original()))
     }
 
     /// The newest expectation that a flow of this key would meet.
-    fn awaiting(&self, key: &Key) -> Option<(u64, &Expectation)> {
+    fn awaiting(&self, key: &Key, zone: u16) -> Option<(u64, &Expectation)> {
         let (source_port, _) = key.ends();
         let source = key.tuple(false).source;
         let expected = &self.helpers.expected;
-        expected.at(&Self::place_of(key)).find(|(number, e)| {
+        expected.at(&Self::place_of(key, zone)).find(|(number, e)| {
             e.source == source
                 && e.source_port.is_none_or(|port| port == source_port)
                 && !expected.lingering.contains(number)
@@ -208,9 +208,9 @@ impl Model {
     }
 
     /// Where what a flow of this key would meet is looked for.
-    fn place_of(key: &Key) -> Place {
+    fn place_of(key: &Key, zone: u16) -> Place {
         let (_, destination_port) = key.ends();
-        (key.packed().protocol(), key.zone(), key.tuple(false).destination, destination_port)
+        (key.packed().protocol(), zone, key.tuple(false).destination, destination_port)
     }
 
     /// What lingers at a place goes, and is counted.
@@ -241,8 +241,8 @@ impl Model {
     }
 
     /// Gives up the one that a flow of this key would meet.
-    pub(super) fn unexpect_alike(&mut self, key: &Key) {
-        if let Some((number, _)) = self.awaiting(key) {
+    pub(super) fn unexpect_alike(&mut self, key: &Key, zone: u16) {
+        if let Some((number, _)) = self.awaiting(key, zone) {
             self.give_away(number);
         }
     }
