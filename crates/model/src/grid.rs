@@ -207,7 +207,10 @@ impl Grid {
         let shares = model.profile.collector != CollectorKind::Timers
             && buckets(model.profile.early_drop).is_some()
             && !(model.settings.accounting || model.settings.helpers)
-            && model.table.all_extras().all(|(_, e)| e.reply.is_none() && e.helper.is_none())
+            && model
+                .table
+                .all_extras()
+                .all(|(_, e)| e.reply.is_none() && e.helper.is_none() && e.zone.is_none())
             && model.events.is_none();
         if limits.len() > SEATS || limits.is_empty() || !shares {
             return None;
@@ -326,7 +329,7 @@ impl Grid {
         done
     }
 
-    /// Feeds packets, as [`Model::batch`] does. No packet's treatment names a helper.
+    /// Feeds packets, as [`Model::batch`] does. No packet's treatment names a helper, or a zone of one direction.
     pub fn batch<'a>(
         &mut self,
         arrivals: &[Arrival<'a>],

@@ -23,6 +23,7 @@ mod shared;
 mod synthetic;
 mod tally;
 mod timeline;
+mod zone;
 
 pub use answer::{Answer, Change, Row};
 pub use doubts::Doubts;
@@ -36,3 +37,4 @@ pub use selector::{End, Selector, SelectorError};
 pub use synthetic::{Lifetime, Synthetic, Workload};
 pub use tally::Tally;
 pub use timeline::{Sample, Timeline};
+pub use zone::ZoneRule;

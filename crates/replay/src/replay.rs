@@ -85,10 +85,9 @@ impl Replay {
     ) -> Self {
         let (labels, configs): (Vec<_>, Vec<_>) = configs.into_iter().unzip();
         let rules: Rules = rules.into();
-        let helped = rules.every.helper.is_some() || !rules.helpers.is_empty();
         Self {
             labels,
-            tables: shared::tables(configs, helped),
+            tables: shared::tables(configs, rules.are_special()),
             rules,
             tally: Tally::default(),
             doubts: Doubts::default(),

@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     notes: Notes,
     /// Who shares it: from the lowest limit, which is a single model's, to the highest; in a grid in its order.
     sharers: Vec<Sharer>,
+    /// Rules do to packets what no grid knows.
+    special: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -145,19 +147,19 @@ impl Went<'_> {
     }
 }
 
-/// The tables of so many settings, by the number of each; `helped`: rules name helpers, which no grid knows.
-pub(crate) fn tables(configs: impl IntoIterator<Item = Config>, helped: bool) -> Vec<Shared> {
+/// The tables of so many settings, by the number of each; `special`: rules do what no grid knows.
+pub(crate) fn tables(configs: impl IntoIterator<Item = Config>, special: bool) -> Vec<Shared> {
     let mut families: Vec<Vec<(usize, Config)>> = Vec::new();
     for (run, config) in configs.into_iter().enumerate() {
         let joins = |other: &Config| {
-            differ_in_limit_alone(other, &config) || !helped && Grid::joins(other, &config)
+            differ_in_limit_alone(other, &config) || !special && Grid::joins(other, &config)
         };
         match families.iter_mut().find(|family| family.first().is_some_and(|(_, c)| joins(c))) {
             Some(family) => family.push((run, config)),
             None => families.push(Vec::from([(run, config)])),
         }
     }
-    families.iter().flat_map(|family| Shared::of(family)).collect()
+    families.iter().flat_map(|family| Shared::of(family, special)).collect()
 }
 
 fn differ_in_limit_alone(a: &Config, b: &Config) -> bool {
@@ -170,15 +172,15 @@ fn differ_in_limit_alone(a: &Config, b: &Config) -> bool {
 
 impl Shared {
     /// The tables of settings that can share one.
-    fn of(family: &[(usize, Config)]) -> Vec<Self> {
+    fn of(family: &[(usize, Config)], special: bool) -> Vec<Self> {
         let Some((_, first)) = family.first() else { return Vec::new() };
         if family.iter().all(|(_, config)| differ_in_limit_alone(first, config)) {
-            return Vec::from([Self::together(family, first.clone())]);
+            return Vec::from([Self::together(family, first.clone(), special)]);
         }
         family.chunks(Grid::MOST).filter_map(Self::apart).collect()
     }
 
-    fn together(family: &[(usize, Config)], mut config: Config) -> Self {
+    fn together(family: &[(usize, Config)], mut config: Config, special: bool) -> Self {
         let sharer = |(run, config): &(usize, Config)| Sharer::of(*run, 0, config);
         let mut sharers: Vec<Sharer> = family.iter().map(sharer).collect();
         sharers.sort_by_key(|sharer| sharer.limit);
@@ -186,7 +188,7 @@ impl Shared {
         config.settings.max = sharers.last().map_or(0, |sharer| sharer.max);
         let mut model = Model::new(config);
         set_limit(&mut model, &sharers);
-        Self { table: Table::Together(Box::new(model)), notes: Notes::of(1), sharers }
+        Self { table: Table::Together(Box::new(model)), notes: Notes::of(1), sharers, special }
     }
 
     fn apart(some: &[(usize, Config)]) -> Option<Self> {
@@ -195,7 +197,7 @@ impl Shared {
             |(seat, (run, config)): (usize, &(usize, Config))| Sharer::of(*run, seat, config);
         let sharers = some.iter().enumerate().map(sharer).collect();
         let table = Table::Apart(Box::new(Grid::new(&configs)?));
-        Some(Self { table, notes: Notes::of(some.len()), sharers })
+        Some(Self { table, notes: Notes::of(some.len()), sharers, special: false })
     }
 
     /// Whether a setting has its entries here.
@@ -226,7 +228,8 @@ impl Shared {
         let place = self.sharers.iter().position(|sharer| sharer.run == run)?;
         let sharer = self.sharers.remove(place);
         let table = Table::Together(Box::new(grid.part(sharer.seat)));
-        Some(Self { table, notes: self.notes.one(sharer.seat), sharers: Vec::from([sharer]) })
+        let notes = self.notes.one(sharer.seat);
+        Some(Self { table, notes, sharers: Vec::from([sharer]), special: self.special })
     }
 
     /// Lets time pass.
@@ -321,7 +324,8 @@ impl Shared {
         let Table::Together(model) = &mut self.table else { return Vec::new() };
         let mut grids = Vec::new();
         let number = self.sharers.len().div_ceil(Grid::MOST);
-        for (n, some) in self.sharers.chunks(Grid::MOST).enumerate() {
+        let seatable = if self.special { &[] } else { &self.sharers[..] };
+        for (n, some) in seatable.chunks(Grid::MOST).enumerate() {
             let limits: Vec<u64> = some.iter().map(|sharer| sharer.max).collect();
             // The last one takes the table, the others copies.
             let grid = if n + 1 < number {
@@ -333,7 +337,8 @@ impl Shared {
             let seated = |(seat, sharer): (usize, &Sharer)| Sharer { seat, ..*sharer };
             let sharers = some.iter().enumerate().map(seated).collect();
             let notes = self.notes.spread(some.len());
-            grids.push(Self { table: Table::Apart(Box::new(grid)), notes, sharers });
+            let table = Table::Apart(Box::new(grid));
+            grids.push(Self { table, notes, sharers, special: false });
         }
         if let Some(own) = grids.pop() {
             *self = own;
@@ -344,6 +349,7 @@ impl Shared {
             table: self.table.clone(),
             notes: self.notes.clone(),
             sharers: self.sharers.split_off(higher),
+            special: self.special,
         };
         if let Table::Together(model) = &mut copy.table {
             set_limit(model, &copy.sharers);
@@ -382,10 +388,18 @@ mod tests {
     use plimsoll_wire::capture::Record;
 
     use super::*;
-    use crate::{Outcome, Replay, Synthetic, Workload};
+    use crate::{Outcome, Replay, Rules, Synthetic, Workload, ZoneRule};
 
     /// What it comes to with so many packets at once: outcome, entries in the end, and timeline of each.
     fn fed(configs: Vec<Config>, at_once: usize) -> Vec<(Outcome, Vec<Entry>, Timeline)> {
+        fed_under(&Rules::default(), configs, at_once)
+    }
+
+    fn fed_under(
+        rules: &Rules,
+        configs: Vec<Config>,
+        at_once: usize,
+    ) -> Vec<(Outcome, Vec<Entry>, Timeline)> {
         let workload = Workload { rate: 20.0, span: 20.0, ..Workload::default() };
         let mut synthetic = Synthetic::new(workload);
         let mut kept = Vec::new();
@@ -393,7 +407,7 @@ mod tests {
             kept.push((bytes.to_vec(), time, link, length));
         }
         let configs = configs.into_iter().map(|c| (c.settings.max.to_string(), c));
-        let mut replay = Replay::new(configs, Treatment::default());
+        let mut replay = Replay::new(configs, rules.clone());
         replay.sample();
         let records: Vec<_> = kept
             .iter()
@@ -429,6 +443,24 @@ mod tests {
                 let alone = fed(Vec::from([of(*max)]), 1);
                 assert!(alone[0] == *shared, "{name} with {max}");
             }
+        }
+    }
+
+    #[test]
+    fn rules_that_no_grid_knows_come_to_the_same_under_each_limit() {
+        let profile = Profile::named("6.18").expect("a known profile");
+        let of = |max: u64| {
+            let mut settings = Settings::of(profile, Bytes(1 << 30));
+            (settings.max, settings.buckets) = (max, 64);
+            Config::new(profile, settings)
+        };
+        let zones = Vec::from([ZoneRule::parse("orig=3").expect("a rule")]);
+        let rules = Rules { zones, ..Rules::default() };
+        let limits = [120, 100_000, 60];
+        let together = fed_under(&rules, limits.map(of).to_vec(), 1000);
+        assert!(together[2].0.lost > 0 && together[1].0.lost == 0, "no limit was met");
+        for (max, shared) in limits.into_iter().zip(&together) {
+            assert!(fed_under(&rules, Vec::from([of(max)]), 1)[0] == *shared, "{max}");
         }
     }
 
