@@ -147,10 +147,9 @@ pub fn run(
             continue;
         }
         let before = outcome.failed;
-        for mut tree in trees {
-            if differs(pair, &tree.current(), weather)?.is_empty() {
-                continue;
-            }
+        let flows: Vec<Flow> = trees.iter().map(ValueTree::current).collect();
+        let culprits = differing(pair, &flows, 0, weather)?;
+        for (_, mut tree) in (0..).zip(trees).filter(|(place, _)| culprits.contains(place)) {
             outcome.failed += 1;
             if outcome.failed > SHOWN {
                 continue;
@@ -160,7 +159,10 @@ pub fn run(
                 if !tree.simplify() {
                     break;
                 }
-                while differs(pair, &tree.current(), weather)?.is_empty() && tree.complicate() {}
+                let same = |pair: &mut Pair, flow| {
+                    Ok::<_, Error>(differs(pair, &[flow], weather)?.is_empty())
+                };
+                while same(pair, tree.current())? && tree.complicate() {}
             }
             explain(pair, &tree.current(), weather, show)?;
         }
@@ -188,10 +190,29 @@ fn play(pair: &mut Pair, flows: &[Vec<Sent>], weather: &Weather) -> io::Result<(
     Ok(())
 }
 
-fn differs(pair: &mut Pair, flow: &Flow, weather: &Weather) -> io::Result<Vec<Difference>> {
+/// The places of the flows that differ by themselves, found by halves; `from` is the place of the first.
+fn differing(
+    pair: &mut Pair,
+    flows: &[Flow],
+    from: usize,
+    weather: &Weather,
+) -> io::Result<Vec<usize>> {
+    if differs(pair, flows, weather)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    if flows.len() == 1 {
+        return Ok(vec![from]);
+    }
+    let half = flows.len() / 2;
+    let mut found = differing(pair, &flows[..half], from, weather)?;
+    found.extend(differing(pair, &flows[half..], from + half, weather)?);
+    Ok(found)
+}
+
+fn differs(pair: &mut Pair, flows: &[Flow], weather: &Weather) -> io::Result<Vec<Difference>> {
     pair.reset()?;
-    let packets = flow.packets(pair.number());
-    play(pair, &[packets], weather)?;
+    let packets: Vec<_> = flows.iter().map(|flow| flow.packets(pair.number())).collect();
+    play(pair, &packets, weather)?;
     pair.differences()
 }
 
@@ -202,7 +223,7 @@ fn explain(
     show: &mut dyn FnMut(&str),
 ) -> io::Result<()> {
     show(&format!("--- {flow:?}"));
-    for difference in differs(pair, flow, weather)?.iter().take(4) {
+    for difference in differs(pair, std::slice::from_ref(flow), weather)?.iter().take(4) {
         show(&format!("   {difference}"));
     }
     let plan: Vec<_> = flow
