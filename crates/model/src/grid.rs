@@ -340,8 +340,9 @@ impl Grid {
             let spots = &mut spots[..some.len()];
             let full = self.full();
             self.lend(0, |model| model.look_ahead(some, spots));
+            let now = self.now();
             for spot in &*spots {
-                self.table.reach_beside(spot);
+                self.table.reach_beside(spot, now);
             }
             if !full.is_empty() {
                 self.table.reach_room(spots, full);
@@ -642,9 +643,17 @@ impl Grid {
         self.steps.put(seats.without(ready).and(reopened), Step { reopened: true, ..full });
         let Some(first) = { ready }.next() else { return };
         let policy = self.models[first].policy(packet, treatment);
-        let mut made = None;
+        let mut made: Option<Slot> = None;
         let mut expiries = Expiries([self.now(); SEATS]);
         for seat in ready {
+            // The first setting's tracker has said all but how long it lasts.
+            if let (Some(Slot { memory: Memory::Tcp(tcp), .. }), None) = (&made, policy) {
+                let Model { ref settings, .. } = self.models[seat];
+                let view = EntryView { assured: false, replied: false };
+                let seconds = tcp.lasts(view, &settings.tcp, &settings.tcp_timeouts);
+                expiries.0[seat] = self.now().plus(settings.ticks(seconds));
+                continue;
+            }
             let own = self.models[seat].open(Status::CONFIRMED, policy, packet, prepared);
             let Some(own) = own else { break };
             made.get_or_insert(own);
