@@ -11,7 +11,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use crate::compare::Difference;
 use crate::frames::Planned;
 use crate::run::{Pace, Pair};
-use crate::scripts::{Flow, Sent, flow};
+use crate::scripts::{Flow, Oddity, Sent, flow};
 
 /// Flows at once in the table.
 const BATCH: usize = 500;
@@ -112,7 +112,11 @@ fn tree<S: Strategy<Value = Flow>>(strategy: &S, runner: &mut TestRunner) -> io:
 fn now(tree: &impl ValueTree<Value = Flow>, weather: &Weather) -> Flow {
     let mut flow = tree.current();
     if !weather.pauses.is_empty() {
-        for zone in &mut flow.zones {
+        let odd = flow.odd.iter_mut().filter_map(|(_, oddity)| match oddity {
+            Oddity::Zone(zone) => Some(zone),
+            _ => None,
+        });
+        for zone in flow.zones.iter_mut().chain(odd) {
             zone.direction = ZoneDirection::Both;
         }
     }
