@@ -209,13 +209,7 @@ impl Flow {
             let helper = step.helper().filter(|_| !plain.local);
             let zone = self.zones[usize::from(hosts.is_servers(&packet))];
             let mut packets = vec![(packet, Treatment { helper, zone, ..plain })];
-            let mut cut = false;
             for (_, oddity) in self.odd.iter().filter(|(at, _)| usize::from(*at) == place) {
-                // Fragments of fragments: docs/model.md.
-                if cut && matches!(oddity, Oddity::Fragments(_)) {
-                    continue;
-                }
-                cut |= matches!(oddity, Oddity::Fragments(_));
                 packets = oddity.apply(packets, place as u16 + 1);
             }
             sent.append(&mut packets);
