@@ -250,10 +250,12 @@ fn watched(
 ) -> Option<(Vec<Value>, String)> {
     let key = format!("nf_conntrack_tcp_timeout_{state}");
     let count = changes.to_string();
+    // The watch has begun when it has told the value.
     let inner = format!(
         "K=/proc/sys/net/netfilter/{key}; [ -w $K ] || exit 77\n\
-         {PLIMSOLL} boot --watch {key} --changes {count} --json & W=$!\n\
-         {script}\nwait $W"
+         T=$(mktemp); {PLIMSOLL} boot --watch {key} --changes {count} --json 2>$T & W=$!\n\
+         until grep -q ' is [0-9]' $T || ! kill -0 $W; do sleep 0.1; done\n\
+         {script}\nwait $W\ncat $T >&2; rm $T"
     );
     let mut command = Command::new(user.first().copied().unwrap_or("unshare"));
     command.args(user.get(1..).unwrap_or(&["-n"])).args(["sh", "-c", &inner]);
@@ -272,13 +274,10 @@ fn watched(
     Some((documents, talk))
 }
 
-/// The watch has begun when it has told the value.
-const BEGUN: &str = "sleep 2";
-
 #[test]
 fn the_process_that_writes_a_setting_is_named() {
-    let script = format!("{BEGUN}; sh -c 'echo 61 > $0; sleep 2' $K");
-    let Some((documents, talk)) = watched(&[], "close_wait", 1, &script) else { return };
+    let script = "sh -c 'echo 61 > $0; sleep 2' $K";
+    let Some((documents, talk)) = watched(&[], "close_wait", 1, script) else { return };
     if talk.contains("by reading again and again") {
         eprintln!("skipped: neither bpf nor fanotify may be used here: {talk}");
         return;
@@ -292,10 +291,8 @@ fn the_process_that_writes_a_setting_is_named() {
 #[test]
 fn who_wrote_in_another_namespace_and_is_gone_is_told_with_that_namespace() {
     // The watch looks only when the writer has ended.
-    let script = format!(
-        "{BEGUN}; kill -STOP $W; unshare -n sh -c 'stat -Lc netns=%i /proc/self/ns/net >&2; echo 61 > $0' $K; kill -CONT $W"
-    );
-    let Some((documents, talk)) = watched(&[], "last_ack", 1, &script) else { return };
+    let script = "kill -STOP $W; unshare -n sh -c 'stat -Lc netns=%i /proc/self/ns/net >&2; echo 61 > $0' $K; kill -CONT $W";
+    let Some((documents, talk)) = watched(&[], "last_ack", 1, script) else { return };
     let change = &documents[0];
     if change["means"] != "bpf" {
         eprintln!("skipped: bpf may not be used here: {talk}");
@@ -311,10 +308,10 @@ fn who_wrote_in_another_namespace_and_is_gone_is_told_with_that_namespace() {
 
 #[test]
 fn without_rights_the_time_and_the_candidates_are_told() {
-    let script = format!("{BEGUN}; sh -c 'echo 61 > $0; sleep 3' $K");
+    let script = "sh -c 'echo 61 > $0; sleep 3' $K";
     let nobody =
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "-r", "-n"];
-    let Some((documents, talk)) = watched(&nobody, "fin_wait", 1, &script) else { return };
+    let Some((documents, talk)) = watched(&nobody, "fin_wait", 1, script) else { return };
     assert!(talk.contains("by reading again and again"), "{talk}");
     let change = &documents[0];
     assert!(change["by"].is_null(), "{change}");
