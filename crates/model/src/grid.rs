@@ -408,12 +408,12 @@ impl Grid {
 
     fn fragment(&mut self, packet: &Packet<'_>, treatment: &Treatment) {
         let datagram;
-        let whole = match self.models[0].gather(packet, treatment.zone) {
+        let (whole, treatment) = match self.models[0].gather(packet, treatment) {
             Gathered::Whole(whole) => {
                 datagram = whole;
-                behind_extensions(&datagram.packet(packet))
+                (behind_extensions(&datagram.packet(packet)), &datagram.treatment)
             }
-            Gathered::Alone => alone(packet),
+            Gathered::Alone => (alone(packet), treatment),
             Gathered::Kept => {
                 self.steps.all(Step::new(Info::Untracked, Verdict::Stolen));
                 return;
