@@ -167,12 +167,16 @@ impl Network {
         let [_, router, server] = self.names.clone();
         let at = |name: &str| self.directory.join(name).display().to_string();
         let configuration = format!(
-            "daemon off; worker_processes 1; pid {}; error_log {}; events {{ worker_connections 4000; }} \
+            "user root; daemon off; worker_processes 1; pid {}; error_log {}; events {{ worker_connections 4000; }} \
              http {{ access_log off; server {{ listen {SERVER}:80; location / {{ return 200 hello; }} }} }}",
             at("nginx.pid"),
             at("nginx.log"),
         );
         fs::write(at("nginx.conf"), configuration)?;
+        // A guest has no package that made them.
+        for directory in ["/var/lib/nginx", "/var/log/nginx"] {
+            fs::create_dir_all(directory)?;
+        }
         let capture = at("capture.pcap");
         enter(&server)?;
         let nginx = start("nginx", &["-c", &at("nginx.conf")])?;
@@ -194,8 +198,10 @@ impl Network {
         )?;
         self.programs.push(dnsmasq);
         enter(&router)?;
-        let tcpdump =
-            start("tcpdump", &["-i", "rc", "-s", "96", "-B", "32768", "-U", "-w", &capture])?;
+        let tcpdump = start(
+            "tcpdump",
+            &["-i", "rc", "-s", "96", "-B", "32768", "-U", "-Z", "root", "-w", &capture],
+        )?;
         self.programs.push(tcpdump);
         let client = self.names[0].clone();
         let (file, patience) = (capture.clone(), Instant::now() + Duration::from_secs(60));
