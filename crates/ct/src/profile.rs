@@ -272,13 +272,16 @@ const V4_14: Profile = Profile {
 
 const V5_4: Profile = Profile { name: "5.4", from: (5, 0), udp_stream: Seconds(120), ..V4_14 };
 
+// What its trackers have learnt from later kernels stands in the model's table.
+const V5_10: Profile = Profile { name: "5.10", from: (5, 10), ..V5_4 };
+
 // Collects all in one cycle; size, chains and the rest as before.
 const V5_14: Profile = Profile {
     name: "5.14",
     from: (5, 14),
     collector: CollectorKind::FullScan,
     collector_lag: Seconds(120),
-    ..V5_4
+    ..V5_10
 };
 
 const V5_15: Profile = Profile {
@@ -305,6 +308,8 @@ const V6_1: Profile = Profile {
 
 const V6_18: Profile = Profile { name: "6.18", from: (6, 18), log: LogWording::Netns, ..V6_1 };
 
+const V6_19: Profile = Profile { name: "6.19", from: (6, 19), zero_is_unlimited: false, ..V6_18 };
+
 /// All profiles, oldest first.
 pub const PROFILES: &[Profile] = &[
     OLD,
@@ -329,13 +334,15 @@ pub const PROFILES: &[Profile] = &[
     V4_14,
     Profile { name: "el8", enterprise: Some(8), from: (4, 18), udp_stream: Seconds(120), ..V4_14 },
     V5_4,
+    V5_10,
     V5_14,
     V5_15,
     Profile { name: "el9", enterprise: Some(9), from: (5, 14), ..V6_1 },
     V6_1,
     Profile { name: "6.12", from: (6, 12), ..V6_1 },
     V6_18,
-    Profile { name: "6.19", from: (6, 19), zero_is_unlimited: false, ..V6_18 },
+    V6_19,
+    Profile { name: "7.1", from: (7, 1), ..V6_19 },
 ];
 
 #[cfg(test)]
@@ -373,6 +380,8 @@ mod tests {
         assert!(of("4.4.0-210-generic").table_per_namespace && !of("4.8.0").table_per_namespace);
         assert!(!of("4.10.17").collector_evicts && of("4.14.177").collector_evicts);
         assert_eq!(of("5.10.0-46-generic").max_per_bucket, 4);
+        assert_eq!((of("5.9.16").name, of("5.10.0-46-amd64").name), ("5.4", "5.10"));
+        assert_eq!((of("7.0.9").name, of("7.3.4+deb13-amd64").name), ("6.19", "7.1"));
         assert_eq!(of("6.1.0-56-amd64").max_per_bucket, 1);
         assert_eq!(of("6.12.117").log, LogWording::Doubled);
         assert_eq!(of("6.18.15+deb13-cloud-amd64").log, LogWording::Netns);

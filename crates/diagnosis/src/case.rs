@@ -217,9 +217,24 @@ impl<'a> Case<'a> {
         load::unmovable(self.profile, &space.load)
     }
 
-    /// Whether the log proves that some table was full within so many seconds before the reading.
+    /// Whether all tables that the log calls full, beside those that were read, have ended. Neither what one of them held
+    /// nor the limit it was held to can be seen any more, so it says nothing of what is needed now.
+    pub(crate) fn ended(&self) -> bool {
+        let complete = self.after.namespaces_complete.value().is_some();
+        let gone = &self.attribution.gone;
+        let ended = |row: &SeenIn| row.inode.is_some() && (row.earlier_boot || complete);
+        self.attribution.unknown.is_none() && !gone.is_empty() && gone.iter().all(ended)
+    }
+
+    /// Whether a finding asks for a higher limit, if it is about this namespace (`None`: the whole host).
+    pub(crate) fn asks(&self, id: &str, namespace: Option<usize>) -> bool {
+        id != "CT002" || namespace.is_some() || !self.ended()
+    }
+
+    /// Whether the log proves that some table that may still be there was full within so many seconds before the reading.
     pub(crate) fn was_full_within(&self, seconds: f64) -> bool {
-        self.full_lines().is_some_and(|lines| self.within(lines.last, seconds))
+        let lines = if self.ended() { self.attribution.read() } else { self.full.clone() };
+        lines.is_some_and(|lines| self.within(lines.last, seconds))
     }
 }
 

@@ -64,7 +64,7 @@ impl Baseline {
     fn packet(&mut self, packet: &Packet<'_>, settings: &Settings, now: u64) -> Info {
         let transport = parse_transport(packet.protocol, packet.payload, packet.payload_length);
         let (std::net::IpAddr::V4(from), std::net::IpAddr::V4(to), Some(Transport::Tcp { .. })) =
-            (packet.source, packet.destination, &transport)
+            (packet.source(), packet.destination(), &transport)
         else {
             return Info::Invalid;
         };

@@ -69,10 +69,10 @@ impl Model {
     #[inline(always)]
     pub(crate) fn look_ahead(&self, arrivals: &[Arrival<'_>], spots: &mut [Spot]) {
         for (arrival, spot) in arrivals.iter().zip(&mut *spots) {
-            *spot = match arrival.packet.fragment {
-                None => self.spot(&arrival.packet, &arrival.treatment),
-                Some(_) => Spot::without(Way::Fragment),
-            };
+            match arrival.packet.fragment {
+                None => self.see(&arrival.packet, &arrival.treatment, spot),
+                Some(_) => *spot = Spot::without(Way::Fragment),
+            }
             self.table.approach(spot);
         }
         let now = self.now();

@@ -14,7 +14,7 @@ pub enum UdpRule {
     AtOnce,
     /// 5.0 to 5.15: assured at once, the stream timeout only 2 s after creation.
     AssuredAtOnce,
-    /// 6.1: both only 2 s after creation.
+    /// 6.1, and 5.10 of 2024: both only 2 s after creation.
     AfterTwoSeconds,
 }
 
@@ -54,7 +54,7 @@ pub struct Behaviour {
     pub error_names_flow: bool,
     /// An echo that is answered as often as asked is deleted (2.6.18).
     pub balanced_echo_ends: bool,
-    /// A first fragment of IPv6 that ends before its datagram's headers do is not kept (5.11).
+    /// A first fragment of IPv6 that ends before its datagram's headers do is not kept (5.11, 5.10 stable).
     pub headers_in_first_fragment: bool,
     /// An IPv6 redirect that does not come from its link is an error (5.10).
     pub redirects: bool,
@@ -64,6 +64,11 @@ pub struct Behaviour {
     /// Timeout policies and helpers are given by nft's rules behind the tracker (4.19), a policy beginning with its
     /// first timeout; earlier, by a template in front of it.
     pub late_rules: bool,
+    /// FTP's helper takes no port above 65,535; before, what is beyond sixteen bits is lost (7.1).
+    pub ftp_port_fits: bool,
+    /// When a call of PPTP begins, the expectation of its other direction, which goes with the one that was met, is
+    /// counted as deleted too (not in 6.12 stable, 7.1).
+    pub counts_both_of_a_call: bool,
     /// Helpers are assigned by port when no rule does it (to 4.6).
     pub helpers: bool,
     /// The networking rate limiter is a token bucket: one line per interval after the burst (2.6.18).
@@ -100,12 +105,33 @@ const V6_18: Behaviour = Behaviour {
     redirects: true,
     router_discovery: true,
     late_rules: true,
+    ftp_port_fits: false,
+    counts_both_of_a_call: true,
     helpers: false,
     token_bucket: false,
 };
 
-const V6_12: Behaviour =
-    Behaviour { name: "6.12", dccp_drops_cut: false, router_discovery: true, ..V6_1 };
+const V7_1: Behaviour = Behaviour {
+    name: "7.1",
+    tcp: tcp::Behaviour { vain_reset_is_unacknowledged: true, ..V6_18.tcp },
+    udp_lite: false,
+    ftp_port_fits: true,
+    counts_both_of_a_call: false,
+    ..V6_18
+};
+
+const V6_12: Behaviour = Behaviour {
+    name: "6.12",
+    tcp: tcp::Behaviour {
+        reset_answers_other_side: true,
+        vain_reset_is_unacknowledged: true,
+        ..V6_1.tcp
+    },
+    dccp_drops_cut: false,
+    router_discovery: true,
+    counts_both_of_a_call: false,
+    ..V6_1
+};
 
 const V6_1: Behaviour = Behaviour {
     name: "6.1",
@@ -122,6 +148,7 @@ const V5_15: Behaviour = Behaviour {
         window_misses_are_ignored: false,
         invalid_close_lowers: false,
         options_keep_liberal: false,
+        data_begins_anew: true,
         ..V6_1.tcp
     },
     udp: UdpRule::AssuredAtOnce,
@@ -135,6 +162,14 @@ const V5_4: Behaviour = Behaviour {
     headers_in_first_fragment: false,
     redirects: false,
     ..V5_15
+};
+
+const V5_10: Behaviour = Behaviour {
+    name: "5.10",
+    udp: UdpRule::AfterTwoSeconds,
+    sctp: SctpRule { timeouts: NEW_SCTP.timeouts, ..OLD_SCTP },
+    headers_in_first_fragment: true,
+    ..V5_4
 };
 
 const V4_14: Behaviour = Behaviour {
@@ -196,6 +231,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         ..V4_14
     },
     V5_4,
+    V5_10,
     Behaviour { name: "5.14", ..V5_15 },
     V5_15,
     Behaviour { name: "el9", ..V6_1 },
@@ -203,12 +239,13 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     V6_12,
     V6_18,
     Behaviour { name: "6.19", ..V6_18 },
+    V7_1,
 ];
 
 impl Behaviour {
     /// Of a profile. One that the table does not name behaves as the youngest.
     pub fn of(profile: &Profile) -> &'static Self {
-        BEHAVIOURS.iter().find(|b| b.name == profile.name).unwrap_or(&V6_18)
+        BEHAVIOURS.iter().find(|b| b.name == profile.name).unwrap_or(&V7_1)
     }
 }
 

@@ -45,7 +45,7 @@ struct Queue {
 /// Whether a first fragment of IPv6 ends before the headers of its datagram do (RFC 8200, 4.5): such a one
 /// is not kept, it goes its way alone.
 pub(crate) fn lacks_headers(packet: &Packet<'_>) -> bool {
-    if packet.source.is_ipv4() || packet.fragment.is_none_or(|f| f.offset != 0) {
+    if !packet.is_v6() || packet.fragment.is_none_or(|f| f.offset != 0) {
         return false;
     }
     upper_layer(packet).is_some_and(|(protocol, at)| {
@@ -68,11 +68,10 @@ pub(crate) struct Datagram {
 
 impl Datagram {
     /// It as a packet; `part` is one of its fragments.
-    pub(crate) fn packet<'a>(&'a self, part: &Packet<'_>) -> Packet<'a> {
+    pub(crate) fn packet<'a>(&'a self, part: &Packet<'a>) -> Packet<'a> {
         let payload_length = self.octets.len() as u32;
         Packet {
-            source: part.source,
-            destination: part.destination,
+            addresses: part.addresses,
             protocol: self.protocol,
             fragment: None,
             payload: &self.octets,
@@ -125,12 +124,12 @@ impl Defragmenter {
         room: usize,
     ) -> Gathered {
         let Some(fragment) = packet.fragment else { return Gathered::Alone };
-        let v6 = packet.source.is_ipv6();
+        let v6 = packet.is_v6();
         let timeout = if v6 { timeouts.1 } else { timeouts.0 };
         let protocol = if v6 { 0 } else { fragment.protocol };
         let which = Which {
-            source: packet.source,
-            destination: packet.destination,
+            source: packet.source(),
+            destination: packet.destination(),
             id: fragment.id,
             protocol,
             zone,
@@ -255,6 +254,8 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use plimsoll_wire::packet::Addresses;
+
     use super::*;
 
     const NOW: u64 = 1000;
@@ -262,8 +263,7 @@ mod tests {
     fn add(d: &mut Defragmenter, offset: u32, length: usize, more: bool) -> Option<Datagram> {
         let octets = alloc::vec![7; length];
         let packet = Packet {
-            source: IpAddr::from([10, 0, 0, 1]),
-            destination: IpAddr::from([10, 0, 0, 2]),
+            addresses: Addresses::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()),
             protocol: 17,
             fragment: Some(Fragment { id: 1, offset, more, protocol: 17 }),
             payload: &octets,
@@ -303,8 +303,7 @@ mod tests {
         let mut d = Defragmenter::default();
         for id in 0..100_000u32 {
             let packet = Packet {
-                source: IpAddr::from([10, 0, 0, 1]),
-                destination: IpAddr::from([10, 0, 0, 2]),
+                addresses: Addresses::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()),
                 protocol: 17,
                 fragment: Some(Fragment { id, offset: 65_000, more: true, protocol: 17 }),
                 payload: &[0; 8],

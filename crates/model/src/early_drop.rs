@@ -11,7 +11,17 @@ use crate::model::Model;
 use crate::table::{EntryId, Probe};
 
 /// Neighbouring buckets, or entries, that are looked at.
-pub(crate) const RANGE: usize = 8;
+const RANGE: usize = 8;
+
+/// The neighbouring buckets of which the first that holds any who could go is cleared; `None`: this generation evicts
+/// single entries.
+pub(crate) const fn buckets(kind: EarlyDrop) -> Option<usize> {
+    match kind {
+        EarlyDrop::OneBucket | EarlyDrop::EightEntries => None,
+        EarlyDrop::SameBucket => Some(1),
+        EarlyDrop::EightBuckets => Some(RANGE),
+    }
+}
 
 impl Model {
     /// Room for one more: how many were evicted for it, or `None` when there is none.

@@ -53,7 +53,7 @@ impl Model {
     }
 
     pub(crate) fn icmp<'a>(&self, packet: &Packet<'_>, prepared: &Prepared<'a>) -> Icmp<'a> {
-        let v6 = packet.source.is_ipv6();
+        let v6 = packet.is_v6();
         if (packet.protocol, v6) != (1, false) && (packet.protocol, v6) != (58, true) {
             let cut = match prepared.transport {
                 Some(Transport::Dccp(header)) if self.behaviour.dccp && !prepared.bad => {
@@ -93,14 +93,14 @@ impl Model {
 
     /// The entry that an error is about.
     fn about(&mut self, outer: &Packet<'_>, body: &[u8], zone: u16) -> Option<Step> {
-        let inner = behind_extensions(&parse_quoted(body, outer.source.is_ipv6()).ok()?);
+        let inner = behind_extensions(&parse_quoted(body, outer.is_v6()).ok()?);
         // An error about a later fragment names no ports.
         if inner.fragment.is_some_and(|f| f.offset != 0) {
             return None;
         }
         let answer = self.key_of(&inner, None, zone)?.inverse()?;
         let found = self.find(&self.table.probe(answer))?;
-        if self.behaviour.error_names_flow && answer.destination() != outer.destination {
+        if self.behaviour.error_names_flow && answer.destination() != outer.destination() {
             return None;
         }
         let info = match found.direction {

@@ -8,13 +8,13 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, EarlyDrop, Status, Time};
+use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, Status, Time};
 use plimsoll_wire::packet::{Packet, behind_extensions, parse_acknowledgement};
 
 use crate::batch::{AT_ONCE, Arrival};
 use crate::classes::Classes;
 use crate::defrag::Gathered;
-use crate::early_drop::RANGE;
+use crate::early_drop::buckets;
 use crate::entry::{Memory, Slot};
 use crate::error::Icmp;
 use crate::key::Key;
@@ -39,6 +39,8 @@ pub struct Grid {
     /// Timeouts of the short ways by number, and by setting.
     lasting: Lasting,
     steps: Steps,
+    /// Neighbouring buckets that early drop looks at.
+    buckets: usize,
 }
 
 /// What came of one packet under each setting.
@@ -90,6 +92,8 @@ struct Lasting {
     /// By the numbers of [`Usual::timeouts`].
     established: [[u32; SEATS]; 8],
     udp: [[u32; SEATS]; 2],
+    /// The least of them.
+    least: u32,
     numbered: Usual,
 }
 
@@ -102,7 +106,10 @@ impl Lasting {
         };
         let established = core::array::from_fn(|n| each(&|model| model.usual.timeouts()[n]));
         let udp = core::array::from_fn(|n| each(&|m| m.settings.ticks(m.settings.udp[n])));
-        Self { established, udp, numbered: models[0].usual.numbered() }
+        let of_settings =
+            established.iter().chain(&udp).flat_map(|all| all.iter().take(models.len()));
+        let least = of_settings.copied().min().unwrap_or(0);
+        Self { established, udp, least, numbered: models[0].usual.numbered() }
     }
 }
 
@@ -123,6 +130,7 @@ impl Grid {
         (other.sctp, other.dccp) = (sctp, dccp);
         core::ptr::eq(a.profile, b.profile)
             && a.profile.collector != CollectorKind::Timers
+            && buckets(a.profile.early_drop).is_some()
             && a.settings == other
             && !(a.settings.accounting || a.settings.helpers)
             && (a.hash_key, a.collector_phase, a.netns) == (b.hash_key, b.collector_phase, b.netns)
@@ -154,6 +162,7 @@ impl Grid {
     /// settings, and nothing has changed.
     pub fn of_limits(model: &mut Model, limits: &[u64]) -> Option<Self> {
         let shares = model.profile.collector != CollectorKind::Timers
+            && buckets(model.profile.early_drop).is_some()
             && !(model.settings.accounting || model.settings.helpers)
             && model.table.all_extras().all(|(_, e)| e.reply.is_none() && e.helper.is_none())
             && model.events.is_none();
@@ -178,7 +187,9 @@ impl Grid {
         let all = Seats::first(models.len());
         table.share(all, uniform);
         let steps = Steps::new(Step::new(Info::Untracked, Verdict::Accept));
-        Self { table, lasting: Lasting::of(&models), models, all, steps }
+        let buckets = models.first().and_then(|model| buckets(model.profile.early_drop));
+        let lasting = Lasting::of(&models);
+        Self { table, lasting, models, all, steps, buckets: buckets.unwrap_or(0) }
     }
 
     /// One setting's counters, settings and numbers of entries: a model that shows no entries.
@@ -297,7 +308,8 @@ impl Grid {
                 return;
             }
         };
-        let spot = self.lend(0, |model| model.spot(&whole, treatment));
+        let mut spot = Spot::without(Way::Nowhere);
+        self.lend(0, |model| model.see(&whole, treatment, &mut spot));
         self.settle(&whole, &spot, treatment);
     }
 
@@ -412,12 +424,9 @@ impl Grid {
         let probe = &spot.probe(Key::wide_of(packet));
         let (now, counted) = (self.now(), self.is_counted());
         let models = &mut self.models;
-        let versioned = self.table.find_shared(probe, now, seats, |seat, vitals| {
-            let model = &mut models[seat];
-            model.classes.leave(vitals.class());
-            model.table.recount(0, 1);
-            if counted {
-                model.counters.add(Counter::Delete, 1);
+        let versioned = self.table.find_shared(probe, now, seats, |seats, vitals| {
+            for seat in seats {
+                gone(&mut models[seat], vitals.class(), counted);
             }
         });
         let mut reopened = Seats::NONE;
@@ -425,7 +434,7 @@ impl Grid {
             if counted {
                 self.count(*seats, Counter::Found);
             }
-            reopened = reopened.or(self.known(found, *seats, packet, &prepared));
+            reopened = reopened.or(self.known((probe, found), *seats, packet, &prepared));
         }
         let fresh = versioned.without.or(reopened);
         if !fresh.is_empty() {
@@ -436,7 +445,7 @@ impl Grid {
     /// A packet of an entry that stands in these settings. Those in which it begins a new one.
     fn known(
         &mut self,
-        found: &Found,
+        (probe, found): (&Probe, &Found),
         seats: Seats,
         packet: &Packet<'_>,
         prepared: &Prepared<'_>,
@@ -491,7 +500,7 @@ impl Grid {
             }
             Some(Judged::Ignore) => step.what = What::Ignored,
             Some(Judged::Invalid { .. }) => {
-                self.store(found, before.class(), &slot, (seats, &expiries));
+                self.store((probe, found), &before, &slot, (seats, &expiries));
                 self.invalid(seats);
                 return Seats::NONE;
             }
@@ -501,12 +510,7 @@ impl Grid {
                 let (step, reopened) =
                     (Step { entry: None, what: What::Removed, ..step }, end == Judged::Reopen);
                 for seat in seats {
-                    let model = &mut self.models[seat];
-                    model.classes.leave(slot.class());
-                    model.table.recount(0, 1);
-                    if counted {
-                        model.counters.add(Counter::Delete, 1);
-                    }
+                    gone(&mut self.models[seat], slot.class(), counted);
                     self.steps.put(seat, Step { reopened, ..step });
                     self.steps.note(seat);
                 }
@@ -516,27 +520,31 @@ impl Grid {
         if direction == Direction::Reply {
             slot.set(Status::SEEN_REPLY);
         }
-        self.store(found, before.class(), &slot, (seats, &expiries));
+        self.store((probe, found), &before, &slot, (seats, &expiries));
         self.put(seats, step);
         Seats::NONE
     }
 
     fn store(
         &mut self,
-        found: &Found,
-        was: Class,
+        (probe, found): (&Probe, &Found),
+        before: &Slot,
         slot: &Slot,
         (seats, expiries): (Seats, &Expiries),
     ) {
-        let is = slot.class();
+        let (was, is) = (before.class(), slot.class());
         if was != is {
             for seat in seats {
                 self.models[seat].classes.change(was, is);
                 self.steps.note(seat);
             }
         }
+        let was = self.table.expiries(found.id);
         self.table.put(found, slot);
         self.table.expire(found, seats, expiries);
+        if { seats }.any(|seat| expiries.0[seat].left(was.0[seat]) < 0) {
+            self.table.unsettle(probe, seats);
+        }
     }
 
     /// A packet that has no entry in these settings.
@@ -619,30 +627,58 @@ impl Grid {
     /// The settings in which there is room for one more, and how many were evicted for it in each.
     fn make_room(&mut self, probe: &Probe, seats: Seats) -> (Seats, [u32; SEATS]) {
         let mut evicted = [0; SEATS];
-        let mut ready = Seats::NONE;
-        // Where nobody is found who could go.
-        let mut settled = None;
+        let mut full = Seats::NONE;
         for seat in seats {
-            if self.models[seat].has_room() {
-                ready = ready.or(Seats::one(seat));
-                continue;
-            }
-            let settled = settled.get_or_insert_with(|| match self.models[0].profile.early_drop {
-                EarlyDrop::EightBuckets => {
-                    self.table.settled_around(probe, RANGE, self.models[0].now())
-                }
-                EarlyDrop::OneBucket | EarlyDrop::EightEntries | EarlyDrop::SameBucket => {
-                    Seats::NONE
-                }
-            });
-            if settled.contains(seat) {
-                self.models[seat].note_full();
-            } else if let Some(gone) = self.lend(seat, |model| model.make_room(probe)) {
-                evicted[seat] = gone;
-                ready = ready.or(Seats::one(seat));
+            if !self.models[seat].has_room() {
+                full = full.or(Seats::one(seat));
             }
         }
-        (ready, evicted)
+        if full.is_empty() {
+            return (seats, evicted);
+        }
+        let served = self.evict(probe, full, &mut evicted);
+        for seat in served {
+            self.models[seat].counters.add(Counter::EarlyDrop, evicted[seat].into());
+        }
+        for seat in full.without(served) {
+            self.models[seat].note_full();
+        }
+        (seats.without(full).or(served), evicted)
+    }
+
+    /// Evicts in some settings what early drop would in each, from the same walk: those in which somebody went.
+    fn evict(&mut self, probe: &Probe, full: Seats, evicted: &mut [u32; SEATS]) -> Seats {
+        let (now, counted) = (self.now(), self.is_counted());
+        let Self { table, models, .. } = self;
+        let (first, chains) = (table.chain_for_room(probe), table.chains());
+        let around = (first..first + self.buckets.min(chains))
+            .map(|chain| if chain < chains { chain } else { chain - chains });
+        table.approach_shared(around.clone(), now, full);
+        let most = now.plus(self.lasting.least);
+        let mut served = Seats::NONE;
+        for chain in around {
+            let mut found = Seats::NONE;
+            table.clear_shared(
+                chain,
+                now,
+                most,
+                full.without(served),
+                |vitals, expired, victims| {
+                    for seat in expired.or(victims) {
+                        gone(&mut models[seat], vitals.class(), counted);
+                    }
+                    for seat in victims {
+                        evicted[seat] += 1;
+                    }
+                    found = found.or(victims);
+                },
+            );
+            served = served.or(found);
+            if served == full {
+                break;
+            }
+        }
+        served
     }
 
     fn chain_is_too_long(&mut self, probe: &Probe, seat: usize) -> bool {
@@ -650,5 +686,14 @@ impl Grid {
         let least = limit.least.into();
         self.table.chain_length(probe, least) > least
             && self.lend(seat, |model| model.chain_is_too_long(probe))
+    }
+}
+
+/// An entry is gone from a setting.
+fn gone(model: &mut Model, class: Class, counted: bool) {
+    model.classes.leave(class);
+    model.table.recount(0, 1);
+    if counted {
+        model.counters.add(Counter::Delete, 1);
     }
 }

@@ -52,7 +52,7 @@ impl Packed {
             (47, Some(Transport::Gre { version: 1, protocol: PPP, call_id })) => (0, *call_id),
             (_, _) => (0, 0),
         };
-        Some(Self::new(packet.source, packet.destination, packet.protocol, ports, zone))
+        Some(Self::new(packet.source(), packet.destination(), packet.protocol, ports, zone))
     }
 
     #[inline(always)]
@@ -136,10 +136,7 @@ impl Key {
     /// The addresses of a packet, if they are IPv6's.
     #[inline(always)]
     pub(crate) fn wide_of(packet: &Packet<'_>) -> Option<Wide> {
-        match (packet.source, packet.destination) {
-            (IpAddr::V4(_), IpAddr::V4(_)) => None,
-            (source, destination) => Some([words(source), words(destination)]),
-        }
+        packet.is_v6().then(|| [words(packet.source()), words(packet.destination())])
     }
 
     fn new(
@@ -250,14 +247,9 @@ impl Key {
 impl Packed {
     /// Of a packet over IPv4 that has ports in front, and nothing that its generation might not know.
     #[inline(always)]
-    pub(crate) fn of_ports(
-        source: Ipv4Addr,
-        destination: Ipv4Addr,
-        ports: [u8; 4],
-        rest: u64,
-    ) -> Self {
+    pub(crate) const fn of_ports(addresses: u64, ports: [u8; 4], rest: u64) -> Self {
         let both = u32::from_be_bytes(ports).rotate_left(16);
-        Self { addresses: addresses(source, destination), rest: rest | u64::from(both) }
+        Self { addresses, rest: rest | both as u64 }
     }
 
     /// Zone and protocol at their places in [`Packed::rest`].
@@ -269,51 +261,53 @@ impl Packed {
     /// See [`Key::hash`].
     #[inline(always)]
     pub(crate) fn hash(self, wide: Option<Wide>, key: u64) -> u64 {
-        let (first, second) = match self.protocol() {
+        let asked = match self.protocol() {
             1 | 58 => self.question(),
-            _ => (self.first(), self.second()),
+            _ => self,
         };
         match wide {
-            None => self.scatter(
-                end(self.addresses as u32, first),
-                end((self.addresses >> 32) as u32, second),
-                key,
-            ),
+            None => asked.hash_of_ports(key),
             Some([source, destination]) => {
-                self.scatter(wide_end(&source, first), wide_end(&destination, second), key)
+                let one = wide_end(&source, asked.first());
+                let other = wide_end(&destination, asked.second());
+                let both = if one < other { [one, other] } else { [other, one] };
+                scatter(both[0], both[1] ^ self.rest >> 32 & 0xff_ffff, key)
             }
         }
     }
 
-    /// The same for a protocol with ports over IPv4.
+    /// The same for a protocol with ports over IPv4: of the direction whose addresses, or ports, come first.
     #[inline(always)]
     pub(crate) const fn hash_of_ports(self, key: u64) -> u64 {
-        let (source, destination) = (self.addresses as u32, (self.addresses >> 32) as u32);
-        self.scatter(end(source, self.first()), end(destination, self.second()), key)
+        let back = self.mirrored();
+        let first = if self.wide_number() < back.wide_number() { self } else { back };
+        scatter(first.addresses, first.rest, key)
     }
 
-    /// Of both ends, whichever comes first, with protocol and zone.
     #[inline(always)]
-    const fn scatter(self, one: u64, other: u64, key: u64) -> u64 {
-        let (low, high) = if one < other { (one, other) } else { (other, one) };
-        let both = fold(
-            low ^ key ^ 0x9e37_79b9_7f4a_7c15,
-            high ^ key.rotate_left(32) ^ 0x2545_f491_4f6c_dd1d,
-        );
-        mix(both ^ self.rest >> 32 & 0xff_ffff ^ key)
+    const fn wide_number(self) -> u128 {
+        (self.addresses as u128) << 64 | self.rest as u128
     }
 
     /// Question and answer of ICMP fold into one, which belongs to both ends as the identifier does.
     #[inline(never)]
-    fn question(self) -> (u16, u16) {
+    fn question(self) -> Self {
         let [kind, code] = self.second().to_be_bytes();
         let question = match answer(self.protocol(), kind) {
             Some(other) if other < kind => other,
             Some(_) | None => kind,
         };
         let both = self.first() ^ u16::from_be_bytes([question, code]).rotate_left(3);
-        (both, both)
+        let ends = u64::from(both) | u64::from(both) << 16;
+        Self { rest: self.rest & !0xffff_ffff | ends, ..self }
     }
+}
+
+/// Scatters two words over one.
+#[inline(always)]
+const fn scatter(one: u64, other: u64, key: u64) -> u64 {
+    let one = one ^ key ^ 0x9e37_79b9_7f4a_7c15;
+    mix(fold(one, other ^ key.rotate_left(32) ^ 0x2545_f491_4f6c_dd1d) ^ key)
 }
 
 #[inline(always)]

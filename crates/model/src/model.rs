@@ -4,7 +4,6 @@
 //! net/netfilter/nf_conntrack_core.c, v6.18. Not modelled: races between CPUs, a slab that is exhausted.
 
 use alloc::vec::Vec;
-use core::net::IpAddr;
 
 use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Time};
 use plimsoll_wire::packet::{
@@ -251,32 +250,32 @@ impl Model {
 
     /// Where a packet is looked up, and its way there.
     #[inline(always)]
-    pub(crate) fn spot(&self, packet: &Packet<'_>, treatment: &Treatment) -> Spot {
-        const TCP: u8 = 6;
-        const UDP: u8 = 17;
+    pub(crate) fn see(&self, packet: &Packet<'_>, treatment: &Treatment, spot: &mut Spot) {
         let way = self.way(packet, treatment.untracked);
-        let (IpAddr::V4(source), IpAddr::V4(destination), TCP | UDP) =
-            (packet.source, packet.destination, packet.protocol)
-        else {
-            return self.any_spot(packet, treatment.zone, way);
-        };
-        let Some(ports) = packet.payload.first_chunk() else { return Spot::without(Way::Nowhere) };
-        let rest = Packed::rest_of(treatment.zone, packet.protocol);
-        let key = Packed::of_ports(source, destination, *ports, rest);
-        self.table.spot_of_ports(key, way)
-    }
-
-    #[inline(never)]
-    fn any_spot(&self, packet: &Packet<'_>, zone: u16, way: Way) -> Spot {
-        let transport = if packet.protocol == GRE { transport(packet) } else { None };
-        match self.packed(packet, transport.as_ref(), zone) {
-            Some(key) => self.table.spot(key, Key::wide_of(packet), way),
-            None => Spot::without(Way::Nowhere),
+        if matches!(way, Way::Tcp | Way::Udp)
+            && let (Some(addresses), Some(ports)) =
+                (packet.addresses.narrow(), packet.payload.first_chunk())
+        {
+            let rest = Packed::rest_of(treatment.zone, packet.protocol);
+            let key = Packed::of_ports(addresses, *ports, rest);
+            *spot = self.table.spot_of_ports(key, way);
+        } else {
+            self.see_any(packet, treatment.zone, way, spot);
         }
     }
 
+    #[inline(never)]
+    fn see_any(&self, packet: &Packet<'_>, zone: u16, way: Way, spot: &mut Spot) {
+        let transport = if packet.protocol == GRE { transport(packet) } else { None };
+        *spot = match self.packed(packet, transport.as_ref(), zone) {
+            Some(key) => self.table.spot(key, Key::wide_of(packet), way),
+            None => Spot::without(Way::Nowhere),
+        };
+    }
+
     pub(crate) fn whole(&mut self, packet: &Packet<'_>, treatment: &Treatment) -> Step {
-        let spot = self.spot(packet, treatment);
+        let mut spot = Spot::without(Way::Nowhere);
+        self.see(packet, treatment, &mut spot);
         self.settle(packet, &spot, treatment)
     }
 
@@ -288,8 +287,19 @@ impl Model {
         spot: &Spot,
         treatment: &Treatment,
     ) -> Step {
+        if spot.way == Way::Tcp
+            && let Some(direction) = self.acknowledge(packet, spot)
+        {
+            let info = Info::established(direction);
+            return self.went(packet, spot.likely(), direction, info);
+        }
+        self.settle_other(packet, spot, treatment)
+    }
+
+    #[inline(never)]
+    fn settle_other(&mut self, packet: &Packet<'_>, spot: &Spot, treatment: &Treatment) -> Step {
         let step = match spot.way {
-            Way::Tcp => return self.plain_tcp(packet, spot, treatment),
+            Way::Tcp => return self.less_plain(packet, spot, treatment),
             Way::Udp => {
                 self.plain_udp(packet, spot).or_else(|| self.datagram(packet, spot, treatment))
             }
@@ -321,7 +331,9 @@ impl Model {
         // What a call's packets mean may have become known since they were looked at.
         let renewed;
         let spot = if packet.protocol == GRE && self.has_calls() {
-            renewed = self.any_spot(packet, treatment.zone, spot.way);
+            let mut own = Spot::without(spot.way);
+            self.see_any(packet, treatment.zone, spot.way, &mut own);
+            renewed = own;
             &renewed
         } else {
             spot
@@ -347,7 +359,7 @@ impl Model {
         packet: &Packet<'a>,
         treatment: &Treatment,
     ) -> Option<Prepared<'a>> {
-        if packet.source.is_ipv6() && packet.protocol == NO_NEXT_HEADER {
+        if packet.is_v6() && packet.protocol == NO_NEXT_HEADER {
             return None;
         }
         let checked = self.settings.checksum && !treatment.local;

@@ -11,7 +11,7 @@ use crate::key::Key;
 use crate::model::{Model, refreshed};
 use crate::settings::Settings;
 use crate::step::{Info, Step, Treatment, Verdict, What};
-use crate::table::{Found, Glance, Spot};
+use crate::table::{EntryId, Found, Glance, Spot};
 use crate::tcp::{Class, Direction, Open, side};
 use crate::ticks::Jiffies;
 use crate::trackers::udp_life;
@@ -51,6 +51,8 @@ pub(crate) struct Usual {
     checksum: bool,
     /// Lookups are counted.
     pub(crate) counted: bool,
+    /// They are, or entries are accounted.
+    noted: bool,
 }
 
 impl Usual {
@@ -77,6 +79,7 @@ impl Usual {
             least,
             checksum: settings.checksum,
             counted: profile.creation == CounterSource::Counted,
+            noted: profile.creation == CounterSource::Counted || settings.accounting,
         }
     }
 
@@ -145,35 +148,55 @@ impl Model {
         if untracked || self.usual.checksum {
             return Way::Long;
         }
-        match (packet.protocol, packet.source.is_ipv4()) {
-            (TCP, true) => Way::Tcp,
-            (TCP, false) => Way::WideTcp,
-            (UDP, true) => Way::Udp,
+        match (packet.protocol, packet.is_v6()) {
+            (TCP, false) => Way::Tcp,
+            (TCP, true) => Way::WideTcp,
+            (UDP, false) => Way::Udp,
             (_, _) => Way::Long,
         }
     }
 
-    /// The short way of TCP over IPv4; a packet that it is not for goes another.
+    /// The short way of TCP over IPv4, to the entry that was foreseen. `None`: it is another packet or entry, and
+    /// nothing has changed.
+    ///
+    /// Out of line, and calling nothing: so what it needs stays in registers.
     #[inline(never)]
-    pub(crate) fn plain_tcp(
+    pub(crate) fn acknowledge(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Direction> {
+        let segment = parse_acknowledgement(packet.payload, packet.payload_length)?;
+        let now = self.now();
+        #[cfg(debug_assertions)]
+        let expected =
+            self.table.own(spot, now).map(|found| (self.expected(packet, &found), found));
+        let direction = self.table.acknowledge(spot, &segment, &self.usual, now)?;
+        #[cfg(debug_assertions)]
+        if let Some((expected, found)) = expected {
+            assert_eq!(found.direction, direction, "another direction");
+            self.compare(&found, Some(expected));
+        }
+        Some(direction)
+    }
+
+    /// The same to one that stands elsewhere, or where something may have expired; any other segment goes the middle way, or
+    /// the long one.
+    #[inline(never)]
+    pub(crate) fn less_plain(
         &mut self,
         packet: &Packet<'_>,
         spot: &Spot,
         treatment: &Treatment,
     ) -> Step {
         let now = self.now();
-        #[cfg(debug_assertions)]
-        let expected = self.table.own(spot, now).map(|found| self.expected(packet, &found));
-        let found = parse_acknowledgement(packet.payload, packet.payload_length)
-            .and_then(|segment| self.table.acknowledge(spot, &segment, &self.usual, now));
-        let Some(found) = found else { return self.less_plain(packet, spot, treatment) };
-        #[cfg(debug_assertions)]
-        self.compare(&found, expected);
-        self.went(packet, &found, found.info())
-    }
-
-    #[inline(never)]
-    fn less_plain(&mut self, packet: &Packet<'_>, spot: &Spot, treatment: &Treatment) -> Step {
+        if let Some(segment) = parse_acknowledgement(packet.payload, packet.payload_length)
+            && let Some(found) = self.table.own(spot, now)
+        {
+            #[cfg(debug_assertions)]
+            let expected = Some(self.expected(packet, &found));
+            if self.table.acknowledged(&found, &segment, &self.usual, now) {
+                #[cfg(debug_assertions)]
+                self.compare(&found, expected);
+                return self.went(packet, found.id, found.direction, found.info());
+            }
+        }
         match self.segment(packet, spot, treatment) {
             Some(step) => step,
             None => self.any(packet, spot, treatment),
@@ -195,7 +218,7 @@ impl Model {
         }
         #[cfg(debug_assertions)]
         self.compare(&found, expected);
-        Some(self.went(packet, &found, found.info()))
+        Some(self.went(packet, found.id, found.direction, found.info()))
     }
 
     /// The same of UDP over IPv4.
@@ -215,18 +238,31 @@ impl Model {
         self.table.extend(&found, |expires| self.usual.refreshed(expires, now, ticks));
         #[cfg(debug_assertions)]
         self.compare(&found, expected);
-        Some(self.went(packet, &found, info))
+        Some(self.went(packet, found.id, found.direction, info))
     }
 
     /// What belongs to each packet that refreshed its entry.
     #[inline(always)]
-    pub(crate) fn went(&mut self, packet: &Packet<'_>, found: &Found, info: Info) -> Step {
+    pub(crate) fn went(
+        &mut self,
+        packet: &Packet<'_>,
+        id: EntryId,
+        direction: Direction,
+        info: Info,
+    ) -> Step {
+        if self.usual.noted {
+            self.note(packet, id, direction);
+        }
+        let step = Step::new(info, Verdict::Accept);
+        Step { entry: Some(id), what: What::Refreshed, ..step }
+    }
+
+    #[inline(never)]
+    fn note(&mut self, packet: &Packet<'_>, id: EntryId, direction: Direction) {
         if self.usual.counted {
             self.counters.add(Counter::Found, 1);
         }
-        self.account(found.id, found.direction, packet.length);
-        let step = Step::new(info, Verdict::Accept);
-        Step { entry: Some(found.id), what: What::Refreshed, ..step }
+        self.account(id, direction, packet.length);
     }
 
     /// What the long way would leave.

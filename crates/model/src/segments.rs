@@ -57,7 +57,7 @@ impl Model {
         self.table.put_tcp(&found, status, expires, &memory);
         #[cfg(debug_assertions)]
         self.compare(&found, expected);
-        Some(self.went(packet, &found, info(&found, replied)))
+        Some(self.went(packet, found.id, found.direction, info(&found, replied)))
     }
 
     /// The same of a SYN that makes an entry.
@@ -115,7 +115,7 @@ impl Model {
         self.table.extend(&found, |expires| self.usual.refreshed(expires, now, ticks));
         #[cfg(debug_assertions)]
         self.compare(&found, expected);
-        Some(self.went(packet, &found, info(&found, replied)))
+        Some(self.went(packet, found.id, found.direction, info(&found, replied)))
     }
 
     /// The same of a datagram that makes an entry.

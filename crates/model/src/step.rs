@@ -2,6 +2,7 @@
 
 use crate::helper::Helper;
 use crate::table::EntryId;
+use crate::tcp::Direction;
 
 /// What happens to a packet behind conntrack: a capture does not show it, so the caller says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,6 +48,17 @@ pub enum Info {
     Invalid,
     /// UNTRACKED
     Untracked,
+}
+
+impl Info {
+    /// Of a packet of an entry that has seen answers.
+    #[inline(always)]
+    pub(crate) const fn established(direction: Direction) -> Self {
+        match direction {
+            Direction::Original => Self::Established,
+            Direction::Reply => Self::EstablishedReply,
+        }
+    }
 }
 
 /// What becomes of the packet in conntrack.

@@ -60,7 +60,7 @@ impl Model {
     ) -> Judged {
         let Prepared { ref transport, bad: bad_checksum } = *prepared;
         let replied = slot.status.contains(Status::SEEN_REPLY);
-        let v6 = packet.source.is_ipv6();
+        let v6 = packet.is_v6();
         let after = |seconds: u32, assure: bool| {
             let ticks = self.settings.ticks(seconds);
             Judged::Refresh(Judgement { ticks, assure, told: false })

@@ -179,7 +179,11 @@ fn message(kind: u8, calls: [u8; 2], result: u8) -> String {
 
 /// A call is agreed upon: the client's id is 7, the server's 9. With the numbers that come next.
 fn called() -> (Story, [u32; 2]) {
-    let mut s = Story::on("6.18", |_| {});
+    called_on("6.18")
+}
+
+fn called_on(profile: &str) -> (Story, [u32; 2]) {
+    let mut s = Story::on(profile, |_| {});
     s.helper = Some(Helper::Pptp);
     s.send(0, (false, (4000, 1723), SYN, 100, 0, ""));
     s.send(0, (true, (1723, 4000), SYN | ACK, 200, 101, ""));
@@ -212,6 +216,17 @@ fn a_call_of_pptp_is_one_entry_in_both_directions_until_it_is_hung_up() {
     s.send(2, (true, (1723, 4000), ACK, next[1], next[0], &message(13, [9, 0], 1)));
     assert!(s.model.entries().all(|entry| entry.original.destination_port() == Some(1723)));
     assert_eq!(s.gre(true, 7).info, Info::New);
+}
+
+/// Debian's 6.12.117 and 7.3.4: what the other direction of a call expected goes uncounted.
+#[test]
+fn the_second_expectation_of_a_call_is_counted_as_deleted_by_some_kernels() {
+    for (profile, deleted) in [("6.1", 2), ("6.12", 1), ("6.18", 2), ("7.1", 1)] {
+        let (mut s, _) = called_on(profile);
+        s.gre(false, 9);
+        let left = s.model.expectations().count();
+        assert_eq!((left, s.counters()), (0, [2, 1, deleted]), "{profile}");
+    }
 }
 
 /// Linux 6.18, `cargo xtask fidelity scripts 4000 77`: the keys of a call go with the entry that was expected, even

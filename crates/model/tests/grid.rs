@@ -255,3 +255,40 @@ proptest! {
         run(&configs, &script, at_once);
     }
 }
+
+/// Segments of a flow, 10 ms apart.
+fn segments(flow: u8, all: &[(bool, u8, u8)]) -> Vec<(u32, u8, Happens)> {
+    let of = |&(reply, flags, data)| (10, 1, Happens::Tcp { flow, reply, flags, data });
+    all.iter().map(of).collect()
+}
+
+const HANDSHAKE: [(bool, u8, u8); 3] = [(false, SYN, 0), (true, SYN | ACK, 0), (false, ACK, 0)];
+
+#[test]
+fn what_was_protected_when_early_drop_last_looked_and_expires_sooner_now_is_reaped_by_the_next_look()
+ {
+    let short =
+        [("nf_conntrack_tcp_timeout_unacknowledged", 5), ("nf_conntrack_tcp_timeout_close", 2)];
+    let seats = [
+        // The same timeouts: one expiry for both.
+        [(2, short.to_vec()), (3, short.to_vec())],
+        [(2, short.to_vec()), (3, vec![("nf_conntrack_tcp_timeout_established", 600)])],
+    ];
+    // Eight chains, so that not every lookup reaps it. What makes it expire sooner, and after how long: an octet that nobody acknowledged, an RST.
+    for ((flags, data), pause) in [((ACK, 30), 5500), ((RST | ACK, 0), 2500)] {
+        let mut script = [segments(0, &HANDSHAKE), segments(1, &HANDSHAKE)].concat();
+        script.extend(segments(2, &[(false, SYN, 0)]));
+        script.extend(segments(3, &[(false, SYN, 0)]));
+        script.extend(segments(0, &[(false, flags, data)]));
+        for flow in 4..8 {
+            script.push((pause, 1, Happens::Tcp { flow, reply: false, flags: SYN, data: 0 }));
+        }
+        for seats in &seats {
+            for which in 0..PROFILES.len() {
+                let configs: Vec<Config> =
+                    seats.iter().map(|seat| config(which, 16, seat)).collect();
+                run(&configs, &script, 1);
+            }
+        }
+    }
+}

@@ -31,18 +31,39 @@ pub enum Command {
     ///
     /// Looks at the running host, or at what was saved of a dead one (--root, --bundle). It changes
     /// nothing. Exit status: 0 healthy, 1 warning, 2 critical, 3 could not tell, 64 wrong usage.
+    #[command(after_help = "Examples:
+  plimsoll check
+  plimsoll check --commands
+  plimsoll check --netns web --verbose
+  plimsoll check --bundle sosreport-web1.tar.xz")]
     Check(Check),
     /// Print the page of a finding: what it means, why it happens, what to do, how to prove the cure
     Explain(Explain),
     /// Cure it: show a remedy, carry it out, prove it; --confirm takes it back unless you confirm
     ///
-    /// A remedy is a transaction: it is shown, checked, written to a journal, carried out step by step, and
-    /// read back. Whatever ends it half-way, the host comes out in the old or the new state.
+    /// `plimsoll check` names the remedies that help. Each is shown first, and you are asked. Whatever ends it
+    /// half-way (an error, kill -9, a lost terminal), the host comes out in the old or the new state.
     /// Exit status: 0 done (or shown), 1 not done, and the old state stands, 64 wrong usage.
+    #[command(after_help = "Examples:
+  plimsoll fix raise --dry-run        # shows it, and does nothing
+  plimsoll fix raise --confirm 60s    # goes back after 60 s, unless `plimsoll confirm` comes first
+  plimsoll fix --list                 # what was done so far
+  plimsoll undo                       # takes the latest back")]
     Fix(Fix),
     /// Keep what `plimsoll fix --confirm` did
+    ///
+    /// Without it the remedy goes back by itself when its time is over, also when the terminal or the session is gone.
+    #[command(after_help = "Examples:
+  plimsoll fix bypass tcp/443 --confirm 60s
+  plimsoll confirm")]
     Confirm(Confirm),
     /// Take back what `plimsoll fix` did, also long after, also after a reboot
+    ///
+    /// Looks at every change first. Where somebody else has changed something since, it says what, and touches nothing.
+    /// Exit status: 0 taken back, 1 not, 64 wrong usage.
+    #[command(after_help = "Examples:
+  plimsoll undo
+  plimsoll undo 3")]
     Undo(Undo),
     /// Stage the overflow in throw-away network namespaces, show it, cure it, leave no trace
     Lab(Lab),
@@ -51,12 +72,21 @@ pub enum Command {
     /// Reads all that takes part, in its order: the kernel's command line, modules-load.d, modprobe.d, sysctl.d,
     /// the firewall, udev, tuned, cloud-init, rc.local, kube-proxy; and says what is wrong with it. Needs no
     /// root and changes nothing. Exit status: 0 nothing is wrong, 1 something is, 64 wrong usage.
+    #[command(after_help = "Examples:
+  plimsoll boot
+  plimsoll boot nf_conntrack_max
+  plimsoll boot --root /mnt/image
+  plimsoll boot --watch nf_conntrack_max")]
     Boot(Boot),
     /// Say how big the table has to be, with the arithmetic: rates × lifetimes, peak, margin, memory, chains
     ///
     /// From what this host does now, from what was saved of another (--root, --bundle), from captured packets
     /// (--capture), or from rates and lifetimes that you give. It changes nothing. Exit status: 0 the limit in
     /// force is enough, 1 it is not, 3 nothing could be measured, 64 wrong usage.
+    #[command(after_help = "Examples:
+  plimsoll size
+  plimsoll size --rate tcp=2000 --lifetime tcp=90s --peak 3
+  plimsoll size --capture monday.pcap.gz")]
     Size(Size),
     /// Run captured packets through a model of conntrack: how full the table gets, and what it drops
     ///
@@ -94,10 +124,10 @@ pub struct Check {
     /// container id, "host" or "own" (repeatable)
     #[arg(long, value_name = "NETNS", conflicts_with_all = ["root", "bundle"])]
     pub netns: Vec<String>,
-    /// A dead host: a directory that holds its proc/, etc/, var/log/
+    /// Instead of this host: a directory that holds the proc/, etc/, var/log/ of another
     #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
     pub root: Option<PathBuf>,
-    /// A dead host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
+    /// Instead of this host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
     /// How to print it
@@ -114,7 +144,7 @@ pub struct Output {
     /// One line with performance data, as a Nagios plug-in prints it
     #[arg(long, group = "form")]
     pub nagios: bool,
-    /// At most 80 characters, as a node-problem-detector plug-in prints it; exit 0, 1 or 2 (unknown)
+    /// At most 80 characters, as a node-problem-detector plug-in prints it (exit status 0, 1, or 2: unknown)
     #[arg(long, group = "form")]
     pub npd: bool,
     /// The plain commands of each remedy (sysctl, nft, iptables …) instead of `plimsoll fix`
@@ -124,7 +154,7 @@ pub struct Output {
     #[arg(long, short)]
     pub verbose: bool,
     /// Colour: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: When,
     /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
     #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
@@ -143,29 +173,29 @@ pub struct Boot {
     /// Only these settings, by any of their names: nf_conntrack_max, net/netfilter/nf_conntrack_acct
     #[arg(value_name = "KEY")]
     pub keys: Vec<String>,
-    /// Watch this setting live, and name the process that changes it (repeatable; root sees more)
+    /// Watch a setting live, and name the process that changes it (repeatable; as root)
     ///
-    /// By BPF every write on the host is seen with its process, by fanotify those through this /proc; without
-    /// either the time and the candidates are told. Ends with Ctrl-C, or after --changes.
+    /// BPF sees every write on the host, fanotify those through this /proc. Without root or either of them the
+    /// time of the change and the likely writers are told. Ends with Ctrl-C, or after --changes.
     #[arg(long, value_name = "KEY", conflicts_with_all = ["root", "bundle", "keys"])]
     pub watch: Vec<String>,
     /// Stop watching after N changes
     #[arg(long, value_name = "N", requires = "watch")]
     pub changes: Option<usize>,
-    /// A dead host: a directory that holds its etc/, usr/lib/, proc/
+    /// Instead of this host: a directory that holds the etc/, usr/lib/, proc/ of another
     #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
     pub root: Option<PathBuf>,
-    /// A dead host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
+    /// Instead of this host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
     /// All of it as JSON (schema plimsoll.boot/1); with --watch one document a line (plimsoll.watch-setting/1)
     #[arg(long)]
     pub json: bool,
-    /// All settings, all lines, all mistakes
+    /// All settings, every line that sets them, every mistake
     #[arg(long, short)]
     pub verbose: bool,
     /// Colour: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: When,
     /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
     #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
@@ -178,11 +208,13 @@ pub struct Boot {
 /// `plimsoll size`.
 #[derive(Debug, Args)]
 pub struct Size {
-    /// New flows per second: 2000, or tcp=2000, udp=300, api=50 (repeatable)
+    /// New flows per second: 2000, or by class: tcp=2000, udp=300, or by a name of yours: api=50 (repeatable)
     #[arg(long, value_name = "[CLASS=]RATE", value_parser = class_rate)]
     pub rate: Vec<(String, f64)>,
-    /// How long each lasts (90s, 200ms, 2h), for all or for a class. Of tcp, udp and icmp it is the time from the
-    /// first packet to the last: the timeout that follows is added; of any other class the life of the entry
+    /// How long a flow lasts, for all classes or for one: 90s, tcp=200ms, api=2h (repeatable)
+    ///
+    /// For tcp, udp and icmp it is the time from the first packet to the last; the timeout that follows is added. For
+    /// a name of yours it is the life of the entry.
     #[arg(long, value_name = "[CLASS=]TIME", value_parser = class_time, requires = "rate")]
     pub lifetime: Vec<(String, f64)>,
     /// The peak as a multiple of the mean [default: what was seen, else 2]
@@ -201,20 +233,20 @@ pub struct Size {
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval)]
     pub interval: Duration,
     /// Only what this network namespace holds: a name, an inode, a process id, a container id, "host" or "own"
-    /// [default: the one that its limit is tightest for]
+    /// [default: the one whose table is fullest]
     #[arg(long, value_name = "NETNS", conflicts_with_all = ["root", "bundle", "rate", "capture"])]
     pub netns: Option<String>,
-    /// A dead host: a directory that holds its proc/, etc/
+    /// Instead of this host: a directory that holds the proc/, etc/ of another
     #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
     pub root: Option<PathBuf>,
-    /// A dead host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
+    /// Instead of this host: a sosreport archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst)
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
     /// All of it as JSON (schema plimsoll.size/1)
     #[arg(long)]
     pub json: bool,
     /// Colour: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: When,
     /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
     #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
@@ -233,7 +265,7 @@ pub struct Explain {
     #[arg(long, value_name = "LANG")]
     pub lang: Option<Lang>,
     /// Colour: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: When,
     /// Columns
     #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
@@ -251,7 +283,7 @@ pub struct Lab {
     #[arg(long)]
     pub clean: bool,
     /// Colour: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: When,
 }
 
@@ -386,6 +418,24 @@ mod tests {
             }
         }
         assert!(understood > 50, "{understood}");
+    }
+
+    #[test]
+    fn every_example_of_the_help_is_understood() {
+        fn examples(command: &clap::Command, found: &mut Vec<String>) {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            found.extend(after.lines().skip(1).map(str::to_owned));
+            command.get_subcommands().for_each(|inner| examples(inner, found));
+        }
+        let mut found = Vec::new();
+        examples(&<Arguments as clap::CommandFactory>::command(), &mut found);
+        for line in &found {
+            let command = line.split('#').next().unwrap_or_default();
+            if let Err(error) = Arguments::try_parse_from(command.split_whitespace()) {
+                panic!("{line}: {error}");
+            }
+        }
+        assert!(found.len() > 25, "{}", found.len());
     }
 
     #[test]

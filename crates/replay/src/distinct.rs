@@ -73,7 +73,7 @@ pub(crate) fn flow(packet: &Packet<'_>) -> u64 {
         };
         mix(mix(bits as u64) ^ mix((bits >> 64) as u64 ^ 0x9e37) ^ (u64::from(port) << 17))
     };
-    let both = end(packet.source, ports.0).wrapping_add(end(packet.destination, ports.1));
+    let both = end(packet.source(), ports.0).wrapping_add(end(packet.destination(), ports.1));
     mix(both ^ u64::from(packet.protocol))
 }
 

@@ -36,8 +36,8 @@ impl Copies {
         let outer = record.bytes.len() - ip.len();
         self.note(outer);
         let is_error = match (packet.protocol, packet.payload.first()) {
-            (1, Some(3 | 4 | 5 | 11 | 12)) => !packet.source.is_ipv6(),
-            (58, Some(0..=127)) => packet.source.is_ipv6(),
+            (1, Some(3 | 4 | 5 | 11 | 12)) => !packet.is_v6(),
+            (58, Some(0..=127)) => packet.is_v6(),
             _ => false,
         };
         if is_error && packet.fragment.is_none_or(|f| f.offset == 0) {
@@ -96,8 +96,8 @@ mod tests {
             let inner = parse_ip(&copy.bytes[28..]).unwrap();
             let first = 10 ^ (n >> 8);
             let second = n & 0xff;
-            assert_eq!(outer.destination.to_string(), alloc::format!("{first}.{second}.0.1"));
-            assert_eq!(inner.source, outer.destination);
+            assert_eq!(outer.destination().to_string(), alloc::format!("{first}.{second}.0.1"));
+            assert_eq!(inner.source(), outer.destination());
         }
         assert_eq!(copies.copy(&record, 0).bytes, packet);
     }

@@ -127,15 +127,15 @@ impl Selector {
     /// Whether it is about this packet. Ports of later fragments are unknown: none holds.
     pub fn holds(&self, packet: &Packet<'_>) -> bool {
         self.terms.iter().all(|term| match term {
-            Term::Family(family) => (*family == Family::V6) == packet.source.is_ipv6(),
+            Term::Family(family) => (*family == Family::V6) == packet.is_v6(),
             Term::Protocol(number) => *number == packet.protocol,
             Term::Port(end, ranges) => port_holds(packet, *end, ranges),
             Term::Address(end, prefixes) => {
                 let one = |address| prefixes.iter().any(|prefix| prefix.holds(address));
                 match end {
-                    End::Source => one(packet.source),
-                    End::Destination => one(packet.destination),
-                    End::Either => one(packet.source) || one(packet.destination),
+                    End::Source => one(packet.source()),
+                    End::Destination => one(packet.destination()),
+                    End::Either => one(packet.source()) || one(packet.destination()),
                 }
             }
         })

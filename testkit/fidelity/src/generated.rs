@@ -229,7 +229,9 @@ pub fn step_by_step(
     if let Ok(packet) = plimsoll_wire::packet::parse_ip(packet) {
         show(&format!(
             "   {} > {} protocol {}",
-            packet.source, packet.destination, packet.protocol
+            packet.source(),
+            packet.destination(),
+            packet.protocol
         ));
     }
     for difference in differences.iter().take(4) {

@@ -16,4 +16,5 @@ pub mod occupancy;
 pub mod recording;
 pub mod run;
 pub mod scripts;
+pub mod segments;
 pub mod servers;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use plimsoll_fidelity::filling::FILLINGS;
 use plimsoll_fidelity::kernel::Kernel;
 use plimsoll_fidelity::run::{Pace, Pair};
-use plimsoll_fidelity::{captures, full, generated, occupancy, servers};
+use plimsoll_fidelity::{captures, full, generated, occupancy, segments, servers};
 
 const HELP: &str = "\
 cargo xtask fidelity scripts [N] [SEED]     N generated flows (default 2000)
+cargo xtask fidelity segments FLOW [/ FLOW] TCP by hand, segment by segment: `>S0 <SA0,1 >A1,1 >R5`
 cargo xtask fidelity full [LIMIT] [ROUNDS]  tables filled beyond a limit, and the collector (default 8000 1)
 cargo xtask fidelity occupancy [SECONDS]    the count over time (default 180): nginx, dnsmasq and their clients,
                                             or --made-up flows
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Some("scripts") => scripts(&arguments[1..]),
+        Some("segments") => by_hand(&arguments[1..].join(" ")),
         Some("full") => full(&arguments),
         Some("occupancy") => over_time(&arguments),
         Some(_) => replay(&arguments),
@@ -74,6 +76,16 @@ fn scripts(arguments: &[String]) -> io::Result<usize> {
         outcome.unexplained
     );
     Ok(outcome.failed + outcome.unexplained)
+}
+
+/// Flows of TCP, apart by `/`.
+fn by_hand(flows: &str) -> io::Result<usize> {
+    let mut pair = pair()?;
+    let mut differing = 0;
+    for flow in flows.split('/') {
+        differing += usize::from(!segments::run(&mut pair, flow.trim(), &mut show)?);
+    }
+    Ok(differing)
 }
 
 /// Each filling so many times; the scores of a total are added up, so that a small bias shows as well.

@@ -28,7 +28,7 @@ const FILE: &str = "/etc/sysctl.d/90-plimsoll.conf";
 /// The remedy.
 pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
     let mut answers = findings.among(ANSWERS);
-    let raised = findings.among(RAISED);
+    let raised = raise::asking(case, findings, RAISED);
     if answers.is_empty() && raised.is_empty() && !findings.has("CT021") {
         return None;
     }

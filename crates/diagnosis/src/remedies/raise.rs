@@ -46,11 +46,21 @@ fn current(case: &Case<'_>) -> Option<u64> {
     case.initial().and_then(|(_, s)| s.load.max).or(case.spaces.first()?.load.max).map(|m| m.0)
 }
 
+/// Those of the ids that ask for a higher limit here, in the order asked.
+pub(super) fn asking(
+    case: &Case<'_>,
+    findings: &Findings<'_>,
+    ids: &[&'static str],
+) -> Vec<&'static str> {
+    let asks = |id: &&str| findings.place(id).is_some_and(|namespace| case.asks(id, namespace));
+    ids.iter().copied().filter(asks).collect()
+}
+
 /// The size to go for. `Err`: why there is none.
 pub(crate) fn size(case: &Case<'_>, findings: &Findings<'_>) -> Result<Size, String> {
     let now = current(case).ok_or("the limit in force could not be read")?;
     let machine = Machine::in_case(case);
-    if findings.among(LIMIT).is_empty() {
+    if asking(case, findings, LIMIT).is_empty() {
         let max = if now == 0 { default(case) } else { now };
         let buckets = machine.buckets_for(max);
         return Ok(Size { max, buckets, raised: false, capped: false, unseen: false });
@@ -89,7 +99,7 @@ fn default(case: &Case<'_>) -> u64 {
 
 /// The remedy.
 pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
-    let mut answers = findings.among(LIMIT);
+    let mut answers = asking(case, findings, LIMIT);
     answers.extend(findings.among(BUCKETS));
     if answers.is_empty() {
         return None;

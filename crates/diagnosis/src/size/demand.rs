@@ -102,7 +102,8 @@ pub(crate) fn in_case(
     has: &dyn Fn(&str) -> Option<Option<usize>>,
     peak: Option<f64>,
 ) -> Option<Demand> {
-    let full = SHORT.iter().find(|id| has(id).is_some()).and_then(|id| has(id)?);
+    let asks = |id: &str| has(id).filter(|namespace| case.asks(id, *namespace));
+    let full = SHORT.iter().find_map(|id| asks(id)).flatten();
     // Of several that hold as many, the first.
     let fullest = || case.spaces.iter().rev().max_by_key(|s| s.load.count.map_or(0, |c| c.0));
     let s = full.and_then(|at| case.spaces.get(at)).or_else(fullest)?;
@@ -123,7 +124,14 @@ pub(crate) fn in_case(
             how: format!("{} more classes", rest.len()),
         });
     }
-    let short = SHORT.iter().any(|id| has(id).is_some());
+    let short = SHORT.iter().any(|id| asks(id).is_some());
+    if !short && SHORT.iter().any(|id| has(id).is_some()) {
+        remarks.push(
+            "A table that has ended was full (`plimsoll check` tells when). What it held went with it, so it counts for \
+             nothing here: measure while such a one runs, or give --rate and --lifetime."
+                .to_string(),
+        );
+    }
     let peak = match (peak, s.limit()) {
         (Some(times), _) => Peak::Given(times),
         (None, Some(limit)) if short => {

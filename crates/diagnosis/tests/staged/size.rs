@@ -1,7 +1,8 @@
 //! How big: what two readings say about rates, lifetimes and the peak.
 
 use plimsoll_ct::TcpState;
-use plimsoll_diagnosis::facts::{Owner, Snapshot};
+use plimsoll_diagnosis::RemedyId;
+use plimsoll_diagnosis::facts::{Fact, Owner, Reason, Snapshot};
 use plimsoll_diagnosis::size::{Demand, MARGIN, Machine, Peak, seen, size};
 
 use crate::build::*;
@@ -81,8 +82,8 @@ fn other_formulas_are_computed_for_this_host() {
     assert_eq!(sizing.max, 262_144, "never less than the kernel gives itself");
 }
 
-#[test]
-fn a_table_that_was_full_and_is_gone_is_not_taken_for_one_that_is_there() {
+/// A host with two containers, and a line of the log about a third: whether all namespaces were seen.
+fn with_a_third(seen: bool) -> Snapshot {
     let mut after = host("6.18.5", 16);
     for name in ["a", "b"] {
         let owner = Owner::Named(name.into());
@@ -90,15 +91,32 @@ fn a_table_that_was_full_and_is_gone_is_not_taken_for_one_that_is_there() {
         after.namespaces.push(namespace(&profile, owner, Some(7), 262_144));
     }
     lines(&mut after, 40, 600, 60, Some(4_026_599_999));
+    if !seen {
+        after.namespaces_complete = Fact::missing(Reason::NotPermitted, "");
+    }
+    after
+}
+
+#[test]
+fn a_table_that_was_full_and_was_not_read_asks_for_more_than_the_limit() {
+    let after = with_a_third(false);
     let demand = demand(&after);
     assert!(demand.from.starts_with("host, "), "of equals the first: {}", demand.from);
     assert_eq!(demand.peak, Peak::Beyond(after.namespaces[0].max.value().unwrap().0));
-    assert!(
-        demand
-            .remarks
-            .iter()
-            .any(|r| r.starts_with("Tables that are gone or were not read were full")),
-        "{:?}",
-        demand.remarks
-    );
+    let told = "Tables that are gone or were not read were full";
+    assert!(demand.remarks.iter().any(|r| r.starts_with(told)), "{:?}", demand.remarks);
+    assert!(judge(&after, &[]).remedies.iter().any(|r| r.id == RemedyId::Raise));
+}
+
+#[test]
+fn a_table_that_was_full_and_has_ended_asks_for_nothing() {
+    let after = with_a_third(true);
+    let demand = demand(&after);
+    assert_eq!(demand.peak, Peak::Assumed);
+    let told = "A table that has ended was full";
+    assert!(demand.remarks.iter().any(|r| r.starts_with(told)), "{:?}", demand.remarks);
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), ["CT002"], "it is told: {:#?}", d.findings);
+    let raised = [RemedyId::Raise, RemedyId::Persist];
+    assert!(d.remedies.iter().all(|r| !raised.contains(&r.id)), "{:#?}", d.remedies);
 }

@@ -138,8 +138,8 @@ impl Model {
     pub(crate) fn with_call_id(&self, packet: &Packet<'_>, key: Packed) -> Packed {
         let named = key.second();
         let is_meant = |call: &CallId| {
-            IpAddr::V4(call.source) == packet.source
-                && IpAddr::V4(call.destination) == packet.destination
+            IpAddr::V4(call.source) == packet.source()
+                && IpAddr::V4(call.destination) == packet.destination()
                 && call.named == named
         };
         let call = self.helpers.calls.iter().map(|call| &call.id).find(|call| is_meant(call));

@@ -184,7 +184,11 @@ impl Model {
             && let Some(other) = Key::from_tuple(&met.tuple(), met.zone).inverse()
         {
             // A call's packets in either direction are the same entry.
-            self.unexpect_alike(&other);
+            if self.behaviour.counts_both_of_a_call {
+                self.unexpect_alike(&other);
+            } else if let Some((number, _)) = self.awaiting(&other) {
+                self.helpers.expected.remove(number);
+            }
         }
         Some(Key::from_tuple(&met.master, met.zone))
     }

@@ -75,22 +75,31 @@ pub(super) enum Said {
     Expect { address: IpAddr, port: u16 },
 }
 
-/// Reads one that begins a line; `own` is its sender.
-pub(super) fn read(direction: Direction, bytes: &[u8], own: IpAddr) -> Said {
+/// How a line is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader {
+    /// The sender's address.
+    pub(super) own: IpAddr,
+    /// A port of EPRT or EPSV must have sixteen bits; otherwise what is beyond them is lost.
+    pub(super) port_fits: bool,
+}
+
+/// Reads one that begins a line.
+pub(super) fn read(direction: Direction, bytes: &[u8], by: Reader) -> Said {
     let (first, second): (Pattern, Pattern) = match direction {
         Direction::Original => (("PORT", Some(b' '), port), ("EPRT", Some(b' '), extended_port)),
         Direction::Reply => (("227 ", None, passive), ("229 ", Some(b'('), extended_passive)),
     };
-    match matched(first, bytes, own) {
-        Said::Nothing => matched(second, bytes, own),
+    match matched(first, bytes, by) {
+        Said::Nothing => matched(second, bytes, by),
         said => said,
     }
 }
 
 /// The word that begins the line, the octet behind which the address stands, its reader.
-type Pattern = (&'static str, Option<u8>, fn(&[u8], IpAddr) -> Option<(IpAddr, u16)>);
+type Pattern = (&'static str, Option<u8>, fn(&[u8], Reader) -> Option<(IpAddr, u16)>);
 
-fn matched((word, skip, address): Pattern, bytes: &[u8], own: IpAddr) -> Said {
+fn matched((word, skip, address): Pattern, bytes: &[u8], by: Reader) -> Said {
     let word = word.as_bytes();
     if bytes.len() <= word.len() {
         let begins = !bytes.is_empty() && word[..bytes.len()].eq_ignore_ascii_case(bytes);
@@ -104,7 +113,7 @@ fn matched((word, skip, address): Pattern, bytes: &[u8], own: IpAddr) -> Said {
         None => Some(rest),
         Some(skip) => rest.iter().position(|octet| *octet == skip).map(|at| &rest[at + 1..]),
     };
-    match rest.and_then(|rest| address(rest, own)) {
+    match rest.and_then(|rest| address(rest, by)) {
         Some((address, port)) => Said::Expect { address, port },
         None => Said::Partial,
     }
@@ -141,8 +150,8 @@ fn address_of([a, b, c, d]: [u32; 4]) -> u32 {
 }
 
 /// `10,0,0,1,4,1` and a carriage return.
-fn port(bytes: &[u8], own: IpAddr) -> Option<(IpAddr, u16)> {
-    six(bytes, own, Some(b'\r'))
+fn port(bytes: &[u8], by: Reader) -> Option<(IpAddr, u16)> {
+    six(bytes, by.own, Some(b'\r'))
 }
 
 fn six(bytes: &[u8], own: IpAddr, end: Option<u8>) -> Option<(IpAddr, u16)> {
@@ -152,9 +161,9 @@ fn six(bytes: &[u8], own: IpAddr, end: Option<u8>) -> Option<(IpAddr, u16)> {
 }
 
 /// Six numbers somewhere behind, however they end.
-fn passive(bytes: &[u8], own: IpAddr) -> Option<(IpAddr, u16)> {
+fn passive(bytes: &[u8], by: Reader) -> Option<(IpAddr, u16)> {
     let at = bytes.iter().position(u8::is_ascii_digit)?;
-    six(&bytes[at..], own, None)
+    six(&bytes[at..], by.own, None)
 }
 
 /// The octet that separates the parts of an extended address.
@@ -164,7 +173,8 @@ fn delimiter(bytes: &[u8]) -> Option<u8> {
 }
 
 /// `|1|10.0.0.1|1025|`
-fn extended_port(bytes: &[u8], own: IpAddr) -> Option<(IpAddr, u16)> {
+fn extended_port(bytes: &[u8], by: Reader) -> Option<(IpAddr, u16)> {
+    let own = by.own;
     let delimiter = delimiter(bytes)?;
     let family = if own.is_ipv6() { b'2' } else { b'1' };
     if bytes[1] != family || bytes[2] != delimiter {
@@ -182,20 +192,20 @@ fn extended_port(bytes: &[u8], own: IpAddr) -> Option<(IpAddr, u16)> {
             (IpAddr::V6(text.parse::<Ipv6Addr>().ok()?), length)
         }
     };
-    Some((address, last_port(rest.get(length + 1..)?, delimiter)?))
+    Some((address, last_port(rest.get(length + 1..)?, delimiter, by.port_fits)?))
 }
 
 /// `|||1025|`
-fn extended_passive(bytes: &[u8], own: IpAddr) -> Option<(IpAddr, u16)> {
+fn extended_passive(bytes: &[u8], by: Reader) -> Option<(IpAddr, u16)> {
     let delimiter = delimiter(bytes)?;
     if bytes[1] != delimiter || bytes[2] != delimiter {
         return None;
     }
-    Some((own, last_port(&bytes[3..], delimiter)?))
+    Some((by.own, last_port(&bytes[3..], delimiter, by.port_fits)?))
 }
 
-/// A port and the delimiter. It has sixteen bits, whatever is written.
-fn last_port(bytes: &[u8], delimiter: u8) -> Option<u16> {
+/// A port and the delimiter. It has sixteen bits, whatever is written; or what is written must fit.
+fn last_port(bytes: &[u8], delimiter: u8, fits: bool) -> Option<u16> {
     let mut port = 0_u16;
     for &octet in bytes {
         if octet == delimiter {
@@ -204,7 +214,12 @@ fn last_port(bytes: &[u8], delimiter: u8) -> Option<u16> {
         if !octet.is_ascii_digit() {
             return None;
         }
-        port = port.wrapping_mul(10).wrapping_add(u16::from(octet - b'0'));
+        let digit = u16::from(octet - b'0');
+        let more = port.checked_mul(10).and_then(|port| port.checked_add(digit));
+        port = match more {
+            None if fits => return None,
+            _ => port.wrapping_mul(10).wrapping_add(digit),
+        };
     }
     None
 }
@@ -214,13 +229,14 @@ mod tests {
     use super::*;
 
     const OWN: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, 1));
+    const BY: Reader = Reader { own: OWN, port_fits: false };
 
     fn asked(text: &str) -> Said {
-        read(Direction::Original, text.as_bytes(), OWN)
+        read(Direction::Original, text.as_bytes(), BY)
     }
 
     fn answered(text: &str) -> Said {
-        read(Direction::Reply, text.as_bytes(), OWN)
+        read(Direction::Reply, text.as_bytes(), BY)
     }
 
     fn expect(port: u16) -> Said {
@@ -236,7 +252,7 @@ mod tests {
         assert_eq!(answered("229 Entering Extended Passive Mode (|||1025|)\r\n"), expect(1025));
         let six = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
         let text = b"EPRT |2|2001:db8::1|1025|\r\n";
-        let said = read(Direction::Original, text, six);
+        let said = read(Direction::Original, text, Reader { own: six, ..BY });
         assert_eq!(said, Said::Expect { address: six, port: 1025 });
     }
 
@@ -250,6 +266,17 @@ mod tests {
         }
         for text in ["USER x\r\n", " PORT 1", "230 in\r\n"] {
             assert_eq!((asked(text), answered(text)), (Said::Nothing, Said::Nothing), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_port_beyond_sixteen_bits_loses_what_is_beyond_or_is_not_taken() {
+        for (text, direction) in [
+            ("EPRT |1|10.0.0.1|66561|\r\n", Direction::Original),
+            ("229 Entering Extended Passive Mode (|||66561|)\r\n", Direction::Reply),
+        ] {
+            let said = |port_fits| read(direction, text.as_bytes(), Reader { own: OWN, port_fits });
+            assert_eq!((said(false), said(true)), (expect(1025), Said::Partial), "{text:?}");
         }
     }
 

@@ -69,7 +69,7 @@ impl Helper {
     const fn reads(self, packet: &Packet<'_>) -> bool {
         let family = match self {
             Self::Ftp => true,
-            Self::Pptp => packet.source.is_ipv4(),
+            Self::Pptp => !packet.is_v6(),
         };
         family && self.protocol() == packet.protocol
     }
@@ -183,7 +183,8 @@ impl Model {
         let Some(data) = ftp::Data::of(packet) else { return true };
         let lines = &mut self.helpers.ftp.entry(whole.id).or_default()[direction as usize];
         let said = if lines.begins_at(data.seq) {
-            ftp::read(direction, data.bytes, own.source)
+            let port_fits = self.behaviour.ftp_port_fits;
+            ftp::read(direction, data.bytes, ftp::Reader { own: own.source, port_fits })
         } else {
             ftp::Said::Nothing
         };

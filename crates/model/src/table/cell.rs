@@ -82,6 +82,8 @@ const SCTP: u64 = 4;
 const GRE: u64 = 5;
 const ECHO: u64 = 6;
 const DCCP: u64 = 7;
+/// The upper octet of a TCP flow that has nothing beside its cell.
+const PLAIN_TCP: u64 = TCP << 56;
 
 impl Head {
     pub(super) const EMPTY: Self =
@@ -118,6 +120,18 @@ impl Head {
             return None;
         }
         // A packet from an address to itself is found by its reply tuple, which stands first.
+        Some(if reply == 0 { Direction::Reply } else { Direction::Original })
+    }
+
+    /// The same of a TCP flow that has nothing beside its cell; `None` of every other one.
+    #[inline(always)]
+    pub(super) fn answers_plainly_to(&self, key: Packed) -> Option<Direction> {
+        let (own, back) = (key.rest | PLAIN_TCP, key.mirrored());
+        let original = self.addresses ^ key.addresses | self.rest ^ own;
+        let reply = self.addresses ^ back.addresses | self.rest ^ (back.rest | PLAIN_TCP);
+        if (original != 0) & (reply != 0) {
+            return None;
+        }
         Some(if reply == 0 { Direction::Reply } else { Direction::Original })
     }
 
@@ -263,10 +277,23 @@ impl Long {
     /// Does what the tracker does to a segment that acknowledges, in an assured flow in ESTABLISHED: where it lies in
     /// its window and is the newest of its side. Its timeout in ticks; `None`: segment or entry are of another kind, and
     /// nothing has changed.
-    ///
-    /// The same rules as in [`crate::tcp`], on the packed words, for this one case.
     #[inline(always)]
     pub(super) fn acknowledge(
+        &mut self,
+        direction: Direction,
+        segment: &Acknowledgement,
+        usual: &Usual,
+    ) -> Option<u32> {
+        let is_plain = self.head.rest & (KIND | ODD | EXTRAS) == PLAIN_TCP;
+        if is_plain { self.acknowledge_plain(direction, segment, usual) } else { None }
+    }
+
+    /// The same, where the key has shown that it is a TCP flow with nothing beside it.
+    ///
+    /// The same rules as in [`crate::tcp`], on the packed words, for this one case. What speaks against it is
+    /// gathered first, as far as the sign of a difference tells it, so that there is one branch for all of it.
+    #[inline(always)]
+    pub(super) fn acknowledge_plain(
         &mut self,
         direction: Direction,
         segment: &Acknowledgement,
@@ -276,35 +303,27 @@ impl Long {
         const NOTED: u16 = OPEN | Status::FIXED_TIMEOUT.0 as u16;
         const ESTABLISHED: u8 = TcpState::Established.number() << STATE;
         const ACK: u8 = ESTABLISHED | (Class::Ack as u8) << CLASS;
+        const SIGN: u32 = 1 << 31;
         let Acknowledgement { seq, ack, window, payload } = *segment;
         let own = direction as u8;
-        let (this, that) = (usize::from(own), usize::from(1 - own));
-        let sides = &mut self.sides;
-        let [end, max_end, max_window, max_ack] = sides[this];
-        let [other_end, other_max_end, other_window, _] = sides[that];
+        let (this, that) = (usize::from(own), usize::from(own ^ 1));
+        let [end, max_end, max_window, max_ack] = self.sides[this];
+        let [other_end, other_max_end, other_window, _] = self.sides[that];
         let new_end = seq.wrapping_add(payload);
         let further = new_end.wrapping_sub(end);
         let lag = other_end.wrapping_sub(ack);
-        let is_open = self.head.rest & (KIND | ODD | EXTRAS) == TCP << 56
-            && self.head.status & NOTED == OPEN
-            && self.manner & 15 << STATE == ESTABLISHED;
-        if !is_open || self.flags[this] & side::MAX_ACK_SET == 0 {
-            return None;
-        }
-        // The newest of its side.
-        if (further as i32) < 0 || (ack.wrapping_sub(max_ack) as i32) < 0 {
-            return None;
-        }
-        // Not beyond what the other side allows, not of what it never sent, nor of what is too old.
-        if (max_end.wrapping_sub(seq) as i32) < 0 || (lag as i32) < 0 {
-            return None;
-        }
-        if lag.wrapping_sub(max_window.max(ACK_WINDOW)).wrapping_sub(1) as i32 >= 0 {
-            return None;
-        }
-        // Of a window that was never seen, or beyond all bounds, the long way knows more.
-        let odd = (further.wrapping_add(other_window) as i32) < 0 || payload > u16::MAX.into();
-        if odd || max_window == 0 || other_window == 0 {
+        // It is not the newest of its side,
+        let against = further | ack.wrapping_sub(max_ack)
+            // or lies beyond what the other side allows, or tells of what that never sent, or of what is too old,
+            | max_end.wrapping_sub(seq) | lag
+            | !lag.wrapping_sub(max_window.max(ACK_WINDOW)).wrapping_sub(1)
+            // or a window was never seen, or is beyond all bounds: then the long way knows more.
+            | further.wrapping_add(other_window)
+            | max_window.wrapping_sub(1) | other_window.wrapping_sub(1);
+        let is_open = self.head.status & NOTED == OPEN
+            && self.manner & 15 << STATE == ESTABLISHED
+            && self.flags[this] & side::MAX_ACK_SET != 0;
+        if !is_open || against & SIGN | payload >> 16 != 0 {
             return None;
         }
         let wire = u32::from(window) << 16 | payload;
@@ -312,13 +331,13 @@ impl Long {
             further == 0 && ack == max_ack && wire == self.wire && self.manner & REPLY == own;
         let retransmissions = if repeats { (self.head.small + 1).min(0xff) } else { 0 };
         let scaled = u32::from(window) << (self.scales >> (own * 4) & 15);
-        let beyond = max_end.wrapping_sub(new_end) as i32;
+        let beyond = new_end.wrapping_sub(max_end);
         let limit = ack.wrapping_add(scaled);
         let stays = other_max_end.wrapping_sub(1).wrapping_sub(limit) as i32 >= 0;
-        sides[this] = [new_end, max_end, max_window.max(scaled), ack];
-        let other = &mut sides[that];
+        self.sides[this] = [new_end, max_end, max_window.max(scaled), ack];
+        let other = &mut self.sides[that];
         other[1] = if stays { other_max_end } else { limit.wrapping_add((scaled == 0).into()) };
-        other[2] = other_window.wrapping_add(if beyond < 0 { beyond.unsigned_abs() } else { 0 });
+        other[2] = other_window.wrapping_add(if beyond as i32 > 0 { beyond } else { 0 });
         self.flags[this] |= if further != 0 { side::DATA_UNACKNOWLEDGED } else { 0 };
         self.flags[that] &= !if lag == 0 { side::DATA_UNACKNOWLEDGED } else { 0 };
         self.manner = ACK | own;

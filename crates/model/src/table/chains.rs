@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::index::{At, Index};
-use super::{EntryId, Leaving, Probe, Seats, Spot, Table, View, Vitals};
+use super::{EntryId, Leaving, Probe, Spot, Table, View, Vitals};
 use crate::ticks::Jiffies;
 
 impl Table {
@@ -29,18 +29,12 @@ impl Table {
 
     /// Whether a walk of a chain would find none that has expired or is not assured, as far as that is known.
     pub(crate) fn is_settled(&self, chain: usize, now: Jiffies) -> bool {
-        match self.view {
-            Some(View { seat, .. }) => self.settled_in(chain, now).contains(seat),
-            None => self.index.is_settled(self.index.place_of_chain(chain), now),
-        }
+        self.index.is_settled(self.index.place_of_chain(chain), now)
     }
 
     /// All entries of a chain are assured: none ceases to be.
     pub(crate) fn settle(&mut self, chain: usize) {
-        match (self.view, &mut self.versions) {
-            (Some(View { seat, .. }), Some(versions)) => versions.settle(chain, Seats::one(seat)),
-            (_, _) => self.index.settle(self.index.place_of_chain(chain)),
-        }
+        self.index.settle(self.index.place_of_chain(chain));
     }
 
     /// Asks for the entries of a chain, which is about to be walked.

@@ -17,15 +17,25 @@ impl Table {
     /// Second stage: asks for the entries that the lookup will look at.
     #[inline(always)]
     pub(crate) fn reach(&self, spot: &mut Spot, now: Jiffies) {
-        let Some(mut slots) = self.index.fresh(spot.place, now) else {
+        let line = self.index.first_line(spot.place);
+        if !line.is_fresh(now) {
             return self.reach_all(spot);
+        }
+        let mut slots = line.same(spot.place.tag);
+        let Some((slot, id)) = slots.newest().and_then(|slot| Some((slot, line.id(slot)?))) else {
+            return;
         };
-        if let Some(slot) = slots.newest() {
-            spot.likely = EntryId(self.index.first_id(spot.place, slot));
-            self.slab.prefetch(spot.likely);
-            while let Some(slot) = slots.newest() {
-                self.slab.prefetch(EntryId(self.index.first_id(spot.place, slot)));
-            }
+        (spot.likely, spot.slot) = (EntryId(id), slot as u8);
+        self.slab.prefetch(spot.likely);
+        if !slots.is_empty() {
+            self.reach_others(spot.place, slots);
+        }
+    }
+
+    #[inline(never)]
+    fn reach_others(&self, place: Place, mut slots: index::Slots) {
+        while let Some(slot) = slots.newest() {
+            self.slab.prefetch(EntryId(self.index.first_id(place, slot)));
         }
     }
 
@@ -34,6 +44,7 @@ impl Table {
         let at = self.index.first(spot.place);
         if let Some(slot) = self.index.like(at, spot.place).newest() {
             spot.likely = EntryId(self.index.id(at, slot));
+            spot.slot = slot as u8;
         }
         let mut slots = self.index.of_chain(at, spot.place);
         while let Some(slot) = slots.newest() {
@@ -97,13 +108,21 @@ impl Table {
         if !self.is_clear(spot.place, now) {
             return None;
         }
-        match self.names(spot.likely, spot) {
-            // Packets of the same batch may have moved it since it was looked at.
-            Some(direction) if self.index.is_in_first(spot.place, spot.likely.0) => {
-                Some(Found { id: spot.likely, direction, at: self.index.first(spot.place) })
-            }
-            Some(_) | None => self.look_around(spot),
+        match self.foreseen(spot) {
+            Some(found) => Some(found),
+            None => self.look_around(spot, now),
         }
+    }
+
+    /// The entry that was seen when memory was asked for. Packets of the same batch may have moved it since.
+    #[inline(always)]
+    pub(super) fn foreseen(&self, spot: &Spot) -> Option<Found> {
+        let Spot { place, likely, slot, .. } = *spot;
+        if !self.index.first_line(place).has(slot, likely.0) {
+            return None;
+        }
+        let direction = self.names(likely, spot)?;
+        Some(Found { id: likely, direction, at: self.index.first(place) })
     }
 
     /// The direction in which an entry of the kind sought has the tuple of the spot.
@@ -116,17 +135,24 @@ impl Table {
         head.answers_to(spot.key)
     }
 
+    /// The same among all that stand in the lines of the place, the first of which is clear; the others are looked at as
+    /// far as nothing in them may have expired.
     #[inline(never)]
-    pub(super) fn look_around(&self, spot: &Spot) -> Option<Found> {
-        let at = self.index.first(spot.place);
-        let mut slots = self.index.like(at, spot.place);
-        while let Some(slot) = slots.newest() {
-            let id = EntryId(self.index.id(at, slot));
-            if let Some(direction) = self.names(id, spot) {
-                return Some(Found { id, direction, at });
+    pub(super) fn look_around(&self, spot: &Spot, now: Jiffies) -> Option<Found> {
+        let mut at = self.index.first(spot.place);
+        loop {
+            let mut slots = self.index.like(at, spot.place);
+            while let Some(slot) = slots.newest() {
+                let id = EntryId(self.index.id(at, slot));
+                if let Some(direction) = self.names(id, spot) {
+                    return Some(Found { id, direction, at });
+                }
+            }
+            at = self.index.next(at)?;
+            if self.index.may_expire(at, now) {
+                return None;
             }
         }
-        None
     }
 
     /// The direction in which an entry has the tuple of the probe, whose answers have `back`.

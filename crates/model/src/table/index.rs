@@ -11,7 +11,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::prefetch::prefetch;
+use super::machine::{self, prefetch};
 use crate::ticks::Jiffies;
 
 /// Entries of one line.
@@ -24,7 +24,7 @@ const MOST_CHAINS: u32 = 8;
 /// One cache line.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-struct Line {
+pub(super) struct Line {
     ids: [u32; ROOM],
     /// Line with older entries behind this one, plus one; 0: none.
     link: u32,
@@ -41,7 +41,7 @@ const EMPTY: Line = Line { ids: [0; ROOM], link: 0, bound: Jiffies(0), tags: [0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     line: u32,
-    tag: u8,
+    pub(super) tag: u8,
 }
 
 impl Place {
@@ -85,6 +85,32 @@ pub(super) struct Index {
 }
 
 impl Line {
+    /// Whether none of its entries has expired.
+    #[inline(always)]
+    pub(super) const fn is_fresh(&self, now: Jiffies) -> bool {
+        self.bound.left(now) > 0
+    }
+
+    /// Whether an entry stands at this place of it.
+    #[inline(always)]
+    pub(super) fn has(&self, slot: u8, id: u32) -> bool {
+        self.ids.get(usize::from(slot)) == Some(&id)
+    }
+
+    /// The entry at a place of it, if it has so many.
+    #[inline(always)]
+    pub(super) fn id(&self, slot: usize) -> Option<u32> {
+        self.ids.get(slot).copied()
+    }
+
+    /// An entry now expires at `time`.
+    #[inline(always)]
+    pub(super) const fn lower(&mut self, time: Jiffies) {
+        if self.bound.left(time) > 0 {
+            self.bound = time;
+        }
+    }
+
     #[inline]
     const fn count(&self) -> usize {
         (self.tags[2] >> 24 & 15) as usize
@@ -106,6 +132,15 @@ impl Line {
     #[inline]
     const fn all(&self) -> Slots {
         Slots(((1_u32 << self.count()) - 1) as u16)
+    }
+
+    /// Where tags are `tag`.
+    #[inline(always)]
+    pub(super) fn same(&self, tag: u8) -> Slots {
+        // With what stands in front of them, so that it is one load.
+        let [a, b, c] = self.tags;
+        let found = machine::equal([self.bound.0, a, b, c], tag) >> 4;
+        Slots(found as u16 & self.all().0)
     }
 
     /// Where tags agree with `tag` in the bits of `mask`.
@@ -227,45 +262,28 @@ impl Index {
         self.line(at).ids[slot]
     }
 
+    /// The first line of a place.
+    #[inline(always)]
+    pub(super) fn first_line(&self, place: Place) -> &Line {
+        &self.lines[place.line as usize]
+    }
+
+    #[inline(always)]
+    pub(super) fn first_line_mut(&mut self, place: Place) -> &mut Line {
+        &mut self.lines[place.line as usize]
+    }
+
     /// Entries of the place's first line that may be the one sought; `None`: one of them may have expired.
     #[inline(always)]
     pub(super) fn fresh(&self, place: Place, now: Jiffies) -> Option<Slots> {
         let line = &self.lines[place.line as usize];
-        (line.bound.left(now) > 0).then(|| line.matches(place.tag, 0xff))
+        line.is_fresh(now).then(|| line.same(place.tag))
     }
 
     /// Whether none of the entries of the place's first line has expired.
     #[inline(always)]
     pub(super) fn is_fresh(&self, place: Place, now: Jiffies) -> bool {
-        self.lines[place.line as usize].bound.left(now) > 0
-    }
-
-    /// What [`Index::lower`] does, of the place's first line.
-    #[inline(always)]
-    pub(super) fn lower_first(&mut self, place: Place, time: Jiffies) {
-        let line = &mut self.lines[place.line as usize];
-        if line.bound.left(time) > 0 {
-            line.bound = time;
-        }
-    }
-
-    /// Whether an entry of the place stands in its first line.
-    #[inline(always)]
-    pub(super) fn is_in_first(&self, place: Place, id: u32) -> bool {
-        let line = &self.lines[place.line as usize];
-        line.link == 0 || self.finds_in_first(place, id)
-    }
-
-    #[inline(never)]
-    fn finds_in_first(&self, place: Place, id: u32) -> bool {
-        let line = &self.lines[place.line as usize];
-        let mut slots = line.matches(place.tag, 0xff);
-        while let Some(slot) = slots.newest() {
-            if line.ids[slot] == id {
-                return true;
-            }
-        }
-        false
+        self.first_line(place).is_fresh(now)
     }
 
     /// What [`Index::id`] says of the place's first line.
@@ -277,7 +295,7 @@ impl Index {
     /// Entries of a line that may be the one sought.
     #[inline]
     pub(super) fn like(&self, at: At, place: Place) -> Slots {
-        self.line(at).matches(place.tag, 0xff)
+        self.line(at).same(place.tag)
     }
 
     /// Entries of a line that a walk of the chain meets.
@@ -519,6 +537,22 @@ mod tests {
         }
         let left: Vec<u32> = (0..200).rev().filter(|id| id % 3 == 0 && id % 4 == 2).collect();
         assert_eq!(ids(&index, places[2]), left);
+    }
+
+    #[test]
+    fn tags_are_compared_all_at_once_as_they_are_one_by_one() {
+        let mut index = Index::new(1, 8);
+        for tag in [7, 0, 7, 255, 128, 7, 0, 1, 127, 7, 7] {
+            let place = Place { line: 0, tag };
+            // Whatever stands beside the tags must not be taken for one.
+            index.insert(place, u32::from(tag), Jiffies(0x0707_0707));
+            let line = &index.lines[0];
+            for sought in 0..=255 {
+                let one = |slot: &usize| line.tag(*slot) == sought;
+                let wanted = (0..line.count()).filter(one).fold(0, |all, slot| all | 1 << slot);
+                assert_eq!((line.same(sought).0, line.matches(sought, 0xff).0), (wanted, wanted));
+            }
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod cell;
 mod chains;
 mod find;
 mod index;
-mod prefetch;
+mod machine;
 mod shared;
 mod slab;
 #[cfg(test)]
@@ -76,15 +76,27 @@ pub(crate) struct Probe {
 pub(crate) struct Spot {
     key: Packed,
     place: Place,
-    /// The entry that is probably the packet's own.
+    /// The entry that is probably the packet's own,
     likely: EntryId,
+    /// and where it stands in the place's first line.
+    slot: u8,
     pub(crate) way: Way,
 }
+
+/// No line has it.
+const NO_SLOT: u8 = u8::MAX;
 
 impl Spot {
     /// Of a packet that has none.
     pub(crate) const fn without(way: Way) -> Self {
-        Self { key: Packed::NOTHING, place: Place::NOWHERE, likely: EntryId::NONE, way }
+        let (place, slot) = (Place::NOWHERE, NO_SLOT);
+        Self { key: Packed::NOTHING, place, likely: EntryId::NONE, slot, way }
+    }
+
+    /// The entry that is probably the packet's own.
+    #[inline(always)]
+    pub(crate) const fn likely(&self) -> EntryId {
+        self.likely
     }
 
     #[inline(always)]
@@ -113,10 +125,7 @@ impl Found {
     /// The class of a packet of an entry that has seen answers.
     #[inline(always)]
     pub(crate) const fn info(&self) -> Info {
-        match self.direction {
-            Direction::Original => Info::Established,
-            Direction::Reply => Info::EstablishedReply,
-        }
+        Info::established(self.direction)
     }
 }
 
@@ -220,7 +229,7 @@ impl Table {
 
     #[inline(always)]
     fn spot_at(&self, key: Packed, hash: u64, way: Way) -> Spot {
-        Spot { key, place: self.index.place(hash), likely: EntryId::NONE, way }
+        Spot { key, place: self.index.place(hash), likely: EntryId::NONE, slot: NO_SLOT, way }
     }
 
     /// The chain in which a packet of this key looks.
@@ -318,8 +327,8 @@ impl Table {
         self.index.lower(found.at, slot.expires);
     }
 
-    /// Does to a TCP entry over IPv4 what a segment does that only acknowledges. `None`: it is not that simple, and
-    /// nothing has changed.
+    /// Does to the TCP entry over IPv4 that was foreseen what a segment does that only acknowledges. `None`: it is not
+    /// that simple, and nothing has changed.
     #[inline(always)]
     pub(crate) fn acknowledge(
         &mut self,
@@ -327,24 +336,20 @@ impl Table {
         segment: &Acknowledgement,
         usual: &Usual,
         now: Jiffies,
-    ) -> Option<Found> {
-        if !self.is_clear(spot.place, now) {
+    ) -> Option<Direction> {
+        let Spot { key, place, likely, slot, .. } = *spot;
+        let line = self.index.first_line_mut(place);
+        // Packets of the same batch may have moved it since it was looked at.
+        if !line.is_fresh(now) || !line.has(slot, likely.0) {
             return None;
         }
-        let at = self.index.first(spot.place);
-        // Packets of the same batch may have moved it since it was looked at.
-        let is_first = self.index.is_in_first(spot.place, spot.likely.0);
-        let cell = self.slab.narrow_mut(spot.likely).filter(|_| is_first);
-        let direction = cell.as_ref().and_then(|cell| cell.head.answers_to(spot.key));
-        let (Some(cell), Some(direction)) = (cell, direction) else {
-            let found = self.look_around(spot)?;
-            return self.acknowledged(&found, segment, usual, now).then_some(found);
-        };
-        let ticks = cell.acknowledge(direction, segment, usual)?;
+        let cell = self.slab.narrow_mut(likely)?;
+        let direction = cell.head.answers_plainly_to(key)?;
+        let ticks = cell.acknowledge_plain(direction, segment, usual)?;
         let expires = usual.refreshed(cell.head.expires, now, ticks);
         cell.head.expires = expires;
-        self.index.lower_first(spot.place, expires);
-        Some(Found { id: spot.likely, direction, at })
+        line.lower(expires);
+        Some(direction)
     }
 
     /// The same to the entry that was found.
@@ -371,20 +376,17 @@ impl Table {
             return Glance::Unclear;
         }
         let at = self.index.first(spot.place);
-        if let Some(direction) = self.names(spot.likely, spot)
-            && self.index.is_in_first(spot.place, spot.likely.0)
-        {
-            return Glance::Found(Found { id: spot.likely, direction, at });
-        }
-        let alike = !self.index.like(at, spot.place).is_empty();
-        if alike && let Some(found) = self.look_around(spot) {
+        if let Some(found) = self.foreseen(spot) {
             return Glance::Found(found);
         }
-        if alike || self.index.next(at).is_some() || !self.replies.is_empty() {
-            Glance::Unclear
-        } else {
-            Glance::Absent
+        let alike = !self.index.like(at, spot.place).is_empty();
+        let more = self.index.next(at).is_some();
+        if (alike || more)
+            && let Some(found) = self.look_around(spot, now)
+        {
+            return Glance::Found(found);
         }
+        if alike || more || !self.replies.is_empty() { Glance::Unclear } else { Glance::Absent }
     }
 
     /// Status, expiry and memory of a TCP entry over IPv4 that was found.

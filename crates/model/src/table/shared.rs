@@ -3,9 +3,9 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use plimsoll_ct::Status;
 use plimsoll_wire::packet::Acknowledgement;
 
-use super::index::At;
 use super::versions::Versions;
 use super::{EntryId, Expiries, Extras, Found, Probe, SEATS, Seats, Spot, Table, View, Vitals};
 use crate::entry::Slot;
@@ -83,11 +83,10 @@ impl Table {
         let soonest = expiries.soonest(seats).unwrap_or(slot.expires);
         let slot = Slot { expires: soonest, ..*slot };
         let id = self.insert(probe, &slot, now, extras);
-        let chain = self.chain(probe);
         if let Some(versions) = &mut self.versions {
             versions.enter(id, seats, expiries);
-            versions.unsettle(chain, seats);
         }
+        self.unsettle(probe, seats);
         id
     }
 
@@ -114,7 +113,7 @@ impl Table {
         probe: &Probe,
         now: Jiffies,
         mut seeking: Seats,
-        mut reaped: impl FnMut(usize, &Vitals),
+        mut reaped: impl FnMut(Seats, &Vitals),
     ) -> Versioned {
         let mut at = self.index.first(probe.place);
         let back = probe.key.packed().inverse();
@@ -129,16 +128,11 @@ impl Table {
                 if seats.is_empty() {
                     continue;
                 }
-                if self.slab.head(id).is_expired(now) {
-                    let (vitals, expiries) = (self.slab.vitals(id), self.expiries(id));
-                    let expired = |&seat: &usize| expiries.0[seat].left(now) <= 0;
-                    let mut all = Seats::NONE;
-                    for seat in seats.filter(expired) {
-                        reaped(seat, &vitals);
-                        all = all.or(Seats::one(seat));
-                    }
-                    seats = seats.without(all);
-                    if self.leave(id, all).is_empty() {
+                let expired = self.expired(id, seats, now);
+                if !expired.is_empty() {
+                    reaped(expired, &self.slab.vitals(id));
+                    seats = seats.without(expired);
+                    if self.leave(id, expired).is_empty() {
                         self.index.take(at, slot);
                         self.drop_entry(id);
                         gone = true;
@@ -170,44 +164,98 @@ impl Table {
         found
     }
 
-    /// The settings in which a walk of a chain would find none that has expired or is not assured.
-    pub(crate) fn settled_in(&self, chain: usize, now: Jiffies) -> Seats {
-        let Some(versions) = &self.versions else { return Seats::NONE };
-        let settled = versions.settled(chain);
-        let first = self.index.first(self.index.place_of_chain(chain));
-        if settled.is_empty() || self.line_may_expire(first, now) { Seats::NONE } else { settled }
-    }
-
-    /// Those in which that is so of all chains that early drop looks at, so many from the first on.
-    pub(crate) fn settled_around(&self, probe: &Probe, range: usize, now: Jiffies) -> Seats {
-        let Some(versions) = &self.versions else { return Seats::NONE };
-        let (first, chains) = (self.chain_for_room(probe), self.chains());
-        let around = (0..range.min(chains)).map(|step| (first + step) % chains);
-        let known = around.clone().map(|chain| versions.settled(chain));
-        let known = known.fold(Seats::first(SEATS), Seats::and);
-        let mut last = None;
-        for chain in around {
-            if known.is_empty() {
-                break;
-            }
-            let line = self.index.first(self.index.place_of_chain(chain));
-            if last.replace(line) != Some(line) && self.line_may_expire(line, now) {
-                return Seats::NONE;
+    /// Asks for the entries of some chains, one behind the other, that [`Table::clear_shared`] is about to walk.
+    pub(crate) fn approach_shared(
+        &self,
+        chains: impl Iterator<Item = usize>,
+        now: Jiffies,
+        seats: Seats,
+    ) {
+        let Some(versions) = &self.versions else { return };
+        for chain in chains {
+            if !seats.without(versions.settled(chain, now)).is_empty() {
+                self.approach_chain(chain);
             }
         }
-        known
     }
 
-    /// Whether an entry of a line, or of those behind it, may have expired.
-    fn line_may_expire(&self, first: At, now: Jiffies) -> bool {
+    /// Takes from some settings all of a chain that has expired there, or is not assured; `goes` is told of each entry,
+    /// in which settings it had expired, and in which it had not. `most`: by then an entry that is assured may expire
+    /// without being [put in](Table::insert_shared) or [stored](Table::unsettle) again.
+    pub(crate) fn clear_shared(
+        &mut self,
+        chain: usize,
+        now: Jiffies,
+        most: Jiffies,
+        seats: Seats,
+        mut goes: impl FnMut(&Vitals, Seats, Seats),
+    ) {
+        let known = self.versions.as_ref().map_or(seats, |versions| versions.settled(chain, now));
+        let seats = seats.without(known);
+        if seats.is_empty() {
+            return;
+        }
+        let place = self.index.place_of_chain(chain);
+        let first = self.index.first(place);
+        let (mut until, mut gone) = (most, false);
         let mut at = Some(first);
         while let Some(line) = at {
-            if self.index.may_expire(line, now) {
-                return true;
+            let mut slots = self.index.of_chain(line, place);
+            while let Some(slot) = slots.newest() {
+                let id = EntryId(self.index.id(line, slot));
+                let seats = self.seats(id).and(seats);
+                if seats.is_empty() {
+                    continue;
+                }
+                let vitals = self.slab.vitals(id);
+                let expired = self.expired(id, seats, now);
+                let assured = vitals.status.contains(Status::ASSURED);
+                let evicted = if assured { Seats::NONE } else { seats.without(expired) };
+                if !expired.or(evicted).is_empty() {
+                    goes(&vitals, expired, evicted);
+                    if self.leave(id, expired.or(evicted)).is_empty() {
+                        self.index.take(line, slot);
+                        self.drop_entry(id);
+                        gone = true;
+                        continue;
+                    }
+                }
+                let stays = seats.without(expired.or(evicted));
+                if let Some(soonest) = self.expiries(id).soonest(stays) {
+                    until = until.earlier(soonest);
+                }
             }
             at = self.index.next(line);
         }
-        false
+        if gone {
+            self.index.tidy(first);
+        }
+        if let Some(versions) = &mut self.versions {
+            versions.settle(chain, now, seats, until);
+        }
+    }
+
+    /// Of some settings in which an entry stands, those in which it has expired.
+    fn expired(&self, id: EntryId, seats: Seats, now: Jiffies) -> Seats {
+        if !self.slab.head(id).is_expired(now) {
+            return Seats::NONE;
+        }
+        let expiries = self.expiries(id);
+        let mut expired = Seats::NONE;
+        for seat in seats {
+            if expiries.0[seat].left(now) <= 0 {
+                expired = expired.or(Seats::one(seat));
+            }
+        }
+        expired
+    }
+
+    /// An entry of the chain of `probe` expires sooner than it did.
+    pub(crate) fn unsettle(&mut self, probe: &Probe, seats: Seats) {
+        let chain = self.chain(probe);
+        if let Some(versions) = &mut self.versions {
+            versions.unsettle(chain, seats);
+        }
     }
 
     /// What a segment that only acknowledges does to the TCP entry that was found, but for its expiry: the timeout.

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Class, State, Status};
 
 use super::cell::{Beside, Head, Long, Short};
-use super::prefetch::prefetch;
+use super::machine::prefetch;
 use crate::entry::{Memory, Slot};
 use crate::helper::Helper;
 use crate::key::{Key, Packed, Wide};

@@ -10,7 +10,7 @@
 
 use alloc::vec::Vec;
 
-use super::prefetch::prefetch;
+use super::machine::prefetch;
 use super::slab::EntryId;
 use crate::ticks::Jiffies;
 
@@ -76,8 +76,15 @@ pub(super) struct Versions {
     seats: [Vec<Seats>; 4],
     /// Left empty where all settings have the same timeouts: an entry expires in all of them as it does in one.
     expiries: Option<[Vec<Expiries>; 4]>,
-    /// By chain: the settings in which all entries of it are assured, as far as that is known.
-    settled: Vec<Seats>,
+    /// By chain.
+    settled: Vec<Settled>,
+}
+
+/// What is known of a chain: in these settings all entries of it are assured, and until then none expires.
+#[derive(Debug, Clone, Copy)]
+struct Settled {
+    until: Jiffies,
+    seats: Seats,
 }
 
 impl Versions {
@@ -85,7 +92,7 @@ impl Versions {
         Self {
             seats: Default::default(),
             expiries: (!uniform).then(Default::default),
-            settled: alloc::vec![Seats::NONE; chains],
+            settled: alloc::vec![Settled { until: Jiffies(0), seats: Seats::NONE }; chains],
         }
     }
 
@@ -134,16 +141,25 @@ impl Versions {
         (left, self.expiries(id).and_then(|expiries| expiries.soonest(left)))
     }
 
-    pub(super) fn settled(&self, chain: usize) -> Seats {
-        self.settled[chain]
+    /// The settings in which a walk of a chain would find none that has expired or is not assured.
+    #[inline(always)]
+    pub(super) fn settled(&self, chain: usize, now: Jiffies) -> Seats {
+        let Settled { until, seats } = self.settled[chain];
+        if until.left(now) > 0 { seats } else { Seats::NONE }
     }
 
-    pub(super) fn settle(&mut self, chain: usize, seats: Seats) {
-        self.settled[chain] = self.settled[chain].or(seats);
+    /// A walk of a chain found none, nor one that expires before `until`.
+    pub(super) fn settle(&mut self, chain: usize, now: Jiffies, seats: Seats, until: Jiffies) {
+        let before = self.settled(chain, now);
+        let settled = &mut self.settled[chain];
+        settled.until = if before.is_empty() { until } else { until.earlier(settled.until) };
+        settled.seats = before.or(seats);
     }
 
+    /// An entry comes into a chain.
     pub(super) fn unsettle(&mut self, chain: usize, seats: Seats) {
-        self.settled[chain] = self.settled[chain].without(seats);
+        let settled = &mut self.settled[chain];
+        settled.seats = settled.seats.without(seats);
     }
 
     /// Asks for what belongs to an entry.

@@ -518,10 +518,13 @@ impl Open {
         timeouts: &Timeouts,
     ) -> u32 {
         let of_state = timeouts.states[usize::from(new.number()).min(9)];
-        let unacknowledged = self.flags & side::DATA_UNACKNOWLEDGED != 0;
+        let reset = class == Class::Rst && settings.behaviour.exact_reset;
+        let vain =
+            reset && new != TcpState::Close && settings.behaviour.vain_reset_is_unacknowledged;
+        let unacknowledged = vain || self.flags & side::DATA_UNACKNOWLEDGED != 0;
         if self.retransmissions >= settings.max_retrans && of_state > timeouts.max_retrans {
             timeouts.max_retrans
-        } else if class == Class::Rst && settings.behaviour.exact_reset {
+        } else if reset && !vain {
             timeouts.states[usize::from(TcpState::Close.number())]
         } else if unacknowledged
             && settings.behaviour.unacknowledged_timeout

@@ -95,6 +95,14 @@ impl Segment {
 }
 
 impl Side {
+    /// Nothing but what a segment says.
+    pub(super) fn begin(&mut self, segment: &Segment, keep: u8) {
+        self.end = segment.end();
+        self.max_end = self.end;
+        self.max_window = u32::from(segment.window).max(1);
+        self.take_options(segment, keep);
+    }
+
     /// What a SYN offers; of the flags so far only those in `keep` stay. A SYN without any options changes
     /// nothing.
     pub(super) fn take_options(&mut self, segment: &Segment, keep: u8) {

@@ -34,8 +34,11 @@ pub struct Behaviour {
     pub exact_reset: bool,
     /// An RST in a closing state is not checked (5.15).
     pub closing_reset_unchecked: bool,
-    /// An RST answers only an ignored SYN of the other side (6.18 stable).
+    /// An RST answers only an ignored SYN of the other side (6.12 and 6.18 stable).
     pub reset_answers_other_side: bool,
+    /// An RST that leaves the state as it was gives the entry no CLOSE timeout, but at most the unacknowledged one
+    /// (6.12 stable, 7.1).
+    pub vain_reset_is_unacknowledged: bool,
     /// A repeated SYN does not refresh (5.4 stable).
     pub syn_retransmission_refreshes: bool,
     /// Octets in flight lower the timeout (not in 2.6.18).
@@ -44,6 +47,9 @@ pub struct Behaviour {
     pub zero_window_timeout: bool,
     /// A SYN that re-opens a side leaves its liberal flag (6.1).
     pub options_keep_liberal: bool,
+    /// In SYN_SENT the original side begins anew with any segment that ends further on, in SYN_RECV the
+    /// answering one; later with a SYN only (to 5.15).
+    pub data_begins_anew: bool,
     /// An invalid FIN or RST in both directions lowers the expiry (6.1).
     pub invalid_close_lowers: bool,
 }
@@ -56,10 +62,12 @@ impl Behaviour {
         exact_reset: true,
         closing_reset_unchecked: true,
         reset_answers_other_side: true,
+        vain_reset_is_unacknowledged: false,
         syn_retransmission_refreshes: false,
         unacknowledged_timeout: true,
         zero_window_timeout: true,
         options_keep_liberal: true,
+        data_begins_anew: false,
         invalid_close_lowers: true,
     };
 }

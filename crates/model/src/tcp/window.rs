@@ -127,6 +127,12 @@ impl Tcp {
                     receiver.end = receiver.end.plus(1);
                 }
             }
+        } else if settings.behaviour.data_begins_anew {
+            let opener = direction == Direction::Original && state == TcpState::SynSent;
+            let answerer = direction == Direction::Reply && state == TcpState::SynRecv;
+            if (opener || answerer) && end.after(sender.end) {
+                sender.begin(segment, keep);
+            }
         } else if syn
             && end.after(sender.end)
             && matches!(state, TcpState::SynSent | TcpState::SynRecv)
@@ -191,10 +197,7 @@ impl Tcp {
         sender: &mut Side,
         receiver: &mut Side,
     ) {
-        sender.end = segment.end();
-        sender.max_end = sender.end;
-        sender.max_window = u32::from(segment.window).max(1);
-        sender.take_options(segment, keep);
+        sender.begin(segment, keep);
         let both = sender.flags & receiver.flags & side::WINDOW_SCALE != 0;
         if direction == Direction::Reply && !both {
             sender.scale = 0;

@@ -16,18 +16,40 @@ struct Connection {
     octets: [u32; 2],
 }
 
-/// Writes a pcap of Ethernet frames: 78 % TCP, 20 % UDP, 2 % echoes, 10 µs apart, opened evenly over its length.
-pub fn make(path: &Path, packets: u64, connections: usize) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
-    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {
-        out.write_all(&word.to_le_bytes())?;
+/// Ethernet frames: 78 % TCP, 20 % UDP, 2 % echoes, 10 µs apart, connections opened evenly over their number.
+pub struct Traffic {
+    packets: u64,
+    connections: u64,
+    /// Packets so far.
+    sent: u64,
+    all: Vec<Connection>,
+    chance: Chance,
+    frame: Vec<u8>,
+}
+
+impl Traffic {
+    pub fn new(packets: u64, connections: u64) -> Self {
+        let all = Vec::with_capacity(connections as usize);
+        Self {
+            packets,
+            connections,
+            sent: 0,
+            all,
+            chance: Chance(packets ^ connections),
+            frame: Vec::new(),
+        }
     }
-    let mut all: Vec<Connection> = Vec::with_capacity(connections);
-    let mut chance = Chance(packets ^ connections as u64);
-    let mut frame = Vec::new();
-    for n in 0..packets {
+
+    /// The next one, and when it comes, in microseconds.
+    pub fn next(&mut self) -> Option<(u64, &[u8])> {
+        let Self { packets, connections, sent, all, chance, frame } = self;
+        let n = *sent;
+        if n == *packets {
+            return None;
+        }
+        *sent += 1;
         let open = all.len() as u64;
-        let which = if open < connections as u64 && open * packets <= n * connections as u64 {
+        let which = if open < *connections && open * *packets <= n * *connections {
             all.push(Connection::default());
             open
         } else if chance.next() & 1 == 0 {
@@ -36,14 +58,25 @@ pub fn make(path: &Path, packets: u64, connections: usize) -> io::Result<()> {
             chance.below(open)
         };
         frame.clear();
-        packet(&mut frame, which as u32, &mut all[which as usize], &mut chance);
-        let micros = n * 10;
+        packet(frame, which as u32, &mut all[which as usize], chance);
+        Some((n * 10, frame))
+    }
+}
+
+/// Writes a pcap of them.
+pub fn make(path: &Path, packets: u64, connections: u64) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {
+        out.write_all(&word.to_le_bytes())?;
+    }
+    let mut traffic = Traffic::new(packets, connections);
+    while let Some((micros, frame)) = traffic.next() {
         let length = frame.len() as u32;
         let stamp = [1_700_000_000 + (micros / 1_000_000) as u32, (micros % 1_000_000) as u32];
         for word in [stamp[0], stamp[1], length, length] {
             out.write_all(&word.to_le_bytes())?;
         }
-        out.write_all(&frame)?;
+        out.write_all(frame)?;
     }
     out.flush()
 }

@@ -66,7 +66,7 @@ impl Capture {
     fn of(packets: u64, connections: u64) -> Self {
         let name = format!("plimsoll-bench-{}-{connections}-{packets}.pcap", std::process::id());
         let path = std::env::temp_dir().join(name);
-        capture::make(&path, packets, connections as usize).expect("a capture can be written");
+        capture::make(&path, packets, connections).expect("a capture can be written");
         Self { path, packets }
     }
 

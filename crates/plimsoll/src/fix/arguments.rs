@@ -32,26 +32,75 @@ pub const STATE_DIR: &str = "/var/lib/plimsoll";
 #[derive(Debug, Subcommand)]
 pub enum RemedyCommand {
     /// Raise the limit and the buckets of the running kernel
+    ///
+    /// To what `plimsoll size` recommends for the load and the memory of this host, unless you name a limit. It is
+    /// one value for all network namespaces. It lasts until the next boot: `plimsoll fix persist` makes it stay.
+    #[command(after_help = "Examples:
+  plimsoll fix raise --dry-run
+  plimsoll fix raise --confirm 60s
+  plimsoll fix raise --max 524288")]
     Raise(Raise),
-    /// Set timeouts: of all entries (time_wait=30), or of one service (--port tcp/443 established=600)
+    /// Shorten timeouts, of all entries or of one service
+    ///
+    /// Each KEY is a timeout by its sysctl name, long or short: tcp_timeout_time_wait=30, time_wait=30, udp=10. An
+    /// entry takes the new value with its next packet. With --port each KEY is a state of the protocol; of tcp:
+    /// syn_sent, syn_recv, established, fin_wait, close_wait, last_ack, time_wait, close; of udp: unreplied, replied.
+    #[command(after_help = "Examples:
+  plimsoll fix timeout time_wait=30 close_wait=20
+  plimsoll fix timeout --port tcp/443 established=7500 time_wait=10
+  plimsoll fix timeout --port udp/53 unreplied=5 replied=10 --dry-run")]
     Timeout(Timeout),
     /// Make the running values survive the next boot, proved by the boot simulation
+    ///
+    /// Writes what the boot of this system reads: a file in sysctl.d and the early loading of the module; on RHEL 5
+    /// and 6 sysctl.conf and modprobe.d. What another program owns (kube-proxy, tuned) is printed for you to change.
+    #[command(after_help = "Examples:
+  plimsoll fix persist --dry-run
+  plimsoll fix persist nf_conntrack_max nf_conntrack_buckets")]
     Persist(Persist),
     /// Delete entries that may go, in bounded batches, after showing which
+    ///
+    /// At least one condition has to be given, and all must hold. The plan counts the entries first. What is deleted
+    /// can't be brought back.
+    #[command(after_help = "Examples:
+  plimsoll fix shed --unreplied --protocol udp --dry-run
+  plimsoll fix shed --port 443 --state TIME_WAIT
+  plimsoll fix shed --oldest 10000")]
     Shed(Shed),
     /// Stop tracking: take the modules out of the kernel, where nothing needs them
+    ///
+    /// Refused where something needs tracking (a rule by state, NAT, a container network, a service), with the
+    /// reasons. What /etc/sysconfig/iptables-config would load again is taken out of it.
+    #[command(after_help = "Examples:
+  plimsoll fix unload --dry-run
+  plimsoll fix unload --confirm 5m")]
     Unload(Unload),
     /// Stop tracking a hot port, in both directions, so that it needs no entries
     ///
-    /// The rules are walked first: what needs the port's tracking (NAT, helpers, counts, marks) stops it and is named; where
-    /// an untracked packet would be dropped for want of a state, a rule of ours goes ahead, under the
-    /// conditions of the rule that lets the port's new connections in today.
+    /// The firewall's rules are read first. What needs the port tracked (NAT, a helper, a connection limit, a mark)
+    /// stops the remedy and is named. Where a rule would drop an untracked packet for want of a state, a rule of
+    /// ours goes ahead of it, for those only who may connect today.
+    #[command(after_help = "Examples:
+  plimsoll fix bypass tcp/443 --dry-run
+  plimsoll fix bypass tcp/443 udp/53 --confirm 60s
+  plimsoll fix bypass udp/53 --role client")]
     Bypass(Bypass),
-    /// Keep SSH open for those who mend the host, even when the table is full
+    /// Keep SSH reachable for those who mend the host, even when the table is full
     ///
-    /// As `bypass`, for the ports that SSH listens on and for named peers only [default: the far end of the present session].
+    /// As `bypass`, for the ports that SSH listens on, and for named peers only. It opens nothing: a peer that the
+    /// rules do not let in today is refused.
+    #[command(after_help = "Examples:
+  plimsoll fix lifeline
+  plimsoll fix lifeline --peer 192.0.2.0/24 --port 2222")]
     Lifeline(Lifeline),
-    /// Let one source have only so many connections to a port, or, on a host that passes it on, answer SYNs with cookies
+    /// Limit the connections of each source to a port, or answer its SYNs with cookies
+    ///
+    /// With --per-source one source has so many connections, and another one is answered with a reset (udp: dropped).
+    /// With --synproxy, on a router, a flood of SYNs leaves no entries: only who answers a cookie gets one.
+    #[command(after_help = "Examples:
+  plimsoll fix limit tcp/443 --per-source 50 --except 192.0.2.7
+  plimsoll fix limit tcp/443 --per-source 50 --forwarded
+  plimsoll fix limit tcp/443 --synproxy --confirm 60s")]
     Limit(Limit),
 }
 
@@ -61,7 +110,7 @@ pub struct Limit {
     /// The service: tcp/443
     #[arg(value_name = "PROTO/PORT", value_parser = service)]
     pub service: (Protocol, u16),
-    /// Connections of one source: an IPv4 address, or an IPv6 network of 64 bits
+    /// So many connections of one source: an IPv4 address, or an IPv6 network of 64 bits
     #[arg(long, value_name = "N", required_unless_present = "synproxy")]
     pub per_source: Option<u32>,
     /// The service is behind this host (a container, a router's network); the port is the one that clients ask for
@@ -70,13 +119,13 @@ pub struct Limit {
     /// A source without a limit: a proxy, an office behind one address (repeatable)
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     pub except: Vec<(IpAddr, u8)>,
-    /// On a host that passes the port on: do the handshake here, with cookies, so that a flood of SYNs leaves no entries
+    /// On a host that passes the port on: do the handshake here, with cookies
     #[arg(long, conflicts_with_all = ["per_source", "except"])]
     pub synproxy: bool,
-    /// Through the SYN proxy: large windows and SACK; taking the proxy back then cuts off what is open
+    /// With --synproxy: allow large windows and SACK; what was opened so is cut off by `plimsoll undo`
     #[arg(long, requires = "synproxy")]
     pub timestamps: bool,
-    /// The window scale that the servers announce
+    /// With --timestamps: the window scale that the servers announce
     #[arg(long, value_name = "N", default_value_t = 7, requires = "timestamps", value_parser = clap::value_parser!(u8).range(..=14))]
     pub wscale: u8,
     /// How to carry it out
@@ -90,11 +139,10 @@ pub struct Bypass {
     /// Services: tcp/443 udp/53
     #[arg(required = true, value_name = "PROTO/PORT", value_parser = service)]
     pub services: Vec<(Protocol, u16)>,
-    /// Whose they are: this host serves them, asks others for them, or passes them on (repeatable) [default: server, where
-    /// something listens on the port]
+    /// What this host is to the port (repeatable) [default: server, where something listens on it]
     #[arg(long = "role", value_name = "ROLE")]
     pub roles: Vec<Role>,
-    /// Go on where it can't be told from the rules whether the port comes to one that needs its tracking
+    /// Go on where the rules leave it open whether the port needs tracking (an unknown interface or address)
     #[arg(long)]
     pub unsure: bool,
     /// How to carry it out
@@ -105,13 +153,13 @@ pub struct Bypass {
 /// `plimsoll fix lifeline`.
 #[derive(Debug, Args)]
 pub struct Lifeline {
-    /// An address or prefix that may always come in (repeatable) [default: that of the present session]
+    /// Address or prefix that SSH is kept open for (repeatable) [default: the far end of the present session]
     #[arg(long = "peer", value_name = "PREFIX", value_parser = prefix)]
     pub peers: Vec<(IpAddr, u8)>,
     /// TCP port (repeatable) [default: those that SSH listens on]
     #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub ports: Vec<u16>,
-    /// Go on where it can't be told from the rules whether it comes to one that needs its tracking
+    /// Go on where the rules leave it open whether SSH needs tracking (an unknown interface or address)
     #[arg(long)]
     pub unsure: bool,
     /// How to carry it out
@@ -124,7 +172,7 @@ pub struct Lifeline {
 pub enum Role {
     /// This host serves it.
     Server,
-    /// This host asks others for it.
+    /// This host connects to it elsewhere.
     Client,
     /// It passes through this host.
     Forward,
@@ -133,12 +181,15 @@ pub enum Role {
 /// `plimsoll fix raise`.
 #[derive(Debug, Args)]
 pub struct Raise {
-    /// The limit [default: as the load and the memory of this host ask for]
+    /// The limit, in entries [default: what `plimsoll size` recommends]
     #[arg(long, value_name = "N")]
     pub max: Option<u64>,
-    /// Buckets [default: as many as go with the limit]
+    /// Buckets of the hash table [default: as many as go with the limit on this kernel]
     #[arg(long, value_name = "N")]
     pub buckets: Option<u64>,
+    /// Also where that lowers the limit
+    #[arg(long)]
+    pub allow_lower: bool,
     /// How to carry it out
     #[command(flatten)]
     pub how: How,
@@ -147,15 +198,13 @@ pub struct Raise {
 /// `plimsoll fix timeout`.
 #[derive(Debug, Args)]
 pub struct Timeout {
-    /// Timeouts in seconds, by sysctl name, short or long: tcp_timeout_time_wait=30, udp=10. With --port by
-    /// state: syn_sent, syn_recv, established, fin_wait, close_wait, last_ack, time_wait, close; for UDP
-    /// unreplied, replied
+    /// Timeouts and their new values, in seconds
     #[arg(required = true, value_name = "KEY=SECONDS", value_parser = setting)]
     pub values: Vec<(String, u64)>,
-    /// Only for new connections to this port, by a rule in a table of our own
+    /// Only for new connections to this port, by a rule of our own (tcp/443, udp/53)
     #[arg(long, value_name = "PROTO/PORT", value_parser = service)]
     pub port: Option<(Protocol, u16)>,
-    /// Allow established below 2 h 4 min for all ports
+    /// Allow `established` below 2 h 4 min for all ports: connections that lie idle between keep-alives are forgotten
     #[arg(long)]
     pub allow_short: bool,
     /// How to carry it out
@@ -166,10 +215,10 @@ pub struct Timeout {
 /// `plimsoll fix persist`.
 #[derive(Debug, Args)]
 pub struct Persist {
-    /// Settings by sysctl name, old or new [default: all whose running value a boot would lose]
+    /// Settings by sysctl name, of any kernel generation [default: all whose running value the boot would lose]
     #[arg(value_name = "KEY")]
     pub keys: Vec<String>,
-    /// Another system's files: a directory that holds its etc/ and proc/
+    /// Write another system's files: a directory that holds its etc/ and proc/
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
     /// How to carry it out
@@ -180,7 +229,7 @@ pub struct Persist {
 /// `plimsoll fix shed`: all conditions must hold.
 #[derive(Debug, Args)]
 pub struct Shed {
-    /// Entries that saw no answer
+    /// Entries whose first packet was never answered
     #[arg(long)]
     pub unreplied: bool,
     /// Protocol: tcp, udp, icmp, icmpv6, sctp, gre, or a number
@@ -195,13 +244,13 @@ pub struct Shed {
     /// Source of the first packet: an address or a prefix
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     pub source: Option<(IpAddr, u8)>,
-    /// ESTABLISHED connections without a packet for so long (600s, 2h)
+    /// ESTABLISHED connections that had no packet for so long (600s, 2h)
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub idle: Option<Duration>,
     /// The N ESTABLISHED connections that have been idle for longest (a minute at least)
     #[arg(long, value_name = "N", conflicts_with = "idle")]
     pub oldest: Option<u64>,
-    /// Also connections with rewritten addresses: they break
+    /// Also connections whose addresses are rewritten (NAT): they break
     #[arg(long)]
     pub with_nat: bool,
     /// How to carry it out
@@ -219,8 +268,9 @@ pub struct Unload {
 
 /// How to carry out a remedy.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "How it is carried out")]
 pub struct How {
-    /// Only show what would be done: the exact commands and the differences of files
+    /// Only show what would be done: the exact commands, and the files' differences
     #[arg(long, short = 'n')]
     pub dry_run: bool,
     /// Only show it, as JSON (schema plimsoll.plan/1)
@@ -232,10 +282,7 @@ pub struct How {
     /// Take everything back by itself after that time (90s, 5m), unless `plimsoll confirm` comes first
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub confirm: Option<Duration>,
-    /// The limit may be lowered
-    #[arg(long)]
-    pub allow_lower: bool,
-    /// Watch so long whether packets are still dropped once it is done; 0: not at all
+    /// When it is done, watch so long whether packets are still dropped; 0: do not watch
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
     pub watch: Duration,
     /// The network namespace to change: a name, an inode, a process id, a container id, "host" or "own"
@@ -246,14 +293,14 @@ pub struct How {
     #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
     pub state_dir: PathBuf,
     /// Colour: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: When,
 }
 
 /// `plimsoll confirm`.
 #[derive(Debug, Args)]
 pub struct Confirm {
-    /// Transaction by number [default: the one that waits]
+    /// Number of the transaction [default: the one that waits]
     pub id: Option<u64>,
     /// Where transactions are kept
     #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
@@ -263,12 +310,12 @@ pub struct Confirm {
 /// `plimsoll undo`.
 #[derive(Debug, Args)]
 pub struct Undo {
-    /// Transaction by number (`plimsoll fix --list`) [default: the latest that stands]
+    /// Number of the transaction (`plimsoll fix --list` has them) [default: the latest that stands]
     pub id: Option<u64>,
     /// Take back what is still as plimsoll left it, and leave what others have changed since
     #[arg(long)]
     pub leave_changed: bool,
-    /// The old limit may come back though the table has grown beyond it
+    /// Bring the old limit back though the table holds more than that by now
     #[arg(long)]
     pub allow_lower: bool,
     /// Where transactions are kept

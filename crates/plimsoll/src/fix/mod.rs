@@ -49,7 +49,8 @@ pub fn run(arguments: &Fix) -> ExitCode {
     };
     match plan {
         Ok(plan) => {
-            let code = carry_out(&plan, how, root);
+            let allow_lower = matches!(remedy, RemedyCommand::Raise(raise) if raise.allow_lower);
+            let code = carry_out(&plan, how, root, allow_lower);
             if let RemedyCommand::Persist(persist) = remedy
                 && code == ExitCode::SUCCESS
                 && !(how.dry_run || how.json)
@@ -130,7 +131,7 @@ fn fault(variable: &str) -> Fault {
     std::env::var(variable).ok().and_then(|text| Fault::parse(&text)).unwrap_or_default()
 }
 
-fn carry_out(plan: &Plan, how: &How, root: &Path) -> ExitCode {
+fn carry_out(plan: &Plan, how: &How, root: &Path, allow_lower: bool) -> ExitCode {
     if how.json {
         tell::text(&report::plan_json(plan));
         return if plan.refused.is_empty() { ExitCode::SUCCESS } else { exit::failed() };
@@ -155,7 +156,7 @@ fn carry_out(plan: &Plan, how: &How, root: &Path) -> ExitCode {
             }
         }
     }
-    let Some(options) = options(how, root) else {
+    let Some(options) = options(how, root, allow_lower) else {
         tell::error(&"the program's own file can't be found, and the guard needs it");
         return exit::failed();
     };
@@ -174,13 +175,13 @@ fn carry_out(plan: &Plan, how: &How, root: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn options(how: &How, root: &Path) -> Option<Options> {
+fn options(how: &How, root: &Path, allow_lower: bool) -> Option<Options> {
     let program = std::env::current_exe().ok()?;
     Some(Options {
         state_dir: how.state_dir.clone(),
         root: root.to_owned(),
         confirm: how.confirm,
-        allow_lower: how.allow_lower,
+        allow_lower,
         guard: GuardProgram { program, arguments: vec!["guard".into()] },
         fault: fault(FAULT),
     })

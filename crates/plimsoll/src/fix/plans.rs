@@ -21,7 +21,7 @@ pub fn raise(arguments: &Raise) -> Result<Plan, String> {
     let request = RaiseRequest {
         max: arguments.max,
         buckets: arguments.buckets,
-        allow_lower: arguments.how.allow_lower,
+        allow_lower: arguments.allow_lower,
     };
     let host = observation.after.namespaces.iter().position(|n| n.is_initial());
     let target = match &arguments.how.netns {

@@ -18,8 +18,8 @@ pub struct Arguments {
     /// A setting by its sysctl name, old or new: nf_conntrack_max=65536 (repeatable)
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting, help_heading = "The host")]
     pub set: Vec<(String, u64)>,
-    /// Kernel to be: a profile (2.6.18, el6, 3.10, 4.9, 4.14, el8, 5.4, 5.15, 6.1, 6.12, 6.18), a release
-    /// (3.10.0-1160.el7.x86_64), or "running"
+    /// Kernel to be: a profile (2.6.18, el6, 3.10, 4.9, 4.14, el8, 5.4, 5.10, 5.15, 6.1, 6.12, 6.18, 6.19, 7.1),
+    /// a release (7.3, 3.10.0-1160.el7.x86_64), or "running"
     #[arg(long, value_name = "KERNEL", default_value = "6.18", help_heading = "The host")]
     pub profile: String,
     /// Memory of the host in GiB, which decides the defaults of max and buckets

@@ -165,7 +165,8 @@ mod tests {
         assert_eq!(profile("el7").unwrap().name, "3.10");
         assert_eq!(profile("3.10.0-1160.el7.x86_64").unwrap().enterprise, Some(7));
         assert_eq!(profile("5.14.0-427.13.1.el9_4.x86_64").unwrap().name, "el9");
-        assert_eq!(profile("5.10.0").unwrap().name, "5.4");
+        assert_eq!(profile("5.10.0").unwrap().name, "5.10");
+        assert_eq!(profile("7.3").unwrap().name, "7.1");
         assert!(profile("running").is_ok());
         let error = profile("windows").unwrap_err();
         assert!(error.contains("expected a kernel release") && error.contains("6.18"), "{error}");

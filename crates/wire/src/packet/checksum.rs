@@ -64,7 +64,7 @@ fn udp_lite_is_wrong(packet: &Packet<'_>) -> bool {
 
 fn pseudo_header(packet: &Packet<'_>, protocol: u8) -> u64 {
     let mut start = u64::from(protocol) + packet.payload.len() as u64;
-    for address in [packet.source, packet.destination] {
+    for address in [packet.source(), packet.destination()] {
         start += match address {
             IpAddr::V4(v4) => words(&v4.octets()),
             IpAddr::V6(v6) => words(&v6.octets()),

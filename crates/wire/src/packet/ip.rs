@@ -2,9 +2,7 @@
 //!
 //! Kernel: `ip_rcv_core()`, `ipv6_skip_exthdr()`, `get_l4proto()`.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use super::{NoPacket, Packet, be16, be32};
+use super::{Addresses, NoPacket, Packet, be16, be32};
 
 /// Place of a fragment in its datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,11 +22,7 @@ pub struct Fragment {
 pub fn parse_ip(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     match bytes.first().map(|b| b >> 4) {
         Some(4) => v4(bytes),
-        // Taken apart and put together, so that the common case need not stand in memory.
-        Some(6) => match v6(bytes) {
-            Ok(packet) => Ok(packet),
-            Err(why) => Err(why),
-        },
+        Some(6) => v6(bytes),
         Some(_) => Err(NoPacket::Malformed),
         None => Err(NoPacket::Truncated),
     }
@@ -48,78 +42,89 @@ pub fn parse_quoted(bytes: &[u8], v6_error: bool) -> Result<Packet<'_>, NoPacket
 
 #[inline(always)]
 fn v4(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
-    let header = bytes.get(..20).ok_or(NoPacket::Truncated)?;
-    let header_length = usize::from(header[0] & 15) * 4;
-    let total = be16(bytes, 2).map_or(0, usize::from);
+    let header: &[u8; 20] = bytes.first_chunk().ok_or(NoPacket::Truncated)?;
+    let [first, _, t0, t1, i0, i1, f0, f1, _, protocol, _, _, addresses @ ..] = *header;
+    let header_length = usize::from(first & 15) * 4;
+    let total = usize::from(u16::from_be_bytes([t0, t1]));
     // A length of 0 is what segmentation offload leaves in a capture: the frame's own length then.
     let total = if total == 0 { bytes.len() } else { total };
     if header_length < 20 || total < header_length {
         return Err(NoPacket::Malformed);
     }
-    if bytes.len() < header_length {
-        return Err(NoPacket::Truncated);
-    }
-    let field = be16(bytes, 6).unwrap_or(0);
-    let offset = u32::from(field & 0x1fff) * 8;
-    let more = field & 0x2000 != 0;
-    let protocol = header[9];
-    let fragment = (offset != 0 || more).then(|| Fragment {
-        id: be16(bytes, 4).map_or(0, u32::from),
-        offset,
-        more,
+    let end = total.min(bytes.len());
+    let Some(payload) = bytes.get(header_length..end) else { return Err(NoPacket::Truncated) };
+    let field = u16::from_be_bytes([f0, f1]) & 0x3fff;
+    let fragment = (field != 0).then(|| Fragment {
+        id: u16::from_be_bytes([i0, i1]).into(),
+        offset: u32::from(field & 0x1fff) * 8,
+        more: field & 0x2000 != 0,
         protocol,
     });
-    let end = total.min(bytes.len());
     Ok(Packet {
-        source: IpAddr::V4(Ipv4Addr::from_bits(be32(bytes, 12).unwrap_or(0))),
-        destination: IpAddr::V4(Ipv4Addr::from_bits(be32(bytes, 16).unwrap_or(0))),
+        addresses: Addresses::of_v4(addresses),
         protocol,
         fragment,
-        payload: &bytes[header_length..end],
+        payload,
         payload_length: (total - header_length) as u32,
         length: total as u32,
     })
 }
 
-#[inline(never)]
+#[inline(always)]
 fn v6(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     let header: &[u8; 40] = bytes.first_chunk().ok_or(NoPacket::Truncated)?;
-    let promised = be16(bytes, 4).map_or(0, usize::from);
-    let promised = if promised == 0 && header[6] != 59 { bytes.len() - 40 } else { promised };
-    let end = (40 + promised).min(bytes.len());
-    let address = |at: usize| -> Ipv6Addr {
-        let mut octets = [0; 16];
-        octets.copy_from_slice(&header[at..at + 16]);
-        Ipv6Addr::from(octets)
-    };
-    if header[6] == HOP_BY_HOP && hop_by_hop_is_refused(&bytes[40..end]) {
+    let [_, _, _, _, _, _, _, _, addresses @ ..] = header;
+    // What is out of line gives numbers only, so that no packet need stand in memory.
+    let Headers { protocol, at, end, total, fragment } = headers(header, bytes)?;
+    Ok(Packet {
+        addresses: Addresses::v6(addresses),
+        protocol,
+        fragment,
+        payload: bytes.get(at.min(end)..end).unwrap_or_default(),
+        payload_length: total.saturating_sub(at) as u32,
+        length: total as u32,
+    })
+}
+
+/// Where the headers of an IPv6 packet end, and the packet.
+struct Headers {
+    protocol: u8,
+    at: usize,
+    /// Of what was captured.
+    end: usize,
+    /// Of what was promised.
+    total: usize,
+    fragment: Option<Fragment>,
+}
+
+#[inline(never)]
+fn headers(header: &[u8; 40], bytes: &[u8]) -> Result<Headers, NoPacket> {
+    let [_, _, _, _, p0, p1, next, ..] = *header;
+    let promised = usize::from(u16::from_be_bytes([p0, p1]));
+    let promised =
+        if promised == 0 && next != NO_NEXT_HEADER { bytes.len() - 40 } else { promised };
+    let total = 40 + promised;
+    let end = total.min(bytes.len());
+    if next == HOP_BY_HOP && hop_by_hop_is_refused(&bytes[40..end]) {
         return Err(NoPacket::Malformed);
     }
-    let (protocol, at, fragment) = match skip_extensions(header[6], &bytes[..end], 40, false) {
+    let (protocol, at, fragment) = match skip_extensions(next, &bytes[..end], 40, false) {
         Err(NoPacket::Malformed) if promised > 0 => {
-            let cut = end < 40 + promised;
+            let cut = end < total;
             return Err(if cut { NoPacket::Truncated } else { NoPacket::Malformed });
         }
         Err(NoPacket::Malformed) => (NO_NEXT_HEADER, end, None),
         // Not the capture's fault: the chain leads out of the packet, and conntrack gives up on it.
-        Err(NoPacket::Truncated) if end == 40 + promised => (NO_NEXT_HEADER, end, None),
+        Err(NoPacket::Truncated) if end == total => (NO_NEXT_HEADER, end, None),
         result => result?,
     };
-    Ok(Packet {
-        source: IpAddr::V6(address(8)),
-        destination: IpAddr::V6(address(24)),
-        protocol,
-        fragment,
-        payload: &bytes[at.min(end)..end],
-        payload_length: (40 + promised).saturating_sub(at) as u32,
-        length: (40 + promised) as u32,
-    })
+    Ok(Headers { protocol, at, end, total, fragment })
 }
 
 /// The protocol behind the extension headers that the payload of an IPv6 packet begins with, and its place
 /// there; `None` where the headers lead out of the packet or to the later part of another datagram.
 pub fn upper_layer(packet: &Packet<'_>) -> Option<(u8, usize)> {
-    if packet.source.is_ipv4() {
+    if !packet.is_v6() {
         return Some((packet.protocol, 0));
     }
     let (protocol, at, _) = skip_extensions(packet.protocol, packet.payload, 0, true).ok()?;

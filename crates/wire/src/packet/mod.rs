@@ -3,11 +3,13 @@
 //! Enters: the bytes of one frame and its link type, perhaps cut short. Leaves: a [`Packet`], or why there
 //! is none. Nothing is copied but numbers.
 
+mod addresses;
 mod checksum;
 mod ip;
 mod link;
 mod transport;
 
+pub use addresses::Addresses;
 pub use checksum::checksum_is_wrong;
 pub use ip::{Fragment, behind_extensions, parse_ip, parse_quoted, upper_layer};
 pub use link::{LinkType, network_layer};
@@ -21,10 +23,8 @@ use core::net::IpAddr;
 /// One IP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// Source address.
-    pub source: IpAddr,
-    /// Destination address.
-    pub destination: IpAddr,
+    /// Where it comes from and goes to.
+    pub addresses: Addresses<'a>,
     /// Layer-4 protocol, behind all IPv6 extension headers that conntrack skips.
     pub protocol: u8,
     /// Fragment, if it is one.
@@ -36,6 +36,26 @@ pub struct Packet<'a> {
     pub payload_length: u32,
     /// Octets of the whole IP packet.
     pub length: u32,
+}
+
+impl Packet<'_> {
+    /// Source address.
+    #[inline(always)]
+    pub const fn source(&self) -> IpAddr {
+        self.addresses.source()
+    }
+
+    /// Destination address.
+    #[inline(always)]
+    pub const fn destination(&self) -> IpAddr {
+        self.addresses.destination()
+    }
+
+    /// Whether it is one of IPv6.
+    #[inline(always)]
+    pub const fn is_v6(&self) -> bool {
+        self.addresses.is_v6()
+    }
 }
 
 /// Why a frame holds no packet that conntrack would see.

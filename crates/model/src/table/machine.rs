@@ -1,0 +1,61 @@
+//! What the processor can do and safe Rust can't say: asking for memory before it is needed, and comparing sixteen octets
+//! at once. All that is `unsafe` in the model.
+//!
+//! Why: a random lookup costs two cache misses. One after the other they take 150 to 400 ns; asked for ahead,
+//! for many packets at once, they take 25. And the eleven tags of a line are compared in a third of the time
+//! (docs/model.md, "How fast").
+#![allow(unsafe_code)]
+
+/// Begins to load the cache line of `place`. Changes nothing but the time that a later access takes.
+#[inline(always)]
+pub(super) fn prefetch<T>(place: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: SSE is part of every x86-64; a prefetch reads nothing that the program could see and
+        // can't fault, and the address is that of a reference.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(place).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
+/// Which octets of four words are `octet`: a bit for each, the lowest one of the first word first.
+#[inline(always)]
+pub(super) fn equal(words: [u32; 4], octet: u8) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi32, _mm_set1_epi8};
+        let [a, b, c, d] = words.map(u32::cast_signed);
+        // SAFETY: SSE2 is part of every x86-64, and none of these touches memory.
+        let mask = unsafe {
+            let same = _mm_cmpeq_epi8(_mm_set_epi32(d, c, b, a), _mm_set1_epi8(octet as i8));
+            _mm_movemask_epi8(same)
+        };
+        mask.cast_unsigned()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    equal_by_word(words, octet)
+}
+
+/// The same on any machine.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn equal_by_word(words: [u32; 4], octet: u8) -> u32 {
+    let octets = words.map(u32::to_le_bytes);
+    let octets = octets.as_flattened().iter().rev();
+    octets.fold(0, |mask, found| mask << 1 | u32::from(*found == octet))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_are_compared_all_at_once_as_they_are_one_by_one() {
+        let words = [0x0102_0304, 0xff00_0104, 0x7f80_8001, 0x0100_ff01];
+        for octet in 0..=255 {
+            assert_eq!(equal(words, octet), equal_by_word(words, octet), "{octet}");
+        }
+        assert_eq!(equal(words, 1), 0b1001_0001_0010_1000, "from the lowest octet up");
+    }
+}

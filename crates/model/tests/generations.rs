@@ -1,0 +1,198 @@
+//! The same packets on several kernels: what `cargo xtask fidelity --guest` saw differ between them.
+#![allow(clippy::unwrap_used)]
+
+use plimsoll_ct::{Bytes, Counter, Entry, L4, Profile, SctpState, State, TcpState, Time};
+use plimsoll_model::{Config, Helper, Info, Model, Settings, Treatment};
+use plimsoll_wire::packet::parse_ip;
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+const CLIENT: [u8; 4] = [10, 0, 0, 1];
+const SERVER: [u8; 4] = [10, 0, 0, 2];
+
+fn model(profile: &str) -> Model {
+    model_with(profile, &[])
+}
+
+fn model_with(profile: &str, changes: &[(&str, u64)]) -> Model {
+    let profile = Profile::named(profile).unwrap();
+    let mut settings = Settings::of(profile, Bytes(8 << 30));
+    for (name, value) in changes {
+        settings.set(name, *value).unwrap();
+    }
+    Model::new(Config::new(profile, settings))
+}
+
+fn packet(reply: bool, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x45, 0, 0, (20 + payload.len()) as u8, 0, 0, 0, 0, 64, protocol, 0, 0];
+    packet.extend(if reply { SERVER } else { CLIENT });
+    packet.extend(if reply { CLIENT } else { SERVER });
+    packet.extend(payload);
+    packet
+}
+
+fn tcp(reply: bool, flags: u8, seq: u32, ack: u32, text: &str) -> Vec<u8> {
+    let mut segment = if reply { vec![0, 21, 16, 0] } else { vec![16, 0, 0, 21] };
+    segment.extend(seq.to_be_bytes());
+    segment.extend(ack.to_be_bytes());
+    segment.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    segment.extend(text.as_bytes());
+    packet(reply, 6, &segment)
+}
+
+fn udp(reply: bool, protocol: u8, length: u8) -> Vec<u8> {
+    let ports = if reply { [0, 53, 16, 0] } else { [16, 0, 0, 53] };
+    packet(reply, protocol, &[&ports[..], &[0, length, 1, 1]].concat())
+}
+
+/// The information that each packet got, a millisecond after the other.
+fn sent(model: &mut Model, packets: &[Vec<u8>]) -> Vec<Info> {
+    let mut sent = Vec::new();
+    for (at, packet) in (0..).zip(packets) {
+        let packet = parse_ip(packet).unwrap();
+        sent.push(model.packet(Time(at * 1_000_000), &packet, &Treatment::default()).info);
+    }
+    sent
+}
+
+fn only(model: &Model) -> Entry {
+    let mut entries = model.entries();
+    let entry = entries.next().expect("an entry");
+    assert!(entries.next().is_none(), "one entry only");
+    entry
+}
+
+fn state_and_seconds(model: &Model) -> (State, u64) {
+    let entry = only(model);
+    (entry.state, entry.expires.unwrap().get())
+}
+
+#[test]
+fn udp_is_assured_after_two_seconds_only_on_5_10_as_later() {
+    for (profile, assured) in [("5.4", true), ("5.10", false), ("6.1", false)] {
+        let mut model = model(profile);
+        sent(&mut model, &[udp(false, 17, 8), udp(true, 17, 8), udp(false, 17, 8)]);
+        assert_eq!(only(&model).is_assured(), assured, "{profile}");
+    }
+}
+
+#[test]
+fn an_sctp_association_lives_210_seconds_on_5_10_as_later() {
+    let chunk = |reply: bool, tag: u32, kind: u8| {
+        let mut sctp = if reply { vec![0, 80, 16, 0] } else { vec![16, 0, 0, 80] };
+        sctp.extend(tag.to_be_bytes());
+        sctp.extend([0, 0, 0, 0, kind, 0, 0, 20, 0, 0, 0, 7]);
+        sctp.extend([0; 12]);
+        packet(reply, 132, &sctp)
+    };
+    let association =
+        [chunk(false, 0, 1), chunk(true, 7, 2), chunk(false, 7, 10), chunk(true, 7, 11)];
+    for (profile, seconds) in [("5.4", 432_000), ("5.10", 210), ("6.1", 210)] {
+        let mut model = model(profile);
+        sent(&mut model, &association);
+        let established = State::Sctp(SctpState::Established);
+        assert_eq!(state_and_seconds(&model), (established, seconds), "{profile}");
+    }
+}
+
+#[test]
+fn a_first_part_of_ipv6_without_all_headers_is_invalid_from_5_10_on() {
+    let mut part = vec![0x60, 0, 0, 0, 0, 16, 44, 64];
+    part.extend([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    part.extend([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+    // TCP, offset 0, more follow; eight octets of a TCP header.
+    part.extend([6, 0, 0, 1, 0, 0, 0, 9, 16, 0, 0, 80, 0, 0, 0, 0]);
+    for (profile, invalid) in [("5.4", 0), ("5.10", 1), ("6.1", 1)] {
+        let mut model = model(profile);
+        sent(&mut model, &[part.clone()]);
+        assert_eq!(model.counters().get(Counter::Invalid).unwrap_or(0), invalid, "{profile}");
+    }
+}
+
+#[test]
+fn before_6_1_any_segment_of_the_answerer_begins_its_window_anew_while_the_handshake_lasts() {
+    let far = [
+        tcp(false, SYN, 0, 0, ""),
+        tcp(true, SYN | ACK, 0, 1, ""),
+        tcp(true, FIN | ACK, 1_000_000, 1, ""),
+    ];
+    for (profile, state, invalid) in [
+        ("5.10", TcpState::FinWait, false),
+        ("5.15", TcpState::FinWait, false),
+        ("6.1", TcpState::SynRecv, true),
+    ] {
+        let mut model = model(profile);
+        let infos = sent(&mut model, &far);
+        assert_eq!(infos[2] == Info::Invalid, invalid, "{profile}");
+        assert_eq!(only(&model).state, State::Tcp(state), "{profile}");
+    }
+}
+
+/// The number is neither the one that the other side waits for nor below it.
+#[test]
+fn an_rst_that_ends_nothing_leaves_ten_seconds_or_those_of_unacknowledged_data() {
+    let handshake = |last: Vec<u8>| {
+        [tcp(false, SYN, 0, 0, ""), tcp(true, SYN | ACK, 0, 1, ""), tcp(false, ACK, 1, 1, ""), last]
+    };
+    let established = State::Tcp(TcpState::Established);
+    for (profile, seconds) in [("6.1", 10), ("6.12", 300), ("6.18", 10), ("7.1", 300)] {
+        let mut model = model(profile);
+        sent(&mut model, &handshake(tcp(false, RST, 2, 0, "")));
+        assert_eq!(state_and_seconds(&model), (established, seconds), "{profile}");
+    }
+    for profile in ["6.12", "7.1"] {
+        // Also where nothing is unacknowledged; and the exact number ends the flow.
+        let mut model = model_with(profile, &[("nf_conntrack_tcp_be_liberal", 1)]);
+        sent(&mut model, &handshake(tcp(false, RST, 9_999_999, 0, "")));
+        assert_eq!(state_and_seconds(&model), (established, 300), "{profile}");
+        sent(&mut model, &[tcp(false, RST, 1, 0, "")]);
+        assert_eq!(state_and_seconds(&model), (State::Tcp(TcpState::Close), 10), "{profile}");
+    }
+}
+
+#[test]
+fn an_rst_answers_a_syn_of_its_own_side_up_to_6_1_only() {
+    let crossed = [tcp(false, SYN, 0, 0, ""), tcp(true, SYN, 0, 0, ""), tcp(true, RST, 2, 0, "")];
+    for (profile, state, seconds) in [
+        ("6.1", TcpState::Close, 10),
+        ("6.12", TcpState::SynSent2, 120),
+        ("6.18", TcpState::SynSent2, 120),
+    ] {
+        let mut model = model(profile);
+        sent(&mut model, &crossed);
+        assert_eq!(state_and_seconds(&model), (State::Tcp(state), seconds), "{profile}");
+    }
+}
+
+#[test]
+fn udp_lite_has_no_tracker_from_7_1_on() {
+    for (profile, ports, seconds) in [("6.19", true, 30), ("7.1", false, 600)] {
+        let mut model = model(profile);
+        sent(&mut model, &[udp(false, 136, 8)]);
+        let entry = only(&model);
+        let found = matches!(entry.original.l4, L4::Ports { source: 4096, destination: 53 });
+        assert_eq!((found, entry.expires.unwrap().get()), (ports, seconds), "{profile}");
+    }
+}
+
+#[test]
+fn a_data_port_beyond_sixteen_bits_is_expected_up_to_7_0() {
+    for (profile, expected) in [("6.19", 1), ("7.1", 0)] {
+        let mut model = model(profile);
+        let control = [
+            tcp(false, SYN, 100, 0, ""),
+            tcp(true, SYN | ACK, 200, 101, ""),
+            tcp(false, ACK, 101, 201, ""),
+            tcp(true, ACK, 201, 101, "220 .\n"),
+            tcp(false, ACK, 101, 207, "USER.\n"),
+            tcp(false, ACK, 107, 207, "EPRT |1|10.0.0.1|66561|\r\n"),
+        ];
+        let by_ftp = Treatment { helper: Some(Helper::Ftp), ..Treatment::default() };
+        for packet in &control {
+            model.packet(Time(0), &parse_ip(packet).unwrap(), &by_ftp);
+        }
+        assert_eq!(model.expectations().count(), expected, "{profile}");
+    }
+}
