@@ -102,3 +102,32 @@ pub struct Zone {
     /// Directions it applies to.
     pub direction: ZoneDirection,
 }
+
+impl Zone {
+    /// A zone of both directions.
+    pub const fn both(id: u16) -> Self {
+        Self { id, direction: ZoneDirection::Both }
+    }
+
+    /// The zone of the original direction's tuple; a direction that a zone does not apply to is in zone 0.
+    pub const fn of_original(self) -> u16 {
+        match self.direction {
+            ZoneDirection::Both | ZoneDirection::Original => self.id,
+            ZoneDirection::Reply => 0,
+        }
+    }
+
+    /// The zone of the reply direction's tuple.
+    pub const fn of_reply(self) -> u16 {
+        match self.direction {
+            ZoneDirection::Both | ZoneDirection::Reply => self.id,
+            ZoneDirection::Original => 0,
+        }
+    }
+
+    /// Whether it is one direction's only.
+    #[inline(always)]
+    pub const fn is_one_way(self) -> bool {
+        !matches!(self.direction, ZoneDirection::Both)
+    }
+}

@@ -3,6 +3,8 @@
 //! Of up to 32 packets first the lines of the index are asked for, then the entries, and only then does each
 //! go its way, in order and exactly as if it had come alone: what one changes the next one sees.
 
+use alloc::vec::Vec;
+
 use plimsoll_ct::Time;
 use plimsoll_wire::packet::Packet;
 
@@ -24,6 +26,21 @@ pub struct Arrival<'a> {
 
 /// Packets whose memory is asked for at once: enough to hide a miss, few enough for the nearest cache.
 pub(crate) const AT_ONCE: usize = 32;
+
+/// Where the packets that come at once are looked up: kept from batch to batch, since what is written anew each time need
+/// not be emptied before.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Spots(Vec<Spot>);
+
+impl Spots {
+    /// Some of them.
+    pub(crate) fn first(&mut self, number: usize) -> &mut [Spot] {
+        if self.0.len() < number {
+            self.0.resize(AT_ONCE.max(number), Spot::without(Way::Nowhere));
+        }
+        &mut self.0[..number]
+    }
+}
 
 impl Model {
     /// Feeds packets in their order, any number of them; the same as [`Model::packet`] for each, and several
@@ -53,9 +70,9 @@ impl Model {
         arrivals: &[Arrival<'a>],
         mut each: impl FnMut(&Self, &Arrival<'a>, Step),
     ) {
+        let mut spots = core::mem::take(&mut self.spots);
         for some in arrivals.chunks(AT_ONCE) {
-            let mut spots = [Spot::without(Way::Nowhere); AT_ONCE];
-            let spots = &mut spots[..some.len()];
+            let spots = spots.first(some.len());
             self.look_ahead(some, spots);
             for (arrival, spot) in some.iter().zip(&*spots) {
                 self.advance(arrival.at);
@@ -63,6 +80,7 @@ impl Model {
                 each(self, arrival, step);
             }
         }
+        self.spots = spots;
     }
 
     /// Asks for the memory that packets need; where each is looked up.

@@ -51,6 +51,14 @@ impl Model {
         self.log.table_full(self.ticks, self.behaviour.token_bucket, &self.settings);
     }
 
+    /// So many packets more found none, while the log was silent.
+    pub(crate) fn note_unwritten(&mut self, packets: u32) {
+        if packets > 0 {
+            self.counters.add(Counter::Drop, packets.into());
+            self.log.miss(packets);
+        }
+    }
+
     fn evict(&mut self, probe: &Probe) -> u32 {
         let first = self.table.chain_for_room(probe);
         let chains = self.table.chains();

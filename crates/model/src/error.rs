@@ -3,7 +3,7 @@
 //! Kernel: `nf_conntrack_icmpv4_error()`, `nf_conntrack_icmpv6_error()`, `nf_conntrack_inet_error()`,
 //! v6.18.
 
-use plimsoll_ct::Counter;
+use plimsoll_ct::{Counter, Zone};
 use plimsoll_wire::packet::{Packet, Transport, behind_extensions, parse_quoted};
 
 use crate::model::{Model, Prepared};
@@ -11,7 +11,6 @@ use crate::step::{Info, Step, Verdict};
 use crate::tcp::Direction;
 
 /// Octets of the header that all types of DCCP have.
-const DCCP_HEADER: u32 = 12;
 const REDIRECT_V6: u8 = 137;
 /// Octets of a redirect without options (RFC 4861).
 const REDIRECT_LENGTH: u32 = 40;
@@ -37,7 +36,7 @@ impl Model {
         &mut self,
         packet: &Packet<'_>,
         prepared: &Prepared<'_>,
-        zone: u16,
+        zone: Zone,
     ) -> Option<Step> {
         let about = match self.icmp(packet, prepared) {
             Icmp::Tracked => return None,
@@ -57,8 +56,7 @@ impl Model {
         if (packet.protocol, v6) != (1, false) && (packet.protocol, v6) != (58, true) {
             let cut = match prepared.transport {
                 Some(Transport::Dccp(header)) if self.behaviour.dccp && !prepared.bad => {
-                    let drops = self.behaviour.dccp_drops_cut;
-                    !header.whole && (drops || packet.payload_length < DCCP_HEADER)
+                    !header.whole && self.behaviour.dccp_drops_cut
                 }
                 Some(_) | None => false,
             };
@@ -92,14 +90,14 @@ impl Model {
     }
 
     /// The entry that an error is about.
-    fn about(&mut self, outer: &Packet<'_>, body: &[u8], zone: u16) -> Option<Step> {
+    fn about(&mut self, outer: &Packet<'_>, body: &[u8], zone: Zone) -> Option<Step> {
         let inner = behind_extensions(&parse_quoted(body, outer.is_v6()).ok()?);
         // An error about a later fragment names no ports.
         if inner.fragment.is_some_and(|f| f.offset != 0) {
             return None;
         }
-        let answer = self.key_of(&inner, None, zone)?.inverse()?;
-        let found = self.find(&self.table.probe(answer))?;
+        let answer = self.key_of(&inner, None, zone.of_original())?.inverse()?;
+        let found = self.find_in(&self.table.probe(answer), zone)?;
         if self.behaviour.error_names_flow && answer.destination() != outer.destination() {
             return None;
         }

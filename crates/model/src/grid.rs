@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, Status, Time};
+use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, Counters, Profile, Status, Time};
 use plimsoll_wire::packet::{Packet, behind_extensions, parse_acknowledgement};
 
 use crate::batch::{AT_ONCE, Arrival};
@@ -41,6 +41,9 @@ pub struct Grid {
     steps: Steps,
     /// Neighbouring buckets that early drop looks at.
     buckets: usize,
+    /// The settings whose table is full, unless a number of entries has changed since.
+    full: Option<Seats>,
+    unwritten: Unwritten,
 }
 
 /// What came of one packet under each setting.
@@ -48,41 +51,81 @@ pub struct Grid {
 pub struct Steps {
     /// Where nothing else is said.
     common: Step,
-    own: [Step; SEATS],
-    differing: Seats,
+    /// What is said of others, of each once.
+    own: [(Seats, Step); SEATS],
+    used: usize,
+    dropped: Seats,
     changed: Seats,
 }
 
 impl Steps {
     const fn new(common: Step) -> Self {
-        Self { common, own: [common; SEATS], differing: Seats::NONE, changed: Seats::NONE }
+        let own = [(Seats::NONE, common); SEATS];
+        Self { common, own, used: 0, dropped: Seats::NONE, changed: Seats::NONE }
     }
 
     /// Under one of the settings. An entry that it names is one of the grid's.
-    pub const fn of(&self, setting: usize) -> &Step {
-        if self.differing.contains(setting) { &self.own[setting] } else { &self.common }
+    pub fn of(&self, setting: usize) -> &Step {
+        let own = self.own[..self.used].iter().find(|(seats, _)| seats.contains(setting));
+        own.map_or(&self.common, |(_, step)| step)
     }
 
-    /// Whether under one of the settings more may have happened than that an entry expires at another time: a verdict
-    /// that is not "accept", an entry that is there, gone, or of another class.
-    pub const fn are_news(&self, setting: usize) -> bool {
-        self.changed.contains(setting)
+    /// The settings under which the packet was dropped, the first one's bit being the lowest.
+    pub const fn dropped(&self) -> u8 {
+        self.dropped.0
+    }
+
+    /// Those under which there may be more entries now, or more that are protected, or where some were evicted.
+    pub const fn changed(&self) -> u8 {
+        self.changed.0
     }
 
     fn all(&mut self, common: Step) {
-        (self.common, self.differing, self.changed) = (common, Seats::NONE, Seats::NONE);
+        (self.common, self.used) = (common, 0);
+        (self.dropped, self.changed) = (Seats::NONE, Seats::NONE);
     }
 
-    fn put(&mut self, setting: usize, step: Step) {
-        self.own[setting] = step;
-        self.differing = self.differing.or(Seats::one(setting));
-        if step.verdict != Verdict::Accept || step.evicted > 0 {
-            self.note(setting);
+    /// Under some of the settings, whatever was said of them before.
+    fn put(&mut self, seats: Seats, step: Step) {
+        if seats.is_empty() {
+            return;
+        }
+        let mut free = self.used;
+        for (n, (others, _)) in self.own[..self.used].iter_mut().enumerate() {
+            *others = others.without(seats);
+            if others.is_empty() {
+                free = n;
+            }
+        }
+        // Those that are left have a setting each at least.
+        self.own[free] = (seats, step);
+        self.used = self.used.max(free + 1);
+        if step.verdict == Verdict::Drop {
+            self.dropped = self.dropped.or(seats);
+        }
+        if step.evicted > 0 {
+            self.note(seats);
         }
     }
 
-    fn note(&mut self, setting: usize) {
-        self.changed = self.changed.or(Seats::one(setting));
+    fn note(&mut self, seats: Seats) {
+        self.changed = self.changed.or(seats);
+    }
+}
+
+/// Packets that found no room and nobody to go, as long as the clock shows the same tick and a setting's log writes no more.
+#[derive(Debug, Clone, Copy, Default)]
+struct Unwritten {
+    seats: Seats,
+    packets: [u32; SEATS],
+}
+
+impl Unwritten {
+    #[inline(always)]
+    fn add(&mut self, seats: Seats) {
+        for (seat, packets) in self.packets.iter_mut().enumerate() {
+            *packets += u32::from(seats.contains(seat));
+        }
     }
 }
 
@@ -164,7 +207,10 @@ impl Grid {
         let shares = model.profile.collector != CollectorKind::Timers
             && buckets(model.profile.early_drop).is_some()
             && !(model.settings.accounting || model.settings.helpers)
-            && model.table.all_extras().all(|(_, e)| e.reply.is_none() && e.helper.is_none())
+            && model
+                .table
+                .all_extras()
+                .all(|(_, e)| e.reply.is_none() && e.helper.is_none() && e.zone.is_none())
             && model.events.is_none();
         if limits.len() > SEATS || limits.is_empty() || !shares {
             return None;
@@ -189,12 +235,38 @@ impl Grid {
         let steps = Steps::new(Step::new(Info::Untracked, Verdict::Accept));
         let buckets = models.first().and_then(|model| buckets(model.profile.early_drop));
         let lasting = Lasting::of(&models);
-        Self { table, lasting, models, all, steps, buckets: buckets.unwrap_or(0) }
+        let (buckets, unwritten) = (buckets.unwrap_or(0), Unwritten::default());
+        Self { table, lasting, models, all, steps, buckets, full: None, unwritten }
     }
 
-    /// One setting's counters, settings and numbers of entries: a model that shows no entries.
-    pub fn ledger(&self, setting: usize) -> &Model {
-        &self.models[setting]
+    /// One setting.
+    pub fn settings(&self, setting: usize) -> &Settings {
+        self.models[setting].settings()
+    }
+
+    /// The generation of all.
+    pub fn profile(&self) -> &'static Profile {
+        self.models[0].profile()
+    }
+
+    /// What [`Model::counted`] says of one setting.
+    pub fn counted(&self, setting: usize) -> usize {
+        self.models[setting].counted()
+    }
+
+    /// What [`Model::protected`] says of one setting.
+    pub fn protected(&self, setting: usize) -> u64 {
+        self.models[setting].protected()
+    }
+
+    /// One setting's counters by their kernel names, since the beginning.
+    pub fn counters(&self, setting: usize) -> Counters {
+        let mut counters = self.models[setting].counters;
+        let unwritten = self.unwritten.packets[setting];
+        if unwritten > 0 {
+            counters.add(Counter::Drop, unwritten.into());
+        }
+        counters
     }
 
     /// A census of one setting's entries.
@@ -213,6 +285,7 @@ impl Grid {
     /// One setting's model, with a table of its own.
     pub fn part(&self, setting: usize) -> Model {
         let mut model = self.models[setting].clone();
+        model.note_unwritten(self.unwritten.packets[setting]);
         model.defragmenter = self.models[0].defragmenter.clone();
         model.table = self.table.part(setting, model.settings.buckets, model.settings.max);
         model
@@ -228,6 +301,10 @@ impl Grid {
 
     #[inline(never)]
     fn tick(&mut self, to: Time) {
+        let Unwritten { seats, packets } = core::mem::take(&mut self.unwritten);
+        for seat in seats {
+            self.models[seat].note_unwritten(packets[seat]);
+        }
         for seat in self.all {
             let model = &mut self.models[seat];
             if model.collector.is_due(model.ticks_at(to)) {
@@ -244,6 +321,7 @@ impl Grid {
 
     /// Lends the table to one setting's model.
     fn lend<T>(&mut self, seat: usize, then: impl FnOnce(&mut Model) -> T) -> T {
+        self.full = None;
         let model = &mut self.models[seat];
         self.table.trade(&mut model.table);
         let done = then(model);
@@ -251,7 +329,7 @@ impl Grid {
         done
     }
 
-    /// Feeds packets, as [`Model::batch`] does. No packet's treatment names a helper.
+    /// Feeds packets, as [`Model::batch`] does. No packet's treatment names a helper, or a zone of one direction.
     pub fn batch<'a>(
         &mut self,
         arrivals: &[Arrival<'a>],
@@ -260,9 +338,14 @@ impl Grid {
         for some in arrivals.chunks(AT_ONCE) {
             let mut spots = [Spot::without(Way::Nowhere); AT_ONCE];
             let spots = &mut spots[..some.len()];
+            let full = self.full();
             self.lend(0, |model| model.look_ahead(some, spots));
+            let now = self.now();
             for spot in &*spots {
-                self.table.reach_beside(spot);
+                self.table.reach_beside(spot, now);
+            }
+            if !full.is_empty() {
+                self.table.reach_room(spots, full);
             }
             for (arrival, spot) in some.iter().zip(&*spots) {
                 self.advance(arrival.at);
@@ -387,15 +470,9 @@ impl Grid {
         self.models[0].profile.creation == CounterSource::Counted
     }
 
-    fn put(&mut self, seats: Seats, step: Step) {
-        for seat in seats {
-            self.steps.put(seat, step);
-        }
-    }
-
     fn invalid(&mut self, seats: Seats) {
         self.count(seats, Counter::Invalid);
-        self.put(seats, Step::new(Info::Invalid, Verdict::Accept));
+        self.steps.put(seats, Step::new(Info::Invalid, Verdict::Accept));
     }
 
     /// The way of any whole packet, under some of the settings.
@@ -405,7 +482,7 @@ impl Grid {
             if self.is_counted() {
                 self.count(seats, Counter::Ignore);
             }
-            return self.put(seats, Step::new(Info::Untracked, Verdict::Accept));
+            return self.steps.put(seats, Step::new(Info::Untracked, Verdict::Accept));
         }
         let Some(prepared) = self.models[0].prepare(packet, treatment) else {
             return self.invalid(seats);
@@ -414,7 +491,7 @@ impl Grid {
             for seat in seats {
                 let zone = treatment.zone;
                 let step = self.lend(seat, |model| model.icmp_error(packet, &prepared, zone));
-                step.into_iter().for_each(|step| self.steps.put(seat, step));
+                step.into_iter().for_each(|step| self.steps.put(Seats::one(seat), step));
             }
             return;
         }
@@ -423,8 +500,9 @@ impl Grid {
         }
         let probe = &spot.probe(Key::wide_of(packet));
         let (now, counted) = (self.now(), self.is_counted());
-        let models = &mut self.models;
+        let (models, full) = (&mut self.models, &mut self.full);
         let versioned = self.table.find_shared(probe, now, seats, |seats, vitals| {
+            *full = None;
             for seat in seats {
                 gone(&mut models[seat], vitals.class(), counted);
             }
@@ -511,9 +589,9 @@ impl Grid {
                     (Step { entry: None, what: What::Removed, ..step }, end == Judged::Reopen);
                 for seat in seats {
                     gone(&mut self.models[seat], slot.class(), counted);
-                    self.steps.put(seat, Step { reopened, ..step });
-                    self.steps.note(seat);
                 }
+                self.full = None;
+                self.steps.put(seats, Step { reopened, ..step });
                 return if reopened { seats } else { Seats::NONE };
             }
         }
@@ -521,7 +599,7 @@ impl Grid {
             slot.set(Status::SEEN_REPLY);
         }
         self.store((probe, found), &before, &slot, (seats, &expiries));
-        self.put(seats, step);
+        self.steps.put(seats, step);
         Seats::NONE
     }
 
@@ -536,8 +614,8 @@ impl Grid {
         if was != is {
             for seat in seats {
                 self.models[seat].classes.change(was, is);
-                self.steps.note(seat);
             }
+            self.steps.note(seats);
         }
         let was = self.table.expiries(found.id);
         self.table.put(found, slot);
@@ -560,16 +638,22 @@ impl Grid {
             return self.invalid(seats);
         }
         let (ready, evicted) = self.make_room(probe, seats);
-        for seat in seats.without(ready) {
-            self.models[seat].counters.add(Counter::Drop, 1);
-            let full = Step { what: What::TableFull, ..Step::new(Info::Invalid, Verdict::Drop) };
-            self.steps.put(seat, Step { reopened: reopened.contains(seat), ..full });
-        }
+        let full = Step { what: What::TableFull, ..Step::new(Info::Invalid, Verdict::Drop) };
+        self.steps.put(seats.without(ready).without(reopened), full);
+        self.steps.put(seats.without(ready).and(reopened), Step { reopened: true, ..full });
         let Some(first) = { ready }.next() else { return };
         let policy = self.models[first].policy(packet, treatment);
-        let mut made = None;
+        let mut made: Option<Slot> = None;
         let mut expiries = Expiries([self.now(); SEATS]);
         for seat in ready {
+            // The first setting's tracker has said all but how long it lasts.
+            if let (Some(Slot { memory: Memory::Tcp(tcp), .. }), None) = (&made, policy) {
+                let Model { ref settings, .. } = self.models[seat];
+                let view = EntryView { assured: false, replied: false };
+                let seconds = tcp.lasts(view, &settings.tcp, &settings.tcp_timeouts);
+                expiries.0[seat] = self.now().plus(settings.ticks(seconds));
+                continue;
+            }
             let own = self.models[seat].open(Status::CONFIRMED, policy, packet, prepared);
             let Some(own) = own else { break };
             made.get_or_insert(own);
@@ -579,60 +663,88 @@ impl Grid {
                 break;
             }
         }
-        let counted = self.is_counted();
+        let mut step = Step::new(Info::New, Verdict::Accept);
         let mut put_in = Seats::NONE;
-        for seat in ready {
-            let step = Step {
-                reopened: reopened.contains(seat),
-                evicted: evicted[seat],
-                ..Step::new(Info::New, Verdict::Accept)
-            };
-            let Some(slot) = &made else {
-                self.models[seat].counters.add(Counter::Invalid, 1);
-                self.steps.put(seat, Step { info: Info::Invalid, ..step });
-                continue;
-            };
-            if counted {
-                self.models[seat].counters.add(Counter::New, 1);
+        let mut too_long = Seats::NONE;
+        let mut id = None;
+        match made {
+            None => {
+                self.count(ready, Counter::Invalid);
+                step.info = Info::Invalid;
             }
-            if treatment.fate == Fate::Dropped {
-                self.steps.put(seat, Step { what: What::NotConfirmed, ..step });
-                continue;
+            Some(slot) => {
+                if self.is_counted() {
+                    self.count(ready, Counter::New);
+                }
+                if treatment.fate == Fate::Dropped {
+                    step.what = What::NotConfirmed;
+                } else {
+                    too_long = self.where_too_long(probe, ready);
+                    put_in = ready.without(too_long);
+                    self.count(too_long, Counter::ChainTooLong);
+                    self.count(too_long, Counter::InsertFailed);
+                }
+                if !put_in.is_empty() {
+                    self.enter(put_in, slot.class());
+                    let extras = Extras { policy, ..Extras::default() };
+                    let now = self.now();
+                    id = Some(self.table.insert_shared(
+                        probe,
+                        &slot,
+                        now,
+                        extras,
+                        (put_in, &expiries),
+                    ));
+                }
             }
-            if self.chain_is_too_long(probe, seat) {
-                self.models[seat].counters.add(Counter::ChainTooLong, 1);
-                self.models[seat].counters.add(Counter::InsertFailed, 1);
-                self.steps
-                    .put(seat, Step { what: What::ChainTooLong, verdict: Verdict::Drop, ..step });
-                continue;
+        }
+        let long = Step { what: What::ChainTooLong, verdict: Verdict::Drop, ..step };
+        let there = Step { what: What::Inserted, entry: id, ..step };
+        let told = [(too_long, long), (put_in, there), (ready.without(too_long.or(put_in)), step)];
+        for (seats, step) in told {
+            let evicting = |&seat: &usize| evicted[seat] > 0 || reopened.contains(seat);
+            let mut others = seats;
+            for seat in seats.filter(evicting) {
+                let (reopened, evicted) = (reopened.contains(seat), evicted[seat]);
+                self.steps.put(Seats::one(seat), Step { reopened, evicted, ..step });
+                others = others.without(Seats::one(seat));
             }
-            if counted {
-                self.models[seat].counters.add(Counter::Insert, 1);
-            }
-            self.models[seat].classes.enter(slot.class());
+            self.steps.put(others, step);
+        }
+        self.steps.note(put_in);
+    }
+
+    /// An entry of a class comes in some settings.
+    fn enter(&mut self, seats: Seats, class: Class) {
+        if self.is_counted() {
+            self.count(seats, Counter::Insert);
+        }
+        for seat in seats {
+            self.models[seat].classes.enter(class);
             self.models[seat].table.recount(1, 0);
-            self.steps.put(seat, Step { what: What::Inserted, ..step });
-            self.steps.note(seat);
-            put_in = put_in.or(Seats::one(seat));
         }
-        let Some(slot) = made.filter(|_| !put_in.is_empty()) else { return };
-        let now = self.now();
-        let extras = Extras { policy, ..Extras::default() };
-        let id = self.table.insert_shared(probe, &slot, now, extras, (put_in, &expiries));
-        for seat in put_in {
-            self.steps.own[seat].entry = Some(id);
+        self.full = None;
+    }
+
+    /// The settings that hold as many entries as they may.
+    #[inline(always)]
+    fn full(&mut self) -> Seats {
+        match self.full {
+            Some(full) => full,
+            None => self.look_who_is_full(),
         }
+    }
+
+    #[inline(never)]
+    fn look_who_is_full(&mut self) -> Seats {
+        let full = { self.all }.filter(|&seat| !self.models[seat].has_room());
+        *self.full.insert(full.map(Seats::one).fold(Seats::NONE, Seats::or))
     }
 
     /// The settings in which there is room for one more, and how many were evicted for it in each.
     fn make_room(&mut self, probe: &Probe, seats: Seats) -> (Seats, [u32; SEATS]) {
         let mut evicted = [0; SEATS];
-        let mut full = Seats::NONE;
-        for seat in seats {
-            if !self.models[seat].has_room() {
-                full = full.or(Seats::one(seat));
-            }
-        }
+        let full = self.full().and(seats);
         if full.is_empty() {
             return (seats, evicted);
         }
@@ -640,10 +752,22 @@ impl Grid {
         for seat in served {
             self.models[seat].counters.add(Counter::EarlyDrop, evicted[seat].into());
         }
-        for seat in full.without(served) {
-            self.models[seat].note_full();
-        }
+        self.lose(full.without(served));
         (seats.without(full).or(served), evicted)
+    }
+
+    /// In some settings there was no room, and nobody to go.
+    fn lose(&mut self, seats: Seats) {
+        let known = seats.and(self.unwritten.seats);
+        self.unwritten.add(known);
+        for seat in seats.without(known) {
+            let model = &mut self.models[seat];
+            model.counters.add(Counter::Drop, 1);
+            model.note_full();
+            if model.log.is_silent(model.ticks, model.behaviour.token_bucket, &model.settings) {
+                self.unwritten.seats = self.unwritten.seats.or(Seats::one(seat));
+            }
+        }
     }
 
     /// Evicts in some settings what early drop would in each, from the same walk: those in which somebody went.
@@ -653,6 +777,10 @@ impl Grid {
         let (first, chains) = (table.chain_for_room(probe), table.chains());
         let around = (first..first + self.buckets.min(chains))
             .map(|chain| if chain < chains { chain } else { chain - chains });
+        if table.are_settled(around.clone(), now, full) {
+            return Seats::NONE;
+        }
+        self.full = None;
         table.approach_shared(around.clone(), now, full);
         let most = now.plus(self.lasting.least);
         let mut served = Seats::NONE;
@@ -681,11 +809,16 @@ impl Grid {
         served
     }
 
-    fn chain_is_too_long(&mut self, probe: &Probe, seat: usize) -> bool {
-        let Some(limit) = self.models[seat].profile.chain_limit else { return false };
+    /// The settings in which the chains that an entry would join are too long.
+    fn where_too_long(&mut self, probe: &Probe, seats: Seats) -> Seats {
+        let Some(limit) = self.models[0].profile.chain_limit else { return Seats::NONE };
         let least = limit.least.into();
-        self.table.chain_length(probe, least) > least
-            && self.lend(seat, |model| model.chain_is_too_long(probe))
+        if self.table.chain_length(probe, least) <= least {
+            return Seats::NONE;
+        }
+        let too_long =
+            seats.filter(|&seat| self.lend(seat, |model| model.chain_is_too_long(probe)));
+        too_long.map(Seats::one).fold(Seats::NONE, Seats::or)
     }
 }
 

@@ -210,6 +210,12 @@ impl Key {
         Some(Self { packed, wide })
     }
 
+    /// In another zone.
+    pub(crate) const fn in_zone(self, zone: u16) -> Self {
+        let rest = self.packed.rest & !(0xffff << 32) | (zone as u64) << 32;
+        Self { packed: Packed { rest, ..self.packed }, ..self }
+    }
+
     /// What the protocol tells source and destination apart by: ports, GRE's keys.
     pub(crate) const fn ends(&self) -> (u16, u16) {
         (self.packed.first(), self.packed.second())

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Accounting, Counter, CounterSource, Status};
+use plimsoll_ct::{Accounting, Counter, CounterSource, Status, Zone};
 use plimsoll_wire::packet::Packet;
 
 use crate::entry::{Memory, Slot};
@@ -21,7 +21,7 @@ impl Model {
         let found = match self.table.glance(probe, self.now()) {
             Glance::Found(found) => Some(found),
             Glance::Absent => None,
-            Glance::Unclear => self.search(probe),
+            Glance::Unclear => self.search(probe, None),
         };
         if found.is_some() && self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Found, 1);
@@ -29,14 +29,37 @@ impl Model {
         found
     }
 
-    /// Looks where something may have expired, or nothing was found at a glance.
-    fn search(&mut self, probe: &Probe) -> Option<Found> {
+    /// The same for a packet in a zone that may be one direction's only: in its original direction an entry is met if it
+    /// is in the zone that this one is for that direction, and likewise in the other. `probe`: in the zone of the
+    /// original direction.
+    pub(crate) fn find_in(&mut self, probe: &Probe, zone: Zone) -> Option<Found> {
+        if zone.of_original() == zone.of_reply() {
+            self.find(probe)
+        } else {
+            self.find_apart(probe, zone)
+        }
+    }
+
+    #[cold]
+    fn find_apart(&mut self, probe: &Probe, zone: Zone) -> Option<Found> {
+        let back = self.table.probe(probe.key.in_zone(zone.of_reply()));
+        let found = self
+            .search(probe, Some(Direction::Original))
+            .or_else(|| self.search(&back, Some(Direction::Reply)));
+        if found.is_some() && self.profile.creation == CounterSource::Counted {
+            self.counters.add(Counter::Found, 1);
+        }
+        found
+    }
+
+    /// Looks where something may have expired, or nothing was found at a glance; `only` in this direction.
+    fn search(&mut self, probe: &Probe, only: Option<Direction>) -> Option<Found> {
         let now = self.now();
         let (classes, counters) = (&mut self.classes, &mut self.counters);
         let counted = self.profile.creation == CounterSource::Counted;
         let listening = self.events.is_some();
         let mut ended = Vec::new();
-        let found = self.table.find(probe, now, |leaving| {
+        let found = self.table.find(probe, only, now, |leaving| {
             classes.leave(leaving.vitals.class());
             if counted {
                 counters.add(Counter::Delete, 1);
@@ -51,7 +74,7 @@ impl Model {
         }
         if helpers && found.is_some() {
             // What a helper's entry takes with it may have been that one, or moved it.
-            return self.table.find(probe, now, |_| {});
+            return self.table.find(probe, only, now, |_| {});
         }
         found
     }
@@ -188,12 +211,22 @@ impl Model {
             step.verdict = Verdict::Drop;
             return step;
         }
+        let zone = Some(treatment.zone).filter(|zone| zone.is_one_way());
+        let reply = probe.key.inverse().map(|key| key.in_zone(treatment.zone.of_reply()));
+        if reply.is_some_and(|reply| self.table.clashes(&reply, treatment.zone)) {
+            self.end_call_of(&probe.key, master);
+            self.counters.add(Counter::Drop, 1);
+            self.counters.add(Counter::InsertFailed, 1);
+            step.what = What::Clashed;
+            step.verdict = Verdict::Drop;
+            return step;
+        }
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Insert, 1);
         }
         self.classes.enter(slot.class());
-        let id =
-            self.table.insert(probe, &slot, now, Extras { reply: None, policy, helper, master });
+        let extras = Extras { reply, policy, helper, master, zone };
+        let id = self.table.insert(probe, &slot, now, extras);
         if self.settings.accounting {
             if self.accounting.len() <= id.index() {
                 self.accounting.resize(id.index() + 1, [Accounting::default(); 2]);

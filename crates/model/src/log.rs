@@ -61,6 +61,19 @@ impl Log {
         });
     }
 
+    /// Whether nothing more will be written at this tick.
+    pub(crate) fn is_silent(&self, tick: u64, token_bucket: bool, settings: &Settings) -> bool {
+        let interval = u64::from(settings.message_cost) * u64::from(settings.hz);
+        !token_bucket
+            && self.printed >= settings.message_burst
+            && self.begun.is_some_and(|begun| tick <= begun + interval)
+    }
+
+    /// So many lines more were not written, at a tick at which it was [silent](Self::is_silent).
+    pub(crate) const fn miss(&mut self, lines: u32) {
+        self.missed = self.missed.saturating_add(lines);
+    }
+
     fn limited(
         &mut self,
         tick: u64,

@@ -5,12 +5,13 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Time};
+use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Time, Zone};
 use plimsoll_wire::packet::{
     LinkType, NoPacket, Packet, Transport, behind_extensions, network_layer, parse_ip,
     parse_transport,
 };
 
+use crate::batch::Spots;
 use crate::behaviour::Behaviour;
 use crate::classes::Classes;
 use crate::collector::Collector;
@@ -73,6 +74,8 @@ pub struct Model {
     /// Scatters the bound on chains.
     pub(crate) chance: u64,
     pub(crate) defragmenter: Defragmenter,
+    /// Of the packets that come at once.
+    pub(crate) spots: Spots,
     origin: Option<Time>,
     /// Before it nothing changes by time alone.
     next_tick: Time,
@@ -98,6 +101,7 @@ impl Model {
             accounting: Vec::new(),
             chance: hash_key ^ 0x5851_f42d_4c95_7f2d,
             defragmenter: Defragmenter::default(),
+            spots: Spots::default(),
             origin: None,
             helpers: Helpers::default(),
             policies: settings.policies.iter().map(|p| p.resolve(&settings)).collect(),
@@ -225,7 +229,7 @@ impl Model {
     pub(crate) fn gathered(
         &mut self,
         packet: &Packet<'_>,
-        zone: u16,
+        zone: Zone,
         then: impl FnOnce(&mut Self, &Packet<'_>) -> Step,
     ) -> Step {
         if packet.fragment.is_none() {
@@ -239,28 +243,35 @@ impl Model {
     }
 
     /// Keeps a part of a datagram until it is whole.
-    pub(crate) fn gather(&mut self, part: &Packet<'_>, zone: u16) -> Gathered {
+    pub(crate) fn gather(&mut self, part: &Packet<'_>, zone: Zone) -> Gathered {
         if self.behaviour.headers_in_first_fragment && lacks_headers(part) {
             return Gathered::Alone;
         }
         let limits = (self.settings.fragments_v4, self.settings.fragments_v6);
         let limits = (self.settings.ticks(limits.0), self.settings.ticks(limits.1));
-        self.defragmenter.add(part, zone, self.ticks, limits, self.settings.fragment_bytes)
+        self.defragmenter.add(
+            part,
+            zone.of_original(),
+            self.ticks,
+            limits,
+            self.settings.fragment_bytes,
+        )
     }
 
     /// Where a packet is looked up, and its way there.
     #[inline(always)]
     pub(crate) fn see(&self, packet: &Packet<'_>, treatment: &Treatment, spot: &mut Spot) {
-        let way = self.way(packet, treatment.untracked);
+        let zone = treatment.zone;
+        let way = self.way(packet, treatment.untracked || zone.is_one_way());
         if matches!(way, Way::Tcp | Way::Udp)
             && let (Some(addresses), Some(ports)) =
                 (packet.addresses.narrow(), packet.payload.first_chunk())
         {
-            let rest = Packed::rest_of(treatment.zone, packet.protocol);
+            let rest = Packed::rest_of(zone.of_original(), packet.protocol);
             let key = Packed::of_ports(addresses, *ports, rest);
             *spot = self.table.spot_of_ports(key, way);
         } else {
-            self.see_any(packet, treatment.zone, way, spot);
+            self.see_any(packet, zone.of_original(), way, spot);
         }
     }
 
@@ -332,7 +343,7 @@ impl Model {
         let renewed;
         let spot = if packet.protocol == GRE && self.has_calls() {
             let mut own = Spot::without(spot.way);
-            self.see_any(packet, treatment.zone, spot.way, &mut own);
+            self.see_any(packet, treatment.zone.of_original(), spot.way, &mut own);
             renewed = own;
             &renewed
         } else {
@@ -342,7 +353,7 @@ impl Model {
             return self.invalid(Counter::Invalid);
         }
         let probe = &spot.probe(Key::wide_of(packet));
-        let Some(found) = self.find(probe) else {
+        let Some(found) = self.find_in(probe, treatment.zone) else {
             return self.fresh(probe, packet, &prepared, treatment);
         };
         let step = self.known(&found, packet, &prepared, treatment);
@@ -428,15 +439,15 @@ fn transport<'a>(packet: &Packet<'a>) -> Option<Transport<'a>> {
 /// The expiry that a refresh makes of an earlier one; some generations leave one that would move by less than
 /// `least` ticks.
 #[inline(always)]
-pub(crate) fn refreshed(expires: Jiffies, now: Jiffies, ticks: u32, least: Option<u32>) -> Jiffies {
+pub(crate) fn refreshed(expires: Jiffies, now: Jiffies, ticks: u32, least: u32) -> Jiffies {
     let wanted = now.plus(ticks);
     let moves = wanted.0.wrapping_sub(expires.0);
-    if least.is_some_and(|least| moves < least) { expires } else { wanted }
+    if moves < least { expires } else { wanted }
 }
 
 /// See [`refreshed`].
-fn least(behaviour: &Behaviour, settings: &Settings) -> Option<u32> {
-    behaviour.lazy_refresh.then_some(settings.hz)
+const fn least(behaviour: &Behaviour, settings: &Settings) -> u32 {
+    if behaviour.lazy_refresh { settings.hz } else { 0 }
 }
 
 const NO_NEXT_HEADER: u8 = 59;

@@ -46,7 +46,7 @@ pub(crate) struct Usual {
     pub(crate) opening: u32,
     max_retrans: u8,
     /// See [`refreshed`].
-    pub(crate) least: Option<u32>,
+    pub(crate) least: u32,
     /// Checksums matter: no short way.
     checksum: bool,
     /// Lookups are counted.
@@ -56,7 +56,7 @@ pub(crate) struct Usual {
 }
 
 impl Usual {
-    pub(crate) fn of(profile: &Profile, settings: &Settings, least: Option<u32>) -> Self {
+    pub(crate) fn of(profile: &Profile, settings: &Settings, least: u32) -> Self {
         let tcp = &settings.tcp;
         let mut established = [0; 8];
         for (bits, ticks) in established.iter_mut().enumerate() {
@@ -85,15 +85,15 @@ impl Usual {
 
     /// The timeout of a flow, in ticks.
     #[inline(always)]
-    pub(crate) const fn established(
-        &self,
-        unacknowledged: bool,
-        closed: bool,
-        retransmissions: u8,
-    ) -> u32 {
-        let repeated = retransmissions >= self.max_retrans;
-        self.established
-            [unacknowledged as usize | (closed as usize) << 1 | (repeated as usize) << 2]
+    pub(crate) const fn established(&self, unacknowledged: bool, closed: bool) -> u32 {
+        self.established[unacknowledged as usize | (closed as usize) << 1]
+    }
+
+    /// The same behind a segment that came so many times again.
+    #[inline(always)]
+    pub(crate) const fn repeated(&self, unacknowledged: bool, closed: bool, times: u8) -> u32 {
+        let enough = times >= self.max_retrans;
+        self.established[unacknowledged as usize | (closed as usize) << 1 | (enough as usize) << 2]
     }
 
     /// With numbers in place of timeouts: those by which [`Usual::timeouts`] gives them.
@@ -142,10 +142,10 @@ pub(crate) const fn plain_datagram(
 }
 
 impl Model {
-    /// The way of a packet that is looked up in the table.
+    /// The way of a packet that is looked up in the table; `special`: it is treated so that only the long one will do.
     #[inline(always)]
-    pub(crate) const fn way(&self, packet: &Packet<'_>, untracked: bool) -> Way {
-        if untracked || self.usual.checksum {
+    pub(crate) const fn way(&self, packet: &Packet<'_>, special: bool) -> Way {
+        if special || self.usual.checksum {
             return Way::Long;
         }
         match (packet.protocol, packet.is_v6()) {

@@ -2,9 +2,7 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{
-    Class, Entry, Protocol, Seconds, State, Status, Time, Tuple, Zone, ZoneDirection,
-};
+use plimsoll_ct::{Class, Entry, L4, Protocol, Seconds, State, Status, Time, Tuple, Zone};
 
 use crate::dccp::Dccp;
 use crate::entry::{Memory, Slot};
@@ -13,7 +11,7 @@ use crate::key::Key;
 use crate::model::Model;
 use crate::sctp::Sctp;
 use crate::table::{EntryId, Extras, Vitals, Whole};
-use crate::tcp::Tcp;
+use crate::tcp::{Direction, Tcp};
 use crate::ticks::Jiffies;
 
 /// How full the table is.
@@ -57,11 +55,11 @@ impl Model {
             .filter_map(move |id| self.entry(id))
     }
 
-    /// The live entry that a packet of this tuple belongs to, in either direction. Unlike a packet it changes
-    /// nothing.
+    /// The live entry that a packet of this tuple in this zone belongs to, in either direction. Unlike a packet it
+    /// changes nothing.
     ///
     /// ```
-    /// use plimsoll_ct::{Bytes, Profile, Time};
+    /// use plimsoll_ct::{Bytes, Profile, Time, Zone};
     /// use plimsoll_model::{Config, Model, Settings, Treatment};
     /// use plimsoll_wire::packet::LinkType;
     ///
@@ -78,14 +76,18 @@ impl Model {
     ///
     /// // What a dump shows is enough to begin another model with, or this one again.
     /// let dump = model.snapshot();
-    /// assert_eq!(model.lookup(&dump[0].original, 0), id);
-    /// assert_eq!(model.lookup(&dump[0].reply, 0), id);
+    /// assert_eq!(model.lookup(&dump[0].original, Zone::default()), id);
+    /// assert_eq!(model.lookup(&dump[0].reply, Zone::default()), id);
     /// let mut other = Model::new(config);
     /// assert_eq!(other.restore(now, dump.clone()), 1);
     /// assert_eq!(other.snapshot()[0].original, dump[0].original);
     /// ```
-    pub fn lookup(&self, tuple: &Tuple, zone: u16) -> Option<EntryId> {
-        self.table.peek(Key::from_tuple(tuple, zone), self.now())
+    pub fn lookup(&self, tuple: &Tuple, zone: Zone) -> Option<EntryId> {
+        let original = Key::from_tuple(tuple, zone.of_original());
+        let reply = Key::from_tuple(tuple, zone.of_reply());
+        self.table
+            .peek(original, Direction::Original, self.now())
+            .or_else(|| self.table.peek(reply, Direction::Reply, self.now()))
     }
 
     /// One entry, expired or not.
@@ -94,11 +96,15 @@ impl Model {
     }
 
     pub(crate) fn show(&self, whole: &Whole) -> Entry {
-        let Whole { id, slot, key, created, reply, helper, .. } = whole;
+        let Whole { id, slot, key, created, reply, helper, zone, .. } = whole;
         let now = self.now();
-        let dccp = self.behaviour.dccp;
-        let original = key.tuple(dccp);
-        let reply = reply.map_or(original, |key| key.tuple(dccp));
+        let shown = |key: &Key| {
+            let tuple = key.tuple(self.behaviour.dccp);
+            let bare = tuple.protocol == Protocol::UdpLite && !self.behaviour.udp_lite;
+            if bare { Tuple { l4: L4::None, ..tuple } } else { tuple }
+        };
+        let original = shown(key);
+        let reply = reply.as_ref().map_or(original, shown);
         let hz = self.settings.hz;
         let left = slot.expires.left(now).max(0) as u32 / hz;
         let age = now.0.wrapping_sub(created.0) / hz;
@@ -110,7 +116,7 @@ impl Model {
             state: slot.memory.state(),
             status: slot.status,
             expires: Some(Seconds(left.into())),
-            zone: Zone { id: key.zone(), direction: ZoneDirection::Both },
+            zone: *zone,
             mark: None,
             id: None,
             references: None,
@@ -159,11 +165,13 @@ impl Model {
         let now = self.now();
         let mut restored = 0;
         for entry in entries {
-            let zone = entry.zone.id;
-            let key = Key::from_tuple(&entry.original, zone);
-            let reply = Key::from_tuple(&entry.reply, zone);
-            let probe = self.table.probe(key);
-            if self.find(&probe).is_some() || self.find(&self.table.probe(reply)).is_some() {
+            let zone = entry.zone;
+            let probe = self.table.probe(Key::from_tuple(&entry.original, zone.of_original()));
+            let there = self.table.probe(Key::from_tuple(&entry.reply, zone.of_original()));
+            let is_there =
+                self.find_in(&probe, zone).is_some() || self.find_in(&there, zone).is_some();
+            let reply = there.key.in_zone(zone.of_reply());
+            if is_there || self.table.clashes(&reply, zone) {
                 continue;
             }
             let left = entry.expires.map_or(0, |s| u32::try_from(s.get()).unwrap_or(u32::MAX));
@@ -182,7 +190,8 @@ impl Model {
             };
             self.classes.enter(slot.class());
             let helper = entry.helper.as_deref().and_then(Helper::named);
-            let extras = Extras { reply: Some(reply), helper, ..Extras::default() };
+            let zone = Some(zone).filter(|zone| zone.is_one_way());
+            let extras = Extras { reply: Some(reply), helper, zone, ..Extras::default() };
             self.table.insert(&probe, &slot, now, extras);
             restored += 1;
         }

@@ -1,5 +1,7 @@
 //! What the ruleset does to a packet, and what conntrack makes of it.
 
+use plimsoll_ct::Zone;
+
 use crate::helper::Helper;
 use crate::table::EntryId;
 use crate::tcp::Direction;
@@ -21,8 +23,8 @@ pub struct Treatment {
     pub fate: Fate,
     /// NOTRACK: conntrack does not see it.
     pub untracked: bool,
-    /// Zone.
-    pub zone: u16,
+    /// Zone, of both directions or of one: who is looked for, and what a new entry gets.
+    pub zone: Zone,
     /// The timeout policy of the entry that it makes: its place in [`Settings::policies`](crate::Settings::policies).
     pub policy: Option<u8>,
     /// The helper of the entry that it makes, where that is of the helper's protocol.
@@ -91,6 +93,8 @@ pub enum What {
     TableFull,
     /// Its chains were too long.
     ChainTooLong,
+    /// The entry that it would make shares a tuple with another (zones of one direction).
+    Clashed,
 }
 
 /// One packet's way through conntrack.

@@ -1,7 +1,9 @@
 //! A grid comes to what each of its settings comes to alone, packet by packet.
 
 use plimsoll_ct::{Bytes, CollectorKind, PROFILES, Time};
-use plimsoll_model::{Arrival, Config, Grid, Model, Settings, Step, TimeoutPolicy, Treatment};
+use plimsoll_model::{
+    Arrival, Config, Grid, Model, Settings, Step, TimeoutPolicy, Treatment, Verdict,
+};
 use plimsoll_wire::packet::parse_ip;
 use proptest::prelude::*;
 
@@ -159,16 +161,15 @@ fn without_entry(step: &Step) -> Step {
 
 /// Compares all that can be seen of a setting with the model of its own.
 fn compare(grid: &Grid, setting: usize, model: &Model) {
-    let ledger = grid.ledger(setting);
     assert_eq!(
-        ledger.counted(),
+        grid.counted(setting),
         model.counted(),
         "{setting} of {} at {:?}",
         model.profile().name,
         model.time()
     );
-    assert_eq!(ledger.protected(), model.protected());
-    assert_eq!(ledger.counters(), model.counters());
+    assert_eq!(grid.protected(setting), model.protected());
+    assert_eq!(&grid.counters(setting), model.counters());
     assert_eq!(grid.occupancy(setting), model.occupancy());
 }
 
@@ -201,8 +202,10 @@ fn run(configs: &[Config], script: &[(u32, u8, Happens)], at_once: usize) {
                 assert_eq!(steps.of(setting).entry.is_some(), step.entry.is_some());
                 compare(grid, setting, model);
                 let after = (model.counted(), model.protected());
-                let grew = after.0 > before.0 || after.1 > before.1;
-                assert!(steps.are_news(setting) || !grew, "nobody told of {step:?}");
+                let grew = after.0 > before.0 || after.1 > before.1 || step.evicted > 0;
+                let is = |told: u8| told >> setting & 1 == 1;
+                assert!(is(steps.changed()) || !grew, "nobody told of {step:?}");
+                assert_eq!(is(steps.dropped()), step.verdict == Verdict::Drop);
             }
         });
     }

@@ -3,47 +3,25 @@
 use alloc::string::String;
 
 use plimsoll_ct::{Bytes, Counters, Time};
-use plimsoll_model::{Model, Step, Verdict};
+use plimsoll_model::Step;
 
-use crate::distinct::Distinct;
 use crate::replay::Run;
 
-/// What is noted on the way.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// What is noted of a setting on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Peaks {
     pub(crate) counted: u64,
     pub(crate) protected: u64,
     pub(crate) evicted: u64,
-    pub(crate) lost: u64,
-    pub(crate) first_drop: Option<Time>,
-    pub(crate) last_drop: Option<Time>,
-    pub(crate) flows: Distinct,
 }
 
 impl Peaks {
-    /// A packet went its way; `flow` is its [flow](crate::distinct::flow)'s number.
+    /// A packet went its way: so many entries there are now, so many of them protected.
     #[inline]
-    pub(crate) fn note(
-        &mut self,
-        now: Time,
-        flow: impl FnOnce() -> u64,
-        step: &Step,
-        model: &Model,
-    ) {
-        self.counted = self.counted.max(model.counted() as u64);
-        self.protected = self.protected.max(model.protected());
+    pub(crate) fn note(&mut self, step: &Step, counted: usize, protected: u64) {
+        self.counted = self.counted.max(counted as u64);
+        self.protected = self.protected.max(protected);
         self.evicted += u64::from(step.evicted);
-        if step.verdict == Verdict::Drop {
-            self.lose(now, flow());
-        }
-    }
-
-    /// A packet was dropped.
-    fn lose(&mut self, now: Time, flow: u64) {
-        self.lost += 1;
-        self.first_drop.get_or_insert(now);
-        self.last_drop = Some(now);
-        self.flows.add(flow);
     }
 }
 
@@ -78,21 +56,22 @@ pub struct Outcome {
 
 impl Outcome {
     pub(crate) fn of(run: &Run<'_>) -> Self {
-        let Run { label, max, peaks, .. } = *run;
+        let Run { label, max, notes, seat, .. } = *run;
+        let (peaks, lost) = (notes.peaks[seat], notes.losses.packets(seat));
         let buckets = run.settings().buckets;
         Self {
             label: label.into(),
             max,
             peak: peaks.counted,
             peak_protected: peaks.protected,
-            lost: peaks.lost,
-            flows_lost: peaks.flows.count(),
+            lost: lost.number,
+            flows_lost: notes.losses.flows(seat),
             evicted: peaks.evicted,
-            first_drop: peaks.first_drop,
-            last_drop: peaks.last_drop,
+            first_drop: lost.first,
+            last_drop: lost.last,
             buckets,
             memory: crate::answer::memory(run.profile(), peaks.counted, buckets),
-            counters: *run.counters(),
+            counters: run.counters(),
         }
     }
 }

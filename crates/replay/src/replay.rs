@@ -9,9 +9,9 @@ use plimsoll_wire::capture::Record;
 use plimsoll_wire::packet::{LinkType, NoPacket, Packet, network_layer, parse_ip};
 
 use crate::doubts::Doubts;
-use crate::outcome::{Outcome, Peaks};
+use crate::outcome::Outcome;
 use crate::rules::Rules;
-use crate::shared::{self, Noted, Part, Shared, Went};
+use crate::shared::{self, Notes, Part, Shared, Went};
 use crate::tally::Tally;
 use crate::timeline::{Clock, Timeline};
 
@@ -23,7 +23,8 @@ pub struct Run<'a> {
     /// Its limit: 0 may mean none.
     pub max: u64,
     part: Part<'a>,
-    pub(crate) peaks: &'a Peaks,
+    pub(crate) notes: &'a Notes,
+    pub(crate) seat: usize,
     /// How full its table was when, if it was sampled.
     pub timeline: &'a Timeline,
 }
@@ -31,17 +32,17 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// The generation.
     pub fn profile(&self) -> &'static Profile {
-        self.part.ledger().profile()
+        self.part.profile()
     }
 
     /// Its settings; [`Run::max`] says its limit.
     pub fn settings(&self) -> &Settings {
-        self.part.ledger().settings()
+        self.part.settings()
     }
 
     /// Its counters by their kernel names.
-    pub fn counters(&self) -> &Counters {
-        self.part.ledger().counters()
+    pub fn counters(&self) -> Counters {
+        self.part.counters()
     }
 
     /// A census of its table.
@@ -84,10 +85,9 @@ impl Replay {
     ) -> Self {
         let (labels, configs): (Vec<_>, Vec<_>) = configs.into_iter().unzip();
         let rules: Rules = rules.into();
-        let helped = rules.every.helper.is_some() || !rules.helpers.is_empty();
         Self {
             labels,
-            tables: shared::tables(configs, helped),
+            tables: shared::tables(configs, rules.are_special()),
             rules,
             tally: Tally::default(),
             doubts: Doubts::default(),
@@ -160,7 +160,7 @@ impl Replay {
                 let table = &mut self.tables[at];
                 let (more, copies) = table.pass(&arrivals[seen..], 0, |arrival, went| {
                     // Once the model has lost a packet, its own table is the cause of what does not fit.
-                    if went.lost == 0 {
+                    if !went.lost {
                         doubts.look(arrival.at, &arrival.packet, &went);
                         tally.picked_up += u64::from(is_picked_up(&arrival.packet, &went));
                     }
@@ -229,9 +229,10 @@ impl Replay {
     /// The runs as they stand, one for each configuration, in their order.
     pub fn runs(&self) -> Vec<Run<'_>> {
         let run = |number: usize| {
-            let (max, part, noted) = self.tables.iter().find_map(|table| table.run(number))?;
-            let Noted { peaks, timeline } = noted;
-            Some(Run { label: &self.labels[number], max, part, peaks, timeline })
+            let (max, part, notes, seat) =
+                self.tables.iter().find_map(|table| table.run(number))?;
+            let timeline = notes.timelines.get(seat)?;
+            Some(Run { label: &self.labels[number], max, part, notes, seat, timeline })
         };
         (0..self.labels.len()).filter_map(run).collect()
     }

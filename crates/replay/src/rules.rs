@@ -9,12 +9,15 @@ use plimsoll_wire::packet::Packet;
 use crate::helper::HelperRule;
 use crate::policy::PolicyRule;
 use crate::selector::Selector;
+use crate::zone::ZoneRule;
 
 /// Rules in front of conntrack (the `raw` table).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
     /// What happens to every packet.
     pub every: Treatment,
+    /// Zones: the first rule that is about a packet counts.
+    pub zones: Vec<ZoneRule>,
     /// Packets that are not tracked.
     pub untracked: Vec<Selector>,
     /// Timeouts of the entries that packets make: the first rule that is about a packet counts. Their places are
@@ -35,7 +38,10 @@ impl Rules {
     /// together first, and what the ports of the whole are is not known yet.
     #[inline(always)]
     pub(crate) fn treat(&self, packet: &Packet<'_>) -> Treatment {
-        let same = self.untracked.is_empty() && self.policies.is_empty() && self.helpers.is_empty();
+        let same = self.untracked.is_empty()
+            && self.policies.is_empty()
+            && self.helpers.is_empty()
+            && self.zones.is_empty();
         if same { self.every } else { self.look(packet) }
     }
 
@@ -46,6 +52,9 @@ impl Rules {
             && self.untracked.iter().any(|selector| selector.holds(packet));
         let mut treatment =
             Treatment { untracked: untracked || self.every.untracked, ..self.every };
+        if let Some(rule) = self.zones.iter().find(|rule| rule.holds(packet)) {
+            treatment.zone = rule.zone;
+        }
         if !self.policies.is_empty() {
             let place = self.policies.iter().position(|rule| rule.selector.holds(packet));
             treatment.policy = place.and_then(|place| u8::try_from(place).ok());
@@ -55,6 +64,14 @@ impl Rules {
             treatment.helper = rule.map(|rule| rule.helper);
         }
         treatment
+    }
+
+    /// Whether no grid knows what they do to packets.
+    pub(crate) fn are_special(&self) -> bool {
+        self.every.helper.is_some()
+            || self.every.zone.is_one_way()
+            || !self.helpers.is_empty()
+            || self.zones.iter().any(|rule| rule.zone.is_one_way())
     }
 
     /// The NOTRACK rules whose other direction stays tracked, each with the rule that is missing. The

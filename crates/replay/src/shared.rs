@@ -8,10 +8,11 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Entry, State, Status, Time};
-use plimsoll_model::{Arrival, Config, EntryId, Grid, Model, Occupancy, Step};
+use plimsoll_ct::{Counters, Entry, Profile, State, Status, Time};
+use plimsoll_model::{Arrival, Config, EntryId, Grid, Model, Occupancy, Settings, Step, Verdict};
 
-use crate::distinct::flow;
+use crate::distinct::{flow, numbers};
+use crate::losses::Losses;
 use crate::outcome::Peaks;
 use crate::timeline::Timeline;
 
@@ -19,23 +20,54 @@ use crate::timeline::Timeline;
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     table: Table,
+    notes: Notes,
     /// Who shares it: from the lowest limit, which is a single model's, to the highest; in a grid in its order.
     sharers: Vec<Sharer>,
+    /// Rules do to packets what no grid knows.
+    special: bool,
 }
 
 #[derive(Debug, Clone)]
 enum Table {
     /// All sharers have come to the same so far.
-    Together(Box<Model>, Noted),
+    Together(Box<Model>),
     /// Each is a setting of the grid.
-    Apart(Box<Grid>, Vec<Noted>),
+    Apart(Box<Grid>),
 }
 
-/// What was noted on the way.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Noted {
-    pub(crate) peaks: Peaks,
-    pub(crate) timeline: Timeline,
+/// What was noted on the way: of all settings together, or of each of the grid's.
+#[derive(Debug, Clone)]
+pub(crate) struct Notes {
+    pub(crate) peaks: Vec<Peaks>,
+    pub(crate) timelines: Vec<Timeline>,
+    pub(crate) losses: Losses,
+}
+
+impl Notes {
+    fn of(settings: usize) -> Self {
+        Self {
+            peaks: alloc::vec![Peaks::default(); settings],
+            timelines: alloc::vec![Timeline::default(); settings],
+            losses: Losses::default(),
+        }
+    }
+
+    /// What was noted of all is what was of each of so many.
+    fn spread(&self, settings: usize) -> Self {
+        Self {
+            peaks: alloc::vec![self.peaks[0]; settings],
+            timelines: alloc::vec![self.timelines[0].clone(); settings],
+            losses: self.losses.spread(settings),
+        }
+    }
+
+    fn one(&self, seat: usize) -> Self {
+        Self {
+            peaks: Vec::from([self.peaks[seat]]),
+            timelines: Vec::from([self.timelines[seat].clone()]),
+            losses: self.losses.one(seat),
+        }
+    }
 }
 
 /// One setting.
@@ -58,12 +90,25 @@ pub(crate) enum Part<'a> {
     Seat(&'a Grid, usize),
 }
 
-impl Part<'_> {
-    /// Counters, settings and numbers of entries; its entries may be elsewhere.
-    pub(crate) fn ledger(&self) -> &Model {
+impl<'a> Part<'a> {
+    pub(crate) fn settings(&self) -> &'a Settings {
         match self {
-            Self::Whole(model) => model,
-            Self::Seat(grid, seat) => grid.ledger(*seat),
+            Self::Whole(model) => model.settings(),
+            Self::Seat(grid, seat) => grid.settings(*seat),
+        }
+    }
+
+    pub(crate) fn profile(&self) -> &'static Profile {
+        match self {
+            Self::Whole(model) => model.profile(),
+            Self::Seat(grid, _) => grid.profile(),
+        }
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        match self {
+            Self::Whole(model) => *model.counters(),
+            Self::Seat(grid, seat) => grid.counters(*seat),
         }
     }
 
@@ -87,8 +132,8 @@ impl Part<'_> {
 pub(crate) struct Went<'a> {
     pub(crate) step: &'a Step,
     part: Part<'a>,
-    /// Packets lost before.
-    pub(crate) lost: u64,
+    /// Whether packets were lost before.
+    pub(crate) lost: bool,
 }
 
 impl Went<'_> {
@@ -102,19 +147,19 @@ impl Went<'_> {
     }
 }
 
-/// The tables of so many settings, by the number of each; `helped`: rules name helpers, which no grid knows.
-pub(crate) fn tables(configs: impl IntoIterator<Item = Config>, helped: bool) -> Vec<Shared> {
+/// The tables of so many settings, by the number of each; `special`: rules do what no grid knows.
+pub(crate) fn tables(configs: impl IntoIterator<Item = Config>, special: bool) -> Vec<Shared> {
     let mut families: Vec<Vec<(usize, Config)>> = Vec::new();
     for (run, config) in configs.into_iter().enumerate() {
         let joins = |other: &Config| {
-            differ_in_limit_alone(other, &config) || !helped && Grid::joins(other, &config)
+            differ_in_limit_alone(other, &config) || !special && Grid::joins(other, &config)
         };
         match families.iter_mut().find(|family| family.first().is_some_and(|(_, c)| joins(c))) {
             Some(family) => family.push((run, config)),
             None => families.push(Vec::from([(run, config)])),
         }
     }
-    families.iter().flat_map(|family| Shared::of(family)).collect()
+    families.iter().flat_map(|family| Shared::of(family, special)).collect()
 }
 
 fn differ_in_limit_alone(a: &Config, b: &Config) -> bool {
@@ -127,15 +172,15 @@ fn differ_in_limit_alone(a: &Config, b: &Config) -> bool {
 
 impl Shared {
     /// The tables of settings that can share one.
-    fn of(family: &[(usize, Config)]) -> Vec<Self> {
+    fn of(family: &[(usize, Config)], special: bool) -> Vec<Self> {
         let Some((_, first)) = family.first() else { return Vec::new() };
         if family.iter().all(|(_, config)| differ_in_limit_alone(first, config)) {
-            return Vec::from([Self::together(family, first.clone())]);
+            return Vec::from([Self::together(family, first.clone(), special)]);
         }
         family.chunks(Grid::MOST).filter_map(Self::apart).collect()
     }
 
-    fn together(family: &[(usize, Config)], mut config: Config) -> Self {
+    fn together(family: &[(usize, Config)], mut config: Config, special: bool) -> Self {
         let sharer = |(run, config): &(usize, Config)| Sharer::of(*run, 0, config);
         let mut sharers: Vec<Sharer> = family.iter().map(sharer).collect();
         sharers.sort_by_key(|sharer| sharer.limit);
@@ -143,7 +188,7 @@ impl Shared {
         config.settings.max = sharers.last().map_or(0, |sharer| sharer.max);
         let mut model = Model::new(config);
         set_limit(&mut model, &sharers);
-        Self { table: Table::Together(Box::new(model), Noted::default()), sharers }
+        Self { table: Table::Together(Box::new(model)), notes: Notes::of(1), sharers, special }
     }
 
     fn apart(some: &[(usize, Config)]) -> Option<Self> {
@@ -151,8 +196,8 @@ impl Shared {
         let sharer =
             |(seat, (run, config)): (usize, &(usize, Config))| Sharer::of(*run, seat, config);
         let sharers = some.iter().enumerate().map(sharer).collect();
-        let noted = alloc::vec![Noted::default(); some.len()];
-        Some(Self { table: Table::Apart(Box::new(Grid::new(&configs)?), noted), sharers })
+        let table = Table::Apart(Box::new(Grid::new(&configs)?));
+        Some(Self { table, notes: Notes::of(some.len()), sharers, special: false })
     }
 
     /// Whether a setting has its entries here.
@@ -160,65 +205,55 @@ impl Shared {
         self.sharers.iter().any(|sharer| sharer.run == run)
     }
 
-    /// A setting's limit, table and notes, if its entries are here.
-    pub(crate) fn run(&self, run: usize) -> Option<(u64, Part<'_>, &Noted)> {
-        let sharer = self.sharers.iter().find(|sharer| sharer.run == run)?;
+    /// A setting's limit and table, what was noted, and of which number; if its entries are here.
+    pub(crate) fn run(&self, run: usize) -> Option<(u64, Part<'_>, &Notes, usize)> {
+        let Sharer { max, seat, .. } = *self.sharers.iter().find(|sharer| sharer.run == run)?;
         Some(match &self.table {
-            Table::Together(model, noted) => (sharer.max, Part::Whole(model), noted),
-            Table::Apart(grid, noted) => {
-                (sharer.max, Part::Seat(grid, sharer.seat), noted.get(sharer.seat)?)
-            }
+            Table::Together(model) => (max, Part::Whole(model), &self.notes, 0),
+            Table::Apart(grid) => (max, Part::Seat(grid, seat), &self.notes, seat),
         })
     }
 
     /// The model, if it is one.
     pub(crate) fn model_mut(&mut self) -> Option<&mut Model> {
         match &mut self.table {
-            Table::Together(model, _) => Some(model),
-            Table::Apart(..) => None,
+            Table::Together(model) => Some(model),
+            Table::Apart(_) => None,
         }
     }
 
     /// Takes a setting out of the grid, if it is in one, with a model of its own.
     pub(crate) fn leave(&mut self, run: usize) -> Option<Self> {
-        let Table::Apart(grid, noted) = &self.table else { return None };
+        let Table::Apart(grid) = &self.table else { return None };
         let place = self.sharers.iter().position(|sharer| sharer.run == run)?;
         let sharer = self.sharers.remove(place);
-        let noted = noted.get(sharer.seat)?.clone();
-        let table = Table::Together(Box::new(grid.part(sharer.seat)), noted);
-        Some(Self { table, sharers: Vec::from([sharer]) })
+        let table = Table::Together(Box::new(grid.part(sharer.seat)));
+        let notes = self.notes.one(sharer.seat);
+        Some(Self { table, notes, sharers: Vec::from([sharer]), special: self.special })
     }
 
     /// Lets time pass.
     pub(crate) fn advance(&mut self, to: Time) {
         match &mut self.table {
-            Table::Together(model, _) => model.advance(to),
-            Table::Apart(grid, _) => grid.advance(to),
+            Table::Together(model) => model.advance(to),
+            Table::Apart(grid) => grid.advance(to),
         }
     }
 
     /// Takes a sample of each setting.
     pub(crate) fn sample(&mut self, now: Time) {
-        let add = |noted: &mut Noted, occupancy| {
-            let Peaks { lost, evicted, .. } = noted.peaks;
-            noted.timeline.add(now, occupancy, lost, evicted);
-        };
-        match &mut self.table {
-            Table::Together(model, noted) => add(noted, model.occupancy()),
-            Table::Apart(grid, all) => {
-                for (seat, noted) in all.iter_mut().enumerate() {
-                    add(noted, grid.occupancy(seat));
-                }
-            }
+        let Self { table, notes: Notes { peaks, timelines, losses }, .. } = self;
+        for (seat, (timeline, peaks)) in timelines.iter_mut().zip(peaks).enumerate() {
+            let occupancy = match table {
+                Table::Together(model) => model.occupancy(),
+                Table::Apart(grid) => grid.occupancy(seat),
+            };
+            timeline.add(now, occupancy, losses.packets(seat).number, peaks.evicted);
         }
     }
 
     pub(crate) fn timelines(&mut self) -> impl Iterator<Item = &mut Timeline> {
-        let noted = match &mut self.table {
-            Table::Together(_, noted) => core::slice::from_mut(noted),
-            Table::Apart(_, all) => all.as_mut_slice(),
-        };
-        noted.iter_mut().map(|noted| &mut noted.timeline)
+        self.notes.timelines.iter_mut()
     }
 
     /// Leads packets through the table: all, or so many until others leave it with the copies. `each` learns what
@@ -233,24 +268,24 @@ impl Shared {
         let mut seen = 0;
         while seen < arrivals.len() {
             match &mut self.table {
-                Table::Apart(grid, all) => {
+                Table::Apart(grid) => {
+                    let Notes { peaks, losses, .. } = &mut self.notes;
                     grid.batch(&arrivals[seen..], |grid, arrival, steps| {
                         if let Some(seat) = seat {
-                            let (step, lost) = (steps.of(seat), all[seat].peaks.lost);
+                            let (step, lost) = (steps.of(seat), losses.any(seat));
                             each(arrival, Went { step, part: Part::Seat(grid, seat), lost });
                         }
-                        let mut known = None;
-                        let mut flow = || *known.get_or_insert_with(|| flow(&arrival.packet));
-                        for (seat, noted) in all.iter_mut().enumerate() {
-                            if steps.are_news(seat) {
-                                let step = steps.of(seat);
-                                noted.peaks.note(arrival.at, &mut flow, step, grid.ledger(seat));
-                            }
+                        for seat in numbers(steps.changed()) {
+                            let (counted, protected) = (grid.counted(seat), grid.protected(seat));
+                            peaks[seat].note(steps.of(seat), counted, protected);
+                        }
+                        if steps.dropped() != 0 {
+                            losses.note(steps.dropped(), arrival.at, flow(&arrival.packet));
                         }
                     });
                     return (arrivals.len(), Vec::new());
                 }
-                Table::Together(model, noted) => {
+                Table::Together(model) => {
                     let rest = arrivals.len() - seen;
                     let parting =
                         parting(&self.sharers).map(|limit| (limit, model.counted() as u64));
@@ -266,13 +301,16 @@ impl Shared {
                         Some((limit, counted)) if counted + rest as u64 > limit => 1,
                         Some(_) | None => rest,
                     };
-                    let peaks = &mut noted.peaks;
+                    let Notes { peaks, losses, .. } = &mut self.notes;
                     model.batch(&arrivals[seen..seen + at_once], |model, arrival, step| {
                         if seat.is_some() {
                             let part = Part::Whole(model);
-                            each(arrival, Went { step: &step, part, lost: peaks.lost });
+                            each(arrival, Went { step: &step, part, lost: losses.any(0) });
                         }
-                        peaks.note(arrival.at, || flow(&arrival.packet), &step, model);
+                        peaks[0].note(&step, model.counted(), model.protected());
+                        if step.verdict == Verdict::Drop {
+                            losses.note(1, arrival.at, flow(&arrival.packet));
+                        }
                     });
                     seen += at_once;
                 }
@@ -283,10 +321,11 @@ impl Shared {
 
     /// The limits begin to matter: from here on it is a grid, or those with a higher limit are in copies.
     fn part(&mut self, limit: u64) -> Vec<Self> {
-        let Table::Together(model, noted) = &mut self.table else { return Vec::new() };
+        let Table::Together(model) = &mut self.table else { return Vec::new() };
         let mut grids = Vec::new();
         let number = self.sharers.len().div_ceil(Grid::MOST);
-        for (n, some) in self.sharers.chunks(Grid::MOST).enumerate() {
+        let seatable = if self.special { &[] } else { &self.sharers[..] };
+        for (n, some) in seatable.chunks(Grid::MOST).enumerate() {
             let limits: Vec<u64> = some.iter().map(|sharer| sharer.max).collect();
             // The last one takes the table, the others copies.
             let grid = if n + 1 < number {
@@ -297,16 +336,22 @@ impl Shared {
             let Some(grid) = grid else { break };
             let seated = |(seat, sharer): (usize, &Sharer)| Sharer { seat, ..*sharer };
             let sharers = some.iter().enumerate().map(seated).collect();
-            let noted = alloc::vec![noted.clone(); some.len()];
-            grids.push(Self { table: Table::Apart(Box::new(grid), noted), sharers });
+            let notes = self.notes.spread(some.len());
+            let table = Table::Apart(Box::new(grid));
+            grids.push(Self { table, notes, sharers, special: false });
         }
         if let Some(own) = grids.pop() {
             *self = own;
             return grids;
         }
         let higher = self.sharers.partition_point(|sharer| sharer.limit <= limit);
-        let mut copy = Self { table: self.table.clone(), sharers: self.sharers.split_off(higher) };
-        if let Table::Together(model, _) = &mut copy.table {
+        let mut copy = Self {
+            table: self.table.clone(),
+            notes: self.notes.clone(),
+            sharers: self.sharers.split_off(higher),
+            special: self.special,
+        };
+        if let Table::Together(model) = &mut copy.table {
             set_limit(model, &copy.sharers);
         }
         Vec::from([copy])
@@ -343,10 +388,18 @@ mod tests {
     use plimsoll_wire::capture::Record;
 
     use super::*;
-    use crate::{Outcome, Replay, Synthetic, Workload};
+    use crate::{Outcome, Replay, Rules, Synthetic, Workload, ZoneRule};
 
     /// What it comes to with so many packets at once: outcome, entries in the end, and timeline of each.
     fn fed(configs: Vec<Config>, at_once: usize) -> Vec<(Outcome, Vec<Entry>, Timeline)> {
+        fed_under(&Rules::default(), configs, at_once)
+    }
+
+    fn fed_under(
+        rules: &Rules,
+        configs: Vec<Config>,
+        at_once: usize,
+    ) -> Vec<(Outcome, Vec<Entry>, Timeline)> {
         let workload = Workload { rate: 20.0, span: 20.0, ..Workload::default() };
         let mut synthetic = Synthetic::new(workload);
         let mut kept = Vec::new();
@@ -354,7 +407,7 @@ mod tests {
             kept.push((bytes.to_vec(), time, link, length));
         }
         let configs = configs.into_iter().map(|c| (c.settings.max.to_string(), c));
-        let mut replay = Replay::new(configs, Treatment::default());
+        let mut replay = Replay::new(configs, rules.clone());
         replay.sample();
         let records: Vec<_> = kept
             .iter()
@@ -390,6 +443,24 @@ mod tests {
                 let alone = fed(Vec::from([of(*max)]), 1);
                 assert!(alone[0] == *shared, "{name} with {max}");
             }
+        }
+    }
+
+    #[test]
+    fn rules_that_no_grid_knows_come_to_the_same_under_each_limit() {
+        let profile = Profile::named("6.18").expect("a known profile");
+        let of = |max: u64| {
+            let mut settings = Settings::of(profile, Bytes(1 << 30));
+            (settings.max, settings.buckets) = (max, 64);
+            Config::new(profile, settings)
+        };
+        let zones = Vec::from([ZoneRule::parse("orig=3").expect("a rule")]);
+        let rules = Rules { zones, ..Rules::default() };
+        let limits = [120, 100_000, 60];
+        let together = fed_under(&rules, limits.map(of).to_vec(), 1000);
+        assert!(together[2].0.lost > 0 && together[1].0.lost == 0, "no limit was met");
+        for (max, shared) in limits.into_iter().zip(&together) {
+            assert!(fed_under(&rules, Vec::from([of(max)]), 1)[0] == *shared, "{max}");
         }
     }
 

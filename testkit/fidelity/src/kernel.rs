@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sched::{CloneFlags, setns};
-use plimsoll_ct::{Counter, Counters, CpuCounters, Entry};
+use plimsoll_ct::{Counter, Counters, CpuCounters, Entry, ZoneDirection};
 use plimsoll_model::{Fate, Helper, TimeoutPolicy, Treatment};
 use plimsoll_wire::ctnetlink::{self, Filter, command};
 use plimsoll_wire::netlink::{Message, Messages, Writer, flag};
@@ -26,6 +26,9 @@ const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 /// Bits of that octet: the zone, then these.
 const UNTRACKED: u8 = 4;
 const DROPPED: u8 = 8;
+/// The zone is for one direction only.
+const ORIGINAL: u8 = 16;
+const REPLY: u8 = 32;
 
 /// The timeout policies of the router: protocol, seconds by state. No two of a protocol are near each other or what
 /// they replace; what is not named stays the namespace's.
@@ -59,19 +62,19 @@ pub fn policies() -> io::Result<Vec<TimeoutPolicy>> {
 fn code(treatment: &Treatment) -> u8 {
     let untracked = if treatment.untracked { UNTRACKED } else { 0 };
     let dropped = if treatment.fate == Fate::Dropped { DROPPED } else { 0 };
-    (treatment.zone as u8 & 3) | untracked | dropped
+    let direction = match treatment.zone.direction {
+        ZoneDirection::Both => 0,
+        ZoneDirection::Original => ORIGINAL,
+        ZoneDirection::Reply => REPLY,
+    };
+    (treatment.zone.id as u8 & 3) | direction | untracked | dropped
 }
 
 /// The rules: what comes from which link address goes into which zone, is exempted, is dropped; and what
 /// the router sends to itself is not answered.
 fn rules() -> String {
-    let senders = |wanted: &dyn Fn(u8) -> bool| {
-        let all: Vec<_> = (0..16)
-            .filter(|c| wanted(*c))
-            .flat_map(|c| (0..=POLICIES.len()).map(move |p| format!("{p:02x}:{c:02x}:02")))
-            .flat_map(|end| (0..=Helper::ALL.len()).map(move |h| format!("02:00:{h:02x}:{end}")))
-            .collect();
-        format!("ether saddr {{ {} }}", all.join(", "))
+    let senders = |mask: u8, code: u8| {
+        format!("ether saddr & 00:00:00:00:{mask:02x}:00 == 00:00:00:00:{code:02x}:00")
     };
     let mut rules = String::from(
         "add table inet t; add chain inet t e { type filter hook prerouting priority -300; }; \
@@ -79,12 +82,14 @@ fn rules() -> String {
          add chain inet t i { type filter hook input priority 0; }; \
          add rule inet t c ct state invalid counter; add rule inet t i iif lo drop; ",
     );
-    rules += &format!("add rule inet t e {} notrack accept; ", senders(&|c| c & UNTRACKED != 0));
-    for zone in 1..4 {
-        let own = senders(&|c| c & 3 == zone);
-        rules += &format!("add rule inet t e {own} ct zone set {zone}; ");
+    rules += &format!("add rule inet t e {} notrack accept; ", senders(UNTRACKED, UNTRACKED));
+    for (direction, name) in [(0, ""), (ORIGINAL, "original "), (REPLY, "reply ")] {
+        for zone in 1..4 {
+            let own = senders(3 | ORIGINAL | REPLY, zone | direction);
+            rules += &format!("add rule inet t e {own} ct {name}zone set {zone}; ");
+        }
     }
-    rules += &format!("add rule inet t c {} drop; ", senders(&|c| c & DROPPED != 0));
+    rules += &format!("add rule inet t c {} drop; ", senders(DROPPED, DROPPED));
     rules
 }
 

@@ -1,12 +1,16 @@
 //! The harness as a test: real captures and generated flows through the running kernel and the model.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use plimsoll_ct::{Counter, Zone, ZoneDirection};
 use plimsoll_fidelity::filling::FILLINGS;
+use plimsoll_fidelity::forge::{self, TcpSegment};
 use plimsoll_fidelity::kernel::Kernel;
 use plimsoll_fidelity::run::{Pace, Pair, ready};
 use plimsoll_fidelity::{captures, full, generated};
+use plimsoll_model::Treatment;
 
 /// One at a time: the entries of one test set the collector's pace for all namespaces.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -83,4 +87,60 @@ fn full_tables_lose_and_evict_as_many_within_the_statistical_error() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(met > 15, "totals that say something: {met}");
+}
+
+#[test]
+fn zones_of_one_direction_let_entries_clash_as_in_the_kernel() {
+    if !ready() {
+        return;
+    }
+    let _alone = alone();
+    let mut pair =
+        Pair::new(&[("nf_conntrack_acct", 1), ("nf_conntrack_checksum", 0)]).expect("namespaces");
+    let zone = |id, direction| Zone { id, direction };
+    let none = Zone::default();
+    let cases: [&[(bool, Zone)]; 4] = [
+        // The same answers, of the same tuple in other zones.
+        &[(false, zone(1, ZoneDirection::Original)), (false, zone(2, ZoneDirection::Original))],
+        &[(false, zone(1, ZoneDirection::Original)), (false, none), (true, none)],
+        &[(false, none), (false, zone(3, ZoneDirection::Original)), (true, none)],
+        // What comes back is not in the zone of the answers, and would be answered by what came before.
+        &[
+            (false, zone(1, ZoneDirection::Reply)),
+            (true, none),
+            (true, zone(1, ZoneDirection::Reply)),
+        ],
+    ];
+    let mut host = 0;
+    for case in cases {
+        for protocol in [6, 17, 136, 132, 33, 47, 50, 1] {
+            host += 1;
+            let ends = [IpAddr::from([10, 77, 0, host]), IpAddr::from([192, 0, 2, 1])];
+            for &(back, zone) in case {
+                let [from, to] = if back { [ends[1], ends[0]] } else { ends };
+                let ports = if back { (80, 4000) } else { (4000, 80) };
+                let packet = match protocol {
+                    6 => TcpSegment { ports, flags: 2, window: 512, ..Default::default() }
+                        .packet(from, to),
+                    17 => forge::udp(from, to, ports, 8, 0),
+                    136 => forge::udp_lite(from, to, ports, 8, 8),
+                    132 => forge::sctp(
+                        from,
+                        to,
+                        ports,
+                        0,
+                        &[(1, 0, vec![0, 0, 0, 9, 0, 0, 16, 0, 0, 1, 0, 1, 0, 0, 0, 1])],
+                    ),
+                    33 => forge::dccp(from, to, ports, 0, (1, 0), Default::default()),
+                    1 => forge::icmp(from, to, if back { 0 } else { 8 }, 0, 7, &[]),
+                    other => forge::ip(from, to, other, &[0; 16]),
+                };
+                pair.feed(&packet, &Treatment { zone, ..Treatment::default() }).expect("sent");
+            }
+            let differences = pair.differences().expect("both tables");
+            assert!(differences.is_empty(), "protocol {protocol}, {case:?}: {differences:#?}");
+        }
+    }
+    let clashes = pair.model.counters().get(Counter::InsertFailed).unwrap_or(0);
+    assert_eq!(clashes, 8 * 4 - 1, "each, but for an echo's answer, which opens nothing");
 }

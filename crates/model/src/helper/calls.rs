@@ -73,7 +73,7 @@ impl Model {
             let (source, destination) = Key::from_tuple(&tuple, 0).ends();
             let number = self.expect(Expectation {
                 protocol: GRE,
-                zone: whole.key.zone(),
+                zone: whole.zone,
                 source: tuple.source,
                 source_port: Some(source),
                 destination: tuple.destination,
@@ -84,7 +84,7 @@ impl Model {
                 by: whole.id,
             });
             let Some(number) = number else {
-                numbers.into_iter().for_each(|number| self.unexpect(number));
+                numbers.into_iter().for_each(|number| self.give_away(number));
                 return;
             };
             numbers.push(number);
@@ -95,7 +95,7 @@ impl Model {
             if noted {
                 self.helpers.calls.retain(|call| call.by != whole.id);
             }
-            numbers.into_iter().for_each(|number| self.unexpect(number));
+            numbers.into_iter().for_each(|number| self.give_away(number));
         }
     }
 
@@ -125,10 +125,10 @@ impl Model {
         let known = self.helpers.pptp.get(&whole.id).copied().unwrap_or_default();
         let Some(tuples) = Self::call_of(whole, known.pac, known.pns) else { return };
         for tuple in tuples {
-            let key = Key::from_tuple(&tuple, whole.key.zone());
-            match self.find(&self.table.probe(key)) {
+            let key = Key::from_tuple(&tuple, whole.zone.of_original());
+            match self.find_in(&self.table.probe(key), whole.zone) {
                 Some(found) => self.remove(found.id),
-                None => self.unexpect_alike(&key),
+                None => self.unexpect_alike(&key, whole.zone.id),
             }
         }
     }

@@ -121,7 +121,7 @@ impl Model {
     ) -> Origin {
         let mut origin = Origin::default();
         if !self.helpers.expected.is_empty() {
-            origin.master = self.meet(&key);
+            origin.master = self.meet(&key, treatment.zone.id);
         }
         if origin.master.is_some() {
             origin.status |= Status::EXPECTED;
@@ -196,7 +196,7 @@ impl Model {
         let expected = wanted.is_none_or(|port| {
             let expected = self.expect(Expectation {
                 protocol: 6,
-                zone: whole.key.zone(),
+                zone: whole.zone,
                 source: other.source,
                 source_port: None,
                 destination: other.destination,

@@ -4,6 +4,8 @@
 //! a packet in good order reads and writes is in the line. Beside it: 16 octets for what only odd packets
 //! need (of TCP: the last segment, when it was not the newest of its side), 32 for the addresses of IPv6.
 
+use core::hint::select_unpredictable;
+
 use plimsoll_ct::{State, Status, TcpState};
 use plimsoll_wire::packet::Acknowledgement;
 
@@ -126,13 +128,15 @@ impl Head {
     /// The same of a TCP flow that has nothing beside its cell; `None` of every other one.
     #[inline(always)]
     pub(super) fn answers_plainly_to(&self, key: Packed) -> Option<Direction> {
-        let (own, back) = (key.rest | PLAIN_TCP, key.mirrored());
-        let original = self.addresses ^ key.addresses | self.rest ^ own;
+        let (rest, back) = (key.rest | PLAIN_TCP, key.mirrored());
+        let original = self.addresses ^ key.addresses | self.rest ^ rest;
         let reply = self.addresses ^ back.addresses | self.rest ^ (back.rest | PLAIN_TCP);
-        if (original != 0) & (reply != 0) {
+        // A packet from an address to itself is found by its reply tuple, which stands first.
+        let answers = reply == 0;
+        if select_unpredictable(answers, 0, original) != 0 {
             return None;
         }
-        Some(if reply == 0 { Direction::Reply } else { Direction::Original })
+        Some(if answers { Direction::Reply } else { Direction::Original })
     }
 
     pub(super) const fn status(&self) -> Status {
@@ -301,50 +305,67 @@ impl Long {
     ) -> Option<u32> {
         const OPEN: u16 = (Status::ASSURED.0 | Status::SEEN_REPLY.0) as u16;
         const NOTED: u16 = OPEN | Status::FIXED_TIMEOUT.0 as u16;
-        const ESTABLISHED: u8 = TcpState::Established.number() << STATE;
-        const ACK: u8 = ESTABLISHED | (Class::Ack as u8) << CLASS;
+        // Flags, scales and manner as one number.
+        const MANNER: u32 = 24;
+        const ESTABLISHED: u32 = (TcpState::Established.number() as u32) << STATE << MANNER;
+        const ACK: u32 = ESTABLISHED | (Class::Ack as u32) << CLASS << MANNER;
+        const UNACKNOWLEDGED: u32 = side::DATA_UNACKNOWLEDGED as u32;
+        const MAX_ACK_SET: u32 = side::MAX_ACK_SET as u32;
         const SIGN: u32 = 1 << 31;
         let Acknowledgement { seq, ack, window, payload } = *segment;
-        let own = direction as u8;
-        let (this, that) = (usize::from(own), usize::from(own ^ 1));
+        let own = direction as u32;
+        let (this, that) = (own as usize & 1, own as usize & 1 ^ 1);
+        let (of_this, of_that) = (own * 8, (own ^ 1) * 8);
         let [end, max_end, max_window, max_ack] = self.sides[this];
         let [other_end, other_max_end, other_window, _] = self.sides[that];
+        let [a, b] = self.flags;
+        let traits = u32::from_le_bytes([a, b, self.scales, self.manner]);
         let new_end = seq.wrapping_add(payload);
         let further = new_end.wrapping_sub(end);
+        let newer = ack.wrapping_sub(max_ack);
         let lag = other_end.wrapping_sub(ack);
         // It is not the newest of its side,
-        let against = further | ack.wrapping_sub(max_ack)
+        let against = further | newer
             // or lies beyond what the other side allows, or tells of what that never sent, or of what is too old,
             | max_end.wrapping_sub(seq) | lag
             | !lag.wrapping_sub(max_window.max(ACK_WINDOW)).wrapping_sub(1)
             // or a window was never seen, or is beyond all bounds: then the long way knows more.
             | further.wrapping_add(other_window)
             | max_window.wrapping_sub(1) | other_window.wrapping_sub(1);
-        let is_open = self.head.status & NOTED == OPEN
-            && self.manner & 15 << STATE == ESTABLISHED
-            && self.flags[this] & side::MAX_ACK_SET != 0;
-        if !is_open || against & SIGN | payload >> 16 != 0 {
+        let state = traits & 15 << STATE << MANNER | traits >> of_this & MAX_ACK_SET;
+        let differs = state ^ (ESTABLISHED | MAX_ACK_SET)
+            | u32::from(self.head.status & NOTED ^ OPEN)
+            | against & SIGN
+            | payload >> 16;
+        if differs != 0 {
             return None;
         }
         let wire = u32::from(window) << 16 | payload;
-        let repeats =
-            further == 0 && ack == max_ack && wire == self.wire && self.manner & REPLY == own;
-        let retransmissions = if repeats { (self.head.small + 1).min(0xff) } else { 0 };
-        let scaled = u32::from(window) << (self.scales >> (own * 4) & 15);
-        let beyond = new_end.wrapping_sub(max_end);
+        // No branch that hangs on the direction, which nobody can foretell.
+        let changes = further | newer | wire ^ self.wire | (traits >> MANNER ^ own) & 1;
+        let scaled = u32::from(window) << (traits >> (16 + own * 4) & 15);
+        let beyond = max_end.wrapping_sub(new_end) as i32;
         let limit = ack.wrapping_add(scaled);
         let stays = other_max_end.wrapping_sub(1).wrapping_sub(limit) as i32 >= 0;
         self.sides[this] = [new_end, max_end, max_window.max(scaled), ack];
         let other = &mut self.sides[that];
         other[1] = if stays { other_max_end } else { limit.wrapping_add((scaled == 0).into()) };
-        other[2] = other_window.wrapping_add(if beyond as i32 > 0 { beyond } else { 0 });
-        self.flags[this] |= if further != 0 { side::DATA_UNACKNOWLEDGED } else { 0 };
-        self.flags[that] &= !if lag == 0 { side::DATA_UNACKNOWLEDGED } else { 0 };
-        self.manner = ACK | own;
+        other[2] = other_window.wrapping_add(if beyond < 0 { beyond.unsigned_abs() } else { 0 });
+        let traits = (traits & 0xff_ffff
+            | ACK
+            | own << MANNER
+            | (u32::from(further != 0) * UNACKNOWLEDGED) << of_this)
+            & !((u32::from(lag == 0) * UNACKNOWLEDGED) << of_that);
+        let [a, b, scales, manner] = traits.to_le_bytes();
+        (self.flags, self.scales, self.manner) = ([a, b], scales, manner);
         self.wire = wire;
-        self.head.small = retransmissions;
-        let unacknowledged = (self.flags[0] | self.flags[1]) & side::DATA_UNACKNOWLEDGED != 0;
-        Some(usual.established(unacknowledged, window == 0, retransmissions as u8))
+        let unacknowledged = traits & (UNACKNOWLEDGED | UNACKNOWLEDGED << 8) != 0;
+        if changes == 0 {
+            self.head.small = (self.head.small + 1).min(0xff);
+            return Some(usual.repeated(unacknowledged, window == 0, self.head.small as u8));
+        }
+        self.head.small = 0;
+        Some(usual.established(unacknowledged, window == 0))
     }
 
     /// Whether the cell is a TCP flow's.

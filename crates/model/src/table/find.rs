@@ -1,5 +1,7 @@
 //! Looking an entry up.
 
+use plimsoll_ct::Zone;
+
 use super::index::{self, At, Place};
 use super::{EntryId, Found, Glance, Leaving, Probe, Spot, Table};
 use crate::key::{Key, Packed};
@@ -21,21 +23,24 @@ impl Table {
         if !line.is_fresh(now) {
             return self.reach_all(spot);
         }
-        let mut slots = line.same(spot.place.tag);
-        let Some((slot, id)) = slots.newest().and_then(|slot| Some((slot, line.id(slot)?))) else {
-            return;
+        let slots = line.same(spot.place.tag);
+        let Some((slot, id)) = slots.only().and_then(|slot| Some((slot, line.id(slot)?))) else {
+            return self.reach_some(spot, slots);
         };
         (spot.likely, spot.slot) = (EntryId(id), slot as u8);
         self.slab.prefetch(spot.likely);
-        if !slots.is_empty() {
-            self.reach_others(spot.place, slots);
-        }
     }
 
     #[inline(never)]
-    fn reach_others(&self, place: Place, mut slots: index::Slots) {
-        while let Some(slot) = slots.newest() {
-            self.slab.prefetch(EntryId(self.index.first_id(place, slot)));
+    fn reach_some(&self, spot: &mut Spot, mut slots: index::Slots) {
+        let mut next = slots.newest();
+        if let Some(slot) = next {
+            let id = self.index.first_id(spot.place, slot);
+            (spot.likely, spot.slot) = (EntryId(id), slot as u8);
+        }
+        while let Some(slot) = next {
+            self.slab.prefetch(EntryId(self.index.first_id(spot.place, slot)));
+            next = slots.newest();
         }
     }
 
@@ -180,10 +185,28 @@ impl Table {
             .then_some(Direction::Original)
     }
 
-    /// Looks an unexpired entry up; `reaped` is told of each expired one met on the way, and removed.
+    /// Whether an entry has the tuple of the probe in this direction.
+    fn answers_in(
+        &self,
+        direction: Direction,
+        id: EntryId,
+        probe: &Probe,
+        back: Option<Packed>,
+    ) -> bool {
+        let key = self.slab.head(id).key();
+        let same = match direction {
+            Direction::Original => key == probe.key.packed(),
+            Direction::Reply => back == Some(key) && !self.is_translated(id),
+        };
+        same && self.has_addresses(id, probe, direction)
+    }
+
+    /// Looks an unexpired entry up, in one direction only or in any; `reaped` is told of each expired one met on the
+    /// way, and removed.
     pub(crate) fn find(
         &mut self,
         probe: &Probe,
+        only: Option<Direction>,
         now: Jiffies,
         mut reaped: impl FnMut(&Leaving<'_>),
     ) -> Option<Found> {
@@ -204,7 +227,11 @@ impl Table {
                     gone = true;
                     continue;
                 }
-                if let Some(direction) = self.answers_to(id, probe, back) {
+                let direction = match only {
+                    None => self.answers_to(id, probe, back),
+                    Some(only) => Some(only).filter(|&d| self.answers_in(d, id, probe, back)),
+                };
+                if let Some(direction) = direction {
                     break Some(Found { id, direction, at });
                 }
             };
@@ -220,7 +247,7 @@ impl Table {
             let first = self.index.first(probe.place);
             self.index.tidy(first);
         }
-        if found.is_some() || self.replies.is_empty() {
+        if found.is_some() || self.replies.is_empty() || only == Some(Direction::Original) {
             return found;
         }
         self.find_translated(&probe.key, now, reaped)
@@ -261,14 +288,39 @@ impl Table {
         Some(Found { id, direction: Direction::Reply, at })
     }
 
-    /// The unexpired entry that has a key, without changing anything.
-    pub(crate) fn peek(&self, key: Key, now: Jiffies) -> Option<EntryId> {
+    /// The unexpired entry that has a key in a direction, without changing anything.
+    pub(crate) fn peek(&self, key: Key, direction: Direction, now: Jiffies) -> Option<EntryId> {
+        let lives = |id: &EntryId| !self.vitals(*id).is_expired(now);
+        let translated = || match direction {
+            Direction::Original => None,
+            Direction::Reply => self.replies.get(&key).copied(),
+        };
+        self.having(key, direction).find(lives).or_else(|| translated().filter(lives))
+    }
+
+    /// Entries that have a key in a direction, expired or not; none that is translated in that of the answers.
+    fn having(&self, key: Key, direction: Direction) -> impl Iterator<Item = EntryId> + '_ {
         let probe = self.probe(key);
         let back = key.packed().inverse();
-        let lives = |id: &EntryId| !self.vitals(*id).is_expired(now);
-        self.walk(self.chain(&probe))
-            .filter(lives)
-            .find(|&id| self.answers_to(id, &probe, back).is_some())
-            .or_else(|| self.replies.get(&key).copied().filter(lives))
+        let chain = self.walk(self.chain(&probe));
+        chain.filter(move |&id| self.answers_in(direction, id, &probe, back))
+    }
+
+    /// Whether an entry, expired or not, keeps a new one with answers of this key out of the table, either of the two being
+    /// in a zone of one direction: one with the same answers; or one whose packets are the new one's answers. (Where neither
+    /// is in such a zone, the new one's first packet would have met the other; or it would be translated, which no new
+    /// one is.)
+    pub(crate) fn clashes(&self, reply: &Key, zone: Zone) -> bool {
+        let one_way = zone.is_one_way();
+        if !one_way && self.replies.is_empty() {
+            return false;
+        }
+        let apart = |id: &EntryId| self.extras(*id).is_some_and(|extras| extras.zone.is_some());
+        let known = zone.of_original() == zone.of_reply();
+        let mut back = self.having(*reply, Direction::Original).filter(|_| known);
+        let same = self.having(*reply, Direction::Reply);
+        let mut same = self.replies.get(reply).copied().into_iter().chain(same);
+        let other = same.next().or_else(|| back.next());
+        other.is_some_and(|id| one_way || apart(&id))
     }
 }

@@ -28,14 +28,15 @@ pub(super) struct Line {
     ids: [u32; ROOM],
     /// Line with older entries behind this one, plus one; 0: none.
     link: u32,
-    /// None of the entries expires before.
-    bound: Jiffies,
-    /// The tags from the lowest octet up, and in the highest octet the number of entries; its upper half tells of
-    /// which of up to four chains it is known that nothing but their own time takes their entries away.
-    tags: [u32; 3],
+    /// A time before which none of the entries expires, and three words of tags, from the lowest octet up. The highest
+    /// octet is the number of entries; its upper half tells of which of up to four chains it is known that nothing but their
+    /// own time takes their entries away.
+    watch: [u32; 4],
 }
 
-const EMPTY: Line = Line { ids: [0; ROOM], link: 0, bound: Jiffies(0), tags: [0; 3] };
+const EMPTY: Line = Line { ids: [0; ROOM], link: 0, watch: [0; 4] };
+/// The word that counts.
+const LAST: usize = 3;
 
 /// Where a hash belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,13 @@ pub(super) struct Slots(u16);
 impl Slots {
     pub(super) const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// The one, if there is exactly one.
+    #[inline(always)]
+    pub(super) const fn only(self) -> Option<usize> {
+        let one = self.0 != 0 && self.0 & (self.0 - 1) == 0;
+        if one { Some(self.0.trailing_zeros() as usize) } else { None }
     }
 
     /// Takes the newest out.
@@ -88,7 +96,17 @@ impl Line {
     /// Whether none of its entries has expired.
     #[inline(always)]
     pub(super) const fn is_fresh(&self, now: Jiffies) -> bool {
-        self.bound.left(now) > 0
+        self.bound().left(now) > 0
+    }
+
+    #[inline(always)]
+    const fn bound(&self) -> Jiffies {
+        Jiffies(self.watch[0])
+    }
+
+    #[inline(always)]
+    const fn set_bound(&mut self, bound: Jiffies) {
+        self.watch[0] = bound.0;
     }
 
     /// Whether an entry stands at this place of it.
@@ -106,27 +124,27 @@ impl Line {
     /// An entry now expires at `time`.
     #[inline(always)]
     pub(super) const fn lower(&mut self, time: Jiffies) {
-        if self.bound.left(time) > 0 {
-            self.bound = time;
+        if self.bound().left(time) > 0 {
+            self.set_bound(time);
         }
     }
 
     #[inline]
     const fn count(&self) -> usize {
-        (self.tags[2] >> 24 & 15) as usize
+        (self.watch[LAST] >> 24 & 15) as usize
     }
 
     fn tag(&self, slot: usize) -> u8 {
-        (self.tags[slot / 4] >> (slot % 4 * 8)) as u8
+        (self.watch[1 + slot / 4] >> (slot % 4 * 8)) as u8
     }
 
     fn set_tag(&mut self, slot: usize, tag: u8) {
-        let (word, shift) = (&mut self.tags[slot / 4], slot % 4 * 8);
+        let (word, shift) = (&mut self.watch[1 + slot / 4], slot % 4 * 8);
         *word = *word & !(0xff << shift) | u32::from(tag) << shift;
     }
 
     fn set_count(&mut self, count: usize) {
-        self.tags[2] = self.tags[2] & !(15 << 24) | (count as u32) << 24;
+        self.watch[LAST] = self.watch[LAST] & !(15 << 24) | (count as u32) << 24;
     }
 
     #[inline]
@@ -137,16 +155,14 @@ impl Line {
     /// Where tags are `tag`.
     #[inline(always)]
     pub(super) fn same(&self, tag: u8) -> Slots {
-        // With what stands in front of them, so that it is one load.
-        let [a, b, c] = self.tags;
-        let found = machine::equal([self.bound.0, a, b, c], tag) >> 4;
-        Slots(found as u16 & self.all().0)
+        // With the word in front of them, so that it is one load.
+        Slots((machine::equal(self.watch, tag) >> 4) as u16 & self.all().0)
     }
 
     /// Where tags agree with `tag` in the bits of `mask`.
     #[inline(always)]
     fn matches(&self, tag: u8, mask: u8) -> Slots {
-        let [a, b, c] = self.tags;
+        let [_, a, b, c] = self.watch;
         let low = u64::from(a) | u64::from(b) << 32;
         let found = equal(low, tag, mask) | equal(c.into(), tag, mask) << 8;
         Slots(found as u16 & self.all().0)
@@ -163,7 +179,7 @@ impl Line {
 
     fn push(&mut self, id: u32, tag: u8, bound: Jiffies) {
         let count = self.count();
-        self.bound = if count == 0 { bound } else { self.bound.earlier(bound) };
+        self.set_bound(if count == 0 { bound } else { self.bound().earlier(bound) });
         self.ids[count] = id;
         self.set_tag(count, tag);
         self.set_count(count + 1);
@@ -339,28 +355,25 @@ impl Index {
     /// Whether an entry of the line may have expired.
     #[inline]
     pub(super) fn may_expire(&self, at: At, now: Jiffies) -> bool {
-        self.line(at).bound.left(now) <= 0
+        !self.line(at).is_fresh(now)
     }
 
     /// An entry of the line now expires at `time`.
     #[inline]
     pub(super) fn lower(&mut self, at: At, time: Jiffies) {
-        let line = self.line(at);
-        if line.bound.left(time) > 0 {
-            self.line_mut(at).bound = time;
-        }
+        self.line_mut(at).lower(time);
     }
 
     /// None of the line's entries expires before.
     pub(super) fn bound(&self, at: At) -> Jiffies {
-        self.line(at).bound
+        self.line(at).bound()
     }
 
     /// All entries of a line and of those behind it were looked at: none expires before `time`.
     pub(super) fn set_bounds(&mut self, first: At, time: Jiffies) {
         let mut at = Some(first);
         while let Some(line) = at {
-            self.line_mut(line).bound = time;
+            self.line_mut(line).set_bound(time);
             at = self.next(line);
         }
     }
@@ -373,7 +386,8 @@ impl Index {
     /// Whether a walk of the chain would find none that has expired or could be evicted.
     pub(super) fn is_settled(&self, place: Place, now: Jiffies) -> bool {
         let first = self.first(place);
-        let is_known = self.settled(place).is_some_and(|bit| self.line(first).tags[2] & bit != 0);
+        let is_known =
+            self.settled(place).is_some_and(|bit| self.line(first).watch[LAST] & bit != 0);
         if !is_known || self.may_expire(first, now) {
             return false;
         }
@@ -390,7 +404,7 @@ impl Index {
     /// All entries of the chain were looked at, and none can be evicted. That holds until one more comes.
     pub(super) fn settle(&mut self, place: Place) {
         if let Some(bit) = self.settled(place) {
-            self.lines[place.line as usize].tags[2] |= bit;
+            self.lines[place.line as usize].watch[LAST] |= bit;
         }
     }
 
@@ -399,7 +413,7 @@ impl Index {
     pub(super) fn insert(&mut self, place: Place, id: u32, expires: Jiffies) {
         let unsettled = !self.settled(place).unwrap_or(0);
         let line = &mut self.lines[place.line as usize];
-        line.tags[2] &= unsettled;
+        line.watch[LAST] &= unsettled;
         if line.count() < ROOM {
             line.push(id, place.tag, expires);
         } else {
@@ -417,7 +431,7 @@ impl Index {
                 line.push(id, tag, bound);
                 return;
             }
-            let oldest = (line.ids[0], line.tag(0), line.bound);
+            let oldest = (line.ids[0], line.tag(0), line.bound());
             line.take(0);
             line.push(id, tag, bound);
             (id, tag, bound) = oldest;

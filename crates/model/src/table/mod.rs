@@ -6,7 +6,8 @@
 //! (reap the expired, find a victim) happens with the kernel's frequency; which entry it meets can't be
 //! foretold there either, since the kernel's hash is keyed with a secret.
 //!
-//! Entries whose answers have another tuple (NAT, from a dump) are found by that in a side index.
+//! Entries whose answers have another tuple (NAT, from a dump; zones of one direction) are found by that in a side
+//! index.
 //!
 //! Kernel: `____nf_conntrack_find()`, `__nf_conntrack_hash_insert()`, nf_conntrack_core.c.
 
@@ -24,7 +25,7 @@ mod versions;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
-use plimsoll_ct::Status;
+use plimsoll_ct::{Status, Zone};
 use plimsoll_wire::packet::Acknowledgement;
 
 use crate::entry::Slot;
@@ -155,6 +156,8 @@ pub(crate) struct Whole {
     pub(crate) helper: Option<Helper>,
     /// The entry that expected it.
     pub(crate) master: Option<Key>,
+    /// Its zone.
+    pub(crate) zone: Zone,
 }
 
 impl Whole {
@@ -278,9 +281,9 @@ impl Table {
     /// An entry that is there, with another memory.
     pub(crate) fn whole_as(&self, id: EntryId, slot: &Slot) -> Whole {
         let (key, created) = (self.slab.key(id), self.slab.created(id));
-        let (helper, master) =
-            self.slab.extras(id).map_or((None, None), |extras| (extras.helper, extras.master));
-        Whole { id, slot: *slot, key, created, reply: self.reply(id), helper, master }
+        let Extras { helper, master, zone, .. } = self.slab.extras(id).copied().unwrap_or_default();
+        let zone = zone.unwrap_or(Zone::both(key.zone()));
+        Whole { id, slot: *slot, key, created, reply: self.reply(id), helper, master, zone }
     }
 
     fn leaving(&self, id: EntryId) -> Leaving<'_> {

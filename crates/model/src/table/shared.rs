@@ -9,7 +9,7 @@ use plimsoll_wire::packet::Acknowledgement;
 use super::versions::Versions;
 use super::{EntryId, Expiries, Extras, Found, Probe, SEATS, Seats, Spot, Table, View, Vitals};
 use crate::entry::Slot;
-use crate::plain::Usual;
+use crate::plain::{Usual, Way};
 use crate::ticks::Jiffies;
 
 impl Table {
@@ -164,6 +164,18 @@ impl Table {
         found
     }
 
+    /// Whether in some settings none of some chains could lose an entry to [`Table::clear_shared`], as far as that is known.
+    #[inline]
+    pub(crate) fn are_settled(
+        &self,
+        mut chains: impl Iterator<Item = usize>,
+        now: Jiffies,
+        seats: Seats,
+    ) -> bool {
+        let Some(versions) = &self.versions else { return false };
+        chains.all(|chain| seats.without(versions.settled(chain, now)).is_empty())
+    }
+
     /// Asks for the entries of some chains, one behind the other, that [`Table::clear_shared`] is about to walk.
     pub(crate) fn approach_shared(
         &self,
@@ -294,11 +306,29 @@ impl Table {
         part
     }
 
-    /// Between the stages of a lookup: asks for what stands beside the entry that is probably the packet's own.
+    /// Between the stages of a lookup: asks for what stands beside the entries that it will look at.
     #[inline(always)]
-    pub(crate) fn reach_beside(&self, spot: &Spot) {
-        if let Some(versions) = &self.versions {
-            versions.prefetch(spot.likely);
+    pub(crate) fn reach_beside(&self, spot: &Spot, now: Jiffies) {
+        let Some(versions) = &self.versions else { return };
+        if self.index.is_fresh(spot.place, now) {
+            return versions.prefetch(spot.likely);
+        }
+        let at = self.index.first(spot.place);
+        let mut slots = self.index.of_chain(at, spot.place);
+        while let Some(slot) = slots.newest() {
+            versions.prefetch(EntryId(self.index.id(at, slot)));
+        }
+    }
+}
+
+impl Table {
+    /// Asks for what early drop will look at, for packets that are not known in all of the settings whose table is full.
+    pub(crate) fn reach_room(&self, spots: &[Spot], full: Seats) {
+        let Some(versions) = &self.versions else { return };
+        for spot in spots {
+            if spot.way != Way::Nowhere && !full.without(versions.seats(spot.likely)).is_empty() {
+                versions.prefetch_settled(self.chain_for_room(&spot.probe(None)));
+            }
         }
     }
 }

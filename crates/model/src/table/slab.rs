@@ -6,7 +6,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Class, State, Status};
+use plimsoll_ct::{Class, State, Status, Zone};
 
 use super::cell::{Beside, Head, Long, Short};
 use super::machine::prefetch;
@@ -115,7 +115,7 @@ impl<T: Copy> Pieces<T> {
 /// What few entries have.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Extras {
-    /// The tuple of the answers, where it is not the inverse of the other: a translation.
+    /// The tuple of the answers, where it is not the inverse of the other: a translation, or another zone.
     pub(crate) reply: Option<Key>,
     /// The timeout policy.
     pub(crate) policy: Option<u8>,
@@ -123,12 +123,18 @@ pub(crate) struct Extras {
     pub(crate) helper: Option<Helper>,
     /// The entry that expected it.
     pub(crate) master: Option<Key>,
+    /// A zone that is one direction's only.
+    pub(crate) zone: Option<Zone>,
 }
 
 impl Extras {
     pub(crate) const fn is_none(&self) -> bool {
-        let Self { reply, policy, helper, master } = self;
-        reply.is_none() && policy.is_none() && helper.is_none() && master.is_none()
+        let Self { reply, policy, helper, master, zone } = self;
+        reply.is_none()
+            && policy.is_none()
+            && helper.is_none()
+            && master.is_none()
+            && zone.is_none()
     }
 
     /// Whether a helper has to know of the entry's end.
@@ -234,8 +240,16 @@ impl Slab {
     }
 
     /// Asks for the cell.
-    #[inline]
+    #[inline(always)]
     pub(super) fn prefetch(&self, id: EntryId) {
+        match self.narrow(id) {
+            Some(head) => prefetch(head),
+            None => self.prefetch_other(id),
+        }
+    }
+
+    #[inline(never)]
+    fn prefetch_other(&self, id: EntryId) {
         prefetch(self.head(id));
     }
 

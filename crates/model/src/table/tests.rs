@@ -85,7 +85,7 @@ proptest! {
                 Act::Packet(tuple, lasts) => {
                     let probe = table.probe(Key::from_tuple(&tuple, 0));
                     let expires = Jiffies(now + lasts);
-                    let found = table.find(&probe, Jiffies(now), |_| {});
+                    let found = table.find(&probe, None, Jiffies(now), |_| {});
                     simple.entries.retain(|(own, expires)| {
                         // What has expired may stay, but is not found.
                         *expires > now || table.locate(own).is_some()

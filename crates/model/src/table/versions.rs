@@ -156,6 +156,16 @@ impl Versions {
         settled.seats = before.or(seats);
     }
 
+    /// Asks for what is known of a chain and its neighbours.
+    #[inline(always)]
+    pub(super) fn prefetch_settled(&self, chain: usize) {
+        for chain in [chain, chain + 7] {
+            if let Some(settled) = self.settled.get(chain) {
+                prefetch(settled);
+            }
+        }
+    }
+
     /// An entry comes into a chain.
     pub(super) fn unsettle(&mut self, chain: usize, seats: Seats) {
         let settled = &mut self.settled[chain];

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use plimsoll_replay::{HelperRule, MOST_COPIES, PolicyRule, Selector, Workload};
+use plimsoll_replay::{HelperRule, MOST_COPIES, PolicyRule, Selector, Workload, ZoneRule};
 
 use super::{moment, workload};
 use crate::arguments::When;
@@ -25,9 +25,14 @@ pub struct Arguments {
     /// Memory of the host in GiB, which decides the defaults of max and buckets
     #[arg(long, value_name = "GIB", default_value_t = 8, help_heading = "The host")]
     pub memory: u64,
-    /// Zone of all packets
-    #[arg(long, value_name = "ZONE", default_value_t = 0, help_heading = "The host")]
-    pub zone: u16,
+    /// Inode of the network namespace, which --log names as kernels from 6.18 on do (ls -Li /proc/PID/ns/net); the initial
+    /// one has no name
+    #[arg(long, value_name = "INODE", help_heading = "The host")]
+    pub netns: Option<u64>,
+    /// Zone of packets, as nft's "ct zone set" or CT --zone: '7' is that of all, 'udp port 53 7' of some; 'orig=7' and
+    /// 'reply=7' are for one direction (repeatable, the first about a packet counts; terms as below)
+    #[arg(long, value_name = "[EXPR] ZONE", value_parser = ZoneRule::parse, help_heading = "The host")]
+    pub zone: Vec<ZoneRule>,
     /// Packets that a NOTRACK rule keeps from conntrack: 'tcp dport 443' is one direction, 'tcp port 443'
     /// both (repeatable; terms: tcp udp icmp …, ip ip6, port sport dport, host saddr daddr)
     #[arg(long, value_name = "EXPR", value_parser = Selector::parse, help_heading = "The host")]
@@ -127,7 +132,8 @@ impl Arguments {
             set,
             profile,
             memory: 8,
-            zone: 0,
+            netns: None,
+            zone: Vec::new(),
             notrack: Vec::new(),
             timeout_policy: Vec::new(),
             helper: Vec::new(),

@@ -11,6 +11,9 @@ const MOST: usize = 64;
 /// The first kernel with timeout policies.
 const FIRST_POLICIES: (u16, u16) = (3, 4);
 
+/// Of the profiles the first with zones, and the first with zones of one direction: the ones that hold 2.6.34 and 4.3.
+const FIRST_ZONES: [(u16, u16); 2] = [(2, 20), (4, 1)];
+
 /// A setting with what is different about it.
 #[derive(Debug, Clone)]
 pub struct Candidate {
@@ -57,6 +60,20 @@ pub fn host(arguments: &Arguments) -> Result<(&'static Profile, Settings), Strin
     }
     if !arguments.timeout_policy.is_empty() && profile.from < FIRST_POLICIES {
         return Err(format!("--timeout-policy: {} has none, they came with 3.4", profile.name));
+    }
+    for rule in &arguments.zone {
+        let [some, one_way] = FIRST_ZONES;
+        if profile.from < some || rule.zone.is_one_way() && profile.from < one_way {
+            let (what, version) = if rule.zone.is_one_way() {
+                ("zones of one direction", "4.3")
+            } else {
+                ("zones", "2.6.34")
+            };
+            return Err(format!(
+                "--zone {rule}: {} has no {what}, they came with {version}",
+                profile.name
+            ));
+        }
     }
     if arguments.timeout_policy.len() > usize::from(u8::MAX) {
         return Err("--timeout-policy: so many are not kept apart".into());
@@ -107,8 +124,8 @@ impl Candidate {
 }
 
 /// With this hash key for all.
-pub fn config(profile: &'static Profile, settings: &Settings) -> Config {
-    Config::new(profile, settings.clone())
+pub fn config(arguments: &Arguments, profile: &'static Profile, settings: &Settings) -> Config {
+    Config { netns: arguments.netns, ..Config::new(profile, settings.clone()) }
 }
 
 /// The error, and the nearest name where there is none of that name.

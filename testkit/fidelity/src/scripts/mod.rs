@@ -12,6 +12,7 @@ mod tcp;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use plimsoll_ct::Zone;
 use plimsoll_model::{Helper, Treatment};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -63,8 +64,8 @@ pub enum Way {
 pub struct Flow {
     /// Where.
     pub way: Way,
-    /// Conntrack zone.
-    pub zone: u16,
+    /// Conntrack zones: of what the client sends, of what the server sends.
+    pub zones: [Zone; 2],
     /// Timeout policy, by its place among the router's.
     pub policy: Option<u8>,
     /// Initial sequence numbers.
@@ -81,13 +82,18 @@ pub type Sent = (Vec<u8>, Treatment);
 /// Any flow.
 pub fn flow() -> impl Strategy<Value = Flow> {
     let way = prop_oneof![6 => Just(Way::V4), 3 => Just(Way::V6), 1 => Just(Way::Loopback)];
-    let zone = prop_oneof![6 => Just(0u16), 1 => 1u16..4];
+    let zones = prop_oneof![
+        6 => Just([Zone::default(); 2]),
+        2 => oddity::zone().prop_map(|zone| [zone; 2]),
+        1 => oddity::zone().prop_map(|zone| [zone, Zone::default()]),
+    ];
     let policy = prop_oneof![5 => Just(None), 2 => Just(Some(0u8)), 1 => Just(Some(1u8))];
-    (way, zone, policy, any::<[u32; 2]>(), steps(), vec(oddity::oddity(), 0..3)).prop_map(
-        |(way, zone, policy, initial, steps, odd)| {
+    (way, zones, policy, any::<[u32; 2]>(), steps(), vec(oddity::oddity(), 0..3)).prop_map(
+        |(way, zones, policy, initial, steps, odd)| {
             // What tells a packet's treatment is the sender's link address: loopback has none.
-            let (zone, policy) = if way == Way::Loopback { (0, None) } else { (zone, policy) };
-            Flow { way, zone, policy, initial, steps, odd }
+            let local = way == Way::Loopback;
+            let zones = if local { [Zone::default(); 2] } else { zones };
+            Flow { way, zones, policy: policy.filter(|_| !local), initial, steps, odd }
         },
     )
 }
@@ -162,6 +168,14 @@ impl Hosts {
         if reply { (self.server, self.client) } else { (self.client, self.server) }
     }
 
+    /// Whether the server sent this packet.
+    fn is_servers(self, packet: &[u8]) -> bool {
+        match self.server {
+            IpAddr::V4(server) => packet.get(12..16) == Some(&server.octets()),
+            IpAddr::V6(server) => packet.get(8..24) == Some(&server.octets()),
+        }
+    }
+
     fn v6(self) -> bool {
         self.client.is_ipv6()
     }
@@ -184,7 +198,6 @@ impl Flow {
         let mut memory =
             Memory { next: self.initial, controls: [self.initial; 2], ..Memory::default() };
         let plain = Treatment {
-            zone: self.zone,
             policy: self.policy,
             local: self.way == Way::Loopback,
             ..Treatment::default()
@@ -194,7 +207,8 @@ impl Flow {
             let Some(packet) = step.packet(&mut memory, hosts) else { continue };
             // Who talks over loopback is not told apart by the router's rules.
             let helper = step.helper().filter(|_| !plain.local);
-            let mut packets = vec![(packet, Treatment { helper, ..plain })];
+            let zone = self.zones[usize::from(hosts.is_servers(&packet))];
+            let mut packets = vec![(packet, Treatment { helper, zone, ..plain })];
             let mut cut = false;
             for (_, oddity) in self.odd.iter().filter(|(at, _)| usize::from(*at) == place) {
                 // Fragments of fragments: docs/model.md.

@@ -1,5 +1,6 @@
 //! What is special about a packet: its treatment by the rules, or the form in which it comes.
 
+use plimsoll_ct::{Zone, ZoneDirection};
 use plimsoll_model::{Fate, Treatment};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -15,7 +16,7 @@ pub enum Oddity {
     /// A rule before conntrack exempts it.
     Untracked,
     /// A rule puts it into another zone.
-    Zone(u16),
+    Zone(Zone),
     /// It comes in parts.
     Fragments(Fragments),
     /// IPv6: extension headers stand before its payload.
@@ -31,12 +32,22 @@ pub enum Oddity {
 /// The authentication header.
 pub(super) const AUTHENTICATION: u8 = 51;
 
+/// A zone that is not the default one.
+pub(super) fn zone() -> impl Strategy<Value = Zone> {
+    let direction = prop_oneof![
+        3 => Just(ZoneDirection::Both),
+        2 => Just(ZoneDirection::Original),
+        1 => Just(ZoneDirection::Reply)
+    ];
+    (1u16..4, direction).prop_map(|(id, direction)| Zone { id, direction })
+}
+
 pub(super) fn oddity() -> impl Strategy<Value = (u8, Oddity)> {
     let extension = prop_oneof![3 => Just(0u8), 3 => Just(60), 2 => Just(43), 1 => Just(AUTHENTICATION), 1 => Just(135)];
     let what = prop_oneof![
         2 => Just(Oddity::Dropped),
         2 => Just(Oddity::Untracked),
-        1 => (0u16..4).prop_map(Oddity::Zone),
+        1 => prop_oneof![1 => Just(Zone::default()), 3 => zone()].prop_map(Oddity::Zone),
         3 => fragments::fragments().prop_map(Oddity::Fragments),
         2 => vec(extension, 1..4).prop_map(Oddity::Extensions),
         1 => any::<u8>().prop_map(Oddity::Spoilt),
