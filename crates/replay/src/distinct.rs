@@ -20,8 +20,12 @@ const RECENT: usize = 1 << 14;
 pub(crate) type Bits = u8;
 
 /// The numbers of some settings.
-pub(crate) fn numbers(bits: Bits) -> impl Iterator<Item = usize> {
-    (0..8).filter(move |number| bits >> number & 1 == 1)
+pub(crate) fn numbers(mut bits: Bits) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let number = bits.trailing_zeros() as usize;
+        bits &= bits.wrapping_sub(1);
+        (number < 8).then_some(number)
+    })
 }
 
 /// See the module.
@@ -52,17 +56,22 @@ impl Distinct {
     #[inline(never)]
     fn add_small(&mut self, hash: u64, settings: Bits) {
         let mut new = self.look_who_forgot(hash, settings);
+        let more = self.more;
         for setting in numbers(new) {
             if self.bounds[setting].is_some_and(|bound| hash > bound) {
                 new &= !(1 << setting);
                 self.more |= 1 << setting;
             }
         }
-        if new != 0 {
-            let there = self.smallest.entry(hash).or_default();
-            new &= !*there;
-            *there |= new;
+        if self.more != more {
+            self.look_who_is_highest();
         }
+        if new == 0 {
+            return;
+        }
+        let there = self.smallest.entry(hash).or_default();
+        new &= !*there;
+        *there |= new;
         for setting in numbers(new) {
             self.kept[setting] += 1;
             if self.kept[setting] > KEPT {
@@ -71,6 +80,10 @@ impl Distinct {
                 self.bounds[setting] = self.largest(setting, u64::MAX);
             }
         }
+        self.look_who_is_highest();
+    }
+
+    fn look_who_is_highest(&mut self) {
         let bounds = numbers(self.more).filter_map(|setting| self.bounds[setting]);
         self.highest = bounds.max().unwrap_or(0);
     }

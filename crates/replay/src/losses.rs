@@ -89,6 +89,8 @@ impl Losses {
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeSet;
+
     use super::*;
     use crate::distinct::{mix, numbers};
 
@@ -96,6 +98,7 @@ mod tests {
     fn what_several_settings_lose_is_counted_for_each_as_if_it_were_alone() {
         let mut together = Losses::default();
         let mut alone = [0, 1, 2].map(|_| Losses::default());
+        let mut all: [BTreeSet<u64>; 3] = Default::default();
         for n in 0..90_000_u64 {
             // The first loses all flows, the second some of them, the third few; now and then one again.
             let flow = mix(if n % 7 == 0 { n / 2 } else { n });
@@ -103,6 +106,7 @@ mod tests {
             together.note(settings, Time(n as i64), flow);
             for setting in numbers(settings) {
                 alone[setting].note(1, Time(n as i64), flow);
+                all[setting].insert(flow);
             }
         }
         for (setting, alone) in alone.iter().enumerate() {
@@ -113,6 +117,18 @@ mod tests {
             assert_eq!(together.packets(setting), alone.packets(0));
             assert_eq!(together.flows(setting), alone.flows(0));
         }
-        assert!(together.flows(0) > 80_000 && together.flows(2) < 5000);
+        // As they are defined: the 16,384th of the hashes, where there are more.
+        for (setting, all) in all.iter().enumerate() {
+            let kept = 16_384;
+            let expected = match all.iter().nth(kept - 1) {
+                Some(last) if all.len() > kept => {
+                    let share = *last as f64 / u64::MAX as f64;
+                    ((kept - 1) as f64 / share) as u64
+                }
+                Some(_) | None => all.len() as u64,
+            };
+            assert_eq!(together.flows(setting), expected);
+        }
+        assert!(all[0].len() > 70_000 && all[2].len() < 5000);
     }
 }
