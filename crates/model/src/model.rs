@@ -308,7 +308,12 @@ impl Model {
     }
 
     #[inline(never)]
-    fn settle_other(&mut self, packet: &Packet<'_>, spot: &Spot, treatment: &Treatment) -> Step {
+    pub(crate) fn settle_other(
+        &mut self,
+        packet: &Packet<'_>,
+        spot: &Spot,
+        treatment: &Treatment,
+    ) -> Step {
         let step = match spot.way {
             Way::Tcp => return self.less_plain(packet, spot, treatment),
             Way::Udp => {

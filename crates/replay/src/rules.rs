@@ -34,6 +34,7 @@ impl From<Treatment> for Rules {
 }
 
 impl Rules {
+<<<<<<< HEAD
     /// What happens to this one. A fragment is never exempted from tracking: the kernel puts datagrams
     /// together first, and what the ports of the whole are is not known yet.
     #[inline(always)]
@@ -43,10 +44,18 @@ impl Rules {
             && self.helpers.is_empty()
             && self.zones.is_empty();
         if same { self.every } else { self.look(packet) }
+=======
+    /// What happens to every packet, if it is the same to all.
+    pub(crate) fn same(&self) -> Option<Treatment> {
+        let same = self.untracked.is_empty() && self.policies.is_empty() && self.helpers.is_empty();
+        same.then_some(self.every)
+>>>>>>> f4c2dc9 (replay: records are read many at a time, and what is the same for all packets is looked up once)
     }
 
+    /// What happens to this one. A fragment is never exempted from tracking: the kernel puts datagrams
+    /// together first, and what the ports of the whole are is not known yet.
     #[inline(never)]
-    fn look(&self, packet: &Packet<'_>) -> Treatment {
+    pub(crate) fn look(&self, packet: &Packet<'_>) -> Treatment {
         let untracked = !self.untracked.is_empty()
             && packet.fragment.is_none()
             && self.untracked.iter().any(|selector| selector.holds(packet));
