@@ -103,8 +103,14 @@ impl Model {
             self.table.approach(spot);
         }
         let now = self.now();
-        for spot in spots {
-            self.table.reach(spot, now);
+        // A bit for each whose line is not the first one.
+        let mut beyond = 0_u32;
+        for (at, spot) in spots.iter_mut().enumerate() {
+            beyond |= u32::from(self.table.reach(spot, now)) << at;
+        }
+        while beyond != 0 {
+            self.table.reach_beyond(&spots[beyond.trailing_zeros() as usize]);
+            beyond &= beyond - 1;
         }
     }
 }

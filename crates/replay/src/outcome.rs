@@ -16,42 +16,14 @@ pub(crate) struct Peaks {
 }
 
 impl Peaks {
-<<<<<<< HEAD
     /// A packet went its way: so many entries there are now, so many of them protected.
-    #[inline]
-    pub(crate) fn note(&mut self, step: &Step, counted: usize, protected: u64) {
-        self.counted = self.counted.max(counted as u64);
-        self.protected = self.protected.max(protected);
-        self.evicted += u64::from(step.evicted);
-=======
-    /// A packet went its way; `flow` is its [flow](crate::distinct::flow)'s number.
     #[inline(always)]
-    pub(crate) fn note(
-        &mut self,
-        now: Time,
-        flow: impl FnOnce() -> u64,
-        step: &Step,
-        model: &Model,
-    ) {
-        let (counted, protected) = (model.counted() as u64, model.protected());
-        if counted > self.counted || protected > self.protected {
-            self.counted = self.counted.max(counted);
+    pub(crate) fn note(&mut self, step: &Step, counted: usize, protected: u64) {
+        if counted as u64 > self.counted || protected > self.protected {
+            self.counted = self.counted.max(counted as u64);
             self.protected = self.protected.max(protected);
         }
         self.evicted += u64::from(step.evicted);
-        if step.verdict == Verdict::Drop {
-            self.lose(now, flow());
-        }
-    }
-
-    /// A packet was dropped.
-    #[inline(never)]
-    fn lose(&mut self, now: Time, flow: u64) {
-        self.lost += 1;
-        self.first_drop.get_or_insert(now);
-        self.last_drop = Some(now);
-        self.flows.add(flow);
->>>>>>> f4c2dc9 (replay: records are read many at a time, and what is the same for all packets is looked up once)
     }
 }
 

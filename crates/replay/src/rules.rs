@@ -34,22 +34,12 @@ impl From<Treatment> for Rules {
 }
 
 impl Rules {
-<<<<<<< HEAD
-    /// What happens to this one. A fragment is never exempted from tracking: the kernel puts datagrams
-    /// together first, and what the ports of the whole are is not known yet.
-    #[inline(always)]
-    pub(crate) fn treat(&self, packet: &Packet<'_>) -> Treatment {
-        let same = self.untracked.is_empty()
-            && self.policies.is_empty()
-            && self.helpers.is_empty()
-            && self.zones.is_empty();
-        if same { self.every } else { self.look(packet) }
-=======
     /// What happens to every packet, if it is the same to all.
     pub(crate) fn same(&self) -> Option<Treatment> {
-        let same = self.untracked.is_empty() && self.policies.is_empty() && self.helpers.is_empty();
-        same.then_some(self.every)
->>>>>>> f4c2dc9 (replay: records are read many at a time, and what is the same for all packets is looked up once)
+        let Self { every, untracked, policies, helpers, zones } = self;
+        let same =
+            untracked.is_empty() && policies.is_empty() && helpers.is_empty() && zones.is_empty();
+        same.then_some(*every)
     }
 
     /// What happens to this one. A fragment is never exempted from tracking: the kernel puts datagrams

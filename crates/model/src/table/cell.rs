@@ -49,12 +49,9 @@ pub(super) struct Long {
     pub(super) head: Head,
     /// TCP: both sides' end, its maximum, largest window, highest acknowledgement.
     sides: [[u32; 4]; 2],
-    /// TCP: flags of both sides,
-    flags: [u8; 2],
-    /// their scales, the original direction's in the lower half,
-    scales: u8,
-    /// state, class of the last segment and whose it was,
-    manner: u8,
+    /// TCP: flags of both sides; their scales, the original direction's in the lower half; state, class of the last segment
+    /// and whose it was;
+    traits: [u8; 4],
     /// and its window and length.
     wire: u32,
 }
@@ -217,14 +214,8 @@ impl Short {
 }
 
 impl Long {
-    pub(super) const EMPTY: Self = Self {
-        head: Head::EMPTY,
-        sides: [[0; 4]; 2],
-        flags: [0; 2],
-        scales: 0,
-        manner: 0,
-        wire: 0,
-    };
+    pub(super) const EMPTY: Self =
+        Self { head: Head::EMPTY, sides: [[0; 4]; 2], traits: [0; 4], wire: 0 };
 
     /// The tracker's memory; `beside` is read only where it is needed.
     #[inline]
@@ -273,7 +264,7 @@ impl Long {
     #[inline]
     pub(super) fn state(&self, beside: &Beside) -> State {
         match self.head.kind() {
-            TCP => State::Tcp(TcpState::from_number(self.manner >> STATE)),
+            TCP => State::Tcp(TcpState::from_number(self.traits[3] >> STATE)),
             _ => self.memory(beside).state(),
         }
     }
@@ -318,8 +309,7 @@ impl Long {
         let (of_this, of_that) = (own * 8, (own ^ 1) * 8);
         let [end, max_end, max_window, max_ack] = self.sides[this];
         let [other_end, other_max_end, other_window, _] = self.sides[that];
-        let [a, b] = self.flags;
-        let traits = u32::from_le_bytes([a, b, self.scales, self.manner]);
+        let traits = u32::from_le_bytes(self.traits);
         let new_end = seq.wrapping_add(payload);
         let further = new_end.wrapping_sub(end);
         let newer = ack.wrapping_sub(max_ack);
@@ -356,8 +346,7 @@ impl Long {
             | own << MANNER
             | (u32::from(further != 0) * UNACKNOWLEDGED) << of_this)
             & !((u32::from(lag == 0) * UNACKNOWLEDGED) << of_that);
-        let [a, b, scales, manner] = traits.to_le_bytes();
-        (self.flags, self.scales, self.manner) = ([a, b], scales, manner);
+        self.traits = traits.to_le_bytes();
         self.wire = wire;
         let unacknowledged = traits & (UNACKNOWLEDGED | UNACKNOWLEDGED << 8) != 0;
         if changes == 0 {
@@ -376,7 +365,8 @@ impl Long {
 
     #[inline(always)]
     pub(super) fn tcp(&self, beside: &Beside) -> Tcp {
-        let Self { sides, flags, scales, manner, wire, .. } = *self;
+        let Self { sides, traits: [own, other, scales, manner], wire, .. } = *self;
+        let flags = [own, other];
         let side = |which: usize| {
             let [end, max_end, max_window, max_ack] = sides[which];
             Side {
@@ -429,10 +419,10 @@ impl Long {
             beside.last = [last.seq.0, last.ack.0, last.end.0];
             last.options().into()
         };
-        self.flags = [own.flags & SIDE_FLAGS, other.flags & SIDE_FLAGS];
-        self.scales = own.scale & 15 | other.scale << 4;
-        self.manner =
+        let scales = own.scale & 15 | other.scale << 4;
+        let manner =
             tcp.state.number().min(15) << STATE | last.class_number() << CLASS | u8::from(reply);
+        self.traits = [own.flags & SIDE_FLAGS, other.flags & SIDE_FLAGS, scales, manner];
         let words = |s: &Side| [s.end.0, s.max_end.0, s.max_window, s.max_ack.0];
         self.sides = [words(own), words(other)];
         self.wire = u32::from(last.window) << 16 | low;
