@@ -19,7 +19,7 @@ depmod -b "$work/tree" "$release" 2>/dev/null
 wanted="nf_conntrack nf_conntrack_netlink nf_conntrack_ftp nf_conntrack_pptp nfnetlink nfnetlink_cttimeout
     nfnetlink_log nf_tables
     nft_ct nft_compat nft_chain_nat nft_limit nft_log nft_connlimit nft_counter nf_log_syslog nf_log_ipv4
-    ip_tables iptable_filter iptable_nat iptable_raw iptable_mangle ip6_tables ip6table_filter
+    ip_tables iptable_filter iptable_nat iptable_raw iptable_mangle ip6_tables ip6table_filter ip6table_raw
     xt_conntrack xt_CT xt_addrtype xt_comment xt_LOG xt_limit xt_tcpudp xt_MASQUERADE xt_nat veth af_packet
     inet_diag tcp_diag udp_diag raw_diag unix_diag netlink_diag af_packet_diag sctp dccp"
 for module in $wanted; do
@@ -55,10 +55,9 @@ put "$(command -v kmod)" sbin/kmod
 for name in modprobe rmmod insmod lsmod; do ln -s kmod "$root/sbin/$name"; done
 put "$(command -v xtables-legacy-multi)" sbin/xtables-legacy-multi
 put "$(command -v xtables-nft-multi)" sbin/xtables-nft-multi
-for name in iptables-legacy iptables-legacy-save ip6tables-legacy ip6tables-legacy-save; do
+for name in iptables {ip,ip6}tables-legacy{,-save,-restore}; do
     ln -s xtables-legacy-multi "$root/sbin/$name"
 done
-ln -s xtables-legacy-multi "$root/sbin/iptables"
 for name in iptables-nft iptables-nft-save; do ln -s xtables-nft-multi "$root/sbin/$name"; done
 put "$(command -v nft)" sbin/nft
 put "$(command -v conntrack)" sbin/conntrack

@@ -223,10 +223,66 @@ wait $!
 readers flows-web
 dmesg | grep 'table full' | tail -1 >$out/tree/log.container
 
-echo "@@ unload $(cut -d. -f1 /proc/uptime)"
+# Tables of old iptables that come with a remedy, and go with `undo`: there is no other way to be rid of them than
+# their module.
+echo "@@ tables $(cut -d. -f1 /proc/uptime)"
 leave
 ip netns del web
+tables() {
+    iptables-legacy-save | grep -v '^#' | sed 's/ \[.*//'
+    ip6tables-legacy-save | grep -v '^#' | sed 's/ \[.*//'
+    cut -d' ' -f1 /proc/modules | grep '^ip6*table_' | sort
+}
+iptables-legacy -F
+modprobe -r -a iptable_raw ip6table_raw
+firewall >/dev/null
+ip6tables-legacy -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT
+bypass() { plimsoll fix bypass tcp/8080 --role server --yes --watch 0; }
+tables >$out/tables.old
+look tables-done bypass
+tables >$out/tables.new
+look tables-undone plimsoll undo
+tables >$out/tables.again
+# Killed at each of its steps, and the next call does the rest; IPv4 alone, since it is quicker.
+lifeline() { plimsoll fix lifeline --peer 10.9.0.2 --port 8080 --yes --watch 0; }
+journals=/var/lib/plimsoll
+step=0
+while [ $step -lt 60 ]; do
+    step=$((step + 1))
+    rm -rf $journals
+    lifeline >/dev/null 2>&1
+    tables | cmp -s - $out/tables.old && echo "$step none none"
+    PLIMSOLL_FAULT=$step plimsoll undo >/dev/null 2>&1 && killed=whole || killed=killed
+    plimsoll confirm >/dev/null 2>&1
+    plimsoll undo >/dev/null 2>&1
+    tables | cmp -s - $out/tables.old && now=old || now=other
+    echo "$step $killed $now"
+    [ $killed = killed ] || break
+done >$out/tables.killed
+# Somebody else has it by then, with a rule that would be lost.
+lifeline >/dev/null 2>&1
+ip netns add other
+ip netns exec other iptables-legacy -t raw -A PREROUTING -p udp -j ACCEPT
+look tables-shared plimsoll undo
+ip netns exec other iptables-legacy-save >$out/tables.other
+ip netns del other
+# Its module was loaded before. (5.10 makes the table with it, the others when it is named.)
+modprobe -r iptable_raw
+modprobe iptable_raw
+iptables-legacy-save >$out/tables.loaded
+lifeline >/dev/null 2>&1
+look tables-kept plimsoll undo
+modprobe -r iptable_raw
+# Without modprobe.
+lifeline >/dev/null 2>&1
+mv /sbin/modprobe /sbin/modprobe.away
+look tables-stuck plimsoll undo
+mv /sbin/modprobe.away /sbin/modprobe
+modprobe -r -a iptable_raw ip6table_raw
+
+echo "@@ unload $(cut -d. -f1 /proc/uptime)"
 iptables-legacy -F 2>/dev/null
+ip6tables-legacy -F
 grep -q '^nf_tables ' /proc/modules && nft flush ruleset
 usleep 500000
 # With a rule by state it is refused; without one it is done, and taken back with all values.
@@ -261,7 +317,6 @@ stands() {
     state >/tmp/now
     if cmp -s /tmp/now /tmp/old; then echo old; elif cmp -s /tmp/now /tmp/new; then echo new; else echo between; fi
 }
-journals=/var/lib/plimsoll
 unload() { plimsoll fix unload --yes --watch 0; }
 # Whoever is left of the program is the guard. It removes its post when its work is done.
 guard_gone() { while pidof plimsoll >/dev/null; do usleep 20000; done; }
@@ -320,7 +375,7 @@ while [ $step -lt 60 ]; do
 done >>$out/unload.killed
 diff /tmp/old /tmp/new >$out/unload.differs
 cat /proc/modules >$out/unload.before
-modprobe -r -a iptable_filter iptable_raw xt_CT xt_conntrack nft_ct nf_conntrack_netlink nf_conntrack 2>$out/unload.err
+modprobe -r -a iptable_filter ip6table_filter xt_CT xt_conntrack nft_ct nf_conntrack_netlink nf_conntrack 2>$out/unload.err
 grep conntrack /proc/modules >$out/unload.after
 
 # A look that is not careful does load: were this not so, the comparisons would prove nothing.

@@ -1,13 +1,14 @@
 //! The network namespace that a plan goes to, held open so that it can't be another one later.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{DirEntry, File, metadata, read_link};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use plimsoll_diagnosis::plan::Target;
+use plimsoll_wire::mountinfo;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// That of this process.
@@ -23,7 +24,7 @@ impl Place {
 
     /// Opens the target. `Ok(None)`: it is gone.
     pub(crate) fn open(target: &Target) -> io::Result<Option<Self>> {
-        let own = std::fs::metadata(OWN)?.ino();
+        let own = metadata(OWN)?.ino();
         let Some(wanted) = target.inode else {
             return match &target.path {
                 None => Ok(Some(Self::HERE)),
@@ -52,7 +53,7 @@ impl Place {
 
     /// Every namespace that can be entered now, once.
     pub(crate) fn all() -> io::Result<Vec<Self>> {
-        let mut seen = BTreeSet::from([std::fs::metadata(OWN)?.ino()]);
+        let mut seen = BTreeSet::from([metadata(OWN)?.ino()]);
         let mut all = vec![Self::HERE];
         for file in doors().filter_map(|door| File::open(door).ok()) {
             if seen.insert(file.metadata()?.ino()) {
@@ -79,13 +80,42 @@ impl Place {
     }
 }
 
-/// Everything that a namespace may be entered by: names, and processes.
+/// Whether all processes can be seen, and with them the namespaces they are in: the second one of a host is the parent
+/// of the kernel's threads; a container has none such.
+pub(crate) fn shows_the_host() -> bool {
+    std::fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm.trim() == "kthreadd")
+}
+
+/// Everything that a namespace may be entered by: names, processes, mounts.
 fn doors() -> impl Iterator<Item = PathBuf> {
-    let list = |path: &str| std::fs::read_dir(path).into_iter().flatten().flatten();
     let named = list("/run/netns").map(|entry| entry.path());
+    named.chain(processes().map(|path| path.join("ns/net"))).chain(mounted())
+}
+
+fn list(path: &str) -> impl Iterator<Item = DirEntry> {
+    std::fs::read_dir(path).into_iter().flatten().flatten()
+}
+
+/// /proc/PID of each.
+fn processes() -> impl Iterator<Item = PathBuf> {
     let numbers = list("/proc").map(|entry| entry.path());
-    let processes = numbers.filter(|path| {
+    numbers.filter(|path| {
         path.file_name().is_some_and(|n| n.as_encoded_bytes().iter().all(u8::is_ascii_digit))
-    });
-    named.chain(processes.map(|path| path.join("ns/net")))
+    })
+}
+
+/// Files that a namespace is mounted on, in any mount namespace: container engines keep theirs so.
+fn mounted() -> impl Iterator<Item = PathBuf> {
+    let mut seen = BTreeSet::new();
+    let one_each = processes()
+        .filter(move |path| read_link(path.join("ns/mnt")).is_ok_and(|space| seen.insert(space)));
+    one_each.flat_map(|path| {
+        let text = std::fs::read_to_string(path.join("mountinfo")).unwrap_or_default();
+        let mounts = mountinfo::net_namespaces(&text).into_iter();
+        mounts.filter_map(move |mount| {
+            let door = path.join("root").join(mount.point.trim_start_matches('/'));
+            // Something else may be mounted over it.
+            metadata(&door).is_ok_and(|m| m.ino() == mount.inode).then_some(door)
+        })
+    })
 }

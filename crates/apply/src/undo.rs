@@ -39,7 +39,7 @@ pub struct Undone {
     pub left: Vec<String>,
     /// What of it had ended with the boot it belonged to.
     pub gone_with_reboot: bool,
-    /// Tables of old iptables that came with it and stay, empty: `raw of iptables-save`.
+    /// Tables of old iptables that came with it and stay, empty: `raw of iptables-save (why)`.
     pub emptied: Vec<String>,
     /// What an earlier call had left.
     pub recovered: Vec<Recovered>,
@@ -153,7 +153,7 @@ fn emptied(transaction: &Transaction, place: &Place) -> Vec<String> {
     let ground = Ground { place, root: &transaction.root, id: transaction.id };
     let changes = transaction.plan.changes.iter().zip(&transaction.stands);
     let stays = changes.filter_map(|(change, stand)| match stand {
-        Stand::Done { before, .. } => act::stays(&ground, change, before),
+        Stand::Done { before, .. } => act::tidy_around(&ground, change, before),
         _ => None,
     });
     stays.collect()
@@ -289,10 +289,10 @@ pub(crate) fn unwind(
             write(Record::Left { change: index, why: what });
             continue;
         }
-        match back(&ground, change, before, memo, fault) {
+        match back(&ground, change, memo, fault) {
             Ok(None) => {
                 act::tidy(&ground, change);
-                act::tidy_around(change, before);
+                act::tidy_around(&ground, change, before);
                 write(Record::Undone(index));
             }
             Ok(Some(what)) => {
@@ -319,7 +319,6 @@ pub(crate) fn unwind(
 fn back(
     ground: &Ground<'_>,
     change: &Change,
-    before: &Memo,
     memo: Option<&Memo>,
     fault: &Fault,
 ) -> std::io::Result<Option<String>> {
@@ -333,7 +332,7 @@ fn back(
         }
     }
     fault.step();
-    act::take_back(ground, change, before)?;
+    act::take_back(ground, change)?;
     fault.step();
     match act::look(ground, change, memo)? {
         Seen::Before => Ok(None),

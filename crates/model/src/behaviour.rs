@@ -66,9 +66,9 @@ pub struct Behaviour {
     pub late_rules: bool,
     /// FTP's helper takes no port above 65,535; before, what is beyond sixteen bits is lost (7.1).
     pub ftp_port_fits: bool,
-    /// When a call of PPTP begins, the expectation of its other direction, which goes with the one that was met, is
-    /// counted as deleted too (not in 6.12 stable, 7.1).
-    pub counts_both_of_a_call: bool,
+    /// What a helper gives up is expected no more, but stays in the table's way, and is counted as deleted only when
+    /// somebody comes by (6.12 stable, 7.1).
+    pub expectations_linger: bool,
     /// Helpers are assigned by port when no rule does it (to 4.6).
     pub helpers: bool,
     /// The networking rate limiter is a token bucket: one line per interval after the burst (2.6.18).
@@ -106,7 +106,7 @@ const V6_18: Behaviour = Behaviour {
     router_discovery: true,
     late_rules: true,
     ftp_port_fits: false,
-    counts_both_of_a_call: true,
+    expectations_linger: false,
     helpers: false,
     token_bucket: false,
 };
@@ -116,7 +116,7 @@ const V7_1: Behaviour = Behaviour {
     tcp: tcp::Behaviour { vain_reset_is_unacknowledged: true, ..V6_18.tcp },
     udp_lite: false,
     ftp_port_fits: true,
-    counts_both_of_a_call: false,
+    expectations_linger: true,
     ..V6_18
 };
 
@@ -129,7 +129,7 @@ const V6_12: Behaviour = Behaviour {
     },
     dccp_drops_cut: false,
     router_discovery: true,
-    counts_both_of_a_call: false,
+    expectations_linger: true,
     ..V6_1
 };
 
@@ -149,6 +149,7 @@ const V5_15: Behaviour = Behaviour {
         invalid_close_lowers: false,
         options_keep_liberal: false,
         data_begins_anew: true,
+        reset_answers_challenge: false,
         ..V6_1.tcp
     },
     udp: UdpRule::AssuredAtOnce,
@@ -158,7 +159,7 @@ const V5_15: Behaviour = Behaviour {
 
 const V5_4: Behaviour = Behaviour {
     name: "5.4",
-    tcp: tcp::Behaviour { closing_reset_unchecked: false, ..V5_15.tcp },
+    tcp: tcp::Behaviour { closing_reset_unchecked: false, syn_excuses_reset: false, ..V5_15.tcp },
     headers_in_first_fragment: false,
     redirects: false,
     ..V5_15
@@ -167,7 +168,7 @@ const V5_4: Behaviour = Behaviour {
 const V5_10: Behaviour = Behaviour {
     name: "5.10",
     udp: UdpRule::AfterTwoSeconds,
-    sctp: SctpRule { timeouts: NEW_SCTP.timeouts, ..OLD_SCTP },
+    sctp: NEW_SCTP,
     headers_in_first_fragment: true,
     ..V5_4
 };

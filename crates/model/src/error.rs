@@ -11,7 +11,6 @@ use crate::step::{Info, Step, Verdict};
 use crate::tcp::Direction;
 
 /// Octets of the header that all types of DCCP have.
-const DCCP_HEADER: u32 = 12;
 const REDIRECT_V6: u8 = 137;
 /// Octets of a redirect without options (RFC 4861).
 const REDIRECT_LENGTH: u32 = 40;
@@ -57,8 +56,7 @@ impl Model {
         if (packet.protocol, v6) != (1, false) && (packet.protocol, v6) != (58, true) {
             let cut = match prepared.transport {
                 Some(Transport::Dccp(header)) if self.behaviour.dccp && !prepared.bad => {
-                    let drops = self.behaviour.dccp_drops_cut;
-                    !header.whole && (drops || packet.payload_length < DCCP_HEADER)
+                    !header.whole && self.behaviour.dccp_drops_cut
                 }
                 Some(_) | None => false,
             };

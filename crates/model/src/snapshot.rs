@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Class, Entry, Protocol, Seconds, State, Status, Time, Tuple, Zone};
+use plimsoll_ct::{Class, Entry, L4, Protocol, Seconds, State, Status, Time, Tuple, Zone};
 
 use crate::dccp::Dccp;
 use crate::entry::{Memory, Slot};
@@ -98,9 +98,13 @@ impl Model {
     pub(crate) fn show(&self, whole: &Whole) -> Entry {
         let Whole { id, slot, key, created, reply, helper, zone, .. } = whole;
         let now = self.now();
-        let dccp = self.behaviour.dccp;
-        let original = key.tuple(dccp);
-        let reply = reply.map_or(original, |key| key.tuple(dccp));
+        let shown = |key: &Key| {
+            let tuple = key.tuple(self.behaviour.dccp);
+            let bare = tuple.protocol == Protocol::UdpLite && !self.behaviour.udp_lite;
+            if bare { Tuple { l4: L4::None, ..tuple } } else { tuple }
+        };
+        let original = shown(key);
+        let reply = reply.as_ref().map_or(original, shown);
         let hz = self.settings.hz;
         let left = slot.expires.left(now).max(0) as u32 / hz;
         let age = now.0.wrapping_sub(created.0) / hz;

@@ -218,14 +218,35 @@ fn a_call_of_pptp_is_one_entry_in_both_directions_until_it_is_hung_up() {
     assert_eq!(s.gre(true, 7).info, Info::New);
 }
 
-/// Debian's 6.12.117 and 7.3.4: what the other direction of a call expected goes uncounted.
+/// Debian's 6.12.117 and 7.3.4: what a helper gives up is in the way, uncounted, until somebody comes by.
 #[test]
-fn the_second_expectation_of_a_call_is_counted_as_deleted_by_some_kernels() {
-    for (profile, deleted) in [("6.1", 2), ("6.12", 1), ("6.18", 2), ("7.1", 1)] {
+fn what_a_helper_gives_up_is_counted_late_by_some_kernels() {
+    for (profile, lingers) in [("6.1", 0), ("6.12", 1), ("6.18", 0), ("7.1", 1)] {
+        // The other direction goes with the one that was met.
         let (mut s, _) = called_on(profile);
         s.gre(false, 9);
         let left = s.model.expectations().count();
-        assert_eq!((left, s.counters()), (0, [2, 1, deleted]), "{profile}");
+        assert_eq!((left, s.counters()), (0, [2, 1, 2 - lingers]), "{profile}");
+
+        // A call that is hung up before it began: its packets come late, and expected they are no more.
+        let (mut s, next) = called_on(profile);
+        s.send(2, (true, (1723, 4000), ACK, next[1], next[0], &message(13, [9, 0], 1)));
+        let left = s.model.expectations().count();
+        assert_eq!((left, s.counters()), (0, [2, 0, 2 - 2 * lingers]), "{profile}");
+        for (reply, call, deleted) in [(false, 9, 2 - lingers), (true, 7, 2)] {
+            assert_eq!(s.gre(reply, call).info, Info::New, "{profile}");
+            assert_eq!(s.counters(), [2, 0, deleted], "{profile}");
+        }
+
+        // The next call needs their room.
+        let (mut s, next) = called_on(profile);
+        s.send(2, (true, (1723, 4000), ACK, next[1], next[0], &message(13, [9, 0], 1)));
+        let after = next[1] + message(13, [9, 0], 1).chars().count() as u32;
+        let ask = message(7, [3, 0], 1);
+        s.send(2, (false, (4000, 1723), ACK, next[0], after, &ask));
+        let asked = next[0] + ask.chars().count() as u32;
+        s.send(2, (true, (1723, 4000), ACK, after, asked, &message(8, [4, 3], 1)));
+        assert_eq!((s.model.expectations().count(), s.counters()), (2, [4, 0, 2]), "{profile}");
     }
 }
 
@@ -249,6 +270,18 @@ fn the_keys_of_a_call_go_with_its_entry() {
     assert_eq!((late.info, source(&s, late)), (Info::New, L4::Gre { source: 7, destination: 9 }));
     let later = s.gre_later(34, (false, 9), Fate::Accepted);
     assert_eq!((later.info, source(&s, later)), (Info::New, unknown));
+}
+
+/// Linux 6.18, `cargo xtask fidelity scripts 20000 401`: who refuses a call that is under way does not rename it.
+#[test]
+fn a_refusal_that_names_another_call_leaves_the_one_that_is_known() {
+    let (mut s, [to_server, to_client]) = called();
+    let refusal = message(8, [10, 7], 2);
+    s.send(2, (true, (1723, 4000), ACK, to_client, to_server, &refusal));
+    let there = s.gre(false, 9).entry.unwrap();
+    let after = to_client + refusal.chars().count() as u32;
+    s.send(2, (true, (1723, 4000), ACK, after, to_server, &message(13, [7, 9], 1)));
+    assert!(s.model.entry(there).is_none());
 }
 
 /// Linux 6.18, `cargo xtask fidelity scripts 20000 303`: a control connection that spoke of no call takes the GRE entry

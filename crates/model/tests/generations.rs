@@ -166,14 +166,67 @@ fn an_rst_answers_a_syn_of_its_own_side_up_to_6_1_only() {
     }
 }
 
+/// Chunks SHUTDOWN ACK and HEARTBEAT, then an INIT ACK that nobody asked for.
+#[test]
+fn an_sctp_init_ack_that_nobody_asked_for_brings_no_tag_from_5_10_on() {
+    let chunks = |kinds: &[u8]| {
+        let mut sctp = vec![16, 0, 0, 80, 0, 0, 0, 9, 0, 0, 0, 0];
+        for kind in kinds {
+            sctp.extend([*kind, 0, 0, 20, 0, 0, 0, 7]);
+            sctp.extend([0; 12]);
+        }
+        packet(false, 132, &sctp)
+    };
+    for (profile, invalid) in [("5.4", false), ("5.10", true), ("6.1", true)] {
+        let mut model = model(profile);
+        let infos = sent(&mut model, &[chunks(&[8, 4]), chunks(&[2])]);
+        assert_eq!(infos[1] == Info::Invalid, invalid, "{profile}");
+    }
+}
+
+#[test]
+fn an_ignored_syn_excuses_the_number_of_an_rst_from_5_15_on() {
+    let packets = [
+        tcp(false, SYN, 0, 0, ""),
+        tcp(true, SYN | ACK, 0, 1, ""),
+        tcp(false, ACK, 1, 1, ""),
+        tcp(false, SYN, 1, 0, ""),
+        tcp(false, RST, 2, 0, ""),
+    ];
+    for (profile, state) in
+        [("5.10", TcpState::Established), ("5.15", TcpState::Close), ("6.1", TcpState::Close)]
+    {
+        let mut model = model(profile);
+        sent(&mut model, &packets);
+        assert_eq!(state_and_seconds(&model), (State::Tcp(state), 10), "{profile}");
+    }
+}
+
+/// The RST that answers a challenge tells nothing of its side's window; before, it was a segment like others.
+#[test]
+fn an_rst_that_answers_a_challenge_is_not_learnt_from_on_6_1() {
+    let packets = [
+        tcp(false, SYN, 0, 0, ""),
+        tcp(true, ACK, 7, 5000, ""),
+        tcp(false, RST, 5000, 0, ""),
+        tcp(true, ACK, 7, 5000, ""),
+    ];
+    for (profile, invalid) in [("5.10", false), ("6.1", true)] {
+        let mut model = model(profile);
+        let infos = sent(&mut model, &packets);
+        assert_eq!(only(&model).state, State::Tcp(TcpState::Close), "{profile}");
+        assert_eq!(infos[3] == Info::Invalid, invalid, "{profile}");
+    }
+}
+
 #[test]
 fn udp_lite_has_no_tracker_from_7_1_on() {
     for (profile, ports, seconds) in [("6.19", true, 30), ("7.1", false, 600)] {
         let mut model = model(profile);
         sent(&mut model, &[udp(false, 136, 8)]);
         let entry = only(&model);
-        let found = matches!(entry.original.l4, L4::Ports { source: 4096, destination: 53 });
-        assert_eq!((found, entry.expires.unwrap().get()), (ports, seconds), "{profile}");
+        let l4 = if ports { L4::Ports { source: 4096, destination: 53 } } else { L4::None };
+        assert_eq!((entry.original.l4, entry.expires.unwrap().get()), (l4, seconds), "{profile}");
     }
 }
 

@@ -3,13 +3,19 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use plimsoll_ct::{Zone, ZoneDirection};
+use plimsoll_fidelity::filling::{Filling, Mix, Step};
 use plimsoll_fidelity::forge;
+use plimsoll_fidelity::full::Turn;
 use plimsoll_fidelity::generated::sample;
 use plimsoll_fidelity::kernel::{Kernel, POLICIES};
 use plimsoll_fidelity::recording::{Recording, wall_clock};
@@ -35,6 +41,9 @@ struct Listener {
     child: Child,
     lines: Receiver<String>,
 }
+
+/// One at a time: a low limit is everybody's.
+static ALONE: Mutex<()> = Mutex::new(());
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -147,7 +156,7 @@ fn differences(kernel: &str, replay: &str, places: &[usize]) -> Vec<String> {
 
 /// A capture of generated flows, and what the kernel showed of them.
 struct Shown {
-    capture: std::path::PathBuf,
+    capture: PathBuf,
     at: String,
     events: String,
     proc: String,
@@ -157,6 +166,14 @@ struct Shown {
     statistics: [String; 2],
     /// All of it was shown at once, and soon behind the packets: others may keep conntrack's netlink busy for seconds.
     at_once: bool,
+}
+
+/// A capture as a file, to be removed by who asks for it.
+fn stored(recording: &Recording, name: &str) -> PathBuf {
+    let name = format!("plimsoll-replay-kernel-{}-{name}.pcap", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, recording.bytes()).unwrap();
+    path
 }
 
 const STATISTICS: &str = "/proc/thread-self/net/stat/nf_conntrack";
@@ -204,9 +221,7 @@ fn shown(treatment: &Treatment, seed: u64) -> Shown {
     let after = std::fs::read_to_string(STATISTICS).unwrap();
     let at_once =
         listing.elapsed() < Duration::from_millis(500) && start.elapsed() < Duration::from_secs(8);
-    let name = format!("plimsoll-replay-kernel-{}-{seed}.pcap", std::process::id());
-    let capture = std::env::temp_dir().join(name);
-    std::fs::write(&capture, recording.bytes()).unwrap();
+    let capture = stored(&recording, &seed.to_string());
     let at = format!("@{}.{:09}", at / 1_000_000_000, at % 1_000_000_000);
     Shown { capture, at, events, proc, expected, tool, statistics: [before, after], at_once }
 }
@@ -303,6 +318,7 @@ fn compare(case: &Case, seed: u64) {
 #[test]
 fn every_listing_is_the_kernels_line_by_line() {
     if ready() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let policies = POLICIES.map(|policy| format!("--timeout-policy={policy}"));
         let helper = Some(Helper::Ftp);
         let treatment = Treatment { policy: Some(0), helper, ..Treatment::default() };
@@ -319,4 +335,97 @@ fn every_listing_is_the_kernels_line_by_line() {
             compare(&Case { treatment, arguments: vec![format!("--zone={zone}")] }, seed);
         }
     }
+}
+
+/// The kernel's log from now on.
+struct KernelLog(File);
+
+impl KernelLog {
+    fn from_now() -> Self {
+        let mut options = File::options();
+        let mut log = options.read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg").unwrap();
+        log.seek(SeekFrom::End(0)).unwrap();
+        Self(log)
+    }
+
+    /// The texts that were written since.
+    fn texts(mut self) -> Vec<String> {
+        let mut texts = Vec::new();
+        let mut record = [0; 8192];
+        loop {
+            match self.0.read(&mut record) {
+                Ok(length) => {
+                    let record = String::from_utf8_lossy(&record[..length]).into_owned();
+                    let text = record.split_once(';').map_or("", |(_, text)| text);
+                    texts.push(text.lines().next().unwrap_or_default().to_owned());
+                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return texts,
+                // Older records were overwritten meanwhile.
+                Err(e) if e.raw_os_error() == Some(libc::EPIPE) => {}
+                Err(e) => panic!("/dev/kmsg: {e}"),
+            }
+        }
+    }
+}
+
+/// What a full table writes to the log, and `plimsoll replay --log` of the same packets. `None`: somebody else's lines
+/// went through the same rate limiter.
+fn logs_of_a_full_table(limit: u64) -> Option<[Vec<String>; 2]> {
+    let kernel = Kernel::new().unwrap();
+    let inode = std::fs::metadata("/proc/thread-self/ns/net").unwrap().ino();
+    let ours = format!("nf_conntrack: nf_conntrack: table full in netns {inode}, dropping packet");
+    let mut recording = Recording::default();
+    let treatment = Treatment::default();
+    let mut number = 0;
+    let open = Mix { open: 10, ..Mix::default() };
+    let protected = Filling { name: "", first: open, then: Mix::default(), expired: false };
+    for step in protected.steps(limit, &mut number) {
+        let Step::Packet(packet) = step else { continue };
+        recording.send(&kernel, &packet, &treatment).unwrap();
+    }
+    let log = KernelLog::from_now();
+    // The limiter lets ten lines through in five seconds, and tells later how many it did not.
+    for (burst, pause) in [(1u16, 0), (25, 5500), (12, 5500)] {
+        std::thread::sleep(Duration::from_millis(pause));
+        for port in 0..burst {
+            let ends = ("10.255.0.1".parse().unwrap(), "192.0.2.1".parse().unwrap());
+            let packet = forge::udp(ends.0, ends.1, (port, 53), 0, 0);
+            recording.send(&kernel, &packet, &treatment).unwrap();
+        }
+    }
+    let lines: Vec<String> = log.texts();
+    // Before the first of ours nobody knows what was suppressed.
+    let first = lines.iter().position(|line| *line == ours)?;
+    let own = |line: &&String| **line == ours || line.starts_with("net_ratelimit: ");
+    let others = lines[first..].iter().any(|line| !own(&line));
+    let stranger = lines.iter().any(|line| line.contains("table full") && *line != ours);
+    let kernels: Vec<String> = lines[first..].iter().filter(own).cloned().collect();
+    if others || stranger {
+        return None;
+    }
+    let capture = stored(&recording, "log");
+    let (max, netns) = (format!("--set=nf_conntrack_max={limit}"), format!("--netns={inode}"));
+    let text = told(BINARY, &["replay", capture.to_str().unwrap(), "--log", &max, &netns]);
+    std::fs::remove_file(&capture).unwrap();
+    let bare = |line: &str| line.split_once(' ').map_or("", |(_, text)| text).to_owned();
+    Some([kernels, text.lines().map(bare).collect()])
+}
+
+#[test]
+fn the_log_of_a_full_table_is_the_kernels_line_by_line() {
+    if !ready() {
+        return;
+    }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let turn = Turn::take(3000).unwrap();
+    let patience = Instant::now() + 2 * PATIENCE;
+    let [kernels, own] = loop {
+        if let Some(both) = logs_of_a_full_table(turn.limit()) {
+            break both;
+        }
+        assert!(Instant::now() < patience, "others wrote to the kernel's log each time");
+    };
+    assert_eq!(own, kernels);
+    let suppressed = |line: &String| line == "net_ratelimit: 15 callbacks suppressed";
+    assert_eq!((own.len(), own.iter().filter(|l| suppressed(l)).count()), (22, 1), "{own:#?}");
 }

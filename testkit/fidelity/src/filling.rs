@@ -97,7 +97,7 @@ impl Mix {
             .iter()
             .flat_map(|&(share, kind)| std::iter::repeat_n(kind, share as usize))
             .collect();
-        for n in 0..count {
+        for n in 0..if kinds.is_empty() { 0 } else { count } {
             *number += 1;
             // Seven and ten have no factor in common: kinds alternate.
             flow(*number, kinds[(n * 7 % kinds.len() as u64) as usize], steps);

@@ -83,6 +83,7 @@ pub fn faults(line: &str, outcome: &Outcome) -> Vec<String> {
     judge.step("files", Judge::files);
     judge.step("cure", |j| j.cure(expected));
     judge.step("container", |j| j.container(expected));
+    judge.step("tables", Judge::tables);
     judge.step("unload", |j| j.unload(expected));
     judge.step("undisturbed", Judge::undisturbed);
     judge.faults
@@ -372,19 +373,67 @@ impl Judge<'_> {
         Ok(())
     }
 
+    /// Tables of old iptables that come with a remedy go with its `undo`, with their modules, but where they are others' too.
+    fn tables(&mut self) -> Step {
+        for (name, said) in [
+            (
+                "tables-done",
+                "new here (iptable_raw, ip6table_raw): `plimsoll undo` takes them away again",
+            ),
+            ("tables-undone", "is taken back"),
+            ("tables-shared", "raw of iptables-legacy-save (another network namespace has it too)"),
+            ("tables-stuck", "raw of iptables-legacy-save (the program modprobe is not installed)"),
+        ] {
+            self.said(name, "0", said)?;
+        }
+        let old = self.outcome.text("tables.old")?;
+        let new = self.outcome.text("tables.new")?;
+        let raw = |text: &str| {
+            ["*raw", "iptable_raw", "ip6table_raw"].map(|t| text.lines().any(|l| l == t))
+        };
+        self.expect(raw(&old) == [false; 3] && raw(&new) == [true; 3], || {
+            format!("tables: before {old}, with the remedy {new}")
+        });
+        let again = self.outcome.text("tables.again")?;
+        self.expect(old == again, || format!("tables: before {old}, taken back {again}"));
+        let undone = self.outcome.text("tables-undone.json")?;
+        self.expect(!undone.contains("stays"), || format!("tables-undone: {undone}"));
+        let killed = self.outcome.text("tables.killed")?;
+        let lines: Vec<&str> = killed.lines().collect();
+        let whole = lines.last().is_some_and(|l| l.ends_with(" whole old"));
+        let old = lines.iter().all(|l| l.ends_with(" old"));
+        self.expect(whole && old && lines.len() > 8, || format!("tables killed: {killed}"));
+        let other = self.outcome.text("tables.other")?;
+        self.expect(other.contains("-A PREROUTING -p udp -j ACCEPT"), || {
+            format!("tables: the rule of another namespace: {other}")
+        });
+        // 5.10 makes the table as its module comes, so there it was not new.
+        let there = self.outcome.text("tables.loaded")?.contains("*raw");
+        let kept = self.outcome.text("tables-kept.json")?;
+        let told = kept.contains("(its module iptable_raw was loaded before)");
+        self.expect(told != there, || format!("tables-kept: there before: {there}, {kept}"));
+        Ok(())
+    }
+
+    /// A command of the scene ended so, and said that.
+    fn said(&mut self, name: &str, status: &str, said: &str) -> Step {
+        let text = self.outcome.text(&format!("{name}.json"))?;
+        let talk = self.outcome.text(&format!("{name}.err"))?;
+        let ended = self.outcome.text(&format!("{name}.status"))?;
+        let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.expect(ended.trim() == status && flat.contains(said), || {
+            format!("{name}: status {}, {text} {talk}", ended.trim())
+        });
+        Ok(())
+    }
+
     fn unload(&mut self, line: Option<&Line>) -> Step {
         for (name, status, said) in [
             ("unload-refused", "1", "asks for tracking"),
             ("unload-done", "0", "/proc/net/nf_conntrack is gone, and still was 1 s later"),
             ("unload-undone", "0", "is taken back"),
         ] {
-            let text = self.outcome.text(&format!("{name}.json"))?;
-            let talk = self.outcome.text(&format!("{name}.err"))?;
-            let ended = self.outcome.text(&format!("{name}.status"))?;
-            let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            self.expect(ended.trim() == status && flat.contains(said), || {
-                format!("{name}: status {}, {text} {talk}", ended.trim())
-            });
+            self.said(name, status, said)?;
         }
         for name in ["unload.list", "unload.left"] {
             let text = self.outcome.text(name)?;

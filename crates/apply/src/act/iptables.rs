@@ -1,12 +1,19 @@
 //! Rules, by iptables-restore: all of one table's text or nothing.
 
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
 
 use plimsoll_diagnosis::plan::{IptablesChange, Placed};
 use plimsoll_wire::filter::{Backend, Chain, Program, TableFamily, read_save};
 
+use rustix::fs::{FlockOperation, flock};
+
 use super::{Seen, program};
+use crate::error::plain;
 use crate::journal::Memo;
+use crate::place::{self, Place};
 
 /// Seconds to wait for the lock of xtables, which firewall services hold while they work.
 const PATIENCE: &str = "5";
@@ -39,7 +46,15 @@ pub(super) fn prepare(c: &IptablesChange) -> io::Result<()> {
 }
 
 pub(super) fn before(c: &IptablesChange) -> io::Result<Memo> {
-    Ok(if section(c)?.is_none() { vec![NO_TABLE.to_owned()] } else { Memo::new() })
+    if section(c)?.is_some() {
+        return Ok(Memo::new());
+    }
+    let module = module_of(c);
+    let mut memo = vec![NO_TABLE.to_owned()];
+    if !loaded(&module)? {
+        memo.push(without(&module));
+    }
+    Ok(memo)
 }
 
 pub(super) fn make(c: &IptablesChange) -> io::Result<()> {
@@ -71,33 +86,115 @@ fn held(
     }
 }
 
-pub(super) fn take_back(c: &IptablesChange, before: &Memo) -> io::Result<()> {
-    restore(c, &c.revert)?;
-    if before.iter().any(|word| word == NO_TABLE) {
-        drop_empty_table(c);
+pub(super) fn take_back(c: &IptablesChange) -> io::Result<()> {
+    restore(c, &c.revert)
+}
+
+/// Takes the table away that came with the change, once nothing is in it. `Some`: which one stays, and why. May be asked
+/// again at any time.
+pub(super) fn give_back(
+    place: &Place,
+    c: &IptablesChange,
+    before: &Memo,
+) -> io::Result<Option<String>> {
+    if !before.iter().any(|word| word == NO_TABLE) || !place.run(|| bare(c))? {
+        return Ok(None);
+    }
+    if program::run(&c.restore, &["--version"], "")?.contains("nf_tables") {
+        place.run(|| drop_empty_table(c))?;
+        return Ok(None);
+    }
+    let stays = unload(place, c, before).err();
+    Ok(stays.map(|why| format!("{} of {} ({})", c.table, c.save, plain(&why))))
+}
+
+/// Whether the table is there, with no rule, no chain of its own, and no policy but ACCEPT.
+fn bare(c: &IptablesChange) -> io::Result<bool> {
+    let bare =
+        |text: String| text.lines().skip(1).all(|l| l.starts_with(':') && l.contains(" ACCEPT "));
+    Ok(section(c)?.is_some_and(bare))
+}
+
+/// iptables on nf_tables makes a table with its first rule and leaves it behind with the last.
+fn drop_empty_table(c: &IptablesChange) -> io::Result<()> {
+    let family = if c.restore.starts_with("ip6") { "ip6" } else { "ip" };
+    let text = program::run("nft", &["list", "table", family, &c.table], "")?;
+    if is_empty(&text) {
+        program::run("nft", &["delete", "table", family, &c.table], "")?;
     }
     Ok(())
 }
 
-/// The table, if it came with the change and stays without it.
-pub(super) fn stays(c: &IptablesChange, before: &Memo) -> io::Result<Option<String>> {
-    let new = before.iter().any(|word| word == NO_TABLE);
-    let there = new && section(c)?.is_some();
-    Ok(there.then(|| format!("{} of {}", c.table, c.save)))
+/// A table of old iptables goes with its module only, in all namespaces at once, with the rules of all: so only if the
+/// module came with the change, and nobody else has the table. The error is why it stays.
+fn unload(place: &Place, c: &IptablesChange, before: &Memo) -> io::Result<()> {
+    let stays = |why: &str| Err(io::Error::other(why.to_owned()));
+    let module = module_of(c);
+    if !loaded(&module)? {
+        return stays("it is built into this kernel");
+    }
+    if !before.contains(&without(&module)) {
+        return stays(&format!("its module {module} was loaded before"));
+    }
+    if !place::shows_the_host() {
+        return stays("not all namespaces can be seen from here");
+    }
+    // Whoever writes such rules holds it, so nobody does from the look until the module is gone.
+    let _held = lock()?;
+    let names = if c.restore.starts_with("ip6") { "ip6" } else { "ip" };
+    let names = format!("/proc/thread-self/net/{names}_tables_names");
+    let holders = Place::all()?.iter().try_fold(0, |holders, one| {
+        let has = one.run(|| match fs::read_to_string(&names) {
+            Ok(text) => Ok(text.lines().any(|name| name == c.table)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        })?;
+        io::Result::Ok(holders + u32::from(has))
+    })?;
+    if holders > 1 {
+        return stays("another network namespace has it too");
+    }
+    if !place.run(|| bare(c))? {
+        return stays("somebody else has put something in it");
+    }
+    program::run("modprobe", &["-r", &module], "").map(|_| ())
 }
 
-/// iptables on nf_tables makes a table with its first rule and leaves it behind with the last. One that
-/// was not there before goes again, if nothing else is in it. The legacy tables can't be taken away.
-fn drop_empty_table(c: &IptablesChange) {
-    let of_nft =
-        program::run(&c.restore, &["--version"], "").is_ok_and(|v| v.contains("nf_tables"));
-    let family = if c.restore.starts_with("ip6") { "ip6" } else { "ip" };
-    let listed = program::run("nft", &["list", "table", family, &c.table], "");
-    if let (true, Ok(text)) = (of_nft, listed)
-        && is_empty(&text)
-    {
-        // At worst an empty table stays.
-        let _ = program::run("nft", &["delete", "table", family, &c.table], "");
+/// The lock that iptables of old and its restore wait for.
+fn lock() -> io::Result<File> {
+    const TRIES: u32 = 100;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open("/run/xtables.lock")?;
+    for _ in 0..TRIES {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(50)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(io::Error::other("another iptables is at work"))
+}
+
+fn module_of(c: &IptablesChange) -> String {
+    let family = if c.restore.starts_with("ip6") { "ip6table" } else { "iptable" };
+    format!("{family}_{}", c.table)
+}
+
+/// In a memo: the module was not loaded before.
+fn without(module: &str) -> String {
+    format!("no module {module}")
+}
+
+/// Whether it is in the kernel and can be taken out.
+fn loaded(module: &str) -> io::Result<bool> {
+    match fs::read_to_string("/proc/modules") {
+        Ok(text) => Ok(text.lines().any(|l| l.split(' ').next() == Some(module))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -104,28 +104,15 @@ pub(crate) fn make(
 }
 
 /// Brings back what stood there before. Only called when [`look`] said [`Seen::After`].
-pub(crate) fn take_back(ground: &Ground<'_>, change: &Change, before: &Memo) -> io::Result<()> {
+pub(crate) fn take_back(ground: &Ground<'_>, change: &Change) -> io::Result<()> {
     match change {
         Change::Setting(c) => ground.place.run(|| setting::take_back(c)),
         Change::File(c) => file::take_back(ground.root, ground.id, c),
         Change::Nft(c) => ground.place.run(|| nft::take_back(c)),
-        Change::Iptables(c) => ground.place.run(|| iptables::take_back(c, before)),
+        Change::Iptables(c) => ground.place.run(|| iptables::take_back(c)),
         Change::Policy(c) => ground.place.run(|| policy::take_back(c)),
         Change::Modules(c) => modules::take_back(c),
         Change::Delete(_) => Ok(()),
-    }
-}
-
-/// What can't be taken away again, though nothing is in it.
-pub(crate) fn stays(ground: &Ground<'_>, change: &Change, before: &Memo) -> Option<String> {
-    match change {
-        Change::Iptables(c) => ground.place.run(|| iptables::stays(c, before)).ok()?,
-        Change::Setting(_)
-        | Change::File(_)
-        | Change::Nft(_)
-        | Change::Policy(_)
-        | Change::Modules(_)
-        | Change::Delete(_) => None,
     }
 }
 
@@ -136,10 +123,21 @@ pub(crate) fn tidy(ground: &Ground<'_>, change: &Change) {
     }
 }
 
-/// Removes what was made beside the change, once it does not stand any more.
-pub(crate) fn tidy_around(change: &Change, before: &Memo) {
-    if let Change::File(_) = change {
-        file::tidy_directories(before);
+/// Removes what came beside the change, once it does not stand any more. `Some`: what stays, though nothing is in it, and
+/// why.
+pub(crate) fn tidy_around(ground: &Ground<'_>, change: &Change, before: &Memo) -> Option<String> {
+    match change {
+        Change::File(_) => {
+            file::tidy_directories(before);
+            None
+        }
+        // At worst an empty table stays.
+        Change::Iptables(c) => iptables::give_back(ground.place, c, before).ok()?,
+        Change::Setting(_)
+        | Change::Nft(_)
+        | Change::Policy(_)
+        | Change::Modules(_)
+        | Change::Delete(_) => None,
     }
 }
 

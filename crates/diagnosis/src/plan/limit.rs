@@ -130,8 +130,15 @@ fn over(request: &LimitRequest, sources: &Fact<Vec<(IpAddr, u64)>>, plan: &mut P
     let at_it: Vec<&(IpAddr, u64)> =
         sources.iter().filter(|(_, n)| *n >= u64::from(request.per_source)).collect();
     if at_it.is_empty() {
-        let most = sources.first().map_or(0, |(_, n)| *n);
-        plan.details.push(format!("nobody now: the most of one source are {}", words::count(most)));
+        plan.details.push(match sources.first() {
+            Some((_, most)) => {
+                format!(
+                    "nobody now: no source has more than {}",
+                    words::counted(*most, "connection", "connections")
+                )
+            }
+            None => "nobody now: no source has a connection to it".to_string(),
+        });
         return;
     }
     let named: Vec<String> = at_it

@@ -112,11 +112,24 @@ pub(crate) fn tell_of_rules(case: &Case<'_>, space: &Space<'_>, plan: &mut Plan)
             new.push(format!("{module}_{}", c.table));
         }
     }
-    if !new.is_empty() {
+    // A module that is in the kernel already, or built into it, does not go with the remedy.
+    let modules = case.after.host.modules.value();
+    let loads = case.after.host.modular.value() == Some(&true);
+    let (goes, stays): (Vec<String>, Vec<String>) = new.into_iter().partition(|name| {
+        loads && modules.is_some_and(|all| all.iter().all(|module| module.name != *name))
+    });
+    if !goes.is_empty() {
         plan.warnings.push(format!(
-            "the kernel gives a table of old iptables back only with its module ({}): after `plimsoll undo` what is new \
-             here stays, without a rule",
-            new.join(", ")
+            "tables of old iptables are new here ({}): `plimsoll undo` takes them away again with these modules, unless \
+             somebody else has them by then or they are built in",
+            goes.join(", ")
+        ));
+    }
+    if !stays.is_empty() {
+        plan.warnings.push(format!(
+            "tables of old iptables are new here ({}), and the kernel has had their modules before: after `plimsoll \
+             undo` they stay, without a rule",
+            stays.join(", ")
         ));
     }
 }

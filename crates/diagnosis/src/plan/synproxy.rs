@@ -10,9 +10,10 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use plimsoll_ct::Protocol;
 use plimsoll_wire::filter::{Backend, Program, TableFamily};
 
-use super::bypass::{accepts_by_iptables, program_of};
+use super::bypass::{accepts_by_iptables, program_of, serves};
 use super::{
     Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, OwnRule, Placed, Plan,
     Readback, Setting, Target, Verify, rules_read, tell_of_rules,
@@ -118,6 +119,11 @@ pub fn synproxy(request: SynProxyRequest, rules: &Ways, ground: &Ground<'_>) -> 
         }
     }
     tell(request, &mut plan);
+    if rules.listening.value().is_some_and(|sockets| serves(Protocol::Tcp, port, sockets)) {
+        plan.warnings.push(format!(
+            "this host listens on tcp/{port} itself: what comes to its own addresses is not proxied (--per-source limits that)"
+        ));
+    }
     tell_of_rules(&case, space, &mut plan);
     plan.verify.push(Verify::DropsEnd);
     plan

@@ -80,12 +80,12 @@ pub fn timeout(
 
 fn title(request: &TimeoutRequest) -> String {
     let values: Vec<String> =
-        request.values.iter().map(|(k, v)| format!("{} {v} s", words::clean(k))).collect();
+        request.values.iter().map(|(k, v)| format!("{} to {v} s", words::clean(k))).collect();
     match request.service {
         Some((protocol, port)) => {
-            format!("timeouts of {}/{port}: {}", protocol.name(), values.join(", "))
+            format!("for {}/{port} set {}", protocol.name(), values.join(", "))
         }
-        None => format!("timeouts: {}", values.join(", ")),
+        None => format!("set {}", values.join(", ")),
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn told(request: &BypassRequest, case: &Case<'_>, s: &Space<'_>) -> T
     };
     told.refused.extend(plan.refused);
     told.risks = plan.risks;
-    let of_fix = ["rules are gone", "the kernel gives a table"];
+    let of_fix = ["rules are gone", "tables of old iptables are new"];
     let known = plan.warnings.iter().filter(|w| !of_fix.iter().any(|head| w.starts_with(head)));
     told.commands.extend(known.map(|w| format!("# {w}")));
     told.commands.extend(plan.changes.iter().flat_map(plain::commands));

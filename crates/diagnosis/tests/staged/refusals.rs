@@ -197,3 +197,16 @@ fn rules_that_were_not_read_or_not_whole_stop_every_remedy_that_is_planned_on_th
         refused(&plan, "the rules could not be read: staged");
     }
 }
+
+#[test]
+fn a_proxy_before_a_port_that_this_host_serves_itself_says_what_it_leaves_out() {
+    let told = |listening| {
+        let ways = Ways { listening: known(listening), ..ways_of(open()) };
+        let plan = proxy(&router("6.12.117", &open()), &ways);
+        assert!(plan.refused.is_empty(), "{:#?}", plan.refused);
+        plan.warnings.iter().any(|w| w.contains("listens on tcp/443 itself"))
+    };
+    let at = |address: &str, port| (Protocol::Tcp.number(), address.parse().unwrap(), port);
+    assert!(told(vec![at("0.0.0.0", 443)]));
+    assert!(!told(vec![at("127.0.0.1", 443), at("0.0.0.0", 80)]));
+}

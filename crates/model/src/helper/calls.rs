@@ -84,7 +84,7 @@ impl Model {
                 by: whole.id,
             });
             let Some(number) = number else {
-                numbers.into_iter().for_each(|number| self.unexpect(number));
+                numbers.into_iter().for_each(|number| self.give_away(number));
                 return;
             };
             numbers.push(number);
@@ -95,7 +95,7 @@ impl Model {
             if noted {
                 self.helpers.calls.retain(|call| call.by != whole.id);
             }
-            numbers.into_iter().for_each(|number| self.unexpect(number));
+            numbers.into_iter().for_each(|number| self.give_away(number));
         }
     }
 

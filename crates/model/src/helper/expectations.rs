@@ -3,7 +3,7 @@
 //! Kernel: nf_conntrack_expect.c: `nf_ct_expect_related_report()`, `nf_ct_find_expectation()`,
 //! `nf_ct_remove_expectations()`, v6.18. Not modelled: permanent and inactive expectations, flags.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -86,6 +86,8 @@ pub(crate) struct Expectations {
     next: u64,
     at: BTreeMap<Place, Vec<u64>>,
     by: BTreeMap<EntryId, Vec<u64>>,
+    /// Given away, but still in the way: see [`Behaviour::expectations_linger`](crate::Behaviour).
+    lingering: BTreeSet<u64>,
     /// No expectation ends before this tick.
     soonest: u64,
 }
@@ -110,6 +112,7 @@ impl Expectations {
 
     fn remove(&mut self, number: u64) -> bool {
         let Some(gone) = self.all.remove(&number) else { return false };
+        self.lingering.remove(&number);
         if let Some(numbers) = self.at.get_mut(&gone.place()) {
             numbers.retain(|n| *n != number);
             if numbers.is_empty() {
@@ -150,7 +153,9 @@ impl Model {
     /// What is expected now, the oldest first, each with the seconds that it still waits.
     pub fn expectations(&self) -> impl Iterator<Item = (Expectation, Seconds)> + '_ {
         let hz = u64::from(self.settings.hz);
-        self.helpers.expected.all.values().map(move |expectation| {
+        let expected = &self.helpers.expected;
+        let waits = |(number, _): &(&u64, &Expectation)| !expected.lingering.contains(number);
+        expected.all.iter().filter(waits).map(move |(_, expectation)| {
             (*expectation, Seconds(expectation.expires.saturating_sub(self.ticks) / hz))
         })
     }
@@ -176,6 +181,7 @@ impl Model {
 
     /// The entry that expected a flow of this key; the expectation is met, and gone.
     pub(super) fn meet(&mut self, key: &Key, zone: u16) -> Option<Key> {
+        self.clear_away(&Self::place_of(key, zone));
         let (number, met) = self.awaiting(key, zone)?;
         let met = *met;
         self.unexpect(number);
@@ -184,27 +190,51 @@ impl Model {
             && let Some(other) = Key::from_tuple(&met.tuple(), zone).inverse()
         {
             // A call's packets in either direction are the same entry.
-            if self.behaviour.counts_both_of_a_call {
-                self.unexpect_alike(&other, zone);
-            } else if let Some((number, _)) = self.awaiting(&other, zone) {
-                self.helpers.expected.remove(number);
-            }
+            self.unexpect_alike(&other, zone);
         }
         Some(Key::from_tuple(&met.master, met.zone.of_original()))
     }
 
     /// The newest expectation that a flow of this key would meet.
     fn awaiting(&self, key: &Key, zone: u16) -> Option<(u64, &Expectation)> {
-        let (source_port, destination_port) = key.ends();
-        let tuple = key.tuple(false);
-        let place = (key.packed().protocol(), zone, tuple.destination, destination_port);
-        self.helpers.expected.at(&place).find(|(_, e)| {
-            e.source == tuple.source && e.source_port.is_none_or(|port| port == source_port)
+        let (source_port, _) = key.ends();
+        let source = key.tuple(false).source;
+        let expected = &self.helpers.expected;
+        expected.at(&Self::place_of(key, zone)).find(|(number, e)| {
+            e.source == source
+                && e.source_port.is_none_or(|port| port == source_port)
+                && !expected.lingering.contains(number)
         })
     }
 
-    /// Gives one up.
-    pub(super) fn unexpect(&mut self, number: u64) {
+    /// Where what a flow of this key would meet is looked for.
+    fn place_of(key: &Key, zone: u16) -> Place {
+        let (_, destination_port) = key.ends();
+        (key.packed().protocol(), zone, key.tuple(false).destination, destination_port)
+    }
+
+    /// What lingers at a place goes, and is counted.
+    fn clear_away(&mut self, place: &Place) {
+        let expected = &self.helpers.expected;
+        if expected.lingering.is_empty() {
+            return;
+        }
+        let here = expected.at(place).map(|(number, _)| number);
+        let here: Vec<u64> = here.filter(|n| expected.lingering.contains(n)).collect();
+        here.into_iter().for_each(|number| self.unexpect(number));
+    }
+
+    /// A helper gives one up.
+    pub(super) fn give_away(&mut self, number: u64) {
+        if self.behaviour.expectations_linger {
+            self.helpers.expected.lingering.insert(number);
+        } else {
+            self.unexpect(number);
+        }
+    }
+
+    /// One is gone.
+    fn unexpect(&mut self, number: u64) {
         if self.helpers.expected.remove(number) {
             self.count_unexpected(1);
         }
@@ -213,7 +243,7 @@ impl Model {
     /// Gives up the one that a flow of this key would meet.
     pub(super) fn unexpect_alike(&mut self, key: &Key, zone: u16) {
         if let Some((number, _)) = self.awaiting(key, zone) {
-            self.unexpect(number);
+            self.give_away(number);
         }
     }
 
@@ -221,6 +251,7 @@ impl Model {
     pub(super) fn expect(&mut self, new: Expectation) -> Option<u64> {
         let patience = self.settings.ticks(new.helper.patience());
         let new = Expectation { expires: self.ticks + u64::from(patience), ..new };
+        self.clear_away(&new.place());
         let expected = &mut self.helpers.expected;
         let mut same = None;
         for (number, other) in expected.at(&new.place()) {

@@ -107,9 +107,8 @@ impl Pptp {
             (Direction::Reply, 8, Session::Confirmed, Call::OutRequested | Call::OutConfirmed)
                 if number(2) == self.pns =>
             {
-                self.pac = number(0);
                 if octet(4) == DONE {
-                    self.call = Call::OutConfirmed;
+                    (self.call, self.pac) = (Call::OutConfirmed, number(0));
                     return Said::Begins { pac: self.pac, pns: self.pns };
                 }
                 self.call = Call::None;

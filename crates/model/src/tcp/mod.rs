@@ -299,6 +299,7 @@ impl Tcp {
                     Reset::Unchecked => check_window = false,
                     Reset::Checked => {}
                     Reset::StateStays => new = old,
+                    Reset::StateStaysUnchecked => (new, check_window) = (old, false),
                 }
             }
             TcpState::None
@@ -391,7 +392,9 @@ impl Tcp {
         }
         let other = &self.sides[direction.flip() as usize];
         let open = old == TcpState::Established && entry.assured;
-        if other.flags & side::MAX_ACK_SET != 0 && self.last.class != Class::Syn {
+        let excused = self.last.class == Class::Syn && settings.behaviour.syn_excuses_reset;
+        let mut stays = false;
+        if other.flags & side::MAX_ACK_SET != 0 && !excused {
             if segment.seq.0 == 0 && !open && settings.behaviour.exact_reset {
                 return Reset::Checked;
             }
@@ -407,16 +410,17 @@ impl Tcp {
             {
                 return Reset::Checked;
             }
-            return Reset::StateStays;
+            stays = true;
         }
         let other_side =
             self.last.direction != direction || !settings.behaviour.reset_answers_other_side;
         let answers_ignored_syn = entry.replied && self.last.class == Class::Syn && other_side;
         let answers_last_ack = !entry.assured && self.last.class == Class::Ack;
         if (answers_ignored_syn || answers_last_ack) && segment.ack == self.last.end {
-            return Reset::Unchecked;
+            return if stays { Reset::StateStaysUnchecked } else { Reset::Unchecked };
         }
-        if direction == Direction::Original
+        if settings.behaviour.reset_answers_challenge
+            && direction == Direction::Original
             && old == TcpState::SynSent
             && self.last.class == Class::Ack
             && self.last.direction == Direction::Reply
@@ -424,7 +428,7 @@ impl Tcp {
         {
             return Reset::Unchecked;
         }
-        Reset::Checked
+        if stays { Reset::StateStays } else { Reset::Checked }
     }
 
     /// A segment out of its window; an unacceptable close from both sides shortens the entry's life.
@@ -552,4 +556,5 @@ enum Reset {
     Checked,
     Unchecked,
     StateStays,
+    StateStaysUnchecked,
 }

@@ -36,6 +36,10 @@ pub struct Behaviour {
     pub closing_reset_unchecked: bool,
     /// An RST answers only an ignored SYN of the other side (6.12 and 6.18 stable).
     pub reset_answers_other_side: bool,
+    /// Behind an ignored SYN the number of an RST is not held against what the other side acknowledged (5.15).
+    pub syn_excuses_reset: bool,
+    /// In SYN_SENT an RST of the client answers a challenge ACK, wherever its number lies (6.1 stable).
+    pub reset_answers_challenge: bool,
     /// An RST that leaves the state as it was gives the entry no CLOSE timeout, but at most the unacknowledged one
     /// (6.12 stable, 7.1).
     pub vain_reset_is_unacknowledged: bool,
@@ -62,6 +66,8 @@ impl Behaviour {
         exact_reset: true,
         closing_reset_unchecked: true,
         reset_answers_other_side: true,
+        syn_excuses_reset: true,
+        reset_answers_challenge: true,
         vain_reset_is_unacknowledged: false,
         syn_retransmission_refreshes: false,
         unacknowledged_timeout: true,

@@ -139,11 +139,8 @@ pub fn undone(undone: &Undone) {
     for left in &undone.left {
         say(&format!("Left as it is: {}.", clean(left)));
     }
-    if !undone.emptied.is_empty() {
-        say(&format!(
-            "New with it, and now without a rule: table {}. The kernel gives a table back only with its module.",
-            clean(&undone.emptied.join(", table "))
-        ));
+    for table in &undone.emptied {
+        say(&format!("New with it, and stays without a rule: table {}.", clean(table)));
     }
 }
 

@@ -25,6 +25,10 @@ pub struct Arguments {
     /// Memory of the host in GiB, which decides the defaults of max and buckets
     #[arg(long, value_name = "GIB", default_value_t = 8, help_heading = "The host")]
     pub memory: u64,
+    /// Inode of the network namespace, which --log names as kernels from 6.18 on do (ls -Li /proc/PID/ns/net); the initial
+    /// one has no name
+    #[arg(long, value_name = "INODE", help_heading = "The host")]
+    pub netns: Option<u64>,
     /// Zone of packets, as nft's "ct zone set" or CT --zone: '7' is that of all, 'udp port 53 7' of some; 'orig=7' and
     /// 'reply=7' are for one direction (repeatable, the first about a packet counts; terms as below)
     #[arg(long, value_name = "[EXPR] ZONE", value_parser = ZoneRule::parse, help_heading = "The host")]
@@ -128,6 +132,7 @@ impl Arguments {
             set,
             profile,
             memory: 8,
+            netns: None,
             zone: Vec::new(),
             notrack: Vec::new(),
             timeout_policy: Vec::new(),

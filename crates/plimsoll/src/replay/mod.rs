@@ -145,7 +145,7 @@ fn complain(arguments: &Arguments, faults: &Faults, unread: u64) -> Result<(), F
 /// One of the kernel's own outputs, of the host as it is set.
 fn listing(arguments: &Arguments) -> Result<(), Failure> {
     let (profile, host) = settings::host(arguments).map_err(Failure::Usage)?;
-    let configs = [("as set".to_owned(), settings::config(profile, &host))];
+    let configs = [("as set".to_owned(), settings::config(arguments, profile, &host))];
     let mut replay = Replay::new(configs, rules(arguments));
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     // Once nobody reads any more, the rest of the work is in vain, but harmless.

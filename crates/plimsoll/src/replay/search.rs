@@ -102,9 +102,9 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn pass(&self, doing: &str, candidates: &[Candidate]) -> Result<(Replay, Faults), Failure> {
-        let configs = candidates
-            .iter()
-            .map(|c| (c.label.clone(), settings::config(self.profile, &c.settings)));
+        let configs = candidates.iter().map(|c| {
+            (c.label.clone(), settings::config(self.arguments, self.profile, &c.settings))
+        });
         let mut replay = Replay::new(configs, rules(self.arguments));
         if self.arguments.json || self.arguments.plot.is_some() {
             replay.sample();

@@ -124,8 +124,8 @@ impl Candidate {
 }
 
 /// With this hash key for all.
-pub fn config(profile: &'static Profile, settings: &Settings) -> Config {
-    Config::new(profile, settings.clone())
+pub fn config(arguments: &Arguments, profile: &'static Profile, settings: &Settings) -> Config {
+    Config { netns: arguments.netns, ..Config::new(profile, settings.clone()) }
 }
 
 /// The error, and the nearest name where there is none of that name.
