@@ -64,8 +64,9 @@ pub struct Behaviour {
     /// Timeout policies and helpers are given by nft's rules behind the tracker (4.19), a policy beginning with its
     /// first timeout; earlier, by a template in front of it.
     pub late_rules: bool,
-    /// FTP's helper takes no port above 65,535; before, what is beyond sixteen bits is lost (7.1).
-    pub ftp_port_fits: bool,
+    /// FTP's helper takes no port above 65,535 and no number of an octet above 255; before, what is beyond is lost or
+    /// overflows (7.1).
+    pub ftp_numbers_fit: bool,
     /// What a helper gives up is expected no more, but stays in the table's way, and is counted as deleted only when
     /// somebody comes by (6.12 stable, 7.1).
     pub expectations_linger: bool,
@@ -105,7 +106,7 @@ const V6_18: Behaviour = Behaviour {
     redirects: true,
     router_discovery: true,
     late_rules: true,
-    ftp_port_fits: false,
+    ftp_numbers_fit: false,
     expectations_linger: false,
     helpers: false,
     token_bucket: false,
@@ -115,7 +116,7 @@ const V7_1: Behaviour = Behaviour {
     name: "7.1",
     tcp: tcp::Behaviour { vain_reset_is_unacknowledged: true, ..V6_18.tcp },
     udp_lite: false,
-    ftp_port_fits: true,
+    ftp_numbers_fit: true,
     expectations_linger: true,
     ..V6_18
 };

@@ -11,8 +11,13 @@ use core::net::IpAddr;
 
 use plimsoll_wire::packet::{Fragment, Packet, upper_layer};
 
+use crate::step::Treatment;
+
 /// No datagram is longer.
 const LONGEST: usize = 65_535;
+/// Parts from one source, over IPv4, between two of the same datagram: more, and what was gathered of that is thrown
+/// away (net.ipv4.ipfrag_max_dist).
+const FURTHEST: u32 = 64;
 /// What a queue costs beside its octets, roughly as the kernel counts it.
 const OVERHEAD: usize = 256;
 
@@ -23,7 +28,6 @@ struct Which {
     id: u32,
     /// IPv4 tells datagrams apart by protocol too.
     protocol: u8,
-    zone: u16,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -39,7 +43,11 @@ struct Queue {
     protocol: u8,
     /// Octets before the first part's payload, without the fragment header of IPv6.
     headers: u32,
+    /// That of the first part.
+    treatment: Treatment,
     deadline: u64,
+    /// Parts of its source that had come with its last one.
+    count: u32,
 }
 
 /// Whether a first fragment of IPv6 ends before the headers of its datagram do (RFC 8200, 4.5): such a one
@@ -64,6 +72,8 @@ pub(crate) struct Datagram {
     octets: Vec<u8>,
     protocol: u8,
     headers: u32,
+    /// What rules do to it: they come behind the defragmenter, and see it with the first part's link addresses and ports.
+    pub(crate) treatment: Treatment,
 }
 
 impl Datagram {
@@ -111,6 +121,8 @@ enum Placed {
 pub(crate) struct Defragmenter {
     queues: BTreeMap<Which, Queue>,
     bytes: usize,
+    /// Of IPv4: each source with its queues and its parts so far.
+    sources: BTreeMap<IpAddr, (usize, u32)>,
 }
 
 impl Defragmenter {
@@ -118,7 +130,7 @@ impl Defragmenter {
     pub(crate) fn add(
         &mut self,
         packet: &Packet<'_>,
-        zone: u16,
+        treatment: &Treatment,
         now: u64,
         timeouts: (u32, u32),
         room: usize,
@@ -132,7 +144,6 @@ impl Defragmenter {
             destination: packet.destination(),
             id: fragment.id,
             protocol,
-            zone,
         };
         if self.queues.get(&which).is_some_and(|q| q.deadline <= now) {
             self.drop_queue(&which);
@@ -143,12 +154,23 @@ impl Defragmenter {
                 return Gathered::Kept;
             }
         }
+        let new = Queue { deadline: now + u64::from(timeout), ..Queue::default() };
+        let source = (!v6).then(|| self.sources.entry(which.source).or_default());
         let queue = self.queues.entry(which).or_insert_with(|| {
             self.bytes += OVERHEAD;
-            Queue { deadline: now + u64::from(timeout), ..Queue::default() }
+            new.clone()
         });
+        if let Some((queues, count)) = source {
+            *queues += usize::from(queue.count == 0);
+            *count = count.wrapping_add(1).max(1);
+            if !queue.runs.is_empty() && count.wrapping_sub(queue.count) > FURTHEST {
+                self.bytes -= queue.octets.len();
+                *queue = new;
+            }
+            queue.count = *count;
+        }
         let before = queue.octets.len();
-        let placed = queue.place(&fragment, packet, v6);
+        let placed = queue.place(&fragment, packet, treatment, v6);
         self.bytes += queue.octets.len() - before;
         match placed {
             Placed::Kept | Placed::Refused => Gathered::Kept,
@@ -162,8 +184,8 @@ impl Defragmenter {
                 Gathered::Alone
             }
             Placed::Complete => match self.drop_queue(&which) {
-                Some(Queue { octets, protocol, headers, .. }) => {
-                    Gathered::Whole(Datagram { octets, protocol, headers })
+                Some(Queue { octets, protocol, headers, treatment, .. }) => {
+                    Gathered::Whole(Datagram { octets, protocol, headers, treatment })
                 }
                 None => Gathered::Kept,
             },
@@ -173,6 +195,12 @@ impl Defragmenter {
     fn drop_queue(&mut self, which: &Which) -> Option<Queue> {
         let queue = self.queues.remove(which)?;
         self.bytes = self.bytes.saturating_sub(OVERHEAD + queue.octets.len());
+        if let Some((queues, _)) = self.sources.get_mut(&which.source) {
+            *queues -= 1;
+            if *queues == 0 {
+                self.sources.remove(&which.source);
+            }
+        }
         Some(queue)
     }
 
@@ -186,7 +214,13 @@ impl Defragmenter {
 }
 
 impl Queue {
-    fn place(&mut self, fragment: &Fragment, packet: &Packet<'_>, v6: bool) -> Placed {
+    fn place(
+        &mut self,
+        fragment: &Fragment,
+        packet: &Packet<'_>,
+        treatment: &Treatment,
+        v6: bool,
+    ) -> Placed {
         let start = fragment.offset;
         // What the capture cut off counts as there: its octets are zero.
         let mut length = packet.payload_length;
@@ -200,22 +234,24 @@ impl Queue {
         if end as usize > LONGEST {
             return if v6 { Placed::Passed } else { Placed::Broken };
         }
+        // A part that contradicts what is known of the end, or is empty: IPv6 goes on without it.
+        let contradicts = if v6 { Placed::Refused } else { Placed::Broken };
         if fragment.more {
             if end > self.length {
                 if self.last_seen {
-                    return Placed::Broken;
+                    return contradicts;
                 }
                 self.length = end;
             }
         } else {
             if end < self.length || (self.last_seen && end != self.length) {
-                return Placed::Broken;
+                return contradicts;
             }
             self.last_seen = true;
             self.length = end;
         }
         if length == 0 {
-            return Placed::Broken;
+            return contradicts;
         }
         let at = self.runs.partition_point(|run| run.1 <= start);
         if let Some(&(first, past)) = self.runs.get(at)
@@ -237,6 +273,7 @@ impl Queue {
         self.octets[start as usize..start as usize + held].copy_from_slice(&packet.payload[..held]);
         if start == 0 {
             self.protocol = fragment.protocol;
+            self.treatment = *treatment;
             let headers = packet.length.saturating_sub(packet.payload_length);
             self.headers = if v6 { headers.saturating_sub(8) } else { headers };
         }
@@ -261,16 +298,26 @@ mod tests {
     const NOW: u64 = 1000;
 
     fn add(d: &mut Defragmenter, offset: u32, length: usize, more: bool) -> Option<Datagram> {
+        add_of(d, 1, offset, length, more)
+    }
+
+    fn add_of(
+        d: &mut Defragmenter,
+        id: u32,
+        offset: u32,
+        length: usize,
+        more: bool,
+    ) -> Option<Datagram> {
         let octets = alloc::vec![7; length];
         let packet = Packet {
             addresses: Addresses::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()),
             protocol: 17,
-            fragment: Some(Fragment { id: 1, offset, more, protocol: 17 }),
+            fragment: Some(Fragment { id, offset, more, protocol: 17 }),
             payload: &octets,
             payload_length: length as u32,
             length: length as u32 + 20,
         };
-        match d.add(&packet, 0, NOW, (30, 60), 1 << 20) {
+        match d.add(&packet, &Treatment::default(), NOW, (30, 60), 1 << 20) {
             Gathered::Whole(datagram) => Some(datagram),
             Gathered::Kept => None,
             Gathered::Alone => unreachable!("IPv4 passes no part alone"),
@@ -299,6 +346,49 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_comes_too_late_begins_its_datagram_anew() {
+        for (others, whole) in [(63, true), (64, false)] {
+            let mut d = Defragmenter::default();
+            assert_eq!(add(&mut d, 0, 8, true), None);
+            for id in 0..others {
+                assert_eq!(add_of(&mut d, 100 + id, 8, 8, false), None);
+            }
+            assert_eq!(add(&mut d, 8, 8, false).is_some(), whole, "{others} others in between");
+            // Of what begins anew the last part is there.
+            assert_eq!(add(&mut d, 0, 8, true).is_some(), !whole);
+            assert_eq!(d.sources.len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_part_that_contradicts_the_end_ends_its_datagram_over_ipv4_and_not_over_ipv6() {
+        let source = [(10, 4, false), (11, 6, true)];
+        for (id, version, goes_on) in source {
+            let mut d = Defragmenter::default();
+            let mut add = |offset, length: usize, more| {
+                let octets = alloc::vec![7; length];
+                let addresses = match version {
+                    4 => Addresses::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()),
+                    _ => Addresses::v6(&[1; 32]),
+                };
+                let packet = Packet {
+                    addresses,
+                    protocol: 17,
+                    fragment: Some(Fragment { id, offset, more, protocol: 17 }),
+                    payload: &octets,
+                    payload_length: length as u32,
+                    length: length as u32 + 48,
+                };
+                d.add(&packet, &Treatment::default(), NOW, (30, 60), 1 << 20)
+            };
+            assert_eq!(add(8, 8, false), Gathered::Kept);
+            assert_eq!(add(8, 16, false), Gathered::Kept, "another end");
+            let whole = matches!(add(0, 8, true), Gathered::Whole(_));
+            assert_eq!(whole, goes_on, "IPv{version}");
+        }
+    }
+
+    #[test]
     fn what_waits_is_bounded() {
         let mut d = Defragmenter::default();
         for id in 0..100_000u32 {
@@ -310,7 +400,7 @@ mod tests {
                 payload_length: 8,
                 length: 28,
             };
-            d.add(&packet, 0, NOW, (30, 60), 1 << 20);
+            d.add(&packet, &Treatment::default(), NOW, (30, 60), 1 << 20);
         }
         assert!(d.bytes < (1 << 20) + 66_000, "{}", d.bytes);
     }

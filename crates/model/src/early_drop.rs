@@ -41,8 +41,15 @@ impl Model {
     /// Whether nobody need go.
     #[inline(always)]
     pub(crate) const fn has_room(&self) -> bool {
+        self.room() > 0
+    }
+
+    /// So many more can come before somebody has to go.
+    #[inline(always)]
+    pub(crate) const fn room(&self) -> u64 {
         let max = self.settings.max;
-        (max == 0 && self.profile.zero_is_unlimited) || (self.table.len() as u64) < max
+        let unlimited = max == 0 && self.profile.zero_is_unlimited;
+        if unlimited { u64::MAX } else { max.saturating_sub(self.table.len() as u64) }
     }
 
     /// There was no room, and nobody to go.

@@ -41,8 +41,7 @@ pub struct Grid {
     steps: Steps,
     /// Neighbouring buckets that early drop looks at.
     buckets: usize,
-    /// The settings whose table is full, unless a number of entries has changed since.
-    full: Option<Seats>,
+    room: Room,
     unwritten: Unwritten,
 }
 
@@ -110,6 +109,35 @@ impl Steps {
 
     fn note(&mut self, seats: Seats) {
         self.changed = self.changed.or(seats);
+    }
+}
+
+/// What is known of the room that is left.
+#[derive(Debug, Clone, Copy, Default)]
+enum Room {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// So many entries can come before one of the settings may be full.
+    For(u64),
+    /// These are full, until a number of entries changes.
+    NotIn(Seats),
+}
+
+impl Room {
+    /// An entry goes, from whatever settings.
+    const fn gone(&mut self) {
+        if let Self::NotIn(_) = self {
+            *self = Self::Unknown;
+        }
+    }
+
+    /// An entry comes, in whatever settings.
+    const fn came(&mut self) {
+        *self = match *self {
+            Self::For(more @ 2..) => Self::For(more - 1),
+            Self::For(_) | Self::Unknown | Self::NotIn(_) => Self::Unknown,
+        };
     }
 }
 
@@ -236,7 +264,7 @@ impl Grid {
         let buckets = models.first().and_then(|model| buckets(model.profile.early_drop));
         let lasting = Lasting::of(&models);
         let (buckets, unwritten) = (buckets.unwrap_or(0), Unwritten::default());
-        Self { table, lasting, models, all, steps, buckets, full: None, unwritten }
+        Self { table, lasting, models, all, steps, buckets, room: Room::default(), unwritten }
     }
 
     /// One setting.
@@ -321,7 +349,7 @@ impl Grid {
 
     /// Lends the table to one setting's model.
     fn lend<T>(&mut self, seat: usize, then: impl FnOnce(&mut Model) -> T) -> T {
-        self.full = None;
+        self.room.gone();
         let model = &mut self.models[seat];
         self.table.trade(&mut model.table);
         let done = then(model);
@@ -340,8 +368,9 @@ impl Grid {
             let spots = &mut spots[..some.len()];
             let full = self.full();
             self.lend(0, |model| model.look_ahead(some, spots));
+            let now = self.now();
             for spot in &*spots {
-                self.table.reach_beside(spot);
+                self.table.reach_beside(spot, now);
             }
             if !full.is_empty() {
                 self.table.reach_room(spots, full);
@@ -379,12 +408,12 @@ impl Grid {
 
     fn fragment(&mut self, packet: &Packet<'_>, treatment: &Treatment) {
         let datagram;
-        let whole = match self.models[0].gather(packet, treatment.zone) {
+        let (whole, treatment) = match self.models[0].gather(packet, treatment) {
             Gathered::Whole(whole) => {
                 datagram = whole;
-                behind_extensions(&datagram.packet(packet))
+                (behind_extensions(&datagram.packet(packet)), &datagram.treatment)
             }
-            Gathered::Alone => alone(packet),
+            Gathered::Alone => (alone(packet), treatment),
             Gathered::Kept => {
                 self.steps.all(Step::new(Info::Untracked, Verdict::Stolen));
                 return;
@@ -499,9 +528,9 @@ impl Grid {
         }
         let probe = &spot.probe(Key::wide_of(packet));
         let (now, counted) = (self.now(), self.is_counted());
-        let (models, full) = (&mut self.models, &mut self.full);
+        let (models, room) = (&mut self.models, &mut self.room);
         let versioned = self.table.find_shared(probe, now, seats, |seats, vitals| {
-            *full = None;
+            room.gone();
             for seat in seats {
                 gone(&mut models[seat], vitals.class(), counted);
             }
@@ -589,7 +618,7 @@ impl Grid {
                 for seat in seats {
                     gone(&mut self.models[seat], slot.class(), counted);
                 }
-                self.full = None;
+                self.room.gone();
                 self.steps.put(seats, Step { reopened, ..step });
                 return if reopened { seats } else { Seats::NONE };
             }
@@ -642,9 +671,17 @@ impl Grid {
         self.steps.put(seats.without(ready).and(reopened), Step { reopened: true, ..full });
         let Some(first) = { ready }.next() else { return };
         let policy = self.models[first].policy(packet, treatment);
-        let mut made = None;
+        let mut made: Option<Slot> = None;
         let mut expiries = Expiries([self.now(); SEATS]);
         for seat in ready {
+            // The first setting's tracker has said all but how long it lasts.
+            if let (Some(Slot { memory: Memory::Tcp(tcp), .. }), None) = (&made, policy) {
+                let Model { ref settings, .. } = self.models[seat];
+                let view = EntryView { assured: false, replied: false };
+                let seconds = tcp.lasts(view, &settings.tcp, &settings.tcp_timeouts);
+                expiries.0[seat] = self.now().plus(settings.ticks(seconds));
+                continue;
+            }
             let own = self.models[seat].open(Status::CONFIRMED, policy, packet, prepared);
             let Some(own) = own else { break };
             made.get_or_insert(own);
@@ -714,22 +751,31 @@ impl Grid {
             self.models[seat].classes.enter(class);
             self.models[seat].table.recount(1, 0);
         }
-        self.full = None;
+        self.room.came();
     }
 
     /// The settings that hold as many entries as they may.
     #[inline(always)]
     fn full(&mut self) -> Seats {
-        match self.full {
-            Some(full) => full,
-            None => self.look_who_is_full(),
+        match self.room {
+            Room::For(_) => Seats::NONE,
+            Room::NotIn(full) => full,
+            Room::Unknown => self.look_who_is_full(),
         }
     }
 
     #[inline(never)]
     fn look_who_is_full(&mut self) -> Seats {
-        let full = { self.all }.filter(|&seat| !self.models[seat].has_room());
-        *self.full.insert(full.map(Seats::one).fold(Seats::NONE, Seats::or))
+        let (mut full, mut room) = (Seats::NONE, u64::MAX);
+        for seat in self.all {
+            let own = self.models[seat].room();
+            room = room.min(own);
+            if own == 0 {
+                full = full.or(Seats::one(seat));
+            }
+        }
+        self.room = if full.is_empty() { Room::For(room) } else { Room::NotIn(full) };
+        full
     }
 
     /// The settings in which there is room for one more, and how many were evicted for it in each.
@@ -771,7 +817,7 @@ impl Grid {
         if table.are_settled(around.clone(), now, full) {
             return Seats::NONE;
         }
-        self.full = None;
+        self.room.gone();
         table.approach_shared(around.clone(), now, full);
         let most = now.plus(self.lasting.least);
         let mut served = Seats::NONE;

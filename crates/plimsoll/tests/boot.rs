@@ -46,16 +46,17 @@ fn faults(case: &Path) -> Vec<String> {
     let (value, code) = document(&case.join("tree"));
     let text = fs::read_to_string(case.join("expected.txt")).expect("expected.txt reads");
     let mut faults = Vec::new();
-    let mut expected = BTreeSet::new();
+    let (mut expected, mut harmless) = (BTreeSet::new(), BTreeSet::new());
     let shown = |after: &Value| match after["certainty"].as_str() {
         Some("absent") => "absent".to_owned(),
         _ => after["value"].to_string(),
     };
     for line in text.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')) {
         let words: Vec<&str> = line.split_whitespace().collect();
-        if words[0] == "lint" {
+        if let "lint" | "harmless" = words[0] {
             let place = words.get(2).map(|file| format!("/{file} {}", words[3]));
-            expected.insert((words[1].to_owned(), place.unwrap_or_default()));
+            let all = if words[0] == "lint" { &mut expected } else { &mut harmless };
+            all.insert((words[1].to_owned(), place.unwrap_or_default()));
             continue;
         }
         let all = value["settings"].as_array().expect("settings");
@@ -68,16 +69,16 @@ fn faults(case: &Path) -> Vec<String> {
             faults.push(format!("{line}: foretold {came}, {}", setting["because"]));
         }
     }
-    let found: BTreeSet<(String, String)> = value["lints"]
-        .as_array()
-        .expect("lints")
-        .iter()
-        .filter(|lint| lint["harmless"] == false)
-        .map(|lint| {
+    let lints = |harmless: bool| -> BTreeSet<(String, String)> {
+        let all = value["lints"].as_array().expect("lints").iter();
+        let some = all.filter(|lint| lint["harmless"] == harmless).map(|lint| {
             let place = lint["file"].as_str().map(|file| format!("{file} {}", lint["line"]));
             (lint["kind"].as_str().expect("a kind").to_owned(), place.unwrap_or_default())
-        })
-        .collect();
+        });
+        some.collect()
+    };
+    let found = lints(false);
+    faults.extend(harmless.difference(&lints(true)).map(|lint| format!("missing {lint:?}")));
     faults.extend(expected.difference(&found).map(|lint| format!("missing {lint:?}")));
     faults.extend(found.difference(&expected).map(|lint| format!("too much {lint:?}")));
     if code != Some(i32::from(!found.is_empty())) {

@@ -150,3 +150,24 @@ fn a_timeout_policy_makes_the_entries_of_its_port_end_sooner() {
     );
     std::fs::remove_file(path).unwrap();
 }
+
+#[test]
+fn settings_that_cannot_share_a_table_are_told_to_take_their_own() {
+    let capture = capture(200, true);
+    let told = |more: &[&str]| {
+        let arguments = [&["--profile", "6.18", "--no-search"], more, &["-"]].concat();
+        let (_, told, status) = replay(&arguments, &capture);
+        assert_eq!(status, Some(0), "{told}");
+        told
+    };
+    let limits = "--what-if=nf_conntrack_max=50,100,150";
+    let timeouts = "--what-if=nf_conntrack_udp_timeout=5,10";
+    assert_eq!(told(&[limits, timeouts]), "");
+    assert_eq!(told(&[limits]), "");
+    for (more, tables) in [
+        (vec![timeouts, "--what-if=nf_conntrack_buckets=1024,2048"], "took 3 tables"),
+        (vec![timeouts, "--set=nf_conntrack_acct=1"], "took 3 tables"),
+    ] {
+        assert!(told(&more).contains(tables), "{more:?}: {}", told(&more));
+    }
+}

@@ -1,81 +1,148 @@
-//! How many different flows there were, in bounded memory.
+//! How many different flows there were, of each of up to eight settings, in bounded memory.
 //!
 //! The smallest hashes are kept: exact up to [`KEPT`] flows, an estimate within about 2 % beyond (k minimum
 //! values: when the k-th smallest of n evenly spread hashes is at a share s of the whole range, n is near
-//! (k - 1) / s).
+//! (k - 1) / s). A hash stands once, with the settings among whose smallest it is.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use plimsoll_wire::packet::Packet;
 
+/// Hashes of one setting that are kept.
 const KEPT: usize = 16_384;
 
 /// Hashes that are known to be there at a glance.
-const RECENT: usize = 4096;
+const RECENT: usize = 1 << 14;
+
+/// Settings by their bits, the first one's being the lowest.
+pub(crate) type Bits = u8;
+
+/// The numbers of some settings.
+pub(crate) fn numbers(mut bits: Bits) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let number = bits.trailing_zeros() as usize;
+        bits &= bits.wrapping_sub(1);
+        (number < 8).then_some(number)
+    })
+}
 
 /// See the module.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Distinct {
-    smallest: BTreeSet<u64>,
-    /// The largest that is kept, once there are enough: what is not below it changes nothing.
-    bound: Option<u64>,
-    more: bool,
-}
-
-/// What was added of late to the numbers of up to eight settings.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Recent {
-    /// By their lowest bits: hashes, each with the settings for which it was added. 0: none.
-    hashes: Vec<(u64, u8)>,
-}
-
-impl Recent {
-    /// Of those settings the ones for which a hash may be new; for them it is added now.
-    #[inline]
-    pub(crate) fn add(&mut self, hash: u64, settings: u8) -> u8 {
-        self.hashes.resize(RECENT, (0, 0));
-        let (recent, known) = &mut self.hashes[hash as usize % RECENT];
-        if *recent == hash {
-            let new = settings & !*known;
-            *known |= settings;
-            return new;
-        }
-        (*recent, *known) = (hash, settings);
-        settings
-    }
+pub(crate) struct Distinct {
+    smallest: BTreeMap<u64, Bits>,
+    /// By setting: hashes that are kept,
+    kept: [usize; 8],
+    /// and the largest of them, once there are enough.
+    bounds: [Option<u64>; 8],
+    /// Settings that had more.
+    more: Bits,
+    /// From here on one more changes nothing in those.
+    highest: u64,
+    /// By their lowest bits: hashes that were added, and in place of those of these bits that go without saying, to
+    /// which settings. 0: none.
+    recent: Vec<u64>,
 }
 
 impl Distinct {
-    /// The hash from which on one more changes nothing, once there is one.
-    pub(crate) fn enough(&self) -> Option<u64> {
-        self.bound.filter(|_| self.more)
+    #[inline]
+    pub(crate) fn add(&mut self, hash: u64, settings: Bits) {
+        if settings & !self.more != 0 || hash < self.highest {
+            self.add_small(hash, settings);
+        }
     }
 
-    pub(crate) fn add(&mut self, hash: u64) {
-        if let Some(bound) = self.bound.filter(|&bound| hash >= bound) {
-            self.more |= hash > bound;
+    #[inline(never)]
+    fn add_small(&mut self, hash: u64, settings: Bits) {
+        let mut new = self.look_who_forgot(hash, settings);
+        let more = self.more;
+        for setting in numbers(new) {
+            if self.bounds[setting].is_some_and(|bound| hash > bound) {
+                new &= !(1 << setting);
+                self.more |= 1 << setting;
+            }
+        }
+        if self.more != more {
+            self.look_who_is_highest();
+        }
+        if new == 0 {
             return;
         }
-        if self.smallest.insert(hash) && self.smallest.len() >= KEPT {
-            if self.smallest.len() > KEPT {
-                self.smallest.pop_last();
-                self.more = true;
+        let there = self.smallest.entry(hash).or_default();
+        new &= !*there;
+        *there |= new;
+        for setting in numbers(new) {
+            self.kept[setting] += 1;
+            if self.kept[setting] > KEPT {
+                self.drop_largest(setting);
+            } else if self.kept[setting] == KEPT {
+                self.bounds[setting] = self.largest(setting, u64::MAX);
             }
-            self.bound = self.smallest.last().copied();
         }
+        self.look_who_is_highest();
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        let kept = self.smallest.len() as u64;
-        match self.smallest.last() {
-            Some(last) if self.more => {
-                let share = *last as f64 / u64::MAX as f64;
+    fn look_who_is_highest(&mut self) {
+        let bounds = numbers(self.more).filter_map(|setting| self.bounds[setting]);
+        self.highest = bounds.max().unwrap_or(0);
+    }
+
+    /// Of some settings those of which it is not known that the hash was added there; it is now.
+    fn look_who_forgot(&mut self, hash: u64, settings: Bits) -> Bits {
+        const SETTINGS: u64 = Bits::MAX as u64;
+        self.recent.resize(RECENT, 0);
+        let recent = &mut self.recent[hash as usize % RECENT];
+        let known = if *recent & !SETTINGS == hash & !SETTINGS { *recent as Bits } else { 0 };
+        *recent = hash & !SETTINGS | u64::from(known | settings);
+        settings & !known
+    }
+
+    fn drop_largest(&mut self, setting: usize) {
+        let Some(bound) = self.bounds[setting] else { return };
+        self.more |= 1 << setting;
+        self.kept[setting] -= 1;
+        if let Some(there) = self.smallest.get_mut(&bound) {
+            *there &= !(1 << setting);
+            if *there == 0 {
+                self.smallest.remove(&bound);
+            }
+        }
+        // What is passed here on the way is never passed again: the bound only sinks.
+        self.bounds[setting] = self.largest(setting, bound);
+    }
+
+    /// The largest hash of a setting up to one.
+    fn largest(&self, setting: usize, most: u64) -> Option<u64> {
+        let mut below = self.smallest.range(..=most).rev();
+        below.find(|(_, settings)| **settings >> setting & 1 == 1).map(|(hash, _)| *hash)
+    }
+
+    /// How many there were of one setting.
+    pub(crate) fn count(&self, setting: usize) -> u64 {
+        let kept = self.kept[setting] as u64;
+        match self.bounds[setting] {
+            Some(last) if self.more >> setting & 1 == 1 => {
+                let share = last as f64 / u64::MAX as f64;
                 ((kept - 1) as f64 / share) as u64
             }
             Some(_) | None => kept,
         }
+    }
+
+    /// The same as it would be if what one setting has were all that some others have.
+    pub(crate) fn as_of(&self, setting: usize, others: Bits) -> Self {
+        let own = self.smallest.iter().filter(|(_, settings)| **settings >> setting & 1 == 1);
+        let mut copy =
+            Self { smallest: own.map(|(hash, _)| (*hash, others)).collect(), ..Self::default() };
+        for other in numbers(others) {
+            (copy.kept[other], copy.bounds[other]) = (self.kept[setting], self.bounds[setting]);
+        }
+        if self.more >> setting & 1 == 1 {
+            copy.more = others;
+            copy.highest = self.bounds[setting].unwrap_or(0);
+        }
+        copy
     }
 }
 
@@ -114,14 +181,14 @@ mod tests {
     fn a_few_are_counted_exactly_and_many_within_three_percent() {
         let mut distinct = Distinct::default();
         for n in 0..10_000 {
-            distinct.add(mix(n));
-            distinct.add(mix(n));
+            distinct.add(mix(n), 1);
+            distinct.add(mix(n), 1);
         }
-        assert_eq!(distinct.count(), 10_000);
+        assert_eq!(distinct.count(0), 10_000);
         for n in 0..200_000 {
-            distinct.add(mix(n));
+            distinct.add(mix(n), 1);
         }
-        assert!(distinct.count().abs_diff(200_000) < 6_000, "{}", distinct.count());
+        assert!(distinct.count(0).abs_diff(200_000) < 6_000, "{}", distinct.count(0));
         assert_eq!(distinct.smallest.len(), KEPT);
     }
 }

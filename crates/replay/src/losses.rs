@@ -6,15 +6,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::Time;
 
-use crate::distinct::{Distinct, Recent};
-
-/// Settings by their bits, the first one's being the lowest.
-pub(crate) type Bits = u8;
-
-/// The numbers of some settings.
-pub(crate) fn numbers(bits: Bits) -> impl Iterator<Item = usize> {
-    (0..8).filter(move |number| bits >> number & 1 == 1)
-}
+use crate::distinct::{Bits, Distinct};
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
@@ -23,12 +15,8 @@ pub(crate) struct Losses {
     packets: Vec<Packets>,
     /// Settings that lost any.
     any: Bits,
-    /// Of each setting, the flows that lost packets.
-    flows: Vec<Distinct>,
-    recent: Recent,
-    /// Settings that know of enough flows, and the hash from which on one more changes nothing there.
-    enough: Bits,
-    bound: u64,
+    /// Flows that lost packets.
+    flows: Distinct,
 }
 
 /// Some packets.
@@ -40,35 +28,25 @@ pub(crate) struct Packets {
 }
 
 impl Losses {
-    /// None yet, of so many settings.
-    pub(crate) fn of(settings: usize) -> Self {
-        Self { flows: alloc::vec![Distinct::default(); settings], ..Self::default() }
-    }
-
     /// What one setting lost is what each of so many did.
     pub(crate) fn spread(&self, settings: usize) -> Self {
-        let all = ((1_u16 << settings) - 1) as Bits;
-        let mut spread = Self::of(settings);
-        spread.take(all, self, 0);
-        spread
+        self.as_of(0, ((1_u16 << settings) - 1) as Bits)
     }
 
     /// One setting's alone.
     pub(crate) fn one(&self, setting: usize) -> Self {
-        let mut one = Self::of(1);
-        one.take(1, self, setting);
-        one
+        self.as_of(setting, 1)
     }
 
-    fn take(&mut self, settings: Bits, other: &Self, setting: usize) {
-        let packets = other.packets(setting);
+    fn as_of(&self, setting: usize, others: Bits) -> Self {
+        let packets = self.packets(setting);
+        let mut copy = Self { flows: self.flows.as_of(setting, others), ..Self::default() };
         if packets.number > 0 {
-            self.packets.resize(256, Packets::default());
-            self.packets[usize::from(settings)] = packets;
-            self.any = settings;
+            copy.packets.resize(256, Packets::default());
+            copy.packets[usize::from(others)] = packets;
+            copy.any = others;
         }
-        self.flows.fill(other.flows[setting].clone());
-        self.look_who_has_enough();
+        copy
     }
 
     /// Whether a setting lost any.
@@ -87,30 +65,7 @@ impl Losses {
         packets.first.get_or_insert(now);
         packets.last = Some(now);
         self.any |= settings;
-        if settings & !self.enough != 0 || flow < self.bound {
-            self.note_flow(settings, flow);
-        }
-    }
-
-    #[inline(never)]
-    fn note_flow(&mut self, settings: Bits, flow: u64) {
-        let new = self.recent.add(flow, settings);
-        for setting in numbers(new) {
-            self.flows[setting].add(flow);
-        }
-        if new != 0 {
-            self.look_who_has_enough();
-        }
-    }
-
-    fn look_who_has_enough(&mut self) {
-        (self.enough, self.bound) = (0, 0);
-        for (setting, flows) in self.flows.iter().enumerate() {
-            if let Some(bound) = flows.enough() {
-                self.enough |= 1 << setting;
-                self.bound = self.bound.max(bound);
-            }
-        }
+        self.flows.add(flow, settings);
     }
 
     /// Packets that a setting lost.
@@ -128,19 +83,22 @@ impl Losses {
 
     /// Different flows among them.
     pub(crate) fn flows(&self, setting: usize) -> u64 {
-        self.flows.get(setting).map_or(0, Distinct::count)
+        self.flows.count(setting)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeSet;
+
     use super::*;
-    use crate::distinct::mix;
+    use crate::distinct::{mix, numbers};
 
     #[test]
     fn what_several_settings_lose_is_counted_for_each_as_if_it_were_alone() {
-        let mut together = Losses::of(3);
-        let mut alone = [0, 1, 2].map(|_| Losses::of(1));
+        let mut together = Losses::default();
+        let mut alone = [0, 1, 2].map(|_| Losses::default());
+        let mut all: [BTreeSet<u64>; 3] = Default::default();
         for n in 0..90_000_u64 {
             // The first loses all flows, the second some of them, the third few; now and then one again.
             let flow = mix(if n % 7 == 0 { n / 2 } else { n });
@@ -148,6 +106,7 @@ mod tests {
             together.note(settings, Time(n as i64), flow);
             for setting in numbers(settings) {
                 alone[setting].note(1, Time(n as i64), flow);
+                all[setting].insert(flow);
             }
         }
         for (setting, alone) in alone.iter().enumerate() {
@@ -158,6 +117,18 @@ mod tests {
             assert_eq!(together.packets(setting), alone.packets(0));
             assert_eq!(together.flows(setting), alone.flows(0));
         }
-        assert!(together.flows(0) > 80_000 && together.flows(2) < 5000);
+        // As they are defined: the 16,384th of the hashes, where there are more.
+        for (setting, all) in all.iter().enumerate() {
+            let kept = 16_384;
+            let expected = match all.iter().nth(kept - 1) {
+                Some(last) if all.len() > kept => {
+                    let share = *last as f64 / u64::MAX as f64;
+                    ((kept - 1) as f64 / share) as u64
+                }
+                Some(_) | None => all.len() as u64,
+            };
+            assert_eq!(together.flows(setting), expected);
+        }
+        assert!(all[0].len() > 70_000 && all[2].len() < 5000);
     }
 }

@@ -266,6 +266,11 @@ impl Replay {
         }
     }
 
+    /// Tables that the settings stand in: one for eight, where they can share it.
+    pub const fn tables(&self) -> usize {
+        self.tables.len()
+    }
+
     /// First and last time.
     pub fn span(&self) -> Option<(Time, Time)> {
         Some((self.first?, self.latest))

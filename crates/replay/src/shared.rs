@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Counters, Entry, Profile, State, Status, Time};
 use plimsoll_model::{Arrival, Config, EntryId, Grid, Model, Occupancy, Settings, Step, Verdict};
 
-use crate::distinct::flow;
-use crate::losses::{Losses, numbers};
+use crate::distinct::{flow, numbers};
+use crate::losses::Losses;
 use crate::outcome::Peaks;
 use crate::timeline::Timeline;
 
@@ -48,7 +48,7 @@ impl Notes {
         Self {
             peaks: alloc::vec![Peaks::default(); settings],
             timelines: alloc::vec![Timeline::default(); settings],
-            losses: Losses::of(settings),
+            losses: Losses::default(),
         }
     }
 

@@ -138,7 +138,7 @@ pub struct ModulesChange {
 /// A named timeout policy (nfnetlink_cttimeout), for rules of xtables: nftables has its own objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyChange {
-    /// Name: begins with `plimsoll`; it must not exist before.
+    /// Name: of at most four characters; it must not exist before.
     pub name: String,
     /// `inet` or `inet6`.
     pub family: String,

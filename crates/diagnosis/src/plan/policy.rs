@@ -141,16 +141,16 @@ fn xtables(
     let legacy =
         young && rules.is_some_and(|r| r.rules.iter().any(|r| r.backend == Backend::Legacy));
     let middle = if legacy { "-legacy" } else { "" };
-    let families: &[(&str, &str, &str)] = if of(TableFamily::Ip6) {
-        &[("iptables", "inet", ""), ("ip6tables", "inet6", "6")]
+    let families: &[(&str, &str, bool)] = if of(TableFamily::Ip6) {
+        &[("iptables", "inet", false), ("ip6tables", "inet6", true)]
     } else {
         plan.warnings
             .push("there are no rules for IPv6 here, so the policy is for IPv4 only".to_string());
-        &[("iptables", "inet", "")]
+        &[("iptables", "inet", false)]
     };
-    for (program, l3, mark) in families {
+    for (program, l3, six) in families {
         let proto = protocol.name();
-        let name = format!("plimsoll{mark}-{proto}{port}");
+        let name = name(protocol, port, *six);
         let chain = format!("PLIMSOLL-{}{port}", proto.to_ascii_uppercase());
         let comment = format!("plimsoll: timeout of {proto}/{port}");
         plan.changes.push(Change::Policy(PolicyChange {
@@ -186,9 +186,33 @@ fn xtables(
     }
 }
 
+/// The name of a policy: four characters, of which three tell port, protocol and family.
+///
+/// Kernel: since 4.11 `xt_CT` gives back four characters of a policy's name (`usersize` of its revisions 1 and 2). Whoever
+/// changes the table next hands the kernel what it gave, and with a longer name is refused for want of that policy.
+fn name(protocol: Protocol, port: u16, six: bool) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let number = u32::from(port) << 2 | u32::from(protocol == Protocol::Udp) << 1 | u32::from(six);
+    let digits = [12, 6, 0].map(|shift| char::from(DIGITS[(number >> shift & 63) as usize]));
+    core::iter::once('p').chain(digits).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::collections::BTreeSet;
+
+    #[test]
+    fn every_policy_has_a_name_of_its_own_that_the_kernel_gives_back_whole() {
+        let mut names = BTreeSet::new();
+        for port in 1..=u16::MAX {
+            for protocol in [Protocol::Tcp, Protocol::Udp] {
+                names.extend([false, true].map(|six| name(protocol, port, six)));
+            }
+        }
+        assert_eq!(names.len(), 4 * 65_535);
+        assert!(names.iter().all(|name| name.len() == 4));
+    }
 
     #[test]
     fn every_state_stands_for_a_setting() {

@@ -306,11 +306,17 @@ impl Table {
         part
     }
 
-    /// Between the stages of a lookup: asks for what stands beside the entry that is probably the packet's own.
+    /// Between the stages of a lookup: asks for what stands beside the entries that it will look at.
     #[inline(always)]
-    pub(crate) fn reach_beside(&self, spot: &Spot) {
-        if let Some(versions) = &self.versions {
-            versions.prefetch(spot.likely);
+    pub(crate) fn reach_beside(&self, spot: &Spot, now: Jiffies) {
+        let Some(versions) = &self.versions else { return };
+        if self.index.is_fresh(spot.place, now) {
+            return versions.prefetch(spot.likely);
+        }
+        let at = self.index.first(spot.place);
+        let mut slots = self.index.of_chain(at, spot.place);
+        while let Some(slot) = slots.newest() {
+            versions.prefetch(EntryId(self.index.id(at, slot)));
         }
     }
 }

@@ -2,7 +2,7 @@
 //! would have sufficed, in further passes over what can be read again.
 
 use plimsoll_ct::Profile;
-use plimsoll_model::Settings;
+use plimsoll_model::{Grid, Settings};
 use plimsoll_replay::{Answer, Change, Replay, Row, Run};
 use plimsoll_report::ReplayDetails;
 
@@ -46,6 +46,9 @@ pub fn answer_for(arguments: &Arguments) -> Result<(Answer, ReplayDetails), Fail
     }
     let (mut replay, faults) = search.pass("replaying", &candidates)?;
     complain(arguments, &faults, replay.tally().unknown_link)?;
+    if let Some(note) = unshared(candidates.len(), replay.tables()) {
+        eprintln!("plimsoll: {note}");
+    }
     let mut rows = search.rows(&candidates, &replay);
     let mut without = if once { rows.pop() } else { None };
     let mut rows = rows.into_iter();
@@ -91,6 +94,17 @@ pub fn answer_for(arguments: &Arguments) -> Result<(Answer, ReplayDetails), Fail
     answer.shorter = rows.filter(|row| row.outcome.lost < answer.as_set.outcome.lost).collect();
     answer.enough = search.enough(&answer)?;
     Ok((answer, details))
+}
+
+/// What to say where settings could not share a table.
+fn unshared(settings: usize, tables: usize) -> Option<String> {
+    (tables > settings.div_ceil(Grid::MOST)).then(|| {
+        format!(
+            "{settings} settings took {tables} tables, and the time and memory of as many: settings share one where they \
+             differ in limits and timeouts alone (not those of GRE and of fragments), from Linux 4.9 on, without \
+             accounting and helpers"
+        )
+    })
 }
 
 struct Search<'a> {

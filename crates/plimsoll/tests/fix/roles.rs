@@ -267,7 +267,15 @@ impl<'a> Service<'a> {
         if client.send_to(b"a", self.at).is_err() {
             return false;
         }
-        let Ok((_, from)) = server.recv_from(&mut byte) else { return false };
+        // One that was given up may come late.
+        let own = client.local_addr().expect("an address").port();
+        let from = loop {
+            match server.recv_from(&mut byte) {
+                Ok((_, from)) if from.port() == own => break from,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        };
         server.send_to(b"b", from).is_ok() && client.recv(&mut byte).is_ok() && byte == *b"b"
     }
 }
@@ -393,6 +401,134 @@ fn a_server_of_the_younger_family_serves_without_entries() {
         let at = SocketAddr::new(middle.address(1, 1), 443);
         let service = Service::new(&middle.client, &middle.host, at, false);
         cured(&middle, &service, &["bypass", "tcp/443"]);
+    }
+}
+
+/// Datagrams: asked of others, and passed on.
+#[test]
+fn name_servers_are_asked_and_reached_without_entries() {
+    if !root("name_servers_are_asked_and_reached_without_entries") {
+        return;
+    }
+    let _turn = turn();
+    let _limit = limited();
+    for (by, six, role) in [
+        (By::Legacy, true, "client"),
+        (By::IptablesNft, false, "forward"),
+        (By::Nft, true, "forward"),
+    ] {
+        let (hook, asks) = if role == "client" { ("output", 0) } else { ("forward", 1) };
+        let rule = match by {
+            By::Nft => "udp dport 53".to_owned(),
+            By::IptablesNft | By::Legacy => "-p udp -m udp --dport 53".to_owned(),
+        };
+        let middle = Middle::new("asked", six, by, &[(hook, rule)]);
+        let at = SocketAddr::new(middle.address(2, 2), 53);
+        let service = Service::new([&middle.host, &middle.client][asks], &middle.server, at, true);
+        cured(&middle, &service, &["bypass", "udp/53", "--role", role]);
+    }
+}
+
+#[test]
+fn a_peer_of_either_family_comes_in_by_its_lifeline_whatever_the_rules_are_written_by() {
+    if !root("a_peer_of_either_family_comes_in_by_its_lifeline_whatever_the_rules_are_written_by") {
+        return;
+    }
+    let _turn = turn();
+    let _limit = limited();
+    for (by, six) in [(By::Legacy, false), (By::IptablesNft, true), (By::Nft, true)] {
+        let rule = match by {
+            By::Nft => "tcp dport 22".to_owned(),
+            By::IptablesNft | By::Legacy => "-p tcp -m tcp --dport 22".to_owned(),
+        };
+        let middle = Middle::new("line", six, by, &[("input", rule)]);
+        let at = SocketAddr::new(middle.address(1, 1), 22);
+        let service = Service::new(&middle.client, &middle.host, at, false);
+        let peer = middle.address(1, 2).to_string();
+        cured(&middle, &service, &["lifeline", "--peer", &peer, "--port", "22"]);
+    }
+}
+
+/// Seconds that the entries of a port have left, the least first.
+fn left(middle: &Middle, protocol: &str, port: &str) -> Vec<u64> {
+    let family = if middle.six { "ipv6" } else { "ipv4" };
+    let listed = ["-L", "-f", family, "-p", protocol, "--dport", port];
+    let listed = middle.host.run("conntrack", &listed);
+    let mut left: Vec<u64> =
+        listed.lines().filter_map(|l| l.split_whitespace().nth(2)?.parse().ok()).collect();
+    left.sort_unstable();
+    left
+}
+
+/// A policy reaches new connections of its port and no others, in both families and by both ways of writing it.
+#[test]
+fn a_policy_is_given_to_what_begins_after_it_by_nft_and_by_xtables() {
+    if !root("a_policy_is_given_to_what_begins_after_it_by_nft_and_by_xtables") {
+        return;
+    }
+    let _turn = turn();
+    for (by, six) in [(By::Nft, true), (By::Legacy, false), (By::Legacy, true)] {
+        let rules = match by {
+            By::Nft => ["tcp dport 443", "udp dport 53"],
+            By::IptablesNft | By::Legacy => {
+                ["-p tcp -m tcp --dport 443", "-p udp -m udp --dport 53"]
+            }
+        };
+        let middle = Middle::new("policy", six, by, &rules.map(|rule| ("input", rule.to_owned())));
+        let at = |port| SocketAddr::new(middle.address(1, 1), port);
+        let web = Service::new(&middle.client, &middle.host, at(443), false);
+        let names = Service::new(&middle.client, &middle.host, at(53), true);
+        let started = Instant::now();
+        while !names.serves() {
+            assert!(started.elapsed() < Duration::from_secs(60), "nobody is served");
+        }
+        let mut before = web.connect().expect("it is served");
+        middle.host.run("conntrack", &["-D", "-p", "udp"]);
+        let old = middle.everything();
+        middle.fix(&["timeout", "--port", "tcp/443", "established=8888"]);
+        middle.fix(&["timeout", "--port", "udp/53", "unreplied=777"]);
+        let mut after = web.connect().expect("it is served");
+        goes_on(&mut before);
+        goes_on(&mut after);
+        assert!(names.serves());
+        let (tcp, udp) = (left(&middle, "tcp", "443"), left(&middle, "udp", "53"));
+        assert!(matches!(tcp[..], [8000..=8888, 400_000..=432_000]), "{by:?} {six}: {tcp:?}");
+        assert!(matches!(udp[..], [600..=777]), "{by:?} {six}: {udp:?}");
+        middle.undo();
+        middle.undo();
+        assert_eq!(middle.everything(), old);
+        goes_on(&mut before);
+        goes_on(&mut after);
+    }
+}
+
+/// New datagram flows of one source beyond its number are dropped; those it has go on.
+#[test]
+fn one_source_asks_a_name_server_so_often_at_once_and_no_more() {
+    if !root("one_source_asks_a_name_server_so_often_at_once_and_no_more") {
+        return;
+    }
+    let _turn = turn();
+    for (by, six) in [(By::Nft, false), (By::Legacy, true)] {
+        let rule = match by {
+            By::Nft => "udp dport 53".to_owned(),
+            By::IptablesNft | By::Legacy => "-p udp -m udp --dport 53".to_owned(),
+        };
+        let middle = Middle::new("many", six, by, &[("input", rule)]);
+        let at = SocketAddr::new(middle.address(1, 1), 53);
+        let service = Service::new(&middle.client, &middle.host, at, true);
+        let started = Instant::now();
+        while !service.serves() {
+            assert!(started.elapsed() < Duration::from_secs(60), "nobody is served");
+        }
+        middle.host.run("conntrack", &["-D", "-p", "udp"]);
+        let old = middle.everything();
+        middle.fix(&["limit", "udp/53", "--per-source", "3"]);
+        let served = (0..6).filter(|_| service.serves()).count();
+        assert_eq!(served, 3, "{by:?} {six}");
+        middle.undo();
+        assert_eq!(middle.everything(), old);
+        assert_eq!((0..6).filter(|_| service.serves()).count(), 6, "without it all are answered");
     }
 }
 

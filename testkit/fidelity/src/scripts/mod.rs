@@ -21,7 +21,7 @@ pub use dccp::Dccp;
 pub use fragments::Fragments;
 pub use ftp::Ftp;
 pub use gre::Gre;
-pub use message::{About, Message};
+pub use message::{About, Message, Nobody};
 pub use oddity::Oddity;
 pub use pptp::Pptp;
 pub use sctp::Sctp;
@@ -209,13 +209,7 @@ impl Flow {
             let helper = step.helper().filter(|_| !plain.local);
             let zone = self.zones[usize::from(hosts.is_servers(&packet))];
             let mut packets = vec![(packet, Treatment { helper, zone, ..plain })];
-            let mut cut = false;
             for (_, oddity) in self.odd.iter().filter(|(at, _)| usize::from(*at) == place) {
-                // Fragments of fragments: docs/model.md.
-                if cut && matches!(oddity, Oddity::Fragments(_)) {
-                    continue;
-                }
-                cut |= matches!(oddity, Oddity::Fragments(_));
                 packets = oddity.apply(packets, place as u16 + 1);
             }
             sent.append(&mut packets);
