@@ -390,19 +390,19 @@ impl Slab {
         id
     }
 
-    /// Shows the vitals of all entries, in the order of their places.
+    /// Shows expiry and class of all entries, in the order of their places.
     #[inline]
-    pub(super) fn census(&self, mut see: impl FnMut(&Vitals)) {
+    pub(super) fn census(&self, mut see: impl FnMut(Jiffies, Class)) {
         for family in [0, 1] {
             for cell in self.short[family].slices().flatten() {
                 if !cell.head.is_free() {
-                    see(&cell.head.vitals(State::Stateless));
+                    see(cell.head.expires, Class::of(cell.head.status(), State::Stateless));
                 }
             }
             for (cells, beside) in self.long[family].slices().zip(self.beside[family].slices()) {
                 for (cell, beside) in cells.iter().zip(beside) {
                     if !cell.head.is_free() {
-                        see(&cell.head.vitals(cell.state(beside)));
+                        see(cell.head.expires, cell.class(beside));
                     }
                 }
             }
