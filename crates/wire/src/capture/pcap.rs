@@ -41,7 +41,7 @@ impl Header {
         most: usize,
         records: &mut Vec<Record<'a>>,
     ) -> usize {
-        records.reserve(most);
+        records.reserve(most.min(bytes.len() / self.record));
         let mut rest = bytes;
         for _ in 0..most {
             let Ok(Step::Record(record, used)) = self.record(rest) else { break };
