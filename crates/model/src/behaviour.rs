@@ -64,8 +64,9 @@ pub struct Behaviour {
     /// Timeout policies and helpers are given by nft's rules behind the tracker (4.19), a policy beginning with its
     /// first timeout; earlier, by a template in front of it.
     pub late_rules: bool,
-    /// FTP's helper takes no port above 65,535; before, what is beyond sixteen bits is lost (7.1).
-    pub ftp_port_fits: bool,
+    /// FTP's helper takes no port above 65,535 and no number of an octet above 255; before, what is beyond is lost or
+    /// overflows (7.1).
+    pub ftp_numbers_fit: bool,
     /// What a helper gives up is expected no more, but stays in the table's way, and is counted as deleted only when
     /// somebody comes by (6.12 stable, 7.1).
     pub expectations_linger: bool,
@@ -105,7 +106,7 @@ const V6_18: Behaviour = Behaviour {
     redirects: true,
     router_discovery: true,
     late_rules: true,
-    ftp_port_fits: false,
+    ftp_numbers_fit: false,
     expectations_linger: false,
     helpers: false,
     token_bucket: false,
@@ -115,32 +116,22 @@ const V7_1: Behaviour = Behaviour {
     name: "7.1",
     tcp: tcp::Behaviour { vain_reset_is_unacknowledged: true, ..V6_18.tcp },
     udp_lite: false,
-    ftp_port_fits: true,
+    ftp_numbers_fit: true,
     expectations_linger: true,
     ..V6_18
 };
 
 const V6_12: Behaviour = Behaviour {
     name: "6.12",
-    tcp: tcp::Behaviour {
-        reset_answers_other_side: true,
-        vain_reset_is_unacknowledged: true,
-        ..V6_1.tcp
-    },
+    tcp: tcp::Behaviour { vain_reset_is_unacknowledged: true, ..V6_1.tcp },
     dccp_drops_cut: false,
     router_discovery: true,
     expectations_linger: true,
     ..V6_1
 };
 
-const V6_1: Behaviour = Behaviour {
-    name: "6.1",
-    tcp: tcp::Behaviour { reset_answers_other_side: false, ..tcp::Behaviour::MODERN },
-    dccp: true,
-    dccp_drops_cut: true,
-    router_discovery: false,
-    ..V6_18
-};
+const V6_1: Behaviour =
+    Behaviour { name: "6.1", dccp: true, dccp_drops_cut: true, router_discovery: false, ..V6_18 };
 
 const V5_15: Behaviour = Behaviour {
     name: "5.15",
@@ -149,6 +140,7 @@ const V5_15: Behaviour = Behaviour {
         invalid_close_lowers: false,
         options_keep_liberal: false,
         data_begins_anew: true,
+        reset_answers_other_side: false,
         reset_answers_challenge: false,
         ..V6_1.tcp
     },
@@ -167,9 +159,11 @@ const V5_4: Behaviour = Behaviour {
 
 const V5_10: Behaviour = Behaviour {
     name: "5.10",
+    tcp: tcp::Behaviour { reset_answers_other_side: true, ..V5_4.tcp },
     udp: UdpRule::AfterTwoSeconds,
     sctp: NEW_SCTP,
     headers_in_first_fragment: true,
+    redirects: true,
     ..V5_4
 };
 

@@ -11,6 +11,8 @@ use core::net::IpAddr;
 
 use plimsoll_wire::packet::{Fragment, Packet, upper_layer};
 
+use crate::step::Treatment;
+
 /// No datagram is longer.
 const LONGEST: usize = 65_535;
 /// Parts from one source, over IPv4, between two of the same datagram: more, and what was gathered of that is thrown
@@ -26,7 +28,6 @@ struct Which {
     id: u32,
     /// IPv4 tells datagrams apart by protocol too.
     protocol: u8,
-    zone: u16,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -42,6 +43,8 @@ struct Queue {
     protocol: u8,
     /// Octets before the first part's payload, without the fragment header of IPv6.
     headers: u32,
+    /// That of the first part.
+    treatment: Treatment,
     deadline: u64,
     /// Parts of its source that had come with its last one.
     count: u32,
@@ -69,6 +72,8 @@ pub(crate) struct Datagram {
     octets: Vec<u8>,
     protocol: u8,
     headers: u32,
+    /// What rules do to it: they come behind the defragmenter, and see it with the first part's link addresses and ports.
+    pub(crate) treatment: Treatment,
 }
 
 impl Datagram {
@@ -125,7 +130,7 @@ impl Defragmenter {
     pub(crate) fn add(
         &mut self,
         packet: &Packet<'_>,
-        zone: u16,
+        treatment: &Treatment,
         now: u64,
         timeouts: (u32, u32),
         room: usize,
@@ -139,7 +144,6 @@ impl Defragmenter {
             destination: packet.destination(),
             id: fragment.id,
             protocol,
-            zone,
         };
         if self.queues.get(&which).is_some_and(|q| q.deadline <= now) {
             self.drop_queue(&which);
@@ -166,7 +170,7 @@ impl Defragmenter {
             queue.count = *count;
         }
         let before = queue.octets.len();
-        let placed = queue.place(&fragment, packet, v6);
+        let placed = queue.place(&fragment, packet, treatment, v6);
         self.bytes += queue.octets.len() - before;
         match placed {
             Placed::Kept | Placed::Refused => Gathered::Kept,
@@ -180,8 +184,8 @@ impl Defragmenter {
                 Gathered::Alone
             }
             Placed::Complete => match self.drop_queue(&which) {
-                Some(Queue { octets, protocol, headers, .. }) => {
-                    Gathered::Whole(Datagram { octets, protocol, headers })
+                Some(Queue { octets, protocol, headers, treatment, .. }) => {
+                    Gathered::Whole(Datagram { octets, protocol, headers, treatment })
                 }
                 None => Gathered::Kept,
             },
@@ -210,7 +214,13 @@ impl Defragmenter {
 }
 
 impl Queue {
-    fn place(&mut self, fragment: &Fragment, packet: &Packet<'_>, v6: bool) -> Placed {
+    fn place(
+        &mut self,
+        fragment: &Fragment,
+        packet: &Packet<'_>,
+        treatment: &Treatment,
+        v6: bool,
+    ) -> Placed {
         let start = fragment.offset;
         // What the capture cut off counts as there: its octets are zero.
         let mut length = packet.payload_length;
@@ -263,6 +273,7 @@ impl Queue {
         self.octets[start as usize..start as usize + held].copy_from_slice(&packet.payload[..held]);
         if start == 0 {
             self.protocol = fragment.protocol;
+            self.treatment = *treatment;
             let headers = packet.length.saturating_sub(packet.payload_length);
             self.headers = if v6 { headers.saturating_sub(8) } else { headers };
         }
@@ -306,7 +317,7 @@ mod tests {
             payload_length: length as u32,
             length: length as u32 + 20,
         };
-        match d.add(&packet, 0, NOW, (30, 60), 1 << 20) {
+        match d.add(&packet, &Treatment::default(), NOW, (30, 60), 1 << 20) {
             Gathered::Whole(datagram) => Some(datagram),
             Gathered::Kept => None,
             Gathered::Alone => unreachable!("IPv4 passes no part alone"),
@@ -368,7 +379,7 @@ mod tests {
                     payload_length: length as u32,
                     length: length as u32 + 48,
                 };
-                d.add(&packet, 0, NOW, (30, 60), 1 << 20)
+                d.add(&packet, &Treatment::default(), NOW, (30, 60), 1 << 20)
             };
             assert_eq!(add(8, 8, false), Gathered::Kept);
             assert_eq!(add(8, 16, false), Gathered::Kept, "another end");
@@ -389,7 +400,7 @@ mod tests {
                 payload_length: 8,
                 length: 28,
             };
-            d.add(&packet, 0, NOW, (30, 60), 1 << 20);
+            d.add(&packet, &Treatment::default(), NOW, (30, 60), 1 << 20);
         }
         assert!(d.bytes < (1 << 20) + 66_000, "{}", d.bytes);
     }

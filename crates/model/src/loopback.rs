@@ -22,8 +22,8 @@ impl Model {
         let leaving = Treatment { local: true, ..*leaving };
         let arriving = Treatment { local: false, ..*arriving };
         self.advance(at);
-        self.gathered(packet, leaving.zone, |model, whole| {
-            let step = model.whole(whole, &leaving);
+        self.gathered(packet, &leaving, |model, whole, leaving| {
+            let step = model.whole(whole, leaving);
             let goes_on = step.verdict == Verdict::Accept && leaving.fate == Fate::Accepted;
             if step.info == Info::Invalid && goes_on { model.whole(whole, &arriving) } else { step }
         })

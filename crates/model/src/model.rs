@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Time, Zone};
+use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Time};
 use plimsoll_wire::packet::{
     LinkType, NoPacket, Packet, Transport, behind_extensions, network_layer, parse_ip,
     parse_transport,
@@ -128,6 +128,8 @@ impl Model {
         change(&mut self.settings);
         (self.settings.buckets, self.settings.hz) = (buckets, hz);
         self.usual = Usual::of(self.profile, &self.settings, least(self.behaviour, &self.settings));
+        // Entries that were accounted once go on to be.
+        self.usual.noted |= !self.accounting.is_empty();
     }
 
     /// The counters by their kernel names, since the beginning.
@@ -222,40 +224,37 @@ impl Model {
 
     /// Feeds a part of a datagram.
     pub(crate) fn fragment(&mut self, packet: &Packet<'_>, treatment: &Treatment) -> Step {
-        self.gathered(packet, treatment.zone, |model, whole| model.whole(whole, treatment))
+        self.gathered(packet, treatment, Self::whole)
     }
 
-    /// Does `then` to the datagram that this packet is or completes.
+    /// Does `then` to the datagram that this packet is or completes, treated as its first part.
     pub(crate) fn gathered(
         &mut self,
         packet: &Packet<'_>,
-        zone: Zone,
-        then: impl FnOnce(&mut Self, &Packet<'_>) -> Step,
+        treatment: &Treatment,
+        then: impl FnOnce(&mut Self, &Packet<'_>, &Treatment) -> Step,
     ) -> Step {
         if packet.fragment.is_none() {
-            return then(self, packet);
+            return then(self, packet, treatment);
         }
-        match self.gather(packet, zone) {
-            Gathered::Whole(datagram) => then(self, &behind_extensions(&datagram.packet(packet))),
-            Gathered::Alone => then(self, &alone(packet)),
+        match self.gather(packet, treatment) {
+            Gathered::Whole(datagram) => {
+                let whole = behind_extensions(&datagram.packet(packet));
+                then(self, &whole, &datagram.treatment)
+            }
+            Gathered::Alone => then(self, &alone(packet), treatment),
             Gathered::Kept => Step::new(Info::Untracked, Verdict::Stolen),
         }
     }
 
     /// Keeps a part of a datagram until it is whole.
-    pub(crate) fn gather(&mut self, part: &Packet<'_>, zone: Zone) -> Gathered {
+    pub(crate) fn gather(&mut self, part: &Packet<'_>, treatment: &Treatment) -> Gathered {
         if self.behaviour.headers_in_first_fragment && lacks_headers(part) {
             return Gathered::Alone;
         }
         let limits = (self.settings.fragments_v4, self.settings.fragments_v6);
         let limits = (self.settings.ticks(limits.0), self.settings.ticks(limits.1));
-        self.defragmenter.add(
-            part,
-            zone.of_original(),
-            self.ticks,
-            limits,
-            self.settings.fragment_bytes,
-        )
+        self.defragmenter.add(part, treatment, self.ticks, limits, self.settings.fragment_bytes)
     }
 
     /// Where a packet is looked up, and its way there.
@@ -308,7 +307,12 @@ impl Model {
     }
 
     #[inline(never)]
-    fn settle_other(&mut self, packet: &Packet<'_>, spot: &Spot, treatment: &Treatment) -> Step {
+    pub(crate) fn settle_other(
+        &mut self,
+        packet: &Packet<'_>,
+        spot: &Spot,
+        treatment: &Treatment,
+    ) -> Step {
         let step = match spot.way {
             Way::Tcp => return self.less_plain(packet, spot, treatment),
             Way::Udp => {

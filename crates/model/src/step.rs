@@ -16,7 +16,8 @@ pub enum Fate {
     Dropped,
 }
 
-/// How the ruleset treats a packet.
+/// How the ruleset treats a packet. A datagram in fragments is treated as its first part is, since rules see it when it is
+/// whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Treatment {
     /// Fate.

@@ -34,22 +34,18 @@ impl From<Treatment> for Rules {
 }
 
 impl Rules {
-    /// What happens to this one. A fragment is never exempted from tracking: the kernel puts datagrams
-    /// together first, and what the ports of the whole are is not known yet.
-    #[inline(always)]
-    pub(crate) fn treat(&self, packet: &Packet<'_>) -> Treatment {
-        let same = self.untracked.is_empty()
-            && self.policies.is_empty()
-            && self.helpers.is_empty()
-            && self.zones.is_empty();
-        if same { self.every } else { self.look(packet) }
+    /// What happens to every packet, if it is the same to all.
+    pub(crate) fn same(&self) -> Option<Treatment> {
+        let Self { every, untracked, policies, helpers, zones } = self;
+        let same =
+            untracked.is_empty() && policies.is_empty() && helpers.is_empty() && zones.is_empty();
+        same.then_some(*every)
     }
 
+    /// What happens to this one. Of a datagram in fragments that counts which happens to the first part: it has the ports.
     #[inline(never)]
-    fn look(&self, packet: &Packet<'_>) -> Treatment {
-        let untracked = !self.untracked.is_empty()
-            && packet.fragment.is_none()
-            && self.untracked.iter().any(|selector| selector.holds(packet));
+    pub(crate) fn look(&self, packet: &Packet<'_>) -> Treatment {
+        let untracked = self.untracked.iter().any(|selector| selector.holds(packet));
         let mut treatment =
             Treatment { untracked: untracked || self.every.untracked, ..self.every };
         if let Some(rule) = self.zones.iter().find(|rule| rule.holds(packet)) {
@@ -87,7 +83,46 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use plimsoll_ct::{Bytes, Profile, Time};
+    use plimsoll_model::{Config, Settings};
+    use plimsoll_wire::capture::Record;
+
     use super::*;
+    use crate::Replay;
+
+    /// An IPv4 packet with eight octets of a UDP datagram, which takes 16.
+    fn part(offset: u8, more: bool, octets: [u8; 8]) -> Vec<u8> {
+        let flags = if more { 0x20 } else { 0 };
+        let header = [0x45, 0, 0, 28, 0, 7, flags, offset, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        [&header[..], &octets].concat()
+    }
+
+    #[test]
+    fn a_datagram_in_fragments_is_treated_as_its_first_part_whatever_comes_last() {
+        let first = part(0, true, [0x10, 0, 0, 53, 0, 16, 0, 0]);
+        let last = part(1, false, [0; 8]);
+        let parts = [[&first, &last], [&last, &first]];
+        let profile = Profile::named("6.18").unwrap();
+        let policies = Vec::from([PolicyRule::parse("udp dport 53 unreplied=200").unwrap()]);
+        let zones = Vec::from([ZoneRule::parse("udp dport 53 7").unwrap()]);
+        let untracked = Vec::from([Selector::parse("udp dport 53").unwrap()]);
+        for parts in parts {
+            let left = |rules: &Rules| {
+                let mut settings = Settings::of(profile, Bytes(1 << 30));
+                settings.policies.extend(rules.policies.iter().map(|rule| rule.policy.clone()));
+                let config = Config::new(profile, settings);
+                let mut replay = Replay::new([(String::new(), config)], rules.clone());
+                let record = |bytes| Record { time: Some(Time(0)), link: 101, bytes, length: 28 };
+                replay.feed(&parts.map(|bytes: &Vec<u8>| record(bytes)));
+                let entries = replay.runs()[0].snapshot();
+                entries.iter().map(|e| (e.zone.id, e.expires.unwrap().get())).collect::<Vec<_>>()
+            };
+            assert_eq!(left(&Rules::default()), [(0, 30)]);
+            assert_eq!(left(&Rules { policies: policies.clone(), ..Rules::default() }), [(0, 200)]);
+            assert_eq!(left(&Rules { zones: zones.clone(), ..Rules::default() }), [(7, 30)]);
+            assert_eq!(left(&Rules { untracked: untracked.clone(), ..Rules::default() }), []);
+        }
+    }
 
     #[test]
     fn a_rule_for_one_direction_is_named_with_the_one_that_is_missing() {

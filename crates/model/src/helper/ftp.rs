@@ -80,8 +80,8 @@ pub(super) enum Said {
 pub(super) struct Reader {
     /// The sender's address.
     pub(super) own: IpAddr,
-    /// A port of EPRT or EPSV must have sixteen bits; otherwise what is beyond them is lost.
-    pub(super) port_fits: bool,
+    /// A port must have sixteen bits, any other number eight; otherwise what is beyond them is lost, or overflows.
+    pub(super) fits: bool,
 }
 
 /// Reads one that begins a line.
@@ -125,12 +125,16 @@ fn numbers<const N: usize>(
     bytes: &[u8],
     separator: u8,
     end: Option<u8>,
+    fits: bool,
 ) -> Option<([u32; N], usize)> {
     let mut all = [0_u32; N];
     let mut at = 0;
     for (length, &octet) in bytes.iter().enumerate() {
         if octet.is_ascii_digit() {
             all[at] = all[at].wrapping_mul(10).wrapping_add(u32::from(octet - b'0'));
+            if fits && all[at] > 255 {
+                return None;
+            }
         } else if octet == separator {
             at += 1;
             if at == N {
@@ -151,19 +155,19 @@ fn address_of([a, b, c, d]: [u32; 4]) -> u32 {
 
 /// `10,0,0,1,4,1` and a carriage return.
 fn port(bytes: &[u8], by: Reader) -> Option<(IpAddr, u16)> {
-    six(bytes, by.own, Some(b'\r'))
+    six(bytes, by, Some(b'\r'))
 }
 
-fn six(bytes: &[u8], own: IpAddr, end: Option<u8>) -> Option<(IpAddr, u16)> {
-    let ([a, b, c, d, high, low], _) = numbers(bytes, b',', end)?;
+fn six(bytes: &[u8], by: Reader, end: Option<u8>) -> Option<(IpAddr, u16)> {
+    let ([a, b, c, d, high, low], _) = numbers(bytes, b',', end, by.fits)?;
     let port = (high << 8 | low) as u16;
-    Some((with_first_octets(own, address_of([a, b, c, d])), port))
+    Some((with_first_octets(by.own, address_of([a, b, c, d])), port))
 }
 
 /// Six numbers somewhere behind, however they end.
 fn passive(bytes: &[u8], by: Reader) -> Option<(IpAddr, u16)> {
     let at = bytes.iter().position(u8::is_ascii_digit)?;
-    six(&bytes[at..], by.own, None)
+    six(&bytes[at..], by, None)
 }
 
 /// The octet that separates the parts of an extended address.
@@ -183,7 +187,7 @@ fn extended_port(bytes: &[u8], by: Reader) -> Option<(IpAddr, u16)> {
     let rest = &bytes[3..];
     let (address, length) = match own {
         IpAddr::V4(_) => {
-            let (all, length) = numbers(rest, b'.', Some(delimiter))?;
+            let (all, length) = numbers(rest, b'.', Some(delimiter), by.fits)?;
             (IpAddr::V4(address_of(all).into()), length)
         }
         IpAddr::V6(_) => {
@@ -192,7 +196,7 @@ fn extended_port(bytes: &[u8], by: Reader) -> Option<(IpAddr, u16)> {
             (IpAddr::V6(text.parse::<Ipv6Addr>().ok()?), length)
         }
     };
-    Some((address, last_port(rest.get(length + 1..)?, delimiter, by.port_fits)?))
+    Some((address, last_port(rest.get(length + 1..)?, delimiter, by.fits)?))
 }
 
 /// `|||1025|`
@@ -201,7 +205,7 @@ fn extended_passive(bytes: &[u8], by: Reader) -> Option<(IpAddr, u16)> {
     if bytes[1] != delimiter || bytes[2] != delimiter {
         return None;
     }
-    Some((by.own, last_port(&bytes[3..], delimiter, by.port_fits)?))
+    Some((by.own, last_port(&bytes[3..], delimiter, by.fits)?))
 }
 
 /// A port and the delimiter. It has sixteen bits, whatever is written; or what is written must fit.
@@ -229,7 +233,7 @@ mod tests {
     use super::*;
 
     const OWN: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, 1));
-    const BY: Reader = Reader { own: OWN, port_fits: false };
+    const BY: Reader = Reader { own: OWN, fits: false };
 
     fn asked(text: &str) -> Said {
         read(Direction::Original, text.as_bytes(), BY)
@@ -270,12 +274,13 @@ mod tests {
     }
 
     #[test]
-    fn a_port_beyond_sixteen_bits_loses_what_is_beyond_or_is_not_taken() {
+    fn a_number_that_does_not_fit_loses_what_is_beyond_or_is_not_taken() {
         for (text, direction) in [
+            ("PORT 10,0,0,1,260,1\r\n", Direction::Original),
             ("EPRT |1|10.0.0.1|66561|\r\n", Direction::Original),
             ("229 Entering Extended Passive Mode (|||66561|)\r\n", Direction::Reply),
         ] {
-            let said = |port_fits| read(direction, text.as_bytes(), Reader { own: OWN, port_fits });
+            let said = |fits| read(direction, text.as_bytes(), Reader { own: OWN, fits });
             assert_eq!((said(false), said(true)), (expect(1025), Said::Partial), "{text:?}");
         }
     }

@@ -183,8 +183,8 @@ impl Model {
         let Some(data) = ftp::Data::of(packet) else { return true };
         let lines = &mut self.helpers.ftp.entry(whole.id).or_default()[direction as usize];
         let said = if lines.begins_at(data.seq) {
-            let port_fits = self.behaviour.ftp_port_fits;
-            ftp::read(direction, data.bytes, ftp::Reader { own: own.source, port_fits })
+            let fits = self.behaviour.ftp_numbers_fit;
+            ftp::read(direction, data.bytes, ftp::Reader { own: own.source, fits })
         } else {
             ftp::Said::Nothing
         };

@@ -4,6 +4,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use plimsoll_ct::Zone;
+
+use super::oddity::zone;
 use crate::forge;
 
 /// How a packet is cut.
@@ -21,18 +24,23 @@ pub struct Fragments {
     pub overlapping: Option<u8>,
     /// Added to the identification: 0 in most.
     pub other_id: Option<u8>,
+    /// A part that rules would treat otherwise, if they saw parts.
+    pub elsewhere: Option<(u8, Zone)>,
 }
 
 pub(super) fn fragments() -> impl Strategy<Value = Fragments> {
     let part = |weight| option::weighted(weight, 0u8..4);
-    (vec(any::<u8>(), 1..4), any::<bool>(), part(0.1), part(0.1), part(0.1), part(0.05)).prop_map(
-        |(cuts, backwards, missing, twice, overlapping, other_id)| Fragments {
+    let elsewhere = option::weighted(0.2, (0u8..4, zone()));
+    let odd = (part(0.1), part(0.1), part(0.1), part(0.05));
+    (vec(any::<u8>(), 1..4), any::<bool>(), odd, elsewhere).prop_map(
+        |(cuts, backwards, (missing, twice, overlapping, other_id), elsewhere)| Fragments {
             cuts,
             backwards,
             missing,
             twice,
             overlapping,
             other_id,
+            elsewhere,
         },
     )
 }

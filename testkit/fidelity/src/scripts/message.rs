@@ -1,5 +1,7 @@
 //! UDP, ICMP, protocols without a tracker, and ICMP errors about what was sent.
 
+use std::net::IpAddr;
+
 use proptest::prelude::*;
 
 use super::Hosts;
@@ -52,6 +54,21 @@ pub struct About {
     pub unknown: bool,
     /// Octets of the quoted packet behind its IP header.
     pub quoted: usize,
+    /// Where it names an address that nobody uses.
+    pub nobody: Option<Nobody>,
+}
+
+/// Which address of an ICMP error is nobody's.
+#[derive(Debug, Clone, Copy)]
+pub enum Nobody {
+    /// Its source: a router on the way, as most errors have it.
+    Source,
+    /// Its destination.
+    Destination,
+    /// The source of what it quotes.
+    QuotedSource,
+    /// The destination of what it quotes.
+    QuotedDestination,
 }
 
 pub(super) fn message() -> impl Strategy<Value = Message> {
@@ -83,13 +100,21 @@ pub(super) fn about() -> impl Strategy<Value = About> {
     let kind =
         prop_oneof![Just(3u8), Just(11), Just(1), Just(2), Just(4), Just(5), Just(12), Just(137)];
     let flag = || any::<bool>();
-    (flag(), kind, flag(), proptest::bool::weighted(0.2), 0usize..40).prop_map(
-        |(reply, kind, about_reply, unknown, quoted)| About {
+    let nobody = prop_oneof![
+        8 => Just(None),
+        2 => Just(Some(Nobody::Source)),
+        1 => Just(Some(Nobody::Destination)),
+        1 => Just(Some(Nobody::QuotedSource)),
+        1 => Just(Some(Nobody::QuotedDestination)),
+    ];
+    (flag(), kind, flag(), proptest::bool::weighted(0.2), 0usize..40, nobody).prop_map(
+        |(reply, kind, about_reply, unknown, quoted, nobody)| About {
             reply,
             kind,
             about_reply,
             unknown,
             quoted,
+            nobody,
         },
     )
 }
@@ -134,7 +159,35 @@ impl About {
             *octet ^= 0x80;
         }
         inner.truncate(header + self.quoted);
-        let (source, destination) = hosts.ends(self.reply);
+        let (mut source, mut destination) = hosts.ends(self.reply);
+        // The second octet of a flow's address, the last but two of IPv6: no flow comes so far.
+        let (from, to, place) = if hosts.v6() { (8, 24, 12) } else { (12, 16, 1) };
+        match self.nobody {
+            None => {}
+            Some(Nobody::Source) => source = elsewhere(source),
+            Some(Nobody::Destination) => destination = elsewhere(destination),
+            Some(Nobody::QuotedSource) => inner[from + place] ^= ELSEWHERE,
+            Some(Nobody::QuotedDestination) => inner[to + place] ^= ELSEWHERE,
+        }
         Some(forge::icmp(source, destination, self.kind, 1, 0, &inner))
+    }
+}
+
+/// What makes an address one that no flow comes to.
+const ELSEWHERE: u8 = 0x40;
+
+/// An address of the same network that nobody uses.
+fn elsewhere(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => {
+            let mut octets = v4.octets();
+            octets[1] ^= ELSEWHERE;
+            octets.into()
+        }
+        IpAddr::V6(v6) => {
+            let mut octets = v6.octets();
+            octets[12] ^= ELSEWHERE;
+            octets.into()
+        }
     }
 }

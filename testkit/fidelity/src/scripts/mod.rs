@@ -21,7 +21,7 @@ pub use dccp::Dccp;
 pub use fragments::Fragments;
 pub use ftp::Ftp;
 pub use gre::Gre;
-pub use message::{About, Message};
+pub use message::{About, Message, Nobody};
 pub use oddity::Oddity;
 pub use pptp::Pptp;
 pub use sctp::Sctp;

@@ -76,7 +76,15 @@ impl Oddity {
             Self::Zone(zone) if ruled => vec![(packet, Treatment { zone: *zone, ..treatment })],
             Self::Dropped | Self::Untracked | Self::Zone(_) => vec![(packet, treatment)],
             Self::Fragments(cuts) => {
-                cuts.of(&packet, id).into_iter().map(|part| (part, treatment)).collect()
+                let mut parts: Vec<_> =
+                    cuts.of(&packet, id).into_iter().map(|part| (part, treatment)).collect();
+                if let Some((place, zone)) = cuts.elsewhere
+                    && ruled
+                    && let Some((_, treatment)) = parts.get_mut(usize::from(place))
+                {
+                    treatment.zone = zone;
+                }
+                parts
             }
             Self::Extensions(kinds) if v6 => {
                 let packet = forge::with_extensions(&packet, kinds);
