@@ -35,7 +35,11 @@ const SETS: &[Set] = &[
         objects: &[("census-direct.bpf.o", &["-DDIRECT"]), ("census-read.bpf.o", &[])],
         record: "census.sums",
     },
-    Set { source: "sysctl.bpf.c", objects: &[("sysctl.bpf.o", &[])], record: "sysctl.sums" },
+    Set {
+        source: "sysctl.bpf.c",
+        objects: &[("sysctl.bpf.o", &[]), ("sysctl-netns.bpf.o", &["-DNETNS"])],
+        record: "sysctl.sums",
+    },
 ];
 
 /// A compiler and its companions.

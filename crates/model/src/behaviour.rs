@@ -123,25 +123,15 @@ const V7_1: Behaviour = Behaviour {
 
 const V6_12: Behaviour = Behaviour {
     name: "6.12",
-    tcp: tcp::Behaviour {
-        reset_answers_other_side: true,
-        vain_reset_is_unacknowledged: true,
-        ..V6_1.tcp
-    },
+    tcp: tcp::Behaviour { vain_reset_is_unacknowledged: true, ..V6_1.tcp },
     dccp_drops_cut: false,
     router_discovery: true,
     expectations_linger: true,
     ..V6_1
 };
 
-const V6_1: Behaviour = Behaviour {
-    name: "6.1",
-    tcp: tcp::Behaviour { reset_answers_other_side: false, ..tcp::Behaviour::MODERN },
-    dccp: true,
-    dccp_drops_cut: true,
-    router_discovery: false,
-    ..V6_18
-};
+const V6_1: Behaviour =
+    Behaviour { name: "6.1", dccp: true, dccp_drops_cut: true, router_discovery: false, ..V6_18 };
 
 const V5_15: Behaviour = Behaviour {
     name: "5.15",
@@ -150,6 +140,7 @@ const V5_15: Behaviour = Behaviour {
         invalid_close_lowers: false,
         options_keep_liberal: false,
         data_begins_anew: true,
+        reset_answers_other_side: false,
         reset_answers_challenge: false,
         ..V6_1.tcp
     },
@@ -168,9 +159,11 @@ const V5_4: Behaviour = Behaviour {
 
 const V5_10: Behaviour = Behaviour {
     name: "5.10",
+    tcp: tcp::Behaviour { reset_answers_other_side: true, ..V5_4.tcp },
     udp: UdpRule::AfterTwoSeconds,
     sctp: NEW_SCTP,
     headers_in_first_fragment: true,
+    redirects: true,
     ..V5_4
 };
 

@@ -112,6 +112,21 @@ fn a_first_part_of_ipv6_without_all_headers_is_invalid_from_5_10_on() {
 }
 
 #[test]
+fn an_ipv6_redirect_that_was_forwarded_is_an_error_from_5_10_on() {
+    let mut redirect = vec![0x60, 0, 0, 0, 0, 8, 58, 64];
+    redirect.extend([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    redirect.extend([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+    redirect.extend([137, 0, 0, 0, 0, 7, 0, 0]);
+    for (profile, counted) in [("5.4", [1, 0]), ("5.10", [0, 1]), ("6.1", [0, 1])] {
+        let mut model = model_with(profile, &[("nf_conntrack_checksum", 0)]);
+        sent(&mut model, &[redirect.clone()]);
+        let seen = [Counter::Invalid, Counter::IcmpError]
+            .map(|counter| model.counters().get(counter).unwrap_or(0));
+        assert_eq!(seen, counted, "{profile}");
+    }
+}
+
+#[test]
 fn before_6_1_any_segment_of_the_answerer_begins_its_window_anew_while_the_handshake_lasts() {
     let far = [
         tcp(false, SYN, 0, 0, ""),
@@ -153,10 +168,13 @@ fn an_rst_that_ends_nothing_leaves_ten_seconds_or_those_of_unacknowledged_data()
 }
 
 #[test]
-fn an_rst_answers_a_syn_of_its_own_side_up_to_6_1_only() {
+fn an_rst_answers_a_syn_of_its_own_side_where_no_stable_series_forbids_it() {
     let crossed = [tcp(false, SYN, 0, 0, ""), tcp(true, SYN, 0, 0, ""), tcp(true, RST, 2, 0, "")];
     for (profile, state, seconds) in [
-        ("6.1", TcpState::Close, 10),
+        ("5.4", TcpState::Close, 10),
+        ("5.10", TcpState::SynSent2, 120),
+        ("5.15", TcpState::Close, 10),
+        ("6.1", TcpState::SynSent2, 120),
         ("6.12", TcpState::SynSent2, 120),
         ("6.18", TcpState::SynSent2, 120),
     ] {

@@ -240,14 +240,22 @@ fn a_file_that_may_not_be_read_is_told_and_the_rest_is_judged() {
     assert!(screen.contains("60-secret.conf: Permission denied"), "{screen}");
 }
 
-/// Watches a timeout in a namespace of its own while a script writes it; one document for each change.
-fn watched(user: &[&str], changes: usize, script: &str) -> Option<(Vec<Value>, String)> {
-    const KEY: &str = "nf_conntrack_tcp_timeout_close_wait";
+/// Watches a timeout of TCP in a namespace of its own while a script writes it; one document for each change. Writes are seen in
+/// all namespaces, so each test has a timeout to itself.
+fn watched(
+    user: &[&str],
+    state: &str,
+    changes: usize,
+    script: &str,
+) -> Option<(Vec<Value>, String)> {
+    let key = format!("nf_conntrack_tcp_timeout_{state}");
     let count = changes.to_string();
+    // The watch has begun when it has told the value.
     let inner = format!(
-        "K=/proc/sys/net/netfilter/{KEY}; [ -w $K ] || exit 77\n\
-         {PLIMSOLL} boot --watch {KEY} --changes {count} --json & W=$!\n\
-         {script}\nwait $W"
+        "K=/proc/sys/net/netfilter/{key}; [ -w $K ] || exit 77\n\
+         T=$(mktemp); {PLIMSOLL} boot --watch {key} --changes {count} --json 2>$T & W=$!\n\
+         until grep -q ' is [0-9]' $T || ! kill -0 $W; do sleep 0.1; done\n\
+         {script}\nwait $W\ncat $T >&2; rm $T"
     );
     let mut command = Command::new(user.first().copied().unwrap_or("unshare"));
     command.args(user.get(1..).unwrap_or(&["-n"])).args(["sh", "-c", &inner]);
@@ -266,13 +274,10 @@ fn watched(user: &[&str], changes: usize, script: &str) -> Option<(Vec<Value>, S
     Some((documents, talk))
 }
 
-/// The watch has begun when it has told the value.
-const BEGUN: &str = "sleep 2";
-
 #[test]
 fn the_process_that_writes_a_setting_is_named() {
-    let script = format!("{BEGUN}; sh -c 'echo 61 > $0; sleep 2' $K");
-    let Some((documents, talk)) = watched(&[], 1, &script) else { return };
+    let script = "sh -c 'echo 61 > $0; sleep 2' $K";
+    let Some((documents, talk)) = watched(&[], "close_wait", 1, script) else { return };
     if talk.contains("by reading again and again") {
         eprintln!("skipped: neither bpf nor fanotify may be used here: {talk}");
         return;
@@ -284,11 +289,29 @@ fn the_process_that_writes_a_setting_is_named() {
 }
 
 #[test]
+fn who_wrote_in_another_namespace_and_is_gone_is_told_with_that_namespace() {
+    // The watch looks only when the writer has ended.
+    let script = "kill -STOP $W; unshare -n sh -c 'stat -Lc netns=%i /proc/self/ns/net >&2; echo 61 > $0' $K; kill -CONT $W";
+    let Some((documents, talk)) = watched(&[], "last_ack", 1, script) else { return };
+    let change = &documents[0];
+    if change["means"] != "bpf" {
+        eprintln!("skipped: bpf may not be used here: {talk}");
+        return;
+    }
+    assert_eq!((&change["from"], &change["to"]), (&"30".into(), &"30".into()), "{change}");
+    assert_eq!(change["by"]["command"], "sh", "{change}");
+    assert_eq!(change["by"]["command_line"], Value::Null, "it is gone: {change}");
+    let inode = talk.lines().find_map(|l| l.strip_prefix("netns=")?.parse::<u64>().ok());
+    assert_eq!(change["by"]["netns"], inode.expect("its namespace"), "{change}");
+    assert_eq!(change["by"]["other_namespace"], true, "{change}");
+}
+
+#[test]
 fn without_rights_the_time_and_the_candidates_are_told() {
-    let script = format!("{BEGUN}; sh -c 'echo 61 > $0; sleep 3' $K");
+    let script = "sh -c 'echo 61 > $0; sleep 3' $K";
     let nobody =
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "-r", "-n"];
-    let Some((documents, talk)) = watched(&nobody, 1, &script) else { return };
+    let Some((documents, talk)) = watched(&nobody, "fin_wait", 1, script) else { return };
     assert!(talk.contains("by reading again and again"), "{talk}");
     let change = &documents[0];
     assert!(change["by"].is_null(), "{change}");

@@ -4,6 +4,8 @@
  * nothing: every write goes on, and reading is not looked at.
  *
  * Kernel: BPF_PROG_TYPE_CGROUP_SYSCTL (5.2 and later); the helpers that name the task are there for it since 6.1.
+ * With NETNS it also says in which network namespace the writer is, which takes the kernel's own types (BTF) and the right
+ * to read its memory (CAP_PERFMON).
  */
 
 /* The little that is needed of the kernel's interface; its numbers never change (include/uapi/linux/bpf.h). */
@@ -29,13 +31,42 @@ static long (*const bpf_sysctl_get_new_value)(void *ctx, char *to, u64 size) = (
 static void *(*const bpf_ringbuf_reserve)(void *map, u64 size, u64 flags) = (void *)131;
 static void (*const bpf_ringbuf_submit)(void *data, u64 flags) = (void *)132;
 
+#ifdef NETNS
+#define KERNELS __attribute__((preserve_access_index))
+struct ns_common {
+	u32 inum;
+} KERNELS;
+struct net {
+	struct ns_common ns;
+} KERNELS;
+struct nsproxy {
+	struct net *net_ns;
+} KERNELS;
+struct task_struct {
+	struct nsproxy *nsproxy;
+} KERNELS;
+
+static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
+
+/* A task that ends has none: what is read behind a null pointer is 0. */
+static u32 netns(void)
+{
+	return bpf_get_current_task_btf()->nsproxy->net_ns->ns.inum;
+}
+#else
+static u32 netns(void)
+{
+	return 0;
+}
+#endif
+
 /* What the two sides agree on: see src/watch/bpf.rs. */
 struct write {
 	u64 at; /* nanoseconds of CLOCK_MONOTONIC */
 	u64 pid_tgid;
 	u64 cgroup; /* its inode */
 	u32 uid;
-	u32 unused;
+	u32 netns; /* its inode; 0: not known */
 	char comm[16];
 	char name[96]; /* net/netfilter/nf_conntrack_max */
 	char value[32];
@@ -60,7 +91,7 @@ int watch(struct bpf_sysctl *ctx)
 	w->pid_tgid = bpf_get_current_pid_tgid();
 	w->cgroup = bpf_get_current_cgroup_id();
 	w->uid = (u32)bpf_get_current_uid_gid();
-	w->unused = 0;
+	w->netns = netns();
 	bpf_get_current_comm(w->comm, sizeof(w->comm));
 	__builtin_memset(w->name, 0, sizeof(w->name));
 	__builtin_memset(w->value, 0, sizeof(w->value));

@@ -141,9 +141,9 @@ fn over_time(arguments: &[String]) -> io::Result<usize> {
     let first = curve.samples.first().map_or(0, |s| s.count.at.0);
     for sample in &curve.samples {
         let at = (sample.count.at.0 - first) as f64 / 1e9;
-        let occupancy::Sample { count, live, upper, counted } = sample;
+        let occupancy::Sample { count, live, upper, counted, keys: (least, most) } = sample;
         println!(
-            "{at:6.1} s: kernel {}, live {live}, upper {upper}, counted {counted}",
+            "{at:6.1} s: kernel {}, live {live}, upper {upper}, counted {counted}, with other hash keys {least} to {most}",
             count.kernel
         );
     }
@@ -161,6 +161,12 @@ fn over_time(arguments: &[String]) -> io::Result<usize> {
         of_peak(at(50)),
         of_peak(at(95)),
         of_peak(at(100)),
+    );
+    let beyond = |distances: Vec<u64>| distances.iter().filter(|d| *d * 20 > peak).count();
+    println!(
+        "more than 5 % of the peak off the counted line: {} samples; off those of models with other hash keys: {}",
+        beyond(curve.distances()),
+        beyond(curve.distances_from_any()),
     );
     Ok(curve.outside())
 }

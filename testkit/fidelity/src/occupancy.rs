@@ -15,8 +15,8 @@ use crate::run::{Clock, Pair, running};
 const TIMEOUT: u64 = 3;
 /// New flows in each tenth of a second.
 const RATE: u32 = 20;
-/// Nanoseconds within which the collector comes (kernels from 5.18).
-const PASS: i64 = 60_000_000_000;
+/// Nanoseconds within which the collector comes (kernels from 5.18): a minute, until its timer rings.
+const PASS: i64 = 61_440_000_000;
 
 /// The kernel's count at a moment.
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +37,13 @@ pub struct Sample {
     pub count: Count,
     /// Entries that have not expired.
     pub live: u64,
-    /// These, and all that expired within the last minute.
+    /// These, and all that expired since the collector must have come.
     pub upper: u64,
     /// What the model counts, with the phase that fits best.
     pub counted: u64,
+    /// The least and the most that it and models with other hash keys count: a pass's pause hangs on the order in which it
+    /// meets the entries, and that on the key.
+    pub keys: (u64, u64),
 }
 
 /// What was seen, and how well the best phase of the collector explains it.
@@ -71,8 +74,16 @@ impl Curve {
 
     /// Distances between the kernel's count and the model's, smallest first.
     pub fn distances(&self) -> Vec<u64> {
-        let mut all: Vec<u64> =
-            self.samples.iter().map(|s| s.count.kernel.abs_diff(s.counted)).collect();
+        self.sorted(|s| s.count.kernel.abs_diff(s.counted))
+    }
+
+    /// Distances between the kernel's count and what models with different hash keys count, smallest first.
+    pub fn distances_from_any(&self) -> Vec<u64> {
+        self.sorted(|s| s.count.kernel.abs_diff(s.count.kernel.clamp(s.keys.0, s.keys.1)))
+    }
+
+    fn sorted(&self, distance: impl Fn(&Sample) -> u64) -> Vec<u64> {
+        let mut all: Vec<u64> = self.samples.iter().map(distance).collect();
         all.sort_unstable();
         all
     }
@@ -107,6 +118,9 @@ pub fn made_up(seconds: u64) -> io::Result<Curve> {
 /// Buckets in which hardly an entry has a neighbour.
 const MANY: u64 = 1 << 22;
 
+/// Models with hash keys of their own.
+const KEYS: u64 = 16;
+
 /// How far off the counted line is in all, with which phase, and both lines.
 type Tried = (u64, u32, Vec<(u64, u64)>);
 
@@ -118,10 +132,10 @@ pub fn fit(sent: &[Seen], counts: &[Count], settings: &[(&str, u64)]) -> io::Res
     let buckets = buckets.trim().parse().map_err(io::Error::other)?;
     // Without a collector, and in chains so short that a lookup meets nobody else, nothing leaves: all that ever
     // expired is known.
-    let bare = lines(sent, counts, settings, u32::MAX, MANY)?;
+    let bare = lines(sent, counts, settings, u32::MAX, MANY, 0)?;
     let expired: Vec<u64> = bare.iter().map(|(live, counted)| counted - live).collect();
     let try_phase = |phase: u32| -> io::Result<Tried> {
-        let lines = lines(sent, counts, settings, phase, buckets)?;
+        let lines = lines(sent, counts, settings, phase, buckets, 0)?;
         let off = counts.iter().zip(&lines).map(|(c, (_, counted))| c.kernel.abs_diff(*counted));
         Ok((off.sum(), phase, lines))
     };
@@ -133,12 +147,19 @@ pub fn fit(sent: &[Seen], counts: &[Count], settings: &[(&str, u64)]) -> io::Res
     // The first pass comes within a minute: to the second, then to the twentieth part of it.
     let (_, near, _) = best_of(&mut (0..60).map(|second| second * hz))?;
     let around = (0..40).map(|step| (near + step * hz / 20).saturating_sub(hz));
-    let (_, phase, lines) = best_of(&mut around.into_iter())?;
+    let (_, phase, best) = best_of(&mut around.into_iter())?;
+    let mut keys: Vec<(u64, u64)> = best.iter().map(|(_, counted)| (*counted, *counted)).collect();
+    for key in 1..=KEYS {
+        let other = lines(sent, counts, settings, phase, buckets, key)?;
+        for (range, (_, counted)) in keys.iter_mut().zip(other) {
+            *range = (range.0.min(counted), range.1.max(counted));
+        }
+    }
     let mut samples = Vec::new();
-    for (place, (count, (live, counted))) in counts.iter().zip(lines).enumerate() {
+    for (place, (count, (live, counted))) in counts.iter().zip(best).enumerate() {
         let minute_ago = counts[..place].iter().rposition(|c| c.at.0 <= count.at.0 - PASS);
         let upper = live + expired[place] - minute_ago.map_or(0, |then| expired[then]);
-        samples.push(Sample { count: *count, live, upper, counted });
+        samples.push(Sample { count: *count, live, upper, counted, keys: keys[place] });
     }
     Ok(Curve { samples, packets: sent.len(), phase })
 }
@@ -150,6 +171,7 @@ fn lines(
     values: &[(&str, u64)],
     phase: u32,
     buckets: u64,
+    hash_key: u64,
 ) -> io::Result<Vec<(u64, u64)>> {
     let profile: &Profile = running()?;
     let mut settings = Settings::of(profile, Bytes(8 << 30));
@@ -158,7 +180,8 @@ fn lines(
     for (name, value) in values {
         settings.set(name, *value).map_err(io::Error::other)?;
     }
-    let mut model = Model::new(Config { collector_phase: phase, ..Config::new(profile, settings) });
+    let mut model =
+        Model::new(Config { collector_phase: phase, hash_key, ..Config::new(profile, settings) });
     let mut packets = sent.iter().peekable();
     let mut lines = Vec::new();
     for count in counts {

@@ -46,6 +46,8 @@ pub struct Writer {
     pub parents: Vec<(u32, String)>,
     /// Its cgroup, which names the unit or the container.
     pub cgroup: Option<String>,
+    /// Inode of the network namespace that it wrote in, where that is known.
+    pub netns: Option<u64>,
     /// It wrote in another network namespace, so this namespace's value is not touched unless it is global.
     pub elsewhere: bool,
 }

@@ -34,7 +34,7 @@ pub struct Behaviour {
     pub exact_reset: bool,
     /// An RST in a closing state is not checked (5.15).
     pub closing_reset_unchecked: bool,
-    /// An RST answers only an ignored SYN of the other side (6.12 and 6.18 stable).
+    /// An RST answers only an ignored SYN of the other side (since 2026, in all stable series: 5.10, 6.1, 6.12, 6.18).
     pub reset_answers_other_side: bool,
     /// Behind an ignored SYN the number of an RST is not held against what the other side acknowledged (5.15).
     pub syn_excuses_reset: bool,

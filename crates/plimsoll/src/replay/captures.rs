@@ -96,24 +96,9 @@ impl Capture {
     ) -> Result<(), String> {
         loop {
             let mut records = Vec::with_capacity(AT_ONCE);
-            let mut ends = Ok(None);
-            while records.len() < AT_ONCE {
-                match self.decoder.step(&self.buffer[self.unread.clone()]) {
-                    Ok(Step::Record(record, used)) => {
-                        records.push(record);
-                        self.unread.start += used;
-                    }
-                    Ok(Step::Skip(used)) => self.unread.start += used,
-                    Ok(Step::Need(needed)) => {
-                        ends = Ok(Some(needed));
-                        break;
-                    }
-                    Err(error) => {
-                        ends = Err(error);
-                        break;
-                    }
-                }
-            }
+            let unread = &self.buffer[self.unread.clone()];
+            let (behind, ends) = self.decoder.steps(unread, AT_ONCE, &mut records);
+            self.unread.start += behind;
             if visit(&records).is_break() {
                 return Ok(());
             }

@@ -18,6 +18,8 @@ use super::{Seen, now, process};
 use plimsoll_ct::Time;
 
 const OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/sysctl.bpf.o");
+/// The same, which knows the writer's namespace even when the writer is gone: where the kernel tells its types.
+const WITH_NETNS: &[u8] = aya::include_bytes_aligned!("../../bpf/sysctl-netns.bpf.o");
 
 /// Most directories looked at to find the name of a cgroup.
 const CGROUPS: usize = 20_000;
@@ -48,18 +50,9 @@ impl Writes {
     /// Attaches it to the root of the unified cgroups.
     pub(super) fn begin() -> Result<Self, String> {
         let root = unified().ok_or("no cgroup2 is mounted")?;
-        let mut ebpf = EbpfLoader::new()
-            .btf(None)
-            .verifier_log_level(VerifierLogLevel::DISABLE)
-            .load(OBJECT)
-            .map_err(|e| shown(&e))?;
+        let mut ebpf = load(WITH_NETNS).or_else(|_| load(OBJECT))?;
         let directory = File::open(&root).map_err(|e| format!("{}: {e}", root.display()))?;
-        let program: &mut CgroupSysctl = ebpf
-            .program_mut("watch")
-            .ok_or("no program in the object")?
-            .try_into()
-            .map_err(|e: aya::programs::ProgramError| shown(&e))?;
-        program.load().map_err(|e| shown(&e))?;
+        let program = program(&mut ebpf)?;
         // A link lets others be attached beside it whatever is said here, and refuses to be told so.
         program.attach(&directory, CgroupAttachMode::Single).map_err(|e| shown(&e))?;
         let map = ebpf.take_map("writes").ok_or("no ring in the object")?;
@@ -86,11 +79,14 @@ impl Writes {
                 String::from_utf8_lossy(&bytes[..end]).trim().to_owned()
             };
             let (monotonic, pid, cgroup) = (word(0), (word(8) >> 32) as u32, word(16));
-            let uid = word(24) as u32;
+            let (uid, netns) = (word(24) as u32, word(24) >> 32);
             let key = sysctl::dotted(&text(48, 144));
             let mut writer =
                 Writer { pid, command: text(32, 48), uid: Some(uid), ..Writer::default() };
             process::describe(&mut writer);
+            if netns != 0 {
+                process::written_in(&mut writer, netns);
+            }
             if writer.cgroup.is_none() {
                 writer.cgroup = name_of(&self.root, cgroup);
             }
@@ -98,6 +94,20 @@ impl Writes {
             seen.push(Seen { at: wall(monotonic), key, asked, writer });
         }
     }
+}
+
+/// An object with its program in the kernel.
+fn load(object: &[u8]) -> Result<Ebpf, String> {
+    let mut loader = EbpfLoader::new();
+    let loader = loader.verifier_log_level(VerifierLogLevel::DISABLE);
+    let mut ebpf = loader.load(object).map_err(|e| shown(&e))?;
+    program(&mut ebpf)?.load().map_err(|e| shown(&e))?;
+    Ok(ebpf)
+}
+
+fn program(ebpf: &mut Ebpf) -> Result<&mut CgroupSysctl, String> {
+    let program = ebpf.program_mut("watch").ok_or("no program in the object")?;
+    program.try_into().map_err(|e: aya::programs::ProgramError| shown(&e))
 }
 
 /// Where the unified cgroups are mounted.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use plimsoll_diagnosis::facts::Writer;
@@ -33,11 +34,16 @@ pub(super) fn describe(writer: &mut Writer) {
         writer.parents.push((parent, name(parent).unwrap_or_default()));
         pid = parent;
     }
-    let netns = |path: &str| fs::read_link(path).ok();
-    if let (Some(theirs), Some(ours)) =
-        (netns(&format!("{folder}/ns/net")), netns("/proc/self/ns/net"))
-    {
-        writer.elsewhere = theirs != ours;
+    if let Ok(theirs) = fs::metadata(format!("{folder}/ns/net")) {
+        written_in(writer, theirs.ino());
+    }
+}
+
+/// The network namespace that it wrote in, by its inode.
+pub(super) fn written_in(writer: &mut Writer, netns: u64) {
+    if let Ok(ours) = fs::metadata("/proc/self/ns/net") {
+        writer.netns = Some(netns);
+        writer.elsewhere = netns != ours.ino();
     }
 }
 

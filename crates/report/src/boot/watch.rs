@@ -36,6 +36,7 @@ struct Process<'a> {
     command_line: Option<&'a str>,
     parents: Vec<Parent<'a>>,
     cgroup: Option<&'a str>,
+    netns: Option<u64>,
     other_namespace: bool,
 }
 
@@ -80,6 +81,7 @@ fn process(writer: &Writer) -> Process<'_> {
             .map(|(pid, command)| Parent { pid: *pid, command })
             .collect(),
         cgroup: writer.cgroup.as_deref(),
+        netns: writer.netns,
         other_namespace: writer.elsewhere,
     }
 }
@@ -111,8 +113,11 @@ pub fn change_text(change: &SettingChange, style: &Style) -> String {
             let start = Line::new().padded(HANG).plain(style, "by ");
             screen.paragraph(start, HANG + 3, Paint::Strong, &told(writer));
             if writer.elsewhere {
-                let text = "it wrote in another network namespace, where a copy of its own is";
-                screen.paragraph(Line::new().padded(HANG + 3), HANG + 3, Paint::Plain, text);
+                let which = writer.netns.map_or(String::new(), |inode| format!(" ({inode})"));
+                let text = format!(
+                    "it wrote in another network namespace{which}, where a copy of its own is"
+                );
+                screen.paragraph(Line::new().padded(HANG + 3), HANG + 3, Paint::Plain, &text);
             }
             from_where(&mut screen, writer);
         }
