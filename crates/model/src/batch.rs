@@ -10,7 +10,7 @@ use plimsoll_wire::packet::Packet;
 
 use crate::model::Model;
 use crate::plain::Way;
-use crate::step::{Step, Treatment};
+use crate::step::{Info, Step, Treatment};
 use crate::table::Spot;
 
 /// A packet that comes.
@@ -76,8 +76,17 @@ impl Model {
             self.look_ahead(some, spots);
             for (arrival, spot) in some.iter().zip(&*spots) {
                 self.advance(arrival.at);
-                let step = self.settle(&arrival.packet, spot, &arrival.treatment);
-                each(self, arrival, step);
+                // Told in two places, so that of the commonest step no more is made than somebody looks at.
+                if spot.way == Way::Tcp
+                    && let Some(direction) = self.acknowledge(&arrival.packet, spot)
+                {
+                    let info = Info::established(direction);
+                    let step = self.went(&arrival.packet, spot.likely(), direction, info);
+                    each(self, arrival, step);
+                } else {
+                    let step = self.settle_other(&arrival.packet, spot, &arrival.treatment);
+                    each(self, arrival, step);
+                }
             }
         }
         self.spots = spots;
@@ -94,8 +103,14 @@ impl Model {
             self.table.approach(spot);
         }
         let now = self.now();
-        for spot in spots {
-            self.table.reach(spot, now);
+        // A bit for each whose line is not the first one.
+        let mut beyond = 0_u32;
+        for (at, spot) in spots.iter_mut().enumerate() {
+            beyond |= u32::from(self.table.reach(spot, now)) << at;
+        }
+        while beyond != 0 {
+            self.table.reach_beyond(&spots[beyond.trailing_zeros() as usize]);
+            beyond &= beyond - 1;
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::life::info;
 use crate::model::{Config, Model, Prepared, alone, refreshed};
 use crate::plain::{Usual, Way, plain_datagram, udp_length_fits};
 use crate::settings::Settings;
-use crate::snapshot::Occupancy;
+use crate::snapshot::{Census, Occupancy};
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
 use crate::table::{Expiries, Extras, Found, Glance, Probe, SEATS, Seats, Spot, Table};
 use crate::tcp::{Direction, EntryView};
@@ -300,9 +300,9 @@ impl Grid {
     /// A census of one setting's entries.
     pub fn occupancy(&self, setting: usize) -> Occupancy {
         let model = &self.models[setting];
-        let mut o = Occupancy { counted: model.counted() as u64, ..Occupancy::default() };
-        self.table.census_of(setting, |vitals| o.add(vitals, model.now()));
-        o
+        let mut census = Census::default();
+        self.table.census_of(setting, |v| census.add(v.expires, v.class(), model.now()));
+        census.occupancy(model.counted())
     }
 
     /// Status and state of an entry that a step of the last packet names.

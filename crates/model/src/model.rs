@@ -128,6 +128,8 @@ impl Model {
         change(&mut self.settings);
         (self.settings.buckets, self.settings.hz) = (buckets, hz);
         self.usual = Usual::of(self.profile, &self.settings, least(self.behaviour, &self.settings));
+        // Entries that were accounted once go on to be.
+        self.usual.noted |= !self.accounting.is_empty();
     }
 
     /// The counters by their kernel names, since the beginning.
@@ -305,7 +307,12 @@ impl Model {
     }
 
     #[inline(never)]
-    fn settle_other(&mut self, packet: &Packet<'_>, spot: &Spot, treatment: &Treatment) -> Step {
+    pub(crate) fn settle_other(
+        &mut self,
+        packet: &Packet<'_>,
+        spot: &Spot,
+        treatment: &Treatment,
+    ) -> Step {
         let step = match spot.way {
             Way::Tcp => return self.less_plain(packet, spot, treatment),
             Way::Udp => {

@@ -52,7 +52,7 @@ pub(crate) struct Usual {
     /// Lookups are counted.
     pub(crate) counted: bool,
     /// They are, or entries are accounted.
-    noted: bool,
+    pub(crate) noted: bool,
 }
 
 impl Usual {

@@ -1,6 +1,6 @@
 //! What holds whatever is sent.
 
-use plimsoll_ct::{Bytes, PROFILES, Profile, Time};
+use plimsoll_ct::{Bytes, Class, PROFILES, Profile, Time};
 use plimsoll_model::{Arrival, Config, Model, Settings, Step, Treatment, What};
 use plimsoll_wire::packet::parse_ip;
 use proptest::prelude::*;
@@ -48,7 +48,16 @@ fn run(profile: &'static Profile, packets: &[(u32, Vec<u8>)]) -> (Vec<Step>, Mod
         assert_eq!(now.evictable + now.closing + now.protected, now.live);
         assert!(model.protected() >= now.protected);
     }
+    assert_census(&model);
     (steps, model)
+}
+
+/// A census comes to what the entries are, one by one.
+fn assert_census(model: &Model) {
+    let census = model.occupancy();
+    let of = |class| model.entries().filter(|entry| entry.class() == class).count() as u64;
+    let classes = [Class::Evictable, Class::Closing, Class::Protected].map(of);
+    assert_eq!([census.evictable, census.closing, census.protected], classes);
 }
 
 /// Segments of few flows whose numbers lie close together: handshakes, data, closes, resets, out of order and
@@ -131,6 +140,7 @@ fn ways(profile: &'static Profile, most: u64, packets: &[(u32, Vec<u8>)]) {
         assert_eq!(single.snapshot(), long.snapshot(), "behind {packet:?}");
     }
     assert_eq!(batch.snapshot(), long.snapshot());
+    assert_census(&batch);
     assert_eq!((single.counters(), batch.counters()), (long.counters(), long.counters()));
     assert_eq!((single.occupancy(), batch.protected()), (long.occupancy(), long.protected()));
 }

@@ -332,6 +332,21 @@ fn a_table_begun_with_a_dump_knows_its_flows_and_their_translation() {
 }
 
 #[test]
+fn an_entry_that_was_made_while_accounting_was_on_is_accounted_when_it_is_off_too() {
+    let mut s = Story::on("6.18", |settings| settings.accounting = true);
+    s.at(ms(0), &tcp(false, SYN, 0, 0));
+    s.at(ms(1), &tcp(true, SYN | ACK, 0, 1));
+    s.at(ms(2), &tcp(false, ACK, 1, 1));
+    s.at(ms(3), &tcp(true, ACK, 1, 1));
+    let packets = |s: &Story| s.only().reply_accounting.map(|a| a.packets);
+    assert_eq!(packets(&s), Some(2));
+    s.0.change(|settings| settings.accounting = false);
+    s.at(ms(4), &tcp(true, ACK, 1, 1));
+    s.0.change(|settings| settings.accounting = true);
+    assert_eq!(packets(&s), Some(3));
+}
+
+#[test]
 fn accounting_counts_what_refreshes() {
     let mut s = Story::on("6.18", |settings| settings.accounting = true);
     s.at(ms(0), &udp(false, 9));

@@ -45,13 +45,14 @@ const RST: u8 = 0x04;
 
 impl Doubts {
     /// Looks at a packet and what the first model made of it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn look(&mut self, now: Time, packet: &Packet<'_>, went: &Went<'_>) {
         if self.looked_at < LOOKED_AT {
             self.look_closely(now, packet, went);
         }
     }
 
+    #[inline(never)]
     fn look_closely(&mut self, now: Time, packet: &Packet<'_>, went: &Went<'_>) {
         self.looked_at += 1;
         if packet.fragment.is_none() {

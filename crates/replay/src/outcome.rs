@@ -17,10 +17,12 @@ pub(crate) struct Peaks {
 
 impl Peaks {
     /// A packet went its way: so many entries there are now, so many of them protected.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn note(&mut self, step: &Step, counted: usize, protected: u64) {
-        self.counted = self.counted.max(counted as u64);
-        self.protected = self.protected.max(protected);
+        if counted as u64 > self.counted || protected > self.protected {
+            self.counted = self.counted.max(counted as u64);
+            self.protected = self.protected.max(protected);
+        }
         self.evicted += u64::from(step.evicted);
     }
 }

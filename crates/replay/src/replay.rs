@@ -67,8 +67,11 @@ pub struct Replay {
     /// Whether occupancy is sampled, and the clock once there is a first time.
     sampling: bool,
     clock: Option<Clock>,
+    /// When the next sample is due: never, if there is none.
+    due: Time,
     first: Option<Time>,
-    now: Option<Time>,
+    /// Of the last record; before the first one later than any, since that is none to compare with.
+    latest: Time,
 }
 
 /// Packets that go through the models together.
@@ -93,8 +96,9 @@ impl Replay {
             doubts: Doubts::default(),
             sampling: false,
             clock: None,
+            due: Time(i64::MAX),
             first: None,
-            now: None,
+            latest: Time(i64::MAX),
         }
     }
 
@@ -102,17 +106,23 @@ impl Replay {
     /// nothing but the speed.
     pub fn feed<'a>(&mut self, records: &[Record<'a>]) {
         let mut some = Vec::with_capacity(AT_ONCE.min(records.len()));
+        let same = self.rules.same();
+        self.tally.frames += records.len() as u64;
         for record in records {
-            self.tally.frames += 1;
-            let at = self.time(record);
-            if self.sampling && self.clock.is_none_or(|clock| at >= clock.next) {
+            let at = match record.time {
+                Some(time) if time >= self.latest => time,
+                Some(_) | None => self.odd_time(record),
+            };
+            self.latest = at;
+            if at >= self.due {
                 self.pass(&mut some);
                 self.sample_until(at);
             }
             match read(record) {
                 Ok(packet) => {
                     self.note(&packet);
-                    some.push(Arrival { at, packet, treatment: self.rules.treat(&packet) });
+                    let treatment = same.unwrap_or_else(|| self.rules.look(&packet));
+                    some.push(Arrival { at, packet, treatment });
                     if some.len() == AT_ONCE {
                         self.pass(&mut some);
                     }
@@ -123,26 +133,27 @@ impl Replay {
         self.pass(&mut some);
     }
 
-    fn time(&mut self, record: &Record<'_>) -> Time {
-        let last = self.now.unwrap_or(Time(0));
-        let now = match record.time {
+    /// Of the first record, and of one without a time or with an earlier one.
+    #[inline(never)]
+    fn odd_time(&mut self, record: &Record<'_>) -> Time {
+        let last = if self.first.is_some() { self.latest } else { Time(0) };
+        let at = match record.time {
             None => {
                 self.tally.untimed += 1;
                 last
             }
-            Some(time) if self.now.is_some() && time < last => {
+            Some(time) if self.first.is_some() && time < last => {
                 self.tally.backwards += 1;
                 last
             }
             Some(time) => time,
         };
-        self.first.get_or_insert(now);
-        self.now = Some(now);
-        now
+        self.first.get_or_insert(at);
+        at
     }
 
+    #[inline(always)]
     fn note(&mut self, packet: &Packet<'_>) {
-        self.tally.packets += 1;
         self.tally.merged += u64::from(packet.protocol == 6 && packet.length > ETHERNET);
         self.tally.sliced += u64::from(packet.payload.len() < packet.payload_length as usize);
     }
@@ -150,6 +161,7 @@ impl Replay {
     /// Leads packets through all models.
     fn pass(&mut self, arrivals: &mut Vec<Arrival<'_>>) {
         let (tally, doubts) = (&mut self.tally, &mut self.doubts);
+        tally.packets += arrivals.len() as u64;
         let before = self.tables.len();
         // What the copies that leave a table have seen before.
         let mut starts: Vec<usize> = Vec::new();
@@ -162,7 +174,9 @@ impl Replay {
                     // Once the model has lost a packet, its own table is the cause of what does not fit.
                     if !went.lost {
                         doubts.look(arrival.at, &arrival.packet, &went);
-                        tally.picked_up += u64::from(is_picked_up(&arrival.packet, &went));
+                        if went.step.what == What::Inserted {
+                            tally.picked_up += u64::from(is_picked_up(&arrival.packet, &went));
+                        }
                     }
                 });
                 seen += more;
@@ -180,6 +194,7 @@ impl Replay {
     /// Samples the occupancy of every run from now on: [`Run::timeline`]. Each sample looks at all entries.
     pub fn sample(&mut self) {
         self.sampling = true;
+        self.due = self.clock.map_or(Time(i64::MIN), |clock| clock.next);
     }
 
     fn sample_until(&mut self, now: Time) {
@@ -198,11 +213,12 @@ impl Replay {
             }
             clock.step();
         }
+        self.due = clock.next;
     }
 
     /// Takes a last sample at the moment of the last packet.
     pub fn finish(&mut self) {
-        let Some(now) = self.now.filter(|_| self.sampling) else { return };
+        let Some((_, now)) = self.span().filter(|_| self.sampling) else { return };
         for table in &mut self.tables {
             table.sample(now);
         }
@@ -257,7 +273,7 @@ impl Replay {
 
     /// First and last time.
     pub fn span(&self) -> Option<(Time, Time)> {
-        Some((self.first?, self.now?))
+        Some((self.first?, self.latest))
     }
 
     /// What came of it, one for each configuration, in their order.
@@ -266,11 +282,10 @@ impl Replay {
     }
 }
 
-/// Whether a packet made an entry in the middle of a TCP flow.
-#[inline]
+/// Whether a packet that made an entry did so in the middle of a TCP flow.
 fn is_picked_up(packet: &Packet<'_>, went: &Went<'_>) -> bool {
     const SYN: u8 = 2;
-    if packet.protocol != 6 || went.step.what != What::Inserted {
+    if packet.protocol != 6 {
         return false;
     }
     let opens = packet.payload.get(13).is_some_and(|flags| flags & SYN != 0);
@@ -279,7 +294,7 @@ fn is_picked_up(packet: &Packet<'_>, went: &Went<'_>) -> bool {
 }
 
 /// The packet in a frame.
-#[inline]
+#[inline(always)]
 fn read<'a>(record: &Record<'a>) -> Result<Packet<'a>, NoPacket> {
     let link = LinkType::from_number(record.link).ok_or(NoPacket::UnknownLink)?;
     parse_ip(network_layer(link, record.bytes)?)

@@ -34,18 +34,17 @@ impl From<Treatment> for Rules {
 }
 
 impl Rules {
-    /// What happens to this one. Of a datagram in fragments that counts which happens to the first part: it has the ports.
-    #[inline(always)]
-    pub(crate) fn treat(&self, packet: &Packet<'_>) -> Treatment {
-        let same = self.untracked.is_empty()
-            && self.policies.is_empty()
-            && self.helpers.is_empty()
-            && self.zones.is_empty();
-        if same { self.every } else { self.look(packet) }
+    /// What happens to every packet, if it is the same to all.
+    pub(crate) fn same(&self) -> Option<Treatment> {
+        let Self { every, untracked, policies, helpers, zones } = self;
+        let same =
+            untracked.is_empty() && policies.is_empty() && helpers.is_empty() && zones.is_empty();
+        same.then_some(*every)
     }
 
+    /// What happens to this one. Of a datagram in fragments that counts which happens to the first part: it has the ports.
     #[inline(never)]
-    fn look(&self, packet: &Packet<'_>) -> Treatment {
+    pub(crate) fn look(&self, packet: &Packet<'_>) -> Treatment {
         let untracked = self.untracked.iter().any(|selector| selector.holds(packet));
         let mut treatment =
             Treatment { untracked: untracked || self.every.untracked, ..self.every };

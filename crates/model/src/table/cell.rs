@@ -6,7 +6,7 @@
 
 use core::hint::select_unpredictable;
 
-use plimsoll_ct::{State, Status, TcpState};
+use plimsoll_ct::{Class as EntryClass, State, Status, TcpState};
 use plimsoll_wire::packet::Acknowledgement;
 
 use super::Vitals;
@@ -49,12 +49,9 @@ pub(super) struct Long {
     pub(super) head: Head,
     /// TCP: both sides' end, its maximum, largest window, highest acknowledgement.
     sides: [[u32; 4]; 2],
-    /// TCP: flags of both sides,
-    flags: [u8; 2],
-    /// their scales, the original direction's in the lower half,
-    scales: u8,
-    /// state, class of the last segment and whose it was,
-    manner: u8,
+    /// TCP: flags of both sides; their scales, the original direction's in the lower half; state, class of the last segment
+    /// and whose it was;
+    traits: [u8; 4],
     /// and its window and length.
     wire: u32,
 }
@@ -217,14 +214,8 @@ impl Short {
 }
 
 impl Long {
-    pub(super) const EMPTY: Self = Self {
-        head: Head::EMPTY,
-        sides: [[0; 4]; 2],
-        flags: [0; 2],
-        scales: 0,
-        manner: 0,
-        wire: 0,
-    };
+    pub(super) const EMPTY: Self =
+        Self { head: Head::EMPTY, sides: [[0; 4]; 2], traits: [0; 4], wire: 0 };
 
     /// The tracker's memory; `beside` is read only where it is needed.
     #[inline]
@@ -273,7 +264,7 @@ impl Long {
     #[inline]
     pub(super) fn state(&self, beside: &Beside) -> State {
         match self.head.kind() {
-            TCP => State::Tcp(TcpState::from_number(self.manner >> STATE)),
+            TCP => State::Tcp(TcpState::from_number(self.traits[3] >> STATE)),
             _ => self.memory(beside).state(),
         }
     }
@@ -318,8 +309,7 @@ impl Long {
         let (of_this, of_that) = (own * 8, (own ^ 1) * 8);
         let [end, max_end, max_window, max_ack] = self.sides[this];
         let [other_end, other_max_end, other_window, _] = self.sides[that];
-        let [a, b] = self.flags;
-        let traits = u32::from_le_bytes([a, b, self.scales, self.manner]);
+        let traits = u32::from_le_bytes(self.traits);
         let new_end = seq.wrapping_add(payload);
         let further = new_end.wrapping_sub(end);
         let newer = ack.wrapping_sub(max_ack);
@@ -356,8 +346,7 @@ impl Long {
             | own << MANNER
             | (u32::from(further != 0) * UNACKNOWLEDGED) << of_this)
             & !((u32::from(lag == 0) * UNACKNOWLEDGED) << of_that);
-        let [a, b, scales, manner] = traits.to_le_bytes();
-        (self.flags, self.scales, self.manner) = ([a, b], scales, manner);
+        self.traits = traits.to_le_bytes();
         self.wire = wire;
         let unacknowledged = traits & (UNACKNOWLEDGED | UNACKNOWLEDGED << 8) != 0;
         if changes == 0 {
@@ -368,6 +357,24 @@ impl Long {
         Some(usual.established(unacknowledged, window == 0))
     }
 
+    /// The class; `beside` is read only where it is needed.
+    #[inline(always)]
+    pub(super) fn class(&self, beside: &Beside) -> EntryClass {
+        let status = self.head.status();
+        if self.head.kind() != TCP {
+            return EntryClass::of(status, self.memory(beside).state());
+        }
+        // What a census asks of nearly all entries: a bit for each state in place of the states by name.
+        let closing = CLOSING >> (self.traits[3] >> STATE) & 1 != 0;
+        if !status.contains(Status::ASSURED) {
+            EntryClass::Evictable
+        } else if closing {
+            EntryClass::Closing
+        } else {
+            EntryClass::Protected
+        }
+    }
+
     /// Whether the cell is a TCP flow's.
     #[inline(always)]
     pub(super) const fn is_tcp(&self) -> bool {
@@ -376,7 +383,8 @@ impl Long {
 
     #[inline(always)]
     pub(super) fn tcp(&self, beside: &Beside) -> Tcp {
-        let Self { sides, flags, scales, manner, wire, .. } = *self;
+        let Self { sides, traits: [own, other, scales, manner], wire, .. } = *self;
+        let flags = [own, other];
         let side = |which: usize| {
             let [end, max_end, max_window, max_ack] = sides[which];
             Side {
@@ -429,10 +437,10 @@ impl Long {
             beside.last = [last.seq.0, last.ack.0, last.end.0];
             last.options().into()
         };
-        self.flags = [own.flags & SIDE_FLAGS, other.flags & SIDE_FLAGS];
-        self.scales = own.scale & 15 | other.scale << 4;
-        self.manner =
+        let scales = own.scale & 15 | other.scale << 4;
+        let manner =
             tcp.state.number().min(15) << STATE | last.class_number() << CLASS | u8::from(reply);
+        self.traits = [own.flags & SIDE_FLAGS, other.flags & SIDE_FLAGS, scales, manner];
         let words = |s: &Side| [s.end.0, s.max_end.0, s.max_window, s.max_ack.0];
         self.sides = [words(own), words(other)];
         self.wire = u32::from(last.window) << 16 | low;
@@ -445,6 +453,19 @@ const CLASS: u32 = 1;
 const STATE: u32 = 4;
 /// Of a side; the two higher flags are the last segment's.
 const SIDE_FLAGS: u8 = 63;
+
+/// States of TCP in which an assured entry is closing, a bit for each by its number.
+const CLOSING: u16 = {
+    let (mut bits, mut number) = (0, 0);
+    while number < 16 {
+        let state = State::Tcp(TcpState::from_number(number));
+        if let EntryClass::Closing = EntryClass::of(Status::ASSURED, state) {
+            bits |= 1 << number;
+        }
+        number += 1;
+    }
+    bits
+};
 
 impl Beside {
     pub(super) const EMPTY: Self = Self { created: Jiffies(0), last: [0; 3] };

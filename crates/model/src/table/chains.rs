@@ -2,8 +2,10 @@
 
 use core::ops::Range;
 
+use plimsoll_ct::Class;
+
 use super::index::{At, Index};
-use super::{EntryId, Leaving, Probe, Spot, Table, View, Vitals};
+use super::{EntryId, Leaving, Probe, Spot, Table, View};
 use crate::ticks::Jiffies;
 
 impl Table {
@@ -62,10 +64,10 @@ impl Table {
         self.slab.iter().filter(|&id| self.shows(id))
     }
 
-    /// Shows the vitals of all entries.
-    pub(crate) fn census(&self, mut see: impl FnMut(&Vitals)) {
+    /// Shows expiry and class of all entries.
+    pub(crate) fn census(&self, mut see: impl FnMut(Jiffies, Class)) {
         match self.view {
-            Some(View { seat, .. }) => self.census_of(seat, see),
+            Some(View { seat, .. }) => self.census_of(seat, |v| see(v.expires, v.class())),
             None => self.slab.census(&mut see),
         }
     }
@@ -98,6 +100,12 @@ impl Table {
             }
         }
         bound.0
+    }
+
+    /// Where chains end that begin with this one: some, and all that share their last line.
+    pub(crate) fn whole_lines(&self, from: usize, some: usize) -> usize {
+        let last = (from + some - 1).min(self.chains() - 1);
+        self.index.chains_of(self.index.first(self.index.place_of_chain(last))).end
     }
 
     /// Asks for the entries of a line that a sweep is about to reach.

@@ -16,12 +16,14 @@ impl Table {
         self.index.prefetch(spot.place);
     }
 
-    /// Second stage: asks for the entries that the lookup will look at.
+    /// Second stage: asks for the entries that the lookup will look at. `true`: for the next line, since the first one has
+    /// none.
     #[inline(always)]
-    pub(crate) fn reach(&self, spot: &mut Spot, now: Jiffies) {
+    pub(crate) fn reach(&self, spot: &mut Spot, now: Jiffies) -> bool {
         let line = self.index.first_line(spot.place);
         if !line.is_fresh(now) {
-            return self.reach_all(spot);
+            self.reach_all(spot);
+            return false;
         }
         let slots = line.same(spot.place.tag);
         let Some((slot, id)) = slots.only().and_then(|slot| Some((slot, line.id(slot)?))) else {
@@ -29,10 +31,26 @@ impl Table {
         };
         (spot.likely, spot.slot) = (EntryId(id), slot as u8);
         self.slab.prefetch(spot.likely);
+        false
+    }
+
+    /// Third stage, of the few whose line was the next one: asks for the entries there.
+    #[inline(never)]
+    pub(crate) fn reach_beyond(&self, spot: &Spot) {
+        let Some(next) = self.index.next(self.index.first(spot.place)) else { return };
+        let mut slots = self.index.like(next, spot.place);
+        while let Some(slot) = slots.newest() {
+            self.slab.prefetch(EntryId(self.index.id(next, slot)));
+        }
     }
 
     #[inline(never)]
-    fn reach_some(&self, spot: &mut Spot, mut slots: index::Slots) {
+    fn reach_some(&self, spot: &mut Spot, mut slots: index::Slots) -> bool {
+        if slots.is_empty() {
+            let next = self.index.next(self.index.first(spot.place));
+            next.inspect(|&next| self.index.prefetch_line(next));
+            return next.is_some();
+        }
         let mut next = slots.newest();
         if let Some(slot) = next {
             let id = self.index.first_id(spot.place, slot);
@@ -42,6 +60,7 @@ impl Table {
             self.slab.prefetch(EntryId(self.index.first_id(spot.place, slot)));
             next = slots.newest();
         }
+        false
     }
 
     #[inline(never)]

@@ -261,6 +261,10 @@ impl Index {
         prefetch(&self.lines[place.line as usize]);
     }
 
+    pub(super) fn prefetch_line(&self, at: At) {
+        prefetch(self.line(at));
+    }
+
     #[inline]
     pub(super) const fn first(&self, place: Place) -> At {
         At(place.line)

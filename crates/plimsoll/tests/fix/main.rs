@@ -14,6 +14,7 @@ mod memory;
 mod plans;
 mod remedies;
 mod roles;
+mod shed;
 mod ssh;
 mod sweep;
 mod untracked;

@@ -11,6 +11,7 @@ mod pcapng;
 #[cfg(test)]
 mod tests;
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use plimsoll_ct::Time;
@@ -127,6 +128,39 @@ impl Decoder {
                 Ok(step)
             }
             Err(what) => Err(CaptureError { offset: self.offset, frames: self.frames, what }),
+        }
+    }
+
+    /// Many steps: adds records to those that are there until there are `most`. Tells how many octets are behind it, and,
+    /// if there are fewer records, how many octets the next step needs at least, or what is wrong there.
+    pub fn steps<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        most: usize,
+        records: &mut Vec<Record<'a>>,
+    ) -> (usize, Result<Option<usize>, CaptureError>) {
+        let mut behind = 0;
+        loop {
+            let before = records.len();
+            if let Format::Pcap(header) = self.format {
+                let rest = bytes.get(behind..).unwrap_or_default();
+                let used = header.records(rest, most.saturating_sub(before), records);
+                behind += used;
+                self.offset += used as u64;
+                self.frames += (records.len() - before) as u64;
+            }
+            if records.len() >= most {
+                return (behind, Ok(None));
+            }
+            match self.step(bytes.get(behind..).unwrap_or_default()) {
+                Ok(Step::Record(record, used)) => {
+                    records.push(record);
+                    behind += used;
+                }
+                Ok(Step::Skip(used)) => behind += used,
+                Ok(Step::Need(needed)) => return (behind, Ok(Some(needed))),
+                Err(error) => return (behind, Err(error)),
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! pcap: a header of 24 octets, then records.
 
+use alloc::vec::Vec;
+
 use plimsoll_ct::Time;
 
 use super::{LONGEST, Order, Record, Step};
@@ -32,7 +34,24 @@ impl Header {
         Ok(Self { order, link: order.u32(bytes, 20) & 0xffff, unit, record })
     }
 
-    #[inline]
+    /// Adds the records that `bytes` begin with, at most so many; how many octets they take.
+    pub(super) fn records<'a>(
+        self,
+        bytes: &'a [u8],
+        most: usize,
+        records: &mut Vec<Record<'a>>,
+    ) -> usize {
+        records.reserve(most.min(bytes.len() / self.record));
+        let mut rest = bytes;
+        for _ in 0..most {
+            let Ok(Step::Record(record, used)) = self.record(rest) else { break };
+            records.push(record);
+            rest = rest.get(used..).unwrap_or_default();
+        }
+        bytes.len() - rest.len()
+    }
+
+    #[inline(always)]
     pub(super) fn record<'a>(&self, bytes: &'a [u8]) -> Result<Step<'a>, &'static str> {
         // Every record's header begins with these.
         let Some(header) = bytes.first_chunk::<16>().filter(|_| bytes.len() >= self.record) else {

@@ -45,6 +45,59 @@ fn both_byte_orders_and_resolutions_give_the_same_record() {
     }
 }
 
+/// By single steps: records, then octets behind them and where it ends.
+fn one_by_one(file: &[u8]) -> (Vec<Record<'_>>, u64, Result<Option<usize>, CaptureError>) {
+    let (mut decoder, mut rest, mut records) = (Decoder::new(), file, Vec::new());
+    let end = loop {
+        match decoder.step(rest) {
+            Ok(Step::Record(record, used)) => {
+                records.push(record);
+                rest = &rest[used..];
+            }
+            Ok(Step::Skip(used)) => rest = &rest[used..],
+            Ok(Step::Need(needed)) => break Ok(Some(needed)),
+            Err(error) => break Err(error),
+        }
+    };
+    (records, decoder.offset(), end)
+}
+
+#[test]
+fn many_steps_at_once_come_to_what_single_ones_do_wherever_the_file_is_cut_or_wrong() {
+    let mut old = pcap(true, true);
+    for _ in 0..6 {
+        let record = old[24..].to_vec()[..19].to_vec();
+        old.extend(record);
+    }
+    let mut garbage = old.clone();
+    garbage[24 + 3 * 19 + 8] = 0xff;
+    let files = [old, garbage, pcapng(), [pcapng(), pcapng()].concat()];
+    for file in &files {
+        for cut in 0..=file.len() {
+            let file = &file[..cut];
+            let wanted = one_by_one(file);
+            for most in [1, 2, 100] {
+                let (mut decoder, mut behind, mut all) = (Decoder::new(), 0, Vec::new());
+                let end = loop {
+                    let mut some = Vec::new();
+                    let (used, end) = decoder.steps(&file[behind..], most, &mut some);
+                    behind += used;
+                    assert!(some.len() <= most);
+                    let full = some.len() == most;
+                    all.extend(some);
+                    match end {
+                        Ok(None) => assert!(full),
+                        end => break end,
+                    }
+                };
+                assert_eq!(decoder.offset(), behind as u64);
+                assert_eq!(decoder.frames(), all.len() as u64);
+                assert_eq!((all, behind as u64, end), wanted, "{most}");
+            }
+        }
+    }
+}
+
 #[test]
 fn unknown_blocks_are_skipped_and_the_interface_sets_link_and_resolution() {
     let file = pcapng();

@@ -35,7 +35,7 @@ impl LinkType {
 }
 
 /// The IP packet within a frame, VLAN tags (802.1Q, QinQ) taken off.
-#[inline]
+#[inline(always)]
 pub fn network_layer(link: LinkType, frame: &[u8]) -> Result<&[u8], NoPacket> {
     match link {
         LinkType::RawIp => Ok(frame),
@@ -48,7 +48,11 @@ pub fn network_layer(link: LinkType, frame: &[u8]) -> Result<&[u8], NoPacket> {
                 None => Err(NoPacket::Truncated),
             }
         }
-        LinkType::Ethernet => behind_ethertype(frame, 12),
+        LinkType::Ethernet => match frame.split_first_chunk::<14>() {
+            // Nearly all of them.
+            Some(([.., 8, 0], packet)) => Ok(packet),
+            Some(_) | None => behind_ethertype(frame, 12),
+        },
         LinkType::LinuxCooked => behind_ethertype(frame, 14),
         LinkType::LinuxCooked2 => {
             let kind = be16(frame, 0).ok_or(NoPacket::Truncated)?;
@@ -62,7 +66,7 @@ pub fn network_layer(link: LinkType, frame: &[u8]) -> Result<&[u8], NoPacket> {
     }
 }
 
-#[inline]
+#[inline(never)]
 fn behind_ethertype(frame: &[u8], at: usize) -> Result<&[u8], NoPacket> {
     let kind = be16(frame, at).ok_or(NoPacket::Truncated)?;
     behind_tags(kind, frame.get(at + 2..).unwrap_or_default())
