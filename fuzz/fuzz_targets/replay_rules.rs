@@ -1,5 +1,5 @@
-//! A selector, a zone, a helper and a timeout policy as `plimsoll replay` is told them: any text is one or an error that can be shown; what
-//! is read prints to itself, and judges any packet.
+//! A selector, a zone, a helper and a timeout policy as `plimsoll replay` is told them: any text is one or an error that
+//! can be shown; what is read prints to itself, and judges any packet.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
 use plimsoll_replay::{HelperRule, PolicyRule, Selector, ZoneRule};
