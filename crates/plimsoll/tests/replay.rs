@@ -116,9 +116,48 @@ fn a_capture_that_is_cut_off_is_named_and_refused_only_when_asked() {
 }
 
 #[test]
-fn what_is_no_capture_or_no_setting_is_named() {
-    let (_, err, _) = replay(&["-"], b"GIF89a..................");
-    assert!(err.contains("neither pcap nor pcapng"), "{err}");
+fn a_stream_that_cannot_be_unpacked_is_named_with_the_place_reached() {
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    gz.write_all(&capture(3, true)).unwrap();
+    let mut whole = gz.finish().unwrap();
+    // The checksum stands at the end.
+    let last = whole.len() - 6;
+    whole[last] ^= 1;
+    let (out, err, status) = replay(&["-", "--stats"], &whole);
+    assert!(out.lines().nth(1).unwrap().starts_with("00000003 "), "{out}");
+    let why = "-: packet 7, offset 288 of what was unpacked: its gzip stream is cut off or corrupt";
+    assert_eq!((err.as_str(), status), (format!("plimsoll: {why}\n").as_str(), Some(0)));
+    assert_eq!(replay(&["-", "--stats", "--strict"], &whole).2, Some(1));
+    // The magic of zstd, a frame's header, and nothing.
+    let (_, err, status) = replay(&["-"], &[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58]);
+    assert!(err.contains("-: packet 1, offset 0 of what was unpacked: its zstd stream"), "{err}");
+    assert_eq!(status, Some(1));
+}
+
+#[test]
+fn a_capture_without_anything_to_read_is_an_error() {
+    for (bytes, why) in [
+        (&b""[..], "-: packet 1, offset 0: an empty file"),
+        (b"GIF89a..................", "-: packet 1, offset 0: neither pcap nor pcapng"),
+        (b"\xd4\xc3\xb2\xa1", "-: packet 1, offset 0: cut off"),
+    ] {
+        for form in ["--no-search", "--dump"] {
+            let (_, err, status) = replay(&["-", form], bytes);
+            let all = format!("plimsoll: {why}\nplimsoll: no packet could be read\n");
+            assert_eq!((err, status), (all, Some(1)), "{form}");
+        }
+    }
+    // Bluetooth: the frames are counted, also where only a listing is printed.
+    let mut other = capture(2, false);
+    other[20] = 201;
+    let (_, err, status) = replay(&["-", "--dump"], &other);
+    let counted = "plimsoll: 2 frames of a link type that is not read\n";
+    assert_eq!((err.as_str(), status), (counted, Some(0)));
+    assert_eq!(replay(&["-", "--dump", "--strict"], &other).2, Some(1));
+}
+
+#[test]
+fn what_is_no_setting_is_named() {
     let (_, err, status) = replay(&["-", "--set", "nf_conntrack_maxx=1"], b"");
     assert!(err.contains("nf_conntrack_maxx: no such setting"), "{err}");
     assert_eq!(status, Some(64));
