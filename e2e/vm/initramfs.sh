@@ -4,6 +4,7 @@
 # What changes with every run (the program and the scene) comes in a second archive, appended by overlay.sh. The
 # modules are there to be loaded by whoever asks for them: /sbin/modprobe works in the guest.
 set -euo pipefail
+here=$(dirname "$0")
 kernel=$1 out=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -37,16 +38,7 @@ cp "$work/tree/lib/modules/$release"/modules.builtin* "$root/lib/modules/$releas
 cp "$work/tree/lib/modules/$release"/modules.order "$root/lib/modules/$release/" 2>/dev/null || true
 depmod -b "$root" "$release"
 
-# A program with the libraries it asks for.
-put() {
-    local program
-    program=$(readlink -f "$1")
-    cp "$program" "$root/$2"
-    { ldd "$program" 2>/dev/null || true; } | grep -oE '/[^ ]+\.so[^ ]*' | while read -r library; do
-        mkdir -p "$root$(dirname "$library")"
-        cp -nL "$library" "$root$library"
-    done
-}
+. "$here/put.sh"
 cp "$(command -v busybox)" "$root/bin/busybox"
 for applet in $(busybox --list | grep -vxE 'busybox|modprobe|rmmod|insmod|lsmod|depmod|modinfo|ip|setpriv'); do
     ln -s busybox "$root/bin/$applet"

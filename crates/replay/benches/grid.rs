@@ -3,12 +3,14 @@
 //! The traffic of `plimsoll`'s benchmark of replay, made in portions that are led through one setting and through a
 //! grid in turn: through the model alone, and through the replay with what it notes of each setting. Times are those of
 //! this process's CPU clock. Every setting of the grid is compared with a model that saw the same packets alone: its
-//! counters, the census of its entries, and how often it lost a packet. A fast wrong answer fails.
+//! counters, the census of its entries, and how often it lost a packet. A fast wrong answer fails. Peak memory is that of
+//! processes of their own, one with a replay of one setting, one of eight, less that of one without any.
 
 #[path = "../../plimsoll/benches/replay/capture.rs"]
 #[allow(dead_code)]
 mod capture;
 
+use std::process::Command;
 use std::time::Duration;
 
 use capture::Traffic;
@@ -24,13 +26,22 @@ const PORTION: usize = 1 << 16;
 const ETHERNET: usize = 14;
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, word, name, settings, packets, connections] = arguments.as_slice()
+        && word == "--peak"
+    {
+        let number = |text: &String| text.parse().expect("a number");
+        return peak(name, number(settings) as usize, number(packets), number(connections));
+    }
     let asked: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
     let only = std::env::args().skip_while(|a| a != "--only").nth(1);
     let sizes = match asked.as_slice() {
         [packets, connections, ..] => vec![(*packets, *connections)],
         _ => vec![(2_000_000, 1000), (2_000_000, 200_000)],
     };
-    println!("CPU ns of a packet: one setting, eight, how many times as much");
+    println!(
+        "CPU ns of a packet: one setting, eight, how many times as much; MiB of a replay of one, and of eight"
+    );
     for (packets, connections) in sizes {
         println!("{packets} packets, {connections} connections");
         for (name, configs) in grids(connections) {
@@ -128,13 +139,9 @@ impl Portion {
 }
 
 fn measure(name: &str, configs: &[Config], packets: u64, connections: u64) {
-    let named = |configs: &[Config]| {
-        let named = configs.iter().map(|config| (String::new(), config.clone()));
-        Replay::new(named, Treatment::default())
-    };
     let mut alone: Vec<Model> = configs.iter().cloned().map(Model::new).collect();
     let mut grid = Grid::new(configs).expect("settings of one grid");
-    let (mut one, mut eight) = (named(&configs[..1]), named(configs));
+    let (mut one, mut eight) = (replay(&configs[..1]), replay(configs));
     let mut traffic = Traffic::new(packets, connections);
     let mut portion = Portion::default();
     let mut spent = [0.0; 4];
@@ -148,11 +155,20 @@ fn measure(name: &str, configs: &[Config], packets: u64, connections: u64) {
             portion.lead(|some| model.batch(some, |_, _, _| {}));
         }
     }
+    let [none, little, much] = [0, 1, 8].map(|settings: usize| {
+        let this = std::env::current_exe().expect("our own name");
+        let numbers = [settings as u64, packets, connections].map(|number| number.to_string());
+        let out = Command::new(this).args(["--peak", name]).args(numbers).output();
+        let text = String::from_utf8(out.expect("we can be started").stdout).expect("a number");
+        text.trim().parse::<f64>().expect("a number") / 1024.0
+    });
     let [single, together, one, all] = spent.map(|nanos| nanos / packets as f64);
     println!(
-        "  {name:<22} model {single:6.1} {together:7.1} {:5.2}   replay {one:6.1} {all:7.1} {:5.2}",
+        "  {name:<22} model {single:6.1} {together:7.1} {:5.2}   replay {one:6.1} {all:7.1} {:5.2}   {:6.1} {:6.1} MiB",
         together / single,
-        all / one
+        all / one,
+        little - none,
+        much - none
     );
     let outcomes = eight.outcomes();
     for (seat, model) in alone.iter().enumerate() {
@@ -160,6 +176,26 @@ fn measure(name: &str, configs: &[Config], packets: u64, connections: u64) {
         assert_eq!(grid.occupancy(seat), model.occupancy(), "{name}, {seat}");
         assert_eq!(&outcomes[seat].counters, model.counters(), "{name}, {seat}");
     }
+}
+
+fn replay(configs: &[Config]) -> Replay {
+    let named = configs.iter().map(|config| (String::new(), config.clone()));
+    Replay::new(named, Treatment::default())
+}
+
+/// Prints the peak of this process's memory, in KiB, behind a replay of so many settings of a grid.
+fn peak(name: &str, settings: usize, packets: u64, connections: u64) {
+    let all = grids(connections);
+    let (_, configs) = all.iter().find(|grid| grid.0 == name).expect("a grid's name");
+    let mut replay = replay(&configs[..settings]);
+    let mut traffic = Traffic::new(packets, connections);
+    let mut portion = Portion::default();
+    while portion.fill(&mut traffic) {
+        portion.replay(&mut replay);
+    }
+    let text = std::fs::read_to_string("/proc/self/status").expect("a process's status");
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    println!("{}", line.expect("a peak").trim().trim_end_matches(" kB"));
 }
 
 /// CPU time of this process, in ns.

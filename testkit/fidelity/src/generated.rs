@@ -114,6 +114,7 @@ fn now(tree: &impl ValueTree<Value = Flow>, weather: &Weather) -> Flow {
     if !weather.pauses.is_empty() {
         let odd = flow.odd.iter_mut().filter_map(|(_, oddity)| match oddity {
             Oddity::Zone(zone) => Some(zone),
+            Oddity::Fragments(cuts) => cuts.elsewhere.as_mut().map(|(_, zone)| zone),
             _ => None,
         });
         for zone in flow.zones.iter_mut().chain(odd) {
@@ -275,4 +276,20 @@ pub fn step_by_step(
         show(&format!("   {difference}"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_flows_expire_no_packet_chooses_a_zone_of_one_direction() {
+        let (strategy, mut runner) = (flow(), runner(502));
+        for _ in 0..2_000 {
+            let tree = tree(&strategy, &mut runner).expect("a flow");
+            let packets = now(&tree, &WEATHERS[3]).packets(1);
+            let one_way = packets.iter().find(|(_, treatment)| treatment.zone.is_one_way());
+            assert!(one_way.is_none(), "{:?} {:?}", tree.current(), one_way);
+        }
+    }
 }

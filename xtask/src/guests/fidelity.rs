@@ -10,6 +10,14 @@ use crate::run;
 /// Seconds that a guest may take: an emulated processor is slow, and a busy machine slower.
 const LIMIT: &str = "900";
 
+/// What the harness starts when it watches real servers.
+const SERVERS: &[&str] = &["nginx", "dnsmasq", "tcpdump"];
+
+fn real_servers(arguments: &[String]) -> bool {
+    let has = |word: &str| arguments.iter().any(|a| a == word);
+    has("occupancy") && !has("--made-up")
+}
+
 /// Boots the newest kernel of a line and runs the harness in it; its output is shown.
 pub fn run(line: &str, arguments: &[String]) -> Result<(), String> {
     build::able()?;
@@ -28,7 +36,8 @@ pub fn run(line: &str, arguments: &[String]) -> Result<(), String> {
             .arg(script("fidelity.sh"))
             .arg(base.join("base.cpio.gz"))
             .arg(&initrd)
-            .arg(&told),
+            .arg(&told)
+            .args(if real_servers(arguments) { SERVERS } else { &[] }),
     )?;
     eprintln!("xtask: guest {line}: {package}, harness {}", arguments.join(" "));
     let console = guest.join("console");

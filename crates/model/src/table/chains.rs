@@ -102,6 +102,12 @@ impl Table {
         bound.0
     }
 
+    /// Where chains end that begin with this one: some, and all that share their last line.
+    pub(crate) fn whole_lines(&self, from: usize, some: usize) -> usize {
+        let last = (from + some - 1).min(self.chains() - 1);
+        self.index.chains_of(self.index.first(self.index.place_of_chain(last))).end
+    }
+
     /// Asks for the entries of a line that a sweep is about to reach.
     fn prefetch_behind(&self, first: At) {
         const AHEAD: usize = 4;

@@ -157,7 +157,13 @@ fn grids(capture: &Capture, connections: u64, runs: usize, kept: &mut bool) {
         let eight = replay(name, capture.name(), limit, &["--what-if", grid]);
         let figures = timed(&[&one, &eight], capture.packets, runs);
         let ratio = figures[1].0 / figures[0].0;
-        hold(kept, &format!("{name} take {ratio:.2} times one, 3 at most"), ratio <= 3.0);
+        let mib = |kib: u64| kib as f64 / 1024.0;
+        let what = format!(
+            "{name} take {ratio:.2} times one, 3 at most; {:.1} MiB beside {:.1}",
+            mib(figures[1].1),
+            mib(figures[0].1)
+        );
+        hold(kept, &what, ratio <= 3.0);
         check_grid(capture, limit, grid, &settings, kept);
     }
 }

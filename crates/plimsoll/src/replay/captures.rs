@@ -21,6 +21,8 @@ const AT_ONCE: usize = 256;
 /// One capture, read from its beginning to its end.
 pub struct Capture {
     name: String,
+    /// How it is packed, if it is.
+    packed: Option<&'static str>,
     source: Box<dyn Read>,
     decoder: Decoder,
     buffer: Vec<u8>,
@@ -50,16 +52,19 @@ impl Capture {
         };
         let raw = Counted { inner: raw, read };
         let mut raw = BufReader::with_capacity(64 << 10, raw);
-        let source: Box<dyn Read> = match raw.fill_buf().map_err(failed)? {
-            [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(
-                ruzstd::decoding::StreamingDecoder::new(raw)
-                    .map_err(|error| format!("{name}: {error}"))?,
-            ),
-            _ => Box::new(raw),
+        let (packed, source): (_, Box<dyn Read>) = match raw.fill_buf().map_err(failed)? {
+            [0x1f, 0x8b, ..] => (Some("gzip"), Box::new(flate2::bufread::MultiGzDecoder::new(raw))),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+                let unpacked = ruzstd::decoding::StreamingDecoder::new(raw);
+                (
+                    Some("zstd"),
+                    Box::new(unpacked.map_err(|_| format!("{name}: {}", spoilt("zstd")))?),
+                )
+            }
+            _ => (None, Box::new(raw)),
         };
         let (decoder, buffer) = (Decoder::new(), Vec::new());
-        Ok(Self { name, source, decoder, buffer, unread: 0..0, ended: false })
+        Ok(Self { name, packed, source, decoder, buffer, unread: 0..0, ended: false })
     }
 
     /// The next record; an error once, where the capture is broken or cut off.
@@ -130,18 +135,34 @@ impl Capture {
                     self.ended = got == 0;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(format!("{}: {error}", self.name)),
+                Err(error) => {
+                    // What the tools that unpack say of it helps nobody.
+                    let what = self.packed.map_or_else(|| error.to_string(), spoilt);
+                    let (packet, offset) = (self.decoder.frames() + 1, self.decoder.offset());
+                    let unpacked = if self.packed.is_some() { " of what was unpacked" } else { "" };
+                    return Err(format!(
+                        "{}: packet {packet}, offset {offset}{unpacked}: {what}",
+                        self.name
+                    ));
+                }
             }
         }
         if self.unread.end >= needed {
             return Ok(true);
         }
-        if self.unread.is_empty() {
-            return Ok(false);
-        }
         let (offset, frames) = (self.decoder.offset(), self.decoder.frames());
-        Err(self.broken(&CaptureError { offset, frames, what: "cut off" }))
+        let what = match (self.unread.is_empty(), offset) {
+            (true, 0) => "an empty file",
+            (true, _) => return Ok(false),
+            (false, _) => "cut off",
+        };
+        Err(self.broken(&CaptureError { offset, frames, what }))
     }
+}
+
+/// What is wrong with a capture that can't be unpacked.
+fn spoilt(form: &str) -> String {
+    format!("its {form} stream is cut off or corrupt")
 }
 
 /// Octets that were read of a file so far.

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use plimsoll_ct::Time;
 use plimsoll_model::{Model, Treatment};
-use plimsoll_replay::{Replay, Rules};
+use plimsoll_replay::{Replay, Rules, Tally};
 use plimsoll_report::{self as report, Clock, ReplayDetails, Style};
 use plimsoll_wire::listing::Dialect;
 
@@ -125,16 +125,20 @@ fn style(arguments: &Arguments) -> Style {
     }
 }
 
-/// Faults to standard error; an end where they are not borne.
-fn complain(arguments: &Arguments, faults: &Faults, unread: u64) -> Result<(), Failure> {
+/// Faults to standard error; an end where they are not borne, or nothing else is there.
+fn complain(arguments: &Arguments, faults: &Faults, tally: &Tally) -> Result<(), Failure> {
     for why in &faults.broken {
         eprintln!("plimsoll: {why}");
     }
-    if arguments.strict && unread > 0 {
-        let what = format!("{unread} frames of a link type that is not read");
-        return Err(Failure::Failed(what));
+    if tally.unknown_link > 0 {
+        let frames = if tally.unknown_link == 1 { "frame" } else { "frames" };
+        eprintln!("plimsoll: {} {frames} of a link type that is not read", tally.unknown_link);
+        if arguments.strict {
+            return Err(Failure::Failed("refused, since --strict was given".into()));
+        }
     }
     match faults.broken.last() {
+        Some(_) if tally.frames == 0 => Err(Failure::Failed("no packet could be read".into())),
         Some(_) if arguments.strict => {
             Err(Failure::Failed("refused, since --strict was given".into()))
         }
@@ -176,7 +180,7 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
             written = events(&mut out, &mut replay, stamped, None);
         }
     }
-    complain(arguments, &faults, replay.tally().unknown_link)?;
+    complain(arguments, &faults, replay.tally())?;
     let Some(model) = replay.first_mut() else { return Ok(()) };
     let written = written.and_then(|()| {
         let tool = arguments.output == Some(Form::Conntrack);

@@ -45,7 +45,7 @@ pub fn answer_for(arguments: &Arguments) -> Result<(Answer, ReplayDetails), Fail
         candidates.push(unlimited.clone());
     }
     let (mut replay, faults) = search.pass("replaying", &candidates)?;
-    complain(arguments, &faults, replay.tally().unknown_link)?;
+    complain(arguments, &faults, replay.tally())?;
     if let Some(note) = unshared(candidates.len(), replay.tables()) {
         eprintln!("plimsoll: {note}");
     }

@@ -121,6 +121,45 @@ fn what_persist_wrote_is_proved_and_comes_back_byte_for_byte() {
     }
 }
 
+/// A limit of RHEL 5 and 7 and of Debian that runs and stands in no file: the files that each system's boot reads.
+const RUNS: &[(&str, &str, &[&str])] = &[
+    (
+        "centos5",
+        "net/ipv4/netfilter/ip_conntrack_max",
+        &[
+            "/etc/sysconfig/iptables-config",
+            "/etc/sysconfig/modules/plimsoll.modules",
+            "/etc/sysctl.conf",
+        ],
+    ),
+    ("centos7", "net/netfilter/nf_conntrack_max", &["/etc/sysctl.d/90-plimsoll.conf"]),
+    ("debian-healthy", "net/netfilter/nf_conntrack_max", &["/etc/sysctl.d/90-plimsoll.conf"]),
+];
+
+#[test]
+fn a_limit_that_runs_is_written_where_each_system_boots_from() {
+    if !root("a_limit_that_runs_is_written_where_each_system_boots_from") {
+        return;
+    }
+    for (tree, key, files) in RUNS {
+        let copy = Copy::of(tree, &format!("runs-{tree}"));
+        let proc = copy.root().join("proc/sys");
+        for alias in [key, "net/nf_conntrack_max", "net/ipv4/ip_conntrack_max"] {
+            if proc.join(alias).exists() {
+                fs::write(proc.join(alias), "300007\n").expect("written");
+            }
+        }
+        let old = copy.files();
+        let said = copy.ok(copy.persist(&[]));
+        for file in *files {
+            assert!(said.contains(&format!("{file} is written.")), "{tree}, {file}: {said}");
+        }
+        assert!(said.contains("the files give nf_conntrack_max = 300007."), "{tree}: {said}");
+        copy.ok(copy.command(&["undo"]));
+        assert_eq!(copy.files(), old, "{tree}");
+    }
+}
+
 #[test]
 fn persist_killed_at_any_step_leaves_all_files_or_none() {
     if !root("persist_killed_at_any_step_leaves_all_files_or_none") {

@@ -57,7 +57,8 @@ fn head(screen: &mut Screen<'_>, a: &Answer) {
         screen.paragraph(Line::new().padded(hang), hang, Paint::Plain, &text);
     }
     let mut about = Vec::new();
-    about.push(format!("{} packets in {}", count(a.tally.packets), covered(a)));
+    let packets = if a.tally.packets == 1 { "packet" } else { "packets" };
+    about.push(format!("{} {packets} in {}", count(a.tally.packets), covered(a)));
     if let Some((first, _)) = a.span.filter(|_| !a.synthetic) {
         about.push(format!("from {}", style.clock.show(first)));
     }

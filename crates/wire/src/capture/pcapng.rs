@@ -58,7 +58,7 @@ impl Section {
         let order = self.order;
         let length = order.u32(bytes, 4) as usize;
         if length < 12 || !length.is_multiple_of(4) {
-            return Err("a block length that is none");
+            return Err("a block length that can't be: less than 12, or no multiple of 4");
         }
         if length > LONGEST + 64 {
             return Err("a block longer than 16 MiB");
