@@ -1,8 +1,8 @@
-//! A selector and a timeout policy as `plimsoll replay` is told them: any text is one or an error that can be shown; what
-//! is read prints to itself, and judges any packet.
+//! A selector, a zone, a helper and a timeout policy as `plimsoll replay` is told them: any text is one or an error that
+//! can be shown; what is read prints to itself, and judges any packet.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
-use plimsoll_replay::{HelperRule, PolicyRule, Selector};
+use plimsoll_replay::{HelperRule, PolicyRule, Selector, ZoneRule};
 use plimsoll_wire::packet::parse_ip;
 
 /// TCP, 10.0.0.1:1024 to 192.0.2.9:443.
@@ -23,6 +23,10 @@ fuzz_target!(|text: &str| {
     }
     match HelperRule::parse(text) {
         Ok(rule) => assert_eq!(HelperRule::parse(&rule.to_string()), Ok(rule.clone())),
+        Err(error) => assert!(error.to_string().starts_with("word ")),
+    }
+    match ZoneRule::parse(text) {
+        Ok(rule) => assert_eq!(ZoneRule::parse(&rule.to_string()), Ok(rule.clone())),
         Err(error) => assert!(error.to_string().starts_with("word ")),
     }
     match PolicyRule::parse(text) {

@@ -210,3 +210,131 @@ fn settings_that_cannot_share_a_table_are_told_to_take_their_own() {
         assert!(told(&more).contains(tables), "{more:?}: {}", told(&more));
     }
 }
+
+/// A raw IPv4 packet between 10.0.0.`ends`.
+fn packet(protocol: u8, ends: [u8; 2], payload: &[u8]) -> Vec<u8> {
+    let [high, low] = (20 + payload.len() as u16).to_be_bytes();
+    let mut packet = vec![0x45, 0, high, low, 0, 0, 0, 0, 64, protocol, 0, 0];
+    packet.extend([10, 0, 0, ends[0], 10, 0, 0, ends[1]]);
+    packet.extend(payload);
+    packet
+}
+
+/// A TCP segment to port 80, or from it: flags, acknowledgement number, octets of payload.
+fn segment(reply: bool, flags: u8, ack: u8, payload: usize) -> Vec<u8> {
+    let ports = if reply { [0, 80, 16, 0] } else { [16, 0, 0, 80] };
+    let rest = [0, 0, 0, 1, 0, 0, 0, ack, 0x50, flags, 2, 0, 0, 0, 0, 0];
+    let ends = if reply { [2, 1] } else { [1, 2] };
+    packet(6, ends, &[&ports[..], &rest, &vec![0; payload]].concat())
+}
+
+/// A capture of raw IP: second, octets captured, octets less.
+fn frames(frames: &[(u32, Vec<u8>, u32)]) -> Vec<u8> {
+    let mut file = capture(0, false);
+    for (second, bytes, missing) in frames {
+        let length = bytes.len() as u32;
+        for word in [1_700_000_000 + second, 0, length, length + missing] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(bytes);
+    }
+    file
+}
+
+/// The blocks of a pcapng section of raw IP, each with its kind.
+fn blocks(blocks: &[(u32, Vec<u8>)]) -> Vec<u8> {
+    let section = [&0x1a2b_3c4du32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat();
+    let interface = [&[101, 0, 0, 0][..], &[0; 4]].concat();
+    let mut file = Vec::new();
+    for (kind, body) in [(0x0a0d_0d0a, section), (1, interface)].iter().chain(blocks) {
+        let length = (body.len() as u32 + 12).to_le_bytes();
+        file.extend([&kind.to_le_bytes()[..], &length, body, &length].concat());
+    }
+    file
+}
+
+#[test]
+fn what_a_capture_cannot_tell_is_said_in_a_sentence() {
+    const SYN: u8 = 2;
+    const ACK: u8 = 16;
+    let query = |port: u8| packet(17, [1, 2], &[16, port, 0, 53, 0, 8, 0, 0]);
+    let whole = packet(17, [1, 2], &[&[16, 1, 0, 53, 0, 28, 0, 0][..], &[0; 20]].concat());
+    let queries: Vec<_> = (0..9).map(|port| (0, query(port), 0)).collect();
+    let lost = [&[0; 12][..], &[5, 0, 8, 0, 7, 0, 0, 0, 0, 0, 0, 0], &[0; 4]].concat();
+    let untimed = [&28u32.to_le_bytes()[..], &query(1)].concat();
+    let cases: [(&[&str], Vec<u8>, &str); 14] = [
+        (
+            &["--notrack", "udp dport 53"],
+            capture(1, true),
+            "NOTRACK 'udp dport 53' is one direction only, as a rule of the kernel is: the answers are still looked up \
+             and find no entry, so that they are INVALID or open entries back to front. Add --notrack 'udp sport 53'.",
+        ),
+        (
+            &[],
+            blocks(&[(5, lost)]),
+            "The capturing host lost 7 packets itself (its own statistics)",
+        ),
+        (
+            &[],
+            frames(&[(0, segment(false, SYN, 0, 0), 0), (1, segment(false, ACK, 9, 0), 0)]),
+            "50 % of the TCP packets acknowledge an answer that was not captured",
+        ),
+        (
+            &[],
+            frames(&[(0, query(1), 0), (0, query(1), 0)]),
+            "50 % of the packets were captured twice (as -i any does on a router)",
+        ),
+        (
+            &[],
+            frames(&[(0, segment(false, ACK, 9, 0), 0), (1, segment(true, ACK, 9, 0), 0)]),
+            "1 connection was under way when the capture began, or had been given up before",
+        ),
+        (
+            &[],
+            frames(&[(0, segment(false, ACK, 9, 3000), 0)]),
+            "1 TCP segment is longer than an Ethernet frame: the network card had merged them",
+        ),
+        (
+            &[],
+            frames(&[(0, whole[..28].to_vec(), 20)]),
+            "1 packet was cut by the snapshot length; the headers were there",
+        ),
+        (&[], frames(&[(0, query(1)[..12].to_vec(), 16)]), "1 packet was cut within the headers"),
+        (
+            &[],
+            frames(&[(0, [&[0x41], &query(1)[1..]].concat(), 0)]),
+            "1 packet was left out for a wrong IP header: a host drops such before conntrack.",
+        ),
+        (
+            &[],
+            frames(&[(9, query(1), 0), (1, query(2), 0)]),
+            "1 packet is earlier than the one before and taken at its time.",
+        ),
+        (
+            &[],
+            blocks(&[(3, untimed)]),
+            "1 packet has no time and is taken at that of the one before.",
+        ),
+        (
+            &["--set=nf_conntrack_max=1"],
+            frames(&queries),
+            "What a lost packet leads to (no answer, a second try) is not in the traffic",
+        ),
+        (&["--scale", "3"], capture(1, true), "3 copies do everything at the same moment"),
+        (
+            &["--profile=5.15", "--set=nf_conntrack_buckets=512", "--set=nf_conntrack_max=20000"],
+            capture(12_000, false),
+            "lost to hash chains that were too long, not to the limit: more buckets help (nf_conntrack_buckets, now 512).",
+        ),
+    ];
+    for (arguments, bytes, sentence) in cases {
+        let all = [&["-", "--no-search", "--utc", "--width=240"], arguments].concat();
+        let (out, err, status) = replay(&all, &bytes);
+        let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(status == Some(0) && err.is_empty(), "{arguments:?}: {err}");
+        assert!(out.contains(sentence), "{arguments:?}: {sentence}\n{out}");
+    }
+    // Of a capture in good order none of them is said.
+    let (good, _, _) = replay(&["-", "--no-search", "--utc"], &capture(9, true));
+    assert!(!good.contains("WHAT THIS CANNOT TELL"), "{good}");
+}

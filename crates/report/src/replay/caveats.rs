@@ -100,8 +100,8 @@ pub fn caveats(a: &Answer) -> Vec<String> {
     }
     if tally.untimed > 0 {
         say(format!(
-            "{} no time and taken at that of the one before.",
-            of(tally.untimed, "packet has", "packets have")
+            "{} taken at that of the one before.",
+            of(tally.untimed, "packet has no time and is", "packets have no time and are")
         ));
     }
     if a.rows().any(|row| row.outcome.lost > 0) {
