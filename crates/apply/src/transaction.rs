@@ -161,6 +161,10 @@ fn check(ground: &Ground<'_>, plan: &Plan) -> Result<(), ApplyError> {
         match act::look(ground, change, None) {
             Ok(Seen::Before) => {}
             Ok(Seen::After) => changed.push(format!("{} is there already", change.subject())),
+            Ok(Seen::Part(gone)) => changed.push(format!(
+                "{} is there already, but for {gone}: plimsoll undo takes away what is left of it",
+                change.subject()
+            )),
             Ok(Seen::Other(what)) => changed.push(what),
             Err(error) => return Err(ApplyError::unfit(change.subject(), plain(&error))),
         }
@@ -253,7 +257,9 @@ fn make_all(
         // Somebody may have been here since the check.
         match act::look(ground, change, None).map_err(in_words)? {
             Seen::Before => {}
-            Seen::After => return Err(format!("{}: somebody else made it", change.subject())),
+            Seen::After | Seen::Part(_) => {
+                return Err(format!("{}: somebody else made it", change.subject()));
+            }
             Seen::Other(what) => return Err(format!("{}: {what}", change.subject())),
         }
         let before = act::before(ground, change).map_err(in_words)?;

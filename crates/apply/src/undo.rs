@@ -37,6 +37,8 @@ pub struct Undone {
     pub title: String,
     /// What was left as it is, a sentence each.
     pub left: Vec<String>,
+    /// What others had taken away already, a sentence each.
+    pub gone: Vec<String>,
     /// What of it had ended with the boot it belonged to.
     pub gone_with_reboot: bool,
     /// Tables of old iptables that came with it and stay, empty: `raw of iptables-save (why)`.
@@ -112,6 +114,7 @@ pub fn undo(
                         id: last.id,
                         title: last.title.clone(),
                         left: last.left.clone(),
+                        gone: Vec::new(),
                         gone_with_reboot: false,
                         emptied: Vec::new(),
                         recovered,
@@ -132,13 +135,14 @@ pub fn undo(
     };
     let place = Place::open(&transaction.plan.target)
         .map_err(|e| ApplyError::unfit(&transaction.plan.target.name, plain(&e)))?;
-    refuse(transaction, place.as_ref(), leftover, allow_lower)?;
+    let gone = refuse(transaction, place.as_ref(), leftover, allow_lower)?;
     let left = unwind(&state, place.as_ref(), transaction.id, "asked for", fault)?;
     let emptied = place.as_ref().map(|place| emptied(transaction, place)).unwrap_or_default();
     Ok(Undone {
         id: transaction.id,
         title: transaction.plan.title.clone(),
         left,
+        gone,
         gone_with_reboot: !transaction.of_this_boot()
             && transaction.plan.changes.iter().any(Change::volatile),
         emptied,
@@ -163,14 +167,14 @@ fn only_deletes(transaction: &Transaction) -> bool {
     transaction.plan.changes.iter().all(|change| matches!(change, Change::Delete(_)))
 }
 
-/// What stands in the way, before anything is touched.
+/// What stands in the way, before anything is touched; what is gone already is not.
 fn refuse(
     transaction: &Transaction,
     place: Option<&Place>,
     leftover: Leftover,
     allow_lower: bool,
-) -> Result<(), ApplyError> {
-    let mut changed = Vec::new();
+) -> Result<Vec<String>, ApplyError> {
+    let (mut changed, mut missing) = (Vec::new(), Vec::new());
     let mut subjects = BTreeSet::new();
     let changes = transaction.plan.changes.iter().zip(&transaction.stands).rev();
     for (change, stand) in changes {
@@ -192,13 +196,14 @@ fn refuse(
         let ground = Ground { place, root: &transaction.root, id: transaction.id };
         match act::look(&ground, change, Some(memo)) {
             Ok(Seen::Other(what)) => changed.push(difference(change, memo, what)),
+            Ok(Seen::Part(gone)) => missing.push(gone),
             Ok(Seen::Before | Seen::After) => {}
             Err(error) => return Err(ApplyError::unfit(change.subject(), plain(&error))),
         }
         lowered(change, place, allow_lower)?;
     }
     if changed.is_empty() || leftover == Leftover::Leave {
-        return Ok(());
+        return Ok(missing);
     }
     Err(ApplyError::Changed(changed))
 }
@@ -324,7 +329,7 @@ fn back(
 ) -> std::io::Result<Option<String>> {
     match act::look(ground, change, memo)? {
         Seen::Before => return Ok(None),
-        Seen::After => {}
+        Seen::After | Seen::Part(_) => {}
         // Modules come and go one by one: the middle of it is ours as well.
         Seen::Other(_) if matches!(change, Change::Modules(_)) => {}
         Seen::Other(what) => {
@@ -337,6 +342,9 @@ fn back(
     match act::look(ground, change, memo)? {
         Seen::Before => Ok(None),
         Seen::After => Err(std::io::Error::other("it was taken back, and is there again")),
+        Seen::Part(_) => {
+            Err(std::io::Error::other("it was taken back, and some of it is there again"))
+        }
         Seen::Other(what) => Err(std::io::Error::other(what)),
     }
 }

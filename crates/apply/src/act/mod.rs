@@ -31,6 +31,8 @@ pub(crate) enum Seen {
     Before,
     /// What the change wrote.
     After,
+    /// Of what the change wrote some is gone, and the rest is as it was written: what is gone, in words.
+    Part(String),
     /// Something else: what, in words.
     Other(String),
 }
@@ -103,7 +105,7 @@ pub(crate) fn make(
     }
 }
 
-/// Brings back what stood there before. Only called when [`look`] said [`Seen::After`].
+/// Brings back what stood there before. Only called when [`look`] said [`Seen::After`] or [`Seen::Part`].
 pub(crate) fn take_back(ground: &Ground<'_>, change: &Change) -> io::Result<()> {
     match change {
         Change::Setting(c) => ground.place.run(|| setting::take_back(c)),

@@ -10,30 +10,31 @@ use crate::journal::Memo;
 
 pub(super) fn look(c: &NftChange, memo: Option<&Memo>) -> io::Result<Seen> {
     let names = program::run("nft", &["list", "tables"], "")?;
-    let mut there = 0;
+    let mut gone = Vec::new();
     for (index, table) in c.tables.iter().enumerate() {
+        let NftTable { family, name } = table;
         if !has(&names, table) {
-            continue;
-        }
-        there += 1;
-        if let Some(text) = memo.and_then(|m| m.get(index))
+            gone.push(format!("table {family} {name}"));
+        } else if let Some(text) = memo.and_then(|m| m.get(index))
             && list(table)? != *text
         {
-            let NftTable { family, name } = table;
             return Ok(Seen::Other(format!("table {family} {name} is not as it was written")));
         }
     }
     for rule in &c.rules {
-        let handles = handles(&names, rule)?;
-        if handles.len() > 1 {
-            return Ok(Seen::Other(format!("several rules have the comment {:?}", rule.comment)));
+        match handles(&names, rule)?.len() {
+            0 => gone.push(format!("a rule in {} {} {}", rule.family, rule.table, rule.chain)),
+            1 => {}
+            _ => {
+                let why = format!("several rules have the comment {:?}", rule.comment);
+                return Ok(Seen::Other(why));
+            }
         }
-        there += handles.len();
     }
-    Ok(match there {
-        0 => Seen::Before,
-        n if n == c.tables.len() + c.rules.len() => Seen::After,
-        _ => Seen::Other(format!("only a part of what was written is there: {}", parts(c))),
+    Ok(match gone.len() {
+        0 => Seen::After,
+        n if n == c.tables.len() + c.rules.len() => Seen::Before,
+        _ => Seen::Part(gone.join(", ")),
     })
 }
 
@@ -52,9 +53,9 @@ pub(super) fn make(c: &NftChange) -> io::Result<Memo> {
 
 pub(super) fn take_back(c: &NftChange) -> io::Result<()> {
     let names = program::run("nft", &["list", "tables"], "")?;
-    let mut text = c.revert.clone();
-    if !text.ends_with('\n') {
-        text.push('\n');
+    let mut text = String::new();
+    for table in c.tables.iter().filter(|table| has(&names, table)) {
+        text.push_str(&format!("delete table {} {}\n", table.family, table.name));
     }
     for rule in &c.rules {
         for handle in handles(&names, rule)? {
@@ -111,12 +112,6 @@ fn handles_in(text: &str, chain: &str, comment: &str) -> Vec<u64> {
     let rules = inside.take_while(|l| l.trim() != "}" && !l.trim().starts_with("} #"));
     let ours = rules.filter(|l| l.contains(&mark));
     ours.filter_map(|l| l.rsplit_once("# handle ")?.1.trim().parse().ok()).collect()
-}
-
-fn parts(c: &NftChange) -> String {
-    let tables = c.tables.iter().map(|t| format!("table {} {}", t.family, t.name));
-    let rules = c.rules.iter().map(|r| format!("a rule in {} {} {}", r.family, r.table, r.chain));
-    tables.chain(rules).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -78,6 +78,11 @@ pub fn lifeline_request(
     })
 }
 
+/// What our rules in chains of others are in for.
+const LOADED_ANEW: &str = "Our rules in your chains are gone when those are loaded anew (a reload of firewalld or ufw, a \
+                           firewall script), and the port, still untracked, is dropped until `plimsoll undo`: so undo this \
+                           before a reload.";
+
 /// The plan.
 pub fn bypass(request: &BypassRequest, rules: &Ways, ground: &Ground<'_>) -> Plan {
     let case = Case::new(ground.before, ground.now);
@@ -110,6 +115,9 @@ pub(crate) fn planned(
         return plan;
     }
     plan.effect = effect(request, &traffic);
+    if !judgement.accepts.is_empty() {
+        plan.risks.push(LOADED_ANEW.to_string());
+    }
     accepts_by_iptables(&judgement.accepts, program, case, &mut plan);
     if speaks_nft(case, space) {
         plan.changes.push(nft(request, &traffic, program, &judgement.accepts));

@@ -136,6 +136,9 @@ pub fn undone(undone: &Undone) {
     if undone.gone_with_reboot {
         say("What it had changed in the running kernel had ended with the reboot already.");
     }
+    for gone in &undone.gone {
+        say(&format!("Gone already, by somebody else's hand: {}.", clean(gone)));
+    }
     for left in &undone.left {
         say(&format!("Left as it is: {}.", clean(left)));
     }

@@ -373,3 +373,45 @@ fn a_table_of_old_iptables_that_comes_with_a_remedy_stays_empty_and_is_told() {
         assert_eq!(now.replace(empty, ""), old, "and nothing else stays");
     }
 }
+
+/// A reload takes our accepts out of the site's chain and leaves our table: until it is undone the port is dropped.
+#[test]
+fn what_a_reload_of_the_firewall_leaves_of_a_bypass_is_taken_back() {
+    if !root("what_a_reload_of_the_firewall_leaves_of_a_bypass_is_taken_back") {
+        return;
+    }
+    let host = Host::new("reload");
+    let file = std::env::temp_dir().join(format!("{}.nft", host.netns.0));
+    let site = "table inet site\ndelete table inet site\ntable inet site {\n chain input {\n type filter hook input priority \
+                0; policy drop;\n ct state established,related accept\n tcp dport 443 ct state new accept\n }\n}\n";
+    std::fs::write(&file, site).expect("written");
+    let reload = || host.netns.run("nft", &["-f", file.to_str().expect("UTF-8")]);
+    let bypass = &["fix", "bypass", "tcp/443", "--role", "server", "--yes"];
+    reload();
+    let old = host.everything();
+    let said = host.ok(bypass);
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        said.contains("Our rules in your chains are gone when those are loaded anew"),
+        "{said}"
+    );
+    reload();
+    let said = host.ok(&["undo"]);
+    assert!(
+        said.contains("Gone already, by somebody else's hand: a rule in inet site input"),
+        "{said}"
+    );
+    assert_eq!(host.everything(), old);
+
+    // The other way round our rules are there, and another bypass makes the table only.
+    host.ok(bypass);
+    host.netns.run("nft", &["delete", "table", "inet", "plimsoll_bypass_tcp443"]);
+    host.ok(bypass);
+    let said = host.ok(&["undo"]) + &host.ok(&["undo"]);
+    assert!(
+        said.contains("Gone already, by somebody else's hand: table inet plimsoll_bypass_tcp443"),
+        "{said}"
+    );
+    assert_eq!(host.everything(), old);
+    let _ = std::fs::remove_file(file);
+}
