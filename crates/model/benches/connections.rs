@@ -304,7 +304,7 @@ fn tcp(connections: u32) {
         "  random, established    {ours:7.1}   baseline {theirs:7.1}   ratio {:.2}   floor {least:5.1}{promised}",
         ours / theirs
     );
-    println!("  in order               {:7.1}", per(order, 2.0 * all));
+    println!("  rest of a handshake    {:7.1}", per(order, 2.0 * all));
     println!(
         "  new, memory untouched  {:7.1}   baseline {:7.1}   ratio {:.2}",
         per(cold, all),
