@@ -2,7 +2,7 @@
 //! expected has a master; the end of the master ends it all; the same again makes the same table.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
-use plimsoll_ct::{Bytes, Counter, Profile, Time};
+use plimsoll_ct::{Bytes, Counter, Profile, Time, Zone};
 use plimsoll_model::{Config, Helper, Model, Settings, Treatment};
 use plimsoll_wire::packet::parse_ip;
 
@@ -59,7 +59,7 @@ fuzz_target!(|bytes: &[u8]| {
         send(&mut model, usize::from(how & 1), how & 2 != 0, 0x18, data);
         assert!(model.expectations().count() <= 3);
         for (expectation, _) in model.expectations() {
-            assert!(model.lookup(&expectation.master, 0).is_some());
+            assert!(model.lookup(&expectation.master, Zone::default()).is_some());
         }
     }
     model.advance(Time::from_secs(10_000_000));
