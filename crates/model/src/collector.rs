@@ -272,7 +272,10 @@ impl Model {
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_ct::{Bytes, Profile, Time};
+
     use super::*;
+    use crate::{Config, Settings};
 
     /// Timers of a running 6.18 with 250 ticks a second, as its tracer tells them: set at a tick, for how many, when they rang.
     const SEEN: &[(u64, u64, u64)] = &[
@@ -292,21 +295,26 @@ mod tests {
         }
     }
 
+    /// An idle table's passes are stepped over; one after the other they come at the same ticks.
     #[test]
     fn the_collector_of_an_idle_table_comes_as_if_it_had_gone_each_time() {
-        for (hz, kind) in [250, 1000, 100].into_iter().flat_map(|hz| {
-            [CollectorKind::Slices, CollectorKind::FullScan, CollectorKind::Adaptive]
-                .map(|kind| (hz, kind))
-        }) {
-            let collector = Collector::new(kind, hz, 77);
-            let pause = match kind {
-                CollectorKind::Slices => 16 * u64::from(hz) / SLICES,
-                CollectorKind::FullScan => 120 * u64::from(hz),
-                CollectorKind::Adaptive | CollectorKind::Timers => 60 * u64::from(hz) - 1,
-            };
-            let first = collector.rings(collector.next, pause);
-            let step = collector.rings(first, pause) - first;
-            assert_eq!(collector.rings(first + step, pause), first + 2 * step, "{kind:?}, {hz}");
+        for name in ["4.14", "5.14", "6.18"] {
+            let profile = Profile::named(name).expect("a profile");
+            for hz in [100, 250, 1000] {
+                let mut settings = Settings::of(profile, Bytes(1 << 30));
+                settings.hz = hz;
+                let model =
+                    Model::new(Config { collector_phase: 77, ..Config::new(profile, settings) });
+                let (mut at_once, mut by_and_by) = (model.clone(), model);
+                for second in 0..1000 {
+                    by_and_by.advance(Time::from_secs(second));
+                }
+                at_once.advance(Time::from_secs(0));
+                at_once.advance(Time::from_secs(999));
+                assert_eq!(at_once.collector.next, by_and_by.collector.next, "{name}, {hz}");
+                let ahead = at_once.collector.next as i64 - 999 * i64::from(hz);
+                assert!((1..=124 * i64::from(hz)).contains(&ahead), "{name}, {hz}: {ahead}");
+            }
         }
     }
 }

@@ -262,6 +262,31 @@ fn an_expired_entry_counts_until_the_collector_comes() {
     assert_eq!(s.0.counted(), 0, "a timer for each entry");
 }
 
+/// 64,000 a second at most: 256 and what else is in the chains that it looks at then, each second tick of 250.
+#[test]
+fn a_pass_with_much_to_remove_goes_on_at_the_next_ticks() {
+    let mut s = Story::on("6.18", |settings| settings.udp[0] = 3);
+    for port in 1..=2000 {
+        s.at(secs(0), &udp(false, port));
+    }
+    let (mut runs, mut was) = (Vec::new(), 2000);
+    for tick in 0..250 * 70 {
+        s.0.advance(ms(tick * 4));
+        let counted = s.0.counted();
+        if counted != was {
+            runs.push((tick, was - counted));
+            was = counted;
+        }
+    }
+    assert_eq!(was, 0);
+    let (last, whole) = runs.split_last().unwrap();
+    assert!((6..8).contains(&whole.len()) && last.1 <= 256, "{runs:?}");
+    for (n, (tick, removed)) in whole.iter().enumerate() {
+        assert!((257..300).contains(removed), "{runs:?}");
+        assert_eq!(runs[n + 1].0, tick + 2, "{runs:?}");
+    }
+}
+
 #[test]
 fn the_collector_takes_a_full_table_down_to_95_percent() {
     let mut s = Story::on("6.18", |settings| settings.max = 200);

@@ -326,7 +326,6 @@ fn nft(
     text.push_str("}\n");
     let mut change = nft_rules(program, accepts);
     change.apply.push_str(&text);
-    change.revert = format!("delete table inet {name}\n");
     change.tables.push(NftTable { family: "inet".to_string(), name });
     Change::Nft(change)
 }
@@ -334,7 +333,6 @@ fn nft(
 fn nft_rules(program: &Program, accepts: &[Accept]) -> NftChange {
     let mut change = NftChange {
         apply: String::new(),
-        revert: String::new(),
         tables: Vec::new(),
         rules: Vec::new(),
         placed: Placed::of(program, accepts.iter().filter(|a| a.backend == Backend::Nft)),

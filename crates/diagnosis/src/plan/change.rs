@@ -79,13 +79,11 @@ pub struct OwnRule {
 pub struct NftChange {
     /// Text for `nft -f -`, all or nothing.
     pub apply: String,
-    /// Text for `nft -f -` that takes it back, without the rules of `rules`: those are deleted by the
-    /// handles that they turn out to have, in the same transaction.
-    pub revert: String,
     /// Tables of our own that `apply` makes. They must not exist before; they are read back whole, and
-    /// `undo` wants them unchanged.
+    /// `undo` wants them unchanged, and deletes them.
     pub tables: Vec<NftTable>,
-    /// Rules of ours in other chains.
+    /// Rules of ours in other chains, which `undo` deletes by the handles that they turn out to have, in the same
+    /// transaction.
     pub rules: Vec<OwnRule>,
     /// Those chains, if the places in them were chosen by the rules they had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

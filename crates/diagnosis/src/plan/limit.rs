@@ -206,7 +206,6 @@ fn nft(request: &LimitRequest) -> Change {
     text.push_str("    }\n}\n");
     Change::Nft(NftChange {
         apply: text,
-        revert: format!("delete table inet {name}\n"),
         tables: alloc::vec![NftTable { family: "inet".to_string(), name }],
         rules: Vec::new(),
         placed: Vec::new(),

@@ -117,7 +117,6 @@ fn nft(protocol: Protocol, port: u16, values: &[(String, u64)]) -> Change {
     text.push_str("}\n");
     Change::Nft(NftChange {
         apply: text,
-        revert: format!("delete table inet {name}\n"),
         tables: alloc::vec![NftTable { family: "inet".to_string(), name }],
         rules: Vec::new(),
         placed: Vec::new(),

@@ -239,7 +239,6 @@ fn by_nft(request: SynProxyRequest, mtu: u32, program: &Program, found: &Proxied
     apply.push_str("    }\n}\n");
     Change::Nft(NftChange {
         apply,
-        revert: format!("delete table inet {name}\n"),
         tables: alloc::vec![NftTable { family: "inet".to_string(), name }],
         rules,
         placed: Placed::of(program, ours),

@@ -133,7 +133,6 @@ mod tests {
             apply: "insert rule ip f i handle 5 tcp dport 443 accept\ntable inet t {\n    chain c {\n        type \
                     filter hook output priority -300; policy accept;\n        tcp sport 443 notrack\n    }\n}\n"
                 .to_string(),
-            revert: String::new(),
             tables: Vec::new(),
             rules: Vec::new(),
             placed: Vec::new(),

@@ -396,6 +396,8 @@ fn what_a_reload_of_the_firewall_leaves_of_a_bypass_is_taken_back() {
         "{said}"
     );
     reload();
+    let error = host.fails(bypass);
+    assert!(error.contains("plimsoll undo takes away what is left of it"), "{error}");
     let said = host.ok(&["undo"]);
     assert!(
         said.contains("Gone already, by somebody else's hand: a rule in inet site input"),

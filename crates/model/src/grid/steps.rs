@@ -1,0 +1,71 @@
+//! What comes of a packet under each setting.
+
+use crate::step::{Step, Verdict};
+use crate::table::{SEATS, Seats};
+
+/// What came of one packet under each setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Steps {
+    /// Where nothing else is said.
+    pub(super) common: Step,
+    /// What is said of others, of each once.
+    own: [(Seats, Step); SEATS],
+    used: usize,
+    dropped: Seats,
+    changed: Seats,
+}
+
+impl Steps {
+    pub(super) const fn new(common: Step) -> Self {
+        let own = [(Seats::NONE, common); SEATS];
+        Self { common, own, used: 0, dropped: Seats::NONE, changed: Seats::NONE }
+    }
+
+    /// Under one of the settings. An entry that it names is one of the grid's.
+    pub fn of(&self, setting: usize) -> &Step {
+        let own = self.own[..self.used].iter().find(|(seats, _)| seats.contains(setting));
+        own.map_or(&self.common, |(_, step)| step)
+    }
+
+    /// The settings under which the packet was dropped, the first one's bit being the lowest.
+    pub const fn dropped(&self) -> u8 {
+        self.dropped.0
+    }
+
+    /// Those under which there may be more entries now, or more that are protected, or where some were evicted.
+    pub const fn changed(&self) -> u8 {
+        self.changed.0
+    }
+
+    pub(super) fn all(&mut self, common: Step) {
+        (self.common, self.used) = (common, 0);
+        (self.dropped, self.changed) = (Seats::NONE, Seats::NONE);
+    }
+
+    /// Under some of the settings, whatever was said of them before.
+    pub(super) fn put(&mut self, seats: Seats, step: Step) {
+        if seats.is_empty() {
+            return;
+        }
+        let mut free = self.used;
+        for (n, (others, _)) in self.own[..self.used].iter_mut().enumerate() {
+            *others = others.without(seats);
+            if others.is_empty() {
+                free = n;
+            }
+        }
+        // Those that are left have a setting each at least.
+        self.own[free] = (seats, step);
+        self.used = self.used.max(free + 1);
+        if step.verdict == Verdict::Drop {
+            self.dropped = self.dropped.or(seats);
+        }
+        if step.evicted > 0 {
+            self.note(seats);
+        }
+    }
+
+    pub(super) fn note(&mut self, seats: Seats) {
+        self.changed = self.changed.or(seats);
+    }
+}
