@@ -8,11 +8,12 @@ use std::time::Duration;
 use plimsoll_fidelity::filling::FILLINGS;
 use plimsoll_fidelity::kernel::Kernel;
 use plimsoll_fidelity::run::{Pace, Pair};
-use plimsoll_fidelity::{captures, full, generated, occupancy, segments, servers};
+use plimsoll_fidelity::{captures, full, generated, occupancy, segments, servers, zones};
 
 const HELP: &str = "\
 cargo xtask fidelity scripts [N] [SEED]     N generated flows (default 2000)
 cargo xtask fidelity segments FLOW [/ FLOW] TCP by hand, segment by segment: `>S0 <SA0,1 >A1,1 >R5`
+cargo xtask fidelity zones [N] [PROTOCOL]   every run of N packets (default 3) in zones of one direction, of the other, both or none
 cargo xtask fidelity full [LIMIT] [ROUNDS]  tables filled beyond a limit, and the collector (default 8000 1)
 cargo xtask fidelity occupancy [SECONDS]    the count over time (default 180): nginx, dnsmasq and their clients,
                                             or --made-up flows
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         }
         Some("scripts") => scripts(&arguments[1..]),
         Some("segments") => by_hand(&arguments[1..].join(" ")),
+        Some("zones") => by_zone(&arguments),
         Some("full") => full(&arguments),
         Some("occupancy") => over_time(&arguments),
         Some(_) => replay(&arguments),
@@ -86,6 +88,18 @@ fn by_hand(flows: &str) -> io::Result<usize> {
         differing += usize::from(!segments::run(&mut pair, flow.trim(), &mut show)?);
     }
     Ok(differing)
+}
+
+fn by_zone(arguments: &[String]) -> io::Result<usize> {
+    let length = number(arguments, 1, 3)? as u32;
+    let only = arguments.get(2).map(|_| number(arguments, 2, 0)).transpose()?;
+    let protocols: Vec<u8> = match only {
+        Some(only) => vec![u8::try_from(only).map_err(Error::other)?],
+        None => zones::PROTOCOLS.to_vec(),
+    };
+    let outcome = zones::run(&mut pair()?, &protocols, length, &mut show)?;
+    println!("{} runs, {} differ", outcome.runs, outcome.differing.len());
+    Ok(outcome.differing.len())
 }
 
 /// Each filling so many times; the scores of a total are added up, so that a small bias shows as well.
