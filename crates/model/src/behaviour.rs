@@ -70,6 +70,10 @@ pub struct Behaviour {
     /// What a helper gives up is expected no more, but stays in the table's way, and is counted as deleted only when
     /// somebody comes by (6.12 stable, 7.1).
     pub expectations_linger: bool,
+    /// A UDP datagram whose entry would share a tuple with another counts as a packet of that one (to 6.1).
+    pub clashes_join: bool,
+    /// The chains of one tuple are other ones in each zone (5.14); before, zones share them.
+    pub zones_scatter: bool,
     /// Helpers are assigned by port when no rule does it (to 4.6).
     pub helpers: bool,
     /// The networking rate limiter is a token bucket: one line per interval after the burst (2.6.18).
@@ -108,6 +112,8 @@ const V6_18: Behaviour = Behaviour {
     late_rules: true,
     ftp_numbers_fit: false,
     expectations_linger: false,
+    clashes_join: false,
+    zones_scatter: true,
     helpers: false,
     token_bucket: false,
 };
@@ -127,11 +133,18 @@ const V6_12: Behaviour = Behaviour {
     dccp_drops_cut: false,
     router_discovery: true,
     expectations_linger: true,
+    clashes_join: false,
     ..V6_1
 };
 
-const V6_1: Behaviour =
-    Behaviour { name: "6.1", dccp: true, dccp_drops_cut: true, router_discovery: false, ..V6_18 };
+const V6_1: Behaviour = Behaviour {
+    name: "6.1",
+    dccp: true,
+    dccp_drops_cut: true,
+    router_discovery: false,
+    clashes_join: true,
+    ..V6_18
+};
 
 const V5_15: Behaviour = Behaviour {
     name: "5.15",
@@ -154,6 +167,7 @@ const V5_4: Behaviour = Behaviour {
     tcp: tcp::Behaviour { closing_reset_unchecked: false, syn_excuses_reset: false, ..V5_15.tcp },
     headers_in_first_fragment: false,
     redirects: false,
+    zones_scatter: false,
     ..V5_15
 };
 

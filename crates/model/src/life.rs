@@ -7,6 +7,7 @@ use plimsoll_wire::packet::Packet;
 
 use crate::entry::{Memory, Slot};
 use crate::helper::Origin;
+use crate::key::Key;
 use crate::model::{Model, Prepared};
 use crate::settings::Settings;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
@@ -213,11 +214,17 @@ impl Model {
         }
         let zone = Some(treatment.zone).filter(|zone| zone.is_one_way());
         let reply = probe.key.inverse().map(|key| key.in_zone(treatment.zone.of_reply()));
-        if reply.is_some_and(|reply| self.table.clashes(&reply, treatment.zone)) {
+        if let Some(other) = reply.and_then(|reply| self.clash(&reply, treatment.zone)) {
             self.end_call_of(&probe.key, master);
+            step.what = What::Clashed;
+            if self.behaviour.clashes_join && matches!(packet.protocol, UDP | UDP_LITE) {
+                self.counters.add(Counter::ClashResolved, 1);
+                self.account(other, Direction::Original, packet.length);
+                step.entry = Some(other);
+                return step;
+            }
             self.counters.add(Counter::Drop, 1);
             self.counters.add(Counter::InsertFailed, 1);
-            step.what = What::Clashed;
             step.verdict = Verdict::Drop;
             return step;
         }
@@ -238,6 +245,11 @@ impl Model {
         step.what = What::Inserted;
         step.entry = Some(id);
         step
+    }
+
+    /// The entry in the way of a new one with answers of this key.
+    pub(crate) fn clash(&self, reply: &Key, zone: Zone) -> Option<EntryId> {
+        self.table.clashes(reply, zone, self.behaviour.zones_scatter)
     }
 
     /// The policy that governs the entry that a packet makes.
@@ -316,6 +328,9 @@ impl Model {
         }
     }
 }
+
+const UDP: u8 = 17;
+const UDP_LITE: u8 = 136;
 
 /// The class of a packet of an entry with this status.
 pub(crate) const fn info(status: Status, direction: Direction) -> Info {
