@@ -75,7 +75,7 @@ pub struct Replay {
 }
 
 /// Packets that go through the models together.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 128;
 
 /// An Ethernet frame holds no longer IP packet.
 const ETHERNET: u32 = 1500;
