@@ -225,7 +225,7 @@ impl Model {
             self.counters.add(Counter::Insert, 1);
         }
         self.classes.enter(slot.class());
-        let extras = Extras { reply, policy, helper, master, zone };
+        let extras = Extras { reply, policy, helper, master, zone, outdone: false };
         let id = self.table.insert(probe, &slot, now, extras);
         if self.settings.accounting {
             if self.accounting.len() <= id.index() {

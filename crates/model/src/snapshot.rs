@@ -11,7 +11,7 @@ use crate::key::Key;
 use crate::model::Model;
 use crate::sctp::Sctp;
 use crate::table::{EntryId, Extras, Whole};
-use crate::tcp::{Direction, Tcp};
+use crate::tcp::Tcp;
 use crate::ticks::Jiffies;
 
 /// How full the table is.
@@ -94,9 +94,7 @@ impl Model {
     pub fn lookup(&self, tuple: &Tuple, zone: Zone) -> Option<EntryId> {
         let original = Key::from_tuple(tuple, zone.of_original());
         let reply = Key::from_tuple(tuple, zone.of_reply());
-        self.table
-            .peek(original, Direction::Original, self.now())
-            .or_else(|| self.table.peek(reply, Direction::Reply, self.now()))
+        self.table.owner(original, reply, self.now())
     }
 
     /// One entry, expired or not.

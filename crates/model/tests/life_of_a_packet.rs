@@ -185,6 +185,53 @@ fn a_zone_of_one_direction_is_shared_by_the_answers_of_all() {
 }
 
 #[test]
+fn of_two_entries_that_claim_a_packet_the_younger_gets_it() {
+    let zone = |id, direction| Treatment { zone: Zone { id, direction }, ..Treatment::default() };
+    let none = Treatment::default();
+    let asking = (true, zone(7, ZoneDirection::Reply));
+    let answering = (false, zone(5, ZoneDirection::Original));
+    let plain = (false, none);
+    // Who comes first, who second, and whether packets to the client are the second one's answers.
+    for (first, second, answers) in
+        [(asking, answering, true), (answering, asking, false), (plain, asking, false)]
+    {
+        let mut s = Story::modern();
+        let ids = [first, second].map(|(back, treatment)| {
+            let step = s.with(ms(0), &udp(back, 9), treatment);
+            assert_eq!(step.what, What::Inserted);
+            step.entry
+        });
+        let step = s.at(ms(1), &udp(true, 9));
+        let info = if answers { Info::EstablishedReply } else { Info::New };
+        assert_eq!((step.entry, step.info), (ids[1], info), "{first:?} {second:?}");
+        let tuple = s.0.entry(ids[1].unwrap()).unwrap();
+        let tuple = if answers { tuple.reply } else { tuple.original };
+        assert_eq!(s.0.lookup(&tuple, Zone::default()), ids[1]);
+        // Once it is gone the older one gets them. The collector leaves both alone for as long.
+        s.0.change(|settings| settings.udp = [1000, 1000]);
+        s.with(ms(2), &udp(first.0, 9), first.1);
+        let step = s.at(secs(200), &udp(true, 9));
+        assert_eq!(step.entry, ids[0], "{first:?} {second:?}");
+    }
+}
+
+#[test]
+fn an_established_connection_loses_its_answers_to_a_younger_entry() {
+    let mut s = Story::modern();
+    s.at(ms(0), &tcp(false, SYN, 99, 0));
+    s.at(ms(1), &tcp(true, SYN | ACK, 199, 100));
+    s.at(ms(2), &tcp(false, ACK, 100, 200));
+    let old = s.at(ms(3), &tcp(true, ACK, 200, 100)).entry;
+    let zone = Zone { id: 7, direction: ZoneDirection::Reply };
+    let young =
+        s.with(ms(4), &tcp(true, ACK, 200, 100), Treatment { zone, ..Treatment::default() });
+    assert_eq!(young.what, What::Inserted);
+    let step = s.at(ms(5), &tcp(true, ACK, 200, 100));
+    assert_eq!((step.entry, step.info), (young.entry, Info::New));
+    assert_eq!(s.at(ms(6), &tcp(false, ACK, 100, 200)).entry, old);
+}
+
+#[test]
 fn a_dns_lookup_stays_evictable_on_6_18_and_is_protected_on_3_10() {
     for (profile, assured, seconds) in [("6.18", false, 30), ("5.4", true, 30), ("3.10", true, 180)]
     {

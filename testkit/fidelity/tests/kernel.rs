@@ -99,7 +99,9 @@ fn zones_of_one_direction_let_entries_clash_as_in_the_kernel() {
         Pair::new(&[("nf_conntrack_acct", 1), ("nf_conntrack_checksum", 0)]).expect("namespaces");
     let zone = |id, direction| Zone { id, direction };
     let none = Zone::default();
-    let cases: [&[(bool, Zone)]; 4] = [
+    let asking = (true, zone(3, ZoneDirection::Reply));
+    let answering = (false, zone(1, ZoneDirection::Original));
+    let cases: [&[(bool, Zone)]; 7] = [
         // The same answers, of the same tuple in other zones.
         &[(false, zone(1, ZoneDirection::Original)), (false, zone(2, ZoneDirection::Original))],
         &[(false, zone(1, ZoneDirection::Original)), (false, none), (true, none)],
@@ -110,6 +112,10 @@ fn zones_of_one_direction_let_entries_clash_as_in_the_kernel() {
             (true, none),
             (true, zone(1, ZoneDirection::Reply)),
         ],
+        // Two that claim what the server sends: the younger gets it.
+        &[asking, answering, (true, none), (true, none)],
+        &[answering, asking, (true, none), (true, none)],
+        &[(false, none), (true, none), (false, none), asking, (true, none), (false, none)],
     ];
     let mut host = 0;
     for case in cases {

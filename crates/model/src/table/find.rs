@@ -1,5 +1,7 @@
 //! Looking an entry up.
 
+use alloc::vec::Vec;
+
 use plimsoll_ct::Zone;
 
 use super::index::{self, At, Place};
@@ -116,6 +118,9 @@ impl Table {
         while let Some(slot) = slots.newest() {
             let id = EntryId(self.index.first_id(probe.place, slot));
             if let Some(direction) = self.answers_to(id, probe, back) {
+                if self.is_outdone(id) {
+                    return Glance::Unclear;
+                }
                 return Glance::Found(Found { id, direction, at });
             }
         }
@@ -266,10 +271,37 @@ impl Table {
             let first = self.index.first(probe.place);
             self.index.tidy(first);
         }
-        if found.is_some() || self.replies.is_empty() || only == Some(Direction::Original) {
+        if self.replies.is_empty() || only == Some(Direction::Original) {
             return found;
         }
-        self.find_translated(&probe.key, now, reaped)
+        match found {
+            None => self.find_translated(&probe.key, now, reaped),
+            Some(found) if self.is_outdone(found.id) => {
+                let younger = self.find_translated(&probe.key, now, reaped);
+                younger.or_else(|| {
+                    // That one's end may have moved it.
+                    let (at, _) = self.index.locate(probe.place, found.id.0)?;
+                    Some(Found { at, ..found })
+                })
+            }
+            found @ Some(_) => found,
+        }
+    }
+
+    /// Whether a younger entry may claim its packets. The kernel's chains are walked from the youngest, so that one
+    /// gets those that both claim.
+    #[inline]
+    fn is_outdone(&self, id: EntryId) -> bool {
+        self.slab.extras(id).is_some_and(|extras| extras.outdone)
+    }
+
+    /// An entry in a zone of one direction is about to come, with answers of this key if they are in another zone: marks
+    /// those that claim packets of it.
+    #[cold]
+    pub(super) fn outdo(&mut self, key: &Key, reply: Option<&Key>) {
+        let asked = reply.into_iter().flat_map(|&key| self.having(key, Direction::Original));
+        let claiming: Vec<_> = asked.chain(self.having(*key, Direction::Reply)).collect();
+        claiming.into_iter().for_each(|id| self.slab.outdo(id));
     }
 
     /// Whether an entry has the addresses of the probe, seen from this direction, its digest being the same.
@@ -307,8 +339,19 @@ impl Table {
         Some(Found { id, direction: Direction::Reply, at })
     }
 
+    /// The unexpired entry to which a packet belongs that has these keys in the zones of both directions, without changing
+    /// anything.
+    pub(crate) fn owner(&self, original: Key, reply: Key, now: Jiffies) -> Option<EntryId> {
+        let asking = self.peek(original, Direction::Original, now);
+        let answering = || self.peek(reply, Direction::Reply, now);
+        match asking {
+            Some(id) if original == reply && self.is_outdone(id) => answering().or(asking),
+            asking => asking.or_else(answering),
+        }
+    }
+
     /// The unexpired entry that has a key in a direction, without changing anything.
-    pub(crate) fn peek(&self, key: Key, direction: Direction, now: Jiffies) -> Option<EntryId> {
+    fn peek(&self, key: Key, direction: Direction, now: Jiffies) -> Option<EntryId> {
         let lives = |id: &EntryId| !self.vitals(*id).is_expired(now);
         let translated = || match direction {
             Direction::Original => None,

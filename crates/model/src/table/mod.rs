@@ -262,6 +262,9 @@ impl Table {
     ) -> EntryId {
         let reply = extras.reply.filter(|r| Some(*r) != probe.key.inverse());
         let extras = Extras { reply, ..extras };
+        if extras.zone.is_some() {
+            self.outdo(&probe.key, reply.as_ref());
+        }
         let id = self.slab.add(&probe.key, slot, now, (!extras.is_none()).then_some(extras));
         self.index.insert(probe.place, id.0, slot.expires);
         self.count += 1;

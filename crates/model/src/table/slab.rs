@@ -128,16 +128,19 @@ pub(crate) struct Extras {
     pub(crate) master: Option<Key>,
     /// A zone that is one direction's only.
     pub(crate) zone: Option<Zone>,
+    /// There was a younger entry that claims some of its packets.
+    pub(crate) outdone: bool,
 }
 
 impl Extras {
     pub(crate) const fn is_none(&self) -> bool {
-        let Self { reply, policy, helper, master, zone } = self;
+        let Self { reply, policy, helper, master, zone, outdone } = self;
         reply.is_none()
             && policy.is_none()
             && helper.is_none()
             && master.is_none()
             && zone.is_none()
+            && !*outdone
     }
 
     /// Whether a helper has to know of the entry's end.
@@ -496,6 +499,12 @@ impl Slab {
 
     pub(super) fn extras(&self, id: EntryId) -> Option<&Extras> {
         if self.head(id).has_extras() { self.extras.get(&id.0) } else { None }
+    }
+
+    /// A younger entry claims some of its packets.
+    pub(super) fn outdo(&mut self, id: EntryId) {
+        self.extras.entry(id.0).or_default().outdone = true;
+        self.head_mut(id).set_extras(true);
     }
 
     pub(super) fn all_extras(&self) -> impl Iterator<Item = (EntryId, &Extras)> {
