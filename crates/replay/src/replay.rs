@@ -410,7 +410,7 @@ mod tests {
             let number = kept.len() as u64;
             let mut bytes = Vec::from(&ARP[..12]);
             // A VLAN's tag in front of some.
-            if number % 5 == 0 {
+            if number.is_multiple_of(5) {
                 bytes.extend([0x81, 0, 0, 7]);
             }
             let (mut time, mut link) = (record.time, 1);
@@ -431,7 +431,7 @@ mod tests {
                 _ => {}
             }
             expected.frames += 1;
-            expected.untimed += u64::from(number % 13 == 0);
+            expected.untimed += u64::from(number.is_multiple_of(13));
             expected.backwards += u64::from(number % 13 == 1 && number > 1);
             expected.not_ip += u64::from(number % 17 == 3);
             expected.truncated += u64::from(number % 17 == 4);
