@@ -4,8 +4,6 @@
 //! a packet in good order reads and writes is in the line. Beside it: 16 octets for what only odd packets
 //! need (of TCP: the last segment, when it was not the newest of its side), 32 for the addresses of IPv6.
 
-use core::hint::select_unpredictable;
-
 use plimsoll_ct::{Class as EntryClass, State, Status, TcpState};
 use plimsoll_wire::packet::Acknowledgement;
 
@@ -130,7 +128,7 @@ impl Head {
         let reply = self.addresses ^ back.addresses | self.rest ^ (back.rest | PLAIN_TCP);
         // A packet from an address to itself is found by its reply tuple, which stands first.
         let answers = reply == 0;
-        if select_unpredictable(answers, 0, original) != 0 {
+        if original.min(reply) != 0 {
             return None;
         }
         Some(if answers { Direction::Reply } else { Direction::Original })
