@@ -1,4 +1,4 @@
-//! Short runs of every fuzz target, on the stable toolchain: libFuzzer's coverage needs only stable flags.
+//! The fuzz targets, held to clippy and run for a short while, on the stable toolchain: libFuzzer's coverage needs only stable flags.
 
 use std::fs;
 use std::process::Command;
@@ -12,18 +12,14 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-trace-compares \
     -Clink-dead-code -Cdebug-assertions -Ccodegen-units=1 -Copt-level=2";
 
+/// The targets lie outside of the workspace: what is changed there would break them unseen.
+pub fn check() -> Result<(), String> {
+    cargo("clippy", &["--", "-D", "warnings"]).map(drop)
+}
+
 /// Builds all targets and runs each for `seconds`.
 pub fn run(seconds: u64) -> Result<(), String> {
-    let target = run::output("rustc", &["-vV"])
-        .and_then(|text| text.lines().find_map(|l| l.strip_prefix("host: ").map(str::to_owned)))
-        .ok_or("rustc -vV names no host")?;
-    let manifest = run::root().join("fuzz/Cargo.toml");
-    let manifest = manifest.to_str().ok_or("the workspace's path is not UTF-8")?;
-    // A named target keeps the coverage flags away from build scripts.
-    run::cargo_with(
-        &["build", "--quiet", "--manifest-path", manifest, "--target", &target, "--bins"],
-        &[("RUSTFLAGS", FLAGS)],
-    )?;
+    let target = cargo("build", &[])?;
     let mut names: Vec<String> = fs::read_dir(run::root().join("fuzz/fuzz_targets"))
         .map_err(|e| format!("fuzz_targets: {e}"))?
         .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(str::to_owned))
@@ -57,4 +53,17 @@ pub fn run(seconds: u64) -> Result<(), String> {
     }
     eprintln!("xtask: {} fuzz targets, no crash", names.len());
     Ok(())
+}
+
+/// `cargo` with all targets, for a named machine, which is returned: so the coverage flags stay away from build scripts.
+/// One set of flags for all, so that libFuzzer is compiled once.
+fn cargo(task: &str, more: &[&str]) -> Result<String, String> {
+    let target = run::output("rustc", &["-vV"])
+        .and_then(|text| text.lines().find_map(|l| l.strip_prefix("host: ").map(str::to_owned)))
+        .ok_or("rustc -vV names no host")?;
+    let mut command =
+        vec![task, "--quiet", "--manifest-path", "fuzz/Cargo.toml", "--target", &target, "--bins"];
+    command.extend(more);
+    run::cargo_with(&command, &[("RUSTFLAGS", FLAGS)])?;
+    Ok(target)
 }

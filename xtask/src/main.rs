@@ -24,7 +24,7 @@ cargo xtask <task>
   fuzz [SECS]    run every fuzz target for SECS seconds (default 10)
   fidelity ...   the kernel and the model side by side: `scripts [N] [SEED]`, `full`, `occupancy`, or
                  captures; `--guest LINE ...` in a virtual machine with another kernel
-  lint           format, clippy, docs, arrows, bpf, readme
+  lint           format, clippy (of the fuzz targets, too), docs, arrows, bpf, readme
   ci             lint, test, guests, reboot, fuzz: what .ci/run calls
 ";
 
@@ -93,6 +93,7 @@ fn fuzz_seconds(argument: Option<String>) -> Result<u64, String> {
 fn lint() -> Result<(), String> {
     run::cargo(&["fmt", "--all", "--check"])?;
     run::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    fuzz::check()?;
     run::cargo_with(
         &["doc", "--workspace", "--no-deps", "--quiet"],
         &[("RUSTDOCFLAGS", "-D warnings")],

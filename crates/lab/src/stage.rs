@@ -62,6 +62,12 @@ impl Stage {
         Ok(self)
     }
 
+    /// Entries that saw no reply live 30 s by default: on a busy machine they would begin to expire before the end.
+    fn lasting(self, timeout: &str) -> Result<Self, LabError> {
+        self.lab.set_timeout(timeout, Seconds(600))?;
+        Ok(self)
+    }
+
     /// First so many packets at once, then a steady flow.
     fn flooded(
         mut self,
@@ -119,10 +125,8 @@ pub fn assured_full(limit: Option<Entries>) -> Result<Stage, LabError> {
 /// A lower limit than the number of buckets gives drops beside the early drops, since the kernel looks
 /// for a victim in eight buckets only.
 pub fn early_drop_pressure(limit: Option<Entries>) -> Result<Stage, LabError> {
-    let stage = Stage::to_be_full(limit)?;
+    let stage = Stage::to_be_full(limit)?.lasting("udp_timeout")?;
     let entries = stage.lab.limit().get().get();
-    // UDP entries that saw no reply live 30 s by default: they would begin to expire before the end.
-    stage.lab.set_timeout("udp_timeout", Seconds(600))?;
     stage.flooded(Kind::Udp, Sources::Unanswered, entries + entries / 20, STEADY * 5)
 }
 
@@ -138,12 +142,22 @@ pub fn half_open_flood() -> Result<Stage, LabError> {
 
 /// A UDP flood: 40,000 entries `[UNREPLIED]`, growing.
 pub fn udp_flood() -> Result<Stage, LabError> {
-    Stage::tracking(BURST * 4)?.flooded(Kind::Udp, Sources::Unanswered, BURST, STEADY)
+    Stage::tracking(BURST * 4)?.lasting("udp_timeout")?.flooded(
+        Kind::Udp,
+        Sources::Unanswered,
+        BURST,
+        STEADY,
+    )
 }
 
 /// A flood of echo requests: 40,000 entries `[UNREPLIED]`, growing.
 pub fn icmp_flood() -> Result<Stage, LabError> {
-    Stage::tracking(BURST * 4)?.flooded(Kind::Ping, Sources::Unanswered, BURST, STEADY)
+    Stage::tracking(BURST * 4)?.lasting("icmp_timeout")?.flooded(
+        Kind::Ping,
+        Sources::Unanswered,
+        BURST,
+        STEADY,
+    )
 }
 
 /// So many orderly closed connections: entries TIME_WAIT `[ASSURED]`, 120 s.

@@ -160,7 +160,8 @@ fn measure(name: &str, configs: &[Config], packets: u64, connections: u64) {
         let numbers = [settings as u64, packets, connections].map(|number| number.to_string());
         let out = Command::new(this).args(["--peak", name]).args(numbers).output();
         let text = String::from_utf8(out.expect("we can be started").stdout).expect("a number");
-        text.trim().parse::<f64>().expect("a number") / 1024.0
+        let peak = text.split_whitespace().next().expect("a peak");
+        peak.parse::<f64>().expect("a number") / 1024.0
     });
     let [single, together, one, all] = spent.map(|nanos| nanos / packets as f64);
     println!(
@@ -183,19 +184,22 @@ fn replay(configs: &[Config]) -> Replay {
     Replay::new(named, Treatment::default())
 }
 
-/// Prints the peak of this process's memory, in KiB, behind a replay of so many settings of a grid.
+/// Prints the peak of this process's memory, in KiB, behind a replay of so many settings of a grid, and the CPU ns of a packet:
+/// for a look at one replay alone, `--peak NAME SETTINGS PACKETS CONNECTIONS`.
 fn peak(name: &str, settings: usize, packets: u64, connections: u64) {
     let all = grids(connections);
     let (_, configs) = all.iter().find(|grid| grid.0 == name).expect("a grid's name");
     let mut replay = replay(&configs[..settings]);
     let mut traffic = Traffic::new(packets, connections);
     let mut portion = Portion::default();
+    let mut spent = 0.0;
     while portion.fill(&mut traffic) {
-        portion.replay(&mut replay);
+        spent += timed(|| portion.replay(&mut replay));
     }
     let text = std::fs::read_to_string("/proc/self/status").expect("a process's status");
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    println!("{}", line.expect("a peak").trim().trim_end_matches(" kB"));
+    let peak = line.expect("a peak").trim().trim_end_matches(" kB");
+    println!("{peak} {:.1}", spent / packets as f64);
 }
 
 /// CPU time of this process, in ns.

@@ -15,6 +15,9 @@ const LOOKED_AT: u64 = 200_000;
 /// Packets that a second copy is looked for among.
 const RECENT: usize = 64;
 
+/// Words of 8 octets behind the IP header that tell packets apart.
+const WORDS: usize = 6;
+
 /// A second copy follows within so many nanoseconds.
 const SOON: i64 = 2_000_000;
 
@@ -31,12 +34,22 @@ pub struct Doubts {
     /// Packets captured twice, the same but for TTL, MAC and checksum: the capture was taken on several
     /// interfaces (`-i any`) of a router.
     pub twice: u64,
-    recent: [(u64, i64); RECENT],
+    /// Of the last packets: what tells them apart,
+    recent: [u64; RECENT],
+    /// and when they came.
+    times: [i64; RECENT],
 }
 
 impl Default for Doubts {
     fn default() -> Self {
-        Self { looked_at: 0, tcp: 0, one_sided: 0, twice: 0, recent: [(0, i64::MIN); RECENT] }
+        Self {
+            looked_at: 0,
+            tcp: 0,
+            one_sided: 0,
+            twice: 0,
+            recent: [0; RECENT],
+            times: [i64::MIN; RECENT],
+        }
     }
 }
 
@@ -44,16 +57,16 @@ const ACK: u8 = 0x10;
 const RST: u8 = 0x04;
 
 impl Doubts {
-    /// Looks at a packet and what the first model made of it.
-    #[inline(always)]
-    pub(crate) fn look(&mut self, now: Time, packet: &Packet<'_>, went: &Went<'_>) {
-        if self.looked_at < LOOKED_AT {
-            self.look_closely(now, packet, went);
-        }
+    /// Whether more packets are looked at.
+    pub(crate) const fn are_open(&self) -> bool {
+        self.looked_at < LOOKED_AT
     }
 
-    #[inline(never)]
-    fn look_closely(&mut self, now: Time, packet: &Packet<'_>, went: &Went<'_>) {
+    /// Looks at a packet and what the first model made of it.
+    pub(crate) fn look(&mut self, now: Time, packet: &Packet<'_>, went: &Went<'_>) {
+        if !self.are_open() {
+            return;
+        }
         self.looked_at += 1;
         if packet.fragment.is_none() {
             self.repeated(now, packet);
@@ -76,18 +89,27 @@ impl Doubts {
     fn repeated(&mut self, now: Time, packet: &Packet<'_>) {
         let mut hash = crate::distinct::flow(packet) ^ u64::from(packet.length);
         // Sequence numbers and the like tell packets of one flow apart; checksums change with NAT only.
-        for chunk in packet.payload.chunks(8).take(6) {
+        let (words, rest) = packet.payload.as_chunks::<8>();
+        for word in words.iter().take(WORDS) {
+            hash = mix(hash ^ u64::from_le_bytes(*word));
+        }
+        if words.len() < WORDS && !rest.is_empty() {
             let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
+            word[..rest.len()].copy_from_slice(rest);
             hash = mix(hash ^ u64::from_le_bytes(word));
         }
-        let since = now.0.saturating_sub(SOON);
-        if let Some(place) = self.recent.iter_mut().find(|(h, at)| *h == hash && *at >= since) {
-            self.twice += 1;
-            // Its third copy is a second copy of nothing.
-            place.1 = i64::MIN;
-            return;
+        // Nearly none is there twice, so all are looked at without a branch for each.
+        if self.recent.iter().fold(false, |any, &other| any | (other == hash)) {
+            let since = now.0.saturating_sub(SOON);
+            let mut both = self.recent.iter().zip(&mut self.times);
+            if let Some((_, at)) = both.find(|(other, at)| **other == hash && **at >= since) {
+                self.twice += 1;
+                // Its third copy is a second copy of nothing.
+                *at = i64::MIN;
+                return;
+            }
         }
-        self.recent[(self.looked_at % RECENT as u64) as usize] = (hash, now.0);
+        let place = (self.looked_at % RECENT as u64) as usize;
+        (self.recent[place], self.times[place]) = (hash, now.0);
     }
 }

@@ -2,16 +2,19 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::Ipv4Addr;
 
 use plimsoll_ct::{Counters, Entry, Profile, State, TcpState, Time};
-use plimsoll_model::{Arrival, Config, Model, Occupancy, Settings, What};
+use plimsoll_model::{Arrival, Config, Model, Occupancy, Settings, Treatment, What};
 use plimsoll_wire::capture::Record;
-use plimsoll_wire::packet::{LinkType, NoPacket, Packet, network_layer, parse_ip};
+use plimsoll_wire::packet::{
+    Addresses, LinkType, NoPacket, Packet, network_layer, parse_ip, plain_packet,
+};
 
 use crate::doubts::Doubts;
 use crate::outcome::Outcome;
 use crate::rules::Rules;
-use crate::shared::{self, Notes, Part, Shared, Went};
+use crate::shared::{self, Attends, Notes, Part, Shared, Went};
 use crate::tally::Tally;
 use crate::timeline::{Clock, Timeline};
 
@@ -75,7 +78,9 @@ pub struct Replay {
 }
 
 /// Packets that go through the models together.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 128;
+
+const TCP: u8 = 6;
 
 /// An Ethernet frame holds no longer IP packet.
 const ETHERNET: u32 = 1500;
@@ -105,32 +110,39 @@ impl Replay {
     /// Feeds captured frames in the order of their times, any number of them. How many come at once changes
     /// nothing but the speed.
     pub fn feed<'a>(&mut self, records: &[Record<'a>]) {
-        let mut some = Vec::with_capacity(AT_ONCE.min(records.len()));
-        let same = self.rules.same();
         self.tally.frames += records.len() as u64;
-        for record in records {
-            let at = match record.time {
-                Some(time) if time >= self.latest => time,
-                Some(_) | None => self.odd_time(record),
-            };
-            self.latest = at;
-            if at >= self.due {
-                self.pass(&mut some);
-                self.sample_until(at);
-            }
-            match read(record) {
-                Ok(packet) => {
-                    self.note(&packet);
-                    let treatment = same.unwrap_or_else(|| self.rules.look(&packet));
-                    some.push(Arrival { at, packet, treatment });
-                    if some.len() == AT_ONCE {
-                        self.pass(&mut some);
-                    }
+        let mut places = [nowhere(self.rules.every); AT_ONCE];
+        let mut taken = 0;
+        let mut rest = records;
+        while !rest.is_empty() {
+            let plain = write_down(rest, &mut places[taken..], &mut self.latest, self.due);
+            taken += plain;
+            rest = &rest[plain..];
+            if taken == AT_ONCE {
+                self.pass(&mut places);
+                taken = 0;
+            } else if let Some((record, others)) = rest.split_first() {
+                rest = others;
+                let at = match record.time {
+                    Some(time) if time >= self.latest => time,
+                    Some(_) | None => self.odd_time(record),
+                };
+                self.latest = at;
+                if at >= self.due {
+                    self.pass(&mut places[..taken]);
+                    taken = 0;
+                    self.sample_until(at);
                 }
-                Err(why) => self.tally.refused(why),
+                match read(record) {
+                    Ok(packet) => {
+                        (places[taken].at, places[taken].packet) = (at, packet);
+                        taken += 1;
+                    }
+                    Err(why) => self.tally.refused(why),
+                }
             }
         }
-        self.pass(&mut some);
+        self.pass(&mut places[..taken]);
     }
 
     /// Of the first record, and of one without a time or with an earlier one.
@@ -152,16 +164,19 @@ impl Replay {
         at
     }
 
-    #[inline(always)]
-    fn note(&mut self, packet: &Packet<'_>) {
-        self.tally.merged += u64::from(packet.protocol == 6 && packet.length > ETHERNET);
-        self.tally.sliced += u64::from(packet.payload.len() < packet.payload_length as usize);
-    }
-
     /// Leads packets through all models.
-    fn pass(&mut self, arrivals: &mut Vec<Arrival<'_>>) {
+    fn pass(&mut self, arrivals: &mut [Arrival<'_>]) {
         let (tally, doubts) = (&mut self.tally, &mut self.doubts);
         tally.packets += arrivals.len() as u64;
+        for Arrival { packet, .. } in &*arrivals {
+            tally.merged += u64::from(packet.protocol == TCP && packet.length > ETHERNET);
+            tally.sliced += u64::from(packet.payload.len() < packet.payload_length as usize);
+        }
+        if !self.rules.are_none() {
+            for arrival in &mut *arrivals {
+                arrival.treatment = self.rules.look(&arrival.packet);
+            }
+        }
         let before = self.tables.len();
         // What the copies that leave a table have seen before.
         let mut starts: Vec<usize> = Vec::new();
@@ -170,7 +185,9 @@ impl Replay {
             let mut seen = at.checked_sub(before).map_or(0, |new| starts[new]);
             loop {
                 let table = &mut self.tables[at];
-                let (more, copies) = table.pass(&arrivals[seen..], 0, |arrival, went| {
+                let attends = if doubts.are_open() { Attends::All } else { Attends::Insertions };
+                let rest = &arrivals[seen..];
+                let (more, copies) = table.pass(rest, 0, attends, |arrival, went| {
                     // Once the model has lost a packet, its own table is the cause of what does not fit.
                     if !went.lost {
                         doubts.look(arrival.at, &arrival.packet, &went);
@@ -188,7 +205,6 @@ impl Replay {
             }
             at += 1;
         }
-        arrivals.clear();
     }
 
     /// Samples the occupancy of every run from now on: [`Run::timeline`]. Each sample looks at all entries.
@@ -282,10 +298,46 @@ impl Replay {
     }
 }
 
+/// A place for one that comes, which all that happens to it is written in already.
+fn nowhere<'a>(treatment: Treatment) -> Arrival<'a> {
+    let nobody = Ipv4Addr::UNSPECIFIED;
+    let packet = Packet {
+        addresses: Addresses::v4(nobody, nobody),
+        protocol: 0,
+        fragment: None,
+        payload: &[],
+        payload_length: 0,
+        length: 0,
+    };
+    Arrival { at: Time(0), packet, treatment }
+}
+
+/// Writes down what `records` begin with, as far as it is plain packets, there are places, none is earlier than the one
+/// before, the first of which came at `latest`, and none so late that something is due. How many.
+#[inline(never)]
+fn write_down<'a>(
+    records: &[Record<'a>],
+    places: &mut [Arrival<'a>],
+    latest: &mut Time,
+    due: Time,
+) -> usize {
+    let mut number = 0;
+    let mut last = *latest;
+    for (record, place) in records.iter().zip(places) {
+        let Some(at) = record.time.filter(|&at| at >= last && at < due) else { break };
+        let Some(packet) = plain_packet(record.link, record.bytes) else { break };
+        (place.at, place.packet) = (at, packet);
+        last = at;
+        number += 1;
+    }
+    *latest = last;
+    number
+}
+
 /// Whether a packet that made an entry did so in the middle of a TCP flow.
 fn is_picked_up(packet: &Packet<'_>, went: &Went<'_>) -> bool {
     const SYN: u8 = 2;
-    if packet.protocol != 6 {
+    if packet.protocol != TCP {
         return false;
     }
     let opens = packet.payload.get(13).is_some_and(|flags| flags & SYN != 0);
@@ -294,8 +346,118 @@ fn is_picked_up(packet: &Packet<'_>, went: &Went<'_>) -> bool {
 }
 
 /// The packet in a frame.
-#[inline(always)]
+#[inline(never)]
 fn read<'a>(record: &Record<'a>) -> Result<Packet<'a>, NoPacket> {
     let link = LinkType::from_number(record.link).ok_or(NoPacket::UnknownLink)?;
     parse_ip(network_layer(link, record.bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_ct::Bytes;
+
+    use super::*;
+    use crate::{Selector, Synthetic, Workload};
+
+    type Came = (Tally, Doubts, Outcome, Timeline);
+
+    /// What so many records at once come to.
+    fn fed(records: &[Record<'_>], at_once: usize, rules: &Rules) -> Came {
+        let profile = Profile::named("6.18").expect("a known profile");
+        let mut settings = Settings::of(profile, Bytes(1 << 30));
+        (settings.max, settings.buckets) = (20, 64);
+        let config = Config::new(profile, settings);
+        let mut replay = Replay::new([(String::new(), config)], rules.clone());
+        replay.sample();
+        records.chunks(at_once).for_each(|records| replay.feed(records));
+        replay.finish();
+        let timeline = replay.runs()[0].timeline.clone();
+        assert!(timeline.samples().len() > 100);
+        (*replay.tally(), *replay.doubts(), replay.outcomes().remove(0), timeline)
+    }
+
+    #[test]
+    fn packets_in_plain_frames_come_to_what_they_come_to_without_a_link() {
+        let mut synthetic =
+            Synthetic::new(Workload { rate: 20.0, span: 10.0, ..Workload::default() });
+        let mut kept = Vec::new();
+        while let Some(Record { time, bytes, length, .. }) = synthetic.next_record() {
+            let mut frame = Vec::from([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0]);
+            frame.extend(bytes);
+            kept.push((frame, time, length));
+        }
+        let of = |link: u32, from: usize| -> Vec<Record<'_>> {
+            let mut records = Vec::new();
+            for (frame, time, length) in &kept {
+                records.push(Record { time: *time, link, bytes: &frame[from..], length: *length });
+            }
+            records
+        };
+        let (framed, bare) = (of(1, 0), of(101, 14));
+        assert!(plain_packet(1, framed[0].bytes).is_some());
+        let rules = Rules::default();
+        assert_eq!(fed(&framed, 100, &rules), fed(&bare, 100, &rules));
+    }
+
+    #[test]
+    fn frames_of_all_kinds_and_times_come_to_the_same_however_many_come_at_once() {
+        const ARP: [u8; 14] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 6];
+        let mut synthetic =
+            Synthetic::new(Workload { rate: 20.0, span: 10.0, ..Workload::default() });
+        let mut kept = Vec::new();
+        let mut expected = Tally::default();
+        while let Some(record) = synthetic.next_record() {
+            let number = kept.len() as u64;
+            let mut bytes = Vec::from(&ARP[..12]);
+            // A VLAN's tag in front of some.
+            if number.is_multiple_of(5) {
+                bytes.extend([0x81, 0, 0, 7]);
+            }
+            let (mut time, mut link) = (record.time, 1);
+            match number % 17 {
+                3 => bytes.extend(&ARP[12..]),
+                4 => bytes.extend([8, 0, 0x45]),
+                6 => link = 9999,
+                _ => {
+                    bytes.extend([8, 0]);
+                    bytes.extend(record.bytes);
+                    expected.packets += 1;
+                }
+            }
+            match number % 13 {
+                0 => time = None,
+                // The one before has the same time, or a later one.
+                1 if number > 1 => time = Some(Time(time.map_or(0, |t| t.0) - 1_000_000_000)),
+                _ => {}
+            }
+            expected.frames += 1;
+            expected.untimed += u64::from(number.is_multiple_of(13));
+            expected.backwards += u64::from(number % 13 == 1 && number > 1);
+            expected.not_ip += u64::from(number % 17 == 3);
+            expected.truncated += u64::from(number % 17 == 4);
+            expected.unknown_link += u64::from(number % 17 == 6);
+            kept.push((bytes, time, link, record.length));
+        }
+        let records: Vec<Record<'_>> = kept
+            .iter()
+            .map(|(bytes, time, link, length)| Record {
+                time: *time,
+                link: *link,
+                bytes,
+                length: *length,
+            })
+            .collect();
+        let untracked = Vec::from([Selector::parse("udp").expect("a selector")]);
+        for rules in [Rules::default(), Rules { untracked, ..Rules::default() }] {
+            let single = fed(&records, 1, &rules);
+            let (tally, ..) = single;
+            let Tally { picked_up, sliced, merged, .. } = tally;
+            assert_eq!(tally, Tally { picked_up, sliced, merged, ..expected });
+            let Outcome { evicted, lost, .. } = single.2;
+            assert!(evicted + lost > 100, "{evicted} evicted, {lost} lost");
+            for at_once in [2, 31, 32, 33, 1000] {
+                assert_eq!(fed(&records, at_once, &rules), single, "{at_once}");
+            }
+        }
+    }
 }

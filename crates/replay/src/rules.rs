@@ -34,12 +34,10 @@ impl From<Treatment> for Rules {
 }
 
 impl Rules {
-    /// What happens to every packet, if it is the same to all.
-    pub(crate) fn same(&self) -> Option<Treatment> {
-        let Self { every, untracked, policies, helpers, zones } = self;
-        let same =
-            untracked.is_empty() && policies.is_empty() && helpers.is_empty() && zones.is_empty();
-        same.then_some(*every)
+    /// Whether the same happens to every packet.
+    pub(crate) fn are_none(&self) -> bool {
+        let Self { every: _, untracked, policies, helpers, zones } = self;
+        untracked.is_empty() && policies.is_empty() && helpers.is_empty() && zones.is_empty()
     }
 
     /// What happens to this one. Of a datagram in fragments that counts which happens to the first part: it has the ports.

@@ -9,7 +9,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Counters, Entry, Profile, State, Status, Time};
-use plimsoll_model::{Arrival, Config, EntryId, Grid, Model, Occupancy, Settings, Step, Verdict};
+use plimsoll_model::{
+    Arrival, Config, EntryId, Grid, Model, Occupancy, Settings, Step, Verdict, What,
+};
 
 use crate::distinct::{flow, numbers};
 use crate::losses::Losses;
@@ -125,6 +127,15 @@ impl<'a> Part<'a> {
             Self::Seat(grid, seat) => grid.part(*seat).snapshot(),
         }
     }
+}
+
+/// Which steps somebody wants to learn of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attends {
+    /// Every one.
+    All,
+    /// Those that made an entry.
+    Insertions,
 }
 
 /// A packet under one setting.
@@ -257,21 +268,25 @@ impl Shared {
     }
 
     /// Leads packets through the table: all, or so many until others leave it with the copies. `each` learns what
-    /// each was to the setting `of`, if that has its entries here.
+    /// each that it attends to was to the setting `of`, if that has its entries here.
     pub(crate) fn pass<'a>(
         &mut self,
         arrivals: &[Arrival<'a>],
         of: usize,
+        attends: Attends,
         mut each: impl FnMut(&Arrival<'a>, Went<'_>),
     ) -> (usize, Vec<Self>) {
         let seat = self.sharers.iter().find(|sharer| sharer.run == of).map(|sharer| sharer.seat);
+        let all = attends == Attends::All;
         let mut seen = 0;
         while seen < arrivals.len() {
             match &mut self.table {
                 Table::Apart(grid) => {
                     let Notes { peaks, losses, .. } = &mut self.notes;
                     grid.batch(&arrivals[seen..], |grid, arrival, steps| {
-                        if let Some(seat) = seat {
+                        if let Some(seat) = seat
+                            && (all || steps.of(seat).what == What::Inserted)
+                        {
                             let (step, lost) = (steps.of(seat), losses.any(seat));
                             each(arrival, Went { step, part: Part::Seat(grid, seat), lost });
                         }
@@ -302,15 +317,16 @@ impl Shared {
                         Some(_) | None => rest,
                     };
                     let Notes { peaks, losses, .. } = &mut self.notes;
+                    let peaks = &mut peaks[0];
+                    let all = all && seat.is_some();
                     model.batch(&arrivals[seen..seen + at_once], |model, arrival, step| {
-                        if seat.is_some() {
-                            let part = Part::Whole(model);
-                            each(arrival, Went { step: &step, part, lost: losses.any(0) });
+                        // Most are of no interest but to those who attend to all.
+                        let usual = step.what == What::Refreshed && step.verdict == Verdict::Accept;
+                        if all || !usual {
+                            let told = all || seat.is_some() && step.what == What::Inserted;
+                            tell(model, arrival, &step, losses, told.then_some(&mut each));
                         }
-                        peaks[0].note(&step, model.counted(), model.protected());
-                        if step.verdict == Verdict::Drop {
-                            losses.note(1, arrival.at, flow(&arrival.packet));
-                        }
+                        peaks.note(&step, model.counted(), model.protected());
                     });
                     seen += at_once;
                 }
@@ -355,6 +371,23 @@ impl Shared {
             set_limit(model, &copy.sharers);
         }
         Vec::from([copy])
+    }
+}
+
+/// Notes a step of a model that is not one of the usual ones, and tells who wants to know.
+#[inline(never)]
+fn tell<'a>(
+    model: &Model,
+    arrival: &Arrival<'a>,
+    step: &Step,
+    losses: &mut Losses,
+    each: Option<&mut impl FnMut(&Arrival<'a>, Went<'_>)>,
+) {
+    if let Some(each) = each {
+        each(arrival, Went { step, part: Part::Whole(model), lost: losses.any(0) });
+    }
+    if step.verdict == Verdict::Drop {
+        losses.note(1, arrival.at, flow(&arrival.packet));
     }
 }
 

@@ -134,7 +134,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const BRIEF: Limits = Limits { time: Duration::from_millis(300), bytes: 1 << 20 };
+    /// More than any tool here needs on the busiest machine.
+    const AMPLE: Limits = Limits { time: Duration::from_secs(60), bytes: 1 << 20 };
 
     fn shell(script: &str, limits: Limits) -> Output {
         run(Path::new("/bin/sh"), &["-c", script], limits).unwrap()
@@ -142,31 +143,35 @@ mod tests {
 
     #[test]
     fn what_a_tool_said_before_its_time_ran_out_is_kept() {
-        let output = shell("echo table; exec sleep 60", BRIEF);
-        assert_eq!(output.text, b"table\n");
-        assert_eq!(output.cut.unwrap(), "stopped after 0.3 s");
-        assert!(output.status.is_none());
+        let stopped = |millis: u64| {
+            let limits = Limits { time: Duration::from_millis(millis), ..AMPLE };
+            let output = shell("echo table; exec sleep 600", limits);
+            assert_eq!(output.cut.unwrap(), format!("stopped after {:.1} s", millis as f64 / 1e3));
+            assert!(output.status.is_none());
+            output.text
+        };
+        // A busy machine may not even have begun it within a moment.
+        let said = [300, 3_000, 30_000].into_iter().map(stopped).find(|text| !text.is_empty());
+        assert_eq!(said.unwrap(), b"table\n");
     }
 
     #[test]
     fn a_tool_that_talks_without_end_is_cut_and_ended() {
-        let limits = Limits { time: Duration::from_secs(20), bytes: 1 << 20 };
-        let output = shell("exec cat /dev/zero", limits);
+        let output = shell("exec cat /dev/zero", AMPLE);
         assert_eq!(output.text.len(), 1 << 20);
         assert_eq!(output.cut.unwrap(), "only the first 1 MiB were read");
     }
 
     #[test]
     fn a_tool_that_complains_a_lot_is_not_blocked() {
-        let limits = Limits { time: Duration::from_secs(20), bytes: 1 << 20 };
-        let output = shell("echo '# remark' >&2; head -c 1000000 /dev/zero >&2; echo x", limits);
+        let output = shell("echo '# remark' >&2; head -c 1000000 /dev/zero >&2; echo x", AMPLE);
         assert_eq!((output.text.as_slice(), output.cut), (&b"x\n"[..], None));
         assert!(output.status.unwrap().success());
     }
 
     #[test]
     fn nothing_of_the_caller_s_environment_reaches_the_tool() {
-        let output = shell("env; echo gone >&2; exit 3", BRIEF);
+        let output = shell("env; echo gone >&2; exit 3", AMPLE);
         let text = String::from_utf8(output.text).unwrap();
         assert!(text.contains("LC_ALL=C") && !text.contains("CARGO"));
         assert_eq!((output.complaint.as_str(), output.status.unwrap().code()), ("gone", Some(3)));

@@ -1,6 +1,6 @@
 //! Link layers: from the frame to the IP packet in it.
 
-use super::{NoPacket, be16};
+use super::{NoPacket, Packet, be16, ip};
 
 /// Link types by their number in capture files (tcpdump.org, LINKTYPE_*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,6 +31,17 @@ impl LinkType {
             276 => Self::LinuxCooked2,
             _ => return None,
         })
+    }
+}
+
+/// The packet in a frame of the commonest kind: over IPv4, whose header has no options, in Ethernet without tags, and no
+/// fragment. `None`: [`network_layer`] and [`parse_ip`](super::parse_ip) say what it is.
+#[inline(always)]
+pub fn plain_packet(link: u32, frame: &[u8]) -> Option<Packet<'_>> {
+    const ETHERNET: u32 = 1;
+    match frame.split_first_chunk::<14>() {
+        Some(([.., 8, 0], packet)) if link == ETHERNET => ip::plain_v4(packet),
+        Some(_) | None => None,
     }
 }
 
@@ -96,4 +107,51 @@ fn behind_tags(mut kind: u16, mut rest: &[u8]) -> Result<&[u8], NoPacket> {
         }
     }
     Err(NoPacket::NotIp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse_ip;
+    use super::*;
+
+    /// Ethernet, IPv4, UDP, four octets of data, and two of padding.
+    const FRAME: [u8; 48] = [
+        2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, // Ethernet
+        0x45, 0, 0, 32, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // IPv4
+        4, 0, 0, 53, 0, 12, 0, 0, 1, 2, 3, 4, // UDP
+        0, 0, // padding
+    ];
+
+    fn whole(link: u32, frame: &[u8]) -> Result<Packet<'_>, NoPacket> {
+        let link = LinkType::from_number(link).ok_or(NoPacket::UnknownLink)?;
+        parse_ip(network_layer(link, frame)?)
+    }
+
+    #[test]
+    fn a_plain_packet_is_what_the_layers_one_by_one_say_it_is() {
+        assert_eq!(plain_packet(1, &FRAME).map(|packet| packet.payload.len()), Some(12));
+        let mut plain = 0;
+        let mut other = 0;
+        let mut compare = |link: u32, frame: &[u8]| match plain_packet(link, frame) {
+            Some(packet) => {
+                assert_eq!(Ok(packet), whole(link, frame), "{frame:?}");
+                plain += 1;
+            }
+            None => other += 1,
+        };
+        for link in [0, 1, 101, 113, 276, 9999] {
+            for length in 0..=FRAME.len() {
+                compare(link, &FRAME[..length]);
+            }
+        }
+        for at in 0..FRAME.len() {
+            for octet in 0..=u8::MAX {
+                let mut frame = FRAME;
+                frame[at] = octet;
+                compare(1, &frame);
+                compare(1, &frame[..40]);
+            }
+        }
+        assert!(plain > 1000 && other > 1000, "{plain} plain, {other} others");
+    }
 }

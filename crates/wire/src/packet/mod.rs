@@ -12,7 +12,7 @@ mod transport;
 pub use addresses::Addresses;
 pub use checksum::checksum_is_wrong;
 pub use ip::{Fragment, behind_extensions, parse_ip, parse_quoted, upper_layer};
-pub use link::{LinkType, network_layer};
+pub use link::{LinkType, network_layer, plain_packet};
 pub use transport::{
     Acknowledgement, DccpHeader, IcmpMessage, SctpChunks, SctpHeader, TcpOptions, Transport,
     chunks, parse_acknowledgement, parse_transport,
