@@ -95,9 +95,16 @@ impl Model {
         let info = info(before.status, direction);
         let policy = self.table.extras(id).and_then(|extras| extras.policy);
         let timeouts = self.timeouts(policy);
+        let unjudged = self.complains(packet.protocol).then_some(slot);
         let judged = self.judge(timeouts, &mut slot, direction, packet, prepared, true);
         let mut step = Step { entry: Some(id), ..Step::new(info, Verdict::Accept) };
         let mut moved = false;
+        if let Some(old) = &unjudged {
+            let lower_to = if let Judged::Invalid { lower_to } = judged { lower_to } else { None };
+            let lowered = self.lowered(old.expires, lower_to) != old.expires;
+            let made = (&slot, judged);
+            self.complain_about(packet, prepared, direction, unjudged.as_ref(), made, lowered);
+        }
         match judged {
             Judged::Refresh(Judgement { ticks, assure, told }) => {
                 moved = told;
@@ -192,6 +199,11 @@ impl Model {
         let Origin { master, helper, status } = self.origin(probe.key, packet, treatment);
         let policy = self.policy(packet, treatment);
         let Some(slot) = self.open(Status::CONFIRMED | status, policy, packet, prepared) else {
+            if self.complains(packet.protocol) {
+                let nothing = Slot { status, expires: now, memory: Memory::Nothing };
+                let made = (&nothing, Judged::Invalid { lower_to: None });
+                self.complain_about(packet, prepared, Direction::Original, None, made, false);
+            }
             return Step { evicted, ..self.invalid(Counter::Invalid) };
         };
         let info = if master.is_some() { Info::Related } else { Info::New };
@@ -217,7 +229,7 @@ impl Model {
         if let Some(other) = reply.and_then(|reply| self.clash(&reply, treatment.zone)) {
             self.end_call_of(&probe.key, master);
             step.what = What::Clashed;
-            if self.behaviour.clashes_join && matches!(packet.protocol, UDP | UDP_LITE) {
+            if self.behaviour.clashes_join && !connects(packet.protocol) {
                 self.counters.add(Counter::ClashResolved, 1);
                 self.account(other, Direction::Original, packet.length);
                 step.entry = Some(other);
@@ -329,8 +341,10 @@ impl Model {
     }
 }
 
-const UDP: u8 = 17;
-const UDP_LITE: u8 = 136;
+/// Whether who asks first is part of what a protocol's tracker knows: packets of two entries are no matter of chance then.
+const fn connects(protocol: u8) -> bool {
+    matches!(protocol, 1 | 6 | 33 | 47 | 58 | 132)
+}
 
 /// The class of a packet of an entry with this status.
 pub(crate) const fn info(status: Status, direction: Direction) -> Info {

@@ -237,7 +237,10 @@ fn a_datagram_in_another_ones_way_is_lost_on_6_12_and_joins_it_on_6_1() {
         assert_eq!(seen, if joins { [1, 0, 0] } else { [0, 1, 1] }, "{profile}");
         let packets = s.only().original_accounting.map(|a| a.packets);
         assert_eq!(packets, Some(if joins { 2 } else { 1 }), "{profile}");
-        // A connection's SYN is lost everywhere.
+        // So does what has no tracker; a connection's SYN is lost everywhere.
+        let esp = packet(CLIENT, SERVER, 50, &[0; 8]);
+        s.with(ms(2), &esp, zone(1));
+        assert_eq!(s.with(ms(3), &esp, zone(2)).verdict, verdict, "{profile}");
         s.with(ms(2), &tcp(false, SYN, 99, 0), zone(1));
         assert_eq!(s.with(ms(3), &tcp(false, SYN, 99, 0), zone(2)).verdict, Verdict::Drop);
     }

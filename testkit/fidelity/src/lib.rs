@@ -6,6 +6,7 @@
 
 pub mod captures;
 pub mod compare;
+pub mod complaints;
 pub mod filling;
 pub mod forge;
 pub mod frames;
