@@ -6,9 +6,13 @@
 //! the baseline: two keys of each connection in hashbrown's map (foldhash), the entries in a slab, and the same
 //! tracker of TCP. And the floor: what the machine takes for no more than touching two lines of memory for each
 //! packet, picked at random and asked for 32 packets ahead, so that a reader can tell the machine from the engine.
+//! Memory comes as in `plimsoll` itself: big tables lie in huge pages where the kernel gives them to those who ask.
 //! Times are those of this process's CPU clock, medians of rounds; memory is what the resident
 //! set grew by. Every packet's class is checked against what it must be, and the final table entry by
 //! entry against the one that packets fed one at a time make: a fast wrong answer fails.
+
+#[path = "../../plimsoll/src/memory.rs"]
+mod memory;
 
 use std::hash::BuildHasher as _;
 use std::hint::black_box;
@@ -22,11 +26,16 @@ use plimsoll_model::{
 };
 use plimsoll_wire::packet::{Packet, Transport, parse_ip, parse_transport};
 
+#[global_allocator]
+static MEMORY: memory::Memory = memory::Memory::new();
+
 const SYN: u8 = 2;
 const ACK: u8 = 16;
 const ROUNDS: usize = 5;
 /// Packets of one round of random ones.
 const ROUND: usize = 2_000_000;
+/// Packets that go through the model together.
+const AT_ONCE: usize = 128;
 /// Octets of a packet in memory.
 const STEP: usize = 40;
 
@@ -188,8 +197,8 @@ impl Round {
     fn feed(&self, model: &mut Model) -> usize {
         let mut wrong = 0;
         let mut expected = self.expected.iter();
-        let mut some = Vec::with_capacity(32);
-        for bytes in self.bytes.chunks(32) {
+        let mut some = Vec::with_capacity(AT_ONCE);
+        for bytes in self.bytes.chunks(AT_ONCE) {
             some.clear();
             some.extend(bytes.iter().map(|bytes| {
                 let packet = parse_ip(bytes).expect("a whole header");

@@ -1,9 +1,8 @@
 //! Many packets at once: the memory that they need is asked for before it is needed.
 //!
-//! Of up to 32 packets first the lines of the index are asked for, then the entries, and only then does each
-//! go its way, in order and exactly as if it had come alone: what one changes the next one sees.
-
-use alloc::vec::Vec;
+//! Packets go in blocks of a few. While one block goes its way, the entries of the next one are on theirs, and the lines of the
+//! index of the one behind that: so memory and processor work at the same time. Each packet goes in order and exactly as if
+//! it had come alone: what one changes the next one sees.
 
 use plimsoll_ct::Time;
 use plimsoll_wire::packet::Packet;
@@ -24,23 +23,16 @@ pub struct Arrival<'a> {
     pub treatment: Treatment,
 }
 
-/// Packets whose memory is asked for at once: enough to hide a miss, few enough for the nearest cache.
+/// Packets whose memory is asked for at once: few enough for what a processor keeps track of.
+const BLOCK: usize = 8;
+/// Blocks on their way: one is looked for in the index, of one the entries are coming, one goes its way.
+const BLOCKS: usize = 3;
+
+/// Packets that a grid looks ahead for.
 pub(crate) const AT_ONCE: usize = 32;
 
-/// Where the packets that come at once are looked up: kept from batch to batch, since what is written anew each time need
-/// not be emptied before.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Spots(Vec<Spot>);
-
-impl Spots {
-    /// Some of them.
-    pub(crate) fn first(&mut self, number: usize) -> &mut [Spot] {
-        if self.0.len() < number {
-            self.0.resize(AT_ONCE.max(number), Spot::without(Way::Nowhere));
-        }
-        &mut self.0[..number]
-    }
-}
+/// Where the packets of one block are looked up.
+type Spots = [Spot; BLOCK];
 
 impl Model {
     /// Feeds packets in their order, any number of them; the same as [`Model::packet`] for each, and several
@@ -70,38 +62,66 @@ impl Model {
         arrivals: &[Arrival<'a>],
         mut each: impl FnMut(&Self, &Arrival<'a>, Step),
     ) {
-        let mut spots = core::mem::take(&mut self.spots);
-        for some in arrivals.chunks(AT_ONCE) {
-            let spots = spots.first(some.len());
-            self.look_ahead(some, spots);
-            for (arrival, spot) in some.iter().zip(&*spots) {
-                self.advance(arrival.at);
-                // Told in two places, so that of the commonest step no more is made than somebody looks at.
-                if spot.way == Way::Tcp
-                    && let Some(direction) = self.acknowledge(&arrival.packet, spot)
-                {
-                    let info = Info::established(direction);
-                    let step = self.went(&arrival.packet, spot.likely(), direction, info);
-                    each(self, arrival, step);
-                } else {
-                    let step = self.settle_other(&arrival.packet, spot, &arrival.treatment);
-                    each(self, arrival, step);
-                }
+        let mut seen = arrivals.chunks(BLOCK);
+        let (mut reached, mut going) = (seen.clone(), seen.clone());
+        let mut spots: [Spots; BLOCKS] = [[Spot::without(Way::Nowhere); BLOCK]; BLOCKS];
+        for round in 0.. {
+            // Each block's own, from round to round.
+            let [ahead, next, now] = [0, 1, 2].map(|behind| (round + BLOCKS - behind) % BLOCKS);
+            if let Some(block) = seen.next() {
+                self.approach(block, &mut spots[ahead]);
+            }
+            if round >= 1
+                && let Some(block) = reached.next()
+            {
+                self.reach(&mut spots[next][..block.len()]);
+            }
+            if round >= 2 {
+                let Some(block) = going.next() else { break };
+                self.go(block, &spots[now], &mut each);
             }
         }
-        self.spots = spots;
     }
 
-    /// Asks for the memory that packets need; where each is looked up.
+    /// Packets go their way.
     #[inline(always)]
-    pub(crate) fn look_ahead(&self, arrivals: &[Arrival<'_>], spots: &mut [Spot]) {
-        for (arrival, spot) in arrivals.iter().zip(&mut *spots) {
+    fn go<'a>(
+        &mut self,
+        arrivals: &[Arrival<'a>],
+        spots: &Spots,
+        each: &mut impl FnMut(&Self, &Arrival<'a>, Step),
+    ) {
+        for (arrival, spot) in arrivals.iter().zip(spots) {
+            self.advance(arrival.at);
+            // Told in two places, so that of the commonest step no more is made than somebody looks at.
+            if spot.way == Way::Tcp
+                && let Some(direction) = self.acknowledge(&arrival.packet, spot)
+            {
+                let info = Info::established(direction);
+                let step = self.went(&arrival.packet, spot.likely(), direction, info);
+                each(self, arrival, step);
+            } else {
+                let step = self.settle_other(&arrival.packet, spot, &arrival.treatment);
+                each(self, arrival, step);
+            }
+        }
+    }
+
+    /// Asks for the lines of the index that packets need; where they are looked up.
+    #[inline(always)]
+    fn approach(&self, arrivals: &[Arrival<'_>], spots: &mut [Spot]) {
+        for (arrival, spot) in arrivals.iter().zip(spots) {
             match arrival.packet.fragment {
                 None => self.see(&arrival.packet, &arrival.treatment, spot),
                 Some(_) => *spot = Spot::without(Way::Fragment),
             }
             self.table.approach(spot);
         }
+    }
+
+    /// Asks for the entries that packets need, their lines being there.
+    #[inline(always)]
+    fn reach(&self, spots: &mut [Spot]) {
         let now = self.now();
         // A bit for each whose line is not the first one.
         let mut beyond = 0_u32;
@@ -112,5 +132,12 @@ impl Model {
             self.table.reach_beyond(&spots[beyond.trailing_zeros() as usize]);
             beyond &= beyond - 1;
         }
+    }
+
+    /// Both, for at most 32.
+    #[inline(always)]
+    pub(crate) fn look_ahead(&self, arrivals: &[Arrival<'_>], spots: &mut [Spot]) {
+        self.approach(arrivals, spots);
+        self.reach(spots);
     }
 }

@@ -243,12 +243,22 @@ impl Grid {
 
     /// Lends the table to one setting's model.
     fn lend<T>(&mut self, seat: usize, then: impl FnOnce(&mut Model) -> T) -> T {
-        self.room.gone();
+        self.room.forget();
         let model = &mut self.models[seat];
         self.table.trade(&mut model.table);
         let done = then(model);
         self.table.trade(&mut model.table);
         done
+    }
+
+    /// The same to look at it only.
+    #[inline(always)]
+    fn show<T>(&mut self, seat: usize, then: impl FnOnce(&Model) -> T) -> T {
+        let model = &mut self.models[seat];
+        self.table.trade(&mut model.table);
+        let seen = then(model);
+        self.table.trade(&mut model.table);
+        seen
     }
 
     /// Feeds packets, as [`Model::batch`] does. No packet's treatment names a helper, or a zone of one direction.
@@ -261,7 +271,7 @@ impl Grid {
             let mut spots = [Spot::without(Way::Nowhere); AT_ONCE];
             let spots = &mut spots[..some.len()];
             let full = self.full();
-            self.lend(0, |model| model.look_ahead(some, spots));
+            self.show(0, |model| model.look_ahead(some, spots));
             let now = self.now();
             for spot in &*spots {
                 self.table.reach_beside(spot, now);
@@ -295,6 +305,10 @@ impl Grid {
                 self.all
             }
         };
+        let rest = match spot.way {
+            Way::Tcp | Way::Udp => self.lose_at_a_glance(spot, rest),
+            Way::WideTcp | Way::Long | Way::Nowhere | Way::Fragment => rest,
+        };
         if !rest.is_empty() {
             self.any(packet, spot, treatment, rest);
         }
@@ -314,7 +328,7 @@ impl Grid {
             }
         };
         let mut spot = Spot::without(Way::Nowhere);
-        self.lend(0, |model| model.see(&whole, treatment, &mut spot));
+        self.show(0, |model| model.see(&whole, treatment, &mut spot));
         self.settle(&whole, &spot, treatment);
     }
 
@@ -424,7 +438,7 @@ impl Grid {
         let (now, counted) = (self.now(), self.is_counted());
         let (models, room) = (&mut self.models, &mut self.room);
         let versioned = self.table.find_shared(probe, now, seats, |seats, vitals| {
-            room.gone();
+            room.gone(seats);
             for seat in seats {
                 gone(&mut models[seat], vitals.class(), counted);
             }
@@ -512,7 +526,7 @@ impl Grid {
                 for seat in seats {
                     gone(&mut self.models[seat], slot.class(), counted);
                 }
-                self.room.gone();
+                self.room.gone(seats);
                 self.steps.put(seats, Step { reopened, ..step });
                 return if reopened { seats } else { Seats::NONE };
             }
@@ -560,9 +574,8 @@ impl Grid {
             return self.invalid(seats);
         }
         let (ready, evicted) = self.make_room(probe, seats);
-        let full = Step { what: What::TableFull, ..Step::new(Info::Invalid, Verdict::Drop) };
-        self.steps.put(seats.without(ready).without(reopened), full);
-        self.steps.put(seats.without(ready).and(reopened), Step { reopened: true, ..full });
+        self.steps.put(seats.without(ready).without(reopened), FULL);
+        self.steps.put(seats.without(ready).and(reopened), Step { reopened: true, ..FULL });
         let Some(first) = { ready }.next() else { return };
         let policy = self.models[first].policy(packet, treatment);
         let mut made: Option<Slot> = None;
@@ -645,9 +658,12 @@ impl Grid {
             self.models[seat].classes.enter(class);
             self.models[seat].table.recount(1, 0);
         }
-        self.room.came();
+        self.room.came(seats);
     }
 }
+
+/// Of a packet that finds no room.
+const FULL: Step = Step { what: What::TableFull, ..Step::new(Info::Invalid, Verdict::Drop) };
 
 /// An entry is gone from a setting.
 fn gone(model: &mut Model, class: Class, counted: bool) {

@@ -11,7 +11,6 @@ use plimsoll_wire::packet::{
     parse_transport,
 };
 
-use crate::batch::Spots;
 use crate::behaviour::Behaviour;
 use crate::classes::Classes;
 use crate::collector::Collector;
@@ -74,8 +73,6 @@ pub struct Model {
     /// Scatters the bound on chains.
     pub(crate) chance: u64,
     pub(crate) defragmenter: Defragmenter,
-    /// Of the packets that come at once.
-    pub(crate) spots: Spots,
     origin: Option<Time>,
     /// Before it nothing changes by time alone.
     next_tick: Time,
@@ -101,7 +98,6 @@ impl Model {
             accounting: Vec::new(),
             chance: hash_key ^ 0x5851_f42d_4c95_7f2d,
             defragmenter: Defragmenter::default(),
-            spots: Spots::default(),
             origin: None,
             helpers: Helpers::default(),
             policies: settings.policies.iter().map(|p| p.resolve(&settings)).collect(),

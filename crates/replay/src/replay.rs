@@ -78,7 +78,7 @@ pub struct Replay {
 }
 
 /// Packets that go through the models together.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 128;
 
 const TCP: u8 = 6;
 

@@ -2,35 +2,47 @@
 
 use plimsoll_ct::Counter;
 
-use super::{Grid, gone};
-use crate::table::{Probe, SEATS, Seats};
+use super::{FULL, Grid, gone};
+use crate::table::{Probe, SEATS, Seats, Spot};
 
-/// What is known of the room that is left.
+/// How many entries more each setting can take.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) enum Room {
-    /// Nothing.
-    #[default]
-    Unknown,
-    /// So many entries can come before one of the settings may be full.
-    For(u64),
-    /// These are full, until a number of entries changes.
-    NotIn(Seats),
+pub(super) struct Room {
+    /// Whether that is known.
+    known: bool,
+    /// As many, or at least [`i32::MAX`], more than there can be entries; or how many there are too many.
+    left: [i32; SEATS],
+    full: Seats,
 }
 
 impl Room {
-    /// An entry goes, from whatever settings.
-    pub(super) const fn gone(&mut self) {
-        if let Self::NotIn(_) = self {
-            *self = Self::Unknown;
-        }
+    /// Some number of entries has changed.
+    pub(super) const fn forget(&mut self) {
+        self.known = false;
     }
 
-    /// An entry comes, in whatever settings.
-    pub(super) const fn came(&mut self) {
-        *self = match *self {
-            Self::For(more @ 2..) => Self::For(more - 1),
-            Self::For(_) | Self::Unknown | Self::NotIn(_) => Self::Unknown,
-        };
+    /// An entry goes from some settings.
+    #[inline(always)]
+    pub(super) fn gone(&mut self, seats: Seats) {
+        for (seat, left) in self.left.iter_mut().enumerate() {
+            *left = left.saturating_add(i32::from(seats.contains(seat)));
+        }
+        self.look();
+    }
+
+    /// An entry comes into some settings.
+    #[inline(always)]
+    pub(super) fn came(&mut self, seats: Seats) {
+        for (seat, left) in self.left.iter_mut().enumerate() {
+            *left -= i32::from(seats.contains(seat));
+        }
+        self.look();
+    }
+
+    #[inline(always)]
+    fn look(&mut self) {
+        let full = |(seat, &left): (usize, &i32)| u8::from(left <= 0) << seat;
+        self.full = Seats(self.left.iter().enumerate().map(full).fold(0, |all, one| all | one));
     }
 }
 
@@ -54,25 +66,19 @@ impl Grid {
     /// The settings that hold as many entries as they may.
     #[inline(always)]
     pub(super) fn full(&mut self) -> Seats {
-        match self.room {
-            Room::For(_) => Seats::NONE,
-            Room::NotIn(full) => full,
-            Room::Unknown => self.look_who_is_full(),
+        if !self.room.known {
+            self.look_who_is_full();
         }
+        self.room.full
     }
 
     #[inline(never)]
-    pub(super) fn look_who_is_full(&mut self) -> Seats {
-        let (mut full, mut room) = (Seats::NONE, u64::MAX);
-        for seat in self.all {
-            let own = self.models[seat].room();
-            room = room.min(own);
-            if own == 0 {
-                full = full.or(Seats::one(seat));
-            }
+    fn look_who_is_full(&mut self) {
+        self.room = Room { known: true, left: [i32::MAX; SEATS], full: Seats::NONE };
+        for (left, model) in self.room.left.iter_mut().zip(&self.models) {
+            *left = i32::try_from(model.room()).unwrap_or(i32::MAX);
         }
-        self.room = if full.is_empty() { Room::For(room) } else { Room::NotIn(full) };
-        full
+        self.room.look();
     }
 
     /// The settings in which there is room for one more, and how many were evicted for it in each.
@@ -104,6 +110,25 @@ impl Grid {
         }
     }
 
+    /// Of some settings in which a packet's entry was not found at a glance: loses it where it has none, as plainly, and there is no
+    /// room nor anybody to go; the others. A TCP segment or datagram over IPv4: whatever it says, it finds no room.
+    #[inline(always)]
+    pub(super) fn lose_at_a_glance(&mut self, spot: &Spot, seats: Seats) -> Seats {
+        let full = self.full().and(seats);
+        if full.is_empty() { seats } else { seats.without(self.lost_at_a_glance(spot, full)) }
+    }
+
+    #[inline(never)]
+    fn lost_at_a_glance(&mut self, spot: &Spot, full: Seats) -> Seats {
+        let (now, probe) = (self.now(), &spot.probe(None));
+        let first = self.table.chain_for_room(probe);
+        let lost = full.and(self.table.settled(first, self.buckets, now));
+        let lost = self.table.absent(probe, lost, now);
+        self.lose(lost);
+        self.steps.put(lost, FULL);
+        lost
+    }
+
     /// Evicts in some settings what early drop would in each, from the same walk: those in which somebody went.
     pub(super) fn evict(
         &mut self,
@@ -112,14 +137,15 @@ impl Grid {
         evicted: &mut [u32; SEATS],
     ) -> Seats {
         let (now, counted) = (self.now(), self.is_counted());
-        let Self { table, models, .. } = self;
-        let (first, chains) = (table.chain_for_room(probe), table.chains());
-        let around = (first..first + self.buckets.min(chains))
-            .map(|chain| if chain < chains { chain } else { chain - chains });
-        if table.are_settled(around.clone(), now, full) {
+        let first = self.table.chain_for_room(probe);
+        let full = full.without(self.table.settled(first, self.buckets, now));
+        if full.is_empty() {
             return Seats::NONE;
         }
-        self.room.gone();
+        let Self { table, models, room, .. } = self;
+        let chains = table.chains();
+        let around = (first..first + self.buckets.min(chains))
+            .map(|chain| if chain < chains { chain } else { chain - chains });
         table.approach_shared(around.clone(), now, full);
         let most = now.plus(self.lasting.least);
         let mut served = Seats::NONE;
@@ -131,6 +157,7 @@ impl Grid {
                 most,
                 full.without(served),
                 |vitals, expired, victims| {
+                    room.gone(expired.or(victims));
                     for seat in expired.or(victims) {
                         gone(&mut models[seat], vitals.class(), counted);
                     }

@@ -39,9 +39,14 @@ impl Table {
         self.index.settle(self.index.place_of_chain(chain));
     }
 
-    /// Asks for the entries of a chain, which is about to be walked.
+    /// Asks for the newest entries of a chain, which is about to be walked.
     pub(crate) fn approach_chain(&self, chain: usize) {
-        self.walk(chain).for_each(|id| self.slab.prefetch(id));
+        let place = self.index.place_of_chain(chain);
+        let first = self.index.first(place);
+        let mut slots = self.index.of_chain(first, place);
+        while let Some(slot) = slots.newest() {
+            self.slab.prefetch(EntryId(self.index.id(first, slot)));
+        }
     }
 
     /// Entries of the chain of `probe`; counted exactly only when there are more than `enough`.

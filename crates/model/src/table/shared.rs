@@ -164,16 +164,38 @@ impl Table {
         found
     }
 
-    /// Whether in some settings none of some chains could lose an entry to [`Table::clear_shared`], as far as that is known.
+    /// Of some settings those in which a tuple plainly leads to nothing: nothing stands in the way that may have expired.
     #[inline]
-    pub(crate) fn are_settled(
-        &self,
-        mut chains: impl Iterator<Item = usize>,
-        now: Jiffies,
-        seats: Seats,
-    ) -> bool {
-        let Some(versions) = &self.versions else { return false };
-        chains.all(|chain| seats.without(versions.settled(chain, now)).is_empty())
+    pub(crate) fn absent(&self, probe: &Probe, seats: Seats, now: Jiffies) -> Seats {
+        let mut absent = seats;
+        if absent.is_empty() || !self.is_clear(probe.place, now) {
+            return Seats::NONE;
+        }
+        let back = probe.key.packed().inverse();
+        let mut at = self.index.first(probe.place);
+        loop {
+            let mut slots = self.index.like(at, probe.place);
+            while let Some(slot) = slots.newest() {
+                let id = EntryId(self.index.id(at, slot));
+                let there = self.seats(id).and(absent);
+                if !there.is_empty() && self.answers_to(id, probe, back).is_some() {
+                    absent = absent.without(there);
+                }
+            }
+            match self.index.next(at) {
+                None => return absent,
+                Some(next) if self.index.may_expire(next, now) => return Seats::NONE,
+                Some(next) => at = next,
+            }
+        }
+    }
+
+    /// The settings in which none of so many chains from one on could lose an entry to [`Table::clear_shared`], as far as that
+    /// is known.
+    #[inline]
+    pub(crate) fn settled(&self, first: usize, number: usize, now: Jiffies) -> Seats {
+        let versions = self.versions.as_ref();
+        versions.map_or(Seats::NONE, |versions| versions.all_settled(first, number, now))
     }
 
     /// Asks for the entries of some chains, one behind the other, that [`Table::clear_shared`] is about to walk.
@@ -219,22 +241,23 @@ impl Table {
                 if seats.is_empty() {
                     continue;
                 }
+                let head = self.slab.head(id);
+                let assured = head.status().contains(Status::ASSURED);
+                if assured && !head.is_expired(now) {
+                    until = until.earlier(self.soonest(id, seats));
+                    continue;
+                }
                 let vitals = self.slab.vitals(id);
                 let expired = self.expired(id, seats, now);
-                let assured = vitals.status.contains(Status::ASSURED);
                 let evicted = if assured { Seats::NONE } else { seats.without(expired) };
-                if !expired.or(evicted).is_empty() {
-                    goes(&vitals, expired, evicted);
-                    if self.leave(id, expired.or(evicted)).is_empty() {
-                        self.index.take(line, slot);
-                        self.drop_entry(id);
-                        gone = true;
-                        continue;
-                    }
-                }
-                let stays = seats.without(expired.or(evicted));
-                if let Some(soonest) = self.expiries(id).soonest(stays) {
-                    until = until.earlier(soonest);
+                let gone_from = expired.or(evicted);
+                goes(&vitals, expired, evicted);
+                if self.leave(id, gone_from).is_empty() {
+                    self.index.take(line, slot);
+                    self.drop_entry(id);
+                    gone = true;
+                } else if !seats.without(gone_from).is_empty() {
+                    until = until.earlier(self.soonest(id, seats.without(gone_from)));
                 }
             }
             at = self.index.next(line);
@@ -245,6 +268,13 @@ impl Table {
         if let Some(versions) = &mut self.versions {
             versions.settle(chain, now, seats, until);
         }
+    }
+
+    /// When an entry expires first in one of some settings in which it stands.
+    #[inline(always)]
+    fn soonest(&self, id: EntryId, seats: Seats) -> Jiffies {
+        let own = self.versions.as_ref().and_then(|versions| versions.expiries(id));
+        own.and_then(|own| own.soonest(seats)).unwrap_or(self.slab.head(id).expires)
     }
 
     /// Of some settings in which an entry stands, those in which it has expired.

@@ -87,6 +87,13 @@ struct Settled {
     seats: Seats,
 }
 
+impl Settled {
+    #[inline(always)]
+    const fn seats_at(&self, now: Jiffies) -> Seats {
+        Seats(self.seats.0 & 0_u8.wrapping_sub((self.until.left(now) > 0) as u8))
+    }
+}
+
 impl Versions {
     pub(super) fn new(chains: usize, uniform: bool) -> Self {
         Self {
@@ -144,8 +151,17 @@ impl Versions {
     /// The settings in which a walk of a chain would find none that has expired or is not assured.
     #[inline(always)]
     pub(super) fn settled(&self, chain: usize, now: Jiffies) -> Seats {
-        let Settled { until, seats } = self.settled[chain];
-        if until.left(now) > 0 { seats } else { Seats::NONE }
+        self.settled[chain].seats_at(now)
+    }
+
+    /// The same of so many chains from one on, the first following the last.
+    #[inline(always)]
+    pub(super) fn all_settled(&self, first: usize, number: usize, now: Jiffies) -> Seats {
+        let all = &self.settled;
+        let behind = (first + number).saturating_sub(all.len()).min(first);
+        let some = &all[first..(first + number).min(all.len())];
+        let known = |seats: Seats, one: &Settled| seats.and(one.seats_at(now));
+        all[..behind].iter().fold(some.iter().fold(Seats::first(SEATS), known), known)
     }
 
     /// A walk of a chain found none, nor one that expires before `until`.
