@@ -34,10 +34,10 @@ impl Table {
         core::mem::swap(&mut self.view, &mut stand_in.view);
     }
 
-    /// The stand-in's number of entries changes.
-    pub(crate) const fn recount(&mut self, more: usize, fewer: usize) {
+    /// A stand-in knows another number of entries.
+    pub(crate) const fn recount(&mut self, entries: usize) {
         if let Some(View { count, .. }) = &mut self.view {
-            *count = *count + more - fewer;
+            *count = entries;
         }
     }
 

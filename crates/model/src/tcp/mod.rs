@@ -554,11 +554,12 @@ impl Tcp {
     ) -> Option<(TcpState, bool)> {
         let flags = self.sides[0].flags | self.sides[1].flags;
         let odd = self.retransmissions >= settings.max_retrans
-            || flags & side::DATA_UNACKNOWLEDGED != 0
             || self.last.window == 0
             || self.last.class == Class::Rst;
         let unanswered = !entry.replied && self.state == TcpState::Established;
-        if odd { None } else { Some((self.state, unanswered)) }
+        let unacknowledged =
+            flags & side::DATA_UNACKNOWLEDGED != 0 && settings.behaviour.unacknowledged_timeout;
+        if odd { None } else { Some((self.state, unanswered || unacknowledged)) }
     }
 }
 
