@@ -15,8 +15,13 @@ const OLD_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const STATISTICS: u32 = 5;
 const PACKET: u32 = 6;
+/// Octets of a section header without options, and of an interface's description.
+const SECTION_LEAST: usize = 28;
+const INTERFACE_LEAST: usize = 20;
 /// A file with more interfaces is garbage.
 const MOST_INTERFACES: usize = 65_536;
+
+const TOO_LONG: &str = "a packet longer than its block";
 
 #[derive(Debug, Clone, Copy)]
 struct Interface {
@@ -64,8 +69,17 @@ impl Section {
             return Err("a block longer than 16 MiB");
         }
         let Some(block) = bytes.get(..length) else { return Ok(Step::Need(length)) };
+        if order.u32(block, length - 4) as usize != length {
+            return Err("a block whose two lengths differ");
+        }
         let body = &block[8..length - 4];
         if bytes[..4] == SECTION {
+            if length < SECTION_LEAST {
+                return Err("a section header shorter than 28 octets");
+            }
+            if order.u16(block, 12) != 1 {
+                return Err("a section of another version than 1");
+            }
             self.lost = self.lost();
             self.interfaces.clear();
             return Ok(Step::Skip(length));
@@ -74,7 +88,10 @@ impl Section {
             if self.interfaces.len() >= MOST_INTERFACES {
                 return Err("too many interfaces");
             }
-            self.interfaces.push(interface(order, body));
+            if length < INTERFACE_LEAST {
+                return Err("an interface's description shorter than 20 octets");
+            }
+            self.interfaces.push(interface(order, body)?);
             return Ok(Step::Skip(length));
         }
         if order.u32(block, 0) == STATISTICS {
@@ -116,9 +133,9 @@ impl Section {
                 let on = self.interfaces.first().ok_or("a packet before any interface")?;
                 let length = order.u32(body, 0);
                 let limit = if on.snapshot == 0 { u32::MAX } else { on.snapshot };
-                let rest = body.get(4..).unwrap_or_default();
-                let held = (length.min(limit) as usize).min(rest.len());
-                Ok(Some(Record { time: None, link: on.link, bytes: &rest[..held], length }))
+                let held = length.min(limit) as usize;
+                let frame = body.get(4..).and_then(|rest| rest.get(..held)).ok_or(TOO_LONG)?;
+                Ok(Some(Record { time: None, link: on.link, bytes: frame, length }))
             }
             _ => Ok(None),
         }
@@ -135,7 +152,7 @@ impl Section {
         let order = self.order;
         let ticks = u64::from(order.u32(body, 4)) << 32 | u64::from(order.u32(body, 8));
         let held = order.u32(body, 12) as usize;
-        let frame = body.get(data..data + held).ok_or("a packet longer than its block")?;
+        let frame = body.get(data..data + held).ok_or(TOO_LONG)?;
         let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(on.resolution);
         let nanos = i64::try_from(nanos).unwrap_or(i64::MAX);
         let time = Time(nanos.saturating_add(on.offset.saturating_mul(1_000_000_000)));
@@ -163,7 +180,7 @@ fn options(order: Order, mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> 
     })
 }
 
-fn interface(order: Order, body: &[u8]) -> Interface {
+fn interface(order: Order, body: &[u8]) -> Result<Interface, &'static str> {
     let mut interface = Interface {
         link: order.u16(body, 0).into(),
         snapshot: order.u32(body, 4),
@@ -176,11 +193,14 @@ fn interface(order: Order, body: &[u8]) -> Interface {
             (9, [resolution]) => {
                 let exponent = u32::from(resolution & 0x7f);
                 let base: u64 = if resolution & 0x80 == 0 { 10 } else { 2 };
-                interface.resolution = base.checked_pow(exponent).unwrap_or(u64::MAX);
+                interface.resolution = base
+                    .checked_pow(exponent)
+                    .ok_or("a resolution of time too fine for 64 bits")?;
             }
+            (9, _) => return Err("a resolution of time that is not one octet"),
             (14, value) if value.len() == 8 => interface.offset = wide(order, value) as i64,
             _ => {}
         }
     }
-    interface
+    Ok(interface)
 }
