@@ -3,8 +3,8 @@
 //! A plain TCP segment in good order, and a UDP datagram that changes nothing but its entry's expiry. What the long
 //! way makes of such a packet is the same, which builds with assertions check each time.
 
-use plimsoll_ct::{Counter, CounterSource, Profile, Status, TcpState};
-use plimsoll_wire::packet::{Packet, parse_acknowledgement};
+use plimsoll_ct::{Class as EntryClass, Counter, CounterSource, Profile, Status, TcpState};
+use plimsoll_wire::packet::{Acknowledgement, Packet, parse_acknowledgement};
 
 use crate::behaviour::UdpRule;
 use crate::key::Key;
@@ -44,6 +44,8 @@ pub(crate) struct Usual {
     established: [u32; 8],
     /// The timeout behind a SYN that opens a flow, in ticks.
     pub(crate) opening: u32,
+    /// The one behind its answer.
+    pub(crate) answered: u32,
     max_retrans: u8,
     /// See [`refreshed`].
     pub(crate) least: u32,
@@ -70,11 +72,14 @@ impl Usual {
                 open.timeout(Class::Ack, TcpState::Established, tcp, &settings.tcp_timeouts);
             *ticks = settings.ticks(timeout);
         }
-        let opened = Open { flags: 0, window: 0, retransmissions: 0 };
-        let opening = opened.timeout(Class::Syn, TcpState::SynSent, tcp, &settings.tcp_timeouts);
+        let begins = |class, state| {
+            let open = Open { flags: 0, window: 0, retransmissions: 0 };
+            settings.ticks(open.timeout(class, state, tcp, &settings.tcp_timeouts))
+        };
         Self {
             established,
-            opening: settings.ticks(opening),
+            opening: begins(Class::Syn, TcpState::SynSent),
+            answered: begins(Class::SynAck, TcpState::SynRecv),
             max_retrans: tcp.max_retrans,
             least,
             checksum: settings.checksum,
@@ -176,8 +181,8 @@ impl Model {
         Some(direction)
     }
 
-    /// The same to one that stands elsewhere, or where something may have expired; any other segment goes the middle way, or
-    /// the long one.
+    /// The same to one that stands elsewhere, or where something may have expired, and of the one that completes a handshake;
+    /// any other segment goes the middle way, or the long one.
     #[inline(never)]
     pub(crate) fn less_plain(
         &mut self,
@@ -191,7 +196,7 @@ impl Model {
         {
             #[cfg(debug_assertions)]
             let expected = Some(self.expected(packet, &found));
-            if self.table.acknowledged(&found, &segment, &self.usual, now) {
+            if self.refreshes(&found, &segment) {
                 #[cfg(debug_assertions)]
                 self.compare(&found, expected);
                 return self.went(packet, found.id, found.direction, found.info());
@@ -201,6 +206,19 @@ impl Model {
             Some(step) => step,
             None => self.any(packet, spot, treatment),
         }
+    }
+
+    /// Does to an entry that was found what a segment does that only acknowledges, or completes a handshake. `false`: it is
+    /// not that simple, and nothing has changed.
+    #[inline(always)]
+    fn refreshes(&mut self, found: &Found, segment: &Acknowledgement) -> bool {
+        let now = self.now();
+        // A handshake's end is told.
+        if self.events.is_none() && self.table.completed(found, segment, &self.usual, now) {
+            self.classes.change(EntryClass::Evictable, EntryClass::Protected);
+            return true;
+        }
+        self.table.acknowledged(found, segment, &self.usual, now)
     }
 
     /// Tries the same over IPv6. `None`: it is another packet, and nothing has changed.
@@ -213,7 +231,7 @@ impl Model {
         };
         #[cfg(debug_assertions)]
         let expected = Some(self.expected(packet, &found));
-        if !self.table.acknowledged(&found, &segment, &self.usual, now) {
+        if !self.refreshes(&found, &segment) {
             return None;
         }
         #[cfg(debug_assertions)]

@@ -175,6 +175,9 @@ impl Model {
         segment: &Segment,
         view: EntryView,
     ) -> Option<(u32, bool)> {
+        if memory.answered(direction, segment) {
+            return Some((self.usual.answered, false));
+        }
         let (settings, timeouts) = (&self.settings.tcp, &self.settings.tcp_timeouts);
         match memory.judge(direction, segment, view, settings, timeouts) {
             Outcome::Refresh { timeout, assure, moved: _ } => {

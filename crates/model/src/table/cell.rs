@@ -65,6 +65,8 @@ pub(super) struct Beside {
 
 // What the highest octet of `rest` says: the kind in its lower half.
 const KIND: u64 = 7 << 56;
+/// No segment has left more behind than its class and direction: so it is until a handshake is complete.
+const OPENING: u64 = 1 << 59;
 /// Beside the cell stands the last segment.
 const ODD: u64 = 1 << 60;
 /// The side table knows more.
@@ -277,8 +279,27 @@ impl Long {
         segment: &Acknowledgement,
         usual: &Usual,
     ) -> Option<u32> {
-        let is_plain = self.head.rest & (KIND | ODD | EXTRAS) == PLAIN_TCP;
+        let is_plain = self.head.rest & (KIND | OPENING | ODD | EXTRAS) == PLAIN_TCP;
         if is_plain { self.acknowledge_plain(direction, segment, usual) } else { None }
+    }
+
+    /// Does what the tracker does to the acknowledgement that completes a handshake: the entry becomes assured. `None`: as
+    /// [`Self::acknowledge`] says.
+    #[inline(always)]
+    pub(super) fn complete(
+        &mut self,
+        direction: Direction,
+        segment: &Acknowledgement,
+        usual: &Usual,
+    ) -> Option<u32> {
+        let is_opening = self.head.rest & (KIND | OPENING | ODD | EXTRAS) == PLAIN_TCP | OPENING;
+        if !is_opening {
+            return None;
+        }
+        let ticks = self.acknowledge_as::<true>(direction, segment, usual)?;
+        self.head.rest &= !OPENING;
+        self.head.status |= Status::ASSURED.0 as u16;
+        Some(ticks)
     }
 
     /// The same, where the key has shown that it is a TCP flow with nothing beside it.
@@ -292,11 +313,28 @@ impl Long {
         segment: &Acknowledgement,
         usual: &Usual,
     ) -> Option<u32> {
-        const OPEN: u16 = (Status::ASSURED.0 | Status::SEEN_REPLY.0) as u16;
+        self.acknowledge_as::<false>(direction, segment, usual)
+    }
+
+    /// The same, or (`FIRST`) that of the acknowledgement which completes a handshake.
+    #[inline(always)]
+    fn acknowledge_as<const FIRST: bool>(
+        &mut self,
+        direction: Direction,
+        segment: &Acknowledgement,
+        usual: &Usual,
+    ) -> Option<u32> {
+        const REPLIED: u16 = Status::SEEN_REPLY.0 as u16;
+        const OPEN: u16 = Status::ASSURED.0 as u16 | REPLIED;
         const NOTED: u16 = OPEN | Status::FIXED_TIMEOUT.0 as u16;
         // Flags, scales and manner as one number.
         const MANNER: u32 = 24;
         const ESTABLISHED: u32 = (TcpState::Established.number() as u32) << STATE << MANNER;
+        // Behind the answer to a SYN.
+        const ANSWERED: u32 = ((TcpState::SynRecv.number() as u32) << STATE
+            | (Class::SynAck as u32) << CLASS
+            | REPLY as u32)
+            << MANNER;
         const ACK: u32 = ESTABLISHED | (Class::Ack as u32) << CLASS << MANNER;
         const UNACKNOWLEDGED: u32 = side::DATA_UNACKNOWLEDGED as u32;
         const MAX_ACK_SET: u32 = side::MAX_ACK_SET as u32;
@@ -313,18 +351,22 @@ impl Long {
         let newer = ack.wrapping_sub(max_ack);
         let lag = other_end.wrapping_sub(ack);
         // It is not the newest of its side,
-        let against = further | newer
+        let against = further | if FIRST { 0 } else { newer }
             // or lies beyond what the other side allows, or tells of what that never sent, or of what is too old,
             | max_end.wrapping_sub(seq) | lag
             | !lag.wrapping_sub(max_window.max(ACK_WINDOW)).wrapping_sub(1)
             // or a window was never seen, or is beyond all bounds: then the long way knows more.
             | further.wrapping_add(other_window)
             | max_window.wrapping_sub(1) | other_window.wrapping_sub(1);
-        let state = traits & 15 << STATE << MANNER | traits >> of_this & MAX_ACK_SET;
-        let differs = state ^ (ESTABLISHED | MAX_ACK_SET)
-            | u32::from(self.head.status & NOTED ^ OPEN)
-            | against & SIGN
-            | payload >> 16;
+        let acked = traits >> of_this & MAX_ACK_SET;
+        let differs = if FIRST {
+            traits & 0xff << MANNER ^ ANSWERED | acked | own
+        } else {
+            traits & 15 << STATE << MANNER ^ ESTABLISHED | acked ^ MAX_ACK_SET
+        };
+        let status = if FIRST { REPLIED } else { OPEN };
+        let differs =
+            differs | u32::from(self.head.status & NOTED ^ status) | against & SIGN | payload >> 16;
         if differs != 0 {
             return None;
         }
@@ -342,12 +384,13 @@ impl Long {
         let traits = (traits & 0xff_ffff
             | ACK
             | own << MANNER
+            | if FIRST { MAX_ACK_SET << of_this } else { 0 }
             | (u32::from(further != 0) * UNACKNOWLEDGED) << of_this)
             & !((u32::from(lag == 0) * UNACKNOWLEDGED) << of_that);
         self.traits = traits.to_le_bytes();
         self.wire = wire;
         let unacknowledged = traits & (UNACKNOWLEDGED | UNACKNOWLEDGED << 8) != 0;
-        if changes == 0 {
+        if changes == 0 && !FIRST {
             self.head.small = (self.head.small + 1).min(0xff);
             return Some(usual.repeated(unacknowledged, window == 0, self.head.small as u8));
         }
@@ -398,13 +441,17 @@ impl Long {
         let reply = manner & REPLY != 0;
         let class = u32::from(manner >> CLASS);
         let low = wire as u16;
-        let last = if self.head.rest & ODD == 0 {
-            let side = &sides[usize::from(reply)];
-            let (ack, end) = (side.max_ack, side.end);
-            Last::new(reply, class, [end.minus(low.into()), ack, end], wire >> 16, 0)
-        } else {
-            let [seq, ack, end] = beside.last;
-            Last::new(reply, class, [seq, ack, end].map(Sequence), wire >> 16, low)
+        let last = match self.head.rest & (ODD | OPENING) {
+            0 => {
+                let side = &sides[usize::from(reply)];
+                let (ack, end) = (side.max_ack, side.end);
+                Last::new(reply, class, [end.minus(low.into()), ack, end], wire >> 16, 0)
+            }
+            OPENING => Last::new(reply, class, [Sequence(0); 3], 0, 0),
+            _ => {
+                let [seq, ack, end] = beside.last;
+                Last::new(reply, class, [seq, ack, end].map(Sequence), wire >> 16, low)
+            }
         };
         let state = TcpState::from_number(manner >> STATE);
         Tcp { sides, state, last, retransmissions: self.head.small as u8 }
@@ -430,6 +477,9 @@ impl Long {
             && last.options() == 0;
         let low = if newest {
             length
+        } else if last.is_bare() {
+            self.head.rest |= OPENING;
+            0
         } else {
             self.head.rest |= ODD;
             beside.last = [last.seq.0, last.ack.0, last.end.0];

@@ -375,6 +375,23 @@ impl Table {
         true
     }
 
+    /// Does to the entry that was found what the acknowledgement does that completes a handshake: it is assured then.
+    #[inline(always)]
+    pub(crate) fn completed(
+        &mut self,
+        found: &Found,
+        segment: &Acknowledgement,
+        usual: &Usual,
+        now: Jiffies,
+    ) -> bool {
+        let Some(cell) = self.slab.long_mut(found.id) else { return false };
+        let Some(ticks) = cell.complete(found.direction, segment, usual) else { return false };
+        let expires = usual.refreshed(cell.head.expires, now, ticks);
+        cell.head.expires = expires;
+        self.index.lower(found.at, expires);
+        true
+    }
+
     /// What [`Table::own`] finds, and whether there is nothing else to be found.
     #[inline(always)]
     pub(crate) fn sight(&self, spot: &Spot, now: Jiffies) -> Glance {

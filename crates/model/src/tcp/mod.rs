@@ -128,6 +128,12 @@ impl Last {
         self.class as u8
     }
 
+    /// Whether nothing is known but class and direction.
+    pub(crate) fn is_bare(&self) -> bool {
+        let numbers = self.seq.0 | self.ack.0 | self.end.0;
+        numbers | u32::from(self.window) | u32::from(self.options()) == 0
+    }
+
     /// Scale and flags of a remembered SYN.
     pub(crate) const fn options(&self) -> u16 {
         u16::from_be_bytes([self.scale, self.flags])
@@ -220,6 +226,41 @@ impl Tcp {
         let nothing = [Sequence(0); 3];
         let last = Last::new(false, Class::Syn as u32, nothing, 0, 0);
         Some(Self { sides: [sender, receiver], state: TcpState::SynSent, last, retransmissions: 0 })
+    }
+
+    /// Does what [`Tcp::judge`] does to the answer of a SYN, where both are what they mostly are. `false`: they are not, and
+    /// nothing has changed.
+    #[inline(always)]
+    pub(crate) fn answered(&mut self, direction: Direction, segment: &Segment) -> bool {
+        let [opener, answerer] = &mut self.sides;
+        let usual = direction == Direction::Reply
+            && self.state == TcpState::SynSent
+            && segment.class() == Class::SynAck
+            && self.last.is_bare()
+            && self.retransmissions == 0
+            && *answerer == Side { max_end: answerer.max_end, ..Side::default() }
+            && segment.payload == 0
+            && segment.sack_edge.is_none()
+            && segment.ack == opener.end;
+        if !usual {
+            return false;
+        }
+        let window = u32::from(segment.window);
+        answerer.begin(segment, 0);
+        let both = answerer.flags & opener.flags & side::WINDOW_SCALE != 0;
+        if !both {
+            (answerer.scale, opener.scale) = (0, 0);
+        }
+        answerer.max_ack = segment.ack;
+        answerer.flags |= side::MAX_ACK_SET;
+        let limit = segment.ack.plus(window.max(1));
+        if limit.after(opener.max_end) {
+            opener.max_end = limit;
+        }
+        opener.flags &= !side::DATA_UNACKNOWLEDGED;
+        self.state = TcpState::SynRecv;
+        (self.last.class, self.last.direction) = (Class::SynAck, Direction::Reply);
+        true
     }
 
     /// The memory of an entry of which only the state is known: its windows are learnt anew.
