@@ -34,6 +34,40 @@ fn pcapng() -> Vec<u8> {
     file
 }
 
+/// A section of interfaces of every kind of resolution and an offset, and a packet on each, at times near and far.
+fn interfaces(big: bool) -> Vec<u8> {
+    let word = |n: u32| if big { n.to_be_bytes() } else { n.to_le_bytes() };
+    let half = |n: u16| if big { n.to_be_bytes() } else { n.to_le_bytes() };
+    let mut file = Vec::new();
+    let mut block = |kind: u32, body: &[u8]| {
+        let length = word((12 + body.len()) as u32);
+        file.extend([&word(kind)[..], &length, body, &length].concat());
+    };
+    block(0x0a0d_0d0a, &[word(0x1a2b_3c4d), word(1), word(u32::MAX), word(u32::MAX)].concat());
+    let resolutions =
+        [None, Some(6), Some(9), Some(3), Some(10), Some(0), Some(0x80 | 10), Some(63)];
+    for resolution in resolutions {
+        for offset in [None, Some(5_i64), Some(-5), Some(i64::MAX)] {
+            let mut body = [&half(101)[..], &[0; 6]].concat();
+            if let Some(resolution) = resolution {
+                body.extend([&half(9)[..], &half(1), &[resolution, 0, 0, 0]].concat());
+            }
+            if let Some(offset) = offset {
+                let octets = if big { offset.to_be_bytes() } else { offset.to_le_bytes() };
+                body.extend([&half(14)[..], &half(8), &octets].concat());
+            }
+            block(1, &body);
+        }
+    }
+    for interface in 0..4 * resolutions.len() as u32 {
+        for high in [0, 1, 0x7fff_ffff, u32::MAX] {
+            let header = [interface, high, 1 << 31 | 7, 3, 60].map(word).concat();
+            block(6, &[&header[..], b"abc", &[0]].concat());
+        }
+    }
+    file
+}
+
 #[test]
 fn both_byte_orders_and_resolutions_give_the_same_record() {
     for (big, nanoseconds) in [(true, true), (true, false), (false, true), (false, false)] {
@@ -74,27 +108,43 @@ fn many_steps_at_once_come_to_what_single_ones_do_wherever_the_file_is_cut_or_wr
     let files = [old, garbage, pcapng(), [pcapng(), pcapng()].concat()];
     for file in &files {
         for cut in 0..=file.len() {
-            let file = &file[..cut];
-            let wanted = one_by_one(file);
-            for most in [1, 2, 100] {
-                let (mut decoder, mut behind, mut all) = (Decoder::new(), 0, Vec::new());
-                let end = loop {
-                    let mut some = Vec::new();
-                    let (used, end) = decoder.steps(&file[behind..], most, &mut some);
-                    behind += used;
-                    assert!(some.len() <= most);
-                    let full = some.len() == most;
-                    all.extend(some);
-                    match end {
-                        Ok(None) => assert!(full),
-                        end => break end,
-                    }
-                };
-                assert_eq!(decoder.offset(), behind as u64);
-                assert_eq!(decoder.frames(), all.len() as u64);
-                assert_eq!((all, behind as u64, end), wanted, "{most}");
+            many_are_as_single(&file[..cut]);
+        }
+        for at in 0..file.len() {
+            for octet in [1, 3, 7, 31, 0x80, 0xff] {
+                let mut wrong = file.clone();
+                wrong[at] ^= octet;
+                many_are_as_single(&wrong);
             }
         }
+    }
+    for big in [false, true] {
+        let file = interfaces(big);
+        many_are_as_single(&file);
+        assert_eq!(one_by_one(&file).0.len(), 128);
+    }
+}
+
+/// Compares.
+fn many_are_as_single(file: &[u8]) {
+    let wanted = one_by_one(file);
+    for most in [1, 2, 100] {
+        let (mut decoder, mut behind, mut all) = (Decoder::new(), 0, Vec::new());
+        let end = loop {
+            let mut some = Vec::new();
+            let (used, end) = decoder.steps(&file[behind..], most, &mut some);
+            behind += used;
+            assert!(some.len() <= most);
+            let full = some.len() == most;
+            all.extend(some);
+            match end {
+                Ok(None) => assert!(full),
+                end => break end,
+            }
+        };
+        assert_eq!(decoder.offset(), behind as u64);
+        assert_eq!(decoder.frames(), all.len() as u64);
+        assert_eq!((all, behind as u64, end), wanted, "{most}");
     }
 }
 
