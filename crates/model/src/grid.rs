@@ -14,7 +14,7 @@ pub use steps::Steps;
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, Counters, Profile, Status, Time};
-use plimsoll_wire::packet::{Packet, behind_extensions, parse_acknowledgement};
+use plimsoll_wire::packet::{Acknowledgement, Packet, behind_extensions, parse_acknowledgement};
 
 use crate::batch::{AT_ONCE, Arrival};
 use crate::classes::Classes;
@@ -30,7 +30,7 @@ use crate::settings::Settings;
 use crate::snapshot::{Census, Occupancy};
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
 use crate::table::{Expiries, Extras, Found, Glance, Probe, SEATS, Seats, Spot, Table};
-use crate::tcp::{Direction, EntryView};
+use crate::tcp::{Direction, EntryView, Tcp, TcpSettings};
 use crate::ticks::Jiffies;
 use crate::trackers::{Judged, Judgement};
 use room::{Room, Unwritten};
@@ -60,7 +60,13 @@ struct Lasting {
     /// The least of them.
     least: u32,
     numbered: Usual,
+    /// Of TCP by state, and of one that nobody has answered.
+    states: [[u32; SEATS]; TCP_STATES],
+    unanswered: [u32; SEATS],
 }
+
+/// Those that have a timeout.
+const TCP_STATES: usize = 10;
 
 impl Lasting {
     fn of(models: &[Model]) -> Self {
@@ -74,7 +80,25 @@ impl Lasting {
         let of_settings =
             established.iter().chain(&udp).flat_map(|all| all.iter().take(models.len()));
         let least = of_settings.copied().min().unwrap_or(0);
-        Self { established, udp, least, numbered: models[0].usual.numbered() }
+        let states = core::array::from_fn(|n| {
+            each(&|m| m.settings.ticks(m.settings.tcp_timeouts.states[n]))
+        });
+        let unanswered = each(&|m| m.settings.ticks(m.settings.tcp_timeouts.unacknowledged));
+        let numbered = models[0].usual.numbered();
+        Self { established, udp, least, numbered, states, unanswered }
+    }
+
+    /// What [`Tcp::lasts`] says under each setting, where that is plain.
+    #[inline(always)]
+    fn of_tcp(&self, tcp: &Tcp, view: EntryView, settings: &TcpSettings) -> Option<[u32; SEATS]> {
+        let (state, unanswered) = tcp.lasts_plainly(view, settings)?;
+        let mut ticks = *self.states.get(usize::from(state.number()))?;
+        if unanswered {
+            for (ticks, least) in ticks.iter_mut().zip(&self.unanswered) {
+                *ticks = (*ticks).min(*least);
+            }
+        }
+        Some(ticks)
     }
 }
 
@@ -344,18 +368,31 @@ impl Grid {
                 Glance::Absent | Glance::Unclear => return None,
             },
         };
+        let seats = self.table.seats(found.id);
+        Some((seats, self.acknowledge(&found, &segment, seats, now)?))
+    }
+
+    /// The short way of a TCP segment that only acknowledges to an entry, in settings in which it is the packet's own. `None`: it
+    /// is not that simple, and nothing has changed.
+    #[inline(always)]
+    fn acknowledge(
+        &mut self,
+        found: &Found,
+        segment: &Acknowledgement,
+        seats: Seats,
+        now: Jiffies,
+    ) -> Option<Step> {
         if self.table.is_uniform() {
             let usual = &self.models[0].usual;
-            if !self.table.acknowledged(&found, &segment, usual, now) {
+            if !self.table.acknowledged(found, segment, usual, now) {
                 return None;
             }
-            let seats = self.table.seats(found.id);
-            return Some((seats, self.went(&found, seats, found.info())));
+        } else {
+            let number = self.table.acknowledge_shared(found, segment, &self.lasting.numbered)?;
+            let ticks = self.lasting.established[number as usize & 7];
+            self.extend(found, seats, &ticks, now);
         }
-        let number = self.table.acknowledge_shared(&found, &segment, &self.lasting.numbered)?;
-        let ticks = self.lasting.established[number as usize & 7];
-        let seats = self.extend(&found, &ticks, now);
-        Some((seats, self.went(&found, seats, found.info())))
+        Some(self.went(found, seats, found.info()))
     }
 
     /// The same of a UDP datagram over IPv4.
@@ -366,25 +403,39 @@ impl Grid {
         }
         let now = self.now();
         let found = self.table.own(spot, now)?;
-        let (status, stream) = self.table.udp(&found)?;
-        let lasting = stream.left(now) < 0;
-        let (lasts, info) = plain_datagram(self.models[0].behaviour.udp, &found, status, lasting)?;
-        let ticks = self.lasting.udp[usize::from(lasts)];
-        let seats = self.extend(&found, &ticks, now);
-        Some((seats, self.went(&found, seats, info)))
+        let seats = self.table.seats(found.id);
+        Some((seats, self.refresh_udp(&found, seats, now)?))
     }
 
-    /// Refreshes an entry in all settings in which it stands.
+    /// The short way of a UDP datagram over IPv4 to an entry without extras, in settings in which it is the packet's own. `None`: it
+    /// is not that simple, and nothing has changed.
     #[inline(always)]
-    fn extend(&mut self, found: &Found, ticks: &[u32; SEATS], now: Jiffies) -> Seats {
+    fn refresh_udp(&mut self, found: &Found, seats: Seats, now: Jiffies) -> Option<Step> {
+        let (status, stream) = self.table.udp(found)?;
+        let lasting = stream.left(now) < 0;
+        let (lasts, info) = plain_datagram(self.models[0].behaviour.udp, found, status, lasting)?;
+        let ticks = self.lasting.udp[usize::from(lasts)];
+        self.extend(found, seats, &ticks, now);
+        Some(self.went(found, seats, info))
+    }
+
+    /// Refreshes an entry in settings in which it stands.
+    #[inline(always)]
+    fn extend(&mut self, found: &Found, seats: Seats, ticks: &[u32; SEATS], now: Jiffies) {
+        let expiries = self.table.expiries(found.id);
+        let later = expiries.with(&self.refreshed(&expiries, ticks, now), seats);
+        self.table.expire(found, self.table.seats(found.id), &later);
+    }
+
+    /// What a refresh makes of expiries.
+    #[inline(always)]
+    fn refreshed(&self, expiries: &Expiries, ticks: &[u32; SEATS], now: Jiffies) -> Expiries {
         let least = self.models[0].usual.least;
-        let seats = self.table.seats(found.id);
-        let mut expiries = self.table.expiries(found.id);
-        for (expires, ticks) in expiries.0.iter_mut().zip(ticks) {
+        let mut later = *expiries;
+        for (expires, ticks) in later.0.iter_mut().zip(ticks) {
             *expires = refreshed(*expires, now, *ticks, least);
         }
-        self.table.expire(found, seats, &expiries);
-        seats
+        later
     }
 
     #[inline(always)]
@@ -444,11 +495,27 @@ impl Grid {
             }
         });
         let mut reopened = Seats::NONE;
-        for (found, seats) in versioned.found.iter().flatten() {
-            if counted {
-                self.count(*seats, Counter::Found);
+        let segment = match spot.way {
+            Way::Tcp | Way::WideTcp => parse_acknowledgement(packet.payload, packet.payload_length),
+            Way::Udp | Way::Long | Way::Nowhere | Way::Fragment => None,
+        };
+        let udp_fits = spot.way == Way::Udp && udp_length_fits(packet) == Some(true);
+        for &(ref found, seats) in versioned.found() {
+            let short = segment.and_then(|segment| self.acknowledge(found, &segment, seats, now));
+            let short = match spot.way {
+                Way::Udp if udp_fits && self.table.extras(found.id).is_none() => {
+                    self.refresh_udp(found, seats, now)
+                }
+                _ => short,
+            };
+            if let Some(step) = short {
+                self.steps.put(seats, step);
+                continue;
             }
-            reopened = reopened.or(self.known((probe, found), *seats, packet, &prepared));
+            if counted {
+                self.count(seats, Counter::Found);
+            }
+            reopened = reopened.or(self.known((probe, found), seats, packet, &prepared));
         }
         let fresh = versioned.without.or(reopened);
         if !fresh.is_empty() {
@@ -467,6 +534,7 @@ impl Grid {
         let Found { id, direction, .. } = *found;
         let before = self.table.slot(found);
         let policy = self.table.extras(id).and_then(|extras| extras.policy);
+        let now = self.now();
         let mut expiries = self.table.expiries(id);
         let view = EntryView {
             assured: before.status.contains(Status::ASSURED),
@@ -479,14 +547,16 @@ impl Grid {
             let timeouts = model.timeouts(policy);
             let expires = expiries.0[seat];
             let mut own = Slot { expires, ..before };
-            // The first setting's tracker has said all but how long it lasts.
-            if let (Some(Judged::Refresh(_)), Memory::Tcp(tcp)) = (judged, &slot.memory) {
-                let seconds = tcp.lasts(view, &model.settings.tcp, &timeouts.tcp_timeouts);
-                model.refresh(&mut own, model.settings.ticks(seconds));
-                expiries.0[seat] = own.expires;
-                continue;
-            }
             let one = model.judge(timeouts, &mut own, direction, packet, prepared, true);
+            // One setting's tracker says all but how long it lasts.
+            if let (Judged::Refresh(_), Memory::Tcp(tcp)) = (one, &own.memory) {
+                if !before.status.contains(Status::FIXED_TIMEOUT) {
+                    let ticks = self.lasts(tcp, view, policy, seats);
+                    expiries = expiries.with(&self.refreshed(&expiries, &ticks, now), seats);
+                }
+                (judged, slot) = (Some(one), own);
+                break;
+            }
             match one {
                 Judged::Refresh(Judgement { ticks, .. }) => model.refresh(&mut own, ticks),
                 Judged::Invalid { lower_to } => own.expires = model.lowered(own.expires, lower_to),
@@ -539,6 +609,22 @@ impl Grid {
         Seats::NONE
     }
 
+    /// How long a TCP entry lasts whose tracker has let it live on, under some of the settings.
+    #[inline(always)]
+    fn lasts(&self, tcp: &Tcp, view: EntryView, policy: Option<u8>, seats: Seats) -> [u32; SEATS] {
+        let settings = &self.models[0].settings.tcp;
+        let plain = if policy.is_none() { self.lasting.of_tcp(tcp, view, settings) } else { None };
+        plain.unwrap_or_else(|| {
+            let mut ticks = [0; SEATS];
+            for seat in seats {
+                let model = &self.models[seat];
+                let timeouts = &model.timeouts(policy).tcp_timeouts;
+                ticks[seat] = model.settings.ticks(tcp.lasts(view, settings, timeouts));
+            }
+            ticks
+        })
+    }
+
     fn store(
         &mut self,
         (probe, found): (&Probe, &Found),
@@ -556,8 +642,9 @@ impl Grid {
         let was = self.table.expiries(found.id);
         self.table.put(found, slot);
         self.table.expire(found, seats, expiries);
-        if { seats }.any(|seat| expiries.0[seat].left(was.0[seat]) < 0) {
-            self.table.unsettle(probe, seats);
+        let sooner = expiries.before(&was, seats);
+        if !sooner.is_empty() {
+            self.table.unsettle(probe, sooner);
         }
     }
 
@@ -578,26 +665,28 @@ impl Grid {
         self.steps.put(seats.without(ready).and(reopened), Step { reopened: true, ..FULL });
         let Some(first) = { ready }.next() else { return };
         let policy = self.models[first].policy(packet, treatment);
-        let mut made: Option<Slot> = None;
-        let mut expiries = Expiries([self.now(); SEATS]);
-        for seat in ready {
-            // The first setting's tracker has said all but how long it lasts.
-            if let (Some(Slot { memory: Memory::Tcp(tcp), .. }), None) = (&made, policy) {
-                let Model { ref settings, .. } = self.models[seat];
-                let view = EntryView { assured: false, replied: false };
-                let seconds = tcp.lasts(view, &settings.tcp, &settings.tcp_timeouts);
-                expiries.0[seat] = self.now().plus(settings.ticks(seconds));
-                continue;
+        let (now, view) = (self.now(), EntryView { assured: false, replied: false });
+        let made = self.models[first].open(Status::CONFIRMED, policy, packet, prepared);
+        let ticks = match (&made, policy) {
+            (Some(Slot { memory: Memory::Tcp(tcp), .. }), None) => {
+                Some(self.lasts(tcp, view, None, ready))
             }
-            let own = self.models[seat].open(Status::CONFIRMED, policy, packet, prepared);
-            let Some(own) = own else { break };
-            made.get_or_insert(own);
-            expiries.0[seat] = own.expires;
-            if self.table.is_uniform() {
-                expiries = Expiries([own.expires; SEATS]);
-                break;
+            (Some(_), None) if packet.protocol == UDP => Some(self.lasting.udp[0]),
+            (Some(_) | None, _) => None,
+        };
+        let expiries = match (ticks, &made) {
+            (Some(ticks), _) => Expiries(ticks.map(|ticks| now.plus(ticks))),
+            (None, Some(made)) if self.table.is_uniform() => Expiries([made.expires; SEATS]),
+            (None, Some(_)) => {
+                let mut expiries = Expiries([now; SEATS]);
+                for seat in ready {
+                    let own = self.models[seat].open(Status::CONFIRMED, policy, packet, prepared);
+                    expiries.0[seat] = own.map_or(now, |own| own.expires);
+                }
+                expiries
             }
-        }
+            (None, None) => Expiries([now; SEATS]),
+        };
         let mut step = Step::new(Info::New, Verdict::Accept);
         let mut put_in = Seats::NONE;
         let mut too_long = Seats::NONE;
@@ -661,6 +750,8 @@ impl Grid {
         self.room.came(seats);
     }
 }
+
+const UDP: u8 = 17;
 
 /// Of a packet that finds no room.
 const FULL: Step = Step { what: What::TableFull, ..Step::new(Info::Invalid, Verdict::Drop) };

@@ -78,6 +78,8 @@ pub(super) struct Versions {
     expiries: Option<[Vec<Expiries>; 4]>,
     /// By chain.
     settled: Vec<Settled>,
+    /// Whether any ever was.
+    watches: bool,
 }
 
 /// What is known of a chain: in these settings all entries of it are assured, and until then none expires.
@@ -100,6 +102,7 @@ impl Versions {
             seats: Default::default(),
             expiries: (!uniform).then(Default::default),
             settled: alloc::vec![Settled { until: Jiffies(0), seats: Seats::NONE }; chains],
+            watches: false,
         }
     }
 
@@ -166,6 +169,7 @@ impl Versions {
 
     /// A walk of a chain found none, nor one that expires before `until`.
     pub(super) fn settle(&mut self, chain: usize, now: Jiffies, seats: Seats, until: Jiffies) {
+        self.watches = true;
         let before = self.settled(chain, now);
         let settled = &mut self.settled[chain];
         settled.until = if before.is_empty() { until } else { until.earlier(settled.until) };
@@ -183,7 +187,11 @@ impl Versions {
     }
 
     /// An entry comes into a chain.
+    #[inline(always)]
     pub(super) fn unsettle(&mut self, chain: usize, seats: Seats) {
+        if !self.watches {
+            return;
+        }
         let settled = &mut self.settled[chain];
         settled.seats = settled.seats.without(seats);
     }
@@ -203,8 +211,40 @@ impl Versions {
 
 impl Expiries {
     /// The first of those of some settings.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn soonest(&self, seats: Seats) -> Option<Jiffies> {
-        seats.map(|seat| self.0[seat]).reduce(Jiffies::earlier)
+        let first = *self.0.get(seats.0.trailing_zeros() as usize)?;
+        let mut least = 0;
+        for (seat, expires) in self.0.iter().enumerate() {
+            let later = expires.left(first);
+            least = least.min(if seats.contains(seat) { later } else { 0 });
+        }
+        Some(first.plus(least.cast_unsigned()))
+    }
+
+    /// Of some settings those in which it has come.
+    #[inline(always)]
+    pub(super) fn expired(&self, seats: Seats, now: Jiffies) -> Seats {
+        self.before(&Self([now.plus(1); SEATS]), seats)
+    }
+
+    /// Of some settings those in which it is before others.
+    #[inline(always)]
+    pub(crate) fn before(&self, others: &Self, seats: Seats) -> Seats {
+        let mut before = 0;
+        for (seat, (own, other)) in self.0.iter().zip(&others.0).enumerate() {
+            before |= u8::from(own.left(*other) < 0) << seat;
+        }
+        Seats(before).and(seats)
+    }
+
+    /// In some settings, as others have it.
+    #[inline(always)]
+    pub(crate) fn with(&self, others: &Self, seats: Seats) -> Self {
+        let mut all = *self;
+        for (seat, (own, other)) in all.0.iter_mut().zip(&others.0).enumerate() {
+            *own = if seats.contains(seat) { *other } else { *own };
+        }
+        all
     }
 }

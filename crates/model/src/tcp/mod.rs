@@ -543,6 +543,23 @@ impl Tcp {
         let unanswered = !entry.replied && self.state == TcpState::Established;
         if unanswered { timeout.min(timeouts.unacknowledged) } else { timeout }
     }
+
+    /// The state whose timeout [`Tcp::lasts`] gives, and whether that of data unacknowledged, if it is less; `None`: it hangs on
+    /// more.
+    #[inline(always)]
+    pub(crate) fn lasts_plainly(
+        &self,
+        entry: EntryView,
+        settings: &TcpSettings,
+    ) -> Option<(TcpState, bool)> {
+        let flags = self.sides[0].flags | self.sides[1].flags;
+        let odd = self.retransmissions >= settings.max_retrans
+            || flags & side::DATA_UNACKNOWLEDGED != 0
+            || self.last.window == 0
+            || self.last.class == Class::Rst;
+        let unanswered = !entry.replied && self.state == TcpState::Established;
+        if odd { None } else { Some((self.state, unanswered)) }
+    }
 }
 
 /// What a timeout hangs on, besides state and class.
