@@ -52,9 +52,10 @@ fn interfaces(big: bool) -> Vec<u8> {
         let length = word((12 + body.len()) as u32);
         file.extend([&word(kind)[..], &length, body, &length].concat());
     };
-    block(0x0a0d_0d0a, &[word(0x1a2b_3c4d), word(1), word(u32::MAX), word(u32::MAX)].concat());
+    let version = word(if big { 0x0001_0000 } else { 1 });
+    block(0x0a0d_0d0a, &[word(0x1a2b_3c4d), version, word(u32::MAX), word(u32::MAX)].concat());
     let resolutions =
-        [None, Some(6), Some(9), Some(3), Some(10), Some(0), Some(0x80 | 10), Some(63)];
+        [None, Some(6), Some(9), Some(3), Some(10), Some(0), Some(0x80 | 10), Some(19)];
     for resolution in resolutions {
         for offset in [None, Some(5_i64), Some(-5), Some(i64::MAX)] {
             let mut body = [&half(101)[..], &[0; 6]].concat();
