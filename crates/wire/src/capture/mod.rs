@@ -2,7 +2,7 @@
 //!
 //! Enters: the bytes of a file, all at once or as they come. Leaves: records, or where the file contradicts
 //! itself. Lenient as the common tools are: snapshot lengths that are exceeded, sub-seconds beyond a second
-//! and unknown blocks are no errors. Nothing is copied.
+//! and unknown blocks are no errors; and strict as they are: lengths that differ are one. Nothing is copied.
 //!
 //! Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
 
