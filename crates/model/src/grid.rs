@@ -137,12 +137,14 @@ impl Grid {
             return None;
         }
         let highest = configs.iter().map(|config| config.settings.max).max()?;
-        let table = Table::new(first.settings.buckets, highest, first.hash_key);
         let same = |config: &Config| {
             Settings { max: 0, ..config.settings.clone() }
                 == Settings { max: 0, ..first.settings.clone() }
         };
         let uniform = configs.iter().all(same);
+        // Where timeouts differ, entries of one tuple stand beside each other.
+        let meant = if uniform { highest } else { highest.saturating_mul(2) };
+        let table = Table::new(first.settings.buckets, meant, first.hash_key);
         let mut models: Vec<Model> = configs.iter().cloned().map(Model::new).collect();
         for (seat, model) in models.iter_mut().enumerate() {
             model.table = Table::stand_in(seat, 0);
