@@ -280,8 +280,10 @@ fn tcp(connections: u32) {
             sum + nanos
         })
     };
+    let before = resident();
     let cold = fill(&mut model, Round::opening);
     let order = fill(&mut model, Round::handshakes);
+    let held = resident() - before;
     let mut baseline = Baseline::default();
     let mut new = 0.0;
     for &(from, to) in &portions {
@@ -314,6 +316,10 @@ fn tcp(connections: u32) {
         ours / theirs
     );
     println!("  rest of a handshake    {:7.1}", per(order, 2.0 * all));
+    if connections == 10_000_000 {
+        let held = held / f64::from(1 << 30);
+        println!("  memory, all in         {held:7.2} GiB   promised 1.2");
+    }
     println!(
         "  new, memory untouched  {:7.1}   baseline {:7.1}   ratio {:.2}",
         per(cold, all),

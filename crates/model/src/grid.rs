@@ -6,6 +6,7 @@
 //! its own view of the table, through which its collector and its early drop meet what they would meet in a table of their own.
 //! What comes of a packet is what comes of it in a [`Model`] alone, step by step.
 
+mod numbers;
 mod room;
 mod steps;
 
@@ -14,7 +15,7 @@ pub use steps::Steps;
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, Counters, Profile, Status, Time};
-use plimsoll_wire::packet::{Packet, behind_extensions, parse_acknowledgement};
+use plimsoll_wire::packet::{Acknowledgement, Packet, behind_extensions, parse_acknowledgement};
 
 use crate::batch::{AT_ONCE, Arrival};
 use crate::classes::Classes;
@@ -30,10 +31,11 @@ use crate::settings::Settings;
 use crate::snapshot::{Census, Occupancy};
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
 use crate::table::{Expiries, Extras, Found, Glance, Probe, SEATS, Seats, Spot, Table};
-use crate::tcp::{Direction, EntryView};
+use crate::tcp::{Direction, EntryView, Tcp, TcpSettings};
 use crate::ticks::Jiffies;
 use crate::trackers::{Judged, Judgement};
-use room::{Room, Unwritten};
+use numbers::Numbers;
+use room::Unwritten;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -47,7 +49,7 @@ pub struct Grid {
     steps: Steps,
     /// Neighbouring buckets that early drop looks at.
     buckets: usize,
-    room: Room,
+    numbers: Numbers,
     unwritten: Unwritten,
 }
 
@@ -60,7 +62,14 @@ struct Lasting {
     /// The least of them.
     least: u32,
     numbered: Usual,
+    /// Of TCP by state, of data unacknowledged, and of a closed window.
+    states: [[u32; SEATS]; TCP_STATES],
+    unacknowledged: [u32; SEATS],
+    closed: [u32; SEATS],
 }
+
+/// Those that have a timeout.
+const TCP_STATES: usize = 10;
 
 impl Lasting {
     fn of(models: &[Model]) -> Self {
@@ -74,7 +83,26 @@ impl Lasting {
         let of_settings =
             established.iter().chain(&udp).flat_map(|all| all.iter().take(models.len()));
         let least = of_settings.copied().min().unwrap_or(0);
-        Self { established, udp, least, numbered: models[0].usual.numbered() }
+        let states = core::array::from_fn(|n| {
+            each(&|m| m.settings.ticks(m.settings.tcp_timeouts.states[n]))
+        });
+        let unacknowledged = each(&|m| m.settings.ticks(m.settings.tcp_timeouts.unacknowledged));
+        let closed = each(&|m| m.settings.ticks(m.settings.tcp_timeouts.max_retrans));
+        let numbered = models[0].usual.numbered();
+        Self { established, udp, least, numbered, states, unacknowledged, closed }
+    }
+
+    /// What [`Tcp::lasts`] says under each setting, where that is plain.
+    #[inline(always)]
+    fn of_tcp(&self, tcp: &Tcp, view: EntryView, settings: &TcpSettings) -> Option<[u32; SEATS]> {
+        let (state, bounds) = tcp.lasts_plainly(view, settings)?;
+        let mut ticks = *self.states.get(usize::from(state.number()))?;
+        for (bound, bounds) in [&self.unacknowledged, &self.closed].into_iter().zip(bounds) {
+            for (ticks, bound) in ticks.iter_mut().zip(bound) {
+                *ticks = if bounds { (*ticks).min(*bound) } else { *ticks };
+            }
+        }
+        Some(ticks)
     }
 }
 
@@ -109,12 +137,14 @@ impl Grid {
             return None;
         }
         let highest = configs.iter().map(|config| config.settings.max).max()?;
-        let table = Table::new(first.settings.buckets, highest, first.hash_key);
         let same = |config: &Config| {
             Settings { max: 0, ..config.settings.clone() }
                 == Settings { max: 0, ..first.settings.clone() }
         };
         let uniform = configs.iter().all(same);
+        // Where timeouts differ, entries of one tuple stand beside each other.
+        let meant = if uniform { highest } else { highest.saturating_mul(2) };
+        let table = Table::new(first.settings.buckets, meant, first.hash_key);
         let mut models: Vec<Model> = configs.iter().cloned().map(Model::new).collect();
         for (seat, model) in models.iter_mut().enumerate() {
             model.table = Table::stand_in(seat, 0);
@@ -156,9 +186,9 @@ impl Grid {
         table.share(all, uniform);
         let steps = Steps::new(Step::new(Info::Untracked, Verdict::Accept));
         let buckets = models.first().and_then(|model| buckets(model.profile.early_drop));
-        let lasting = Lasting::of(&models);
+        let (lasting, numbers) = (Lasting::of(&models), Numbers::of(&models));
         let (buckets, unwritten) = (buckets.unwrap_or(0), Unwritten::default());
-        Self { table, lasting, models, all, steps, buckets, room: Room::default(), unwritten }
+        Self { table, lasting, models, all, steps, buckets, numbers, unwritten }
     }
 
     /// One setting.
@@ -173,12 +203,12 @@ impl Grid {
 
     /// What [`Model::counted`] says of one setting.
     pub fn counted(&self, setting: usize) -> usize {
-        self.models[setting].counted()
+        self.numbers.all(setting)
     }
 
     /// What [`Model::protected`] says of one setting.
     pub fn protected(&self, setting: usize) -> u64 {
-        self.models[setting].protected()
+        self.numbers.protected(setting)
     }
 
     /// One setting's counters by their kernel names, since the beginning.
@@ -196,7 +226,7 @@ impl Grid {
         let model = &self.models[setting];
         let mut census = Census::default();
         self.table.census_of(setting, |v| census.add(v.expires, v.class(), model.now()));
-        census.occupancy(model.counted())
+        census.occupancy(self.counted(setting))
     }
 
     /// Status and state of an entry that a step of the last packet names.
@@ -207,6 +237,7 @@ impl Grid {
     /// One setting's model, with a table of its own.
     pub fn part(&self, setting: usize) -> Model {
         let mut model = self.models[setting].clone();
+        model.classes = self.numbers.classes(setting);
         model.note_unwritten(self.unwritten.packets[setting]);
         model.defragmenter = self.models[0].defragmenter.clone();
         model.table = self.table.part(setting, model.settings.buckets, model.settings.max);
@@ -243,11 +274,14 @@ impl Grid {
 
     /// Lends the table to one setting's model.
     fn lend<T>(&mut self, seat: usize, then: impl FnOnce(&mut Model) -> T) -> T {
-        self.room.forget();
         let model = &mut self.models[seat];
+        model.classes = self.numbers.classes(seat);
+        model.table.recount(self.numbers.all(seat));
         self.table.trade(&mut model.table);
         let done = then(model);
+        debug_assert_eq!(model.classes.all(), model.table.len() as u64, "a class was not told");
         self.table.trade(&mut model.table);
+        self.numbers.set(seat, model);
         done
     }
 
@@ -344,18 +378,31 @@ impl Grid {
                 Glance::Absent | Glance::Unclear => return None,
             },
         };
+        let seats = self.table.seats(found.id);
+        Some((seats, self.acknowledge(&found, &segment, seats, now)?))
+    }
+
+    /// The short way of a TCP segment that only acknowledges to an entry, in settings in which it is the packet's own. `None`: it
+    /// is not that simple, and nothing has changed.
+    #[inline(always)]
+    fn acknowledge(
+        &mut self,
+        found: &Found,
+        segment: &Acknowledgement,
+        seats: Seats,
+        now: Jiffies,
+    ) -> Option<Step> {
         if self.table.is_uniform() {
             let usual = &self.models[0].usual;
-            if !self.table.acknowledged(&found, &segment, usual, now) {
+            if !self.table.acknowledged(found, segment, usual, now) {
                 return None;
             }
-            let seats = self.table.seats(found.id);
-            return Some((seats, self.went(&found, seats, found.info())));
+        } else {
+            let number = self.table.acknowledge_shared(found, segment, &self.lasting.numbered)?;
+            let ticks = self.lasting.established[number as usize & 7];
+            self.extend(found, seats, &ticks, now);
         }
-        let number = self.table.acknowledge_shared(&found, &segment, &self.lasting.numbered)?;
-        let ticks = self.lasting.established[number as usize & 7];
-        let seats = self.extend(&found, &ticks, now);
-        Some((seats, self.went(&found, seats, found.info())))
+        Some(self.went(found, seats, found.info()))
     }
 
     /// The same of a UDP datagram over IPv4.
@@ -366,25 +413,39 @@ impl Grid {
         }
         let now = self.now();
         let found = self.table.own(spot, now)?;
-        let (status, stream) = self.table.udp(&found)?;
-        let lasting = stream.left(now) < 0;
-        let (lasts, info) = plain_datagram(self.models[0].behaviour.udp, &found, status, lasting)?;
-        let ticks = self.lasting.udp[usize::from(lasts)];
-        let seats = self.extend(&found, &ticks, now);
-        Some((seats, self.went(&found, seats, info)))
+        let seats = self.table.seats(found.id);
+        Some((seats, self.refresh_udp(&found, seats, now)?))
     }
 
-    /// Refreshes an entry in all settings in which it stands.
+    /// The short way of a UDP datagram over IPv4 to an entry without extras, in settings in which it is the packet's own. `None`: it
+    /// is not that simple, and nothing has changed.
     #[inline(always)]
-    fn extend(&mut self, found: &Found, ticks: &[u32; SEATS], now: Jiffies) -> Seats {
+    fn refresh_udp(&mut self, found: &Found, seats: Seats, now: Jiffies) -> Option<Step> {
+        let (status, stream) = self.table.udp(found)?;
+        let lasting = stream.left(now) < 0;
+        let (lasts, info) = plain_datagram(self.models[0].behaviour.udp, found, status, lasting)?;
+        let ticks = self.lasting.udp[usize::from(lasts)];
+        self.extend(found, seats, &ticks, now);
+        Some(self.went(found, seats, info))
+    }
+
+    /// Refreshes an entry in settings in which it stands.
+    #[inline(always)]
+    fn extend(&mut self, found: &Found, seats: Seats, ticks: &[u32; SEATS], now: Jiffies) {
+        let expiries = self.table.expiries(found.id);
+        let later = expiries.with(&self.refreshed(&expiries, ticks, now), seats);
+        self.table.expire(found, self.table.seats(found.id), &later);
+    }
+
+    /// What a refresh makes of expiries.
+    #[inline(always)]
+    fn refreshed(&self, expiries: &Expiries, ticks: &[u32; SEATS], now: Jiffies) -> Expiries {
         let least = self.models[0].usual.least;
-        let seats = self.table.seats(found.id);
-        let mut expiries = self.table.expiries(found.id);
-        for (expires, ticks) in expiries.0.iter_mut().zip(ticks) {
+        let mut later = *expiries;
+        for (expires, ticks) in later.0.iter_mut().zip(ticks) {
             *expires = refreshed(*expires, now, *ticks, least);
         }
-        self.table.expire(found, seats, &expiries);
-        seats
+        later
     }
 
     #[inline(always)]
@@ -436,19 +497,35 @@ impl Grid {
         }
         let probe = &spot.probe(Key::wide_of(packet));
         let (now, counted) = (self.now(), self.is_counted());
-        let (models, room) = (&mut self.models, &mut self.room);
+        let (models, numbers) = (&mut self.models, &mut self.numbers);
         let versioned = self.table.find_shared(probe, now, seats, |seats, vitals| {
-            room.gone(seats);
-            for seat in seats {
-                gone(&mut models[seat], vitals.class(), counted);
+            numbers.gone(seats, vitals.class());
+            if counted {
+                deleted(models, seats);
             }
         });
         let mut reopened = Seats::NONE;
-        for (found, seats) in versioned.found.iter().flatten() {
-            if counted {
-                self.count(*seats, Counter::Found);
+        let segment = match spot.way {
+            Way::Tcp | Way::WideTcp => parse_acknowledgement(packet.payload, packet.payload_length),
+            Way::Udp | Way::Long | Way::Nowhere | Way::Fragment => None,
+        };
+        let udp_fits = spot.way == Way::Udp && udp_length_fits(packet) == Some(true);
+        for &(ref found, seats) in versioned.found() {
+            let short = segment.and_then(|segment| self.acknowledge(found, &segment, seats, now));
+            let short = match spot.way {
+                Way::Udp if udp_fits && self.table.extras(found.id).is_none() => {
+                    self.refresh_udp(found, seats, now)
+                }
+                _ => short,
+            };
+            if let Some(step) = short {
+                self.steps.put(seats, step);
+                continue;
             }
-            reopened = reopened.or(self.known((probe, found), *seats, packet, &prepared));
+            if counted {
+                self.count(seats, Counter::Found);
+            }
+            reopened = reopened.or(self.known((probe, found), seats, packet, &prepared));
         }
         let fresh = versioned.without.or(reopened);
         if !fresh.is_empty() {
@@ -467,6 +544,7 @@ impl Grid {
         let Found { id, direction, .. } = *found;
         let before = self.table.slot(found);
         let policy = self.table.extras(id).and_then(|extras| extras.policy);
+        let now = self.now();
         let mut expiries = self.table.expiries(id);
         let view = EntryView {
             assured: before.status.contains(Status::ASSURED),
@@ -479,14 +557,16 @@ impl Grid {
             let timeouts = model.timeouts(policy);
             let expires = expiries.0[seat];
             let mut own = Slot { expires, ..before };
-            // The first setting's tracker has said all but how long it lasts.
-            if let (Some(Judged::Refresh(_)), Memory::Tcp(tcp)) = (judged, &slot.memory) {
-                let seconds = tcp.lasts(view, &model.settings.tcp, &timeouts.tcp_timeouts);
-                model.refresh(&mut own, model.settings.ticks(seconds));
-                expiries.0[seat] = own.expires;
-                continue;
-            }
             let one = model.judge(timeouts, &mut own, direction, packet, prepared, true);
+            // One setting's tracker says all but how long it lasts.
+            if let (Judged::Refresh(_), Memory::Tcp(tcp)) = (one, &own.memory) {
+                if !before.status.contains(Status::FIXED_TIMEOUT) {
+                    let ticks = self.lasts(tcp, view, policy, seats);
+                    expiries = expiries.with(&self.refreshed(&expiries, &ticks, now), seats);
+                }
+                (judged, slot) = (Some(one), own);
+                break;
+            }
             match one {
                 Judged::Refresh(Judgement { ticks, .. }) => model.refresh(&mut own, ticks),
                 Judged::Invalid { lower_to } => own.expires = model.lowered(own.expires, lower_to),
@@ -523,10 +603,10 @@ impl Grid {
                 self.table.remove_shared(id);
                 let (step, reopened) =
                     (Step { entry: None, what: What::Removed, ..step }, end == Judged::Reopen);
-                for seat in seats {
-                    gone(&mut self.models[seat], slot.class(), counted);
+                self.numbers.gone(seats, before.class());
+                if counted {
+                    deleted(&mut self.models, seats);
                 }
-                self.room.gone(seats);
                 self.steps.put(seats, Step { reopened, ..step });
                 return if reopened { seats } else { Seats::NONE };
             }
@@ -539,6 +619,22 @@ impl Grid {
         Seats::NONE
     }
 
+    /// How long a TCP entry lasts whose tracker has let it live on, under some of the settings.
+    #[inline(always)]
+    fn lasts(&self, tcp: &Tcp, view: EntryView, policy: Option<u8>, seats: Seats) -> [u32; SEATS] {
+        let settings = &self.models[0].settings.tcp;
+        let plain = if policy.is_none() { self.lasting.of_tcp(tcp, view, settings) } else { None };
+        plain.unwrap_or_else(|| {
+            let mut ticks = [0; SEATS];
+            for seat in seats {
+                let model = &self.models[seat];
+                let timeouts = &model.timeouts(policy).tcp_timeouts;
+                ticks[seat] = model.settings.ticks(tcp.lasts(view, settings, timeouts));
+            }
+            ticks
+        })
+    }
+
     fn store(
         &mut self,
         (probe, found): (&Probe, &Found),
@@ -548,16 +644,15 @@ impl Grid {
     ) {
         let (was, is) = (before.class(), slot.class());
         if was != is {
-            for seat in seats {
-                self.models[seat].classes.change(was, is);
-            }
+            self.numbers.change(seats, was, is);
             self.steps.note(seats);
         }
         let was = self.table.expiries(found.id);
         self.table.put(found, slot);
         self.table.expire(found, seats, expiries);
-        if { seats }.any(|seat| expiries.0[seat].left(was.0[seat]) < 0) {
-            self.table.unsettle(probe, seats);
+        let sooner = expiries.before(&was, seats);
+        if !sooner.is_empty() {
+            self.table.unsettle(probe, sooner);
         }
     }
 
@@ -573,31 +668,33 @@ impl Grid {
         if !probe.has_inverse() {
             return self.invalid(seats);
         }
-        let (ready, evicted) = self.make_room(probe, seats);
+        let (ready, served, evicted) = self.make_room(probe, seats);
         self.steps.put(seats.without(ready).without(reopened), FULL);
         self.steps.put(seats.without(ready).and(reopened), Step { reopened: true, ..FULL });
         let Some(first) = { ready }.next() else { return };
         let policy = self.models[first].policy(packet, treatment);
-        let mut made: Option<Slot> = None;
-        let mut expiries = Expiries([self.now(); SEATS]);
-        for seat in ready {
-            // The first setting's tracker has said all but how long it lasts.
-            if let (Some(Slot { memory: Memory::Tcp(tcp), .. }), None) = (&made, policy) {
-                let Model { ref settings, .. } = self.models[seat];
-                let view = EntryView { assured: false, replied: false };
-                let seconds = tcp.lasts(view, &settings.tcp, &settings.tcp_timeouts);
-                expiries.0[seat] = self.now().plus(settings.ticks(seconds));
-                continue;
+        let (now, view) = (self.now(), EntryView { assured: false, replied: false });
+        let made = self.models[first].open(Status::CONFIRMED, policy, packet, prepared);
+        let ticks = match (&made, policy) {
+            (Some(Slot { memory: Memory::Tcp(tcp), .. }), None) => {
+                Some(self.lasts(tcp, view, None, ready))
             }
-            let own = self.models[seat].open(Status::CONFIRMED, policy, packet, prepared);
-            let Some(own) = own else { break };
-            made.get_or_insert(own);
-            expiries.0[seat] = own.expires;
-            if self.table.is_uniform() {
-                expiries = Expiries([own.expires; SEATS]);
-                break;
+            (Some(_), None) if packet.protocol == UDP => Some(self.lasting.udp[0]),
+            (Some(_) | None, _) => None,
+        };
+        let expiries = match (ticks, &made) {
+            (Some(ticks), _) => Expiries(ticks.map(|ticks| now.plus(ticks))),
+            (None, Some(made)) if self.table.is_uniform() => Expiries([made.expires; SEATS]),
+            (None, Some(_)) => {
+                let mut expiries = Expiries([now; SEATS]);
+                for seat in ready {
+                    let own = self.models[seat].open(Status::CONFIRMED, policy, packet, prepared);
+                    expiries.0[seat] = own.map_or(now, |own| own.expires);
+                }
+                expiries
             }
-        }
+            (None, None) => Expiries([now; SEATS]),
+        };
         let mut step = Step::new(Info::New, Verdict::Accept);
         let mut put_in = Seats::NONE;
         let mut too_long = Seats::NONE;
@@ -637,9 +734,8 @@ impl Grid {
         let there = Step { what: What::Inserted, entry: id, ..step };
         let told = [(too_long, long), (put_in, there), (ready.without(too_long.or(put_in)), step)];
         for (seats, step) in told {
-            let evicting = |&seat: &usize| evicted[seat] > 0 || reopened.contains(seat);
             let mut others = seats;
-            for seat in seats.filter(evicting) {
+            for seat in seats.and(served.or(reopened)) {
                 let (reopened, evicted) = (reopened.contains(seat), evicted[seat]);
                 self.steps.put(Seats::one(seat), Step { reopened, evicted, ..step });
                 others = others.without(Seats::one(seat));
@@ -654,22 +750,19 @@ impl Grid {
         if self.is_counted() {
             self.count(seats, Counter::Insert);
         }
-        for seat in seats {
-            self.models[seat].classes.enter(class);
-            self.models[seat].table.recount(1, 0);
-        }
-        self.room.came(seats);
+        self.numbers.came(seats, class);
     }
 }
+
+const UDP: u8 = 17;
 
 /// Of a packet that finds no room.
 const FULL: Step = Step { what: What::TableFull, ..Step::new(Info::Invalid, Verdict::Drop) };
 
-/// An entry is gone from a setting.
-fn gone(model: &mut Model, class: Class, counted: bool) {
-    model.classes.leave(class);
-    model.table.recount(0, 1);
-    if counted {
-        model.counters.add(Counter::Delete, 1);
+/// An entry is gone from some settings, which is counted.
+#[inline(never)]
+fn deleted(models: &mut [Model], seats: Seats) {
+    for seat in seats {
+        models[seat].counters.add(Counter::Delete, 1);
     }
 }

@@ -135,6 +135,38 @@ fn a_stream_that_cannot_be_unpacked_is_named_with_the_place_reached() {
 }
 
 #[test]
+fn every_frame_of_a_zstd_stream_is_read_and_its_checksum_held() {
+    let whole = capture(3, true);
+    let packed = |bytes: &[u8]| {
+        ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+    };
+    // As pzstd leaves it: before each frame, one that tells its length to other programs.
+    let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0], &b"size"[..]].concat();
+    let (half, rest) = whole.split_at(100);
+    let file = [&skipped[..], &packed(half), &skipped, &packed(rest), &skipped].concat();
+    let (plain, _, _) = replay(&["-", "--dump"], &whole);
+    assert_eq!(plain.lines().count(), 3);
+    assert_eq!(replay(&["-", "--dump", "--strict"], &file), (plain, String::new(), Some(0)));
+    let place = "-: packet 7, offset 288 of what was unpacked";
+    for (from, to) in [(0, 1), (0, 9)] {
+        let mut file = packed(&whole);
+        if to == 1 {
+            *file.last_mut().unwrap() ^= 1;
+        } else {
+            file.extend(&skipped[from..to]);
+        }
+        let (_, err, status) = replay(&["-", "--stats"], &file);
+        assert_eq!(err, format!("plimsoll: {place}: its zstd stream is cut off or corrupt\n"));
+        assert_eq!(status, Some(0));
+    }
+    // A window of 2 TiB.
+    let (_, err, status) =
+        replay(&["-", "--stats"], &[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xf8, 1, 0, 0]);
+    assert!(err.contains("wants 2097152 MiB of memory, more than the 128 it may have"), "{err}");
+    assert_eq!(status, Some(1));
+}
+
+#[test]
 fn a_capture_without_anything_to_read_is_an_error() {
     for (bytes, why) in [
         (&b""[..], "-: packet 1, offset 0: an empty file"),

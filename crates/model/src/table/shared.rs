@@ -34,10 +34,10 @@ impl Table {
         core::mem::swap(&mut self.view, &mut stand_in.view);
     }
 
-    /// The stand-in's number of entries changes.
-    pub(crate) const fn recount(&mut self, more: usize, fewer: usize) {
+    /// A stand-in knows another number of entries.
+    pub(crate) const fn recount(&mut self, entries: usize) {
         if let Some(View { count, .. }) = &mut self.view {
-            *count = *count + more - fewer;
+            *count = entries;
         }
     }
 
@@ -117,8 +117,7 @@ impl Table {
     ) -> Versioned {
         let mut at = self.index.first(probe.place);
         let back = probe.key.packed().inverse();
-        let mut found = Versioned { found: [None; SEATS], without: Seats::NONE };
-        let mut number = 0;
+        let mut found = Versioned { found: [None; SEATS], number: 0, without: Seats::NONE };
         let mut gone = false;
         'lines: loop {
             let mut slots = self.slots(at, probe.place, now);
@@ -143,8 +142,8 @@ impl Table {
                     continue;
                 }
                 if let Some(direction) = self.answers_to(id, probe, back) {
-                    found.found[number] = Some((Found { id, direction, at }, seats));
-                    number += 1;
+                    found.found[found.number] = Some((Found { id, direction, at }, seats));
+                    found.number += 1;
                     seeking = seeking.without(seats);
                     if seeking.is_empty() {
                         break 'lines;
@@ -282,14 +281,10 @@ impl Table {
         if !self.slab.head(id).is_expired(now) {
             return Seats::NONE;
         }
-        let expiries = self.expiries(id);
-        let mut expired = Seats::NONE;
-        for seat in seats {
-            if expiries.0[seat].left(now) <= 0 {
-                expired = expired.or(Seats::one(seat));
-            }
+        match self.versions.as_ref().and_then(|versions| versions.expiries(id)) {
+            Some(own) => own.expired(seats, now),
+            None => seats,
         }
-        expired
     }
 
     /// An entry of the chain of `probe` expires sooner than it did.
@@ -366,8 +361,15 @@ impl Table {
 /// What a tuple leads to in several settings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Versioned {
-    /// Entries, each with the settings in which it is the one.
-    pub(crate) found: [Option<(Found, Seats)>; SEATS],
+    found: [Option<(Found, Seats)>; SEATS],
+    number: usize,
     /// Settings in which there is none.
     pub(crate) without: Seats,
+}
+
+impl Versioned {
+    /// Entries, each with the settings in which it is the one.
+    pub(crate) fn found(&self) -> impl Iterator<Item = &(Found, Seats)> {
+        self.found[..self.number].iter().flatten()
+    }
 }

@@ -11,7 +11,7 @@
 use alloc::vec::Vec;
 
 use super::machine::prefetch;
-use super::slab::EntryId;
+use super::slab::{EntryId, Pieces};
 use crate::ticks::Jiffies;
 
 /// Settings of one table at most.
@@ -75,9 +75,11 @@ pub(crate) struct Expiries(pub(crate) [Jiffies; SEATS]);
 pub(super) struct Versions {
     seats: [Vec<Seats>; 4],
     /// Left empty where all settings have the same timeouts: an entry expires in all of them as it does in one.
-    expiries: Option<[Vec<Expiries>; 4]>,
+    expiries: Option<[Pieces<Expiries>; 4]>,
     /// By chain.
     settled: Vec<Settled>,
+    /// Whether any ever was.
+    watches: bool,
 }
 
 /// What is known of a chain: in these settings all entries of it are assured, and until then none expires.
@@ -98,8 +100,9 @@ impl Versions {
     pub(super) fn new(chains: usize, uniform: bool) -> Self {
         Self {
             seats: Default::default(),
-            expiries: (!uniform).then(Default::default),
+            expiries: (!uniform).then_some([const { Pieces::new() }; 4]),
             settled: alloc::vec![Settled { until: Jiffies(0), seats: Seats::NONE }; chains],
+            watches: false,
         }
     }
 
@@ -117,13 +120,13 @@ impl Versions {
     #[inline(always)]
     pub(super) fn expiries(&self, id: EntryId) -> Option<&Expiries> {
         let (shelf, number) = id.split();
-        self.expiries.as_ref()?[shelf].get(number)
+        Some(self.expiries.as_ref()?[shelf].get(number))
     }
 
     #[inline(always)]
     pub(super) fn expiries_mut(&mut self, id: EntryId) -> Option<&mut Expiries> {
         let (shelf, number) = id.split();
-        self.expiries.as_mut()?[shelf].get_mut(number)
+        Some(self.expiries.as_mut()?[shelf].get_mut(number))
     }
 
     pub(super) fn enter(&mut self, id: EntryId, seats: Seats, expiries: &Expiries) {
@@ -133,8 +136,10 @@ impl Versions {
         own[number] = seats;
         if let Some(all) = &mut self.expiries {
             let own = &mut all[shelf];
-            own.resize(own.len().max(number + 1), *expiries);
-            own[number] = *expiries;
+            while own.length() <= number {
+                own.push(*expiries);
+            }
+            *own.get_mut(number) = *expiries;
         }
     }
 
@@ -166,6 +171,7 @@ impl Versions {
 
     /// A walk of a chain found none, nor one that expires before `until`.
     pub(super) fn settle(&mut self, chain: usize, now: Jiffies, seats: Seats, until: Jiffies) {
+        self.watches = true;
         let before = self.settled(chain, now);
         let settled = &mut self.settled[chain];
         settled.until = if before.is_empty() { until } else { until.earlier(settled.until) };
@@ -183,7 +189,11 @@ impl Versions {
     }
 
     /// An entry comes into a chain.
+    #[inline(always)]
     pub(super) fn unsettle(&mut self, chain: usize, seats: Seats) {
+        if !self.watches {
+            return;
+        }
         let settled = &mut self.settled[chain];
         settled.seats = settled.seats.without(seats);
     }
@@ -192,19 +202,52 @@ impl Versions {
     #[inline(always)]
     pub(super) fn prefetch(&self, id: EntryId) {
         let (shelf, number) = id.split();
+        // Of no entry there is nothing.
         if let Some(seats) = self.seats[shelf].get(number) {
             prefetch(seats);
-        }
-        if let Some(expiries) = self.expiries(id) {
-            prefetch(expiries);
+            if let Some(expiries) = self.expiries(id) {
+                prefetch(expiries);
+            }
         }
     }
 }
 
 impl Expiries {
     /// The first of those of some settings.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn soonest(&self, seats: Seats) -> Option<Jiffies> {
-        seats.map(|seat| self.0[seat]).reduce(Jiffies::earlier)
+        let first = *self.0.get(seats.0.trailing_zeros() as usize)?;
+        let mut least = 0;
+        for (seat, expires) in self.0.iter().enumerate() {
+            let later = expires.left(first);
+            least = least.min(if seats.contains(seat) { later } else { 0 });
+        }
+        Some(first.plus(least.cast_unsigned()))
+    }
+
+    /// Of some settings those in which it has come.
+    #[inline(always)]
+    pub(super) fn expired(&self, seats: Seats, now: Jiffies) -> Seats {
+        self.before(&Self([now.plus(1); SEATS]), seats)
+    }
+
+    /// Of some settings those in which it is before others.
+    #[inline(always)]
+    pub(crate) fn before(&self, others: &Self, seats: Seats) -> Seats {
+        let mut before = 0;
+        for (seat, (own, other)) in self.0.iter().zip(&others.0).enumerate() {
+            before |= u8::from(own.left(*other) < 0) << seat;
+        }
+        Seats(before).and(seats)
+    }
+
+    /// In some settings, as others have it.
+    #[inline(always)]
+    pub(crate) fn with(&self, others: &Self, seats: Seats) -> Self {
+        let mut all = *self;
+        for (seat, (own, other)) in all.0.iter_mut().zip(&others.0).enumerate() {
+            *own = if seats.contains(seat) { *other } else { *own };
+        }
+        all
     }
 }

@@ -12,6 +12,8 @@ use std::rc::Rc;
 use plimsoll_ct::Time;
 use plimsoll_wire::capture::{CaptureError, Decoder, Record, Step};
 
+use super::zstd;
+
 /// Octets read at once: they stay in a near cache until they are looked at.
 const BLOCK: usize = 256 << 10;
 
@@ -21,8 +23,7 @@ const AT_ONCE: usize = 256;
 /// One capture, read from its beginning to its end.
 pub struct Capture {
     name: String,
-    /// How it is packed, if it is.
-    packed: Option<&'static str>,
+    packed: bool,
     source: Box<dyn Read>,
     decoder: Decoder,
     buffer: Vec<u8>,
@@ -53,15 +54,9 @@ impl Capture {
         let raw = Counted { inner: raw, read };
         let mut raw = BufReader::with_capacity(64 << 10, raw);
         let (packed, source): (_, Box<dyn Read>) = match raw.fill_buf().map_err(failed)? {
-            [0x1f, 0x8b, ..] => (Some("gzip"), Box::new(flate2::bufread::MultiGzDecoder::new(raw))),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-                let unpacked = ruzstd::decoding::StreamingDecoder::new(raw);
-                (
-                    Some("zstd"),
-                    Box::new(unpacked.map_err(|_| format!("{name}: {}", spoilt("zstd")))?),
-                )
-            }
-            _ => (None, Box::new(raw)),
+            [0x1f, 0x8b, ..] => (true, Box::new(Gzip(flate2::bufread::MultiGzDecoder::new(raw)))),
+            begin if zstd::begins(begin) => (true, Box::new(zstd::Frames::new(raw))),
+            _ => (false, Box::new(raw)),
         };
         let (decoder, buffer) = (Decoder::new(), Vec::new());
         Ok(Self { name, packed, source, decoder, buffer, unread: 0..0, ended: false })
@@ -136,12 +131,10 @@ impl Capture {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    // What the tools that unpack say of it helps nobody.
-                    let what = self.packed.map_or_else(|| error.to_string(), spoilt);
                     let (packet, offset) = (self.decoder.frames() + 1, self.decoder.offset());
-                    let unpacked = if self.packed.is_some() { " of what was unpacked" } else { "" };
+                    let unpacked = if self.packed { " of what was unpacked" } else { "" };
                     return Err(format!(
-                        "{}: packet {packet}, offset {offset}{unpacked}: {what}",
+                        "{}: packet {packet}, offset {offset}{unpacked}: {error}",
                         self.name
                     ));
                 }
@@ -160,9 +153,19 @@ impl Capture {
     }
 }
 
-/// What is wrong with a capture that can't be unpacked.
-fn spoilt(form: &str) -> String {
-    format!("its {form} stream is cut off or corrupt")
+/// A gzip stream. What the library says of a broken one helps nobody.
+struct Gzip<R>(R);
+
+impl<R: Read> Read for Gzip<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        self.0.read(buffer).map_err(|error| match error.kind() {
+            InvalidData | InvalidInput | UnexpectedEof => {
+                io::Error::new(InvalidData, "its gzip stream is cut off or corrupt")
+            }
+            _ => error,
+        })
+    }
 }
 
 /// Octets that were read of a file so far.

@@ -8,6 +8,7 @@ mod search;
 mod settings;
 mod source;
 mod workload;
+mod zstd;
 
 pub use arguments::{Arguments, setting};
 pub use search::answer_for;

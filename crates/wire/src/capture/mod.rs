@@ -2,7 +2,7 @@
 //!
 //! Enters: the bytes of a file, all at once or as they come. Leaves: records, or where the file contradicts
 //! itself. Lenient as the common tools are: snapshot lengths that are exceeded, sub-seconds beyond a second
-//! and unknown blocks are no errors. Nothing is copied.
+//! and unknown blocks are no errors; and strict as they are: lengths that differ are one. Nothing is copied.
 //!
 //! Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
 
@@ -142,13 +142,16 @@ impl Decoder {
         let mut behind = 0;
         loop {
             let before = records.len();
-            if let Format::Pcap(header) = self.format {
-                let rest = bytes.get(behind..).unwrap_or_default();
-                let used = header.records(rest, most.saturating_sub(before), records);
-                behind += used;
-                self.offset += used as u64;
-                self.frames += (records.len() - before) as u64;
-            }
+            let rest = bytes.get(behind..).unwrap_or_default();
+            let wanted = most.saturating_sub(before);
+            let used = match &self.format {
+                Format::Unknown => 0,
+                Format::Pcap(header) => header.records(rest, wanted, records),
+                Format::Pcapng(section) => section.records(rest, wanted, records),
+            };
+            behind += used;
+            self.offset += used as u64;
+            self.frames += (records.len() - before) as u64;
             if records.len() >= most {
                 return (behind, Ok(None));
             }

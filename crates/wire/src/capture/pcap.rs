@@ -30,6 +30,10 @@ impl Header {
             _ => return Err("neither pcap nor pcapng"),
         };
         let order = Order { big };
+        // Version 1 has another form, and nobody has seen 3. AIX calls its version 2 by another number.
+        if !matches!(order.u16(bytes, 4), 2 | 543) {
+            return Err("a pcap of another version than 2");
+        }
         // The upper half tells of checksums that the link adds.
         Ok(Self { order, link: order.u32(bytes, 20) & 0xffff, unit, record })
     }

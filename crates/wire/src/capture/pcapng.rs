@@ -15,8 +15,15 @@ const OLD_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const STATISTICS: u32 = 5;
 const PACKET: u32 = 6;
+/// Octets of a section header without options, and of an interface's description.
+const SECTION_LEAST: usize = 28;
+const INTERFACE_LEAST: usize = 20;
+/// In nanoseconds.
+const SECOND: i64 = 1_000_000_000;
 /// A file with more interfaces is garbage.
 const MOST_INTERFACES: usize = 65_536;
+
+const TOO_LONG: &str = "a packet longer than its block";
 
 #[derive(Debug, Clone, Copy)]
 struct Interface {
@@ -24,7 +31,9 @@ struct Interface {
     snapshot: u32,
     /// Units per second.
     resolution: u64,
-    /// Seconds to add.
+    /// Nanoseconds that a unit lasts, where that is a whole number.
+    unit: Option<i64>,
+    /// Nanoseconds to add.
     offset: i64,
     /// Packets that the capture lost on it, as last told.
     lost: u64,
@@ -42,6 +51,43 @@ impl Section {
     /// Packets that the capturing host says it could not write, up to here.
     pub(super) fn lost(&self) -> u64 {
         self.interfaces.iter().fold(self.lost, |sum, on| sum.saturating_add(on.lost))
+    }
+
+    /// Adds the packets that `bytes` begin with, at most so many, as far as they stand in blocks of the usual kind and
+    /// nothing about them is odd; how many octets they take.
+    pub(super) fn records<'a>(
+        &self,
+        bytes: &'a [u8],
+        most: usize,
+        records: &mut Vec<Record<'a>>,
+    ) -> usize {
+        let mut rest = bytes;
+        for _ in 0..most {
+            let Some((record, used)) = self.usual(rest) else { break };
+            records.push(record);
+            rest = rest.get(used..).unwrap_or_default();
+        }
+        bytes.len() - rest.len()
+    }
+
+    /// The packet that `bytes` begin with, and how long its block is. `None`: [`Section::block`] says what stands there.
+    #[inline(always)]
+    fn usual<'a>(&self, bytes: &'a [u8]) -> Option<(Record<'a>, usize)> {
+        const AROUND: usize = 32;
+        let (first, second) = bytes.first_chunk::<28>()?.split_first_chunk::<16>()?;
+        let [kind, length, interface, high] = self.order.words(first);
+        let (low, held) = (self.order.u32(second, 0), self.order.u32(second, 4) as usize);
+        let used = length as usize;
+        let block = bytes.get(..used)?;
+        let odd = kind != PACKET || !used.is_multiple_of(4) || used > LONGEST + 64;
+        if odd || used.checked_sub(AROUND)? < held || self.order.u32(block, used - 4) != length {
+            return None;
+        }
+        let on = self.interfaces.get(interface as usize)?;
+        let ticks = i64::try_from(u64::from(high) << 32 | u64::from(low)).ok()?;
+        let time = ticks.checked_mul(on.unit?)?.checked_add(on.offset)?;
+        let (bytes, length) = (block.get(28..28 + held)?, self.order.u32(second, 8));
+        Some((Record { time: Some(Time(time)), link: on.link, bytes, length }, used))
     }
 
     pub(super) fn block<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, &'static str> {
@@ -64,8 +110,17 @@ impl Section {
             return Err("a block longer than 16 MiB");
         }
         let Some(block) = bytes.get(..length) else { return Ok(Step::Need(length)) };
+        if order.u32(block, length - 4) as usize != length {
+            return Err("a block whose two lengths differ");
+        }
         let body = &block[8..length - 4];
         if bytes[..4] == SECTION {
+            if length < SECTION_LEAST {
+                return Err("a section header shorter than 28 octets");
+            }
+            if order.u16(block, 12) != 1 {
+                return Err("a section of another version than 1");
+            }
             self.lost = self.lost();
             self.interfaces.clear();
             return Ok(Step::Skip(length));
@@ -74,7 +129,10 @@ impl Section {
             if self.interfaces.len() >= MOST_INTERFACES {
                 return Err("too many interfaces");
             }
-            self.interfaces.push(interface(order, body));
+            if length < INTERFACE_LEAST {
+                return Err("an interface's description shorter than 20 octets");
+            }
+            self.interfaces.push(interface(order, body)?);
             return Ok(Step::Skip(length));
         }
         if order.u32(block, 0) == STATISTICS {
@@ -116,9 +174,9 @@ impl Section {
                 let on = self.interfaces.first().ok_or("a packet before any interface")?;
                 let length = order.u32(body, 0);
                 let limit = if on.snapshot == 0 { u32::MAX } else { on.snapshot };
-                let rest = body.get(4..).unwrap_or_default();
-                let held = (length.min(limit) as usize).min(rest.len());
-                Ok(Some(Record { time: None, link: on.link, bytes: &rest[..held], length }))
+                let held = length.min(limit) as usize;
+                let frame = body.get(4..).and_then(|rest| rest.get(..held)).ok_or(TOO_LONG)?;
+                Ok(Some(Record { time: None, link: on.link, bytes: frame, length }))
             }
             _ => Ok(None),
         }
@@ -135,10 +193,10 @@ impl Section {
         let order = self.order;
         let ticks = u64::from(order.u32(body, 4)) << 32 | u64::from(order.u32(body, 8));
         let held = order.u32(body, 12) as usize;
-        let frame = body.get(data..data + held).ok_or("a packet longer than its block")?;
+        let frame = body.get(data..data + held).ok_or(TOO_LONG)?;
         let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(on.resolution);
         let nanos = i64::try_from(nanos).unwrap_or(i64::MAX);
-        let time = Time(nanos.saturating_add(on.offset.saturating_mul(1_000_000_000)));
+        let time = Time(nanos.saturating_add(on.offset));
         let length = order.u32(body, 16);
         Ok(Some(Record { time: Some(time), link: on.link, bytes: frame, length }))
     }
@@ -163,11 +221,12 @@ fn options(order: Order, mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> 
     })
 }
 
-fn interface(order: Order, body: &[u8]) -> Interface {
+fn interface(order: Order, body: &[u8]) -> Result<Interface, &'static str> {
     let mut interface = Interface {
         link: order.u16(body, 0).into(),
         snapshot: order.u32(body, 4),
         resolution: 1_000_000,
+        unit: None,
         offset: 0,
         lost: 0,
     };
@@ -176,11 +235,19 @@ fn interface(order: Order, body: &[u8]) -> Interface {
             (9, [resolution]) => {
                 let exponent = u32::from(resolution & 0x7f);
                 let base: u64 = if resolution & 0x80 == 0 { 10 } else { 2 };
-                interface.resolution = base.checked_pow(exponent).unwrap_or(u64::MAX);
+                interface.resolution = base
+                    .checked_pow(exponent)
+                    .ok_or("a resolution of time too fine for 64 bits")?;
             }
-            (14, value) if value.len() == 8 => interface.offset = wide(order, value) as i64,
+            (9, _) => return Err("a resolution of time that is not one octet"),
+            (14, value) if value.len() == 8 => {
+                interface.offset = (wide(order, value) as i64).saturating_mul(SECOND);
+            }
             _ => {}
         }
     }
-    interface
+    let resolution = i64::try_from(interface.resolution).ok();
+    let whole = resolution.filter(|per| SECOND.checked_rem(*per) == Some(0));
+    interface.unit = whole.map(|per| SECOND / per);
+    Ok(interface)
 }

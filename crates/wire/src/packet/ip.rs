@@ -92,6 +92,25 @@ pub(super) fn plain_v4(bytes: &[u8]) -> Option<Packet<'_>> {
     })
 }
 
+/// The same of IPv6: one of TCP, UDP or ICMPv6 without extension headers.
+#[inline(always)]
+pub(super) fn plain_v6(bytes: &[u8]) -> Option<Packet<'_>> {
+    let (header, rest) = bytes.split_first_chunk::<40>()?;
+    let [first, _, _, _, p0, p1, protocol, _, addresses @ ..] = header;
+    let payload_length = u32::from(u16::from_be_bytes([*p0, *p1]));
+    if first >> 4 != 6 || payload_length == 0 || !matches!(protocol, 6 | 17 | 58) {
+        return None;
+    }
+    Some(Packet {
+        addresses: Addresses::v6(addresses),
+        protocol: *protocol,
+        fragment: None,
+        payload: rest.get(..payload_length as usize).unwrap_or(rest),
+        payload_length,
+        length: 40 + payload_length,
+    })
+}
+
 #[inline(always)]
 fn v6(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     let header: &[u8; 40] = bytes.first_chunk().ok_or(NoPacket::Truncated)?;

@@ -34,13 +34,14 @@ impl LinkType {
     }
 }
 
-/// The packet in a frame of the commonest kind: over IPv4, whose header has no options, in Ethernet without tags, and no
-/// fragment. `None`: [`network_layer`] and [`parse_ip`](super::parse_ip) say what it is.
+/// The packet in a frame of the commonest kinds: in Ethernet without tags, no fragment, over IPv4 whose header has no options,
+/// or TCP, UDP or ICMPv6 over IPv6 without extension headers. `None`: [`network_layer`] and [`parse_ip`](super::parse_ip) say what it is.
 #[inline(always)]
 pub fn plain_packet(link: u32, frame: &[u8]) -> Option<Packet<'_>> {
     const ETHERNET: u32 = 1;
     match frame.split_first_chunk::<14>() {
         Some(([.., 8, 0], packet)) if link == ETHERNET => ip::plain_v4(packet),
+        Some(([.., 0x86, 0xdd], packet)) if link == ETHERNET => ip::plain_v6(packet),
         Some(_) | None => None,
     }
 }
@@ -127,31 +128,46 @@ mod tests {
         parse_ip(network_layer(link, frame)?)
     }
 
+    /// The same over IPv6.
+    const WIDE: [u8; 68] = {
+        let mut frame = [7; 68];
+        let (mut at, header) = (0, [0x60, 0, 0, 0, 0, 12, 17, 64]);
+        while at < 8 {
+            (frame[at], frame[14 + at]) = (FRAME[at], header[at]);
+            at += 1;
+        }
+        (frame[12], frame[13]) = (0x86, 0xdd);
+        frame
+    };
+
     #[test]
     fn a_plain_packet_is_what_the_layers_one_by_one_say_it_is() {
-        assert_eq!(plain_packet(1, &FRAME).map(|packet| packet.payload.len()), Some(12));
-        let mut plain = 0;
-        let mut other = 0;
-        let mut compare = |link: u32, frame: &[u8]| match plain_packet(link, frame) {
-            Some(packet) => {
-                assert_eq!(Ok(packet), whole(link, frame), "{frame:?}");
-                plain += 1;
+        for frame in [&FRAME[..], &WIDE[..]] {
+            assert_eq!(plain_packet(1, frame).map(|packet| packet.payload.len()), Some(12));
+            let (mut plain, mut other) = (0, 0);
+            let mut compare = |link: u32, frame: &[u8]| match plain_packet(link, frame) {
+                Some(packet) => {
+                    assert_eq!(Ok(packet), whole(link, frame), "{frame:?}");
+                    plain += 1;
+                }
+                None => other += 1,
+            };
+            for link in [0, 1, 101, 113, 276, 9999] {
+                for length in 0..=frame.len() {
+                    compare(link, &frame[..length]);
+                }
             }
-            None => other += 1,
-        };
-        for link in [0, 1, 101, 113, 276, 9999] {
-            for length in 0..=FRAME.len() {
-                compare(link, &FRAME[..length]);
+            let mut changed = [0; 68];
+            let changed = &mut changed[..frame.len()];
+            for at in 0..frame.len() {
+                for octet in 0..=u8::MAX {
+                    changed.copy_from_slice(frame);
+                    changed[at] = octet;
+                    compare(1, changed);
+                    compare(1, &changed[..frame.len() - 8]);
+                }
             }
+            assert!(plain > 1000 && other > 1000, "{plain} plain, {other} others");
         }
-        for at in 0..FRAME.len() {
-            for octet in 0..=u8::MAX {
-                let mut frame = FRAME;
-                frame[at] = octet;
-                compare(1, &frame);
-                compare(1, &frame[..40]);
-            }
-        }
-        assert!(plain > 1000 && other > 1000, "{plain} plain, {other} others");
     }
 }
