@@ -248,9 +248,11 @@ impl Slab {
     /// Asks for the cell.
     #[inline(always)]
     pub(super) fn prefetch(&self, id: EntryId) {
-        match self.narrow(id) {
-            Some(head) => prefetch(head),
-            None => self.prefetch_other(id),
+        let ([short, _], [long, _]) = (&self.short, &self.long);
+        match id.0 & (LONG | WIDE) {
+            LONG => prefetch(long.get(id.number())),
+            0 => prefetch(short.get(id.number())),
+            _ => self.prefetch_other(id),
         }
     }
 
