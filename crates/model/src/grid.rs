@@ -62,9 +62,10 @@ struct Lasting {
     /// The least of them.
     least: u32,
     numbered: Usual,
-    /// Of TCP by state, and of one that nobody has answered.
+    /// Of TCP by state, of data unacknowledged, and of a closed window.
     states: [[u32; SEATS]; TCP_STATES],
-    unanswered: [u32; SEATS],
+    unacknowledged: [u32; SEATS],
+    closed: [u32; SEATS],
 }
 
 /// Those that have a timeout.
@@ -85,19 +86,20 @@ impl Lasting {
         let states = core::array::from_fn(|n| {
             each(&|m| m.settings.ticks(m.settings.tcp_timeouts.states[n]))
         });
-        let unanswered = each(&|m| m.settings.ticks(m.settings.tcp_timeouts.unacknowledged));
+        let unacknowledged = each(&|m| m.settings.ticks(m.settings.tcp_timeouts.unacknowledged));
+        let closed = each(&|m| m.settings.ticks(m.settings.tcp_timeouts.max_retrans));
         let numbered = models[0].usual.numbered();
-        Self { established, udp, least, numbered, states, unanswered }
+        Self { established, udp, least, numbered, states, unacknowledged, closed }
     }
 
     /// What [`Tcp::lasts`] says under each setting, where that is plain.
     #[inline(always)]
     fn of_tcp(&self, tcp: &Tcp, view: EntryView, settings: &TcpSettings) -> Option<[u32; SEATS]> {
-        let (state, unanswered) = tcp.lasts_plainly(view, settings)?;
+        let (state, bounds) = tcp.lasts_plainly(view, settings)?;
         let mut ticks = *self.states.get(usize::from(state.number()))?;
-        if unanswered {
-            for (ticks, least) in ticks.iter_mut().zip(&self.unanswered) {
-                *ticks = (*ticks).min(*least);
+        for (bound, bounds) in [&self.unacknowledged, &self.closed].into_iter().zip(bounds) {
+            for (ticks, bound) in ticks.iter_mut().zip(bound) {
+                *ticks = if bounds { (*ticks).min(*bound) } else { *ticks };
             }
         }
         Some(ticks)
@@ -135,12 +137,14 @@ impl Grid {
             return None;
         }
         let highest = configs.iter().map(|config| config.settings.max).max()?;
-        let table = Table::new(first.settings.buckets, highest, first.hash_key);
         let same = |config: &Config| {
             Settings { max: 0, ..config.settings.clone() }
                 == Settings { max: 0, ..first.settings.clone() }
         };
         let uniform = configs.iter().all(same);
+        // Where timeouts differ, entries of one tuple stand beside each other.
+        let meant = if uniform { highest } else { highest.saturating_mul(2) };
+        let table = Table::new(first.settings.buckets, meant, first.hash_key);
         let mut models: Vec<Model> = configs.iter().cloned().map(Model::new).collect();
         for (seat, model) in models.iter_mut().enumerate() {
             model.table = Table::stand_in(seat, 0);

@@ -66,7 +66,7 @@ const AHEAD: usize = 64;
 
 /// A sequence that grows without moving what it holds.
 #[derive(Debug)]
-struct Pieces<T> {
+pub(super) struct Pieces<T> {
     /// All but the last one full.
     pieces: Vec<Vec<T>>,
     length: usize,
@@ -90,17 +90,21 @@ impl<T> Pieces<T> {
 }
 
 impl<T: Copy> Pieces<T> {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { pieces: Vec::new(), length: 0 }
     }
 
+    pub(super) const fn length(&self) -> usize {
+        self.length
+    }
+
     #[inline(always)]
-    fn get(&self, at: usize) -> &T {
+    pub(super) fn get(&self, at: usize) -> &T {
         &self.pieces[at / Self::THINGS][at % Self::THINGS]
     }
 
     #[inline(always)]
-    fn get_mut(&mut self, at: usize) -> &mut T {
+    pub(super) fn get_mut(&mut self, at: usize) -> &mut T {
         &mut self.pieces[at / Self::THINGS][at % Self::THINGS]
     }
 
@@ -109,7 +113,7 @@ impl<T: Copy> Pieces<T> {
         self.pieces.iter().map(Vec::as_slice)
     }
 
-    fn push(&mut self, value: T) {
+    pub(super) fn push(&mut self, value: T) {
         if self.length == self.pieces.len() * Self::THINGS {
             self.pieces.push(Vec::with_capacity(Self::THINGS));
         }
