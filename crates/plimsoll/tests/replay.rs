@@ -89,6 +89,38 @@ fn a_smaller_table_evicts_and_the_grid_finds_the_one_that_holds() {
 }
 
 #[test]
+fn an_answer_names_what_is_changed_and_nothing_else() {
+    let said = |more: &[&str]| {
+        let arguments = [&["-", "--no-search", "--width", "200"], more].concat();
+        let (out, told, status) = replay(&arguments, &capture(100, false));
+        assert_eq!(status, Some(0), "{told}");
+        out
+    };
+    let out = said(&[]);
+    assert!(out.contains("nf_conntrack_max=262,144 holds them (less than 1 % full):"), "{out}");
+    let out = said(&["--set", "nf_conntrack_max=0"]);
+    assert!(out.contains("nf_conntrack_max=0 (no limit) holds them: no packet is lost"), "{out}");
+    let timeouts = "--what-if=nf_conntrack_udp_timeout=30,40";
+    let out =
+        said(&["--set", "nf_conntrack_max=20", timeouts, "--what-if=nf_conntrack_max=20,200"]);
+    let change = "the smallest change that drops nothing: nf_conntrack_max=200 (instead of 20).";
+    assert!(out.contains(change), "{out}");
+}
+
+#[test]
+fn made_up_traffic_is_drawn_from_its_start() {
+    let made = "rate=20/s lifetime=exp:1s udp=100% seed=1 for=2s";
+    let (out, _, _) = replay(&["--synthetic", made, "--plot", "-"], b"");
+    assert!(out.starts_with("OCCUPANCY  entries since the start; as set\n"), "{out}");
+    let path = stored("made.svg", b"");
+    let name = path.to_str().unwrap();
+    assert_eq!(replay(&["--synthetic", made, "--plot", name], b"").2, Some(0));
+    let svg = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(svg.contains("time since the start") && !svg.contains("1970"));
+}
+
+#[test]
 fn several_captures_are_merged_by_time_and_gzip_is_unpacked() {
     let whole = capture(3, true);
     let path = stored("whole.pcap.gz", &{

@@ -18,3 +18,4 @@ pub mod run;
 pub mod scripts;
 pub mod segments;
 pub mod servers;
+pub mod trace;
