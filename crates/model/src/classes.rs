@@ -11,6 +11,11 @@ pub(crate) struct Classes {
 }
 
 impl Classes {
+    /// All of them.
+    pub(crate) const fn all(&self) -> u64 {
+        self.evictable + self.closing + self.protected
+    }
+
     const fn place(&mut self, class: Class) -> &mut u64 {
         match class {
             Class::Evictable => &mut self.evictable,

@@ -47,9 +47,17 @@ impl Model {
     /// So many more can come before somebody has to go.
     #[inline(always)]
     pub(crate) const fn room(&self) -> u64 {
+        match self.limit() {
+            None => u64::MAX,
+            Some(limit) => limit.saturating_sub(self.table.len() as u64),
+        }
+    }
+
+    /// So many at most, if there is a limit.
+    #[inline(always)]
+    pub(crate) const fn limit(&self) -> Option<u64> {
         let max = self.settings.max;
-        let unlimited = max == 0 && self.profile.zero_is_unlimited;
-        if unlimited { u64::MAX } else { max.saturating_sub(self.table.len() as u64) }
+        if max == 0 && self.profile.zero_is_unlimited { None } else { Some(max) }
     }
 
     /// There was no room, and nobody to go.

@@ -6,6 +6,7 @@
 //! its own view of the table, through which its collector and its early drop meet what they would meet in a table of their own.
 //! What comes of a packet is what comes of it in a [`Model`] alone, step by step.
 
+mod numbers;
 mod room;
 mod steps;
 
@@ -33,7 +34,8 @@ use crate::table::{Expiries, Extras, Found, Glance, Probe, SEATS, Seats, Spot, T
 use crate::tcp::{Direction, EntryView, Tcp, TcpSettings};
 use crate::ticks::Jiffies;
 use crate::trackers::{Judged, Judgement};
-use room::{Room, Unwritten};
+use numbers::Numbers;
+use room::Unwritten;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -47,7 +49,7 @@ pub struct Grid {
     steps: Steps,
     /// Neighbouring buckets that early drop looks at.
     buckets: usize,
-    room: Room,
+    numbers: Numbers,
     unwritten: Unwritten,
 }
 
@@ -60,9 +62,10 @@ struct Lasting {
     /// The least of them.
     least: u32,
     numbered: Usual,
-    /// Of TCP by state, and of one that nobody has answered.
+    /// Of TCP by state, of data unacknowledged, and of a closed window.
     states: [[u32; SEATS]; TCP_STATES],
-    unanswered: [u32; SEATS],
+    unacknowledged: [u32; SEATS],
+    closed: [u32; SEATS],
 }
 
 /// Those that have a timeout.
@@ -83,19 +86,20 @@ impl Lasting {
         let states = core::array::from_fn(|n| {
             each(&|m| m.settings.ticks(m.settings.tcp_timeouts.states[n]))
         });
-        let unanswered = each(&|m| m.settings.ticks(m.settings.tcp_timeouts.unacknowledged));
+        let unacknowledged = each(&|m| m.settings.ticks(m.settings.tcp_timeouts.unacknowledged));
+        let closed = each(&|m| m.settings.ticks(m.settings.tcp_timeouts.max_retrans));
         let numbered = models[0].usual.numbered();
-        Self { established, udp, least, numbered, states, unanswered }
+        Self { established, udp, least, numbered, states, unacknowledged, closed }
     }
 
     /// What [`Tcp::lasts`] says under each setting, where that is plain.
     #[inline(always)]
     fn of_tcp(&self, tcp: &Tcp, view: EntryView, settings: &TcpSettings) -> Option<[u32; SEATS]> {
-        let (state, unanswered) = tcp.lasts_plainly(view, settings)?;
+        let (state, bounds) = tcp.lasts_plainly(view, settings)?;
         let mut ticks = *self.states.get(usize::from(state.number()))?;
-        if unanswered {
-            for (ticks, least) in ticks.iter_mut().zip(&self.unanswered) {
-                *ticks = (*ticks).min(*least);
+        for (bound, bounds) in [&self.unacknowledged, &self.closed].into_iter().zip(bounds) {
+            for (ticks, bound) in ticks.iter_mut().zip(bound) {
+                *ticks = if bounds { (*ticks).min(*bound) } else { *ticks };
             }
         }
         Some(ticks)
@@ -133,12 +137,14 @@ impl Grid {
             return None;
         }
         let highest = configs.iter().map(|config| config.settings.max).max()?;
-        let table = Table::new(first.settings.buckets, highest, first.hash_key);
         let same = |config: &Config| {
             Settings { max: 0, ..config.settings.clone() }
                 == Settings { max: 0, ..first.settings.clone() }
         };
         let uniform = configs.iter().all(same);
+        // Where timeouts differ, entries of one tuple stand beside each other.
+        let meant = if uniform { highest } else { highest.saturating_mul(2) };
+        let table = Table::new(first.settings.buckets, meant, first.hash_key);
         let mut models: Vec<Model> = configs.iter().cloned().map(Model::new).collect();
         for (seat, model) in models.iter_mut().enumerate() {
             model.table = Table::stand_in(seat, 0);
@@ -180,9 +186,9 @@ impl Grid {
         table.share(all, uniform);
         let steps = Steps::new(Step::new(Info::Untracked, Verdict::Accept));
         let buckets = models.first().and_then(|model| buckets(model.profile.early_drop));
-        let lasting = Lasting::of(&models);
+        let (lasting, numbers) = (Lasting::of(&models), Numbers::of(&models));
         let (buckets, unwritten) = (buckets.unwrap_or(0), Unwritten::default());
-        Self { table, lasting, models, all, steps, buckets, room: Room::default(), unwritten }
+        Self { table, lasting, models, all, steps, buckets, numbers, unwritten }
     }
 
     /// One setting.
@@ -197,12 +203,12 @@ impl Grid {
 
     /// What [`Model::counted`] says of one setting.
     pub fn counted(&self, setting: usize) -> usize {
-        self.models[setting].counted()
+        self.numbers.all(setting)
     }
 
     /// What [`Model::protected`] says of one setting.
     pub fn protected(&self, setting: usize) -> u64 {
-        self.models[setting].protected()
+        self.numbers.protected(setting)
     }
 
     /// One setting's counters by their kernel names, since the beginning.
@@ -220,7 +226,7 @@ impl Grid {
         let model = &self.models[setting];
         let mut census = Census::default();
         self.table.census_of(setting, |v| census.add(v.expires, v.class(), model.now()));
-        census.occupancy(model.counted())
+        census.occupancy(self.counted(setting))
     }
 
     /// Status and state of an entry that a step of the last packet names.
@@ -231,6 +237,7 @@ impl Grid {
     /// One setting's model, with a table of its own.
     pub fn part(&self, setting: usize) -> Model {
         let mut model = self.models[setting].clone();
+        model.classes = self.numbers.classes(setting);
         model.note_unwritten(self.unwritten.packets[setting]);
         model.defragmenter = self.models[0].defragmenter.clone();
         model.table = self.table.part(setting, model.settings.buckets, model.settings.max);
@@ -267,11 +274,14 @@ impl Grid {
 
     /// Lends the table to one setting's model.
     fn lend<T>(&mut self, seat: usize, then: impl FnOnce(&mut Model) -> T) -> T {
-        self.room.forget();
         let model = &mut self.models[seat];
+        model.classes = self.numbers.classes(seat);
+        model.table.recount(self.numbers.all(seat));
         self.table.trade(&mut model.table);
         let done = then(model);
+        debug_assert_eq!(model.classes.all(), model.table.len() as u64, "a class was not told");
         self.table.trade(&mut model.table);
+        self.numbers.set(seat, model);
         done
     }
 
@@ -487,11 +497,11 @@ impl Grid {
         }
         let probe = &spot.probe(Key::wide_of(packet));
         let (now, counted) = (self.now(), self.is_counted());
-        let (models, room) = (&mut self.models, &mut self.room);
+        let (models, numbers) = (&mut self.models, &mut self.numbers);
         let versioned = self.table.find_shared(probe, now, seats, |seats, vitals| {
-            room.gone(seats);
-            for seat in seats {
-                gone(&mut models[seat], vitals.class(), counted);
+            numbers.gone(seats, vitals.class());
+            if counted {
+                deleted(models, seats);
             }
         });
         let mut reopened = Seats::NONE;
@@ -593,10 +603,10 @@ impl Grid {
                 self.table.remove_shared(id);
                 let (step, reopened) =
                     (Step { entry: None, what: What::Removed, ..step }, end == Judged::Reopen);
-                for seat in seats {
-                    gone(&mut self.models[seat], slot.class(), counted);
+                self.numbers.gone(seats, before.class());
+                if counted {
+                    deleted(&mut self.models, seats);
                 }
-                self.room.gone(seats);
                 self.steps.put(seats, Step { reopened, ..step });
                 return if reopened { seats } else { Seats::NONE };
             }
@@ -634,9 +644,7 @@ impl Grid {
     ) {
         let (was, is) = (before.class(), slot.class());
         if was != is {
-            for seat in seats {
-                self.models[seat].classes.change(was, is);
-            }
+            self.numbers.change(seats, was, is);
             self.steps.note(seats);
         }
         let was = self.table.expiries(found.id);
@@ -660,7 +668,7 @@ impl Grid {
         if !probe.has_inverse() {
             return self.invalid(seats);
         }
-        let (ready, evicted) = self.make_room(probe, seats);
+        let (ready, served, evicted) = self.make_room(probe, seats);
         self.steps.put(seats.without(ready).without(reopened), FULL);
         self.steps.put(seats.without(ready).and(reopened), Step { reopened: true, ..FULL });
         let Some(first) = { ready }.next() else { return };
@@ -726,9 +734,8 @@ impl Grid {
         let there = Step { what: What::Inserted, entry: id, ..step };
         let told = [(too_long, long), (put_in, there), (ready.without(too_long.or(put_in)), step)];
         for (seats, step) in told {
-            let evicting = |&seat: &usize| evicted[seat] > 0 || reopened.contains(seat);
             let mut others = seats;
-            for seat in seats.filter(evicting) {
+            for seat in seats.and(served.or(reopened)) {
                 let (reopened, evicted) = (reopened.contains(seat), evicted[seat]);
                 self.steps.put(Seats::one(seat), Step { reopened, evicted, ..step });
                 others = others.without(Seats::one(seat));
@@ -743,11 +750,7 @@ impl Grid {
         if self.is_counted() {
             self.count(seats, Counter::Insert);
         }
-        for seat in seats {
-            self.models[seat].classes.enter(class);
-            self.models[seat].table.recount(1, 0);
-        }
-        self.room.came(seats);
+        self.numbers.came(seats, class);
     }
 }
 
@@ -756,11 +759,10 @@ const UDP: u8 = 17;
 /// Of a packet that finds no room.
 const FULL: Step = Step { what: What::TableFull, ..Step::new(Info::Invalid, Verdict::Drop) };
 
-/// An entry is gone from a setting.
-fn gone(model: &mut Model, class: Class, counted: bool) {
-    model.classes.leave(class);
-    model.table.recount(0, 1);
-    if counted {
-        model.counters.add(Counter::Delete, 1);
+/// An entry is gone from some settings, which is counted.
+#[inline(never)]
+fn deleted(models: &mut [Model], seats: Seats) {
+    for seat in seats {
+        models[seat].counters.add(Counter::Delete, 1);
     }
 }

@@ -1,50 +1,9 @@
-//! Full tables: in which settings there is room, who goes for it, and what is noted where nobody can.
+//! Full tables: who goes where there is no room, and what is noted where nobody can.
 
 use plimsoll_ct::Counter;
 
-use super::{FULL, Grid, gone};
+use super::{FULL, Grid, deleted};
 use crate::table::{Probe, SEATS, Seats, Spot};
-
-/// How many entries more each setting can take.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Room {
-    /// Whether that is known.
-    known: bool,
-    /// As many, or at least [`i32::MAX`], more than there can be entries; or how many there are too many.
-    left: [i32; SEATS],
-    full: Seats,
-}
-
-impl Room {
-    /// Some number of entries has changed.
-    pub(super) const fn forget(&mut self) {
-        self.known = false;
-    }
-
-    /// An entry goes from some settings.
-    #[inline(always)]
-    pub(super) fn gone(&mut self, seats: Seats) {
-        for (seat, left) in self.left.iter_mut().enumerate() {
-            *left = left.saturating_add(i32::from(seats.contains(seat)));
-        }
-        self.look();
-    }
-
-    /// An entry comes into some settings.
-    #[inline(always)]
-    pub(super) fn came(&mut self, seats: Seats) {
-        for (seat, left) in self.left.iter_mut().enumerate() {
-            *left -= i32::from(seats.contains(seat));
-        }
-        self.look();
-    }
-
-    #[inline(always)]
-    fn look(&mut self) {
-        let full = |(seat, &left): (usize, &i32)| u8::from(left <= 0) << seat;
-        self.full = Seats(self.left.iter().enumerate().map(full).fold(0, |all, one| all | one));
-    }
-}
 
 /// Packets that found no room and nobody to go, as long as the clock shows the same tick and a setting's log writes no more.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,35 +24,27 @@ impl Unwritten {
 impl Grid {
     /// The settings that hold as many entries as they may.
     #[inline(always)]
-    pub(super) fn full(&mut self) -> Seats {
-        if !self.room.known {
-            self.look_who_is_full();
-        }
-        self.room.full
+    pub(super) const fn full(&self) -> Seats {
+        self.numbers.full()
     }
 
-    #[inline(never)]
-    fn look_who_is_full(&mut self) {
-        self.room = Room { known: true, left: [i32::MAX; SEATS], full: Seats::NONE };
-        for (left, model) in self.room.left.iter_mut().zip(&self.models) {
-            *left = i32::try_from(model.room()).unwrap_or(i32::MAX);
-        }
-        self.room.look();
-    }
-
-    /// The settings in which there is room for one more, and how many were evicted for it in each.
-    pub(super) fn make_room(&mut self, probe: &Probe, seats: Seats) -> (Seats, [u32; SEATS]) {
+    /// The settings in which there is room for one more, those of them in which somebody went for it, and how many in each.
+    pub(super) fn make_room(
+        &mut self,
+        probe: &Probe,
+        seats: Seats,
+    ) -> (Seats, Seats, [u32; SEATS]) {
         let mut evicted = [0; SEATS];
         let full = self.full().and(seats);
         if full.is_empty() {
-            return (seats, evicted);
+            return (seats, Seats::NONE, evicted);
         }
         let served = self.evict(probe, full, &mut evicted);
         for seat in served {
             self.models[seat].counters.add(Counter::EarlyDrop, evicted[seat].into());
         }
         self.lose(full.without(served));
-        (seats.without(full).or(served), evicted)
+        (seats.without(full).or(served), served, evicted)
     }
 
     /// In some settings there was no room, and nobody to go.
@@ -142,7 +93,7 @@ impl Grid {
         if full.is_empty() {
             return Seats::NONE;
         }
-        let Self { table, models, room, .. } = self;
+        let Self { table, models, numbers, .. } = self;
         let chains = table.chains();
         let around = (first..first + self.buckets.min(chains))
             .map(|chain| if chain < chains { chain } else { chain - chains });
@@ -157,9 +108,9 @@ impl Grid {
                 most,
                 full.without(served),
                 |vitals, expired, victims| {
-                    room.gone(expired.or(victims));
-                    for seat in expired.or(victims) {
-                        gone(&mut models[seat], vitals.class(), counted);
+                    numbers.gone(expired.or(victims), vitals.class());
+                    if counted {
+                        deleted(models, expired.or(victims));
                     }
                     for seat in victims {
                         evicted[seat] += 1;

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::Zone;
 
+use super::chains::Soonest;
 use super::index::{self, At, Place};
 use super::{EntryId, Found, Glance, Leaving, Probe, Spot, Table};
 use crate::key::{Key, Packed};
@@ -72,7 +73,7 @@ impl Table {
             spot.likely = EntryId(self.index.id(at, slot));
             spot.slot = slot as u8;
         }
-        let mut slots = self.index.of_chain(at, spot.place);
+        let mut slots = self.index.all(at);
         while let Some(slot) = slots.newest() {
             self.slab.prefetch(EntryId(self.index.id(at, slot)));
         }
@@ -80,18 +81,28 @@ impl Table {
 
     /// Whether a lookup meets nothing that has expired, as far as the first line goes.
     #[inline(always)]
-    pub(super) fn is_clear(&self, place: Place, now: Jiffies) -> bool {
-        self.index.is_fresh(place, now) || self.chain_lives(place, now)
+    pub(super) fn is_clear(&mut self, place: Place, now: Jiffies) -> bool {
+        self.index.is_fresh(place, now) || self.look_anew(place, now)
     }
 
+    /// The same, by what stands in the line; when nothing in it has expired, it is known anew before when nothing will.
     #[inline(never)]
-    fn chain_lives(&self, place: Place, now: Jiffies) -> bool {
+    fn look_anew(&mut self, place: Place, now: Jiffies) -> bool {
         let at = self.index.first(place);
-        let mut slots = self.index.of_chain(at, place);
+        let (chain, mut slots) = (self.index.of_chain(at, place), self.index.all(at));
+        let (mut soonest, mut all_live) = (Soonest::default(), true);
         while let Some(slot) = slots.newest() {
-            if self.slab.head(EntryId(self.index.id(at, slot))).is_expired(now) {
-                return false;
+            let expires = self.slab.head(EntryId(self.index.id(at, slot))).expires;
+            if expires.left(now) <= 0 {
+                all_live = false;
+                if chain.has(slot) {
+                    return false;
+                }
             }
+            soonest.or(expires);
+        }
+        if all_live && let Some(soonest) = soonest.0 {
+            self.index.set_bound(at, soonest);
         }
         true
     }
@@ -133,7 +144,7 @@ impl Table {
 
     /// The same for TCP and UDP over IPv4, an entry that is translated being left out.
     #[inline(always)]
-    pub(crate) fn own(&self, spot: &Spot, now: Jiffies) -> Option<Found> {
+    pub(crate) fn own(&mut self, spot: &Spot, now: Jiffies) -> Option<Found> {
         if !self.is_clear(spot.place, now) {
             return None;
         }

@@ -34,10 +34,10 @@ impl Table {
         core::mem::swap(&mut self.view, &mut stand_in.view);
     }
 
-    /// The stand-in's number of entries changes.
-    pub(crate) const fn recount(&mut self, more: usize, fewer: usize) {
+    /// A stand-in knows another number of entries.
+    pub(crate) const fn recount(&mut self, entries: usize) {
         if let Some(View { count, .. }) = &mut self.view {
-            *count = *count + more - fewer;
+            *count = entries;
         }
     }
 
@@ -165,7 +165,7 @@ impl Table {
 
     /// Of some settings those in which a tuple plainly leads to nothing: nothing stands in the way that may have expired.
     #[inline]
-    pub(crate) fn absent(&self, probe: &Probe, seats: Seats, now: Jiffies) -> Seats {
+    pub(crate) fn absent(&mut self, probe: &Probe, seats: Seats, now: Jiffies) -> Seats {
         let mut absent = seats;
         if absent.is_empty() || !self.is_clear(probe.place, now) {
             return Seats::NONE;

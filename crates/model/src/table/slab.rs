@@ -58,15 +58,15 @@ impl EntryId {
 const LONG: u32 = 1;
 const WIDE: u32 = 2;
 const NONE: u32 = u32::MAX;
-/// Things of a piece: several huge pages of memory, none of which is touched before it is needed.
-const PIECE: usize = 1 << 16;
+/// Octets of a piece: several huge pages of memory, none of which is touched before it is needed.
+const PIECE: usize = 4 << 20;
 
 /// Cells that a census asks for ahead of the one that it looks at: a page of memory, at whose end the processor itself stops.
 const AHEAD: usize = 64;
 
 /// A sequence that grows without moving what it holds.
 #[derive(Debug)]
-struct Pieces<T> {
+pub(super) struct Pieces<T> {
     /// All but the last one full.
     pieces: Vec<Vec<T>>,
     length: usize,
@@ -76,7 +76,7 @@ impl<T: Copy> Clone for Pieces<T> {
     fn clone(&self) -> Self {
         // Each with the room that it had.
         let copy = |piece: &Vec<T>| {
-            let mut copy = Vec::with_capacity(PIECE);
+            let mut copy = Vec::with_capacity(Self::THINGS);
             copy.extend_from_slice(piece);
             copy
         };
@@ -84,19 +84,28 @@ impl<T: Copy> Clone for Pieces<T> {
     }
 }
 
+impl<T> Pieces<T> {
+    /// Of a piece.
+    const THINGS: usize = PIECE / size_of::<T>();
+}
+
 impl<T: Copy> Pieces<T> {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { pieces: Vec::new(), length: 0 }
     }
 
-    #[inline(always)]
-    fn get(&self, at: usize) -> &T {
-        &self.pieces[at / PIECE][at % PIECE]
+    pub(super) const fn length(&self) -> usize {
+        self.length
     }
 
     #[inline(always)]
-    fn get_mut(&mut self, at: usize) -> &mut T {
-        &mut self.pieces[at / PIECE][at % PIECE]
+    pub(super) fn get(&self, at: usize) -> &T {
+        &self.pieces[at / Self::THINGS][at % Self::THINGS]
+    }
+
+    #[inline(always)]
+    pub(super) fn get_mut(&mut self, at: usize) -> &mut T {
+        &mut self.pieces[at / Self::THINGS][at % Self::THINGS]
     }
 
     /// All of it, piece by piece.
@@ -104,9 +113,9 @@ impl<T: Copy> Pieces<T> {
         self.pieces.iter().map(Vec::as_slice)
     }
 
-    fn push(&mut self, value: T) {
-        if self.length == self.pieces.len() * PIECE {
-            self.pieces.push(Vec::with_capacity(PIECE));
+    pub(super) fn push(&mut self, value: T) {
+        if self.length == self.pieces.len() * Self::THINGS {
+            self.pieces.push(Vec::with_capacity(Self::THINGS));
         }
         if let Some(last) = self.pieces.last_mut() {
             last.push(value);
@@ -248,9 +257,11 @@ impl Slab {
     /// Asks for the cell.
     #[inline(always)]
     pub(super) fn prefetch(&self, id: EntryId) {
-        match self.narrow(id) {
-            Some(head) => prefetch(head),
-            None => self.prefetch_other(id),
+        let ([short, _], [long, _]) = (&self.short, &self.long);
+        match id.0 & (LONG | WIDE) {
+            LONG => prefetch(long.get(id.number())),
+            0 => prefetch(short.get(id.number())),
+            _ => self.prefetch_other(id),
         }
     }
 

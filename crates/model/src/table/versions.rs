@@ -11,7 +11,7 @@
 use alloc::vec::Vec;
 
 use super::machine::prefetch;
-use super::slab::EntryId;
+use super::slab::{EntryId, Pieces};
 use crate::ticks::Jiffies;
 
 /// Settings of one table at most.
@@ -75,7 +75,7 @@ pub(crate) struct Expiries(pub(crate) [Jiffies; SEATS]);
 pub(super) struct Versions {
     seats: [Vec<Seats>; 4],
     /// Left empty where all settings have the same timeouts: an entry expires in all of them as it does in one.
-    expiries: Option<[Vec<Expiries>; 4]>,
+    expiries: Option<[Pieces<Expiries>; 4]>,
     /// By chain.
     settled: Vec<Settled>,
     /// Whether any ever was.
@@ -100,7 +100,7 @@ impl Versions {
     pub(super) fn new(chains: usize, uniform: bool) -> Self {
         Self {
             seats: Default::default(),
-            expiries: (!uniform).then(Default::default),
+            expiries: (!uniform).then_some([const { Pieces::new() }; 4]),
             settled: alloc::vec![Settled { until: Jiffies(0), seats: Seats::NONE }; chains],
             watches: false,
         }
@@ -120,13 +120,13 @@ impl Versions {
     #[inline(always)]
     pub(super) fn expiries(&self, id: EntryId) -> Option<&Expiries> {
         let (shelf, number) = id.split();
-        self.expiries.as_ref()?[shelf].get(number)
+        Some(self.expiries.as_ref()?[shelf].get(number))
     }
 
     #[inline(always)]
     pub(super) fn expiries_mut(&mut self, id: EntryId) -> Option<&mut Expiries> {
         let (shelf, number) = id.split();
-        self.expiries.as_mut()?[shelf].get_mut(number)
+        Some(self.expiries.as_mut()?[shelf].get_mut(number))
     }
 
     pub(super) fn enter(&mut self, id: EntryId, seats: Seats, expiries: &Expiries) {
@@ -136,8 +136,10 @@ impl Versions {
         own[number] = seats;
         if let Some(all) = &mut self.expiries {
             let own = &mut all[shelf];
-            own.resize(own.len().max(number + 1), *expiries);
-            own[number] = *expiries;
+            while own.length() <= number {
+                own.push(*expiries);
+            }
+            *own.get_mut(number) = *expiries;
         }
     }
 
@@ -200,11 +202,12 @@ impl Versions {
     #[inline(always)]
     pub(super) fn prefetch(&self, id: EntryId) {
         let (shelf, number) = id.split();
+        // Of no entry there is nothing.
         if let Some(seats) = self.seats[shelf].get(number) {
             prefetch(seats);
-        }
-        if let Some(expiries) = self.expiries(id) {
-            prefetch(expiries);
+            if let Some(expiries) = self.expiries(id) {
+                prefetch(expiries);
+            }
         }
     }
 }

@@ -544,21 +544,23 @@ impl Tcp {
         if unanswered { timeout.min(timeouts.unacknowledged) } else { timeout }
     }
 
-    /// The state whose timeout [`Tcp::lasts`] gives, and whether that of data unacknowledged, if it is less; `None`: it hangs on
-    /// more.
+    /// The state whose timeout [`Tcp::lasts`] gives, and which others it does not exceed: that of data unacknowledged, that of a
+    /// window that is closed. `None`: it hangs on more.
     #[inline(always)]
     pub(crate) fn lasts_plainly(
         &self,
         entry: EntryView,
         settings: &TcpSettings,
-    ) -> Option<(TcpState, bool)> {
+    ) -> Option<(TcpState, [bool; 2])> {
         let flags = self.sides[0].flags | self.sides[1].flags;
-        let odd = self.retransmissions >= settings.max_retrans
-            || flags & side::DATA_UNACKNOWLEDGED != 0
-            || self.last.window == 0
-            || self.last.class == Class::Rst;
         let unanswered = !entry.replied && self.state == TcpState::Established;
-        if odd { None } else { Some((self.state, unanswered)) }
+        let unacknowledged =
+            flags & side::DATA_UNACKNOWLEDGED != 0 && settings.behaviour.unacknowledged_timeout;
+        let closed = self.last.window == 0 && settings.behaviour.zero_window_timeout;
+        let odd = self.retransmissions >= settings.max_retrans
+            || unacknowledged && closed
+            || self.last.class == Class::Rst;
+        if odd { None } else { Some((self.state, [unanswered || unacknowledged, closed])) }
     }
 }
 

@@ -1,0 +1,129 @@
+//! How many entries each setting has, and how many more it can take.
+//!
+//! An entry comes, goes and changes in several settings at once: what is counted stands by setting, and is added to in all of them
+//! without a branch.
+
+use plimsoll_ct::Class;
+
+use crate::classes::Classes;
+use crate::model::Model;
+use crate::table::{SEATS, Seats};
+
+/// See the module.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Numbers {
+    evictable: Each,
+    closing: Each,
+    protected: Each,
+    /// How many more can come: as many, or at least [`i32::MAX`], more than there can be; or how many there are too many.
+    left: [i32; SEATS],
+    full: Seats,
+}
+
+/// Entries by setting.
+type Each = [u32; SEATS];
+
+impl Numbers {
+    /// Of models that share a table, by what each says of itself.
+    pub(super) fn of(models: &[Model]) -> Self {
+        let mut numbers = Self { left: [i32::MAX; SEATS], ..Self::default() };
+        for (seat, model) in models.iter().enumerate() {
+            numbers.set(seat, model);
+        }
+        numbers
+    }
+
+    /// What a model says of itself, which has its entries by class and a limit.
+    pub(super) fn set(&mut self, seat: usize, model: &Model) {
+        let Classes { evictable, closing, protected } = model.classes;
+        self.evictable[seat] = evictable as u32;
+        self.closing[seat] = closing as u32;
+        self.protected[seat] = protected as u32;
+        let all = (evictable + closing + protected) as i64;
+        self.left[seat] = match model.limit() {
+            None => i32::MAX,
+            Some(limit) => {
+                let left = i64::try_from(limit).unwrap_or(i64::MAX) - all;
+                left.clamp(i32::MIN.into(), i32::MAX.into()) as i32
+            }
+        };
+        self.look();
+    }
+
+    /// One setting's.
+    pub(super) fn classes(&self, seat: usize) -> Classes {
+        Classes {
+            evictable: self.evictable[seat].into(),
+            closing: self.closing[seat].into(),
+            protected: self.protected[seat].into(),
+        }
+    }
+
+    /// Entries of one setting.
+    #[inline(always)]
+    pub(super) const fn all(&self, seat: usize) -> usize {
+        (self.evictable[seat] + self.closing[seat] + self.protected[seat]) as usize
+    }
+
+    /// Those of them that nothing but time takes.
+    #[inline(always)]
+    pub(super) const fn protected(&self, seat: usize) -> u64 {
+        self.protected[seat] as u64
+    }
+
+    /// The settings that hold as many as they may.
+    #[inline(always)]
+    pub(super) const fn full(&self) -> Seats {
+        self.full
+    }
+
+    /// An entry comes into some settings.
+    #[inline(always)]
+    pub(super) fn came(&mut self, seats: Seats, class: Class) {
+        for (seat, number) in self.place(class).iter_mut().enumerate() {
+            *number += u32::from(seats.contains(seat));
+        }
+        for (seat, left) in self.left.iter_mut().enumerate() {
+            *left -= i32::from(seats.contains(seat));
+        }
+        self.look();
+    }
+
+    /// An entry goes from some settings.
+    #[inline(always)]
+    pub(super) fn gone(&mut self, seats: Seats, class: Class) {
+        for (seat, number) in self.place(class).iter_mut().enumerate() {
+            *number -= u32::from(seats.contains(seat));
+        }
+        for (seat, left) in self.left.iter_mut().enumerate() {
+            *left = left.wrapping_add(i32::from(seats.contains(seat) && *left < i32::MAX));
+        }
+        self.look();
+    }
+
+    /// An entry changes in some settings.
+    #[inline(always)]
+    pub(super) fn change(&mut self, seats: Seats, was: Class, is: Class) {
+        for (seat, number) in self.place(was).iter_mut().enumerate() {
+            *number -= u32::from(seats.contains(seat));
+        }
+        for (seat, number) in self.place(is).iter_mut().enumerate() {
+            *number += u32::from(seats.contains(seat));
+        }
+    }
+
+    #[inline(always)]
+    const fn place(&mut self, class: Class) -> &mut Each {
+        match class {
+            Class::Evictable => &mut self.evictable,
+            Class::Closing => &mut self.closing,
+            Class::Protected => &mut self.protected,
+        }
+    }
+
+    #[inline(always)]
+    fn look(&mut self) {
+        let full = |(seat, &left): (usize, &i32)| u8::from(left <= 0) << seat;
+        self.full = Seats(self.left.iter().enumerate().map(full).fold(0, |all, one| all | one));
+    }
+}
