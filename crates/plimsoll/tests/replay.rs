@@ -229,6 +229,31 @@ fn what_is_no_setting_is_named() {
 }
 
 #[test]
+fn what_the_log_would_have_said_of_a_packet_is_printed() {
+    // A datagram whose length is a lie, behind one that is none.
+    let mut bytes = capture(2, false);
+    let length = bytes.len();
+    bytes[length - 3] = 99;
+    let log = ["-", "--log", "--interface", "eth0", "--set"];
+    let (out, err, status) = replay(&[&log[..], &["nf_conntrack_log_invalid=17"]].concat(), &bytes);
+    assert_eq!((err.as_str(), status), ("", Some(0)));
+    assert_eq!(
+        out,
+        "2023-11-14T22:13:20,000000+00:00 nf_ct_proto_17: truncated/malformed packet IN=eth0 OUT= MAC= SRC=10.0.0.1 \
+         DST=10.0.0.2 LEN=28 TOS=0x00 PREC=0x00 TTL=64 ID=0 PROTO=UDP SPT=1025 DPT=53 LEN=99 \n"
+    );
+    let (out, _, _) = replay(&[&log[..], &["nf_conntrack_log_invalid=6"]].concat(), &bytes);
+    assert_eq!(out, "", "of other protocols nothing is said");
+    let older = [&log[..], &["nf_conntrack_log_invalid=17", "--profile", "5.4"]].concat();
+    let (_, err, status) = replay(&older, &bytes);
+    assert_eq!(status, Some(64));
+    assert!(
+        err.contains("nf_conntrack_log_invalid: what this kernel writes was not compared"),
+        "{err}"
+    );
+}
+
+#[test]
 fn a_timeout_policy_makes_the_entries_of_its_port_end_sooner() {
     // A query a millisecond, for ten seconds: at the default of 30 s none ends meanwhile.
     let path = stored("policy.pcap", &capture(10_000, false));

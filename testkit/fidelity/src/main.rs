@@ -8,11 +8,15 @@ use std::time::Duration;
 use plimsoll_fidelity::filling::FILLINGS;
 use plimsoll_fidelity::kernel::Kernel;
 use plimsoll_fidelity::run::{Pace, Pair};
-use plimsoll_fidelity::{captures, full, generated, occupancy, segments, servers};
+use plimsoll_fidelity::{
+    captures, complaints, full, generated, occupancy, segments, servers, zones,
+};
 
 const HELP: &str = "\
 cargo xtask fidelity scripts [N] [SEED]     N generated flows (default 2000)
 cargo xtask fidelity segments FLOW [/ FLOW] TCP by hand, segment by segment: `>S0 <SA0,1 >A1,1 >R5`
+cargo xtask fidelity log [N] [SEED]         what each says of every packet of N flows (default 2000): nf_conntrack_log_invalid
+cargo xtask fidelity zones [N] [PROTOCOL]   every run of N packets (default 3) in zones of one direction, of the other, both or none
 cargo xtask fidelity full [LIMIT] [ROUNDS]  tables filled beyond a limit, and the collector (default 8000 1)
 cargo xtask fidelity occupancy [SECONDS]    the count over time (default 180): nginx, dnsmasq and their clients,
                                             or --made-up flows
@@ -30,6 +34,8 @@ fn main() -> ExitCode {
         }
         Some("scripts") => scripts(&arguments[1..]),
         Some("segments") => by_hand(&arguments[1..].join(" ")),
+        Some("log") => log(&arguments),
+        Some("zones") => by_zone(&arguments),
         Some("full") => full(&arguments),
         Some("occupancy") => over_time(&arguments),
         Some(_) => replay(&arguments),
@@ -86,6 +92,40 @@ fn by_hand(flows: &str) -> io::Result<usize> {
         differing += usize::from(!segments::run(&mut pair, flow.trim(), &mut show)?);
     }
     Ok(differing)
+}
+
+fn log(arguments: &[String]) -> io::Result<usize> {
+    let (count, seed) = (number(arguments, 1, 2000)?, number(arguments, 2, 1)?);
+    let _turn = full::Turn::take(200_000)?;
+    let _permission = complaints::Permission::give()?;
+    let mut pair = pair()?;
+    let mut differing = 0;
+    for settings in complaints::SETTINGS {
+        let flows = generated::sample(
+            count as usize / complaints::SETTINGS.len(),
+            seed + differing as u64,
+        )?;
+        let flows: Vec<_> = flows.iter().map(|flow| flow.packets(pair.number())).collect();
+        let outcome = complaints::run(&mut pair, flows, settings, &mut show)?;
+        println!("{settings:?}: {} packets, {} differ", outcome.packets, outcome.differing);
+        for (words, lines) in outcome.lines {
+            println!("  {lines:6} {words}");
+        }
+        differing += outcome.differing;
+    }
+    Ok(differing)
+}
+
+fn by_zone(arguments: &[String]) -> io::Result<usize> {
+    let length = number(arguments, 1, 3)? as u32;
+    let only = arguments.get(2).map(|_| number(arguments, 2, 0)).transpose()?;
+    let protocols: Vec<u8> = match only {
+        Some(only) => vec![u8::try_from(only).map_err(Error::other)?],
+        None => zones::PROTOCOLS.to_vec(),
+    };
+    let outcome = zones::run(&mut pair()?, &protocols, length, &mut show)?;
+    println!("{} runs, {} differ", outcome.runs, outcome.differing.len());
+    Ok(outcome.differing.len())
 }
 
 /// Each filling so many times; the scores of a total are added up, so that a small bias shows as well.

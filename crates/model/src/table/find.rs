@@ -379,21 +379,30 @@ impl Table {
         chain.filter(move |&id| self.answers_in(direction, id, &probe, back))
     }
 
-    /// Whether an entry, expired or not, keeps a new one with answers of this key out of the table, either of the two being
+    /// The entry, expired or not, that keeps a new one with answers of this key out of the table, either of the two being
     /// in a zone of one direction: one with the same answers; or one whose packets are the new one's answers. (Where neither
     /// is in such a zone, the new one's first packet would have met the other; or it would be translated, which no new
-    /// one is.)
-    pub(crate) fn clashes(&self, reply: &Key, zone: Zone) -> bool {
+    /// one is.) `scattered`: chains are those of a tuple and a zone, so that one asks nobody whose zone is another than that
+    /// of the answers.
+    pub(crate) fn clashes(&self, reply: &Key, zone: Zone, scattered: bool) -> Option<EntryId> {
         let one_way = zone.is_one_way();
         if !one_way && self.replies.is_empty() {
-            return false;
+            return None;
         }
         let apart = |id: &EntryId| self.extras(*id).is_some_and(|extras| extras.zone.is_some());
-        let known = zone.of_original() == zone.of_reply();
-        let mut back = self.having(*reply, Direction::Original).filter(|_| known);
-        let same = self.having(*reply, Direction::Reply);
-        let mut same = self.replies.get(reply).copied().into_iter().chain(same);
-        let other = same.next().or_else(|| back.next());
-        other.is_some_and(|id| one_way || apart(&id))
+        let known = !scattered || zone.of_original() == zone.of_reply();
+        let asking = known.then(|| {
+            let back = reply.in_zone(zone.of_original());
+            self.having(back, Direction::Original).next()
+        });
+        let answering = || {
+            let same = self.having(*reply, Direction::Reply);
+            self.replies.get(reply).copied().into_iter().chain(same).next()
+        };
+        let other = match asking.flatten() {
+            Some(id) if self.is_outdone(id) => answering().or(Some(id)),
+            asking => asking.or_else(answering),
+        };
+        other.filter(|id| one_way || apart(id))
     }
 }
