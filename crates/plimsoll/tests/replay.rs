@@ -108,6 +108,33 @@ fn an_answer_names_what_is_changed_and_nothing_else() {
 }
 
 #[test]
+fn what_json_says_is_what_its_schema_publishes() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let schema = std::fs::read_to_string(root.join("docs/formats/replay.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    let held = |arguments: &[&str], stdin: &[u8], roles: &[&str]| {
+        let (out, told, _) = replay(&[&["--json"], arguments].concat(), stdin);
+        let value: Value = serde_json::from_str(&out).expect(&told);
+        let errors = schema.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path));
+        assert_eq!(errors.collect::<Vec<_>>(), Vec::<String>::new());
+        let runs = value["runs"].as_array().unwrap();
+        let mut seen: Vec<&str> = runs.iter().map(|run| run["role"].as_str().unwrap()).collect();
+        seen.dedup();
+        assert_eq!(seen, roles);
+    };
+    let whole = capture(100, true);
+    held(&["-"], &whole[..whole.len() - 3], &["as_set"]);
+    held(&["-"], &whole[..24], &["as_set"]);
+    held(&["-", "--set", "nf_conntrack_max=20"], &whole, &["as_set", "unlimited"]);
+    let path = stored("schema.pcap", &whole);
+    let name = path.to_str().unwrap();
+    let full = ["--set=nf_conntrack_max=20", "--what-if=nf_conntrack_max=30"];
+    held(&[&full[..], &[name]].concat(), b"", &["as_set", "asked", "unlimited"]);
+    std::fs::remove_file(path).unwrap();
+    held(&["--synthetic", "rate=20/s lifetime=exp:1s seed=1 for=2s"], b"", &["as_set"]);
+}
+
+#[test]
 fn made_up_traffic_is_drawn_from_its_start() {
     let made = "rate=20/s lifetime=exp:1s udp=100% seed=1 for=2s";
     let (out, _, _) = replay(&["--synthetic", made, "--plot", "-"], b"");

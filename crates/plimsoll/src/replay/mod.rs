@@ -250,11 +250,7 @@ fn details(arguments: &Arguments, replay: &mut Replay) -> ReplayDetails {
         return ReplayDetails::default();
     }
     match replay.first_mut() {
-        Some(model) => ReplayDetails {
-            entries: listings::lines(model),
-            events: None,
-            log: listings::log(model),
-        },
+        Some(model) => ReplayDetails { entries: listings::lines(model), log: listings::log(model) },
         None => ReplayDetails::default(),
     }
 }
