@@ -70,6 +70,13 @@ pub struct Behaviour {
     /// What a helper gives up is expected no more, but stays in the table's way, and is counted as deleted only when
     /// somebody comes by (6.12 stable, 7.1).
     pub expectations_linger: bool,
+    /// A packet of UDP, UDP-Lite or a protocol without a tracker whose entry would share a tuple with another counts as one
+    /// of that (to 6.1).
+    pub clashes_join: bool,
+    /// The chains of one tuple are other ones in each zone (5.14); before, zones share them.
+    pub zones_scatter: bool,
+    /// The lines of `nf_conntrack_log_invalid` were compared with the kernel's.
+    pub complaints: bool,
     /// Helpers are assigned by port when no rule does it (to 4.6).
     pub helpers: bool,
     /// The networking rate limiter is a token bucket: one line per interval after the burst (2.6.18).
@@ -108,6 +115,9 @@ const V6_18: Behaviour = Behaviour {
     late_rules: true,
     ftp_numbers_fit: false,
     expectations_linger: false,
+    clashes_join: false,
+    zones_scatter: true,
+    complaints: true,
     helpers: false,
     token_bucket: false,
 };
@@ -118,6 +128,7 @@ const V7_1: Behaviour = Behaviour {
     udp_lite: false,
     ftp_numbers_fit: true,
     expectations_linger: true,
+    complaints: false,
     ..V6_18
 };
 
@@ -127,11 +138,19 @@ const V6_12: Behaviour = Behaviour {
     dccp_drops_cut: false,
     router_discovery: true,
     expectations_linger: true,
+    clashes_join: false,
     ..V6_1
 };
 
-const V6_1: Behaviour =
-    Behaviour { name: "6.1", dccp: true, dccp_drops_cut: true, router_discovery: false, ..V6_18 };
+const V6_1: Behaviour = Behaviour {
+    name: "6.1",
+    dccp: true,
+    dccp_drops_cut: true,
+    router_discovery: false,
+    clashes_join: true,
+    complaints: false,
+    ..V6_18
+};
 
 const V5_15: Behaviour = Behaviour {
     name: "5.15",
@@ -154,6 +173,7 @@ const V5_4: Behaviour = Behaviour {
     tcp: tcp::Behaviour { closing_reset_unchecked: false, syn_excuses_reset: false, ..V5_15.tcp },
     headers_in_first_fragment: false,
     redirects: false,
+    zones_scatter: false,
     ..V5_15
 };
 
@@ -233,7 +253,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     V6_1,
     V6_12,
     V6_18,
-    Behaviour { name: "6.19", ..V6_18 },
+    Behaviour { name: "6.19", complaints: false, ..V6_18 },
     V7_1,
 ];
 

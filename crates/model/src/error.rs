@@ -10,10 +10,10 @@ use crate::model::{Model, Prepared};
 use crate::step::{Info, Step, Verdict};
 use crate::tcp::Direction;
 
-/// Octets of the header that all types of DCCP have.
+/// An IPv6 redirect.
 const REDIRECT_V6: u8 = 137;
 /// Octets of a redirect without options (RFC 4861).
-const REDIRECT_LENGTH: u32 = 40;
+pub(crate) const REDIRECT_LENGTH: u32 = 40;
 
 /// What an ICMP packet is to conntrack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,11 @@ impl Model {
         prepared: &Prepared<'_>,
         zone: Zone,
     ) -> Option<Step> {
-        let about = match self.icmp(packet, prepared) {
+        let icmp = self.icmp(packet, prepared);
+        if self.complains(packet.protocol) {
+            self.complain_icmp(packet, prepared, &icmp);
+        }
+        let about = match icmp {
             Icmp::Tracked => return None,
             Icmp::Untracked => return Some(Self::passed(Info::Untracked)),
             Icmp::Invalid => None,
@@ -99,6 +103,7 @@ impl Model {
         let answer = self.key_of(&inner, None, zone.of_original())?.inverse()?;
         let found = self.find_in(&self.table.probe(answer), zone)?;
         if self.behaviour.error_names_flow && answer.destination() != outer.destination() {
+            self.complain_address(outer, answer.destination());
             return None;
         }
         let info = match found.direction {

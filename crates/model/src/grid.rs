@@ -111,7 +111,7 @@ impl Grid {
     pub const MOST: usize = SEATS;
 
     /// Whether two configurations can stand in one grid: they differ in limit and timeouts only (not those of
-    /// GRE and of fragments), their kernel has a collector, and there is neither accounting nor a helper.
+    /// GRE and of fragments), their kernel has a collector, and there is neither accounting nor a helper, and nobody complains in the log.
     pub fn joins(a: &Config, b: &Config) -> bool {
         let mut other = b.settings.clone();
         let Settings {
@@ -125,7 +125,7 @@ impl Grid {
             && a.profile.collector != CollectorKind::Timers
             && buckets(a.profile.early_drop).is_some()
             && a.settings == other
-            && !(a.settings.accounting || a.settings.helpers)
+            && !(a.settings.accounting || a.settings.helpers || a.settings.log_invalid != 0)
             && (a.hash_key, a.collector_phase, a.netns) == (b.hash_key, b.collector_phase, b.netns)
     }
 

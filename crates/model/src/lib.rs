@@ -33,6 +33,7 @@ mod batch;
 mod behaviour;
 mod classes;
 mod collector;
+mod complaints;
 mod dccp;
 mod defrag;
 mod early_drop;

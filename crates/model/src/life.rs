@@ -7,6 +7,7 @@ use plimsoll_wire::packet::Packet;
 
 use crate::entry::{Memory, Slot};
 use crate::helper::Origin;
+use crate::key::Key;
 use crate::model::{Model, Prepared};
 use crate::settings::Settings;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
@@ -94,9 +95,16 @@ impl Model {
         let info = info(before.status, direction);
         let policy = self.table.extras(id).and_then(|extras| extras.policy);
         let timeouts = self.timeouts(policy);
+        let unjudged = self.complains(packet.protocol).then_some(slot);
         let judged = self.judge(timeouts, &mut slot, direction, packet, prepared, true);
         let mut step = Step { entry: Some(id), ..Step::new(info, Verdict::Accept) };
         let mut moved = false;
+        if let Some(old) = &unjudged {
+            let lower_to = if let Judged::Invalid { lower_to } = judged { lower_to } else { None };
+            let lowered = self.lowered(old.expires, lower_to) != old.expires;
+            let made = (&slot, judged);
+            self.complain_about(packet, prepared, direction, unjudged.as_ref(), made, lowered);
+        }
         match judged {
             Judged::Refresh(Judgement { ticks, assure, told }) => {
                 moved = told;
@@ -191,6 +199,11 @@ impl Model {
         let Origin { master, helper, status } = self.origin(probe.key, packet, treatment);
         let policy = self.policy(packet, treatment);
         let Some(slot) = self.open(Status::CONFIRMED | status, policy, packet, prepared) else {
+            if self.complains(packet.protocol) {
+                let nothing = Slot { status, expires: now, memory: Memory::Nothing };
+                let made = (&nothing, Judged::Invalid { lower_to: None });
+                self.complain_about(packet, prepared, Direction::Original, None, made, false);
+            }
             return Step { evicted, ..self.invalid(Counter::Invalid) };
         };
         let info = if master.is_some() { Info::Related } else { Info::New };
@@ -213,11 +226,17 @@ impl Model {
         }
         let zone = Some(treatment.zone).filter(|zone| zone.is_one_way());
         let reply = probe.key.inverse().map(|key| key.in_zone(treatment.zone.of_reply()));
-        if reply.is_some_and(|reply| self.table.clashes(&reply, treatment.zone)) {
+        if let Some(other) = reply.and_then(|reply| self.clash(&reply, treatment.zone)) {
             self.end_call_of(&probe.key, master);
+            step.what = What::Clashed;
+            if self.behaviour.clashes_join && !connects(packet.protocol) {
+                self.counters.add(Counter::ClashResolved, 1);
+                self.account(other, Direction::Original, packet.length);
+                step.entry = Some(other);
+                return step;
+            }
             self.counters.add(Counter::Drop, 1);
             self.counters.add(Counter::InsertFailed, 1);
-            step.what = What::Clashed;
             step.verdict = Verdict::Drop;
             return step;
         }
@@ -238,6 +257,11 @@ impl Model {
         step.what = What::Inserted;
         step.entry = Some(id);
         step
+    }
+
+    /// The entry in the way of a new one with answers of this key.
+    pub(crate) fn clash(&self, reply: &Key, zone: Zone) -> Option<EntryId> {
+        self.table.clashes(reply, zone, self.behaviour.zones_scatter)
     }
 
     /// The policy that governs the entry that a packet makes.
@@ -315,6 +339,11 @@ impl Model {
             self.counters.add(Counter::Delete, 1);
         }
     }
+}
+
+/// Whether who asks first is part of what a protocol's tracker knows: packets of two entries are no matter of chance then.
+const fn connects(protocol: u8) -> bool {
+    matches!(protocol, 1 | 6 | 33 | 47 | 58 | 132)
 }
 
 /// The class of a packet of an entry with this status.

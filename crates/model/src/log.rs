@@ -18,6 +18,9 @@ pub struct LogLine {
     pub tick: u64,
     /// Text behind the time stamp.
     pub text: String,
+    /// It is not whole yet: the packet that it is about belongs behind it, as the log shows packets
+    /// ([`append_logged`](plimsoll_wire::packet::append_logged)). The model does not see all of that.
+    pub about_packet: bool,
 }
 
 /// Lines kept until somebody takes them.
@@ -43,6 +46,23 @@ impl Log {
 
     pub(crate) fn take(&mut self) -> Vec<LogLine> {
         mem::take(&mut self.lines)
+    }
+
+    /// A line about a packet, without a limit.
+    pub(crate) fn about_packet(&mut self, tick: u64, text: String) {
+        self.push(LogLine { tick, text, about_packet: true });
+    }
+
+    /// Writes behind the lines about the last packet what it is.
+    pub(crate) fn describe(&mut self, packet: impl FnOnce() -> String) {
+        if !self.lines.last().is_some_and(|line| line.about_packet) {
+            return;
+        }
+        let packet = packet();
+        for line in self.lines.iter_mut().rev().take_while(|line| line.about_packet) {
+            line.text.push_str(&packet);
+            line.about_packet = false;
+        }
     }
 
     pub(crate) fn table_full(&mut self, tick: u64, token_bucket: bool, settings: &Settings) {
@@ -135,8 +155,12 @@ impl Log {
     }
 
     fn line(&mut self, tick: u64, text: String) {
+        self.push(LogLine { tick, text, about_packet: false });
+    }
+
+    fn push(&mut self, line: LogLine) {
         if self.lines.len() < KEPT {
-            self.lines.push(LogLine { tick, text });
+            self.lines.push(line);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Kernel: `nf_conntrack_in()`, `resolve_normal_ct()`, `init_conntrack()`, `__nf_conntrack_confirm()`,
 //! net/netfilter/nf_conntrack_core.c, v6.18. Not modelled: races between CPUs, a slab that is exhausted.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Time};
@@ -136,6 +137,11 @@ impl Model {
     /// Takes the log lines that were written since the last call.
     pub fn take_log(&mut self) -> Vec<LogLine> {
         self.log.take()
+    }
+
+    /// Writes behind the lines that are [about the last packet](LogLine::about_packet) what it is, as the log shows it.
+    pub fn describe(&mut self, packet: impl FnOnce() -> String) {
+        self.log.describe(packet);
     }
 
     /// Entries that count against the limit now, expired ones not yet collected among them.

@@ -49,7 +49,7 @@ pub(crate) struct Usual {
     max_retrans: u8,
     /// See [`refreshed`].
     pub(crate) least: u32,
-    /// Checksums matter: no short way.
+    /// Checksums matter, or packets are complained about: no short way.
     checksum: bool,
     /// Lookups are counted.
     pub(crate) counted: bool,
@@ -82,7 +82,7 @@ impl Usual {
             answered: begins(Class::SynAck, TcpState::SynRecv),
             max_retrans: tcp.max_retrans,
             least,
-            checksum: settings.checksum,
+            checksum: settings.checksum || settings.log_invalid != 0,
             counted: profile.creation == CounterSource::Counted,
             noted: profile.creation == CounterSource::Counted || settings.accounting,
         }

@@ -3,6 +3,9 @@
 //! Kernel: `nf_conntrack_sctp_packet()`, `sctp_new()`, `do_basic_checks()`, nf_conntrack_proto_sctp.c,
 //! v6.18. States by their number in [`plimsoll_ct::SctpState`]; tags as they stand in the packet.
 
+use alloc::format;
+use alloc::string::String;
+
 use plimsoll_wire::packet::{SctpHeader, chunks};
 
 use crate::tcp::Direction;
@@ -104,6 +107,61 @@ fn inventory(header: &SctpHeader<'_>) -> Option<[u64; 4]> {
 
 const fn has(seen: &[u64; 4], kind: u8) -> bool {
     seen[(kind >> 6) as usize] & (1 << (kind & 63)) != 0
+}
+
+/// What is said of an invalid packet of an entry, if anything; `both`: its memory before and after. `None`: it makes no
+/// entry.
+pub(crate) fn complaint(
+    both: Option<(Sctp, Sctp)>,
+    direction: Direction,
+    header: &SctpHeader<'_>,
+) -> Option<String> {
+    let (mut alone, mut at) = (false, 0);
+    for (count, chunk) in (0u32..).zip(chunks(header)) {
+        let &[kind, _, long, octets] = header.chunks.get(at..)?.first_chunk()?;
+        let length = [long, octets];
+        if chunk.is_none() && length != [0; 2] {
+            return None;
+        }
+        alone |= matches!(kind, INIT | INIT_ACK | SHUTDOWN_COMPLETE);
+        let crowded = count != 0 && (alone || matches!(kind, COOKIE_ACK | COOKIE_ECHO));
+        if crowded || chunk.is_none() {
+            // As it stands in the packet, read by a machine of the other order.
+            let (length, alone) = (u16::from_le_bytes(length), u8::from(alone));
+            // The line's end stands in its middle.
+            return Some(format!(
+                "do_basic_checks failed. chunk num {count}, type {kind}, len {length} flag {alone}\\x0a"
+            ));
+        }
+        at += usize::from(u16::from_be_bytes(length)).next_multiple_of(4);
+    }
+    let seen = inventory(header)?;
+    let (before, after) = match both {
+        Some((before, after)) => (before, Some(after)),
+        None => (Sctp::open(header)?, None),
+    };
+    let by_chunk =
+        [INIT, SHUTDOWN_COMPLETE, COOKIE_ECHO, ABORT, SHUTDOWN_ACK, HEARTBEAT, HEARTBEAT_ACK];
+    let (own, other) = (direction as usize, direction.flip() as usize);
+    let known = before.tags[own];
+    if !by_chunk.iter().any(|&kind| has(&seen, kind)) && header.tag != known {
+        let (tag, known) = (header.tag.swap_bytes(), known.swap_bytes());
+        return Some(format!("verification tag check failed {tag:x} vs {known:x} for dir {own}"));
+    }
+    // Those in front of a chunk that may not come in this state had their effect.
+    let after = after?;
+    let refused = |kind| next(direction, after.state, kind) == IV;
+    let (kind, flags, _) = chunks(header).flatten().find(|&(kind, ..)| refused(kind))?;
+    let silent = match kind {
+        INIT => header.tag != 0,
+        ABORT | SHUTDOWN_COMPLETE => {
+            header.tag != after.tags[if flags & 1 != 0 { other } else { own }]
+        }
+        COOKIE_ECHO => header.tag != after.tags[own],
+        _ => false,
+    };
+    let state = after.state;
+    (!silent).then(|| format!("Invalid, old_state {state}, dir {own}, type {kind}"))
 }
 
 /// The first four octets of a chunk's value: the tag of an INIT.

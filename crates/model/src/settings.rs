@@ -59,6 +59,10 @@ pub struct Settings {
     pub fragment_bytes: usize,
     /// Timeout policies, by the numbers that [`Treatment::policy`](crate::Treatment::policy) names.
     pub policies: Vec<TimeoutPolicy>,
+    /// `log_invalid`: the protocol whose packets are complained about in the log, 255 for all, 0 for none.
+    pub log_invalid: u8,
+    /// How this generation words these lines is known.
+    pub complaints: bool,
     /// `net.core.message_cost`: seconds of the log's rate limiter.
     pub message_cost: u32,
     /// `net.core.message_burst`: lines in that time.
@@ -72,6 +76,8 @@ pub enum SettingError {
     Unknown(String),
     /// It exists, and does not change what the model does.
     NotModelled(&'static str),
+    /// What it does in this generation was not looked at yet.
+    NotCompared(&'static str),
     /// The kernel refuses the value.
     Refused {
         /// Setting.
@@ -86,6 +92,12 @@ impl fmt::Display for SettingError {
         match self {
             Self::Unknown(key) => write!(f, "{key}: no such setting of conntrack"),
             Self::NotModelled(name) => write!(f, "{name}: has no effect in the model"),
+            Self::NotCompared(name) => {
+                write!(
+                    f,
+                    "{name}: what this kernel writes was not compared; with the profile 6.18 it was"
+                )
+            }
             Self::Refused { name, value } => write!(f, "{name}: the kernel refuses {value}"),
         }
     }
@@ -121,6 +133,8 @@ impl Settings {
             fragments_v6: 60,
             fragment_bytes: 4 << 20,
             policies: Vec::new(),
+            log_invalid: 0,
+            complaints: behaviour.complaints,
             message_cost: 5,
             message_burst: 10,
         }
@@ -156,6 +170,10 @@ impl Settings {
                 self.tcp.max_retrans = u8::try_from(value).map_err(|_| refused)?;
             }
             "frag6_high_thresh" => self.fragment_bytes = number as usize,
+            "log_invalid" if self.complaints || value == 0 => {
+                self.log_invalid = u8::try_from(value).map_err(|_| refused)?;
+            }
+            "log_invalid" => return Err(SettingError::NotCompared(setting.name)),
             _ => match self.timeout_mut(name) {
                 Some((place, unit)) => *place = number.checked_mul(unit).ok_or(refused)?,
                 None => return Err(SettingError::NotModelled(setting.name)),
@@ -180,6 +198,7 @@ impl Settings {
             "tcp_ignore_invalid_rst" => self.tcp.ignore_invalid_rst.into(),
             "tcp_max_retrans" => self.tcp.max_retrans.into(),
             "frag6_high_thresh" => self.fragment_bytes as u64,
+            "log_invalid" => self.log_invalid.into(),
             timeout => {
                 let mut copy = self.clone();
                 let (value, unit) = copy.timeout_mut(timeout)?;
@@ -269,8 +288,13 @@ mod tests {
         assert!(matches!(s.set("nf_conntrack_acct", 2), Err(SettingError::Refused { .. })));
         assert!(matches!(s.set("tcp_syncookies", 1), Err(SettingError::Unknown(_))));
         assert!(matches!(
+            s.set("nf_conntrack_log_invalid", 256),
+            Err(SettingError::Refused { .. })
+        ));
+        let mut s = Settings::of(Profile::named("5.4").unwrap(), Bytes(8 << 30));
+        assert!(matches!(
             s.set("nf_conntrack_log_invalid", 255),
-            Err(SettingError::NotModelled("nf_conntrack_log_invalid"))
+            Err(SettingError::NotCompared("nf_conntrack_log_invalid"))
         ));
     }
 

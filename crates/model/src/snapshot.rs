@@ -178,7 +178,7 @@ impl Model {
             let is_there =
                 self.find_in(&probe, zone).is_some() || self.find_in(&there, zone).is_some();
             let reply = there.key.in_zone(zone.of_reply());
-            if is_there || self.table.clashes(&reply, zone) {
+            if is_there || self.clash(&reply, zone).is_some() {
                 continue;
             }
             let left = entry.expires.map_or(0, |s| u32::try_from(s.get()).unwrap_or(u32::MAX));

@@ -94,7 +94,8 @@ pub enum What {
     TableFull,
     /// Its chains were too long.
     ChainTooLong,
-    /// The entry that it would make shares a tuple with another (zones of one direction).
+    /// The entry that it would make shares a tuple with another (zones of one direction). It is lost; up to 6.1 what is of
+    /// UDP, UDP-Lite or a protocol without a tracker counts as a packet of that one.
     Clashed,
 }
 

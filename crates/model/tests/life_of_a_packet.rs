@@ -216,6 +216,49 @@ fn of_two_entries_that_claim_a_packet_the_younger_gets_it() {
 }
 
 #[test]
+fn a_datagram_in_another_ones_way_is_lost_on_6_12_and_joins_it_on_6_1() {
+    let zone = |id| {
+        let zone = Zone { id, direction: ZoneDirection::Original };
+        Treatment { zone, ..Treatment::default() }
+    };
+    for (profile, joins) in [("6.12", false), ("6.1", true), ("5.10", true)] {
+        let mut s = Story::on(profile, |settings| settings.accounting = true);
+        let first = s.with(ms(0), &udp(false, 9), zone(1)).entry;
+        let step = s.with(ms(1), &udp(false, 9), zone(2));
+        let verdict = if joins { Verdict::Accept } else { Verdict::Drop };
+        let own = if joins { first } else { None };
+        assert_eq!(
+            (step.what, step.verdict, step.entry),
+            (What::Clashed, verdict, own),
+            "{profile}"
+        );
+        let counted = [Counter::ClashResolved, Counter::InsertFailed, Counter::Drop];
+        let seen = counted.map(|counter| s.counter(counter));
+        assert_eq!(seen, if joins { [1, 0, 0] } else { [0, 1, 1] }, "{profile}");
+        let packets = s.only().original_accounting.map(|a| a.packets);
+        assert_eq!(packets, Some(if joins { 2 } else { 1 }), "{profile}");
+        // So does what has no tracker; a connection's SYN is lost everywhere.
+        let esp = packet(CLIENT, SERVER, 50, &[0; 8]);
+        s.with(ms(2), &esp, zone(1));
+        assert_eq!(s.with(ms(3), &esp, zone(2)).verdict, verdict, "{profile}");
+        s.with(ms(2), &tcp(false, SYN, 99, 0), zone(1));
+        assert_eq!(s.with(ms(3), &tcp(false, SYN, 99, 0), zone(2)).verdict, Verdict::Drop);
+    }
+}
+
+#[test]
+fn on_5_10_a_zone_does_not_keep_questions_and_answers_apart() {
+    // What the server asks in the zone of the client's questions would be answered by them, but for the zone of its answers.
+    let zone = |id, direction| Treatment { zone: Zone { id, direction }, ..Treatment::default() };
+    for (profile, what) in [("6.1", What::Inserted), ("5.10", What::Clashed)] {
+        let mut s = Story::on(profile, |_| {});
+        s.with(ms(0), &tcp(false, SYN, 99, 0), zone(1, ZoneDirection::Both));
+        let step = s.with(ms(1), &tcp(true, SYN, 99, 0), zone(1, ZoneDirection::Original));
+        assert_eq!(step.what, what, "{profile}");
+    }
+}
+
+#[test]
 fn an_established_connection_loses_its_answers_to_a_younger_entry() {
     let mut s = Story::modern();
     s.at(ms(0), &tcp(false, SYN, 99, 0));

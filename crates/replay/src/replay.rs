@@ -8,7 +8,7 @@ use plimsoll_ct::{Counters, Entry, Profile, State, TcpState, Time};
 use plimsoll_model::{Arrival, Config, Model, Occupancy, Settings, Treatment, What};
 use plimsoll_wire::capture::Record;
 use plimsoll_wire::packet::{
-    Addresses, LinkType, NoPacket, Packet, network_layer, parse_ip, plain_packet,
+    Addresses, LinkType, NoPacket, Packet, append_logged, network_layer, parse_ip, plain_packet,
 };
 
 use crate::doubts::Doubts;
@@ -64,6 +64,10 @@ impl Run<'_> {
 pub struct Replay {
     labels: Vec<String>,
     tables: Vec<Shared>,
+    /// Whether a model has lines of the log about single packets,
+    complaining: bool,
+    /// and by which interface they say that these came in.
+    interface: String,
     rules: Rules,
     tally: Tally,
     doubts: Doubts,
@@ -95,6 +99,8 @@ impl Replay {
         let rules: Rules = rules.into();
         Self {
             labels,
+            complaining: configs.iter().any(|config| config.settings.log_invalid != 0),
+            interface: String::new(),
             tables: shared::tables(configs, rules.are_special()),
             rules,
             tally: Tally::default(),
@@ -109,7 +115,33 @@ impl Replay {
 
     /// Feeds captured frames in the order of their times, any number of them. How many come at once changes
     /// nothing but the speed.
-    pub fn feed<'a>(&mut self, records: &[Record<'a>]) {
+    pub fn feed(&mut self, records: &[Record<'_>]) {
+        if !self.complaining {
+            return self.feed_all(records);
+        }
+        for record in records {
+            self.feed_all(core::slice::from_ref(record));
+            let (link, interface) = (LinkType::from_number(record.link), &self.interface);
+            for model in self.tables.iter_mut().filter_map(Shared::model_mut) {
+                model.describe(|| {
+                    let mut text = String::new();
+                    let whole = read(record).is_ok_and(|packet| packet.fragment.is_none());
+                    if let Some(link) = link.filter(|_| whole) {
+                        append_logged(&mut text, link, record.bytes, interface);
+                    }
+                    text
+                });
+            }
+        }
+    }
+
+    /// Names the interface by which packets came in: lines of the log about single packets (`nf_conntrack_log_invalid`) have
+    /// it, and a capture does not tell.
+    pub fn name_interface(&mut self, name: &str) {
+        self.interface = name.into();
+    }
+
+    fn feed_all(&mut self, records: &[Record<'_>]) {
         self.tally.frames += records.len() as u64;
         let mut places = [nowhere(self.rules.every); AT_ONCE];
         let mut taken = 0;

@@ -70,6 +70,16 @@ fn code(treatment: &Treatment) -> u8 {
     (treatment.zone.id as u8 & 3) | direction | untracked | dropped
 }
 
+/// The link addresses of a frame whose packet is treated like this: the router's, the sender's.
+pub(crate) fn link_addresses(treatment: &Treatment) -> [[u8; 6]; 2] {
+    let mut client = CLIENT_MAC;
+    client[4] = code(treatment);
+    let helper = Helper::ALL.iter().position(|helper| Some(*helper) == treatment.helper);
+    client[2] = helper.map_or(0, |place| place as u8 + 1);
+    client[3] = treatment.policy.map_or(0, |policy| policy + 1);
+    [ROUTER_MAC, client]
+}
+
 /// The rules: what comes from which link address goes into which zone, is exempted, is dropped; and what
 /// the router sends to itself is not answered.
 fn rules() -> String {
@@ -302,13 +312,9 @@ impl Kernel {
 
     fn forward(&self, packet: &[u8], treatment: &Treatment) -> io::Result<()> {
         let mut frame = Vec::with_capacity(packet.len() + 14);
-        frame.extend_from_slice(&ROUTER_MAC);
-        let mut client = CLIENT_MAC;
-        client[4] = code(treatment);
-        let helper = Helper::ALL.iter().position(|helper| Some(*helper) == treatment.helper);
-        client[2] = helper.map_or(0, |place| place as u8 + 1);
-        client[3] = treatment.policy.map_or(0, |policy| policy + 1);
-        frame.extend_from_slice(&client);
+        for address in link_addresses(treatment) {
+            frame.extend_from_slice(&address);
+        }
         let v6 = packet.first().is_some_and(|b| b >> 4 == 6);
         frame.extend_from_slice(if v6 { &[0x86, 0xdd] } else { &[0x08, 0x00] });
         frame.extend_from_slice(packet);

@@ -6,6 +6,7 @@
 
 pub mod captures;
 pub mod compare;
+pub mod complaints;
 pub mod filling;
 pub mod forge;
 pub mod frames;
@@ -18,3 +19,5 @@ pub mod run;
 pub mod scripts;
 pub mod segments;
 pub mod servers;
+pub mod trace;
+pub mod zones;

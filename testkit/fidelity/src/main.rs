@@ -8,11 +8,15 @@ use std::time::Duration;
 use plimsoll_fidelity::filling::FILLINGS;
 use plimsoll_fidelity::kernel::Kernel;
 use plimsoll_fidelity::run::{Pace, Pair};
-use plimsoll_fidelity::{captures, full, generated, occupancy, segments, servers};
+use plimsoll_fidelity::{
+    captures, complaints, full, generated, occupancy, segments, servers, zones,
+};
 
 const HELP: &str = "\
 cargo xtask fidelity scripts [N] [SEED]     N generated flows (default 2000)
 cargo xtask fidelity segments FLOW [/ FLOW] TCP by hand, segment by segment: `>S0 <SA0,1 >A1,1 >R5`
+cargo xtask fidelity log [N] [SEED]         what each says of every packet of N flows (default 2000): nf_conntrack_log_invalid
+cargo xtask fidelity zones [N] [PROTOCOL]   every run of N packets (default 3) in zones of one direction, of the other, both or none
 cargo xtask fidelity full [LIMIT] [ROUNDS]  tables filled beyond a limit, and the collector (default 8000 1)
 cargo xtask fidelity occupancy [SECONDS]    the count over time (default 180): nginx, dnsmasq and their clients,
                                             or --made-up flows
@@ -30,6 +34,8 @@ fn main() -> ExitCode {
         }
         Some("scripts") => scripts(&arguments[1..]),
         Some("segments") => by_hand(&arguments[1..].join(" ")),
+        Some("log") => log(&arguments),
+        Some("zones") => by_zone(&arguments),
         Some("full") => full(&arguments),
         Some("occupancy") => over_time(&arguments),
         Some(_) => replay(&arguments),
@@ -88,6 +94,40 @@ fn by_hand(flows: &str) -> io::Result<usize> {
     Ok(differing)
 }
 
+fn log(arguments: &[String]) -> io::Result<usize> {
+    let (count, seed) = (number(arguments, 1, 2000)?, number(arguments, 2, 1)?);
+    let _turn = full::Turn::take(200_000)?;
+    let _permission = complaints::Permission::give()?;
+    let mut pair = pair()?;
+    let mut differing = 0;
+    for settings in complaints::SETTINGS {
+        let flows = generated::sample(
+            count as usize / complaints::SETTINGS.len(),
+            seed + differing as u64,
+        )?;
+        let flows: Vec<_> = flows.iter().map(|flow| flow.packets(pair.number())).collect();
+        let outcome = complaints::run(&mut pair, flows, settings, &mut show)?;
+        println!("{settings:?}: {} packets, {} differ", outcome.packets, outcome.differing);
+        for (words, lines) in outcome.lines {
+            println!("  {lines:6} {words}");
+        }
+        differing += outcome.differing;
+    }
+    Ok(differing)
+}
+
+fn by_zone(arguments: &[String]) -> io::Result<usize> {
+    let length = number(arguments, 1, 3)? as u32;
+    let only = arguments.get(2).map(|_| number(arguments, 2, 0)).transpose()?;
+    let protocols: Vec<u8> = match only {
+        Some(only) => vec![u8::try_from(only).map_err(Error::other)?],
+        None => zones::PROTOCOLS.to_vec(),
+    };
+    let outcome = zones::run(&mut pair()?, &protocols, length, &mut show)?;
+    println!("{} runs, {} differ", outcome.runs, outcome.differing.len());
+    Ok(outcome.differing.len())
+}
+
 /// Each filling so many times; the scores of a total are added up, so that a small bias shows as well.
 fn full(arguments: &[String]) -> io::Result<usize> {
     let (limit, rounds) = (number(arguments, 1, 8000)?, number(arguments, 2, 1)?);
@@ -136,39 +176,53 @@ fn over_time(arguments: &[String]) -> io::Result<usize> {
         let watched = servers::watch(seconds)?;
         let [answered, not] = watched.answered;
         println!("{answered} requests and queries answered, {not} not");
-        occupancy::fit(&watched.packets(), &watched.counts, servers::SETTINGS)?
+        occupancy::fit(&watched.packets(), &watched.counts, servers::SETTINGS, watched.runs)?
     };
     let first = curve.samples.first().map_or(0, |s| s.count.at.0);
     for sample in &curve.samples {
         let at = (sample.count.at.0 - first) as f64 / 1e9;
-        let occupancy::Sample { count, live, upper, counted, keys: (least, most) } = sample;
+        let occupancy::Sample { count, live, upper, counted, keys: (least, most), traced } = sample;
+        let traced = traced.map_or("?".to_owned(), |traced| traced.to_string());
         println!(
-            "{at:6.1} s: kernel {}, live {live}, upper {upper}, counted {counted}, with other hash keys {least} to {most}",
+            "{at:6.1} s: kernel {}, live {live}, upper {upper}, counted {counted}, with other hash keys {least} to {most}, \
+             with the kernel's passes {traced}",
             count.kernel
         );
     }
-    let (distances, peak) = (curve.distances(), curve.peak());
-    let of_peak = |distance: u64| distance as f64 / peak as f64 * 100.0;
-    let at =
-        |share: usize| distances.get((distances.len() - 1) * share / 100).copied().unwrap_or(0);
+    let peak = curve.peak();
+    let say = |which: &str, distances: &[u64]| {
+        let at = |share: usize| {
+            let place = distances.len().saturating_sub(1) * share / 100;
+            distances.get(place).map_or(0.0, |d| *d as f64 / peak as f64 * 100.0)
+        };
+        let beyond = distances.iter().filter(|d| **d * 20 > peak).count();
+        println!(
+            "{which}: half of the samples are at most {:.1} % of the peak off, 95 % at most {:.1} %, all at most {:.1} %; \
+             {beyond} more than 5 %",
+            at(50),
+            at(95),
+            at(100),
+        );
+    };
     println!(
-        "{} packets, peak {peak}, {} of {} samples outside the band; with the first pass {} ticks after the first \
-         packet, half of the samples are at most {:.1} % of the peak off, 95 % at most {:.1} %, all at most {:.1} %",
+        "{} packets, peak {peak}, {} of {} samples outside the band",
         curve.packets,
         curve.outside(),
         curve.samples.len(),
-        curve.phase,
-        of_peak(at(50)),
-        of_peak(at(95)),
-        of_peak(at(100)),
     );
-    let beyond = |distances: Vec<u64>| distances.iter().filter(|d| *d * 20 > peak).count();
-    println!(
-        "more than 5 % of the peak off the counted line: {} samples; off those of models with other hash keys: {}",
-        beyond(curve.distances()),
-        beyond(curve.distances_from_any()),
-    );
-    Ok(curve.outside())
+    let phase = curve.phase;
+    say(&format!("with the first pass {phase} ticks after the first packet"), &curve.distances());
+    say("at best of models with other hash keys", &curve.distances_from_any());
+    match &curve.runs {
+        Ok(runs) => {
+            let which =
+                format!("with each of the {runs} runs of the kernel's collector at its time");
+            say(&which, &curve.distances_traced());
+        }
+        Err(why) => println!("the kernel's collector was not traced: {why}"),
+    }
+    let far = curve.distances_traced().iter().filter(|d| **d * 20 > peak).count();
+    Ok(curve.outside() + if curve.runs.is_ok() { far } else { 0 })
 }
 
 fn replay(arguments: &[String]) -> io::Result<usize> {

@@ -86,7 +86,7 @@ impl Table {
         due: Option<Jiffies>,
         mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
     ) -> Option<Jiffies> {
-        let mut bound = Soonest(None);
+        let mut bound = Soonest::default();
         let mut from = chains.start;
         while from < chains.end {
             let first = self.index.first(self.index.place_of_chain(from));
@@ -130,7 +130,7 @@ impl Table {
         due: Option<Jiffies>,
         goes: &mut impl FnMut(&Leaving<'_>, usize) -> bool,
     ) -> Option<Jiffies> {
-        let mut soonest = Soonest(None);
+        let mut soonest = Soonest::default();
         let mut gone = false;
         let is_due = |index: &Index, at| due.is_none_or(|due| index.may_expire(at, due));
         for chain in chains {
@@ -164,10 +164,11 @@ impl Table {
 }
 
 /// The earliest of some times.
-struct Soonest(Option<Jiffies>);
+#[derive(Default)]
+pub(super) struct Soonest(pub(super) Option<Jiffies>);
 
 impl Soonest {
-    fn or(&mut self, time: Jiffies) {
+    pub(super) fn or(&mut self, time: Jiffies) {
         self.0 = Some(self.0.map_or(time, |soonest| soonest.earlier(time)));
     }
 }

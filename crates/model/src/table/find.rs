@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::Zone;
 
+use super::chains::Soonest;
 use super::index::{self, At, Place};
 use super::{EntryId, Found, Glance, Leaving, Probe, Spot, Table};
 use crate::key::{Key, Packed};
@@ -72,7 +73,7 @@ impl Table {
             spot.likely = EntryId(self.index.id(at, slot));
             spot.slot = slot as u8;
         }
-        let mut slots = self.index.of_chain(at, spot.place);
+        let mut slots = self.index.all(at);
         while let Some(slot) = slots.newest() {
             self.slab.prefetch(EntryId(self.index.id(at, slot)));
         }
@@ -80,18 +81,28 @@ impl Table {
 
     /// Whether a lookup meets nothing that has expired, as far as the first line goes.
     #[inline(always)]
-    pub(super) fn is_clear(&self, place: Place, now: Jiffies) -> bool {
-        self.index.is_fresh(place, now) || self.chain_lives(place, now)
+    pub(super) fn is_clear(&mut self, place: Place, now: Jiffies) -> bool {
+        self.index.is_fresh(place, now) || self.look_anew(place, now)
     }
 
+    /// The same, by what stands in the line; when nothing in it has expired, it is known anew before when nothing will.
     #[inline(never)]
-    fn chain_lives(&self, place: Place, now: Jiffies) -> bool {
+    fn look_anew(&mut self, place: Place, now: Jiffies) -> bool {
         let at = self.index.first(place);
-        let mut slots = self.index.of_chain(at, place);
+        let (chain, mut slots) = (self.index.of_chain(at, place), self.index.all(at));
+        let (mut soonest, mut all_live) = (Soonest::default(), true);
         while let Some(slot) = slots.newest() {
-            if self.slab.head(EntryId(self.index.id(at, slot))).is_expired(now) {
-                return false;
+            let expires = self.slab.head(EntryId(self.index.id(at, slot))).expires;
+            if expires.left(now) <= 0 {
+                all_live = false;
+                if chain.has(slot) {
+                    return false;
+                }
             }
+            soonest.or(expires);
+        }
+        if all_live && let Some(soonest) = soonest.0 {
+            self.index.set_bound(at, soonest);
         }
         true
     }
@@ -133,7 +144,7 @@ impl Table {
 
     /// The same for TCP and UDP over IPv4, an entry that is translated being left out.
     #[inline(always)]
-    pub(crate) fn own(&self, spot: &Spot, now: Jiffies) -> Option<Found> {
+    pub(crate) fn own(&mut self, spot: &Spot, now: Jiffies) -> Option<Found> {
         if !self.is_clear(spot.place, now) {
             return None;
         }
@@ -368,21 +379,30 @@ impl Table {
         chain.filter(move |&id| self.answers_in(direction, id, &probe, back))
     }
 
-    /// Whether an entry, expired or not, keeps a new one with answers of this key out of the table, either of the two being
+    /// The entry, expired or not, that keeps a new one with answers of this key out of the table, either of the two being
     /// in a zone of one direction: one with the same answers; or one whose packets are the new one's answers. (Where neither
     /// is in such a zone, the new one's first packet would have met the other; or it would be translated, which no new
-    /// one is.)
-    pub(crate) fn clashes(&self, reply: &Key, zone: Zone) -> bool {
+    /// one is.) `scattered`: chains are those of a tuple and a zone, so that one asks nobody whose zone is another than that
+    /// of the answers.
+    pub(crate) fn clashes(&self, reply: &Key, zone: Zone, scattered: bool) -> Option<EntryId> {
         let one_way = zone.is_one_way();
         if !one_way && self.replies.is_empty() {
-            return false;
+            return None;
         }
         let apart = |id: &EntryId| self.extras(*id).is_some_and(|extras| extras.zone.is_some());
-        let known = zone.of_original() == zone.of_reply();
-        let mut back = self.having(*reply, Direction::Original).filter(|_| known);
-        let same = self.having(*reply, Direction::Reply);
-        let mut same = self.replies.get(reply).copied().into_iter().chain(same);
-        let other = same.next().or_else(|| back.next());
-        other.is_some_and(|id| one_way || apart(&id))
+        let known = !scattered || zone.of_original() == zone.of_reply();
+        let asking = known.then(|| {
+            let back = reply.in_zone(zone.of_original());
+            self.having(back, Direction::Original).next()
+        });
+        let answering = || {
+            let same = self.having(*reply, Direction::Reply);
+            self.replies.get(reply).copied().into_iter().chain(same).next()
+        };
+        let other = match asking.flatten() {
+            Some(id) if self.is_outdone(id) => answering().or(Some(id)),
+            asking => asking.or_else(answering),
+        };
+        other.filter(|id| one_way || apart(id))
     }
 }

@@ -63,6 +63,10 @@ impl Slots {
         self.0 == 0
     }
 
+    pub(super) const fn has(self, slot: usize) -> bool {
+        self.0 >> slot & 1 != 0
+    }
+
     /// The one, if there is exactly one.
     #[inline(always)]
     pub(super) const fn only(self) -> Option<usize> {
@@ -371,6 +375,11 @@ impl Index {
     /// None of the line's entries expires before.
     pub(super) fn bound(&self, at: At) -> Jiffies {
         self.line(at).bound()
+    }
+
+    /// All entries of a line were looked at: none expires before `time`.
+    pub(super) fn set_bound(&mut self, at: At, time: Jiffies) {
+        self.line_mut(at).set_bound(time);
     }
 
     /// All entries of a line and of those behind it were looked at: none expires before `time`.

@@ -394,7 +394,7 @@ impl Table {
 
     /// What [`Table::own`] finds, and whether there is nothing else to be found.
     #[inline(always)]
-    pub(crate) fn sight(&self, spot: &Spot, now: Jiffies) -> Glance {
+    pub(crate) fn sight(&mut self, spot: &Spot, now: Jiffies) -> Glance {
         if !self.is_clear(spot.place, now) {
             return Glance::Unclear;
         }

@@ -165,7 +165,7 @@ impl Table {
 
     /// Of some settings those in which a tuple plainly leads to nothing: nothing stands in the way that may have expired.
     #[inline]
-    pub(crate) fn absent(&self, probe: &Probe, seats: Seats, now: Jiffies) -> Seats {
+    pub(crate) fn absent(&mut self, probe: &Probe, seats: Seats, now: Jiffies) -> Seats {
         let mut absent = seats;
         if absent.is_empty() || !self.is_clear(probe.place, now) {
             return Seats::NONE;

@@ -58,8 +58,8 @@ impl EntryId {
 const LONG: u32 = 1;
 const WIDE: u32 = 2;
 const NONE: u32 = u32::MAX;
-/// Things of a piece: several huge pages of memory, none of which is touched before it is needed.
-const PIECE: usize = 1 << 16;
+/// Octets of a piece: several huge pages of memory, none of which is touched before it is needed.
+const PIECE: usize = 4 << 20;
 
 /// Cells that a census asks for ahead of the one that it looks at: a page of memory, at whose end the processor itself stops.
 const AHEAD: usize = 64;
@@ -76,12 +76,17 @@ impl<T: Copy> Clone for Pieces<T> {
     fn clone(&self) -> Self {
         // Each with the room that it had.
         let copy = |piece: &Vec<T>| {
-            let mut copy = Vec::with_capacity(PIECE);
+            let mut copy = Vec::with_capacity(Self::THINGS);
             copy.extend_from_slice(piece);
             copy
         };
         Self { pieces: self.pieces.iter().map(copy).collect(), length: self.length }
     }
+}
+
+impl<T> Pieces<T> {
+    /// Of a piece.
+    const THINGS: usize = PIECE / size_of::<T>();
 }
 
 impl<T: Copy> Pieces<T> {
@@ -95,12 +100,12 @@ impl<T: Copy> Pieces<T> {
 
     #[inline(always)]
     pub(super) fn get(&self, at: usize) -> &T {
-        &self.pieces[at / PIECE][at % PIECE]
+        &self.pieces[at / Self::THINGS][at % Self::THINGS]
     }
 
     #[inline(always)]
     pub(super) fn get_mut(&mut self, at: usize) -> &mut T {
-        &mut self.pieces[at / PIECE][at % PIECE]
+        &mut self.pieces[at / Self::THINGS][at % Self::THINGS]
     }
 
     /// All of it, piece by piece.
@@ -109,8 +114,8 @@ impl<T: Copy> Pieces<T> {
     }
 
     pub(super) fn push(&mut self, value: T) {
-        if self.length == self.pieces.len() * PIECE {
-            self.pieces.push(Vec::with_capacity(PIECE));
+        if self.length == self.pieces.len() * Self::THINGS {
+            self.pieces.push(Vec::with_capacity(Self::THINGS));
         }
         if let Some(last) = self.pieces.last_mut() {
             last.push(value);
@@ -252,9 +257,11 @@ impl Slab {
     /// Asks for the cell.
     #[inline(always)]
     pub(super) fn prefetch(&self, id: EntryId) {
-        match self.narrow(id) {
-            Some(head) => prefetch(head),
-            None => self.prefetch_other(id),
+        let ([short, _], [long, _]) = (&self.short, &self.long);
+        match id.0 & (LONG | WIDE) {
+            LONG => prefetch(long.get(id.number())),
+            0 => prefetch(short.get(id.number())),
+            _ => self.prefetch_other(id),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Kernel: `nf_conntrack_tcp_packet()`, `tcp_new()`, net/netfilter/nf_conntrack_proto_tcp.c, v6.18.
 //! Sequence numbers: [`Sequence`]; windows: octets, unscaled on the wire; timeouts: seconds.
 
+mod complaint;
 mod segment;
 mod settings;
 mod transitions;
@@ -15,6 +16,7 @@ pub use transitions::{Class, Generation, Next, next};
 use plimsoll_ct::TcpState;
 
 pub use crate::ticks::Sequence;
+pub(crate) use complaint::Stumble;
 pub(crate) use window::ACK_WINDOW;
 use window::Window;
 
@@ -364,6 +366,14 @@ impl Tcp {
         self.commit(direction, class, old, new, entry, settings, timeouts)
     }
 
+    /// Whether a SYN/ACK answers the SYN that was ignored.
+    fn is_answered_by(&self, direction: Direction, class: Class, segment: &Segment) -> bool {
+        class == Class::SynAck
+            && self.last.class == Class::Syn
+            && self.last.direction != direction
+            && segment.ack == self.last.end
+    }
+
     /// A segment that the table ignores may still be the key to what follows.
     fn ignored(
         &mut self,
@@ -373,12 +383,8 @@ impl Tcp {
         old: TcpState,
         settings: &TcpSettings,
     ) -> Ignored {
-        if class == Class::SynAck
-            && self.last.class == Class::Syn
-            && self.last.direction != direction
-            && segment.ack == self.last.end
-        {
-            // It answers the SYN that was ignored: the flow is a new one after all.
+        if self.is_answered_by(direction, class, segment) {
+            // The flow is a new one after all.
             let opener = &mut self.sides[self.last.direction as usize];
             opener.end = self.last.end;
             opener.max_end = self.last.end;

@@ -21,20 +21,26 @@ pub enum Window {
 }
 
 /// How a segment lies to what is known of both sides.
-struct Fit {
+pub(super) struct Fit {
     /// It begins within what the receiver allows.
-    fits: bool,
+    pub(super) fits: bool,
     /// It acknowledges nothing that was not sent.
-    known: bool,
+    pub(super) known: bool,
     /// It is not older than a window.
-    fresh: bool,
+    pub(super) fresh: bool,
     /// Nor is what it acknowledges.
-    timely: bool,
+    pub(super) timely: bool,
 }
 
 impl Fit {
     #[inline(always)]
-    fn of(sender: &Side, receiver: &Side, seq: Sequence, sack: Sequence, end: Sequence) -> Self {
+    pub(super) fn of(
+        sender: &Side,
+        receiver: &Side,
+        seq: Sequence,
+        sack: Sequence,
+        end: Sequence,
+    ) -> Self {
         let back = receiver.max_window;
         Self {
             fits: !seq.after(sender.max_end),

@@ -15,6 +15,8 @@ mod capture;
 mod measure;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -111,6 +113,7 @@ fn few(packets: u64, runs: usize, kept: &mut bool) {
     };
     let long_run = replay("replay", long.name(), 4096, &[]);
     let short_run = replay("replay, a tenth of it", short.name(), 4096, &[]);
+    read(&long, runs);
     let figures = timed(&[&long_run, &copy], packets, runs);
     let ratio = figures[0].0 / figures[1].0;
     hold(kept, &format!("{ratio:.2} of tcpdump's time, less than 1"), ratio < 1.0);
@@ -132,10 +135,31 @@ fn many(packets: u64, connections: u64, most: f64, runs: usize, kept: &mut bool)
     let limit = connections + 1;
     check(&capture, limit, kept);
     check(&capture, connections / 2, kept);
+    read(&capture, runs);
     let figures = timed(&[&replay("replay", capture.name(), limit, &[])], packets, runs);
     let what = format!("{:.1} ns a packet, {most} at most", figures[0].0);
     hold(kept, &what, figures[0].0 <= most);
     grids(&capture, connections, runs, kept);
+}
+
+/// What the machine takes for no more than reading the file from the page cache, in blocks as `replay` reads them.
+fn read(capture: &Capture, runs: usize) {
+    let cpu = || {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+    };
+    let mut block = vec![0; 256 << 10];
+    let mut all: Vec<f64> = (0..runs)
+        .map(|_| {
+            let mut file = File::open(&capture.path).expect("our own file");
+            let began = cpu();
+            while file.read(&mut block).expect("it can be read") > 0 {}
+            (cpu() - began).as_nanos() as f64 / capture.packets as f64
+        })
+        .collect();
+    all.sort_by(f64::total_cmp);
+    let (middle, least) = (all[all.len() / 2], all[0]);
+    println!("  {:<28} {middle:7.1} ns a packet (least {least:.1})", "read(2), nothing else");
 }
 
 /// Eight settings beside one: limits that are met by and by, limits that are all met early, timeouts.

@@ -152,6 +152,7 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
     let (profile, host) = settings::host(arguments).map_err(Failure::Usage)?;
     let configs = [("as set".to_owned(), settings::config(arguments, profile, &host))];
     let mut replay = Replay::new(configs, rules(arguments));
+    replay.name_interface(&arguments.interface);
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     // Once nobody reads any more, the rest of the work is in vain, but harmless.
     let mut written = Ok(());
@@ -164,7 +165,13 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
     let faults = source.pass("replaying", |records| {
         first = first.or_else(|| records.iter().find_map(|record| record.time));
         if !arguments.events {
-            replay.feed(records);
+            // Of each packet there may be a line or two, and the model keeps so many.
+            for some in records.chunks(1024) {
+                replay.feed(some);
+                if arguments.log && written.is_ok() {
+                    written = log(&mut out, &mut replay);
+                }
+            }
             return;
         }
         for record in records {
@@ -181,6 +188,9 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
             written = events(&mut out, &mut replay, stamped, None);
         }
     }
+    if arguments.log && written.is_ok() {
+        written = log(&mut out, &mut replay);
+    }
     complain(arguments, &faults, replay.tally())?;
     let Some(model) = replay.first_mut() else { return Ok(()) };
     let written = written.and_then(|()| {
@@ -194,10 +204,6 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
             }
         } else if arguments.stats {
             out.write_all(listings::statistics(model).as_bytes())?;
-        } else if arguments.log {
-            for (at, text) in listings::log(model) {
-                writeln!(out, "{}", listings::logged(at, &text))?;
-            }
         }
         out.flush()
     });
@@ -207,6 +213,15 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
         }
         Err(_) | Ok(()) => Ok(()),
     }
+}
+
+/// What was logged since the last call.
+fn log(out: &mut impl Write, replay: &mut Replay) -> io::Result<()> {
+    let Some(model) = replay.first_mut() else { return Ok(()) };
+    for (at, text) in listings::log(model) {
+        writeln!(out, "{}", listings::logged(at, &text))?;
+    }
+    Ok(())
 }
 
 /// The events since the last packet.
@@ -235,11 +250,7 @@ fn details(arguments: &Arguments, replay: &mut Replay) -> ReplayDetails {
         return ReplayDetails::default();
     }
     match replay.first_mut() {
-        Some(model) => ReplayDetails {
-            entries: listings::lines(model),
-            events: None,
-            log: listings::log(model),
-        },
+        Some(model) => ReplayDetails { entries: listings::lines(model), log: listings::log(model) },
         None => ReplayDetails::default(),
     }
 }

@@ -135,7 +135,9 @@ fn said(error: SettingError) -> String {
             Some(name) => format!("{error}; did you mean {name}?"),
             None => error.to_string(),
         },
-        SettingError::NotModelled(_) | SettingError::Refused { .. } => error.to_string(),
+        SettingError::NotModelled(_)
+        | SettingError::NotCompared(_)
+        | SettingError::Refused { .. } => error.to_string(),
     }
 }
 

@@ -1,0 +1,162 @@
+//! What the trackers say of packets that they do not like: the lines of `nf_conntrack_log_invalid`, one for each, without a
+//! limit. Not every cause has one.
+//!
+//! Kernel: `nf_ct_l4proto_log_invalid()`, seen in the log of v6.18.
+
+use alloc::format;
+use alloc::string::String;
+use core::net::IpAddr;
+
+use plimsoll_wire::packet::{Logged, Packet, Transport};
+
+use crate::entry::{Memory, Slot};
+use crate::error::{Icmp, REDIRECT_LENGTH};
+use crate::model::{Model, Prepared};
+use crate::sctp;
+use crate::tcp::{Direction, EntryView, Stumble};
+use crate::trackers::{Judged, segment};
+
+/// Stands for all protocols.
+const EVERY: u8 = 255;
+
+impl Model {
+    /// Whether packets of a protocol are complained about.
+    pub(crate) const fn complains(&self, protocol: u8) -> bool {
+        let setting = self.settings.log_invalid;
+        setting != 0 && (setting == EVERY || setting == protocol)
+    }
+
+    fn complain(&mut self, protocol: u8, cause: &str) {
+        self.log.about_packet(self.ticks, format!("nf_ct_proto_{protocol}: {cause} "));
+    }
+
+    /// About an ICMP message that belongs to nobody whatever the table holds.
+    pub(crate) fn complain_icmp(
+        &mut self,
+        packet: &Packet<'_>,
+        prepared: &Prepared<'_>,
+        icmp: &Icmp<'_>,
+    ) {
+        let v6 = packet.is_v6();
+        let cause = match (icmp, &prepared.transport) {
+            (Icmp::Invalid, Some(Transport::Icmp(_))) if prepared.bad && v6 => {
+                "ICMPv6 checksum failed"
+            }
+            (Icmp::Invalid, Some(Transport::Icmp(_))) if prepared.bad => "bad hw icmp checksum",
+            (Icmp::Invalid, Some(Transport::Icmp(_))) if v6 => {
+                let short = packet.payload_length < REDIRECT_LENGTH;
+                if short { "short redirect" } else { "invalid saddr or hoplimit for redirect" }
+            }
+            (Icmp::Invalid, Some(Transport::Icmp(_))) => "invalid icmp type",
+            (Icmp::Invalid, _) => "short packet",
+            _ => return,
+        };
+        self.complain(packet.protocol, cause);
+    }
+
+    /// About an error that does not go to its flow's source.
+    #[cold]
+    pub(crate) fn complain_address(&mut self, packet: &Packet<'_>, inner: IpAddr) {
+        if self.complains(packet.protocol) {
+            let outer = Logged(packet.destination());
+            let cause = format!("outer daddr {outer} != inner {}", Logged(inner));
+            self.complain(packet.protocol, &cause);
+        }
+    }
+
+    /// About a packet that was judged; `before`: the entry as it found it, `None` if it would have made one. `lowered`: the
+    /// entry ends sooner for it.
+    #[cold]
+    pub(crate) fn complain_about(
+        &mut self,
+        packet: &Packet<'_>,
+        prepared: &Prepared<'_>,
+        direction: Direction,
+        before: Option<&Slot>,
+        (after, judged): (&Slot, Judged),
+        lowered: bool,
+    ) {
+        if let Some(cause) = self.cause(packet, prepared, direction, before, (after, judged)) {
+            self.complain(packet.protocol, &cause);
+        }
+        if let (Judged::Invalid { lower_to: Some(ticks) }, true) = (judged, lowered)
+            && let (Some(Memory::Tcp(memory)), Some(transport)) =
+                (before.map(|slot| &slot.memory), &prepared.transport)
+            && let Some(segment) = segment(transport)
+        {
+            let cause = memory.shortened(direction, &segment, ticks);
+            self.complain(packet.protocol, &cause);
+        }
+    }
+
+    fn cause(
+        &self,
+        packet: &Packet<'_>,
+        prepared: &Prepared<'_>,
+        direction: Direction,
+        before: Option<&Slot>,
+        (after, judged): (&Slot, Judged),
+    ) -> Option<String> {
+        let invalid = matches!(judged, Judged::Invalid { .. });
+        let Prepared { transport, bad } = prepared;
+        match (packet.protocol, transport) {
+            (6, None) if packet.payload.len() < 20 => None,
+            (6, None) => Some("truncated packet".into()),
+            (6, Some(transport)) => {
+                let segment = segment(transport)?;
+                if *bad {
+                    return Some("bad checksum".into());
+                }
+                if !segment.flags.are_valid() {
+                    return Some("invalid tcp flag combination".into());
+                }
+                let Some(Slot { status, memory: Memory::Tcp(before), .. }) = before else {
+                    // Who wants no flows in the middle (`tcp_loose`) is told of none.
+                    let never = invalid && segment.opens_nothing(&self.settings.tcp);
+                    return never.then(|| "invalid new".into());
+                };
+                let Memory::Tcp(after) = &after.memory else { return None };
+                let stumble = match judged {
+                    Judged::Invalid { .. } => Stumble::Invalid,
+                    Judged::Ignore => Stumble::Ignored,
+                    Judged::Refresh(_) | Judged::Reopen | Judged::Delete => return None,
+                };
+                let view = EntryView {
+                    assured: status.contains(plimsoll_ct::Status::ASSURED),
+                    replied: status.contains(plimsoll_ct::Status::SEEN_REPLY),
+                };
+                before.complaint(after, direction, &segment, view, &self.settings.tcp, stumble)
+            }
+            (17 | 136, _) if packet.payload.len() < 8 => Some("short packet".into()),
+            (17, Some(Transport::Udp { length, .. })) if invalid => {
+                let length = u32::from(*length);
+                let odd = length < 8 || length > packet.payload_length;
+                Some(if odd { "truncated/malformed packet" } else { "bad checksum" }.into())
+            }
+            (136, Some(Transport::Udp { length, .. })) if invalid && self.behaviour.udp_lite => {
+                let covered = u32::from(*length);
+                let odd = covered != 0 && (covered < 8 || covered > packet.payload_length);
+                Some(if odd {
+                    "invalid checksum coverage".into()
+                } else if *bad {
+                    "bad checksum".into()
+                } else {
+                    "checksum missing".into()
+                })
+            }
+            (132, None) => Some("nf_ct_sctp: short packet ".into()),
+            (132, Some(Transport::Sctp(header))) if invalid => {
+                if *bad {
+                    return Some("nf_ct_sctp: bad CRC ".into());
+                }
+                let memory = |slot: &Slot| match slot.memory {
+                    Memory::Sctp(memory) => Some(memory),
+                    _ => None,
+                };
+                let both = before.and_then(memory).zip(memory(after));
+                sctp::complaint(both, direction, header)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What the kernel writes about packets that it does not like (`nf_conntrack_log_invalid`), beside what the model does: line
+//! by line, packet by packet.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use plimsoll_wire::packet::{LinkType, append_logged, parse_ip};
+
+use crate::kernel::link_addresses;
+use crate::run::Pair;
+use crate::scripts::Sent;
+
+/// Whether namespaces but the first may write to the log.
+const ALL_NAMESPACES: &str = "/proc/sys/net/netfilter/nf_log_all_netns";
+
+/// Lets every namespace write to the kernel's log until dropped. To be asked for outside of a router's namespace, by who
+/// holds the turn: it is the whole machine's.
+pub struct Permission {
+    gone: Option<Sender<()>>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Permission {
+    /// Given.
+    pub fn give() -> io::Result<Self> {
+        let before = fs::read_to_string(ALL_NAMESPACES)?;
+        fs::write(ALL_NAMESPACES, "1")?;
+        let (gone, wait) = channel();
+        // The thread that asks will be in another namespace, where there is no such setting.
+        let thread = thread::spawn(move || {
+            let _: Result<(), _> = wait.recv();
+            fs::write(ALL_NAMESPACES, before.trim())
+        });
+        Ok(Self { gone: Some(gone), thread: Some(thread) })
+    }
+}
+
+impl Drop for Permission {
+    fn drop(&mut self) {
+        self.gone.take();
+        // What could not be put back was refused by the kernel; nothing is left to do.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// The kernel's log, from a moment on.
+pub struct KernelLog(File);
+
+impl KernelLog {
+    /// From now on.
+    pub fn from_now() -> io::Result<Self> {
+        let mut options = File::options();
+        let mut log = options.read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg")?;
+        log.seek(SeekFrom::End(0))?;
+        Ok(Self(log))
+    }
+
+    /// The texts that were written since the last call.
+    pub fn texts(&mut self) -> io::Result<Vec<String>> {
+        let mut texts = Vec::new();
+        let mut record = [0; 8192];
+        loop {
+            match self.0.read(&mut record) {
+                Ok(length) => {
+                    let record = String::from_utf8_lossy(&record[..length]).into_owned();
+                    let text = record.split_once(';').map_or("", |(_, text)| text);
+                    texts.push(text.lines().next().unwrap_or_default().to_owned());
+                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(texts),
+                // Older records were overwritten meanwhile.
+                Err(e) if e.raw_os_error() == Some(libc::EPIPE) => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}
+
+/// Settings under which it is worth to compare.
+pub const SETTINGS: &[&[(&str, u64)]] = &[
+    &[("nf_conntrack_checksum", 1)],
+    &[("nf_conntrack_checksum", 0)],
+    &[("nf_conntrack_checksum", 0), ("nf_conntrack_tcp_be_liberal", 1)],
+    &[("nf_conntrack_checksum", 1), ("nf_conntrack_tcp_loose", 0)],
+];
+
+/// What came of it.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// Packets.
+    pub packets: usize,
+    /// Lines of the kernel, by their first words.
+    pub lines: BTreeMap<String, usize>,
+    /// Packets about which both sides do not say the same.
+    pub differing: usize,
+}
+
+/// Sends flows, one after the other, and compares what is said of each packet.
+pub fn run(
+    pair: &mut Pair,
+    flows: impl IntoIterator<Item = Vec<Sent>>,
+    settings: &[(&str, u64)],
+    show: &mut dyn FnMut(&str),
+) -> io::Result<Outcome> {
+    pair.configure(&[&[("nf_conntrack_log_invalid", 255)], settings].concat())?;
+    let mut log = KernelLog::from_now()?;
+    let mut outcome = Outcome::default();
+    for (packet, treatment) in flows.into_iter().flatten() {
+        outcome.packets += 1;
+        pair.feed(&packet, &treatment)?;
+        let parts = parse_ip(&packet).is_ok_and(|packet| packet.fragment.is_some());
+        let mut kernel = log.texts()?;
+        kernel.retain(|text| text.starts_with("nf_ct_proto_"));
+        for text in &kernel {
+            let cause = text.split(" IN=").next().unwrap_or_default();
+            let words = cause
+                .split_whitespace()
+                .filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+            *outcome.lines.entry(words.collect::<Vec<_>>().join(" ")).or_default() += 1;
+        }
+        let mut frame = link_addresses(&treatment).concat();
+        frame.extend_from_slice(if packet[0] >> 4 == 6 { &[0x86, 0xdd] } else { &[8, 0] });
+        frame.extend_from_slice(&packet);
+        let mut model = Vec::new();
+        for mut line in pair.model.take_log() {
+            if !parts && !treatment.local {
+                append_logged(&mut line.text, LinkType::Ethernet, &frame, "rc");
+            }
+            model.push(line.text);
+        }
+        if parts || treatment.local {
+            // The model does not know how a packet that came in parts, or never came in, is shown.
+            let bare = |text: &mut String| {
+                if let Some(end) = text.find("IN=") {
+                    text.truncate(end);
+                }
+            };
+            kernel.iter_mut().for_each(bare);
+        }
+        if kernel != model {
+            outcome.differing += 1;
+            if outcome.differing < 20 {
+                show(&format!("{:02x?} {treatment:?}", &packet[..packet.len().min(96)]));
+                kernel.iter().for_each(|line| show(&format!("   kernel {line:?}")));
+                model.iter().for_each(|line| show(&format!("   model  {line:?}")));
+            }
+        }
+    }
+    Ok(outcome)
+}
