@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource};
+use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, Time};
 
 use crate::model::Model;
 use crate::table::Vitals;
@@ -98,6 +98,14 @@ impl Collector {
 }
 
 impl Model {
+    /// Runs the collector at this moment, and from now on only when told to: for who knows when it came, from a trace of the
+    /// machine that is modelled.
+    pub fn collect(&mut self, at: Time) {
+        self.advance(at);
+        self.collector.next = u64::MAX;
+        self.run_collector();
+    }
+
     /// Runs the collector at each of its times up to `ticks`.
     pub(crate) fn collect_until(&mut self, ticks: u64) {
         if self.collector.kind == CollectorKind::Timers {
@@ -272,10 +280,11 @@ impl Model {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_ct::{Bytes, Profile, Time};
+    use plimsoll_ct::{Bytes, Profile};
+    use plimsoll_wire::packet::parse_ip;
 
     use super::*;
-    use crate::{Config, Settings};
+    use crate::{Config, Settings, Treatment};
 
     /// Timers of a running 6.18 with 250 ticks a second, as its tracer tells them: set at a tick, for how many, when they rang.
     const SEEN: &[(u64, u64, u64)] = &[
@@ -316,5 +325,31 @@ mod tests {
                 assert!((1..=124 * i64::from(hz)).contains(&ahead), "{name}, {hz}: {ahead}");
             }
         }
+    }
+
+    #[test]
+    fn a_collector_that_is_told_when_to_run_runs_then_and_at_no_other_time() {
+        let profile = Profile::named("6.18").expect("a profile");
+        let mut model = Model::new(Config::new(profile, Settings::of(profile, Bytes(1 << 30))));
+        let mut query = [0; 28];
+        query[..20]
+            .copy_from_slice(&[0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        query[20..].copy_from_slice(&[16, 0, 0, 53, 0, 8, 0, 0]);
+        model.collect(Time::from_secs(0));
+        for port in 0..3 {
+            query[21] = port;
+            let packet = parse_ip(&query).expect("a query");
+            model.packet(Time::from_secs(i64::from(port) * 20), &packet, &Treatment::default());
+        }
+        // Each lives for 30 s.
+        let mut counted = |told: Option<i64>, at: i64| {
+            told.into_iter().for_each(|at| model.collect(Time::from_secs(at)));
+            model.advance(Time::from_secs(at));
+            (model.counted(), model.occupancy().live)
+        };
+        assert_eq!(counted(None, 49), (3, 2));
+        assert_eq!(counted(Some(60), 60), (1, 1));
+        assert_eq!(counted(None, 1_000), (1, 0));
+        assert_eq!(counted(Some(1_001), 1_001), (0, 0));
     }
 }

@@ -30,7 +30,7 @@ use crate::plain::{Usual, Way, plain_datagram, udp_length_fits};
 use crate::settings::Settings;
 use crate::snapshot::{Census, Occupancy};
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
-use crate::table::{Expiries, Extras, Found, Glance, Probe, SEATS, Seats, Spot, Table};
+use crate::table::{EntryId, Expiries, Extras, Found, Glance, Probe, SEATS, Seats, Spot, Table};
 use crate::tcp::{Direction, EntryView, Tcp, TcpSettings};
 use crate::ticks::Jiffies;
 use crate::trackers::{Judged, Judgement};
@@ -230,7 +230,7 @@ impl Grid {
     }
 
     /// Status and state of an entry that a step of the last packet names.
-    pub fn entry(&self, id: crate::EntryId) -> Option<(Status, plimsoll_ct::State)> {
+    pub fn entry(&self, id: EntryId) -> Option<(Status, plimsoll_ct::State)> {
         self.table.whole(id).map(|whole| (whole.slot.status, whole.slot.memory.state()))
     }
 
@@ -371,6 +371,15 @@ impl Grid {
     fn plain_tcp(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<(Seats, Step)> {
         let segment = parse_acknowledgement(packet.payload, packet.payload_length)?;
         let now = self.now();
+        if self.table.is_uniform()
+            && spot.way == Way::Tcp
+            && let usual = &self.models[0].usual
+            && let Some(direction) = self.table.acknowledge(spot, &segment, usual, now)
+        {
+            let (id, info) = (spot.likely(), Info::established(direction));
+            let seats = self.table.seats(id);
+            return Some((seats, self.went(id, seats, info)));
+        }
         let found = match spot.way {
             Way::Tcp => self.table.own(spot, now)?,
             _ => match self.table.glance(&spot.probe(Key::wide_of(packet)), now) {
@@ -402,7 +411,7 @@ impl Grid {
             let ticks = self.lasting.established[number as usize & 7];
             self.extend(found, seats, &ticks, now);
         }
-        Some(self.went(found, seats, found.info()))
+        Some(self.went(found.id, seats, found.info()))
     }
 
     /// The same of a UDP datagram over IPv4.
@@ -426,7 +435,7 @@ impl Grid {
         let (lasts, info) = plain_datagram(self.models[0].behaviour.udp, found, status, lasting)?;
         let ticks = self.lasting.udp[usize::from(lasts)];
         self.extend(found, seats, &ticks, now);
-        Some(self.went(found, seats, info))
+        Some(self.went(found.id, seats, info))
     }
 
     /// Refreshes an entry in settings in which it stands.
@@ -449,12 +458,12 @@ impl Grid {
     }
 
     #[inline(always)]
-    fn went(&mut self, found: &Found, seats: Seats, info: Info) -> Step {
+    fn went(&mut self, id: EntryId, seats: Seats, info: Info) -> Step {
         if self.models[0].usual.counted {
             self.count(seats, Counter::Found);
         }
         let step = Step::new(info, Verdict::Accept);
-        Step { entry: Some(found.id), what: What::Refreshed, ..step }
+        Step { entry: Some(id), what: What::Refreshed, ..step }
     }
 
     fn count(&mut self, seats: Seats, counter: Counter) {

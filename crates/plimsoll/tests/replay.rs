@@ -89,6 +89,65 @@ fn a_smaller_table_evicts_and_the_grid_finds_the_one_that_holds() {
 }
 
 #[test]
+fn an_answer_names_what_is_changed_and_nothing_else() {
+    let said = |more: &[&str]| {
+        let arguments = [&["-", "--no-search", "--width", "200"], more].concat();
+        let (out, told, status) = replay(&arguments, &capture(100, false));
+        assert_eq!(status, Some(0), "{told}");
+        out
+    };
+    let out = said(&[]);
+    assert!(out.contains("nf_conntrack_max=262,144 holds them (less than 1 % full):"), "{out}");
+    let out = said(&["--set", "nf_conntrack_max=0"]);
+    assert!(out.contains("nf_conntrack_max=0 (no limit) holds them: no packet is lost"), "{out}");
+    let timeouts = "--what-if=nf_conntrack_udp_timeout=30,40";
+    let out =
+        said(&["--set", "nf_conntrack_max=20", timeouts, "--what-if=nf_conntrack_max=20,200"]);
+    let change = "the smallest change that drops nothing: nf_conntrack_max=200 (instead of 20).";
+    assert!(out.contains(change), "{out}");
+}
+
+#[test]
+fn what_json_says_is_what_its_schema_publishes() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let schema = std::fs::read_to_string(root.join("docs/formats/replay.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    let held = |arguments: &[&str], stdin: &[u8], roles: &[&str]| {
+        let (out, told, _) = replay(&[&["--json"], arguments].concat(), stdin);
+        let value: Value = serde_json::from_str(&out).expect(&told);
+        let errors = schema.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path));
+        assert_eq!(errors.collect::<Vec<_>>(), Vec::<String>::new());
+        let runs = value["runs"].as_array().unwrap();
+        let mut seen: Vec<&str> = runs.iter().map(|run| run["role"].as_str().unwrap()).collect();
+        seen.dedup();
+        assert_eq!(seen, roles);
+    };
+    let whole = capture(100, true);
+    held(&["-"], &whole[..whole.len() - 3], &["as_set"]);
+    held(&["-"], &whole[..24], &["as_set"]);
+    held(&["-", "--set", "nf_conntrack_max=20"], &whole, &["as_set", "unlimited"]);
+    let path = stored("schema.pcap", &whole);
+    let name = path.to_str().unwrap();
+    let full = ["--set=nf_conntrack_max=20", "--what-if=nf_conntrack_max=30"];
+    held(&[&full[..], &[name]].concat(), b"", &["as_set", "asked", "unlimited"]);
+    std::fs::remove_file(path).unwrap();
+    held(&["--synthetic", "rate=20/s lifetime=exp:1s seed=1 for=2s"], b"", &["as_set"]);
+}
+
+#[test]
+fn made_up_traffic_is_drawn_from_its_start() {
+    let made = "rate=20/s lifetime=exp:1s udp=100% seed=1 for=2s";
+    let (out, _, _) = replay(&["--synthetic", made, "--plot", "-"], b"");
+    assert!(out.starts_with("OCCUPANCY  entries since the start; as set\n"), "{out}");
+    let path = stored("made.svg", b"");
+    let name = path.to_str().unwrap();
+    assert_eq!(replay(&["--synthetic", made, "--plot", name], b"").2, Some(0));
+    let svg = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(svg.contains("time since the start") && !svg.contains("1970"));
+}
+
+#[test]
 fn several_captures_are_merged_by_time_and_gzip_is_unpacked() {
     let whole = capture(3, true);
     let path = stored("whole.pcap.gz", &{

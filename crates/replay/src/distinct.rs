@@ -2,8 +2,8 @@
 //!
 //! The smallest hashes are kept: exact up to [`KEPT`] flows, an estimate within about 2 % beyond (k minimum
 //! values: when the k-th smallest of n evenly spread hashes is at a share s of the whole range, n is near
-//! (k - 1) / s). A hash stands once, with the settings that had it, in one table that a packet looks at once. There may be a
-//! quarter more of a setting than are kept; then those that are too large go, all at once.
+//! (k - 1) / s). A hash stands once, with the settings that had it, in one table that a packet looks at once. There may be half
+//! as many more of a setting than are kept; then those that are too large go, all at once.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -18,7 +18,7 @@ const KEPT: usize = 16_384;
 const AT_ONCE: usize = 32;
 
 /// Hashes of one setting at which the largest go.
-const MOST: usize = KEPT + KEPT / 4;
+const MOST: usize = KEPT + KEPT / 2;
 
 /// Settings by their bits, the first one's being the lowest.
 pub(crate) type Bits = u8;
@@ -72,7 +72,7 @@ impl Distinct {
     #[inline(never)]
     fn look_up(&mut self) {
         let mut waiting = core::mem::take(&mut self.waiting);
-        if (self.used + waiting.len()) * 4 >= self.places.len() * 3 {
+        if (self.used + waiting.len()) * 8 >= self.places.len() * 7 {
             self.lay_out((self.places.len() * 2).max(AT_ONCE * 4));
         }
         // Begins to load all of them. Nothing hangs on what is there.
@@ -140,11 +140,11 @@ impl Distinct {
         }
     }
 
-    /// Leaves no setting more than it needs.
+    /// Leaves no more than are needed of the settings that have most.
     #[cold]
     fn drop_largest(&mut self) {
         for setting in 0..8 {
-            if self.held[setting] > KEPT {
+            if self.held[setting] >= MOST {
                 (self.bounds[setting], self.held[setting]) = (self.largest_kept(setting), KEPT);
                 self.bounded |= 1 << setting;
             }

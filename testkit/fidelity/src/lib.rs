@@ -20,4 +20,5 @@ pub mod run;
 pub mod scripts;
 pub mod segments;
 pub mod servers;
+pub mod trace;
 pub mod zones;

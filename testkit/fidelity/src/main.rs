@@ -185,39 +185,53 @@ fn over_time(arguments: &[String]) -> io::Result<usize> {
         let watched = servers::watch(seconds)?;
         let [answered, not] = watched.answered;
         println!("{answered} requests and queries answered, {not} not");
-        occupancy::fit(&watched.packets(), &watched.counts, servers::SETTINGS)?
+        occupancy::fit(&watched.packets(), &watched.counts, servers::SETTINGS, watched.runs)?
     };
     let first = curve.samples.first().map_or(0, |s| s.count.at.0);
     for sample in &curve.samples {
         let at = (sample.count.at.0 - first) as f64 / 1e9;
-        let occupancy::Sample { count, live, upper, counted, keys: (least, most) } = sample;
+        let occupancy::Sample { count, live, upper, counted, keys: (least, most), traced } = sample;
+        let traced = traced.map_or("?".to_owned(), |traced| traced.to_string());
         println!(
-            "{at:6.1} s: kernel {}, live {live}, upper {upper}, counted {counted}, with other hash keys {least} to {most}",
+            "{at:6.1} s: kernel {}, live {live}, upper {upper}, counted {counted}, with other hash keys {least} to {most}, \
+             with the kernel's passes {traced}",
             count.kernel
         );
     }
-    let (distances, peak) = (curve.distances(), curve.peak());
-    let of_peak = |distance: u64| distance as f64 / peak as f64 * 100.0;
-    let at =
-        |share: usize| distances.get((distances.len() - 1) * share / 100).copied().unwrap_or(0);
+    let peak = curve.peak();
+    let say = |which: &str, distances: &[u64]| {
+        let at = |share: usize| {
+            let place = distances.len().saturating_sub(1) * share / 100;
+            distances.get(place).map_or(0.0, |d| *d as f64 / peak as f64 * 100.0)
+        };
+        let beyond = distances.iter().filter(|d| **d * 20 > peak).count();
+        println!(
+            "{which}: half of the samples are at most {:.1} % of the peak off, 95 % at most {:.1} %, all at most {:.1} %; \
+             {beyond} more than 5 %",
+            at(50),
+            at(95),
+            at(100),
+        );
+    };
     println!(
-        "{} packets, peak {peak}, {} of {} samples outside the band; with the first pass {} ticks after the first \
-         packet, half of the samples are at most {:.1} % of the peak off, 95 % at most {:.1} %, all at most {:.1} %",
+        "{} packets, peak {peak}, {} of {} samples outside the band",
         curve.packets,
         curve.outside(),
         curve.samples.len(),
-        curve.phase,
-        of_peak(at(50)),
-        of_peak(at(95)),
-        of_peak(at(100)),
     );
-    let beyond = |distances: Vec<u64>| distances.iter().filter(|d| *d * 20 > peak).count();
-    println!(
-        "more than 5 % of the peak off the counted line: {} samples; off those of models with other hash keys: {}",
-        beyond(curve.distances()),
-        beyond(curve.distances_from_any()),
-    );
-    Ok(curve.outside())
+    let phase = curve.phase;
+    say(&format!("with the first pass {phase} ticks after the first packet"), &curve.distances());
+    say("at best of models with other hash keys", &curve.distances_from_any());
+    match &curve.runs {
+        Ok(runs) => {
+            let which =
+                format!("with each of the {runs} runs of the kernel's collector at its time");
+            say(&which, &curve.distances_traced());
+        }
+        Err(why) => println!("the kernel's collector was not traced: {why}"),
+    }
+    let far = curve.distances_traced().iter().filter(|d| **d * 20 > peak).count();
+    Ok(curve.outside() + if curve.runs.is_ok() { far } else { 0 })
 }
 
 fn replay(arguments: &[String]) -> io::Result<usize> {

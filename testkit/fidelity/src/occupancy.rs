@@ -10,6 +10,7 @@ use plimsoll_wire::packet::parse_ip;
 
 use crate::forge;
 use crate::run::{Clock, Pair, running};
+use crate::trace::Trace;
 
 /// Seconds that a made-up flow lives.
 const TIMEOUT: u64 = 3;
@@ -44,6 +45,8 @@ pub struct Sample {
     /// The least and the most that it and models with other hash keys count: a pass's pause hangs on the order in which it
     /// meets the entries, and that on the key.
     pub keys: (u64, u64),
+    /// What the model counts whose collector ran whenever the kernel's did, where that was traced.
+    pub traced: Option<u64>,
 }
 
 /// What was seen, and how well the best phase of the collector explains it.
@@ -55,14 +58,17 @@ pub struct Curve {
     pub packets: usize,
     /// Ticks from the first packet to the first pass of the collector that fits best.
     pub phase: u32,
+    /// Runs of the kernel's collector from the first packet on, or why they are not known.
+    pub runs: Result<usize, String>,
 }
 
 impl Curve {
-    /// Samples outside the band: below live less 1 %, or above the upper line and 1 %.
+    /// Samples outside the band: below live less 1 %, or above the upper line and 1 %. A sample's count and its time are read one
+    /// after the other: a packet between them is one entry.
     pub fn outside(&self) -> usize {
         let outside = |s: &&Sample| {
             let kernel = s.count.kernel * 100;
-            kernel < s.live * 99 || kernel > s.upper * 101
+            kernel + 100 < s.live * 99 || kernel > s.upper * 101 + 100
         };
         self.samples.iter().filter(outside).count()
     }
@@ -82,6 +88,11 @@ impl Curve {
         self.sorted(|s| s.count.kernel.abs_diff(s.count.kernel.clamp(s.keys.0, s.keys.1)))
     }
 
+    /// Distances between the kernel's count and that of the model whose passes come when the kernel's came.
+    pub fn distances_traced(&self) -> Vec<u64> {
+        self.sorted(|s| s.traced.map_or(u64::MAX, |traced| s.count.kernel.abs_diff(traced)))
+    }
+
     fn sorted(&self, distance: impl Fn(&Sample) -> u64) -> Vec<u64> {
         let mut all: Vec<u64> = self.samples.iter().map(distance).collect();
         all.sort_unstable();
@@ -93,6 +104,7 @@ impl Curve {
 pub fn made_up(seconds: u64) -> io::Result<Curve> {
     let settings = [("nf_conntrack_checksum", 0), ("nf_conntrack_udp_timeout", TIMEOUT)];
     let mut pair = Pair::new(&settings)?;
+    let trace = Trace::begin();
     let mut sent: Vec<Seen> = Vec::new();
     let mut counts = Vec::new();
     let start = pair.now();
@@ -112,7 +124,7 @@ pub fn made_up(seconds: u64) -> io::Result<Curve> {
         let passed = Duration::from_nanos((pair.now().0 - start.0).unsigned_abs());
         std::thread::sleep(due.saturating_sub(passed));
     }
-    fit(&sent, &counts, &settings)
+    fit(&sent, &counts, &settings, trace.and_then(Trace::finish))
 }
 
 /// Buckets in which hardly an entry has a neighbour.
@@ -125,17 +137,22 @@ const KEYS: u64 = 16;
 type Tried = (u64, u32, Vec<(u64, u64)>);
 
 /// The model's lines beside counts of the kernel that saw the same packets.
-pub fn fit(sent: &[Seen], counts: &[Count], settings: &[(&str, u64)]) -> io::Result<Curve> {
+pub fn fit(
+    sent: &[Seen],
+    counts: &[Count],
+    settings: &[(&str, u64)],
+    runs: io::Result<Vec<Time>>,
+) -> io::Result<Curve> {
     let hz = Clock::default().hz();
     // How many expired entries a lookup meets, and so takes away, hangs on the length of the chains.
     let buckets = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_buckets")?;
     let buckets = buckets.trim().parse().map_err(io::Error::other)?;
     // Without a collector, and in chains so short that a lookup meets nobody else, nothing leaves: all that ever
     // expired is known.
-    let bare = lines(sent, counts, settings, u32::MAX, MANY, 0)?;
+    let bare = lines(sent, counts, settings, When::First(u32::MAX), MANY, 0)?;
     let expired: Vec<u64> = bare.iter().map(|(live, counted)| counted - live).collect();
     let try_phase = |phase: u32| -> io::Result<Tried> {
-        let lines = lines(sent, counts, settings, phase, buckets, 0)?;
+        let lines = lines(sent, counts, settings, When::First(phase), buckets, 0)?;
         let off = counts.iter().zip(&lines).map(|(c, (_, counted))| c.kernel.abs_diff(*counted));
         Ok((off.sum(), phase, lines))
     };
@@ -150,18 +167,35 @@ pub fn fit(sent: &[Seen], counts: &[Count], settings: &[(&str, u64)]) -> io::Res
     let (_, phase, best) = best_of(&mut around.into_iter())?;
     let mut keys: Vec<(u64, u64)> = best.iter().map(|(_, counted)| (*counted, *counted)).collect();
     for key in 1..=KEYS {
-        let other = lines(sent, counts, settings, phase, buckets, key)?;
+        let other = lines(sent, counts, settings, When::First(phase), buckets, key)?;
         for (range, (_, counted)) in keys.iter_mut().zip(other) {
             *range = (range.0.min(counted), range.1.max(counted));
         }
     }
+    let first = sent.first().map_or(Time(i64::MAX), |(at, _)| *at);
+    let runs = runs.map(|runs| runs.into_iter().filter(|at| *at >= first).collect::<Vec<_>>());
+    let traced = match &runs {
+        Ok(runs) => lines(sent, counts, settings, When::Each(runs), buckets, 0)?,
+        Err(_) => Vec::new(),
+    };
     let mut samples = Vec::new();
     for (place, (count, (live, counted))) in counts.iter().zip(best).enumerate() {
         let minute_ago = counts[..place].iter().rposition(|c| c.at.0 <= count.at.0 - PASS);
         let upper = live + expired[place] - minute_ago.map_or(0, |then| expired[then]);
-        samples.push(Sample { count: *count, live, upper, counted, keys: keys[place] });
+        let traced = traced.get(place).map(|(_, counted)| *counted);
+        samples.push(Sample { count: *count, live, upper, counted, keys: keys[place], traced });
     }
-    Ok(Curve { samples, packets: sent.len(), phase })
+    let runs = runs.map(|runs| runs.len()).map_err(|error| error.to_string());
+    Ok(Curve { samples, packets: sent.len(), phase, runs })
+}
+
+/// When the model's collector runs.
+#[derive(Debug, Clone, Copy)]
+enum When<'a> {
+    /// So many ticks after the first packet; then when it thinks fit.
+    First(u32),
+    /// At each of these moments.
+    Each(&'a [Time]),
 }
 
 /// At each count: what is live, and what is counted.
@@ -169,10 +203,14 @@ fn lines(
     sent: &[Seen],
     counts: &[Count],
     values: &[(&str, u64)],
-    phase: u32,
+    when: When<'_>,
     buckets: u64,
     hash_key: u64,
 ) -> io::Result<Vec<(u64, u64)>> {
+    let (collector_phase, runs) = match when {
+        When::First(phase) => (phase, &[][..]),
+        When::Each(runs) => (u32::MAX, runs),
+    };
     let profile: &Profile = running()?;
     let mut settings = Settings::of(profile, Bytes(8 << 30));
     settings.hz = Clock::default().hz();
@@ -181,14 +219,20 @@ fn lines(
         settings.set(name, *value).map_err(io::Error::other)?;
     }
     let mut model =
-        Model::new(Config { collector_phase: phase, hash_key, ..Config::new(profile, settings) });
-    let mut packets = sent.iter().peekable();
+        Model::new(Config { collector_phase, hash_key, ..Config::new(profile, settings) });
+    let (mut packets, mut runs) = (sent.iter().peekable(), runs.iter().peekable());
     let mut lines = Vec::new();
     for count in counts {
         while let Some((at, packet)) = packets.next_if(|(at, _)| *at <= count.at) {
+            while let Some(run) = runs.next_if(|run| *run <= at) {
+                model.collect(*run);
+            }
             if let Ok(packet) = parse_ip(packet) {
                 model.packet(*at, &packet, &Treatment::default());
             }
+        }
+        while let Some(run) = runs.next_if(|run| **run <= count.at) {
+            model.collect(*run);
         }
         model.advance(count.at);
         let occupancy = model.occupancy();

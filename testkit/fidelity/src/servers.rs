@@ -15,20 +15,19 @@ use plimsoll_wire::packet::{LinkType, network_layer};
 use crate::kernel::{enter, ip, remove, sweep};
 use crate::occupancy::{Count, Seen};
 use crate::recording::wall_clock;
+use crate::trace::Trace;
 
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 2, 0, 1));
 /// Seconds of one rise and fall.
 const WAVE: f64 = 45.0;
 /// Requests and queries a second, each: the mean, and how far the rate goes from it.
 const RATE: (f64, f64) = (60.0, 50.0);
-/// Settings of the router: short, so that entries come and go while somebody watches. The collector's pause is the average of
-/// what is left to each entry, up to 300 s: with five days for what is open, whoever is open in the millisecond of a pass would move the
-/// next one by more than a second, and no model can know that.
+/// Settings of the router: short, so that entries come and go while somebody watches. What is established keeps its five days: whoever is
+/// open in the very millisecond of a pass moves the next one by up to two seconds.
 pub const SETTINGS: &[(&str, u64)] = &[
     ("nf_conntrack_checksum", 0),
     ("nf_conntrack_tcp_timeout_syn_sent", 12),
     ("nf_conntrack_tcp_timeout_syn_recv", 12),
-    ("nf_conntrack_tcp_timeout_established", 12),
     ("nf_conntrack_tcp_timeout_fin_wait", 12),
     ("nf_conntrack_tcp_timeout_time_wait", 12),
     ("nf_conntrack_tcp_timeout_close_wait", 12),
@@ -47,6 +46,8 @@ pub struct Watched {
     pub counts: Vec<Count>,
     /// Requests and queries that were answered, and those that were not.
     pub answered: [u64; 2],
+    /// When the kernel's collector ran.
+    pub runs: io::Result<Vec<Time>>,
 }
 
 impl Watched {
@@ -101,6 +102,7 @@ pub fn watch(seconds: u64) -> io::Result<Watched> {
     if !flushed.success() {
         return Err(Error::other("conntrack -F failed"));
     }
+    let trace = Trace::begin();
     let from = Time(wall_clock()? as i64);
     let start = Instant::now();
     let span = Duration::from_secs(seconds);
@@ -127,7 +129,8 @@ pub fn watch(seconds: u64) -> io::Result<Watched> {
         let _ = Command::new("kill").args(["-INT", &tcpdump.id().to_string()]).status();
         tcpdump.wait()
     }));
-    Ok(Watched { capture: fs::read(capture)?, from, counts, answered })
+    let runs = trace.and_then(Trace::finish);
+    Ok(Watched { capture: fs::read(capture)?, from, counts, answered, runs })
 }
 
 fn count() -> io::Result<u64> {

@@ -119,7 +119,11 @@ impl Table {
         let Some(ahead) = self.index.further(first, AHEAD) else { return };
         let mut slots = self.index.all(ahead);
         while let Some(slot) = slots.newest() {
-            self.slab.prefetch(EntryId(self.index.id(ahead, slot)));
+            let id = EntryId(self.index.id(ahead, slot));
+            self.slab.prefetch(id);
+            if let Some(versions) = &self.versions {
+                versions.prefetch(id);
+            }
         }
     }
 

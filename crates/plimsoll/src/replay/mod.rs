@@ -8,7 +8,6 @@ mod search;
 mod settings;
 mod source;
 mod workload;
-mod zstd;
 
 pub use arguments::{Arguments, setting};
 pub use search::answer_for;
@@ -250,11 +249,7 @@ fn details(arguments: &Arguments, replay: &mut Replay) -> ReplayDetails {
         return ReplayDetails::default();
     }
     match replay.first_mut() {
-        Some(model) => ReplayDetails {
-            entries: listings::lines(model),
-            events: None,
-            log: listings::log(model),
-        },
+        Some(model) => ReplayDetails { entries: listings::lines(model), log: listings::log(model) },
         None => ReplayDetails::default(),
     }
 }

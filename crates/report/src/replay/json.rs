@@ -20,8 +20,6 @@ pub const REPLAY_SCHEMA: &str = "plimsoll.replay/1";
 pub struct ReplayDetails {
     /// The table at the end, in the form of /proc/net/nf_conntrack.
     pub entries: Vec<String>,
-    /// Events in the form of `conntrack -E -o timestamp`; `None` when they were not asked for.
-    pub events: Option<Vec<String>>,
     /// Lines that the kernel would have logged, each with its time.
     pub log: Vec<(Time, String)>,
 }
@@ -41,7 +39,7 @@ pub fn replay_json(a: &Answer, details: &ReplayDetails) -> String {
         .iter()
         .map(|(at, text)| json!({ "time": rfc3339(*at), "text": text }))
         .collect();
-    let mut value = json!({
+    let value = json!({
         "schema": REPLAY_SCHEMA,
         "profile": a.profile.name,
         "synthetic": a.synthetic,
@@ -76,9 +74,6 @@ pub fn replay_json(a: &Answer, details: &ReplayDetails) -> String {
         "entries": details.entries,
         "log": log,
     });
-    if let (Some(events), Some(all)) = (&details.events, value.as_object_mut()) {
-        all.insert("events".to_string(), Value::from(events.clone()));
-    }
     let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
     text.push('\n');
     text

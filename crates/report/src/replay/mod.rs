@@ -6,8 +6,6 @@ mod json;
 mod svg;
 mod table;
 mod terminal;
-#[cfg(test)]
-mod tests;
 mod text;
 
 pub use caveats::caveats as replay_caveats;
@@ -22,11 +20,21 @@ use alloc::string::String;
 use plimsoll_diagnosis::size::{Demand, MARGIN, Machine, Peak, Sizing, size};
 use plimsoll_replay::Answer;
 
+use crate::Clock;
+
 /// The size to go for.
 fn sizing(a: &Answer) -> Sizing {
     let demand = Demand { mean: a.needed(), peak: Peak::Seen(a.needed()), ..Demand::default() };
     let buckets = a.as_set.outcome.buckets;
     size(demand, &Machine::of_profile(a.profile, buckets), MARGIN)
+}
+
+/// What a drawing's times count from. Made-up traffic has no date.
+fn start(a: &Answer, clock: Clock) -> String {
+    match a.span {
+        Some((first, _)) if !a.synthetic => clock.show(first),
+        Some(_) | None => "the start".into(),
+    }
 }
 
 /// A span since the start, short: `+12.3 s`, `+4:10`, `+3:12:04`.

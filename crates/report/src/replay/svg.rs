@@ -62,7 +62,7 @@ pub fn replay_svg(a: &Answer, clock: Clock) -> String {
         svg.out.push_str("</svg>\n");
         return svg.out;
     };
-    let start = a.span.map_or_else(String::new, |(first, _)| clock.show(first));
+    let start = super::start(a, clock);
     let axis = format!("time since {start}");
     stacked(&mut svg, a, first, upper, &axis);
     if several {

@@ -58,7 +58,7 @@ pub fn replay_chart(a: &Answer, style: &Style) -> String {
         screen.heading("OCCUPANCY", "nothing was sampled");
         return screen.finish();
     };
-    let start = a.span.map_or_else(String::new, |(first, _)| style.clock.show(first));
+    let start = super::start(a, style.clock);
     screen.heading("OCCUPANCY", &format!("entries since {start}; {}", first.outcome.label));
     let wide = style.columns() - SCALE - 1;
     stacked(&mut screen, a, first, wide, glyphs);

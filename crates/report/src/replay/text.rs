@@ -80,7 +80,11 @@ fn head(screen: &mut Screen<'_>, a: &Answer) {
 
 /// `nf_conntrack_max=32,768`
 fn limit(max: u64) -> String {
-    if max == 0 { "no limit".to_string() } else { format!("nf_conntrack_max={}", count(max)) }
+    if max == 0 {
+        "nf_conntrack_max=0 (no limit)".to_string()
+    } else {
+        format!("nf_conntrack_max={}", count(max))
+    }
 }
 
 /// What is needed, and what the setting as it is makes of it.
@@ -98,8 +102,11 @@ fn verdict(a: &Answer, style: &Style) -> String {
     };
     match (now.lost, now.evicted) {
         (0, 0) => {
-            let part = ratio(now.peak, now.max)
-                .map_or_else(String::new, |r| format!(" (at most {} full)", share(r)));
+            let part = match ratio(now.peak, now.max) {
+                None => String::new(),
+                Some(r) if r < 0.01 => " (less than 1 % full)".into(),
+                Some(r) => format!(" (at most {} full)", share(r)),
+            };
             format!("{needs}; {} holds them{part}: no packet is lost.", limit(now.max))
         }
         (0, evicted) => format!(
@@ -188,14 +195,14 @@ fn evicts(row: &Row) -> String {
     }
 }
 
-/// `nf_conntrack_max=65,536 (instead of 32,768)`
+/// `nf_conntrack_max=65,536 (instead of 32,768)`; of several settings those that are not as they were.
 fn changes(row: &Row) -> String {
-    let each = row.changes.iter().map(|Change { name, from, to }| {
-        if from == to {
-            format!("{name}={}", count(*to))
-        } else {
-            format!("{name}={} (instead of {})", count(*to), count(*from))
-        }
+    let others = || row.changes.iter().filter(|change| change.from != change.to);
+    if others().next().is_none() {
+        return "what is set".into();
+    }
+    let each = others().map(|Change { name, from, to }| {
+        format!("{name}={} (instead of {})", count(*to), count(*from))
     });
     let all: Vec<String> = each.collect();
     all.join(" and ")
