@@ -372,6 +372,24 @@ mod tests {
     }
 
     #[test]
+    fn any_octets_are_shown_as_far_as_they_go() {
+        let error = [3, 1, 0, 0, 0, 0, 0, 0, 0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0];
+        let mut packets = alloc::vec![v6(0, &[0; 48]), v6(58, &v6(60, &[17; 32]))];
+        packets.push([&[0x45, 0, 0, 255, 0, 0, 0, 0, 64, 1, 0, 0][..], &[9; 8], &error].concat());
+        for packet in packets {
+            for end in 0..=packet.len() {
+                for at in 0..end {
+                    for octet in [0, 44, 51, 255] {
+                        let mut packet = packet[..end].to_vec();
+                        packet[at] = octet;
+                        assert!(shown(&packet).len() < 1000);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn nothing_is_shown_of_what_is_no_packet() {
         let mut text = String::new();
         append_logged(&mut text, LinkType::Ethernet, &[0; 20], "r");
