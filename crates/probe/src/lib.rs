@@ -22,6 +22,7 @@ pub mod names;
 pub mod rules;
 pub mod table;
 pub mod watch;
+pub mod zstd;
 
 pub use ends::ways;
 pub use keepalives::keepalives;

@@ -10,9 +10,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use plimsoll_ct::Time;
+use plimsoll_probe::zstd;
 use plimsoll_wire::capture::{CaptureError, Decoder, Record, Step};
-
-use super::zstd;
 
 /// Octets read at once: they stay in a near cache until they are looked at.
 const BLOCK: usize = 256 << 10;
@@ -55,7 +54,7 @@ impl Capture {
         let mut raw = BufReader::with_capacity(64 << 10, raw);
         let (packed, source): (_, Box<dyn Read>) = match raw.fill_buf().map_err(failed)? {
             [0x1f, 0x8b, ..] => (true, Box::new(Gzip(flate2::bufread::MultiGzDecoder::new(raw)))),
-            begin if zstd::begins(begin) => (true, Box::new(zstd::Frames::new(raw))),
+            begin if zstd::begins(begin) => (true, Box::new(zstd::Frames::new(raw, zstd::WIDEST))),
             _ => (false, Box::new(raw)),
         };
         let (decoder, buffer) = (Decoder::new(), Vec::new());

@@ -8,7 +8,6 @@ mod search;
 mod settings;
 mod source;
 mod workload;
-mod zstd;
 
 pub use arguments::{Arguments, setting};
 pub use search::answer_for;

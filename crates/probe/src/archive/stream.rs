@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
-use ruzstd::decoding::StreamingDecoder;
+
+use crate::zstd;
 
 /// Memory that an xz stream's dictionary may ask for, in KiB: `xz -9` asks for 64 MiB.
 const XZ_KIB: u32 = 96 << 10;
@@ -24,10 +25,7 @@ pub(crate) fn decompress<'a>(bundle: impl Read + 'a) -> io::Result<Box<dyn Read 
             Box::new(XzReader::new_mem_limit(bundle, true, XZ_KIB))
         }
         [b'B', b'Z', b'h', ..] => Box::new(MultiBzDecoder::new(bundle)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(
-            StreamingDecoder::new_with_max_window_size(bundle, ZSTD_WINDOW)
-                .map_err(io::Error::other)?,
-        ),
+        _ if zstd::begins(start) => Box::new(zstd::Frames::new(bundle, ZSTD_WINDOW)),
         [] => return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty")),
         [b'P', b'K', 3, 4, ..] => {
             return Err(io::Error::new(

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufReader, Read};
 
+use crate::zstd;
+
 /// Whether a file of this name is compressed.
 pub(super) fn is_compressed(name: &str) -> bool {
     ["gz", "xz", "zst", "bz2"].iter().any(|end| extension(name) == Some(end))
@@ -13,10 +15,7 @@ pub(super) fn plain(name: &str, file: Box<dyn Read>) -> io::Result<Box<dyn Read>
     Ok(match extension(name) {
         Some("gz") => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
         Some("xz") => Box::new(lzma_rust2::XzReader::new(file, true)),
-        Some("zst") => {
-            let decoder = ruzstd::decoding::StreamingDecoder::new(file);
-            Box::new(decoder.map_err(|error| io::Error::other(error.to_string()))?)
-        }
+        Some("zst") => Box::new(zstd::Frames::new(file, zstd::WIDEST)),
         Some("bz2") => Box::new(bzip2::bufread::MultiBzDecoder::new(file)),
         _ => Box::new(file),
     })

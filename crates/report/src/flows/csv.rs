@@ -2,8 +2,10 @@
 
 use alloc::vec::Vec;
 
+use plimsoll_wire::listing::decimal;
+
 use super::Cell;
-use super::json::{decimal, extend};
+use super::json::extend;
 
 /// Appends the line of names.
 pub fn csv_header<'a>(out: &mut Vec<u8>, names: impl IntoIterator<Item = &'a str>) {

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use plimsoll_wire::listing::decimal;
+
 use super::Cell;
 
 /// Appends one object and a line feed.
@@ -39,21 +41,6 @@ pub(super) fn extend(out: &mut Vec<u8>, arguments: core::fmt::Arguments<'_>) {
     }
     // Memory never refuses.
     let _ = core::fmt::Write::write_fmt(&mut Bytes(out), arguments);
-}
-
-/// Appends a number; `fmt` takes several times as long, and there are many.
-pub(super) fn decimal(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 fn string(out: &mut Vec<u8>, text: &str) {

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Appends a number in decimal.
-pub(super) fn decimal(out: &mut Vec<u8>, mut number: u64) {
+/// Appends a number in decimal; `fmt` takes several times as long, and there are many.
+pub fn decimal(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {

@@ -16,6 +16,7 @@ mod tests;
 mod write;
 pub mod xml;
 
+pub use digits::decimal;
 pub use expected::{Expected, append_expected};
 pub use parse::parse;
 pub use write::{append, write};

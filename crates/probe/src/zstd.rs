@@ -15,7 +15,11 @@ pub fn begins(bytes: &[u8]) -> bool {
     magic.is_some_and(|magic| magic == FRAME || magic & !0xf == SKIPPED)
 }
 
-/// What all frames of a stream hold. The memory is that of one frame's window, 128 MiB at most.
+/// The window that `zstd --ultra -22` asks for, in octets: who asks for more wants `--long`.
+pub const WIDEST: u64 = 128 << 20;
+
+/// What all frames of a stream hold. The memory is that of one frame's window.
+#[allow(missing_debug_implementations, reason = "the decoder has none")]
 pub struct Frames<R> {
     source: R,
     decoder: FrameDecoder,
@@ -24,9 +28,11 @@ pub struct Frames<R> {
 }
 
 impl<R: BufRead> Frames<R> {
-    /// At a stream's beginning.
-    pub fn new(source: R) -> Self {
-        Self { source, decoder: FrameDecoder::new(), inside: false }
+    /// At a stream's beginning; a frame may ask for so many octets of memory.
+    pub fn new(source: R, most: u64) -> Self {
+        let mut decoder = FrameDecoder::new();
+        decoder.set_max_window_size(most);
+        Self { source, decoder, inside: false }
     }
 
     /// Goes on to the next frame; `false`: there is none.
