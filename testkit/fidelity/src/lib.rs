@@ -14,6 +14,7 @@ pub mod full;
 pub mod generated;
 pub mod kernel;
 pub mod occupancy;
+pub mod printed;
 pub mod recording;
 pub mod run;
 pub mod scripts;

@@ -9,13 +9,14 @@ use plimsoll_fidelity::filling::FILLINGS;
 use plimsoll_fidelity::kernel::Kernel;
 use plimsoll_fidelity::run::{Pace, Pair};
 use plimsoll_fidelity::{
-    captures, complaints, full, generated, occupancy, segments, servers, zones,
+    captures, complaints, full, generated, occupancy, printed, segments, servers, zones,
 };
 
 const HELP: &str = "\
 cargo xtask fidelity scripts [N] [SEED]     N generated flows (default 2000)
 cargo xtask fidelity segments FLOW [/ FLOW] TCP by hand, segment by segment: `>S0 <SA0,1 >A1,1 >R5`
 cargo xtask fidelity log [N] [SEED]         what each says of every packet of N flows (default 2000): nf_conntrack_log_invalid
+cargo xtask fidelity printed [N] [SEED]     /proc/net/nf_conntrack and `conntrack -L` of the DCCP among N flows (default 2000)
 cargo xtask fidelity zones [N] [PROTOCOL]   every run of N packets (default 3) in zones of one direction, of the other, both or none
 cargo xtask fidelity full [LIMIT] [ROUNDS]  tables filled beyond a limit, and the collector (default 8000 1)
 cargo xtask fidelity occupancy [SECONDS]    the count over time (default 180): nginx, dnsmasq and their clients,
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Some("scripts") => scripts(&arguments[1..]),
         Some("segments") => by_hand(&arguments[1..].join(" ")),
         Some("log") => log(&arguments),
+        Some("printed") => printed(&arguments),
         Some("zones") => by_zone(&arguments),
         Some("full") => full(&arguments),
         Some("occupancy") => over_time(&arguments),
@@ -113,6 +115,13 @@ fn log(arguments: &[String]) -> io::Result<usize> {
         }
         differing += outcome.differing;
     }
+    Ok(differing)
+}
+
+fn printed(arguments: &[String]) -> io::Result<usize> {
+    let (count, seed) = (number(arguments, 1, 2000)?, number(arguments, 2, 1)?);
+    let (lines, differing) = printed::dccp(&mut pair()?, count as usize, seed, &mut show)?;
+    println!("{lines} lines, {differing} differ");
     Ok(differing)
 }
 
