@@ -12,7 +12,6 @@ fuzz_target!(|bytes: &[u8]| {
     let profile = &PROFILES[usize::from(first) % PROFILES.len()];
     let mut settings = Settings::of(profile, Bytes(1 << 30));
     (settings.max, settings.buckets, settings.checksum) = (6, 4, first & 0x80 != 0);
-    settings.log_invalid = if first & 0x40 != 0 { 255 } else { 0 };
     let config = Config::new(profile, settings);
     let mut model = Model::new(config.clone());
     let mut now = 0i64;
@@ -51,6 +50,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut ways = [false, true].map(|checksum| {
         let mut config = config.clone();
         config.settings.checksum = checksum;
+        config.settings.log_invalid = if checksum { 255 } else { 0 };
         Model::new(config)
     });
     for Arrival { at, packet, treatment } in &arrivals {
