@@ -108,6 +108,11 @@ impl<T: Copy> Pieces<T> {
         &mut self.pieces[at / Self::THINGS][at % Self::THINGS]
     }
 
+    /// So many from one on, which must stand in one piece.
+    fn part(&self, from: usize, length: usize) -> &[T] {
+        &self.pieces[from / Self::THINGS][from % Self::THINGS..][..length]
+    }
+
     /// All of it, piece by piece.
     fn slices(&self) -> impl Iterator<Item = &[T]> {
         self.pieces.iter().map(Vec::as_slice)
@@ -416,7 +421,8 @@ impl Slab {
                     see(cell.head.expires, Class::of(cell.head.status(), State::Stateless));
                 }
             }
-            for (cells, beside) in self.long[family].slices().zip(self.beside[family].slices()) {
+            for (piece, cells) in self.long[family].slices().enumerate() {
+                let beside = self.beside[family].part(piece * Pieces::<Long>::THINGS, cells.len());
                 for (at, (cell, beside)) in cells.iter().zip(beside).enumerate() {
                     if let Some(ahead) = cells.get(at + AHEAD) {
                         prefetch(ahead);

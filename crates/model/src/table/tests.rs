@@ -145,3 +145,28 @@ impl Table {
         self.walk(self.chain(&probe)).find(|&id| self.answers_to(id, &probe, back).is_some())
     }
 }
+
+/// More than one piece of the slab of each kind.
+#[test]
+fn a_census_sees_every_entry_of_a_table_of_several_pieces() {
+    const NUMBER: u32 = 140_000;
+    let mut table = Table::new(65_536, u64::from(NUMBER) * 2, 7);
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let memory = match protocol {
+            Protocol::Tcp => Memory::Tcp(Tcp::resumed(plimsoll_ct::TcpState::Established)),
+            _ => Memory::Udp(Jiffies(0)),
+        };
+        for n in 0..NUMBER {
+            let l4 = L4::Ports { source: n as u16, destination: (n >> 16) as u16 };
+            let (source, destination) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+            let probe =
+                table.probe(Key::from_tuple(&Tuple { source, destination, protocol, l4 }, 0));
+            let slot = Slot { status: Status::CONFIRMED, expires: Jiffies(n), memory };
+            table.insert(&probe, &slot, Jiffies(0), Extras::default());
+        }
+    }
+    let (mut seen, mut sum) = (0, 0);
+    table.census(|expires, _| (seen, sum) = (seen + 1, sum + u64::from(expires.0)));
+    let number = u64::from(NUMBER);
+    assert_eq!((seen, sum), (2 * number, number * (number - 1)));
+}
