@@ -177,7 +177,17 @@ impl Model {
         let (seconds, most) = (i64::from(hz), RUN_REMOVALS / u64::from(hz));
         let (mut place, chains) = (self.collector.place, self.table.chains());
         let mut gone = 0;
+        let (occupied, block) = (self.table.few_chains(), self.table.whole_lines(0, BLOCK));
         while place < chains && gone <= most {
+            // Blocks without an entry change nothing.
+            if let Some(occupied) = &occupied {
+                let Some(next) = occupied.get(occupied.partition_point(|&chain| chain < place))
+                else {
+                    place = chains;
+                    break;
+                };
+                place = place.max(next / block * block);
+            }
             let end = self.table.whole_lines(place, BLOCK);
             self.sweep(place..end, None, |vitals, count| {
                 let left = i64::from(vitals.expires.left(now));

@@ -1,5 +1,6 @@
 //! Chains, walked as the kernel walks them.
 
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use plimsoll_ct::Class;
@@ -105,6 +106,18 @@ impl Table {
             }
         }
         bound.0
+    }
+
+    /// The chains that hold an entry, in their order, where a walk over entries takes much less time than one over chains.
+    pub(crate) fn few_chains(&self) -> Option<Vec<usize>> {
+        const LINES_OF_AN_ENTRY: usize = 16;
+        if self.slab.cells() * LINES_OF_AN_ENTRY > self.chains() {
+            return None;
+        }
+        let chain = |id| self.chain(&self.probe(self.slab.key(id)));
+        let mut chains: Vec<usize> = self.slab.iter().map(chain).collect();
+        chains.sort_unstable();
+        Some(chains)
     }
 
     /// Where chains end that begin with this one: some, and all that share their last line.

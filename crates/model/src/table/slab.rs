@@ -528,6 +528,12 @@ impl Slab {
         self.extras.iter().map(|(id, extras)| (EntryId(*id), extras))
     }
 
+    /// Places for entries, taken or free.
+    pub(super) const fn cells(&self) -> usize {
+        let ([a, b], [c, d]) = (&self.short, &self.long);
+        a.length + b.length + c.length + d.length
+    }
+
     /// All entries, in the order of their places.
     pub(super) fn iter(&self) -> impl Iterator<Item = EntryId> + '_ {
         (0..4_u32).flat_map(move |shelf| {

@@ -170,3 +170,32 @@ fn a_census_sees_every_entry_of_a_table_of_several_pieces() {
     let number = u64::from(NUMBER);
     assert_eq!((seen, sum), (2 * number, number * (number - 1)));
 }
+
+#[test]
+fn few_entries_name_the_chains_that_hold_them() {
+    let mut table = Table::new(2048, 4096, 7);
+    assert_eq!(table.few_chains(), Some(Vec::new()));
+    let l4 = |n| L4::Ports { source: n, destination: 80 };
+    let (source, destination) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+    for n in 0..64 {
+        let protocol = if n % 2 == 0 { Protocol::Tcp } else { Protocol::Udp };
+        let key = Key::from_tuple(&Tuple { source, destination, protocol, l4: l4(n) }, 0);
+        let (probe, memory) = (table.probe(key), Memory::Udp(Jiffies(0)));
+        let slot = Slot { status: Status::CONFIRMED, expires: Jiffies(9), memory };
+        table.insert(&probe, &slot, Jiffies(0), Extras::default());
+    }
+    // Chain by chain, an entry that a sweep of one sees is in that one.
+    let mut held = Vec::new();
+    for chain in 0..table.chains() {
+        table.sweep(chain..chain + 1, None, |_, _| {
+            held.push(chain);
+            false
+        });
+    }
+    assert_eq!((held.len(), table.few_chains()), (64, Some(held)));
+    let one = Tuple { source, destination, protocol: Protocol::Tcp, l4: l4(1000) };
+    let probe = table.probe(Key::from_tuple(&one, 0));
+    let slot = Slot { status: Status::CONFIRMED, expires: Jiffies(9), memory: Memory::Nothing };
+    table.insert(&probe, &slot, Jiffies(0), Extras::default());
+    assert_eq!(table.few_chains(), None, "now chains are as quick");
+}
