@@ -6,6 +6,7 @@
 //! its own view of the table, through which its collector and its early drop meet what they would meet in a table of their own.
 //! What comes of a packet is what comes of it in a [`Model`] alone, step by step.
 
+mod lasting;
 mod numbers;
 mod room;
 mod steps;
@@ -26,14 +27,15 @@ use crate::error::Icmp;
 use crate::key::Key;
 use crate::life::info;
 use crate::model::{Config, Model, Prepared, alone, refreshed};
-use crate::plain::{Usual, Way, plain_datagram, udp_length_fits};
+use crate::plain::{Way, plain_datagram, udp_length_fits};
 use crate::settings::Settings;
 use crate::snapshot::{Census, Occupancy};
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
 use crate::table::{EntryId, Expiries, Extras, Found, Glance, Probe, SEATS, Seats, Spot, Table};
-use crate::tcp::{Direction, EntryView, Tcp, TcpSettings};
+use crate::tcp::{Direction, EntryView, Tcp};
 use crate::ticks::Jiffies;
 use crate::trackers::{Judged, Judgement};
+use lasting::Lasting;
 use numbers::Numbers;
 use room::Unwritten;
 
@@ -53,59 +55,6 @@ pub struct Grid {
     unwritten: Unwritten,
 }
 
-/// Timeouts of the short ways in ticks, by setting.
-#[derive(Debug, Clone, Copy)]
-struct Lasting {
-    /// By the numbers of [`Usual::timeouts`].
-    established: [[u32; SEATS]; 8],
-    udp: [[u32; SEATS]; 2],
-    /// The least of them.
-    least: u32,
-    numbered: Usual,
-    /// Of TCP by state, of data unacknowledged, and of a closed window.
-    states: [[u32; SEATS]; TCP_STATES],
-    unacknowledged: [u32; SEATS],
-    closed: [u32; SEATS],
-}
-
-/// Those that have a timeout.
-const TCP_STATES: usize = 10;
-
-impl Lasting {
-    fn of(models: &[Model]) -> Self {
-        let each = |of: &dyn Fn(&Model) -> u32| {
-            let mut all = [0; SEATS];
-            all.iter_mut().zip(models).for_each(|(place, model)| *place = of(model));
-            all
-        };
-        let established = core::array::from_fn(|n| each(&|model| model.usual.timeouts()[n]));
-        let udp = core::array::from_fn(|n| each(&|m| m.settings.ticks(m.settings.udp[n])));
-        let of_settings =
-            established.iter().chain(&udp).flat_map(|all| all.iter().take(models.len()));
-        let least = of_settings.copied().min().unwrap_or(0);
-        let states = core::array::from_fn(|n| {
-            each(&|m| m.settings.ticks(m.settings.tcp_timeouts.states[n]))
-        });
-        let unacknowledged = each(&|m| m.settings.ticks(m.settings.tcp_timeouts.unacknowledged));
-        let closed = each(&|m| m.settings.ticks(m.settings.tcp_timeouts.max_retrans));
-        let numbered = models[0].usual.numbered();
-        Self { established, udp, least, numbered, states, unacknowledged, closed }
-    }
-
-    /// What [`Tcp::lasts`] says under each setting, where that is plain.
-    #[inline(always)]
-    fn of_tcp(&self, tcp: &Tcp, view: EntryView, settings: &TcpSettings) -> Option<[u32; SEATS]> {
-        let (state, bounds) = tcp.lasts_plainly(view, settings)?;
-        let mut ticks = *self.states.get(usize::from(state.number()))?;
-        for (bound, bounds) in [&self.unacknowledged, &self.closed].into_iter().zip(bounds) {
-            for (ticks, bound) in ticks.iter_mut().zip(bound) {
-                *ticks = if bounds { (*ticks).min(*bound) } else { *ticks };
-            }
-        }
-        Some(ticks)
-    }
-}
-
 impl Grid {
     /// Settings of one grid at most.
     pub const MOST: usize = SEATS;
@@ -122,10 +71,8 @@ impl Grid {
         (other.icmp, other.icmpv6, other.generic) = (icmp, icmpv6, generic);
         (other.sctp, other.dccp) = (sctp, dccp);
         core::ptr::eq(a.profile, b.profile)
-            && a.profile.collector != CollectorKind::Timers
-            && buckets(a.profile.early_drop).is_some()
+            && is_shared(a.profile, &a.settings)
             && a.settings == other
-            && !(a.settings.accounting || a.settings.helpers || a.settings.log_invalid != 0)
             && (a.hash_key, a.collector_phase, a.netns) == (b.hash_key, b.collector_phase, b.netns)
     }
 
@@ -156,9 +103,7 @@ impl Grid {
     /// otherwise. It is empty afterwards. `None`: there are more than eight, or none; or nobody can share the model's
     /// settings, and nothing has changed.
     pub fn of_limits(model: &mut Model, limits: &[u64]) -> Option<Self> {
-        let shares = model.profile.collector != CollectorKind::Timers
-            && buckets(model.profile.early_drop).is_some()
-            && !(model.settings.accounting || model.settings.helpers)
+        let shares = is_shared(model.profile, &model.settings)
             && model
                 .table
                 .all_extras()
@@ -761,6 +706,13 @@ impl Grid {
         }
         self.numbers.came(seats, class);
     }
+}
+
+/// Whether a grid knows all that a generation does under such settings, limits and timeouts aside.
+fn is_shared(profile: &Profile, settings: &Settings) -> bool {
+    profile.collector != CollectorKind::Timers
+        && buckets(profile.early_drop).is_some()
+        && !(settings.accounting || settings.helpers || settings.log_invalid != 0)
 }
 
 const UDP: u8 = 17;

@@ -271,6 +271,18 @@ fn what_the_log_would_have_said_of_a_packet_is_printed() {
     );
     let (out, _, _) = replay(&[&log[..], &["nf_conntrack_log_invalid=6"]].concat(), &bytes);
     assert_eq!(out, "", "of other protocols nothing is said");
+    // Beside a limit that is met before.
+    let mut many = capture(40, false);
+    let length = many.len();
+    many[length - 3] = 99;
+    let logged = |more: &[&str]| {
+        let set = ["-", "--json", "--set=nf_conntrack_log_invalid=17", "--set=nf_conntrack_max=99"];
+        let (out, _, _) = replay(&[&set[..], more].concat(), &many);
+        serde_json::from_str::<Value>(&out).unwrap()["log"].clone()
+    };
+    let alone = logged(&[]);
+    assert_eq!(alone.to_string().matches("truncated/malformed").count(), 1, "{alone}");
+    assert_eq!(logged(&["--what-if=nf_conntrack_max=10"]), alone);
     let older = [&log[..], &["nf_conntrack_log_invalid=17", "--profile", "5.4"]].concat();
     let (_, err, status) = replay(&older, &bytes);
     assert_eq!(status, Some(64));

@@ -3,9 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -13,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use plimsoll_ct::{Zone, ZoneDirection};
+use plimsoll_fidelity::complaints::KernelLog;
 use plimsoll_fidelity::filling::{Filling, Mix, Step};
 use plimsoll_fidelity::forge;
 use plimsoll_fidelity::full::Turn;
@@ -337,37 +337,6 @@ fn every_listing_is_the_kernels_line_by_line() {
     }
 }
 
-/// The kernel's log from now on.
-struct KernelLog(File);
-
-impl KernelLog {
-    fn from_now() -> Self {
-        let mut options = File::options();
-        let mut log = options.read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg").unwrap();
-        log.seek(SeekFrom::End(0)).unwrap();
-        Self(log)
-    }
-
-    /// The texts that were written since the last call.
-    fn texts(&mut self) -> Vec<String> {
-        let mut texts = Vec::new();
-        let mut record = [0; 8192];
-        loop {
-            match self.0.read(&mut record) {
-                Ok(length) => {
-                    let record = String::from_utf8_lossy(&record[..length]).into_owned();
-                    let text = record.split_once(';').map_or("", |(_, text)| text);
-                    texts.push(text.lines().next().unwrap_or_default().to_owned());
-                }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return texts,
-                // Older records were overwritten meanwhile.
-                Err(e) if e.raw_os_error() == Some(libc::EPIPE) => {}
-                Err(e) => panic!("/dev/kmsg: {e}"),
-            }
-        }
-    }
-}
-
 /// What a full table writes to the log, and `plimsoll replay --log` of the same packets. `None`: somebody else's lines
 /// went through the same rate limiter.
 fn logs_of_a_full_table(limit: u64) -> Option<[Vec<String>; 2]> {
@@ -383,7 +352,7 @@ fn logs_of_a_full_table(limit: u64) -> Option<[Vec<String>; 2]> {
         let Step::Packet(packet) = step else { continue };
         recording.send(&kernel, &packet, &treatment).unwrap();
     }
-    let mut log = KernelLog::from_now();
+    let mut log = KernelLog::from_now().unwrap();
     let mut lines = Vec::new();
     // The limiter lets ten lines through in five seconds, and tells later how many it did not.
     for (burst, pause) in [(1u16, 0), (25, 5500), (12, 5500)] {
@@ -393,7 +362,7 @@ fn logs_of_a_full_table(limit: u64) -> Option<[Vec<String>; 2]> {
             let packet = forge::udp(ends.0, ends.1, (port, 53), 0, 0);
             recording.send(&kernel, &packet, &treatment).unwrap();
         }
-        lines.extend(log.texts());
+        lines.extend(log.texts().unwrap());
         if !lines.contains(&ours) {
             // Others have used the limiter up.
             return None;

@@ -36,6 +36,7 @@ use crate::step::Info;
 use crate::tcp::{Direction, Tcp};
 use crate::ticks::Jiffies;
 
+use cell::Long;
 use index::{At, Index, Place};
 pub use slab::EntryId;
 use slab::Slab;
@@ -367,12 +368,7 @@ impl Table {
         usual: &Usual,
         now: Jiffies,
     ) -> bool {
-        let Some(cell) = self.slab.long_mut(found.id) else { return false };
-        let Some(ticks) = cell.acknowledge(found.direction, segment, usual) else { return false };
-        let expires = usual.refreshed(cell.head.expires, now, ticks);
-        cell.head.expires = expires;
-        self.index.lower(found.at, expires);
-        true
+        self.refreshed(found, usual, now, |cell| cell.acknowledge(found.direction, segment, usual))
     }
 
     /// Does to the entry that was found what the acknowledgement does that completes a handshake: it is assured then.
@@ -384,8 +380,20 @@ impl Table {
         usual: &Usual,
         now: Jiffies,
     ) -> bool {
+        self.refreshed(found, usual, now, |cell| cell.complete(found.direction, segment, usual))
+    }
+
+    /// Refreshes an entry with a body by what is done to it. `false`: nothing is.
+    #[inline(always)]
+    fn refreshed(
+        &mut self,
+        found: &Found,
+        usual: &Usual,
+        now: Jiffies,
+        act: impl FnOnce(&mut Long) -> Option<u32>,
+    ) -> bool {
         let Some(cell) = self.slab.long_mut(found.id) else { return false };
-        let Some(ticks) = cell.complete(found.direction, segment, usual) else { return false };
+        let Some(ticks) = act(cell) else { return false };
         let expires = usual.refreshed(cell.head.expires, now, ticks);
         cell.head.expires = expires;
         self.index.lower(found.at, expires);
