@@ -253,6 +253,14 @@ fn what_is_no_setting_is_named() {
     assert!(err.contains("nf_conntrack_maxx: no such setting"), "{err}");
     assert_eq!(status, Some(64));
     assert_eq!(replay(&["-", "--profile", "windows"], b"").2, Some(64));
+    // What would not be looked at is not swallowed.
+    for form in ["--dump", "--expectations", "--events", "--stats", "--log"] {
+        for other in ["--what-if=nf_conntrack_max=9", "--plot=-"] {
+            let (out, err, status) = replay(&["-", form, other], &capture(1, false));
+            assert_eq!((out.as_str(), status), ("", Some(64)), "{form} {other}");
+            assert!(err.contains("are of one setting"), "{err}");
+        }
+    }
 }
 
 #[test]

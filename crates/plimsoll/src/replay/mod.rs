@@ -53,12 +53,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 
 fn show(arguments: &Arguments) -> Result<(), Failure> {
     check_form(arguments).map_err(Failure::Usage)?;
-    if arguments.dump
-        || arguments.expectations
-        || arguments.events
-        || arguments.stats
-        || arguments.log
-    {
+    if lists(arguments) {
         return listing(arguments);
     }
     let (answer, details) = answer_for(arguments)?;
@@ -84,8 +79,19 @@ fn show(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether what is printed is one of the kernel's own outputs.
+const fn lists(arguments: &Arguments) -> bool {
+    let Arguments { dump, expectations, events, stats, log, .. } = arguments;
+    *dump || *expectations || *events || *stats || *log
+}
+
 /// What clap cannot say.
 fn check_form(arguments: &Arguments) -> Result<(), String> {
+    if lists(arguments) && !(arguments.what_if.is_empty() && arguments.plot.is_none()) {
+        return Err("--dump, --expectations, --events, --stats and --log are of one setting, which --set says; \
+             --what-if and --plot are not for them"
+            .into());
+    }
     match arguments.output {
         Some(Form::Proc | Form::Conntrack) if !(arguments.dump || arguments.expectations) => {
             Err("-o proc and -o conntrack are forms of --dump and --expectations".into())
