@@ -102,7 +102,7 @@ fn unshared(settings: usize, tables: usize) -> Option<String> {
         format!(
             "{settings} settings took {tables} tables, and the time and memory of as many: settings share one where they \
              differ in limits and timeouts alone (not those of GRE and of fragments), from Linux 4.9 on, without \
-             accounting and helpers"
+             accounting, helpers and nf_conntrack_log_invalid"
         )
     })
 }
