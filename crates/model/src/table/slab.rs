@@ -484,9 +484,28 @@ impl Slab {
             return self.grow(shelf);
         }
         let id = EntryId(free);
-        self.free[shelf as usize] = self.head(id).addresses as u32;
+        let next = self.head(id).addresses as u32;
+        self.free[shelf as usize] = next;
         *self.head_mut(id) = Head::EMPTY;
+        // The next entry that comes will want it.
+        if next != NONE {
+            self.prefetch_free(EntryId(next));
+        }
         id
+    }
+
+    /// Asks for a free cell, and what stands beside it.
+    #[inline(always)]
+    fn prefetch_free(&self, id: EntryId) {
+        let ([short, _], [long, _], [beside, _]) = (&self.short, &self.long, &self.beside);
+        match id.0 & (LONG | WIDE) {
+            LONG => {
+                prefetch(long.get(id.number()));
+                prefetch(beside.get(id.number()));
+            }
+            0 => prefetch(short.get(id.number())),
+            _ => self.prefetch_other(id),
+        }
     }
 
     fn grow(&mut self, shelf: u32) -> EntryId {
