@@ -295,8 +295,19 @@ fn what_the_log_would_have_said_of_a_packet_is_printed() {
     let (_, err, status) = replay(&older, &bytes);
     assert_eq!(status, Some(64));
     assert!(
-        err.contains("nf_conntrack_log_invalid: what this kernel writes was not compared"),
+        err.contains(
+            "nf_conntrack_log_invalid: what this kernel writes was not compared; it was with the profiles 5.10, 6.1, 6.12, \
+             6.18, 7.1"
+        ),
         "{err}"
+    );
+    // 5.10 tells no interface.
+    let own = [&log[..], &["nf_conntrack_log_invalid=17", "--profile", "5.10"]].concat();
+    let (out, _, status) = replay(&own, &bytes);
+    assert_eq!(status, Some(0));
+    assert!(
+        out.contains("nf_ct_proto_17: truncated/malformed packet IN= OUT= SRC=10.0.0.1 "),
+        "{out}"
     );
 }
 

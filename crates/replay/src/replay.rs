@@ -8,7 +8,7 @@ use plimsoll_ct::{Counters, Entry, Profile, State, TcpState, Time};
 use plimsoll_model::{Arrival, Config, Model, Occupancy, Settings, Treatment, What};
 use plimsoll_wire::capture::Record;
 use plimsoll_wire::packet::{
-    Addresses, LinkType, NoPacket, Packet, append_logged, network_layer, parse_ip, plain_packet,
+    Addresses, LinkType, NoPacket, Packet, network_layer, parse_ip, plain_packet,
 };
 
 use crate::doubts::Doubts;
@@ -121,16 +121,9 @@ impl Replay {
         }
         for record in records {
             self.feed_all(core::slice::from_ref(record));
-            let (link, interface) = (LinkType::from_number(record.link), &self.interface);
+            let Some(link) = LinkType::from_number(record.link) else { continue };
             for model in self.tables.iter_mut().filter_map(Shared::model_mut) {
-                model.describe(|| {
-                    let mut text = String::new();
-                    let whole = read(record).is_ok_and(|packet| packet.fragment.is_none());
-                    if let Some(link) = link.filter(|_| whole) {
-                        append_logged(&mut text, link, record.bytes, interface);
-                    }
-                    text
-                });
+                model.describe(link, record.bytes, &self.interface);
             }
         }
     }
