@@ -145,6 +145,47 @@ fn made_up_traffic_is_drawn_from_its_start() {
     let svg = std::fs::read_to_string(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     assert!(svg.contains("time since the start") && !svg.contains("1970"));
+    let small = ["--synthetic", made, "--set=nf_conntrack_max=5", "--no-search"];
+    let (out, _, _) = replay(&small, b"");
+    let first = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(first.contains("connections from +0.") && !first.contains("1970"), "{out}");
+}
+
+#[test]
+fn what_cannot_be_written_is_named_and_does_not_cost_the_answer() {
+    let (out, err, status) = replay(&["-", "--plot", "/dev/full"], &capture(1, true));
+    assert!(out.starts_with("HOLDS  The table needs 1 entry;"), "{out}");
+    assert_eq!(
+        (err.contains("plimsoll: /dev/full: No space left"), status),
+        (true, Some(1)),
+        "{err}"
+    );
+    let (out, err, status) = replay(&["-", "--plot", "/nowhere/x.svg"], &capture(1, true));
+    let why = "plimsoll: --plot: no directory /nowhere\n";
+    assert_eq!((out.as_str(), err.as_str(), status), ("", why, Some(64)));
+    let full = || std::fs::File::create("/dev/full").unwrap();
+    let path = stored("full.pcap", &capture(1, true));
+    for arguments in
+        [&["replay"][..], &["replay", "--json"], &["replay", "--dump"], &["size", "--capture"]]
+    {
+        let all = arguments.iter().map(std::ffi::OsStr::new).chain([path.as_os_str()]);
+        let told = Command::new(BINARY).args(all).stdout(full()).output().unwrap();
+        let err = String::from_utf8(told.stderr).unwrap();
+        assert!(err.contains("plimsoll: standard output: No space left"), "{arguments:?}: {err}");
+        assert!(!told.status.success(), "{arguments:?}");
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_moment_before_the_first_packet_is_refused() {
+    for form in ["--no-search", "--dump"] {
+        let (out, err, status) =
+            replay(&["-", form, "--at", "2020-01-01T00:00:00Z"], &capture(1, true));
+        let why =
+            "plimsoll: --at 2020-01-01T00:00:00Z: before the first packet, 2023-11-14T22:13:20Z\n";
+        assert_eq!((out.as_str(), err.as_str(), status), ("", why, Some(1)));
+    }
 }
 
 #[test]
@@ -187,6 +228,16 @@ fn a_stream_that_cannot_be_unpacked_is_named_with_the_place_reached() {
     let why = "-: packet 7, offset 288 of what was unpacked: its gzip stream is cut off or corrupt";
     assert_eq!((err.as_str(), status), (format!("plimsoll: {why}\n").as_str(), Some(0)));
     assert_eq!(replay(&["-", "--stats", "--strict"], &whole).2, Some(1));
+    // Zeros behind the end are padding to gzip(1), all else is told.
+    whole[last] ^= 1;
+    let padded = [&whole[..], &[0; 512]].concat();
+    assert_eq!(replay(&["-", "--stats", "--strict"], &padded), (out, String::new(), Some(0)));
+    let (_, err, status) = replay(&["-", "--stats"], &[&padded[..], b"x"].concat());
+    let why = why.replace(
+        "its gzip stream is cut off or corrupt",
+        "garbage behind the end of its gzip stream",
+    );
+    assert_eq!((err, status), (format!("plimsoll: {why}\n"), Some(0)));
     // The magic of zstd, a frame's header, and nothing.
     let (_, err, status) = replay(&["-"], &[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58]);
     assert!(err.contains("-: packet 1, offset 0 of what was unpacked: its zstd stream"), "{err}");
@@ -253,6 +304,20 @@ fn what_is_no_setting_is_named() {
     assert!(err.contains("nf_conntrack_maxx: no such setting"), "{err}");
     assert_eq!(status, Some(64));
     assert_eq!(replay(&["-", "--profile", "windows"], b"").2, Some(64));
+    let (_, err, status) = replay(&["-", "--netns", "blue"], b"");
+    assert!(err.contains("expected the namespace's inode, like 4026532288"), "{err}");
+    assert_eq!(status, Some(64));
+    // What nobody has seen is not passed off as known.
+    for (kernel, told) in [
+        (
+            "9.9",
+            "plimsoll: Linux 9.9 is newer than any that was compared (7.3): it is taken for 7.1\n",
+        ),
+        ("7.3", ""),
+    ] {
+        let (_, err, status) = replay(&["-", "--stats", "--profile", kernel], &capture(1, false));
+        assert_eq!((err.as_str(), status), (told, Some(0)));
+    }
     // What would not be looked at is not swallowed.
     for form in ["--dump", "--expectations", "--events", "--stats", "--log"] {
         for other in ["--what-if=nf_conntrack_max=9", "--plot=-"] {
