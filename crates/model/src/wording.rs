@@ -33,9 +33,10 @@ impl Wording {
         path: true,
         accurate_ecn: true,
     };
+    /// 7.3.
+    pub(crate) const V7_3: Self = Self { tcp_shortened_by: false, ..Self::V6_18 };
     /// 6.12.
-    pub(crate) const V6_12: Self =
-        Self { tcp_shortened_by: false, accurate_ecn: false, ..Self::V6_18 };
+    pub(crate) const V6_12: Self = Self { accurate_ecn: false, ..Self::V7_3 };
     /// 6.1.
     pub(crate) const V6_1: Self = Self { tcp_new: false, ..Self::V6_12 };
     /// 5.10.
