@@ -166,10 +166,8 @@ impl Dccp {
 
 /// What is wrong with a packet whatever the table holds, in words; `bad`: its checksum.
 pub(crate) fn flaw(packet: &Packet<'_>, bad: bool) -> Option<&'static str> {
-    let Some(&[_, _, _, _, words, coverage, _, _, kind, ..]) = packet.payload.first_chunk::<12>()
-    else {
-        return None;
-    };
+    let header: &[u8; 12] = packet.payload.first_chunk()?;
+    let [_, _, _, _, words, coverage, _, _, kind, ..] = *header;
     let covered = u32::from(coverage & 15).saturating_sub(1) * 4;
     let length = u32::from(words) * 4;
     if !(12..=packet.payload_length).contains(&length) {

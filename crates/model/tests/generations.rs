@@ -318,10 +318,10 @@ fn each_kernel_words_in_its_own_way_what_it_does_not_like() {
     }
     // SCTP: a COOKIE ACK behind another chunk.
     let crowd =
-        packet(false, 132, &[16, 0, 0, 21, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 4, 11, 0, 0, 4]);
+        [packet(false, 132, &[16, 0, 0, 21, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 4, 11, 0, 0, 4])];
     let cause = "do_basic_checks failed. chunk num 1, type 11, len 1024 flag 0\\x0a ";
-    assert_eq!(said("6.1", &[crowd.clone()]), [format!("nf_ct_proto_132: {cause}")]);
-    assert!(said("5.10", &[crowd]).is_empty());
+    assert_eq!(said("6.1", &crowd), [format!("nf_ct_proto_132: {cause}")]);
+    assert!(said("5.10", &crowd).is_empty());
     // DCCP: nothing but a REQUEST opens; a short number; a coverage, a header and a type that are none; ignored.
     let mut covered = dccp(0, 20);
     covered[25] = 9;
