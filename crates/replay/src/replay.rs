@@ -402,6 +402,35 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_and_goes_between_two_samples_is_seen_in_the_timeline() {
+        let profile = Profile::named("6.18").expect("a known profile");
+        let mut settings = Settings::of(profile, Bytes(1 << 30));
+        settings.set("nf_conntrack_udp_timeout", 5).expect("a setting");
+        let mut replay =
+            Replay::new([(String::new(), Config::new(profile, settings))], Rules::default());
+        replay.sample();
+        // A query an hour for two weeks, and 200 of other ports within a second of the seventh day: gone five minutes later.
+        let hours = (0..14 * 24).map(|hour| (hour * 3600, 1024));
+        let flood = (0..200).map(|n| (7 * 86_400 + 600, 2000 + n));
+        let mut queries: Vec<(i64, u16)> = hours.chain(flood).collect();
+        queries.sort_unstable();
+        for (second, port) in queries {
+            let mut query =
+                Vec::from([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+            query.extend([&port.to_be_bytes()[..], &[0, 53, 0, 8, 0, 0]].concat());
+            let time = Some(Time(second * 1_000_000_000));
+            replay.feed(&[Record { time, link: 101, bytes: &query, length: 28 }]);
+        }
+        replay.finish();
+        let run = &replay.runs()[0];
+        let samples = run.timeline.samples();
+        let (most, moments) =
+            (samples.iter().map(|s| s.most), samples.iter().map(|s| s.occupancy.counted));
+        assert_eq!(Some(replay.outcomes()[0].peak), most.max());
+        assert!(replay.outcomes()[0].peak >= 200 && moments.max() < Some(10));
+    }
+
+    #[test]
     fn packets_in_plain_frames_come_to_what_they_come_to_without_a_link() {
         let mut synthetic =
             Synthetic::new(Workload { rate: 20.0, span: 10.0, ..Workload::default() });
