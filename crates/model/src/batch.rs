@@ -24,15 +24,12 @@ pub struct Arrival<'a> {
 }
 
 /// Packets whose memory is asked for at once: few enough for what a processor keeps track of.
-const BLOCK: usize = 8;
+pub(crate) const BLOCK: usize = 8;
 /// Blocks on their way: one is looked for in the index, of one the entries are coming, one goes its way.
-const BLOCKS: usize = 3;
-
-/// Packets that a grid looks ahead for.
-pub(crate) const AT_ONCE: usize = 32;
+pub(crate) const BLOCKS: usize = 3;
 
 /// Where the packets of one block are looked up.
-type Spots = [Spot; BLOCK];
+pub(crate) type Spots = [Spot; BLOCK];
 
 impl Model {
     /// Feeds packets in their order, any number of them; the same as [`Model::packet`] for each, and several
@@ -132,12 +129,5 @@ impl Model {
             self.table.reach_beyond(&spots[beyond.trailing_zeros() as usize]);
             beyond &= beyond - 1;
         }
-    }
-
-    /// Both, for at most 32.
-    #[inline(always)]
-    pub(crate) fn look_ahead(&self, arrivals: &[Arrival<'_>], spots: &mut [Spot]) {
-        self.approach(arrivals, spots);
-        self.reach(spots);
     }
 }

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, Time};
 
 use crate::model::Model;
-use crate::table::Vitals;
+use crate::table::Leaving;
 use crate::ticks::Jiffies;
 
 /// Parts of the table, one of which a run of the slicing collector looks at.
@@ -200,8 +200,8 @@ impl Model {
                 place = place.max(next / block * block);
             }
             let end = self.table.whole_lines(place, BLOCK);
-            self.sweep(place..end, None, |vitals, count| {
-                let left = vitals.expires.left(now);
+            self.sweep(place..end, None, |leaving, count| {
+                let left = leaving.expires.left(now);
                 if left <= 0 {
                     gone += 1;
                     return true;
@@ -210,7 +210,7 @@ impl Model {
                 for _ in 0..2 {
                     pass.add(left.clamp(seconds, 300 * seconds));
                 }
-                evicts && vitals.class() != Class::Protected && count as u64 >= floor
+                evicts && leaving.class != Class::Protected && count as u64 >= floor
             });
             place = end;
         }
@@ -238,11 +238,11 @@ impl Model {
             }
             let chain = self.collector.place;
             self.collector.place += 1;
-            self.sweep(chain..chain + 1, None, |vitals, count| {
+            self.sweep(chain..chain + 1, None, |leaving, count| {
                 seen += 1;
                 let full = evicts && count as u64 >= floor;
-                let expendable = full && vitals.class() != Class::Protected;
-                let goes = (vitals.is_expired(now) || expendable) && gone < SLICE_REMOVALS;
+                let expendable = full && leaving.class != Class::Protected;
+                let goes = (leaving.expires.left(now) <= 0 || expendable) && gone < SLICE_REMOVALS;
                 gone += usize::from(goes);
                 goes
             });
@@ -260,7 +260,7 @@ impl Model {
             return;
         }
         let chains = 0..self.table.chains();
-        let soonest = self.sweep(chains, Some(now), |vitals, _| vitals.is_expired(now));
+        let soonest = self.sweep(chains, Some(now), |leaving, _| leaving.expires.left(now) <= 0);
         // An entry that is made meanwhile lives a second at least.
         let most = self.settings.hz / 10;
         let pause = soonest.map_or(most, |s| s.left(now).unsigned_abs().min(most));
@@ -272,16 +272,16 @@ impl Model {
         &mut self,
         chains: core::ops::Range<usize>,
         due: Option<Jiffies>,
-        mut goes: impl FnMut(&Vitals, usize) -> bool,
+        mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
     ) -> Option<Jiffies> {
         let counted = self.profile.creation == CounterSource::Counted;
         let listening = self.events.is_some();
         let (classes, counters) = (&mut self.classes, &mut self.counters);
         let mut ended = Vec::new();
         let soonest = self.table.sweep(chains, due, |leaving, count| {
-            let gone = goes(&leaving.vitals, count);
+            let gone = goes(leaving, count);
             if gone {
-                classes.leave(leaving.vitals.class());
+                classes.leave(leaving.class);
                 if counted {
                     counters.add(Counter::Delete, 1);
                 }

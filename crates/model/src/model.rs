@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Time};
 use plimsoll_wire::packet::{
-    LinkType, NoPacket, Packet, Transport, behind_extensions, network_layer, parse_ip,
-    parse_transport,
+    LinkType, Manner, NoPacket, Packet, Transport, append_logged, behind_extensions, network_layer,
+    parse_ip, parse_transport,
 };
 
 use crate::behaviour::Behaviour;
@@ -26,6 +26,7 @@ use crate::settings::Settings;
 use crate::step::{Info, Step, Treatment, Verdict, What};
 use crate::table::{Spot, Table};
 use crate::ticks::Jiffies;
+use crate::wording::Wording;
 
 /// What a model is made from.
 #[derive(Debug, Clone)]
@@ -139,9 +140,19 @@ impl Model {
         self.log.take()
     }
 
-    /// Writes behind the lines that are [about the last packet](LogLine::about_packet) what it is, as the log shows it.
-    pub fn describe(&mut self, packet: impl FnOnce() -> String) {
-        self.log.describe(packet);
+    /// Writes behind the lines that are [about the last packet](LogLine::about_packet) what it is, as this kernel's log shows
+    /// it: a frame that came in by an interface of this name.
+    pub fn describe(&mut self, link: LinkType, frame: &[u8], interface: &str) {
+        let Wording { path, accurate_ecn, .. } = self.behaviour.wording;
+        self.log.describe(|| {
+            let mut text = String::new();
+            let packet = network_layer(link, frame).and_then(parse_ip);
+            if packet.is_ok_and(|packet| packet.fragment.is_none()) {
+                let interface = path.then_some(interface);
+                append_logged(&mut text, link, frame, &Manner { interface, accurate_ecn });
+            }
+            text
+        });
     }
 
     /// Entries that count against the limit now, expired ones not yet collected among them.
@@ -262,6 +273,18 @@ impl Model {
     /// Where a packet is looked up, and its way there.
     #[inline(always)]
     pub(crate) fn see(&self, packet: &Packet<'_>, treatment: &Treatment, spot: &mut Spot) {
+        self.see_in(&self.table, packet, treatment, spot);
+    }
+
+    /// The same in another table.
+    #[inline(always)]
+    pub(crate) fn see_in(
+        &self,
+        table: &Table,
+        packet: &Packet<'_>,
+        treatment: &Treatment,
+        spot: &mut Spot,
+    ) {
         let zone = treatment.zone;
         let way = self.way(packet, treatment.untracked || zone.is_one_way());
         if matches!(way, Way::Tcp | Way::Udp)
@@ -270,17 +293,17 @@ impl Model {
         {
             let rest = Packed::rest_of(zone.of_original(), packet.protocol);
             let key = Packed::of_ports(addresses, *ports, rest);
-            *spot = self.table.spot_of_ports(key, way);
+            *spot = table.spot_of_ports(key, way);
         } else {
-            self.see_any(packet, zone.of_original(), way, spot);
+            self.see_any(table, packet, zone.of_original(), way, spot);
         }
     }
 
     #[inline(never)]
-    fn see_any(&self, packet: &Packet<'_>, zone: u16, way: Way, spot: &mut Spot) {
+    fn see_any(&self, table: &Table, packet: &Packet<'_>, zone: u16, way: Way, spot: &mut Spot) {
         let transport = if packet.protocol == GRE { transport(packet) } else { None };
         *spot = match self.packed(packet, transport.as_ref(), zone) {
-            Some(key) => self.table.spot(key, Key::wide_of(packet), way),
+            Some(key) => table.spot(key, Key::wide_of(packet), way),
             None => Spot::without(Way::Nowhere),
         };
     }
@@ -349,7 +372,7 @@ impl Model {
         let renewed;
         let spot = if packet.protocol == GRE && self.has_calls() {
             let mut own = Spot::without(spot.way);
-            self.see_any(packet, treatment.zone.of_original(), spot.way, &mut own);
+            self.see_any(&self.table, packet, treatment.zone.of_original(), spot.way, &mut own);
             renewed = own;
             &renewed
         } else {

@@ -34,12 +34,6 @@ impl EntryId {
         (self.0 >> 2) as usize
     }
 
-    /// Shelf, and place on it.
-    #[inline(always)]
-    pub(super) const fn split(self) -> (usize, usize) {
-        ((self.0 & 3) as usize, self.number())
-    }
-
     #[inline]
     const fn is_long(self) -> bool {
         self.0 & LONG != 0
@@ -92,10 +86,6 @@ impl<T> Pieces<T> {
 impl<T: Copy> Pieces<T> {
     pub(super) const fn new() -> Self {
         Self { pieces: Vec::new(), length: 0 }
-    }
-
-    pub(super) const fn length(&self) -> usize {
-        self.length
     }
 
     #[inline(always)]
