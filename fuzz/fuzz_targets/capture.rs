@@ -10,7 +10,7 @@ fuzz_target!(|bytes: &[u8]| {
         if let Some(link) = LinkType::from_number(record.link) {
             for interface in [Some("eth0"), None] {
                 let mut text = String::new();
-                let manner = Manner { interface, accurate_ecn: interface.is_some() };
+                let manner = Manner { interface, outgoing: false, accurate_ecn: interface.is_some() };
                 append_logged(&mut text, link, record.bytes, &manner);
                 assert!(text.len() < 1000 + 8 * record.bytes.len());
             }
