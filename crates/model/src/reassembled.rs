@@ -48,3 +48,36 @@ pub(crate) fn frame(link: LinkType, head: &[u8], protocol: u8, payload: &[u8]) -
     packet[place] = protocol;
     frame
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fragment_header_is_gone_and_the_one_before_it_names_what_follows() {
+        // An IPv6 header, one for every hop, that of the fragment: 0, more follow.
+        let mut first = alloc::vec![0x60, 0, 0, 0, 0, 24, 0, 64];
+        first.extend([0; 32]);
+        first.extend([44, 0, 1, 4, 0, 0, 0, 0]);
+        first.extend([17, 0, 0, 1, 0, 0, 0, 9, 16, 0, 0, 53, 0, 11, 0, 0]);
+        let head = head(LinkType::RawIp, &first, 48);
+        let whole = frame(LinkType::RawIp, &head, 17, &[16, 0, 0, 53, 0, 11, 0, 0, 1, 2, 3]);
+        assert_eq!(whole[..8], [0x60, 0, 0, 0, 0, 19, 0, 64]);
+        assert_eq!(whole[40..], [17, 0, 1, 4, 0, 0, 0, 0, 16, 0, 0, 53, 0, 11, 0, 0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_head_of_any_length_is_borne() {
+        for link in [LinkType::RawIp, LinkType::Ethernet, LinkType::Null] {
+            for first in [0x45, 0x60, 0xff, 0] {
+                let octets = [first; 80];
+                for end in 0..octets.len() {
+                    for headers in [0, 20, 60, 200] {
+                        let head = head(link, &octets[..end], headers);
+                        assert_eq!(frame(link, &head, 17, &[7; 9]).len(), head.len() + 9);
+                    }
+                }
+            }
+        }
+    }
+}
