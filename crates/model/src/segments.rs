@@ -19,7 +19,7 @@ use crate::trackers::{STREAM_AFTER, segment, udp_life};
 
 const TCP: u8 = 6;
 /// Of an entry that only the long way knows.
-const SPECIAL: Status = Status(Status::EXPECTED.0 | Status::FIXED_TIMEOUT.0);
+pub(crate) const SPECIAL: Status = Status(Status::EXPECTED.0 | Status::FIXED_TIMEOUT.0);
 
 impl Model {
     /// Tries the middle way. `None`: it is another packet, and nothing has changed.
@@ -199,7 +199,7 @@ impl Model {
 
 /// What an entry's status becomes behind a packet.
 #[inline(always)]
-fn seen(mut status: Status, direction: Direction, assures: bool) -> Status {
+pub(crate) fn seen(mut status: Status, direction: Direction, assures: bool) -> Status {
     if assures {
         status |= Status::ASSURED;
     }
