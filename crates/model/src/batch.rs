@@ -60,7 +60,7 @@ impl Model {
     pub fn batch<'a>(
         &mut self,
         arrivals: &[Arrival<'a>],
-        mut each: impl FnMut(&Self, &Arrival<'a>, Step),
+        mut each: impl FnMut(&Self, &Arrival<'a>, &Step),
     ) {
         let mut seen = arrivals.chunks(BLOCK);
         let (mut reached, mut going) = (seen.clone(), seen.clone());
@@ -89,7 +89,7 @@ impl Model {
         &mut self,
         arrivals: &[Arrival<'a>],
         spots: &Spots,
-        each: &mut impl FnMut(&Self, &Arrival<'a>, Step),
+        each: &mut impl FnMut(&Self, &Arrival<'a>, &Step),
     ) {
         for (arrival, spot) in arrivals.iter().zip(spots) {
             self.advance(arrival.at);
@@ -99,10 +99,10 @@ impl Model {
             {
                 let info = Info::established(direction);
                 let step = self.went(&arrival.packet, spot.likely(), direction, info);
-                each(self, arrival, step);
+                each(self, arrival, &step);
             } else {
                 let step = self.settle_other(&arrival.packet, spot, &arrival.treatment);
-                each(self, arrival, step);
+                each(self, arrival, &step);
             }
         }
     }
