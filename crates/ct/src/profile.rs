@@ -128,6 +128,9 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// The youngest and the oldest release that a profile was held against, as [`KernelVersion::rank`] (docs/KERNELS.md).
+    pub const SEEN: [(u16, u16); 2] = [(2, 18), (7, 3)];
+
     /// The profile of a release: a vendor's own where there is one, else the youngest not younger.
     ///
     /// A vendor's profile stands for the kernel that the vendor ships with that major release. Others

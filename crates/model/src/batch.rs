@@ -24,12 +24,9 @@ pub struct Arrival<'a> {
 }
 
 /// Packets from the one that is looked for in the index to the one whose entry is asked for, and from there to the one that goes.
-const AHEAD: usize = 8;
+pub(crate) const AHEAD: usize = 8;
 /// Packets on their way.
-const ON_THE_WAY: usize = 2 * AHEAD;
-
-/// Packets that a grid looks ahead for.
-pub(crate) const AT_ONCE: usize = 32;
+pub(crate) const ON_THE_WAY: usize = 2 * AHEAD;
 
 impl Model {
     /// Feeds packets in their order, any number of them; the same as [`Model::packet`] for each, and several
@@ -121,23 +118,5 @@ impl Model {
             Some(_) => *spot = Spot::without(Way::Fragment),
         }
         self.table.approach(spot);
-    }
-
-    /// Asks for the lines of the index and the entries that at most 32 packets need.
-    #[inline(always)]
-    pub(crate) fn look_ahead(&self, arrivals: &[Arrival<'_>], spots: &mut [Spot]) {
-        for (arrival, spot) in arrivals.iter().zip(&mut *spots) {
-            self.approach(arrival, spot);
-        }
-        let now = self.now();
-        // A bit for each whose line is not the first one.
-        let mut beyond = 0_u32;
-        for (at, spot) in spots.iter_mut().enumerate() {
-            beyond |= u32::from(self.table.reach(spot, now)) << at;
-        }
-        while beyond != 0 {
-            self.table.reach_beyond(&spots[beyond.trailing_zeros() as usize]);
-            beyond &= beyond - 1;
-        }
     }
 }

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, Time};
 
 use crate::model::Model;
-use crate::table::Vitals;
+use crate::table::Leaving;
 use crate::ticks::Jiffies;
 
 /// Parts of the table, one of which a run of the slicing collector looks at.
@@ -52,15 +52,26 @@ struct Pass {
     /// Tick of its first run.
     began: u64,
     /// Average of the remaining lifetimes, in ticks.
-    average: i64,
+    average: i32,
     /// Lifetimes in it.
-    weight: i64,
+    weight: i32,
 }
 
 impl Pass {
     /// The average begins at a minute with the weight of a hundred entries.
     const fn begin(tick: u64, hz: u32) -> Self {
-        Self { began: tick, average: 60 * hz as i64, weight: 100 }
+        Self { began: tick, average: 60 * hz as i32, weight: 100 }
+    }
+
+    /// One more lifetime, of so many ticks.
+    #[inline(always)]
+    const fn add(&mut self, left: i32) {
+        self.weight += 1;
+        let off = left - self.average;
+        // With many in it none moves it, and nothing need be divided.
+        if off.unsigned_abs() >= self.weight.unsigned_abs() {
+            self.average += off / self.weight;
+        }
     }
 }
 
@@ -171,10 +182,10 @@ impl Model {
         if self.collector.place == 0 {
             self.collector.pass = Pass::begin(self.ticks, hz);
         }
-        let Pass { began, mut average, mut weight } = self.collector.pass;
+        let mut pass = self.collector.pass;
         let floor = self.settings.max / 100 * 95;
         let evicts = self.collector.early_drop && self.profile.collector_evicts && floor != 0;
-        let (seconds, most) = (i64::from(hz), RUN_REMOVALS / u64::from(hz));
+        let (seconds, most) = (hz as i32, RUN_REMOVALS / u64::from(hz));
         let (mut place, chains) = (self.collector.place, self.table.chains());
         let mut gone = 0;
         let (occupied, block) = (self.table.few_chains(), self.table.whole_lines(0, BLOCK));
@@ -189,29 +200,28 @@ impl Model {
                 place = place.max(next / block * block);
             }
             let end = self.table.whole_lines(place, BLOCK);
-            self.sweep(place..end, None, |vitals, count| {
-                let left = i64::from(vitals.expires.left(now));
+            self.sweep(place..end, None, |leaving, count| {
+                let left = leaving.expires.left(now);
                 if left <= 0 {
                     gone += 1;
                     return true;
                 }
                 // Each entry is met twice.
                 for _ in 0..2 {
-                    weight += 1;
-                    average += (left.clamp(seconds, 300 * seconds) - average) / weight;
+                    pass.add(left.clamp(seconds, 300 * seconds));
                 }
-                evicts && vitals.class() != Class::Protected && count as u64 >= floor
+                evicts && leaving.class != Class::Protected && count as u64 >= floor
             });
             place = end;
         }
         if place < chains {
             self.collector.place = place;
-            self.collector.pass = Pass { began, average, weight };
+            self.collector.pass = pass;
             return None;
         }
         (self.collector.place, self.collector.early_drop) = (0, false);
-        let took = (self.ticks - began).max(1);
-        Some((average.clamp(seconds, 60 * seconds) as u64).saturating_sub(took).max(1))
+        let took = (self.ticks - pass.began).max(1);
+        Some((pass.average.clamp(seconds, 60 * seconds) as u64).saturating_sub(took).max(1))
     }
 
     /// One slice: (entries seen, entries removed).
@@ -228,11 +238,11 @@ impl Model {
             }
             let chain = self.collector.place;
             self.collector.place += 1;
-            self.sweep(chain..chain + 1, None, |vitals, count| {
+            self.sweep(chain..chain + 1, None, |leaving, count| {
                 seen += 1;
                 let full = evicts && count as u64 >= floor;
-                let expendable = full && vitals.class() != Class::Protected;
-                let goes = (vitals.is_expired(now) || expendable) && gone < SLICE_REMOVALS;
+                let expendable = full && leaving.class != Class::Protected;
+                let goes = (leaving.expires.left(now) <= 0 || expendable) && gone < SLICE_REMOVALS;
                 gone += usize::from(goes);
                 goes
             });
@@ -250,7 +260,7 @@ impl Model {
             return;
         }
         let chains = 0..self.table.chains();
-        let soonest = self.sweep(chains, Some(now), |vitals, _| vitals.is_expired(now));
+        let soonest = self.sweep(chains, Some(now), |leaving, _| leaving.expires.left(now) <= 0);
         // An entry that is made meanwhile lives a second at least.
         let most = self.settings.hz / 10;
         let pause = soonest.map_or(most, |s| s.left(now).unsigned_abs().min(most));
@@ -262,16 +272,16 @@ impl Model {
         &mut self,
         chains: core::ops::Range<usize>,
         due: Option<Jiffies>,
-        mut goes: impl FnMut(&Vitals, usize) -> bool,
+        mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
     ) -> Option<Jiffies> {
         let counted = self.profile.creation == CounterSource::Counted;
         let listening = self.events.is_some();
         let (classes, counters) = (&mut self.classes, &mut self.counters);
         let mut ended = Vec::new();
         let soonest = self.table.sweep(chains, due, |leaving, count| {
-            let gone = goes(&leaving.vitals, count);
+            let gone = goes(leaving, count);
             if gone {
-                classes.leave(leaving.vitals.class());
+                classes.leave(leaving.class);
                 if counted {
                     counters.add(Counter::Delete, 1);
                 }
@@ -311,6 +321,21 @@ mod tests {
             let clock =
                 Collector { ahead: *set, ..Collector::new(CollectorKind::Adaptive, 250, 0) };
             assert_eq!(clock.rings(0, *wait), rang - set, "for {wait} ticks");
+        }
+    }
+
+    #[test]
+    fn the_average_of_a_pass_is_divided_only_while_that_moves_it() {
+        let mut pass = Pass::begin(0, 250);
+        let (mut average, mut weight) = (i64::from(pass.average), i64::from(pass.weight));
+        let mut left = 1_u32;
+        for _ in 0..100_000 {
+            left = left.wrapping_mul(0x19_660d).wrapping_add(0x3c6e_f35f);
+            let ticks = (left >> 8) % 75_000;
+            pass.add(ticks as i32);
+            weight += 1;
+            average += (i64::from(ticks) - average) / weight;
+            assert_eq!((i64::from(pass.average), i64::from(pass.weight)), (average, weight));
         }
     }
 

@@ -61,7 +61,7 @@ impl Model {
         let listening = self.events.is_some();
         let mut ended = Vec::new();
         let found = self.table.find(probe, only, now, |leaving| {
-            classes.leave(leaving.vitals.class());
+            classes.leave(leaving.class);
             if counted {
                 counters.add(Counter::Delete, 1);
             }

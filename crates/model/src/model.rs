@@ -262,6 +262,18 @@ impl Model {
     /// Where a packet is looked up, and its way there.
     #[inline(always)]
     pub(crate) fn see(&self, packet: &Packet<'_>, treatment: &Treatment, spot: &mut Spot) {
+        self.see_in(&self.table, packet, treatment, spot);
+    }
+
+    /// The same in another table.
+    #[inline(always)]
+    pub(crate) fn see_in(
+        &self,
+        table: &Table,
+        packet: &Packet<'_>,
+        treatment: &Treatment,
+        spot: &mut Spot,
+    ) {
         let zone = treatment.zone;
         let way = self.way(packet, treatment.untracked || zone.is_one_way());
         if matches!(way, Way::Tcp | Way::Udp)
@@ -270,17 +282,17 @@ impl Model {
         {
             let rest = Packed::rest_of(zone.of_original(), packet.protocol);
             let key = Packed::of_ports(addresses, *ports, rest);
-            *spot = self.table.spot_of_ports(key, way);
+            *spot = table.spot_of_ports(key, way);
         } else {
-            self.see_any(packet, zone.of_original(), way, spot);
+            self.see_any(table, packet, zone.of_original(), way, spot);
         }
     }
 
     #[inline(never)]
-    fn see_any(&self, packet: &Packet<'_>, zone: u16, way: Way, spot: &mut Spot) {
+    fn see_any(&self, table: &Table, packet: &Packet<'_>, zone: u16, way: Way, spot: &mut Spot) {
         let transport = if packet.protocol == GRE { transport(packet) } else { None };
         *spot = match self.packed(packet, transport.as_ref(), zone) {
-            Some(key) => self.table.spot(key, Key::wide_of(packet), way),
+            Some(key) => table.spot(key, Key::wide_of(packet), way),
             None => Spot::without(Way::Nowhere),
         };
     }
@@ -343,7 +355,7 @@ impl Model {
         let renewed;
         let spot = if packet.protocol == GRE && self.has_calls() {
             let mut own = Spot::without(spot.way);
-            self.see_any(packet, treatment.zone.of_original(), spot.way, &mut own);
+            self.see_any(&self.table, packet, treatment.zone.of_original(), spot.way, &mut own);
             renewed = own;
             &renewed
         } else {

@@ -126,6 +126,7 @@ fn given(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Demand
 /// What captured packets need on this kernel with these timeouts and buckets.
 fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Demand, Failure> {
     let profile = after.host.kernel.value().map_or("running", |k| k.release.as_str());
+    replay::say_if_unseen(profile)?;
     let namespace = after.namespaces.iter().find(|n| n.is_initial());
     let timeouts = namespace.into_iter().flat_map(|n| {
         let names = n.settings.keys().filter(|name| name.contains("timeout"));

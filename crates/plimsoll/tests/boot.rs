@@ -2,6 +2,8 @@
 //!
 //! The same cases are foretold and then really booted by `cargo xtask reboot`.
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -10,11 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-
-const PLIMSOLL: &str = env!("CARGO_BIN_EXE_plimsoll");
+use support::{BINARY, repository, schema, schema_errors, text};
 
 fn boot(root: &Path, more: &[&str]) -> (String, String, Option<i32>) {
-    let output = Command::new(PLIMSOLL)
+    let output = Command::new(BINARY)
         .args(["boot", "--root", root.to_str().expect("UTF-8")])
         .args(more)
         .output()
@@ -30,7 +31,7 @@ fn document(root: &Path) -> (Value, Option<i32>) {
 }
 
 fn cases() -> Vec<PathBuf> {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/boot");
+    let home = repository("fixtures/boot");
     let mut all: Vec<PathBuf> = fs::read_dir(home)
         .expect("fixtures/boot is there")
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -98,16 +99,12 @@ fn each_mistake_is_found_where_it_stands_and_nothing_else_is() {
 
 #[test]
 fn the_json_is_what_its_schema_publishes() {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let text = fs::read_to_string(home.join("docs/formats/boot.schema.json")).expect("it reads");
-    let schema: Value = serde_json::from_str(&text).expect("the schema is JSON");
-    let validator = jsonschema::validator_for(&schema).expect("a schema");
-    let trees = fs::read_dir(home.join("fixtures/trees")).expect("fixtures/trees is there");
+    let schema = schema("boot");
+    let trees = fs::read_dir(repository("fixtures/trees")).expect("fixtures/trees is there");
     let saved = trees.map(|entry| entry.expect("an entry").path()).filter(|p| p.is_dir());
     for tree in cases().into_iter().map(|case| case.join("tree")).chain(saved) {
         let (value, _) = document(&tree);
-        let errors: Vec<String> =
-            validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path)).collect();
+        let errors = schema_errors(&schema, &value);
         assert!(errors.is_empty(), "{}: {errors:#?}", tree.display());
     }
 }
@@ -131,7 +128,7 @@ fn the_screen_tells_every_mistake_with_its_mend_within_eighty_columns() {
 
 #[test]
 fn one_key_is_answered_alone_and_a_wrong_one_with_the_nearest() {
-    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/boot/mended/tree");
+    let case = repository("fixtures/boot/mended/tree");
     let (screen, _, code) = boot(&case, &["net/netfilter/nf_conntrack_max"]);
     assert!(screen.contains("net.netfilter.nf_conntrack_max  524,288"), "{screen}");
     assert!(!screen.contains("nf_conntrack_acct"), "{screen}");
@@ -222,7 +219,7 @@ fn a_file_that_may_not_be_read_is_told_and_the_rest_is_judged() {
     fs::set_permissions(&tree.0, fs::Permissions::from_mode(0o755)).expect("mode");
     // Root reads everything; nobody does not.
     let copy = tree.0.join("plimsoll");
-    fs::copy(PLIMSOLL, &copy).expect("a copy that nobody may run");
+    fs::copy(BINARY, &copy).expect("a copy that nobody may run");
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&copy)
@@ -232,9 +229,9 @@ fn a_file_that_may_not_be_read_is_told_and_the_rest_is_judged() {
         eprintln!("skipped: setpriv is missing");
         return;
     };
-    let screen = String::from_utf8_lossy(&output.stdout);
+    let screen = text(&output.stdout);
     if screen.is_empty() {
-        eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
+        eprintln!("skipped: {}", text(&output.stderr));
         return;
     }
     assert!(screen.contains("60-secret.conf: Permission denied"), "{screen}");
@@ -253,7 +250,7 @@ fn watched(
     // The watch has begun when it has told the value.
     let inner = format!(
         "K=/proc/sys/net/netfilter/{key}; [ -w $K ] || exit 77\n\
-         T=$(mktemp); {PLIMSOLL} boot --watch {key} --changes {count} --json 2>$T & W=$!\n\
+         T=$(mktemp); {BINARY} boot --watch {key} --changes {count} --json 2>$T & W=$!\n\
          until grep -q ' is [0-9]' $T || ! kill -0 $W; do sleep 0.1; done\n\
          {script}\nwait $W\ncat $T >&2; rm $T"
     );
@@ -266,7 +263,7 @@ fn watched(
         .map(|line| serde_json::from_str(&line).expect("JSON"))
         .collect();
     let output = child.wait_with_output().expect("it ends");
-    let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+    let talk = text(&output.stderr);
     if output.status.code() == Some(77) || talk.contains("unshare failed") || documents.is_empty() {
         eprintln!("skipped: no namespace whose settings can be written: {talk}");
         return None;
@@ -323,7 +320,7 @@ fn without_rights_the_time_and_the_candidates_are_told() {
 
 #[test]
 fn this_very_host_is_foretold() {
-    let output = Command::new(PLIMSOLL).args(["boot", "--json"]).output().expect("it runs");
+    let output = Command::new(BINARY).args(["boot", "--json"]).output().expect("it runs");
     let value: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(value["schema"], "plimsoll.boot/1");
     assert!(value["settings"].as_array().expect("settings").len() > 20);

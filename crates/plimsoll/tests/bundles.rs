@@ -3,12 +3,12 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use support::{check, ids, plimsoll};
+use support::{check, ids, plimsoll, repository, text};
 
 fn bundle(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/bundles").join(name)
+    repository("fixtures/bundles").join(name)
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn half_a_bundle_is_read_as_far_as_it_goes_and_that_is_told() {
     fs::write(&path, &whole[..whole.len() / 2]).expect("written");
     let out = plimsoll(&["check", "--bundle", path.to_str().expect("UTF-8")]);
     fs::remove_file(&path).expect("removed");
-    let text = String::from_utf8_lossy(&out.stdout);
+    let text = text(&out.stdout);
     assert!(text.contains("the rest of the bundle"), "{text}");
     assert!(text.contains("read up to member"), "{text}");
     assert!(out.status.code().is_some_and(|code| code <= 3));

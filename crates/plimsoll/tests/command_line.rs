@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Netns, check, plimsoll, root, turn};
+use support::{Netns, check, plimsoll, root, text, turn};
 
 #[test]
 fn wrong_usage_is_64_and_talks_on_stderr() {
@@ -24,14 +24,14 @@ fn wrong_usage_is_64_and_talks_on_stderr() {
 fn a_root_that_is_not_there_is_wrong_usage_with_its_path() {
     let out = plimsoll(&["check", "--root", "/no/such/place"]);
     assert_eq!(out.status.code(), Some(64));
-    assert!(String::from_utf8_lossy(&out.stderr).contains("/no/such/place"));
+    assert!(text(&out.stderr).contains("/no/such/place"));
 }
 
 #[test]
 fn a_bundle_that_is_no_archive_is_wrong_usage_with_its_path() {
     let out = plimsoll(&["check", "--bundle", "/etc/hostname"]);
     assert_eq!(out.status.code(), Some(64));
-    assert!(String::from_utf8_lossy(&out.stderr).contains("/etc/hostname"));
+    assert!(text(&out.stderr).contains("/etc/hostname"));
 }
 
 #[test]
@@ -39,14 +39,14 @@ fn help_and_version_are_answers() {
     for flag in ["--help", "--version"] {
         let out = plimsoll(&[flag]);
         assert_eq!(out.status.code(), Some(0));
-        assert!(String::from_utf8_lossy(&out.stdout).contains("plimsoll"));
+        assert!(text(&out.stdout).contains("plimsoll"));
     }
 }
 
 #[test]
 fn without_a_command_it_checks_this_host() {
     let alone = plimsoll(&["--json", "--interval", "0.1"]);
-    let text = String::from_utf8_lossy(&alone.stdout);
+    let text = text(&alone.stdout);
     assert!(text.contains("\"plimsoll.check/1\""), "{text}");
     assert!(alone.status.code().is_some_and(|c| c <= 3));
 }
@@ -98,12 +98,12 @@ fn the_status_says_the_verdict() {
 #[test]
 fn npd_stays_within_80_characters_and_nagios_on_one_line() {
     let npd = plimsoll(&["check", "--npd", "--interval", "0.1"]);
-    let text = String::from_utf8_lossy(&npd.stdout);
-    assert!(text.trim_end().len() <= 80 && text.lines().count() == 1, "{text}");
+    let line = text(&npd.stdout);
+    assert!(line.trim_end().len() <= 80 && line.lines().count() == 1, "{line}");
     assert!(npd.status.code().is_some_and(|c| c <= 2));
     let nagios = plimsoll(&["check", "--nagios", "--interval", "0.1"]);
-    let text = String::from_utf8_lossy(&nagios.stdout);
-    assert!(text.lines().count() == 1 && text.contains(" | "), "{text}");
+    let line = text(&nagios.stdout);
+    assert!(line.lines().count() == 1 && line.contains(" | "), "{line}");
 }
 
 #[test]
@@ -115,14 +115,14 @@ fn explain_prints_a_page_by_id_or_name_and_refuses_what_it_does_not_know() {
     assert!(by_id.stdout.len() > 500);
     let unknown = plimsoll(&["explain", "CT999"]);
     assert_eq!(unknown.status.code(), Some(64));
-    assert!(String::from_utf8_lossy(&unknown.stderr).contains("CT999"));
+    assert!(text(&unknown.stderr).contains("CT999"));
 }
 
 #[test]
 fn a_namespace_that_is_not_there_is_named_as_it_was_asked_for_and_cannot_command_the_terminal() {
     let out = plimsoll(&["check", "--netns", "no-such\u{1b}[2J", "--interval", "0.05"]);
     assert_eq!(out.status.code(), Some(64));
-    let told = String::from_utf8_lossy(&out.stderr).into_owned();
+    let told = text(&out.stderr);
     assert!(told.contains("\"no-such\\u{1b}[2J\"") && !told.contains('\u{1b}'), "{told:?}");
 }
 
@@ -138,6 +138,6 @@ fn a_namespace_with_a_hostile_or_a_long_name_is_found_by_it_and_shown_without_ha
         let (value, _) = check(&arguments);
         assert_eq!(value["namespaces"][0]["owners"][0]["name"], ns.0.as_str());
         let screen = plimsoll(&[&["check"], &arguments[..]].concat());
-        assert!(!screen.stdout.contains(&0x1b), "{}", String::from_utf8_lossy(&screen.stdout));
+        assert!(!screen.stdout.contains(&0x1b), "{}", text(&screen.stdout));
     }
 }

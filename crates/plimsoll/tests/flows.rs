@@ -6,13 +6,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use support::{BINARY, Netns, plimsoll, root, run, turn};
+use support::{BINARY, Netns, plimsoll, root, run, text, turn};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures");
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
-}
 
 fn flows(arguments: &[&str]) -> Output {
     let mut all = vec!["flows"];

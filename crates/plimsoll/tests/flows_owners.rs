@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use support::{BINARY, Netns, root, run};
+use support::{BINARY, Netns, Running, root, run, text};
 
 const ID: &str = "5e0b7c1d2f3a495867a1b2c3d4e5f60718293a4b5c6d7e8f9a0b1c2d3e4f5a6b";
 const UID: &str = "7c0f2a44-0b1d-4c2e-9f3a-5d6e7f809112";
@@ -44,16 +44,6 @@ impl Drop for Group {
         for path in self.path.ancestors().take_while(|path| *path != self.hierarchy) {
             let _ = fs::remove_dir(path);
         }
-    }
-}
-
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -139,11 +129,10 @@ impl Node {
         let look = ["flows", "--netns", &self.node.0, "--by", by, "--json"];
         let look = [&["-m", "sh", "-c", &files, "sh", BINARY][..], &look].concat();
         // On a busy machine the time for looking at the whole host may be over too early, which is said.
-        let complete =
-            |out: &Output| !String::from_utf8_lossy(&out.stderr).contains("the time was over");
+        let complete = |out: &Output| !text(&out.stderr).contains("the time was over");
         let looks = || Command::new("unshare").args(&look).output().expect("unshare starts");
         let out = std::iter::repeat_with(looks).take(100).find(complete).expect("a whole look");
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        assert!(out.status.success(), "{}", text(&out.stderr));
         let out = String::from_utf8(out.stdout).expect("UTF-8");
         let rows = out.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         rows.map(|row| {

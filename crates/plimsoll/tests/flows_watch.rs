@@ -3,12 +3,13 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{BINARY, Netns, root, turn};
+use support::{BINARY, Netns, Running, root, turn, until};
 
 /// A namespace that tracks what comes in.
 fn tracked(name: &str) -> Netns {
@@ -16,63 +17,79 @@ fn tracked(name: &str) -> Netns {
     namespace.run("nft", &["add table inet t; add chain inet t c { type filter hook input priority 0; }; \
         add rule inet t c ct state new counter; add chain inet t p { type filter hook prerouting priority 0; }; \
         add rule inet t p udp dport 777 ct mark set 5"]);
+    // No entry ends by itself meanwhile.
+    namespace.run("sysctl", &["-qw", "net.netfilter.nf_conntrack_udp_timeout=600"]);
     namespace
 }
 
-/// A program inside whose standard output is kept.
-struct Inside(Child);
+/// A program inside whose lines are read as they come.
+struct Inside {
+    program: Running,
+    lines: Receiver<String>,
+    seen: String,
+}
 
 impl Inside {
-    fn start(namespace: &Netns, command: &[&str]) -> Self {
-        let child = Command::new("ip")
+    /// Starts it, and waits until so many sockets listen to conntrack's events there.
+    fn listening(namespace: &Netns, command: &[&str], sockets: usize) -> Self {
+        let mut child = Command::new("ip")
             .args(["netns", "exec", &namespace.0])
+            // Into a pipe the other tool would write by blocks.
+            .args(["stdbuf", "-oL"])
             .args(command)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("ip starts");
-        Self(child)
+        let pipe = BufReader::new(child.stdout.take().expect("a pipe"));
+        let (sender, lines) = channel();
+        // Ends with the program, or with the test.
+        std::thread::spawn(move || {
+            pipe.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        until("the listeners", || {
+            let table = namespace.run("cat", &["/proc/net/netlink"]);
+            let rows = table.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+            let listens = |row: &Vec<&str>| {
+                row.get(1) == Some(&"12") && row.get(3).is_some_and(|g| g.ends_with('7'))
+            };
+            rows.filter(listens).count() == sockets
+        });
+        Self { program: Running(child), lines, seen: String::new() }
+    }
+
+    /// Reads its lines until one of them is the one.
+    fn until(&mut self, mut last: impl FnMut(&str) -> bool) {
+        loop {
+            let line = self.lines.recv_timeout(Duration::from_secs(120));
+            let line = line.unwrap_or_else(|e| panic!("{e}, behind\n{}", self.seen));
+            self.seen += &line;
+            self.seen.push('\n');
+            if last(&line) {
+                return;
+            }
+        }
     }
 
     fn signal(&self, signal: libc::c_int) {
         // SAFETY: the child is ours and was not waited for, so its number is still its own.
-        assert_eq!(unsafe { libc::kill(self.0.id() as libc::pid_t, signal) }, 0);
+        assert_eq!(unsafe { libc::kill(self.program.0.id() as libc::pid_t, signal) }, 0);
     }
 
-    fn finish(mut self) -> (String, String) {
+    /// What it has printed and what it has said when it has ended by itself.
+    fn ended(mut self) -> (String, String) {
+        self.seen.extend(self.lines.iter().map(|line| line + "\n"));
+        let mut said = String::new();
+        let talk = self.program.0.stderr.as_mut().expect("a pipe");
+        talk.read_to_string(&mut said).expect("UTF-8");
+        (self.seen, said)
+    }
+
+    fn finish(self) -> (String, String) {
         self.signal(libc::SIGINT);
-        let (mut out, mut err) = (String::new(), String::new());
-        self.0.stdout.take().expect("a pipe").read_to_string(&mut out).expect("UTF-8");
-        self.0.stderr.take().expect("a pipe").read_to_string(&mut err).expect("UTF-8");
-        self.0.wait().expect("it ends");
-        (out, err)
+        self.ended()
     }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-    }
-}
-
-/// Waits until so many sockets listen to conntrack's events.
-fn wait_for_listeners(namespace: &Netns, count: usize) {
-    for _ in 0..200 {
-        let sockets = namespace.run("cat", &["/proc/net/netlink"]);
-        let listening = sockets
-            .lines()
-            .map(|line| line.split_ascii_whitespace().collect::<Vec<_>>())
-            .filter(|words| {
-                words.get(1) == Some(&"12") && words.get(3).is_some_and(|g| g.ends_with('7'))
-            })
-            .count();
-        if listening == count {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(25));
-    }
-    panic!("{count} programs never listened");
 }
 
 const TRAFFIC: &str = "import socket\n\
@@ -90,20 +107,15 @@ fn events_are_the_same_to_the_byte_as_those_of_conntrack() {
     for form in ["conntrack", "extended,id", "xml"] {
         let namespace = tracked("watch");
         let options: &[&str] = if form == "conntrack" { &[] } else { &["-o", form] };
-        let theirs = Inside::start(&namespace, &[&["conntrack", "-E"], options].concat());
-        let ours = Inside::start(&namespace, &[BINARY, "flows", "--watch", "-o", form]);
-        wait_for_listeners(&namespace, 2);
+        let theirs = [&["conntrack", "-E"], options].concat();
+        let mut theirs = Inside::listening(&namespace, &theirs, 1);
+        let ours = [BINARY, "flows", "--watch", "-o", form];
+        let mut ours = Inside::listening(&namespace, &ours, 2);
         namespace.run("python3", &["-c", TRAFFIC]);
         // Something that both see last.
-        namespace.run(
-            "python3",
-            &[
-                "-c",
-                "import socket\n\
-            socket.socket(socket.AF_INET,socket.SOCK_DGRAM).sendto(b'x',('127.0.0.1',999))",
-            ],
-        );
-        std::thread::sleep(Duration::from_millis(300));
+        namespace.send_udp("127.0.0.1", 999, 1);
+        theirs.until(|line| line.contains("999"));
+        ours.until(|line| line.contains("999"));
         let ((expected, _), (seen, said)) = (theirs.finish(), ours.finish());
         assert!(expected.contains("999") && expected.lines().count() >= 9, "{expected}");
         assert_eq!(seen, expected, "-o {form}: {said}");
@@ -118,17 +130,12 @@ fn a_filter_is_applied_to_events_and_limit_ends_the_watch() {
     }
     let _turn = turn();
     let namespace = tracked("wfilter");
-    let ours = Inside::start(
-        &namespace,
-        &[BINARY, "flows", "--watch", "--limit", "2", "--json", "mark 5"],
-    );
-    wait_for_listeners(&namespace, 1);
+    let ours = [BINARY, "flows", "--watch", "--limit", "2", "--json", "mark 5"];
+    let ours = Inside::listening(&namespace, &ours, 1);
     namespace.run("python3", &["-c", TRAFFIC]);
     // The end of it, which another program brings about.
     namespace.run("conntrack", &["-D", "-p", "udp"]);
-    let mut ours = ours;
-    let mut out = String::new();
-    ours.0.stdout.take().expect("a pipe").read_to_string(&mut out).expect("UTF-8");
+    let (out, _) = ours.ended();
     let events: Vec<Value> = out.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
     let words: Vec<&str> = events.iter().map(|e| e["event"].as_str().expect("a word")).collect();
     assert_eq!(words, ["update", "destroy"], "{out}");
@@ -145,12 +152,11 @@ fn lost_events_are_counted_and_made_good_by_reading_the_table_again() {
     let start = |port| namespace.send_udp("127.0.0.1", port, 100);
     // Known before; half of it will end while nobody looks.
     start(10_000);
-    let ours =
-        Inside::start(&namespace, &[BINARY, "flows", "--watch", "--buffer", "4096", "--json"]);
-    wait_for_listeners(&namespace, 1);
+    let ours = [BINARY, "flows", "--watch", "--buffer", "4096", "--json"];
+    let mut ours = Inside::listening(&namespace, &ours, 1);
     // One that it shows, so that the reading at the beginning is over.
     start(11_000);
-    std::thread::sleep(Duration::from_millis(500));
+    ours.until(|line| line.contains("\"dport\":11099,"));
     ours.signal(libc::SIGSTOP);
     for port in 20_000..20_010 {
         namespace.send_udp("127.0.0.1", port * 3 % 40_000 + 12_000, 100);
@@ -159,17 +165,12 @@ fn lost_events_are_counted_and_made_good_by_reading_the_table_again() {
         namespace.run("conntrack", &["-D", "-p", "udp", "--dport", &port.to_string()]);
     }
     ours.signal(libc::SIGCONT);
-    std::thread::sleep(Duration::from_millis(1_500));
-    let ids = |listing: &str| -> BTreeSet<u64> {
-        let id = |line: &str| line.rsplit_once(" id=").and_then(|(_, id)| id.trim().parse().ok());
-        listing.lines().filter_map(id).collect()
-    };
-    let table = ids(&namespace.run("conntrack", &["-L", "-o", "id"]));
-    let (out, said) = ours.finish();
+    let id = |line: &str| line.rsplit_once(" id=").and_then(|(_, id)| id.trim().parse().ok());
+    let listing = namespace.run("conntrack", &["-L", "-o", "id"]);
+    let table: BTreeSet<u64> = listing.lines().filter_map(id).collect();
     let mut alive: BTreeSet<u64> = BTreeSet::new();
-    let mut reread = 0;
-    let mut ended = 0;
-    for line in out.lines() {
+    let (mut reread, mut ended) = (0, 0);
+    let mut follow = |line: &str| {
         let event: Value = serde_json::from_str(line).expect("JSON");
         let id = event["id"].as_u64().expect("an id");
         reread += u64::from(event["reread"] == true);
@@ -181,11 +182,15 @@ fn lost_events_are_counted_and_made_good_by_reading_the_table_again() {
             }
             _ => {}
         }
-    }
-    // The first hundred was there before; fifty of them ended.
-    assert_eq!(ended, 50, "{said}");
-    assert!(alive.is_subset(&table), "shown as alive, but gone");
-    assert_eq!(table.len() - alive.len(), 50, "those that were there before, and still are");
+        // Fifty of those that were there before ended, and fifty still are.
+        ended == 50 && alive.len() + 50 == table.len() && alive.is_subset(&table)
+    };
+    ours.seen.lines().for_each(|line| _ = follow(line));
+    let before = ours.seen.len();
+    ours.until(&mut follow);
+    let followed = ours.seen.len();
+    let (out, said) = ours.finish();
+    assert!(before < followed && followed == out.len(), "and nothing more: {}", &out[followed..]);
     assert!(reread > 0, "{said}");
     assert!(said.contains("times too slow: the kernel dropped"), "{said}");
 }

@@ -3,14 +3,13 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::BINARY;
+use support::{BINARY, repository};
 
 #[test]
 fn the_output_in_the_readmes_is_the_programs_own() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = repository("");
     for name in ["README.md", "README.zh-CN.md"] {
         let text = fs::read_to_string(root.join(name)).expect("it is there");
         let mut shown = 0;

@@ -187,6 +187,16 @@ fn a_stream_that_cannot_be_unpacked_is_named_with_the_place_reached() {
     let why = "-: packet 7, offset 288 of what was unpacked: its gzip stream is cut off or corrupt";
     assert_eq!((err.as_str(), status), (format!("plimsoll: {why}\n").as_str(), Some(0)));
     assert_eq!(replay(&["-", "--stats", "--strict"], &whole).2, Some(1));
+    // Zeros behind the end are padding to gzip(1), all else is told.
+    whole[last] ^= 1;
+    let padded = [&whole[..], &[0; 512]].concat();
+    assert_eq!(replay(&["-", "--stats", "--strict"], &padded), (out, String::new(), Some(0)));
+    let (_, err, status) = replay(&["-", "--stats"], &[&padded[..], b"x"].concat());
+    let why = why.replace(
+        "its gzip stream is cut off or corrupt",
+        "garbage behind the end of its gzip stream",
+    );
+    assert_eq!((err, status), (format!("plimsoll: {why}\n"), Some(0)));
     // The magic of zstd, a frame's header, and nothing.
     let (_, err, status) = replay(&["-"], &[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58]);
     assert!(err.contains("-: packet 1, offset 0 of what was unpacked: its zstd stream"), "{err}");
@@ -253,6 +263,20 @@ fn what_is_no_setting_is_named() {
     assert!(err.contains("nf_conntrack_maxx: no such setting"), "{err}");
     assert_eq!(status, Some(64));
     assert_eq!(replay(&["-", "--profile", "windows"], b"").2, Some(64));
+    let (_, err, status) = replay(&["-", "--netns", "blue"], b"");
+    assert!(err.contains("expected the namespace's inode, like 4026532288"), "{err}");
+    assert_eq!(status, Some(64));
+    // What nobody has seen is not passed off as known.
+    for (kernel, told) in [
+        (
+            "9.9",
+            "plimsoll: Linux 9.9 is newer than any that was compared (7.3): it is taken for 7.1\n",
+        ),
+        ("7.3", ""),
+    ] {
+        let (_, err, status) = replay(&["-", "--stats", "--profile", kernel], &capture(1, false));
+        assert_eq!((err.as_str(), status), (told, Some(0)));
+    }
     // What would not be looked at is not swallowed.
     for form in ["--dump", "--expectations", "--events", "--stats", "--log"] {
         for other in ["--what-if=nf_conntrack_max=9", "--plot=-"] {

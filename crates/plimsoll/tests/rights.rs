@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use support::{BINARY, Netns, root, turn};
+use support::{BINARY, Netns, root, text, turn};
 
 /// A copy of the binary that everybody may run, wherever the build directory lies.
 struct Copy(PathBuf);
@@ -36,13 +36,8 @@ impl Drop for Copy {
 }
 
 fn parsed(out: &Output) -> Value {
-    serde_json::from_slice(&out.stdout).unwrap_or_else(|e| {
-        panic!(
-            "{e}\n{}\n{}",
-            String::from_utf8_lossy(&out.stdout),
-            String::from_utf8_lossy(&out.stderr)
-        )
-    })
+    serde_json::from_slice(&out.stdout)
+        .unwrap_or_else(|e| panic!("{e}\n{}\n{}", text(&out.stdout), text(&out.stderr)))
 }
 
 /// What stands under `missing`, as one text.

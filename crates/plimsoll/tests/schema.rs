@@ -4,21 +4,15 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use support::{Netns, check, root, turn};
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+use support::{Netns, check, repository, root, schema, schema_errors, turn};
 
 /// The arguments of every saved host in fixtures/.
 fn saved_hosts() -> Vec<[String; 2]> {
     let mut found = Vec::new();
     for (directory, flag) in [("trees", "--root"), ("bundles", "--bundle")] {
-        for entry in fs::read_dir(repository().join("fixtures").join(directory)).expect("is there")
-        {
+        for entry in fs::read_dir(repository("fixtures").join(directory)).expect("is there") {
             let path = entry.expect("an entry").path();
             let name = path.to_string_lossy().into_owned();
             if path.join("proc").is_dir() || flag == "--bundle" && name.contains(".tar") {
@@ -31,11 +25,7 @@ fn saved_hosts() -> Vec<[String; 2]> {
 }
 
 fn errors(value: &Value) -> Vec<String> {
-    let path = repository().join("docs/formats/check.schema.json");
-    let text = fs::read_to_string(path).expect("the schema reads");
-    let schema: Value = serde_json::from_str(&text).expect("the schema is JSON");
-    let validator = jsonschema::validator_for(&schema).expect("a schema");
-    validator.iter_errors(value).map(|e| format!("{}: {e}", e.instance_path)).collect()
+    schema_errors(&schema("check"), value)
 }
 
 /// Facts of the contract that are null though no line of `missing` speaks of them: a pointer to the fact

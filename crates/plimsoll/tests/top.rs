@@ -6,7 +6,7 @@ mod support;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use support::{BINARY, Netns, plimsoll, root, run};
+use support::{BINARY, Netns, plimsoll, root, run, text};
 
 /// A condition that must come true.
 const BOUND: Duration = Duration::from_secs(90);
@@ -277,16 +277,16 @@ fn nobody_sees_the_load_and_which_right_is_missing_and_all_see_without_colour_or
 fn without_a_terminal_or_with_a_wrong_question_it_says_what_to_do() {
     let out = plimsoll(&["top"]);
     assert_eq!(out.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    let said = text(&out.stderr);
     assert!(said.contains("needs a terminal") && said.contains("plimsoll flows --by"), "{said}");
     let out = plimsoll(&["top", "dprt 80"]);
     assert_eq!(out.status.code(), Some(64));
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    let said = text(&out.stderr);
     assert!(said.contains("^^^^ did you mean \"dport\"?"), "{said}");
     let out = plimsoll(&["top", "--by", "sorce"]);
     assert_eq!(out.status.code(), Some(64));
     let out = plimsoll(&["top", "--netns", "no such place"]);
     assert_eq!(out.status.code(), Some(64));
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    let said = text(&out.stderr);
     assert!(said.contains("no network namespace answers to \"no such place\""), "{said}");
 }

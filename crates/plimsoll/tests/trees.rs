@@ -9,10 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use support::check;
+use support::{check, repository};
 
 fn trees() -> Vec<PathBuf> {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/trees");
+    let home = repository("fixtures/trees");
     let mut trees: Vec<PathBuf> = fs::read_dir(home)
         .expect("fixtures/trees is there")
         .filter_map(|entry| Some(entry.ok()?.path()))

@@ -15,6 +15,7 @@ mod ends;
 pub mod entries;
 pub mod events;
 pub mod files;
+pub mod gzip;
 mod keepalives;
 pub mod live;
 pub mod log;

@@ -1,17 +1,16 @@
 //! The boot simulation against the real programs: systemd-sysctl and procps' sysctl over the same files, in namespaces of their own.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use plimsoll_ct::KernelVersion;
 use plimsoll_diagnosis::boot::{After, BootFacts, boot};
 use plimsoll_diagnosis::facts::Fact;
 use plimsoll_probe::boot::{live, saved};
 use plimsoll_probe::files::Files;
+use support::{Tree, can_load};
 
 /// Files with every trap at once. Only settings that a namespace of its own may write.
 const FILES: &[(&str, &str)] = &[
@@ -42,51 +41,8 @@ const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-struct Tree(PathBuf);
-
-impl Tree {
-    fn new(name: &str) -> Self {
-        let root = std::env::temp_dir().join(format!("boot-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        for (path, text) in FILES {
-            let path = root.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            match text.strip_prefix("-> ") {
-                Some(target) => symlink(target, path).unwrap(),
-                None => fs::write(path, text).unwrap(),
-            }
-        }
-        Self(root)
-    }
-}
-
-impl Drop for Tree {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Runs a loader over the tree's files in namespaces of its own; every key afterwards.
-fn observed(tree: &Tree, loader: &str) -> BTreeMap<String, i64> {
-    let script = format!(
-        "set -e; cd {root}\n\
-         mount --bind etc/sysctl.d /etc/sysctl.d; mount --bind usr/lib/sysctl.d /usr/lib/sysctl.d\n\
-         mount --bind etc/sysctl.conf /etc/sysctl.conf\n\
-         {loader} >/dev/null 2>&1 || true\n\
-         cd /proc/sys/net/netfilter; grep -H . nf_conntrack_*",
-        root = tree.0.display()
-    );
-    let output = Command::new("unshare").args(["-m", "-n", "sh", "-c", &script]).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .filter_map(|l| l.split_once(':'))
-        .filter_map(|(k, v)| Some((k.to_owned(), v.parse().ok()?)))
-        .collect()
-}
-
 /// What is foretold of the tree on this kernel, with conntrack there already.
-fn foretold(tree: &Tree) -> BTreeMap<String, i64> {
+fn foretold(tree: &Tree) -> BTreeMap<String, String> {
     let here = live();
     let there = saved(&Files::Directory(tree.0.clone()), plimsoll_diagnosis::facts::Origin::Tree);
     let facts = BootFacts { tree: there.tree, modular: Fact::known(false, "test"), ..here };
@@ -94,28 +50,20 @@ fn foretold(tree: &Tree) -> BTreeMap<String, i64> {
     b.outcomes
         .iter()
         .filter_map(|o| match &o.after {
-            After::Value(n) => Some((o.setting.name.to_owned(), *n)),
+            After::Value(n) => Some((o.setting.name.to_owned(), n.to_string())),
             After::About(_) | After::Unknown(_) | After::Absent(..) => None,
         })
         .collect()
 }
 
-fn compare(name: &str, program: &str, loader: &str, sign: (&str, &str)) {
-    let root = rustix::process::geteuid().is_root();
-    if !root || !Path::new(program).exists() || !Path::new("/etc/sysctl.conf").exists() {
-        eprintln!("skipped: needs root, {program} and /etc/sysctl.conf");
+fn compare(loader: &str, sign: (&str, &str)) {
+    if !can_load(loader) {
         return;
     }
-    if !Path::new("/proc/sys/net/netfilter/nf_conntrack_max").exists() {
-        eprintln!("skipped: nf_conntrack is not there");
-        return;
-    }
-    let tree = Tree::new(name);
-    let untouched = observed(&tree, "true");
-    let path = tree.0.join(sign.0);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, sign.1).unwrap();
-    let observed = observed(&tree, loader);
+    let tree = Tree::new(FILES);
+    let untouched = tree.loaded_by("true");
+    tree.add(sign.0, sign.1);
+    let observed = tree.loaded_by(loader);
     let foretold = foretold(&tree);
     // A namespace may not write these, and has its own count.
     let global = ["nf_conntrack_max", "nf_conntrack_buckets", "nf_conntrack_expect_max"];
@@ -131,13 +79,12 @@ fn compare(name: &str, program: &str, loader: &str, sign: (&str, &str)) {
 
 #[test]
 fn systemd_sysctl_leaves_what_was_foretold() {
-    let program = "/lib/systemd/systemd-sysctl";
-    compare("systemd", program, program, ("proc/1/comm", "systemd\n"));
+    compare("/lib/systemd/systemd-sysctl", ("proc/1/comm", "systemd\n"));
 }
 
 #[test]
 fn sysctl_of_procps_leaves_what_was_foretold() {
-    compare("procps", "/usr/sbin/sysctl", "/usr/sbin/sysctl --system", ("etc/init.d/procps", ""));
+    compare("/usr/sbin/sysctl --system", ("etc/init.d/procps", ""));
 }
 
 #[test]

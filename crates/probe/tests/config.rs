@@ -1,53 +1,29 @@
 //! Settings files of whole hosts, and what the real loaders make of the same files.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use plimsoll_ct::KernelVersion;
 use plimsoll_diagnosis::facts::{BootFiles, Fact, ManagerKind, SysctlLoader};
 use plimsoll_probe::config::{add_of_rules, boot_files};
 use plimsoll_probe::files::Files;
 use plimsoll_wire::modprobe::Directive;
-
-/// A host's tree that is gone with its value.
-struct Tree(PathBuf);
+use support::{Tree, can_load};
 
 impl Tree {
-    fn new(files: &[(&str, &str)]) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let root = std::env::temp_dir().join(format!("config-tree-{}-{n}", std::process::id()));
-        let tree = Self(root);
-        fs::create_dir_all(&tree.0).unwrap();
-        for (path, text) in files {
-            let path = tree.path(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            match text.strip_prefix("-> ") {
-                Some(target) => symlink(target, path).unwrap(),
-                None => fs::write(path, text).unwrap(),
-            }
-        }
-        tree
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.0.join(path.trim_start_matches('/'))
-    }
-
     fn boot(&self, release: &str) -> BootFiles {
         let kernel = KernelVersion::parse(release);
         boot_files(&Files::Directory(self.0.clone()), kernel.as_ref(), false)
     }
-}
 
-impl Drop for Tree {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+    /// What a loader leaves of the timeouts.
+    fn timeouts(&self, loader: &str) -> BTreeMap<String, String> {
+        let mut settings = self.loaded_by(loader);
+        settings.retain(|name, _| name.contains("timeout"));
+        settings
     }
 }
 
@@ -248,35 +224,6 @@ const TRAPS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Runs a loader over a tree's files in namespaces of its own; what the timeouts are afterwards.
-fn observed(tree: &Tree, loader: &str) -> BTreeMap<String, String> {
-    let script = format!(
-        "set -e; cd {root}\n\
-         mount --bind etc/sysctl.d /etc/sysctl.d; mount --bind usr/lib/sysctl.d /usr/lib/sysctl.d\n\
-         mount --bind etc/sysctl.conf /etc/sysctl.conf\n\
-         {loader} >/dev/null 2>&1 || true\n\
-         cd /proc/sys/net/netfilter; grep -H . *timeout*",
-        root = tree.0.display()
-    );
-    let output = Command::new("unshare").args(["-m", "-n", "sh", "-c", &script]).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .filter_map(|l| l.split_once(':'))
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .collect()
-}
-
-/// Whether the loader can be run here at all.
-fn can_run(loader: &str) -> bool {
-    let root = rustix::process::geteuid().is_root();
-    let there = Path::new(loader).exists() && Path::new("/etc/sysctl.conf").exists();
-    if !root || !there {
-        eprintln!("skipped: needs root, {loader} and /etc/sysctl.conf");
-    }
-    root && there
-}
-
 fn predicted(boot: &BootFiles, untouched: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut values = untouched.clone();
     for a in boot.sysctl.value().unwrap() {
@@ -290,43 +237,38 @@ fn predicted(boot: &BootFiles, untouched: &BTreeMap<String, String>) -> BTreeMap
 
 #[test]
 fn systemd_sysctl_does_what_we_say_of_it() {
-    if !can_run("/lib/systemd/systemd-sysctl") {
+    if !can_load("/lib/systemd/systemd-sysctl") {
         return;
     }
     let tree = Tree::new(TRAPS);
-    let untouched = observed(&tree, "true");
+    let untouched = tree.timeouts("true");
     fs::create_dir_all(tree.path("/run/systemd/system")).unwrap();
     let boot = tree.boot("6.12.1");
     assert_eq!(boot.sysctl_loader.get(), Some(SysctlLoader::Systemd));
-    let observed = observed(&tree, "/lib/systemd/systemd-sysctl");
+    let observed = tree.timeouts("/lib/systemd/systemd-sysctl");
     assert_ne!(observed, untouched);
     assert_eq!(observed, predicted(&boot, &untouched));
 }
 
 #[test]
 fn sysctl_of_procps_does_what_we_say_of_it() {
-    if !can_run("/usr/sbin/sysctl") {
+    if !can_load("/usr/sbin/sysctl --system") {
         return;
     }
     let tree = Tree::new(TRAPS);
-    let untouched = observed(&tree, "true");
-    fs::create_dir_all(tree.path("/etc/init.d")).unwrap();
-    fs::write(tree.path("/etc/init.d/procps"), "").unwrap();
+    let untouched = tree.timeouts("true");
+    tree.add("/etc/init.d/procps", "");
     let boot = tree.boot("6.12.1");
     assert_eq!(boot.sysctl_loader.get(), Some(SysctlLoader::Procps));
-    let observed = observed(&tree, "/usr/sbin/sysctl --system");
+    let observed = tree.timeouts("/usr/sbin/sysctl --system");
     assert_ne!(observed, untouched);
     assert_eq!(observed, predicted(&boot, &untouched));
 }
 
 #[test]
 fn this_very_host_can_be_read() {
-    let start = std::time::Instant::now();
     let boot = boot_files(&Files::live(), None, true);
-    let took = start.elapsed();
-    eprintln!("{took:?}: {boot:#?}");
-    assert!(boot.managers.value().is_some(), "processes can be listed by anybody");
-    assert!(took.as_millis() < 2000, "{took:?}");
+    assert!(boot.managers.value().is_some(), "processes can be listed by anybody: {boot:#?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod mixed;
+mod support;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -12,12 +13,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use mixed::{Table, in_namespaces};
+use mixed::{KINDS, in_namespaces};
 use plimsoll_ct::{Family, L4, Protocol, Row, State, Status, Tuple};
 use plimsoll_probe::entries::{
     self, Ask, Details, Entries, Filter, Reader, Scope, Share, Sink, Wants, Which,
 };
 use plimsoll_wire::listing;
+use support::{Netns, has_bpf};
 
 /// All rows of an asking, which must have been complete.
 fn rows(ask: &Ask) -> (Vec<Row>, entries::Outcome) {
@@ -90,17 +92,8 @@ fn ways() -> Vec<Which> {
     ways
 }
 
-/// Whether the BPF census may be had here at all; a kernel without BTF is no fault of ours.
-fn has_bpf() -> bool {
-    let there = std::path::Path::new("/sys/kernel/btf/vmlinux").exists();
-    if !there {
-        eprintln!("skipped in part: this kernel has no BTF");
-    }
-    there
-}
-
 /// Keeps the rows of some namespaces.
-struct Keep<'a>(&'a [Table], Vec<Row>);
+struct Keep<'a>(&'a [Netns], Vec<Row>);
 
 impl Sink for Keep<'_> {
     fn take(&mut self, row: &Row) -> bool {
@@ -296,7 +289,7 @@ fn netlink_and_proc_show_the_table_that_conntrack_lists() {
         let table = &tables[0];
         table.enter(|| {
             let theirs = listed(&table.list(&["-o", "extended,id"]));
-            assert!(theirs.len() >= Table::KINDS, "{}", theirs.len());
+            assert!(theirs.len() >= KINDS, "{}", theirs.len());
             let (ours, outcome) =
                 rows(&Ask { wants: Wants::ALL, ..ask(Which::Netlink, Scope::Here) });
             assert_eq!((outcome.reader, outcome.duplicates), (Reader::Ctnetlink, 0));
@@ -370,7 +363,7 @@ fn all_chosen_namespaces_are_read_and_no_other() {
 }
 
 /// The first and third are chosen, and one that does not exist.
-fn chosen(which: Which, inodes: &[u64], tables: &[Table]) {
+fn chosen(which: Which, inodes: &[u64], tables: &[Netns]) {
     let mut found = Vec::new();
     let outcome = entries::read(
         &ask(which, Scope::Some(inodes.to_vec())),
@@ -393,7 +386,7 @@ fn chosen(which: Which, inodes: &[u64], tables: &[Table]) {
 }
 
 /// Entries of the test's own namespaces in a reading of all.
-fn rows_of_all(which: Which, tables: &[Table]) -> usize {
+fn rows_of_all(which: Which, tables: &[Netns]) -> usize {
     let mut count = 0;
     let own: Vec<u64> = tables.iter().map(|t| t.inode).collect();
     entries::read(

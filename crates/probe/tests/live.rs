@@ -1,67 +1,28 @@
 //! The running host, read for real: in namespaces made for it, and without the rights that root has.
-
 #![allow(clippy::unwrap_used)]
+
+mod support;
 
 use std::fmt::Debug;
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use plimsoll_diagnosis::facts::{Fact, Namespace, Owner, Reader, Reason, Snapshot};
 use plimsoll_probe::live::{NamespaceSelector, Observation, Options, observe};
-
-/// Whether the tests may make namespaces; says so once for each test that can't run.
-fn root() -> bool {
-    let root = fs::metadata("/proc/self").unwrap().uid() == 0
-        && Command::new("ip").arg("netns").output().is_ok_and(|o| o.status.success());
-    if !root {
-        eprintln!("skipped: needs root and iproute2");
-    }
-    root
-}
-
-fn run(line: &str) -> Output {
-    let output = Command::new("sh").args(["-c", line]).output().unwrap();
-    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    output
-}
-
-/// A named namespace that goes when the test ends.
-struct Netns(String);
+use support::{Netns, has_bpf, root, run, unique};
 
 impl Netns {
-    fn new(purpose: &str) -> Self {
-        let name = format!("live-{}-{purpose}", std::process::id());
-        run(&format!("ip netns add {name} && ip -n {name} link set lo up"));
-        Self(name)
-    }
-
-    fn sh(&self, line: &str) -> Output {
-        let output = Command::new("ip")
-            .args(["netns", "exec", &self.0, "bash", "-c", line])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        output
-    }
-
-    fn inode(&self) -> u64 {
-        fs::metadata(format!("/run/netns/{}", self.0)).unwrap().ino()
+    fn sh(&self, line: &str) {
+        self.run("bash", &["-c", line]);
     }
 
     fn only(&self) -> Options {
-        quick(vec![NamespaceSelector::Name(self.0.clone())])
-    }
-}
-
-impl Drop for Netns {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "delete", &self.0]).status();
+        quick(vec![NamespaceSelector::Name(self.name.clone())])
     }
 }
 
@@ -103,17 +64,17 @@ fn a_named_namespace_is_found_by_name_and_inode_with_its_own_count() {
     assert!(unmatched.is_empty());
     assert!(after.namespaces[0].is_initial() && after.namespaces[0].count.value().is_some());
     for snapshot in [&before, &after] {
-        let namespace = find(snapshot, busy.inode());
-        assert_eq!(namespace.owners.first(), Some(&Owner::Named(busy.0.clone())));
+        let namespace = find(snapshot, busy.inode);
+        assert_eq!(namespace.owners.first(), Some(&Owner::Named(busy.name.clone())));
         assert_eq!(known(&namespace.count).0, 100);
-        assert_eq!(known(&find(snapshot, idle.inode()).count).0, 0);
+        assert_eq!(known(&find(snapshot, idle.inode).count).0, 0);
     }
-    let census = known(&find(&after, busy.inode()).census);
+    let census = known(&find(&after, busy.inode).census);
     assert_eq!((census.seen, census.complete, census.total.evictable), (100, true, 100));
-    let nothing = known(&find(&after, idle.inode()).census);
+    let nothing = known(&find(&after, idle.inode).census);
     assert_eq!((nothing.seen, nothing.complete), (0, true));
-    assert_eq!(find(&after, busy.inode()).setting("nf_conntrack_udp_timeout"), Some(30));
-    let limit = known(&find(&after, busy.inode()).max).0;
+    assert_eq!(find(&after, busy.inode).setting("nf_conntrack_udp_timeout"), Some(30));
+    let limit = known(&find(&after, busy.inode).max).0;
     assert_eq!(Some(limit), after.host.global_max.get());
 }
 
@@ -126,9 +87,9 @@ fn settings_and_stack_counters_are_those_of_the_namespace() {
     ours.sh("echo 77 > /proc/sys/net/netfilter/nf_conntrack_udp_timeout");
     ours.sh("echo > /dev/udp/127.0.0.1/4001; true");
     // Of many namespaces the empty ones' settings are read only as long as the time for them lasts.
-    let chosen = ["host", &ours.0].map(NamespaceSelector::parse);
+    let chosen = ["host", &ours.name].map(NamespaceSelector::parse);
     let observation = observe(&quick(chosen.into()));
-    let namespace = find(&observation.after, ours.inode());
+    let namespace = find(&observation.after, ours.inode);
     assert_eq!(namespace.setting("nf_conntrack_udp_timeout"), Some(77));
     assert_eq!(known(&namespace.stack).counters.get("Udp.OutDatagrams"), Some(&1));
     assert_eq!(known(&namespace.stack).counters.get("Udp.NoPorts"), Some(&1));
@@ -161,7 +122,7 @@ fn reading_other_namespaces_moves_no_thread_of_the_caller() {
     let own = fs::read_link("/proc/thread-self/ns/net").unwrap();
     let observation = observe(&ours.only());
     assert_eq!(observation.after.namespaces.len(), 1);
-    assert_eq!(observation.after.namespaces[0].inode, Some(ours.inode()));
+    assert_eq!(observation.after.namespaces[0].inode, Some(ours.inode));
     assert_eq!(fs::read_link("/proc/thread-self/ns/net").unwrap(), own);
     assert_eq!(fs::read_link("/proc/self/ns/net").unwrap(), own);
 }
@@ -203,7 +164,7 @@ fn a_namespace_that_only_a_mount_keeps_is_found_at_its_path() {
     fs::write(&file, "").unwrap();
     let kept = Mount(file.clone());
     let path = file.to_str().unwrap();
-    run(&format!("unshare -n mount --bind /proc/self/ns/net '{path}'"));
+    run("unshare", &["-n", "mount", "--bind", "/proc/self/ns/net", path]);
     let inode = fs::metadata(&kept.0).unwrap().ino();
     let after = observe(&quick(Vec::new())).after;
     let namespace = find(&after, inode);
@@ -260,11 +221,9 @@ fn tell<T>(name: &str, fact: &Fact<T>) {
 fn rerun(wrapper: &[&str]) -> String {
     // The build directory may be closed to others. Copied by another process: a file that this one has open
     // for writing may be inherited by a child of another test, and then can't be run.
-    static RUNS: AtomicU32 = AtomicU32::new(0);
-    let run_number = RUNS.fetch_add(1, Ordering::Relaxed);
-    let copy = std::env::temp_dir().join(format!("live-{}-{run_number}", std::process::id()));
+    let copy = std::env::temp_dir().join(unique("copy"));
     let this = std::env::current_exe().unwrap();
-    run(&format!("cp '{}' '{1}' && chmod 755 '{1}'", this.display(), copy.display()));
+    run("install", &["-m", "755", this.to_str().unwrap(), copy.to_str().unwrap()]);
     let output = Command::new(wrapper[0])
         .args(&wrapper[1..])
         .arg(&copy)
@@ -310,7 +269,7 @@ fn a_namespace_that_may_not_be_entered_is_counted_from_outside() {
         "for port in $(seq 4001 4017); do echo > /dev/udp/127.0.0.1/$port; done 2> /dev/null; true",
     );
     let child =
-        Command::new("ip").args(["netns", "exec", &ours.0, "sleep", "600"]).spawn().unwrap();
+        Command::new("ip").args(["netns", "exec", &ours.name, "sleep", "600"]).spawn().unwrap();
     let _child = Running(child);
     // Root of another user namespace has no right over it.
     let text = rerun(&["unshare", "-Urn"]);
@@ -381,7 +340,7 @@ fn send_datagrams(socket: &UdpSocket, numbers: std::ops::Range<u32>) {
 #[test]
 fn tables_with_much_in_them_are_read_in_one_walk_and_what_came_meanwhile_is_counted() {
     const MANY: u32 = 21_000;
-    if !root() || !std::path::Path::new("/sys/kernel/btf/vmlinux").exists() {
+    if !root() || !has_bpf() {
         return;
     }
     let (full, small) = (Netns::new("full"), Netns::new("small"));
@@ -392,26 +351,17 @@ fn tables_with_much_in_them_are_read_in_one_walk_and_what_came_meanwhile_is_coun
              add rule inet t i meta l4proto udp drop'; sysctl -qw net.netfilter.nf_conntrack_udp_timeout=600",
         );
     }
-    let sockets = [&full, &small].map(|netns| {
-        let path = format!("/run/netns/{}", netns.0);
-        std::thread::spawn(move || {
-            let door = fs::File::open(path).unwrap();
-            let network = Some(rustix::thread::LinkNameSpaceType::Network);
-            rustix::thread::move_into_link_name_space(door.as_fd(), network).unwrap();
-            UdpSocket::bind("0.0.0.0:0").unwrap()
-        })
-        .join()
-        .unwrap()
-    });
+    let sockets =
+        [&full, &small].map(|netns| netns.enter(|| UdpSocket::bind("0.0.0.0:0").unwrap()));
     send_datagrams(&sockets[0], 0..MANY);
     send_datagrams(&sockets[1], 0..100);
 
-    let both = [&full, &small].map(|netns| NamespaceSelector::Name(netns.0.clone()));
+    let both = [&full, &small].map(|netns| NamespaceSelector::Name(netns.name.clone()));
     // However busy the machine is, both readings come to their ends.
     let whole = Options { dump_budget: Duration::from_secs(60), ..quick(both.to_vec()) };
     let seen = observe(&whole);
     for (netns, entries) in [(&full, MANY.into()), (&small, 100)] {
-        let census = known(&find(&seen.after, netns.inode()).census);
+        let census = known(&find(&seen.after, netns.inode).census);
         assert_eq!(census.reader, Reader::Bpf);
         assert_eq!((census.seen, census.total.total(), census.complete), (entries, entries, true));
         let churn = census.churn.unwrap();
@@ -434,10 +384,10 @@ fn tables_with_much_in_them_are_read_in_one_walk_and_what_came_meanwhile_is_coun
         over.store(true, Ordering::Relaxed);
         seen
     });
-    let churn = known(&find(&seen.after, full.inode()).census).churn.unwrap();
+    let churn = known(&find(&seen.after, full.inode).census).churn.unwrap();
     let sent = u64::from(sent.into_inner());
     assert!(churn.appeared > 0 && churn.appeared <= sent, "{churn:?} of {sent}");
     assert_eq!(churn.vanished, 0, "{churn:?}");
-    let churn = known(&find(&seen.after, small.inode()).census).churn.unwrap();
+    let churn = known(&find(&seen.after, small.inode).census).churn.unwrap();
     assert_eq!((churn.compared, churn.appeared, churn.vanished), (100, 0, 0));
 }

@@ -3,96 +3,52 @@
 //! Needs root, iproute2, nftables, iptables; without root each test says that it is skipped.
 #![allow(clippy::unwrap_used)]
 
-use std::fs::{self, File};
+mod support;
+
+use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
 
 use plimsoll_ct::{Entries, Profile};
 use plimsoll_diagnosis::facts::{Fact, Reason, Tracking};
 use plimsoll_probe::files::Files;
 use plimsoll_probe::rules::{Reader, Signs, of_files, tracking};
 use plimsoll_wire::ruleset::{Backend, Need, Ruleset, Verdict};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use support::{Netns, Tree, root};
 
-/// A namespace that is gone with its value.
-struct Netns(String);
+/// A namespace, where one can be made.
+fn netns() -> Option<Netns> {
+    root().then(|| Netns::new("rules"))
+}
 
 impl Netns {
-    fn new() -> Option<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: needs root to make a network namespace");
-            return None;
-        }
-        let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("config-{}-{n}", std::process::id());
-        assert!(Command::new("ip").args(["netns", "add", &name]).status().unwrap().success());
-        let ns = Self(name);
-        ns.run(&["ip", "link", "set", "lo", "up"]);
-        Some(ns)
-    }
-
-    fn try_run(&self, command: &[&str]) -> Output {
-        Command::new("ip").args(["netns", "exec", &self.0]).args(command).output().unwrap()
-    }
-
-    fn run(&self, command: &[&str]) -> String {
-        let output = self.try_run(command);
-        assert!(output.status.success(), "{command:?}: {output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs in a thread of its own that has entered the namespace, as the reader of live hosts does.
-    fn within<T: Send>(&self, f: impl FnOnce() -> T + Send) -> T {
-        thread::scope(|scope| {
-            scope
-                .spawn(|| {
-                    let file = File::open(format!("/run/netns/{}", self.0)).unwrap();
-                    let kind = Some(LinkNameSpaceType::Network);
-                    move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), kind).unwrap();
-                    f()
-                })
-                .join()
-                .unwrap()
-        })
-    }
-
     fn rules(&self) -> Fact<Ruleset> {
         let reader = Reader::new(&Files::live());
-        self.within(|| reader.here())
+        self.enter(|| reader.here())
     }
 
     /// Whether the kernel tracks: one datagram over the loopback, count looked at.
     fn tracks(&self) -> bool {
-        self.within(|| {
+        self.enter(|| {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             // Nobody listens, or a rule drops it: both are fine.
             let _ = socket.send_to(b"x", "127.0.0.1:4");
         });
-        self.run(&["cat", "/proc/sys/net/netfilter/nf_conntrack_count"]).trim() != "0"
+        self.run("cat", &["/proc/sys/net/netfilter/nf_conntrack_count"]).trim() != "0"
     }
 
     /// Everything that a careless look would change.
     fn state(&self) -> Vec<String> {
         [
-            &["cat", "/proc/net/ip_tables_names"][..],
-            &["cat", "/proc/net/ip6_tables_names"],
-            &["nft", "list", "ruleset"],
-            &["cat", "/proc/sys/net/netfilter/nf_conntrack_count"],
-            &["cat", "/proc/net/netfilter/nf_log"],
+            ("cat", &["/proc/net/ip_tables_names"][..]),
+            ("cat", &["/proc/net/ip6_tables_names"]),
+            ("nft", &["list", "ruleset"]),
+            ("cat", &["/proc/sys/net/netfilter/nf_conntrack_count"]),
+            ("cat", &["/proc/net/netfilter/nf_log"]),
         ]
-        .iter()
-        .map(|command| self.run(command))
-        .collect()
-    }
-}
-
-impl Drop for Netns {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+        .map(|(program, arguments)| self.run(program, arguments))
+        .into()
     }
 }
 
@@ -108,7 +64,7 @@ fn judged(rules: &Fact<Ruleset>) -> Fact<Tracking> {
 
 #[test]
 fn a_fresh_namespace_is_known_to_be_empty_and_stays_untouched() {
-    let Some(ns) = Netns::new() else { return };
+    let Some(ns) = netns() else { return };
     let before = ns.state();
     let rules = ns.rules();
     assert_eq!(ns.state(), before);
@@ -120,57 +76,37 @@ fn a_fresh_namespace_is_known_to_be_empty_and_stays_untouched() {
 
 #[test]
 fn asking_for_an_absent_table_makes_it_which_is_what_we_avoid() {
-    let Some(ns) = Netns::new() else { return };
-    ns.run(&["iptables-legacy-save", "-t", "nat"]);
-    assert_eq!(ns.run(&["cat", "/proc/net/ip_tables_names"]).trim(), "nat");
+    let Some(ns) = netns() else { return };
+    ns.run("iptables-legacy-save", &["-t", "nat"]);
+    assert_eq!(ns.run("cat", &["/proc/net/ip_tables_names"]).trim(), "nat");
     // What is there now is read, and nothing beside it appears.
     let rules = ns.rules();
-    assert_eq!(ns.run(&["cat", "/proc/net/ip_tables_names"]).trim(), "nat");
+    assert_eq!(ns.run("cat", &["/proc/net/ip_tables_names"]).trim(), "nat");
     assert!(rules.value().unwrap().chains.iter().all(|c| c.table == "nat"));
     assert!(!ns.tracks(), "an empty nat table does not track");
 }
 
 #[test]
 fn both_back_ends_are_read_side_by_side_and_left_as_they_are() {
-    let Some(ns) = Netns::new() else { return };
-    ns.run(&[
+    let Some(ns) = netns() else { return };
+    ns.run(
         "iptables-legacy",
-        "-A",
-        "INPUT",
-        "-p",
-        "tcp",
-        "--dport",
-        "22",
-        "-m",
-        "state",
-        "--state",
-        "NEW",
-        "-j",
-        "ACCEPT",
-    ]);
-    ns.run(&["ip6tables-legacy", "-P", "FORWARD", "DROP"]);
-    ns.run(&[
+        &[
+            "-A", "INPUT", "-p", "tcp", "--dport", "22", "-m", "state", "--state", "NEW", "-j",
+            "ACCEPT",
+        ],
+    );
+    ns.run("ip6tables-legacy", &["-P", "FORWARD", "DROP"]);
+    ns.run(
         "iptables-nft",
-        "-t",
-        "nat",
-        "-A",
-        "POSTROUTING",
-        "-s",
-        "10.0.0.0/8",
-        "-j",
-        "MASQUERADE",
-    ]);
-    ns.run(&["nft", "add", "table", "inet", "f"]);
-    ns.run(&[
+        &["-t", "nat", "-A", "POSTROUTING", "-s", "10.0.0.0/8", "-j", "MASQUERADE"],
+    );
+    ns.run("nft", &["add", "table", "inet", "f"]);
+    ns.run(
         "nft",
-        "add",
-        "chain",
-        "inet",
-        "f",
-        "raw",
-        "{ type filter hook prerouting priority raw; }",
-    ]);
-    ns.run(&["nft", "add", "rule", "inet", "f", "raw", "udp dport 53 counter notrack"]);
+        &["add", "chain", "inet", "f", "raw", "{ type filter hook prerouting priority raw; }"],
+    );
+    ns.run("nft", &["add", "rule", "inet", "f", "raw", "udp dport 53 counter notrack"]);
     let before = ns.state();
     let fact = ns.rules();
     assert_eq!(ns.state(), before);
@@ -208,7 +144,7 @@ fn both_back_ends_are_read_side_by_side_and_left_as_they_are() {
 
 /// Adds one construct, judges by the rules alone, and asks the kernel.
 fn agrees(setup: impl FnOnce(&Netns) -> Output, name: &str, built: &mut u32) {
-    let Some(ns) = Netns::new() else { return };
+    let Some(ns) = netns() else { return };
     let output = setup(&ns);
     if !output.status.success() {
         eprintln!("not in this kernel: {name}: {}", String::from_utf8_lossy(&output.stderr).trim());
@@ -256,8 +192,8 @@ fn what_we_say_of_each_construct_of_iptables_is_what_the_kernel_does() {
     let mut built = 0;
     for rule in IPTABLES {
         for tool in ["iptables-legacy", "iptables-nft"] {
-            let command: Vec<&str> = [tool].into_iter().chain(rule.split(' ')).collect();
-            agrees(|ns| ns.try_run(&command), &format!("{tool} {rule}"), &mut built);
+            let words: Vec<&str> = rule.split(' ').collect();
+            agrees(|ns| ns.try_run(tool, &words), &format!("{tool} {rule}"), &mut built);
         }
     }
     assert!(built == 0 || built > 30, "only {built} could be added");
@@ -306,7 +242,7 @@ fn what_we_say_of_each_construct_of_nft_is_what_the_kernel_does() {
         let script = format!("table inet f {{\n {body_lines}\n }}\n}}\n");
         let path = std::env::temp_dir().join(format!("config-{}.nft", std::process::id()));
         fs::write(&path, script).unwrap();
-        agrees(|ns| ns.try_run(&["nft", "-f", path.to_str().unwrap()]), body, &mut built);
+        agrees(|ns| ns.try_run("nft", &["-f", path.to_str().unwrap()]), body, &mut built);
         fs::remove_file(path).unwrap();
     }
     assert!(built == 0 || built > 20, "only {built} could be added");
@@ -314,7 +250,7 @@ fn what_we_say_of_each_construct_of_nft_is_what_the_kernel_does() {
 
 #[test]
 fn ten_thousand_rules_are_read_within_the_time() {
-    let Some(ns) = Netns::new() else { return };
+    let Some(ns) = netns() else { return };
     let mut script = String::from("*filter\n:INPUT ACCEPT [0:0]\n");
     for i in 0..10_000 {
         script.push_str(&format!(
@@ -326,8 +262,8 @@ fn ten_thousand_rules_are_read_within_the_time() {
     script.push_str("-A INPUT -m conntrack --ctstate NEW -j ACCEPT\nCOMMIT\n");
     let path = std::env::temp_dir().join(format!("config-many-{}", std::process::id()));
     fs::write(&path, script).unwrap();
-    ns.run(&["iptables-nft-restore", path.to_str().unwrap()]);
-    ns.run(&["iptables-legacy-restore", path.to_str().unwrap()]);
+    ns.run("iptables-nft-restore", &[path.to_str().unwrap()]);
+    ns.run("iptables-legacy-restore", &[path.to_str().unwrap()]);
     fs::remove_file(path).unwrap();
     let start = std::time::Instant::now();
     let fact = ns.rules();
@@ -338,28 +274,9 @@ fn ten_thousand_rules_are_read_within_the_time() {
     assert_eq!(rules.needing().count(), 1 + usize::from(rules.left_out == 0));
 }
 
-/// A tree with saved outputs, gone with its value.
-struct Saved(std::path::PathBuf);
-
-impl Saved {
-    fn new(name: &str, files: &[(&str, &str)]) -> Self {
-        let root = std::env::temp_dir().join(format!("config-saved-{}-{name}", std::process::id()));
-        for (path, text) in files {
-            let path = root.join(path.trim_start_matches('/'));
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        Self(root)
-    }
-
+impl Tree {
     fn rules(&self, namespace: Option<&str>) -> Fact<Ruleset> {
         of_files(&Files::Directory(self.0.clone()), namespace)
-    }
-}
-
-impl Drop for Saved {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -371,27 +288,21 @@ macro_rules! fixture {
 
 #[test]
 fn a_sosreport_of_a_legacy_host_holds_listings_and_each_table_counts_once() {
-    let saved = Saved::new(
-        "legacy",
-        &[
-            ("/sos_commands/networking/iptables_-vnxL", fixture!("iptables_-vnxL")),
-            (
-                "/sos_commands/networking/iptables_-t_filter_-nvL",
-                fixture!("iptables_-t_filter_-nvL"),
-            ),
-            ("/sos_commands/networking/iptables_-t_nat_-nvL", fixture!("iptables_-t_nat_-nvL")),
-            ("/sos_commands/networking/iptables_-t_raw_-nvL", fixture!("iptables_-t_raw_-nvL")),
-            ("/sos_commands/networking/ip6tables_-vnxL", fixture!("ip6tables_-vnxL")),
-            (
-                "/sos_commands/networking/ip_netns_exec_web_iptables-save",
-                fixture!("iptables-legacy-save_-c"),
-            ),
-            (
-                "/sos_commands/kernel/lsmod",
-                "Module Size Used by\nip_tables 1 1 iptable_filter\nip6_tables 1 0\nnf_conntrack 1 1\n",
-            ),
-        ],
-    );
+    let saved = Tree::new(&[
+        ("/sos_commands/networking/iptables_-vnxL", fixture!("iptables_-vnxL")),
+        ("/sos_commands/networking/iptables_-t_filter_-nvL", fixture!("iptables_-t_filter_-nvL")),
+        ("/sos_commands/networking/iptables_-t_nat_-nvL", fixture!("iptables_-t_nat_-nvL")),
+        ("/sos_commands/networking/iptables_-t_raw_-nvL", fixture!("iptables_-t_raw_-nvL")),
+        ("/sos_commands/networking/ip6tables_-vnxL", fixture!("ip6tables_-vnxL")),
+        (
+            "/sos_commands/networking/ip_netns_exec_web_iptables-save",
+            fixture!("iptables-legacy-save_-c"),
+        ),
+        (
+            "/sos_commands/kernel/lsmod",
+            "Module Size Used by\nip_tables 1 1 iptable_filter\nip6_tables 1 0\nnf_conntrack 1 1\n",
+        ),
+    ]);
     let fact = saved.rules(None);
     let rules = fact.value().unwrap();
     assert_eq!(rules.rules.iter().filter(|r| r.table == "filter" && r.chain == "INPUT").count(), 3);
@@ -408,17 +319,14 @@ fn a_sosreport_of_a_legacy_host_holds_listings_and_each_table_counts_once() {
 
 #[test]
 fn a_sosreport_of_an_nft_host_is_read_from_nft_and_the_listings_repeat_it() {
-    let saved = Saved::new(
-        "nft",
-        &[
-            ("/sos_commands/firewall_tables/iptables_-vnxL", fixture!("iptables_-vnxL")),
-            (
-                "/sos_commands/firewall_tables/nft_-a_list_ruleset",
-                fixture!("iptables-nft.nft_-a_list_ruleset"),
-            ),
-            ("/sos_commands/firewalld/nft_list_ruleset", fixture!("iptables-nft.nft_list_ruleset")),
-        ],
-    );
+    let saved = Tree::new(&[
+        ("/sos_commands/firewall_tables/iptables_-vnxL", fixture!("iptables_-vnxL")),
+        (
+            "/sos_commands/firewall_tables/nft_-a_list_ruleset",
+            fixture!("iptables-nft.nft_-a_list_ruleset"),
+        ),
+        ("/sos_commands/firewalld/nft_list_ruleset", fixture!("iptables-nft.nft_list_ruleset")),
+    ]);
     let fact = saved.rules(None);
     assert_eq!(
         fact.source().unwrap().to_string(),
@@ -429,25 +337,21 @@ fn a_sosreport_of_an_nft_host_is_read_from_nft_and_the_listings_repeat_it() {
 
 #[test]
 fn a_message_in_place_of_rules_is_no_empty_ruleset() {
-    let saved = Saved::new(
-        "message",
-        &[
-            (
-                "/sos_commands/networking/nft_list_ruleset",
-                "timeout: failed to run command 'nft': No such file or directory\n",
-            ),
-            ("/iptables-save", "iptables-save: command not found\n"),
-        ],
-    );
+    let saved = Tree::new(&[
+        (
+            "/sos_commands/networking/nft_list_ruleset",
+            "timeout: failed to run command 'nft': No such file or directory\n",
+        ),
+        ("/iptables-save", "iptables-save: command not found\n"),
+    ]);
     assert_eq!(saved.rules(None).gap().unwrap().reason, Reason::NotCollected);
-    let empty = Saved::new("empty", &[("/nft_list_ruleset", "")]);
+    let empty = Tree::new(&[("/nft_list_ruleset", "")]);
     assert!(empty.rules(None).value().unwrap().rules.is_empty());
 }
 
 #[test]
 fn what_only_the_boot_would_load_is_labelled_so() {
-    let saved =
-        Saved::new("boot", &[("/etc/sysconfig/iptables", fixture!("centos5-sysconfig-iptables"))]);
+    let saved = Tree::new(&[("/etc/sysconfig/iptables", fixture!("centos5-sysconfig-iptables"))]);
     let fact = saved.rules(None);
     assert_eq!(
         fact.source().unwrap().to_string(),

@@ -3,41 +3,30 @@
 //! Needs root, iproute2, nftables and conntrack; without them a test says so and passes nothing on.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use nix::sched::{CloneFlags, unshare};
 use plimsoll_ct::{Class, Counter, Protocol, State, TcpState};
 use plimsoll_diagnosis::facts::{Census, Fact, Reader, TcpTimeouts};
 use plimsoll_probe::table::{Budget, CensusOptions, census, census_of_listing, sample, statistics};
+use support::{Netns, root, run};
 
 /// Runs `body` in a thread with a namespace of its own that tracks.
-fn in_namespace(body: impl FnOnce() + Send + 'static) {
-    if !nix::unistd::Uid::effective().is_root() {
-        eprintln!("skipped: making a network namespace needs root");
+fn in_namespace(body: impl FnOnce() + Send) {
+    if !root() {
         return;
     }
-    let thread = std::thread::spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNET).unwrap();
-        run("ip", &["link", "set", "lo", "up"]);
-        run(
-            "nft",
-            &["add table inet t; add chain inet t o { type filter hook output priority 0; }; \
-                      add rule inet t o ct state new accept"],
-        );
-        body();
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    let netns = Netns::new("table");
+    netns.run(
+        "nft",
+        &["add table inet t; add chain inet t o { type filter hook output priority 0; }; \
+                        add rule inet t o ct state new accept"],
+    );
+    netns.enter(body);
 }
 
 fn options() -> CensusOptions {

@@ -90,6 +90,18 @@ fn pieces(word: &str) -> Vec<&str> {
     pieces
 }
 
+/// Words of a text; a number and its `%` are one.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text.trim_matches(' ');
+    core::iter::from_fn(move || {
+        let mut blanks = rest.match_indices(' ').map(|(at, _)| at);
+        let end = blanks.find(|at| !rest[at + 1..].starts_with('%')).unwrap_or(rest.len());
+        let word = &rest[..end];
+        rest = rest[end..].trim_start_matches(' ');
+        (!word.is_empty()).then_some(word)
+    })
+}
+
 /// Lines of at most `first` columns, then `rest`. A word wider than a line is broken anywhere.
 pub(crate) fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
     let rest = rest.max(2);
@@ -97,7 +109,7 @@ pub(crate) fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
     let mut line = String::new();
     let mut used = 0;
     let mut room = first.max(2);
-    for word in text.split(' ').filter(|w| !w.is_empty()) {
+    for word in words(text) {
         for (i, piece) in pieces(word).into_iter().enumerate() {
             let gap = usize::from(i == 0 && used > 0);
             let wide = width(piece);
@@ -141,6 +153,13 @@ mod tests {
     fn words_are_kept_whole() {
         assert_eq!(wrap("one two three", 7, 5), vec!["one two", "three"]);
         assert_eq!(wrap("", 10, 10), vec![""]);
+    }
+
+    #[test]
+    fn a_number_and_its_percent_sign_stay_together() {
+        assert_eq!(wrap("less than 1 % full", 11, 11), vec!["less than", "1 % full"]);
+        assert_eq!(wrap("50 %, then 7 %", 6, 6), vec!["50 %,", "then", "7 %"]);
+        assert_eq!(wrap("  a   b ", 2, 2), vec!["a", "b"]);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use plimsoll_ct::Counter;
 
-use super::{FULL, Grid, deleted};
-use crate::table::{Probe, SEATS, Seats, Spot};
+use super::{Grid, deleted};
+use crate::table::{Probe, SEATS, Seats};
 
 /// Packets that found no room and nobody to go, as long as the clock shows the same tick and a setting's log writes no more.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,25 +61,6 @@ impl Grid {
         }
     }
 
-    /// Of some settings in which a packet's entry was not found at a glance: loses it where it has none, as plainly, and there is no
-    /// room nor anybody to go; the others. A TCP segment or datagram over IPv4: whatever it says, it finds no room.
-    #[inline(always)]
-    pub(super) fn lose_at_a_glance(&mut self, spot: &Spot, seats: Seats) -> Seats {
-        let full = self.full().and(seats);
-        if full.is_empty() { seats } else { seats.without(self.lost_at_a_glance(spot, full)) }
-    }
-
-    #[inline(never)]
-    fn lost_at_a_glance(&mut self, spot: &Spot, full: Seats) -> Seats {
-        let (now, probe) = (self.now(), &spot.probe(None));
-        let first = self.table.chain_for_room(probe);
-        let lost = full.and(self.table.settled(first, self.buckets, now));
-        let lost = self.table.absent(probe, lost, now);
-        self.lose(lost);
-        self.steps.put(lost, FULL);
-        lost
-    }
-
     /// Evicts in some settings what early drop would in each, from the same walk: those in which somebody went.
     pub(super) fn evict(
         &mut self,
@@ -107,8 +88,8 @@ impl Grid {
                 now,
                 most,
                 full.without(served),
-                |vitals, expired, victims| {
-                    numbers.gone(expired.or(victims), vitals.class());
+                |class, expired, victims| {
+                    numbers.gone(expired.or(victims), class);
                     if counted {
                         deleted(models, expired.or(victims));
                     }

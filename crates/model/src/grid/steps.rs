@@ -11,6 +11,8 @@ pub struct Steps {
     /// What is said of others, of each once.
     own: [(Seats, Step); SEATS],
     used: usize,
+    /// Whether anything was said yet.
+    begun: bool,
     dropped: Seats,
     changed: Seats,
 }
@@ -18,7 +20,8 @@ pub struct Steps {
 impl Steps {
     pub(super) const fn new(common: Step) -> Self {
         let own = [(Seats::NONE, common); SEATS];
-        Self { common, own, used: 0, dropped: Seats::NONE, changed: Seats::NONE }
+        let (dropped, changed) = (Seats::NONE, Seats::NONE);
+        Self { common, own, used: 0, begun: false, dropped, changed }
     }
 
     /// Under one of the settings. An entry that it names is one of the grid's.
@@ -37,16 +40,34 @@ impl Steps {
         self.changed.0
     }
 
-    pub(super) fn all(&mut self, common: Step) {
-        (self.common, self.used) = (common, 0);
+    /// Of another packet: of each setting something will be said.
+    #[inline(always)]
+    pub(super) const fn begin(&mut self) {
+        (self.used, self.begun) = (0, false);
         (self.dropped, self.changed) = (Seats::NONE, Seats::NONE);
     }
 
     /// Under some of the settings, whatever was said of them before.
+    #[inline(always)]
     pub(super) fn put(&mut self, seats: Seats, step: Step) {
         if seats.is_empty() {
             return;
         }
+        if self.begun {
+            self.put_beside(seats, step);
+        } else {
+            (self.common, self.begun) = (step, true);
+        }
+        if step.verdict == Verdict::Drop {
+            self.dropped = self.dropped.or(seats);
+        }
+        if step.evicted > 0 {
+            self.note(seats);
+        }
+    }
+
+    #[inline(always)]
+    fn put_beside(&mut self, seats: Seats, step: Step) {
         let mut free = self.used;
         for (n, (others, _)) in self.own[..self.used].iter_mut().enumerate() {
             *others = others.without(seats);
@@ -57,12 +78,6 @@ impl Steps {
         // Those that are left have a setting each at least.
         self.own[free] = (seats, step);
         self.used = self.used.max(free + 1);
-        if step.verdict == Verdict::Drop {
-            self.dropped = self.dropped.or(seats);
-        }
-        if step.evicted > 0 {
-            self.note(seats);
-        }
     }
 
     pub(super) fn note(&mut self, seats: Seats) {

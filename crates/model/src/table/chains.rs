@@ -12,17 +12,19 @@ use crate::ticks::Jiffies;
 impl Table {
     /// Entries of one chain, newest first.
     pub(crate) fn walk(&self, chain: usize) -> impl Iterator<Item = EntryId> + '_ {
+        let all = self.walk_places(chain).filter(|&(at, slot)| self.shows(at, slot));
+        all.map(|(at, slot)| EntryId(self.index.id(at, slot)))
+    }
+
+    /// Where the entries of one chain stand, of all settings that share the table.
+    pub(super) fn walk_places(&self, chain: usize) -> impl Iterator<Item = (At, usize)> + '_ {
         let place = self.index.place_of_chain(chain);
         let mut at = self.index.first(place);
         let mut slots = self.index.of_chain(at, place);
         core::iter::from_fn(move || {
             loop {
                 if let Some(slot) = slots.newest() {
-                    let id = EntryId(self.index.id(at, slot));
-                    if self.shows(id) {
-                        return Some(id);
-                    }
-                    continue;
+                    return Some((at, slot));
                 }
                 at = self.index.next(at)?;
                 slots = self.index.of_chain(at, place);
@@ -65,15 +67,15 @@ impl Table {
         self.index.is_short(spot.place, most)
     }
 
-    /// All entries, in the order of their places.
+    /// All entries of a table that is one setting's alone, in the order of their places.
     pub(crate) fn iter(&self) -> impl Iterator<Item = EntryId> + '_ {
-        self.slab.iter().filter(|&id| self.shows(id))
+        self.slab.iter()
     }
 
     /// Shows expiry and class of all entries.
     pub(crate) fn census(&self, mut see: impl FnMut(Jiffies, Class)) {
         match self.view {
-            Some(View { seat, .. }) => self.census_of(seat, |v| see(v.expires, v.class())),
+            Some(View { seat, .. }) => self.census_of(seat, see),
             None => self.slab.census(&mut see),
         }
     }
@@ -87,6 +89,10 @@ impl Table {
         due: Option<Jiffies>,
         mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
     ) -> Option<Jiffies> {
+        if let Some(view) = self.view {
+            self.sweep_seat(view, chains, goes);
+            return None;
+        }
         let mut bound = Soonest::default();
         let mut from = chains.start;
         while from < chains.end {
@@ -95,7 +101,10 @@ impl Table {
             let some = from..all.end.min(chains.end);
             from = some.end;
             if due.is_none() && some == all {
-                self.prefetch_behind(first);
+                const AHEAD: usize = 4;
+                if let Some(ahead) = self.index.further(first, AHEAD) {
+                    self.approach_line(ahead);
+                }
             }
             let soonest = self.sweep_line(first, some.clone(), due, &mut goes);
             if let Some(soonest) = soonest {
@@ -126,17 +135,11 @@ impl Table {
         self.index.chains_of(self.index.first(self.index.place_of_chain(last))).end
     }
 
-    /// Asks for the entries of a line that a sweep is about to reach.
-    fn prefetch_behind(&self, first: At) {
-        const AHEAD: usize = 4;
-        let Some(ahead) = self.index.further(first, AHEAD) else { return };
-        let mut slots = self.index.all(ahead);
+    /// Asks for the entries of a line.
+    pub(super) fn approach_line(&self, at: At) {
+        let mut slots = self.index.all(at);
         while let Some(slot) = slots.newest() {
-            let id = EntryId(self.index.id(ahead, slot));
-            self.slab.prefetch(id);
-            if let Some(versions) = &self.versions {
-                versions.prefetch(id);
-            }
+            self.slab.prefetch(EntryId(self.index.id(at, slot)));
         }
     }
 
@@ -163,11 +166,11 @@ impl Table {
                 while let Some(slot) = slots.newest() {
                     let id = EntryId(self.index.id(at, slot));
                     let leaving = self.leaving(id);
-                    if self.shows(id) && goes(&leaving, self.len()) {
+                    if goes(&leaving, self.len()) {
+                        self.index.take(at, slot);
+                        self.drop_entry(id);
                         gone = true;
-                        if self.dismiss(at, slot, id) {
-                            continue;
-                        }
+                        continue;
                     }
                     soonest.or(self.slab.head(id).expires);
                 }

@@ -253,10 +253,11 @@ impl Table {
             let found = loop {
                 let Some(slot) = slots.newest() else { break None };
                 let id = EntryId(self.index.id(at, slot));
-                if !self.shows(id) {
+                if !self.shows(at, slot) {
                     continue;
                 }
-                if self.slab.head(id).is_expired(now) && self.vitals(id).is_expired(now) {
+                let may_go = self.view.is_some() || self.slab.head(id).is_expired(now);
+                if may_go && self.vitals(id).is_expired(now) {
                     reaped(&self.leaving(id));
                     self.dismiss(at, slot, id);
                     gone = true;
@@ -340,7 +341,7 @@ impl Table {
         mut reaped: impl FnMut(&Leaving<'_>),
     ) -> Option<Found> {
         let id = *self.replies.get(key)?;
-        if self.slab.vitals(id).is_expired(now) {
+        if self.vitals(id).is_expired(now) {
             reaped(&self.leaving(id));
             self.remove(id);
             return None;

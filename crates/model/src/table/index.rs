@@ -11,11 +11,12 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::aside::{Aside, Asides};
 use super::machine::{self, prefetch};
 use crate::ticks::Jiffies;
 
 /// Entries of one line.
-const ROOM: usize = 11;
+pub(super) const ROOM: usize = 11;
 /// Entries that a line is meant to hold when the table is full.
 const MEANT: u64 = 9;
 /// Chains of a line at most: a tag has eight bits.
@@ -53,6 +54,11 @@ impl Place {
 /// A line while it is walked: those behind come after those of the array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct At(u32);
+
+impl At {
+    /// Stands for none.
+    pub(super) const NOWHERE: Self = Self(0);
+}
 
 /// A set of the places within a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +100,8 @@ pub(super) struct Index {
     chains: u64,
     /// Chains of a line: 2 to the power of this.
     shift: u32,
+    /// Beside each of the lines, and of those behind, where several settings share the table.
+    asides: Option<[Vec<Asides>; 2]>,
 }
 
 impl Line {
@@ -211,7 +219,61 @@ impl Index {
             shift += 1;
         }
         let lines = alloc::vec![EMPTY; (chains >> shift) as usize + 1];
-        Self { lines, behind: Vec::new(), spare: 0, chains, shift }
+        Self { lines, behind: Vec::new(), spare: 0, chains, shift, asides: None }
+    }
+
+    /// Several settings share the table from now on.
+    pub(super) fn share(&mut self) {
+        let beside = |lines: &Vec<Line>| alloc::vec![Asides::EMPTY; lines.len()];
+        self.asides = Some([beside(&self.lines), beside(&self.behind)]);
+    }
+
+    /// What stands beside a line, where several settings share the table.
+    #[inline(always)]
+    pub(super) fn asides(&self, at: At) -> Option<&Asides> {
+        let [first, behind] = self.asides.as_ref()?;
+        match (at.0 as usize).checked_sub(self.lines.len()) {
+            None => first.get(at.0 as usize),
+            Some(number) => behind.get(number),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn asides_mut(&mut self, at: At) -> Option<&mut Asides> {
+        let [first, behind] = self.asides.as_mut()?;
+        match (at.0 as usize).checked_sub(self.lines.len()) {
+            None => first.get_mut(at.0 as usize),
+            Some(number) => behind.get_mut(number),
+        }
+    }
+
+    /// All lines, those behind others too.
+    pub(super) fn every(&self) -> impl Iterator<Item = At> + use<> {
+        (0..(self.lines.len() + self.behind.len()) as u32).map(At)
+    }
+
+    /// Asks for what stands beside a line.
+    #[inline(always)]
+    pub(super) fn prefetch_asides(&self, at: At) {
+        if let Some(asides) = self.asides(at) {
+            prefetch(asides);
+        }
+    }
+
+    /// Where an entry stands in a line in which it is.
+    #[inline(always)]
+    pub(super) fn slot_of(&self, at: At, guess: usize, id: u32) -> usize {
+        let line = self.line(at);
+        // Behind its last entry a line has what stood there before.
+        let right = guess < line.count() && line.ids.get(guess) == Some(&id);
+        if right { guess } else { self.search_line(at, id) }
+    }
+
+    #[inline(never)]
+    fn search_line(&self, at: At, id: u32) -> usize {
+        let line = self.line(at);
+        let known = line.ids[..line.count()].iter().position(|own| *own == id);
+        known.expect("a line that an entry was found in has it")
     }
 
     pub(super) const fn chains(&self) -> usize {
@@ -430,25 +492,52 @@ impl Index {
         if line.count() < ROOM {
             line.push(id, place.tag, expires);
         } else {
-            self.hand_on(place, id, expires);
+            self.hand_on(place, id, expires, None);
+        }
+    }
+
+    /// The same where several settings share the table.
+    #[inline]
+    pub(super) fn insert_aside(&mut self, place: Place, id: u32, expires: Jiffies, aside: Aside) {
+        let first = self.first(place);
+        let line = &mut self.lines[place.line as usize];
+        let count = line.count();
+        if count == ROOM {
+            return self.hand_on(place, id, expires, Some(aside));
+        }
+        line.push(id, place.tag, expires);
+        if let Some(asides) = self.asides_mut(first) {
+            asides.set(count, aside);
         }
     }
 
     /// Puts an entry into a line that is full: each line hands its oldest on to the one behind it.
     #[inline(never)]
-    fn hand_on(&mut self, place: Place, id: u32, expires: Jiffies) {
+    fn hand_on(&mut self, place: Place, id: u32, expires: Jiffies, aside: Option<Aside>) {
         let (mut at, mut id, mut tag, mut bound) = (self.first(place), id, place.tag, expires);
+        let mut aside = aside;
         loop {
             let line = self.line_mut(at);
-            if line.count() < ROOM {
+            let count = line.count();
+            if count < ROOM {
                 line.push(id, tag, bound);
+                if let (Some(asides), Some(aside)) = (self.asides_mut(at), aside) {
+                    asides.set(count, aside);
+                }
                 return;
             }
             let oldest = (line.ids[0], line.tag(0), line.bound());
             line.take(0);
             line.push(id, tag, bound);
             (id, tag, bound) = oldest;
-            if line.link == 0 {
+            let link = line.link;
+            if let (Some(asides), Some(own)) = (self.asides_mut(at), &mut aside) {
+                let oldest = asides.get(0);
+                asides.take(0);
+                asides.set(ROOM - 1, *own);
+                *own = oldest;
+            }
+            if link == 0 {
                 let link = self.new_line();
                 self.line_mut(at).link = link;
             }
@@ -460,6 +549,9 @@ impl Index {
         match self.spare.checked_sub(1) {
             None => {
                 self.behind.push(EMPTY);
+                if let Some([_, behind]) = &mut self.asides {
+                    behind.push(Asides::EMPTY);
+                }
                 self.behind.len() as u32
             }
             Some(behind) => {
@@ -473,6 +565,9 @@ impl Index {
     /// Takes out what stands there; those before it keep their slots.
     pub(super) fn take(&mut self, at: At, slot: usize) {
         self.line_mut(at).take(slot);
+        if let Some(asides) = self.asides_mut(at) {
+            asides.take(slot);
+        }
     }
 
     /// Gives empty lines back that stand behind the place's first.
@@ -506,14 +601,6 @@ impl Index {
         None
     }
 
-    /// Takes an entry of the place out; `false`: it is not there.
-    pub(super) fn remove(&mut self, place: Place, id: u32) -> bool {
-        let Some((line, slot)) = self.locate(place, id) else { return false };
-        self.take(line, slot);
-        self.tidy(self.first(place));
-        true
-    }
-
     /// The chains of a line that stands behind no other.
     pub(super) const fn chains_of(&self, first: At) -> Range<usize> {
         let start = (first.0 as usize) << self.shift;
@@ -531,6 +618,13 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn removed(index: &mut Index, place: Place, id: u32) -> bool {
+        let Some((line, slot)) = index.locate(place, id) else { return false };
+        index.take(line, slot);
+        index.tidy(index.first(place));
+        true
+    }
 
     fn ids(index: &Index, place: Place) -> Vec<u32> {
         let mut found = Vec::new();
@@ -559,8 +653,8 @@ mod tests {
             assert_eq!(index.length(*place, 0), 50);
         }
         for id in (0..200).filter(|id| id % 3 != 0) {
-            assert!(index.remove(places[id as usize % 4], id));
-            assert!(!index.remove(places[id as usize % 4], id));
+            assert!(removed(&mut index, places[id as usize % 4], id));
+            assert!(!removed(&mut index, places[id as usize % 4], id));
         }
         let left: Vec<u32> = (0..200).rev().filter(|id| id % 3 == 0 && id % 4 == 2).collect();
         assert_eq!(ids(&index, places[2]), left);
@@ -591,7 +685,7 @@ mod tests {
                 index.insert(place, id, Jiffies(0));
             }
             for id in 0..100 {
-                assert!(index.remove(place, id), "{round}");
+                assert!(removed(&mut index, place, id), "{round}");
             }
         }
         assert!(index.behind.len() < 12, "{}", index.behind.len());

@@ -11,6 +11,7 @@
 //!
 //! Kernel: `____nf_conntrack_find()`, `__nf_conntrack_hash_insert()`, nf_conntrack_core.c.
 
+mod aside;
 mod cell;
 mod chains;
 mod find;
@@ -25,7 +26,7 @@ mod versions;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
-use plimsoll_ct::{Status, Zone};
+use plimsoll_ct::{Class, Status, Zone};
 use plimsoll_wire::packet::Acknowledgement;
 
 use crate::entry::Slot;
@@ -38,11 +39,12 @@ use crate::ticks::Jiffies;
 
 use cell::Long;
 use index::{At, Index, Place};
+pub(crate) use shared::{Version, Versioned};
 pub use slab::EntryId;
 use slab::Slab;
 pub(crate) use slab::{Extras, Vitals};
 use versions::Versions;
-pub(crate) use versions::{Expiries, SEATS, Seats};
+pub(crate) use versions::{Expiries, Life, Row, SEATS, Seats, Ticks};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -124,6 +126,9 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    const NOTHING: Self =
+        Self { id: EntryId::NONE, direction: Direction::Original, at: At::NOWHERE };
+
     /// The class of a packet of an entry that has seen answers.
     #[inline(always)]
     pub(crate) const fn info(&self) -> Info {
@@ -171,15 +176,17 @@ impl Whole {
 /// An entry that goes, or may go.
 #[derive(Clone, Copy)]
 pub(crate) struct Leaving<'a> {
-    pub(crate) vitals: Vitals,
+    pub(crate) expires: Jiffies,
+    pub(crate) class: Class,
     id: EntryId,
     table: &'a Table,
 }
 
 impl Leaving<'_> {
-    /// Whether a helper has to know of its end.
+    /// Whether a helper has to know of its end. There is none where several settings share the table.
     pub(crate) fn concerns_helpers(&self) -> bool {
-        self.table.slab.extras(self.id).is_some_and(Extras::concerns_helpers)
+        self.table.versions.is_none()
+            && self.table.slab.extras(self.id).is_some_and(Extras::concerns_helpers)
     }
 
     /// All of it: for those who want to tell of it.
@@ -277,7 +284,8 @@ impl Table {
 
     /// The entry of this name, if there is one.
     pub(crate) fn whole(&self, id: EntryId) -> Option<Whole> {
-        let slot = self.slab.get(id).filter(|_| self.shows(id))?;
+        let slot =
+            self.slab.get(id).filter(|_| self.view.is_none() || self.of_view(id).is_some())?;
         let expires = self.vitals(id).expires;
         Some(self.whole_as(id, &Slot { expires, ..slot }))
     }
@@ -291,34 +299,37 @@ impl Table {
     }
 
     fn leaving(&self, id: EntryId) -> Leaving<'_> {
-        Leaving { id, vitals: self.vitals(id), table: self }
+        let vitals = self.vitals(id);
+        Leaving { expires: vitals.expires, class: vitals.class(), id, table: self }
     }
 
-    /// Whether an entry is one of the setting whose table it is.
+    /// Whether what stands in a line is of the setting whose table it is, if it is one's.
     #[inline]
-    fn shows(&self, id: EntryId) -> bool {
-        let Some((View { seat, .. }, versions)) = self.view.zip(self.versions.as_ref()) else {
+    fn shows(&self, at: At, slot: usize) -> bool {
+        let Some((View { seat, .. }, asides)) = self.view.zip(self.index.asides(at)) else {
             return true;
         };
-        versions.seats(id).contains(seat)
+        asides.seats(slot).contains(seat)
+    }
+
+    /// When an entry expires in the setting whose table it is, if it is one's and the entry one of its own.
+    fn of_view(&self, id: EntryId) -> Option<Jiffies> {
+        let View { seat, .. } = self.view?;
+        let place = self.index.place(self.slab.key(id).hash(self.hash_key));
+        let (at, slot) = self.index.locate(place, id.0)?;
+        self.of_seat(seat, at, slot).map(|(expires, _)| expires)
     }
 
     /// An entry goes, from the setting whose table it is, if it is one's: whether it stands in none now.
     fn dismiss(&mut self, at: At, slot: usize, id: EntryId) -> bool {
-        if self.leaves_others(id) {
-            return false;
+        if let Some(View { seat, count }) = &mut self.view {
+            *count -= 1;
+            let gone = Seats::one(*seat);
+            return self.leave(at, slot, gone);
         }
         self.index.take(at, slot);
         self.drop_entry(id);
         true
-    }
-
-    /// Takes an entry from the setting whose table it is, if it is one's: whether it stands in others still.
-    fn leaves_others(&mut self, id: EntryId) -> bool {
-        let Some(View { seat, count }) = &mut self.view else { return false };
-        *count -= 1;
-        let gone = Seats::one(*seat);
-        !self.leave(id, gone).is_empty()
     }
 
     /// The entry that was found.
@@ -499,18 +510,9 @@ impl Table {
     pub(crate) fn vitals(&self, id: EntryId) -> Vitals {
         let vitals = self.slab.vitals(id);
         match self.view {
-            Some(View { seat, .. }) => {
-                Vitals { expires: self.expiry(id, seat, vitals.expires), ..vitals }
-            }
+            Some(_) => Vitals { expires: self.of_view(id).unwrap_or(vitals.expires), ..vitals },
             None => vitals,
         }
-    }
-
-    /// When an entry expires in one of the settings.
-    #[inline]
-    fn expiry(&self, id: EntryId, seat: usize, of_head: Jiffies) -> Jiffies {
-        let expiries = self.versions.as_ref().and_then(|versions| versions.expiries(id));
-        expiries.map_or(of_head, |Expiries(all)| all[seat])
     }
 
     /// The key of an entry's answers.
@@ -524,21 +526,25 @@ impl Table {
     /// Takes an entry out that is there.
     pub(crate) fn remove(&mut self, id: EntryId) -> Vitals {
         let vitals = self.vitals(id);
-        if self.leaves_others(id) {
-            return vitals;
-        }
         let place = self.index.place(self.slab.key(id).hash(self.hash_key));
-        let was_there = self.index.remove(place, id.0);
-        debug_assert!(was_there, "an entry that is in no chain");
-        self.drop_entry(id);
+        let there = self.index.locate(place, id.0);
+        debug_assert!(there.is_some(), "an entry that is in no chain");
+        if let Some((at, slot)) = there
+            && self.dismiss(at, slot, id)
+        {
+            self.index.tidy(self.index.first(place));
+        }
         vitals
     }
 
     fn drop_entry(&mut self, id: EntryId) {
+        self.count -= 1;
+        if self.versions.is_some() {
+            return self.free_later(id);
+        }
         if let Some(Extras { reply: Some(reply), .. }) = self.slab.extras(id) {
             self.replies.remove(reply);
         }
         self.slab.free(id);
-        self.count -= 1;
     }
 }

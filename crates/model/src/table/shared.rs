@@ -2,23 +2,40 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ops::Range;
 
-use plimsoll_ct::Status;
+use plimsoll_ct::Class;
 use plimsoll_wire::packet::Acknowledgement;
 
-use super::versions::Versions;
-use super::{EntryId, Expiries, Extras, Found, Probe, SEATS, Seats, Spot, Table, View, Vitals};
+use super::aside::Aside;
+use super::index::At;
+use super::versions::{Life, Row, Ticks, Versions};
+use super::{EntryId, Expiries, Extras, Found, Leaving, Probe, SEATS, Seats, Spot, Table, View};
 use crate::entry::Slot;
 use crate::plain::{Usual, Way};
 use crate::ticks::Jiffies;
 
 impl Table {
-    /// Makes a table that several settings share, in all of which every entry that is there stands.
-    pub(crate) fn share(&mut self, seats: Seats, uniform: bool) {
-        let mut versions = Versions::new(self.chains(), uniform);
-        for id in self.slab.iter() {
-            let expires = self.slab.head(id).expires;
-            versions.enter(id, seats, &Expiries([expires; SEATS]));
+    /// Makes a table that several settings share, in all of which every entry that is there stands. `least`: expiries that
+    /// would move by less stay.
+    pub(crate) fn share(&mut self, seats: Seats, uniform: bool, least: u32) {
+        const AHEAD: usize = 4;
+        let mut versions = Versions::new(self.chains(), uniform, least);
+        self.index.share();
+        for at in self.index.every() {
+            if let Some(ahead) = self.index.further(at, AHEAD) {
+                self.approach_line(ahead);
+            }
+            let mut slots = self.index.all(at);
+            while let Some(slot) = slots.newest() {
+                let id = EntryId(self.index.id(at, slot));
+                let vitals = self.slab.vitals(id);
+                let expiries = Expiries([vitals.expires; SEATS]);
+                let aside = versions.until(id, seats, &expiries, vitals.class());
+                if let Some(asides) = self.index.asides_mut(at) {
+                    asides.set(slot, aside);
+                }
+            }
         }
         self.versions = Some(Box::new(versions));
     }
@@ -41,152 +58,167 @@ impl Table {
         }
     }
 
-    /// The settings in which an entry stands.
-    #[inline(always)]
-    pub(crate) fn seats(&self, id: EntryId) -> Seats {
-        self.versions.as_ref().map_or(Seats::NONE, |versions| versions.seats(id))
+    /// The row of entries of a class that last so long in each setting.
+    pub(crate) fn row(&mut self, ticks: &Ticks, class: Class) -> Row {
+        self.versions.as_mut().map_or(Row(0), |versions| versions.row(ticks, class))
     }
 
-    /// Whether all settings have the same timeouts.
-    #[inline(always)]
-    pub(crate) fn is_uniform(&self) -> bool {
-        self.versions.as_ref().is_none_or(|versions| versions.is_uniform())
+    /// When an entry that was found expires, by setting.
+    pub(crate) fn expiries(&self, version: &Version) -> Expiries {
+        let Version { found: Found { id, at, .. }, slot, .. } = *version;
+        let slot = self.index.slot_of(at, slot.into(), id.0);
+        let aside = self.index.asides(at).map(|asides| asides.get(slot));
+        let known = aside.zip(self.versions.as_ref());
+        known.map_or(Expiries([Jiffies(0); SEATS]), |(aside, v)| v.expiries(id, &aside))
     }
 
-    /// When an entry expires, by setting.
+    /// Changes what stands aside of an entry that was found: as it was, and as it is.
     #[inline(always)]
-    pub(crate) fn expiries(&self, id: EntryId) -> Expiries {
-        let own = self.versions.as_ref().and_then(|versions| versions.expiries(id));
-        own.copied().unwrap_or_else(|| Expiries([self.slab.head(id).expires; SEATS]))
+    fn put_aside(
+        &mut self,
+        version: &Version,
+        change: impl FnOnce(&mut Versions, EntryId, Aside) -> Aside,
+    ) -> Option<(Aside, Aside)> {
+        let Version { found: Found { id, at, .. }, slot, .. } = *version;
+        let slot = self.index.slot_of(at, slot.into(), id.0);
+        let (versions, asides) = (self.versions.as_mut()?, self.index.asides_mut(at)?);
+        let was = asides.get(slot);
+        let is = change(versions, id, was);
+        asides.refresh(slot, is.since, is.row);
+        let soonest = versions.soonest(id, &is, is.seats);
+        self.index.lower(at, soonest);
+        Some((was, is))
     }
 
-    /// Changes when an entry expires in each of the settings in which it stands.
+    /// A packet refreshes an entry that was found, and changes nothing else of it; the row is that of its class.
     #[inline(always)]
-    pub(crate) fn expire(&mut self, found: &Found, seats: Seats, expiries: &Expiries) {
-        let Some(soonest) = expiries.soonest(seats) else { return };
-        if let Some(own) = self.versions.as_mut().and_then(|v| v.expiries_mut(found.id)) {
-            *own = *expiries;
+    pub(crate) fn refresh_shared(&mut self, version: &Version, lasts: (&Ticks, Row), now: Jiffies) {
+        self.put_aside(version, |versions, id, aside| versions.refreshed(id, aside, lasts, now));
+    }
+
+    /// Changes the entry that was found, and how long it lasts in the settings in which it stands.
+    pub(crate) fn store_shared(
+        &mut self,
+        probe: &Probe,
+        version: &Version,
+        slot: &Slot,
+        lasting: &Life,
+        now: Jiffies,
+    ) {
+        let id = version.found.id;
+        self.slab.put(id, slot);
+        let was = self.expiries(version);
+        let class = slot.class();
+        self.put_aside(version, |versions, id, aside| {
+            versions.change(id, aside, lasting, class, now)
+        });
+        let sooner = self.expiries(version).before(&was, version.seats);
+        if !sooner.is_empty() {
+            self.unsettle(probe, sooner);
         }
-        self.slab.head_mut(found.id).expires = soonest;
-        self.index.lower(found.at, soonest);
     }
 
-    /// Puts an entry in that several settings share.
+    /// Puts an entry in that several settings share, and how long it lasts in each.
     pub(crate) fn insert_shared(
         &mut self,
         probe: &Probe,
         slot: &Slot,
         now: Jiffies,
         extras: Extras,
-        (seats, expiries): (Seats, &Expiries),
+        (seats, ticks): (Seats, &Ticks),
     ) -> EntryId {
-        let soonest = expiries.soonest(seats).unwrap_or(slot.expires);
-        let slot = Slot { expires: soonest, ..*slot };
-        let id = self.insert(probe, &slot, now, extras);
+        let id = self.slab.add(&probe.key, slot, now, (!extras.is_none()).then_some(extras));
         if let Some(versions) = &mut self.versions {
-            versions.enter(id, seats, expiries);
+            let aside = versions.anew(id, seats, ticks, slot.class(), now);
+            let soonest = versions.soonest(id, &aside, seats);
+            self.index.insert_aside(probe.place, id.0, soonest, aside);
         }
+        self.count += 1;
         self.unsettle(probe, seats);
         id
     }
 
-    /// Takes an entry out of some settings: those in which it stands still.
-    pub(super) fn leave(&mut self, id: EntryId, gone: Seats) -> Seats {
-        let Some(versions) = &mut self.versions else { return Seats::NONE };
-        let (left, soonest) = versions.leave(id, gone);
-        if let Some(soonest) = soonest {
-            self.slab.head_mut(id).expires = soonest;
-        }
-        left
+    /// Takes an entry that was found out of all settings.
+    pub(crate) fn remove_shared(&mut self, version: &Version) {
+        let Version { found: Found { id, at, .. }, slot, .. } = *version;
+        let slot = self.index.slot_of(at, slot.into(), id.0);
+        let place = self.index.place(self.slab.key(id).hash(self.hash_key));
+        self.index.take(at, slot);
+        self.index.tidy(self.index.first(place));
+        self.drop_entry(id);
     }
 
-    /// Takes an entry out of all settings.
-    pub(crate) fn remove_shared(&mut self, id: EntryId) {
-        self.leave(id, Seats::first(SEATS));
-        self.remove(id);
+    /// Takes an entry out of some settings: whether it stands in none now, and is gone.
+    #[inline(always)]
+    pub(super) fn leave(&mut self, at: At, slot: usize, gone: Seats) -> bool {
+        let left = self.index.asides_mut(at).map(|asides| asides.leave(slot, gone));
+        if left.is_some_and(|left| !left.is_empty()) {
+            return false;
+        }
+        let id = EntryId(self.index.id(at, slot));
+        self.index.take(at, slot);
+        self.drop_entry(id);
+        true
     }
 
     /// The entries that a tuple leads to in some settings, in each the one that a lookup in its own table would find.
-    /// What such a lookup meets and has expired is reaped, `reaped` being told in which.
+    /// What such a lookup meets and has expired is reaped, `reaped` being told in which, and its class.
+    #[inline(always)]
     pub(crate) fn find_shared(
         &mut self,
         probe: &Probe,
         now: Jiffies,
         mut seeking: Seats,
-        mut reaped: impl FnMut(Seats, &Vitals),
-    ) -> Versioned {
-        let mut at = self.index.first(probe.place);
+        versioned: &mut Versioned,
+        mut reaped: impl FnMut(Seats, Class),
+    ) {
+        versioned.number = 0;
+        let first = self.index.first(probe.place);
         let back = probe.key.packed().inverse();
-        let mut found = Versioned { found: [None; SEATS], number: 0, without: Seats::NONE };
         let mut gone = false;
-        'lines: loop {
-            let mut slots = self.slots(at, probe.place, now);
+        let mut line = Some(first);
+        while let Some(at) = line {
+            let stale = self.index.may_expire(at, now);
+            let alike = self.index.like(at, probe.place);
+            let mut slots = if stale { self.index.of_chain(at, probe.place) } else { alike };
             while let Some(slot) = slots.newest() {
-                let id = EntryId(self.index.id(at, slot));
-                let mut seats = self.seats(id).and(seeking);
+                let (Some(versions), Some(asides)) = (&self.versions, self.index.asides(at)) else {
+                    break;
+                };
+                let aside = asides.get(slot);
+                let mut seats = aside.seats.and(seeking);
                 if seats.is_empty() {
                     continue;
                 }
-                let expired = self.expired(id, seats, now);
-                if !expired.is_empty() {
-                    reaped(expired, &self.slab.vitals(id));
-                    seats = seats.without(expired);
-                    if self.leave(id, expired).is_empty() {
-                        self.index.take(at, slot);
-                        self.drop_entry(id);
-                        gone = true;
-                        continue;
+                let id = EntryId(self.index.id(at, slot));
+                if stale {
+                    let expired = versions.expired(id, &aside, seats, now);
+                    if !expired.is_empty() {
+                        reaped(expired, versions.class(id, aside.row));
+                        seats = seats.without(expired);
+                        gone |= self.leave(at, slot, expired);
+                        if seats.is_empty() {
+                            continue;
+                        }
                     }
                 }
-                if seats.is_empty() {
-                    continue;
-                }
-                if let Some(direction) = self.answers_to(id, probe, back) {
-                    found.found[found.number] = Some((Found { id, direction, at }, seats));
-                    found.number += 1;
+                if alike.has(slot)
+                    && let Some(direction) = self.answers_to(id, probe, back)
+                {
+                    let found = Found { id, direction, at };
+                    versioned.push(Version { found, slot: slot as u8, seats });
                     seeking = seeking.without(seats);
                     if seeking.is_empty() {
-                        break 'lines;
+                        break;
                     }
                 }
             }
-            match self.index.next(at) {
-                Some(next) => at = next,
-                None => break,
-            }
+            line = if seeking.is_empty() { None } else { self.index.next(at) };
         }
         if gone {
-            let first = self.index.first(probe.place);
             self.index.tidy(first);
         }
-        found.without = seeking;
-        found
-    }
-
-    /// Of some settings those in which a tuple plainly leads to nothing: nothing stands in the way that may have expired.
-    #[inline]
-    pub(crate) fn absent(&mut self, probe: &Probe, seats: Seats, now: Jiffies) -> Seats {
-        let mut absent = seats;
-        if absent.is_empty() || !self.is_clear(probe.place, now) {
-            return Seats::NONE;
-        }
-        let back = probe.key.packed().inverse();
-        let mut at = self.index.first(probe.place);
-        loop {
-            let mut slots = self.index.like(at, probe.place);
-            while let Some(slot) = slots.newest() {
-                let id = EntryId(self.index.id(at, slot));
-                let there = self.seats(id).and(absent);
-                if !there.is_empty() && self.answers_to(id, probe, back).is_some() {
-                    absent = absent.without(there);
-                }
-            }
-            match self.index.next(at) {
-                None => return absent,
-                Some(next) if self.index.may_expire(next, now) => return Seats::NONE,
-                Some(next) => at = next,
-            }
-        }
+        versioned.without = seeking;
     }
 
     /// The settings in which none of so many chains from one on could lose an entry to [`Table::clear_shared`], as far as that
@@ -197,7 +229,7 @@ impl Table {
         versions.map_or(Seats::NONE, |versions| versions.all_settled(first, number, now))
     }
 
-    /// Asks for the entries of some chains, one behind the other, that [`Table::clear_shared`] is about to walk.
+    /// Asks for the lines of some chains, one behind the other, that [`Table::clear_shared`] is about to walk.
     pub(crate) fn approach_shared(
         &self,
         chains: impl Iterator<Item = usize>,
@@ -207,21 +239,23 @@ impl Table {
         let Some(versions) = &self.versions else { return };
         for chain in chains {
             if !seats.without(versions.settled(chain, now)).is_empty() {
-                self.approach_chain(chain);
+                let first = self.index.first(self.index.place_of_chain(chain));
+                self.index.prefetch_line(first);
+                self.index.prefetch_asides(first);
             }
         }
     }
 
-    /// Takes from some settings all of a chain that has expired there, or is not assured; `goes` is told of each entry,
+    /// Takes from some settings all of a chain that has expired there, or is not assured; `goes` is told of each entry's class,
     /// in which settings it had expired, and in which it had not. `most`: by then an entry that is assured may expire
-    /// without being [put in](Table::insert_shared) or [stored](Table::unsettle) again.
+    /// without being [put in](Table::insert_shared) or [stored](Table::store_shared) again.
     pub(crate) fn clear_shared(
         &mut self,
         chain: usize,
         now: Jiffies,
         most: Jiffies,
         seats: Seats,
-        mut goes: impl FnMut(&Vitals, Seats, Seats),
+        mut goes: impl FnMut(Class, Seats, Seats),
     ) {
         let known = self.versions.as_ref().map_or(seats, |versions| versions.settled(chain, now));
         let seats = seats.without(known);
@@ -231,35 +265,35 @@ impl Table {
         let place = self.index.place_of_chain(chain);
         let first = self.index.first(place);
         let (mut until, mut gone) = (most, false);
-        let mut at = Some(first);
-        while let Some(line) = at {
-            let mut slots = self.index.of_chain(line, place);
+        let mut line = Some(first);
+        while let Some(at) = line {
+            let mut slots = self.index.of_chain(at, place);
             while let Some(slot) = slots.newest() {
-                let id = EntryId(self.index.id(line, slot));
-                let seats = self.seats(id).and(seats);
+                let (Some(versions), Some(asides)) = (&self.versions, self.index.asides(at)) else {
+                    break;
+                };
+                let aside = asides.get(slot);
+                let seats = aside.seats.and(seats);
                 if seats.is_empty() {
                     continue;
                 }
-                let head = self.slab.head(id);
-                let assured = head.status().contains(Status::ASSURED);
-                if assured && !head.is_expired(now) {
-                    until = until.earlier(self.soonest(id, seats));
-                    continue;
+                let id = EntryId(self.index.id(at, slot));
+                let class = versions.class(id, aside.row);
+                let expired = versions.expired(id, &aside, seats, now);
+                let stays = match class {
+                    Class::Evictable => Seats::NONE,
+                    Class::Closing | Class::Protected => seats.without(expired),
+                };
+                if !stays.is_empty() {
+                    until = until.earlier(versions.soonest(id, &aside, stays));
                 }
-                let vitals = self.slab.vitals(id);
-                let expired = self.expired(id, seats, now);
-                let evicted = if assured { Seats::NONE } else { seats.without(expired) };
-                let gone_from = expired.or(evicted);
-                goes(&vitals, expired, evicted);
-                if self.leave(id, gone_from).is_empty() {
-                    self.index.take(line, slot);
-                    self.drop_entry(id);
-                    gone = true;
-                } else if !seats.without(gone_from).is_empty() {
-                    until = until.earlier(self.soonest(id, seats.without(gone_from)));
+                let leaving = seats.without(stays);
+                if !leaving.is_empty() {
+                    goes(class, expired, leaving.without(expired));
+                    gone |= self.leave(at, slot, leaving);
                 }
             }
-            at = self.index.next(line);
+            line = self.index.next(at);
         }
         if gone {
             self.index.tidy(first);
@@ -269,26 +303,8 @@ impl Table {
         }
     }
 
-    /// When an entry expires first in one of some settings in which it stands.
-    #[inline(always)]
-    fn soonest(&self, id: EntryId, seats: Seats) -> Jiffies {
-        let own = self.versions.as_ref().and_then(|versions| versions.expiries(id));
-        own.and_then(|own| own.soonest(seats)).unwrap_or(self.slab.head(id).expires)
-    }
-
-    /// Of some settings in which an entry stands, those in which it has expired.
-    fn expired(&self, id: EntryId, seats: Seats, now: Jiffies) -> Seats {
-        if !self.slab.head(id).is_expired(now) {
-            return Seats::NONE;
-        }
-        match self.versions.as_ref().and_then(|versions| versions.expiries(id)) {
-            Some(own) => own.expired(seats, now),
-            None => seats,
-        }
-    }
-
     /// An entry of the chain of `probe` expires sooner than it did.
-    pub(crate) fn unsettle(&mut self, probe: &Probe, seats: Seats) {
+    fn unsettle(&mut self, probe: &Probe, seats: Seats) {
         let chain = self.chain(probe);
         if let Some(versions) = &mut self.versions {
             versions.unsettle(chain, seats);
@@ -296,7 +312,7 @@ impl Table {
     }
 
     /// What a segment that only acknowledges does to the TCP entry that was found, but for its expiry: the timeout.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn acknowledge_shared(
         &mut self,
         found: &Found,
@@ -306,12 +322,34 @@ impl Table {
         self.slab.long_mut(found.id)?.acknowledge(found.direction, segment, usual)
     }
 
-    /// Shows the vitals of the entries of one setting.
-    pub(crate) fn census_of(&self, seat: usize, mut see: impl FnMut(&Vitals)) {
-        let Some(versions) = &self.versions else { return };
-        for id in self.slab.iter().filter(|&id| versions.seats(id).contains(seat)) {
-            let vitals = self.slab.vitals(id);
-            see(&Vitals { expires: self.expiry(id, seat, vitals.expires), ..vitals });
+    /// The same of the one that completes a handshake.
+    #[inline(always)]
+    pub(crate) fn complete_shared(
+        &mut self,
+        found: &Found,
+        segment: &Acknowledgement,
+        usual: &Usual,
+    ) -> Option<u32> {
+        self.slab.long_mut(found.id)?.complete(found.direction, segment, usual)
+    }
+
+    /// When what stands in a line expires in a setting, and its class; if it is there in that one.
+    pub(super) fn of_seat(&self, seat: usize, at: At, slot: usize) -> Option<(Jiffies, Class)> {
+        let aside = self.index.asides(at)?.get(slot);
+        let (versions, id) = (self.versions.as_ref()?, EntryId(self.index.id(at, slot)));
+        let there = aside.seats.contains(seat);
+        there.then(|| (versions.expiry(id, &aside, seat), versions.class(id, aside.row)))
+    }
+
+    /// Shows expiry and class of the entries of one setting.
+    pub(crate) fn census_of(&self, seat: usize, mut see: impl FnMut(Jiffies, Class)) {
+        for at in self.index.every() {
+            let mut slots = self.index.all(at);
+            while let Some(slot) = slots.newest() {
+                if let Some((expires, class)) = self.of_seat(seat, at, slot) {
+                    see(expires, class);
+                }
+            }
         }
     }
 
@@ -319,10 +357,11 @@ impl Table {
     pub(crate) fn part(&self, seat: usize, buckets: u64, max: u64) -> Self {
         let mut part = Self::new(buckets, max, self.hash_key);
         for chain in 0..self.chains() {
-            let all: Vec<EntryId> = self.walk(chain).collect();
-            for &id in all.iter().rev().filter(|&&id| self.seats(id).contains(seat)) {
-                let slot = self.slab.unpack(id);
-                let slot = Slot { expires: self.expiry(id, seat, slot.expires), ..slot };
+            let all: Vec<(At, usize)> = self.walk_places(chain).collect();
+            for &(at, place) in all.iter().rev() {
+                let Some((expires, _)) = self.of_seat(seat, at, place) else { continue };
+                let id = EntryId(self.index.id(at, place));
+                let slot = Slot { expires, ..self.slab.unpack(id) };
                 let extras = self.slab.extras(id).copied().unwrap_or_default();
                 let probe = part.probe(self.slab.key(id));
                 part.insert(&probe, &slot, self.slab.created(id), extras);
@@ -331,45 +370,125 @@ impl Table {
         part
     }
 
-    /// Between the stages of a lookup: asks for what stands beside the entries that it will look at.
-    #[inline(always)]
-    pub(crate) fn reach_beside(&self, spot: &Spot, now: Jiffies) {
-        let Some(versions) = &self.versions else { return };
-        if self.index.is_fresh(spot.place, now) {
-            return versions.prefetch(spot.likely);
-        }
-        let at = self.index.first(spot.place);
-        let mut slots = self.index.of_chain(at, spot.place);
-        while let Some(slot) = slots.newest() {
-            versions.prefetch(EntryId(self.index.id(at, slot)));
-        }
-    }
-}
-
-impl Table {
-    /// Asks for what early drop will look at, for packets that are not known in all of the settings whose table is full.
-    pub(crate) fn reach_room(&self, spots: &[Spot], full: Seats) {
-        let Some(versions) = &self.versions else { return };
-        for spot in spots {
-            if spot.way != Way::Nowhere && !full.without(versions.seats(spot.likely)).is_empty() {
-                versions.prefetch_settled(self.chain_for_room(&spot.probe(None)));
+    /// What [`Table::sweep`] does in the setting whose table it is.
+    pub(super) fn sweep_seat(
+        &mut self,
+        View { seat, .. }: View,
+        chains: Range<usize>,
+        mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
+    ) {
+        let mut from = chains.start;
+        while from < chains.end {
+            let first = self.index.first(self.index.place_of_chain(from));
+            let all = self.index.chains_of(first);
+            let some = from..all.end.min(chains.end);
+            from = some.end;
+            // Most lines have no more of them than one in a few.
+            let none = self.index.asides(first).is_none_or(|own| !own.any().contains(seat));
+            if none && self.index.next(first).is_none() {
+                continue;
+            }
+            let mut gone = false;
+            for chain in some {
+                let place = self.index.place_of_chain(chain);
+                let mut line = Some(first);
+                while let Some(at) = line {
+                    line = self.index.next(at);
+                    let mut slots = self.index.of_chain(at, place);
+                    while let Some(slot) = slots.newest() {
+                        let Some((expires, class)) = self.of_seat(seat, at, slot) else { continue };
+                        let id = EntryId(self.index.id(at, slot));
+                        if goes(&Leaving { expires, class, id, table: self }, self.len()) {
+                            gone |= self.dismiss(at, slot, id);
+                        }
+                    }
+                }
+            }
+            if gone {
+                self.index.tidy(first);
             }
         }
     }
+
+    /// First stage of a lookup: asks for the lines of the index, and what stands beside them.
+    #[inline(always)]
+    pub(crate) fn approach_all(&self, spot: &Spot) {
+        self.approach(spot);
+        self.index.prefetch_asides(self.index.first(spot.place));
+    }
+
+    /// Second stage: asks for the entries that the lookup will look at, and for the next lines.
+    #[inline(always)]
+    pub(crate) fn reach_shared(&self, spot: &Spot) {
+        let first = self.index.first(spot.place);
+        let mut slots = self.index.like(first, spot.place);
+        while let Some(slot) = slots.newest() {
+            self.slab.prefetch(EntryId(self.index.id(first, slot)));
+        }
+        if let Some(next) = self.index.next(first) {
+            self.index.prefetch_line(next);
+            self.index.prefetch_asides(next);
+        }
+    }
+
+    /// Asks for what early drop will look at, for a packet that may find no entry in settings whose table is full.
+    #[inline(always)]
+    pub(crate) fn reach_room(&self, spot: &Spot, full: Seats) {
+        let Some(versions) = &self.versions else { return };
+        let first = self.index.first(spot.place);
+        let mut slots = self.index.like(first, spot.place);
+        let mut absent = full;
+        while let (Some(slot), Some(asides)) = (slots.newest(), self.index.asides(first)) {
+            absent = absent.without(asides.seats(slot));
+        }
+        if spot.way != Way::Nowhere && !absent.is_empty() {
+            versions.prefetch_settled(self.chain_for_room(&spot.probe(None)));
+        }
+    }
+
+    /// Frees the cell of an entry that is gone: a few later, when it has come.
+    pub(super) fn free_later(&mut self, id: EntryId) {
+        self.slab.prefetch(id);
+        let freed = self.versions.as_mut().and_then(|versions| versions.forget(id));
+        if let Some(freed) = freed {
+            self.slab.free(freed);
+        }
+    }
+}
+
+/// An entry that a tuple leads to, and the settings in which it is the one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Version {
+    pub(crate) found: Found,
+    /// Where it stood in its line.
+    slot: u8,
+    pub(crate) seats: Seats,
 }
 
 /// What a tuple leads to in several settings.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Versioned {
-    found: [Option<(Found, Seats)>; SEATS],
+    found: [Version; SEATS],
     number: usize,
     /// Settings in which there is none.
     pub(crate) without: Seats,
 }
 
 impl Versioned {
+    pub(crate) const fn new() -> Self {
+        let version = Version { found: Found::NOTHING, slot: 0, seats: Seats::NONE };
+        Self { found: [version; SEATS], number: 0, without: Seats::NONE }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, version: Version) {
+        self.found[self.number % SEATS] = version;
+        self.number += 1;
+    }
+
     /// Entries, each with the settings in which it is the one.
-    pub(crate) fn found(&self) -> impl Iterator<Item = &(Found, Seats)> {
-        self.found[..self.number].iter().flatten()
+    #[inline(always)]
+    pub(crate) fn get(&self, number: usize) -> Option<Version> {
+        if number < self.number { self.found.get(number).copied() } else { None }
     }
 }

@@ -34,12 +34,6 @@ impl EntryId {
         (self.0 >> 2) as usize
     }
 
-    /// Shelf, and place on it.
-    #[inline(always)]
-    pub(super) const fn split(self) -> (usize, usize) {
-        ((self.0 & 3) as usize, self.number())
-    }
-
     #[inline]
     const fn is_long(self) -> bool {
         self.0 & LONG != 0
@@ -92,10 +86,6 @@ impl<T> Pieces<T> {
 impl<T: Copy> Pieces<T> {
     pub(super) const fn new() -> Self {
         Self { pieces: Vec::new(), length: 0 }
-    }
-
-    pub(super) const fn length(&self) -> usize {
-        self.length
     }
 
     #[inline(always)]
@@ -484,9 +474,28 @@ impl Slab {
             return self.grow(shelf);
         }
         let id = EntryId(free);
-        self.free[shelf as usize] = self.head(id).addresses as u32;
+        let next = self.head(id).addresses as u32;
+        self.free[shelf as usize] = next;
         *self.head_mut(id) = Head::EMPTY;
+        // The next entry that comes will want it.
+        if next != NONE {
+            self.prefetch_free(EntryId(next));
+        }
         id
+    }
+
+    /// Asks for a free cell, and what stands beside it.
+    #[inline(always)]
+    fn prefetch_free(&self, id: EntryId) {
+        let ([short, _], [long, _], [beside, _]) = (&self.short, &self.long, &self.beside);
+        match id.0 & (LONG | WIDE) {
+            LONG => {
+                prefetch(long.get(id.number()));
+                prefetch(beside.get(id.number()));
+            }
+            0 => prefetch(short.get(id.number())),
+            _ => self.prefetch_other(id),
+        }
     }
 
     fn grow(&mut self, shelf: u32) -> EntryId {

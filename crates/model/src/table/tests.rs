@@ -117,7 +117,7 @@ proptest! {
                 Act::Sweep(from, to) => {
                     let share = |n: u8| table.chains() * usize::from(n) / 255;
                     let chains = share(from.min(to))..share(from.max(to));
-                    table.sweep(chains, None, |leaving, _| leaving.vitals.is_expired(Jiffies(now)));
+                    table.sweep(chains, None, |leaving, _| leaving.expires.left(Jiffies(now)) <= 0);
                     simple.entries.retain(|(own, _)| table.locate(own).is_some());
                 }
                 Act::Wait(ticks) => now += ticks,

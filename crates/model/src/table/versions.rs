@@ -5,13 +5,20 @@
 //! expires, until it goes in one and stays in another. It stands once, with the set of settings in which it is still
 //! there. Entries of one tuple that different packets made stand beside each other, in different settings.
 //!
+//! When it expires hangs on two things: the last packet that refreshed it, which is the same in all settings, and the timeout that
+//! packet gave it in each. There are few such rows of timeouts, so an entry has a moment and the number of its row.
+//!
 //! A chain holds the entries of all settings in the order in which they came. Those of one setting among them stand in the
 //! order of that setting's own chain, so that what walks a chain meets the same as in a table of its own.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use plimsoll_ct::Class;
+
+use super::aside::Aside;
 use super::machine::prefetch;
-use super::slab::{EntryId, Pieces};
+use super::slab::EntryId;
 use crate::ticks::Jiffies;
 
 /// Settings of one table at most.
@@ -65,17 +72,49 @@ impl Iterator for Seats {
     }
 }
 
+/// Ticks by setting.
+pub(crate) type Ticks = [u32; SEATS];
+
 /// The expiry of an entry, by setting.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(32))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Expiries(pub(crate) [Jiffies; SEATS]);
 
-/// See the module. What belongs to an entry stands in the order of the slab's places.
+/// Names a class, and how long from a moment an entry lasts in each setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Row(pub(super) u8);
+
+/// Of an entry whose expiries no row tells.
+const ODD: Row = Row(63);
+/// Rows, and one for the odd.
+const ROWS: usize = 64;
+
+/// What happens to an entry's time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Life {
+    /// Nothing.
+    AsBefore,
+    /// It begins anew.
+    Anew(Ticks),
+    /// It ends at these moments.
+    Until(Expiries),
+}
+
+/// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct Versions {
-    seats: [Vec<Seats>; 4],
-    /// Left empty where all settings have the same timeouts: an entry expires in all of them as it does in one.
-    expiries: Option<[Pieces<Expiries>; 4]>,
+    /// All settings have the same timeouts. Then the moment of an entry is the one at which it expires, and rows tell classes only.
+    uniform: bool,
+    /// Expiries that would move by less than so many ticks stay.
+    least: u32,
+    ticks: [Ticks; ROWS],
+    /// One for each row that is taken.
+    classes: Vec<Class>,
+    /// Entries of the odd row.
+    odd: BTreeMap<u32, (Expiries, Class)>,
+    /// Entries that are gone, and whose cells are still to be freed,
+    dead: [EntryId; 16],
+    /// and which of them came last.
+    latest: usize,
     /// By chain.
     settled: Vec<Settled>,
     /// Whether any ever was.
@@ -97,60 +136,208 @@ impl Settled {
 }
 
 impl Versions {
-    pub(super) fn new(chains: usize, uniform: bool) -> Self {
+    pub(super) fn new(chains: usize, uniform: bool, least: u32) -> Self {
         Self {
-            seats: Default::default(),
-            expiries: (!uniform).then_some([const { Pieces::new() }; 4]),
+            uniform,
+            least,
+            ticks: [[0; SEATS]; ROWS],
+            classes: Vec::new(),
+            odd: BTreeMap::new(),
+            dead: [EntryId::NONE; 16],
+            latest: 0,
             settled: alloc::vec![Settled { until: Jiffies(0), seats: Seats::NONE }; chains],
             watches: false,
         }
     }
 
-    pub(super) const fn is_uniform(&self) -> bool {
-        self.expiries.is_none()
-    }
-
-    #[inline(always)]
-    pub(super) fn seats(&self, id: EntryId) -> Seats {
-        let (shelf, number) = id.split();
-        self.seats[shelf].get(number).copied().unwrap_or_default()
-    }
-
-    /// `None`: as in the entry's head.
-    #[inline(always)]
-    pub(super) fn expiries(&self, id: EntryId) -> Option<&Expiries> {
-        let (shelf, number) = id.split();
-        Some(self.expiries.as_ref()?[shelf].get(number))
-    }
-
-    #[inline(always)]
-    pub(super) fn expiries_mut(&mut self, id: EntryId) -> Option<&mut Expiries> {
-        let (shelf, number) = id.split();
-        Some(self.expiries.as_mut()?[shelf].get_mut(number))
-    }
-
-    pub(super) fn enter(&mut self, id: EntryId, seats: Seats, expiries: &Expiries) {
-        let (shelf, number) = id.split();
-        let own = &mut self.seats[shelf];
-        own.resize(own.len().max(number + 1), Seats::NONE);
-        own[number] = seats;
-        if let Some(all) = &mut self.expiries {
-            let own = &mut all[shelf];
-            while own.length() <= number {
-                own.push(*expiries);
+    /// The row of entries of a class that last so long.
+    pub(super) fn row(&mut self, ticks: &Ticks, class: Class) -> Row {
+        let ticks = if self.uniform { &[0; SEATS] } else { ticks };
+        let mut rows = self.ticks.iter().zip(&self.classes);
+        let known = rows.position(|(own, of)| own == ticks && *of == class);
+        let number = known.unwrap_or_else(|| {
+            if self.classes.len() < usize::from(ODD.0) {
+                self.ticks[self.classes.len()] = *ticks;
+                self.classes.push(class);
+                self.classes.len() - 1
+            } else {
+                usize::from(ODD.0)
             }
-            *own.get_mut(number) = *expiries;
+        });
+        Row(number as u8)
+    }
+
+    /// What stands aside of an entry that lasts so long from now on.
+    #[inline(always)]
+    pub(super) fn anew(
+        &mut self,
+        id: EntryId,
+        seats: Seats,
+        ticks: &Ticks,
+        class: Class,
+        now: Jiffies,
+    ) -> Aside {
+        let row = self.row(ticks, class);
+        if row == ODD {
+            let expiries = Expiries(ticks.map(|ticks| now.plus(ticks)));
+            return self.odd(id, seats, &expiries, class);
+        }
+        let since = if self.uniform { now.plus(first(ticks, seats)) } else { now };
+        Aside { since, seats, row }
+    }
+
+    /// The same of one that lasts until these moments.
+    pub(super) fn until(
+        &mut self,
+        id: EntryId,
+        seats: Seats,
+        expiries: &Expiries,
+        class: Class,
+    ) -> Aside {
+        if self.uniform {
+            let row = self.row(&[0; SEATS], class);
+            return Aside { since: first(&expiries.0, seats), seats, row };
+        }
+        self.odd(id, seats, expiries, class)
+    }
+
+    #[cold]
+    fn odd(&mut self, id: EntryId, seats: Seats, expiries: &Expiries, class: Class) -> Aside {
+        self.odd.insert(id.0, (*expiries, class));
+        Aside { since: Jiffies(0), seats, row: ODD }
+    }
+
+    /// What becomes of what stands aside of an entry.
+    pub(super) fn change(
+        &mut self,
+        id: EntryId,
+        aside: Aside,
+        lasting: &Life,
+        class: Class,
+        now: Jiffies,
+    ) -> Aside {
+        let was = self.expiries(id, &aside);
+        let changed = match lasting {
+            Life::AsBefore if aside.row == ODD => self.odd(id, aside.seats, &was, class),
+            Life::AsBefore => {
+                let ticks = self.ticks[usize::from(aside.row.0)];
+                match self.row(&ticks, class) {
+                    ODD => self.odd(id, aside.seats, &was, class),
+                    row => Aside { row, ..aside },
+                }
+            }
+            Life::Anew(ticks) => {
+                let later = was.refreshed(ticks, now, self.least);
+                let moved = was.differ(&later, aside.seats);
+                // Where none moves by as much as the generation wants, or where all do.
+                if self.least == 0 || moved == aside.seats {
+                    self.anew(id, aside.seats, ticks, class, now)
+                } else if moved.is_empty() {
+                    return self.change(id, aside, &Life::AsBefore, class, now);
+                } else {
+                    self.until(id, aside.seats, &later, class)
+                }
+            }
+            Life::Until(expiries) => self.until(id, aside.seats, expiries, class),
+        };
+        if aside.row == ODD && changed.row != ODD {
+            self.odd.remove(&id.0);
+        }
+        changed
+    }
+
+    /// What stands aside of an entry that a packet refreshes which changes nothing else; the row is that of its class, and no odd
+    /// one.
+    #[inline(always)]
+    pub(super) fn refreshed(
+        &mut self,
+        id: EntryId,
+        aside: Aside,
+        (ticks, row): (&Ticks, Row),
+        now: Jiffies,
+    ) -> Aside {
+        if self.least > 0 || aside.row == ODD {
+            let class = self.class(id, row);
+            return self.change(id, aside, &Life::Anew(*ticks), class, now);
+        }
+        let since = if self.uniform { now.plus(ticks[0]) } else { now };
+        Aside { since, row, ..aside }
+    }
+
+    /// An entry is gone. Its cell is to be freed when it has come into the processor's cache; until then it waits, and another one's
+    /// is: that one.
+    #[inline(always)]
+    pub(super) fn forget(&mut self, id: EntryId) -> Option<EntryId> {
+        if !self.odd.is_empty() {
+            self.odd.remove(&id.0);
+        }
+        self.latest = (self.latest + 1) % self.dead.len();
+        let due = core::mem::replace(&mut self.dead[self.latest], id);
+        (due != EntryId::NONE).then_some(due)
+    }
+
+    #[inline(always)]
+    pub(super) fn class(&self, id: EntryId, row: Row) -> Class {
+        match self.classes.get(usize::from(row.0)) {
+            Some(class) => *class,
+            None => self.odd.get(&id.0).map_or(Class::Evictable, |(_, class)| *class),
         }
     }
 
-    /// An entry is gone from some settings. Those that are left, and when it expires first in one of them, where that
-    /// is not what its head says.
-    pub(super) fn leave(&mut self, id: EntryId, gone: Seats) -> (Seats, Option<Jiffies>) {
-        let (shelf, number) = id.split();
-        let Some(seats) = self.seats[shelf].get_mut(number) else { return (Seats::NONE, None) };
-        *seats = seats.without(gone);
-        let left = *seats;
-        (left, self.expiries(id).and_then(|expiries| expiries.soonest(left)))
+    /// When an entry expires, by setting.
+    #[inline(always)]
+    pub(super) fn expiries(&self, id: EntryId, aside: &Aside) -> Expiries {
+        if aside.row == ODD {
+            return self.odd_expiries(id);
+        }
+        Expiries(self.ticks_of(aside.row).map(|ticks| aside.since.plus(ticks)))
+    }
+
+    #[cold]
+    fn odd_expiries(&self, id: EntryId) -> Expiries {
+        self.odd.get(&id.0).map_or(Expiries([Jiffies(0); SEATS]), |(expiries, _)| *expiries)
+    }
+
+    #[inline(always)]
+    fn ticks_of(&self, row: Row) -> &Ticks {
+        &self.ticks[usize::from(row.0) % ROWS]
+    }
+
+    /// The same in one of the settings.
+    #[inline(always)]
+    pub(super) fn expiry(&self, id: EntryId, aside: &Aside, seat: usize) -> Jiffies {
+        if aside.row == ODD {
+            return self.odd_expiries(id).0[seat];
+        }
+        aside.since.plus(self.ticks_of(aside.row)[seat])
+    }
+
+    /// Of some settings those in which an entry has expired.
+    #[inline(always)]
+    pub(super) fn expired(&self, id: EntryId, aside: &Aside, seats: Seats, now: Jiffies) -> Seats {
+        if aside.row == ODD {
+            return self.odd_expiries(id).expired(seats, now);
+        }
+        let past = now.0.wrapping_sub(aside.since.0);
+        let mut expired = 0;
+        for (seat, ticks) in self.ticks_of(aside.row).iter().enumerate() {
+            expired |= u8::from(ticks.wrapping_sub(past).cast_signed() <= 0) << seat;
+        }
+        Seats(expired).and(seats)
+    }
+
+    /// When an entry expires first in one of some settings.
+    #[inline(always)]
+    pub(super) fn soonest(&self, id: EntryId, aside: &Aside, seats: Seats) -> Jiffies {
+        if aside.row == ODD {
+            return self.odd_expiries(id).soonest(seats);
+        }
+        let mut least = i32::MAX;
+        for (seat, ticks) in self.ticks_of(aside.row).iter().enumerate() {
+            let ticks = if seats.contains(seat) { ticks.cast_signed() } else { i32::MAX };
+            least = least.min(ticks);
+        }
+        aside.since.plus(least.cast_unsigned())
     }
 
     /// The settings in which a walk of a chain would find none that has expired or is not assured.
@@ -197,43 +384,30 @@ impl Versions {
         let settled = &mut self.settled[chain];
         settled.seats = settled.seats.without(seats);
     }
+}
 
-    /// Asks for what belongs to an entry.
-    #[inline(always)]
-    pub(super) fn prefetch(&self, id: EntryId) {
-        let (shelf, number) = id.split();
-        // Of no entry there is nothing.
-        if let Some(seats) = self.seats[shelf].get(number) {
-            prefetch(seats);
-            if let Some(expiries) = self.expiries(id) {
-                prefetch(expiries);
-            }
-        }
-    }
+/// The first of those of some settings.
+#[inline(always)]
+fn first<T: Copy>(all: &[T; SEATS], seats: Seats) -> T {
+    all[seats.0.trailing_zeros() as usize % SEATS]
 }
 
 impl Expiries {
     /// The first of those of some settings.
-    #[inline(always)]
-    pub(crate) fn soonest(&self, seats: Seats) -> Option<Jiffies> {
-        let first = *self.0.get(seats.0.trailing_zeros() as usize)?;
-        let mut least = 0;
-        for (seat, expires) in self.0.iter().enumerate() {
-            let later = expires.left(first);
-            least = least.min(if seats.contains(seat) { later } else { 0 });
-        }
-        Some(first.plus(least.cast_unsigned()))
+    fn soonest(&self, seats: Seats) -> Jiffies {
+        let own = { seats }.map(|seat| self.0[seat]);
+        own.fold(first(&self.0, seats), Jiffies::earlier)
     }
 
     /// Of some settings those in which it has come.
     #[inline(always)]
-    pub(super) fn expired(&self, seats: Seats, now: Jiffies) -> Seats {
+    fn expired(&self, seats: Seats, now: Jiffies) -> Seats {
         self.before(&Self([now.plus(1); SEATS]), seats)
     }
 
     /// Of some settings those in which it is before others.
     #[inline(always)]
-    pub(crate) fn before(&self, others: &Self, seats: Seats) -> Seats {
+    pub(super) fn before(&self, others: &Self, seats: Seats) -> Seats {
         let mut before = 0;
         for (seat, (own, other)) in self.0.iter().zip(&others.0).enumerate() {
             before |= u8::from(own.left(*other) < 0) << seat;
@@ -241,13 +415,62 @@ impl Expiries {
         Seats(before).and(seats)
     }
 
-    /// In some settings, as others have it.
-    #[inline(always)]
-    pub(crate) fn with(&self, others: &Self, seats: Seats) -> Self {
-        let mut all = *self;
-        for (seat, (own, other)) in all.0.iter_mut().zip(&others.0).enumerate() {
-            *own = if seats.contains(seat) { *other } else { *own };
+    /// What a refresh makes of them.
+    fn refreshed(&self, ticks: &Ticks, now: Jiffies, least: u32) -> Self {
+        let mut later = *self;
+        for (expires, ticks) in later.0.iter_mut().zip(ticks) {
+            *expires = crate::model::refreshed(*expires, now, *ticks, least);
         }
-        all
+        later
+    }
+
+    /// Of some settings those in which they are not as others.
+    fn differ(&self, others: &Self, seats: Seats) -> Seats {
+        let mut differ = 0;
+        for (seat, (own, other)) in self.0.iter().zip(&others.0).enumerate() {
+            differ |= u8::from(own != other) << seat;
+        }
+        Seats(differ).and(seats)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More rows than there are numbers for, and times that no row tells.
+    #[test]
+    fn an_entry_expires_when_it_was_told_to_whether_a_row_tells_it_or_not() {
+        let (all, now) = (Seats::first(SEATS), Jiffies(u32::MAX - 50));
+        let mut versions = Versions::new(1, false, 0);
+        let ticks_of = |n: u32| core::array::from_fn(|seat| 1 + n * 3 + (seat as u32 * 7) % 5);
+        let asides: Vec<Aside> = (0..100)
+            .map(|n| versions.anew(EntryId(n), all, &ticks_of(n), Class::Protected, now))
+            .collect();
+        assert!(asides[62].row != ODD && asides[63].row == ODD && versions.odd.len() == 37);
+        for (n, aside) in (0..100).zip(&asides) {
+            let id = EntryId(n);
+            let told = Expiries(ticks_of(n).map(|ticks| now.plus(ticks)));
+            assert_eq!(versions.expiries(id, aside), told);
+            assert_eq!(versions.class(id, aside.row), Class::Protected);
+            for seats in [Seats(0b101), all, Seats(0b1100_0000)] {
+                assert_eq!(versions.soonest(id, aside, seats), told.soonest(seats));
+                for later in [0, 1, 4, 60, 200, 400] {
+                    let at = now.plus(later);
+                    let expired = { seats }.filter(|seat| told.0[*seat].left(at) <= 0);
+                    let expired = expired.map(Seats::one).fold(Seats::NONE, Seats::or);
+                    assert_eq!(versions.expired(id, aside, seats, at), expired);
+                }
+            }
+        }
+        // One that is refreshed as others are is as those again.
+        let then = now.plus(9);
+        let life = Life::Anew(ticks_of(5));
+        let was = versions.change(EntryId(70), asides[70], &life, Class::Protected, then);
+        assert_eq!((was.row, was.since, versions.odd.len()), (asides[5].row, then, 36));
+        let until = Expiries(core::array::from_fn(|seat| then.plus(1 << seat)));
+        let lowered = versions.change(EntryId(5), was, &Life::Until(until), Class::Closing, then);
+        assert_eq!(versions.expiries(EntryId(5), &lowered), until);
+        assert_eq!(versions.class(EntryId(5), lowered.row), Class::Closing);
     }
 }

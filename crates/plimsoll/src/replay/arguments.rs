@@ -27,7 +27,7 @@ pub struct Arguments {
     pub memory: u64,
     /// Inode of the network namespace, which --log names as kernels from 6.18 on do (ls -Li /proc/PID/ns/net); the initial
     /// one has no name
-    #[arg(long, value_name = "INODE", help_heading = "The host")]
+    #[arg(long, value_name = "INODE", value_parser = inode, help_heading = "The host")]
     pub netns: Option<u64>,
     /// Interface by which packets came in: what --log prints of single packets with --set nf_conntrack_log_invalid=255 has
     /// it (IN=), and a capture does not tell
@@ -181,6 +181,14 @@ pub fn setting(text: &str) -> Result<(String, u64), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     let value = value.trim().parse().map_err(|_| format!("expected a number, saw {value:?}"))?;
     Ok((key.trim().to_owned(), value))
+}
+
+/// `4026532288`, or as readlink(1) shows it: `net:[4026532288]`.
+fn inode(text: &str) -> Result<u64, String> {
+    let bare = text.strip_prefix("net:[").and_then(|rest| rest.strip_suffix(']'));
+    bare.unwrap_or(text).parse().map_err(|_| {
+        "expected the namespace's inode, like 4026532288 (ls -Li /proc/PID/ns/net)".to_owned()
+    })
 }
 
 /// Values of one setting.

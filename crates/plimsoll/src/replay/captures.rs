@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use plimsoll_ct::Time;
-use plimsoll_probe::zstd;
+use plimsoll_probe::{gzip, zstd};
 use plimsoll_wire::capture::{CaptureError, Decoder, Record, Step};
 
 /// Octets read at once: they stay in a near cache until they are looked at.
@@ -53,7 +53,7 @@ impl Capture {
         let raw = Counted { inner: raw, read };
         let mut raw = BufReader::with_capacity(64 << 10, raw);
         let (packed, source): (_, Box<dyn Read>) = match raw.fill_buf().map_err(failed)? {
-            [0x1f, 0x8b, ..] => (true, Box::new(Gzip(flate2::bufread::MultiGzDecoder::new(raw)))),
+            begin if gzip::begins(begin) => (true, Box::new(gzip::Members::new(raw))),
             begin if zstd::begins(begin) => (true, Box::new(zstd::Frames::new(raw, zstd::WIDEST))),
             _ => (false, Box::new(raw)),
         };
@@ -149,21 +149,6 @@ impl Capture {
             (false, _) => "cut off",
         };
         Err(self.broken(&CaptureError { offset, frames, what }))
-    }
-}
-
-/// A gzip stream. What the library says of a broken one helps nobody.
-struct Gzip<R>(R);
-
-impl<R: Read> Read for Gzip<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-        self.0.read(buffer).map_err(|error| match error.kind() {
-            InvalidData | InvalidInput | UnexpectedEof => {
-                io::Error::new(InvalidData, "its gzip stream is cut off or corrupt")
-            }
-            _ => error,
-        })
     }
 }
 

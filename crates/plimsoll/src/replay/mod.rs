@@ -53,6 +53,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 
 fn show(arguments: &Arguments) -> Result<(), Failure> {
     check_form(arguments).map_err(Failure::Usage)?;
+    say_if_unseen(&arguments.profile)?;
     if lists(arguments) {
         return listing(arguments);
     }
@@ -76,6 +77,14 @@ fn show(arguments: &Arguments) -> Result<(), Failure> {
     // A reader that closed the pipe has what it wanted.
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    Ok(())
+}
+
+/// Says on standard error whose behaviour stands for a kernel that nobody has seen.
+pub fn say_if_unseen(kernel: &str) -> Result<(), Failure> {
+    if let (_, Some(note)) = settings::profile(kernel).map_err(Failure::Usage)? {
+        eprintln!("plimsoll: {note}");
+    }
     Ok(())
 }
 

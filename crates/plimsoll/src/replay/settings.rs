@@ -25,10 +25,11 @@ pub struct Candidate {
     pub settings: Settings,
 }
 
-/// The kernel by a person's word: a profile, a release, or the one that runs.
-pub fn profile(word: &str) -> Result<&'static Profile, String> {
+/// The kernel by a person's word: a profile, a release, or the one that runs. With what is to be said of it: nobody knows what
+/// kernels will do that are not there yet.
+pub fn profile(word: &str) -> Result<(&'static Profile, Option<String>), String> {
     if let Some(profile) = profile_named(word) {
-        return Ok(profile);
+        return Ok((profile, None));
     }
     let release = if word == "running" {
         std::fs::read_to_string("/proc/sys/kernel/osrelease")
@@ -37,7 +38,20 @@ pub fn profile(word: &str) -> Result<&'static Profile, String> {
         word.to_owned()
     };
     match KernelVersion::parse(&release) {
-        Some(version) if version.rank() >= (2, 0) => Ok(Profile::of(&version)),
+        Some(version) if version.rank() >= (2, 0) => {
+            let profile = Profile::of(&version);
+            let [oldest, youngest] = Profile::SEEN;
+            let strange = if version.rank() > youngest {
+                Some(format!("newer than any that was compared ({}.{})", youngest.0, youngest.1))
+            } else if version.rank() < oldest {
+                Some(format!("older than any that is known ({}.6.{})", oldest.0, oldest.1))
+            } else {
+                None
+            };
+            let note = strange
+                .map(|why| format!("Linux {version} is {why}: it is taken for {}", profile.name));
+            Ok((profile, note))
+        }
         Some(_) | None => {
             let names: Vec<_> = plimsoll_ct::PROFILES.iter().map(|p| p.name).collect();
             let mut names: Vec<_> = names.into_iter().collect();
@@ -52,7 +66,7 @@ pub fn profile(word: &str) -> Result<&'static Profile, String> {
 
 /// The host as the flags set it.
 pub fn host(arguments: &Arguments) -> Result<(&'static Profile, Settings), String> {
-    let profile = profile(&arguments.profile)?;
+    let (profile, _) = profile(&arguments.profile)?;
     let memory = arguments.memory.checked_mul(1 << 30).ok_or("--memory: so much is none")?;
     let mut settings = Settings::of(profile, Bytes(memory));
     for (key, value) in &arguments.set {
@@ -181,13 +195,32 @@ mod tests {
 
     #[test]
     fn a_kernel_is_found_by_profile_by_release_and_as_the_running_one() {
-        assert_eq!(profile("el7").unwrap().name, "3.10");
-        assert_eq!(profile("3.10.0-1160.el7.x86_64").unwrap().enterprise, Some(7));
-        assert_eq!(profile("5.14.0-427.13.1.el9_4.x86_64").unwrap().name, "el9");
-        assert_eq!(profile("5.10.0").unwrap().name, "5.10");
-        assert_eq!(profile("7.3").unwrap().name, "7.1");
+        let known = |word: &str| {
+            let (profile, note) = profile(word).unwrap();
+            assert_eq!(note, None, "{word}");
+            profile
+        };
+        assert_eq!(known("el7").name, "3.10");
+        assert_eq!(known("3.10.0-1160.el7.x86_64").enterprise, Some(7));
+        assert_eq!(known("5.14.0-427.13.1.el9_4.x86_64").name, "el9");
+        assert_eq!(known("5.10.0").name, "5.10");
+        assert_eq!((known("7.3").name, known("7.1").name), ("7.1", "7.1"));
         assert!(profile("running").is_ok());
         let error = profile("windows").unwrap_err();
         assert!(error.contains("expected a kernel release") && error.contains("6.18"), "{error}");
+    }
+
+    #[test]
+    fn of_a_kernel_that_nobody_has_seen_it_is_said_which_one_stands_for_it() {
+        for (word, note) in [
+            ("9.9", "Linux 9.9 is newer than any that was compared (7.3): it is taken for 7.1"),
+            ("7.4.1", "Linux 7.4.1 is newer than any that was compared (7.3): it is taken for 7.1"),
+            (
+                "2.4.20",
+                "Linux 2.4.20 is older than any that is known (2.6.18): it is taken for 2.6.18",
+            ),
+        ] {
+            assert_eq!(profile(word).unwrap().1, Some(note.to_owned()));
+        }
     }
 }

@@ -6,8 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::host::text;
-use crate::support::{BINARY, root, run};
+use crate::support::{BINARY, repository, root, run, text};
 use crate::sweep::{Stage, swept};
 
 /// A copy of a saved host, and a state directory beside it.
@@ -22,7 +21,7 @@ impl Copy {
             std::env::temp_dir().join(format!("plimsoll-test-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&base);
         fs::create_dir_all(&base).expect("a directory");
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/trees").join(tree);
+        let from = repository("fixtures/trees").join(tree);
         let copy = Self { state: base.join("state"), base };
         run("cp", &["-a", from.to_str().expect("text"), copy.root().to_str().expect("text")]);
         copy

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use plimsoll_lab::Namespace;
 
-use crate::host::{Host, text};
-use crate::support::{Netns, root, run};
+use crate::host::Host;
+use crate::support::{Netns, root, run, text};
 use crate::sweep::swept;
 
 const PORT: u16 = 443;

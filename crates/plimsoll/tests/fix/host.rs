@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{BINARY, Netns};
+use crate::support::{BINARY, Netns, text};
 use crate::sweep::Stage;
 
 /// Where a test's remedies go.
@@ -180,8 +180,4 @@ impl Drop for Host {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.state);
     }
-}
-
-pub fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }

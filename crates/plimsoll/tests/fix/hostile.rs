@@ -5,9 +5,9 @@ use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::host::{Host, text};
-use crate::support::{BINARY, root, run};
-use crate::sweep::{guard_of, wait_for};
+use crate::host::Host;
+use crate::support::{BINARY, root, run, text, until};
+use crate::sweep::guard_of;
 
 const TIME_WAIT: &str = "net.netfilter.nf_conntrack_tcp_timeout_time_wait";
 const SETTINGS: &[&str] = &["fix", "timeout", "time_wait=30", "udp=12", "--yes", "--watch", "0"];
@@ -36,7 +36,7 @@ fn what_is_not_confirmed_goes_back_and_what_is_confirmed_stays() {
     // Another fix has to wait, and says for what.
     let error = host.fails(POLICY);
     assert!(error.contains("transaction 1 waits for `plimsoll confirm`"), "{error}");
-    wait_for(|| host.everything() == old);
+    until("the old state", || host.everything() == old);
     assert!(host.list().contains("taken back (was not confirmed in time)"), "{}", host.list());
     let late = host.fails(&["confirm"]);
     assert!(late.contains("nothing waits for a confirmation"), "{late}");
@@ -61,7 +61,7 @@ fn a_guard_that_is_killed_too_is_missed_by_the_next_call() {
     let pid = guard_of(&host.state.join("1.journal"));
     run("kill", &["-9", &pid]);
     // It may still be confirmed ...
-    wait_for(|| !std::path::Path::new(&format!("/proc/{pid}")).exists());
+    until("the guard's end", || !std::path::Path::new(&format!("/proc/{pid}")).exists());
     let said = text(&host.run(POLICY).stderr);
     // ... but whoever wants something else finds it taken back first.
     assert!(
@@ -86,7 +86,7 @@ fn a_guard_told_to_end_takes_back_first() {
     std::thread::sleep(Duration::from_millis(300));
     assert_ne!(host.everything(), old, "a terminal's signals are not meant for it");
     run("kill", &["-TERM", &pid]);
-    wait_for(|| host.everything() == old);
+    until("the old state", || host.everything() == old);
 }
 
 #[test]
@@ -99,8 +99,8 @@ fn what_somebody_else_sets_in_the_window_is_theirs() {
     let get = |key: &str| host.netns.run("sysctl", &["-n", key]).trim().to_owned();
     host.ok(&with(SETTINGS, &["--confirm", "2s"]));
     set("77");
-    wait_for(|| get("net.netfilter.nf_conntrack_udp_timeout") == "30");
-    wait_for(|| host.list().contains("taken back in part"));
+    until("the old value", || get("net.netfilter.nf_conntrack_udp_timeout") == "30");
+    until("its line in the history", || host.list().contains("taken back in part"));
     assert_eq!(get(TIME_WAIT), "77");
     let list = host.list();
     assert!(list.contains("_time_wait is 77; plimsoll wrote 30, before it was 120"), "{list}");
@@ -261,14 +261,14 @@ fn a_terminal_that_hangs_up_leaves_the_guard_at_its_post() {
         .process_group(0)
         .spawn()
         .expect("script starts");
-    wait_for(|| host.list().contains("waits for `plimsoll confirm`"));
+    until("its line in the history", || host.list().contains("waits for `plimsoll confirm`"));
     assert_ne!(host.everything(), old);
     // The master of the terminal dies: the kernel hangs up its session.
     script.kill().expect("it is killed");
     script.wait().expect("it is gone");
     std::thread::sleep(Duration::from_millis(500));
     assert_ne!(host.everything(), old, "the window is still open");
-    wait_for(|| host.everything() == old);
+    until("the old state", || host.everything() == old);
     assert!(host.list().contains("was not confirmed in time"), "{}", host.list());
 }
 

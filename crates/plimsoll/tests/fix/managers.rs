@@ -4,8 +4,7 @@
 use std::fs;
 
 use crate::files::Copy;
-use crate::host::text;
-use crate::support::root;
+use crate::support::{root, text};
 
 /// The running limit of the tree is this, and its files give another.
 const MAX: &str = "nf_conntrack_max";

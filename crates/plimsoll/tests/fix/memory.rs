@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use plimsoll_ct::Entries;
 use plimsoll_lab::{Kind, Pace, Sources, stage};
 
-use crate::host::{Host, text};
-use crate::support::{BINARY, root, turn};
+use crate::host::Host;
+use crate::support::{BINARY, root, text, turn};
 
 /// KiB that are available: little beside what the limits below may take.
 const TIGHT: u64 = 5 << 20;

@@ -2,13 +2,12 @@
 //! nothing is changed.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use crate::files::Copy;
-use crate::host::{Host, text};
-use crate::support::root;
+use crate::host::Host;
+use crate::support::{root, text};
 
 /// The schema, with no room for fields that it does not name.
 fn schema() -> Value {
@@ -24,16 +23,13 @@ fn schema() -> Value {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats/plan.schema.json");
-    let text = std::fs::read_to_string(path).expect("the schema reads");
-    let mut schema = serde_json::from_str(&text).expect("the schema is JSON");
+    let mut schema = crate::support::schema("plan");
     close(&mut schema);
     schema
 }
 
 fn errors(plan: &Value) -> Vec<String> {
-    let validator = jsonschema::validator_for(&schema()).expect("a schema");
-    validator.iter_errors(plan).map(|e| format!("{}: {e}", e.instance_path)).collect()
+    crate::support::schema_errors(&schema(), plan)
 }
 
 /// Kinds of the changes of a plan.

@@ -4,13 +4,12 @@ use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Output;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plimsoll_ct::{Counter, Entries};
 use plimsoll_lab::{Closing, Kind, Lab, Options, Pace, SERVICE_PORT, Sources, WEB};
 
-use crate::host::text;
-use crate::support::{plimsoll, root, turn};
+use crate::support::{plimsoll, root, text, turn, until};
 
 /// A smaller limit than the host's makes a full table quick to stage.
 pub const SMALL: u64 = 20_000;
@@ -98,10 +97,7 @@ impl Staged {
     }
 
     pub fn wait_for_drops(&self) {
-        let started = Instant::now();
-        while self.drops(Duration::from_millis(200)) == 0 {
-            assert!(started.elapsed() < Duration::from_secs(60), "nothing is dropped");
-        }
+        until("a drop", || self.drops(Duration::from_millis(200)) > 0);
     }
 
     pub fn everything(&self) -> String {
@@ -172,10 +168,7 @@ fn a_shorter_timeout_ends_the_drops() {
     assert!(said.contains("nf_conntrack_udp_timeout of 2 s: an answer that comes later"), "{said}");
     assert!(said.contains("nf_conntrack_udp_timeout reads 2."), "{said}");
     // What is in the table keeps its ten seconds, and the collector may take a minute to come by.
-    let started = Instant::now();
-    while staged.drops(Duration::from_secs(2)) != 0 {
-        assert!(started.elapsed() < Duration::from_secs(120), "drops go on");
-    }
+    until("two seconds without a drop", || staged.drops(Duration::from_secs(2)) == 0);
     staged.talk.goes_on();
     drop(flood);
     staged.ok(&["undo"]);

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plimsoll_ct::{
     Counter, Entries, Entry, L4, Protocol, Seconds, State, Status, TcpState, Tuple, Zone,
@@ -14,9 +14,9 @@ use plimsoll_ct::{
 use plimsoll_lab::{HostLimit, Namespace};
 use plimsoll_wire::ctnetlink::{Details, Flow};
 
-use crate::host::{Host, text};
+use crate::host::Host;
 use crate::remedies::SMALL;
-use crate::support::{BINARY, Netns, plimsoll, root, turn};
+use crate::support::{BINARY, Netns, plimsoll, root, text, turn, until};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A SYN that is dropped comes again after a second; so long without an answer is none.
@@ -290,11 +290,8 @@ fn goes_on((client, server): &mut (TcpStream, TcpStream)) {
 
 /// The whole course: full, dropped; cured, served; taken back.
 fn cured(middle: &Middle, service: &Service<'_>, arguments: &[&str]) {
-    let started = Instant::now();
     // Neighbours find each other first.
-    while !service.serves() {
-        assert!(started.elapsed() < Duration::from_secs(60), "nobody is served");
-    }
+    until("somebody is served", || service.serves());
     let mut talk = service.connect();
     let old = middle.everything();
     middle.fill();
@@ -478,10 +475,7 @@ fn a_policy_is_given_to_what_begins_after_it_by_nft_and_by_xtables() {
         let at = |port| SocketAddr::new(middle.address(1, 1), port);
         let web = Service::new(&middle.client, &middle.host, at(443), false);
         let names = Service::new(&middle.client, &middle.host, at(53), true);
-        let started = Instant::now();
-        while !names.serves() {
-            assert!(started.elapsed() < Duration::from_secs(60), "nobody is served");
-        }
+        until("a name is served", || names.serves());
         let mut before = web.connect().expect("it is served");
         middle.host.run("conntrack", &["-D", "-p", "udp"]);
         let old = middle.everything();
@@ -517,10 +511,7 @@ fn one_source_asks_a_name_server_so_often_at_once_and_no_more() {
         let middle = Middle::new("many", six, by, &[("input", rule)]);
         let at = SocketAddr::new(middle.address(1, 1), 53);
         let service = Service::new(&middle.client, &middle.host, at, true);
-        let started = Instant::now();
-        while !service.serves() {
-            assert!(started.elapsed() < Duration::from_secs(60), "nobody is served");
-        }
+        until("somebody is served", || service.serves());
         middle.host.run("conntrack", &["-D", "-p", "udp"]);
         let old = middle.everything();
         middle.fix(&["limit", "udp/53", "--per-source", "3"]);

@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::files::Copy;
-use crate::host::{Host, text};
-use crate::support::{BINARY, Netns, plimsoll, root, run};
-use crate::sweep::wait_for;
+use crate::host::Host;
+use crate::support::{BINARY, Netns, plimsoll, root, run, text, until};
 
 const SSHD: &str = "/usr/sbin/sshd";
 const PORT: &str = "2222";
@@ -62,7 +61,7 @@ impl Door {
         let log = fs::File::create(keys.join("log")).expect("a log");
         let sshd = command.stdin(Stdio::null()).stderr(log).spawn().expect("sshd starts");
         let door = Self { host, client, keys, sshd };
-        wait_for(|| door.ask("true").is_ok());
+        until("the door", || door.ask("true").is_ok());
         door
     }
 

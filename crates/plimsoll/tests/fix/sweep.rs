@@ -2,19 +2,15 @@
 //!
 //! A step is before and after each write to the journal and each change of the system.
 
+use crate::support::{text, until};
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
-
-use crate::host::text;
 
 /// More steps than any remedy has; each sweep ends where a run comes through.
 pub const MOST: u32 = 200;
 const KILLED: i32 = 9;
-/// A busy machine takes its time.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a remedy is carried out on.
 pub trait Stage {
@@ -26,18 +22,10 @@ pub trait Stage {
     fn state(&self) -> &Path;
 }
 
-pub fn wait_for(done: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < PATIENCE, "waited for too long");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// Waits until no guard is at its post; there may never have been one.
 pub fn guard_gone(stage: &impl Stage) {
     let held = |path: &Path| File::open(path).is_ok_and(|post| post.try_lock_shared().is_err());
-    wait_for(|| {
+    until("the guard's end", || {
         let files = std::fs::read_dir(stage.state()).into_iter().flatten().flatten();
         let mut posts =
             files.map(|f| f.path()).filter(|p| p.extension().is_some_and(|e| e == "guard"));
@@ -217,7 +205,7 @@ pub fn swept_in_the_window(stage: &impl Stage, remedy: &[&str]) {
             let waits = || sweep.latest().contains("waits for `plimsoll confirm`");
             if call == "undo" {
                 // Not begun, or finished by the guard.
-                wait_for(|| waits() || sweep.stage.everything() == sweep.old);
+                until("the guard", || waits() || sweep.stage.everything() == sweep.old);
             } else {
                 assert_eq!(sweep.stage.everything(), new, "{remedy:?}, confirm {step}");
             }

@@ -3,13 +3,13 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plimsoll_lab::{CLIENT, Closing, Kind, Pace, Sources, WEB};
 
-use crate::host::{Host, text};
+use crate::host::Host;
 use crate::remedies::{PORT, SMALL, Staged};
-use crate::support::{root, turn};
+use crate::support::{root, text, turn, until};
 
 /// What a strict firewall has beside the lab's own rules: packets of no state dropped first, and answers let out only
 /// as answers.
@@ -61,11 +61,7 @@ fn a_bypassed_port_drops_no_more_and_what_is_established_goes_on() {
     assert_eq!(staged.everything(), old);
     staged.talk.goes_on();
     let visits = visitors.visits();
-    let started = Instant::now();
-    while visitors.visits().since(visits).served == 0 {
-        assert!(started.elapsed() < Duration::from_secs(60), "nobody is served");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("somebody is served", || visitors.visits().since(visits).served > 0);
 }
 
 /// Whether a connection from the client to a port of the server comes about and carries a byte.

@@ -1,13 +1,47 @@
 //! Driving the binary and making namespaces, for the end-to-end tests.
 #![allow(dead_code)]
 
-use std::process::{Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_plimsoll");
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(path)
+}
+
+/// One of the schemas in docs/formats.
+pub fn schema(name: &str) -> Value {
+    let path = repository(&format!("docs/formats/{name}.schema.json"));
+    let text = std::fs::read_to_string(path).expect("the schema reads");
+    serde_json::from_str(&text).expect("the schema is JSON")
+}
+
+/// Where a document is not what its schema publishes.
+pub fn schema_errors(schema: &Value, document: &Value) -> Vec<String> {
+    let validator = jsonschema::validator_for(schema).expect("a schema");
+    validator.iter_errors(document).map(|e| format!("{}: {e}", e.instance_path)).collect()
+}
+
+/// What a program printed.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Waits until something holds, and fails with its name if it never does. A busy machine takes its time.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(120), "never seen: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
 
 /// Runs `plimsoll` with these arguments.
 pub fn plimsoll(arguments: &[&str]) -> Output {
@@ -27,7 +61,7 @@ pub fn check(arguments: &[&str]) -> (Value, i32) {
     let out = plimsoll(&all);
     let text = String::from_utf8(out.stdout).expect("JSON is UTF-8");
     let value = serde_json::from_str(&text).unwrap_or_else(|e| {
-        panic!("check {arguments:?}: {e}\n{text}\n{}", String::from_utf8_lossy(&out.stderr))
+        panic!("check {arguments:?}: {e}\n{text}\n{}", self::text(&out.stderr))
     });
     (value, out.status.code().unwrap_or(-1))
 }
@@ -69,12 +103,18 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|e| panic!("{program}: {e}"));
-    assert!(
-        out.status.success(),
-        "{program} {arguments:?}: {}",
-        String::from_utf8_lossy(&out.stderr)
-    );
-    String::from_utf8_lossy(&out.stdout).into_owned()
+    assert!(out.status.success(), "{program} {arguments:?}: {}", text(&out.stderr));
+    text(&out.stdout)
+}
+
+/// A process that ends with the test.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// One kernel, one table limit: staged incidents take turns, over all test binaries too.

@@ -6,7 +6,6 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use plimsoll_diagnosis::rules::Accept;
 use plimsoll_fidelity::forge::{TcpSegment, udp};
@@ -14,7 +13,7 @@ use plimsoll_lab::Namespace;
 use plimsoll_wire::filter::{Backend, Program, TableFamily};
 
 use crate::made::Kind;
-use crate::support::Netns;
+use crate::support::{Netns, until};
 
 /// The port in question.
 pub const PORT: u16 = 443;
@@ -138,7 +137,7 @@ impl Stage {
             .expect("it starts");
         child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("it hears");
         let out = child.wait_with_output().expect("it ends");
-        let error = String::from_utf8_lossy(&out.stderr);
+        let error = crate::support::text(&out.stderr);
         assert!(out.status.success(), "{command:?}: {error}\n{text}");
     }
 
@@ -212,10 +211,7 @@ impl Stage {
             }
         }
         self.packet_to(SOURCES[0].0, SOURCES[0].1, false, (last, DISCARD), 0);
-        let started = Instant::now();
-        while !self.seen("arrived").contains(&last) {
-            assert!(started.elapsed() < Duration::from_secs(60), "the last packet did not come");
-        }
+        until("the last packet", || self.seen("arrived").contains(&last));
         self.answer();
         let (came_in, answered) = (self.seen("came_in"), self.seen("answered"));
         let each = (0..).zip(SOURCES).map(|(number, _)| Passed {

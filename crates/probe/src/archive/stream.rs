@@ -4,10 +4,9 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::time::{Duration, Instant};
 
 use bzip2::bufread::MultiBzDecoder;
-use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
-use crate::zstd;
+use crate::{gzip, zstd};
 
 /// Memory that an xz stream's dictionary may ask for, in KiB: `xz -9` asks for 64 MiB.
 const XZ_KIB: u32 = 96 << 10;
@@ -20,7 +19,7 @@ pub(crate) fn decompress<'a>(bundle: impl Read + 'a) -> io::Result<Box<dyn Read 
     let mut bundle = BufReader::with_capacity(64 << 10, bundle);
     let start = bundle.fill_buf()?;
     Ok(match start {
-        [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(bundle)),
+        _ if gzip::begins(start) => Box::new(gzip::Members::new(bundle)),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
             Box::new(XzReader::new_mem_limit(bundle, true, XZ_KIB))
         }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Read};
 
-use crate::zstd;
+use crate::{gzip, zstd};
 
 /// Whether a file of this name is compressed.
 pub(super) fn is_compressed(name: &str) -> bool {
@@ -13,7 +13,7 @@ pub(super) fn is_compressed(name: &str) -> bool {
 pub(super) fn plain(name: &str, file: Box<dyn Read>) -> io::Result<Box<dyn Read>> {
     let file = BufReader::with_capacity(64 << 10, file);
     Ok(match extension(name) {
-        Some("gz") => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+        Some("gz") => Box::new(gzip::Members::new(file)),
         Some("xz") => Box::new(lzma_rust2::XzReader::new(file, true)),
         Some("zst") => Box::new(zstd::Frames::new(file, zstd::WIDEST)),
         Some("bz2") => Box::new(bzip2::bufread::MultiBzDecoder::new(file)),

@@ -24,6 +24,7 @@ const SECOND: i64 = 1_000_000_000;
 const MOST_INTERFACES: usize = 65_536;
 
 const TOO_LONG: &str = "a packet longer than its block";
+const OPTION_TOO_LONG: &str = "an option longer than its block";
 
 #[derive(Debug, Clone, Copy)]
 struct Interface {
@@ -87,6 +88,10 @@ impl Section {
         let ticks = i64::try_from(u64::from(high) << 32 | u64::from(low)).ok()?;
         let time = ticks.checked_mul(on.unit?)?.checked_add(on.offset)?;
         let (bytes, length) = (block.get(28..28 + held)?, self.order.u32(second, 8));
+        let behind = block.get(28 + held.next_multiple_of(4)..used - 4)?;
+        if !behind.is_empty() && sound(self.order, behind).is_err() {
+            return None;
+        }
         Some((Record { time: Some(Time(time)), link: on.link, bytes, length }, used))
     }
 
@@ -121,6 +126,7 @@ impl Section {
             if order.u16(block, 12) != 1 {
                 return Err("a section of another version than 1");
             }
+            sound(order, body.get(16..).unwrap_or_default())?;
             self.lost = self.lost();
             self.interfaces.clear();
             return Ok(Step::Skip(length));
@@ -136,7 +142,7 @@ impl Section {
             return Ok(Step::Skip(length));
         }
         if order.u32(block, 0) == STATISTICS {
-            self.statistics(body);
+            self.statistics(body)?;
             return Ok(Step::Skip(length));
         }
         let record = self.record(order.u32(block, 0), body)?;
@@ -144,17 +150,20 @@ impl Section {
     }
 
     /// What became of packets on an interface: those dropped by it, and by its host.
-    fn statistics(&mut self, body: &[u8]) {
+    fn statistics(&mut self, body: &[u8]) -> Result<(), &'static str> {
         const INTERFACE_DROPPED: u16 = 5;
         const HOST_DROPPED: u16 = 7;
         let order = self.order;
-        let Some(on) = self.interfaces.get_mut(order.u32(body, 0) as usize) else { return };
-        let dropped = options(order, body.get(12..).unwrap_or_default())
+        let told = body.get(12..).unwrap_or_default();
+        sound(order, told)?;
+        let Some(on) = self.interfaces.get_mut(order.u32(body, 0) as usize) else { return Ok(()) };
+        let dropped = options(order, told)
             .filter(|(code, value)| {
                 matches!(*code, INTERFACE_DROPPED | HOST_DROPPED) && value.len() == 8
             })
             .fold(0u64, |sum, (_, value)| sum.saturating_add(wide(order, value)));
         on.lost = on.lost.max(dropped);
+        Ok(())
     }
 
     /// The record that `bytes` begin with, if a whole block of packets stands there.
@@ -194,6 +203,7 @@ impl Section {
         let ticks = u64::from(order.u32(body, 4)) << 32 | u64::from(order.u32(body, 8));
         let held = order.u32(body, 12) as usize;
         let frame = body.get(data..data + held).ok_or(TOO_LONG)?;
+        sound(order, body.get((data + held).next_multiple_of(4)..).unwrap_or_default())?;
         let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(on.resolution);
         let nanos = i64::try_from(nanos).unwrap_or(i64::MAX);
         let time = Time(nanos.saturating_add(on.offset));
@@ -208,17 +218,35 @@ fn wide(order: Order, value: &[u8]) -> u64 {
     u64::from(order.u32(value, high)) << 32 | u64::from(order.u32(value, low))
 }
 
-/// The options of a block: code and value of each.
+/// The options of a block, code and value of each, to their end or to one that is longer than the block.
 fn options(order: Order, mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     core::iter::from_fn(move || {
-        if rest.len() < 4 {
-            return None;
-        }
-        let (code, length) = (order.u16(rest, 0), usize::from(order.u16(rest, 2)));
-        let value = rest.get(4..4 + length).filter(|_| code != 0)?;
-        rest = rest.get(4 + length.next_multiple_of(4)..).unwrap_or_default();
+        let (code, value, behind) = option(order, rest).ok()??;
+        rest = behind;
         Some((code, value))
     })
+}
+
+/// Whether all options of a block are within it.
+fn sound(order: Order, mut rest: &[u8]) -> Result<(), &'static str> {
+    while let Some((_, _, behind)) = option(order, rest)? {
+        rest = behind;
+    }
+    Ok(())
+}
+
+/// Code, value, and what follows.
+type Opt<'a> = (u16, &'a [u8], &'a [u8]);
+
+/// The option that `rest` begins with; `None`: their end, which may be left out.
+fn option(order: Order, rest: &[u8]) -> Result<Option<Opt<'_>>, &'static str> {
+    let Some((head, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+    let (code, length) = (order.u16(head, 0), usize::from(order.u16(head, 2)));
+    if code == 0 {
+        return Ok(None);
+    }
+    let value = rest.get(..length).ok_or(OPTION_TOO_LONG)?;
+    Ok(Some((code, value, rest.get(length.next_multiple_of(4)..).unwrap_or_default())))
 }
 
 fn interface(order: Order, body: &[u8]) -> Result<Interface, &'static str> {
@@ -230,7 +258,9 @@ fn interface(order: Order, body: &[u8]) -> Result<Interface, &'static str> {
         offset: 0,
         lost: 0,
     };
-    for (code, value) in options(order, body.get(8..).unwrap_or_default()) {
+    let told = body.get(8..).unwrap_or_default();
+    sound(order, told)?;
+    for (code, value) in options(order, told) {
         match (code, value) {
             (9, [resolution]) => {
                 let exponent = u32::from(resolution & 0x7f);

@@ -296,9 +296,36 @@ fn a_resolution_is_any_that_64_bits_hold_and_options_may_lack_their_end() {
         assert_eq!(at(&[fine]), Err("a resolution of time too fine for 64 bits"));
     }
     assert_eq!(at(&[6, 6]), Err("a resolution of time that is not one octet"));
-    // An option that is longer than its block is none.
-    let file = [section(), described(&[2, 0, 255, 255]), packet(0, 2)].concat();
-    assert_eq!(fault(&file), None);
+}
+
+#[test]
+fn an_option_longer_than_its_block_is_named_wherever_it_stands() {
+    let what = "an option longer than its block";
+    let fits = [2, 0, 3, 0, b'e', b't', b'h', 0];
+    let too_long = [2, 0, 5, 0, b'e', b't', b'h', 0];
+    // A block as it is without options, and with these.
+    let with = |block: Vec<u8>, options: &[u8]| {
+        let (kind, body) = (block[0..4].to_vec(), &block[8..block.len() - 4]);
+        let kind = u32::from_le_bytes([kind[0], kind[1], kind[2], kind[3]]);
+        self::block(kind, &[body, options].concat())
+    };
+    let statistics = || block(5, &[0; 12]);
+    let before = [section(), described(&[]), packet(0, 2)].concat();
+    for at_last in [section(), described(&[]), statistics(), packet(0, 2)] {
+        let behind = |options: &[u8]| {
+            let file = [&before[..], &with(at_last.clone(), options)].concat();
+            let mut found = Vec::new();
+            // Alone, and among many.
+            many_are_as_single(&file);
+            found.extend(fault(&file));
+            found
+        };
+        assert_eq!(behind(&fits), []);
+        assert_eq!(behind(&[&fits[..], &[0, 0, 0, 0], &too_long].concat()), [], "behind their end");
+        let place = (1, before.len() as u64, what);
+        assert_eq!(behind(&too_long), [place]);
+        assert_eq!(behind(&[fits, too_long].concat()), [place]);
+    }
 }
 
 #[test]

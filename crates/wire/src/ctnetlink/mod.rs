@@ -15,7 +15,7 @@ mod quick;
 mod request;
 mod statistics;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use decode::{decode, decode_row, decode_row_with};
 pub use flow::{DccpDetails, Details, Flow, SequenceAdjustment, Synproxy, TcpDetails};

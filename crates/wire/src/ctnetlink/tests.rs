@@ -32,7 +32,8 @@ fn payloads(hex: &str) -> Vec<(u16, Vec<u8>)> {
     all
 }
 
-fn flows(hex: &str) -> Vec<Flow> {
+/// The entries that messages of a fixture tell of.
+pub(crate) fn flows(hex: &str) -> Vec<Flow> {
     payloads(hex).iter().map(|(_, p)| Flow::decode(p, None).unwrap()).collect()
 }
 

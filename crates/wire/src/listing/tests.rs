@@ -9,8 +9,7 @@ use plimsoll_ct::{
 };
 
 use super::*;
-use crate::ctnetlink;
-use crate::netlink::{Message, Messages};
+use crate::ctnetlink::tests::flows;
 
 macro_rules! fixture {
     ($name:literal) => {
@@ -69,21 +68,6 @@ fn the_line_of_a_2_4_kernel_has_use_before_mark() {
 /// The two views of one table, by original tuple; the seconds run between the readings.
 fn dump(hex: &str) -> Vec<Entry> {
     flows(hex).into_iter().map(|flow| flow.entry).collect()
-}
-
-fn flows(hex: &str) -> Vec<ctnetlink::Flow> {
-    let mut all = Vec::new();
-    for line in hex.lines() {
-        let datagram: Vec<u8> = (0..line.len() / 2)
-            .map(|i| u8::from_str_radix(&line[2 * i..2 * i + 2], 16).unwrap())
-            .collect();
-        for message in Messages::new(&datagram) {
-            if let Message::Data { payload, .. } = message.unwrap() {
-                all.push(ctnetlink::Flow::decode(payload, None).unwrap());
-            }
-        }
-    }
-    all
 }
 
 /// Drops what one of two views cannot tell.

@@ -1,0 +1,123 @@
+//! What stands beside a line of the index where several settings share a table: in which settings each of its entries is, since
+//! when, and how its time is reckoned.
+//!
+//! One cache line beside one of the index. A chain is walked, and a collector's pass made, with these two and without a look at the
+//! entries.
+
+use super::index::ROOM;
+use super::versions::{Row, Seats};
+use crate::ticks::Jiffies;
+
+/// What is known of one entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Aside {
+    /// The moment from which it lasts as its row says.
+    pub(super) since: Jiffies,
+    pub(super) seats: Seats,
+    pub(super) row: Row,
+}
+
+/// See the module. Places in which the line has no entry are of no setting.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Asides {
+    since: [Jiffies; ROOM],
+    seats: [Seats; ROOM],
+    /// Six bits for each, from the lowest up.
+    rows: [u8; 9],
+}
+
+const BITS: usize = 6;
+const OF_ROW: u8 = (1 << BITS) - 1;
+
+impl Asides {
+    pub(super) const EMPTY: Self =
+        Self { since: [Jiffies(0); ROOM], seats: [Seats::NONE; ROOM], rows: [0; 9] };
+
+    #[inline(always)]
+    pub(super) fn get(&self, slot: usize) -> Aside {
+        Aside { since: self.since[slot], seats: self.seats[slot], row: self.row(slot) }
+    }
+
+    #[inline(always)]
+    pub(super) fn set(&mut self, slot: usize, aside: Aside) {
+        self.seats[slot] = aside.seats;
+        self.refresh(slot, aside.since, aside.row);
+    }
+
+    /// The entry lasts from another moment on.
+    #[inline(always)]
+    pub(super) fn refresh(&mut self, slot: usize, since: Jiffies, row: Row) {
+        self.since[slot] = since;
+        let (at, shift) = (slot * BITS / 8, slot * BITS % 8);
+        let mut two = u16::from_le_bytes([self.rows[at], self.rows[at + 1]]);
+        two = two & !(u16::from(OF_ROW) << shift) | u16::from(row.0 & OF_ROW) << shift;
+        [self.rows[at], self.rows[at + 1]] = two.to_le_bytes();
+    }
+
+    #[inline(always)]
+    pub(super) fn seats(&self, slot: usize) -> Seats {
+        self.seats[slot]
+    }
+
+    /// The settings in which any of the entries is.
+    #[inline(always)]
+    pub(super) fn any(&self) -> Seats {
+        self.seats.iter().fold(Seats::NONE, |all, seats| all.or(*seats))
+    }
+
+    /// Takes an entry out of some settings: those in which it is still.
+    #[inline(always)]
+    pub(super) fn leave(&mut self, slot: usize, gone: Seats) -> Seats {
+        self.seats[slot] = self.seats[slot].without(gone);
+        self.seats[slot]
+    }
+
+    #[inline(always)]
+    fn row(&self, slot: usize) -> Row {
+        let (at, shift) = (slot * BITS / 8, slot * BITS % 8);
+        let two = u16::from_le_bytes([self.rows[at], self.rows[at + 1]]);
+        Row((two >> shift) as u8 & OF_ROW)
+    }
+
+    /// An entry goes from the line: those behind it move up.
+    pub(super) fn take(&mut self, slot: usize) {
+        self.since.copy_within(slot + 1.., slot);
+        self.seats.copy_within(slot + 1.., slot);
+        self.seats[ROOM - 1] = Seats::NONE;
+        let mut rows = [0; 16];
+        rows[..9].copy_from_slice(&self.rows);
+        let rows = u128::from_le_bytes(rows);
+        let below = (1 << (slot * BITS)) - 1;
+        let rows = (rows & below | rows >> BITS & !below).to_le_bytes();
+        self.rows.copy_from_slice(&rows[..9]);
+    }
+}
+
+const _: () = assert!(size_of::<Asides>() == 64);
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn a_line_keeps_what_it_was_told_of_each_entry_whoever_goes() {
+        let aside = |n: usize| Aside {
+            since: Jiffies(n as u32 * 1000),
+            seats: Seats(n as u8 + 1),
+            row: Row((n * 37 % 64) as u8),
+        };
+        for gone in 0..ROOM {
+            let mut line = Asides::EMPTY;
+            (0..ROOM).for_each(|n| line.set(n, aside(n)));
+            line.take(gone);
+            let left: Vec<usize> = (0..ROOM).filter(|n| *n != gone).collect();
+            for (slot, n) in left.into_iter().enumerate() {
+                assert_eq!(line.get(slot), aside(n));
+            }
+            assert_eq!(line.seats(ROOM - 1), Seats::NONE);
+        }
+    }
+}
