@@ -58,6 +58,7 @@ mod table;
 mod tcp;
 mod ticks;
 mod trackers;
+mod wording;
 
 pub use batch::Arrival;
 pub use behaviour::{BEHAVIOURS, Behaviour, SctpRule, UdpRule, profile_named};
@@ -76,3 +77,4 @@ pub use tcp::{
     Side, Tcp, TcpSettings, Timeouts as TcpTimeouts,
 };
 pub use ticks::Jiffies;
+pub use wording::Wording;

@@ -18,8 +18,8 @@ pub struct LogLine {
     pub tick: u64,
     /// Text behind the time stamp.
     pub text: String,
-    /// It is not whole yet: the packet that it is about belongs behind it, as the log shows packets
-    /// ([`append_logged`](plimsoll_wire::packet::append_logged)). The model does not see all of that.
+    /// It is not whole yet: the packet that it is about belongs behind it. The model does not see all of that:
+    /// [`describe`](crate::Model::describe).
     pub about_packet: bool,
 }
 

@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Time};
 use plimsoll_wire::packet::{
-    LinkType, NoPacket, Packet, Transport, behind_extensions, network_layer, parse_ip,
-    parse_transport,
+    LinkType, Manner, NoPacket, Packet, Transport, append_logged, behind_extensions, network_layer,
+    parse_ip, parse_transport,
 };
 
 use crate::behaviour::Behaviour;
@@ -26,6 +26,7 @@ use crate::settings::Settings;
 use crate::step::{Info, Step, Treatment, Verdict, What};
 use crate::table::{Spot, Table};
 use crate::ticks::Jiffies;
+use crate::wording::Wording;
 
 /// What a model is made from.
 #[derive(Debug, Clone)]
@@ -139,9 +140,19 @@ impl Model {
         self.log.take()
     }
 
-    /// Writes behind the lines that are [about the last packet](LogLine::about_packet) what it is, as the log shows it.
-    pub fn describe(&mut self, packet: impl FnOnce() -> String) {
-        self.log.describe(packet);
+    /// Writes behind the lines that are [about the last packet](LogLine::about_packet) what it is, as this kernel's log shows
+    /// it: a frame that came in by an interface of this name.
+    pub fn describe(&mut self, link: LinkType, frame: &[u8], interface: &str) {
+        let Wording { path, accurate_ecn, .. } = self.behaviour.wording;
+        self.log.describe(|| {
+            let mut text = String::new();
+            let packet = network_layer(link, frame).and_then(parse_ip);
+            if packet.is_ok_and(|packet| packet.fragment.is_none()) {
+                let interface = path.then_some(interface);
+                append_logged(&mut text, link, frame, &Manner { interface, accurate_ecn });
+            }
+            text
+        });
     }
 
     /// Entries that count against the limit now, expired ones not yet collected among them.

@@ -1,6 +1,5 @@
 //! `plimsoll size`: what the load needs, from one of four sources; the size for it; print.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -15,7 +14,7 @@ use plimsoll_report as report;
 
 use crate::arguments::Size;
 use crate::replay::{self, Failure};
-use crate::{check, exit};
+use crate::{check, exit, terminal};
 
 /// The limit.
 const MAX: &str = "nf_conntrack_max";
@@ -44,9 +43,10 @@ pub fn run(arguments: &Size) -> ExitCode {
         let style = check::style(arguments.color, arguments.width, arguments.ascii, false, false);
         report::size_text(&sizing, &style)
     };
-    let mut out = std::io::stdout().lock();
-    // A reader that closed the pipe has what it wanted.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(why) = terminal::print(&text) {
+        eprintln!("plimsoll: {why}");
+        return ExitCode::from(UNKNOWN);
+    }
     ExitCode::from(u8::from(sizing.enough() == Some(false)))
 }
 

@@ -1,6 +1,6 @@
 //! What the terminal can show: colour, columns, characters, the zone of its clock.
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use crate::arguments::When;
 
@@ -55,6 +55,17 @@ pub fn chinese() -> bool {
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
         .is_some_and(|l| l.starts_with("zh"))
+}
+
+/// Prints an answer. A reader that closed the pipe has what it wanted; a disk that is full has not.
+pub fn print(text: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {error}"))
+        }
+        Err(_) | Ok(()) => Ok(()),
+    }
 }
 
 /// Seconds east of UTC of this host's clock, now.

@@ -145,6 +145,47 @@ fn made_up_traffic_is_drawn_from_its_start() {
     let svg = std::fs::read_to_string(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     assert!(svg.contains("time since the start") && !svg.contains("1970"));
+    let small = ["--synthetic", made, "--set=nf_conntrack_max=5", "--no-search"];
+    let (out, _, _) = replay(&small, b"");
+    let first = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(first.contains("connections from +0.") && !first.contains("1970"), "{out}");
+}
+
+#[test]
+fn what_cannot_be_written_is_named_and_does_not_cost_the_answer() {
+    let (out, err, status) = replay(&["-", "--plot", "/dev/full"], &capture(1, true));
+    assert!(out.starts_with("HOLDS  The table needs 1 entry;"), "{out}");
+    assert_eq!(
+        (err.contains("plimsoll: /dev/full: No space left"), status),
+        (true, Some(1)),
+        "{err}"
+    );
+    let (out, err, status) = replay(&["-", "--plot", "/nowhere/x.svg"], &capture(1, true));
+    let why = "plimsoll: --plot: no directory /nowhere\n";
+    assert_eq!((out.as_str(), err.as_str(), status), ("", why, Some(64)));
+    let full = || std::fs::File::create("/dev/full").unwrap();
+    let path = stored("full.pcap", &capture(1, true));
+    for arguments in
+        [&["replay"][..], &["replay", "--json"], &["replay", "--dump"], &["size", "--capture"]]
+    {
+        let all = arguments.iter().map(std::ffi::OsStr::new).chain([path.as_os_str()]);
+        let told = Command::new(BINARY).args(all).stdout(full()).output().unwrap();
+        let err = String::from_utf8(told.stderr).unwrap();
+        assert!(err.contains("plimsoll: standard output: No space left"), "{arguments:?}: {err}");
+        assert!(!told.status.success(), "{arguments:?}");
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_moment_before_the_first_packet_is_refused() {
+    for form in ["--no-search", "--dump"] {
+        let (out, err, status) =
+            replay(&["-", form, "--at", "2020-01-01T00:00:00Z"], &capture(1, true));
+        let why =
+            "plimsoll: --at 2020-01-01T00:00:00Z: before the first packet, 2023-11-14T22:13:20Z\n";
+        assert_eq!((out.as_str(), err.as_str(), status), ("", why, Some(1)));
+    }
 }
 
 #[test]
@@ -319,8 +360,19 @@ fn what_the_log_would_have_said_of_a_packet_is_printed() {
     let (_, err, status) = replay(&older, &bytes);
     assert_eq!(status, Some(64));
     assert!(
-        err.contains("nf_conntrack_log_invalid: what this kernel writes was not compared"),
+        err.contains(
+            "nf_conntrack_log_invalid: what this kernel writes was not compared; it was with the profiles 5.10, 6.1, 6.12, \
+             6.18, 7.1"
+        ),
         "{err}"
+    );
+    // 5.10 tells no interface.
+    let own = [&log[..], &["nf_conntrack_log_invalid=17", "--profile", "5.10"]].concat();
+    let (out, _, status) = replay(&own, &bytes);
+    assert_eq!(status, Some(0));
+    assert!(
+        out.contains("nf_ct_proto_17: truncated/malformed packet IN= OUT= SRC=10.0.0.1 "),
+        "{out}"
     );
 }
 

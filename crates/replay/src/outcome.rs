@@ -10,7 +10,9 @@ use crate::replay::Run;
 /// What is noted of a setting on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Peaks {
-    pub(crate) counted: u64,
+    /// Most at once since the last sample, that moment included, and before it.
+    counted: u64,
+    before: u64,
     pub(crate) protected: u64,
     pub(crate) evicted: u64,
 }
@@ -24,6 +26,17 @@ impl Peaks {
             self.protected = self.protected.max(protected);
         }
         self.evicted += u64::from(step.evicted);
+    }
+
+    /// Most at once.
+    pub(crate) fn most(&self) -> u64 {
+        self.counted.max(self.before)
+    }
+
+    /// Most at once since the last call; so many there are now.
+    pub(crate) fn take(&mut self, counted: u64) -> u64 {
+        self.before = self.most();
+        core::mem::replace(&mut self.counted, counted)
     }
 }
 
@@ -64,7 +77,7 @@ impl Outcome {
         Self {
             label: label.into(),
             max,
-            peak: peaks.counted,
+            peak: peaks.most(),
             peak_protected: peaks.protected,
             lost: lost.number,
             flows_lost: notes.losses.flows(seat),
@@ -72,7 +85,7 @@ impl Outcome {
             first_drop: lost.first,
             last_drop: lost.last,
             buckets,
-            memory: crate::answer::memory(run.profile(), peaks.counted, buckets),
+            memory: crate::answer::memory(run.profile(), peaks.most(), buckets),
             counters: run.counters(),
         }
     }

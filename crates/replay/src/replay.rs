@@ -8,7 +8,7 @@ use plimsoll_ct::{Counters, Entry, Profile, State, TcpState, Time};
 use plimsoll_model::{Arrival, Config, Model, Occupancy, Settings, Treatment, What};
 use plimsoll_wire::capture::Record;
 use plimsoll_wire::packet::{
-    Addresses, LinkType, NoPacket, Packet, append_logged, network_layer, parse_ip, plain_packet,
+    Addresses, LinkType, NoPacket, Packet, network_layer, parse_ip, plain_packet,
 };
 
 use crate::doubts::Doubts;
@@ -121,16 +121,9 @@ impl Replay {
         }
         for record in records {
             self.feed_all(core::slice::from_ref(record));
-            let (link, interface) = (LinkType::from_number(record.link), &self.interface);
+            let Some(link) = LinkType::from_number(record.link) else { continue };
             for model in self.tables.iter_mut().filter_map(Shared::model_mut) {
-                model.describe(|| {
-                    let mut text = String::new();
-                    let whole = read(record).is_ok_and(|packet| packet.fragment.is_none());
-                    if let Some(link) = link.filter(|_| whole) {
-                        append_logged(&mut text, link, record.bytes, interface);
-                    }
-                    text
-                });
+                model.describe(link, record.bytes, &self.interface);
             }
         }
     }
@@ -406,6 +399,35 @@ mod tests {
         let timeline = replay.runs()[0].timeline.clone();
         assert!(timeline.samples().len() > 100);
         (*replay.tally(), *replay.doubts(), replay.outcomes().remove(0), timeline)
+    }
+
+    #[test]
+    fn what_comes_and_goes_between_two_samples_is_seen_in_the_timeline() {
+        let profile = Profile::named("6.18").expect("a known profile");
+        let mut settings = Settings::of(profile, Bytes(1 << 30));
+        settings.set("nf_conntrack_udp_timeout", 5).expect("a setting");
+        let mut replay =
+            Replay::new([(String::new(), Config::new(profile, settings))], Rules::default());
+        replay.sample();
+        // A query an hour for two weeks, and 200 of other ports within a second of the seventh day: gone five minutes later.
+        let hours = (0..14 * 24).map(|hour| (hour * 3600, 1024));
+        let flood = (0..200).map(|n| (7 * 86_400 + 600, 2000 + n));
+        let mut queries: Vec<(i64, u16)> = hours.chain(flood).collect();
+        queries.sort_unstable();
+        for (second, port) in queries {
+            let mut query =
+                Vec::from([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+            query.extend([&port.to_be_bytes()[..], &[0, 53, 0, 8, 0, 0]].concat());
+            let time = Some(Time(second * 1_000_000_000));
+            replay.feed(&[Record { time, link: 101, bytes: &query, length: 28 }]);
+        }
+        replay.finish();
+        let run = &replay.runs()[0];
+        let samples = run.timeline.samples();
+        let (most, moments) =
+            (samples.iter().map(|s| s.most), samples.iter().map(|s| s.occupancy.counted));
+        assert_eq!(Some(replay.outcomes()[0].peak), most.max());
+        assert!(replay.outcomes()[0].peak >= 200 && moments.max() < Some(10));
     }
 
     #[test]

@@ -259,7 +259,8 @@ impl Shared {
                 Table::Together(model) => model.occupancy(),
                 Table::Apart(grid) => grid.occupancy(seat),
             };
-            timeline.add(now, occupancy, losses.packets(seat).number, peaks.evicted);
+            let lost = losses.packets(seat).number;
+            timeline.add(now, occupancy, peaks.take(occupancy.counted), lost, peaks.evicted);
         }
     }
 

@@ -18,6 +18,8 @@ pub struct Sample {
     pub time: Time,
     /// How full. Of samples that were merged, the fullest.
     pub occupancy: Occupancy,
+    /// Most entries that counted at once since the sample before, this one included: what came and went in between shows here.
+    pub most: u64,
     /// Packets dropped since the sample before.
     pub lost: u64,
     /// Entries evicted since the sample before.
@@ -38,10 +40,18 @@ impl Timeline {
         &self.samples
     }
 
-    /// One more: losses and evictions are those since the beginning.
-    pub(crate) fn add(&mut self, time: Time, occupancy: Occupancy, lost: u64, evicted: u64) {
-        let sample =
-            Sample { time, occupancy, lost: lost - self.lost, evicted: evicted - self.evicted };
+    /// One more: losses and evictions are those since the beginning, `most` is since the sample before.
+    pub(crate) fn add(
+        &mut self,
+        time: Time,
+        occupancy: Occupancy,
+        most: u64,
+        lost: u64,
+        evicted: u64,
+    ) {
+        let most = most.max(occupancy.counted);
+        let (since, gone) = (lost - self.lost, evicted - self.evicted);
+        let sample = Sample { time, occupancy, most, lost: since, evicted: gone };
         (self.lost, self.evicted) = (lost, evicted);
         self.samples.push(sample);
     }
@@ -55,6 +65,7 @@ impl Timeline {
                         last.occupancy = sample.occupancy;
                         last.time = sample.time;
                     }
+                    last.most = last.most.max(sample.most);
                     last.lost += sample.lost;
                     last.evicted += sample.evicted;
                 }

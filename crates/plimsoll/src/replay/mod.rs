@@ -57,6 +57,11 @@ fn show(arguments: &Arguments) -> Result<(), Failure> {
     if lists(arguments) {
         return listing(arguments);
     }
+    let drawn = arguments.plot.as_deref();
+    let nowhere = drawn.and_then(Path::parent).filter(|d| !d.as_os_str().is_empty() && !d.is_dir());
+    if let Some(directory) = nowhere {
+        return Err(Failure::Usage(format!("--plot: no directory {}", directory.display())));
+    }
     let (answer, details) = answer_for(arguments)?;
     let style = style(arguments);
     let mut text = if arguments.json {
@@ -64,19 +69,15 @@ fn show(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         report::replay_text(&answer, &style)
     };
-    match arguments.plot.as_deref() {
-        None => {}
-        Some(path) if path == Path::new("-") => {
-            text = format!("{}\n{text}", report::replay_chart(&answer, &style));
-        }
-        Some(path) => {
-            std::fs::write(path, report::replay_svg(&answer, style.clock))
-                .map_err(|e| Failure::Failed(format!("{}: {e}", path.display())))?;
-        }
+    if drawn == Some(Path::new("-")) {
+        text = format!("{}\n{text}", report::replay_chart(&answer, &style));
     }
-    // A reader that closed the pipe has what it wanted.
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    terminal::print(&text).map_err(Failure::Failed)?;
+    // Last, so that a disk that is full does not cost the answer.
+    if let Some(path) = drawn.filter(|path| *path != Path::new("-")) {
+        std::fs::write(path, report::replay_svg(&answer, style.clock))
+            .map_err(|e| Failure::Failed(format!("{}: {e}", path.display())))?;
+    }
     Ok(())
 }
 

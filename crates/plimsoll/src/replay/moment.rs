@@ -44,6 +44,11 @@ pub fn parse(text: &str) -> Result<Moment, String> {
     }
 }
 
+/// A point in time as [`parse`] takes it.
+pub fn shown(at: Time) -> String {
+    jiff::Timestamp::from_nanosecond(at.0.into()).unwrap_or_default().to_string()
+}
+
 /// A span: seconds, or with `ms`, `s`, `m`, `h`, `d` behind the number.
 pub fn seconds(text: &str) -> Option<f64> {
     let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

@@ -185,7 +185,7 @@ impl Search<'_> {
             let limits = (1..=RUNGS).map(|n| low + (n as f64 * step) as u64).filter(|m| *m < high);
             let label = |max: u64| format!("max={max}");
             let candidates: Vec<_> = limits.map(|max| self.limit(max, &label(max))).collect();
-            let (replay, _) = self.pass("looking for the limit that suffices", &candidates)?;
+            let (replay, _) = self.pass("looking for the limit", &candidates)?;
             let rows = self.rows(&candidates, &replay);
             // The lowest above which none loses anything.
             let losing = rows.iter().rposition(|row| row.outcome.lost > 0);

@@ -15,7 +15,8 @@ use plimsoll_wire::capture::Record;
 
 use super::arguments::Arguments;
 use super::captures::{self, Faults};
-use super::moment::Moment;
+use super::moment::{self, Moment};
+use crate::terminal;
 
 /// See the module.
 pub struct Source<'a> {
@@ -24,6 +25,7 @@ pub struct Source<'a> {
     scale: u32,
     speed: f64,
     until: Option<Moment>,
+    unicode: bool,
 }
 
 /// Packets between two looks at the clock.
@@ -38,6 +40,7 @@ impl<'a> Source<'a> {
             scale: arguments.scale,
             speed: arguments.speed,
             until: arguments.at,
+            unicode: !arguments.ascii && terminal::unicode(),
         }
     }
 
@@ -53,6 +56,7 @@ impl<'a> Source<'a> {
         let mut copies = Copies::default();
         let mut first = None;
         let mut frames = 0;
+        let mut shown = false;
         let as_it_is = self.speed == 1.0 && self.until.is_none() && self.scale == 1;
         let mut visit = |records: &[Record<'_>]| {
             let before = frames / LOOK;
@@ -78,6 +82,7 @@ impl<'a> Source<'a> {
                         return ControlFlow::Break(());
                     }
                 }
+                shown = true;
                 feed(&[record]);
                 if self.scale > 1 {
                     copies.of(&record);
@@ -103,7 +108,14 @@ impl<'a> Source<'a> {
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
-        faults
+        match (first, self.until) {
+            (Some(start), Some(until)) if !as_it_is && !shown => Err(format!(
+                "--at {}: before the first packet, {}",
+                moment::shown(until.time(start)),
+                moment::shown(start)
+            )),
+            _ => faults,
+        }
     }
 
     /// Shown on a terminal only, and only after a moment: short work needs none.
@@ -117,13 +129,14 @@ impl<'a> Source<'a> {
         };
         let form = match (length, self.synthetic) {
             (None, _) => "{spinner} {msg}  {bytes} read, {elapsed}",
-            (Some(_), None) => {
-                "{msg}  {bar:30} {percent:>3} %  {bytes} of {total_bytes}, {eta} left"
-            }
-            (Some(_), Some(_)) => "{msg}  {bar:30} {percent:>3} %  {eta} left",
+            // As wide as the terminal, whatever that is: a line that wraps is not taken away again.
+            (Some(_), _) => "{msg} {wide_bar} {percent:>3} %, {eta} left",
         };
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(5));
-        bar.set_style(ProgressStyle::with_template(form).unwrap_or(ProgressStyle::default_bar()));
+        let style = ProgressStyle::with_template(form).unwrap_or(ProgressStyle::default_bar());
+        let style =
+            if self.unicode { style } else { style.progress_chars("#>.").tick_chars(r"|/-\ ") };
+        bar.set_style(style);
         bar.set_message(doing.to_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
         Some(bar)

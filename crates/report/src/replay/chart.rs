@@ -101,10 +101,11 @@ pub(super) fn columns(row: &Row, extent: &Extent, number: usize) -> Vec<Option<S
         match place {
             Some(held) => {
                 let (lost, evicted) = (held.lost + sample.lost, held.evicted + sample.evicted);
+                let most = held.most.max(sample.most);
                 if sample.occupancy.counted > held.occupancy.counted {
                     *held = *sample;
                 }
-                (held.lost, held.evicted) = (lost, evicted);
+                (held.most, held.lost, held.evicted) = (most, lost, evicted);
             }
             None => *place = Some(*sample),
         }
@@ -113,7 +114,10 @@ pub(super) fn columns(row: &Row, extent: &Extent, number: usize) -> Vec<Option<S
     for place in &mut columns {
         match place {
             Some(sample) => last = Some(*sample),
-            None => *place = last.map(|s| Sample { lost: 0, evicted: 0, ..s }),
+            None => {
+                *place =
+                    last.map(|s| Sample { most: s.occupancy.counted, lost: 0, evicted: 0, ..s })
+            }
         }
     }
     columns

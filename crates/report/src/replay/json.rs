@@ -100,6 +100,7 @@ fn run(role: &str, row: &Row) -> Value {
             let mut value = occupancy(&sample.occupancy);
             if let Some(all) = value.as_object_mut() {
                 all.insert("time".to_string(), rfc3339(sample.time).into());
+                all.insert("most".to_string(), sample.most.into());
                 all.insert("lost".to_string(), sample.lost.into());
                 all.insert("evicted".to_string(), sample.evicted.into());
             }

@@ -154,7 +154,7 @@ fn stacked(svg: &mut Svg, a: &Answer, row: &Row, top: f64, axis: &str) {
         svg.line(format_args!("<path d=\"{path}Z\" fill=\"{colour}\" stroke=\"none\"/>"));
     }
     svg.curve(panel.points(samples, |s| s.occupancy.live), INK, 1.2, "");
-    svg.curve(panel.points(samples, |s| s.occupancy.counted), INK, 1.2, "3 2");
+    svg.curve(panel.points(samples, |s| s.most), INK, 1.2, "3 2");
     panel.limit(svg, row.outcome.max);
     drops(svg, &panel, row);
     legend(svg, &panel, row);
@@ -197,7 +197,7 @@ fn legend(svg: &mut Svg, panel: &Panel, row: &Row) {
         svg.text(x + 19.0, y, "start", 12, INK, name);
         x += 40.0 + name.len() as f64 * 7.0;
     }
-    for (dash, name) in [("", "live"), ("3 2", "counted: with expired ones, not yet collected")] {
+    for (dash, name) in [("", "live"), ("3 2", "counted, at most: with expired ones")] {
         svg.stroke(x, y - 4.0, x + 22.0, y - 4.0, INK, 1.2, dash);
         svg.text(x + 28.0, y, "start", 12, INK, name);
         x += 48.0 + name.len() as f64 * 7.0;
@@ -220,7 +220,7 @@ fn curves(svg: &mut Svg, a: &Answer, rows: &[&Row], top: f64, axis: &str) {
     for (i, row) in rows.iter().enumerate() {
         let (colour, dash) = CURVES[i % CURVES.len()];
         let samples = row.timeline.samples();
-        let points: Vec<_> = panel.points(samples, |s| s.occupancy.counted).collect();
+        let points: Vec<_> = panel.points(samples, |s| s.most).collect();
         svg.curve(points.iter().copied(), colour, 1.8, dash);
         for ((x, y), _) in points.iter().zip(samples).filter(|(_, s)| s.lost > 0) {
             svg.stroke(x - 3.0, y - 3.0, x + 3.0, y + 3.0, colour, 1.2, "");

@@ -119,7 +119,7 @@ fn stacked(screen: &mut Screen<'_>, a: &Answer, row: &Row, wide: usize, glyphs: 
 
 /// What stands in a column at a height.
 fn cell(sample: Option<&Sample>, height: f64, glyphs: &Glyphs) -> Option<(Paint, &'static str)> {
-    let o = sample?.occupancy;
+    let Sample { occupancy: o, most, .. } = sample?;
     let reaches = |entries: u64| entries as f64 >= height;
     if reaches(o.protected) {
         Some((Paint::Good, glyphs.protected))
@@ -127,7 +127,7 @@ fn cell(sample: Option<&Sample>, height: f64, glyphs: &Glyphs) -> Option<(Paint,
         Some((Paint::Closing, glyphs.closing))
     } else if reaches(o.live) {
         Some((Paint::Evictable, glyphs.evictable))
-    } else if reaches(o.counted) {
+    } else if reaches(*most) {
         Some((Paint::Faint, glyphs.expired))
     } else {
         None
@@ -156,7 +156,7 @@ fn key(screen: &mut Screen<'_>, row: &Row, glyphs: &Glyphs, extent: &Extent) {
         (glyphs.protected, Paint::Good, "protected"),
         (glyphs.closing, Paint::Closing, "closing"),
         (glyphs.evictable, Paint::Evictable, "evictable"),
-        (glyphs.expired, Paint::Faint, "expired, still counted"),
+        (glyphs.expired, Paint::Faint, "expired or gone again"),
     ] {
         items.push(Line::new().with(style, paint, glyph).plain(style, &format!(" {name}")));
     }
@@ -207,9 +207,9 @@ fn curves(screen: &mut Screen<'_>, a: &Answer, rows: &[&Row], glyphs: &Glyphs) {
                 line.push(style, Paint::Bad, glyphs.drop);
                 continue;
             }
-            let height = sample.occupancy.counted as f64 / most as f64 * 8.0;
+            let height = sample.most as f64 / most as f64 * 8.0;
             let step = (libm::ceil(height) as usize).clamp(1, 8) - 1;
-            let glyph = if sample.occupancy.counted == 0 { " " } else { glyphs.steps[step] };
+            let glyph = if sample.most == 0 { " " } else { glyphs.steps[step] };
             line.push(style, Paint::Evictable, glyph);
         }
         line.push(style, Paint::Plain, &format!(" {}", right(&short(row.outcome.peak), 8)));

@@ -116,9 +116,14 @@ fn verdict(a: &Answer, style: &Style) -> String {
             if evicted == 1 { "entry is" } else { "entries are" },
         ),
         (lost, _) => {
-            let from = now
-                .first_drop
-                .map_or_else(String::new, |at| format!(" from {} on", style.clock.show(at)));
+            let from = match (now.first_drop, a.span) {
+                // Made-up traffic has no date.
+                (Some(at), Some((start, _))) if a.synthetic => {
+                    format!(" from {} on", table::since(start, at))
+                }
+                (Some(at), _) => format!(" from {} on", style.clock.show(at)),
+                (None, _) => String::new(),
+            };
             format!(
                 "{needs}; with {} it drops {} {} of {}{from}.",
                 limit(now.max),
