@@ -66,7 +66,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(ways[0].counters(), ways[1].counters());
     let mut again = Model::new(config);
     let mut trace = Vec::new();
-    again.batch(&arrivals, |_, _, step| trace.push(step));
+    again.batch(&arrivals, |_, _, step| trace.push(*step));
     assert_eq!(steps, trace);
     assert_eq!(model.snapshot(), again.snapshot());
     assert_eq!(model.counters(), again.counters());

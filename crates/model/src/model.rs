@@ -358,18 +358,12 @@ impl Model {
         spot: &Spot,
         treatment: &Treatment,
     ) -> Step {
-        let step = match spot.way {
-            Way::Tcp => return self.less_plain(packet, spot, treatment),
-            Way::Udp => {
-                self.plain_udp(packet, spot).or_else(|| self.datagram(packet, spot, treatment))
-            }
-            Way::WideTcp => self.plain_wide(packet, spot),
-            Way::Long | Way::Nowhere => None,
-            Way::Fragment => return self.fragment(packet, treatment),
-        };
-        match step {
-            Some(step) => step,
-            None => self.any(packet, spot, treatment),
+        match spot.way {
+            Way::Tcp => self.less_plain(packet, spot, treatment),
+            Way::Udp => self.plain_udp(packet, spot, treatment),
+            Way::WideTcp => self.plain_wide(packet, spot, treatment),
+            Way::Long | Way::Nowhere => self.any(packet, spot, treatment),
+            Way::Fragment => self.fragment(packet, treatment),
         }
     }
 

@@ -197,7 +197,7 @@ impl Replay {
         let (tally, doubts) = (&mut self.tally, &mut self.doubts);
         tally.packets += arrivals.len() as u64;
         for Arrival { packet, .. } in &*arrivals {
-            tally.merged += u64::from(packet.protocol == TCP && packet.length > ETHERNET);
+            tally.merged += u64::from((packet.protocol == TCP) & (packet.length > ETHERNET));
             tally.sliced += u64::from(packet.payload.len() < packet.payload_length as usize);
         }
         if !self.rules.are_none() {
