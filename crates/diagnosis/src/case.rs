@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Counter, Counters, Nanos, Profile, TimeRange};
 
-use crate::boot::{Boot, BootFacts, boot};
+use crate::boot::{self, Boot};
 use crate::drops::Attribution;
-use crate::facts::{Census, Gap, Namespace, SeenIn, Snapshot, Tracking};
+use crate::facts::{Census, Fact, Gap, Namespace, SeenIn, Snapshot, Tracking};
 use crate::groups::{self, ratio};
 use crate::load::{self, Scale};
 use crate::price::Price;
@@ -102,14 +102,7 @@ pub(crate) struct Case<'a> {
     /// Memory.
     pub(crate) price: Price,
     /// The next boot, where the files that take part were read.
-    pub(crate) boot: Option<Boot>,
-}
-
-/// The next boot. Where no settings file was collected nothing is foretold: they may all have been left out.
-fn foretold(after: &Snapshot) -> Option<Boot> {
-    after.boot.sysctl.value()?;
-    after.boot.tree.value()?;
-    Some(boot(&BootFacts::of(after), &[]))
+    pub(crate) boot: Fact<Boot>,
 }
 
 impl<'a> Case<'a> {
@@ -161,7 +154,7 @@ impl<'a> Case<'a> {
             full,
             chosen,
             price: Price::of(after, tracking),
-            boot: foretold(after),
+            boot: boot::foretold(after),
             spaces,
         }
     }

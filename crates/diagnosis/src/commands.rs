@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Era, Profile, Setting};
 
+use crate::boot::{self, BootFacts};
 use crate::case::{Case, Space};
 use crate::facts::{Owner, SysctlLoader};
 use crate::words;
@@ -76,15 +77,11 @@ pub(crate) fn set(profile: &Profile, name: &str, value: u64) -> String {
     format!("sysctl -w {}={value}", key(profile, name))
 }
 
-/// What applies the sysctl files at boot; where it could not be told, by age: RHEL 7 and what is younger
-/// has systemd.
+/// What applies the sysctl files at boot.
 pub(crate) fn loader(case: &Case<'_>) -> SysctlLoader {
-    match case.after.boot.sysctl_loader.get() {
-        Some(loader) => loader,
-        None if case.after.host.kernel.value().is_some_and(|k| k.rank() >= (3, 10)) => {
-            SysctlLoader::Systemd
-        }
-        None => SysctlLoader::RcSysinit,
+    match case.boot.value() {
+        Some(boot) => boot.loader,
+        None => boot::loader(&BootFacts::of(case.after)),
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn missing(case: &Case<'_>) -> Vec<MissingFact> {
     one("namespaces", after.namespaces_complete.gap().filter(|_| !case.chosen));
     one("memory of the host", after.host.memory_total.gap());
     one("buckets", after.host.buckets.gap());
-    one("sysctl files", after.boot.sysctl.gap());
+    one("sysctl files", case.boot.gap());
     one("programs that manage the firewall", after.boot.managers.gap());
 
     // What the whole kernel lacks is not missing from a namespace.

@@ -6,6 +6,7 @@
 use plimsoll_ct::{PROFILES, Profile};
 
 use crate::tcp;
+use crate::wording::Wording;
 
 /// When a UDP entry counts as a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +76,8 @@ pub struct Behaviour {
     pub clashes_join: bool,
     /// The chains of one tuple are other ones in each zone (5.14); before, zones share them.
     pub zones_scatter: bool,
-    /// The lines of `nf_conntrack_log_invalid` were compared with the kernel's.
-    pub complaints: bool,
+    /// What is said of invalid packets.
+    pub wording: Wording,
     /// Helpers are assigned by port when no rule does it (to 4.6).
     pub helpers: bool,
     /// The networking rate limiter is a token bucket: one line per interval after the burst (2.6.18).
@@ -117,7 +118,7 @@ const V6_18: Behaviour = Behaviour {
     expectations_linger: false,
     clashes_join: false,
     zones_scatter: true,
-    complaints: true,
+    wording: Wording::V6_18,
     helpers: false,
     token_bucket: false,
 };
@@ -128,7 +129,7 @@ const V7_1: Behaviour = Behaviour {
     udp_lite: false,
     ftp_numbers_fit: true,
     expectations_linger: true,
-    complaints: false,
+    wording: Wording::V7_3,
     ..V6_18
 };
 
@@ -139,6 +140,7 @@ const V6_12: Behaviour = Behaviour {
     router_discovery: true,
     expectations_linger: true,
     clashes_join: false,
+    wording: Wording::V6_12,
     ..V6_1
 };
 
@@ -148,7 +150,7 @@ const V6_1: Behaviour = Behaviour {
     dccp_drops_cut: true,
     router_discovery: false,
     clashes_join: true,
-    complaints: false,
+    wording: Wording::V6_1,
     ..V6_18
 };
 
@@ -165,6 +167,7 @@ const V5_15: Behaviour = Behaviour {
     },
     udp: UdpRule::AssuredAtOnce,
     sctp: OLD_SCTP,
+    wording: Wording::V6_1.not_compared(),
     ..V6_1
 };
 
@@ -174,6 +177,7 @@ const V5_4: Behaviour = Behaviour {
     headers_in_first_fragment: false,
     redirects: false,
     zones_scatter: false,
+    wording: Wording::V5_10.not_compared(),
     ..V5_15
 };
 
@@ -184,6 +188,7 @@ const V5_10: Behaviour = Behaviour {
     sctp: NEW_SCTP,
     headers_in_first_fragment: true,
     redirects: true,
+    wording: Wording::V5_10,
     ..V5_4
 };
 
@@ -249,11 +254,11 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     V5_10,
     Behaviour { name: "5.14", ..V5_15 },
     V5_15,
-    Behaviour { name: "el9", ..V6_1 },
+    Behaviour { name: "el9", wording: Wording::V6_1.not_compared(), ..V6_1 },
     V6_1,
     V6_12,
     V6_18,
-    Behaviour { name: "6.19", complaints: false, ..V6_18 },
+    Behaviour { name: "6.19", wording: Wording::V6_18.not_compared(), ..V6_18 },
     V7_1,
 ];
 

@@ -1,7 +1,7 @@
 //! What the trackers say of packets that they do not like: the lines of `nf_conntrack_log_invalid`, one for each, without a
-//! limit. Not every cause has one.
+//! limit. Not every cause has one. What kernels word otherwise stands in [`Wording`](crate::Wording).
 //!
-//! Kernel: `nf_ct_l4proto_log_invalid()`, seen in the log of v6.18.
+//! Kernel: `nf_ct_l4proto_log_invalid()`, seen in the logs of 5.10 to 7.3.
 
 use alloc::format;
 use alloc::string::String;
@@ -9,6 +9,7 @@ use core::net::IpAddr;
 
 use plimsoll_wire::packet::{Logged, Packet, Transport};
 
+use crate::dccp;
 use crate::entry::{Memory, Slot};
 use crate::error::{Icmp, REDIRECT_LENGTH};
 use crate::model::{Model, Prepared};
@@ -84,7 +85,9 @@ impl Model {
                 (before.map(|slot| &slot.memory), &prepared.transport)
             && let Some(segment) = segment(transport)
         {
-            let cause = memory.shortened(direction, &segment, ticks);
+            let by = self.behaviour.wording.tcp_shortened_by;
+            let shortened = || memory.shortened(direction, &segment, ticks);
+            let cause = if by { shortened() } else { "lowered timeout to UNACK".into() };
             self.complain(packet.protocol, &cause);
         }
     }
@@ -112,7 +115,8 @@ impl Model {
                 }
                 let Some(Slot { status, memory: Memory::Tcp(before), .. }) = before else {
                     // Who wants no flows in the middle (`tcp_loose`) is told of none.
-                    let never = invalid && segment.opens_nothing(&self.settings.tcp);
+                    let told = invalid && self.behaviour.wording.tcp_new;
+                    let never = told && segment.opens_nothing(&self.settings.tcp);
                     return never.then(|| "invalid new".into());
                 };
                 let Memory::Tcp(after) = &after.memory else { return None };
@@ -125,7 +129,9 @@ impl Model {
                     assured: status.contains(plimsoll_ct::Status::ASSURED),
                     replied: status.contains(plimsoll_ct::Status::SEEN_REPLY),
                 };
-                before.complaint(after, direction, &segment, view, &self.settings.tcp, stumble)
+                let in_numbers = self.behaviour.wording.tcp_in_numbers;
+                let segment = (&segment, direction);
+                before.complaint(after, segment, view, &self.settings.tcp, stumble, in_numbers)
             }
             (17 | 136, _) if packet.payload.len() < 8 => Some("short packet".into()),
             (17, Some(Transport::Udp { length, .. })) if invalid => {
@@ -144,10 +150,28 @@ impl Model {
                     "checksum missing".into()
                 })
             }
+            (33, transport) if self.behaviour.dccp => {
+                if let Some(flaw) = dccp::flaw(packet, *bad) {
+                    return Some(flaw.into());
+                }
+                let whole = matches!(transport, Some(Transport::Dccp(header)) if header.whole);
+                match judged {
+                    Judged::Ignore => Some("invalid packet".into()),
+                    Judged::Invalid { .. } if !whole => None,
+                    Judged::Invalid { .. } if before.is_none() => {
+                        Some("invalid state transition ".into())
+                    }
+                    Judged::Invalid { .. } => Some("invalid state transition".into()),
+                    Judged::Refresh(_) | Judged::Reopen | Judged::Delete => None,
+                }
+            }
             (132, None) => Some("nf_ct_sctp: short packet ".into()),
             (132, Some(Transport::Sctp(header))) if invalid => {
                 if *bad {
                     return Some("nf_ct_sctp: bad CRC ".into());
+                }
+                if !self.behaviour.wording.sctp_chunks {
+                    return None;
                 }
                 let memory = |slot: &Slot| match slot.memory {
                     Memory::Sctp(memory) => Some(memory),

@@ -5,7 +5,7 @@
 //! `nf_conntrack_dccp_loose` changes nothing: no packet but a REQUEST makes an entry.
 
 use plimsoll_ct::DccpState;
-use plimsoll_wire::packet::DccpHeader;
+use plimsoll_wire::packet::{DccpHeader, Packet};
 
 use crate::tcp::Direction;
 
@@ -161,6 +161,28 @@ impl Dccp {
         self.last = (direction, kind);
         self.state = new;
         Outcome::Refresh { state: new, assure, moved: new != old }
+    }
+}
+
+/// What is wrong with a packet whatever the table holds, in words; `bad`: its checksum.
+pub(crate) fn flaw(packet: &Packet<'_>, bad: bool) -> Option<&'static str> {
+    let header: &[u8; 12] = packet.payload.first_chunk()?;
+    let [_, _, _, _, words, coverage, _, _, kind, ..] = *header;
+    let covered = u32::from(coverage & 15).saturating_sub(1) * 4;
+    let length = u32::from(words) * 4;
+    if !(12..=packet.payload_length).contains(&length) {
+        return Some("nf_ct_dccp: truncated/malformed packet ");
+    }
+    if covered > packet.payload_length {
+        return Some("nf_ct_dccp: bad checksum coverage ");
+    }
+    let (extended, kind) = (kind & 1 != 0, kind >> 1 & 15);
+    match kind {
+        _ if bad => Some("nf_ct_dccp: bad checksum "),
+        10.. => Some("nf_ct_dccp: reserved packet type "),
+        DATA | ACK | DATA_ACK => None,
+        _ if extended => None,
+        _ => Some("nf_ct_dccp: type lacks 48bit sequence numbers"),
     }
 }
 

@@ -49,6 +49,7 @@ mod loopback;
 mod model;
 mod plain;
 mod policy;
+mod reassembled;
 mod sctp;
 mod segments;
 mod settings;
@@ -58,6 +59,7 @@ mod table;
 mod tcp;
 mod ticks;
 mod trackers;
+mod wording;
 
 pub use batch::Arrival;
 pub use behaviour::{BEHAVIOURS, Behaviour, SctpRule, UdpRule, profile_named};
@@ -76,3 +78,4 @@ pub use tcp::{
     Side, Tcp, TcpSettings, Timeouts as TcpTimeouts,
 };
 pub use ticks::Jiffies;
+pub use wording::Wording;

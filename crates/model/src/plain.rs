@@ -202,10 +202,7 @@ impl Model {
                 return self.went(packet, found.id, found.direction, found.info());
             }
         }
-        match self.segment(packet, spot, treatment) {
-            Some(step) => step,
-            None => self.any(packet, spot, treatment),
-        }
+        self.segment(packet, spot, treatment)
     }
 
     /// Does to an entry that was found what a segment does that only acknowledges, or completes a handshake. `false`: it is
@@ -221,9 +218,22 @@ impl Model {
         self.table.acknowledged(found, segment, &self.usual, now)
     }
 
-    /// Tries the same over IPv6. `None`: it is another packet, and nothing has changed.
+    /// The same over IPv6; any other segment goes the long way.
     #[inline(never)]
-    pub(crate) fn plain_wide(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
+    pub(crate) fn plain_wide(
+        &mut self,
+        packet: &Packet<'_>,
+        spot: &Spot,
+        treatment: &Treatment,
+    ) -> Step {
+        match self.refreshed_wide(packet, spot) {
+            Some(step) => step,
+            None => self.any(packet, spot, treatment),
+        }
+    }
+
+    #[inline(always)]
+    fn refreshed_wide(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
         let segment = parse_acknowledgement(packet.payload, packet.payload_length)?;
         let now = self.now();
         let Glance::Found(found) = self.table.glance(&spot.probe(Key::wide_of(packet)), now) else {
@@ -239,9 +249,22 @@ impl Model {
         Some(self.went(packet, found.id, found.direction, found.info()))
     }
 
-    /// The same of UDP over IPv4.
+    /// The same of UDP over IPv4; any other datagram goes the middle way, or the long one.
     #[inline(never)]
-    pub(crate) fn plain_udp(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
+    pub(crate) fn plain_udp(
+        &mut self,
+        packet: &Packet<'_>,
+        spot: &Spot,
+        treatment: &Treatment,
+    ) -> Step {
+        match self.refreshed_udp(packet, spot) {
+            Some(step) => step,
+            None => self.datagram(packet, spot, treatment),
+        }
+    }
+
+    #[inline(always)]
+    fn refreshed_udp(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
         if !udp_length_fits(packet)? {
             return None;
         }

@@ -9,7 +9,7 @@ use core::fmt;
 
 use plimsoll_ct::{Bytes, Profile, Setting};
 
-use crate::behaviour::Behaviour;
+use crate::behaviour::{BEHAVIOURS, Behaviour};
 use crate::policy::TimeoutPolicy;
 use crate::tcp::{TcpSettings, Timeouts};
 
@@ -95,8 +95,13 @@ impl fmt::Display for SettingError {
             Self::NotCompared(name) => {
                 write!(
                     f,
-                    "{name}: what this kernel writes was not compared; with the profile 6.18 it was"
-                )
+                    "{name}: what this kernel writes was not compared; it was with the profiles"
+                )?;
+                let compared = BEHAVIOURS.iter().filter(|b| b.wording.compared);
+                compared.enumerate().try_for_each(|(place, behaviour)| {
+                    let comma = if place == 0 { "" } else { "," };
+                    write!(f, "{comma} {}", behaviour.name)
+                })
             }
             Self::Refused { name, value } => write!(f, "{name}: the kernel refuses {value}"),
         }
@@ -134,7 +139,7 @@ impl Settings {
             fragment_bytes: 4 << 20,
             policies: Vec::new(),
             log_invalid: 0,
-            complaints: behaviour.complaints,
+            complaints: behaviour.wording.compared,
             message_cost: 5,
             message_burst: 10,
         }

@@ -267,3 +267,88 @@ fn a_data_port_beyond_sixteen_bits_is_expected_up_to_7_0() {
         assert_eq!(model.expectations().count(), expected, "{profile}");
     }
 }
+
+/// A DCCP packet of a type, from port 4096 to 21, with long numbers.
+fn dccp(kind: u8, length: u8) -> Vec<u8> {
+    let mut header = vec![16, 0, 0, 21, length / 4, 0, 0, 0, kind << 1 | 1];
+    header.resize(length.into(), 0);
+    packet(false, 33, &header)
+}
+
+#[test]
+fn each_kernel_words_in_its_own_way_what_it_does_not_like() {
+    let settings = [("nf_conntrack_log_invalid", 255), ("nf_conntrack_checksum", 0)];
+    let said = |profile: &str, packets: &[Vec<u8>]| -> Vec<String> {
+        let mut model = model_with(profile, &settings);
+        sent(&mut model, packets);
+        model.take_log().into_iter().map(|line| line.text).collect()
+    };
+    let answered = [tcp(false, SYN, 99, 0, ""), tcp(true, SYN | ACK, 199, 100, "")];
+    let open = [&answered[..], &[tcp(false, ACK, 100, 200, "")]].concat();
+    let (newer, older) = (["6.1", "6.12", "6.18", "7.1"], ["5.10"]);
+    let syn = [&open[..], &[tcp(true, SYN, 7, 0, ""), tcp(true, SYN | ACK, 7, 9, "")]].concat();
+    let far = [&open[..], &[tcp(false, ACK, 100, 999, "")]].concat();
+    for profile in newer {
+        let invalid = "nf_ct_proto_6: packet (index 0) in dir 1 invalid, state ESTABLISHED ";
+        let ignored = "nf_ct_proto_6: packet (index 1) in dir 1 ignored, state ESTABLISHED ";
+        assert_eq!(said(profile, &syn), [invalid, ignored], "{profile}");
+        let more = "nf_ct_proto_6: ACK is over upper bound 201 (ACKed data not seen yet) ";
+        assert_eq!(said(profile, &far), [more], "{profile}");
+    }
+    for profile in older {
+        let invalid = "nf_ct_proto_6: invalid state ";
+        let ignored = "nf_ct_proto_6: invalid packet ignored in state ESTABLISHED  ";
+        assert_eq!(said(profile, &syn), [invalid, ignored], "{profile}");
+        let more = "nf_ct_proto_6: ACK is over the upper bound (ACKed data not seen yet) ";
+        assert_eq!(said(profile, &far), [more], "{profile}");
+    }
+    // What opens nothing.
+    let stray = [tcp(false, SYN | ACK, 1, 1, "")];
+    for (profile, lines) in [("5.10", 0), ("6.1", 0), ("6.12", 1), ("6.18", 1), ("7.1", 1)] {
+        assert_eq!(said(profile, &stray).len(), lines, "{profile}");
+    }
+    // Two closes out of their windows, from both sides.
+    let closes = [tcp(false, FIN | ACK, 100, 999, ""), tcp(true, FIN | ACK, 200, 999, "")];
+    let closed = [&open[..], &closes].concat();
+    for profile in newer {
+        let last = said(profile, &closed).pop().unwrap();
+        let by = "packet (index 2, dir 1) response for index 2 lower timeout to 75000 ";
+        let cause = if profile == "6.18" { by } else { "lowered timeout to UNACK " };
+        assert_eq!(last, format!("nf_ct_proto_6: {cause}"), "{profile}");
+    }
+    // SCTP: a COOKIE ACK behind another chunk.
+    let crowd =
+        [packet(false, 132, &[16, 0, 0, 21, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 4, 11, 0, 0, 4])];
+    let cause = "do_basic_checks failed. chunk num 1, type 11, len 1024 flag 0\\x0a ";
+    assert_eq!(said("6.1", &crowd), [format!("nf_ct_proto_132: {cause}")]);
+    assert!(said("5.10", &crowd).is_empty());
+    // DCCP: nothing but a REQUEST opens; a short number; a coverage, a header and a type that are none; ignored.
+    let mut covered = dccp(0, 20);
+    covered[25] = 9;
+    let mut brief = dccp(5, 24);
+    brief[28] = 5 << 1;
+    let packets = [
+        dccp(0, 20),
+        dccp(0, 20),
+        dccp(3, 24),
+        dccp(8, 24),
+        dccp(12, 24),
+        covered,
+        brief,
+        packet(false, 33, &[16, 0, 0, 21, 2, 0, 0, 0, 1, 0, 0, 0]),
+    ];
+    let causes = [
+        "invalid state transition ",
+        "invalid packet ",
+        "nf_ct_dccp: reserved packet type  ",
+        "nf_ct_dccp: bad checksum coverage  ",
+        "nf_ct_dccp: type lacks 48bit sequence numbers ",
+        "nf_ct_dccp: truncated/malformed packet  ",
+    ];
+    for profile in ["5.10", "6.1", "6.12"] {
+        let lines = causes.map(|cause| format!("nf_ct_proto_33: {cause}"));
+        assert_eq!(said(profile, &packets), lines, "{profile}");
+    }
+    assert_eq!(said("6.1", &packets[2..3]), ["nf_ct_proto_33: invalid state transition  "]);
+    assert!(said("6.18", &packets).is_empty());
+}

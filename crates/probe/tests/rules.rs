@@ -56,7 +56,7 @@ fn judged(rules: &Fact<Ruleset>) -> Fact<Tracking> {
     tracking(&Signs {
         profile: Profile::named("6.18").unwrap(),
         modules: &Fact::missing(Reason::NotAsked, ""),
-        directives: &Fact::missing(Reason::NotAsked, ""),
+        directives: &[],
         rules,
         count: &Fact::known(Entries(0), "before the datagram"),
     })

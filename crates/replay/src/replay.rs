@@ -8,7 +8,7 @@ use plimsoll_ct::{Counters, Entry, Profile, State, TcpState, Time};
 use plimsoll_model::{Arrival, Config, Model, Occupancy, Settings, Treatment, What};
 use plimsoll_wire::capture::Record;
 use plimsoll_wire::packet::{
-    Addresses, LinkType, NoPacket, Packet, append_logged, network_layer, parse_ip, plain_packet,
+    Addresses, LinkType, NoPacket, Packet, network_layer, parse_ip, plain_packet,
 };
 
 use crate::doubts::Doubts;
@@ -121,17 +121,13 @@ impl Replay {
         }
         for record in records {
             self.feed_all(core::slice::from_ref(record));
-            let (link, interface) = (LinkType::from_number(record.link), &self.interface);
+            let Some(link) = LinkType::from_number(record.link) else { continue };
+            let mut told = false;
             for model in self.tables.iter_mut().filter_map(Shared::model_mut) {
-                model.describe(|| {
-                    let mut text = String::new();
-                    let whole = read(record).is_ok_and(|packet| packet.fragment.is_none());
-                    if let Some(link) = link.filter(|_| whole) {
-                        append_logged(&mut text, link, record.bytes, interface);
-                    }
-                    text
-                });
+                told |= model.describe(link, record.bytes, &self.interface);
             }
+            let cut = |packet: Packet<'_>| packet.payload.len() < packet.payload_length as usize;
+            self.tally.log_cut += u64::from(told && read(record).is_ok_and(cut));
         }
     }
 
@@ -201,7 +197,7 @@ impl Replay {
         let (tally, doubts) = (&mut self.tally, &mut self.doubts);
         tally.packets += arrivals.len() as u64;
         for Arrival { packet, .. } in &*arrivals {
-            tally.merged += u64::from(packet.protocol == TCP && packet.length > ETHERNET);
+            tally.merged += u64::from((packet.protocol == TCP) & (packet.length > ETHERNET));
             tally.sliced += u64::from(packet.payload.len() < packet.payload_length as usize);
         }
         if !self.rules.are_none() {

@@ -98,16 +98,14 @@ fn by_hand(flows: &str) -> io::Result<usize> {
 
 fn log(arguments: &[String]) -> io::Result<usize> {
     let (count, seed) = (number(arguments, 1, 2000)?, number(arguments, 2, 1)?);
-    let _turn = full::Turn::take(200_000)?;
+    let _turn = full::Turn::take(complaints::LIMIT)?;
     let _permission = complaints::Permission::give()?;
     let mut pair = pair()?;
     let mut differing = 0;
-    for settings in complaints::SETTINGS {
-        let flows = generated::sample(
-            count as usize / complaints::SETTINGS.len(),
-            seed + differing as u64,
-        )?;
-        let flows: Vec<_> = flows.iter().map(|flow| flow.packets(pair.number())).collect();
+    for (seed, settings) in (seed..).zip(complaints::SETTINGS) {
+        let flows = generated::sample(count as usize / complaints::SETTINGS.len(), seed)?;
+        let mut flows: Vec<_> = flows.iter().map(|flow| flow.packets(pair.number())).collect();
+        flows.push(complaints::by_hand());
         let outcome = complaints::run(&mut pair, flows, settings, &mut show)?;
         println!("{settings:?}: {} packets, {} differ", outcome.packets, outcome.differing);
         for (words, lines) in outcome.lines {

@@ -51,6 +51,8 @@ fn fresh(settings: &[(String, u64)]) -> io::Result<Model> {
     own.fragments_v6 = own.fragments_v4;
     own.hz = Clock::default().hz();
     own.policies = kernel::policies()?;
+    // To compare is what we are here for.
+    own.complaints = true;
     for (name, value) in settings {
         own.set(name, *value).map_err(io::Error::other)?;
     }

@@ -151,46 +151,13 @@ fn zones_of_one_direction_let_entries_clash_as_in_the_kernel() {
     assert_eq!(clashes, 8 * 4 - 1, "each, but for an echo's answer, which opens nothing");
 }
 
-/// What generated flows have not: bits of TCP that are reserved, a challenge ACK, a redirect of IPv6 that is long enough.
-fn by_hand() -> Vec<(Vec<u8>, Treatment)> {
-    let ends = [IpAddr::from([10, 77, 1, 1]), IpAddr::from([192, 0, 2, 1])];
-    let (syn, fin, ack) = (2, 17, 16);
-    let segments = [
-        (false, syn, 99, 0),
-        (true, syn | ack, 199, 100),
-        (false, ack, 100, 200),
-        (false, fin, 100, 200),
-        (true, ack, 200, 101),
-        (true, fin, 200, 101),
-        (false, syn, 9_999, 0),
-        (true, ack, 201, 101),
-    ];
-    let mut packets: Vec<_> = segments
-        .iter()
-        .map(|&(back, flags, seq, ack)| {
-            let (from, to) = if back { (ends[1], ends[0]) } else { (ends[0], ends[1]) };
-            let ports = if back { (80, 4000) } else { (4000, 80) };
-            TcpSegment { ports, seq, ack, flags, window: 512, ..Default::default() }
-                .packet(from, to)
-        })
-        .collect();
-    let mut odd = TcpSegment { ports: (4001, 80), flags: 1, ..Default::default() };
-    odd.window = 1;
-    let mut odd = odd.packet(ends[0], ends[1]);
-    odd[32] |= 5;
-    packets.push(odd);
-    let ends = ["2001:db8:1::77", "2001:db8:2::1"].map(|a| a.parse().expect("an address"));
-    packets.push(forge::icmp(ends[0], ends[1], 137, 0, 0, &[0; 40]));
-    packets.into_iter().map(|packet| (packet, Treatment::default())).collect()
-}
-
 #[test]
 fn what_is_said_of_bad_packets_is_the_kernels_line_by_line() {
     if !ready() {
         return;
     }
     let _alone = alone();
-    let _turn = full::Turn::take(200_000).expect("the limit, ours for a while");
+    let _turn = full::Turn::take(complaints::LIMIT).expect("the limit, ours for a while");
     let _permission = complaints::Permission::give().expect("namespaces may write to the log");
     let mut pair = Pair::new(&[]).expect("namespaces");
     let mut shown = String::new();
@@ -198,7 +165,7 @@ fn what_is_said_of_bad_packets_is_the_kernels_line_by_line() {
     for (seed, settings) in (1..).zip(complaints::SETTINGS) {
         let flows = generated::sample(1_000, seed).expect("flows");
         let mut flows: Vec<_> = flows.iter().map(|flow| flow.packets(pair.number())).collect();
-        flows.push(by_hand());
+        flows.push(complaints::by_hand());
         let outcome = complaints::run(&mut pair, flows, settings, &mut |line| {
             shown.push_str(line);
             shown.push('\n');

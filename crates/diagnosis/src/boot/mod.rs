@@ -31,10 +31,11 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Access, Bytes, Era, KernelVersion, Profile, SETTINGS, Setting, Vendor};
 use plimsoll_wire::modules::Module;
 
-use crate::facts::{BootFiles, Fact, Host, Manager, Snapshot, SysctlLoader};
+use crate::facts::{BootFiles, Fact, Host, Manager, Origin, Reason, Snapshot, SysctlLoader};
 use keys::Keys;
 
 pub use lint::{Lint, LintKind};
+pub(crate) use modules::directives;
 pub use outcome::{After, Attempt, Fate, Outcome, Step};
 pub use plan::Stage;
 pub use tree::{Entry, FileChange, Tree};
@@ -243,6 +244,36 @@ pub fn boot(facts: &BootFacts, changes: &[FileChange]) -> Boot {
         outcomes,
         lints,
     }
+}
+
+/// The next boot of a host that was read as a whole. Where no file of settings could be read, and nothing else asks for
+/// a value, nothing is foretold: of what was saved they may all have been left out.
+pub(crate) fn foretold(snapshot: &Snapshot) -> Fact<Boot> {
+    let (tree, source) = match &snapshot.boot.tree {
+        Fact::Known { value, source } => (value, source.clone()),
+        Fact::Missing(gap) => return Fact::Missing(gap.clone()),
+    };
+    let boot = boot(&BootFacts::of(snapshot), &[]);
+    if boot.outcomes.iter().any(Outcome::is_set) {
+        return Fact::known(boot, source);
+    }
+    let mut places = order::folders("sysctl.d");
+    places.push(files::MAIN.into());
+    let unread = tree.all_unread().filter(|(path, _)| places.iter().any(|p| path.starts_with(p)));
+    let unread: Vec<String> = unread.map(|(path, why)| format!("{path}: {why}")).collect();
+    if !unread.is_empty() {
+        return Fact::missing(Reason::Failed, unread.join("; "));
+    }
+    if snapshot.host.origin != Origin::Live && !places.iter().any(|path| tree.exists(path)) {
+        let needed = "/etc/sysctl.d, /etc/sysctl.conf";
+        return Fact::missing_needs(Reason::NotCollected, "no sysctl file is there", needed);
+    }
+    Fact::known(boot, source)
+}
+
+/// What applies the sysctl files of a host; where nothing tells, by its age.
+pub(crate) fn loader(facts: &BootFacts) -> SysctlLoader {
+    plan::loader(facts, &facts.tree).0
 }
 
 /// Something that loads a module at boot.

@@ -17,7 +17,7 @@ const SCRIPTS: &str = "/etc/sysconfig/modules";
 
 /// `options`, `install`, `blacklist` … of all modules, the kernel's command line last: that is the order in which
 /// modprobe hands the options over, and of one name the last holds.
-pub(super) fn directives(tree: &Tree) -> Vec<ModuleDirective> {
+pub(crate) fn directives(tree: &Tree) -> Vec<ModuleDirective> {
     let mut all = Vec::new();
     // module-init-tools (RHEL 5) read every file of the folder, and one beside it.
     let old = tree.text("/etc/modprobe.conf");

@@ -186,7 +186,7 @@ impl Plan {
 }
 
 /// What applies the files of this host, and how that was told.
-fn loader(facts: &BootFacts, tree: &Tree) -> (SysctlLoader, String) {
+pub(super) fn loader(facts: &BootFacts, tree: &Tree) -> (SysctlLoader, String) {
     // What runs now decides; on a dead host, what is installed.
     let init = tree.text("/proc/1/comm").map(str::trim);
     if tree.exists("/run/systemd/system") || init == Some("systemd") {

@@ -6,11 +6,10 @@ use alloc::vec::Vec;
 
 use plimsoll_wire::iptables_config::IptablesConfig;
 use plimsoll_wire::modprobe::ModuleDirective;
-use plimsoll_wire::modules_load::ModuleToLoad;
 use plimsoll_wire::ruleset::{Backend, Rule, Ruleset};
 use plimsoll_wire::sysctl::Assignment;
 
-use super::{Fact, Host};
+use super::{Fact, Gap, Host};
 use crate::boot::Tree;
 
 /// A program that writes conntrack rules or settings of its own.
@@ -211,17 +210,6 @@ impl SysctlLoader {
 /// What the files that take part in booting say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BootFiles {
-    /// Assignments to conntrack keys, in the order in which this host's boot applies them; the last
-    /// one of a key wins. Each knows its file and line.
-    pub sysctl: Fact<Vec<Assignment>>,
-    /// Assignments to conntrack keys that stand somewhere and are not applied, with the reason.
-    pub sysctl_unapplied: Vec<Unapplied>,
-    /// What applies them, and how that was told.
-    pub sysctl_loader: Fact<SysctlLoader>,
-    /// `options`, `install`, `blacklist` lines about conntrack modules.
-    pub modprobe: Fact<Vec<ModuleDirective>>,
-    /// Conntrack modules loaded early by name.
-    pub modules_load: Fact<Vec<ModuleToLoad>>,
     /// /etc/sysconfig/iptables-config, where there is one.
     pub iptables_config: Fact<IptablesConfig>,
     /// Programs that manage rules or settings.
@@ -235,6 +223,22 @@ pub struct BootFiles {
 }
 
 impl BootFiles {
+    /// None of them, for one reason.
+    pub fn missing(gap: &Gap) -> Self {
+        Self {
+            iptables_config: Fact::Missing(gap.clone()),
+            managers: Fact::Missing(gap.clone()),
+            tree: Fact::Missing(gap.clone()),
+            hz: Fact::Missing(gap.clone()),
+            module: Fact::Missing(gap.clone()),
+        }
+    }
+
+    /// `options`, `install`, `blacklist` … of all modules; of one name the last holds.
+    pub fn directives(&self) -> Vec<ModuleDirective> {
+        self.tree.value().map(crate::boot::directives).unwrap_or_default()
+    }
+
     /// Whether conntrack is a module: by what is loaded, by the kernel's files, and by keys that are there without it.
     pub(crate) fn modular(&self, host: &Host, tracks: bool) -> Fact<bool> {
         let modules = host.modules.value();

@@ -76,7 +76,7 @@ fn is_own(case: &Case<'_>, setting: &Setting, foretold: u64, running: u64) -> bo
 
 /// Running values that the next boot will not bring back.
 pub(crate) fn lost_settings(case: &Case<'_>) -> Vec<Lost> {
-    let Some(boot) = &case.boot else { return Vec::new() };
+    let Some(boot) = case.boot.value() else { return Vec::new() };
     boot.outcomes.iter().filter_map(|outcome| lost_setting(case, outcome)).collect()
 }
 
@@ -137,7 +137,7 @@ fn lost_setting(case: &Case<'_>, outcome: &Outcome) -> Option<Lost> {
 fn in_vain(case: &Case<'_>, outcome: &Outcome) -> bool {
     let lost = |a: &Attempt| {
         a.fate == Fate::NotYet
-            && case.boot.as_ref().is_some_and(|boot| {
+            && case.boot.value().is_some_and(|boot| {
                 boot.lints.iter().any(|l| {
                     l.kind == LintKind::LoadsLater
                         && !l.harmless
@@ -205,7 +205,7 @@ fn unset(case: &Case<'_>, outcome: &Outcome, running: u64) -> String {
         Fate::Refused(why) => format!("{} says {}, and {why}", told(a), words::clean(&a.value)),
         Fate::Never(why) => format!("{} says {}, but {why}", told(a), words::clean(&a.value)),
         _ => {
-            let lint = case.boot.as_ref().and_then(|boot| {
+            let lint = case.boot.value().and_then(|boot| {
                 boot.lints.iter().find(|l| {
                     l.kind == LintKind::LoadsLater
                         && l.file.as_ref() == Some(&a.file)
@@ -268,7 +268,7 @@ const ONLY_TOLD: &[&str] = &["CT043", "CT046", "CT048"];
 
 /// CT043 to CT048: each kind of mistake once, with all its places.
 fn mistakes(case: &Case<'_>) -> Vec<Draft> {
-    let Some(boot) = &case.boot else { return Vec::new() };
+    let Some(boot) = case.boot.value() else { return Vec::new() };
     let lints = |kinds: &[LintKind]| -> Vec<&Lint> {
         boot.lints.iter().filter(|l| kinds.contains(&l.kind) && is_told(l)).collect()
     };

@@ -23,7 +23,7 @@ pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
 pub(super) fn refused_limit<'a>(
     case: &'a Case<'_>,
 ) -> Option<(&'a Assignment, Option<&'a Assignment>)> {
-    let outcome = case.boot.as_ref()?.outcome("nf_conntrack_max")?;
+    let outcome = case.boot.value()?.outcome("nf_conntrack_max")?;
     let last = outcome.attempts.last()?;
     let none = last.assignment.value.parse::<i64>().is_ok_and(|v| v <= 0);
     let refused = none && matches!(last.fate, Fate::Refused(_) | Fate::NotYet);
@@ -32,7 +32,7 @@ pub(super) fn refused_limit<'a>(
 
 /// Assignments that this kernel will not take.
 pub(crate) fn stale_assignments<'a>(case: &'a Case<'_>) -> Vec<&'a Lint> {
-    let lints = case.boot.iter().flat_map(|boot| &boot.lints);
+    let lints = case.boot.value().into_iter().flat_map(|boot| &boot.lints);
     lints.filter(|l| matches!(l.kind, LintKind::DeadKey | LintKind::ReadOnlyKey)).collect()
 }
 

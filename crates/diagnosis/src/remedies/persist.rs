@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Era, Setting};
 
 use super::{Findings, Ranked, limit, raise};
-use crate::boot::LintKind;
+use crate::boot::{Attempt, Fate, LintKind};
 use crate::case::Case;
 use crate::commands;
 use crate::facts::{ManagerKind, SysctlLoader};
@@ -259,14 +259,11 @@ fn iptables_service(case: &Case<'_>, commands: &mut Vec<String>) {
 fn remarks(case: &Case<'_>, values: &[(&'static str, u64)]) -> Vec<String> {
     let mut remarks = Vec::new();
     for (name, value) in values {
-        let later = case
-            .after
-            .boot
-            .sysctl
-            .value()
-            .into_iter()
-            .flatten()
-            .rfind(|a| Setting::find(&a.key).is_some_and(|s| s.name == *name));
+        let outcome = case.boot.value().and_then(|boot| boot.outcome(name));
+        let written = |a: &&Attempt| {
+            !matches!(a.fate, Fate::Replaced(_) | Fate::NotRead(_) | Fate::Dead { .. })
+        };
+        let later = outcome.and_then(|o| o.attempts.iter().rfind(written)).map(|a| &a.assignment);
         let Some(a) =
             later.filter(|a| a.file != FILE && a.value != value.to_string() && overrides(&a.file))
         else {

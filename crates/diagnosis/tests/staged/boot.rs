@@ -1,11 +1,9 @@
 //! What the files will do at the next boot.
 
 use plimsoll_ct::Entries;
-use plimsoll_diagnosis::facts::{Manager, ManagerKind, Snapshot, Unapplied};
+use plimsoll_diagnosis::facts::{Manager, ManagerKind, Snapshot};
 use plimsoll_diagnosis::{RemedyId, Verdict};
 use plimsoll_wire::iptables_config::IptablesConfig;
-use plimsoll_wire::modprobe::{Directive, ModuleDirective};
-use plimsoll_wire::modules_load::ModuleToLoad;
 
 use crate::build::*;
 
@@ -17,15 +15,6 @@ fn raised(release: &str, max: u64) -> Snapshot {
     after.host.global_max = known(max);
     after.namespaces[0].max = known(Entries(max));
     after
-}
-
-fn early(after: &mut Snapshot) {
-    after.boot.modules_load = known(vec![ModuleToLoad {
-        file: "/etc/modules-load.d/ct.conf".into(),
-        line: 1,
-        module: "nf_conntrack".into(),
-        arguments: String::new(),
-    }]);
 }
 
 #[test]
@@ -48,7 +37,7 @@ fn a_limit_that_no_file_sets_is_lost_at_boot() {
 #[test]
 fn a_limit_that_a_file_sets_before_the_module_is_there_is_lost_as_well() {
     let mut after = raised("6.12.117", 524_288);
-    after.boot.sysctl = known(vec![assigns(FILE, 2, MAX, "524288")]);
+    sets(&mut after, &[assigns(FILE, 2, MAX, "524288")]);
     let d = judge(&after, &[]);
     assert_eq!(acts(&d), ["CT040"]);
     assert!(
@@ -65,7 +54,7 @@ fn a_built_in_tracker_takes_its_file_without_further_ado() {
     let mut after = raised("6.18.15", 524_288);
     after.host.modular = known(false);
     after.host.modules = known(vec![]);
-    after.boot.sysctl = known(vec![assigns(FILE, 2, MAX, "524288")]);
+    sets(&mut after, &[assigns(FILE, 2, MAX, "524288")]);
     assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new());
 }
 
@@ -73,10 +62,13 @@ fn a_built_in_tracker_takes_its_file_without_further_ado() {
 fn the_last_assignment_wins_and_is_named_when_it_differs() {
     let mut after = raised("6.12.117", 524_288);
     early(&mut after);
-    after.boot.sysctl = known(vec![
-        assigns(FILE, 2, MAX, "524288"),
-        assigns("/etc/sysctl.d/99-tuning.conf", 7, MAX, "131072"),
-    ]);
+    sets(
+        &mut after,
+        &[
+            assigns(FILE, 2, MAX, "524288"),
+            assigns("/etc/sysctl.d/99-tuning.conf", 7, MAX, "131072"),
+        ],
+    );
     let d = judge(&after, &[]);
     assert_eq!(acts(&d), ["CT040"]);
     assert_eq!(
@@ -112,12 +104,7 @@ fn what_kube_proxy_sets_again_is_no_alarm() {
 fn the_limit_that_hashsize_makes_is_not_called_lost() {
     let mut after = raised("6.12.117", 1_048_576);
     after.host.buckets = known(131_072);
-    after.boot.modprobe = known(vec![ModuleDirective {
-        file: "/etc/modprobe.d/ct.conf".into(),
-        line: 1,
-        module: "nf_conntrack".into(),
-        directive: Directive::Option { name: "hashsize".into(), value: Some("131072".into()) },
-    }]);
+    option(&mut after, "hashsize", "131072");
     assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new());
 }
 
@@ -125,7 +112,7 @@ fn the_limit_that_hashsize_makes_is_not_called_lost() {
 fn a_key_of_a_dead_generation_has_no_effect() {
     let mut after = host("6.12.117", 8);
     let old = "net.ipv4.ip_conntrack_max";
-    after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 12, old, "131072")]);
+    sets(&mut after, &[assigns("/etc/sysctl.conf", 12, old, "131072")]);
     let d = judge(&after, &[]);
     assert_eq!(acts(&d), ["CT041"]);
     assert_eq!(
@@ -139,7 +126,7 @@ fn a_key_of_a_dead_generation_has_no_effect() {
         "sed -i --follow-symlinks '12s|.*|net.netfilter.nf_conntrack_max = 131072|' /etc/sysctl.d/99-sysctl.conf",
     );
     let mut el7 = host("3.10.0-1160.el7.x86_64", 8);
-    el7.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 12, old, "262144")]);
+    sets(&mut el7, &[assigns("/etc/sysctl.conf", 12, old, "262144")]);
     early(&mut el7);
     assert_eq!(ids(&judge(&el7, &[])), Vec::<&str>::new(), "RHEL 7 has both names");
 }
@@ -147,7 +134,7 @@ fn a_key_of_a_dead_generation_has_no_effect() {
 #[test]
 fn a_young_key_on_centos_5_has_no_effect_either() {
     let mut after = host("2.6.18-398.el5", 2);
-    after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 9, MAX, "131072")]);
+    sets(&mut after, &[assigns("/etc/sysctl.conf", 9, MAX, "131072")]);
     let d = judge(&after, &[]);
     assert_eq!(acts(&d), ["CT041"]);
     assert!(summary(&d, "CT041").contains("what was meant is net.ipv4.netfilter.ip_conntrack_max"));
@@ -157,10 +144,13 @@ fn a_young_key_on_centos_5_has_no_effect_either() {
 fn a_dead_key_beside_its_living_twin_is_only_a_leftover() {
     let mut after = host("6.12.117", 8);
     early(&mut after);
-    after.boot.sysctl = known(vec![
-        assigns("/etc/sysctl.conf", 12, "net.ipv4.ip_conntrack_max", "262144"),
-        assigns("/etc/sysctl.conf", 13, MAX, "262144"),
-    ]);
+    sets(
+        &mut after,
+        &[
+            assigns("/etc/sysctl.conf", 12, "net.ipv4.ip_conntrack_max", "262144"),
+            assigns("/etc/sysctl.conf", 13, MAX, "262144"),
+        ],
+    );
     let d = judge(&after, &[]);
     assert_eq!((ids(&d), d.verdict), (vec!["CT041"], Verdict::Ok));
 }
@@ -169,14 +159,14 @@ fn a_dead_key_beside_its_living_twin_is_only_a_leftover() {
 fn the_count_that_a_copied_article_sets_is_read_only() {
     let mut after = host("6.12.117", 8);
     let count = "net.netfilter.nf_conntrack_count";
-    after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 5, count, "131072")]);
+    sets(&mut after, &[assigns("/etc/sysctl.conf", 5, count, "131072")]);
     let d = judge(&after, &[]);
     assert_eq!(acts(&d), ["CT042"]);
     assert!(summary(&d, "CT042").ends_with("what was meant is net.netfilter.nf_conntrack_max."));
     says(&d, RemedyId::Persist, "sed -i --follow-symlinks '5s/^/# /' /etc/sysctl.d/99-sysctl.conf");
     let persist = |value: &str| {
         let mut after = after.clone();
-        after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 5, count, value)]);
+        sets(&mut after, &[assigns("/etc/sysctl.conf", 5, count, value)]);
         remedy(&judge(&after, &[]), RemedyId::Persist).commands.clone()
     };
     let more = persist("524288");
@@ -199,12 +189,15 @@ fn the_count_that_a_copied_article_sets_is_read_only() {
 fn centos_5_applies_its_file_again_when_the_firewall_has_started() {
     let mut after = raised("2.6.18-398.el5", 131_072);
     let max = "net.ipv4.netfilter.ip_conntrack_max";
-    after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 5, max, "131072")]);
-    after.boot.iptables_config = known(IptablesConfig {
-        unload: Some(false),
-        sysctl_load_list: vec![".ip_conntrack".into()],
-        ..IptablesConfig::default()
-    });
+    sets(&mut after, &[assigns("/etc/sysctl.conf", 5, max, "131072")]);
+    service(
+        &mut after,
+        IptablesConfig {
+            unload: Some(false),
+            sysctl_load_list: vec![".ip_conntrack".into()],
+            ..IptablesConfig::default()
+        },
+    );
     let d = judge(&after, &[]);
     assert_eq!(acts(&d), ["CT040"], "nobody knows whether its init script has the list");
     let commands = &remedy(&d, RemedyId::Persist).commands;
@@ -215,10 +208,13 @@ fn centos_5_applies_its_file_again_when_the_firewall_has_started() {
         "grep -q '^/sbin/sysctl -e -p' /etc/rc.d/rc.local || echo '/sbin/sysctl -e -p' >> \
          /etc/rc.d/rc.local",
     );
-    after.boot.sysctl = known(vec![
-        assigns("/etc/sysctl.conf", 5, max, "131072"),
-        assigns("/etc/rc.d/rc.local", 8, max, "131072"),
-    ]);
+    sets(
+        &mut after,
+        &[
+            assigns("/etc/sysctl.conf", 5, max, "131072"),
+            assigns("/etc/rc.d/rc.local", 8, max, "131072"),
+        ],
+    );
     // 131072 entries in the 8192 buckets that this kernel gives itself.
     assert_eq!(ids(&judge(&after, &[])), ["CT046"], "rc.local comes after the firewall");
 }
@@ -227,26 +223,25 @@ fn centos_5_applies_its_file_again_when_the_firewall_has_started() {
 fn buckets_could_not_be_written_before_4_9() {
     let mut after = host("3.10.0-1160.el7.x86_64", 8);
     let buckets = "net.netfilter.nf_conntrack_buckets";
-    after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 5, buckets, "131072")]);
+    sets(&mut after, &[assigns("/etc/sysctl.conf", 5, buckets, "131072")]);
     assert_eq!(acts(&judge(&after, &[])), ["CT042"]);
     let mut young = host("6.12.117", 8);
     early(&mut young);
-    young.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 5, buckets, "262144")]);
+    sets(&mut young, &[assigns("/etc/sysctl.conf", 5, buckets, "262144")]);
     assert_eq!(ids(&judge(&young, &[])), Vec::<&str>::new());
 }
 
 #[test]
 fn the_iptables_service_of_centos_6_applies_what_its_load_list_names() {
     let mut after = raised("2.6.32-754.el6.x86_64", 131_072);
-    after.boot.sysctl =
-        known(vec![assigns("/etc/sysctl.conf", 5, "net.nf_conntrack_max", "131072")]);
+    sets(&mut after, &[assigns("/etc/sysctl.conf", 5, "net.nf_conntrack_max", "131072")]);
     let mut config = IptablesConfig {
         modules: vec!["nf_conntrack_ftp".into()],
         modules_line: Some(6),
         unload: Some(true),
         sysctl_load_list: vec![],
     };
-    after.boot.iptables_config = known(config.clone());
+    service(&mut after, config.clone());
     let d = judge(&after, &[]);
     assert_eq!(acts(&d), ["CT040", "CT047"]);
     assert!(summary(&d, "CT047").contains("IPTABLES_MODULES_UNLOAD = yes: each restart"));
@@ -258,7 +253,7 @@ fn the_iptables_service_of_centos_6_applies_what_its_load_list_names() {
          /etc/sysconfig/iptables-config",
     );
     config.sysctl_load_list = vec![".nf_conntrack".into()];
-    after.boot.iptables_config = known(config);
+    service(&mut after, config);
     assert_eq!(ids(&judge(&after, &[])), Vec::<&str>::new());
 }
 
@@ -266,10 +261,7 @@ fn the_iptables_service_of_centos_6_applies_what_its_load_list_names() {
 fn a_file_that_systemd_does_not_read_is_named_with_the_reason() {
     let mut after = raised("6.12.117", 524_288);
     early(&mut after);
-    after.boot.sysctl_unapplied = vec![Unapplied {
-        assignment: assigns("/etc/sysctl.conf", 8, MAX, "524288"),
-        why: "systemd-sysctl does not read /etc/sysctl.conf".into(),
-    }];
+    sets_unread(&mut after, 8, MAX, "524288");
     let d = judge(&after, &[]);
     assert_eq!(acts(&d), ["CT040"]);
     assert!(
@@ -287,7 +279,7 @@ fn each_kind_of_mistake_in_the_files_is_a_finding_of_its_own() {
     let of = |key: &str, value: &str| {
         let mut after = host("6.12.117", 8);
         early(&mut after);
-        after.boot.sysctl = known(vec![assigns(FILE, 2, key, value)]);
+        sets(&mut after, &[assigns(FILE, 2, key, value)]);
         judge(&after, &[])
     };
     let unknown = of("net.netfilter.nf_contrack_max", "524288");
@@ -300,33 +292,25 @@ fn each_kind_of_mistake_in_the_files_is_a_finding_of_its_own() {
     let refused = of("net.netfilter.nf_conntrack_tcp_timeout_established", "2h");
     assert_eq!(acts(&refused), ["CT045"]);
     assert!(summary(&refused, "CT045").contains("has a unit; the kernel takes bare numbers"));
-    let option = |name: &str, value: &str| {
+    let optioned = |name: &str, value: &str| {
         let mut after = host("6.12.117", 8);
-        after.boot.modprobe = known(vec![ModuleDirective {
-            file: "/etc/modprobe.d/ct.conf".into(),
-            line: 1,
-            module: "nf_conntrack".into(),
-            directive: Directive::Option { name: name.into(), value: Some(value.into()) },
-        }]);
+        option(&mut after, name, value);
         judge(&after, &[])
     };
-    assert_eq!(acts(&option("max", "524288")), ["CT047"]);
+    assert_eq!(acts(&optioned("max", "524288")), ["CT047"]);
     let mut ratio = raised("6.12.117", 4_000_000);
     early(&mut ratio);
-    ratio.boot.sysctl = known(vec![assigns(FILE, 2, MAX, "4000000")]);
+    sets(&mut ratio, &[assigns(FILE, 2, MAX, "4000000")]);
     let d = judge(&ratio, &[]);
     assert!(ids(&d).contains(&"CT046"), "{:?}", ids(&d));
     let mut twice = raised("6.12.117", 524_288);
     early(&mut twice);
-    twice.boot.sysctl = known(vec![
-        assigns("/etc/sysctl.d/10-old.conf", 1, MAX, "131072"),
-        assigns(FILE, 2, MAX, "524288"),
-    ]);
+    sets(
+        &mut twice,
+        &[assigns("/etc/sysctl.d/10-old.conf", 1, MAX, "131072"), assigns(FILE, 2, MAX, "524288")],
+    );
     assert_eq!((acts(&judge(&twice, &[])), ids(&judge(&twice, &[]))), (vec![], vec!["CT043"]));
     let mut unread = host("6.12.117", 8);
-    unread.boot.sysctl_unapplied = vec![Unapplied {
-        assignment: assigns("/etc/sysctl.conf", 8, MAX, "524288"),
-        why: "systemd-sysctl does not read /etc/sysctl.conf".into(),
-    }];
+    sets_unread(&mut unread, 8, MAX, "524288");
     assert_eq!(ids(&judge(&unread, &[])), ["CT048"]);
 }

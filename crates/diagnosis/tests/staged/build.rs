@@ -7,7 +7,7 @@ use plimsoll_ct::{
     Bytes, Class, Counter, Counters, CpuCounters, Entries, Family, KernelVersion, Nanos, Profile,
     Protocol, Seconds, State, Status, TcpState, Time, TimeRange,
 };
-use plimsoll_diagnosis::boot::{Entry, Tree};
+use plimsoll_diagnosis::boot::{Entry, FileChange, Tree};
 use plimsoll_diagnosis::facts::{
     AgeBand, BootFiles, Census, Churn, Fact, Host, LogDigest, LogSource, Namespace, Neighbours,
     Origin, Owner, Prefix, Reader, Reason, Seen, SeenIn, Service, SlabSize, Snapshot, SocketMemory,
@@ -15,7 +15,7 @@ use plimsoll_diagnosis::facts::{
 };
 use plimsoll_diagnosis::{Diagnosis, Remedy, RemedyId, Severity, diagnose};
 use plimsoll_wire::filter::{Program, read_json, read_save};
-use plimsoll_wire::modprobe::Directive;
+use plimsoll_wire::iptables_config::IptablesConfig;
 use plimsoll_wire::modules::Module;
 use plimsoll_wire::ruleset::{Backend, BaseChain, Hook, Need, Rule, Ruleset, TableFamily, Verdict};
 use plimsoll_wire::sysctl::Assignment;
@@ -80,14 +80,15 @@ pub fn host(release: &str, gib: u64) -> Snapshot {
             ..LogDigest::default()
         }),
         boot: BootFiles {
-            sysctl: known(vec![]),
-            sysctl_unapplied: vec![],
-            sysctl_loader: missing(Reason::NotCollected),
-            modprobe: known(vec![]),
-            modules_load: known(vec![]),
             iptables_config: missing(Reason::NotCollected),
             managers: known(vec![]),
-            tree: missing(Reason::NotCollected),
+            // /etc/sysctl.conf is linked, as on most hosts.
+            tree: known({
+                let mut tree = Tree::default();
+                tree.put_text("/etc/sysctl.conf", "");
+                tree.put(LINK, Entry::Link("../sysctl.conf".into()));
+                tree
+            }),
             hz: missing(Reason::NotCollected),
             module: missing(Reason::NotCollected),
         },
@@ -486,54 +487,76 @@ pub fn assigns(file: &str, line: u32, key: &str, value: &str) -> Assignment {
     Assignment { file: file.into(), line, key: key.into(), value: value.into(), may_fail: false }
 }
 
-/// The files that say what the parsed facts do, each line at its place.
-fn files(boot: &BootFiles) -> Tree {
-    let mut texts: BTreeMap<String, BTreeMap<u32, String>> = BTreeMap::new();
-    let mut put = |file: &str, line: u32, text: String| {
-        texts.entry(file.into()).or_default().insert(line, text);
-    };
-    let unapplied = boot.sysctl_unapplied.iter().map(|u| &u.assignment);
-    for a in boot.sysctl.value().into_iter().flatten().chain(unapplied) {
-        let set = if a.file.ends_with("rc.local") { "sysctl -w " } else { "" };
-        let sign = if set.is_empty() { " = " } else { "=" };
-        put(&a.file, a.line, format!("{set}{}{sign}{}", a.key, a.value));
+const LINK: &str = "/etc/sysctl.d/99-sysctl.conf";
+
+fn tree(after: &mut Snapshot) -> &mut Tree {
+    match &mut after.boot.tree {
+        Fact::Known { value, .. } => value,
+        Fact::Missing(gap) => panic!("{gap:?}"),
     }
-    for m in boot.modules_load.value().into_iter().flatten() {
-        put(&m.file, m.line, m.module.clone());
+}
+
+/// Puts lines at their places in the files that take part in booting.
+pub fn put(after: &mut Snapshot, file: &str, line: u32, text: &str) {
+    let tree = tree(after);
+    let mut lines: Vec<&str> = tree.text(file).unwrap_or_default().split('\n').collect();
+    lines.resize(lines.len().max(line as usize), "");
+    lines[line as usize - 1] = text;
+    let all = lines.join("\n");
+    tree.put_text(file, all);
+}
+
+/// The files then set this, and nothing else.
+pub fn sets(after: &mut Snapshot, assignments: &[Assignment]) {
+    let tree = tree(after);
+    let others: Vec<String> =
+        tree.files_below("/etc/sysctl.d").into_iter().map(Into::into).collect();
+    let others = others.into_iter().filter(|path| path != LINK);
+    let emptied = |path| FileChange { path, text: Some(String::new()) };
+    *tree = tree.with(&others.chain(["/etc/sysctl.conf".into()]).map(emptied).collect::<Vec<_>>());
+    for a in assignments {
+        let text = match a.file.ends_with("rc.local") {
+            true => format!("sysctl -w {}={}", a.key, a.value),
+            false => format!("{} = {}", a.key, a.value),
+        };
+        put(after, &a.file, a.line, &text);
     }
-    for d in boot.modprobe.value().into_iter().flatten() {
-        if let Directive::Option { name, value } = &d.directive {
-            let value = value.as_deref().unwrap_or("");
-            put(&d.file, d.line, format!("options {} {name}={value}", d.module));
-        }
-    }
-    if let Some(config) = boot.iptables_config.value() {
-        const CONFIG: &str = "/etc/sysconfig/iptables-config";
-        put(CONFIG, 1, format!("IPTABLES_MODULES=\"{}\"", config.modules.join(" ")));
-        let unload = if config.unload == Some(false) { "no" } else { "yes" };
-        put(CONFIG, 2, format!("IPTABLES_MODULES_UNLOAD=\"{unload}\""));
-        let list = config.sysctl_load_list.join(" ");
-        put(CONFIG, 3, format!("IPTABLES_SYSCTL_LOAD_LIST=\"{list}\""));
-        put("/etc/sysconfig/iptables", 1, "-A INPUT -m state --state ESTABLISHED -j ACCEPT".into());
-    }
-    let mut tree = Tree::default();
-    for (file, lines) in texts {
-        let last = lines.keys().next_back().copied().unwrap_or(0);
-        let all = (1..=last).map(|n| lines.get(&n).cloned().unwrap_or_default());
-        tree.put_text(file, all.collect::<Vec<_>>().join("\n"));
-    }
-    // /etc/sysctl.conf is linked, as on most hosts, unless it is said not to be read.
-    if boot.sysctl_unapplied.is_empty() {
-        tree.put("/etc/sysctl.d/99-sysctl.conf", Entry::Link("../sysctl.conf".into()));
-    }
-    tree
+}
+
+/// The files set this in /etc/sysctl.conf, which nothing links to.
+pub fn sets_unread(after: &mut Snapshot, line: u32, key: &str, value: &str) {
+    let without = FileChange { path: LINK.into(), text: None };
+    *tree(after) = tree(after).with(&[without]);
+    put(after, "/etc/sysctl.conf", line, &format!("{key} = {value}"));
+}
+
+/// An option of the module, in a file of its own.
+pub fn option(after: &mut Snapshot, name: &str, value: &str) {
+    put(after, "/etc/modprobe.d/ct.conf", 1, &format!("options nf_conntrack {name}={value}"));
+}
+
+/// The module is loaded before the settings are applied.
+pub fn early(after: &mut Snapshot) {
+    put(after, "/etc/modules-load.d/ct.conf", 1, "nf_conntrack");
+}
+
+/// RHEL's firewall is configured so.
+pub fn service(after: &mut Snapshot, config: IptablesConfig) {
+    const FILE: &str = "/etc/sysconfig/iptables-config";
+    put(after, FILE, 1, &format!("IPTABLES_MODULES=\"{}\"", config.modules.join(" ")));
+    let unload = if config.unload == Some(false) { "no" } else { "yes" };
+    put(after, FILE, 2, &format!("IPTABLES_MODULES_UNLOAD=\"{unload}\""));
+    let list = config.sysctl_load_list.join(" ");
+    put(after, FILE, 3, &format!("IPTABLES_SYSCTL_LOAD_LIST=\"{list}\""));
+    let rule = "-A INPUT -m state --state ESTABLISHED -j ACCEPT";
+    put(after, "/etc/sysconfig/iptables", 1, rule);
+    after.boot.iptables_config = known(config);
 }
 
 /// What is judged, over one second in which the counters rose by `rises` on the initial namespace.
 pub fn judge(after: &Snapshot, rises: &[(Counter, u64)]) -> Diagnosis {
     let before = earlier(after, |_| {});
     let mut after = after.clone();
-    after.boot.tree = known(files(&after.boot));
     if let Fact::Known { value, .. } = &mut after.namespaces[0].counters {
         for &(counter, by) in rises {
             value.rows[0].add(counter, by);

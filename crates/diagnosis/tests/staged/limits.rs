@@ -11,13 +11,8 @@ fn limited(release: &str, gib: u64, max: u64) -> plimsoll_diagnosis::facts::Snap
     after.host.global_max = known(max);
     after.namespaces[0].max = known(Entries(max));
     let key = "net.netfilter.nf_conntrack_max";
-    after.boot.sysctl = known(vec![assigns("/etc/sysctl.conf", 3, key, &max.to_string())]);
-    after.boot.modules_load = known(vec![plimsoll_wire::modules_load::ModuleToLoad {
-        file: "/etc/modules-load.d/ct.conf".into(),
-        line: 1,
-        module: "nf_conntrack".into(),
-        arguments: String::new(),
-    }]);
+    sets(&mut after, &[assigns("/etc/sysctl.conf", 3, key, &max.to_string())]);
+    early(&mut after);
     after
 }
 
@@ -134,7 +129,7 @@ fn the_ratio_of_eight_that_hashsize_gives_is_no_finding() {
 fn long_chains_of_an_old_kernel_only_matter_when_they_are_there() {
     let mut after = limited("3.10.0-1160.el7.x86_64", 8, 2_000_000);
     after.host.buckets = known(16_384);
-    after.boot.sysctl = known(vec![]);
+    sets(&mut after, &[]);
     let d = judge(&after, &[]);
     assert!(!ids(&d).contains(&"CT022"));
     fill(&mut after.namespaces[0], census(&[(udp(true), 900_000)]));
@@ -157,17 +152,17 @@ fn no_limit_is_a_warning_with_a_limit_as_its_remedy() {
 fn a_file_that_asks_for_no_limit_is_refused_from_6_19_on() {
     let mut after = host("7.3.4", 8);
     let key = "net.netfilter.nf_conntrack_max";
-    after.boot.sysctl = known(vec![assigns("/etc/sysctl.d/10-ct.conf", 4, key, "0")]);
+    sets(&mut after, &[assigns("/etc/sysctl.d/10-ct.conf", 4, key, "0")]);
     let d = judge(&after, &[]);
     assert!(acts(&d).contains(&"CT023"), "{:#?}", d.findings);
     assert!(summary(&d, "CT023").starts_with("/etc/sysctl.d/10-ct.conf line 4 asks for no limit"));
     let zero = || assigns("/etc/sysctl.d/10-ct.conf", 4, key, "0");
     let some = || assigns("/etc/sysctl.d/60-ct.conf", 2, key, "262144");
-    after.boot.sysctl = known(vec![zero(), some()]);
+    sets(&mut after, &[zero(), some()]);
     assert!(!ids(&judge(&after, &[])).contains(&"CT023"), "a later line sets a limit");
     // systemd writes only the last line of a key: the one that is refused takes the good one along.
     let last = assigns("/etc/sysctl.d/90-ct.conf", 7, key, "0");
-    after.boot.sysctl = known(vec![some(), last]);
+    sets(&mut after, &[some(), last]);
     let d = judge(&after, &[]);
     assert!(
         summary(&d, "CT023").ends_with("so the default will stay in force."),

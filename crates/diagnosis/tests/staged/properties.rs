@@ -7,7 +7,6 @@ use plimsoll_diagnosis::facts::{
     Seen, SeenIn, SlabSize, Snapshot, SocketMemory, Stack, Tracking,
 };
 use plimsoll_diagnosis::{CATALOGUE, Diagnosis, Severity, Verdict, diagnose};
-use plimsoll_wire::modprobe::{Directive, ModuleDirective};
 use plimsoll_wire::ruleset::Need;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -137,7 +136,7 @@ prop_compose! {
             0..3,
         ),
         assigned in proptest::collection::vec(
-            (text(), any::<u32>(), select(vec![
+            (text(), 1u32..99, select(vec![
                 "net.netfilter.nf_conntrack_max", "net.ipv4.ip_conntrack_max",
                 "net.netfilter.nf_conntrack_count", "net.netfilter.nf_conntrack_buckets",
                 "net.netfilter.nf_conntrack_\u{1b}[2J", "net.netfilter.nf_conntrack_udp_timeout",
@@ -201,13 +200,12 @@ prop_compose! {
                 example: because.clone(),
             });
         }
-        s.boot.sysctl = known(
-            assigned.iter().map(|(file, line, key, value)| assigns(file, *line, key, value)).collect(),
-        );
-        s.boot.modprobe = known(hashsize.into_iter().map(|n| ModuleDirective {
-            file: "m".into(), line: 1, module: "nf_conntrack".into(),
-            directive: Directive::Option { name: "hashsize".into(), value: Some(n.to_string()) },
-        }).collect());
+        let of = |(file, line, key, value): &(String, u32, &str, String)| {
+            assigns(&format!("/etc/sysctl.d/{file}.conf"), *line, key, value)
+        };
+        let all: Vec<_> = assigned.iter().map(of).collect();
+        sets(&mut s, &all);
+        hashsize.into_iter().for_each(|n| option(&mut s, "hashsize", &n.to_string()));
         s.boot.managers = known(vec![Manager { kind: ManagerKind::Ufw, because }]);
         Box::new(s)
     }

@@ -35,12 +35,15 @@ fn the_classic_second_cure_names_rules_configuration_modules_and_proof() {
         loaded("xt_state", &[]),
         loaded("nfnetlink", &["ip_conntrack"]),
     ]);
-    after.boot.iptables_config = known(IptablesConfig {
-        modules: vec!["ip_conntrack_netbios_ns".into()],
-        modules_line: Some(6),
-        unload: Some(true),
-        sysctl_load_list: vec![],
-    });
+    service(
+        &mut after,
+        IptablesConfig {
+            modules: vec!["ip_conntrack_netbios_ns".into()],
+            modules_line: Some(6),
+            unload: Some(true),
+            sysctl_load_list: vec![],
+        },
+    );
     let d = dropping(&after);
     let unload = remedy(&d, RemedyId::Unload);
     assert_eq!(

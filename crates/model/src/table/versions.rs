@@ -154,7 +154,7 @@ impl Versions {
     pub(super) fn row(&mut self, ticks: &Ticks, class: Class) -> Row {
         let ticks = if self.uniform { &[0; SEATS] } else { ticks };
         let mut rows = self.ticks.iter().zip(&self.classes);
-        let known = rows.position(|(own, of)| own == ticks && *of == class);
+        let known = rows.position(|(own, of)| own[0] == ticks[0] && *of == class && own == ticks);
         let number = known.unwrap_or_else(|| {
             if self.classes.len() < usize::from(ODD.0) {
                 self.ticks[self.classes.len()] = *ticks;
@@ -373,6 +373,11 @@ impl Versions {
                 prefetch(settled);
             }
         }
+    }
+
+    /// Whether anything is known of any chain.
+    pub(super) const fn watches(&self) -> bool {
+        self.watches
     }
 
     /// An entry comes into a chain.

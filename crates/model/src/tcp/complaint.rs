@@ -1,6 +1,6 @@
 //! What is said of a segment that is ignored or invalid, read off what the tracker remembered before and remembers now.
 //!
-//! Kernel: nf_conntrack_proto_tcp.c, seen in the log of v6.18.
+//! Kernel: nf_conntrack_proto_tcp.c, seen in the logs of 5.10 to 7.3.
 
 use alloc::format;
 use alloc::string::String;
@@ -27,26 +27,31 @@ pub(crate) enum Stumble {
 }
 
 impl Tcp {
-    /// What is said of a segment that made `after` of this memory, if anything.
+    /// What is said of a segment that made `after` of this memory, if anything; `in_numbers`: with what was seen and expected.
     pub(crate) fn complaint(
         &self,
         after: &Self,
-        direction: Direction,
-        segment: &Segment,
+        (segment, direction): (&Segment, Direction),
         entry: EntryView,
         settings: &TcpSettings,
         stumble: Stumble,
+        in_numbers: bool,
     ) -> Option<String> {
         let class = segment.class();
         let mut old = self.state;
-        let of_state = |verdict: &str| {
-            let (index, direction) = (class as u8, direction as u8);
-            format!("packet (index {index}) in dir {direction} {verdict}, state {}", self.state)
+        let of_state = |became: Stumble| match (in_numbers, became) {
+            (true, _) => {
+                let (index, direction) = (class as u8, direction as u8);
+                let became = if became == Stumble::Ignored { "ignored" } else { "invalid" };
+                format!("packet (index {index}) in dir {direction} {became}, state {}", self.state)
+            }
+            (false, Stumble::Ignored) => format!("invalid packet ignored in state {} ", self.state),
+            (false, Stumble::Invalid) => "invalid state".into(),
         };
         let new = match next(settings.behaviour.table, direction == Direction::Reply, class, old) {
-            Next::Invalid => return Some(of_state("invalid")),
+            Next::Invalid => return Some(of_state(Stumble::Invalid)),
             Next::Ignore if !self.is_answered_by(direction, class, segment) => {
-                return Some(of_state("ignored"));
+                return Some(of_state(Stumble::Ignored));
             }
             Next::Ignore => {
                 old = TcpState::SynSent;
@@ -56,7 +61,7 @@ impl Tcp {
         };
         match new {
             TcpState::SynSent if old.number() >= TcpState::TimeWait.number() => {
-                return Some(of_state("ignored"));
+                return Some(of_state(Stumble::Ignored));
             }
             TcpState::TimeWait
                 if old == TcpState::LastAck
@@ -72,17 +77,17 @@ impl Tcp {
             }
             _ => {}
         }
-        after.misfit(direction, segment, old, settings, stumble)
+        after.misfit((segment, direction), old, settings, stumble, in_numbers)
     }
 
     /// What is said of a segment's place in the window, which left this memory.
     fn misfit(
         &self,
-        direction: Direction,
-        segment: &Segment,
+        (segment, direction): (&Segment, Direction),
         old: TcpState,
         settings: &TcpSettings,
         stumble: Stumble,
+        in_numbers: bool,
     ) -> Option<String> {
         let (sender, receiver) =
             (&self.sides[direction as usize], &self.sides[direction.flip() as usize]);
@@ -102,6 +107,16 @@ impl Tcp {
             (seq, end) = (sender.end, sender.end);
         }
         let Fit { fits, known, fresh, timely } = Fit::of(sender, receiver, seq, sack, end);
+        if !in_numbers {
+            let cause = match (fits, fresh, known, timely) {
+                (false, ..) => "SEQ is over the upper bound (over the window of the receiver)",
+                (_, false, ..) => "SEQ is under the lower bound (already ACKed data retransmitted)",
+                (_, _, false, _) => "ACK is over the upper bound (ACKed data not seen yet)",
+                (.., false) => "ACK is under the lower bound (possible overly delayed ACK)",
+                _ => return None,
+            };
+            return Some(cause.into());
+        }
         let ignored = stumble == Stumble::Ignored;
         if !fits && ignored {
             let more = end.since(sender.max_end).wrapping_add(1);

@@ -1,14 +1,8 @@
-//! The files that take part in booting, in the order in which this host applies them, and the programs that manage
-//! the firewall.
-//!
-//! Simple form: which file sets what, and which assignment is the last. Whether a key exists at the
-//! moment it is set (the module may come later) is not decided here.
+//! The files that take part in booting, as text, and the programs that manage the firewall. What they come to is
+//! `plimsoll_diagnosis::boot`'s.
 
 mod kernel;
 mod managers;
-mod modules;
-mod order;
-mod sysctl;
 mod tree;
 
 pub use managers::add_of_rules;
@@ -19,16 +13,9 @@ use plimsoll_wire::iptables_config;
 
 use crate::files::Files;
 
-/// Reads them all. `kernel` tells the old RHEL boots apart, `live` whether processes are running.
+/// Reads them all. `kernel` is the one that boots, `live` tells whether processes are running.
 pub fn boot_files(files: &Files, kernel: Option<&KernelVersion>, live: bool) -> BootFiles {
-    let loader = sysctl::loader(files, kernel, live);
-    let (sysctl, sysctl_unapplied) = sysctl::assignments(files, &loader, live);
     BootFiles {
-        sysctl,
-        sysctl_unapplied,
-        sysctl_loader: loader,
-        modprobe: modules::directives(files),
-        modules_load: modules::to_load(files),
         iptables_config: iptables_config(files),
         managers: managers::managers(files, live),
         tree: Fact::known(tree::read(files), "/etc, /run, /usr/lib, /proc/cmdline"),

@@ -2,6 +2,7 @@
 
 use plimsoll_diagnosis::facts::{BootFiles, Fact, Host, Namespace, Tracking};
 use plimsoll_wire::filter::Program;
+use plimsoll_wire::modprobe::ModuleDirective;
 use plimsoll_wire::ruleset::Ruleset;
 
 use super::read::Saved;
@@ -23,11 +24,15 @@ pub(super) fn program(saved: &Saved<'_>, namespace: Option<&str>) -> Fact<Progra
 }
 
 /// Whether a namespace's packets were tracked.
-pub(super) fn tracking(host: &Host, boot: &BootFiles, namespace: &Namespace) -> Fact<Tracking> {
+pub(super) fn tracking(
+    host: &Host,
+    directives: &[ModuleDirective],
+    namespace: &Namespace,
+) -> Fact<Tracking> {
     rule_readers::tracking(&rule_readers::Signs {
         profile: &host.profile,
         modules: &host.modules,
-        directives: &boot.modprobe,
+        directives,
         rules: &namespace.rules,
         count: &namespace.count,
     })

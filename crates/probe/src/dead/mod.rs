@@ -52,6 +52,7 @@ pub fn snapshot(files: &Files, origin: Origin) -> Snapshot {
     let log = read_log(&saved, at, boot, name.value().map(String::as_str));
     let mut host = host::host(&saved, origin, name, uptime, log.value());
     let mut boot = calls::boot_files(&saved, &host);
+    let directives = boot.directives();
     let mut namespaces = namespaces::all(&saved);
     for (index, namespace) in namespaces.iter_mut().enumerate() {
         if index > 0 && namespace.max.value().is_none() && !host.profile.global_count {
@@ -61,7 +62,7 @@ pub fn snapshot(files: &Files, origin: Origin) -> Snapshot {
                 namespace.max = Fact::known(Entries(max), source);
             }
         }
-        namespace.tracking = calls::tracking(&host, &boot, namespace);
+        namespace.tracking = calls::tracking(&host, &directives, namespace);
     }
     crate::config::add_of_rules(&mut boot.managers, &namespaces[0].rules);
     host::correct_profile(&saved, &mut host, &namespaces[0]);

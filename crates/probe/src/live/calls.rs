@@ -6,9 +6,10 @@ use std::hash::BuildHasher;
 
 use plimsoll_ct::{CpuCounters, Entries, KernelVersion, Time};
 use plimsoll_diagnosis::facts::{
-    BootFiles, Census, CensusBuilder, Fact, Gap, Host, LogDigest, Namespace, Reader, TableSample,
+    BootFiles, Census, CensusBuilder, Fact, Host, LogDigest, Namespace, Reader, TableSample,
     TcpTimeouts, Tracking,
 };
+use plimsoll_wire::modprobe::ModuleDirective;
 use plimsoll_wire::ruleset::Ruleset;
 
 use crate::files::Files;
@@ -68,12 +69,12 @@ pub(super) fn random() -> u64 {
 pub(super) struct Rules<'a> {
     reader: rules::Reader,
     host: &'a Host,
-    boot: &'a BootFiles,
+    directives: Vec<ModuleDirective>,
 }
 
 impl<'a> Rules<'a> {
     pub(super) fn new(host: &'a Host, boot: &'a BootFiles) -> Self {
-        Self { reader: rules::Reader::new(&Files::live()), host, boot }
+        Self { reader: rules::Reader::new(&Files::live()), host, directives: boot.directives() }
     }
 
     /// Packet-filter rules of the calling thread's namespace, and whether its packets are tracked.
@@ -87,7 +88,7 @@ impl<'a> Rules<'a> {
         let tracking = rules::tracking(&rules::Signs {
             profile: &self.host.profile,
             modules: &self.host.modules,
-            directives: &self.boot.modprobe,
+            directives: &self.directives,
             rules: &found,
             count: &count,
         });
@@ -112,20 +113,4 @@ pub(super) fn log(now: Time, host: Option<&str>) -> Fact<LogDigest> {
 /// What the files that take part in booting say.
 pub(super) fn boot(kernel: Option<&KernelVersion>) -> BootFiles {
     crate::config::boot_files(&Files::live(), kernel, true)
-}
-
-/// Boot files of which nothing is known, for one reason.
-pub(super) fn no_boot(gap: &Gap) -> BootFiles {
-    BootFiles {
-        sysctl: Fact::Missing(gap.clone()),
-        sysctl_unapplied: Vec::new(),
-        sysctl_loader: Fact::Missing(gap.clone()),
-        modprobe: Fact::Missing(gap.clone()),
-        modules_load: Fact::Missing(gap.clone()),
-        iptables_config: Fact::Missing(gap.clone()),
-        managers: Fact::Missing(gap.clone()),
-        tree: Fact::Missing(gap.clone()),
-        hz: Fact::Missing(gap.clone()),
-        module: Fact::Missing(gap.clone()),
-    }
 }

@@ -171,7 +171,7 @@ pub fn observe(options: &Options) -> Observation {
         boot,
         cloud,
     };
-    let (log, boot) = (Fact::Missing(later()), calls::no_boot(&later()));
+    let (log, boot) = (Fact::Missing(later()), BootFiles::missing(&later()));
     Observation {
         before: snapshot(first_at, before, log, boot, first_cloud),
         after: snapshot(second_at, after, rest.log, rest.boot, second_cloud),
@@ -357,7 +357,7 @@ impl Rest {
         let host = watch.time("host", host::read);
         let mut boot = match options.boot {
             true => watch.time("boot files", || calls::boot(host.kernel.value())),
-            false => calls::no_boot(&unasked("boot files")),
+            false => BootFiles::missing(&unasked("boot files")),
         };
         // The rules first: they are read again right after the interval.
         let rules = match options.rules {
@@ -388,7 +388,7 @@ impl Rest {
         Self {
             host: host::read(),
             log: Fact::Missing(gap()),
-            boot: calls::no_boot(&gap()),
+            boot: BootFiles::missing(&gap()),
             rules: (0..namespaces).map(|_| (Fact::Missing(gap()), Fact::Missing(gap()))).collect(),
             statics: (0..namespaces).map(|_| Visit::Refused(gap())).collect(),
             timings: Vec::new(),

@@ -1,10 +1,10 @@
 //! The pulse: counts and counters of some namespaces, read again and again, at the cost of a few files for each.
 
-use plimsoll_diagnosis::facts::{Fact, Gap, Host, Namespace, Reason, Snapshot};
+use plimsoll_diagnosis::facts::{BootFiles, Fact, Gap, Host, Namespace, Reason, Snapshot};
 
 use super::enter::{self, Visit};
 use super::namespace::{self, Light};
-use super::{Chosen, Found, NamespaceSelector, Stamp, calls, choose, host};
+use super::{Chosen, Found, NamespaceSelector, Stamp, choose, host};
 
 /// Namespaces whose pulse is taken.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Pulse {
             namespaces_complete: Fact::Missing(asked("other namespaces")),
             whole: Fact::known((), "the running host"),
             log: Fact::Missing(asked("log")),
-            boot: calls::no_boot(&asked("boot files")),
+            boot: BootFiles::missing(&asked("boot files")),
             cloud: Fact::Missing(asked("cloud")),
         }
     }

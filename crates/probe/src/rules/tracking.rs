@@ -18,7 +18,7 @@ pub struct Signs<'a> {
     /// Loaded modules.
     pub modules: &'a Fact<Vec<Module>>,
     /// Module options: `enable_hooks` can't be read from a running kernel.
-    pub directives: &'a Fact<Vec<ModuleDirective>>,
+    pub directives: &'a [ModuleDirective],
     /// Rules of the namespace.
     pub rules: &'a Fact<Ruleset>,
     /// Entries of the namespace.
@@ -172,16 +172,17 @@ fn because(rule: &Rule) -> String {
 
 /// `options nf_conntrack enable_hooks=1`
 fn enable_hooks<'a>(signs: &Signs<'a>) -> Option<&'a ModuleDirective> {
-    signs.directives.value()?.iter().find(|d| match &d.directive {
-        Directive::Option { name, value } => {
-            let yes = value.as_deref().is_none_or(|v| matches!(v, "1" | "Y" | "y"));
-            d.module == "nf_conntrack" && name == "enable_hooks" && yes
-        }
-        Directive::Blacklist
+    let mut options = signs.directives.iter().filter_map(|d| match &d.directive {
+        Directive::Option { name, value } if name == "enable_hooks" => Some((d, value.as_deref())),
+        Directive::Option { .. }
+        | Directive::Blacklist
         | Directive::Install { .. }
         | Directive::Alias { .. }
-        | Directive::Softdep { .. } => false,
-    })
+        | Directive::Softdep { .. } => None,
+    });
+    // The last one holds.
+    let (last, value) = options.rfind(|(d, _)| d.module == "nf_conntrack")?;
+    value.is_none_or(|v| matches!(v, "1" | "Y" | "y")).then_some(last)
 }
 
 #[cfg(test)]
@@ -193,7 +194,7 @@ mod tests {
     struct Host {
         profile: &'static str,
         modules: Fact<Vec<Module>>,
-        directives: Fact<Vec<ModuleDirective>>,
+        directives: Vec<ModuleDirective>,
         rules: Fact<Ruleset>,
         count: Fact<Entries>,
     }
@@ -215,7 +216,7 @@ mod tests {
         Host {
             profile,
             modules: Fact::known(modules, "/proc/modules"),
-            directives: Fact::missing(Reason::NotCollected, ""),
+            directives: Vec::new(),
             rules: Fact::known(rules, "test"),
             count: Fact::known(Entries(count), "test"),
         }
@@ -318,8 +319,10 @@ mod tests {
     fn enable_hooks_tracks_without_rules() {
         let mut forced = host("6.18", &[], 0);
         let text = "options nf_conntrack enable_hooks=1\n";
-        let all = plimsoll_wire::modprobe::read_conf("/etc/modprobe.d/x.conf", text);
-        forced.directives = Fact::known(all, "test");
+        forced.directives = plimsoll_wire::modprobe::read_conf("/etc/modprobe.d/x.conf", text);
         forced.is("on: /etc/modprobe.d/x.conf, line 1: enable_hooks tracks without any rule");
+        let text = "options nf_conntrack enable_hooks=1\noptions nf_conntrack enable_hooks=0\n";
+        forced.directives = plimsoll_wire::modprobe::read_conf("/etc/modprobe.d/x.conf", text);
+        forced.is("off: no rule asks for it, and there are no entries");
     }
 }

@@ -9,27 +9,44 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{LinkType, be16, be32, network_layer};
 
-/// Shows a frame that came in by an interface of this name, as behind a message: from `IN=` to the end. Nothing is
-/// shown of one that holds no IP packet.
+/// How a kernel shows packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manner<'a> {
+    /// The interface by which the packet came in, which brings its link addresses with it; where none is told they are not
+    /// either.
+    pub interface: Option<&'a str>,
+    /// It went out by that interface instead: the host sent it. A cooked capture's frames tell so themselves. Whose it was
+    /// (UID, GID) is shown behind it if a socket sent it and its headers are whole, and not here.
+    pub outgoing: bool,
+    /// The bit of TCP's accurate ECN has a name (6.18); before, it was a reserved one.
+    pub accurate_ecn: bool,
+}
+
+/// Shows a frame as behind a message: from `IN=` to the end. Nothing is shown of one that holds no IP packet.
 ///
 /// ```
-/// use plimsoll_wire::packet::{LinkType, append_logged};
+/// use plimsoll_wire::packet::{LinkType, Manner, append_logged};
 ///
 /// let query = [
 ///     0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // IP
 ///     0x10, 0, 0, 53, 0, 8, 0, 0, // UDP
 /// ];
 /// let mut text = String::new();
-/// append_logged(&mut text, LinkType::RawIp, &query, "eth0");
+/// append_logged(
+///     &mut text,
+///     LinkType::RawIp,
+///     &query,
+///     &Manner { interface: Some("eth0"), outgoing: false, accurate_ecn: true },
+/// );
 /// assert_eq!(
 ///     text,
 ///     "IN=eth0 OUT= MAC= SRC=10.0.0.1 DST=10.0.0.2 LEN=28 TOS=0x00 PREC=0x00 TTL=64 ID=0 DF PROTO=UDP SPT=4096 DPT=53 LEN=8 "
 /// );
 /// ```
-pub fn append_logged(text: &mut String, link: LinkType, frame: &[u8], interface: &str) {
+pub fn append_logged(text: &mut String, link: LinkType, frame: &[u8], manner: &Manner<'_>) {
     let Ok(packet) = network_layer(link, frame) else { return };
     // Writing to a String cannot fail.
-    let _ = logged(text, link, frame, packet, interface);
+    let _ = logged(text, link, frame, packet, manner);
 }
 
 fn logged(
@@ -37,10 +54,49 @@ fn logged(
     link: LinkType,
     frame: &[u8],
     packet: &[u8],
-    interface: &str,
+    manner: &Manner<'_>,
 ) -> fmt::Result {
-    write!(text, "IN={interface} OUT= MAC=")?;
     let v6 = packet.first().is_some_and(|first| first >> 4 == 6);
+    match manner.interface {
+        Some(interface) if manner.outgoing || is_outgoing(link, frame) => {
+            write!(text, "IN= OUT={interface} ")?;
+        }
+        Some(interface) => {
+            write!(text, "IN={interface} OUT= MAC=")?;
+            link_addresses(text, link, frame, v6)?;
+            text.push(' ');
+        }
+        None => text.push_str("IN= OUT= "),
+    }
+    let at = Level { outer: true, accurate_ecn: manner.accurate_ecn };
+    if v6 { ipv6(text, packet, at) } else { ipv4(text, packet, at) }
+}
+
+/// Where a packet stands in the line.
+#[derive(Clone, Copy)]
+struct Level {
+    /// It is none that an error quotes.
+    outer: bool,
+    accurate_ecn: bool,
+}
+
+impl Level {
+    const fn quoted(self) -> Self {
+        Self { outer: false, ..self }
+    }
+}
+
+/// Whether a cooked frame says that the host sent it.
+fn is_outgoing(link: LinkType, frame: &[u8]) -> bool {
+    const OUTGOING: u8 = 4;
+    match link {
+        LinkType::LinuxCooked => be16(frame, 0) == Some(OUTGOING.into()),
+        LinkType::LinuxCooked2 => frame.get(10) == Some(&OUTGOING),
+        LinkType::RawIp | LinkType::Null | LinkType::Loop | LinkType::Ethernet => false,
+    }
+}
+
+fn link_addresses(text: &mut String, link: LinkType, frame: &[u8], v6: bool) -> fmt::Result {
     if let (LinkType::Ethernet, Some(addresses)) = (link, frame.first_chunk::<12>()) {
         // Tags are taken off before.
         let kind: [u8; 2] = if v6 { [0x86, 0xdd] } else { [8, 0] };
@@ -49,11 +105,10 @@ fn logged(
             write!(text, "{colon}{octet:02x}")?;
         }
     }
-    text.push(' ');
-    if v6 { ipv6(text, packet, true) } else { ipv4(text, packet, true) }
+    Ok(())
 }
 
-fn ipv4(text: &mut String, packet: &[u8], outer: bool) -> fmt::Result {
+fn ipv4(text: &mut String, packet: &[u8], at: Level) -> fmt::Result {
     let Some(&header) = packet.first_chunk::<20>() else { return text.write_str("TRUNCATED") };
     let [first, tos, t0, t1, i0, i1, f0, f1, ttl, protocol, _, _, addresses @ ..] = header;
     let [a, b, c, d, e, f, g, h] = addresses;
@@ -81,9 +136,9 @@ fn ipv4(text: &mut String, packet: &[u8], outer: bool) -> fmt::Result {
     if length > 20 && !options(text, packet.get(20..length), "TRUNCATED")? {
         return Ok(());
     }
-    let end = if outer { packet.len().min(total.into()) } else { packet.len() };
+    let end = if at.outer { packet.len().min(total.into()) } else { packet.len() };
     let payload = packet.get(length..end).unwrap_or_default();
-    upper(text, protocol, payload, offset != 0, outer)
+    upper(text, protocol, (payload, payload.len() as u32), offset != 0, at)
 }
 
 /// Options as octets; `false`: they are not all there.
@@ -100,7 +155,7 @@ fn options(text: &mut String, octets: Option<&[u8]>, cut: &str) -> Result<bool, 
     Ok(true)
 }
 
-fn ipv6(text: &mut String, packet: &[u8], outer: bool) -> fmt::Result {
+fn ipv6(text: &mut String, packet: &[u8], at: Level) -> fmt::Result {
     let Some(header) = packet.first_chunk::<40>() else { return text.write_str("TRUNCATED") };
     let word = be32(header, 0).unwrap_or(0);
     let payload = usize::from(be16(header, 4).unwrap_or(0));
@@ -118,16 +173,18 @@ fn ipv6(text: &mut String, packet: &[u8], outer: bool) -> fmt::Result {
         header[7],
         word & 0xf_ffff,
     )?;
-    let end = if outer { packet.len().min(payload + 40) } else { packet.len() };
+    let end = if at.outer { packet.len().min(payload + 40) } else { packet.len() };
     let (mut protocol, mut rest) = (header[6], packet.get(40..end).unwrap_or_default());
     let mut fragment = false;
+    // Where a header leads out of the packet, the count of what is left wraps around.
+    let mut left = rest.len() as u32;
     while matches!(protocol, 0 | 43 | 44 | 50 | 51 | 60) {
         text.write_str("OPT ( ")?;
         if protocol == 50 {
             // Nobody can look behind it.
             return match be32(rest, 0) {
                 Some(index) => write!(text, "ESP SPI=0x{index:x} )"),
-                None => write!(text, "ESP INCOMPLETE [{} bytes] )", rest.len()),
+                None => write!(text, "ESP INCOMPLETE [{left} bytes] )"),
             };
         }
         let Some(&[next, length]) = rest.first_chunk() else { return text.write_str("TRUNCATED") };
@@ -150,16 +207,17 @@ fn ipv6(text: &mut String, packet: &[u8], outer: bool) -> fmt::Result {
                 text.write_str("AH ")?;
                 match be32(rest, 4) {
                     Some(index) => write!(text, "SPI=0x{index:x} ")?,
-                    None => return write!(text, "INCOMPLETE [{} bytes] )", rest.len()),
+                    None => return write!(text, "INCOMPLETE [{left} bytes] )"),
                 }
             }
             _ if fragment => return text.write_str(")"),
             _ => {}
         }
         text.write_str(") ")?;
+        left = left.wrapping_sub(octets as u32);
         (protocol, rest) = (next, rest.get(octets..).unwrap_or_default());
     }
-    upper(text, protocol, rest, fragment, outer)
+    upper(text, protocol, (rest, left), fragment, at)
 }
 
 /// An address as the kernel's messages show it: of IPv6 with all its digits.
@@ -184,9 +242,9 @@ impl fmt::Display for Logged {
 fn upper(
     text: &mut String,
     protocol: u8,
-    payload: &[u8],
+    (payload, left): (&[u8], u32),
     fragment: bool,
-    outer: bool,
+    at: Level,
 ) -> fmt::Result {
     let name = match protocol {
         6 => "TCP ",
@@ -208,16 +266,16 @@ fn upper(
         _ => 8,
     };
     if payload.len() < least {
-        return write!(text, "INCOMPLETE [{} bytes] ", payload.len());
+        return write!(text, "INCOMPLETE [{left} bytes] ");
     }
     let word = |at| be32(payload, at).unwrap_or(0);
     let half = |at| be16(payload, at).unwrap_or(0);
     match protocol {
-        6 => tcp(text, payload),
+        6 => tcp(text, payload, at.accurate_ecn),
         17 | 136 => write!(text, "SPT={} DPT={} LEN={} ", half(0), half(2), half(4)),
         50 => write!(text, "SPI=0x{:x} ", word(0)),
         51 => write!(text, "SPI=0x{:x} ", word(4)),
-        1 => icmp(text, payload, outer),
+        1 => icmp(text, payload, at),
         _ => {
             let kind = payload.first().copied().unwrap_or(0);
             write!(text, "TYPE={kind} CODE={} ", half(0) & 0xff)?;
@@ -226,9 +284,9 @@ fn upper(
                 4 => write!(text, "POINTER={:08x} ", word(4))?,
                 _ => {}
             }
-            if outer && matches!(kind, 1..=4) {
+            if at.outer && matches!(kind, 1..=4) {
                 text.push('[');
-                ipv6(text, &payload[8..], false)?;
+                ipv6(text, &payload[8..], at.quoted())?;
                 text.push_str("] ");
             }
             if kind == 2 { write!(text, "MTU={} ", word(4)) } else { Ok(()) }
@@ -236,7 +294,7 @@ fn upper(
     }
 }
 
-fn tcp(text: &mut String, payload: &[u8]) -> fmt::Result {
+fn tcp(text: &mut String, payload: &[u8], accurate_ecn: bool) -> fmt::Result {
     let word = |at| be32(payload, at).unwrap_or(0);
     let half = |at| be16(payload, at).unwrap_or(0);
     let (offset, flags) = (payload[12], payload[13]);
@@ -248,9 +306,9 @@ fn tcp(text: &mut String, payload: &[u8]) -> fmt::Result {
         word(4),
         word(8),
         half(14),
-        (offset & 14) << 2,
+        (offset & if accurate_ecn { 14 } else { 15 }) << 2,
     )?;
-    if offset & 1 != 0 {
+    if accurate_ecn && offset & 1 != 0 {
         text.write_str("AE ")?;
     }
     let names = ["CWR ", "ECE ", "URG ", "ACK ", "PSH ", "RST ", "SYN ", "FIN "];
@@ -267,7 +325,7 @@ fn tcp(text: &mut String, payload: &[u8]) -> fmt::Result {
     Ok(())
 }
 
-fn icmp(text: &mut String, payload: &[u8], outer: bool) -> fmt::Result {
+fn icmp(text: &mut String, payload: &[u8], at: Level) -> fmt::Result {
     let (kind, code) = (payload[0], payload[1]);
     write!(text, "TYPE={kind} CODE={code} ")?;
     let least = match kind {
@@ -288,9 +346,9 @@ fn icmp(text: &mut String, payload: &[u8], outer: bool) -> fmt::Result {
             if kind == 5 {
                 write!(text, "GATEWAY={} ", Ipv4Addr::from_bits(word))?;
             }
-            if outer {
+            if at.outer {
                 text.push('[');
-                ipv4(text, &payload[8..], false)?;
+                ipv4(text, &payload[8..], at.quoted())?;
                 text.push_str("] ");
             }
             if (kind, code) == (3, 4) { write!(text, "MTU={} ", word & 0xffff) } else { Ok(()) }
@@ -303,9 +361,11 @@ fn icmp(text: &mut String, payload: &[u8], outer: bool) -> fmt::Result {
 mod tests {
     use super::*;
 
+    const MANNER: Manner<'_> = Manner { interface: Some("r"), outgoing: false, accurate_ecn: true };
+
     fn shown(packet: &[u8]) -> String {
         let mut text = String::new();
-        append_logged(&mut text, LinkType::RawIp, packet, "r");
+        append_logged(&mut text, LinkType::RawIp, packet, &MANNER);
         text
     }
 
@@ -341,6 +401,51 @@ mod tests {
     }
 
     #[test]
+    fn older_kernels_have_no_name_for_accurate_ecn_and_the_oldest_tell_no_interface() {
+        let packet = [
+            0x45, 0, 0, 40, 0, 7, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // IP
+            15, 160, 0, 80, 0, 0, 0, 9, 0, 0, 0, 0, 0x55, 2, 1, 246, 0, 0, 0, 0, // TCP
+        ];
+        for (manner, flags) in [
+            (MANNER, "RES=0x10 AE SYN "),
+            (Manner { accurate_ecn: false, ..MANNER }, "RES=0x14 SYN "),
+        ] {
+            let mut text = String::new();
+            append_logged(&mut text, LinkType::RawIp, &packet, &manner);
+            assert!(text.contains(flags), "{text}");
+            let bare = text.replace("IN=r OUT= MAC= ", "IN= OUT= ");
+            text.clear();
+            append_logged(
+                &mut text,
+                LinkType::RawIp,
+                &packet,
+                &Manner { interface: None, ..manner },
+            );
+            assert_eq!(text, bare);
+        }
+    }
+
+    #[test]
+    fn what_the_host_sent_goes_out() {
+        let packet = v6(47, &[]);
+        let cooked =
+            [&[0, 4, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0x86, 0xdd][..], &packet].concat();
+        let mut second =
+            alloc::vec![0x86, 0xdd, 0, 0, 0, 0, 0, 1, 0, 1, 4, 6, 2, 0, 0, 0, 0, 1, 0, 0];
+        second.extend_from_slice(&packet);
+        let out = Manner { outgoing: true, ..MANNER };
+        for (link, frame, manner) in [
+            (LinkType::LinuxCooked, &cooked, MANNER),
+            (LinkType::LinuxCooked2, &second, MANNER),
+            (LinkType::RawIp, &packet, out),
+        ] {
+            let mut text = String::new();
+            append_logged(&mut text, link, frame, &manner);
+            assert_eq!(text, shown(&packet).replace("IN=r OUT= MAC= ", "IN= OUT=r "), "{link:?}");
+        }
+    }
+
+    #[test]
     fn an_error_shows_what_it_quotes() {
         let quoted = [
             0x45, 0, 0, 40, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1, 0, 53, 16, 0, 0,
@@ -369,6 +474,10 @@ mod tests {
         );
         assert!(shown(&v6(50, &[0, 0, 0, 9])).ends_with(" OPT ( ESP SPI=0x9 )"));
         assert!(shown(&v6(47, &[])).ends_with(" PROTO=47 "));
+        // An authentication header that leads 80 octets out of the packet.
+        let beyond = [58, 24, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
+        let end = " OPT ( AH SPI=0x1010101 ) PROTO=ICMPv6 INCOMPLETE [4294967216 bytes] ";
+        assert!(shown(&v6(51, &beyond)).ends_with(end));
     }
 
     #[test]
@@ -392,7 +501,7 @@ mod tests {
     #[test]
     fn nothing_is_shown_of_what_is_no_packet() {
         let mut text = String::new();
-        append_logged(&mut text, LinkType::Ethernet, &[0; 20], "r");
+        append_logged(&mut text, LinkType::Ethernet, &[0; 20], &MANNER);
         assert_eq!(text, "");
     }
 }

@@ -14,7 +14,7 @@ pub use addresses::Addresses;
 pub use checksum::checksum_is_wrong;
 pub use ip::{Fragment, behind_extensions, parse_ip, parse_quoted, upper_layer};
 pub use link::{LinkType, network_layer, plain_packet};
-pub use logged::{Logged, append_logged};
+pub use logged::{Logged, Manner, append_logged};
 pub use transport::{
     Acknowledgement, DccpHeader, IcmpMessage, SctpChunks, SctpHeader, TcpOptions, Transport,
     chunks, parse_acknowledgement, parse_transport,

@@ -7,7 +7,7 @@ mod script;
 #[cfg(test)]
 mod tests;
 
-pub use script::{applies_again, read_command_line, read_script};
+pub use script::{read_command_line, read_script};
 
 use alloc::borrow::ToOwned;
 use alloc::format;

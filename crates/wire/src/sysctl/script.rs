@@ -45,33 +45,6 @@ pub fn read_script(file: &str, text: &str) -> Vec<Assignment> {
     found
 }
 
-/// The line, from 1, on which a shell script applies /etc/sysctl.conf again: `sysctl -p`, alone or with its name.
-pub fn applies_again(text: &str) -> Option<u32> {
-    let applies = |command: &str| {
-        let command = command.split('>').next().unwrap_or("");
-        let mut words = command.split_whitespace();
-        if !words.by_ref().any(|w| w == "sysctl" || w.ends_with("/sysctl")) {
-            return false;
-        }
-        let mut load = false;
-        let mut names = words.filter(|w| {
-            let option = w.starts_with('-');
-            load |= *w == "--load" || option && !w.starts_with("--") && w.contains('p');
-            // What is left of `2>` is no name.
-            !option && w.parse::<u8>().is_err()
-        });
-        let own = names.next().is_none_or(|name| unquoted(name) == "/etc/sysctl.conf");
-        load && own
-    };
-    let lines = (1..).zip(text.lines());
-    lines.filter(|(_, content)| !content.trim_start().starts_with('#')).find_map(
-        |(line, content)| {
-            let content = content.split(" #").next().unwrap_or("");
-            content.split([';', '&', '|']).any(applies).then_some(line)
-        },
-    )
-}
-
 /// `sysctl.net.netfilter.nf_conntrack_max=…` on the kernel's command line (5.8 and later): set before init starts.
 pub fn read_command_line(text: &str) -> Vec<Assignment> {
     text.split_whitespace()

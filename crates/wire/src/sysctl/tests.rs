@@ -84,12 +84,3 @@ fn the_command_line_of_the_kernel_sets_keys_too() {
     );
     assert_eq!((all.len(), all[0].key.as_str()), (1, "net.netfilter.nf_conntrack_max"));
 }
-
-#[test]
-fn a_script_that_applies_sysctl_conf_again_is_known_by_its_line() {
-    assert_eq!(applies_again("#!/bin/sh\ntouch /x\n/sbin/sysctl -e -p\n"), Some(3));
-    assert_eq!(applies_again("sysctl -p /etc/sysctl.conf > /dev/null 2>&1\n"), Some(1));
-    assert_eq!(applies_again("sysctl -p 2>&1 >/dev/null"), Some(1));
-    assert_eq!(applies_again("true && sysctl -qp"), Some(1));
-    assert_eq!(applies_again("# sysctl -p\nsysctl -w a.b=1\nsysctl -p /etc/other.conf\n"), None);
-}
