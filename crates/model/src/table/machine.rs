@@ -9,15 +9,21 @@
 /// Begins to load the cache line of `place`. Changes nothing but the time that a later access takes.
 #[inline(always)]
 pub(super) fn prefetch<T>(place: &T) {
+    prefetch_at(core::ptr::from_ref(place).addr());
+}
+
+/// The same of what is at an address, should anything be there.
+#[inline(always)]
+pub(super) fn prefetch_at(address: usize) {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: SSE is part of every x86-64; a prefetch reads nothing that the program could see and
-        // can't fault, and the address is that of a reference.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(place).cast()) };
+        // can't fault, wherever the address points.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(core::ptr::without_provenance(address)) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
+    let _ = address;
 }
 
 /// Which octets of four words are `octet`: a bit for each, the lowest one of the first word first.

@@ -17,6 +17,15 @@ fn of(n: u64, one: &str, several: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { several })
 }
 
+/// What the lines of the log about so many packets lack.
+pub fn log_cut(packets: u64) -> String {
+    format!(
+        "The log has lines about {} cut by the snapshot length: they show as much of them as was captured, and \
+         none tells of a checksum.",
+        of(packets, "packet that was", "packets that were")
+    )
+}
+
 /// What the capture cannot tell, in the order of weight.
 pub fn caveats(a: &Answer) -> Vec<String> {
     let mut said = Vec::new();
@@ -73,6 +82,9 @@ pub fn caveats(a: &Answer) -> Vec<String> {
             "{} cut by the snapshot length; the headers were there, so the table is not touched by it.",
             of(tally.sliced, "packet was", "packets were")
         ));
+    }
+    if tally.log_cut > 0 {
+        say(log_cut(tally.log_cut));
     }
     if tally.truncated > 0 {
         say(format!(
