@@ -30,11 +30,20 @@ pub(crate) enum Way {
     Long,
     /// Short, if it can be: TCP over IPv4.
     Tcp,
-    /// TCP over IPv6.
-    WideTcp,
     /// UDP over IPv4.
     Udp,
+    /// TCP over IPv6.
+    WideTcp,
 }
+
+/// The ways of protocols, over IPv4 and over IPv6: looked up, since nobody can foretell which one comes next.
+static WAYS: [[Way; 256]; 2] = {
+    let mut ways = [[Way::Long; 256]; 2];
+    ways[0][TCP as usize] = Way::Tcp;
+    ways[0][UDP as usize] = Way::Udp;
+    ways[1][TCP as usize] = Way::WideTcp;
+    ways
+};
 
 /// What the short ways need to know of settings and generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,12 +162,7 @@ impl Model {
         if special || self.usual.checksum {
             return Way::Long;
         }
-        match (packet.protocol, packet.is_v6()) {
-            (TCP, false) => Way::Tcp,
-            (TCP, true) => Way::WideTcp,
-            (UDP, false) => Way::Udp,
-            (_, _) => Way::Long,
-        }
+        WAYS[packet.is_v6() as usize][packet.protocol as usize]
     }
 
     /// The short way of TCP over IPv4, to the entry that was foreseen. `None`: it is another packet or entry, and

@@ -65,6 +65,15 @@ impl At {
 pub(super) struct Slots(u16);
 
 impl Slots {
+    /// A bit for each, the first one's being the lowest.
+    pub(super) const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     pub(super) const fn is_empty(self) -> bool {
         self.0 == 0
     }

@@ -73,28 +73,35 @@ impl Table {
         known.map_or(Expiries([Jiffies(0); SEATS]), |(aside, v)| v.expiries(id, &aside))
     }
 
-    /// Changes what stands aside of an entry that was found: as it was, and as it is.
+    /// Changes what stands aside of an entry that was found.
     #[inline(always)]
     fn put_aside(
         &mut self,
         version: &Version,
+        now: Jiffies,
         change: impl FnOnce(&mut Versions, EntryId, Aside) -> Aside,
-    ) -> Option<(Aside, Aside)> {
+    ) {
         let Version { found: Found { id, at, .. }, slot, .. } = *version;
         let slot = self.index.slot_of(at, slot.into(), id.0);
-        let (versions, asides) = (self.versions.as_mut()?, self.index.asides_mut(at)?);
+        let (Some(versions), Some(asides)) = (&mut self.versions, self.index.asides_mut(at)) else {
+            return;
+        };
         let was = asides.get(slot);
         let is = change(versions, id, was);
         asides.refresh(slot, is.since, is.row);
-        let soonest = versions.soonest(id, &is, is.seats);
-        self.index.lower(at, soonest);
-        Some((was, is))
+        // A line of which something may have expired knows no more than that, until it is empty.
+        if !self.index.may_expire(at, now) {
+            let soonest = versions.soonest(id, &is, is.seats);
+            self.index.lower(at, soonest);
+        }
     }
 
     /// A packet refreshes an entry that was found, and changes nothing else of it; the row is that of its class.
     #[inline(always)]
     pub(crate) fn refresh_shared(&mut self, version: &Version, lasts: (&Ticks, Row), now: Jiffies) {
-        self.put_aside(version, |versions, id, aside| versions.refreshed(id, aside, lasts, now));
+        self.put_aside(version, now, |versions, id, aside| {
+            versions.refreshed(id, aside, lasts, now)
+        });
     }
 
     /// Changes class and time of an entry that was found, in the settings in which it stands.
@@ -108,7 +115,9 @@ impl Table {
     ) {
         let watches = self.versions.as_ref().is_some_and(|versions| versions.watches());
         let was = watches.then(|| self.expiries(version));
-        self.put_aside(version, |versions, id, aside| versions.change(id, aside, life, class, now));
+        self.put_aside(version, now, |versions, id, aside| {
+            versions.change(id, aside, life, class, now)
+        });
         let Some(was) = was else { return };
         let sooner = self.expiries(version).before(&was, version.seats);
         if !sooner.is_empty() {
@@ -412,6 +421,7 @@ impl Table {
         &mut self,
         View { seat, .. }: View,
         chains: Range<usize>,
+        now: Jiffies,
         mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
     ) {
         let mut from = chains.start;
@@ -420,18 +430,19 @@ impl Table {
             let all = self.index.chains_of(first);
             let some = from..all.end.min(chains.end);
             from = some.end;
-            // Most lines have no more of them than one in a few.
-            let none = self.index.asides(first).is_none_or(|own| !own.any().contains(seat));
-            if none && self.index.next(first).is_none() {
-                continue;
-            }
             let mut gone = false;
             for chain in some {
                 let place = self.index.place_of_chain(chain);
                 let mut line = Some(first);
                 while let Some(at) = line {
                     line = self.index.next(at);
-                    let mut slots = self.index.of_chain(at, place);
+                    // So long ago that it would come again as a time to come is no time for a line.
+                    if self.index.may_expire(at, now) {
+                        self.index.set_bound(at, now);
+                    }
+                    let own = self.index.asides(at).map(|asides| asides.of_seat(seat));
+                    let Some(own) = own.filter(|own| !own.is_empty()) else { continue };
+                    let mut slots = self.index.of_chain(at, place).and(own);
                     while let Some(slot) = slots.newest() {
                         let Some((expires, class)) = self.of_seat(seat, at, slot) else { continue };
                         let id = EntryId(self.index.id(at, slot));
