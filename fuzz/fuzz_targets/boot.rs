@@ -42,7 +42,11 @@ fuzz_target!(|data: &str| {
         kernel: Fact::known(kernel, "fuzz"),
         memory: Fact::known(Bytes(data.len() as u64 * 1_000_003), "fuzz"),
         cpus: Fact::known(4, "fuzz"),
-        modular: if data.len().is_multiple_of(3) { Fact::missing(Reason::NotCollected, "") } else { known(data.len() % 3 == 1) },
+        modular: if data.len().is_multiple_of(3) {
+            Fact::missing(Reason::NotCollected, "")
+        } else {
+            known(data.len() % 3 == 1)
+        },
         modules: Fact::known(Vec::new(), "fuzz"),
         hz: Fact::known(250, "fuzz"),
         settings: BTreeMap::new(),

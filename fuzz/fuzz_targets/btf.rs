@@ -15,7 +15,8 @@ fn look(btf: &Btf<'_>) {
     let _ = btf.find(Kind::Function, "f");
     for name in ["nf_conn", "a", ""] {
         if let Some(structure) = btf.find(Kind::Struct, name) {
-            let _ = (btf.member(structure, "a.b.c"), btf.member(structure, ""), btf.size(structure));
+            let _ =
+                (btf.member(structure, "a.b.c"), btf.member(structure, ""), btf.size(structure));
         }
     }
 }

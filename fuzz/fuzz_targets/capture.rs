@@ -1,7 +1,9 @@
 #![no_main]
 use libfuzzer_sys::fuzz_target;
 use plimsoll_wire::capture::{Decoder, Records};
-use plimsoll_wire::packet::{LinkType, Manner, append_logged, network_layer, parse_ip, plain_packet};
+use plimsoll_wire::packet::{
+    LinkType, Manner, append_logged, network_layer, parse_ip, plain_packet,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut octets = 0;
@@ -10,7 +12,8 @@ fuzz_target!(|bytes: &[u8]| {
         if let Some(link) = LinkType::from_number(record.link) {
             for interface in [Some("eth0"), None] {
                 let mut text = String::new();
-                let manner = Manner { interface, accurate_ecn: interface.is_some() };
+                let manner =
+                    Manner { interface, outgoing: false, accurate_ecn: interface.is_some() };
                 append_logged(&mut text, link, record.bytes, &manner);
                 assert!(text.len() < 1000 + 8 * record.bytes.len());
             }

@@ -16,6 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut model = Model::new(config.clone());
     let mut now = 0i64;
     let mut arrivals = Vec::new();
+    let mut frames = Vec::new();
     let mut steps: Vec<Step> = Vec::new();
     while let [pause, length, tail @ ..] = rest {
         now += i64::from(pause & 0x3f) * 400_000_000;
@@ -30,6 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
         let Ok(packet) = network_layer(LinkType::RawIp, frame).and_then(parse_ip) else { continue };
         let (at, treatment) = (Time(now), Treatment { zone, ..Treatment::default() });
         arrivals.push(Arrival { at, packet, treatment });
+        frames.push(frame);
         steps.push(model.packet(at, &packet, &treatment));
         assert!(model.counted() <= 6);
         let o = model.occupancy();
@@ -53,16 +55,18 @@ fuzz_target!(|bytes: &[u8]| {
         config.settings.log_invalid = if checksum { 255 } else { 0 };
         Model::new(config)
     });
-    for Arrival { at, packet, treatment } in &arrivals {
+    for (Arrival { at, packet, treatment }, frame) in arrivals.iter().zip(frames) {
         let treatment = Treatment { local: true, ..*treatment };
         let [short, long] = ways.each_mut().map(|model| model.packet(*at, packet, &treatment));
         assert_eq!(short, long);
+        ways[1].describe(LinkType::RawIp, frame, "lo");
+        assert!(ways[1].take_log().iter().all(|line| !line.about_packet));
     }
     assert_eq!(ways[0].snapshot(), ways[1].snapshot());
     assert_eq!(ways[0].counters(), ways[1].counters());
     let mut again = Model::new(config);
     let mut trace = Vec::new();
-    again.batch(&arrivals, |_, _, step| trace.push(step));
+    again.batch(&arrivals, |_, _, step| trace.push(*step));
     assert_eq!(steps, trace);
     assert_eq!(model.snapshot(), again.snapshot());
     assert_eq!(model.counters(), again.counters());

@@ -1,7 +1,7 @@
 //! Many packets at once: the memory that they need is asked for before it is needed.
 //!
-//! Packets go in blocks of a few. While one block goes its way, the entries of the next one are on theirs, and the lines of the
-//! index of the one behind that: so memory and processor work at the same time. Each packet goes in order and exactly as if
+//! One packet is looked for in the index while, some packets in front of it, the entry of another is asked for, and one more goes
+//! its way: so memory and processor work at the same time, and never is much asked for at once. Each packet goes in order and exactly as if
 //! it had come alone: what one changes the next one sees.
 
 use plimsoll_ct::Time;
@@ -23,13 +23,10 @@ pub struct Arrival<'a> {
     pub treatment: Treatment,
 }
 
-/// Packets whose memory is asked for at once: few enough for what a processor keeps track of.
-pub(crate) const BLOCK: usize = 8;
-/// Blocks on their way: one is looked for in the index, of one the entries are coming, one goes its way.
-pub(crate) const BLOCKS: usize = 3;
-
-/// Where the packets of one block are looked up.
-pub(crate) type Spots = [Spot; BLOCK];
+/// Packets from the one that is looked for in the index to the one whose entry is asked for, and from there to the one that goes.
+pub(crate) const AHEAD: usize = 8;
+/// Packets on their way.
+pub(crate) const ON_THE_WAY: usize = 2 * AHEAD;
 
 impl Model {
     /// Feeds packets in their order, any number of them; the same as [`Model::packet`] for each, and several
@@ -57,77 +54,69 @@ impl Model {
     pub fn batch<'a>(
         &mut self,
         arrivals: &[Arrival<'a>],
-        mut each: impl FnMut(&Self, &Arrival<'a>, Step),
+        mut each: impl FnMut(&Self, &Arrival<'a>, &Step),
     ) {
-        let mut seen = arrivals.chunks(BLOCK);
-        let (mut reached, mut going) = (seen.clone(), seen.clone());
-        let mut spots: [Spots; BLOCKS] = [[Spot::without(Way::Nowhere); BLOCK]; BLOCKS];
-        for round in 0.. {
-            // Each block's own, from round to round.
-            let [ahead, next, now] = [0, 1, 2].map(|behind| (round + BLOCKS - behind) % BLOCKS);
-            if let Some(block) = seen.next() {
-                self.approach(block, &mut spots[ahead]);
+        let mut spots = [Spot::without(Way::Nowhere); ON_THE_WAY];
+        // A bit for each whose line is not the first one.
+        let mut beyond = 0_u32;
+        for seen in 0..arrivals.len() + ON_THE_WAY {
+            let place = seen % ON_THE_WAY;
+            // The one that leaves makes room for the one that comes.
+            if let Some(arrival) = seen.checked_sub(ON_THE_WAY).map(|going| &arrivals[going]) {
+                self.go(arrival, &spots[place], &mut each);
             }
-            if round >= 1
-                && let Some(block) = reached.next()
-            {
-                self.reach(&mut spots[next][..block.len()]);
+            if let Some(arrival) = arrivals.get(seen) {
+                self.approach(arrival, &mut spots[place]);
             }
-            if round >= 2 {
-                let Some(block) = going.next() else { break };
-                self.go(block, &spots[now], &mut each);
+            let reached = seen.wrapping_sub(AHEAD);
+            if reached < arrivals.len() {
+                let place = reached % ON_THE_WAY;
+                if self.table.reach(&mut spots[place], self.now()) {
+                    beyond |= 1 << place;
+                }
+            }
+            if beyond != 0 {
+                let place = seen.wrapping_sub(AHEAD + AHEAD / 2) % ON_THE_WAY;
+                if beyond >> place & 1 != 0 {
+                    self.table.reach_beyond(&spots[place]);
+                    beyond &= !(1 << place);
+                }
             }
         }
     }
 
-    /// Packets go their way.
+    /// A packet goes its way.
     #[inline(always)]
     fn go<'a>(
         &mut self,
-        arrivals: &[Arrival<'a>],
-        spots: &Spots,
-        each: &mut impl FnMut(&Self, &Arrival<'a>, Step),
+        arrival: &Arrival<'a>,
+        spot: &Spot,
+        each: &mut impl FnMut(&Self, &Arrival<'a>, &Step),
     ) {
-        for (arrival, spot) in arrivals.iter().zip(spots) {
-            self.advance(arrival.at);
-            // Told in two places, so that of the commonest step no more is made than somebody looks at.
-            if spot.way == Way::Tcp
-                && let Some(direction) = self.acknowledge(&arrival.packet, spot)
-            {
+        self.advance(arrival.at);
+        // Told in two places, so that of the commonest step no more is made than somebody looks at.
+        if spot.way == Way::Tcp {
+            if let Some(direction) = self.acknowledge(&arrival.packet, spot) {
                 let info = Info::established(direction);
                 let step = self.went(&arrival.packet, spot.likely(), direction, info);
-                each(self, arrival, step);
+                each(self, arrival, &step);
             } else {
-                let step = self.settle_other(&arrival.packet, spot, &arrival.treatment);
-                each(self, arrival, step);
+                let step = self.less_plain(&arrival.packet, spot, &arrival.treatment);
+                each(self, arrival, &step);
             }
+        } else {
+            let step = self.settle_other(&arrival.packet, spot, &arrival.treatment);
+            each(self, arrival, &step);
         }
     }
 
-    /// Asks for the lines of the index that packets need; where they are looked up.
+    /// Asks for the line of the index that a packet needs; where it is looked up.
     #[inline(always)]
-    fn approach(&self, arrivals: &[Arrival<'_>], spots: &mut [Spot]) {
-        for (arrival, spot) in arrivals.iter().zip(spots) {
-            match arrival.packet.fragment {
-                None => self.see(&arrival.packet, &arrival.treatment, spot),
-                Some(_) => *spot = Spot::without(Way::Fragment),
-            }
-            self.table.approach(spot);
+    fn approach(&self, arrival: &Arrival<'_>, spot: &mut Spot) {
+        match arrival.packet.fragment {
+            None => self.see(&arrival.packet, &arrival.treatment, spot),
+            Some(_) => *spot = Spot::without(Way::Fragment),
         }
-    }
-
-    /// Asks for the entries that packets need, their lines being there.
-    #[inline(always)]
-    fn reach(&self, spots: &mut [Spot]) {
-        let now = self.now();
-        // A bit for each whose line is not the first one.
-        let mut beyond = 0_u32;
-        for (at, spot) in spots.iter_mut().enumerate() {
-            beyond |= u32::from(self.table.reach(spot, now)) << at;
-        }
-        while beyond != 0 {
-            self.table.reach_beyond(&spots[beyond.trailing_zeros() as usize]);
-            beyond &= beyond - 1;
-        }
+        self.table.approach(spot);
     }
 }

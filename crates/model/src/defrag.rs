@@ -30,6 +30,17 @@ struct Which {
     protocol: u8,
 }
 
+impl Which {
+    fn of(packet: &Packet<'_>, fragment: &Fragment) -> Self {
+        Self {
+            source: packet.source(),
+            destination: packet.destination(),
+            id: fragment.id,
+            protocol: if packet.is_v6() { 0 } else { fragment.protocol },
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 struct Queue {
     /// Octets so far, with holes.
@@ -48,6 +59,8 @@ struct Queue {
     deadline: u64,
     /// Parts of its source that had come with its last one.
     count: u32,
+    /// See [`Defragmenter::remember`].
+    head: Vec<u8>,
 }
 
 /// Whether a first fragment of IPv6 ends before the headers of its datagram do (RFC 8200, 4.5): such a one
@@ -74,9 +87,16 @@ pub(crate) struct Datagram {
     headers: u32,
     /// What rules do to it: they come behind the defragmenter, and see it with the first part's link addresses and ports.
     pub(crate) treatment: Treatment,
+    /// See [`Defragmenter::remember`].
+    pub(crate) head: Vec<u8>,
 }
 
 impl Datagram {
+    /// Its payload, and the protocol of that.
+    pub(crate) fn payload(&self) -> (u8, &[u8]) {
+        (self.protocol, &self.octets)
+    }
+
     /// It as a packet; `part` is one of its fragments.
     pub(crate) fn packet<'a>(&'a self, part: &Packet<'a>) -> Packet<'a> {
         let payload_length = self.octets.len() as u32;
@@ -138,13 +158,7 @@ impl Defragmenter {
         let Some(fragment) = packet.fragment else { return Gathered::Alone };
         let v6 = packet.is_v6();
         let timeout = if v6 { timeouts.1 } else { timeouts.0 };
-        let protocol = if v6 { 0 } else { fragment.protocol };
-        let which = Which {
-            source: packet.source(),
-            destination: packet.destination(),
-            id: fragment.id,
-            protocol,
-        };
+        let which = Which::of(packet, &fragment);
         if self.queues.get(&which).is_some_and(|q| q.deadline <= now) {
             self.drop_queue(&which);
         }
@@ -184,11 +198,20 @@ impl Defragmenter {
                 Gathered::Alone
             }
             Placed::Complete => match self.drop_queue(&which) {
-                Some(Queue { octets, protocol, headers, treatment, .. }) => {
-                    Gathered::Whole(Datagram { octets, protocol, headers, treatment })
+                Some(Queue { octets, protocol, headers, treatment, head, .. }) => {
+                    Gathered::Whole(Datagram { octets, protocol, headers, treatment, head })
                 }
                 None => Gathered::Kept,
             },
+        }
+    }
+
+    /// Keeps what stands in front of a first part's payload, for who wants to show the datagram, as long as the others are
+    /// waited for.
+    pub(crate) fn remember(&mut self, part: &Packet<'_>, head: Vec<u8>) {
+        let queue = part.fragment.and_then(|f| self.queues.get_mut(&Which::of(part, &f)));
+        if let Some(queue) = queue {
+            queue.head = head;
         }
     }
 

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{CollectorKind, Counter, Counters, Profile, Status, Time};
 
-use crate::batch::{Arrival, BLOCK, BLOCKS, Spots};
+use crate::batch::{AHEAD, Arrival, ON_THE_WAY};
 use crate::classes::Classes;
 use crate::early_drop::buckets;
 use crate::model::{Config, Model};
@@ -235,53 +235,42 @@ impl Grid {
         arrivals: &[Arrival<'a>],
         mut each: impl FnMut(&Self, &Arrival<'a>, &Steps),
     ) {
-        let mut seen = arrivals.chunks(BLOCK);
-        let (mut reached, mut going) = (seen.clone(), seen.clone());
-        let mut spots: [Spots; BLOCKS] = [[Spot::without(Way::Nowhere); BLOCK]; BLOCKS];
-        for round in 0.. {
-            let [ahead, next, now] = [0, 1, 2].map(|behind| (round + BLOCKS - behind) % BLOCKS);
-            if let Some(block) = seen.next() {
-                self.approach(block, &mut spots[ahead]);
+        let mut spots = [Spot::without(Way::Nowhere); ON_THE_WAY];
+        for seen in 0..arrivals.len() + ON_THE_WAY {
+            let place = seen % ON_THE_WAY;
+            // The one that leaves makes room for the one that comes.
+            if let Some(arrival) = seen.checked_sub(ON_THE_WAY).map(|going| &arrivals[going]) {
+                self.advance(arrival.at);
+                self.settle(&arrival.packet, &spots[place], &arrival.treatment);
+                each(self, arrival, &self.steps);
             }
-            if round >= 1
-                && let Some(block) = reached.next()
-            {
-                self.reach(&spots[next][..block.len()]);
+            if let Some(arrival) = arrivals.get(seen) {
+                self.approach(arrival, &mut spots[place]);
             }
-            if round >= 2 {
-                let Some(block) = going.next() else { break };
-                for (arrival, spot) in block.iter().zip(&spots[now]) {
-                    self.advance(arrival.at);
-                    self.settle(&arrival.packet, spot, &arrival.treatment);
-                    each(self, arrival, &self.steps);
-                }
+            let reached = seen.wrapping_sub(AHEAD);
+            if reached < arrivals.len() {
+                self.reach(&spots[reached % ON_THE_WAY]);
             }
         }
     }
 
-    /// Asks for the lines of the index that packets need; where they are looked up.
+    /// Asks for the line of the index that a packet needs; where it is looked up.
     #[inline(always)]
-    fn approach(&self, arrivals: &[Arrival<'_>], spots: &mut [Spot]) {
-        for (arrival, spot) in arrivals.iter().zip(spots) {
-            match arrival.packet.fragment {
-                None => {
-                    self.models[0].see_in(&self.table, &arrival.packet, &arrival.treatment, spot);
-                }
-                Some(_) => *spot = Spot::without(Way::Fragment),
-            }
-            self.table.approach_all(spot);
+    fn approach(&self, arrival: &Arrival<'_>, spot: &mut Spot) {
+        match arrival.packet.fragment {
+            None => self.models[0].see_in(&self.table, &arrival.packet, &arrival.treatment, spot),
+            Some(_) => *spot = Spot::without(Way::Fragment),
         }
+        self.table.approach_all(spot);
     }
 
-    /// Asks for the entries that packets need, their lines being there.
+    /// Asks for the entries that a packet needs, its line being there.
     #[inline(always)]
-    fn reach(&self, spots: &[Spot]) {
+    fn reach(&self, spot: &Spot) {
+        self.table.reach_shared(spot);
         let full = self.full();
-        for spot in spots {
-            self.table.reach_shared(spot);
-            if !full.is_empty() {
-                self.table.reach_room(spot, full);
-            }
+        if !full.is_empty() {
+            self.table.reach_room(spot, full);
         }
     }
 }

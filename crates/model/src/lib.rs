@@ -49,6 +49,7 @@ mod loopback;
 mod model;
 mod plain;
 mod policy;
+mod reassembled;
 mod sctp;
 mod segments;
 mod settings;

@@ -9,6 +9,7 @@ use core::mem;
 
 use plimsoll_ct::LogWording;
 
+use crate::defrag::Datagram;
 use crate::settings::Settings;
 
 /// A line of the kernel log.
@@ -21,6 +22,8 @@ pub struct LogLine {
     /// It is not whole yet: the packet that it is about belongs behind it. The model does not see all of that:
     /// [`describe`](crate::Model::describe).
     pub about_packet: bool,
+    /// It was written as that packet left the host that sent it ([`loopback`](crate::Model::loopback)).
+    pub leaving: bool,
 }
 
 /// Lines kept until somebody takes them.
@@ -36,31 +39,58 @@ pub(crate) struct Log {
     missed: u32,
     /// Of the token bucket, in ticks.
     tokens: u64,
+    /// What the lines about the last packet are about, if it came in parts.
+    datagram: Option<Datagram>,
+    /// Whether it is leaving its host.
+    pub(crate) leaving: bool,
 }
 
 impl Log {
     pub(crate) const fn new(wording: LogWording, netns: Option<u64>) -> Self {
         let lines = Vec::new();
-        Self { wording, netns, lines, begun: None, printed: 0, missed: 0, tokens: 0 }
+        Self {
+            wording,
+            netns,
+            lines,
+            begun: None,
+            printed: 0,
+            missed: 0,
+            tokens: 0,
+            datagram: None,
+            leaving: false,
+        }
     }
 
     pub(crate) fn take(&mut self) -> Vec<LogLine> {
+        self.datagram = None;
         mem::take(&mut self.lines)
     }
 
     /// A line about a packet, without a limit.
     pub(crate) fn about_packet(&mut self, tick: u64, text: String) {
-        self.push(LogLine { tick, text, about_packet: true });
+        self.datagram = None;
+        self.push(LogLine { tick, text, about_packet: true, leaving: self.leaving });
     }
 
-    /// Writes behind the lines about the last packet what it is.
-    pub(crate) fn describe(&mut self, packet: impl FnOnce() -> String) {
-        if !self.lines.last().is_some_and(|line| line.about_packet) {
-            return;
-        }
-        let packet = packet();
+    /// The lines about the last packet, if there are any, are about this one.
+    pub(crate) fn is_about(&mut self, datagram: Datagram) {
+        self.datagram = self.awaits_packet().then_some(datagram);
+    }
+
+    /// Whether there are lines about the last packet that do not show it yet.
+    pub(crate) fn awaits_packet(&self) -> bool {
+        self.lines.last().is_some_and(|line| line.about_packet)
+    }
+
+    /// What the lines about the last packet are about, if it came in parts.
+    pub(crate) fn take_datagram(&mut self) -> Option<Datagram> {
+        self.datagram.take()
+    }
+
+    /// Writes behind the lines about the last packet what it is, leaving or not.
+    pub(crate) fn describe(&mut self, mut append: impl FnMut(&mut String, bool)) {
         for line in self.lines.iter_mut().rev().take_while(|line| line.about_packet) {
-            line.text.push_str(&packet);
+            append(&mut line.text, line.leaving);
             line.about_packet = false;
         }
     }
@@ -155,7 +185,7 @@ impl Log {
     }
 
     fn line(&mut self, tick: u64, text: String) {
-        self.push(LogLine { tick, text, about_packet: false });
+        self.push(LogLine { tick, text, about_packet: false, leaving: false });
     }
 
     fn push(&mut self, line: LogLine) {

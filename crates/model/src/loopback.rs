@@ -23,7 +23,9 @@ impl Model {
         let arriving = Treatment { local: false, ..*arriving };
         self.advance(at);
         self.gathered(packet, &leaving, |model, whole, leaving| {
+            model.log.leaving = true;
             let step = model.whole(whole, leaving);
+            model.log.leaving = false;
             let goes_on = step.verdict == Verdict::Accept && leaving.fate == Fate::Accepted;
             if step.info == Info::Invalid && goes_on { model.whole(whole, &arriving) } else { step }
         })

@@ -3,7 +3,6 @@
 //! Kernel: `nf_conntrack_in()`, `resolve_normal_ct()`, `init_conntrack()`, `__nf_conntrack_confirm()`,
 //! net/netfilter/nf_conntrack_core.c, v6.18. Not modelled: races between CPUs, a slab that is exhausted.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Accounting, Counter, CounterSource, Counters, Profile, Time};
@@ -22,6 +21,7 @@ use crate::key::{Key, PPP, Packed};
 use crate::log::{Log, LogLine};
 use crate::plain::{Usual, Way};
 use crate::policy::Timeouts;
+use crate::reassembled;
 use crate::settings::Settings;
 use crate::step::{Info, Step, Treatment, Verdict, What};
 use crate::table::{Spot, Table};
@@ -141,18 +141,36 @@ impl Model {
     }
 
     /// Writes behind the lines that are [about the last packet](LogLine::about_packet) what it is, as this kernel's log shows
-    /// it: a frame that came in by an interface of this name.
-    pub fn describe(&mut self, link: LinkType, frame: &[u8], interface: &str) {
-        let Wording { path, accurate_ecn, .. } = self.behaviour.wording;
-        self.log.describe(|| {
-            let mut text = String::new();
-            let packet = network_layer(link, frame).and_then(parse_ip);
-            if packet.is_ok_and(|packet| packet.fragment.is_none()) {
-                let interface = path.then_some(interface);
-                append_logged(&mut text, link, frame, &Manner { interface, accurate_ecn });
-            }
-            text
+    /// it: a frame that came in, or left, by an interface of this name. A datagram that came in parts is shown whole, if each of its
+    /// parts was described. Whether there were such lines.
+    pub fn describe(&mut self, link: LinkType, frame: &[u8], interface: &str) -> bool {
+        let Ok(packet) = network_layer(link, frame).and_then(parse_ip) else { return false };
+        if self.settings.log_invalid == 0 {
+            return false;
+        }
+        let first = packet.fragment.filter(|part| part.offset == 0).map(|_| {
+            let own = if packet.is_v6() { FRAGMENT_HEADER } else { 0 };
+            let headers = packet.length.saturating_sub(packet.payload_length + own);
+            reassembled::head(link, frame, headers as usize)
         });
+        if !self.log.awaits_packet() {
+            if let Some(head) = first {
+                self.defragmenter.remember(&packet, head);
+            }
+            return false;
+        }
+        let whole = self.log.take_datagram().map(|datagram| {
+            let (protocol, payload) = datagram.payload();
+            let head = first.as_deref().unwrap_or(&datagram.head);
+            reassembled::frame(link, head, protocol, payload)
+        });
+        let frame = whole.as_deref().unwrap_or(frame);
+        let Wording { path, accurate_ecn, .. } = self.behaviour.wording;
+        self.log.describe(|text, outgoing| {
+            let manner = Manner { interface: path.then_some(interface), outgoing, accurate_ecn };
+            append_logged(text, link, frame, &manner);
+        });
+        true
     }
 
     /// Entries that count against the limit now, expired ones not yet collected among them.
@@ -253,7 +271,9 @@ impl Model {
         match self.gather(packet, treatment) {
             Gathered::Whole(datagram) => {
                 let whole = behind_extensions(&datagram.packet(packet));
-                then(self, &whole, &datagram.treatment)
+                let step = then(self, &whole, &datagram.treatment);
+                self.log.is_about(datagram);
+                step
             }
             Gathered::Alone => then(self, &alone(packet), treatment),
             Gathered::Kept => Step::new(Info::Untracked, Verdict::Stolen),
@@ -338,18 +358,12 @@ impl Model {
         spot: &Spot,
         treatment: &Treatment,
     ) -> Step {
-        let step = match spot.way {
-            Way::Tcp => return self.less_plain(packet, spot, treatment),
-            Way::Udp => {
-                self.plain_udp(packet, spot).or_else(|| self.datagram(packet, spot, treatment))
-            }
-            Way::WideTcp => self.plain_wide(packet, spot),
-            Way::Long | Way::Nowhere => None,
-            Way::Fragment => return self.fragment(packet, treatment),
-        };
-        match step {
-            Some(step) => step,
-            None => self.any(packet, spot, treatment),
+        match spot.way {
+            Way::Tcp => self.less_plain(packet, spot, treatment),
+            Way::Udp => self.plain_udp(packet, spot, treatment),
+            Way::WideTcp => self.plain_wide(packet, spot, treatment),
+            Way::Long | Way::Nowhere => self.any(packet, spot, treatment),
+            Way::Fragment => self.fragment(packet, treatment),
         }
     }
 
@@ -480,6 +494,9 @@ const fn least(behaviour: &Behaviour, settings: &Settings) -> u32 {
 }
 
 const NO_NEXT_HEADER: u8 = 59;
+
+/// Octets of the fragment header of IPv6.
+const FRAGMENT_HEADER: u32 = 8;
 
 const GRE: u8 = 47;
 

@@ -30,11 +30,20 @@ pub(crate) enum Way {
     Long,
     /// Short, if it can be: TCP over IPv4.
     Tcp,
-    /// TCP over IPv6.
-    WideTcp,
     /// UDP over IPv4.
     Udp,
+    /// TCP over IPv6.
+    WideTcp,
 }
+
+/// The ways of protocols, over IPv4 and over IPv6: looked up, since nobody can foretell which one comes next.
+static WAYS: [[Way; 256]; 2] = {
+    let mut ways = [[Way::Long; 256]; 2];
+    ways[0][TCP as usize] = Way::Tcp;
+    ways[0][UDP as usize] = Way::Udp;
+    ways[1][TCP as usize] = Way::WideTcp;
+    ways
+};
 
 /// What the short ways need to know of settings and generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,12 +162,7 @@ impl Model {
         if special || self.usual.checksum {
             return Way::Long;
         }
-        match (packet.protocol, packet.is_v6()) {
-            (TCP, false) => Way::Tcp,
-            (TCP, true) => Way::WideTcp,
-            (UDP, false) => Way::Udp,
-            (_, _) => Way::Long,
-        }
+        WAYS[packet.is_v6() as usize][packet.protocol as usize]
     }
 
     /// The short way of TCP over IPv4, to the entry that was foreseen. `None`: it is another packet or entry, and
@@ -202,10 +206,7 @@ impl Model {
                 return self.went(packet, found.id, found.direction, found.info());
             }
         }
-        match self.segment(packet, spot, treatment) {
-            Some(step) => step,
-            None => self.any(packet, spot, treatment),
-        }
+        self.segment(packet, spot, treatment)
     }
 
     /// Does to an entry that was found what a segment does that only acknowledges, or completes a handshake. `false`: it is
@@ -221,9 +222,22 @@ impl Model {
         self.table.acknowledged(found, segment, &self.usual, now)
     }
 
-    /// Tries the same over IPv6. `None`: it is another packet, and nothing has changed.
+    /// The same over IPv6; any other segment goes the long way.
     #[inline(never)]
-    pub(crate) fn plain_wide(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
+    pub(crate) fn plain_wide(
+        &mut self,
+        packet: &Packet<'_>,
+        spot: &Spot,
+        treatment: &Treatment,
+    ) -> Step {
+        match self.refreshed_wide(packet, spot) {
+            Some(step) => step,
+            None => self.any(packet, spot, treatment),
+        }
+    }
+
+    #[inline(always)]
+    fn refreshed_wide(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
         let segment = parse_acknowledgement(packet.payload, packet.payload_length)?;
         let now = self.now();
         let Glance::Found(found) = self.table.glance(&spot.probe(Key::wide_of(packet)), now) else {
@@ -239,9 +253,22 @@ impl Model {
         Some(self.went(packet, found.id, found.direction, found.info()))
     }
 
-    /// The same of UDP over IPv4.
+    /// The same of UDP over IPv4; any other datagram goes the middle way, or the long one.
     #[inline(never)]
-    pub(crate) fn plain_udp(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
+    pub(crate) fn plain_udp(
+        &mut self,
+        packet: &Packet<'_>,
+        spot: &Spot,
+        treatment: &Treatment,
+    ) -> Step {
+        match self.refreshed_udp(packet, spot) {
+            Some(step) => step,
+            None => self.datagram(packet, spot, treatment),
+        }
+    }
+
+    #[inline(always)]
+    fn refreshed_udp(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
         if !udp_length_fits(packet)? {
             return None;
         }

@@ -19,12 +19,28 @@ use crate::trackers::{STREAM_AFTER, segment, udp_life};
 
 const TCP: u8 = 6;
 /// Of an entry that only the long way knows.
-const SPECIAL: Status = Status(Status::EXPECTED.0 | Status::FIXED_TIMEOUT.0);
+pub(crate) const SPECIAL: Status = Status(Status::EXPECTED.0 | Status::FIXED_TIMEOUT.0);
 
 impl Model {
-    /// Tries the middle way. `None`: it is another packet, and nothing has changed.
+    /// The middle way of a segment, or the long one.
+    ///
+    /// Out of line, and nothing that it calls makes a step elsewhere: so a step is written once, where it is wanted.
     #[inline(never)]
     pub(crate) fn segment(
+        &mut self,
+        packet: &Packet<'_>,
+        spot: &Spot,
+        treatment: &Treatment,
+    ) -> Step {
+        match self.bare_segment(packet, spot, treatment) {
+            Some(step) => step,
+            None => self.any(packet, spot, treatment),
+        }
+    }
+
+    /// The middle way. `None`: it is another packet, and nothing has changed.
+    #[inline(always)]
+    fn bare_segment(
         &mut self,
         packet: &Packet<'_>,
         spot: &Spot,
@@ -82,9 +98,23 @@ impl Model {
         Some(self.came(id))
     }
 
-    /// Tries the middle way of UDP. `None`: it is another packet, and nothing has changed.
+    /// The same of a datagram.
     #[inline(never)]
     pub(crate) fn datagram(
+        &mut self,
+        packet: &Packet<'_>,
+        spot: &Spot,
+        treatment: &Treatment,
+    ) -> Step {
+        match self.bare_datagram(packet, spot, treatment) {
+            Some(step) => step,
+            None => self.any(packet, spot, treatment),
+        }
+    }
+
+    /// The middle way of UDP. `None`: as above.
+    #[inline(always)]
+    fn bare_datagram(
         &mut self,
         packet: &Packet<'_>,
         spot: &Spot,
@@ -199,7 +229,7 @@ impl Model {
 
 /// What an entry's status becomes behind a packet.
 #[inline(always)]
-fn seen(mut status: Status, direction: Direction, assures: bool) -> Status {
+pub(crate) fn seen(mut status: Status, direction: Direction, assures: bool) -> Status {
     if assures {
         status |= Status::ASSURED;
     }

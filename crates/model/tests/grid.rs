@@ -295,3 +295,22 @@ fn what_was_protected_when_early_drop_last_looked_and_expires_sooner_now_is_reap
         }
     }
 }
+
+/// Half a round of the clock behind it, a moment seems to be one to come.
+#[test]
+fn what_has_expired_is_met_as_such_after_half_of_the_clocks_round_too() {
+    let seat = |seconds| (1000, vec![("nf_conntrack_udp_timeout", seconds)]);
+    let mut configs = [1000, 999].map(|s| config(PROFILES.len() - 1, 2, &seat(s)));
+    for config in &mut configs {
+        // So that the clock goes round in seven weeks.
+        config.settings.hz = 1000;
+    }
+    let udp = |pause, flow| (pause, 1, Happens::Udp { flow, reply: false });
+    // Two entries of one chain, kept alive until the first moment that was known of it is so long ago; then one's time is up.
+    let mut script = vec![udp(0, 0), udp(0, 1)];
+    for _ in 0..4296 {
+        script.extend([udp(500_000, 0), udp(0, 1)]);
+    }
+    script.extend([udp(500_000, 0), udp(505_000, 1)]);
+    run(&configs, &script, 64);
+}

@@ -133,7 +133,7 @@ fn ways(profile: &'static Profile, most: u64, packets: &[(u32, Vec<u8>)]) {
         .collect();
     let (mut single, mut batch, mut long) = (model(false), model(false), model(true));
     let mut steps = Vec::new();
-    batch.batch(&arrivals, |_, _, step| steps.push(step));
+    batch.batch(&arrivals, |_, _, step| steps.push(*step));
     for (Arrival { at, packet, treatment }, step) in arrivals.iter().zip(steps) {
         assert_eq!(long.packet(*at, packet, treatment), step);
         assert_eq!(single.packet(*at, packet, treatment), step);
@@ -191,8 +191,8 @@ fn an_entry_that_moves_and_expires_within_a_batch_is_not_refreshed() {
             arrivals.iter().map(|a| alone.packet(a.at, &a.packet, &a.treatment)).collect();
         assert_eq!(expected.last().map(|step| step.what), Some(What::Inserted), "it had expired");
         let mut steps = Vec::new();
-        together.batch(&arrivals[..first], |_, _, step| steps.push(step));
-        together.batch(&arrivals[first..], |_, _, step| steps.push(step));
+        together.batch(&arrivals[..first], |_, _, step| steps.push(*step));
+        together.batch(&arrivals[first..], |_, _, step| steps.push(*step));
         assert_eq!(steps, expected);
     }
 }

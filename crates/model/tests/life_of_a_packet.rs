@@ -9,7 +9,7 @@ use plimsoll_ct::{
     ZoneDirection,
 };
 use plimsoll_model::{Config, Fate, Info, Model, Settings, Step, Treatment, Verdict, What};
-use plimsoll_wire::packet::parse_ip;
+use plimsoll_wire::packet::{LinkType, parse_ip};
 
 const FIN: u8 = 1;
 const SYN: u8 = 2;
@@ -547,4 +547,18 @@ fn a_cookie_ack_in_front_of_a_strange_heartbeat_makes_the_entry_assured() {
     let entry = s.only();
     assert!(entry.is_assured());
     assert_eq!(entry.expires.map(|left| left.get()), Some(2), "not refreshed");
+}
+
+#[test]
+fn what_a_host_sends_to_itself_is_told_of_as_it_goes_and_as_it_comes() {
+    let mut story = Story::on("6.18", |settings| settings.log_invalid = 255);
+    // A datagram whose length is a lie.
+    let frame = packet(CLIENT, CLIENT, 17, &[16, 0, 0, 53, 0, 99, 0, 0]);
+    let treatment = Treatment::default();
+    story.0.loopback(ms(0), &parse_ip(&frame).unwrap(), &treatment, &treatment);
+    assert!(story.0.describe(LinkType::RawIp, &frame, "lo"));
+    let lines: Vec<_> = story.0.take_log().into_iter().map(|line| line.text).collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].contains(" packet IN= OUT=lo SRC=10.0.0.1 "), "{lines:?}");
+    assert!(lines[1].contains(" packet IN=lo OUT= MAC= SRC=10.0.0.1 "), "{lines:?}");
 }

@@ -366,6 +366,40 @@ fn what_the_log_would_have_said_of_a_packet_is_printed() {
         ),
         "{err}"
     );
+    // Of a datagram whose header alone was captured.
+    let mut cut = bytes.clone();
+    let (length, frame) = (cut.len(), cut.len() - 28);
+    (cut[length - 3], cut[frame + 3]) = (7, 99);
+    let (out, err, _) = replay(&[&log[..], &["nf_conntrack_log_invalid=17"]].concat(), &cut);
+    assert!(
+        out.contains(
+            "truncated/malformed packet IN=eth0 OUT= MAC= SRC=10.0.0.1 DST=10.0.0.2 LEN=99 "
+        ),
+        "{out}"
+    );
+    assert!(
+        err.contains("The log has lines about 1 packet that was cut by the snapshot length"),
+        "{err}"
+    );
+    // A datagram that comes in two parts is shown whole.
+    let parts = [
+        (&[0x45, 0, 0, 28, 0, 9, 0x20, 0][..], &[16, 0, 0, 53, 0, 99, 0, 0][..]),
+        (&[0x45, 0, 0, 23, 0, 9, 0, 1], &[1, 2, 3]),
+    ];
+    let mut parted = capture(0, false);
+    for (front, payload) in parts {
+        let packet = [front, &[64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2], payload].concat();
+        let words = [1_700_000_000, 0, packet.len() as u32, packet.len() as u32];
+        words.iter().for_each(|word| parted.extend(word.to_le_bytes()));
+        parted.extend(packet);
+    }
+    let (out, err, _) = replay(&[&log[..], &["nf_conntrack_log_invalid=17"]].concat(), &parted);
+    assert_eq!(err, "");
+    assert!(
+        out.contains("malformed packet IN=eth0 OUT= MAC= SRC=10.0.0.1 DST=10.0.0.2 LEN=31 "),
+        "{out}"
+    );
+    assert!(out.contains(" ID=9 PROTO=UDP SPT=4096 DPT=53 LEN=99 "), "{out}");
     // 5.10 tells no interface.
     let own = [&log[..], &["nf_conntrack_log_invalid=17", "--profile", "5.10"]].concat();
     let (out, _, status) = replay(&own, &bytes);

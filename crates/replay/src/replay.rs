@@ -122,9 +122,12 @@ impl Replay {
         for record in records {
             self.feed_all(core::slice::from_ref(record));
             let Some(link) = LinkType::from_number(record.link) else { continue };
+            let mut told = false;
             for model in self.tables.iter_mut().filter_map(Shared::model_mut) {
-                model.describe(link, record.bytes, &self.interface);
+                told |= model.describe(link, record.bytes, &self.interface);
             }
+            let cut = |packet: Packet<'_>| packet.payload.len() < packet.payload_length as usize;
+            self.tally.log_cut += u64::from(told && read(record).is_ok_and(cut));
         }
     }
 
@@ -194,7 +197,7 @@ impl Replay {
         let (tally, doubts) = (&mut self.tally, &mut self.doubts);
         tally.packets += arrivals.len() as u64;
         for Arrival { packet, .. } in &*arrivals {
-            tally.merged += u64::from(packet.protocol == TCP && packet.length > ETHERNET);
+            tally.merged += u64::from((packet.protocol == TCP) & (packet.length > ETHERNET));
             tally.sliced += u64::from(packet.payload.len() < packet.payload_length as usize);
         }
         if !self.rules.are_none() {

@@ -325,9 +325,9 @@ impl Shared {
                         let usual = step.what == What::Refreshed && step.verdict == Verdict::Accept;
                         if all || !usual {
                             let told = all || seat.is_some() && step.what == What::Inserted;
-                            tell(model, arrival, &step, losses, told.then_some(&mut each));
+                            tell(model, arrival, step, losses, told.then_some(&mut each));
                         }
-                        peaks.note(&step, model.counted(), model.protected());
+                        peaks.note(step, model.counted(), model.protected());
                     });
                     seen += at_once;
                 }

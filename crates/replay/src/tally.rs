@@ -26,6 +26,9 @@ pub struct Tally {
     pub merged: u64,
     /// Cut by the snapshot length, headers whole.
     pub sliced: u64,
+    /// Those among them about which the log has lines: they show as much of the packet as was captured, and tell of no
+    /// checksum.
+    pub log_cut: u64,
     /// Entries that began in the middle of a TCP flow: their windows and state are guesses.
     pub picked_up: u64,
 }

@@ -36,8 +36,8 @@ pub use monitor::{Answer, exit_status, nagios, npd};
 pub use paint::{Line, Paint};
 pub use plan::{PLAN_SCHEMA, plan, plan_json};
 pub use replay::{
-    REPLAY_SCHEMA, ReplayDetails, replay_caveats, replay_chart, replay_json, replay_svg,
-    replay_text,
+    REPLAY_SCHEMA, ReplayDetails, replay_caveats, replay_chart, replay_json, replay_log_cut,
+    replay_svg, replay_text,
 };
 pub use size::{SIZE_SCHEMA, size_json, size_text};
 pub use style::{Clock, Language, Style};

@@ -11,12 +11,12 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use plimsoll_model::Treatment;
-use plimsoll_wire::packet::{LinkType, parse_ip};
+use plimsoll_model::{Behaviour, LogLine, Treatment};
+use plimsoll_wire::packet::LinkType;
 
 use crate::forge::{self, TcpSegment};
 use crate::kernel::link_addresses;
-use crate::run::Pair;
+use crate::run::{Pair, running};
 use crate::scripts::Sent;
 
 /// Whether namespaces but the first may write to the log.
@@ -143,6 +143,12 @@ pub struct Outcome {
 /// Looks for a line that a busy machine has not yet written.
 const PATIENCE: usize = 20;
 
+/// A line without the words that begin so.
+fn without(line: &str, name: &str) -> String {
+    let words = line.split_inclusive(' ').filter(|word| !word.starts_with(name));
+    words.collect()
+}
+
 fn is_complaint(text: &str) -> bool {
     text.starts_with("nf_ct_proto_")
 }
@@ -164,22 +170,35 @@ pub fn run(
 ) -> io::Result<Outcome> {
     pair.configure(&[&[("nf_conntrack_log_invalid", 255)], settings].concat())?;
     let mut log = KernelLog::from_now()?;
+    let path = Behaviour::of(running()?).wording.path;
     let mut outcome = Outcome::default();
     let mut kinds = BTreeMap::new();
     for (packet, treatment) in flows.into_iter().flatten() {
         outcome.packets += 1;
         let treatment = pair.kernel.able(&treatment);
         pair.feed(&packet, &treatment)?;
-        let parts = parse_ip(&packet).is_ok_and(|packet| packet.fragment.is_some());
         let mut kernel = log.texts()?;
         kernel.retain(|text| is_complaint(text));
         let mut frame = link_addresses(&treatment).concat();
         frame.extend_from_slice(if packet[0] >> 4 == 6 { &[0x86, 0xdd] } else { &[8, 0] });
         frame.extend_from_slice(&packet);
-        if !parts && !treatment.local {
-            pair.model.describe(LinkType::Ethernet, &frame, "rc");
+        if treatment.local {
+            frame[..12].fill(0);
         }
-        let model: Vec<_> = pair.model.take_log().into_iter().map(|line| line.text).collect();
+        let interface = if treatment.local { "lo" } else { "rc" };
+        pair.model.describe(LinkType::Ethernet, &frame, interface);
+        let mut model = Vec::new();
+        for LogLine { mut text, leaving, .. } in pair.model.take_log() {
+            // Behind the end of a segment or datagram that is not whole nothing is told.
+            let ports = ["PROTO=TCP ", "PROTO=UDP "].iter().any(|name| text.contains(name));
+            let cut = ["TRUNCATED", "INCOMPLETE"].iter().any(|end| text.contains(end));
+            let whole = !cut || !ports || text.contains("[SRC=");
+            if leaving && path && whole {
+                // The socket is ours, and the model knows of no owners.
+                text.push_str("UID=0 GID=0 ");
+            }
+            model.push(text);
+        }
         for _ in 0..PATIENCE {
             if kernel.len() >= model.len() {
                 break;
@@ -187,14 +206,11 @@ pub fn run(
             thread::sleep(Duration::from_millis(5));
             kernel.extend(log.texts()?.into_iter().filter(|text| is_complaint(text)));
         }
-        if parts || treatment.local {
-            // The model does not know how a packet that came in parts, or never came in, is shown.
-            let bare = |text: &mut String| {
-                if let Some(end) = text.find("IN=") {
-                    text.truncate(end);
-                }
-            };
-            kernel.iter_mut().for_each(bare);
+        if treatment.local {
+            // A packet of a raw socket that has no identification gets one.
+            for text in kernel.iter_mut().chain(&mut model) {
+                *text = without(text, "ID=");
+            }
         }
         for text in &kernel {
             *outcome.lines.entry(words(slice::from_ref(text))).or_default() += 1;

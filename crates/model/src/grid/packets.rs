@@ -1,7 +1,9 @@
 //! The ways of packets through a grid.
 
-use plimsoll_ct::{Class, Counter, CounterSource, Status};
-use plimsoll_wire::packet::{Acknowledgement, Packet, behind_extensions, parse_acknowledgement};
+use plimsoll_ct::{Class, Counter, CounterSource, State, Status};
+use plimsoll_wire::packet::{
+    Acknowledgement, Packet, behind_extensions, parse_acknowledgement, parse_transport,
+};
 
 use super::{Grid, deleted};
 use crate::defrag::Gathered;
@@ -11,14 +13,17 @@ use crate::key::Key;
 use crate::life::info;
 use crate::model::{Prepared, alone};
 use crate::plain::{Way, plain_datagram, udp_length_fits};
+use crate::segments::{SPECIAL, seen};
+use crate::settings::Settings;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
 use crate::table::{
     EntryId, Expiries, Extras, Found, Life, Probe, SEATS, Seats, Spot, Ticks, Version,
 };
-use crate::tcp::{Direction, EntryView, Tcp};
+use crate::tcp::{Direction, EntryView, Outcome, Tcp};
 use crate::ticks::Jiffies;
-use crate::trackers::{Judged, Judgement};
+use crate::trackers::{Judged, Judgement, segment};
 
+const TCP: u8 = 6;
 const UDP: u8 = 17;
 
 /// Of a packet that finds no room.
@@ -115,13 +120,23 @@ impl Grid {
             match short {
                 Some(step) => self.steps.put(version.seats, step),
                 None => {
-                    reopened = reopened.or(self.known(probe, &version, packet, treatment));
+                    let middle = if way == Way::Tcp {
+                        self.segment(probe, &version, packet, now)
+                    } else {
+                        None
+                    };
+                    match middle {
+                        Some(step) => self.steps.put(version.seats, step),
+                        None => {
+                            reopened = reopened.or(self.known(probe, &version, packet, treatment));
+                        }
+                    }
                 }
             }
         }
         let fresh = self.versioned.without.or(reopened);
         if !fresh.is_empty() {
-            self.fresh(probe, packet, treatment, (fresh, reopened));
+            self.fresh(probe, way, packet, treatment, (fresh, reopened));
         }
     }
 
@@ -163,6 +178,39 @@ impl Grid {
         let lasts = self.lasting.udp[usize::from(assured)][usize::from(lasts)].of_class();
         self.table.refresh_shared(version, lasts, now);
         Some(self.went(found.id, seats, info))
+    }
+
+    /// The middle way of a TCP segment over IPv4, to an entry that has nothing special. `None`: it is not accepted, and nothing has
+    /// changed.
+    #[inline(never)]
+    fn segment(
+        &mut self,
+        probe: &Probe,
+        version: &Version,
+        packet: &Packet<'_>,
+        now: Jiffies,
+    ) -> Option<Step> {
+        let Version { ref found, seats, .. } = *version;
+        let (status, _, mut memory) = self.table.tcp(found)?;
+        if status.0 & SPECIAL.0 != 0 || self.table.extras(found.id).is_some() {
+            return None;
+        }
+        let transport = parse_transport(TCP, packet.payload, packet.payload_length)?;
+        let segment = segment(&transport).filter(|segment| segment.flags.are_valid())?;
+        let replied = status.contains(Status::SEEN_REPLY);
+        let view = EntryView { assured: status.contains(Status::ASSURED), replied };
+        let was = Class::of(status, State::Tcp(memory.state));
+        let Settings { tcp, tcp_timeouts, .. } = &self.models[0].settings;
+        let Outcome::Refresh { assure, .. } =
+            memory.judge(found.direction, &segment, view, tcp, tcp_timeouts)
+        else {
+            return None;
+        };
+        let life = Life::Anew(self.lasts(&memory, view, None));
+        let is = seen(status, found.direction, assure);
+        self.table.put_tcp_shared(version, is, &memory);
+        self.store(probe, version, (was, Class::of(is, State::Tcp(memory.state))), &life, now);
+        Some(self.went(found.id, seats, info(status, found.direction)))
     }
 
     #[inline(always)]
@@ -216,7 +264,7 @@ impl Grid {
             assured: before.status.contains(Status::ASSURED),
             replied: before.status.contains(Status::SEEN_REPLY),
         };
-        let was = self.table.expiries(version);
+        let (now, was) = (self.now(), self.table.expiries(version));
         let (mut ticks, mut expiries) = ([0; SEATS], was);
         let mut first: Option<(Judged, Slot)> = None;
         for seat in self.all {
@@ -261,7 +309,8 @@ impl Grid {
             }
             Judged::Invalid { .. } => {
                 let life = if expiries == was { Life::AsBefore } else { Life::Until(expiries) };
-                self.store(probe, version, &before, &slot, &life);
+                self.table.put_shared(version, &slot);
+                self.store(probe, version, (before.class(), slot.class()), &life, now);
                 self.invalid(seats);
                 return Seats::NONE;
             }
@@ -279,7 +328,8 @@ impl Grid {
         if direction == Direction::Reply {
             slot.set(Status::SEEN_REPLY);
         }
-        self.store(probe, version, &before, &slot, &life);
+        self.table.put_shared(version, &slot);
+        self.store(probe, version, (before.class(), slot.class()), &life, now);
         self.steps.put(seats, step);
         Seats::NONE
     }
@@ -300,13 +350,20 @@ impl Grid {
         })
     }
 
-    fn store(&mut self, probe: &Probe, version: &Version, before: &Slot, slot: &Slot, life: &Life) {
-        let (was, is) = (before.class(), slot.class());
+    #[inline(always)]
+    fn store(
+        &mut self,
+        probe: &Probe,
+        version: &Version,
+        (was, is): (Class, Class),
+        life: &Life,
+        now: Jiffies,
+    ) {
         if was != is {
             self.numbers.change(version.seats, was, is);
             self.steps.note(version.seats);
         }
-        self.table.store_shared(probe, version, slot, life, self.models[0].now());
+        self.table.store_shared(probe, version, life, is, now);
     }
 
     /// A packet that has no entry in these settings.
@@ -314,6 +371,7 @@ impl Grid {
     fn fresh(
         &mut self,
         probe: &Probe,
+        way: Way,
         packet: &Packet<'_>,
         treatment: &Treatment,
         (seats, reopened): (Seats, Seats),
@@ -325,6 +383,12 @@ impl Grid {
         self.steps.put(seats.without(ready).without(reopened), FULL);
         self.steps.put(seats.without(ready).and(reopened), Step { reopened: true, ..FULL });
         let Some(first) = { ready }.next() else { return };
+        if way == Way::Tcp
+            && served.or(reopened).is_empty()
+            && let Some(step) = self.first_segment(probe, packet, treatment, ready)
+        {
+            return self.steps.put(ready, step);
+        }
         let prepared = self.prepared(packet, treatment);
         let policy = self.models[first].policy(packet, treatment);
         let made = self.models[first].open(Status::CONFIRMED, policy, packet, &prepared);
@@ -369,6 +433,52 @@ impl Grid {
             }
         }
         self.steps.note(put_in);
+    }
+
+    /// The middle way of a TCP segment over IPv4 that makes an entry which has nothing special, there being room for it. `None`: it
+    /// does not, and nothing has changed.
+    #[inline(always)]
+    fn first_segment(
+        &mut self,
+        probe: &Probe,
+        packet: &Packet<'_>,
+        treatment: &Treatment,
+        seats: Seats,
+    ) -> Option<Step> {
+        if treatment.fate == Fate::Dropped || treatment.policy.is_some() {
+            return None;
+        }
+        let least = self.models[0].profile.chain_limit.map(|limit| u64::from(limit.least));
+        if least.is_some_and(|least| self.table.chain_length(probe, least) > least) {
+            return None;
+        }
+        let transport = parse_transport(TCP, packet.payload, packet.payload_length)?;
+        let segment = segment(&transport).filter(|segment| segment.flags.are_valid())?;
+        let Settings { tcp, tcp_timeouts, .. } = &self.models[0].settings;
+        let view = EntryView { assured: false, replied: false };
+        let memory = match Tcp::opened(&segment) {
+            Some(memory) => memory,
+            None => {
+                let mut memory = Tcp::open(&segment, tcp)?;
+                match memory.judge(Direction::Original, &segment, view, tcp, tcp_timeouts) {
+                    Outcome::Refresh { assure: false, .. } => memory,
+                    _ => return None,
+                }
+            }
+        };
+        let ticks = self.lasts(&memory, view, None);
+        if self.is_counted() {
+            self.count(seats, Counter::New);
+        }
+        self.enter(seats, Class::Evictable);
+        let (now, status) = (self.now(), Status::CONFIRMED);
+        let id = self.table.insert_tcp_shared(probe, status, &memory, now, (seats, &ticks));
+        self.steps.note(seats);
+        Some(Step {
+            what: What::Inserted,
+            entry: Some(id),
+            ..Step::new(Info::New, Verdict::Accept)
+        })
     }
 
     /// How long an entry lasts that a packet has made, under each of the settings.

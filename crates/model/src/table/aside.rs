@@ -4,7 +4,7 @@
 //! One cache line beside one of the index. A chain is walked, and a collector's pass made, with these two and without a look at the
 //! entries.
 
-use super::index::ROOM;
+use super::index::{ROOM, Slots};
 use super::versions::{Row, Seats};
 use crate::ticks::Jiffies;
 
@@ -60,10 +60,15 @@ impl Asides {
         self.seats[slot]
     }
 
-    /// The settings in which any of the entries is.
+    /// Which of the entries are in a setting.
     #[inline(always)]
-    pub(super) fn any(&self) -> Seats {
-        self.seats.iter().fold(Seats::NONE, |all, seats| all.or(*seats))
+    pub(super) fn of_seat(&self, seat: usize) -> Slots {
+        let [a, b, c, d, e, f, g, h, i, j, k] = self.seats.map(|seats| seats.0);
+        let words = [[a, b, c, d, e, f, g, h], [i, j, k, 0, 0, 0, 0, 0]].map(u64::from_le_bytes);
+        // Brings the bits of eight octets together: bit 8n goes to 56 + n.
+        const ONE: u64 = 0x0101_0101_0101_0101;
+        let bits = |word: u64| (word >> seat & ONE).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        Slots::from_bits((bits(words[0]) | bits(words[1]) << 8) as u16)
     }
 
     /// Takes an entry out of some settings: those in which it is still.
@@ -82,8 +87,11 @@ impl Asides {
 
     /// An entry goes from the line: those behind it move up.
     pub(super) fn take(&mut self, slot: usize) {
-        self.since.copy_within(slot + 1.., slot);
-        self.seats.copy_within(slot + 1.., slot);
+        let before = *self;
+        for at in 0..ROOM - 1 {
+            let from = if at < slot { at } else { at + 1 };
+            (self.since[at], self.seats[at]) = (before.since[from], before.seats[from]);
+        }
         self.seats[ROOM - 1] = Seats::NONE;
         let mut rows = [0; 16];
         rows[..9].copy_from_slice(&self.rows);
@@ -118,6 +126,15 @@ mod tests {
                 assert_eq!(line.get(slot), aside(n));
             }
             assert_eq!(line.seats(ROOM - 1), Seats::NONE);
+            for seat in 0..8 {
+                let mut slots = line.of_seat(seat);
+                let mut there = Vec::new();
+                while let Some(slot) = slots.newest() {
+                    there.push(slot);
+                }
+                let wanted = (0..ROOM).rev().filter(|&slot| line.seats(slot).contains(seat));
+                assert!(wanted.eq(there));
+            }
         }
     }
 }

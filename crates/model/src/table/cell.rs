@@ -115,11 +115,12 @@ impl Head {
         let (rest, back) = (self.rest & (OF_KEY | EXTRAS), key.mirrored());
         let original = self.addresses ^ key.addresses | rest ^ key.rest;
         let reply = self.addresses ^ back.addresses | rest ^ back.rest;
-        if (original != 0) & (reply != 0) {
+        // A packet from an address to itself is found by its reply tuple, which stands first.
+        let answers = reply == 0;
+        if original.min(reply) != 0 {
             return None;
         }
-        // A packet from an address to itself is found by its reply tuple, which stands first.
-        Some(if reply == 0 { Direction::Reply } else { Direction::Original })
+        Some(if answers { Direction::Reply } else { Direction::Original })
     }
 
     /// The same of a TCP flow that has nothing beside its cell; `None` of every other one.

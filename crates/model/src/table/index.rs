@@ -65,6 +65,15 @@ impl At {
 pub(super) struct Slots(u16);
 
 impl Slots {
+    /// A bit for each, the first one's being the lowest.
+    pub(super) const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     pub(super) const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -182,10 +191,17 @@ impl Line {
 
     fn take(&mut self, slot: usize) {
         let count = self.count();
-        self.ids.copy_within(slot + 1..count, slot);
-        for slot in slot + 1..count {
-            self.set_tag(slot - 1, self.tag(slot));
+        // Without a call: a line is short, and many go at once.
+        let before = self.ids;
+        for (at, id) in self.ids[..ROOM - 1].iter_mut().enumerate() {
+            *id = if at < slot { before[at] } else { before[at + 1] };
         }
+        let [_, a, b, c] = self.watch;
+        let tags = u128::from(a) | u128::from(b) << 32 | u128::from(c & 0xff_ffff) << 64;
+        let below = (1_u128 << (slot * 8)) - 1;
+        let tags = tags & below | tags >> 8 & !below;
+        (self.watch[1], self.watch[2]) = (tags as u32, (tags >> 32) as u32);
+        self.watch[LAST] = c & !0xff_ffff | (tags >> 64) as u32;
         self.set_count(count - 1);
     }
 

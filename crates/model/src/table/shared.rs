@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use plimsoll_ct::Class;
+use plimsoll_ct::{Class, State, Status};
 use plimsoll_wire::packet::Acknowledgement;
 
 use super::aside::Aside;
@@ -13,6 +13,7 @@ use super::versions::{Life, Row, Ticks, Versions};
 use super::{EntryId, Expiries, Extras, Found, Leaving, Probe, SEATS, Seats, Spot, Table, View};
 use crate::entry::Slot;
 use crate::plain::{Usual, Way};
+use crate::tcp::Tcp;
 use crate::ticks::Jiffies;
 
 impl Table {
@@ -72,46 +73,52 @@ impl Table {
         known.map_or(Expiries([Jiffies(0); SEATS]), |(aside, v)| v.expiries(id, &aside))
     }
 
-    /// Changes what stands aside of an entry that was found: as it was, and as it is.
+    /// Changes what stands aside of an entry that was found.
     #[inline(always)]
     fn put_aside(
         &mut self,
         version: &Version,
+        now: Jiffies,
         change: impl FnOnce(&mut Versions, EntryId, Aside) -> Aside,
-    ) -> Option<(Aside, Aside)> {
+    ) {
         let Version { found: Found { id, at, .. }, slot, .. } = *version;
         let slot = self.index.slot_of(at, slot.into(), id.0);
-        let (versions, asides) = (self.versions.as_mut()?, self.index.asides_mut(at)?);
+        let (Some(versions), Some(asides)) = (&mut self.versions, self.index.asides_mut(at)) else {
+            return;
+        };
         let was = asides.get(slot);
         let is = change(versions, id, was);
         asides.refresh(slot, is.since, is.row);
-        let soonest = versions.soonest(id, &is, is.seats);
-        self.index.lower(at, soonest);
-        Some((was, is))
+        // A line of which something may have expired knows no more than that, until it is empty.
+        if !self.index.may_expire(at, now) {
+            let soonest = versions.soonest(id, &is, is.seats);
+            self.index.lower(at, soonest);
+        }
     }
 
     /// A packet refreshes an entry that was found, and changes nothing else of it; the row is that of its class.
     #[inline(always)]
     pub(crate) fn refresh_shared(&mut self, version: &Version, lasts: (&Ticks, Row), now: Jiffies) {
-        self.put_aside(version, |versions, id, aside| versions.refreshed(id, aside, lasts, now));
+        self.put_aside(version, now, |versions, id, aside| {
+            versions.refreshed(id, aside, lasts, now)
+        });
     }
 
-    /// Changes the entry that was found, and how long it lasts in the settings in which it stands.
+    /// Changes class and time of an entry that was found, in the settings in which it stands.
     pub(crate) fn store_shared(
         &mut self,
         probe: &Probe,
         version: &Version,
-        slot: &Slot,
-        lasting: &Life,
+        life: &Life,
+        class: Class,
         now: Jiffies,
     ) {
-        let id = version.found.id;
-        self.slab.put(id, slot);
-        let was = self.expiries(version);
-        let class = slot.class();
-        self.put_aside(version, |versions, id, aside| {
-            versions.change(id, aside, lasting, class, now)
+        let watches = self.versions.as_ref().is_some_and(|versions| versions.watches());
+        let was = watches.then(|| self.expiries(version));
+        self.put_aside(version, now, |versions, id, aside| {
+            versions.change(id, aside, life, class, now)
         });
+        let Some(was) = was else { return };
         let sooner = self.expiries(version).before(&was, version.seats);
         if !sooner.is_empty() {
             self.unsettle(probe, sooner);
@@ -125,17 +132,56 @@ impl Table {
         slot: &Slot,
         now: Jiffies,
         extras: Extras,
-        (seats, ticks): (Seats, &Ticks),
+        lasts: (Seats, &Ticks),
     ) -> EntryId {
         let id = self.slab.add(&probe.key, slot, now, (!extras.is_none()).then_some(extras));
+        self.enter(probe, id, slot.class(), lasts, now);
+        id
+    }
+
+    /// The same of a TCP entry over IPv4 that has no extras, of a class.
+    #[inline(always)]
+    pub(crate) fn insert_tcp_shared(
+        &mut self,
+        probe: &Probe,
+        status: Status,
+        tcp: &Tcp,
+        now: Jiffies,
+        lasts: (Seats, &Ticks),
+    ) -> EntryId {
+        let id = self.slab.add_tcp(probe.key.packed(), status, now, tcp, now);
+        let class = Class::of(status, State::Tcp(tcp.state));
+        self.enter(probe, id, class, lasts, now);
+        id
+    }
+
+    #[inline(always)]
+    fn enter(
+        &mut self,
+        probe: &Probe,
+        id: EntryId,
+        class: Class,
+        (seats, ticks): (Seats, &Ticks),
+        now: Jiffies,
+    ) {
         if let Some(versions) = &mut self.versions {
-            let aside = versions.anew(id, seats, ticks, slot.class(), now);
+            let aside = versions.anew(id, seats, ticks, class, now);
             let soonest = versions.soonest(id, &aside, seats);
             self.index.insert_aside(probe.place, id.0, soonest, aside);
         }
         self.count += 1;
         self.unsettle(probe, seats);
-        id
+    }
+
+    /// Changes the tracker's memory of the entry that was found.
+    pub(crate) fn put_shared(&mut self, version: &Version, slot: &Slot) {
+        self.slab.put(version.found.id, slot);
+    }
+
+    /// The same of a TCP entry over IPv4.
+    #[inline(always)]
+    pub(crate) fn put_tcp_shared(&mut self, version: &Version, status: Status, tcp: &Tcp) {
+        self.slab.put_tcp(version.found.id, status, Jiffies(0), tcp);
     }
 
     /// Takes an entry that was found out of all settings.
@@ -375,6 +421,7 @@ impl Table {
         &mut self,
         View { seat, .. }: View,
         chains: Range<usize>,
+        now: Jiffies,
         mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
     ) {
         let mut from = chains.start;
@@ -383,18 +430,19 @@ impl Table {
             let all = self.index.chains_of(first);
             let some = from..all.end.min(chains.end);
             from = some.end;
-            // Most lines have no more of them than one in a few.
-            let none = self.index.asides(first).is_none_or(|own| !own.any().contains(seat));
-            if none && self.index.next(first).is_none() {
-                continue;
-            }
             let mut gone = false;
             for chain in some {
                 let place = self.index.place_of_chain(chain);
                 let mut line = Some(first);
                 while let Some(at) = line {
                     line = self.index.next(at);
-                    let mut slots = self.index.of_chain(at, place);
+                    // So long ago that it would come again as a time to come is no time for a line.
+                    if self.index.may_expire(at, now) {
+                        self.index.set_bound(at, now);
+                    }
+                    let own = self.index.asides(at).map(|asides| asides.of_seat(seat));
+                    let Some(own) = own.filter(|own| !own.is_empty()) else { continue };
+                    let mut slots = self.index.of_chain(at, place).and(own);
                     while let Some(slot) = slots.newest() {
                         let Some((expires, class)) = self.of_seat(seat, at, slot) else { continue };
                         let id = EntryId(self.index.id(at, slot));

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Class, State, Status, Zone};
 
 use super::cell::{Beside, Head, Long, Short};
-use super::machine::prefetch;
+use super::machine::{prefetch, prefetch_at};
 use crate::entry::{Memory, Slot};
 use crate::helper::Helper;
 use crate::key::{Key, Packed, Wide};
@@ -63,6 +63,8 @@ const AHEAD: usize = 64;
 pub(super) struct Pieces<T> {
     /// All but the last one full.
     pieces: Vec<Vec<T>>,
+    /// Where each piece begins: addresses only, for asking for memory.
+    starts: Vec<usize>,
     length: usize,
 }
 
@@ -74,7 +76,9 @@ impl<T: Copy> Clone for Pieces<T> {
             copy.extend_from_slice(piece);
             copy
         };
-        Self { pieces: self.pieces.iter().map(copy).collect(), length: self.length }
+        let pieces: Vec<Vec<T>> = self.pieces.iter().map(copy).collect();
+        let starts = pieces.iter().map(|piece| piece.as_ptr().addr()).collect();
+        Self { pieces, starts, length: self.length }
     }
 }
 
@@ -85,7 +89,7 @@ impl<T> Pieces<T> {
 
 impl<T: Copy> Pieces<T> {
     pub(super) const fn new() -> Self {
-        Self { pieces: Vec::new(), length: 0 }
+        Self { pieces: Vec::new(), starts: Vec::new(), length: 0 }
     }
 
     #[inline(always)]
@@ -110,7 +114,9 @@ impl<T: Copy> Pieces<T> {
 
     pub(super) fn push(&mut self, value: T) {
         if self.length == self.pieces.len() * Self::THINGS {
-            self.pieces.push(Vec::with_capacity(Self::THINGS));
+            let piece: Vec<T> = Vec::with_capacity(Self::THINGS);
+            self.starts.push(piece.as_ptr().addr());
+            self.pieces.push(piece);
         }
         if let Some(last) = self.pieces.last_mut() {
             last.push(value);
@@ -252,17 +258,13 @@ impl Slab {
     /// Asks for the cell.
     #[inline(always)]
     pub(super) fn prefetch(&self, id: EntryId) {
-        let ([short, _], [long, _]) = (&self.short, &self.long);
-        match id.0 & (LONG | WIDE) {
-            LONG => prefetch(long.get(id.number())),
-            0 => prefetch(short.get(id.number())),
-            _ => self.prefetch_other(id),
+        // No branch that hangs on the protocol, which nobody can foretell.
+        let (long, family) = (id.is_long(), id.family());
+        let starts = if long { &self.long[family].starts } else { &self.short[family].starts };
+        let octets = id.number() << (5 + u32::from(long));
+        if let Some(start) = starts.get(octets / PIECE) {
+            prefetch_at(start + octets % PIECE);
         }
-    }
-
-    #[inline(never)]
-    fn prefetch_other(&self, id: EntryId) {
-        prefetch(self.head(id));
     }
 
     /// Whether the entry's addresses are these, its digest being the same.
@@ -494,7 +496,7 @@ impl Slab {
                 prefetch(beside.get(id.number()));
             }
             0 => prefetch(short.get(id.number())),
-            _ => self.prefetch_other(id),
+            _ => prefetch(self.head(id)),
         }
     }
 

@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::Class;
 
 use super::aside::Aside;
-use super::machine::prefetch;
+use super::machine::{over, prefetch};
 use super::slab::EntryId;
 use crate::ticks::Jiffies;
 
@@ -115,10 +115,9 @@ pub(super) struct Versions {
     dead: [EntryId; 16],
     /// and which of them came last.
     latest: usize,
-    /// By chain.
+    /// By chain; none as long as nothing is known of any.
     settled: Vec<Settled>,
-    /// Whether any ever was.
-    watches: bool,
+    chains: usize,
 }
 
 /// What is known of a chain: in these settings all entries of it are assured, and until then none expires.
@@ -145,8 +144,8 @@ impl Versions {
             odd: BTreeMap::new(),
             dead: [EntryId::NONE; 16],
             latest: 0,
-            settled: alloc::vec![Settled { until: Jiffies(0), seats: Seats::NONE }; chains],
-            watches: false,
+            settled: Vec::new(),
+            chains,
         }
     }
 
@@ -154,7 +153,7 @@ impl Versions {
     pub(super) fn row(&mut self, ticks: &Ticks, class: Class) -> Row {
         let ticks = if self.uniform { &[0; SEATS] } else { ticks };
         let mut rows = self.ticks.iter().zip(&self.classes);
-        let known = rows.position(|(own, of)| own == ticks && *of == class);
+        let known = rows.position(|(own, of)| own[0] == ticks[0] && *of == class && own == ticks);
         let number = known.unwrap_or_else(|| {
             if self.classes.len() < usize::from(ODD.0) {
                 self.ticks[self.classes.len()] = *ticks;
@@ -319,11 +318,7 @@ impl Versions {
             return self.odd_expiries(id).expired(seats, now);
         }
         let past = now.0.wrapping_sub(aside.since.0);
-        let mut expired = 0;
-        for (seat, ticks) in self.ticks_of(aside.row).iter().enumerate() {
-            expired |= u8::from(ticks.wrapping_sub(past).cast_signed() <= 0) << seat;
-        }
-        Seats(expired).and(seats)
+        Seats(over(self.ticks_of(aside.row), past)).and(seats)
     }
 
     /// When an entry expires first in one of some settings.
@@ -343,13 +338,16 @@ impl Versions {
     /// The settings in which a walk of a chain would find none that has expired or is not assured.
     #[inline(always)]
     pub(super) fn settled(&self, chain: usize, now: Jiffies) -> Seats {
-        self.settled[chain].seats_at(now)
+        self.settled.get(chain).map_or(Seats::NONE, |settled| settled.seats_at(now))
     }
 
     /// The same of so many chains from one on, the first following the last.
     #[inline(always)]
     pub(super) fn all_settled(&self, first: usize, number: usize, now: Jiffies) -> Seats {
         let all = &self.settled;
+        if all.is_empty() {
+            return Seats::NONE;
+        }
         let behind = (first + number).saturating_sub(all.len()).min(first);
         let some = &all[first..(first + number).min(all.len())];
         let known = |seats: Seats, one: &Settled| seats.and(one.seats_at(now));
@@ -358,7 +356,9 @@ impl Versions {
 
     /// A walk of a chain found none, nor one that expires before `until`.
     pub(super) fn settle(&mut self, chain: usize, now: Jiffies, seats: Seats, until: Jiffies) {
-        self.watches = true;
+        if self.settled.is_empty() {
+            self.settled.resize(self.chains, Settled { until: Jiffies(0), seats: Seats::NONE });
+        }
         let before = self.settled(chain, now);
         let settled = &mut self.settled[chain];
         settled.until = if before.is_empty() { until } else { until.earlier(settled.until) };
@@ -375,14 +375,17 @@ impl Versions {
         }
     }
 
+    /// Whether anything is known of any chain.
+    pub(super) const fn watches(&self) -> bool {
+        !self.settled.is_empty()
+    }
+
     /// An entry comes into a chain.
     #[inline(always)]
     pub(super) fn unsettle(&mut self, chain: usize, seats: Seats) {
-        if !self.watches {
-            return;
+        if let Some(settled) = self.settled.get_mut(chain) {
+            settled.seats = settled.seats.without(seats);
         }
-        let settled = &mut self.settled[chain];
-        settled.seats = settled.seats.without(seats);
     }
 }
 

@@ -207,6 +207,10 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
         written = log(&mut out, &mut replay);
     }
     complain(arguments, &faults, replay.tally())?;
+    let cut = replay.tally().log_cut;
+    if arguments.log && cut > 0 {
+        eprintln!("plimsoll: {}", report::replay_log_cut(cut));
+    }
     let Some(model) = replay.first_mut() else { return Ok(()) };
     let written = written.and_then(|()| {
         let tool = arguments.output == Some(Form::Conntrack);

@@ -12,6 +12,15 @@ use crate::number::{count, counted, ratio, share};
 /// So many of the packets are more than chance.
 const MANY: f64 = 0.05;
 
+/// What the lines of the log about so many packets lack.
+pub fn log_cut(packets: u64) -> String {
+    format!(
+        "The log has lines about {} cut by the snapshot length: they show as much of them as was captured, and \
+         none tells of a checksum.",
+        counted(packets, "packet that was", "packets that were")
+    )
+}
+
 /// What the capture cannot tell, in the order of weight.
 pub fn caveats(a: &Answer) -> Vec<String> {
     let mut said = Vec::new();
@@ -68,6 +77,9 @@ pub fn caveats(a: &Answer) -> Vec<String> {
             "{} cut by the snapshot length; the headers were there, so the table is not touched by it.",
             counted(tally.sliced, "packet was", "packets were")
         ));
+    }
+    if tally.log_cut > 0 {
+        say(log_cut(tally.log_cut));
     }
     if tally.truncated > 0 {
         say(format!(

@@ -56,7 +56,8 @@ pub fn replay_json(a: &Answer, details: &ReplayDetails) -> String {
         },
         "doubts": {
             "untimed": tally.untimed, "backwards": tally.backwards, "merged": tally.merged,
-            "sliced": tally.sliced, "picked_up": tally.picked_up,
+            "sliced": tally.sliced, "log_cut": tally.log_cut,
+            "picked_up": tally.picked_up,
             "looked_at": doubts.looked_at, "tcp": doubts.tcp, "one_sided": doubts.one_sided,
             "twice": doubts.twice, "lost_by_capture": a.lost_by_capture,
         },

@@ -8,7 +8,7 @@ mod table;
 mod terminal;
 mod text;
 
-pub use caveats::caveats as replay_caveats;
+pub use caveats::{caveats as replay_caveats, log_cut as replay_log_cut};
 pub use json::{REPLAY_SCHEMA, ReplayDetails, replay_json};
 pub use svg::replay_svg;
 pub use terminal::replay_chart;

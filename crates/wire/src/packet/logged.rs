@@ -15,6 +15,9 @@ pub struct Manner<'a> {
     /// The interface by which the packet came in, which brings its link addresses with it; where none is told they are not
     /// either.
     pub interface: Option<&'a str>,
+    /// It went out by that interface instead: the host sent it. A cooked capture's frames tell so themselves. Whose it was
+    /// (UID, GID) is shown behind it if a socket sent it and its headers are whole, and not here.
+    pub outgoing: bool,
     /// The bit of TCP's accurate ECN has a name (6.18); before, it was a reserved one.
     pub accurate_ecn: bool,
 }
@@ -33,7 +36,7 @@ pub struct Manner<'a> {
 ///     &mut text,
 ///     LinkType::RawIp,
 ///     &query,
-///     &Manner { interface: Some("eth0"), accurate_ecn: true },
+///     &Manner { interface: Some("eth0"), outgoing: false, accurate_ecn: true },
 /// );
 /// assert_eq!(
 ///     text,
@@ -55,6 +58,9 @@ fn logged(
 ) -> fmt::Result {
     let v6 = packet.first().is_some_and(|first| first >> 4 == 6);
     match manner.interface {
+        Some(interface) if manner.outgoing || is_outgoing(link, frame) => {
+            write!(text, "IN= OUT={interface} ")?;
+        }
         Some(interface) => {
             write!(text, "IN={interface} OUT= MAC=")?;
             link_addresses(text, link, frame, v6)?;
@@ -77,6 +83,16 @@ struct Level {
 impl Level {
     const fn quoted(self) -> Self {
         Self { outer: false, ..self }
+    }
+}
+
+/// Whether a cooked frame says that the host sent it.
+fn is_outgoing(link: LinkType, frame: &[u8]) -> bool {
+    const OUTGOING: u8 = 4;
+    match link {
+        LinkType::LinuxCooked => be16(frame, 0) == Some(OUTGOING.into()),
+        LinkType::LinuxCooked2 => frame.get(10) == Some(&OUTGOING),
+        LinkType::RawIp | LinkType::Null | LinkType::Loop | LinkType::Ethernet => false,
     }
 }
 
@@ -122,7 +138,7 @@ fn ipv4(text: &mut String, packet: &[u8], at: Level) -> fmt::Result {
     }
     let end = if at.outer { packet.len().min(total.into()) } else { packet.len() };
     let payload = packet.get(length..end).unwrap_or_default();
-    upper(text, protocol, payload, offset != 0, at)
+    upper(text, protocol, (payload, payload.len() as u32), offset != 0, at)
 }
 
 /// Options as octets; `false`: they are not all there.
@@ -160,13 +176,15 @@ fn ipv6(text: &mut String, packet: &[u8], at: Level) -> fmt::Result {
     let end = if at.outer { packet.len().min(payload + 40) } else { packet.len() };
     let (mut protocol, mut rest) = (header[6], packet.get(40..end).unwrap_or_default());
     let mut fragment = false;
+    // Where a header leads out of the packet, the count of what is left wraps around.
+    let mut left = rest.len() as u32;
     while matches!(protocol, 0 | 43 | 44 | 50 | 51 | 60) {
         text.write_str("OPT ( ")?;
         if protocol == 50 {
             // Nobody can look behind it.
             return match be32(rest, 0) {
                 Some(index) => write!(text, "ESP SPI=0x{index:x} )"),
-                None => write!(text, "ESP INCOMPLETE [{} bytes] )", rest.len()),
+                None => write!(text, "ESP INCOMPLETE [{left} bytes] )"),
             };
         }
         let Some(&[next, length]) = rest.first_chunk() else { return text.write_str("TRUNCATED") };
@@ -189,16 +207,17 @@ fn ipv6(text: &mut String, packet: &[u8], at: Level) -> fmt::Result {
                 text.write_str("AH ")?;
                 match be32(rest, 4) {
                     Some(index) => write!(text, "SPI=0x{index:x} ")?,
-                    None => return write!(text, "INCOMPLETE [{} bytes] )", rest.len()),
+                    None => return write!(text, "INCOMPLETE [{left} bytes] )"),
                 }
             }
             _ if fragment => return text.write_str(")"),
             _ => {}
         }
         text.write_str(") ")?;
+        left = left.wrapping_sub(octets as u32);
         (protocol, rest) = (next, rest.get(octets..).unwrap_or_default());
     }
-    upper(text, protocol, rest, fragment, at)
+    upper(text, protocol, (rest, left), fragment, at)
 }
 
 /// An address as the kernel's messages show it: of IPv6 with all its digits.
@@ -223,7 +242,7 @@ impl fmt::Display for Logged {
 fn upper(
     text: &mut String,
     protocol: u8,
-    payload: &[u8],
+    (payload, left): (&[u8], u32),
     fragment: bool,
     at: Level,
 ) -> fmt::Result {
@@ -247,7 +266,7 @@ fn upper(
         _ => 8,
     };
     if payload.len() < least {
-        return write!(text, "INCOMPLETE [{} bytes] ", payload.len());
+        return write!(text, "INCOMPLETE [{left} bytes] ");
     }
     let word = |at| be32(payload, at).unwrap_or(0);
     let half = |at| be16(payload, at).unwrap_or(0);
@@ -342,7 +361,7 @@ fn icmp(text: &mut String, payload: &[u8], at: Level) -> fmt::Result {
 mod tests {
     use super::*;
 
-    const MANNER: Manner<'_> = Manner { interface: Some("r"), accurate_ecn: true };
+    const MANNER: Manner<'_> = Manner { interface: Some("r"), outgoing: false, accurate_ecn: true };
 
     fn shown(packet: &[u8]) -> String {
         let mut text = String::new();
@@ -407,6 +426,26 @@ mod tests {
     }
 
     #[test]
+    fn what_the_host_sent_goes_out() {
+        let packet = v6(47, &[]);
+        let cooked =
+            [&[0, 4, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0x86, 0xdd][..], &packet].concat();
+        let mut second =
+            alloc::vec![0x86, 0xdd, 0, 0, 0, 0, 0, 1, 0, 1, 4, 6, 2, 0, 0, 0, 0, 1, 0, 0];
+        second.extend_from_slice(&packet);
+        let out = Manner { outgoing: true, ..MANNER };
+        for (link, frame, manner) in [
+            (LinkType::LinuxCooked, &cooked, MANNER),
+            (LinkType::LinuxCooked2, &second, MANNER),
+            (LinkType::RawIp, &packet, out),
+        ] {
+            let mut text = String::new();
+            append_logged(&mut text, link, frame, &manner);
+            assert_eq!(text, shown(&packet).replace("IN=r OUT= MAC= ", "IN= OUT=r "), "{link:?}");
+        }
+    }
+
+    #[test]
     fn an_error_shows_what_it_quotes() {
         let quoted = [
             0x45, 0, 0, 40, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1, 0, 53, 16, 0, 0,
@@ -435,6 +474,10 @@ mod tests {
         );
         assert!(shown(&v6(50, &[0, 0, 0, 9])).ends_with(" OPT ( ESP SPI=0x9 )"));
         assert!(shown(&v6(47, &[])).ends_with(" PROTO=47 "));
+        // An authentication header that leads 80 octets out of the packet.
+        let beyond = [58, 24, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
+        let end = " OPT ( AH SPI=0x1010101 ) PROTO=ICMPv6 INCOMPLETE [4294967216 bytes] ";
+        assert!(shown(&v6(51, &beyond)).ends_with(end));
     }
 
     #[test]
