@@ -292,10 +292,19 @@ fn a_capture_without_anything_to_read_is_an_error() {
     // Bluetooth: the frames are counted, also where only a listing is printed.
     let mut other = capture(2, false);
     other[20] = 201;
-    let (_, err, status) = replay(&["-", "--dump"], &other);
-    let counted = "plimsoll: 2 frames of a link type that is not read\n";
-    assert_eq!((err.as_str(), status), (counted, Some(0)));
-    assert_eq!(replay(&["-", "--dump", "--strict"], &other).2, Some(1));
+    let counted = "plimsoll: 2 frames of a link type that is not read (LINKTYPE 201)\n";
+    for form in ["--dump", "--json"] {
+        let (out, err, status) = replay(&["-", form], &other);
+        let all = format!("{counted}plimsoll: no packet could be read\n");
+        assert_eq!((out.as_str(), err, status), ("", all, Some(1)));
+    }
+    // Beside one that can be read.
+    let path = stored("other.pcap", &other);
+    let both = [path.to_str().unwrap(), "-", "--dump"];
+    let (out, err, status) = replay(&both, &capture(1, false));
+    assert_eq!((out.lines().count(), err.as_str(), status), (1, counted, Some(0)));
+    assert_eq!(replay(&[&both[..], &["--strict"]].concat(), &capture(1, false)).2, Some(1));
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]

@@ -95,8 +95,9 @@ pub fn caveats(a: &Answer) -> Vec<String> {
     }
     if tally.unknown_link > 0 {
         say(format!(
-            "{} of a link type that is not read (read are Ethernet, Linux cooked, raw IP, loopback).",
-            counted(tally.unknown_link, "frame was", "frames were")
+            "{} of a link type that is not read{} (read are Ethernet, Linux cooked, raw IP, loopback, PPP).",
+            counted(tally.unknown_link, "frame was", "frames were"),
+            tally.unread_link.map_or_else(String::new, |link| format!(", LINKTYPE {link}"))
         ));
     }
     if tally.backwards > 0 {
