@@ -99,9 +99,10 @@ fn zones_of_one_direction_let_entries_clash_as_in_the_kernel() {
         Pair::new(&[("nf_conntrack_acct", 1), ("nf_conntrack_checksum", 0)]).expect("namespaces");
     let zone = |id, direction| Zone { id, direction };
     let none = Zone::default();
+    let own = Zone::both(3);
     let asking = (true, zone(3, ZoneDirection::Reply));
     let answering = (false, zone(1, ZoneDirection::Original));
-    let cases: [&[(bool, Zone)]; 7] = [
+    let cases: [&[(bool, Zone)]; 9] = [
         // The same answers, of the same tuple in other zones.
         &[(false, zone(1, ZoneDirection::Original)), (false, zone(2, ZoneDirection::Original))],
         &[(false, zone(1, ZoneDirection::Original)), (false, none), (true, none)],
@@ -116,6 +117,9 @@ fn zones_of_one_direction_let_entries_clash_as_in_the_kernel() {
         &[asking, answering, (true, none), (true, none)],
         &[answering, asking, (true, none), (true, none)],
         &[(false, none), (true, none), (false, none), asking, (true, none), (false, none)],
+        // One's question in the zone of questions, the other's answer in that of answers: a question, whichever is older.
+        &[(false, none), (true, own), (true, zone(3, ZoneDirection::Original))],
+        &[(true, own), (false, none), (true, zone(3, ZoneDirection::Original))],
     ];
     let mut host = 0;
     for case in cases {
