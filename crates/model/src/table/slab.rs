@@ -55,6 +55,9 @@ const NONE: u32 = u32::MAX;
 /// Octets of a piece: several huge pages of memory, none of which is touched before it is needed.
 const PIECE: usize = 4 << 20;
 
+/// Cells that a census asks for ahead of the one that it looks at: a page of memory, at whose end the processor itself stops.
+const AHEAD: usize = 64;
+
 /// A sequence that grows without moving what it holds.
 #[derive(Debug)]
 pub(super) struct Pieces<T> {
@@ -97,6 +100,16 @@ impl<T: Copy> Pieces<T> {
     #[inline(always)]
     pub(super) fn get_mut(&mut self, at: usize) -> &mut T {
         &mut self.pieces[at / Self::THINGS][at % Self::THINGS]
+    }
+
+    /// So many from one on, which must stand in one piece.
+    fn part(&self, from: usize, length: usize) -> &[T] {
+        &self.pieces[from / Self::THINGS][from % Self::THINGS..][..length]
+    }
+
+    /// All of it, piece by piece.
+    fn slices(&self) -> impl Iterator<Item = &[T]> {
+        self.pieces.iter().map(Vec::as_slice)
     }
 
     pub(super) fn push(&mut self, value: T) {
@@ -389,6 +402,29 @@ impl Slab {
         cell.set_created(now);
         cell.write(&Slot { status, expires, memory: Memory::Udp(stream) });
         id
+    }
+
+    /// Shows expiry and class of all entries, in the order of their places.
+    #[inline]
+    pub(super) fn census(&self, mut see: impl FnMut(Jiffies, Class)) {
+        for family in [0, 1] {
+            for cell in self.short[family].slices().flatten() {
+                if !cell.head.is_free() {
+                    see(cell.head.expires, Class::of(cell.head.status(), State::Stateless));
+                }
+            }
+            for (piece, cells) in self.long[family].slices().enumerate() {
+                let beside = self.beside[family].part(piece * Pieces::<Long>::THINGS, cells.len());
+                for (at, (cell, beside)) in cells.iter().zip(beside).enumerate() {
+                    if let Some(ahead) = cells.get(at + AHEAD) {
+                        prefetch(ahead);
+                    }
+                    if !cell.head.is_free() {
+                        see(cell.head.expires, cell.class(beside));
+                    }
+                }
+            }
+        }
     }
 
     /// Changes an entry; its key and its creation stay.
