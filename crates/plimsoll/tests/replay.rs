@@ -100,11 +100,14 @@ fn an_answer_names_what_is_changed_and_nothing_else() {
     assert!(out.contains("nf_conntrack_max=262,144 holds them (less than 1 % full):"), "{out}");
     let out = said(&["--set", "nf_conntrack_max=0"]);
     assert!(out.contains("nf_conntrack_max=0 (no limit) holds them: no packet is lost"), "{out}");
+    // What the answer calls them may be typed.
+    let short = said(&["--set", "max=20", "--what-if=udp_timeout=30,40", "--what-if=max=20,200"]);
     let timeouts = "--what-if=nf_conntrack_udp_timeout=30,40";
     let out =
         said(&["--set", "nf_conntrack_max=20", timeouts, "--what-if=nf_conntrack_max=20,200"]);
     let change = "the smallest change that drops nothing: nf_conntrack_max=200 (instead of 20).";
     assert!(out.contains(change), "{out}");
+    assert_eq!(short, out);
 }
 
 #[test]
