@@ -6,6 +6,4 @@ use plimsoll_wire::statistics;
 fuzz_target!(|text: &[u8]| {
     let _ = statistics::parse_proc(text);
     let _ = statistics::parse_tool(text);
-    let _ = statistics::parse_count(text);
-    let _ = statistics::parse_old_block(text);
 });

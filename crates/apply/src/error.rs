@@ -56,20 +56,33 @@ impl ApplyError {
         Self::Unfit { what: what.into(), why: why.to_string() }
     }
 
+    /// The same of an error that came before the first change.
+    pub(crate) fn before_any(self) -> Self {
+        match self {
+            Self::Journal { path, why } => Self::Unfit { what: path, why },
+            other => other,
+        }
+    }
+
     pub(crate) fn journal(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self + '_ {
         move |error| Self::Journal { path: path.display().to_string(), why: plain(&error) }
     }
 }
 
-/// The system's words without Rust's "(os error 28)".
+/// The system's words without Rust's "(os error 28)", and who would be let do it.
 pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut letters = text.chars();
-    match letters.next() {
+    let mut plain: String = match letters.next() {
         Some(first) => first.to_lowercase().chain(letters).collect(),
         None => text.to_owned(),
+    };
+    let refused = error.kind() == io::ErrorKind::PermissionDenied;
+    if refused && !rustix::process::geteuid().is_root() {
+        plain.push_str(" (run it as root)");
     }
+    plain
 }
 
 impl fmt::Display for ApplyError {

@@ -195,7 +195,8 @@ fn begin(
         window: options.confirm.map(|w| w.as_secs()),
     };
     let id = ground.id;
-    let mut journal = Journal::begin(state, id, &begin, plan.changes.len(), &options.fault)?;
+    let journal = Journal::begin(state, id, &begin, plan.changes.len(), &options.fault);
+    let mut journal = journal.map_err(ApplyError::before_any)?;
     let posted = prepare(ground, plan).and_then(|()| {
         options.fault.step();
         let post = guard::post(&options.guard, state, id)?;
@@ -209,7 +210,7 @@ fn begin(
             // Nothing was changed, so nothing shall look as if it had been.
             plan.changes.iter().for_each(|change| act::tidy(ground, change));
             let _ = std::fs::remove_file(state.journal(id));
-            Err(error)
+            Err(error.before_any())
         }
     }
 }

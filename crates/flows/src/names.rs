@@ -76,11 +76,6 @@ impl Names {
         self.labels.iter().find(|label| label.bit == bit).map(|label| &*label.name)
     }
 
-    /// Whether any label has a name.
-    pub fn has_labels(&self) -> bool {
-        !self.labels.is_empty()
-    }
-
     pub(crate) fn service_names(&self) -> impl Iterator<Item = &str> {
         self.services.iter().map(|service| &*service.name)
     }

@@ -98,7 +98,7 @@ impl fmt::Display for LabError {
                 available.get() >> 20,
             ),
             Self::LimitBusy => f.write_str(
-                "another lab is running that relies on nf_conntrack_max, or has changed it",
+                "another lab is running that relies on nf_conntrack_max, or has changed it: try again when it is over",
             ),
             Self::LimitRefused { limit, reason } => {
                 write!(f, "nf_conntrack_max = {limit} is refused: {reason}")

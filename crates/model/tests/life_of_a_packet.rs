@@ -185,6 +185,26 @@ fn a_zone_of_one_direction_is_shared_by_the_answers_of_all() {
 }
 
 #[test]
+fn a_packet_in_a_zone_of_one_direction_is_a_question_before_it_is_an_answer() {
+    let own = Treatment { zone: Zone::both(5), ..Treatment::default() };
+    let one_way = Zone { id: 5, direction: ZoneDirection::Original };
+    let none = Treatment::default();
+    // The client asks in no zone; the server asks in one, and is the older or the younger.
+    for order in [[(false, none), (true, own)], [(true, own), (false, none)]] {
+        let mut s = Story::modern();
+        for (back, treatment) in order {
+            assert_eq!(s.with(ms(0), &udp(back, 9), treatment).what, What::Inserted);
+        }
+        let id = s.0.entries().find(|entry| entry.zone.id == 5);
+        let tuple = id.unwrap().original;
+        let asked = s.0.lookup(&tuple, own.zone);
+        assert_eq!(s.0.lookup(&tuple, one_way), asked);
+        let step = s.with(ms(1), &udp(true, 9), Treatment { zone: one_way, ..none });
+        assert_eq!((step.entry, step.info), (asked, Info::New), "{order:?}");
+    }
+}
+
+#[test]
 fn of_two_entries_that_claim_a_packet_the_younger_gets_it() {
     let zone = |id, direction| Treatment { zone: Zone { id, direction }, ..Treatment::default() };
     let none = Treatment::default();

@@ -37,8 +37,7 @@ fn page(finding: &str, arguments: &Explain) -> Option<String> {
     let language = match arguments.lang {
         Some(Lang::En) => Language::English,
         Some(Lang::Zh) => Language::Chinese,
-        None if terminal::chinese() => Language::Chinese,
-        None => Language::English,
+        None => terminal::language(),
     };
     let style = Style {
         width: terminal::columns(arguments.width),

@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
+use plimsoll_report::Language;
+
 use crate::arguments::When;
 
 /// Whether to colour standard output.
@@ -43,18 +45,16 @@ pub fn wide(asked: Option<u16>) -> usize {
 
 /// Whether the locale's characters are UTF-8; the empty locale of a rescue shell is not.
 pub fn unicode() -> bool {
-    locale().is_some_and(|l| {
+    first_set(&["LC_ALL", "LC_CTYPE", "LANG"]).is_some_and(|l| {
         let l = l.to_ascii_lowercase();
         l.contains("utf-8") || l.contains("utf8")
     })
 }
 
-/// Whether the locale asks for Chinese.
-pub fn chinese() -> bool {
-    ["LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
-        .is_some_and(|l| l.starts_with("zh"))
+/// The language that the locale asks for.
+pub fn language() -> Language {
+    let asked = first_set(&["LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"]);
+    asked.map_or(Language::English, |locale| Language::of_locale(&locale))
 }
 
 /// Prints an answer. A reader that closed the pipe has what it wanted; a disk that is full has not.
@@ -73,8 +73,6 @@ pub fn zone_offset() -> i32 {
     jiff::Zoned::now().offset().seconds()
 }
 
-fn locale() -> Option<String> {
-    ["LC_ALL", "LC_CTYPE", "LANG"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+fn first_set(names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
 }

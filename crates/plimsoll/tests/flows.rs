@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use support::{BINARY, Netns, plimsoll, root, run, text, turn};
+use support::{BINARY, Copy, NOBODY, Netns, plimsoll, root, run, text, turn};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures");
 
@@ -375,14 +375,19 @@ fn without_the_right_it_says_which_is_missing_and_what_can_be_seen() {
     if !root("flows: rights") {
         return;
     }
-    let out = Command::new("setpriv")
-        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", BINARY, "flows", "tcp"])
-        .output()
-        .expect("setpriv starts");
-    let said = text(&out.stderr);
-    assert_eq!(out.status.code(), Some(1), "{said}");
-    assert!(said.contains("missing: "), "{said}");
-    assert!(said.contains("what can be seen: "), "{said}");
+    let (copy, other) = (Copy::new("flows"), Netns::new("refused"));
+    let refused = |rest: &str| {
+        let out = copy.shell(&format!("{NOBODY} {{}} flows {rest}"));
+        let said = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(1), "{said}");
+        assert!(said.contains("missing: "), "{said}");
+        said
+    };
+    assert!(refused("tcp").contains("what can be seen: "), "{}", refused("tcp"));
+    // Of another namespace nothing can be seen, and each reason is told once.
+    let said = refused(&format!("--netns {}", other.0));
+    assert!(!said.contains("what can be seen"), "{said}");
+    assert_eq!(said.matches("operation not permitted").count(), 1, "{said}");
 }
 
 #[test]

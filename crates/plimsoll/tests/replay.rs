@@ -100,11 +100,14 @@ fn an_answer_names_what_is_changed_and_nothing_else() {
     assert!(out.contains("nf_conntrack_max=262,144 holds them (less than 1 % full):"), "{out}");
     let out = said(&["--set", "nf_conntrack_max=0"]);
     assert!(out.contains("nf_conntrack_max=0 (no limit) holds them: no packet is lost"), "{out}");
+    // What the answer calls them may be typed.
+    let short = said(&["--set", "max=20", "--what-if=udp_timeout=30,40", "--what-if=max=20,200"]);
     let timeouts = "--what-if=nf_conntrack_udp_timeout=30,40";
     let out =
         said(&["--set", "nf_conntrack_max=20", timeouts, "--what-if=nf_conntrack_max=20,200"]);
     let change = "the smallest change that drops nothing: nf_conntrack_max=200 (instead of 20).";
     assert!(out.contains(change), "{out}");
+    assert_eq!(short, out);
 }
 
 #[test]
@@ -292,10 +295,19 @@ fn a_capture_without_anything_to_read_is_an_error() {
     // Bluetooth: the frames are counted, also where only a listing is printed.
     let mut other = capture(2, false);
     other[20] = 201;
-    let (_, err, status) = replay(&["-", "--dump"], &other);
-    let counted = "plimsoll: 2 frames of a link type that is not read\n";
-    assert_eq!((err.as_str(), status), (counted, Some(0)));
-    assert_eq!(replay(&["-", "--dump", "--strict"], &other).2, Some(1));
+    let counted = "plimsoll: 2 frames of a link type that is not read (LINKTYPE 201)\n";
+    for form in ["--dump", "--json"] {
+        let (out, err, status) = replay(&["-", form], &other);
+        let all = format!("{counted}plimsoll: no packet could be read\n");
+        assert_eq!((out.as_str(), err, status), ("", all, Some(1)));
+    }
+    // Beside one that can be read.
+    let path = stored("other.pcap", &other);
+    let both = [path.to_str().unwrap(), "-", "--dump"];
+    let (out, err, status) = replay(&both, &capture(1, false));
+    assert_eq!((out.lines().count(), err.as_str(), status), (1, counted, Some(0)));
+    assert_eq!(replay(&[&both[..], &["--strict"]].concat(), &capture(1, false)).2, Some(1));
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]

@@ -3,37 +3,10 @@
 
 mod support;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
-use support::{BINARY, Netns, root, text, turn};
-
-/// A copy of the binary that everybody may run, wherever the build directory lies.
-struct Copy(PathBuf);
-
-impl Copy {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("plimsoll-{name}-{}", std::process::id()));
-        fs::copy(BINARY, &path).expect("the binary is copied");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("made executable");
-        Self(path)
-    }
-
-    /// Runs a command line in which `{}` stands for the binary.
-    fn shell(&self, line: &str) -> Output {
-        let line = line.replace("{}", self.0.to_str().expect("UTF-8"));
-        Command::new("sh").args(["-c", &line]).output().expect("sh starts")
-    }
-}
-
-impl Drop for Copy {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
+use support::{Copy, NOBODY, Netns, root, text, turn};
 
 fn parsed(out: &Output) -> Value {
     serde_json::from_slice(&out.stdout)
@@ -44,8 +17,6 @@ fn parsed(out: &Output) -> Value {
 fn missing(check: &Value) -> String {
     check["missing"].to_string()
 }
-
-const NOBODY: &str = "setpriv --reuid=65534 --regid=65534 --clear-groups";
 
 #[test]
 fn nobody_is_told_the_count_the_limit_and_which_rights_are_missing() {

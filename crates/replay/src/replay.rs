@@ -166,7 +166,7 @@ impl Replay {
                         (places[taken].at, places[taken].packet) = (at, packet);
                         taken += 1;
                     }
-                    Err(why) => self.tally.refused(why),
+                    Err(why) => self.tally.refused(why, record.link),
                 }
             }
         }

@@ -13,6 +13,8 @@ pub struct Tally {
     pub not_ip: u64,
     /// On a link of a type that is not read.
     pub unknown_link: u64,
+    /// The first such type, as numbered by tcpdump.org.
+    pub unread_link: Option<u32>,
     /// Cut before the end of their headers.
     pub truncated: u64,
     /// With an IP header that contradicts itself: a host drops them before conntrack.
@@ -34,7 +36,10 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn refused(&mut self, why: NoPacket) {
+    pub(crate) fn refused(&mut self, why: NoPacket, link: u32) {
+        if why == NoPacket::UnknownLink {
+            self.unread_link.get_or_insert(link);
+        }
         *match why {
             NoPacket::NotIp => &mut self.not_ip,
             NoPacket::Truncated => &mut self.truncated,

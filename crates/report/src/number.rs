@@ -18,6 +18,11 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// `1,234 entries`, `1 entry`
+pub fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
 /// A measured number: whole and grouped from 100 on, one decimal to 10, two below; no needless zeros.
 /// `–` for what is no number.
 pub fn number(x: f64) -> String {

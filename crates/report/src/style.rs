@@ -67,9 +67,9 @@ pub enum Language {
 }
 
 impl Language {
-    /// From a locale (`zh_CN.UTF-8`, `zh-Hans`), as `LC_ALL` or `LANG` give it.
+    /// From a locale (`zh_CN.UTF-8`, `zh-Hans`), as `LC_ALL` or `LANG` give it; of the list that `LANGUAGE` is, the first.
     pub fn of_locale(locale: &str) -> Self {
-        let language = locale.split(['_', '-', '.', '@']).next().unwrap_or(locale);
+        let language = locale.split(['_', '-', '.', '@', ':']).next().unwrap_or(locale);
         if language.eq_ignore_ascii_case("zh") { Self::Chinese } else { Self::English }
     }
 }
@@ -156,10 +156,10 @@ mod tests {
 
     #[test]
     fn a_locale_chooses_the_language() {
-        for chinese in ["zh_CN.UTF-8", "zh-Hans", "zh", "ZH_TW"] {
+        for chinese in ["zh_CN.UTF-8", "zh-Hans", "zh", "ZH_TW", "zh:en"] {
             assert_eq!(Language::of_locale(chinese), Language::Chinese, "{chinese}");
         }
-        for other in ["C", "", "en_GB.UTF-8", "zha_XX"] {
+        for other in ["C", "", "en_GB.UTF-8", "zha_XX", "en:zh"] {
             assert_eq!(Language::of_locale(other), Language::English, "{other}");
         }
     }

@@ -140,52 +140,6 @@ fn decimal(value: &[u8], line: u32, key: &[u8]) -> Result<u64, Malformed> {
     })
 }
 
-/// `conntrack -C`, or a count file: one number.
-pub fn parse_count(text: &[u8]) -> Result<Entries, Malformed> {
-    core::str::from_utf8(text)
-        .ok()
-        .and_then(|t| t.trim().parse().ok())
-        .map(Entries)
-        .ok_or_else(|| Malformed::new("count", "a number", text))
-}
-
-/// 2.4's /proc/net/ip_conntrack_stat: a census that the kernel made by walking the table. It has no
-/// counter of drops at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct OldBlock {
-    /// `ct=`: entries, by original tuples.
-    pub entries: Option<Entries>,
-    /// `ctreply=`: reply tuples.
-    pub replies: Option<Entries>,
-    /// `expect=`: expectations.
-    pub expectations: Option<Entries>,
-    /// `unreplied=`
-    pub unreplied: Option<Entries>,
-}
-
-/// Reads what is known of 2.4's free text: its `key=value` words.
-pub fn parse_old_block(text: &[u8]) -> Result<OldBlock, Malformed> {
-    let mut block = OldBlock::default();
-    for (number, line) in (1..).zip(text.split(|&b| b == b'\n')) {
-        for word in line.split(|b| b.is_ascii_whitespace() || *b == b',') {
-            let mut parts = word.splitn(2, |&b| b == b'=');
-            let (Some(key), Some(value)) = (parts.next(), parts.next()) else { continue };
-            let place = match key {
-                b"ct" => &mut block.entries,
-                b"ctreply" => &mut block.replies,
-                b"expect" => &mut block.expectations,
-                b"unreplied" => &mut block.unreplied,
-                _ => continue,
-            };
-            *place = Some(Entries(decimal(value, number, key)?));
-        }
-    }
-    if block.entries.is_none() {
-        return Err(Malformed::new("line 1", "`ct=`", text));
-    }
-    Ok(block)
-}
-
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty())
 }
@@ -279,15 +233,6 @@ mod tests {
     }
 
     #[test]
-    fn the_block_of_2_4_gives_its_counts() {
-        let text = b"ct=120 ctreply=120 expect=2 unreplied=30\nhash: min=0 max=4 avg=1\n";
-        let block = parse_old_block(text).unwrap();
-        assert_eq!(block.entries, Some(Entries(120)));
-        assert_eq!(block.unreplied, Some(Entries(30)));
-        assert!(parse_old_block(b"nothing").is_err());
-    }
-
-    #[test]
     fn an_error_names_line_column_expectation_and_sight() {
         let said = |text: &[u8]| parse_proc(text).unwrap_err().to_string();
         assert_eq!(
@@ -312,11 +257,5 @@ mod tests {
         let s = parse_proc(b"novel entries drop\nff 10 3\n").unwrap();
         assert_eq!(s.entries, Some(Entries(16)));
         assert_eq!(s.cpus.rows[0].iter().collect::<Vec<_>>(), [(Counter::Drop, 3)]);
-    }
-
-    #[test]
-    fn a_count_is_one_number() {
-        assert_eq!(parse_count(b"16\n"), Ok(Entries(16)));
-        assert!(parse_count(b"16 17").is_err());
     }
 }

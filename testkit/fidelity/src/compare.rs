@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use plimsoll_ct::{Counter, Counters, Entry, Tuple, Zone};
-use plimsoll_model::Model;
+use plimsoll_model::{Expectation, Model};
 use plimsoll_wire::listing::{Dialect, Line, append_expected, write};
 
 /// A difference.
@@ -103,10 +103,22 @@ fn left(entry: &Entry) -> u64 {
     entry.expires.map_or(0, plimsoll_ct::Seconds::get)
 }
 
-/// What differs between what the kernel's helpers and the model's expect. What is left may differ by a second.
+/// Expectations in the model of an entry that has expired: a listing of the kernel's table takes such an entry and what it
+/// expected away, and one of the model's changes nothing.
+pub fn orphans(model: &Model) -> usize {
+    model.expectations().filter(|(expectation, _)| is_orphan(model, expectation)).count()
+}
+
+fn is_orphan(model: &Model, expectation: &Expectation) -> bool {
+    model.lookup(&expectation.master, expectation.zone).is_none()
+}
+
+/// What differs between what the kernel's helpers and the model's expect, once the tables were listed. What is left may
+/// differ by a second.
 pub fn expected(kernel: &[String], model: &Model) -> Option<Difference> {
     let own: Vec<String> = model
         .expectations()
+        .filter(|(expectation, _)| !is_orphan(model, expectation))
         .map(|(expectation, left)| {
             let mut line = Vec::new();
             append_expected(&mut line, &expectation.shown(left), Dialect::Proc);

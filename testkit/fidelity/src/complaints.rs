@@ -11,12 +11,12 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use plimsoll_model::{Behaviour, LogLine, Treatment};
+use plimsoll_model::{LogLine, Treatment};
 use plimsoll_wire::packet::LinkType;
 
 use crate::forge::{self, TcpSegment};
 use crate::kernel::link_addresses;
-use crate::run::{Pair, running};
+use crate::run::Pair;
 use crate::scripts::Sent;
 
 /// Whether namespaces but the first may write to the log.
@@ -170,7 +170,6 @@ pub fn run(
 ) -> io::Result<Outcome> {
     pair.configure(&[&[("nf_conntrack_log_invalid", 255)], settings].concat())?;
     let mut log = KernelLog::from_now()?;
-    let path = Behaviour::of(running()?).wording.path;
     let mut outcome = Outcome::default();
     let mut kinds = BTreeMap::new();
     for (packet, treatment) in flows.into_iter().flatten() {
@@ -193,7 +192,7 @@ pub fn run(
             let ports = ["PROTO=TCP ", "PROTO=UDP "].iter().any(|name| text.contains(name));
             let cut = ["TRUNCATED", "INCOMPLETE"].iter().any(|end| text.contains(end));
             let whole = !cut || !ports || text.contains("[SRC=");
-            if leaving && path && whole {
+            if leaving && whole {
                 // The socket is ours, and the model knows of no owners.
                 text.push_str("UID=0 GID=0 ");
             }

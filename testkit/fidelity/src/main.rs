@@ -16,7 +16,7 @@ const HELP: &str = "\
 cargo xtask fidelity scripts [N] [SEED]     N generated flows (default 2000)
 cargo xtask fidelity segments FLOW [/ FLOW] TCP by hand, segment by segment: `>S0 <SA0,1 >A1,1 >R5`
 cargo xtask fidelity log [N] [SEED]         what each says of every packet of N flows (default 2000): nf_conntrack_log_invalid
-cargo xtask fidelity printed [N] [SEED]     /proc/net/nf_conntrack and `conntrack -L` of the DCCP among N flows (default 2000)
+cargo xtask fidelity printed [N] [SEED]     /proc/net/nf_conntrack, `conntrack -L` and `-E` of the DCCP among N flows (default 2000)
 cargo xtask fidelity zones [N] [PROTOCOL]   every run of N packets (default 3) in zones of one direction, of the other, both or none
 cargo xtask fidelity full [LIMIT] [ROUNDS]  tables filled beyond a limit, and the collector (default 8000 1)
 cargo xtask fidelity occupancy [SECONDS]    the count over time (default 180): nginx, dnsmasq and their clients,

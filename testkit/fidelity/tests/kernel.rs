@@ -10,7 +10,7 @@ use plimsoll_fidelity::forge::{self, TcpSegment};
 use plimsoll_fidelity::kernel::Kernel;
 use plimsoll_fidelity::run::{Pace, Pair, ready};
 use plimsoll_fidelity::{captures, complaints, full, generated};
-use plimsoll_model::Treatment;
+use plimsoll_model::{Helper, Treatment};
 
 /// One at a time: the entries of one test set the collector's pace for all namespaces.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -99,9 +99,10 @@ fn zones_of_one_direction_let_entries_clash_as_in_the_kernel() {
         Pair::new(&[("nf_conntrack_acct", 1), ("nf_conntrack_checksum", 0)]).expect("namespaces");
     let zone = |id, direction| Zone { id, direction };
     let none = Zone::default();
+    let own = Zone::both(3);
     let asking = (true, zone(3, ZoneDirection::Reply));
     let answering = (false, zone(1, ZoneDirection::Original));
-    let cases: [&[(bool, Zone)]; 7] = [
+    let cases: [&[(bool, Zone)]; 9] = [
         // The same answers, of the same tuple in other zones.
         &[(false, zone(1, ZoneDirection::Original)), (false, zone(2, ZoneDirection::Original))],
         &[(false, zone(1, ZoneDirection::Original)), (false, none), (true, none)],
@@ -116,6 +117,9 @@ fn zones_of_one_direction_let_entries_clash_as_in_the_kernel() {
         &[asking, answering, (true, none), (true, none)],
         &[answering, asking, (true, none), (true, none)],
         &[(false, none), (true, none), (false, none), asking, (true, none), (false, none)],
+        // One's question in the zone of questions, the other's answer in that of answers: a question, whichever is older.
+        &[(false, none), (true, own), (true, zone(3, ZoneDirection::Original))],
+        &[(true, own), (false, none), (true, zone(3, ZoneDirection::Original))],
     ];
     let mut host = 0;
     for case in cases {
@@ -149,6 +153,42 @@ fn zones_of_one_direction_let_entries_clash_as_in_the_kernel() {
     }
     let clashes = pair.model.counters().get(Counter::InsertFailed).unwrap_or(0);
     assert_eq!(clashes, 8 * 4 - 1, "each, but for an echo's answer, which opens nothing");
+}
+
+#[test]
+fn what_an_expired_entry_expected_is_no_difference() {
+    if !ready() {
+        return;
+    }
+    let _alone = alone();
+    let mut pair = Pair::new(&[
+        ("nf_conntrack_checksum", 0),
+        ("nf_conntrack_tcp_timeout_established", 1),
+        ("nf_conntrack_tcp_timeout_unacknowledged", 1),
+    ])
+    .expect("namespaces");
+    let ends = [IpAddr::from([10, 77, 2, 1]), IpAddr::from([192, 0, 2, 1])];
+    let treatment = Treatment { helper: Some(Helper::Ftp), ..Treatment::default() };
+    let (greeting, port) = (&b"USER x\r\n"[..], &b"PORT 10,77,2,1,4,1\r\n"[..]);
+    let segments: [(bool, u8, u32, u32, &[u8]); 5] = [
+        (false, 2, 99, 0, &[]),
+        (true, 18, 199, 100, &[]),
+        (false, 16, 100, 200, &[]),
+        (false, 24, 100, 200, greeting),
+        (false, 24, 108, 200, port),
+    ];
+    for (back, flags, seq, ack, data) in segments {
+        let (from, to) = if back { (ends[1], ends[0]) } else { (ends[0], ends[1]) };
+        let ports = if back { (21, 4000) } else { (4000, 21) };
+        let data = data.to_vec();
+        let segment =
+            TcpSegment { ports, seq, ack, flags, window: 512, data, ..Default::default() };
+        pair.feed(&segment.packet(from, to), &treatment).expect("sent");
+    }
+    assert_eq!(pair.model.expectations().count(), 1);
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    let differences = pair.differences().expect("both tables");
+    assert!(differences.is_empty(), "{differences:#?}");
 }
 
 #[test]

@@ -315,10 +315,3 @@ pub fn loaders(
     }
     found
 }
-
-/// What a setting will be after the next boot, with these changes made to the files: [`boot`] for one key in any
-/// notation. `None`: this kernel has no such setting.
-pub fn after_boot(facts: &BootFacts, changes: &[FileChange], key: &str) -> Option<Outcome> {
-    let setting = Setting::find(key)?;
-    boot(facts, changes).outcomes.into_iter().find(|o| o.setting.name == setting.name)
-}

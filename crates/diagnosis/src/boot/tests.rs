@@ -68,10 +68,10 @@ fn a_file_that_comes_before_the_module_is_lost_until_the_module_is_named() {
     assert_eq!(value(&b, MAX), Some(262_144));
     assert_eq!(kinds(&b), ["module-loads-later"]);
     let change = FileChange { path: EARLY.0.into(), text: Some(EARLY.1.into()) };
-    let mended = boot(&facts, core::slice::from_ref(&change));
+    let mended = boot(&facts, &[change]);
     assert_eq!(value(&mended, MAX), Some(524_288));
     assert_eq!(kinds(&mended), [""; 0]);
-    let one = after_boot(&facts, &[change], "net/nf_conntrack_max").expect("a setting");
+    let one = mended.outcome("net/nf_conntrack_max").expect("a setting, in any notation");
     assert_eq!(one.after, After::Value(524_288));
 }
 

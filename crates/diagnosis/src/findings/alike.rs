@@ -135,7 +135,11 @@ fn neighbours(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
     for (i, table) in tables.into_iter().filter(|(i, _)| shown(*i)) {
         let s = &case.spaces[i];
         if let Some(entries) = table.entries {
-            let what = format!("neighbour entries{}", within(case, s));
+            let name = match table.family {
+                Family::V4 => "ARP",
+                Family::V6 => "NDP",
+            };
+            let what = format!("{name} entries{}", within(case, s));
             draft = draft.count(what, entries, "entries", source_of(&s.now.neighbours));
         }
     }

@@ -109,6 +109,14 @@ fn the_neighbour_table_overflows_by_counter_limit_or_log() {
     };
     let d = rising(|s, n| s.namespaces[0].neighbours = table(900, n));
     assert_eq!(acts(&d), ["CT061"]);
+    // Both families are shown, each by its name.
+    let d = rising(|s, n| {
+        let Fact::Known { value, .. } = table(900, n) else { unreachable!("known") };
+        let of_v6 = Neighbours { family: Family::V6, ..value[0] };
+        s.namespaces[0].neighbours = known(vec![value[0], of_v6]);
+    });
+    let shown: Vec<&str> = d.findings[0].evidence.iter().map(|e| e.what.as_str()).collect();
+    assert!(shown.contains(&"ARP entries") && shown.contains(&"NDP entries"), "{shown:?}");
     let d = rising(|s, _| s.namespaces[0].neighbours = table(1024, 5));
     assert_eq!(acts(&d), ["CT061"]);
     let d = rising(|s, _| {

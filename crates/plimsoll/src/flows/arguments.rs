@@ -26,7 +26,7 @@ pub struct Flows {
     /// Which groups come first
     #[arg(long, value_name = "WHAT", default_value = "entries", requires = "by")]
     pub sort: Sort,
-    /// Stop after so many entries, or events
+    /// Stop after so many entries, or events (for groups: --top)
     #[arg(long, value_name = "N", conflicts_with = "by", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
     /// table, json (lines), csv, parquet, proc, or conntrack, with its options behind commas: extended, id,

@@ -8,6 +8,7 @@ use plimsoll_flows::{Lacks, Surroundings, Tells};
 use plimsoll_probe::entries::{self, Ask, Details, Outcome, Reader, Scope, Share, Sink, Wants};
 use plimsoll_probe::live::{NamespaceSelector, Pulse};
 use plimsoll_report::clean;
+use plimsoll_report::number::{count as grouped, counted};
 use plimsoll_wire::Malformed;
 
 use super::arguments::Flows;
@@ -167,17 +168,19 @@ pub fn remarks(outcome: &Outcome, full: bool) -> Vec<String> {
         };
         remarks.push(format!("{part}: counts are of what was read"));
     }
-    for (count, what) in [
-        (outcome.overruns, "times the kernel lost messages (ENOBUFS)"),
-        (outcome.duplicates, "entries came twice and were left out"),
-        (outcome.cut, "groups of buckets were given up"),
+    for (n, one, many, what) in [
+        (outcome.overruns, "time", "times", "the kernel lost messages (ENOBUFS)"),
+        (outcome.duplicates, "entry", "entries", "came twice and left out"),
+        (outcome.cut, "group of buckets", "groups of buckets", "given up"),
         (
             outcome.untold,
-            "entries have a security context that bpf can't tell (--reader netlink can)",
+            "entry",
+            "entries",
+            "with a security context that bpf can't tell (--reader netlink can)",
         ),
     ] {
-        if count > 0 {
-            remarks.push(format!("{count} {what}"));
+        if n > 0 {
+            remarks.push(format!("{} {what}", counted(n, one, many)));
         }
     }
     if outcome.resized {
@@ -203,12 +206,11 @@ pub fn elsewhere() -> Option<String> {
     let (spaces, entries) = counts
         .filter(|count| count.0 > 0)
         .fold((0u64, 0u64), |(n, sum), count| (n + 1, sum.saturating_add(count.0)));
-    let words = |n: u64, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
     (spaces > 0).then(|| {
         format!(
             "this network namespace has no entries; {} in {}: --all-netns",
-            words(entries, "is", "are"),
-            words(spaces, "other", "others")
+            counted(entries, "is", "are"),
+            counted(spaces, "other", "others")
         )
     })
 }
@@ -232,15 +234,18 @@ pub fn way(outcome: &Outcome) -> String {
     clean(&way).into_owned()
 }
 
-/// Why the table can't be read, and what can be seen all the same.
-pub fn refusal(gap: &Gap) -> String {
+/// Why the tables of a scope can't be read, and what can be seen all the same.
+pub fn refusal(gap: &Gap, scope: &Scope) -> String {
     let mut text = format!("the table can't be read: {}", gap.detail);
     if let Some(needs) = &gap.needs {
         text.push_str(&format!("\nplimsoll: missing: {needs}"));
     }
-    if let (Some(count), Some(max)) = (number("nf_conntrack_count"), number("nf_conntrack_max")) {
+    if *scope == Scope::Here
+        && let (Some(count), Some(max)) = (number("nf_conntrack_count"), number("nf_conntrack_max"))
+    {
+        let (entries, max) = (counted(count, "entry", "entries"), grouped(max));
         text.push_str(&format!(
-            "\nplimsoll: what can be seen: {count} entries in this namespace, of {max} at most \
+            "\nplimsoll: what can be seen: {entries} in this namespace, of {max} at most \
              (plimsoll check tells more)"
         ));
     }

@@ -27,6 +27,7 @@ use plimsoll_probe::entries::{Outcome, Scope, Wants};
 use plimsoll_probe::files::Files;
 use plimsoll_probe::names::name_files;
 use plimsoll_report::clean;
+use plimsoll_report::number::{count, counted};
 
 use crate::exit;
 use arguments::{Flows, ReaderChoice};
@@ -187,7 +188,7 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
                     (live::way(&outcome), remarks)
                 }
                 Err(gap) => {
-                    eprintln!("plimsoll: {}", live::refusal(&gap));
+                    eprintln!("plimsoll: {}", live::refusal(&gap, &places.scope));
                     return exit::failed();
                 }
             }
@@ -249,26 +250,31 @@ fn talk(pipe: &Pipe<'_>, told: u64, way: &str, remarks: &[String]) {
     let Counts { seen, matched, unknown, malformed } = pipe.counts;
     let seen = seen.max(told);
     // Where the kernel left out all others, nobody knows how many they were.
-    let of = if seen > matched { format!(" of {seen}") } else { String::new() };
+    let of = if seen > matched { format!(" of {}", count(seen)) } else { String::new() };
     let what = match &pipe.end {
         End::Group(_) => "counted",
         End::Print(_) => "shown",
     };
     let entries = if of.is_empty() && matched == 1 { "entry" } else { "entries" };
-    eprintln!("plimsoll: {matched}{of} {entries} {what}, {way}");
+    eprintln!("plimsoll: {}{of} {entries} {what}, {way}", count(matched));
     if unknown > 0 {
         let lacking: Vec<&str> = pipe.lacks.words().collect();
-        eprintln!("plimsoll: {unknown} could not be judged, for want of: {}", lacking.join("; "));
+        eprintln!(
+            "plimsoll: {} could not be judged, for want of: {}",
+            count(unknown),
+            lacking.join("; ")
+        );
     }
     if malformed > 0 {
-        eprintln!("plimsoll: {malformed} lines or messages could not be understood");
+        let what = counted(malformed, "line or message", "lines or messages");
+        eprintln!("plimsoll: {what} could not be understood");
     }
     if let End::Group(groups) = &pipe.end
         && groups.error() > 0
     {
         eprintln!(
             "plimsoll: more groups than there is room for: a count may be too small by {} at most",
-            groups.error()
+            count(groups.error())
         );
     }
     for remark in remarks {

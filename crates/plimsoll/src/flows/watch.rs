@@ -14,6 +14,7 @@ use plimsoll_probe::entries::{self, Ask, Reader, Scope, Wants, Which};
 use plimsoll_probe::events::{Happening, Kind, Listener, Woken, program_of};
 use plimsoll_report::clean;
 use plimsoll_report::flows::{COLUMNS, Cell, csv_header, csv_row, event_line, json_row};
+use plimsoll_report::number::{count, counted};
 use plimsoll_wire::listing::xml;
 
 use super::arguments::Flows;
@@ -29,7 +30,7 @@ pub fn run(arguments: &Flows, prepared: &Prepared, places: Places) -> ExitCode {
     let mut listener = match Listener::open(&places.scope, arguments.buffer) {
         Ok(listener) => listener,
         Err(gap) => {
-            eprintln!("plimsoll: {}", live::refusal(&gap));
+            eprintln!("plimsoll: {}", live::refusal(&gap, &places.scope));
             return exit::failed();
         }
     };
@@ -334,29 +335,31 @@ impl Watch<'_> {
         }
         let ended = ended.and_then(|()| self.out.flush());
         if !self.arguments.quiet {
-            eprintln!("plimsoll: {} events shown", self.shown);
+            eprintln!("plimsoll: {} shown", counted(self.shown, "event", "events"));
         }
         if self.losses > 0 {
             let how_many = match dropped {
-                Some(dropped) => format!("{dropped} messages"),
+                Some(dropped) => counted(dropped, "message", "messages"),
                 None => "messages".into(),
             };
             eprintln!(
-                "plimsoll: {} times too slow: the kernel dropped {how_many} (ENOBUFS); the table was read again, \
-                 and {} differences were found and shown (--buffer gives more room)",
-                self.losses, self.repaired
+                "plimsoll: {} too slow: the kernel dropped {how_many} (ENOBUFS); the table was read again, \
+                 and {} found and shown (--buffer gives more room)",
+                counted(self.losses, "time", "times"),
+                counted(self.repaired, "difference was", "differences were")
             );
         }
         if self.unknown > 0 && !self.arguments.quiet {
             let lacking: Vec<&str> = self.lacks.words().collect();
             eprintln!(
                 "plimsoll: {} could not be judged, for want of: {}",
-                self.unknown,
+                count(self.unknown),
                 lacking.join("; ")
             );
         }
         if self.malformed > 0 {
-            eprintln!("plimsoll: {} messages could not be understood", self.malformed);
+            let messages = counted(self.malformed, "message", "messages");
+            eprintln!("plimsoll: {messages} could not be understood");
         }
         written(ended)
     }

@@ -11,11 +11,11 @@ use crate::arguments::When;
 /// `plimsoll replay`.
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
-    /// Captures (pcap, pcapng, either gzip or zstd); several are merged by time; - is standard input
+    /// Captures: pcap or pcapng, plain, gzip or zstd; several are merged by time; - is standard input
     #[arg(required_unless_present = "synthetic", value_name = "CAPTURE")]
     pub captures: Vec<PathBuf>,
 
-    /// A setting by its sysctl name, old or new: nf_conntrack_max=65536 (repeatable)
+    /// A setting by its sysctl name, old or new: nf_conntrack_max=65536; nf_conntrack_ may be left out (repeatable)
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting, help_heading = "The host")]
     pub set: Vec<(String, u64)>,
     /// Kernel to be: a profile (2.6.18, el6, 3.10, 4.9, 4.14, el8, 5.4, 5.10, 5.15, 6.1, 6.12, 6.18, 6.19, 7.1),
@@ -31,7 +31,13 @@ pub struct Arguments {
     pub netns: Option<u64>,
     /// Interface by which packets came in: what --log prints of single packets with --set nf_conntrack_log_invalid=255 has
     /// it (IN=), and a capture does not tell
-    #[arg(long, value_name = "NAME", default_value = "", help_heading = "The host")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "The host"
+    )]
     pub interface: String,
     /// Zone of packets, as nft's "ct zone set" or CT --zone: '7' is that of all, 'udp port 53 7' of some; 'orig=7' and
     /// 'reply=7' are for one direction (repeatable, the first about a packet counts; terms as below)

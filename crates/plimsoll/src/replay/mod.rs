@@ -10,7 +10,7 @@ mod source;
 mod workload;
 
 pub use arguments::{Arguments, setting};
-pub use search::answer_for;
+pub use search::{answer_again, answer_for};
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -148,10 +148,17 @@ fn complain(arguments: &Arguments, faults: &Faults, tally: &Tally) -> Result<(),
     }
     if tally.unknown_link > 0 {
         let frames = if tally.unknown_link == 1 { "frame" } else { "frames" };
-        eprintln!("plimsoll: {} {frames} of a link type that is not read", tally.unknown_link);
+        let link = tally.unread_link.map_or_else(String::new, |link| format!(" (LINKTYPE {link})"));
+        eprintln!(
+            "plimsoll: {} {frames} of a link type that is not read{link}",
+            tally.unknown_link
+        );
         if arguments.strict {
             return Err(Failure::Failed("refused, since --strict was given".into()));
         }
+    }
+    if tally.frames > 0 && tally.unknown_link == tally.frames {
+        return Err(Failure::Failed("no packet could be read".into()));
     }
     match faults.broken.last() {
         Some(_) if tally.frames == 0 => Err(Failure::Failed("no packet could be read".into())),

@@ -1,5 +1,7 @@
 //! From flags to configurations: the host as it is set, and each combination of the grid.
 
+use std::borrow::Cow;
+
 use plimsoll_ct::{Bytes, KernelVersion, Profile, SETTINGS};
 use plimsoll_model::{Config, SettingError, Settings, profile_named};
 
@@ -70,7 +72,7 @@ pub fn host(arguments: &Arguments) -> Result<(&'static Profile, Settings), Strin
     let memory = arguments.memory.checked_mul(1 << 30).ok_or("--memory: so much is none")?;
     let mut settings = Settings::of(profile, Bytes(memory));
     for (key, value) in &arguments.set {
-        settings.set(key, *value).map_err(said)?;
+        settings.set(&whole(key), *value).map_err(said)?;
     }
     if !arguments.timeout_policy.is_empty() && profile.from < FIRST_POLICIES {
         return Err(format!("--timeout-policy: {} has none, they came with 3.4", profile.name));
@@ -109,10 +111,10 @@ pub fn grid(base: &Settings, grid: &[Grid]) -> Result<Vec<Candidate>, String> {
     let mut all =
         vec![Candidate { label: String::new(), changes: Vec::new(), settings: base.clone() }];
     for (key, values) in grid {
-        let mut wider = Vec::new();
+        let (key, mut wider) = (whole(key), Vec::new());
         for candidate in &all {
             for &value in values {
-                wider.push(candidate.with(key, value).map_err(said)?);
+                wider.push(candidate.with(&key, value).map_err(said)?);
             }
         }
         all = wider;
@@ -140,6 +142,13 @@ impl Candidate {
 /// With this hash key for all.
 pub fn config(arguments: &Arguments, profile: &'static Profile, settings: &Settings) -> Config {
     Config { netns: arguments.netns, ..Config::new(profile, settings.clone()) }
+}
+
+/// The name of a setting, `nf_conntrack_` put before it where it was left out, as the answers do.
+fn whole(key: &str) -> Cow<'_, str> {
+    let known = |name: &str| plimsoll_ct::Setting::find(name).is_some();
+    let longer = format!("nf_conntrack_{key}");
+    if !known(key) && known(&longer) { longer.into() } else { key.into() }
 }
 
 /// The error, and the nearest name where there is none of that name.

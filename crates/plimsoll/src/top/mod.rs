@@ -21,7 +21,7 @@ use plimsoll_flows::{Filter, Keys, Names};
 use plimsoll_probe::files::Files;
 use plimsoll_probe::live::{self as host, NamespaceSelector, Pulse};
 use plimsoll_probe::names::name_files;
-use plimsoll_report::{self as report, Language};
+use plimsoll_report as report;
 use plimsoll_top::{App, Look, Moment, Place, Question, Scope, Step};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
@@ -133,7 +133,7 @@ fn prepare(arguments: &Top) -> Result<(App, bool), Refusal> {
         colour: terminal::colour(arguments.color),
         unicode: !arguments.ascii && terminal::unicode(),
         clock,
-        language: if terminal::chinese() { Language::Chinese } else { Language::English },
+        language: terminal::language(),
         host: first.host.name.value().cloned().unwrap_or_else(|| "this host".into()),
     };
     let question = Question { scope, filter, keys, order: arguments.sort.into() };

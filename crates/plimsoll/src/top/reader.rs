@@ -248,7 +248,7 @@ impl Reader {
             Err(gap) => {
                 self.owners = owners;
                 self.splits.clear();
-                return (Err(Arc::from(live::refusal(&gap))), share);
+                return (Err(Arc::from(live::refusal(&gap, &self.places.scope))), share);
             }
         };
         let now = self.snapshots.back();

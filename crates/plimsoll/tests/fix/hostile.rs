@@ -1,12 +1,13 @@
 //! What stops a remedy, and what somebody else does meanwhile: a clear word, and the old state.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::Duration;
 
 use crate::host::Host;
-use crate::support::{BINARY, root, run, text, until};
+use crate::support::{BINARY, Copy, NOBODY, root, run, text, unique, until};
 use crate::sweep::guard_of;
 
 const TIME_WAIT: &str = "net.netfilter.nf_conntrack_tcp_timeout_time_wait";
@@ -181,6 +182,45 @@ fn a_state_directory_that_cannot_be_written_stops_it() {
     run("umount", &[state]);
     assert!(error.contains("read-only file system; nothing was changed"), "{error}");
     assert_eq!(host.everything(), old);
+}
+
+#[test]
+fn a_full_disk_stops_it_before_the_first_change() {
+    if !root("a_full_disk_stops_it_before_the_first_change") {
+        return;
+    }
+    let host = Host::new("fulldisk").with_nft();
+    fs::create_dir_all(&host.state).expect("a directory");
+    let state = host.state.to_str().expect("a path of text");
+    run("mount", &["-t", "tmpfs", "-o", "size=16k", "plimsoll-test", state]);
+    // Until nothing more goes in.
+    let _ = fs::write(host.state.join("others"), [0; 1 << 16]);
+    let old = host.everything();
+    let error = host.fails(SETTINGS);
+    let left = host.state.join("1.journal").exists();
+    run("umount", &[state]);
+    assert!(error.contains("1.journal: no space left on device; nothing was changed"), "{error}");
+    assert!(!left, "nothing looks as if it had begun");
+    assert_eq!(host.everything(), old);
+}
+
+#[test]
+fn who_may_not_is_told_who_may() {
+    if !root("who_may_not_is_told_who_may") {
+        return;
+    }
+    // Where everybody may look, and only root may write.
+    let state = std::env::temp_dir().join(unique("closed"));
+    fs::create_dir_all(&state).expect("a directory");
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).expect("closed");
+    let copy = Copy::new("who");
+    for line in ["fix timeout udp=12 --yes --watch 0", "fix --list", "undo", "confirm"] {
+        let out = copy.shell(&format!("{NOBODY} {{}} {line} --state-dir {}", state.display()));
+        let said = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(1), "{line}: {said}");
+        assert!(said.contains("permission denied (run it as root)"), "{line}: {said}");
+    }
+    fs::remove_dir(&state).expect("nothing is in it");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Driving the binary and making namespaces, for the end-to-end tests.
 #![allow(dead_code)]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -131,6 +133,40 @@ pub fn turn() -> Turn {
 pub struct Turn {
     _guard: MutexGuard<'static, ()>,
     _file: std::fs::File,
+}
+
+/// A name of this process that no other call gets.
+pub fn unique(word: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("plimsoll-{word}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Runs what follows as a user without any right.
+pub const NOBODY: &str = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+
+/// A copy of the binary that everybody may run, wherever the build directory lies.
+pub struct Copy(PathBuf);
+
+impl Copy {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(unique(name));
+        std::fs::copy(BINARY, &path).expect("the binary is copied");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+            .expect("made executable");
+        Self(path)
+    }
+
+    /// Runs a command line in which `{}` stands for the binary.
+    pub fn shell(&self, line: &str) -> Output {
+        let line = line.replace("{}", self.0.to_str().expect("UTF-8"));
+        Command::new("sh").args(["-c", &line]).output().expect("sh starts")
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// A network namespace, deleted when dropped.

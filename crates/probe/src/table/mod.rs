@@ -173,7 +173,10 @@ fn read_by(reader: Reader, budget: Budget, visit: dump::Visit<'_>) -> Result<dum
 /// Two ways were tried: the reason of the one that a right or a module would open.
 pub(crate) fn both(first: Option<Gap>, second: Gap) -> Gap {
     let Some(mut first) = first else { return second };
-    let detail = format!("{}; {}", first.detail, second.detail);
+    let mut detail = first.detail.clone();
+    for reason in second.detail.split("; ").filter(|reason| !first.detail.contains(reason)) {
+        detail = format!("{detail}; {reason}");
+    }
     // A module alone helps nobody who lacks the right as well.
     let lacks_right = second.reason == Reason::NotPermitted;
     let helps = !lacks_right && (first.needs.is_some() || second.needs.is_none());

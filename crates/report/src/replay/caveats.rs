@@ -7,22 +7,17 @@ use alloc::vec::Vec;
 use plimsoll_ct::Counter;
 use plimsoll_replay::Answer;
 
-use crate::number::{count, ratio, share};
+use crate::number::{count, counted, ratio, share};
 
 /// So many of the packets are more than chance.
 const MANY: f64 = 0.05;
-
-/// `1 packet`, `7 packets`
-fn of(n: u64, one: &str, several: &str) -> String {
-    format!("{} {}", count(n), if n == 1 { one } else { several })
-}
 
 /// What the lines of the log about so many packets lack.
 pub fn log_cut(packets: u64) -> String {
     format!(
         "The log has lines about {} cut by the snapshot length: they show as much of them as was captured, and \
          none tells of a checksum.",
-        of(packets, "packet that was", "packets that were")
+        counted(packets, "packet that was", "packets that were")
     )
 }
 
@@ -45,7 +40,7 @@ pub fn caveats(a: &Answer) -> Vec<String> {
         say(format!(
             "The capturing host lost {} itself (its own statistics): flows are missing here that the \
              router saw.",
-            of(a.lost_by_capture, "packet", "packets")
+            counted(a.lost_by_capture, "packet", "packets")
         ));
     }
     if ratio(doubts.one_sided, doubts.tcp).is_some_and(|r| r > MANY) {
@@ -67,20 +62,20 @@ pub fn caveats(a: &Answer) -> Vec<String> {
         say(format!(
             "{} under way when the capture began, or had been given up before: their state is a guess, \
              and entries that were silent all along are missing from the count.",
-            of(tally.picked_up, "connection was", "connections were")
+            counted(tally.picked_up, "connection was", "connections were")
         ));
     }
     if tally.merged > 0 {
         say(format!(
             "{} longer than an Ethernet frame: the network card had merged them, so that the wire saw \
              more segments than the model.",
-            of(tally.merged, "TCP segment is", "TCP segments are")
+            counted(tally.merged, "TCP segment is", "TCP segments are")
         ));
     }
     if tally.sliced > 0 && !a.synthetic {
         say(format!(
             "{} cut by the snapshot length; the headers were there, so the table is not touched by it.",
-            of(tally.sliced, "packet was", "packets were")
+            counted(tally.sliced, "packet was", "packets were")
         ));
     }
     if tally.log_cut > 0 {
@@ -89,31 +84,32 @@ pub fn caveats(a: &Answer) -> Vec<String> {
     if tally.truncated > 0 {
         say(format!(
             "{} cut within the headers and left out.",
-            of(tally.truncated, "packet was", "packets were")
+            counted(tally.truncated, "packet was", "packets were")
         ));
     }
     if tally.malformed > 0 {
         say(format!(
             "{} left out for a wrong IP header: a host drops such before conntrack.",
-            of(tally.malformed, "packet was", "packets were")
+            counted(tally.malformed, "packet was", "packets were")
         ));
     }
     if tally.unknown_link > 0 {
         say(format!(
-            "{} of a link type that is not read (read are Ethernet, Linux cooked, raw IP, loopback).",
-            of(tally.unknown_link, "frame was", "frames were")
+            "{} of a link type that is not read{} (read are Ethernet, Linux cooked, raw IP, loopback, PPP).",
+            counted(tally.unknown_link, "frame was", "frames were"),
+            tally.unread_link.map_or_else(String::new, |link| format!(", LINKTYPE {link}"))
         ));
     }
     if tally.backwards > 0 {
         say(format!(
             "{} earlier than the one before and taken at its time.",
-            of(tally.backwards, "packet is", "packets are")
+            counted(tally.backwards, "packet is", "packets are")
         ));
     }
     if tally.untimed > 0 {
         say(format!(
             "{} taken at that of the one before.",
-            of(tally.untimed, "packet has no time and is", "packets have no time and are")
+            counted(tally.untimed, "packet has no time and is", "packets have no time and are")
         ));
     }
     if a.rows().any(|row| row.outcome.lost > 0) {
@@ -133,7 +129,7 @@ pub fn caveats(a: &Answer) -> Vec<String> {
         say(format!(
             "{} lost to hash chains that were too long, not to the limit: more buckets help \
              (nf_conntrack_buckets, now {}).",
-            of(chains, "packet was", "packets were"),
+            counted(chains, "packet was", "packets were"),
             count(a.as_set.outcome.buckets)
         ));
     }

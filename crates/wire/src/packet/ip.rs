@@ -144,10 +144,16 @@ fn headers(header: &[u8; 40], bytes: &[u8]) -> Result<Headers, NoPacket> {
     let promised = usize::from(u16::from_be_bytes([p0, p1]));
     let promised =
         if promised == 0 && next != NO_NEXT_HEADER { bytes.len() - 40 } else { promised };
-    let total = 40 + promised;
-    let end = total.min(bytes.len());
-    if next == HOP_BY_HOP && hop_by_hop_is_refused(&bytes[40..end]) {
-        return Err(NoPacket::Malformed);
+    let mut total = 40 + promised;
+    let mut end = total.min(bytes.len());
+    if next == HOP_BY_HOP
+        && let Some(length) = jumbo_length(&bytes[40..end])?
+    {
+        if [p0, p1] != [0, 0] {
+            return Err(NoPacket::Malformed);
+        }
+        total = 40 + length as usize;
+        end = total.min(bytes.len());
     }
     let (protocol, at, fragment) = match skip_extensions(next, &bytes[..end], 40, false) {
         Err(NoPacket::Malformed) if promised > 0 => {
@@ -188,40 +194,46 @@ const HOP_BY_HOP: u8 = 0;
 /// Nothing follows. Stands for a chain of headers that can't be read, too.
 const NO_NEXT_HEADER: u8 = 59;
 
-/// Whether the kernel drops a packet for its hop-by-hop options, before conntrack.
+/// Octets behind the IPv6 header that a jumbogram's option promises: segments that the kernel merges or has its card cut (BIG
+/// TCP) look so in a capture. An error where the kernel drops a packet for its hop-by-hop options, before conntrack.
 ///
-/// Kernel: `ip6_parse_tlv()`. Jumbograms are refused: none fits into a capture.
-fn hop_by_hop_is_refused(header: &[u8]) -> bool {
+/// Kernel: `ip6_parse_tlv()`, `ipv6_hop_jumbo()`.
+fn jumbo_length(header: &[u8]) -> Result<Option<u32>, NoPacket> {
+    const REFUSED: NoPacket = NoPacket::Malformed;
     const PAD_1: u8 = 0;
     const PAD_N: u8 = 1;
     const JUMBO: u8 = 0xc2;
-    let Some(&units) = header.get(1) else { return false };
+    let Some(&units) = header.get(1) else { return Ok(None) };
     let length = (usize::from(units) + 1) * 8;
-    let Some(mut options) = header.get(2..length) else { return header.len() < length };
-    let mut padding = 0;
+    let mut options = header.get(2..length).ok_or(REFUSED)?;
+    let (mut padding, mut jumbo) = (0, None);
     while let Some(&kind) = options.first() {
         if kind == PAD_1 {
             padding += 1;
             options = &options[1..];
         } else {
-            let Some(value) = options.get(1).and_then(|&l| options.get(2..2 + usize::from(l)))
-            else {
-                return true;
-            };
+            let value = options.get(1).and_then(|&l| options.get(2..2 + usize::from(l)));
+            let value = value.ok_or(REFUSED)?;
             padding = if kind == PAD_N { padding + 2 + value.len() } else { 0 };
             let pads_badly = kind == PAD_N && value.iter().any(|&octet| octet != 0);
             // The two highest bits of an unknown option say what to do with the packet.
-            let unknown = !matches!(kind, PAD_N | 5 | 7) && kind & 0xc0 != 0;
-            if pads_badly || unknown || kind == JUMBO {
-                return true;
+            let unknown = !matches!(kind, PAD_N | JUMBO | 5 | 7) && kind & 0xc0 != 0;
+            if pads_badly || unknown {
+                return Err(REFUSED);
+            }
+            if kind == JUMBO {
+                let aligned = (length - options.len()) % 4 == 2;
+                let octets = value.try_into().ok().filter(|_| aligned);
+                let told = octets.map(u32::from_be_bytes).filter(|told| *told > 65_535);
+                jumbo = Some(told.ok_or(REFUSED)?);
             }
             options = &options[2 + value.len()..];
         }
         if padding > 7 {
-            return true;
+            return Err(REFUSED);
         }
     }
-    false
+    Ok(jumbo)
 }
 
 /// Walks the extension headers that conntrack walks: (protocol, offset behind them, fragment).
@@ -310,5 +322,30 @@ mod tests {
         assert_eq!(parse_ip(&beyond).unwrap().protocol, NO_NEXT_HEADER);
         let cut = authenticated(12, &[17, 0]);
         assert_eq!(parse_ip(&cut), Err(NoPacket::Malformed));
+    }
+
+    #[test]
+    fn a_jumbogram_is_as_long_as_its_option_says_or_refused() {
+        // Behind the next header's number and the length of the options in units of 8 octets.
+        let jumbo = |field: u8, options: &[u8]| {
+            let mut packet = vec![0x60, 0, 0, 0, 0, field, HOP_BY_HOP, 64];
+            packet.extend([0xfd; 32]);
+            packet.extend([&[6, options.len() as u8 / 8], options].concat());
+            packet.extend([7; 100]);
+            parse_ip(&packet).map(|p| (p.protocol, p.payload.len(), p.payload_length, p.length))
+        };
+        let fits = [0xc2, 4, 0, 1, 0x38, 0xa8];
+        assert_eq!(jumbo(0, &fits), Ok((6, 100, 80_032, 80_080)));
+        // With another option before it.
+        assert!(jumbo(0, &[&[5, 2, 0, 0][..], &fits, &[0; 4]].concat()).is_ok());
+        // Beside a length; one of less than 64 KiB; of another size; where it may not begin.
+        for (field, options) in [
+            (108, &fits[..]),
+            (0, &[0xc2, 4, 0, 0, 0xff, 0xff]),
+            (0, &[0xc2, 3, 0, 1, 0x38, 0]),
+            (0, &[0, 0xc2, 4, 0, 1, 0x38, 0xa8, 0, 0, 0, 0, 0, 0, 0]),
+        ] {
+            assert_eq!(jumbo(field, options), Err(NoPacket::Malformed), "{options:x?}");
+        }
     }
 }

@@ -9,6 +9,10 @@ pub enum LinkType {
     Null,
     /// 1
     Ethernet,
+    /// 9, 50: PPP, with or without the framing of HDLC before it.
+    Ppp,
+    /// 51: what a PPPoE session carries, with its header.
+    Pppoe,
     /// 12, 14, 101, 228, 229: bare IP.
     RawIp,
     /// 108: OpenBSD loopback, address family in network order.
@@ -25,6 +29,8 @@ impl LinkType {
         Some(match number {
             0 => Self::Null,
             1 => Self::Ethernet,
+            9 | 50 => Self::Ppp,
+            51 => Self::Pppoe,
             12 | 14 | 101 | 228 | 229 => Self::RawIp,
             108 => Self::Loop,
             113 => Self::LinuxCooked,
@@ -65,6 +71,8 @@ pub fn network_layer(link: LinkType, frame: &[u8]) -> Result<&[u8], NoPacket> {
             Some(([.., 8, 0], packet)) => Ok(packet),
             Some(_) | None => behind_ethertype(frame, 12),
         },
+        LinkType::Ppp => behind_ppp(frame),
+        LinkType::Pppoe => behind_ppp(frame.get(6..).unwrap_or_default()),
         LinkType::LinuxCooked => behind_ethertype(frame, 14),
         LinkType::LinuxCooked2 => {
             let kind = be16(frame, 0).ok_or(NoPacket::Truncated)?;
@@ -94,20 +102,24 @@ fn behind_tags(mut kind: u16, mut rest: &[u8]) -> Result<&[u8], NoPacket> {
                 kind = be16(rest, 2).ok_or(NoPacket::Truncated)?;
                 rest = rest.get(4..).ok_or(NoPacket::Truncated)?;
             }
-            0x8864 => {
-                // PPPoE session: the PPP protocol number says which IP.
-                let ppp = be16(rest, 6).ok_or(NoPacket::Truncated)?;
-                rest = rest.get(8..).ok_or(NoPacket::Truncated)?;
-                kind = match ppp {
-                    0x0021 => 0x0800,
-                    0x0057 => 0x86dd,
-                    _ => return Err(NoPacket::NotIp),
-                };
-            }
+            // A PPPoE session.
+            0x8864 => return behind_ppp(rest.get(6..).unwrap_or_default()),
             _ => return Err(NoPacket::NotIp),
         }
     }
     Err(NoPacket::NotIp)
+}
+
+/// Behind address and control, which may be left out, and the protocol's number, whose first octet may be left out if it is 0
+/// (RFC 1661, RFC 1662).
+fn behind_ppp(frame: &[u8]) -> Result<&[u8], NoPacket> {
+    const V4: u8 = 0x21;
+    const V6: u8 = 0x57;
+    match frame.strip_prefix(&[0xff, 3]).unwrap_or(frame) {
+        [V4 | V6, packet @ ..] | [0, V4 | V6, packet @ ..] => Ok(packet),
+        [] | [0] => Err(NoPacket::Truncated),
+        [..] => Err(NoPacket::NotIp),
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +151,29 @@ mod tests {
         (frame[12], frame[13]) = (0x86, 0xdd);
         frame
     };
+
+    #[test]
+    fn ppp_leads_to_the_same_packet_however_short_its_header_is() {
+        let [four, six] = [&FRAME[14..], &WIDE[14..]];
+        for (packet, number) in [(four, 0x21), (six, 0x57)] {
+            let plain = whole(101, packet);
+            assert!(plain.is_ok());
+            let headers = [&[0xff, 3, 0, number][..], &[0, number], &[0xff, 3, number], &[number]];
+            for (header, link) in headers.into_iter().zip([9, 9, 50, 50]) {
+                let frame = [header, packet].concat();
+                assert_eq!(whole(link, &frame), plain, "{header:?}");
+                let session = [&[0x11, 0, 0, 1, 0, 50][..], &frame].concat();
+                assert_eq!(whole(51, &session), plain, "{header:?}");
+                let ethernet = [&FRAME[..12], &[0x88, 0x64], &session].concat();
+                assert_eq!(whole(1, &ethernet), plain, "{header:?}");
+            }
+        }
+        // LCP; nothing; the half of a number.
+        assert_eq!(whole(9, &[0xff, 3, 0xc0, 0x21, 1]), Err(NoPacket::NotIp));
+        for cut in [&[][..], &[0xff, 3], &[0]] {
+            assert_eq!(whole(9, cut), Err(NoPacket::Truncated), "{cut:?}");
+        }
+    }
 
     #[test]
     fn a_plain_packet_is_what_the_layers_one_by_one_say_it_is() {

@@ -92,7 +92,12 @@ fn is_outgoing(link: LinkType, frame: &[u8]) -> bool {
     match link {
         LinkType::LinuxCooked => be16(frame, 0) == Some(OUTGOING.into()),
         LinkType::LinuxCooked2 => frame.get(10) == Some(&OUTGOING),
-        LinkType::RawIp | LinkType::Null | LinkType::Loop | LinkType::Ethernet => false,
+        LinkType::RawIp
+        | LinkType::Null
+        | LinkType::Loop
+        | LinkType::Ethernet
+        | LinkType::Ppp
+        | LinkType::Pppoe => false,
     }
 }
 

@@ -195,11 +195,6 @@ impl Ruleset {
         self.rules.iter().any(|r| r.needs.contains(&Need::Nat))
     }
 
-    /// Rules that exempt packets from tracking.
-    pub fn untracking(&self) -> impl Iterator<Item = &Rule> {
-        self.rules.iter().filter(|r| r.verdict == Verdict::Untrack)
-    }
-
     /// Whether some rule lets untracked packets in.
     pub fn accepts_untracked(&self) -> bool {
         self.rules.iter().any(Rule::accepts_untracked)

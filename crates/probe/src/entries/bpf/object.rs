@@ -164,9 +164,49 @@ pub(crate) fn whole(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text = format!("{text}: {cause}");
+        // Some say their cause's words themselves, or their own again.
+        let words = cause.to_string();
+        let last = text.rsplit(": ").next().unwrap_or_default();
+        let more = words.strip_prefix(last).unwrap_or(&words).trim_start_matches(": ");
+        if !more.is_empty() && !text.ends_with(more) {
+            text = format!("{text}: {more}");
+        }
         source = cause.source();
     }
     let line = text.lines().next().unwrap_or_default();
     line.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use super::*;
+
+    /// An error with its cause.
+    #[derive(Debug)]
+    struct Said(&'static str, Option<&'static Said>);
+
+    impl fmt::Display for Said {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Said {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.1.map(|cause| cause as _)
+        }
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes_and_no_word_twice() {
+        static CALL: Said = Said("Operation not permitted", None);
+        static SAYS_ITS_CAUSE: Said = Said("no map: Operation not permitted", Some(&CALL));
+        static MAP: Said = Said("no map", Some(&SAYS_ITS_CAUSE));
+        assert_eq!(
+            whole(&Said("map error", Some(&MAP))),
+            "map error: no map: Operation not permitted"
+        );
+    }
 }
