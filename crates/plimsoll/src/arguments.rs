@@ -95,7 +95,7 @@ pub enum Command {
     #[command(after_help = "Examples:
   plimsoll replay monday.pcap.gz
   plimsoll replay monday.pcap tuesday.pcap --set nf_conntrack_max=65536 --plot peak.svg
-  plimsoll replay monday.pcap --what-if nf_conntrack_max=65536,131072 --what-if tcp_timeout_time_wait=30,120
+  plimsoll replay monday.pcap --what-if max=65536,131072 --what-if tcp_timeout_time_wait=30
   tcpdump -i any -s 128 -w - | plimsoll replay - --at +10m --dump
   plimsoll replay --synthetic 'rate=2000/s lifetime=exp:30s seed=1 for=10m' --profile running")]
     Replay(Replay),
@@ -230,7 +230,7 @@ pub struct Size {
     /// Room above the peak, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = plimsoll_diagnosis::size::MARGIN, value_parser = clap::value_parser!(u32).range(..=10_000))]
     pub margin: u32,
-    /// Captures (pcap, pcapng) to run through the model, without a limit; several are merged by time
+    /// Captures as `plimsoll replay` takes them, to run through the model without a limit; several are merged by time
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "rate")]
     pub capture: Vec<PathBuf>,
     /// What was recorded over time (nothing is yet)

@@ -161,17 +161,25 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
         1 => "1 entry".to_owned(),
         n => format!("{n} entries"),
     };
-    remarks.push(match smallest(flags, protected)? {
-        Some(row) => format!(
+    let protected_at_once = match protected {
+        1 => "1 entry at once is protected from eviction.".to_owned(),
+        n => format!("{n} entries at once are protected from eviction."),
+    };
+    let again = arguments.capture.iter().all(|path| path.is_file());
+    remarks.push(match again.then(|| smallest(flags, protected)).transpose()? {
+        None => format!(
+            "A pipe is read once: whether a smaller one drops nothing was not searched; {protected_at_once}"
+        ),
+        Some(Some(row)) => format!(
             "The smallest that drops nothing is {}: it evicts {} to make room (searched with the model; `plimsoll replay \
-             --what-if nf_conntrack_max={}` shows it). {protected} entries at once are protected from eviction.",
+             --what-if nf_conntrack_max={}` shows it). {protected_at_once}",
             row.outcome.max,
             evicts(&row),
             row.outcome.max,
         ),
-        None => format!(
-            "No smaller one was found that drops nothing; {protected} entries at once are protected from eviction."
-        ),
+        Some(None) => {
+            format!("No smaller one was found that drops nothing; {protected_at_once}")
+        }
     });
     remarks.extend(report::replay_caveats(&answer));
     Ok(Demand { from: names.join(", "), classes: Vec::new(), mean, peak, remarks })
@@ -182,6 +190,6 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
 fn smallest(mut flags: replay::Arguments, protected: u64) -> Result<Option<Row>, Failure> {
     flags.set.push((MAX.into(), protected.max(2) - 1));
     flags.no_search = false;
-    let answer = replay::answer_for(&flags)?.0;
+    let answer = replay::answer_again(&flags)?;
     Ok(if answer.as_set.outcome.lost == 0 { Some(answer.as_set) } else { answer.enough })
 }

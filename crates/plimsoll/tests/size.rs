@@ -258,3 +258,29 @@ fn what_cannot_be_computed_is_wrong_usage_and_says_what_is_missing() {
         assert!(said.contains(told), "{arguments:?}: {said}");
     }
 }
+
+#[test]
+fn a_capture_that_is_cut_off_is_told_of_once_and_a_pipe_is_read_once() {
+    let mut file = questions(400, 0);
+    file.truncate(file.len() - 3);
+    let path = std::env::temp_dir().join(format!("plimsoll-size-cut-{}.pcap", std::process::id()));
+    std::fs::write(&path, file).expect("written");
+    let tree = home().join("fixtures/trees/centos5").to_string_lossy().into_owned();
+    let told = |capture: &str| {
+        let out = std::process::Command::new(support::BINARY)
+            .args(["size", "--json", "--root", &tree, "--capture", capture])
+            .stdin(std::fs::File::open(&path).expect("it is there"))
+            .output()
+            .expect("the binary starts");
+        let value: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+        (value["demand"].clone(), String::from_utf8(out.stderr).expect("UTF-8"))
+    };
+    let name = path.to_string_lossy().into_owned();
+    let (file, fault) = told(&name);
+    assert_eq!(fault, format!("plimsoll: {name}: packet 400, offset 17580: cut off\n"));
+    let (pipe, fault) = told("-");
+    assert_eq!(fault, "plimsoll: -: packet 400, offset 17580: cut off\n");
+    std::fs::remove_file(&path).expect("removed");
+    assert_eq!((&pipe["peak"], &pipe["mean"]), (&file["peak"], &file["mean"]));
+    assert!(pipe["remarks"].to_string().contains("A pipe is read once"), "{pipe}");
+}

@@ -31,7 +31,13 @@ pub struct Arguments {
     pub netns: Option<u64>,
     /// Interface by which packets came in: what --log prints of single packets with --set nf_conntrack_log_invalid=255 has
     /// it (IN=), and a capture does not tell
-    #[arg(long, value_name = "NAME", default_value = "", help_heading = "The host")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "The host"
+    )]
     pub interface: String,
     /// Zone of packets, as nft's "ct zone set" or CT --zone: '7' is that of all, 'udp port 53 7' of some; 'orig=7' and
     /// 'reply=7' are for one direction (repeatable, the first about a packet counts; terms as below)

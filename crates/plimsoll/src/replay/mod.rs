@@ -10,7 +10,7 @@ mod source;
 mod workload;
 
 pub use arguments::{Arguments, setting};
-pub use search::answer_for;
+pub use search::{answer_again, answer_for};
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;

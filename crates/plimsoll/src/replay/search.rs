@@ -3,7 +3,7 @@
 
 use plimsoll_ct::Profile;
 use plimsoll_model::{Grid, Settings};
-use plimsoll_replay::{Answer, Change, Replay, Row, Run};
+use plimsoll_replay::{Answer, Change, Replay, Row, Run, Tally};
 use plimsoll_report::ReplayDetails;
 
 use super::arguments::Arguments;
@@ -29,8 +29,20 @@ const SHORTER: &[(&str, &[u64])] = &[
     ("nf_conntrack_udp_timeout", &[10]),
 ];
 
-/// Reads the captures and finds out.
+/// Reads the captures and finds out. What is wrong with them is told on standard error.
 pub fn answer_for(arguments: &Arguments) -> Result<(Answer, ReplayDetails), Failure> {
+    answer(arguments, complain)
+}
+
+/// The same of captures that were read before: what is wrong with them was told then.
+pub fn answer_again(arguments: &Arguments) -> Result<Answer, Failure> {
+    answer(arguments, |_, _, _| Ok(())).map(|(answer, _)| answer)
+}
+
+fn answer(
+    arguments: &Arguments,
+    complain: impl Fn(&Arguments, &Faults, &Tally) -> Result<(), Failure>,
+) -> Result<(Answer, ReplayDetails), Failure> {
     let (profile, host) = settings::host(arguments).map_err(Failure::Usage)?;
     let grid = settings::grid(&host, &arguments.what_if).map_err(Failure::Usage)?;
     let source = Source::of(arguments);
