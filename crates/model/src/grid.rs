@@ -24,7 +24,7 @@ use crate::early_drop::buckets;
 use crate::model::{Config, Model};
 use crate::plain::Way;
 use crate::settings::Settings;
-use crate::snapshot::{Census, Occupancy};
+use crate::snapshot::Occupancy;
 use crate::step::{Info, Step, Verdict};
 use crate::table::{EntryId, SEATS, Seats, Spot, Table, Versioned};
 use crate::ticks::Jiffies;
@@ -168,9 +168,13 @@ impl Grid {
     /// A census of one setting's entries.
     pub fn occupancy(&self, setting: usize) -> Occupancy {
         let model = &self.models[setting];
-        let mut census = Census::default();
-        self.table.census_of(setting, |expires, class| census.add(expires, class, model.now()));
-        census.occupancy(self.counted(setting))
+        let mut live = Classes::default();
+        self.table.census_of(setting, |expires, class| {
+            if expires.left(model.now()) > 0 {
+                live.enter(class);
+            }
+        });
+        live.occupancy(self.counted(setting))
     }
 
     /// Status and state of an entry that a step of the last packet names.

@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Class, Entry, L4, Protocol, Seconds, State, Status, Time, Tuple, Zone};
+use plimsoll_ct::{Entry, L4, Protocol, Seconds, State, Status, Time, Tuple, Zone};
 
+use crate::classes::Classes;
 use crate::dccp::Dccp;
 use crate::entry::{Memory, Slot};
 use crate::helper::Helper;
@@ -12,7 +13,6 @@ use crate::model::Model;
 use crate::sctp::Sctp;
 use crate::table::{EntryId, Extras, Whole};
 use crate::tcp::Tcp;
-use crate::ticks::Jiffies;
 
 /// How full the table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,28 +29,11 @@ pub struct Occupancy {
     pub protected: u64,
 }
 
-/// Entries that have not expired, by class.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Census([u64; 3]);
-
-impl Census {
-    /// One more entry.
-    #[inline(always)]
-    pub(crate) const fn add(&mut self, expires: Jiffies, class: Class, now: Jiffies) {
-        // Without a branch: of a mixed table nobody can foretell what comes next.
-        self.0[class as usize] += (expires.left(now) > 0) as u64;
-    }
-
-    /// Of a table that counts so many.
+impl Classes {
+    /// What are the live entries of a table that counts so many.
     pub(crate) const fn occupancy(self, counted: usize) -> Occupancy {
-        let of = self.0;
-        Occupancy {
-            counted: counted as u64,
-            live: of[0] + of[1] + of[2],
-            evictable: of[Class::Evictable as usize],
-            closing: of[Class::Closing as usize],
-            protected: of[Class::Protected as usize],
-        }
+        let Self { evictable, closing, protected } = self;
+        Occupancy { counted: counted as u64, live: self.all(), evictable, closing, protected }
     }
 }
 
@@ -136,10 +119,9 @@ impl Model {
 
     /// A census of the table.
     pub fn occupancy(&self) -> Occupancy {
-        let now = self.now();
-        let mut census = Census::default();
-        self.table.census(|expires, class| census.add(expires, class, now));
-        census.occupancy(self.counted())
+        let mut live = self.classes;
+        self.table.expired(self.now(), |class| live.leave(class));
+        live.occupancy(self.counted())
     }
 
     /// Puts the entries of a dump into the table, as they were at `at`. Returns how many went in.

@@ -493,6 +493,9 @@ mod tests {
             expected.not_ip += u64::from(number % 17 == 3);
             expected.truncated += u64::from(number % 17 == 4);
             expected.unknown_link += u64::from(number % 17 == 6);
+            if number % 17 == 6 {
+                expected.unread_link = Some(9999);
+            }
             kept.push((bytes, time, link, record.length));
         }
         let records: Vec<Record<'_>> = kept

@@ -6,8 +6,11 @@ use core::ops::Range;
 use plimsoll_ct::Class;
 
 use super::index::{At, Index};
-use super::{EntryId, Leaving, Probe, Spot, Table, View};
+use super::{EntryId, Leaving, Probe, Spot, Table};
 use crate::ticks::Jiffies;
+
+/// Lines whose entries are asked for ahead of the one that is looked at.
+const AHEAD: usize = 4;
 
 impl Table {
     /// Entries of one chain, newest first.
@@ -72,11 +75,38 @@ impl Table {
         self.slab.iter()
     }
 
-    /// Shows expiry and class of all entries.
-    pub(crate) fn census(&self, mut see: impl FnMut(Jiffies, Class)) {
-        match self.view {
-            Some(View { seat, .. }) => self.census_of(seat, see),
-            None => self.slab.census(&mut see),
+    /// Shows the class of each entry that has expired. Lines in which nothing can have are not looked into, unless they
+    /// are so few that all entries in the order of memory are quicker.
+    pub(crate) fn expired(&self, now: Jiffies, mut see: impl FnMut(Class)) {
+        /// What a line's entries cost, in lines that are stepped over.
+        const COST: usize = 4;
+        debug_assert!(self.view.is_none(), "a setting's part of a table is another one");
+        let lines = self.index.every();
+        let looked_into = lines.filter(|&at| self.index.may_expire(at, now)).count();
+        if looked_into * COST > self.index.every().count() {
+            self.slab.census(|expires, class| {
+                if expires.left(now) <= 0 {
+                    see(class);
+                }
+            });
+            return;
+        }
+        for at in self.index.every() {
+            if let Some(ahead) = self.index.further(at, AHEAD)
+                && self.index.may_expire(ahead, now)
+            {
+                self.approach_line(ahead);
+            }
+            if !self.index.may_expire(at, now) {
+                continue;
+            }
+            let mut slots = self.index.all(at);
+            while let Some(slot) = slots.newest() {
+                let vitals = self.vitals(EntryId(self.index.id(at, slot)));
+                if vitals.is_expired(now) {
+                    see(vitals.class());
+                }
+            }
         }
     }
 
@@ -101,11 +131,11 @@ impl Table {
             let all = self.index.chains_of(first);
             let some = from..all.end.min(chains.end);
             from = some.end;
-            if due.is_none() && some == all {
-                const AHEAD: usize = 4;
-                if let Some(ahead) = self.index.further(first, AHEAD) {
-                    self.approach_line(ahead);
-                }
+            if due.is_none()
+                && some == all
+                && let Some(ahead) = self.index.further(first, AHEAD)
+            {
+                self.approach_line(ahead);
             }
             let soonest = self.sweep_line(first, some.clone(), due, &mut goes);
             if let Some(soonest) = soonest {

@@ -148,7 +148,7 @@ impl Table {
 
 /// More than one piece of the slab of each kind.
 #[test]
-fn a_census_sees_every_entry_of_a_table_of_several_pieces() {
+fn what_has_expired_is_seen_in_a_table_of_several_pieces() {
     const NUMBER: u32 = 140_000;
     let mut table = Table::new(65_536, u64::from(NUMBER) * 2, 7);
     for protocol in [Protocol::Tcp, Protocol::Udp] {
@@ -165,10 +165,15 @@ fn a_census_sees_every_entry_of_a_table_of_several_pieces() {
             table.insert(&probe, &slot, Jiffies(0), Extras::default());
         }
     }
-    let (mut seen, mut sum) = (0, 0);
-    table.census(|expires, _| (seen, sum) = (seen + 1, sum + u64::from(expires.0)));
-    let number = u64::from(NUMBER);
-    assert_eq!((seen, sum), (2 * number, number * (number - 1)));
+    let expired = |now| {
+        let mut seen = [0; 3];
+        table.expired(Jiffies(now), |class| seen[class as usize] += 1);
+        seen
+    };
+    // None is assured; that of tick n expires then.
+    for now in [0, 1, 65_536, 100_000, NUMBER] {
+        assert_eq!(expired(now), [2 * (now + 1).min(NUMBER), 0, 0], "{now}");
+    }
 }
 
 #[test]
