@@ -38,9 +38,9 @@ fn look(arguments: &Boot) -> Result<ExitCode, String> {
     } else {
         report::boot_text(&boot, &asked, &style(arguments))
     };
-    let mut out = std::io::stdout().lock();
-    // A reader that closed the pipe has what it wanted.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(why) = terminal::print(&text) {
+        return Ok(exit::unwritten(&why));
+    }
     let wrong = boot.lints.iter().any(|l| !l.harmless);
     Ok(ExitCode::from(u8::from(wrong)))
 }

@@ -1,6 +1,5 @@
 //! `plimsoll check`: read, diagnose, print.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -24,10 +23,10 @@ pub fn run(arguments: &Check) -> ExitCode {
         }
     };
     let (text, status) = print(&diagnosis, &arguments.output);
-    let mut out = std::io::stdout().lock();
-    // A reader that closed the pipe has what it wanted.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    ExitCode::from(status)
+    match terminal::print(&text) {
+        Ok(()) => ExitCode::from(status),
+        Err(why) => exit::unwritten(&why),
+    }
 }
 
 /// The screen of one namespace of this host, as `check --netns` prints it.

@@ -7,6 +7,12 @@ pub fn usage() -> ExitCode {
     ExitCode::from(64)
 }
 
+/// The answer could not be written: nobody was told.
+pub fn unwritten(why: &str) -> ExitCode {
+    eprintln!("plimsoll: {why}");
+    ExitCode::from(3)
+}
+
 /// Something that was to be done could not be done.
 pub fn failed() -> ExitCode {
     ExitCode::FAILURE

@@ -1,6 +1,5 @@
 //! `plimsoll explain`: the page of a finding.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use plimsoll_diagnosis::CATALOGUE;
@@ -24,9 +23,10 @@ pub fn run(arguments: &Explain) -> ExitCode {
             }
         },
     };
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    ExitCode::SUCCESS
+    match terminal::print(&text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => exit::unwritten(&why),
+    }
 }
 
 fn list() -> String {

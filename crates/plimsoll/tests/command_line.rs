@@ -35,6 +35,25 @@ fn a_bundle_that_is_no_archive_is_wrong_usage_with_its_path() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let empty = std::env::temp_dir().join(format!("plimsoll-unwritten-{}", std::process::id()));
+    std::fs::create_dir_all(&empty).expect("a directory");
+    let root = empty.to_str().expect("UTF-8");
+    for arguments in [&["explain"][..], &["check", "--root", root], &["boot", "--root", root]] {
+        let full = std::fs::File::create("/dev/full").expect("/dev/full");
+        let told = std::process::Command::new(env!("CARGO_BIN_EXE_plimsoll"))
+            .args(arguments)
+            .stdout(full)
+            .output()
+            .expect("it starts");
+        let err = text(&told.stderr);
+        assert!(err.contains("plimsoll: standard output: No space left"), "{arguments:?}: {err}");
+        assert_eq!(told.status.code(), Some(3), "{arguments:?}");
+    }
+    std::fs::remove_dir(empty).expect("empty as before");
+}
+
+#[test]
 fn help_and_version_are_answers() {
     for flag in ["--help", "--version"] {
         let out = plimsoll(&[flag]);

@@ -9,15 +9,18 @@ use plimsoll_apply::{Applied, Event, Flow, Phase, Transaction, Undone};
 use plimsoll_diagnosis::plan::{Change, Filter, Plan};
 use plimsoll_report::clean;
 
+use crate::terminal;
+
 /// A line of the answer.
 pub fn say(line: &str) {
     text(&format!("{line}\n"));
 }
 
-/// The answer.
+/// The answer. That it can't be written stops nothing.
 pub fn text(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(why) = terminal::print(text) {
+        error(&why);
+    }
 }
 
 /// A line of talk.
