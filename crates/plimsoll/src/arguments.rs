@@ -440,7 +440,12 @@ mod tests {
             // What writes into our input is another program's.
             let mut programs = line.split('#').next().unwrap_or_default().split(" | ");
             let command = programs.find(|program| program.trim().starts_with("plimsoll"));
-            let words = command.unwrap_or_default().split_whitespace();
+            // What stands in quotes is one word.
+            let pieces = command.unwrap_or_default().split('\'').enumerate();
+            let words = pieces.flat_map(|(at, piece)| match at % 2 {
+                0 => piece.split_whitespace().collect::<Vec<_>>(),
+                _ => Vec::from([piece]),
+            });
             if let Err(error) = Arguments::try_parse_from(words) {
                 panic!("{line}: {error}");
             }
