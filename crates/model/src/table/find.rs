@@ -25,7 +25,7 @@ impl Table {
     pub(crate) fn reach(&self, spot: &mut Spot, now: Jiffies) -> bool {
         let line = self.index.first_line(spot.place);
         if !line.is_fresh(now) {
-            self.reach_all(spot);
+            self.reach_all(spot, now);
             return false;
         }
         let slots = line.same(spot.place.tag);
@@ -67,15 +67,28 @@ impl Table {
     }
 
     #[inline(never)]
-    fn reach_all(&self, spot: &mut Spot) {
+    fn reach_all(&self, spot: &mut Spot, now: Jiffies) {
         let at = self.index.first(spot.place);
         if let Some(slot) = self.index.like(at, spot.place).newest() {
             spot.likely = EntryId(self.index.id(at, slot));
             spot.slot = slot as u8;
         }
-        let mut slots = self.index.all(at);
+        let mut slots = self.to_look_at(at, spot.place, now);
         while let Some(slot) = slots.newest() {
             self.slab.prefetch(EntryId(self.index.id(at, slot)));
+        }
+    }
+
+    /// What is looked at of a line in which something may have expired: all that stands in it, so that it is known anew before
+    /// when nothing will; or its chain alone, where packets come so seldom that nobody would profit, or nothing came of it.
+    #[inline]
+    fn to_look_at(&self, at: At, place: Place, now: Jiffies) -> index::Slots {
+        /// In ticks: some seconds.
+        const RECENTLY: u32 = 1 << 11;
+        if self.index.may_expire_since(at, now) < RECENTLY {
+            self.index.all(at)
+        } else {
+            self.index.of_chain(at, place)
         }
     }
 
@@ -89,7 +102,8 @@ impl Table {
     #[inline(never)]
     fn look_anew(&mut self, place: Place, now: Jiffies) -> bool {
         let at = self.index.first(place);
-        let (chain, mut slots) = (self.index.of_chain(at, place), self.index.all(at));
+        let (chain, mut slots) = (self.index.of_chain(at, place), self.to_look_at(at, place, now));
+        let all = slots == self.index.all(at);
         let (mut soonest, mut all_live) = (Soonest::default(), true);
         while let Some(slot) = slots.newest() {
             let expires = self.slab.head(EntryId(self.index.id(at, slot))).expires;
@@ -101,7 +115,10 @@ impl Table {
             }
             soonest.or(expires);
         }
-        if all_live && let Some(soonest) = soonest.0 {
+        if all
+            && all_live
+            && let Some(soonest) = soonest.0
+        {
             self.index.set_bound(at, soonest);
         }
         true

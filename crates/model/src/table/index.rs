@@ -444,6 +444,12 @@ impl Index {
         !self.line(at).is_fresh(now)
     }
 
+    /// For how many ticks, of a line of which that holds.
+    #[inline]
+    pub(super) fn may_expire_since(&self, at: At, now: Jiffies) -> u32 {
+        now.0.wrapping_sub(self.line(at).bound().0)
+    }
+
     /// An entry of the line now expires at `time`.
     #[inline]
     pub(super) fn lower(&mut self, at: At, time: Jiffies) {
