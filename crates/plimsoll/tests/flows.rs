@@ -172,7 +172,7 @@ impl Drop for Everything {
 
 #[test]
 fn every_form_of_conntrack_and_of_the_proc_file_is_the_same_to_the_byte() {
-    if !root("flows: bytes") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -215,7 +215,7 @@ fn every_form_of_conntrack_and_of_the_proc_file_is_the_same_to_the_byte() {
 
 #[test]
 fn filters_let_through_what_conntrack_lets_through() {
-    if !root("flows: filters") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -248,7 +248,7 @@ fn filters_let_through_what_conntrack_lets_through() {
 
 #[test]
 fn a_table_of_several_namespaces_adds_up_to_the_lines_of_each() {
-    if !root("flows: namespaces") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -372,7 +372,7 @@ fn what_could_not_be_judged_is_said() {
 
 #[test]
 fn without_the_right_it_says_which_is_missing_and_what_can_be_seen() {
-    if !root("flows: rights") {
+    if !root() {
         return;
     }
     let (copy, other) = (Copy::new("flows"), Netns::new("refused"));
@@ -451,7 +451,7 @@ fn a_dead_host_is_asked_like_a_living_one() {
 
 #[test]
 fn an_entry_is_attributed_to_the_process_that_holds_its_socket() {
-    if !root("flows: owners") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -475,7 +475,7 @@ fn an_entry_is_attributed_to_the_process_that_holds_its_socket() {
 
 #[test]
 fn every_reader_gives_the_same_groups() {
-    if !root("flows: readers") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -509,7 +509,7 @@ fn every_reader_gives_the_same_groups() {
 /// A way that is barred is passed over, with the reason; what is shown stays the same.
 #[test]
 fn without_bpf_without_its_right_and_without_netlink_the_next_reader_tells_the_same() {
-    if !root("flows: fallback") {
+    if !root() {
         return;
     }
     let _turn = turn();
