@@ -45,7 +45,7 @@ fn answer(
 ) -> Result<(Answer, ReplayDetails), Failure> {
     let (profile, host) = settings::host(arguments).map_err(Failure::Usage)?;
     let grid = settings::grid(&host, &arguments.what_if).map_err(Failure::Usage)?;
-    let source = Source::of(arguments);
+    let source = Source::of(arguments).map_err(Failure::Usage)?;
     let search = Search { arguments, profile, host: &host, source: &source };
     let base = Candidate { label: "as set".into(), changes: Vec::new(), settings: host.clone() };
     let unlimited = search.limit(NO_LIMIT, "no limit");
