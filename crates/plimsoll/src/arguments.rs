@@ -142,6 +142,20 @@ pub struct Check {
     pub output: Output,
 }
 
+/// How a screen looks.
+#[derive(Debug, Args)]
+pub struct Screen {
+    /// Colour: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    pub color: When,
+    /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
+    pub width: Option<u16>,
+    /// Only ASCII characters
+    #[arg(long)]
+    pub ascii: bool,
+}
+
 /// Forms of output.
 #[derive(Debug, Args)]
 pub struct Output {
@@ -160,15 +174,9 @@ pub struct Output {
     /// More evidence, all namespaces, all commands
     #[arg(long, short)]
     pub verbose: bool,
-    /// Colour: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
-    pub color: When,
-    /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
-    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
-    pub width: Option<u16>,
-    /// Only ASCII characters
-    #[arg(long)]
-    pub ascii: bool,
+    /// How the screen looks
+    #[command(flatten)]
+    pub screen: Screen,
     /// Times in UTC, not in this host's zone
     #[arg(long)]
     pub utc: bool,
@@ -201,15 +209,9 @@ pub struct Boot {
     /// All settings, every line that sets them, every mistake
     #[arg(long, short)]
     pub verbose: bool,
-    /// Colour: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
-    pub color: When,
-    /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
-    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
-    pub width: Option<u16>,
-    /// Only ASCII characters
-    #[arg(long)]
-    pub ascii: bool,
+    /// How the screen looks
+    #[command(flatten)]
+    pub screen: Screen,
 }
 
 /// `plimsoll size`.
@@ -252,15 +254,9 @@ pub struct Size {
     /// All of it as JSON (schema plimsoll.size/1)
     #[arg(long)]
     pub json: bool,
-    /// Colour: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
-    pub color: When,
-    /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
-    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
-    pub width: Option<u16>,
-    /// Only ASCII characters
-    #[arg(long)]
-    pub ascii: bool,
+    /// How the screen looks
+    #[command(flatten)]
+    pub screen: Screen,
 }
 
 /// `plimsoll explain`.
@@ -271,12 +267,9 @@ pub struct Explain {
     /// Language of the page [default: zh when the locale says so]
     #[arg(long, value_name = "LANG")]
     pub lang: Option<Lang>,
-    /// Colour: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
-    pub color: When,
-    /// Columns
-    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
-    pub width: Option<u16>,
+    /// How the page looks
+    #[command(flatten)]
+    pub screen: Screen,
 }
 
 /// `plimsoll lab`.
