@@ -643,6 +643,25 @@ fn blocks(blocks: &[(u32, Vec<u8>)]) -> Vec<u8> {
 }
 
 #[test]
+fn the_end_is_that_of_the_last_frame_whatever_it_is() {
+    let query = packet(17, [1, 2], &[16, 1, 0, 53, 0, 8, 0, 0]);
+    // Cut within its header: no packet for the table, but time has passed.
+    let mut bytes = frames(&[(0, query.clone(), 0), (5, query[..12].to_vec(), 16)]);
+    let (dump, _, _) = replay(&["-", "--dump"], &bytes);
+    assert!(dump.starts_with("ipv4     2 udp      17 25 src="), "{dump}");
+    let (json, _, _) = replay(&["-", "--json"], &bytes);
+    let value: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["entries"], Value::from(vec![dump.trim_end()]));
+    let timeline = value["runs"][0]["timeline"].as_array().unwrap();
+    assert_eq!(timeline.last().unwrap()["time"], value["last"]);
+    // And hours later the entry is gone.
+    bytes.extend(frames(&[(9000, query[..12].to_vec(), 16)]).split_off(24));
+    assert_eq!(replay(&["-", "--dump"], &bytes).0, "");
+    let (stats, _, _) = replay(&["-", "--stats"], &bytes);
+    assert!(stats.lines().nth(1).unwrap().starts_with("00000000 "), "{stats}");
+}
+
+#[test]
 fn what_a_capture_cannot_tell_is_said_in_a_sentence() {
     const SYN: u8 = 2;
     const ACK: u8 = 16;

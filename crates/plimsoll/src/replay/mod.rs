@@ -205,11 +205,9 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
         }
     });
     let faults = faults.map_err(Failure::Failed)?;
-    if let (Some(moment), Some(first)) = (arguments.at, first) {
-        replay.advance(moment.time(first));
-        if arguments.events && written.is_ok() {
-            written = events(&mut out, &mut replay, stamped, None);
-        }
+    replay.finish(arguments.at.zip(first).map(|(moment, first)| moment.time(first)));
+    if arguments.events && written.is_ok() {
+        written = events(&mut out, &mut replay, stamped, None);
     }
     if arguments.log && written.is_ok() {
         written = log(&mut out, &mut replay);
