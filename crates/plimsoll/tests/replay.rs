@@ -642,6 +642,41 @@ fn blocks(blocks: &[(u32, Vec<u8>)]) -> Vec<u8> {
     file
 }
 
+/// An enhanced packet block: microseconds, octets of a packet.
+fn stamped(micros: u64, bytes: &[u8]) -> (u32, Vec<u8>) {
+    let length = bytes.len() as u32;
+    let words = [0, (micros >> 32) as u32, micros as u32, length, length];
+    let head = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    (6, [head, bytes.to_vec()].concat())
+}
+
+#[test]
+fn a_time_that_nobody_can_have_is_none_and_one_at_the_end_of_time_is_reached() {
+    let query = |port: u8| packet(17, [1, 2], &[16, port, 0, 53, 0, 8, 0, 0]);
+    let told = |third: u64, more: &[&str]| {
+        let second = 1_700_000_000_000_000;
+        let packets = [
+            stamped(second, &query(1)),
+            stamped(third, &query(2)),
+            stamped(second + 1_000_000, &query(3)),
+        ];
+        let arguments = [&["-", "--json"], more].concat();
+        let (out, err, status) = replay(&arguments, &blocks(&packets));
+        assert_eq!((err.as_str(), status), ("", Some(0)));
+        let value: Value = serde_json::from_str(&out).unwrap();
+        let doubts = &value["doubts"];
+        let counted = |name: &str| doubts[name].as_u64().unwrap();
+        let samples = value["runs"][0]["timeline"].as_array().unwrap().len();
+        assert!(samples < 500, "{samples}");
+        (counted("untimed"), counted("backwards"), value["runs"][0]["peak_entries"].clone())
+    };
+    // All ones, as a program writes that knows no time: taken at that of the one before.
+    assert_eq!(told(u64::MAX, &[]), (1, 0, 3.into()));
+    // The last microsecond that there is, and what slowness makes of less.
+    assert_eq!(told(i64::MAX as u64 / 1000, &[]).1, 1);
+    assert_eq!(told(1_800_000_000_000_000, &["--speed", "0.00001"]).1, 1);
+}
+
 #[test]
 fn the_end_is_that_of_the_last_frame_whatever_it_is() {
     let query = packet(17, [1, 2], &[16, 1, 0, 53, 0, 8, 0, 0]);

@@ -250,7 +250,8 @@ impl Replay {
             return;
         }
         clock.make_room(now, self.tables.iter_mut().flat_map(Shared::timelines));
-        while clock.next <= now {
+        // Behind the last moment that there is, there is no next one.
+        while clock.next <= now && clock.next.0 < i64::MAX {
             for table in &mut self.tables {
                 table.advance(clock.next);
                 table.sample(clock.next);
