@@ -88,7 +88,6 @@ pub fn caveats(a: &Answer) -> Vec<String> {
 fn counts(a: &Answer) -> Vec<String> {
     let tally = &a.tally;
     let link = tally.unread_link.map_or_else(String::new, |link| format!(", LINKTYPE {link}"));
-    let sliced = if a.synthetic { 0 } else { tally.sliced };
     let some = |n: u64, one: &str, many: &str, rest: &str| {
         (n > 0).then(|| format!("{} {rest}", counted(n, one, many)))
     };
@@ -109,7 +108,7 @@ fn counts(a: &Answer) -> Vec<String> {
              than the model.",
         ),
         packets(
-            sliced,
+            tally.sliced,
             "cut by the snapshot length; the headers were there, so the table is not touched by it.",
         ),
         (tally.log_cut > 0).then(|| log_cut(tally.log_cut)),
