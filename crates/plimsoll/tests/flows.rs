@@ -383,11 +383,35 @@ fn without_the_right_it_says_which_is_missing_and_what_can_be_seen() {
         assert!(said.contains("missing: "), "{said}");
         said
     };
-    assert!(refused("tcp").contains("what can be seen: "), "{}", refused("tcp"));
+    let said = refused("tcp");
+    let seen = said.split("what can be seen: ").nth(1).unwrap_or_else(|| panic!("{said}"));
+    let most = seen.split(" of ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a limit");
+    // Grouped: 262,144.
+    assert!(most.split(',').all(|digits| digits.len() <= 3), "{said}");
     // Of another namespace nothing can be seen, and each reason is told once.
     let said = refused(&format!("--netns {}", other.0));
     assert!(!said.contains("what can be seen"), "{said}");
     assert_eq!(said.matches("operation not permitted").count(), 1, "{said}");
+}
+
+#[test]
+fn without_proc_it_says_how_to_have_it() {
+    if !root("flows: no /proc") {
+        return;
+    }
+    let line = "umount -l /proc && exec \"$0\" flows";
+    let out = Command::new("unshare").args(["--mount", "sh", "-c", line, BINARY]).output();
+    let out = out.expect("unshare starts");
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("/proc is not mounted here: `mount -t proc proc /proc`"), "{said}");
+}
+
+#[test]
+fn limit_is_told_to_be_of_entries_and_of_events() {
+    let help = text(&plimsoll(&["flows", "--help"]).stdout);
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("--limit <N> Stop after so many entries, or events"), "{help}");
 }
 
 #[test]

@@ -141,7 +141,11 @@ fn a_filter_is_applied_to_events_and_limit_ends_the_watch() {
     assert_eq!(words, ["update", "destroy"], "{out}");
     assert!(events.iter().all(|event| event["dport"] == 777 && event["reread"] == false), "{out}");
     assert!(said.contains("2 events shown"), "{said}");
-    assert!(said.contains("2 events shown"), "{said}");
+    let one = [BINARY, "flows", "--watch", "--limit", "1"];
+    let one = Inside::listening(&namespace, &one, 1);
+    namespace.send_udp("127.0.0.1", 7000, 3);
+    let (_, said) = one.ended();
+    assert!(said.contains("1 event shown"), "{said}");
 }
 
 #[test]

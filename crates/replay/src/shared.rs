@@ -454,7 +454,7 @@ mod tests {
             })
             .collect();
         records.chunks(at_once).for_each(|records| replay.feed(records));
-        replay.finish();
+        replay.finish(None);
         let of = |run: crate::Run<'_>| (Outcome::of(&run), run.snapshot(), run.timeline.clone());
         replay.runs().into_iter().map(of).collect()
     }

@@ -8,9 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use plimsoll_ct::{
-    Counter, Entries, Entry, L4, Protocol, Seconds, State, Status, TcpState, Tuple, Zone,
-};
+use plimsoll_ct::{Counter, Entries, Entry, L4, Protocol, Seconds, State, Status, TcpState, Tuple};
 use plimsoll_lab::{HostLimit, Namespace};
 use plimsoll_wire::ctnetlink::{Details, Flow};
 
@@ -190,21 +188,13 @@ fn entry(n: u64) -> Flow {
         protocol: Protocol::Tcp,
         l4: L4::Ports { source: from, destination: to },
     };
-    let entry = Entry {
-        original: tuple(client, server, port, 7777),
-        reply: tuple(server, client, 7777, port),
-        state: State::Tcp(TcpState::Established),
-        status: Status::SEEN_REPLY | Status::ASSURED | Status::CONFIRMED,
-        expires: Some(Seconds(7_200)),
-        zone: Zone::default(),
-        mark: None,
-        id: None,
-        references: None,
-        original_accounting: None,
-        reply_accounting: None,
-        age: None,
-        helper: None,
-    };
+    let entry = Entry::new(
+        tuple(client, server, port, 7777),
+        tuple(server, client, 7777, port),
+        State::Tcp(TcpState::Established),
+        Status::SEEN_REPLY | Status::ASSURED | Status::CONFIRMED,
+    );
+    let entry = Entry { expires: Some(Seconds(7_200)), ..entry };
     Flow { entry, details: Details::default(), order: Vec::new() }
 }
 
