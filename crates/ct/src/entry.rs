@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use crate::{Class, Seconds, State, Status, Tuple, Zone};
+use crate::{Class, Seconds, State, Status, Tuple, Zone, ZoneDirection};
 
 /// Packets and bytes of one direction (only where `nf_conntrack_acct` was on at creation).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -47,6 +47,25 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// An entry of which only tuples, state and status are known.
+    pub const fn new(original: Tuple, reply: Tuple, state: State, status: Status) -> Self {
+        Self {
+            original,
+            reply,
+            state,
+            status,
+            expires: None,
+            zone: Zone { id: 0, direction: ZoneDirection::Both },
+            mark: None,
+            id: None,
+            references: None,
+            original_accounting: None,
+            reply_accounting: None,
+            age: None,
+            helper: None,
+        }
+    }
+
     /// Whether an answer was seen.
     pub const fn is_replied(&self) -> bool {
         self.status.contains(Status::SEEN_REPLY)

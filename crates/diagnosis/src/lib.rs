@@ -38,3 +38,4 @@ pub use diagnosis::{
     NamespaceReport, Rate, Rates, Remedy, RemedyId, Severity, Value, Verdict,
 };
 pub use judge::{asks_for_ways, diagnose};
+pub use words::{count, counted};

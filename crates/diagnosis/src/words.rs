@@ -7,9 +7,10 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 use plimsoll_ct::Bytes;
+use plimsoll_wire::{is_hidden, shown};
 
 /// `65536` as `65,536`.
-pub(crate) fn count(n: u64) -> String {
+pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, c) in digits.chars().enumerate() {
@@ -22,7 +23,7 @@ pub(crate) fn count(n: u64) -> String {
 }
 
 /// A count with its noun: `1 packet`, `3 packets`.
-pub(crate) fn counted(n: u64, one: &str, many: &str) -> String {
+pub fn counted(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
@@ -94,22 +95,15 @@ pub(crate) fn power(base: f64, exponent: u64) -> f64 {
     result
 }
 
-/// Foreign text without what could steer a terminal: controls, and the marks that turn the direction of
-/// writing.
+/// Foreign text without what could steer a terminal or hide.
 pub(crate) fn clean(text: &str) -> String {
     const LONGEST: usize = 400;
-    text.chars().take(LONGEST).map(|c| if is_unsafe(c) { '\u{fffd}' } else { c }).collect()
-}
-
-/// Whether a character must not reach a terminal.
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    text.chars().take(LONGEST).map(shown).collect()
 }
 
 /// Foreign text as one word of a POSIX shell; `None` when no word can stand for it safely.
 pub(crate) fn shell_word(text: &str) -> Option<String> {
-    if text.is_empty() || text.starts_with('-') || text.len() > 255 || text.chars().any(is_unsafe) {
+    if text.is_empty() || text.starts_with('-') || text.len() > 255 || text.chars().any(is_hidden) {
         return None;
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@%+=,".contains(c);
@@ -129,6 +123,7 @@ mod tests {
         assert_eq!(count(999), "999");
         assert_eq!(count(65_536), "65,536");
         assert_eq!(count(1_000_000), "1,000,000");
+        assert_eq!(count(u64::MAX), "18,446,744,073,709,551,615");
         assert_eq!(rate(0.44), "0.4");
         assert_eq!(rate(1239.6), "1,240");
         assert_eq!(share(0.973), "97 %");
@@ -161,6 +156,7 @@ mod tests {
         assert_eq!(shell_word("a'; reboot #").as_deref(), Some("'a'\\''; reboot #'"));
         assert_eq!(shell_word("-rf"), None);
         assert_eq!(shell_word("a\nreboot"), None);
+        assert_eq!(shell_word("web\u{200b}1"), None, "what is not seen is not typed");
         assert_eq!(clean("a\u{1b}[2Jb\nc"), "a\u{fffd}[2Jb\u{fffd}c");
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::fix::arguments::{Confirm, Fix, Guard, Undo, time};
 use crate::flows::arguments::Flows;
+use crate::manual::Manual;
 use crate::top::arguments::Top;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -15,6 +16,11 @@ pub use crate::replay::Arguments as Replay;
 /// Without a command it checks this host.
 #[derive(Debug, Parser)]
 #[command(name = "plimsoll", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = "Examples:
+  plimsoll
+  plimsoll --verbose
+  plimsoll explain CT001
+  plimsoll fix --list")]
 pub struct Arguments {
     /// What to do; `check` when left out.
     #[command(subcommand)]
@@ -38,6 +44,10 @@ pub enum Command {
   plimsoll check --bundle sosreport-web1.tar.xz")]
     Check(Check),
     /// Print the page of a finding: what it means, why it happens, what to do, how to prove the cure
+    #[command(after_help = "Examples:
+  plimsoll explain
+  plimsoll explain CT012
+  plimsoll explain table-full --lang zh")]
     Explain(Explain),
     /// Cure it: show a remedy, carry it out, prove it; --confirm takes it back unless you confirm
     ///
@@ -66,6 +76,10 @@ pub enum Command {
   plimsoll undo 3")]
     Undo(Undo),
     /// Stage the overflow in throw-away network namespaces, show it, cure it, leave no trace
+    #[command(after_help = "Examples:
+  plimsoll lab
+  plimsoll lab --max 20000
+  plimsoll lab --clean")]
     Lab(Lab),
     /// Say which value each setting will have after the next boot, and why
     ///
@@ -104,12 +118,30 @@ pub enum Command {
     /// FILTER is written as network people write it: tcp and dport 443 and not assured; src net 10.0.0.0/8;
     /// unreplied; idle > 10m; dnat to 10.0.0.5:80; pod kube-system/coredns-* (docs/flows.md). In a shell, put
     /// it in quotes.
+    #[command(after_help = "Examples:
+  plimsoll flows tcp and dport 443 and not assured
+  plimsoll flows --by state,dport --top 10
+  plimsoll flows 'idle > 10m' --by src/24 --all-netns
+  plimsoll flows --watch unreplied
+  plimsoll flows --from conntrack.txt --by proto,dport -o csv")]
     Flows(Flows),
     /// Watch the table: its load, how it grows, who fills it; filter, regroup, look into groups, go back in time
     ///
     /// Keys: ? shows them. It stays below 5 % of one processor, whatever the size of the table: a large one is
     /// read less often, or in part, and the screen says so. FILTER is that of `plimsoll flows`.
+    #[command(after_help = "Examples:
+  plimsoll top
+  plimsoll top --by src/24,service --all-netns
+  plimsoll top tcp and not assured")]
     Top(Top),
+    /// Write the manual pages of all commands, and completions for bash, zsh and fish
+    ///
+    /// Below PREFIX, where man(1) and the shells look: share/man/man8, share/bash-completion/completions,
+    /// share/zsh/site-functions, share/fish/vendor_completions.d. Files of the same names are replaced.
+    #[command(after_help = "Examples:
+  plimsoll manual /usr/local    # as root, for everybody
+  plimsoll manual ~/.local      # for you alone")]
+    Manual(Manual),
     /// Gives the terminal back when `top` is killed (started by `top`, not by people)
     #[command(hide = true)]
     TerminalGuard,
@@ -142,6 +174,20 @@ pub struct Check {
     pub output: Output,
 }
 
+/// How a screen looks.
+#[derive(Debug, Args)]
+pub struct Screen {
+    /// Colour: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    pub color: When,
+    /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
+    pub width: Option<u16>,
+    /// Only ASCII characters
+    #[arg(long)]
+    pub ascii: bool,
+}
+
 /// Forms of output.
 #[derive(Debug, Args)]
 pub struct Output {
@@ -160,15 +206,9 @@ pub struct Output {
     /// More evidence, all namespaces, all commands
     #[arg(long, short)]
     pub verbose: bool,
-    /// Colour: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
-    pub color: When,
-    /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
-    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
-    pub width: Option<u16>,
-    /// Only ASCII characters
-    #[arg(long)]
-    pub ascii: bool,
+    /// How the screen looks
+    #[command(flatten)]
+    pub screen: Screen,
     /// Times in UTC, not in this host's zone
     #[arg(long)]
     pub utc: bool,
@@ -201,15 +241,9 @@ pub struct Boot {
     /// All settings, every line that sets them, every mistake
     #[arg(long, short)]
     pub verbose: bool,
-    /// Colour: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
-    pub color: When,
-    /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
-    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
-    pub width: Option<u16>,
-    /// Only ASCII characters
-    #[arg(long)]
-    pub ascii: bool,
+    /// How the screen looks
+    #[command(flatten)]
+    pub screen: Screen,
 }
 
 /// `plimsoll size`.
@@ -252,15 +286,9 @@ pub struct Size {
     /// All of it as JSON (schema plimsoll.size/1)
     #[arg(long)]
     pub json: bool,
-    /// Colour: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
-    pub color: When,
-    /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
-    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
-    pub width: Option<u16>,
-    /// Only ASCII characters
-    #[arg(long)]
-    pub ascii: bool,
+    /// How the screen looks
+    #[command(flatten)]
+    pub screen: Screen,
 }
 
 /// `plimsoll explain`.
@@ -271,12 +299,9 @@ pub struct Explain {
     /// Language of the page [default: zh when the locale says so]
     #[arg(long, value_name = "LANG")]
     pub lang: Option<Lang>,
-    /// Colour: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
-    pub color: When,
-    /// Columns
-    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
-    pub width: Option<u16>,
+    /// How the page looks
+    #[command(flatten)]
+    pub screen: Screen,
 }
 
 /// `plimsoll lab`.
@@ -431,7 +456,9 @@ mod tests {
     fn every_example_of_the_help_is_understood() {
         fn examples(command: &clap::Command, found: &mut Vec<String>) {
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            found.extend(after.lines().skip(1).map(str::to_owned));
+            let own: Vec<_> = after.lines().skip(1).map(str::to_owned).collect();
+            assert!(command.is_hide_set() || !own.is_empty(), "{} has none", command.get_name());
+            found.extend(own);
             command.get_subcommands().for_each(|inner| examples(inner, found));
         }
         let mut found = Vec::new();

@@ -9,7 +9,7 @@ use plimsoll_ct::Scope;
 use plimsoll_diagnosis::boot::{BootFacts, Outcome, boot};
 use plimsoll_probe::boot as probe;
 use plimsoll_probe::watch::{Watch, Watched};
-use plimsoll_report::{self as report, Clock, Style};
+use plimsoll_report::{self as report, Style};
 
 use crate::arguments::Boot;
 use crate::{check, exit, terminal};
@@ -36,24 +36,17 @@ fn look(arguments: &Boot) -> Result<ExitCode, String> {
         text.push('\n');
         text
     } else {
-        report::boot_text(&boot, &asked, &style(arguments))
+        report::boot_text(
+            &boot,
+            &asked,
+            &Style { verbose: arguments.verbose, ..terminal::style(&arguments.screen) },
+        )
     };
     if let Err(why) = terminal::print(&text) {
         return Ok(exit::unwritten(&why));
     }
     let wrong = boot.lints.iter().any(|l| !l.harmless);
     Ok(ExitCode::from(u8::from(wrong)))
-}
-
-fn style(arguments: &Boot) -> Style {
-    Style {
-        width: terminal::columns(arguments.width),
-        colour: terminal::colour(arguments.color),
-        unicode: !arguments.ascii && terminal::unicode(),
-        verbose: arguments.verbose,
-        commands: false,
-        clock: Clock::Offset { minutes: (terminal::zone_offset() / 60) as i16 },
-    }
 }
 
 /// The settings of these keys, old or new, in any notation.
@@ -105,7 +98,7 @@ fn watch(arguments: &Boot) -> Result<ExitCode, String> {
     for (key, value) in watch.values() {
         eprintln!("plimsoll: {key} is {}", value.unwrap_or("not there yet"));
     }
-    let style = style(arguments);
+    let style = terminal::style(&arguments.screen);
     let mut left = arguments.changes.unwrap_or(usize::MAX);
     while left > 0 {
         let changes =

@@ -10,7 +10,7 @@ use plimsoll_probe::live::{self, NamespaceSelector, Observation};
 use plimsoll_probe::{dead, ways};
 use plimsoll_report::{self as report, Clock, Style};
 
-use crate::arguments::{Check, Output, When};
+use crate::arguments::{Check, Output, Screen};
 use crate::{exit, terminal};
 
 /// Runs it; the exit status is the verdict.
@@ -30,13 +30,13 @@ pub fn run(arguments: &Check) -> ExitCode {
 }
 
 /// The screen of one namespace of this host, as `check --netns` prints it.
-pub fn screen_of_namespace(name: &str, color: When) -> String {
+pub fn screen_of_namespace(name: &str, screen: &Screen) -> String {
     let options = live::Options {
         only: vec![NamespaceSelector::Name(name.into())],
         ..live::Options::default()
     };
     let diagnosis = judged(live::observe(&options));
-    report::text(&diagnosis, &style(color, None, false, false, false))
+    report::text(&diagnosis, &terminal::style(screen))
 }
 
 fn look(arguments: &Check) -> Result<Diagnosis, String> {
@@ -102,24 +102,8 @@ fn print(diagnosis: &Diagnosis, output: &Output) -> (String, u8) {
         let answer = if output.npd { report::npd(diagnosis) } else { report::nagios(diagnosis) };
         return (format!("{}\n", answer.line), answer.status);
     }
-    let style = style(output.color, output.width, output.ascii, output.verbose, output.utc);
-    let style = Style { commands: output.commands, ..style };
+    let style = terminal::style(&output.screen);
+    let clock = if output.utc { Clock::Utc } else { style.clock };
+    let style = Style { verbose: output.verbose, commands: output.commands, clock, ..style };
     (report::text(diagnosis, &style), status)
-}
-
-/// How a screen looks.
-pub fn style(color: When, width: Option<u16>, ascii: bool, verbose: bool, utc: bool) -> Style {
-    let clock = if utc {
-        Clock::Utc
-    } else {
-        Clock::Offset { minutes: (terminal::zone_offset() / 60) as i16 }
-    };
-    Style {
-        width: terminal::columns(width),
-        colour: terminal::colour(color),
-        unicode: !ascii && terminal::unicode(),
-        verbose,
-        commands: false,
-        clock,
-    }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use plimsoll_diagnosis::CATALOGUE;
-use plimsoll_report::{self as report, Clock, Language, Style};
+use plimsoll_report::{self as report, Language};
 
 use crate::arguments::{Explain, Lang};
 use crate::{exit, terminal};
@@ -39,13 +39,5 @@ fn page(finding: &str, arguments: &Explain) -> Option<String> {
         Some(Lang::Zh) => Language::Chinese,
         None => terminal::language(),
     };
-    let style = Style {
-        width: terminal::columns(arguments.width),
-        colour: terminal::colour(arguments.color),
-        unicode: terminal::unicode(),
-        verbose: false,
-        commands: false,
-        clock: Clock::Utc,
-    };
-    report::explain(finding, language, &style)
+    report::explain(finding, language, &terminal::style(&arguments.screen))
 }

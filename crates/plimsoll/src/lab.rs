@@ -11,7 +11,7 @@ use plimsoll_lab::{
     Visitors, install_signal_cleanup, sweep,
 };
 
-use crate::arguments;
+use crate::arguments::{self, Screen};
 use crate::check;
 use crate::exit;
 
@@ -81,7 +81,8 @@ fn story(arguments: &arguments::Lab) -> Result<(), LabError> {
 
     heading(4, "What plimsoll check says of it");
     println!();
-    print!("{}", check::screen_of_namespace(lab.server().name(), arguments.color));
+    let screen = Screen { color: arguments.color, width: None, ascii: false };
+    print!("{}", check::screen_of_namespace(lab.server().name(), &screen));
 
     heading(5, "A cure that touches this namespace only: leave the hot port untracked");
     for step in lab.untrack(SERVICE_PORT)? {

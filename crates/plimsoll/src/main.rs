@@ -10,6 +10,7 @@ mod explain;
 mod fix;
 mod flows;
 mod lab;
+mod manual;
 mod memory;
 mod replay;
 mod size;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Some(Command::Replay(replay)) => replay::run(&replay),
         Some(Command::Flows(flows)) => flows::run(&flows),
         Some(Command::Top(top)) => top::run(&top),
+        Some(Command::Manual(manual)) => manual::run(&manual),
         Some(Command::TerminalGuard) => top::stand_guard(),
     }
 }

@@ -40,8 +40,7 @@ pub fn run(arguments: &Size) -> ExitCode {
     let text = if arguments.json {
         report::size_json(&sizing)
     } else {
-        let style = check::style(arguments.color, arguments.width, arguments.ascii, false, false);
-        report::size_text(&sizing, &style)
+        report::size_text(&sizing, &terminal::style(&arguments.screen))
     };
     if let Err(why) = terminal::print(&text) {
         eprintln!("plimsoll: {why}");

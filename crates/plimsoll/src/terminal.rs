@@ -2,9 +2,20 @@
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
-use plimsoll_report::Language;
+use plimsoll_report::{Clock, Language, Style};
 
-use crate::arguments::When;
+use crate::arguments::{Screen, When};
+
+/// The look that was asked for, of what this terminal can show, with the times of this host's zone.
+pub fn style(screen: &Screen) -> Style {
+    Style {
+        width: columns(screen.width),
+        colour: colour(screen.color),
+        unicode: !screen.ascii && unicode(),
+        clock: Clock::Offset { minutes: (zone_offset() / 60) as i16 },
+        ..Style::default()
+    }
+}
 
 /// Whether to colour standard output.
 pub fn colour(when: When) -> bool {
@@ -21,18 +32,15 @@ pub fn colour(when: When) -> bool {
 
 /// Columns: what was asked for, else the terminal's between 60 and 100, else 80.
 pub fn columns(asked: Option<u16>) -> usize {
-    if let Some(columns) = asked {
-        return columns.into();
-    }
-    if !std::io::stdout().is_terminal() {
-        return 80;
-    }
-    terminal_size::terminal_size()
-        .map_or(80, |(terminal_size::Width(w), _)| usize::from(w).clamp(60, 100))
+    columns_up_to(100, asked)
 }
 
 /// Columns of a table that can use them: what was asked for, else the terminal's between 60 and 240, else 80.
 pub fn wide(asked: Option<u16>) -> usize {
+    columns_up_to(240, asked)
+}
+
+fn columns_up_to(most: usize, asked: Option<u16>) -> usize {
     if let Some(columns) = asked {
         return columns.into();
     }
@@ -40,7 +48,7 @@ pub fn wide(asked: Option<u16>) -> usize {
         return 80;
     }
     terminal_size::terminal_size()
-        .map_or(80, |(terminal_size::Width(w), _)| usize::from(w).clamp(60, 240))
+        .map_or(80, |(terminal_size::Width(w), _)| usize::from(w).clamp(60, most))
 }
 
 /// Whether the locale's characters are UTF-8; the empty locale of a rescue shell is not.

@@ -73,7 +73,7 @@ fn without_a_command_it_checks_this_host() {
 #[test]
 fn a_pipe_gets_no_escape_sequences_and_no_line_over_80_columns() {
     // Whatever stands on this host, one table has a finding, a remedy and a name too long for it.
-    let ns = root("a table with a remedy").then(|| Netns::new("a-name-that-makes-commands-long"));
+    let ns = root().then(|| Netns::new("a-name-that-makes-commands-long"));
     let _turn = ns.as_ref().map(|ns| {
         let turn = turn();
         ns.run(
@@ -147,7 +147,7 @@ fn a_namespace_that_is_not_there_is_named_as_it_was_asked_for_and_cannot_command
 
 #[test]
 fn a_namespace_with_a_hostile_or_a_long_name_is_found_by_it_and_shown_without_harm() {
-    if !root("a_namespace_with_a_hostile_or_a_long_name_is_found_by_it_and_shown_without_harm") {
+    if !root() {
         return;
     }
     let _turn = turn();

@@ -172,7 +172,7 @@ impl Drop for Everything {
 
 #[test]
 fn every_form_of_conntrack_and_of_the_proc_file_is_the_same_to_the_byte() {
-    if !root("flows: bytes") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -215,7 +215,7 @@ fn every_form_of_conntrack_and_of_the_proc_file_is_the_same_to_the_byte() {
 
 #[test]
 fn filters_let_through_what_conntrack_lets_through() {
-    if !root("flows: filters") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -248,7 +248,7 @@ fn filters_let_through_what_conntrack_lets_through() {
 
 #[test]
 fn a_table_of_several_namespaces_adds_up_to_the_lines_of_each() {
-    if !root("flows: namespaces") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -372,7 +372,7 @@ fn what_could_not_be_judged_is_said() {
 
 #[test]
 fn without_the_right_it_says_which_is_missing_and_what_can_be_seen() {
-    if !root("flows: rights") {
+    if !root() {
         return;
     }
     let (copy, other) = (Copy::new("flows"), Netns::new("refused"));
@@ -383,11 +383,35 @@ fn without_the_right_it_says_which_is_missing_and_what_can_be_seen() {
         assert!(said.contains("missing: "), "{said}");
         said
     };
-    assert!(refused("tcp").contains("what can be seen: "), "{}", refused("tcp"));
+    let said = refused("tcp");
+    let seen = said.split("what can be seen: ").nth(1).unwrap_or_else(|| panic!("{said}"));
+    let most = seen.split(" of ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a limit");
+    // Grouped: 262,144.
+    assert!(most.split(',').all(|digits| digits.len() <= 3), "{said}");
     // Of another namespace nothing can be seen, and each reason is told once.
     let said = refused(&format!("--netns {}", other.0));
     assert!(!said.contains("what can be seen"), "{said}");
     assert_eq!(said.matches("operation not permitted").count(), 1, "{said}");
+}
+
+#[test]
+fn without_proc_it_says_how_to_have_it() {
+    if !root() {
+        return;
+    }
+    let line = "umount -l /proc && exec \"$0\" flows";
+    let out = Command::new("unshare").args(["--mount", "sh", "-c", line, BINARY]).output();
+    let out = out.expect("unshare starts");
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("/proc is not mounted here: `mount -t proc proc /proc`"), "{said}");
+}
+
+#[test]
+fn limit_is_told_to_be_of_entries_and_of_events() {
+    let help = text(&plimsoll(&["flows", "--help"]).stdout);
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("--limit <N> Stop after so many entries, or events"), "{help}");
 }
 
 #[test]
@@ -451,7 +475,7 @@ fn a_dead_host_is_asked_like_a_living_one() {
 
 #[test]
 fn an_entry_is_attributed_to_the_process_that_holds_its_socket() {
-    if !root("flows: owners") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -475,7 +499,7 @@ fn an_entry_is_attributed_to_the_process_that_holds_its_socket() {
 
 #[test]
 fn every_reader_gives_the_same_groups() {
-    if !root("flows: readers") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -509,7 +533,7 @@ fn every_reader_gives_the_same_groups() {
 /// A way that is barred is passed over, with the reason; what is shown stays the same.
 #[test]
 fn without_bpf_without_its_right_and_without_netlink_the_next_reader_tells_the_same() {
-    if !root("flows: fallback") {
+    if !root() {
         return;
     }
     let _turn = turn();

@@ -1,7 +1,7 @@
 //! `plimsoll replay`, from outside.
 #![allow(clippy::unwrap_used)]
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -178,6 +178,137 @@ fn what_cannot_be_written_is_named_and_does_not_cost_the_answer() {
         assert!(!told.status.success(), "{arguments:?}");
     }
     std::fs::remove_file(path).unwrap();
+}
+
+/// What a program that runs in a terminal of so many columns draws on standard error until a line is the one.
+fn drawn(columns: u16, arguments: &[&str], mut last: impl FnMut(&str) -> bool) -> String {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+    let size = rustix::termios::Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&ours, size).unwrap();
+    let theirs = std::fs::OpenOptions::new().read(true).write(true).open(name).unwrap();
+    let mut child = Command::new(BINARY)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(theirs)
+        .env("TERM", "xterm")
+        .env("LC_ALL", "C.UTF-8")
+        .spawn()
+        .unwrap();
+    let (mut terminal, mut seen) = (std::fs::File::from(ours), Vec::new());
+    let mut some = [0; 4096];
+    let text = loop {
+        // An error: it has ended, and nobody holds the other side.
+        let got = terminal.read(&mut some).unwrap_or(0);
+        seen.extend_from_slice(&some[..got]);
+        let text = String::from_utf8_lossy(&seen).into_owned();
+        if got == 0 || last(&text) {
+            break text;
+        }
+    };
+    let _ = child.kill();
+    child.wait().unwrap();
+    text
+}
+
+#[test]
+fn the_progress_bar_is_as_wide_as_the_terminal_and_no_wider() {
+    for columns in [60u16, 132] {
+        let made = "rate=5000/s lifetime=fixed:1s udp=100% seed=1 for=10h";
+        let long = ["replay", "--no-search", "--synthetic", made];
+        // Until a line is over that shows how much is left.
+        let text = drawn(columns, &long, |text| text.matches(" left").count() > 2);
+        let lines: Vec<&str> = text.split(['\r', '\n']).filter(|l| l.contains(" left")).collect();
+        assert!(lines.len() > 1, "{text:?}");
+        for line in &lines[..lines.len() - 1] {
+            // Without what moves the cursor: ESC [ … letter.
+            let pieces = line.split("\u{1b}[").enumerate().map(|(at, piece)| match at {
+                0 => piece,
+                _ => piece.split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |p| p.1),
+            });
+            let plain = pieces.collect::<String>();
+            assert_eq!(plain.chars().count(), usize::from(columns), "{line:?}");
+            assert!(plain.starts_with("replaying ") && plain.contains(" %, "), "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn every_column_of_the_settings_is_shown_however_narrow_the_screen_is() {
+    let made = "rate=20/s lifetime=exp:9s seed=1 for=30s";
+    let flags = ["--synthetic", made, "--set=max=100", "--no-search", "--what-if=max=150,200"];
+    let more = ["--what-if=tcp_timeout_established=86400,43200,7200"];
+    let whole = |width: u16, more: &[&str]| {
+        let width = format!("--width={width}");
+        let (out, _, _) = replay(&[&flags[..], more, &[&width]].concat(), b"");
+        let table = out.split("SETTINGS").nth(1).unwrap().split("\n\n").next().unwrap();
+        // Names, numbers, and the settings as often as they take.
+        let words: std::collections::BTreeSet<String> =
+            table.lines().skip(1).flat_map(str::split_whitespace).map(str::to_owned).collect();
+        assert!(!table.contains('…'), "{out}");
+        (words, table.matches("protected").count(), table.matches("first drop").count())
+    };
+    for more in [&[][..], &more] {
+        let wide = whole(200, more);
+        assert!(wide.0.contains("drop") && wide.0.contains("memory"), "{wide:?}");
+        for width in [60, 62, 66, 72, 80, 100] {
+            assert_eq!(whole(width, more), wide, "{width}");
+        }
+    }
+}
+
+#[test]
+fn a_drawing_that_finds_no_room_leaves_the_one_before() {
+    use std::os::unix::fs::PermissionsExt;
+    let made = "rate=20/s lifetime=exp:1s udp=100% seed=1 for=9s";
+    let folder = std::env::temp_dir().join(format!("plimsoll-plots-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("kept.svg");
+    std::fs::write(&path, "before").unwrap();
+    let name = path.to_str().unwrap();
+    let link = path.with_extension("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+    // A file may have no octet here: what is written ends with a signal, or with an error if that is ignored.
+    let limited = |limit: &str, place: &str| {
+        let line = format!("trap '' XFSZ; ulimit -f {limit}; exec \"$0\" \"$@\"");
+        let arguments = [BINARY, "replay", "--synthetic", made, "--plot", place];
+        let out = Command::new("bash").args(["-c", &line]).args(arguments).output().unwrap();
+        (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap(), out.status)
+    };
+    let (out, err, status) = limited("1", name);
+    assert!(out.starts_with("HOLDS") && err.contains(": File too large"), "{out}{err}");
+    assert_eq!(
+        (std::fs::read(&path).unwrap().as_slice(), status.code()),
+        (&b"before"[..], Some(1))
+    );
+    // With room it takes the place, behind a link too, and may be read by the same people.
+    let (_, err, status) = limited("unlimited", link.to_str().unwrap());
+    assert_eq!((err.as_str(), status.code()), ("", Some(0)));
+    let svg = std::fs::read_to_string(&path).unwrap();
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{svg}");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(link.is_symlink());
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "nothing else is left");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn standard_input_can_be_given_once() {
+    let why = "plimsoll: -, the standard input, can be given once: it is read to its end\n";
+    for form in ["--no-search", "--dump"] {
+        let (out, err, status) = replay(&["-", "-", form], &capture(3, true));
+        assert_eq!((out.as_str(), err.as_str(), status), ("", why, Some(64)), "{form}");
+    }
+    let size = Command::new(BINARY).args(["size", "--capture", "-", "-"]).output().unwrap();
+    assert_eq!(
+        (String::from_utf8(size.stderr).unwrap().as_str(), size.status.code()),
+        (why, Some(64))
+    );
 }
 
 #[test]
@@ -509,6 +640,60 @@ fn blocks(blocks: &[(u32, Vec<u8>)]) -> Vec<u8> {
         file.extend([&kind.to_le_bytes()[..], &length, body, &length].concat());
     }
     file
+}
+
+/// An enhanced packet block: microseconds, octets of a packet.
+fn stamped(micros: u64, bytes: &[u8]) -> (u32, Vec<u8>) {
+    let length = bytes.len() as u32;
+    let words = [0, (micros >> 32) as u32, micros as u32, length, length];
+    let head = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    (6, [head, bytes.to_vec()].concat())
+}
+
+#[test]
+fn a_time_that_nobody_can_have_is_none_and_one_at_the_end_of_time_is_reached() {
+    let query = |port: u8| packet(17, [1, 2], &[16, port, 0, 53, 0, 8, 0, 0]);
+    let told = |third: u64, more: &[&str]| {
+        let second = 1_700_000_000_000_000;
+        let packets = [
+            stamped(second, &query(1)),
+            stamped(third, &query(2)),
+            stamped(second + 1_000_000, &query(3)),
+        ];
+        let arguments = [&["-", "--json"], more].concat();
+        let (out, err, status) = replay(&arguments, &blocks(&packets));
+        assert_eq!((err.as_str(), status), ("", Some(0)));
+        let value: Value = serde_json::from_str(&out).unwrap();
+        let doubts = &value["doubts"];
+        let counted = |name: &str| doubts[name].as_u64().unwrap();
+        let samples = value["runs"][0]["timeline"].as_array().unwrap().len();
+        assert!(samples < 500, "{samples}");
+        (counted("untimed"), counted("backwards"), value["runs"][0]["peak_entries"].clone())
+    };
+    // All ones, as a program writes that knows no time: taken at that of the one before.
+    assert_eq!(told(u64::MAX, &[]), (1, 0, 3.into()));
+    // The last microsecond that there is, and what slowness makes of less.
+    assert_eq!(told(i64::MAX as u64 / 1000, &[]).1, 1);
+    assert_eq!(told(1_800_000_000_000_000, &["--speed", "0.00001"]).1, 1);
+}
+
+#[test]
+fn the_end_is_that_of_the_last_frame_whatever_it_is() {
+    let query = packet(17, [1, 2], &[16, 1, 0, 53, 0, 8, 0, 0]);
+    // Cut within its header: no packet for the table, but time has passed.
+    let mut bytes = frames(&[(0, query.clone(), 0), (5, query[..12].to_vec(), 16)]);
+    let (dump, _, _) = replay(&["-", "--dump"], &bytes);
+    assert!(dump.starts_with("ipv4     2 udp      17 25 src="), "{dump}");
+    let (json, _, _) = replay(&["-", "--json"], &bytes);
+    let value: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["entries"], Value::from(vec![dump.trim_end()]));
+    let timeline = value["runs"][0]["timeline"].as_array().unwrap();
+    assert_eq!(timeline.last().unwrap()["time"], value["last"]);
+    // And hours later the entry is gone.
+    bytes.extend(frames(&[(9000, query[..12].to_vec(), 16)]).split_off(24));
+    assert_eq!(replay(&["-", "--dump"], &bytes).0, "");
+    let (stats, _, _) = replay(&["-", "--stats"], &bytes);
+    assert!(stats.lines().nth(1).unwrap().starts_with("00000000 "), "{stats}");
 }
 
 #[test]

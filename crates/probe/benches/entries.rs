@@ -22,9 +22,7 @@ use nix::sys::socket::{
     socket,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
-use plimsoll_ct::{
-    Entries, Entry, L4, Protocol, Row, Seconds, State, Status, TcpState, Tuple, Zone,
-};
+use plimsoll_ct::{Entries, Entry, L4, Protocol, Row, Seconds, State, Status, TcpState, Tuple};
 use plimsoll_lab::{Lab, LabError, Options};
 use plimsoll_probe::entries::{self, Ask, Scope, Sink, Which};
 use plimsoll_wire::ctnetlink::{self, Details, Flow};
@@ -362,20 +360,11 @@ fn flow(n: u64) -> Flow {
     };
     let (client, server) = (address(source), address(server));
     let tuple = |source, destination, l4| Tuple { source, destination, protocol, l4 };
+    let (there, back) = (tuple(client, server, there), tuple(server, client, back));
     let entry = Entry {
-        original: tuple(client, server, there),
-        reply: tuple(server, client, back),
-        state,
-        status: status | Status::CONFIRMED,
         expires: Some(Seconds(7_200)),
-        zone: Zone::default(),
         mark: Some((n % 2) as u32),
-        id: None,
-        references: None,
-        original_accounting: None,
-        reply_accounting: None,
-        age: None,
-        helper: None,
+        ..Entry::new(there, back, state, status | Status::CONFIRMED)
     };
     Flow { entry, details: Details::default(), order: Vec::new() }
 }

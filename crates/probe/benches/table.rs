@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
-use plimsoll_ct::{Entry, L4, Protocol, Seconds, State, Status, TcpState, Tuple, Zone};
+use plimsoll_ct::{Entry, L4, Protocol, Seconds, State, Status, TcpState, Tuple};
 use plimsoll_diagnosis::facts::{CensusBuilder, Fact, Reader, TcpTimeouts};
 use plimsoll_probe::table::{Budget, CensusOptions, census};
 use plimsoll_wire::ctnetlink::{self, Details, Flow};
@@ -93,19 +93,16 @@ fn message() -> Vec<u8> {
     };
     let (client, server) = (Ipv4Addr::new(192, 0, 2, 77), Ipv4Addr::new(198, 51, 100, 1));
     let entry = Entry {
-        original: tuple(client, server, 40_000, 443),
-        reply: tuple(server, client, 443, 40_000),
-        state: State::Tcp(TcpState::Established),
-        status: Status::SEEN_REPLY | Status::ASSURED | Status::CONFIRMED,
         expires: Some(Seconds(400_000)),
-        zone: Zone::default(),
         mark: Some(0),
         id: Some(7),
         references: Some(1),
-        original_accounting: None,
-        reply_accounting: None,
-        age: None,
-        helper: None,
+        ..Entry::new(
+            tuple(client, server, 40_000, 443),
+            tuple(server, client, 443, 40_000),
+            State::Tcp(TcpState::Established),
+            Status::SEEN_REPLY | Status::ASSURED | Status::CONFIRMED,
+        )
     };
     Flow { entry, details: Details::default(), order: Vec::new() }.encode()
 }

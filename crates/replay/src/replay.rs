@@ -250,7 +250,8 @@ impl Replay {
             return;
         }
         clock.make_room(now, self.tables.iter_mut().flat_map(Shared::timelines));
-        while clock.next <= now {
+        // Behind the last moment that there is, there is no next one.
+        while clock.next <= now && clock.next.0 < i64::MAX {
             for table in &mut self.tables {
                 table.advance(clock.next);
                 table.sample(clock.next);
@@ -260,19 +261,17 @@ impl Replay {
         self.due = clock.next;
     }
 
-    /// Takes a last sample at the moment of the last packet.
-    pub fn finish(&mut self) {
-        let Some((_, now)) = self.span().filter(|_| self.sampling) else { return };
+    /// Lets time pass in all runs up to the last frame, IP or not, or to a later moment: the collectors run when they are
+    /// due. A last sample is taken there.
+    pub fn finish(&mut self, to: Option<Time>) {
+        let Some((_, last)) = self.span() else { return };
+        let now = to.map_or(last, |to| to.max(last));
+        self.sample_until(now);
         for table in &mut self.tables {
-            table.sample(now);
-        }
-    }
-
-    /// Lets time pass in all runs, to a moment that no packet marks: the collectors run when they are due.
-    pub fn advance(&mut self, to: Time) {
-        self.sample_until(to);
-        for table in &mut self.tables {
-            table.advance(to);
+            table.advance(now);
+            if self.sampling {
+                table.sample(now);
+            }
         }
     }
 
@@ -398,7 +397,7 @@ mod tests {
         let mut replay = Replay::new([(String::new(), config)], rules.clone());
         replay.sample();
         records.chunks(at_once).for_each(|records| replay.feed(records));
-        replay.finish();
+        replay.finish(None);
         let timeline = replay.runs()[0].timeline.clone();
         assert!(timeline.samples().len() > 100);
         (*replay.tally(), *replay.doubts(), replay.outcomes().remove(0), timeline)
@@ -424,7 +423,7 @@ mod tests {
             let time = Some(Time(second * 1_000_000_000));
             replay.feed(&[Record { time, link: 101, bytes: &query, length: 28 }]);
         }
-        replay.finish();
+        replay.finish(None);
         let run = &replay.runs()[0];
         let samples = run.timeline.samples();
         let (most, moments) =

@@ -3,6 +3,8 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 
+use plimsoll_wire::{is_hidden, shown};
+
 /// Text that may be sent to a terminal: one line, nothing that moves the cursor, turns the reading
 /// direction or hides.
 ///
@@ -16,8 +18,7 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     for c in text.chars() {
         out.push(match c {
             c if is_break(c) => ' ',
-            c if is_hidden(c) => '\u{fffd}',
-            c => c,
+            c => shown(c),
         });
     }
     Cow::Owned(out)
@@ -30,35 +31,6 @@ pub(crate) fn is_clean(text: &str) -> bool {
 
 const fn is_break(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\x0b' | '\x0c' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
-}
-
-/// Controls of the terminal, of the reading direction, and characters without a picture.
-///
-/// Unicode: general categories Cc and Cf, and the default-ignorable fillers.
-pub(crate) const fn is_hidden(c: char) -> bool {
-    matches!(c,
-        '\0'..='\x1f'
-        | '\x7f'..='\u{9f}'
-        | '\u{ad}'
-        | '\u{34f}'
-        | '\u{600}'..='\u{605}'
-        | '\u{61c}'
-        | '\u{6dd}'
-        | '\u{70f}'
-        | '\u{115f}'..='\u{1160}'
-        | '\u{17b4}'..='\u{17b5}'
-        | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{3164}'
-        | '\u{fe00}'..='\u{fe0f}'
-        | '\u{feff}'
-        | '\u{ffa0}'
-        | '\u{fff0}'..='\u{fffb}'
-        | '\u{1bca0}'..='\u{1bca3}'
-        | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -85,14 +57,6 @@ mod tests {
     #[test]
     fn a_line_break_becomes_a_space() {
         assert_eq!(clean("one\r\ntwo\u{2028}three\tfour"), "one  two three four");
-    }
-
-    #[test]
-    fn nothing_turns_the_reading_direction() {
-        for c in ['\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}', '\u{200e}', '\u{200f}', '\u{61c}']
-        {
-            assert!(is_hidden(c), "{:x}", c as u32);
-        }
     }
 
     #[test]

@@ -4,24 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 use plimsoll_ct::Bytes;
-
-/// `1,234,567`
-pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
-}
-
-/// `1,234 entries`, `1 entry`
-pub fn counted(n: u64, one: &str, many: &str) -> String {
-    format!("{} {}", count(n), if n == 1 { one } else { many })
-}
+pub use plimsoll_diagnosis::{count, counted};
 
 /// A measured number: whole and grouped from 100 on, one decimal to 10, two below; no needless zeros.
 /// `–` for what is no number.
@@ -108,15 +91,6 @@ pub fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thousands_are_grouped() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(65_536), "65,536");
-        assert_eq!(count(1_048_576), "1,048,576");
-        assert_eq!(count(u64::MAX), "18,446,744,073,709,551,615");
-    }
 
     #[test]
     fn a_number_has_as_many_digits_as_it_deserves() {

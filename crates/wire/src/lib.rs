@@ -10,8 +10,10 @@
 
 extern crate alloc;
 
+mod hidden;
 mod malformed;
 mod nft_objects;
+pub use hidden::{is_hidden, shown};
 pub use malformed::Malformed;
 
 pub mod btf;

@@ -3,6 +3,8 @@
 use alloc::string::String;
 use core::fmt;
 
+use crate::shown;
+
 /// Input that could not be understood: where, what was expected, what was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
@@ -17,11 +19,9 @@ pub struct Malformed {
 impl Malformed {
     /// Cuts and cleans `seen`.
     pub fn new(place: impl Into<String>, expected: &'static str, seen: &[u8]) -> Self {
-        let shown = alloc::string::String::from_utf8_lossy(&seen[..seen.len().min(60)])
-            .chars()
-            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-            .collect();
-        Self { place: place.into(), expected, seen: shown }
+        let seen =
+            String::from_utf8_lossy(&seen[..seen.len().min(60)]).chars().map(shown).collect();
+        Self { place: place.into(), expected, seen }
     }
 }
 

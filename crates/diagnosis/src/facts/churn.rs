@@ -202,7 +202,7 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
     use core::net::{IpAddr, Ipv4Addr};
-    use plimsoll_ct::{L4, Seconds, State, Status, Tuple, Zone};
+    use plimsoll_ct::{L4, Seconds, State, Status, Tuple};
 
     /// A UDP entry from port `port`, whose id is `id`.
     fn entry(port: u16, id: u32) -> Entry {
@@ -213,21 +213,8 @@ mod tests {
             protocol: Protocol::Udp,
             l4: L4::Ports { source, destination },
         };
-        Entry {
-            original: tuple(port, 53),
-            reply: tuple(53, port),
-            state: State::Stateless,
-            status: Status::empty(),
-            expires: Some(Seconds(29)),
-            zone: Zone::default(),
-            mark: None,
-            id: Some(id),
-            references: None,
-            original_accounting: None,
-            reply_accounting: None,
-            age: None,
-            helper: None,
-        }
+        let entry = Entry::new(tuple(port, 53), tuple(53, port), State::Stateless, Status::empty());
+        Entry { expires: Some(Seconds(29)), id: Some(id), ..entry }
     }
 
     fn entries(ports: impl IntoIterator<Item = u16>) -> Vec<Entry> {

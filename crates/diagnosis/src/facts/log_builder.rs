@@ -16,6 +16,7 @@ use plimsoll_ct::{Time, TimeRange};
 use plimsoll_wire::log::{
     Clock, Limiter, Line, Message, Scope, Speaker, Stamp, Times, recognise, recognise_loss,
 };
+use plimsoll_wire::shown;
 
 use super::log::{LogDigest, LogSource, Seen, SeenIn};
 use super::log_tally::{Count, Tally, Whose};
@@ -337,10 +338,7 @@ fn short_name(name: &[u8]) -> &[u8] {
 
 /// A line fit for a terminal: valid UTF-8, no control character, not too long.
 fn clean(text: &[u8]) -> String {
-    String::from_utf8_lossy(&text[..text.len().min(EXAMPLE)])
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    String::from_utf8_lossy(&text[..text.len().min(EXAMPLE)]).chars().map(shown).collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::tracking;
 use super::{
     alike, boot, chains, crowd, expectations, forecast, idle, insertion, limit, listen, state,
 };
-use crate::words;
+use crate::words::count;
 
 macro_rules! page {
     ($name:literal) => {
@@ -28,10 +28,6 @@ fn says(page: &str, what: &str) {
 
 fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
-}
-
-fn count(number: u64) -> String {
-    words::count(number)
 }
 
 fn minutes(seconds: f64) -> String {

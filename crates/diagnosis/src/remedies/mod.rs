@@ -21,6 +21,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_wire::ruleset::Backend;
+use plimsoll_wire::shown;
 
 use crate::case::{Case, Space};
 use crate::facts::ManagerKind;
@@ -141,7 +142,7 @@ pub(crate) fn same_elsewhere(
 
 /// A command is one line: what a foreign name might have smuggled in ends here.
 fn one_line(command: &str) -> String {
-    command.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    command.chars().map(shown).collect()
 }
 
 /// Whether the nft tool speaks to this kernel and is what the host's rules are written in.

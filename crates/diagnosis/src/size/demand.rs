@@ -25,7 +25,7 @@ const CLASSES: usize = 8;
 /// Entries of one class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassDemand {
-    /// "tcp TIME_WAIT", "udp", "all".
+    /// "tcp TIME_WAIT", "udp", "udp stream", "all".
     pub name: String,
     /// New ones per second, where known.
     pub rate: Option<f64>,
@@ -158,10 +158,20 @@ pub(crate) fn in_case(
 struct Row {
     protocol: Protocol,
     state: State,
+    /// That of an answered flow: `udp_timeout_stream`, and the like.
+    stream: bool,
     timeout: Option<u64>,
     /// Waits for its timeout and nothing else.
     ends: bool,
     entries: u64,
+}
+
+impl Row {
+    /// `tcp TIME_WAIT`, `udp`, `udp stream`: protocols without states have two timeouts.
+    fn label(&self) -> String {
+        let state = crate::groups::state_label(self.protocol, self.state);
+        if self.stream { format!("{state} stream") } else { state }
+    }
 }
 
 fn classes(s: &Space<'_>, flood: bool, remarks: &mut Vec<String>) -> Vec<ClassDemand> {
@@ -182,7 +192,8 @@ fn classes(s: &Space<'_>, flood: bool, remarks: &mut Vec<String>) -> Vec<ClassDe
             left_out = left_out.saturating_add(out);
             let timeout = name.and_then(|n| s.now.setting(&format!("nf_conntrack_{n}")));
             let ends = name.is_some_and(waits);
-            Row { protocol, state, timeout, ends, entries: scale.up(all - out) }
+            let stream = name.is_some_and(|name| name.ends_with("_timeout_stream"));
+            Row { protocol, state, stream, timeout, ends, entries: scale.up(all - out) }
         })
         .filter(|row| row.entries > 0)
         .collect();
@@ -208,7 +219,7 @@ fn classes(s: &Space<'_>, flood: bool, remarks: &mut Vec<String>) -> Vec<ClassDe
     };
     rows.iter()
         .map(|row| {
-            let name = crate::groups::state_label(row.protocol, row.state);
+            let name = row.label();
             let arrives = rate_of(row.protocol).filter(|r| *r > 0.0);
             if row.ends
                 && let (Some(out), Some(timeout)) = (out_per_second(row), row.timeout)

@@ -1,8 +1,8 @@
 //! How big: what two readings say about rates, lifetimes and the peak.
 
-use plimsoll_ct::TcpState;
+use plimsoll_ct::{Protocol, TcpState};
 use plimsoll_diagnosis::RemedyId;
-use plimsoll_diagnosis::facts::{Fact, Owner, Reason, Snapshot};
+use plimsoll_diagnosis::facts::{Fact, Owner, Reason, Snapshot, StateKey};
 use plimsoll_diagnosis::size::{Demand, MARGIN, Machine, Peak, seen, size};
 
 use crate::build::*;
@@ -27,6 +27,18 @@ fn what_has_just_begun_is_sized_for_the_time_when_its_first_entries_expire() {
     assert_eq!(class(&demand, "tcp ESTABLISHED"), (1_000, Some(200.0), Some(5.0)));
     assert_eq!(class(&demand, "tcp TIME_WAIT"), (24_000, Some(200.0), Some(120.0)));
     assert_eq!((demand.mean, demand.peak), (25_000, Peak::Assumed));
+}
+
+#[test]
+fn each_timeout_of_a_protocol_without_states_is_a_class_with_its_own_name() {
+    let gre = |replied| StateKey { protocol: Protocol::Gre, assured: replied, ..udp(replied) };
+    let mut after = host("6.12.117", 8);
+    let states = [(udp(false), 20), (udp(true), 30), (gre(false), 4), (gre(true), 5)];
+    fill(&mut after.namespaces[0], census(&states));
+    let demand = demand(&after);
+    let rows = demand.classes.iter().map(|c| (c.name.as_str(), c.entries));
+    let expected = [("udp stream", 30), ("udp", 20), ("gre stream", 5), ("gre", 4)];
+    assert_eq!(rows.collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use plimsoll_ct::{Protocol, TcpState};
 
-use crate::arguments::{When, seconds};
+use crate::arguments::{Screen, seconds};
 use crate::replay::setting;
 
 /// `plimsoll fix`.
@@ -292,9 +292,9 @@ pub struct How {
     /// Where transactions are kept
     #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
     pub state_dir: PathBuf,
-    /// Colour: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
-    pub color: When,
+    /// How the screen looks
+    #[command(flatten)]
+    pub screen: Screen,
 }
 
 /// `plimsoll confirm`.

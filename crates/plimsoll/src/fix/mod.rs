@@ -17,9 +17,9 @@ use plimsoll_apply::{
 };
 use plimsoll_diagnosis::RemedyId;
 use plimsoll_diagnosis::plan::{Change, Plan, Verify};
-use plimsoll_report as report;
+use plimsoll_report::{self as report, Style};
 
-use crate::{check, exit};
+use crate::{exit, terminal};
 use arguments::{Fix, How, Persist, RemedyCommand};
 
 /// Faults on purpose, for the tests: `N` or `N:guard`.
@@ -136,7 +136,7 @@ fn carry_out(plan: &Plan, how: &How, root: &Path, allow_lower: bool) -> ExitCode
         tell::text(&report::plan_json(plan));
         return if plan.refused.is_empty() { ExitCode::SUCCESS } else { exit::failed() };
     }
-    tell::text(&report::plan(plan, &check::style(how.color, None, false, true, false)));
+    tell::text(&report::plan(plan, &Style { verbose: true, ..terminal::style(&how.screen) }));
     if !plan.refused.is_empty() {
         return exit::failed();
     }

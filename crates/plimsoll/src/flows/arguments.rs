@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use plimsoll_flows::Order;
 use plimsoll_probe::entries::Which;
@@ -24,8 +25,8 @@ pub struct Flows {
     #[arg(long, value_name = "N", requires = "by")]
     pub top: Option<usize>,
     /// Which groups come first
-    #[arg(long, value_name = "WHAT", default_value = "entries", requires = "by")]
-    pub sort: Sort,
+    #[arg(long, value_name = "WHAT", default_value = "entries", requires = "by", value_parser = order())]
+    pub sort: Order,
     /// Stop after so many entries, or events (for groups: --top)
     #[arg(long, value_name = "N", conflicts_with = "by", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
@@ -78,37 +79,11 @@ pub struct Flows {
     pub ascii: bool,
 }
 
-/// What comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Sort {
-    /// The most entries.
-    Entries,
-    /// The most bytes.
-    Bytes,
-    /// The most packets.
-    Packets,
-    /// The most that no answer was seen of.
-    Unreplied,
-    /// The most that a full table may evict at once.
-    Evictable,
-    /// The most that are closing.
-    Closing,
-    /// The most that nothing but their timeout removes.
-    Protected,
-}
-
-impl From<Sort> for Order {
-    fn from(sort: Sort) -> Self {
-        match sort {
-            Sort::Entries => Self::Entries,
-            Sort::Bytes => Self::Bytes,
-            Sort::Packets => Self::Packets,
-            Sort::Unreplied => Self::Unreplied,
-            Sort::Evictable => Self::Evictable,
-            Sort::Closing => Self::Closing,
-            Sort::Protected => Self::Protected,
-        }
-    }
+/// What comes first, by its word.
+pub fn order() -> impl TypedValueParser<Value = Order> {
+    let named = |word: String| Order::ALL.into_iter().find(|order| order.name() == word);
+    PossibleValuesParser::new(Order::ALL.map(Order::name))
+        .map(move |word| named(word).unwrap_or_default())
 }
 
 /// Ways to read the table.

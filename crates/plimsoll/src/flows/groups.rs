@@ -25,7 +25,7 @@ pub fn print(
     names: &Names,
     style: &Style,
 ) -> io::Result<()> {
-    let order = arguments.sort.into();
+    let order = arguments.sort;
     let mut out = Out::new();
     let all = groups.total().entries;
     if form == Form::Table {

@@ -249,5 +249,11 @@ pub fn refusal(gap: &Gap, scope: &Scope) -> String {
              (plimsoll check tells more)"
         ));
     }
+    if !std::path::Path::new("/proc/self").exists() {
+        text.push_str(
+            "\nplimsoll: /proc is not mounted here: `mount -t proc proc /proc`; a listing saved elsewhere is \
+             read with --from FILE",
+        );
+    }
     text
 }

@@ -4,6 +4,7 @@ mod arguments;
 mod captures;
 mod listings;
 mod moment;
+mod plot;
 mod search;
 mod settings;
 mod source;
@@ -75,7 +76,7 @@ fn show(arguments: &Arguments) -> Result<(), Failure> {
     terminal::print(&text).map_err(Failure::Failed)?;
     // Last, so that a disk that is full does not cost the answer.
     if let Some(path) = drawn.filter(|path| *path != Path::new("-")) {
-        std::fs::write(path, report::replay_svg(&answer, style.clock))
+        plot::save(path, &report::replay_svg(&answer, style.clock))
             .map_err(|e| Failure::Failed(format!("{}: {e}", path.display())))?;
     }
     Ok(())
@@ -182,7 +183,7 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
         replay.first_mut().into_iter().for_each(Model::listen);
     }
     let stamped = arguments.output == Some(Form::Timestamp);
-    let source = Source::of(arguments);
+    let source = Source::of(arguments).map_err(Failure::Usage)?;
     let mut first = None;
     let faults = source.pass("replaying", |records| {
         first = first.or_else(|| records.iter().find_map(|record| record.time));
@@ -204,11 +205,9 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
         }
     });
     let faults = faults.map_err(Failure::Failed)?;
-    if let (Some(moment), Some(first)) = (arguments.at, first) {
-        replay.advance(moment.time(first));
-        if arguments.events && written.is_ok() {
-            written = events(&mut out, &mut replay, stamped, None);
-        }
+    replay.finish(arguments.at.zip(first).map(|(moment, first)| moment.time(first)));
+    if arguments.events && written.is_ok() {
+        written = events(&mut out, &mut replay, stamped, None);
     }
     if arguments.log && written.is_ok() {
         written = log(&mut out, &mut replay);

@@ -45,7 +45,7 @@ fn answer(
 ) -> Result<(Answer, ReplayDetails), Failure> {
     let (profile, host) = settings::host(arguments).map_err(Failure::Usage)?;
     let grid = settings::grid(&host, &arguments.what_if).map_err(Failure::Usage)?;
-    let source = Source::of(arguments);
+    let source = Source::of(arguments).map_err(Failure::Usage)?;
     let search = Search { arguments, profile, host: &host, source: &source };
     let base = Candidate { label: "as set".into(), changes: Vec::new(), settings: host.clone() };
     let unlimited = search.limit(NO_LIMIT, "no limit");
@@ -75,7 +75,11 @@ fn answer(
         scale: arguments.scale,
         speed: arguments.speed,
         span: replay.span(),
-        tally: *replay.tally(),
+        tally: Tally {
+            // Of made-up packets nobody took a part off.
+            sliced: if arguments.synthetic.is_some() { 0 } else { replay.tally().sliced },
+            ..*replay.tally()
+        },
         doubts: *replay.doubts(),
         lost_by_capture: faults.lost,
         broken: faults.broken,
@@ -140,10 +144,7 @@ impl Search<'_> {
             first = first.or_else(|| records.iter().find_map(|record| record.time));
             replay.feed(records);
         });
-        if let (Some(moment), Some(first)) = (self.arguments.at, first) {
-            replay.advance(moment.time(first));
-        }
-        replay.finish();
+        replay.finish(self.arguments.at.zip(first).map(|(moment, first)| moment.time(first)));
         Ok((replay, faults.map_err(Failure::Failed)?))
     }
 

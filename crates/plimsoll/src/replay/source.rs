@@ -33,15 +33,18 @@ const LOOK: usize = 4096;
 
 impl<'a> Source<'a> {
     /// As the flags say.
-    pub fn of(arguments: &'a Arguments) -> Self {
-        Self {
+    pub fn of(arguments: &'a Arguments) -> Result<Self, String> {
+        if arguments.captures.iter().filter(|path| *path == Path::new("-")).count() > 1 {
+            return Err("-, the standard input, can be given once: it is read to its end".into());
+        }
+        Ok(Self {
             captures: &arguments.captures,
             synthetic: arguments.synthetic,
             scale: arguments.scale,
             speed: arguments.speed,
             until: arguments.at,
             unicode: !arguments.ascii && terminal::unicode(),
-        }
+        })
     }
 
     /// Whether a second pass shows the same again: not so for pipes.

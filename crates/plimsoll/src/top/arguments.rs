@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
+use plimsoll_flows::Order;
 
 use crate::arguments::{When, interval};
-use crate::flows::arguments::{ReaderChoice, Sort};
+use crate::flows::arguments::{ReaderChoice, order};
 
 /// `plimsoll top`.
 #[derive(Debug, Args)]
@@ -16,8 +17,8 @@ pub struct Top {
     #[arg(long, value_name = "KEYS", default_value = "state,service")]
     pub by: String,
     /// Which groups come first
-    #[arg(long, value_name = "WHAT", default_value = "entries")]
-    pub sort: Sort,
+    #[arg(long, value_name = "WHAT", default_value = "entries", value_parser = order())]
+    pub sort: Order,
     /// Of this network namespace: a name, an inode, a process id, a container id, "host" or "own"
     /// (repeatable) [default: own]
     #[arg(long, value_name = "NETNS")]

@@ -136,7 +136,7 @@ fn prepare(arguments: &Top) -> Result<(App, bool), Refusal> {
         language: terminal::language(),
         host: first.host.name.value().cloned().unwrap_or_else(|| "this host".into()),
     };
-    let question = Question { scope, filter, keys, order: arguments.sort.into() };
+    let question = Question { scope, filter, keys, order: arguments.sort };
     Ok((App::new(look, names, question, !arguments.no_mouse), !arguments.no_mouse))
 }
 

@@ -12,8 +12,7 @@ use alloc::string::{String, ToString};
 use core::fmt;
 
 use plimsoll_diagnosis::Diagnosis;
-
-use crate::clean::is_hidden;
+use plimsoll_wire::is_hidden;
 
 /// The name of the schema in the `schema` field.
 pub const SCHEMA: &str = "plimsoll.check/1";

@@ -146,7 +146,7 @@ fn what_could_not_be_had_is_null_and_never_zero() {
 fn the_json_may_be_sent_to_a_terminal_and_still_holds_the_text() {
     let d = cases::hostile();
     for text in [json(&d), json_pretty(&d)] {
-        assert!(!text.contains(|c| c != '\n' && crate::clean::is_hidden(c)));
+        assert!(!text.contains(|c| c != '\n' && plimsoll_wire::is_hidden(c)));
         assert_eq!(value(&text)["host"]["name"], d.host.name.clone().expect("a name"));
     }
 }

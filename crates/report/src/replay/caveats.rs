@@ -25,7 +25,7 @@ pub fn log_cut(packets: u64) -> String {
 pub fn caveats(a: &Answer) -> Vec<String> {
     let mut said = Vec::new();
     let mut say = |text: String| said.push(text);
-    let (tally, doubts) = (&a.tally, &a.doubts);
+    let doubts = &a.doubts;
     for broken in &a.broken {
         say(format!("{broken}; what follows it was not read."));
     }
@@ -58,60 +58,8 @@ pub fn caveats(a: &Answer) -> Vec<String> {
              same, but packets lost are counted twice."
         ));
     }
-    if tally.picked_up > 0 {
-        say(format!(
-            "{} under way when the capture began, or had been given up before: their state is a guess, \
-             and entries that were silent all along are missing from the count.",
-            counted(tally.picked_up, "connection was", "connections were")
-        ));
-    }
-    if tally.merged > 0 {
-        say(format!(
-            "{} longer than an Ethernet frame: the network card had merged them, so that the wire saw \
-             more segments than the model.",
-            counted(tally.merged, "TCP segment is", "TCP segments are")
-        ));
-    }
-    if tally.sliced > 0 && !a.synthetic {
-        say(format!(
-            "{} cut by the snapshot length; the headers were there, so the table is not touched by it.",
-            counted(tally.sliced, "packet was", "packets were")
-        ));
-    }
-    if tally.log_cut > 0 {
-        say(log_cut(tally.log_cut));
-    }
-    if tally.truncated > 0 {
-        say(format!(
-            "{} cut within the headers and left out.",
-            counted(tally.truncated, "packet was", "packets were")
-        ));
-    }
-    if tally.malformed > 0 {
-        say(format!(
-            "{} left out for a wrong IP header: a host drops such before conntrack.",
-            counted(tally.malformed, "packet was", "packets were")
-        ));
-    }
-    if tally.unknown_link > 0 {
-        say(format!(
-            "{} of a link type that is not read{} (read are Ethernet, Linux cooked, raw IP, loopback, PPP).",
-            counted(tally.unknown_link, "frame was", "frames were"),
-            tally.unread_link.map_or_else(String::new, |link| format!(", LINKTYPE {link}"))
-        ));
-    }
-    if tally.backwards > 0 {
-        say(format!(
-            "{} earlier than the one before and taken at its time.",
-            counted(tally.backwards, "packet is", "packets are")
-        ));
-    }
-    if tally.untimed > 0 {
-        say(format!(
-            "{} taken at that of the one before.",
-            counted(tally.untimed, "packet has no time and is", "packets have no time and are")
-        ));
-    }
+    said.extend(counts(a));
+    let mut say = |text: String| said.push(text);
     if a.rows().any(|row| row.outcome.lost > 0) {
         say("What a lost packet leads to (no answer, a second try) is not in the traffic: behind the \
              first drop the numbers of lost packets are an estimate."
@@ -134,4 +82,61 @@ pub fn caveats(a: &Answer) -> Vec<String> {
         ));
     }
     said
+}
+
+/// What of the packets was not as on the wire.
+fn counts(a: &Answer) -> Vec<String> {
+    let tally = &a.tally;
+    let link = tally.unread_link.map_or_else(String::new, |link| format!(", LINKTYPE {link}"));
+    let some = |n: u64, one: &str, many: &str, rest: &str| {
+        (n > 0).then(|| format!("{} {rest}", counted(n, one, many)))
+    };
+    let packets = |n: u64, rest: &str| some(n, "packet was", "packets were", rest);
+    let said = [
+        some(
+            tally.picked_up,
+            "connection was",
+            "connections were",
+            "under way when the capture began, or had been given up before: their state is a guess, and entries that \
+             were silent all along are missing from the count.",
+        ),
+        some(
+            tally.merged,
+            "TCP segment is",
+            "TCP segments are",
+            "longer than an Ethernet frame: the network card had merged them, so that the wire saw more segments \
+             than the model.",
+        ),
+        packets(
+            tally.sliced,
+            "cut by the snapshot length; the headers were there, so the table is not touched by it.",
+        ),
+        (tally.log_cut > 0).then(|| log_cut(tally.log_cut)),
+        packets(tally.truncated, "cut within the headers and left out."),
+        packets(
+            tally.malformed,
+            "left out for a wrong IP header: a host drops such before conntrack.",
+        ),
+        some(
+            tally.unknown_link,
+            "frame was",
+            "frames were",
+            &format!(
+                "of a link type that is not read{link} (read are Ethernet, Linux cooked, raw IP, loopback, PPP)."
+            ),
+        ),
+        some(
+            tally.backwards,
+            "packet is",
+            "packets are",
+            "earlier than the one before and taken at its time.",
+        ),
+        some(
+            tally.untimed,
+            "packet has no time and is",
+            "packets have no time and are",
+            "taken at that of the one before.",
+        ),
+    ];
+    said.into_iter().flatten().collect()
 }

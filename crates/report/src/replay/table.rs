@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use plimsoll_ct::Time;
 use plimsoll_replay::{Answer, Row};
@@ -15,11 +16,11 @@ use crate::wrap::{left, right, width};
 
 const HEADS: [&str; 7] = ["peak", "protected", "lost", "conns", "evicted", "memory", "first drop"];
 
-/// Below this a label stands in the line of its numbers.
+/// Columns of the labels at least, and as many as a short one gets.
+const LEAST: usize = 8;
 const LABEL: usize = 20;
 
 pub(super) fn show(screen: &mut Screen<'_>, a: &Answer) {
-    let style = screen.style;
     screen.gap();
     screen.heading("SETTINGS", "entries at the peak; packets and connections lost");
     let rows: Vec<(&Row, [String; 7])> = a.rows().map(|row| (row, cells(a, row))).collect();
@@ -27,13 +28,40 @@ pub(super) fn show(screen: &mut Screen<'_>, a: &Answer) {
         let cells = rows.iter().map(|(_, cells)| width(&cells[i]));
         cells.chain([width(HEADS[i])]).max().unwrap_or(0)
     });
-    let taken: usize = widths.iter().map(|w| w + 2).sum();
-    let room = style.columns().saturating_sub(2 + taken).clamp(8, 40);
+    for columns in parts(&widths, screen.style.columns()) {
+        part(screen, &rows, &widths, columns);
+    }
+}
+
+/// The columns that stand beside each other; what finds no room goes below, with the labels once more.
+fn parts(widths: &[usize; 7], room: usize) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let (mut start, mut taken) = (0, 2 + LEAST);
+    for (i, width) in widths.iter().enumerate() {
+        if i > start && taken + width + 2 > room {
+            parts.push(start..i);
+            (start, taken) = (i, 2 + LEAST);
+        }
+        taken += width + 2;
+    }
+    parts.push(start..widths.len());
+    parts
+}
+
+fn part(
+    screen: &mut Screen<'_>,
+    rows: &[(&Row, [String; 7])],
+    widths: &[usize; 7],
+    columns: Range<usize>,
+) {
+    let style = screen.style;
+    let taken: usize = widths[columns.clone()].iter().map(|w| w + 2).sum();
+    let room = style.columns().saturating_sub(2 + taken).clamp(LEAST, 40);
     let longest = rows.iter().map(|(row, _)| width(&row.outcome.label)).max().unwrap_or(0);
     let label = longest.min(room).max(LABEL.min(room));
     let mut head = Line::new().padded(2 + label);
-    for (name, width) in HEADS.iter().zip(widths) {
-        head.push(style, Paint::Faint, &format!("  {}", right(name, width)));
+    for i in columns.clone() {
+        head.push(style, Paint::Faint, &format!("  {}", right(HEADS[i], widths[i])));
     }
     screen.line(&head);
     for (i, (row, cells)) in rows.iter().enumerate() {
@@ -46,14 +74,15 @@ pub(super) fn show(screen: &mut Screen<'_>, a: &Answer) {
         let text = style.show(&row.outcome.label);
         let mut line = Line::new().plain(style, "  ");
         if width(&text) > label {
-            screen.line(&line.with(style, named, &text));
+            screen.paragraph(line, 4, named, &text);
             line = Line::new().padded(2 + label);
         } else {
             line.push(style, named, &left(&text, label, style.unicode));
         }
-        for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        for column in columns.clone() {
             let paint = if matches!(column, 2..=4) { paint } else { Paint::Plain };
-            line.push(style, paint, &format!("  {}", right(&style.show(cell), width)));
+            let cell = right(&style.show(&cells[column]), widths[column]);
+            line.push(style, paint, &format!("  {cell}"));
         }
         screen.line(&line);
     }

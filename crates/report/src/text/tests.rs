@@ -92,7 +92,7 @@ fn nothing_of_a_host_reaches_the_terminal_as_a_control() {
     for d in cases::all() {
         for verbose in [false, true] {
             let screen = text(&d, &Style { verbose, ..plain() });
-            assert!(!screen.contains(|c| c != '\n' && crate::clean::is_hidden(c)), "{screen}");
+            assert!(!screen.contains(|c| c != '\n' && plimsoll_wire::is_hidden(c)), "{screen}");
             let ascii = text(&d, &Style { verbose, unicode: false, ..plain() });
             let commands = commands(&d);
             for line in ascii.lines().filter(|l| !commands.contains(l)) {

@@ -205,10 +205,10 @@ impl Section {
         let frame = body.get(data..data + held).ok_or(TOO_LONG)?;
         sound(order, body.get((data + held).next_multiple_of(4)..).unwrap_or_default())?;
         let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(on.resolution);
-        let nanos = i64::try_from(nanos).unwrap_or(i64::MAX);
-        let time = Time(nanos.saturating_add(on.offset));
+        // All ones where the program that wrote it knew none: a time that nobody can have is none.
+        let time = i64::try_from(nanos).ok().and_then(|n| n.checked_add(on.offset)).map(Time);
         let length = order.u32(body, 16);
-        Ok(Some(Record { time: Some(time), link: on.link, bytes: frame, length }))
+        Ok(Some(Record { time, link: on.link, bytes: frame, length }))
     }
 }
 

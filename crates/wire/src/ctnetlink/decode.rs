@@ -210,21 +210,7 @@ const fn blank() -> Entry {
         protocol: Protocol::Other(0),
         l4: L4::None,
     };
-    Entry {
-        original: nowhere,
-        reply: nowhere,
-        state: State::Stateless,
-        status: Status::empty(),
-        expires: None,
-        zone: Zone { id: 0, direction: ZoneDirection::Both },
-        mark: None,
-        id: None,
-        references: None,
-        original_accounting: None,
-        reply_accounting: None,
-        age: None,
-        helper: None,
-    }
+    Entry::new(nowhere, nowhere, State::Stateless, Status::empty())
 }
 
 pub(super) fn tuple(

@@ -96,21 +96,8 @@ pub fn parse(line: &[u8]) -> Result<Entry, Malformed> {
     if original.family() != reply.family() {
         return Err(wrong("addresses", "one family", line));
     }
-    Ok(Entry {
-        original,
-        reply,
-        state: state.map_or(State::Stateless, |name| named_state(protocol, name)),
-        status,
-        expires,
-        zone,
-        mark,
-        id: None,
-        references: None,
-        original_accounting: None,
-        reply_accounting: None,
-        age: None,
-        helper,
-    })
+    let state = state.map_or(State::Stateless, |name| named_state(protocol, name));
+    Ok(Entry { expires, zone, mark, helper, ..Entry::new(original, reply, state, status) })
 }
 
 /// Appends the line of an entry, without the line feed, as conntrack-tools 1.4.7 writes it.

@@ -3,8 +3,9 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::save::chain_line;
 use super::words::words;
-use super::{Backend, BaseChain, Rule, Ruleset, Seen, TableFamily, Verdict, builtin, needs, ports};
+use super::{Backend, Rule, Ruleset, Seen, TableFamily, Verdict, builtin, needs, ports};
 
 /// Words that the matches of x_tables show in a row, and the match that they mean.
 const SHOWN: &[(&str, &str)] = &[
@@ -43,18 +44,9 @@ pub fn read_listing(
             chain = name;
             let mut about = about.trim_end_matches(')').split_whitespace();
             let policy = about.next().filter(|w| *w == "policy").and_then(|_| about.next());
-            if let (Some(hook), Some(policy)) = (builtin(name), policy.and_then(Verdict::named)) {
+            if let Some(policy) = policy {
                 let packets = about.next().and_then(number);
-                rules.push_chain(BaseChain {
-                    backend,
-                    family,
-                    table: table.into(),
-                    chain: name.into(),
-                    hook,
-                    priority: None,
-                    policy,
-                    packets,
-                });
+                chain_line(rules, (backend, family, table), name, policy, packets);
             }
         } else if let Some(rule) = row(line, chain, backend, family, table) {
             rules.push(rule, &mut seen);

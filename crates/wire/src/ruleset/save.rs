@@ -43,9 +43,10 @@ pub fn read_save(text: &str, family: TableFamily, rules: &mut Ruleset) {
 }
 
 /// Who reads the table, its family and its name.
-type Place<'a> = (Backend, TableFamily, &'a str);
+pub(super) type Place<'a> = (Backend, TableFamily, &'a str);
 
-fn chain_line(
+/// A built-in chain, as a listing and a save form head it.
+pub(super) fn chain_line(
     rules: &mut Ruleset,
     (backend, family, table): Place<'_>,
     name: &str,

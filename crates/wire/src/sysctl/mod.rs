@@ -90,29 +90,24 @@ pub fn read_listing(text: &str) -> impl Iterator<Item = (String, &str)> {
 pub fn dotted(key: &str) -> String {
     let key = key.trim_start_matches('/');
     match key.find(['.', '/']) {
-        Some(first) if key.as_bytes()[first] == b'/' => key
-            .chars()
-            .map(|c| match c {
-                '/' => '.',
-                '.' => '/',
-                c => c,
-            })
-            .collect(),
+        Some(first) if key.as_bytes()[first] == b'/' => swapped(key),
         Some(_) | None => key.to_owned(),
     }
 }
 
 /// Path of a key in dotted notation under /proc/sys.
 pub fn path(key: &str) -> String {
-    let slashed: String = key
-        .chars()
-        .map(|c| match c {
-            '/' => '.',
-            '.' => '/',
-            c => c,
-        })
-        .collect();
-    format!("/proc/sys/{slashed}")
+    format!("/proc/sys/{}", swapped(key))
+}
+
+/// Dots for slashes and slashes for dots.
+fn swapped(key: &str) -> String {
+    let swap = |c| match c {
+        '/' => '.',
+        '.' => '/',
+        c => c,
+    };
+    key.chars().map(swap).collect()
 }
 
 /// Whether a key is one of conntrack, of any generation, those included that no kernel has

@@ -1,0 +1,79 @@
+//! `plimsoll manual`: what it writes, as man(1) and a shell meet it.
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use support::{plimsoll, text};
+
+/// All of it below a directory of its own.
+fn written(name: &str) -> (PathBuf, String) {
+    let prefix = std::env::temp_dir().join(format!("plimsoll-man-{}-{name}", std::process::id()));
+    let out = plimsoll(&["manual", prefix.to_str().expect("UTF-8")]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    (prefix, text(&out.stdout))
+}
+
+#[test]
+fn every_command_that_the_help_lists_has_a_page_with_its_options_and_examples() {
+    let (prefix, said) = written("pages");
+    let mut commands = vec![Vec::new()];
+    let mut pages = 0;
+    while let Some(command) = commands.pop() {
+        let arguments = [&command[..], &["--help".to_owned()]].concat();
+        let help =
+            text(&plimsoll(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).stdout);
+        let name = [&["plimsoll".to_owned()][..], &command].concat().join("-");
+        let page = prefix.join(format!("share/man/man8/{name}.8"));
+        let page = std::fs::read_to_string(&page).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let page = page.replace("\\-", "-").replace("\\*(Aq", "'");
+        assert!(page.contains(&format!(".SH NAME\n{name} - ")), "{name}: {page}");
+        let options = help.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
+        for option in options.filter_map(|line| line.split(' ').next()) {
+            assert!(page.contains(&format!("--{option}")), "{name}: --{option}: {page}");
+        }
+        let examples = help.split("Examples:\n").nth(1).unwrap_or_else(|| panic!("{name}: {help}"));
+        assert!(page.contains(".SH EXAMPLES"), "{name}: {page}");
+        assert!(examples.lines().all(|line| page.contains(line)), "{name}: {page}");
+        let list = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next());
+        let inner = list.unwrap_or_default().lines().filter_map(|line| line.strip_prefix("  "));
+        let inner = inner.filter(|line| !line.starts_with([' ', '-']));
+        let inner = inner.filter_map(|line| line.split(' ').next()).filter(|word| *word != "help");
+        commands.extend(inner.map(|word| [&command[..], &[word.to_owned()]].concat()));
+        pages += 1;
+    }
+    assert!(pages > 20, "{pages}");
+    assert!(said.starts_with(&format!("{pages} manual pages in ")), "{said}");
+    std::fs::remove_dir_all(prefix).expect("removed");
+}
+
+#[test]
+fn a_shell_completes_commands_and_their_flags() {
+    let (prefix, _) = written("shell");
+    let script = prefix.join("share/bash-completion/completions/plimsoll");
+    let completed = |words: &str, last: &str| {
+        let line = format!(
+            "source '{}'; COMP_WORDS=(plimsoll {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             _plimsoll plimsoll '{last}' plimsoll; echo \"${{COMPREPLY[@]}}\"",
+            script.display()
+        );
+        text(&Command::new("bash").args(["-c", &line]).output().expect("bash starts").stdout)
+    };
+    assert_eq!(completed("re", "re"), "replay\n");
+    assert_eq!(completed("replay --what", "--what"), "--what-if\n");
+    for place in ["zsh/site-functions/_plimsoll", "fish/vendor_completions.d/plimsoll.fish"] {
+        let script =
+            std::fs::read_to_string(prefix.join("share").join(place)).expect("it is there");
+        assert!(script.contains("what-if"), "{place}");
+    }
+    std::fs::remove_dir_all(prefix).expect("removed");
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let out = plimsoll(&["manual", "/dev/null"]);
+    assert_eq!(out.status.code(), Some(1));
+    let said = text(&out.stderr);
+    assert!(said.starts_with("plimsoll: /dev/null/share/man/man8/plimsoll.8: "), "{said}");
+}
