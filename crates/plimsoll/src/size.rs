@@ -29,11 +29,11 @@ pub fn run(arguments: &Size) -> ExitCode {
     let sizing = match sizing(arguments) {
         Ok(sizing) => sizing,
         Err(Failure::Usage(why)) => {
-            eprintln!("plimsoll: {why}");
+            say!("{why}");
             return exit::usage();
         }
         Err(Failure::Failed(why)) => {
-            eprintln!("plimsoll: {why}");
+            say!("{why}");
             return ExitCode::from(UNKNOWN);
         }
     };
@@ -43,7 +43,7 @@ pub fn run(arguments: &Size) -> ExitCode {
         report::size_text(&sizing, &terminal::style(&arguments.screen))
     };
     if let Err(why) = terminal::print(&text) {
-        eprintln!("plimsoll: {why}");
+        say!("{why}");
         return ExitCode::from(UNKNOWN);
     }
     ExitCode::from(u8::from(sizing.enough() == Some(false)))

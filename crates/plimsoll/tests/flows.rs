@@ -395,6 +395,34 @@ fn without_the_right_it_says_which_is_missing_and_what_can_be_seen() {
 }
 
 #[test]
+fn who_sees_only_some_namespaces_is_told_so_and_what_would_show_the_others() {
+    if !root() {
+        return;
+    }
+    // In a container of its own, where /proc shows no process of others and no name of a namespace is mounted.
+    let own = Netns::new("some");
+    let inside = format!(
+        "mount -t tmpfs none /run/netns && exec {BINARY} flows --all-netns --reader netlink"
+    );
+    let out = Command::new("ip")
+        .args(["netns", "exec", &own.0, "unshare", "--mount", "--pid", "--fork", "--mount-proc"])
+        .args(["sh", "-c", &inside])
+        .output()
+        .expect("ip starts");
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{said}");
+    assert!(said.contains("0 entries shown"), "{said}");
+    let why = "there may be more network namespaces: /proc shows the processes of one container";
+    assert!(
+        said.contains(why) && said.contains("(needs the host's process namespace, and root)"),
+        "{said}"
+    );
+    // Who may look everywhere is told nothing of the kind.
+    let all = flows(&["--all-netns", "--reader", "netlink"]);
+    assert!(!text(&all.stderr).contains("may be more"), "{}", text(&all.stderr));
+}
+
+#[test]
 fn without_proc_it_says_how_to_have_it() {
     if !root() {
         return;

@@ -39,7 +39,7 @@ pub fn run(arguments: &Flows) -> ExitCode {
     match prepare(arguments) {
         Ok(prepared) => act(arguments, &prepared),
         Err(why) => {
-            eprintln!("plimsoll: {why}");
+            say!("{why}");
             exit::usage()
         }
     }
@@ -94,7 +94,7 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
         false => match live::Places::choose(arguments.all_netns, &arguments.netns) {
             Ok(places) => Some(places),
             Err(why) => {
-                eprintln!("plimsoll: {why}");
+                say!("{why}");
                 return exit::usage();
             }
         },
@@ -128,7 +128,7 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
     let Read { told, way, remarks } = match read {
         Ok(read) => read,
         Err(why) => {
-            eprintln!("plimsoll: {why}");
+            say!("{why}");
             return exit::failed();
         }
     };
@@ -253,29 +253,25 @@ fn talk(pipe: &Pipe<'_>, told: u64, way: &str, remarks: &[String]) {
         End::Print(_) => "shown",
     };
     let entries = if of.is_empty() && matched == 1 { "entry" } else { "entries" };
-    eprintln!("plimsoll: {}{of} {entries} {what}, {way}", count(matched));
+    say!("{}{of} {entries} {what}, {way}", count(matched));
     if unknown > 0 {
         let lacking: Vec<&str> = pipe.lacks.words().collect();
-        eprintln!(
-            "plimsoll: {} could not be judged, for want of: {}",
-            count(unknown),
-            lacking.join("; ")
-        );
+        say!("{} could not be judged, for want of: {}", count(unknown), lacking.join("; "));
     }
     if malformed > 0 {
         let what = counted(malformed, "line or message", "lines or messages");
-        eprintln!("plimsoll: {what} could not be understood");
+        say!("{what} could not be understood");
     }
     if let End::Group(groups) = &pipe.end
         && groups.error() > 0
     {
-        eprintln!(
-            "plimsoll: more groups than there is room for: a count may be too small by {} at most",
+        say!(
+            "more groups than there is room for: a count may be too small by {} at most",
             count(groups.error())
         );
     }
     for remark in remarks {
-        eprintln!("plimsoll: {remark}");
+        say!("{remark}");
     }
 }
 
@@ -285,7 +281,7 @@ fn written(result: io::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("plimsoll: standard output: {error}");
+            say!("standard output: {error}");
             exit::failed()
         }
     }

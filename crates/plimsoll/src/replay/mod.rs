@@ -42,11 +42,11 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     match show(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(why)) => {
-            eprintln!("plimsoll: {why}");
+            say!("{why}");
             exit::usage()
         }
         Err(Failure::Failed(why)) => {
-            eprintln!("plimsoll: {why}");
+            say!("{why}");
             exit::failed()
         }
     }
@@ -85,7 +85,7 @@ fn show(arguments: &Arguments) -> Result<(), Failure> {
 /// Says on standard error whose behaviour stands for a kernel that nobody has seen.
 pub fn say_if_unseen(kernel: &str) -> Result<(), Failure> {
     if let (_, Some(note)) = settings::profile(kernel).map_err(Failure::Usage)? {
-        eprintln!("plimsoll: {note}");
+        say!("{note}");
     }
     Ok(())
 }
@@ -145,15 +145,12 @@ fn style(arguments: &Arguments) -> Style {
 /// Faults to standard error; an end where they are not borne, or nothing else is there.
 fn complain(arguments: &Arguments, faults: &Faults, tally: &Tally) -> Result<(), Failure> {
     for why in &faults.broken {
-        eprintln!("plimsoll: {why}");
+        say!("{why}");
     }
     if tally.unknown_link > 0 {
         let frames = if tally.unknown_link == 1 { "frame" } else { "frames" };
         let link = tally.unread_link.map_or_else(String::new, |link| format!(" (LINKTYPE {link})"));
-        eprintln!(
-            "plimsoll: {} {frames} of a link type that is not read{link}",
-            tally.unknown_link
-        );
+        say!("{} {frames} of a link type that is not read{link}", tally.unknown_link);
         if arguments.strict {
             return Err(Failure::Failed("refused, since --strict was given".into()));
         }
@@ -215,7 +212,7 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
     complain(arguments, &faults, replay.tally())?;
     let cut = replay.tally().log_cut;
     if arguments.log && cut > 0 {
-        eprintln!("plimsoll: {}", report::replay_log_cut(cut));
+        say!("{}", report::replay_log_cut(cut));
     }
     let Some(model) = replay.first_mut() else { return Ok(()) };
     let written = written.and_then(|()| {

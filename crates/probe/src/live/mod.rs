@@ -179,9 +179,15 @@ pub fn observe(options: &Options) -> Observation {
     }
 }
 
-/// Every namespace there is.
+/// Every namespace that can be seen from here.
 pub(crate) fn found() -> Vec<Found> {
-    discover::discover().namespaces
+    all().0
+}
+
+/// The same, and whether there are no others.
+pub(crate) fn all() -> (Vec<Found>, Fact<()>) {
+    let Discovery { namespaces, complete } = discover::discover();
+    (namespaces, complete)
 }
 
 /// Namespaces that answer to a choice, with their owners, and the choices that none answers to.
