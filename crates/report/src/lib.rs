@@ -11,6 +11,8 @@
 
 extern crate alloc;
 
+#[macro_use]
+mod say;
 mod boot;
 mod civil;
 mod clean;
