@@ -7,11 +7,12 @@ use crate::Language;
 use crate::number;
 
 /// A sentence in the language asked for: English, Chinese. Both name the same values.
+#[macro_export]
 macro_rules! say {
     ($language:expr, $english:literal, $chinese:literal $(,)?) => {
         match $language {
-            $crate::Language::English => alloc::format!($english),
-            $crate::Language::Chinese => alloc::format!($chinese),
+            $crate::Language::English => $crate::format!($english),
+            $crate::Language::Chinese => $crate::format!($chinese),
         }
     };
 }

@@ -36,6 +36,7 @@ impl Look {
             verbose: false,
             commands: false,
             clock: self.clock,
+            language: self.language,
         }
     }
 }

@@ -74,6 +74,16 @@ pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
             "{part} 的包被抓了两次（在路由器上用 -i any 就会这样）：表不受影响，但丢包会算两遍。"
         ));
     }
+    let now = &a.as_set.outcome;
+    if now.peak == 0 && now.lost == 0 && a.tally.packets > 0 {
+        let invalid = count(now.counters.get(Counter::Invalid).unwrap_or(0));
+        said.push(say!(
+            language,
+            "No packet made an entry: they were INVALID ({invalid}), not tracked, or fragments of datagrams whose other \
+             parts were not captured.",
+            "没有一个包建立条目：它们是 INVALID（{invalid} 个）、不被跟踪，或者是其余分片没有抓到的分片。"
+        ));
+    }
     said.extend(counts(a, language));
     if a.rows().any(|row| row.outcome.lost > 0) {
         said.push(say!(
@@ -119,9 +129,8 @@ fn counts(a: &Answer, language: Language) -> Vec<String> {
             Language::Chinese => format!("{} {chinese}", count(n)),
         })
     };
-    let packets = |n: u64, rest: &str, chinese: &str| {
-        some(n, ["packet was", "packets were", rest], chinese)
-    };
+    let packets =
+        |n: u64, rest: &str, chinese: &str| some(n, ["packet was", "packets were", rest], chinese);
     let said = [
         some(
             tally.picked_up,

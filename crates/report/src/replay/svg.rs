@@ -142,7 +142,14 @@ impl Panel {
         if self.extent.shows(max) {
             let y = self.y(max as f64);
             svg.stroke(LEFT, y, right, y, LIMIT, 1.5, "7 4");
-            svg.text(LEFT + 6.0, y - 5.0, "start", 11, LIMIT, &say!(language, "limit {n}", "上限 {n}"));
+            svg.text(
+                LEFT + 6.0,
+                y - 5.0,
+                "start",
+                11,
+                LIMIT,
+                &say!(language, "limit {n}", "上限 {n}"),
+            );
         } else if max > 0 {
             let text = say!(language, "limit {n}, far above", "上限 {n}，远在图外");
             svg.text(right - 4.0, self.top - 6.0, "end", 11, LIMIT, &text);
@@ -207,10 +214,7 @@ fn legend(svg: &mut Svg, panel: &Panel, row: &Row, style: &Style) {
     let fills = [
         (EVICTABLE, say!(language, "evictable", "可淘汰")),
         (CLOSING, say!(language, "closing", "正在关闭")),
-        (
-            PROTECTED,
-            say!(language, "protected: only time removes it", "受保护：只有超时才离开"),
-        ),
+        (PROTECTED, say!(language, "protected: only time removes it", "受保护：只有超时才离开")),
     ];
     for (colour, name) in fills {
         svg.line(format_args!(
@@ -239,14 +243,7 @@ fn legend(svg: &mut Svg, panel: &Panel, row: &Row, style: &Style) {
 }
 
 /// One curve for each setting.
-fn curves(
-    svg: &mut Svg,
-    a: &Answer,
-    rows: &[&Row],
-    top: f64,
-    axis: &str,
-    style: &Style,
-) {
+fn curves(svg: &mut Svg, a: &Answer, rows: &[&Row], top: f64, axis: &str, style: &Style) {
     let language = style.language;
     let panel = Panel { extent: Extent::of(a, rows, 6.0), top };
     let title = say!(
@@ -274,12 +271,12 @@ fn curves(
         let packets = counted(o.lost, "packet", "packets");
         let fate = match (o.lost, o.evicted) {
             (0, 0) => say!(language, "peak {peak}", "峰值 {peak}"),
-            (0, _) => say!(language, "peak {peak}, {evicted} evicted", "峰值 {peak}，淘汰 {evicted}"),
-            (_, _) => say!(
-                language,
-                "peak {peak}, {packets} dropped",
-                "峰值 {peak}，丢弃 {lost} 个包"
-            ),
+            (0, _) => {
+                say!(language, "peak {peak}, {evicted} evicted", "峰值 {peak}，淘汰 {evicted}")
+            }
+            (_, _) => {
+                say!(language, "peak {peak}, {packets} dropped", "峰值 {peak}，丢弃 {lost} 个包")
+            }
         };
         let name = named(row, style);
         let text = say!(language, "{name}: {fate}", "{name}：{fate}");

@@ -10,10 +10,10 @@ use plimsoll_replay::{Answer, Row};
 
 use super::since_start;
 use crate::number::{bytes, count};
-use crate::{Language, Style};
 use crate::paint::{Line, Paint};
 use crate::screen::Screen;
 use crate::wrap::{left, right, width};
+use crate::{Language, Style};
 
 const HEADS: [&str; 7] = ["peak", "protected", "lost", "conns", "evicted", "memory", "first drop"];
 const HEADS_ZH: [&str; 7] = ["峰值", "受保护", "丢包", "连接", "淘汰", "内存", "首次丢包"];
@@ -32,7 +32,8 @@ pub(super) fn show(screen: &mut Screen<'_>, a: &Answer) {
         Language::Chinese => ("各种设置", "峰值时的条目数；丢失的包和连接", HEADS_ZH),
     };
     screen.heading(title, beside);
-    let rows: Vec<(&Row, [String; 7])> = a.rows().map(|row| (row, cells(a, row, language))).collect();
+    let rows: Vec<(&Row, [String; 7])> =
+        a.rows().map(|row| (row, cells(a, row, language))).collect();
     let widths: [usize; 7] = core::array::from_fn(|i| {
         let cells = rows.iter().map(|(_, cells)| width(&cells[i]));
         cells.chain([width(heads[i])]).max().unwrap_or(0)

@@ -116,7 +116,11 @@ fn stacked(screen: &mut Screen<'_>, a: &Answer, row: &Row, wide: usize, glyphs: 
             .iter()
             .map(|c| if c.is_some_and(|s| s.lost > 0) { glyphs.drop } else { " " })
             .collect();
-        let line = Line::new().with(style, Paint::Bad, &right(&say!(style.language, "dropped", "丢包"), SCALE - 1));
+        let line = Line::new().with(
+            style,
+            Paint::Bad,
+            &right(&say!(style.language, "dropped", "丢包"), SCALE - 1),
+        );
         screen.line(&line.plain(style, " ").with(style, Paint::Bad, &marks));
     }
     screen.line(&axis(style, &extent, wide));

@@ -28,11 +28,12 @@ fn nothing(a: &Answer, language: Language) -> String {
     if a.tally.frames == 0 {
         return say!(language, "There is no packet in the capture.", "抓包文件里没有包。");
     }
-    let frames = count(a.tally.frames);
+    let n = count(a.tally.frames);
+    let frames = counted(a.tally.frames, "frame was", "frames were");
     say!(
         language,
-        "Of {frames} frames none is an IP packet that could be read.",
-        "{frames} 个帧里，没有一个是能读出的 IP 包。"
+        "{frames} read, and no IP packet is among them.",
+        "读了 {n} 个帧，其中没有一个是能读出的 IP 包。"
     )
 }
 
@@ -155,9 +156,8 @@ fn verdict(a: &Answer, style: &Style) -> String {
                 (Some(at), _) => Some(style.clock.show(at)),
                 (None, _) => None,
             };
-            let from = at.map_or_else(String::new, |at| {
-                say!(language, " from {at} on", "从 {at} 起")
-            });
+            let from =
+                at.map_or_else(String::new, |at| say!(language, " from {at} on", "从 {at} 起"));
             let packets = counted(lost, "packet", "packets");
             let connections = counted(now.flows_lost, "connection", "connections");
             let (lost, flows) = (count(lost), count(now.flows_lost));
@@ -193,9 +193,9 @@ fn ways_out(a: &Answer, language: Language) -> Vec<String> {
     }
     let needed = a.needed();
     let growth = |max: u64| {
-        ratio(max.saturating_sub(now.max), now.max).map(share).map_or_else(String::new, |more| {
-            say!(language, " ({more} more)", "（增加 {more}）")
-        })
+        ratio(max.saturating_sub(now.max), now.max)
+            .map(share)
+            .map_or_else(String::new, |more| say!(language, " ({more} more)", "（增加 {more}）"))
     };
     match &a.enough {
         Some(row) if now.lost > 0 => {
