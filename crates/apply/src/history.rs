@@ -28,6 +28,20 @@ pub enum Phase {
     UndoneInPart,
 }
 
+impl Phase {
+    /// Its name, as it stands in the JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Applying => "applying",
+            Self::Pending { .. } => "pending",
+            Self::Standing => "standing",
+            Self::Undoing => "undoing",
+            Self::Undone => "undone",
+            Self::UndoneInPart => "undone-in-part",
+        }
+    }
+}
+
 /// Where one change stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stand {

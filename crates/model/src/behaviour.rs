@@ -57,6 +57,8 @@ pub struct Behaviour {
     pub balanced_echo_ends: bool,
     /// A first fragment of IPv6 that ends before its datagram's headers do is not kept (5.11, 5.10 stable).
     pub headers_in_first_fragment: bool,
+    /// Parts of which some know congestion and others do not make no datagram (3.x).
+    pub mixed_ecn_ends: bool,
     /// An IPv6 redirect that does not come from its link is an error (5.10).
     pub redirects: bool,
     /// ICMPv6 messages of multicast router discovery (types 151, 152) are not tracked (6.12; 6.1 calls them
@@ -111,6 +113,7 @@ const V6_18: Behaviour = Behaviour {
     error_names_flow: true,
     balanced_echo_ends: false,
     headers_in_first_fragment: true,
+    mixed_ecn_ends: true,
     redirects: true,
     router_discovery: true,
     late_rules: true,
@@ -214,6 +217,7 @@ const V2_6_32: Behaviour = Behaviour {
     name: "2.6.32",
     tcp: tcp::Behaviour { table: tcp::Generation::El6, ..V4_14.tcp },
     sctp: SctpRule { heartbeat_acked: false, ..OLD_SCTP },
+    mixed_ecn_ends: false,
     ..V3_10
 };
 

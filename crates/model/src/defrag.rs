@@ -59,8 +59,17 @@ struct Queue {
     deadline: u64,
     /// Parts of its source that had come with its last one.
     count: u32,
+    /// Values that its parts have of [`Fragment::ecn`], a bit each.
+    ecn: u8,
     /// See [`Defragmenter::remember`].
     head: Vec<u8>,
+}
+
+/// The values of [`Fragment::ecn`], each as its bit: not capable of it, capable of it (two of them), congested.
+mod ecn {
+    pub(super) const NOT_CAPABLE: u8 = 1;
+    pub(super) const CAPABLE: u8 = 1 << 1 | 1 << 2;
+    pub(super) const CONGESTED: u8 = 1 << 3;
 }
 
 /// Whether a first fragment of IPv6 ends before the headers of its datagram do (RFC 8200, 4.5): such a one
@@ -85,6 +94,8 @@ pub(crate) struct Datagram {
     octets: Vec<u8>,
     protocol: u8,
     headers: u32,
+    /// One of its parts met congestion, though not all did.
+    pub(crate) congested: bool,
     /// What rules do to it: they come behind the defragmenter, and see it with the first part's link addresses and ports.
     pub(crate) treatment: Treatment,
     /// See [`Defragmenter::remember`].
@@ -109,6 +120,17 @@ impl Datagram {
             length: self.headers + payload_length,
         }
     }
+}
+
+/// What datagrams may wait for, and take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Ticks that one waits: over IPv4, over IPv6.
+    pub(crate) timeouts: (u32, u32),
+    /// Octets of all.
+    pub(crate) room: usize,
+    /// See [`Behaviour::mixed_ecn_ends`](crate::Behaviour).
+    pub(crate) mixed_ecn_ends: bool,
 }
 
 /// What becomes of a part.
@@ -152,8 +174,7 @@ impl Defragmenter {
         packet: &Packet<'_>,
         treatment: &Treatment,
         now: u64,
-        timeouts: (u32, u32),
-        room: usize,
+        Limits { timeouts, room, mixed_ecn_ends }: Limits,
     ) -> Gathered {
         let Some(fragment) = packet.fragment else { return Gathered::Alone };
         let v6 = packet.is_v6();
@@ -184,7 +205,11 @@ impl Defragmenter {
             queue.count = *count;
         }
         let before = queue.octets.len();
-        let placed = queue.place(&fragment, packet, treatment, v6);
+        let mut placed = queue.place(&fragment, packet, treatment, v6);
+        let mixed = queue.ecn & ecn::NOT_CAPABLE != 0 && queue.ecn != ecn::NOT_CAPABLE;
+        if mixed_ecn_ends && mixed && matches!(placed, Placed::Complete) {
+            placed = Placed::Broken;
+        }
         self.bytes += queue.octets.len() - before;
         match placed {
             Placed::Kept | Placed::Refused => Gathered::Kept,
@@ -198,8 +223,11 @@ impl Defragmenter {
                 Gathered::Alone
             }
             Placed::Complete => match self.drop_queue(&which) {
-                Some(Queue { octets, protocol, headers, treatment, head, .. }) => {
-                    Gathered::Whole(Datagram { octets, protocol, headers, treatment, head })
+                Some(Queue { octets, protocol, headers, ecn, treatment, head, .. }) => {
+                    let congested = ecn & ecn::CONGESTED != 0 && ecn & ecn::CAPABLE != 0;
+                    let datagram =
+                        Datagram { octets, protocol, headers, congested, treatment, head };
+                    Gathered::Whole(datagram)
                 }
                 None => Gathered::Kept,
             },
@@ -282,6 +310,7 @@ impl Queue {
         {
             return if first <= start && end <= past { Placed::Refused } else { Placed::Broken };
         }
+        self.ecn |= 1 << fragment.ecn;
         self.runs.insert(at, (start, end));
         if self.runs.get(at + 1).is_some_and(|next| next.0 == end) {
             self.runs[at].1 = self.runs.remove(at + 1).1;
@@ -319,6 +348,7 @@ mod tests {
     use super::*;
 
     const NOW: u64 = 1000;
+    const LIMITS: Limits = Limits { timeouts: (30, 60), room: 1 << 20, mixed_ecn_ends: true };
 
     fn add(d: &mut Defragmenter, offset: u32, length: usize, more: bool) -> Option<Datagram> {
         add_of(d, 1, offset, length, more)
@@ -335,12 +365,12 @@ mod tests {
         let packet = Packet {
             addresses: Addresses::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()),
             protocol: 17,
-            fragment: Some(Fragment { id, offset, more, protocol: 17 }),
+            fragment: Some(Fragment { id, offset, more, protocol: 17, ecn: 0 }),
             payload: &octets,
             payload_length: length as u32,
             length: length as u32 + 20,
         };
-        match d.add(&packet, &Treatment::default(), NOW, (30, 60), 1 << 20) {
+        match d.add(&packet, &Treatment::default(), NOW, LIMITS) {
             Gathered::Whole(datagram) => Some(datagram),
             Gathered::Kept => None,
             Gathered::Alone => unreachable!("IPv4 passes no part alone"),
@@ -397,17 +427,53 @@ mod tests {
                 let packet = Packet {
                     addresses,
                     protocol: 17,
-                    fragment: Some(Fragment { id, offset, more, protocol: 17 }),
+                    fragment: Some(Fragment { id, offset, more, protocol: 17, ecn: 0 }),
                     payload: &octets,
                     payload_length: length as u32,
                     length: length as u32 + 48,
                 };
-                d.add(&packet, &Treatment::default(), NOW, (30, 60), 1 << 20)
+                d.add(&packet, &Treatment::default(), NOW, LIMITS)
             };
             assert_eq!(add(8, 8, false), Gathered::Kept);
             assert_eq!(add(8, 16, false), Gathered::Kept, "another end");
             let whole = matches!(add(0, 8, true), Gathered::Whole(_));
             assert_eq!(whole, goes_on, "IPv{version}");
+        }
+    }
+
+    #[test]
+    fn parts_that_know_congestion_and_parts_that_do_not_make_no_datagram() {
+        // Values of the parts; whether they make one, and whether it is congested where its first part is not.
+        let cases: [(&[u8], bool, bool); 7] = [
+            (&[0, 0], true, false),
+            (&[0, 2], false, false),
+            (&[3, 0], false, false),
+            (&[2, 1], true, false),
+            (&[2, 3], true, true),
+            (&[1, 2, 3], true, true),
+            (&[3, 3], true, false),
+        ];
+        for (values, whole, congested) in cases {
+            let mut last = Gathered::Kept;
+            let mut d = Defragmenter::default();
+            for (offset, &ecn) in (0..).step_by(8).zip(values) {
+                let more = offset as usize / 8 + 1 < values.len();
+                let packet = Packet {
+                    addresses: Addresses::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()),
+                    protocol: 17,
+                    fragment: Some(Fragment { id: 1, offset, more, protocol: 17, ecn }),
+                    payload: &[7; 8],
+                    payload_length: 8,
+                    length: 28,
+                };
+                last = d.add(&packet, &Treatment::default(), NOW, LIMITS);
+            }
+            let seen = match last {
+                Gathered::Whole(datagram) => (true, datagram.congested),
+                Gathered::Kept | Gathered::Alone => (false, false),
+            };
+            assert_eq!(seen, (whole, congested), "{values:?}");
+            assert_eq!(d.bytes, 0, "{values:?}: nothing waits");
         }
     }
 
@@ -418,12 +484,12 @@ mod tests {
             let packet = Packet {
                 addresses: Addresses::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()),
                 protocol: 17,
-                fragment: Some(Fragment { id, offset: 65_000, more: true, protocol: 17 }),
+                fragment: Some(Fragment { id, offset: 65_000, more: true, protocol: 17, ecn: 0 }),
                 payload: &[0; 8],
                 payload_length: 8,
                 length: 28,
             };
-            d.add(&packet, &Treatment::default(), NOW, (30, 60), 1 << 20);
+            d.add(&packet, &Treatment::default(), NOW, LIMITS);
         }
         assert!(d.bytes < (1 << 20) + 66_000, "{}", d.bytes);
     }

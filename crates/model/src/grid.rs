@@ -165,16 +165,16 @@ impl Grid {
         counters
     }
 
-    /// A census of one setting's entries.
+    /// A census of each setting's entries, in the order of the settings: one walk over the table for all of them.
+    pub fn occupancies(&self) -> Vec<Occupancy> {
+        let live = self.numbers.without(&self.table.expired_shared(self.now()));
+        let each = 0..self.models.len();
+        each.map(|seat| live.classes(seat).occupancy(self.counted(seat))).collect()
+    }
+
+    /// What [`Grid::occupancies`] says of one setting.
     pub fn occupancy(&self, setting: usize) -> Occupancy {
-        let model = &self.models[setting];
-        let mut live = Classes::default();
-        self.table.census_of(setting, |expires, class| {
-            if expires.left(model.now()) > 0 {
-                live.enter(class);
-            }
-        });
-        live.occupancy(self.counted(setting))
+        self.occupancies()[setting]
     }
 
     /// Status and state of an entry that a step of the last packet names.

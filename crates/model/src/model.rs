@@ -14,7 +14,7 @@ use plimsoll_wire::packet::{
 use crate::behaviour::Behaviour;
 use crate::classes::Classes;
 use crate::collector::Collector;
-use crate::defrag::{Defragmenter, Gathered, lacks_headers};
+use crate::defrag::{Defragmenter, Gathered, Limits, lacks_headers};
 use crate::events::Events;
 use crate::helper::Helpers;
 use crate::key::{Key, PPP, Packed};
@@ -162,7 +162,7 @@ impl Model {
         let whole = self.log.take_datagram().map(|datagram| {
             let (protocol, payload) = datagram.payload();
             let head = first.as_deref().unwrap_or(&datagram.head);
-            reassembled::frame(link, head, protocol, payload)
+            reassembled::frame(link, head, protocol, payload, datagram.congested)
         });
         let frame = whole.as_deref().unwrap_or(frame);
         let Wording { path, accurate_ecn, .. } = self.behaviour.wording;
@@ -285,9 +285,11 @@ impl Model {
         if self.behaviour.headers_in_first_fragment && lacks_headers(part) {
             return Gathered::Alone;
         }
-        let limits = (self.settings.fragments_v4, self.settings.fragments_v6);
-        let limits = (self.settings.ticks(limits.0), self.settings.ticks(limits.1));
-        self.defragmenter.add(part, treatment, self.ticks, limits, self.settings.fragment_bytes)
+        let Settings { fragments_v4, fragments_v6, fragment_bytes: room, .. } = self.settings;
+        let timeouts = (self.settings.ticks(fragments_v4), self.settings.ticks(fragments_v6));
+        let mixed_ecn_ends = self.behaviour.mixed_ecn_ends;
+        let limits = Limits { timeouts, room, mixed_ecn_ends };
+        self.defragmenter.add(part, treatment, self.ticks, limits)
     }
 
     /// Where a packet is looked up, and its way there.

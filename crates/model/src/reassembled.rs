@@ -18,8 +18,15 @@ fn front(link: LinkType, frame: &[u8]) -> usize {
     network_layer(link, frame).map_or(0, |packet| frame.len() - packet.len())
 }
 
-/// The frame of a datagram; `head`: see [`head`], `protocol`: that of the first octet of `payload`.
-pub(crate) fn frame(link: LinkType, head: &[u8], protocol: u8, payload: &[u8]) -> Vec<u8> {
+/// The frame of a datagram; `head`: see [`head`], `protocol`: that of the first octet of `payload`, `congested`: one of its
+/// parts met congestion.
+pub(crate) fn frame(
+    link: LinkType,
+    head: &[u8],
+    protocol: u8,
+    payload: &[u8],
+    congested: bool,
+) -> Vec<u8> {
     let mut frame = [head, payload].concat();
     let front = front(link, head);
     let packet = &mut frame[front..];
@@ -29,6 +36,7 @@ pub(crate) fn frame(link: LinkType, head: &[u8], protocol: u8, payload: &[u8]) -
     let length = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
     if !v6 {
         if let Some(header) = packet.first_chunk_mut::<20>() {
+            header[1] |= if congested { 3 } else { 0 };
             [header[2], header[3]] = length;
             // Neither an offset nor more to come; whether it might have been cut is told.
             [header[6], header[7]] = [header[6] & 0x40, 0];
@@ -36,6 +44,7 @@ pub(crate) fn frame(link: LinkType, head: &[u8], protocol: u8, payload: &[u8]) -
         return frame;
     }
     let Some(header) = packet.first_chunk_mut::<40>() else { return frame };
+    header[1] |= if congested { 3 << 4 } else { 0 };
     [header[4], header[5]] = length;
     // The last header that every part has named the fragment's.
     let (mut place, mut at) = (6, 40);
@@ -61,8 +70,8 @@ mod tests {
         first.extend([44, 0, 1, 4, 0, 0, 0, 0]);
         first.extend([17, 0, 0, 1, 0, 0, 0, 9, 16, 0, 0, 53, 0, 11, 0, 0]);
         let head = head(LinkType::RawIp, &first, 48);
-        let whole = frame(LinkType::RawIp, &head, 17, &[16, 0, 0, 53, 0, 11, 0, 0, 1, 2, 3]);
-        assert_eq!(whole[..8], [0x60, 0, 0, 0, 0, 19, 0, 64]);
+        let whole = frame(LinkType::RawIp, &head, 17, &[16, 0, 0, 53, 0, 11, 0, 0, 1, 2, 3], true);
+        assert_eq!(whole[..8], [0x60, 0x30, 0, 0, 0, 19, 0, 64]);
         assert_eq!(whole[40..], [17, 0, 1, 4, 0, 0, 0, 0, 16, 0, 0, 53, 0, 11, 0, 0, 1, 2, 3]);
     }
 
@@ -74,7 +83,7 @@ mod tests {
                 for end in 0..octets.len() {
                     for headers in [0, 20, 60, 200] {
                         let head = head(link, &octets[..end], headers);
-                        assert_eq!(frame(link, &head, 17, &[7; 9]).len(), head.len() + 9);
+                        assert_eq!(frame(link, &head, 17, &[7; 9], true).len(), head.len() + 9);
                     }
                 }
             }

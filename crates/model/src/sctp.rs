@@ -295,8 +295,11 @@ impl Sctp {
             if matches!(kind, INIT | INIT_ACK) {
                 let Some(tag) = offered_tag(value) else { return Outcome::Invalid { assure } };
                 if kind == INIT {
-                    self.inits[other] &= !self.inits[own];
-                    self.inits[own] = true;
+                    // The same once more is none.
+                    if self.tags[other] != tag || !confirmed {
+                        self.inits[other] &= !self.inits[own];
+                        self.inits[own] = true;
+                    }
                     // A repeated INIT does not keep an entry alive.
                     ignore |= new == CL && old == CL && confirmed;
                 } else {
@@ -315,6 +318,9 @@ impl Sctp {
             last = new;
             moved |= old != new;
             assure |= old != new && new == ES;
+            if kind == COOKIE_ACK {
+                self.inits = [false; 2];
+            }
         }
         if ignore {
             Outcome::Ignore { assure }

@@ -284,6 +284,17 @@ fn a_refusal_that_names_another_call_leaves_the_one_that_is_known() {
     assert!(s.model.entry(there).is_none());
 }
 
+/// Linux 6.18, `cargo xtask fidelity scripts 4000 801`: who refuses the session that he has agreed to agrees to no call.
+#[test]
+fn a_session_that_is_refused_later_has_no_calls() {
+    let (mut s, [to_server, to_client]) = called();
+    let refusal = message(2, [0, 0], 2);
+    s.send(2, (true, (1723, 4000), ACK, to_client, to_server, &refusal));
+    let after = to_client + refusal.chars().count() as u32;
+    s.send(2, (true, (1723, 4000), ACK, after, to_server, &message(8, [9, 7], 1)));
+    assert_eq!(s.counters(), [2, 0, 0]);
+}
+
 /// Linux 6.18, `cargo xtask fidelity scripts 20000 303`: a control connection that spoke of no call takes the GRE entry
 /// of the call ids 0 with it, which it never expected.
 #[test]

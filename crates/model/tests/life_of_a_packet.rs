@@ -569,6 +569,36 @@ fn a_cookie_ack_in_front_of_a_strange_heartbeat_makes_the_entry_assured() {
     assert_eq!(entry.expires.map(|left| left.get()), Some(2), "not refreshed");
 }
 
+/// Linux 6.18, `cargo xtask fidelity rare 2000 2 sctp`: an INIT ACK may bring a new tag where one side opens anew what was
+/// open, and not where both sides' INITs cross; an INIT that comes twice counts once.
+#[test]
+fn an_init_ack_brings_a_tag_where_no_other_init_is_under_way() {
+    const INIT: u8 = 1;
+    const INIT_ACK: u8 = 2;
+    let opening =
+        [(false, 0, (INIT, 1)), (true, 1, (INIT_ACK, 2)), (false, 2, (10, 0)), (true, 1, (11, 0))];
+    // Packets behind so many of the opening; whether the last one, an INIT ACK, is valid.
+    type Packet = (bool, u32, (u8, u32));
+    let anew = [(true, 0, (INIT, 3)), (false, 3, (INIT_ACK, 4))];
+    let cases: [(usize, &[Packet], bool); 7] = [
+        (4, &anew, true),
+        // The client's INIT comes late, once more.
+        (4, &[opening[0], anew[0], anew[1]], true),
+        (2, &anew, false),
+        (2, &[anew[0], anew[0], anew[1]], false),
+        (2, &[anew[0], (true, 0, (INIT, 5)), (false, 5, (INIT_ACK, 4))], true),
+        (1, &[anew[0], opening[0], (true, 1, (INIT_ACK, 4))], false),
+        (1, &[anew[0], (false, 0, (INIT, 5)), (true, 5, (INIT_ACK, 4))], true),
+    ];
+    for (opened, packets, valid) in cases {
+        let mut s = Story::on("6.18", |settings| settings.checksum = false);
+        for &(reply, tag, chunk) in opening[..opened].iter().chain(packets) {
+            s.at(secs(0), &sctp(reply, tag, &[chunk]));
+        }
+        assert_eq!(s.counter(Counter::Invalid), u64::from(!valid), "{opened}, {packets:?}");
+    }
+}
+
 #[test]
 fn what_a_host_sends_to_itself_is_told_of_as_it_goes_and_as_it_comes() {
     let mut story = Story::on("6.18", |settings| settings.log_invalid = 255);

@@ -20,7 +20,7 @@ pub fn run(arguments: &Boot) -> ExitCode {
     match done {
         Ok(code) => code,
         Err(why) => {
-            eprintln!("plimsoll: {why}");
+            say!("{why}");
             exit::usage()
         }
     }
@@ -91,12 +91,12 @@ fn watch(arguments: &Boot) -> Result<ExitCode, String> {
         }
         _ => "reading again and again: the time is told, and what began to run shortly before",
     };
-    eprintln!("plimsoll: by {how}");
+    say!("by {how}");
     for why in &means.lacking {
-        eprintln!("plimsoll: not by {why}");
+        say!("not by {why}");
     }
     for (key, value) in watch.values() {
-        eprintln!("plimsoll: {key} is {}", value.unwrap_or("not there yet"));
+        say!("{key} is {}", value.unwrap_or("not there yet"));
     }
     let style = terminal::style(&arguments.screen);
     let mut left = arguments.changes.unwrap_or(usize::MAX);

@@ -18,7 +18,7 @@ pub fn run(arguments: &Check) -> ExitCode {
     let diagnosis = match look(arguments) {
         Ok(diagnosis) => diagnosis,
         Err(why) => {
-            eprintln!("plimsoll: {why}");
+            say!("{why}");
             return exit::usage();
         }
     };

@@ -9,7 +9,7 @@ pub fn usage() -> ExitCode {
 
 /// The answer could not be written: nobody was told.
 pub fn unwritten(why: &str) -> ExitCode {
-    eprintln!("plimsoll: {why}");
+    say!("{why}");
     ExitCode::from(3)
 }
 

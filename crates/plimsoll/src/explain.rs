@@ -15,8 +15,8 @@ pub fn run(arguments: &Explain) -> ExitCode {
         Some(finding) => match page(finding, arguments) {
             Some(page) => page,
             None => {
-                eprintln!(
-                    "plimsoll: no finding {finding:?}; `plimsoll explain` lists them: CT001, \
+                say!(
+                    "no finding {finding:?}; `plimsoll explain` lists them: CT001, \
                      table-full, …"
                 );
                 return exit::usage();

@@ -2,6 +2,9 @@
 //!
 //! Knows: the command line and the terminal. Does not know: any arithmetic on facts.
 
+#[macro_use]
+mod terminal;
+
 mod arguments;
 mod boot;
 mod check;
@@ -14,9 +17,9 @@ mod manual;
 mod memory;
 mod replay;
 mod size;
-mod terminal;
 mod top;
 
+use std::io::{Write, stderr};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -31,8 +34,15 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are answers; everything else is wrong usage.
-            let _ = error.print();
-            return if error.use_stderr() { exit::usage() } else { ExitCode::SUCCESS };
+            if !error.use_stderr() {
+                let _ = error.print();
+                return ExitCode::SUCCESS;
+            }
+            let text = error.render().to_string();
+            let shown = terminal::cleaned(&text);
+            // Its colours are controls, too: only where all else is clean.
+            let _ = if shown == text { error.print() } else { write!(stderr(), "{shown}") };
+            return exit::usage();
         }
     };
     match arguments.command {

@@ -41,7 +41,7 @@ pub fn run(arguments: &Manual) -> ExitCode {
             arguments.prefix.join("share/man/man8").display()
         ),
         Err((place, error)) => {
-            eprintln!("plimsoll: {}: {error}", place.display());
+            say!("{}: {error}", place.display());
             return exit::failed();
         }
     };

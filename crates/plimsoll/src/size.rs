@@ -11,7 +11,7 @@ use plimsoll_probe::dead;
 use plimsoll_probe::live::{self, NamespaceSelector};
 use plimsoll_replay::Row;
 use plimsoll_report::number::{count, counted};
-use plimsoll_report::{self as report, Language, Style, say};
+use plimsoll_report::{self as report, Language, Style, spoken};
 
 use crate::arguments::Size;
 use crate::replay::{self, Failure};
@@ -30,11 +30,11 @@ pub fn run(arguments: &Size) -> ExitCode {
     let sizing = match sizing(arguments) {
         Ok(sizing) => sizing,
         Err(Failure::Usage(why)) => {
-            eprintln!("plimsoll: {why}");
+            say!("{why}");
             return exit::usage();
         }
         Err(Failure::Failed(why)) => {
-            eprintln!("plimsoll: {why}");
+            say!("{why}");
             return ExitCode::from(UNKNOWN);
         }
     };
@@ -46,7 +46,7 @@ pub fn run(arguments: &Size) -> ExitCode {
         report::size_text(&sizing, &Style { unicode, language: language(arguments), ..style })
     };
     if let Err(why) = terminal::print(&text) {
-        eprintln!("plimsoll: {why}");
+        say!("{why}");
         return ExitCode::from(UNKNOWN);
     }
     ExitCode::from(u8::from(sizing.enough() == Some(false)))
@@ -159,7 +159,7 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
     unlimited.set.push((MAX.into(), NO_LIMIT));
     let (answer, _) = replay::answer_for(&unlimited)?;
     if answer.tally.packets == 0 {
-        let why = say!(language, "no packet that could be read", "没有能读出的包");
+        let why = spoken!(language, "no packet that could be read", "没有能读出的包");
         return Err(Failure::Failed(why));
     }
     let mean = answer.mean().unwrap_or(answer.needed());
@@ -171,20 +171,20 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
     let protected = answer.as_set.outcome.peak_protected;
     let needed = answer.needed();
     let enough = count(needed.max(1));
-    let mut remarks = vec![say!(
+    let mut remarks = vec![spoken!(
         language,
         "A limit of {enough} evicts nothing.",
         "上限为 {enough} 时不淘汰任何条目。"
     )];
     let n = count(protected);
     let safe = if protected == 1 {
-        say!(
+        spoken!(
             language,
             "1 entry at once is protected from eviction.",
             "同时有 1 个条目受保护，不会被淘汰。"
         )
     } else {
-        say!(
+        spoken!(
             language,
             "{n} entries at once are protected from eviction.",
             "同时有 {n} 个条目受保护，不会被淘汰。"
@@ -192,7 +192,7 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
     };
     let again = arguments.capture.iter().all(|path| path.is_file());
     remarks.push(match again.then(|| smallest(flags, protected)).transpose()? {
-        None => say!(
+        None => spoken!(
             language,
             "A pipe is read once: whether a smaller one drops nothing was not searched; {safe}",
             "管道只能读一遍：没有再找不丢包的更小上限；{safe}"
@@ -200,7 +200,7 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
         Some(Some(row)) => {
             let (max, least, evicted) = (row.outcome.max, count(row.outcome.max), row.outcome.evicted);
             let (entries, evicted) = (counted(evicted, "entry", "entries"), count(evicted));
-            say!(
+            spoken!(
                 language,
                 "The smallest that drops nothing is {least}: it evicts {entries} to make room (searched with the model; \
                  `plimsoll replay --what-if nf_conntrack_max={max}` shows it). {safe}",
@@ -208,7 +208,7 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
                  nf_conntrack_max={max}` 可以看到）。{safe}"
             )
         }
-        Some(None) => say!(
+        Some(None) => spoken!(
             language,
             "No smaller one was found that drops nothing; {safe}",
             "没有找到更小而不丢包的上限；{safe}"

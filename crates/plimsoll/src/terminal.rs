@@ -2,9 +2,20 @@
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
-use plimsoll_report::{Clock, Language, Style};
+use plimsoll_report::{Clock, Language, Style, clean};
 
 use crate::arguments::{Lang, Screen, When};
+
+/// Says something on standard error. Names of files and words that were typed may come from strangers: what a terminal
+/// would obey is shown, not sent.
+macro_rules! say {
+    ($($words:tt)*) => { eprintln!("plimsoll: {}", $crate::terminal::cleaned(&format!($($words)*))) };
+}
+
+/// Text of several lines, each fit for a terminal.
+pub fn cleaned(text: &str) -> String {
+    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
+}
 
 /// The look that was asked for, of what this terminal can show, with the times of this host's zone.
 pub fn style(screen: &Screen) -> Style {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use support::{BINARY, repository, schema, schema_errors, text};
+use support::{BINARY, repository, schema, schema_errors, skipped, text};
 
 fn boot(root: &Path, more: &[&str]) -> (String, String, Option<i32>) {
     let output = Command::new(BINARY)
@@ -226,12 +226,12 @@ fn a_file_that_may_not_be_read_is_told_and_the_rest_is_judged() {
         .args(["boot", "--root", tree.0.to_str().expect("UTF-8")])
         .output();
     let Some(output) = output.ok().filter(|o| o.status.code() != Some(127)) else {
-        eprintln!("skipped: setpriv is missing");
+        skipped("setpriv is missing");
         return;
     };
     let screen = text(&output.stdout);
     if screen.is_empty() {
-        eprintln!("skipped: {}", text(&output.stderr));
+        skipped(&text(&output.stderr));
         return;
     }
     assert!(screen.contains("60-secret.conf: Permission denied"), "{screen}");
@@ -265,7 +265,7 @@ fn watched(
     let output = child.wait_with_output().expect("it ends");
     let talk = text(&output.stderr);
     if output.status.code() == Some(77) || talk.contains("unshare failed") || documents.is_empty() {
-        eprintln!("skipped: no namespace whose settings can be written: {talk}");
+        skipped(&format!("no namespace whose settings can be written: {talk}"));
         return None;
     }
     Some((documents, talk))
@@ -276,7 +276,7 @@ fn the_process_that_writes_a_setting_is_named() {
     let script = "sh -c 'echo 61 > $0; sleep 2' $K";
     let Some((documents, talk)) = watched(&[], "close_wait", 1, script) else { return };
     if talk.contains("by reading again and again") {
-        eprintln!("skipped: neither bpf nor fanotify may be used here: {talk}");
+        skipped(&format!("neither bpf nor fanotify may be used here: {talk}"));
         return;
     }
     let change = &documents[0];
@@ -292,7 +292,7 @@ fn who_wrote_in_another_namespace_and_is_gone_is_told_with_that_namespace() {
     let Some((documents, talk)) = watched(&[], "last_ack", 1, script) else { return };
     let change = &documents[0];
     if change["means"] != "bpf" {
-        eprintln!("skipped: bpf may not be used here: {talk}");
+        skipped(&format!("bpf may not be used here: {talk}"));
         return;
     }
     assert_eq!((&change["from"], &change["to"]), (&"30".into(), &"30".into()), "{change}");

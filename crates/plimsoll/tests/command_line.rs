@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Netns, check, plimsoll, root, text, turn};
+use support::{BINARY, Netns, check, plimsoll, root, run, text, turn};
 
 #[test]
 fn wrong_usage_is_64_and_talks_on_stderr() {
@@ -73,7 +73,7 @@ fn without_a_command_it_checks_this_host() {
 #[test]
 fn a_pipe_gets_no_escape_sequences_and_no_line_over_80_columns() {
     // Whatever stands on this host, one table has a finding, a remedy and a name too long for it.
-    let ns = root("a table with a remedy").then(|| Netns::new("a-name-that-makes-commands-long"));
+    let ns = root().then(|| Netns::new("a-name-that-makes-commands-long"));
     let _turn = ns.as_ref().map(|ns| {
         let turn = turn();
         ns.run(
@@ -146,8 +146,47 @@ fn a_namespace_that_is_not_there_is_named_as_it_was_asked_for_and_cannot_command
 }
 
 #[test]
+fn words_and_names_of_files_cannot_command_the_terminal_that_tells_of_them() {
+    const HOSTILE: &str = "x\u{1b}]0;owned\u{7}\u{202e}";
+    for arguments in [
+        &["check", "--root", HOSTILE][..],
+        &["flows", "--bundle", HOSTILE],
+        &["flows", "proto", HOSTILE],
+        &["flows", "--by", HOSTILE],
+        &["replay", HOSTILE],
+        &["replay", "--set", &format!("{HOSTILE}=1"), "a.pcap"],
+        &["size", "--capture", HOSTILE],
+        &["size", "--rate", HOSTILE],
+        &["fix", "bypass", HOSTILE],
+        &[HOSTILE],
+    ] {
+        let out = plimsoll(arguments);
+        let told = text(&out.stderr);
+        assert_ne!(out.status.code(), Some(0), "{arguments:?}");
+        assert!(told.contains("owned"), "{arguments:?}: {told:?}");
+        assert!(!told.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{arguments:?}: {told:?}");
+    }
+}
+
+/// What a program reads is the same to the byte, what a terminal gets is clean.
+#[test]
+fn a_saved_listing_cannot_command_the_terminal_that_shows_it() {
+    let line = "udp      17 29 src=192.0.2.1 dst=192.0.2.2 sport=1 dport=2 [UNREPLIED] src=192.0.2.2 dst=192.0.2.1 sport=2 \
+                dport=1 mark=0 secctx=a\u{1b}[2Jb use=1\n";
+    let file = std::env::temp_dir().join(format!("plimsoll-hostile-{}", std::process::id()));
+    std::fs::write(&file, line).expect("written");
+    let path = file.to_str().expect("a path of text");
+    let piped = plimsoll(&["flows", "--from", path, "--output", "conntrack"]);
+    assert_eq!(text(&piped.stdout), line);
+    let shown = format!("{BINARY} flows --from {path} --output conntrack");
+    let shown = run("script", &["-qec", &shown, "/dev/null"]);
+    let _ = std::fs::remove_file(&file);
+    assert!(shown.contains("secctx=a\u{fffd}[2Jb use=1") && !shown.contains('\u{1b}'), "{shown:?}");
+}
+
+#[test]
 fn a_namespace_with_a_hostile_or_a_long_name_is_found_by_it_and_shown_without_harm() {
-    if !root("a_namespace_with_a_hostile_or_a_long_name_is_found_by_it_and_shown_without_harm") {
+    if !root() {
         return;
     }
     let _turn = turn();

@@ -172,7 +172,7 @@ impl Drop for Everything {
 
 #[test]
 fn every_form_of_conntrack_and_of_the_proc_file_is_the_same_to_the_byte() {
-    if !root("flows: bytes") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -215,7 +215,7 @@ fn every_form_of_conntrack_and_of_the_proc_file_is_the_same_to_the_byte() {
 
 #[test]
 fn filters_let_through_what_conntrack_lets_through() {
-    if !root("flows: filters") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -248,7 +248,7 @@ fn filters_let_through_what_conntrack_lets_through() {
 
 #[test]
 fn a_table_of_several_namespaces_adds_up_to_the_lines_of_each() {
-    if !root("flows: namespaces") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -372,7 +372,7 @@ fn what_could_not_be_judged_is_said() {
 
 #[test]
 fn without_the_right_it_says_which_is_missing_and_what_can_be_seen() {
-    if !root("flows: rights") {
+    if !root() {
         return;
     }
     let (copy, other) = (Copy::new("flows"), Netns::new("refused"));
@@ -395,8 +395,36 @@ fn without_the_right_it_says_which_is_missing_and_what_can_be_seen() {
 }
 
 #[test]
+fn who_sees_only_some_namespaces_is_told_so_and_what_would_show_the_others() {
+    if !root() {
+        return;
+    }
+    // In a container of its own, where /proc shows no process of others and no name of a namespace is mounted.
+    let own = Netns::new("some");
+    let inside = format!(
+        "mount -t tmpfs none /run/netns && exec {BINARY} flows --all-netns --reader netlink"
+    );
+    let out = Command::new("ip")
+        .args(["netns", "exec", &own.0, "unshare", "--mount", "--pid", "--fork", "--mount-proc"])
+        .args(["sh", "-c", &inside])
+        .output()
+        .expect("ip starts");
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{said}");
+    assert!(said.contains("0 entries shown"), "{said}");
+    let why = "there may be more network namespaces: /proc shows the processes of one container";
+    assert!(
+        said.contains(why) && said.contains("(needs the host's process namespace, and root)"),
+        "{said}"
+    );
+    // Who may look everywhere is told nothing of the kind.
+    let all = flows(&["--all-netns", "--reader", "netlink"]);
+    assert!(!text(&all.stderr).contains("may be more"), "{}", text(&all.stderr));
+}
+
+#[test]
 fn without_proc_it_says_how_to_have_it() {
-    if !root("flows: no /proc") {
+    if !root() {
         return;
     }
     let line = "umount -l /proc && exec \"$0\" flows";
@@ -475,7 +503,7 @@ fn a_dead_host_is_asked_like_a_living_one() {
 
 #[test]
 fn an_entry_is_attributed_to_the_process_that_holds_its_socket() {
-    if !root("flows: owners") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -499,7 +527,7 @@ fn an_entry_is_attributed_to_the_process_that_holds_its_socket() {
 
 #[test]
 fn every_reader_gives_the_same_groups() {
-    if !root("flows: readers") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -533,7 +561,7 @@ fn every_reader_gives_the_same_groups() {
 /// A way that is barred is passed over, with the reason; what is shown stays the same.
 #[test]
 fn without_bpf_without_its_right_and_without_netlink_the_next_reader_tells_the_same() {
-    if !root("flows: fallback") {
+    if !root() {
         return;
     }
     let _turn = turn();

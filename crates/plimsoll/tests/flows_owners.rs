@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use support::{BINARY, Netns, Running, root, run, text};
+use support::{BINARY, Netns, Running, root, run, skipped, text};
 
 const ID: &str = "5e0b7c1d2f3a495867a1b2c3d4e5f60718293a4b5c6d7e8f9a0b1c2d3e4f5a6b";
 const UID: &str = "7c0f2a44-0b1d-4c2e-9f3a-5d6e7f809112";
@@ -153,7 +153,7 @@ fn all_of(owner: &str) -> BTreeMap<String, u64> {
 
 #[test]
 fn what_a_node_forwards_and_translates_is_its_containers_by_the_name_that_the_engine_gave() {
-    if !root("flows: owners") {
+    if !root() {
         return;
     }
     let dashed = UID.replace('-', "_");
@@ -175,7 +175,7 @@ fn what_a_node_forwards_and_translates_is_its_containers_by_the_name_that_the_en
         ("system.slice/shop.service".to_owned(), "unit", "shop.service".to_owned()),
     ] {
         let Some(group) = Group::new(&path) else {
-            eprintln!("flows: owners: skipped, no control group may be made here");
+            skipped("no control group may be made here");
             return;
         };
         group.take(node.container.0.id());
@@ -192,14 +192,14 @@ fn what_a_node_forwards_and_translates_is_its_containers_by_the_name_that_the_en
 /// Every node has the same networks: which container is meant is told by the other end of the pair of interfaces.
 #[test]
 fn of_two_containers_with_one_address_each_nodes_own_is_meant() {
-    if !root("flows: owners of one address") {
+    if !root() {
         return;
     }
     let (one, two) = (Node::new("twin1", "203.0.113.8"), Node::new("twin2", "203.0.113.9"));
     let mut groups = Vec::new();
     for (node, uid) in [(&one, UID), (&two, OTHER)] {
         let Some(group) = Group::new(&format!("kubepods/burstable/pod{uid}/{ID}")) else {
-            eprintln!("flows: owners: skipped, no control group may be made here");
+            skipped("no control group may be made here");
             return;
         };
         group.take(node.container.0.id());

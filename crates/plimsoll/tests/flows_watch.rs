@@ -100,7 +100,7 @@ const TRAFFIC: &str = "import socket\n\
 
 #[test]
 fn events_are_the_same_to_the_byte_as_those_of_conntrack() {
-    if !root("flows --watch") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -125,7 +125,7 @@ fn events_are_the_same_to_the_byte_as_those_of_conntrack() {
 
 #[test]
 fn a_filter_is_applied_to_events_and_limit_ends_the_watch() {
-    if !root("flows --watch FILTER") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -150,7 +150,7 @@ fn a_filter_is_applied_to_events_and_limit_ends_the_watch() {
 
 #[test]
 fn lost_events_are_counted_and_made_good_by_reading_the_table_again() {
-    if !root("flows --watch losses") {
+    if !root() {
         return;
     }
     let _turn = turn();

@@ -110,7 +110,7 @@ fn this_host_is_printed_by_the_schema_and_its_nulls_are_explained() {
 
 #[test]
 fn a_busy_namespace_is_printed_by_the_schema_and_no_entry_read_is_explained() {
-    if !root("a_busy_namespace_is_printed_by_the_schema_and_no_entry_read_is_explained") {
+    if !root() {
         return;
     }
     let _turn = turn();

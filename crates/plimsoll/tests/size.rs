@@ -222,7 +222,7 @@ fn a_history_that_was_never_recorded_is_no_size() {
 
 #[test]
 fn a_namespace_is_measured_class_by_class() {
-    if !root("a_namespace_is_measured_class_by_class") {
+    if !root() {
         return;
     }
     let _turn = turn();

@@ -57,7 +57,7 @@ fn space(check: &Value) -> &Value {
 
 #[test]
 fn a_table_full_of_assured_entries_is_critical_and_dropping_now() {
-    if !root("a_table_full_of_assured_entries_is_critical_and_dropping_now") {
+    if !root() {
         return;
     }
     let (value, status) = on(|| stage::assured_full(Some(SMALL)));
@@ -73,7 +73,7 @@ fn a_table_full_of_assured_entries_is_critical_and_dropping_now() {
 
 #[test]
 fn a_full_table_of_unreplied_entries_lives_by_eviction() {
-    if !root("a_full_table_of_unreplied_entries_lives_by_eviction") {
+    if !root() {
         return;
     }
     let (value, status) = on(|| stage::early_drop_pressure(None));
@@ -89,7 +89,7 @@ fn a_full_table_of_unreplied_entries_lives_by_eviction() {
 
 #[test]
 fn floods_are_told_apart_by_protocol() {
-    if !root("floods_are_told_apart_by_protocol") {
+    if !root() {
         return;
     }
     for (make, word) in [
@@ -122,7 +122,7 @@ fn floods_are_told_apart_by_protocol() {
 
 #[test]
 fn idle_connections_held_for_five_days_are_named_with_their_port() {
-    if !root("idle_connections_held_for_five_days_are_named_with_their_port") {
+    if !root() {
         return;
     }
     // Over half of the limit, or idleness is nobody's trouble.
@@ -134,7 +134,7 @@ fn idle_connections_held_for_five_days_are_named_with_their_port() {
 
 #[test]
 fn closed_connections_that_wait_are_a_pile() {
-    if !root("closed_connections_that_wait_are_a_pile") {
+    if !root() {
         return;
     }
     let (value, _) = on(|| stage::time_wait(150_000));
@@ -143,7 +143,7 @@ fn closed_connections_that_wait_are_a_pile() {
 
 #[test]
 fn exhausted_nat_ports_are_no_full_table() {
-    if !root("exhausted_nat_ports_are_no_full_table") {
+    if !root() {
         return;
     }
     let (value, _) = on(|| stage::nat_exhausted(None));
@@ -152,7 +152,7 @@ fn exhausted_nat_ports_are_no_full_table() {
 
 #[test]
 fn an_application_that_accepts_too_slowly_is_a_look_alike() {
-    if !root("an_application_that_accepts_too_slowly_is_a_look_alike") {
+    if !root() {
         return;
     }
     let (value, _) = on(stage::listen_overflow);
@@ -161,7 +161,7 @@ fn an_application_that_accepts_too_slowly_is_a_look_alike() {
 
 #[test]
 fn a_full_expectation_table_is_another_problem() {
-    if !root("a_full_expectation_table_is_another_problem") {
+    if !root() {
         return;
     }
     let (value, _) = on(stage::expectations_full);
@@ -170,7 +170,7 @@ fn a_full_expectation_table_is_another_problem() {
 
 #[test]
 fn healthy_traffic_raises_no_alarm() {
-    if !root("healthy_traffic_raises_no_alarm") {
+    if !root() {
         return;
     }
     for make in [stage::idle as fn() -> Result<Stage, LabError>, stage::quiet, || {
@@ -184,7 +184,7 @@ fn healthy_traffic_raises_no_alarm() {
 
 #[test]
 fn traffic_that_is_not_tracked_is_not_conntracks() {
-    if !root("traffic_that_is_not_tracked_is_not_conntracks") {
+    if !root() {
         return;
     }
     let (value, status) = on(stage::untracked);
@@ -195,7 +195,7 @@ fn traffic_that_is_not_tracked_is_not_conntracks() {
 
 #[test]
 fn a_rule_that_drops_is_a_look_alike() {
-    if !root("a_rule_that_drops_is_a_look_alike") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -219,7 +219,7 @@ fn a_rule_that_drops_is_a_look_alike() {
 
 #[test]
 fn a_namespace_that_only_a_process_holds_is_found_and_named_after_it() {
-    if !root("a_namespace_that_only_a_process_holds_is_found_and_named_after_it") {
+    if !root() {
         return;
     }
     let mut holder = std::process::Command::new("unshare")

@@ -6,7 +6,7 @@ mod support;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use support::{BINARY, Netns, plimsoll, root, run, text};
+use support::{BINARY, Netns, plimsoll, root, run, skipped, text};
 
 /// A condition that must come true.
 const BOUND: Duration = Duration::from_secs(90);
@@ -103,12 +103,12 @@ impl Drop for Terminal {
     }
 }
 
-fn able(test: &str) -> bool {
+fn able() -> bool {
     let tmux = Command::new("tmux").arg("-V").output().is_ok_and(|out| out.status.success());
     if !tmux {
-        eprintln!("{test}: skipped, needs tmux");
+        skipped("needs tmux");
     }
-    tmux && root(test)
+    tmux && root()
 }
 
 /// A namespace that tracks: 40 flows to port 53, 20 to 30 others.
@@ -131,7 +131,7 @@ fn filled(name: &str) -> Netns {
 
 #[test]
 fn keys_lead_into_the_table_and_back_and_the_terminal_is_as_it_was() {
-    if !able("top: keys") {
+    if !able() {
         return;
     }
     let namespace = filled("top-keys");
@@ -209,7 +209,7 @@ fn keys_lead_into_the_table_and_back_and_the_terminal_is_as_it_was() {
 
 #[test]
 fn whatever_ends_it_the_terminal_comes_back() {
-    if !able("top: ends") {
+    if !able() {
         return;
     }
     let namespace = filled("top-ends");
@@ -250,7 +250,7 @@ fn whatever_ends_it_the_terminal_comes_back() {
 
 #[test]
 fn nobody_sees_the_load_and_which_right_is_missing_and_all_see_without_colour_or_mouse() {
-    if !able("top: nobody") {
+    if !able() {
         return;
     }
     let namespace = filled("top-nobody");

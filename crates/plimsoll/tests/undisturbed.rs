@@ -57,7 +57,7 @@ fn identities(listing: &str) -> Vec<String> {
 
 #[test]
 fn a_namespace_that_does_not_track_does_not_begin_to() {
-    if !root("a_namespace_that_does_not_track_does_not_begin_to") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -74,7 +74,7 @@ fn a_namespace_that_does_not_track_does_not_begin_to() {
 
 #[test]
 fn unexpired_entries_settings_and_rules_are_the_same_after_a_check() {
-    if !root("unexpired_entries_settings_and_rules_are_the_same_after_a_check") {
+    if !root() {
         return;
     }
     let _turn = turn();

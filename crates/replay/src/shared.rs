@@ -254,11 +254,12 @@ impl Shared {
     /// Takes a sample of each setting.
     pub(crate) fn sample(&mut self, now: Time) {
         let Self { table, notes: Notes { peaks, timelines, losses }, .. } = self;
-        for (seat, (timeline, peaks)) in timelines.iter_mut().zip(peaks).enumerate() {
-            let occupancy = match table {
-                Table::Together(model) => model.occupancy(),
-                Table::Apart(grid) => grid.occupancy(seat),
-            };
+        let occupancies = match table {
+            Table::Together(model) => Vec::from([model.occupancy()]),
+            Table::Apart(grid) => grid.occupancies(),
+        };
+        let noted = timelines.iter_mut().zip(peaks).zip(occupancies);
+        for (seat, ((timeline, peaks), occupancy)) in noted.enumerate() {
             let lost = losses.packets(seat).number;
             timeline.add(now, occupancy, peaks.take(occupancy.counted), lost, peaks.evicted);
         }

@@ -12,7 +12,7 @@
 extern crate alloc;
 
 #[macro_use]
-mod say;
+mod spoken;
 mod boot;
 mod civil;
 mod clean;
@@ -38,7 +38,7 @@ pub use explain::{PAGES, PAGES_ZH, Page, explain};
 pub use json::{NotACheck, SCHEMA, check_from_json, json, json_pretty};
 pub use monitor::{Answer, exit_status, nagios, npd};
 pub use paint::{Line, Paint};
-pub use plan::{PLAN_SCHEMA, plan, plan_json};
+pub use plan::{PLAN_SCHEMA, TRANSACTIONS_SCHEMA, Told, plan, plan_json, transactions_json};
 pub use replay::{
     REPLAY_SCHEMA, ReplayDetails, replay_caveats, replay_chart, replay_json, replay_log_cut,
     replay_svg, replay_text,

@@ -5,7 +5,7 @@ use std::io::{self, Error};
 use std::time::Duration;
 
 use plimsoll_ct::{Counter, Entry, Protocol, Status, ZoneDirection};
-use proptest::strategy::{Strategy, ValueTree};
+use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::compare::Difference;
@@ -137,7 +137,18 @@ pub fn run(
     seed: u64,
     show: &mut dyn FnMut(&str),
 ) -> io::Result<Outcome> {
-    let (strategy, mut runner) = (flow(), runner(seed));
+    run_of(pair, &flow().boxed(), count, seed, show)
+}
+
+/// The same with flows of a kind.
+pub fn run_of(
+    pair: &mut Pair,
+    strategy: &BoxedStrategy<Flow>,
+    count: usize,
+    seed: u64,
+    show: &mut dyn FnMut(&str),
+) -> io::Result<Outcome> {
+    let mut runner = runner(seed);
     let mut outcome = Outcome::default();
     let mut batch = 0;
     while outcome.flows < count {
@@ -145,7 +156,7 @@ pub fn run(
         batch += 1;
         let mut trees = Vec::new();
         while trees.len() < BATCH.min(count - outcome.flows) {
-            trees.push(tree(&strategy, &mut runner)?);
+            trees.push(tree(strategy, &mut runner)?);
         }
         pair.configure(weather.settings)?;
         let flows: Vec<_> =

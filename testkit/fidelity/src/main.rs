@@ -8,12 +8,14 @@ use std::time::Duration;
 use plimsoll_fidelity::filling::FILLINGS;
 use plimsoll_fidelity::kernel::Kernel;
 use plimsoll_fidelity::run::{Pace, Pair};
+use plimsoll_fidelity::scripts::rare::RARE;
 use plimsoll_fidelity::{
     captures, complaints, full, generated, occupancy, printed, segments, servers, zones,
 };
 
 const HELP: &str = "\
 cargo xtask fidelity scripts [N] [SEED]     N generated flows (default 2000)
+cargo xtask fidelity rare [N] [SEED] [KIND] N flows (default 2000) of each kind that these hardly make, or of one
 cargo xtask fidelity segments FLOW [/ FLOW] TCP by hand, segment by segment: `>S0 <SA0,1 >A1,1 >R5`
 cargo xtask fidelity log [N] [SEED]         what each says of every packet of N flows (default 2000): nf_conntrack_log_invalid
 cargo xtask fidelity printed [N] [SEED]     /proc/net/nf_conntrack, `conntrack -L` and `-E` of the DCCP among N flows (default 2000)
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Some("scripts") => scripts(&arguments[1..]),
+        Some("rare") => rare(arguments.get(1..).unwrap_or_default()),
         Some("segments") => by_hand(&arguments[1..].join(" ")),
         Some("log") => log(&arguments),
         Some("printed") => printed(&arguments),
@@ -73,8 +76,13 @@ fn pair() -> io::Result<Pair> {
 fn scripts(arguments: &[String]) -> io::Result<usize> {
     let (count, seed) = (number(arguments, 0, 2000)?, number(arguments, 1, 1)?);
     let outcome = generated::run(&mut pair()?, count as usize, seed, &mut show)?;
+    Ok(tell("", &outcome))
+}
+
+/// Prints what came of it: how much of it differs.
+fn tell(name: &str, outcome: &generated::Outcome) -> usize {
     println!(
-        "{} flows, {} packets, {} entries, {} expected, {} calls, {} flows differ, {} batches unexplained",
+        "{name}{} flows, {} packets, {} entries, {} expected, {} calls, {} flows differ, {} batches unexplained",
         outcome.flows,
         outcome.packets,
         outcome.entries,
@@ -83,7 +91,19 @@ fn scripts(arguments: &[String]) -> io::Result<usize> {
         outcome.failed,
         outcome.unexplained
     );
-    Ok(outcome.failed + outcome.unexplained)
+    outcome.failed + outcome.unexplained
+}
+
+fn rare(arguments: &[String]) -> io::Result<usize> {
+    let (count, seed) = (number(arguments, 0, 2000)?, number(arguments, 1, 1)?);
+    let only = arguments.get(2);
+    let mut pair = pair()?;
+    let mut differing = 0;
+    for (name, flows) in RARE.iter().filter(|(name, _)| only.is_none_or(|only| only == name)) {
+        let outcome = generated::run_of(&mut pair, &flows(), count as usize, seed, &mut show)?;
+        differing += tell(&format!("{name}: "), &outcome);
+    }
+    Ok(differing)
 }
 
 /// Flows of TCP, apart by `/`.

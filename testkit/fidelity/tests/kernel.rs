@@ -9,6 +9,7 @@ use plimsoll_fidelity::filling::FILLINGS;
 use plimsoll_fidelity::forge::{self, TcpSegment};
 use plimsoll_fidelity::kernel::Kernel;
 use plimsoll_fidelity::run::{Pace, Pair, ready};
+use plimsoll_fidelity::scripts::rare::RARE;
 use plimsoll_fidelity::{captures, complaints, full, generated};
 use plimsoll_model::{Helper, Treatment};
 
@@ -35,6 +36,25 @@ fn thousands_of_generated_flows_end_in_the_same_table_and_counters() {
     assert_eq!((outcome.failed, outcome.unexplained), (0, 0), "{shown}");
     assert!(outcome.entries > 5_000, "flows that leave entries: {outcome:?}");
     assert!(outcome.met > 100 && outcome.calls > 20, "expected flows: {outcome:?}");
+}
+
+#[test]
+fn flows_of_kinds_that_are_hardly_made_end_in_the_same_table_and_counters() {
+    if !ready() {
+        return;
+    }
+    let _alone = alone();
+    let mut pair = Pair::new(&[]).expect("namespaces");
+    for (name, flows) in RARE {
+        let mut shown = String::new();
+        let outcome = generated::run_of(&mut pair, &flows(), 500, 20_261_129, &mut |line| {
+            shown.push_str(line);
+            shown.push('\n');
+        })
+        .expect("the harness runs");
+        assert_eq!((outcome.failed, outcome.unexplained), (0, 0), "{name}:\n{shown}");
+        assert!(outcome.entries > 100, "{name}, flows that leave entries: {outcome:?}");
+    }
 }
 
 #[test]

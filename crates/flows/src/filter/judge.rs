@@ -1,10 +1,13 @@
 //! Whether an entry is meant.
 
+use alloc::boxed::Box;
+use core::str::FromStr;
+
 use plimsoll_ct::{Accounting, L4, Protocol, Row, Seconds, State, Status, Tuple};
 
 use super::{
-    Amount, Comparison, End, Expr, Flag, Glob, Named, Nat, Port, Side, SpanOf, Target, Test, Truth,
-    words,
+    Amount, Comparison, End, Expr, Flag, Glob, Mark, Named, Nat, Port, Side, SpanOf, Target, Test,
+    Truth, words,
 };
 use crate::{Lacks, Net, View};
 
@@ -80,38 +83,9 @@ impl Test {
             Self::IcmpType(kinds) => {
                 matches!(entry.original.l4, L4::Icmp { kind, .. } if kinds.contains(&kind)).into()
             }
-            Self::State(names) => {
-                let name = match entry.state {
-                    State::Stateless => match entry.original.protocol {
-                        Protocol::Tcp | Protocol::Sctp | Protocol::Dccp => {
-                            return known(None, Lacks::STATE);
-                        }
-                        _ => return Truth::No,
-                    },
-                    State::Tcp(state) => state.name(),
-                    State::Sctp(state) => state.name(),
-                    State::Dccp(state) => state.name(),
-                };
-                name.is_some_and(|name| names.iter().any(|n| words::same_state(n, name))).into()
-            }
+            Self::State(names) => known(is_in_state(entry, names), Lacks::STATE),
             Self::Class(class) => (entry.class() == *class).into(),
-            Self::Flag(flag) => {
-                let has = |bits| Some(entry.status.contains(bits));
-                let told = |bits| view.around.tells.status.then(|| entry.status.contains(bits));
-                let value = match flag {
-                    Flag::Assured => has(Status::ASSURED),
-                    Flag::Replied => has(Status::SEEN_REPLY),
-                    Flag::Unreplied => Some(!entry.is_replied()),
-                    Flag::Offloaded => Some(
-                        entry.status.contains(Status::OFFLOAD)
-                            || entry.status.contains(Status::HW_OFFLOAD),
-                    ),
-                    Flag::Expected => told(Status::EXPECTED),
-                    Flag::Dying => told(Status::DYING),
-                    Flag::Fixed => told(Status::FIXED_TIMEOUT),
-                };
-                known(value, Lacks::STATUS)
-            }
+            Self::Flag(flag) => known(has_flag(view, *flag), Lacks::STATUS),
             Self::Nat { kind, to } => is_rewritten(entry, *kind, to).into(),
             Self::Direction(list) => {
                 known(view.direction().map(|way| list.contains(&way)), Lacks::DIRECTION)
@@ -129,47 +103,19 @@ impl Test {
                 known(amount.map(|amount| comparison.holds(amount, *with)), Lacks::ACCOUNTING)
             }
             Self::Mark(list) => {
-                let fits = |mark: u32| {
-                    list.iter().any(|wanted| {
-                        let mask = wanted.mask.unwrap_or(u32::MAX);
-                        mark & mask == wanted.value & mask
-                    })
-                };
-                known(entry.mark.map(fits), Lacks::MARK)
+                known(entry.mark.map(|mark| list.iter().any(|m| m.fits(mark))), Lacks::MARK)
             }
             Self::Zone(list) => list.contains(&entry.zone.id).into(),
-            Self::Label(list) => {
-                let bits = entry.labels.as_ref().map(|bits| bits.as_slice()).or(view
-                    .around
-                    .tells
-                    .labels
-                    .then_some(&[]));
-                let set = |bits: &[u8], bit: u16| {
-                    bits.get(usize::from(bit / 8)).is_some_and(|byte| byte >> (bit % 8) & 1 == 1)
-                };
-                known(bits.map(|bits| list.iter().any(|(bit, _)| set(bits, *bit))), Lacks::LABELS)
-            }
+            Self::Label(list) => known(has_label(view, list), Lacks::LABELS),
             Self::Named { of: Named::Helper, globs } => {
-                let value = match &entry.helper {
-                    Some(helper) => Some(any(globs, helper.as_str())),
-                    None => view.around.tells.helper.then_some(false),
-                };
-                known(value, Lacks::HELPER)
+                known(is_helped(view, globs), Lacks::HELPER)
             }
             Self::Named { of: Named::Netns, globs } => {
-                let value = view.around.netns.as_ref().map(|netns| {
-                    let by_inode = netns.inode.is_some_and(|inode| {
-                        globs.iter().any(|glob| glob.as_str().parse() == Ok(inode))
-                    });
-                    by_inode || netns.names.iter().any(|name| any(globs, name))
-                });
-                known(value, Lacks::NETNS)
+                known(is_in_netns(view, globs), Lacks::NETNS)
             }
             Self::Named { of: Named::Process, globs } => owned(view, lacks, |owner| {
                 owner.process.as_deref().is_some_and(|name| any(globs, name))
-                    || owner.pid.is_some_and(|pid| {
-                        globs.iter().any(|glob| glob.as_str().parse() == Ok(pid))
-                    })
+                    || owner.pid.is_some_and(|pid| is_number(globs, pid))
             }),
             Self::Named { of: Named::Unit, globs } => owned(view, lacks, |owner| {
                 owner.unit.as_deref().is_some_and(|unit| {
@@ -179,12 +125,7 @@ impl Test {
             }),
             Self::Named { of: Named::Container, globs } => owned(view, lacks, |owner| {
                 owner.container.as_deref().is_some_and(|name| any(globs, name))
-                    || owner.container_id.as_deref().is_some_and(|id| {
-                        globs.iter().any(|glob| {
-                            let prefix = glob.as_str();
-                            glob.matches(id) || prefix.len() >= 6 && id.starts_with(prefix)
-                        })
-                    })
+                    || owner.container_id.as_deref().is_some_and(|id| has_id(globs, id))
             }),
             Self::Named { of: Named::Pod, globs } => owned(view, lacks, |owner| {
                 owner.pod.as_deref().is_some_and(|pod| {
@@ -239,6 +180,73 @@ fn owned(view: &View<'_>, lacks: &mut Lacks, fits: impl Fn(&crate::Owner) -> boo
 
 fn any(globs: &[Glob], name: &str) -> bool {
     globs.iter().any(|glob| glob.matches(name))
+}
+
+/// Whether a number is meant: an inode, the id of a process.
+fn is_number<N: FromStr + PartialEq>(globs: &[Glob], number: N) -> bool {
+    globs.iter().any(|glob| glob.as_str().parse().is_ok_and(|wanted: N| wanted == number))
+}
+
+/// Whether the id of a container is meant; its beginning will do.
+fn has_id(globs: &[Glob], id: &str) -> bool {
+    let begins = |prefix: &str| prefix.len() >= 6 && id.starts_with(prefix);
+    globs.iter().any(|glob| glob.matches(id) || begins(glob.as_str()))
+}
+
+/// `None`: this protocol has states, and the source did not tell.
+fn is_in_state(entry: &Row, names: &[&str]) -> Option<bool> {
+    let name = match entry.state {
+        State::Tcp(state) => state.name(),
+        State::Sctp(state) => state.name(),
+        State::Dccp(state) => state.name(),
+        State::Stateless => match entry.original.protocol {
+            Protocol::Tcp | Protocol::Sctp | Protocol::Dccp => return None,
+            _ => None,
+        },
+    };
+    Some(name.is_some_and(|name| names.iter().any(|n| words::same_state(n, name))))
+}
+
+fn has_flag(view: &View<'_>, flag: Flag) -> Option<bool> {
+    let has = |bits| view.entry.status.contains(bits);
+    let told = |bits| view.around.tells.status.then(|| has(bits));
+    match flag {
+        Flag::Assured => Some(has(Status::ASSURED)),
+        Flag::Replied => Some(has(Status::SEEN_REPLY)),
+        Flag::Unreplied => Some(!has(Status::SEEN_REPLY)),
+        Flag::Offloaded => Some(has(Status::OFFLOAD) || has(Status::HW_OFFLOAD)),
+        Flag::Expected => told(Status::EXPECTED),
+        Flag::Dying => told(Status::DYING),
+        Flag::Fixed => told(Status::FIXED_TIMEOUT),
+    }
+}
+
+fn has_label(view: &View<'_>, list: &[(u16, Option<Box<str>>)]) -> Option<bool> {
+    let none = view.around.tells.labels.then_some([].as_slice());
+    let bits = view.entry.labels.as_ref().map(|bits| bits.as_slice()).or(none)?;
+    let set =
+        |bit: u16| bits.get(usize::from(bit / 8)).is_some_and(|byte| byte >> (bit % 8) & 1 == 1);
+    Some(list.iter().any(|(bit, _)| set(*bit)))
+}
+
+fn is_helped(view: &View<'_>, globs: &[Glob]) -> Option<bool> {
+    match &view.entry.helper {
+        Some(helper) => Some(any(globs, helper.as_str())),
+        None => view.around.tells.helper.then_some(false),
+    }
+}
+
+fn is_in_netns(view: &View<'_>, globs: &[Glob]) -> Option<bool> {
+    let netns = view.around.netns.as_ref()?;
+    let by_inode = netns.inode.is_some_and(|inode| is_number(globs, inode));
+    Some(by_inode || netns.names.iter().any(|name| any(globs, name)))
+}
+
+impl Mark {
+    fn fits(self, mark: u32) -> bool {
+        let mask = self.mask.unwrap_or(u32::MAX);
+        mark & mask == self.value & mask
+    }
 }
 
 impl Comparison {

@@ -7,7 +7,7 @@ use plimsoll_ct::Class;
 
 use crate::classes::Classes;
 use crate::model::Model;
-use crate::table::{SEATS, Seats};
+use crate::table::{Expired, SEATS, Seats};
 
 /// See the module.
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,6 +87,16 @@ impl Numbers {
             *left -= i32::from(seats.contains(seat));
         }
         self.look();
+    }
+
+    /// The same without those that have expired; what room there is stays.
+    pub(super) fn without(&self, expired: &Expired) -> Self {
+        let mut left = *self;
+        for class in [Class::Evictable, Class::Closing, Class::Protected] {
+            let numbers = left.place(class).iter_mut().zip(expired.of(class));
+            numbers.for_each(|(number, expired)| *number -= expired);
+        }
+        left
     }
 
     /// An entry goes from some settings.

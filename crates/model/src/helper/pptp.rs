@@ -98,7 +98,7 @@ impl Pptp {
                 }
             }
             (Direction::Original, 12, Session::Confirmed, _) => self.call = Call::ClearRequested,
-            (Direction::Reply, 2, Session::Requested, _) => {
+            (Direction::Reply, 2, Session::Requested | Session::Confirmed, _) => {
                 self.session = if octet(2) == DONE { Session::Confirmed } else { Session::Error };
             }
             (Direction::Reply, 4, Session::StopRequested, _) => {

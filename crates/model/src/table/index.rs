@@ -78,6 +78,11 @@ impl Slots {
         self.0 == 0
     }
 
+    /// How many.
+    pub(super) const fn number(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
     pub(super) const fn has(self, slot: usize) -> bool {
         self.0 >> slot & 1 != 0
     }

@@ -14,6 +14,7 @@
 mod aside;
 mod cell;
 mod chains;
+mod expired;
 mod find;
 mod index;
 mod machine;
@@ -38,6 +39,7 @@ use crate::tcp::{Direction, Tcp};
 use crate::ticks::Jiffies;
 
 use cell::Long;
+pub(crate) use expired::Expired;
 use index::{At, Index, Place};
 pub(crate) use shared::{Version, Versioned};
 pub use slab::EntryId;

@@ -8,6 +8,7 @@ use plimsoll_ct::{Class, State, Status};
 use plimsoll_wire::packet::Acknowledgement;
 
 use super::aside::Aside;
+use super::expired::Expired;
 use super::index::At;
 use super::versions::{Life, Row, Ticks, Versions};
 use super::{EntryId, Expiries, Extras, Found, Leaving, Probe, SEATS, Seats, Spot, Table, View};
@@ -387,16 +388,21 @@ impl Table {
         there.then(|| (versions.expiry(id, &aside, seat), versions.class(id, aside.row)))
     }
 
-    /// Shows expiry and class of the entries of one setting.
-    pub(crate) fn census_of(&self, seat: usize, mut see: impl FnMut(Jiffies, Class)) {
-        for at in self.index.every() {
-            let mut slots = self.index.all(at);
-            while let Some(slot) = slots.newest() {
-                if let Some((expires, class)) = self.of_seat(seat, at, slot) {
-                    see(expires, class);
-                }
+    /// How many entries of a class have expired in each setting. Lines in which none can have are stepped over.
+    pub(crate) fn expired_shared(&self, now: Jiffies) -> Expired {
+        let mut all = Expired::default();
+        let Some(versions) = &self.versions else { return all };
+        for at in self.index.every().filter(|&at| self.index.may_expire(at, now)) {
+            let Some(asides) = self.index.asides(at) else { return all };
+            all.begin_line();
+            for slot in 0..self.index.all(at).number() {
+                let (id, aside) = (EntryId(self.index.id(at, slot)), asides.get(slot));
+                let expired = versions.expired(id, &aside, aside.seats, now);
+                all.add(expired, versions.class(id, aside.row));
             }
         }
+        all.gather();
+        all
     }
 
     /// One setting's part, as a table of its own.

@@ -81,6 +81,7 @@ impl Program {
     }
 
     fn measure(&self) -> Figures {
+        forget_peak();
         self.spawn(|child| {
             let start = Instant::now();
             let mut out = child.stdout.take().expect("piped");
@@ -138,6 +139,14 @@ pub fn usage_of_ended(child: &Child) -> Usage {
         peak: usage.ru_maxrss as u64,
         succeeded: status == 0,
     }
+}
+
+/// The peak of this process, which those that it starts begin with, is what it holds now.
+fn forget_peak() {
+    // SAFETY: it gives back what nobody holds.
+    unsafe { libc::malloc_trim(0) };
+    // Where it can't be forgotten, the peaks of what is started are too high.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
 /// Peak memory of this process, in KiB.

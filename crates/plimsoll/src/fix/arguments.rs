@@ -17,6 +17,9 @@ pub struct Fix {
     /// The transactions so far, and where each stands
     #[arg(long)]
     pub list: bool,
+    /// The list as JSON (schema plimsoll.transactions/1)
+    #[arg(long, requires = "list")]
+    pub json: bool,
     /// Where transactions are kept
     #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
     pub state_dir: PathBuf,

@@ -13,11 +13,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use plimsoll_apply::{
-    ApplyError, Fault, GuardProgram, Leftover, Options, apply, history, stand_guard,
+    ApplyError, Fault, GuardProgram, Leftover, Options, Phase, Transaction, apply, history,
+    stand_guard,
 };
+use plimsoll_ct::Time;
 use plimsoll_diagnosis::RemedyId;
 use plimsoll_diagnosis::plan::{Change, Plan, Verify};
-use plimsoll_report::{self as report, Style};
+use plimsoll_report::{self as report, Style, Told};
 
 use crate::{exit, terminal};
 use arguments::{Fix, How, Persist, RemedyCommand};
@@ -114,11 +116,36 @@ pub fn guard(arguments: &arguments::Guard) -> ExitCode {
 
 fn list(arguments: &Fix) -> ExitCode {
     match history(&arguments.state_dir) {
+        Ok(all) if arguments.json => {
+            let all: Vec<Told> = all.iter().map(told).collect();
+            tell::text(&report::transactions_json(&all));
+            ExitCode::SUCCESS
+        }
         Ok(all) => {
             tell::history(&all);
             ExitCode::SUCCESS
         }
         Err(error) => failed(&error),
+    }
+}
+
+/// What is told of a transaction.
+fn told(t: &Transaction) -> Told {
+    let time =
+        |seconds: u64| Time(i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000));
+    let pending = matches!(t.phase, Phase::Pending { .. });
+    Told {
+        id: t.id,
+        remedy: t.plan.remedy.name(),
+        title: t.plan.title.clone(),
+        phase: t.phase.name(),
+        began: time(t.began),
+        ended: t.ended.map(time),
+        seconds_left: pending.then(|| t.seconds_left()),
+        of_this_boot: t.of_this_boot(),
+        reversible: t.plan.reversible(),
+        why: t.why.clone(),
+        left_alone: t.left_alone(),
     }
 }
 

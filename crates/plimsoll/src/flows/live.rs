@@ -186,6 +186,9 @@ pub fn remarks(outcome: &Outcome, full: bool) -> Vec<String> {
     if outcome.resized {
         remarks.push("the table was resized meanwhile: entries may be missing or doubled".into());
     }
+    if let Some(why) = &outcome.unseen {
+        remarks.push(format!("there may be more network namespaces: {}", gap(why)));
+    }
     for (inode, why) in outcome.unread.iter().take(3) {
         let which = inode.map_or_else(|| "a namespace".into(), |inode| format!("net:[{inode}]"));
         remarks.push(format!("{which} was not read: {}", gap(why)));

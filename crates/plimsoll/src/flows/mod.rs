@@ -17,19 +17,17 @@ mod saved;
 mod watch;
 
 use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 
 use plimsoll_diagnosis::facts::Gap;
 use plimsoll_flows::{Filter, Groups, Keys, Lacks, Limits, Names};
-use plimsoll_probe::dead;
 use plimsoll_probe::entries::{Outcome, Scope, Wants};
 use plimsoll_probe::files::Files;
 use plimsoll_probe::names::name_files;
 use plimsoll_report::clean;
 use plimsoll_report::number::{count, counted};
 
-use crate::exit;
+use crate::{check, exit};
 use arguments::{Flows, ReaderChoice};
 use form::{Form, Output, Tool};
 use owners::Owners;
@@ -41,7 +39,7 @@ pub fn run(arguments: &Flows) -> ExitCode {
     match prepare(arguments) {
         Ok(prepared) => act(arguments, &prepared),
         Err(why) => {
-            eprintln!("plimsoll: {why}");
+            say!("{why}");
             exit::usage()
         }
     }
@@ -58,7 +56,7 @@ struct Prepared {
 
 fn prepare(arguments: &Flows) -> Result<Prepared, String> {
     let files = match (&arguments.root, &arguments.bundle) {
-        (Some(path), _) | (None, Some(path)) => saved_host(path, arguments.root.is_some())?,
+        (Some(path), _) | (None, Some(path)) => check::open(path, arguments.root.is_some())?.0,
         (None, None) => Files::live(),
     };
     let found = name_files(&files);
@@ -86,15 +84,6 @@ fn prepare(arguments: &Flows) -> Result<Prepared, String> {
     Ok(Prepared { files, names, filter, keys, output })
 }
 
-fn saved_host(path: &Path, tree: bool) -> Result<Files, String> {
-    if path.is_dir() != tree {
-        let expected = if tree { "a directory that holds a host's files" } else { "an archive" };
-        return Err(format!("{}: expected {expected}", path.display()));
-    }
-    let (files, _) = dead::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(files)
-}
-
 fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
     let Prepared { files, names, filter, keys, output } = prepared;
     let form = output.form;
@@ -105,7 +94,7 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
         false => match live::Places::choose(arguments.all_netns, &arguments.netns) {
             Ok(places) => Some(places),
             Err(why) => {
-                eprintln!("plimsoll: {why}");
+                say!("{why}");
                 return exit::usage();
             }
         },
@@ -132,66 +121,15 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
         lacks: Lacks::NONE,
         failed: None,
     };
-    // Entries that a reader told of; some it leaves out by itself, where the filter allows.
-    let mut told = 0;
-    let (way, remarks) = match &places {
-        None => {
-            let read = match &arguments.from {
-                Some(path) => saved::listing(path, &mut pipe),
-                None => saved::host(files, &arguments.netns, &mut pipe),
-            };
-            match read {
-                Ok(source) => (format!("read from {}", clean(&source)), Vec::new()),
-                Err(why) => {
-                    eprintln!("plimsoll: {}", clean(&why));
-                    return exit::failed();
-                }
-            }
-        }
-        Some(places) => {
-            let needs = keys.as_ref().map_or(Lacks::NONE, Keys::needs) | filter.needs();
-            let wants = match keys {
-                Some(_) => live::wants(needs, places.accounting),
-                None => live::shows(*output),
-            };
-            let details = matches!(form, Form::Conntrack(_) | Form::Proc);
-            // Entries one by one are shown with their owners, where the form has a place for them.
-            if needs.contains(Lacks::OWNER) || keys.is_none() && !details {
-                pipe.owners = Some(Owners::look());
-            }
-            let mut read = match keys {
-                Some(keys) => grouped(arguments, places, wants, keys, &mut pipe),
-                None => {
-                    let pipes = std::slice::from_mut(&mut pipe);
-                    live::read(arguments, places, wants, details, pipes)
-                }
-            };
-            if read.is_err() && keys.is_none() && arguments.reader == ReaderChoice::Auto {
-                // Not all that could be shown: what the filter needs.
-                let least = live::wants(needs, false);
-                let pipes = std::slice::from_mut(&mut pipe);
-                read = live::read(arguments, places, least, details, pipes);
-            }
-            match read {
-                Ok(outcome) => {
-                    told = outcome.read;
-                    let full = pipe.limit.is_some_and(|limit| pipe.counts.matched >= limit);
-                    let mut remarks = live::remarks(&outcome, full);
-                    if needs.contains(Lacks::OWNER)
-                        && let Some(owners) = &pipe.owners
-                    {
-                        remarks.extend(owners.remarks());
-                    }
-                    if places.scope == Scope::Here && outcome.read == 0 {
-                        remarks.extend(live::elsewhere());
-                    }
-                    (live::way(&outcome), remarks)
-                }
-                Err(gap) => {
-                    eprintln!("plimsoll: {}", live::refusal(&gap, &places.scope));
-                    return exit::failed();
-                }
-            }
+    let read = match &places {
+        None => read_saved(arguments, files, &mut pipe),
+        Some(places) => read_live(arguments, prepared, places, &mut pipe),
+    };
+    let Read { told, way, remarks } = match read {
+        Ok(read) => read,
+        Err(why) => {
+            say!("{why}");
+            return exit::failed();
         }
     };
     let done = match pipe.finish() {
@@ -205,6 +143,65 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
         talk(&pipe, told, &way, &remarks);
     }
     written(done)
+}
+
+/// What is said of a reading.
+struct Read {
+    /// Entries that a reader told of; some it leaves out by itself, where the filter allows.
+    told: u64,
+    way: String,
+    remarks: Vec<String>,
+}
+
+/// What was saved, through the pipe.
+fn read_saved(arguments: &Flows, files: &Files, pipe: &mut Pipe<'_>) -> Result<Read, String> {
+    let read = match &arguments.from {
+        Some(path) => saved::listing(path, pipe),
+        None => saved::host(files, &arguments.netns, pipe),
+    };
+    let source = read.map_err(|why| clean(&why).into_owned())?;
+    Ok(Read { told: 0, way: format!("read from {}", clean(&source)), remarks: Vec::new() })
+}
+
+/// The running host, through the pipe.
+fn read_live(
+    arguments: &Flows,
+    prepared: &Prepared,
+    places: &live::Places,
+    pipe: &mut Pipe<'_>,
+) -> Result<Read, String> {
+    let Prepared { filter, keys, output, .. } = prepared;
+    let needs = keys.as_ref().map_or(Lacks::NONE, Keys::needs) | filter.needs();
+    let wants = match keys {
+        Some(_) => live::wants(needs, places.accounting),
+        None => live::shows(*output),
+    };
+    let details = matches!(output.form, Form::Conntrack(_) | Form::Proc);
+    // Entries one by one are shown with their owners, where the form has a place for them.
+    if needs.contains(Lacks::OWNER) || keys.is_none() && !details {
+        pipe.owners = Some(Owners::look());
+    }
+    let mut read = match keys {
+        Some(keys) => grouped(arguments, places, wants, keys, pipe),
+        None => live::read(arguments, places, wants, details, std::slice::from_mut(pipe)),
+    };
+    if read.is_err() && keys.is_none() && arguments.reader == ReaderChoice::Auto {
+        // Not all that could be shown: what the filter needs.
+        let least = live::wants(needs, false);
+        read = live::read(arguments, places, least, details, std::slice::from_mut(pipe));
+    }
+    let outcome = read.map_err(|gap| live::refusal(&gap, &places.scope))?;
+    let full = pipe.limit.is_some_and(|limit| pipe.counts.matched >= limit);
+    let mut remarks = live::remarks(&outcome, full);
+    if needs.contains(Lacks::OWNER)
+        && let Some(owners) = &pipe.owners
+    {
+        remarks.extend(owners.remarks());
+    }
+    if places.scope == Scope::Here && outcome.read == 0 {
+        remarks.extend(live::elsewhere());
+    }
+    Ok(Read { told: outcome.read, way: live::way(&outcome), remarks })
 }
 
 /// Threads that add up at most: beyond a few, reading is what takes the time.
@@ -256,29 +253,25 @@ fn talk(pipe: &Pipe<'_>, told: u64, way: &str, remarks: &[String]) {
         End::Print(_) => "shown",
     };
     let entries = if of.is_empty() && matched == 1 { "entry" } else { "entries" };
-    eprintln!("plimsoll: {}{of} {entries} {what}, {way}", count(matched));
+    say!("{}{of} {entries} {what}, {way}", count(matched));
     if unknown > 0 {
         let lacking: Vec<&str> = pipe.lacks.words().collect();
-        eprintln!(
-            "plimsoll: {} could not be judged, for want of: {}",
-            count(unknown),
-            lacking.join("; ")
-        );
+        say!("{} could not be judged, for want of: {}", count(unknown), lacking.join("; "));
     }
     if malformed > 0 {
         let what = counted(malformed, "line or message", "lines or messages");
-        eprintln!("plimsoll: {what} could not be understood");
+        say!("{what} could not be understood");
     }
     if let End::Group(groups) = &pipe.end
         && groups.error() > 0
     {
-        eprintln!(
-            "plimsoll: more groups than there is room for: a count may be too small by {} at most",
+        say!(
+            "more groups than there is room for: a count may be too small by {} at most",
             count(groups.error())
         );
     }
     for remark in remarks {
-        eprintln!("plimsoll: {remark}");
+        say!("{remark}");
     }
 }
 
@@ -288,7 +281,7 @@ fn written(result: io::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("plimsoll: standard output: {error}");
+            say!("standard output: {error}");
             exit::failed()
         }
     }

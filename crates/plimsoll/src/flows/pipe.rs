@@ -1,6 +1,6 @@
 //! What each entry goes through: the filter, then the grouping or the printer.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use plimsoll_ct::Row;
 use plimsoll_flows::{Filter, Groups, Lacks, Surroundings, Truth, View};
@@ -10,6 +10,7 @@ use plimsoll_wire::listing::Line;
 
 use super::owners::Owners;
 use super::print::Printer;
+use crate::terminal::cleaned;
 
 /// What a reader told of an entry beside the row.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +111,8 @@ impl Pipe<'_> {
 pub struct Out {
     buffer: Vec<u8>,
     file: io::Stdout,
+    /// What is the same to the byte for a program is not sent so to a terminal.
+    terminal: bool,
 }
 
 /// Bytes written at once.
@@ -117,7 +120,9 @@ const BLOCK: usize = 256 << 10;
 
 impl Out {
     pub fn new() -> Self {
-        Self { buffer: Vec::with_capacity(BLOCK + 4_096), file: io::stdout() }
+        let file = io::stdout();
+        let terminal = file.is_terminal();
+        Self { buffer: Vec::with_capacity(BLOCK + 4_096), file, terminal }
     }
 
     /// Where the next row goes.
@@ -131,7 +136,12 @@ impl Out {
     }
 
     pub fn flush(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.buffer)?;
+        match self.terminal {
+            true => {
+                self.file.write_all(cleaned(&String::from_utf8_lossy(&self.buffer)).as_bytes())?
+            }
+            false => self.file.write_all(&self.buffer)?,
+        }
         self.buffer.clear();
         self.file.flush()
     }

@@ -99,7 +99,7 @@ fn through(
         Ok(()) => Ok(()),
         Err(error) if none => Err(format!("{name}: {error}")),
         Err(error) => {
-            eprintln!("plimsoll: {name}: broken off: {error}");
+            say!("{name}: broken off: {error}");
             Ok(())
         }
     }

@@ -30,18 +30,18 @@ pub fn run(arguments: &Flows, prepared: &Prepared, places: Places) -> ExitCode {
     let mut listener = match Listener::open(&places.scope, arguments.buffer) {
         Ok(listener) => listener,
         Err(gap) => {
-            eprintln!("plimsoll: {}", live::refusal(&gap, &places.scope));
+            say!("{}", live::refusal(&gap, &places.scope));
             return exit::failed();
         }
     };
     if !arguments.quiet {
-        eprintln!(
-            "plimsoll: listening. Until nobody listens any more, every new entry of this host is 128 bytes larger"
+        say!(
+            "listening. Until nobody listens any more, every new entry of this host is 128 bytes larger"
         );
         for (inode, gap) in &listener.refused {
             let which =
                 inode.map_or_else(|| "a namespace".into(), |inode| format!("net:[{inode}]"));
-            eprintln!("plimsoll: {which} is not heard: {}", clean(&gap.detail));
+            say!("{which} is not heard: {}", clean(&gap.detail));
         }
     }
     let mut watch = Watch {
@@ -65,7 +65,7 @@ pub fn run(arguments: &Flows, prepared: &Prepared, places: Places) -> ExitCode {
     if let Err(gap) = watch.read(&scope, None)
         && !arguments.quiet
     {
-        eprintln!("plimsoll: what is in the table is not known: {}", clean(&gap));
+        say!("what is in the table is not known: {}", clean(&gap));
     }
     let ended = watch.follow(&mut listener);
     watch.end(ended, listener.dropped())
@@ -242,7 +242,7 @@ impl Watch<'_> {
             }
             Err(why) => {
                 if !self.arguments.quiet {
-                    eprintln!("plimsoll: lost events could not be made good: {}", clean(&why));
+                    say!("lost events could not be made good: {}", clean(&why));
                 }
             }
         }
@@ -335,15 +335,15 @@ impl Watch<'_> {
         }
         let ended = ended.and_then(|()| self.out.flush());
         if !self.arguments.quiet {
-            eprintln!("plimsoll: {} shown", counted(self.shown, "event", "events"));
+            say!("{} shown", counted(self.shown, "event", "events"));
         }
         if self.losses > 0 {
             let how_many = match dropped {
                 Some(dropped) => counted(dropped, "message", "messages"),
                 None => "messages".into(),
             };
-            eprintln!(
-                "plimsoll: {} too slow: the kernel dropped {how_many} (ENOBUFS); the table was read again, \
+            say!(
+                "{} too slow: the kernel dropped {how_many} (ENOBUFS); the table was read again, \
                  and {} found and shown (--buffer gives more room)",
                 counted(self.losses, "time", "times"),
                 counted(self.repaired, "difference was", "differences were")
@@ -351,15 +351,15 @@ impl Watch<'_> {
         }
         if self.unknown > 0 && !self.arguments.quiet {
             let lacking: Vec<&str> = self.lacks.words().collect();
-            eprintln!(
-                "plimsoll: {} could not be judged, for want of: {}",
+            say!(
+                "{} could not be judged, for want of: {}",
                 count(self.unknown),
                 lacking.join("; ")
             );
         }
         if self.malformed > 0 {
             let messages = counted(self.malformed, "message", "messages");
-            eprintln!("plimsoll: {messages} could not be understood");
+            say!("{messages} could not be understood");
         }
         written(ended)
     }

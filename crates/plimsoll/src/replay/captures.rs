@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use plimsoll_ct::Time;
 use plimsoll_probe::{gzip, zstd};
-use plimsoll_report::{Language, say};
+use plimsoll_report::{Language, spoken};
 use plimsoll_wire::capture::{CaptureError, Decoder, Record, Step};
 
 /// Octets read at once: they stay in a near cache until they are looked at.
@@ -119,18 +119,22 @@ impl Capture {
             Language::English => error.what,
             Language::Chinese => chinese(error.what),
         };
-        self.named(&say!(self.language, "{place}: {what}", "{place}：{what}"))
+        self.named(&spoken!(self.language, "{place}: {what}", "{place}：{what}"))
     }
 
     /// Behind so many frames.
     fn place(&self, frames: u64, offset: u64) -> String {
         let packet = frames + 1;
-        say!(self.language, "packet {packet}, offset {offset}", "第 {packet} 个包，偏移 {offset}")
+        spoken!(
+            self.language,
+            "packet {packet}, offset {offset}",
+            "第 {packet} 个包，偏移 {offset}"
+        )
     }
 
     fn named(&self, what: &str) -> String {
         let name = &self.name;
-        say!(self.language, "{name}: {what}", "{name}：{what}")
+        spoken!(self.language, "{name}: {what}", "{name}：{what}")
     }
 
     /// Reads on until `needed` octets are there; `false`: it ends here.
@@ -150,13 +154,13 @@ impl Capture {
                 Err(error) => {
                     let place = self.place(self.decoder.frames(), self.decoder.offset());
                     return Err(self.named(&if self.packed {
-                        say!(
+                        spoken!(
                             self.language,
                             "{place} of what was unpacked: {error}",
                             "解压后的{place}：{error}"
                         )
                     } else {
-                        say!(self.language, "{place}: {error}", "{place}：{error}")
+                        spoken!(self.language, "{place}: {error}", "{place}：{error}")
                     }));
                 }
             }

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use plimsoll_ct::Time;
 use plimsoll_model::{Model, Treatment};
 use plimsoll_replay::{Replay, Rules, Tally};
-use plimsoll_report::{self as report, Clock, Language, ReplayDetails, Style, say};
+use plimsoll_report::{self as report, Clock, Language, ReplayDetails, Style, spoken};
 use plimsoll_wire::listing::Dialect;
 
 use self::arguments::Form;
@@ -42,11 +42,11 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     match show(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(why)) => {
-            eprintln!("plimsoll: {why}");
+            say!("{why}");
             exit::usage()
         }
         Err(Failure::Failed(why)) => {
-            eprintln!("plimsoll: {why}");
+            say!("{why}");
             exit::failed()
         }
     }
@@ -85,7 +85,7 @@ fn show(arguments: &Arguments) -> Result<(), Failure> {
 /// Says on standard error whose behaviour stands for a kernel that nobody has seen.
 pub fn say_if_unseen(kernel: &str) -> Result<(), Failure> {
     if let (_, Some(note)) = settings::profile(kernel).map_err(Failure::Usage)? {
-        eprintln!("plimsoll: {note}");
+        say!("{note}");
     }
     Ok(())
 }
@@ -156,25 +156,29 @@ pub(super) fn language(arguments: &Arguments) -> Language {
 fn complain(arguments: &Arguments, faults: &Faults, tally: &Tally) -> Result<(), Failure> {
     let language = language(arguments);
     for why in &faults.broken {
-        eprintln!("plimsoll: {why}");
+        say!("{why}");
     }
     if tally.unknown_link > 0 {
         let n = tally.unknown_link;
         let frames = if n == 1 { "frame" } else { "frames" };
         let link = tally.unread_link.map_or_else(String::new, |link| format!(" (LINKTYPE {link})"));
-        let said = say!(
+        let said = spoken!(
             language,
             "{n} {frames} of a link type that is not read{link}",
             "{n} 个帧的链路类型不支持{link}"
         );
-        eprintln!("plimsoll: {said}");
+        say!("{said}");
     }
     let nothing = tally.unknown_link == tally.frames;
     if nothing && (tally.frames > 0 || !faults.broken.is_empty()) {
-        return Err(Failure::Failed(say!(language, "no packet could be read", "一个包也没能读出")));
+        return Err(Failure::Failed(spoken!(
+            language,
+            "no packet could be read",
+            "一个包也没能读出"
+        )));
     }
     if arguments.strict && (tally.unknown_link > 0 || !faults.broken.is_empty()) {
-        return Err(Failure::Failed(say!(
+        return Err(Failure::Failed(spoken!(
             language,
             "refused, since --strict was given",
             "因为给了 --strict，不予处理"
@@ -228,7 +232,7 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
     complain(arguments, &faults, replay.tally())?;
     let cut = replay.tally().log_cut;
     if arguments.log && cut > 0 {
-        eprintln!("plimsoll: {}", report::replay_log_cut(cut, language(arguments)));
+        say!("{}", report::replay_log_cut(cut, language(arguments)));
     }
     let Some(model) = replay.first_mut() else { return Ok(()) };
     let written = written.and_then(|()| {

@@ -60,7 +60,7 @@ fn answer(
     let (mut replay, faults) = search.pass("replaying", &candidates)?;
     complain(arguments, &faults, replay.tally())?;
     if let Some(note) = unshared(candidates.len(), replay.tables()) {
-        eprintln!("plimsoll: {note}");
+        say!("{note}");
     }
     let mut rows = search.rows(&candidates, &replay);
     let mut without = if once { rows.pop() } else { None };

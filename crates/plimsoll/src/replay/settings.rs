@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use plimsoll_ct::{Bytes, KernelVersion, Profile, SETTINGS};
 use plimsoll_model::{Config, SettingError, Settings, profile_named};
 
-use plimsoll_report::{Language, say};
+use plimsoll_report::{Language, spoken};
 
 use super::arguments::{Arguments, Grid};
 
@@ -159,15 +159,15 @@ fn said(error: &SettingError, language: Language) -> String {
     match error {
         SettingError::Unknown(key) => {
             let asks = nearest(key).map_or_else(String::new, |name| {
-                say!(language, "; did you mean {name}?", "；您是不是指 {name}？")
+                spoken!(language, "; did you mean {name}?", "；您是不是指 {name}？")
             });
-            say!(language, "{error}{asks}", "{key}：连接跟踪没有这个设置{asks}")
+            spoken!(language, "{error}{asks}", "{key}：连接跟踪没有这个设置{asks}")
         }
         SettingError::Refused { name, value } => {
-            say!(language, "{error}", "{name}：内核不接受 {value}")
+            spoken!(language, "{error}", "{name}：内核不接受 {value}")
         }
         SettingError::NotModelled(name) => {
-            say!(language, "{error}", "{name}：在模型里不起作用")
+            spoken!(language, "{error}", "{name}：在模型里不起作用")
         }
         SettingError::NotCompared(_) => error.to_string(),
     }

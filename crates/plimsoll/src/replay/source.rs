@@ -11,7 +11,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use plimsoll_ct::Time;
 use plimsoll_replay::{Copies, Synthetic, Workload};
-use plimsoll_report::{Language, say};
+use plimsoll_report::{Language, spoken};
 use plimsoll_wire::capture::Record;
 
 use super::arguments::Arguments;
@@ -38,7 +38,7 @@ impl<'a> Source<'a> {
     pub fn of(arguments: &'a Arguments) -> Result<Self, String> {
         let language = super::language(arguments);
         if arguments.captures.iter().filter(|path| *path == Path::new("-")).count() > 1 {
-            return Err(say!(
+            return Err(spoken!(
                 language,
                 "-, the standard input, can be given once: it is read to its end",
                 "标准输入 - 只能给一次：它会被一直读到末尾"
@@ -122,7 +122,7 @@ impl<'a> Source<'a> {
         match (first, self.until) {
             (Some(start), Some(until)) if !as_it_is && !shown => {
                 let (at, first) = (moment::shown(until.time(start)), moment::shown(start));
-                Err(say!(
+                Err(spoken!(
                     self.language,
                     "--at {at}: before the first packet, {first}",
                     "--at {at}：早于第一个包 {first}"

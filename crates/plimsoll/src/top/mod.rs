@@ -76,16 +76,16 @@ pub fn run(arguments: &Top) -> ExitCode {
         Ok((app, mouse)) => match watch(arguments, app, mouse) {
             Ok(status) => status,
             Err(error) => {
-                eprintln!("plimsoll: the terminal: {error}");
+                say!("the terminal: {error}");
                 exit::failed()
             }
         },
         Err(Refusal::Usage(why)) => {
-            eprintln!("plimsoll: {why}");
+            say!("{why}");
             exit::usage()
         }
         Err(Refusal::Unable(why)) => {
-            eprintln!("plimsoll: {why}");
+            say!("{why}");
             exit::failed()
         }
     }

@@ -17,7 +17,7 @@ macro_rules! sweeps {
     ($($name:ident: $remedy:expr, $host:expr;)*) => {$(
         #[test]
         fn $name() {
-            if root(stringify!($name)) {
+            if root() {
                 swept(&$host, $remedy);
             }
         }
@@ -49,7 +49,7 @@ sweeps! {
 
 #[test]
 fn a_limit_raised_and_killed_at_any_step_is_the_old_or_the_new_one() {
-    if !root("a_limit_raised_and_killed_at_any_step_is_the_old_or_the_new_one") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -62,7 +62,7 @@ fn a_limit_raised_and_killed_at_any_step_is_the_old_or_the_new_one() {
 
 #[test]
 fn a_call_killed_in_the_window_leaves_it_open_or_is_finished_by_the_guard() {
-    if !root("a_call_killed_in_the_window_leaves_it_open_or_is_finished_by_the_guard") {
+    if !root() {
         return;
     }
     swept_in_the_window(&Host::new("crash-window").with_strict_nft(), BYPASS);
@@ -78,7 +78,7 @@ fn entries(host: &Host, source: &str) -> usize {
 /// the rest.
 #[test]
 fn shedding_killed_at_any_step_deletes_nothing_but_what_it_showed() {
-    if !root("shedding_killed_at_any_step_deletes_nothing_but_what_it_showed") {
+    if !root() {
         return;
     }
     const GOING: usize = 300;

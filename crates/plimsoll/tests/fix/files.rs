@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{BINARY, repository, root, run, text};
+use crate::support::{BINARY, repository, root, run, skipped, text};
 use crate::sweep::{Stage, swept};
 
 /// A copy of a saved host, and a state directory beside it.
@@ -101,7 +101,7 @@ const TREES: &[&str] = &["centos6", "kubernetes-node"];
 
 #[test]
 fn what_persist_wrote_is_proved_and_comes_back_byte_for_byte() {
-    if !root("what_persist_wrote_is_proved_and_comes_back_byte_for_byte") {
+    if !root() {
         return;
     }
     for tree in TREES {
@@ -137,7 +137,7 @@ const RUNS: &[(&str, &str, &[&str])] = &[
 
 #[test]
 fn a_limit_that_runs_is_written_where_each_system_boots_from() {
-    if !root("a_limit_that_runs_is_written_where_each_system_boots_from") {
+    if !root() {
         return;
     }
     for (tree, key, files) in RUNS {
@@ -161,7 +161,7 @@ fn a_limit_that_runs_is_written_where_each_system_boots_from() {
 
 #[test]
 fn persist_killed_at_any_step_leaves_all_files_or_none() {
-    if !root("persist_killed_at_any_step_leaves_all_files_or_none") {
+    if !root() {
         return;
     }
     for tree in TREES {
@@ -173,7 +173,7 @@ fn persist_killed_at_any_step_leaves_all_files_or_none() {
 
 #[test]
 fn a_read_only_etc_stops_it_with_nothing_changed() {
-    if !root("a_read_only_etc_stops_it_with_nothing_changed") {
+    if !root() {
         return;
     }
     let copy = Copy::of("centos6", "readonly");
@@ -193,16 +193,14 @@ fn a_read_only_etc_stops_it_with_nothing_changed() {
 
 #[test]
 fn an_immutable_file_stops_it_with_nothing_changed() {
-    if !root("an_immutable_file_stops_it_with_nothing_changed") {
+    if !root() {
         return;
     }
     let copy = Copy::of("centos6", "immutable");
     let conf = copy.root().join("etc/sysctl.conf");
     let conf = conf.to_str().expect("a path of text");
     if !Command::new("chattr").args(["+i", conf]).status().is_ok_and(|s| s.success()) {
-        eprintln!(
-            "an_immutable_file_stops_it_with_nothing_changed: skipped, this file system has no such flag"
-        );
+        skipped("this file system has no such flag");
         return;
     }
     let old = copy.files();
@@ -216,7 +214,7 @@ fn an_immutable_file_stops_it_with_nothing_changed() {
 
 #[test]
 fn a_full_file_system_of_the_files_stops_it_with_nothing_changed() {
-    if !root("a_full_file_system_of_the_files_stops_it_with_nothing_changed") {
+    if !root() {
         return;
     }
     let copy = Copy::of("centos6", "fullfs");
@@ -245,7 +243,7 @@ fn a_full_file_system_of_the_files_stops_it_with_nothing_changed() {
 
 #[test]
 fn a_file_that_somebody_edited_since_is_named_and_left() {
-    if !root("a_file_that_somebody_edited_since_is_named_and_left") {
+    if !root() {
         return;
     }
     let copy = Copy::of("centos6", "edited");
@@ -274,7 +272,7 @@ fn reboot(copy: &Copy) {
 
 #[test]
 fn files_come_back_after_a_reboot_whole_or_when_the_power_went_in_the_middle() {
-    if !root("files_come_back_after_a_reboot_whole_or_when_the_power_went_in_the_middle") {
+    if !root() {
         return;
     }
     let copy = Copy::of("centos6", "reboot");

@@ -192,7 +192,7 @@ fn proxied(way: &Way) {
 
 #[test]
 fn a_syn_proxy_keeps_a_flood_out_of_the_table_and_lets_visitors_through() {
-    if !root("a_syn_proxy_keeps_a_flood_out_of_the_table_and_lets_visitors_through") {
+    if !root() {
         return;
     }
     proxied(&Way::new("proxy").with_nft());
@@ -200,7 +200,7 @@ fn a_syn_proxy_keeps_a_flood_out_of_the_table_and_lets_visitors_through() {
 
 #[test]
 fn a_syn_proxy_of_iptables_does_the_same() {
-    if !root("a_syn_proxy_of_iptables_does_the_same") {
+    if !root() {
         return;
     }
     proxied(&Way::new("proxy-xt").with_legacy());
@@ -208,7 +208,7 @@ fn a_syn_proxy_of_iptables_does_the_same() {
 
 #[test]
 fn a_syn_proxy_killed_at_any_step_is_there_whole_or_not_at_all() {
-    if !root("a_syn_proxy_killed_at_any_step_is_there_whole_or_not_at_all") {
+    if !root() {
         return;
     }
     swept(&Way::new("proxy-kill").with_nft().router, PROXY);
@@ -217,7 +217,7 @@ fn a_syn_proxy_killed_at_any_step_is_there_whole_or_not_at_all() {
 
 #[test]
 fn a_port_that_is_sent_on_elsewhere_has_no_syn_proxy() {
-    if !root("a_port_that_is_sent_on_elsewhere_has_no_syn_proxy") {
+    if !root() {
         return;
     }
     let way = Way::new("proxy-nat").with_nft();
@@ -239,7 +239,7 @@ fn a_port_that_is_sent_on_elsewhere_has_no_syn_proxy() {
 
 #[test]
 fn a_second_proxy_and_one_where_nothing_is_tracked_are_refused() {
-    if !root("a_second_proxy_and_one_where_nothing_is_tracked_are_refused") {
+    if !root() {
         return;
     }
     let refused = |way: &Way, why: &str| {
@@ -286,7 +286,7 @@ fn limited(way: &Way) {
 
 #[test]
 fn a_limit_for_each_source_holds_for_what_passes_through_by_ipv4_and_ipv6() {
-    if !root("a_limit_for_each_source_holds_for_what_passes_through_by_ipv4_and_ipv6") {
+    if !root() {
         return;
     }
     limited(&Way::new("forwarded").with_nft());

@@ -23,7 +23,7 @@ fn with<'a>(remedy: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn what_is_not_confirmed_goes_back_and_what_is_confirmed_stays() {
-    if !root("what_is_not_confirmed_goes_back_and_what_is_confirmed_stays") {
+    if !root() {
         return;
     }
     let host = Host::new("confirm").with_nft();
@@ -53,7 +53,7 @@ fn what_is_not_confirmed_goes_back_and_what_is_confirmed_stays() {
 
 #[test]
 fn a_guard_that_is_killed_too_is_missed_by_the_next_call() {
-    if !root("a_guard_that_is_killed_too_is_missed_by_the_next_call") {
+    if !root() {
         return;
     }
     let host = Host::new("guardless").with_nft();
@@ -75,7 +75,7 @@ fn a_guard_that_is_killed_too_is_missed_by_the_next_call() {
 
 #[test]
 fn a_guard_told_to_end_takes_back_first() {
-    if !root("a_guard_told_to_end_takes_back_first") {
+    if !root() {
         return;
     }
     let host = Host::new("guardterm").with_nft();
@@ -92,7 +92,7 @@ fn a_guard_told_to_end_takes_back_first() {
 
 #[test]
 fn what_somebody_else_sets_in_the_window_is_theirs() {
-    if !root("what_somebody_else_sets_in_the_window_is_theirs") {
+    if !root() {
         return;
     }
     let host = Host::new("second").with_nft();
@@ -126,7 +126,7 @@ fn what_somebody_else_sets_in_the_window_is_theirs() {
 
 #[test]
 fn a_table_of_ours_that_somebody_edited_is_named() {
-    if !root("a_table_of_ours_that_somebody_edited_is_named") {
+    if !root() {
         return;
     }
     let host = Host::new("edited").with_nft();
@@ -145,7 +145,7 @@ fn a_table_of_ours_that_somebody_edited_is_named() {
 
 #[test]
 fn a_full_disk_stops_it_before_anything_is_done() {
-    if !root("a_full_disk_stops_it_before_anything_is_done") {
+    if !root() {
         return;
     }
     let host = Host::new("full").with_nft();
@@ -170,7 +170,7 @@ fn a_full_disk_stops_it_before_anything_is_done() {
 
 #[test]
 fn a_state_directory_that_cannot_be_written_stops_it() {
-    if !root("a_state_directory_that_cannot_be_written_stops_it") {
+    if !root() {
         return;
     }
     let host = Host::new("readonly").with_nft();
@@ -186,7 +186,7 @@ fn a_state_directory_that_cannot_be_written_stops_it() {
 
 #[test]
 fn a_full_disk_stops_it_before_the_first_change() {
-    if !root("a_full_disk_stops_it_before_the_first_change") {
+    if !root() {
         return;
     }
     let host = Host::new("fulldisk").with_nft();
@@ -206,7 +206,7 @@ fn a_full_disk_stops_it_before_the_first_change() {
 
 #[test]
 fn who_may_not_is_told_who_may() {
-    if !root("who_may_not_is_told_who_may") {
+    if !root() {
         return;
     }
     // Where everybody may look, and only root may write.
@@ -225,7 +225,7 @@ fn who_may_not_is_told_who_may() {
 
 #[test]
 fn without_nft_a_policy_is_not_begun() {
-    if !root("without_nft_a_policy_is_not_begun") {
+    if !root() {
         return;
     }
     let host = Host::new("nonft").with_nft();
@@ -250,7 +250,7 @@ fn without_nft_a_policy_is_not_begun() {
 
 #[test]
 fn of_two_at_once_one_is_told_who_is_at_work() {
-    if !root("of_two_at_once_one_is_told_who_is_at_work") {
+    if !root() {
         return;
     }
     let host = Host::new("two").with_nft();
@@ -284,7 +284,7 @@ fn of_two_at_once_one_is_told_who_is_at_work() {
 
 #[test]
 fn a_terminal_that_hangs_up_leaves_the_guard_at_its_post() {
-    if !root("a_terminal_that_hangs_up_leaves_the_guard_at_its_post") {
+    if !root() {
         return;
     }
     let host = Host::new("hangup").with_nft();
@@ -314,7 +314,7 @@ fn a_terminal_that_hangs_up_leaves_the_guard_at_its_post() {
 
 #[test]
 fn the_limit_is_never_lowered_unless_that_is_asked_for() {
-    if !root("the_limit_is_never_lowered_unless_that_is_asked_for") {
+    if !root() {
         return;
     }
     let state = std::env::temp_dir().join(format!("plimsoll-test-{}-lower", std::process::id()));
@@ -331,7 +331,7 @@ fn the_limit_is_never_lowered_unless_that_is_asked_for() {
 
 #[test]
 fn a_tracker_that_something_needs_or_that_is_built_in_is_not_unloaded() {
-    if !root("a_tracker_that_something_needs_or_that_is_built_in_is_not_unloaded") {
+    if !root() {
         return;
     }
     // A rule by state in a namespace of its own: modules serve all of them.
@@ -358,7 +358,7 @@ fn of_an_earlier_boot(journal: &std::path::Path) {
 
 #[test]
 fn what_a_reboot_ended_is_said_and_nothing_of_this_boot_is_touched() {
-    if !root("what_a_reboot_ended_is_said_and_nothing_of_this_boot_is_touched") {
+    if !root() {
         return;
     }
     let host = Host::new("reboot").with_nft();
@@ -390,7 +390,7 @@ fn what_a_reboot_ended_is_said_and_nothing_of_this_boot_is_touched() {
 /// A table of old iptables is there once it is named, and its module's as long as that is loaded.
 #[test]
 fn a_table_of_old_iptables_that_comes_with_a_remedy_stays_empty_and_is_told() {
-    if !root("a_table_of_old_iptables_that_comes_with_a_remedy_stays_empty_and_is_told") {
+    if !root() {
         return;
     }
     let host = Host::new("table").with_legacy_filter();
@@ -417,7 +417,7 @@ fn a_table_of_old_iptables_that_comes_with_a_remedy_stays_empty_and_is_told() {
 /// A reload takes our accepts out of the site's chain and leaves our table: until it is undone the port is dropped.
 #[test]
 fn what_a_reload_of_the_firewall_leaves_of_a_bypass_is_taken_back() {
-    if !root("what_a_reload_of_the_firewall_leaves_of_a_bypass_is_taken_back") {
+    if !root() {
         return;
     }
     let host = Host::new("reload");

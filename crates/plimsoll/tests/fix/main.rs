@@ -11,6 +11,8 @@ mod host;
 mod hostile;
 mod managers;
 mod memory;
+mod middle;
+mod needs;
 mod plans;
 mod remedies;
 mod roles;

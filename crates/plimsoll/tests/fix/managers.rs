@@ -33,7 +33,7 @@ fn persist(copy: &Copy) -> (String, bool) {
 
 #[test]
 fn kube_proxys_own_configuration_is_printed() {
-    if !root("kube_proxys_own_configuration_is_printed") {
+    if !root() {
         return;
     }
     let config = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n\
@@ -64,7 +64,7 @@ fn kube_proxys_own_configuration_is_printed() {
 
 #[test]
 fn the_profile_of_tuned_is_named_and_its_lines_are_printed() {
-    if !root("the_profile_of_tuned_is_named_and_its_lines_are_printed") {
+    if !root() {
         return;
     }
     let wants = "etc/systemd/system/multi-user.target.wants/tuned.service";
@@ -85,7 +85,7 @@ fn the_profile_of_tuned_is_named_and_its_lines_are_printed() {
 
 #[test]
 fn tuned_that_applies_the_files_again_leaves_the_last_word_to_ours() {
-    if !root("tuned_that_applies_the_files_again_leaves_the_last_word_to_ours") {
+    if !root() {
         return;
     }
     let wants = "etc/systemd/system/multi-user.target.wants/tuned.service";
@@ -106,7 +106,7 @@ fn tuned_that_applies_the_files_again_leaves_the_last_word_to_ours() {
 
 #[test]
 fn firewalls_and_engines_that_only_load_the_module_need_a_file_of_ours() {
-    if !root("firewalls_and_engines_that_only_load_the_module_need_a_file_of_ours") {
+    if !root() {
         return;
     }
     for unit in ["firewalld", "docker"] {
@@ -123,7 +123,7 @@ fn firewalls_and_engines_that_only_load_the_module_need_a_file_of_ours() {
 
 #[test]
 fn what_ufw_applies_after_the_files_is_told_or_beaten() {
-    if !root("what_ufw_applies_after_the_files_is_told_or_beaten") {
+    if !root() {
         return;
     }
     let wants = "etc/systemd/system/multi-user.target.wants/ufw.service";

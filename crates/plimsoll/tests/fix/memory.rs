@@ -36,7 +36,7 @@ fn seen(host: &Host, available_kib: u64, arguments: &[&str]) -> (bool, String) {
 
 #[test]
 fn a_limit_goes_up_in_steps_where_memory_is_tight_and_no_further_than_drops_ask_for() {
-    if !root("a_limit_goes_up_in_steps_where_memory_is_tight_and_no_further_than_drops_ask_for") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -70,7 +70,7 @@ fn a_limit_goes_up_in_steps_where_memory_is_tight_and_no_further_than_drops_ask_
 /// The limit is the whole machine's: drops in any namespace ask for the next step.
 #[test]
 fn the_next_step_is_taken_while_another_namespace_drops() {
-    if !root("the_next_step_is_taken_while_another_namespace_drops") {
+    if !root() {
         return;
     }
     let _turn = turn();

@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::support::{root, text};
 
 /// The schema, with no room for fields that it does not name.
-fn schema() -> Value {
+fn schema(name: &str) -> Value {
     fn close(value: &mut Value) {
         match value {
             Value::Object(object) => {
@@ -23,13 +23,13 @@ fn schema() -> Value {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
-    let mut schema = crate::support::schema("plan");
+    let mut schema = crate::support::schema(name);
     close(&mut schema);
     schema
 }
 
 fn errors(plan: &Value) -> Vec<String> {
-    crate::support::schema_errors(&schema(), plan)
+    crate::support::schema_errors(&schema("plan"), plan)
 }
 
 /// Kinds of the changes of a plan.
@@ -47,8 +47,37 @@ fn a_field_that_the_schema_does_not_name_is_an_error() {
 }
 
 #[test]
+fn the_list_of_transactions_is_what_its_schema_publishes() {
+    if !root() {
+        return;
+    }
+    let host = Host::new("listed").with_nft();
+    let listed = || {
+        let list: Value =
+            serde_json::from_str(&host.ok(&["fix", "--list", "--json"])).expect("JSON");
+        let errors = crate::support::schema_errors(&schema("transactions"), &list);
+        assert!(errors.is_empty(), "{errors:?}: {list:#}");
+        list["transactions"].as_array().expect("a list").clone()
+    };
+    assert!(listed().is_empty());
+    host.ok(&["fix", "timeout", "udp=12", "--yes", "--watch", "0"]);
+    host.ok(&["fix", "timeout", "udp=13", "--yes", "--watch", "0", "--confirm", "300s"]);
+    let list = listed();
+    let told = |field: &str| list.iter().map(|t| t[field].clone()).collect::<Vec<_>>();
+    assert_eq!(told("id"), [1, 2]);
+    assert_eq!(told("phase"), ["standing", "pending"]);
+    assert_eq!(told("title")[0], "set udp to 12 s");
+    assert_eq!(list[0]["seconds_left"], Value::Null);
+    assert!(list[1]["seconds_left"].as_u64().is_some_and(|left| left <= 300), "{:#}", list[1]);
+    host.ok(&["confirm"]);
+    host.ok(&["undo"]);
+    host.ok(&["undo"]);
+    assert!(listed().iter().all(|t| t["phase"] == "undone" && t["ended"].is_string()));
+}
+
+#[test]
 fn the_plan_of_every_remedy_is_what_the_schema_publishes() {
-    if !root("the_plan_of_every_remedy_is_what_the_schema_publishes") {
+    if !root() {
         return;
     }
     let nft = Host::new("plans").with_strict_nft();

@@ -123,7 +123,7 @@ impl Drop for Staged {
 
 #[test]
 fn a_raised_limit_ends_the_drops_and_comes_back() {
-    if !root("a_raised_limit_ends_the_drops_and_comes_back") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -153,7 +153,7 @@ fn a_raised_limit_ends_the_drops_and_comes_back() {
 
 #[test]
 fn a_shorter_timeout_ends_the_drops() {
-    if !root("a_shorter_timeout_ends_the_drops") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -177,7 +177,7 @@ fn a_shorter_timeout_ends_the_drops() {
 
 #[test]
 fn shedding_the_unanswered_ends_the_drops_and_spares_the_answered() {
-    if !root("shedding_the_unanswered_ends_the_drops_and_spares_the_answered") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -209,7 +209,7 @@ fn shedding_the_unanswered_ends_the_drops_and_spares_the_answered() {
 
 #[test]
 fn a_policy_is_given_to_new_connections_of_its_port_only() {
-    if !root("a_policy_is_given_to_new_connections_of_its_port_only") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -237,7 +237,7 @@ fn a_policy_is_given_to_new_connections_of_its_port_only() {
 
 #[test]
 fn what_check_names_is_carried_out_as_it_stands_and_ends_the_drops() {
-    if !root("what_check_names_is_carried_out_as_it_stands_and_ends_the_drops") {
+    if !root() {
         return;
     }
     let _turn = turn();

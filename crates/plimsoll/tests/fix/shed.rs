@@ -64,7 +64,7 @@ fn ports(host: &Host) -> Vec<String> {
 
 #[test]
 fn each_way_to_shed_takes_what_it_names_and_nothing_else() {
-    if !root("each_way_to_shed_takes_what_it_names_and_nothing_else") {
+    if !root() {
         return;
     }
     let host = Host::new("shed").with_nft();

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::files::Copy;
 use crate::host::Host;
-use crate::support::{BINARY, Netns, plimsoll, root, run, text, until};
+use crate::support::{BINARY, Netns, plimsoll, root, run, skipped, text, until};
 
 const SSHD: &str = "/usr/sbin/sshd";
 const PORT: &str = "2222";
@@ -96,13 +96,11 @@ impl Drop for Door {
 
 #[test]
 fn a_lifeline_finds_the_session_and_the_port_in_a_shell_without_environment_too() {
-    const TEST: &str =
-        "a_lifeline_finds_the_session_and_the_port_in_a_shell_without_environment_too";
-    if !root(TEST) {
+    if !root() {
         return;
     }
     if !std::path::Path::new(SSHD).exists() {
-        eprintln!("{TEST}: skipped, openssh-server is not installed");
+        skipped("openssh-server is not installed");
         return;
     }
     let door = Door::new("ssh");
@@ -152,7 +150,7 @@ sys.exit(subprocess.call(sys.argv[1:]))\n";
 
 #[test]
 fn a_port_that_process_1_listens_on_in_place_of_the_server_is_found_by_its_unit() {
-    if !root("a_port_that_process_1_listens_on_in_place_of_the_server_is_found_by_its_unit") {
+    if !root() {
         return;
     }
     let host = Host::new("socket");

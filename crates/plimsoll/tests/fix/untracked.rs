@@ -31,7 +31,7 @@ fn full_and_dropping(staged: &Staged) -> plimsoll_lab::Flood {
 
 #[test]
 fn a_bypassed_port_drops_no_more_and_what_is_established_goes_on() {
-    if !root("a_bypassed_port_drops_no_more_and_what_is_established_goes_on") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -84,7 +84,7 @@ fn can_talk(staged: &Staged, listener: &TcpListener, port: u16) -> bool {
 #[test]
 fn a_lifeline_lets_its_peer_in_though_the_table_is_full() {
     const DOOR: u16 = 2222;
-    if !root("a_lifeline_lets_its_peer_in_though_the_table_is_full") {
+    if !root() {
         return;
     }
     let _turn = turn();
@@ -114,7 +114,7 @@ fn a_lifeline_lets_its_peer_in_though_the_table_is_full() {
 
 #[test]
 fn what_needs_the_tracking_or_shuts_the_port_is_named_and_nothing_is_done() {
-    if !root("what_needs_the_tracking_or_shuts_the_port_is_named_and_nothing_is_done") {
+    if !root() {
         return;
     }
     let host = Host::new("refused").with_strict_nft();
@@ -164,7 +164,7 @@ fn opened(staged: &Staged, listener: &TcpListener, tried: usize) -> usize {
 
 #[test]
 fn one_source_has_so_many_connections_and_no_more() {
-    if !root("one_source_has_so_many_connections_and_no_more") {
+    if !root() {
         return;
     }
     let _turn = turn();

@@ -89,11 +89,17 @@ pub fn ids_of(check: &Value, namespace: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether the tests run as root; says so once when not.
-pub fn root(test: &str) -> bool {
+/// Says why this test, after which its thread is called, does not run here.
+pub fn skipped(why: &str) {
+    let test = std::thread::current();
+    eprintln!("{}: skipped, {why}", test.name().unwrap_or("a test"));
+}
+
+/// Whether the tests run as root; says so when not.
+pub fn root() -> bool {
     let root = run("id", &["-u"]).trim() == "0";
     if !root {
-        eprintln!("{test}: skipped, needs root to make network namespaces");
+        skipped("needs root to make network namespaces");
     }
     root
 }

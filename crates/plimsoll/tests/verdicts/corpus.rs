@@ -32,7 +32,7 @@ fn load(stage: &Stage, directory: &Path) {
 
 #[test]
 fn rulesets_as_firewalls_write_them_fare_the_same_without_tracking() {
-    if !root("rulesets_as_firewalls_write_them_fare_the_same_without_tracking") {
+    if !root() {
         return;
     }
     let mut stage = Stage::new("corpus");

@@ -95,21 +95,21 @@ fn random(kind: Kind) {
 
 #[test]
 fn nft_rulesets_made_at_random_fare_the_same_without_tracking() {
-    if root("nft_rulesets_made_at_random_fare_the_same_without_tracking") {
+    if root() {
         random(Kind::Nft);
     }
 }
 
 #[test]
 fn iptables_rulesets_made_at_random_fare_the_same_without_tracking() {
-    if root("iptables_rulesets_made_at_random_fare_the_same_without_tracking") {
+    if root() {
         random(Kind::Legacy);
     }
 }
 
 #[test]
 fn rulesets_of_iptables_on_nf_tables_made_at_random_fare_the_same_without_tracking() {
-    if root("rulesets_of_iptables_on_nf_tables_made_at_random_fare_the_same_without_tracking") {
+    if root() {
         random(Kind::IptablesNft);
     }
 }

@@ -193,6 +193,8 @@ pub struct Outcome {
     pub share: Share,
     /// Namespaces that could not be read, with the reason.
     pub unread: Vec<(Option<u64>, Gap)>,
+    /// Why there may be namespaces beside those that were found, where all were asked for.
+    pub unseen: Option<Gap>,
     /// Kernel time spent, where it was measured.
     pub kernel_time: Option<Nanos>,
     /// The longest time that the kernel held a CPU without a break (BPF): wall time around the call.
@@ -218,6 +220,7 @@ impl Outcome {
             resized: false,
             share: Share::Whole,
             unread: Vec::new(),
+            unseen: None,
             kernel_time: None,
             longest_slice: None,
             wall: Duration::ZERO,

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use plimsoll_ct::{Nanos, Row};
-use plimsoll_diagnosis::facts::{Gap, Owner, Reader, Reason};
+use plimsoll_diagnosis::facts::{Fact, Gap, Owner, Reader, Reason};
 use plimsoll_wire::Malformed;
 
 use super::{Ask, Details, Outcome, Scope, Share, Sink};
@@ -109,7 +109,12 @@ fn several<S: Sink>(
     take: &mut Take<'_, S>,
     one: impl Fn(&Ask, Budget, &mut Take<'_, S>) -> Result<Part, Gap> + Sync,
 ) -> Result<(), Gap> {
-    let mut found = live::found();
+    let (mut found, complete) = live::all();
+    if ask.scope == Scope::All
+        && let Fact::Missing(gap) = complete
+    {
+        take.outcome.unseen = Some(gap);
+    }
     if let Scope::Some(inodes) = &ask.scope {
         found.retain(|found| found.inode.is_some_and(|inode| inodes.contains(&inode)));
         for inode in inodes.iter().filter(|inode| !found.iter().any(|f| f.inode == Some(**inode))) {

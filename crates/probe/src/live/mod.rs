@@ -7,6 +7,7 @@
 //!
 //! A network namespace is entered by a thread made for it; the caller's threads stay where they are.
 
+mod assembly;
 mod budget;
 mod calls;
 mod cloud;
@@ -17,6 +18,7 @@ mod host;
 mod namespace;
 mod owners;
 mod pulse;
+mod rest;
 mod select;
 mod text;
 mod walk;
@@ -25,24 +27,21 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use plimsoll_ct::{Nanos, Time};
-use plimsoll_diagnosis::facts::{
-    BootFiles, Census, Fact, Gap, Host, LogDigest, Namespace, Owner, Reason, Snapshot, TableSample,
-    TcpTimeouts,
-};
-use plimsoll_wire::ruleset::Ruleset;
+use plimsoll_diagnosis::facts::{BootFiles, Fact, Gap, Host, Owner, Reason, Snapshot, TableSample};
 
 use crate::table::Budget;
+use assembly::Assembly;
 pub(crate) use budget::{Purse, order};
 use discover::Discovery;
 pub(crate) use discover::Found;
 pub(crate) use enter::{Visit, each};
-use filters::Filter;
-use namespace::{Light, Static};
+use namespace::Light;
 pub(crate) use owners::{Names, owners};
 pub use pulse::Pulse;
+use rest::{Rest, settings_of_filled};
 pub use select::NamespaceSelector;
 pub(crate) use text::{cut, read as read_text};
-use walk::{Table, Walk};
+use walk::Walk;
 
 /// What to read of the running host.
 #[derive(Debug, Clone)]
@@ -180,9 +179,15 @@ pub fn observe(options: &Options) -> Observation {
     }
 }
 
-/// Every namespace there is.
+/// Every namespace that can be seen from here.
 pub(crate) fn found() -> Vec<Found> {
-    discover::discover().namespaces
+    all().0
+}
+
+/// The same, and whether there are no others.
+pub(crate) fn all() -> (Vec<Found>, Fact<()>) {
+    let Discovery { namespaces, complete } = discover::discover();
+    (namespaces, complete)
 }
 
 /// Namespaces that answer to a choice, with their owners, and the choices that none answers to.
@@ -258,43 +263,6 @@ fn reading(chosen: &[Chosen]) -> (Stamp, Vec<Visit<Light>>) {
     (at, enter::each(&doors, |here, index| Light::read(here, &chosen[index].found)))
 }
 
-/// Time for the settings of empty tables: nothing hangs on them yet, and a node may have a thousand.
-const EMPTY_SETTINGS: Duration = Duration::from_millis(50);
-
-/// Limits and settings of each namespace.
-fn statics(doors: &[&Found], counts: &[Option<u64>]) -> Vec<Visit<Static>> {
-    let mut left = EMPTY_SETTINGS;
-    enter::each(doors, |here, place| {
-        let empty = counts[place] == Some(0) && !doors[place].initial;
-        let start = Instant::now();
-        let statics = Static::read(here, !empty || !left.is_zero());
-        if empty {
-            left = left.saturating_sub(start.elapsed());
-        }
-        statics
-    })
-}
-
-/// The settings that were left out of tables that were empty before the interval and are not any more.
-fn settings_of_filled(doors: &[&Found], second: &[Visit<Light>], statics: &mut [Visit<Static>]) {
-    let filled = |&place: &usize| match &second[place] {
-        Visit::Read(light) => light.count.get().is_some_and(|count| count.0 > 0),
-        Visit::Refused(_) | Visit::Gone => false,
-    };
-    let places: Vec<usize> = (0..doors.len())
-        .filter(|&place| matches!(&statics[place], Visit::Read(read) if read.settings.is_empty()))
-        .filter(filled)
-        .collect();
-    if places.is_empty() {
-        return;
-    }
-    let again: Vec<&Found> = places.iter().map(|&place| doors[place]).collect();
-    let read = enter::each(&again, |here, _| Static::read(here, true));
-    for (place, visit) in places.into_iter().zip(read) {
-        statics[place] = visit;
-    }
-}
-
 /// `None`: not to be had.
 pub(crate) fn counts(doors: &[&Found]) -> Vec<Option<u64>> {
     enter::each(doors, |here, index| namespace::count(here, doors[index]))
@@ -332,203 +300,6 @@ fn samples(budget: Duration, doors: &[&Found], counts: &[Option<u64>]) -> Vec<Op
         }
     }
     samples
-}
-
-/// What is read while the interval passes.
-struct Rest {
-    host: Host,
-    log: Fact<LogDigest>,
-    boot: BootFiles,
-    /// Rules and tracking of each namespace.
-    rules: Vec<Filter>,
-    /// Limits and settings of each namespace.
-    statics: Vec<Visit<Static>>,
-    timings: Vec<(&'static str, Duration)>,
-}
-
-impl Rest {
-    fn read(options: &Options, doors: &[&Found], counts: &[Option<u64>]) -> Self {
-        let mut watch = Watch::default();
-        let unasked = |what: &str| Gap {
-            reason: Reason::NotAsked,
-            detail: format!("{what}: not asked for"),
-            needs: None,
-        };
-        let host = watch.time("host", host::read);
-        let mut boot = match options.boot {
-            true => watch.time("boot files", || calls::boot(host.kernel.value())),
-            false => BootFiles::missing(&unasked("boot files")),
-        };
-        // The rules first: they are read again right after the interval.
-        let rules = match options.rules {
-            true => watch
-                .time("rules", || filters::read(&host, &boot, options.rules_budget, doors, counts)),
-            false => doors
-                .iter()
-                .map(|_| (Fact::Missing(unasked("rules")), Fact::Missing(unasked("tracking"))))
-                .collect(),
-        };
-        if let Some((rules, _)) = rules.first() {
-            crate::config::add_of_rules(&mut boot.managers, rules);
-        }
-        let log = match options.log {
-            true => watch.time("log", || {
-                calls::log(Stamp::now().wall, host.name.value().map(String::as_str))
-            }),
-            false => Fact::Missing(unasked("log")),
-        };
-        let statics = watch.time("settings", || statics(doors, counts));
-        Self { host, log, boot, rules, statics, timings: watch.parts }
-    }
-
-    /// The thread stopped: what it would have read is missing.
-    fn failed(namespaces: usize) -> Self {
-        let gap =
-            || Gap { reason: Reason::Failed, detail: "the reader stopped".into(), needs: None };
-        Self {
-            host: host::read(),
-            log: Fact::Missing(gap()),
-            boot: BootFiles::missing(&gap()),
-            rules: (0..namespaces).map(|_| (Fact::Missing(gap()), Fact::Missing(gap()))).collect(),
-            statics: (0..namespaces).map(|_| Visit::Refused(gap())).collect(),
-            timings: Vec::new(),
-        }
-    }
-}
-
-/// The two readings of each namespace being put together.
-struct Assembly {
-    parts: Vec<(Found, Namespace, Namespace)>,
-    /// For each part its place in the list that was asked.
-    places: Vec<usize>,
-}
-
-impl Assembly {
-    fn new(
-        chosen: Vec<Chosen>,
-        first: Vec<Visit<Light>>,
-        second: Vec<Visit<Light>>,
-        statics: Vec<Visit<Static>>,
-        rules: Vec<Filter>,
-    ) -> Self {
-        let mut parts = Vec::new();
-        let mut places = Vec::new();
-        let lists = chosen.into_iter().zip(first).zip(second).zip(statics).zip(rules);
-        for (place, ((((chosen, first), second), statics), (rules, tracking))) in lists.enumerate()
-        {
-            let Chosen { found, owners } = chosen;
-            let light = |visit: Visit<Light>| match visit {
-                Visit::Read(light) => Some(light.namespace(found.inode, owners.clone())),
-                Visit::Refused(gap) => Some(namespace::unread(found.inode, owners.clone(), &gap)),
-                Visit::Gone => None,
-            };
-            // What ended meanwhile has no rates: it is left out of both.
-            let (Some(mut before), Some(mut after)) = (light(first), light(second)) else {
-                continue;
-            };
-            if let Visit::Read(statics) = statics {
-                before.max = statics.max.clone();
-                after.max = statics.max;
-                after.expect_max = statics.expect_max;
-                after.expectations = statics.expectations;
-                after.settings = statics.settings;
-            }
-            after.rules = rules;
-            after.tracking = tracking;
-            parts.push((found, before, after));
-            places.push(place);
-        }
-        Self { parts, places }
-    }
-
-    /// Where rules were read twice, the first reading is that of the beginning.
-    fn rules_again(&mut self, again: Vec<(usize, Fact<Ruleset>)>) {
-        for (place, rules) in again {
-            let Some(part) = self.places.iter().position(|p| *p == place) else { continue };
-            let (_, before, after) = &mut self.parts[part];
-            before.rules = std::mem::replace(&mut after.rules, rules);
-        }
-    }
-
-    /// Reads the tables that are not empty, as long as the budget lasts: in one walk, where there is one.
-    fn censuses(
-        &mut self,
-        budget: Duration,
-        mut samples: Vec<Option<TableSample>>,
-        walk: Option<Walk>,
-    ) {
-        let counts: Vec<Option<u64>> =
-            self.parts.iter().map(|(_, _, after)| after.count.get().map(|c| c.0)).collect();
-        let order = order(&counts);
-        let walked = walk.and_then(|walk| self.walked(walk, budget, &order, &mut samples));
-        let read = walked.unwrap_or_else(|| self.each(budget, &order, samples));
-        for (_, _, after) in &mut self.parts {
-            // Of those that are not read, all with a count are empty: nothing is left to see.
-            after.census = match &after.count {
-                Fact::Known { source, .. } => Fact::known(calls::empty_census(), source.clone()),
-                Fact::Missing(gap) => Fact::Missing(gap.clone()),
-            };
-        }
-        for ((index, _), visit) in order.into_iter().zip(read) {
-            self.parts[index].2.census = match visit {
-                Visit::Read(census) => census,
-                Visit::Refused(gap) => Fact::Missing(gap),
-                Visit::Gone => Fact::missing(Reason::Failed, "the namespace is gone"),
-            };
-        }
-    }
-
-    /// All in one walk. `None`: there is no census to be had.
-    fn walked(
-        &self,
-        mut walk: Walk,
-        budget: Duration,
-        order: &[(usize, u64)],
-        samples: &mut [Option<TableSample>],
-    ) -> Option<Vec<Visit<Fact<Census>>>> {
-        let tables = order.iter().map(|(index, _)| {
-            let (found, _, after) = &self.parts[*index];
-            let previous = samples[self.places[*index]].take();
-            Some(Table { inode: found.inode?, timeouts: TcpTimeouts::of(after), previous })
-        });
-        let censuses = walk.censuses(Budget::of(budget), tables.collect::<Option<_>>()?)?;
-        Some(censuses.into_iter().map(Visit::Read).collect())
-    }
-
-    /// One after another, the fullest first.
-    fn each(
-        &self,
-        budget: Duration,
-        order: &[(usize, u64)],
-        mut samples: Vec<Option<TableSample>>,
-    ) -> Vec<Visit<Fact<Census>>> {
-        let known: Vec<u64> = order.iter().map(|(_, count)| *count).collect();
-        let all = known.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
-        let mut purse = Purse::new(budget, &known);
-        let ordered: Vec<&Found> = order.iter().map(|(index, _)| &self.parts[*index].0).collect();
-        enter::each(&ordered, |here, place| {
-            if let Some(gap) = &here.outside {
-                return Fact::Missing(gap.clone());
-            }
-            let (index, count) = order[place];
-            let Some(share) = purse.share(count) else {
-                return Fact::missing(Reason::NotAsked, "the time for reading tables was used up");
-            };
-            let previous = samples[self.places[index]].take();
-            let start = Instant::now();
-            let first = calls::reader(count, all);
-            let census = calls::census(&self.parts[index].2, previous, first, share);
-            let measured = census.value().and_then(|c| c.kernel_time);
-            let wall = start.elapsed();
-            let kernel = measured.map_or(wall, |t| Duration::from_nanos(t.0));
-            purse.spend(Budget { kernel, wall });
-            census
-        })
-    }
-
-    fn finish(self) -> (Vec<Namespace>, Vec<Namespace>) {
-        self.parts.into_iter().map(|(_, before, after)| (before, after)).unzip()
-    }
 }
 
 /// What each part took.

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use plimsoll_wire::is_hidden;
 use plimsoll_wire::listing::decimal;
 
 use super::Cell;
@@ -54,7 +55,11 @@ fn string(out: &mut Vec<u8>, text: &str) {
         match c {
             '"' | '\\' => extend(out, format_args!("\\{c}")),
             // Escaped, so that a terminal sees none of them.
-            c if c.is_control() => extend(out, format_args!("\\u{:04x}", u32::from(c))),
+            c if is_hidden(c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    extend(out, format_args!("\\u{unit:04x}"));
+                }
+            }
             c => extend(out, format_args!("{c}")),
         }
     }

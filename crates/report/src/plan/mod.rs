@@ -3,8 +3,10 @@
 mod commands;
 mod diff;
 mod json;
+mod transactions;
 
 pub use json::{PLAN_SCHEMA, plan_json};
+pub use transactions::{TRANSACTIONS_SCHEMA, Told, transactions_json};
 
 use alloc::format;
 use alloc::string::String;

@@ -17,7 +17,7 @@ const MANY: f64 = 0.05;
 pub fn log_cut(packets: u64, language: Language) -> String {
     let n = count(packets);
     let packets = counted(packets, "packet that was", "packets that were");
-    say!(
+    spoken!(
         language,
         "The log has lines about {packets} cut by the snapshot length: they show as much of them as was captured, and \
          none tells of a checksum.",
@@ -30,14 +30,14 @@ pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
     let mut said = Vec::new();
     let doubts = &a.doubts;
     for broken in &a.broken {
-        said.push(say!(
+        said.push(spoken!(
             language,
             "{broken}; what follows it was not read.",
             "{broken}；其后的内容没有读。"
         ));
     }
     for (rule, missing) in &a.one_way {
-        said.push(say!(
+        said.push(spoken!(
             language,
             "NOTRACK '{rule}' is one direction only, as a rule of the kernel is: the answers are still \
              looked up and find no entry, so that they are INVALID or open entries back to front. Add \
@@ -49,7 +49,7 @@ pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
     if a.lost_by_capture > 0 {
         let n = count(a.lost_by_capture);
         let packets = counted(a.lost_by_capture, "packet", "packets");
-        said.push(say!(
+        said.push(spoken!(
             language,
             "The capturing host lost {packets} itself (its own statistics): flows are missing here that the \
              router saw.",
@@ -57,7 +57,7 @@ pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
         ));
     }
     if let Some(part) = ratio(doubts.one_sided, doubts.tcp).filter(|r| *r > MANY).map(share) {
-        said.push(say!(
+        said.push(spoken!(
             language,
             "{part} of the TCP packets acknowledge an answer that was not captured: the capture shows \
              one direction, is sampled, or addresses change on the way (NAT). Entries then end sooner, or \
@@ -67,7 +67,7 @@ pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
         ));
     }
     if let Some(part) = ratio(doubts.twice, doubts.looked_at).filter(|r| *r > MANY).map(share) {
-        said.push(say!(
+        said.push(spoken!(
             language,
             "{part} of the packets were captured twice (as -i any does on a router): the table is the \
              same, but packets lost are counted twice.",
@@ -77,7 +77,7 @@ pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
     let now = &a.as_set.outcome;
     if now.peak == 0 && now.lost == 0 && a.tally.packets > 0 {
         let invalid = count(now.counters.get(Counter::Invalid).unwrap_or(0));
-        said.push(say!(
+        said.push(spoken!(
             language,
             "No packet made an entry: they were INVALID ({invalid}), not tracked, or fragments of datagrams whose other \
              parts were not captured.",
@@ -86,7 +86,7 @@ pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
     }
     said.extend(counts(a, language));
     if a.rows().any(|row| row.outcome.lost > 0) {
-        said.push(say!(
+        said.push(spoken!(
             language,
             "What a lost packet leads to (no answer, a second try) is not in the traffic: behind the \
              first drop the numbers of lost packets are an estimate.",
@@ -95,7 +95,7 @@ pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
     }
     if a.scale > 1 {
         let copies = count(a.scale.into());
-        said.push(say!(
+        said.push(spoken!(
             language,
             "{copies} copies do everything at the same moment, which makes peaks a little higher than so many \
              independent clients would.",
@@ -106,7 +106,7 @@ pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
     if chains > 0 {
         let (n, buckets) = (count(chains), count(a.as_set.outcome.buckets));
         let packets = counted(chains, "packet was", "packets were");
-        said.push(say!(
+        said.push(spoken!(
             language,
             "{packets} lost to hash chains that were too long, not to the limit: more buckets help \
              (nf_conntrack_buckets, now {buckets}).",

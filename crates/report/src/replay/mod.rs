@@ -33,7 +33,7 @@ fn sizing(a: &Answer) -> Sizing {
 fn start(a: &Answer, clock: Clock, language: Language) -> String {
     match a.span {
         Some((first, _)) if !a.synthetic => clock.show(first),
-        Some(_) | None => say!(language, "the start", "开始"),
+        Some(_) | None => spoken!(language, "the start", "开始"),
     }
 }
 

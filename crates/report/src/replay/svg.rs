@@ -59,13 +59,13 @@ pub fn replay_svg(a: &Answer, style: &Style) -> String {
     ));
     svg.line(format_args!("<rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>"));
     let title = if a.synthetic {
-        say!(
+        spoken!(
             language,
             "Made-up traffic: entries in the table over time",
             "模拟流量：连接跟踪表中的条目数随时间的变化"
         )
     } else {
-        say!(
+        spoken!(
             language,
             "Captured traffic: entries in the table over time",
             "抓到的流量：连接跟踪表中的条目数随时间的变化"
@@ -73,12 +73,19 @@ pub fn replay_svg(a: &Answer, style: &Style) -> String {
     };
     svg.text(LEFT, 24.0, "start", 16, INK, &title);
     let Some(first) = rows.first() else {
-        svg.text(LEFT, 60.0, "start", 12, INK, &say!(language, "nothing was sampled", "没有采样"));
+        svg.text(
+            LEFT,
+            60.0,
+            "start",
+            12,
+            INK,
+            &spoken!(language, "nothing was sampled", "没有采样"),
+        );
         svg.out.push_str("</svg>\n");
         return svg.out;
     };
     let start = super::start(a, style.clock, language);
-    let axis = say!(language, "time since {start}", "时间，从 {start} 算起");
+    let axis = spoken!(language, "time since {start}", "时间，从 {start} 算起");
     stacked(&mut svg, a, first, upper, &axis, style);
     if several {
         curves(&mut svg, a, &rows, lower, &axis, style);
@@ -132,7 +139,7 @@ impl Panel {
         svg.line(format_args!(
             "<text x=\"18\" y=\"{middle:.1}\" text-anchor=\"middle\" font-size=\"11\" fill=\"{FAINT}\" \
              transform=\"rotate(-90 18 {middle:.1})\">{}</text>",
-            say!(language, "entries", "条目数")
+            spoken!(language, "entries", "条目数")
         ));
     }
 
@@ -148,10 +155,10 @@ impl Panel {
                 "start",
                 11,
                 LIMIT,
-                &say!(language, "limit {n}", "上限 {n}"),
+                &spoken!(language, "limit {n}", "上限 {n}"),
             );
         } else if max > 0 {
-            let text = say!(language, "limit {n}, far above", "上限 {n}，远在图外");
+            let text = spoken!(language, "limit {n}, far above", "上限 {n}，远在图外");
             svg.text(right - 4.0, self.top - 6.0, "end", 11, LIMIT, &text);
         }
     }
@@ -193,9 +200,9 @@ fn drops(svg: &mut Svg, panel: &Panel, row: &Row, language: Language) {
     svg.stroke(LEFT, foot, WIDTH - RIGHT, foot, "#cccccc", 1.0, "");
     let samples = row.timeline.samples();
     let most = samples.iter().map(|s| s.lost).max().unwrap_or(0);
-    svg.text(LEFT - 8.0, foot - 9.0, "end", 11, LIMIT, &say!(language, "dropped", "丢包"));
+    svg.text(LEFT - 8.0, foot - 9.0, "end", 11, LIMIT, &spoken!(language, "dropped", "丢包"));
     if most == 0 {
-        let none = say!(language, "no packet was dropped", "没有丢包");
+        let none = spoken!(language, "no packet was dropped", "没有丢包");
         svg.text(LEFT + 6.0, foot - 9.0, "start", 11, FAINT, &none);
         return;
     }
@@ -212,9 +219,9 @@ fn legend(svg: &mut Svg, panel: &Panel, row: &Row, style: &Style) {
     let y = panel.top + HEIGHT + DROPS + 58.0;
     let mut x = LEFT;
     let fills = [
-        (EVICTABLE, say!(language, "evictable", "可淘汰")),
-        (CLOSING, say!(language, "closing", "正在关闭")),
-        (PROTECTED, say!(language, "protected: only time removes it", "受保护：只有超时才离开")),
+        (EVICTABLE, spoken!(language, "evictable", "可淘汰")),
+        (CLOSING, spoken!(language, "closing", "正在关闭")),
+        (PROTECTED, spoken!(language, "protected: only time removes it", "受保护：只有超时才离开")),
     ];
     for (colour, name) in fills {
         svg.line(format_args!(
@@ -225,8 +232,8 @@ fn legend(svg: &mut Svg, panel: &Panel, row: &Row, style: &Style) {
         x += 40.0 + width(&name) as f64 * 7.0;
     }
     let lines = [
-        ("", say!(language, "live", "存活")),
-        ("3 2", say!(language, "counted, at most: with expired ones", "计入的最大值：含已过期")),
+        ("", spoken!(language, "live", "存活")),
+        ("3 2", spoken!(language, "counted, at most: with expired ones", "计入的最大值：含已过期")),
     ];
     for (dash, name) in lines {
         svg.stroke(x, y - 4.0, x + 22.0, y - 4.0, INK, 1.2, dash);
@@ -237,7 +244,7 @@ fn legend(svg: &mut Svg, panel: &Panel, row: &Row, style: &Style) {
     if row.outcome.lost > 0 {
         let n = count(row.outcome.lost);
         let packets = counted(row.outcome.lost, "packet", "packets");
-        label = say!(language, "{label}: {packets} dropped", "{label}：丢弃 {n} 个包");
+        label = spoken!(language, "{label}: {packets} dropped", "{label}：丢弃 {n} 个包");
     }
     svg.text(LEFT, panel.top - 12.0, "start", 12, INK, &label);
 }
@@ -246,7 +253,7 @@ fn legend(svg: &mut Svg, panel: &Panel, row: &Row, style: &Style) {
 fn curves(svg: &mut Svg, a: &Answer, rows: &[&Row], top: f64, axis: &str, style: &Style) {
     let language = style.language;
     let panel = Panel { extent: Extent::of(a, rows, 6.0), top };
-    let title = say!(
+    let title = spoken!(
         language,
         "Counted entries, each setting; x marks drops",
         "每种设置计入的条目数；x 表示丢包"
@@ -270,16 +277,16 @@ fn curves(svg: &mut Svg, a: &Answer, rows: &[&Row], top: f64, axis: &str, style:
         let (peak, evicted, lost) = (count(o.peak), count(o.evicted), count(o.lost));
         let packets = counted(o.lost, "packet", "packets");
         let fate = match (o.lost, o.evicted) {
-            (0, 0) => say!(language, "peak {peak}", "峰值 {peak}"),
+            (0, 0) => spoken!(language, "peak {peak}", "峰值 {peak}"),
             (0, _) => {
-                say!(language, "peak {peak}, {evicted} evicted", "峰值 {peak}，淘汰 {evicted}")
+                spoken!(language, "peak {peak}, {evicted} evicted", "峰值 {peak}，淘汰 {evicted}")
             }
             (_, _) => {
-                say!(language, "peak {peak}, {packets} dropped", "峰值 {peak}，丢弃 {lost} 个包")
+                spoken!(language, "peak {peak}, {packets} dropped", "峰值 {peak}，丢弃 {lost} 个包")
             }
         };
         let name = named(row, style);
-        let text = say!(language, "{name}: {fate}", "{name}：{fate}");
+        let text = spoken!(language, "{name}: {fate}", "{name}：{fate}");
         svg.text(at + 36.0, y, "start", 12, INK, &text);
     }
 }

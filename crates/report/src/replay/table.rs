@@ -112,7 +112,7 @@ fn cells(a: &Answer, row: &Row, language: Language) -> [String; 7] {
     let o = &row.outcome;
     let first = match (o.first_drop, a.span) {
         (Some(at), Some((start, _))) => since(start, at),
-        (Some(_), None) | (None, _) => say!(language, "never", "从不"),
+        (Some(_), None) | (None, _) => spoken!(language, "never", "从不"),
     };
     [
         short(o.peak),

@@ -54,17 +54,17 @@ pub fn replay_chart(a: &Answer, style: &Style) -> String {
     let glyphs = if style.unicode { &UNICODE } else { &ASCII };
     let mut screen = Screen::new(style);
     let language = style.language;
-    let title = say!(language, "OCCUPANCY", "占用");
+    let title = spoken!(language, "OCCUPANCY", "占用");
     let rows: Vec<&Row> = a.rows().filter(|r| !r.timeline.samples().is_empty()).collect();
     let Some(first) = rows.first() else {
-        let nothing = say!(language, "nothing was sampled", "没有采样");
+        let nothing = spoken!(language, "nothing was sampled", "没有采样");
         screen.heading(&title, &nothing);
         return screen.finish();
     };
     let start = super::start(a, style.clock, language);
     let label = named(first, style);
     let beside =
-        say!(language, "entries since {start}; {label}", "条目数，时间从 {start} 算起；{label}");
+        spoken!(language, "entries since {start}; {label}", "条目数，时间从 {start} 算起；{label}");
     screen.heading(&title, &beside);
     let wide = style.columns() - SCALE - 1;
     stacked(&mut screen, a, first, wide, glyphs);
@@ -119,7 +119,7 @@ fn stacked(screen: &mut Screen<'_>, a: &Answer, row: &Row, wide: usize, glyphs: 
         let line = Line::new().with(
             style,
             Paint::Bad,
-            &right(&say!(style.language, "dropped", "丢包"), SCALE - 1),
+            &right(&spoken!(style.language, "dropped", "丢包"), SCALE - 1),
         );
         screen.line(&line.plain(style, " ").with(style, Paint::Bad, &marks));
     }
@@ -164,10 +164,14 @@ fn key(screen: &mut Screen<'_>, row: &Row, glyphs: &Glyphs, extent: &Extent) {
     let mut items = Vec::new();
     let language = style.language;
     for (glyph, paint, name) in [
-        (glyphs.protected, Paint::Good, say!(language, "protected", "受保护")),
-        (glyphs.closing, Paint::Closing, say!(language, "closing", "正在关闭")),
-        (glyphs.evictable, Paint::Evictable, say!(language, "evictable", "可淘汰")),
-        (glyphs.expired, Paint::Faint, say!(language, "expired or gone again", "已过期或已消失")),
+        (glyphs.protected, Paint::Good, spoken!(language, "protected", "受保护")),
+        (glyphs.closing, Paint::Closing, spoken!(language, "closing", "正在关闭")),
+        (glyphs.evictable, Paint::Evictable, spoken!(language, "evictable", "可淘汰")),
+        (
+            glyphs.expired,
+            Paint::Faint,
+            spoken!(language, "expired or gone again", "已过期或已消失"),
+        ),
     ] {
         items.push(Line::new().with(style, paint, glyph).plain(style, &format!(" {name}")));
     }
@@ -176,19 +180,19 @@ fn key(screen: &mut Screen<'_>, row: &Row, glyphs: &Glyphs, extent: &Extent) {
         let far = if extent.shows(max) {
             String::new()
         } else {
-            say!(language, " (far above)", "（远在图外）")
+            spoken!(language, " (far above)", "（远在图外）")
         };
         let max = count(max);
         items.push(
             Line::new()
                 .with(style, Paint::Bad, glyphs.limit)
-                .plain(style, &say!(language, " limit {max}{far}", " 上限 {max}{far}")),
+                .plain(style, &spoken!(language, " limit {max}{far}", " 上限 {max}{far}")),
         );
     }
     if row.outcome.lost > 0 {
         let n = count(row.outcome.lost);
         let packets = counted(row.outcome.lost, "packet", "packets");
-        let text = say!(language, " {packets} dropped", " 丢弃 {n} 个包");
+        let text = spoken!(language, " {packets} dropped", " 丢弃 {n} 个包");
         items.push(Line::new().with(style, Paint::Bad, glyphs.drop).plain(style, &text));
     }
     screen.flow(Line::new().padded(SCALE), SCALE, "   ", &items);
@@ -202,8 +206,8 @@ fn curves(screen: &mut Screen<'_>, a: &Answer, rows: &[&Row], glyphs: &Glyphs) {
     let most = rows.iter().map(|row| row.outcome.peak).max().unwrap_or(1).max(1);
     let (language, all) = (style.language, count(most));
     screen.heading(
-        &say!(language, "EACH SETTING", "每种设置"),
-        &say!(language, "counted entries, full height {all}", "计入的条目数，满高为 {all}"),
+        &spoken!(language, "EACH SETTING", "每种设置"),
+        &spoken!(language, "counted entries, full height {all}", "计入的条目数，满高为 {all}"),
     );
     let label = rows.iter().map(|row| width(&named(row, style))).max().unwrap_or(0).min(30);
     let wide = style.columns().saturating_sub(label + 5 + 9).max(10);

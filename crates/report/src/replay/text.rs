@@ -9,8 +9,8 @@ use plimsoll_replay::{Answer, Change, Row};
 use super::{caveats, sizing, table};
 use crate::number::{bytes, count, counted, ratio, share};
 use crate::paint::{Line, Paint};
-use crate::say::span;
 use crate::screen::Screen;
+use crate::spoken::span;
 use crate::{Language, Style};
 
 /// The whole screen.
@@ -26,11 +26,11 @@ pub fn replay_text(a: &Answer, style: &Style) -> String {
 
 fn nothing(a: &Answer, language: Language) -> String {
     if a.tally.frames == 0 {
-        return say!(language, "There is no packet in the capture.", "抓包文件里没有包。");
+        return spoken!(language, "There is no packet in the capture.", "抓包文件里没有包。");
     }
     let n = count(a.tally.frames);
     let frames = counted(a.tally.frames, "frame was", "frames were");
-    say!(
+    spoken!(
         language,
         "{frames} read, and no IP packet is among them.",
         "读了 {n} 个帧，其中没有一个是能读出的 IP 包。"
@@ -47,7 +47,7 @@ fn head(screen: &mut Screen<'_>, a: &Answer) {
     let style = screen.style;
     let language = style.language;
     if a.tally.packets == 0 {
-        let word = say!(language, "NOTHING", "没有数据");
+        let word = spoken!(language, "NOTHING", "没有数据");
         let start = Line::new().with(style, Paint::Unsure, &word).plain(style, "  ");
         let hang = start.width();
         screen.paragraph(start, hang, Paint::Strong, &nothing(a, language));
@@ -55,9 +55,9 @@ fn head(screen: &mut Screen<'_>, a: &Answer) {
     }
     let now = &a.as_set.outcome;
     let (word, paint) = match (now.lost, now.evicted) {
-        (0, 0) => (say!(language, "HOLDS", "够用"), Paint::Good),
-        (0, _) => (say!(language, "EVICTS", "淘汰"), Paint::Warn),
-        _ => (say!(language, "DROPS", "丢包"), Paint::Bad),
+        (0, 0) => (spoken!(language, "HOLDS", "够用"), Paint::Good),
+        (0, _) => (spoken!(language, "EVICTS", "淘汰"), Paint::Warn),
+        _ => (spoken!(language, "DROPS", "丢包"), Paint::Bad),
     };
     let start = Line::new().with(style, paint, &word).plain(style, "  ");
     let hang = start.width();
@@ -77,25 +77,25 @@ fn about(a: &Answer, style: &Style) -> Vec<String> {
     let language = style.language;
     let (n, covered) = (count(a.tally.packets), covered(a, language));
     let packets = counted(a.tally.packets, "packet", "packets");
-    let mut about = vec![say!(language, "{packets} in {covered}", "{covered}内 {n} 个包")];
+    let mut about = vec![spoken!(language, "{packets} in {covered}", "{covered}内 {n} 个包")];
     if let Some((first, _)) = a.span.filter(|_| !a.synthetic) {
         let first = style.clock.show(first);
-        about.push(say!(language, "from {first}", "始于 {first}"));
+        about.push(spoken!(language, "from {first}", "始于 {first}"));
     }
     if a.synthetic {
-        about.push(say!(language, "made-up traffic", "模拟流量"));
+        about.push(spoken!(language, "made-up traffic", "模拟流量"));
     }
     if a.scale > 1 {
         let copies = count(a.scale.into());
-        about.push(say!(language, "{copies} copies", "{copies} 份"));
+        about.push(spoken!(language, "{copies} copies", "{copies} 份"));
     }
     if (a.speed - 1.0).abs() > f64::EPSILON {
         let speed = a.speed;
-        about.push(say!(language, "{speed} times as fast", "{speed} 倍速"));
+        about.push(spoken!(language, "{speed} times as fast", "{speed} 倍速"));
     }
     let kernel = a.profile.name;
-    about.push(say!(language, "as Linux {kernel}", "按 Linux {kernel}"));
-    let entries = |policy: &String| say!(language, "entries of {policy}", "条目按 {policy}");
+    about.push(spoken!(language, "as Linux {kernel}", "按 Linux {kernel}"));
+    let entries = |policy: &String| spoken!(language, "entries of {policy}", "条目按 {policy}");
     about.extend(a.policies.iter().map(entries));
     about
 }
@@ -103,7 +103,7 @@ fn about(a: &Answer, style: &Style) -> Vec<String> {
 /// `nf_conntrack_max=32,768`
 fn limit(max: u64, language: Language) -> String {
     if max == 0 {
-        say!(language, "nf_conntrack_max=0 (no limit)", "nf_conntrack_max=0（不设上限）")
+        spoken!(language, "nf_conntrack_max=0 (no limit)", "nf_conntrack_max=0（不设上限）")
     } else {
         format!("nf_conntrack_max={}", count(max))
     }
@@ -117,9 +117,9 @@ fn verdict(a: &Answer, style: &Style) -> String {
     let needed = if search { a.needed() } else { now.peak };
     let (n, entries) = (count(needed), counted(needed, "entry", "entries"));
     let needs = if search {
-        say!(language, "The table needs {entries}", "连接跟踪表需要 {n} 个条目")
+        spoken!(language, "The table needs {entries}", "连接跟踪表需要 {n} 个条目")
     } else {
-        say!(language, "The table needs more than {entries}", "连接跟踪表需要的条目多于 {n} 个")
+        spoken!(language, "The table needs more than {entries}", "连接跟踪表需要的条目多于 {n} 个")
     };
     let limit = limit(now.max, language);
     match (now.lost, now.evicted) {
@@ -127,14 +127,14 @@ fn verdict(a: &Answer, style: &Style) -> String {
             let part = match ratio(now.peak, now.max) {
                 None => String::new(),
                 Some(r) if r < 0.01 => {
-                    say!(language, " (less than 1 % full)", "（占用不到 1 %）")
+                    spoken!(language, " (less than 1 % full)", "（占用不到 1 %）")
                 }
                 Some(r) => {
                     let r = share(r);
-                    say!(language, " (at most {r} full)", "（最多占用 {r}）")
+                    spoken!(language, " (at most {r} full)", "（最多占用 {r}）")
                 }
             };
-            say!(
+            spoken!(
                 language,
                 "{needs}; {limit} holds them{part}: no packet is lost.",
                 "{needs}；{limit} 装得下{part}：一个包也不丢。"
@@ -143,7 +143,7 @@ fn verdict(a: &Answer, style: &Style) -> String {
         (0, evicted) => {
             let entries = if evicted == 1 { "entry is" } else { "entries are" };
             let evicted = count(evicted);
-            say!(
+            spoken!(
                 language,
                 "{needs}; with {limit} no packet is lost, but {evicted} not assured {entries} evicted to make room.",
                 "{needs}；{limit} 时不丢包，但为了腾地方，提前淘汰了 {evicted} 个未 ASSURED 的条目。"
@@ -157,11 +157,11 @@ fn verdict(a: &Answer, style: &Style) -> String {
                 (None, _) => None,
             };
             let from =
-                at.map_or_else(String::new, |at| say!(language, " from {at} on", "从 {at} 起"));
+                at.map_or_else(String::new, |at| spoken!(language, " from {at} on", "从 {at} 起"));
             let packets = counted(lost, "packet", "packets");
             let connections = counted(now.flows_lost, "connection", "connections");
             let (lost, flows) = (count(lost), count(now.flows_lost));
-            say!(
+            spoken!(
                 language,
                 "{needs}; with {limit} it drops {packets} of {connections}{from}.",
                 "{needs}；{limit} 时{from}丢弃 {lost} 个包，涉及 {flows} 条连接。"
@@ -179,13 +179,13 @@ fn ways_out(a: &Answer, language: Language) -> Vec<String> {
     }
     if let Some(row) = a.smallest_asked() {
         let (changes, evicts) = (changes(row, language), evicts(row, language));
-        said.push(say!(
+        said.push(spoken!(
             language,
             "Of those tried, the smallest change that drops nothing: {changes}{evicts}.",
             "试过的设置里，不丢包的最小改动：{changes}{evicts}。"
         ));
     } else if !a.asked.is_empty() && now.lost > 0 {
-        said.push(say!(
+        said.push(spoken!(
             language,
             "Each of the settings that were to be tried drops packets too.",
             "要试的每一种设置也都丢包。"
@@ -195,13 +195,13 @@ fn ways_out(a: &Answer, language: Language) -> Vec<String> {
     let growth = |max: u64| {
         ratio(max.saturating_sub(now.max), now.max)
             .map(share)
-            .map_or_else(String::new, |more| say!(language, " ({more} more)", "（增加 {more}）"))
+            .map_or_else(String::new, |more| spoken!(language, " ({more} more)", "（增加 {more}）"))
     };
     match &a.enough {
         Some(row) if now.lost > 0 => {
             let (max, growth) = (count(row.outcome.max), growth(row.outcome.max));
             let (evicts, needed) = (evicts(row, language), count(needed));
-            said.push(say!(
+            said.push(spoken!(
                 language,
                 "Smallest limit that drops nothing: nf_conntrack_max={max}{growth}{evicts}; from {needed} on nothing is \
                  evicted either.",
@@ -210,7 +210,7 @@ fn ways_out(a: &Answer, language: Language) -> Vec<String> {
         }
         Some(_) | None if a.unlimited.is_some() => {
             let (max, growth) = (count(needed), growth(needed));
-            said.push(say!(
+            said.push(spoken!(
                 language,
                 "Smallest limit that neither drops nor evicts: nf_conntrack_max={max}{growth}.",
                 "既不丢包也不淘汰的最小上限：nf_conntrack_max={max}{growth}。"
@@ -220,7 +220,7 @@ fn ways_out(a: &Answer, language: Language) -> Vec<String> {
     }
     if let Some(row) = a.smallest_shorter() {
         let (changes, evicts) = (changes(row, language), evicts(row, language));
-        said.push(say!(
+        said.push(spoken!(
             language,
             "Without a higher limit: {changes} drops nothing{evicts}.",
             "不提高上限：{changes} 就不丢包{evicts}。"
@@ -229,7 +229,7 @@ fn ways_out(a: &Answer, language: Language) -> Vec<String> {
     if a.unlimited.is_some() {
         let size = sizing(a);
         let (max, buckets, memory) = (count(size.max), count(size.buckets), bytes(size.worst));
-        said.push(say!(
+        said.push(spoken!(
             language,
             "With room to grow: nf_conntrack_max={max} and {buckets} buckets, {memory} when full.",
             "留出增长的余地：nf_conntrack_max={max}，{buckets} 个桶，表满时占用内存 {memory}。"
@@ -245,21 +245,21 @@ fn evicts(row: &Row, language: Language) -> String {
         return String::new();
     }
     let (entries, n) = (counted(n, "entry", "entries"), count(n));
-    say!(language, ", evicting {entries}", "，淘汰 {n} 个条目")
+    spoken!(language, ", evicting {entries}", "，淘汰 {n} 个条目")
 }
 
 /// `nf_conntrack_max=65,536 (instead of 32,768)`; of several settings those that are not as they were.
 fn changes(row: &Row, language: Language) -> String {
     let others = || row.changes.iter().filter(|change| change.from != change.to);
     if others().next().is_none() {
-        return say!(language, "what is set", "现有设置");
+        return spoken!(language, "what is set", "现有设置");
     }
     let each = others().map(|Change { name, from, to }| {
         let (from, to) = (count(*from), count(*to));
-        say!(language, "{name}={to} (instead of {from})", "{name}={to}（原为 {from}）")
+        spoken!(language, "{name}={to} (instead of {from})", "{name}={to}（原为 {from}）")
     });
     let all: Vec<String> = each.collect();
-    all.join(&say!(language, " and ", " 并且 "))
+    all.join(&spoken!(language, " and ", " 并且 "))
 }
 
 fn doubts(screen: &mut Screen<'_>, a: &Answer) {
@@ -269,7 +269,7 @@ fn doubts(screen: &mut Screen<'_>, a: &Answer) {
         return;
     }
     screen.gap();
-    screen.heading(&say!(style.language, "WHAT THIS CANNOT TELL", "说不准的地方"), "");
+    screen.heading(&spoken!(style.language, "WHAT THIS CANNOT TELL", "说不准的地方"), "");
     for text in caveats {
         screen.paragraph(Line::new().plain(style, "  - "), 4, Paint::Plain, &text);
     }

@@ -7,7 +7,7 @@ use plimsoll_diagnosis::size::{How, Origin, Peak, Remark, Rule};
 
 use crate::Language;
 use crate::number::{bytes, count};
-use crate::say::span;
+use crate::spoken::span;
 
 fn time(seconds: f64) -> String {
     span(Language::Chinese, seconds)

@@ -34,19 +34,19 @@ fn head(screen: &mut Screen<'_>, s: &Sizing) {
     let style = screen.style;
     let language = style.language;
     let (max, buckets, memory) = (count(s.max), count(s.buckets), bytes(s.worst));
-    let text = say!(
+    let text = spoken!(
         language,
         "nf_conntrack_max={max} with {buckets} buckets: {memory} when full.",
         "nf_conntrack_max={max}，{buckets} 个桶：表满时占用内存 {memory}。"
     );
-    let word = say!(language, "SIZE", "大小");
+    let word = spoken!(language, "SIZE", "大小");
     let start = Line::new().with(style, Paint::Strong, &word).plain(style, "  ");
     screen.paragraph(start, 6, Paint::Strong, &text);
     let (now, wanted) = (s.machine.max_now.map(count), count(s.wanted));
     let (paint, text) = match (s.enough(), now) {
         _ if s.capped => (
             Paint::Warn,
-            say!(
+            spoken!(
                 language,
                 "The load asks for {wanted}, and an eighth of the memory holds no more: shorten timeouts, shed, or \
                  track less.",
@@ -55,11 +55,11 @@ fn head(screen: &mut Screen<'_>, s: &Sizing) {
         ),
         (Some(true), Some(now)) => (
             Paint::Good,
-            say!(language, "The limit in force, {now}, is enough.", "现行上限 {now} 够用。"),
+            spoken!(language, "The limit in force, {now}, is enough.", "现行上限 {now} 够用。"),
         ),
         (Some(false), Some(now)) => (
             Paint::Warn,
-            say!(
+            spoken!(
                 language,
                 "The limit in force, {now}, is less than the {wanted} that the load asks for.",
                 "现行上限 {now} 低于负载所需的 {wanted}。"
@@ -89,7 +89,7 @@ fn demand(screen: &mut Screen<'_>, s: &Sizing) {
     let chinese = language == Language::Chinese;
     let from = if chinese { chinese::origin(&s.demand.from) } else { s.demand.from.to_string() };
     screen.gap();
-    screen.heading(&say!(language, "DEMAND", "需求"), &from);
+    screen.heading(&spoken!(language, "DEMAND", "需求"), &from);
     let heads = match language {
         Language::English => ["new/s", "stays s", "entries"],
         Language::Chinese => ["新建/秒", "停留秒", "条目数"],
@@ -113,27 +113,27 @@ fn demand(screen: &mut Screen<'_>, s: &Sizing) {
     let margin = s.margin;
     let mut sums = vec![
         (
-            say!(language, "mean", "平均"),
+            spoken!(language, "mean", "平均"),
             s.demand.mean,
-            say!(language, "the sum: entries at once", "合计：同时存在的条目数"),
+            spoken!(language, "the sum: entries at once", "合计：同时存在的条目数"),
         ),
-        (say!(language, "peak", "峰值"), peak, because),
+        (spoken!(language, "peak", "峰值"), peak, because),
         (
-            say!(language, "margin", "余量"),
+            spoken!(language, "margin", "余量"),
             s.wanted,
-            say!(language, "{margin} % above the peak", "比峰值高 {margin} %"),
+            spoken!(language, "{margin} % above the peak", "比峰值高 {margin} %"),
         ),
     ];
     if let Some(default) = s.default.filter(|d| *d > s.wanted) {
-        let own = say!(language, "this kernel's own default", "本内核自己的默认值");
-        sums.push((say!(language, "at least", "至少"), default, own));
+        let own = spoken!(language, "this kernel's own default", "本内核自己的默认值");
+        sums.push((spoken!(language, "at least", "至少"), default, own));
     }
     let limit = if s.capped {
-        say!(language, "what memory allows", "内存所允许的")
+        spoken!(language, "what memory allows", "内存所允许的")
     } else {
-        say!(language, "rounded up", "向上取整")
+        spoken!(language, "rounded up", "向上取整")
     };
-    sums.push((say!(language, "limit", "上限"), s.max, limit));
+    sums.push((spoken!(language, "limit", "上限"), s.max, limit));
     for (name, entries, why) in sums {
         total(screen, &name, entries, &why);
     }
@@ -157,15 +157,15 @@ fn memory(screen: &mut Screen<'_>, s: &Sizing) {
     screen.gap();
     let of = m.memory.map_or_else(String::new, |memory| {
         let memory = bytes(memory);
-        say!(language, "of {memory}", "共 {memory}")
+        spoken!(language, "of {memory}", "共 {memory}")
     });
-    screen.heading(&say!(language, "MEMORY", "内存"), &of);
+    screen.heading(&spoken!(language, "MEMORY", "内存"), &of);
     let extension = m.entry().0.saturating_sub(m.object.0);
     let (size, source) = (m.object.0, &m.object_source);
     let mut object =
-        say!(language, "an entry: {size} B [{source}]", "一个条目：{size} B [{source}]");
+        spoken!(language, "an entry: {size} B [{source}]", "一个条目：{size} B [{source}]");
     if extension > 0 {
-        object.push_str(&say!(
+        object.push_str(&spoken!(
             language,
             " + {extension} B for its extensions",
             " + 扩展 {extension} B"
@@ -173,7 +173,7 @@ fn memory(screen: &mut Screen<'_>, s: &Sizing) {
     }
     let spaces = match m.namespaces() {
         1 => String::new(),
-        n => say!(language, " × {n} namespaces that track", " × {n} 个启用跟踪的命名空间"),
+        n => spoken!(language, " × {n} namespaces that track", " × {n} 个启用跟踪的命名空间"),
     };
     let all = s.max.saturating_mul(m.entry().0).saturating_mul(m.namespaces());
     let (max, entry, entries) = (count(s.max), m.entry().0, bytes(Bytes(all)));
@@ -182,17 +182,17 @@ fn memory(screen: &mut Screen<'_>, s: &Sizing) {
         (bytes(Bytes(s.worst.0.saturating_sub(all))), bytes(s.worst), bytes(s.usual));
     let lines = [
         object,
-        say!(
+        spoken!(
             language,
             "{max} entries × {entry} B{spaces} = {entries}",
             "{max} 个条目 × {entry} B{spaces} = {entries}"
         ),
-        say!(
+        spoken!(
             language,
             "{buckets} buckets × {bucket} B = {rest}",
             "{buckets} 个桶 × {bucket} B = {rest}"
         ),
-        say!(
+        spoken!(
             language,
             "{worst} when every table is full; {usual} at the peak above",
             "所有的表都满时 {worst}；上述峰值时 {usual}"
@@ -206,23 +206,29 @@ fn memory(screen: &mut Screen<'_>, s: &Sizing) {
 fn chains(screen: &mut Screen<'_>, s: &Sizing) {
     let language = screen.style.language;
     screen.gap();
-    screen
-        .heading(&say!(language, "CHAINS", "哈希链"), &say!(language, "in a full table", "表满时"));
+    screen.heading(
+        &spoken!(language, "CHAINS", "哈希链"),
+        &spoken!(language, "in a full table", "表满时"),
+    );
     let (average, longest) = (number(s.chain.0), s.chain.1);
     let bound = match s.machine.profile.chain_limit {
         Some(bound) => {
             let (least, most) = (bound.least, bound.most);
-            say!(
+            spoken!(
                 language,
                 "this kernel refuses a new entry over {least} to {most}",
                 "本内核在链长超过 {least} 到 {most} 时拒绝新条目"
             )
         }
         None => {
-            say!(language, "this kernel refuses none for their length", "本内核不因链长拒绝新条目")
+            spoken!(
+                language,
+                "this kernel refuses none for their length",
+                "本内核不因链长拒绝新条目"
+            )
         }
     };
-    let text = say!(
+    let text = spoken!(
         language,
         "an entry hangs in two chains: {average} on average, the longest about {longest}; {bound}",
         "一个条目挂在两条链上：平均长 {average}，最长约 {longest}；{bound}"
@@ -235,8 +241,8 @@ fn others(screen: &mut Screen<'_>, s: &Sizing) {
     let language = style.language;
     screen.gap();
     screen.heading(
-        &say!(language, "OTHER FORMULAS", "其他公式"),
-        &say!(language, "and why they say something else", "以及它们为什么得出别的数"),
+        &spoken!(language, "OTHER FORMULAS", "其他公式"),
+        &spoken!(language, "and why they say something else", "以及它们为什么得出别的数"),
     );
     for Formula { rule, max, buckets: _ } in &s.others {
         let (name, text) = match language {

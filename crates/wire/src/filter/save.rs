@@ -184,8 +184,7 @@ impl Reading {
                 at + 1
             }
             "-p" | "--protocol" | "--proto" => {
-                self.end_group();
-                self.module.clear();
+                self.header();
                 let test = match protocol(text) {
                     _ if text == "all" => Test::Always,
                     Some(0) => Test::Always,
@@ -196,32 +195,24 @@ impl Reading {
                 self.implied = text.to_string();
                 length
             }
-            option @ ("-s" | "--source" | "--src" | "-d" | "--destination" | "--dst") => {
-                self.end_group();
-                self.module.clear();
-                let source = option.contains('s')
-                    && !option.contains("dst")
-                    && option != "-d"
-                    && option != "--destination";
-                let (side, name) =
-                    if source { (Side::Source, "-s") } else { (Side::Destination, "-d") };
-                self.condition(addresses(side, text), not, name, text);
+            "-s" | "--source" | "--src" => {
+                self.header();
+                self.condition(addresses(Side::Source, text), not, "-s", text);
                 length
             }
-            option @ ("-i" | "--in-interface" | "-o" | "--out-interface") => {
-                self.end_group();
-                self.module.clear();
-                let (side, name) = if option == "-i" || option == "--in-interface" {
-                    (Side::Source, "-i")
-                } else {
-                    (Side::Destination, "-o")
-                };
-                let pattern = match text.strip_suffix('+') {
-                    Some(start) => alloc::format!("{start}*"),
-                    None => text.to_string(),
-                };
-                let shown = show(value);
-                self.condition(Test::Interface(side, Arc::new([pattern])), not, name, &shown);
+            "-d" | "--destination" | "--dst" => {
+                self.header();
+                self.condition(addresses(Side::Destination, text), not, "-d", text);
+                length
+            }
+            "-i" | "--in-interface" => {
+                self.header();
+                self.condition(interface(Side::Source, text), not, "-i", &show(value));
+                length
+            }
+            "-o" | "--out-interface" => {
+                self.header();
+                self.condition(interface(Side::Destination, text), not, "-o", &show(value));
                 length
             }
             "-f" | "--fragment" => {
@@ -243,6 +234,12 @@ impl Reading {
                 at + 1
             }
         }
+    }
+
+    /// A condition on the header comes: the match at hand is over.
+    fn header(&mut self) {
+        self.end_group();
+        self.module.clear();
     }
 
     /// Whether the options of the match at hand are understood one by one.
@@ -436,6 +433,15 @@ fn show(word: Option<Word<'_>>) -> String {
     word.map_or_else(String::new, |word| {
         if word.quoted { alloc::format!("\"{}\"", word.text) } else { word.text.to_string() }
     })
+}
+
+/// A plus at the end stands for whatever follows.
+fn interface(side: Side, name: &str) -> Test {
+    let pattern = match name.strip_suffix('+') {
+        Some(start) => alloc::format!("{start}*"),
+        None => name.to_string(),
+    };
+    Test::Interface(side, Arc::new([pattern]))
 }
 
 fn addresses(side: Side, list: &str) -> Test {

@@ -10,7 +10,8 @@ use super::Packet;
 /// Whether a checksum is there, whole, and wrong. What the capture cut is taken to be right, and so is
 /// what has no checksum.
 ///
-/// Kernel: `nf_ip_checksum()`, `nf_ip6_checksum()`. UDP-Lite is summed up as UDP, as the kernel does: a
+/// Kernel: `nf_ip_checksum()`, `nf_ip6_checksum()`. All that the IP header promises is summed up: where octets follow a UDP
+/// datagram in its packet, what is right by the datagram's own length is wrong. UDP-Lite is summed up as UDP, as the kernel does: a
 /// right checksum is wrong there.
 pub fn checksum_is_wrong(packet: &Packet<'_>) -> bool {
     let payload = packet.payload;
@@ -22,10 +23,7 @@ pub fn checksum_is_wrong(packet: &Packet<'_>) -> bool {
         6 => over_pseudo_header(packet, 6) != 0xffff,
         17 => {
             let field = payload.get(6..8);
-            let length =
-                payload.get(4..6).map_or(0, |b| usize::from(u16::from_be_bytes([b[0], b[1]])));
-            let covered = Packet { payload: payload.get(..length).unwrap_or(payload), ..*packet };
-            field.is_some_and(|f| f != [0, 0]) && over_pseudo_header(&covered, 17) != 0xffff
+            field.is_some_and(|f| f != [0, 0]) && over_pseudo_header(packet, 17) != 0xffff
         }
         33 => dccp_is_wrong(packet),
         58 => over_pseudo_header(packet, 58) != 0xffff,
@@ -133,5 +131,21 @@ mod tests {
         udp[26] = 1;
         assert!(checksum_is_wrong(&parse_ip(&udp).unwrap()));
         assert!(!checksum_is_wrong(&parse_ip(&udp[..27]).unwrap()));
+    }
+
+    /// Linux 6.18, `cargo xtask fidelity rare 1500 4 headers`: what follows a datagram in its packet counts.
+    #[test]
+    fn a_udp_datagram_shorter_than_its_packet_is_right_by_the_packets_length() {
+        let mut udp = ECHO.to_vec();
+        udp[9] = 17;
+        udp[20..].copy_from_slice(&[16, 0, 0, 53, 0, 8, 0, 0]);
+        udp.extend([0; 2]);
+        udp[3] += 2;
+        for (length, wrong) in [(8u64, true), (10, false)] {
+            let pseudo = 17 + length + words(&udp[12..20]);
+            let sum = !ones(&[16, 0, 0, 53, 0, 8], pseudo);
+            udp[26..28].copy_from_slice(&sum.to_be_bytes());
+            assert_eq!(checksum_is_wrong(&parse_ip(&udp).unwrap()), wrong, "{length}");
+        }
     }
 }

@@ -26,14 +26,17 @@ pub struct Fragments {
     pub other_id: Option<u8>,
     /// A part that rules would treat otherwise, if they saw parts.
     pub elsewhere: Option<(u8, Zone)>,
+    /// What the IP headers of the parts tell of congestion, in turn: two bits each.
+    pub ecn: Vec<u8>,
 }
 
 pub(super) fn fragments() -> impl Strategy<Value = Fragments> {
     let part = |weight| option::weighted(weight, 0u8..4);
     let elsewhere = option::weighted(0.2, (0u8..4, zone()));
     let odd = (part(0.1), part(0.1), part(0.1), part(0.05));
-    (vec(any::<u8>(), 1..4), any::<bool>(), odd, elsewhere).prop_map(
-        |(cuts, backwards, (missing, twice, overlapping, other_id), elsewhere)| Fragments {
+    let ecn = prop_oneof![3 => Just(vec![0]), 1 => vec(0u8..4, 1..3), 1 => vec(1u8..4, 1..3)];
+    (vec(any::<u8>(), 1..4), any::<bool>(), odd, elsewhere, ecn).prop_map(
+        |(cuts, backwards, (missing, twice, overlapping, other_id), elsewhere, ecn)| Fragments {
             cuts,
             backwards,
             missing,
@@ -41,6 +44,7 @@ pub(super) fn fragments() -> impl Strategy<Value = Fragments> {
             overlapping,
             other_id,
             elsewhere,
+            ecn,
         },
     )
 }
@@ -74,7 +78,9 @@ impl Fragments {
             }
             let id = u32::from(id) + if is(self.other_id) { 0x100 } else { 0 };
             let more = to < payload.len();
-            let part = forge::fragment(packet, header, &payload[from..to], (id, from, more));
+            let mut part = forge::fragment(packet, header, &payload[from..to], (id, from, more));
+            part[1] |= self.ecn[number % self.ecn.len()] << if v6 { 4 } else { 0 };
+            forge::renew_length(&mut part);
             if is(self.twice) {
                 parts.push(part.clone());
             }

@@ -44,7 +44,7 @@ pub enum Ftp {
 
 /// `{c}`: the sender's address with commas (the first four octets), `{o}` the other's; `{a}` and `{x}` the same in full;
 /// `{f}` the family's number.
-const ASKED: &[&str] = &[
+pub(super) const ASKED: &[&str] = &[
     "PORT {c},4,1\r\n",
     "PORT {c},4,2\r\n",
     "port {c},4,1\r\n",
@@ -70,7 +70,7 @@ const ASKED: &[&str] = &[
     "RETR file",
 ];
 
-const ANSWERED: &[&str] = &[
+pub(super) const ANSWERED: &[&str] = &[
     "227 Entering Passive Mode ({c},4,1).\r\n",
     "227 Entering Passive Mode ({c},4,2).\r\n",
     "227 Entering Passive Mode ({o},4,1).\r\n",
@@ -106,7 +106,7 @@ fn control() -> impl Strategy<Value = Ftp> {
     )
 }
 
-fn data() -> impl Strategy<Value = Ftp> {
+pub(super) fn data() -> impl Strategy<Value = Ftp> {
     let flags = prop_oneof![5 => Just(0x02u8), 2 => Just(0x12), 2 => Just(0x10), 1 => Just(0x04), 1 => Just(0x03)];
     let port = prop_oneof![5 => Just(0usize), 2 => Just(1), 1 => Just(2)];
     let source = prop_oneof![3 => Just(3usize), 1 => Just(2)];
@@ -163,6 +163,16 @@ fn commas(address: IpAddr) -> String {
     octets.map(|octet| octet.to_string()).join(",")
 }
 
+/// A line as its sender says it, who is the first of the two.
+pub(super) fn said_by(text: &str, (own, other): (IpAddr, IpAddr)) -> Vec<u8> {
+    text.replace("{c}", &commas(own))
+        .replace("{o}", &commas(other))
+        .replace("{a}", &own.to_string())
+        .replace("{x}", &other.to_string())
+        .replace("{f}", if own.is_ipv6() { "2" } else { "1" })
+        .into_bytes()
+}
+
 impl Ftp {
     /// Whether it belongs to a control connection.
     pub(super) const fn is_control(&self) -> bool {
@@ -182,14 +192,7 @@ impl Ftp {
         let (source, destination) = hosts.ends(self.reply());
         match self {
             Self::Control { control, reply, flags, seq, text, most } => {
-                let family = if source.is_ipv6() { "2" } else { "1" };
-                let mut data = text
-                    .replace("{c}", &commas(source))
-                    .replace("{o}", &commas(destination))
-                    .replace("{a}", &source.to_string())
-                    .replace("{x}", &destination.to_string())
-                    .replace("{f}", family)
-                    .into_bytes();
+                let mut data = said_by(text, (source, destination));
                 data.truncate(most.unwrap_or(data.len()));
                 let next = &mut next[usize::from(*control & 1)];
                 let me = usize::from(*reply);

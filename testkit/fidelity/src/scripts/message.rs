@@ -177,7 +177,7 @@ impl About {
 const ELSEWHERE: u8 = 0x40;
 
 /// An address of the same network that nobody uses.
-fn elsewhere(address: IpAddr) -> IpAddr {
+pub(super) fn elsewhere(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(v4) => {
             let mut octets = v4.octets();

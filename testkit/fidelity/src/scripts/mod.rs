@@ -7,6 +7,7 @@ mod gre;
 mod message;
 mod oddity;
 mod pptp;
+pub mod rare;
 mod sctp;
 mod tcp;
 
@@ -24,6 +25,7 @@ pub use gre::Gre;
 pub use message::{About, Message, Nobody};
 pub use oddity::Oddity;
 pub use pptp::Pptp;
+pub use rare::{Chunks, Icmp, Octets, Piece, Quote};
 pub use sctp::Sctp;
 pub use tcp::Segment;
 
@@ -46,6 +48,16 @@ pub enum Step {
     Message(Message),
     /// An ICMP error about a packet that was sent before.
     Error(About),
+    /// TCP whose numbers are fixed.
+    Octets(Octets),
+    /// A piece of an FTP control connection.
+    Piece(Piece),
+    /// SCTP of several addresses.
+    Chunks(Chunks),
+    /// An ICMP error that quotes what is odd.
+    Quote(Quote),
+    /// ICMP of any type, or any protocol.
+    Icmp(Icmp),
 }
 
 /// Where a flow runs.
@@ -135,6 +147,10 @@ struct Memory {
     controls: [[u32; 2]; 2],
     /// Last packet of each.
     last: [Option<Vec<u8>>; 2],
+    /// All packets.
+    sent: Vec<Vec<u8>>,
+    /// First sequence numbers.
+    initial: [u32; 2],
 }
 
 /// Client and server.
@@ -195,8 +211,12 @@ impl Flow {
     /// datagrams of earlier flows for a while.
     pub fn packets(&self, n: u32) -> Vec<Sent> {
         let hosts = Hosts::of(n, self.way);
-        let mut memory =
-            Memory { next: self.initial, controls: [self.initial; 2], ..Memory::default() };
+        let mut memory = Memory {
+            next: self.initial,
+            controls: [self.initial; 2],
+            initial: self.initial,
+            ..Memory::default()
+        };
         let plain = Treatment {
             policy: self.policy,
             local: self.way == Way::Loopback,
@@ -224,6 +244,8 @@ impl Step {
         match self {
             Self::Ftp(ftp) if ftp.is_control() => Some(Helper::Ftp),
             Self::Pptp(pptp) if pptp.is_control() => Some(Helper::Pptp),
+            Self::Octets(octets) => octets.helper,
+            Self::Piece(_) => Some(Helper::Ftp),
             _ => None,
         }
     }
@@ -238,7 +260,13 @@ impl Step {
             Self::Gre(s) => (s.packet(hosts), s.reply),
             Self::Message(m) => (m.packet(hosts), m.reply()),
             Self::Error(about) => return about.packet(&memory.last, hosts),
+            Self::Octets(s) => (s.packet(memory.initial, hosts), s.reply),
+            Self::Piece(s) => (s.packet(memory.initial, hosts), s.reply()),
+            Self::Chunks(s) => (s.packet(hosts), s.reply),
+            Self::Icmp(s) => (s.packet(hosts), s.reply),
+            Self::Quote(quote) => return quote.packet(&memory.sent, hosts),
         };
+        memory.sent.push(packet.clone());
         memory.last[usize::from(reply)] = Some(packet.clone());
         Some(packet)
     }

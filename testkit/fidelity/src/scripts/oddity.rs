@@ -5,6 +5,7 @@ use plimsoll_model::{Fate, Treatment};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::rare::Header;
 use super::{Fragments, Sent, fragments};
 use crate::forge;
 
@@ -27,6 +28,8 @@ pub enum Oddity {
     Short(u8),
     /// It comes twice.
     Twice,
+    /// Its IP header is odd.
+    Header(Header),
 }
 
 /// The authentication header.
@@ -107,6 +110,12 @@ impl Oddity {
                     let left = usize::from(*left) % (packet.len() - header);
                     packet.truncate(header + left);
                     forge::renew_length(&mut packet);
+                }
+                vec![(packet, treatment)]
+            }
+            Self::Header(odd) => {
+                if ruled {
+                    odd.apply(&mut packet);
                 }
                 vec![(packet, treatment)]
             }

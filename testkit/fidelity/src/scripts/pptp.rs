@@ -47,7 +47,7 @@ const fn said(reply: bool, kind: u8, calls: [u8; 2]) -> Pptp {
     Pptp::Message { reply, kind, calls, result: 1, short: 0 }
 }
 
-fn message() -> impl Strategy<Value = Pptp> {
+pub(super) fn message() -> impl Strategy<Value = Pptp> {
     let kind = prop_oneof![
         4 => prop_oneof![Just(7u8), Just(8), Just(9), Just(10), Just(11), Just(12), Just(13)],
         1 => 0u8..17,
@@ -66,7 +66,7 @@ fn message() -> impl Strategy<Value = Pptp> {
     })
 }
 
-fn gre() -> impl Strategy<Value = Pptp> {
+pub(super) fn gre() -> impl Strategy<Value = Pptp> {
     let call = prop_oneof![3 => Just(7u8), 3 => Just(9), 1 => 0u8..12];
     (any::<bool>(), call, prop::bool::weighted(0.9)).prop_map(|(reply, call, version)| Pptp::Gre {
         reply,
@@ -80,16 +80,17 @@ fn bare() -> impl Strategy<Value = Pptp> {
     (any::<bool>(), flags).prop_map(|(reply, flags)| Pptp::Bare { reply, flags })
 }
 
+pub(super) fn opening() -> Vec<Pptp> {
+    vec![
+        Pptp::Bare { reply: false, flags: 2 },
+        Pptp::Bare { reply: true, flags: 0x12 },
+        Pptp::Bare { reply: false, flags: 0x10 },
+        said(false, 1, [0, 0]),
+        said(true, 2, [0, 0]),
+    ]
+}
+
 pub(super) fn session() -> impl Strategy<Value = Vec<Pptp>> {
-    let opening = || {
-        vec![
-            Pptp::Bare { reply: false, flags: 2 },
-            Pptp::Bare { reply: true, flags: 0x12 },
-            Pptp::Bare { reply: false, flags: 0x10 },
-            said(false, 1, [0, 0]),
-            said(true, 2, [0, 0]),
-        ]
-    };
     // The server's ids are 9, the client's 7.
     let out = [opening(), vec![said(false, 7, [7, 0]), said(true, 8, [9, 7])]].concat();
     let into =

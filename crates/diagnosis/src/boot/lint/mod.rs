@@ -1,6 +1,11 @@
 //! What is wrong with the files, each with its mend.
 
+mod kind;
+mod lines;
 mod modules;
+mod twice;
+
+pub use kind::LintKind;
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -10,10 +15,10 @@ use alloc::vec::Vec;
 use plimsoll_ct::Setting;
 use plimsoll_wire::sysctl::Assignment;
 
-use super::keys::{Keys, Meaning, place};
-use super::outcome::{After, Fate, Outcome};
+use super::keys::{Keys, Meaning};
+use super::outcome::{After, Outcome};
 use super::plan::{Plan, Stage};
-use super::run::{Run, Write};
+use super::run::Run;
 use super::{BootFacts, tree::Tree};
 use crate::facts::SysctlLoader;
 use crate::words::{clean, count};
@@ -22,79 +27,6 @@ use crate::words::{clean, count};
 const MOST_PER_BUCKET: i64 = 8;
 /// Most lints that are kept.
 const MOST: usize = 200;
-
-/// Kinds of mistakes, the worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LintKind {
-    /// The line is written before the module is there.
-    LoadsLater,
-    /// The module can't be loaded at all.
-    NeverLoaded,
-    /// The kernel refuses the value.
-    BadValue,
-    /// The kernel takes another value than the one that is meant.
-    OddValue,
-    /// No kernel has the key.
-    UnknownKey,
-    /// Another generation's name.
-    DeadKey,
-    /// The key only shows.
-    ReadOnlyKey,
-    /// A file that nothing reads.
-    NotRead,
-    /// A line of modprobe.d or modules-load.d that does nothing.
-    ModuleLine,
-    /// Limit and buckets don't fit each other.
-    Ratio,
-    /// Another line, or another program, has the last word.
-    Overridden,
-    /// Nothing orders the module and the line.
-    NoOrder,
-    /// A restart of the firewall throws the values away.
-    Unloads,
-    /// A line that is no assignment.
-    Malformed,
-    /// The same line twice.
-    Duplicate,
-}
-
-impl LintKind {
-    /// Its name, as it stands in the JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::LoadsLater => "module-loads-later",
-            Self::NeverLoaded => "module-never-loaded",
-            Self::BadValue => "value-refused",
-            Self::OddValue => "value-misread",
-            Self::UnknownKey => "unknown-key",
-            Self::DeadKey => "dead-generation-key",
-            Self::ReadOnlyKey => "read-only-key",
-            Self::NotRead => "not-read",
-            Self::ModuleLine => "module-line-without-effect",
-            Self::Ratio => "ratio",
-            Self::Overridden => "overridden",
-            Self::NoOrder => "no-order",
-            Self::Unloads => "unloads",
-            Self::Malformed => "malformed-line",
-            Self::Duplicate => "duplicate",
-        }
-    }
-
-    /// The finding that `check` makes of it.
-    pub const fn finding(self) -> &'static str {
-        match self {
-            Self::LoadsLater | Self::NeverLoaded | Self::NoOrder => "CT040",
-            Self::DeadKey => "CT041",
-            Self::ReadOnlyKey => "CT042",
-            Self::Overridden | Self::Duplicate => "CT043",
-            Self::UnknownKey => "CT044",
-            Self::BadValue | Self::OddValue | Self::Malformed => "CT045",
-            Self::Ratio => "CT046",
-            Self::ModuleLine | Self::Unloads => "CT047",
-            Self::NotRead => "CT048",
-        }
-    }
-}
 
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,128 +142,6 @@ impl Linter<'_> {
         number.is_some() && outcome.after.number() == number
     }
 
-    fn write(&mut self, write: &Write) {
-        let a = &write.assignment;
-        match &write.fate {
-            Fate::Wins(_) | Fate::Overridden(..) | Fate::Unclear => {
-                if let Some(odd) = &write.odd {
-                    let mend = "write it as a plain decimal number".to_string();
-                    self.add(LintKind::OddValue, a, odd.clone(), mend, false);
-                }
-            }
-            Fate::NotYet => {
-                let Some(setting) = write.setting else { return };
-                // With another order it is not lost: told as such.
-                if self.outcome(setting).is_some_and(|o| o.or.is_some()) {
-                    return;
-                }
-                // Set once more by somebody, when the module is there.
-                let harmless = self.comes_true(setting, &a.value)
-                    || a.may_fail
-                    || self.outcome(setting).is_some_and(|o| o.winner().is_some());
-                let (what, mend) = self.later(write, setting);
-                self.add(LintKind::LoadsLater, a, what, mend, harmless);
-            }
-            Fate::Never(why) => {
-                let what = format!("lost: {why}");
-                let mend = "remove that line, or the settings with it".to_string();
-                self.add(LintKind::NeverLoaded, a, what, mend, a.may_fail);
-            }
-            Fate::Refused(why) => {
-                let mut what = format!("the kernel refuses the value: {why}");
-                if write.stage == Stage::Sysctl && self.plan.loader.keeps_last() {
-                    let earlier = self
-                        .plan
-                        .applied
-                        .replaced
-                        .iter()
-                        .find(|(old, _)| old.key == a.key && old.value != a.value);
-                    if let Some((old, _)) = earlier {
-                        let at = place(&old.file, old.line);
-                        what.push_str(&format!(
-                            "; {at} is not written either, since only the last line of a key is"
-                        ));
-                    }
-                }
-                let mend = match write.setting.and_then(|s| bare_number(s, &a.value)) {
-                    Some(number) => format!("write {} = {number}", clean(&a.key)),
-                    None => "write a plain decimal number".to_string(),
-                };
-                self.add(LintKind::BadValue, a, what, mend, a.may_fail);
-            }
-            Fate::ReadOnly => {
-                let meant = match write.setting {
-                    // Whoever writes a count means the limit.
-                    Some(s) if s.name == "nf_conntrack_count" => Setting::find("nf_conntrack_max"),
-                    Some(s) => Some(s),
-                    None => None,
-                };
-                let mend = match meant {
-                    Some(s) if s.name == "nf_conntrack_buckets" => format!(
-                        "put `options {} hashsize={}` into /etc/modprobe.d",
-                        self.facts.core(),
-                        clean(&a.value)
-                    ),
-                    Some(s) => format!("remove it, or set {}", self.keys.name(s)),
-                    None => "remove it".to_string(),
-                };
-                let what = "this kernel only lets it be read".to_string();
-                let harmless = a.may_fail || meant.is_some_and(|s| self.comes_true(s, &a.value));
-                self.add(LintKind::ReadOnlyKey, a, what, mend, harmless);
-                // A value of another name does what was meant; buckets need the module's option.
-                self.meant(
-                    meant.filter(|s| s.name == "nf_conntrack_max").map(|s| self.keys.name(s)),
-                );
-            }
-            Fate::Dead { instead } => {
-                let release =
-                    self.facts.kernel.value().map_or(self.facts.profile.name, |k| &k.release);
-                let what = format!("this kernel ({}) does not have the name", clean(release));
-                let mend = match instead {
-                    Some(name) => format!("write {name} = {}", clean(&a.value)),
-                    None => "remove it".to_string(),
-                };
-                let set = write
-                    .setting
-                    .is_some_and(|s| self.outcome(s).is_some_and(|o| o.winner().is_some()));
-                self.add(LintKind::DeadKey, a, what, mend, a.may_fail || set);
-                self.meant(instead.clone());
-            }
-            Fate::Unknown { nearest } => {
-                let (what, mend) = match nearest {
-                    Some(name) => (
-                        format!("no kernel has this key; the nearest is {name}"),
-                        format!("write {name} = {}", clean(&a.value)),
-                    ),
-                    None => ("no kernel has this key".to_string(), "remove it".to_string()),
-                };
-                let set = nearest
-                    .as_deref()
-                    .and_then(Setting::find)
-                    .is_some_and(|s| self.comes_true(s, &a.value));
-                self.add(LintKind::UnknownKey, a, what, mend, a.may_fail || set);
-            }
-            Fate::Replaced(_) | Fate::NotRead(_) => {}
-        }
-    }
-
-    /// Why the key is not there yet, and what makes it be.
-    fn later(&self, write: &Write, setting: &Setting) -> (String, String) {
-        let core = self.facts.core();
-        let who = match &self.run.core {
-            Some(loaded) if loaded.stage > write.stage => {
-                format!("{core} is loaded later, by {}", loaded.by)
-            }
-            Some(_) if self.facts.has_separate_protocols() => {
-                "nf_conntrack_ipv4, which brings this key, is loaded later".to_string()
-            }
-            Some(loaded) => format!("{core} is loaded by {}", loaded.by),
-            None => format!("nothing loads {core} before"),
-        };
-        let what = format!("lost: the key does not exist yet when {} writes it; {who}", write.by);
-        (what, self.early(write.stage, setting))
-    }
-
     /// How to have the module early on this system.
     fn early(&self, stage: Stage, setting: &Setting) -> String {
         let core = self.facts.core();
@@ -357,72 +167,6 @@ impl Linter<'_> {
                 "load it before: `modprobe {module}` in /etc/sysconfig/modules/{module}.modules, mode 755"
             ),
         }
-    }
-
-    /// Lines that are written, and then something else is.
-    fn overridden(&mut self) {
-        let mut found = Vec::new();
-        for outcome in self.outcomes {
-            let holds = outcome.after.number();
-            for attempt in &outcome.attempts {
-                let Fate::Overridden(value, by) = &attempt.fate else { continue };
-                if holds == Some(*value) {
-                    // Said twice, by one program or by two.
-                    let again = outcome.winner().is_some_and(|w| w.by == attempt.by);
-                    if again {
-                        found.push((LintKind::Duplicate, attempt.assignment.clone(), by.clone()));
-                    }
-                    continue;
-                }
-                let last = outcome.winner().map_or(by.clone(), |w| {
-                    format!("{} ({})", place(&w.assignment.file, w.assignment.line), w.by)
-                });
-                found.push((LintKind::Overridden, attempt.assignment.clone(), last));
-            }
-        }
-        for (kind, a, by) in found {
-            self.twice(kind, &a, &by);
-        }
-    }
-
-    /// Lines that the loader drops for another of the same key.
-    fn replaced(&mut self) {
-        for (a, by) in &self.plan.applied.replaced {
-            let Some(Meaning::Live(setting)) = self.keys.meaning(&a.key) else { continue };
-            let same = self.comes_true(setting, &a.value)
-                || self
-                    .plan
-                    .applied
-                    .assignments
-                    .iter()
-                    .any(|k| k.key == a.key && k.value == a.value);
-            let kind = if same { LintKind::Duplicate } else { LintKind::Overridden };
-            self.twice(kind, a, by);
-        }
-    }
-
-    fn twice(&mut self, kind: LintKind, a: &Assignment, by: &str) {
-        let (what, mend) = match kind {
-            LintKind::Duplicate => {
-                (format!("{by} says the same"), "keep one of the two".to_string())
-            }
-            _ => {
-                let vendor = a.file.starts_with("/usr/") || a.file.starts_with("/lib/");
-                let mend = if vendor {
-                    "none is needed where that is meant".to_string()
-                } else if by.contains("kube-proxy") {
-                    "set it in kube-proxy's own configuration (conntrack.maxPerCore, conntrack.min)"
-                        .to_string()
-                } else if by.contains("(tuned") {
-                    "set it in the profile of tuned".to_string()
-                } else {
-                    format!("change it in {by}, or remove this line")
-                };
-                (format!("overridden by {by}"), mend)
-            }
-        };
-        let vendor = a.file.starts_with("/usr/") || a.file.starts_with("/lib/");
-        self.add(kind, a, what, mend, kind == LintKind::Duplicate || vendor);
     }
 
     fn not_read(&mut self) {
@@ -523,28 +267,5 @@ impl Linter<'_> {
         for (a, what, mend) in found {
             self.add(LintKind::NoOrder, &a, what, mend, false);
         }
-    }
-}
-
-/// The number that a refused text means: a time with a unit in seconds, a number with separators or a multiplier.
-fn bare_number(setting: &Setting, text: &str) -> Option<u64> {
-    let text = text.trim().trim_matches(['"', '\'']);
-    let digits: String =
-        text.chars().filter(|c| !matches!(c, ',' | '_' | '.' | '\'' | ';')).collect();
-    if let Ok(number) = digits.parse() {
-        return Some(number);
-    }
-    if setting.unit == plimsoll_ct::Unit::Seconds {
-        return match text.strip_suffix('d').and_then(|n| n.parse::<u64>().ok()) {
-            Some(days) => days.checked_mul(86_400),
-            None => plimsoll_wire::kube_proxy::seconds(text),
-        };
-    }
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let number: u64 = number.parse().ok()?;
-    match unit {
-        "k" | "K" | "Ki" => number.checked_mul(1024),
-        "m" | "M" | "Mi" => number.checked_mul(1 << 20),
-        _ => None,
     }
 }

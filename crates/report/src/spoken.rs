@@ -8,7 +8,7 @@ use crate::number;
 
 /// A sentence in the language asked for: English, Chinese. Both name the same values.
 #[macro_export]
-macro_rules! say {
+macro_rules! spoken {
     ($language:expr, $english:literal, $chinese:literal $(,)?) => {
         match $language {
             $crate::Language::English => $crate::format!($english),

@@ -1,5 +1,7 @@
 //! The state of the screen, and what keys do to it.
 
+mod over;
+
 use std::sync::Arc;
 
 use plimsoll_diagnosis::Finding;
@@ -9,7 +11,7 @@ use plimsoll_report::{Clock, Language, Style};
 use crate::history::History;
 use crate::keys::{Key, Mouse};
 use crate::line::Line;
-use crate::moment::{Moment, Place, Question, Scope, Table};
+use crate::moment::{Moment, Place, Question, Table};
 use crate::presets::{self, PRESETS};
 
 /// What the terminal can show.
@@ -292,13 +294,6 @@ impl App {
         Step::Draw
     }
 
-    fn on_help(&mut self, key: Key) -> Step {
-        match key {
-            Key::Char('q') => Step::Quit,
-            _ => Step::Draw,
-        }
-    }
-
     /// Chooses a group by its place.
     fn choose(&mut self, index: usize) {
         let values =
@@ -400,29 +395,6 @@ impl App {
         self.cursor = (to < end - 1 || by < 0 && to < end).then_some(to);
     }
 
-    fn prompt(&mut self, what: Typed, text: String) {
-        self.over = Over::Prompt { what, line: Line::of(text), complaint: None };
-    }
-
-    fn on_prompt(&mut self, key: Key, what: Typed, mut line: Line) -> Step {
-        if key == Key::Esc {
-            return Step::Draw;
-        }
-        if key != Key::Enter {
-            line.key(key);
-            self.over = Over::Prompt { what, line, complaint: None };
-            return Step::Draw;
-        }
-        let answer = match what {
-            Typed::Filter => self.filter_by(line.text()),
-            Typed::Keys => Keys::parse(line.text()).map(|keys| self.group_by(keys)),
-        };
-        answer.unwrap_or_else(|complaint| {
-            self.over = Over::Prompt { what, line, complaint: Some(complaint) };
-            Step::Draw
-        })
-    }
-
     fn filter_by(&mut self, text: &str) -> Result<Step, Complaint> {
         let filter = Filter::parse(text, &self.names)?;
         if filter == self.question.filter {
@@ -436,80 +408,5 @@ impl App {
             chosen: self.chosen.clone(),
         });
         Ok(self.go_live())
-    }
-
-    fn on_places(&mut self, key: Key, mut selected: usize) -> Step {
-        // The first stands for all of them.
-        let last = self.places.len();
-        match key {
-            Key::Char('q') => return Step::Quit,
-            Key::Up | Key::Char('k') => selected = selected.saturating_sub(1),
-            Key::Down | Key::Char('j') => selected = (selected + 1).min(last),
-            Key::PageUp | Key::Home => selected = 0,
-            Key::PageDown | Key::End => selected = last,
-            Key::Enter => {
-                self.question.scope = match selected.checked_sub(1).and_then(|n| self.places.get(n))
-                {
-                    Some(place) => Scope::Some(vec![place.inode], place.name.clone()),
-                    None => Scope::All,
-                };
-                return self.go_live();
-            }
-            Key::Esc | Key::Backspace | Key::Char('n') => return Step::Draw,
-            _ => {}
-        }
-        self.over = Over::Places { selected };
-        Step::Draw
-    }
-
-    fn on_findings(&mut self, key: Key, mut selected: usize) -> Step {
-        let last = self.findings.as_ref().map_or(0, |found| found.len().saturating_sub(1));
-        match key {
-            Key::Char('q') => return Step::Quit,
-            Key::Up | Key::Char('k') => selected = selected.saturating_sub(1),
-            Key::Down | Key::Char('j') => selected = (selected + 1).min(last),
-            Key::PageUp | Key::Home => selected = 0,
-            Key::PageDown | Key::End => selected = last,
-            Key::Enter | Key::Char('e') => {
-                self.explain(selected);
-                return Step::Draw;
-            }
-            Key::Esc | Key::Backspace | Key::Char('f') => return Step::Draw,
-            _ => {}
-        }
-        self.over = Over::Findings { selected };
-        Step::Draw
-    }
-
-    /// The page of a finding.
-    fn explain(&mut self, index: usize) {
-        let id = self.findings.as_ref().and_then(|found| found.get(index)).map(|f| f.id);
-        let Some(id) = id else {
-            self.notice = Some("nothing was found that could be explained".into());
-            return;
-        };
-        let page = plimsoll_report::explain(id, self.look.language, &self.look.style(78));
-        let lines = page.unwrap_or_default().lines().map(str::to_owned).collect();
-        self.over = Over::Page { of: index, lines, top: 0 };
-    }
-
-    fn on_page(&mut self, key: Key, of: usize, lines: Vec<String>, mut top: usize) -> Step {
-        let last = lines.len().saturating_sub(1);
-        match key {
-            Key::Char('q') => return Step::Quit,
-            Key::Up | Key::Char('k') => top = top.saturating_sub(1),
-            Key::Down | Key::Char('j') => top = (top + 1).min(last),
-            Key::PageUp => top = top.saturating_sub(15),
-            Key::PageDown | Key::Char(' ') => top = (top + 15).min(last),
-            Key::Home => top = 0,
-            Key::End => top = last,
-            Key::Esc | Key::Backspace | Key::Enter | Key::Char('e') => {
-                self.over = Over::Findings { selected: of };
-                return Step::Draw;
-            }
-            _ => {}
-        }
-        self.over = Over::Page { of, lines, top };
-        Step::Draw
     }
 }

@@ -1,0 +1,289 @@
+//! Make running values survive the boot, in the way that this system needs, proved by the boot simulation.
+//!
+//! Several ways are tried on paper, the simplest first. Each is a set of proposed files; the simulation says
+//! which values would be in force after a boot with them; the first way that gives all of them is the plan.
+
+mod by_hand;
+mod ways;
+
+pub use ways::PERSIST_FILES;
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use plimsoll_ct::{Access, Setting};
+
+use super::{Change, FileChange, FileState, Plan, Target, Verify};
+use crate::boot::{self, After, Boot, BootFacts, Outcome, Stage};
+use crate::{RemedyId, commands, words};
+use by_hand::by_hand;
+use ways::{Files, OLD_OPTIONS_FILE, OPTIONS_FILE, ways};
+
+/// A value that shall stay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    setting: &'static Setting,
+    key: String,
+    value: u64,
+}
+
+/// The plan. `keys`: those settings only; none: all whose running value a boot would lose.
+pub fn persist(
+    keys: &[String],
+    facts: &BootFacts,
+    files: &BTreeMap<String, Option<FileState>>,
+) -> Plan {
+    let target = Target { name: "host".to_string(), path: None, inode: None };
+    let mut plan = Plan::new(RemedyId::Persist, "make the running values survive the boot", target);
+    let today = boot::boot(facts, &[]);
+    let wanted = match wanted(keys, facts, &today) {
+        Ok(wanted) => wanted,
+        Err(reasons) => {
+            plan.refused = reasons;
+            return plan;
+        }
+    };
+    if wanted.is_empty() {
+        plan.effect = "Every running value is there after a boot as well.".to_string();
+        return plan;
+    }
+    plan.title = title(&wanted);
+    let (ours, theirs): (Vec<Wanted>, Vec<Wanted>) =
+        wanted.into_iter().partition(|w| owner(&today, w).is_none());
+    for w in &theirs {
+        by_hand(&mut plan, &today, w);
+    }
+    if ours.is_empty() {
+        plan.effect =
+            "Another program sets them at each start: change its own configuration.".to_string();
+        return plan;
+    }
+    let Some((way, after)) = best(&ours, facts, files, &today) else {
+        plan.refused.push("no file that this host's boot reads could be read here".to_string());
+        return plan;
+    };
+    let missed: Vec<&Wanted> = ours.iter().filter(|w| !holds(&after, w)).collect();
+    for w in &missed {
+        by_hand(&mut plan, &after, w);
+    }
+    plan.changes = changes(way, files);
+    plan.warnings.extend(also(&today, &after, &ours));
+    plan.verify = ours
+        .iter()
+        .filter(|w| !missed.contains(w))
+        .map(|w| Verify::AfterBoot { setting: w.setting.name.to_string(), value: w.value })
+        .collect();
+    plan.effect = effect(&ours, &missed, &after);
+    plan.risks = risks(&ours, facts, &plan.changes);
+    if missed.len() == ours.len() {
+        plan.changes.clear();
+    }
+    plan
+}
+
+/// Whether the files as they are now give a value that a plan promised: what proves it once it is done.
+pub fn proved(facts: &BootFacts, setting: &str, value: u64) -> bool {
+    let today = boot::boot(facts, &[]);
+    let Some(outcome) = today.outcome(setting) else { return false };
+    holds(&today, &Wanted { setting: outcome.setting, key: outcome.key.clone(), value })
+}
+
+/// What else will be different: a module that is loaded earlier lets lines take effect that were lost until now.
+fn also(today: &Boot, after: &Boot, ours: &[Wanted]) -> Vec<String> {
+    let others =
+        after.outcomes.iter().filter(|o| ours.iter().all(|w| w.setting.name != o.setting.name));
+    others
+        .filter_map(|o| {
+            let number = o.after.number()?;
+            let before = today.outcome(o.setting.name)?.after.number();
+            (o.is_set() && before != Some(number)).then(|| {
+                format!(
+                    "{} will be {number} then, as {} asks; until now that line was lost",
+                    o.setting.name,
+                    words::clean(&o.because)
+                )
+            })
+        })
+        .collect()
+}
+
+fn title(wanted: &[Wanted]) -> String {
+    const NAMED: usize = 3;
+    let named: Vec<String> =
+        wanted.iter().take(NAMED).map(|w| format!("{} = {}", w.setting.name, w.value)).collect();
+    let more = match wanted.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    format!("make {}{more} survive the boot", named.join(", "))
+}
+
+/// What shall stay, from what runs.
+fn wanted(keys: &[String], facts: &BootFacts, today: &Boot) -> Result<Vec<Wanted>, Vec<String>> {
+    let of = |outcome: &Outcome| {
+        let value = outcome.now?;
+        Some(Wanted { setting: outcome.setting, key: outcome.key.clone(), value })
+    };
+    if keys.is_empty() {
+        if facts.settings.is_empty() {
+            return Err(alloc::vec![
+                "the running values of the host's own network namespace could not be read"
+                    .to_string()
+            ]);
+        }
+        // A boot that gives a higher limit is nobody's loss.
+        let gains = |o: &Outcome| {
+            let after = o.after.number().and_then(|n| u64::try_from(n).ok());
+            o.setting.name == "nf_conntrack_max" && o.now.zip(after).is_some_and(|(n, a)| a > n)
+        };
+        let lost = today.outcomes.iter().filter(|o| loses(o) && !gains(o));
+        return Ok(lost.filter_map(of).collect());
+    }
+    let mut found = Vec::new();
+    let mut wrong = Vec::new();
+    for key in keys {
+        match today.outcome(key) {
+            None => wrong.push(format!("this kernel has no setting {:?}", words::clean(key))),
+            Some(outcome) => match of(outcome) {
+                None => wrong
+                    .push(format!("{} is not there now, so it has no running value", outcome.key)),
+                Some(wanted) if loses(outcome) => found.push(wanted),
+                Some(_) => {}
+            },
+        }
+    }
+    if wrong.is_empty() { Ok(found) } else { Err(wrong) }
+}
+
+/// Whether a boot would change the running value.
+fn loses(outcome: &Outcome) -> bool {
+    let Some(now) = outcome.now.and_then(|n| i64::try_from(n).ok()) else { return false };
+    if outcome.setting.access == Access::ReadOnly {
+        return false;
+    }
+    let differs = |after: &After| match after {
+        After::Value(n) if outcome.setting.name.ends_with("buckets") => !same_buckets(*n, now),
+        After::Value(n) => *n != now,
+        // It follows the memory as the kernel sees it at its start, which is known to some percent.
+        After::About(n) => n.abs_diff(now) > n.unsigned_abs() / 16,
+        After::Absent(_, own) => *own != Some(now),
+        After::Unknown(_) => outcome.is_set() || outcome.setting.default.is_some(),
+    };
+    differs(&outcome.after) || outcome.or.as_ref().is_some_and(|(after, _)| differs(after))
+}
+
+/// A program that sets the value by a configuration of its own, after whatever we could write.
+fn owner(boot: &Boot, w: &Wanted) -> Option<Stage> {
+    let winner = boot.outcome(w.setting.name)?.winner()?;
+    matches!(winner.stage, Stage::KubeProxy | Stage::Tuned | Stage::Containers)
+        .then_some(winner.stage)
+}
+
+/// Whether the value is in force after that boot, whatever the order of what has none.
+fn holds(boot: &Boot, w: &Wanted) -> bool {
+    let Some(outcome) = boot.outcome(w.setting.name) else { return false };
+    let is = |after: &After| {
+        let wanted = i64::try_from(w.value).unwrap_or(i64::MAX);
+        after.number().is_some_and(|n| match w.setting.name {
+            "nf_conntrack_buckets" => same_buckets(n, wanted),
+            _ => n == wanted,
+        })
+    };
+    is(&outcome.after) && outcome.or.as_ref().is_none_or(|(after, _)| is(after))
+}
+
+/// Buckets come in whole pages of list heads.
+const fn same_buckets(a: i64, b: i64) -> bool {
+    (a + 511) / 512 == (b + 511) / 512
+}
+
+/// The first way that gives all values, or the one that gives most.
+fn best(
+    wanted: &[Wanted],
+    facts: &BootFacts,
+    files: &BTreeMap<String, Option<FileState>>,
+    today: &Boot,
+) -> Option<(Files, Boot)> {
+    let mut best: Option<(usize, Files, Boot)> = None;
+    for way in ways(wanted, facts, files, today.loader) {
+        // What was not read must not be written.
+        if way.is_empty() || !way.keys().all(|path| files.contains_key(*path)) {
+            continue;
+        }
+        let proposed: Vec<boot::FileChange> = way
+            .iter()
+            .map(|(path, state)| boot::FileChange {
+                path: (*path).to_string(),
+                text: Some(state.content.text()),
+            })
+            .collect();
+        let after = boot::boot(facts, &proposed);
+        let missed = wanted.iter().filter(|w| !holds(&after, w)).count();
+        if best.as_ref().is_none_or(|(least, _, _)| missed < *least) {
+            best = Some((missed, way, after));
+        }
+        if missed == 0 {
+            break;
+        }
+    }
+    best.map(|(_, way, after)| (way, after))
+}
+
+/// Only what differs from what is there.
+fn changes(way: Files, files: &BTreeMap<String, Option<FileState>>) -> Vec<Change> {
+    let differing = way.into_iter().filter_map(|(path, after)| {
+        let before = files.get(path)?.clone();
+        (before.as_ref() != Some(&after)).then(|| {
+            Change::File(FileChange { path: path.to_string(), before, after: Some(after) })
+        })
+    });
+    differing.collect()
+}
+
+fn effect(ours: &[Wanted], missed: &[&Wanted], after: &Boot) -> String {
+    let proved: Vec<String> = ours
+        .iter()
+        .filter(|w| !missed.contains(w))
+        .filter_map(|w| {
+            let outcome = after.outcome(w.setting.name)?;
+            Some(format!("{} is {} ({})", w.setting.name, w.value, words::clean(&outcome.because)))
+        })
+        .collect();
+    let mut text = match proved.is_empty() {
+        true => String::new(),
+        false => format!("After the next boot, by simulation: {}.", proved.join("; ")),
+    };
+    if !missed.is_empty() {
+        let names: Vec<&str> = missed.iter().map(|w| w.setting.name).collect();
+        text.push_str(&format!(" Not so {}: see below.", names.join(", ")));
+    }
+    text.trim_start().to_string()
+}
+
+fn risks(wanted: &[Wanted], facts: &BootFacts, changes: &[Change]) -> Vec<String> {
+    let mut risks = alloc::vec![
+        "None for the running host: the files take effect at the next boot.".to_string()
+    ];
+    let touches =
+        |path: &str| changes.iter().any(|c| matches!(c, Change::File(f) if f.path == path));
+    if touches(OPTIONS_FILE) || touches(OLD_OPTIONS_FILE) {
+        let buckets = wanted.iter().find(|w| w.setting.name == "nf_conntrack_buckets");
+        let max = buckets.map_or(0, |w| w.value.saturating_mul(8));
+        risks.push(format!(
+            "hashsize makes the limit {max} (eight times the buckets) until the sysctl files are applied."
+        ));
+    }
+    if facts.modular.get() == Some(false)
+        && !facts.profile.buckets_writable
+        && let Some(w) = wanted.iter().find(|w| w.setting.name == "nf_conntrack_buckets")
+    {
+        risks.push(format!(
+            "conntrack is built in: the buckets stay only with {}.hashsize={} on the kernel's command line.",
+            commands::module(&facts.profile),
+            w.value
+        ));
+    }
+    risks
+}
