@@ -22,7 +22,7 @@ cargo xtask <task>
   guests [LINE…] boot other kernels and run the check in them (default: 5.10 6.1 6.12 6.18 7.3)
   reboot [CASE…] foretell the next boot of a Debian in virtual machines, reboot them, compare (fixtures/boot)
   fuzz [SECS]    run every fuzz target for SECS seconds (default 10)
-  fidelity ...   the kernel and the model side by side: `scripts [N] [SEED]`, `full`, `occupancy`, or
+  fidelity ...   the kernel and the model side by side: `scripts [N] [SEED]`, `rare`, `full`, `occupancy`, or
                  captures; `--guest LINE ...` in a virtual machine with another kernel
   lint           format, clippy (of the fuzz targets, too), docs, arrows, bpf, readme
   ci             lint, test, guests, reboot, fuzz: what .ci/run calls

@@ -10,7 +10,7 @@ use plimsoll_wire::packet::parse_ip;
 
 use crate::forge;
 use crate::run::{Clock, Pair, running};
-use crate::trace::{Pass, Trace};
+use crate::trace::{Run, Trace};
 
 /// Seconds that a made-up flow lives.
 const TIMEOUT: u64 = 3;
@@ -45,7 +45,7 @@ pub struct Sample {
     /// The least and the most that it and models with other hash keys count: a pass's pause hangs on the order in which it
     /// meets the entries, and that on the key.
     pub keys: (u64, u64),
-    /// The least and the most that the model counts whose collector ran whenever the kernel's did, where that was traced: a pass
+    /// The least and the most that the model counts whose collector ran whenever the kernel's did, where that was traced: a run
     /// of the kernel's takes a while, and where the count was taken meanwhile some had gone and others had not.
     pub traced: Option<(u64, u64)>,
 }
@@ -59,8 +59,8 @@ pub struct Curve {
     pub packets: usize,
     /// Ticks from the first packet to the first pass of the collector that fits best.
     pub phase: u32,
-    /// Passes of the kernel's collector from the first packet on, or why they are not known.
-    pub passes: Result<usize, String>,
+    /// Runs of the kernel's collector from the first packet on, or why they are not known.
+    pub runs: Result<usize, String>,
 }
 
 impl Curve {
@@ -146,7 +146,7 @@ pub fn fit(
     sent: &[Seen],
     counts: &[Count],
     settings: &[(&str, u64)],
-    passes: io::Result<Vec<Pass>>,
+    runs: io::Result<Vec<Run>>,
 ) -> io::Result<Curve> {
     let hz = Clock::default().hz();
     // How many expired entries a lookup meets, and so takes away, hangs on the length of the chains.
@@ -178,15 +178,13 @@ pub fn fit(
         }
     }
     let first = sent.first().map_or(Time(i64::MAX), |(at, _)| *at);
-    let passes =
-        passes.map(|passes| passes.into_iter().filter(|p| p.began >= first).collect::<Vec<_>>());
-    let edges = passes.as_deref().unwrap_or_default();
-    let at = |edge: fn(&Pass) -> Time| {
-        let moments: Vec<Time> = edges.iter().map(edge).collect();
+    let runs = runs.map(|runs| runs.into_iter().filter(|r| r.began >= first).collect::<Vec<_>>());
+    let at = |edge: fn(&Run) -> Time| {
+        let moments: Vec<Time> = runs.iter().flatten().map(edge).collect();
         lines(sent, counts, settings, When::Each(&moments), buckets, 0)
     };
-    let traced = match &passes {
-        Ok(_) => Some([at(|pass| pass.began)?, at(|pass| pass.ended)?]),
+    let traced = match &runs {
+        Ok(_) => Some([at(|run| run.began)?, at(|run| run.ended)?]),
         Err(_) => None,
     };
     let mut samples = Vec::new();
@@ -199,8 +197,8 @@ pub fn fit(
         });
         samples.push(Sample { count: *count, live, upper, counted, keys: keys[place], traced });
     }
-    let passes = passes.map(|passes| passes.len()).map_err(|error| error.to_string());
-    Ok(Curve { samples, packets: sent.len(), phase, passes })
+    let runs = runs.map(|runs| runs.len()).map_err(|error| error.to_string());
+    Ok(Curve { samples, packets: sent.len(), phase, runs })
 }
 
 /// When the model's collector runs.

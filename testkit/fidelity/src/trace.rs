@@ -20,12 +20,12 @@ const EVENTS: [&str; 2] = [
 /// All work of a machine for some minutes, on each CPU.
 const BUFFER_KIB: &str = "16384";
 
-/// A pass of the collector through the table: one run, or several, since none works for longer than 10 ms.
+/// A run of the collector: a pass through the table, or a part of one, which ends behind so many removals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pass {
-    /// When its first run began.
+pub struct Run {
+    /// When it began.
     pub began: Time,
-    /// When its last one ended.
+    /// When it ended.
     pub ended: Time,
 }
 
@@ -56,8 +56,8 @@ impl Trace {
         Ok(this)
     }
 
-    /// Ends it: the collector's passes.
-    pub fn finish(self) -> io::Result<Vec<Pass>> {
+    /// Ends it: the collector's runs.
+    pub fn finish(self) -> io::Result<Vec<Run>> {
         for event in EVENTS {
             fs::write(self.instance.join(event), "0")?;
         }
@@ -67,11 +67,8 @@ impl Trace {
             Ok(time.tv_sec() * 1_000_000_000 + time.tv_nsec())
         };
         let ahead = nanos(ClockId::CLOCK_REALTIME)? - nanos(ClockId::CLOCK_MONOTONIC)?;
-        let passes = passes(&text, ahead);
-        if passes.is_empty() {
-            return Err(Error::other("no run of the collector in it"));
-        }
-        Ok(passes)
+        let runs = runs(&text, ahead);
+        if runs.is_empty() { Err(Error::other("no run of the collector in it")) } else { Ok(runs) }
     }
 }
 
@@ -84,22 +81,19 @@ impl Drop for Trace {
     }
 }
 
-/// Nanoseconds between two runs of one pass at most: one that has worked for 10 ms is cut, and goes on at once.
-const CUT: i64 = 20_000_000;
-
-/// The passes of a trace whose clock is so many nanoseconds behind.
-fn passes(text: &str, ahead: i64) -> Vec<Pass> {
-    let mut passes: Vec<Pass> = Vec::new();
+/// The runs of a trace whose clock is so many nanoseconds behind.
+fn runs(text: &str, ahead: i64) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
     for (begins, nanos) in text.lines().filter_map(edge) {
         let at = Time(nanos + ahead);
-        match passes.last_mut() {
-            Some(last) if !begins || at.0 - last.ended.0 < CUT => last.ended = at,
-            _ if begins => passes.push(Pass { began: at, ended: at }),
+        match runs.last_mut() {
+            _ if begins => runs.push(Run { began: at, ended: at }),
+            Some(last) => last.ended = at,
             // It began before the trace did.
-            _ => {}
+            None => {}
         }
     }
-    passes
+    runs
 }
 
 /// `kworker/0:1-33 [000] ..... 12.345678: workqueue_execute_start: work struct …: function gc_worker [nf_conntrack]`:
@@ -120,7 +114,7 @@ fn edge(line: &str) -> Option<(bool, i64)> {
 mod tests {
     use plimsoll_ct::Time;
 
-    use super::{Pass, edge, passes};
+    use super::{Run, edge, runs};
 
     fn line(edge: &str, at: &str, function: &str) -> String {
         format!(
@@ -141,20 +135,18 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_follow_at_once_are_one_pass() {
+    fn a_run_has_its_beginning_and_its_end() {
         let edges = [
             ("end", "0.000500"),
             ("start", "1.000000"),
             ("end", "1.012000"),
-            ("start", "1.012100"),
-            ("end", "1.014000"),
-            ("start", "3.000000"),
-            ("end", "3.001000"),
+            ("start", "1.020000"),
+            ("end", "1.024000"),
         ];
         let text: String =
             edges.iter().map(|(edge, at)| line(edge, at, "gc_worker") + "\n").collect();
-        let pass = |began, ended| Pass { began: Time(began), ended: Time(ended) };
-        let expected = vec![pass(1_000_000_007, 1_014_000_007), pass(3_000_000_007, 3_001_000_007)];
-        assert_eq!(passes(&text, 7), expected);
+        let run = |began, ended| Run { began: Time(began), ended: Time(ended) };
+        let expected = vec![run(1_000_000_007, 1_012_000_007), run(1_020_000_007, 1_024_000_007)];
+        assert_eq!(runs(&text, 7), expected);
     }
 }
