@@ -41,8 +41,8 @@ newest() { grep -E "^linux-image-${1//./\\.}\.[0-9].*-cloud-amd64$" | sort -V | 
 
 fetch() {
     local package=$1 version=${1#linux-image-} wanted part
-    # From 7 on an image package holds nothing: kernel, modules and their lists come apart.
-    if grep -qx "linux-modules-$version" apt/names; then
+    # From 6.19 on an image package holds nothing: kernel, modules and their lists come apart, and may not all be there.
+    if grep -qx "linux-binary-$version" apt/names; then
         wanted="linux-binary-$version linux-modules-$version linux-base-$version"
     else
         wanted=$package

@@ -78,6 +78,8 @@ pub struct Behaviour {
     pub clashes_join: bool,
     /// The chains of one tuple are other ones in each zone (5.14); before, zones share them.
     pub zones_scatter: bool,
+    /// The event of an entry's end tells its state, and what was left to it (5.12).
+    pub end_tells_state: bool,
     /// What is said of invalid packets.
     pub wording: Wording,
     /// Helpers are assigned by port when no rule does it (to 4.6).
@@ -121,6 +123,7 @@ const V6_18: Behaviour = Behaviour {
     expectations_linger: false,
     clashes_join: false,
     zones_scatter: true,
+    end_tells_state: true,
     wording: Wording::V6_18,
     helpers: false,
     token_bucket: false,
@@ -185,6 +188,7 @@ const V5_4: Behaviour = Behaviour {
     headers_in_first_fragment: false,
     redirects: false,
     zones_scatter: false,
+    end_tells_state: false,
     wording: Wording::V5_10.not_compared(),
     ..V5_15
 };

@@ -97,6 +97,9 @@ impl Model {
             let mut entry = self.show(whole);
             entry.helper = None;
             entry.expires = entry.expires.filter(|left| left.get() > 0);
+            if !self.behaviour.end_tells_state {
+                (entry.state, entry.expires) = (State::Stateless, None);
+            }
             self.tell(EventKind::Destroy, entry);
         }
     }

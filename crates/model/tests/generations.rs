@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use plimsoll_ct::{Bytes, Counter, Entry, L4, Profile, SctpState, State, TcpState, Time};
-use plimsoll_model::{Config, Helper, Info, Model, Settings, Treatment};
+use plimsoll_model::{Config, EventKind, Helper, Info, Model, Settings, Treatment};
 use plimsoll_wire::packet::parse_ip;
 
 const FIN: u8 = 1;
@@ -199,6 +199,21 @@ fn an_sctp_init_ack_that_nobody_asked_for_brings_no_tag_from_5_10_on() {
         let mut model = model(profile);
         let infos = sent(&mut model, &[chunks(&[8, 4]), chunks(&[2])]);
         assert_eq!(infos[1] == Info::Invalid, invalid, "{profile}");
+    }
+}
+
+/// `cargo xtask fidelity --guest 5.10 printed 2000 1`, and 6.1's.
+#[test]
+fn the_end_of_an_entry_is_told_without_its_state_up_to_5_10() {
+    let packets = [tcp(false, SYN, 0, 0, ""), tcp(true, RST | ACK, 0, 1, "")];
+    for (profile, told) in [("5.4", false), ("5.10", false), ("5.15", true), ("6.1", true)] {
+        let mut model = model(profile);
+        model.listen();
+        sent(&mut model, &packets);
+        let end = model.take_events().pop().unwrap();
+        assert_eq!(end.kind, EventKind::Destroy, "{profile}");
+        let tells = (end.entry.state != State::Stateless, end.entry.expires.is_some());
+        assert_eq!(tells, (told, told), "{profile}");
     }
 }
 

@@ -34,12 +34,12 @@ fn own(entry: Entry, dialect: Dialect) -> String {
     text
 }
 
-/// An event without the seconds that are left, which an end has only if it came before its time.
+/// An event without the number of the seconds that are left, which an end has only if it came before its time.
 fn timeless_event(line: &str) -> String {
     let words = line.split_whitespace().enumerate();
     let seconds = |at: usize, word: &str| at == 3 && word.parse::<u64>().is_ok();
-    let rest = words.filter(|(at, word)| !seconds(*at, word));
-    rest.map(|(_, word)| word).collect::<Vec<_>>().join(" ")
+    let words = words.map(|(at, word)| if seconds(at, word) { "some" } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn own_event(event: Event) -> String {
