@@ -286,6 +286,9 @@ pub struct Size {
     /// All of it as JSON (schema plimsoll.size/1)
     #[arg(long)]
     pub json: bool,
+    /// Language of the answer [default: zh when the locale says so]; --json is English
+    #[arg(long, value_name = "LANG", conflicts_with = "ascii")]
+    pub lang: Option<Lang>,
     /// How the screen looks
     #[command(flatten)]
     pub screen: Screen,

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use plimsoll_diagnosis::CATALOGUE;
-use plimsoll_report::{self as report, Language};
+use plimsoll_report::{self as report, Style};
 
-use crate::arguments::{Explain, Lang};
+use crate::arguments::Explain;
 use crate::{exit, terminal};
 
 /// Prints the page, or the list of all findings.
@@ -34,10 +34,8 @@ fn list() -> String {
 }
 
 fn page(finding: &str, arguments: &Explain) -> Option<String> {
-    let language = match arguments.lang {
-        Some(Lang::En) => Language::English,
-        Some(Lang::Zh) => Language::Chinese,
-        None => terminal::language(),
-    };
-    report::explain(finding, language, &terminal::style(&arguments.screen))
+    let (lang, screen) = (arguments.lang, &arguments.screen);
+    let unicode = terminal::shows(lang, screen.ascii);
+    let style = Style { unicode, ..terminal::style(screen) };
+    report::explain(finding, terminal::spoken(lang, screen.ascii), &style)
 }

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use plimsoll_ct::Bytes;
 use plimsoll_diagnosis::facts::Snapshot;
-use plimsoll_diagnosis::size::{self, Demand, GivenClass, Machine, Peak, Sizing};
+use plimsoll_diagnosis::size::{self, Demand, GivenClass, Machine, Origin, Peak, Remark, Sizing};
 use plimsoll_model::Settings;
 use plimsoll_probe::dead;
 use plimsoll_probe::live::{self, NamespaceSelector};
 use plimsoll_replay::Row;
-use plimsoll_report as report;
+use plimsoll_report::number::{count, counted};
+use plimsoll_report::{self as report, Language, Style, spoken};
 
 use crate::arguments::Size;
 use crate::replay::{self, Failure};
@@ -40,13 +41,24 @@ pub fn run(arguments: &Size) -> ExitCode {
     let text = if arguments.json {
         report::size_json(&sizing)
     } else {
-        report::size_text(&sizing, &terminal::style(&arguments.screen))
+        let unicode = terminal::shows(arguments.lang, arguments.screen.ascii);
+        let style = terminal::style(&arguments.screen);
+        report::size_text(&sizing, &Style { unicode, language: language(arguments), ..style })
     };
     if let Err(why) = terminal::print(&text) {
         say!("{why}");
         return ExitCode::from(UNKNOWN);
     }
     ExitCode::from(u8::from(sizing.enough() == Some(false)))
+}
+
+/// That of the answer: what programs read is English.
+fn language(arguments: &Size) -> Language {
+    if arguments.json {
+        Language::English
+    } else {
+        terminal::spoken(arguments.lang, arguments.screen.ascii)
+    }
 }
 
 /// What is said where a recording is asked for: nothing of this host is recorded.
@@ -125,6 +137,7 @@ fn given(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Demand
 /// What captured packets need on this kernel with these timeouts and buckets.
 fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Demand, Failure> {
     let profile = after.host.kernel.value().map_or("running", |k| k.release.as_str());
+    let language = language(arguments);
     replay::say_if_unseen(profile)?;
     let namespace = after.namespaces.iter().find(|n| n.is_initial());
     let timeouts = namespace.into_iter().flat_map(|n| {
@@ -140,12 +153,14 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
         &arguments.capture,
         profile.to_owned(),
         timeouts.chain(buckets).collect(),
+        (arguments.lang, arguments.json),
     );
     let mut unlimited = flags.clone();
     unlimited.set.push((MAX.into(), NO_LIMIT));
     let (answer, _) = replay::answer_for(&unlimited)?;
     if answer.tally.packets == 0 {
-        return Err(Failure::Failed("no packet that could be read".into()));
+        let why = spoken!(language, "no packet that could be read", "没有能读出的包");
+        return Err(Failure::Failed(why));
     }
     let mean = answer.mean().unwrap_or(answer.needed());
     let peak = match arguments.peak {
@@ -155,33 +170,54 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
     let names: Vec<String> = arguments.capture.iter().map(|p| p.display().to_string()).collect();
     let protected = answer.as_set.outcome.peak_protected;
     let needed = answer.needed();
-    let mut remarks = vec![format!("A limit of {needed} evicts nothing.")];
-    let evicts = |row: &Row| match row.outcome.evicted {
-        1 => "1 entry".to_owned(),
-        n => format!("{n} entries"),
-    };
-    let protected_at_once = match protected {
-        1 => "1 entry at once is protected from eviction.".to_owned(),
-        n => format!("{n} entries at once are protected from eviction."),
+    let enough = count(needed.max(1));
+    let mut remarks = vec![spoken!(
+        language,
+        "A limit of {enough} evicts nothing.",
+        "上限为 {enough} 时不淘汰任何条目。"
+    )];
+    let n = count(protected);
+    let safe = if protected == 1 {
+        spoken!(
+            language,
+            "1 entry at once is protected from eviction.",
+            "同时有 1 个条目受保护，不会被淘汰。"
+        )
+    } else {
+        spoken!(
+            language,
+            "{n} entries at once are protected from eviction.",
+            "同时有 {n} 个条目受保护，不会被淘汰。"
+        )
     };
     let again = arguments.capture.iter().all(|path| path.is_file());
     remarks.push(match again.then(|| smallest(flags, protected)).transpose()? {
-        None => format!(
-            "A pipe is read once: whether a smaller one drops nothing was not searched; {protected_at_once}"
+        None => spoken!(
+            language,
+            "A pipe is read once: whether a smaller one drops nothing was not searched; {safe}",
+            "管道只能读一遍：没有再找不丢包的更小上限；{safe}"
         ),
-        Some(Some(row)) => format!(
-            "The smallest that drops nothing is {}: it evicts {} to make room (searched with the model; `plimsoll replay \
-             --what-if nf_conntrack_max={}` shows it). {protected_at_once}",
-            row.outcome.max,
-            evicts(&row),
-            row.outcome.max,
-        ),
-        Some(None) => {
-            format!("No smaller one was found that drops nothing; {protected_at_once}")
+        Some(Some(row)) => {
+            let (max, least, evicted) = (row.outcome.max, count(row.outcome.max), row.outcome.evicted);
+            let (entries, evicted) = (counted(evicted, "entry", "entries"), count(evicted));
+            spoken!(
+                language,
+                "The smallest that drops nothing is {least}: it evicts {entries} to make room (searched with the model; \
+                 `plimsoll replay --what-if nf_conntrack_max={max}` shows it). {safe}",
+                "不丢包的最小上限是 {least}：为腾地方淘汰 {evicted} 个条目（用模型搜索得出；`plimsoll replay --what-if \
+                 nf_conntrack_max={max}` 可以看到）。{safe}"
+            )
         }
+        Some(None) => spoken!(
+            language,
+            "No smaller one was found that drops nothing; {safe}",
+            "没有找到更小而不丢包的上限；{safe}"
+        ),
     });
-    remarks.extend(report::replay_caveats(&answer));
-    Ok(Demand { from: names.join(", "), classes: Vec::new(), mean, peak, remarks })
+    remarks.extend(report::replay_caveats(&answer, language));
+    let from = Origin::Captures(names.join(", "));
+    let remarks = remarks.into_iter().map(Remark::Said).collect();
+    Ok(Demand { from, classes: Vec::new(), mean, peak, remarks })
 }
 
 /// The smallest limit that loses no packet; `None`: none was found under what evicts nothing. What may not be evicted has to

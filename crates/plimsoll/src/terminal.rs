@@ -4,7 +4,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 
 use plimsoll_report::{Clock, Language, Style, clean};
 
-use crate::arguments::{Screen, When};
+use crate::arguments::{Lang, Screen, When};
 
 /// Says something on standard error. Names of files and words that were typed may come from strangers: what a terminal
 /// would obey is shown, not sent.
@@ -68,6 +68,21 @@ pub fn unicode() -> bool {
         let l = l.to_ascii_lowercase();
         l.contains("utf-8") || l.contains("utf8")
     })
+}
+
+/// Whether characters beyond ASCII are shown: also where a language was asked for by name that needs them.
+pub fn shows(asked: Option<Lang>, ascii: bool) -> bool {
+    !ascii && (asked == Some(Lang::Zh) || unicode())
+}
+
+/// The language that was asked for, else that of the locale, if its characters can be shown.
+pub fn spoken(asked: Option<Lang>, ascii: bool) -> Language {
+    match asked {
+        Some(Lang::En) => Language::English,
+        Some(Lang::Zh) => Language::Chinese,
+        None if shows(None, ascii) => language(),
+        None => Language::English,
+    }
 }
 
 /// The language that the locale asks for.

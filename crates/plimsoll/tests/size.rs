@@ -167,7 +167,7 @@ fn the_smallest_limit_that_drops_nothing_is_what_replay_finds_too() {
     let said = words(&value).join(" ");
     let found = said.split("The smallest that drops nothing is ").nth(1);
     let smallest: u64 = found
-        .and_then(|rest| rest.split(':').next()?.parse().ok())
+        .and_then(|rest| rest.split(':').next()?.replace(',', "").parse().ok())
         .unwrap_or_else(|| panic!("a limit: {said}"));
     let lower = smallest * 9 / 10;
     let out = plimsoll(&[

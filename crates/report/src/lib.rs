@@ -11,6 +11,8 @@
 
 extern crate alloc;
 
+#[macro_use]
+mod spoken;
 mod boot;
 mod civil;
 mod clean;
@@ -28,6 +30,8 @@ mod style;
 mod text;
 mod wrap;
 
+#[doc(hidden)]
+pub use alloc::format;
 pub use boot::{BOOT_SCHEMA, boot_json, boot_text, change_json, change_text};
 pub use clean::clean;
 pub use explain::{PAGES, PAGES_ZH, Page, explain};

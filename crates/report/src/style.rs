@@ -89,6 +89,8 @@ pub struct Style {
     pub commands: bool,
     /// Clock.
     pub clock: Clock,
+    /// Of sentences, where they stand in both.
+    pub language: Language,
 }
 
 impl Default for Style {
@@ -100,6 +102,7 @@ impl Default for Style {
             verbose: false,
             commands: false,
             clock: Clock::Utc,
+            language: Language::English,
         }
     }
 }

@@ -34,7 +34,62 @@ pub struct ClassDemand {
     /// Entries at once.
     pub entries: u64,
     /// Where the numbers come from.
-    pub how: String,
+    pub how: How,
+}
+
+/// Where the numbers of a class come from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum How {
+    /// A flow lasts so many seconds, and the timeout of this name runs behind it for so many.
+    Lasts(f64, &'static str, u64),
+    /// The life of the entry was given.
+    Given,
+    /// So many are there now; the new ones will be more once they have come to it.
+    Coming(u64),
+    /// Each stays for its timeout.
+    Timeout,
+    /// Entries over rate: longer than the timeout of so many seconds.
+    KeptUp(u64),
+    /// Entries over rate.
+    Divided,
+    /// As counted; each stays for so many seconds at most.
+    UpTo(u64),
+    /// As counted.
+    Counted,
+    /// As counted; the entries were not read.
+    NotRead,
+    /// Expired, and counted until the collector comes.
+    Expired,
+    /// So many classes more.
+    More(usize),
+}
+
+impl core::fmt::Display for How {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match *self {
+            Self::Lasts(lasts, name, seconds) => {
+                write!(f, "{} + {name} {seconds} s", super::given::seconds_of(lasts))
+            }
+            Self::Given => f.write_str("as given"),
+            Self::Coming(now) => {
+                let now = words::count(now);
+                write!(f, "{now} now; so many once the new ones have come to it")
+            }
+            Self::Timeout => f.write_str("each for its timeout"),
+            Self::KeptUp(timeout) => write!(
+                f,
+                "entries / rate; longer than its timeout of {timeout} s: kept up by traffic"
+            ),
+            Self::Divided => f.write_str("entries / rate"),
+            Self::UpTo(timeout) => {
+                write!(f, "as counted; up to {} each", words::span(timeout as f64))
+            }
+            Self::Counted => f.write_str("as counted"),
+            Self::NotRead => f.write_str("as counted; the entries were not read"),
+            Self::Expired => f.write_str("counted until the collector comes"),
+            Self::More(classes) => write!(f, "{classes} more classes"),
+        }
+    }
 }
 
 /// The peak, and how far it is known.
@@ -73,11 +128,75 @@ impl Peak {
     }
 }
 
+/// What was looked at.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Origin {
+    /// The namespace of this name: in two readings, so many seconds apart, or in one.
+    Read(String, Option<f64>),
+    /// Rates that a person gave.
+    #[default]
+    Given,
+    /// Captures, by their names.
+    Captures(String),
+}
+
+impl core::fmt::Display for Origin {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Read(name, Some(seconds)) => {
+                write!(f, "{name}, two readings {seconds:.1} s apart")
+            }
+            Self::Read(name, None) => write!(f, "{name}, one reading"),
+            Self::Given => f.write_str("rates as given"),
+            Self::Captures(names) => f.write_str(names),
+        }
+    }
+}
+
+/// What the reader of a demand should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remark {
+    /// So many entries without an answer are left out.
+    Flood(u64),
+    /// A table that has ended was full.
+    Ended,
+    /// The load reaches the limit.
+    Reaches,
+    /// Tables that are gone or were not read were full.
+    Unread,
+    /// A sentence of whoever measured.
+    Said(String),
+}
+
+impl core::fmt::Display for Remark {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Flood(entries) => write!(
+                f,
+                "{} without an answer are left out: a flood fills any table, and early drop evicts it",
+                words::counted(*entries, "entry", "entries")
+            ),
+            Self::Ended => f.write_str(
+                "A table that has ended was full (`plimsoll check` tells when). What it held went with it, so it counts for \
+                 nothing here: measure while such a one runs, or give --rate and --lifetime.",
+            ),
+            Self::Reaches => {
+                f.write_str("The load reaches the limit; what it needs beyond is not seen.")
+            }
+            Self::Unread => f.write_str(
+                "Tables that are gone or were not read were full (`plimsoll check` tells when); what they need beyond the \
+                 limit is not seen.",
+            ),
+            Self::Said(text) => f.write_str(text),
+        }
+    }
+}
+
 /// What the load needs.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Demand {
-    /// What was looked at: "host, two readings 1.0 s apart".
-    pub from: String,
+    /// What was looked at.
+    pub from: Origin,
     /// Class by class, most entries first.
     pub classes: Vec<ClassDemand>,
     /// Entries at once, on average.
@@ -85,7 +204,7 @@ pub struct Demand {
     /// At the peak.
     pub peak: Peak,
     /// What the reader should know.
-    pub remarks: Vec<String>,
+    pub remarks: Vec<Remark>,
 }
 
 /// Demand as it is seen in two readings (or one): of the namespace with the most entries, since each is held to
@@ -121,36 +240,22 @@ pub(crate) fn in_case(
             rate: None,
             stays: None,
             entries: crate::groups::sum(rest.iter().map(|c| c.entries)),
-            how: format!("{} more classes", rest.len()),
+            how: How::More(rest.len()),
         });
     }
     let short = SHORT.iter().any(|id| asks(id).is_some());
     if !short && SHORT.iter().any(|id| has(id).is_some()) {
-        remarks.push(
-            "A table that has ended was full (`plimsoll check` tells when). What it held went with it, so it counts for \
-             nothing here: measure while such a one runs, or give --rate and --lifetime."
-                .to_string(),
-        );
+        remarks.push(Remark::Ended);
     }
     let peak = match (peak, s.limit()) {
         (Some(times), _) => Peak::Given(times),
         (None, Some(limit)) if short => {
-            let whose = match full {
-                Some(_) => "The load reaches the limit; what it needs beyond is not seen.",
-                None => {
-                    "Tables that are gone or were not read were full (`plimsoll check` tells when); what they need beyond \
-                     the limit is not seen."
-                }
-            };
-            remarks.push(whose.to_string());
+            remarks.push(if full.is_some() { Remark::Reaches } else { Remark::Unread });
             Peak::Beyond(limit)
         }
         (None, Some(_) | None) => Peak::Assumed,
     };
-    let from = match case.seconds() {
-        Some(seconds) => format!("{}, two readings {seconds:.1} s apart", s.name),
-        None => format!("{}, one reading", s.name),
-    };
+    let from = Origin::Read(s.name.to_string(), case.seconds());
     Some(Demand { from, classes, mean, peak, remarks })
 }
 
@@ -174,7 +279,7 @@ impl Row {
     }
 }
 
-fn classes(s: &Space<'_>, flood: bool, remarks: &mut Vec<String>) -> Vec<ClassDemand> {
+fn classes(s: &Space<'_>, flood: bool, remarks: &mut Vec<Remark>) -> Vec<ClassDemand> {
     let Some((census, scale)) = s.census() else { return Vec::new() };
     let mut rows: BTreeMap<(Protocol, State, Option<&'static str>), (u64, u64)> = BTreeMap::new();
     for (key, tally) in &census.states {
@@ -198,10 +303,7 @@ fn classes(s: &Space<'_>, flood: bool, remarks: &mut Vec<String>) -> Vec<ClassDe
         .filter(|row| row.entries > 0)
         .collect();
     if left_out > 0 {
-        remarks.push(format!(
-            "{} without an answer are left out: a flood fills any table, and early drop evicts it",
-            words::counted(scale.up(left_out), "entry", "entries")
-        ));
+        remarks.push(Remark::Flood(scale.up(left_out)));
     }
     let rate_of = |protocol: Protocol| match protocol {
         _ if flood => None,
@@ -229,14 +331,8 @@ fn classes(s: &Space<'_>, flood: bool, remarks: &mut Vec<String>) -> Vec<ClassDe
                 let coming = arrives.map_or(0.0, |rate| rate * share);
                 let rate = coming.max(out);
                 let entries = words::rounded(rate * timeout as f64).max(row.entries);
-                let how = if entries > row.entries {
-                    format!(
-                        "{} now; so many once the new ones have come to it",
-                        words::count(row.entries)
-                    )
-                } else {
-                    "each for its timeout".to_string()
-                };
+                let how =
+                    if entries > row.entries { How::Coming(row.entries) } else { How::Timeout };
                 return ClassDemand {
                     name,
                     rate: Some(rate),
@@ -249,16 +345,10 @@ fn classes(s: &Space<'_>, flood: bool, remarks: &mut Vec<String>) -> Vec<ClassDe
             let mine = arrives.map(|rate| rate * ratio(row.entries, holding(row.protocol)));
             let stays = mine.map(|rate| row.entries as f64 / rate);
             let how = match (stays, row.timeout) {
-                (Some(stays), Some(timeout)) if stays > timeout as f64 => {
-                    format!(
-                        "entries / rate; longer than its timeout of {timeout} s: kept up by traffic"
-                    )
-                }
-                (Some(_), _) => "entries / rate".to_string(),
-                (None, Some(timeout)) => {
-                    format!("as counted; up to {} each", words::span(timeout as f64))
-                }
-                (None, None) => "as counted".to_string(),
+                (Some(stays), Some(timeout)) if stays > timeout as f64 => How::KeptUp(timeout),
+                (Some(_), _) => How::Divided,
+                (None, Some(timeout)) => How::UpTo(timeout),
+                (None, None) => How::Counted,
             };
             ClassDemand { name, rate: mine, stays, entries: row.entries, how }
         })
@@ -296,21 +386,15 @@ fn new_rates(s: &Space<'_>) -> Option<(f64, f64)> {
 /// What the count holds and the reading did not show.
 fn rest(s: &Space<'_>, count: u64, case: &Case<'_>) -> Option<ClassDemand> {
     let (name, entries, how) = match s.now.census.value() {
-        None => ("all", count, "as counted; the entries were not read"),
+        None => ("all", count, How::NotRead),
         Some(census)
             if census.complete && count > census.seen && case.profile.collector_lag.0 > 0 =>
         {
-            ("expired", count - census.seen, "counted until the collector comes")
+            ("expired", count - census.seen, How::Expired)
         }
         Some(_) => return None,
     };
-    Some(ClassDemand {
-        name: name.to_string(),
-        rate: None,
-        stays: None,
-        entries,
-        how: how.to_string(),
-    })
+    Some(ClassDemand { name: name.to_string(), rate: None, stays: None, entries, how })
 }
 
 /// Expired entries that still count: since 4.9 a collector takes them, now and then.
@@ -321,6 +405,6 @@ pub(super) fn uncollected(rate: f64, machine: &Machine) -> Option<ClassDemand> {
         rate: Some(rate),
         stays: Some(lag as f64),
         entries: words::rounded(rate * lag as f64),
-        how: "until the collector comes".to_string(),
+        how: How::Expired,
     })
 }

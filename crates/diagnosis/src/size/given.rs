@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{ClassDemand, Demand, Machine, Peak};
+use super::{ClassDemand, Demand, How, Machine, Origin, Peak};
 use crate::facts::Namespace;
 use crate::words;
 
@@ -61,10 +61,8 @@ pub fn given(
             return Err(GivenError::NoLifetime(class.name.clone()));
         }
         let (stays, how) = match &after {
-            Some((name, seconds)) => {
-                (lasts + *seconds as f64, format!("{} + {name} {seconds} s", seconds_of(lasts)))
-            }
-            None => (lasts, "as given".to_string()),
+            Some((name, seconds)) => (lasts + *seconds as f64, How::Lasts(lasts, name, *seconds)),
+            None => (lasts, How::Given),
         };
         let entries = class.rate * stays;
         all += class.rate;
@@ -79,16 +77,10 @@ pub fn given(
     rows.extend(super::demand::uncollected(all, machine));
     let mean = crate::groups::sum(rows.iter().map(|r| r.entries));
     let peak = peak.map_or(Peak::Assumed, Peak::Given);
-    Ok(Demand {
-        from: "rates as given".to_string(),
-        classes: rows,
-        mean,
-        peak,
-        remarks: Vec::new(),
-    })
+    Ok(Demand { from: Origin::Given, classes: rows, mean, peak, remarks: Vec::new() })
 }
 
-fn seconds_of(seconds: f64) -> String {
+pub(super) fn seconds_of(seconds: f64) -> String {
     if seconds < 10.0 && seconds > 0.0 { format!("{seconds} s") } else { words::span(seconds) }
 }
 

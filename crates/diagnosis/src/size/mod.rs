@@ -11,8 +11,8 @@ mod given;
 mod machine;
 
 pub(crate) use demand::in_case;
-pub use demand::{ClassDemand, Demand, Peak, seen};
-pub use formulas::Formula;
+pub use demand::{ClassDemand, Demand, How, Origin, Peak, Remark, seen};
+pub use formulas::{Formula, Rule};
 pub use given::{GivenClass, GivenError, given};
 pub use machine::Machine;
 

@@ -60,7 +60,11 @@ fn a_flood_sizes_no_table() {
     fill(&mut after.namespaces[0], churn(census(&states), 50_000, 0));
     let demand = demand(&after);
     assert_eq!(demand.mean, 10_000);
-    assert!(demand.remarks[0].contains("a flood fills any table"), "{:?}", demand.remarks);
+    assert!(
+        demand.remarks[0].to_string().contains("a flood fills any table"),
+        "{:?}",
+        demand.remarks
+    );
 }
 
 #[test]
@@ -72,7 +76,7 @@ fn the_namespace_that_is_full_is_sized_for_and_memory_counts_all_of_them() {
     fill(&mut other, census(&[(tcp(TcpState::Established), max)]));
     after.namespaces.push(other);
     let demand = demand(&after);
-    assert!(demand.from.starts_with("ip netns web"), "{}", demand.from);
+    assert!(demand.from.to_string().starts_with("ip netns web"), "{:?}", demand.from);
     assert_eq!(demand.peak, Peak::Beyond(max));
     let sizing = size(demand, &Machine::of(&after), MARGIN);
     assert_eq!((sizing.wanted, sizing.max, sizing.buckets), (3 * max, 3 * max, 3 * max));
@@ -86,7 +90,8 @@ fn the_namespace_that_is_full_is_sized_for_and_memory_counts_all_of_them() {
 fn other_formulas_are_computed_for_this_host() {
     let after = host("6.12.117", 8);
     let sizing = size(Demand::default(), &Machine::of(&after), MARGIN);
-    let max = |name: &str| sizing.others.iter().find(|o| o.name.starts_with(name)).unwrap().max;
+    let max =
+        |name: &str| sizing.others.iter().find(|o| o.rule.name().starts_with(name)).unwrap().max;
     assert_eq!(max("this kernel"), 262_144);
     assert_eq!(max("RAM / 16384"), 262_144, "8 GiB / 32 KiB");
     assert_eq!(max("kube-proxy"), 131_072, "2 CPUs: the minimum");
@@ -113,10 +118,14 @@ fn with_a_third(seen: bool) -> Snapshot {
 fn a_table_that_was_full_and_was_not_read_asks_for_more_than_the_limit() {
     let after = with_a_third(false);
     let demand = demand(&after);
-    assert!(demand.from.starts_with("host, "), "of equals the first: {}", demand.from);
+    assert!(
+        demand.from.to_string().starts_with("host, "),
+        "of equals the first: {:?}",
+        demand.from
+    );
     assert_eq!(demand.peak, Peak::Beyond(after.namespaces[0].max.value().unwrap().0));
     let told = "Tables that are gone or were not read were full";
-    assert!(demand.remarks.iter().any(|r| r.starts_with(told)), "{:?}", demand.remarks);
+    assert!(demand.remarks.iter().any(|r| r.to_string().starts_with(told)), "{:?}", demand.remarks);
     assert!(judge(&after, &[]).remedies.iter().any(|r| r.id == RemedyId::Raise));
 }
 
@@ -126,7 +135,7 @@ fn a_table_that_was_full_and_has_ended_asks_for_nothing() {
     let demand = demand(&after);
     assert_eq!(demand.peak, Peak::Assumed);
     let told = "A table that has ended was full";
-    assert!(demand.remarks.iter().any(|r| r.starts_with(told)), "{:?}", demand.remarks);
+    assert!(demand.remarks.iter().any(|r| r.to_string().starts_with(told)), "{:?}", demand.remarks);
     let d = judge(&after, &[]);
     assert_eq!(acts(&d), ["CT002"], "it is told: {:#?}", d.findings);
     let raised = [RemedyId::Raise, RemedyId::Persist];

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use plimsoll_replay::{HelperRule, MOST_COPIES, PolicyRule, Selector, Workload, ZoneRule};
 
 use super::{moment, workload};
-use crate::arguments::When;
+use crate::arguments::{Lang, When};
 
 /// `plimsoll replay`.
 #[derive(Debug, Clone, Args)]
@@ -102,6 +102,9 @@ pub struct Arguments {
     /// Print all of it as JSON (schema plimsoll.replay/1)
     #[arg(long, group = "replay_form", help_heading = "What to print")]
     pub json: bool,
+    /// Whether occupancy over time is kept all the same.
+    #[arg(skip)]
+    pub sampled: bool,
     /// Draw the occupancy over time: an SVG file, or - for the terminal
     #[arg(long, value_name = "FILE", help_heading = "What to print")]
     pub plot: Option<PathBuf>,
@@ -126,8 +129,11 @@ pub struct Arguments {
         help_heading = "How"
     )]
     pub width: Option<u16>,
+    /// Language of the answer [default: zh when the locale says so]; --json is English
+    #[arg(long, value_name = "LANG", help_heading = "How")]
+    pub lang: Option<Lang>,
     /// Only ASCII characters
-    #[arg(long, help_heading = "How")]
+    #[arg(long, help_heading = "How", conflicts_with = "lang")]
     pub ascii: bool,
     /// Times in UTC, not in this host's zone
     #[arg(long, help_heading = "How")]
@@ -136,7 +142,12 @@ pub struct Arguments {
 
 impl Arguments {
     /// These captures on a host that has no limit: what would they need? Occupancy over time is kept.
-    pub fn without_a_limit(captures: &[PathBuf], profile: String, set: Vec<(String, u64)>) -> Self {
+    pub fn without_a_limit(
+        captures: &[PathBuf],
+        profile: String,
+        set: Vec<(String, u64)>,
+        (lang, json): (Option<Lang>, bool),
+    ) -> Self {
         Self {
             captures: captures.to_vec(),
             set,
@@ -158,13 +169,15 @@ impl Arguments {
             stats: false,
             log: false,
             interface: String::new(),
-            json: true,
+            json,
+            sampled: true,
             plot: None,
             output: None,
             at: None,
             strict: false,
             color: When::Never,
             width: None,
+            lang,
             ascii: false,
             utc: false,
         }

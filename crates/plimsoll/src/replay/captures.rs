@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use plimsoll_ct::Time;
 use plimsoll_probe::{gzip, zstd};
+use plimsoll_report::{Language, spoken};
 use plimsoll_wire::capture::{CaptureError, Decoder, Record, Step};
 
 /// Octets read at once: they stay in a near cache until they are looked at.
@@ -22,6 +23,7 @@ const AT_ONCE: usize = 256;
 /// One capture, read from its beginning to its end.
 pub struct Capture {
     name: String,
+    language: Language,
     packed: bool,
     source: Box<dyn Read>,
     decoder: Decoder,
@@ -42,7 +44,7 @@ struct Held {
 
 impl Capture {
     /// Opens a file, `-` being standard input. gzip and zstd are recognised by their first octets.
-    pub fn open(path: &Path, read: Rc<Cell<u64>>) -> Result<Self, String> {
+    pub fn open(path: &Path, read: Rc<Cell<u64>>, language: Language) -> Result<Self, String> {
         let name = path.display().to_string();
         let failed = |error: io::Error| format!("{name}: {error}");
         let raw: Box<dyn Read> = if path == Path::new("-") {
@@ -58,7 +60,7 @@ impl Capture {
             _ => (false, Box::new(raw)),
         };
         let (decoder, buffer) = (Decoder::new(), Vec::new());
-        Ok(Self { name, packed, source, decoder, buffer, unread: 0..0, ended: false })
+        Ok(Self { name, language, packed, source, decoder, buffer, unread: 0..0, ended: false })
     }
 
     /// The next record; an error once, where the capture is broken or cut off.
@@ -112,7 +114,27 @@ impl Capture {
     fn broken(&mut self, error: &CaptureError) -> String {
         self.ended = true;
         self.unread = 0..0;
-        format!("{}: {error}", self.name)
+        let place = self.place(error.frames, error.offset);
+        let what = match self.language {
+            Language::English => error.what,
+            Language::Chinese => chinese(error.what),
+        };
+        self.named(&spoken!(self.language, "{place}: {what}", "{place}：{what}"))
+    }
+
+    /// Behind so many frames.
+    fn place(&self, frames: u64, offset: u64) -> String {
+        let packet = frames + 1;
+        spoken!(
+            self.language,
+            "packet {packet}, offset {offset}",
+            "第 {packet} 个包，偏移 {offset}"
+        )
+    }
+
+    fn named(&self, what: &str) -> String {
+        let name = &self.name;
+        spoken!(self.language, "{name}: {what}", "{name}：{what}")
     }
 
     /// Reads on until `needed` octets are there; `false`: it ends here.
@@ -130,12 +152,16 @@ impl Capture {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    let (packet, offset) = (self.decoder.frames() + 1, self.decoder.offset());
-                    let unpacked = if self.packed { " of what was unpacked" } else { "" };
-                    return Err(format!(
-                        "{}: packet {packet}, offset {offset}{unpacked}: {error}",
-                        self.name
-                    ));
+                    let place = self.place(self.decoder.frames(), self.decoder.offset());
+                    return Err(self.named(&if self.packed {
+                        spoken!(
+                            self.language,
+                            "{place} of what was unpacked: {error}",
+                            "解压后的{place}：{error}"
+                        )
+                    } else {
+                        spoken!(self.language, "{place}: {error}", "{place}：{error}")
+                    }));
                 }
             }
         }
@@ -149,6 +175,17 @@ impl Capture {
             (false, _) => "cut off",
         };
         Err(self.broken(&CaptureError { offset, frames, what }))
+    }
+}
+
+/// What most often is wrong with a capture; what a broken one holds is told as it is.
+fn chinese(what: &'static str) -> &'static str {
+    match what {
+        "an empty file" => "空文件",
+        "cut off" => "文件在此处中断",
+        "neither pcap nor pcapng" => "既不是 pcap 也不是 pcapng",
+        "a pcap of another version than 2" => "不是第 2 版的 pcap",
+        other => other,
     }
 }
 
@@ -180,11 +217,12 @@ pub struct Faults {
 pub fn each(
     paths: &[PathBuf],
     read: &Rc<Cell<u64>>,
+    language: Language,
     mut visit: impl FnMut(&[Record<'_>]) -> ControlFlow<()>,
 ) -> Result<Faults, String> {
     let mut captures = Vec::new();
     for path in paths {
-        captures.push(Capture::open(path, Rc::clone(read))?);
+        captures.push(Capture::open(path, Rc::clone(read), language)?);
     }
     let mut broken = Vec::new();
     if let [only] = captures.as_mut_slice() {

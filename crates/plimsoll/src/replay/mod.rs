@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use plimsoll_ct::Time;
 use plimsoll_model::{Model, Treatment};
 use plimsoll_replay::{Replay, Rules, Tally};
-use plimsoll_report::{self as report, Clock, ReplayDetails, Style};
+use plimsoll_report::{self as report, Clock, Language, ReplayDetails, Style, spoken};
 use plimsoll_wire::listing::Dialect;
 
 use self::arguments::Form;
@@ -76,7 +76,7 @@ fn show(arguments: &Arguments) -> Result<(), Failure> {
     terminal::print(&text).map_err(Failure::Failed)?;
     // Last, so that a disk that is full does not cost the answer.
     if let Some(path) = drawn.filter(|path| *path != Path::new("-")) {
-        plot::save(path, &report::replay_svg(&answer, style.clock))
+        plot::save(path, &report::replay_svg(&answer, &style))
             .map_err(|e| Failure::Failed(format!("{}: {e}", path.display())))?;
     }
     Ok(())
@@ -135,36 +135,56 @@ fn style(arguments: &Arguments) -> Style {
     Style {
         width: terminal::columns(arguments.width),
         colour: terminal::colour(arguments.color),
-        unicode: !arguments.ascii && terminal::unicode(),
+        unicode: terminal::shows(arguments.lang, arguments.ascii),
         verbose: false,
         commands: false,
         clock,
+        language: language(arguments),
+    }
+}
+
+/// That of the answer, and of what is wrong: what programs read is English.
+pub(super) fn language(arguments: &Arguments) -> Language {
+    if arguments.json {
+        Language::English
+    } else {
+        terminal::spoken(arguments.lang, arguments.ascii)
     }
 }
 
 /// Faults to standard error; an end where they are not borne, or nothing else is there.
 fn complain(arguments: &Arguments, faults: &Faults, tally: &Tally) -> Result<(), Failure> {
+    let language = language(arguments);
     for why in &faults.broken {
         say!("{why}");
     }
     if tally.unknown_link > 0 {
-        let frames = if tally.unknown_link == 1 { "frame" } else { "frames" };
+        let n = tally.unknown_link;
+        let frames = if n == 1 { "frame" } else { "frames" };
         let link = tally.unread_link.map_or_else(String::new, |link| format!(" (LINKTYPE {link})"));
-        say!("{} {frames} of a link type that is not read{link}", tally.unknown_link);
-        if arguments.strict {
-            return Err(Failure::Failed("refused, since --strict was given".into()));
-        }
+        let said = spoken!(
+            language,
+            "{n} {frames} of a link type that is not read{link}",
+            "{n} 个帧的链路类型不支持{link}"
+        );
+        say!("{said}");
     }
-    if tally.frames > 0 && tally.unknown_link == tally.frames {
-        return Err(Failure::Failed("no packet could be read".into()));
+    let nothing = tally.unknown_link == tally.frames;
+    if nothing && (tally.frames > 0 || !faults.broken.is_empty()) {
+        return Err(Failure::Failed(spoken!(
+            language,
+            "no packet could be read",
+            "一个包也没能读出"
+        )));
     }
-    match faults.broken.last() {
-        Some(_) if tally.frames == 0 => Err(Failure::Failed("no packet could be read".into())),
-        Some(_) if arguments.strict => {
-            Err(Failure::Failed("refused, since --strict was given".into()))
-        }
-        Some(_) | None => Ok(()),
+    if arguments.strict && (tally.unknown_link > 0 || !faults.broken.is_empty()) {
+        return Err(Failure::Failed(spoken!(
+            language,
+            "refused, since --strict was given",
+            "因为给了 --strict，不予处理"
+        )));
     }
+    Ok(())
 }
 
 /// One of the kernel's own outputs, of the host as it is set.
@@ -212,7 +232,7 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
     complain(arguments, &faults, replay.tally())?;
     let cut = replay.tally().log_cut;
     if arguments.log && cut > 0 {
-        say!("{}", report::replay_log_cut(cut));
+        say!("{}", report::replay_log_cut(cut, language(arguments)));
     }
     let Some(model) = replay.first_mut() else { return Ok(()) };
     let written = written.and_then(|()| {

@@ -44,7 +44,8 @@ fn answer(
     complain: impl Fn(&Arguments, &Faults, &Tally) -> Result<(), Failure>,
 ) -> Result<(Answer, ReplayDetails), Failure> {
     let (profile, host) = settings::host(arguments).map_err(Failure::Usage)?;
-    let grid = settings::grid(&host, &arguments.what_if).map_err(Failure::Usage)?;
+    let grid = settings::grid(&host, &arguments.what_if, super::language(arguments))
+        .map_err(Failure::Usage)?;
     let source = Source::of(arguments).map_err(Failure::Usage)?;
     let search = Search { arguments, profile, host: &host, source: &source };
     let base = Candidate { label: "as set".into(), changes: Vec::new(), settings: host.clone() };
@@ -136,7 +137,8 @@ impl Search<'_> {
             (c.label.clone(), settings::config(self.arguments, self.profile, &c.settings))
         });
         let mut replay = Replay::new(configs, rules(self.arguments));
-        if self.arguments.json || self.arguments.plot.is_some() {
+        let Arguments { json, sampled, ref plot, .. } = *self.arguments;
+        if json || sampled || plot.is_some() {
             replay.sample();
         }
         let mut first = None;

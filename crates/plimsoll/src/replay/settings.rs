@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use plimsoll_ct::{Bytes, KernelVersion, Profile, SETTINGS};
 use plimsoll_model::{Config, SettingError, Settings, profile_named};
 
+use plimsoll_report::{Language, spoken};
+
 use super::arguments::{Arguments, Grid};
 
 /// Most combinations of a grid: each is a table of its own.
@@ -68,11 +70,12 @@ pub fn profile(word: &str) -> Result<(&'static Profile, Option<String>), String>
 
 /// The host as the flags set it.
 pub fn host(arguments: &Arguments) -> Result<(&'static Profile, Settings), String> {
+    let language = super::language(arguments);
     let (profile, _) = profile(&arguments.profile)?;
     let memory = arguments.memory.checked_mul(1 << 30).ok_or("--memory: so much is none")?;
     let mut settings = Settings::of(profile, Bytes(memory));
     for (key, value) in &arguments.set {
-        settings.set(&whole(key), *value).map_err(said)?;
+        settings.set(&whole(key), *value).map_err(|e| said(&e, language))?;
     }
     if !arguments.timeout_policy.is_empty() && profile.from < FIRST_POLICIES {
         return Err(format!("--timeout-policy: {} has none, they came with 3.4", profile.name));
@@ -104,7 +107,7 @@ pub fn host(arguments: &Arguments) -> Result<(&'static Profile, Settings), Strin
 }
 
 /// Each combination of the grid, in the order of the flags.
-pub fn grid(base: &Settings, grid: &[Grid]) -> Result<Vec<Candidate>, String> {
+pub fn grid(base: &Settings, grid: &[Grid], language: Language) -> Result<Vec<Candidate>, String> {
     if grid.is_empty() {
         return Ok(Vec::new());
     }
@@ -114,7 +117,7 @@ pub fn grid(base: &Settings, grid: &[Grid]) -> Result<Vec<Candidate>, String> {
         let (key, mut wider) = (whole(key), Vec::new());
         for candidate in &all {
             for &value in values {
-                wider.push(candidate.with(&key, value).map_err(said)?);
+                wider.push(candidate.with(&key, value).map_err(|e| said(&e, language))?);
             }
         }
         all = wider;
@@ -152,15 +155,21 @@ fn whole(key: &str) -> Cow<'_, str> {
 }
 
 /// The error, and the nearest name where there is none of that name.
-fn said(error: SettingError) -> String {
-    match &error {
-        SettingError::Unknown(key) => match nearest(key) {
-            Some(name) => format!("{error}; did you mean {name}?"),
-            None => error.to_string(),
-        },
-        SettingError::NotModelled(_)
-        | SettingError::NotCompared(_)
-        | SettingError::Refused { .. } => error.to_string(),
+fn said(error: &SettingError, language: Language) -> String {
+    match error {
+        SettingError::Unknown(key) => {
+            let asks = nearest(key).map_or_else(String::new, |name| {
+                spoken!(language, "; did you mean {name}?", "；您是不是指 {name}？")
+            });
+            spoken!(language, "{error}{asks}", "{key}：连接跟踪没有这个设置{asks}")
+        }
+        SettingError::Refused { name, value } => {
+            spoken!(language, "{error}", "{name}：内核不接受 {value}")
+        }
+        SettingError::NotModelled(name) => {
+            spoken!(language, "{error}", "{name}：在模型里不起作用")
+        }
+        SettingError::NotCompared(_) => error.to_string(),
     }
 }
 

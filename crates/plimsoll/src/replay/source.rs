@@ -11,6 +11,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use plimsoll_ct::Time;
 use plimsoll_replay::{Copies, Synthetic, Workload};
+use plimsoll_report::{Language, spoken};
 use plimsoll_wire::capture::Record;
 
 use super::arguments::Arguments;
@@ -26,6 +27,7 @@ pub struct Source<'a> {
     speed: f64,
     until: Option<Moment>,
     unicode: bool,
+    language: Language,
 }
 
 /// Packets between two looks at the clock.
@@ -34,8 +36,13 @@ const LOOK: usize = 4096;
 impl<'a> Source<'a> {
     /// As the flags say.
     pub fn of(arguments: &'a Arguments) -> Result<Self, String> {
+        let language = super::language(arguments);
         if arguments.captures.iter().filter(|path| *path == Path::new("-")).count() > 1 {
-            return Err("-, the standard input, can be given once: it is read to its end".into());
+            return Err(spoken!(
+                language,
+                "-, the standard input, can be given once: it is read to its end",
+                "标准输入 - 只能给一次：它会被一直读到末尾"
+            ));
         }
         Ok(Self {
             captures: &arguments.captures,
@@ -43,7 +50,8 @@ impl<'a> Source<'a> {
             scale: arguments.scale,
             speed: arguments.speed,
             until: arguments.at,
-            unicode: !arguments.ascii && terminal::unicode(),
+            unicode: terminal::shows(arguments.lang, arguments.ascii),
+            language,
         })
     }
 
@@ -106,17 +114,20 @@ impl<'a> Source<'a> {
                 }
                 Ok(Faults::default())
             }
-            None => captures::each(self.captures, &read, visit),
+            None => captures::each(self.captures, &read, self.language, visit),
         };
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
         match (first, self.until) {
-            (Some(start), Some(until)) if !as_it_is && !shown => Err(format!(
-                "--at {}: before the first packet, {}",
-                moment::shown(until.time(start)),
-                moment::shown(start)
-            )),
+            (Some(start), Some(until)) if !as_it_is && !shown => {
+                let (at, first) = (moment::shown(until.time(start)), moment::shown(start));
+                Err(spoken!(
+                    self.language,
+                    "--at {at}: before the first packet, {first}",
+                    "--at {at}：早于第一个包 {first}"
+                ))
+            }
             _ => faults,
         }
     }

@@ -7,135 +7,193 @@ use alloc::vec::Vec;
 use plimsoll_ct::Counter;
 use plimsoll_replay::Answer;
 
+use crate::Language;
 use crate::number::{count, counted, ratio, share};
 
 /// So many of the packets are more than chance.
 const MANY: f64 = 0.05;
 
 /// What the lines of the log about so many packets lack.
-pub fn log_cut(packets: u64) -> String {
-    format!(
-        "The log has lines about {} cut by the snapshot length: they show as much of them as was captured, and \
+pub fn log_cut(packets: u64, language: Language) -> String {
+    let n = count(packets);
+    let packets = counted(packets, "packet that was", "packets that were");
+    spoken!(
+        language,
+        "The log has lines about {packets} cut by the snapshot length: they show as much of them as was captured, and \
          none tells of a checksum.",
-        counted(packets, "packet that was", "packets that were")
+        "日志里有 {n} 个包被抓取长度（snaplen）截断：只显示抓到的部分，校验和一概没有判断。"
     )
 }
 
 /// What the capture cannot tell, in the order of weight.
-pub fn caveats(a: &Answer) -> Vec<String> {
+pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
     let mut said = Vec::new();
-    let mut say = |text: String| said.push(text);
     let doubts = &a.doubts;
     for broken in &a.broken {
-        say(format!("{broken}; what follows it was not read."));
+        said.push(spoken!(
+            language,
+            "{broken}; what follows it was not read.",
+            "{broken}；其后的内容没有读。"
+        ));
     }
     for (rule, missing) in &a.one_way {
-        say(format!(
+        said.push(spoken!(
+            language,
             "NOTRACK '{rule}' is one direction only, as a rule of the kernel is: the answers are still \
              looked up and find no entry, so that they are INVALID or open entries back to front. Add \
-             --notrack '{missing}'."
+             --notrack '{missing}'.",
+            "NOTRACK '{rule}' 和内核的规则一样只管一个方向：回包仍会查表而找不到条目，于是成为 INVALID，或者建立方向颠倒的\
+             条目。请加上 --notrack '{missing}'。"
         ));
     }
     if a.lost_by_capture > 0 {
-        say(format!(
-            "The capturing host lost {} itself (its own statistics): flows are missing here that the \
+        let n = count(a.lost_by_capture);
+        let packets = counted(a.lost_by_capture, "packet", "packets");
+        said.push(spoken!(
+            language,
+            "The capturing host lost {packets} itself (its own statistics): flows are missing here that the \
              router saw.",
-            counted(a.lost_by_capture, "packet", "packets")
+            "抓包的主机自己丢了 {n} 个包（它自己的统计）：路由器见过的一些流，这里没有。"
         ));
     }
-    if ratio(doubts.one_sided, doubts.tcp).is_some_and(|r| r > MANY) {
-        let part = ratio(doubts.one_sided, doubts.tcp).map_or_else(String::new, share);
-        say(format!(
+    if let Some(part) = ratio(doubts.one_sided, doubts.tcp).filter(|r| *r > MANY).map(share) {
+        said.push(spoken!(
+            language,
             "{part} of the TCP packets acknowledge an answer that was not captured: the capture shows \
              one direction, is sampled, or addresses change on the way (NAT). Entries then end sooner, or \
-             live longer, than on the router."
+             live longer, than on the router.",
+            "{part} 的 TCP 包所确认的回包没有抓到：抓包只有一个方向，或是抽样的，或者地址在途中变了（NAT）。\
+             这样条目会比在路由器上结束得早，或者活得久。"
         ));
     }
-    if ratio(doubts.twice, doubts.looked_at).is_some_and(|r| r > MANY) {
-        let part = ratio(doubts.twice, doubts.looked_at).map_or_else(String::new, share);
-        say(format!(
+    if let Some(part) = ratio(doubts.twice, doubts.looked_at).filter(|r| *r > MANY).map(share) {
+        said.push(spoken!(
+            language,
             "{part} of the packets were captured twice (as -i any does on a router): the table is the \
-             same, but packets lost are counted twice."
+             same, but packets lost are counted twice.",
+            "{part} 的包被抓了两次（在路由器上用 -i any 就会这样）：表不受影响，但丢包会算两遍。"
         ));
     }
-    said.extend(counts(a));
-    let mut say = |text: String| said.push(text);
+    let now = &a.as_set.outcome;
+    if now.peak == 0 && now.lost == 0 && a.tally.packets > 0 {
+        let invalid = count(now.counters.get(Counter::Invalid).unwrap_or(0));
+        said.push(spoken!(
+            language,
+            "No packet made an entry: they were INVALID ({invalid}), not tracked, or fragments of datagrams whose other \
+             parts were not captured.",
+            "没有一个包建立条目：它们是 INVALID（{invalid} 个）、不被跟踪，或者是其余分片没有抓到的分片。"
+        ));
+    }
+    said.extend(counts(a, language));
     if a.rows().any(|row| row.outcome.lost > 0) {
-        say("What a lost packet leads to (no answer, a second try) is not in the traffic: behind the \
-             first drop the numbers of lost packets are an estimate."
-            .into());
+        said.push(spoken!(
+            language,
+            "What a lost packet leads to (no answer, a second try) is not in the traffic: behind the \
+             first drop the numbers of lost packets are an estimate.",
+            "丢包的后果（没有回应、重试）不在这份流量里：首次丢包之后，丢包数只是估计。"
+        ));
     }
     if a.scale > 1 {
-        say(format!(
-            "{} copies do everything at the same moment, which makes peaks a little higher than so many \
+        let copies = count(a.scale.into());
+        said.push(spoken!(
+            language,
+            "{copies} copies do everything at the same moment, which makes peaks a little higher than so many \
              independent clients would.",
-            count(a.scale.into())
+            "{copies} 份流量步调完全一致，峰值会比同样多的独立客户端略高。"
         ));
     }
     let chains = a.as_set.outcome.counters.get(Counter::ChainTooLong).unwrap_or(0);
     if chains > 0 {
-        say(format!(
-            "{} lost to hash chains that were too long, not to the limit: more buckets help \
-             (nf_conntrack_buckets, now {}).",
-            counted(chains, "packet was", "packets were"),
-            count(a.as_set.outcome.buckets)
+        let (n, buckets) = (count(chains), count(a.as_set.outcome.buckets));
+        let packets = counted(chains, "packet was", "packets were");
+        said.push(spoken!(
+            language,
+            "{packets} lost to hash chains that were too long, not to the limit: more buckets help \
+             (nf_conntrack_buckets, now {buckets}).",
+            "{n} 个包是因哈希链太长而丢的，不是因为上限：增加桶数有用（nf_conntrack_buckets，现为 {buckets}）。"
         ));
     }
     said
 }
 
 /// What of the packets was not as on the wire.
-fn counts(a: &Answer) -> Vec<String> {
+fn counts(a: &Answer, language: Language) -> Vec<String> {
     let tally = &a.tally;
     let link = tally.unread_link.map_or_else(String::new, |link| format!(", LINKTYPE {link}"));
-    let some = |n: u64, one: &str, many: &str, rest: &str| {
-        (n > 0).then(|| format!("{} {rest}", counted(n, one, many)))
+    let link_zh = link.replace(", ", "，");
+    let some = |n: u64, english: [&str; 3], chinese: &str| {
+        (n > 0).then(|| match language {
+            Language::English => {
+                format!("{} {}", counted(n, english[0], english[1]), english[2])
+            }
+            Language::Chinese => format!("{} {chinese}", count(n)),
+        })
     };
-    let packets = |n: u64, rest: &str| some(n, "packet was", "packets were", rest);
+    let packets =
+        |n: u64, rest: &str, chinese: &str| some(n, ["packet was", "packets were", rest], chinese);
     let said = [
         some(
             tally.picked_up,
-            "connection was",
-            "connections were",
-            "under way when the capture began, or had been given up before: their state is a guess, and entries that \
-             were silent all along are missing from the count.",
+            [
+                "connection was",
+                "connections were",
+                "under way when the capture began, or had been given up before: their state is a guess, and entries that \
+                 were silent all along are missing from the count.",
+            ],
+            "条连接在抓包开始时已在进行，或者之前已被放弃：它们的状态只是猜测；一直没有流量的条目不在计数里。",
         ),
         some(
             tally.merged,
-            "TCP segment is",
-            "TCP segments are",
-            "longer than an Ethernet frame: the network card had merged them, so that the wire saw more segments \
-             than the model.",
+            [
+                "TCP segment is",
+                "TCP segments are",
+                "longer than an Ethernet frame: the network card had merged them, so that the wire saw more segments \
+                 than the model.",
+            ],
+            "个 TCP 段比以太网帧还长：网卡已把它们合并，线路上的段比模型见到的多。",
         ),
         packets(
             tally.sliced,
             "cut by the snapshot length; the headers were there, so the table is not touched by it.",
+            "个包被抓取长度（snaplen）截断；包头都在，表不受影响。",
         ),
-        (tally.log_cut > 0).then(|| log_cut(tally.log_cut)),
-        packets(tally.truncated, "cut within the headers and left out."),
+        (tally.log_cut > 0).then(|| log_cut(tally.log_cut, language)),
+        packets(
+            tally.truncated,
+            "cut within the headers and left out.",
+            "个包在包头之内就被截断，没有计入。",
+        ),
         packets(
             tally.malformed,
             "left out for a wrong IP header: a host drops such before conntrack.",
+            "个包的 IP 头有误，没有计入：主机在连接跟踪之前就会丢掉这种包。",
         ),
         some(
             tally.unknown_link,
-            "frame was",
-            "frames were",
+            [
+                "frame was",
+                "frames were",
+                &format!(
+                    "of a link type that is not read{link} (read are Ethernet, Linux cooked, raw IP, loopback, PPP)."
+                ),
+            ],
             &format!(
-                "of a link type that is not read{link} (read are Ethernet, Linux cooked, raw IP, loopback, PPP)."
+                "个帧的链路类型不支持{link_zh}（支持的有 Ethernet、Linux cooked、raw IP、loopback、PPP）。"
             ),
         ),
         some(
             tally.backwards,
-            "packet is",
-            "packets are",
-            "earlier than the one before and taken at its time.",
+            ["packet is", "packets are", "earlier than the one before and taken at its time."],
+            "个包的时间早于前一个包，按前一个包的时间计。",
         ),
         some(
             tally.untimed,
-            "packet has no time and is",
-            "packets have no time and are",
-            "taken at that of the one before.",
+            [
+                "packet has no time and is",
+                "packets have no time and are",
+                "taken at that of the one before.",
+            ],
+            "个包没有时间，按前一个包的时间计。",
         ),
     ];
     said.into_iter().flatten().collect()

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::caveats::caveats;
 use super::sizing;
+use crate::Language;
 use crate::civil::rfc3339;
 
 /// The name of the schema in the `schema` field.
@@ -62,7 +63,7 @@ pub fn replay_json(a: &Answer, details: &ReplayDetails) -> String {
             "twice": doubts.twice, "lost_by_capture": a.lost_by_capture,
         },
         "broken": a.broken,
-        "caveats": caveats(a),
+        "caveats": caveats(a, Language::English),
         "needed": if a.unlimited.is_some() || a.as_set.is_clean() {
             Value::from(a.needed())
         } else {

@@ -20,7 +20,7 @@ use alloc::string::String;
 use plimsoll_diagnosis::size::{Demand, MARGIN, Machine, Peak, Sizing, size};
 use plimsoll_replay::Answer;
 
-use crate::Clock;
+use crate::{Clock, Language};
 
 /// The size to go for.
 fn sizing(a: &Answer) -> Sizing {
@@ -30,10 +30,10 @@ fn sizing(a: &Answer) -> Sizing {
 }
 
 /// What a drawing's times count from. Made-up traffic has no date.
-fn start(a: &Answer, clock: Clock) -> String {
+fn start(a: &Answer, clock: Clock, language: Language) -> String {
     match a.span {
         Some((first, _)) if !a.synthetic => clock.show(first),
-        Some(_) | None => "the start".into(),
+        Some(_) | None => spoken!(language, "the start", "开始"),
     }
 }
 

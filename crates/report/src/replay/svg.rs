@@ -9,8 +9,10 @@ use core::fmt::Write;
 use plimsoll_replay::{Answer, Row, Sample};
 
 use super::chart::{self, Extent, since};
-use crate::number::count;
-use crate::{Clock, clean};
+use super::table::named;
+use crate::number::{count, counted};
+use crate::wrap::width;
+use crate::{Language, Style, clean};
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 84.0;
@@ -40,7 +42,8 @@ const CURVES: [(&str, &str); 8] = [
 ];
 
 /// The drawing, 960 units wide. The answer's runs must have been sampled.
-pub fn replay_svg(a: &Answer, clock: Clock) -> String {
+pub fn replay_svg(a: &Answer, style: &Style) -> String {
+    let language = style.language;
     let rows: Vec<&Row> = a.rows().filter(|r| !r.timeline.samples().is_empty()).collect();
     let several = rows.len() > 1;
     let upper = 58.0;
@@ -51,22 +54,41 @@ pub fn replay_svg(a: &Answer, clock: Clock) -> String {
     let mut svg = Svg { out: String::new() };
     svg.line(format_args!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
-         height=\"{height}\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\" font-size=\"12\" \
+         height=\"{height}\" font-family=\"DejaVu Sans, Helvetica, Arial, Noto Sans CJK SC, sans-serif\" font-size=\"12\" \
          fill=\"{INK}\">"
     ));
     svg.line(format_args!("<rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>"));
-    let title = if a.synthetic { "Made-up traffic" } else { "Captured traffic" };
-    svg.text(LEFT, 24.0, "start", 16, INK, &format!("{title}: entries in the table over time"));
+    let title = if a.synthetic {
+        spoken!(
+            language,
+            "Made-up traffic: entries in the table over time",
+            "模拟流量：连接跟踪表中的条目数随时间的变化"
+        )
+    } else {
+        spoken!(
+            language,
+            "Captured traffic: entries in the table over time",
+            "抓到的流量：连接跟踪表中的条目数随时间的变化"
+        )
+    };
+    svg.text(LEFT, 24.0, "start", 16, INK, &title);
     let Some(first) = rows.first() else {
-        svg.text(LEFT, 60.0, "start", 12, INK, "nothing was sampled");
+        svg.text(
+            LEFT,
+            60.0,
+            "start",
+            12,
+            INK,
+            &spoken!(language, "nothing was sampled", "没有采样"),
+        );
         svg.out.push_str("</svg>\n");
         return svg.out;
     };
-    let start = super::start(a, clock);
-    let axis = format!("time since {start}");
-    stacked(&mut svg, a, first, upper, &axis);
+    let start = super::start(a, style.clock, language);
+    let axis = spoken!(language, "time since {start}", "时间，从 {start} 算起");
+    stacked(&mut svg, a, first, upper, &axis, style);
     if several {
-        curves(&mut svg, a, &rows, lower, &axis);
+        curves(&mut svg, a, &rows, lower, &axis, style);
     }
     svg.out.push_str("</svg>\n");
     svg.out
@@ -98,7 +120,7 @@ impl Panel {
     }
 
     /// Scale, grid and the frame.
-    fn axes(&self, svg: &mut Svg, below: f64, axis: &str) {
+    fn axes(&self, svg: &mut Svg, below: f64, axis: &str, language: Language) {
         let right = WIDTH - RIGHT;
         for value in self.extent.scale() {
             let y = self.y(value);
@@ -116,27 +138,37 @@ impl Panel {
         let middle = self.top + HEIGHT / 2.0;
         svg.line(format_args!(
             "<text x=\"18\" y=\"{middle:.1}\" text-anchor=\"middle\" font-size=\"11\" fill=\"{FAINT}\" \
-             transform=\"rotate(-90 18 {middle:.1})\">entries</text>"
+             transform=\"rotate(-90 18 {middle:.1})\">{}</text>",
+            spoken!(language, "entries", "条目数")
         ));
     }
 
-    fn limit(&self, svg: &mut Svg, max: u64) {
+    fn limit(&self, svg: &mut Svg, max: u64, language: Language) {
+        let n = count(max);
         let right = WIDTH - RIGHT;
         if self.extent.shows(max) {
             let y = self.y(max as f64);
             svg.stroke(LEFT, y, right, y, LIMIT, 1.5, "7 4");
-            svg.text(LEFT + 6.0, y - 5.0, "start", 11, LIMIT, &format!("limit {}", count(max)));
+            svg.text(
+                LEFT + 6.0,
+                y - 5.0,
+                "start",
+                11,
+                LIMIT,
+                &spoken!(language, "limit {n}", "上限 {n}"),
+            );
         } else if max > 0 {
-            let text = format!("limit {}, far above", count(max));
+            let text = spoken!(language, "limit {n}, far above", "上限 {n}，远在图外");
             svg.text(right - 4.0, self.top - 6.0, "end", 11, LIMIT, &text);
         }
     }
 }
 
-fn stacked(svg: &mut Svg, a: &Answer, row: &Row, top: f64, axis: &str) {
+fn stacked(svg: &mut Svg, a: &Answer, row: &Row, top: f64, axis: &str, style: &Style) {
+    let language = style.language;
     let panel = Panel { extent: Extent::of(a, &[row], 6.0), top };
     let samples = row.timeline.samples();
-    panel.axes(svg, DROPS, axis);
+    panel.axes(svg, DROPS, axis, language);
     type Height = fn(&Sample) -> u64;
     let layers: [(&str, Height, Height); 3] = [
         (PROTECTED, |_| 0, |s| s.occupancy.protected),
@@ -155,22 +187,23 @@ fn stacked(svg: &mut Svg, a: &Answer, row: &Row, top: f64, axis: &str) {
     }
     svg.curve(panel.points(samples, |s| s.occupancy.live), INK, 1.2, "");
     svg.curve(panel.points(samples, |s| s.most), INK, 1.2, "3 2");
-    panel.limit(svg, row.outcome.max);
-    drops(svg, &panel, row);
-    legend(svg, &panel, row);
+    panel.limit(svg, row.outcome.max, language);
+    drops(svg, &panel, row, language);
+    legend(svg, &panel, row, style);
 }
 
 /// A strip of bars: packets dropped between two samples.
-fn drops(svg: &mut Svg, panel: &Panel, row: &Row) {
+fn drops(svg: &mut Svg, panel: &Panel, row: &Row, language: Language) {
     let top = panel.top + HEIGHT;
     let foot = top + DROPS;
     svg.stroke(LEFT, top, WIDTH - RIGHT, top, INK, 1.0, "");
     svg.stroke(LEFT, foot, WIDTH - RIGHT, foot, "#cccccc", 1.0, "");
     let samples = row.timeline.samples();
     let most = samples.iter().map(|s| s.lost).max().unwrap_or(0);
-    svg.text(LEFT - 8.0, foot - 9.0, "end", 11, LIMIT, "dropped");
+    svg.text(LEFT - 8.0, foot - 9.0, "end", 11, LIMIT, &spoken!(language, "dropped", "丢包"));
     if most == 0 {
-        svg.text(LEFT + 6.0, foot - 9.0, "start", 11, FAINT, "no packet was dropped");
+        let none = spoken!(language, "no packet was dropped", "没有丢包");
+        svg.text(LEFT + 6.0, foot - 9.0, "start", 11, FAINT, &none);
         return;
     }
     for sample in samples.iter().filter(|s| s.lost > 0) {
@@ -181,41 +214,52 @@ fn drops(svg: &mut Svg, panel: &Panel, row: &Row) {
     }
 }
 
-fn legend(svg: &mut Svg, panel: &Panel, row: &Row) {
+fn legend(svg: &mut Svg, panel: &Panel, row: &Row, style: &Style) {
+    let language = style.language;
     let y = panel.top + HEIGHT + DROPS + 58.0;
     let mut x = LEFT;
     let fills = [
-        (EVICTABLE, "evictable"),
-        (CLOSING, "closing"),
-        (PROTECTED, "protected: only time removes it"),
+        (EVICTABLE, spoken!(language, "evictable", "可淘汰")),
+        (CLOSING, spoken!(language, "closing", "正在关闭")),
+        (PROTECTED, spoken!(language, "protected: only time removes it", "受保护：只有超时才离开")),
     ];
     for (colour, name) in fills {
         svg.line(format_args!(
             "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"14\" height=\"12\" fill=\"{colour}\"/>",
             y - 10.0
         ));
-        svg.text(x + 19.0, y, "start", 12, INK, name);
-        x += 40.0 + name.len() as f64 * 7.0;
+        svg.text(x + 19.0, y, "start", 12, INK, &name);
+        x += 40.0 + width(&name) as f64 * 7.0;
     }
-    for (dash, name) in [("", "live"), ("3 2", "counted, at most: with expired ones")] {
+    let lines = [
+        ("", spoken!(language, "live", "存活")),
+        ("3 2", spoken!(language, "counted, at most: with expired ones", "计入的最大值：含已过期")),
+    ];
+    for (dash, name) in lines {
         svg.stroke(x, y - 4.0, x + 22.0, y - 4.0, INK, 1.2, dash);
-        svg.text(x + 28.0, y, "start", 12, INK, name);
-        x += 48.0 + name.len() as f64 * 7.0;
+        svg.text(x + 28.0, y, "start", 12, INK, &name);
+        x += 48.0 + width(&name) as f64 * 7.0;
     }
-    let label = if row.outcome.lost > 0 {
-        let packets = if row.outcome.lost == 1 { "packet" } else { "packets" };
-        format!("{}: {} {packets} dropped", row.outcome.label, count(row.outcome.lost))
-    } else {
-        row.outcome.label.clone()
-    };
+    let mut label = named(row, style);
+    if row.outcome.lost > 0 {
+        let n = count(row.outcome.lost);
+        let packets = counted(row.outcome.lost, "packet", "packets");
+        label = spoken!(language, "{label}: {packets} dropped", "{label}：丢弃 {n} 个包");
+    }
     svg.text(LEFT, panel.top - 12.0, "start", 12, INK, &label);
 }
 
 /// One curve for each setting.
-fn curves(svg: &mut Svg, a: &Answer, rows: &[&Row], top: f64, axis: &str) {
+fn curves(svg: &mut Svg, a: &Answer, rows: &[&Row], top: f64, axis: &str, style: &Style) {
+    let language = style.language;
     let panel = Panel { extent: Extent::of(a, rows, 6.0), top };
-    svg.text(LEFT, top - 12.0, "start", 12, INK, "Counted entries, each setting; x marks drops");
-    panel.axes(svg, 0.0, axis);
+    let title = spoken!(
+        language,
+        "Counted entries, each setting; x marks drops",
+        "每种设置计入的条目数；x 表示丢包"
+    );
+    svg.text(LEFT, top - 12.0, "start", 12, INK, &title);
+    panel.axes(svg, 0.0, axis, language);
     svg.stroke(LEFT, top + HEIGHT, WIDTH - RIGHT, top + HEIGHT, INK, 1.0, "");
     for (i, row) in rows.iter().enumerate() {
         let (colour, dash) = CURVES[i % CURVES.len()];
@@ -230,12 +274,20 @@ fn curves(svg: &mut Svg, a: &Answer, rows: &[&Row], top: f64, axis: &str) {
         let y = top + HEIGHT + 58.0 + (i / 2) as f64 * 18.0;
         svg.stroke(at, y - 4.0, at + 30.0, y - 4.0, colour, 1.8, dash);
         let o = &row.outcome;
+        let (peak, evicted, lost) = (count(o.peak), count(o.evicted), count(o.lost));
+        let packets = counted(o.lost, "packet", "packets");
         let fate = match (o.lost, o.evicted) {
-            (0, 0) => format!("peak {}", count(o.peak)),
-            (0, evicted) => format!("peak {}, {} evicted", count(o.peak), count(evicted)),
-            (lost, _) => format!("peak {}, {} packets dropped", count(o.peak), count(lost)),
+            (0, 0) => spoken!(language, "peak {peak}", "峰值 {peak}"),
+            (0, _) => {
+                spoken!(language, "peak {peak}, {evicted} evicted", "峰值 {peak}，淘汰 {evicted}")
+            }
+            (_, _) => {
+                spoken!(language, "peak {peak}, {packets} dropped", "峰值 {peak}，丢弃 {lost} 个包")
+            }
         };
-        svg.text(at + 36.0, y, "start", 12, INK, &format!("{}: {fate}", o.label));
+        let name = named(row, style);
+        let text = spoken!(language, "{name}: {fate}", "{name}：{fate}");
+        svg.text(at + 36.0, y, "start", 12, INK, &text);
     }
 }
 

@@ -13,8 +13,10 @@ use crate::number::{bytes, count};
 use crate::paint::{Line, Paint};
 use crate::screen::Screen;
 use crate::wrap::{left, right, width};
+use crate::{Language, Style};
 
 const HEADS: [&str; 7] = ["peak", "protected", "lost", "conns", "evicted", "memory", "first drop"];
+const HEADS_ZH: [&str; 7] = ["峰值", "受保护", "丢包", "连接", "淘汰", "内存", "首次丢包"];
 
 /// Columns of the labels at least, and as many as a short one gets.
 const LEAST: usize = 8;
@@ -22,14 +24,22 @@ const LABEL: usize = 20;
 
 pub(super) fn show(screen: &mut Screen<'_>, a: &Answer) {
     screen.gap();
-    screen.heading("SETTINGS", "entries at the peak; packets and connections lost");
-    let rows: Vec<(&Row, [String; 7])> = a.rows().map(|row| (row, cells(a, row))).collect();
+    let language = screen.style.language;
+    let (title, beside, heads) = match language {
+        Language::English => {
+            ("SETTINGS", "entries at the peak; packets and connections lost", HEADS)
+        }
+        Language::Chinese => ("各种设置", "峰值时的条目数；丢失的包和连接", HEADS_ZH),
+    };
+    screen.heading(title, beside);
+    let rows: Vec<(&Row, [String; 7])> =
+        a.rows().map(|row| (row, cells(a, row, language))).collect();
     let widths: [usize; 7] = core::array::from_fn(|i| {
         let cells = rows.iter().map(|(_, cells)| width(&cells[i]));
-        cells.chain([width(HEADS[i])]).max().unwrap_or(0)
+        cells.chain([width(heads[i])]).max().unwrap_or(0)
     });
     for columns in parts(&widths, screen.style.columns()) {
-        part(screen, &rows, &widths, columns);
+        part(screen, &rows, &heads, &widths, columns);
     }
 }
 
@@ -51,17 +61,18 @@ fn parts(widths: &[usize; 7], room: usize) -> Vec<Range<usize>> {
 fn part(
     screen: &mut Screen<'_>,
     rows: &[(&Row, [String; 7])],
+    heads: &[&str; 7],
     widths: &[usize; 7],
     columns: Range<usize>,
 ) {
     let style = screen.style;
     let taken: usize = widths[columns.clone()].iter().map(|w| w + 2).sum();
     let room = style.columns().saturating_sub(2 + taken).clamp(LEAST, 40);
-    let longest = rows.iter().map(|(row, _)| width(&row.outcome.label)).max().unwrap_or(0);
+    let longest = rows.iter().map(|(row, _)| width(&named(row, style))).max().unwrap_or(0);
     let label = longest.min(room).max(LABEL.min(room));
     let mut head = Line::new().padded(2 + label);
     for i in columns.clone() {
-        head.push(style, Paint::Faint, &format!("  {}", right(HEADS[i], widths[i])));
+        head.push(style, Paint::Faint, &format!("  {}", right(heads[i], widths[i])));
     }
     screen.line(&head);
     for (i, (row, cells)) in rows.iter().enumerate() {
@@ -70,14 +81,14 @@ fn part(
             (0, _) => Paint::Warn,
             _ => Paint::Bad,
         };
-        let named = if i == 0 { Paint::Strong } else { Paint::Plain };
-        let text = style.show(&row.outcome.label);
+        let strong = if i == 0 { Paint::Strong } else { Paint::Plain };
+        let text = style.show(&named(row, style));
         let mut line = Line::new().plain(style, "  ");
         if width(&text) > label {
-            screen.paragraph(line, 4, named, &text);
+            screen.paragraph(line, 4, strong, &text);
             line = Line::new().padded(2 + label);
         } else {
-            line.push(style, named, &left(&text, label, style.unicode));
+            line.push(style, strong, &left(&text, label, style.unicode));
         }
         for column in columns.clone() {
             let paint = if matches!(column, 2..=4) { paint } else { Paint::Plain };
@@ -88,11 +99,20 @@ fn part(
     }
 }
 
-fn cells(a: &Answer, row: &Row) -> [String; 7] {
+/// What a setting is called: its changes, or what it is to the others.
+pub(super) fn named(row: &Row, style: &Style) -> String {
+    match (style.language, row.outcome.label.as_str()) {
+        (Language::Chinese, "as set") => "现有设置".to_string(),
+        (Language::Chinese, "no limit") => "不设上限".to_string(),
+        (Language::Chinese | Language::English, label) => label.to_string(),
+    }
+}
+
+fn cells(a: &Answer, row: &Row, language: Language) -> [String; 7] {
     let o = &row.outcome;
     let first = match (o.first_drop, a.span) {
         (Some(at), Some((start, _))) => since(start, at),
-        (Some(_), None) | (None, _) => "never".to_string(),
+        (Some(_), None) | (None, _) => spoken!(language, "never", "从不"),
     };
     [
         short(o.peak),

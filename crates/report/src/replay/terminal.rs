@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 use plimsoll_replay::{Answer, Row, Sample};
 
 use super::chart::{Extent, columns, moment};
-use super::table::short;
+use super::table::{named, short};
 use crate::Style;
-use crate::number::count;
+use crate::number::{count, counted};
 use crate::paint::{Line, Paint};
 use crate::screen::Screen;
 use crate::wrap::{left, right, width};
@@ -53,13 +53,19 @@ const ASCII: Glyphs = Glyphs {
 pub fn replay_chart(a: &Answer, style: &Style) -> String {
     let glyphs = if style.unicode { &UNICODE } else { &ASCII };
     let mut screen = Screen::new(style);
+    let language = style.language;
+    let title = spoken!(language, "OCCUPANCY", "占用");
     let rows: Vec<&Row> = a.rows().filter(|r| !r.timeline.samples().is_empty()).collect();
     let Some(first) = rows.first() else {
-        screen.heading("OCCUPANCY", "nothing was sampled");
+        let nothing = spoken!(language, "nothing was sampled", "没有采样");
+        screen.heading(&title, &nothing);
         return screen.finish();
     };
-    let start = super::start(a, style.clock);
-    screen.heading("OCCUPANCY", &format!("entries since {start}; {}", first.outcome.label));
+    let start = super::start(a, style.clock, language);
+    let label = named(first, style);
+    let beside =
+        spoken!(language, "entries since {start}; {label}", "条目数，时间从 {start} 算起；{label}");
+    screen.heading(&title, &beside);
     let wide = style.columns() - SCALE - 1;
     stacked(&mut screen, a, first, wide, glyphs);
     if rows.len() > 1 {
@@ -110,7 +116,11 @@ fn stacked(screen: &mut Screen<'_>, a: &Answer, row: &Row, wide: usize, glyphs: 
             .iter()
             .map(|c| if c.is_some_and(|s| s.lost > 0) { glyphs.drop } else { " " })
             .collect();
-        let line = Line::new().with(style, Paint::Bad, &right("dropped", SCALE - 1));
+        let line = Line::new().with(
+            style,
+            Paint::Bad,
+            &right(&spoken!(style.language, "dropped", "丢包"), SCALE - 1),
+        );
         screen.line(&line.plain(style, " ").with(style, Paint::Bad, &marks));
     }
     screen.line(&axis(style, &extent, wide));
@@ -152,30 +162,38 @@ fn axis(style: &Style, extent: &Extent, wide: usize) -> Line {
 fn key(screen: &mut Screen<'_>, row: &Row, glyphs: &Glyphs, extent: &Extent) {
     let style = screen.style;
     let mut items = Vec::new();
+    let language = style.language;
     for (glyph, paint, name) in [
-        (glyphs.protected, Paint::Good, "protected"),
-        (glyphs.closing, Paint::Closing, "closing"),
-        (glyphs.evictable, Paint::Evictable, "evictable"),
-        (glyphs.expired, Paint::Faint, "expired or gone again"),
+        (glyphs.protected, Paint::Good, spoken!(language, "protected", "受保护")),
+        (glyphs.closing, Paint::Closing, spoken!(language, "closing", "正在关闭")),
+        (glyphs.evictable, Paint::Evictable, spoken!(language, "evictable", "可淘汰")),
+        (
+            glyphs.expired,
+            Paint::Faint,
+            spoken!(language, "expired or gone again", "已过期或已消失"),
+        ),
     ] {
         items.push(Line::new().with(style, paint, glyph).plain(style, &format!(" {name}")));
     }
     let max = row.outcome.max;
     if max > 0 {
-        let far = if extent.shows(max) { "" } else { " (far above)" };
+        let far = if extent.shows(max) {
+            String::new()
+        } else {
+            spoken!(language, " (far above)", "（远在图外）")
+        };
+        let max = count(max);
         items.push(
             Line::new()
                 .with(style, Paint::Bad, glyphs.limit)
-                .plain(style, &format!(" limit {}{far}", count(max))),
+                .plain(style, &spoken!(language, " limit {max}{far}", " 上限 {max}{far}")),
         );
     }
     if row.outcome.lost > 0 {
-        let packets = if row.outcome.lost == 1 { "packet" } else { "packets" };
-        items.push(
-            Line::new()
-                .with(style, Paint::Bad, glyphs.drop)
-                .plain(style, &format!(" {} {packets} dropped", count(row.outcome.lost))),
-        );
+        let n = count(row.outcome.lost);
+        let packets = counted(row.outcome.lost, "packet", "packets");
+        let text = spoken!(language, " {packets} dropped", " 丢弃 {n} 个包");
+        items.push(Line::new().with(style, Paint::Bad, glyphs.drop).plain(style, &text));
     }
     screen.flow(Line::new().padded(SCALE), SCALE, "   ", &items);
 }
@@ -186,8 +204,12 @@ fn curves(screen: &mut Screen<'_>, a: &Answer, rows: &[&Row], glyphs: &Glyphs) {
     let extent = Extent::of(a, rows, 4.0);
     screen.gap();
     let most = rows.iter().map(|row| row.outcome.peak).max().unwrap_or(1).max(1);
-    screen.heading("EACH SETTING", &format!("counted entries, full height {}", count(most)));
-    let label = rows.iter().map(|row| width(&row.outcome.label)).max().unwrap_or(0).min(30);
+    let (language, all) = (style.language, count(most));
+    screen.heading(
+        &spoken!(language, "EACH SETTING", "每种设置"),
+        &spoken!(language, "counted entries, full height {all}", "计入的条目数，满高为 {all}"),
+    );
+    let label = rows.iter().map(|row| width(&named(row, style))).max().unwrap_or(0).min(30);
     let wide = style.columns().saturating_sub(label + 5 + 9).max(10);
     for row in rows {
         let columns = columns(row, &extent, wide);
@@ -195,7 +217,7 @@ fn curves(screen: &mut Screen<'_>, a: &Answer, rows: &[&Row], glyphs: &Glyphs) {
         line.push(
             style,
             Paint::Plain,
-            &left(&style.show(&row.outcome.label), label, style.unicode),
+            &left(&style.show(&named(row, style)), label, style.unicode),
         );
         line.push(style, Paint::Plain, "  ");
         for column in &columns {

@@ -1,16 +1,17 @@
 //! The answer as a screen: what is needed and what would suffice first, then the numbers, then the doubts.
 
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
+use alloc::{format, vec};
 
 use plimsoll_replay::{Answer, Change, Row};
 
 use super::{caveats, sizing, table};
-use crate::Style;
-use crate::number::{bytes, count, duration, ratio, share};
+use crate::number::{bytes, count, counted, ratio, share};
 use crate::paint::{Line, Paint};
 use crate::screen::Screen;
+use crate::spoken::span;
+use crate::{Language, Style};
 
 /// The whole screen.
 pub fn replay_text(a: &Answer, style: &Style) -> String {
@@ -23,65 +24,86 @@ pub fn replay_text(a: &Answer, style: &Style) -> String {
     screen.finish()
 }
 
-fn nothing(a: &Answer) -> String {
+fn nothing(a: &Answer, language: Language) -> String {
     if a.tally.frames == 0 {
-        "There is no packet in the capture.".into()
-    } else {
-        format!("Of {} frames none is an IP packet that could be read.", count(a.tally.frames))
+        return spoken!(language, "There is no packet in the capture.", "抓包文件里没有包。");
     }
+    let n = count(a.tally.frames);
+    let frames = counted(a.tally.frames, "frame was", "frames were");
+    spoken!(
+        language,
+        "{frames} read, and no IP packet is among them.",
+        "读了 {n} 个帧，其中没有一个是能读出的 IP 包。"
+    )
 }
 
 /// `10 min 3 s`
-fn covered(a: &Answer) -> String {
+fn covered(a: &Answer, language: Language) -> String {
     let seconds = a.span.map_or(0.0, |(first, last)| last.0.saturating_sub(first.0) as f64 / 1e9);
-    duration(seconds)
+    span(language, seconds)
 }
 
 fn head(screen: &mut Screen<'_>, a: &Answer) {
     let style = screen.style;
+    let language = style.language;
     if a.tally.packets == 0 {
-        let start = Line::new().with(style, Paint::Unsure, "NOTHING  ");
-        screen.paragraph(start, 9, Paint::Strong, &nothing(a));
+        let word = spoken!(language, "NOTHING", "没有数据");
+        let start = Line::new().with(style, Paint::Unsure, &word).plain(style, "  ");
+        let hang = start.width();
+        screen.paragraph(start, hang, Paint::Strong, &nothing(a, language));
         return;
     }
     let now = &a.as_set.outcome;
     let (word, paint) = match (now.lost, now.evicted) {
-        (0, 0) => ("HOLDS", Paint::Good),
-        (0, _) => ("EVICTS", Paint::Warn),
-        _ => ("DROPS", Paint::Bad),
+        (0, 0) => (spoken!(language, "HOLDS", "够用"), Paint::Good),
+        (0, _) => (spoken!(language, "EVICTS", "淘汰"), Paint::Warn),
+        _ => (spoken!(language, "DROPS", "丢包"), Paint::Bad),
     };
-    let start = Line::new().with(style, paint, word).plain(style, "  ");
+    let start = Line::new().with(style, paint, &word).plain(style, "  ");
     let hang = start.width();
     screen.paragraph(start, hang, Paint::Strong, &verdict(a, style));
-    for text in ways_out(a) {
+    for text in ways_out(a, language) {
         screen.paragraph(Line::new().padded(hang), hang, Paint::Plain, &text);
     }
-    let mut about = Vec::new();
-    let packets = if a.tally.packets == 1 { "packet" } else { "packets" };
-    about.push(format!("{} {packets} in {}", count(a.tally.packets), covered(a)));
-    if let Some((first, _)) = a.span.filter(|_| !a.synthetic) {
-        about.push(format!("from {}", style.clock.show(first)));
-    }
-    if a.synthetic {
-        about.push("made-up traffic".into());
-    }
-    if a.scale > 1 {
-        about.push(format!("{} copies", count(a.scale.into())));
-    }
-    if (a.speed - 1.0).abs() > f64::EPSILON {
-        about.push(format!("{} times as fast", a.speed));
-    }
-    about.push(format!("as Linux {}", a.profile.name));
-    about.extend(a.policies.iter().map(|policy| format!("entries of {policy}")));
-    let items: Vec<Line> =
-        about.iter().map(|text| Line::new().with(style, Paint::Faint, &style.show(text))).collect();
+    let items: Vec<Line> = about(a, style)
+        .iter()
+        .map(|text| Line::new().with(style, Paint::Faint, &style.show(text)))
+        .collect();
     screen.flow(Line::new().padded(hang), hang, " · ", &items);
 }
 
+/// What was replayed, and as what.
+fn about(a: &Answer, style: &Style) -> Vec<String> {
+    let language = style.language;
+    let (n, covered) = (count(a.tally.packets), covered(a, language));
+    let packets = counted(a.tally.packets, "packet", "packets");
+    let mut about = vec![spoken!(language, "{packets} in {covered}", "{covered}内 {n} 个包")];
+    if let Some((first, _)) = a.span.filter(|_| !a.synthetic) {
+        let first = style.clock.show(first);
+        about.push(spoken!(language, "from {first}", "始于 {first}"));
+    }
+    if a.synthetic {
+        about.push(spoken!(language, "made-up traffic", "模拟流量"));
+    }
+    if a.scale > 1 {
+        let copies = count(a.scale.into());
+        about.push(spoken!(language, "{copies} copies", "{copies} 份"));
+    }
+    if (a.speed - 1.0).abs() > f64::EPSILON {
+        let speed = a.speed;
+        about.push(spoken!(language, "{speed} times as fast", "{speed} 倍速"));
+    }
+    let kernel = a.profile.name;
+    about.push(spoken!(language, "as Linux {kernel}", "按 Linux {kernel}"));
+    let entries = |policy: &String| spoken!(language, "entries of {policy}", "条目按 {policy}");
+    about.extend(a.policies.iter().map(entries));
+    about
+}
+
 /// `nf_conntrack_max=32,768`
-fn limit(max: u64) -> String {
+fn limit(max: u64, language: Language) -> String {
     if max == 0 {
-        "nf_conntrack_max=0 (no limit)".to_string()
+        spoken!(language, "nf_conntrack_max=0 (no limit)", "nf_conntrack_max=0（不设上限）")
     } else {
         format!("nf_conntrack_max={}", count(max))
     }
@@ -89,138 +111,165 @@ fn limit(max: u64) -> String {
 
 /// What is needed, and what the setting as it is makes of it.
 fn verdict(a: &Answer, style: &Style) -> String {
+    let language = style.language;
     let now = &a.as_set.outcome;
     let search = a.unlimited.is_some() || a.as_set.is_clean();
-    let entries = |n: u64| format!("{} {}", count(n), if n == 1 { "entry" } else { "entries" });
+    let needed = if search { a.needed() } else { now.peak };
+    let (n, entries) = (count(needed), counted(needed, "entry", "entries"));
     let needs = if search {
-        format!("The table needs {}", entries(a.needed()))
+        spoken!(language, "The table needs {entries}", "连接跟踪表需要 {n} 个条目")
     } else {
-        format!("The table needs more than {}", entries(now.peak))
+        spoken!(language, "The table needs more than {entries}", "连接跟踪表需要的条目多于 {n} 个")
     };
-    let connections = |flows: u64| {
-        format!("{} {}", count(flows), if flows == 1 { "connection" } else { "connections" })
-    };
+    let limit = limit(now.max, language);
     match (now.lost, now.evicted) {
         (0, 0) => {
             let part = match ratio(now.peak, now.max) {
                 None => String::new(),
-                Some(r) if r < 0.01 => " (less than 1 % full)".into(),
-                Some(r) => format!(" (at most {} full)", share(r)),
-            };
-            format!("{needs}; {} holds them{part}: no packet is lost.", limit(now.max))
-        }
-        (0, evicted) => format!(
-            "{needs}; with {} no packet is lost, but {} not assured {} evicted to make room.",
-            limit(now.max),
-            count(evicted),
-            if evicted == 1 { "entry is" } else { "entries are" },
-        ),
-        (lost, _) => {
-            let from = match (now.first_drop, a.span) {
-                // Made-up traffic has no date.
-                (Some(at), Some((start, _))) if a.synthetic => {
-                    format!(" from {} on", table::since(start, at))
+                Some(r) if r < 0.01 => {
+                    spoken!(language, " (less than 1 % full)", "（占用不到 1 %）")
                 }
-                (Some(at), _) => format!(" from {} on", style.clock.show(at)),
-                (None, _) => String::new(),
+                Some(r) => {
+                    let r = share(r);
+                    spoken!(language, " (at most {r} full)", "（最多占用 {r}）")
+                }
             };
-            format!(
-                "{needs}; with {} it drops {} {} of {}{from}.",
-                limit(now.max),
-                count(lost),
-                if lost == 1 { "packet" } else { "packets" },
-                connections(now.flows_lost)
+            spoken!(
+                language,
+                "{needs}; {limit} holds them{part}: no packet is lost.",
+                "{needs}；{limit} 装得下{part}：一个包也不丢。"
+            )
+        }
+        (0, evicted) => {
+            let entries = if evicted == 1 { "entry is" } else { "entries are" };
+            let evicted = count(evicted);
+            spoken!(
+                language,
+                "{needs}; with {limit} no packet is lost, but {evicted} not assured {entries} evicted to make room.",
+                "{needs}；{limit} 时不丢包，但为了腾地方，提前淘汰了 {evicted} 个未 ASSURED 的条目。"
+            )
+        }
+        (lost, _) => {
+            let at = match (now.first_drop, a.span) {
+                // Made-up traffic has no date.
+                (Some(at), Some((start, _))) if a.synthetic => Some(table::since(start, at)),
+                (Some(at), _) => Some(style.clock.show(at)),
+                (None, _) => None,
+            };
+            let from =
+                at.map_or_else(String::new, |at| spoken!(language, " from {at} on", "从 {at} 起"));
+            let packets = counted(lost, "packet", "packets");
+            let connections = counted(now.flows_lost, "connection", "connections");
+            let (lost, flows) = (count(lost), count(now.flows_lost));
+            spoken!(
+                language,
+                "{needs}; with {limit} it drops {packets} of {connections}{from}.",
+                "{needs}；{limit} 时{from}丢弃 {lost} 个包，涉及 {flows} 条连接。"
             )
         }
     }
 }
 
 /// What would suffice.
-fn ways_out(a: &Answer) -> Vec<String> {
+fn ways_out(a: &Answer, language: Language) -> Vec<String> {
     let mut said = Vec::new();
     let now = &a.as_set.outcome;
     if a.as_set.is_clean() {
         return said;
     }
     if let Some(row) = a.smallest_asked() {
-        let evicts = evicts(row);
-        said.push(format!(
-            "Of those tried, the smallest change that drops nothing: {}{evicts}.",
-            changes(row)
+        let (changes, evicts) = (changes(row, language), evicts(row, language));
+        said.push(spoken!(
+            language,
+            "Of those tried, the smallest change that drops nothing: {changes}{evicts}.",
+            "试过的设置里，不丢包的最小改动：{changes}{evicts}。"
         ));
     } else if !a.asked.is_empty() && now.lost > 0 {
-        said.push("Each of the settings that were to be tried drops packets too.".into());
+        said.push(spoken!(
+            language,
+            "Each of the settings that were to be tried drops packets too.",
+            "要试的每一种设置也都丢包。"
+        ));
     }
     let needed = a.needed();
     let growth = |max: u64| {
         ratio(max.saturating_sub(now.max), now.max)
-            .map_or_else(String::new, |r| format!(" ({} more)", share(r)))
+            .map(share)
+            .map_or_else(String::new, |more| spoken!(language, " ({more} more)", "（增加 {more}）"))
     };
     match &a.enough {
-        Some(row) if now.lost > 0 => said.push(format!(
-            "Smallest limit that drops nothing: nf_conntrack_max={}{}{}; from {} on nothing is evicted \
-             either.",
-            count(row.outcome.max),
-            growth(row.outcome.max),
-            evicts(row),
-            count(needed)
-        )),
-        Some(_) | None if a.unlimited.is_some() => said.push(format!(
-            "Smallest limit that neither drops nor evicts: nf_conntrack_max={}{}.",
-            count(needed),
-            growth(needed)
-        )),
+        Some(row) if now.lost > 0 => {
+            let (max, growth) = (count(row.outcome.max), growth(row.outcome.max));
+            let (evicts, needed) = (evicts(row, language), count(needed));
+            said.push(spoken!(
+                language,
+                "Smallest limit that drops nothing: nf_conntrack_max={max}{growth}{evicts}; from {needed} on nothing is \
+                 evicted either.",
+                "不丢包的最小上限：nf_conntrack_max={max}{growth}{evicts}；从 {needed} 起也不再淘汰。"
+            ));
+        }
+        Some(_) | None if a.unlimited.is_some() => {
+            let (max, growth) = (count(needed), growth(needed));
+            said.push(spoken!(
+                language,
+                "Smallest limit that neither drops nor evicts: nf_conntrack_max={max}{growth}.",
+                "既不丢包也不淘汰的最小上限：nf_conntrack_max={max}{growth}。"
+            ));
+        }
         Some(_) | None => {}
     }
     if let Some(row) = a.smallest_shorter() {
-        said.push(format!(
-            "Without a higher limit: {} drops nothing{}.",
-            changes(row),
-            evicts(row)
+        let (changes, evicts) = (changes(row, language), evicts(row, language));
+        said.push(spoken!(
+            language,
+            "Without a higher limit: {changes} drops nothing{evicts}.",
+            "不提高上限：{changes} 就不丢包{evicts}。"
         ));
     }
     if a.unlimited.is_some() {
         let size = sizing(a);
-        said.push(format!(
-            "With room to grow: nf_conntrack_max={} and {} buckets, {} when full.",
-            count(size.max),
-            count(size.buckets),
-            bytes(size.worst)
+        let (max, buckets, memory) = (count(size.max), count(size.buckets), bytes(size.worst));
+        said.push(spoken!(
+            language,
+            "With room to grow: nf_conntrack_max={max} and {buckets} buckets, {memory} when full.",
+            "留出增长的余地：nf_conntrack_max={max}，{buckets} 个桶，表满时占用内存 {memory}。"
         ));
     }
     said
 }
 
 /// `, evicting 12 entries`
-fn evicts(row: &Row) -> String {
-    match row.outcome.evicted {
-        0 => String::new(),
-        1 => ", evicting 1 entry".into(),
-        n => format!(", evicting {} entries", count(n)),
+fn evicts(row: &Row, language: Language) -> String {
+    let n = row.outcome.evicted;
+    if n == 0 {
+        return String::new();
     }
+    let (entries, n) = (counted(n, "entry", "entries"), count(n));
+    spoken!(language, ", evicting {entries}", "，淘汰 {n} 个条目")
 }
 
 /// `nf_conntrack_max=65,536 (instead of 32,768)`; of several settings those that are not as they were.
-fn changes(row: &Row) -> String {
+fn changes(row: &Row, language: Language) -> String {
     let others = || row.changes.iter().filter(|change| change.from != change.to);
     if others().next().is_none() {
-        return "what is set".into();
+        return spoken!(language, "what is set", "现有设置");
     }
     let each = others().map(|Change { name, from, to }| {
-        format!("{name}={} (instead of {})", count(*to), count(*from))
+        let (from, to) = (count(*from), count(*to));
+        spoken!(language, "{name}={to} (instead of {from})", "{name}={to}（原为 {from}）")
     });
     let all: Vec<String> = each.collect();
-    all.join(" and ")
+    all.join(&spoken!(language, " and ", " 并且 "))
 }
 
 fn doubts(screen: &mut Screen<'_>, a: &Answer) {
     let style = screen.style;
-    let caveats = caveats::caveats(a);
+    let caveats = caveats::caveats(a, style.language);
     if caveats.is_empty() {
         return;
     }
     screen.gap();
-    screen.heading("WHAT THIS CANNOT TELL", "");
+    screen.heading(&spoken!(style.language, "WHAT THIS CANNOT TELL", "说不准的地方"), "");
     for text in caveats {
         screen.paragraph(Line::new().plain(style, "  - "), 4, Paint::Plain, &text);
     }

@@ -18,7 +18,7 @@ pub fn size_json(s: &Sizing) -> String {
         .map(|c| {
             json!({
                 "class": c.name, "rate": c.rate, "stays_seconds": c.stays, "entries": c.entries,
-                "how": c.how,
+                "how": c.how.to_string(),
             })
         })
         .collect();
@@ -27,7 +27,8 @@ pub fn size_json(s: &Sizing) -> String {
         .iter()
         .map(|o| {
             json!({
-                "name": o.name, "rule": o.rule, "max": o.max, "buckets": o.buckets, "why": o.why,
+                "name": o.rule.name(), "rule": o.rule.words(), "max": o.max, "buckets": o.buckets,
+                "why": o.rule.why(),
             })
         })
         .collect();
@@ -39,14 +40,14 @@ pub fn size_json(s: &Sizing) -> String {
         "enough_now": s.enough(),
         "capped_by_memory": s.capped,
         "demand": {
-            "from": demand.from,
+            "from": demand.from.to_string(),
             "classes": classes,
             "mean": demand.mean,
             "peak": demand.peak.entries(demand.mean),
             "peak_because": demand.peak.because(),
             "margin_percent": s.margin,
             "wanted": s.wanted,
-            "remarks": demand.remarks,
+            "remarks": demand.remarks.iter().map(ToString::to_string).collect::<Vec<_>>(),
         },
         "machine": {
             "kernel": machine.kernel,

@@ -1,5 +1,6 @@
 //! A size with the arithmetic that led to it: as a screen and as JSON.
 
+mod chinese;
 mod json;
 mod text;
 

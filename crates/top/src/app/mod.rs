@@ -38,6 +38,7 @@ impl Look {
             verbose: false,
             commands: false,
             clock: self.clock,
+            language: self.language,
         }
     }
 }

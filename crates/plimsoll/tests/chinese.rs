@@ -1,0 +1,139 @@
+//! `plimsoll replay` and `size` in Chinese: when, and that nothing is left in English.
+
+mod support;
+
+use std::process::Command;
+
+use support::{BINARY, repository, text};
+
+const MADE: &str = "rate=20/s lifetime=exp:5s seed=1 for=60s";
+
+/// Standard output and error, in a locale.
+fn told(locale: &str, arguments: &[&str]) -> (String, String) {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).env_remove("LANGUAGE").env_remove("LANG").env("LC_ALL", locale);
+    let out = command.output().expect("the binary starts");
+    (text(&out.stdout), text(&out.stderr))
+}
+
+fn is_chinese(text: &str) -> bool {
+    text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
+}
+
+/// English left between Chinese: two words of it side by side that are no name.
+fn left_over(text: &str) -> Vec<String> {
+    const NAMES: [&str; 4] = ["plimsoll replay", "plimsoll fix", "plimsoll check", "Linux cooked"];
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(|c: char| !c.is_ascii_alphabetic()).collect();
+        for pair in words.windows(2) {
+            let both = format!("{} {}", pair[0], pair[1]);
+            let is_word =
+                |w: &str| w.len() > 2 && w.chars().skip(1).all(|c| c.is_ascii_lowercase());
+            if pair.iter().all(|w| is_word(w))
+                && line.contains(&both)
+                && !line.starts_with("plimsoll ")
+                && !NAMES.contains(&both.as_str())
+            {
+                found.push(format!("{both}: {line}"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_locale_or_the_flag_chooses_and_what_programs_read_stays_english() {
+    let replay = ["replay", "--synthetic", MADE, "--no-search", "--utc"];
+    let english = told("C.UTF-8", &replay).0;
+    assert!(english.starts_with("HOLDS  The table needs "), "{english}");
+    assert!(!is_chinese(&english));
+    let chinese = told("zh_CN.UTF-8", &replay).0;
+    assert!(chinese.starts_with("够用  连接跟踪表需要 "), "{chinese}");
+    // By the flag also where the locale shows ASCII alone; without it such a terminal gets no marks of questions.
+    let flagged =
+        |locale: &str, lang: &str| told(locale, &[&replay[..], &["--lang", lang]].concat()).0;
+    assert_eq!(flagged("C", "zh"), chinese);
+    assert_eq!(flagged("zh_CN.UTF-8", "en"), english);
+    let bare = told("zh_CN.GBK", &replay).0;
+    assert!(bare.is_ascii() && bare.starts_with("HOLDS"), "{bare}");
+    let json =
+        |locale: &str| told(locale, &["replay", "--synthetic", MADE, "--json", "--scale=2"]).0;
+    assert_eq!(json("zh_CN.UTF-8"), json("C"));
+    let explain = told("C", &["explain", "CT001", "--lang", "zh"]).0;
+    assert!(explain.starts_with("CT001 table-full：表已满"), "{explain}");
+}
+
+#[test]
+fn every_sentence_of_the_answers_is_there_in_chinese() {
+    let trees = repository("fixtures/trees");
+    let tree = |name: &str| trees.join(name).to_string_lossy().into_owned();
+    let small = "--set=nf_conntrack_max=100";
+    let grid = "--what-if=nf_conntrack_max=150,1000";
+    let folder = std::env::temp_dir().join(format!("plimsoll-zh-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a directory");
+    let (svg, cut) = (folder.join("x.svg"), folder.join("cut.pcap"));
+    // Raw IP: a fragment without the rest, a frame of no protocol, and one that is cut off.
+    let mut capture = Vec::new();
+    for word in [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 101] {
+        capture.extend(word.to_le_bytes());
+    }
+    for part in
+        [[0x45, 0, 0, 28, 0, 9, 0x20, 0, 64, 17, 0, 0], [0x41, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0]]
+    {
+        for word in [1_700_000_000u32, 0, 28, 28] {
+            capture.extend(word.to_le_bytes());
+        }
+        capture.extend(part);
+        capture.extend([10, 0, 0, 1, 10, 0, 0, 2, 16, 0, 0, 53, 0, 8, 0, 0]);
+    }
+    capture.extend([7; 9]);
+    std::fs::write(&cut, capture).expect("written");
+    let (svg, cut) = (svg.to_string_lossy().into_owned(), cut.to_string_lossy().into_owned());
+    let (host, full) = (tree("debian-healthy"), tree("centos6"));
+    let asked: [&[&str]; 9] = [
+        &["replay", "--synthetic", MADE, small],
+        &["replay", "--synthetic", MADE, small, grid, "--plot", "-", "--scale=2", "--speed=2"],
+        &["replay", "--synthetic", MADE, grid, "--plot", &svg],
+        &["replay", &cut, "--no-search"],
+        &["size", "--root", &host],
+        &["size", "--root", &full],
+        &["size", "--root", &full, "--rate=1e6", "--lifetime=1h"],
+        &["size", "--root", &host, "--rate", "tcp=2000", "--lifetime", "tcp=200ms", "--peak=3"],
+        &["size", "--root", &host, "--capture", &cut],
+    ];
+    for arguments in asked {
+        let (out, said) = told("C", &[arguments, &["--lang", "zh", "--width=200"]].concat());
+        assert!(is_chinese(&out), "{arguments:?}: {out}{said}");
+        assert_eq!(
+            left_over(&format!("{out}{said}")),
+            Vec::<String>::new(),
+            "{arguments:?}: {out}"
+        );
+        assert!(!out.contains('?'), "{arguments:?}: {out}");
+    }
+    let drawn = std::fs::read_to_string(&svg).expect("drawn");
+    let texts = drawn.split('>').filter_map(|piece| piece.split_once("</text").map(|t| t.0));
+    assert_eq!(left_over(&texts.collect::<Vec<_>>().join("\n")), Vec::<String>::new());
+    assert!(drawn.contains("模拟流量：连接跟踪表中的条目数"), "{drawn}");
+    std::fs::remove_dir_all(folder).expect("removed");
+}
+
+#[test]
+fn what_is_wrong_is_said_in_chinese_too() {
+    for (arguments, why) in [
+        (&["replay", "-", "-"][..], "标准输入 - 只能给一次"),
+        (&["replay", "-"], "plimsoll: -：第 1 个包，偏移 0：空文件\nplimsoll: 一个包也没能读出\n"),
+        (&["replay", "-", "--set", "nf_conntrack_maxx=1"], "；您是不是指 nf_conntrack_max？"),
+    ] {
+        let out = Command::new(BINARY)
+            .args(arguments)
+            .args(["--lang", "zh"])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("the binary starts");
+        let said = text(&out.stderr);
+        assert!(said.contains(why), "{arguments:?}: {said}");
+        assert!(!out.status.success());
+    }
+}

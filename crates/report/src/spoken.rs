@@ -1,0 +1,44 @@
+//! Sentences in two languages, the one beside the other.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::Language;
+use crate::number;
+
+/// A sentence in the language asked for: English, Chinese. Both name the same values.
+#[macro_export]
+macro_rules! spoken {
+    ($language:expr, $english:literal, $chinese:literal $(,)?) => {
+        match $language {
+            $crate::Language::English => $crate::format!($english),
+            $crate::Language::Chinese => $crate::format!($chinese),
+        }
+    };
+}
+
+/// A span: `4 min 10 s`, `4 分钟 10 秒`.
+pub(crate) fn span(language: Language, seconds: f64) -> String {
+    let english = number::duration(seconds);
+    let unit = |word: &str| match (language, word) {
+        (Language::Chinese, "s") => "秒".to_string(),
+        (Language::Chinese, "min") => "分钟".to_string(),
+        (Language::Chinese, "h") => "小时".to_string(),
+        (Language::Chinese, "d") => "天".to_string(),
+        (Language::Chinese | Language::English, other) => other.to_string(),
+    };
+    english.split(' ').map(unit).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_has_the_units_of_the_language() {
+        assert_eq!(span(Language::English, 250.0), "4 min 10 s");
+        assert_eq!(span(Language::Chinese, 250.0), "4 分钟 10 秒");
+        assert_eq!(span(Language::Chinese, 11_520.0), "3 小时 12 分钟");
+        assert_eq!(span(Language::Chinese, 432_000.0), "5 天");
+    }
+}
