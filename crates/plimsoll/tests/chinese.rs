@@ -6,7 +6,7 @@ use std::process::Command;
 
 use support::{BINARY, repository, text};
 
-const MADE: &str = "rate=20/s lifetime=exp:5s seed=1 for=60s";
+const MADE: &str = "rate=10/s lifetime=exp:5s seed=1 for=30s";
 
 /// Standard output and error, in a locale.
 fn told(locale: &str, arguments: &[&str]) -> (String, String) {
@@ -68,8 +68,8 @@ fn the_locale_or_the_flag_chooses_and_what_programs_read_stays_english() {
 fn every_sentence_of_the_answers_is_there_in_chinese() {
     let trees = repository("fixtures/trees");
     let tree = |name: &str| trees.join(name).to_string_lossy().into_owned();
-    let small = "--set=nf_conntrack_max=100";
-    let grid = "--what-if=nf_conntrack_max=150,1000";
+    let small = "--set=max=60";
+    let grid = "--what-if=max=90,1000";
     let folder = std::env::temp_dir().join(format!("plimsoll-zh-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a directory");
     let (svg, cut) = (folder.join("x.svg"), folder.join("cut.pcap"));

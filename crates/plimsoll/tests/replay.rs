@@ -156,19 +156,29 @@ fn made_up_traffic_is_drawn_from_its_start() {
 
 #[test]
 fn every_setting_of_a_drawing_can_be_told_from_the_others() {
-    let made = "rate=20/s lifetime=exp:5s seed=1 for=60s";
+    let made = "rate=9/s lifetime=exp:5s seed=1 for=20s";
     let path = stored("grid.svg", b"");
     let name = path.to_str().unwrap();
     let drawn = |values: &str, more: &[&str]| {
         let max = format!("--what-if=max={values}");
-        let flags = ["--synthetic", made, "--set=max=300", "--no-search", &max, "--plot", name];
+        let flags = [
+            "--synthetic",
+            made,
+            "--set=max=60",
+            "--set=buckets=512",
+            "--no-search",
+            &max,
+            "--plot",
+            name,
+        ];
         assert_eq!(replay(&[&flags[..], more].concat(), b"").2, Some(0));
         let svg = std::fs::read_to_string(&path).unwrap();
         let value = |line: &str, key: &str| {
             let rest = line.split_once(&format!(" {key}=\""))?.1;
             Some(rest.split('"').next().unwrap_or_default().to_owned())
         };
-        let curves = svg.lines().filter(|l| l.starts_with("<polyline") && l.contains("width=\"1.8\""));
+        let curves =
+            svg.lines().filter(|l| l.starts_with("<polyline") && l.contains("width=\"1.8\""));
         let looks: Vec<_> =
             curves.map(|l| (value(l, "stroke"), value(l, "stroke-dasharray"))).collect();
         let keys = svg.lines().filter(|l| l.starts_with("<text") && l.contains(": peak "));
@@ -182,7 +192,7 @@ fn every_setting_of_a_drawing_can_be_told_from_the_others() {
     };
     let long = ["--what-if=tcp_timeout_time_wait=120,60,30", "--what-if=udp_timeout=30,10"];
     for (values, more, number, columns) in
-        [("400,500", &[][..], 3, 2), ("400,500,600,700", &long[..1], 13, 1), ("400,500", &long, 13, 1)]
+        [("400,500", &[][..], 3, 2), ("40,50,60,70", &long[..1], 13, 1), ("400,500", &long, 13, 1)]
     {
         let (looks, keys) = drawn(values, more);
         assert_eq!((looks.len(), keys.len()), (number, number));
@@ -196,7 +206,14 @@ fn every_setting_of_a_drawing_can_be_told_from_the_others() {
         }
     }
     std::fs::remove_file(path).unwrap();
-    let flags = ["--synthetic", made, "--no-search", "--what-if=max=300,400", "--plot", "-"];
+    let flags = [
+        "--synthetic",
+        made,
+        "--no-search",
+        "--set=buckets=512",
+        "--what-if=max=300,400",
+        "--plot=-",
+    ];
     let (out, _, _) = replay(&[&flags[..], &long[..1]].concat(), b"");
     let chart = out.split("SETTINGS").next().unwrap();
     let whole = chart.matches("max=300 tcp_timeout_time_wait=").count();

@@ -256,14 +256,7 @@ fn legend(svg: &mut Svg, panel: &Panel, row: &Row, style: &Style) {
 }
 
 /// One curve for each setting.
-fn curves(
-    svg: &mut Svg,
-    a: &Answer,
-    rows: &[&Row],
-    top: f64,
-    axis: &str,
-    language: Language,
-) {
+fn curves(svg: &mut Svg, a: &Answer, rows: &[&Row], top: f64, axis: &str, language: Language) {
     let panel = Panel { extent: Extent::of(a, rows, 6.0), top };
     let title = spoken!(
         language,
