@@ -164,7 +164,7 @@ pub(crate) fn complaint(
     (!silent).then(|| format!("Invalid, old_state {state}, dir {own}, type {kind}"))
 }
 
-/// The first four octets of a chunk's value: the tag of an INIT.
+/// The first four octets behind a chunk's header: the tag of an INIT.
 fn offered_tag(value: &[u8]) -> Option<u32> {
     // The kernel wants the whole fixed part of the INIT.
     let whole: &[u8; 16] = value.first_chunk()?;

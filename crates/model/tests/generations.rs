@@ -202,6 +202,33 @@ fn an_sctp_init_ack_that_nobody_asked_for_brings_no_tag_from_5_10_on() {
     }
 }
 
+/// `cargo xtask fidelity --guest 5.10 rare 500 11`.
+#[test]
+fn an_rst_of_the_number_0_is_held_against_what_was_acknowledged_up_to_5_10() {
+    let packets =
+        [tcp(false, SYN, 0, 0, ""), tcp(true, SYN | ACK, 0, 1, ""), tcp(false, RST, 0, 0, "")];
+    for (profile, invalid) in [("5.4", true), ("5.10", true), ("5.15", false), ("6.1", false)] {
+        let infos = sent(&mut model(profile), &packets);
+        assert_eq!(infos[2] == Info::Invalid, invalid, "{profile}");
+    }
+}
+
+/// The same: of a flow that was met in the middle and is brought back in step by a SYN/ACK.
+#[test]
+fn a_side_stays_liberal_when_it_opens_anew_on_5_10_of_2026_and_6_1() {
+    let packets = [
+        tcp(false, ACK, 0, 0, ""),
+        tcp(false, SYN, 0, 0, ""),
+        tcp(true, SYN | ACK, 0, 1, ""),
+        tcp(false, ACK, 1, 1, ""),
+        tcp(true, ACK, 1, 2, ""),
+    ];
+    for (profile, invalid) in [("5.4", true), ("5.10", false), ("5.15", true), ("6.1", false)] {
+        let infos = sent(&mut model(profile), &packets);
+        assert_eq!(infos[4] == Info::Invalid, invalid, "{profile}");
+    }
+}
+
 #[test]
 fn an_ignored_syn_excuses_the_number_of_an_rst_from_5_15_on() {
     let packets = [

@@ -599,6 +599,20 @@ fn an_init_ack_brings_a_tag_where_no_other_init_is_under_way() {
     }
 }
 
+/// Linux 6.18, `cargo xtask fidelity rare 20000 6 sctp`.
+#[test]
+fn an_init_is_as_long_as_its_packet_however_short_it_says_it_is() {
+    for (octets, long_enough) in [(32, true), (28, false)] {
+        let mut s = Story::on("6.18", |settings| settings.checksum = false);
+        let mut init = sctp(false, 0, &[(1, 7)]);
+        init.truncate(20 + octets);
+        init[3] = init.len() as u8;
+        init[20 + 12 + 3] = 17;
+        let invalid = s.at(secs(0), &init).info == Info::Invalid;
+        assert_eq!(invalid, !long_enough, "{octets}");
+    }
+}
+
 #[test]
 fn what_a_host_sends_to_itself_is_told_of_as_it_goes_and_as_it_comes() {
     let mut story = Story::on("6.18", |settings| settings.log_invalid = 255);

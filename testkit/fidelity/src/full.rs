@@ -209,7 +209,7 @@ fn send(
     kernel.flush()?;
     let before = kernel.counters()?;
     let clock = Clock::default();
-    let buckets = kernel.setting("nf_conntrack_buckets")?;
+    let buckets = crate::kernel::setting("nf_conntrack_buckets")?;
     let buckets = buckets.ok_or_else(|| Error::other("no nf_conntrack_buckets"))?;
     let mut packets = Vec::new();
     let mut fullest = 0;

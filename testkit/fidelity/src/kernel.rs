@@ -158,6 +158,15 @@ fn write(key: &str, value: &str) -> io::Result<()> {
         .map_err(|e| Error::new(e.kind(), format!("net/{key} = {value}: {e}")))
 }
 
+/// A setting of the namespace the thread is in, by its name under net.netfilter, or `None` where this kernel has no such one.
+pub fn setting(name: &str) -> io::Result<Option<u64>> {
+    match fs::read_to_string(format!("/proc/sys/net/netfilter/{name}")) {
+        Ok(text) => text.trim().parse().map(Some).map_err(Error::other),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
 impl Kernel {
     /// Makes them. The calling thread ends up in the router's namespace, and on one CPU.
     pub fn new() -> io::Result<Self> {
@@ -257,15 +266,6 @@ impl Kernel {
     /// Sets a setting of the router by its name under net.netfilter.
     pub fn set(&self, name: &str, value: u64) -> io::Result<()> {
         write(&format!("netfilter/{name}"), &value.to_string())
-    }
-
-    /// A setting of the router, or `None` where this kernel has no such one.
-    pub fn setting(&self, name: &str) -> io::Result<Option<u64>> {
-        match fs::read_to_string(format!("/proc/sys/net/netfilter/{name}")) {
-            Ok(text) => text.trim().parse().map(Some).map_err(Error::other),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e),
-        }
     }
 
     /// A treatment as far as this kernel can give it.

@@ -203,13 +203,13 @@ fn over_time(arguments: &[String]) -> io::Result<usize> {
         let watched = servers::watch(seconds)?;
         let [answered, not] = watched.answered;
         println!("{answered} requests and queries answered, {not} not");
-        occupancy::fit(&watched.packets(), &watched.counts, servers::SETTINGS, watched.runs)?
+        occupancy::fit(&watched.packets(), &watched.counts, servers::SETTINGS, watched.passes)?
     };
     let first = curve.samples.first().map_or(0, |s| s.count.at.0);
     for sample in &curve.samples {
         let at = (sample.count.at.0 - first) as f64 / 1e9;
         let occupancy::Sample { count, live, upper, counted, keys: (least, most), traced } = sample;
-        let traced = traced.map_or("?".to_owned(), |traced| traced.to_string());
+        let traced = traced.map_or("?".to_owned(), |(least, most)| format!("{least} to {most}"));
         println!(
             "{at:6.1} s: kernel {}, live {live}, upper {upper}, counted {counted}, with other hash keys {least} to {most}, \
              with the kernel's passes {traced}",
@@ -240,16 +240,16 @@ fn over_time(arguments: &[String]) -> io::Result<usize> {
     let phase = curve.phase;
     say(&format!("with the first pass {phase} ticks after the first packet"), &curve.distances());
     say("at best of models with other hash keys", &curve.distances_from_any());
-    match &curve.runs {
-        Ok(runs) => {
+    match &curve.passes {
+        Ok(passes) => {
             let which =
-                format!("with each of the {runs} runs of the kernel's collector at its time");
+                format!("with each of the {passes} passes of the kernel's collector at its time");
             say(&which, &curve.distances_traced());
         }
         Err(why) => println!("the kernel's collector was not traced: {why}"),
     }
     let far = curve.distances_traced().iter().filter(|d| **d * 20 > peak).count();
-    Ok(curve.outside() + if curve.runs.is_ok() { far } else { 0 })
+    Ok(curve.outside() + if curve.passes.is_ok() { far } else { 0 })
 }
 
 fn replay(arguments: &[String]) -> io::Result<usize> {

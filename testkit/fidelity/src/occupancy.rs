@@ -10,7 +10,7 @@ use plimsoll_wire::packet::parse_ip;
 
 use crate::forge;
 use crate::run::{Clock, Pair, running};
-use crate::trace::Trace;
+use crate::trace::{Pass, Trace};
 
 /// Seconds that a made-up flow lives.
 const TIMEOUT: u64 = 3;
@@ -45,8 +45,9 @@ pub struct Sample {
     /// The least and the most that it and models with other hash keys count: a pass's pause hangs on the order in which it
     /// meets the entries, and that on the key.
     pub keys: (u64, u64),
-    /// What the model counts whose collector ran whenever the kernel's did, where that was traced.
-    pub traced: Option<u64>,
+    /// The least and the most that the model counts whose collector ran whenever the kernel's did, where that was traced: a pass
+    /// of the kernel's takes a while, and where the count was taken meanwhile some had gone and others had not.
+    pub traced: Option<(u64, u64)>,
 }
 
 /// What was seen, and how well the best phase of the collector explains it.
@@ -58,8 +59,8 @@ pub struct Curve {
     pub packets: usize,
     /// Ticks from the first packet to the first pass of the collector that fits best.
     pub phase: u32,
-    /// Runs of the kernel's collector from the first packet on, or why they are not known.
-    pub runs: Result<usize, String>,
+    /// Passes of the kernel's collector from the first packet on, or why they are not known.
+    pub passes: Result<usize, String>,
 }
 
 impl Curve {
@@ -90,7 +91,11 @@ impl Curve {
 
     /// Distances between the kernel's count and that of the model whose passes come when the kernel's came.
     pub fn distances_traced(&self) -> Vec<u64> {
-        self.sorted(|s| s.traced.map_or(u64::MAX, |traced| s.count.kernel.abs_diff(traced)))
+        let kernel = |s: &Sample| s.count.kernel;
+        self.sorted(|s| {
+            s.traced
+                .map_or(u64::MAX, |(least, most)| kernel(s).abs_diff(kernel(s).clamp(least, most)))
+        })
     }
 
     fn sorted(&self, distance: impl Fn(&Sample) -> u64) -> Vec<u64> {
@@ -141,7 +146,7 @@ pub fn fit(
     sent: &[Seen],
     counts: &[Count],
     settings: &[(&str, u64)],
-    runs: io::Result<Vec<Time>>,
+    passes: io::Result<Vec<Pass>>,
 ) -> io::Result<Curve> {
     let hz = Clock::default().hz();
     // How many expired entries a lookup meets, and so takes away, hangs on the length of the chains.
@@ -173,20 +178,29 @@ pub fn fit(
         }
     }
     let first = sent.first().map_or(Time(i64::MAX), |(at, _)| *at);
-    let runs = runs.map(|runs| runs.into_iter().filter(|at| *at >= first).collect::<Vec<_>>());
-    let traced = match &runs {
-        Ok(runs) => lines(sent, counts, settings, When::Each(runs), buckets, 0)?,
-        Err(_) => Vec::new(),
+    let passes =
+        passes.map(|passes| passes.into_iter().filter(|p| p.began >= first).collect::<Vec<_>>());
+    let edges = passes.as_deref().unwrap_or_default();
+    let at = |edge: fn(&Pass) -> Time| {
+        let moments: Vec<Time> = edges.iter().map(edge).collect();
+        lines(sent, counts, settings, When::Each(&moments), buckets, 0)
+    };
+    let traced = match &passes {
+        Ok(_) => Some([at(|pass| pass.began)?, at(|pass| pass.ended)?]),
+        Err(_) => None,
     };
     let mut samples = Vec::new();
     for (place, (count, (live, counted))) in counts.iter().zip(best).enumerate() {
         let minute_ago = counts[..place].iter().rposition(|c| c.at.0 <= count.at.0 - PASS);
         let upper = live + expired[place] - minute_ago.map_or(0, |then| expired[then]);
-        let traced = traced.get(place).map(|(_, counted)| *counted);
+        let traced = traced.as_ref().map(|both| {
+            let [one, other] = [0, 1].map(|edge| both[edge][place].1);
+            (one.min(other), one.max(other))
+        });
         samples.push(Sample { count: *count, live, upper, counted, keys: keys[place], traced });
     }
-    let runs = runs.map(|runs| runs.len()).map_err(|error| error.to_string());
-    Ok(Curve { samples, packets: sent.len(), phase, runs })
+    let passes = passes.map(|passes| passes.len()).map_err(|error| error.to_string());
+    Ok(Curve { samples, packets: sent.len(), phase, passes })
 }
 
 /// When the model's collector runs.

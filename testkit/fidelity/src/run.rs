@@ -53,6 +53,10 @@ fn fresh(settings: &[(String, u64)]) -> io::Result<Model> {
     own.policies = kernel::policies()?;
     // To compare is what we are here for.
     own.complaints = true;
+    // The machine's: a small one's is soon full.
+    if let Some(most) = kernel::setting("nf_conntrack_expect_max")? {
+        own.expect_max = most;
+    }
     for (name, value) in settings {
         own.set(name, *value).map_err(io::Error::other)?;
     }
@@ -175,7 +179,7 @@ impl Pair {
         }
         self.settings.clear();
         for (name, value) in settings {
-            let Some(before) = self.kernel.setting(name)? else { continue };
+            let Some(before) = kernel::setting(name)? else { continue };
             self.defaults.push(((*name).to_owned(), before));
             self.kernel.set(name, *value)?;
             self.settings.push(((*name).to_owned(), *value));

@@ -15,7 +15,7 @@ use plimsoll_wire::packet::{LinkType, network_layer};
 use crate::kernel::{enter, ip, remove, sweep};
 use crate::occupancy::{Count, Seen};
 use crate::recording::wall_clock;
-use crate::trace::Trace;
+use crate::trace::{Pass, Trace};
 
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 2, 0, 1));
 /// Seconds of one rise and fall.
@@ -47,7 +47,7 @@ pub struct Watched {
     /// Requests and queries that were answered, and those that were not.
     pub answered: [u64; 2],
     /// When the kernel's collector ran.
-    pub runs: io::Result<Vec<Time>>,
+    pub passes: io::Result<Vec<Pass>>,
 }
 
 impl Watched {
@@ -129,8 +129,8 @@ pub fn watch(seconds: u64) -> io::Result<Watched> {
         let _ = Command::new("kill").args(["-INT", &tcpdump.id().to_string()]).status();
         tcpdump.wait()
     }));
-    let runs = trace.and_then(Trace::finish);
-    Ok(Watched { capture: fs::read(capture)?, from, counts, answered, runs })
+    let passes = trace.and_then(Trace::finish);
+    Ok(Watched { capture: fs::read(capture)?, from, counts, answered, passes })
 }
 
 fn count() -> io::Result<u64> {

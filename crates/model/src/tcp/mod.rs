@@ -442,7 +442,7 @@ impl Tcp {
         let excused = self.last.class == Class::Syn && settings.behaviour.syn_excuses_reset;
         let mut stays = false;
         if other.flags & side::MAX_ACK_SET != 0 && !excused {
-            if segment.seq.0 == 0 && !open && settings.behaviour.exact_reset {
+            if segment.seq.0 == 0 && !open && settings.behaviour.zero_reset_passes {
                 return Reset::Checked;
             }
             if segment.seq.before(other.max_ack) && !settings.ignore_invalid_rst {

@@ -32,6 +32,8 @@ pub struct Behaviour {
     pub window_misses_are_ignored: bool,
     /// An RST in an assured ESTABLISHED flow closes only with the exact sequence number (4.19, 5.4).
     pub exact_reset: bool,
+    /// Unless such a flow is open, an RST of the number 0 is not held against what the other side acknowledged (5.15).
+    pub zero_reset_passes: bool,
     /// An RST in a closing state is not checked (5.15).
     pub closing_reset_unchecked: bool,
     /// An RST answers only an ignored SYN of the other side (since 2026, in all stable series: 5.10, 6.1, 6.12, 6.18).
@@ -49,7 +51,7 @@ pub struct Behaviour {
     pub unacknowledged_timeout: bool,
     /// A zero window lowers the timeout (4.19 stable).
     pub zero_window_timeout: bool,
-    /// A SYN that re-opens a side leaves its liberal flag (6.1).
+    /// A SYN that re-opens a side leaves its liberal flag (6.1, 5.10 of 2026).
     pub options_keep_liberal: bool,
     /// In SYN_SENT the original side begins anew with any segment that ends further on, in SYN_RECV the
     /// answering one; later with a SYN only (to 5.15).
@@ -64,6 +66,7 @@ impl Behaviour {
         table: Generation::Modern,
         window_misses_are_ignored: true,
         exact_reset: true,
+        zero_reset_passes: true,
         closing_reset_unchecked: true,
         reset_answers_other_side: true,
         syn_excuses_reset: true,

@@ -298,7 +298,8 @@ fn options(bytes: &[u8], promised: usize, ack: u32) -> TcpOptions {
     found
 }
 
-/// The chunks of an SCTP packet: type, flags, value. Stops at one that contradicts itself.
+/// The chunks of an SCTP packet: type, flags, and all that stands behind the chunk's header in the packet: conntrack looks there for
+/// what an INIT holds, however short the chunk says it is. Stops at one that contradicts itself.
 #[derive(Debug, Clone, Copy)]
 pub struct SctpChunks<'a> {
     rest: &'a [u8],
@@ -321,8 +322,7 @@ impl<'a> Iterator for SctpChunks<'a> {
             self.rest = &[];
             return Some(None);
         }
-        let end = length.max(4).min(self.rest.len());
-        let value = self.rest.get(4..end).unwrap_or_default();
+        let value = self.rest.get(4..).unwrap_or_default();
         self.rest = self.rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some(Some((kind, flags, value)))
     }

@@ -1,5 +1,6 @@
 //! Control connections: FTP's as a stream of octets, cut anywhere; PPTP's with messages in any order.
 
+use std::iter;
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -54,7 +55,7 @@ fn segment(reply: bool, flags: u8, [seq, ack]: [u32; 2], data: Vec<u8>) -> Octet
 /// A turn: whose, which lines, cut where.
 type Turn = (bool, Vec<prop::sample::Index>, Vec<u8>);
 
-fn spoken(turns: &[Turn]) -> Vec<Step> {
+fn spoken(turns: &[Turn], greeted: bool) -> Vec<Step> {
     let opening = [(false, 2, [0, 0]), (true, 18, [0, 1]), (false, 16, [1, 1])];
     let mut all: Vec<_> = opening
         .into_iter()
@@ -64,9 +65,13 @@ fn spoken(turns: &[Turn]) -> Vec<Step> {
         let known = if *reply { ftp::ANSWERED } else { ftp::ASKED };
         (*reply, lines.iter().map(|line| *line.get(known)).collect())
     });
-    let lines: Arc<Vec<(bool, String)>> = Arc::new(lines.collect());
-    for (turn, (_, _, cuts)) in turns.iter().enumerate() {
-        let mut places = [&cuts[..], &[0, 255]].concat();
+    let greetings = [(true, "220 hello\r\n".into()), (false, "USER anonymous\r\n".into())];
+    let greetings = greetings.into_iter().filter(|_| greeted);
+    let lines: Arc<Vec<(bool, String)>> = Arc::new(greetings.chain(lines).collect());
+    let uncut = lines.len() - turns.len();
+    let cuts = iter::repeat_n(&[][..], uncut).chain(turns.iter().map(|(_, _, cuts)| &cuts[..]));
+    for (turn, cuts) in cuts.enumerate() {
+        let mut places = [cuts, &[0, 255]].concat();
         places.sort_unstable();
         places.dedup();
         for span in places.windows(2) {
@@ -82,8 +87,11 @@ pub(super) fn ftp() -> impl Strategy<Value = Vec<Step>> {
     let cuts = prop_oneof![1 => Just(vec![]), 2 => vec(any::<u8>(), 1..4)];
     let turns = vec((any::<bool>(), lines, cuts), 1..6);
     let connected = prop_oneof![3 => Just(vec![]), 1 => vec(ftp::data(), 1..4)];
-    (turns, mishaps(), connected, any::<u8>()).prop_map(|(turns, mishaps, connected, place)| {
-        let mut steps = carry(spoken(&turns), &mishaps);
+    // What each side says first is not read.
+    let greeted = prop::bool::weighted(0.8);
+    let all = (turns, greeted, mishaps(), connected, any::<u8>());
+    all.prop_map(|(turns, greeted, mishaps, connected, place)| {
+        let mut steps = carry(spoken(&turns, greeted), &mishaps);
         let at = steps.len() - usize::from(place) % steps.len().clamp(1, 4);
         steps.splice(at..at, connected.into_iter().map(Step::Ftp));
         steps
