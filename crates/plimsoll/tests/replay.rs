@@ -845,5 +845,9 @@ fn what_a_capture_cannot_tell_is_said_in_a_sentence() {
     }
     // Of a capture in good order none of them is said.
     let (good, _, _) = replay(&["-", "--no-search", "--utc"], &capture(9, true));
+    assert!(good.contains("18 packets in less than 0.1 s · from"), "{good}");
+    let (_, err, status) = replay(&["-", "--at=+1y"], b"");
+    assert!(err.contains("expected a span like +90, +2m, +1h or +3d, saw \"+1y\""), "{err}");
+    assert_eq!(status, Some(64));
     assert!(!good.contains("WHAT THIS CANNOT TELL"), "{good}");
 }
