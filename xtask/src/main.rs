@@ -1,5 +1,6 @@
 //! Everything CI does, runnable at home: `cargo xtask help`.
 
+mod alone;
 mod arrows;
 mod bpf;
 mod fuzz;
@@ -19,13 +20,14 @@ cargo xtask <task>
   arrows         hold the crates' dependencies to docs/ARCHITECTURE.md
   bpf [check]    build the BPF objects, or hold the committed ones to their source
   readme         hold README.md and README.zh-CN.md in step
+  static [guest] build the program as one file for hosts that have nothing else, and run it on an empty root
   guests [LINE…] boot other kernels and run the check in them (default: 5.10 6.1 6.12 6.18 7.3)
   reboot [CASE…] foretell the next boot of a Debian in virtual machines, reboot them, compare (fixtures/boot)
   fuzz [SECS]    run every fuzz target for SECS seconds (default 10)
   fidelity ...   the kernel and the model side by side: `scripts [N] [SEED]`, `rare`, `full`, `occupancy`, or
                  captures; `--guest LINE ...` in a virtual machine with another kernel
   lint           format, clippy (of the fuzz targets, too), docs, arrows, bpf, readme
-  ci             lint, test, guests, reboot, fuzz: what .ci/run calls
+  ci             lint, test, static, guests, reboot, fuzz: what .ci/run calls
 ";
 
 fn main() -> ExitCode {
@@ -43,11 +45,13 @@ fn main() -> ExitCode {
         "fuzz" => fuzz_seconds(arguments.next()).and_then(fuzz::run),
         "fidelity" => fidelity(arguments.collect()),
         "lint" => lint(),
+        "static" => alone::run(arguments.next().as_deref().unwrap_or("release")),
         "guests" => guests::run(&arguments.collect::<Vec<_>>()),
         "reboot" => reboot::run(&arguments.collect::<Vec<_>>()),
         "ci" => bpf::provide()
             .and_then(|()| lint())
             .and_then(|()| tests::run())
+            .and_then(|()| alone::run("guest"))
             .and_then(|()| guests::run(&[]))
             .and_then(|()| reboot::run(&[]))
             .and_then(|()| fuzz::run(5)),

@@ -6,7 +6,9 @@ use std::process::Command;
 
 use support::{BINARY, repository, text};
 
-const MADE: &str = "rate=20/s lifetime=exp:5s seed=1 for=60s";
+/// A small table is looked through sooner.
+const FEW: &str = "--set=buckets=512";
+const MADE: &str = "rate=10/s lifetime=exp:5s seed=1 for=30s";
 
 /// Standard output and error, in a locale.
 fn told(locale: &str, arguments: &[&str]) -> (String, String) {
@@ -44,7 +46,7 @@ fn left_over(text: &str) -> Vec<String> {
 
 #[test]
 fn the_locale_or_the_flag_chooses_and_what_programs_read_stays_english() {
-    let replay = ["replay", "--synthetic", MADE, "--no-search", "--utc"];
+    let replay = ["replay", "--synthetic", MADE, FEW, "--no-search", "--utc"];
     let english = told("C.UTF-8", &replay).0;
     assert!(english.starts_with("HOLDS  The table needs "), "{english}");
     assert!(!is_chinese(&english));
@@ -58,7 +60,7 @@ fn the_locale_or_the_flag_chooses_and_what_programs_read_stays_english() {
     let bare = told("zh_CN.GBK", &replay).0;
     assert!(bare.is_ascii() && bare.starts_with("HOLDS"), "{bare}");
     let json =
-        |locale: &str| told(locale, &["replay", "--synthetic", MADE, "--json", "--scale=2"]).0;
+        |locale: &str| told(locale, &["replay", "--synthetic", MADE, FEW, "--json", "--scale=2"]).0;
     assert_eq!(json("zh_CN.UTF-8"), json("C"));
     let explain = told("C", &["explain", "CT001", "--lang", "zh"]).0;
     assert!(explain.starts_with("CT001 table-full：表已满"), "{explain}");
@@ -68,8 +70,8 @@ fn the_locale_or_the_flag_chooses_and_what_programs_read_stays_english() {
 fn every_sentence_of_the_answers_is_there_in_chinese() {
     let trees = repository("fixtures/trees");
     let tree = |name: &str| trees.join(name).to_string_lossy().into_owned();
-    let small = "--set=nf_conntrack_max=100";
-    let grid = "--what-if=nf_conntrack_max=150,1000";
+    let small = "--set=max=60";
+    let grid = "--what-if=max=90,1000";
     let folder = std::env::temp_dir().join(format!("plimsoll-zh-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a directory");
     let (svg, cut) = (folder.join("x.svg"), folder.join("cut.pcap"));
@@ -90,17 +92,17 @@ fn every_sentence_of_the_answers_is_there_in_chinese() {
     capture.extend([7; 9]);
     std::fs::write(&cut, capture).expect("written");
     let (svg, cut) = (svg.to_string_lossy().into_owned(), cut.to_string_lossy().into_owned());
-    let (host, full) = (tree("debian-healthy"), tree("centos6"));
+    let (host, full, little) = (tree("debian-healthy"), tree("centos6"), tree("kernel-6.1"));
     let asked: [&[&str]; 9] = [
-        &["replay", "--synthetic", MADE, small],
-        &["replay", "--synthetic", MADE, small, grid, "--plot", "-", "--scale=2", "--speed=2"],
-        &["replay", "--synthetic", MADE, grid, "--plot", &svg],
+        &["replay", "--synthetic", MADE, FEW, small],
+        &["replay", "--synthetic", MADE, FEW, small, grid, "--plot", "-", "--scale=2", "--speed=2"],
+        &["replay", "--synthetic", MADE, FEW, grid, "--plot", &svg],
         &["replay", &cut, "--no-search"],
         &["size", "--root", &host],
         &["size", "--root", &full],
         &["size", "--root", &full, "--rate=1e6", "--lifetime=1h"],
         &["size", "--root", &host, "--rate", "tcp=2000", "--lifetime", "tcp=200ms", "--peak=3"],
-        &["size", "--root", &host, "--capture", &cut],
+        &["size", "--root", &little, "--capture", &cut],
     ];
     for arguments in asked {
         let (out, said) = told("C", &[arguments, &["--lang", "zh", "--width=200"]].concat());

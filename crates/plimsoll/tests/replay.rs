@@ -155,6 +155,72 @@ fn made_up_traffic_is_drawn_from_its_start() {
 }
 
 #[test]
+fn every_setting_of_a_drawing_can_be_told_from_the_others() {
+    let made = "rate=9/s lifetime=exp:5s seed=1 for=20s";
+    let path = stored("grid.svg", b"");
+    let name = path.to_str().unwrap();
+    let drawn = |values: &str, more: &[&str]| {
+        let max = format!("--what-if=max={values}");
+        let flags = [
+            "--synthetic",
+            made,
+            "--set=max=60",
+            "--set=buckets=512",
+            "--no-search",
+            &max,
+            "--plot",
+            name,
+        ];
+        assert_eq!(replay(&[&flags[..], more].concat(), b"").2, Some(0));
+        let svg = std::fs::read_to_string(&path).unwrap();
+        let value = |line: &str, key: &str| {
+            let rest = line.split_once(&format!(" {key}=\""))?.1;
+            Some(rest.split('"').next().unwrap_or_default().to_owned())
+        };
+        let curves =
+            svg.lines().filter(|l| l.starts_with("<polyline") && l.contains("width=\"1.8\""));
+        let looks: Vec<_> =
+            curves.map(|l| (value(l, "stroke"), value(l, "stroke-dasharray"))).collect();
+        let keys = svg.lines().filter(|l| l.starts_with("<text") && l.contains(": peak "));
+        // A letter takes some seven of the drawing's 960 units.
+        let ends = keys.map(|l| {
+            let text = l.split('>').nth(1).unwrap().split('<').next().unwrap();
+            let at: f64 = value(l, "x").unwrap().parse().unwrap();
+            (at, at + text.chars().count() as f64 * 6.7)
+        });
+        (looks, ends.collect::<Vec<_>>())
+    };
+    let long = ["--what-if=tcp_timeout_time_wait=120,60,30", "--what-if=udp_timeout=30,10"];
+    for (values, more, number, columns) in
+        [("400,500", &[][..], 3, 2), ("40,50,60,70", &long[..1], 13, 1), ("400,500", &long, 13, 1)]
+    {
+        let (looks, keys) = drawn(values, more);
+        assert_eq!((looks.len(), keys.len()), (number, number));
+        let different: std::collections::BTreeSet<_> = looks.iter().collect();
+        assert_eq!(different.len(), number, "{looks:?}");
+        let starts: std::collections::BTreeSet<_> = keys.iter().map(|(at, _)| *at as u32).collect();
+        assert_eq!(starts.len(), columns, "{keys:?}");
+        for (at, end) in keys {
+            let next = starts.iter().find(|s| f64::from(**s) > at).map_or(960.0, |s| f64::from(*s));
+            assert!(end < next, "{at} to {end}: {starts:?}");
+        }
+    }
+    std::fs::remove_file(path).unwrap();
+    let flags = [
+        "--synthetic",
+        made,
+        "--no-search",
+        "--set=buckets=512",
+        "--what-if=max=300,400",
+        "--plot=-",
+    ];
+    let (out, _, _) = replay(&[&flags[..], &long[..1]].concat(), b"");
+    let chart = out.split("SETTINGS").next().unwrap();
+    let whole = chart.matches("max=300 tcp_timeout_time_wait=").count();
+    assert!(!chart.contains('…') && whole == 3, "{chart}");
+}
+
+#[test]
 fn what_cannot_be_written_is_named_and_does_not_cost_the_answer() {
     let (out, err, status) = replay(&["-", "--plot", "/dev/full"], &capture(1, true));
     assert!(out.starts_with("HOLDS  The table needs 1 entry;"), "{out}");
@@ -779,5 +845,9 @@ fn what_a_capture_cannot_tell_is_said_in_a_sentence() {
     }
     // Of a capture in good order none of them is said.
     let (good, _, _) = replay(&["-", "--no-search", "--utc"], &capture(9, true));
+    assert!(good.contains("18 packets in less than 0.1 s · from"), "{good}");
+    let (_, err, status) = replay(&["-", "--at=+1y"], b"");
+    assert!(err.contains("expected a span like +90, +2m, +1h or +3d, saw \"+1y\""), "{err}");
+    assert_eq!(status, Some(64));
     assert!(!good.contains("WHAT THIS CANNOT TELL"), "{good}");
 }

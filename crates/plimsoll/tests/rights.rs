@@ -3,10 +3,10 @@
 
 mod support;
 
-use std::process::Output;
+use std::process::{Command, Output};
 
 use serde_json::Value;
-use support::{Copy, NOBODY, Netns, root, text, turn};
+use support::{BINARY, Copy, NOBODY, Netns, root, text, turn};
 
 fn parsed(out: &Output) -> Value {
     serde_json::from_slice(&out.stdout)
@@ -34,6 +34,21 @@ fn nobody_is_told_the_count_the_limit_and_which_rights_are_missing() {
     assert!(missing(&check).contains("CAP_SYSLOG"), "{}", missing(&check));
     let headline = check["headline"].as_str().expect("a headline");
     assert!(!headline.contains("is well"), "the log was not read: {headline}");
+}
+
+#[test]
+fn root_is_not_asked_to_be_root_where_there_is_no_log() {
+    if !root() {
+        return;
+    }
+    let hidden = "for d in /dev /run /var/log; do mount -t tmpfs none $d || exit 99; done; mknod /dev/null c 1 3";
+    let line = format!("{hidden}; exec {BINARY} check --json --interval 0.05");
+    let out = Command::new("unshare").args(["--mount", "sh", "-c", &line]).output();
+    let check = parsed(&out.expect("unshare starts"));
+    let all = check["missing"].as_array().expect("a list");
+    let log = all.iter().find(|m| m["fact"] == "kernel log").unwrap_or_else(|| panic!("{all:#?}"));
+    assert_eq!(log["needs"], Value::Null, "{log:#}");
+    assert!(log["reason"].as_str().is_some_and(|why| why.starts_with("failed")), "{log:#}");
 }
 
 #[test]

@@ -21,9 +21,11 @@ pub mod live;
 pub mod log;
 pub mod names;
 pub mod rules;
+mod seed;
 pub mod table;
 pub mod watch;
 pub mod zstd;
 
 pub use ends::ways;
 pub use keepalives::keepalives;
+pub use seed::seed;

@@ -39,18 +39,18 @@ pub fn able() -> Result<(), String> {
 /// The program under test, without shared libraries: for musl where that target is installed, otherwise
 /// glibc's static form, which needs nothing but refuses kernels older than 3.2.
 pub fn program() -> Result<PathBuf, String> {
-    linked_statically("plimsoll")
+    linked_statically("plimsoll", "guest")
 }
 
-/// A program of the workspace by the name of its package, in the same form.
-pub fn linked_statically(package: &str) -> Result<PathBuf, String> {
+/// A program of the workspace by the names of its package and of the profile, in the same form.
+pub fn linked_statically(package: &str, profile: &str) -> Result<PathBuf, String> {
     let targets = run::output("rustup", &["target", "list", "--installed"]).unwrap_or_default();
     let musl = targets.lines().any(|line| line == MUSL);
     let (target, flags) = if musl { (MUSL, "") } else { (GNU, "-C target-feature=+crt-static") };
     let arguments =
-        ["build", "--quiet", "--package", package, "--profile", "guest", "--target", target];
+        ["build", "--quiet", "--package", package, "--profile", profile, "--target", target];
     run::cargo_with(&arguments, &[("RUSTFLAGS", flags)])?;
-    Ok(run::root().join("target").join(target).join("guest").join(package))
+    Ok(run::root().join("target").join(target).join(profile).join(package))
 }
 
 /// Directory of the kernel image and the base of the initramfs, built once for each package and recipe.

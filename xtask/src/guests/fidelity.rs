@@ -21,7 +21,7 @@ fn real_servers(arguments: &[String]) -> bool {
 /// Boots the newest kernel of a line and runs the harness in it; its output is shown.
 pub fn run(line: &str, arguments: &[String]) -> Result<(), String> {
     build::able()?;
-    let program = build::linked_statically("plimsoll-fidelity")?;
+    let program = build::linked_statically("plimsoll-fidelity", "guest")?;
     let cache = cache();
     let package = package(&cache, line)?;
     let base = build::base(&cache, &package)?;

@@ -24,6 +24,7 @@ use plimsoll_flows::{Filter, Groups, Keys, Lacks, Limits, Names};
 use plimsoll_probe::entries::{Outcome, Scope, Wants};
 use plimsoll_probe::files::Files;
 use plimsoll_probe::names::name_files;
+use plimsoll_probe::seed;
 use plimsoll_report::clean;
 use plimsoll_report::number::{count, counted};
 
@@ -285,10 +286,4 @@ fn written(result: io::Result<()>) -> ExitCode {
             exit::failed()
         }
     }
-}
-
-/// A number that whoever sends packets does not know.
-pub fn seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::hash::RandomState::new().build_hasher().finish()
 }

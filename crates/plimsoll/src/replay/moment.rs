@@ -25,7 +25,8 @@ impl Moment {
 /// `@1795547187.5`.
 pub fn parse(text: &str) -> Result<Moment, String> {
     if let Some(span) = text.strip_prefix('+') {
-        let seconds = seconds(span).ok_or_else(|| format!("expected +SECONDS, saw {text:?}"))?;
+        let seconds = seconds(span)
+            .ok_or_else(|| format!("expected a span like +90, +2m, +1h or +3d, saw {text:?}"))?;
         return Ok(Moment::After(Nanos((seconds * 1e9) as u64)));
     }
     if let Some(epoch) = text.strip_prefix('@') {

@@ -16,7 +16,6 @@ use plimsoll_top::{LONGEST, Moment, Pace, Place, Question, Scope, Space, Split, 
 use super::{Clock, News};
 use crate::flows::live::{self, Places};
 use crate::flows::owners::Owners;
-use crate::flows::seed;
 
 /// Groups that are kept of a reading: more than a screen has rows.
 const TOP: usize = 200;
@@ -232,7 +231,7 @@ impl Reader {
             places: &self.places,
             reader: entries::Reader::Proc,
             filter: &question.filter,
-            groups: Groups::new(question.keys.clone(), Limits::default(), seed()),
+            groups: Groups::new(question.keys.clone(), Limits::default(), plimsoll_probe::seed()),
             owners,
             parts: HashMap::new(),
             last: (None, Tally::default()),

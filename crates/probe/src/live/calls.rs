@@ -1,9 +1,6 @@
 //! Calls to the other readers of a running system, all in one place: the table, the rules, the log, the
 //! files that take part in booting. What acts on a namespace acts on the calling thread's.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-
 use plimsoll_ct::{CpuCounters, Entries, KernelVersion, Time};
 use plimsoll_diagnosis::facts::{
     BootFiles, Census, CensusBuilder, Fact, Host, LogDigest, Namespace, Reader, TableSample,
@@ -14,6 +11,7 @@ use plimsoll_wire::ruleset::Ruleset;
 
 use crate::files::Files;
 use crate::rules;
+use crate::seed::seed;
 use crate::table::{self, Budget, CensusOptions};
 
 /// Rows of each grouping of a census.
@@ -35,7 +33,7 @@ pub(super) fn reader(entries: u64, all: u64) -> Reader {
 
 /// A part of the table, to compare the census with.
 pub(super) fn sample(first: Reader, budget: Budget) -> Option<TableSample> {
-    table::sample(first, budget, random())
+    table::sample(first, budget, seed())
 }
 
 /// Who fills the table.
@@ -49,7 +47,7 @@ pub(super) fn census(
         budget,
         previous,
         timeouts: TcpTimeouts::of(namespace),
-        seed: random(),
+        seed: seed(),
         rows: ROWS,
         first,
     })
@@ -58,11 +56,6 @@ pub(super) fn census(
 /// What reading an empty table gives, without the walk over the whole host's table.
 pub(super) fn empty_census() -> Census {
     CensusBuilder::new(Reader::Ctnetlink, TcpTimeouts::DEFAULT, 0).finish(true, None, None, ROWS)
-}
-
-/// A number that nobody who fills the table can know.
-pub(super) fn random() -> u64 {
-    RandomState::new().hash_one(0)
 }
 
 /// What is the same for all namespaces when their rules are read.

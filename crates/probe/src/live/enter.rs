@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use plimsoll_diagnosis::facts::{Gap, Reason};
 use rustix::thread::{LinkNameSpaceType, gettid, move_into_link_name_space};
@@ -118,22 +119,46 @@ impl Visitor {
                 Err(error) => refused = Some((door, error)),
             }
         }
-        Err(refused.map(|(door, error)| Gap {
-            reason: match error.kind() {
-                io::ErrorKind::PermissionDenied => Reason::NotPermitted,
-                _ => Reason::Failed,
-            },
-            detail: format!("entering {}: {}", door.display(), text::plain(&error)),
-            needs: Some("CAP_SYS_ADMIN and CAP_SYS_PTRACE (root)".into()),
-        }))
+        Err(refused.map(|(door, error)| refusal(&door, &error)))
     }
 
-    fn through(&self, door: &std::path::Path, inode: Option<u64>) -> io::Result<bool> {
+    fn through(&self, door: &Path, inode: Option<u64>) -> io::Result<bool> {
         let file = File::open(door)?;
         if inode != Some(file.metadata()?.ino()) {
             return Ok(false);
         }
         move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
         Ok(true)
+    }
+}
+
+/// Why a door stays shut, and the right that would open it, if one would.
+fn refusal(door: &Path, error: &io::Error) -> Gap {
+    let right = "CAP_SYS_ADMIN and CAP_SYS_PTRACE (root)";
+    let (reason, why, needs) = match error.kind() {
+        io::ErrorKind::PermissionDenied => (Reason::NotPermitted, text::plain(error), Some(right)),
+        io::ErrorKind::Unsupported => {
+            (Reason::TooOld, "setns(2) came with Linux 3.0".to_owned(), None)
+        }
+        _ => (Reason::Failed, text::plain(error), None),
+    };
+    let detail = format!("entering {}: {why}", door.display());
+    Gap { reason, detail, needs: needs.map(Into::into) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn a_right_is_named_only_where_it_would_help() {
+        let shut = |errno: i32| refusal(Path::new("/door"), &io::Error::from_raw_os_error(errno));
+        let forbidden = shut(Errno::PERM.raw_os_error());
+        assert_eq!(forbidden.reason, Reason::NotPermitted);
+        assert!(forbidden.needs.is_some_and(|right| right.contains("CAP_SYS_ADMIN")));
+        let old = shut(Errno::NOSYS.raw_os_error());
+        assert_eq!((old.reason, old.needs), (Reason::TooOld, None));
+        assert!(old.detail.contains("Linux 3.0"), "{}", old.detail);
     }
 }

@@ -12,6 +12,7 @@ use plimsoll_diagnosis::facts::{
 
 use super::{Found, calls};
 use crate::entries::{Ask, Entries, Outcome, Scope, Share, Sink, Which};
+use crate::seed::seed;
 use crate::table::{self, Budget, SAMPLE_ENTRIES};
 
 /// Entries on the whole machine from which it pays: loading takes some 20 ms, what ctnetlink takes for 10,000.
@@ -51,7 +52,7 @@ impl Walk {
         counts: &[Option<u64>],
     ) -> Option<Vec<Option<TableSample>>> {
         let buckets = table::buckets()?;
-        let (at, seed) = (table::monotonic(), calls::random());
+        let (at, seed) = (table::monotonic(), seed());
         let mut places = HashMap::new();
         let mut builders: Vec<Option<(u64, SampleBuilder)>> = Vec::new();
         for (place, (door, count)) in doors.iter().zip(counts).enumerate() {
@@ -86,7 +87,7 @@ impl Walk {
                 .filter(|previous| previous.reader() == Some(Reader::Bpf))
                 .and_then(|previous| Comparison::new(previous, at, buckets));
             counting.push(Counting {
-                builder: CensusBuilder::new(Reader::Bpf, table.timeouts, calls::random()),
+                builder: CensusBuilder::new(Reader::Bpf, table.timeouts, seed()),
                 comparison,
                 end: self.ends.get(&table.inode).copied().unwrap_or(0),
             });

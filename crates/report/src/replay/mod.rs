@@ -32,7 +32,10 @@ fn sizing(a: &Answer) -> Sizing {
 /// What a drawing's times count from. Made-up traffic has no date.
 fn start(a: &Answer, clock: Clock, language: Language) -> String {
     match a.span {
-        Some((first, _)) if !a.synthetic => clock.show(first),
+        Some((first, _)) if !a.synthetic => {
+            let first = clock.show(first);
+            spoken!(language, "{first}", " {first} ")
+        }
         Some(_) | None => spoken!(language, "the start", "开始"),
     }
 }

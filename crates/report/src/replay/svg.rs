@@ -19,6 +19,8 @@ const LEFT: f64 = 84.0;
 const RIGHT: f64 = 24.0;
 /// Height of a panel's drawing.
 const HEIGHT: f64 = 300.0;
+/// Columns of text that half of the width holds.
+const HALF: usize = 54;
 /// Of the strip with drops below it.
 const DROPS: f64 = 26.0;
 
@@ -37,7 +39,7 @@ const CURVES: [(&str, &str); 8] = [
     ("#009e73", "8 3 2 3"),
     ("#cc79a7", "14 4"),
     ("#8a6d00", "5 5"),
-    ("#56b4e9", ""),
+    ("#56b4e9", "16 3 2 3 2 3"),
     ("#666666", "1 5"),
 ];
 
@@ -48,9 +50,12 @@ pub fn replay_svg(a: &Answer, style: &Style) -> String {
     let several = rows.len() > 1;
     let upper = 58.0;
     let lower = upper + HEIGHT + DROPS + 100.0;
-    let legend = (rows.len().div_ceil(2) as f64) * 18.0;
+    let legend: Vec<String> = rows.iter().map(|row| fate(row, style)).collect();
+    // Two beside each other, if all of them have the room.
+    let beside = if legend.iter().all(|text| width(text) <= HALF) { 2 } else { 1 };
+    let lines = (legend.len().div_ceil(beside) as f64) * 18.0;
     let height =
-        if several { lower + HEIGHT + 52.0 + legend } else { upper + HEIGHT + DROPS + 84.0 };
+        if several { lower + HEIGHT + 52.0 + lines } else { upper + HEIGHT + DROPS + 84.0 };
     let mut svg = Svg { out: String::new() };
     svg.line(format_args!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
@@ -85,10 +90,11 @@ pub fn replay_svg(a: &Answer, style: &Style) -> String {
         return svg.out;
     };
     let start = super::start(a, style.clock, language);
-    let axis = spoken!(language, "time since {start}", "时间，从 {start} 算起");
+    let axis = spoken!(language, "time since {start}", "自{start}起的时间");
     stacked(&mut svg, a, first, upper, &axis, style);
     if several {
-        curves(&mut svg, a, &rows, lower, &axis, style);
+        curves(&mut svg, a, &rows, lower, &axis, language);
+        keys(&mut svg, &legend, beside, lower + HEIGHT + 58.0);
     }
     svg.out.push_str("</svg>\n");
     svg.out
@@ -250,8 +256,7 @@ fn legend(svg: &mut Svg, panel: &Panel, row: &Row, style: &Style) {
 }
 
 /// One curve for each setting.
-fn curves(svg: &mut Svg, a: &Answer, rows: &[&Row], top: f64, axis: &str, style: &Style) {
-    let language = style.language;
+fn curves(svg: &mut Svg, a: &Answer, rows: &[&Row], top: f64, axis: &str, language: Language) {
     let panel = Panel { extent: Extent::of(a, rows, 6.0), top };
     let title = spoken!(
         language,
@@ -262,7 +267,7 @@ fn curves(svg: &mut Svg, a: &Answer, rows: &[&Row], top: f64, axis: &str, style:
     panel.axes(svg, 0.0, axis, language);
     svg.stroke(LEFT, top + HEIGHT, WIDTH - RIGHT, top + HEIGHT, INK, 1.0, "");
     for (i, row) in rows.iter().enumerate() {
-        let (colour, dash) = CURVES[i % CURVES.len()];
+        let (colour, dash) = look(i);
         let samples = row.timeline.samples();
         let points: Vec<_> = panel.points(samples, |s| s.most).collect();
         svg.curve(points.iter().copied(), colour, 1.8, dash);
@@ -270,25 +275,43 @@ fn curves(svg: &mut Svg, a: &Answer, rows: &[&Row], top: f64, axis: &str, style:
             svg.stroke(x - 3.0, y - 3.0, x + 3.0, y + 3.0, colour, 1.2, "");
             svg.stroke(x - 3.0, y + 3.0, x + 3.0, y - 3.0, colour, 1.2, "");
         }
-        let at = LEFT + (i % 2) as f64 * (WIDTH - LEFT) / 2.0;
-        let y = top + HEIGHT + 58.0 + (i / 2) as f64 * 18.0;
-        svg.stroke(at, y - 4.0, at + 30.0, y - 4.0, colour, 1.8, dash);
-        let o = &row.outcome;
-        let (peak, evicted, lost) = (count(o.peak), count(o.evicted), count(o.lost));
-        let packets = counted(o.lost, "packet", "packets");
-        let fate = match (o.lost, o.evicted) {
-            (0, 0) => spoken!(language, "peak {peak}", "峰值 {peak}"),
-            (0, _) => {
-                spoken!(language, "peak {peak}, {evicted} evicted", "峰值 {peak}，淘汰 {evicted}")
-            }
-            (_, _) => {
-                spoken!(language, "peak {peak}, {packets} dropped", "峰值 {peak}，丢弃 {lost} 个包")
-            }
-        };
-        let name = named(row, style);
-        let text = spoken!(language, "{name}: {fate}", "{name}：{fate}");
-        svg.text(at + 36.0, y, "start", 12, INK, &text);
     }
+}
+
+/// Colour and dashes: of 64 curves no two have both in common.
+fn look(curve: usize) -> (&'static str, &'static str) {
+    let all = CURVES.len();
+    (CURVES[curve % all].0, CURVES[(curve + 3 * (curve / all)) % all].1)
+}
+
+/// What the curves are, so many beside each other.
+fn keys(svg: &mut Svg, texts: &[String], beside: usize, top: f64) {
+    for (i, text) in texts.iter().enumerate() {
+        let (colour, dash) = look(i);
+        let at = LEFT + (i % beside) as f64 * (WIDTH - LEFT) / 2.0;
+        let y = top + (i / beside) as f64 * 18.0;
+        svg.stroke(at, y - 4.0, at + 30.0, y - 4.0, colour, 1.8, dash);
+        svg.text(at + 36.0, y, "start", 12, INK, text);
+    }
+}
+
+/// A setting, and what became of it.
+fn fate(row: &Row, style: &Style) -> String {
+    let language = style.language;
+    let o = &row.outcome;
+    let (peak, evicted, lost) = (count(o.peak), count(o.evicted), count(o.lost));
+    let packets = counted(o.lost, "packet", "packets");
+    let fate = match (o.lost, o.evicted) {
+        (0, 0) => spoken!(language, "peak {peak}", "峰值 {peak}"),
+        (0, _) => {
+            spoken!(language, "peak {peak}, {evicted} evicted", "峰值 {peak}，淘汰 {evicted}")
+        }
+        (_, _) => {
+            spoken!(language, "peak {peak}, {packets} dropped", "峰值 {peak}，丢弃 {lost} 个包")
+        }
+    };
+    let name = named(row, style);
+    spoken!(language, "{name}: {fate}", "{name}：{fate}")
 }
 
 struct Svg {

@@ -64,7 +64,7 @@ pub fn replay_chart(a: &Answer, style: &Style) -> String {
     let start = super::start(a, style.clock, language);
     let label = named(first, style);
     let beside =
-        spoken!(language, "entries since {start}; {label}", "条目数，时间从 {start} 算起；{label}");
+        spoken!(language, "entries since {start}; {label}", "条目数，自{start}起；{label}");
     screen.heading(&title, &beside);
     let wide = style.columns() - SCALE - 1;
     stacked(&mut screen, a, first, wide, glyphs);
@@ -209,16 +209,19 @@ fn curves(screen: &mut Screen<'_>, a: &Answer, rows: &[&Row], glyphs: &Glyphs) {
         &spoken!(language, "EACH SETTING", "每种设置"),
         &spoken!(language, "counted entries, full height {all}", "计入的条目数，满高为 {all}"),
     );
-    let label = rows.iter().map(|row| width(&named(row, style))).max().unwrap_or(0).min(30);
+    let named = |row: &&&Row| style.show(&named(row, style));
+    // What is longer has a line of its own.
+    let label = rows.iter().map(|row| width(&named(&row))).filter(|wide| *wide <= 30).max();
+    let label = label.unwrap_or(0);
     let wide = style.columns().saturating_sub(label + 5 + 9).max(10);
     for row in rows {
         let columns = columns(row, &extent, wide);
-        let mut line = Line::new().plain(style, "  ");
-        line.push(
-            style,
-            Paint::Plain,
-            &left(&style.show(&named(row, style)), label, style.unicode),
-        );
+        let (mut name, mut line) = (named(&row), Line::new().plain(style, "  "));
+        if width(&name) > label {
+            screen.paragraph(line, 4, Paint::Plain, &name);
+            (name, line) = (String::new(), Line::new().plain(style, "  "));
+        }
+        line.push(style, Paint::Plain, &left(&name, label, style.unicode));
         line.push(style, Paint::Plain, "  ");
         for column in &columns {
             let Some(sample) = column else {

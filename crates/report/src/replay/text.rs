@@ -40,6 +40,9 @@ fn nothing(a: &Answer, language: Language) -> String {
 /// `10 min 3 s`
 fn covered(a: &Answer, language: Language) -> String {
     let seconds = a.span.map_or(0.0, |(first, last)| last.0.saturating_sub(first.0) as f64 / 1e9);
+    if seconds > 0.0 && seconds < 0.05 {
+        return spoken!(language, "less than 0.1 s", "不到 0.1 秒");
+    }
     span(language, seconds)
 }
 

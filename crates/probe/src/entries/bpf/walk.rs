@@ -1,6 +1,5 @@
 //! The walk over the table: workers that take slices of it.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use super::shared::{LANES, Place, RawRow, WORKERS, has};
 use super::{Census, failed, run};
 use crate::entries::{Ask, Outcome, Scope, Share, Sink, Wants, now};
+use crate::seed::seed;
 
 /// Buckets that a worker takes from the heap at once.
 pub(crate) const SLICE: u64 = 1024;
@@ -39,7 +39,7 @@ impl Span {
     /// A share of the table that begins anywhere.
     fn share(buckets: u64, share: f64) -> Self {
         let length = ((buckets as f64 * share).ceil() as u64).clamp(1, buckets);
-        let start = RandomState::new().hash_one(0) % buckets;
+        let start = seed() % buckets;
         Self { start: if length == buckets { 0 } else { start }, length }
     }
 }
