@@ -1,6 +1,6 @@
 //! Whose entries are, as the filter and the groups see it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ pub struct Owners {
     host: Arc<Attribution>,
     at: Instant,
     /// One for each of the host's owners, by its place in memory, which it keeps as long as the look does.
-    seen: HashMap<usize, [Owner; 1]>,
+    seen: BTreeMap<usize, [Owner; 1]>,
 }
 
 impl Owners {
@@ -25,13 +25,13 @@ impl Owners {
         Self {
             host: Arc::new(Attribution::of_host(BUDGET)),
             at: Instant::now(),
-            seen: HashMap::new(),
+            seen: BTreeMap::new(),
         }
     }
 
     /// The same look, for another thread.
     pub fn share(&self) -> Self {
-        Self { host: Arc::clone(&self.host), at: self.at, seen: HashMap::new() }
+        Self { host: Arc::clone(&self.host), at: self.at, seen: BTreeMap::new() }
     }
 
     /// Looks again when the last look is old: sockets come and go.

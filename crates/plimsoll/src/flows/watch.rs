@@ -3,7 +3,7 @@
 //! What is in the table is known from a reading at the beginning and from the events since. Where events were lost the table
 //! is read again, and what differs from what was known is shown, marked as found by that.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
@@ -49,7 +49,7 @@ pub fn run(arguments: &Flows, prepared: &Prepared, places: Places) -> ExitCode {
         prepared,
         places,
         known: BTreeMap::new(),
-        swept: HashSet::new(),
+        swept: BTreeSet::new(),
         out: Out::new(),
         shown: 0,
         losses: 0,
@@ -77,7 +77,7 @@ struct Watch<'a> {
     places: Places,
     known: BTreeMap<Option<u64>, Known>,
     /// Entries of which a re-reading found that they are gone; their events may still come.
-    swept: HashSet<(Option<u64>, u32)>,
+    swept: BTreeSet<(Option<u64>, u32)>,
     out: Out,
     shown: u64,
     losses: u64,

@@ -1,6 +1,6 @@
 //! Which namespace has which address, and which are joined by a pair of interfaces.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
@@ -13,14 +13,14 @@ use crate::table::{Dump, Part, Step};
 
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
-    places: HashMap<IpAddr, Vec<u32>>,
+    places: BTreeMap<IpAddr, Vec<u32>>,
     /// Numbers of an interface and of its other end in another namespace, and the namespaces with such a one.
-    pairs: HashMap<(u32, u32), Vec<u32>>,
-    links: HashMap<u32, Vec<(u32, u32, i32)>>,
+    pairs: BTreeMap<(u32, u32), Vec<u32>>,
+    links: BTreeMap<u32, Vec<(u32, u32, i32)>>,
     /// Number of another namespace in a namespace, to which one it is: where the interfaces' numbers do not tell.
-    numbers: HashMap<(u32, i32), u32>,
+    numbers: BTreeMap<(u32, i32), u32>,
     /// Of each namespace with such an interface, one of those that interfaces join it to, the same for all of them.
-    islands: HashMap<u32, u32>,
+    islands: BTreeMap<u32, u32>,
 }
 
 /// The initial namespace, which is found first.
@@ -70,7 +70,7 @@ impl Addresses {
 
     /// Notes which namespaces interfaces join, once all is known of them.
     pub fn settle(&mut self) {
-        let mut islands: HashMap<u32, u32> = HashMap::new();
+        let mut islands: BTreeMap<u32, u32> = BTreeMap::new();
         for place in self.links.keys().copied() {
             for near in self.neighbours(place) {
                 let of = |place| islands.get(&place).copied().unwrap_or(place);
@@ -86,7 +86,7 @@ impl Addresses {
     }
 
     /// Namespaces at the other end of a pair of interfaces, or where the one below an interface is.
-    fn neighbours(&self, place: u32) -> HashSet<u32> {
+    fn neighbours(&self, place: u32) -> BTreeSet<u32> {
         let links = self.links.get(&place).into_iter().flatten();
         links.flat_map(|link| self.ends(place, *link)).collect()
     }
@@ -115,7 +115,7 @@ impl Addresses {
                     .filter(|ends| ends.len() != 1)
                     .flat_map(|ends| if ends.is_empty() { vec![INITIAL] } else { ends })
                     .filter(|end| end != place);
-                (*place, several.collect::<HashSet<u32>>().into_iter().collect::<Vec<_>>())
+                (*place, several.collect::<BTreeSet<u32>>().into_iter().collect::<Vec<_>>())
             })
             .filter(|(_, ends)| !ends.is_empty())
             .collect();

@@ -17,7 +17,7 @@ mod sockets;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ pub(crate) fn each_process_socket(
 #[derive(Debug, Default)]
 pub struct Attribution {
     /// Namespace by inode: its place in the other lists.
-    places: HashMap<u64, u32>,
+    places: BTreeMap<u64, u32>,
     sockets: Sockets,
     addresses: Addresses,
     owners: Owners,

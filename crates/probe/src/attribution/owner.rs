@@ -1,6 +1,6 @@
 //! Owners: what the control group of a process names, told once for each process.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use plimsoll_wire::cgroup;
@@ -46,9 +46,9 @@ pub struct Owner {
 #[derive(Debug, Default)]
 pub(super) struct Owners {
     all: Vec<Owner>,
-    by_pid: HashMap<u32, u32>,
+    by_pid: BTreeMap<u32, u32>,
     /// What a control group says: processes of one container share it.
-    groups: HashMap<String, Owner>,
+    groups: BTreeMap<String, Owner>,
 }
 
 impl Owners {
