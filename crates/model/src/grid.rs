@@ -155,6 +155,18 @@ impl Grid {
         self.numbers.protected(setting)
     }
 
+    /// What [`Grid::counted`] says of each setting; of those that there are not, 0.
+    #[inline(always)]
+    pub fn all_counted(&self) -> [u32; Self::MOST] {
+        self.numbers.all_of_each()
+    }
+
+    /// What [`Grid::protected`] says of each setting; of those that there are not, 0.
+    #[inline(always)]
+    pub const fn all_protected(&self) -> &[u32; Self::MOST] {
+        self.numbers.protected_of_each()
+    }
+
     /// One setting's counters by their kernel names, since the beginning.
     pub fn counters(&self, setting: usize) -> Counters {
         let mut counters = self.models[setting].counters;

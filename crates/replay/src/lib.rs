@@ -14,6 +14,7 @@ mod doubts;
 mod helper;
 mod losses;
 mod outcome;
+mod peaks;
 mod policy;
 mod replay;
 mod rules;

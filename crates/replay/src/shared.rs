@@ -15,7 +15,7 @@ use plimsoll_model::{
 
 use crate::distinct::{flow, numbers};
 use crate::losses::Losses;
-use crate::outcome::Peaks;
+use crate::peaks::Peaks;
 use crate::timeline::Timeline;
 
 /// A table, and what was noted of it.
@@ -40,7 +40,7 @@ enum Table {
 /// What was noted on the way: of all settings together, or of each of the grid's.
 #[derive(Debug, Clone)]
 pub(crate) struct Notes {
-    pub(crate) peaks: Vec<Peaks>,
+    pub(crate) peaks: Peaks,
     pub(crate) timelines: Vec<Timeline>,
     pub(crate) losses: Losses,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Notes {
 impl Notes {
     fn of(settings: usize) -> Self {
         Self {
-            peaks: alloc::vec![Peaks::default(); settings],
+            peaks: Peaks::default(),
             timelines: alloc::vec![Timeline::default(); settings],
             losses: Losses::default(),
         }
@@ -57,7 +57,7 @@ impl Notes {
     /// What was noted of all is what was of each of so many.
     fn spread(&self, settings: usize) -> Self {
         Self {
-            peaks: alloc::vec![self.peaks[0]; settings],
+            peaks: self.peaks.of(0),
             timelines: alloc::vec![self.timelines[0].clone(); settings],
             losses: self.losses.spread(settings),
         }
@@ -65,7 +65,7 @@ impl Notes {
 
     fn one(&self, seat: usize) -> Self {
         Self {
-            peaks: Vec::from([self.peaks[seat]]),
+            peaks: self.peaks.of(seat),
             timelines: Vec::from([self.timelines[seat].clone()]),
             losses: self.losses.one(seat),
         }
@@ -258,10 +258,11 @@ impl Shared {
             Table::Together(model) => Vec::from([model.occupancy()]),
             Table::Apart(grid) => grid.occupancies(),
         };
-        let noted = timelines.iter_mut().zip(peaks).zip(occupancies);
-        for (seat, ((timeline, peaks), occupancy)) in noted.enumerate() {
+        let noted = timelines.iter_mut().zip(occupancies);
+        for (seat, (timeline, occupancy)) in noted.enumerate() {
             let lost = losses.packets(seat).number;
-            timeline.add(now, occupancy, peaks.take(occupancy.counted), lost, peaks.evicted);
+            let most = peaks.take(seat, occupancy.counted);
+            timeline.add(now, occupancy, most, lost, peaks.evicted(seat));
         }
     }
 
@@ -292,9 +293,11 @@ impl Shared {
                             let (step, lost) = (steps.of(seat), losses.any(seat));
                             each(arrival, Went { step, part: Part::Seat(grid, seat), lost });
                         }
-                        for seat in numbers(steps.changed()) {
-                            let (counted, protected) = (grid.counted(seat), grid.protected(seat));
-                            peaks[seat].note(steps.of(seat), counted, protected);
+                        if steps.changed() != 0 {
+                            peaks.note(&grid.all_counted(), grid.all_protected());
+                        }
+                        for seat in numbers(steps.evicted()) {
+                            peaks.evict(seat, steps.of(seat).evicted);
                         }
                         if steps.dropped() != 0 {
                             losses.note(steps.dropped(), arrival.at, flow(&arrival.packet));
@@ -319,7 +322,6 @@ impl Shared {
                         Some(_) | None => rest,
                     };
                     let Notes { peaks, losses, .. } = &mut self.notes;
-                    let peaks = &mut peaks[0];
                     let all = all && seat.is_some();
                     model.batch(&arrivals[seen..seen + at_once], |model, arrival, step| {
                         // Most are of no interest but to those who attend to all.
@@ -328,7 +330,8 @@ impl Shared {
                             let told = all || seat.is_some() && step.what == What::Inserted;
                             tell(model, arrival, step, losses, told.then_some(&mut each));
                         }
-                        peaks.note(step, model.counted(), model.protected());
+                        peaks.note_one(0, model.counted(), model.protected());
+                        peaks.evict(0, step.evicted);
                     });
                     seen += at_once;
                 }

@@ -71,6 +71,24 @@ impl Numbers {
         self.protected[seat] as u64
     }
 
+    /// What [`Numbers::all`] says of each.
+    #[inline(always)]
+    pub(super) fn all_of_each(&self) -> Each {
+        let mut all = self.evictable;
+        for (all, (closing, protected)) in
+            all.iter_mut().zip(self.closing.iter().zip(&self.protected))
+        {
+            *all += closing + protected;
+        }
+        all
+    }
+
+    /// What [`Numbers::protected`] says of each.
+    #[inline(always)]
+    pub(super) const fn protected_of_each(&self) -> &Each {
+        &self.protected
+    }
+
     /// The settings that hold as many as they may.
     #[inline(always)]
     pub(super) const fn full(&self) -> Seats {

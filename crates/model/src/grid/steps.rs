@@ -15,13 +15,14 @@ pub struct Steps {
     begun: bool,
     dropped: Seats,
     changed: Seats,
+    evicted: Seats,
 }
 
 impl Steps {
     pub(super) const fn new(common: Step) -> Self {
         let own = [(Seats::NONE, common); SEATS];
-        let (dropped, changed) = (Seats::NONE, Seats::NONE);
-        Self { common, own, used: 0, begun: false, dropped, changed }
+        let (dropped, changed, evicted) = (Seats::NONE, Seats::NONE, Seats::NONE);
+        Self { common, own, used: 0, begun: false, dropped, changed, evicted }
     }
 
     /// Under one of the settings. An entry that it names is one of the grid's.
@@ -40,11 +41,16 @@ impl Steps {
         self.changed.0
     }
 
+    /// Those under which some were evicted.
+    pub const fn evicted(&self) -> u8 {
+        self.evicted.0
+    }
+
     /// Of another packet: of each setting something will be said.
     #[inline(always)]
     pub(super) const fn begin(&mut self) {
         (self.used, self.begun) = (0, false);
-        (self.dropped, self.changed) = (Seats::NONE, Seats::NONE);
+        (self.dropped, self.changed, self.evicted) = (Seats::NONE, Seats::NONE, Seats::NONE);
     }
 
     /// Under some of the settings, whatever was said of them before.
@@ -63,6 +69,7 @@ impl Steps {
         }
         if step.evicted > 0 {
             self.note(seats);
+            self.evicted = self.evicted.or(seats);
         }
     }
 
