@@ -97,12 +97,12 @@ fn packet(
             let (link, _, resolution, offset) =
                 interfaces.get(b.if_id as usize).ok_or("an unknown interface")?;
             let ticks = i128::from(b.ts_high) << 32 | i128::from(b.ts_low);
-            // Ours ends in the year 2262.
-            let (last, second) = (i64::MAX, 1_000_000_000);
-            let since = i64::try_from(ticks * second / i128::from(*resolution)).unwrap_or(last);
-            let time = since.saturating_add(offset.saturating_mul(second as i64)).into();
+            // Ours ends in the year 2262: what is later, all ones above all, is no time.
+            let second = 1_000_000_000;
+            let since = i64::try_from(ticks * i128::from(second) / i128::from(*resolution)).ok();
+            let time = since.and_then(|since| since.checked_add(offset.saturating_mul(second)));
             let data = b.data.get(..b.caplen as usize).ok_or("longer than its block")?;
-            return Ok(Some((Some(time), *link, data.to_vec(), b.origlen)));
+            return Ok(Some((time.map(i128::from), *link, data.to_vec(), b.origlen)));
         }
         Block::SimplePacket(b) => {
             let (link, snapshot, ..) = interfaces.first().ok_or("before any interface")?;
