@@ -89,10 +89,8 @@ impl Grid {
         // Where timeouts differ, entries of one tuple stand beside each other.
         let meant = if uniform { highest } else { highest.saturating_mul(2) };
         let table = Table::new(first.settings.buckets, meant, first.hash_key);
-        let mut models: Vec<Model> = configs.iter().cloned().map(Model::new).collect();
-        for (seat, model) in models.iter_mut().enumerate() {
-            model.table = Table::stand_in(seat, 0);
-        }
+        let model = |(seat, config)| Model::over(config, Table::stand_in(seat, 0));
+        let models = configs.iter().cloned().enumerate().map(model).collect();
         Some(Self::over(table, models, uniform))
     }
 

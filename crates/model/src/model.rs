@@ -85,13 +85,20 @@ pub struct Model {
 impl Model {
     /// An empty table.
     pub fn new(config: Config) -> Self {
+        let Settings { buckets, max, .. } = config.settings;
+        let table = Table::new(buckets, max, config.hash_key);
+        Self::over(config, table)
+    }
+
+    /// Over a table that is empty.
+    pub(crate) fn over(config: Config, table: Table) -> Self {
         let Config { profile, settings, hash_key, collector_phase, netns } = config;
         let behaviour = Behaviour::of(profile);
         Self {
             profile,
             behaviour,
             usual: Usual::of(profile, &settings, least(behaviour, &settings)),
-            table: Table::new(settings.buckets, settings.max, hash_key),
+            table,
             counters: Counters::new(),
             collector: Collector::new(profile.collector, settings.hz, collector_phase),
             log: Log::new(profile.log, netns),
