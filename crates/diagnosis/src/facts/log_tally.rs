@@ -83,11 +83,7 @@ impl Tally {
         let whose = self.whose(inode);
         if let Some(at) = at {
             let earlier = boot.is_some_and(|boot| at.latest < boot.earliest);
-            let ends = self.ends.entry((whose, earlier, series)).or_insert((at, at));
-            ends.0.earliest = ends.0.earliest.min(at.earliest);
-            ends.0.latest = ends.0.latest.min(at.latest);
-            ends.1.earliest = ends.1.earliest.max(at.earliest);
-            ends.1.latest = ends.1.latest.max(at.latest);
+            extend(self.ends.entry((whose, earlier, series)).or_insert((at, at)), (at, at));
         }
         let range = at.unwrap_or(at_all);
         let first = range.earliest.0.div_euclid(self.width);
@@ -237,7 +233,8 @@ impl Tally {
 
     /// When the first of the lines was written that are asked for by namespace and boot.
     pub(super) fn first(&self, of: impl Fn(Whose, bool) -> bool) -> Option<TimeRange> {
-        let firsts = || self.ends(&of).map(|(first, _)| first);
+        let ends = self.ends(of);
+        let firsts = || ends.values().map(|(first, _)| *first);
         let bound = firsts().map(|first| first.latest).min()?;
         // Series that may hold the very first line; the best clock among them speaks.
         firsts()
@@ -247,22 +244,59 @@ impl Tally {
 
     /// When the last of them was written.
     pub(super) fn last(&self, of: impl Fn(Whose, bool) -> bool) -> Option<TimeRange> {
-        let lasts = || self.ends(&of).map(|(_, last)| last);
+        let ends = self.ends(of);
+        let lasts = || ends.values().map(|(_, last)| *last);
         let bound = lasts().map(|last| last.earliest).max()?;
         lasts()
             .filter(|last| last.latest >= bound)
             .min_by_key(|last| (width(last), core::cmp::Reverse(last.latest)))
     }
 
-    fn ends(&self, of: impl Fn(Whose, bool) -> bool) -> impl Iterator<Item = Ends> {
-        self.ends
-            .iter()
-            .filter(move |((whose, earlier, _), _)| of(*whose, *earlier))
-            .map(|(_, e)| *e)
+    /// By series: one clock puts the lines of all namespaces in order, however little it knows of the time of day.
+    fn ends(&self, of: impl Fn(Whose, bool) -> bool) -> BTreeMap<u16, Ends> {
+        let mut all: BTreeMap<u16, Ends> = BTreeMap::new();
+        for (&(whose, earlier, series), &ends) in &self.ends {
+            if of(whose, earlier) {
+                extend(all.entry(series).or_insert(ends), ends);
+            }
+        }
+        all
     }
+}
+
+/// Puts other lines of the same series to those between these ends.
+fn extend(ends: &mut Ends, (first, last): Ends) {
+    ends.0.earliest = ends.0.earliest.min(first.earliest);
+    ends.0.latest = ends.0.latest.min(first.latest);
+    ends.1.earliest = ends.1.earliest.max(last.earliest);
+    ends.1.latest = ends.1.latest.max(last.latest);
 }
 
 /// How wide a range is.
 const fn width(range: &TimeRange) -> u64 {
     range.latest.0.saturating_sub(range.earliest.0).unsigned_abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen on a live host: two namespaces, eight seconds apart, on a clock that knows the time of day to four.
+    #[test]
+    fn the_last_line_of_a_series_is_its_last_whichever_namespace_it_names() {
+        const SECOND: i64 = 1_000_000_000;
+        let mut tally = Tally::default();
+        let mut at = |inode: u64, second: i64, off: i64| {
+            let middle = second * SECOND;
+            let at = TimeRange { earliest: Time(middle - off), latest: Time(middle + off) };
+            tally.add(1, Some(inode), Some(at), at, None, Count { lines: 1, weight: 1 });
+            at
+        };
+        // What is more certain is neither the first nor the last line.
+        let first = at(7, 100, 4 * SECOND + 2);
+        at(8, 105, 4 * SECOND);
+        let last = at(7, 111, 4 * SECOND + 1);
+        assert_eq!(tally.first(|_, _| true), Some(first));
+        assert_eq!(tally.last(|_, _| true), Some(last));
+    }
 }
