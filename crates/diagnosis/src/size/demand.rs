@@ -14,9 +14,6 @@ use crate::groups::ratio;
 use crate::remedies::Findings;
 use crate::{findings, words};
 
-/// A peak that was not seen is taken as so many times the mean, or so many times a limit that was reached.
-const UNSEEN: u64 = 2;
-
 /// Findings that say that the limit is in the load's way.
 const SHORT: [&str; 5] = ["CT001", "CT002", "CT003", "CT004", "CT005"];
 /// Classes that are shown one by one.
@@ -107,13 +104,16 @@ pub enum Peak {
 }
 
 impl Peak {
+    /// A peak that was not seen is taken as so many times the mean, or so many times a limit that was reached.
+    pub const UNSEEN: u64 = 2;
+
     /// Entries at once.
     pub fn entries(self, mean: u64) -> u64 {
         match self {
             Self::Seen(entries) => entries.max(mean),
             Self::Given(times) => words::rounded(mean as f64 * times),
-            Self::Assumed => mean.saturating_mul(UNSEEN),
-            Self::Beyond(limit) => limit.max(mean).saturating_mul(UNSEEN),
+            Self::Assumed => mean.saturating_mul(Self::UNSEEN),
+            Self::Beyond(limit) => limit.max(mean).saturating_mul(Self::UNSEEN),
         }
     }
 
@@ -122,8 +122,8 @@ impl Peak {
         match self {
             Self::Seen(_) => "seen: the most entries at once".to_string(),
             Self::Given(times) => format!("given: {times} × the mean"),
-            Self::Assumed => format!("not seen: assumed {UNSEEN} × the mean"),
-            Self::Beyond(_) => format!("not seen: assumed {UNSEEN} × the limit"),
+            Self::Assumed => format!("not seen: assumed {} × the mean", Self::UNSEEN),
+            Self::Beyond(_) => format!("not seen: assumed {} × the limit", Self::UNSEEN),
         }
     }
 }

@@ -44,8 +44,8 @@ pub(super) fn because(peak: Peak) -> String {
     match peak {
         Peak::Seen(_) => "实测：同时最多的条目数".into(),
         Peak::Given(times) => format!("给定：平均值的 {times} 倍"),
-        Peak::Assumed => "没有实测：按平均值的 2 倍".into(),
-        Peak::Beyond(_) => "没有实测：按上限的 2 倍".into(),
+        Peak::Assumed => format!("没有实测：按平均值的 {} 倍", Peak::UNSEEN),
+        Peak::Beyond(_) => format!("没有实测：按上限的 {} 倍", Peak::UNSEEN),
     }
 }
 
