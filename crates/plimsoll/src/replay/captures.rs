@@ -1,21 +1,23 @@
 //! Capture files: opened, unpacked, merged in the order of time.
 
-use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use plimsoll_ct::Time;
 use plimsoll_probe::{gzip, zstd};
 use plimsoll_report::{Language, spoken};
 use plimsoll_wire::capture::{CaptureError, Decoder, Record, Step};
 
-/// Octets read at once: they stay in a near cache until they are looked at.
-const BLOCK: usize = 256 << 10;
+use super::ahead::{Octets, Source};
+
+/// So many packed captures may have a thread each that unpacks them.
+const THREADS: usize = 4;
 
 /// Records shown at once at most.
 const AT_ONCE: usize = 256;
@@ -25,12 +27,8 @@ pub struct Capture {
     name: String,
     language: Language,
     packed: bool,
-    source: Box<dyn Read>,
+    octets: Octets,
     decoder: Decoder,
-    buffer: Vec<u8>,
-    /// What was read and not looked at yet.
-    unread: Range<usize>,
-    ended: bool,
 }
 
 /// A record that outlives the step to the next one.
@@ -43,39 +41,43 @@ struct Held {
 }
 
 impl Capture {
-    /// Opens a file, `-` being standard input. gzip and zstd are recognised by their first octets.
-    pub fn open(path: &Path, read: Rc<Cell<u64>>, language: Language) -> Result<Self, String> {
+    /// Opens a file, `-` being standard input. gzip and zstd are recognised by their first octets. `ahead`: a thread may unpack it.
+    fn open(
+        path: &Path,
+        read: &Arc<AtomicU64>,
+        ahead: bool,
+        language: Language,
+    ) -> Result<Self, String> {
         let name = path.display().to_string();
         let failed = |error: io::Error| format!("{name}: {error}");
-        let raw: Box<dyn Read> = if path == Path::new("-") {
+        let raw: Source = if path == Path::new("-") {
             Box::new(io::stdin())
         } else {
             Box::new(File::open(path).map_err(failed)?)
         };
-        let raw = Counted { inner: raw, read };
+        let raw = Counted { inner: raw, read: Arc::clone(read) };
         let mut raw = BufReader::with_capacity(64 << 10, raw);
-        let (packed, source): (_, Box<dyn Read>) = match raw.fill_buf().map_err(failed)? {
+        let (packed, source): (_, Source) = match raw.fill_buf().map_err(failed)? {
             begin if gzip::begins(begin) => (true, Box::new(gzip::Members::new(raw))),
             begin if zstd::begins(begin) => (true, Box::new(zstd::Frames::new(raw, zstd::WIDEST))),
             _ => (false, Box::new(raw)),
         };
-        let (decoder, buffer) = (Decoder::new(), Vec::new());
-        Ok(Self { name, language, packed, source, decoder, buffer, unread: 0..0, ended: false })
+        // What is only read would cost more than it gains: its octets would lie in another core's cache.
+        let octets = Octets::new(source, ahead && packed);
+        Ok(Self { name, language, packed, octets, decoder: Decoder::new() })
     }
 
     /// The next record; an error once, where the capture is broken or cut off.
     fn next(&mut self) -> Result<Option<Record<'_>>, String> {
         loop {
-            let step = self.decoder.step(&self.buffer[self.unread.clone()]);
-            match step {
+            match self.decoder.step(self.octets.unread()) {
                 Err(error) => return Err(self.broken(&error)),
                 Ok(Step::Record(_, used)) => {
                     // Decoded once more, since the borrow may not outlive the loop otherwise.
-                    let from = self.unread.clone();
-                    self.unread.start += used;
-                    return Ok(self.decoder.again(&self.buffer[from]));
+                    let from = self.octets.take(used);
+                    return Ok(self.decoder.again(from));
                 }
-                Ok(Step::Skip(used)) => self.unread.start += used,
+                Ok(Step::Skip(used)) => self.octets.used(used),
                 Ok(Step::Need(needed)) => {
                     if !self.fill(needed)? {
                         return Ok(None);
@@ -92,10 +94,10 @@ impl Capture {
     ) -> Result<(), String> {
         loop {
             let mut records = Vec::with_capacity(AT_ONCE);
-            let unread = &self.buffer[self.unread.clone()];
-            let (behind, ends) = self.decoder.steps(unread, AT_ONCE, &mut records);
-            self.unread.start += behind;
-            if visit(&records).is_break() {
+            let (behind, ends) = self.decoder.steps(self.octets.unread(), AT_ONCE, &mut records);
+            let enough = visit(&records).is_break();
+            self.octets.used(behind);
+            if enough {
                 return Ok(());
             }
             match ends {
@@ -112,8 +114,7 @@ impl Capture {
 
     /// Nothing of it is read any more.
     fn broken(&mut self, error: &CaptureError) -> String {
-        self.ended = true;
-        self.unread = 0..0;
+        self.octets.end();
         let place = self.place(error.frames, error.offset);
         let what = match self.language {
             Language::English => error.what,
@@ -139,37 +140,24 @@ impl Capture {
 
     /// Reads on until `needed` octets are there; `false`: it ends here.
     fn fill(&mut self, needed: usize) -> Result<bool, String> {
-        self.buffer.copy_within(self.unread.clone(), 0);
-        self.unread = 0..self.unread.len();
-        if self.buffer.len() < needed.max(BLOCK) {
-            self.buffer.resize(needed.max(BLOCK), 0);
-        }
-        while self.unread.end < needed && !self.ended {
-            match self.source.read(&mut self.buffer[self.unread.end..]) {
-                Ok(got) => {
-                    self.unread.end += got;
-                    self.ended = got == 0;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let place = self.place(self.decoder.frames(), self.decoder.offset());
-                    return Err(self.named(&if self.packed {
-                        spoken!(
-                            self.language,
-                            "{place} of what was unpacked: {error}",
-                            "解压后的{place}：{error}"
-                        )
-                    } else {
-                        spoken!(self.language, "{place}: {error}", "{place}：{error}")
-                    }));
-                }
+        match self.octets.fill(needed) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) => {
+                let place = self.place(self.decoder.frames(), self.decoder.offset());
+                return Err(self.named(&if self.packed {
+                    spoken!(
+                        self.language,
+                        "{place} of what was unpacked: {error}",
+                        "解压后的{place}：{error}"
+                    )
+                } else {
+                    spoken!(self.language, "{place}: {error}", "{place}：{error}")
+                }));
             }
         }
-        if self.unread.end >= needed {
-            return Ok(true);
-        }
         let (offset, frames) = (self.decoder.offset(), self.decoder.frames());
-        let what = match (self.unread.is_empty(), offset) {
+        let what = match (self.octets.unread().is_empty(), offset) {
             (true, 0) => "an empty file",
             (true, _) => return Ok(false),
             (false, _) => "cut off",
@@ -192,13 +180,13 @@ fn chinese(what: &'static str) -> &'static str {
 /// Octets that were read of a file so far.
 struct Counted<R> {
     inner: R,
-    read: Rc<Cell<u64>>,
+    read: Arc<AtomicU64>,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let got = self.inner.read(buffer)?;
-        self.read.set(self.read.get() + got as u64);
+        self.read.fetch_add(got as u64, Ordering::Relaxed);
         Ok(got)
     }
 }
@@ -216,13 +204,13 @@ pub struct Faults {
 /// is the number of octets read so far, for those who wait.
 pub fn each(
     paths: &[PathBuf],
-    read: &Rc<Cell<u64>>,
+    read: &Arc<AtomicU64>,
     language: Language,
     mut visit: impl FnMut(&[Record<'_>]) -> ControlFlow<()>,
 ) -> Result<Faults, String> {
     let mut captures = Vec::new();
     for path in paths {
-        captures.push(Capture::open(path, Rc::clone(read), language)?);
+        captures.push(Capture::open(path, read, paths.len() <= THREADS, language)?);
     }
     let mut broken = Vec::new();
     if let [only] = captures.as_mut_slice() {

@@ -1,5 +1,6 @@
 //! `plimsoll replay`: captures through the model.
 
+mod ahead;
 mod arguments;
 mod captures;
 mod listings;

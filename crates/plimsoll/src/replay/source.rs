@@ -1,11 +1,11 @@
 //! Where packets come from, as often as they are wanted: captures or a made-up workload, several times over,
 //! faster, up to a moment.
 
-use std::cell::Cell;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -62,7 +62,7 @@ impl<'a> Source<'a> {
 
     /// Shows all packets in the order of their times, some at once; `doing` is what a person who waits is told.
     pub fn pass(&self, doing: &str, mut feed: impl FnMut(&[Record<'_>])) -> Result<Faults, String> {
-        let read = Rc::new(Cell::new(0));
+        let read = Arc::new(AtomicU64::new(0));
         let bar = self.bar(doing);
         let mut copies = Copies::default();
         let mut first = None;
@@ -76,7 +76,7 @@ impl<'a> Source<'a> {
             if let Some(bar) = bar.as_ref().filter(|_| frames / LOOK > before) {
                 match self.synthetic {
                     Some(_) => bar.set_position(progress(first, records)),
-                    None => bar.set_position(read.get()),
+                    None => bar.set_position(read.load(Ordering::Relaxed)),
                 }
             }
             if as_it_is {
