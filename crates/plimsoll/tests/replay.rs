@@ -771,7 +771,11 @@ fn what_a_capture_cannot_tell_is_said_in_a_sentence() {
     let queries: Vec<_> = (0..9).map(|port| (0, query(port), 0)).collect();
     let lost = [&[0; 12][..], &[5, 0, 8, 0, 7, 0, 0, 0, 0, 0, 0, 0], &[0; 4]].concat();
     let untimed = [&28u32.to_le_bytes()[..], &query(1)].concat();
-    let cases: [(&[&str], Vec<u8>, &str); 14] = [
+    let ethernet = |kind: [u8; 2], rest: &[u8]| [&[0; 12], &kind[..], rest].concat();
+    let labelled = ethernet([0x88, 0x47], &[&[0, 1, 1, 64], &query(2)[..]].concat());
+    let mut mpls = frames(&[(1, ethernet([8, 0], &query(1)), 0), (2, labelled, 0)]);
+    mpls[20] = 1;
+    let cases: [(&[&str], Vec<u8>, &str); 17] = [
         (
             &["--notrack", "udp dport 53"],
             capture(1, true),
@@ -817,7 +821,23 @@ fn what_a_capture_cannot_tell_is_said_in_a_sentence() {
         (
             &[],
             frames(&[(9, query(1), 0), (1, query(2), 0)]),
-            "1 packet is earlier than the one before and taken at its time.",
+            "1 packet is earlier than one before, by up to 8 s, and taken at its time.",
+        ),
+        (
+            &[],
+            frames(&[(9000, query(1), 0), (1, query(2), 0)]),
+            "by up to 2 h 29 min, and taken at its time. A clock was set, or one packet's time is wrong: behind it nothing \
+             expires until the times have caught up.",
+        ),
+        (
+            &[],
+            frames(&[(1, query(1), 0), (2, query(2), 0), (3 * 86_400 + 2, query(3), 0)]),
+            "Nothing came for 3 d before packet 3: what was in the table by then has mostly expired.",
+        ),
+        (
+            &[],
+            mpls,
+            "1 frame was not IP (ARP, STP, MPLS and the like): conntrack does not see such.",
         ),
         (
             &[],

@@ -86,6 +86,9 @@ const AT_ONCE: usize = 128;
 
 const TCP: u8 = 6;
 
+/// A longer silence is told of, in nanoseconds.
+const A_DAY: u64 = 86_400_000_000_000;
+
 /// An Ethernet frame holds no longer IP packet.
 const ETHERNET: u32 = 1500;
 
@@ -138,6 +141,7 @@ impl Replay {
     }
 
     fn feed_all(&mut self, records: &[Record<'_>]) {
+        let began = self.latest;
         self.tally.frames += records.len() as u64;
         let mut places = [nowhere(self.rules.every); AT_ONCE];
         let mut taken = 0;
@@ -171,6 +175,25 @@ impl Replay {
             }
         }
         self.pass(&mut places[..taken]);
+        let began = if began.0 == i64::MAX { self.first.unwrap_or(began) } else { began };
+        if self.latest.0.abs_diff(began.0) > A_DAY {
+            self.look_for_silence(records, began);
+        }
+    }
+
+    /// Among records the last of which came more than a day behind the one before them.
+    #[inline(never)]
+    fn look_for_silence(&mut self, records: &[Record<'_>], began: Time) {
+        let before = self.tally.frames - records.len() as u64;
+        let mut last = began;
+        for (record, frame) in records.iter().zip(before + 1..) {
+            let Some(at) = record.time.filter(|&at| at > last) else { continue };
+            let gap = at.0.abs_diff(last.0);
+            if gap > A_DAY.max(self.tally.gap) {
+                (self.tally.gap, self.tally.gap_before) = (gap, frame);
+            }
+            last = at;
+        }
     }
 
     /// Of the first record, and of one without a time or with an earlier one.
@@ -184,6 +207,8 @@ impl Replay {
             }
             Some(time) if self.first.is_some() && time < last => {
                 self.tally.backwards += 1;
+                let by = last.0.abs_diff(time.0);
+                self.tally.backwards_by = self.tally.backwards_by.max(by);
                 last
             }
             Some(time) => time,

@@ -21,8 +21,14 @@ pub struct Tally {
     pub malformed: u64,
     /// Without a time: taken to follow the one before at once.
     pub untimed: u64,
-    /// Earlier than the one before.
+    /// Earlier than one before them, whose time they are given.
     pub backwards: u64,
+    /// By so many nanoseconds at most.
+    pub backwards_by: u64,
+    /// Nanoseconds of the longest silence, if it is one of more than a day; else 0.
+    pub gap: u64,
+    /// The frame that ended it, counted from 1.
+    pub gap_before: u64,
     /// TCP segments longer than an Ethernet frame: merged by the network card, so that repeated segments
     /// and acknowledgements are fewer than on the wire.
     pub merged: u64,

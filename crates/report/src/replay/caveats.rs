@@ -5,13 +5,16 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_ct::Counter;
-use plimsoll_replay::Answer;
+use plimsoll_replay::{Answer, Tally};
 
 use crate::Language;
-use crate::number::{count, counted, ratio, share};
+use crate::number::{count, counted, duration, ratio, share};
 
 /// So many of the packets are more than chance.
 const MANY: f64 = 0.05;
+
+/// Packets of several queues come some milliseconds out of turn; by more than a minute, in nanoseconds, none does.
+const SET_BACK: u64 = 60_000_000_000;
 
 /// What the lines of the log about so many packets lack.
 pub fn log_cut(packets: u64, language: Language) -> String {
@@ -116,6 +119,20 @@ pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
     said
 }
 
+/// A silence of more than a day.
+fn silence(tally: &Tally, language: Language) -> Option<String> {
+    let (gap, frame) = (duration(tally.gap as f64 / 1e9), count(tally.gap_before));
+    (tally.gap > 0).then(|| {
+        spoken!(
+            language,
+            "Nothing came for {gap} before packet {frame}: what was in the table by then has mostly expired. Where captures \
+             of different days were put together, or one packet's time is wrong, replay the parts by themselves.",
+            "第 {frame} 个包之前有 {gap} 没有任何包：表里原有的条目到那时大多已经超时。如果是把不同日子的抓包拼在了一起，\
+             或者某个包的时间有误，请分开重放。"
+        )
+    })
+}
+
 /// What of the packets was not as on the wire.
 fn counts(a: &Answer, language: Language) -> Vec<String> {
     let tally = &a.tally;
@@ -131,7 +148,21 @@ fn counts(a: &Answer, language: Language) -> Vec<String> {
     };
     let packets =
         |n: u64, rest: &str, chinese: &str| some(n, ["packet was", "packets were", rest], chinese);
+    let by = duration(tally.backwards_by as f64 / 1e9);
+    let (mut backwards, mut backwards_zh) = (
+        format!("earlier than one before, by up to {by}, and taken at its time."),
+        format!("个包的时间早于前面的包（最多早 {by}），按那个包的时间计。"),
+    );
+    if tally.backwards_by > SET_BACK {
+        backwards.push_str(
+            " A clock was set, or one packet's time is wrong: behind it nothing expires until the times have caught up.",
+        );
+        backwards_zh.push_str(
+            "时钟被调过，或者某个包的时间有误：在那之后，直到时间追上为止，没有条目会超时。",
+        );
+    }
     let said = [
+        silence(tally, language),
         some(
             tally.picked_up,
             [
@@ -158,6 +189,19 @@ fn counts(a: &Answer, language: Language) -> Vec<String> {
             "个包被抓取长度（snaplen）截断；包头都在，表不受影响。",
         ),
         (tally.log_cut > 0).then(|| log_cut(tally.log_cut, language)),
+        some(
+            if ratio(tally.not_ip, tally.frames).is_some_and(|part| part > MANY) {
+                tally.not_ip
+            } else {
+                0
+            },
+            [
+                "frame was",
+                "frames were",
+                "not IP (ARP, STP, MPLS and the like): conntrack does not see such.",
+            ],
+            "个帧不是 IP（ARP、STP、MPLS 之类）：连接跟踪看不到它们。",
+        ),
         packets(
             tally.truncated,
             "cut within the headers and left out.",
@@ -181,11 +225,7 @@ fn counts(a: &Answer, language: Language) -> Vec<String> {
                 "个帧的链路类型不支持{link_zh}（支持的有 Ethernet、Linux cooked、raw IP、loopback、PPP）。"
             ),
         ),
-        some(
-            tally.backwards,
-            ["packet is", "packets are", "earlier than the one before and taken at its time."],
-            "个包的时间早于前一个包，按前一个包的时间计。",
-        ),
+        some(tally.backwards, ["packet is", "packets are", &backwards], &backwards_zh),
         some(
             tally.untimed,
             [

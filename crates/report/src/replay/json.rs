@@ -56,7 +56,8 @@ pub fn replay_json(a: &Answer, details: &ReplayDetails) -> String {
             "truncated": tally.truncated, "malformed": tally.malformed,
         },
         "doubts": {
-            "untimed": tally.untimed, "backwards": tally.backwards, "merged": tally.merged,
+            "untimed": tally.untimed, "backwards": tally.backwards, "backwards_by_seconds": tally.backwards_by as f64 / 1e9,
+            "gap_seconds": tally.gap as f64 / 1e9, "gap_before_frame": tally.gap_before, "merged": tally.merged,
             "sliced": tally.sliced, "log_cut": tally.log_cut,
             "picked_up": tally.picked_up,
             "looked_at": doubts.looked_at, "tcp": doubts.tcp, "one_sided": doubts.one_sided,
