@@ -133,6 +133,29 @@ fn silence(tally: &Tally, language: Language) -> Option<String> {
     })
 }
 
+/// What packets that come out of turn are, in both languages.
+fn backwards(tally: &Tally) -> (String, String) {
+    let seconds = tally.backwards_by as f64 / 1e9;
+    let (by, by_zh) = if seconds < 0.1 {
+        ("less than 0.1 s".into(), "不到 0.1 s".into())
+    } else {
+        let by = duration(seconds);
+        (format!("up to {by}"), format!("最多早 {by}"))
+    };
+    let (clock, clock_zh) = if tally.backwards_by > SET_BACK {
+        (
+            " A clock was set, or one packet's time is wrong: behind it nothing expires until the times have caught up.",
+            "时钟被调过，或者某个包的时间有误：在那之后，直到时间追上为止，没有条目会超时。",
+        )
+    } else {
+        ("", "")
+    };
+    (
+        format!("earlier than one before, by {by}, and taken at its time.{clock}"),
+        format!("个包的时间早于前面的包（{by_zh}），按那个包的时间计。{clock_zh}"),
+    )
+}
+
 /// What of the packets was not as on the wire.
 fn counts(a: &Answer, language: Language) -> Vec<String> {
     let tally = &a.tally;
@@ -148,19 +171,7 @@ fn counts(a: &Answer, language: Language) -> Vec<String> {
     };
     let packets =
         |n: u64, rest: &str, chinese: &str| some(n, ["packet was", "packets were", rest], chinese);
-    let by = duration(tally.backwards_by as f64 / 1e9);
-    let (mut backwards, mut backwards_zh) = (
-        format!("earlier than one before, by up to {by}, and taken at its time."),
-        format!("个包的时间早于前面的包（最多早 {by}），按那个包的时间计。"),
-    );
-    if tally.backwards_by > SET_BACK {
-        backwards.push_str(
-            " A clock was set, or one packet's time is wrong: behind it nothing expires until the times have caught up.",
-        );
-        backwards_zh.push_str(
-            "时钟被调过，或者某个包的时间有误：在那之后，直到时间追上为止，没有条目会超时。",
-        );
-    }
+    let (backwards, backwards_zh) = backwards(tally);
     let said = [
         silence(tally, language),
         some(
