@@ -480,7 +480,15 @@ fn every_frame_of_a_zstd_stream_is_read_and_its_checksum_held() {
 fn a_capture_without_anything_to_read_is_an_error() {
     for (bytes, why) in [
         (&b""[..], "-: packet 1, offset 0: an empty file"),
-        (b"GIF89a..................", "-: packet 1, offset 0: neither pcap nor pcapng"),
+        (b"GIF89a\0..................", "-: packet 1, offset 0: neither pcap nor pcapng"),
+        (
+            b"22:13:21.000000 IP 10.0.0.1.4097 > 10.0.0.2.53: UDP, length 0",
+            "-: packet 1, offset 0: neither pcap nor pcapng, but text: tcpdump records packets with -w FILE",
+        ),
+        (
+            b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46\x02\0\x21\x01\x16\0\0\0\x74\x2f\xe5\xa3",
+            "-: packet 1, offset 0: neither pcap nor pcapng, but packed with xz: unpack it first (xz -dc FILE | plimsoll replay -)",
+        ),
         (b"\xd4\xc3\xb2\xa1", "-: packet 1, offset 0: cut off"),
     ] {
         for form in ["--no-search", "--dump"] {

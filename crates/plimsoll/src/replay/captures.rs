@@ -114,13 +114,15 @@ impl Capture {
 
     /// Nothing of it is read any more.
     fn broken(&mut self, error: &CaptureError) -> String {
+        let hint = if error.offset == 0 { hint(self.octets.unread(), self.language) } else { None };
         self.octets.end();
         let place = self.place(error.frames, error.offset);
         let what = match self.language {
             Language::English => error.what,
             Language::Chinese => chinese(error.what),
         };
-        self.named(&spoken!(self.language, "{place}: {what}", "{place}：{what}"))
+        let hint = hint.unwrap_or_default();
+        self.named(&spoken!(self.language, "{place}: {what}{hint}", "{place}：{what}{hint}"))
     }
 
     /// Behind so many frames.
@@ -175,6 +177,34 @@ fn chinese(what: &'static str) -> &'static str {
         "a pcap of another version than 2" => "不是第 2 版的 pcap",
         other => other,
     }
+}
+
+/// How what is no capture is made one.
+fn hint(begin: &[u8], language: Language) -> Option<String> {
+    let known = [
+        (&b"\xfd7zXZ\0"[..], "xz", "xz -dc"),
+        (b"BZh", "bzip2", "bzip2 -dc"),
+        (b"\x04\x22\x4d\x18", "lz4", "lz4 -dc"),
+        (b"PK\x03\x04", "zip", "unzip -p"),
+        (b"\x1f\x8b", "gzip", "gzip -dc"),
+        (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc"),
+    ];
+    if let Some((_, name, unpack)) = known.iter().find(|(magic, ..)| begin.starts_with(magic)) {
+        return Some(spoken!(
+            language,
+            ", but packed with {name}: unpack it first ({unpack} FILE | plimsoll replay -)",
+            "，而是 {name} 压缩的：请先解压（{unpack} FILE | plimsoll replay -）"
+        ));
+    }
+    let some = begin.get(..16)?;
+    let text = some.iter().all(|octet| octet.is_ascii_graphic() || octet.is_ascii_whitespace());
+    text.then(|| {
+        spoken!(
+            language,
+            ", but text: tcpdump records packets with -w FILE",
+            "，而是文本：要让 tcpdump 记录数据包，请用 -w FILE"
+        )
+    })
 }
 
 /// Octets that were read of a file so far.
