@@ -124,7 +124,8 @@ impl Grid {
     fn over(mut table: Table, models: Vec<Model>, uniform: bool) -> Self {
         let all = Seats::first(models.len());
         let least = models.first().map_or(0, |model| model.usual.least);
-        table.share(all, uniform, least);
+        let now = models.first().map_or(Jiffies(0), Model::now);
+        table.share(all, uniform, least, now);
         let steps = Steps::new(Step::new(Info::Untracked, Verdict::Accept));
         let buckets = models.first().and_then(|model| buckets(model.profile.early_drop));
         let (lasting, numbers) = (Lasting::of(&models, &mut table), Numbers::of(&models));

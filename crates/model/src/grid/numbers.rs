@@ -98,11 +98,12 @@ impl Numbers {
     /// An entry comes into some settings.
     #[inline(always)]
     pub(super) fn came(&mut self, seats: Seats, class: Class) {
-        for (seat, number) in self.place(class).iter_mut().enumerate() {
-            *number += u32::from(seats.contains(seat));
+        let ones = seats.ones();
+        for (number, one) in self.place(class).iter_mut().zip(ones) {
+            *number += one;
         }
-        for (seat, left) in self.left.iter_mut().enumerate() {
-            *left -= i32::from(seats.contains(seat));
+        for (left, one) in self.left.iter_mut().zip(ones) {
+            *left -= one as i32;
         }
         self.look();
     }
@@ -120,11 +121,12 @@ impl Numbers {
     /// An entry goes from some settings.
     #[inline(always)]
     pub(super) fn gone(&mut self, seats: Seats, class: Class) {
-        for (seat, number) in self.place(class).iter_mut().enumerate() {
-            *number -= u32::from(seats.contains(seat));
+        let ones = seats.ones();
+        for (number, one) in self.place(class).iter_mut().zip(ones) {
+            *number -= one;
         }
-        for (seat, left) in self.left.iter_mut().enumerate() {
-            *left = left.wrapping_add(i32::from(seats.contains(seat) && *left < i32::MAX));
+        for (left, one) in self.left.iter_mut().zip(ones) {
+            *left += if *left < i32::MAX { one as i32 } else { 0 };
         }
         self.look();
     }
@@ -132,11 +134,12 @@ impl Numbers {
     /// An entry changes in some settings.
     #[inline(always)]
     pub(super) fn change(&mut self, seats: Seats, was: Class, is: Class) {
-        for (seat, number) in self.place(was).iter_mut().enumerate() {
-            *number -= u32::from(seats.contains(seat));
+        let ones = seats.ones();
+        for (number, one) in self.place(was).iter_mut().zip(ones) {
+            *number -= one;
         }
-        for (seat, number) in self.place(is).iter_mut().enumerate() {
-            *number += u32::from(seats.contains(seat));
+        for (number, one) in self.place(is).iter_mut().zip(ones) {
+            *number += one;
         }
     }
 

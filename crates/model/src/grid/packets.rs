@@ -97,7 +97,7 @@ impl Grid {
     fn lead(&mut self, packet: &Packet<'_>, probe: &Probe, way: Way, treatment: &Treatment) {
         let (now, counted) = (self.now(), self.is_counted());
         let Self { table, models, numbers, versioned, .. } = self;
-        table.find_shared(probe, now, self.all, versioned, |seats, class| {
+        table.find_shared(probe, way, now, self.all, versioned, |seats, class| {
             numbers.gone(seats, class);
             if counted {
                 deleted(models, seats);

@@ -15,8 +15,8 @@ pub(super) struct Unwritten {
 impl Unwritten {
     #[inline(always)]
     pub(super) fn add(&mut self, seats: Seats) {
-        for (seat, packets) in self.packets.iter_mut().enumerate() {
-            *packets += u32::from(seats.contains(seat));
+        for (packets, one) in self.packets.iter_mut().zip(seats.ones()) {
+            *packets += one;
         }
     }
 }

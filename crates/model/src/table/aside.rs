@@ -1,18 +1,19 @@
-//! What stands beside a line of the index where several settings share a table: in which settings each of its entries is, since
-//! when, and how its time is reckoned.
+//! What stands beside a line of the index where several settings share a table: in which settings each of its entries is, when
+//! it expires in the first of them, and how its time is reckoned in the others.
 //!
 //! One cache line beside one of the index. A chain is walked, and a collector's pass made, with these two and without a look at the
-//! entries.
+//! entries; which of a line's entries have expired anywhere is one comparison.
 
 use super::index::{ROOM, Slots};
+use super::machine;
 use super::versions::{Row, Seats};
 use crate::ticks::Jiffies;
 
 /// What is known of one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Aside {
-    /// The moment from which it lasts as its row says.
-    pub(super) since: Jiffies,
+    /// When it expires in the first of its settings.
+    pub(super) soonest: Jiffies,
     pub(super) seats: Seats,
     pub(super) row: Row,
 }
@@ -21,7 +22,7 @@ pub(super) struct Aside {
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct Asides {
-    since: [Jiffies; ROOM],
+    soonest: [u32; ROOM],
     seats: [Seats; ROOM],
     /// Six bits for each, from the lowest up.
     rows: [u8; 9],
@@ -32,23 +33,24 @@ const OF_ROW: u8 = (1 << BITS) - 1;
 
 impl Asides {
     pub(super) const EMPTY: Self =
-        Self { since: [Jiffies(0); ROOM], seats: [Seats::NONE; ROOM], rows: [0; 9] };
+        Self { soonest: [0; ROOM], seats: [Seats::NONE; ROOM], rows: [0; 9] };
 
     #[inline(always)]
     pub(super) fn get(&self, slot: usize) -> Aside {
-        Aside { since: self.since[slot], seats: self.seats[slot], row: self.row(slot) }
+        let (soonest, seats) = (Jiffies(self.soonest[slot]), self.seats[slot]);
+        Aside { soonest, seats, row: self.row(slot) }
     }
 
     #[inline(always)]
     pub(super) fn set(&mut self, slot: usize, aside: Aside) {
         self.seats[slot] = aside.seats;
-        self.refresh(slot, aside.since, aside.row);
+        self.refresh(slot, aside.soonest, aside.row);
     }
 
-    /// The entry lasts from another moment on.
+    /// The entry expires at another moment.
     #[inline(always)]
-    pub(super) fn refresh(&mut self, slot: usize, since: Jiffies, row: Row) {
-        self.since[slot] = since;
+    pub(super) fn refresh(&mut self, slot: usize, soonest: Jiffies, row: Row) {
+        self.soonest[slot] = soonest.0;
         let (at, shift) = (slot * BITS / 8, slot * BITS % 8);
         let mut two = u16::from_le_bytes([self.rows[at], self.rows[at + 1]]);
         two = two & !(u16::from(OF_ROW) << shift) | u16::from(row.0 & OF_ROW) << shift;
@@ -58,6 +60,12 @@ impl Asides {
     #[inline(always)]
     pub(super) fn seats(&self, slot: usize) -> Seats {
         self.seats[slot]
+    }
+
+    /// Where something has expired in one of its settings, and perhaps where there is nothing.
+    #[inline(always)]
+    pub(super) fn expired(&self, now: Jiffies) -> Slots {
+        Slots::from_bits(machine::past(&self.soonest, now.0))
     }
 
     /// Which of the entries are in a setting.
@@ -71,11 +79,10 @@ impl Asides {
         Slots::from_bits((bits(words[0]) | bits(words[1]) << 8) as u16)
     }
 
-    /// Takes an entry out of some settings: those in which it is still.
+    /// An entry is in these settings still, and expires in the first of them at `soonest`.
     #[inline(always)]
-    pub(super) fn leave(&mut self, slot: usize, gone: Seats) -> Seats {
-        self.seats[slot] = self.seats[slot].without(gone);
-        self.seats[slot]
+    pub(super) fn remain(&mut self, slot: usize, seats: Seats, soonest: Jiffies) {
+        (self.seats[slot], self.soonest[slot]) = (seats, soonest.0);
     }
 
     #[inline(always)]
@@ -90,7 +97,7 @@ impl Asides {
         let before = *self;
         for at in 0..ROOM - 1 {
             let from = if at < slot { at } else { at + 1 };
-            (self.since[at], self.seats[at]) = (before.since[from], before.seats[from]);
+            (self.soonest[at], self.seats[at]) = (before.soonest[from], before.seats[from]);
         }
         self.seats[ROOM - 1] = Seats::NONE;
         let mut rows = [0; 16];
@@ -113,7 +120,7 @@ mod tests {
     #[test]
     fn a_line_keeps_what_it_was_told_of_each_entry_whoever_goes() {
         let aside = |n: usize| Aside {
-            since: Jiffies(n as u32 * 1000),
+            soonest: Jiffies(n as u32 * 1000),
             seats: Seats(n as u8 + 1),
             row: Row((n * 37 % 64) as u8),
         };
@@ -126,6 +133,12 @@ mod tests {
                 assert_eq!(line.get(slot), aside(n));
             }
             assert_eq!(line.seats(ROOM - 1), Seats::NONE);
+            for now in [0, 1000, 4999, 5000, 10_000].map(Jiffies) {
+                for slot in 0..ROOM - 1 {
+                    let is_over = line.get(slot).soonest.left(now) <= 0;
+                    assert_eq!(line.expired(now).has(slot), is_over);
+                }
+            }
             for seat in 0..8 {
                 let mut slots = line.of_seat(seat);
                 let mut there = Vec::new();

@@ -74,13 +74,12 @@ impl Slots {
         Self(self.0 & other.0)
     }
 
-    pub(super) const fn is_empty(self) -> bool {
-        self.0 == 0
+    pub(super) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
-    /// How many.
-    pub(super) const fn number(self) -> usize {
-        self.0.count_ones() as usize
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     pub(super) const fn has(self, slot: usize) -> bool {
@@ -181,17 +180,14 @@ impl Line {
     /// Where tags are `tag`.
     #[inline(always)]
     pub(super) fn same(&self, tag: u8) -> Slots {
-        // With the word in front of them, so that it is one load.
-        Slots((machine::equal(self.watch, tag) >> 4) as u16 & self.all().0)
+        self.matches(tag, 0xff)
     }
 
     /// Where tags agree with `tag` in the bits of `mask`.
     #[inline(always)]
     fn matches(&self, tag: u8, mask: u8) -> Slots {
-        let [_, a, b, c] = self.watch;
-        let low = u64::from(a) | u64::from(b) << 32;
-        let found = equal(low, tag, mask) | equal(c.into(), tag, mask) << 8;
-        Slots(found as u16 & self.all().0)
+        // With the word in front of them, so that it is one load.
+        Slots((machine::equal(self.watch, tag, mask) >> 4) as u16 & self.all().0)
     }
 
     fn take(&mut self, slot: usize) {
@@ -219,18 +215,6 @@ impl Line {
     }
 }
 
-/// Which of eight octets agree with `tag` in the bits of `mask`: a bit for each, the lowest octet's first.
-#[inline(always)]
-const fn equal(octets: u64, tag: u8, mask: u8) -> u64 {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    const BELOW: u64 = 0x7f * EACH;
-    let differ = (octets ^ (tag as u64 * EACH)) & (mask as u64 * EACH);
-    // The highest bit of an octet is set where it is zero; no octet's sum reaches the next one.
-    let zero = !(((differ & BELOW) + BELOW) | differ | BELOW);
-    // Brings the eight bits together: bit 8i goes to 56 + i.
-    (zero >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
-}
-
 impl Index {
     /// Over so many chains, meant for at most `max` entries (0: as many as a kernel of today would allow).
     pub(super) fn new(chains: u64, max: u64) -> Self {
@@ -243,8 +227,10 @@ impl Index {
         Self { lines, behind: Vec::new(), spare: 0, chains, shift, asides: None }
     }
 
-    /// Several settings share the table from now on.
-    pub(super) fn share(&mut self) {
+    /// Several settings share the table from now on. What stands beside the lines tells when entries expire; the lines themselves
+    /// are never fresh again.
+    pub(super) fn share(&mut self, now: Jiffies) {
+        self.lines.iter_mut().chain(&mut self.behind).for_each(|line| line.set_bound(now));
         let beside = |lines: &Vec<Line>| alloc::vec![Asides::EMPTY; lines.len()];
         self.asides = Some([beside(&self.lines), beside(&self.behind)]);
     }
@@ -525,14 +511,14 @@ impl Index {
 
     /// The same where several settings share the table.
     #[inline]
-    pub(super) fn insert_aside(&mut self, place: Place, id: u32, expires: Jiffies, aside: Aside) {
+    pub(super) fn insert_aside(&mut self, place: Place, id: u32, now: Jiffies, aside: Aside) {
         let first = self.first(place);
         let line = &mut self.lines[place.line as usize];
         let count = line.count();
         if count == ROOM {
-            return self.hand_on(place, id, expires, Some(aside));
+            return self.hand_on(place, id, now, Some(aside));
         }
-        line.push(id, place.tag, expires);
+        line.push(id, place.tag, now);
         if let Some(asides) = self.asides_mut(first) {
             asides.set(count, aside);
         }

@@ -1,5 +1,5 @@
 //! What the processor can do and safe Rust can't say: asking for memory before it is needed, and comparing sixteen octets
-//! or eight numbers at once. All that is `unsafe` in the model.
+//! or eight numbers or eleven moments at once. All that is `unsafe` in the model.
 //!
 //! Why: a random lookup costs two cache misses. One after the other they take 150 to 400 ns; asked for ahead,
 //! for many packets at once, they take 25. And the eleven tags of a line are compared in a third of the time
@@ -26,22 +26,24 @@ pub(super) fn prefetch_at(address: usize) {
     let _ = address;
 }
 
-/// Which octets of four words are `octet`: a bit for each, the lowest one of the first word first.
+/// Which octets of four words are `octet` in the bits of `mask`: a bit for each, the lowest one of the first word first.
 #[inline(always)]
-pub(super) fn equal(words: [u32; 4], octet: u8) -> u32 {
+pub(super) fn equal(words: [u32; 4], octet: u8, mask: u8) -> u32 {
     #[cfg(target_arch = "x86_64")]
     {
-        use core::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi32, _mm_set1_epi8};
+        use core::arch::x86_64::{
+            _mm_and_si128, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi32, _mm_set1_epi8,
+        };
         let [a, b, c, d] = words.map(u32::cast_signed);
         // SAFETY: SSE2 is part of every x86-64, and none of these touches memory.
         let mask = unsafe {
-            let same = _mm_cmpeq_epi8(_mm_set_epi32(d, c, b, a), _mm_set1_epi8(octet as i8));
-            _mm_movemask_epi8(same)
+            let octets = _mm_and_si128(_mm_set_epi32(d, c, b, a), _mm_set1_epi8(mask as i8));
+            _mm_movemask_epi8(_mm_cmpeq_epi8(octets, _mm_set1_epi8((octet & mask) as i8)))
         };
         mask.cast_unsigned()
     }
     #[cfg(not(target_arch = "x86_64"))]
-    equal_by_word(words, octet)
+    equal_by_word(words, octet, mask)
 }
 
 /// Which of eight numbers of ticks are no more than `past`, as their difference is seen with a sign: a bit for each, the first one's being the
@@ -69,7 +71,40 @@ pub(super) fn over(ticks: &[u32; 8], past: u32) -> u8 {
     over_one_by_one(ticks, past)
 }
 
+/// Which of eleven moments have come by `now`, as their difference is seen with a sign: a bit for each, the first one's being the
+/// lowest.
+#[inline(always)]
+pub(super) fn past(moments: &[u32; 11], now: u32) -> u16 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{
+            __m128i, _mm_castsi128_ps, _mm_cmpgt_epi32, _mm_loadu_si128, _mm_movemask_ps,
+            _mm_set1_epi32, _mm_setzero_si128, _mm_sub_epi32,
+        };
+        let to_come = |from: usize| {
+            // SAFETY: SSE2 is part of every x86-64; what is read are four of the eleven numbers, wherever they stand.
+            unsafe {
+                let moments: *const __m128i = moments[from..from + 4].as_ptr().cast();
+                let left =
+                    _mm_sub_epi32(_mm_loadu_si128(moments), _mm_set1_epi32(now.cast_signed()));
+                _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpgt_epi32(left, _mm_setzero_si128())))
+            }
+        };
+        // The eighth is seen twice.
+        !(to_come(0) | to_come(4) << 4 | to_come(7) << 7) as u16 & 0x7ff
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    past_one_by_one(moments, now)
+}
+
 /// The same on any machine.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn past_one_by_one(moments: &[u32; 11], now: u32) -> u16 {
+    let is_past = |moment: &u32| u16::from(moment.wrapping_sub(now).cast_signed() <= 0);
+    moments.iter().rev().fold(0, |mask, moment| mask << 1 | is_past(moment))
+}
+
+/// The same as [`over`] on any machine.
 #[cfg(any(test, not(target_arch = "x86_64")))]
 fn over_one_by_one(ticks: &[u32; 8], past: u32) -> u8 {
     let is_over = |ticks: &u32| u8::from(ticks.wrapping_sub(past).cast_signed() <= 0);
@@ -78,10 +113,10 @@ fn over_one_by_one(ticks: &[u32; 8], past: u32) -> u8 {
 
 /// The same as [`equal`] on any machine.
 #[cfg(any(test, not(target_arch = "x86_64")))]
-fn equal_by_word(words: [u32; 4], octet: u8) -> u32 {
+fn equal_by_word(words: [u32; 4], octet: u8, mask: u8) -> u32 {
     let octets = words.map(u32::to_le_bytes);
     let octets = octets.as_flattened().iter().rev();
-    octets.fold(0, |mask, found| mask << 1 | u32::from(*found == octet))
+    octets.fold(0, |all, found| all << 1 | u32::from((found ^ octet) & mask == 0))
 }
 
 #[cfg(test)]
@@ -98,11 +133,22 @@ mod tests {
     }
 
     #[test]
+    fn moments_are_compared_all_at_once_as_they_are_one_by_one() {
+        let moments: [u32; 11] = core::array::from_fn(|n| (n as u32).wrapping_mul(0x3333_3333).wrapping_add(7));
+        for now in moments.iter().flat_map(|m| [m.wrapping_sub(1), *m, m.wrapping_add(1)]) {
+            assert_eq!(past(&moments, now), past_one_by_one(&moments, now), "{now}");
+        }
+        let moments = [5, 9, 9, 9, 9, 4, 9, 5, 9, 9, 1];
+        assert_eq!(past(&moments, 5), 0b100_1010_0001, "from the lowest bit up");
+    }
+
+    #[test]
     fn octets_are_compared_all_at_once_as_they_are_one_by_one() {
         let words = [0x0102_0304, 0xff00_0104, 0x7f80_8001, 0x0100_ff01];
-        for octet in 0..=255 {
-            assert_eq!(equal(words, octet), equal_by_word(words, octet), "{octet}");
+        for (octet, mask) in (0..=255).flat_map(|o| [0xff, 0x80, 0xf0, 0].map(|m| (o, m))) {
+            let wanted = equal_by_word(words, octet, mask);
+            assert_eq!(equal(words, octet, mask), wanted, "{octet} {mask}");
         }
-        assert_eq!(equal(words, 1), 0b1001_0001_0010_1000, "from the lowest octet up");
+        assert_eq!(equal(words, 1, 0xff), 0b1001_0001_0010_1000, "from the lowest octet up");
     }
 }

@@ -14,16 +14,16 @@ use super::versions::{Life, Row, Ticks, Versions};
 use super::{EntryId, Expiries, Extras, Found, Leaving, Probe, SEATS, Seats, Spot, Table, View};
 use crate::entry::Slot;
 use crate::plain::{Usual, Way};
-use crate::tcp::Tcp;
+use crate::tcp::{Direction, Tcp};
 use crate::ticks::Jiffies;
 
 impl Table {
     /// Makes a table that several settings share, in all of which every entry that is there stands. `least`: expiries that
     /// would move by less stay.
-    pub(crate) fn share(&mut self, seats: Seats, uniform: bool, least: u32) {
+    pub(crate) fn share(&mut self, seats: Seats, uniform: bool, least: u32, now: Jiffies) {
         const AHEAD: usize = 4;
         let mut versions = Versions::new(self.chains(), uniform, least);
-        self.index.share();
+        self.index.share(now);
         for at in self.index.every() {
             if let Some(ahead) = self.index.further(at, AHEAD) {
                 self.approach_line(ahead);
@@ -79,7 +79,6 @@ impl Table {
     fn put_aside(
         &mut self,
         version: &Version,
-        now: Jiffies,
         change: impl FnOnce(&mut Versions, EntryId, Aside) -> Aside,
     ) {
         let Version { found: Found { id, at, .. }, slot, .. } = *version;
@@ -89,20 +88,13 @@ impl Table {
         };
         let was = asides.get(slot);
         let is = change(versions, id, was);
-        asides.refresh(slot, is.since, is.row);
-        // A line of which something may have expired knows no more than that, until it is empty.
-        if !self.index.may_expire(at, now) {
-            let soonest = versions.soonest(id, &is, is.seats);
-            self.index.lower(at, soonest);
-        }
+        asides.refresh(slot, is.soonest, is.row);
     }
 
     /// A packet refreshes an entry that was found, and changes nothing else of it; the row is that of its class.
     #[inline(always)]
     pub(crate) fn refresh_shared(&mut self, version: &Version, lasts: (&Ticks, Row), now: Jiffies) {
-        self.put_aside(version, now, |versions, id, aside| {
-            versions.refreshed(id, aside, lasts, now)
-        });
+        self.put_aside(version, |versions, id, aside| versions.refreshed(id, aside, lasts, now));
     }
 
     /// Changes class and time of an entry that was found, in the settings in which it stands.
@@ -116,9 +108,7 @@ impl Table {
     ) {
         let watches = self.versions.as_ref().is_some_and(|versions| versions.watches());
         let was = watches.then(|| self.expiries(version));
-        self.put_aside(version, now, |versions, id, aside| {
-            versions.change(id, aside, life, class, now)
-        });
+        self.put_aside(version, |versions, id, aside| versions.change(id, aside, life, class, now));
         let Some(was) = was else { return };
         let sooner = self.expiries(version).before(&was, version.seats);
         if !sooner.is_empty() {
@@ -167,8 +157,7 @@ impl Table {
     ) {
         if let Some(versions) = &mut self.versions {
             let aside = versions.anew(id, seats, ticks, class, now);
-            let soonest = versions.soonest(id, &aside, seats);
-            self.index.insert_aside(probe.place, id.0, soonest, aside);
+            self.index.insert_aside(probe.place, id.0, now, aside);
         }
         self.count += 1;
         self.unsettle(probe, seats);
@@ -198,11 +187,15 @@ impl Table {
     /// Takes an entry out of some settings: whether it stands in none now, and is gone.
     #[inline(always)]
     pub(super) fn leave(&mut self, at: At, slot: usize, gone: Seats) -> bool {
-        let left = self.index.asides_mut(at).map(|asides| asides.leave(slot, gone));
-        if left.is_some_and(|left| !left.is_empty()) {
-            return false;
-        }
         let id = EntryId(self.index.id(at, slot));
+        if let (Some(versions), Some(asides)) = (&self.versions, self.index.asides_mut(at)) {
+            let aside = asides.get(slot);
+            let left = aside.seats.without(gone);
+            if !left.is_empty() {
+                asides.remain(slot, left, versions.soonest(id, &aside, left));
+                return false;
+            }
+        }
         self.index.take(at, slot);
         self.drop_entry(id);
         true
@@ -214,6 +207,7 @@ impl Table {
     pub(crate) fn find_shared(
         &mut self,
         probe: &Probe,
+        way: Way,
         now: Jiffies,
         mut seeking: Seats,
         versioned: &mut Versioned,
@@ -221,13 +215,13 @@ impl Table {
     ) {
         versioned.number = 0;
         let first = self.index.first(probe.place);
-        let back = probe.key.packed().inverse();
         let mut gone = false;
         let mut line = Some(first);
         while let Some(at) = line {
-            let stale = self.index.may_expire(at, now);
+            let Some(asides) = self.index.asides(at) else { break };
             let alike = self.index.like(at, probe.place);
-            let mut slots = if stale { self.index.of_chain(at, probe.place) } else { alike };
+            let over = asides.expired(now).and(self.index.of_chain(at, probe.place));
+            let mut slots = alike.or(over);
             while let Some(slot) = slots.newest() {
                 let (Some(versions), Some(asides)) = (&self.versions, self.index.asides(at)) else {
                     break;
@@ -238,7 +232,7 @@ impl Table {
                     continue;
                 }
                 let id = EntryId(self.index.id(at, slot));
-                if stale {
+                if over.has(slot) {
                     let expired = versions.expired(id, &aside, seats, now);
                     if !expired.is_empty() {
                         reaped(expired, versions.class(id, aside.row));
@@ -250,7 +244,7 @@ impl Table {
                     }
                 }
                 if alike.has(slot)
-                    && let Some(direction) = self.answers_to(id, probe, back)
+                    && let Some(direction) = self.direction(id, probe, way)
                 {
                     let found = Found { id, direction, at };
                     versioned.push(Version { found, slot: slot as u8, seats });
@@ -266,6 +260,20 @@ impl Table {
             self.index.tidy(first);
         }
         versioned.without = seeking;
+    }
+
+    /// The direction in which an entry has the tuple of the probe.
+    #[inline(always)]
+    fn direction(&self, id: EntryId, probe: &Probe, way: Way) -> Option<Direction> {
+        let narrow = match way {
+            Way::Tcp => self.slab.narrow(id),
+            Way::Udp => self.slab.narrow_short(id),
+            Way::WideTcp | Way::Long | Way::Nowhere | Way::Fragment => None,
+        };
+        match narrow {
+            Some(head) if !head.has_extras() => head.answers_to(probe.key.packed()),
+            Some(_) | None => self.answers_to(id, probe, probe.key.packed().inverse()),
+        }
     }
 
     /// The settings in which none of so many chains from one on could lose an entry to [`Table::clear_shared`], as far as that
@@ -314,6 +322,8 @@ impl Table {
         let (mut until, mut gone) = (most, false);
         let mut line = Some(first);
         while let Some(at) = line {
+            let Some(asides) = self.index.asides(at) else { break };
+            let over = asides.expired(now);
             let mut slots = self.index.of_chain(at, place);
             while let Some(slot) = slots.newest() {
                 let (Some(versions), Some(asides)) = (&self.versions, self.index.asides(at)) else {
@@ -326,6 +336,10 @@ impl Table {
                 }
                 let id = EntryId(self.index.id(at, slot));
                 let class = versions.class(id, aside.row);
+                if class != Class::Evictable && !over.has(slot) {
+                    until = until.earlier(aside.soonest);
+                    continue;
+                }
                 let expired = versions.expired(id, &aside, seats, now);
                 let stays = match class {
                     Class::Evictable => Seats::NONE,
@@ -388,15 +402,23 @@ impl Table {
         there.then(|| (versions.expiry(id, &aside, seat), versions.class(id, aside.row)))
     }
 
-    /// How many entries of a class have expired in each setting. Lines in which none can have are stepped over.
+    /// How many entries of a class have expired in each setting. Lines in which none has are stepped over.
     pub(crate) fn expired_shared(&self, now: Jiffies) -> Expired {
         let mut all = Expired::default();
         let Some(versions) = &self.versions else { return all };
-        for at in self.index.every().filter(|&at| self.index.may_expire(at, now)) {
+        for at in self.index.every() {
             let Some(asides) = self.index.asides(at) else { return all };
+            let mut slots = asides.expired(now);
+            if slots.is_empty() {
+                continue;
+            }
             all.begin_line();
-            for slot in 0..self.index.all(at).number() {
-                let (id, aside) = (EntryId(self.index.id(at, slot)), asides.get(slot));
+            while let Some(slot) = slots.newest() {
+                let aside = asides.get(slot);
+                if aside.seats.is_empty() {
+                    continue;
+                }
+                let id = EntryId(self.index.id(at, slot));
                 let expired = versions.expired(id, &aside, aside.seats, now);
                 all.add(expired, versions.class(id, aside.row));
             }

@@ -6,7 +6,8 @@
 //! there. Entries of one tuple that different packets made stand beside each other, in different settings.
 //!
 //! When it expires hangs on two things: the last packet that refreshed it, which is the same in all settings, and the timeout that
-//! packet gave it in each. There are few such rows of timeouts, so an entry has a moment and the number of its row.
+//! packet gave it in each. There are few such rows of timeouts, so an entry has the number of its row, and the moment at which it
+//! expires in the first of its settings: with the least timeout of the row in these settings that tells the others.
 //!
 //! A chain holds the entries of all settings in the order in which they came. Those of one setting among them stand in the
 //! order of that setting's own chain, so that what walks a chain meets the same as in a table of its own.
@@ -46,6 +47,13 @@ impl Seats {
 
     pub(crate) const fn contains(self, seat: usize) -> bool {
         self.0 & 1 << seat != 0
+    }
+
+    /// 1 for each of them, 0 for the others.
+    #[inline(always)]
+    pub(crate) fn ones(self) -> Ticks {
+        // In the width of what it is added to, so that it is done for four at a time.
+        core::array::from_fn(|seat| u32::from(u32::from(self.0) & 1 << seat != 0))
     }
 
     pub(crate) const fn and(self, other: Self) -> Self {
@@ -102,11 +110,13 @@ pub(crate) enum Life {
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct Versions {
-    /// All settings have the same timeouts. Then the moment of an entry is the one at which it expires, and rows tell classes only.
+    /// All settings have the same timeouts. Then an entry expires in all of them at once, and rows tell classes only.
     uniform: bool,
     /// Expiries that would move by less than so many ticks stay.
     least: u32,
     ticks: [Ticks; ROWS],
+    /// Of each row that is taken, the least ticks in each set of settings; none where timeouts are the same.
+    leasts: Vec<[u32; 1 << SEATS]>,
     /// One for each row that is taken.
     classes: Vec<Class>,
     /// Entries of the odd row.
@@ -140,6 +150,7 @@ impl Versions {
             uniform,
             least,
             ticks: [[0; SEATS]; ROWS],
+            leasts: Vec::new(),
             classes: Vec::new(),
             odd: BTreeMap::new(),
             dead: [EntryId::NONE; 16],
@@ -158,6 +169,9 @@ impl Versions {
             if self.classes.len() < usize::from(ODD.0) {
                 self.ticks[self.classes.len()] = *ticks;
                 self.classes.push(class);
+                if !self.uniform {
+                    self.leasts.push(leasts(ticks));
+                }
                 self.classes.len() - 1
             } else {
                 usize::from(ODD.0)
@@ -181,8 +195,25 @@ impl Versions {
             let expiries = Expiries(ticks.map(|ticks| now.plus(ticks)));
             return self.odd(id, seats, &expiries, class);
         }
-        let since = if self.uniform { now.plus(first(ticks, seats)) } else { now };
-        Aside { since, seats, row }
+        Aside { soonest: now.plus(self.first_of(ticks, row, seats)), seats, row }
+    }
+
+    /// The least ticks of a row, which is no odd one, in some settings; the row's ticks are these.
+    #[inline(always)]
+    fn first_of(&self, ticks: &Ticks, row: Row, seats: Seats) -> u32 {
+        if self.uniform { first(ticks, seats) } else { self.least_of(row, seats) }
+    }
+
+    /// The same, as far as it hangs on the row.
+    #[inline(always)]
+    fn least_of(&self, row: Row, seats: Seats) -> u32 {
+        self.leasts.get(usize::from(row.0)).map_or(0, |leasts| leasts[usize::from(seats.0)])
+    }
+
+    /// The moment from which an entry lasts as its row, which is no odd one, says.
+    #[inline(always)]
+    fn since(&self, aside: &Aside) -> Jiffies {
+        Jiffies(aside.soonest.0.wrapping_sub(self.least_of(aside.row, aside.seats)))
     }
 
     /// The same of one that lasts until these moments.
@@ -195,7 +226,7 @@ impl Versions {
     ) -> Aside {
         if self.uniform {
             let row = self.row(&[0; SEATS], class);
-            return Aside { since: first(&expiries.0, seats), seats, row };
+            return Aside { soonest: first(&expiries.0, seats), seats, row };
         }
         self.odd(id, seats, expiries, class)
     }
@@ -203,7 +234,7 @@ impl Versions {
     #[cold]
     fn odd(&mut self, id: EntryId, seats: Seats, expiries: &Expiries, class: Class) -> Aside {
         self.odd.insert(id.0, (*expiries, class));
-        Aside { since: Jiffies(0), seats, row: ODD }
+        Aside { soonest: expiries.soonest(seats), seats, row: ODD }
     }
 
     /// What becomes of what stands aside of an entry.
@@ -259,8 +290,7 @@ impl Versions {
             let class = self.class(id, row);
             return self.change(id, aside, &Life::Anew(*ticks), class, now);
         }
-        let since = if self.uniform { now.plus(ticks[0]) } else { now };
-        Aside { since, row, ..aside }
+        Aside { soonest: now.plus(self.first_of(ticks, row, aside.seats)), row, ..aside }
     }
 
     /// An entry is gone. Its cell is to be freed when it has come into the processor's cache; until then it waits, and another one's
@@ -289,7 +319,8 @@ impl Versions {
         if aside.row == ODD {
             return self.odd_expiries(id);
         }
-        Expiries(self.ticks_of(aside.row).map(|ticks| aside.since.plus(ticks)))
+        let since = self.since(aside);
+        Expiries(self.ticks_of(aside.row).map(|ticks| since.plus(ticks)))
     }
 
     #[cold]
@@ -308,7 +339,7 @@ impl Versions {
         if aside.row == ODD {
             return self.odd_expiries(id).0[seat];
         }
-        aside.since.plus(self.ticks_of(aside.row)[seat])
+        self.since(aside).plus(self.ticks_of(aside.row)[seat])
     }
 
     /// Of some settings those in which an entry has expired.
@@ -317,7 +348,7 @@ impl Versions {
         if aside.row == ODD {
             return self.odd_expiries(id).expired(seats, now);
         }
-        let past = now.0.wrapping_sub(aside.since.0);
+        let past = now.0.wrapping_sub(self.since(aside).0);
         Seats(over(self.ticks_of(aside.row), past)).and(seats)
     }
 
@@ -327,12 +358,7 @@ impl Versions {
         if aside.row == ODD {
             return self.odd_expiries(id).soonest(seats);
         }
-        let mut least = i32::MAX;
-        for (seat, ticks) in self.ticks_of(aside.row).iter().enumerate() {
-            let ticks = if seats.contains(seat) { ticks.cast_signed() } else { i32::MAX };
-            least = least.min(ticks);
-        }
-        aside.since.plus(least.cast_unsigned())
+        self.since(aside).plus(self.least_of(aside.row, seats))
     }
 
     /// The settings in which a walk of a chain would find none that has expired or is not assured.
@@ -387,6 +413,18 @@ impl Versions {
             settled.seats = settled.seats.without(seats);
         }
     }
+}
+
+/// The least of some ticks in each set of settings.
+fn leasts(ticks: &Ticks) -> [u32; 1 << SEATS] {
+    let mut leasts = [0; 1 << SEATS];
+    for set in 1..leasts.len() {
+        let (own, others) = (ticks[set.trailing_zeros() as usize], set & (set - 1));
+        let least: u32 = leasts[others];
+        let is_less = others == 0 || own.cast_signed() < least.cast_signed();
+        leasts[set] = if is_less { own } else { least };
+    }
+    leasts
 }
 
 /// The first of those of some settings.
@@ -470,7 +508,8 @@ mod tests {
         let then = now.plus(9);
         let life = Life::Anew(ticks_of(5));
         let was = versions.change(EntryId(70), asides[70], &life, Class::Protected, then);
-        assert_eq!((was.row, was.since, versions.odd.len()), (asides[5].row, then, 36));
+        let soonest = Expiries(ticks_of(5).map(|ticks| then.plus(ticks))).soonest(all);
+        assert_eq!((was.row, was.soonest, versions.odd.len()), (asides[5].row, soonest, 36));
         let until = Expiries(core::array::from_fn(|seat| then.plus(1 << seat)));
         let lowered = versions.change(EntryId(5), was, &Life::Until(until), Class::Closing, then);
         assert_eq!(versions.expiries(EntryId(5), &lowered), until);
