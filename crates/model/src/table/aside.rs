@@ -4,7 +4,7 @@
 //! One cache line beside one of the index. A chain is walked, and a collector's pass made, with these two and without a look at the
 //! entries; which of a line's entries have expired anywhere is one comparison.
 
-use super::index::{ROOM, Slots};
+use super::line::{ROOM, Slots};
 use super::machine;
 use super::versions::{Row, Seats};
 use crate::ticks::Jiffies;
@@ -32,9 +32,6 @@ const BITS: usize = 6;
 const OF_ROW: u8 = (1 << BITS) - 1;
 
 impl Asides {
-    pub(super) const EMPTY: Self =
-        Self { soonest: [0; ROOM], seats: [Seats::NONE; ROOM], rows: [0; 9] };
-
     #[inline(always)]
     pub(super) fn get(&self, slot: usize) -> Aside {
         let (soonest, seats) = (Jiffies(self.soonest[slot]), self.seats[slot]);
@@ -109,12 +106,12 @@ impl Asides {
     }
 }
 
-const _: () = assert!(size_of::<Asides>() == 64);
-
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;
 
+    use super::super::line::EMPTY;
+    use super::super::machine::as_asides_mut;
     use super::*;
 
     #[test]
@@ -125,7 +122,8 @@ mod tests {
             row: Row((n * 37 % 64) as u8),
         };
         for gone in 0..ROOM {
-            let mut line = Asides::EMPTY;
+            let mut place = EMPTY;
+            let line = as_asides_mut(&mut place);
             (0..ROOM).for_each(|n| line.set(n, aside(n)));
             line.take(gone);
             let left: Vec<usize> = (0..ROOM).filter(|n| *n != gone).collect();

@@ -5,7 +5,7 @@
 
 use plimsoll_ct::Class;
 
-use super::index::ROOM;
+use super::line::ROOM;
 use super::versions::{SEATS, Seats, Ticks};
 
 /// See the module.

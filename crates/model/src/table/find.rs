@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use plimsoll_ct::Zone;
 
 use super::chains::Soonest;
-use super::index::{self, At, Place};
+use super::index::{At, Place};
+use super::line::Slots;
 use super::{EntryId, Found, Glance, Leaving, Probe, Spot, Table};
 use crate::key::{Key, Packed};
 use crate::plain::Way;
@@ -48,7 +49,7 @@ impl Table {
     }
 
     #[inline(never)]
-    fn reach_some(&self, spot: &mut Spot, mut slots: index::Slots) -> bool {
+    fn reach_some(&self, spot: &mut Spot, mut slots: Slots) -> bool {
         if slots.is_empty() {
             let next = self.index.next(self.index.first(spot.place));
             next.inspect(|&next| self.index.prefetch_line(next));
@@ -82,7 +83,7 @@ impl Table {
     /// What is looked at of a line in which something may have expired: all that stands in it, so that it is known anew before
     /// when nothing will; or its chain alone, where packets come so seldom that nobody would profit, or nothing came of it.
     #[inline]
-    fn to_look_at(&self, at: At, place: Place, now: Jiffies) -> index::Slots {
+    fn to_look_at(&self, at: At, place: Place, now: Jiffies) -> Slots {
         /// In ticks: some seconds.
         const RECENTLY: u32 = 1 << 11;
         if self.index.may_expire_since(at, now) < RECENTLY {
@@ -126,7 +127,7 @@ impl Table {
 
     /// What a walk must look at: all of the chain where one may have expired, else those alike.
     #[inline]
-    pub(super) fn slots(&self, at: At, place: Place, now: Jiffies) -> index::Slots {
+    pub(super) fn slots(&self, at: At, place: Place, now: Jiffies) -> Slots {
         if self.index.may_expire(at, now) {
             self.index.of_chain(at, place)
         } else {

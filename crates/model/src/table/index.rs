@@ -12,32 +12,14 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::aside::{Aside, Asides};
-use super::machine::{self, prefetch};
+use super::line::{EMPTY, LAST, Line, ROOM, Slots};
+use super::machine::{as_asides, as_asides_mut, prefetch};
 use crate::ticks::Jiffies;
 
-/// Entries of one line.
-pub(super) const ROOM: usize = 11;
 /// Entries that a line is meant to hold when the table is full.
 const MEANT: u64 = 9;
 /// Chains of a line at most: a tag has eight bits.
 const MOST_CHAINS: u32 = 8;
-
-/// One cache line.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-pub(super) struct Line {
-    ids: [u32; ROOM],
-    /// Line with older entries behind this one, plus one; 0: none.
-    link: u32,
-    /// A time before which none of the entries expires, and three words of tags, from the lowest octet up. The highest
-    /// octet is the number of entries; its upper half tells of which of up to four chains it is known that nothing but their
-    /// own time takes their entries away.
-    watch: [u32; 4],
-}
-
-const EMPTY: Line = Line { ids: [0; ROOM], link: 0, watch: [0; 4] };
-/// The word that counts.
-const LAST: usize = 3;
 
 /// Where a hash belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +33,7 @@ impl Place {
     pub(super) const NOWHERE: Self = Self { line: 0, tag: 0 };
 }
 
-/// A line while it is walked: those behind come after those of the array.
+/// A line while it is walked: its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct At(u32);
 
@@ -60,159 +42,26 @@ impl At {
     pub(super) const NOWHERE: Self = Self(0);
 }
 
-/// A set of the places within a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Slots(u16);
-
-impl Slots {
-    /// A bit for each, the first one's being the lowest.
-    pub(super) const fn from_bits(bits: u16) -> Self {
-        Self(bits)
-    }
-
-    pub(super) const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    pub(super) const fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    pub(super) const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub(super) const fn has(self, slot: usize) -> bool {
-        self.0 >> slot & 1 != 0
-    }
-
-    /// The one, if there is exactly one.
-    #[inline(always)]
-    pub(super) const fn only(self) -> Option<usize> {
-        let one = self.0 != 0 && self.0 & (self.0 - 1) == 0;
-        if one { Some(self.0.trailing_zeros() as usize) } else { None }
-    }
-
-    /// Takes the newest out.
-    #[inline]
-    pub(super) fn newest(&mut self) -> Option<usize> {
-        let last = 15_u32.checked_sub(self.0.leading_zeros())?;
-        self.0 ^= 1 << last;
-        Some(last as usize)
-    }
-}
-
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
+    /// First those that chains begin in, then those behind others. Where several settings share the table, what stands beside a
+    /// line follows it: the two are one piece of memory that is asked for and found as one.
     lines: Vec<Line>,
-    /// Lines behind others.
-    behind: Vec<Line>,
-    /// First unused one of `behind`, plus one.
+    /// Where those behind others begin.
+    behind: u32,
+    /// First unused one of those; 0: none.
     spare: u32,
     chains: u64,
     /// Chains of a line: 2 to the power of this.
     shift: u32,
-    /// Beside each of the lines, and of those behind, where several settings share the table.
-    asides: Option<[Vec<Asides>; 2]>,
+    /// From one line to the next: 2 to the power of this. 1 where several settings share the table, else 0.
+    stride: u32,
 }
 
-impl Line {
-    /// Whether none of its entries has expired.
-    #[inline(always)]
-    pub(super) const fn is_fresh(&self, now: Jiffies) -> bool {
-        self.bound().left(now) > 0
-    }
-
-    #[inline(always)]
-    const fn bound(&self) -> Jiffies {
-        Jiffies(self.watch[0])
-    }
-
-    #[inline(always)]
-    const fn set_bound(&mut self, bound: Jiffies) {
-        self.watch[0] = bound.0;
-    }
-
-    /// Whether an entry stands at this place of it.
-    #[inline(always)]
-    pub(super) fn has(&self, slot: u8, id: u32) -> bool {
-        self.ids.get(usize::from(slot)) == Some(&id)
-    }
-
-    /// The entry at a place of it, if it has so many.
-    #[inline(always)]
-    pub(super) fn id(&self, slot: usize) -> Option<u32> {
-        self.ids.get(slot).copied()
-    }
-
-    /// An entry now expires at `time`.
-    #[inline(always)]
-    pub(super) const fn lower(&mut self, time: Jiffies) {
-        if self.bound().left(time) > 0 {
-            self.set_bound(time);
-        }
-    }
-
-    #[inline]
-    const fn count(&self) -> usize {
-        (self.watch[LAST] >> 24 & 15) as usize
-    }
-
-    fn tag(&self, slot: usize) -> u8 {
-        (self.watch[1 + slot / 4] >> (slot % 4 * 8)) as u8
-    }
-
-    fn set_tag(&mut self, slot: usize, tag: u8) {
-        let (word, shift) = (&mut self.watch[1 + slot / 4], slot % 4 * 8);
-        *word = *word & !(0xff << shift) | u32::from(tag) << shift;
-    }
-
-    fn set_count(&mut self, count: usize) {
-        self.watch[LAST] = self.watch[LAST] & !(15 << 24) | (count as u32) << 24;
-    }
-
-    #[inline]
-    const fn all(&self) -> Slots {
-        Slots(((1_u32 << self.count()) - 1) as u16)
-    }
-
-    /// Where tags are `tag`.
-    #[inline(always)]
-    pub(super) fn same(&self, tag: u8) -> Slots {
-        self.matches(tag, 0xff)
-    }
-
-    /// Where tags agree with `tag` in the bits of `mask`.
-    #[inline(always)]
-    fn matches(&self, tag: u8, mask: u8) -> Slots {
-        // With the word in front of them, so that it is one load.
-        Slots((machine::equal(self.watch, tag, mask) >> 4) as u16 & self.all().0)
-    }
-
-    fn take(&mut self, slot: usize) {
-        let count = self.count();
-        // Without a call: a line is short, and many go at once.
-        let before = self.ids;
-        for (at, id) in self.ids[..ROOM - 1].iter_mut().enumerate() {
-            *id = if at < slot { before[at] } else { before[at + 1] };
-        }
-        let [_, a, b, c] = self.watch;
-        let tags = u128::from(a) | u128::from(b) << 32 | u128::from(c & 0xff_ffff) << 64;
-        let below = (1_u128 << (slot * 8)) - 1;
-        let tags = tags & below | tags >> 8 & !below;
-        (self.watch[1], self.watch[2]) = (tags as u32, (tags >> 32) as u32);
-        self.watch[LAST] = c & !0xff_ffff | (tags >> 64) as u32;
-        self.set_count(count - 1);
-    }
-
-    fn push(&mut self, id: u32, tag: u8, bound: Jiffies) {
-        let count = self.count();
-        self.set_bound(if count == 0 { bound } else { self.bound().earlier(bound) });
-        self.ids[count] = id;
-        self.set_tag(count, tag);
-        self.set_count(count + 1);
-    }
+/// Room for so many lines, and for as many behind them as there mostly are.
+fn room_for(lines: usize) -> Vec<Line> {
+    Vec::with_capacity(lines + lines / 4)
 }
 
 impl Index {
@@ -223,40 +72,44 @@ impl Index {
         while shift < MOST_CHAINS && (max << (shift + 1)) / chains <= MEANT {
             shift += 1;
         }
-        let lines = alloc::vec![EMPTY; (chains >> shift) as usize + 1];
-        Self { lines, behind: Vec::new(), spare: 0, chains, shift, asides: None }
+        let number = (chains >> shift) as usize + 1;
+        let mut lines = room_for(number);
+        lines.resize(number, EMPTY);
+        Self { lines, behind: number as u32, spare: 0, chains, shift, stride: 0 }
     }
 
     /// Several settings share the table from now on. What stands beside the lines tells when entries expire; the lines themselves
     /// are never fresh again.
     pub(super) fn share(&mut self, now: Jiffies) {
-        self.lines.iter_mut().chain(&mut self.behind).for_each(|line| line.set_bound(now));
-        let beside = |lines: &Vec<Line>| alloc::vec![Asides::EMPTY; lines.len()];
-        self.asides = Some([beside(&self.lines), beside(&self.behind)]);
+        debug_assert_eq!(self.stride, 0, "a table that is shared already");
+        let mut lines = room_for(self.lines.len() * 2);
+        for line in &self.lines {
+            lines.extend([line.moved(now), EMPTY]);
+        }
+        let (behind, spare) = (self.behind * 2, self.spare * 2);
+        *self = Self { lines, behind, spare, stride: 1, ..*self };
     }
 
     /// What stands beside a line, where several settings share the table.
     #[inline(always)]
     pub(super) fn asides(&self, at: At) -> Option<&Asides> {
-        let [first, behind] = self.asides.as_ref()?;
-        match (at.0 as usize).checked_sub(self.lines.len()) {
-            None => first.get(at.0 as usize),
-            Some(number) => behind.get(number),
+        if self.stride == 0 {
+            return None;
         }
+        self.lines.get(at.0 as usize + 1).map(as_asides)
     }
 
     #[inline(always)]
     pub(super) fn asides_mut(&mut self, at: At) -> Option<&mut Asides> {
-        let [first, behind] = self.asides.as_mut()?;
-        match (at.0 as usize).checked_sub(self.lines.len()) {
-            None => first.get_mut(at.0 as usize),
-            Some(number) => behind.get_mut(number),
+        if self.stride == 0 {
+            return None;
         }
+        self.lines.get_mut(at.0 as usize + 1).map(as_asides_mut)
     }
 
     /// All lines, those behind others too.
     pub(super) fn every(&self) -> impl Iterator<Item = At> + use<> {
-        (0..(self.lines.len() + self.behind.len()) as u32).map(At)
+        (0..self.lines.len() as u32).step_by(1 << self.stride).map(At)
     }
 
     /// Asks for what stands beside a line.
@@ -296,12 +149,16 @@ impl Index {
     /// Of a chain's number, with eight bits behind it.
     #[inline(always)]
     const fn place_of(&self, exact: u64) -> Place {
-        Place { line: (exact >> (8 + self.shift)) as u32, tag: (exact >> self.shift) as u8 }
+        Place {
+            line: ((exact >> (8 + self.shift)) as u32) << self.stride,
+            tag: (exact >> self.shift) as u8,
+        }
     }
 
     /// The chain of a place.
     pub(super) const fn chain(&self, place: Place) -> usize {
-        (place.line as usize) << self.shift | (place.tag as usize) >> (8 - self.shift)
+        ((place.line >> self.stride) as usize) << self.shift
+            | (place.tag as usize) >> (8 - self.shift)
     }
 
     /// The place of any entry of a chain, as far as the chain goes.
@@ -315,18 +172,12 @@ impl Index {
 
     #[inline]
     fn line(&self, at: At) -> &Line {
-        match (at.0 as usize).checked_sub(self.lines.len()) {
-            None => &self.lines[at.0 as usize],
-            Some(behind) => &self.behind[behind],
-        }
+        &self.lines[at.0 as usize]
     }
 
     #[inline]
     fn line_mut(&mut self, at: At) -> &mut Line {
-        match (at.0 as usize).checked_sub(self.lines.len()) {
-            None => &mut self.lines[at.0 as usize],
-            Some(behind) => &mut self.behind[behind],
-        }
+        &mut self.lines[at.0 as usize]
     }
 
     #[inline]
@@ -346,8 +197,8 @@ impl Index {
     /// The line with older entries.
     #[inline]
     pub(super) fn next(&self, at: At) -> Option<At> {
-        let behind = self.line(at).link.checked_sub(1)?;
-        Some(At(self.lines.len() as u32 + behind))
+        let link = self.line(at).link;
+        (link != 0).then_some(At(link))
     }
 
     #[inline]
@@ -416,7 +267,7 @@ impl Index {
         let mut length = 0;
         let mut at = Some(self.first(place));
         while let Some(line) = at {
-            length += u64::from(self.of_chain(line, place).0.count_ones());
+            length += self.of_chain(line, place).number() as u64;
             at = self.next(line);
         }
         length
@@ -554,25 +405,19 @@ impl Index {
                 let link = self.new_line();
                 self.line_mut(at).link = link;
             }
-            at = At(self.lines.len() as u32 + self.line(at).link - 1);
+            at = At(self.line(at).link);
         }
     }
 
     fn new_line(&mut self) -> u32 {
-        match self.spare.checked_sub(1) {
-            None => {
-                self.behind.push(EMPTY);
-                if let Some([_, behind]) = &mut self.asides {
-                    behind.push(Asides::EMPTY);
-                }
-                self.behind.len() as u32
-            }
-            Some(behind) => {
-                let behind = behind as usize;
-                self.spare = core::mem::replace(&mut self.behind[behind], EMPTY).link;
-                behind as u32 + 1
-            }
+        if self.spare == 0 {
+            let line = self.lines.len() as u32;
+            self.lines.extend(core::iter::repeat_n(EMPTY, 1 << self.stride));
+            return line;
         }
+        let line = self.spare;
+        self.spare = core::mem::replace(self.line_mut(At(line)), EMPTY).link;
+        line
     }
 
     /// Takes out what stands there; those before it keep their slots.
@@ -594,7 +439,7 @@ impl Index {
             }
             let number = self.line(at).link;
             self.line_mut(at).link = link;
-            self.behind[number as usize - 1].link = self.spare;
+            self.line_mut(At(number)).link = self.spare;
             self.spare = number;
         }
     }
@@ -616,15 +461,15 @@ impl Index {
 
     /// The chains of a line that stands behind no other.
     pub(super) const fn chains_of(&self, first: At) -> Range<usize> {
-        let start = (first.0 as usize) << self.shift;
+        let start = ((first.0 >> self.stride) as usize) << self.shift;
         let end = start + (1 << self.shift);
         start..if end < self.chains() { end } else { self.chains() }
     }
 
     /// The line so many further than one that stands behind no other.
     pub(super) fn further(&self, first: At, lines: usize) -> Option<At> {
-        let at = first.0 as usize + lines;
-        (at < self.lines.len()).then_some(At(at as u32))
+        let at = first.0 + ((lines as u32) << self.stride);
+        (at < self.behind).then_some(At(at))
     }
 }
 
@@ -674,22 +519,6 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_compared_all_at_once_as_they_are_one_by_one() {
-        let mut index = Index::new(1, 8);
-        for tag in [7, 0, 7, 255, 128, 7, 0, 1, 127, 7, 7] {
-            let place = Place { line: 0, tag };
-            // Whatever stands beside the tags must not be taken for one.
-            index.insert(place, u32::from(tag), Jiffies(0x0707_0707));
-            let line = &index.lines[0];
-            for sought in 0..=255 {
-                let one = |slot: &usize| line.tag(*slot) == sought;
-                let wanted = (0..line.count()).filter(one).fold(0, |all, slot| all | 1 << slot);
-                assert_eq!((line.same(sought).0, line.matches(sought, 0xff).0), (wanted, wanted));
-            }
-        }
-    }
-
-    #[test]
     fn lines_that_were_emptied_are_used_again() {
         let mut index = Index::new(1, 8);
         let place = index.place(7);
@@ -701,7 +530,8 @@ mod tests {
                 assert!(removed(&mut index, place, id), "{round}");
             }
         }
-        assert!(index.behind.len() < 12, "{}", index.behind.len());
+        let behind = index.lines.len() - index.behind as usize;
+        assert!(behind < 12, "{behind}");
     }
 
     #[test]

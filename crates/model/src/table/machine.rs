@@ -6,6 +6,9 @@
 //! (docs/model.md, "How fast").
 #![allow(unsafe_code)]
 
+use super::aside::Asides;
+use super::line::Line;
+
 /// Begins to load the cache line of `place`. Changes nothing but the time that a later access takes.
 #[inline(always)]
 pub(super) fn prefetch<T>(place: &T) {
@@ -25,6 +28,23 @@ pub(super) fn prefetch_at(address: usize) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;
 }
+
+/// What stands beside a line, where the place behind it is kept for that.
+#[inline(always)]
+pub(super) const fn as_asides(place: &Line) -> &Asides {
+    // SAFETY: both are 64 octets at a border of 64, of integers that may have any value, without gaps.
+    unsafe { &*core::ptr::from_ref(place).cast() }
+}
+
+/// The same, to be changed.
+#[inline(always)]
+pub(super) const fn as_asides_mut(place: &mut Line) -> &mut Asides {
+    // SAFETY: as above; whatever is written is a line's too.
+    unsafe { &mut *core::ptr::from_mut(place).cast() }
+}
+
+const _: () = assert!(size_of::<Line>() == 64 && size_of::<Asides>() == 64);
+const _: () = assert!(align_of::<Line>() == 64 && align_of::<Asides>() == 64);
 
 /// Which octets of four words are `octet` in the bits of `mask`: a bit for each, the lowest one of the first word first.
 #[inline(always)]
@@ -134,7 +154,8 @@ mod tests {
 
     #[test]
     fn moments_are_compared_all_at_once_as_they_are_one_by_one() {
-        let moments: [u32; 11] = core::array::from_fn(|n| (n as u32).wrapping_mul(0x3333_3333).wrapping_add(7));
+        let moments: [u32; 11] =
+            core::array::from_fn(|n| (n as u32).wrapping_mul(0x3333_3333).wrapping_add(7));
         for now in moments.iter().flat_map(|m| [m.wrapping_sub(1), *m, m.wrapping_add(1)]) {
             assert_eq!(past(&moments, now), past_one_by_one(&moments, now), "{now}");
         }

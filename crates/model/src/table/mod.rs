@@ -17,6 +17,7 @@ mod chains;
 mod expired;
 mod find;
 mod index;
+mod line;
 mod machine;
 mod shared;
 mod slab;

@@ -27,6 +27,7 @@ pub(crate) const SEATS: usize = 8;
 
 /// Some of the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(transparent)]
 pub(crate) struct Seats(pub(crate) u8);
 
 impl Seats {

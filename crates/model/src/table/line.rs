@@ -1,0 +1,196 @@
+//! One line of the index: up to eleven entries, in the order in which they came.
+
+use super::machine;
+use crate::ticks::Jiffies;
+
+/// Entries of one line.
+pub(super) const ROOM: usize = 11;
+/// One cache line.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Line {
+    pub(super) ids: [u32; ROOM],
+    /// Line with older entries behind this one; 0: none.
+    pub(super) link: u32,
+    /// A time before which none of the entries expires, and three words of tags, from the lowest octet up. The highest
+    /// octet is the number of entries; its upper half tells of which of up to four chains it is known that nothing but their
+    /// own time takes their entries away.
+    pub(super) watch: [u32; 4],
+}
+
+pub(super) const EMPTY: Line = Line { ids: [0; ROOM], link: 0, watch: [0; 4] };
+/// The word that counts.
+pub(super) const LAST: usize = 3;
+
+/// A set of the places within a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slots(u16);
+
+impl Slots {
+    /// A bit for each, the first one's being the lowest.
+    pub(super) const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub(super) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// How many.
+    pub(super) const fn number(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    pub(super) const fn has(self, slot: usize) -> bool {
+        self.0 >> slot & 1 != 0
+    }
+
+    /// The one, if there is exactly one.
+    #[inline(always)]
+    pub(super) const fn only(self) -> Option<usize> {
+        let one = self.0 != 0 && self.0 & (self.0 - 1) == 0;
+        if one { Some(self.0.trailing_zeros() as usize) } else { None }
+    }
+
+    /// Takes the newest out.
+    #[inline]
+    pub(super) fn newest(&mut self) -> Option<usize> {
+        let last = 15_u32.checked_sub(self.0.leading_zeros())?;
+        self.0 ^= 1 << last;
+        Some(last as usize)
+    }
+}
+
+impl Line {
+    /// Whether none of its entries has expired.
+    #[inline(always)]
+    pub(super) const fn is_fresh(&self, now: Jiffies) -> bool {
+        self.bound().left(now) > 0
+    }
+
+    #[inline(always)]
+    pub(super) const fn bound(&self) -> Jiffies {
+        Jiffies(self.watch[0])
+    }
+
+    #[inline(always)]
+    pub(super) const fn set_bound(&mut self, bound: Jiffies) {
+        self.watch[0] = bound.0;
+    }
+
+    /// As it is where what stands beside a line follows it, and never fresh.
+    pub(super) const fn moved(&self, now: Jiffies) -> Self {
+        let mut moved = *self;
+        moved.link *= 2;
+        moved.set_bound(now);
+        moved
+    }
+
+    /// Whether an entry stands at this place of it.
+    #[inline(always)]
+    pub(super) fn has(&self, slot: u8, id: u32) -> bool {
+        self.ids.get(usize::from(slot)) == Some(&id)
+    }
+
+    /// The entry at a place of it, if it has so many.
+    #[inline(always)]
+    pub(super) fn id(&self, slot: usize) -> Option<u32> {
+        self.ids.get(slot).copied()
+    }
+
+    /// An entry now expires at `time`.
+    #[inline(always)]
+    pub(super) const fn lower(&mut self, time: Jiffies) {
+        if self.bound().left(time) > 0 {
+            self.set_bound(time);
+        }
+    }
+
+    #[inline]
+    pub(super) const fn count(&self) -> usize {
+        (self.watch[LAST] >> 24 & 15) as usize
+    }
+
+    pub(super) fn tag(&self, slot: usize) -> u8 {
+        (self.watch[1 + slot / 4] >> (slot % 4 * 8)) as u8
+    }
+
+    fn set_tag(&mut self, slot: usize, tag: u8) {
+        let (word, shift) = (&mut self.watch[1 + slot / 4], slot % 4 * 8);
+        *word = *word & !(0xff << shift) | u32::from(tag) << shift;
+    }
+
+    fn set_count(&mut self, count: usize) {
+        self.watch[LAST] = self.watch[LAST] & !(15 << 24) | (count as u32) << 24;
+    }
+
+    #[inline]
+    pub(super) const fn all(&self) -> Slots {
+        Slots(((1_u32 << self.count()) - 1) as u16)
+    }
+
+    /// Where tags are `tag`.
+    #[inline(always)]
+    pub(super) fn same(&self, tag: u8) -> Slots {
+        self.matches(tag, 0xff)
+    }
+
+    /// Where tags agree with `tag` in the bits of `mask`.
+    #[inline(always)]
+    pub(super) fn matches(&self, tag: u8, mask: u8) -> Slots {
+        // With the word in front of them, so that it is one load.
+        Slots((machine::equal(self.watch, tag, mask) >> 4) as u16 & self.all().0)
+    }
+
+    pub(super) fn take(&mut self, slot: usize) {
+        let count = self.count();
+        // Without a call: a line is short, and many go at once.
+        let before = self.ids;
+        for (at, id) in self.ids[..ROOM - 1].iter_mut().enumerate() {
+            *id = if at < slot { before[at] } else { before[at + 1] };
+        }
+        let [_, a, b, c] = self.watch;
+        let tags = u128::from(a) | u128::from(b) << 32 | u128::from(c & 0xff_ffff) << 64;
+        let below = (1_u128 << (slot * 8)) - 1;
+        let tags = tags & below | tags >> 8 & !below;
+        (self.watch[1], self.watch[2]) = (tags as u32, (tags >> 32) as u32);
+        self.watch[LAST] = c & !0xff_ffff | (tags >> 64) as u32;
+        self.set_count(count - 1);
+    }
+
+    pub(super) fn push(&mut self, id: u32, tag: u8, bound: Jiffies) {
+        let count = self.count();
+        self.set_bound(if count == 0 { bound } else { self.bound().earlier(bound) });
+        self.ids[count] = id;
+        self.set_tag(count, tag);
+        self.set_count(count + 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_compared_all_at_once_as_they_are_one_by_one() {
+        let mut line = EMPTY;
+        for tag in [7, 0, 7, 255, 128, 7, 0, 1, 127, 7, 7] {
+            // Whatever stands beside the tags must not be taken for one.
+            line.push(u32::from(tag), tag, Jiffies(0x0707_0707));
+            for (sought, mask) in (0..=255).flat_map(|s| [(s, 0xff), (s, 0xc0)]) {
+                let one = |slot: &usize| (line.tag(*slot) ^ sought) & mask == 0;
+                let wanted = (0..line.count()).filter(one).fold(0, |all, slot| all | 1 << slot);
+                assert_eq!(line.matches(sought, mask).0, wanted);
+                assert!(mask != 0xff || line.same(sought).0 == wanted);
+            }
+        }
+    }
+}
