@@ -6,7 +6,8 @@
 //! hands its oldest on to another one behind it.
 //!
 //! A line also knows a time before which none of its entries expires. Until then a lookup need not look at
-//! what stands in its way; the collector's pass brings the time up to date.
+//! what stands in its way; the collector's pass brings the time up to date. Where several settings share the table, what stands
+//! beside each line ([`super::aside`]) tells that of every entry.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -46,7 +47,7 @@ impl At {
 #[derive(Debug, Clone)]
 pub(super) struct Index {
     /// First those that chains begin in, then those behind others. Where several settings share the table, what stands beside a
-    /// line follows it: the two are one piece of memory that is asked for and found as one.
+    /// line takes the place that follows it: the two are neighbours in memory, and so on one page.
     lines: Vec<Line>,
     /// Where those behind others begin.
     behind: u32,
@@ -59,7 +60,7 @@ pub(super) struct Index {
     stride: u32,
 }
 
-/// Room for so many lines, and for as many behind them as there mostly are.
+/// Room for so many lines, and for as many behind them as there mostly are at most: memory that nobody touches is none.
 fn room_for(lines: usize) -> Vec<Line> {
     Vec::with_capacity(lines + lines / 4)
 }

@@ -14,7 +14,7 @@ use super::versions::{Life, Row, Ticks, Versions};
 use super::{EntryId, Expiries, Extras, Found, Leaving, Probe, SEATS, Seats, Spot, Table, View};
 use crate::entry::Slot;
 use crate::plain::{Usual, Way};
-use crate::tcp::{Direction, Tcp};
+use crate::tcp::Tcp;
 use crate::ticks::Jiffies;
 
 impl Table {
@@ -209,12 +209,67 @@ impl Table {
         probe: &Probe,
         way: Way,
         now: Jiffies,
-        mut seeking: Seats,
+        seeking: Seats,
+        versioned: &mut Versioned,
+        reaped: impl FnMut(Seats, Class),
+    ) {
+        (versioned.number, versioned.without) = (0, seeking);
+        if !self.glance_shared(probe, way, now, versioned) {
+            self.walk_shared(probe, now, versioned, reaped);
+        }
+    }
+
+    /// The same where the first line tells it: nothing in the way has expired, and one entry may be the one, or none. `false`: it takes
+    /// a walk, and nothing was found.
+    #[inline(always)]
+    fn glance_shared(
+        &self,
+        probe: &Probe,
+        way: Way,
+        now: Jiffies,
+        versioned: &mut Versioned,
+    ) -> bool {
+        let at = self.index.first(probe.place);
+        let Some(asides) = self.index.asides(at) else { return false };
+        if !asides.expired(now).and(self.index.of_chain(at, probe.place)).is_empty() {
+            return false;
+        }
+        let (alike, ends) = (self.index.like(at, probe.place), self.index.next(at).is_none());
+        let Some(slot) = alike.only() else { return ends && alike.is_empty() };
+        let id = EntryId(self.index.id(at, slot));
+        let head = match way {
+            Way::Tcp => self.slab.narrow(id),
+            Way::Udp => self.slab.narrow_short(id),
+            Way::WideTcp | Way::Long | Way::Nowhere | Way::Fragment => None,
+        };
+        let direction = head.and_then(|head| head.answers_to(probe.key.packed()));
+        let seats = asides.seats(slot).and(versioned.without);
+        match direction {
+            Some(direction) if ends || seats == versioned.without => {
+                versioned.push(Version {
+                    found: Found { id, direction, at },
+                    slot: slot as u8,
+                    seats,
+                });
+                versioned.without = versioned.without.without(seats);
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// The same by a walk of the chain.
+    #[inline(never)]
+    fn walk_shared(
+        &mut self,
+        probe: &Probe,
+        now: Jiffies,
         versioned: &mut Versioned,
         mut reaped: impl FnMut(Seats, Class),
     ) {
-        versioned.number = 0;
+        let mut seeking = versioned.without;
         let first = self.index.first(probe.place);
+        let back = probe.key.packed().inverse();
         let mut gone = false;
         let mut line = Some(first);
         while let Some(at) = line {
@@ -244,7 +299,7 @@ impl Table {
                     }
                 }
                 if alike.has(slot)
-                    && let Some(direction) = self.direction(id, probe, way)
+                    && let Some(direction) = self.answers_to(id, probe, back)
                 {
                     let found = Found { id, direction, at };
                     versioned.push(Version { found, slot: slot as u8, seats });
@@ -260,20 +315,6 @@ impl Table {
             self.index.tidy(first);
         }
         versioned.without = seeking;
-    }
-
-    /// The direction in which an entry has the tuple of the probe.
-    #[inline(always)]
-    fn direction(&self, id: EntryId, probe: &Probe, way: Way) -> Option<Direction> {
-        let narrow = match way {
-            Way::Tcp => self.slab.narrow(id),
-            Way::Udp => self.slab.narrow_short(id),
-            Way::WideTcp | Way::Long | Way::Nowhere | Way::Fragment => None,
-        };
-        match narrow {
-            Some(head) if !head.has_extras() => head.answers_to(probe.key.packed()),
-            Some(_) | None => self.answers_to(id, probe, probe.key.packed().inverse()),
-        }
     }
 
     /// The settings in which none of so many chains from one on could lose an entry to [`Table::clear_shared`], as far as that
