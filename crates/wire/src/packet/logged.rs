@@ -184,15 +184,15 @@ fn ipv6(text: &mut String, packet: &[u8], at: Level) -> fmt::Result {
     // Where a header leads out of the packet, the count of what is left wraps around.
     let mut left = rest.len() as u32;
     while matches!(protocol, 0 | 43 | 44 | 50 | 51 | 60) {
+        let Some(&[next, length]) = rest.first_chunk() else { return text.write_str("TRUNCATED") };
         text.write_str("OPT ( ")?;
         if protocol == 50 {
             // Nobody can look behind it.
-            return match be32(rest, 0) {
+            return match be32(rest, 0).filter(|_| rest.len() >= 8) {
                 Some(index) => write!(text, "ESP SPI=0x{index:x} )"),
                 None => write!(text, "ESP INCOMPLETE [{left} bytes] )"),
             };
         }
-        let Some(&[next, length]) = rest.first_chunk() else { return text.write_str("TRUNCATED") };
         let mut octets = usize::from(length) * 8 + 8;
         match protocol {
             44 => {
@@ -477,7 +477,10 @@ mod tests {
                 "{head} LEN=56 TC=1 HOPLIMIT=63 FLOWLBL=144470 OPT ( ) PROTO=UDP SPT=4096 DPT=53 LEN=8 "
             )
         );
-        assert!(shown(&v6(50, &[0, 0, 0, 9])).ends_with(" OPT ( ESP SPI=0x9 )"));
+        let encrypted = [0, 0, 0, 9, 0, 0, 0, 1];
+        assert!(shown(&v6(50, &encrypted)).ends_with(" OPT ( ESP SPI=0x9 )"));
+        assert!(shown(&v6(50, &encrypted[..7])).ends_with(" OPT ( ESP INCOMPLETE [7 bytes] )"));
+        assert!(shown(&v6(50, &encrypted[..1])).ends_with("FLOWLBL=144470 TRUNCATED"));
         assert!(shown(&v6(47, &[])).ends_with(" PROTO=47 "));
         // An authentication header that leads 80 octets out of the packet.
         let beyond = [58, 24, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
