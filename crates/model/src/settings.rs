@@ -179,6 +179,10 @@ impl Settings {
                 self.log_invalid = u8::try_from(value).map_err(|_| refused)?;
             }
             "log_invalid" => return Err(SettingError::NotCompared(setting.name)),
+            // What is not as many ticks in a signed number.
+            _ if number > i32::MAX as u32 / self.hz.max(1) && self.timeout_mut(name).is_some() => {
+                return Err(refused);
+            }
             _ => match self.timeout_mut(name) {
                 Some((place, unit)) => *place = number.checked_mul(unit).ok_or(refused)?,
                 None => return Err(SettingError::NotModelled(setting.name)),
@@ -291,6 +295,12 @@ mod tests {
         let mut s = settings();
         assert!(matches!(s.set("nf_conntrack_max", 1 << 31), Err(SettingError::Refused { .. })));
         assert!(matches!(s.set("nf_conntrack_acct", 2), Err(SettingError::Refused { .. })));
+        // 2^31 ticks.
+        assert_eq!(s.set("nf_conntrack_udp_timeout", 8_589_934), Ok(()));
+        assert!(matches!(
+            s.set("nf_conntrack_udp_timeout", 8_589_935),
+            Err(SettingError::Refused { .. })
+        ));
         assert!(matches!(s.set("tcp_syncookies", 1), Err(SettingError::Unknown(_))));
         assert!(matches!(
             s.set("nf_conntrack_log_invalid", 256),
