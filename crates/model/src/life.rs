@@ -248,10 +248,12 @@ impl Model {
         let id = self.table.insert(probe, &slot, now, extras);
         if self.settings.accounting {
             if self.accounting.len() <= id.index() {
-                self.accounting.resize(id.index() + 1, [Accounting::default(); 2]);
+                self.accounting.resize(id.index() + 1, None);
             }
-            self.accounting[id.index()] = [Accounting::default(); 2];
+            self.accounting[id.index()] = Some([Accounting::default(); 2]);
             self.account(id, Direction::Original, packet.length);
+        } else if let Some(another) = self.accounting.get_mut(id.index()) {
+            *another = None;
         }
         self.tell_new(id, &slot);
         step.what = What::Inserted;
@@ -311,7 +313,7 @@ impl Model {
 
     #[inline]
     pub(crate) fn account(&mut self, id: EntryId, direction: Direction, octets: u32) {
-        if let Some(both) = self.accounting.get_mut(id.index()) {
+        if let Some(Some(both)) = self.accounting.get_mut(id.index()) {
             let a = &mut both[direction as usize];
             a.packets += 1;
             a.bytes += u64::from(octets);

@@ -69,7 +69,8 @@ pub struct Model {
     pub(crate) events: Option<Events>,
     /// Entries by class, expired ones too.
     pub(crate) classes: Classes,
-    pub(crate) accounting: Vec<[Accounting; 2]>,
+    /// By the numbers of entries: of those that came while it was on.
+    pub(crate) accounting: Vec<Option<[Accounting; 2]>>,
     /// Made of profile and settings.
     pub(crate) usual: Usual,
     /// Scatters the bound on chains.

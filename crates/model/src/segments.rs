@@ -179,6 +179,7 @@ impl Model {
             && helper.is_none()
             && !self.settings.helpers
             && !self.settings.accounting
+            && self.accounting.is_empty()
             && self.helpers.expected.is_empty()
             && self.has_room()
             && least.is_none_or(|least| self.table.is_short(spot, least))

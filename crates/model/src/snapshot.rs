@@ -98,8 +98,7 @@ impl Model {
         let hz = self.settings.hz;
         let left = slot.expires.left(now).max(0) as u32 / hz;
         let age = now.0.wrapping_sub(created.0) / hz;
-        let accounting =
-            self.settings.accounting.then(|| self.accounting.get(id.index())).flatten();
+        let accounting = self.accounting.get(id.index()).copied().flatten();
         Entry {
             original,
             reply,

@@ -467,7 +467,7 @@ fn a_table_begun_with_a_dump_knows_its_flows_and_their_translation() {
 }
 
 #[test]
-fn an_entry_that_was_made_while_accounting_was_on_is_accounted_when_it_is_off_too() {
+fn an_entry_is_accounted_as_long_as_it_lives_if_it_was_made_while_that_was_on() {
     let mut s = Story::on("6.18", |settings| settings.accounting = true);
     s.at(ms(0), &tcp(false, SYN, 0, 0));
     s.at(ms(1), &tcp(true, SYN | ACK, 0, 1));
@@ -477,8 +477,14 @@ fn an_entry_that_was_made_while_accounting_was_on_is_accounted_when_it_is_off_to
     assert_eq!(packets(&s), Some(2));
     s.0.change(|settings| settings.accounting = false);
     s.at(ms(4), &tcp(true, ACK, 1, 1));
-    s.0.change(|settings| settings.accounting = true);
     assert_eq!(packets(&s), Some(3));
+    // One that comes meanwhile is not, nor when it is on again.
+    s.at(ms(5), &tcp(true, RST, 1, 1));
+    s.at(ms(6), &udp(false, 9));
+    s.0.change(|settings| settings.accounting = true);
+    s.at(ms(7), &udp(false, 9));
+    let shown: Vec<_> = s.0.entries().map(|e| e.original_accounting.map(|a| a.packets)).collect();
+    assert!(shown.contains(&Some(2)) && shown.contains(&None), "{shown:?}");
 }
 
 #[test]
