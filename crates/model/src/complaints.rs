@@ -11,7 +11,7 @@ use plimsoll_wire::packet::{Logged, Packet, Transport};
 
 use crate::dccp;
 use crate::entry::{Memory, Slot};
-use crate::error::{Icmp, REDIRECT_LENGTH};
+use crate::error::{Flaw, Icmp};
 use crate::model::{Model, Prepared};
 use crate::sctp;
 use crate::tcp::{Direction, EntryView, Stumble};
@@ -32,25 +32,16 @@ impl Model {
     }
 
     /// About an ICMP message that belongs to nobody whatever the table holds.
-    pub(crate) fn complain_icmp(
-        &mut self,
-        packet: &Packet<'_>,
-        prepared: &Prepared<'_>,
-        icmp: &Icmp<'_>,
-    ) {
-        let v6 = packet.is_v6();
-        let cause = match (icmp, &prepared.transport) {
-            (Icmp::Invalid, Some(Transport::Icmp(_))) if prepared.bad && v6 => {
-                "ICMPv6 checksum failed"
-            }
-            (Icmp::Invalid, Some(Transport::Icmp(_))) if prepared.bad => "bad hw icmp checksum",
-            (Icmp::Invalid, Some(Transport::Icmp(_))) if v6 => {
-                let short = packet.payload_length < REDIRECT_LENGTH;
-                if short { "short redirect" } else { "invalid saddr or hoplimit for redirect" }
-            }
-            (Icmp::Invalid, Some(Transport::Icmp(_))) => "invalid icmp type",
-            (Icmp::Invalid, _) => "short packet",
-            _ => return,
+    pub(crate) fn complain_icmp(&mut self, packet: &Packet<'_>, icmp: &Icmp<'_>) {
+        let Icmp::Invalid(flaw) = icmp else { return };
+        let cause = match flaw {
+            Flaw::Checksum if packet.is_v6() => "ICMPv6 checksum failed",
+            Flaw::Checksum => "bad hw icmp checksum",
+            Flaw::Kind => "invalid icmp type",
+            Flaw::ShortRedirect => "short redirect",
+            Flaw::FarRedirect => "invalid saddr or hoplimit for redirect",
+            Flaw::RedirectOption => "redirect without options",
+            Flaw::Short => "short packet",
         };
         self.complain(packet.protocol, cause);
     }

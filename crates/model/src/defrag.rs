@@ -52,6 +52,8 @@ struct Queue {
     last_seen: bool,
     /// Protocol that the first part names.
     protocol: u8,
+    /// That of the first part.
+    hop_limit: u8,
     /// Octets before the first part's payload, without the fragment header of IPv6.
     headers: u32,
     /// That of the first part.
@@ -93,6 +95,7 @@ pub(crate) fn lacks_headers(packet: &Packet<'_>) -> bool {
 pub(crate) struct Datagram {
     octets: Vec<u8>,
     protocol: u8,
+    hop_limit: u8,
     headers: u32,
     /// One of its parts met congestion, though not all did.
     pub(crate) congested: bool,
@@ -114,6 +117,7 @@ impl Datagram {
         Packet {
             addresses: part.addresses,
             protocol: self.protocol,
+            hop_limit: self.hop_limit,
             fragment: None,
             payload: &self.octets,
             payload_length,
@@ -223,10 +227,19 @@ impl Defragmenter {
                 Gathered::Alone
             }
             Placed::Complete => match self.drop_queue(&which) {
-                Some(Queue { octets, protocol, headers, ecn, treatment, head, .. }) => {
+                Some(Queue {
+                    octets, protocol, hop_limit, headers, ecn, treatment, head, ..
+                }) => {
                     let congested = ecn & ecn::CONGESTED != 0 && ecn & ecn::CAPABLE != 0;
-                    let datagram =
-                        Datagram { octets, protocol, headers, congested, treatment, head };
+                    let datagram = Datagram {
+                        octets,
+                        protocol,
+                        hop_limit,
+                        headers,
+                        congested,
+                        treatment,
+                        head,
+                    };
                     Gathered::Whole(datagram)
                 }
                 None => Gathered::Kept,
@@ -325,6 +338,7 @@ impl Queue {
         self.octets[start as usize..start as usize + held].copy_from_slice(&packet.payload[..held]);
         if start == 0 {
             self.protocol = fragment.protocol;
+            self.hop_limit = packet.hop_limit;
             self.treatment = *treatment;
             let headers = packet.length.saturating_sub(packet.payload_length);
             self.headers = if v6 { headers.saturating_sub(8) } else { headers };
@@ -365,6 +379,7 @@ mod tests {
         let packet = Packet {
             addresses: Addresses::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()),
             protocol: 17,
+            hop_limit: 64,
             fragment: Some(Fragment { id, offset, more, protocol: 17, ecn: 0 }),
             payload: &octets,
             payload_length: length as u32,
@@ -427,6 +442,7 @@ mod tests {
                 let packet = Packet {
                     addresses,
                     protocol: 17,
+                    hop_limit: 64,
                     fragment: Some(Fragment { id, offset, more, protocol: 17, ecn: 0 }),
                     payload: &octets,
                     payload_length: length as u32,
@@ -461,6 +477,7 @@ mod tests {
                 let packet = Packet {
                     addresses: Addresses::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()),
                     protocol: 17,
+                    hop_limit: 64,
                     fragment: Some(Fragment { id: 1, offset, more, protocol: 17, ecn }),
                     payload: &[7; 8],
                     payload_length: 8,
@@ -484,6 +501,7 @@ mod tests {
             let packet = Packet {
                 addresses: Addresses::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()),
                 protocol: 17,
+                hop_limit: 64,
                 fragment: Some(Fragment { id, offset: 65_000, more: true, protocol: 17, ecn: 0 }),
                 payload: &[0; 8],
                 payload_length: 8,

@@ -3,6 +3,8 @@
 //! Kernel: `nf_conntrack_icmpv4_error()`, `nf_conntrack_icmpv6_error()`, `nf_conntrack_inet_error()`,
 //! v6.18.
 
+use core::net::IpAddr;
+
 use plimsoll_ct::{Counter, Zone};
 use plimsoll_wire::packet::{Packet, Transport, behind_extensions, parse_quoted};
 
@@ -13,7 +15,27 @@ use crate::tcp::Direction;
 /// An IPv6 redirect.
 const REDIRECT_V6: u8 = 137;
 /// Octets of a redirect without options (RFC 4861).
-pub(crate) const REDIRECT_LENGTH: u32 = 40;
+const REDIRECT_LENGTH: usize = 40;
+/// The option that quotes the packet which was redirected, and the octets in front of that.
+const REDIRECTED_HEADER: u8 = 4;
+const OPTION_HEADER: usize = 8;
+
+/// What is wrong with a message that the tracker looks into before the table is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// Its checksum.
+    Checksum,
+    /// Its type.
+    Kind,
+    /// A redirect that ends too early.
+    ShortRedirect,
+    /// A redirect that comes from elsewhere than its own link.
+    FarRedirect,
+    /// A redirect whose first option ends before it begins.
+    RedirectOption,
+    /// It ends too early.
+    Short,
+}
 
 /// What an ICMP packet is to conntrack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +45,7 @@ pub(crate) enum Icmp<'a> {
     /// Not tracked.
     Untracked,
     /// Invalid.
-    Invalid,
+    Invalid(Flaw),
     /// An error about the packet that it quotes.
     Error(&'a [u8]),
     /// No ICMP: a DCCP packet that ends before its header does. The tracker lets nothing pass without.
@@ -40,12 +62,12 @@ impl Model {
     ) -> Option<Step> {
         let icmp = self.icmp(packet, prepared);
         if self.complains(packet.protocol) {
-            self.complain_icmp(packet, prepared, &icmp);
+            self.complain_icmp(packet, &icmp);
         }
         let about = match icmp {
             Icmp::Tracked => return None,
             Icmp::Untracked => return Some(Self::passed(Info::Untracked)),
-            Icmp::Invalid => None,
+            Icmp::Invalid(_) => None,
             Icmp::Cut => {
                 self.counters.add(Counter::Drop, 1);
                 return Some(Step { verdict: Verdict::Drop, ..self.invalid(Counter::Invalid) });
@@ -55,7 +77,7 @@ impl Model {
         Some(about.unwrap_or_else(|| self.invalid(Counter::IcmpError)))
     }
 
-    pub(crate) fn icmp<'a>(&self, packet: &Packet<'_>, prepared: &Prepared<'a>) -> Icmp<'a> {
+    pub(crate) fn icmp<'a>(&self, packet: &Packet<'a>, prepared: &Prepared<'a>) -> Icmp<'a> {
         let v6 = packet.is_v6();
         if (packet.protocol, v6) != (1, false) && (packet.protocol, v6) != (58, true) {
             let cut = match prepared.transport {
@@ -66,29 +88,25 @@ impl Model {
             };
             return if cut { Icmp::Cut } else { Icmp::Tracked };
         }
-        let Some(Transport::Icmp(message)) = &prepared.transport else { return Icmp::Invalid };
+        let Some(Transport::Icmp(message)) = &prepared.transport else {
+            return Icmp::Invalid(Flaw::Short);
+        };
         if prepared.bad {
-            return Icmp::Invalid;
+            return Icmp::Invalid(Flaw::Checksum);
         }
         if v6 {
             match message.kind {
                 130..=136 | 143 => Icmp::Untracked,
                 151 | 152 if self.behaviour.router_discovery => Icmp::Untracked,
                 0..=127 => Icmp::Error(message.body),
-                // A redirect speaks of a flow only on its own link, where nobody is who tracks it.
-                REDIRECT_V6
-                    if self.behaviour.redirects
-                        && (message.code == 0 || packet.payload_length < REDIRECT_LENGTH) =>
-                {
-                    Icmp::Invalid
-                }
+                REDIRECT_V6 if self.behaviour.redirects => redirect(packet, message.code),
                 _ => Icmp::Tracked,
             }
         } else {
             match message.kind {
                 3 | 4 | 5 | 11 | 12 => Icmp::Error(message.body),
                 0..=18 => Icmp::Tracked,
-                _ => Icmp::Invalid,
+                _ => Icmp::Invalid(Flaw::Kind),
             }
         }
     }
@@ -111,5 +129,30 @@ impl Model {
             Direction::Reply => Info::RelatedReply,
         };
         Some(Step { entry: Some(found.id), ..Self::passed(info) })
+    }
+}
+
+/// What a redirect of IPv6 is: an error about the packet that its first option quotes, if it is from its own link; where that
+/// option is another, a message that nobody answers.
+fn redirect<'a>(packet: &Packet<'a>, code: u8) -> Icmp<'a> {
+    if (packet.payload_length as usize) < REDIRECT_LENGTH {
+        return Icmp::Invalid(Flaw::ShortRedirect);
+    }
+    if code != 0 {
+        return Icmp::Tracked;
+    }
+    let on_link = match packet.source() {
+        IpAddr::V6(source) => source.is_unicast_link_local(),
+        IpAddr::V4(_) => false,
+    };
+    if !on_link || packet.hop_limit != u8::MAX {
+        return Icmp::Invalid(Flaw::FarRedirect);
+    }
+    match packet.payload.get(REDIRECT_LENGTH..) {
+        None | Some([] | [_] | [_, 0, ..]) => Icmp::Invalid(Flaw::RedirectOption),
+        Some([REDIRECTED_HEADER, _, option @ ..]) => {
+            Icmp::Error(option.get(OPTION_HEADER - 2..).unwrap_or_default())
+        }
+        Some(_) => Icmp::Tracked,
     }
 }

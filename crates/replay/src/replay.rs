@@ -356,6 +356,7 @@ fn nowhere<'a>(treatment: Treatment) -> Arrival<'a> {
     let packet = Packet {
         addresses: Addresses::v4(nobody, nobody),
         protocol: 0,
+        hop_limit: 0,
         fragment: None,
         payload: &[],
         payload_length: 0,

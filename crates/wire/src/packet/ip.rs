@@ -39,11 +39,12 @@ pub fn parse_quoted(bytes: &[u8], v6_error: bool) -> Result<Packet<'_>, NoPacket
     let header: &[u8; 20] = bytes.first_chunk().ok_or(NoPacket::Truncated)?;
     let at = usize::from(header[0] & 15) * 4;
     let payload = bytes.get(at..).ok_or(NoPacket::Truncated)?;
-    let [_, _, t0, t1, _, _, _, _, _, protocol, _, _, addresses @ ..] = header;
+    let [_, _, t0, t1, _, _, _, _, hop_limit, protocol, _, _, addresses @ ..] = header;
     let length = u32::from(u16::from_be_bytes([*t0, *t1]));
     Ok(Packet {
         addresses: Addresses::of_v4(*addresses),
         protocol: *protocol,
+        hop_limit: *hop_limit,
         fragment: fragment(header),
         payload,
         payload_length: length.saturating_sub(at as u32),
@@ -67,7 +68,7 @@ fn fragment(&[_, tos, _, _, i0, i1, f0, f1, _, protocol, ..]: &[u8; 20]) -> Opti
 #[inline(always)]
 fn v4(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     let header: &[u8; 20] = bytes.first_chunk().ok_or(NoPacket::Truncated)?;
-    let [first, _, t0, t1, _, _, _, _, _, protocol, _, _, addresses @ ..] = *header;
+    let [first, _, t0, t1, _, _, _, _, hop_limit, protocol, _, _, addresses @ ..] = *header;
     let header_length = usize::from(first & 15) * 4;
     let total = usize::from(u16::from_be_bytes([t0, t1]));
     // A length of 0 is what segmentation offload leaves in a capture: the frame's own length then.
@@ -80,6 +81,7 @@ fn v4(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     Ok(Packet {
         addresses: Addresses::of_v4(addresses),
         protocol,
+        hop_limit,
         fragment: fragment(header),
         payload,
         payload_length: (total - header_length) as u32,
@@ -93,7 +95,7 @@ fn v4(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
 pub(super) fn plain_v4(bytes: &[u8]) -> Option<Packet<'_>> {
     const USUAL: u8 = 0x45;
     let (header, rest) = bytes.split_first_chunk::<20>()?;
-    let [first, _, t0, t1, _, _, f0, f1, _, protocol, _, _, addresses @ ..] = *header;
+    let [first, _, t0, t1, _, _, f0, f1, hop_limit, protocol, _, _, addresses @ ..] = *header;
     let total = u32::from(u16::from_be_bytes([t0, t1]));
     let payload_length = total.checked_sub(20)?;
     if first != USUAL || u16::from_be_bytes([f0, f1]) & 0x3fff != 0 {
@@ -102,6 +104,7 @@ pub(super) fn plain_v4(bytes: &[u8]) -> Option<Packet<'_>> {
     Some(Packet {
         addresses: Addresses::of_v4(addresses),
         protocol,
+        hop_limit,
         fragment: None,
         payload: rest.get(..payload_length as usize).unwrap_or(rest),
         payload_length,
@@ -113,7 +116,7 @@ pub(super) fn plain_v4(bytes: &[u8]) -> Option<Packet<'_>> {
 #[inline(always)]
 pub(super) fn plain_v6(bytes: &[u8]) -> Option<Packet<'_>> {
     let (header, rest) = bytes.split_first_chunk::<40>()?;
-    let [first, _, _, _, p0, p1, protocol, _, addresses @ ..] = header;
+    let [first, _, _, _, p0, p1, protocol, hop_limit, addresses @ ..] = header;
     let payload_length = u32::from(u16::from_be_bytes([*p0, *p1]));
     if first >> 4 != 6 || payload_length == 0 || !matches!(protocol, 6 | 17 | 58) {
         return None;
@@ -121,6 +124,7 @@ pub(super) fn plain_v6(bytes: &[u8]) -> Option<Packet<'_>> {
     Some(Packet {
         addresses: Addresses::v6(addresses),
         protocol: *protocol,
+        hop_limit: *hop_limit,
         fragment: None,
         payload: rest.get(..payload_length as usize).unwrap_or(rest),
         payload_length,
@@ -131,12 +135,13 @@ pub(super) fn plain_v6(bytes: &[u8]) -> Option<Packet<'_>> {
 #[inline(always)]
 fn v6(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     let header: &[u8; 40] = bytes.first_chunk().ok_or(NoPacket::Truncated)?;
-    let [_, _, _, _, _, _, _, _, addresses @ ..] = header;
+    let [_, _, _, _, _, _, _, hop_limit, addresses @ ..] = header;
     // What is out of line gives numbers only, so that no packet need stand in memory.
     let Headers { protocol, at, end, total, fragment } = headers(header, bytes)?;
     Ok(Packet {
         addresses: Addresses::v6(addresses),
         protocol,
+        hop_limit: *hop_limit,
         fragment,
         payload: bytes.get(at.min(end)..end).unwrap_or_default(),
         payload_length: total.saturating_sub(at) as u32,

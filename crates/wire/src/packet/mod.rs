@@ -29,6 +29,8 @@ pub struct Packet<'a> {
     pub addresses: Addresses<'a>,
     /// Layer-4 protocol, behind all IPv6 extension headers that conntrack skips.
     pub protocol: u8,
+    /// What its IP header lets it live: TTL, hop limit.
+    pub hop_limit: u8,
     /// Fragment, if it is one.
     pub fragment: Option<Fragment>,
     /// What stands behind the IP header, at most as long as the IP header says.
