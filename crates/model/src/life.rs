@@ -44,9 +44,16 @@ impl Model {
     #[cold]
     fn find_apart(&mut self, probe: &Probe, zone: Zone) -> Option<Found> {
         let back = self.table.probe(probe.key.in_zone(zone.of_reply()));
-        let found = self
-            .search(probe, Some(Direction::Original))
-            .or_else(|| self.search(&back, Some(Direction::Reply)));
+        let asking = self.search(probe, Some(Direction::Original));
+        let found = match asking {
+            Some(_) if self.behaviour.zones_scatter => asking,
+            Some(asked) => match self.search(&back, Some(Direction::Reply)) {
+                Some(other) if self.table.younger(asked.id, other.id) == other.id => Some(other),
+                // That search may have moved it.
+                _ => self.search(probe, Some(Direction::Original)),
+            },
+            None => self.search(&back, Some(Direction::Reply)),
+        };
         if found.is_some() && self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Found, 1);
         }

@@ -77,7 +77,7 @@ impl Model {
     pub fn lookup(&self, tuple: &Tuple, zone: Zone) -> Option<EntryId> {
         let original = Key::from_tuple(tuple, zone.of_original());
         let reply = Key::from_tuple(tuple, zone.of_reply());
-        self.table.owner(original, reply, self.now())
+        self.table.owner(original, reply, self.now(), self.behaviour.zones_scatter)
     }
 
     /// One entry, expired or not.

@@ -81,6 +81,10 @@ impl Story {
         entry
     }
 
+    fn only_of(&self, id: Option<plimsoll_model::EntryId>) -> Entry {
+        id.and_then(|id| self.0.entry(id)).expect("an entry")
+    }
+
     fn shows(&self, state: TcpState, seconds: u64, assured: bool) {
         let entry = self.only();
         let seen = (entry.state, entry.expires.map(|s| s.get()), entry.is_assured());
@@ -276,6 +280,32 @@ fn on_5_10_a_zone_does_not_keep_questions_and_answers_apart() {
         let step = s.with(ms(1), &tcp(true, SYN, 99, 0), zone(1, ZoneDirection::Original));
         assert_eq!(step.what, what, "{profile}");
     }
+}
+
+/// Linux 5.10.0-46, `cargo xtask fidelity --guest 5.10 zones 3 17`.
+#[test]
+fn on_5_10_the_younger_of_question_and_answer_gets_a_packet_in_a_zone_of_one_direction() {
+    let zone = |id, direction| Treatment { zone: Zone { id, direction }, ..Treatment::default() };
+    let (own, none) = (zone(1, ZoneDirection::Both), Treatment::default());
+    let asks_in_own = zone(1, ZoneDirection::Original);
+    // The last one is a question of the first, and an answer to the second.
+    let claimed = |profile| {
+        let mut s = Story::on(profile, |_| {});
+        let asked = s.with(ms(0), &udp(false, 9), own).entry;
+        let answered = s.with(ms(0), &udp(true, 9), none).entry;
+        let tuple = s.only_of(asked).original;
+        let step = s.with(ms(1), &udp(false, 9), asks_in_own);
+        assert_eq!(s.0.lookup(&tuple, asks_in_own.zone), step.entry, "{profile}");
+        (step.entry == asked, step.entry == answered)
+    };
+    assert_eq!(claimed("6.1"), (true, false));
+    assert_eq!(claimed("5.10"), (false, true));
+    // The last one makes no entry: it clashes with the first's question, and with the answers of the second.
+    let mut s = Story::on("5.10", |_| {});
+    s.with(ms(0), &udp(true, 9), own);
+    let younger = s.with(ms(0), &udp(false, 9), none).entry;
+    let step = s.with(ms(1), &udp(false, 9), asks_in_own);
+    assert_eq!((step.what, step.entry), (What::Clashed, younger));
 }
 
 #[test]

@@ -370,11 +370,18 @@ impl Table {
     }
 
     /// The unexpired entry to which a packet belongs that has these keys in the zones of both directions, without changing
-    /// anything.
-    pub(crate) fn owner(&self, original: Key, reply: Key, now: Jiffies) -> Option<EntryId> {
+    /// anything. `scattered`: see [`Table::clashes`].
+    pub(crate) fn owner(
+        &self,
+        original: Key,
+        reply: Key,
+        now: Jiffies,
+        scattered: bool,
+    ) -> Option<EntryId> {
         let asking = self.peek(original, Direction::Original, now);
         let answering = || self.peek(reply, Direction::Reply, now);
         match asking {
+            Some(id) if !scattered => answering().map(|other| self.younger(id, other)).or(asking),
             Some(id) if original == reply && self.is_outdone(id) => answering().or(asking),
             asking => asking.or_else(answering),
         }
@@ -398,6 +405,12 @@ impl Table {
         chain.filter(move |&id| self.answers_in(direction, id, &probe, back))
     }
 
+    /// The younger of two entries. Of one tick: the one with the higher number, since numbers are given in turn until one is free again.
+    pub(crate) fn younger(&self, one: EntryId, other: EntryId) -> EntryId {
+        let ahead = self.slab.created(one).left(self.slab.created(other));
+        if (ahead, one.index()) > (0, other.index()) { one } else { other }
+    }
+
     /// The entry, expired or not, that keeps a new one with answers of this key out of the table, either of the two being
     /// in a zone of one direction: one with the same answers; or one whose packets are the new one's answers. (Where neither
     /// is in such a zone, the new one's first packet would have met the other; or it would be translated, which no new
@@ -419,6 +432,7 @@ impl Table {
             self.replies.get(reply).copied().into_iter().chain(same).next()
         };
         let other = match asking.flatten() {
+            Some(id) if !scattered => answering().map(|other| self.younger(id, other)).or(Some(id)),
             Some(id) if self.is_outdone(id) => answering().or(Some(id)),
             asking => asking.or_else(answering),
         };
