@@ -20,7 +20,6 @@ use plimsoll_fidelity::generated::sample;
 use plimsoll_fidelity::kernel::{Kernel, POLICIES};
 use plimsoll_fidelity::recording::{Recording, wall_clock};
 use plimsoll_fidelity::run::ready;
-use plimsoll_fidelity::scripts::Way;
 use plimsoll_model::{Helper, Treatment};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_plimsoll");
@@ -196,7 +195,7 @@ fn shown(treatment: &Treatment, seed: u64) -> Shown {
     let mut recording = Recording::default();
     let start = Instant::now();
     for (n, flow) in sample(700, seed).unwrap().iter().enumerate() {
-        if flow.way == Way::Loopback || flow.is_authenticated() {
+        if flow.way.is_local() || flow.is_authenticated() {
             continue;
         }
         for (packet, _) in flow.packets(n as u32) {

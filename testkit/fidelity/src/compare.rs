@@ -24,6 +24,15 @@ pub enum Difference {
         /// The model's.
         model: Vec<String>,
     },
+    /// Packets of a class, as rules see them.
+    Class {
+        /// Its name.
+        class: &'static str,
+        /// The kernel's.
+        kernel: u64,
+        /// The model's.
+        model: u64,
+    },
     /// A counter.
     Counter {
         /// Which.
@@ -48,6 +57,9 @@ impl fmt::Display for Difference {
             }
             Self::Expected { kernel, model } => {
                 write!(f, "expected: kernel {kernel:?}\n          model  {model:?}")
+            }
+            Self::Class { class, kernel, model } => {
+                write!(f, "packets that are {class}: kernel {kernel}, model {model}")
             }
             Self::Counter { counter, kernel, model } => {
                 write!(f, "{}: kernel {kernel}, model {model}", counter.name())
@@ -84,9 +96,8 @@ pub fn entries(kernel: &[Entry], model: &[Entry]) -> Vec<Difference> {
                     && k.status == m.status
                     && k.helper == m.helper
                     && left(k).abs_diff(left(m)) <= 1
-                    && (k.original_accounting.is_none()
-                        || (k.original_accounting == m.original_accounting
-                            && k.reply_accounting == m.reply_accounting))
+                    && k.original_accounting == m.original_accounting
+                    && k.reply_accounting == m.reply_accounting
             }
             (Some(one), None) | (None, Some(one)) => left(one) == 0,
             (None, None) => true,
@@ -94,6 +105,34 @@ pub fn entries(kernel: &[Entry], model: &[Entry]) -> Vec<Difference> {
         if !same {
             let own = |e: Option<&Entry>| e.cloned().map(Box::new);
             differences.push(Difference::Entry { kernel: own(k), model: own(m) });
+        }
+    }
+    differences
+}
+
+/// What differs between the kernel's table and the model's, nothing being tolerated but that time went on while the kernel's was
+/// listed: the model's before that, and behind it.
+pub fn between(kernel: &[Entry], before: &[Entry], after: &[Entry]) -> Vec<Difference> {
+    let by_key = |entries: &[Entry]| -> BTreeMap<(Zone, Tuple), Entry> {
+        entries.iter().map(|e| ((e.zone, e.original), e.clone())).collect()
+    };
+    let (kernel, before, after) = (by_key(kernel), by_key(before), by_key(after));
+    let keys: std::collections::BTreeSet<_> = kernel.keys().chain(before.keys()).copied().collect();
+    let mut differences = Vec::new();
+    for key in keys {
+        let (k, b, a) = (kernel.get(&key), before.get(&key), after.get(&key));
+        let same = match (k, b) {
+            (Some(k), Some(b)) => {
+                let span = a.map_or(0, left)..=left(b);
+                let moved = Entry { expires: k.expires, ..b.clone() };
+                span.contains(&left(k)) && entries(std::slice::from_ref(k), &[moved]).is_empty()
+            }
+            (None, _) => a.is_none(),
+            (Some(_), None) => false,
+        };
+        if !same {
+            let own = |e: Option<&Entry>| e.cloned().map(Box::new);
+            differences.push(Difference::Entry { kernel: own(k), model: own(b) });
         }
     }
     differences

@@ -95,7 +95,8 @@ pub const SETTINGS: &[&[(&str, u64)]] = &[
 /// The limit under which no packet of theirs is lost; the smallest machines may have it.
 pub const LIMIT: u64 = 30_000;
 
-/// What generated flows have not: bits of TCP that are reserved, a challenge ACK, a redirect of IPv6 that is long enough.
+/// What generated flows have not: bits of TCP that are reserved, a challenge ACK, redirects of IPv6, errors about what
+/// is encrypted.
 pub fn by_hand() -> Vec<Sent> {
     let ends = [[10, 77, 1, 1], [192, 0, 2, 1]].map(IpAddr::from);
     let (syn, fin, ack) = (2, 17, 16);
@@ -126,7 +127,40 @@ pub fn by_hand() -> Vec<Sent> {
     let ends = [[0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x77], [0x2001, 0xdb8, 2, 0, 0, 0, 0, 1]];
     let ends = ends.map(IpAddr::from);
     packets.push(forge::icmp(ends[0], ends[1], 137, 0, 0, &[0; 40]));
+    packets.extend((0..=16).flat_map(|octets| quoted(ends, octets)));
+    packets.extend([0, 1, 2, 3, 8, 16].iter().flat_map(|octets| redirects(ends, *octets)));
     packets.into_iter().map(|packet| (packet, Treatment::default())).collect()
+}
+
+/// Errors about packets of so many octets of what nobody can look into: authenticated, encrypted.
+fn quoted(v6: [IpAddr; 2], octets: usize) -> Vec<Vec<u8>> {
+    let v4 = [[10, 77, 1, 2], [192, 0, 2, 1]].map(IpAddr::from);
+    let mut packets = Vec::new();
+    for ([from, to], kind) in [(v4, 3), (v6, 1)] {
+        for protocol in [50, 51, 47, 4, 41] {
+            let all = [6, 0, 0, 1, 0, 0, 0, 2, 3, 0, 0, 4, 5, 0, 0, 6];
+            packets.push(forge::ip(from, to, protocol, &all));
+            let inner = forge::ip(from, to, protocol, &all[..octets]);
+            packets.push(forge::icmp(to, from, kind, 1, 0, &inner));
+            packets.push(forge::icmp(from, to, kind, 1, 0, &inner));
+        }
+    }
+    packets
+}
+
+/// Redirects from the own link with so many octets of an option: one that quotes, one that does not, one without a length.
+fn redirects([client, server]: [IpAddr; 2], octets: usize) -> Vec<Vec<u8>> {
+    let router = IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, 5]);
+    let known = forge::udp(client, server, (4000, 53), 8, 0);
+    let option = |kind: u8, units: u8| {
+        let mut body = vec![0; 32];
+        body.extend(&[kind, units, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..octets]);
+        body.extend(if octets == 8 && kind == 4 { &known[..] } else { &[] });
+        let mut packet = forge::icmp(router, client, 137, 0, 0, &body);
+        packet[7] = 255;
+        packet
+    };
+    vec![known.clone(), option(4, 7), option(2, 1), option(4, 0)]
 }
 
 /// What came of it.
@@ -188,10 +222,10 @@ pub fn run(
         pair.model.describe(LinkType::Ethernet, &frame, interface);
         let mut model = Vec::new();
         for LogLine { mut text, leaving, .. } in pair.model.take_log() {
-            // Behind the end of a segment or datagram that is not whole nothing is told.
-            let ports = ["PROTO=TCP ", "PROTO=UDP "].iter().any(|name| text.contains(name));
+            // Behind the end of a segment or datagram that is not whole nothing is told, nor, over IPv6, of any other packet.
+            let ends = ["PROTO=TCP ", "PROTO=UDP ", "HOPLIMIT="].iter().any(|n| text.contains(n));
             let cut = ["TRUNCATED", "INCOMPLETE"].iter().any(|end| text.contains(end));
-            let whole = !cut || !ports || text.contains("[SRC=");
+            let whole = !cut || !ends || text.contains("[SRC=");
             if leaving && whole {
                 // The socket is ours, and the model knows of no owners.
                 text.push_str("UID=0 GID=0 ");

@@ -310,6 +310,27 @@ pub fn with_extensions(packet: &[u8], kinds: &[u8]) -> Vec<u8> {
     out
 }
 
+/// An IPv6 packet of more than 65,535 octets (RFC 2675), with other options in front of that of its length and behind it.
+pub fn jumbogram(
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: u8,
+    payload: &[u8],
+    [before, behind]: [&[u8]; 2],
+) -> Vec<u8> {
+    const JUMBO: u8 = 0xc2;
+    let options = before.len() + 8 + behind.len();
+    let length = (options + payload.len()) as u32;
+    let mut header = vec![protocol, (options / 8 - 1) as u8];
+    header.extend_from_slice(before);
+    header.extend_from_slice(&[JUMBO, 4]);
+    header.extend_from_slice(&length.to_be_bytes());
+    header.extend_from_slice(behind);
+    let mut packet = ip(source, destination, 0, &[&header, payload].concat());
+    packet[4..6].fill(0);
+    packet
+}
+
 /// Makes the IP header say how long the packet is.
 pub fn renew_length(packet: &mut [u8]) {
     let length = packet.len();

@@ -11,7 +11,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use crate::compare::Difference;
 use crate::frames::Planned;
 use crate::run::{Pace, Pair};
-use crate::scripts::{Flow, Oddity, Sent, flow};
+use crate::scripts::{Flow, Sent, flow};
 
 /// Flows at once in the table.
 const BATCH: usize = 500;
@@ -26,15 +26,26 @@ struct Weather {
     /// Seconds (tenths) to wait after the packet of that number. No timeout, and not the two seconds after
     /// which UDP is a stream, may be near a sum of these.
     pauses: &'static [(usize, u64)],
+    /// Settings that change behind the packet of that number.
+    changes: &'static [(usize, &'static str, u64)],
+    /// Entries expire while others come.
+    expires: bool,
 }
 
-const CALM: Weather = Weather { settings: &[("nf_conntrack_checksum", 1)], pauses: &[] };
+const CALM: Weather = Weather {
+    settings: &[("nf_conntrack_checksum", 1)],
+    pauses: &[],
+    changes: &[],
+    expires: false,
+};
+/// As long as they may be, or no time at all.
+const LONGEST: u64 = 8_589_934;
 
 /// Every second batch is calm; the others take these in turn.
 const WEATHERS: &[Weather] = &[
     Weather {
         settings: &[("nf_conntrack_checksum", 0), ("nf_conntrack_tcp_be_liberal", 1)],
-        pauses: &[],
+        ..CALM
     },
     Weather {
         settings: &[
@@ -43,7 +54,7 @@ const WEATHERS: &[Weather] = &[
             ("nf_conntrack_acct", 1),
             ("nf_conntrack_tcp_ignore_invalid_rst", 1),
         ],
-        pauses: &[],
+        ..CALM
     },
     Weather {
         settings: &[
@@ -53,11 +64,13 @@ const WEATHERS: &[Weather] = &[
             ("nf_conntrack_tcp_timeout_max_retrans", 53),
             ("nf_conntrack_tcp_timeout_unacknowledged", 37),
         ],
-        pauses: &[],
+        ..CALM
     },
     Weather {
         settings: &[("nf_conntrack_checksum", 1), ("nf_conntrack_tcp_max_retrans", 1)],
         pauses: &[(3, 26)],
+        expires: true,
+        ..CALM
     },
     Weather {
         settings: &[
@@ -84,6 +97,60 @@ const WEATHERS: &[Weather] = &[
             ("nf_conntrack_dccp_timeout_partopen", 1),
         ],
         pauses: &[(2, 13), (4, 13)],
+        expires: true,
+        ..CALM
+    },
+    Weather {
+        settings: &[
+            ("nf_conntrack_checksum", 1),
+            ("nf_conntrack_udp_timeout_stream", LONGEST),
+            ("nf_conntrack_icmp_timeout", LONGEST),
+            ("nf_conntrack_tcp_timeout_established", LONGEST),
+            ("nf_conntrack_tcp_timeout_close", LONGEST),
+            ("nf_conntrack_sctp_timeout_established", LONGEST),
+        ],
+        changes: &[
+            (0, "nf_conntrack_acct", 1),
+            (1, "nf_conntrack_tcp_be_liberal", 1),
+            (1, "nf_conntrack_udp_timeout", 7),
+            (2, "nf_conntrack_tcp_timeout_established", 90),
+            (2, "nf_conntrack_tcp_timeout_syn_recv", 17),
+            (2, "nf_conntrack_tcp_loose", 0),
+            (3, "nf_conntrack_acct", 0),
+            (3, "nf_conntrack_gre_timeout_stream", 40),
+            (3, "nf_conntrack_tcp_be_liberal", 0),
+            (4, "nf_conntrack_tcp_max_retrans", 0),
+            (4, "nf_conntrack_tcp_timeout_max_retrans", 33),
+            (4, "nf_conntrack_generic_timeout", 55),
+            (5, "nf_conntrack_checksum", 0),
+            (5, "nf_conntrack_tcp_ignore_invalid_rst", 1),
+            (5, "nf_conntrack_tcp_timeout_unacknowledged", 21),
+            (5, "nf_conntrack_sctp_timeout_established", 66),
+            (6, "nf_conntrack_acct", 1),
+            (6, "nf_conntrack_tcp_loose", 1),
+        ],
+        ..CALM
+    },
+    Weather {
+        settings: &[
+            ("nf_conntrack_checksum", 1),
+            ("nf_conntrack_udp_timeout", 0),
+            ("nf_conntrack_icmp_timeout", 0),
+            ("nf_conntrack_icmpv6_timeout", 0),
+            ("nf_conntrack_generic_timeout", 0),
+            ("nf_conntrack_gre_timeout_stream", 0),
+            ("nf_conntrack_tcp_timeout_syn_sent", 0),
+            ("nf_conntrack_tcp_timeout_fin_wait", 0),
+            ("nf_conntrack_tcp_timeout_close", 0),
+            ("nf_conntrack_sctp_timeout_closed", 0),
+            ("nf_conntrack_sctp_timeout_cookie_echoed", 0),
+        ],
+        changes: &[
+            (2, "nf_conntrack_tcp_timeout_syn_sent", 20),
+            (3, "nf_conntrack_udp_timeout", 20),
+        ],
+        expires: true,
+        ..CALM
     },
 ];
 
@@ -106,7 +173,8 @@ pub struct Outcome {
     pub unexplained: usize,
 }
 
-fn runner(seed: u64) -> TestRunner {
+/// What makes flows of a seed.
+pub(crate) fn runner(seed: u64) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
@@ -121,15 +189,8 @@ fn tree<S: Strategy<Value = Flow>>(strategy: &S, runner: &mut TestRunner) -> io:
 /// their chain, be it for another namespace: where flows expire they are chance.
 fn now(tree: &impl ValueTree<Value = Flow>, weather: &Weather) -> Flow {
     let mut flow = tree.current();
-    if !weather.pauses.is_empty() {
-        let odd = flow.odd.iter_mut().filter_map(|(_, oddity)| match oddity {
-            Oddity::Zone(zone) => Some(zone),
-            Oddity::Fragments(cuts) => cuts.elsewhere.as_mut().map(|(_, zone)| zone),
-            _ => None,
-        });
-        for zone in flow.zones.iter_mut().chain(odd) {
-            zone.direction = ZoneDirection::Both;
-        }
+    if weather.expires {
+        flow.each_zone(|zone| zone.direction = ZoneDirection::Both);
     }
     flow
 }
@@ -223,6 +284,9 @@ fn play(pair: &mut Pair, flows: &[Vec<Sent>], weather: &Weather) -> io::Result<(
         }
         for (_, tenths) in weather.pauses.iter().filter(|(after, _)| *after == step) {
             std::thread::sleep(Duration::from_millis(tenths * 100));
+        }
+        for (_, name, value) in weather.changes.iter().filter(|(after, ..)| *after == step) {
+            pair.change(name, *value)?;
         }
     }
     Ok(())

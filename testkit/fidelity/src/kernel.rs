@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sched::{CloneFlags, setns};
 use plimsoll_ct::{Counter, Counters, CpuCounters, Entry, ZoneDirection};
-use plimsoll_model::{Fate, Helper, TimeoutPolicy, Treatment};
+use plimsoll_model::{Fate, Helper, Info, Step, TimeoutPolicy, Treatment, Verdict, What};
 use plimsoll_wire::ctnetlink::{self, Filter, command};
 use plimsoll_wire::netlink::{Message, Messages, Writer, flag};
 use plimsoll_wire::statistics;
@@ -19,6 +19,10 @@ use plimsoll_wire::statistics;
 pub(crate) const FRAGMENT_BYTES: &str = "268435456";
 /// Seconds that they wait.
 pub(crate) const FRAGMENT_SECONDS: &str = "3600";
+/// Of the router's loopback.
+const LOOPBACK_MTU: &str = "300000";
+/// Addresses of IPv6 that are the router's own.
+const OWN_V6: &str = "2001:db8:3::/48";
 const ROUTER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// The last but one octet tells the router's rules how to treat a packet ([`code`]), the one before it
 /// which policy its entry gets, and the one before that which helper.
@@ -58,6 +62,42 @@ pub fn policies() -> io::Result<Vec<TimeoutPolicy>> {
     POLICIES.into_iter().map(policy).collect()
 }
 
+/// The classes of packets that the router's rules count: name, condition.
+const CLASSES: [(&str, &str); 7] = [
+    ("new", "ct state new"),
+    ("established", "ct state established ct direction original"),
+    ("established-reply", "ct state established ct direction reply"),
+    ("related", "ct state related ct direction original"),
+    ("related-reply", "ct state related ct direction reply"),
+    ("invalid", "ct state invalid"),
+    ("untracked", "ct state untracked"),
+];
+
+/// Packets that came to the router, by their classes as its rules see them: [`CLASSES`].
+pub type Classes = [u64; 7];
+
+/// The class that rules see in a packet, by its place; `None`: it does not come so far, or not from outside.
+pub fn class(step: &Step) -> Option<usize> {
+    match (step.verdict, step.what) {
+        (Verdict::Stolen, _) | (Verdict::Drop, What::TableFull | What::Nothing) => return None,
+        (Verdict::Accept | Verdict::Drop, _) => {}
+    }
+    Some(match step.info {
+        Info::New => 0,
+        Info::Established => 1,
+        Info::EstablishedReply => 2,
+        Info::Related => 3,
+        Info::RelatedReply => 4,
+        Info::Invalid => 5,
+        Info::Untracked => 6,
+    })
+}
+
+/// The name of a class.
+pub const fn class_name(place: usize) -> &'static str {
+    CLASSES[place].0
+}
+
 /// How the router's rules see a treatment.
 fn code(treatment: &Treatment) -> u8 {
     let untracked = if treatment.untracked { UNTRACKED } else { 0 };
@@ -90,8 +130,13 @@ fn rules() -> String {
         "add table inet t; add chain inet t e { type filter hook prerouting priority -300; }; \
          add chain inet t c { type filter hook forward priority 0; }; \
          add chain inet t i { type filter hook input priority 0; }; \
-         add rule inet t c ct state invalid counter; add rule inet t i iif lo drop; ",
+         add chain inet t k { type filter hook prerouting priority -150; }; \
+         add rule inet t c ct state invalid counter; add rule inet t i iif lo drop; \
+         add rule inet t k iif lo accept; ",
     );
+    for (_, condition) in CLASSES {
+        rules += &format!("add rule inet t k {condition} counter; ");
+    }
     rules += &format!("add rule inet t e {} notrack accept; ", senders(UNTRACKED, UNTRACKED));
     for (direction, name) in [(0, ""), (ORIGINAL, "original "), (REPLY, "reply ")] {
         for zone in 1..4 {
@@ -133,7 +178,8 @@ fn attachments() -> String {
 pub struct Kernel {
     names: [String; 3],
     packets: OwnedFd,
-    local: OwnedFd,
+    /// What the router sends to itself goes through these: IPv4, IPv6.
+    local: [OwnedFd; 2],
     interface: i32,
     netlink: OwnedFd,
     buffer: Vec<u8>,
@@ -198,7 +244,9 @@ impl Kernel {
                 write(&format!("ipv6/conf/{link}/{quiet}"), "1")?;
             }
             for link in links {
-                ip(&format!("link set {link} mtu 65535 up"))?;
+                // A jumbogram has room on no link but this.
+                let mtu = if *link == "lo" { LOOPBACK_MTU } else { "65535" };
+                ip(&format!("link set {link} mtu {mtu} up"))?;
             }
         }
         let mut left_out = Vec::new();
@@ -224,6 +272,7 @@ impl Kernel {
         ip("neigh add fe80::2 lladdr 02:00:00:00:00:99 dev rs nud permanent")?;
         ip("route add default via 169.254.254.2 dev rs onlink")?;
         ip("-6 route add default via fe80::2 dev rs onlink")?;
+        ip(&format!("-6 route add local {OWN_V6} dev lo"))?;
         let nft = Command::new("nft").arg(rules()).output()?;
         if !nft.status.success() {
             return Err(Error::other(String::from_utf8_lossy(&nft.stderr).into_owned()));
@@ -242,7 +291,10 @@ impl Kernel {
         let interface = unsafe { libc::if_nametoindex(name.as_ptr()) } as i32;
         enter(router)?;
         let netlink = socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_NETFILTER)?;
-        let local = socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_RAW)?;
+        let local = [
+            socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_RAW)?,
+            socket(libc::AF_INET6, libc::SOCK_RAW, libc::IPPROTO_RAW)?,
+        ];
         let mut cpus = nix::sched::CpuSet::new();
         cpus.set(0)?;
         nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &cpus)?;
@@ -283,14 +335,23 @@ impl Kernel {
     }
 
     fn send_local(&self, packet: &[u8]) -> io::Result<()> {
-        // SAFETY: all-zero octets are a valid sockaddr_in.
-        let mut to: libc::sockaddr_in = unsafe { std::mem::zeroed() };
-        to.sin_family = libc::AF_INET as u16;
-        let destination = packet.get(16..20).and_then(|d| d.try_into().ok());
-        let destination = destination.ok_or_else(|| Error::other("not an IPv4 packet"))?;
-        to.sin_addr.s_addr = u32::from_ne_bytes(destination);
-        let length = size_of::<libc::sockaddr_in>();
-        match self.send_to(&self.local, packet, (&raw const to).cast(), length) {
+        let short = || Error::other("not an IP packet");
+        let sent = if packet.first().is_some_and(|b| b >> 4 == 6) {
+            // SAFETY: all-zero octets are a valid sockaddr_in6.
+            let mut to: libc::sockaddr_in6 = unsafe { std::mem::zeroed() };
+            to.sin6_family = libc::AF_INET6 as u16;
+            let destination = packet.get(24..40).and_then(|d| d.try_into().ok());
+            to.sin6_addr.s6_addr = destination.ok_or_else(short)?;
+            self.send_to(&self.local[1], packet, (&raw const to).cast(), size_of_val(&to))
+        } else {
+            // SAFETY: all-zero octets are a valid sockaddr_in.
+            let mut to: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+            to.sin_family = libc::AF_INET as u16;
+            let destination = packet.get(16..20).and_then(|d| d.try_into().ok());
+            to.sin_addr.s_addr = u32::from_ne_bytes(destination.ok_or_else(short)?);
+            self.send_to(&self.local[0], packet, (&raw const to).cast(), size_of_val(&to))
+        };
+        match sent {
             // Conntrack drops it, and says so to who sends.
             Err(e) if e.raw_os_error() == Some(libc::EPERM) => Ok(()),
             sent => sent,
@@ -359,6 +420,22 @@ impl Kernel {
             counters.add(counter, proc.get(counter).unwrap_or(0));
         }
         Ok(counters)
+    }
+
+    /// Packets that came so far, by class.
+    pub fn classes(&self) -> io::Result<Classes> {
+        let output = Command::new("nft").args(["list", "chain", "inet", "t", "k"]).output()?;
+        if !output.status.success() {
+            return Err(Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
+        }
+        // `ct state new counter packets 3 bytes 144`, in the order of the classes.
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut classes = Classes::default();
+        for (class, counted) in classes.iter_mut().zip(text.split("counter packets ").skip(1)) {
+            let count = counted.split_whitespace().next().unwrap_or_default();
+            *class = count.parse().map_err(Error::other)?;
+        }
+        Ok(classes)
     }
 
     /// What the router's helpers expect, as lines.

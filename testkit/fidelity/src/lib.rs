@@ -7,11 +7,13 @@
 pub mod captures;
 pub mod compare;
 pub mod complaints;
+pub mod edges;
 pub mod filling;
 pub mod forge;
 pub mod frames;
 pub mod full;
 pub mod generated;
+pub mod jiffies;
 pub mod kernel;
 pub mod occupancy;
 pub mod printed;

@@ -10,12 +10,13 @@ use plimsoll_fidelity::kernel::Kernel;
 use plimsoll_fidelity::run::{Pace, Pair};
 use plimsoll_fidelity::scripts::rare::RARE;
 use plimsoll_fidelity::{
-    captures, complaints, full, generated, occupancy, printed, segments, servers, zones,
+    captures, complaints, edges, full, generated, occupancy, printed, segments, servers, zones,
 };
 
 const HELP: &str = "\
 cargo xtask fidelity scripts [N] [SEED]     N generated flows (default 2000)
 cargo xtask fidelity rare [N] [SEED] [KIND] N flows (default 2000) of each kind that these hardly make, or of one
+cargo xtask fidelity edges [N] [SEED]       N flows (default 2000) with packets at the very ticks at which entries expire
 cargo xtask fidelity segments FLOW [/ FLOW] TCP by hand, segment by segment: `>S0 <SA0,1 >A1,1 >R5`
 cargo xtask fidelity log [N] [SEED]         what each says of every packet of N flows (default 2000): nf_conntrack_log_invalid
 cargo xtask fidelity printed [N] [SEED]     /proc/net/nf_conntrack, `conntrack -L` and `-E` of the DCCP among N flows (default 2000)
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         }
         Some("scripts") => scripts(&arguments[1..]),
         Some("rare") => rare(arguments.get(1..).unwrap_or_default()),
+        Some("edges") => at_edges(&arguments),
         Some("segments") => by_hand(&arguments[1..].join(" ")),
         Some("log") => log(&arguments),
         Some("printed") => printed(&arguments),
@@ -104,6 +106,15 @@ fn rare(arguments: &[String]) -> io::Result<usize> {
         differing += tell(&format!("{name}: "), &outcome);
     }
     Ok(differing)
+}
+
+fn at_edges(arguments: &[String]) -> io::Result<usize> {
+    let (count, seed) = (number(arguments, 1, 2000)?, number(arguments, 2, 1)?);
+    let outcome = edges::run(&mut pair()?, count as usize, seed, &mut show)?;
+    let edges::Outcome { flows, packets, near, unknown, failed } = outcome;
+    println!("{flows} flows, {packets} packets, {unknown} flows left out, {failed} differ");
+    println!("packets whole seconds apart, from three ticks less to three more: {near:?}");
+    Ok(failed)
 }
 
 /// Flows of TCP, apart by `/`.

@@ -10,7 +10,7 @@ use plimsoll_wire::packet::parse_ip;
 
 use crate::compare::{self, Difference};
 use crate::frames::Planned;
-use crate::kernel::{self, FRAGMENT_BYTES, FRAGMENT_SECONDS, Kernel};
+use crate::kernel::{self, Classes, FRAGMENT_BYTES, FRAGMENT_SECONDS, Kernel, class, class_name};
 
 /// How a plan's times become real ones.
 #[derive(Debug, Clone, Copy)]
@@ -38,9 +38,13 @@ pub struct Pair {
     settings: Vec<(String, u64)>,
     /// What the settings were before.
     defaults: Vec<(String, u64)>,
+    /// What those were that changed while packets flowed.
+    changed: Vec<(String, u64)>,
     clock: Clock,
     numbered: u32,
     before: (Counters, Counters),
+    /// The kernel's classes of packets before, the model's since.
+    classes: (Classes, Classes),
 }
 
 fn fresh(settings: &[(String, u64)]) -> io::Result<Model> {
@@ -57,10 +61,18 @@ fn fresh(settings: &[(String, u64)]) -> io::Result<Model> {
     if let Some(most) = kernel::setting("nf_conntrack_expect_max")? {
         own.expect_max = most;
     }
+    let mut model = Model::new(Config::new(profile, own));
+    // The router's policies were made before, of what its namespace had then.
     for (name, value) in settings {
-        own.set(name, *value).map_err(io::Error::other)?;
+        change(&mut model, name, *value)?;
     }
-    Ok(Model::new(Config::new(profile, own)))
+    Ok(model)
+}
+
+fn change(model: &mut Model, name: &str, value: u64) -> io::Result<()> {
+    let mut set = Ok(());
+    model.change(|own| set = own.set(name, value));
+    set.map_err(io::Error::other)
 }
 
 /// The profile of the running kernel.
@@ -163,9 +175,11 @@ impl Pair {
             model,
             settings: own,
             defaults,
+            changed: Vec::new(),
             clock: Clock::default(),
             numbered: 0,
             before,
+            classes: Default::default(),
         };
         pair.configure(settings)?;
         Ok(pair)
@@ -174,6 +188,7 @@ impl Pair {
     /// Empties both and gives them other settings; the rest are the defaults. What this kernel has no
     /// setting for stays as it is.
     pub fn configure(&mut self, settings: &[(&str, u64)]) -> io::Result<()> {
+        self.unchange()?;
         for (name, value) in self.defaults.drain(..) {
             self.kernel.set(&name, value)?;
         }
@@ -187,6 +202,20 @@ impl Pair {
         self.reset()
     }
 
+    /// Changes a setting while packets flow, until both are emptied. What this kernel has no setting for stays as it
+    /// is.
+    pub fn change(&mut self, name: &str, value: u64) -> io::Result<()> {
+        let Some(before) = kernel::setting(name)? else { return Ok(()) };
+        self.changed.push((name.to_owned(), before));
+        self.kernel.set(name, value)?;
+        change(&mut self.model, name, value)
+    }
+
+    fn unchange(&mut self) -> io::Result<()> {
+        // The oldest value last.
+        self.changed.drain(..).rev().try_for_each(|(name, value)| self.kernel.set(&name, value))
+    }
+
     /// A number that no flow had.
     pub fn number(&mut self) -> u32 {
         self.numbered += 1;
@@ -195,9 +224,11 @@ impl Pair {
 
     /// Empties both.
     pub fn reset(&mut self) -> io::Result<()> {
+        self.unchange()?;
         self.kernel.flush()?;
         self.model = fresh(&self.settings)?;
         self.before = (self.kernel.counters()?, *self.model.counters());
+        self.classes = (self.kernel.classes()?, Classes::default());
         Ok(())
     }
 
@@ -210,16 +241,23 @@ impl Pair {
     pub fn feed(&mut self, packet: &[u8], treatment: &Treatment) -> io::Result<()> {
         let treatment = &self.kernel.able(treatment);
         self.kernel.send(packet, treatment)?;
-        let now = self.now();
-        let Ok(packet) = parse_ip(packet) else { return Ok(()) };
+        self.tell(self.now(), packet, treatment);
+        Ok(())
+    }
+
+    /// The model's part of it: a packet that the kernel saw at that time.
+    pub fn tell(&mut self, at: Time, packet: &[u8], treatment: &Treatment) {
+        let Ok(packet) = parse_ip(packet) else { return };
         if treatment.local {
             // The router does not answer itself: a rule drops what arrives.
             let arriving = Treatment { fate: Fate::Dropped, ..*treatment };
-            self.model.loopback(now, &packet, treatment, &arriving);
+            self.model.loopback(at, &packet, treatment, &arriving);
         } else {
-            self.model.packet(now, &packet, treatment);
+            let step = self.model.packet(at, &packet, treatment);
+            if let Some(class) = class(&step) {
+                self.classes.1[class] += 1;
+            }
         }
-        Ok(())
     }
 
     /// All packets of a plan through both.
@@ -251,9 +289,24 @@ impl Pair {
         self.model.advance(before);
         let mut differences = compare::entries(&entries, &self.model.snapshot());
         differences.extend(compare::expected(&self.kernel.expectations()?, &self.model));
+        differences.extend(self.counted()?);
+        Ok(differences)
+    }
+
+    /// What of that is counted.
+    pub fn counted(&mut self) -> io::Result<Vec<Difference>> {
+        let mut differences = Vec::new();
         let after = self.kernel.counters()?;
         let (kernel, model) = &self.before;
         differences.extend(compare::counters(kernel, &after, (model, self.model.counters())));
+        let (before, model) = &self.classes;
+        let growth = self.kernel.classes()?.into_iter().zip(before).map(|(after, b)| after - b);
+        let both = growth.zip(*model).enumerate().filter(|(_, (kernel, model))| kernel != model);
+        differences.extend(both.map(|(place, (kernel, model))| Difference::Class {
+            class: class_name(place),
+            kernel,
+            model,
+        }));
         let orphans = compare::orphans(&self.model) as u64;
         differences.retain(|difference| match difference {
             Difference::Counter { counter: Counter::ExpectDelete, kernel, model } => {

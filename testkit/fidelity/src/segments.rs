@@ -98,8 +98,12 @@ pub fn run(pair: &mut Pair, flow: &str, show: &mut dyn FnMut(&str)) -> io::Resul
         let mark = if compare::entries(&kernel, &model).is_empty() { "" } else { "   differs" };
         let (kernel, model) = (shown(kernel.first()), shown(model.first()));
         let invalid = |differences: &[compare::Difference]| {
-            let counted =
-                |d: &&compare::Difference| matches!(d, compare::Difference::Counter { .. });
+            let counted = |d: &&compare::Difference| {
+                !matches!(
+                    d,
+                    compare::Difference::Entry { .. } | compare::Difference::Expected { .. }
+                )
+            };
             differences.iter().filter(counted).map(|d| format!("   {d}")).collect::<String>()
         };
         let counted = invalid(&pair.differences()?);

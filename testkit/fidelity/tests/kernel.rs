@@ -10,7 +10,7 @@ use plimsoll_fidelity::forge::{self, TcpSegment};
 use plimsoll_fidelity::kernel::Kernel;
 use plimsoll_fidelity::run::{Pace, Pair, ready};
 use plimsoll_fidelity::scripts::rare::RARE;
-use plimsoll_fidelity::{captures, complaints, full, generated};
+use plimsoll_fidelity::{captures, complaints, edges, full, generated};
 use plimsoll_model::{Helper, Treatment};
 
 /// One at a time: the entries of one test set the collector's pace for all namespaces.
@@ -235,4 +235,87 @@ fn what_is_said_of_bad_packets_is_the_kernels_line_by_line() {
         words.extend(outcome.lines.into_keys());
     }
     assert!(words.len() > 20, "causes that were met: {words:#?}");
+}
+
+#[test]
+fn jumbograms_that_a_host_sends_to_itself_make_the_same_entries() {
+    if !ready() {
+        return;
+    }
+    let _alone = alone();
+    let mut pair =
+        Pair::new(&[("nf_conntrack_acct", 1), ("nf_conntrack_checksum", 1)]).expect("namespaces");
+    let own = |host| IpAddr::from([0x2001, 0xdb8, 3, 0, 0, 0, 0, host]);
+    // Options in front of the jumbo option, and behind it.
+    let forms: [(&[u8], &[u8]); 3] =
+        [(&[], &[]), (&[5, 2, 0, 0], &[1, 2, 0, 0]), (&[1, 2, 0, 0], &[0; 4])];
+    let treatment = Treatment { local: true, ..Treatment::default() };
+    let (mut host, mut packets) = (1, Vec::new());
+    for (before, behind) in forms {
+        for octets in [65_536 - 8, 65_536, 70_000, 100_000, 250_000] {
+            for protocol in [6, 17, 58, 136, 132, 50] {
+                host += 1;
+                let ends = (own(host), own(1));
+                for reply in [false, true] {
+                    let payload = over(protocol, ends, reply, octets);
+                    let (from, to) = if reply { (ends.1, ends.0) } else { ends };
+                    packets.push(forge::jumbogram(from, to, protocol, &payload, [before, behind]));
+                }
+            }
+        }
+    }
+    for packet in packets {
+        pair.feed(&packet, &treatment).expect("sent");
+        let differences = pair.differences().expect("both tables");
+        assert!(differences.is_empty(), "{:02x?}: {differences:#?}", &packet[..80]);
+    }
+    // A datagram of UDP has no length, and an INIT of SCTP would have to be the only chunk.
+    assert_eq!(pair.model.entries().count(), 3 * 5 * 4);
+}
+
+/// The first packet from one end, or the other's answer, without its IP header.
+fn over(protocol: u8, ends: (IpAddr, IpAddr), reply: bool, octets: usize) -> Vec<u8> {
+    let (from, to) = if reply { (ends.1, ends.0) } else { ends };
+    let ports = if reply { (80, 4000) } else { (4000, 80) };
+    let packet = match protocol {
+        6 => {
+            let flags = if reply { 18 } else { 2 };
+            let payload = octets - 20;
+            TcpSegment { ports, ack: 1, flags, window: 512, payload, ..Default::default() }
+                .packet(from, to)
+        }
+        // A length of 0: it does not fit in its field.
+        17 => forge::udp(from, to, ports, octets - 8, i32::MIN / 2),
+        58 => {
+            let kind = if reply { 129 } else { 128 };
+            forge::icmp(from, to, kind, 0, 7, &vec![7; octets - 8])
+        }
+        136 => forge::udp_lite(from, to, ports, octets - 8, 8),
+        132 => {
+            let init = [&[0, 0, 0, 9, 0, 0, 16, 0, 0, 1, 0, 1, 0, 0, 0, 1][..], &vec![0; 60_000]];
+            let data = (0, 3, vec![0; octets - 12 - 60_020 - 4]);
+            forge::sctp(from, to, ports, 0, &[(1, 0, init.concat()), data])
+        }
+        other => forge::ip(from, to, other, &vec![1; octets]),
+    };
+    packet[40..].to_vec()
+}
+
+#[test]
+fn at_the_very_tick_an_entry_expires_as_in_the_kernel() {
+    if !ready() {
+        return;
+    }
+    let _alone = alone();
+    let mut shown = String::new();
+    let mut pair = Pair::new(&[]).expect("namespaces");
+    let outcome = edges::run(&mut pair, 1_000, 20_261_129, &mut |line| {
+        shown.push_str(line);
+        shown.push('\n');
+    })
+    .expect("the harness runs");
+    assert_eq!(outcome.failed, 0, "{shown}");
+    let known = outcome.flows - outcome.unknown;
+    // A machine that is kept busy leaves few of them known.
+    assert!(known > 200 && outcome.near.iter().sum::<usize>() > 30, "{outcome:?}");
 }

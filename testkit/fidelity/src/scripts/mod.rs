@@ -14,7 +14,7 @@ mod tcp;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use plimsoll_ct::Zone;
-use plimsoll_model::{Helper, Treatment};
+use plimsoll_model::{Fate, Helper, Treatment};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ pub use gre::Gre;
 pub use message::{About, Message, Nobody};
 pub use oddity::Oddity;
 pub use pptp::Pptp;
-pub use rare::{Chunks, Icmp, Octets, Piece, Quote};
+pub use rare::{Chunks, Icmp, Octets, Piece, Quote, Redirect};
 pub use sctp::Sctp;
 pub use tcp::Segment;
 
@@ -56,6 +56,8 @@ pub enum Step {
     Chunks(Chunks),
     /// An ICMP error that quotes what is odd.
     Quote(Quote),
+    /// A redirect of IPv6.
+    Redirect(Redirect),
     /// ICMP of any type, or any protocol.
     Icmp(Icmp),
 }
@@ -67,8 +69,17 @@ pub enum Way {
     V4,
     /// Through the router, IPv6.
     V6,
-    /// From the router to itself, over loopback.
+    /// From the router to itself, over loopback, IPv4.
     Loopback,
+    /// The same, IPv6.
+    LoopbackV6,
+}
+
+impl Way {
+    /// Whether the router sends to itself.
+    pub const fn is_local(self) -> bool {
+        matches!(self, Self::Loopback | Self::LoopbackV6)
+    }
 }
 
 /// A flow: packets between two hosts that nobody else uses, in the order in which they are sent.
@@ -93,7 +104,7 @@ pub type Sent = (Vec<u8>, Treatment);
 
 /// Any flow.
 pub fn flow() -> impl Strategy<Value = Flow> {
-    let way = prop_oneof![6 => Just(Way::V4), 3 => Just(Way::V6), 1 => Just(Way::Loopback)];
+    let way = prop_oneof![6 => Just(Way::V4), 3 => Just(Way::V6), 1 => Just(Way::Loopback), 1 => Just(Way::LoopbackV6)];
     let zones = prop_oneof![
         6 => Just([Zone::default(); 2]),
         2 => oddity::zone().prop_map(|zone| [zone; 2]),
@@ -103,7 +114,7 @@ pub fn flow() -> impl Strategy<Value = Flow> {
     (way, zones, policy, any::<[u32; 2]>(), steps(), vec(oddity::oddity(), 0..3)).prop_map(
         |(way, zones, policy, initial, steps, odd)| {
             // What tells a packet's treatment is the sender's link address: loopback has none.
-            let local = way == Way::Loopback;
+            let local = way.is_local();
             let zones = if local { [Zone::default(); 2] } else { zones };
             Flow { way, zones, policy: policy.filter(|_| !local), initial, steps, odd }
         },
@@ -176,6 +187,10 @@ impl Hosts {
                 Ipv4Addr::from(0x7f01_0000 + (n & 0xff_ffff)).into(),
                 Ipv4Addr::new(127, 0, 0, 1).into(),
             ),
+            Way::LoopbackV6 => (
+                Ipv6Addr::new(0x2001, 0xdb8, 3, 0, 0, 0, (n >> 16) as u16, n as u16).into(),
+                Ipv6Addr::new(0x2001, 0xdb8, 3, 1, 0, 0, 0, 1).into(),
+            ),
         };
         Self { client, server }
     }
@@ -207,6 +222,21 @@ impl Flow {
         self.odd.iter().any(|(_, oddity)| hides(oddity))
     }
 
+    /// Changes each of its zones.
+    pub fn each_zone(&mut self, change: impl FnMut(&mut Zone)) {
+        let odd = self.odd.iter_mut().filter_map(|(_, oddity)| match oddity {
+            Oddity::Zone(zone) => Some(zone),
+            Oddity::Fragments(cuts) => cuts.elsewhere.as_mut().map(|(_, zone)| zone),
+            _ => None,
+        });
+        self.zones.iter_mut().chain(odd).for_each(change);
+    }
+
+    /// The client of flow number `n`: nobody else's.
+    pub fn client(&self, n: u32) -> IpAddr {
+        Hosts::of(n, self.way).client
+    }
+
     /// Its packets, as flow number `n`: a number serves once, since the kernel keeps the incomplete
     /// datagrams of earlier flows for a while.
     pub fn packets(&self, n: u32) -> Vec<Sent> {
@@ -217,19 +247,26 @@ impl Flow {
             initial: self.initial,
             ..Memory::default()
         };
-        let plain = Treatment {
-            policy: self.policy,
-            local: self.way == Way::Loopback,
-            ..Treatment::default()
-        };
+        let plain =
+            Treatment { policy: self.policy, local: self.way.is_local(), ..Treatment::default() };
         let mut sent = Vec::new();
         for (place, step) in self.steps.iter().enumerate() {
             let Some(packet) = step.packet(&mut memory, hosts) else { continue };
             // Who talks over loopback is not told apart by the router's rules.
             let helper = step.helper().filter(|_| !plain.local);
             let zone = self.zones[usize::from(hosts.is_servers(&packet))];
-            let mut packets = vec![(packet, Treatment { helper, zone, ..plain })];
+            // What comes from an address of a link is not forwarded.
+            let fate = if from_link(&packet) { Fate::Dropped } else { plain.fate };
+            let mut packets = vec![(packet, Treatment { fate, helper, zone, ..plain })];
+            let mut whole = true;
             for (_, oddity) in self.odd.iter().filter(|(at, _)| usize::from(*at) == place) {
+                if let Oddity::Fragments(_) = oddity {
+                    // A part of a part that the router sends to itself may be gathered where it arrives: docs/model.md.
+                    let once = self.way == Way::LoopbackV6 && !std::mem::take(&mut whole);
+                    if once {
+                        continue;
+                    }
+                }
                 packets = oddity.apply(packets, place as u16 + 1);
             }
             sent.append(&mut packets);
@@ -238,7 +275,18 @@ impl Flow {
     }
 }
 
+/// Whether a packet of IPv6 comes from an address that only its link knows.
+fn from_link(packet: &[u8]) -> bool {
+    let source = packet.get(8..24).and_then(|octets| <[u8; 16]>::try_from(octets).ok());
+    packet[0] >> 4 == 6 && source.is_some_and(|s| Ipv6Addr::from(s).is_unicast_link_local())
+}
+
 impl Step {
+    /// Whether somebody reads it.
+    pub const fn is_helped(&self) -> bool {
+        self.helper().is_some()
+    }
+
     /// Who reads it, if it is of a control connection.
     const fn helper(&self) -> Option<Helper> {
         match self {
@@ -264,6 +312,7 @@ impl Step {
             Self::Piece(s) => (s.packet(memory.initial, hosts), s.reply()),
             Self::Chunks(s) => (s.packet(hosts), s.reply),
             Self::Icmp(s) => (s.packet(hosts), s.reply),
+            Self::Redirect(redirect) => return redirect.packet(&memory.sent, hosts),
             Self::Quote(quote) => return quote.packet(&memory.sent, hosts),
         };
         memory.sent.push(packet.clone());

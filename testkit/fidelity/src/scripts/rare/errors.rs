@@ -44,7 +44,7 @@ pub enum Change {
 }
 
 impl Change {
-    fn apply(&self, inner: &mut Vec<u8>, hosts: Hosts) {
+    pub(super) fn apply(&self, inner: &mut Vec<u8>, hosts: Hosts) {
         let v6 = hosts.v6();
         let header = if v6 { 40 } else { 20 };
         match self {
@@ -92,7 +92,7 @@ impl Quote {
     }
 }
 
-fn change() -> impl Strategy<Value = Change> {
+pub(super) fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         3 => any::<u8>().prop_map(Change::Cut),
         2 => (prop_oneof![2 => Just(0u8), 1 => any::<u8>()], any::<bool>())

@@ -5,6 +5,7 @@ mod errors;
 mod headers;
 mod multihomed;
 mod network;
+mod redirects;
 mod streams;
 
 use proptest::collection::vec;
@@ -16,6 +17,7 @@ pub use control::Piece;
 pub use errors::Quote;
 pub use headers::{Header, Icmp};
 pub use multihomed::Chunks;
+pub use redirects::Redirect;
 pub use streams::Octets;
 
 /// A generator: its name, and what it makes of a seed.
@@ -35,6 +37,8 @@ pub const RARE: &[Generator] = &[
     ("sctp", || flows(multihomed::association())),
     // ICMP errors about fragments, about errors, about what is not whole, or translated.
     ("errors", || flows(errors::conversation())),
+    // Redirects of IPv6, from the own link and from elsewhere.
+    ("redirects", || redirects::conversations()),
     // ICMP and ICMPv6 of every type and code, protocols of every number.
     ("messages", || flows(headers::messages())),
     // Headers of IP with options, with bits that are seldom set, with octets behind the packet.

@@ -1,0 +1,263 @@
+//! Packets at the very tick at which their entry expires, at those before it and behind it; and at that at which a UDP flow
+//! becomes a stream.
+//!
+//! The counter of ticks is read before and behind each packet. Where both are the same, the packet's tick is known, and all is compared:
+//! whether its entry was still there, which its counts tell, and the seconds left to it, to the tick of the listing. A flow with a packet of which it is not known is left
+//! out, and counted.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io::{self, Error};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use plimsoll_ct::{Entry, Time, ZoneDirection};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+
+use crate::compare::{self, Difference};
+use crate::generated;
+use crate::jiffies::Jiffies;
+use crate::run::{Clock, Pair};
+use crate::scripts::rare::RARE;
+use crate::scripts::{Flow, Sent, flow};
+
+/// Flows at once.
+const BATCH: usize = 250;
+/// Flows that are shown.
+const SHOWN: usize = 5;
+/// Flows begin within so many ticks.
+const SPREAD: u64 = 300;
+/// Of a tick, what is left of it when nothing more is sent.
+const MARGIN: Duration = Duration::from_micros(400);
+
+/// A pause: behind the packet of this place, seconds since the one before it (or since the flow's first), ticks more or less.
+#[derive(Debug, Clone, Copy)]
+struct Gap {
+    place: usize,
+    seconds: u8,
+    ticks: i8,
+    since_first: bool,
+}
+
+/// A flow, and when its packets are sent.
+#[derive(Debug, Clone)]
+struct Timed {
+    flow: Flow,
+    begins: u64,
+    gaps: Vec<Gap>,
+}
+
+fn timed() -> impl Strategy<Value = Timed> {
+    let kinds = RARE.iter().filter(|(name, _)| !matches!(*name, "ftp" | "pptp"));
+    let rare = proptest::strategy::Union::new(kinds.map(|(_, flows)| flows()));
+    let flows = prop_oneof![2 => flow().boxed(), 1 => rare.boxed()];
+    let gap = (0usize..6, 1u8..4, -3i8..4, proptest::bool::weighted(0.2)).prop_map(
+        |(place, seconds, ticks, since_first)| Gap { place, seconds, ticks, since_first },
+    );
+    (flows, 0..SPREAD, vec(gap, 1..4)).prop_map(|(flow, begins, gaps)| Timed {
+        flow: tame(flow),
+        begins,
+        gaps,
+    })
+}
+
+/// Without what is chance where entries expire: what helpers expect goes when somebody comes by, and so does what keeps others out
+/// in a zone of one direction.
+fn tame(mut flow: Flow) -> Flow {
+    flow.steps.retain(|step| !step.is_helped());
+    flow.each_zone(|zone| zone.direction = ZoneDirection::Both);
+    flow
+}
+
+/// Timeouts that a batch has, by their names; of each name that begins so, in seconds.
+const TIMEOUTS: [[u64; 3]; 4] = [[1, 1, 1], [2, 2, 2], [1, 2, 3], [3, 1, 2]];
+
+/// All timeouts of the running kernel, with the seconds of a row in turn.
+fn settings(row: [u64; 3]) -> io::Result<Vec<(String, u64)>> {
+    let mut names: Vec<String> = std::fs::read_dir("/proc/sys/net/netfilter")?
+        .filter_map(|name| name.ok()?.file_name().into_string().ok())
+        .filter(|name| name.contains("_timeout") && !name.contains("frag6"))
+        .collect();
+    names.sort();
+    let seconds = row.iter().cycle();
+    let mut settings: Vec<_> = names.into_iter().zip(seconds.copied()).collect();
+    settings.push(("nf_conntrack_acct".into(), 1));
+    settings.push(("nf_conntrack_checksum".into(), 1));
+    Ok(settings)
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// Flows.
+    pub flows: usize,
+    /// Packets.
+    pub packets: usize,
+    /// Packets that came whole seconds behind the one before, from three ticks less to three more, of known ticks.
+    pub near: [usize; 7],
+    /// Flows of which a packet's tick is not known.
+    pub unknown: usize,
+    /// Flows that differ.
+    pub failed: usize,
+}
+
+/// A flow under way.
+struct Under {
+    client: IpAddr,
+    packets: Vec<Sent>,
+    gaps: Vec<Gap>,
+    /// The ticks of those that were sent.
+    sent: Vec<u64>,
+    /// Each of them is known.
+    known: bool,
+    /// Nothing differed yet.
+    same: bool,
+}
+
+/// Ticks, and when the present one began.
+struct Ticks {
+    counter: Jiffies,
+    /// The present one, when it was seen first, and whether that was its beginning.
+    seen: (u64, Instant),
+    length: Duration,
+}
+
+impl Ticks {
+    /// The time that a tick is for the model.
+    fn time(&self, tick: u64) -> Time {
+        Time(tick as i64 * self.length.as_nanos() as i64)
+    }
+
+    fn now(&mut self) -> io::Result<u64> {
+        let now = self.counter.now()?;
+        if now != self.seen.0 {
+            self.seen = (now, Instant::now());
+        }
+        Ok(now)
+    }
+
+    /// Waits for a tick, and not for its end.
+    fn wait(&mut self, due: u64) -> io::Result<u64> {
+        loop {
+            let now = self.now()?;
+            if due > now + 2 {
+                std::thread::sleep(self.length * (due - now - 2) as u32);
+                continue;
+            }
+            if now >= due && self.seen.1.elapsed() + MARGIN < self.length {
+                return Ok(now);
+            }
+        }
+    }
+}
+
+/// Sends `count` flows of a seed; what differs is shown through `show`.
+pub fn run(
+    pair: &mut Pair,
+    count: usize,
+    seed: u64,
+    show: &mut dyn FnMut(&str),
+) -> io::Result<Outcome> {
+    let (strategy, mut runner) = (timed(), generated::runner(seed));
+    let length = Duration::from_secs(1) / Clock::default().hz();
+    let mut counter = Jiffies::new()?;
+    let seen = (counter.now()?, Instant::now());
+    let mut ticks = Ticks { counter, seen, length };
+    let mut outcome = Outcome::default();
+    for row in TIMEOUTS.iter().cycle() {
+        if outcome.flows >= count {
+            break;
+        }
+        let settings = settings(*row)?;
+        let settings: Vec<_> =
+            settings.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        pair.configure(&settings)?;
+        let mut flows = Vec::new();
+        while flows.len() < BATCH.min(count - outcome.flows) {
+            let tree = strategy.new_tree(&mut runner).map_err(|e| Error::other(e.to_string()))?;
+            flows.push(tree.current());
+        }
+        batch(pair, &mut ticks, &flows, &mut outcome, show)?;
+    }
+    Ok(outcome)
+}
+
+fn batch(
+    pair: &mut Pair,
+    ticks: &mut Ticks,
+    flows: &[Timed],
+    outcome: &mut Outcome,
+    show: &mut dyn FnMut(&str),
+) -> io::Result<()> {
+    let second = u64::from(Clock::default().hz());
+    let begin = ticks.now()? + 5;
+    let mut under: Vec<Under> = flows
+        .iter()
+        .map(|Timed { flow, gaps, .. }| {
+            let n = pair.number();
+            let (packets, gaps) = (flow.packets(n), gaps.clone());
+            Under { client: flow.client(n), packets, gaps, sent: vec![], known: true, same: true }
+        })
+        .collect();
+    let mut due: BinaryHeap<_> =
+        (0..).zip(flows).map(|(place, timed)| Reverse((begin + timed.begins, place))).collect();
+    while let Some(Reverse((at, place))) = due.pop() {
+        let flow: &mut Under = &mut under[place];
+        let number = flow.sent.len();
+        let Some((packet, treatment)) = flow.packets.get(number) else { continue };
+        let treatment = pair.kernel.able(treatment);
+        let before = ticks.wait(at)?;
+        pair.kernel.send(packet, &treatment)?;
+        let after = ticks.now()?;
+        flow.known &= before == after;
+        pair.tell(ticks.time(after), packet, &treatment);
+        outcome.packets += 1;
+        let waited = flow.sent.last().map_or(0, |last| after - last);
+        flow.sent.push(after);
+        let next = flow.gaps.iter().find(|gap| gap.place == number).map_or(after, |gap| {
+            let from = if gap.since_first { flow.sent[0] } else { after };
+            let span = u64::from(gap.seconds) * second;
+            (from + span).saturating_add_signed(gap.ticks.into()).max(after)
+        });
+        due.push(Reverse((next, place)));
+        let last = flow.sent.len() == flow.packets.len();
+        if flow.known && flow.same && (waited > 0 || last) {
+            let near = (waited + 3) % second;
+            if waited > 3
+                && let Some(near) = outcome.near.get_mut(near as usize)
+            {
+                *near += 1;
+            }
+            let differences = differences(pair, ticks, flow.client)?;
+            flow.same = differences.is_empty();
+            if !flow.same && under.iter().filter(|flow| !flow.same).count() <= SHOWN {
+                let Under { sent, .. } = &under[place];
+                let passed: Vec<_> = sent.iter().map(|sent| sent - begin).collect();
+                show(&format!("--- {:?}, at the ticks {passed:?}", flows[place].flow));
+                differences.iter().for_each(|difference| show(&format!("   {difference}")));
+            }
+        }
+    }
+    outcome.flows += under.len();
+    outcome.unknown += under.iter().filter(|flow| !flow.known && flow.same).count();
+    outcome.failed += under.iter().filter(|flow| !flow.same).count();
+    Ok(())
+}
+
+/// What differs of a client's entries now.
+fn differences(pair: &mut Pair, ticks: &mut Ticks, client: IpAddr) -> io::Result<Vec<Difference>> {
+    let own = |mut entries: Vec<Entry>| {
+        entries.retain(|e| e.original.source == client || e.original.destination == client);
+        entries
+    };
+    let now = ticks.now()?;
+    pair.model.advance(ticks.time(now));
+    let before = own(pair.model.snapshot());
+    let kernel = own(pair.kernel.entries()?);
+    let now = ticks.now()?;
+    pair.model.advance(ticks.time(now));
+    let after = own(pair.model.snapshot());
+    Ok(compare::between(&kernel, &before, &after))
+}
