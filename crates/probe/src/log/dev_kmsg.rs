@@ -10,22 +10,26 @@ use plimsoll_wire::log::record;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::{explain, ring};
+
 /// The kernel's longest record; a shorter buffer would get EINVAL.
 const LONGEST: usize = 16 << 10;
 
 const NAME: &str = "/dev/kmsg";
 
-/// Gives every record to the builder, from the oldest still there to the newest.
+/// Gives every record to the builder, from the oldest still there to the newest. Kernels before 3.5 have no such file, or
+/// one that can only be written: there the ring is asked for by the call.
 pub(super) fn read(builder: &mut LogDigestBuilder, deadline: Instant) {
     let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
     let opened = File::options().read(true).custom_flags(nonblocking).open(NAME);
     match opened {
         Ok(file) => records(builder, file, deadline),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => ring::read(builder),
         Err(error) => builder.unreadable(NAME, explain(&error)),
     }
 }
 
-fn records(builder: &mut LogDigestBuilder, mut file: File, deadline: Instant) {
+pub(super) fn records(builder: &mut LogDigestBuilder, mut file: File, deadline: Instant) {
     builder.begin(NAME);
     let mut buffer = vec![0; LONGEST];
     let mut source = LogSource { name: NAME.to_owned(), lines: 0, from: None, to: None, cut: None };
@@ -54,7 +58,8 @@ fn records(builder: &mut LogDigestBuilder, mut file: File, deadline: Instant) {
                 Some(Errno::AGAIN) => break,
                 // The record was overwritten meanwhile: the next read gives the oldest there is, and
                 // the gap in the sequence tells how many are gone.
-                Some(Errno::PIPE | Errno::INTR | Errno::INVAL) => {}
+                Some(Errno::PIPE | Errno::INTR) => {}
+                Some(Errno::INVAL) if source.lines == 0 => return ring::read(builder),
                 _ if source.lines == 0 => {
                     builder.unreadable(NAME, explain(&error));
                     return;
@@ -67,14 +72,4 @@ fn records(builder: &mut LogDigestBuilder, mut file: File, deadline: Instant) {
         }
     }
     builder.end(source);
-}
-
-/// Opening is forbidden where `kernel.dmesg_restrict` is 1 and the reader has no CAP_SYSLOG.
-fn explain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "permission denied (needs root or CAP_SYSLOG; kernel.dmesg_restrict)".to_owned()
-        }
-        _ => error.to_string(),
-    }
 }

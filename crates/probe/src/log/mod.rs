@@ -1,15 +1,17 @@
 //! Reads the kernel's log wherever a host keeps it, and digests it.
 //!
-//! Live: /dev/kmsg, the journal, and the files of syslog. Dead: the files of syslog and of the journal. What could not be read is
-//! told in the digest, with the right that is missing; what was not read to its end says so.
+//! Live: /dev/kmsg or the call behind dmesg, the journal, and the files of syslog. Dead: the files of syslog and of the
+//! journal. What could not be read is told in the digest, with the right that is missing; what was not read to its end says so.
 
 mod compressed;
 mod dev_kmsg;
 mod journal;
 mod journalctl;
 mod places;
+mod ring;
 mod scan;
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use plimsoll_ct::{Nanos, Time, TimeRange};
@@ -99,6 +101,16 @@ pub fn digest(files: &Files, ask: &Ask<'_>) -> Fact<LogDigest> {
         Fact::missing_needs(Reason::NotPermitted, detail, "root, or CAP_SYSLOG and group adm")
     } else {
         Fact::missing(Reason::NotCollected, detail)
+    }
+}
+
+/// The kernel's own ring is closed where `kernel.dmesg_restrict` is 1 and the reader has no CAP_SYSLOG.
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "permission denied (needs root or CAP_SYSLOG; kernel.dmesg_restrict)".to_owned()
+        }
+        _ => error.to_string(),
     }
 }
 
