@@ -42,7 +42,7 @@ pub fn raise(arguments: &Raise) -> Result<Plan, String> {
 
 /// `timeout`: with a port, what the rules are written in decides how it is done.
 pub fn timeout(arguments: &Timeout) -> Result<Plan, String> {
-    let options = if arguments.port.is_some() { with_rules(&arguments.how) } else { quick() };
+    let options = live::Options { rules: arguments.port.is_some(), ..with_rules(&arguments.how) };
     let observation = live::observe(&options);
     let target = target(&observation, &arguments.how)?;
     let namespace = observation.after.namespaces.get(target).and_then(|n| n.inode);
@@ -114,7 +114,8 @@ pub fn quick() -> live::Options {
     }
 }
 
-/// The same of the one namespace that is meant, with its rules: those of others take their time, and tell nothing.
+/// The same of the one namespace that is meant, with its rules: those of others take their time, and tell nothing. Its
+/// settings are read in any case; those of many empty tables have a bound.
 pub fn with_rules(how: &How) -> live::Options {
     let only = vec![NamespaceSelector::parse(how.netns.as_deref().unwrap_or("own"))];
     live::Options { rules: true, only, ..quick() }

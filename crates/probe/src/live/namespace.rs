@@ -98,7 +98,7 @@ pub(super) fn count(here: &Here, found: &Found) -> Option<u64> {
 }
 
 /// Neither the host's own namespace nor the reader's.
-const fn is_one_of_many(found: &Found) -> bool {
+pub(super) const fn is_one_of_many(found: &Found) -> bool {
     !found.initial && !found.own
 }
 

@@ -7,7 +7,7 @@ use plimsoll_diagnosis::facts::{BootFiles, Fact, Gap, Host, LogDigest, Reason};
 use super::discover::Found;
 use super::enter::{self, Visit};
 use super::filters::{self, Filter};
-use super::namespace::{Light, Static};
+use super::namespace::{self, Light, Static};
 use super::{Options, Stamp, Watch, calls, host};
 
 /// What is read while the interval passes.
@@ -53,7 +53,8 @@ impl Rest {
             }),
             false => Fact::Missing(unasked("log")),
         };
-        let statics = watch.time("settings", || statics(doors, counts));
+        let statics = watch
+            .time("settings", || statics(doors, counts, options.only.is_empty(), EMPTY_SETTINGS));
         Self { host, log, boot, rules, statics, timings: watch.parts }
     }
 
@@ -75,11 +76,16 @@ impl Rest {
 /// Time for the settings of empty tables: nothing hangs on them yet, and a node may have a thousand.
 const EMPTY_SETTINGS: Duration = Duration::from_millis(50);
 
-/// Limits and settings of each namespace.
-fn statics(doors: &[&Found], counts: &[Option<u64>]) -> Vec<Visit<Static>> {
-    let mut left = EMPTY_SETTINGS;
+/// Limits and settings of each namespace. `all`: nobody named these; then the settings of empty tables may take so long, but
+/// for the reader's own and the host's.
+fn statics(
+    doors: &[&Found],
+    counts: &[Option<u64>],
+    all: bool,
+    mut left: Duration,
+) -> Vec<Visit<Static>> {
     enter::each(doors, |here, place| {
-        let empty = counts[place] == Some(0) && !doors[place].initial;
+        let empty = all && counts[place] == Some(0) && namespace::is_one_of_many(doors[place]);
         let start = Instant::now();
         let statics = Static::read(here, !empty || !left.is_zero());
         if empty {
@@ -110,5 +116,35 @@ pub(super) fn settings_of_filled(
     let read = enter::each(&again, |here, _| Static::read(here, true));
     for (place, visit) in places.into_iter().zip(read) {
         statics[place] = visit;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    /// Here, in the namespace that the test is in, as the reader's own or as one of many, with no time left.
+    fn read(own: bool, all: bool) -> bool {
+        let inode = std::fs::metadata("/proc/self/ns/net").ok().map(|m| m.ino());
+        let found = Found { inode, own, pids: vec![std::process::id()], ..Found::default() };
+        match &statics(&[&found], &[Some(0)], all, Duration::ZERO)[..] {
+            [Visit::Read(read)] => !read.settings.is_empty(),
+            _ => false,
+        }
+    }
+
+    #[test]
+    fn settings_of_the_namespace_that_is_meant_are_read_however_long_that_takes() {
+        if !std::path::Path::new("/proc/sys/net/netfilter/nf_conntrack_max").exists()
+            || !rustix::process::geteuid().is_root()
+        {
+            eprintln!("skipped: needs root and nf_conntrack");
+            return;
+        }
+        assert!(read(true, true), "the reader's own");
+        assert!(read(false, false), "one that was named");
+        assert!(!read(false, true), "one of many, with an empty table");
     }
 }
