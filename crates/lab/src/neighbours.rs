@@ -2,7 +2,7 @@
 
 use crate::{LabError, Namespace, Reading, namespace};
 use plimsoll_ct::Entries;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The namespace that holds the most entries now, in words, with its count.
@@ -10,7 +10,7 @@ use std::path::Path;
 /// Looks at the namespace of every process and at every named one. Processes that end meanwhile are
 /// passed over.
 pub(crate) fn fullest() -> Result<Option<(String, Entries)>, LabError> {
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     let mut fullest: Option<(String, Entries)> = None;
     let mut consider = |name: String, count: u64| {
         if fullest.as_ref().is_none_or(|(_, most)| count > most.get()) {

@@ -1,6 +1,6 @@
 //! What `shed` would cut: the table read through its filter.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use plimsoll_ct::Row;
@@ -55,7 +55,7 @@ pub fn by_source(
 ) -> plimsoll_diagnosis::facts::Fact<Vec<(IpAddr, u64)>> {
     use plimsoll_diagnosis::facts::Fact;
     let scope = namespace.map_or(Scope::Here, |inode| Scope::Some(vec![inode]));
-    let mut counts: HashMap<IpAddr, u64> = HashMap::new();
+    let mut counts: BTreeMap<IpAddr, u64> = BTreeMap::new();
     let take = |row: &Row| {
         if filter.matches(row) && !row.original.source.is_loopback() {
             let source = match row.original.source {

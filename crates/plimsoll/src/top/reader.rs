@@ -1,6 +1,6 @@
 //! Reading, in a thread of its own: the pulse every interval, the entries as the purse allows.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ pub struct Reader {
     looked: Instant,
     pace: Pace,
     snapshots: VecDeque<Snapshot>,
-    splits: HashMap<Option<u64>, Split>,
+    splits: BTreeMap<Option<u64>, Split>,
     table: Result<Arc<Table>, Arc<str>>,
     /// Somebody waits for an answer.
     asked: bool,
@@ -64,7 +64,7 @@ impl Reader {
             looked: Instant::now(),
             pace: Pace::new(interval, entries),
             snapshots: VecDeque::from([first]),
-            splits: HashMap::new(),
+            splits: BTreeMap::new(),
             table: Err(Arc::from("the table's entries are being read")),
             asked: true,
             question,
@@ -233,7 +233,7 @@ impl Reader {
             filter: &question.filter,
             groups: Groups::new(question.keys.clone(), Limits::default(), plimsoll_probe::seed()),
             owners,
-            parts: HashMap::new(),
+            parts: BTreeMap::new(),
             last: (None, Tally::default()),
             seen: 0,
             unknown: 0,
@@ -251,7 +251,7 @@ impl Reader {
             }
         };
         let now = self.snapshots.back();
-        let counts: HashMap<Option<u64>, u64> = now
+        let counts: BTreeMap<Option<u64>, u64> = now
             .iter()
             .flat_map(|snapshot| &snapshot.namespaces)
             .filter_map(|n| Some((n.inode, n.count.get()?.0)))
@@ -341,7 +341,7 @@ struct Count<'a> {
     filter: &'a Filter,
     groups: Groups,
     owners: Option<Owners>,
-    parts: HashMap<Option<u64>, Tally>,
+    parts: BTreeMap<Option<u64>, Tally>,
     /// The namespace of the last entry, which mostly is that of the next, and its part.
     last: (Option<u64>, Tally),
     seen: u64,

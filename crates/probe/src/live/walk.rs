@@ -3,7 +3,7 @@
 //! ctnetlink writes a message about every entry, and walks past everybody's for each namespace. The census walks
 //! once. Both readings for a rate of new entries cover the same buckets, in slices that both take whole.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use plimsoll_ct::{Nanos, Row};
 use plimsoll_diagnosis::facts::{
@@ -24,7 +24,7 @@ const SLICE: u64 = crate::entries::SLICE;
 pub(super) struct Walk {
     entries: Entries,
     /// By inode: the bucket at which the first reading of the namespace ended.
-    ends: HashMap<u64, u64>,
+    ends: BTreeMap<u64, u64>,
 }
 
 /// A namespace's table as the walk sees it.
@@ -41,7 +41,7 @@ impl Walk {
     /// A walk over so many tables, if they hold enough for it.
     pub fn over(counts: &[Option<u64>]) -> Option<Self> {
         let all = counts.iter().flatten().fold(0u64, |sum, count| sum.saturating_add(*count));
-        (all >= WORTH).then(|| Self { entries: Entries::default(), ends: HashMap::new() })
+        (all >= WORTH).then(|| Self { entries: Entries::default(), ends: BTreeMap::new() })
     }
 
     /// A part of each table, to compare the census with. `None`: there is no census to be had.
@@ -53,7 +53,7 @@ impl Walk {
     ) -> Option<Vec<Option<TableSample>>> {
         let buckets = table::buckets()?;
         let (at, seed) = (table::monotonic(), seed());
-        let mut places = HashMap::new();
+        let mut places = BTreeMap::new();
         let mut builders: Vec<Option<(u64, SampleBuilder)>> = Vec::new();
         for (place, (door, count)) in doors.iter().zip(counts).enumerate() {
             let some = door.inode.zip(count.filter(|count| *count > 0));
@@ -78,7 +78,7 @@ impl Walk {
     /// Who fills the tables, in their order; and what it took. `None`: there is no census to be had.
     pub fn censuses(&mut self, budget: Budget, tables: Vec<Table>) -> Option<Vec<Fact<Census>>> {
         let (at, buckets) = (table::monotonic(), table::buckets());
-        let mut places = HashMap::new();
+        let mut places = BTreeMap::new();
         let mut counting = Vec::new();
         for (place, table) in tables.into_iter().enumerate() {
             places.insert(table.inode, place);
@@ -118,7 +118,7 @@ impl Walk {
     }
 }
 
-fn places_of(places: &HashMap<u64, usize>) -> Vec<u64> {
+fn places_of(places: &BTreeMap<u64, usize>) -> Vec<u64> {
     places.keys().copied().collect()
 }
 
@@ -131,7 +131,7 @@ fn end(buckets: u64, count: u64) -> u64 {
 
 /// Takes the first reading of all.
 struct Sampling {
-    places: HashMap<u64, usize>,
+    places: BTreeMap<u64, usize>,
     builders: Vec<Option<(u64, SampleBuilder)>>,
     bucket: u64,
     last: u64,
@@ -162,7 +162,7 @@ struct Counting {
 
 /// Counts all.
 struct Counts {
-    places: HashMap<u64, usize>,
+    places: BTreeMap<u64, usize>,
     counting: Vec<Counting>,
     bucket: u64,
 }
