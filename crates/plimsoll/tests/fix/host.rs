@@ -6,6 +6,12 @@ use std::process::{Command, Output, Stdio};
 use crate::support::{BINARY, Netns, text};
 use crate::sweep::Stage;
 
+/// All that a remedy may change in a namespace. One shell, since the tests ask some ten thousand times.
+const EVERYTHING: &str =
+    "nft list ruleset; echo @@; iptables-legacy-save; ip6tables-legacy-save; iptables-nft-save
+    nfct list timeout; cd /proc/sys/net/netfilter
+    grep . $(ls -d nf_conntrack_* | grep -Ev '_count$|_conntrack_max$|_buckets$|_expect_max$')";
+
 /// Where a test's remedies go.
 pub struct Host {
     pub netns: Netns,
@@ -145,15 +151,11 @@ impl Host {
         if self.machine {
             return format!("{:?}", self.limit());
         }
-        let mut all = self.netns.run("nft", &["list", "ruleset"]);
-        for save in ["iptables-legacy-save", "ip6tables-legacy-save", "iptables-nft-save"] {
-            let text = self.netns.run(save, &[]);
-            let lines = text.lines().filter(|l| !l.starts_with("# "));
-            all.extend(lines.map(|l| l.split(" [").next().unwrap_or(l).to_owned() + "\n"));
-        }
-        all += &self.netns.run("nfct", &["list", "timeout"]);
-        let settings = "cd /proc/sys/net/netfilter; grep . $(ls -d nf_conntrack_* | grep -Ev '_count$|_conntrack_max$|_buckets$|_expect_max$')";
-        all + &self.netns.run("sh", &["-c", settings])
+        let all = self.netns.run("sh", &["-ec", EVERYTHING]);
+        let (rules, saved) = all.split_once("@@\n").expect("rules of nft first");
+        let lines = saved.lines().filter(|l| !l.starts_with("# "));
+        let saved: String = lines.flat_map(|l| [l.split(" [").next().unwrap_or(l), "\n"]).collect();
+        format!("{rules}{saved}")
     }
 
     /// The history, one line a transaction.

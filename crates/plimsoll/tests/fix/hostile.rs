@@ -275,7 +275,8 @@ fn of_two_at_once_one_is_told_who_is_at_work() {
     let done = outs.iter().filter(|o| o.status.success()).count();
     for out in outs.iter().filter(|o| !o.status.success()) {
         let error = text(&out.stderr);
-        assert!(error.contains("another plimsoll") || error.contains("changed since"), "{error}");
+        let told = error.contains("another plimsoll") || error.contains("changed since");
+        assert!(told, "{}: {error:?} {:?}", out.status, text(&out.stdout));
     }
     assert!(done >= 1, "one of them is first");
     host.ok(&["undo", "1"]);

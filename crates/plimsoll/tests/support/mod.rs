@@ -188,11 +188,12 @@ impl Netns {
         made
     }
 
-    /// Runs a command inside.
+    /// Runs a command inside. `ip netns exec` would also mount /sys anew, and wait for the kernel to take it away.
     pub fn run(&self, program: &str, arguments: &[&str]) -> String {
-        let mut all = vec!["netns", "exec", &self.0, program];
+        let door = format!("--net=/run/netns/{}", self.0);
+        let mut all = vec![door.as_str(), program];
         all.extend(arguments);
-        run("ip", &all)
+        run("nsenter", &all)
     }
 
     /// Sends `count` UDP datagrams to ports from `first` on of an address inside.
