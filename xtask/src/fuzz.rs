@@ -21,9 +21,14 @@ pub fn check() -> Result<(), String> {
     cargo("clippy", &["--", "-D", "warnings"]).map(drop)
 }
 
+/// Builds all targets, for a named machine, which is returned.
+pub fn build() -> Result<String, String> {
+    cargo("build", &[])
+}
+
 /// Builds all targets and runs each for `seconds`.
 pub fn run(seconds: u64) -> Result<(), String> {
-    let target = cargo("build", &[])?;
+    let target = build()?;
     let mut names: Vec<String> = fs::read_dir(run::root().join("fuzz/fuzz_targets"))
         .map_err(|e| format!("fuzz_targets: {e}"))?
         .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(str::to_owned))

@@ -3,6 +3,7 @@
 mod alone;
 mod arrows;
 mod bpf;
+mod ci;
 mod fuzz;
 mod guests;
 mod readme;
@@ -27,7 +28,7 @@ cargo xtask <task>
   fidelity ...   the kernel and the model side by side: `scripts [N] [SEED]`, `rare`, `full`, `occupancy`, or
                  captures; `--guest LINE ...` in a virtual machine with another kernel
   lint           format, clippy (of the fuzz targets, too), docs, arrows, bpf, readme
-  ci             lint, test, static, guests, reboot, fuzz: what .ci/run calls
+  ci             lint and test, beside them static, guests and reboot, then fuzz: what .ci/run calls
 ";
 
 fn main() -> ExitCode {
@@ -48,13 +49,7 @@ fn main() -> ExitCode {
         "static" => alone::run(arguments.next().as_deref().unwrap_or("release")),
         "guests" => guests::run(&arguments.collect::<Vec<_>>()),
         "reboot" => reboot::run(&arguments.collect::<Vec<_>>()),
-        "ci" => bpf::provide()
-            .and_then(|()| lint())
-            .and_then(|()| tests::run())
-            .and_then(|()| alone::run("guest"))
-            .and_then(|()| guests::run(&[]))
-            .and_then(|()| reboot::run(&[]))
-            .and_then(|()| fuzz::run(5)),
+        "ci" => ci::run(),
         "" | "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

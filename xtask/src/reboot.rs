@@ -24,7 +24,7 @@ const ATTEMPTS: u32 = 2;
 const ABOUT: f64 = 0.05;
 
 /// Program, and the Debian package that brings it.
-const TOOLS: &[(&str, &str)] = &[
+pub const TOOLS: &[(&str, &str)] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
     ("modprobe", "kmod"),

@@ -2,11 +2,15 @@
 
 use crate::{run, tools};
 
+/// Tests of a binary that run at a time: most wait for the kernel, and not for a processor.
+const TOGETHER: &str = "4";
+
 /// Provides the tools, then runs every test. Tests that need root say so and skip.
 pub fn run() -> Result<(), String> {
     tools::provide()?;
-    // The binary is what the end-to-end tests drive.
-    run::cargo(&["build", "--workspace", "--quiet"])?;
-    // One failure must not hide the next.
-    run::cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"])
+    // One failure must not hide the next. The binary that the end-to-end tests drive is built with them.
+    run::cargo_with(
+        &["test", "--workspace", "--quiet", "--no-fail-fast"],
+        &[("RUST_TEST_THREADS", TOGETHER)],
+    )
 }

@@ -6,8 +6,9 @@ use std::process::Command;
 use crate::run;
 
 /// Program, and the Debian package that brings it.
-const TOOLS: &[(&str, &str)] = &[
+pub const TOOLS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
+    ("ping", "iputils-ping"),
     ("nft", "nftables"),
     ("iptables-legacy", "iptables"),
     ("conntrack", "conntrack"),

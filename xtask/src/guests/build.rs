@@ -9,7 +9,7 @@ use crate::{run, tools};
 use super::script;
 
 /// Program, and the Debian package that brings it.
-const TOOLS: &[(&str, &str)] = &[
+pub const TOOLS: &[(&str, &str)] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
     ("modprobe", "kmod"),
