@@ -4,6 +4,6 @@
 #
 # Without `no_timer_check` a guest that is kept waiting at its start takes its timer for broken.
 # Always emulated: where /dev/kvm is there it may be one that hangs a guest. One CPU: two have been seen to stall.
-exec timeout "${LIMIT:-600}" qemu-system-x86_64 -accel tcg -cpu qemu64 -smp 1 -m 512 \
+exec timeout "${LIMIT:-1200}" qemu-system-x86_64 -accel tcg -cpu qemu64 -smp 1 -m 512 \
     -nodefaults -no-reboot -display none -serial stdio -serial "file:$3" -kernel "$1" -initrd "$2" \
     -append "console=ttyS0 panic=-1 random.trust_cpu=on mitigations=off no_timer_check quiet" </dev/null
