@@ -488,6 +488,7 @@ mod tests {
             Synthetic::new(Workload { rate: 20.0, span: 10.0, ..Workload::default() });
         let mut kept = Vec::new();
         let mut expected = Tally::default();
+        let mut latest = i64::MIN;
         while let Some(record) = synthetic.next_record() {
             let number = kept.len() as u64;
             let mut bytes = Vec::from(&ARP[..12]);
@@ -511,6 +512,10 @@ mod tests {
                 // The one before has the same time, or a later one.
                 1 if number > 1 => time = Some(Time(time.map_or(0, |t| t.0) - 1_000_000_000)),
                 _ => {}
+            }
+            if let Some(Time(at)) = time {
+                let by = latest.saturating_sub(at).max(0).unsigned_abs();
+                (latest, expected.backwards_by) = (latest.max(at), expected.backwards_by.max(by));
             }
             expected.frames += 1;
             expected.untimed += u64::from(number.is_multiple_of(13));
