@@ -73,7 +73,7 @@ pub(crate) fn recover_locked(
         let left = unwind(state, place.as_ref(), transaction.id, why, fault)?;
         recovered.push(Recovered {
             id: transaction.id,
-            title: transaction.plan.title,
+            title: transaction.plan.title.to_string(),
             why: why.to_owned(),
             left,
         });

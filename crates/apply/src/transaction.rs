@@ -72,7 +72,7 @@ pub fn apply(
     tell: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Applied, ApplyError> {
     if !plan.refused.is_empty() {
-        return Err(ApplyError::Refused(plan.refused.clone()));
+        return Err(ApplyError::Refused(plan.refused.iter().map(ToString::to_string).collect()));
     }
     if plan.changes.is_empty() {
         return Err(ApplyError::NoSuch("there is nothing to change".to_owned()));

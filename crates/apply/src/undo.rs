@@ -83,7 +83,7 @@ pub fn confirm(
     let waiting = waiting.ok_or_else(nothing)?;
     let mut journal = Journal::resume(&state, waiting.id)?;
     journal.write_record(&Record::Confirmed { wall: clock::wall() }, fault)?;
-    Ok((waiting.id, waiting.plan.title, recovered))
+    Ok((waiting.id, waiting.plan.title.to_string(), recovered))
 }
 
 /// Takes a transaction back: that one, or the latest that stands.
@@ -140,7 +140,7 @@ pub fn undo(
     let emptied = place.as_ref().map(|place| emptied(transaction, place)).unwrap_or_default();
     Ok(Undone {
         id: transaction.id,
-        title: transaction.plan.title.clone(),
+        title: transaction.plan.title.to_string(),
         left,
         gone,
         gone_with_reboot: !transaction.of_this_boot()

@@ -1,10 +1,10 @@
 //! The case: everything that findings and remedies look at, derived once from the snapshots.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Counter, Counters, Nanos, Profile, TimeRange};
 
+use crate::Said;
 use crate::boot::{self, Boot};
 use crate::drops::Attribution;
 use crate::facts::{Census, Fact, Gap, Namespace, SeenIn, Snapshot, Tracking};
@@ -21,7 +21,7 @@ pub(crate) struct Space<'a> {
     /// Facts of the earlier reading.
     pub(crate) then: Option<&'a Namespace>,
     /// Shown name.
-    pub(crate) name: String,
+    pub(crate) name: Said,
     /// Load line.
     pub(crate) load: Load,
     /// Rates.
@@ -196,12 +196,12 @@ impl<'a> Case<'a> {
     }
 
     /// What stands at the head of a sentence about a namespace's table.
-    pub(crate) fn the_table(&self, index: usize) -> String {
+    pub(crate) fn the_table(&self, index: usize) -> Said {
         match self.spaces.get(index) {
             Some(s) if self.spaces.len() > 1 && !s.now.is_initial() => {
-                alloc::format!("The table of {}", s.name)
+                said!("The table of {}", "{:#} 的表", s.name)
             }
-            Some(_) | None => "The table".into(),
+            Some(_) | None => said!("The table", "表"),
         }
     }
 

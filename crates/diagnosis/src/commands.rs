@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Era, Profile, Setting};
 
+use crate::Said;
 use crate::boot::{self, BootFacts};
 use crate::case::{Case, Space};
 use crate::facts::{Owner, SysctlLoader};
@@ -107,7 +108,7 @@ pub(crate) fn is_module(case: &Case<'_>) -> Option<bool> {
 
 /// What stands before a command to run it in a namespace: empty for the host's own. `Err`: a remark
 /// that tells how to get there, where no exact words can be given.
-pub(crate) fn inside(space: &Space<'_>) -> Result<String, String> {
+pub(crate) fn inside(space: &Space<'_>) -> Result<String, Said> {
     if space.now.is_initial() {
         return Ok(String::new());
     }
@@ -133,19 +134,23 @@ pub(crate) fn inside(space: &Space<'_>) -> Result<String, String> {
     });
     prefix.ok_or_else(|| {
         let inode = match space.now.inode {
-            Some(inode) => format!(" (inode {inode}: find a process with lsns -t net)"),
-            None => String::new(),
+            Some(inode) => said!(
+                " (inode {inode}: find a process with lsns -t net)",
+                "（inode {inode}：用 lsns -t net 找一个进程）"
+            ),
+            None => Said::default(),
         };
-        format!("# to be run inside the network namespace of {}{inode}:", space.name)
+        said!(
+            "# to be run inside the network namespace of {}{inode}:",
+            "# 要在 {:#} 的网络命名空间里运行{inode:#}：",
+            space.name
+        )
     })
 }
 
 /// Puts commands into a namespace; remarks stay as they are. Where no words lead there the commands are
 /// remarks, too: pasted as they are they would change the host's own namespace.
-pub(crate) fn run_inside(
-    space: &Space<'_>,
-    commands: impl IntoIterator<Item = String>,
-) -> Vec<String> {
+pub(crate) fn run_inside(space: &Space<'_>, commands: impl IntoIterator<Item = Said>) -> Vec<Said> {
     let mut run = Vec::new();
     let prefix = match inside(space) {
         Ok(prefix) => prefix,
@@ -156,7 +161,11 @@ pub(crate) fn run_inside(
     };
     for command in commands {
         let is_remark = command.starts_with('#');
-        run.push(if is_remark { command } else { format!("{prefix}{command}") });
+        run.push(if is_remark {
+            command
+        } else {
+            said!("{prefix}{command}", "{prefix}{command:#}")
+        });
     }
     run
 }

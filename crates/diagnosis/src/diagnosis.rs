@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Bytes, Entries, Nanos, Time, TimeRange};
 
+use crate::Said;
 use crate::facts::{Gap, Origin, Owner, Source};
 
 /// How bad it is.
@@ -39,7 +40,7 @@ pub enum Value {
     /// A ratio, rate or share.
     Number(f64),
     /// A word or a line.
-    Text(String),
+    Text(Said),
     /// A point in time.
     Time(TimeRange),
 }
@@ -48,7 +49,7 @@ pub enum Value {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
     /// What was measured: "entries", "drops per second".
-    pub what: String,
+    pub what: Said,
     /// The value.
     pub value: Value,
     /// Unit: "entries", "packets/s", "B", "s"; empty where the value is a word.
@@ -69,7 +70,7 @@ pub struct Finding {
     /// Index into [`Diagnosis::namespaces`], or `None` when it is about the whole host.
     pub namespace: Option<usize>,
     /// One sentence with the numbers of this host.
-    pub summary: String,
+    pub summary: Said,
     /// What speaks for it.
     pub evidence: Vec<Evidence>,
 }
@@ -123,24 +124,24 @@ pub struct Remedy {
     /// Which.
     pub id: RemedyId,
     /// A few words: "raise the limit to 524288".
-    pub title: String,
+    pub title: Said,
     /// Ids of the findings it answers.
     pub findings: Vec<&'static str>,
     /// The commands of ours that carry it out: `plimsoll fix raise --max 524288`. Lines beginning with `#` are
     /// remarks. Empty where no such command does it.
-    pub fix: Vec<String>,
+    pub fix: Vec<Said>,
     /// The same without us: commands in order, ready to paste into a root shell of this host. Lines beginning
     /// with `#` are remarks.
-    pub commands: Vec<String>,
+    pub commands: Vec<Said>,
     /// Memory that it may take over all namespaces, worst case; negative for what it frees is not
     /// said here. `None` when it has nothing to do with memory or sizes are unknown.
     pub memory: Option<Bytes>,
     /// What may go wrong.
-    pub risk: String,
+    pub risk: Said,
     /// What will be different.
-    pub effect: String,
+    pub effect: Said,
     /// Reasons why it must not be done on this host (NAT, containers, firewalld …); empty: it may.
-    pub refused: Vec<String>,
+    pub refused: Vec<Said>,
 }
 
 /// A rate per second, or why there is none.
@@ -152,7 +153,7 @@ pub struct Rates {
     /// New entries.
     pub new: Rate,
     /// Where `new` comes from, in words for a person ("two samples of the table, 1.0 s apart").
-    pub new_source: String,
+    pub new_source: Said,
     /// Entries gone (expired, deleted, evicted).
     pub expired: Rate,
     /// Packets dropped by conntrack.
@@ -190,7 +191,7 @@ pub struct Load {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
     /// "tcp ESTABLISHED", "443/tcp", "192.0.2.0/24".
-    pub label: String,
+    pub label: Said,
     /// Entries, scaled up from the sample.
     pub entries: u64,
     /// Share of all entries, 0 to 1.
@@ -220,13 +221,13 @@ pub struct Groups {
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamespaceReport {
     /// Shown name: "host", "ip netns web", "docker 3f2a… (nginx)", "pid 812 (named)".
-    pub name: String,
+    pub name: Said,
     /// All owners.
     pub owners: Vec<Owner>,
     /// Inode.
     pub inode: Option<u64>,
     /// Whether packets are tracked: `None` when it could not be told; with the proof.
-    pub tracking: Option<(bool, String)>,
+    pub tracking: Option<(bool, Said)>,
     /// Load line.
     pub load: Load,
     /// Rates.
@@ -264,18 +265,18 @@ pub struct Excluded {
     /// Id of the finding that it would have been.
     pub id: &'static str,
     /// The counter that excludes it, with its value.
-    pub because: String,
+    pub because: Said,
 }
 
 /// Something that could not be seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingFact {
     /// What: "entries of namespace web".
-    pub fact: String,
+    pub fact: Said,
     /// Why.
-    pub reason: String,
+    pub reason: Said,
     /// The right, file or package that would make it known.
-    pub needs: Option<String>,
+    pub needs: Option<Said>,
 }
 
 /// What is said of the host itself.
@@ -309,7 +310,7 @@ pub struct Diagnosis {
     /// The whole in one word.
     pub verdict: Verdict,
     /// One sentence that a person can paste: what is going on and why.
-    pub headline: String,
+    pub headline: Said,
     /// Namespaces: the initial one first, then by fullness.
     pub namespaces: Vec<NamespaceReport>,
     /// Drops.
@@ -324,5 +325,5 @@ pub struct Diagnosis {
     pub missing: Vec<MissingFact>,
     /// Notes on method that the reader should know ("reading the table removed the expired entries it
     /// met"), one sentence each.
-    pub notes: Vec<String>,
+    pub notes: Vec<Said>,
 }

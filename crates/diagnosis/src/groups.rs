@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Entries, Protocol, State};
 
+use crate::Said;
 use crate::facts::{AgeBand, Census, Prefix, Service, Tally, Top};
 use crate::load::Scale;
 use crate::words;
@@ -23,25 +24,29 @@ pub(crate) fn groups(census: &Census, count: Option<Entries>) -> Groups {
         return Groups::default();
     };
     let all = census.total.total();
-    let row = |label: String, tally: &Tally| group(label, tally, all, scale);
+    let row = |label: Said, tally: &Tally| group(label, tally, all, scale);
 
     let mut states: BTreeMap<(Protocol, State), Tally> = BTreeMap::new();
     for (key, tally) in &census.states {
         add(states.entry((key.protocol, key.state)).or_default(), tally);
     }
     let mut states: Vec<Group> =
-        states.iter().map(|((p, s), tally)| row(state_label(*p, *s), tally)).collect();
+        states.iter().map(|((p, s), tally)| row(state_label(*p, *s).into(), tally)).collect();
     heaviest_first(&mut states);
 
-    let services =
-        census.services.rows.iter().map(|(k, t)| row(service_label(*k), t)).collect::<Vec<_>>();
+    let services = census
+        .services
+        .rows
+        .iter()
+        .map(|(k, t)| row(service_label(*k).into(), t))
+        .collect::<Vec<_>>();
     let idle = census
         .established_idle
         .iter()
         .filter(|(_, n)| *n > 0)
         .map(|(band, n)| {
             let tally = Tally { protected: *n, ..Tally::default() };
-            row(idle_label(*band).to_string(), &tally)
+            row(idle_label(*band), &tally)
         })
         .collect();
     Groups {
@@ -61,7 +66,7 @@ fn prefixes(single: &Top<Prefix>, networks: &Top<Prefix>, all: u64, scale: Scale
     } else {
         single
     };
-    cut(rows.rows.iter().map(|(p, t)| group(prefix_label(*p), t, all, scale)).collect())
+    cut(rows.rows.iter().map(|(p, t)| group(prefix_label(*p).into(), t, all, scale)).collect())
 }
 
 fn cut(mut rows: Vec<Group>) -> Vec<Group> {
@@ -73,7 +78,7 @@ fn heaviest_first(rows: &mut [Group]) {
     rows.sort_by(|a, b| b.entries.cmp(&a.entries).then_with(|| a.label.cmp(&b.label)));
 }
 
-fn group(label: String, tally: &Tally, all: u64, scale: Scale) -> Group {
+fn group(label: Said, tally: &Tally, all: u64, scale: Scale) -> Group {
     let total = tally.total();
     Group {
         label,
@@ -128,28 +133,28 @@ pub(crate) fn prefix_label(prefix: Prefix) -> String {
     }
 }
 
-fn idle_label(band: AgeBand) -> &'static str {
+fn idle_label(band: AgeBand) -> Said {
     match band {
-        AgeBand::Minute => "idle under 1 min",
-        AgeBand::TenMinutes => "idle 1 to 10 min",
-        AgeBand::Hour => "idle 10 min to 1 h",
-        AgeBand::Day => "idle 1 h to 1 day",
-        AgeBand::Older => "idle over 1 day",
+        AgeBand::Minute => said!("idle under 1 min", "空闲不到 1 分钟"),
+        AgeBand::TenMinutes => said!("idle 1 to 10 min", "空闲 1 到 10 分钟"),
+        AgeBand::Hour => said!("idle 10 min to 1 h", "空闲 10 分钟到 1 小时"),
+        AgeBand::Day => said!("idle 1 h to 1 day", "空闲 1 小时到 1 天"),
+        AgeBand::Older => said!("idle over 1 day", "空闲超过 1 天"),
     }
 }
 
 /// A service as a sentence names it: `to port 443`, `(icmp)`.
-pub(crate) fn to_service(service: Service) -> String {
+pub(crate) fn to_service(service: Service) -> Said {
     match service.port {
-        0 => format!("({})", service.protocol),
-        port => format!("to port {port}"),
+        0 => said!("({})", "{} 的", service.protocol),
+        port => said!("to port {port}", "通往端口 {port} 的"),
     }
 }
 
 /// Where the unreplied entries come from, as a sentence names it: one source, or how many at least. The
 /// rows are the heaviest only; of the others each holds at most what the last row and the sketch's error
 /// allow, so there are at least so many more.
-pub(crate) fn unreplied_sources(census: &Census) -> Option<String> {
+pub(crate) fn unreplied_sources(census: &Census) -> Option<Said> {
     let all = census.total.unreplied;
     let top = &census.sources;
     let (first, heaviest) = top.rows.iter().max_by_key(|(_, t)| t.unreplied)?;
@@ -157,14 +162,18 @@ pub(crate) fn unreplied_sources(census: &Census) -> Option<String> {
         return None;
     }
     if ratio(heaviest.unreplied, all) >= 0.9 {
-        return Some(format!("from {}", prefix_label(*first)));
+        return Some(said!("from {}", "来自 {} 的", prefix_label(*first)));
     }
     let listed = sum(top.rows.iter().map(|(_, t)| t.unreplied));
     let named = top.rows.iter().filter(|(_, t)| t.unreplied > 0).count() as u64;
     let rest = all.saturating_sub(listed);
     let each = top.rows.iter().map(|(_, t)| t.total()).min().unwrap_or(0).saturating_add(top.error);
     let more = rest.checked_div(each).unwrap_or(0);
-    let least = if rest > 0 || top.error > 0 || !census.complete { "at least " } else { "" };
-    let many = words::counted(named.saturating_add(more), "source", "sources");
-    Some(format!("from {least}{many}"))
+    let least = if rest > 0 || top.error > 0 || !census.complete {
+        said!("at least ", "至少 ")
+    } else {
+        Said::default()
+    };
+    let many = words::many(named.saturating_add(more), "source", "sources", "个来源");
+    Some(said!("from {least}{many}", "来自{least:#}{many:#}的"))
 }

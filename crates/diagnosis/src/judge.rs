@@ -70,8 +70,8 @@ fn host(case: &Case<'_>) -> HostSummary {
 /// What is said of a namespace.
 fn report(case: &Case<'_>, s: &Space<'_>) -> NamespaceReport {
     let tracking = s.now.tracking.value().map(|t| match t {
-        Tracking::On { because } => (true, words::clean(because)),
-        Tracking::Off { because } => (false, words::clean(because)),
+        Tracking::On { because } => (true, because.map(words::clean)),
+        Tracking::Off { because } => (false, because.map(words::clean)),
     });
     let totals: Vec<(&'static str, u64)> = s
         .totals

@@ -9,6 +9,8 @@
 
 extern crate alloc;
 
+#[macro_use]
+mod said;
 pub mod boot;
 mod case;
 mod catalogue;
@@ -32,10 +34,13 @@ pub mod size;
 mod verdict;
 mod words;
 
+#[doc(hidden)]
+pub use alloc::format;
 pub use catalogue::{CATALOGUE, Definition};
 pub use diagnosis::{
     Diagnosis, Drops, Evidence, Excluded, Finding, Group, Groups, HostSummary, Load, MissingFact,
     NamespaceReport, Rate, Rates, Remedy, RemedyId, Severity, Value, Verdict,
 };
 pub use judge::{asks_for_ways, diagnose};
+pub use said::{Language, Said};
 pub use words::{count, counted};

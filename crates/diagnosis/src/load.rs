@@ -1,11 +1,11 @@
 //! The load line of one namespace, and the names of namespaces.
 
 use alloc::format;
-use alloc::string::{String, ToString};
 
 use plimsoll_ct::{Entries, Profile};
 
 use crate::Load;
+use crate::Said;
 use crate::facts::{Census, Host, Namespace, Owner};
 use crate::words;
 
@@ -68,33 +68,33 @@ pub(crate) fn unmovable(profile: &Profile, load: &Load) -> Option<u64> {
 }
 
 /// What a namespace is called.
-pub(crate) fn name(namespace: &Namespace) -> String {
+pub(crate) fn name(namespace: &Namespace) -> Said {
     match namespace.owners.first() {
         Some(owner) => owner_name(owner),
         None => match namespace.inode {
-            Some(inode) => format!("netns {inode}"),
-            None => "a namespace without a name".to_string(),
+            Some(inode) => format!("netns {inode}").into(),
+            None => said!("a namespace without a name", "没有名字的命名空间"),
         },
     }
 }
 
 /// What an owner is called.
-fn owner_name(owner: &Owner) -> String {
+fn owner_name(owner: &Owner) -> Said {
     match owner {
-        Owner::Initial => "host".to_string(),
-        Owner::Named(name) => format!("ip netns {}", words::clean(name)),
+        Owner::Initial => said!("host", "主机"),
+        Owner::Named(name) => format!("ip netns {}", words::clean(name)).into(),
         Owner::Container { runtime, id, name } => {
             let id = words::clean(id);
             let is_hash = id.len() > 16 && id.bytes().all(|b| b.is_ascii_hexdigit());
             let short = if is_hash { format!("{}…", &id[..12]) } else { id };
             let runtime = words::clean(runtime);
             match name {
-                Some(name) => format!("{runtime} {short} ({})", words::clean(name)),
-                None => format!("{runtime} {short}"),
+                Some(name) => format!("{runtime} {short} ({})", words::clean(name)).into(),
+                None => format!("{runtime} {short}").into(),
             }
         }
-        Owner::Unit(unit) => format!("unit {}", words::clean(unit)),
-        Owner::Process { pid, command } => format!("pid {pid} ({})", words::clean(command)),
+        Owner::Unit(unit) => said!("unit {}", "服务单元 {}", words::clean(unit)),
+        Owner::Process { pid, command } => format!("pid {pid} ({})", words::clean(command)).into(),
     }
 }
 

@@ -1,11 +1,10 @@
 //! What could not be seen, merged and without what does not matter here.
 
 use alloc::collections::BTreeMap;
-use alloc::format;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::MissingFact;
+use crate::Said;
 use crate::case::Case;
 use crate::facts::{Fact, Gap, Origin, Reason};
 use crate::words;
@@ -27,47 +26,47 @@ enum Kind {
 }
 
 impl Kind {
-    const fn name(self) -> &'static str {
+    const fn name(self) -> Said {
         match self {
-            Self::Count => "number of entries",
-            Self::Limit => "limit",
-            Self::Statistics => "statistics",
-            Self::Entries => "entries",
-            Self::Rates => "rates",
-            Self::Turnover => "rates of new and expired entries",
-            Self::Tracking => "whether packets are tracked",
-            Self::Rules => "packet-filter rules",
-            Self::Stack => "counters of the network stack",
-            Self::Neighbours => "neighbour tables",
-            Self::Sockets => "socket memory",
+            Self::Count => Said::of("number of entries", "条目数"),
+            Self::Limit => Said::of("limit", "上限"),
+            Self::Statistics => Said::of("statistics", "统计"),
+            Self::Entries => Said::of("entries", "条目"),
+            Self::Rates => Said::of("rates", "速率"),
+            Self::Turnover => Said::of("rates of new and expired entries", "新建和过期条目的速率"),
+            Self::Tracking => Said::of("whether packets are tracked", "是否在跟踪包"),
+            Self::Rules => Said::of("packet-filter rules", "包过滤规则"),
+            Self::Stack => Said::of("counters of the network stack", "网络协议栈的计数器"),
+            Self::Neighbours => Said::of("neighbour tables", "邻居表"),
+            Self::Sockets => Said::of("socket memory", "套接字内存"),
         }
     }
 }
 
 /// Gaps that are told together: of the same kind, for the same reason, with the same cure.
-type Alike = (Kind, Reason, Option<String>);
+type Alike = (Kind, Reason, Option<Said>);
 
 /// Everything that is missing and worth telling.
 pub(crate) fn missing(case: &Case<'_>) -> Vec<MissingFact> {
     let after = case.after;
     let mut all = Vec::new();
-    let mut one = |fact: &str, gap: Option<&Gap>| {
+    let mut one = |fact: Said, gap: Option<&Gap>| {
         if let Some(gap) = gap.filter(|g| matters(g)) {
-            all.push(told(fact.to_string(), gap));
+            all.push(told(fact, gap));
         }
     };
-    one("kernel release", after.host.kernel.gap());
-    one("kernel log", after.log.gap());
+    one(said!("kernel release", "内核版本"), after.host.kernel.gap());
+    one(said!("kernel log", "内核日志"), after.log.gap());
     // Who chose namespaces does not miss the others.
-    one("the rest of the bundle", after.whole.gap());
-    one("namespaces", after.namespaces_complete.gap().filter(|_| !case.chosen));
-    one("memory of the host", after.host.memory_total.gap());
-    one("buckets", after.host.buckets.gap());
-    one("sysctl files", case.boot.gap());
-    one("programs that manage the firewall", after.boot.managers.gap());
+    one(said!("the rest of the bundle", "归档的其余部分"), after.whole.gap());
+    one(said!("namespaces", "命名空间"), after.namespaces_complete.gap().filter(|_| !case.chosen));
+    one(said!("memory of the host", "主机的内存"), after.host.memory_total.gap());
+    one(said!("buckets", "桶数"), after.host.buckets.gap());
+    one(said!("sysctl files", "sysctl 文件"), case.boot.gap());
+    one(said!("programs that manage the firewall", "管理防火墙的程序"), after.boot.managers.gap());
 
     // What the whole kernel lacks is not missing from a namespace.
-    let mut groups: BTreeMap<Alike, (Vec<&str>, &Gap)> = BTreeMap::new();
+    let mut groups: BTreeMap<Alike, (Vec<&Said>, &Gap)> = BTreeMap::new();
     for s in &case.spaces {
         let n = s.now;
         let mut facts: Vec<(Kind, Option<&Gap>)> = alloc::vec![
@@ -110,35 +109,41 @@ pub(crate) fn missing(case: &Case<'_>) -> Vec<MissingFact> {
     }
     for ((kind, _, _), (names, gap)) in groups {
         let of = match names.as_slice() {
-            _ if case.spaces.len() == 1 => String::new(),
-            [name] => format!(" of {name}"),
-            many => format!(" of {} namespaces", many.len()),
+            _ if case.spaces.len() == 1 => Said::default(),
+            [name] => said!(" of {name}", "（{name:#}）"),
+            many => said!(" of {} namespaces", "（{} 个命名空间）", many.len()),
         };
-        all.push(told(format!("{}{of}", kind.name()), gap));
+        all.push(told(said!("{}{of}", "{:#}{of:#}", kind.name()), gap));
     }
     if let Some(log) = after.log.value() {
         for (place, reason) in &log.unreadable {
-            let told = reason.strip_suffix(')').and_then(|reason| reason.rsplit_once(" (needs "));
-            let (reason, needs) = told.map_or((reason.as_str(), None), |(r, n)| (r, Some(n)));
+            let bare = |text: &str| words::clean(split_needs(text).map_or(text, |(bare, _)| bare));
+            let needs = |text: &str| words::clean(split_needs(text).map_or("", |(_, needs)| needs));
             all.push(MissingFact {
-                fact: format!("log {}", words::clean(place)),
-                reason: words::clean(reason),
-                needs: needs.map(words::clean),
+                fact: said!("log {}", "日志 {}", words::clean(place)),
+                reason: reason.map(bare),
+                needs: Some(reason.map(needs)).filter(|needs| !needs.is_empty()),
             });
         }
     }
     if case.interval.is_none() && !case.spaces.is_empty() {
         let reason = match after.host.origin {
-            Origin::Live => "only one reading was made",
-            Origin::Tree | Origin::Bundle => "a saved host was read once; rates need two readings",
+            Origin::Live => said!("only one reading was made", "只读了一次"),
+            Origin::Tree | Origin::Bundle => said!(
+                "a saved host was read once; rates need two readings",
+                "保存下来的主机只读一次；速率需要读两次"
+            ),
         };
-        all.push(MissingFact {
-            fact: "rates".to_string(),
-            reason: reason.to_string(),
-            needs: None,
-        });
+        all.push(MissingFact { fact: said!("rates", "速率"), reason, needs: None });
     }
     all
+}
+
+/// What would help, at the end of a reason in either language.
+fn split_needs(reason: &str) -> Option<(&str, &str)> {
+    let english = || reason.strip_suffix(')')?.rsplit_once(" (needs ");
+    let chinese = || reason.strip_suffix('）')?.rsplit_once("（需要：");
+    english().or_else(chinese)
 }
 
 fn gap_of<T>(fact: &Fact<T>) -> Option<&Gap> {
@@ -158,12 +163,12 @@ fn matters(gap: &Gap) -> bool {
     }
 }
 
-fn told(fact: String, gap: &Gap) -> MissingFact {
-    let detail = words::clean(&gap.detail);
+fn told(fact: Said, gap: &Gap) -> MissingFact {
+    let detail = gap.detail.map(words::clean);
     let reason = if detail.is_empty() {
-        gap.reason.name().to_string()
+        gap.reason.name()
     } else {
-        format!("{} ({detail})", gap.reason.name())
+        said!("{} ({detail})", "{:#}（{detail:#}）", gap.reason.name())
     };
-    MissingFact { fact, reason, needs: gap.needs.as_deref().map(words::clean) }
+    MissingFact { fact, reason, needs: gap.needs.as_ref().map(|needs| needs.map(words::clean)) }
 }

@@ -3,11 +3,9 @@
 //! A counter of conntrack is 32 bits wide on each CPU and wraps there, so growth is taken CPU by CPU.
 //! A counter that went backwards (the module was loaded anew) gives no rate: missing, not zero.
 
-use alloc::format;
-use alloc::string::{String, ToString};
-
 use plimsoll_ct::{Counter, CounterSource, Counters, CpuCounters, Nanos, Profile, grown};
 
+use crate::Said;
 use crate::facts::{Fact, Gap, Namespace, Origin, Reason, Snapshot};
 use crate::words;
 use crate::{Rate, Rates};
@@ -32,7 +30,10 @@ pub(crate) fn growth(before: &CpuCounters, after: &CpuCounters) -> Result<Counte
     if before.rows.len() != after.rows.len() {
         return Err(gap(
             Reason::Failed,
-            "the number of CPUs changed between the two readings of the statistics",
+            said!(
+                "the number of CPUs changed between the two readings of the statistics",
+                "两次读取统计之间 CPU 数变了"
+            ),
         ));
     }
     let mut growth = Counters::new();
@@ -58,7 +59,7 @@ pub(crate) fn growth(before: &CpuCounters, after: &CpuCounters) -> Result<Counte
 }
 
 /// A gap without a remedy.
-fn gap(reason: Reason, detail: impl Into<String>) -> Gap {
+fn gap(reason: Reason, detail: impl Into<Said>) -> Gap {
     Gap { reason, detail: detail.into(), needs: None }
 }
 
@@ -85,7 +86,11 @@ pub(crate) fn measure(
         growth.get(counter).map(|by| by as f64 / seconds).ok_or_else(|| {
             gap(
                 Reason::TooOld,
-                format!("counter {} is absent or was reset between the readings", counter.name()),
+                said!(
+                    "counter {} is absent or was reset between the readings",
+                    "计数器 {} 不存在，或者在两次读取之间被清零",
+                    counter.name()
+                ),
             )
         })
     };
@@ -99,44 +104,57 @@ pub(crate) fn measure(
     if counted && let (Ok(made), Ok(gone)) = (per_second(Counter::New), per_second(Counter::Delete))
     {
         new = Ok(made);
-        new_source = "counted by the kernel (columns new and delete of the statistics)".to_string();
+        new_source = said!(
+            "counted by the kernel (columns new and delete of the statistics)",
+            "由内核计数（统计的 new 和 delete 列）"
+        );
         expired = Ok(gone);
     } else if let Some(churn) = churn {
         new = Ok(churn.appeared);
-        new_source = format!(
+        new_source = said!(
             "two readings of {} of the table, {:.1} s apart (entries that came and went \
              between them are not seen)",
-            words::counted(churn.compared, "entry", "entries"),
+            "表里的 {:#}读两次，相隔 {:.1} 秒（其间来了又走的条目看不到）",
+            words::many(churn.compared, "entry", "entries", "个条目"),
             churn.seconds
         );
         expired = Ok(churn.vanished);
     } else if empty(after) && before.is_some_and(empty) {
         new = Ok(0.0);
-        new_source =
+        new_source = said!(
             "the table was empty at both readings (entries that came and went between them \
-                      are not seen)"
-                .to_string();
+                      are not seen)",
+            "两次读取时表都是空的（其间来了又走的条目看不到）"
+        );
         expired = Ok(0.0);
     } else if let Ok(grew) = change_rate
         && grew + early_drop.as_ref().copied().unwrap_or(0.0) > 0.0
         && grew >= 0.0
     {
         new = Ok(grew + early_drop.as_ref().copied().unwrap_or(0.0));
-        new_source = "at least: growth of the count plus evictions (this kernel counts no new \
-                      entries, and the table was not read twice)"
-            .to_string();
-        expired = Err(gap(Reason::NotAsked, "the table was not read twice"));
+        new_source = said!(
+            "at least: growth of the count plus evictions (this kernel counts no new \
+                      entries, and the table was not read twice)",
+            "至少：条目数的增长加上淘汰（本内核不计新建条目，表也没有读两次）"
+        );
+        expired = Err(gap(Reason::NotAsked, said!("the table was not read twice", "表没有读两次")));
     } else {
         let why = match (&change_rate, counted) {
             (Err(gap), _) => gap.clone(),
-            (Ok(_), true) => gap(Reason::Failed, "the counters were reset between the readings"),
+            (Ok(_), true) => gap(
+                Reason::Failed,
+                said!("the counters were reset between the readings", "两次读取之间计数器被清零"),
+            ),
             (Ok(_), false) => gap(
                 Reason::NotAsked,
-                "this kernel counts no new entries, and the table was not read twice",
+                said!(
+                    "this kernel counts no new entries, and the table was not read twice",
+                    "本内核不计新建条目，表也没有读两次"
+                ),
             ),
         };
         new = Err(why.clone());
-        new_source = String::new();
+        new_source = Said::default();
         expired = Err(why);
     }
     let rates = Rates {
@@ -155,10 +173,17 @@ pub(crate) fn measure(
 /// Why two readings are needed, or that one of them lacks the fact.
 fn no_interval(origin: Origin) -> Gap {
     match origin {
-        Origin::Live => gap(Reason::NotAsked, "rates need two readings; only one was made"),
-        Origin::Tree | Origin::Bundle => {
-            gap(Reason::NotCollected, "a saved host was read once, and rates need two readings")
-        }
+        Origin::Live => gap(
+            Reason::NotAsked,
+            said!("rates need two readings; only one was made", "速率需要读两次；只读了一次"),
+        ),
+        Origin::Tree | Origin::Bundle => gap(
+            Reason::NotCollected,
+            said!(
+                "a saved host was read once, and rates need two readings",
+                "保存下来的主机只读一次，而速率需要读两次"
+            ),
+        ),
     }
 }
 
@@ -174,7 +199,13 @@ fn counter_growth(
         return Err(no_interval(origin));
     }
     let Some(before) = before else {
-        return Err(gap(Reason::NotAsked, "the namespace was not there at the first reading"));
+        return Err(gap(
+            Reason::NotAsked,
+            said!(
+                "the namespace was not there at the first reading",
+                "第一次读取时还没有这个命名空间"
+            ),
+        ));
     };
     growth(known(&before.counters)?, now)
 }
@@ -199,7 +230,13 @@ fn count_change(
         return Err(no_interval(origin));
     }
     let Some(before) = before else {
-        return Err(gap(Reason::NotAsked, "the namespace was not there at the first reading"));
+        return Err(gap(
+            Reason::NotAsked,
+            said!(
+                "the namespace was not there at the first reading",
+                "第一次读取时还没有这个命名空间"
+            ),
+        ));
     };
     Ok(now.0 as f64 - known(&before.count)?.0 as f64)
 }

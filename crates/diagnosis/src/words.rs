@@ -9,6 +9,8 @@ use alloc::string::{String, ToString};
 use plimsoll_ct::Bytes;
 use plimsoll_wire::{is_hidden, shown};
 
+use crate::Said;
+
 /// `65536` as `65,536`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -27,16 +29,21 @@ pub fn counted(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
+/// A count with its noun in both languages: `3 packets`, `3 个包`.
+pub(crate) fn many(n: u64, one: &str, many: &str, chinese: &str) -> Said {
+    Said::new(counted(n, one, many), format!("{} {chinese}", count(n)))
+}
+
 /// `0.973` as `97 %`; a share that is not quite all never reads as 100 %.
-pub(crate) fn share(part: f64) -> String {
+pub(crate) fn share(part: f64) -> Said {
     let percent = part * 100.0;
     if percent > 0.0 && percent < 1.0 {
-        return "under 1 %".to_string();
+        return Said::of("under 1 %", "不到 1 %");
     }
     if percent > 99.0 && percent < 100.0 {
-        return "99 %".to_string();
+        return Said::name("99 %");
     }
-    format!("{percent:.0} %")
+    format!("{percent:.0} %").into()
 }
 
 /// A rate: `0.4`, `7.0`, `1,240`.
@@ -45,22 +52,16 @@ pub(crate) fn rate(per_second: f64) -> String {
 }
 
 /// Seconds as a person says them, in at most two units.
-pub(crate) fn span(seconds: f64) -> String {
+pub(crate) fn span(seconds: f64) -> Said {
     let s = rounded(seconds);
-    let two = |a: u64, unit: &str, b: u64, small: &str| {
-        if b == 0 { format!("{a} {unit}") } else { format!("{a} {unit} {b} {small}") }
-    };
     match s {
-        0..=119 => format!("{s} s"),
-        120..=7199 => {
-            if s < 600 {
-                two(s / 60, "min", s % 60, "s")
-            } else {
-                format!("{} min", s / 60)
-            }
-        }
-        7200..=172_799 => two(s / 3600, "h", s % 3600 / 60, "min"),
-        _ => format!("{} days", s / 86_400),
+        0..=119 => said!("{s} s", "{s} 秒"),
+        120..=599 if s.is_multiple_of(60) => said!("{} min", "{} 分钟", s / 60),
+        120..=599 => said!("{} min {} s", "{} 分钟 {} 秒", s / 60, s % 60),
+        600..=7199 => said!("{} min", "{} 分钟", s / 60),
+        7200..=172_799 if s % 3600 < 60 => said!("{} h", "{} 小时", s / 3600),
+        7200..=172_799 => said!("{} h {} min", "{} 小时 {} 分钟", s / 3600, s % 3600 / 60),
+        _ => said!("{} days", "{} 天", s / 86_400),
     }
 }
 

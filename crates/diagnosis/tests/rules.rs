@@ -177,7 +177,11 @@ COMMIT
 ";
     let program = saved(nat);
     let needs = |port| -> Vec<(String, bool)> {
-        served(&program, port).needs.iter().map(|n| (n.sentence(), n.is_sure())).collect()
+        served(&program, port)
+            .needs
+            .iter()
+            .map(|n| (n.sentence().to_string(), n.is_sure()))
+            .collect()
     };
     let docker = "iptables nat: -A DOCKER ! -i docker0 -p tcp -m tcp --dport 443 -j DNAT --to-destination \
                   172.17.0.2:443";

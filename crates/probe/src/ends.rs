@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use plimsoll_diagnosis::facts::{Fact, Gap, Reason, Ways};
+use plimsoll_diagnosis::said;
 use plimsoll_wire::filter::Program;
 use plimsoll_wire::sock_diag::Socket;
 
@@ -66,7 +67,7 @@ impl Ends {
                         Some(mtu) => Fact::known(mtu, "rtnetlink"),
                         None => Fact::Missing(Gap {
                             reason: Reason::Failed,
-                            detail: "no interface is up".into(),
+                            detail: said!("no interface is up", "没有启用的网络接口"),
                             needs: None,
                         }),
                     },
@@ -79,7 +80,7 @@ impl Ends {
             Some(Visit::Refused(gap)) => Self::missing(&gap),
             Some(Visit::Gone) | None => Self::missing(&Gap {
                 reason: Reason::Failed,
-                detail: "the namespace is gone".into(),
+                detail: said!("the namespace is gone", "命名空间已经不在"),
                 needs: None,
             }),
         }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 
 use plimsoll_diagnosis::facts::{Fact, Gap, Keepalives, Reason};
+use plimsoll_diagnosis::said;
 use plimsoll_wire::tcp_sockets;
 
 use crate::live::{self, Visit};
@@ -20,7 +21,9 @@ pub fn keepalives(namespace: Option<u64>, port: Option<u16>) -> Fact<Keepalives>
     match visits.into_iter().next() {
         Some(Visit::Read(fact)) => fact,
         Some(Visit::Refused(gap)) => Fact::Missing(gap),
-        Some(Visit::Gone) | None => Fact::missing(Reason::Failed, "the namespace is gone"),
+        Some(Visit::Gone) | None => {
+            Fact::missing(Reason::Failed, said!("the namespace is gone", "命名空间已经不在"))
+        }
     }
 }
 
@@ -33,7 +36,11 @@ fn read(net: &str, port: Option<u16>) -> Fact<Keepalives> {
             Err(error) if name == "tcp6" && error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => {
                 let detail = format!("/proc/net/{name}: {error}");
-                return Fact::Missing(Gap { reason: Reason::Failed, detail, needs: None });
+                return Fact::Missing(Gap {
+                    reason: Reason::Failed,
+                    detail: detail.into(),
+                    needs: None,
+                });
             }
         };
         let sockets = tcp_sockets::parse(&text);

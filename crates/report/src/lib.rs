@@ -39,10 +39,11 @@ pub use json::{NotACheck, SCHEMA, check_from_json, json, json_pretty};
 pub use monitor::{Answer, exit_status, nagios, npd};
 pub use paint::{Line, Paint};
 pub use plan::{PLAN_SCHEMA, TRANSACTIONS_SCHEMA, Told, plan, plan_json, transactions_json};
+pub use plimsoll_diagnosis::Language;
 pub use replay::{
     REPLAY_SCHEMA, ReplayDetails, replay_caveats, replay_chart, replay_json, replay_log_cut,
     replay_svg, replay_text,
 };
 pub use size::{SIZE_SCHEMA, size_json, size_text};
-pub use style::{Clock, Language, Style};
+pub use style::{Clock, Style};
 pub use text::{load_line, load_parts, severity, text};

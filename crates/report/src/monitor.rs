@@ -175,7 +175,7 @@ mod tests {
             let line = npd(&d).line;
             assert!(line.len() <= 80 && !line.contains('\n'), "{line}");
         }
-        let long = Diagnosis { headline: "表".repeat(100), ..cases::healthy() };
+        let long = Diagnosis { headline: "表".repeat(100).into(), ..cases::healthy() };
         assert!(npd(&long).line.len() <= 80);
         assert!(npd(&long).line.ends_with("..."));
     }

@@ -102,8 +102,12 @@ impl<'a> Screen<'a> {
     /// is not shown at all: cleaned it would be another command, uncleaned it would lie.
     pub(crate) fn command(&mut self, command: &str) {
         if command.lines().any(|line| !is_clean(line)) {
-            let text = "# not shown: this command holds hidden characters";
-            self.line(&Line::new().with(self.style, Paint::Warn, text));
+            let text = spoken!(
+                self.style.language,
+                "# not shown: this command holds hidden characters",
+                "# 不显示：这条命令里有隐藏字符"
+            );
+            self.line(&Line::new().with(self.style, Paint::Warn, &text));
             return;
         }
         for line in command.lines() {

@@ -9,10 +9,10 @@ use crate::number;
 /// A sentence in the language asked for: English, Chinese. Both name the same values.
 #[macro_export]
 macro_rules! spoken {
-    ($language:expr, $english:literal, $chinese:literal $(,)?) => {
+    ($language:expr, $english:literal, $chinese:literal $(, $value:expr)* $(,)?) => {
         match $language {
-            $crate::Language::English => $crate::format!($english),
-            $crate::Language::Chinese => $crate::format!($chinese),
+            $crate::Language::English => $crate::format!($english $(, $value)*),
+            $crate::Language::Chinese => $crate::format!($chinese $(, $value)*),
         }
     };
 }

@@ -4,8 +4,10 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 use plimsoll_ct::{Time, TimeRange};
+use plimsoll_diagnosis::{Language, Said};
 
-use crate::{civil, number};
+use crate::civil;
+use crate::spoken::span;
 
 /// Which clock times are shown by. JSON always has UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -49,28 +51,10 @@ impl Clock {
     }
 
     /// As [`Self::show`], with the uncertainty if there is one worth saying.
-    pub(crate) fn show_range(self, range: TimeRange) -> String {
+    pub(crate) fn show_range(self, range: TimeRange, language: Language) -> String {
         let slack = range.slack().as_secs_f64();
         let at = self.show(range.middle());
-        if slack < 0.5 { at } else { format!("{at} ± {}", number::duration(slack)) }
-    }
-}
-
-/// The language of pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Language {
-    /// English.
-    #[default]
-    English,
-    /// Simplified Chinese; a page that is not translated is shown in English.
-    Chinese,
-}
-
-impl Language {
-    /// From a locale (`zh_CN.UTF-8`, `zh-Hans`), as `LC_ALL` or `LANG` give it; of the list that `LANGUAGE` is, the first.
-    pub fn of_locale(locale: &str) -> Self {
-        let language = locale.split(['_', '-', '.', '@', ':']).next().unwrap_or(locale);
-        if language.eq_ignore_ascii_case("zh") { Self::Chinese } else { Self::English }
+        if slack < 0.5 { at } else { format!("{at} ± {}", span(language, slack)) }
     }
 }
 
@@ -111,6 +95,11 @@ impl Style {
     /// The columns in use.
     pub(crate) fn columns(&self) -> usize {
         self.width.clamp(60, 400)
+    }
+
+    /// What was said, in the language of the screen.
+    pub fn said<'a>(&self, said: &'a Said) -> &'a str {
+        said.spoken(self.language)
     }
 
     /// Foreign or own text as this terminal may be sent it.
@@ -158,22 +147,18 @@ mod tests {
     use plimsoll_ct::Nanos;
 
     #[test]
-    fn a_locale_chooses_the_language() {
-        for chinese in ["zh_CN.UTF-8", "zh-Hans", "zh", "ZH_TW", "zh:en"] {
-            assert_eq!(Language::of_locale(chinese), Language::Chinese, "{chinese}");
-        }
-        for other in ["C", "", "en_GB.UTF-8", "zha_XX", "en:zh"] {
-            assert_eq!(Language::of_locale(other), Language::English, "{other}");
-        }
-    }
-
-    #[test]
     fn an_uncertain_time_says_so() {
         let at = Time::from_secs(1_709_210_096);
         let clock = Clock::Offset { minutes: -150 };
-        assert_eq!(clock.show_range(TimeRange::exact(at)), "2024-02-29 10:04:56 -02:30");
+        assert_eq!(
+            clock.show_range(TimeRange::exact(at), Language::English),
+            "2024-02-29 10:04:56 -02:30"
+        );
         let range = TimeRange::around(at, Nanos(90_000_000_000));
-        assert_eq!(Clock::Utc.show_range(range), "2024-02-29 12:34:56 UTC ± 1 min 30 s");
+        assert_eq!(
+            Clock::Utc.show_range(range, Language::English),
+            "2024-02-29 12:34:56 UTC ± 1 min 30 s"
+        );
     }
 
     #[test]

@@ -106,7 +106,7 @@ fn answer(question: &Question, second: u32, one_of: usize) -> Moment {
     let split = Split { count, tally: all, complete: one_of == 1 };
     let rates = plimsoll_diagnosis::Rates {
         new: Ok(0.0),
-        new_source: String::new(),
+        new_source: String::new().into(),
         expired: Ok(0.0),
         drop: Ok(if second == 7 { 3.0 } else { 0.0 }),
         early_drop: Ok(0.0),

@@ -2,8 +2,6 @@
 //!
 //! Source: KERNELS.md, defaults of limit and buckets; the module's parameters.
 
-use alloc::format;
-use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -12,6 +10,7 @@ use plimsoll_wire::modprobe::{Directive, ModuleDirective};
 
 use super::BootFacts;
 use super::keys::place;
+use crate::Said;
 
 /// Entries of the hash table for each bucket of the table of expectations.
 const EXPECT_SHARE: u64 = 256;
@@ -29,9 +28,9 @@ pub(super) struct Own {
     pub(super) value: u64,
     /// It follows the memory as the kernel sees it, which is not quite what is read.
     pub(super) about: bool,
-    pub(super) why: String,
+    pub(super) why: Said,
     /// The option that made it: file and line.
-    pub(super) option: Option<String>,
+    pub(super) option: Option<Said>,
 }
 
 /// An option as it reaches the module.
@@ -114,7 +113,12 @@ pub(super) fn own(
 ) -> Option<Own> {
     let profile = &facts.profile;
     let plain = |value: u64| {
-        Some(Own { value, about: false, why: "the kernel's own value".into(), option: None })
+        Some(Own {
+            value,
+            about: false,
+            why: said!("the kernel's own value", "内核自己的值"),
+            option: None,
+        })
     };
     let last = |name: &str| options.iter().rfind(|o| o.name == name);
     let option_value = |name: &str| {
@@ -126,7 +130,7 @@ pub(super) fn own(
         Some(option) => {
             let on = option.value.is_none_or(|v| matches!(v, "1" | "y" | "Y" | "on"));
             let at = place(&option.directive.file, option.directive.line);
-            let why = format!("the module's option {name} in {at}");
+            let why = said!("the module's option {name} in {at}", "{at:#} 里的模块参数 {name}");
             Some(Own { value: u64::from(on), about: false, why, option: Some(at) })
         }
         None => plain(own?),
@@ -143,11 +147,17 @@ pub(super) fn own(
                 let buckets = rounded(n);
                 let value = if max { buckets.saturating_mul(8) } else { buckets };
                 let why = if max {
-                    format!("hashsize={n} in {at} makes the limit 8 times the buckets")
+                    said!(
+                        "hashsize={n} in {at} makes the limit 8 times the buckets",
+                        "{at:#} 里的 hashsize={n} 使上限成为桶数的 8 倍"
+                    )
                 } else if buckets == n {
-                    format!("hashsize={n} in {at}")
+                    said!("hashsize={n} in {at}", "{at:#} 里的 hashsize={n}")
                 } else {
-                    format!("hashsize={n} in {at}, rounded up to whole pages")
+                    said!(
+                        "hashsize={n} in {at}, rounded up to whole pages",
+                        "{at:#} 里的 hashsize={n}，向上取到整页"
+                    )
                 };
                 return Some(Own { value, about: false, why, option: Some(at) });
             }
@@ -155,13 +165,19 @@ pub(super) fn own(
             let (buckets, limit) = profile.defaults(memory);
             let value = if max { limit } else { buckets };
             let mib = memory.0 >> 20;
-            let why = format!("the kernel's own value for {mib} MiB of memory");
+            let why = said!(
+                "the kernel's own value for {mib} MiB of memory",
+                "内核在 {mib} MiB 内存时自己的值"
+            );
             // Between the steps the number follows the memory itself.
             Some(Own { value, about: memory.0 <= 1 << 30, why, option: None })
         }
         "nf_conntrack_expect_max" => {
             if let Some((n, at)) = option_value("expect_hashsize").filter(|(n, _)| *n > 0) {
-                let why = format!("expect_hashsize={n} in {at}, 4 for each");
+                let why = said!(
+                    "expect_hashsize={n} in {at}, 4 for each",
+                    "{at:#} 里的 expect_hashsize={n}，每个 4 个"
+                );
                 let value = n * EXPECT_PER_BUCKET;
                 return Some(Own { value, about: false, why, option: Some(at) });
             }
@@ -172,7 +188,10 @@ pub(super) fn own(
             };
             let value = (buckets / EXPECT_SHARE).max(1) * EXPECT_PER_BUCKET;
             let about = at.is_none() && facts.memory.get().is_some_and(|m| m.0 <= 1 << 30);
-            let why = "the kernel's own value: 4 for each 256 buckets".into();
+            let why = said!(
+                "the kernel's own value: 4 for each 256 buckets",
+                "内核自己的值：每 256 个桶 4 个"
+            );
             Some(Own { value, about, why, option: at })
         }
         // Older ones differ by how they were built.

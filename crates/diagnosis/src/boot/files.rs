@@ -15,6 +15,7 @@ use plimsoll_wire::sysctl::{Assignment, Conf, expand, is_pattern, matches, read_
 use super::keys::{Keys, Meaning, may_concern};
 use super::order::{conf, folders, merged};
 use super::tree::Tree;
+use crate::Said;
 use crate::facts::{SysctlLoader, Unapplied};
 
 pub(super) const MAIN: &str = "/etc/sysctl.conf";
@@ -28,7 +29,7 @@ pub(super) struct Applied {
     /// In order.
     pub(super) assignments: Vec<Assignment>,
     /// Not written at all: the program keeps the last line of a key only. With the place of that line.
-    pub(super) replaced: Vec<(Assignment, String)>,
+    pub(super) replaced: Vec<(Assignment, Said)>,
     /// Standing in files that it passes over.
     pub(super) unapplied: Vec<Unapplied>,
     /// Lines that are no assignments.
@@ -77,10 +78,10 @@ impl Reading<'_> {
     }
 
     /// Keeps what stands in a file that the boot passes over.
-    fn pass_over(&mut self, path: &str, why: &str) {
+    fn pass_over(&mut self, path: &str, why: &Said) {
         let Some(text) = self.tree.text(path) else { return };
         let all = read_conf(path, text).assignments.into_iter().filter(|a| may_concern(&a.key));
-        self.unapplied.extend(all.map(|assignment| Unapplied { assignment, why: why.into() }));
+        self.unapplied.extend(all.map(|assignment| Unapplied { assignment, why: why.clone() }));
     }
 
     fn folders(&mut self) {
@@ -89,9 +90,13 @@ impl Reading<'_> {
             self.apply(&member.path);
             for hidden in &member.hides {
                 let why = if self.tree.is_mask(&member.path) {
-                    format!("{} masks it", member.path)
+                    said!("{} masks it", "{} 屏蔽了它", member.path)
                 } else {
-                    format!("{} has the same name and comes before it", member.path)
+                    said!(
+                        "{} has the same name and comes before it",
+                        "{} 与它同名，而且排在它前面",
+                        member.path
+                    )
                 };
                 self.pass_over(hidden, &why);
             }
@@ -102,7 +107,10 @@ impl Reading<'_> {
             }
             for name in self.tree.list(folder) {
                 if !conf(name) && !name.starts_with("README") {
-                    self.pass_over(&format!("{folder}/{name}"), "its name does not end in .conf");
+                    self.pass_over(
+                        &format!("{folder}/{name}"),
+                        &said!("its name does not end in .conf", "文件名不以 .conf 结尾"),
+                    );
                 }
             }
         }
@@ -119,7 +127,10 @@ impl Reading<'_> {
         if !linked {
             self.pass_over(
                 MAIN,
-                "systemd-sysctl reads only the folders sysctl.d, and nothing there links to it",
+                &said!(
+                    "systemd-sysctl reads only the folders sysctl.d, and nothing there links to it",
+                    "systemd-sysctl 只读 sysctl.d 目录，而那里没有指向它的链接"
+                ),
             );
         }
     }
@@ -130,7 +141,13 @@ impl Reading<'_> {
             let path = format!("/etc/sysctl.d/{name}");
             let ignored = [".rpmsave", ".rpmorig", ".rpmnew", "~", ".swp", ".bak"];
             if ignored.iter().any(|end| name.ends_with(end)) {
-                self.pass_over(&path, "rc.sysinit passes over files with such an ending");
+                self.pass_over(
+                    &path,
+                    &said!(
+                        "rc.sysinit passes over files with such an ending",
+                        "rc.sysinit 跳过这样结尾的文件"
+                    ),
+                );
             } else {
                 self.apply(&path);
             }

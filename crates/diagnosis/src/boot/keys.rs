@@ -1,14 +1,15 @@
 //! What a key is on this kernel: alive, only to be read, of another generation, or nothing at all.
 
 use alloc::collections::BTreeMap;
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_ct::KernelVersion;
 use plimsoll_ct::{Access, Era, Profile, SETTINGS, Setting, Vendor};
 use plimsoll_wire::tuned::HASHSIZE;
 
+use super::kube_proxy::DEFAULTS;
+use crate::Said;
 use crate::commands;
 
 /// Fewest settings that were read for the absence of one to mean that the kernel lacks it.
@@ -168,9 +169,15 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// `FILE line N`, fit for a terminal.
-pub(super) fn place(file: &str, line: u32) -> String {
+pub(crate) fn place(file: &str, line: u32) -> Said {
     let file = crate::words::clean(file);
-    if line == 0 { file.to_string() } else { format!("{file} line {line}") }
+    if file == DEFAULTS {
+        Said::of(DEFAULTS, "kube-proxy 的默认值")
+    } else if line == 0 {
+        file.into()
+    } else {
+        said!("{file} line {line}", "{file} 第 {line} 行")
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,9 @@ const LEAST: u64 = 131_072;
 const ESTABLISHED: u64 = 86_400;
 const CLOSE_WAIT: u64 = 3600;
 
+/// Where its values stand that no file gives.
+pub(super) const DEFAULTS: &str = "kube-proxy's defaults";
+
 /// Files that hold its configuration or flags.
 const FILES: &[&str] = &[
     "/var/lib/kube-proxy/config.conf",
@@ -56,7 +59,7 @@ pub(super) fn add(plan: &mut Plan, facts: &BootFacts, tree: &Tree) {
         Some(found) => found,
         None if runs => {
             plan.assumed.push(
-                "kube-proxy runs here and its configuration was not found: its own defaults are taken".to_string(),
+                said!("kube-proxy runs here and its configuration was not found: its own defaults are taken", "这里运行着 kube-proxy，但没有找到它的配置：按它自己的默认值算"),
             );
             (KubeProxy::default(), String::new())
         }
@@ -90,7 +93,7 @@ fn configuration(tree: &Tree) -> Option<(KubeProxy, String)> {
 /// The values that it writes, in its order.
 fn writes(config: &KubeProxy, file: &str, facts: &BootFacts, plan: &mut Plan) -> Vec<Assignment> {
     let mut all = Vec::new();
-    let shown = if file.is_empty() { "kube-proxy's defaults" } else { file };
+    let shown = if file.is_empty() { DEFAULTS } else { file };
     let mut add = |key: &str, value: u64, line: u32| {
         all.push(Assignment {
             file: shown.into(),
@@ -113,8 +116,9 @@ fn writes(config: &KubeProxy, file: &str, facts: &BootFacts, plan: &mut Plan) ->
                 // Only where there are fewer: the simulation drops a write that would lower them.
                 add(HASHSIZE, max / 4, line);
             }
-            None => plan.assumed.push(format!(
-                "{shown}: the number of processors is not known, and kube-proxy's limit follows it"
+            None => plan.assumed.push(said!(
+                "{shown}: the number of processors is not known, and kube-proxy's limit follows it",
+                "{shown}：CPU 数未知，而 kube-proxy 的上限由它决定"
             )),
         }
     }

@@ -31,9 +31,12 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Access, Bytes, Era, KernelVersion, Profile, SETTINGS, Setting, Vendor};
 use plimsoll_wire::modules::Module;
 
+use crate::Said;
 use crate::facts::{BootFiles, Fact, Host, Manager, Origin, Reason, Snapshot, SysctlLoader};
 use keys::Keys;
 
+pub(crate) use keys::place;
+pub(crate) use lint::LOST;
 pub use lint::{Lint, LintKind};
 pub(crate) use modules::directives;
 pub use outcome::{After, Attempt, Fate, Outcome, Step};
@@ -69,7 +72,7 @@ pub struct BootFacts {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Boot {
     /// The kernel's release, or the generation that was taken where it is not known.
-    pub kernel: String,
+    pub kernel: Said,
     /// One for each setting that this kernel has, in the order of the kernel's listing.
     pub outcomes: Vec<Outcome>,
     /// What is wrong, the worst first.
@@ -79,13 +82,13 @@ pub struct Boot {
     /// What applies the sysctl files.
     pub loader: SysctlLoader,
     /// How that was told.
-    pub loader_because: String,
+    pub loader_because: Said,
     /// When the keys begin to exist: "built into the kernel", "loaded by nftables.service, after systemd-sysctl".
-    pub module: String,
+    pub module: Said,
     /// What was taken for granted.
-    pub assumed: Vec<String>,
+    pub assumed: Vec<Said>,
     /// What could not be read.
-    pub unread: Vec<String>,
+    pub unread: Vec<Said>,
 }
 
 impl Boot {
@@ -227,13 +230,16 @@ pub fn boot(facts: &BootFacts, changes: &[FileChange]) -> Boot {
         .map(|setting| outcome::outcome(setting, facts, &keys, &plan, &run, other.as_ref()))
         .collect();
     let lints = lint::lints(facts, tree, &keys, &plan, &run, &outcomes);
-    let unread = tree
-        .all_unread()
-        .map(|(path, why)| format!("{}: {}", crate::words::clean(path), crate::words::clean(why)));
+    let unread = tree.all_unread().map(|(path, why)| {
+        let (path, why) = (crate::words::clean(path), why.map(crate::words::clean));
+        said!("{path}: {why}", "{path}：{why:#}")
+    });
     Boot {
         kernel: match facts.kernel.value() {
-            Some(kernel) => crate::words::clean(&kernel.release),
-            None => format!("kernel not known, taken for {}", facts.profile.name),
+            Some(kernel) => crate::words::clean(&kernel.release).into(),
+            None => {
+                said!("kernel not known, taken for {}", "内核未知，按 {} 算", facts.profile.name)
+            }
         },
         steps: outcome::steps(&plan, &run, facts.modular.get() == Some(false)),
         module: run.module_story(facts, &plan),
@@ -260,13 +266,18 @@ pub(crate) fn foretold(snapshot: &Snapshot) -> Fact<Boot> {
     let mut places = order::folders("sysctl.d");
     places.push(files::MAIN.into());
     let unread = tree.all_unread().filter(|(path, _)| places.iter().any(|p| path.starts_with(p)));
-    let unread: Vec<String> = unread.map(|(path, why)| format!("{path}: {why}")).collect();
+    let unread: Vec<Said> =
+        unread.map(|(path, why)| said!("{path}: {why}", "{path}：{why:#}")).collect();
     if !unread.is_empty() {
-        return Fact::missing(Reason::Failed, unread.join("; "));
+        return Fact::missing(Reason::Failed, Said::join(&unread, &Said::of("; ", "；")));
     }
     if snapshot.host.origin != Origin::Live && !places.iter().any(|path| tree.exists(path)) {
         let needed = "/etc/sysctl.d, /etc/sysctl.conf";
-        return Fact::missing_needs(Reason::NotCollected, "no sysctl file is there", needed);
+        return Fact::missing_needs(
+            Reason::NotCollected,
+            said!("no sysctl file is there", "没有任何 sysctl 文件"),
+            needed,
+        );
     }
     Fact::known(boot, source)
 }
@@ -282,9 +293,9 @@ pub struct Loader {
     /// The module.
     pub module: String,
     /// Who: "nftables.service".
-    pub by: String,
+    pub by: Said,
     /// Where that stands.
-    pub place: String,
+    pub place: Said,
 }
 
 /// What will load modules of a kind at the next boot, with these changes made to the files, on a host that has none of

@@ -11,6 +11,7 @@ use plimsoll_wire::modules_load::{self, ModuleToLoad};
 
 use super::order::{conf, folders, merged};
 use super::tree::Tree;
+use crate::Said;
 
 /// Scripts that load modules on RHEL 5 and 6.
 const SCRIPTS: &str = "/etc/sysconfig/modules";
@@ -108,19 +109,25 @@ pub(super) fn forbidden<'a>(
     tree: &Tree,
     directives: &'a [ModuleDirective],
     module: &str,
-) -> Option<(&'a ModuleDirective, &'static str)> {
+) -> Option<(&'a ModuleDirective, Said)> {
     let by_kernel = command_line(tree).split_whitespace().any(|word| {
         word.strip_prefix("module_blacklist=")
             .is_some_and(|list| list.split(',').any(|m| m.replace('-', "_") == module))
     });
     directives.iter().filter(|d| d.module == module).find_map(|d| match &d.directive {
         Directive::Blacklist if by_kernel && d.file == "/proc/cmdline" => {
-            Some((d, "the kernel's command line forbids it"))
+            Some((d, said!("the kernel's command line forbids it", "内核命令行禁止它")))
         }
-        Directive::Install { command } if !loads_itself(command) => {
-            Some((d, "an install line runs something else in its place"))
+        Directive::Install { command } if !loads_itself(command) => Some((
+            d,
+            said!(
+                "an install line runs something else in its place",
+                "install 一行运行了别的东西来代替它"
+            ),
+        )),
+        Directive::Alias { target } if target == "off" => {
+            Some((d, said!("an alias switches it off", "alias 一行把它关掉了")))
         }
-        Directive::Alias { target } if target == "off" => Some((d, "an alias switches it off")),
         Directive::Blacklist
         | Directive::Install { .. }
         | Directive::Option { .. }

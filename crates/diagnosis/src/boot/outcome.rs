@@ -1,7 +1,6 @@
 //! What comes of it for each setting, in a form to be shown.
 
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_ct::Setting;
@@ -11,6 +10,7 @@ use super::BootFacts;
 use super::keys::{Keys, place};
 use super::plan::{Event, Plan, Stage, What};
 use super::run::{Run, Stands};
+use crate::Said;
 use crate::facts::SysctlLoader;
 use crate::words::clean;
 
@@ -22,9 +22,9 @@ pub enum After {
     /// About this: it follows the memory as the kernel sees it at its start.
     About(i64),
     /// It can't be told: why.
-    Unknown(String),
+    Unknown(Said),
     /// The key will not exist: why. The number is what it would be once the module is loaded.
-    Absent(String, Option<i64>),
+    Absent(Said, Option<i64>),
 }
 
 impl After {
@@ -43,13 +43,13 @@ pub enum Fate {
     /// It is what holds after boot, as this number.
     Wins(i64),
     /// It was written as this number, and then something else was: what.
-    Overridden(i64, String),
+    Overridden(i64, Said),
     /// The key does not exist when it is written: the module is loaded later.
     NotYet,
     /// The module can't be loaded: why.
-    Never(String),
+    Never(Said),
     /// The kernel refuses the value: why.
-    Refused(String),
+    Refused(Said),
     /// The key only shows.
     ReadOnly,
     /// Another generation's name.
@@ -63,9 +63,9 @@ pub enum Fate {
         nearest: Option<String>,
     },
     /// The program that reads it keeps another line of the same key: which.
-    Replaced(String),
+    Replaced(Said),
     /// Nothing reads it at this boot: why.
-    NotRead(String),
+    NotRead(Said),
     /// Its value stands in a variable.
     Unclear,
 }
@@ -76,7 +76,7 @@ pub struct Attempt {
     /// The line.
     pub assignment: Assignment,
     /// Who writes it.
-    pub by: String,
+    pub by: Said,
     /// When.
     pub stage: Stage,
     /// What becomes of it.
@@ -95,11 +95,11 @@ pub struct Outcome {
     /// The value after boot.
     pub after: After,
     /// Why, in a few words.
-    pub because: String,
+    pub because: Said,
     /// Everything that asks for a value of it, in order; the one that wins among them.
     pub attempts: Vec<Attempt>,
     /// Another value that it may have as well, since nothing orders two of the steps; and what must come first for it.
-    pub or: Option<(After, String)>,
+    pub or: Option<(After, Said)>,
 }
 
 impl Outcome {
@@ -125,9 +125,9 @@ pub struct Step {
     /// When.
     pub stage: Stage,
     /// Who.
-    pub by: String,
+    pub by: Said,
     /// What: "loads nf_conntrack (/etc/nftables.conf)", "writes 3 settings".
-    pub what: String,
+    pub what: Said,
 }
 
 /// What comes of one setting.
@@ -155,11 +155,11 @@ pub(super) fn outcome(
     }
 }
 
-fn after(setting: &Setting, facts: &BootFacts, run: &Run) -> (After, String) {
+fn after(setting: &Setting, facts: &BootFacts, run: &Run) -> (After, Said) {
     let Some(stands) = run.stands.get(setting.name) else {
         let why = match &run.forbidden {
             Some(why) => why.clone(),
-            None => format!("nothing was found that loads {}", facts.core()),
+            None => said!("nothing was found that loads {}", "没有发现什么会加载 {}", facts.core()),
         };
         let own = super::defaults::own(facts, setting, &[]);
         let number = own.and_then(|o| i64::try_from(o.value).ok());
@@ -169,10 +169,13 @@ fn after(setting: &Setting, facts: &BootFacts, run: &Run) -> (After, String) {
         Stands::Written(index) => {
             let write = &run.writes[*index];
             let at = place(&write.assignment.file, write.assignment.line);
-            let because = format!("{at}, by {}", write.by);
+            let because = said!("{at}, by {}", "{at:#}，由 {:#} 写入", write.by);
             match write.fate {
                 Fate::Wins(value) => (After::Value(value), because),
-                _ => (After::Unknown(format!("{at} sets it from a variable")), because),
+                _ => (
+                    After::Unknown(said!("{at} sets it from a variable", "{at:#} 用变量设它")),
+                    because,
+                ),
             }
         }
         Stands::Own(Some(own)) => {
@@ -183,11 +186,17 @@ fn after(setting: &Setting, facts: &BootFacts, run: &Run) -> (After, String) {
         Stands::Own(None) => {
             let why = match setting.name {
                 "nf_conntrack_max" | "nf_conntrack_buckets" | "nf_conntrack_expect_max" => {
-                    "the kernel's own value follows the memory, which is not known"
+                    said!(
+                        "the kernel's own value follows the memory, which is not known",
+                        "内核自己的值由内存决定，而内存大小未知"
+                    )
                 }
-                _ => "the kernel's own value, which is not known for this generation",
+                _ => said!(
+                    "the kernel's own value, which is not known for this generation",
+                    "内核自己的值，这一代的不清楚"
+                ),
             };
-            (After::Unknown(why.to_string()), why.to_string())
+            (After::Unknown(why.clone()), why)
         }
     }
 }
@@ -206,11 +215,11 @@ fn attempts(setting: &Setting, keys: &Keys<'_>, plan: &Plan, run: &Run) -> Vec<A
         }
     };
     let mut all = Vec::new();
-    let not_read = |a: &Assignment, why: &str, fate: fn(String) -> Fate| Attempt {
+    let not_read = |a: &Assignment, why: &Said, fate: fn(Said) -> Fate| Attempt {
         assignment: a.clone(),
-        by: plan.loader.name().to_string(),
+        by: plan.loader.name().into(),
         stage: Stage::Sysctl,
-        fate: fate(why.to_string()),
+        fate: fate(why.clone()),
     };
     for unapplied in plan.unapplied.iter().filter(|u| ours(&u.assignment)) {
         all.push(not_read(&unapplied.assignment, &unapplied.why, Fate::NotRead));
@@ -231,9 +240,14 @@ fn attempts(setting: &Setting, keys: &Keys<'_>, plan: &Plan, run: &Run) -> Vec<A
                     .find(|w| matches!(w.fate, Fate::Wins(_) | Fate::Unclear));
                 let by = match next {
                     Some(w) => {
-                        format!("{} ({})", place(&w.assignment.file, w.assignment.line), w.by)
+                        said!(
+                            "{} ({})",
+                            "{:#}（{:#}）",
+                            place(&w.assignment.file, w.assignment.line),
+                            w.by
+                        )
                     }
-                    None => String::new(),
+                    None => Said::default(),
                 };
                 Fate::Overridden(*value, by)
             }
@@ -257,14 +271,15 @@ pub(super) fn steps(plan: &Plan, run: &Run, built_in: bool) -> Vec<Step> {
     for event in plan.events.iter().filter(|e| !(built_in && loads(e))) {
         let what = match &event.what {
             What::Load { module, place, .. } if place.is_empty() => {
-                format!("loads {}", clean(module))
+                said!("loads {}", "加载 {}", clean(module))
             }
             What::Load { module, place, .. } => {
-                format!("loads {} ({})", clean(module), clean(place))
+                said!("loads {} ({})", "加载 {}（{:#}）", clean(module), place.map(clean))
             }
             What::Set(list) => {
                 let n = list.len();
-                format!("writes {n} setting{} of conntrack", if n == 1 { "" } else { "s" })
+                let s = if n == 1 { "" } else { "s" };
+                said!("writes {n} setting{s} of conntrack", "写连接跟踪的 {n} 个设置")
             }
         };
         let step = Step { stage: event.stage, by: event.by.clone(), what };
@@ -274,16 +289,17 @@ pub(super) fn steps(plan: &Plan, run: &Run, built_in: bool) -> Vec<Step> {
     }
     let nothing = !plan.events.iter().any(|e| e.stage == Stage::Sysctl);
     if nothing {
-        let what = "writes no setting of conntrack".to_string();
-        let step = Step { stage: Stage::Sysctl, by: plan.loader.name().to_string(), what };
+        let what = said!("writes no setting of conntrack", "不写连接跟踪的任何设置");
+        let step = Step { stage: Stage::Sysctl, by: plan.loader.name().into(), what };
         let at = all.iter().position(|s| s.stage > Stage::Sysctl).unwrap_or(all.len());
         all.insert(at, step);
     }
     if !plan.udev.is_empty() && run.writes.iter().any(|w| w.by.starts_with("udev")) {
         let stage = run.core.as_ref().map_or(Stage::Modules, |c| c.stage);
-        let what = "applies the files again when the module comes".to_string();
+        let what =
+            said!("applies the files again when the module comes", "模块加载时再应用一次文件");
         let at = all.iter().position(|s| s.stage > stage).unwrap_or(all.len());
-        all.insert(at, Step { stage, by: "udev".to_string(), what });
+        all.insert(at, Step { stage, by: "udev".into(), what });
     }
     all
 }

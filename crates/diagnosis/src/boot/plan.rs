@@ -15,6 +15,7 @@ use super::modules;
 use super::order::{folders, merged};
 use super::services;
 use super::{BootFacts, tree::Tree};
+use crate::Said;
 use crate::facts::{SysctlLoader, Unapplied};
 
 /// When something happens, earliest first.
@@ -49,7 +50,7 @@ pub(super) struct Event {
     /// Another moment at which it may as well happen: nothing orders the two.
     pub(super) or: Option<Stage>,
     /// Who does it: "systemd-sysctl", "nftables.service".
-    pub(super) by: String,
+    pub(super) by: Said,
     pub(super) what: What,
 }
 
@@ -60,7 +61,7 @@ pub(super) enum What {
     Load {
         module: String,
         /// Where that stands.
-        place: String,
+        place: Said,
         /// By name, so that a blacklist stops it (systemd).
         by_name: bool,
     },
@@ -73,7 +74,7 @@ pub(super) enum What {
 pub(super) struct Plan {
     pub(super) loader: SysctlLoader,
     /// How the loader was told.
-    pub(super) loader_because: String,
+    pub(super) loader_because: Said,
     pub(super) events: Vec<Event>,
     /// What the loader itself applies.
     pub(super) applied: Applied,
@@ -86,7 +87,7 @@ pub(super) struct Plan {
     /// Whether something was found that loads the core.
     pub(super) loads_core: bool,
     /// Remarks for the reader: what was assumed.
-    pub(super) assumed: Vec<String>,
+    pub(super) assumed: Vec<Said>,
 }
 
 /// Makes the plan.
@@ -107,15 +108,26 @@ pub(super) fn plan(facts: &BootFacts, tree: &Tree, keys: &Keys<'_>) -> Plan {
     };
     // The kernel applies sysctl.KEY= when all that is built in stands, and never again.
     let line = modules::command_line(tree);
-    plan.set(Stage::Kernel, "the kernel's command line", read_command_line(line));
+    plan.set(
+        Stage::Kernel,
+        said!("the kernel's command line", "内核命令行"),
+        read_command_line(line),
+    );
     for module in modules::of_initramfs(tree) {
         let at = place(&module.file, module.line);
-        plan.load(Stage::Initramfs, None, "the initramfs", &module.module, at, true);
+        plan.load(
+            Stage::Initramfs,
+            None,
+            said!("the initramfs", "initramfs"),
+            &module.module,
+            at,
+            true,
+        );
     }
     let by = match loader {
-        SysctlLoader::Systemd => "systemd-modules-load",
-        SysctlLoader::Procps => "the init script of kmod",
-        SysctlLoader::RcSysinit => "rc.sysinit",
+        SysctlLoader::Systemd => Said::name("systemd-modules-load"),
+        SysctlLoader::Procps => said!("the init script of kmod", "kmod 的启动脚本"),
+        SysctlLoader::RcSysinit => Said::name("rc.sysinit"),
     };
     for module in modules::to_load(tree) {
         let at = place(&module.file, module.line);
@@ -123,7 +135,7 @@ pub(super) fn plan(facts: &BootFacts, tree: &Tree, keys: &Keys<'_>) -> Plan {
             // Looked for under the whole line as a name, and not found.
             continue;
         }
-        plan.load(Stage::Modules, None, by, &module.module, at, true);
+        plan.load(Stage::Modules, None, &by, &module.module, at, true);
     }
     plan.set(Stage::Sysctl, loader.name(), plan.applied.assignments.clone());
     plan.udev = udev_rules(tree, facts);
@@ -135,15 +147,16 @@ pub(super) fn plan(facts: &BootFacts, tree: &Tree, keys: &Keys<'_>) -> Plan {
         plan.load(
             Stage::Firewall,
             None,
-            "something that is not among the files read",
+            said!("something that is not among the files read", "不在已读文件之中的某个程序"),
             facts.core(),
-            "the running host has it loaded".to_string(),
+            said!("the running host has it loaded", "正在运行的主机上已加载"),
             false,
         );
     }
     if facts.modular.get().is_none() {
-        plan.assumed.push(format!(
+        plan.assumed.push(said!(
             "{} is taken for a module: nothing tells whether it is one",
+            "把 {} 当作模块：没有什么能说明它是不是",
             facts.core()
         ));
     }
@@ -152,13 +165,13 @@ pub(super) fn plan(facts: &BootFacts, tree: &Tree, keys: &Keys<'_>) -> Plan {
 }
 
 impl Plan {
-    pub(super) fn set(&mut self, stage: Stage, by: &str, assignments: Vec<Assignment>) {
+    pub(super) fn set(&mut self, stage: Stage, by: impl Into<Said>, assignments: Vec<Assignment>) {
         let ours: Vec<Assignment> = assignments
             .into_iter()
             .filter(|a| super::keys::may_concern(&a.key) || a.key == plimsoll_wire::tuned::HASHSIZE)
             .collect();
         if !ours.is_empty() {
-            self.events.push(Event { stage, or: None, by: by.to_string(), what: What::Set(ours) });
+            self.events.push(Event { stage, or: None, by: by.into(), what: What::Set(ours) });
         }
     }
 
@@ -167,18 +180,19 @@ impl Plan {
         &mut self,
         stage: Stage,
         or: Option<Stage>,
-        by: &str,
+        by: impl Into<Said>,
         module: &str,
-        place: String,
+        place: impl Into<Said>,
         by_name: bool,
     ) {
+        let (by, place) = (by.into(), place.into());
         let all = modules::closure(&self.directives, module);
         for module in all.into_iter().filter(|m| modules::brings_core(m)) {
             self.loads_core = true;
             self.events.push(Event {
                 stage,
                 or,
-                by: by.to_string(),
+                by: by.clone(),
                 what: What::Load { module, place: place.clone(), by_name },
             });
         }
@@ -186,19 +200,22 @@ impl Plan {
 }
 
 /// What applies the files of this host, and how that was told.
-pub(super) fn loader(facts: &BootFacts, tree: &Tree) -> (SysctlLoader, String) {
+pub(super) fn loader(facts: &BootFacts, tree: &Tree) -> (SysctlLoader, Said) {
     // What runs now decides; on a dead host, what is installed.
     let init = tree.text("/proc/1/comm").map(str::trim);
     if tree.exists("/run/systemd/system") || init == Some("systemd") {
-        return (SysctlLoader::Systemd, "process 1 is systemd".to_string());
+        return (SysctlLoader::Systemd, said!("process 1 is systemd", "1 号进程是 systemd"));
     }
     let first = |paths: &[&'static str]| paths.iter().copied().find(|p| tree.exists(p));
     let old = facts.kernel.value().map(|k| k.vendor);
     if matches!(old, Some(plimsoll_ct::Vendor::Enterprise(..=6)))
         || tree.exists("/etc/rc.d/rc.sysinit")
     {
-        let because = "/etc/rc.d/rc.sysinit, or a kernel of RHEL 5 or 6";
-        return (SysctlLoader::RcSysinit, because.to_string());
+        let because = said!(
+            "/etc/rc.d/rc.sysinit, or a kernel of RHEL 5 or 6",
+            "/etc/rc.d/rc.sysinit，或 RHEL 5、6 的内核"
+        );
+        return (SysctlLoader::RcSysinit, because);
     }
     let procps = first(&["/etc/init.d/procps", "/etc/init/procps.conf", "/etc/init.d/sysctl"]);
     let systemd = first(&[
@@ -208,14 +225,14 @@ pub(super) fn loader(facts: &BootFacts, tree: &Tree) -> (SysctlLoader, String) {
     ]);
     match (systemd, procps) {
         // Debian has both; what process 1 is tells them apart.
-        (Some(_), Some(path)) if init == Some("init") => (SysctlLoader::Procps, path.to_string()),
-        (Some(path), _) => (SysctlLoader::Systemd, path.to_string()),
-        (None, Some(path)) => (SysctlLoader::Procps, path.to_string()),
+        (Some(_), Some(path)) if init == Some("init") => (SysctlLoader::Procps, path.into()),
+        (Some(path), _) => (SysctlLoader::Systemd, path.into()),
+        (None, Some(path)) => (SysctlLoader::Procps, path.into()),
         (None, None) => {
             // RHEL 7 and what is younger has systemd.
             let young = facts.kernel.value().is_none_or(|k| k.rank() >= (3, 10));
             let loader = if young { SysctlLoader::Systemd } else { SysctlLoader::RcSysinit };
-            (loader, "taken from the kernel's age".to_string())
+            (loader, said!("taken from the kernel's age", "按内核的年代推断"))
         }
     }
 }

@@ -1,8 +1,6 @@
 //! The run: the events in order, against keys that exist or not.
 
 use alloc::collections::BTreeMap;
-use alloc::format;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Era, SETTINGS, Setting};
@@ -16,6 +14,7 @@ use super::outcome::Fate;
 use super::plan::{Plan, Stage, What, of_command, of_shell};
 use super::value::{Taken, taken};
 use super::{BootFacts, modules, tree::Tree};
+use crate::Said;
 use crate::facts::SysctlLoader;
 
 /// Settings whose keys come with the core; the others' come with the protocols, where these are kept apart.
@@ -44,12 +43,12 @@ const UNKNOWN: usize = 200;
 #[derive(Debug, Clone)]
 pub(super) struct Write {
     pub(super) assignment: Assignment,
-    pub(super) by: String,
+    pub(super) by: Said,
     pub(super) stage: Stage,
     pub(super) setting: Option<&'static Setting>,
     pub(super) fate: Fate,
     /// What a person would not expect of the value.
-    pub(super) odd: Option<String>,
+    pub(super) odd: Option<Said>,
 }
 
 /// How a setting stands.
@@ -65,8 +64,8 @@ pub(super) enum Stands {
 #[derive(Debug, Clone)]
 pub(super) struct Loaded {
     pub(super) stage: Stage,
-    pub(super) by: String,
-    pub(super) place: String,
+    pub(super) by: Said,
+    pub(super) place: Said,
 }
 
 /// The result.
@@ -77,7 +76,7 @@ pub(super) struct Run {
     pub(super) core: Option<Loaded>,
     pub(super) protocols: bool,
     /// Why it can never be loaded, if so.
-    pub(super) forbidden: Option<String>,
+    pub(super) forbidden: Option<Said>,
     /// Keys that no kernel has, so far.
     unknown: usize,
     /// Whether what nothing orders comes in its other order.
@@ -117,7 +116,11 @@ pub(super) fn run(
             facts,
             tree,
             keys,
-            Loaded { stage: Stage::Kernel, by: "the kernel".to_string(), place: String::new() },
+            Loaded {
+                stage: Stage::Kernel,
+                by: said!("the kernel", "内核"),
+                place: Said::default(),
+            },
         );
         run.protocols = true;
     } else {
@@ -164,11 +167,11 @@ pub(super) fn run(
 }
 
 /// Why the core can't be loaded at all, if so.
-fn forbidden(plan: &Plan, facts: &BootFacts, tree: &Tree) -> Option<String> {
+fn forbidden(plan: &Plan, facts: &BootFacts, tree: &Tree) -> Option<Said> {
     let core = facts.core();
     if let Some((directive, why)) = modules::forbidden(tree, &plan.directives, core) {
         let at = super::keys::place(&directive.file, directive.line);
-        return Some(format!("{at}: {why}"));
+        return Some(said!("{at}: {why}", "{at:#}：{why:#}"));
     }
     let known = defaults::parameters(facts);
     let rank = facts.kernel.value().map_or(facts.profile.from, |k| k.rank());
@@ -178,13 +181,19 @@ fn forbidden(plan: &Plan, facts: &BootFacts, tree: &Tree) -> Option<String> {
         if !known.contains(&option.name) {
             let strict = rank < defaults::FORGIVES_SINCE;
             return strict.then(|| {
-                format!("{at}: this kernel refuses a module with the unknown option {name}")
+                said!(
+                    "{at}: this kernel refuses a module with the unknown option {name}",
+                    "{at:#}：本内核拒绝带有未知参数 {name} 的模块"
+                )
             });
         }
         let wrong = !defaults::is_value(option.name, option.value);
         wrong.then(|| {
             let value = crate::words::clean(option.value.unwrap_or(""));
-            format!("{at}: {name}={value} is no value, and the kernel refuses the module")
+            said!(
+                "{at}: {name}={value} is no value, and the kernel refuses the module",
+                "{at:#}：{name}={value} 不是有效的值，内核会拒绝这个模块"
+            )
         })
     })
 }
@@ -230,7 +239,13 @@ impl Run {
                 let all =
                     of_shell(tree, keys, &directive.file, directive.line, command, plan.loader);
                 for a in all {
-                    self.write(&a, "the install line of modprobe", stage, facts, keys);
+                    self.write(
+                        &a,
+                        &said!("the install line of modprobe", "modprobe 的 install 一行"),
+                        stage,
+                        facts,
+                        keys,
+                    );
                 }
             }
         }
@@ -241,7 +256,11 @@ impl Run {
         for rule in plan.udev.iter().filter(|_| hears) {
             for command in &rule.run {
                 for a in of_command(tree, keys, rule, command, plan) {
-                    let by = format!("udev ({})", super::keys::place(&rule.file, rule.line));
+                    let by = said!(
+                        "udev ({})",
+                        "udev（{:#}）",
+                        super::keys::place(&rule.file, rule.line)
+                    );
                     self.write(&a, &by, at, facts, keys);
                 }
             }
@@ -266,7 +285,7 @@ impl Run {
     fn write(
         &mut self,
         a: &Assignment,
-        by: &str,
+        by: &Said,
         stage: Stage,
         facts: &BootFacts,
         keys: &Keys<'_>,
@@ -304,7 +323,7 @@ impl Run {
         }
         self.writes.push(Write {
             assignment: a.clone(),
-            by: by.to_string(),
+            by: by.clone(),
             stage,
             setting,
             fate,
@@ -317,9 +336,9 @@ impl Run {
         &self,
         setting: &'static Setting,
         a: &Assignment,
-        by: &str,
+        by: &Said,
         facts: &BootFacts,
-    ) -> (Option<Fate>, Option<String>) {
+    ) -> (Option<Fate>, Option<Said>) {
         let core_key = CORE_KEYS.contains(&setting.name);
         let there = match is_defrag(setting) {
             true => self.defrag,
@@ -367,27 +386,39 @@ impl Run {
     }
 
     /// How the keys come to be, as a sentence.
-    pub(super) fn module_story(&self, facts: &BootFacts, plan: &Plan) -> String {
+    pub(super) fn module_story(&self, facts: &BootFacts, plan: &Plan) -> Said {
         let core = facts.core();
         if self.built_in {
-            return format!("{core} is built into the kernel: its keys are there from the start");
+            return said!(
+                "{core} is built into the kernel: its keys are there from the start",
+                "{core} 已编译进内核：它的参数从一开始就在"
+            );
         }
         if let Some(why) = &self.forbidden {
-            return format!("{core} can't be loaded ({why}): there will be no keys");
+            return said!(
+                "{core} can't be loaded ({why}): there will be no keys",
+                "{core} 无法加载（{why:#}）：不会有这些参数"
+            );
         }
         match &self.core {
-            None => format!(
-                "nothing was found that loads {core}: there will be no keys until something does"
+            None => said!(
+                "nothing was found that loads {core}: there will be no keys until something does",
+                "没有发现什么会加载 {core}：在那之前不会有这些参数"
             ),
             Some(loaded) => {
                 let place = if loaded.place.is_empty() {
-                    String::new()
+                    Said::default()
                 } else {
-                    format!(" ({})", crate::words::clean(&loaded.place))
+                    said!(" ({})", "（{:#}）", crate::words::clean(&loaded.place))
                 };
-                let when = if loaded.stage < Stage::Sysctl { "before" } else { "after" };
-                format!(
+                let when = if loaded.stage < Stage::Sysctl {
+                    said!("before", "之前")
+                } else {
+                    said!("after", "之后")
+                };
+                said!(
                     "{core} is loaded by {}{place}, {when} {} applies the files",
+                    "{core} 由 {:#}{place:#} 加载，在 {1} 应用文件{when:#}",
                     loaded.by,
                     plan.loader.name()
                 )

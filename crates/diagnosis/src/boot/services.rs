@@ -18,6 +18,7 @@ use super::keys::{Keys, place};
 use super::kube_proxy;
 use super::plan::{Plan, Stage, of_script, of_shell};
 use super::{BootFacts, tree::Tree};
+use crate::Said;
 use crate::facts::{SysctlLoader, Unapplied};
 
 /// Firewalls whose rules stand in files: unit, files, whether they are nft's.
@@ -57,18 +58,18 @@ pub(super) fn add(plan: &mut Plan, facts: &BootFacts, tree: &Tree, keys: &Keys<'
         for module in named {
             let at = config
                 .as_ref()
-                .map_or(String::new(), |(p, c)| place(p, c.modules_line.unwrap_or(0)));
+                .map_or_else(Said::default, |(p, c)| place(p, c.modules_line.unwrap_or(0)));
             plan.load(Stage::Firewall, enabled.or, &enabled.by, module, at, false);
         }
         if let Some(path) = needing {
-            plan.load(Stage::Firewall, enabled.or, &enabled.by, core, path.to_string(), false);
+            plan.load(Stage::Firewall, enabled.or, &enabled.by, core, **path, false);
             if facts.has_separate_protocols() {
                 plan.load(
                     Stage::Firewall,
                     enabled.or,
                     &enabled.by,
                     "nf_conntrack_ipv4",
-                    path.to_string(),
+                    **path,
                     false,
                 );
             }
@@ -84,7 +85,7 @@ pub(super) fn add(plan: &mut Plan, facts: &BootFacts, tree: &Tree, keys: &Keys<'
             let or = if *stage == Stage::Containers { Some(Stage::Tuned) } else { enabled.or };
             plan.load(*stage, or, &enabled.by, core, enabled.because, false);
             if facts.has_separate_protocols() {
-                plan.load(*stage, or, &enabled.by, "nf_conntrack_ipv4", String::new(), false);
+                plan.load(*stage, or, &enabled.by, "nf_conntrack_ipv4", Said::default(), false);
             }
         }
     }
@@ -97,8 +98,8 @@ pub(super) fn add(plan: &mut Plan, facts: &BootFacts, tree: &Tree, keys: &Keys<'
 
 /// A service that starts at boot.
 struct Enabled {
-    by: String,
-    because: String,
+    by: Said,
+    because: Said,
     /// It is in no order to systemd-sysctl, so it may come first.
     or: Option<Stage>,
 }
@@ -115,7 +116,11 @@ fn enabled(plan: &mut Plan, tree: &Tree, unit: &str, configured: bool) -> Option
         any = true;
         let path = format!("/etc/systemd/system/{folder}/{file}");
         if tree.exists(&path) {
-            return Some(Enabled { by: file.clone(), because: path, or: unordered(tree, &file) });
+            return Some(Enabled {
+                by: file.as_str().into(),
+                because: path.into(),
+                or: unordered(tree, &file),
+            });
         }
     }
     for folder in [
@@ -134,8 +139,8 @@ fn enabled(plan: &mut Plan, tree: &Tree, unit: &str, configured: bool) -> Option
         });
         if let Some(link) = started {
             return Some(Enabled {
-                by: format!("the init script {unit}"),
-                because: format!("{folder}/{link}"),
+                by: said!("the init script {unit}", "启动脚本 {unit}"),
+                because: format!("{folder}/{link}").into(),
                 or: None,
             });
         }
@@ -144,13 +149,16 @@ fn enabled(plan: &mut Plan, tree: &Tree, unit: &str, configured: bool) -> Option
         return None;
     }
     let by = match plan.loader {
-        SysctlLoader::Systemd => file,
-        SysctlLoader::Procps | SysctlLoader::RcSysinit => format!("the init script {unit}"),
+        SysctlLoader::Systemd => file.into(),
+        SysctlLoader::Procps | SysctlLoader::RcSysinit => {
+            said!("the init script {unit}", "启动脚本 {unit}")
+        }
     };
-    plan.assumed.push(format!(
-        "{by} is taken to be enabled: its rules are there, and no list of services is"
+    plan.assumed.push(said!(
+        "{by} is taken to be enabled: its rules are there, and no list of services is",
+        "假定 {by:#} 已启用：它的规则在，而服务列表不在"
     ));
-    Some(Enabled { by, because: String::new(), or: None })
+    Some(Enabled { by, because: Said::default(), or: None })
 }
 
 /// A unit that drops the default dependencies and names nothing that comes after systemd-sysctl may run before it.
@@ -216,7 +224,7 @@ fn load_list(
     keys: &Keys<'_>,
     path: &str,
     config: &iptables_config::IptablesConfig,
-    by: &str,
+    by: &Said,
 ) {
     // RHEL 5's init script is not known to have that list.
     if config.sysctl_load_list.is_empty() || facts.profile.enterprise == Some(5) {
@@ -236,7 +244,14 @@ fn load_list(
         }
     }
     let list = place(path, 0);
-    plan.set(Stage::Firewall, &format!("{by} (IPTABLES_SYSCTL_LOAD_LIST in {list})"), again);
+    plan.set(
+        Stage::Firewall,
+        said!(
+            "{by} (IPTABLES_SYSCTL_LOAD_LIST in {list})",
+            "{by:#}（{list:#} 里的 IPTABLES_SYSCTL_LOAD_LIST）"
+        ),
+        again,
+    );
 }
 
 /// ufw loads the modules, then applies a file of its own, when it is enabled.
@@ -256,13 +271,14 @@ fn ufw(plan: &mut Plan, core: &str, tree: &Tree, keys: &Keys<'_>) {
         let all =
             tree.text(&file).map(|text| read_conf(&file, text).assignments).unwrap_or_default();
         let ours = all.into_iter().filter(|a| super::keys::may_concern(&a.key));
-        plan.unapplied.extend(
-            ours.map(|assignment| Unapplied { assignment, why: "ufw is not enabled".to_string() }),
-        );
+        plan.unapplied.extend(ours.map(|assignment| Unapplied {
+            assignment,
+            why: said!("ufw is not enabled", "ufw 没有启用"),
+        }));
         return;
     }
     let or = unordered(tree, "ufw.service");
-    plan.load(Stage::Firewall, or, "ufw", core, CONF.into(), false);
+    plan.load(Stage::Firewall, or, "ufw", core, CONF, false);
     let all = files::of_file(tree, &file, keys);
     plan.set(Stage::Firewall, "ufw", all);
 }
@@ -279,7 +295,7 @@ fn network_scripts(plan: &mut Plan, tree: &Tree, keys: &Keys<'_>) {
                 });
         if started {
             let again = of_script(tree, keys, path, text, plan.loader);
-            plan.set(Stage::Network, "the init script network", again);
+            plan.set(Stage::Network, said!("the init script network", "启动脚本 network"), again);
         }
         return;
     }
@@ -308,8 +324,10 @@ fn cloud(plan: &mut Plan, tree: &Tree, keys: &Keys<'_>) {
                     all.into_iter().filter(|a| super::keys::may_concern(&a.key)).map(
                         |assignment| Unapplied {
                             assignment,
-                            why: "cloud-init runs runcmd on the first boot of an instance only"
-                                .to_string(),
+                            why: said!(
+                                "cloud-init runs runcmd on the first boot of an instance only",
+                                "cloud-init 只在实例第一次启动时运行 runcmd"
+                            ),
                         },
                     ),
                 ),
@@ -343,9 +361,9 @@ fn tuned_profiles(plan: &mut Plan, tree: &Tree, keys: &Keys<'_>) {
         return;
     }
     if !on {
-        let why = "tuned is not enabled";
+        let why = said!("tuned is not enabled", "tuned 没有启用");
         plan.unapplied
-            .extend(ours.into_iter().map(|assignment| Unapplied { assignment, why: why.into() }));
+            .extend(ours.into_iter().map(|assignment| Unapplied { assignment, why: why.clone() }));
         return;
     }
     let main = tree.text("/etc/tuned/tuned-main.conf").unwrap_or("");
@@ -381,9 +399,13 @@ fn rc_local(plan: &mut Plan, tree: &Tree, keys: &Keys<'_>) {
         let Some(text) = tree.text(path) else { continue };
         let all = of_script(tree, keys, path, text, plan.loader);
         if plan.loader == SysctlLoader::Systemd && tree.executable(path) == Some(false) {
-            let why = "the file is not executable, and systemd runs it only if it is";
+            let why = said!(
+                "the file is not executable, and systemd runs it only if it is",
+                "文件不可执行，而 systemd 只运行可执行的"
+            );
             let ours = all.into_iter().filter(|a| super::keys::may_concern(&a.key));
-            plan.unapplied.extend(ours.map(|assignment| Unapplied { assignment, why: why.into() }));
+            plan.unapplied
+                .extend(ours.map(|assignment| Unapplied { assignment, why: why.clone() }));
         } else {
             let loads = plimsoll_wire::modules_load::read_script(path, text);
             for module in loads {

@@ -8,6 +8,8 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::Said;
+
 /// Links followed on one path, as the kernel has it.
 const LINKS: usize = 40;
 
@@ -24,7 +26,7 @@ pub enum Entry {
     /// A symbolic link, with the text of the link.
     Link(String),
     /// It is there and was not read.
-    Unread(String),
+    Unread(Said),
 }
 
 /// A proposed change of one file.
@@ -89,7 +91,7 @@ impl Tree {
     }
 
     /// Why a file that is there was not read.
-    pub fn unread(&self, path: &str) -> Option<&str> {
+    pub fn unread(&self, path: &str) -> Option<&Said> {
         match self.entries.get(&self.resolve(path)?) {
             Some(Entry::Unread(why)) => Some(why),
             Some(Entry::File { .. } | Entry::Link(_)) | None => None,
@@ -97,9 +99,9 @@ impl Tree {
     }
 
     /// All that is there and was not read, with the reasons.
-    pub fn all_unread(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn all_unread(&self) -> impl Iterator<Item = (&str, &Said)> {
         self.entries.iter().filter_map(|(path, entry)| match entry {
-            Entry::Unread(why) => Some((path.as_str(), why.as_str())),
+            Entry::Unread(why) => Some((path.as_str(), why)),
             Entry::File { .. } | Entry::Link(_) => None,
         })
     }

@@ -4,9 +4,11 @@
 //! and blanks or the end behind it; what stands behind the blanks is passed over without a word.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use plimsoll_ct::{Profile, Setting, Unit};
+
+use crate::Said;
 
 /// First release whose switches are one byte each and refuse what they don't know.
 const BYTES_SINCE: (u16, u16) = (5, 13);
@@ -17,7 +19,7 @@ pub enum Taken {
     /// It is this number.
     Number(i64),
     /// The write fails, and the old value stays: why.
-    Refused(String),
+    Refused(Said),
 }
 
 /// The number that this kernel takes for the text, and what is odd about it if it is taken all the same.
@@ -28,16 +30,20 @@ pub fn taken(
     rank: (u16, u16),
     hz: Option<u32>,
     text: &str,
-) -> (Taken, Option<String>) {
-    let refused = |why: String| (Taken::Refused(why), None);
+) -> (Taken, Option<Said>) {
+    let refused = |why: Said| (Taken::Refused(why), None);
     let text = text.trim();
     if text.is_empty() {
-        return refused("no value".to_string());
+        return refused(said!("no value", "没有值"));
     }
     let (number, rest) = match number(text) {
         Ok(read) => read,
-        Err(Wrong::NoNumber) => return refused(format!("{} is no number", quoted(text))),
-        Err(Wrong::TooLarge) => return refused(format!("{text} is larger than any value")),
+        Err(Wrong::NoNumber) => {
+            return refused(said!("{} is no number", "{} 不是数", quoted(text)));
+        }
+        Err(Wrong::TooLarge) => {
+            return refused(said!("{text} is larger than any value", "{text} 比任何值都大"));
+        }
     };
     if !rest.is_empty() && !rest.starts_with([' ', '\t', '\n']) {
         return refused(trailing(text, rest));
@@ -75,18 +81,28 @@ fn number(text: &str) -> Result<(i64, &str), Wrong> {
 }
 
 /// What is wrong with the characters that follow the number at once.
-fn trailing(text: &str, rest: &str) -> String {
+fn trailing(text: &str, rest: &str) -> Said {
     let text = quoted(text);
     match rest.as_bytes().first() {
-        Some(b',' | b'_' | b'.' | b'\'') => format!("{text} has a separator in it"),
+        Some(b',' | b'_' | b'.' | b'\'') => {
+            said!("{text} has a separator in it", "{text} 里有分隔符")
+        }
         Some(b'0'..=b'9') => {
-            format!("{text} begins with 0, so it is octal, and is no octal number")
+            said!(
+                "{text} begins with 0, so it is octal, and is no octal number",
+                "{text} 以 0 开头，所以是八进制，却不是八进制数"
+            )
         }
-        Some(b'#' | b';') => format!("{text} has a remark right behind the number"),
+        Some(b'#' | b';') => {
+            said!("{text} has a remark right behind the number", "{text} 的数后面紧跟着注释")
+        }
         Some(b) if b.is_ascii_alphabetic() => {
-            format!("{text} has a unit; the kernel takes bare numbers")
+            said!(
+                "{text} has a unit; the kernel takes bare numbers",
+                "{text} 带着单位；内核只认纯数字"
+            )
         }
-        Some(_) | None => format!("{text} is no number"),
+        Some(_) | None => said!("{text} is no number", "{text} 不是数"),
     }
 }
 
@@ -96,9 +112,11 @@ fn out_of_range(
     rank: (u16, u16),
     hz: Option<u32>,
     number: i64,
-) -> Option<String> {
+) -> Option<Said> {
     let least_and_most = match setting.unit {
-        Unit::Bytes => return (number < 0).then(|| format!("{number} is negative")),
+        Unit::Bytes => {
+            return (number < 0).then(|| said!("{number} is negative", "{number} 是负数"));
+        }
         Unit::Seconds => {
             // Kept in ticks, in an int. Without the tick rate only what every kernel refuses is refused.
             let most = i64::from(i32::MAX) / i64::from(hz.unwrap_or(100));
@@ -115,8 +133,12 @@ fn out_of_range(
         },
     };
     let (least, most) = least_and_most;
-    (!(least..=most).contains(&number))
-        .then(|| format!("{number} is out of range: this kernel takes {least} to {most}"))
+    (!(least..=most).contains(&number)).then(|| {
+        said!(
+            "{number} is out of range: this kernel takes {least} to {most}",
+            "{number} 超出范围：本内核接受 {least} 到 {most}"
+        )
+    })
 }
 
 /// The largest value of a switch that is checked.
@@ -133,31 +155,34 @@ fn switch_most(setting: &Setting, profile: &Profile, rank: (u16, u16)) -> Option
 }
 
 /// What a person would not expect of a value that is taken.
-fn oddity(
-    setting: &Setting,
-    text: &str,
-    number: i64,
-    rest: &str,
-    hz: Option<u32>,
-) -> Option<String> {
+fn oddity(setting: &Setting, text: &str, number: i64, rest: &str, hz: Option<u32>) -> Option<Said> {
     let rest = rest.trim();
     if !rest.is_empty() && !rest.starts_with('#') {
-        return Some(format!(
+        return Some(said!(
             "{} has a blank in it: the kernel takes {number} and passes over the rest",
+            "{} 里有空格：内核取 {number}，其余的不看",
             quoted(text)
         ));
     }
     let digits = text.trim_start_matches('-').split([' ', '\t']).next().unwrap_or("");
     if digits.len() > 1 && digits.starts_with('0') && !digits.starts_with(['x', 'X']) {
-        let kind = if digits[1..].starts_with(['x', 'X']) { "hexadecimal" } else { "octal" };
-        return Some(format!("{digits} is {kind}: the kernel takes {number}"));
+        let kind = if digits[1..].starts_with(['x', 'X']) {
+            said!("hexadecimal", "十六进制")
+        } else {
+            said!("octal", "八进制")
+        };
+        return Some(said!(
+            "{digits} is {kind}: the kernel takes {number}",
+            "{digits} 是{kind:#}：内核取 {number}"
+        ));
     }
     if number < 0 {
-        return Some(format!("{number} is negative, and taken"));
+        return Some(said!("{number} is negative, and taken", "{number} 是负数，内核照收"));
     }
     if setting.unit == Unit::Seconds && hz.is_none() && number > i64::from(i32::MAX) / 1000 {
-        return Some(format!(
-            "{number} s is refused by kernels of 1000 ticks in a second (2147483 at the most)"
+        return Some(said!(
+            "{number} s is refused by kernels of 1000 ticks in a second (2147483 at the most)",
+            "{number} 秒会被每秒 1000 个时钟滴答的内核拒绝（最多 2147483）"
         ));
     }
     None
@@ -175,7 +200,7 @@ mod tests {
 
     use super::*;
 
-    fn on(release: &str, key: &str, text: &str) -> (Taken, Option<String>) {
+    fn on(release: &str, key: &str, text: &str) -> (Taken, Option<Said>) {
         let version = KernelVersion::parse(release).expect("a release");
         let setting = Setting::find(key).expect("a setting");
         taken(setting, Profile::of(&version), version.rank(), Some(250), text)

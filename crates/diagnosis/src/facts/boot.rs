@@ -1,7 +1,5 @@
 //! The files that take part in booting, and the programs that manage the firewall.
 
-use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_wire::iptables_config::IptablesConfig;
@@ -10,6 +8,7 @@ use plimsoll_wire::ruleset::{Backend, Rule, Ruleset};
 use plimsoll_wire::sysctl::Assignment;
 
 use super::{Fact, Gap, Host};
+use crate::Said;
 use crate::boot::Tree;
 
 /// A program that writes conntrack rules or settings of its own.
@@ -127,7 +126,7 @@ pub struct Manager {
     /// Which.
     pub kind: ManagerKind,
     /// "process dockerd (812)", "chain KUBE-SERVICES", "unit file firewalld.service enabled".
-    pub because: String,
+    pub because: Said,
 }
 
 impl Manager {
@@ -135,7 +134,7 @@ impl Manager {
     /// each kind once, by the first sign of it.
     pub fn of_rules(rules: &Ruleset) -> Vec<Self> {
         let mut found: Vec<Self> = Vec::new();
-        let mut add = |kind: Option<ManagerKind>, because: &dyn Fn() -> String| {
+        let mut add = |kind: Option<ManagerKind>, because: &dyn Fn() -> Said| {
             if let Some(kind) = kind
                 && !found.iter().any(|m| m.kind == kind)
             {
@@ -143,13 +142,13 @@ impl Manager {
             }
         };
         for chain in &rules.chains {
-            add(ManagerKind::of_chain(&chain.table), &|| format!("table {}", chain.table));
-            add(ManagerKind::of_chain(&chain.chain), &|| format!("chain {}", chain.chain));
+            add(ManagerKind::of_chain(&chain.table), &|| said!("table {}", "表 {}", chain.table));
+            add(ManagerKind::of_chain(&chain.chain), &|| said!("chain {}", "链 {}", chain.chain));
         }
         for rule in &rules.rules {
-            add(ManagerKind::of_chain(&rule.table), &|| format!("table {}", rule.table));
-            add(ManagerKind::of_chain(&rule.chain), &|| format!("chain {}", rule.chain));
-            add(of_interface(rule), &|| format!("rule {}", rule.text));
+            add(ManagerKind::of_chain(&rule.table), &|| said!("table {}", "表 {}", rule.table));
+            add(ManagerKind::of_chain(&rule.chain), &|| said!("chain {}", "链 {}", rule.chain));
+            add(of_interface(rule), &|| said!("rule {}", "规则 {}", rule.text));
         }
         found
     }
@@ -182,7 +181,7 @@ pub struct Unapplied {
     /// It.
     pub assignment: Assignment,
     /// Why: "systemd-sysctl does not read /etc/sysctl.conf".
-    pub why: String,
+    pub why: Said,
 }
 
 /// What applies the sysctl files of a host as it boots.
@@ -247,10 +246,12 @@ impl BootFiles {
         });
         match (&host.modular, &self.module) {
             (Fact::Known { value: false, .. }, _) => host.modular.clone(),
-            _ if loaded => Fact::known(true, "the list of modules"),
+            _ if loaded => Fact::known(true, said!("the list of modules", "已加载模块的列表")),
             (_, Fact::Known { .. }) => self.module.clone(),
             // Not among the loaded ones, and yet there: it is built in.
-            _ if tracks && modules.is_some() => Fact::known(false, "the list of modules"),
+            _ if tracks && modules.is_some() => {
+                Fact::known(false, said!("the list of modules", "已加载模块的列表"))
+            }
             (modular, Fact::Missing(_)) => modular.clone(),
         }
     }

@@ -1,23 +1,24 @@
 //! A value with its source, or the reason why there is none.
 
-use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
 
+use crate::Said;
+
 /// Where a value was read: a path, a command or a netlink request, as a person would name it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Source(pub Cow<'static, str>);
+pub struct Source(pub Said);
 
 impl Source {
     /// A source that is known when the program is written.
     pub const fn of(name: &'static str) -> Self {
-        Self(Cow::Borrowed(name))
+        Self(Said::name(name))
     }
 }
 
 impl From<String> for Source {
     fn from(name: String) -> Self {
-        Self(Cow::Owned(name))
+        Self(name.into())
     }
 }
 
@@ -27,9 +28,15 @@ impl From<&'static str> for Source {
     }
 }
 
+impl From<Said> for Source {
+    fn from(words: Said) -> Self {
+        Self(words)
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.fmt(f)
     }
 }
 
@@ -58,17 +65,17 @@ pub enum Reason {
 
 impl Reason {
     /// The word used in output.
-    pub const fn name(self) -> &'static str {
+    pub const fn name(self) -> Said {
         match self {
-            Self::NotPermitted => "not permitted",
-            Self::NotBuilt => "not built into this kernel",
-            Self::NotLoaded => "not loaded",
-            Self::TooOld => "not in this kernel generation",
-            Self::Malformed => "malformed",
-            Self::NotCollected => "not collected",
-            Self::NoTool => "no tool installed",
-            Self::NotAsked => "not asked",
-            Self::Failed => "failed",
+            Self::NotPermitted => Said::of("not permitted", "没有权限"),
+            Self::NotBuilt => Said::of("not built into this kernel", "没有编译进本内核"),
+            Self::NotLoaded => Said::of("not loaded", "没有加载"),
+            Self::TooOld => Said::of("not in this kernel generation", "这一代内核没有"),
+            Self::Malformed => Said::of("malformed", "格式不对"),
+            Self::NotCollected => Said::of("not collected", "没有收集"),
+            Self::NoTool => Said::of("no tool installed", "没有安装工具"),
+            Self::NotAsked => Said::of("not asked", "没有读"),
+            Self::Failed => Said::of("failed", "失败"),
         }
     }
 }
@@ -79,9 +86,9 @@ pub struct Gap {
     /// Why, as a class.
     pub reason: Reason,
     /// What was tried and what was seen: "/proc/net/nf_conntrack: permission denied".
-    pub detail: String,
+    pub detail: Said,
     /// The right, file or package that would make it known: "CAP_NET_ADMIN", "root".
-    pub needs: Option<String>,
+    pub needs: Option<Said>,
 }
 
 /// A value with its source, or the reason why there is none.
@@ -105,16 +112,12 @@ impl<T> Fact<T> {
     }
 
     /// A missing one.
-    pub fn missing(reason: Reason, detail: impl Into<String>) -> Self {
+    pub fn missing(reason: Reason, detail: impl Into<Said>) -> Self {
         Self::Missing(Gap { reason, detail: detail.into(), needs: None })
     }
 
     /// A missing one, with what would help.
-    pub fn missing_needs(
-        reason: Reason,
-        detail: impl Into<String>,
-        needs: impl Into<String>,
-    ) -> Self {
+    pub fn missing_needs(reason: Reason, detail: impl Into<Said>, needs: impl Into<Said>) -> Self {
         Self::Missing(Gap { reason, detail: detail.into(), needs: Some(needs.into()) })
     }
 

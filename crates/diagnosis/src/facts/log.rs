@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::TimeRange;
 
+use crate::Said;
+
 /// Lines of one kind that were found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -83,8 +85,8 @@ pub struct LogDigest {
     /// Places read.
     pub sources: Vec<LogSource>,
     /// Places that could not be read, with the reason; what would help stands at its end: `permission
-    /// denied (needs root)`.
-    pub unreadable: Vec<(String, String)>,
+    /// denied (needs root)`, `没有权限（需要：root）`.
+    pub unreadable: Vec<(String, Said)>,
     /// `table full, dropping packet`.
     pub table_full: Option<Seen>,
     /// `expectation table full`: another problem.

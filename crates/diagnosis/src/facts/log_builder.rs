@@ -20,6 +20,7 @@ use plimsoll_wire::shown;
 
 use super::log::{LogDigest, LogSource, Seen, SeenIn};
 use super::log_tally::{Count, Tally, Whose};
+use crate::Said;
 
 /// Longest example kept, in bytes.
 const EXAMPLE: usize = 300;
@@ -125,7 +126,7 @@ impl LogDigestBuilder {
     }
 
     /// A place that could not be read, with the reason.
-    pub fn unreadable(&mut self, name: impl Into<String>, reason: impl Into<String>) {
+    pub fn unreadable(&mut self, name: impl Into<String>, reason: impl Into<Said>) {
         self.digest.unreadable.push((name.into(), reason.into()));
     }
 

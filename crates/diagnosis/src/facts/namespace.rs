@@ -8,6 +8,7 @@ use plimsoll_ct::{CpuCounters, Entries};
 use plimsoll_wire::ruleset::Ruleset;
 
 use super::{Census, Fact, Neighbours, SocketMemory, Stack, Ways};
+use crate::Said;
 
 /// Who a namespace belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,12 +43,12 @@ pub enum Tracking {
     /// Hooks are there.
     On {
         /// What proves it: "rule inet filter input: ct state", "nf_conntrack_ipv4 loaded".
-        because: String,
+        because: Said,
     },
     /// Nothing asks for tracking.
     Off {
         /// What proves it.
-        because: String,
+        because: Said,
     },
 }
 

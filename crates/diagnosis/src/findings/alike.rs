@@ -3,13 +3,13 @@
 
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use plimsoll_ct::Family;
 use plimsoll_wire::ruleset::{Rule, Ruleset, Verdict};
 
 use super::{Draft, source_of};
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::facts::{Neighbours, Seen};
 use crate::words;
@@ -19,6 +19,9 @@ use crate::{Excluded, Severity, Value};
 pub(super) const RECENT: f64 = 86_400.0;
 /// Firewall drops per second above the noise that every public address hears.
 pub(super) const BACKGROUND: f64 = 10.0;
+
+/// What stands between them.
+const SEMICOLON: Said = Said::of("; ", "；");
 
 /// Signs that are told of one look-alike.
 const NAMED: usize = 8;
@@ -40,12 +43,16 @@ pub(super) fn counter(s: &Space<'_>, name: &str) -> Option<(u64, Option<u64>)> {
 }
 
 /// What a counter says, for a person.
-pub(super) fn says(case: &Case<'_>, name: &str, value: u64, grown: Option<u64>) -> String {
+pub(super) fn says(case: &Case<'_>, name: &str, value: u64, grown: Option<u64>) -> Said {
     match (grown, case.seconds()) {
         (Some(0), Some(seconds)) if value > 0 => {
-            format!("{name} did not rise in {seconds:.1} s ({} since boot)", words::count(value))
+            said!(
+                "{name} did not rise in {seconds:.1} s ({} since boot)",
+                "{name} 在 {seconds:.1} 秒内没有增长（启动以来 {}）",
+                words::count(value)
+            )
         }
-        _ => format!("{name} is {}", words::count(value)),
+        _ => said!("{name} is {}", "{name} 为 {}", words::count(value)),
     }
 }
 
@@ -56,11 +63,11 @@ fn recent<'a>(case: &Case<'_>, seen: Option<&'a Seen>) -> Option<&'a Seen> {
 }
 
 /// Where it was read, as the tail of a phrase; nothing for the host's own namespace.
-fn within(case: &Case<'_>, s: &Space<'_>) -> String {
+fn within(case: &Case<'_>, s: &Space<'_>) -> Said {
     if s.now.is_initial() || case.spaces.len() < 2 {
-        String::new()
+        Said::default()
     } else {
-        format!(" in {}", s.name)
+        said!(" in {}", "（{:#}）", s.name)
     }
 }
 
@@ -73,7 +80,7 @@ fn neighbours(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
         let all = s.now.neighbours.value().into_iter().flatten();
         tables.extend(all.map(|table| (i, *table)));
     }
-    let mut reasons: Vec<String> = Vec::new();
+    let mut reasons: Vec<Said> = Vec::new();
     let mut first = None;
     for (family, name) in [(Family::V4, "ARP"), (Family::V6, "NDP")] {
         let of_family = || tables.iter().filter(|(_, t)| t.family == family);
@@ -89,15 +96,21 @@ fn neighbours(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
         let entries = entries.max_by_key(|(n, i)| (*n, usize::MAX - i));
         let limit = of_family().find_map(|(_, t)| t.limit).filter(|l| *l > 0);
         let (reason, i) = match (rose, entries, limit) {
-            (Some((by, i)), _, _) => {
-                (format!("{name}: {} refusals while measured", words::count(by)), i)
-            }
-            (None, Some((n, i)), Some(limit)) if n >= limit => {
-                (format!("{name}: {} of {}", words::count(n), words::count(limit)), i)
-            }
+            (Some((by, i)), _, _) => (
+                said!(
+                    "{name}: {} refusals while measured",
+                    "{name}：测量期间拒绝 {} 次",
+                    words::count(by)
+                ),
+                i,
+            ),
+            (None, Some((n, i)), Some(limit)) if n >= limit => (
+                said!("{name}: {} of {}", "{name}：{} / {}", words::count(n), words::count(limit)),
+                i,
+            ),
             (None, _, _) => continue,
         };
-        reasons.push(format!("{reason}{}", within(case, &case.spaces[i])));
+        reasons.push(said!("{reason}{}", "{reason:#}{:#}", within(case, &case.spaces[i])));
         first = first.or(Some(i));
     }
     let initial = case.initial();
@@ -111,14 +124,18 @@ fn neighbours(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
                 .flatten()
                 .filter_map(|t| {
                     let of = match t.family {
-                        Family::V4 => "gc_thresh3 of ARP",
-                        Family::V6 => "gc_thresh3 of NDP",
+                        Family::V4 => said!("gc_thresh3 of ARP", "ARP 的 gc_thresh3"),
+                        Family::V6 => said!("gc_thresh3 of NDP", "NDP 的 gc_thresh3"),
                     };
-                    let entries = words::counted(t.entries?, "entry", "entries");
-                    Some(format!("{entries} of {} ({of})", words::count(t.limit?)))
+                    let entries = words::many(t.entries?, "entry", "entries", "个条目");
+                    Some(said!(
+                        "{entries} of {} ({of})",
+                        "{entries:#}，{of:#} 为 {}",
+                        words::count(t.limit?)
+                    ))
                 })
-                .collect::<Vec<_>>()
-                .join(", ");
+                .collect::<Vec<_>>();
+            let because = Said::join(&because, &Said::of(", ", "，"));
             if !because.is_empty() {
                 excluded.push(Excluded { id: "CT061", because });
             }
@@ -126,10 +143,14 @@ fn neighbours(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
         return None;
     }
     if let Some(seen) = lines {
-        reasons.push(words::counted(seen.lines, "log line", "log lines"));
+        reasons.push(words::many(seen.lines, "log line", "log lines", "行日志"));
     }
     let namespace = first.or(initial.map(|(i, _)| i));
-    let summary = format!("The neighbour table overflows ({}).", reasons.join("; "));
+    let summary = said!(
+        "The neighbour table overflows ({}).",
+        "邻居表溢出（{:#}）。",
+        Said::join(&reasons, &SEMICOLON)
+    );
     let mut draft = Draft::new("CT061", Severity::Warning, namespace, summary).explains(0.5);
     let shown = |i: usize| case.spaces[i].now.is_initial() || namespace == Some(i);
     for (i, table) in tables.into_iter().filter(|(i, _)| shown(*i)) {
@@ -139,14 +160,14 @@ fn neighbours(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
                 Family::V4 => "ARP",
                 Family::V6 => "NDP",
             };
-            let what = format!("{name} entries{}", within(case, s));
+            let what = said!("{name} entries{}", "{name} 条目{:#}", within(case, s));
             draft = draft.count(what, entries, "entries", source_of(&s.now.neighbours));
         }
     }
     if let Some(seen) = lines {
         let source = source_of(&case.after.log);
-        draft = draft.count("log lines", seen.lines, "lines", source.clone());
-        draft = draft.time("last line", seen.last, &source);
+        draft = draft.count(said!("log lines", "日志行数"), seen.lines, "lines", source.clone());
+        draft = draft.time(said!("last line", "最后一行"), seen.last, &source);
     }
     Some(draft)
 }
@@ -154,10 +175,10 @@ fn neighbours(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
 /// CT062: TCP runs out of socket memory.
 fn memory(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
     let lines = recent(case, case.after.log.value().and_then(|l| l.socket_memory.as_ref()));
-    let mut reasons: Vec<(String, crate::facts::Source)> = Vec::new();
+    let mut reasons: Vec<(Said, crate::facts::Source)> = Vec::new();
     let mut healthy = Vec::new();
     let mut first = None;
-    let mut shared: Vec<&'static str> = Vec::new();
+    let mut shared: Vec<Said> = Vec::new();
     for (i, s) in case.spaces.iter().enumerate() {
         let (bad, good) = memory_of(case, s, &mut shared);
         if !bad.is_empty() {
@@ -165,7 +186,7 @@ fn memory(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
         }
         for (reason, source) in bad {
             if reasons.len() < NAMED {
-                reasons.push((format!("{reason}{}", within(case, s)), source));
+                reasons.push((said!("{reason}{}", "{reason:#}{:#}", within(case, s)), source));
             }
         }
         if s.now.is_initial() {
@@ -173,7 +194,7 @@ fn memory(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
         }
     }
     if let Some(seen) = lines {
-        let told = words::counted(seen.lines, "log line", "log lines");
+        let told = words::many(seen.lines, "log line", "log lines", "行日志");
         reasons.push((told, source_of(&case.after.log)));
     }
     if reasons.is_empty() {
@@ -182,12 +203,15 @@ fn memory(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
         }
         return None;
     }
-    let signs: Vec<&str> = reasons.iter().map(|(reason, _)| reason.as_str()).collect();
-    let summary = format!("TCP runs out of socket memory ({}).", signs.join("; "));
+    let summary = said!(
+        "TCP runs out of socket memory ({}).",
+        "TCP 的套接字内存用尽（{:#}）。",
+        Said::join(reasons.iter().map(|(reason, _)| reason), &SEMICOLON)
+    );
     let namespace = first.or(case.initial().map(|(i, _)| i));
     let mut draft = Draft::new("CT062", Severity::Warning, namespace, summary).explains(0.5);
     for (reason, source) in reasons {
-        draft = draft.with("sign", Value::Text(reason), "", source);
+        draft = draft.with(said!("sign", "迹象"), Value::Text(reason), "", source);
     }
     Some(draft)
 }
@@ -197,17 +221,22 @@ fn memory(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
 fn memory_of(
     case: &Case<'_>,
     s: &Space<'_>,
-    shared: &mut Vec<&'static str>,
-) -> (Vec<(String, crate::facts::Source)>, Vec<String>) {
+    shared: &mut Vec<Said>,
+) -> (Vec<(Said, crate::facts::Source)>, Vec<Said>) {
     let mut reasons = Vec::new();
     let mut healthy = Vec::new();
     if let Some(m) = s.now.sockets.value() {
         for (what, value, limit) in [
-            ("pages of TCP memory", m.tcp_pages, m.tcp_pages_limit),
-            ("orphaned sockets", m.orphans, m.orphans_limit),
+            (Said::of("pages of TCP memory", "TCP 内存页"), m.tcp_pages, m.tcp_pages_limit),
+            (Said::of("orphaned sockets", "孤儿套接字"), m.orphans, m.orphans_limit),
         ] {
             let (Some(value), Some(limit)) = (value, limit) else { continue };
-            let of = format!("{} of {} {what}", words::count(value), words::count(limit));
+            let of = said!(
+                "{} of {} {what}",
+                "{what:#} {} / {}",
+                words::count(value),
+                words::count(limit)
+            );
             if limit > 0 && value >= limit {
                 if !shared.contains(&what) {
                     shared.push(what);
@@ -221,7 +250,7 @@ fn memory_of(
     for name in ["TcpExt.TCPAbortOnMemory", "TcpExt.TCPMemoryPressures"] {
         match counter(s, name) {
             Some((_, Some(by))) if by > 0 => {
-                let rose = format!("{name} rose by {}", words::count(by));
+                let rose = said!("{name} rose by {}", "{name} 增加了 {}", words::count(by));
                 reasons.push((rose, source_of(&s.now.stack)));
             }
             Some((value, grown)) => healthy.push(says(case, name, value, grown)),
@@ -253,39 +282,43 @@ fn cloud(case: &Case<'_>, excluded: &mut Vec<Excluded>) -> Option<Draft> {
     let (severity, summary) = match (rose, case.seconds()) {
         (Some(by), Some(seconds)) if by > 0 => (
             Severity::Critical,
-            format!(
+            said!(
                 "The cloud's own connection tracker drops {} packets/s: the instance is over its \
                  allowance, whatever the kernel's limit is.",
+                "云平台自己的连接跟踪每秒丢 {} 个包：实例超出了配额，与内核的上限无关。",
                 words::rate(by as f64 / seconds)
             ),
         ),
         (rose, _) if total > 0 => (
             if rose.is_some() { Severity::Info } else { Severity::Warning },
-            format!(
+            said!(
                 "The cloud's own connection tracker has dropped {} since the driver was loaded.",
-                words::counted(total, "packet", "packets")
+                "云平台自己的连接跟踪在驱动加载以来丢了 {:#}。",
+                words::many(total, "packet", "packets", "个包")
             ),
         ),
         _ => {
-            let because = "conntrack_allowance_exceeded is 0".to_string();
+            let because =
+                said!("conntrack_allowance_exceeded is 0", "conntrack_allowance_exceeded 为 0");
             excluded.push(Excluded { id: "CT063", because });
             return None;
         }
     };
     let mut draft = Draft::new("CT063", severity, None, summary).explains(0.7);
     for a in now.iter().filter(|a| a.value > 0).take(8) {
-        let what = format!("{} of {}", words::clean(&a.name), words::clean(&a.interface));
+        let what =
+            said!("{} of {}", "{1} 的 {0}", words::clean(&a.name), words::clean(&a.interface));
         draft = draft.count(what, a.value, "packets", source_of(&case.after.cloud));
     }
     Some(draft)
 }
 
 /// Packets that each dropping rule and policy has matched, by where it stands.
-fn droppers(rules: &Ruleset) -> BTreeMap<(String, u32), u64> {
+fn droppers(rules: &Ruleset) -> BTreeMap<(Said, u32), u64> {
     let mut all = BTreeMap::new();
     // Rules may stand there twice, word for word.
-    let mut times: BTreeMap<String, u32> = BTreeMap::new();
-    let mut put = |name: String, packets: u64| {
+    let mut times: BTreeMap<Said, u32> = BTreeMap::new();
+    let mut put = |name: Said, packets: u64| {
         let nth = times.entry(name.clone()).or_default();
         all.insert((name, *nth), packets);
         *nth += 1;
@@ -293,13 +326,20 @@ fn droppers(rules: &Ruleset) -> BTreeMap<(String, u32), u64> {
     let drops = |r: &&Rule| matches!(r.verdict, Verdict::Drop | Verdict::Reject);
     for rule in rules.rules.iter().filter(drops) {
         if let Some(packets) = rule.packets {
-            put(format!("{:?} {} {}", rule.family, rule.chain, rule.text), packets);
+            put(format!("{:?} {} {}", rule.family, rule.chain, rule.text).into(), packets);
         }
     }
     for chain in rules.chains.iter().filter(|c| matches!(c.policy, Verdict::Drop)) {
         if let Some(packets) = chain.packets {
-            let name = format!("policy of chain {} in table {}", chain.chain, chain.table);
-            put(format!("{:?} {:?} {name}", chain.backend, chain.family), packets);
+            let name = said!(
+                "policy of chain {} in table {}",
+                "表 {1} 中链 {0} 的策略",
+                chain.chain,
+                chain.table
+            );
+            let (backend, family) = (chain.backend, chain.family);
+            let whole = said!("{backend:?} {family:?} {name}", "{backend:?} {family:?} {name:#}");
+            put(whole, packets);
         }
     }
     all
@@ -311,11 +351,11 @@ fn firewall(case: &Case<'_>, i: usize) -> Option<Draft> {
     let seconds = case.seconds()?;
     let now = droppers(s.now.rules.value()?);
     let then = droppers(s.then?.rules.value()?);
-    let mut grown: Vec<(&str, u64)> = now
+    let mut grown: Vec<(&Said, u64)> = now
         .iter()
         .filter_map(|(place, packets)| {
             let by = packets.checked_sub(*then.get(place)?)?;
-            (by > 0).then_some((place.0.as_str(), by))
+            (by > 0).then_some((&place.0, by))
         })
         .collect();
     grown.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
@@ -325,15 +365,16 @@ fn firewall(case: &Case<'_>, i: usize) -> Option<Draft> {
         return None;
     }
     let (heaviest, _) = grown.first()?;
-    let summary = format!(
+    let summary = said!(
         "Firewall rules drop {} packets/s, most of them by: {}.",
+        "防火墙规则每秒丢 {} 个包，其中最多的是：{:#}。",
         words::rate(rate),
-        words::clean(heaviest)
+        heaviest.map(words::clean)
     );
     let mut draft = Draft::new("CT064", Severity::Info, Some(i), summary).explains(0.2);
     for (place, by) in grown.iter().take(3) {
         let rate = *by as f64 / seconds;
-        draft = draft.number(words::clean(place), rate, "packets/s", source_of(&s.now.rules));
+        draft = draft.number(place.map(words::clean), rate, "packets/s", source_of(&s.now.rules));
     }
     Some(draft)
 }

@@ -1,14 +1,14 @@
 //! What the next boot will do to the settings (CT040): the simulation ([`crate::boot`]) against what runs now; and what is
 //! wrong with the files (CT043 to CT048), whatever runs now.
 
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Bytes, Setting};
 
 use super::{Draft, source_of};
-use crate::boot::{After, Attempt, Fate, Lint, LintKind, Outcome};
+use crate::Said;
+use crate::boot::{After, Attempt, Fate, LOST, Lint, LintKind, Outcome, place};
 use crate::case::Case;
 use crate::commands;
 use crate::facts::ManagerKind;
@@ -24,7 +24,7 @@ pub(crate) struct Lost {
     /// Value after boot, where it is known.
     pub(crate) after: Option<u64>,
     /// Why, for a person.
-    pub(crate) why: String,
+    pub(crate) why: Said,
     /// A program sets it again after boot.
     pub(crate) managed: Option<&'static str>,
 }
@@ -116,17 +116,17 @@ fn lost_setting(case: &Case<'_>, outcome: &Outcome) -> Option<Lost> {
     let why = match winner {
         Some(w) => {
             let a = &w.assignment;
-            let place = match a.line {
-                0 => words::clean(&a.file),
-                line => format!("{} line {line}", words::clean(&a.file)),
-            };
+            let place = place(&a.file, a.line);
             let or = match &outcome.or {
                 Some(_) if after == Some(running) => {
-                    ", if nothing comes in between: the order is open"
+                    said!(
+                        ", if nothing comes in between: the order is open",
+                        "，如果中间没有别的动作：先后不定"
+                    )
                 }
-                Some(_) | None => "",
+                Some(_) | None => Said::default(),
             };
-            format!("{place} says {}{or}", words::clean(&a.value))
+            said!("{place} says {}{or}", "{place:#}：写的是 {}{or:#}", words::clean(&a.value))
         }
         None => unset(case, outcome, running),
     };
@@ -172,10 +172,8 @@ fn managed(case: &Case<'_>, setting: &Setting) -> Option<&'static str> {
 }
 
 /// Why no file sets it: one may stand there and come too early, or not be read.
-fn unset(case: &Case<'_>, outcome: &Outcome, running: u64) -> String {
-    let told = |a: &plimsoll_wire::sysctl::Assignment| {
-        format!("{} line {}", words::clean(&a.file), a.line)
-    };
+fn unset(case: &Case<'_>, outcome: &Outcome, running: u64) -> Said {
+    let told = |a: &plimsoll_wire::sysctl::Assignment| place(&a.file, a.line);
     let mut vain: Vec<_> = outcome
         .attempts
         .iter()
@@ -191,19 +189,30 @@ fn unset(case: &Case<'_>, outcome: &Outcome, running: u64) -> String {
             _ if outcome.because.contains("option") || outcome.because.contains("hashsize") => {
                 outcome.because.clone()
             }
-            _ => "no file sets it".to_string(),
+            _ => said!("no file sets it", "没有文件设它"),
         };
     };
     let a = &attempt.assignment;
     match &attempt.fate {
-        Fate::NotRead(why) => format!(
+        Fate::NotRead(why) => said!(
             "{} stands in {}, which is not applied: {}",
+            "{} 写在 {:#}，但那里不生效：{:#}",
             words::clean(&a.value),
             told(a),
-            words::clean(why)
+            why.map(words::clean)
         ),
-        Fate::Refused(why) => format!("{} says {}, and {why}", told(a), words::clean(&a.value)),
-        Fate::Never(why) => format!("{} says {}, but {why}", told(a), words::clean(&a.value)),
+        Fate::Refused(why) => said!(
+            "{} says {}, and {why}",
+            "{:#}：写的是 {}，但：{why:#}",
+            told(a),
+            words::clean(&a.value)
+        ),
+        Fate::Never(why) => said!(
+            "{} says {}, but {why}",
+            "{:#}：写的是 {}，但：{why:#}",
+            told(a),
+            words::clean(&a.value)
+        ),
         _ => {
             let lint = case.boot.value().and_then(|boot| {
                 boot.lints.iter().find(|l| {
@@ -212,10 +221,20 @@ fn unset(case: &Case<'_>, outcome: &Outcome, running: u64) -> String {
                         && l.line == Some(a.line)
                 })
             });
-            let why = lint.map_or("the key does not exist yet", |l| {
-                l.what.strip_prefix("lost: ").unwrap_or(&l.what)
-            });
-            format!("{} says {}, but {why}", told(a), words::clean(&a.value))
+            let bare = |text: &str| {
+                let bare = text.strip_prefix(LOST.0).or_else(|| text.strip_prefix(LOST.1));
+                bare.unwrap_or(text).to_string()
+            };
+            let why = lint
+                .map_or(Said::of("the key does not exist yet", "那时参数还不存在"), |l| {
+                    l.what.map(bare)
+                });
+            said!(
+                "{} says {}, but {why}",
+                "{:#}：写的是 {}，但：{why:#}",
+                told(a),
+                words::clean(&a.value)
+            )
         }
     }
 }
@@ -227,24 +246,40 @@ fn lost(case: &Case<'_>) -> Option<Draft> {
     let all_managed = lost.iter().all(|l| l.managed.is_some());
     let severity = if all_managed { Severity::Info } else { Severity::Warning };
     let key = commands::key(case.profile, first.setting);
-    let after = first.after.map_or(String::new(), |v| format!(" and will be {v} after a boot"));
-    let manager = first.managed.map_or(String::new(), |m| format!("; {m} may set it again"));
+    let after = first.after.map_or_else(Said::default, |v| {
+        said!(" and will be {v} after a boot", "，启动之后会是 {v}")
+    });
+    let manager = first
+        .managed
+        .map_or_else(Said::default, |m| said!("; {m} may set it again", "；{m} 可能会再设一次"));
     let others = match lost.len() {
-        1 => String::new(),
-        n => format!(" ({} more)", n - 1),
+        1 => Said::default(),
+        n => said!(" ({} more)", "（另有 {} 个）", n - 1),
     };
-    let summary = format!("{key} is {}{after}: {}{manager}{others}.", first.running, first.why);
+    let summary = said!(
+        "{key} is {}{after}: {}{manager}{others}.",
+        "{key} 现在是 {}{after:#}：{:#}{manager:#}{others:#}。",
+        first.running,
+        first.why
+    );
     let mut draft = Draft::new("CT040", severity, None, summary).explains(0.05);
     for l in &lost {
         let key = commands::key(case.profile, l.setting);
-        draft = draft.count(format!("{key} now"), l.running, "", "the running kernel");
+        draft = draft.count(
+            said!("{key} now", "{key} 现在"),
+            l.running,
+            "",
+            said!("the running kernel", "正在运行的内核"),
+        );
         let source = source_of(&case.after.boot.tree);
         draft = match l.after {
-            Some(after) => draft.count(format!("{key} after boot"), after, "", source),
+            Some(after) => {
+                draft.count(said!("{key} after boot", "{key} 启动之后"), after, "", source)
+            }
             None => draft,
         };
         draft = draft.with(
-            format!("{key}: why"),
+            said!("{key}: why", "{key}：原因"),
             Value::Text(l.why.clone()),
             "",
             source_of(&case.after.boot.tree),
@@ -286,33 +321,36 @@ fn is_told(lint: &Lint) -> bool {
 fn mistake(id: &'static str, lints: &[&Lint]) -> Option<Draft> {
     let first = lints.first()?;
     let severity = if ONLY_TOLD.contains(&id) { Severity::Info } else { Severity::Warning };
-    let place = |lint: &Lint| match (&lint.file, lint.line) {
-        (Some(file), Some(line)) if line > 0 => format!("{} line {line}", words::clean(file)),
-        (Some(file), _) => words::clean(file),
-        (None, _) => String::new(),
+    let place = |lint: &Lint| match &lint.file {
+        Some(file) => place(file, lint.line.unwrap_or(0)),
+        None => Said::default(),
     };
     let said = |lint: &Lint| {
         let key = match (&lint.key, &lint.value) {
             (Some(key), Some(value)) => {
-                format!("{} = {}: ", words::clean(key), words::clean(value))
+                said!("{} = {}: ", "{} = {}：", words::clean(key), words::clean(value))
             }
-            (Some(key), None) => format!("{}: ", words::clean(key)),
-            (None, _) => String::new(),
+            (Some(key), None) => said!("{}: ", "{}：", words::clean(key)),
+            (None, _) => Said::default(),
         };
-        format!("{key}{}", words::clean(&lint.what))
+        said!("{key}{}", "{key:#}{:#}", lint.what.map(words::clean))
     };
     let others = match lints.len() {
-        1 => String::new(),
-        n => format!(" ({} more)", n - 1),
+        1 => Said::default(),
+        n => said!(" ({} more)", "（另有 {} 处）", n - 1),
     };
     let at = place(first);
-    let at = if at.is_empty() { at } else { format!("{at}: ") };
-    let summary = format!("{at}{}{others}.", said(first));
+    let at = if at.is_empty() { at } else { said!("{at}: ", "{at:#}：") };
+    let summary = said!("{at}{}{others}.", "{at:#}{:#}{others:#}。", said(first));
     let mut draft = Draft::new(id, severity, None, summary).explains(0.03);
     for lint in lints {
-        draft = draft.with("line", Value::Text(said(lint)), "", place(lint));
-        draft =
-            draft.with("mend", Value::Text(words::clean(&lint.mend)), "", "the boot simulation");
+        draft = draft.with(said!("line", "行"), Value::Text(said(lint)), "", place(lint));
+        draft = draft.with(
+            said!("mend", "改法"),
+            Value::Text(lint.mend.map(words::clean)),
+            "",
+            said!("the boot simulation", "启动模拟"),
+        );
     }
     Some(draft)
 }

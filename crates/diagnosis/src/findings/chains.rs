@@ -4,7 +4,6 @@
 //! chain is longer than a random bound is refused and its packet lost, with `chaintoolong` and
 //! `insert_failed`, without `drop` and without a log line.
 
-use alloc::format;
 use alloc::vec::Vec;
 
 use plimsoll_ct::Counter;
@@ -57,37 +56,50 @@ fn refused(case: &Case<'_>, i: usize) -> Option<Draft> {
         _ => (Severity::Warning, None),
     };
     let table = case.the_table(i);
-    let since = words::counted(total, "packet", "packets");
+    let since = words::many(total, "packet", "packets", "个包");
     let summary = match rate {
-        Some(rate) => format!(
+        Some(rate) => said!(
             "{table} refuses {} packets/s since their hash chains are too long ({since} since \
              boot), without a log line.",
+            "{table:#}因为哈希链太长，每秒拒绝 {} 个包（启动以来{since:#}），日志里一行也没有。",
             words::rate(rate)
         ),
-        None => format!(
+        None => said!(
             "{table} has refused {since} since boot because their hash chains were too long, \
-             without a log line."
+             without a log line.",
+            "{table:#}启动以来因为哈希链太长拒绝了{since:#}，日志里一行也没有。"
         ),
     };
     let mut draft = Draft::new("CT022", severity, Some(i), summary)
         .explains(if rate.is_some() { 0.9 } else { 0.3 })
-        .clause("hash chains too long for the bucket count")
+        .clause(said!("hash chains too long for the bucket count", "桶太少，哈希链太长"))
         .count(
-            "refused since boot",
+            said!("refused since boot", "启动以来拒绝"),
             total,
             "packets",
             source_text(&s.now.counters, "/proc/net/stat/nf_conntrack"),
         );
     if let Some(rate) = rate {
-        draft = draft.number("refused", rate, "packets/s", "two readings of the statistics");
+        draft = draft.number(
+            said!("refused", "拒绝"),
+            rate,
+            "packets/s",
+            said!("two readings of the statistics", "统计读两次"),
+        );
     }
     if let Some(buckets) = case.buckets() {
-        draft =
-            draft.count("buckets", buckets, "buckets", source_of(&case.after.host.buckets)).number(
-                "average chain",
+        draft = draft
+            .count(
+                said!("buckets", "桶数"),
+                buckets,
+                "buckets",
+                source_of(&case.after.host.buckets),
+            )
+            .number(
+                said!("average chain", "平均链长"),
                 2.0 * entries(case) as f64 / buckets as f64,
                 "entries",
-                "derived: each entry hangs in two chains",
+                said!("derived: each entry hangs in two chains", "推算：每个条目挂在两条链上"),
             );
     }
     Some(draft)
@@ -109,25 +121,28 @@ fn predicted(case: &Case<'_>) -> Option<Draft> {
             let at_limit = 2.0 * max as f64 / buckets as f64;
             let from = u64::from(bound.least).saturating_mul(buckets) / 2;
             let end = if from < max {
-                format!(
+                said!(
                     "from about {} entries on packets are refused (chains over {} to {}), long \
                      before the limit",
+                    "大约从 {} 个条目起就有包被拒绝（链长超过 {} 到 {}），远没到上限",
                     words::count(from),
                     bound.least,
                     bound.most
                 )
             } else {
-                "near the limit the longest chains are refused".into()
+                said!("near the limit the longest chains are refused", "接近上限时最长的链会被拒绝")
             };
-            format!(
+            said!(
                 "{} buckets for a limit of {}: chains of {at_limit:.0} entries on average when full; \
                  {end}.",
+                "上限 {1}，却只有 {0} 个桶：表满时每条链平均 {at_limit:.0} 个条目；{end:#}。",
                 words::count(buckets),
                 words::count(max)
             )
         }
-        (None, _) if now > SLOW_CHAIN => format!(
+        (None, _) if now > SLOW_CHAIN => said!(
             "{} entries in {} buckets: every lookup walks a chain of {now:.0} entries on average.",
+            "{} 个条目放在 {} 个桶里：每次查找平均要走过一条 {now:.0} 个条目的链。",
             words::count(entries(case)),
             words::count(buckets)
         ),
@@ -135,10 +150,20 @@ fn predicted(case: &Case<'_>) -> Option<Draft> {
     };
     let mut draft = Draft::new("CT022", Severity::Warning, None, summary)
         .explains(0.15)
-        .count("buckets", buckets, "buckets", source_of(&case.after.host.buckets))
-        .number("average chain now", now, "entries", "derived: each entry hangs in two chains");
+        .count(said!("buckets", "桶数"), buckets, "buckets", source_of(&case.after.host.buckets))
+        .number(
+            said!("average chain now", "现在的平均链长"),
+            now,
+            "entries",
+            said!("derived: each entry hangs in two chains", "推算：每个条目挂在两条链上"),
+        );
     if let Some(max) = max {
-        draft = draft.count("limit", max, "entries", source_of(&case.after.host.global_max));
+        draft = draft.count(
+            said!("limit", "上限"),
+            max,
+            "entries",
+            source_of(&case.after.host.global_max),
+        );
     }
     Some(draft)
 }

@@ -1,12 +1,12 @@
 //! Who fills it, where that is the trouble: unanswered floods, one source, one namespace
 //! (CT010, CT011).
 
-use alloc::format;
 use alloc::string::{String, ToString};
 
 use plimsoll_ct::{Protocol, State};
 
 use super::{Draft, source_of};
+use crate::Said;
 use crate::Severity;
 use crate::case::{Case, Space};
 use crate::facts::{Prefix, Service};
@@ -143,35 +143,51 @@ fn flood(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
             let syn = census.states.iter().any(|(k, _)| {
                 !k.replied && k.protocol == Protocol::Tcp && k.state != State::Stateless
             });
-            if syn { "unanswered TCP handshakes" } else { "unanswered TCP entries" }
+            if syn {
+                said!("unanswered TCP handshakes", "没有应答的 TCP 握手")
+            } else {
+                said!("unanswered TCP entries", "没有应答的 TCP 条目")
+            }
         }
-        Kind::Udp => "unanswered UDP entries",
-        Kind::Icmp => "unanswered ICMP entries",
-        Kind::Rest => "unanswered entries",
+        Kind::Udp => said!("unanswered UDP entries", "没有应答的 UDP 条目"),
+        Kind::Icmp => said!("unanswered ICMP entries", "没有应答的 ICMP 条目"),
+        Kind::Rest => said!("unanswered entries", "没有应答的条目"),
     };
     let to = flood.service.filter(|svc| svc.port != 0).map(groups::to_service);
     let from = groups::unreplied_sources(census);
-    let tail: String = [to, from].into_iter().flatten().map(|part| format!(" {part}")).collect();
+    let mut tail = Said::default();
+    for part in [to, from].into_iter().flatten() {
+        tail.push(&said!(" {part}", "{part:#}"));
+    }
     let known = one_way(flood.service);
-    let nature = known.map_or(String::new(), |name| {
-        format!(" This is {name}: it is one-way by nature, so tracking it serves nothing.")
+    let nature = known.map_or_else(Said::default, |name| {
+        said!(
+            " This is {name}: it is one-way by nature, so tracking it serves nothing.",
+            "这是 {name}：本来就是单向的，跟踪它毫无用处。"
+        )
     });
-    let table = case.the_table(i).to_ascii_lowercase_first();
-    let summary = format!(
+    let table = case.the_table(i).map(lower_first);
+    let summary = said!(
         "{} {what}{tail} make up {} of {table}.{nature}",
+        "{} 个{tail:#}{what:#}占了{table:#}的 {:#}。{nature:#}",
         words::count(flood.entries),
         words::share(flood.share)
     );
     let source = source_of(&s.now.census);
     let mut draft = Draft::new("CT010", Severity::Warning, Some(i), summary)
         .explains(flood.share)
-        .clause(format!("{} {what}{tail}", words::share(flood.share)))
-        .count("unreplied entries", flood.entries, "entries", source.clone())
-        .number("share of the table", flood.share, "", source.clone());
+        .clause(said!("{} {what}{tail}", "{:#} 是{tail:#}{what:#}", words::share(flood.share)))
+        .count(
+            said!("unreplied entries", "没有应答的条目"),
+            flood.entries,
+            "entries",
+            source.clone(),
+        )
+        .number(said!("share of the table", "占表的比例"), flood.share, "", source.clone());
     for (label, tally) in census.sources.rows.iter().take(3) {
         let entries = s.census()?.1.up(tally.unreplied);
         if entries > 0 {
-            let what = format!("unreplied from {}", prefix_label(*label));
+            let what = said!("unreplied from {}", "来自 {} 的没有应答的条目", prefix_label(*label));
             draft = draft.count(what, entries, "entries", source.clone());
         }
     }
@@ -185,17 +201,12 @@ fn one_way(service: Option<Service>) -> Option<&'static str> {
 }
 
 /// "The table" within a sentence.
-trait LowerFirst {
-    fn to_ascii_lowercase_first(self) -> String;
-}
-
-impl LowerFirst for String {
-    fn to_ascii_lowercase_first(mut self) -> String {
-        if let Some(first) = self.get_mut(..1) {
-            first.make_ascii_lowercase();
-        }
-        self
+fn lower_first(text: &str) -> String {
+    let mut text = text.to_string();
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_lowercase();
     }
+    text
 }
 
 /// CT011: one address or network holds most of the table.
@@ -218,28 +229,38 @@ fn source(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
     }
     let label = prefix_label(prefix);
     let whole = if prefix.address.is_ipv4() { 32 } else { 128 };
-    let kind = if prefix.length >= whole { "One source" } else { "One network" };
+    let kind = if prefix.length >= whole {
+        said!("One source", "一个来源")
+    } else {
+        said!("One network", "一个网段")
+    };
     let service = census
         .services
         .rows
         .first()
         .filter(|(_, t)| ratio(t.total(), all) > DOMINATES)
-        .map(|(svc, _)| format!(", mostly to {}", service_label(*svc)))
+        .map(|(svc, _)| said!(", mostly to {}", "，多数通往 {}", service_label(*svc)))
         .unwrap_or_default();
     let severity = if fullness >= SOURCE_WARNING { Severity::Warning } else { Severity::Info };
     let entries = scale.up(tally.total());
-    let summary = format!(
+    let summary = said!(
         "{kind}, {label}, holds {} of {}{service}.",
+        "{kind:#} {label} 占了{1:#}的 {0:#}{service:#}。",
         words::share(share),
-        case.the_table(i).to_ascii_lowercase_first()
+        case.the_table(i).map(lower_first)
     );
     let from = source_of(&s.now.census);
     Some(
         Draft::new("CT011", severity, Some(i), summary)
             .explains(share)
-            .clause(format!("{} of it from {label}", words::share(share)))
-            .count(format!("entries from {label}"), entries, "entries", from.clone())
-            .number("share of the table", share, "", from),
+            .clause(said!("{} of it from {label}", "其中 {:#} 来自 {label}", words::share(share)))
+            .count(
+                said!("entries from {label}", "来自 {label} 的条目"),
+                entries,
+                "entries",
+                from.clone(),
+            )
+            .number(said!("share of the table", "占表的比例"), share, "", from),
     )
 }
 
@@ -255,8 +276,9 @@ fn namespace(case: &Case<'_>) -> Option<Draft> {
     if s.now.is_initial() || share <= NAMESPACE_DOMINATES || s.fullness()? < NAMESPACE_FROM {
         return None;
     }
-    let summary = format!(
+    let summary = said!(
         "{} holds {} of the {} entries of all namespaces, {} of its limit.",
+        "{:#} 占了所有命名空间 {2} 个条目的 {1:#}，达到其上限的 {3:#}。",
         s.name,
         words::share(share),
         words::count(all),
@@ -264,11 +286,25 @@ fn namespace(case: &Case<'_>) -> Option<Draft> {
     );
     let mut draft = Draft::new("CT011", Severity::Warning, Some(i), summary)
         .explains(share)
-        .count("entries of the namespace", count, "entries", source_of(&s.now.count))
-        .count("entries of all namespaces", all, "entries", "sum over the namespaces");
+        .count(
+            said!("entries of the namespace", "该命名空间的条目"),
+            count,
+            "entries",
+            source_of(&s.now.count),
+        )
+        .count(
+            said!("entries of all namespaces", "所有命名空间的条目"),
+            all,
+            "entries",
+            said!("sum over the namespaces", "各命名空间之和"),
+        );
     if let Some(max) = s.limit() {
-        draft =
-            draft.count("limit of each namespace", max, "entries", "nf_conntrack_max".to_string());
+        draft = draft.count(
+            said!("limit of each namespace", "每个命名空间的上限"),
+            max,
+            "entries",
+            "nf_conntrack_max".to_string(),
+        );
     }
     Some(draft)
 }

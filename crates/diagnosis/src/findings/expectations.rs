@@ -1,6 +1,5 @@
 //! The expectation table, which is another table with another limit (CT050).
 
-use alloc::format;
 use alloc::vec::Vec;
 
 use plimsoll_ct::Counter;
@@ -23,17 +22,28 @@ pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
         };
         if max.0 > 0 && count.0 >= max.0 {
             full = true;
-            let summary = format!(
+            let summary = said!(
                 "The expectation table is full ({} of {}): helpers (FTP, SIP …) cannot announce \
                  further connections.",
+                "期望表已满（{} / {}）：helper（FTP、SIP 等）无法再登记后续连接。",
                 words::count(count.0),
                 words::count(max.0)
             );
             found.push(
                 Draft::new("CT050", Severity::Warning, Some(i), summary)
                     .explains(0.5)
-                    .count("expectations", count.0, "expectations", source_of(&s.now.expectations))
-                    .count("limit", max.0, "expectations", source_of(&s.now.expect_max)),
+                    .count(
+                        said!("expectations", "期望数"),
+                        count.0,
+                        "expectations",
+                        source_of(&s.now.expectations),
+                    )
+                    .count(
+                        said!("limit", "上限"),
+                        max.0,
+                        "expectations",
+                        source_of(&s.now.expect_max),
+                    ),
             );
         }
     }
@@ -45,19 +55,21 @@ pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
     if let Some(lines) = here {
         let recent = case.within(lines.last, HISTORY);
         let severity = if recent { Severity::Warning } else { Severity::Info };
-        let summary = format!(
+        let summary = said!(
             "The expectation table was full: {} in the kernel log{}. It is not the table of entries; \
              raising its limit does not help.",
-            words::counted(lines.lines, "line", "lines"),
+            "期望表曾经满过：内核日志里有 {:#}{:#}。它不是条目的那张表；提高条目的上限没有用。",
+            words::many(lines.lines, "line", "lines", "行"),
             last_line(case, &lines)
         );
         found.push(Draft::new("CT050", severity, suspect, summary).explains(0.3).log(case, &lines));
     }
     if let Some(lines) = elsewhere {
-        let summary = format!(
+        let summary = said!(
             "The expectation table of a namespace that is gone or was not read was full: {} in the \
              kernel log{}. Of those that were read none ever held so many.",
-            words::counted(lines.lines, "line", "lines"),
+            "一个已经不在或没有读到的命名空间，期望表曾经满过：内核日志里有 {:#}{:#}。读到的命名空间从来没有过这么多期望。",
+            words::many(lines.lines, "line", "lines", "行"),
             last_line(case, &lines)
         );
         found.push(

@@ -4,6 +4,7 @@
 //! entries = rate × lifetime), and since 4.9 expired ones stay in the count until the collector comes, so
 //! that a steady load draws a saw-tooth.
 
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::groups::ratio;
 
@@ -23,7 +24,7 @@ pub(crate) struct Forecast {
     /// Growth in entries per second that it rests on.
     pub(crate) growth: f64,
     /// What grew: "protected entries", "entries".
-    pub(crate) of: &'static str,
+    pub(crate) of: Said,
     /// Whether it rests on readings of the entries themselves, so that expired ones that are still
     /// counted cannot feign it.
     pub(crate) sure: bool,
@@ -53,7 +54,7 @@ pub(crate) fn forecast(case: &Case<'_>, s: &Space<'_>) -> Option<Forecast> {
             return Some(Forecast {
                 seconds: left / growth,
                 growth,
-                of: "protected entries",
+                of: Said::of("protected entries", "受保护的条目"),
                 sure: true,
             });
         }
@@ -72,7 +73,12 @@ pub(crate) fn forecast(case: &Case<'_>, s: &Space<'_>) -> Option<Forecast> {
         if growth <= 0.0 || levels_out(case, s, *new, growth, left / growth) {
             return None;
         }
-        return Some(Forecast { seconds: left / growth, growth, of: "entries", sure: true });
+        return Some(Forecast {
+            seconds: left / growth,
+            growth,
+            of: Said::of("entries", "条目"),
+            sure: true,
+        });
     }
     let growth = *s.rates.growth.as_ref().ok()?;
     let grew = growth * seconds;
@@ -80,7 +86,12 @@ pub(crate) fn forecast(case: &Case<'_>, s: &Space<'_>) -> Option<Forecast> {
     if ratio(count, max) < 0.5 || grew < GROWTH_LEAST || grew * grew < THREE_SIGMA * noise {
         return None;
     }
-    Some(Forecast { seconds: (max - count) as f64 / growth, growth, of: "entries", sure: false })
+    Some(Forecast {
+        seconds: (max - count) as f64 / growth,
+        growth,
+        of: Said::of("entries", "条目"),
+        sure: false,
+    })
 }
 
 /// Whether short-lived entries make the growth, so that by Little's law (entries = rate × lifetime) it

@@ -3,7 +3,6 @@
 //! Kernel: `tcp_timeouts[]`. An ESTABLISHED entry whose peers vanished without a FIN stays for five
 //! days by default, and nothing evicts it.
 
-use alloc::format;
 use alloc::vec::Vec;
 
 use plimsoll_ct::{DccpState, Protocol, SctpState, Setting, State, TcpState};
@@ -69,19 +68,27 @@ fn idle(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
         .rows
         .first()
         .filter(|(_, t)| ratio(scale.up(t.total()), idle) > 0.5)
-        .map(|(svc, _)| format!(" {}", groups::to_service(*svc)))
+        .map(|(svc, _)| said!(" {}", "{:#}", groups::to_service(*svc)))
         .unwrap_or_default();
     let timeout = established_timeout(s);
     let freed = if timeout > FLOOR {
         let (least, most) = (words::count(older), words::count(idle));
-        let many = if older == idle { most } else { format!("between {least} and {most}") };
-        format!(" A timeout of 2 h 4 min would let go of {many} of them.")
+        let many = if older == idle {
+            most.into()
+        } else {
+            said!("between {least} and {most}", "{least} 到 {most}")
+        };
+        said!(
+            " A timeout of 2 h 4 min would let go of {many} of them.",
+            "把超时设为 2 小时 4 分钟，可以放走其中 {many:#} 个。"
+        )
     } else {
-        format!(" The timeout is {} already.", words::span(timeout as f64))
+        said!(" The timeout is {} already.", "超时已经是 {:#}。", words::span(timeout as f64))
     };
-    let summary = format!(
+    let summary = said!(
         "{} ESTABLISHED connections{to} have been idle for over an hour ({} of the limit); they \
          stay for {} and nothing evicts them.{freed}",
+        "{0} 条{to:#} ESTABLISHED 连接已空闲超过一小时（占上限的 {1:#}）；它们会留 {2:#}，并且不可淘汰。{freed:#}",
         words::count(idle),
         words::share(of_limit),
         words::span(timeout as f64)
@@ -89,15 +96,21 @@ fn idle(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
     let source = source_of(&s.now.census);
     let mut draft = Draft::new("CT012", Severity::Warning, Some(i), summary)
         .explains(ratio(idle, total))
-        .clause(format!(
+        .clause(said!(
             "{} ESTABLISHED entries{to} idle for over an hour",
+            "{:#} 是{to:#}空闲超过一小时的 ESTABLISHED 条目",
             words::share(ratio(idle, total).min(1.0))
         ))
-        .count("idle 1 h to 1 day", day, "entries", source.clone())
-        .count("idle over 1 day", older, "entries", source.clone())
-        .count("timeout of ESTABLISHED", timeout, "s", "nf_conntrack_tcp_timeout_established");
+        .count(said!("idle 1 h to 1 day", "空闲 1 小时到 1 天"), day, "entries", source.clone())
+        .count(said!("idle over 1 day", "空闲超过 1 天"), older, "entries", source.clone())
+        .count(
+            said!("timeout of ESTABLISHED", "ESTABLISHED 的超时"),
+            timeout,
+            "s",
+            "nf_conntrack_tcp_timeout_established",
+        );
     for (service, tally) in census.idle_services.rows.iter().take(3) {
-        let what = format!("idle {}", groups::to_service(*service));
+        let what = said!("idle {}", "{:#}空闲条目", groups::to_service(*service));
         draft = draft.count(what, scale.up(tally.total()), "entries", source.clone());
     }
     Some(draft)
@@ -165,11 +178,12 @@ fn closing(i: usize, s: &Space<'_>) -> Option<Draft> {
         .rows
         .first()
         .filter(|(_, t)| ratio(t.total(), all) > 0.5)
-        .map(|(svc, _)| format!(" {}", groups::to_service(*svc)))
+        .map(|(svc, _)| said!(" {}", "{:#}", groups::to_service(*svc)))
         .unwrap_or_default();
-    let summary = format!(
+    let summary = said!(
         "{} closed connections{to} ({} in {state}) wait out their timeout: {} of a table that is \
          {} full.",
+        "{} 条{to:#}已关闭连接（{} 条在 {state}）正在等超时：占了表的 {:#}，而表已用 {:#}。",
         words::count(scale.up(closing)),
         words::count(scale.up(of_state)),
         words::share(share),
@@ -179,12 +193,18 @@ fn closing(i: usize, s: &Space<'_>) -> Option<Draft> {
     Some(
         Draft::new("CT013", Severity::Warning, Some(i), summary)
             .explains(share)
-            .clause(format!(
+            .clause(said!(
                 "{} closed connections{to} waiting out their timeout",
+                "{:#} 是{to:#}正在等超时的已关闭连接",
                 words::share(share)
             ))
-            .count("closing entries", scale.up(closing), "entries", source.clone())
-            .count(format!("in {state}"), scale.up(of_state), "entries", source),
+            .count(
+                said!("closing entries", "关闭中的条目"),
+                scale.up(closing),
+                "entries",
+                source.clone(),
+            )
+            .count(said!("in {state}", "处于 {state}"), scale.up(of_state), "entries", source),
     )
 }
 

@@ -4,13 +4,12 @@
 //! raise `insert_failed` and `drop`; looking for a free port also raises `found`, which since 4.9 counts
 //! nothing else.
 
-use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Counter, CounterSource, Protocol};
 
 use super::{Draft, source_text};
+use crate::Said;
 use crate::Severity;
 use crate::case::{Case, Space};
 use crate::words;
@@ -56,37 +55,46 @@ fn insertion(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
                     Err(_) if rate < EXHAUSTED_RATE => Severity::Warning,
                     Ok(_) | Err(_) => Severity::Critical,
                 };
-                let summary = format!(
+                let summary = said!(
                     "NAT finds no free port for {} packets/s: they are dropped, though {} is far \
                      from its limit or not the cause.",
+                    "NAT 每秒有 {} 个包找不到空闲端口，只好丢弃；{:#}离上限还远，或者与此无关。",
                     words::rate(rate),
-                    if case.spaces.len() > 1 { s.name.as_str() } else { "the table" }
+                    if case.spaces.len() > 1 { s.name.clone() } else { said!("the table", "表") }
                 );
                 let draft = Draft::new("CT052", severity, Some(i), summary)
                     .explains(0.9)
-                    .clause("NAT finds no free port");
+                    .clause(said!("NAT finds no free port", "NAT 找不到空闲端口"));
                 return Some(evidence(s, draft));
             }
             let severity = if by >= HICCUP { Severity::Warning } else { Severity::Info };
             let cause = if asks_dns(s) {
-                "; most likely two DNS queries (A and AAAA) sent at once from one socket"
+                said!(
+                    "; most likely two DNS queries (A and AAAA) sent at once from one socket",
+                    "；多半是从同一个套接字同时发出的两个 DNS 查询（A 和 AAAA）"
+                )
             } else {
-                ""
+                Said::default()
             };
-            let summary = format!(
+            let summary = said!(
                 "{table} loses {} packets/s in races to insert the same entry{cause}.",
+                "{table:#}每秒有 {} 个包因抢着插入同一条目而丢失{cause:#}。",
                 words::rate(rate)
             );
-            let draft = Draft::new("CT051", severity, Some(i), summary)
-                .explains(0.6)
-                .clause(format!("{} packets/s lost in races to insert", words::rate(rate)));
+            let draft =
+                Draft::new("CT051", severity, Some(i), summary).explains(0.6).clause(said!(
+                    "{} packets/s lost in races to insert",
+                    "每秒 {} 个包因抢着插入而丢失",
+                    words::rate(rate)
+                ));
             Some(evidence(s, draft))
         }
         (_, _) => {
             let total = failed(&boot).filter(|n| *n >= MANY)?;
-            let summary = format!(
+            let summary = said!(
                 "{table} has lost {} since boot in insertion (races, or NAT without a free port).",
-                words::counted(total, "packet", "packets")
+                "{table:#}自启动以来有 {:#}在插入时丢失（抢着插入，或 NAT 没有空闲端口）。",
+                words::many(total, "packet", "packets", "个包")
             );
             Some(evidence(s, Draft::new("CT051", Severity::Info, Some(i), summary).explains(0.1)))
         }
@@ -123,11 +131,11 @@ fn evidence(s: &Space<'_>, mut draft: Draft) -> Draft {
     let source = source_text(&s.now.counters, "/proc/net/stat/nf_conntrack");
     for counter in [Counter::InsertFailed, Counter::Drop, Counter::Found, Counter::ClashResolved] {
         if let Some(by) = s.grown(counter) {
-            let what = format!("{} in the interval", counter.name());
+            let what = said!("{} in the interval", "测量期间的 {}", counter.name());
             draft = draft.count(what, by, "packets", source.clone());
         }
         if let Some(total) = s.total(counter) {
-            let what: String = format!("{} since boot", counter.name());
+            let what = said!("{} since boot", "启动以来的 {}", counter.name());
             draft = draft.count(what, total, "packets", source.clone());
         }
     }

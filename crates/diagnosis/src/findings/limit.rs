@@ -1,12 +1,12 @@
 //! The limit itself: too low, too high for the memory, none (CT020, CT021, CT023).
 
 use alloc::format;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use plimsoll_ct::Bytes;
 
 use super::{Draft, source_of};
+use crate::Said;
 use crate::Severity;
 use crate::case::Case;
 use crate::groups::sum;
@@ -52,17 +52,19 @@ fn low(case: &Case<'_>, explained: bool) -> Option<Draft> {
     let cheap = (worst.0 as f64) < memory.0 as f64 * CHEAP;
     let (severity, summary) = if (max as f64) < default as f64 * LOW {
         let severity = if was_full || peak >= IN_USE { Severity::Warning } else { Severity::Info };
-        let summary = format!(
+        let summary = said!(
             "The limit is {}; this kernel would give itself {} on a host with {} of memory.",
+            "上限是 {}；内存为 {2} 的主机上，本内核自己会取 {1}。",
             words::count(max),
             words::count(default),
             words::bytes(memory)
         );
         (severity, summary)
     } else if !explained && cheap && (was_full || peak >= SHORT_OF_ROOM) {
-        let summary = format!(
+        let summary = said!(
             "The limit of {} entries is small for this host: even when full in every namespace, the \
              table takes {} of {} of memory.",
+            "{} 个条目的上限对本机来说偏小：即使每个命名空间都满，表也只占 {2} 内存中的 {1}。",
             words::count(max),
             words::bytes(worst),
             words::bytes(memory)
@@ -74,10 +76,20 @@ fn low(case: &Case<'_>, explained: bool) -> Option<Draft> {
     Some(
         Draft::new("CT020", severity, None, summary)
             .explains(if was_full || peak >= SHORT_OF_ROOM { 0.5 } else { 0.1 })
-            .count("limit", max, "entries", limit_source(case))
-            .count("the kernel's own default", default, "entries", "derived from the memory")
-            .count("memory", memory.0, "B", source_of(&case.after.host.memory_total))
-            .count("worst case of the table", worst.0, "B", "derived"),
+            .count(said!("limit", "上限"), max, "entries", limit_source(case))
+            .count(
+                said!("the kernel's own default", "本内核自己的默认值"),
+                default,
+                "entries",
+                said!("derived from the memory", "由内存推算"),
+            )
+            .count(said!("memory", "内存"), memory.0, "B", source_of(&case.after.host.memory_total))
+            .count(
+                said!("worst case of the table", "表最坏情况下占用"),
+                worst.0,
+                "B",
+                said!("derived", "推算"),
+            ),
     )
 }
 
@@ -98,13 +110,14 @@ fn worst_case(case: &Case<'_>) -> Option<Draft> {
         return None;
     }
     let times = if case.price.multiplies() {
-        format!(" in each of {} namespaces", case.price.namespaces)
+        said!(" in each of {} namespaces", "（{} 个命名空间各自）", case.price.namespaces)
     } else {
-        alloc::string::String::new()
+        Said::default()
     };
-    let summary = format!(
+    let summary = said!(
         "{} entries of {}{times} may take {} of {} of memory; the kernel would run out of it before \
          the limit.",
+        "上限 {} 个条目、每个 {}{times:#}，最多可占 {3} 内存中的 {2}；没到上限，内核就会先耗尽内存。",
         words::count(max),
         words::bytes(case.price.entry),
         words::bytes(worst),
@@ -113,11 +126,26 @@ fn worst_case(case: &Case<'_>) -> Option<Draft> {
     Some(
         Draft::new("CT021", Severity::Warning, None, summary)
             .explains(0.2)
-            .count("limit", max, "entries", limit_source(case))
-            .count("namespaces that track", case.price.namespaces, "", "the namespaces found")
-            .count("memory of an entry", case.price.entry.0, "B", source_of(&case.after.host.slab))
-            .count("worst case", worst.0, "B", "derived")
-            .count("memory", memory.0, "B", source_of(&case.after.host.memory_total)),
+            .count(said!("limit", "上限"), max, "entries", limit_source(case))
+            .count(
+                said!("namespaces that track", "启用跟踪的命名空间"),
+                case.price.namespaces,
+                "",
+                said!("the namespaces found", "找到的命名空间"),
+            )
+            .count(
+                said!("memory of an entry", "一个条目的内存"),
+                case.price.entry.0,
+                "B",
+                source_of(&case.after.host.slab),
+            )
+            .count(said!("worst case", "最坏情况"), worst.0, "B", said!("derived", "推算"))
+            .count(
+                said!("memory", "内存"),
+                memory.0,
+                "B",
+                source_of(&case.after.host.memory_total),
+            ),
     )
 }
 
@@ -127,16 +155,18 @@ fn unlimited(case: &Case<'_>) -> Option<Draft> {
         let entries = sum(case.spaces.iter().filter_map(|s| s.load.count).map(|c| c.0));
         let (severity, summary) = if case.profile.zero_is_unlimited {
             let taken = Bytes(entries.saturating_mul(case.price.entry.0));
-            let summary = format!(
+            let summary = said!(
                 "The limit is 0, which this kernel takes for none: {} entries take {} now, and a \
                  flood may take all memory.",
+                "上限是 0，本内核当作没有上限：现在 {} 个条目占用 {}，一次洪水攻击就可能耗尽内存。",
                 words::count(entries),
                 words::bytes(taken)
             );
             (Severity::Warning, summary)
         } else {
-            let summary = format!(
+            let summary = said!(
                 "The limit reads 0, and this kernel ({}) knows no unlimited table: it admits nothing.",
+                "上限读出来是 0，而本内核（{}）没有“不设上限”这回事：什么条目也进不来。",
                 case.profile.name
             );
             (Severity::Critical, summary)
@@ -144,36 +174,43 @@ fn unlimited(case: &Case<'_>) -> Option<Draft> {
         return Some(
             Draft::new("CT023", severity, None, summary)
                 .explains(0.3)
-                .count("limit", 0, "entries", limit_source(case))
-                .count("entries", entries, "entries", "sum over the namespaces"),
+                .count(said!("limit", "上限"), 0, "entries", limit_source(case))
+                .count(
+                    said!("entries", "条目数"),
+                    entries,
+                    "entries",
+                    said!("sum over the namespaces", "各命名空间之和"),
+                ),
         );
     }
     if case.profile.zero_is_unlimited {
         return None;
     }
     let (refused, holds) = super::stale::refused_limit(case)?;
-    let place = format!("{} line {}", words::clean(&refused.file), refused.line);
+    let place = said!("{} line {}", "{} 第 {} 行", words::clean(&refused.file), refused.line);
     let stays = match holds {
-        Some(a) => format!(
-            "what {} line {} says ({}) will stay",
-            words::clean(&a.file),
-            a.line,
-            words::clean(&a.value)
-        ),
-        None => "the default will stay".to_string(),
+        Some(a) => {
+            let (file, line, at) =
+                (words::clean(&a.file), a.line, crate::boot::place(&a.file, a.line));
+            let value = words::clean(&a.value);
+            said!(
+                "what {file} line {line} says ({value}) will stay",
+                "仍以{at:#}的值（{value}）为准"
+            )
+        }
+        None => said!("the default will stay", "仍以默认值为准"),
     };
-    let summary = format!(
+    let summary = said!(
         "{place} asks for no limit ({} = {}); this kernel refuses values under 1, so {stays} in force.",
+        "{place:#}：想取消上限（{} = {}）；本内核拒绝小于 1 的值，{stays:#}。",
         words::clean(&refused.key),
         words::clean(&refused.value)
     );
     Some(Draft::new("CT023", Severity::Warning, None, summary).explains(0.1).with(
-        "assignment",
-        crate::Value::Text(format!(
-            "{} = {}",
-            words::clean(&refused.key),
-            words::clean(&refused.value)
-        )),
+        said!("assignment", "赋值"),
+        crate::Value::Text(
+            format!("{} = {}", words::clean(&refused.key), words::clean(&refused.value)).into(),
+        ),
         "",
         place,
     ))

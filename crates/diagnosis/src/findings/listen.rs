@@ -4,12 +4,11 @@
 //! handshakes counts `ListenOverflows`; a full queue of half-open ones logs `Possible SYN flooding`, and
 //! counts `TCPReqQFullDoCookies` or `TCPReqQFullDrop`. The line names no namespace; all counters are of one.
 
-use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::alike::{RECENT, counter, says};
 use super::{Draft, last_line, source_of};
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::nameless::{self, Nameless};
 use crate::words;
@@ -57,29 +56,32 @@ fn overflow(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
     let rising = read.iter().find(|(_, _, g)| g.is_some_and(|g| g > 0));
     let accepted = rising.is_none_or(|(name, _, _)| *name != OVERFLOWS);
     let unmeasured = read.iter().find(|(_, v, g)| g.is_none() && *v >= MANY);
-    let here = if s.now.is_initial() { String::new() } else { format!("{}: ", s.name) };
+    let here = if s.now.is_initial() { Said::default() } else { said!("{}: ", "{:#}：", s.name) };
     let (severity, summary) = match (rising, unmeasured, case.seconds()) {
         (Some((_, _, Some(by))), _, Some(seconds)) if accepted => (
             Severity::Info,
-            format!(
+            said!(
                 "{here}Listeners drop {} packets/s though their accept queues have room: the queue \
                  of half-open connections is full, as in a SYN flood.",
+                "{here:#}accept 队列还有空位，监听者每秒却丢 {} 个包：半开连接的队列满了，就像 SYN 洪水那样。",
                 words::rate(*by as f64 / seconds)
             ),
         ),
         (Some((_, _, Some(by))), _, Some(seconds)) => (
             Severity::Warning,
-            format!(
+            said!(
                 "{here}Listen queues overflow: {} connections/s are refused because the application \
                  accepts too slowly.",
+                "{here:#}监听队列溢出：应用 accept 太慢，每秒拒绝 {} 个连接。",
                 words::rate(*by as f64 / seconds)
             ),
         ),
         (_, Some((name, value, _)), _) => (
             Severity::Info,
-            format!(
+            said!(
                 "{here}Listen queues overflowed {} times since boot ({name}); whether they do now \
                  could not be measured.",
+                "{here:#}监听队列启动以来溢出 {} 次（{name}）；现在是否还在溢出，没能测量。",
                 words::count(*value)
             ),
         ),
@@ -88,9 +90,19 @@ fn overflow(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
     let mut draft = Draft::new("CT060", severity, Some(i), summary).explains(0.5);
     for &(name, value, grown) in read.iter().filter(|(_, value, _)| *value > 0) {
         let source = source_of(&s.now.stack);
-        draft = draft.count(format!("{name} since boot"), value, "packets", source.clone());
+        draft = draft.count(
+            said!("{name} since boot", "启动以来的 {name}"),
+            value,
+            "packets",
+            source.clone(),
+        );
         if let Some(grown) = grown.filter(|grown| *grown > 0) {
-            draft = draft.count(format!("{name} in the interval"), grown, "packets", source);
+            draft = draft.count(
+                said!("{name} in the interval", "测量期间的 {name}"),
+                grown,
+                "packets",
+                source,
+            );
         }
     }
     Some(draft)
@@ -103,25 +115,32 @@ fn flooded(case: &Case<'_>) -> Vec<Draft> {
     let Nameless { here, suspect, elsewhere } = nameless::sort(case, seen, never_flooded);
     let mut found = Vec::new();
     if let Some(lines) = here {
-        let summary = format!(
+        let summary = said!(
             "The kernel log reports SYN flooding in {}{}: a listen queue was full.",
-            words::counted(lines.lines, "line", "lines"),
+            "内核日志里有 {:#}报告 SYN 洪水{:#}：有一个监听队列满了。",
+            words::many(lines.lines, "line", "lines", "行"),
             last_line(case, &lines)
         );
         let mut draft = Draft::new("CT060", Severity::Info, suspect, summary);
         if let Some(s) = suspect.and_then(|i| case.spaces.get(i)) {
             for (name, value) in sums(s).filter(|(_, value)| *value > 0) {
                 let source = source_of(&s.now.stack);
-                draft = draft.count(format!("{name} since boot"), value, "packets", source);
+                draft = draft.count(
+                    said!("{name} since boot", "启动以来的 {name}"),
+                    value,
+                    "packets",
+                    source,
+                );
             }
         }
         found.push(draft.explains(0.4).log(case, &lines));
     }
     if let Some(lines) = elsewhere {
-        let summary = format!(
+        let summary = said!(
             "The kernel log reports SYN flooding in {}{}, in a namespace that is gone or was not read: \
              those that were read never lost a connection at a listener.",
-            words::counted(lines.lines, "line", "lines"),
+            "内核日志里有 {:#}报告 SYN 洪水{:#}，发生在一个已经不在或没有读到的命名空间：读到的命名空间从未在监听者那里丢过连接。",
+            words::many(lines.lines, "line", "lines", "行"),
             last_line(case, &lines)
         );
         let draft = Draft::new("CT060", Severity::Info, None, summary).explains(0.1);

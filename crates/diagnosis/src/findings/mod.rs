@@ -19,8 +19,7 @@ mod stale;
 mod state;
 mod tracking;
 
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use plimsoll_ct::TimeRange;
@@ -28,7 +27,7 @@ use plimsoll_ct::TimeRange;
 use crate::case::Case;
 use crate::facts::{Fact, SeenIn, Source};
 use crate::words;
-use crate::{Definition, Evidence, Excluded, Finding, Severity, Value};
+use crate::{Definition, Evidence, Excluded, Finding, Said, Severity, Value};
 
 pub(crate) use boot::lost_settings;
 pub(crate) use crowd::{ONE_WAY, flood_of};
@@ -43,7 +42,7 @@ pub(crate) struct Draft {
     /// How much of the trouble it explains, 0 to 1: orders causes of the same severity.
     pub(crate) weight: f64,
     /// Words that stand for it in the headline: "97 % ESTABLISHED entries idle for over an hour".
-    pub(crate) clause: Option<String>,
+    pub(crate) clause: Option<Said>,
 }
 
 impl Draft {
@@ -52,7 +51,7 @@ impl Draft {
         id: &'static str,
         severity: Severity,
         namespace: Option<usize>,
-        summary: impl Into<String>,
+        summary: impl Into<Said>,
     ) -> Self {
         let name = Definition::find(id).map_or("", |d| d.name);
         let finding = Finding {
@@ -73,7 +72,7 @@ impl Draft {
     }
 
     /// Its words in the headline.
-    pub(crate) fn clause(mut self, words: impl Into<String>) -> Self {
+    pub(crate) fn clause(mut self, words: impl Into<Said>) -> Self {
         self.clause = Some(words.into());
         self
     }
@@ -81,7 +80,7 @@ impl Draft {
     /// Adds evidence.
     pub(crate) fn with(
         mut self,
-        what: impl Into<String>,
+        what: impl Into<Said>,
         value: Value,
         unit: &'static str,
         source: impl Into<Source>,
@@ -94,7 +93,7 @@ impl Draft {
     /// Adds a number as evidence.
     pub(crate) fn count(
         self,
-        what: impl Into<String>,
+        what: impl Into<Said>,
         value: u64,
         unit: &'static str,
         source: impl Into<Source>,
@@ -105,7 +104,7 @@ impl Draft {
     /// Adds a ratio or rate as evidence.
     pub(crate) fn number(
         self,
-        what: impl Into<String>,
+        what: impl Into<Said>,
         value: f64,
         unit: &'static str,
         source: impl Into<Source>,
@@ -114,7 +113,7 @@ impl Draft {
     }
 
     /// Adds a point in time as evidence, if it is known.
-    pub(crate) fn time(self, what: &str, time: Option<TimeRange>, source: &Source) -> Self {
+    pub(crate) fn time(self, what: Said, time: Option<TimeRange>, source: &Source) -> Self {
         match time {
             Some(time) => self.with(what, Value::Time(time), "", source.clone()),
             None => self,
@@ -124,26 +123,33 @@ impl Draft {
     /// Adds what lines of the log prove: their number, the first and the last, and one of them.
     pub(crate) fn log(self, case: &Case<'_>, lines: &SeenIn) -> Self {
         let source = source_of(&case.after.log);
-        let mut draft = self.count("log lines", lines.lines, "lines", source.clone());
-        draft = draft.time("first line", lines.first, &source);
+        let mut draft =
+            self.count(said!("log lines", "日志行数"), lines.lines, "lines", source.clone());
+        draft = draft.time(said!("first line", "第一行"), lines.first, &source);
         if lines.since != lines.first {
-            draft = draft.time("first line of the latest run", lines.since, &source);
+            draft = draft.time(
+                said!("first line of the latest run", "最近一阵的第一行"),
+                lines.since,
+                &source,
+            );
         }
-        draft = draft.time("last line", lines.last, &source);
-        let example = Value::Text(words::clean(&lines.example));
-        draft.with("example", example, "", source)
+        draft = draft.time(said!("last line", "最后一行"), lines.last, &source);
+        let example = Value::Text(words::clean(&lines.example).into());
+        draft.with(said!("example", "例如"), example, "", source)
     }
 }
 
 /// When the last line was written, as the tail of a sentence.
-pub(crate) fn last_line(case: &Case<'_>, lines: &SeenIn) -> String {
+pub(crate) fn last_line(case: &Case<'_>, lines: &SeenIn) -> Said {
     let ago = case.since_last(lines.last);
-    ago.map_or_else(String::new, |ago| format!(", the last {} ago", words::span(ago)))
+    ago.map_or_else(Said::default, |ago| {
+        said!(", the last {} ago", "，最后一行在 {:#}之前", words::span(ago))
+    })
 }
 
 /// Where a fact came from; what stands in a table without a source is ours.
 pub(crate) fn source_of<T>(fact: &Fact<T>) -> Source {
-    fact.source().cloned().unwrap_or(Source::of("derived"))
+    fact.source().cloned().unwrap_or(Source(Said::of("derived", "推算")))
 }
 
 /// Where the statistics of conntrack came from.

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use plimsoll_wire::sysctl::Assignment;
 
 use super::Draft;
+use crate::Said;
 use crate::boot::{Fate, Lint, LintKind};
 use crate::case::Case;
 use crate::words;
@@ -36,11 +37,11 @@ pub(crate) fn stale_assignments<'a>(case: &'a Case<'_>) -> Vec<&'a Lint> {
     lints.filter(|l| matches!(l.kind, LintKind::DeadKey | LintKind::ReadOnlyKey)).collect()
 }
 
-fn place(lint: &Lint) -> String {
+fn place(lint: &Lint) -> Said {
     let file = lint.file.as_deref().map(words::clean).unwrap_or_default();
     match lint.line {
-        Some(line) => format!("{file} line {line}"),
-        None => file,
+        Some(line) => said!("{file} line {line}", "{file} 第 {line} 行"),
+        None => file.into(),
     }
 }
 
@@ -51,28 +52,33 @@ fn draft(case: &Case<'_>, kind: LintKind, id: &'static str) -> Option<Draft> {
     let severity = if worst.harmless { Severity::Info } else { Severity::Warning };
     let text = |part: &Option<String>| part.as_deref().map(words::clean).unwrap_or_default();
     let why = if kind == LintKind::ReadOnlyKey {
-        "which this kernel only lets read".into()
+        said!("which this kernel only lets read", "本内核只允许读")
     } else {
-        format!("a name that this kernel ({}) does not have", case.profile.name)
+        said!(
+            "a name that this kernel ({}) does not have",
+            "本内核（{}）没有这个参数",
+            case.profile.name
+        )
     };
     let meant = match (&worst.meant, worst.harmless) {
-        (_, true) => "; another line sets what was meant".into(),
-        (Some(name), false) => format!("; what was meant is {name}"),
-        (None, false) => String::new(),
+        (_, true) => said!("; another line sets what was meant", "；本意要设的由另一行设了"),
+        (Some(name), false) => said!("; what was meant is {name}", "；本意是 {name}"),
+        (None, false) => Said::default(),
     };
     let others = match mine.len() {
-        1 => String::new(),
-        n => format!(" ({} more)", n - 1),
+        1 => Said::default(),
+        n => said!(" ({} more)", "（另有 {} 处）", n - 1),
     };
-    let summary = format!(
+    let summary = said!(
         "{} sets {}, {why}: it has no effect{meant}{others}.",
+        "{0:#}：设了 {1}，{why:#}：不起作用{meant:#}{others:#}。",
         place(worst),
         text(&worst.key)
     );
     let mut draft = Draft::new(id, severity, None, summary).explains(0.04);
     for lint in mine {
         let said = format!("{} = {}", text(&lint.key), text(&lint.value));
-        draft = draft.with("assignment", Value::Text(said), "", place(lint));
+        draft = draft.with(said!("assignment", "赋值"), Value::Text(said.into()), "", place(lint));
     }
     Some(draft)
 }

@@ -4,14 +4,13 @@
 //! table is at its limit *and* no entry near its bucket may be evicted; `drop` also counts clashes, which
 //! raise `insert_failed` with it.
 
-use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Counter, EarlyDrop, Profile, TimeRange};
 
 use super::forecast::forecast;
 use super::{Draft, source_of, source_text};
+use crate::Said;
 use crate::Severity;
 use crate::case::{Case, Space};
 use crate::facts::SeenIn;
@@ -96,8 +95,9 @@ fn full(case: &Case<'_>, i: usize) -> Option<Draft> {
     let limit = if case.interval.is_some() { NOW_LIVE } else { NOW_SAVED };
     let near_lines =
         lines.and_then(|lines| case.since_last(lines.last)).is_some_and(|ago| ago <= limit);
-    let at_limit = format!(
+    let at_limit = said!(
         "{} is full ({} of {} entries)",
+        "{:#}已满（{} / {} 个条目）",
         case.the_table(i),
         words::count(count),
         words::count(max)
@@ -105,30 +105,48 @@ fn full(case: &Case<'_>, i: usize) -> Option<Draft> {
     let (severity, mut summary) = match (full_drops(s), s.rates.drop.as_ref()) {
         (Some(dropped), Ok(rate)) if dropped > 0 && fullness >= near => {
             let evicted = s.grown(Counter::EarlyDrop).unwrap_or(0);
-            let drops = format!("{at_limit} and drops {} packets/s", words::rate(*rate));
+            let drops = said!(
+                "{at_limit} and drops {} packets/s",
+                "{at_limit:#}，每秒丢 {} 个包",
+                words::rate(*rate)
+            );
             if evicted >= dropped.saturating_mul(SURVIVABLE) {
                 let evictions = s.rates.early_drop.as_ref().map_or(0.0, |r| *r);
-                let room = format!("{drops}, beside {} evictions/s", words::rate(evictions));
-                (Severity::Warning, format!("{room} that make room for the others"))
+                let room = said!(
+                    "{drops}, beside {} evictions/s",
+                    "{drops:#}，同时每秒淘汰 {} 个条目",
+                    words::rate(evictions)
+                );
+                (
+                    Severity::Warning,
+                    said!("{room} that make room for the others", "{room:#}，为其他流腾出地方"),
+                )
             } else {
                 (Severity::Critical, drops)
             }
         }
-        _ if fullness >= FULL && near_lines => {
-            (Severity::Critical, format!("{at_limit} and the kernel log reports drops"))
-        }
+        _ if fullness >= FULL && near_lines => (
+            Severity::Critical,
+            said!(
+                "{at_limit} and the kernel log reports drops",
+                "{at_limit:#}，内核日志也说在丢包"
+            ),
+        ),
         (None, _)
             if fullness >= FULL && unmovable.is_some_and(|u| ratio(u, max) >= ALL_PROTECTED) =>
         {
-            let none = format!("{at_limit} of entries that nothing may evict: new flows are lost");
+            let none = said!(
+                "{at_limit} of entries that nothing may evict: new flows are lost",
+                "{at_limit:#}，而且都不可淘汰：新流进不来"
+            );
             (Severity::Critical, none)
         }
         _ => return None,
     };
     if let Some(lines) = lines {
-        summary.push_str(&beginning(case, lines));
+        summary.push(&beginning(case, lines));
     }
-    summary.push('.');
+    summary.push(&Said::of(".", "。"));
     let draft = Draft::new("CT001", severity, Some(i), summary).explains(1.0);
     let draft = occupancy(case, s, draft);
     let draft = counter_evidence(s, draft);
@@ -141,17 +159,23 @@ fn full(case: &Case<'_>, i: usize) -> Option<Draft> {
 /// Count and limit, and the split.
 fn occupancy(case: &Case<'_>, s: &Space<'_>, mut draft: Draft) -> Draft {
     if let Some(count) = s.load.count {
-        draft = draft.count("entries", count.0, "entries", source_of(&s.now.count));
+        draft =
+            draft.count(said!("entries", "条目数"), count.0, "entries", source_of(&s.now.count));
     }
     if let Some(max) = s.load.max {
         let source = match s.now.max.source() {
             Some(source) => source.clone(),
             None => source_of(&case.after.host.global_max),
         };
-        draft = draft.count("limit", max.0, "entries", source);
+        draft = draft.count(said!("limit", "上限"), max.0, "entries", source);
     }
     if let Some(unmovable) = case.unmovable(s) {
-        draft = draft.count("protected", unmovable, "entries", source_of(&s.now.census));
+        draft = draft.count(
+            said!("protected", "受保护"),
+            unmovable,
+            "entries",
+            source_of(&s.now.census),
+        );
     }
     draft
 }
@@ -159,15 +183,17 @@ fn occupancy(case: &Case<'_>, s: &Space<'_>, mut draft: Draft) -> Draft {
 /// Rates and sums of `drop` and `early_drop`.
 fn counter_evidence(s: &Space<'_>, mut draft: Draft) -> Draft {
     let source = source_text(&s.now.counters, "/proc/net/stat/nf_conntrack");
-    for (what, rate) in [("drops", &s.rates.drop), ("evictions", &s.rates.early_drop)] {
+    for (what, rate) in
+        [(said!("drops", "丢包"), &s.rates.drop), (said!("evictions", "淘汰"), &s.rates.early_drop)]
+    {
         if let Ok(rate) = rate {
             let unit = if what == "drops" { "packets/s" } else { "entries/s" };
             draft = draft.number(what, *rate, unit, source.clone());
         }
     }
     for (what, counter, unit) in [
-        ("drops since boot", Counter::Drop, "packets"),
-        ("evictions since boot", Counter::EarlyDrop, "entries"),
+        (said!("drops since boot", "启动以来丢包"), Counter::Drop, "packets"),
+        (said!("evictions since boot", "启动以来淘汰"), Counter::EarlyDrop, "entries"),
     ] {
         if let Some(total) = s.total(counter) {
             draft = draft.count(what, total, unit, source.clone());
@@ -178,33 +204,45 @@ fn counter_evidence(s: &Space<'_>, mut draft: Draft) -> Draft {
 
 /// Since when a table is full, by its lines, as the tail of a sentence. What began last comes first: it
 /// is what an engineer looks for; an overflow of last month is another.
-fn beginning(case: &Case<'_>, lines: &SeenIn) -> String {
+fn beginning(case: &Case<'_>, lines: &SeenIn) -> Said {
     let ago = |at: TimeRange| words::span(case.ago(at.middle()));
     match (lines.first, lines.since, lines.last) {
         // They tell of another time than now.
         (_, _, Some(last)) if case.ago(last.latest) > QUIET => {
-            format!("; last log line {} ago", ago(last))
+            said!("; last log line {} ago", "；最后一行日志在 {:#}之前", ago(last))
         }
         (Some(first), Some(since), _) if since != first => {
-            format!("; log lines for {}, the first of all {} ago", ago(since), ago(first))
+            said!(
+                "; log lines for {}, the first of all {} ago",
+                "；日志已持续 {:#}，最早一行在 {:#}之前",
+                ago(since),
+                ago(first)
+            )
         }
-        (Some(first), _, _) => format!("; first log line {} ago", ago(first)),
-        (None, _, _) => String::new(),
+        (Some(first), _, _) => {
+            said!("; first log line {} ago", "；第一行日志在 {:#}之前", ago(first))
+        }
+        (None, _, _) => Said::default(),
     }
 }
 
 /// How long ago, as the tail of a sentence.
-fn when(case: &Case<'_>, lines: &SeenIn) -> String {
+fn when(case: &Case<'_>, lines: &SeenIn) -> Said {
     match (lines.first, lines.last) {
-        (Some(first), Some(last)) if lines.lines > 1 => format!(
+        (Some(first), Some(last)) if lines.lines > 1 => said!(
             ", the first {} and the last {} before this reading",
+            "，第一行在本次读取的 {:#}之前，最后一行在 {:#}之前",
             words::span(case.ago(first.middle())),
             words::span(case.ago(last.middle()))
         ),
         (_, Some(last)) => {
-            format!(", {} before this reading", words::span(case.ago(last.middle())))
+            said!(
+                ", {} before this reading",
+                "，在本次读取的 {:#}之前",
+                words::span(case.ago(last.middle()))
+            )
         }
-        (_, None) => String::new(),
+        (_, None) => Said::default(),
     }
 }
 
@@ -217,12 +255,17 @@ fn past_severity(case: &Case<'_>, lines: &SeenIn, recent: f64) -> Severity {
 fn was_full(case: &Case<'_>, i: usize) -> Option<Draft> {
     let s = &case.spaces[i];
     if let Some(lines) = case.attribution.of_space(i) {
-        let summary = format!(
+        let summary = said!(
             "{} was full: the kernel log says so in {}{}{}.",
+            "{:#}曾经满过：内核日志里有 {:#}这样说{:#}{:#}。",
             case.the_table(i),
-            words::counted(lines.lines, "line", "lines"),
+            words::many(lines.lines, "line", "lines", "行"),
             when(case, lines),
-            if lines.earlier_boot { ", all before this boot" } else { "" }
+            if lines.earlier_boot {
+                said!(", all before this boot", "，都在本次启动之前")
+            } else {
+                Said::default()
+            }
         );
         let severity = past_severity(case, lines, HISTORY);
         let draft = Draft::new("CT002", severity, Some(i), summary);
@@ -234,11 +277,12 @@ fn was_full(case: &Case<'_>, i: usize) -> Option<Draft> {
     if alone < HINT || alone < clashes.saturating_mul(10) || case.attribution.unknown.is_some() {
         return None;
     }
-    let summary = format!(
+    let summary = said!(
         "{} may have been full: {} were dropped since boot that no clash explains, though the log \
          that could be read holds no line about it.",
+        "{:#}可能满过：启动以来有 {:#}丢失，插入冲突解释不了，而读得到的日志里没有提到。",
         case.the_table(i),
-        words::counted(alone, "packet", "packets")
+        words::many(alone, "packet", "packets", "个包")
     );
     Some(counter_evidence(s, Draft::new("CT002", Severity::Info, Some(i), summary)))
 }
@@ -248,10 +292,11 @@ fn was_full_somewhere(case: &Case<'_>) -> Vec<Draft> {
     let mut found = Vec::new();
     // Of a chosen namespace nothing can be said by lines that may be any other's.
     if let Some(lines) = case.attribution.unknown.as_ref().filter(|_| !case.chosen) {
-        let summary = format!(
+        let summary = said!(
             "A table was full: the kernel log says so in {}{}; of which namespace, this kernel's log \
              does not say.",
-            words::counted(lines.lines, "line", "lines"),
+            "有一张表曾经满过：内核日志里有 {:#}这样说{:#}；是哪个命名空间，本内核的日志不写。",
+            words::many(lines.lines, "line", "lines", "行"),
             when(case, lines)
         );
         let draft = Draft::new("CT002", past_severity(case, lines, HISTORY), None, summary);
@@ -262,18 +307,29 @@ fn was_full_somewhere(case: &Case<'_>) -> Vec<Draft> {
     };
     let which = match case.attribution.gone.as_slice() {
         [SeenIn { inode: Some(inode), earlier_boot: true, .. }] => {
-            format!("The table of namespace {inode} of an earlier boot")
+            said!(
+                "The table of namespace {inode} of an earlier boot",
+                "上一次启动中命名空间 {inode} 的表"
+            )
         }
         [SeenIn { inode: Some(inode), .. }] => {
-            format!("The table of namespace {inode}, not found among those that could be seen,")
+            said!(
+                "The table of namespace {inode}, not found among those that could be seen,",
+                "命名空间 {inode}（能看到的命名空间里没有它）的表"
+            )
         }
-        [_] => "The table of a namespace that was not read".into(),
-        many => format!("The tables of {} namespaces, gone or not to be seen,", many.len()),
+        [_] => said!("The table of a namespace that was not read", "一个没有读到的命名空间的表"),
+        many => said!(
+            "The tables of {} namespaces, gone or not to be seen,",
+            "{} 个已经不在或看不到的命名空间的表",
+            many.len()
+        ),
     };
     let were = if case.attribution.gone.len() == 1 { "was" } else { "were" };
-    let summary = format!(
+    let summary = said!(
         "{which} {were} full: {} in the kernel log{}.",
-        words::counted(all.lines, "line", "lines"),
+        "{which:#}曾经满过：内核日志里有 {:#}{:#}。",
+        words::many(all.lines, "line", "lines", "行"),
         when(case, &all)
     );
     let draft = Draft::new("CT002", past_severity(case, &all, GONE), None, summary);
@@ -287,26 +343,35 @@ fn pressure(case: &Case<'_>, i: usize) -> Option<Draft> {
     let (count, max) = (s.load.count?.0, s.limit()?);
     let fullness = s.peak_fullness()?;
     let table = case.the_table(i);
-    let of = format!("{} of {} entries", words::count(count), words::count(max));
+    let of = said!("{} of {} entries", "{} / {} 个条目", words::count(count), words::count(max));
     let summary = match (s.grown(Counter::EarlyDrop), s.total(Counter::EarlyDrop)) {
         (Some(evicted), _) if evicted > 0 => {
             let rate = s.rates.early_drop.as_ref().map_or(0.0, |r| *r);
-            format!(
+            said!(
                 "{table} is at its limit ({of}) and makes room by evicting {} entries/s; no packet \
                  was dropped for it while measured.",
+                "{table:#}已到上限（{of:#}），靠每秒淘汰 {} 个条目腾地方；测量期间没有因此丢包。",
                 words::rate(rate)
             )
         }
-        (None, Some(total)) if total > 0 && fullness >= FULL_AFTER_COLLECTION => format!(
+        (None, Some(total)) if total > 0 && fullness >= FULL_AFTER_COLLECTION => said!(
             "{table} is at its limit ({of}), and {} were evicted since boot to make room.",
-            words::counted(total, "entry", "entries")
+            "{table:#}已到上限（{of:#}），启动以来为腾地方淘汰了 {:#}。",
+            words::many(total, "entry", "entries", "个条目")
         ),
-        _ if fullness >= FULL => format!(
+        _ if fullness >= FULL => said!(
             "{table} is at its limit ({of}): a new flow gets in only by evicting another{}.",
+            "{table:#}已到上限（{of:#}）：新流要进来，只能淘汰别的条目{:#}。",
             if s.rates.drop.is_ok() {
-                ", though none was evicted or dropped while measured"
+                said!(
+                    ", though none was evicted or dropped while measured",
+                    "，不过测量期间没有淘汰也没有丢包"
+                )
             } else {
-                "; whether packets are dropped could not be measured"
+                said!(
+                    "; whether packets are dropped could not be measured",
+                    "；是否在丢包，没能测量"
+                )
             }
         ),
         _ => return None,
@@ -318,10 +383,13 @@ fn pressure(case: &Case<'_>, i: usize) -> Option<Draft> {
     {
         let chance = room_found(case.profile, evictable.0, count, buckets);
         draft = draft.number(
-            "chance that a new flow finds an entry to evict",
+            said!("chance that a new flow finds an entry to evict", "新流找到可淘汰条目的概率"),
             chance,
             "",
-            "derived from the share of evictable entries and the buckets",
+            said!(
+                "derived from the share of evictable entries and the buckets",
+                "由可淘汰条目的比例和桶数推算"
+            ),
         );
     }
     Some(draft)
@@ -357,25 +425,32 @@ fn protected(case: &Case<'_>, i: usize) -> Option<Draft> {
         _ => return None,
     };
     let closing = if case.profile.collector_evicts {
-        ""
+        Said::default()
     } else {
-        " (this kernel cannot evict closing connections either)"
+        said!(
+            " (this kernel cannot evict closing connections either)",
+            "（本内核也不能淘汰关闭中的连接）"
+        )
     };
-    let summary = format!(
+    let summary = said!(
         "{} of {} entries ({} of the limit) may not be evicted{closing}: when the rest is used up, \
          new flows are dropped.",
+        "{} / {} 个条目（占上限的 {:#}）不可淘汰{closing:#}：其余的用完，新流就会被丢弃。",
         words::count(unmovable),
         words::count(max),
         words::share(share)
     );
     let summary = if case.spaces.len() > 1 && !s.now.is_initial() {
-        format!("{}: {summary}", s.name)
+        said!("{}: {summary}", "{:#}：{summary:#}", s.name)
     } else {
         summary
     };
     let draft = Draft::new("CT004", severity, Some(i), summary).explains(share);
-    let draft = draft
-        .clause(format!("{} of the limit are entries that nothing may evict", words::share(share)));
+    let draft = draft.clause(said!(
+        "{} of the limit are entries that nothing may evict",
+        "占上限 {:#} 的条目不可淘汰",
+        words::share(share)
+    ));
     Some(occupancy(case, s, draft))
 }
 
@@ -394,8 +469,9 @@ fn filling(case: &Case<'_>, i: usize) -> Option<Draft> {
     } else {
         Severity::Warning
     };
-    let summary = format!(
+    let summary = said!(
         "{} will be full in about {} if {} go on growing by {} a second.",
+        "如果{2:#}继续每秒增加 {3} 个，{0:#}大约再过 {1:#}就会满。",
         case.the_table(i),
         words::span(forecast.seconds),
         forecast.of,
@@ -403,10 +479,25 @@ fn filling(case: &Case<'_>, i: usize) -> Option<Draft> {
     );
     let mut draft = Draft::new("CT005", severity, Some(i), summary).explains(fullness);
     draft = occupancy(case, s, draft)
-        .number(format!("growth of {}", forecast.of), forecast.growth, "entries/s", "two readings")
-        .number("time to the limit", forecast.seconds, "s", "derived");
+        .number(
+            said!("growth of {}", "{:#}的增长", forecast.of),
+            forecast.growth,
+            "entries/s",
+            said!("two readings", "读两次"),
+        )
+        .number(
+            said!("time to the limit", "到上限的时间"),
+            forecast.seconds,
+            "s",
+            said!("derived", "推算"),
+        );
     if let Ok(new) = s.rates.new {
-        draft = draft.number("new entries", new, "entries/s", s.rates.new_source.clone());
+        draft = draft.number(
+            said!("new entries", "新建条目"),
+            new,
+            "entries/s",
+            s.rates.new_source.clone(),
+        );
     }
     Some(draft)
 }

@@ -4,13 +4,13 @@
 //! Kernel: `nf_ct_netns_get()`. Since 4.10 packets are tracked only where a rule asks for it; before,
 //! loading the module tracked everything in every namespace.
 
-use alloc::format;
 use alloc::vec::Vec;
 
 use plimsoll_ct::Era;
 use plimsoll_wire::ruleset::{Backend, Ruleset, TableFamily};
 
 use super::{Draft, source_of};
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::facts::{Origin, Reason, Tracking};
 use crate::groups::ratio;
@@ -98,21 +98,27 @@ fn without_need(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
     let fullness = s.fullness().unwrap_or(0.0);
     let busy = fullness >= IN_USE || case.attribution.of_space(i).is_some();
     let severity = if busy { Severity::Warning } else { Severity::Info };
-    let summary = format!(
+    let summary = said!(
         "{} holds {}, and no rule needs tracking ({}): not tracking at all is the cure.",
+        "{:#}里有 {:#}，却没有规则需要跟踪（{:#}）：办法是干脆不跟踪。",
         case.the_table(i),
-        words::counted(count, "entry", "entries"),
-        words::clean(because)
+        words::many(count, "entry", "entries", "个条目"),
+        because.map(words::clean)
     );
     Some(
         Draft::new("CT030", severity, Some(i), summary)
             .explains(if busy { 0.95 } else { 0.1 })
-            .clause("no rule needs the tracking at all")
-            .count("entries", count, "entries", source_of(&s.now.count))
-            .count("rules that need tracking", 0, "rules", source_of(&s.now.rules))
+            .clause(said!("no rule needs the tracking at all", "根本没有规则需要跟踪"))
+            .count(said!("entries", "条目数"), count, "entries", source_of(&s.now.count))
+            .count(
+                said!("rules that need tracking", "需要跟踪的规则"),
+                0,
+                "rules",
+                source_of(&s.now.rules),
+            )
             .with(
-                "why packets are tracked",
-                Value::Text(words::clean(because)),
+                said!("why packets are tracked", "为什么在跟踪"),
+                Value::Text(because.map(words::clean)),
                 "",
                 source_of(&s.now.tracking),
             ),
@@ -133,14 +139,19 @@ fn off(case: &Case<'_>) -> Option<Draft> {
     if !empty || case.spaces.iter().any(Space::tracks) || case.full_lines().is_some() {
         return None;
     }
-    let others = if case.spaces.len() > 1 { ", nor does any other namespace" } else { "" };
-    let summary = format!(
+    let others = if case.spaces.len() > 1 {
+        said!(", nor does any other namespace", "，其他命名空间也没有")
+    } else {
+        Said::default()
+    };
+    let summary = said!(
         "The host tracks no connections ({}){others}: whatever drops packets, it is not conntrack.",
-        words::clean(because)
+        "本机没有跟踪任何连接（{:#}）{others:#}：不管什么在丢包，都不是连接跟踪。",
+        because.map(words::clean)
     );
     Some(Draft::new("CT031", Severity::Info, Some(i), summary).explains(0.05).with(
-        "why nothing is tracked",
-        Value::Text(words::clean(because)),
+        said!("why nothing is tracked", "为什么没有跟踪"),
+        Value::Text(because.map(words::clean)),
         "",
         source_of(&s.now.tracking),
     ))
@@ -171,9 +182,10 @@ fn disagree(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
     if apart < DISAGREE_LEAST || ratio(apart, count) < DISAGREE {
         return None;
     }
-    let summary = format!(
+    let summary = said!(
         "{} counts {} entries, yet its list holds {}: {} are held without being listed (a listener \
          that does not take its events, or a leak).",
+        "{:#}计数为 {} 个条目，而列表里只有 {}：有 {} 个占着却没有列出（监听者没有取走事件，或者泄漏）。",
         case.the_table(i),
         words::count(count),
         words::count(listed),
@@ -182,8 +194,13 @@ fn disagree(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
     Some(
         Draft::new("CT032", Severity::Warning, Some(i), summary)
             .explains(ratio(apart, count))
-            .count("count", count, "entries", source_of(&s.now.count))
-            .count("listed", listed, "entries", source_of(&s.now.census))
-            .count("expired and not yet collected, at most", uncollected, "entries", "derived"),
+            .count(said!("count", "计数"), count, "entries", source_of(&s.now.count))
+            .count(said!("listed", "列出"), listed, "entries", source_of(&s.now.census))
+            .count(
+                said!("expired and not yet collected, at most", "已过期但还没回收，最多"),
+                uncollected,
+                "entries",
+                said!("derived", "推算"),
+            ),
     )
 }

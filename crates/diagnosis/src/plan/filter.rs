@@ -1,7 +1,6 @@
 //! Which entries to delete: a few words that a person can check against what they know.
 
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
@@ -9,6 +8,7 @@ use core::net::IpAddr;
 use plimsoll_ct::{Protocol, Row, Seconds, State, TcpState};
 use serde::{Deserialize, Serialize};
 
+use crate::Said;
 use crate::facts::TcpTimeouts;
 
 /// Entries that fulfil every condition. One without a condition matches nothing: there is no blind flush.
@@ -99,32 +99,43 @@ impl Filter {
 
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut words: Vec<String> = Vec::new();
+        f.write_str(&self.said())
+    }
+}
+
+impl Filter {
+    /// Its conditions in words.
+    pub fn said(&self) -> Said {
+        let mut words: Vec<Said> = Vec::new();
         if self.unreplied {
-            words.push("unreplied".to_string());
+            words.push(Said::of("unreplied", "没有应答"));
         }
         if let Some(number) = self.protocol {
             words.push(match Protocol::from_number(number) {
-                Protocol::Other(n) => format!("protocol {n}"),
-                known => known.name().to_string(),
+                Protocol::Other(n) => said!("protocol {n}", "协议 {n}"),
+                known => Said::name(known.name()),
             });
         }
         if let Some(state) = &self.state {
-            words.push(state.clone());
+            words.push(state.as_str().into());
         }
         if let Some(port) = self.port {
-            words.push(format!("to port {port}"));
+            words.push(said!("to port {port}", "通往端口 {port}"));
         }
         if let Some((net, bits)) = self.source {
-            words.push(format!("from {net}/{bits}"));
+            words.push(said!("from {net}/{bits}", "来自 {net}/{bits}"));
         }
         if !self.served_by.is_empty() {
-            words.push("to this host from elsewhere".to_string());
+            words.push(Said::of("to this host from elsewhere", "从别处到本机"));
         }
         if let Some(idle) = self.idle {
-            words.push(format!("ESTABLISHED and idle for {} s or more", idle.at_least));
+            words.push(said!(
+                "ESTABLISHED and idle for {} s or more",
+                "ESTABLISHED 且空闲 {} 秒以上",
+                idle.at_least
+            ));
         }
-        f.write_str(&words.join(", "))
+        Said::join(&words, &Said::of(", ", "，"))
     }
 }
 
@@ -141,6 +152,7 @@ fn within(address: IpAddr, net: IpAddr, bits: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
     use plimsoll_ct::{L4, Status, Tuple};
 
     #[test]

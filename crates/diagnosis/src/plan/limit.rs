@@ -56,14 +56,14 @@ pub fn limit(
     let mut plan = Plan::new(RemedyId::Limit, title, Target::of(ground));
     let case = Case::new(ground.before, ground.now);
     let Some(space) = ground.space(&case) else {
-        plan.refused.push(NO_NAMESPACE.to_string());
+        plan.refused.push(NO_NAMESPACE);
         return plan;
     };
     if !matches!(protocol, Protocol::Tcp | Protocol::Udp) {
-        plan.refused.push(format!("{} has no ports that rules name", protocol.name()));
+        plan.refused.push(format!("{} has no ports that rules name", protocol.name()).into());
     }
     if request.per_source == 0 {
-        plan.refused.push("a limit of 0 shuts the port".to_string());
+        plan.refused.push("a limit of 0 shuts the port".into());
     }
     let Some(program) = rules_read(rules, &mut plan) else { return plan };
     untracked(request, program, rules, &mut plan);
@@ -71,20 +71,23 @@ pub fn limit(
         return plan;
     }
     if let Some(Tracking::Off { because }) = space.now.tracking.value() {
-        plan.risks.push(format!(
-            "Nothing is tracked here ({}), and to count connections switches tracking on.",
-            words::clean(because)
-        ));
+        plan.risks.push(
+            format!(
+                "Nothing is tracked here ({}), and to count connections switches tracking on.",
+                words::clean(because)
+            )
+            .into(),
+        );
     }
     plan.effect = match protocol {
         Protocol::Tcp => format!(
             "Who has {} to {name} is answered with a reset when it opens another. What is open already stays, and does not count.",
             connections(request.per_source)
-        ),
+        ).into(),
         _ => format!(
             "Who has {} to {name} opens no other. What is open already stays, and does not count.",
             connections(request.per_source)
-        ),
+        ).into(),
     };
     over(request, sources, &mut plan);
     if speaks_nft(&case, space) {
@@ -94,7 +97,7 @@ pub fn limit(
     }
     plan.warnings.push(
         "many people may stand behind one address (an office, a mobile network, a proxy): --except PREFIX leaves it alone"
-            .to_string(),
+            .into(),
     );
     tell_of_rules(&case, space, &mut plan);
     plan
@@ -113,7 +116,7 @@ fn untracked(request: &LimitRequest, program: &Program, rules: &Ways, plan: &mut
     }
     for rule in judge(program, [&traffic]).untracked {
         plan.refused
-            .push(format!("it is not tracked, so its connections can't be counted: {rule}"));
+            .push(format!("it is not tracked, so its connections can't be counted: {rule}").into());
     }
 }
 
@@ -122,8 +125,9 @@ fn over(request: &LimitRequest, sources: &Fact<Vec<(IpAddr, u64)>>, plan: &mut P
     let sources = match sources {
         Fact::Known { value, source: _ } => value,
         Fact::Missing(gap) => {
-            plan.warnings
-                .push(format!("whom it meets could not be seen: {}", words::clean(&gap.detail)));
+            plan.warnings.push(
+                format!("whom it meets could not be seen: {}", words::clean(&gap.detail)).into(),
+            );
             return;
         }
     };
@@ -131,13 +135,12 @@ fn over(request: &LimitRequest, sources: &Fact<Vec<(IpAddr, u64)>>, plan: &mut P
         sources.iter().filter(|(_, n)| *n >= u64::from(request.per_source)).collect();
     if at_it.is_empty() {
         plan.details.push(match sources.first() {
-            Some((_, most)) => {
-                format!(
-                    "nobody now: no source has more than {}",
-                    words::counted(*most, "connection", "connections")
-                )
-            }
-            None => "nobody now: no source has a connection to it".to_string(),
+            Some((_, most)) => format!(
+                "nobody now: no source has more than {}",
+                words::counted(*most, "connection", "connections")
+            )
+            .into(),
+            None => "nobody now: no source has a connection to it".into(),
         });
         return;
     }
@@ -150,11 +153,14 @@ fn over(request: &LimitRequest, sources: &Fact<Vec<(IpAddr, u64)>>, plan: &mut P
         })
         .collect();
     let more = if at_it.len() > NAMED { ", …" } else { "" };
-    plan.details.push(format!(
-        "{} at it or over it now: {}{more}",
-        words::counted(at_it.len() as u64, "source is", "sources are"),
-        named.join(", ")
-    ));
+    plan.details.push(
+        format!(
+            "{} at it or over it now: {}{more}",
+            words::counted(at_it.len() as u64, "source is", "sources are"),
+            named.join(", ")
+        )
+        .into(),
+    );
 }
 
 fn short(request: &LimitRequest) -> String {

@@ -44,6 +44,7 @@ use plimsoll_ct::Bytes;
 use plimsoll_wire::filter::{Backend, Program, TableFamily};
 use serde::{Deserialize, Serialize};
 
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::facts::{Fact, Namespace, Owner, Snapshot, Ways};
 use crate::{RemedyId, words};
@@ -80,22 +81,31 @@ pub(crate) fn rules_read<'a>(ways: &'a Ways, plan: &mut Plan) -> Option<&'a Prog
     let program = match &ways.program {
         Fact::Known { value, source: _ } => value,
         Fact::Missing(gap) => {
-            let why = format!("the rules could not be read: {}", words::clean(&gap.detail));
+            let why = said!(
+                "the rules could not be read: {}",
+                "读不到规则：{:#}",
+                gap.detail.map(words::clean)
+            );
             plan.refused.push(why);
             return None;
         }
     };
     for why in &program.unread {
-        plan.refused.push(format!("not all rules could be read: {}", words::clean(why)));
+        plan.refused.push(said!(
+            "not all rules could be read: {}",
+            "规则没有读全：{}",
+            words::clean(why)
+        ));
     }
     Some(program)
 }
 
 /// How long rules last, and what stays of them.
 pub(crate) fn tell_of_rules(case: &Case<'_>, space: &Space<'_>, plan: &mut Plan) {
-    plan.warnings.push(
-        "rules are gone with the next boot, unless your firewall's files have them".to_string(),
-    );
+    plan.warnings.push(said!(
+        "rules are gone with the next boot, unless your firewall's files have them",
+        "规则到下次启动就没有了，除非防火墙的文件里也有"
+    ));
     let chains = || space.now.rules.value().into_iter().flat_map(|rules| &rules.chains);
     let mut new = Vec::new();
     for change in &plan.changes {
@@ -119,23 +129,23 @@ pub(crate) fn tell_of_rules(case: &Case<'_>, space: &Space<'_>, plan: &mut Plan)
         loads && modules.is_some_and(|all| all.iter().all(|module| module.name != *name))
     });
     if !goes.is_empty() {
-        plan.warnings.push(format!(
+        plan.warnings.push(said!(
             "tables of old iptables are new here ({}): `plimsoll undo` takes them away again with these modules, unless \
-             somebody else has them by then or they are built in",
+             somebody else has them by then or they are built in", "旧 iptables 的这些表在这里是新的（{}）：`plimsoll undo` 会连同这些模块一起去掉，除非那时别人也在用，或者已编译进内核",
             goes.join(", ")
         ));
     }
     if !stays.is_empty() {
-        plan.warnings.push(format!(
+        plan.warnings.push(said!(
             "tables of old iptables are new here ({}), and the kernel has had their modules before: after `plimsoll \
-             undo` they stay, without a rule",
+             undo` they stay, without a rule", "旧 iptables 的这些表在这里是新的（{}），而内核早已有它们的模块：`plimsoll undo` 之后它们还在，只是没有规则",
             stays.join(", ")
         ));
     }
 }
 
 /// Why nothing is planned where [`Ground::namespace`] is none.
-pub(crate) const NO_NAMESPACE: &str = "the namespace could not be read";
+pub(crate) const NO_NAMESPACE: Said = Said::of("the namespace could not be read", "读不到命名空间");
 
 /// Where a plan's namespace-bound changes go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,7 +175,7 @@ impl Target {
             Owner::Initial | Owner::Container { .. } | Owner::Unit(_) => None,
         });
         let path = if space.is_initial() { None } else { path };
-        Self { name: crate::load::name(space), path, inode: space.inode }
+        Self { name: crate::load::name(space).to_string(), path, inode: space.inode }
     }
 }
 
@@ -201,23 +211,23 @@ pub struct Plan {
     /// Which.
     pub remedy: RemedyId,
     /// A few words: "raise the limit to 524288".
-    pub title: String,
+    pub title: Said,
     /// Where.
     pub target: Target,
     /// What will be different.
-    pub effect: String,
+    pub effect: Said,
     /// Memory it may take at worst, over all namespaces.
     pub price: Option<u64>,
     /// What it touches, counted: a line each.
-    pub details: Vec<String>,
+    pub details: Vec<Said>,
     /// What may go wrong, a sentence each.
-    pub risks: Vec<String>,
+    pub risks: Vec<Said>,
     /// What the person should know and that stops nothing, a sentence each.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Said>,
     /// Why it must not be done on this host, a sentence each. Not empty: `apply` will not touch anything.
-    pub refused: Vec<String>,
+    pub refused: Vec<Said>,
     /// What the person has to do by hand, since another program owns it; ready to paste.
-    pub by_hand: Vec<String>,
+    pub by_hand: Vec<Said>,
     /// Changes in order. Undone in the opposite order.
     pub changes: Vec<Change>,
     /// Proofs, after everything was read back.
@@ -226,12 +236,12 @@ pub struct Plan {
 
 impl Plan {
     /// An empty plan of a remedy.
-    pub fn new(remedy: RemedyId, title: impl Into<String>, target: Target) -> Self {
+    pub fn new(remedy: RemedyId, title: impl Into<Said>, target: Target) -> Self {
         Self {
             remedy,
             title: title.into(),
             target,
-            effect: String::new(),
+            effect: Said::default(),
             price: None,
             details: Vec::new(),
             risks: Vec::new(),

@@ -56,25 +56,28 @@ pub(super) fn changes(
     plan: &mut Plan,
 ) {
     let Some((_, states)) = STATES.iter().find(|(p, _)| *p == protocol) else {
-        plan.refused
-            .push(format!("policies are made for tcp and udp here, not for {}", protocol.name()));
+        plan.refused.push(
+            format!("policies are made for tcp and udp here, not for {}", protocol.name()).into(),
+        );
         return;
     };
     for (state, _) in values {
         if setting_of(protocol, state).is_none() {
             let names: Vec<&str> = states.iter().map(|(name, _)| *name).collect();
-            plan.refused.push(format!(
-                "{} has no state {:?}: {}",
-                protocol.name(),
-                words::clean(state),
-                names.join(", ")
-            ));
+            plan.refused.push(
+                format!(
+                    "{} has no state {:?}: {}",
+                    protocol.name(),
+                    words::clean(state),
+                    names.join(", ")
+                )
+                .into(),
+            );
         }
     }
     if case.after.host.kernel.value().is_some_and(|k| k.rank() < POLICIES_SINCE) {
-        plan.refused.push(
-            "this kernel has no timeouts for one port, only for all (3.4 and later)".to_string(),
-        );
+        plan.refused
+            .push("this kernel has no timeouts for one port, only for all (3.4 and later)".into());
     }
     if !plan.refused.is_empty() {
         return;
@@ -82,7 +85,7 @@ pub(super) fn changes(
     plan.effect = format!(
         "New connections to port {port} take the policy with their first packet. Those in the table keep \
          theirs: `plimsoll fix shed` is what frees room at once."
-    );
+    ).into();
     if speaks_nft(case, space) {
         plan.changes.push(nft(protocol, port, values));
     } else {
@@ -144,7 +147,7 @@ fn xtables(
         &[("iptables", "inet", false), ("ip6tables", "inet6", true)]
     } else {
         plan.warnings
-            .push("there are no rules for IPv6 here, so the policy is for IPv4 only".to_string());
+            .push("there are no rules for IPv6 here, so the policy is for IPv4 only".into());
         &[("iptables", "inet", false)]
     };
     for (program, l3, six) in families {

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::Bytes;
 
 use super::{Change, Ground, Plan, Readback, Setting, Step, Target, Verify};
+use crate::Said;
 use crate::case::Case;
 use crate::facts::ManagerKind;
 use crate::remedies::{Findings, raise};
@@ -44,13 +45,13 @@ pub fn raise(request: RaiseRequest, ground: &Ground<'_>) -> Plan {
     let Some(host) = ground.namespace().filter(|n| n.is_initial()) else {
         plan.refused.push(
             "the limit is one value for all network namespaces and is set in the host's own: run it there"
-                .to_string(),
+                .into(),
         );
         return plan;
     };
     let now = host.max.get().map(|m| m.0).or(ground.now.host.global_max.get());
     let (Some(now), Some(buckets)) = (now, case.buckets()) else {
-        plan.refused.push("limit and buckets could not be read".to_string());
+        plan.refused.push("limit and buckets could not be read".into());
         return plan;
     };
     let wanted = match wanted(request, &case, now, buckets) {
@@ -60,11 +61,11 @@ pub fn raise(request: RaiseRequest, ground: &Ground<'_>) -> Plan {
             return plan;
         }
     };
-    plan.title = title_of(&wanted, now, buckets);
-    plan.effect = effect(&wanted, now);
+    plan.title = title_of(&wanted, now, buckets).into();
+    plan.effect = effect(&wanted, now).into();
     plan.refused = refused(&wanted, request, &case, now);
     if wanted.max == now && wanted.buckets == buckets {
-        plan.effect = "Limit and buckets are that already.".to_string();
+        plan.effect = "Limit and buckets are that already.".into();
         return plan;
     }
     let price = case.price.worst(wanted.max, wanted.buckets);
@@ -79,17 +80,20 @@ pub fn raise(request: RaiseRequest, ground: &Ground<'_>) -> Plan {
                  are still dropped and memory allows",
                 words::bytes(Bytes(available)),
                 words::bytes(ground.now.host.memory_total.get().unwrap_or_default()),
-            ));
+            ).into());
             steps
         }
         Some(_) | None => alloc::vec![(wanted.max, None)],
     };
     if wanted.max > now && steps.is_empty() {
-        plan.refused.push(format!(
-            "memory: the next step would take {}, and {} are available",
-            words::bytes(Bytes(extra(now.saturating_mul(2).min(wanted.max)))),
-            words::bytes(available.unwrap_or_default())
-        ));
+        plan.refused.push(
+            format!(
+                "memory: the next step would take {}, and {} are available",
+                words::bytes(Bytes(extra(now.saturating_mul(2).min(wanted.max)))),
+                words::bytes(available.unwrap_or_default())
+            )
+            .into(),
+        );
     }
     let mut from = now;
     for (index, (max, step)) in steps.into_iter().enumerate() {
@@ -107,19 +111,14 @@ pub fn raise(request: RaiseRequest, ground: &Ground<'_>) -> Plan {
     }
     plan.risks = risks(&case, &wanted, buckets);
     if wanted.unseen {
-        plan.warnings.push(raise::UNSEEN.to_string());
+        plan.warnings.push(raise::UNSEEN);
     }
     plan.warnings.extend(warnings(&case));
     plan.verify = alloc::vec![Verify::DropsEnd];
     plan
 }
 
-fn wanted(
-    request: RaiseRequest,
-    case: &Case<'_>,
-    now: u64,
-    buckets: u64,
-) -> Result<Wanted, String> {
+fn wanted(request: RaiseRequest, case: &Case<'_>, now: u64, buckets: u64) -> Result<Wanted, Said> {
     let (max, unseen) = match (request.max, request.buckets) {
         (Some(max), _) => (max, false),
         (None, Some(_)) => (now, false),
@@ -130,7 +129,8 @@ fn wanted(
                 return Err(format!(
                     "nothing here asks for more than {}: give --max or --buckets",
                     words::count(now)
-                ));
+                )
+                .into());
             }
             (size.max, size.unseen)
         }
@@ -142,42 +142,48 @@ fn wanted(
     Ok(Wanted { max, buckets: request.buckets.unwrap_or(by_itself), unseen })
 }
 
-fn refused(wanted: &Wanted, request: RaiseRequest, case: &Case<'_>, now: u64) -> Vec<String> {
+fn refused(wanted: &Wanted, request: RaiseRequest, case: &Case<'_>, now: u64) -> Vec<Said> {
     let mut refused = Vec::new();
     let max = wanted.max;
     if max == 0 {
-        refused.push("0 would mean no limit at all: a flood could take all memory".to_string());
+        refused
+            .push("0 would mean no limit at all: a flood could take all memory".to_string().into());
     }
     if max > HIGHEST || wanted.buckets > HIGHEST {
-        refused.push(format!("the kernel takes no more than {HIGHEST}"));
+        refused.push(format!("the kernel takes no more than {HIGHEST}").into());
     }
     let lower = max < now || now == 0;
     if lower && !request.allow_lower {
         let now = if now == 0 { "none".to_string() } else { now.to_string() };
-        refused.push(format!("the limit is {now}, and {max} is lower: only with --allow-lower"));
+        refused.push(
+            format!("the limit is {now}, and {max} is lower: only with --allow-lower").into(),
+        );
     }
     if lower && let Some((s, count)) = fullest(case).filter(|(_, count)| *count > max) {
-        refused.push(format!(
-            "{s} holds {} entries now and would drop packets at once",
-            words::count(count)
-        ));
+        refused.push(
+            format!("{s} holds {} entries now and would drop packets at once", words::count(count))
+                .into(),
+        );
     }
     if let Some(total) = case.after.host.memory_total.get() {
         let worst = case.price.worst(max, wanted.buckets);
         if max > now && worst.0 > total.0 / 2 {
-            refused.push(format!(
-                "full, the {} would take {}, over half of the memory ({})",
-                tables(case),
-                words::bytes(worst),
-                words::bytes(total)
-            ));
+            refused.push(
+                format!(
+                    "full, the {} would take {}, over half of the memory ({})",
+                    tables(case),
+                    words::bytes(worst),
+                    words::bytes(total)
+                )
+                .into(),
+            );
         }
     }
     refused
 }
 
 fn fullest<'a>(case: &'a Case<'_>) -> Option<(&'a str, u64)> {
-    let counts = case.spaces.iter().filter_map(|s| Some((s.name.as_str(), s.load.count?.0)));
+    let counts = case.spaces.iter().filter_map(|s| Some((&*s.name, s.load.count?.0)));
     counts.max_by_key(|(_, count)| *count)
 }
 
@@ -261,35 +267,39 @@ fn effect(wanted: &Wanted, now: u64) -> String {
     }
 }
 
-fn risks(case: &Case<'_>, wanted: &Wanted, buckets: u64) -> Vec<String> {
+fn risks(case: &Case<'_>, wanted: &Wanted, buckets: u64) -> Vec<Said> {
     let price = words::bytes(case.price.worst(wanted.max, wanted.buckets));
     let full = if case.price.multiplies() { "are full" } else { "is full" };
-    let mut risks = alloc::vec![format!("Up to {price} of memory if the {} {full}.", tables(case))];
+    let mut risks =
+        alloc::vec![Said::from(format!("Up to {price} of memory if the {} {full}.", tables(case)))];
     if wanted.buckets != buckets {
         risks.push(
             "Resizing the buckets re-hashes the whole table and holds up packets for that long."
-                .to_string(),
+                .into(),
         );
     }
     if wanted.max / wanted.buckets.max(1) >= MOST_PER_BUCKET {
-        risks.push(format!(
-            "{} entries for each bucket: chains of that length cost every packet.",
-            wanted.max / wanted.buckets.max(1)
-        ));
+        risks.push(
+            format!(
+                "{} entries for each bucket: chains of that length cost every packet.",
+                wanted.max / wanted.buckets.max(1)
+            )
+            .into(),
+        );
     }
     risks
 }
 
-fn warnings(case: &Case<'_>) -> Vec<String> {
+fn warnings(case: &Case<'_>) -> Vec<Said> {
     let mut warnings =
-        alloc::vec!["gone with the next boot: `plimsoll fix persist` makes it stay".to_string()];
+        alloc::vec!["gone with the next boot: `plimsoll fix persist` makes it stay".into()];
     let managers = case.after.boot.managers.value().into_iter().flatten();
     for manager in managers.filter(|m| m.kind == ManagerKind::Kubernetes) {
         warnings.push(format!(
             "kube-proxy sets the limit anew whenever it starts ({}): `plimsoll fix persist` prints what to \
              set there",
             words::clean(&manager.because)
-        ));
+        ).into());
     }
     warnings
 }

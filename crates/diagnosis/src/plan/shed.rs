@@ -5,6 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{Change, DeleteEntries, Filter, Ground, Plan, Target, Verify};
+use crate::Said;
 use crate::facts::Census;
 use crate::{Group, RemedyId, groups, words};
 
@@ -52,24 +53,25 @@ pub fn shed(request: &ShedRequest, cut: &Cut, ground: &Ground<'_>) -> Plan {
     let title = format!("delete {} ({filter})", words::counted(number, "entry", "entries"));
     let mut plan = Plan::new(RemedyId::Shed, title, Target::of(ground));
     if filter.is_empty() {
-        plan.title = "delete entries".to_string();
+        plan.title = "delete entries".into();
         plan.refused.push(
             "say which: --unreplied is the safest; --idle, --oldest, --state, --port, --protocol, --source"
-                .to_string(),
+                .into(),
         );
         return plan;
     }
     if number == 0 {
-        plan.effect = "No entry is like that.".to_string();
+        plan.effect = "No entry is like that.".into();
         return plan;
     }
     plan.effect = format!(
         "{} of {} go at once; it fills again as long as the cause is there.",
         words::count(number),
         words::counted(cut.total, "entry", "entries")
-    );
+    )
+    .into();
     if !cut.complete {
-        plan.warnings.push("the table was not read to its end: there may be more".to_string());
+        plan.warnings.push("the table was not read to its end: there may be more".into());
     }
     plan.details = details(&cut.census);
     risks(&mut plan, cut, ground);
@@ -84,7 +86,7 @@ pub fn shed(request: &ShedRequest, cut: &Cut, ground: &Ground<'_>) -> Plan {
     plan
 }
 
-fn details(census: &Census) -> Vec<String> {
+fn details(census: &Census) -> Vec<Said> {
     let groups = groups::groups(census, None);
     let line = |what: &str, rows: &[Group]| {
         let shown: Vec<String> = rows
@@ -94,7 +96,7 @@ fn details(census: &Census) -> Vec<String> {
             .map(|g| format!("{} {}", words::count(g.entries), g.label))
             .collect();
         let more = if rows.len() > shown.len() { ", …" } else { "" };
-        (!shown.is_empty()).then(|| format!("{what}: {}{more}", shown.join(", ")))
+        (!shown.is_empty()).then(|| format!("{what}: {}{more}", shown.join(", ")).into())
     };
     let idle = line("idle", &groups.idle);
     let all = [
@@ -118,28 +120,33 @@ fn risks(plan: &mut Plan, cut: &Cut, ground: &Ground<'_>) {
         } else {
             "nf_conntrack_tcp_loose is 0, so they are cut off"
         };
-        plan.risks.push(format!(
-            "{} answered: {then}.",
-            match cut.assured {
-                1 => "1 connection was".to_string(),
-                n => format!("{} connections were", words::count(n)),
-            }
-        ));
+        plan.risks.push(
+            format!(
+                "{} answered: {then}.",
+                match cut.assured {
+                    1 => "1 connection was".to_string(),
+                    n => format!("{} connections were", words::count(n)),
+                }
+            )
+            .into(),
+        );
         if !loose {
             plan.warnings.push(
                 "`sysctl -w net.netfilter.nf_conntrack_tcp_loose=1` first lets them be picked up"
-                    .to_string(),
+                    .into(),
             );
         }
     }
     if cut.rewritten > 0 {
-        plan.risks.push(format!(
-            "{} with rewritten addresses: what they carry breaks.",
-            words::counted(cut.rewritten, "entry", "entries")
-        ));
+        plan.risks.push(
+            format!(
+                "{} with rewritten addresses: what they carry breaks.",
+                words::counted(cut.rewritten, "entry", "entries")
+            )
+            .into(),
+        );
     }
     if plan.risks.is_empty() {
-        plan.risks
-            .push("An answer that is still under way meets no entry, and is new.".to_string());
+        plan.risks.push("An answer that is still under way meets no entry, and is new.".into());
     }
 }

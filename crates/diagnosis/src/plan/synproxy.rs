@@ -53,7 +53,7 @@ pub fn synproxy(request: SynProxyRequest, rules: &Ways, ground: &Ground<'_>) -> 
     let mut plan = Plan::new(RemedyId::Limit, title, Target::of(ground));
     let case = Case::new(ground.before, ground.now);
     let Some(space) = ground.space(&case) else {
-        plan.refused.push(NO_NAMESPACE.to_string());
+        plan.refused.push(NO_NAMESPACE);
         return plan;
     };
     let Some(program) = rules_read(rules, &mut plan) else { return plan };
@@ -62,17 +62,20 @@ pub fn synproxy(request: SynProxyRequest, rules: &Ways, ground: &Ground<'_>) -> 
     let mtu = match &rules.mtu {
         Fact::Known { value, source: _ } => *value,
         Fact::Missing(gap) => {
-            plan.refused.push(format!(
-                "the size of packets could not be read, which a proxy announces: {}",
-                words::clean(&gap.detail)
-            ));
+            plan.refused.push(
+                format!(
+                    "the size of packets could not be read, which a proxy announces: {}",
+                    words::clean(&gap.detail)
+                )
+                .into(),
+            );
             return plan;
         }
     };
     unfit(&case, space, nft, mtu, &found, &mut plan);
     let loose = space.now.setting(LOOSE);
     if loose.is_none() {
-        plan.refused.push(format!("{LOOSE} could not be read"));
+        plan.refused.push(format!("{LOOSE} could not be read").into());
     }
     if !plan.refused.is_empty() {
         return plan;
@@ -80,21 +83,28 @@ pub fn synproxy(request: SynProxyRequest, rules: &Ways, ground: &Ground<'_>) -> 
     plan.effect = format!(
         "Who opens a connection to tcp/{port} through this host is answered by it, with a cookie. Only who answers that gets \
          an entry, and comes to the server: a flood of SYNs leaves none. What is open already goes on."
+    ).into();
+    plan.details.push(
+        format!(
+            "announced to clients: segments of {} bytes (IPv6: {}), {}",
+            mtu - 40,
+            mtu - 60,
+            match request.wscale {
+                Some(scale) =>
+                    format!("windows in steps of {} bytes, SACK, timestamps", 1u32 << scale),
+                None => "windows of at most 65,535 bytes, no SACK".to_string(),
+            }
+        )
+        .into(),
     );
-    plan.details.push(format!(
-        "announced to clients: segments of {} bytes (IPv6: {}), {}",
-        mtu - 40,
-        mtu - 60,
-        match request.wscale {
-            Some(scale) => format!("windows in steps of {} bytes, SACK, timestamps", 1u32 << scale),
-            None => "windows of at most 65,535 bytes, no SACK".to_string(),
-        }
-    ));
     for accept in &found.accepts {
-        plan.details.push(format!(
-            "a rule of ours ahead of this one, for what the proxy takes and makes: {}",
-            accept.stands_for
-        ));
+        plan.details.push(
+            format!(
+                "a rule of ours ahead of this one, for what the proxy takes and makes: {}",
+                accept.stands_for
+            )
+            .into(),
+        );
     }
     // First, so that no ACK is taken for an open connection.
     plan.changes.extend(loose.filter(|v| *v != 0).map(|value| {
@@ -122,7 +132,7 @@ pub fn synproxy(request: SynProxyRequest, rules: &Ways, ground: &Ground<'_>) -> 
     if rules.listening.value().is_some_and(|sockets| serves(Protocol::Tcp, port, sockets)) {
         plan.warnings.push(format!(
             "this host listens on tcp/{port} itself: what comes to its own addresses is not proxied (--per-source limits that)"
-        ));
+        ).into());
     }
     tell_of_rules(&case, space, &mut plan);
     plan.verify.push(Verify::DropsEnd);
@@ -140,30 +150,33 @@ fn unfit(
 ) {
     let since = if nft { NFT_SINCE } else { TARGET_SINCE };
     if let Some(kernel) = case.after.host.kernel.value().filter(|k| k.rank() < since) {
-        plan.refused.push(format!(
-            "this kernel ({}.{}) has no SYN proxy that {} can use: {}.{} is the first",
-            kernel.rank().0,
-            kernel.rank().1,
-            if nft { "nft" } else { "iptables" },
-            since.0,
-            since.1
-        ));
+        plan.refused.push(
+            format!(
+                "this kernel ({}.{}) has no SYN proxy that {} can use: {}.{} is the first",
+                kernel.rank().0,
+                kernel.rank().1,
+                if nft { "nft" } else { "iptables" },
+                since.0,
+                since.1
+            )
+            .into(),
+        );
     }
     if let Some(Tracking::Off { because }) = space.now.tracking.value() {
         plan.refused.push(format!(
             "nothing is tracked here ({}), and a proxy would cut off every connection that is open",
-            words::clean(because)
-        ));
+            because.map(words::clean)
+        ).into());
     }
     if mtu < LEAST_MTU {
-        plan.refused.push(format!("packets of {mtu} bytes are too short for a proxy"));
+        plan.refused.push(format!("packets of {mtu} bytes are too short for a proxy").into());
     }
     plan.refused.extend(found.refused.iter().cloned());
     let by_nft = found.accepts.iter().any(|a| a.backend == Backend::Nft);
     if !nft && (by_nft || found.is_behind_security()) {
         plan.refused.push(
             "rules of nft and of old iptables decide together here: a proxy must stand behind all of them, and can't"
-                .to_string(),
+                .into(),
         );
     }
 }
@@ -172,18 +185,18 @@ fn tell(request: SynProxyRequest, plan: &mut Plan) {
     plan.risks.push(format!(
         "{LOOSE} is 0 as long as it stands, for the whole namespace: a connection that has no entry (older than the tracking, \
          or idle beyond its timeout) is not picked up again."
-    ));
+    ).into());
     plan.risks.push(match request.wscale {
         Some(_) => "Connections that are opened through the proxy have timestamps that it made: when it goes (`plimsoll undo`), \
                     those that are open are cut off."
-            .to_string(),
+            .into(),
         None => "Connections that are opened through the proxy have windows of at most 64 KiB: over long ways they are slower. \
                  --timestamps lets them grow, and `plimsoll undo` then cuts off those that are open."
-            .to_string(),
+            .to_string().into(),
     });
     plan.warnings.push(
         "a port that no server listens on looks open to who asks: the handshake is done before a server is asked"
-            .to_string(),
+            .into(),
     );
 }
 

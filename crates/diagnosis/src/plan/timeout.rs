@@ -13,6 +13,7 @@ use super::floors::floor;
 use super::{
     Change, Ground, NO_NAMESPACE, Plan, Readback, Setting, Target, Verify, policy, tell_of_rules,
 };
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::facts::{Fact, Keepalives, Tracking};
 use crate::{RemedyId, commands, words};
@@ -40,21 +41,24 @@ pub fn timeout(
     let case = Case::new(ground.before, ground.now);
     let mut plan = Plan::new(RemedyId::Timeout, title(request), Target::of(ground));
     let Some(space) = ground.space(&case) else {
-        plan.refused.push(NO_NAMESPACE.to_string());
+        plan.refused.push(NO_NAMESPACE);
         return plan;
     };
     if request.values.is_empty() {
-        plan.refused.push("no timeout was given".to_string());
+        plan.refused.push("no timeout was given".into());
         return plan;
     }
     match request.service {
         None => settings(request, &case, space, &mut plan),
         Some((protocol, port)) => {
             if let Some(Tracking::Off { because }) = space.now.tracking.value() {
-                plan.refused.push(format!(
-                    "nothing is tracked here ({}), and a policy would switch tracking on",
-                    words::clean(because)
-                ));
+                plan.refused.push(
+                    format!(
+                        "nothing is tracked here ({}), and a policy would switch tracking on",
+                        words::clean(because)
+                    )
+                    .into(),
+                );
             }
             for (state, seconds) in &request.values {
                 if let Some(name) = policy::setting_of(protocol, state) {
@@ -69,8 +73,7 @@ pub fn timeout(
         warn_of_silence(&mut plan, seconds, keepalives, space, request.service);
     }
     if request.service.is_none() {
-        plan.warnings
-            .push("gone with the next boot: `plimsoll fix persist` makes it stay".to_string());
+        plan.warnings.push("gone with the next boot: `plimsoll fix persist` makes it stay".into());
     } else {
         tell_of_rules(&case, space, &mut plan);
     }
@@ -105,11 +108,11 @@ fn settings(request: &TimeoutRequest, case: &Case<'_>, space: &Space<'_>, plan: 
     let mut longest = 0;
     for (name, seconds) in &request.values {
         let Some(setting) = bare(name) else {
-            plan.refused.push(format!("there is no timeout {:?}", words::clean(name)));
+            plan.refused.push(format!("there is no timeout {:?}", words::clean(name)).into());
             continue;
         };
         let Some(now) = space.now.setting(setting.name) else {
-            plan.refused.push(format!("{} is not there on this kernel", setting.name));
+            plan.refused.push(format!("{} is not there on this kernel", setting.name).into());
             continue;
         };
         judge(plan, setting.name, *seconds, request.allow_short);
@@ -126,34 +129,41 @@ fn settings(request: &TimeoutRequest, case: &Case<'_>, space: &Space<'_>, plan: 
         }));
     }
     plan.effect = match (plan.changes.is_empty(), plan.refused.is_empty()) {
-        (true, true) => "They are that already.".to_string(),
-        (true, false) => String::new(),
+        (true, true) => "They are that already.".into(),
+        (true, false) => Said::default(),
         (false, _) => format!(
             "Entries take it with their next packet. Those that get none keep their expiry: it frees \
              nothing at once, and shows within {}.",
             words::span(longest as f64)
-        ),
+        ).into(),
     };
 }
 
 fn judge(plan: &mut Plan, name: &str, seconds: u64, short: bool) {
     let floor = floor(name);
     if seconds < floor.never_below {
-        plan.refused.push(format!(
-            "{name}: {seconds} s is too short for anything, {} s is the least",
-            floor.never_below
-        ));
+        plan.refused.push(
+            format!(
+                "{name}: {seconds} s is too short for anything, {} s is the least",
+                floor.never_below
+            )
+            .into(),
+        );
     } else if seconds < floor.hurts_below {
         let text = format!("{name} of {seconds} s: {}", floor.why);
         if short || name != "nf_conntrack_tcp_timeout_established" {
-            plan.warnings.push(text);
+            plan.warnings.push(text.into());
         } else {
-            plan.refused.push(format!(
-                "{text}; for all ports only with --allow-short, or for one service with --port"
-            ));
+            plan.refused.push(
+                format!(
+                    "{text}; for all ports only with --allow-short, or for one service with --port"
+                )
+                .into(),
+            );
         }
     } else if seconds > LONGEST {
-        plan.warnings.push(format!("{name} of {seconds} s is {}", words::span(seconds as f64)));
+        plan.warnings
+            .push(format!("{name} of {seconds} s is {}", words::span(seconds as f64)).into());
     }
 }
 
@@ -177,10 +187,13 @@ fn warn_of_silence(
     let found = match keepalives {
         Fact::Known { value, source: _ } => *value,
         Fact::Missing(gap) => {
-            plan.warnings.push(format!(
-                "keepalives of local processes could not be read: {}",
-                words::clean(&gap.detail)
-            ));
+            plan.warnings.push(
+                format!(
+                    "keepalives of local processes could not be read: {}",
+                    words::clean(&gap.detail)
+                )
+                .into(),
+            );
             return;
         }
     };
@@ -199,13 +212,16 @@ fn warn_of_silence(
             words::count(found.without),
             words::counted(found.connections, "connection", "connections"),
             words::span(seconds as f64)
-        ));
+        ).into());
     }
     if let Some(longest) = found.longest.filter(|due| *due > seconds) {
-        plan.warnings.push(format!(
-            "keepalives of local processes come only after {}, later than the new timeout",
-            words::span(longest as f64)
-        ));
+        plan.warnings.push(
+            format!(
+                "keepalives of local processes come only after {}, later than the new timeout",
+                words::span(longest as f64)
+            )
+            .into(),
+        );
     }
 }
 

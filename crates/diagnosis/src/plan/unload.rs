@@ -19,6 +19,7 @@ use plimsoll_wire::ruleset::{Backend, Rule, Ruleset, TableFamily};
 use super::{
     Change, FileChange, FileState, Ground, LoadModule, ModulesChange, Plan, Target, Verify,
 };
+use crate::Said;
 use crate::boot::{self, BootFacts};
 use crate::case::{Case, Space};
 use crate::facts::Reason;
@@ -41,8 +42,7 @@ pub fn unload(ground: &Ground<'_>) -> Plan {
         Target::of(ground),
     );
     if !ground.namespace().is_some_and(crate::facts::Namespace::is_initial) {
-        plan.refused
-            .push("modules serve all network namespaces: run it in the host's own".to_string());
+        plan.refused.push("modules serve all network namespaces: run it in the host's own".into());
         return plan;
     }
     let core = commands::module(case.profile);
@@ -50,17 +50,17 @@ pub fn unload(ground: &Ground<'_>) -> Plan {
         plan.refused.push(format!(
             "{core} is built into this kernel: it can't be taken out. Without a rule that asks for it no packet \
              is tracked"
-        ));
+        ).into());
         return plan;
     }
     let Some(loaded) = ground.now.host.modules.value() else {
-        plan.refused.push("the loaded modules could not be read".to_string());
+        plan.refused.push("the loaded modules could not be read".into());
         return plan;
     };
     let order = removal_order(loaded);
     let edits = configurations(ground.files);
     if order.is_empty() {
-        plan.effect = format!("{core} is not loaded.");
+        plan.effect = format!("{core} is not loaded.").into();
         if edits.is_empty() {
             return plan;
         }
@@ -82,16 +82,17 @@ pub fn unload(ground: &Ground<'_>) -> Plan {
             "No packet needs an entry any more: {} go, with the {} that are there.",
             words::counted(unload.len() as u64, "module", "modules"),
             words::counted(entries(&case), "entry", "entries"),
-        );
+        )
+        .into();
         let settings = settings(ground, &case);
         plan.changes.push(Change::Modules(ModulesChange { unload, load: Vec::new(), settings }));
         plan.verify.push(Verify::Gone { path: commands::list(case.profile).to_string() });
     }
     plan.risks = alloc::vec![
         "A firewall without state accepts by port and TCP flags alone: look that answers still come in."
-            .to_string(),
+            .into(),
         "Any rule by state, any NAT table, `conntrack` and some container engines load the modules again."
-            .to_string(),
+            .to_string().into(),
     ];
     plan.warnings = again;
     plan
@@ -103,8 +104,8 @@ fn entries(case: &Case<'_>) -> u64 {
 }
 
 /// Who needs tracking, in any namespace: a sentence each. Rules are listed to be taken out by hand.
-fn needed(case: &Case<'_>, by_hand: &mut Vec<String>) -> Vec<String> {
-    let mut refused: Vec<String> = Vec::new();
+fn needed(case: &Case<'_>, by_hand: &mut Vec<Said>) -> Vec<Said> {
+    let mut refused: Vec<Said> = Vec::new();
     for s in &case.spaces {
         for reason in needs_tracking(case, s).into_iter().chain(managed(case)) {
             if !refused.contains(&reason) {
@@ -116,11 +117,14 @@ fn needed(case: &Case<'_>, by_hand: &mut Vec<String>) -> Vec<String> {
                 refused.extend(by_state(s, rules, by_hand));
             }
             crate::facts::Fact::Missing(gap) if gap.reason == Reason::NotPermitted => {
-                refused.push(format!(
-                    "the rules of {} could not be read: {}",
-                    s.name,
-                    words::clean(&gap.detail)
-                ));
+                refused.push(
+                    format!(
+                        "the rules of {} could not be read: {}",
+                        s.name,
+                        words::clean(&gap.detail)
+                    )
+                    .into(),
+                );
             }
             crate::facts::Fact::Missing(_) => {}
         }
@@ -129,25 +133,28 @@ fn needed(case: &Case<'_>, by_hand: &mut Vec<String>) -> Vec<String> {
 }
 
 /// Rules and chains of one namespace that keep the modules in.
-fn by_state(s: &Space<'_>, rules: &Ruleset, by_hand: &mut Vec<String>) -> Option<String> {
+fn by_state(s: &Space<'_>, rules: &Ruleset, by_hand: &mut Vec<Said>) -> Option<Said> {
     let needing: Vec<&Rule> = rules.needing().collect();
     let (first, more) = needing.split_first()?;
     let inside = commands::inside(s).unwrap_or_default();
     for rule in needing.iter().take(SHOWN) {
-        by_hand.push(deletion(rule, &inside));
+        by_hand.push(deletion(rule, &inside).into());
     }
     if needing.len() > SHOWN {
-        by_hand.push(format!("# and {} more", needing.len() - SHOWN));
+        by_hand.push(format!("# and {} more", needing.len() - SHOWN).into());
     }
     let others = match more.len() {
         0 => String::new(),
         n => format!(" (and {n} more, listed below)"),
     };
-    Some(format!(
-        "a rule of {} asks for tracking: {}{others}",
-        s.name,
-        words::clean(&rule_text(first))
-    ))
+    Some(
+        format!(
+            "a rule of {} asks for tracking: {}{others}",
+            s.name,
+            words::clean(&rule_text(first))
+        )
+        .into(),
+    )
 }
 
 fn rule_text(rule: &Rule) -> String {
@@ -167,22 +174,22 @@ fn deletion(rule: &Rule, inside: &str) -> String {
 }
 
 /// Modules that are no part of connection tracking and use it, and modules that something else holds.
-fn foreign(loaded: &[Module], order: &[&str]) -> Vec<String> {
+fn foreign(loaded: &[Module], order: &[&str]) -> Vec<Said> {
     let mut refused = Vec::new();
     for module in loaded.iter().filter(|m| order.contains(&m.name.as_str())) {
         let name = words::clean(&module.name);
         if !belongs(&module.name) {
-            refused.push(format!("module {name} uses conntrack and does more than that"));
+            refused.push(format!("module {name} uses conntrack and does more than that").into());
             continue;
         }
         let users = module.used_by.len() as u64;
         match module.references {
-            None => refused.push(format!("module {name} can't be taken out of this kernel")),
+            None => refused.push(format!("module {name} can't be taken out of this kernel").into()),
             // Rules hold the modules of their words: in a namespace that was not seen, too.
             Some(n) if n > users => refused.push(format!(
                 "module {name} is in use by {}: a rule, a table or a program, in some network namespace",
                 words::counted(n - users, "user", "users")
-            )),
+            ).into()),
             Some(_) => {}
         }
     }
@@ -234,7 +241,7 @@ fn without_modules(text: &str) -> Option<String> {
 }
 
 /// What would load the modules again, with the files as they will be.
-fn loaders(ground: &Ground<'_>, case: &Case<'_>, plan: &Plan) -> Vec<String> {
+fn loaders(ground: &Ground<'_>, case: &Case<'_>, plan: &Plan) -> Vec<Said> {
     if case.after.boot.tree.value().is_none() {
         return Vec::new();
     }
@@ -251,12 +258,15 @@ fn loaders(ground: &Ground<'_>, case: &Case<'_>, plan: &Plan) -> Vec<String> {
         .collect();
     let found = boot::loaders(&BootFacts::of(ground.now), &changes, &belongs);
     if found.is_empty() {
-        return alloc::vec!["nothing among the files of the next boot loads it again".to_string()];
+        return alloc::vec![
+            "nothing among the files of the next boot loads it again".to_string().into()
+        ];
     }
     found
         .into_iter()
         .map(|l| {
             format!("the next boot loads {} again: {} ({})", l.module, l.by, words::clean(&l.place))
+                .into()
         })
         .collect()
 }

@@ -10,6 +10,7 @@ use plimsoll_ct::Protocol;
 use super::ours::fix;
 use super::told::{joined, told};
 use super::{Findings, Ranked, same_elsewhere};
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::facts::{Prefix, Service, Top};
 use crate::findings::{ONE_WAY, flood_of};
@@ -24,7 +25,10 @@ const ANSWERS: &[&str] = &["CT001", "CT003", "CT004", "CT005", "CT010", "CT012",
 /// A service that holds at least so much of the table is worth an exception.
 const HOT: f64 = 0.5;
 /// Why a program that this host's own programs ask stays tracked.
-const LOOPBACK: &str = "its connections are this host's own, over loopback, which stays tracked: a packet passes both hooks there";
+const LOOPBACK: Said = Said::of(
+    "its connections are this host's own, over loopback, which stays tracked: a packet passes both hooks there",
+    "这些连接是本机自己经回环的，回环保持跟踪：那里的包要经过两个钩子",
+);
 
 /// The service that fills the table, with its share.
 fn hot(s: &Space<'_>) -> Option<(Service, f64)> {
@@ -96,9 +100,9 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     let words = role_words(roles.as_deref().unwrap_or_default());
     let mut commands = Vec::new();
     if roles.is_none() {
-        commands.push(format!(
+        commands.push(said!(
             "# for the host that serves {protocol}/{}; one that asks others for it, or passes it on: plimsoll fix \
-             bypass {protocol}/{} --role client, or forward",
+             bypass {protocol}/{} --role client, or forward", "# 适用于提供 {protocol}/{} 的主机；向别人请求它的，或者转发它的：plimsoll fix bypass {protocol}/{} --role client，或 forward",
             service.port, service.port
         ));
     }
@@ -113,7 +117,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     if most(s, &census.destinations, IpAddr::is_loopback) {
         commands.clear();
         told.commands.clear();
-        told.refused = alloc::vec![LOOPBACK.into()];
+        told.refused = alloc::vec![LOOPBACK];
     }
     commands.extend(told.commands);
     let alike = |other: &Space<'_>| hot(other).is_some_and(|(there, _)| there == service);
@@ -122,23 +126,31 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     let ours = format!("bypass {protocol}/{}{words} --confirm 60s", service.port);
     let mut remedy = Remedy {
         id: RemedyId::Bypass,
-        title: format!("do not track {}", service_label(service)),
+        title: said!("do not track {}", "不跟踪 {}", service_label(service)),
         findings: answers,
         fix: fix(&ours, s).into_iter().collect(),
         commands,
         memory: None,
         risk: joined(
-            "Rules by state, NAT, helpers and marks no longer apply to these packets.",
+            said!(
+                "Rules by state, NAT, helpers and marks no longer apply to these packets.",
+                "按状态匹配的规则、NAT、helper 和标记对这些包不再起作用。"
+            ),
             &told.risks,
         ),
-        effect: format!(
+        effect: said!(
             "{} of the table goes away as those entries expire, and this port needs no entry any more.",
+            "这些条目过期后，表会空出 {:#}，这个端口从此不再需要条目。",
             words::share(share)
         ),
         refused: told.refused,
     };
     if one_way {
-        remedy.effect = format!("{} Nothing is lost by it: the service is one-way.", remedy.effect);
+        remedy.effect = said!(
+            "{} Nothing is lost by it: the service is one-way.",
+            "{:#}不会因此丢失什么：这个服务是单向的。",
+            remedy.effect
+        );
     }
     Some(Ranked { rank, remedy })
 }

@@ -1,6 +1,5 @@
 //! Keep a way in when the table is full: SSH without an entry.
 
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use plimsoll_ct::Protocol;
@@ -54,24 +53,28 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     let mut commands = told.commands;
     if !for_one {
         commands.push(
-            "# better: name those who will come, with plimsoll fix lifeline --peer ADDRESS; or add their addresses to \
-             each of these rules (ip saddr …, -s …)"
-                .to_string(),
+            said!("# better: name those who will come, with plimsoll fix lifeline --peer ADDRESS; or add their addresses to \
+             each of these rules (ip saddr …, -s …)", "# 更好：用 plimsoll fix lifeline --peer ADDRESS 写明谁会来；或者在每条规则里加上他们的地址（ip saddr …、-s …）"),
         );
     }
     let remedy = Remedy {
         id: RemedyId::Lifeline,
-        title: "keep SSH working while the table is full".to_string(),
+        title: said!("keep SSH working while the table is full", "表满时仍让 SSH 进得来"),
         findings: answers(case, findings),
         fix: fix("lifeline --confirm 60s", s).into_iter().collect(),
         commands,
         memory: None,
         risk: joined(
-            "SSH's brute-force limits by state no longer see these connections.",
+            said!(
+                "SSH's brute-force limits by state no longer see these connections.",
+                "SSH 按状态防暴力破解的限制看不到这些连接。"
+            ),
             &told.risks,
         ),
-        effect: "A new SSH connection needs no entry, so it gets in when nothing else does."
-            .to_string(),
+        effect: said!(
+            "A new SSH connection needs no entry, so it gets in when nothing else does.",
+            "新的 SSH 连接不需要条目，所以别的都进不来时它也进得来。"
+        ),
         refused: told.refused,
     };
     Some(Ranked { rank: 50, remedy })

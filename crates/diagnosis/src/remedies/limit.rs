@@ -1,13 +1,13 @@
 //! Limit one source, or a namespace that takes too much; or all of them, where memory cannot keep the limit.
 
 use alloc::format;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use plimsoll_ct::Protocol;
 
 use super::ours::fix;
 use super::{Findings, Ranked, same_elsewhere, speaks_nft};
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::commands;
 use crate::facts::ManagerKind;
@@ -30,10 +30,17 @@ const FITS: u64 = 2;
 const PROTECTED: (u64, u64) = (3, 4);
 
 /// The lower limit that makes the worst case fit into memory. `Err`: why there is none.
-pub(crate) fn lowered(case: &Case<'_>) -> Result<u64, String> {
+pub(crate) fn lowered(case: &Case<'_>) -> Result<u64, Said> {
     let s = case.initial().map(|(_, s)| s).or(case.spaces.first());
-    let now = s.and_then(Space::limit).ok_or("the limit in force could not be read")?;
-    let memory = case.after.host.memory_total.get().ok_or("the memory is not known")?;
+    let now = s
+        .and_then(Space::limit)
+        .ok_or(said!("the limit in force could not be read", "读不到现行上限"))?;
+    let memory = case
+        .after
+        .host
+        .memory_total
+        .get()
+        .ok_or(said!("the memory is not known", "内存大小未知"))?;
     let buckets = case.buckets().unwrap_or(0);
     // The largest power of two below the present one that fits.
     let mut max = 1u64 << now.ilog2();
@@ -51,9 +58,10 @@ pub(crate) fn lowered(case: &Case<'_>) -> Result<u64, String> {
     if let Some((entries, name)) = peak
         && entries.saturating_mul(PROTECTED.1) >= max.saturating_mul(PROTECTED.0)
     {
-        return Err(format!(
+        return Err(said!(
             "{} entries of {name} may not be evicted: a limit of {}, which would fit, leaves no room \
              for new ones",
+            "{name:#} 有 {} 个条目不可淘汰：放得下的上限 {} 没有给新条目留出地方",
             words::count(entries),
             words::count(max)
         ));
@@ -68,37 +76,36 @@ pub(super) fn memory(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     }
     let mut commands = Vec::new();
     if case.price.multiplies() {
-        commands.push(format!(
+        commands.push(said!(
             "# the limit is one value, and each of the {} namespaces that track may fill it: none can be \
-             given one of its own",
+             given one of its own", "# 上限只有一个值，启用跟踪的 {} 个命名空间每个都可能占满它：不能单独给其中一个另设",
             case.price.namespaces
         ));
     }
     let mut ours = Vec::new();
     let (title, refused, price) = match lowered(case) {
         Ok(max) => {
-            ours.push(format!("plimsoll fix raise --max {max} --allow-lower"));
-            commands.push(commands::set(case.profile, "nf_conntrack_max", max));
+            ours.push(format!("plimsoll fix raise --max {max} --allow-lower").into());
+            commands.push(commands::set(case.profile, "nf_conntrack_max", max).into());
             let price = case.price.worst(max, case.buckets().unwrap_or(0));
-            (format!("lower the limit to {max}"), Vec::new(), Some(price))
+            (said!("lower the limit to {max}", "把上限降到 {max}"), Vec::new(), Some(price))
         }
-        Err(reason) => ("lower the limit".to_string(), alloc::vec![reason], None),
+        Err(reason) => (said!("lower the limit", "降低上限"), alloc::vec![reason], None),
     };
     if case.price.multiplies() {
         let one = case.price.worst(1, 0).0 / case.price.namespaces;
         let limit = case.initial().and_then(|(_, s)| s.limit()).unwrap_or(0);
-        commands.push(format!(
+        commands.push(said!(
             "# or let fewer namespaces track: each that has no rule by state and no NAT takes {} off the \
-             worst case",
+             worst case", "# 或者少让几个命名空间跟踪：每一个没有按状态匹配的规则、也没有 NAT 的，可使最坏情况少 {}",
             words::bytes(plimsoll_ct::Bytes(one.saturating_mul(limit)))
         ));
     }
     let kube = case.after.boot.managers.value().into_iter().flatten();
     if kube.into_iter().any(|m| m.kind == ManagerKind::Kubernetes) {
         commands.push(
-            "# kube-proxy sets it at each start: conntrack.maxPerCore: 0 and conntrack.min: 0 leave it \
-             alone"
-                .to_string(),
+            said!("# kube-proxy sets it at each start: conntrack.maxPerCore: 0 and conntrack.min: 0 leave it \
+             alone", "# kube-proxy 每次启动都会设它：conntrack.maxPerCore: 0 和 conntrack.min: 0 可让它不动"),
         );
     }
     let remedy = Remedy {
@@ -108,9 +115,14 @@ pub(super) fn memory(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         fix: ours,
         commands,
         memory: price,
-        risk: "A table that needs more than that drops new flows: compare with the busiest hour."
-            .to_string(),
-        effect: "The tables of all namespaces together fit into half of the memory.".to_string(),
+        risk: said!(
+            "A table that needs more than that drops new flows: compare with the busiest hour.",
+            "需要更多条目的表会丢掉新流：请与最忙的时段比较。"
+        ),
+        effect: said!(
+            "The tables of all namespaces together fit into half of the memory.",
+            "所有命名空间的表合起来不超过一半内存。"
+        ),
         refused,
     };
     Some(Ranked { rank: 35, remedy })
@@ -148,7 +160,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     });
     let v6 = source.is_some_and(|p| p.address.is_ipv6());
     let old = case.after.host.kernel.value().is_some_and(|k| k.rank() < (2, 23));
-    let (title, commands): (String, Vec<String>) = if speaks_nft(case, s) {
+    let (title, commands): (Said, Vec<Said>) = if speaks_nft(case, s) {
         // `limit` is a word of the language, so the chain has another name.
         let (set, kind, word) = if v6 {
             ("per_source6", "ipv6_addr", "ip6")
@@ -156,25 +168,37 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             ("per_source", "ipv4_addr", "ip")
         };
         let commands = alloc::vec![
-            "nft add table inet plimsoll".to_string(),
+            "nft add table inet plimsoll".into(),
             format!(
                 "nft 'add set inet plimsoll {set} {{ type {kind}; size 65535; flags dynamic; }}'"
-            ),
+            )
+            .into(),
             "nft 'add chain inet plimsoll crowd { type filter hook prerouting priority mangle; }'"
-                .to_string(),
+                .into(),
             format!(
                 "nft 'add rule inet plimsoll crowd ct state new add @{set} {{ {word} saddr ct \
                  count over {each} }} counter drop'"
-            ),
+            )
+            .into(),
         ];
-        (format!("let one source hold {} entries at most", words::count(each)), commands)
+        (
+            said!(
+                "let one source hold {} entries at most",
+                "让一个来源最多占 {} 个条目",
+                words::count(each)
+            ),
+            commands,
+        )
     } else if old {
         // connlimit came with 2.6.23.
         let source = source.filter(|_| !v6)?;
         let address = prefix_label(source);
         (
-            format!("drop the packets of {address} before they are tracked"),
-            alloc::vec![format!("iptables -t raw -I PREROUTING -s {address} -j DROP")],
+            said!(
+                "drop the packets of {address} before they are tracked",
+                "在跟踪之前丢弃 {address} 的包"
+            ),
+            alloc::vec![format!("iptables -t raw -I PREROUTING -s {address} -j DROP").into()],
         )
     } else {
         let (tool, mask) = if v6 { ("ip6tables", 128) } else { ("iptables", 32) };
@@ -183,8 +207,12 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
              {each} --connlimit-mask {mask} -j DROP"
         );
         (
-            format!("let one source hold {} entries at most", words::count(each)),
-            alloc::vec![command],
+            said!(
+                "let one source hold {} entries at most",
+                "让一个来源最多占 {} 个条目",
+                words::count(each)
+            ),
+            alloc::vec![command.into()],
         )
     };
     let mut commands = commands::run_inside(s, commands);
@@ -199,11 +227,15 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             .collect(),
         commands,
         memory: None,
-        risk: "A proxy, a NAT gateway or this host itself may rightly be the one source: look who it is \
-               first. Counting needs 64 bytes for each connection."
-            .to_string(),
-        effect: "What is over the number is dropped before it becomes an entry; the others have the rest."
-            .to_string(),
+        risk: said!(
+            "A proxy, a NAT gateway or this host itself may rightly be the one source: look who it is \
+               first. Counting needs 64 bytes for each connection.",
+            "代理、NAT 网关或本机自己可能就应该是那一个来源：先看清楚是谁。计数要为每条连接占 64 字节。"
+        ),
+        effect: said!(
+            "What is over the number is dropped before it becomes an entry; the others have the rest.",
+            "超出的在成为条目之前就被丢弃；其余的地方归别人用。"
+        ),
         refused: Vec::new(),
     };
     Some(Ranked { rank: 4, remedy })

@@ -16,13 +16,13 @@ mod unload;
 
 pub(crate) use unload::{belongs, managed, removal_order};
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_wire::ruleset::Backend;
 use plimsoll_wire::shown;
 
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::facts::ManagerKind;
 use crate::findings::Draft;
@@ -90,8 +90,8 @@ pub(crate) fn remedies(case: &Case<'_>, found: &[Draft]) -> Vec<Remedy> {
         .into_iter()
         .map(|r| {
             let mut remedy = r.remedy;
-            remedy.commands = remedy.commands.into_iter().map(|c| one_line(&c)).collect();
-            remedy.fix = remedy.fix.into_iter().map(|c| one_line(&c)).collect();
+            remedy.commands = remedy.commands.iter().map(|c| c.map(one_line)).collect();
+            remedy.fix = remedy.fix.iter().map(|c| c.map(one_line)).collect();
             remedy
         })
         .collect()
@@ -117,15 +117,15 @@ pub(crate) fn same_elsewhere(
     s: &Space<'_>,
     ids: &[&str],
     alike: impl Fn(&Space<'_>) -> bool,
-) -> Option<String> {
-    let mut names: Vec<&str> = Vec::new();
+) -> Option<Said> {
+    let mut names: Vec<&Said> = Vec::new();
     for draft in findings.0.iter().filter(|d| d.finding.severity > Severity::Info) {
         let other = draft.finding.namespace.and_then(|i| case.spaces.get(i));
         if let Some(other) = other
             && ids.contains(&draft.finding.id)
             && !core::ptr::eq(other, s)
             && alike(other)
-            && !names.contains(&other.name.as_str())
+            && !names.contains(&&other.name)
         {
             names.push(&other.name);
         }
@@ -136,8 +136,13 @@ pub(crate) fn same_elsewhere(
     if names.is_empty() {
         return None;
     }
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    Some(format!("# the same in: {}{more}", names.join(", ")))
+    let names = Said::join(names, &Said::of(", ", "、"));
+    let more = if more == 0 {
+        Said::default()
+    } else {
+        said!(" and {more} more", "等，另有 {more} 个")
+    };
+    Some(said!("# the same in: {names}{more}", "# 同样适用于：{names:#}{more:#}"))
 }
 
 /// A command is one line: what a foreign name might have smuggled in ends here.
@@ -156,30 +161,40 @@ pub(crate) fn speaks_nft(case: &Case<'_>, s: &Space<'_>) -> bool {
 }
 
 /// Why packets that are rewritten, or that others write rules about, must stay tracked.
-pub(crate) fn needs_tracking(case: &Case<'_>, s: &Space<'_>) -> Vec<String> {
+pub(crate) fn needs_tracking(case: &Case<'_>, s: &Space<'_>) -> Vec<Said> {
     let mut reasons = Vec::new();
     if let Some(rules) = s.now.rules.value()
         && let Some(rule) =
             rules.needing().find(|r| r.needs.contains(&plimsoll_wire::ruleset::Need::Nat))
     {
-        reasons.push(format!(
+        reasons.push(said!(
             "rules rewrite addresses, and an untracked packet is not rewritten: {}",
+            "有规则改写地址，而未跟踪的包不会被改写：{}",
             words::clean(&rule.text)
         ));
     } else if let Some(census) = s.now.census.value()
         && census.nat > 0
     {
-        reasons.push(format!(
+        reasons.push(said!(
             "{} have rewritten addresses, and an untracked packet is not rewritten",
-            words::counted(census.nat, "entry", "entries")
+            "{:#}的地址被改写过，而未跟踪的包不会被改写",
+            words::many(census.nat, "entry", "entries", "个条目")
         ));
     }
     for manager in case.after.boot.managers.value().into_iter().flatten() {
         let name = match manager.kind {
-            ManagerKind::Docker => "Docker needs tracking for its NAT",
-            ManagerKind::OtherContainers => "containers need tracking for their NAT",
-            ManagerKind::Kubernetes => "Kubernetes needs tracking for its services",
-            ManagerKind::Libvirt => "libvirt needs tracking for its networks",
+            ManagerKind::Docker => {
+                said!("Docker needs tracking for its NAT", "Docker 的 NAT 需要跟踪")
+            }
+            ManagerKind::OtherContainers => {
+                said!("containers need tracking for their NAT", "容器的 NAT 需要跟踪")
+            }
+            ManagerKind::Kubernetes => {
+                said!("Kubernetes needs tracking for its services", "Kubernetes 的服务需要跟踪")
+            }
+            ManagerKind::Libvirt => {
+                said!("libvirt needs tracking for its networks", "libvirt 的网络需要跟踪")
+            }
             ManagerKind::Firewalld
             | ManagerKind::Ufw
             | ManagerKind::Tuned
@@ -187,7 +202,7 @@ pub(crate) fn needs_tracking(case: &Case<'_>, s: &Space<'_>) -> Vec<String> {
                 continue;
             }
         };
-        reasons.push(format!("{name} ({})", words::clean(&manager.because)));
+        reasons.push(said!("{name} ({})", "{name:#}（{:#}）", manager.because.map(words::clean)));
     }
     reasons
 }

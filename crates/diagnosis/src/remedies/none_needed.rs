@@ -1,9 +1,9 @@
 //! Nothing to do about conntrack: the trouble, if there is any, is elsewhere.
 
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::{Findings, Ranked};
+use crate::Said;
 use crate::{Remedy, RemedyId, Severity};
 
 /// Findings that are not about conntrack, or say that it is not at work.
@@ -24,20 +24,26 @@ pub(super) fn remedy(findings: &Findings<'_>) -> Option<Ranked> {
         return None;
     }
     let effect = if elsewhere == ["CT031"] {
-        "Nothing is tracked here, so no setting of conntrack changes anything."
+        said!(
+            "Nothing is tracked here, so no setting of conntrack changes anything.",
+            "这里什么都没有跟踪，所以连接跟踪的任何设置都改变不了什么。"
+        )
     } else {
-        "No setting of conntrack helps: the packets are lost elsewhere; each finding's page says how to \
-         cure it."
+        said!(
+            "No setting of conntrack helps: the packets are lost elsewhere; each finding's page says how to \
+         cure it.",
+            "连接跟踪的任何设置都没有用：包丢在别处；每条诊断结论的页面写着怎样治。"
+        )
     };
     let remedy = Remedy {
         id: RemedyId::NoneNeeded,
-        title: "nothing to do about conntrack".to_string(),
+        title: said!("nothing to do about conntrack", "连接跟踪这边不用做什么"),
         findings: elsewhere,
         fix: Vec::new(),
         commands: Vec::new(),
         memory: None,
-        risk: alloc::string::String::new(),
-        effect: effect.to_string(),
+        risk: Said::default(),
+        effect,
         refused: Vec::new(),
     };
     Some(Ranked { rank: 0, remedy })

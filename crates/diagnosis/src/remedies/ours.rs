@@ -3,18 +3,19 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
+use crate::Said;
 use crate::case::Space;
 use crate::facts::Owner;
 use crate::words;
 
 /// `plimsoll fix …` for a namespace: for the host's own as it stands, for another with `--netns`. `None` where no
 /// word leads there.
-pub(super) fn fix(arguments: &str, space: &Space<'_>) -> Option<String> {
+pub(super) fn fix(arguments: &str, space: &Space<'_>) -> Option<Said> {
     let netns = match place(space)? {
         place if place.is_empty() => place,
         place => format!(" --netns {place}"),
     };
-    Some(format!("plimsoll fix {arguments}{netns}"))
+    Some(format!("plimsoll fix {arguments}{netns}").into())
 }
 
 /// What `--netns` knows a namespace by.

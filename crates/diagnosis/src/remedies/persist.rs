@@ -10,7 +10,8 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Era, Setting};
 
 use super::{Findings, Ranked, limit, raise};
-use crate::boot::{Attempt, Fate, LintKind};
+use crate::Said;
+use crate::boot::{Attempt, Fate, LintKind, place};
 use crate::case::Case;
 use crate::commands;
 use crate::facts::{ManagerKind, SysctlLoader};
@@ -66,23 +67,26 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     }
     let mut fix = Vec::new();
     if let Some((_, max)) = meant {
-        fix.push(format!("plimsoll fix raise --max {max}"));
+        fix.push(format!("plimsoll fix raise --max {max}").into());
     }
     if !values.is_empty() || buckets.is_some() || meant.is_some() {
         if !raised.is_empty() {
-            fix.push("# once the new values run:".to_string());
+            fix.push(said!("# once the new values run:", "# 等新的值生效之后："));
         }
-        fix.push("plimsoll fix persist".to_string());
+        fix.push("plimsoll fix persist".into());
     }
     answers.extend(raised);
     let mut risk = write(case, &values, buckets, &mut commands);
     commands.extend(remarks(case, &values));
     if risk.is_empty() {
-        risk = "None for the running host; the files take effect at the next boot.".to_string();
+        risk = said!(
+            "None for the running host; the files take effect at the next boot.",
+            "对正在运行的主机没有；文件在下次启动时生效。"
+        );
     }
     let remedy = Remedy {
         id: RemedyId::Persist,
-        title: "make the values survive the boot".to_string(),
+        title: said!("make the values survive the boot", "让这些值在重启后仍然有效"),
         findings: answers,
         fix,
         commands,
@@ -90,12 +94,15 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         risk,
         effect: match meant {
             Some((_, max)) => {
-                format!(
+                said!(
                     "The limit is {}, as it was meant, now and after a boot.",
+                    "上限为 {}，和本意一样，现在和启动之后都是。",
                     words::count(max)
                 )
             }
-            None => "After a boot the values are the same as now.".to_string(),
+            None => {
+                said!("After a boot the values are the same as now.", "启动之后的值与现在相同。")
+            }
         },
         refused: Vec::new(),
     };
@@ -124,7 +131,7 @@ fn meant_limit(case: &Case<'_>, values: &[(&'static str, u64)]) -> Option<(u32, 
 }
 
 /// Lines that have no effect: what was meant in their place, or nothing.
-fn stale_lines(case: &Case<'_>, meant: Option<(u32, u64)>) -> Vec<String> {
+fn stale_lines(case: &Case<'_>, meant: Option<(u32, u64)>) -> Vec<Said> {
     let mut commands = Vec::new();
     // 99-sysctl.conf is a link on many hosts, and a plain -i would put a file in its place. The sed of
     // CentOS 5 does not know the option, nor does it have such links.
@@ -139,13 +146,13 @@ fn stale_lines(case: &Case<'_>, meant: Option<(u32, u64)>) -> Vec<String> {
         let read_only = lint.kind == LintKind::ReadOnlyKey;
         match (&lint.meant, value) {
             (Some(key), Some(value)) if read_only && meant == Some((line, value)) => {
-                commands.push(format!("{sed} '{line}s|.*|{key} = {value}|' {file}"));
-                commands.push(commands::set(case.profile, "nf_conntrack_max", value));
+                commands.push(format!("{sed} '{line}s|.*|{key} = {value}|' {file}").into());
+                commands.push(commands::set(case.profile, "nf_conntrack_max", value).into());
             }
             (Some(key), Some(value)) if !read_only => {
-                commands.push(format!("{sed} '{line}s|.*|{key} = {value}|' {file}"));
+                commands.push(format!("{sed} '{line}s|.*|{key} = {value}|' {file}").into());
             }
-            (Some(_) | None, _) => commands.push(format!("{sed} '{line}s/^/# /' {file}")),
+            (Some(_) | None, _) => commands.push(format!("{sed} '{line}s/^/# /' {file}").into()),
         }
     }
     commands
@@ -156,20 +163,20 @@ fn write(
     case: &Case<'_>,
     values: &[(&'static str, u64)],
     buckets: Option<u64>,
-    commands: &mut Vec<String>,
-) -> String {
+    commands: &mut Vec<Said>,
+) -> Said {
     let profile = case.profile;
     let module = commands::module(profile);
     let loader = commands::loader(case);
     let mut lines: Vec<String> =
         values.iter().map(|(name, v)| format!("{} = {v}", commands::key(profile, name))).collect();
-    let mut risk = String::new();
+    let mut risk = Said::default();
     if let Some(buckets) = buckets {
         if profile.buckets_writable {
             lines.push(format!("{} = {buckets}", commands::key(profile, "nf_conntrack_buckets")));
         } else if commands::is_module(case) == Some(false) {
-            commands.push(format!(
-                "# {module} is built in: add {module}.hashsize={buckets} to the kernel's command line"
+            commands.push(said!(
+                "# {module} is built in: add {module}.hashsize={buckets} to the kernel's command line", "# {module} 已编译进内核：在内核命令行里加上 {module}.hashsize={buckets}"
             ));
         } else {
             // RHEL 5 reads modprobe.conf; a file in modprobe.d works from RHEL 6 on.
@@ -178,10 +185,11 @@ fn write(
             } else {
                 "> /etc/modprobe.d/plimsoll.conf"
             };
-            commands.push(format!("echo 'options {module} hashsize={buckets}' {target}"));
-            risk = format!(
+            commands.push(format!("echo 'options {module} hashsize={buckets}' {target}").into());
+            risk = said!(
                 "hashsize makes the limit {} (eight times the buckets) until the sysctl file is \
                  applied.",
+                "在 sysctl 文件生效之前，hashsize 使上限成为 {}（桶数的八倍）。",
                 buckets.saturating_mul(8)
             );
         }
@@ -189,10 +197,11 @@ fn write(
     if commands::is_module(case) != Some(false) && !lines.is_empty() {
         match loader {
             SysctlLoader::Systemd => {
-                commands.push(format!("echo {module} > /etc/modules-load.d/plimsoll.conf"));
+                commands.push(format!("echo {module} > /etc/modules-load.d/plimsoll.conf").into());
             }
-            SysctlLoader::Procps => commands
-                .push(format!("grep -qx {module} /etc/modules || echo {module} >> /etc/modules")),
+            SysctlLoader::Procps => commands.push(
+                format!("grep -qx {module} /etc/modules || echo {module} >> /etc/modules").into(),
+            ),
             // The firewall loads it, and applies the settings again: see below.
             SysctlLoader::RcSysinit => {}
         }
@@ -200,17 +209,20 @@ fn write(
     if !lines.is_empty() {
         if loader != SysctlLoader::RcSysinit {
             let quoted: Vec<String> = lines.iter().map(|l| format!("'{l}'")).collect();
-            commands.push(format!("printf '%s\\n' {} > {FILE}", quoted.join(" ")));
-            commands.push(format!("sysctl -p {FILE}"));
+            commands.push(format!("printf '%s\\n' {} > {FILE}", quoted.join(" ")).into());
+            commands.push(format!("sysctl -p {FILE}").into());
         } else {
             for line in &lines {
                 let key = line.split(" = ").next().unwrap_or(line);
-                commands.push(format!(
-                    "grep -q '^{key} *=' /etc/sysctl.conf && sed -i 's|^{key} *=.*|{line}|' \
+                commands.push(
+                    format!(
+                        "grep -q '^{key} *=' /etc/sysctl.conf && sed -i 's|^{key} *=.*|{line}|' \
                      /etc/sysctl.conf || echo '{line}' >> /etc/sysctl.conf"
-                ));
+                    )
+                    .into(),
+                );
             }
-            commands.push("sysctl -p".to_string());
+            commands.push("sysctl -p".into());
         }
     }
     if commands::has_iptables_service(case) && !lines.is_empty() {
@@ -220,25 +232,27 @@ fn write(
 }
 
 /// RHEL's iptables service unloads the modules on each restart, and every setting with them.
-fn iptables_service(case: &Case<'_>, commands: &mut Vec<String>) {
+fn iptables_service(case: &Case<'_>, commands: &mut Vec<Said>) {
     const CONFIG: &str = "/etc/sysconfig/iptables-config";
     let config = case.after.boot.iptables_config.value();
     if config.is_none_or(|c| c.unload != Some(false)) {
-        commands.push(format!(
-            "sed -i 's/^IPTABLES_MODULES_UNLOAD=.*/IPTABLES_MODULES_UNLOAD=\"no\"/' {CONFIG}"
-        ));
+        commands.push(
+            format!(
+                "sed -i 's/^IPTABLES_MODULES_UNLOAD=.*/IPTABLES_MODULES_UNLOAD=\"no\"/' {CONFIG}"
+            )
+            .into(),
+        );
     }
     // RHEL 5's init script is not known to have IPTABLES_SYSCTL_LOAD_LIST.
     if case.profile.enterprise == Some(5) {
         commands.push(
-            "# the keys exist only once the firewall has loaded ip_conntrack, long after sysctl.conf was \
-             applied: rc.local comes last"
-                .to_string(),
+            said!("# the keys exist only once the firewall has loaded ip_conntrack, long after sysctl.conf was \
+             applied: rc.local comes last", "# 防火墙加载 ip_conntrack 之后才有这些参数，那时 sysctl.conf 早已应用过了：rc.local 最后运行"),
         );
         commands.push(
             "grep -q '^/sbin/sysctl -e -p' /etc/rc.d/rc.local || echo '/sbin/sysctl -e -p' >> \
              /etc/rc.d/rc.local"
-                .to_string(),
+                .into(),
         );
         return;
     }
@@ -251,12 +265,12 @@ fn iptables_service(case: &Case<'_>, commands: &mut Vec<String>) {
             "grep -q '^IPTABLES_SYSCTL_LOAD_LIST=' {CONFIG} && sed -i \
              's/^IPTABLES_SYSCTL_LOAD_LIST=.*/IPTABLES_SYSCTL_LOAD_LIST=\"{pattern}\"/' {CONFIG} || \
              echo 'IPTABLES_SYSCTL_LOAD_LIST=\"{pattern}\"' >> {CONFIG}"
-        ));
+        ).into());
     }
 }
 
 /// Who else writes the values.
-fn remarks(case: &Case<'_>, values: &[(&'static str, u64)]) -> Vec<String> {
+fn remarks(case: &Case<'_>, values: &[(&'static str, u64)]) -> Vec<Said> {
     let mut remarks = Vec::new();
     for (name, value) in values {
         let outcome = case.boot.value().and_then(|boot| boot.outcome(name));
@@ -269,30 +283,38 @@ fn remarks(case: &Case<'_>, values: &[(&'static str, u64)]) -> Vec<String> {
         else {
             continue;
         };
-        remarks.push(format!(
-            "# {} line {} sets {} to {} later: change it there",
-            words::clean(&a.file),
-            a.line,
-            words::clean(&a.key),
-            words::clean(&a.value)
+        let (file, line, at) = (words::clean(&a.file), a.line, place(&a.file, a.line));
+        let (key, value) = (words::clean(&a.key), words::clean(&a.value));
+        remarks.push(said!(
+            "# {file} line {line} sets {key} to {value} later: change it there",
+            "# {at:#}随后把 {key} 设为 {value}：请在那里改"
         ));
     }
     for manager in case.after.boot.managers.value().into_iter().flatten() {
         let remark = match manager.kind {
             ManagerKind::Kubernetes => {
-                "# kube-proxy sets limit and buckets at each start: set conntrack.maxPerCore: 0 and \
-                 conntrack.min: 0 in its configuration, or the wanted values"
+                said!(
+                    "# kube-proxy sets limit and buckets at each start: set conntrack.maxPerCore: 0 and \
+                 conntrack.min: 0 in its configuration, or the wanted values",
+                    "# kube-proxy 每次启动都会设上限和桶数：在它的配置里写 conntrack.maxPerCore: 0 和 conntrack.min: 0，或者写想要的值"
+                )
             }
-            ManagerKind::Tuned => "# tuned may set them too: look at the active profile",
-            ManagerKind::Ufw => "# ufw applies /etc/ufw/sysctl.conf after the boot: look there too",
+            ManagerKind::Tuned => said!(
+                "# tuned may set them too: look at the active profile",
+                "# tuned 也可能设它们：看一下现用的 profile"
+            ),
+            ManagerKind::Ufw => said!(
+                "# ufw applies /etc/ufw/sysctl.conf after the boot: look there too",
+                "# ufw 在启动之后应用 /etc/ufw/sysctl.conf：那里也要看一下"
+            ),
             ManagerKind::Docker
             | ManagerKind::OtherContainers
             | ManagerKind::Firewalld
             | ManagerKind::Libvirt
             | ManagerKind::Fail2ban => continue,
         };
-        if remarks.iter().all(|r| r != remark) {
-            remarks.push(remark.to_string());
+        if remarks.iter().all(|r| *r != remark) {
+            remarks.push(remark);
         }
     }
     remarks

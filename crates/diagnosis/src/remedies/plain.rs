@@ -8,13 +8,14 @@ use core::net::IpAddr;
 
 use plimsoll_ct::Protocol;
 
+use crate::Said;
 use crate::plan::{Change, DeleteEntries, IptablesChange, NftChange};
 
 /// Addresses of this host whose entries are deleted one by one; with more it is told in words.
 const ADDRESSES: usize = 8;
 
 /// The commands of a change.
-pub(super) fn commands(change: &Change) -> Vec<String> {
+pub(super) fn commands(change: &Change) -> Vec<Said> {
     match change {
         Change::Nft(c) => nft(c),
         Change::Iptables(c) => iptables(c),
@@ -24,7 +25,7 @@ pub(super) fn commands(change: &Change) -> Vec<String> {
 }
 
 /// Each command of the text by itself; a table is one.
-fn nft(c: &NftChange) -> Vec<String> {
+fn nft(c: &NftChange) -> Vec<Said> {
     let mut commands = Vec::new();
     let (mut whole, mut depth) = (String::new(), 0_usize);
     for line in c.apply.lines().map(str::trim).filter(|l| !l.is_empty()) {
@@ -39,24 +40,27 @@ fn nft(c: &NftChange) -> Vec<String> {
             whole.push_str(if line.ends_with(';') { " " } else { "; " });
         }
         if depth == 0 {
-            commands.push(format!("nft {}", quoted(&whole)));
+            commands.push(format!("nft {}", quoted(&whole)).into());
             whole.clear();
         }
     }
     commands
 }
 
-fn iptables(c: &IptablesChange) -> Vec<String> {
+fn iptables(c: &IptablesChange) -> Vec<Said> {
     let tool = c.restore.trim_end_matches("-restore");
     let table = if c.table == "filter" { String::new() } else { format!(" -t {}", c.table) };
     let lines = c.apply.lines().filter(|l| !l.starts_with('*') && *l != "COMMIT");
-    let command = |line: &str| match line.strip_prefix(':') {
-        Some(chain) => {
-            format!("{tool}{table} -N {}", quoted(chain.split(' ').next().unwrap_or_default()))
-        }
-        None => {
-            let words: Vec<String> = words(line).iter().map(|w| quoted(w)).collect();
-            format!("{tool}{table} {}", words.join(" "))
+    let command = |line: &str| -> Said {
+        match line.strip_prefix(':') {
+            Some(chain) => {
+                format!("{tool}{table} -N {}", quoted(chain.split(' ').next().unwrap_or_default()))
+                    .into()
+            }
+            None => {
+                let words: Vec<String> = words(line).iter().map(|w| quoted(w)).collect();
+                format!("{tool}{table} {}", words.join(" ")).into()
+            }
         }
     };
     lines.map(command).collect()
@@ -83,13 +87,17 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-fn entries(c: &DeleteEntries) -> Vec<String> {
+fn entries(c: &DeleteEntries) -> Vec<Said> {
     let (Some(protocol), Some(port)) = (c.filter.protocol, c.filter.port) else {
         return Vec::new();
     };
     let own = &c.filter.served_by;
     if own.len() > ADDRESSES {
-        return alloc::vec![format!("# then delete what entries there still are: {}", c.filter)];
+        return alloc::vec![said!(
+            "# then delete what entries there still are: {}",
+            "# 然后删除剩下的条目：{:#}",
+            c.filter.said()
+        )];
     }
     let delete = |to: &IpAddr| {
         let family = if to.is_ipv4() { "" } else { " -f ipv6" };
@@ -99,7 +107,7 @@ fn entries(c: &DeleteEntries) -> Vec<String> {
             None => String::new(),
         };
         let name = Protocol::from_number(protocol).name();
-        Some(format!("conntrack -D{family} -p {name} --orig-port-dst {port} -d {to}{from}"))
+        Some(format!("conntrack -D{family} -p {name} --orig-port-dst {port} -d {to}{from}").into())
     };
     own.iter().filter_map(delete).collect()
 }

@@ -1,12 +1,13 @@
 //! Raise limit and buckets now: the first aid, if memory allows.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_ct::Bytes;
 
 use super::{Findings, Ranked};
+use crate::Said;
 use crate::case::Case;
 use crate::size::{self, Machine, Peak};
 use crate::{Remedy, RemedyId, commands, words};
@@ -31,8 +32,11 @@ pub(crate) struct Size {
 }
 
 /// What is said of a size that is a guess.
-pub(crate) const UNSEEN: &str = "What the load needs beyond the limit can't be seen while the limit is in its way: this is a \
-                                 step, `plimsoll size` measures again once it stands.";
+pub(crate) const UNSEEN: Said = Said::of(
+    "What the load needs beyond the limit can't be seen while the limit is in its way: this is a \
+                                 step, `plimsoll size` measures again once it stands.",
+    "上限挡着的时候，看不到负载超出上限还需要多少：这只是一步，改好之后 `plimsoll size` 会重新测量。",
+);
 
 impl Size {
     /// Worst case over all namespaces.
@@ -57,8 +61,9 @@ pub(super) fn asking(
 }
 
 /// The size to go for. `Err`: why there is none.
-pub(crate) fn size(case: &Case<'_>, findings: &Findings<'_>) -> Result<Size, String> {
-    let now = current(case).ok_or("the limit in force could not be read")?;
+pub(crate) fn size(case: &Case<'_>, findings: &Findings<'_>) -> Result<Size, Said> {
+    let now =
+        current(case).ok_or(said!("the limit in force could not be read", "读不到现行上限"))?;
     let machine = Machine::in_case(case);
     if asking(case, findings, LIMIT).is_empty() {
         let max = if now == 0 { default(case) } else { now };
@@ -69,15 +74,17 @@ pub(crate) fn size(case: &Case<'_>, findings: &Findings<'_>) -> Result<Size, Str
     let sizing = size::size(demand, &machine, size::MARGIN);
     if now > 0 && sizing.max <= now {
         return Err(if sizing.capped {
-            format!(
+            said!(
                 "memory: {} entries in each of {} would take {}, over an eighth of what the host has",
+                "内存：{1:#}各 {0} 个条目要占 {2}，超过主机内存的八分之一",
                 words::count(sizing.wanted),
-                words::counted(case.price.namespaces, "namespace", "namespaces"),
+                words::many(case.price.namespaces, "namespace", "namespaces", "个命名空间"),
                 words::bytes(case.price.worst(sizing.wanted, machine.buckets_for(sizing.wanted)))
             )
         } else {
-            format!(
+            said!(
                 "{} is more than the load asks for: {} at the peak and half as much again",
+                "{} 已经超过负载所需：峰值 {}，再加一半",
                 words::count(now),
                 words::count(sizing.demand.peak.entries(sizing.demand.mean))
             )
@@ -117,13 +124,13 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         Err(reason) => {
             let remedy = Remedy {
                 id: RemedyId::Raise,
-                title: "raise the limit".to_string(),
+                title: said!("raise the limit", "提高上限"),
                 findings: answers,
                 fix: Vec::new(),
                 commands: Vec::new(),
                 memory: None,
-                risk: String::new(),
-                effect: "More entries would fit.".to_string(),
+                risk: Said::default(),
+                effect: said!("More entries would fit.", "能容纳更多条目。"),
                 refused: alloc::vec![reason],
             };
             return Some(Ranked { rank, remedy });
@@ -132,46 +139,63 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     let mut commands = Vec::new();
     let child = case.spaces.len() > 1 || !case.after.namespaces.first()?.is_initial();
     if child {
-        commands.push(
+        commands.push(said!(
             "# on the host, in its own namespace: the limit is one value for all namespaces, and a \
-             container cannot set it"
-                .to_string(),
-        );
+             container cannot set it",
+            "# 在主机上，在它自己的命名空间里：上限是所有命名空间共用的一个值，容器不能设"
+        ));
     }
     if size.raised {
-        commands.push(commands::set(case.profile, "nf_conntrack_max", size.max));
+        commands.push(commands::set(case.profile, "nf_conntrack_max", size.max).into());
     }
     if case.buckets().is_none_or(|b| size.buckets > b) {
-        commands.push(commands::set_buckets(case.profile, size.buckets));
+        commands.push(commands::set_buckets(case.profile, size.buckets).into());
     }
     let more_buckets = case.buckets().is_none_or(|b| size.buckets > b);
     let title = if size.raised && more_buckets {
-        format!("raise the limit to {} and the buckets to {}", size.max, size.buckets)
+        said!(
+            "raise the limit to {} and the buckets to {}",
+            "把上限提高到 {}，桶数提高到 {}",
+            size.max,
+            size.buckets
+        )
     } else if size.raised {
-        format!("raise the limit to {}", size.max)
+        said!("raise the limit to {}", "把上限提高到 {}", size.max)
     } else {
-        format!("raise the buckets to {}", size.buckets)
+        said!("raise the buckets to {}", "把桶数提高到 {}", size.buckets)
     };
     let effect = effect(findings, size, now);
-    let mut risk = format!(
+    let mut risk = said!(
         "Up to {} of memory if {} full.",
+        "如果{1:#}，最多占 {0} 内存。",
         words::bytes(size.price(case)),
         if case.price.multiplies() {
-            format!("the tables of all {} namespaces are", case.price.namespaces)
+            said!(
+                "the tables of all {} namespaces are",
+                "全部 {} 个命名空间的表都满",
+                case.price.namespaces
+            )
         } else {
-            "the table is".to_string()
+            said!("the table is", "表满")
         }
     );
     if case.buckets().is_none_or(|b| size.buckets > b) {
-        risk.push_str(
+        risk.push(&said!(
             " Resizing the buckets re-hashes the whole table and holds up packets for that long.",
-        );
+            "改变桶数要重新散列整张表，这段时间包会被挡住。"
+        ));
     }
     if size.capped {
-        risk.push_str(" Memory keeps the limit lower than the load asks for.");
+        risk.push(&said!(
+            " Memory keeps the limit lower than the load asks for.",
+            "受内存限制，上限低于负载所需。"
+        ));
     }
     if case.after.host.memory_total.get().is_none() {
-        risk.push_str(" The memory of this host is not known: check it first.");
+        risk.push(&said!(
+            " The memory of this host is not known: check it first.",
+            "本机的内存大小未知：请先查明。"
+        ));
     }
     let mut fix = String::from("plimsoll fix raise");
     if size.raised {
@@ -184,7 +208,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         id: RemedyId::Raise,
         title,
         findings: answers,
-        fix: alloc::vec![fix],
+        fix: alloc::vec![fix.into()],
         commands,
         memory: Some(size.price(case)),
         risk,
@@ -195,24 +219,35 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
 }
 
 /// What will be different.
-fn effect(findings: &Findings<'_>, size: Size, now: u64) -> String {
+fn effect(findings: &Findings<'_>, size: Size, now: u64) -> Said {
     if !size.raised {
-        return "Chains become short again, and no packet is refused for their length.".to_string();
+        return said!(
+            "Chains become short again, and no packet is refused for their length.",
+            "链又变短，不再有包因链太长而被拒绝。"
+        );
     }
     let times = size.max.checked_div(now).unwrap_or(0);
     let mut effect = match times {
-        2.. => format!("There is room for {times} times the entries, at once."),
-        _ if now == 0 => "A flood can no longer take all memory.".to_string(),
-        _ => "There is room for more entries, at once.".to_string(),
+        2.. => said!(
+            "There is room for {times} times the entries, at once.",
+            "马上能容纳 {times} 倍的条目。"
+        ),
+        _ if now == 0 => {
+            said!("A flood can no longer take all memory.", "洪水攻击不再能耗尽内存。")
+        }
+        _ => said!("There is room for more entries, at once.", "马上能容纳更多条目。"),
     };
     if size.unseen && findings.has("CT001") {
-        effect.push_str(" If the load needs no more than that, the drops end: a full table does not show how much it needs.");
+        effect.push(&said!(" If the load needs no more than that, the drops end: a full table does not show how much it needs.", "如果负载需要的不比这更多，丢包就此结束：已满的表看不出它需要多少。"));
     }
     if findings.has("CT010") {
-        effect.push_str(" A flood fills that as well.");
+        effect.push(&said!(" A flood fills that as well.", "洪水攻击连这些也会填满。"));
     }
     if findings.has("CT012") {
-        effect.push_str(" Idle connections go on piling up: shorten their timeout too.");
+        effect.push(&said!(
+            " Idle connections go on piling up: shorten their timeout too.",
+            "空闲连接还会继续堆积：也要缩短它们的超时。"
+        ));
     }
     effect
 }

@@ -12,6 +12,7 @@ use plimsoll_ct::Protocol;
 
 use super::ours::fix;
 use super::{Findings, Ranked, needs_tracking, same_elsewhere};
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::commands;
 use crate::findings::{flood_of, pile};
@@ -21,10 +22,10 @@ use crate::{Remedy, RemedyId};
 /// What may go for one cause.
 struct Part {
     answers: &'static str,
-    what: String,
+    what: Said,
     /// Words of `plimsoll fix`.
     ours: String,
-    commands: Vec<String>,
+    commands: Vec<Said>,
 }
 
 /// The remedy.
@@ -37,32 +38,36 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     if findings.has("CT013") {
         parts.push(piled_up(s)?);
     }
-    let (mut risk, mut refused) = (String::new(), Vec::new());
+    let (mut risk, mut refused) = (Said::default(), Vec::new());
     if findings.has("CT012") && findings.has("CT001") {
         parts.push(idle(s)?);
-        risk.push_str(
-            "A connection that still lives is picked up again by its next packet only while \
-             nf_conntrack_tcp_loose is 1 and no rule drops what is new without SYN. ",
+        risk.push(&said!("A connection that still lives is picked up again by its next packet only while \
+             nf_conntrack_tcp_loose is 1 and no rule drops what is new without SYN. ", "只有 nf_conntrack_tcp_loose 为 1，并且没有规则丢弃不带 SYN 的新包，仍然活着的连接才会被它的下一个包重新接上。"),
         );
         refused = needs_tracking(case, s);
     }
     if parts.is_empty() {
         return None;
     }
-    risk.push_str("Entries with NAT lose their mapping.");
+    risk.push(&said!("Entries with NAT lose their mapping.", "带 NAT 的条目会失去映射。"));
     let mut answers: Vec<&'static str> = parts.iter().map(|part| part.answers).collect();
     let same = same_elsewhere(case, findings, s, &answers, |_| true);
     if findings.has("CT001") {
         answers.insert(0, "CT001");
     }
-    let what: Vec<&str> = parts.iter().map(|part| part.what.as_str()).collect();
-    let title = format!("delete {}", what.join(" and "));
-    let mut fix: Vec<String> = parts.iter().filter_map(|part| fix(&part.ours, s)).collect();
+    let title = said!(
+        "delete {}",
+        "删除{:#}",
+        Said::join(parts.iter().map(|part| &part.what), &Said::of(" and ", "，以及"))
+    );
+    let mut fix: Vec<Said> = parts.iter().filter_map(|part| fix(&part.ours, s)).collect();
     fix.extend(same.clone().filter(|_| !fix.is_empty()));
-    let mut plain: Vec<String> = Vec::new();
+    let mut plain: Vec<Said> = Vec::new();
     if case.profile.enterprise == Some(5) {
-        plain
-            .push("# needs conntrack-tools, which CentOS 5 does not bring (EPEL does)".to_string());
+        plain.push(said!(
+            "# needs conntrack-tools, which CentOS 5 does not bring (EPEL does)",
+            "# 需要 conntrack-tools，CentOS 5 不自带（EPEL 有）"
+        ));
     }
     plain.extend(parts.into_iter().flat_map(|part| part.commands));
     let mut commands = commands::run_inside(s, plain);
@@ -75,7 +80,10 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         commands,
         memory: None,
         risk,
-        effect: "Room at once; it fills again as long as the cause is there.".to_string(),
+        effect: said!(
+            "Room at once; it fills again as long as the cause is there.",
+            "马上腾出地方；只要原因还在，又会填满。"
+        ),
         refused,
     };
     Some(Ranked { rank: if findings.has("CT001") { 8 } else { 45 }, remedy })
@@ -101,24 +109,30 @@ fn unanswered(s: &Space<'_>) -> Option<Part> {
     let port = with("--orig-port-dst", port.map(|port| port.to_string()));
     let source = with("-s", source);
     let mut commands = Vec::from([match flood.protocol {
-        Protocol::Tcp => format!("conntrack -D -p tcp --state SYN_SENT{source}{port}"),
-        Protocol::Icmp => format!("conntrack -D -p icmp{source}"),
-        Protocol::Icmpv6 => format!("conntrack -D -f ipv6 -p icmpv6{source}"),
-        Protocol::Udp => format!("conntrack -D -p udp{source}{port}"),
+        Protocol::Tcp => format!("conntrack -D -p tcp --state SYN_SENT{source}{port}").into(),
+        Protocol::Icmp => format!("conntrack -D -p icmp{source}").into(),
+        Protocol::Icmpv6 => format!("conntrack -D -f ipv6 -p icmpv6{source}").into(),
+        Protocol::Udp => format!("conntrack -D -p udp{source}{port}").into(),
         Protocol::Dccp
         | Protocol::Gre
         | Protocol::Sctp
         | Protocol::UdpLite
-        | Protocol::Other(_) => format!("conntrack -D -p {}{source}", flood.protocol.number()),
+        | Protocol::Other(_) => {
+            format!("conntrack -D -p {}{source}", flood.protocol.number()).into()
+        }
     }]);
     if flood.protocol == Protocol::Udp {
         commands.push(
-            "# conntrack can't tell answered UDP entries from unanswered ones when it deletes: those \
-             go as well, and come back with their next packet"
-                .to_string(),
+            said!("# conntrack can't tell answered UDP entries from unanswered ones when it deletes: those \
+             go as well, and come back with their next packet", "# conntrack 删除时分不清有应答和没有应答的 UDP 条目：有应答的也会一起删掉，下一个包到来时再建"),
         );
     }
-    Some(Part { answers: "CT010", what: "the unanswered entries".to_string(), ours, commands })
+    Some(Part {
+        answers: "CT010",
+        what: said!("the unanswered entries", "没有应答的条目"),
+        ours,
+        commands,
+    })
 }
 
 /// Connections in one state that pile up.
@@ -126,9 +140,9 @@ fn piled_up(s: &Space<'_>) -> Option<Part> {
     let state = pile(s)?;
     Some(Part {
         answers: "CT013",
-        what: format!("the connections in {state}"),
+        what: said!("the connections in {state}", "处于 {state} 的连接"),
         ours: format!("shed --state {state}"),
-        commands: Vec::from([format!("conntrack -D -p tcp --state {state}")]),
+        commands: Vec::from([format!("conntrack -D -p tcp --state {state}").into()]),
     })
 }
 
@@ -138,11 +152,14 @@ fn idle(s: &Space<'_>) -> Option<Part> {
     let port = Some(service.port).filter(|port| *port != 0)?;
     Some(Part {
         answers: "CT012",
-        what: "connections that have been idle for over an hour".to_string(),
+        what: said!("connections that have been idle for over an hour", "空闲超过一小时的连接"),
         ours: format!("shed --protocol tcp --port {port} --idle 1h"),
         commands: Vec::from([
-            format!("conntrack -D -p tcp --state ESTABLISHED --orig-port-dst {port}"),
-            "# conntrack knows no idle time: connections in use go with the idle ones".to_string(),
+            format!("conntrack -D -p tcp --state ESTABLISHED --orig-port-dst {port}").into(),
+            said!(
+                "# conntrack knows no idle time: connections in use go with the idle ones",
+                "# conntrack 不知道空闲时间：正在使用的连接会和空闲的一起删掉"
+            ),
         ]),
     })
 }

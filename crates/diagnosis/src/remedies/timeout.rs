@@ -4,13 +4,13 @@
 //! that nobody refreshes keeps the expiry it has.
 
 use alloc::format;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Protocol, TcpState};
 
 use super::ours::fix;
 use super::{Findings, Ranked, same_elsewhere, speaks_nft};
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::commands;
 use crate::facts::Service;
@@ -38,6 +38,9 @@ const SYN_PROXY_SINCE: (u16, u16) = (3, 12);
 /// First release with policies for one port (nfnetlink_cttimeout).
 const POLICIES_SINCE: (u16, u16) = (3, 4);
 
+/// What a flood that nobody answers is made of.
+const UNANSWERED: Said = Said::of("unanswered entries", "没有应答的条目");
+
 /// The remedy.
 pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
     if findings.has("CT012") {
@@ -46,7 +49,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     if findings.has("CT013") {
         let s = findings.space(case, &["CT013"])?;
         let (name, value, why) = closed(pile(s)?)?;
-        let what = format!("connections in {}", pile(s)?);
+        let what = said!("connections in {}", "处于 {} 的连接", pile(s)?);
         let mut remedy = one(case, s, "CT013", name, value, &what, why)?;
         also(&mut remedy, same_elsewhere(case, findings, s, &["CT013"], |o| pile(o) == pile(s)));
         return Some(Ranked { rank: 6, remedy });
@@ -58,21 +61,31 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             Protocol::Tcp => (
                 "nf_conntrack_tcp_timeout_syn_sent",
                 SYN_SENT,
-                "A connection whose answer takes longer than that fails.",
+                said!(
+                    "A connection whose answer takes longer than that fails.",
+                    "应答来得比这更晚的连接会失败。"
+                ),
             ),
             Protocol::Udp | Protocol::UdpLite => (
                 "nf_conntrack_udp_timeout",
                 UDP,
-                "An answer that comes later than that is taken for a new flow.",
+                said!(
+                    "An answer that comes later than that is taken for a new flow.",
+                    "比这更晚到的应答会被当作新流。"
+                ),
             ),
-            Protocol::Icmp | Protocol::Icmpv6 => {
-                ("nf_conntrack_icmp_timeout", UDP, "Pings with slower answers are not matched.")
-            }
-            Protocol::Dccp | Protocol::Gre | Protocol::Sctp | Protocol::Other(_) => {
-                ("nf_conntrack_generic_timeout", 60, "Tunnels that pause longer are tracked anew.")
-            }
+            Protocol::Icmp | Protocol::Icmpv6 => (
+                "nf_conntrack_icmp_timeout",
+                UDP,
+                said!("Pings with slower answers are not matched.", "应答更慢的 ping 对不上条目。"),
+            ),
+            Protocol::Dccp | Protocol::Gre | Protocol::Sctp | Protocol::Other(_) => (
+                "nf_conntrack_generic_timeout",
+                60,
+                said!("Tunnels that pause longer are tracked anew.", "停顿更久的隧道会重新跟踪。"),
+            ),
         };
-        let mut remedy = one(case, s, "CT010", name, value, "unanswered entries", why)?;
+        let mut remedy = one(case, s, "CT010", name, value, &UNANSWERED, why)?;
         let same = same_elsewhere(case, findings, s, &["CT010"], |other| {
             flood_of(other).is_some_and(|f| f.protocol == flood.protocol)
         });
@@ -84,16 +97,19 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
 }
 
 /// What a router can do about a flood of SYNs to one port.
-fn passed_on(case: &Case<'_>, s: &Space<'_>) -> Option<String> {
+fn passed_on(case: &Case<'_>, s: &Space<'_>) -> Option<Said> {
     let flood = flood_of(s).filter(|f| f.protocol == Protocol::Tcp)?;
     let port = flood.service?.port;
     let young = case.after.host.kernel.value().is_some_and(|k| k.rank() >= SYN_PROXY_SINCE);
     let line = fix(&format!("limit tcp/{port} --synproxy"), s).filter(|_| young)?;
-    Some(format!("# where this host only passes port {port} on, SYNs need no entries: {line}"))
+    Some(said!(
+        "# where this host only passes port {port} on, SYNs need no entries: {line}",
+        "# 如果本机只是转发端口 {port}，SYN 不需要条目：{line}"
+    ))
 }
 
 /// A remark on both ways to do it.
-fn also(remedy: &mut Remedy, remark: Option<String>) {
+fn also(remedy: &mut Remedy, remark: Option<Said>) {
     if !remedy.fix.is_empty() {
         remedy.fix.extend(remark.clone());
     }
@@ -101,11 +117,16 @@ fn also(remedy: &mut Remedy, remark: Option<String>) {
 }
 
 /// The timeout of a state in which closed connections pile up, what it should be, and what that risks.
-fn closed(state: TcpState) -> Option<(&'static str, u64, &'static str)> {
-    const LATE: &str =
-        "A late segment of an old connection may be taken for a new one a little earlier.";
-    const HALF: &str = "A connection of which only one end has closed is forgotten if the other pauses \
-                        for longer.";
+fn closed(state: TcpState) -> Option<(&'static str, u64, Said)> {
+    const LATE: Said = Said::of(
+        "A late segment of an old connection may be taken for a new one a little earlier.",
+        "旧连接迟到的报文段会早一点被当作新连接。",
+    );
+    const HALF: Said = Said::of(
+        "A connection of which only one end has closed is forgotten if the other pauses \
+                        for longer.",
+        "只有一端关闭的连接，如果另一端停顿得更久，就会被忘掉。",
+    );
     match state {
         TcpState::TimeWait => Some(("nf_conntrack_tcp_timeout_time_wait", TIME_WAIT, LATE)),
         TcpState::FinWait => Some(("nf_conntrack_tcp_timeout_fin_wait", FIN_WAIT, HALF)),
@@ -128,26 +149,30 @@ fn one(
     id: &'static str,
     name: &str,
     value: u64,
-    what: &str,
-    risk: &str,
+    what: &Said,
+    risk: Said,
 ) -> Option<Remedy> {
     let now = s.now.setting(name).or_else(|| plimsoll_ct::Setting::find(name)?.default)?;
     if now <= value {
         return None;
     }
-    let commands = commands::run_inside(s, [commands::set(case.profile, name, value)]);
+    let commands = commands::run_inside(s, [commands::set(case.profile, name, value).into()]);
     let bare = name.trim_start_matches("nf_conntrack_");
     Some(Remedy {
         id: RemedyId::Timeout,
-        title: format!("keep {what} for {value} s instead of {now} s"),
+        title: said!(
+            "keep {what} for {value} s instead of {now} s",
+            "把{what:#}只留 {value} 秒，而不是 {now} 秒"
+        ),
         findings: alloc::vec![id],
         fix: fix(&format!("timeout {bare}={value}"), s).into_iter().collect(),
         commands,
         memory: None,
-        risk: risk.to_string(),
-        effect: format!(
+        risk,
+        effect: said!(
             "At the same rate such entries take {} of the room. Those in the table keep their expiry, \
              so it shows within {now} s.",
+            "同样的速率下，这类条目只占原来的 {:#}。已在表里的保持原来的过期时间，所以 {now} 秒之内见效。",
             words::share(ratio(value, now))
         ),
         refused: Vec::new(),
@@ -172,12 +197,23 @@ fn established(case: &Case<'_>, findings: &Findings<'_>) -> Option<Remedy> {
     let (title, ours, commands) = match service.filter(|_| young) {
         Some(service) => {
             let mut commands = for_port(case, s, service);
-            commands.push(format!("# or for every port of this namespace: {all}"));
-            let title = format!("let idle connections to port {} go after 2 h 4 min", service.port);
+            commands.push(said!(
+                "# or for every port of this namespace: {all}",
+                "# 或者对这个命名空间的所有端口：{all}"
+            ));
+            let title = said!(
+                "let idle connections to port {} go after 2 h 4 min",
+                "让通往端口 {} 的空闲连接 2 小时 4 分钟后离开",
+                service.port
+            );
             let ours = format!("timeout --port tcp/{} established={FLOOR}", service.port);
             (title, ours, commands)
         }
-        None => ("let idle connections go after 2 h 4 min".to_string(), for_all, alloc::vec![all]),
+        None => (
+            said!("let idle connections go after 2 h 4 min", "让空闲连接 2 小时 4 分钟后离开"),
+            for_all,
+            alloc::vec![all.into()],
+        ),
     };
     let mut remedy = Remedy {
         id: RemedyId::Timeout,
@@ -186,14 +222,17 @@ fn established(case: &Case<'_>, findings: &Findings<'_>) -> Option<Remedy> {
         fix: fix(&ours, s).into_iter().collect(),
         commands: commands::run_inside(s, commands),
         memory: None,
-        risk: "A connection that stays silent for longer without keepalives is forgotten: behind NAT it \
+        risk: said!(
+            "A connection that stays silent for longer without keepalives is forgotten: behind NAT it \
                breaks, elsewhere it is picked up again by its next packet. Not below 2 h 4 min without \
-               knowing the keepalives of both ends."
-            .to_string(),
-        effect: format!(
+               knowing the keepalives of both ends.",
+            "没有 keepalive、静默更久的连接会被忘掉：在 NAT 后面会断，在别处由下一个包重新接上。不清楚两端的 keepalive，就不要低于 2 小时 4 分钟。"
+        ),
+        effect: said!(
             "Connections that go silent from now on leave after 2 h 4 min instead of {}. It frees \
              nothing by itself: an entry takes the new timeout with its next packet, so those that are \
              idle now stay until their old one ends.",
+            "从现在起静默下来的连接，2 小时 4 分钟后离开，而不是 {:#}。它本身不腾出地方：条目要到下一个包才换上新的超时，所以现在就空闲着的会一直留到旧的超时结束。",
             words::span(now as f64)
         ),
         refused: Vec::new(),
@@ -203,38 +242,41 @@ fn established(case: &Case<'_>, findings: &Findings<'_>) -> Option<Remedy> {
 }
 
 /// A policy for one port. It is given to a flow with its first packet, so flows that exist keep theirs.
-fn for_port(case: &Case<'_>, s: &Space<'_>, service: Service) -> Vec<String> {
+fn for_port(case: &Case<'_>, s: &Space<'_>, service: Service) -> Vec<Said> {
     let port = service.port;
     if speaks_nft(case, s) {
-        let chain = |hook: &str| {
+        let chain = |hook: &str| -> Said {
             format!(
                 "nft 'add chain ip plimsoll {hook} {{ type filter hook {hook} priority -150; }}'"
             )
+            .into()
         };
-        let rule = |hook: &str| {
+        let rule = |hook: &str| -> Said {
             format!(
                 "nft 'add rule ip plimsoll {hook} tcp dport {port} ct timeout set \"idle{port}\"'"
             )
+            .into()
         };
         return alloc::vec![
-            "nft add table ip plimsoll".to_string(),
+            "nft add table ip plimsoll".into(),
             format!(
                 "nft 'add ct timeout ip plimsoll idle{port} {{ protocol tcp; l3proto ip; policy = {{ \
                  established : {FLOOR} }}; }}'"
-            ),
+            )
+            .into(),
             chain("prerouting"),
             chain("output"),
             rule("prerouting"),
             rule("output"),
-            "# for IPv6 the same with ip6 in place of ip; undo: nft delete table ip plimsoll"
-                .to_string(),
+            said!("# for IPv6 the same with ip6 in place of ip; undo: nft delete table ip plimsoll", "# IPv6 同样做，把 ip 换成 ip6；撤销：nft delete table ip plimsoll"),
         ];
     }
-    let rule = |chain: &str| -> String {
+    let rule = |chain: &str| -> Said {
         format!("iptables -t raw -I {chain} -p tcp --dport {port} -j CT --timeout idle{port}")
+            .into()
     };
     alloc::vec![
-        format!("nfct add timeout idle{port} inet tcp established {FLOOR}"),
+        format!("nfct add timeout idle{port} inet tcp established {FLOOR}").into(),
         rule("PREROUTING"),
         rule("OUTPUT"),
     ]

@@ -1,12 +1,11 @@
 //! A remedy that writes rules as `plimsoll fix` plans it, told in commands.
 
-use alloc::format;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use plimsoll_wire::filter::Program;
 
 use super::{needs_tracking, plain};
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::commands::run_inside;
 use crate::facts::Fact;
@@ -16,11 +15,11 @@ use crate::words;
 /// What is told of a plan.
 pub(super) struct Told {
     /// Commands and remarks.
-    pub commands: Vec<String>,
+    pub commands: Vec<Said>,
     /// Why it must not be done.
-    pub refused: Vec<String>,
+    pub refused: Vec<Said>,
     /// What may go wrong, a sentence each.
-    pub risks: Vec<String>,
+    pub risks: Vec<Said>,
 }
 
 /// The plan for a namespace. Where its rules were not read, only the exemption is told, and what is missing.
@@ -32,10 +31,10 @@ pub(super) fn told(request: &BypassRequest, case: &Case<'_>, s: &Space<'_>) -> T
         Fact::Missing(gap) => {
             let mut ways = ways.clone();
             ways.program = Fact::known(Program::default(), "");
-            told.commands.push(format!(
+            told.commands.push(said!(
                 "# its rules were not read whole ({}): where one drops what has no state, let this port pass \
-                 ahead of it in both directions",
-                words::clean(&gap.detail)
+                 ahead of it in both directions", "# 没有读全它的规则（{:#}）：如果有规则丢弃没有状态的包，请在它之前放行这个端口，两个方向都要",
+                gap.detail.map(words::clean)
             ));
             told.refused = needs_tracking(case, s);
             planned(request, &ways, case, s)
@@ -45,18 +44,17 @@ pub(super) fn told(request: &BypassRequest, case: &Case<'_>, s: &Space<'_>) -> T
     told.risks = plan.risks;
     let of_fix = ["rules are gone", "tables of old iptables are new"];
     let known = plan.warnings.iter().filter(|w| !of_fix.iter().any(|head| w.starts_with(head)));
-    told.commands.extend(known.map(|w| format!("# {w}")));
+    told.commands.extend(known.map(|w| said!("# {w}", "# {w:#}")));
     told.commands.extend(plan.changes.iter().flat_map(plain::commands));
     told.commands = run_inside(s, told.commands);
     told
 }
 
 /// Sentences as one text.
-pub(super) fn joined(first: &str, rest: &[String]) -> String {
-    let mut text = first.to_string();
+pub(super) fn joined(first: Said, rest: &[Said]) -> Said {
+    let mut text = first;
     for sentence in rest {
-        text.push(' ');
-        text.push_str(sentence);
+        text.push(&said!(" {sentence}", "{sentence:#}"));
     }
     text
 }

@@ -3,13 +3,14 @@
 //! Since 4.10 it is enough that no rule asks for tracking; before, the modules must go, leaf first.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_wire::modules::Module;
 use plimsoll_wire::ruleset::{Backend, Need, TableFamily};
 
 use super::{Findings, Ranked, needs_tracking};
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::commands;
 use crate::facts::ManagerKind;
@@ -43,11 +44,19 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         .needing()
         .find(|r| r.needs.contains(&Need::Helper) || r.needs.contains(&Need::SynProxy))
     {
-        refused.push(format!("a rule needs a helper or a proxy: {}", words::clean(&rule.text)));
+        refused.push(said!(
+            "a rule needs a helper or a proxy: {}",
+            "有规则需要 helper 或代理：{}",
+            words::clean(&rule.text)
+        ));
     }
     let by_module = !case.profile.hooks_on_demand;
     if by_module && commands::is_module(case) == Some(false) {
-        refused.push(format!("{} is built into this kernel", commands::module(case.profile)));
+        refused.push(said!(
+            "{} is built into this kernel",
+            "{} 编译进了本内核",
+            commands::module(case.profile)
+        ));
     }
     let mut commands = keep_rules(s);
     commands.extend(rules_to_change(s));
@@ -56,27 +65,35 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     }
     commands.push(proof(case));
     let effect = if by_module {
-        "No packet needs an entry any more. When it has worked, the list of entries is gone from /proc."
+        said!(
+            "No packet needs an entry any more. When it has worked, the list of entries is gone from /proc.",
+            "不再有包需要条目。成功之后，/proc 里就没有条目列表了。"
+        )
     } else {
-        "No packet needs an entry any more. The entries that are there age out; when it has worked, the \
-         count falls to 0."
+        said!(
+            "No packet needs an entry any more. The entries that are there age out; when it has worked, the \
+         count falls to 0.",
+            "不再有包需要条目。现有的条目会自行过期；成功之后，计数降到 0。"
+        )
     };
     let remedy = Remedy {
         id: RemedyId::Unload,
-        title: "stop tracking".to_string(),
+        title: said!("stop tracking", "停止跟踪"),
         findings: answers,
         // Nobody's rule is taken out by us.
         fix: if by_module && refused.is_empty() && rules.needing().next().is_none() {
-            alloc::vec!["plimsoll fix unload".to_string()]
+            alloc::vec!["plimsoll fix unload".into()]
         } else {
             Vec::new()
         },
         commands: commands::run_inside(s, commands),
         memory: None,
-        risk: "A firewall without state accepts by port alone: answers must be accepted by source port \
-               or by TCP flags, which lets more in. Try it with a way to undo it at hand."
-            .to_string(),
-        effect: effect.to_string(),
+        risk: said!(
+            "A firewall without state accepts by port alone: answers must be accepted by source port \
+               or by TCP flags, which lets more in. Try it with a way to undo it at hand.",
+            "无状态的防火墙只凭端口放行：应答要靠源端口或 TCP 标志放行，放进来的就更多。试的时候要备好撤销的办法。"
+        ),
+        effect,
         refused,
     };
     let rank = match needless.map(|d| d.finding.severity) {
@@ -88,50 +105,55 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
 }
 
 /// Programs that write rules by state of their own accord.
-pub(crate) fn managed(case: &Case<'_>) -> Vec<String> {
+pub(crate) fn managed(case: &Case<'_>) -> Vec<Said> {
     let managers = case.after.boot.managers.value().into_iter().flatten();
     managers
         .filter_map(|manager| {
             let name = match manager.kind {
-                ManagerKind::Firewalld => "firewalld writes rules by state",
-                ManagerKind::Ufw => "ufw writes rules by state",
-                ManagerKind::Fail2ban => "fail2ban may write rules by state",
+                ManagerKind::Firewalld => {
+                    said!("firewalld writes rules by state", "firewalld 写的规则按状态匹配")
+                }
+                ManagerKind::Ufw => said!("ufw writes rules by state", "ufw 写的规则按状态匹配"),
+                ManagerKind::Fail2ban => {
+                    said!("fail2ban may write rules by state", "fail2ban 写的规则可能按状态匹配")
+                }
                 ManagerKind::Docker
                 | ManagerKind::OtherContainers
                 | ManagerKind::Kubernetes
                 | ManagerKind::Libvirt
                 | ManagerKind::Tuned => return None,
             };
-            Some(format!("{name} ({})", words::clean(&manager.because)))
+            Some(said!("{name} ({})", "{name:#}（{:#}）", manager.because.map(words::clean)))
         })
         .collect()
 }
 
 /// Keeps the rules, so that the old state can be had back.
-fn keep_rules(s: &Space<'_>) -> Vec<String> {
+fn keep_rules(s: &Space<'_>) -> Vec<Said> {
     let Some(rules) = s.now.rules.value() else { return Vec::new() };
     let nft = rules.rules.iter().any(|r| r.backend == Backend::Nft);
     let iptables = rules.rules.iter().any(|r| r.backend != Backend::Nft);
     let mut commands = Vec::new();
     if nft {
-        commands.push("nft list ruleset > /root/rules-before.nft".to_string());
+        commands.push("nft list ruleset > /root/rules-before.nft".into());
     }
     if iptables {
-        commands.push("iptables-save > /root/rules-before.iptables".to_string());
+        commands.push("iptables-save > /root/rules-before.iptables".into());
     }
     commands
 }
 
 /// The rules that ask for tracking, as remarks: what takes their place is for a person to decide.
-fn rules_to_change(s: &Space<'_>) -> Vec<String> {
+fn rules_to_change(s: &Space<'_>) -> Vec<Said> {
     let Some(rules) = s.now.rules.value() else { return Vec::new() };
     let all = rules.needing().count();
     if all == 0 {
         return Vec::new();
     }
-    let mut remarks = alloc::vec![format!(
+    let mut remarks = alloc::vec![said!(
         "# replace by rules without state ({}):",
-        words::counted(all as u64, "rule", "rules")
+        "# 换成无状态的规则（{:#}）：",
+        words::many(all as u64, "rule", "rules", "条规则")
     )];
     for rule in rules.needing().take(SHOWN) {
         let tool = match (rule.backend, rule.family) {
@@ -143,32 +165,34 @@ fn rules_to_change(s: &Space<'_>) -> Vec<String> {
             ) => "iptables",
         };
         let table = words::clean(&rule.table);
-        remarks.push(format!("#   {tool} {table}: {}", words::clean(&rule.text)));
+        remarks.push(format!("#   {tool} {table}: {}", words::clean(&rule.text)).into());
     }
     if all > SHOWN {
-        remarks.push(format!("#   and {} more", all - SHOWN));
+        remarks.push(said!("#   and {} more", "#   另有 {} 条", all - SHOWN));
     }
     remarks
 }
 
 /// The modules to remove, leaf first, and how to keep them from coming back with the firewall.
-fn modules(case: &Case<'_>) -> Vec<String> {
+fn modules(case: &Case<'_>) -> Vec<Said> {
     let mut commands = Vec::new();
     if let Some(config) = case.after.boot.iptables_config.value()
         && config.modules_line.is_some()
         && config.modules.iter().any(|m| m.contains("conntrack") || m.contains("nat"))
     {
-        commands
-            .push("sed -i 's/^IPTABLES_MODULES=/#&/' /etc/sysconfig/iptables-config".to_string());
+        commands.push("sed -i 's/^IPTABLES_MODULES=/#&/' /etc/sysconfig/iptables-config".into());
     }
     let Some(loaded) = case.after.host.modules.value() else {
-        commands.push("# the loaded modules could not be read: lsmod | grep conntrack".to_string());
+        commands.push(said!(
+            "# the loaded modules could not be read: lsmod | grep conntrack",
+            "# 读不到已加载的模块：lsmod | grep conntrack"
+        ));
         return commands;
     };
     let names: Vec<String> =
         removal_order(loaded).iter().filter_map(|name| words::shell_word(name)).collect();
     if !names.is_empty() {
-        commands.push(format!("modprobe -r {}", names.join(" ")));
+        commands.push(format!("modprobe -r {}", names.join(" ")).into());
     }
     commands
 }
@@ -276,18 +300,26 @@ pub(crate) fn removal_order(loaded: &[Module]) -> Vec<&str> {
 }
 
 /// How to see that it has worked.
-fn proof(case: &Case<'_>) -> String {
+fn proof(case: &Case<'_>) -> Said {
     if case.profile.hooks_on_demand {
         let key = commands::key(case.profile, "nf_conntrack_count");
-        format!("sysctl {key}  # falls to 0 within the longest timeout")
+        said!(
+            "sysctl {key}  # falls to 0 within the longest timeout",
+            "sysctl {key}  # 在最长的超时之内降到 0"
+        )
     } else {
-        format!("ls {}  # must say: No such file or directory", commands::list(case.profile))
+        said!(
+            "ls {}  # must say: No such file or directory",
+            "ls {}  # 应当显示：No such file or directory",
+            commands::list(case.profile)
+        )
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
     use alloc::vec;
 
     fn module(name: &str, used_by: &[&str]) -> Module {

@@ -14,6 +14,7 @@ use super::packet::{Holds, Packet};
 use super::traffic::{Kind, Leg, Pair, Traffic};
 use super::walk::{self, At, Fate, Ground, Inserted, Split};
 use super::{Judgement, named};
+use crate::Said;
 
 /// Rules put in reveal others behind them (a jump that is asked for again leads into another chain); no ruleset
 /// nests deeper than this.
@@ -82,11 +83,13 @@ pub(super) fn open(
                 && let Some(at) = ft.dropped.iter().next()
             {
                 let family = match (table.family, pair.tracked.family) {
-                    (TableFamily::Inet, TableFamily::Ip6) => "over IPv6, by ",
-                    (TableFamily::Inet, _) => "over IPv4, by ",
-                    _ => "",
+                    (TableFamily::Inet, TableFamily::Ip6) => {
+                        said!("over IPv6, by ", "在 IPv6 上，被")
+                    }
+                    (TableFamily::Inet, _) => said!("over IPv4, by ", "在 IPv4 上，被"),
+                    _ => Said::default(),
                 };
-                push(&mut found.closed, format!("{family}{}", place(table, *at)));
+                push(&mut found.closed, said!("{family}{}", "{family:#}{}", place(table, *at)));
             }
             // It shall stay so.
             if leg.kind == Kind::TooBig || !work.fate(&pair.untracked).accepted {
@@ -112,7 +115,10 @@ pub(super) fn open(
                 work.ahead(at, pair);
             }
             if work.left(pair).is_some() {
-                push(&mut blocked, format!("it would be dropped by {}", place(table, at)));
+                push(
+                    &mut blocked,
+                    said!("it would be dropped by {}", "会被它丢弃：{}", place(table, at)),
+                );
             }
         }
     }
@@ -120,7 +126,11 @@ pub(super) fn open(
         if let Some(at) = work.wider(pair) {
             push(
                 &mut blocked,
-                format!("more would come through than today, by {}", place(table, at)),
+                said!(
+                    "more would come through than today, by {}",
+                    "进来的会比今天多，经由 {}",
+                    place(table, at)
+                ),
             );
         }
     }
@@ -130,7 +140,10 @@ pub(super) fn open(
         for why in blocked {
             push(
                 &mut found.notes,
-                format!("ICMP errors about it, which path MTU discovery needs: {why}"),
+                said!(
+                    "ICMP errors about it, which path MTU discovery needs: {why}",
+                    "关于它的 ICMP 错误，路径 MTU 发现需要这些：{why:#}"
+                ),
             );
         }
         return;
@@ -142,7 +155,7 @@ pub(super) fn open(
     }
 }
 
-fn push(list: &mut Vec<String>, what: String) {
+fn push(list: &mut Vec<Said>, what: Said) {
     if !list.contains(&what) {
         list.push(what);
     }
@@ -230,7 +243,7 @@ impl Work<'_> {
     }
 
     /// Puts in what the untracked packet lacks; whether that was anything.
-    fn round(&mut self, pair: &Pair<'_>, ft: &Fate) -> Result<bool, String> {
+    fn round(&mut self, pair: &Pair<'_>, ft: &Fate) -> Result<bool, Said> {
         let seen = walk::both(self.ground(), self.chain, &pair.tracked, &pair.untracked);
         let mut any = false;
         for split in seen.splits {
@@ -246,7 +259,10 @@ impl Work<'_> {
                 continue;
             }
             if self.made.len() >= MOST {
-                return Err(format!("more than {MOST} rules part it from tracked packets"));
+                return Err(said!(
+                    "more than {MOST} rules part it from tracked packets",
+                    "它与已跟踪的包在超过 {MOST} 条规则上分道"
+                ));
             }
             let accept = self.stand_in(&split, action, pair)?;
             self.stood_for.insert(split.at);
@@ -294,16 +310,28 @@ impl Work<'_> {
         }
     }
 
-    fn stand_in(&self, split: &Split, action: &Action, pair: &Pair<'_>) -> Result<Accept, String> {
+    fn stand_in(&self, split: &Split, action: &Action, pair: &Pair<'_>) -> Result<Accept, Said> {
         let (table, at) = (self.table, split.at);
         let (Some(chain), true) = (table.chains.get(at.chain), is_plain(&table.name)) else {
-            return Err(format!("the name of its table can't be written: {}", place(table, at)));
+            return Err(said!(
+                "the name of its table can't be written: {}",
+                "它所在表的名字写不出来：{}",
+                place(table, at)
+            ));
         };
         let Some(rule) = chain.rules.get(at.rule).filter(|_| is_plain(&chain.name)) else {
-            return Err(format!("the name of its chain can't be written: {}", place(table, at)));
+            return Err(said!(
+                "the name of its chain can't be written: {}",
+                "它所在链的名字写不出来：{}",
+                place(table, at)
+            ));
         };
         if split.by_map != Holds::Yes {
-            return Err(format!("a map decides, and which way is not known: {}", place(table, at)));
+            return Err(said!(
+                "a map decides, and which way is not known: {}",
+                "由一个 map 决定，走哪边不清楚：{}",
+                place(table, at)
+            ));
         }
         let nft = table.backend == Backend::Nft;
         let old = rule
@@ -316,8 +344,9 @@ impl Work<'_> {
             match (pair.tracked.holds(&m.test), &m.test, &m.words) {
                 (Holds::Yes, ..) => {}
                 (_, Test::Rate, _) => {
-                    return Err(format!(
+                    return Err(said!(
                         "a rule limits how fast new connections come, and without tracking none is new: {}",
+                        "有规则限制新连接的速率，而不跟踪就没有新连接：{}",
                         place(table, at)
                     ));
                 }
@@ -326,8 +355,9 @@ impl Work<'_> {
                     conditions.push_str(words);
                 }
                 (_, _, Some(_) | None) => {
-                    return Err(format!(
+                    return Err(said!(
                         "what a rule asks before it lets it pass can't be asked again: {}",
+                        "规则放行之前所问的条件，没法再问一次：{}",
                         place(table, at)
                     ));
                 }
@@ -341,7 +371,11 @@ impl Work<'_> {
             (Action::Return, true) => "return".to_string(),
             (Action::Return, false) => "-j RETURN".to_string(),
             (Action::Jump(name) | Action::Goto(name), _) if !is_plain(name) => {
-                return Err(format!("the name of a chain can't be written: {}", place(table, at)));
+                return Err(said!(
+                    "the name of a chain can't be written: {}",
+                    "有一条链的名字写不出来：{}",
+                    place(table, at)
+                ));
             }
             (Action::Jump(name), true) => format!("jump {name}"),
             (Action::Jump(name), false) => format!("-j {name}"),
@@ -350,15 +384,17 @@ impl Work<'_> {
             (Action::Next, _) => match &rule.marks {
                 Some(words) if !words.is_empty() => words.clone(),
                 Some(_) | None => {
-                    return Err(format!(
+                    return Err(said!(
                         "what a rule writes on its packets can't be written again: {}",
+                        "规则写在包上的内容，没法再写一次：{}",
                         place(table, at)
                     ));
                 }
             },
             (Action::Queue | Action::Nat | Action::Map(_), _) => {
-                return Err(format!(
+                return Err(said!(
                     "a rule hands its new connections to a program: {}",
+                    "有规则把新连接交给一个程序：{}",
                     place(table, at)
                 ));
             }

@@ -26,6 +26,7 @@ use alloc::vec::Vec;
 
 use plimsoll_wire::filter::{Backend, Hook, Program, Table, TableFamily};
 
+use crate::Said;
 use crate::words;
 use traffic::Leg;
 
@@ -37,13 +38,13 @@ pub struct Judgement {
     /// Rules that must be put in, so that what passes today still passes.
     pub accepts: Vec<Accept>,
     /// Why no rule can be put in, a sentence each.
-    pub blocked: Vec<String>,
+    pub blocked: Vec<Said>,
     /// What drops all of it today, a sentence each.
-    pub closed: Vec<String>,
+    pub closed: Vec<Said>,
     /// Rules that exempt it from tracking already.
     pub untracked: Vec<String>,
     /// What would be different and stops nothing, a sentence each.
-    pub notes: Vec<String>,
+    pub notes: Vec<Said>,
 }
 
 /// Judges traffic by the rules.

@@ -1,6 +1,5 @@
 //! Rules that need this traffic to be tracked.
 
-use alloc::format;
 use alloc::string::String;
 
 use plimsoll_wire::filter::{Action, Base, Hook, Need, Rule, Table, TableFamily, Test, Written};
@@ -9,6 +8,7 @@ use super::packet::Holds;
 use super::traffic::{Kind, Leg, Pair, Traffic};
 use super::walk::{self, Ground, Inserted};
 use super::{Judgement, named};
+use crate::Said;
 
 /// Most that are named: one is enough to stop, and nobody reads more.
 const MOST: usize = 16;
@@ -39,26 +39,47 @@ pub enum By {
 
 impl NeedOf {
     /// Why that traffic must stay tracked, a sentence.
-    pub fn sentence(&self) -> String {
+    pub fn sentence(&self) -> Said {
         let what = match self.need {
-            Need::Nat => "rewrites its addresses, which only happens to tracked packets",
-            Need::Count => "counts its connections",
-            Need::Helper => "gives it a helper, which reads along to let its other connections in",
-            Need::Mark => "uses the mark or the counts of its connections",
-            Need::SynProxy => "answers for the server (SYN proxy)",
-            Need::State => "asks its connections for more than whether they are known",
-            Need::Policy => "gives it a zone or timeouts of its own",
-            Need::Offload => "offloads its connections",
+            Need::Nat => said!(
+                "rewrites its addresses, which only happens to tracked packets",
+                "改写它的地址，而只有已跟踪的包才会被改写"
+            ),
+            Need::Count => said!("counts its connections", "数它的连接"),
+            Need::Helper => said!(
+                "gives it a helper, which reads along to let its other connections in",
+                "给它一个 helper，由 helper 看着内容放行它的其他连接"
+            ),
+            Need::Mark => {
+                said!("uses the mark or the counts of its connections", "使用它的连接的标记或计数")
+            }
+            Need::SynProxy => {
+                said!("answers for the server (SYN proxy)", "替服务器应答（SYN 代理）")
+            }
+            Need::State => said!(
+                "asks its connections for more than whether they are known",
+                "问的不只是它的连接是否已知"
+            ),
+            Need::Policy => {
+                said!("gives it a zone or timeouts of its own", "给它单独的 zone 或超时")
+            }
+            Need::Offload => said!("offloads its connections", "卸载（offload）它的连接"),
         };
         match self.by {
-            By::Surely => format!("a rule {what}: {}", self.rule),
-            By::Chance => format!("it may come to a rule that {what}: {}", self.rule),
-            By::Sends => format!(
-                "a rule sends other connections to it, and only tracked answers find their way back: {}",
+            By::Surely => said!("a rule {what}: {}", "有规则{what:#}：{}", self.rule),
+            By::Chance => said!(
+                "it may come to a rule that {what}: {}",
+                "它可能走到一条规则，那条规则{what:#}：{}",
                 self.rule
             ),
-            By::MaySend => format!(
+            By::Sends => said!(
+                "a rule sends other connections to it, and only tracked answers find their way back: {}",
+                "有规则把别的连接送到它那里，只有已跟踪的应答才找得到回去的路：{}",
+                self.rule
+            ),
+            By::MaySend => said!(
                 "a rule may send other connections to it, and only tracked answers find their way back: {}",
+                "可能有规则把别的连接送到它那里，只有已跟踪的应答才找得到回去的路：{}",
                 self.rule
             ),
         }
@@ -152,7 +173,7 @@ fn needs_of<'a>(rule: &'a Rule, base: &Base) -> impl Iterator<Item = Need> + 'a 
 fn take(need: NeedOf, found: &mut Judgement) {
     match need.need {
         Need::Policy | Need::Offload => {
-            let note = format!("no longer applies to it: {}", need.rule);
+            let note = said!("no longer applies to it: {}", "不再对它起作用：{}", need.rule);
             if found.notes.len() < MOST && !found.notes.contains(&note) {
                 found.notes.push(note);
             }

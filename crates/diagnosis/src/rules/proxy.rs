@@ -20,6 +20,7 @@ use super::packet::{End, Header, Packet};
 use super::traffic::{Kind, Leg, Pair};
 use super::walk::{self, Ground, Inserted};
 use super::{Accept, Judgement, RAW, Role, Traffic, accept, named};
+use crate::Said;
 
 const TCP: u8 = 6;
 const SYN: u8 = 2;
@@ -34,7 +35,7 @@ pub struct Proxied {
     /// Rules that must be put in.
     pub accepts: Vec<Accept>,
     /// Why there can be no proxy, a sentence each.
-    pub refused: Vec<String>,
+    pub refused: Vec<Said>,
     /// The priority of the last chain at `forward`; `None`: there is none.
     pub last: Option<i32>,
 }
@@ -98,7 +99,10 @@ pub fn proxied(program: &Program, port: u16, own: Option<&[IpAddr]>) -> Proxied 
         closed.push(core::mem::take(&mut judgement.closed).into_iter().next());
     }
     for why in judgement.blocked {
-        let why = format!("its first packet, untracked, would not come through: {why}");
+        let why = said!(
+            "its first packet, untracked, would not come through: {why}",
+            "它的第一个包不跟踪就过不来：{why:#}"
+        );
         if !found.refused.contains(&why) {
             found.refused.push(why);
         }
@@ -106,7 +110,7 @@ pub fn proxied(program: &Program, port: u16, own: Option<&[IpAddr]>) -> Proxied 
     found.accepts.extend(judgement.accepts);
     // Closed to one family it serves the other.
     if let [Some(rule), Some(_)] = &closed[..] {
-        found.refused.push(format!("new connections to it are dropped today: {rule}"));
+        found.refused.push(format!("new connections to it are dropped today: {rule}").into());
     }
     found
 }
@@ -185,7 +189,8 @@ impl<'a> Place<'a> {
                 } else {
                     continue;
                 };
-                let text = format!("{what}: {}", named(self.table, &chain.name, &rule.text));
+                let text =
+                    Said::from(format!("{what}: {}", named(self.table, &chain.name, &rule.text)));
                 if !found.refused.contains(&text) {
                     found.refused.push(text);
                 }
@@ -211,7 +216,10 @@ impl<'a> Place<'a> {
             None => String::new(),
         };
         if !accept::is_plain(&self.table.name) || !accept::is_plain(&chain.name) {
-            let why = format!("the name of its chain or table can't be written: {stands_for}");
+            let why = said!(
+                "the name of its chain or table can't be written: {stands_for}",
+                "它的链或表的名字写不出来：{stands_for}"
+            );
             if !found.refused.contains(&why) {
                 found.refused.push(why);
             }

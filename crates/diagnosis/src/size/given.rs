@@ -81,7 +81,11 @@ pub fn given(
 }
 
 pub(super) fn seconds_of(seconds: f64) -> String {
-    if seconds < 10.0 && seconds > 0.0 { format!("{seconds} s") } else { words::span(seconds) }
+    if seconds < 10.0 && seconds > 0.0 {
+        format!("{seconds} s")
+    } else {
+        words::span(seconds).to_string()
+    }
 }
 
 /// The timeout that runs after a flow's last packet: its name and seconds.

@@ -6,10 +6,11 @@ use plimsoll_ct::Family;
 use plimsoll_diagnosis::facts::{
     CloudAllowance, Fact, Namespace, Neighbours, Owner, Snapshot, SocketMemory, Stack,
 };
-use plimsoll_diagnosis::{Severity, Value, Verdict, diagnose};
+use plimsoll_diagnosis::{Severity, Value, Verdict};
 use plimsoll_wire::ruleset::Verdict as Does;
 
 use crate::build::*;
+use crate::spoken::diagnose;
 
 fn stack(name: &str, value: u64) -> Fact<Stack> {
     known(Stack { counters: BTreeMap::from([(name.into(), value)]) })

@@ -13,7 +13,9 @@ use plimsoll_diagnosis::facts::{
     Origin, Owner, Prefix, Reader, Reason, Seen, SeenIn, Service, SlabSize, Snapshot, SocketMemory,
     Stack, StateKey, Tally, Top, Tracking, Ways,
 };
-use plimsoll_diagnosis::{Diagnosis, Remedy, RemedyId, Severity, diagnose};
+use plimsoll_diagnosis::{Diagnosis, Remedy, RemedyId, Severity};
+
+use crate::spoken::diagnose;
 use plimsoll_wire::filter::{Program, read_json, read_save};
 use plimsoll_wire::iptables_config::IptablesConfig;
 use plimsoll_wire::modules::Module;

@@ -2,10 +2,11 @@
 
 use plimsoll_ct::{Counter, Entries, TcpState};
 use plimsoll_diagnosis::facts::{Owner, Service, Top, Tracking};
-use plimsoll_diagnosis::{RemedyId, Severity, Verdict, diagnose};
+use plimsoll_diagnosis::{RemedyId, Severity, Verdict};
 use plimsoll_wire::ruleset::Need;
 
 use crate::build::*;
+use crate::spoken::diagnose;
 
 #[test]
 fn a_udp_flood_from_one_source_names_the_source_and_how_to_hold_it() {
@@ -66,7 +67,7 @@ fn tunnel_packets_are_one_way_by_nature_and_need_not_be_tracked() {
         [("PREROUTING", "d"), ("PREROUTING", "s"), ("OUTPUT", "d"), ("OUTPUT", "s")]
     {
         let commands = &remedy(&d, RemedyId::Bypass).commands;
-        let exempts = |c: &&String| {
+        let exempts = |c: &&plimsoll_diagnosis::Said| {
             c.starts_with(&format!("iptables-legacy -t raw -A {chain} "))
                 && c.contains(&format!(" --{side}port 4789 "))
         };

@@ -11,4 +11,5 @@ mod properties;
 mod refusals;
 mod remedies;
 mod size;
+mod spoken;
 mod state;

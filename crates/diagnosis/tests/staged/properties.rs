@@ -167,7 +167,7 @@ prop_compose! {
             (Counter::InsertFailed, failed), (Counter::ChainTooLong, long),
         ]));
         n.settings.extend(settings);
-        n.tracking = known(Tracking::On { because: because.clone() });
+        n.tracking = known(Tracking::On { because: because.clone().into() });
         let mut rules = stateful();
         rules.rules.push(rule(&rule_text, if needs_nat { &[Need::Nat] } else { &[] }));
         rules.chains[0].chain = rule_text.clone();
@@ -206,7 +206,7 @@ prop_compose! {
         let all: Vec<_> = assigned.iter().map(of).collect();
         sets(&mut s, &all);
         hashsize.into_iter().for_each(|n| option(&mut s, "hashsize", &n.to_string()));
-        s.boot.managers = known(vec![Manager { kind: ManagerKind::Ufw, because }]);
+        s.boot.managers = known(vec![Manager { kind: ManagerKind::Ufw, because: because.into() }]);
         Box::new(s)
     }
 }

@@ -188,7 +188,7 @@ fn rules_that_were_not_read_or_not_whole_stop_every_remedy_that_is_planned_on_th
     program.unread.push("nft is not installed".into());
     ways.program = known(program);
     for plan in all(&ways) {
-        let why = "not all rules could be read: nft is not installed".to_string();
+        let why = "not all rules could be read: nft is not installed".into();
         assert!(plan.refused.contains(&why), "{:?}: {:#?}", plan.remedy, plan.refused);
         assert!(plan.changes.is_empty(), "{:?}: {:#?}", plan.remedy, plan.changes);
     }

@@ -172,7 +172,7 @@ fn mysql(rules: &str, listening: &[u16]) -> Snapshot {
 /// Commands without remarks.
 fn commands(d: &Diagnosis) -> Vec<&str> {
     let all = remedy(d, RemedyId::Bypass).commands.iter();
-    all.map(String::as_str).filter(|c| !c.starts_with('#')).collect()
+    all.map(plimsoll_diagnosis::Said::as_str).filter(|c| !c.starts_with('#')).collect()
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use plimsoll_ct::{Counter, Entries, TcpState};
 use plimsoll_diagnosis::facts::{Fact, Owner, Reason, SeenIn, Tracking};
-use plimsoll_diagnosis::{RemedyId, Severity, Value, Verdict, diagnose};
+use plimsoll_diagnosis::{RemedyId, Severity, Value, Verdict};
 
 use crate::build::*;
+use crate::spoken::diagnose;
 
 const RELEASES: &[&str] = &[
     "2.6.18-398.el5",

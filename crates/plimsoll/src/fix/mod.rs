@@ -137,7 +137,7 @@ fn told(t: &Transaction) -> Told {
     Told {
         id: t.id,
         remedy: t.plan.remedy.name(),
-        title: t.plan.title.clone(),
+        title: t.plan.title.to_string(),
         phase: t.phase.name(),
         began: time(t.began),
         ended: t.ended.map(time),

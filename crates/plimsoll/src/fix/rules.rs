@@ -29,7 +29,7 @@ pub fn bypass(arguments: &Bypass) -> Result<Plan, String> {
 pub fn lifeline(arguments: &Lifeline) -> Result<Plan, String> {
     planned(&arguments.how, arguments.ports.is_empty(), |ways| {
         let (peers, ports) = (arguments.peers.clone(), arguments.ports.clone());
-        lifeline_request(peers, ports, arguments.unsure, ways)
+        lifeline_request(peers, ports, arguments.unsure, ways).map_err(|why| why.to_string())
     })
 }
 

@@ -159,7 +159,7 @@ pub fn remarks(outcome: &Outcome, full: bool) -> Vec<String> {
     let mut remarks = Vec::new();
     let gap = |gap: &Gap| match &gap.needs {
         Some(needs) => format!("{} (needs {needs})", gap.detail),
-        None => gap.detail.clone(),
+        None => gap.detail.to_string(),
     };
     if let (Share::Part(share), false) = (outcome.share, full) {
         let part = match share {

@@ -55,7 +55,8 @@ impl Owners {
     /// What could not be looked at.
     pub fn remarks(&self) -> Vec<String> {
         let gaps = self.host.gaps();
-        let mut remarks: Vec<String> = gaps.iter().take(2).map(|gap| gap.detail.clone()).collect();
+        let mut remarks: Vec<String> =
+            gaps.iter().take(2).map(|gap| gap.detail.to_string()).collect();
         if gaps.len() > 2 {
             remarks.push(format!("{} more gaps in whose entries are", gaps.len() - 2));
         }

@@ -216,7 +216,7 @@ impl Watch<'_> {
         match outcome {
             Ok(outcome) if outcome.is_complete() => Ok(()),
             Ok(_) => Err("the table could not be read to its end".into()),
-            Err(gap) => Err(gap.detail),
+            Err(gap) => Err(gap.detail.to_string()),
         }
     }
 

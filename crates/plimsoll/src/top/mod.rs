@@ -119,7 +119,7 @@ fn prepare(arguments: &Top) -> Result<(App, bool), Refusal> {
     }
     let gone = |count: &Fact<_>| count.gap().is_some_and(|gap| gap.reason == Reason::NotLoaded);
     if let Some(namespace) = first.namespaces.first().filter(|namespace| gone(&namespace.count)) {
-        let detail = namespace.count.gap().map_or(String::new(), |gap| gap.detail.clone());
+        let detail = namespace.count.gap().map_or(String::new(), |gap| gap.detail.to_string());
         return unable(&format!(
             "this host tracks no connections: there is no table to watch ({detail})"
         ));
@@ -162,7 +162,7 @@ fn scope(arguments: &Top) -> Result<(Scope, Snapshot), String> {
     }
     let spaces = diagnose(None, &first).namespaces;
     let name = match &spaces[..] {
-        [one] => one.name.clone(),
+        [one] => one.name.to_string(),
         several => format!("{} namespaces", several.len()),
     };
     Ok((Scope::Some(spaces.iter().filter_map(|space| space.inode).collect(), name), first))

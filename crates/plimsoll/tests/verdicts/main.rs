@@ -42,7 +42,8 @@ fn judge_loaded(stage: &mut Stage, protocol: u8, what: &str) -> End {
     let judgement = judged(stage, &program, protocol);
     let in_and_back = |p: &Passed| (p.came_in, p.answered);
     let some = before.iter().any(|p| p.came_in);
-    let of_six = |rule: &&String| rule.starts_with("ip6tables") || rule.contains("IPv6");
+    let of_six =
+        |rule: &&plimsoll_diagnosis::Said| rule.starts_with("ip6tables") || rule.contains("IPv6");
     let closed = judgement.closed.iter().any(|rule| !of_six(&rule));
     assert!(!closed || !some, "{what}\nsaid to be closed, and yet: {before:?}\n{judgement:?}");
     if !judgement.needs.is_empty() || !judgement.blocked.is_empty() {

@@ -7,6 +7,7 @@
 use std::io::{self, Read};
 
 use plimsoll_ct::Time;
+use plimsoll_diagnosis::{Said, said};
 use tar::{EntryType, GnuExtSparseHeader, Header, PaxExtensions};
 
 const BLOCK: usize = 512;
@@ -78,9 +79,13 @@ impl<R: Read> Members<R> {
     }
 
     /// What was left out.
-    pub(super) fn notes(&self) -> Option<String> {
+    pub(super) fn notes(&self) -> Option<Said> {
         (self.skipped > 0).then(|| {
-            format!("{} members of the bundle have headers that are not read", self.skipped)
+            said!(
+                "{} members of the bundle have headers that are not read",
+                "归档里有 {} 个成员的头部没有读",
+                self.skipped
+            )
         })
     }
 
@@ -147,7 +152,10 @@ impl<R: Read> Members<R> {
         if claimed != Some(sum) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                "expected a tar header, saw bytes whose checksum does not fit",
+                said!(
+                    "expected a tar header, saw bytes whose checksum does not fit",
+                    "应为 tar 头部，实为校验和不符的字节"
+                ),
             ));
         }
         Ok(Some(header))
@@ -281,5 +289,8 @@ fn until_nul(mut name: Vec<u8>) -> Vec<u8> {
 }
 
 fn ends_early() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "it ends in the middle of a member")
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        said!("it ends in the middle of a member", "它在一个成员的中间结束"),
+    )
 }

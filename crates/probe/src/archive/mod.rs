@@ -11,6 +11,8 @@ mod stream;
 mod tests;
 mod wanted;
 
+use crate::live::said_of;
+use plimsoll_diagnosis::{Said, said};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Write};
@@ -72,8 +74,8 @@ pub struct Archive {
     /// Bytes that `nodes` hold.
     kept: usize,
     /// What was left out, one sentence each.
-    notes: Vec<String>,
-    broken_off: Option<String>,
+    notes: Vec<Said>,
+    broken_off: Option<Said>,
     /// Latest time of change of any member.
     newest: Option<Time>,
 }
@@ -120,17 +122,30 @@ impl Archive {
                 Ok(None) => break,
                 Err(error) if count == 0 => return Err(error),
                 Err(error) => {
-                    archive.broken_off = Some(format!("it was read up to member {count}: {error}"));
+                    archive.broken_off = Some({
+                        let error = said_of(&error);
+                        said!(
+                            "it was read up to member {count}: {error}",
+                            "读到第 {count} 个成员：{error:#}"
+                        )
+                    });
                     break;
                 }
             };
             count += 1;
             if count > bounds.members {
-                archive.broken_off = Some(format!("it has more than {} members", bounds.members));
+                archive.broken_off =
+                    Some(said!("it has more than {} members", "成员多于 {} 个", bounds.members));
                 break;
             }
             if let Err(error) = archive.take(&member, &mut members, &mut placing, bounds) {
-                archive.broken_off = Some(format!("it was read up to member {count}: {error}"));
+                archive.broken_off = Some({
+                    let error = said_of(&error);
+                    said!(
+                        "it was read up to member {count}: {error}",
+                        "读到第 {count} 个成员：{error:#}"
+                    )
+                });
                 break;
             }
         }
@@ -140,12 +155,12 @@ impl Archive {
     }
 
     /// Why the bundle could not be read to its end, if so.
-    pub fn broken_off(&self) -> Option<&str> {
-        self.broken_off.as_deref()
+    pub fn broken_off(&self) -> Option<&Said> {
+        self.broken_off.as_ref()
     }
 
     /// What was left out and why.
-    pub fn notes(&self) -> &[String] {
+    pub fn notes(&self) -> &[Said] {
         &self.notes
     }
 
@@ -201,7 +216,11 @@ impl Archive {
         let before = self.nodes.get(&path).map_or(0, |old| weight_of(&path, old));
         if self.kept - before + weight > bounds.kept {
             if self.notes.len() < 20 {
-                self.notes.push(format!("/{path}: left out, {} bytes are kept already", self.kept));
+                self.notes.push(said!(
+                    "/{path}: left out, {} bytes are kept already",
+                    "/{path}：没有保留，已经保留了 {} 字节",
+                    self.kept
+                ));
             }
             return;
         }

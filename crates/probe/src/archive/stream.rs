@@ -7,6 +7,7 @@ use bzip2::bufread::MultiBzDecoder;
 use lzma_rust2::XzReader;
 
 use crate::{gzip, zstd};
+use plimsoll_diagnosis::said;
 
 /// Memory that an xz stream's dictionary may ask for, in KiB: `xz -9` asks for 64 MiB.
 const XZ_KIB: u32 = 96 << 10;
@@ -25,11 +26,19 @@ pub(crate) fn decompress<'a>(bundle: impl Read + 'a) -> io::Result<Box<dyn Read 
         }
         [b'B', b'Z', b'h', ..] => Box::new(MultiBzDecoder::new(bundle)),
         _ if zstd::begins(start) => Box::new(zstd::Frames::new(bundle, ZSTD_WINDOW)),
-        [] => return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty")),
+        [] => {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                said!("the file is empty", "文件是空的"),
+            ));
+        }
         [b'P', b'K', 3, 4, ..] => {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
-                "a zip archive: expected tar, plain or compressed with gzip, xz, bzip2 or zstd",
+                said!(
+                    "a zip archive: expected tar, plain or compressed with gzip, xz, bzip2 or zstd",
+                    "zip 归档：应为 tar，不压缩，或用 gzip、xz、bzip2、zstd 压缩"
+                ),
             ));
         }
         _ => Box::new(bundle),
@@ -53,11 +62,15 @@ impl<R: Read> Metered<R> {
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 {
-            return Err(io::Error::other("it unpacks to more than the bound"));
+            return Err(io::Error::other(said!(
+                "it unpacks to more than the bound",
+                "解压后超过限度"
+            )));
         }
         if self.started.elapsed() > self.time {
-            return Err(io::Error::other(format!(
+            return Err(io::Error::other(said!(
                 "unpacking took longer than {} s",
+                "解压超过 {} 秒",
                 self.time.as_secs()
             )));
         }

@@ -14,6 +14,7 @@ pub(super) enum Interest {
 }
 
 use Interest::{Log, Small};
+use plimsoll_diagnosis::{Said, said};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -331,18 +332,20 @@ impl Placing {
     }
 
     /// What was left out.
-    pub(super) fn notes(&self) -> Vec<String> {
+    pub(super) fn notes(&self) -> Vec<Said> {
         let mut notes = Vec::new();
         if !self.others.is_empty() {
-            notes.push(format!(
+            notes.push(said!(
                 "the bundle holds {} more hosts, which were not read: {}",
+                "归档里另有 {} 台主机，没有读：{}",
                 self.others.len(),
                 self.others.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ")
             ));
         }
         if self.refused > 0 {
-            notes.push(format!(
+            notes.push(said!(
                 "{} members of the bundle have names that no host's files have",
+                "归档里有 {} 个成员的名字是任何主机都没有的文件",
                 self.refused
             ));
         }

@@ -203,6 +203,6 @@ impl Attribution {
 
     fn late(&mut self, what: &str) {
         let detail = format!("attribution: the time was over before all {what} were looked at");
-        self.gaps.push(Gap { reason: Reason::NotAsked, detail, needs: None });
+        self.gaps.push(Gap { reason: Reason::NotAsked, detail: detail.into(), needs: None });
     }
 }

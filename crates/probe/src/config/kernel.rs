@@ -2,6 +2,7 @@
 
 use plimsoll_ct::KernelVersion;
 use plimsoll_diagnosis::facts::{Fact, Reason};
+use plimsoll_diagnosis::said;
 
 use crate::files::Files;
 
@@ -37,10 +38,13 @@ pub(super) fn module(files: &Files, kernel: Option<&KernelVersion>) -> Fact<bool
             }
         }
     }
-    let needs = "/lib/modules, /sys/module";
+    let needs = said!("/lib/modules, /sys/module", "/lib/modules、/sys/module");
     Fact::missing_needs(
         Reason::NotCollected,
-        "neither the kernel's modules nor its configuration are there",
+        said!(
+            "neither the kernel's modules nor its configuration are there",
+            "既没有内核的模块，也没有它的配置"
+        ),
         needs,
     )
 }
@@ -55,7 +59,7 @@ pub(super) fn hz(files: &Files, kernel: Option<&KernelVersion>) -> Fact<u32> {
     let missing = || {
         Fact::missing_needs(
             Reason::NotCollected,
-            "the kernel's configuration is not there",
+            said!("the kernel's configuration is not there", "没有内核的配置"),
             "/boot/config-*",
         )
     };

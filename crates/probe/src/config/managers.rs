@@ -1,6 +1,7 @@
 //! Programs that manage rules or settings: by process, by enabled unit, by init script.
 
 use plimsoll_diagnosis::facts::{Fact, Manager, ManagerKind, Reason};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::ruleset::Ruleset;
 
 use crate::files::Files;
@@ -30,16 +31,31 @@ pub fn managers(files: &Files, live: bool) -> Fact<Vec<Manager>> {
     let ufw = files.text("/etc/ufw/ufw.conf").ok();
     if ufw.is_some_and(|t| t.lines().any(|l| l.trim().eq_ignore_ascii_case("ENABLED=yes"))) {
         looked = true;
-        add(&mut all, ManagerKind::Ufw, "/etc/ufw/ufw.conf says ENABLED=yes".into());
+        add(
+            &mut all,
+            ManagerKind::Ufw,
+            said!("/etc/ufw/ufw.conf says ENABLED=yes", "/etc/ufw/ufw.conf 里写着 ENABLED=yes"),
+        );
     }
     if looked {
         Fact::known(
             all,
-            if live { "/proc, /etc/systemd/system" } else { "ps, /etc/systemd/system" },
+            if live {
+                Said::name("/proc, /etc/systemd/system")
+            } else {
+                said!("ps, /etc/systemd/system", "ps、/etc/systemd/system")
+            },
         )
     } else {
-        let what = "neither processes nor enabled units were saved";
-        Fact::missing_needs(Reason::NotCollected, what, "ps, /etc/systemd/system")
+        let what = said!(
+            "neither processes nor enabled units were saved",
+            "既没有保存进程，也没有保存已启用的服务单元"
+        );
+        Fact::missing_needs(
+            Reason::NotCollected,
+            what,
+            said!("ps, /etc/systemd/system", "ps、/etc/systemd/system"),
+        )
     }
 }
 
@@ -56,7 +72,7 @@ pub fn add_of_rules(managers: &mut Fact<Vec<Manager>>, rules: &Fact<Ruleset>) {
     }
 }
 
-fn add(all: &mut Vec<Manager>, kind: ManagerKind, because: String) {
+fn add(all: &mut Vec<Manager>, kind: ManagerKind, because: Said) {
     Manager::merge(all, [Manager { kind, because }]);
 }
 
@@ -74,7 +90,7 @@ fn processes(files: &Files, all: &mut Vec<Manager>) -> bool {
             name = &interpreted;
         }
         if let Some(kind) = ManagerKind::of_program(name) {
-            add(all, kind, format!("process {name} ({pid})"));
+            add(all, kind, said!("process {name} ({pid})", "进程 {name}（{pid}）"));
         }
     }
     true
@@ -103,7 +119,11 @@ fn listed(files: &Files, all: &mut Vec<Manager>) -> bool {
         for word in words.filter(|w| !w.starts_with('-')) {
             let name = word.rsplit('/').next().unwrap_or(word);
             if let Some(kind) = ManagerKind::of_program(name) {
-                add(all, kind, format!("process {name} ({})", path.trim_start_matches('/')));
+                add(
+                    all,
+                    kind,
+                    said!("process {name} ({})", "进程 {name}（{}）", path.trim_start_matches('/')),
+                );
             }
         }
     }
@@ -119,7 +139,7 @@ fn units(files: &Files, all: &mut Vec<Manager>) -> bool {
             let Some(name) = unit.strip_suffix(".service") else { continue };
             // Debian's docker.service is `docker`, ufw's unit is enabled though ufw is not.
             if let Some(kind) = ManagerKind::of_program(name).filter(|k| *k != ManagerKind::Ufw) {
-                add(all, kind, format!("unit {unit} is enabled"));
+                add(all, kind, said!("unit {unit} is enabled", "服务单元 {unit} 已启用"));
             }
         }
     }
@@ -138,7 +158,7 @@ fn init_scripts(files: &Files, all: &mut Vec<Manager>) -> bool {
             if let Some(kind) = name.and_then(ManagerKind::of_program)
                 && kind != ManagerKind::Ufw
             {
-                add(all, kind, format!("{folder}/{link}"));
+                add(all, kind, format!("{folder}/{link}").into());
             }
         }
     }

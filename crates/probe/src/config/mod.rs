@@ -9,6 +9,7 @@ pub use managers::add_of_rules;
 
 use plimsoll_ct::KernelVersion;
 use plimsoll_diagnosis::facts::{BootFiles, Fact, Reason};
+use plimsoll_diagnosis::said;
 use plimsoll_wire::iptables_config;
 
 use crate::files::Files;
@@ -32,5 +33,5 @@ fn iptables_config(files: &Files) -> Fact<iptables_config::IptablesConfig> {
             return Fact::known(iptables_config::read(&text), path);
         }
     }
-    Fact::missing(Reason::NotCollected, format!("{}: not there", FILES[0]))
+    Fact::missing(Reason::NotCollected, said!("{}: not there", "{}：不存在", FILES[0]))
 }

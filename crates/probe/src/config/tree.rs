@@ -7,8 +7,10 @@
 use std::io;
 
 use plimsoll_diagnosis::boot::{Entry, Tree};
+use plimsoll_diagnosis::{Said, said};
 
 use crate::files::Files;
+use crate::live::said_of;
 
 /// Largest file of settings that is read. A kernel refuses no size, and no host has one of this.
 const LARGEST: u64 = 1 << 20;
@@ -156,7 +158,7 @@ impl Reader<'_> {
         let names = match self.files.list(folder) {
             Ok(names) => names,
             Err(error) if is_refusal(&error) => {
-                return self.tree.put(folder, Entry::Unread(error.to_string()));
+                return self.tree.put(folder, Entry::Unread(said_of(&error)));
             }
             Err(_) => return,
         };
@@ -169,8 +171,9 @@ impl Reader<'_> {
         if self.count >= MOST_FILES {
             return self.tree.put(
                 "/",
-                Entry::Unread(format!(
-                    "more than {MOST_FILES} files take part: the rest is not read"
+                Entry::Unread(said!(
+                    "more than {MOST_FILES} files take part: the rest is not read",
+                    "参与的文件多于 {MOST_FILES} 个：其余没有读"
                 )),
             );
         }
@@ -178,7 +181,9 @@ impl Reader<'_> {
         if let Ok(target) = self.files.link(path) {
             self.tree.put(path, Entry::Link(target));
             let Some(own) = self.tree.resolve(path) else {
-                return self.tree.put(path, Entry::Unread("links in a ring".into()));
+                return self
+                    .tree
+                    .put(path, Entry::Unread(Said::of("links in a ring", "链接绕成了圈")));
             };
             if own == "/dev/null"
                 || self.tree.text(&own).is_some()
@@ -195,7 +200,11 @@ impl Reader<'_> {
     /// Reads `path`, and puts it down as `own`.
     fn whole(&mut self, path: &str, own: &str, keep: impl Fn(String) -> String) {
         if self.bytes >= MOST_BYTES {
-            let why = format!("more than {} MiB in all: not read", MOST_BYTES >> 20);
+            let why = said!(
+                "more than {} MiB in all: not read",
+                "总共超过 {} MiB：没有读",
+                MOST_BYTES >> 20
+            );
             return self.tree.put(own, Entry::Unread(why));
         }
         let bytes = match self.files.read(path, LARGEST + 1) {
@@ -205,17 +214,20 @@ impl Reader<'_> {
                 if self.files.list(path).is_ok() {
                     return;
                 }
-                return self.tree.put(own, Entry::Unread(error.to_string()));
+                return self.tree.put(own, Entry::Unread(said_of(&error)));
             }
             Err(_) => return,
         };
         self.bytes += bytes.len() as u64;
         if bytes.len() as u64 > LARGEST {
-            let why = format!("larger than {} MiB: not read", LARGEST >> 20);
+            let why = said!("larger than {} MiB: not read", "大于 {} MiB：没有读", LARGEST >> 20);
             return self.tree.put(own, Entry::Unread(why));
         }
         if let Some(cut) = self.files.cut(path) {
-            return self.tree.put(own, Entry::Unread(format!("held in part only: {cut}")));
+            return self.tree.put(
+                own,
+                Entry::Unread(said!("held in part only: {cut}", "只保存了一部分：{cut}")),
+            );
         }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let executable = self.files.executable(path);
@@ -270,7 +282,7 @@ impl Reader<'_> {
             Ok(pods) => pods,
             Err(error) => {
                 if is_refusal(&error) {
-                    self.tree.put(FOLDER, Entry::Unread(error.to_string()));
+                    self.tree.put(FOLDER, Entry::Unread(said_of(&error)));
                 }
                 return;
             }

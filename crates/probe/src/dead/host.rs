@@ -2,6 +2,7 @@
 
 use plimsoll_ct::{Bytes, Counter, KernelVersion, Probed, Profile, Seconds};
 use plimsoll_diagnosis::facts::{Fact, Host, LogDigest, Namespace, Origin, Reason, SlabSize};
+use plimsoll_diagnosis::said;
 use plimsoll_wire::modules::{self, Module};
 use plimsoll_wire::{cpu_list, meminfo, os_release, slabinfo};
 
@@ -46,7 +47,10 @@ pub(super) fn host(
             Fact::known(total, source.clone()),
             match available {
                 Some(bytes) => Fact::known(bytes, source),
-                None => Fact::missing(Reason::NotCollected, format!("{source}: no such line")),
+                None => Fact::missing(
+                    Reason::NotCollected,
+                    said!("{source}: no such line", "{source}：没有这一行"),
+                ),
             },
         ),
         Fact::Missing(gap) => (Fact::Missing(gap.clone()), Fact::Missing(gap)),
@@ -268,7 +272,10 @@ fn slab(saved: &Saved<'_>) -> Fact<SlabSize> {
         ),
         Fact::Known { value: None, source } => Fact::missing(
             Reason::NotLoaded,
-            format!("{source}: no cache of entries under its own name"),
+            said!(
+                "{source}: no cache of entries under its own name",
+                "{source}：没有以它自己命名的条目缓存"
+            ),
         ),
         Fact::Missing(gap) => Fact::Missing(gap),
     }
@@ -294,7 +301,10 @@ fn buckets(saved: &Saved<'_>, log: Option<&LogDigest>) -> Fact<u64> {
         return setting;
     }
     match log.and_then(|log| log.boot_line) {
-        Some((buckets, _)) => Fact::known(buckets, "the kernel's log, when the module was loaded"),
+        Some((buckets, _)) => Fact::known(
+            buckets,
+            said!("the kernel's log, when the module was loaded", "内核日志，模块加载时的"),
+        ),
         None => setting,
     }
 }

@@ -25,6 +25,7 @@ use std::path::Path;
 
 use plimsoll_ct::{Entries, Probed, Time, TimeRange};
 use plimsoll_diagnosis::facts::{Fact, Host, LogDigest, Origin, Reason, Snapshot};
+use plimsoll_diagnosis::said;
 use plimsoll_wire::log::Zone;
 
 use crate::archive::{Archive, Bounds};
@@ -58,7 +59,10 @@ pub fn snapshot(files: &Files, origin: Origin) -> Snapshot {
         if index > 0 && namespace.max.value().is_none() && !host.profile.global_count {
             // The limit is the host's, whichever namespace it is asked in.
             if let Some(max) = host.global_max.get() {
-                let source = "the initial namespace: the limit is global";
+                let source = said!(
+                    "the initial namespace: the limit is global",
+                    "初始命名空间：上限是全局的"
+                );
                 namespace.max = Fact::known(Entries(max), source);
             }
         }
@@ -98,8 +102,10 @@ pub(crate) fn host_alone(files: &Files, origin: Origin) -> (Host, BTreeMap<Strin
 /// Whether a bundle was read to its end.
 fn whole(files: &Files) -> Fact<()> {
     match files.broken_off() {
-        None => Fact::known((), "the files that were saved"),
-        Some(why) => Fact::missing_needs(Reason::Malformed, why, "the whole bundle"),
+        None => Fact::known((), said!("the files that were saved", "保存下来的文件")),
+        Some(why) => {
+            Fact::missing_needs(Reason::Malformed, why, said!("the whole bundle", "完整的归档"))
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use plimsoll_diagnosis::facts::{Fact, Gap, Namespace, Owner, Reason, Ways};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::cgroup;
 
 use super::calls;
@@ -37,11 +38,14 @@ pub(super) fn all(saved: &Saved<'_>) -> Vec<Namespace> {
 pub(super) fn complete(saved: &Saved<'_>, count: usize) -> Fact<()> {
     let listed = saved.files.exists("/sos_commands/networking/ip_netns");
     let what = match (count, listed) {
-        (1, false) => "only the initial namespace was saved",
-        (_, false) => "only some namespaces were saved",
-        (_, true) => "only the namespaces that ip netns names were saved; containers have others",
+        (1, false) => said!("only the initial namespace was saved", "只保存了初始命名空间"),
+        (_, false) => said!("only some namespaces were saved", "只保存了部分命名空间"),
+        (_, true) => said!(
+            "only the namespaces that ip netns names were saved; containers have others",
+            "只保存了 ip netns 列出的命名空间；容器另有自己的"
+        ),
     };
-    Fact::missing_needs(Reason::NotCollected, what, "the running host")
+    Fact::missing_needs(Reason::NotCollected, what, said!("the running host", "正在运行的主机"))
 }
 
 fn initial(saved: &Saved<'_>, inode: Option<u64>) -> Namespace {
@@ -129,7 +133,7 @@ fn by_name(saved: &Saved<'_>, named: &Named) -> Namespace {
         found.unwrap_or_else(|| {
             Fact::missing(
                 Reason::NotCollected,
-                format!("{} of {} was not saved", keys[0], named.name),
+                said!("{} of {} was not saved", "没有保存 {1} 的 {0}", keys[0], named.name),
             )
         })
     };
@@ -160,8 +164,12 @@ fn by_name(saved: &Saved<'_>, named: &Named) -> Namespace {
     ];
     for (gap, command) in outputs {
         if let Some(gap) = gap {
-            gap.detail = format!("no output of {command} was saved of {}", named.name);
-            gap.needs = Some(format!("ip netns exec {} {command}", named.name));
+            gap.detail = said!(
+                "no output of {command} was saved of {}",
+                "没有保存 {} 的 {command} 输出",
+                named.name
+            );
+            gap.needs = Some(format!("ip netns exec {} {command}", named.name).into());
         }
     }
     namespace
@@ -275,26 +283,32 @@ fn strs(paths: &[String]) -> Vec<&str> {
 
 /// A namespace of which nothing was saved.
 fn nothing() -> Namespace {
-    let gap = |what: &str| Gap {
+    let gap = |what: Said| Gap {
         reason: Reason::NotCollected,
-        detail: format!("{what} of this namespace were not saved"),
+        detail: said!("{what} of this namespace were not saved", "没有保存这个命名空间的{what:#}"),
         needs: None,
     };
     Namespace {
         inode: None,
         owners: Vec::new(),
-        count: Fact::Missing(gap("the count")),
-        max: Fact::Missing(gap("the limit")),
-        expectations: Fact::Missing(gap("the expectations")),
-        expect_max: Fact::Missing(gap("the limit of expectations")),
+        count: Fact::Missing(gap(said!("the count", "条目数"))),
+        max: Fact::Missing(gap(said!("the limit", "上限"))),
+        expectations: Fact::Missing(gap(said!("the expectations", "期望数"))),
+        expect_max: Fact::Missing(gap(said!("the limit of expectations", "期望的上限"))),
         settings: BTreeMap::new(),
-        counters: Fact::Missing(gap("the statistics")),
-        tracking: Fact::Missing(gap("the rules")),
-        rules: Fact::Missing(gap("the rules")),
-        ways: Ways::missing(&gap("the rules, addresses and sockets")),
-        census: Fact::Missing(gap("the entries")),
-        stack: Fact::Missing(gap("the counters of the stack")),
-        neighbours: Fact::known(Vec::new(), "none of its own: the initial namespace's serve all"),
-        sockets: Fact::Missing(gap("the socket counters")),
+        counters: Fact::Missing(gap(said!("the statistics", "统计"))),
+        tracking: Fact::Missing(gap(said!("the rules", "规则"))),
+        rules: Fact::Missing(gap(said!("the rules", "规则"))),
+        ways: Ways::missing(&gap(said!("the rules, addresses and sockets", "规则、地址和套接字"))),
+        census: Fact::Missing(gap(said!("the entries", "条目"))),
+        stack: Fact::Missing(gap(said!("the counters of the stack", "网络协议栈的计数器"))),
+        neighbours: Fact::known(
+            Vec::new(),
+            said!(
+                "none of its own: the initial namespace's serve all",
+                "没有自己的：共用初始命名空间的"
+            ),
+        ),
+        sockets: Fact::Missing(gap(said!("the socket counters", "套接字计数器"))),
     }
 }

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::io;
 
 use plimsoll_diagnosis::facts::{Fact, Reason};
+use plimsoll_diagnosis::said;
 use plimsoll_wire::sysctl;
 
 use crate::files::Files;
+use crate::live::said_of;
 
 /// Keys of a saved `sysctl -a` that are remembered.
 const KEYS: usize = 20_000;
@@ -80,13 +82,21 @@ impl<'a> Saved<'a> {
                 Ok(number) => Fact::known(number, source),
                 Err(_) => Fact::missing(
                     Reason::Malformed,
-                    format!("{source}: expected a number, saw {}", shown(&value)),
+                    said!(
+                        "{source}: expected a number, saw {}",
+                        "{source}：应为数，实为 {}",
+                        shown(&value)
+                    ),
                 ),
             };
         }
         Fact::missing_needs(
             Reason::NotCollected,
-            format!("{}: neither in the tree nor in a saved sysctl -a", keys[0]),
+            said!(
+                "{}: neither in the tree nor in a saved sysctl -a",
+                "{}：目录树里没有，保存的 sysctl -a 里也没有",
+                keys[0]
+            ),
             sysctl::path(keys[0]),
         )
     }
@@ -104,13 +114,13 @@ impl<'a> Saved<'a> {
                 Ok(text) => match parse(&text) {
                     Ok(value) => return Fact::known(value, path.to_owned()),
                     Err(error) => {
-                        let detail = format!("{path}: {}", error.to_string());
+                        let detail = said!("{path}: {}", "{path}：{}", error.to_string());
                         trouble.get_or_insert(Fact::missing(Reason::Malformed, detail));
                     }
                 },
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
-                    let detail = format!("{path}: {error}");
+                    let detail = said!("{path}: {}", "{path}：{:#}", said_of(&error));
                     trouble.get_or_insert(Fact::missing(Reason::Failed, detail));
                 }
             }
@@ -135,11 +145,22 @@ impl<'a> Saved<'a> {
 /// The gap of a fact that none of these files holds.
 pub(super) fn not_collected<T>(paths: &[&str]) -> Fact<T> {
     let detail = match paths {
-        [] => return Fact::missing(Reason::NotCollected, "nothing of it was saved"),
-        [one] => format!("{one} was not saved"),
-        [first, second] => format!("neither {first} nor {second} was saved"),
+        [] => {
+            return Fact::missing(
+                Reason::NotCollected,
+                said!("nothing of it was saved", "什么也没有保存"),
+            );
+        }
+        [one] => said!("{one} was not saved", "没有保存 {one}"),
+        [first, second] => {
+            said!("neither {first} nor {second} was saved", "{first} 和 {second} 都没有保存")
+        }
         [first, rest @ ..] => {
-            format!("neither {first} nor any of {} other places was saved", rest.len())
+            said!(
+                "neither {first} nor any of {} other places was saved",
+                "{first} 和其他 {} 处都没有保存",
+                rest.len()
+            )
         }
     };
     Fact::missing_needs(Reason::NotCollected, detail, paths[0])

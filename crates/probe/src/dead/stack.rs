@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use plimsoll_ct::Family;
 use plimsoll_diagnosis::facts::{CloudAllowance, Fact, Neighbours, Reason, SocketMemory, Stack};
+use plimsoll_diagnosis::said;
 use plimsoll_wire::{neighbour_stat, netstat, sockstat};
 
 use super::read::{Saved, not_collected, shown};
@@ -140,7 +141,7 @@ pub(super) fn cloud(saved: &Saved<'_>) -> Fact<Vec<CloudAllowance>> {
     if files.is_empty() {
         return Fact::missing_needs(
             Reason::NotCollected,
-            "no output of ethtool -S was saved",
+            said!("no output of ethtool -S was saved", "没有保存 ethtool -S 的输出"),
             "/sos_commands/networking/ethtool_-S_INTERFACE",
         );
     }

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 
 use plimsoll_ct::{Counter, Entries};
 use plimsoll_diagnosis::facts::{Census, Fact, Namespace, Reason, TcpTimeouts};
+use plimsoll_diagnosis::said;
 use plimsoll_wire::statistics::{self, Statistics};
 
 use super::read::{Listing, Saved, not_collected, shown};
@@ -79,13 +80,13 @@ pub(super) fn count(
         return Fact::known(Entries(value), source);
     }
     if let Fact::Known { value: Statistics { entries: Some(entries), .. }, source } = statistics {
-        return Fact::known(*entries, format!("{source}, entries"));
+        return Fact::known(*entries, said!("{source}, entries", "{source}，entries"));
     }
     if let Fact::Known { value, source } = census
         && value.complete
         && value.malformed == 0
     {
-        return Fact::known(Entries(value.seen), format!("{source}, its lines"));
+        return Fact::known(Entries(value.seen), said!("{source}, its lines", "{source}，按行数"));
     }
     told.map(Entries)
 }
@@ -107,7 +108,10 @@ pub(super) fn census(
         let mut listing = BufReader::new(file);
         let empty = listing.fill_buf().is_ok_and(<[u8]>::is_empty);
         if empty && count != Some(0) {
-            let detail = format!("{path} is empty, which a copy straight from /proc is as well");
+            let detail = said!(
+                "{path} is empty, which a copy straight from /proc is as well",
+                "{path} 是空的，直接从 /proc 复制也会这样"
+            );
             trouble.get_or_insert(Fact::missing_needs(
                 Reason::NotCollected,
                 detail,

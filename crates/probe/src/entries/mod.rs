@@ -278,7 +278,10 @@ impl Entries {
             {
                 let who = if ask.which == Which::Auto { "" } else { "; ctnetlink does" };
                 let detail = format!("{}: does not tell {what}{who}", name(reader));
-                passed_over.push((reader, Gap { reason: Reason::NotAsked, detail, needs: None }));
+                passed_over.push((
+                    reader,
+                    Gap { reason: Reason::NotAsked, detail: detail.into(), needs: None },
+                ));
                 continue;
             }
             match self.by(reader, ask, sinks) {

@@ -119,9 +119,10 @@ fn several<S: Sink>(
         found.retain(|found| found.inode.is_some_and(|inode| inodes.contains(&inode)));
         for inode in inodes.iter().filter(|inode| !found.iter().any(|f| f.inode == Some(**inode))) {
             let detail = format!("net:[{inode}]: no such network namespace");
-            take.outcome
-                .unread
-                .push((Some(*inode), Gap { reason: Reason::Failed, detail, needs: None }));
+            take.outcome.unread.push((
+                Some(*inode),
+                Gap { reason: Reason::Failed, detail: detail.into(), needs: None },
+            ));
         }
     }
     let doors: Vec<_> = found.iter().collect();

@@ -18,6 +18,8 @@ use rustix::fs::OFlags;
 
 use crate::archive::Archive;
 
+use plimsoll_diagnosis::Said;
+
 /// Most names that a listing returns.
 const NAMES: usize = 1 << 18;
 
@@ -165,7 +167,7 @@ impl Files {
     }
 
     /// Why an archive could not be read to its end, if so.
-    pub fn broken_off(&self) -> Option<&str> {
+    pub fn broken_off(&self) -> Option<&Said> {
         match self {
             Self::Directory(_) => None,
             Self::Archive(archive) => archive.broken_off(),
@@ -173,7 +175,7 @@ impl Files {
     }
 
     /// What of an archive was left out, one sentence each; nothing for a directory.
-    pub fn notes(&self) -> &[String] {
+    pub fn notes(&self) -> &[Said] {
         match self {
             Self::Directory(_) => &[],
             Self::Archive(archive) => archive.notes(),

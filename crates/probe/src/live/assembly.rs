@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use plimsoll_diagnosis::facts::{Census, Fact, Namespace, Reason, TableSample, TcpTimeouts};
+use plimsoll_diagnosis::said;
 use plimsoll_wire::ruleset::Ruleset;
 
 use super::budget::{Purse, order};
@@ -91,7 +92,10 @@ impl Assembly {
             self.parts[index].2.census = match visit {
                 Visit::Read(census) => census,
                 Visit::Refused(gap) => Fact::Missing(gap),
-                Visit::Gone => Fact::missing(Reason::Failed, "the namespace is gone"),
+                Visit::Gone => Fact::missing(
+                    Reason::Failed,
+                    said!("the namespace is gone", "命名空间已经不在"),
+                ),
             };
         }
     }
@@ -130,7 +134,10 @@ impl Assembly {
             }
             let (index, count) = order[place];
             let Some(share) = purse.share(count) else {
-                return Fact::missing(Reason::NotAsked, "the time for reading tables was used up");
+                return Fact::missing(
+                    Reason::NotAsked,
+                    said!("the time for reading tables was used up", "读表的时间用完了"),
+                );
             };
             let previous = samples[self.places[index]].take();
             let start = Instant::now();

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use plimsoll_diagnosis::facts::{CloudAllowance, Fact, Reason};
+use plimsoll_diagnosis::{Said, said};
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, ioctl};
 use rustix::net::{AddressFamily, SocketType, socket};
 
@@ -20,7 +21,10 @@ const DRIVERS: &[&str] = &["ena"];
 pub(super) fn allowances() -> Fact<Vec<CloudAllowance>> {
     let mut found = Vec::new();
     let Ok(interfaces) = fs::read_dir("/sys/class/net") else {
-        return Fact::missing(Reason::Failed, "/sys/class/net: not there");
+        return Fact::missing(
+            Reason::Failed,
+            said!("/sys/class/net: not there", "/sys/class/net：不存在"),
+        );
     };
     let mut asked = 0;
     for interface in interfaces.flatten() {
@@ -38,14 +42,21 @@ pub(super) fn allowances() -> Fact<Vec<CloudAllowance>> {
                 ),
             ),
             Err(error) => {
-                let detail = format!("ethtool -S {interface}: {}", text::plain(&error));
+                let detail = said!(
+                    "ethtool -S {interface}: {}",
+                    "ethtool -S {interface}：{:#}",
+                    text::plain(&error)
+                );
                 return Fact::missing(Reason::Failed, detail);
             }
         }
     }
     let source = match asked {
-        0 => "/sys/class/net: no interface of a driver that counts allowances",
-        _ => "ethtool -S",
+        0 => said!(
+            "/sys/class/net: no interface of a driver that counts allowances",
+            "/sys/class/net：没有哪个接口的驱动会统计配额"
+        ),
+        _ => Said::name("ethtool -S"),
     };
     Fact::known(found, source)
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use plimsoll_diagnosis::facts::{Fact, Reason};
+use plimsoll_diagnosis::said;
 use plimsoll_wire::mountinfo;
 
 use super::text;
@@ -238,31 +239,52 @@ impl Search {
 
     fn completeness(&self) -> Fact<()> {
         if self.no_proc {
-            return Fact::missing(Reason::Failed, "/proc: no processes are shown there");
+            return Fact::missing(
+                Reason::Failed,
+                said!("/proc: no processes are shown there", "/proc：那里看不到进程"),
+            );
         }
         if !shows_the_host() {
-            let detail =
-                "/proc shows the processes of one container, or only the reader's own (hidepid)";
+            let detail = said!(
+                "/proc shows the processes of one container, or only the reader's own (hidepid)",
+                "/proc 只显示一个容器的进程，或者只显示读者自己的（hidepid）"
+            );
             return Fact::missing_needs(
                 Reason::NotPermitted,
                 detail,
-                "the host's process namespace, and root",
+                said!("the host's process namespace, and root", "主机的进程命名空间，以及 root"),
             );
         }
         let seen = self.outside.values().filter(|found| !found.own).count();
         if self.unseen > 0 || seen > 0 {
             let detail = match self.unseen {
-                0 => format!("/proc/PID/ns/net: permission denied; {seen} seen from outside only"),
-                n => format!("/proc/PID/ns/net: permission denied for {n} processes"),
+                0 => said!(
+                    "/proc/PID/ns/net: permission denied; {seen} seen from outside only",
+                    "/proc/PID/ns/net：权限不够；有 {seen} 个只从外面看到"
+                ),
+                n => said!(
+                    "/proc/PID/ns/net: permission denied for {n} processes",
+                    "/proc/PID/ns/net：{n} 个进程权限不够"
+                ),
             };
             return Fact::missing_needs(Reason::NotPermitted, detail, "CAP_SYS_PTRACE (root)");
         }
         if self.mounts_skipped > 0 {
-            let detail =
-                format!("mounts of {} mount namespaces were not searched", self.mounts_skipped);
+            let detail = said!(
+                "mounts of {} mount namespaces were not searched",
+                "{} 个挂载命名空间的挂载没有查",
+                self.mounts_skipped
+            );
             return Fact::missing(Reason::Failed, detail);
         }
-        Fact::known((), format!("/proc/PID/ns/net of {} processes, and mounts", self.processes))
+        Fact::known(
+            (),
+            said!(
+                "/proc/PID/ns/net of {} processes, and mounts",
+                "{} 个进程的 /proc/PID/ns/net，以及挂载",
+                self.processes
+            ),
+        )
     }
 }
 

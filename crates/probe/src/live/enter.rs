@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use plimsoll_diagnosis::facts::{Gap, Reason};
+use plimsoll_diagnosis::{Said, said};
 use rustix::thread::{LinkNameSpaceType, gettid, move_into_link_name_space};
 
 use super::discover::Found;
@@ -134,16 +135,19 @@ impl Visitor {
 
 /// Why a door stays shut, and the right that would open it, if one would.
 fn refusal(door: &Path, error: &io::Error) -> Gap {
-    let right = "CAP_SYS_ADMIN and CAP_SYS_PTRACE (root)";
+    let right = Said::of(
+        "CAP_SYS_ADMIN and CAP_SYS_PTRACE (root)",
+        "CAP_SYS_ADMIN 和 CAP_SYS_PTRACE（root）",
+    );
     let (reason, why, needs) = match error.kind() {
         io::ErrorKind::PermissionDenied => (Reason::NotPermitted, text::plain(error), Some(right)),
         io::ErrorKind::Unsupported => {
-            (Reason::TooOld, "setns(2) came with Linux 3.0".to_owned(), None)
+            (Reason::TooOld, said!("setns(2) came with Linux 3.0", "Linux 3.0 才有 setns(2)"), None)
         }
         _ => (Reason::Failed, text::plain(error), None),
     };
-    let detail = format!("entering {}: {why}", door.display());
-    Gap { reason, detail, needs: needs.map(Into::into) }
+    let detail = said!("entering {}: {why}", "进入 {}：{why:#}", door.display());
+    Gap { reason, detail, needs }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use plimsoll_diagnosis::facts::{BootFiles, Fact, Host, Reason, Tracking};
+use plimsoll_diagnosis::said;
 use plimsoll_wire::ruleset::{Ruleset, Verdict};
 
 use super::calls;
@@ -34,9 +35,9 @@ pub(super) fn read(
             return (Fact::Missing(gap.clone()), Fact::Missing(gap.clone()));
         }
         if place > 0 && Instant::now() > deadline {
-            let detail = "the time for reading rules ran out";
+            let detail = said!("the time for reading rules ran out", "读规则的时间用完了");
             return (
-                Fact::missing(Reason::NotAsked, detail),
+                Fact::missing(Reason::NotAsked, detail.clone()),
                 Fact::missing(Reason::NotAsked, detail),
             );
         }
@@ -54,8 +55,8 @@ pub(super) fn read(
 }
 
 fn gone<A, B>() -> (Fact<A>, Fact<B>) {
-    let detail = "the namespace is gone";
-    (Fact::missing(Reason::Failed, detail), Fact::missing(Reason::Failed, detail))
+    let detail = said!("the namespace is gone", "命名空间已经不在");
+    (Fact::missing(Reason::Failed, detail.clone()), Fact::missing(Reason::Failed, detail))
 }
 
 /// The second reading, by place: of those whose first one holds counted rules or policies that drop.

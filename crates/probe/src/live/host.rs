@@ -5,6 +5,7 @@ use std::path::Path;
 
 use plimsoll_ct::{Bytes, Counter, CpuCounters, KernelVersion, PROFILES, Probed, Profile, Seconds};
 use plimsoll_diagnosis::facts::{Fact, Host, Origin, Reason, SlabSize};
+use plimsoll_diagnosis::said;
 use plimsoll_wire::modules::Module;
 use plimsoll_wire::{cpu_list, meminfo, modules, os_release, slabinfo};
 
@@ -37,7 +38,10 @@ pub(super) fn read() -> Host {
         memory_available: match memory {
             Fact::Known { value, source } => match value.available {
                 Some(bytes) => Fact::Known { value: bytes, source },
-                None => Fact::missing(Reason::Malformed, "/proc/meminfo: no free memory is told"),
+                None => Fact::missing(
+                    Reason::Malformed,
+                    said!("/proc/meminfo: no free memory is told", "/proc/meminfo：没有写空闲内存"),
+                ),
             },
             Fact::Missing(gap) => Fact::Missing(gap),
         },
@@ -47,7 +51,7 @@ pub(super) fn read() -> Host {
         }),
         modular: match is_modular() {
             Some(modular) => Fact::known(modular, "/proc/modules, /proc/sys/kernel/modprobe"),
-            None => Fact::missing(Reason::Failed, "/proc is not there"),
+            None => Fact::missing(Reason::Failed, said!("/proc is not there", "/proc 不存在")),
         },
         modules: loaded_modules(),
         slab: slab(),
@@ -91,7 +95,13 @@ pub(super) fn is_modular() -> Option<bool> {
 
 fn loaded_modules() -> Fact<Vec<Module>> {
     if is_modular() == Some(false) {
-        return Fact::known(Vec::new(), "no /proc/modules: this kernel loads no modules");
+        return Fact::known(
+            Vec::new(),
+            said!(
+                "no /proc/modules: this kernel loads no modules",
+                "没有 /proc/modules：本内核不加载模块"
+            ),
+        );
     }
     text::fact("/proc/modules", Reason::Failed, |text| {
         modules::parse(text).map_err(|error| error.to_string())
@@ -110,7 +120,13 @@ fn distribution() -> Fact<String> {
             return Fact::known(name, path);
         }
     }
-    Fact::missing(Reason::Failed, "/etc/os-release, /etc/redhat-release: no such file")
+    Fact::missing(
+        Reason::Failed,
+        said!(
+            "/etc/os-release, /etc/redhat-release: no such file",
+            "/etc/os-release、/etc/redhat-release：没有这样的文件"
+        ),
+    )
 }
 
 fn uptime(text: &str) -> Result<Seconds, String> {
@@ -152,7 +168,13 @@ fn slab() -> Fact<SlabSize> {
         }
     }
     gap.map(Fact::Missing).unwrap_or_else(|| {
-        Fact::missing(Reason::NotLoaded, "/proc/slabinfo: no cache of entries by name")
+        Fact::missing(
+            Reason::NotLoaded,
+            said!(
+                "/proc/slabinfo: no cache of entries by name",
+                "/proc/slabinfo：没有以此命名的条目缓存"
+            ),
+        )
     })
 }
 

@@ -23,11 +23,14 @@ mod select;
 mod text;
 mod walk;
 
+pub(crate) use text::said_of;
+
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use plimsoll_ct::{Nanos, Time};
 use plimsoll_diagnosis::facts::{BootFiles, Fact, Gap, Host, Owner, Reason, Snapshot, TableSample};
+use plimsoll_diagnosis::said;
 
 use crate::table::Budget;
 use assembly::Assembly;
@@ -158,14 +161,18 @@ pub fn observe(options: &Options) -> Observation {
 
     let mut host = rest.host;
     host.profile = host::corrected(&host.profile, after.first().and_then(|n| n.counters.value()));
-    let later = || Gap { reason: Reason::NotAsked, detail: "read once, later".into(), needs: None };
+    let later = || Gap {
+        reason: Reason::NotAsked,
+        detail: said!("read once, later", "稍后读一次"),
+        needs: None,
+    };
     let snapshot = |stamp: Stamp, namespaces, log, boot, cloud| Snapshot {
         at: stamp.wall,
         monotonic: Some(stamp.monotonic),
         host: host.clone(),
         namespaces,
         namespaces_complete: complete.clone(),
-        whole: Fact::known((), "the running host"),
+        whole: Fact::known((), said!("the running host", "正在运行的主机")),
         log,
         boot,
         cloud,
@@ -234,7 +241,10 @@ fn choose(only: &[NamespaceSelector]) -> (Vec<Chosen>, Fact<()>, Vec<NamespaceSe
         }
     }
     let unmatched = only.iter().zip(matched).filter(|(_, hit)| !hit).map(|(s, _)| s.clone());
-    let complete = Fact::missing(Reason::NotAsked, "only the chosen namespaces were read");
+    let complete = Fact::missing(
+        Reason::NotAsked,
+        said!("only the chosen namespaces were read", "只读了选定的命名空间"),
+    );
     (chosen, complete, unmatched.collect())
 }
 

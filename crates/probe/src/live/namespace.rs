@@ -8,6 +8,7 @@ use plimsoll_ct::{Counter, CpuCounters, Entries, Family};
 use plimsoll_diagnosis::facts::{
     Fact, Gap, Namespace, Neighbours, Owner, Reason, SocketMemory, Stack, Ways,
 };
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::statistics::parse_proc;
 use plimsoll_wire::{neighbour_stat, netstat, sockstat};
 
@@ -144,7 +145,7 @@ fn of_statistics(
         let source = if here.outside.is_none() { shown(&path) } else { path };
         let count = match (count, found.entries) {
             (Fact::Missing(_), Some(entries)) => {
-                Fact::known(entries, format!("{source}, column `entries`"))
+                Fact::known(entries, said!("{source}, column `entries`", "{source}，`entries` 列"))
             }
             (count, _) => count,
         };
@@ -154,8 +155,13 @@ fn of_statistics(
     if let Fact::Missing(gap) = &count
         && gap.reason == Reason::NotLoaded
     {
-        let statistics =
-            Fact::missing(Reason::NotLoaded, "/proc/net/stat/nf_conntrack: no such file");
+        let statistics = Fact::missing(
+            Reason::NotLoaded,
+            said!(
+                "/proc/net/stat/nf_conntrack: no such file",
+                "/proc/net/stat/nf_conntrack：没有这个文件"
+            ),
+        );
         return (count, statistics);
     }
     (count, statistics)
@@ -183,7 +189,9 @@ pub(super) fn unread(inode: Option<u64>, owners: Vec<Owner>, gap: &Gap) -> Names
 }
 
 fn not_asked() -> Gap {
-    Gap { reason: Reason::NotAsked, detail: "read once, later".into(), needs: None }
+    Gap {
+        reason: Reason::NotAsked, detail: said!("read once, later", "稍后读一次"), needs: None
+    }
 }
 
 /// `nf_conntrack_NAME`, or `ip_conntrack_NAME` where only that is there.
@@ -201,13 +209,17 @@ fn setting_fact(name: &str) -> Fact<u64> {
 
 /// What it means that a setting is not there.
 fn absent(path: &str) -> Gap {
-    let gap = |reason, why: &str, needs: Option<&str>| Gap {
+    let gap = |reason, why: Said, needs: Option<Said>| Gap {
         reason,
-        detail: format!("{path}: {why}"),
-        needs: needs.map(str::to_owned),
+        detail: said!("{path}: {why}", "{path}：{why:#}"),
+        needs,
     };
     if !Path::new("/proc/sys/net").exists() {
-        return gap(Reason::Failed, "/proc/sys is not there", Some("/proc"));
+        return gap(
+            Reason::Failed,
+            said!("/proc/sys is not there", "/proc/sys 不存在"),
+            Some("/proc".into()),
+        );
     }
     let has_statistics = ["nf_conntrack", "ip_conntrack"]
         .iter()
@@ -216,14 +228,21 @@ fn absent(path: &str) -> Gap {
         // Masked by a container engine, or kept from this user namespace (before 5.15).
         return gap(
             Reason::Failed,
-            "hidden, though conntrack is there",
-            Some("an unmasked /proc/sys"),
+            said!("hidden, though conntrack is there", "conntrack 在，却被遮住了"),
+            Some(said!("an unmasked /proc/sys", "没有遮住的 /proc/sys")),
         );
     }
     if super::host::is_modular() == Some(false) {
-        return gap(Reason::NotBuilt, "no such file, and this kernel loads no modules", None);
+        return gap(
+            Reason::NotBuilt,
+            said!(
+                "no such file, and this kernel loads no modules",
+                "没有这个文件，而且本内核不加载模块"
+            ),
+            None,
+        );
     }
-    gap(Reason::NotLoaded, "no such file", None)
+    gap(Reason::NotLoaded, said!("no such file", "没有这个文件"), None)
 }
 
 /// Every key of connection tracking that can be read here, by its bare name.
@@ -278,7 +297,9 @@ fn expectations(here: &Here) -> Fact<Entries> {
         .and_then(alive_expectations)
         .map(|n| Fact::known(n, "/proc/net/stat/nf_conntrack, expect_create - expect_delete"))
         .or(gap.map(Fact::Missing))
-        .unwrap_or_else(|| Fact::missing(Reason::NotBuilt, "no listing of expectations"))
+        .unwrap_or_else(|| {
+            Fact::missing(Reason::NotBuilt, said!("no listing of expectations", "没有期望的列表"))
+        })
 }
 
 /// Created less deleted ones: each CPU's pair wraps, and one CPU may delete what another created, but
@@ -318,7 +339,10 @@ fn stack(here: &Here) -> Fact<Stack> {
 
 /// The neighbour tables are the host's: their statistics and limits stand in the initial namespace only.
 fn neighbours(here: &Here, found: &Found) -> Fact<Vec<Neighbours>> {
-    const OF_ANOTHER: &str = "none of its own: the initial namespace's serve all";
+    const OF_ANOTHER: Said = Said::of(
+        "none of its own: the initial namespace's serve all",
+        "没有自己的：共用初始命名空间的",
+    );
     if is_one_of_many(found) {
         return Fact::known(Vec::new(), OF_ANOTHER);
     }

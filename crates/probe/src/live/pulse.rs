@@ -5,6 +5,7 @@ use plimsoll_diagnosis::facts::{BootFiles, Fact, Gap, Host, Namespace, Reason, S
 use super::enter::{self, Visit};
 use super::namespace::{self, Light};
 use super::{Chosen, Found, NamespaceSelector, Stamp, choose, host};
+use plimsoll_diagnosis::said;
 
 /// Namespaces whose pulse is taken.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Pulse {
         });
         let asked = |what: &str| Gap {
             reason: Reason::NotAsked,
-            detail: format!("{what}: not asked for"),
+            detail: said!("{what}: not asked for", "{what}：没有要求读"),
             needs: None,
         };
         Snapshot {

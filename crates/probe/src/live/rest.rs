@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use plimsoll_diagnosis::facts::{BootFiles, Fact, Gap, Host, LogDigest, Reason};
+use plimsoll_diagnosis::said;
 
 use super::discover::Found;
 use super::enter::{self, Visit};
@@ -27,7 +28,7 @@ impl Rest {
         let mut watch = Watch::default();
         let unasked = |what: &str| Gap {
             reason: Reason::NotAsked,
-            detail: format!("{what}: not asked for"),
+            detail: said!("{what}: not asked for", "{what}：没有要求读"),
             needs: None,
         };
         let host = watch.time("host", host::read);
@@ -60,8 +61,11 @@ impl Rest {
 
     /// The thread stopped: what it would have read is missing.
     pub(super) fn failed(namespaces: usize) -> Self {
-        let gap =
-            || Gap { reason: Reason::Failed, detail: "the reader stopped".into(), needs: None };
+        let gap = || Gap {
+            reason: Reason::Failed,
+            detail: said!("the reader stopped", "读取中途停了"),
+            needs: None,
+        };
         Self {
             host: host::read(),
             log: Fact::Missing(gap()),

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 
 use plimsoll_diagnosis::facts::{Fact, Gap, Reason};
+use plimsoll_diagnosis::{Language, Said, said};
 
 /// The largest file that is read whole: slabinfo and stack counters stay far below.
 const LIMIT: u64 = 4 << 20;
@@ -26,16 +27,33 @@ pub(super) fn gap(path: &str, error: &io::Error, absent: Reason) -> Gap {
         ErrorKind::NotFound => (absent, None),
         _ => (Reason::Failed, None),
     };
-    Gap { reason, detail: format!("{path}: {}", plain(error)), needs }
+    let detail = said!("{path}: {}", "{path}：{:#}", plain(error));
+    Gap { reason, detail, needs: needs.map(Into::into) }
 }
 
 /// An error in words, without the number that Rust adds.
-pub(super) fn plain(error: &io::Error) -> String {
+pub(super) fn plain(error: &io::Error) -> Said {
     let text = error.to_string();
-    match text.split_once(" (os error") {
+    let words = match text.split_once(" (os error") {
         Some((words, _)) => words.to_lowercase(),
         None => text,
-    }
+    };
+    let chinese = match words.as_str() {
+        "permission denied" => "权限不够",
+        "operation not permitted" => "不允许的操作",
+        "no such file or directory" => "没有那个文件或目录",
+        "invalid argument" => "无效的参数",
+        "no such process" => "没有那个进程",
+        other => other,
+    };
+    Said::new(words.clone(), chinese.to_owned())
+}
+
+/// An error as it is: what we said ourselves in both languages, what the system says in its words.
+pub(crate) fn said_of(error: &io::Error) -> Said {
+    let ours = error.get_ref().and_then(|inner| inner.downcast_ref::<Said>());
+    let system = || Said::new(error.to_string(), plain(error).spoken(Language::Chinese).to_owned());
+    ours.cloned().unwrap_or_else(system)
 }
 
 /// The right that opens a file.
@@ -54,7 +72,7 @@ pub(super) fn fact<T>(
         Err(error) => Fact::Missing(gap(path, &error, absent)),
         Ok(text) => match parse(&text) {
             Ok(value) => Fact::known(value, path.to_owned()),
-            Err(why) => Fact::missing(Reason::Malformed, format!("{path}: {why}")),
+            Err(why) => Fact::missing(Reason::Malformed, said!("{path}: {why}", "{path}：{why}")),
         },
     }
 }

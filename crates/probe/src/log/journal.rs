@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::time::Instant;
 
 use plimsoll_diagnosis::facts::{LogDigestBuilder, LogSource};
+use plimsoll_diagnosis::{Said, said};
 
 use super::Limits;
 use super::journalctl::{self, Query};
@@ -50,8 +51,8 @@ pub(super) fn saved(builder: &mut LogDigestBuilder, files: &Files, limits: &Limi
             Files::Directory(_) => read_all(builder, files, place, found, limits, end),
             Files::Archive(_) => builder.unreadable(
                 place,
-                "a journal inside a bundle is not read (needs the bundle unpacked, and its directory \
-                 given instead)",
+                said!("a journal inside a bundle is not read (needs the bundle unpacked, and its directory \
+                 given instead)", "归档里的日志（journal）没有读（需要：解开归档，改为给出目录）"),
             ),
         }
     }
@@ -103,10 +104,11 @@ fn read_all(
         }
         // A series of its own: what two files hold of one moment, they hold twice (a copy was saved beside it).
         builder.begin(path);
-        let result = files.file(path).map_err(|error| error.to_string()).and_then(|file| {
-            let query = Query { name: path, file: Some(file), entries: limits.journal_entries };
-            journalctl::read(builder, &query, &mut budget, end)
-        });
+        let result =
+            files.file(path).map_err(|error| Said::from(error.to_string())).and_then(|file| {
+                let query = Query { name: path, file: Some(file), entries: limits.journal_entries };
+                journalctl::read(builder, &query, &mut budget, end)
+            });
         match result {
             Ok(source) => {
                 read += 1;
@@ -121,7 +123,10 @@ fn read_all(
         }
     }
     if failed > NAMED {
-        builder.unreadable(place, format!("{} more of its files can't be read", failed - NAMED));
+        builder.unreadable(
+            place,
+            said!("{} more of its files can't be read", "另有 {} 个文件没能读", failed - NAMED),
+        );
     }
     if read + failed < all {
         whole.cut = Some(format!("{} of its {all} files were not read", all - read - failed));

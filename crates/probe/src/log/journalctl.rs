@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use plimsoll_diagnosis::facts::{LogDigestBuilder, LogSource};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::log::Form;
 
 use super::scan::scan;
@@ -35,7 +36,7 @@ pub(super) fn read(
     query: &Query<'_>,
     budget: &mut u64,
     deadline: Instant,
-) -> Result<LogSource, String> {
+) -> Result<LogSource, Said> {
     // Before version 236 (CentOS 7) the list of fields was not known; all are printed then.
     attempt(builder, query, Some(FIELDS), budget, deadline)
         .or_else(|_| attempt(builder, query, None, budget, deadline))
@@ -47,7 +48,7 @@ fn attempt(
     fields: Option<&str>,
     budget: &mut u64,
     deadline: Instant,
-) -> Result<LogSource, String> {
+) -> Result<LogSource, Said> {
     let mut command = Command::new("journalctl");
     command
         .args(["_TRANSPORT=kernel", "--output=json", "--no-pager", "--quiet"])
@@ -72,12 +73,15 @@ fn attempt(
     }
     let mut child = command.spawn().map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
-            "there is a journal, but no journalctl here (needs the package systemd)".to_owned()
+            said!(
+                "there is a journal, but no journalctl here (needs the package systemd)",
+                "有 journal，却没有 journalctl（需要：systemd 软件包）"
+            )
         }
-        _ => format!("journalctl: {error}"),
+        _ => format!("journalctl: {error}").into(),
     })?;
     let (Some(mut output), Some(mut errors)) = (child.stdout.take(), child.stderr.take()) else {
-        return Err("journalctl: no pipe".to_owned());
+        return Err(said!("journalctl: no pipe", "journalctl：没有管道"));
     };
     // What it complains about is read aside, so that neither pipe can fill up and stop it.
     let complaint = thread::spawn(move || {
@@ -95,7 +99,7 @@ fn attempt(
     let complaint = complaint.lines().next().unwrap_or_default().trim();
     let complaint: String = complaint.chars().take(200).collect();
     if ended && !status && source.lines == 0 {
-        return Err(format!("journalctl: {complaint}"));
+        return Err(format!("journalctl: {complaint}").into());
     }
     if source.lines >= u64::from(query.entries) {
         let entries = query.entries;

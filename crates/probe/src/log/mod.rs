@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use plimsoll_ct::{Nanos, Time, TimeRange};
 use plimsoll_diagnosis::facts::{Fact, LogDigest, LogDigestBuilder, Reason};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::log::{Clock, Zone};
 
 use crate::files::Files;
@@ -88,29 +89,36 @@ pub fn digest(files: &Files, ask: &Ask<'_>) -> Fact<LogDigest> {
         return Fact::known(digest, source);
     }
     let detail = match digest.unreadable.as_slice() {
-        [] => "no kernel log in any of the usual places".to_owned(),
-        tried => tried
-            .iter()
-            .map(|(name, reason)| format!("{name}: {reason}"))
-            .collect::<Vec<_>>()
-            .join("; "),
+        [] => said!("no kernel log in any of the usual places", "常见的地方都没有内核日志"),
+        tried => {
+            let tried = tried.iter();
+            let tried = tried.map(|(name, reason)| said!("{name}: {reason}", "{name}：{reason:#}"));
+            Said::join(&tried.collect::<Vec<_>>(), &Said::of("; ", "；"))
+        }
     };
     if ask.live && rustix::process::geteuid().is_root() {
         Fact::missing(Reason::Failed, detail)
     } else if ask.live {
-        Fact::missing_needs(Reason::NotPermitted, detail, "root, or CAP_SYSLOG and group adm")
+        Fact::missing_needs(
+            Reason::NotPermitted,
+            detail,
+            said!("root, or CAP_SYSLOG and group adm", "root，或者 CAP_SYSLOG 和 adm 组"),
+        )
     } else {
         Fact::missing(Reason::NotCollected, detail)
     }
 }
 
 /// The kernel's own ring is closed where `kernel.dmesg_restrict` is 1 and the reader has no CAP_SYSLOG.
-fn explain(error: &io::Error) -> String {
+fn explain(error: &io::Error) -> Said {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            "permission denied (needs root or CAP_SYSLOG; kernel.dmesg_restrict)".to_owned()
+            said!(
+                "permission denied (needs root or CAP_SYSLOG; kernel.dmesg_restrict)",
+                "权限不够（需要：root 或 CAP_SYSLOG；kernel.dmesg_restrict）"
+            )
         }
-        _ => error.to_string(),
+        _ => error.to_string().into(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::time::Instant;
 
 use plimsoll_diagnosis::facts::LogDigestBuilder;
+use plimsoll_diagnosis::said;
 use plimsoll_wire::log::Form;
 
 use super::Limits;
@@ -49,7 +50,13 @@ pub(super) fn read(
     for place in places {
         let mut budget = limits.file.min(total);
         if budget == 0 || Instant::now() >= deadline {
-            builder.unreadable(place.path, "not read: the budget for reading logs was spent");
+            builder.unreadable(
+                place.path,
+                said!(
+                    "not read: the budget for reading logs was spent",
+                    "没有读：读日志的时间用完了"
+                ),
+            );
             continue;
         }
         let before = budget;

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use plimsoll_diagnosis::facts::{Fact, Reason};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::netlink::{Writer, flag};
 use plimsoll_wire::ruleset::{Backend, Ruleset, TableFamily, read_nft, read_save};
 
 use super::run::{Limits, Output, find, run};
 use crate::files::Files;
+use crate::live::said_of;
 
 /// Most that one look may take. A node of a large cluster has some 10 MiB of rules.
 const LIMITS: Limits = Limits { time: Duration::from_secs(2), bytes: 32 << 20 };
@@ -23,7 +25,7 @@ pub(super) enum Presence {
     /// It is not: there are no such rules.
     Absent,
     /// It could not be told: asking might load it.
-    Unknown(String),
+    Unknown(Said),
 }
 
 /// Reads rules without disturbing anything. Made once for a host, used in each of its namespaces.
@@ -53,8 +55,12 @@ impl Reader {
     /// what of the others could not stands in [`Ruleset::unread`]. Needs root in the namespace, except where
     /// there is nothing to list.
     pub fn here(&self) -> Fact<Ruleset> {
-        let mut reading =
-            Reading { rules: Ruleset::default(), sources: Vec::new(), gaps: Vec::new() };
+        let mut reading = Reading {
+            rules: Ruleset::default(),
+            sources: Vec::new(),
+            gaps: Vec::new(),
+            whys: Vec::new(),
+        };
         for (family, tool) in &self.legacy {
             self.legacy(&mut reading, *family, tool.as_deref());
         }
@@ -75,7 +81,7 @@ impl Reader {
             }
             Err(e) => {
                 let reason = reason_of(&e);
-                return reading.gap(Backend::Legacy, reason, format!("{list}: {e}"), "root");
+                return reading.gap(Backend::Legacy, reason, named(&list, &said_of(&e)), "root");
             }
         };
         if tables.trim().is_empty() {
@@ -84,15 +90,23 @@ impl Reader {
         }
         let Some(tool) = tool else {
             let tables = tables.split_whitespace().collect::<Vec<_>>().join(", ");
-            let what = format!("the tables {tables} are there, and no iptables-legacy-save is");
-            return reading.gap(Backend::Legacy, Reason::NoTool, what, "iptables package");
+            let what = said!(
+                "the tables {tables} are there, and no iptables-legacy-save is",
+                "有表 {tables}，却没有 iptables-legacy-save"
+            );
+            return reading.gap(
+                Backend::Legacy,
+                Reason::NoTool,
+                what,
+                Said::of("iptables package", "iptables 软件包"),
+            );
         };
         let before = reading.rules.read.len();
         if reading.take(Backend::Legacy, tool, &["-c"], self.limits, |text, rules| {
             read_save(text, family, rules);
         }) && reading.rules.read.len() == before
         {
-            let what = format!("{}: no table in its output", tool.display());
+            let what = said!("{}: no table in its output", "{}：输出里没有表", tool.display());
             reading.gap(Backend::Legacy, Reason::Malformed, what, "root");
         }
     }
@@ -118,8 +132,16 @@ impl Reader {
                 reading.source("nf_tables (no tables)".into());
             }
             (Presence::There, None) => {
-                let what = String::from("nf_tables is in the kernel, and no nft is installed");
-                reading.gap(Backend::Nft, Reason::NoTool, what, "nftables package");
+                let what = said!(
+                    "nf_tables is in the kernel, and no nft is installed",
+                    "内核里有 nf_tables，却没有安装 nft"
+                );
+                reading.gap(
+                    Backend::Nft,
+                    Reason::NoTool,
+                    what,
+                    Said::of("nftables package", "nftables 软件包"),
+                );
             }
             (Presence::There, Some(tool)) => {
                 let arguments = ["list", "ruleset"];
@@ -129,11 +151,18 @@ impl Reader {
     }
 }
 
+/// Something, and what is wrong with it.
+fn named(what: &str, why: &Said) -> Said {
+    said!("{what}: {why}", "{what}：{why:#}")
+}
+
 /// What was read so far.
 struct Reading {
     rules: Ruleset,
     sources: Vec<String>,
-    gaps: Vec<(Reason, &'static str)>,
+    gaps: Vec<(Reason, Said)>,
+    /// The same as in the rules' `unread`, in both languages.
+    whys: Vec<Said>,
 }
 
 impl Reading {
@@ -143,9 +172,10 @@ impl Reading {
         }
     }
 
-    fn gap(&mut self, backend: Backend, reason: Reason, what: String, needs: &'static str) {
-        self.gaps.push((reason, needs));
-        self.rules.unread.push((backend, what));
+    fn gap(&mut self, backend: Backend, reason: Reason, what: Said, needs: impl Into<Said>) {
+        self.gaps.push((reason, needs.into()));
+        self.rules.unread.push((backend, what.to_string()));
+        self.whys.push(what);
     }
 
     /// Runs a tool and reads what it says; whether it ended well and said all.
@@ -162,12 +192,12 @@ impl Reading {
         let output = match run(tool, arguments, limits) {
             Ok(output) => output,
             Err(e) => {
-                self.gap(backend, reason_of(&e), format!("{command}: {e}"), "root");
+                self.gap(backend, reason_of(&e), named(&command, &said_of(&e)), "root");
                 return false;
             }
         };
         if let Some((reason, what)) = failure(&output) {
-            self.gap(backend, reason, format!("{command}: {what}"), "root (CAP_NET_ADMIN)");
+            self.gap(backend, reason, named(&command, &what), "root (CAP_NET_ADMIN)");
             return false;
         }
         let known = self.rules.read.clone();
@@ -175,7 +205,12 @@ impl Reading {
         self.source(command.clone());
         if let Some(cut) = output.cut {
             self.rules.read = known;
-            self.gap(backend, Reason::NotAsked, format!("{command}: {cut}"), "more time");
+            self.gap(
+                backend,
+                Reason::NotAsked,
+                named(&command, &cut),
+                Said::of("more time", "更多时间"),
+            );
             return false;
         }
         true
@@ -184,16 +219,17 @@ impl Reading {
     fn finish(self) -> Fact<Ruleset> {
         let rules = &self.rules;
         if rules.read.is_empty() && rules.rules.is_empty() && rules.chains.is_empty() {
-            let (reason, needs) = self.gaps.first().copied().unwrap_or((Reason::Failed, "root"));
-            let what: Vec<String> = self.rules.unread.into_iter().map(|(_, what)| what).collect();
-            return Fact::missing_needs(reason, what.join("; "), needs);
+            let first = self.gaps.into_iter().next();
+            let (reason, needs) = first.unwrap_or((Reason::Failed, "root".into()));
+            let what = Said::join(&self.whys, &Said::of("; ", "；"));
+            return Fact::missing_needs(reason, what, needs);
         }
         Fact::known(self.rules, self.sources.join(", "))
     }
 }
 
 /// How a tool failed, if it did. One that was stopped for its length has not.
-pub(super) fn failure(output: &Output) -> Option<(Reason, String)> {
+pub(super) fn failure(output: &Output) -> Option<(Reason, Said)> {
     let failed = match output.status {
         Some(status) => !status.success() && output.cut.is_none(),
         None => output.text.is_empty(),
@@ -201,9 +237,9 @@ pub(super) fn failure(output: &Output) -> Option<(Reason, String)> {
     if !failed {
         return None;
     }
-    let complaint = match (output.complaint.as_str(), &output.cut, output.status) {
+    let complaint: Said = match (output.complaint.as_str(), &output.cut, output.status) {
         ("", Some(cut), _) => cut.clone(),
-        ("", None, Some(status)) => status.to_string(),
+        ("", None, Some(status)) => status.to_string().into(),
         (complaint, _, _) => complaint.into(),
     };
     let denied = ["not permitted", "ermission denied", "must be root"];
@@ -270,8 +306,9 @@ fn nf_tables(files: &Files) -> Presence {
 }
 
 fn unknown(path: &str) -> Presence {
-    Presence::Unknown(format!(
-        "{path} could not be read, so nf_tables may be absent, and `nft list` would load it"
+    Presence::Unknown(said!(
+        "{path} could not be read, so nf_tables may be absent, and `nft list` would load it",
+        "读不到 {path}，所以可能没有 nf_tables，而 `nft list` 会加载它"
     ))
 }
 

@@ -57,7 +57,7 @@ impl Reader {
     fn nft_program(&self, program: &mut Program, sources: &mut Vec<String>) {
         match (&self.nf_tables, &self.nft) {
             (Presence::Absent, _) => return,
-            (Presence::Unknown(why), _) => return program.unread.push(why.clone()),
+            (Presence::Unknown(why), _) => return program.unread.push(why.to_string()),
             (Presence::There, _) if nft_tables() == Some(0) => return,
             (Presence::There, None) => {
                 let why = "nf_tables is in the kernel, and no nft is installed";

@@ -1,5 +1,6 @@
 //! Runs a tool for its output: no shell, a time limit, a limit on what is kept.
 
+use plimsoll_diagnosis::{Said, said};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -28,7 +29,7 @@ pub struct Output {
     /// Output, at most as much as was asked for.
     pub text: Vec<u8>,
     /// Why it is not whole, if so: "stopped after 2 s".
-    pub cut: Option<String>,
+    pub cut: Option<Said>,
     /// Exit status; a tool that was stopped has none of its own.
     pub status: Option<ExitStatus>,
     /// First line of what it said on stderr, remarks beginning with `#` left out.
@@ -69,7 +70,7 @@ pub fn run(program: &Path, arguments: &[&str], limits: Limits) -> io::Result<Out
         .spawn(move || err.map(|pipe| keep(pipe, COMPLAINT)).unwrap_or_default());
     let (Ok(reader), Ok(complaints)) = (reader, complaints) else {
         stop(&mut child);
-        return Err(io::Error::other("no thread could be started"));
+        return Err(io::Error::other(said!("no thread could be started", "无法启动线程")));
     };
     let late = finished.recv_timeout(limits.time).is_err();
     let status = if late { None } else { wait_until(&mut child, deadline) };
@@ -80,9 +81,11 @@ pub fn run(program: &Path, arguments: &[&str], limits: Limits) -> io::Result<Out
     let complaint = complaints.join().unwrap_or_default();
     let full = text.len() as u64 >= limits.bytes;
     let cut = if late {
-        Some(format!("stopped after {:.1} s", limits.time.as_secs_f64()))
+        Some(said!("stopped after {:.1} s", "{:.1} 秒后中止", limits.time.as_secs_f64()))
     } else {
-        full.then(|| format!("only the first {} MiB were read", limits.bytes >> 20))
+        full.then(|| {
+            said!("only the first {} MiB were read", "只读了前 {} MiB", limits.bytes >> 20)
+        })
     };
     Ok(Output { text, cut, status, complaint: first_line(&complaint) })
 }
@@ -146,7 +149,10 @@ mod tests {
         let stopped = |millis: u64| {
             let limits = Limits { time: Duration::from_millis(millis), ..AMPLE };
             let output = shell("echo table; exec sleep 600", limits);
-            assert_eq!(output.cut.unwrap(), format!("stopped after {:.1} s", millis as f64 / 1e3));
+            assert_eq!(
+                *output.cut.unwrap(),
+                *format!("stopped after {:.1} s", millis as f64 / 1e3)
+            );
             assert!(output.status.is_none());
             output.text
         };

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use plimsoll_diagnosis::facts::{Fact, Reason};
+use plimsoll_diagnosis::said;
 use plimsoll_wire::filter::{self, Program};
 use plimsoll_wire::ruleset::{
     Backend, Ruleset, TableFamily, read_json, read_listing, read_nft, read_save,
@@ -76,8 +77,14 @@ pub fn of_files(files: &Files, namespace: Option<&str>) -> Fact<Ruleset> {
     if sources.is_empty() {
         return Fact::missing_needs(
             Reason::NotCollected,
-            "no output of iptables-save, iptables -L or nft list ruleset was saved",
-            "iptables-save and nft list ruleset, saved as root",
+            said!(
+                "no output of iptables-save, iptables -L or nft list ruleset was saved",
+                "没有保存 iptables-save、iptables -L 或 nft list ruleset 的输出"
+            ),
+            said!(
+                "iptables-save and nft list ruleset, saved as root",
+                "以 root 保存的 iptables-save 和 nft list ruleset"
+            ),
         );
     }
     Fact::known(rules, sources.join(", "))
@@ -114,8 +121,11 @@ pub fn program_of_files(files: &Files, namespace: Option<&str>) -> Fact<Program>
     if native || sources.is_empty() {
         return Fact::missing_needs(
             Reason::NotCollected,
-            "no output that says every condition was saved",
-            "iptables-save and nft -j list ruleset, saved as root",
+            said!("no output that says every condition was saved", "没有保存写明全部条件的输出"),
+            said!(
+                "iptables-save and nft -j list ruleset, saved as root",
+                "以 root 保存的 iptables-save 和 nft -j list ruleset"
+            ),
         );
     }
     Fact::known(program, sources.join(", "))
@@ -302,13 +312,23 @@ fn boot_rules(files: &Files) -> Fact<Ruleset> {
     if rules.chains.is_empty() && rules.rules.is_empty() {
         return Fact::missing_needs(
             Reason::NotCollected,
-            "no output of iptables-save, iptables -L or nft list ruleset was saved",
-            "iptables-save and nft list ruleset, saved as root",
+            said!(
+                "no output of iptables-save, iptables -L or nft list ruleset was saved",
+                "没有保存 iptables-save、iptables -L 或 nft list ruleset 的输出"
+            ),
+            said!(
+                "iptables-save and nft list ruleset, saved as root",
+                "以 root 保存的 iptables-save 和 nft list ruleset"
+            ),
         );
     }
     Fact::known(
         rules,
-        format!("{} (what the boot loads, not what was in force)", sources.join(", ")),
+        said!(
+            "{} (what the boot loads, not what was in force)",
+            "{}（启动时加载的，不一定是当时生效的）",
+            sources.join(", ")
+        ),
     )
 }
 

@@ -5,10 +5,11 @@
 //! what asks is in docs/formats/ruleset.md.
 
 use plimsoll_ct::{Entries, Profile};
-use plimsoll_diagnosis::facts::{Fact, Reason, Tracking};
+use plimsoll_diagnosis::facts::{Fact, Reason, Source, Tracking};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::modprobe::{Directive, ModuleDirective};
 use plimsoll_wire::modules::Module;
-use plimsoll_wire::ruleset::{Rule, Ruleset};
+use plimsoll_wire::ruleset::{Need, Rule, Ruleset};
 
 /// What can tell whether packets are tracked.
 #[derive(Debug, Clone, Copy)]
@@ -34,17 +35,17 @@ const STARTERS: &[&str] = &["ip_conntrack", "nf_conntrack_ipv4", "nf_conntrack_i
 /// Whether packets of a namespace are tracked, with what proves it.
 pub fn tracking(signs: &Signs<'_>) -> Fact<Tracking> {
     if not_loaded(signs) {
-        return off("nf_conntrack is not loaded", "/proc/modules");
+        return off(said!("nf_conntrack is not loaded", "nf_conntrack 没有加载"), "/proc/modules");
     }
     if signs.profile.hooks_on_demand { on_demand(signs) } else { by_module(signs) }
 }
 
-fn on(because: impl Into<String>, source: &str) -> Fact<Tracking> {
-    Fact::known(Tracking::On { because: because.into() }, source.to_owned())
+fn on(because: impl Into<Said>, source: impl Into<Source>) -> Fact<Tracking> {
+    Fact::known(Tracking::On { because: because.into() }, source)
 }
 
-fn off(because: impl Into<String>, source: &str) -> Fact<Tracking> {
-    Fact::known(Tracking::Off { because: because.into() }, source.to_owned())
+fn off(because: impl Into<Said>, source: impl Into<Source>) -> Fact<Tracking> {
+    Fact::known(Tracking::Off { because: because.into() }, source)
 }
 
 fn entries(signs: &Signs<'_>) -> Option<u64> {
@@ -66,25 +67,39 @@ fn by_module(signs: &Signs<'_>) -> Fact<Tracking> {
     if let Some(modules) = signs.modules.value() {
         if let Some(starter) = STARTERS.iter().find(|s| modules.iter().any(|m| m.name == **s)) {
             return on(
-                format!("{starter} is loaded, and this kernel then tracks everything"),
+                said!(
+                    "{starter} is loaded, and this kernel then tracks everything",
+                    "{starter} 已加载，而本内核这时什么都跟踪"
+                ),
                 SOURCE,
             );
         }
         // Built in, it has no line there.
         if entries(signs).is_none_or(|n| n == 0) {
-            return off(format!("none of {} is loaded", STARTERS.join(", ")), SOURCE);
+            return off(
+                said!("none of {} is loaded", "{} 都没有加载", STARTERS.join(", ")),
+                SOURCE,
+            );
         }
     }
     match entries(signs) {
         Some(0) if signs.modules.value().is_none() => Fact::missing_needs(
             Reason::Failed,
-            "no entries, and the list of modules could not be read",
+            said!(
+                "no entries, and the list of modules could not be read",
+                "没有条目，而模块的列表没能读到"
+            ),
             "/proc/modules",
         ),
-        Some(n) => on(format!("{n} entries are in the table"), "nf_conntrack_count"),
+        Some(n) => {
+            on(said!("{n} entries are in the table", "表里有 {n} 个条目"), "nf_conntrack_count")
+        }
         None => Fact::missing_needs(
             Reason::NotCollected,
-            "neither the list of modules nor the count could be read",
+            said!(
+                "neither the list of modules nor the count could be read",
+                "模块的列表和条目数都没能读到"
+            ),
             "/proc/modules",
         ),
     }
@@ -95,22 +110,34 @@ fn on_demand(signs: &Signs<'_>) -> Fact<Tracking> {
     if let Some(rules) = signs.rules.value()
         && let Some(rule) = rules.needing().next()
     {
-        let source = signs.rules.source().map_or_else(String::new, ToString::to_string);
-        return on(because(rule), &source);
+        let source = signs.rules.source().cloned().unwrap_or(Source::of(""));
+        return on(because(rule), source);
     }
     if let Some(forced) = enable_hooks(signs) {
         return on(
-            format!("{}, line {}: enable_hooks tracks without any rule", forced.file, forced.line),
-            &forced.file,
+            said!(
+                "{}, line {}: enable_hooks tracks without any rule",
+                "{} 第 {} 行：enable_hooks 不需要任何规则就跟踪",
+                forced.file,
+                forced.line
+            ),
+            forced.file.clone(),
         );
     }
     match (signs.rules.value().filter(|rules| rules.complete()), entries(signs)) {
-        (Some(_), Some(0)) => off("no rule asks for it, and there are no entries", "rules, count"),
+        (Some(_), Some(0)) => off(
+            said!("no rule asks for it, and there are no entries", "没有规则需要它，也没有条目"),
+            said!("rules, count", "规则、条目数"),
+        ),
         (Some(_), Some(n)) => leftover(signs, n),
-        (Some(_), None) => off("no rule asks for it", "rules"),
-        (None, Some(n)) if n > 0 => {
-            on(format!("{n} entries are in the table (its rules are not all known)"), "count")
-        }
+        (Some(_), None) => off(said!("no rule asks for it", "没有规则需要它"), "rules"),
+        (None, Some(n)) if n > 0 => on(
+            said!(
+                "{n} entries are in the table (its rules are not all known)",
+                "表里有 {n} 个条目（它的规则不全都知道）"
+            ),
+            "count",
+        ),
         (None, _) => unknown_rules(signs),
     }
 }
@@ -120,20 +147,27 @@ fn leftover(signs: &Signs<'_>, n: u64) -> Fact<Tracking> {
     let Some(modules) = signs.modules.value() else {
         return Fact::missing(
             Reason::Failed,
-            format!(
+            said!(
                 "no rule asks for tracking, yet {n} entries are there: left from rules that are gone, or \
-                 made by Open vSwitch, tc or IPVS"
+                 made by Open vSwitch, tc or IPVS",
+                "没有规则需要跟踪，却有 {n} 个条目：是已经不在的规则留下的，或者由 Open vSwitch、tc 或 IPVS 建立"
             ),
         );
     };
     match WITHOUT_RULES.iter().find(|w| modules.iter().any(|m| m.name == **w)) {
         Some(tracker) => on(
-            format!("no rule asks for it, but {tracker} is loaded and {n} entries are there"),
-            "rules, /proc/modules, count",
+            said!(
+                "no rule asks for it, but {tracker} is loaded and {n} entries are there",
+                "没有规则需要它，但 {tracker} 已加载，并且有 {n} 个条目"
+            ),
+            said!("rules, /proc/modules, count", "规则、/proc/modules、条目数"),
         ),
         None => off(
-            format!("no rule asks for it any more; {n} entries are left to age out"),
-            "rules, /proc/modules, count",
+            said!(
+                "no rule asks for it any more; {n} entries are left to age out",
+                "不再有规则需要它；剩下的 {n} 个条目会自行过期"
+            ),
+            said!("rules, /proc/modules, count", "规则、/proc/modules、条目数"),
         ),
     }
 }
@@ -151,23 +185,51 @@ fn unknown_rules(signs: &Signs<'_>) -> Fact<Tracking> {
             };
             Fact::missing_needs(
                 Reason::NotCollected,
-                format!("no known rule asks for it, but not all rules are known: {why}"),
-                "all rules",
+                said!(
+                    "no known rule asks for it, but not all rules are known: {why}",
+                    "没有已知的规则需要它，但规则没有全部读到"
+                ),
+                said!("all rules", "全部规则"),
             )
         }
-        (None, None) => Fact::missing(Reason::Failed, "rules are neither known nor missing"),
+        (None, None) => Fact::missing(
+            Reason::Failed,
+            said!("rules are neither known nor missing", "规则既不是已知也不是未知"),
+        ),
     }
 }
 
 /// `rule filter INPUT: -A INPUT -m state …`
-fn because(rule: &Rule) -> String {
-    let words: Vec<&str> = rule.needs.iter().map(|need| need.name()).collect();
+fn because(rule: &Rule) -> Said {
+    let words: Vec<Said> = rule.needs.iter().map(|need| needed(*need)).collect();
     let place = if rule.chain.is_empty() {
-        format!("table {}", rule.table)
+        said!("table {}", "表 {} 的规则", rule.table)
     } else {
-        format!("rule in {} {}", rule.table, rule.chain)
+        said!("rule in {} {}", "{} {} 的规则", rule.table, rule.chain)
     };
-    format!("{place} needs {}: {}", words.join(" and "), rule.text)
+    said!(
+        "{place} needs {}: {}",
+        "{place:#}需要{:#}：{}",
+        Said::join(&words, &Said::of(" and ", "和")),
+        rule.text
+    )
+}
+
+/// What a rule needs of tracking.
+const fn needed(need: Need) -> Said {
+    Said::of(
+        need.name(),
+        match need {
+            Need::State => "状态",
+            Need::Nat => " NAT",
+            Need::Count => "连接计数",
+            Need::Helper => " helper",
+            Need::Mark => "连接标记",
+            Need::SynProxy => " SYN 代理",
+            Need::Policy => " zone 或超时策略",
+            Need::Offload => " flow offload",
+        },
+    )
 }
 
 /// `options nf_conntrack enable_hooks=1`
@@ -245,7 +307,7 @@ mod tests {
                 (_, Some(Tracking::On { because })) => ("on", because.clone()),
                 (_, Some(Tracking::Off { because })) => ("off", because.clone()),
                 (fact, None) => {
-                    ("missing", fact.gap().map_or_else(String::new, |g| g.detail.clone()))
+                    ("missing", fact.gap().map_or_else(Said::default, |g| g.detail.clone()))
                 }
             };
             assert_eq!(format!("{word}: {because}"), wanted);

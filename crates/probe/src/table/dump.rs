@@ -4,6 +4,7 @@ use std::io;
 
 use plimsoll_ct::{CpuCounters, Entry, Nanos};
 use plimsoll_diagnosis::facts::{Gap, Reason};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::Malformed;
 use plimsoll_wire::ctnetlink::{self, Filter};
 use plimsoll_wire::netlink::{Message, Messages};
@@ -51,7 +52,10 @@ impl Trouble {
                 let mut gap = proc::gap_of(what, &error);
                 match error.kind() {
                     io::ErrorKind::PermissionDenied => {
-                        gap.needs = Some("CAP_NET_ADMIN in the network namespace".into());
+                        gap.needs = Some(Said::of(
+                            "CAP_NET_ADMIN in the network namespace",
+                            "该网络命名空间里的 CAP_NET_ADMIN",
+                        ));
                     }
                     // nfnetlink's answer when the subsystem is not there.
                     io::ErrorKind::InvalidInput => gap.reason = Reason::NotBuilt,
@@ -59,9 +63,11 @@ impl Trouble {
                 }
                 gap
             }
-            Self::Malformed(e) => {
-                Gap { reason: Reason::Malformed, detail: format!("{what}: {e}"), needs: None }
-            }
+            Self::Malformed(e) => Gap {
+                reason: Reason::Malformed,
+                detail: said!("{what}: {e}", "{what}：{e}"),
+                needs: None,
+            },
         }
     }
 }

@@ -22,6 +22,7 @@ use plimsoll_diagnosis::facts::{
     Census, CensusBuilder, Comparison, Fact, Gap, Reader, Reason, SampleBuilder, TableSample,
     TcpTimeouts,
 };
+use plimsoll_diagnosis::{Language, Said, said};
 use plimsoll_wire::statistics::parse_proc;
 
 pub use clock::Budget;
@@ -64,7 +65,10 @@ pub fn statistics() -> Fact<CpuCounters> {
             Ok(text) => {
                 return match parse_proc(&text) {
                     Ok(found) => Fact::known(found.cpus, format!("/proc/net/{name}")),
-                    Err(e) => Fact::missing(Reason::Malformed, format!("/proc/net/{name}, {e}")),
+                    Err(e) => Fact::missing(
+                        Reason::Malformed,
+                        said!("/proc/net/{name}, {e}", "/proc/net/{name}，{e}"),
+                    ),
                 };
             }
             Err(error) => {
@@ -155,7 +159,7 @@ fn read(
     }
     Err(gap.unwrap_or_else(|| Gap {
         reason: Reason::Failed,
-        detail: "the table was not read".into(),
+        detail: said!("the table was not read", "没有读表"),
         needs: None,
     }))
 }
@@ -170,13 +174,20 @@ fn read_by(reader: Reader, budget: Budget, visit: dump::Visit<'_>) -> Result<dum
     }
 }
 
+/// What two tries say, each reason once.
+fn both_details(first: &Said, second: &Said) -> Said {
+    let of = |language, between: &str| {
+        let (first, second) = (first.spoken(language), second.spoken(language));
+        let more = second.split(between).filter(|reason| !first.contains(reason));
+        [first].into_iter().chain(more).collect::<Vec<_>>().join(between)
+    };
+    Said::new(of(Language::English, "; "), of(Language::Chinese, "；"))
+}
+
 /// Two ways were tried: the reason of the one that a right or a module would open.
 pub(crate) fn both(first: Option<Gap>, second: Gap) -> Gap {
     let Some(mut first) = first else { return second };
-    let mut detail = first.detail.clone();
-    for reason in second.detail.split("; ").filter(|reason| !first.detail.contains(reason)) {
-        detail = format!("{detail}; {reason}");
-    }
+    let detail = both_details(&first.detail, &second.detail);
     // A module alone helps nobody who lacks the right as well.
     let lacks_right = second.reason == Reason::NotPermitted;
     let helps = !lacks_right && (first.needs.is_some() || second.needs.is_none());

@@ -5,11 +5,13 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use plimsoll_diagnosis::facts::{Gap, Reason};
+use plimsoll_diagnosis::said;
 use plimsoll_wire::listing;
 
 use super::clock::{Budget, Meter};
 use super::dump::{Outcome, Visit};
 use super::listing::{Bounded, next_line};
+use crate::live::said_of;
 
 /// A file under /proc/net of the calling thread, whatever namespace the process's main thread is in.
 pub(crate) fn net_file(name: &str) -> PathBuf {
@@ -77,5 +79,5 @@ pub(crate) fn gap_of(what: &str, error: &io::Error) -> Gap {
             _ => Reason::Failed,
         },
     };
-    Gap { reason, detail: format!("{what}: {error}"), needs: None }
+    Gap { reason, detail: said!("{what}: {}", "{what}：{:#}", said_of(error)), needs: None }
 }

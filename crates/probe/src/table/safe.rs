@@ -6,6 +6,7 @@
 use std::io;
 
 use plimsoll_diagnosis::facts::{Gap, Reason};
+use plimsoll_diagnosis::said;
 
 use crate::files::Files;
 
@@ -28,7 +29,10 @@ pub fn netlink_safe(files: &Files) -> Result<(), Gap> {
     if !CONNTRACK.iter().any(|path| files.exists(path)) {
         return Err(Gap {
             reason: Reason::NotLoaded,
-            detail: "no conntrack under /proc/sys/net; asking ctnetlink would load it".into(),
+            detail: said!(
+                "no conntrack under /proc/sys/net; asking ctnetlink would load it",
+                "/proc/sys/net 下没有 conntrack；向 ctnetlink 查询会加载它"
+            ),
             needs: None,
         });
     }
@@ -37,7 +41,10 @@ pub fn netlink_safe(files: &Files) -> Result<(), Gap> {
     }
     Err(Gap {
         reason: Reason::NotLoaded,
-        detail: "nf_conntrack_netlink is not loaded; asking ctnetlink would load it".into(),
+        detail: said!(
+            "nf_conntrack_netlink is not loaded; asking ctnetlink would load it",
+            "nf_conntrack_netlink 没有加载；向 ctnetlink 查询会加载它"
+        ),
         needs: Some("modprobe nf_conntrack_netlink".into()),
     })
 }

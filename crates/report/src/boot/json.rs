@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::boot::{After, Attempt, Boot, Fate, Outcome};
 use serde::Serialize;
 
@@ -21,8 +22,8 @@ struct Document<'a> {
     steps: Vec<Step<'a>>,
     settings: Vec<Setting<'a>>,
     lints: Vec<Lint<'a>>,
-    assumed: &'a [String],
-    unread: &'a [String],
+    assumed: &'a [Said],
+    unread: &'a [Said],
 }
 
 #[derive(Serialize)]

@@ -162,7 +162,7 @@ fn loser(attempt: &Attempt) -> String {
         Fate::Wins(_) | Fate::Unclear => String::new(),
         Fate::Overridden(_, by) => format!("then {by}"),
         Fate::NotYet => format!("written by {} before the key exists", attempt.by),
-        Fate::Never(why) => why.clone(),
+        Fate::Never(why) => why.to_string(),
         Fate::Refused(why) => format!("refused: {why}"),
         Fate::ReadOnly => "the key only shows".to_string(),
         Fate::Dead { .. } => format!("{} is no key of this kernel", a.key),

@@ -213,7 +213,7 @@ fn rate(value: Option<f64>, gap: Option<from::Gap>) -> Result<to::Rate, NotAChec
     let Some(gap) = gap else { return Ok(Ok(value.unwrap_or(f64::NAN))) };
     let reason = REASONS
         .into_iter()
-        .find(|r| r.name() == gap.reason)
+        .find(|r| *r.name() == *gap.reason)
         .ok_or(NotACheck::Word("namespaces.rates.missing.reason", gap.reason))?;
     Ok(Err(facts::Gap { reason, detail: gap.detail, needs: gap.needs }))
 }
@@ -297,10 +297,10 @@ fn in_words(value: to::Value, unit: &str) -> to::Value {
     let shown: String = match value {
         to::Value::Count(n) => crate::number::count(n),
         to::Value::Number(x) => crate::number::number(x),
-        to::Value::Text(text) => text,
+        to::Value::Text(text) => text.as_str().into(),
         time @ to::Value::Time(_) => return time,
     };
-    to::Value::Text(format!("{shown} {unit}"))
+    to::Value::Text(format!("{shown} {unit}").into())
 }
 
 fn remedy(r: from::Remedy) -> Result<to::Remedy, NotACheck> {

@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use plimsoll_diagnosis::Said;
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,14 +16,14 @@ pub(super) struct Check {
     pub(super) schema: String,
     pub(super) host: Host,
     pub(super) verdict: String,
-    pub(super) headline: String,
+    pub(super) headline: Said,
     pub(super) namespaces: Vec<Namespace>,
     pub(super) drops: Drops,
     pub(super) findings: Vec<Finding>,
     pub(super) remedies: Vec<Remedy>,
     pub(super) excluded: Vec<Excluded>,
     pub(super) missing: Vec<Missing>,
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Vec<Said>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -40,11 +41,11 @@ pub(super) struct Host {
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Namespace {
-    pub(super) name: String,
+    pub(super) name: Said,
     pub(super) inode: Option<u64>,
     pub(super) owners: Vec<Owner>,
     pub(super) tracking: Option<bool>,
-    pub(super) tracking_because: Option<String>,
+    pub(super) tracking_because: Option<Said>,
     pub(super) count: Option<u64>,
     pub(super) max: Option<u64>,
     pub(super) evictable: Option<u64>,
@@ -77,7 +78,7 @@ pub(super) struct Rates {
     pub(super) insert_failed: Option<f64>,
     pub(super) invalid: Option<f64>,
     pub(super) growth: Option<f64>,
-    pub(super) new_source: String,
+    pub(super) new_source: Said,
     pub(super) missing: Gaps,
 }
 
@@ -103,8 +104,8 @@ pub(super) struct Gaps {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Gap {
     pub(super) reason: String,
-    pub(super) detail: String,
-    pub(super) needs: Option<String>,
+    pub(super) detail: Said,
+    pub(super) needs: Option<Said>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -118,7 +119,7 @@ pub(super) struct Groups {
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Group {
-    pub(super) label: String,
+    pub(super) label: Said,
     pub(super) entries: u64,
     pub(super) share: Option<f64>,
     pub(super) protected_share: Option<f64>,
@@ -145,19 +146,19 @@ pub(super) struct Finding {
     pub(super) title: String,
     pub(super) severity: String,
     /// Name of the namespace.
-    pub(super) namespace: Option<String>,
+    pub(super) namespace: Option<Said>,
     /// Its place in `namespaces`.
     pub(super) namespace_index: Option<usize>,
-    pub(super) summary: String,
+    pub(super) summary: Said,
     pub(super) evidence: Vec<Evidence>,
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Evidence {
-    pub(super) what: String,
+    pub(super) what: Said,
     pub(super) value: Option<Value>,
     pub(super) unit: String,
-    pub(super) source: String,
+    pub(super) source: Said,
     /// Only where the value is a time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) uncertainty_seconds: Option<f64>,
@@ -168,35 +169,35 @@ pub(super) struct Evidence {
 pub(super) enum Value {
     Count(u64),
     Number(f64),
-    Text(String),
+    Text(Said),
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Remedy {
     pub(super) id: String,
-    pub(super) title: String,
+    pub(super) title: Said,
     #[serde(rename = "for")]
     pub(super) findings: Vec<String>,
     #[serde(default)]
-    pub(super) fix: Vec<String>,
-    pub(super) commands: Vec<String>,
+    pub(super) fix: Vec<Said>,
+    pub(super) commands: Vec<Said>,
     pub(super) memory_bytes: Option<u64>,
-    pub(super) risk: String,
-    pub(super) effect: String,
-    pub(super) refused: Vec<String>,
+    pub(super) risk: Said,
+    pub(super) effect: Said,
+    pub(super) refused: Vec<Said>,
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Excluded {
     pub(super) id: String,
-    pub(super) because: String,
+    pub(super) because: Said,
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Missing {
-    pub(super) fact: String,
-    pub(super) reason: String,
-    pub(super) needs: Option<String>,
+    pub(super) fact: Said,
+    pub(super) reason: Said,
+    pub(super) needs: Option<Said>,
 }
 
 /// Counters since boot: an object whose order is that of the statistics.

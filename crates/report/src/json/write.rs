@@ -109,7 +109,7 @@ fn rates(rates: &from::Rates) -> to::Rates {
     let value = |rate: &from::Rate| rate.as_ref().ok().copied().and_then(finite);
     let gap = |rate: &from::Rate| {
         rate.as_ref().err().map(|gap| to::Gap {
-            reason: gap.reason.name().into(),
+            reason: gap.reason.name().to_string(),
             detail: gap.detail.clone(),
             needs: gap.needs.clone(),
         })
@@ -185,14 +185,14 @@ fn evidence(e: &from::Evidence) -> to::Evidence {
         from::Value::Text(text) => Some(to::Value::Text(text.clone())),
         from::Value::Time(range) => {
             uncertainty = Some(range.slack().as_secs_f64());
-            Some(to::Value::Text(rfc3339(range.middle())))
+            Some(to::Value::Text(rfc3339(range.middle()).into()))
         }
     };
     to::Evidence {
         what: e.what.clone(),
         value,
         unit: e.unit.into(),
-        source: e.source.0.clone().into_owned(),
+        source: e.source.0.clone(),
         uncertainty_seconds: uncertainty,
     }
 }

@@ -9,11 +9,11 @@ use plimsoll_diagnosis::{Diagnosis, Group, Groups, Severity};
 use super::bar::chip;
 use super::is_quiet;
 use super::load::PERCENT;
-use crate::Style;
 use crate::number::{count, share};
 use crate::paint::{Line, Paint};
 use crate::screen::Screen;
 use crate::wrap::{left, right, width};
+use crate::{Language, Style};
 
 /// Namespaces whose groups are shown unless all are asked for.
 const SHOWN: usize = 2;
@@ -36,7 +36,7 @@ pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
     };
     for i in shown {
         let ns = &d.namespaces[i];
-        let mut tables = tables(&ns.groups);
+        let mut tables = tables(&ns.groups, style.language);
         if !style.verbose {
             tables.truncate(TABLES);
         }
@@ -44,7 +44,8 @@ pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
             continue;
         }
         screen.gap();
-        screen.heading("WHO FILLS IT", &ns.name);
+        let title = spoken!(style.language, "WHO FILLS IT", "谁占着表");
+        screen.heading(&title, style.said(&ns.name));
         grid(screen, &tables);
     }
 }
@@ -64,15 +65,15 @@ fn concerned(d: &Diagnosis) -> Vec<usize> {
     concerned
 }
 
-type Table<'a> = (&'static str, &'a [Group]);
+type Table<'a> = (String, &'a [Group]);
 
-fn tables(groups: &Groups) -> Vec<Table<'_>> {
+fn tables(groups: &Groups, language: Language) -> Vec<Table<'_>> {
     [
-        ("by state", &groups.states),
-        ("by service", &groups.services),
-        ("by source", &groups.sources),
-        ("by idle time", &groups.idle),
-        ("by destination", &groups.destinations),
+        (spoken!(language, "by state", "按状态"), &groups.states),
+        (spoken!(language, "by service", "按服务"), &groups.services),
+        (spoken!(language, "by source", "按来源"), &groups.sources),
+        (spoken!(language, "by idle time", "按空闲时间"), &groups.idle),
+        (spoken!(language, "by destination", "按目的地"), &groups.destinations),
     ]
     .into_iter()
     .filter(|(_, rows)| !rows.is_empty())
@@ -111,7 +112,7 @@ fn grid(screen: &mut Screen<'_>, tables: &[Table<'_>]) {
 /// Columns for the number of entries; 0 where it would cost the labels more than it tells.
 fn entries_column(rows: &[Group], columns: usize, style: &Style) -> usize {
     let wide = 2 + rows.iter().map(|g| width(&count(g.entries))).max().unwrap_or(0);
-    let label = rows.iter().map(|g| width(&style.show(&g.label))).max().unwrap_or(0);
+    let label = rows.iter().map(|g| width(&style.show(style.said(&g.label)))).max().unwrap_or(0);
     let room = columns.saturating_sub(2 + PERCENT);
     let cuts = label + wide > room && label <= room;
     if columns < WITH_ENTRIES || cuts { 0 } else { wide }
@@ -132,6 +133,6 @@ fn group_line(group: &Group, columns: usize, entries: usize, style: &Style) -> L
     Line::new()
         .with(style, chip.1, chip.0)
         .plain(style, " ")
-        .plain(style, &left(&style.show(&group.label), label, style.unicode))
+        .plain(style, &left(&style.show(style.said(&group.label)), label, style.unicode))
         .plain(style, &numbers)
 }

@@ -1,17 +1,16 @@
 //! The headline, and what was looked at.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_diagnosis::facts::Origin;
 use plimsoll_diagnosis::{Diagnosis, Verdict};
 
-use super::verdict_word;
-use crate::number;
+use super::verdict_in;
 use crate::paint::{Line, Paint};
 use crate::screen::Screen;
 use crate::wrap::cut;
+use crate::{Style, spoken};
 
 pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
     let style = screen.style;
@@ -21,10 +20,11 @@ pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
         Verdict::Critical => Paint::Bad,
         Verdict::Unknown => Paint::Unsure,
     };
-    let start = Line::new().with(style, paint, verdict_word(d.verdict)).plain(style, "  ");
+    let start =
+        Line::new().with(style, paint, verdict_in(style.language, d.verdict)).plain(style, "  ");
     let hang = start.width();
-    screen.paragraph(start, hang, Paint::Strong, &d.headline);
-    let items: Vec<Line> = about(d, &screen.style.clock)
+    screen.paragraph(start, hang, Paint::Strong, style.said(&d.headline));
+    let items: Vec<Line> = about(d, screen.style)
         .iter()
         .map(|text| {
             let text = style.show(text);
@@ -35,28 +35,34 @@ pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
 }
 
 /// What was looked at, how and when.
-fn about(d: &Diagnosis, clock: &crate::Clock) -> Vec<String> {
+fn about(d: &Diagnosis, style: &Style) -> Vec<String> {
+    let language = style.language;
     let host = &d.host;
     let mut about = Vec::new();
     if let Some(name) = &host.name {
         about.push(name.clone());
     }
     match &host.kernel {
-        Some(kernel) => about.push(format!("Linux {kernel}")),
-        None => about.push(format!("kernel not known, taken as {}", host.profile)),
+        Some(kernel) => about.push(["Linux ", kernel].concat()),
+        None => about.push(spoken!(
+            language,
+            "kernel not known, taken as {}",
+            "内核未知，按 {} 算",
+            host.profile
+        )),
     }
-    about.push(
-        match host.origin {
-            Origin::Live => "live",
-            Origin::Tree => "saved tree",
-            Origin::Bundle => "bundle",
-        }
-        .into(),
-    );
-    about.push(clock.show(host.at));
+    about.push(match host.origin {
+        Origin::Live => spoken!(language, "live", "正在运行"),
+        Origin::Tree => spoken!(language, "saved tree", "保存的目录树"),
+        Origin::Bundle => spoken!(language, "bundle", "归档"),
+    });
+    about.push(style.clock.show(host.at));
     about.push(match host.interval {
-        Some(span) => format!("rates over {}", number::duration(span.as_secs_f64())),
-        None => "no rates".into(),
+        Some(span) => {
+            let over = spoken::span(language, span.as_secs_f64());
+            spoken!(language, "rates over {over}", "速率测了 {over}")
+        }
+        None => spoken!(language, "no rates", "没有速率"),
     });
     about
 }

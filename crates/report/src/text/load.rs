@@ -1,17 +1,18 @@
 //! The load lines: how far each namespace's table is loaded, in three parts, and how fast it moves.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_diagnosis::facts::Origin;
-use plimsoll_diagnosis::{Diagnosis, Load, NamespaceReport, Rate, Rates, Severity};
+use plimsoll_diagnosis::{Diagnosis, Load, NamespaceReport, Rate, Rates, Said, Severity};
 
 use super::bar::{bar, glyphs, level, parts_of};
 use crate::Style;
-use crate::number::{count, duration, rate, ratio, share};
+use crate::number::{count, rate, ratio, share};
 use crate::paint::{Line, Paint};
 use crate::screen::Screen;
+use crate::spoken::span;
 use crate::wrap::{cut, left, right, width};
 
 /// Namespaces shown one by one unless all are asked for.
@@ -57,19 +58,30 @@ pub(crate) fn that_matter(d: &Diagnosis, all: bool) -> Vec<usize> {
 pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
     let style = screen.style;
     screen.gap();
+    let title = spoken!(style.language, "LOAD", "负载");
     if d.namespaces.is_empty() {
-        screen.heading("LOAD", "no network namespace could be read");
+        let none = spoken!(
+            style.language,
+            "no network namespace could be read",
+            "没有读到任何网络命名空间"
+        );
+        screen.heading(&title, &none);
         return;
     }
     let shown = that_matter(d, style.verbose);
-    screen.heading("LOAD", "entries / limit of each network namespace");
+    let beside = spoken!(
+        style.language,
+        "entries / limit of each network namespace",
+        "每个网络命名空间的条目数 / 上限"
+    );
+    screen.heading(&title, &beside);
     let columns = Columns::of(
-        shown.iter().map(|&i| (d.namespaces[i].name.as_str(), &d.namespaces[i].load)),
+        shown.iter().map(|&i| (style.said(&d.namespaces[i].name), &d.namespaces[i].load)),
         style,
     );
     for &i in &shown {
         let ns = &d.namespaces[i];
-        screen.line(&columns.line(&ns.name, &ns.load, style));
+        screen.line(&columns.line(style.said(&ns.name), &ns.load, style));
         let found = d.findings.iter().any(|f| f.namespace == Some(i));
         if i == 0 || found || style.verbose {
             details(screen, d, ns);
@@ -136,7 +148,7 @@ impl Columns {
 fn numbers(load: &Load, style: &Style) -> String {
     let of = |n: Option<plimsoll_ct::Entries>| n.map_or_else(|| "?".into(), |n| count(n.get()));
     let max = match load.max {
-        Some(max) if max.get() == 0 => "no limit".to_string(),
+        Some(max) if max.get() == 0 => spoken!(style.language, "no limit", "不设上限"),
         max => of(max),
     };
     style.show(&format!("{} / {max}", of(load.count)))
@@ -145,15 +157,16 @@ fn numbers(load: &Load, style: &Style) -> String {
 /// Parts and rates of a namespace.
 fn details(screen: &mut Screen<'_>, d: &Diagnosis, ns: &NamespaceReport) {
     let style = screen.style;
+    let language = style.language;
     match &ns.tracking {
         Some((false, because)) => {
-            let start =
-                Line::new().plain(style, "    ").with(style, Paint::Strong, "not tracking: ");
-            screen.paragraph(start, 6, Paint::Plain, because);
+            let word = spoken!(language, "not tracking: ", "没有跟踪：");
+            let start = Line::new().plain(style, "    ").with(style, Paint::Strong, &word);
+            screen.paragraph(start, 6, Paint::Plain, style.said(because));
         }
         Some((true, because)) if style.verbose => {
-            let start = Line::new().plain(style, "    tracking: ");
-            screen.paragraph(start, 6, Paint::Plain, because);
+            let word = spoken!(language, "    tracking: ", "    正在跟踪：");
+            screen.paragraph(Line::new().plain(style, &word), 6, Paint::Plain, style.said(because));
         }
         _ => {}
     }
@@ -168,13 +181,14 @@ fn details(screen: &mut Screen<'_>, d: &Diagnosis, ns: &NamespaceReport) {
     if let Some(full_in) = ns.full_in.filter(|&s| s > 0.0 && (s < FAR || style.verbose)) {
         let growth = ns.rates.growth.as_ref().map_or_else(
             |_| String::new(),
-            |g| format!(" at {}{}/s", if *g > 0.0 { "+" } else { "" }, rate(*g)),
+            |g| {
+                let sign = if *g > 0.0 { "+" } else { "" };
+                spoken!(language, " at {sign}{}/s", "（每秒 {sign}{}）", rate(*g))
+            },
         );
-        let line = Line::new().plain(style, "    ").with(
-            style,
-            Paint::Warn,
-            &format!("full in {}{growth}", duration(full_in)),
-        );
+        let time = span(language, full_in);
+        let text = spoken!(language, "full in {time}{growth}", "再过 {time} 就满{growth}");
+        let line = Line::new().plain(style, "    ").with(style, Paint::Warn, &text);
         screen.line(&line);
     }
     if style.verbose {
@@ -185,19 +199,20 @@ fn details(screen: &mut Screen<'_>, d: &Diagnosis, ns: &NamespaceReport) {
 /// Where rates come from and what was counted since boot.
 fn verbose(screen: &mut Screen<'_>, ns: &NamespaceReport) {
     let style = screen.style;
+    let language = style.language;
     if !ns.rates.new_source.is_empty() {
-        let start = Line::new().with(style, Paint::Faint, "    rate of new entries: ");
-        screen.paragraph(start, 6, Paint::Faint, &ns.rates.new_source);
+        let word = spoken!(language, "    rate of new entries: ", "    新建条目的速率：");
+        let start = Line::new().with(style, Paint::Faint, &word);
+        screen.paragraph(start, 6, Paint::Faint, style.said(&ns.rates.new_source));
     }
     for (name, value) in named(&ns.rates) {
         if let Err(gap) = value {
-            let start = Line::new().with(style, Paint::Faint, &format!("    {name}: "));
-            screen.paragraph(
-                start,
-                6,
-                Paint::Faint,
-                &format!("{}: {}", gap.reason.name(), gap.detail),
-            );
+            let name = style.said(&name);
+            let start = spoken!(language, "    {name}: ", "    {name}：");
+            let start = Line::new().with(style, Paint::Faint, &start);
+            let (reason, detail) = (gap.reason.name(), style.said(&gap.detail));
+            let text = spoken!(language, "{}: {detail}", "{}：{detail}", style.said(&reason));
+            screen.paragraph(start, 6, Paint::Faint, &text);
         }
     }
     if !ns.totals.is_empty() {
@@ -208,7 +223,11 @@ fn verbose(screen: &mut Screen<'_>, ns: &NamespaceReport) {
                 Line::new().with(style, Paint::Faint, &format!("{name} {}", count(*value)))
             })
             .collect();
-        let start = Line::new().with(style, Paint::Faint, "    since boot: ");
+        let start = Line::new().with(
+            style,
+            Paint::Faint,
+            &spoken!(language, "    since boot: ", "    启动以来："),
+        );
         screen.flow(start, 6, "  ", &items);
     }
 }
@@ -218,9 +237,9 @@ pub fn load_parts(load: &Load, style: &Style) -> Vec<Line> {
     let glyphs = glyphs(style);
     let mut parts = Vec::new();
     for (glyph, paint, name, part) in [
-        (glyphs.protected, level(load), "protected", load.protected),
-        (glyphs.closing, Paint::Closing, "closing", load.closing),
-        (glyphs.evictable, Paint::Evictable, "evictable", load.evictable),
+        (glyphs.protected, level(load), Said::of("protected", "受保护"), load.protected),
+        (glyphs.closing, Paint::Closing, Said::of("closing", "关闭中"), load.closing),
+        (glyphs.evictable, Paint::Evictable, Said::of("evictable", "可淘汰"), load.evictable),
     ] {
         if let Some(part) = part {
             let mut line = Line::new().with(style, paint, glyph);
@@ -228,12 +247,21 @@ pub fn load_parts(load: &Load, style: &Style) -> Vec<Line> {
             line.push(
                 style,
                 Paint::Plain,
-                &format!(" {name} {}{}", if about { "~" } else { "" }, count(part.get())),
+                &format!(
+                    " {} {}{}",
+                    style.said(&name),
+                    if about { "~" } else { "" },
+                    count(part.get())
+                ),
             );
             let whole = load.max.filter(|m| m.get() > 0);
             let of_limit = whole.and_then(|w| ratio(part.get(), w.get()));
             if let Some(share) = of_limit.filter(|&s| s >= 0.01).map(self::share) {
-                line.push(style, Paint::Faint, &format!(" ({share})"));
+                line.push(
+                    style,
+                    Paint::Faint,
+                    &spoken!(style.language, " ({share})", "（{share}）"),
+                );
             }
             parts.push(line);
         }
@@ -241,11 +269,19 @@ pub fn load_parts(load: &Load, style: &Style) -> Vec<Line> {
     let other = parts_of(load)[3];
     if parts.is_empty() && other > 0 {
         let mut line = Line::new().with(style, level(load), glyphs.whole);
-        line.push(style, Paint::Faint, " what may be evicted is not known");
+        line.push(
+            style,
+            Paint::Faint,
+            &spoken!(style.language, " what may be evicted is not known", " 不知道哪些可以淘汰"),
+        );
         parts.push(line);
     } else if ratio(other, load.count.map_or(0, |c| c.get())).is_some_and(|r| r >= 0.01) {
         let mut line = Line::new().with(style, Paint::Faint, glyphs.whole);
-        line.push(style, Paint::Faint, &format!(" not in the list {}", count(other)));
+        line.push(
+            style,
+            Paint::Faint,
+            &spoken!(style.language, " not in the list {}", " 不在列表里 {}", count(other)),
+        );
         parts.push(line);
     }
     if !load.complete
@@ -255,21 +291,27 @@ pub fn load_parts(load: &Load, style: &Style) -> Vec<Line> {
         parts.push(Line::new().with(
             style,
             Paint::Faint,
-            &format!("from a sample of {} of {}", count(sampled.get()), count(of)),
+            &spoken!(
+                style.language,
+                "from a sample of {} of {}",
+                "由 {1} 个里的 {0} 个推算",
+                count(sampled.get()),
+                count(of)
+            ),
         ));
     }
     parts
 }
 
 /// The rates with the words of the screen.
-fn named(rates: &Rates) -> [(&'static str, &Rate); 6] {
+fn named(rates: &Rates) -> [(Said, &Rate); 6] {
     [
-        ("new", &rates.new),
-        ("expired", &rates.expired),
-        ("dropped", &rates.drop),
-        ("early-dropped", &rates.early_drop),
-        ("insert failed", &rates.insert_failed),
-        ("invalid", &rates.invalid),
+        (Said::of("new", "新建"), &rates.new),
+        (Said::of("expired", "过期"), &rates.expired),
+        (Said::of("dropped", "丢弃"), &rates.drop),
+        (Said::of("early-dropped", "提前淘汰"), &rates.early_drop),
+        (Said::of("insert failed", "插入失败"), &rates.insert_failed),
+        (Said::of("invalid", "无效"), &rates.invalid),
     ]
 }
 
@@ -280,12 +322,22 @@ fn rates(rates: &Rates, style: &Style, live: bool) -> Vec<Line> {
     for (i, (name, value)) in named(rates).into_iter().enumerate() {
         match value {
             Ok(value) if i < 3 || *value > 0.0 || style.verbose => {
-                let paint = match name {
+                let paint = match &*name {
                     "dropped" | "insert failed" if *value > 0.0 => Paint::Bad,
                     "early-dropped" if *value > 0.0 => Paint::Warn,
                     _ => Paint::Plain,
                 };
-                items.push(Line::new().with(style, paint, &format!("{name} {}/s", rate(*value))));
+                items.push(Line::new().with(
+                    style,
+                    paint,
+                    &spoken!(
+                        style.language,
+                        "{} {}/s",
+                        "{} {}/秒",
+                        style.said(&name),
+                        rate(*value)
+                    ),
+                ));
             }
             Ok(_) => {}
             Err(_) => unknown.push(name),
@@ -294,9 +346,12 @@ fn rates(rates: &Rates, style: &Style, live: bool) -> Vec<Line> {
     // On a dead host that none was measured is said once, in the head.
     if !unknown.is_empty() && (live || !items.is_empty()) {
         let text = if unknown.len() == named(rates).len() {
-            "rates not measured".to_string()
+            spoken!(style.language, "rates not measured", "没有测量速率")
         } else {
-            format!("not measured: {}", unknown.join(", "))
+            {
+                let names = Said::join(&unknown, &Said::of(", ", "、"));
+                spoken!(style.language, "not measured: {}", "没有测量：{}", style.said(&names))
+            }
         };
         items.push(Line::new().with(style, Paint::Faint, &text));
     }
@@ -316,15 +371,16 @@ fn folded(screen: &mut Screen<'_>, d: &Diagnosis, shown: &[usize]) {
     let mut items = Vec::new();
     let mut item = |text: &str| items.push(Line::new().with(style, Paint::Faint, text));
     let others = d.namespaces.len() - shown.len();
-    item(&format!("and {} more", count(others as u64)));
-    item(&format!("{} entries in them", count(entries)));
+    let language = style.language;
+    item(&spoken!(language, "and {} more", "另有 {} 个", count(others as u64)));
+    item(&spoken!(language, "{} entries in them", "其中共 {} 个条目", count(entries)));
     if let Some((full, ns)) = fullest {
-        let name = cut(&style.show(&ns.name), 24, style.unicode);
-        item(&format!("fullest {} ({name})", share(full)));
+        let name = cut(&style.show(style.said(&ns.name)), 24, style.unicode);
+        item(&spoken!(language, "fullest {} ({name})", "最满的 {}（{name}）", share(full)));
     }
     if unread > 0 {
-        item(&format!("{} could not be read", count(unread as u64)));
+        item(&spoken!(language, "{} could not be read", "{} 个没能读到", count(unread as u64)));
     }
-    item("-v shows all");
-    screen.flow(Line::new().padded(2), 4, ", ", &items);
+    item(&spoken!(language, "-v shows all", "-v 显示全部"));
+    screen.flow(Line::new().padded(2), 4, &spoken!(language, ", ", "，"), &items);
 }

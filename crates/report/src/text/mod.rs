@@ -12,7 +12,7 @@ mod unseen;
 
 use alloc::string::String;
 
-use plimsoll_diagnosis::{Diagnosis, Severity, Verdict};
+use plimsoll_diagnosis::{Diagnosis, Language, Severity, Verdict};
 
 pub use load::{load_line, load_parts};
 
@@ -43,12 +43,35 @@ pub(crate) fn load_order(d: &Diagnosis) -> alloc::vec::Vec<usize> {
     load::that_matter(d, false)
 }
 
+/// The word of a severity in the language of the screen, and its colour.
+fn severity_in(language: Language, of: Severity) -> (&'static str, Paint) {
+    let (english, paint) = severity(of);
+    let word = match (language, of) {
+        (Language::English, _) => english,
+        (Language::Chinese, Severity::Critical) => "严重",
+        (Language::Chinese, Severity::Warning) => "警告",
+        (Language::Chinese, Severity::Info) => "参考",
+    };
+    (word, paint)
+}
+
 /// The word of a severity, and its colour.
 pub const fn severity(severity: Severity) -> (&'static str, Paint) {
     match severity {
         Severity::Critical => ("CRITICAL", Paint::Bad),
         Severity::Warning => ("WARNING", Paint::Warn),
         Severity::Info => ("INFO", Paint::Good),
+    }
+}
+
+/// The word of a verdict, in the language of the screen.
+const fn verdict_in(language: Language, verdict: Verdict) -> &'static str {
+    match (language, verdict) {
+        (Language::English, _) => verdict_word(verdict),
+        (Language::Chinese, Verdict::Ok) => "正常",
+        (Language::Chinese, Verdict::Warning) => "警告",
+        (Language::Chinese, Verdict::Critical) => "严重",
+        (Language::Chinese, Verdict::Unknown) => "无法判断",
     }
 }
 

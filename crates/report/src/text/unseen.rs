@@ -1,12 +1,12 @@
 //! What was ruled out, what could not be seen, and notes on method.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_diagnosis::{Definition, Diagnosis, MissingFact};
 
 use super::is_quiet;
+use crate::Style;
 use crate::number::count;
 use crate::paint::{Line, Paint};
 use crate::screen::Screen;
@@ -28,9 +28,10 @@ fn excluded(screen: &mut Screen<'_>, d: &Diagnosis) {
     if d.excluded.is_empty() {
         return;
     }
+    let title = spoken!(style.language, "RULED OUT", "已排除");
     let name = |id: &str| Definition::find(id).map_or("", |def| def.name);
     if is_quiet(d) && !style.verbose {
-        let start = Line::new().with(style, Paint::Strong, "RULED OUT").plain(style, "  ");
+        let start = Line::new().with(style, Paint::Strong, &title).plain(style, "  ");
         let hang = start.width();
         let items: Vec<Line> =
             d.excluded.iter().map(|e| Line::new().plain(style, name(e.id))).collect();
@@ -38,11 +39,11 @@ fn excluded(screen: &mut Screen<'_>, d: &Diagnosis) {
         return;
     }
     screen.gap();
-    screen.heading("RULED OUT", "");
+    screen.heading(&title, "");
     for e in &d.excluded {
         let start = Line::new().plain(style, "  ").plain(style, name(e.id)).padded(22);
         let start = start.plain(style, " ");
-        let because = style.show(&e.because);
+        let because = style.show(style.said(&e.because));
         let room = style.columns().saturating_sub(start.width());
         if style.verbose {
             let hang = start.width();
@@ -60,13 +61,14 @@ struct Want<'a> {
     facts: Vec<&'a str>,
 }
 
-fn wants(missing: &[MissingFact]) -> Vec<Want<'_>> {
+fn wants<'a>(missing: &'a [MissingFact], style: &Style) -> Vec<Want<'a>> {
     let mut wants: Vec<Want<'_>> = Vec::new();
     for m in missing {
-        let (needs, reason) = (m.needs.as_deref(), m.reason.as_str());
+        let needs = m.needs.as_ref().map(|needs| style.said(needs));
+        let (reason, fact) = (style.said(&m.reason), style.said(&m.fact));
         match wants.iter_mut().find(|w| w.needs == needs && w.reason == reason) {
-            Some(want) => want.facts.push(&m.fact),
-            None => wants.push(Want { needs, reason, facts: alloc::vec![&m.fact] }),
+            Some(want) => want.facts.push(fact),
+            None => wants.push(Want { needs, reason, facts: alloc::vec![fact] }),
         }
     }
     // What a right would show comes first.
@@ -80,30 +82,37 @@ fn missing(screen: &mut Screen<'_>, d: &Diagnosis) {
         return;
     }
     screen.gap();
-    screen.heading("NOT SEEN", "");
-    let wants = wants(&d.missing);
+    let language = style.language;
+    screen.heading(&spoken!(language, "NOT SEEN", "没有看到"), "");
+    let wants = wants(&d.missing, style);
     // The line that counts one left out would take the room of the fact itself.
     let shown = if style.verbose || wants.len() == SHOWN + 1 { wants.len() } else { SHOWN };
     for want in wants.iter().take(shown) {
         let named = if style.verbose { want.facts.len() } else { NAMED };
         let facts: Vec<String> =
             want.facts.iter().take(named).map(|f| cut(&style.show(f), 60, style.unicode)).collect();
-        let mut text = facts.join(", ");
+        let mut text = facts.join(&spoken!(language, ", ", "、"));
         if want.facts.len() > named {
-            text.push_str(&format!(" and {} more", count((want.facts.len() - named) as u64)));
+            let more = count((want.facts.len() - named) as u64);
+            text.push_str(&spoken!(language, " and {more} more", "等，另有 {more} 项"));
         }
-        text.push_str(": ");
+        text.push_str(&spoken!(language, ": ", "："));
         text.push_str(&cut(&style.show(want.reason), 120, style.unicode));
         if let Some(needs) = want.needs {
             let needs = cut(&style.show(needs), 60, style.unicode);
-            text.push_str(&format!(" (needs {needs})"));
+            text.push_str(&spoken!(language, " (needs {needs})", "（需要：{needs}）"));
         }
         let start = Line::new().plain(style, "  ").with(style, Paint::Faint, "- ");
         screen.paragraph(start, 4, Paint::Plain, &text);
     }
     let rest: usize = wants.iter().skip(shown).map(|w| w.facts.len()).sum();
     if rest > 0 {
-        let text = format!("  and {} more facts; -v names them", count(rest as u64));
+        let text = spoken!(
+            language,
+            "  and {} more facts; -v names them",
+            "  另有 {} 项；-v 逐一列出",
+            count(rest as u64)
+        );
         screen.line(&Line::new().with(style, Paint::Faint, &text));
     }
 }
@@ -115,9 +124,9 @@ fn notes(screen: &mut Screen<'_>, d: &Diagnosis) {
         return;
     }
     screen.gap();
-    screen.heading("NOTES", "");
+    screen.heading(&spoken!(style.language, "NOTES", "说明"), "");
     for note in &d.notes {
         let start = Line::new().plain(style, "  ").with(style, Paint::Faint, "- ");
-        screen.paragraph(start, 4, Paint::Faint, note);
+        screen.paragraph(start, 4, Paint::Faint, style.said(note));
     }
 }

@@ -38,7 +38,8 @@ impl Look {
             verbose: false,
             commands: false,
             clock: self.clock,
-            language: self.language,
+            // The screen itself is English.
+            language: Language::English,
         }
     }
 }

@@ -1,6 +1,5 @@
 //! A line that is written, and what became of it.
 
-use alloc::format;
 use alloc::string::{String, ToString};
 
 use plimsoll_ct::Setting;
@@ -11,6 +10,7 @@ use super::super::outcome::Fate;
 use super::super::plan::Stage;
 use super::super::run::Write;
 use super::{LintKind, Linter};
+use crate::Said;
 use crate::words::clean;
 
 impl Linter<'_> {
@@ -19,7 +19,7 @@ impl Linter<'_> {
         match &write.fate {
             Fate::Wins(_) | Fate::Overridden(..) | Fate::Unclear => {
                 if let Some(odd) = &write.odd {
-                    let mend = "write it as a plain decimal number".to_string();
+                    let mend = said!("write it as a plain decimal number", "写成普通的十进制数");
                     self.add(LintKind::OddValue, a, odd.clone(), mend, false);
                 }
             }
@@ -37,8 +37,11 @@ impl Linter<'_> {
                 self.add(LintKind::LoadsLater, a, what, mend, harmless);
             }
             Fate::Never(why) => {
-                let what = format!("lost: {why}");
-                let mend = "remove that line, or the settings with it".to_string();
+                let what = said!("lost: {why}", "不起作用：{why:#}");
+                let mend = said!(
+                    "remove that line, or the settings with it",
+                    "删掉那一行，或者连同设置一起删掉"
+                );
                 self.add(LintKind::NeverLoaded, a, what, mend, a.may_fail);
             }
             Fate::Refused(why) => self.refused(write, why),
@@ -49,23 +52,24 @@ impl Linter<'_> {
         }
     }
 
-    fn refused(&mut self, write: &Write, why: &str) {
+    fn refused(&mut self, write: &Write, why: &Said) {
         let a = &write.assignment;
-        let mut what = format!("the kernel refuses the value: {why}");
+        let mut what = said!("the kernel refuses the value: {why}", "内核拒绝这个值：{why:#}");
         if write.stage == Stage::Sysctl && self.plan.loader.keeps_last() {
             let mut replaced = self.plan.applied.replaced.iter();
             if let Some((old, _)) =
                 replaced.find(|(old, _)| old.key == a.key && old.value != a.value)
             {
                 let at = place(&old.file, old.line);
-                what.push_str(&format!(
-                    "; {at} is not written either, since only the last line of a key is"
+                what.push(&said!(
+                    "; {at} is not written either, since only the last line of a key is",
+                    "；{at:#} 也不会写入，因为每个参数只写最后一行"
                 ));
             }
         }
         let mend = match write.setting.and_then(|s| bare_number(s, &a.value)) {
-            Some(number) => format!("write {} = {number}", clean(&a.key)),
-            None => "write a plain decimal number".to_string(),
+            Some(number) => said!("write {} = {number}", "写成 {} = {number}", clean(&a.key)),
+            None => said!("write a plain decimal number", "写一个普通的十进制数"),
         };
         self.add(LintKind::BadValue, a, what, mend, a.may_fail);
     }
@@ -78,15 +82,16 @@ impl Linter<'_> {
             other => other,
         };
         let mend = match meant {
-            Some(s) if s.name == "nf_conntrack_buckets" => format!(
+            Some(s) if s.name == "nf_conntrack_buckets" => said!(
                 "put `options {} hashsize={}` into /etc/modprobe.d",
+                "在 /etc/modprobe.d 里写 `options {} hashsize={}`",
                 self.facts.core(),
                 clean(&a.value)
             ),
-            Some(s) => format!("remove it, or set {}", self.keys.name(s)),
-            None => "remove it".to_string(),
+            Some(s) => said!("remove it, or set {}", "删掉它，或者设 {}", self.keys.name(s)),
+            None => said!("remove it", "删掉它"),
         };
-        let what = "this kernel only lets it be read".to_string();
+        let what = said!("this kernel only lets it be read", "本内核只允许读它");
         let harmless = a.may_fail || meant.is_some_and(|s| self.comes_true(s, &a.value));
         self.add(LintKind::ReadOnlyKey, a, what, mend, harmless);
         // A value of another name does what was meant; buckets need the module's option.
@@ -96,10 +101,14 @@ impl Linter<'_> {
     fn dead(&mut self, write: &Write, instead: Option<&str>) {
         let a = &write.assignment;
         let release = self.facts.kernel.value().map_or(self.facts.profile.name, |k| &k.release);
-        let what = format!("this kernel ({}) does not have the name", clean(release));
+        let what = said!(
+            "this kernel ({}) does not have the name",
+            "本内核（{}）没有这个名字",
+            clean(release)
+        );
         let mend = match instead {
-            Some(name) => format!("write {name} = {}", clean(&a.value)),
-            None => "remove it".to_string(),
+            Some(name) => said!("write {name} = {}", "写成 {name} = {}", clean(&a.value)),
+            None => said!("remove it", "删掉它"),
         };
         let outcome = write.setting.and_then(|s| self.outcome(s));
         let set = outcome.is_some_and(|o| o.winner().is_some());
@@ -110,29 +119,42 @@ impl Linter<'_> {
     fn unknown(&mut self, a: &Assignment, nearest: Option<&str>) {
         let (what, mend) = match nearest {
             Some(name) => (
-                format!("no kernel has this key; the nearest is {name}"),
-                format!("write {name} = {}", clean(&a.value)),
+                said!(
+                    "no kernel has this key; the nearest is {name}",
+                    "没有任何内核有这个参数；最接近的是 {name}"
+                ),
+                said!("write {name} = {}", "写成 {name} = {}", clean(&a.value)),
             ),
-            None => ("no kernel has this key".to_string(), "remove it".to_string()),
+            None => (
+                said!("no kernel has this key", "没有任何内核有这个参数"),
+                said!("remove it", "删掉它"),
+            ),
         };
         let set = nearest.and_then(Setting::find).is_some_and(|s| self.comes_true(s, &a.value));
         self.add(LintKind::UnknownKey, a, what, mend, a.may_fail || set);
     }
 
     /// Why the key is not there yet, and what makes it be.
-    fn later(&self, write: &Write, setting: &Setting) -> (String, String) {
+    fn later(&self, write: &Write, setting: &Setting) -> (Said, Said) {
         let core = self.facts.core();
         let who = match &self.run.core {
             Some(loaded) if loaded.stage > write.stage => {
-                format!("{core} is loaded later, by {}", loaded.by)
+                said!("{core} is loaded later, by {}", "{core} 稍后才由 {:#} 加载", loaded.by)
             }
             Some(_) if self.facts.has_separate_protocols() => {
-                "nf_conntrack_ipv4, which brings this key, is loaded later".to_string()
+                said!(
+                    "nf_conntrack_ipv4, which brings this key, is loaded later",
+                    "带来这个参数的 nf_conntrack_ipv4 稍后才加载"
+                )
             }
-            Some(loaded) => format!("{core} is loaded by {}", loaded.by),
-            None => format!("nothing loads {core} before"),
+            Some(loaded) => said!("{core} is loaded by {}", "{core} 由 {:#} 加载", loaded.by),
+            None => said!("nothing loads {core} before", "在那之前没有什么会加载 {core}"),
         };
-        let what = format!("lost: the key does not exist yet when {} writes it; {who}", write.by);
+        let what = said!(
+            "lost: the key does not exist yet when {} writes it; {who}",
+            "不起作用：{:#} 写它时参数还不存在；{who:#}",
+            write.by
+        );
         (what, self.early(write.stage, setting))
     }
 }

@@ -20,9 +20,12 @@ use super::outcome::{After, Outcome};
 use super::plan::{Plan, Stage};
 use super::run::Run;
 use super::{BootFacts, tree::Tree};
+use crate::Said;
 use crate::facts::SysctlLoader;
 use crate::words::{clean, count};
 
+/// How it begins that a line is lost, in both languages.
+pub(crate) const LOST: (&str, &str) = ("lost: ", "不起作用：");
 /// Entries for each bucket above which looking one up is slow; `hashsize=` at load makes it 8.
 const MOST_PER_BUCKET: i64 = 8;
 /// Most lints that are kept.
@@ -42,9 +45,9 @@ pub struct Lint {
     /// The value as it is written.
     pub value: Option<String>,
     /// What is wrong.
-    pub what: String,
+    pub what: Said,
     /// What to do about it.
-    pub mend: String,
+    pub mend: Said,
     /// The name that this kernel has for what was meant, and takes a value by.
     pub meant: Option<String>,
     /// Nothing is lost by it: another line does what was meant.
@@ -78,13 +81,14 @@ pub(super) fn lints(
             line: None,
             key: None,
             value: None,
-            what: format!(
+            what: said!(
                 "{}: expected {}, saw {:?}",
+                "{}：应为 {}，实为 {:?}",
                 clean(&malformed.place),
                 malformed.expected,
                 malformed.seen
             ),
-            mend: "write it as `key = value`, or remove it".to_string(),
+            mend: said!("write it as `key = value`, or remove it", "写成 `key = value`，或者删掉"),
             meant: None,
             harmless: false,
         });
@@ -109,7 +113,7 @@ struct Linter<'a> {
 }
 
 impl Linter<'_> {
-    fn add(&mut self, kind: LintKind, a: &Assignment, what: String, mend: String, harmless: bool) {
+    fn add(&mut self, kind: LintKind, a: &Assignment, what: Said, mend: Said, harmless: bool) {
         self.found.push(Lint {
             kind,
             file: Some(a.file.clone()),
@@ -143,11 +147,12 @@ impl Linter<'_> {
     }
 
     /// How to have the module early on this system.
-    fn early(&self, stage: Stage, setting: &Setting) -> String {
+    fn early(&self, stage: Stage, setting: &Setting) -> Said {
         let core = self.facts.core();
         if stage == Stage::Kernel {
-            return format!(
+            return said!(
                 "the kernel applies it before modules can be loaded: set {} in /etc/sysctl.d",
+                "内核在能加载模块之前就应用它：请在 /etc/sysctl.d 里设 {}",
                 self.keys.name(setting)
             );
         }
@@ -160,11 +165,12 @@ impl Linter<'_> {
         };
         match self.plan.loader {
             SysctlLoader::Systemd => {
-                format!("echo {module} > /etc/modules-load.d/{module}.conf")
+                format!("echo {module} > /etc/modules-load.d/{module}.conf").into()
             }
-            SysctlLoader::Procps => format!("echo {module} >> /etc/modules"),
-            SysctlLoader::RcSysinit => format!(
-                "load it before: `modprobe {module}` in /etc/sysconfig/modules/{module}.modules, mode 755"
+            SysctlLoader::Procps => format!("echo {module} >> /etc/modules").into(),
+            SysctlLoader::RcSysinit => said!(
+                "load it before: `modprobe {module}` in /etc/sysconfig/modules/{module}.modules, mode 755",
+                "提前加载：在 /etc/sysconfig/modules/{module}.modules（权限 755）里写 `modprobe {module}`"
             ),
         }
     }
@@ -184,17 +190,26 @@ impl Linter<'_> {
             let hidden = unapplied.why.contains("same name") || unapplied.why.contains("masks it");
             let harmless = hidden || kept || setting.is_some_and(|s| self.comes_true(s, &a.value));
             let mend = if a.file == super::files::MAIN {
-                "ln -s ../sysctl.conf /etc/sysctl.d/99-sysctl.conf".to_string()
+                "ln -s ../sysctl.conf /etc/sysctl.d/99-sysctl.conf".into()
             } else if unapplied.why.contains(".conf") && !hidden {
-                format!("rename it to {}.conf", clean(&a.file))
+                said!("rename it to {}.conf", "改名为 {}.conf", clean(&a.file))
             } else if unapplied.why.contains("executable") {
-                format!("chmod +x {}", clean(&a.file))
+                format!("chmod +x {}", clean(&a.file)).into()
             } else if unapplied.why.contains("first boot") {
-                "write the value into /etc/sysctl.d there, or use bootcmd".to_string()
+                said!(
+                    "write the value into /etc/sysctl.d there, or use bootcmd",
+                    "把值写进那里的 /etc/sysctl.d，或者用 bootcmd"
+                )
             } else {
-                "none is needed where that is meant".to_string()
+                said!("none is needed where that is meant", "如果本意如此，就不用改")
             };
-            self.add(LintKind::NotRead, a, format!("not read: {}", unapplied.why), mend, harmless);
+            self.add(
+                LintKind::NotRead,
+                a,
+                said!("not read: {}", "没有被读：{:#}", unapplied.why),
+                mend,
+                harmless,
+            );
         }
     }
 
@@ -213,17 +228,21 @@ impl Linter<'_> {
         }
         let own = i64::try_from(self.facts.profile.max_per_bucket).unwrap_or(1);
         let usual = (max / own.max(1)).max(1);
-        let what = format!(
+        let what = said!(
             "the limit will be {} with {} buckets: {} entries in each when full (this kernel gives itself {own})",
+            "上限将是 {}，桶数 {}：表满时每个桶 {} 个条目（本内核自己取 {own}）",
             count(u64::try_from(max).unwrap_or(0)),
             count(u64::try_from(size).unwrap_or(0)),
             max / size,
         );
         let mend = if self.facts.profile.buckets_writable {
-            format!("set {} = {usual} beside it", buckets.key)
+            said!("set {} = {usual} beside it", "同时设 {} = {usual}", buckets.key)
         } else {
             let core = self.facts.core();
-            format!("put `options {core} hashsize={usual}` into /etc/modprobe.d")
+            said!(
+                "put `options {core} hashsize={usual}` into /etc/modprobe.d",
+                "在 /etc/modprobe.d 里写 `options {core} hashsize={usual}`"
+            )
         };
         let at = limit.winner().map(|w| w.assignment.clone());
         if let Some(a) = at {
@@ -238,24 +257,32 @@ impl Linter<'_> {
             let Some((or, why)) = &outcome.or else { continue };
             let Some(attempt) = outcome.attempts.last() else { continue };
             let shown = |after: &After| match after.number() {
-                Some(n) => n.to_string(),
-                None => "unknown".to_string(),
+                Some(n) => n.to_string().into(),
+                None => said!("unknown", "未知"),
             };
-            let values = format!("{} or {} ({why})", shown(&outcome.after), shown(or));
+            let values = said!(
+                "{} or {} ({why})",
+                "{:#} 或 {:#}（{why:#}）",
+                shown(&outcome.after),
+                shown(or)
+            );
             let loads = self.plan.events.iter().find(|e| e.or.is_some());
             let what = match loads {
-                Some(event) => format!(
+                Some(event) => said!(
                     "{values}: nothing orders {}, which loads the module, and {}",
+                    "{values:#}：加载模块的 {:#} 与 {} 之间没有先后",
                     event.by,
                     self.plan.loader.name()
                 ),
-                None if self.facts.modular.get().is_none() => format!(
+                None if self.facts.modular.get().is_none() => said!(
                     "{values}: nothing tells whether {} is a module or built into the kernel",
+                    "{values:#}：没有什么能说明 {} 是模块还是编译进了内核",
                     self.facts.core()
                 ),
-                None => format!(
+                None => said!(
                     "{values}: the kernel tells udev of a module before its keys are there, so udev's rule comes too \
-                     early if it is quick"
+                     early if it is quick",
+                    "{values:#}：内核在参数出现之前就把模块告诉 udev，所以 udev 如果够快，它的规则就来得太早"
                 ),
             };
             found.push((

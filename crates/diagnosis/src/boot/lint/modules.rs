@@ -9,6 +9,7 @@ use super::super::keys::place;
 use super::super::outcome::Outcome;
 use super::super::{defaults, modules};
 use super::{Lint, LintKind, Linter};
+use crate::Said;
 use crate::commands;
 use crate::facts::SysctlLoader;
 use crate::words::clean;
@@ -19,8 +20,8 @@ impl Linter<'_> {
         (file, line): (&str, u32),
         key: String,
         value: Option<&str>,
-        what: String,
-        mend: String,
+        what: Said,
+        mend: Said,
         harmless: bool,
     ) {
         self.found.push(Lint {
@@ -48,39 +49,55 @@ impl Linter<'_> {
             let (shown, value) = (clean(name), value.as_deref());
             let key = format!("options {} {shown}", clean(&d.module));
             if d.module == other {
-                let what = format!(
-                    "no module of this kernel is called {other}, so the option reaches none"
+                let what = said!(
+                    "no module of this kernel is called {other}, so the option reaches none",
+                    "本内核没有叫 {other} 的模块，所以这个参数到不了任何模块"
                 );
-                let mend = format!("write `options {core} {shown}={}`", clean(value.unwrap_or("")));
+                let mend = said!(
+                    "write `options {core} {shown}={}`",
+                    "写成 `options {core} {shown}={}`",
+                    clean(value.unwrap_or(""))
+                );
                 self.module_line((&d.file, d.line), key, value, what, mend, false);
             } else if d.module != core {
                 continue;
             } else if built_in && d.file != "/proc/cmdline" {
-                let what = format!("{core} is built into the kernel, which reads no modprobe.d");
-                let mend = format!(
+                let what = said!(
+                    "{core} is built into the kernel, which reads no modprobe.d",
+                    "{core} 已编译进内核，内核不读 modprobe.d"
+                );
+                let mend = said!(
                     "add {core}.{shown}={} to the kernel's command line",
+                    "在内核命令行里加上 {core}.{shown}={}",
                     clean(value.unwrap_or(""))
                 );
                 self.module_line((&d.file, d.line), key, value, what, mend, false);
             } else if !known.contains(&name.as_str()) {
-                let what = format!("{core} has no option {shown}; it has {}", known.join(", "));
+                let what = said!(
+                    "{core} has no option {shown}; it has {}",
+                    "{core} 没有参数 {shown}；它有 {}",
+                    known.join(", ")
+                );
                 let mend = match name.as_str() {
                     "max" | "nf_conntrack_max" | "conntrack_max" => {
-                        format!(
+                        said!(
                             "set {} in /etc/sysctl.d; the limit is no option",
+                            "在 /etc/sysctl.d 里设 {}；上限不是模块参数",
                             commands::key(&self.facts.profile, "nf_conntrack_max")
                         )
                     }
                     "buckets" | "nf_conntrack_buckets" | "hash_size" | "hash-size" => {
-                        format!("write hashsize={}", clean(value.unwrap_or("")))
+                        said!("write hashsize={}", "写成 hashsize={}", clean(value.unwrap_or("")))
                     }
-                    _ => "remove it".to_string(),
+                    _ => said!("remove it", "删掉它"),
                 };
                 self.module_line((&d.file, d.line), key, value, what, mend, false);
             } else if !defaults::is_value(name, value) {
-                let what = "that is no value, and the kernel refuses a module with such an option"
-                    .to_string();
-                let mend = "write a plain decimal number".to_string();
+                let what = said!(
+                    "that is no value, and the kernel refuses a module with such an option",
+                    "这不是有效的值，带着这种参数的模块会被内核拒绝"
+                );
+                let mend = said!("write a plain decimal number", "写一个普通的十进制数");
                 self.module_line((&d.file, d.line), key, value, what, mend, false);
             }
         }
@@ -95,8 +112,8 @@ impl Linter<'_> {
                     .iter()
                     .any(|part| m.module.contains(part));
             if misspelt {
-                let what = format!("no module is called {}", clean(&m.module));
-                let mend = format!("write {core}");
+                let what = said!("no module is called {}", "没有叫 {} 的模块", clean(&m.module));
+                let mend = said!("write {core}", "写成 {core}");
                 self.module_line((&m.file, m.line), clean(&m.module), None, what, mend, false);
                 continue;
             }
@@ -104,13 +121,15 @@ impl Linter<'_> {
                 continue;
             }
             if systemd && !m.arguments.is_empty() {
-                let what = format!(
+                let what = said!(
                     "systemd takes the whole line for the module's name, and finds none: `{} {}`",
+                    "systemd 把整行当作模块名，结果找不到：`{} {}`",
                     clean(&m.module),
                     clean(&m.arguments)
                 );
-                let mend = format!(
+                let mend = said!(
                     "leave {} here, and put `options {} {}` into /etc/modprobe.d",
+                    "这里只留 {}，并在 /etc/modprobe.d 里写 `options {} {}`",
                     clean(&m.module),
                     clean(&m.module),
                     clean(&m.arguments)
@@ -121,13 +140,16 @@ impl Linter<'_> {
                 && let Some(d) = modules::blacklisted(&self.plan.directives, &m.module)
             {
                 let at = place(&d.file, d.line);
-                let what = format!("systemd does not load it: {at} has it on the blacklist");
+                let what = said!(
+                    "systemd does not load it: {at} has it on the blacklist",
+                    "systemd 不加载它：{at:#} 把它列入了黑名单"
+                );
                 self.module_line(
                     (&m.file, m.line),
                     clean(&m.module),
                     None,
                     what,
-                    format!("remove {at}"),
+                    said!("remove {at}", "删掉 {at:#}"),
                     false,
                 );
             }
@@ -157,8 +179,8 @@ impl Linter<'_> {
             line,
             key: Some("IPTABLES_MODULES_UNLOAD".to_string()),
             value: config.unload.map(|on| if on { "yes" } else { "no" }.to_string()),
-            what: "each restart of the iptables service unloads the modules, and every setting falls back to the kernel's own".to_string(),
-            mend: "set IPTABLES_MODULES_UNLOAD=\"no\"".to_string(),
+            what: said!("each restart of the iptables service unloads the modules, and every setting falls back to the kernel's own", "iptables 服务每次重启都会卸载这些模块，所有设置都回到内核自己的值"),
+            mend: said!("set IPTABLES_MODULES_UNLOAD=\"no\"", "设 IPTABLES_MODULES_UNLOAD=\"no\""),
             meant: None,
             harmless: again,
         });

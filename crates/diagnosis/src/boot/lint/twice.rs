@@ -1,7 +1,5 @@
 //! Lines that another line, or another program, has the last word over.
 
-use alloc::format;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use plimsoll_wire::sysctl::Assignment;
@@ -9,6 +7,7 @@ use plimsoll_wire::sysctl::Assignment;
 use super::super::keys::{Meaning, place};
 use super::super::outcome::Fate;
 use super::{LintKind, Linter};
+use crate::Said;
 
 impl Linter<'_> {
     /// Lines that are written, and then something else is.
@@ -27,7 +26,12 @@ impl Linter<'_> {
                     continue;
                 }
                 let last = outcome.winner().map_or(by.clone(), |w| {
-                    format!("{} ({})", place(&w.assignment.file, w.assignment.line), w.by)
+                    said!(
+                        "{} ({})",
+                        "{:#}（{:#}）",
+                        place(&w.assignment.file, w.assignment.line),
+                        w.by
+                    )
                 });
                 found.push((LintKind::Overridden, attempt.assignment.clone(), last));
             }
@@ -53,24 +57,30 @@ impl Linter<'_> {
         }
     }
 
-    fn twice(&mut self, kind: LintKind, a: &Assignment, by: &str) {
+    fn twice(&mut self, kind: LintKind, a: &Assignment, by: &Said) {
         let (what, mend) = match kind {
-            LintKind::Duplicate => {
-                (format!("{by} says the same"), "keep one of the two".to_string())
-            }
+            LintKind::Duplicate => (
+                said!("{by} says the same", "{by:#} 写的一样"),
+                said!("keep one of the two", "两者留一个"),
+            ),
             _ => {
                 let vendor = a.file.starts_with("/usr/") || a.file.starts_with("/lib/");
                 let mend = if vendor {
-                    "none is needed where that is meant".to_string()
+                    said!("none is needed where that is meant", "如果本意如此，就不用改")
                 } else if by.contains("kube-proxy") {
-                    "set it in kube-proxy's own configuration (conntrack.maxPerCore, conntrack.min)"
-                        .to_string()
+                    said!(
+                        "set it in kube-proxy's own configuration (conntrack.maxPerCore, conntrack.min)",
+                        "在 kube-proxy 自己的配置里设（conntrack.maxPerCore、conntrack.min）"
+                    )
                 } else if by.contains("(tuned") {
-                    "set it in the profile of tuned".to_string()
+                    said!("set it in the profile of tuned", "在 tuned 的 profile 里设")
                 } else {
-                    format!("change it in {by}, or remove this line")
+                    said!(
+                        "change it in {by}, or remove this line",
+                        "在 {by:#} 里改，或者删掉这一行"
+                    )
                 };
-                (format!("overridden by {by}"), mend)
+                (said!("overridden by {by}", "输给了 {by:#}"), mend)
             }
         };
         let vendor = a.file.starts_with("/usr/") || a.file.starts_with("/lib/");

@@ -21,6 +21,7 @@ use super::{
     Change, DeleteEntries, Filter, Ground, NO_NAMESPACE, Plan, Target, Verify, rules_read,
     tell_of_rules,
 };
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::facts::{Fact, Ways};
 use crate::remedies::speaks_nft;
@@ -53,13 +54,13 @@ pub fn lifeline_request(
     mut ports: Vec<u16>,
     unsure: bool,
     ways: &Ways,
-) -> Result<BypassRequest, String> {
+) -> Result<BypassRequest, Said> {
     if peers.is_empty() {
         let Some((peer, _)) = ways.session else {
-            return Err(
-                "this session does not come from elsewhere; say from where you will come: --peer 192.0.2.7"
-                    .to_string(),
-            );
+            return Err(said!(
+                "this session does not come from elsewhere; say from where you will come: --peer 192.0.2.7",
+                "这个会话不是从别处来的；请说明您会从哪里来：--peer 192.0.2.7"
+            ));
         };
         peers.push((peer, if peer.is_ipv4() { 32 } else { 128 }));
     }
@@ -70,7 +71,10 @@ pub fn lifeline_request(
         ports.extend(ways.session.map(|(_, port)| port));
     }
     if ports.is_empty() {
-        return Err("no SSH server listens here; say which port: --port 22".to_string());
+        return Err(said!(
+            "no SSH server listens here; say which port: --port 22",
+            "这里没有 SSH 服务器在监听；请说明端口：--port 22"
+        ));
     }
     Ok(BypassRequest {
         services: ports.into_iter().map(|port| (Protocol::Tcp, port)).collect(),
@@ -81,9 +85,12 @@ pub fn lifeline_request(
 }
 
 /// What our rules in chains of others are in for.
-const LOADED_ANEW: &str = "Our rules in your chains are gone when those are loaded anew (a reload of firewalld or ufw, a \
+const LOADED_ANEW: Said = Said::of(
+    "Our rules in your chains are gone when those are loaded anew (a reload of firewalld or ufw, a \
                            firewall script), and the port, still untracked, is dropped until `plimsoll undo`: so undo this \
-                           before a reload.";
+                           before a reload.",
+    "我们放进您的链里的规则，在那些链重新加载时（重载 firewalld 或 ufw、运行防火墙脚本）就没有了，而这个端口仍未跟踪，会一直被丢弃，直到 `plimsoll undo`：所以重载之前先撤销。",
+);
 
 /// The plan.
 pub fn bypass(request: &BypassRequest, rules: &Ways, ground: &Ground<'_>) -> Plan {
@@ -92,7 +99,7 @@ pub fn bypass(request: &BypassRequest, rules: &Ways, ground: &Ground<'_>) -> Pla
         Some(space) => planned(request, rules, &case, space),
         None => {
             let mut plan = Plan::new(request.remedy(), title(request), Target::of(ground));
-            plan.refused.push(NO_NAMESPACE.to_string());
+            plan.refused.push(NO_NAMESPACE);
             plan
         }
     }
@@ -118,7 +125,7 @@ pub(crate) fn planned(
     }
     plan.effect = effect(request, &traffic);
     if !judgement.accepts.is_empty() {
-        plan.risks.push(LOADED_ANEW.to_string());
+        plan.risks.push(LOADED_ANEW);
     }
     accepts_by_iptables(&judgement.accepts, program, case, &mut plan);
     if speaks_nft(case, space) {
@@ -148,12 +155,16 @@ impl BypassRequest {
     }
 }
 
-fn title(request: &BypassRequest) -> String {
+fn title(request: &BypassRequest) -> Said {
     let services: Vec<String> =
         request.services.iter().map(|(p, port)| format!("{}/{port}", p.name())).collect();
     let peers: Vec<String> = request.peers.iter().map(|(ip, bits)| show(*ip, *bits)).collect();
-    let with = if peers.is_empty() { String::new() } else { format!(" with {}", peers.join(", ")) };
-    format!("stop tracking {}{with}", services.join(", "))
+    let with = if peers.is_empty() {
+        Said::default()
+    } else {
+        said!(" with {}", "（与 {}）", peers.join(", "))
+    };
+    said!("stop tracking {}{with}", "停止跟踪 {}{with:#}", services.join(", "))
 }
 
 pub(super) fn show(ip: IpAddr, bits: u8) -> String {
@@ -167,11 +178,18 @@ pub(super) fn show(ip: IpAddr, bits: u8) -> String {
 fn traffic(request: &BypassRequest, rules: &Ways, plan: &mut Plan) -> Vec<Traffic> {
     let mut all = Vec::new();
     if request.services.is_empty() || request.services.len().max(request.peers.len()) > MOST {
-        plan.refused.push(format!("expected between 1 and {MOST} services and peers"));
+        plan.refused.push(said!(
+            "expected between 1 and {MOST} services and peers",
+            "服务和对端应为 1 到 {MOST} 个"
+        ));
     }
     for &(protocol, port) in request.services.iter().take(MOST) {
         if !matches!(protocol, Protocol::Tcp | Protocol::Udp) {
-            plan.refused.push(format!("{} has no ports that rules name", protocol.name()));
+            plan.refused.push(said!(
+                "{} has no ports that rules name",
+                "{} 没有规则能写的端口",
+                protocol.name()
+            ));
             continue;
         }
         let mut roles = request.roles.clone();
@@ -200,9 +218,9 @@ fn listens(protocol: Protocol, port: u16, rules: &Ways, plan: &mut Plan) -> Opti
     let sockets = match &rules.listening {
         Fact::Known { value, source: _ } => value,
         Fact::Missing(gap) => {
-            plan.refused.push(format!(
-                "the sockets could not be read ({}); say whose {name} is: --role server, client or forward",
-                words::clean(&gap.detail)
+            plan.refused.push(said!(
+                "the sockets could not be read ({}); say whose {name} is: --role server, client or forward", "读不到套接字（{:#}）；请说明 {name} 是谁的：--role server、client 或 forward",
+                gap.detail.map(words::clean)
             ));
             return None;
         }
@@ -211,14 +229,15 @@ fn listens(protocol: Protocol, port: u16, rules: &Ways, plan: &mut Plan) -> Opti
         return Some(Role::Server);
     }
     if !sockets.iter().any(|(p, _, at)| *p == protocol.number() && *at == port) {
-        plan.refused.push(format!(
+        plan.refused.push(said!(
             "nobody listens on {name} here; say whose it is: --role client (this host asks others for it), \
-             --role forward (it passes through), --role server (it will be served)"
+             --role forward (it passes through), --role server (it will be served)", "这里没有谁在监听 {name}；请说明它是谁的：--role client（本机向别人请求）、--role forward（经过本机）、--role server（将由本机提供）"
         ));
         return None;
     }
-    plan.refused.push(format!(
-        "{name} listens on loopback only, and loopback stays tracked: it passes both hooks"
+    plan.refused.push(said!(
+        "{name} listens on loopback only, and loopback stays tracked: it passes both hooks",
+        "{name} 只在回环上监听，而回环保持跟踪：那里的包要经过两个钩子"
     ));
     None
 }
@@ -228,17 +247,23 @@ pub(crate) fn serves(protocol: Protocol, port: u16, sockets: &[(u8, IpAddr, u16)
     sockets.iter().any(|(p, ip, at)| *p == protocol.number() && *at == port && !ip.is_loopback())
 }
 
-fn effect(request: &BypassRequest, traffic: &[Traffic]) -> String {
+fn effect(request: &BypassRequest, traffic: &[Traffic]) -> Said {
     let what = match traffic {
-        [one] => one.name(),
-        _ => "that traffic".to_string(),
+        [one] => one.name().into(),
+        _ => said!("that traffic", "这些流量"),
     };
     let end = if request.peers.is_empty() {
-        "it needs no room in the table, and a full one does not stop it."
+        said!(
+            "it needs no room in the table, and a full one does not stop it.",
+            "它不占表的地方，表满也拦不住它。"
+        )
     } else {
-        "a full table does not lock them out."
+        said!("a full table does not lock them out.", "表满不会把他们关在外面。")
     };
-    format!("Packets of {what} get no entry, in both directions: {end}")
+    said!(
+        "Packets of {what} get no entry, in both directions: {end}",
+        "{what:#} 的包在两个方向都不建条目：{end:#}"
+    )
 }
 
 /// What the judgement means for the plan.
@@ -251,25 +276,31 @@ fn take(judgement: &Judgement, request: &BypassRequest, plan: &mut Plan) {
     }
     if unsure > 0 && !request.unsure {
         plan.refused.push(
-            "whether it comes to those that it may come to can't be told from the rules alone: if you know that \
-             it does not, --unsure goes on"
-                .to_string(),
+            said!("whether it comes to those that it may come to can't be told from the rules alone: if you know that \
+             it does not, --unsure goes on", "它可能走到的那些规则是否真会走到，单凭规则看不出：如果您知道不会，--unsure 可以继续"),
         );
     }
     for why in &judgement.blocked {
-        plan.refused.push(format!("once untracked, the rules would not let it pass: {why}"));
+        plan.refused.push(said!(
+            "once untracked, the rules would not let it pass: {why}",
+            "一旦不跟踪，规则就不会放它过去：{why:#}"
+        ));
     }
     for rule in &judgement.untracked {
-        plan.warnings.push(format!("exempted already: {rule}"));
+        plan.warnings.push(said!("exempted already: {rule}", "已经免于跟踪：{rule}"));
     }
     for rule in &judgement.closed {
-        let text = format!("new connections to it are dropped today, and stay so: {rule}");
+        let text = said!(
+            "new connections to it are dropped today, and stay so: {rule}",
+            "通往它的新连接今天就被丢弃，以后也一样：{rule:#}"
+        );
         if request.peers.is_empty() { &mut plan.warnings } else { &mut plan.refused }.push(text);
     }
     plan.warnings.extend(judgement.notes.iter().cloned());
     for accept in &judgement.accepts {
-        let detail = format!(
+        let detail = said!(
             "a rule of ours ahead of this one, under its conditions, for what is not tracked: {}",
+            "在这条规则之前加一条我们的，条件相同，用于未跟踪的包：{}",
             accept.stands_for
         );
         // More than one of ours may stand for it.
@@ -309,9 +340,9 @@ fn left_over(traffic: &[Traffic], rules: &Ways, space: &Space<'_>, plan: &mut Pl
             Some(_) | None => Vec::new(),
         };
         if served_by.is_empty() {
-            plan.warnings.push(format!(
+            plan.warnings.push(said!(
                 "entries of {} that exist stay until their time is out: `plimsoll fix shed --protocol {} --port {}` \
-                 frees their room",
+                 frees their room", "{} 的现有条目会留到过期：`plimsoll fix shed --protocol {} --port {}` 可以腾出它们的地方",
                 t.name(),
                 t.protocol_name(),
                 t.port
@@ -334,11 +365,10 @@ fn left_over(traffic: &[Traffic], rules: &Ways, space: &Space<'_>, plan: &mut Pl
     }
     if traffic.iter().any(|t| t.protocol == Protocol::Tcp.number()) {
         plan.risks.push(if loose {
-            "Rules see no state of these connections any more: a packet that fits no connection reaches the service's \
-             own TCP, which answers it with a reset."
-                .to_string()
+            said!("Rules see no state of these connections any more: a packet that fits no connection reaches the service's \
+             own TCP, which answers it with a reset.", "规则看不到这些连接的状态了：不属于任何连接的包会到达服务自己的 TCP，由它用 RST 回答。")
         } else {
-            "nf_conntrack_tcp_loose is 0: `plimsoll undo` will cut off the connections that are open then.".to_string()
+            said!("nf_conntrack_tcp_loose is 0: `plimsoll undo` will cut off the connections that are open then.", "nf_conntrack_tcp_loose 为 0：`plimsoll undo` 会切断那时打开的连接。")
         });
     }
 }

@@ -5,6 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::Wanted;
+use crate::Said;
 use crate::boot::{Boot, Stage};
 use crate::plan::Plan;
 use crate::words;
@@ -52,7 +53,7 @@ pub(super) fn by_hand(plan: &mut Plan, boot: &Boot, w: &Wanted) {
             words::clean(&outcome.because)
         )),
     }
-    for line in lines {
+    for line in lines.into_iter().map(Said::from) {
         if !plan.by_hand.contains(&line) {
             plan.by_hand.push(line);
         }

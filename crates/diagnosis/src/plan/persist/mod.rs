@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Access, Setting};
 
 use super::{Change, FileChange, FileState, Plan, Target, Verify};
+use crate::Said;
 use crate::boot::{self, After, Boot, BootFacts, Outcome, Stage};
 use crate::{RemedyId, commands, words};
 use by_hand::by_hand;
@@ -46,10 +47,10 @@ pub fn persist(
         }
     };
     if wanted.is_empty() {
-        plan.effect = "Every running value is there after a boot as well.".to_string();
+        plan.effect = "Every running value is there after a boot as well.".into();
         return plan;
     }
-    plan.title = title(&wanted);
+    plan.title = title(&wanted).into();
     let (ours, theirs): (Vec<Wanted>, Vec<Wanted>) =
         wanted.into_iter().partition(|w| owner(&today, w).is_none());
     for w in &theirs {
@@ -57,11 +58,11 @@ pub fn persist(
     }
     if ours.is_empty() {
         plan.effect =
-            "Another program sets them at each start: change its own configuration.".to_string();
+            "Another program sets them at each start: change its own configuration.".into();
         return plan;
     }
     let Some((way, after)) = best(&ours, facts, files, &today) else {
-        plan.refused.push("no file that this host's boot reads could be read here".to_string());
+        plan.refused.push("no file that this host's boot reads could be read here".into());
         return plan;
     };
     let missed: Vec<&Wanted> = ours.iter().filter(|w| !holds(&after, w)).collect();
@@ -75,7 +76,7 @@ pub fn persist(
         .filter(|w| !missed.contains(w))
         .map(|w| Verify::AfterBoot { setting: w.setting.name.to_string(), value: w.value })
         .collect();
-    plan.effect = effect(&ours, &missed, &after);
+    plan.effect = effect(&ours, &missed, &after).into();
     plan.risks = risks(&ours, facts, &plan.changes);
     if missed.len() == ours.len() {
         plan.changes.clear();
@@ -91,7 +92,7 @@ pub fn proved(facts: &BootFacts, setting: &str, value: u64) -> bool {
 }
 
 /// What else will be different: a module that is loaded earlier lets lines take effect that were lost until now.
-fn also(today: &Boot, after: &Boot, ours: &[Wanted]) -> Vec<String> {
+fn also(today: &Boot, after: &Boot, ours: &[Wanted]) -> Vec<Said> {
     let others =
         after.outcomes.iter().filter(|o| ours.iter().all(|w| w.setting.name != o.setting.name));
     others
@@ -104,6 +105,7 @@ fn also(today: &Boot, after: &Boot, ours: &[Wanted]) -> Vec<String> {
                     o.setting.name,
                     words::clean(&o.because)
                 )
+                .into()
             })
         })
         .collect()
@@ -121,7 +123,7 @@ fn title(wanted: &[Wanted]) -> String {
 }
 
 /// What shall stay, from what runs.
-fn wanted(keys: &[String], facts: &BootFacts, today: &Boot) -> Result<Vec<Wanted>, Vec<String>> {
+fn wanted(keys: &[String], facts: &BootFacts, today: &Boot) -> Result<Vec<Wanted>, Vec<Said>> {
     let of = |outcome: &Outcome| {
         let value = outcome.now?;
         Some(Wanted { setting: outcome.setting, key: outcome.key.clone(), value })
@@ -131,6 +133,7 @@ fn wanted(keys: &[String], facts: &BootFacts, today: &Boot) -> Result<Vec<Wanted
             return Err(alloc::vec![
                 "the running values of the host's own network namespace could not be read"
                     .to_string()
+                    .into()
             ]);
         }
         // A boot that gives a higher limit is nobody's loss.
@@ -145,10 +148,13 @@ fn wanted(keys: &[String], facts: &BootFacts, today: &Boot) -> Result<Vec<Wanted
     let mut wrong = Vec::new();
     for key in keys {
         match today.outcome(key) {
-            None => wrong.push(format!("this kernel has no setting {:?}", words::clean(key))),
+            None => {
+                wrong.push(format!("this kernel has no setting {:?}", words::clean(key)).into())
+            }
             Some(outcome) => match of(outcome) {
-                None => wrong
-                    .push(format!("{} is not there now, so it has no running value", outcome.key)),
+                None => wrong.push(
+                    format!("{} is not there now, so it has no running value", outcome.key).into(),
+                ),
                 Some(wanted) if loses(outcome) => found.push(wanted),
                 Some(_) => {}
             },
@@ -262,10 +268,9 @@ fn effect(ours: &[Wanted], missed: &[&Wanted], after: &Boot) -> String {
     text.trim_start().to_string()
 }
 
-fn risks(wanted: &[Wanted], facts: &BootFacts, changes: &[Change]) -> Vec<String> {
-    let mut risks = alloc::vec![
-        "None for the running host: the files take effect at the next boot.".to_string()
-    ];
+fn risks(wanted: &[Wanted], facts: &BootFacts, changes: &[Change]) -> Vec<Said> {
+    let mut risks =
+        alloc::vec!["None for the running host: the files take effect at the next boot.".into()];
     let touches =
         |path: &str| changes.iter().any(|c| matches!(c, Change::File(f) if f.path == path));
     if touches(OPTIONS_FILE) || touches(OLD_OPTIONS_FILE) {
@@ -273,7 +278,7 @@ fn risks(wanted: &[Wanted], facts: &BootFacts, changes: &[Change]) -> Vec<String
         let max = buckets.map_or(0, |w| w.value.saturating_mul(8));
         risks.push(format!(
             "hashsize makes the limit {max} (eight times the buckets) until the sysctl files are applied."
-        ));
+        ).into());
     }
     if facts.modular.get() == Some(false)
         && !facts.profile.buckets_writable
@@ -283,7 +288,7 @@ fn risks(wanted: &[Wanted], facts: &BootFacts, changes: &[Change]) -> Vec<String
             "conntrack is built in: the buckets stay only with {}.hashsize={} on the kernel's command line.",
             commands::module(&facts.profile),
             w.value
-        ));
+        ).into());
     }
     risks
 }

@@ -11,6 +11,7 @@ use plimsoll_diagnosis::facts::{Gap, Reason};
 
 use crate::live::{self, Visit};
 use crate::table::net_file;
+use plimsoll_diagnosis::said;
 
 /// What leads to the table.
 #[derive(Debug)]
@@ -56,7 +57,10 @@ pub(super) fn way(by_iterator: bool) -> Result<Option<Way>, Gap> {
     match symbols() {
         Some((table, buckets)) => Ok(Some(Way::Symbols(table, buckets))),
         None => {
-            gap.detail.push_str("; /proc/kallsyms: no address of nf_conntrack_hash");
+            gap.detail.push(&said!(
+                "; /proc/kallsyms: no address of nf_conntrack_hash",
+                "；/proc/kallsyms：没有 nf_conntrack_hash 的地址"
+            ));
             Err(gap)
         }
     }

@@ -104,7 +104,7 @@ pub(super) fn read() -> Result<Layout, Gap> {
             std::io::ErrorKind::NotFound => {
                 "bpf: this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)".into()
             }
-            _ => format!("{KERNEL}: {error}"),
+            _ => format!("{KERNEL}: {error}").into(),
         },
         needs: None,
     })?;
@@ -121,14 +121,17 @@ pub(super) fn read() -> Result<Layout, Gap> {
 }
 
 fn malformed(path: &str, error: &plimsoll_wire::Malformed) -> Gap {
-    Gap { reason: Reason::Malformed, detail: format!("{path}: {error}"), needs: None }
+    Gap { reason: Reason::Malformed, detail: format!("{path}: {error}").into(), needs: None }
 }
 
 fn of(btf: &Btf<'_>) -> Result<Layout, Gap> {
     let find = |name| btf.find(Kind::Struct, name);
     let within = |structure: Option<u32>, path| btf.member(structure?, path).map(|m| m.offset);
-    let nowhere =
-        |what: &str| Gap { reason: Reason::TooOld, detail: format!("BTF: no {what}"), needs: None };
+    let nowhere = |what: &str| Gap {
+        reason: Reason::TooOld,
+        detail: format!("BTF: no {what}").into(),
+        needs: None,
+    };
     tuple_hash_is_as_expected(btf)?;
     let entry = find("nf_conn").ok_or_else(|| nowhere("nf_conn"))?;
     let maybe = |path| within(Some(entry), path);
@@ -204,7 +207,7 @@ fn of(btf: &Btf<'_>) -> Result<Layout, Gap> {
     offsets.length = ends.into_iter().max().unwrap_or(0).next_multiple_of(8);
     if offsets.length > REACH {
         let detail = format!("BTF: an entry of {} bytes, more than {REACH}", offsets.length);
-        return Err(Gap { reason: Reason::Failed, detail, needs: None });
+        return Err(Gap { reason: Reason::Failed, detail: detail.into(), needs: None });
     }
     Ok(Layout {
         offsets,
@@ -289,7 +292,7 @@ fn tuple_hash_is_as_expected(btf: &Btf<'_>) -> Result<(), Gap> {
         None => Ok(()),
         Some(path) => Err(Gap {
             reason: Reason::Failed,
-            detail: format!("BTF: {NAME}.{path} is not where it was in all kernels known"),
+            detail: format!("BTF: {NAME}.{path} is not where it was in all kernels known").into(),
             needs: None,
         }),
     }

@@ -157,5 +157,5 @@ fn run(program: &RawTracePoint, args: [u64; 12]) -> Result<u32, Gap> {
 }
 
 fn failed(detail: impl Into<String>) -> Gap {
-    Gap { reason: Reason::Failed, detail: detail.into(), needs: None }
+    Gap { reason: Reason::Failed, detail: detail.into().into(), needs: None }
 }

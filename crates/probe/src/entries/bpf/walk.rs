@@ -82,7 +82,7 @@ impl Census {
     pub fn read<S: Sink>(&mut self, ask: &Ask, sinks: &mut [S]) -> Result<Outcome, Gap> {
         if let Some(what) = self.beyond(ask.wants) {
             let detail = format!("bpf: does not tell {what} on this host");
-            return Err(Gap { reason: Reason::NotAsked, detail, needs: None });
+            return Err(Gap { reason: Reason::NotAsked, detail: detail.into(), needs: None });
         }
         let place = self.place()?;
         let span = match ask.sample {

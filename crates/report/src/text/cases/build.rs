@@ -1,6 +1,5 @@
 //! Parts of the hosts.
 
-use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -62,7 +61,7 @@ pub(super) fn no_rates(reason: Reason, detail: &str) -> Rates {
     let gap = || Err(Gap { reason, detail: detail.into(), needs: None });
     Rates {
         new: gap(),
-        new_source: String::new(),
+        new_source: String::new().into(),
         expired: gap(),
         drop: gap(),
         early_drop: gap(),
@@ -137,8 +136,8 @@ pub(super) fn excluded(id: &str, because: &str) -> Excluded {
     Excluded { id: Definition::find(id).expect("known").id, because: because.into() }
 }
 
-pub(super) fn lines(text: &str) -> Vec<String> {
-    text.lines().map(ToOwned::to_owned).collect()
+pub(super) fn lines(text: &str) -> Vec<plimsoll_diagnosis::Said> {
+    text.lines().map(Into::into).collect()
 }
 
 pub(super) fn ruled_out() -> Vec<Excluded> {

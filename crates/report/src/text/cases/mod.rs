@@ -56,8 +56,8 @@ pub(crate) fn healthy() -> Diagnosis {
             fix: Vec::new(),
             commands: Vec::new(),
             memory: None,
-            risk: String::new(),
-            effect: String::new(),
+            risk: String::new().into(),
+            effect: String::new().into(),
             refused: Vec::new(),
         }],
         excluded: ruled_out(),
@@ -126,7 +126,7 @@ pub(crate) fn dead() -> Diagnosis {
     d.missing = ["entries", "statistics", "listen queues"]
         .iter()
         .map(|fact| MissingFact {
-            fact: (*fact).to_string(),
+            fact: (*fact).to_string().into(),
             reason: "not in the tree".into(),
             needs: Some("proc/net of the host".into()),
         })
@@ -181,30 +181,33 @@ pub(crate) fn hostile() -> Diagnosis {
     let mut d = container();
     d.host.name = Some(evil.into());
     d.host.kernel = Some(format!("6.1{evil}"));
-    d.headline = format!("{evil} drops {long}");
+    d.headline = format!("{evil} drops {long}").into();
     d.namespaces[0].name = evil.into();
-    d.namespaces[1].name = long.clone();
+    d.namespaces[1].name = long.clone().into();
     d.namespaces[1].groups.states[0].label = evil.into();
-    d.namespaces[1].groups.services[0].label = long.clone();
+    d.namespaces[1].groups.services[0].label = long.clone().into();
     d.namespaces[2].name = "名前'=|名前名前名前名前名前名前名前名前".into();
     d.namespaces[2].owners = vec![Owner::Unit(long.clone())];
     d.namespaces[2].tracking = Some((false, evil.into()));
-    d.findings[0].summary = format!("{evil}{long}");
+    d.findings[0].summary = format!("{evil}{long}").into();
     d.findings[0].evidence[0].what = evil.into();
     d.findings[0].evidence[0].source = Source::from(long.clone());
     d.findings[0].evidence[0].value = Value::Text(evil.into());
     d.remedies[0].title = evil.into();
     d.remedies[0].commands = vec![
-        format!("nsenter --net=/run/netns/{evil} true"),
-        format!("# remark {evil}"),
+        format!("nsenter --net=/run/netns/{evil} true").into(),
+        format!("# remark {evil}").into(),
         "ls /run/netns/名前".into(),
     ];
-    d.remedies[0].risk = long.clone();
+    d.remedies[0].risk = long.clone().into();
     d.remedies[0].refused = Vec::new();
     d.excluded[0].because = evil.into();
-    d.missing =
-        vec![MissingFact { fact: evil.into(), reason: long.clone(), needs: Some(evil.into()) }];
-    d.notes = vec![evil.into(), long];
+    d.missing = vec![MissingFact {
+        fact: evil.into(),
+        reason: long.clone().into(),
+        needs: Some(evil.into()),
+    }];
+    d.notes = vec![evil.into(), long.into()];
     d
 }
 
@@ -254,7 +257,7 @@ pub(crate) fn crowd() -> Diagnosis {
     d.remedies.clear();
     d.missing = (1..40)
         .map(|i| MissingFact {
-            fact: format!("entries of pod shop/cart-{i}"),
+            fact: format!("entries of pod shop/cart-{i}").into(),
             reason: "the budget of 1 s ran out".into(),
             needs: Some("--budget".into()),
         })
