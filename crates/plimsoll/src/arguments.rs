@@ -206,6 +206,9 @@ pub struct Output {
     /// More evidence, all namespaces, all commands
     #[arg(long, short)]
     pub verbose: bool,
+    /// Language of the screen [default: zh when the locale says so]; the other forms are English
+    #[arg(long, value_name = "LANG", conflicts_with = "ascii")]
+    pub lang: Option<Lang>,
     /// How the screen looks
     #[command(flatten)]
     pub screen: Screen,
@@ -333,7 +336,7 @@ pub enum When {
     Never,
 }
 
-/// Languages of the pages.
+/// Languages of the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Lang {
     /// English

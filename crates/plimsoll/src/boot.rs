@@ -124,6 +124,6 @@ fn facts(arguments: &Boot) -> Result<BootFacts, String> {
         (None, Some(path)) => (path, false),
         (None, None) => return Ok(probe::live()),
     };
-    let (files, origin) = check::open(path, tree)?;
+    let (files, origin) = check::open(path, tree).map_err(|why| why.to_string())?;
     Ok(probe::saved(&files, origin))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use plimsoll_diagnosis::facts::Origin;
-use plimsoll_diagnosis::{Diagnosis, asks_for_ways, diagnose};
+use plimsoll_diagnosis::{Diagnosis, Said, asks_for_ways, diagnose, said};
 use plimsoll_probe::files::Files;
 use plimsoll_probe::live::{self, NamespaceSelector, Observation};
 use plimsoll_probe::{dead, ways};
@@ -18,7 +18,8 @@ pub fn run(arguments: &Check) -> ExitCode {
     let diagnosis = match look(arguments) {
         Ok(diagnosis) => diagnosis,
         Err(why) => {
-            say!("{why}");
+            let language = terminal::spoken(arguments.output.lang, arguments.output.screen.ascii);
+            say!("{}", why.spoken(language));
             return exit::usage();
         }
     };
@@ -39,7 +40,7 @@ pub fn screen_of_namespace(name: &str, screen: &Screen) -> String {
     report::text(&diagnosis, &terminal::style(screen))
 }
 
-fn look(arguments: &Check) -> Result<Diagnosis, String> {
+fn look(arguments: &Check) -> Result<Diagnosis, Said> {
     if let Some(path) = arguments.root.as_ref().or(arguments.bundle.as_ref()) {
         return saved(path, arguments.root.is_some());
     }
@@ -58,7 +59,11 @@ fn look(arguments: &Check) -> Result<Diagnosis, String> {
             .filter(|text| observation.unmatched.contains(&NamespaceSelector::parse(text)))
             .map(|text| format!("{text:?}"))
             .collect();
-        return Err(format!("no network namespace answers to {}", asked.join(", ")));
+        return Err(said!(
+            "no network namespace answers to {}",
+            "没有这样的网络命名空间：{}",
+            asked.join(", ")
+        ));
     }
     Ok(judged(observation))
 }
@@ -74,7 +79,7 @@ fn judged(mut observation: Observation) -> Diagnosis {
 }
 
 /// A dead host, from a directory or from an archive.
-fn saved(path: &Path, tree: bool) -> Result<Diagnosis, String> {
+fn saved(path: &Path, tree: bool) -> Result<Diagnosis, Said> {
     let (files, origin) = open(path, tree)?;
     let mut diagnosis = diagnose(None, &dead::snapshot(&files, origin));
     // What of a bundle was left out.
@@ -83,12 +88,15 @@ fn saved(path: &Path, tree: bool) -> Result<Diagnosis, String> {
 }
 
 /// The files of a dead host: of a directory (`tree`) or an archive, as was asked for.
-pub fn open(path: &Path, tree: bool) -> Result<(Files, Origin), String> {
+pub fn open(path: &Path, tree: bool) -> Result<(Files, Origin), Said> {
     if path.is_dir() != tree {
-        let expected = if tree { "a directory that holds a host's files" } else { "an archive" };
-        return Err(format!("{}: expected {expected}", path.display()));
+        let expected = match tree {
+            true => Said::of("a directory that holds a host's files", "存放主机文件的目录"),
+            false => Said::of("an archive", "归档文件"),
+        };
+        return Err(said!("{}: expected {expected}", "{}：应为{expected:#}", path.display()));
     }
-    dead::open(path).map_err(|e| format!("{}: {e}", path.display()))
+    dead::open(path).map_err(|e| said!("{}: {e}", "{}：{e}", path.display()))
 }
 
 fn print(diagnosis: &Diagnosis, output: &Output) -> (String, u8) {
@@ -104,6 +112,13 @@ fn print(diagnosis: &Diagnosis, output: &Output) -> (String, u8) {
     }
     let style = terminal::style(&output.screen);
     let clock = if output.utc { Clock::Utc } else { style.clock };
-    let style = Style { verbose: output.verbose, commands: output.commands, clock, ..style };
+    let style = Style {
+        verbose: output.verbose,
+        commands: output.commands,
+        clock,
+        unicode: terminal::shows(output.lang, output.screen.ascii),
+        language: terminal::spoken(output.lang, output.screen.ascii),
+        ..style
+    };
     (report::text(diagnosis, &style), status)
 }

@@ -107,7 +107,9 @@ fn host(arguments: &Size, measured: bool) -> Result<(Option<Snapshot>, Snapshot)
             return Ok((Some(observation.before), observation.after));
         }
     };
-    check::open(path, tree).map(|(files, origin)| (None, dead::snapshot(&files, origin)))
+    let (files, origin) =
+        check::open(path, tree).map_err(|why| why.spoken(language(arguments)).to_owned())?;
+    Ok((None, dead::snapshot(&files, origin)))
 }
 
 /// Rates and lifetimes of the command line, joined by class.

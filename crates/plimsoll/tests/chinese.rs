@@ -1,4 +1,4 @@
-//! `plimsoll replay` and `size` in Chinese: when, and that nothing is left in English.
+//! `plimsoll check`, `replay` and `size` in Chinese: when, and that nothing is left in English.
 
 mod support;
 
@@ -137,5 +137,121 @@ fn what_is_wrong_is_said_in_chinese_too() {
         let said = text(&out.stderr);
         assert!(said.contains(why), "{arguments:?}: {said}");
         assert!(!out.status.success());
+    }
+}
+
+/// Words of Latin letters that stand in what `check` says in Chinese of the hosts in fixtures: programs, names of the
+/// kernel and of nftables, what is typed; then names of those hosts; then what their logs and rules say.
+const NAMES: &str = "\
+    sysctl plimsoll conntrack explain fix raise persist timeout bypass lifeline shed limit unload none-needed root shell \
+    commands docker exec tcp udp iptables nft hashsize firewalld ufw tuned keepalive helper peer saddr role client forward \
+    adm list ruleset filter nat raw input state counter established related accept yes conn netns kernel \
+    new drop found invalid insert ignore delete searched clashres chainlength entries Linux \
+    guest shop site \
+    table full dropping packet comment service traffic requiring such file directory";
+
+/// How a line begins that is to be typed.
+const TYPED: [&str; 16] = [
+    "nft ",
+    "iptables",
+    "ip6tables",
+    "conntrack ",
+    "sysctl ",
+    "plimsoll ",
+    "sed ",
+    "echo ",
+    "grep ",
+    "printf ",
+    "modprobe ",
+    "ls ",
+    "nsenter ",
+    "ip netns ",
+    "# iptables ",
+    "# nft ",
+];
+
+/// What of a screen of `check` is neither Chinese nor a name: words of letters alone, not part of a path or a key.
+fn not_chinese(screen: &str) -> Vec<String> {
+    let names: Vec<&str> = NAMES.split_whitespace().collect();
+    let inside = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%'\"*<>{}\\".contains(c);
+    let mut found = Vec::new();
+    for line in screen.lines() {
+        if !is_chinese(line) && TYPED.iter().any(|start| line.starts_with(start)) {
+            continue;
+        }
+        // What stands in backquotes is typed.
+        let outside = line.split('`').step_by(2).collect::<Vec<_>>().join(" ");
+        let words = outside.split(|c| !inside(c)).map(|word| word.trim_matches([':', '.', '-']));
+        for word in words {
+            let is_word = word.len() > 2
+                && word.chars().all(|c| c.is_ascii_alphabetic())
+                && word.chars().skip(1).all(|c| c.is_ascii_lowercase());
+            if is_word && !names.contains(&word) {
+                found.push(format!("{word}: {line}"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn check_says_every_sentence_about_every_saved_host_in_chinese() {
+    let mut hosts = Vec::new();
+    for (flag, folder) in [("--root", "fixtures/trees"), ("--bundle", "fixtures/bundles")] {
+        for entry in std::fs::read_dir(repository(folder)).expect("fixtures") {
+            let path = entry.expect("an entry").path();
+            let name = path.to_string_lossy().into_owned();
+            if path.is_dir() || name.contains(".tar.") {
+                hosts.push([flag.to_owned(), name]);
+            }
+        }
+    }
+    assert!(hosts.len() > 17, "{hosts:?}");
+    for [flag, path] in &hosts {
+        for how in [&["-v", "--commands"][..], &["-v"], &[]] {
+            let arguments = [&["check", flag, path, "--utc", "--width=240"], how].concat();
+            let english = told("C.UTF-8", &arguments).0;
+            assert!(!is_chinese(&english), "{english}");
+            let (chinese, said) = told("C", &[&arguments[..], &["--lang", "zh"]].concat());
+            assert_eq!(not_chinese(&chinese), Vec::<String>::new(), "{path} {how:?}: {chinese}");
+            assert_eq!(said, "", "{path}");
+        }
+    }
+}
+
+#[test]
+fn check_speaks_by_locale_or_flag_and_what_programs_read_stays_english() {
+    let tree = repository("fixtures/trees/centos5").to_string_lossy().into_owned();
+    let check = ["check", "--root", &tree, "--utc"];
+    let with = |more: &[&'static str]| [&check[..], more].concat();
+    let chinese = told("zh_CN.UTF-8", &check).0;
+    assert!(chinese.starts_with("严重  "), "{chinese}");
+    let english = told("C.UTF-8", &check).0;
+    assert!(english.starts_with("CRITICAL  "), "{english}");
+    assert_eq!(told("zh_CN.UTF-8", &with(&["--lang", "en"])).0, english);
+    assert_eq!(told("C", &with(&["--lang", "zh"])).0, chinese);
+    // A terminal that can't show it gets English.
+    for (locale, more) in [("zh_CN.GBK", &[][..]), ("zh_CN.UTF-8", &["--ascii"])] {
+        let bare = told(locale, &with(more)).0;
+        assert!(bare.is_ascii() && bare.starts_with("CRITICAL"), "{bare}");
+    }
+    for form in ["--json", "--nagios", "--npd"] {
+        let asked = told("C", &with(&[form, "--lang", "zh"]));
+        assert_eq!(asked, told("C", &with(&[form])), "{form}");
+        assert_eq!(told("zh_CN.UTF-8", &with(&[form])), asked, "{form}");
+    }
+    // No line is wider than it may be; what is typed is never broken.
+    for line in chinese.lines().filter(|line| is_chinese(line)) {
+        let columns: usize = line.chars().map(|c| if c >= '\u{2e80}' { 2 } else { 1 }).sum();
+        assert!(columns <= 80, "{columns}: {line}");
+    }
+    for (arguments, why) in [
+        (["--root", "/proc/self/stat"], "plimsoll: /proc/self/stat：应为存放主机文件的目录\n"),
+        (["--bundle", "/proc/self"], "plimsoll: /proc/self：应为归档文件\n"),
+        (["--netns", "gone-long-ago"], "plimsoll: 没有这样的网络命名空间：\"gone-long-ago\"\n"),
+    ] {
+        let said =
+            told("C", &[&["check", "--lang", "zh", "--interval=0.1"], &arguments[..]].concat());
+        assert_eq!(said, (String::new(), why.to_owned()));
     }
 }

@@ -57,7 +57,9 @@ struct Prepared {
 
 fn prepare(arguments: &Flows) -> Result<Prepared, String> {
     let files = match (&arguments.root, &arguments.bundle) {
-        (Some(path), _) | (None, Some(path)) => check::open(path, arguments.root.is_some())?.0,
+        (Some(path), _) | (None, Some(path)) => {
+            check::open(path, arguments.root.is_some()).map_err(|why| why.to_string())?.0
+        }
         (None, None) => Files::live(),
     };
     let found = name_files(&files);
