@@ -73,7 +73,7 @@ const CLASSES: [(&str, &str); 7] = [
     ("untracked", "ct state untracked"),
 ];
 
-/// Packets that came to the router, by their classes as its rules see them: [`CLASSES`].
+/// Packets that came to the router, by their classes as its rules see them: `CLASSES`.
 pub type Classes = [u64; 7];
 
 /// The class that rules see in a packet, by its place; `None`: it does not come so far, or not from outside.
