@@ -37,7 +37,7 @@ fn nobody_is_told_the_count_the_limit_and_which_rights_are_missing() {
 }
 
 #[test]
-fn root_is_not_asked_to_be_root_where_there_is_no_log() {
+fn without_dev_kmsg_the_ring_of_the_kernel_is_read_all_the_same() {
     if !root() {
         return;
     }
@@ -46,9 +46,7 @@ fn root_is_not_asked_to_be_root_where_there_is_no_log() {
     let out = Command::new("unshare").args(["--mount", "sh", "-c", &line]).output();
     let check = parsed(&out.expect("unshare starts"));
     let all = check["missing"].as_array().expect("a list");
-    let log = all.iter().find(|m| m["fact"] == "kernel log").unwrap_or_else(|| panic!("{all:#?}"));
-    assert_eq!(log["needs"], Value::Null, "{log:#}");
-    assert!(log["reason"].as_str().is_some_and(|why| why.starts_with("failed")), "{log:#}");
+    assert!(!all.iter().any(|m| m["fact"] == "kernel log"), "{all:#?}");
 }
 
 #[test]
