@@ -43,6 +43,8 @@ fn beside(
 fn timed(step: &str, run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let started = Instant::now();
     let result = run();
-    eprintln!("xtask: ci: {step}: {} s", started.elapsed().as_secs());
+    // At once: the other lane may have long to go.
+    let how = result.as_ref().map_or_else(|why| format!("FAILED, {why}"), |()| "passed".into());
+    eprintln!("xtask: ci: {step}: {how}, {} s", started.elapsed().as_secs());
     result
 }
