@@ -18,13 +18,13 @@ pub type Source = Box<dyn Read + Send>;
 
 /// See the module.
 pub struct Octets {
-    from: From,
+    reader: Reader,
     /// [`HEAD`] free octets, and a block.
     buffer: Vec<u8>,
     unread: Range<usize>,
 }
 
-enum From {
+enum Reader {
     /// The next read may be done by a thread.
     Begun(Source),
     Here(Source),
@@ -45,8 +45,8 @@ struct Thread {
 impl Octets {
     /// Of a source. `ahead`: a thread is to read it.
     pub fn new(source: Source, ahead: bool) -> Self {
-        let from = if ahead { From::Begun(source) } else { From::Here(source) };
-        Self { from, buffer: Vec::new(), unread: HEAD..HEAD }
+        let reader = if ahead { Reader::Begun(source) } else { Reader::Here(source) };
+        Self { reader, buffer: Vec::new(), unread: HEAD..HEAD }
     }
 
     /// What was read and not used yet.
@@ -68,24 +68,24 @@ impl Octets {
 
     /// Nothing is wanted any more.
     pub fn end(&mut self) {
-        self.from = From::Ended;
+        self.reader = Reader::Ended;
         self.unread = HEAD..HEAD;
     }
 
     /// Reads on until `needed` octets are there; `false`: it ends before.
     pub fn fill(&mut self, needed: usize) -> io::Result<bool> {
         while self.unread.len() < needed {
-            let more = match &mut self.from {
-                From::Begun(source) | From::Here(source) => {
+            let more = match &mut self.reader {
+                Reader::Begun(source) | Reader::Here(source) => {
                     read(source, &mut self.buffer, &mut self.unread)?
                 }
-                From::Thread(thread) => thread.next(&mut self.buffer, &mut self.unread)?,
-                From::Ended => return Ok(false),
+                Reader::Thread(thread) => thread.next(&mut self.buffer, &mut self.unread)?,
+                Reader::Ended => return Ok(false),
             };
-            self.from = match std::mem::replace(&mut self.from, From::Ended) {
+            self.reader = match std::mem::replace(&mut self.reader, Reader::Ended) {
                 _ if !more => return Ok(false),
-                From::Begun(source) => Thread::start(source),
-                from => from,
+                Reader::Begun(source) => Thread::start(source),
+                reader => reader,
             };
         }
         Ok(true)
@@ -115,9 +115,9 @@ fn read(source: &mut Source, buffer: &mut Vec<u8>, unread: &mut Range<usize>) ->
 
 impl Thread {
     /// The source stays where it is when no thread can be had.
-    fn start(source: Source) -> From {
+    fn start(source: Source) -> Reader {
         if thread::available_parallelism().is_ok_and(|cores| cores.get() == 1) {
-            return From::Here(source);
+            return Reader::Here(source);
         }
         let (give, given) = channel();
         let (done, blocks) = sync_channel(READY);
@@ -128,12 +128,12 @@ impl Thread {
             }
         });
         if started.is_err() {
-            return From::Here(source);
+            return Reader::Here(source);
         }
         match give.send(source) {
-            Ok(()) => From::Thread(Self { blocks, spare }),
+            Ok(()) => Reader::Thread(Self { blocks, spare }),
             // It can't have ended: it waits for this.
-            Err(back) => From::Here(back.0),
+            Err(back) => Reader::Here(back.0),
         }
     }
 
