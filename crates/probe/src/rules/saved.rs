@@ -75,19 +75,24 @@ pub fn of_files(files: &Files, namespace: Option<&str>) -> Fact<Ruleset> {
         }
     }
     if sources.is_empty() {
-        return Fact::missing_needs(
-            Reason::NotCollected,
-            said!(
-                "no output of iptables-save, iptables -L or nft list ruleset was saved",
-                "没有保存 iptables-save、iptables -L 或 nft list ruleset 的输出"
-            ),
-            said!(
-                "iptables-save and nft list ruleset, saved as root",
-                "以 root 保存的 iptables-save 和 nft list ruleset"
-            ),
-        );
+        return none_saved();
     }
     Fact::known(rules, sources.join(", "))
+}
+
+/// Nothing tells the rules.
+fn none_saved() -> Fact<Ruleset> {
+    Fact::missing_needs(
+        Reason::NotCollected,
+        said!(
+            "no output of iptables-save, iptables -L or nft list ruleset was saved",
+            "没有保存 iptables-save、iptables -L 或 nft list ruleset 的输出"
+        ),
+        said!(
+            "iptables-save and nft list ruleset, saved as root",
+            "以 root 保存的 iptables-save 和 nft list ruleset"
+        ),
+    )
 }
 
 /// The same with every condition, as far as outputs were saved that say them: `iptables-save` and nft's JSON.
@@ -310,17 +315,7 @@ fn boot_rules(files: &Files) -> Fact<Ruleset> {
     }
     rules.read.clear();
     if rules.chains.is_empty() && rules.rules.is_empty() {
-        return Fact::missing_needs(
-            Reason::NotCollected,
-            said!(
-                "no output of iptables-save, iptables -L or nft list ruleset was saved",
-                "没有保存 iptables-save、iptables -L 或 nft list ruleset 的输出"
-            ),
-            said!(
-                "iptables-save and nft list ruleset, saved as root",
-                "以 root 保存的 iptables-save 和 nft list ruleset"
-            ),
-        );
+        return none_saved();
     }
     Fact::known(
         rules,
