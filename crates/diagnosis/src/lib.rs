@@ -22,6 +22,7 @@ mod findings;
 mod groups;
 mod judge;
 mod load;
+mod malformed;
 mod missing;
 mod nameless;
 mod order;

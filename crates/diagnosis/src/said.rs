@@ -56,8 +56,8 @@ macro_rules! said {
 
 impl Said {
     /// Made at run time; see [`said!`](crate::said).
-    pub const fn new(english: String, chinese: String) -> Self {
-        Self { english: Cow::Owned(english), chinese: Some(Cow::Owned(chinese)) }
+    pub fn new(english: String, chinese: String) -> Self {
+        Self { english: Cow::Owned(english), chinese: Some(Cow::Owned(joined(chinese))) }
     }
 
     /// Words that are known when the program is written.
@@ -111,6 +111,25 @@ impl Said {
         }
         joined
     }
+}
+
+/// Chinese without the blank that a name would need, where what stands there is Chinese itself: a place (`… 第 3 行`),
+/// something in brackets, who does it. A word that is not all Chinese, as a file's name, keeps its blanks.
+fn joined(chinese: String) -> String {
+    let is_han = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
+    let mut out = String::with_capacity(chinese.len());
+    let mut last = "";
+    for (i, word) in chinese.split(' ').enumerate() {
+        let tail = last.rsplit(['，', '：', '；', '、', '（']).next().unwrap_or(last);
+        let ends = last.ends_with('）')
+            || (tail.ends_with(is_han) && !tail.contains(|c: char| c.is_ascii()));
+        if i > 0 && !(ends && word.starts_with(is_han)) {
+            out.push(' ');
+        }
+        out.push_str(word);
+        last = word;
+    }
+    out
 }
 
 impl Deref for Said {
@@ -234,6 +253,20 @@ mod tests {
         whole.push(&"!".into());
         assert_eq!(whole.spoken(Language::English), "The table holds 3 entries!");
         assert_eq!(whole.spoken(Language::Chinese), "表里有 3 个条目!");
+    }
+
+    #[test]
+    fn no_blank_stands_between_chinese_and_chinese() {
+        let chinese = |place: &Said| {
+            said!("in {place} is it", "{place:#} 里有").spoken(Language::Chinese).to_string()
+        };
+        assert_eq!(chinese(&said!("x line 3", "x 第 3 行")), "x 第 3 行里有");
+        assert_eq!(chinese(&said!("x (y)", "x（y）")), "x（y）里有");
+        assert_eq!(chinese(&"/proc/cmdline".into()), "/proc/cmdline 里有");
+        assert_eq!(chinese(&"/etc/中 文".into()), "/etc/中 文里有");
+        let by = said!("the script", "启动脚本 x");
+        let whole = said!("x, by {by}", "x，由 {by:#} 写入");
+        assert_eq!(whole.spoken(Language::Chinese), "x，由启动脚本 x 写入");
     }
 
     #[test]

@@ -244,6 +244,9 @@ pub struct Boot {
     /// All settings, every line that sets them, every mistake
     #[arg(long, short)]
     pub verbose: bool,
+    /// Language of the screen [default: zh when the locale says so]; --json is English
+    #[arg(long, value_name = "LANG", conflicts_with = "ascii")]
+    pub lang: Option<Lang>,
     /// How the screen looks
     #[command(flatten)]
     pub screen: Screen,

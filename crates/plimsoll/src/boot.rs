@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use plimsoll_ct::Scope;
 use plimsoll_diagnosis::boot::{BootFacts, Outcome, boot};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_probe::boot as probe;
 use plimsoll_probe::watch::{Watch, Watched};
 use plimsoll_report::{self as report, Style};
@@ -20,13 +21,14 @@ pub fn run(arguments: &Boot) -> ExitCode {
     match done {
         Ok(code) => code,
         Err(why) => {
-            say!("{why}");
+            let language = terminal::spoken(arguments.lang, arguments.screen.ascii);
+            say!("{}", why.spoken(language));
             exit::usage()
         }
     }
 }
 
-fn look(arguments: &Boot) -> Result<ExitCode, String> {
+fn look(arguments: &Boot) -> Result<ExitCode, Said> {
     let facts = facts(arguments)?;
     let boot = boot(&facts, &[]);
     let asked =
@@ -39,7 +41,10 @@ fn look(arguments: &Boot) -> Result<ExitCode, String> {
         report::boot_text(
             &boot,
             &asked,
-            &Style { verbose: arguments.verbose, ..terminal::style(&arguments.screen) },
+            &Style {
+                verbose: arguments.verbose,
+                ..terminal::spoken_style(&arguments.screen, arguments.lang)
+            },
         )
     };
     if let Err(why) = terminal::print(&text) {
@@ -54,16 +59,18 @@ fn named<'a>(
     keys: &[String],
     facts: &BootFacts,
     boot: &'a plimsoll_diagnosis::boot::Boot,
-) -> Result<Vec<&'a Outcome>, String> {
+) -> Result<Vec<&'a Outcome>, Said> {
     let mut asked = Vec::new();
     for key in keys {
         let outcome = boot.outcome(key).ok_or_else(|| match facts.nearest(key) {
-            Some(near) => {
-                format!(
-                    "{key:?}: this kernel has no such setting of conntrack; the nearest is {near}"
-                )
-            }
-            None => format!("{key:?}: this kernel has no such setting of conntrack"),
+            Some(near) => said!(
+                "{key:?}: this kernel has no such setting of conntrack; the nearest is {near}",
+                "{key:?}：本内核的连接跟踪没有这个设置；最接近的是 {near}"
+            ),
+            None => said!(
+                "{key:?}: this kernel has no such setting of conntrack",
+                "{key:?}：本内核的连接跟踪没有这个设置"
+            ),
         })?;
         asked.push(outcome);
     }
@@ -71,7 +78,7 @@ fn named<'a>(
 }
 
 /// Watches settings until enough changed, or for ever.
-fn watch(arguments: &Boot) -> Result<ExitCode, String> {
+fn watch(arguments: &Boot) -> Result<ExitCode, Said> {
     let facts = probe::live();
     let boot = boot(&facts, &[]);
     let settings = named(&arguments.watch, &facts, &boot)?
@@ -84,25 +91,37 @@ fn watch(arguments: &Boot) -> Result<ExitCode, String> {
         .collect();
     let mut watch = Watch::begin(settings);
     let means = watch.means();
+    let style = terminal::spoken_style(&arguments.screen, arguments.lang);
     let how = match means.name {
-        "bpf" => "bpf: every write on this host is seen, with its process",
-        "fanotify" => {
-            "fanotify: writes through this /proc are seen, with their process; a container has a /proc of its own"
-        }
-        _ => "reading again and again: the time is told, and what began to run shortly before",
+        "bpf" => Said::of(
+            "bpf: every write on this host is seen, with its process",
+            "bpf：本机的每一次写入都看得到，连同写入的进程",
+        ),
+        "fanotify" => Said::of(
+            "fanotify: writes through this /proc are seen, with their process; a container has a /proc of its own",
+            "fanotify：看得到经由这个 /proc 的写入和写入的进程；容器有它自己的 /proc",
+        ),
+        _ => Said::of(
+            "reading again and again: the time is told, and what began to run shortly before",
+            "反复读取：能说出时间，以及此前不久启动了什么",
+        ),
     };
-    say!("by {how}");
+    let tell = |what: Said| say!("{}", style.said(&what));
+    tell(said!("by {how}", "办法：{how:#}"));
     for why in &means.lacking {
-        say!("not by {why}");
+        tell(said!("not by {why}", "用不了 {why}"));
     }
     for (key, value) in watch.values() {
-        say!("{key} is {}", value.unwrap_or("not there yet"));
+        tell(match value {
+            Some(value) => said!("{key} is {value}", "{key} 现在是 {value}"),
+            None => said!("{key} is not there yet", "还没有 {key}"),
+        });
     }
-    let style = terminal::style(&arguments.screen);
     let mut left = arguments.changes.unwrap_or(usize::MAX);
     while left > 0 {
-        let changes =
-            watch.next(Duration::from_secs(3600)).map_err(|e| format!("watching: {e}"))?;
+        let changes = watch
+            .next(Duration::from_secs(3600))
+            .map_err(|e| said!("watching: {e}", "监视：{e}"))?;
         let mut out = std::io::stdout().lock();
         for change in changes.iter().take(left) {
             let text = match arguments.json {
@@ -118,12 +137,12 @@ fn watch(arguments: &Boot) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn facts(arguments: &Boot) -> Result<BootFacts, String> {
+fn facts(arguments: &Boot) -> Result<BootFacts, Said> {
     let (path, tree): (&Path, bool) = match (&arguments.root, &arguments.bundle) {
         (Some(path), _) => (path, true),
         (None, Some(path)) => (path, false),
         (None, None) => return Ok(probe::live()),
     };
-    let (files, origin) = check::open(path, tree).map_err(|why| why.to_string())?;
+    let (files, origin) = check::open(path, tree)?;
     Ok(probe::saved(&files, origin))
 }

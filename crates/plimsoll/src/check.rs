@@ -110,15 +110,8 @@ fn print(diagnosis: &Diagnosis, output: &Output) -> (String, u8) {
         let answer = if output.npd { report::npd(diagnosis) } else { report::nagios(diagnosis) };
         return (format!("{}\n", answer.line), answer.status);
     }
-    let style = terminal::style(&output.screen);
+    let style = terminal::spoken_style(&output.screen, output.lang);
     let clock = if output.utc { Clock::Utc } else { style.clock };
-    let style = Style {
-        verbose: output.verbose,
-        commands: output.commands,
-        clock,
-        unicode: terminal::shows(output.lang, output.screen.ascii),
-        language: terminal::spoken(output.lang, output.screen.ascii),
-        ..style
-    };
+    let style = Style { verbose: output.verbose, commands: output.commands, clock, ..style };
     (report::text(diagnosis, &style), status)
 }

@@ -28,6 +28,15 @@ pub fn style(screen: &Screen) -> Style {
     }
 }
 
+/// As [`style`], in the language that was asked for, or that of the locale.
+pub fn spoken_style(screen: &Screen, asked: Option<Lang>) -> Style {
+    Style {
+        unicode: shows(asked, screen.ascii),
+        language: spoken(asked, screen.ascii),
+        ..style(screen)
+    }
+}
+
 /// Whether to colour standard output.
 pub fn colour(when: When) -> bool {
     match when {

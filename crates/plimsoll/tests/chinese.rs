@@ -1,4 +1,4 @@
-//! `plimsoll check`, `replay` and `size` in Chinese: when, and that nothing is left in English.
+//! `plimsoll check`, `boot`, `replay` and `size` in Chinese: when, and that nothing is left in English.
 
 mod support;
 
@@ -140,7 +140,7 @@ fn what_is_wrong_is_said_in_chinese_too() {
     }
 }
 
-/// Words of Latin letters that stand in what `check` says in Chinese of the hosts in fixtures: programs, names of the
+/// Words of Latin letters that stand in what `check` and `boot` say in Chinese of the hosts in fixtures: programs, names of the
 /// kernel and of nftables, what is typed; then names of those hosts; then what their logs and rules say.
 const NAMES: &str = "\
     sysctl plimsoll conntrack explain fix raise persist timeout bypass lifeline shed limit unload none-needed root shell \
@@ -148,7 +148,8 @@ const NAMES: &str = "\
     adm list ruleset filter nat raw input state counter established related accept yes conn netns kernel \
     new drop found invalid insert ignore delete searched clashres chainlength entries Linux \
     guest shop site \
-    table full dropping packet comment service traffic requiring such file directory";
+    table full dropping packet comment service traffic requiring such file directory \
+    systemd udev tuned unloads overridden duplicate ratio echo install modprobe options same acct tstamp max conf";
 
 /// How a line begins that is to be typed.
 const TYPED: [&str; 16] = [
@@ -170,7 +171,7 @@ const TYPED: [&str; 16] = [
     "# nft ",
 ];
 
-/// What of a screen of `check` is neither Chinese nor a name: words of letters alone, not part of a path or a key.
+/// What of a screen is neither Chinese nor a name: words of letters alone, not part of a path or a key.
 fn not_chinese(screen: &str) -> Vec<String> {
     let names: Vec<&str> = NAMES.split_whitespace().collect();
     let inside = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%'\"*<>{}\\".contains(c);
@@ -216,6 +217,40 @@ fn check_says_every_sentence_about_every_saved_host_in_chinese() {
             assert_eq!(not_chinese(&chinese), Vec::<String>::new(), "{path} {how:?}: {chinese}");
             assert_eq!(said, "", "{path}");
         }
+    }
+}
+
+#[test]
+fn boot_says_every_sentence_about_every_saved_host_in_chinese() {
+    let cases = [("fixtures/trees", ""), ("fixtures/boot", "tree")];
+    let mut hosts = Vec::new();
+    for (folder, below) in cases {
+        let entries = std::fs::read_dir(repository(folder)).expect("fixtures");
+        hosts.extend(entries.map(|entry| entry.expect("an entry").path().join(below)));
+    }
+    hosts.retain(|path| path.is_dir());
+    assert!(hosts.len() > 25, "{hosts:?}");
+    for path in &hosts {
+        let path = path.to_string_lossy();
+        for how in [&["-v"][..], &["-v", "--width=240"], &["nf_conntrack_max"]] {
+            let arguments = [&["boot", "--root", &path], how].concat();
+            let english = told("C.UTF-8", &arguments);
+            assert!(!is_chinese(&english.0), "{}", english.0);
+            let chinese = told("C", &[&arguments[..], &["--lang", "zh"]].concat());
+            assert_eq!(not_chinese(&chinese.0), Vec::<String>::new(), "{path}: {}", chinese.0);
+        }
+        let json = ["boot", "--root", &path, "--json"];
+        assert_eq!(told("zh_CN.UTF-8", &json), told("C", &json));
+    }
+    let tree = repository("fixtures/boot/ratio/tree").to_string_lossy().into_owned();
+    let boot = ["boot", "--root", &tree];
+    let chinese = told("C", &[&boot[..], &["--lang", "zh"]].concat());
+    assert_eq!(told("zh_CN.UTF-8", &boot), chinese);
+    assert_eq!(told("zh_CN.GBK", &boot), told("C", &boot));
+    for arguments in [["nf_conntrack_maxx"], ["--watch=nf_conntrack_maxx"]] {
+        let said = told("C", &[&["boot", "--lang", "zh"], &arguments[..]].concat()).1;
+        assert_eq!(not_chinese(&said), Vec::<String>::new(), "{said}");
+        assert!(said.contains("本内核的连接跟踪没有这个设置"), "{said}");
     }
 }
 

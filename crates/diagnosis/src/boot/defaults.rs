@@ -167,7 +167,7 @@ pub(super) fn own(
             let mib = memory.0 >> 20;
             let why = said!(
                 "the kernel's own value for {mib} MiB of memory",
-                "内核在 {mib} MiB 内存时自己的值"
+                "内核按 {mib} MiB 内存自己取的值"
             );
             // Between the steps the number follows the memory itself.
             Some(Own { value, about: memory.0 <= 1 << 30, why, option: None })

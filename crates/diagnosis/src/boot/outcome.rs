@@ -279,7 +279,7 @@ pub(super) fn steps(plan: &Plan, run: &Run, built_in: bool) -> Vec<Step> {
             What::Set(list) => {
                 let n = list.len();
                 let s = if n == 1 { "" } else { "s" };
-                said!("writes {n} setting{s} of conntrack", "写连接跟踪的 {n} 个设置")
+                said!("writes {n} setting{s} of conntrack", "写入 {n} 个连接跟踪设置")
             }
         };
         let step = Step { stage: event.stage, by: event.by.clone(), what };
@@ -289,7 +289,7 @@ pub(super) fn steps(plan: &Plan, run: &Run, built_in: bool) -> Vec<Step> {
     }
     let nothing = !plan.events.iter().any(|e| e.stage == Stage::Sysctl);
     if nothing {
-        let what = said!("writes no setting of conntrack", "不写连接跟踪的任何设置");
+        let what = said!("writes no setting of conntrack", "不写任何连接跟踪设置");
         let step = Step { stage: Stage::Sysctl, by: plan.loader.name().into(), what };
         let at = all.iter().position(|s| s.stage > Stage::Sysctl).unwrap_or(all.len());
         all.insert(at, step);

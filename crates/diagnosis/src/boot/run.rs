@@ -409,7 +409,7 @@ impl Run {
                 let place = if loaded.place.is_empty() {
                     Said::default()
                 } else {
-                    said!(" ({})", "（{:#}）", crate::words::clean(&loaded.place))
+                    said!(" ({})", "（{:#}）", loaded.place.map(crate::words::clean))
                 };
                 let when = if loaded.stage < Stage::Sysctl {
                     said!("before", "之前")

@@ -44,7 +44,7 @@ pub(crate) fn load_order(d: &Diagnosis) -> alloc::vec::Vec<usize> {
 }
 
 /// The word of a severity in the language of the screen, and its colour.
-fn severity_in(language: Language, of: Severity) -> (&'static str, Paint) {
+pub(crate) fn severity_in(language: Language, of: Severity) -> (&'static str, Paint) {
     let (english, paint) = severity(of);
     let word = match (language, of) {
         (Language::English, _) => english,

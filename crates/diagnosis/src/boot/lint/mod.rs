@@ -81,13 +81,7 @@ pub(super) fn lints(
             line: None,
             key: None,
             value: None,
-            what: said!(
-                "{}: expected {}, saw {:?}",
-                "{}：应为 {}，实为 {:?}",
-                clean(&malformed.place),
-                malformed.expected,
-                malformed.seen
-            ),
+            what: Said::from(malformed).map(clean),
             mend: said!("write it as `key = value`, or remove it", "写成 `key = value`，或者删掉"),
             meant: None,
             harmless: false,
