@@ -2,7 +2,6 @@
 //! any entry.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
-use plimsoll_ct::Row;
 use plimsoll_flows::{Filter, Groups, Keys, Limits, Names, Order, Surroundings, View};
 use plimsoll_wire::{listing, names};
 
@@ -16,7 +15,7 @@ fuzz_target!(|text: &str| {
         names::protocols("esp 50\n"),
         names::labels("1 web\n"),
     );
-    let entry = Row::from(&listing::parse(LINE).expect("a line").entry);
+    let entry = listing::parse(LINE).expect("a line").entry;
     let around = Surroundings::default();
     let view = View::new(&entry, &around);
     match Filter::parse(text, &names) {

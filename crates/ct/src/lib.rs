@@ -12,11 +12,11 @@ extern crate alloc;
 mod class;
 mod counter;
 mod entry;
+mod helper_name;
 mod kernel;
 mod probed;
 mod profile;
 mod protocol;
-mod row;
 mod setting;
 mod state;
 mod status;
@@ -28,13 +28,13 @@ mod units;
 pub use class::Class;
 pub use counter::{Counter, Counters, CpuCounters, grown};
 pub use entry::{Accounting, Entry};
+pub use helper_name::HelperName;
 pub use kernel::{KernelVersion, Vendor};
 pub use probed::Probed;
 pub use profile::{
     ChainLimit, CollectorKind, CounterSource, EarlyDrop, Era, LogWording, PROFILES, Profile,
 };
 pub use protocol::Protocol;
-pub use row::{HelperName, Row};
 pub use setting::{Access, SETTINGS, Scope, Setting, Unit};
 pub use state::{DccpState, SctpState, State, TcpState};
 pub use status::Status;

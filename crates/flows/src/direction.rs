@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use plimsoll_ct::Row;
+use plimsoll_ct::Entry;
 
 /// Which way the first packet went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,7 +34,7 @@ impl Direction {
 
     /// By the addresses of the namespace. The ends are where packets really go: the source of the first packet,
     /// and the source of the answers, which is the destination behind DNAT.
-    pub fn of(entry: &Row, locals: &Locals) -> Self {
+    pub fn of(entry: &Entry, locals: &Locals) -> Self {
         let from = locals.contains(entry.original.source);
         let real = entry.reply.source;
         let to = locals.contains(real) || (!from && is_for_many(real));

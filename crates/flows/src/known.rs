@@ -9,8 +9,8 @@ use core::net::IpAddr;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
-use plimsoll_ct::{L4, Protocol, Row, State, Status, Tuple, Zone};
+use hashbrown::hash_table::Entry as Place;
+use plimsoll_ct::{Entry, L4, Protocol, State, Status, Tuple, Zone};
 
 /// Entries of one namespace.
 #[derive(Debug)]
@@ -74,23 +74,23 @@ impl Known {
 
     /// Notes an entry as it is now, and says what it was before. `told`: its beginning is being shown. What an update
     /// leaves out (the mark) is filled in from before.
-    pub fn note(&mut self, row: &mut Row, told: bool) -> Before {
+    pub fn note(&mut self, entry: &mut Entry, told: bool) -> Before {
         let reading = self.reading;
-        match addresses(row) {
+        match addresses(entry) {
             Addresses::V4(addresses) => {
-                note(&mut self.v4, &self.hasher, addresses, row, told, reading)
+                note(&mut self.v4, &self.hasher, addresses, entry, told, reading)
             }
             Addresses::V6(addresses) => {
-                note(&mut self.v6, &self.hasher, addresses, row, told, reading)
+                note(&mut self.v6, &self.hasher, addresses, entry, told, reading)
             }
         }
     }
 
     /// Forgets an entry. Whether it was known.
-    pub fn forget(&mut self, row: &Row) -> bool {
-        match addresses(row) {
-            Addresses::V4(addresses) => forget(&mut self.v4, &self.hasher, addresses, row),
-            Addresses::V6(addresses) => forget(&mut self.v6, &self.hasher, addresses, row),
+    pub fn forget(&mut self, entry: &Entry) -> bool {
+        match addresses(entry) {
+            Addresses::V4(addresses) => forget(&mut self.v4, &self.hasher, addresses, entry),
+            Addresses::V6(addresses) => forget(&mut self.v6, &self.hasher, addresses, entry),
         }
     }
 
@@ -100,7 +100,7 @@ impl Known {
     }
 
     /// The reading came to its end: what it did not meet is gone, and is forgotten.
-    pub fn sweep(&mut self, mut gone: impl FnMut(&Row)) {
+    pub fn sweep(&mut self, mut gone: impl FnMut(&Entry)) {
         let reading = self.reading;
         self.v4.retain(|kept| keep(kept, reading, &mut gone));
         self.v6.retain(|kept| keep(kept, reading, &mut gone));
@@ -117,9 +117,13 @@ enum Addresses {
     V6([[u8; 16]; 4]),
 }
 
-fn addresses(row: &Row) -> Addresses {
-    let all =
-        [row.original.source, row.original.destination, row.reply.source, row.reply.destination];
+fn addresses(entry: &Entry) -> Addresses {
+    let all = [
+        entry.original.source,
+        entry.original.destination,
+        entry.reply.source,
+        entry.reply.destination,
+    ];
     let v4 = all.map(|address| match address {
         IpAddr::V4(a) => Some(a.octets()),
         IpAddr::V6(_) => None,
@@ -144,42 +148,42 @@ fn key<A: Address>(
     hasher.hash_one((addresses[0], addresses[1], l4, protocol, zone))
 }
 
-fn is<A: Address>(kept: &Kept<A>, addresses: &[A; 4], row: &Row) -> bool {
+fn is<A: Address>(kept: &Kept<A>, addresses: &[A; 4], entry: &Entry) -> bool {
     kept.addresses[..2] == addresses[..2]
-        && kept.l4[0] == row.original.l4
-        && kept.protocol == row.original.protocol
-        && kept.zone == row.zone
+        && kept.l4[0] == entry.original.l4
+        && kept.protocol == entry.original.protocol
+        && kept.zone == entry.zone
 }
 
 fn note<A: Address>(
     table: &mut HashTable<Kept<A>>,
     hasher: &FixedState,
     addresses: [A; 4],
-    row: &mut Row,
+    entry: &mut Entry,
     told: bool,
     reading: bool,
 ) -> Before {
-    let hash = key(hasher, &addresses, row.original.l4, row.original.protocol, row.zone);
+    let hash = key(hasher, &addresses, entry.original.l4, entry.original.protocol, entry.zone);
     let rehash =
         |kept: &Kept<A>| key(hasher, &kept.addresses, kept.l4[0], kept.protocol, kept.zone);
     let mut now = Kept {
         addresses,
-        l4: [row.original.l4, row.reply.l4],
-        protocol: row.original.protocol,
-        state: row.state,
-        zone: row.zone,
-        status: row.status,
-        id: row.id,
-        mark: row.mark.unwrap_or(0),
+        l4: [entry.original.l4, entry.reply.l4],
+        protocol: entry.original.protocol,
+        state: entry.state,
+        zone: entry.zone,
+        status: entry.status,
+        id: entry.id,
+        mark: entry.mark.unwrap_or(0),
         told,
         reading,
     };
-    match table.entry(hash, |kept| is(kept, &addresses, row), rehash) {
-        Entry::Vacant(place) => {
+    match table.entry(hash, |kept| is(kept, &addresses, entry), rehash) {
+        Place::Vacant(place) => {
             place.insert(now);
             Before::Unknown
         }
-        Entry::Occupied(mut place) => {
+        Place::Occupied(mut place) => {
             let kept = place.get_mut();
             // The same tuple, but another entry: the former is gone.
             if kept.id.is_some() && now.id.is_some() && kept.id != now.id {
@@ -192,9 +196,9 @@ fn note<A: Address>(
                 () => Before::Silent,
             };
             now.told |= kept.told;
-            if row.mark.is_none() {
+            if entry.mark.is_none() {
                 now.mark = kept.mark;
-                row.mark = (kept.mark != 0).then_some(kept.mark);
+                entry.mark = (kept.mark != 0).then_some(kept.mark);
             }
             *kept = now;
             before
@@ -206,12 +210,14 @@ fn forget<A: Address>(
     table: &mut HashTable<Kept<A>>,
     hasher: &FixedState,
     addresses: [A; 4],
-    row: &Row,
+    entry: &Entry,
 ) -> bool {
-    let hash = key(hasher, &addresses, row.original.l4, row.original.protocol, row.zone);
-    match table.find_entry(hash, |kept| is(kept, &addresses, row)) {
+    let hash = key(hasher, &addresses, entry.original.l4, entry.original.protocol, entry.zone);
+    match table.find_entry(hash, |kept| is(kept, &addresses, entry)) {
         // An entry that took the tuple since stays.
-        Ok(place) if place.get().id.is_none() || row.id.is_none() || place.get().id == row.id => {
+        Ok(place)
+            if place.get().id.is_none() || entry.id.is_none() || place.get().id == entry.id =>
+        {
             place.remove();
             true
         }
@@ -219,7 +225,7 @@ fn forget<A: Address>(
     }
 }
 
-fn keep<A: Address>(kept: &Kept<A>, reading: bool, gone: &mut impl FnMut(&Row)) -> bool {
+fn keep<A: Address>(kept: &Kept<A>, reading: bool, gone: &mut impl FnMut(&Entry)) -> bool {
     if kept.reading == reading {
         return true;
     }
@@ -229,19 +235,19 @@ fn keep<A: Address>(kept: &Kept<A>, reading: bool, gone: &mut impl FnMut(&Row)) 
         protocol: kept.protocol,
         l4: kept.l4[from / 2],
     };
-    let mut row = Row::new(tuple(0), tuple(2), kept.state, kept.status);
-    (row.zone, row.id) = (kept.zone, kept.id);
-    row.mark = (kept.mark != 0).then_some(kept.mark);
-    gone(&row);
+    let mut entry = Entry::new(tuple(0), tuple(2), kept.state, kept.status);
+    (entry.zone, entry.id) = (kept.zone, kept.id);
+    entry.mark = (kept.mark != 0).then_some(kept.mark);
+    gone(&entry);
     false
 }
 
 /// All entries of a sweep, for tests and small tables.
 impl Known {
     /// What [`Self::sweep`] finds gone, in one list.
-    pub fn swept(&mut self) -> Vec<Row> {
+    pub fn swept(&mut self) -> Vec<Entry> {
         let mut gone = Vec::new();
-        self.sweep(|row| gone.push(*row));
+        self.sweep(|entry| gone.push(*entry));
         gone
     }
 }
@@ -252,16 +258,12 @@ mod tests {
     use super::*;
     use plimsoll_wire::listing;
 
-    fn row(source: &str, port: u16, id: u32) -> Row {
+    fn entry(source: &str, port: u16, id: u32) -> Entry {
         let line = alloc::format!(
             "tcp 6 100 SYN_SENT src={source} dst={source} sport={port} dport=443 [UNREPLIED] \
              src={source} dst={source} sport=443 dport={port} mark=0 use=1"
         );
-        Row {
-            id: Some(id),
-            mark: None,
-            ..Row::from(&listing::parse(line.as_bytes()).unwrap().entry)
-        }
+        Entry { id: Some(id), mark: None, ..listing::parse(line.as_bytes()).unwrap().entry }
     }
 
     #[test]
@@ -269,37 +271,43 @@ mod tests {
         let mut known = Known::new(1);
         known.begin();
         for port in 0..1000 {
-            assert_eq!(known.note(&mut row("10.0.0.1", port, port.into()), false), Before::Unknown);
-            known.note(&mut row("fd00::1", port, port.into()), false);
+            assert_eq!(
+                known.note(&mut entry("10.0.0.1", port, port.into()), false),
+                Before::Unknown
+            );
+            known.note(&mut entry("fd00::1", port, port.into()), false);
         }
         assert!(known.swept().is_empty());
         assert_eq!(known.len(), 2000);
         known.begin();
         for port in 0..990 {
-            assert_eq!(known.note(&mut row("10.0.0.1", port, port.into()), false), Before::Silent);
-            known.note(&mut row("fd00::1", port, port.into()), false);
+            assert_eq!(
+                known.note(&mut entry("10.0.0.1", port, port.into()), false),
+                Before::Silent
+            );
+            known.note(&mut entry("fd00::1", port, port.into()), false);
         }
         let mut gone = known.swept();
-        gone.sort_by_key(|row| (row.original.source, row.id));
+        gone.sort_by_key(|entry| (entry.original.source, entry.id));
         assert_eq!(gone.len(), 20);
-        assert_eq!(gone[0].original, row("10.0.0.1", 990, 990).original);
-        assert_eq!(gone[19].reply, row("fd00::1", 999, 999).reply);
+        assert_eq!(gone[0].original, entry("10.0.0.1", 990, 990).original);
+        assert_eq!(gone[19].reply, entry("fd00::1", 999, 999).reply);
         assert_eq!(known.len(), 1980);
     }
 
     #[test]
     fn an_update_keeps_the_mark_and_a_new_entry_of_the_same_tuple_is_another() {
         let mut known = Known::new(1);
-        let first = Row { mark: Some(7), ..row("10.0.0.1", 1, 1) };
+        let first = Entry { mark: Some(7), ..entry("10.0.0.1", 1, 1) };
         known.note(&mut { first }, true);
-        let mut update = Row { status: Status::SEEN_REPLY, ..row("10.0.0.1", 1, 1) };
+        let mut update = Entry { status: Status::SEEN_REPLY, ..entry("10.0.0.1", 1, 1) };
         assert_eq!(known.note(&mut update, false), Before::Other);
         assert_eq!(update.mark, Some(7));
         assert_eq!(known.note(&mut update.clone(), false), Before::Told);
-        assert_eq!(known.note(&mut row("10.0.0.1", 1, 2), false), Before::Unknown);
+        assert_eq!(known.note(&mut entry("10.0.0.1", 1, 2), false), Before::Unknown);
         // The end of the former is not the end of this one.
         assert!(!known.forget(&first));
-        assert!(known.forget(&row("10.0.0.1", 1, 2)));
+        assert!(known.forget(&entry("10.0.0.1", 1, 2)));
         assert!(known.is_empty());
     }
 

@@ -8,7 +8,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Row, Seconds, State, Status, TcpState, timeout_name};
+use plimsoll_ct::{Entry, Seconds, State, Status, TcpState, timeout_name};
 
 /// The timeouts in force in one namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Timeouts {
 
     /// Seconds since the last packet that refreshed the entry. `None`: not known, since the timeout is not, or was
     /// lowered since, or the entry has none (offloaded) or a fixed one.
-    pub fn idle(&self, entry: &Row) -> Option<Seconds> {
+    pub fn idle(&self, entry: &Entry) -> Option<Seconds> {
         let left = entry.expires?;
         if entry.status.contains(Status::FIXED_TIMEOUT) {
             return None;
@@ -65,6 +65,6 @@ impl Timeouts {
 }
 
 /// Which timeout an entry got with its last packet.
-fn name(entry: &Row) -> Option<&'static str> {
+fn name(entry: &Entry) -> Option<&'static str> {
     timeout_name(entry.original.protocol, entry.state, entry.is_assured(), entry.is_replied())
 }

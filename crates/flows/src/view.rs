@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::{BitOr, BitOrAssign};
 
-use plimsoll_ct::{Row, Seconds};
+use plimsoll_ct::{Entry, Seconds};
 
 use crate::{Direction, Locals, Timeouts};
 
@@ -12,7 +12,7 @@ use crate::{Direction, Locals, Timeouts};
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     /// The entry.
-    pub entry: &'a Row,
+    pub entry: &'a Entry,
     /// What its reader and its namespace have in common with many others.
     pub around: &'a Surroundings,
     /// Who holds a socket of it. `None`: not looked for. Empty: looked for and nobody found.
@@ -21,7 +21,7 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     /// A view of an entry of which no more is known.
-    pub const fn new(entry: &'a Row, around: &'a Surroundings) -> Self {
+    pub const fn new(entry: &'a Entry, around: &'a Surroundings) -> Self {
         Self { entry, around, owners: None }
     }
 
@@ -38,7 +38,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// What many rows have in common: where they were read, and what that reader tells.
+/// What many entries have in common: where they were read, and what that reader tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Surroundings {
     /// The network namespace.

@@ -100,19 +100,13 @@ impl Model {
         let age = now.0.wrapping_sub(created.0) / hz;
         let accounting = self.accounting.get(id.index()).copied().flatten();
         Entry {
-            original,
-            reply,
-            state: slot.memory.state(),
-            status: slot.status,
             expires: Some(Seconds(left.into())),
             zone: *zone,
-            mark: None,
-            id: None,
-            references: None,
             original_accounting: accounting.map(|a| a[0]),
             reply_accounting: accounting.map(|a| a[1]),
             age: Some(Seconds(age.into())),
             helper: helper.map(|helper| helper.name().into()),
+            ..Entry::new(original, reply, slot.memory.state(), slot.status)
         }
     }
 
@@ -146,7 +140,7 @@ impl Model {
     /// // Ten seconds later the query has expired; the connection is there, read by its helper.
     /// model.advance(Time::from_secs(10));
     /// let left = model.snapshot();
-    /// assert_eq!((left.len(), left[0].helper.as_deref()), (1, Some("ftp")));
+    /// assert_eq!((left.len(), left[0].helper), (1, Some("ftp".into())));
     /// ```
     pub fn restore(&mut self, at: Time, entries: impl IntoIterator<Item = Entry>) -> usize {
         self.advance(at);
@@ -177,7 +171,7 @@ impl Model {
                 memory,
             };
             self.classes.enter(slot.class());
-            let helper = entry.helper.as_deref().and_then(Helper::named);
+            let helper = entry.helper.as_ref().and_then(|name| Helper::named(name.as_str()));
             let zone = Some(zone).filter(|zone| zone.is_one_way());
             let extras = Extras { reply: Some(reply), helper, zone, ..Extras::default() };
             self.table.insert(&probe, &slot, now, extras);

@@ -22,7 +22,7 @@ use nix::sys::socket::{
     socket,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
-use plimsoll_ct::{Entries, Entry, L4, Protocol, Row, Seconds, State, Status, TcpState, Tuple};
+use plimsoll_ct::{Entries, Entry, L4, Protocol, Seconds, State, Status, TcpState, Tuple};
 use plimsoll_lab::{Lab, LabError, Options};
 use plimsoll_probe::entries::{self, Ask, Scope, Sink, Which};
 use plimsoll_wire::ctnetlink::{self, Details, Flow};
@@ -268,7 +268,7 @@ fn flood() -> (f64, Vec<f64>, Vec<f64>) {
 struct Groups(HashMap<(State, u16), u64, foldhash::fast::FixedState>);
 
 impl Sink for Groups {
-    fn take(&mut self, row: &Row) -> bool {
+    fn take(&mut self, row: &Entry) -> bool {
         let port = row.original.destination_port().unwrap_or(0);
         *self.0.entry((row.state, port)).or_default() += 1;
         true

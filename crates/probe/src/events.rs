@@ -15,7 +15,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname,
     recv, setsockopt, socket,
 };
-use plimsoll_ct::Row;
+use plimsoll_ct::Entry;
 use plimsoll_diagnosis::facts::Gap;
 use plimsoll_wire::Malformed;
 use plimsoll_wire::ctnetlink::{self, Details, command};
@@ -45,7 +45,7 @@ pub enum Happening<'a> {
         /// Which.
         kind: Kind,
         /// The entry.
-        row: &'a Row,
+        entry: &'a Entry,
         /// All else that the message told.
         details: &'a Details,
         /// Netlink port of the program that did it; `None`: the kernel by itself.
@@ -244,7 +244,7 @@ fn receive(
     visit: &mut dyn FnMut(Option<u64>, Happening<'_>) -> bool,
 ) -> io::Result<bool> {
     let mut details = Details::default();
-    let mut row = Row::UNKNOWN;
+    let mut entry = Entry::UNKNOWN;
     for _ in 0..256 {
         let length = match recv(socket.as_raw_fd(), buffer, MsgFlags::MSG_TRUNC) {
             Ok(length) => length,
@@ -276,9 +276,11 @@ fn receive(
                 _ => continue,
             };
             let by = (header.port != 0).then_some(header.port);
-            row.netns = netns;
-            let go_on = match ctnetlink::decode_row_with(payload, None, &mut row, &mut details) {
-                Ok(()) => visit(netns, Happening::Event { kind, row: &row, details: &details, by }),
+            entry.netns = netns;
+            let go_on = match ctnetlink::decode_with(payload, None, &mut entry, &mut details) {
+                Ok(()) => {
+                    visit(netns, Happening::Event { kind, entry: &entry, details: &details, by })
+                }
                 Err(malformed) => visit(netns, Happening::Malformed(&malformed)),
             };
             if !go_on {

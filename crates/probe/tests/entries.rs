@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use mixed::{KINDS, in_namespaces};
-use plimsoll_ct::{Family, L4, Protocol, Row, State, Status, Tuple};
+use plimsoll_ct::{Entry, Family, L4, Protocol, State, Status, Tuple};
 use plimsoll_probe::entries::{
     self, Ask, Details, Entries, Filter, Reader, Scope, Share, Sink, Wants, Which,
 };
@@ -22,12 +22,12 @@ use plimsoll_wire::listing;
 use support::{Netns, has_bpf};
 
 /// All rows of an asking, which must have been complete.
-fn rows(ask: &Ask) -> (Vec<Row>, entries::Outcome) {
+fn rows(ask: &Ask) -> (Vec<Entry>, entries::Outcome) {
     let mut rows = Vec::new();
     let outcome = entries::read(
         ask,
-        &mut [|row: &Row| {
-            rows.push(*row);
+        &mut [|entry: &Entry| {
+            rows.push(*entry);
             true
         }],
     )
@@ -38,25 +38,25 @@ fn rows(ask: &Ask) -> (Vec<Row>, entries::Outcome) {
 }
 
 /// What every reader tells of an entry, but for the seconds, as text.
-fn key(row: &Row) -> String {
-    let mark = row.mark.unwrap_or(0);
+fn key(entry: &Entry) -> String {
+    let mark = entry.mark.unwrap_or(0);
     // Of a protocol without a tracker, conntrack(8) shows zeros for ports.
-    let [original, reply] = [row.original, row.reply].map(|tuple| match tuple.l4 {
+    let [original, reply] = [entry.original, entry.reply].map(|tuple| match tuple.l4 {
         L4::Ports { source: 0, destination: 0 } => Tuple { l4: L4::None, ..tuple },
         _ => tuple,
     });
-    format!("{original:?} {reply:?} {} {mark} {:?} {}", row.state, row.zone, {
+    format!("{original:?} {reply:?} {} {mark} {:?} {}", entry.state, entry.zone, {
         let shown = Status::SEEN_REPLY.0 | Status::ASSURED.0;
-        row.status.0 & shown
+        entry.status.0 & shown
     })
 }
 
 /// The same entries: each exactly once in both, and with as many seconds left, but for what passed meanwhile.
-fn assert_same(ours: &[Row], theirs: &[Row]) {
-    let by_key = |rows: &[Row]| {
+fn assert_same(ours: &[Entry], theirs: &[Entry]) {
+    let by_key = |rows: &[Entry]| {
         let mut map: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-        for row in rows {
-            map.entry(key(row)).or_default().push(row.expires.map_or(0, |s| s.0));
+        for entry in rows {
+            map.entry(key(entry)).or_default().push(entry.expires.map_or(0, |s| s.0));
         }
         map
     };
@@ -75,8 +75,8 @@ fn assert_same(ours: &[Row], theirs: &[Row]) {
     }
 }
 
-fn listed(text: &str) -> Vec<Row> {
-    text.lines().map(|line| Row::from(&listing::parse(line.as_bytes()).unwrap().entry)).collect()
+fn listed(text: &str) -> Vec<Entry> {
+    text.lines().map(|line| listing::parse(line.as_bytes()).unwrap().entry).collect()
 }
 
 fn ask(which: Which, scope: Scope) -> Ask {
@@ -93,12 +93,12 @@ fn ways() -> Vec<Which> {
 }
 
 /// Keeps the rows of some namespaces.
-struct Keep<'a>(&'a [Netns], Vec<Row>);
+struct Keep<'a>(&'a [Netns], Vec<Entry>);
 
 impl Sink for Keep<'_> {
-    fn take(&mut self, row: &Row) -> bool {
-        if self.0.iter().any(|table| Some(table.inode) == row.netns) {
-            self.1.push(*row);
+    fn take(&mut self, entry: &Entry) -> bool {
+        if self.0.iter().any(|table| Some(table.inode) == entry.netns) {
+            self.1.push(*entry);
         }
         true
     }
@@ -126,7 +126,7 @@ fn the_census_shows_the_table_that_conntrack_lists_with_one_worker_and_with_two(
             assert!(outcome.is_complete(), "{outcome:?}");
             let all = [sinks[0].1.as_slice(), &sinks[1].1].concat();
             for table in tables {
-                let here: Vec<Row> =
+                let here: Vec<Entry> =
                     all.iter().filter(|r| r.netns == Some(table.inode)).copied().collect();
                 assert_same(&here, &listed(&table.list(&["-o", "extended"])));
             }
@@ -136,14 +136,14 @@ fn the_census_shows_the_table_that_conntrack_lists_with_one_worker_and_with_two(
 
 /// Keeps rows with what is told beside them.
 #[derive(Default)]
-struct Detailed(Vec<(Row, Details)>);
+struct Detailed(Vec<(Entry, Details)>);
 
 impl Sink for Detailed {
-    fn take(&mut self, _: &Row) -> bool {
+    fn take(&mut self, _: &Entry) -> bool {
         panic!("without details");
     }
-    fn take_detailed(&mut self, row: &Row, details: &Details) -> bool {
-        self.0.push((*row, details.clone()));
+    fn take_detailed(&mut self, entry: &Entry, details: &Details) -> bool {
+        self.0.push((*entry, details.clone()));
         true
     }
     fn wants_details(&self) -> bool {
@@ -165,20 +165,20 @@ fn all_that_lies_beside_an_entry_is_the_same_by_bpf_and_netlink() {
                 let asked = Ask { wants, ..ask(which, Scope::Here) };
                 let outcome = entries::read(&asked, std::slice::from_mut(&mut sink)).unwrap();
                 assert!(outcome.is_complete(), "{outcome:?}");
-                let expected = |(row, _): &(Row, _)| row.status.contains(Status::EXPECTED);
+                let expected = |(entry, _): &(Entry, _)| entry.status.contains(Status::EXPECTED);
                 assert!(sink.0.iter().any(expected), "no entry came as the helper foretold");
                 let mut all: Vec<String> = Vec::new();
-                for (row, details) in &sink.0 {
-                    let times = (details.started, details.stopped, row.started);
-                    let beside = (row.helper, row.labels, &details.labels, row.references);
-                    let counters = (row.original_accounting, row.reply_accounting);
+                for (entry, details) in &sink.0 {
+                    let times = (details.started, details.stopped, entry.started);
+                    let beside = (entry.helper, entry.labels, &details.labels, entry.references);
+                    let counters = (entry.original_accounting, entry.reply_accounting);
                     all.push(format!(
                         "{} {:?} {times:?} {beside:?} {counters:?} {:?}",
-                        key(row),
-                        row.status,
+                        key(entry),
+                        entry.status,
                         details.sctp_tags
                     ));
-                    assert!(row.age.is_some_and(|age| age.0 < 600), "{row:?}");
+                    assert!(entry.age.is_some_and(|age| age.0 < 600), "{entry:?}");
                 }
                 all.sort();
                 all
@@ -222,17 +222,20 @@ fn an_offloaded_entry_is_the_same_whoever_reads_it() {
                 accepted.write_all(b"y").unwrap();
                 open.read_exact(&mut [0]).unwrap();
                 let (seen, _) = rows(&ask(Which::Netlink, Scope::Here));
-                if seen.iter().any(|row| row.status.contains(Status::OFFLOAD)) {
+                if seen.iter().any(|entry| entry.status.contains(Status::OFFLOAD)) {
                     break;
                 }
                 assert!(begin.elapsed() < Duration::from_secs(60), "{seen:?}");
             }
             let theirs = listed(&router.list(&["-o", "extended"]));
-            assert!(theirs.iter().any(|row| row.status.contains(Status::OFFLOAD)), "{theirs:?}");
+            assert!(
+                theirs.iter().any(|entry| entry.status.contains(Status::OFFLOAD)),
+                "{theirs:?}"
+            );
             for which in ways() {
                 let (ours, _) = rows(&ask(which, Scope::Here));
                 assert_same(&ours, &theirs);
-                let one = ours.iter().find(|row| row.original.destination_port() == Some(80));
+                let one = ours.iter().find(|entry| entry.original.destination_port() == Some(80));
                 let one = one.unwrap();
                 assert!(one.status.contains(Status::OFFLOAD), "{which:?} {one:?}");
                 assert_eq!((one.state, one.expires), (State::Stateless, None), "{which:?}");
@@ -253,7 +256,7 @@ fn a_sample_of_the_table_is_a_part_with_its_share() {
             let asked = Ask { sample: Some(0.5), ..ask(Which::Bpf, Scope::Here) };
             let outcome = entries::read(
                 &asked,
-                &mut [|_: &Row| {
+                &mut [|_: &Entry| {
                     seen += 1;
                     true
                 }],
@@ -275,9 +278,9 @@ fn what_only_netlink_tells_is_not_asked_of_the_census() {
             assert_eq!(outcome.reader, Reader::Ctnetlink);
             let said = &outcome.passed_over;
             assert!(said.len() == 1 && said[0].1.detail.contains("ids"), "{said:?}");
-            assert!(ours.iter().all(|row| row.id.is_some()));
+            assert!(ours.iter().all(|entry| entry.id.is_some()));
             let insists = Ask { wants, ..ask(Which::Bpf, Scope::Here) };
-            let refused = entries::read(&insists, &mut [|_: &Row| true]).unwrap_err();
+            let refused = entries::read(&insists, &mut [|_: &Entry| true]).unwrap_err();
             assert!(refused.detail.contains("bpf: does not tell ids"), "{refused:?}");
         });
     });
@@ -294,13 +297,13 @@ fn netlink_and_proc_show_the_table_that_conntrack_lists() {
                 rows(&Ask { wants: Wants::ALL, ..ask(Which::Netlink, Scope::Here) });
             assert_eq!((outcome.reader, outcome.duplicates), (Reader::Ctnetlink, 0));
             assert_same(&ours, &theirs);
-            let ids = |rows: &[Row]| {
+            let ids = |rows: &[Entry]| {
                 let mut ids: Vec<_> = rows.iter().map(|r| r.id.unwrap()).collect();
                 ids.sort_unstable();
                 ids
             };
             assert_eq!(ids(&ours), ids(&theirs));
-            let helped = |rows: &[Row]| rows.iter().filter(|r| r.helper.is_some()).count();
+            let helped = |rows: &[Entry]| rows.iter().filter(|r| r.helper.is_some()).count();
             assert_eq!((helped(&ours), helped(&theirs)), (1, 1));
             assert!(ours.iter().any(|r| r.labels.is_some_and(|l| l[0] & 2 != 0)), "label 1");
             assert!(ours.iter().all(|r| r.netns == Some(table.inode)));
@@ -335,8 +338,8 @@ fn each_filter_gives_the_entries_that_match_whether_the_kernel_knows_it_or_not()
             for narrow in filters {
                 // Anew for each: on a busy machine the seconds that are left run away.
                 let all = rows(&ask(Which::Netlink, Scope::Here)).0;
-                let expected: Vec<Row> =
-                    all.iter().filter(|row| narrow.matches_row(row)).copied().collect();
+                let expected: Vec<Entry> =
+                    all.iter().filter(|entry| narrow.matches(entry)).copied().collect();
                 for which in ways() {
                     let asked = Ask { narrow, ..ask(which, Scope::Here) };
                     let (found, outcome) = rows(&asked);
@@ -368,8 +371,8 @@ fn chosen(which: Which, inodes: &[u64], tables: &[Netns]) {
     let mut found = Vec::new();
     let outcome = entries::read(
         &ask(which, Scope::Some(inodes.to_vec())),
-        &mut [|row: &Row| {
-            found.push(*row);
+        &mut [|entry: &Entry| {
+            found.push(*entry);
             true
         }],
     )
@@ -377,7 +380,7 @@ fn chosen(which: Which, inodes: &[u64], tables: &[Netns]) {
     // The census looks at the table, not for namespaces.
     assert_eq!(outcome.unread.len(), usize::from(which != Which::Bpf), "{which:?}");
     for (place, table) in tables.iter().enumerate() {
-        let here: Vec<Row> =
+        let here: Vec<Entry> =
             found.iter().filter(|r| r.netns == Some(table.inode)).copied().collect();
         match place {
             1 => assert!(here.is_empty()),
@@ -392,8 +395,8 @@ fn rows_of_all(which: Which, tables: &[Netns]) -> usize {
     let own: Vec<u64> = tables.iter().map(|t| t.inode).collect();
     entries::read(
         &ask(which, Scope::All),
-        &mut [|row: &Row| {
-            count += usize::from(row.netns.is_some_and(|inode| own.contains(&inode)));
+        &mut [|entry: &Entry| {
+            count += usize::from(entry.netns.is_some_and(|inode| own.contains(&inode)));
             true
         }],
     )
@@ -409,7 +412,7 @@ fn a_sink_that_has_enough_ends_the_reading_as_a_part() {
                 let mut left = 5;
                 let outcome = entries::read(
                     &ask(which, Scope::Here),
-                    &mut [|_: &Row| {
+                    &mut [|_: &Entry| {
                         left -= 1;
                         left > 0
                     }],
@@ -450,8 +453,8 @@ fn under_churn_what_lives_all_through_is_shown_once_and_what_is_dead_never() {
                 let [_, a, b, c] = (number + 0x0001_0000).to_be_bytes();
                 let _ = socket.send_to(b"x", (std::net::Ipv4Addr::new(127, a, b, c), 4009));
             };
-            let number = |row: &Row| match row.original.destination {
-                std::net::IpAddr::V4(to) if row.original.destination_port() == Some(4009) => {
+            let number = |entry: &Entry| match entry.original.destination {
+                std::net::IpAddr::V4(to) if entry.original.destination_port() == Some(4009) => {
                     let [_, a, b, c] = to.octets();
                     u32::from_be_bytes([0, a, b, c]).checked_sub(0x0001_0000)
                 }

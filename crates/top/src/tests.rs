@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_ct::{Entries, Row, Time};
+use plimsoll_ct::{Entries, Entry, Time};
 use plimsoll_diagnosis::{Finding, Load, Severity};
 use plimsoll_flows::{
     Filter, Groups, Keys, Lacks, Limits, Names, Order, Surroundings, Tally, Truth, View,
@@ -34,39 +34,39 @@ fn app() -> App {
     app_with(look(false, true))
 }
 
-fn row(line: &str) -> Row {
-    Row::from(&listing::parse(line.as_bytes()).unwrap().entry)
+fn entry(line: &str) -> Entry {
+    listing::parse(line.as_bytes()).unwrap().entry
 }
 
 /// A table that grows: connections to port 443, half-open ones to port 80, questions for names.
-fn rows(second: u32) -> Vec<Row> {
-    let mut rows = Vec::new();
+fn entries(second: u32) -> Vec<Entry> {
+    let mut entries = Vec::new();
     for n in 0..900 + 20 * second {
         let (a, b) = (n / 250, n % 250);
-        rows.push(row(&format!(
+        entries.push(entry(&format!(
             "tcp 6 431990 ESTABLISHED src=10.0.{a}.{b} dst=192.0.2.1 sport=4000 dport=443 src=192.0.2.1 \
              dst=10.0.{a}.{b} sport=443 dport=4000 [ASSURED] mark=0 use=1"
         )));
     }
     for n in 0..100 {
-        rows.push(row(&format!(
+        entries.push(entry(&format!(
             "tcp 6 100 SYN_SENT src=198.51.100.7 dst=192.0.2.1 sport={} dport=80 [UNREPLIED] \
              src=192.0.2.1 dst=198.51.100.7 sport=80 dport={} mark=0 use=1",
             5000 + n,
             5000 + n
         )));
         if n % 4 == 0 {
-            rows.push(row(&format!(
+            entries.push(entry(&format!(
                 "tcp 6 10 TIME_WAIT src=10.0.9.{n} dst=192.0.2.1 sport=4 dport=443 src=192.0.2.1 dst=10.0.9.{n} \
                  sport=443 dport=4 [ASSURED] mark=0 use=1"
             )));
         }
     }
-    rows.push(row(
+    entries.push(entry(
         "udp 17 20 src=10.0.0.3 dst=10.0.0.53 sport=5353 dport=53 src=10.0.0.53 dst=10.0.0.3 sport=53 \
          dport=5353 mark=0 use=1",
     ));
-    rows
+    entries
 }
 
 /// Answers a question as the shell does: of every `one_of` entries one is read.
@@ -74,11 +74,11 @@ fn answer(question: &Question, second: u32, one_of: usize) -> Moment {
     let around = Surroundings::default();
     let mut groups = Groups::new(question.keys.clone(), Limits::default(), 1);
     let (mut all, mut seen) = (Tally::default(), 0);
-    let rows = rows(second);
-    for row in rows.iter().step_by(one_of) {
+    let entries = entries(second);
+    for entry in entries.iter().step_by(one_of) {
         seen += 1;
-        all.count(row);
-        let view = View::new(row, &around);
+        all.count(entry);
+        let view = View::new(entry, &around);
         if question.filter.judge(&view) == Truth::Yes {
             groups.add(&view);
         }
@@ -101,7 +101,7 @@ fn answer(question: &Question, second: u32, one_of: usize) -> Moment {
         accounting: false,
         every: Duration::from_secs(if one_of > 1 { 5 } else { 1 }),
     };
-    let count = rows.len() as u64;
+    let count = entries.len() as u64;
     let load = Load { count: Some(Entries(count)), max: Some(Entries(2_000)), ..Load::default() };
     let split = Split { count, tally: all, complete: one_of == 1 };
     let rates = plimsoll_diagnosis::Rates {

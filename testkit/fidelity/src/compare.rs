@@ -72,7 +72,7 @@ fn shown(entry: Option<&Entry>) -> String {
     let Some(entry) = entry else { return "has none".into() };
     let mut text = format!("{:#06x} ", entry.status.0);
     // Writing to a String cannot fail.
-    let _ = write(&mut text, &Line::from(entry.clone()), Dialect::ToolExtended);
+    let _ = write(&mut text, &Line::from(*entry), Dialect::ToolExtended);
     text
 }
 
@@ -114,7 +114,7 @@ pub fn entries(kernel: &[Entry], model: &[Entry]) -> Vec<Difference> {
 /// listed: the model's before that, and behind it.
 pub fn between(kernel: &[Entry], before: &[Entry], after: &[Entry]) -> Vec<Difference> {
     let by_key = |entries: &[Entry]| -> BTreeMap<(Zone, Tuple), Entry> {
-        entries.iter().map(|e| ((e.zone, e.original), e.clone())).collect()
+        entries.iter().map(|e| ((e.zone, e.original), *e)).collect()
     };
     let (kernel, before, after) = (by_key(kernel), by_key(before), by_key(after));
     let keys: std::collections::BTreeSet<_> = kernel.keys().chain(before.keys()).copied().collect();
@@ -124,7 +124,7 @@ pub fn between(kernel: &[Entry], before: &[Entry], after: &[Entry]) -> Vec<Diffe
         let same = match (k, b) {
             (Some(k), Some(b)) => {
                 let span = a.map_or(0, left)..=left(b);
-                let moved = Entry { expires: k.expires, ..b.clone() };
+                let moved = Entry { expires: k.expires, ..*b };
                 span.contains(&left(k)) && entries(std::slice::from_ref(k), &[moved]).is_empty()
             }
             (None, _) => a.is_none(),

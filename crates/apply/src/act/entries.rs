@@ -12,7 +12,7 @@ use nix::sys::socket::{
     setsockopt, socket,
 };
 use nix::sys::time::TimeVal;
-use plimsoll_ct::{Entry, Row};
+use plimsoll_ct::Entry;
 use plimsoll_diagnosis::plan::DeleteEntries;
 use plimsoll_wire::ctnetlink;
 use plimsoll_wire::netlink::{Message, Messages};
@@ -49,9 +49,7 @@ pub(super) fn delete(c: &DeleteEntries, tell: &mut (dyn FnMut(Event) + Send)) ->
                 Message::Data { payload, .. } => {
                     // One that can't be understood is not deleted.
                     let Ok(entry) = ctnetlink::decode(payload, None) else { continue };
-                    if c.filter.matches(&Row::from(&entry))
-                        && !enough(writer.deleted + batch.len() as u64)
-                    {
+                    if c.filter.matches(&entry) && !enough(writer.deleted + batch.len() as u64) {
                         batch.push(entry);
                     }
                 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
-use plimsoll_ct::{Protocol, Row, Seconds, State, TcpState};
+use plimsoll_ct::{Entry, Protocol, Seconds, State, TcpState};
 use serde::{Deserialize, Serialize};
 
 use crate::Said;
@@ -56,7 +56,7 @@ impl Idle {
     }
 
     /// How long an entry has been idle. `None`: not ESTABLISHED, or it can't be told.
-    pub fn of(self, entry: &Row) -> Option<u64> {
+    pub fn of(self, entry: &Entry) -> Option<u64> {
         if entry.state != State::Tcp(TcpState::Established) {
             return None;
         }
@@ -75,7 +75,7 @@ impl Filter {
     }
 
     /// Whether an entry is one of those.
-    pub fn matches(&self, entry: &Row) -> bool {
+    pub fn matches(&self, entry: &Entry) -> bool {
         let rewritten = entry.is_source_rewritten() || entry.is_destination_rewritten();
         let spared = rewritten && entry.is_assured() && !self.with_nat;
         let answered = self.unreplied && entry.is_replied();
@@ -177,8 +177,8 @@ mod tests {
         };
         let state = State::Tcp(TcpState::Established);
         let assured = Status::SEEN_REPLY | Status::ASSURED;
-        let plain = Row::new(tuple(1, 2, 1000, 80), tuple(2, 1, 80, 1000), state, assured);
-        let nat = Row::new(tuple(1, 2, 1000, 80), tuple(2, 9, 80, 1000), state, assured);
+        let plain = Entry::new(tuple(1, 2, 1000, 80), tuple(2, 1, 80, 1000), state, assured);
+        let nat = Entry::new(tuple(1, 2, 1000, 80), tuple(2, 9, 80, 1000), state, assured);
         let filter = Filter { port: Some(80), ..Filter::default() };
         assert!(filter.matches(&plain) && !filter.matches(&nat));
         assert!(Filter { with_nat: true, ..filter }.matches(&nat));

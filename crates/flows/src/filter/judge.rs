@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::str::FromStr;
 
-use plimsoll_ct::{Accounting, L4, Protocol, Row, Seconds, State, Status, Tuple};
+use plimsoll_ct::{Accounting, Entry, L4, Protocol, Seconds, State, Status, Tuple};
 
 use super::{
     Amount, Comparison, End, Expr, Flag, Glob, Mark, Named, Nat, Port, Side, SpanOf, Target, Test,
@@ -194,7 +194,7 @@ fn has_id(globs: &[Glob], id: &str) -> bool {
 }
 
 /// `None`: this protocol has states, and the source did not tell.
-fn is_in_state(entry: &Row, names: &[&str]) -> Option<bool> {
+fn is_in_state(entry: &Entry, names: &[&str]) -> Option<bool> {
     let name = match entry.state {
         State::Tcp(state) => state.name(),
         State::Sctp(state) => state.name(),
@@ -262,7 +262,7 @@ impl Comparison {
     }
 }
 
-fn tuples(entry: &Row, side: Side) -> impl Iterator<Item = &Tuple> {
+fn tuples(entry: &Entry, side: Side) -> impl Iterator<Item = &Tuple> {
     let original = (side != Side::Reply).then_some(&entry.original);
     let reply = (side != Side::Original).then_some(&entry.reply);
     original.into_iter().chain(reply)
@@ -288,7 +288,7 @@ fn has_port(tuple: &Tuple, end: End, ports: &[Port]) -> bool {
 
 /// By the tuples, which every form of the table shows: the answers come from, or go to, another place than the first
 /// packet named.
-fn is_rewritten(entry: &Row, kind: Nat, to: &[Target]) -> bool {
+fn is_rewritten(entry: &Entry, kind: Nat, to: &[Target]) -> bool {
     let reply = &entry.reply;
     let (source, destination) = (entry.is_source_rewritten(), entry.is_destination_rewritten());
     let fits = |rewritten: bool, address, port| {
@@ -301,7 +301,7 @@ fn is_rewritten(entry: &Row, kind: Nat, to: &[Target]) -> bool {
     by_source || by_destination
 }
 
-fn amount(entry: &Row, of: Amount) -> Option<u64> {
+fn amount(entry: &Entry, of: Amount) -> Option<u64> {
     let one = |a: Accounting| match of {
         Amount::Packets => a.packets,
         Amount::Bytes => a.bytes,

@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use plimsoll_ct::{Accounting, Class, Family, Protocol, Row, Seconds};
+use plimsoll_ct::{Accounting, Class, Entry, Family, Protocol, Seconds};
 use plimsoll_wire::listing;
 use plimsoll_wire::names;
 use proptest::prelude::*;
@@ -24,11 +24,11 @@ fn names() -> Names {
     )
 }
 
-fn entry(line: &str) -> Row {
-    Row::from(&listing::parse(line.as_bytes()).unwrap().entry)
+fn entry(line: &str) -> Entry {
+    listing::parse(line.as_bytes()).unwrap().entry
 }
 
-fn tcp() -> Row {
+fn tcp() -> Entry {
     entry(
         "tcp 6 431000 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=40000 dport=443 packets=5 \
          bytes=500 src=192.168.1.5 dst=10.0.0.1 sport=8443 dport=40000 packets=4 bytes=400 [ASSURED] \
@@ -36,7 +36,7 @@ fn tcp() -> Row {
     )
 }
 
-fn dns() -> Row {
+fn dns() -> Entry {
     entry(
         "udp 17 10 src=fd00::1 dst=fd00::2 sport=5353 dport=53 [UNREPLIED] src=fd00::2 dst=fd00::1 \
          sport=53 dport=5353 use=1",
@@ -51,8 +51,8 @@ fn timeouts() -> Timeouts {
     ])
 }
 
-fn judge(filter: &str, row: &View<'_>) -> Truth {
-    Filter::parse(filter, &names()).unwrap_or_else(|e| panic!("{e}")).judge(row)
+fn judge(filter: &str, entry: &View<'_>) -> Truth {
+    Filter::parse(filter, &names()).unwrap_or_else(|e| panic!("{e}")).judge(entry)
 }
 
 #[test]
@@ -156,8 +156,8 @@ fn each_word_of_the_language_means_what_it_says() {
 #[test]
 fn what_is_not_known_is_neither_zero_nor_its_opposite() {
     let around = Surroundings::default();
-    let bare = Row { mark: None, age: None, ..dns() };
-    let row = View::new(&bare, &around);
+    let bare = Entry { mark: None, age: None, ..dns() };
+    let entry = View::new(&bare, &around);
     for filter in [
         "age < 1h",
         "not age < 1h",
@@ -176,17 +176,17 @@ fn what_is_not_known_is_neither_zero_nor_its_opposite() {
         "age > 1h and udp",
         "age > 1h or tcp",
     ] {
-        assert_eq!(judge(filter, &row), Truth::Unknown, "{filter}");
+        assert_eq!(judge(filter, &entry), Truth::Unknown, "{filter}");
     }
     // What is known may decide all the same.
-    assert_eq!(judge("age > 1h and tcp", &row), Truth::No);
-    assert_eq!(judge("age > 1h or udp", &row), Truth::Yes);
+    assert_eq!(judge("age > 1h and tcp", &entry), Truth::No);
+    assert_eq!(judge("age > 1h or udp", &entry), Truth::Yes);
     let mut lacks = Lacks::NONE;
     let filter = Filter::parse("age > 1h and mark 1 and udp", &names()).unwrap();
-    assert_eq!(filter.judge_and_note(&row, &mut lacks), Truth::Unknown);
+    assert_eq!(filter.judge_and_note(&entry, &mut lacks), Truth::Unknown);
     assert_eq!(lacks, Lacks::AGE | Lacks::MARK);
     assert_eq!(filter.needs(), Lacks::AGE | Lacks::MARK);
-    let offloaded = Row { expires: None, ..tcp() };
+    let offloaded = Entry { expires: None, ..tcp() };
     assert_eq!(judge("expires < 1000000s", &View::new(&offloaded, &around)), Truth::Unknown);
 }
 
@@ -195,7 +195,7 @@ fn a_timeout_that_was_lowered_since_gives_no_idle_time() {
     let timeouts = Timeouts::new([("nf_conntrack_tcp_timeout_established", 600)]);
     assert_eq!(timeouts.idle(&tcp()), None);
     let timeouts = self::timeouts();
-    let busy = Row { expires: Some(Seconds(290)), ..tcp() };
+    let busy = Entry { expires: Some(Seconds(290)), ..tcp() };
     // 290 s left: either 10 s idle with data in flight, or nearly five days without. The former.
     assert_eq!(timeouts.idle(&busy), Some(Seconds(10)));
 }
@@ -203,9 +203,9 @@ fn a_timeout_that_was_lowered_since_gives_no_idle_time() {
 #[test]
 fn nothing_is_idle_for_longer_than_it_exists() {
     let around = Surroundings { timeouts: timeouts(), ..Surroundings::default() };
-    let made_now = Row { expires: Some(Seconds(290)), age: Some(Seconds(9)), ..tcp() };
+    let made_now = Entry { expires: Some(Seconds(290)), age: Some(Seconds(9)), ..tcp() };
     assert_eq!(View::new(&made_now, &around).idle(), Some(Seconds(9)));
-    let older = Row { age: Some(Seconds(11)), ..made_now };
+    let older = Entry { age: Some(Seconds(11)), ..made_now };
     assert_eq!(View::new(&older, &around).idle(), Some(Seconds(10)));
 }
 
@@ -353,7 +353,7 @@ fn expr() -> impl Strategy<Value = Expr> {
     })
 }
 
-fn any_entry() -> impl Strategy<Value = Row> {
+fn any_entry() -> impl Strategy<Value = Entry> {
     (any::<bool>(), any::<(u32, u16, u16)>(), proptest::option::of(any::<u32>()), any::<bool>())
         .prop_map(|(tcp_or_dns, (expires, source, destination), mark, counted)| {
             let mut entry = if tcp_or_dns { tcp() } else { dns() };
@@ -398,9 +398,9 @@ proptest! {
     #[test]
     fn not_turns_yes_and_no_and_keeps_unknown(expr in expr(), entry in any_entry()) {
         let around = Surroundings::default();
-        let row = View::new(&entry, &around);
-        let straight = Filter { expr: Some(expr.clone()) }.judge(&row);
-        let turned = Filter { expr: Some(Expr::Not(Box::new(expr))) }.judge(&row);
+        let entry = View::new(&entry, &around);
+        let straight = Filter { expr: Some(expr.clone()) }.judge(&entry);
+        let turned = Filter { expr: Some(Expr::Not(Box::new(expr))) }.judge(&entry);
         prop_assert_eq!(turned, match straight {
             Truth::Yes => Truth::No,
             Truth::No => Truth::Yes,

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use plimsoll_ct::{Class, Row};
+use plimsoll_ct::{Class, Entry};
 
 /// What was added up of one group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,7 +48,7 @@ impl Tally {
     }
 
     /// Counts an entry.
-    pub fn count(&mut self, entry: &Row) {
+    pub fn count(&mut self, entry: &Entry) {
         let mut slot = Slot::default();
         slot.count(entry);
         self.entries += 1;
@@ -77,7 +77,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    fn count(&mut self, entry: &Row) {
+    fn count(&mut self, entry: &Entry) {
         self.unreplied += u32::from(!entry.is_replied());
         match entry.class() {
             Class::Evictable => self.evictable += 1,
@@ -206,7 +206,7 @@ impl Slots {
         self.fewest.clear();
     }
 
-    pub fn add(&mut self, key: &[u8], entry: &Row) {
+    pub fn add(&mut self, key: &[u8], entry: &Entry) {
         let hash = self.hasher.hash_one(key);
         let (keys, width) = (&self.keys, self.width);
         let found = self.index.find(hash, |slot| at(keys, width, *slot) == key).copied();

@@ -5,27 +5,27 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use plimsoll_ct::{L4, Row};
+use plimsoll_ct::{Entry, L4};
 use plimsoll_wire::listing;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{Filter, Locals, Names, Netns, Owner, Surroundings, Tells, Timeouts, Truth, View};
 
-fn entry(source: [u8; 4], dport: u16) -> Row {
+fn entry(source: [u8; 4], dport: u16) -> Entry {
     let parsed = listing::parse(
         b"tcp 6 431000 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=4 dport=443 packets=5 bytes=500 \
           src=10.0.0.2 dst=10.0.0.1 sport=443 dport=4 packets=4 bytes=400 [ASSURED] mark=0 use=1",
     )
     .unwrap();
-    let mut entry = Row::from(&parsed.entry);
+    let mut entry = parsed.entry;
     entry.original.source = source.into();
     entry.original.l4 = L4::Ports { source: 4, destination: dport };
     entry
 }
 
 /// An entry of every kind that groupings tell apart.
-fn all_kinds() -> Vec<Row> {
+fn all_kinds() -> Vec<Entry> {
     let lines = [
         "tcp 6 431000 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=4 dport=443 packets=5 bytes=500 src=10.0.0.2 \
          dst=10.0.0.1 sport=443 dport=4 packets=4 bytes=400 [ASSURED] mark=7 delta-time=7200 use=1",
@@ -46,7 +46,7 @@ fn all_kinds() -> Vec<Row> {
         "sctp 132 100 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=5 dport=443 src=10.0.0.2 dst=10.0.0.1 sport=443 \
          dport=5 [ASSURED] mark=0 use=1",
     ];
-    lines.iter().map(|line| Row::from(&listing::parse(line.as_bytes()).unwrap().entry)).collect()
+    lines.iter().map(|line| listing::parse(line.as_bytes()).unwrap().entry).collect()
 }
 
 fn surroundings() -> Surroundings {
@@ -81,7 +81,7 @@ fn owners() -> [Vec<Owner>; 4] {
     ]
 }
 
-fn grouped(keys: &str, entries: &[Row], bytes: usize) -> Groups {
+fn grouped(keys: &str, entries: &[Entry], bytes: usize) -> Groups {
     let around = Surroundings::default();
     let mut groups = Groups::new(Keys::parse(keys).unwrap(), Limits { bytes }, 1);
     for entry in entries {
@@ -144,7 +144,7 @@ proptest! {
         keys in proptest::collection::vec(0_u16..200, 1..2_000),
         room in 1_usize..60,
     ) {
-        let entries: Vec<Row> = keys.iter().map(|key| entry([10, 0, 0, 1], *key)).collect();
+        let entries: Vec<Entry> = keys.iter().map(|key| entry([10, 0, 0, 1], *key)).collect();
         let mut truth: BTreeMap<u16, u64> = BTreeMap::new();
         for key in &keys {
             *truth.entry(*key).or_default() += 1;
@@ -175,7 +175,7 @@ proptest! {
         cut in 0_usize..800,
         room in 1_usize..150,
     ) {
-        let entries: Vec<Row> = keys.iter().map(|key| entry([10, 0, 0, 1], *key)).collect();
+        let entries: Vec<Entry> = keys.iter().map(|key| entry([10, 0, 0, 1], *key)).collect();
         let (first, second) = entries.split_at(cut.min(entries.len()));
         let mut together = grouped("dport,helper", first, room * 70);
         together.merge(&grouped("dport,helper", second, room * 70));
@@ -202,7 +202,7 @@ proptest! {
         keys in proptest::sample::subsequence(Keys::words().collect::<Vec<_>>(), 1..5),
     ) {
         let kinds = all_kinds();
-        let entries: Vec<&Row> = picked.iter().map(|n| &kinds[n % kinds.len()]).collect();
+        let entries: Vec<&Entry> = picked.iter().map(|n| &kinds[n % kinds.len()]).collect();
         let around = surroundings();
         let owners = owners();
         let views: Vec<View> = entries

@@ -201,7 +201,7 @@ fn digest(model: &Model) -> (usize, u64, String) {
     let mut sum = 0_u64;
     let mut count = 0;
     for entry in model.entries() {
-        sum = sum.wrapping_add(hasher.hash_one(&entry));
+        sum = sum.wrapping_add(hasher.hash_one(entry));
         count += 1;
     }
     (count, sum, format!("{:?}", model.counters()))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use plimsoll_ct::Row;
+use plimsoll_ct::Entry;
 use plimsoll_diagnosis::facts::{CensusBuilder, Gap, Namespace, Reader, TcpTimeouts};
 use plimsoll_diagnosis::plan::{self, Cut, Filter, Ground, Idle, Plan, ShedRequest};
 use plimsoll_probe::entries::{self, Ask, Scope};
@@ -56,9 +56,9 @@ pub fn by_source(
     use plimsoll_diagnosis::facts::Fact;
     let scope = namespace.map_or(Scope::Here, |inode| Scope::Some(vec![inode]));
     let mut counts: BTreeMap<IpAddr, u64> = BTreeMap::new();
-    let take = |row: &Row| {
-        if filter.matches(row) && !row.original.source.is_loopback() {
-            let source = match row.original.source {
+    let take = |entry: &Entry| {
+        if filter.matches(entry) && !entry.original.source.is_loopback() {
+            let source = match entry.original.source {
                 IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
                 v4 => v4,
             };
@@ -78,8 +78,8 @@ pub fn by_source(
 pub fn counted(namespace: Option<u64>, filter: &Filter) -> Result<u64, String> {
     let scope = namespace.map_or(Scope::Here, |inode| Scope::Some(vec![inode]));
     let mut found = 0;
-    let take = |row: &Row| {
-        found += u64::from(filter.matches(row));
+    let take = |entry: &Entry| {
+        found += u64::from(filter.matches(entry));
         true
     };
     entries::read(&Ask { scope, ..Ask::default() }, &mut [take]).map_err(why)?;
@@ -99,9 +99,9 @@ fn ask(namespace: &Namespace) -> Ask {
 fn idle_of_oldest(namespace: &Namespace, filter: &Filter, n: u64) -> Result<u64, Gap> {
     let Some(idle) = filter.idle else { return Ok(A_MINUTE) };
     let mut by_idle: BTreeMap<u64, u64> = BTreeMap::new();
-    let take = |row: &Row| {
-        if filter.matches(row)
-            && let Some(seconds) = idle.of(row)
+    let take = |entry: &Entry| {
+        if filter.matches(entry)
+            && let Some(seconds) = idle.of(entry)
         {
             *by_idle.entry(seconds).or_default() += 1;
         }
@@ -122,14 +122,14 @@ fn cut(namespace: &Namespace, filter: &Filter, timeouts: TcpTimeouts) -> Result<
     let seed = u64::from(std::process::id());
     let mut builder = CensusBuilder::new(Reader::Ctnetlink, timeouts, seed);
     let (mut total, mut matching, mut assured, mut rewritten) = (0, 0, 0, 0);
-    let take = |row: &Row| {
+    let take = |entry: &Entry| {
         total += 1;
-        if filter.matches(row) {
+        if filter.matches(entry) {
             matching += 1;
-            let nat = row.is_source_rewritten() || row.is_destination_rewritten();
+            let nat = entry.is_source_rewritten() || entry.is_destination_rewritten();
             rewritten += u64::from(nat);
-            assured += u64::from(row.is_assured() && !nat);
-            builder.add(&row.entry());
+            assured += u64::from(entry.is_assured() && !nat);
+            builder.add(entry);
         }
         true
     };

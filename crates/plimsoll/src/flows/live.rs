@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plimsoll_ct::Row;
+use plimsoll_ct::Entry;
 use plimsoll_diagnosis::facts::Gap;
 use plimsoll_flows::{Lacks, Surroundings, Tells};
 use plimsoll_probe::entries::{self, Ask, Details, Outcome, Reader, Scope, Share, Sink, Wants};
@@ -73,8 +73,8 @@ impl Places {
     }
 
     /// What is around an entry that this reader told of.
-    pub fn around(&self, row: &Row, reader: Reader) -> &Surroundings {
-        let (bare, full) = self.by_inode.get(&row.netns).unwrap_or(&self.unknown);
+    pub fn around(&self, entry: &Entry, reader: Reader) -> &Surroundings {
+        let (bare, full) = self.by_inode.get(&entry.netns).unwrap_or(&self.unknown);
         match reader {
             Reader::Bpf | Reader::Ctnetlink => full,
             Reader::Proc | Reader::Listing => bare,
@@ -137,11 +137,11 @@ impl Sink for Take<'_, '_> {
     fn begin(&mut self, reader: Reader) {
         self.reader = reader;
     }
-    fn take(&mut self, row: &Row) -> bool {
-        self.pipe.take(row, self.places.around(row, self.reader), Beside::Nothing)
+    fn take(&mut self, entry: &Entry) -> bool {
+        self.pipe.take(entry, self.places.around(entry, self.reader), Beside::Nothing)
     }
-    fn take_detailed(&mut self, row: &Row, details: &Details) -> bool {
-        self.pipe.take(row, self.places.around(row, self.reader), Beside::Details(details))
+    fn take_detailed(&mut self, entry: &Entry, details: &Details) -> bool {
+        self.pipe.take(entry, self.places.around(entry, self.reader), Beside::Details(details))
     }
     fn wants_order(&self) -> bool {
         matches!(self.pipe.end, End::Print(_))

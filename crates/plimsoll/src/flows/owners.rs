@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plimsoll_ct::Row;
+use plimsoll_ct::Entry;
 use plimsoll_flows::Owner;
 use plimsoll_probe::attribution::{self, Attribution};
 
@@ -42,8 +42,8 @@ impl Owners {
     }
 
     /// Whose an entry is; empty: nobody was found.
-    pub fn of(&mut self, row: &Row) -> &[Owner] {
-        match self.host.lookup(row) {
+    pub fn of(&mut self, entry: &Entry) -> &[Owner] {
+        match self.host.lookup(entry) {
             None => &[],
             Some(found) => self
                 .seen

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use plimsoll_ct::Row;
+use plimsoll_ct::Entry;
 use plimsoll_flows::{Filter, Groups, Lacks, Surroundings, Truth, View};
 use plimsoll_report::Style;
 use plimsoll_wire::ctnetlink::Details;
@@ -12,7 +12,7 @@ use super::owners::Owners;
 use super::print::Printer;
 use crate::terminal::cleaned;
 
-/// What a reader told of an entry beside the row.
+/// What a reader told of an entry beside the entry.
 #[derive(Debug, Clone, Copy)]
 pub enum Beside<'a> {
     /// Nothing.
@@ -69,10 +69,10 @@ pub enum End<'a> {
 
 impl Pipe<'_> {
     /// Takes an entry; `false`: no more, please.
-    pub fn take(&mut self, row: &Row, around: &Surroundings, beside: Beside<'_>) -> bool {
+    pub fn take(&mut self, entry: &Entry, around: &Surroundings, beside: Beside<'_>) -> bool {
         self.counts.seen += 1;
-        let owners = self.owners.as_mut().map(|owners| owners.of(row));
-        let view = View { owners, ..View::new(row, around) };
+        let owners = self.owners.as_mut().map(|owners| owners.of(entry));
+        let view = View { owners, ..View::new(entry, around) };
         match self.filter.judge_and_note(&view, &mut self.lacks) {
             Truth::Yes => {}
             Truth::No => return true,
@@ -125,12 +125,12 @@ impl Out {
         Self { buffer: Vec::with_capacity(BLOCK + 4_096), file, terminal }
     }
 
-    /// Where the next row goes.
+    /// Where the next entry goes.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
 
-    /// Behind each row.
+    /// Behind each entry.
     pub fn step(&mut self) -> io::Result<()> {
         if self.buffer.len() >= BLOCK { self.flush() } else { Ok(()) }
     }

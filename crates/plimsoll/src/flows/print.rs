@@ -3,7 +3,7 @@
 use std::io;
 use std::time::SystemTime;
 
-use plimsoll_ct::{Entry, Row, Seconds, Time, ZoneDirection};
+use plimsoll_ct::{Entry, Seconds, Time, ZoneDirection};
 use plimsoll_flows::{Names, View};
 use plimsoll_report::Style;
 use plimsoll_report::flows::{COLUMNS, csv_header, csv_row, entries_header, entry_lines, json_row};
@@ -107,30 +107,32 @@ impl<'a> Printer<'a> {
 }
 
 /// One entry as conntrack(8) prints it.
-pub fn conntrack(out: &mut Vec<u8>, tool: Tool, row: &Row, beside: Beside<'_>, names: &Names) {
+pub fn conntrack(out: &mut Vec<u8>, tool: Tool, entry: &Entry, beside: Beside<'_>, names: &Names) {
     if tool.save {
         let tags = match beside {
             Beside::Details(details) => details.sctp_tags,
             Beside::Line(_) | Beside::Nothing => None,
         };
-        save::append(out, &row.entry(), tags);
+        save::append(out, entry, tags);
         out.push(b'\n');
         return;
     }
     if tool.xml {
-        xml_flow(out, tool, row, beside, names, None, None);
+        xml_flow(out, tool, entry, beside, names, None, None);
         out.push(b'\n');
         return;
     }
-    text_line(out, tool, row, beside, names);
+    text_line(out, tool, entry, beside, names);
     out.push(b'\n');
 }
 
 /// Seconds that an entry lives, to be shown now. The tool takes whole seconds from whole seconds, the kernel counts to
 /// the nanosecond.
-fn age(row: &Row, beside: Beside<'_>, tool: bool) -> Option<Seconds> {
+fn age(entry: &Entry, beside: Beside<'_>, tool: bool) -> Option<Seconds> {
     const SECOND: i64 = 1_000_000_000;
-    let (Beside::Details(details), Some(started)) = (beside, row.started) else { return row.age };
+    let (Beside::Details(details), Some(started)) = (beside, entry.started) else {
+        return entry.age;
+    };
     let now = || {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
@@ -145,9 +147,9 @@ fn age(row: &Row, beside: Beside<'_>, tool: bool) -> Option<Seconds> {
 }
 
 /// The line without its line feed.
-pub fn text_line(out: &mut Vec<u8>, tool: Tool, row: &Row, beside: Beside<'_>, names: &Names) {
-    let mut line = Line::from(row.entry());
-    line.entry.age = age(row, beside, true);
+pub fn text_line(out: &mut Vec<u8>, tool: Tool, entry: &Entry, beside: Beside<'_>, names: &Names) {
+    let mut line = Line::from(*entry);
+    line.entry.age = age(entry, beside, true);
     let (started, stopped);
     let labels;
     if !tool.id {
@@ -162,7 +164,7 @@ pub fn text_line(out: &mut Vec<u8>, tool: Tool, row: &Row, beside: Beside<'_>, n
                 (line.started, line.stopped) = (started.as_deref(), stopped.as_deref());
             }
             if tool.labels {
-                labels = label_names(row, names);
+                labels = label_names(entry, names);
                 line.labels = (!labels.is_empty()).then_some(&*labels);
             }
         }
@@ -187,7 +189,7 @@ pub fn text_line(out: &mut Vec<u8>, tool: Tool, row: &Row, beside: Beside<'_>, n
 pub fn xml_flow(
     out: &mut Vec<u8>,
     tool: Tool,
-    row: &Row,
+    entry: &Entry,
     beside: Beside<'_>,
     names: &Names,
     event: Option<&str>,
@@ -196,7 +198,7 @@ pub fn xml_flow(
     let text;
     let mut labels: Vec<&str> = Vec::new();
     if tool.labels {
-        text = label_names(row, names);
+        text = label_names(entry, names);
         labels.extend(text.split(',').filter(|name| !name.is_empty()));
     }
     let (times, security) = match beside {
@@ -208,7 +210,7 @@ pub fn xml_flow(
     };
     let times = if tool.ktimestamp { times } else { (None, None) };
     let extra = xml::Extra { event, times, security, labels: &labels, when };
-    let entry = Entry { age: age(row, beside, true), ..row.entry() };
+    let entry = Entry { age: age(entry, beside, true), ..*entry };
     xml::append(out, &entry, &extra);
 }
 
@@ -216,7 +218,7 @@ pub fn xml_flow(
 fn proc(out: &mut Vec<u8>, view: &View<'_>, beside: Beside<'_>) {
     let told = if let Beside::Line(line) = beside { Some(line.clone()) } else { None };
     let as_saved = told.is_some();
-    let mut line = told.unwrap_or_else(|| Line::from(view.entry.entry()));
+    let mut line = told.unwrap_or_else(|| Line::from(*view.entry));
     line.labels = None;
     (line.started, line.stopped) = (None, None);
     if let Beside::Details(details) = beside {
@@ -238,8 +240,8 @@ fn proc(out: &mut Vec<u8>, view: &View<'_>, beside: Beside<'_>) {
 }
 
 /// The labels that have a name, as conntrack(8) prints them.
-fn label_names(row: &Row, names: &Names) -> String {
-    let Some(bits) = row.labels else { return String::new() };
+fn label_names(entry: &Entry, names: &Names) -> String {
+    let Some(bits) = entry.labels else { return String::new() };
     let set = |bit: &u16| bits[usize::from(bit / 8)] >> (bit % 8) & 1 == 1;
     let found: Vec<&str> = (0..128).filter(set).filter_map(|bit| names.label_name(bit)).collect();
     found.join(",")

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead};
 use std::path::Path;
 
-use plimsoll_ct::Row;
+use plimsoll_ct::Entry;
 use plimsoll_flows::{Surroundings, Tells};
 use plimsoll_probe::dead;
 use plimsoll_probe::files::Files;
@@ -79,11 +79,11 @@ fn through(
     let mut first = None;
     let ended = each_of_listing(reader, &mut |line| match line {
         Ok(line) => {
-            let row = Row { netns, ..Row::from(&line.entry) };
+            let entry = Entry { netns, ..line.entry };
             // A listing with ids, or with a helper, is the tool's, which shows every helper.
             around.tells =
-                Tells { helper: row.id.is_some() || row.helper.is_some(), ..around.tells };
-            pipe.take(&row, &around, Beside::Line(line))
+                Tells { helper: entry.id.is_some() || entry.helper.is_some(), ..around.tells };
+            pipe.take(&entry, &around, Beside::Line(line))
         }
         Err(malformed) => {
             pipe.counts.malformed += 1;

@@ -8,7 +8,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use plimsoll_ct::{Row, Time};
+use plimsoll_ct::{Entry, Time};
 use plimsoll_flows::{Before, Known, Lacks, Truth, View};
 use plimsoll_probe::entries::{self, Ask, Reader, Scope, Wants, Which};
 use plimsoll_probe::events::{Happening, Kind, Listener, Woken, program_of};
@@ -91,7 +91,7 @@ struct Watch<'a> {
 }
 
 /// Takes what a reading found.
-type Found<'a> = &'a mut (dyn FnMut(Kind, &Row) + Send);
+type Found<'a> = &'a mut (dyn FnMut(Kind, &Entry) + Send);
 
 /// How an event was learnt of.
 #[derive(Debug, Clone, Copy)]
@@ -152,8 +152,8 @@ impl Watch<'_> {
     ) -> io::Result<Woken> {
         listener.wait(milliseconds, &mut |_, happening| {
             match happening {
-                Happening::Event { kind, row, details, by } => {
-                    self.event(kind, row, Beside::Details(details), by);
+                Happening::Event { kind, entry, details, by } => {
+                    self.event(kind, entry, Beside::Details(details), by);
                 }
                 Happening::Lost { netns } => {
                     self.losses += 1;
@@ -169,23 +169,23 @@ impl Watch<'_> {
         self.failed.is_some() || self.arguments.limit.is_some_and(|limit| self.shown >= limit)
     }
 
-    fn event(&mut self, kind: Kind, row: &Row, beside: Beside<'_>, by: Option<u32>) {
-        let mut row = *row;
-        let known = self.known.entry(row.netns).or_insert_with(|| Known::new(seed()));
+    fn event(&mut self, kind: Kind, entry: &Entry, beside: Beside<'_>, by: Option<u32>) {
+        let mut entry = *entry;
+        let known = self.known.entry(entry.netns).or_insert_with(|| Known::new(seed()));
         let fresh = match kind {
-            Kind::New => known.note(&mut row, true) != Before::Told,
+            Kind::New => known.note(&mut entry, true) != Before::Told,
             Kind::Update => {
-                known.note(&mut row, true);
+                known.note(&mut entry, true);
                 true
             }
             Kind::Destroy => {
-                known.forget(&row);
+                known.forget(&entry);
                 // Not again, if a reading found it gone already.
-                row.id.is_none_or(|id| !self.swept.remove(&(row.netns, id)))
+                entry.id.is_none_or(|id| !self.swept.remove(&(entry.netns, id)))
             }
         };
         if fresh {
-            self.show(kind, &row, beside, By::Event(by));
+            self.show(kind, &entry, beside, By::Event(by));
         }
     }
 
@@ -199,16 +199,16 @@ impl Watch<'_> {
         };
         let tell = found.is_some();
         let known = &mut self.known;
-        let mut sink = |row: &Row| {
-            let known = known.entry(row.netns).or_insert_with(|| Known::new(seed()));
-            let before = known.note(&mut row.clone(), tell);
+        let mut sink = |entry: &Entry| {
+            let known = known.entry(entry.netns).or_insert_with(|| Known::new(seed()));
+            let before = known.note(&mut entry.clone(), tell);
             let kind = match before {
                 Before::Unknown => Kind::New,
                 Before::Other => Kind::Update,
                 Before::Silent | Before::Told => return true,
             };
             if let Some(found) = &mut found {
-                found(kind, row);
+                found(kind, entry);
             }
             true
         };
@@ -226,17 +226,17 @@ impl Watch<'_> {
             (Scope::Here, _) | (_, None) => self.places.scope.clone(),
             (Scope::All | Scope::Some(_), Some(inode)) => Scope::Some(vec![inode]),
         };
-        let mut differences: Vec<(Kind, Row)> = Vec::new();
+        let mut differences: Vec<(Kind, Entry)> = Vec::new();
         self.known.entry(netns).or_insert_with(|| Known::new(seed())).begin();
-        let read = self.read(&scope, Some(&mut |kind, row| differences.push((kind, *row))));
+        let read = self.read(&scope, Some(&mut |kind, entry| differences.push((kind, *entry))));
         match read {
             Ok(()) => {
                 if let Some(known) = self.known.get_mut(&netns) {
                     self.swept.clear();
-                    known.sweep(|row| {
-                        let row = Row { netns, ..*row };
-                        self.swept.extend(row.id.map(|id| (netns, id)));
-                        differences.push((Kind::Destroy, row));
+                    known.sweep(|entry| {
+                        let entry = Entry { netns, ..*entry };
+                        self.swept.extend(entry.id.map(|id| (netns, id)));
+                        differences.push((Kind::Destroy, entry));
                     });
                 }
             }
@@ -246,24 +246,24 @@ impl Watch<'_> {
                 }
             }
         }
-        for (kind, row) in differences {
+        for (kind, entry) in differences {
             if self.is_full() {
                 return;
             }
             self.repaired += 1;
-            self.show(kind, &row, Beside::Nothing, By::Reading);
+            self.show(kind, &entry, Beside::Nothing, By::Reading);
         }
     }
 
-    fn show(&mut self, kind: Kind, row: &Row, beside: Beside<'_>, by: By) {
+    fn show(&mut self, kind: Kind, entry: &Entry, beside: Beside<'_>, by: By) {
         let prepared = self.prepared;
         let mut lacks = Lacks::NONE;
-        let around = self.places.around(row, Reader::Ctnetlink);
+        let around = self.places.around(entry, Reader::Ctnetlink);
         let owners = self.owners.as_mut().map(|owners| {
             owners.refresh(Duration::from_secs(1));
-            owners.of(row)
+            owners.of(entry)
         });
-        let view = View { owners, ..View::new(row, around) };
+        let view = View { owners, ..View::new(entry, around) };
         match prepared.filter.judge_and_note(&view, &mut lacks) {
             Truth::Yes => {}
             Truth::No => return,
@@ -281,7 +281,7 @@ impl Watch<'_> {
         match prepared.output.form {
             Form::Conntrack(tool) if tool.xml => {
                 let when = tool.timestamp.then(|| when(now)).flatten();
-                print::xml_flow(out, tool, row, beside, names, Some(word(kind)), when);
+                print::xml_flow(out, tool, entry, beside, names, Some(word(kind)), when);
                 suffix(out, by);
             }
             Form::Conntrack(tool) => {
@@ -294,7 +294,7 @@ impl Watch<'_> {
                     Kind::Update => b" [UPDATE] ",
                     Kind::Destroy => b"[DESTROY] ",
                 });
-                print::text_line(out, tool, row, beside, names);
+                print::text_line(out, tool, entry, beside, names);
                 suffix(out, by);
             }
             Form::Json | Form::Csv => {

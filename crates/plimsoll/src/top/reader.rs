@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use plimsoll_ct::Row;
+use plimsoll_ct::Entry;
 use plimsoll_diagnosis::facts::Snapshot;
 use plimsoll_diagnosis::{Diagnosis, diagnose};
 use plimsoll_flows::{Filter, Groups, Lacks, Limits, Tally, Truth, View};
@@ -362,15 +362,15 @@ impl Sink for Count<'_> {
     fn begin(&mut self, reader: entries::Reader) {
         self.reader = reader;
     }
-    fn take(&mut self, row: &Row) -> bool {
+    fn take(&mut self, entry: &Entry) -> bool {
         self.seen += 1;
-        if row.netns != self.last.0 {
+        if entry.netns != self.last.0 {
             self.close();
-            self.last.0 = row.netns;
+            self.last.0 = entry.netns;
         }
-        self.last.1.count(row);
-        let owners = self.owners.as_mut().map(|owners| owners.of(row));
-        let view = View { owners, ..View::new(row, self.places.around(row, self.reader)) };
+        self.last.1.count(entry);
+        let owners = self.owners.as_mut().map(|owners| owners.of(entry));
+        let view = View { owners, ..View::new(entry, self.places.around(entry, self.reader)) };
         match self.filter.judge_and_note(&view, &mut self.lacks) {
             Truth::Yes => self.groups.add(&view),
             Truth::No => {}

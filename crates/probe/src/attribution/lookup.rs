@@ -1,6 +1,6 @@
 //! From an entry to its owner.
 
-use plimsoll_ct::{L4, Row, Tuple};
+use plimsoll_ct::{Entry, L4, Tuple};
 
 use super::sockets::At;
 use super::{Attribution, Owner};
@@ -48,18 +48,18 @@ struct Ends {
 }
 
 impl Ends {
-    fn of(row: &Row) -> Self {
+    fn of(entry: &Entry) -> Self {
         let port = |tuple: &Tuple| match tuple.l4 {
             L4::Ports { source, destination } => (source, destination),
             L4::Icmp { .. } | L4::Gre { .. } | L4::None => (0, 0),
         };
-        let (original, reply) = (port(&row.original), port(&row.reply));
+        let (original, reply) = (port(&entry.original), port(&entry.reply));
         Self {
-            protocol: row.original.protocol.number(),
-            source: (row.original.source, original.0),
-            destination: (row.original.destination, original.1),
-            answering: (row.reply.source, reply.0),
-            answered: (row.reply.destination, reply.1),
+            protocol: entry.original.protocol.number(),
+            source: (entry.original.source, original.0),
+            destination: (entry.original.destination, original.1),
+            answering: (entry.reply.source, reply.0),
+            answered: (entry.reply.destination, reply.1),
         }
     }
 }
@@ -68,9 +68,9 @@ impl Attribution {
     /// Whose an entry is. `None`: neither a socket nor a namespace of this host leads to anybody.
     ///
     /// Sockets of the entry's own namespace come first, then the source's namespace, then the destination's.
-    pub fn lookup(&self, row: &Row) -> Option<Match<'_>> {
-        let here = *self.places.get(&row.netns?)?;
-        let ends = Ends::of(row);
+    pub fn lookup(&self, entry: &Entry) -> Option<Match<'_>> {
+        let here = *self.places.get(&entry.netns?)?;
+        let ends = Ends::of(entry);
         let (owner, end, through) = self
             .local(here, &ends)
             .or_else(|| self.forwarded(here, &ends))

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use plimsoll_ct::{L4, Protocol, Row, State, Status, Tuple};
+use plimsoll_ct::{Entry, L4, Protocol, State, Status, Tuple};
 use plimsoll_wire::rtnetlink::Link;
 use plimsoll_wire::sock_diag::Socket;
 
@@ -21,14 +21,14 @@ fn tuple(source: (&str, u16), destination: (&str, u16)) -> Tuple {
     }
 }
 
-fn row(netns: u64, original: Tuple, reply: Tuple) -> Row {
-    let mut row = Row::new(original, reply, State::Stateless, Status::empty());
-    row.netns = Some(netns);
-    row
+fn entry(netns: u64, original: Tuple, reply: Tuple) -> Entry {
+    let mut entry = Entry::new(original, reply, State::Stateless, Status::empty());
+    entry.netns = Some(netns);
+    entry
 }
 
-fn plain(netns: u64, source: (&str, u16), destination: (&str, u16)) -> Row {
-    row(netns, tuple(source, destination), tuple(destination, source))
+fn plain(netns: u64, source: (&str, u16), destination: (&str, u16)) -> Entry {
+    entry(netns, tuple(source, destination), tuple(destination, source))
 }
 
 /// A host, and two namespaces that both have 10.1.0.2; `web` is at the other end of the host's interface 8, `shop` at that of
@@ -74,8 +74,8 @@ fn host() -> Attribution {
 
 type Told = (Option<u32>, Option<String>, End, Through);
 
-fn told(a: &Attribution, row: &Row) -> Option<Told> {
-    let found = a.lookup(row)?;
+fn told(a: &Attribution, entry: &Entry) -> Option<Told> {
+    let found = a.lookup(entry)?;
     let pid = found.owner.process.as_ref().map(|p| p.pid);
     let netns = found.owner.netns.as_deref().map(String::from);
     Some((pid, netns, found.end, found.through))
@@ -110,7 +110,7 @@ fn what_passes_the_host_to_another_machine_is_nobodys() {
 #[test]
 fn a_published_port_is_the_process_behind_the_translation() {
     let a = host();
-    let published = row(
+    let published = entry(
         HOST,
         tuple(("203.0.113.7", 5), ("192.0.2.1", 80)),
         tuple(("10.1.0.3", 8080), ("203.0.113.7", 5)),
@@ -122,7 +122,7 @@ fn a_published_port_is_the_process_behind_the_translation() {
 fn a_masqueraded_flow_is_the_namespaces_that_has_its_source() {
     let a = host();
     let out = |source| {
-        row(
+        entry(
             HOST,
             tuple((source, 5), ("198.51.100.1", 443)),
             tuple(("198.51.100.1", 443), ("192.0.2.1", 5)),

@@ -1,6 +1,6 @@
 //! The entries of the table, one at a time, by the fastest way there is: for whoever filters and counts.
 //!
-//! Three ways, one result. Each shows the entries of the chosen namespaces as [`Row`]s; what a way can't tell
+//! Three ways, one result. Each shows the entries of the chosen namespaces as [`Entry`]s; what a way can't tell
 //! stays `None`. [`read`] tries them in the order of their cost and says in its [`Outcome`] which it was, why
 //! not a faster one, and how much of the table was seen.
 //!
@@ -15,7 +15,7 @@ mod scope;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use plimsoll_ct::{Nanos, Row, Time};
+use plimsoll_ct::{Entry, Nanos, Time};
 use plimsoll_diagnosis::facts::{Gap, Reason};
 use plimsoll_wire::Malformed;
 pub use plimsoll_wire::ctnetlink::{Details, Filter};
@@ -60,17 +60,17 @@ pub enum Scope {
 /// `[UNREPLIED]` and `[ASSURED]`, expires, zone, mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Wants {
-    /// [`Row::original_accounting`] and [`Row::reply_accounting`].
+    /// [`Entry::original_accounting`] and [`Entry::reply_accounting`].
     pub accounting: bool,
-    /// [`Row::id`].
+    /// [`Entry::id`].
     pub id: bool,
-    /// [`Row::started`] and [`Row::age`].
+    /// [`Entry::started`] and [`Entry::age`].
     pub age: bool,
-    /// [`Row::helper`].
+    /// [`Entry::helper`].
     pub helper: bool,
-    /// [`Row::labels`].
+    /// [`Entry::labels`].
     pub labels: bool,
-    /// [`Row::references`].
+    /// [`Entry::references`].
     pub references: bool,
     /// [`Details::security`], where [`Sink::wants_details`].
     pub security: bool,
@@ -125,13 +125,13 @@ pub trait Sink: Send {
     /// The entries that follow come from this reader.
     fn begin(&mut self, _: Reader) {}
     /// One entry; `false` ends the whole reading.
-    fn take(&mut self, row: &Row) -> bool;
-    /// The same with what a [`Row`] has no place for, where [`Self::wants_details`]; not from the proc file. The BPF
+    fn take(&mut self, entry: &Entry) -> bool;
+    /// The same with what a [`Entry`] has no place for, where [`Self::wants_details`]; not from the proc file. The BPF
     /// census tells of it the times, the labels and the tags of SCTP.
-    fn take_detailed(&mut self, row: &Row, _: &Details) -> bool {
-        self.take(row)
+    fn take_detailed(&mut self, entry: &Entry, _: &Details) -> bool {
+        self.take(entry)
     }
-    /// Whether what a [`Row`] has no place for is wanted as well.
+    /// Whether what a [`Entry`] has no place for is wanted as well.
     fn wants_details(&self) -> bool {
         false
     }
@@ -146,9 +146,9 @@ pub trait Sink: Send {
     fn reach_bucket(&mut self, _: u64) {}
 }
 
-impl<F: FnMut(&Row) -> bool + Send> Sink for F {
-    fn take(&mut self, row: &Row) -> bool {
-        self(row)
+impl<F: FnMut(&Entry) -> bool + Send> Sink for F {
+    fn take(&mut self, entry: &Entry) -> bool {
+        self(entry)
     }
 }
 

@@ -1,10 +1,10 @@
-//! ctnetlink's dump as a stream of rows: one buffer, nothing allocated for an entry.
+//! ctnetlink's dump as a stream of entries: one buffer, nothing allocated for an entry.
 //!
 //! The kernel builds a dump datagram by datagram while we receive, at most some 32 KiB at a time, so a larger
 //! buffer gains nothing and closing the socket ends the dump. Between two datagrams it keeps the entry at
 //! which to go on; is that one gone meanwhile, the bucket begins anew and its entries come twice.
 
-use plimsoll_ct::{Family, L4, Row, Time};
+use plimsoll_ct::{Entry, Family, L4, Time};
 use plimsoll_diagnosis::facts::Gap;
 use plimsoll_wire::ctnetlink::{self, Filter};
 
@@ -51,20 +51,20 @@ fn one<S: Sink>(
     let mut recent = Recent::default();
     let mut any = false;
     let mut details = take.wants_details().then(Details::default);
-    let mut row = Row::UNKNOWN;
+    let mut entry = Entry::UNKNOWN;
     loop {
         let step = dump.next(&mut |payload| {
             any = true;
             let read = match &mut details {
-                Some(details) => ctnetlink::decode_row_with(payload, now, &mut row, details),
-                None => ctnetlink::decode_row(payload, now, &mut row),
+                Some(details) => ctnetlink::decode_with(payload, now, &mut entry, details),
+                None => ctnetlink::decode_into(payload, now, &mut entry),
             };
             match read {
-                Ok(()) if recent.is_known(&row) => {
+                Ok(()) if recent.is_known(&entry) => {
                     take.outcome.duplicates += 1;
                     true
                 }
-                Ok(()) => take.row_with(&mut row, details.as_ref()),
+                Ok(()) => take.entry_with(&mut entry, details.as_ref()),
                 Err(malformed) => {
                     take.malformed(&malformed);
                     true
@@ -111,8 +111,8 @@ impl Recent {
     /// Thirty-two bits for each.
     const WORDS: usize = Self::LENGTH * 32 / 64;
 
-    fn is_known(&mut self, row: &Row) -> bool {
-        let Some(mark) = mark(row) else { return false };
+    fn is_known(&mut self, entry: &Entry) -> bool {
+        let Some(mark) = mark(entry) else { return false };
         let (word, bit) = Self::place(mark);
         if self.filter[word] & bit != 0 && self.known.contains(&mark) {
             return true;
@@ -145,15 +145,15 @@ impl Recent {
 
 /// What no two of a few hundred entries have in common: the id, a keyed hash itself, with ports and zone. `None`: the
 /// kernel told no id.
-fn mark(row: &Row) -> Option<u64> {
-    let ports = match row.original.l4 {
+fn mark(entry: &Entry) -> Option<u64> {
+    let ports = match entry.original.l4 {
         L4::Ports { source, destination } | L4::Gre { source, destination } => {
             u32::from(source) << 16 | u32::from(destination)
         }
         L4::Icmp { kind, code, id } => u32::from(id) << 16 | u32::from(kind) << 8 | u32::from(code),
         L4::None => 0,
     };
-    Some(u64::from(row.id?) << 32 | u64::from(ports ^ u32::from(row.zone.id).rotate_left(8)))
+    Some(u64::from(entry.id?) << 32 | u64::from(ports ^ u32::from(entry.zone.id).rotate_left(8)))
 }
 
 #[cfg(test)]
@@ -161,8 +161,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn numbered(id: u32) -> Row {
-        Row { id: Some(id), ..Row::UNKNOWN }
+    fn numbered(id: u32) -> Entry {
+        Entry { id: Some(id), ..Entry::UNKNOWN }
     }
 
     #[test]
@@ -170,12 +170,12 @@ mod tests {
         let mut recent = Recent::default();
         let mut next = 0..;
         for _ in 0..20 {
-            let these: Vec<Row> = next.by_ref().take(140).map(numbered).collect();
-            assert!(these.iter().all(|row| !recent.is_known(row)));
-            assert!(these.iter().all(|row| !recent.is_known(row)), "the same datagram");
+            let these: Vec<Entry> = next.by_ref().take(140).map(numbered).collect();
+            assert!(these.iter().all(|entry| !recent.is_known(entry)));
+            assert!(these.iter().all(|entry| !recent.is_known(entry)), "the same datagram");
             recent.this.truncate(140);
             recent.next_datagram();
-            assert!(these.iter().all(|row| recent.is_known(row)));
+            assert!(these.iter().all(|entry| recent.is_known(entry)));
         }
         let last = next.next().unwrap();
         let remembered = (0..last).filter(|id| recent.is_known(&numbered(*id))).count();
@@ -185,8 +185,8 @@ mod tests {
     #[test]
     fn what_has_no_id_is_never_known() {
         let mut recent = Recent::default();
-        assert!(!recent.is_known(&Row::UNKNOWN));
+        assert!(!recent.is_known(&Entry::UNKNOWN));
         recent.next_datagram();
-        assert!(!recent.is_known(&Row::UNKNOWN));
+        assert!(!recent.is_known(&Entry::UNKNOWN));
     }
 }

@@ -1,6 +1,5 @@
-//! /proc/net/nf_conntrack as a stream of rows, where nothing else is to be had.
+//! /proc/net/nf_conntrack as a stream of entries, where nothing else is to be had.
 
-use plimsoll_ct::Row;
 use plimsoll_diagnosis::facts::Gap;
 
 use super::scope::{Part, Take};
@@ -13,7 +12,7 @@ pub(super) fn entries<S: Sink>(
     take: &mut Take<'_, S>,
 ) -> Result<Part, Gap> {
     let outcome = table::proc_entries(budget, &mut |entry| match entry {
-        Ok(entry) => take.row(Row::from(entry)),
+        Ok(entry) => take.entry(*entry),
         Err(malformed) => {
             take.malformed(malformed);
             true

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use plimsoll_ct::{Nanos, Row};
+use plimsoll_ct::{Entry, Nanos};
 use plimsoll_diagnosis::facts::{Fact, Gap, Owner, Reader, Reason};
 use plimsoll_wire::Malformed;
 
@@ -49,22 +49,22 @@ pub(super) struct Take<'a, S> {
 }
 
 impl<S: Sink> Take<'_, S> {
-    pub fn row(&mut self, mut row: Row) -> bool {
-        self.row_with(&mut row, None)
+    pub fn entry(&mut self, mut entry: Entry) -> bool {
+        self.entry_with(&mut entry, None)
     }
 
     pub fn wants_details(&self) -> bool {
         self.sink.wants_details()
     }
 
-    pub fn row_with(&mut self, row: &mut Row, details: Option<&Details>) -> bool {
+    pub fn entry_with(&mut self, entry: &mut Entry, details: Option<&Details>) -> bool {
         self.outcome.read += 1;
-        row.netns = self.netns;
-        if self.ask.narrow.matches_row(row) {
+        entry.netns = self.netns;
+        if self.ask.narrow.matches(entry) {
             self.outcome.rows += 1;
             self.full = !match details {
-                Some(details) => self.sink.take_detailed(row, details),
-                None => self.sink.take(row),
+                Some(details) => self.sink.take_detailed(entry, details),
+                None => self.sink.take(entry),
             };
         }
         !self.full

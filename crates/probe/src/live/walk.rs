@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use plimsoll_ct::{Nanos, Row};
+use plimsoll_ct::{Entry, Nanos};
 use plimsoll_diagnosis::facts::{
     Census, CensusBuilder, Comparison, Fact, Reader, SampleBuilder, TableSample, TcpTimeouts,
 };
@@ -138,12 +138,12 @@ struct Sampling {
 }
 
 impl Sink for Sampling {
-    fn take(&mut self, row: &Row) -> bool {
-        if let Some(place) = row.netns.and_then(|inode| self.places.get(&inode))
+    fn take(&mut self, entry: &Entry) -> bool {
+        if let Some(place) = entry.netns.and_then(|inode| self.places.get(&inode))
             && let Some((end, builder)) = &mut self.builders[*place]
             && self.bucket < *end
         {
-            builder.add(&row.entry());
+            builder.add(entry);
         }
         self.bucket < self.last
     }
@@ -168,15 +168,14 @@ struct Counts {
 }
 
 impl Sink for Counts {
-    fn take(&mut self, row: &Row) -> bool {
-        if let Some(place) = row.netns.and_then(|inode| self.places.get(&inode)) {
+    fn take(&mut self, entry: &Entry) -> bool {
+        if let Some(place) = entry.netns.and_then(|inode| self.places.get(&inode)) {
             let Counting { builder, comparison, end } = &mut self.counting[*place];
-            let entry = row.entry();
-            builder.add(&entry);
+            builder.add(entry);
             if let Some(comparison) = comparison
                 && self.bucket < *end
             {
-                comparison.add(&entry);
+                comparison.add(entry);
             }
         }
         true

@@ -8,7 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use plimsoll_ct::{L4, Protocol, Row, State, Status, Tuple};
+use plimsoll_ct::{Entry, L4, Protocol, State, Status, Tuple};
 use plimsoll_flows::{Names, Span, View};
 
 use crate::wrap;
@@ -134,7 +134,7 @@ pub fn event_line(
 }
 
 /// What NAT made of the ends.
-fn rewritten(entry: &Row) -> Vec<String> {
+fn rewritten(entry: &Entry) -> Vec<String> {
     let mut text = Vec::new();
     if entry.is_destination_rewritten() {
         text.push(format!("dnat to {}", end_of(entry.reply.source, &entry.reply, true)));

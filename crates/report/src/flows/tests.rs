@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Accounting, Row};
+use plimsoll_ct::{Accounting, Entry};
 use plimsoll_flows::{Groups, Keys, Limits, Names, Order, Owner, Surroundings, Tells, View};
 use plimsoll_wire::{listing, names};
 
@@ -12,8 +12,8 @@ use crate::Style;
 
 const TABLE: &str = include_str!("../../../../fixtures/ctnetlink/dump-accounting.tool");
 
-fn rows() -> Vec<Row> {
-    TABLE.lines().map(|line| Row::from(&listing::parse(line.as_bytes()).unwrap().entry)).collect()
+fn entries() -> Vec<Entry> {
+    TABLE.lines().map(|line| listing::parse(line.as_bytes()).unwrap().entry).collect()
 }
 
 fn some_names() -> Names {
@@ -31,8 +31,8 @@ fn style(width: usize) -> Style {
 fn table(width: usize) -> String {
     let around = Surroundings::default();
     let mut out = entries_header(&style(width));
-    for row in rows() {
-        entry_lines(&mut out, &View::new(&row, &around), &some_names(), false, &style(width));
+    for entry in entries() {
+        entry_lines(&mut out, &View::new(&entry, &around), &some_names(), false, &style(width));
     }
     out
 }
@@ -50,7 +50,7 @@ fn long_addresses_take_a_line_each_and_names_of_a_host_are_cleaned() {
         dst=2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff sport=40000 dport=443 \
         src=2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff dst=2001:db8:1111:2222:3333:4444:5555:6666 \
         sport=443 dport=40001 [ASSURED] mark=7 zone=3 use=1";
-    let row = Row::from(&listing::parse(line.as_bytes()).unwrap().entry);
+    let entry = listing::parse(line.as_bytes()).unwrap().entry;
     let owner = Owner {
         pid: Some(7),
         process: Some("ev\u{1b}[31mil".into()),
@@ -59,7 +59,7 @@ fn long_addresses_take_a_line_each_and_names_of_a_host_are_cleaned() {
     };
     let owners = [owner];
     let around = Surroundings::default();
-    let view = View { owners: Some(&owners), ..View::new(&row, &around) };
+    let view = View { owners: Some(&owners), ..View::new(&entry, &around) };
     let mut out = String::new();
     entry_lines(&mut out, &view, &some_names(), false, &style(80));
     insta::assert_snapshot!(out);
@@ -73,9 +73,9 @@ fn groups_are_a_table_with_shares() {
     };
     let keys = Keys::parse("proto,dport,helper,age").unwrap();
     let mut groups = Groups::new(keys, Limits::default(), 1);
-    let rows = rows();
-    for row in &rows {
-        groups.add(&View::new(row, &around));
+    let entries = entries();
+    for entry in &entries {
+        groups.add(&View::new(entry, &around));
     }
     let some: Vec<_> = groups.rows(Order::Entries, Some(6)).collect();
     let text =
@@ -102,10 +102,10 @@ fn every_column_has_the_kind_that_it_says_and_json_is_json() {
         ..Surroundings::default()
     };
     let names = some_names();
-    for mut row in rows() {
-        row.reply_accounting = Some(Accounting { packets: u64::MAX, bytes: 1 });
-        row.labels = Some([255; 16]);
-        let view = View::new(&row, &around);
+    for mut entry in entries() {
+        entry.reply_accounting = Some(Accounting { packets: u64::MAX, bytes: 1 });
+        entry.labels = Some([255; 16]);
+        let view = View::new(&entry, &around);
         for column in COLUMNS {
             let cell = (column.cell)(&view, &names);
             let fits = matches!(
@@ -120,7 +120,7 @@ fn every_column_has_the_kind_that_it_says_and_json_is_json() {
         let mut line = Vec::new();
         json_row(&mut line, COLUMNS.iter().map(|c| (c.name, (c.cell)(&view, &names))));
         let object: serde_json::Value = serde_json::from_slice(&line).unwrap();
-        assert_eq!(object["src"], row.original.source.to_string());
+        assert_eq!(object["src"], entry.original.source.to_string());
         assert_eq!(object["reply_packets"], u64::MAX);
     }
 }

@@ -1,13 +1,13 @@
 //! A message's attributes to an entry.
 //!
-//! [`decode`] is the hot path of a census: nothing is allocated for an entry without a helper.
+//! [`decode_into`] is the hot path of a census: nothing is allocated.
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use plimsoll_ct::{
-    Accounting, DccpState, Entry, HelperName, L4, Protocol, Row, SctpState, Seconds, State, Status,
+    Accounting, DccpState, Entry, HelperName, L4, Protocol, SctpState, Seconds, State, Status,
     TcpState, Time, Tuple, Zone, ZoneDirection,
 };
 
@@ -16,114 +16,51 @@ use super::{GENERIC, number, quick};
 use crate::Malformed;
 use crate::netlink::{Attribute, Attributes};
 
-/// The entry of a dump reply or event, without its details.
+/// The entry of a dump reply or event.
 ///
 /// `now` turns the start timestamp into an age; a DESTROY event tells its own end.
 pub fn decode(payload: &[u8], now: Option<Time>) -> Result<Entry, Malformed> {
-    read(payload, now, &mut Ignore)
+    let mut entry = Entry::UNKNOWN;
+    decode_into(payload, now, &mut entry).map(|()| entry)
 }
 
-/// What takes the attributes that [`Entry`] has no place for.
-pub(super) trait Sink {
-    /// A top-level attribute is about to be read.
-    fn attribute(&mut self, attribute: &Attribute<'_>);
-    /// Where details go, if anybody wants them.
-    fn details(&mut self) -> Option<&mut Details>;
-    /// The value of CTA_HELP_NAME.
-    fn helper(&mut self, name: &[u8]) -> Option<Box<str>> {
-        Some(text(name))
+/// The same into an entry that stands already: all of it is filled in, but the namespace; after an error it holds anything.
+pub fn decode_into(payload: &[u8], now: Option<Time>, entry: &mut Entry) -> Result<(), Malformed> {
+    if !quick::entry(payload, now, entry) {
+        *entry = Entry { netns: entry.netns, ..read(payload, now, &mut Nothing)? };
     }
-}
-
-/// The entry of a dump reply or event in its compact form: nothing is allocated, whatever it holds. All of `row` is
-/// filled in, but the namespace; after an error it holds anything.
-///
-/// `now` turns the start timestamp into an age.
-pub fn decode_row(payload: &[u8], now: Option<Time>, row: &mut Row) -> Result<(), Malformed> {
-    if quick::row(payload, now, row) {
-        return Ok(());
-    }
-    let mut lean = Lean::default();
-    let entry = read(payload, now, &mut lean)?;
-    let Lean { helper, labels, started } = lean;
-    *row = Row { helper, labels, started, netns: row.netns, ..Row::from(&entry) };
     Ok(())
 }
 
 /// The same, and all else that the message tells; `details` is cleared before.
-pub fn decode_row_with(
+pub fn decode_with(
     payload: &[u8],
     now: Option<Time>,
-    row: &mut Row,
+    entry: &mut Entry,
     details: &mut Details,
 ) -> Result<(), Malformed> {
     *details = Details::default();
-    let mut all = All { lean: Lean::default(), details };
-    let entry = read(payload, now, &mut all)?;
-    let Lean { helper, labels, started } = all.lean;
-    *row = Row { helper, labels, started, netns: row.netns, ..Row::from(&entry) };
+    *entry = Entry { netns: entry.netns, ..read(payload, now, details)? };
     Ok(())
 }
 
-/// Keeps everything.
-struct All<'d> {
-    lean: Lean,
-    details: &'d mut Details,
+/// What takes that for which [`Entry`] has no place.
+pub(super) trait Sink {
+    /// An attribute of this kind is about to be read.
+    fn attribute(&mut self, _kind: u16) {}
+    /// Where details go, if anybody wants them.
+    fn details(&mut self) -> Option<&mut Details>;
 }
 
-impl Sink for All<'_> {
-    fn attribute(&mut self, attribute: &Attribute<'_>) {
-        self.lean.attribute(attribute);
-    }
+impl Sink for Details {
     fn details(&mut self) -> Option<&mut Details> {
-        Some(self.details)
-    }
-    fn helper(&mut self, name: &[u8]) -> Option<Box<str>> {
-        self.lean.helper(name)
+        Some(self)
     }
 }
 
-/// Keeps the attributes that [`Row`] has and [`Entry`] has not, in place.
-#[derive(Default)]
-struct Lean {
-    helper: Option<HelperName>,
-    labels: Option<[u8; 16]>,
-    started: Option<Time>,
-}
+struct Nothing;
 
-impl Sink for Lean {
-    fn attribute(&mut self, attribute: &Attribute<'_>) {
-        match attribute.kind {
-            number::LABELS => {
-                let mut labels = [0; 16];
-                for (to, from) in labels.iter_mut().zip(attribute.value) {
-                    *to = *from;
-                }
-                self.labels = Some(labels);
-            }
-            number::TIMESTAMP => {
-                // Malformed ones are found by the reading itself.
-                let start =
-                    Attributes::new(attribute.value).flatten().find(|inner| inner.kind == 1);
-                let nanos = start.and_then(|start| be64(start.value, "CTA_TIMESTAMP_START").ok());
-                self.started = nanos.and_then(|nanos| i64::try_from(nanos).ok()).map(Time);
-            }
-            _ => {}
-        }
-    }
-    fn details(&mut self) -> Option<&mut Details> {
-        None
-    }
-    fn helper(&mut self, name: &[u8]) -> Option<Box<str>> {
-        self.helper = Some(HelperName::new(name));
-        None
-    }
-}
-
-struct Ignore;
-
-impl Sink for Ignore {
-    fn attribute(&mut self, _: &Attribute<'_>) {}
+impl Sink for Nothing {
     fn details(&mut self) -> Option<&mut Details> {
         None
     }
@@ -143,10 +80,10 @@ pub(super) fn read(
     let mut protoinfo = None;
     let mut started = None;
     let mut stopped = None;
-    let mut entry = blank();
+    let mut entry = Entry::UNKNOWN;
     for attribute in Attributes::new(attributes) {
         let attribute = attribute?;
-        sink.attribute(&attribute);
+        sink.attribute(attribute.kind);
         let value = attribute.value;
         match attribute.kind {
             number::TUPLE_ORIG => {
@@ -157,7 +94,7 @@ pub(super) fn read(
             }
             number::STATUS => status = Some(Status(be32(value, "CTA_STATUS")?)),
             number::PROTOINFO => protoinfo = Some(value),
-            number::HELP => entry.helper = helper(value, sink)?,
+            number::HELP => entry.helper = helper(value)?,
             number::TIMEOUT => {
                 entry.expires = Some(Seconds(be32(value, "CTA_TIMEOUT")?.into()));
             }
@@ -178,8 +115,19 @@ pub(super) fn read(
                         _ => {}
                     }
                 }
+                entry.started = started.and_then(|start| i64::try_from(start).ok()).map(Time);
                 if let Some(details) = sink.details() {
                     (details.started, details.stopped) = (started, stopped);
+                }
+            }
+            number::LABELS => {
+                let mut labels = [0; 16];
+                for (to, from) in labels.iter_mut().zip(value) {
+                    *to = *from;
+                }
+                entry.labels = Some(labels);
+                if let Some(details) = sink.details() {
+                    details.labels = Some(value.into());
                 }
             }
             kind => {
@@ -200,17 +148,6 @@ pub(super) fn read(
         entry.age = Some(Seconds(end.saturating_sub(start) / 1_000_000_000));
     }
     Ok(entry)
-}
-
-/// An entry of which nothing is known yet.
-const fn blank() -> Entry {
-    let nowhere = Tuple {
-        source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        destination: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        protocol: Protocol::Other(0),
-        l4: L4::None,
-    };
-    Entry::new(nowhere, nowhere, State::Stateless, Status::empty())
 }
 
 pub(super) fn tuple(
@@ -340,7 +277,6 @@ fn detail(kind: u16, value: &[u8], details: &mut Details) -> Result<(), Malforme
                 }
             }
         }
-        number::LABELS => details.labels = Some(value.into()),
         number::SYNPROXY => {
             let mut s = Synproxy::default();
             for inner in Attributes::new(value) {
@@ -390,11 +326,11 @@ fn accounting(value: &[u8]) -> Result<Accounting, Malformed> {
     Ok(counters)
 }
 
-fn helper(value: &[u8], sink: &mut impl Sink) -> Result<Option<Box<str>>, Malformed> {
+fn helper(value: &[u8]) -> Result<Option<HelperName>, Malformed> {
     for inner in Attributes::new(value) {
         let inner = inner?;
         if inner.kind == 1 {
-            return Ok(sink.helper(inner.value));
+            return Ok(Some(HelperName::new(inner.value)));
         }
     }
     Ok(None)

@@ -83,7 +83,7 @@ impl Flow {
             number::PROTOINFO => protoinfo(entry.state, details, w),
             number::HELP => {
                 if let Some(name) = &entry.helper {
-                    w.nest(kind, |w| string(1, name, w));
+                    w.nest(kind, |w| string(1, name.as_str(), w));
                 }
             }
             number::SECCTX => {

@@ -8,7 +8,6 @@ use plimsoll_ct::{Entry, Time, Tuple};
 use super::GENERIC;
 use super::decode::{Sink, read};
 use crate::Malformed;
-use crate::netlink::Attribute;
 
 /// An entry with all that ctnetlink tells of it: [`Flow::encode`] gives the message's bytes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,8 +111,8 @@ struct Keep {
 }
 
 impl Sink for Keep {
-    fn attribute(&mut self, attribute: &Attribute<'_>) {
-        self.order.push(attribute.kind);
+    fn attribute(&mut self, kind: u16) {
+        self.order.push(kind);
     }
     fn details(&mut self) -> Option<&mut Details> {
         Some(&mut self.details)

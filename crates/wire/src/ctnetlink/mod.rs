@@ -17,7 +17,7 @@ mod statistics;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use decode::{decode, decode_row, decode_row_with};
+pub use decode::{decode, decode_into, decode_with};
 pub use flow::{DccpDetails, Details, Flow, SequenceAdjustment, Synproxy, TcpDetails};
 pub use request::{Filter, delete, dump, statistics as statistics_request, statistics_per_cpu};
 pub use statistics::{Totals, cpu_counters, totals};

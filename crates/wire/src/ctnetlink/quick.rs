@@ -9,8 +9,8 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use plimsoll_ct::{
-    Accounting, L4, Protocol, Row, SctpState, Seconds, State, Status, TcpState, Time, Tuple, Zone,
-    ZoneDirection,
+    Accounting, Entry, L4, Protocol, SctpState, Seconds, State, Status, TcpState, Time, Tuple,
+    Zone, ZoneDirection,
 };
 
 use super::{GENERIC, number};
@@ -40,13 +40,13 @@ const fn port<const AT: usize, const N: usize>(bytes: &[u8; N]) -> u16 {
     u16::from_be_bytes([bytes[AT], bytes[AT + 1]])
 }
 
-/// Fills in all of `row` but its namespace. `false`: not one of the usual messages, and `row` holds anything.
-pub(super) fn row(payload: &[u8], now: Option<Time>, row: &mut Row) -> bool {
+/// Fills in all of `entry` but its namespace. `false`: not one of the usual messages, and `entry` holds anything.
+pub(super) fn entry(payload: &[u8], now: Option<Time>, entry: &mut Entry) -> bool {
     let Some((_, mut rest)) = payload.split_first_chunk::<GENERIC>() else { return false };
-    (row.state, row.zone) = (State::Stateless, Zone::default());
-    (row.expires, row.mark, row.id, row.references) = (None, None, None, None);
-    (row.original_accounting, row.reply_accounting) = (None, None);
-    (row.started, row.age, row.helper, row.labels) = (None, None, None, None);
+    (entry.state, entry.zone) = (State::Stateless, Zone::default());
+    (entry.expires, entry.mark, entry.id, entry.references) = (None, None, None, None);
+    (entry.original_accounting, entry.reply_accounting) = (None, None);
+    (entry.started, entry.age, entry.helper, entry.labels) = (None, None, None, None);
     let mut seen = 0;
     while let Some((head, _)) = rest.split_first_chunk::<4>() {
         let [a, b, c, d] = *head;
@@ -61,66 +61,66 @@ pub(super) fn row(payload: &[u8], now: Option<Time>, row: &mut Row) -> bool {
         let understood = match kind {
             number::TUPLE_ORIG => {
                 seen |= 1;
-                tuple(value, &mut row.original)
+                tuple(value, &mut entry.original)
             }
             number::TUPLE_REPLY => {
                 seen |= 2;
-                tuple(value, &mut row.reply)
+                tuple(value, &mut entry.reply)
             }
             number::STATUS => {
                 seen |= 4;
-                be32(value).map(|bits| row.status = Status(bits)).is_some()
+                be32(value).map(|bits| entry.status = Status(bits)).is_some()
             }
             number::TIMEOUT => {
-                row.expires = be32(value).map(|left| Seconds(left.into()));
-                row.expires.is_some()
+                entry.expires = be32(value).map(|left| Seconds(left.into()));
+                entry.expires.is_some()
             }
             number::MARK => {
-                row.mark = be32(value);
-                row.mark.is_some()
+                entry.mark = be32(value);
+                entry.mark.is_some()
             }
             number::USE => {
-                row.references = be32(value);
-                row.references.is_some()
+                entry.references = be32(value);
+                entry.references.is_some()
             }
             number::ID => {
-                row.id = be32(value);
-                row.id.is_some()
+                entry.id = be32(value);
+                entry.id.is_some()
             }
             number::ZONE => match value {
                 [a, b] => {
                     let id = u16::from_be_bytes([*a, *b]);
-                    row.zone = Zone { id, direction: ZoneDirection::Both };
+                    entry.zone = Zone { id, direction: ZoneDirection::Both };
                     true
                 }
                 _ => false,
             },
             number::PROTOINFO => match state(value) {
                 Some(state) => {
-                    row.state = state;
+                    entry.state = state;
                     true
                 }
                 None => false,
             },
             number::COUNTERS_ORIG => {
-                row.original_accounting = accounting(value);
-                row.original_accounting.is_some()
+                entry.original_accounting = accounting(value);
+                entry.original_accounting.is_some()
             }
             number::COUNTERS_REPLY => {
-                row.reply_accounting = accounting(value);
-                row.reply_accounting.is_some()
+                entry.reply_accounting = accounting(value);
+                entry.reply_accounting.is_some()
             }
-            number::TIMESTAMP => started(value, now, row),
+            number::TIMESTAMP => started(value, now, entry),
             number::LABELS => match value.try_into() {
                 Ok(labels) => {
-                    row.labels = Some(labels);
+                    entry.labels = Some(labels);
                     true
                 }
                 Err(_) => false,
             },
             // A helper's name, what is no attribute of the kernel's.
             number::HELP | 0 => false,
-            // Nothing that a row holds.
+            // Nothing that an entry holds.
             _ => true,
         };
         if !understood {
@@ -230,14 +230,14 @@ const fn long([a, b, c, d]: [u8; 4], [e, f, g, h]: [u8; 4]) -> u64 {
 }
 
 /// The time at which a living entry was made.
-fn started(value: &[u8], now: Option<Time>, row: &mut Row) -> bool {
+fn started(value: &[u8], now: Option<Time>, entry: &mut Entry) -> bool {
     let Ok(bytes) = <&[u8; 12]>::try_from(value) else { return false };
     if !stands::<0, 12>(bytes, 12, 1) {
         return false;
     }
     let start = long(word::<4, 12>(bytes), word::<8, 12>(bytes));
-    row.started = i64::try_from(start).ok().map(Time);
+    entry.started = i64::try_from(start).ok().map(Time);
     let now = now.and_then(|now| u64::try_from(now.0).ok());
-    row.age = now.map(|now| Seconds(now.saturating_sub(start) / 1_000_000_000));
+    entry.age = now.map(|now| Seconds(now.saturating_sub(start) / 1_000_000_000));
     true
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Entry, Family, Protocol, Row, Status, Tuple, Zone, ZoneDirection};
+use plimsoll_ct::{Entry, Family, Protocol, Status, ZoneDirection};
 
 use super::encode::tuple;
 use super::{command, number};
@@ -32,15 +32,7 @@ pub struct Filter {
 impl Filter {
     /// Whether an entry is one of those asked for.
     pub fn matches(&self, entry: &Entry) -> bool {
-        self.allows(&entry.original, entry.mark, entry.status, entry.zone)
-    }
-
-    /// The same for the compact form.
-    pub fn matches_row(&self, row: &Row) -> bool {
-        self.allows(&row.original, row.mark, row.status, row.zone)
-    }
-
-    fn allows(&self, original: &Tuple, mark: Option<u32>, status: Status, zone: Zone) -> bool {
+        let Entry { original, mark, status, zone, .. } = *entry;
         self.family.is_none_or(|f| f == original.family())
             && self.protocol.is_none_or(|p| p == original.protocol)
             && self.destination_port.is_none_or(|p| original.destination_port() == Some(p))

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use plimsoll_ct::{
-    Counter, Entries, L4, Protocol, Row, State, Status, TcpState, Time, ZoneDirection,
+    Counter, Entries, HelperName, L4, Protocol, State, Status, TcpState, Time, ZoneDirection,
 };
 
 use super::*;
@@ -74,18 +74,18 @@ fn the_quick_decoder_and_the_full_one_agree() {
 fn the_usual_messages_are_read_quickly_and_say_the_same() {
     let now = Some(Time(1_795_400_000_000_000_000));
     // What was there before must not show through.
-    let before = flows(ACCOUNTING).iter().map(|flow| Row::from(&flow.entry)).next_back().unwrap();
+    let before = flows(ACCOUNTING).iter().map(|flow| flow.entry).next_back().unwrap();
     for hex in [DEFAULTS, ACCOUNTING, EVENTS] {
         for (_, payload) in payloads(hex) {
-            let (mut row, mut full) = (before, before);
-            decode_row(&payload, now, &mut row).unwrap();
-            decode_row_with(&payload, now, &mut full, &mut Details::default()).unwrap();
-            assert_eq!(row, full);
+            let (mut entry, mut full) = (before, before);
+            decode_into(&payload, now, &mut entry).unwrap();
+            decode_with(&payload, now, &mut full, &mut Details::default()).unwrap();
+            assert_eq!(entry, full);
         }
     }
     for (_, payload) in [payloads(DEFAULTS), payloads(ACCOUNTING)].concat() {
-        let mut row = before;
-        let is_quick = quick::row(&payload, now, &mut row);
+        let mut entry = before;
+        let is_quick = quick::entry(&payload, now, &mut entry);
         let full = Flow::decode(&payload, now).unwrap();
         let zone = full.entry.zone.direction != ZoneDirection::Both;
         let nothing = [full.entry.original.l4, full.entry.reply.l4].contains(&L4::None);
@@ -98,7 +98,7 @@ fn the_usual_messages_are_read_quickly_and_say_the_same() {
 fn a_masqueraded_helped_or_zoned_flow_shows_it() {
     let all = flows(ACCOUNTING);
     let ftp = all.iter().find(|f| f.entry.original.destination_port() == Some(21)).unwrap();
-    assert_eq!(ftp.entry.helper.as_deref(), Some("ftp"));
+    assert_eq!(ftp.entry.helper, Some(HelperName::new(b"ftp")));
     assert_eq!(ftp.entry.state, State::Tcp(TcpState::Established));
     assert!(ftp.details.tcp.unwrap().window_scale[0].is_some());
     let data = all.iter().find(|f| f.entry.original.destination_port() == Some(51210)).unwrap();

@@ -204,10 +204,6 @@ impl<'a> Found<'a> {
             status |= Status::ASSURED;
         }
         let entry = Entry {
-            original,
-            reply,
-            state,
-            status,
             expires,
             zone: self.zone,
             mark: self.mark,
@@ -217,6 +213,7 @@ impl<'a> Found<'a> {
             reply_accounting: self.accounting(1),
             age: self.age,
             helper: self.helper.map(Into::into),
+            ..Entry::new(original, reply, state, status)
         };
         Ok(Line {
             entry,

@@ -104,7 +104,7 @@ pub fn append(out: &mut Vec<u8>, line: &Line<'_>, dialect: Dialect) {
             }
         }
         if let Some(helper) = &entry.helper {
-            text(out, b" helper=", helper);
+            text(out, b" helper=", helper.as_str());
         }
     }
     if let (true, Some(references)) = (dialect != Dialect::Proc24, entry.references) {

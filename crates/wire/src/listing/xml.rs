@@ -88,11 +88,8 @@ pub fn parse(flow: &[u8]) -> Result<Entry, Malformed> {
     if original.family() != reply.family() {
         return Err(wrong("addresses", "one family", flow));
     }
+    let state = state.map_or(State::Stateless, |s| by_number(original.protocol, s));
     Ok(Entry {
-        original,
-        reply,
-        state: state.map_or(State::Stateless, |s| by_number(original.protocol, s)),
-        status,
         expires,
         zone,
         mark,
@@ -102,6 +99,7 @@ pub fn parse(flow: &[u8]) -> Result<Entry, Malformed> {
         reply_accounting: halves[1].accounting(),
         age,
         helper,
+        ..Entry::new(original, reply, state, status)
     })
 }
 

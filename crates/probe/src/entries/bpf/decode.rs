@@ -1,9 +1,9 @@
-//! A row as the programs copied it, to a row of the vocabulary.
+//! A row as the programs copied it, to a entry of the vocabulary.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use plimsoll_ct::{
-    Accounting, DccpState, HelperName, L4, Protocol, Row, SctpState, Seconds, State, Status,
+    Accounting, DccpState, Entry, HelperName, L4, Protocol, SctpState, Seconds, State, Status,
     TcpState, Time, Tuple, Zone, ZoneDirection,
 };
 use plimsoll_wire::ctnetlink::Details;
@@ -29,37 +29,37 @@ impl Decoder {
         Self { hz: hz.max(1), has_mark, has_zone, has_dccp, has_secmark }
     }
 
-    /// Fills in what the census tells; the rest of `row` stays as it is. `false`: of no family that conntrack has.
-    pub fn decode(&self, raw: &RawRow, row: &mut Row) -> bool {
+    /// Fills in what the census tells; the rest of `entry` stays as it is. `false`: of no family that conntrack has.
+    pub fn decode(&self, raw: &RawRow, entry: &mut Entry) -> bool {
         let is_v4 = match raw.family {
             2 => true,
             10 => false,
             _ => return false,
         };
         let protocol = Protocol::from_number(raw.protocol);
-        row.original = self.tuple(is_v4, protocol, &raw.original, raw.original_ports);
-        row.reply = self.tuple(is_v4, protocol, &raw.reply, raw.reply_ports);
-        row.status = Status(raw.status);
+        entry.original = self.tuple(is_v4, protocol, &raw.original, raw.original_ports);
+        entry.reply = self.tuple(is_v4, protocol, &raw.reply, raw.reply_ports);
+        entry.status = Status(raw.status);
         // ctnetlink tells neither of an entry whose packets pass conntrack by.
-        if row.status.contains(Status::OFFLOAD) {
-            (row.state, row.expires) = (State::Stateless, None);
+        if entry.status.contains(Status::OFFLOAD) {
+            (entry.state, entry.expires) = (State::Stateless, None);
         } else {
-            row.state = match protocol {
+            entry.state = match protocol {
                 Protocol::Tcp => State::Tcp(TcpState::from_number(raw.state)),
                 Protocol::Sctp => State::Sctp(SctpState::from_number(raw.state)),
                 Protocol::Dccp if self.has_dccp => State::Dccp(DccpState::from_number(raw.state)),
                 _ => State::Stateless,
             };
-            row.expires = Some(Seconds((raw.expires / self.hz).into()));
+            entry.expires = Some(Seconds((raw.expires / self.hz).into()));
         }
-        row.mark = self.has_mark.then_some(raw.mark);
-        row.zone = match (self.has_zone, raw.zone, raw.zone_direction) {
+        entry.mark = self.has_mark.then_some(raw.mark);
+        entry.zone = match (self.has_zone, raw.zone, raw.zone_direction) {
             (false, ..) | (_, 0, _) => Zone::default(),
             (_, id, 1) => Zone { id, direction: ZoneDirection::Original },
             (_, id, 2) => Zone { id, direction: ZoneDirection::Reply },
             (_, id, _) => Zone { id, direction: ZoneDirection::Both },
         };
-        row.netns = Some(raw.netns.into());
+        entry.netns = Some(raw.netns.into());
         true
     }
 
@@ -70,11 +70,11 @@ impl Decoder {
         raw: &RawMore,
         wants: Wants,
         now: Option<Time>,
-        row: &mut Row,
+        entry: &mut Entry,
         details: Option<&mut Details>,
     ) -> bool {
-        (row.original_accounting, row.reply_accounting) = (None, None);
-        (row.started, row.age, row.helper, row.labels, row.references) =
+        (entry.original_accounting, entry.reply_accounting) = (None, None);
+        (entry.started, entry.age, entry.helper, entry.labels, entry.references) =
             (None, None, None, None, None);
         let tells = |what| raw.has & what != 0;
         if !tells(has::TOLD) {
@@ -85,42 +85,43 @@ impl Decoder {
             return true;
         }
         if wants.references {
-            row.references = Some(raw.references);
+            entry.references = Some(raw.references);
         }
         if tells(has::ACCOUNTING) {
             let [packets, bytes, reply_packets, reply_bytes] = raw.counters;
-            row.original_accounting = Some(Accounting { packets, bytes });
-            row.reply_accounting = Some(Accounting { packets: reply_packets, bytes: reply_bytes });
+            entry.original_accounting = Some(Accounting { packets, bytes });
+            entry.reply_accounting =
+                Some(Accounting { packets: reply_packets, bytes: reply_bytes });
         }
         if tells(has::TIMES) {
-            row.started = i64::try_from(raw.started).ok().map(Time);
+            entry.started = i64::try_from(raw.started).ok().map(Time);
             let end = match raw.stopped {
                 0 => now.and_then(|now| u64::try_from(now.0).ok()),
                 stopped => Some(stopped),
             };
-            row.age = end.map(|end| Seconds(end.saturating_sub(raw.started) / 1_000_000_000));
+            entry.age = end.map(|end| Seconds(end.saturating_sub(raw.started) / 1_000_000_000));
         }
         if tells(has::LABELS) && raw.labels != [0, 0] {
             let [low, high] = raw.labels.map(u64::to_ne_bytes);
             let mut labels = [0; 16];
             labels[..8].copy_from_slice(&low);
             labels[8..].copy_from_slice(&high);
-            row.labels = Some(labels);
+            entry.labels = Some(labels);
         }
         if tells(has::HELPER) {
             let mut name = [0; 16];
             name[..8].copy_from_slice(&raw.helper[0].to_ne_bytes());
             name[8..].copy_from_slice(&raw.helper[1].to_ne_bytes());
-            row.helper = Some(HelperName::new(&name));
+            entry.helper = Some(HelperName::new(&name));
         }
         if let Some(details) = details {
-            let sctp = matches!(row.state, State::Sctp(_));
+            let sctp = matches!(entry.state, State::Sctp(_));
             *details = Details {
                 started: tells(has::TIMES).then_some(raw.started),
                 stopped: (tells(has::TIMES) && raw.stopped != 0).then_some(raw.stopped),
                 // As they lie in the packet, most significant octet first.
                 sctp_tags: sctp.then(|| raw.tags.map(|tag| Some(u32::from_be(tag)))),
-                labels: row.labels.map(|labels| labels.into()),
+                labels: entry.labels.map(|labels| labels.into()),
                 ..Details::default()
             };
         }

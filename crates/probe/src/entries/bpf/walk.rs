@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
-use plimsoll_ct::{Nanos, Row, Time};
+use plimsoll_ct::{Entry, Nanos, Time};
 use plimsoll_diagnosis::facts::{Gap, Reader, Reason};
 use plimsoll_wire::ctnetlink::Details;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -173,7 +173,7 @@ impl Census {
 impl Common<'_> {
     fn work<S: Sink>(&self, worker: usize, sink: &mut S) -> Part {
         let mut part = Part::default();
-        let mut row = Row::UNKNOWN;
+        let mut entry = Entry::UNKNOWN;
         let mut details = sink.wants_details().then(Details::default);
         let mut order = Order::default();
         let mut at_once = LANES;
@@ -191,7 +191,7 @@ impl Common<'_> {
                     true => (self.span.start + at, self.span.start + end.min(around)),
                     false => (at - around, end - around),
                 };
-                let into = (&mut row, &mut details, &mut order);
+                let into = (&mut entry, &mut details, &mut order);
                 match self.slice(worker, begin, until, &mut at_once, &mut part, into, sink) {
                     Some(cursor) => {
                         self.done.fetch_add(cursor - begin, Relaxed);
@@ -226,7 +226,7 @@ impl Common<'_> {
         end: u64,
         at_once: &mut u64,
         part: &mut Part,
-        (row, details, order): (&mut Row, &mut Option<Details>, &mut Order),
+        (entry, details, order): (&mut Entry, &mut Option<Details>, &mut Order),
         sink: &mut S,
     ) -> Option<u64> {
         for _ in 0..STALLED {
@@ -270,29 +270,29 @@ impl Common<'_> {
             for place in 0..rows.len() {
                 let place = if in_order { order.of(place) } else { place };
                 let (raw, more) = (&rows[place], &more[place]);
-                if !self.census.decoder.decode(raw, row) {
+                if !self.census.decoder.decode(raw, entry) {
                     part.malformed += 1;
                     continue;
                 }
                 if let Scope::Some(inodes) = &self.ask.scope
-                    && !row.netns.is_some_and(|inode| inodes.contains(&inode))
+                    && !entry.netns.is_some_and(|inode| inodes.contains(&inode))
                 {
                     continue;
                 }
                 part.read += 1;
-                if !self.ask.narrow.matches_row(row) {
+                if !self.ask.narrow.matches(entry) {
                     continue;
                 }
                 part.rows += 1;
                 if self.beside != 0 {
                     let details = details.as_mut();
                     let decoder = &self.census.decoder;
-                    let told = decoder.beside(more, self.ask.wants, self.now, row, details);
+                    let told = decoder.beside(more, self.ask.wants, self.now, entry, details);
                     part.untold += u64::from(!told);
                 }
                 let more = match details {
-                    Some(details) => sink.take_detailed(row, details),
-                    None => sink.take(row),
+                    Some(details) => sink.take_detailed(entry, details),
+                    None => sink.take(entry),
                 };
                 if !more {
                     self.stop.store(true, Relaxed);
