@@ -7,9 +7,6 @@ use std::process::{Command, Stdio};
 use super::{build, cache, package, script};
 use crate::run;
 
-/// Seconds that a guest may take: an emulated processor is slow, and a busy machine slower.
-const LIMIT: &str = "900";
-
 /// What the harness starts when it watches real servers.
 const SERVERS: &[&str] = &["nginx", "dnsmasq", "tcpdump"];
 
@@ -56,7 +53,6 @@ pub fn run(line: &str, arguments: &[String]) -> Result<(), String> {
 fn boot(vmlinuz: &Path, initrd: &Path, guest: &Path, console: &Path) -> Result<(), String> {
     let log = File::create(console).map_err(|e| format!("{}: {e}", console.display()))?;
     let status = Command::new(script("boot.sh"))
-        .env("LIMIT", LIMIT)
         .args([vmlinuz, initrd, &guest.join("second")])
         .stdin(Stdio::null())
         .stdout(log)
