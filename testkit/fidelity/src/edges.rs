@@ -24,11 +24,11 @@ use crate::scripts::rare::RARE;
 use crate::scripts::{Flow, Sent, flow};
 
 /// Flows at once.
-const BATCH: usize = 250;
+const BATCH: usize = 100;
 /// Flows that are shown.
 const SHOWN: usize = 5;
 /// Flows begin within so many ticks.
-const SPREAD: u64 = 300;
+const SPREAD: u64 = 1500;
 /// Of a tick, what is left of it when nothing more is sent.
 const MARGIN: Duration = Duration::from_micros(400);
 
@@ -95,7 +95,7 @@ pub struct Outcome {
     pub flows: usize,
     /// Packets.
     pub packets: usize,
-    /// Packets that came whole seconds behind the one before, from three ticks less to three more, of known ticks.
+    /// Packets that came whole seconds behind another, from three ticks less to three more, of known ticks.
     pub near: [usize; 7],
     /// Flows of which a packet's tick is not known.
     pub unknown: usize,
@@ -110,14 +110,16 @@ struct Under {
     gaps: Vec<Gap>,
     /// The ticks of those that were sent.
     sent: Vec<u64>,
-    /// Each of them is known.
+    /// The end of the whole seconds behind which the next one comes.
+    aim: Option<u64>,
+    /// Each tick is known.
     known: bool,
     /// Nothing differed yet.
     same: bool,
 }
 
 /// Ticks, and when the present one began.
-struct Ticks {
+pub(crate) struct Ticks {
     counter: Jiffies,
     /// The present one, when it was seen first, and whether that was its beginning.
     seen: (u64, Instant),
@@ -125,12 +127,19 @@ struct Ticks {
 }
 
 impl Ticks {
+    pub(crate) fn new() -> io::Result<Self> {
+        let length = Duration::from_secs(1) / Clock::default().hz();
+        let mut counter = Jiffies::new()?;
+        let seen = (counter.now()?, Instant::now());
+        Ok(Self { counter, seen, length })
+    }
+
     /// The time that a tick is for the model.
-    fn time(&self, tick: u64) -> Time {
+    pub(crate) fn time(&self, tick: u64) -> Time {
         Time(tick as i64 * self.length.as_nanos() as i64)
     }
 
-    fn now(&mut self) -> io::Result<u64> {
+    pub(crate) fn now(&mut self) -> io::Result<u64> {
         let now = self.counter.now()?;
         if now != self.seen.0 {
             self.seen = (now, Instant::now());
@@ -139,7 +148,7 @@ impl Ticks {
     }
 
     /// Waits for a tick, and not for its end.
-    fn wait(&mut self, due: u64) -> io::Result<u64> {
+    pub(crate) fn wait(&mut self, due: u64) -> io::Result<u64> {
         loop {
             let now = self.now()?;
             if due > now + 2 {
@@ -151,6 +160,25 @@ impl Ticks {
             }
         }
     }
+
+    /// Both tables now: the kernel's, the model's before it was listed, and behind that.
+    pub(crate) fn listed(&mut self, pair: &mut Pair) -> io::Result<[Vec<Entry>; 3]> {
+        let now = self.now()?;
+        pair.model.advance(self.time(now));
+        let before = pair.model.snapshot();
+        let kernel = pair.kernel.entries()?;
+        let now = self.now()?;
+        pair.model.advance(self.time(now));
+        Ok([kernel, before, pair.model.snapshot()])
+    }
+}
+
+/// What differs of a client's entries.
+pub(crate) fn differences(tables: &[Vec<Entry>; 3], client: IpAddr) -> Vec<Difference> {
+    let own = |e: &&Entry| e.original.source == client || e.original.destination == client;
+    let [kernel, before, after] =
+        tables.each_ref().map(|table| table.iter().filter(own).cloned().collect::<Vec<_>>());
+    compare::between(&kernel, &before, &after)
 }
 
 /// Sends `count` flows of a seed; what differs is shown through `show`.
@@ -161,10 +189,7 @@ pub fn run(
     show: &mut dyn FnMut(&str),
 ) -> io::Result<Outcome> {
     let (strategy, mut runner) = (timed(), generated::runner(seed));
-    let length = Duration::from_secs(1) / Clock::default().hz();
-    let mut counter = Jiffies::new()?;
-    let seen = (counter.now()?, Instant::now());
-    let mut ticks = Ticks { counter, seen, length };
+    let mut ticks = Ticks::new()?;
     let mut outcome = Outcome::default();
     for row in TIMEOUTS.iter().cycle() {
         if outcome.flows >= count {
@@ -197,8 +222,11 @@ fn batch(
         .iter()
         .map(|Timed { flow, gaps, .. }| {
             let n = pair.number();
-            let (packets, gaps) = (flow.packets(n), gaps.clone());
-            Under { client: flow.client(n), packets, gaps, sent: vec![], known: true, same: true }
+            let (packets, mut gaps) = (flow.packets(n), gaps.clone());
+            // No gap is behind the last packet.
+            gaps.iter_mut().for_each(|gap| gap.place %= packets.len().saturating_sub(1).max(1));
+            let client = flow.client(n);
+            Under { client, packets, gaps, sent: vec![], aim: None, known: true, same: true }
         })
         .collect();
     let mut due: BinaryHeap<_> =
@@ -214,23 +242,22 @@ fn batch(
         flow.known &= before == after;
         pair.tell(ticks.time(after), packet, &treatment);
         outcome.packets += 1;
-        let waited = flow.sent.last().map_or(0, |last| after - last);
         flow.sent.push(after);
+        let aim = flow.aim.take();
         let next = flow.gaps.iter().find(|gap| gap.place == number).map_or(after, |gap| {
             let from = if gap.since_first { flow.sent[0] } else { after };
-            let span = u64::from(gap.seconds) * second;
-            (from + span).saturating_add_signed(gap.ticks.into()).max(after)
+            let aim = from + u64::from(gap.seconds) * second;
+            flow.aim = Some(aim);
+            aim.saturating_add_signed(gap.ticks.into()).max(after)
         });
         due.push(Reverse((next, place)));
         let last = flow.sent.len() == flow.packets.len();
-        if flow.known && flow.same && (waited > 0 || last) {
-            let near = (waited + 3) % second;
-            if waited > 3
-                && let Some(near) = outcome.near.get_mut(near as usize)
-            {
+        if flow.known && flow.same && (aim.is_some() || last) {
+            let late = aim.and_then(|aim| usize::try_from((after + 3).checked_sub(aim)?).ok());
+            if let Some(near) = late.and_then(|late| outcome.near.get_mut(late)) {
                 *near += 1;
             }
-            let differences = differences(pair, ticks, flow.client)?;
+            let differences = differences(&ticks.listed(pair)?, flow.client);
             flow.same = differences.is_empty();
             if !flow.same && under.iter().filter(|flow| !flow.same).count() <= SHOWN {
                 let Under { sent, .. } = &under[place];
@@ -244,20 +271,4 @@ fn batch(
     outcome.unknown += under.iter().filter(|flow| !flow.known && flow.same).count();
     outcome.failed += under.iter().filter(|flow| !flow.same).count();
     Ok(())
-}
-
-/// What differs of a client's entries now.
-fn differences(pair: &mut Pair, ticks: &mut Ticks, client: IpAddr) -> io::Result<Vec<Difference>> {
-    let own = |mut entries: Vec<Entry>| {
-        entries.retain(|e| e.original.source == client || e.original.destination == client);
-        entries
-    };
-    let now = ticks.now()?;
-    pair.model.advance(ticks.time(now));
-    let before = own(pair.model.snapshot());
-    let kernel = own(pair.kernel.entries()?);
-    let now = ticks.now()?;
-    pair.model.advance(ticks.time(now));
-    let after = own(pair.model.snapshot());
-    Ok(compare::between(&kernel, &before, &after))
 }
