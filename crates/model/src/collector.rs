@@ -88,8 +88,11 @@ impl Collector {
         }
     }
 
-    /// When a timer rings that is set at a tick for so many ticks: at the step of its level behind that.
-    fn rings(&self, tick: u64, wait: u64) -> u64 {
+    /// When a timer rings that is set at a tick for so many ticks: at the step of its level behind that; to 4.8, then.
+    pub(crate) fn rings(&self, tick: u64, wait: u64) -> u64 {
+        if self.kind == CollectorKind::Timers {
+            return tick + wait;
+        }
         let (mut reach, mut step) = (WHEEL_LEVEL, 1);
         while wait >= reach && step < WHEEL_ROUND {
             (reach, step) = (reach * WHEEL_STEPS, step * WHEEL_STEPS);

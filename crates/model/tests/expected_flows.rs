@@ -96,7 +96,7 @@ fn a_data_connection_that_was_agreed_upon_is_related_and_has_a_master() {
     assert_eq!(said.verdict, Verdict::Accept);
     let (expected, left) = s.model.expectations().next().unwrap();
     assert_eq!(expected.tuple().l4, L4::Ports { source: 0, destination: 1025 });
-    assert_eq!(left.get(), 300);
+    assert_eq!(left, 300);
     let opened = s.send(2, (true, (20, 1025), SYN, 1, 0, ""));
     assert_eq!(opened.info, Info::Related);
     assert_eq!(s.model.expectations().count(), 0);
@@ -118,9 +118,14 @@ fn an_expectation_ends_with_its_time_with_its_master_or_by_another_one() {
     let mut s = read_by_a_helper();
     s.send(1, (false, (4000, 21), ACK, 107, 207, port));
     s.send(2, (false, (4000, 21), ACK, 126, 207, "PORT 10,0,0,1,4,2\r\n"));
+    s.send(2, (true, (21, 4000), ACK, 207, 145, ""));
     let ports: Vec<_> = s.model.expectations().map(|(e, _)| e.destination_port).collect();
     assert_eq!((ports, s.counters()), (vec![1026], [2, 0, 1]));
-    s.model.advance(Time::from_secs(303));
+    // A wait of 300 s ends with a step of the kernel's timers of 4,096 ticks; one of them was at the first second.
+    s.model.advance(Time::from_secs(310));
+    let left = s.model.expectations().map(|(_, left)| left).next();
+    assert_eq!((left, s.counters()), (Some(-8), [2, 0, 1]));
+    s.model.advance(Time(1_000_000_000 + 19 * 4096 * 4_000_000));
     assert_eq!((s.model.expectations().count(), s.counters()), (0, [2, 0, 2]));
 
     let mut s = read_by_a_helper();

@@ -8,6 +8,7 @@ pub mod captures;
 pub mod compare;
 pub mod complaints;
 pub mod edges;
+pub mod expected;
 pub mod filling;
 pub mod forge;
 pub mod frames;

@@ -10,13 +10,15 @@ use plimsoll_fidelity::kernel::Kernel;
 use plimsoll_fidelity::run::{Pace, Pair};
 use plimsoll_fidelity::scripts::rare::RARE;
 use plimsoll_fidelity::{
-    captures, complaints, edges, full, generated, occupancy, printed, segments, servers, zones,
+    captures, complaints, edges, expected, full, generated, occupancy, printed, segments, servers,
+    zones,
 };
 
 const HELP: &str = "\
 cargo xtask fidelity scripts [N] [SEED]     N generated flows (default 2000)
 cargo xtask fidelity rare [N] [SEED] [KIND] N flows (default 2000) of each kind that these hardly make, or of one
 cargo xtask fidelity edges [N] [SEED]       N flows (default 2000) with packets at the very ticks at which entries expire
+cargo xtask fidelity expected [N] [SEED]    N flows (default 600) that helpers expect, about when they are waited for no longer: 320 s
 cargo xtask fidelity segments FLOW [/ FLOW] TCP by hand, segment by segment: `>S0 <SA0,1 >A1,1 >R5`
 cargo xtask fidelity log [N] [SEED]         what each says of every packet of N flows (default 2000): nf_conntrack_log_invalid
 cargo xtask fidelity printed [N] [SEED]     /proc/net/nf_conntrack, `conntrack -L` and `-E` of the DCCP among N flows (default 2000)
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Some("scripts") => scripts(&arguments[1..]),
         Some("rare") => rare(arguments.get(1..).unwrap_or_default()),
         Some("edges") => at_edges(&arguments),
+        Some("expected") => expected(&arguments),
         Some("segments") => by_hand(&arguments[1..].join(" ")),
         Some("log") => log(&arguments),
         Some("printed") => printed(&arguments),
@@ -114,6 +117,15 @@ fn at_edges(arguments: &[String]) -> io::Result<usize> {
     let edges::Outcome { flows, packets, near, unknown, failed } = outcome;
     println!("{flows} flows, {packets} packets, {unknown} flows left out, {failed} differ");
     println!("packets whole seconds apart, from three ticks less to three more: {near:?}");
+    Ok(failed)
+}
+
+fn expected(arguments: &[String]) -> io::Result<usize> {
+    let (count, seed) = (number(arguments, 1, 600)?, number(arguments, 2, 1)?);
+    let outcome = expected::run(&mut pair()?, count as usize, seed, &mut show)?;
+    let expected::Outcome { flows, near: [over, rings], met, unknown, failed } = outcome;
+    println!("{flows} flows, {met} expected, {unknown} left out, {failed} differ");
+    println!("within three ticks of the end of the span {over}, of the timer's ring {rings}");
     Ok(failed)
 }
 

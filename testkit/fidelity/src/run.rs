@@ -47,7 +47,8 @@ pub struct Pair {
     classes: (Classes, Classes),
 }
 
-fn fresh(settings: &[(String, u64)]) -> io::Result<Model> {
+/// With these settings, the collector's first run so many ticks behind the first packet.
+fn fresh(settings: &[(String, u64)], phase: Option<u32>) -> io::Result<Model> {
     let profile = running()?;
     let mut own = Settings::of(profile, Bytes(8 << 30));
     own.fragment_bytes = FRAGMENT_BYTES.parse().map_err(io::Error::other)?;
@@ -61,7 +62,9 @@ fn fresh(settings: &[(String, u64)]) -> io::Result<Model> {
     if let Some(most) = kernel::setting("nf_conntrack_expect_max")? {
         own.expect_max = most;
     }
-    let mut model = Model::new(Config::new(profile, own));
+    let mut config = Config::new(profile, own);
+    config.collector_phase = phase.unwrap_or(config.collector_phase);
+    let mut model = Model::new(config);
     // The router's policies were made before, of what its namespace had then.
     for (name, value) in settings {
         change(&mut model, name, *value)?;
@@ -167,7 +170,7 @@ impl Pair {
     /// Both with empty tables and these settings, by their names under net.netfilter.
     pub fn new(settings: &[(&str, u64)]) -> io::Result<Self> {
         let kernel = Kernel::new()?;
-        let model = fresh(&[])?;
+        let model = fresh(&[], None)?;
         let before = Default::default();
         let (defaults, own) = (Vec::new(), Vec::new());
         let mut pair = Self {
@@ -226,9 +229,20 @@ impl Pair {
     pub fn reset(&mut self) -> io::Result<()> {
         self.unchange()?;
         self.kernel.flush()?;
-        self.model = fresh(&self.settings)?;
+        self.model = fresh(&self.settings, None)?;
         self.before = (self.kernel.counters()?, *self.model.counters());
         self.classes = (self.kernel.classes()?, Classes::default());
+        Ok(())
+    }
+
+    /// Empties both, at a tick of the kernel's counter, which is this time for the model: its timers ring when the kernel's do. Its
+    /// collector stays away.
+    pub(crate) fn begin_at(&mut self, tick: u64, time: Time) -> io::Result<()> {
+        self.reset()?;
+        // The first run is at a moment that every level of the wheel knows.
+        let phase = (1 << 24) - (tick % (1 << 24)) as u32;
+        self.model = fresh(&self.settings, Some(phase))?;
+        self.model.advance(time);
         Ok(())
     }
 

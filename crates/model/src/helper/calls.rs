@@ -81,6 +81,7 @@ impl Model {
                 helper: Helper::Pptp,
                 master: whole.key.tuple(false),
                 expires: 0,
+                rings: 0,
                 by: whole.id,
             });
             let Some(number) = number else {

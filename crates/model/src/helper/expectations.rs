@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use plimsoll_ct::{Counter, L4, Protocol, Seconds, Tuple, Zone};
+use plimsoll_ct::{Counter, L4, Protocol, Tuple, Zone};
 use plimsoll_wire::listing::Expected;
 
 use super::Helper;
@@ -34,8 +34,10 @@ pub struct Expectation {
     pub helper: Helper,
     /// Where that was read: the original tuple of the entry.
     pub master: Tuple,
-    /// Tick at which it is given up.
+    /// Tick at which it has waited long enough.
     pub(crate) expires: u64,
+    /// Tick at which its timer rings, and it is given up; the same where it has none.
+    pub(crate) rings: u64,
     pub(crate) by: EntryId,
 }
 
@@ -51,8 +53,8 @@ impl Expectation {
         Tuple { source: self.source, destination: self.destination, protocol, l4 }
     }
 
-    /// As a listing shows it that waits so much longer.
-    pub fn shown(&self, left: Seconds) -> Expected<'static> {
+    /// As a listing shows it that waits so many seconds longer.
+    pub fn shown(&self, left: i64) -> Expected<'static> {
         let (tuple, source_port) = (self.tuple(), self.source_port.is_some());
         Expected { left, tuple, source_port, master: self.master, helper: self.helper.name() }
     }
@@ -105,7 +107,7 @@ impl Expectations {
         self.next += 1;
         self.at.entry(expectation.place()).or_default().push(number);
         self.by.entry(expectation.by).or_default().push(number);
-        self.soonest = self.soonest.min(expectation.expires);
+        self.soonest = self.soonest.min(expectation.rings);
         self.all.insert(number, expectation);
         number
     }
@@ -150,13 +152,14 @@ impl Model {
         self.table.all_extras().filter_map(|(id, extras)| Some((id, extras.master?.tuple(false))))
     }
 
-    /// What is expected now, the oldest first, each with the seconds that it still waits.
-    pub fn expectations(&self) -> impl Iterator<Item = (Expectation, Seconds)> + '_ {
-        let hz = u64::from(self.settings.hz);
+    /// What is expected now, the oldest first, each with the seconds that it still waits: less than none, once its time is over
+    /// and its timer has not rung.
+    pub fn expectations(&self) -> impl Iterator<Item = (Expectation, i64)> + '_ {
+        let hz = i64::from(self.settings.hz);
         let expected = &self.helpers.expected;
         let waits = |(number, _): &(&u64, &Expectation)| !expected.lingering.contains(number);
         expected.all.iter().filter(waits).map(move |(_, expectation)| {
-            (*expectation, Seconds(expectation.expires.saturating_sub(self.ticks) / hz))
+            (*expectation, expectation.expires.wrapping_sub(self.ticks).cast_signed() / hz)
         })
     }
 
@@ -166,13 +169,14 @@ impl Model {
         if expected.is_empty() || ticks < expected.soonest {
             return;
         }
-        let late = expected.all.iter().filter(|(_, e)| e.expires <= ticks).map(|(n, _)| *n);
-        let late: Vec<u64> = late.collect();
-        for number in &late {
-            expected.remove(*number);
-        }
-        expected.soonest = expected.all.values().map(|e| e.expires).min().unwrap_or(u64::MAX);
-        self.count_unexpected(late.len());
+        let waits = |number: &u64| !expected.lingering.contains(number);
+        let late = expected.all.iter().filter(|(n, e)| waits(n) && e.rings <= ticks);
+        let late: Vec<u64> = late.map(|(number, _)| *number).collect();
+        late.into_iter().for_each(|number| self.give_away(number));
+        let expected = &mut self.helpers.expected;
+        let waiting =
+            expected.all.iter().filter(|(number, _)| !expected.lingering.contains(number));
+        expected.soonest = waiting.map(|(_, e)| e.rings).min().unwrap_or(u64::MAX);
     }
 
     pub(crate) fn count_unexpected(&mut self, gone: usize) {
@@ -224,7 +228,7 @@ impl Model {
         here.into_iter().for_each(|number| self.unexpect(number));
     }
 
-    /// A helper gives one up.
+    /// A helper gives one up, or it has waited too long.
     pub(super) fn give_away(&mut self, number: u64) {
         if self.behaviour.expectations_linger {
             self.helpers.expected.lingering.insert(number);
@@ -249,8 +253,11 @@ impl Model {
 
     /// Notes an expectation, and names it. `None`: there is no room for it, or another flow expects the same.
     pub(super) fn expect(&mut self, new: Expectation) -> Option<u64> {
-        let patience = self.settings.ticks(new.helper.patience());
-        let new = Expectation { expires: self.ticks + u64::from(patience), ..new };
+        let patience = u64::from(self.settings.ticks(new.helper.patience()));
+        let expires = self.ticks + patience;
+        let stamped = self.behaviour.expectations_linger;
+        let rings = if stamped { expires } else { self.collector.rings(self.ticks, patience) };
+        let new = Expectation { expires, rings, ..new };
         self.clear_away(&new.place());
         let expected = &mut self.helpers.expected;
         let mut same = None;

@@ -204,6 +204,7 @@ impl Model {
                 helper: Helper::Ftp,
                 master: original,
                 expires: 0,
+                rings: 0,
                 by: whole.id,
             });
             expected.is_some()

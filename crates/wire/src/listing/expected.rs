@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use plimsoll_ct::{Family, L4, Seconds, Tuple};
+use plimsoll_ct::{Family, L4, Tuple};
 
 use super::Dialect;
 use super::digits::formatted;
@@ -15,8 +15,8 @@ use super::write::{direction, ends};
 /// One expectation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected<'a> {
-    /// For how long.
-    pub left: Seconds,
+    /// For how many seconds more; less than none where its time is over, and its timer has not rung.
+    pub left: i64,
     /// What is expected; a source port that does not matter is 0.
     pub tuple: Tuple,
     /// Whether its source port, or key, matters.
@@ -33,7 +33,8 @@ pub fn append_expected(out: &mut Vec<u8>, expected: &Expected<'_>, dialect: Dial
     let Expected { left, tuple, helper, .. } = expected;
     let protocol = tuple.protocol.number();
     if dialect != Dialect::Proc {
-        formatted(out, format_args!("{left} proto={protocol}"));
+        // ctnetlink tells no less than none.
+        formatted(out, format_args!("{} proto={protocol}", (*left).max(0)));
         return tool(out, expected);
     }
     let family = match tuple.family() {
@@ -84,7 +85,7 @@ mod tests {
             protocol: Protocol::Tcp,
             l4: L4::Ports { source: 4000, destination: 21 },
         };
-        let left = Seconds(299);
+        let left = 299;
         let expected = Expected { left, tuple, source_port: false, master, helper: "ftp" };
         let mut lines = Vec::new();
         append_expected(&mut lines, &expected, Dialect::Proc);
@@ -95,5 +96,12 @@ mod tests {
             mask-dst=255.255.255.255 sport=0 dport=65535 master-src=10.2.0.1 master-dst=10.1.0.1 \
             sport=4000 dport=21 class=0 helper=ftp";
         assert_eq!(core::str::from_utf8(&lines), Ok(shown));
+        // Its time was over ten seconds ago.
+        let late = Expected { left: -10, ..expected };
+        for (dialect, begin) in [(Dialect::Proc, "-10 l3proto"), (Dialect::Tool, "0 proto")] {
+            lines.clear();
+            append_expected(&mut lines, &late, dialect);
+            assert!(lines.starts_with(begin.as_bytes()), "{dialect:?}");
+        }
     }
 }

@@ -125,20 +125,12 @@ fn said(control: u8, reply: bool, flags: u8, text: &'static str) -> Ftp {
     Ftp::Control { control, reply, flags, seq: 0, text, most: None }
 }
 
+fn open(control: u8) -> Vec<Ftp> {
+    vec![said(control, false, 2, ""), said(control, true, 0x12, ""), said(control, false, 0x10, "")]
+}
+
 pub(super) fn session() -> impl Strategy<Value = Vec<Ftp>> {
-    let open = |control| {
-        vec![
-            said(control, false, 2, ""),
-            said(control, true, 0x12, ""),
-            said(control, false, 0x10, ""),
-        ]
-    };
-    let greeted = move |control| {
-        let mut all = open(control);
-        all.push(said(control, true, 0x18, "220 hello\r\n"));
-        all.push(said(control, false, 0x18, "USER anonymous\r\n"));
-        all
-    };
+    let greeted = Ftp::greeted;
     let begin = prop_oneof![
         5 => Just(greeted(0)),
         2 => Just([greeted(0), greeted(1)].concat()),
@@ -174,6 +166,24 @@ pub(super) fn said_by(text: &str, (own, other): (IpAddr, IpAddr)) -> Vec<u8> {
 }
 
 impl Ftp {
+    /// A control connection of which each side has said a line.
+    pub(crate) fn greeted(control: u8) -> Vec<Self> {
+        let mut all = open(control);
+        all.push(said(control, true, 0x18, "220 hello\r\n"));
+        all.push(said(control, false, 0x18, "USER anonymous\r\n"));
+        all
+    }
+
+    /// A line of it.
+    pub(crate) fn line(reply: bool, text: &'static str) -> Self {
+        said(0, reply, 0x18, text)
+    }
+
+    /// A data connection's first segment, to the port that most lines speak of.
+    pub(crate) const fn opens(active: bool) -> Self {
+        Self::Data { active, answer: false, flags: 2, port: PORTS[0], source: PORTS[3] }
+    }
+
     /// Whether it belongs to a control connection.
     pub(super) const fn is_control(&self) -> bool {
         matches!(self, Self::Control { .. })

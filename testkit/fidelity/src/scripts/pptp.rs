@@ -91,11 +91,7 @@ pub(super) fn opening() -> Vec<Pptp> {
 }
 
 pub(super) fn session() -> impl Strategy<Value = Vec<Pptp>> {
-    // The server's ids are 9, the client's 7.
-    let out = [opening(), vec![said(false, 7, [7, 0]), said(true, 8, [9, 7])]].concat();
-    let into =
-        [opening(), vec![said(true, 9, [9, 0]), said(false, 10, [7, 9]), said(true, 11, [7, 0])]]
-            .concat();
+    let [out, into] = Pptp::calls();
     let begin =
         prop_oneof![4 => Just(out), 2 => Just(into), 2 => Just(opening()), 1 => Just(vec![])];
     (begin, vec(prop_oneof![4 => gre(), 3 => message(), 1 => bare()], 0..8)).prop_map(
@@ -107,6 +103,13 @@ pub(super) fn session() -> impl Strategy<Value = Vec<Pptp>> {
 }
 
 impl Pptp {
+    /// Control connections that agree on a call, each side having begun: the server's id is 9, the client's 7.
+    pub(crate) fn calls() -> [Vec<Self>; 2] {
+        let out = [said(false, 7, [7, 0]), said(true, 8, [9, 7])];
+        let into = [said(true, 9, [9, 0]), said(false, 10, [7, 9]), said(true, 11, [7, 0])];
+        [&out[..], &into].map(|rest| [&opening(), rest].concat())
+    }
+
     /// Whether it belongs to the control connection.
     pub(super) const fn is_control(&self) -> bool {
         !matches!(self, Self::Gre { .. })
