@@ -210,6 +210,21 @@ pub fn udp_lite(
     ip(source, destination, 136, &udp)
 }
 
+/// One whose header says that its checksum covers so many octets, and which covers so many, summed up as a protocol.
+pub fn udp_lite_over(
+    source: IpAddr,
+    destination: IpAddr,
+    ports: (u16, u16),
+    payload: usize,
+    (field, covered, protocol): (u16, usize, u8),
+) -> Vec<u8> {
+    let fields = [ports.0, ports.1, field, 0];
+    let mut udp: Vec<u8> = fields.into_iter().flat_map(u16::to_be_bytes).collect();
+    udp.resize(8 + payload, 0x55);
+    seal_part(source, destination, protocol, &mut udp, 6, covered);
+    ip(source, destination, 136, &udp)
+}
+
 /// What is unusual about a DCCP packet.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DccpManner {

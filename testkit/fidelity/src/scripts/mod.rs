@@ -25,7 +25,7 @@ pub use gre::Gre;
 pub use message::{About, Message, Nobody};
 pub use oddity::Oddity;
 pub use pptp::Pptp;
-pub use rare::{Chunks, Icmp, Octets, Piece, Quote, Redirect};
+pub use rare::{Chunks, Icmp, Lite, Octets, Piece, Quote, Redirect};
 pub use sctp::Sctp;
 pub use tcp::Segment;
 
@@ -60,6 +60,8 @@ pub enum Step {
     Redirect(Redirect),
     /// ICMP of any type, or any protocol.
     Icmp(Icmp),
+    /// UDP-Lite.
+    Lite(Lite),
 }
 
 /// Where a flow runs.
@@ -312,6 +314,7 @@ impl Step {
             Self::Piece(s) => (s.packet(memory.initial, hosts), s.reply()),
             Self::Chunks(s) => (s.packet(hosts), s.reply),
             Self::Icmp(s) => (s.packet(hosts), s.reply),
+            Self::Lite(s) => (s.packet(hosts), s.reply),
             Self::Redirect(redirect) => return redirect.packet(&memory.sent, hosts),
             Self::Quote(quote) => return quote.packet(&memory.sent, hosts),
         };

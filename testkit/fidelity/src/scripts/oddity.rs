@@ -5,7 +5,7 @@ use plimsoll_model::{Fate, Treatment};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::rare::Header;
+use super::rare::{Header, between};
 use super::{Fragments, Sent, fragments};
 use crate::forge;
 
@@ -22,6 +22,10 @@ pub enum Oddity {
     Fragments(Fragments),
     /// IPv6: extension headers stand before its payload.
     Extensions(Vec<u8>),
+    /// IPv6: any headers stand there.
+    Between(Vec<(u8, Vec<u8>)>),
+    /// A rule gives its entry that policy, whoever made the entry.
+    Policy(u8),
     /// One octet of the payload is changed, so that checksums are wrong.
     Spoilt(u8),
     /// The packet ends early, and its IP header says so.
@@ -55,9 +59,14 @@ pub(super) fn oddity() -> impl Strategy<Value = (u8, Oddity)> {
         2 => vec(extension, 1..4).prop_map(Oddity::Extensions),
         1 => any::<u8>().prop_map(Oddity::Spoilt),
         1 => any::<u8>().prop_map(Oddity::Short),
+        1 => (0u8..2).prop_map(Oddity::Policy),
         1 => Just(Oddity::Twice),
     ];
     (0u8..8, what)
+}
+
+const fn is_extension(kind: u8) -> bool {
+    matches!(kind, 0 | 43 | 44 | AUTHENTICATION | 60 | 135)
 }
 
 impl Oddity {
@@ -97,7 +106,12 @@ impl Oddity {
                 }
                 vec![(packet, treatment)]
             }
-            Self::Extensions(_) => vec![(packet, treatment)],
+            Self::Between(headers) if v6 => vec![(between(&packet, headers), treatment)],
+            // nft's rules ask for the protocol, and find it right behind the header of IPv6.
+            Self::Policy(policy) if ruled && !(v6 && is_extension(packet[6])) => {
+                vec![(packet, Treatment { policy: Some(*policy), ..treatment })]
+            }
+            Self::Extensions(_) | Self::Between(_) | Self::Policy(_) => vec![(packet, treatment)],
             Self::Spoilt(at) => {
                 if packet.len() > header {
                     let at = header + usize::from(*at) % (packet.len() - header);

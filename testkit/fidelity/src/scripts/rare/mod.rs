@@ -2,7 +2,9 @@
 
 mod control;
 mod errors;
+mod extensions;
 mod headers;
+mod lite;
 mod multihomed;
 mod network;
 mod redirects;
@@ -15,7 +17,9 @@ use super::{Flow, Step, Way, oddity};
 
 pub use control::Piece;
 pub use errors::Quote;
+pub(super) use extensions::between;
 pub use headers::{Header, Icmp};
+pub use lite::Lite;
 pub use multihomed::Chunks;
 pub use redirects::Redirect;
 pub use streams::Octets;
@@ -43,6 +47,12 @@ pub const RARE: &[Generator] = &[
     ("messages", || flows(headers::messages())),
     // Headers of IP with options, with bits that are seldom set, with octets behind the packet.
     ("headers", || headers::flows()),
+    // Routing headers with segments left, fragment headers in any place, and other extensions of IPv6.
+    ("extensions", || extensions::flows()),
+    // UDP-Lite whose checksum covers any part of it.
+    ("coverage", || flows(lite::datagrams())),
+    // GRE with keys, in versions that nobody speaks of, without a control connection.
+    ("tunnels", || flows(lite::tunnels())),
 ];
 
 fn flows(steps: impl Strategy<Value = Vec<Step>> + 'static) -> BoxedStrategy<Flow> {
