@@ -110,6 +110,9 @@ impl fmt::Display for SettingError {
 
 impl core::error::Error for SettingError {}
 
+/// `frag6_low_thresh`, as kernels have it.
+const FRAGMENTS_LOW: usize = 3 << 20;
+
 impl Settings {
     /// What a kernel of this profile gives itself on a host with `memory` bytes of RAM.
     pub fn of(profile: &Profile, memory: Bytes) -> Self {
@@ -150,6 +153,12 @@ impl Settings {
         let setting = Setting::find(key).ok_or_else(|| SettingError::Unknown(key.into()))?;
         let refused = SettingError::Refused { name: setting.name, value };
         let name = setting.name.strip_prefix("nf_conntrack_").unwrap_or(setting.name);
+        if name == "frag6_high_thresh" {
+            // Not below the low one, which stays the kernel's own.
+            let bytes = usize::try_from(value).ok().filter(|bytes| *bytes >= FRAGMENTS_LOW);
+            self.fragment_bytes = bytes.ok_or(refused)?;
+            return Ok(());
+        }
         let number = u32::try_from(value).map_err(|_| refused.clone())?;
         let switch = |target: &mut bool| match value {
             0 | 1 => {
@@ -168,13 +177,13 @@ impl Settings {
             "checksum" => switch(&mut self.checksum)?,
             "acct" => switch(&mut self.accounting)?,
             "helper" => switch(&mut self.helpers)?,
+            "tcp_loose" if self.tcp.behaviour.loose_is_a_switch => switch(&mut self.tcp.loose)?,
             "tcp_loose" => self.tcp.loose = value != 0,
             "tcp_be_liberal" => switch(&mut self.tcp.be_liberal)?,
             "tcp_ignore_invalid_rst" => switch(&mut self.tcp.ignore_invalid_rst)?,
             "tcp_max_retrans" => {
                 self.tcp.max_retrans = u8::try_from(value).map_err(|_| refused)?;
             }
-            "frag6_high_thresh" => self.fragment_bytes = number as usize,
             "log_invalid" if self.complaints || value == 0 => {
                 self.log_invalid = u8::try_from(value).map_err(|_| refused)?;
             }
@@ -301,12 +310,20 @@ mod tests {
             s.set("nf_conntrack_udp_timeout", 8_589_935),
             Err(SettingError::Refused { .. })
         ));
+        // The low threshold is 3 MiB.
+        assert_eq!(s.set("nf_conntrack_frag6_high_thresh", 1 << 40), Ok(()));
+        assert!(matches!(
+            s.set("nf_conntrack_frag6_high_thresh", (3 << 20) - 1),
+            Err(SettingError::Refused { .. })
+        ));
         assert!(matches!(s.set("tcp_syncookies", 1), Err(SettingError::Unknown(_))));
         assert!(matches!(
             s.set("nf_conntrack_log_invalid", 256),
             Err(SettingError::Refused { .. })
         ));
+        assert!(matches!(s.set("nf_conntrack_tcp_loose", 2), Err(SettingError::Refused { .. })));
         let mut s = Settings::of(Profile::named("5.4").unwrap(), Bytes(8 << 30));
+        assert_eq!(s.set("nf_conntrack_tcp_loose", 3), Ok(()));
         assert!(matches!(
             s.set("nf_conntrack_log_invalid", 255),
             Err(SettingError::NotCompared("nf_conntrack_log_invalid"))

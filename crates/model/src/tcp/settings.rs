@@ -58,6 +58,8 @@ pub struct Behaviour {
     pub data_begins_anew: bool,
     /// An invalid FIN or RST in both directions lowers the expiry (6.1).
     pub invalid_close_lowers: bool,
+    /// `nf_conntrack_tcp_loose` takes 0 and 1 alone (5.10).
+    pub loose_is_a_switch: bool,
 }
 
 impl Behaviour {
@@ -78,6 +80,7 @@ impl Behaviour {
         options_keep_liberal: true,
         data_begins_anew: false,
         invalid_close_lowers: true,
+        loose_is_a_switch: true,
     };
 }
 
