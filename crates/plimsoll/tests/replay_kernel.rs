@@ -346,7 +346,8 @@ fn logs_of_a_full_table(limit: u64) -> Option<[Vec<String>; 2]> {
     let treatment = Treatment::default();
     let mut number = 0;
     let open = Mix { open: 10, ..Mix::default() };
-    let protected = Filling { name: "", first: open, then: Mix::default(), expired: false };
+    let protected =
+        Filling { name: "", first: open, then: Mix::default(), expired: false, halved: false };
     for step in protected.steps(limit, &mut number) {
         let Step::Packet(packet) = step else { continue };
         recording.send(&kernel, &packet, &treatment).unwrap();

@@ -12,6 +12,8 @@ pub enum Step {
     Packet(Vec<u8>),
     /// Let time pass.
     Wait(Duration),
+    /// Change the limit.
+    Limit(u64),
 }
 
 /// How a table is filled.
@@ -25,6 +27,8 @@ pub struct Filling {
     pub then: Mix,
     /// Whether the first entries expire before the rest comes.
     pub expired: bool,
+    /// Whether the rest comes under half the limit, and once more under the whole.
+    pub halved: bool,
 }
 
 /// Flows of each kind among ten.
@@ -44,30 +48,47 @@ const QUERIES: Mix = Mix { queries: 10, half_open: 0, open: 0, closed: 0 };
 
 /// All of them.
 pub const FILLINGS: &[Filling] = &[
-    Filling { name: "queries, then queries", first: QUERIES, then: QUERIES, expired: false },
+    Filling {
+        name: "queries, then queries",
+        first: QUERIES,
+        then: QUERIES,
+        expired: false,
+        halved: false,
+    },
     Filling {
         name: "a half protected, then SYNs",
         first: Mix { queries: 2, half_open: 3, open: 5, closed: 0 },
         then: Mix { half_open: 10, ..EMPTY },
         expired: false,
+        halved: false,
     },
     Filling {
         name: "nine tenths closed, then connections",
         first: Mix { queries: 1, closed: 9, ..EMPTY },
         then: Mix { open: 7, queries: 3, ..EMPTY },
         expired: false,
+        halved: false,
     },
     Filling {
         name: "all protected, then anything",
         first: Mix { open: 10, ..EMPTY },
         then: Mix { queries: 4, half_open: 2, open: 2, closed: 2 },
         expired: false,
+        halved: false,
     },
     Filling {
         name: "queries that expired, then queries",
         first: QUERIES,
         then: QUERIES,
         expired: true,
+        halved: false,
+    },
+    Filling {
+        name: "a third protected, then anything under half the limit, and once more under the whole",
+        first: Mix { queries: 4, half_open: 3, open: 2, closed: 1 },
+        then: Mix { queries: 6, half_open: 2, open: 1, closed: 1 },
+        expired: false,
+        halved: true,
     },
 ];
 
@@ -84,6 +105,11 @@ impl Filling {
         self.first.flows(limit, number, &mut steps);
         if self.expired {
             steps.push(Step::Wait(Duration::from_millis(1500)));
+        }
+        if self.halved {
+            steps.push(Step::Limit(limit / 2));
+            self.then.flows(limit, number, &mut steps);
+            steps.push(Step::Limit(limit));
         }
         self.then.flows(limit, number, &mut steps);
         steps

@@ -2,8 +2,9 @@
 //! totals can be compared, and only within their statistical error. That error is measured: the same packets go
 //! through models with different hash keys, and the kernel must not stand out among them.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Error};
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use plimsoll_ct::{Bytes, Class, Counter, Counters, Entries, Entry, Profile, Time};
@@ -32,6 +33,8 @@ const LONG: u64 = 600;
 /// The machine's limit, ours for a while; nobody else's test changes it or relies on it meanwhile.
 pub struct Turn {
     limit: HostLimit,
+    /// In a router's namespace it can be written only by who opened it outside.
+    written: File,
     _file: File,
 }
 
@@ -45,12 +48,54 @@ impl Turn {
         let file = File::create(std::env::temp_dir().join("plimsoll-tests.lock"))?;
         file.lock()?;
         let limit = HostLimit::claim(Some(Entries(limit)), Duration::from_secs(300));
-        Ok(Self { limit: limit.map_err(Error::other)?, _file: file })
+        let limit = limit.map_err(Error::other)?;
+        let written =
+            File::options().write(true).open("/proc/sys/net/netfilter/nf_conntrack_max")?;
+        Ok(Self { limit, written, _file: file })
+    }
+
+    /// Another limit for a while: before this is dropped it has to be the turn's own again.
+    fn set(&self, limit: u64) -> io::Result<()> {
+        self.written.write_all_at(limit.to_string().as_bytes(), 0)
     }
 
     /// The limit in force.
     pub fn limit(&self) -> u64 {
         self.limit.get().get()
+    }
+}
+
+/// The machine's number of buckets, changed during a turn; what it was comes back when this is dropped. To be opened outside of a router's
+/// namespace.
+#[derive(Debug)]
+pub struct Buckets {
+    file: File,
+    was: u64,
+    less: bool,
+}
+
+impl Buckets {
+    /// As they are.
+    pub fn open(_turn: &Turn) -> io::Result<Self> {
+        let path = "/proc/sys/net/netfilter/nf_conntrack_buckets";
+        let was = fs::read_to_string(path)?.trim().parse().map_err(Error::other)?;
+        Ok(Self { file: File::options().write(true).open(path)?, was, less: false })
+    }
+
+    /// Half of them, or all again: every entry gets another place.
+    pub(crate) fn change(&mut self) -> io::Result<()> {
+        self.less = !self.less;
+        let number = if self.less { self.was / 2 } else { self.was };
+        self.file.write_all_at(number.to_string().as_bytes(), 0)
+    }
+}
+
+impl Drop for Buckets {
+    fn drop(&mut self) {
+        if self.less {
+            // Nobody is left to be told.
+            let _ = self.change();
+        }
     }
 }
 
@@ -137,10 +182,11 @@ pub fn collected(kernel: &mut Kernel, turn: &Turn, number: &mut u32) -> io::Resu
         first: Mix { queries: 2, half_open: 1, open: 4, closed: 3 },
         then: Mix { open: 1, ..Mix::default() },
         expired: false,
+        halved: false,
     };
     for disturbed in 0..ATTEMPTS {
         let steps = filling.steps(turn.limit(), number);
-        let Some(mut seen) = send(kernel, turn.limit(), &filling, &steps)? else { continue };
+        let Some(mut seen) = send(kernel, turn, &filling, &steps)? else { continue };
         let clock = Clock::default();
         let full = kernel.count()?;
         let patience = Instant::now() + Duration::from_secs(180);
@@ -168,6 +214,8 @@ pub fn collected(kernel: &mut Kernel, turn: &Turn, number: &mut u32) -> io::Resu
 /// What the kernel saw: the packets with their times, and what came of them.
 struct Seen {
     packets: Vec<(Time, Vec<u8>)>,
+    /// Limits from a packet on.
+    limits: Vec<(usize, u64)>,
     before: Counters,
     totals: Totals,
     buckets: u64,
@@ -185,7 +233,10 @@ pub fn run(
     kernel.set("nf_conntrack_udp_timeout", udp_timeout)?;
     for disturbed in 0..ATTEMPTS {
         let steps = filling.steps(turn.limit(), number);
-        let Some(seen) = send(kernel, turn.limit(), filling, &steps)? else {
+        let seen = send(kernel, turn, filling, &steps);
+        // Whatever became of it.
+        turn.set(turn.limit())?;
+        let Some(seen) = seen? else {
             // Short-lived entries made its pauses short. Over an empty table they are a minute again.
             kernel.flush()?;
             std::thread::sleep(Duration::from_secs(3));
@@ -202,27 +253,34 @@ pub fn run(
 /// `None` when the kernel's collector came in between: it evicts too.
 fn send(
     kernel: &mut Kernel,
-    limit: u64,
+    turn: &Turn,
     filling: &Filling,
     steps: &[Step],
 ) -> io::Result<Option<Seen>> {
+    let limit = turn.limit();
     kernel.flush()?;
     let before = kernel.counters()?;
     let clock = Clock::default();
     let buckets = crate::kernel::setting("nf_conntrack_buckets")?;
     let buckets = buckets.ok_or_else(|| Error::other("no nf_conntrack_buckets"))?;
-    let mut packets = Vec::new();
+    let (mut packets, mut limits) = (Vec::new(), Vec::new());
     let mut fullest = 0;
     for step in steps {
         match step {
             Step::Wait(span) => std::thread::sleep(*span),
+            Step::Limit(limit) => {
+                turn.set(*limit)?;
+                limits.push((packets.len(), *limit));
+            }
             Step::Packet(packet) => {
                 kernel.send(packet, &Treatment::default())?;
                 packets.push((clock.now(), packet.clone()));
                 if packets.len() % LOOK == 0 {
                     let count = kernel.count()?;
                     // Lookups and early drop take an entry or two at a time, the collector hundreds.
-                    let sank = fullest > count + limit / 40;
+                    // Under half the limit early drop may take more than comes.
+                    let margin = if filling.halved { limit / 8 } else { limit / 40 };
+                    let sank = fullest > count + margin;
                     fullest = if filling.expired { count } else { fullest.max(count) };
                     if sank {
                         return Ok(None);
@@ -235,7 +293,7 @@ fn send(
     let after = kernel.counters()?;
     let entries = kernel.entries()?;
     let totals = Totals::of(&after, &before, counted, &entries);
-    Ok(Some(Seen { packets, before, totals, buckets }))
+    Ok(Some(Seen { packets, limits, before, totals, buckets }))
 }
 
 /// `pass`: when the collector comes; `None`: it stays away.
@@ -255,7 +313,11 @@ fn model(
     let phase = pass.map_or(u32::MAX, |pass| ((pass.0 - first.0) / tick) as u32);
     let config = Config { hash_key, collector_phase: phase, ..Config::new(profile, settings) };
     let mut model = Model::new(config);
-    for (at, packet) in &seen.packets {
+    let mut limits = seen.limits.iter().peekable();
+    for (place, (at, packet)) in seen.packets.iter().enumerate() {
+        while let Some((_, limit)) = limits.next_if(|(from, _)| *from <= place) {
+            model.change(|own| own.max = *limit);
+        }
         if let Ok(packet) = parse_ip(packet) {
             model.packet(*at, &packet, &Treatment::default());
         }

@@ -186,10 +186,11 @@ fn tree<S: Strategy<Value = Flow>>(strategy: &S, runner: &mut TestRunner) -> io:
 }
 
 /// A flow as it is sent in a weather. Zones of one direction let entries that expired keep others out, until somebody walks
-/// their chain, be it for another namespace: where flows expire they are chance.
-fn now(tree: &impl ValueTree<Value = Flow>, weather: &Weather) -> Flow {
+/// their chain, be it for another namespace: where flows expire they are chance. And where the number of buckets changes, the chains are turned
+/// round, which tells which of two entries gets a packet.
+fn now(tree: &impl ValueTree<Value = Flow>, both_ways: bool) -> Flow {
     let mut flow = tree.current();
-    if weather.expires {
+    if both_ways {
         flow.each_zone(|zone| zone.direction = ZoneDirection::Both);
     }
     flow
@@ -230,8 +231,9 @@ pub fn run_of(
             trees.push(tree(strategy, &mut runner)?);
         }
         pair.configure(weather.settings)?;
+        let both_ways = weather.expires || pair.buckets.is_some();
         let flows: Vec<_> =
-            trees.iter().map(|tree| now(tree, weather).packets(pair.number())).collect();
+            trees.iter().map(|tree| now(tree, both_ways).packets(pair.number())).collect();
         play(pair, &flows, weather)?;
         outcome.flows += flows.len();
         outcome.packets += flows.iter().map(Vec::len).sum::<usize>();
@@ -246,7 +248,7 @@ pub fn run_of(
             continue;
         }
         let before = outcome.failed;
-        let flows: Vec<Flow> = trees.iter().map(|tree| now(tree, weather)).collect();
+        let flows: Vec<Flow> = trees.iter().map(|tree| now(tree, both_ways)).collect();
         let culprits = differing(pair, &flows, 0, weather)?;
         for (_, mut tree) in (0..).zip(trees).filter(|(place, _)| culprits.contains(place)) {
             outcome.failed += 1;
@@ -261,9 +263,9 @@ pub fn run_of(
                 let same = |pair: &mut Pair, flow| {
                     Ok::<_, Error>(differs(pair, &[flow], weather)?.is_empty())
                 };
-                while same(pair, now(&tree, weather))? && tree.complicate() {}
+                while same(pair, now(&tree, both_ways))? && tree.complicate() {}
             }
-            explain(pair, &now(&tree, weather), weather, show)?;
+            explain(pair, &now(&tree, both_ways), weather, show)?;
         }
         if outcome.failed == before {
             outcome.unexplained += 1;
@@ -281,6 +283,9 @@ fn play(pair: &mut Pair, flows: &[Vec<Sent>], weather: &Weather) -> io::Result<(
     for step in 0..flows.iter().map(Vec::len).max().unwrap_or(0) {
         for (packet, treatment) in flows.iter().filter_map(|f| f.get(step)) {
             pair.feed(packet, treatment)?;
+        }
+        if let Some(buckets) = &mut pair.buckets {
+            buckets.change()?;
         }
         for (_, tenths) in weather.pauses.iter().filter(|(after, _)| *after == step) {
             std::thread::sleep(Duration::from_millis(tenths * 100));
@@ -372,7 +377,7 @@ mod tests {
         let (strategy, mut runner) = (flow(), runner(502));
         for _ in 0..2_000 {
             let tree = tree(&strategy, &mut runner).expect("a flow");
-            let packets = now(&tree, &WEATHERS[WEATHERS.len() - 1]).packets(1);
+            let packets = now(&tree, true).packets(1);
             let one_way = packets.iter().find(|(_, treatment)| treatment.zone.is_one_way());
             assert!(one_way.is_none(), "{:?} {:?}", tree.current(), one_way);
         }

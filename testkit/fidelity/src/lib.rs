@@ -23,5 +23,6 @@ pub mod run;
 pub mod scripts;
 pub mod segments;
 pub mod servers;
+pub mod settings;
 pub mod trace;
 pub mod zones;

@@ -11,17 +11,19 @@ use plimsoll_fidelity::run::{Pace, Pair};
 use plimsoll_fidelity::scripts::rare::RARE;
 use plimsoll_fidelity::{
     captures, complaints, edges, expected, full, generated, occupancy, printed, segments, servers,
-    zones,
+    settings, zones,
 };
 
 const HELP: &str = "\
 cargo xtask fidelity scripts [N] [SEED]     N generated flows (default 2000)
 cargo xtask fidelity rare [N] [SEED] [KIND] N flows (default 2000) of each kind that these hardly make, or of one
+cargo xtask fidelity rehash [N] [SEED]      N flows (default 2000) of each of these kinds, while the machine's number of buckets changes
 cargo xtask fidelity edges [N] [SEED]       N flows (default 2000) with packets at the very ticks at which entries expire
 cargo xtask fidelity expected [N] [SEED]    N flows (default 600) that helpers expect, about when they are waited for no longer: 320 s
 cargo xtask fidelity segments FLOW [/ FLOW] TCP by hand, segment by segment: `>S0 <SA0,1 >A1,1 >R5`
 cargo xtask fidelity log [N] [SEED]         what each says of every packet of N flows (default 2000): nf_conntrack_log_invalid
 cargo xtask fidelity printed [N] [SEED]     /proc/net/nf_conntrack, `conntrack -L` and `-E` of the DCCP among N flows (default 2000)
+cargo xtask fidelity settings               which values each setting takes
 cargo xtask fidelity zones [N] [PROTOCOL]   every run of N packets (default 3) in zones of one direction, of the other, both or none
 cargo xtask fidelity full [LIMIT] [ROUNDS]  tables filled beyond a limit, and the collector (default 8000 1)
 cargo xtask fidelity occupancy [SECONDS]    the count over time (default 180): nginx, dnsmasq and their clients,
@@ -40,11 +42,13 @@ fn main() -> ExitCode {
         }
         Some("scripts") => scripts(&arguments[1..]),
         Some("rare") => rare(arguments.get(1..).unwrap_or_default()),
+        Some("rehash") => rehash(&arguments),
         Some("edges") => at_edges(&arguments),
         Some("expected") => expected(&arguments),
         Some("segments") => by_hand(&arguments[1..].join(" ")),
         Some("log") => log(&arguments),
         Some("printed") => printed(&arguments),
+        Some("settings") => settings(),
         Some("zones") => by_zone(&arguments),
         Some("full") => full(&arguments),
         Some("occupancy") => over_time(&arguments),
@@ -101,11 +105,23 @@ fn tell(name: &str, outcome: &generated::Outcome) -> usize {
 
 fn rare(arguments: &[String]) -> io::Result<usize> {
     let (count, seed) = (number(arguments, 0, 2000)?, number(arguments, 1, 1)?);
-    let only = arguments.get(2);
+    each_rare(&mut pair()?, arguments.get(2), count, seed)
+}
+
+fn rehash(arguments: &[String]) -> io::Result<usize> {
+    let (count, seed) = (number(arguments, 1, 2000)?, number(arguments, 2, 1)?);
+    let turn = full::Turn::take(complaints::LIMIT)?;
+    let buckets = full::Buckets::open(&turn)?;
     let mut pair = pair()?;
+    pair.rehash(buckets);
+    let outcome = generated::run(&mut pair, count as usize, seed, &mut show)?;
+    Ok(tell("any: ", &outcome) + each_rare(&mut pair, None, count, seed)?)
+}
+
+fn each_rare(pair: &mut Pair, only: Option<&String>, count: u64, seed: u64) -> io::Result<usize> {
     let mut differing = 0;
     for (name, flows) in RARE.iter().filter(|(name, _)| only.is_none_or(|only| only == name)) {
-        let outcome = generated::run_of(&mut pair, &flows(), count as usize, seed, &mut show)?;
+        let outcome = generated::run_of(pair, &flows(), count as usize, seed, &mut show)?;
         differing += tell(&format!("{name}: "), &outcome);
     }
     Ok(differing)
@@ -164,6 +180,13 @@ fn printed(arguments: &[String]) -> io::Result<usize> {
     let (lines, differing) = printed::dccp(&mut pair()?, count as usize, seed, &mut show)?;
     println!("{lines} lines, {differing} differ");
     Ok(differing)
+}
+
+fn settings() -> io::Result<usize> {
+    let outcome = settings::run(&pair()?.kernel, &mut show)?;
+    let settings::Outcome { settings, values, failed } = outcome;
+    println!("{settings} settings, {values} values, {failed} differ");
+    Ok(failed)
 }
 
 fn by_zone(arguments: &[String]) -> io::Result<usize> {

@@ -10,6 +10,7 @@ use plimsoll_wire::packet::parse_ip;
 
 use crate::compare::{self, Difference};
 use crate::frames::Planned;
+use crate::full::Buckets;
 use crate::kernel::{self, Classes, FRAGMENT_BYTES, FRAGMENT_SECONDS, Kernel, class, class_name};
 
 /// How a plan's times become real ones.
@@ -45,6 +46,8 @@ pub struct Pair {
     before: (Counters, Counters),
     /// The kernel's classes of packets before, the model's since.
     classes: (Classes, Classes),
+    /// They change while packets flow.
+    pub(crate) buckets: Option<Buckets>,
 }
 
 /// With these settings, the collector's first run so many ticks behind the first packet.
@@ -183,6 +186,7 @@ impl Pair {
             numbered: 0,
             before,
             classes: Default::default(),
+            buckets: None,
         };
         pair.configure(settings)?;
         Ok(pair)
@@ -217,6 +221,11 @@ impl Pair {
     fn unchange(&mut self) -> io::Result<()> {
         // The oldest value last.
         self.changed.drain(..).rev().try_for_each(|(name, value)| self.kernel.set(&name, value))
+    }
+
+    /// From now on the number of buckets changes while packets flow.
+    pub fn rehash(&mut self, buckets: Buckets) {
+        self.buckets = Some(buckets);
     }
 
     /// A number that no flow had.
