@@ -4,10 +4,13 @@
 //! come from, wall clocks, files. Time, settings, profile and hash key are arguments; the same input gives
 //! the same output in the same order.
 //!
+//! What it speaks of is in [`ct`] (entries, states, counters, profiles), what it reads and prints in [`wire`] (packets, captures,
+//! listings, ctnetlink): a program that tracks connections needs this crate alone. `examples/tracker.rs` is one.
+//!
 //! ```
-//! use plimsoll_ct::{Bytes, Profile, Time};
+//! use plimsoll_model::ct::{Bytes, Profile, Time};
+//! use plimsoll_model::wire::packet::parse_ip;
 //! use plimsoll_model::{Config, Info, Model, Settings, Treatment};
-//! use plimsoll_wire::packet::parse_ip;
 //!
 //! let profile = Profile::named("6.18").expect("a known profile");
 //! let mut settings = Settings::of(profile, Bytes(8 << 30));
@@ -60,6 +63,9 @@ mod tcp;
 mod ticks;
 mod trackers;
 mod wording;
+
+pub use plimsoll_ct as ct;
+pub use plimsoll_wire as wire;
 
 pub use batch::Arrival;
 pub use behaviour::{BEHAVIOURS, Behaviour, SctpRule, UdpRule, profile_named};

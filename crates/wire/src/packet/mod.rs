@@ -75,6 +75,19 @@ pub enum NoPacket {
     UnknownLink,
 }
 
+impl core::fmt::Display for NoPacket {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::NotIp => "not IP",
+            Self::Truncated => "the header is cut off",
+            Self::Malformed => "the IP header contradicts itself",
+            Self::UnknownLink => "a link type that is not read",
+        })
+    }
+}
+
+impl core::error::Error for NoPacket {}
+
 /// Two octets, most significant first.
 #[inline]
 fn be16(bytes: &[u8], at: usize) -> Option<u16> {
