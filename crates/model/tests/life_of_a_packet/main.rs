@@ -1,0 +1,255 @@
+//! The life of packets, told as stories. What they say was seen on Linux 6.18; `cargo xtask fidelity`
+//! holds the model to a running kernel.
+#![allow(clippy::unwrap_used)]
+
+mod dccp;
+mod full;
+mod icmp;
+mod sctp;
+mod zones;
+
+use std::net::Ipv4Addr;
+
+use plimsoll_ct::{Bytes, Counter, Entry, Profile, State, Status, TcpState, Time};
+use plimsoll_model::{Config, Fate, Info, Model, Settings, Step, Treatment, Verdict, What};
+use plimsoll_wire::packet::{LinkType, parse_ip};
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+
+fn ms(n: i64) -> Time {
+    Time(n * 1_000_000)
+}
+
+fn secs(n: i64) -> Time {
+    Time::from_secs(n)
+}
+
+fn packet(from: [u8; 4], to: [u8; 4], protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x45, 0, 0, (20 + payload.len()) as u8, 0, 0, 0, 0, 64, protocol, 0, 0];
+    packet.extend(from);
+    packet.extend(to);
+    packet.extend(payload);
+    packet
+}
+
+const CLIENT: [u8; 4] = [10, 0, 0, 1];
+const SERVER: [u8; 4] = [10, 0, 0, 2];
+
+fn udp(reply: bool, port: u16) -> Vec<u8> {
+    let [a, b] = port.to_be_bytes();
+    if reply {
+        packet(SERVER, CLIENT, 17, &[0, 53, a, b, 0, 8, 0, 0])
+    } else {
+        packet(CLIENT, SERVER, 17, &[a, b, 0, 53, 0, 8, 0, 0])
+    }
+}
+
+fn tcp(reply: bool, flags: u8, seq: u32, ack: u32) -> Vec<u8> {
+    let mut header = if reply { vec![0, 80, 16, 0] } else { vec![16, 0, 0, 80] };
+    header.extend(seq.to_be_bytes());
+    header.extend(ack.to_be_bytes());
+    header.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    if reply { packet(SERVER, CLIENT, 6, &header) } else { packet(CLIENT, SERVER, 6, &header) }
+}
+
+struct Story(Model);
+
+impl Story {
+    fn on(profile: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        let profile = Profile::named(profile).unwrap();
+        let mut settings = Settings::of(profile, Bytes(8 << 30));
+        change(&mut settings);
+        Self(Model::new(Config::new(profile, settings)))
+    }
+
+    fn modern() -> Self {
+        Self::on("6.18", |_| {})
+    }
+
+    fn at(&mut self, time: Time, packet: &[u8]) -> Step {
+        self.with(time, packet, Treatment::default())
+    }
+
+    fn with(&mut self, time: Time, packet: &[u8], treatment: Treatment) -> Step {
+        self.0.packet(time, &parse_ip(packet).unwrap(), &treatment)
+    }
+
+    fn only(&self) -> Entry {
+        let mut entries = self.0.entries();
+        let entry = entries.next().expect("an entry");
+        assert!(entries.next().is_none(), "one entry only");
+        entry
+    }
+
+    fn only_of(&self, id: Option<plimsoll_model::EntryId>) -> Entry {
+        id.and_then(|id| self.0.entry(id)).expect("an entry")
+    }
+
+    fn shows(&self, state: TcpState, seconds: u64, assured: bool) {
+        let entry = self.only();
+        let seen = (entry.state, entry.expires.map(|s| s.get()), entry.is_assured());
+        assert_eq!(seen, (State::Tcp(state), Some(seconds), assured));
+    }
+
+    fn counter(&self, counter: Counter) -> u64 {
+        self.0.counters().get(counter).unwrap_or(0)
+    }
+}
+
+#[test]
+fn a_handshake_makes_the_entry_assured() {
+    let mut s = Story::modern();
+    assert_eq!(s.at(ms(0), &tcp(false, SYN, 100, 0)).info, Info::New);
+    s.shows(TcpState::SynSent, 120, false);
+    assert_eq!(s.at(ms(1), &tcp(true, SYN | ACK, 500, 101)).info, Info::EstablishedReply);
+    s.shows(TcpState::SynRecv, 60, false);
+    assert_eq!(s.at(ms(2), &tcp(false, ACK, 101, 501)).info, Info::Established);
+    s.shows(TcpState::Established, 432_000, true);
+}
+
+#[test]
+fn a_flow_that_ends_in_order_waits_two_minutes_and_may_be_opened_again() {
+    let mut s = Story::modern();
+    s.at(ms(0), &tcp(false, SYN, 100, 0));
+    s.at(ms(1), &tcp(true, SYN | ACK, 500, 101));
+    s.at(ms(2), &tcp(false, ACK, 101, 501));
+    s.at(ms(3), &tcp(false, FIN | ACK, 101, 501));
+    s.shows(TcpState::FinWait, 120, true);
+    s.at(ms(4), &tcp(true, FIN | ACK, 501, 102));
+    s.shows(TcpState::LastAck, 30, true);
+    s.at(ms(5), &tcp(false, ACK, 102, 502));
+    s.shows(TcpState::TimeWait, 120, true);
+    let again = s.at(ms(6), &tcp(false, SYN, 9, 0));
+    assert!(again.reopened && again.what == What::Inserted);
+    s.shows(TcpState::SynSent, 120, false);
+}
+
+#[test]
+fn a_refused_connection_leaves_nothing() {
+    let mut s = Story::modern();
+    s.at(ms(0), &tcp(false, SYN, 100, 0));
+    assert_eq!(s.at(ms(1), &tcp(true, RST | ACK, 0, 101)).what, What::Removed);
+    assert_eq!(s.0.entries().count(), 0);
+}
+
+#[test]
+fn a_syn_ack_out_of_the_blue_is_invalid_and_makes_no_entry() {
+    let mut s = Story::modern();
+    assert_eq!(s.at(ms(0), &tcp(true, SYN | ACK, 1, 1)).info, Info::Invalid);
+    assert_eq!((s.0.counted(), s.counter(Counter::Invalid)), (0, 1));
+}
+
+#[test]
+fn a_packet_that_the_rules_drop_never_gets_into_the_table() {
+    let mut s = Story::modern();
+    let dropped = Treatment { fate: Fate::Dropped, ..Treatment::default() };
+    assert_eq!(s.with(ms(0), &udp(false, 9), dropped).what, What::NotConfirmed);
+    assert_eq!(s.0.counted(), 0);
+}
+
+#[test]
+fn a_dns_lookup_stays_evictable_on_6_18_and_is_protected_on_3_10() {
+    for (profile, assured, seconds) in [("6.18", false, 30), ("5.4", true, 30), ("3.10", true, 180)]
+    {
+        let mut s = Story::on(profile, |_| {});
+        s.at(ms(0), &udp(false, 9));
+        s.at(ms(1), &udp(true, 9));
+        // 3.10 does not move an expiry by less than a second.
+        s.at(ms(1500), &udp(false, 9));
+        let entry = s.only();
+        let seen = (entry.is_assured(), entry.expires.map(|e| e.get()));
+        assert_eq!(seen, (assured, Some(seconds)), "{profile}");
+    }
+}
+
+#[test]
+fn udp_that_goes_on_after_two_seconds_is_a_stream() {
+    let mut s = Story::modern();
+    s.at(ms(0), &udp(false, 9));
+    s.at(ms(1), &udp(true, 9));
+    s.at(ms(2100), &udp(false, 9));
+    let entry = s.only();
+    assert_eq!((entry.is_assured(), entry.expires.map(|e| e.get())), (true, Some(120)));
+}
+
+#[test]
+fn a_fragmented_datagram_makes_its_entry_with_the_last_fragment() {
+    let mut s = Story::modern();
+    let mut first = packet(CLIENT, SERVER, 17, &[0, 9, 0, 53, 0, 16, 0, 0]);
+    first[6] = 0x20;
+    let mut last = packet(CLIENT, SERVER, 17, &[0; 8]);
+    last[7] = 1;
+    assert_eq!(s.at(ms(0), &last).verdict, Verdict::Stolen);
+    assert_eq!(s.0.counted(), 0);
+    assert_eq!(s.at(ms(1), &first).what, What::Inserted);
+}
+
+#[test]
+fn a_table_begun_with_a_dump_knows_its_flows_and_their_translation() {
+    let mut before = Story::modern();
+    before.at(ms(0), &udp(false, 9));
+    let mut dump = before.0.snapshot();
+    // As if the client had been masqueraded behind 192.0.2.1:7777.
+    let masked = Ipv4Addr::new(192, 0, 2, 1);
+    dump[0].reply.destination = masked.into();
+    dump[0].reply.l4 = plimsoll_ct::L4::Ports { source: 53, destination: 7777 };
+    dump[0].status |= Status::SRC_NAT;
+
+    let mut after = Story::modern();
+    assert_eq!(after.0.restore(ms(0), dump.clone()), 1);
+    assert_eq!(after.0.restore(ms(0), dump), 0, "it is there already");
+    let answer = packet(SERVER, masked.octets(), 17, &[0, 53, 0x1e, 0x61, 0, 8, 0, 0]);
+    assert_eq!(after.at(ms(1), &answer).info, Info::EstablishedReply);
+    assert_eq!(after.only().reply.destination, masked);
+    assert_eq!(after.at(ms(2), &udp(true, 9)).info, Info::New, "not by that tuple");
+}
+
+#[test]
+fn an_entry_is_accounted_as_long_as_it_lives_if_it_was_made_while_that_was_on() {
+    let mut s = Story::on("6.18", |settings| settings.accounting = true);
+    s.at(ms(0), &tcp(false, SYN, 0, 0));
+    s.at(ms(1), &tcp(true, SYN | ACK, 0, 1));
+    s.at(ms(2), &tcp(false, ACK, 1, 1));
+    s.at(ms(3), &tcp(true, ACK, 1, 1));
+    let packets = |s: &Story| s.only().reply_accounting.map(|a| a.packets);
+    assert_eq!(packets(&s), Some(2));
+    s.0.change(|settings| settings.accounting = false);
+    s.at(ms(4), &tcp(true, ACK, 1, 1));
+    assert_eq!(packets(&s), Some(3));
+    // One that comes meanwhile is not, nor when it is on again.
+    s.at(ms(5), &tcp(true, RST, 1, 1));
+    s.at(ms(6), &udp(false, 9));
+    s.0.change(|settings| settings.accounting = true);
+    s.at(ms(7), &udp(false, 9));
+    let shown: Vec<_> = s.0.entries().map(|e| e.original_accounting.map(|a| a.packets)).collect();
+    assert!(shown.contains(&Some(2)) && shown.contains(&None), "{shown:?}");
+}
+
+#[test]
+fn accounting_counts_what_refreshes() {
+    let mut s = Story::on("6.18", |settings| settings.accounting = true);
+    s.at(ms(0), &udp(false, 9));
+    s.at(ms(1), &udp(true, 9));
+    s.at(ms(2), &udp(true, 9));
+    let entry = s.only();
+    let bytes = |a: Option<plimsoll_ct::Accounting>| a.map(|a| (a.packets, a.bytes));
+    assert_eq!(bytes(entry.original_accounting), Some((1, 28)));
+    assert_eq!(bytes(entry.reply_accounting), Some((2, 56)));
+}
+
+#[test]
+fn what_a_host_sends_to_itself_is_told_of_as_it_goes_and_as_it_comes() {
+    let mut story = Story::on("6.18", |settings| settings.log_invalid = 255);
+    // A datagram whose length is a lie.
+    let frame = packet(CLIENT, CLIENT, 17, &[16, 0, 0, 53, 0, 99, 0, 0]);
+    let treatment = Treatment::default();
+    story.0.loopback(ms(0), &parse_ip(&frame).unwrap(), &treatment, &treatment);
+    assert!(story.0.describe(LinkType::RawIp, &frame, "lo"));
+    let lines: Vec<_> = story.0.take_log().into_iter().map(|line| line.text).collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].contains(" packet IN= OUT=lo SRC=10.0.0.1 "), "{lines:?}");
+    assert!(lines[1].contains(" packet IN=lo OUT= MAC= SRC=10.0.0.1 "), "{lines:?}");
+}
