@@ -72,23 +72,12 @@ pub(super) fn equal(words: [u32; 4], octet: u8, mask: u8) -> u32 {
 pub(super) fn over(ticks: &[u32; 8], past: u32) -> u8 {
     #[cfg(target_arch = "x86_64")]
     {
-        use core::arch::x86_64::{
-            __m128i, _mm_castsi128_ps, _mm_cmpgt_epi32, _mm_loadu_si128, _mm_movemask_ps,
-            _mm_set1_epi32, _mm_setzero_si128, _mm_sub_epi32,
-        };
-        let half = |from: usize| {
-            // SAFETY: SSE2 is part of every x86-64; what is read are four of the eight numbers, wherever they stand.
-            unsafe {
-                let ticks: *const __m128i = ticks[from..from + 4].as_ptr().cast();
-                let left =
-                    _mm_sub_epi32(_mm_loadu_si128(ticks), _mm_set1_epi32(past.cast_signed()));
-                _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpgt_epi32(left, _mm_setzero_si128())))
-            }
-        };
-        !(half(0) | half(4) << 4) as u8
+        !(beyond(ticks, 0, past) | beyond(ticks, 4, past) << 4) as u8
     }
     #[cfg(not(target_arch = "x86_64"))]
-    over_one_by_one(ticks, past)
+    {
+        one_by_one(ticks, past) as u8
+    }
 }
 
 /// Which of eleven moments have come by `now`, as their difference is seen with a sign: a bit for each, the first one's being the
@@ -97,38 +86,36 @@ pub(super) fn over(ticks: &[u32; 8], past: u32) -> u8 {
 pub(super) fn past(moments: &[u32; 11], now: u32) -> u16 {
     #[cfg(target_arch = "x86_64")]
     {
-        use core::arch::x86_64::{
-            __m128i, _mm_castsi128_ps, _mm_cmpgt_epi32, _mm_loadu_si128, _mm_movemask_ps,
-            _mm_set1_epi32, _mm_setzero_si128, _mm_sub_epi32,
-        };
-        let to_come = |from: usize| {
-            // SAFETY: SSE2 is part of every x86-64; what is read are four of the eleven numbers, wherever they stand.
-            unsafe {
-                let moments: *const __m128i = moments[from..from + 4].as_ptr().cast();
-                let left =
-                    _mm_sub_epi32(_mm_loadu_si128(moments), _mm_set1_epi32(now.cast_signed()));
-                _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpgt_epi32(left, _mm_setzero_si128())))
-            }
-        };
         // The eighth is seen twice.
-        !(to_come(0) | to_come(4) << 4 | to_come(7) << 7) as u16 & 0x7ff
+        let to_come =
+            beyond(moments, 0, now) | beyond(moments, 4, now) << 4 | beyond(moments, 7, now) << 7;
+        !to_come as u16 & 0x7ff
     }
     #[cfg(not(target_arch = "x86_64"))]
-    past_one_by_one(moments, now)
+    one_by_one(moments, now)
 }
 
-/// The same on any machine.
-#[cfg(any(test, not(target_arch = "x86_64")))]
-fn past_one_by_one(moments: &[u32; 11], now: u32) -> u16 {
-    let is_past = |moment: &u32| u16::from(moment.wrapping_sub(now).cast_signed() <= 0);
-    moments.iter().rev().fold(0, |mask, moment| mask << 1 | is_past(moment))
+/// Which of four numbers, from one on, are more than `limit`, as their difference is seen with a sign.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn beyond<const N: usize>(numbers: &[u32; N], from: usize, limit: u32) -> i32 {
+    use core::arch::x86_64::{
+        __m128i, _mm_castsi128_ps, _mm_cmpgt_epi32, _mm_loadu_si128, _mm_movemask_ps,
+        _mm_set1_epi32, _mm_setzero_si128, _mm_sub_epi32,
+    };
+    let four: *const __m128i = numbers[from..from + 4].as_ptr().cast();
+    // SAFETY: SSE2 is part of every x86-64; what is read are four of the numbers, wherever they stand.
+    unsafe {
+        let left = _mm_sub_epi32(_mm_loadu_si128(four), _mm_set1_epi32(limit.cast_signed()));
+        _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpgt_epi32(left, _mm_setzero_si128())))
+    }
 }
 
-/// The same as [`over`] on any machine.
+/// What [`over`] and [`past`] say, on any machine.
 #[cfg(any(test, not(target_arch = "x86_64")))]
-fn over_one_by_one(ticks: &[u32; 8], past: u32) -> u8 {
-    let is_over = |ticks: &u32| u8::from(ticks.wrapping_sub(past).cast_signed() <= 0);
-    ticks.iter().rev().fold(0, |mask, ticks| mask << 1 | is_over(ticks))
+fn one_by_one(numbers: &[u32], limit: u32) -> u16 {
+    let is_past = |number: &u32| u16::from(number.wrapping_sub(limit).cast_signed() <= 0);
+    numbers.iter().rev().fold(0, |mask, number| mask << 1 | is_past(number))
 }
 
 /// The same as [`equal`] on any machine.
@@ -147,7 +134,7 @@ mod tests {
     fn ticks_are_compared_all_at_once_as_they_are_one_by_one() {
         let ticks = [0, 1, 5, 250, i32::MAX as u32, 1 << 31, u32::MAX - 1, u32::MAX];
         for past in ticks.iter().flat_map(|t| [t.wrapping_sub(1), *t, t.wrapping_add(1)]) {
-            assert_eq!(over(&ticks, past), over_one_by_one(&ticks, past), "{past}");
+            assert_eq!(over(&ticks, past), one_by_one(&ticks, past) as u8, "{past}");
         }
         assert_eq!(over(&ticks, 5), 0b1100_0111, "from the lowest bit up");
     }
@@ -157,7 +144,7 @@ mod tests {
         let moments: [u32; 11] =
             core::array::from_fn(|n| (n as u32).wrapping_mul(0x3333_3333).wrapping_add(7));
         for now in moments.iter().flat_map(|m| [m.wrapping_sub(1), *m, m.wrapping_add(1)]) {
-            assert_eq!(past(&moments, now), past_one_by_one(&moments, now), "{now}");
+            assert_eq!(past(&moments, now), one_by_one(&moments, now), "{now}");
         }
         let moments = [5, 9, 9, 9, 9, 4, 9, 5, 9, 9, 1];
         assert_eq!(past(&moments, 5), 0b100_1010_0001, "from the lowest bit up");
