@@ -4,6 +4,8 @@
 //! kernel's wheel, which rings late: at the next of the moments that its level knows. Not modelled: entries of other
 //! namespaces, which set the pace too, and runs that are cut since they took ten milliseconds.
 
+mod outlook;
+
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, Time};
@@ -11,6 +13,7 @@ use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, Time};
 use crate::model::Model;
 use crate::table::Leaving;
 use crate::ticks::Jiffies;
+use outlook::Outlook;
 
 /// Parts of the table, one of which a run of the slicing collector looks at.
 const SLICES: u64 = 128;
@@ -117,7 +120,7 @@ impl Model {
     pub fn collect(&mut self, at: Time) {
         self.advance(at);
         self.collector.next = u64::MAX;
-        self.run_collector();
+        self.run_collector(&mut Outlook::default());
     }
 
     /// Runs the collector at each of its times up to `ticks`.
@@ -127,59 +130,42 @@ impl Model {
             self.expire_all();
             return;
         }
+        let mut outlook = Outlook::default();
         while self.collector.next <= ticks {
             if self.table.len() == 0 {
                 self.skip_idle(ticks);
                 return;
             }
             self.ticks = self.collector.next.max(self.ticks);
-            let pause = self.run_collector().max(1);
+            let pause = self.run_collector(&mut outlook).max(1);
             self.collector.next = self.collector.rings(self.ticks, pause);
+            self.skip_quiet(&mut outlook, ticks);
         }
     }
 
-    /// Over an empty table only the phase matters.
-    fn skip_idle(&mut self, ticks: u64) {
-        let hz = u64::from(self.settings.hz);
-        let pause = match self.collector.kind {
-            CollectorKind::Timers => return,
-            CollectorKind::Slices => (16 * hz / SLICES).max(1),
-            CollectorKind::FullScan => 120 * hz,
-            CollectorKind::Adaptive => 60 * hz - 1,
-        };
-        // From the second time on the steps are as long as each other.
-        let first = self.collector.rings(self.collector.next, pause);
-        let step = self.collector.rings(first, pause) - first;
-        self.collector.next = match ticks.checked_sub(first) {
-            Some(behind) => first + (behind / step + 1) * step,
-            None => first,
-        };
-        (self.collector.place, self.collector.early_drop) = (0, false);
-    }
-
     /// One run; the ticks until the next.
-    fn run_collector(&mut self) -> u64 {
+    fn run_collector(&mut self, outlook: &mut Outlook) -> u64 {
         let hz = u64::from(self.settings.hz);
         match self.collector.kind {
             CollectorKind::Timers => u64::MAX,
             CollectorKind::Slices => {
-                let (seen, gone) = self.collect_slice();
+                let (seen, gone) = self.collect_slice(outlook);
                 let pause = if seen > 0 && gone * 100 / seen > 50 {
                     1
                 } else {
-                    (self.collector.pause + 1).min(16 * hz / SLICES).max(1)
+                    (self.collector.pause + 1).min(self.collector.longest(hz))
                 };
                 self.collector.pause = pause;
                 pause
             }
-            CollectorKind::FullScan => self.collect_all().map_or(1, |_| 120 * hz),
-            CollectorKind::Adaptive => self.collect_all().unwrap_or(1),
+            CollectorKind::FullScan => self.collect_all(outlook).map_or(1, |_| 120 * hz),
+            CollectorKind::Adaptive => self.collect_all(outlook).unwrap_or(1),
         }
     }
 
     /// A full pass, or what a run may remove of one. What it ends with: the pause by the average remaining lifetime, in ticks;
     /// `None`: it goes on at the next tick.
-    fn collect_all(&mut self) -> Option<u64> {
+    fn collect_all(&mut self, outlook: &mut Outlook) -> Option<u64> {
         let hz = self.settings.hz;
         let now = self.now();
         if self.collector.place == 0 {
@@ -189,8 +175,8 @@ impl Model {
         let floor = self.settings.max / 100 * 95;
         let evicts = self.collector.early_drop && self.profile.collector_evicts && floor != 0;
         let (seconds, most) = (hz as i32, RUN_REMOVALS / u64::from(hz));
-        let (mut place, chains) = (self.collector.place, self.table.chains());
-        let mut gone = 0;
+        let (first, chains) = (self.collector.place, self.table.chains());
+        let (mut place, mut gone, mut least) = (first, 0, i32::MAX);
         let (occupied, block) = (self.table.few_chains(), self.table.whole_lines(0, BLOCK));
         while place < chains && gone <= most {
             // Blocks without an entry change nothing.
@@ -213,10 +199,12 @@ impl Model {
                 for _ in 0..2 {
                     pass.add(left.clamp(seconds, 300 * seconds));
                 }
+                least = least.min(left);
                 evicts && leaving.class != Class::Protected && count as u64 >= floor
             });
             place = end;
         }
+        outlook.add(place - first, self.ticks, least);
         if place < chains {
             self.collector.place = place;
             self.collector.pass = pass;
@@ -228,31 +216,35 @@ impl Model {
     }
 
     /// One slice: (entries seen, entries removed).
-    fn collect_slice(&mut self) -> (usize, usize) {
+    fn collect_slice(&mut self, outlook: &mut Outlook) -> (usize, usize) {
         let now = self.now();
         let chains = self.table.chains();
         let floor = self.settings.max / 100 * 95;
         let evicts = self.collector.early_drop && self.profile.collector_evicts && floor != 0;
-        let (mut seen, mut gone) = (0, 0);
-        for _ in 0..chains.div_ceil(SLICES as usize) {
+        let (mut seen, mut gone, mut least) = (0, 0, i32::MAX);
+        let (mut walked, slice) = (0, self.slice());
+        while walked < slice && gone < SLICE_REMOVALS {
             if self.collector.place >= chains {
                 self.collector.place = 0;
                 self.collector.early_drop = false;
             }
-            let chain = self.collector.place;
-            self.collector.place += 1;
-            self.sweep(chain..chain + 1, None, |leaving, count| {
+            let from = self.collector.place;
+            let end = chains.min(from + slice - walked);
+            let chain = self.table.empty_until(from, end);
+            self.collector.place = end.min(chain + 1);
+            walked += self.collector.place - from;
+            self.sweep(chain..self.collector.place, None, |leaving, count| {
                 seen += 1;
+                let left = leaving.expires.left(now);
                 let full = evicts && count as u64 >= floor;
                 let expendable = full && leaving.class != Class::Protected;
-                let goes = (leaving.expires.left(now) <= 0 || expendable) && gone < SLICE_REMOVALS;
+                let goes = (left <= 0 || expendable) && gone < SLICE_REMOVALS;
                 gone += usize::from(goes);
+                least = if goes { least } else { least.min(left) };
                 goes
             });
-            if gone >= SLICE_REMOVALS {
-                break;
-            }
         }
+        outlook.add(walked, self.ticks, least);
         (seen, gone)
     }
 
@@ -339,29 +331,6 @@ mod tests {
             weight += 1;
             average += (i64::from(ticks) - average) / weight;
             assert_eq!((i64::from(pass.average), i64::from(pass.weight)), (average, weight));
-        }
-    }
-
-    /// An idle table's passes are stepped over; one after the other they come at the same ticks.
-    #[test]
-    fn the_collector_of_an_idle_table_comes_as_if_it_had_gone_each_time() {
-        for name in ["4.14", "5.14", "6.18"] {
-            let profile = Profile::named(name).expect("a profile");
-            for hz in [100, 250, 1000] {
-                let mut settings = Settings::of(profile, Bytes(1 << 30));
-                settings.hz = hz;
-                let model =
-                    Model::new(Config { collector_phase: 77, ..Config::new(profile, settings) });
-                let (mut at_once, mut by_and_by) = (model.clone(), model);
-                for second in 0..1000 {
-                    by_and_by.advance(Time::from_secs(second));
-                }
-                at_once.advance(Time::from_secs(0));
-                at_once.advance(Time::from_secs(999));
-                assert_eq!(at_once.collector.next, by_and_by.collector.next, "{name}, {hz}");
-                let ahead = at_once.collector.next as i64 - 999 * i64::from(hz);
-                assert!((1..=124 * i64::from(hz)).contains(&ahead), "{name}, {hz}: {ahead}");
-            }
         }
     }
 

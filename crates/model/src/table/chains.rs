@@ -137,6 +137,12 @@ impl Table {
             {
                 self.approach_line(ahead);
             }
+            if some == all && self.index.is_quiet(first, due) {
+                if !self.index.all(first).is_empty() {
+                    bound.or(self.index.bound(first));
+                }
+                continue;
+            }
             let soonest = self.sweep_line(first, some.clone(), due, &mut goes);
             if let Some(soonest) = soonest {
                 bound.or(soonest);
@@ -158,6 +164,19 @@ impl Table {
         let mut chains: Vec<usize> = self.slab.iter().map(chain).collect();
         chains.sort_unstable();
         Some(chains)
+    }
+
+    /// Where chains end that begin with this one and have no entry, at most at `end`, as far as whole lines tell.
+    pub(crate) fn empty_until(&self, from: usize, end: usize) -> usize {
+        let mut chain = from;
+        while chain < end {
+            let first = self.index.first(self.index.place_of_chain(chain));
+            if !self.index.is_quiet(first, None) {
+                return chain;
+            }
+            chain = self.index.chains_of(first).end;
+        }
+        end
     }
 
     /// Where chains end that begin with this one: some, and all that share their last line.

@@ -299,6 +299,13 @@ impl Index {
         self.line_mut(at).lower(time);
     }
 
+    /// Whether a line behind which there is none has no entry, or none that has expired by `due`.
+    #[inline]
+    pub(super) fn is_quiet(&self, first: At, due: Option<Jiffies>) -> bool {
+        let line = self.line(first);
+        line.link == 0 && (line.count() == 0 || due.is_some_and(|due| line.is_fresh(due)))
+    }
+
     /// None of the line's entries expires before.
     pub(super) fn bound(&self, at: At) -> Jiffies {
         self.line(at).bound()

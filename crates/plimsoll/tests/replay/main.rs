@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod drawings;
+mod silences;
 
 use std::io::Write;
 use std::path::PathBuf;
