@@ -49,10 +49,11 @@ fn skeleton(text: &str) -> Skeleton {
             s.code.push(line.into());
         } else if in_code {
             // What is printed is in the language of its reader, and a test holds it against the program.
-            if !shown {
+            let typed = line.starts_with("$ plimsoll ") || line.starts_with("# plimsoll ");
+            if typed || !shown {
                 s.code.push(line.replace(" --lang zh", ""));
             }
-            shown |= line.starts_with("$ plimsoll ");
+            shown |= typed;
         } else {
             let depth = line.bytes().take_while(|&b| b == b'#').count();
             if depth > 0 {

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::io;
 
+use plimsoll_diagnosis::{Said, said, system};
+
 /// Why something was not done. What it says of the state of the system is in its words.
 #[derive(Debug)]
 pub enum ApplyError {
     /// The plan itself says that it must not be done here.
-    Refused(Vec<String>),
+    Refused(Vec<Said>),
     /// Another transaction is at work.
     Busy {
         /// Process that holds the lock, if it wrote its id.
@@ -23,37 +25,35 @@ pub enum ApplyError {
     /// Something can't be done on this system, and nothing was changed.
     Unfit {
         /// What would have been touched.
-        what: String,
+        what: Said,
         /// Why not.
-        why: String,
+        why: Said,
     },
     /// The world is not as the plan, or the transaction, left it. Nothing was changed.
-    Changed(Vec<String>),
+    Changed(Vec<Said>),
     /// A step failed, and what was done before it was taken back.
     Failed {
         /// Number of the transaction.
         id: u64,
-        /// The step.
-        what: String,
-        /// Why.
-        why: String,
+        /// The step, and why.
+        why: Said,
         /// What could not be taken back, a sentence each; empty: the old state is back.
-        left: Vec<String>,
+        left: Vec<Said>,
     },
     /// There is no such transaction, or it is not in a state for that.
-    NoSuch(String),
+    NoSuch(Said),
     /// The journal can't be read or written.
     Journal {
-        /// Which file.
-        path: String,
+        /// Which file, or which work.
+        path: Said,
         /// Why.
-        why: String,
+        why: Said,
     },
 }
 
 impl ApplyError {
-    pub(crate) fn unfit(what: impl Into<String>, why: impl fmt::Display) -> Self {
-        Self::Unfit { what: what.into(), why: why.to_string() }
+    pub(crate) fn unfit(what: impl Into<Said>, why: impl Into<Said>) -> Self {
+        Self::Unfit { what: what.into(), why: why.into() }
     }
 
     /// The same of an error that came before the first change.
@@ -65,59 +65,88 @@ impl ApplyError {
     }
 
     pub(crate) fn journal(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self + '_ {
-        move |error| Self::Journal { path: path.display().to_string(), why: plain(&error) }
+        move |error| Self::Journal { path: path.display().to_string().into(), why: plain(&error) }
     }
 }
 
-/// The system's words without Rust's "(os error 28)", and who would be let do it.
-pub(crate) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut letters = text.chars();
-    let mut plain: String = match letters.next() {
-        Some(first) => first.to_lowercase().chain(letters).collect(),
-        None => text.to_owned(),
+/// What we said ourselves; or the system's words without Rust's "(os error 28)", and who would be let do it.
+pub(crate) fn plain(error: &io::Error) -> Said {
+    let ours = error.get_ref().and_then(|inner| inner.downcast_ref::<Said>());
+    let lower = |text: &str| {
+        let text = text.split(" (os error").next().unwrap_or(text);
+        let mut letters = text.chars();
+        match letters.next() {
+            Some(first) => first.to_lowercase().chain(letters).collect(),
+            None => text.to_owned(),
+        }
+    };
+    let mut plain = match ours {
+        Some(said) => said.map(lower),
+        None => system(lower(&error.to_string())),
     };
     let refused = error.kind() == io::ErrorKind::PermissionDenied;
     if refused && !rustix::process::geteuid().is_root() {
-        plain.push_str(" (run it as root)");
+        plain.push(&Said::of(" (run it as root)", "（请用 root 运行）"));
     }
     plain
 }
 
-impl fmt::Display for ApplyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Several, one after the other.
+pub(crate) fn several(all: &[Said]) -> Said {
+    Said::join(all, &Said::of("; ", "；"))
+}
+
+impl ApplyError {
+    /// The whole of it, as it is told to a person.
+    pub fn said(&self) -> Said {
         match self {
-            Self::Refused(reasons) => write!(f, "refused: {}", reasons.join("; ")),
-            Self::Busy { pid: Some(pid) } => {
-                write!(
-                    f,
-                    "another plimsoll is changing this system (process {pid}); nothing was changed"
+            Self::Refused(reasons) => {
+                let reasons = several(reasons);
+                said!("refused: {reasons}", "不能这样做：{reasons:#}")
+            }
+            Self::Busy { pid: Some(pid) } => said!(
+                "another plimsoll is changing this system (process {pid}); nothing was changed",
+                "另一个 plimsoll 正在改动本系统（进程 {pid}）；什么也没有改"
+            ),
+            Self::Busy { pid: None } => Said::of(
+                "another plimsoll is changing this system; nothing was changed",
+                "另一个 plimsoll 正在改动本系统；什么也没有改",
+            ),
+            Self::Pending { id, left } => said!(
+                "transaction {id} waits for `plimsoll confirm` (or `plimsoll undo`), {left} s are left; nothing was \
+                 changed",
+                "事务 {id} 在等 `plimsoll confirm`（或 `plimsoll undo`），还剩 {left} 秒；什么也没有改"
+            ),
+            Self::Unfit { what, why } => {
+                said!("{what}: {why}; nothing was changed", "{what:#}：{why:#}；什么也没有改")
+            }
+            Self::Changed(what) => {
+                let what = several(what);
+                said!(
+                    "changed since: {what}; nothing was changed",
+                    "此后有变化：{what:#}；什么也没有改"
                 )
             }
-            Self::Busy { pid: None } => {
-                f.write_str("another plimsoll is changing this system; nothing was changed")
-            }
-            Self::Pending { id, left } => write!(
-                f,
-                "transaction {id} waits for `plimsoll confirm` (or `plimsoll undo`), {left} s are left; \
-                 nothing was changed"
+            Self::Failed { id, why, left } if left.is_empty() => said!(
+                "{why}; transaction {id} was taken back, the old state stands",
+                "{why:#}；事务 {id} 已撤销，恢复了原来的状态"
             ),
-            Self::Unfit { what, why } => write!(f, "{what}: {why}; nothing was changed"),
-            Self::Changed(what) => {
-                write!(f, "changed since: {}; nothing was changed", what.join("; "))
+            Self::Failed { id, why, left } => {
+                let left = several(left);
+                said!(
+                    "{why}; transaction {id} was taken back, but for: {left}",
+                    "{why:#}；事务 {id} 已撤销，但以下除外：{left:#}"
+                )
             }
-            Self::Failed { id, what, why, left } if left.is_empty() => {
-                write!(f, "{what}: {why}; transaction {id} was taken back, the old state stands")
-            }
-            Self::Failed { id, what, why, left } => write!(
-                f,
-                "{what}: {why}; transaction {id} was taken back, but for: {}",
-                left.join("; ")
-            ),
-            Self::NoSuch(why) => f.write_str(why),
-            Self::Journal { path, why } => write!(f, "{path}: {why}"),
+            Self::NoSuch(why) => why.clone(),
+            Self::Journal { path, why } => said!("{path}: {why}", "{path:#}：{why:#}"),
         }
+    }
+}
+
+impl fmt::Display for ApplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said())
     }
 }
 

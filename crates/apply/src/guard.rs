@@ -14,16 +14,19 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use plimsoll_diagnosis::{Said, said};
 use rustix::fs::{FlockOperation, flock};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
 
 use crate::error::plain;
 use crate::fault::Fault;
+use crate::history::{GUARD_ENDED, INTERRUPTED, INTERRUPTED_BACK, TOO_LATE};
 use crate::place::Place;
 use crate::state::State;
-use crate::undo::unwind;
+use crate::undo::{no_such, unwind};
 use crate::{ApplyError, Phase, Transaction};
 
+const GUARD: Said = Said::of("the guard", "守护进程");
 /// What it says once it stands.
 const READY: &str = "ready";
 /// How often it looks whether a confirmation has come.
@@ -52,7 +55,7 @@ impl Post {
 
 /// Posts a guard for a transaction, and returns when it stands.
 pub(crate) fn post(program: &GuardProgram, state: &State, id: u64) -> Result<Post, ApplyError> {
-    let unfit = |why: &dyn std::fmt::Display| ApplyError::unfit("the guard", why);
+    let unfit = |why: Said| ApplyError::unfit(GUARD, why);
     let mut child = Command::new(&program.program)
         .args(&program.arguments)
         .arg(absolute(state.path()))
@@ -62,14 +65,18 @@ pub(crate) fn post(program: &GuardProgram, state: &State, id: u64) -> Result<Pos
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(|e| unfit(&plain(&e)))?;
+        .map_err(|e| unfit(plain(&e)))?;
     let mut said = String::new();
     if let Some(stdout) = child.stdout.take() {
-        BufReader::new(stdout).read_line(&mut said).map_err(|e| unfit(&plain(&e)))?;
+        BufReader::new(stdout).read_line(&mut said).map_err(|e| unfit(plain(&e)))?;
     }
     if said.trim() != READY {
         let _ = child.wait();
-        return Err(unfit(&format!("it did not come to its post: {:?}", said.trim())));
+        return Err(unfit(said!(
+            "it did not come to its post: {:?}",
+            "没有就位：{:?}",
+            said.trim()
+        )));
     }
     Ok(Post { child })
 }
@@ -91,7 +98,7 @@ pub fn stand_guard(state_dir: &Path, id: u64, fault: &Fault) -> Result<(), Apply
     let _ = rustix::process::setsid();
     leave_session();
     let state = State::at(state_dir);
-    let unfit = |e: &io::Error| ApplyError::unfit("the guard", plain(e));
+    let unfit = |e: &io::Error| ApplyError::unfit(GUARD, plain(e));
     let post = OpenOptions::new()
         .write(true)
         .create(true)
@@ -100,8 +107,7 @@ pub fn stand_guard(state_dir: &Path, id: u64, fault: &Fault) -> Result<(), Apply
         .open(state.post(id))
         .map_err(|e| unfit(&e))?;
     flock(&post, FlockOperation::LockExclusive).map_err(|e| unfit(&e.into()))?;
-    let transaction = Transaction::load(&state, id)?
-        .ok_or_else(|| ApplyError::NoSuch(format!("there is no transaction {id}")))?;
+    let transaction = Transaction::load(&state, id)?.ok_or_else(|| no_such(id))?;
     // Held open: a namespace must not end, nor its name mean another, before we are done.
     let place = Place::open(&transaction.plan.target).map_err(|e| unfit(&e))?;
 
@@ -159,15 +165,15 @@ fn take_back(
     };
     let Some(now) = Transaction::load(state, id)? else { return Ok(true) };
     let why = match (now.phase, now.left()) {
-        (Phase::Applying, _) => "was interrupted",
-        (Phase::Undoing, _) => "was interrupted while it was taken back",
-        (Phase::Pending { .. }, Some(0)) => "was not confirmed in time",
-        (Phase::Pending { .. }, _) if end => "was not confirmed yet when its guard was told to end",
+        (Phase::Applying, _) => INTERRUPTED,
+        (Phase::Undoing, _) => INTERRUPTED_BACK,
+        (Phase::Pending { .. }, Some(0)) => TOO_LATE,
+        (Phase::Pending { .. }, _) if end => GUARD_ENDED,
         (Phase::Pending { .. }, _) => return Ok(false),
         (Phase::Standing | Phase::Undone | Phase::UndoneInPart, _) => return Ok(true),
     };
     // What can't be taken back now is tried again by whoever calls next.
-    unwind(state, place, id, why, fault).map(|_| true)
+    unwind(state, place, id, &why, fault).map(|_| true)
 }
 
 /// Out of the session's control group, which logind kills as a whole where KillUserProcesses is set; and

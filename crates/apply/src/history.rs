@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use plimsoll_diagnosis::plan::Plan;
+use plimsoll_diagnosis::plan::{Change, Plan};
+use plimsoll_diagnosis::{Language, Said, said};
 
 use crate::journal::{self, Memo, Record, SCHEMA};
 use crate::state::State;
@@ -48,9 +49,9 @@ pub(crate) enum Stand {
     Untouched,
     Intended { before: Memo },
     Done { before: Memo, memo: Memo },
-    Skipped(String),
+    Skipped(Said),
     Undone,
-    Left(String),
+    Left(Said),
 }
 
 /// A transaction as its journal tells it.
@@ -67,13 +68,18 @@ pub struct Transaction {
     /// When it ended so: seconds since 1970.
     pub ended: Option<u64>,
     /// Why it was taken back, if it was.
-    pub why: Option<String>,
+    pub why: Option<Said>,
     pub(crate) boot: String,
     pub(crate) root: PathBuf,
     pub(crate) stands: Vec<Stand>,
 }
 
 impl Transaction {
+    /// What it was to do.
+    pub fn title(&self) -> Said {
+        titled(&self.plan)
+    }
+
     /// Whether it belongs to this boot: what it wrote into the kernel is still there.
     pub fn of_this_boot(&self) -> bool {
         self.boot == clock::boot_id()
@@ -99,7 +105,7 @@ impl Transaction {
     }
 
     /// What was left as it is when it was taken back, a sentence each.
-    pub fn left_alone(&self) -> Vec<String> {
+    pub fn left_alone(&self) -> Vec<Said> {
         let left = self.stands.iter().filter_map(|stand| match stand {
             Stand::Left(why) => Some(why.clone()),
             _ => None,
@@ -108,7 +114,7 @@ impl Transaction {
     }
 
     /// Changes that were not made, with the reason.
-    pub fn skipped(&self) -> Vec<(String, String)> {
+    pub fn skipped(&self) -> Vec<(Said, Said)> {
         let skipped = self.plan.changes.iter().zip(&self.stands);
         let skipped = skipped.filter_map(|(change, stand)| match stand {
             Stand::Skipped(why) => Some((change.subject(), why.clone())),
@@ -121,12 +127,12 @@ impl Transaction {
     pub(crate) fn load(state: &State, id: u64) -> Result<Option<Self>, ApplyError> {
         let path = state.journal(id);
         read_journal(id, &journal::read_bytes(&path)?)
-            .map_err(|why| ApplyError::Journal { path: path.display().to_string(), why })
+            .map_err(|why| ApplyError::Journal { path: path.display().to_string().into(), why })
     }
 }
 
 /// A transaction as the bytes of its journal tell it. `None`: nothing ever began. `Err`: where, and what is wrong.
-pub fn read_journal(id: u64, bytes: &[u8]) -> Result<Option<Transaction>, String> {
+pub fn read_journal(id: u64, bytes: &[u8]) -> Result<Option<Transaction>, Said> {
     fold(id, journal::parse(bytes)?)
 }
 
@@ -143,7 +149,39 @@ pub(crate) fn load_all(state: &State) -> Result<Vec<Transaction>, ApplyError> {
     Ok(all)
 }
 
-fn fold(id: u64, records: Vec<Record>) -> Result<Option<Transaction>, String> {
+/// What a plan of a journal is to do: the English as it was said; in Chinese what it changes, since a journal is English.
+pub(crate) fn titled(plan: &Plan) -> Said {
+    // Of several changes of one thing the last is the one that stands.
+    let last = |(i, change): &(usize, &Change)| {
+        plan.changes.iter().skip(i + 1).all(|later| later.subject() != change.subject())
+    };
+    let does = plan.changes.iter().enumerate().filter(last).map(|(_, change)| change.does());
+    let does: Vec<Said> = does.collect();
+    let does = Said::join(&does, &Said::of(", ", "，"));
+    let chinese = format!("{}：{}", plan.remedy.name(), does.spoken(Language::Chinese));
+    Said::new(plan.title.to_string(), chinese)
+}
+
+/// Why a transaction is taken back.
+pub(crate) const ASKED_FOR: Said = Said::of("asked for", "应请求");
+pub(crate) const INTERRUPTED: Said = Said::of("was interrupted", "中途被打断");
+pub(crate) const INTERRUPTED_BACK: Said =
+    Said::of("was interrupted while it was taken back", "撤销途中被打断");
+pub(crate) const TOO_LATE: Said = Said::of("was not confirmed in time", "没有及时确认");
+pub(crate) const UNGUARDED: Said =
+    Said::of("was not confirmed yet, and its guard was gone", "尚未确认，而守护进程已不在");
+pub(crate) const GUARD_ENDED: Said = Said::of(
+    "was not confirmed yet when its guard was told to end",
+    "尚未确认时守护进程被要求结束",
+);
+
+/// A reason as a journal has it, in English, is known again.
+fn again(english: Said) -> Said {
+    let all = [ASKED_FOR, INTERRUPTED, INTERRUPTED_BACK, TOO_LATE, UNGUARDED, GUARD_ENDED];
+    all.into_iter().find(|why| *why == english).unwrap_or(english)
+}
+
+fn fold(id: u64, records: Vec<Record>) -> Result<Option<Transaction>, Said> {
     let mut records = records.into_iter();
     let mut it = match records.next() {
         None => return Ok(None),
@@ -160,11 +198,18 @@ fn fold(id: u64, records: Vec<Record>) -> Result<Option<Transaction>, String> {
                 root,
             }
         }
-        Some(_) => return Err(format!("line 1: expected the beginning of a {SCHEMA}")),
+        Some(_) => {
+            return Err(said!(
+                "line 1: expected the beginning of a {SCHEMA}",
+                "第 1 行：应为 {SCHEMA} 的开头"
+            ));
+        }
     };
     for record in records {
         let (change, stand) = match record {
-            Record::Begin { .. } => return Err("expected one beginning, saw two".to_owned()),
+            Record::Begin { .. } => {
+                return Err(Said::of("expected one beginning, saw two", "应为一个开头，实为两个"));
+            }
             Record::Guard { .. } => continue,
             Record::Applied { wall, deadline } => {
                 it.ended = Some(wall);
@@ -179,7 +224,7 @@ fn fold(id: u64, records: Vec<Record>) -> Result<Option<Transaction>, String> {
                 continue;
             }
             Record::Undoing { wall, why } => {
-                (it.phase, it.ended, it.why) = (Phase::Undoing, Some(wall), Some(why));
+                (it.phase, it.ended, it.why) = (Phase::Undoing, Some(wall), Some(again(why)));
                 continue;
             }
             Record::Closed { wall } => {
@@ -200,8 +245,9 @@ fn fold(id: u64, records: Vec<Record>) -> Result<Option<Transaction>, String> {
             Record::Undone(change) => (change, Stand::Undone),
             Record::Left { change, why } => (change, Stand::Left(why)),
         };
-        *it.stands.get_mut(change).ok_or_else(|| format!("no change has the index {change}"))? =
-            stand;
+        *it.stands.get_mut(change).ok_or_else(|| {
+            said!("no change has the index {change}", "没有编号为 {change} 的改动")
+        })? = stand;
     }
     Ok(Some(it))
 }

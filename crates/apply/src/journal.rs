@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use plimsoll_diagnosis::plan::Plan;
+use plimsoll_diagnosis::{Said, said};
 use rustix::fs::{FallocateFlags, fallocate};
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +72,7 @@ pub(crate) enum Record {
         /// Its index.
         change: usize,
         /// Why.
-        why: String,
+        why: Said,
     },
     /// Everything stands.
     Applied {
@@ -90,7 +91,7 @@ pub(crate) enum Record {
         /// Seconds since 1970.
         wall: u64,
         /// Why.
-        why: String,
+        why: Said,
     },
     /// The change of this index is taken back, or never stood.
     Undone(usize),
@@ -99,7 +100,7 @@ pub(crate) enum Record {
         /// Its index.
         change: usize,
         /// Why.
-        why: String,
+        why: Said,
     },
     /// Nothing more will be done.
     Closed {
@@ -182,19 +183,24 @@ impl Journal {
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, ApplyError> {
     let length = fs::metadata(path).map_err(ApplyError::journal(path))?.len();
     if length > LONGEST {
-        let why = format!("expected at most {LONGEST} bytes, saw {length}");
-        return Err(ApplyError::Journal { path: path.display().to_string(), why });
+        let why = said!(
+            "expected at most {LONGEST} bytes, saw {length}",
+            "应为最多 {LONGEST} 字节，实为 {length}"
+        );
+        return Err(ApplyError::Journal { path: path.display().to_string().into(), why });
     }
     fs::read(path).map_err(ApplyError::journal(path))
 }
 
 /// All whole lines of a journal.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Record>, String> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Record>, Said> {
     let end = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
     let lines = bytes[..end].split(|b| *b == b'\n').enumerate();
     lines
         .filter(|(_, line)| !line.is_empty())
-        .map(|(n, line)| serde_json::from_slice(line).map_err(|e| format!("line {}: {e}", n + 1)))
+        .map(|(n, line)| {
+            serde_json::from_slice(line).map_err(|e| said!("line {}: {e}", "第 {} 行：{e}", n + 1))
+        })
         .collect()
 }
 

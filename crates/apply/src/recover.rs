@@ -1,11 +1,13 @@
 //! Finishing what an earlier call could not: it was killed, and its guard as well.
 
-use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use plimsoll_diagnosis::{Said, said};
+
+use crate::error::{plain, several};
 use crate::fault::Fault;
-use crate::history::load_all;
+use crate::history::{INTERRUPTED, INTERRUPTED_BACK, TOO_LATE, UNGUARDED, load_all, titled};
 use crate::place::Place;
 use crate::state::State;
 use crate::undo::unwind;
@@ -17,21 +19,26 @@ pub struct Recovered {
     /// Its number.
     pub id: u64,
     /// Its title.
-    pub title: String,
+    pub title: Said,
     /// Why it had to be taken back.
-    pub why: String,
+    pub why: Said,
     /// What was left as others had made it.
-    pub left: Vec<String>,
+    pub left: Vec<Said>,
 }
 
-impl fmt::Display for Recovered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Recovered {
+    /// As it is told to a person.
+    pub fn said(&self) -> Said {
         let Self { id, title, why, left } = self;
-        write!(f, "transaction {id} ({title}) {why}; it was taken back")?;
+        let mut whole = said!(
+            "transaction {id} ({title}) {why}; it was taken back",
+            "事务 {id}（{title:#}）{why:#}；已撤销"
+        );
         if !left.is_empty() {
-            write!(f, ", but for: {}", left.join("; "))?;
+            let left = several(left);
+            whole.push(&said!(", but for: {left}", "，但以下除外：{left:#}"));
         }
-        Ok(())
+        whole
     }
 }
 
@@ -58,23 +65,21 @@ pub(crate) fn recover_locked(
             continue;
         }
         let why = match (transaction.phase, transaction.left()) {
-            (Phase::Applying, _) => "was interrupted",
-            (Phase::Undoing, _) => "was interrupted while it was taken back",
-            (Phase::Pending { .. }, Some(0)) => "was not confirmed in time",
-            (Phase::Pending { .. }, _) if !spare && !state.guarded(transaction.id) => {
-                "was not confirmed yet, and its guard was gone"
-            }
+            (Phase::Applying, _) => INTERRUPTED,
+            (Phase::Undoing, _) => INTERRUPTED_BACK,
+            (Phase::Pending { .. }, Some(0)) => TOO_LATE,
+            (Phase::Pending { .. }, _) if !spare && !state.guarded(transaction.id) => UNGUARDED,
             _ => continue,
         };
         // A namespace that can't be entered is one whose changes can't be taken back now.
         let place = Place::open(&transaction.plan.target).map_err(|error| {
-            ApplyError::unfit(&transaction.plan.target.name, crate::error::plain(&error))
+            ApplyError::unfit(transaction.plan.target.name.as_str(), plain(&error))
         })?;
-        let left = unwind(state, place.as_ref(), transaction.id, why, fault)?;
+        let left = unwind(state, place.as_ref(), transaction.id, &why, fault)?;
         recovered.push(Recovered {
             id: transaction.id,
-            title: transaction.plan.title.to_string(),
-            why: why.to_owned(),
+            title: titled(&transaction.plan),
+            why,
             left,
         });
     }

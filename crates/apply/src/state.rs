@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use plimsoll_diagnosis::said;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::ApplyError;
@@ -32,7 +33,8 @@ impl State {
     /// Makes the directory if it is not there. Only its owner may look into it: journals hold files.
     pub(crate) fn make(&self) -> Result<(), ApplyError> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(|error| {
-            ApplyError::unfit(format!("state directory {}", self.0.display()), plain(&error))
+            let place = self.0.display();
+            ApplyError::unfit(said!("state directory {place}", "状态目录 {place}"), plain(&error))
         })
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use plimsoll_diagnosis::plan::{Change, Plan, Step};
+use plimsoll_diagnosis::{Said, said};
 
 use crate::act::{self, Ground, Seen};
 use crate::error::plain;
@@ -42,7 +43,7 @@ pub enum Event {
     /// A change is about to be made: its index.
     Change(usize),
     /// A change was not made, and why; those that would have followed it are not told.
-    Skipped(usize, String),
+    Skipped(usize, Said),
     /// Entries were deleted: so many of about so many.
     Deleted {
         /// Deleted so far.
@@ -60,7 +61,7 @@ pub struct Applied {
     /// What each change read back: the value in force, the number of entries deleted.
     pub readback: Vec<Option<String>>,
     /// Changes that were not made, by index, and why.
-    pub skipped: Vec<(usize, String)>,
+    pub skipped: Vec<(usize, Said)>,
     /// Seconds until it is taken back, unless it is confirmed.
     pub window: Option<u64>,
 }
@@ -72,10 +73,10 @@ pub fn apply(
     tell: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Applied, ApplyError> {
     if !plan.refused.is_empty() {
-        return Err(ApplyError::Refused(plan.refused.iter().map(ToString::to_string).collect()));
+        return Err(ApplyError::Refused(plan.refused.clone()));
     }
     if plan.changes.is_empty() {
-        return Err(ApplyError::NoSuch("there is nothing to change".to_owned()));
+        return Err(ApplyError::NoSuch(Said::of("there is nothing to change", "没有要改的")));
     }
     lowers_nothing(plan, options.allow_lower)?;
     let state = State::at(&options.state_dir);
@@ -94,7 +95,7 @@ pub fn apply(
     let made = made.and_then(|applied| {
         let deadline = options.confirm.map(|window| journal::now() + millis(window));
         let record = Record::Applied { wall: clock::wall(), deadline };
-        journal.write_record(&record, &options.fault).map_err(|e| e.to_string())?;
+        journal.write_record(&record, &options.fault).map_err(|e| e.said())?;
         Ok(applied)
     });
     match made {
@@ -108,15 +109,12 @@ pub fn apply(
     }
 }
 
-fn take_back(state: &State, place: &Place, id: u64, why: String, fault: &Fault) -> ApplyError {
-    let failed = |left| {
-        let (what, why) = why.split_once(": ").unwrap_or(("", &why));
-        ApplyError::Failed { id, what: what.to_owned(), why: why.to_owned(), left }
+fn take_back(state: &State, place: &Place, id: u64, why: Said, fault: &Fault) -> ApplyError {
+    let left = match unwind(state, Some(place), id, &why, fault) {
+        Ok(left) => left,
+        Err(error) => vec![error.said()],
     };
-    match unwind(state, Some(place), id, &why, fault) {
-        Ok(left) => failed(left),
-        Err(error) => failed(vec![error.to_string()]),
-    }
+    ApplyError::Failed { id, why, left }
 }
 
 fn millis(span: Duration) -> u64 {
@@ -124,11 +122,17 @@ fn millis(span: Duration) -> u64 {
 }
 
 fn open(plan: &Plan) -> Result<Place, ApplyError> {
-    let name = &plan.target.name;
+    let name = plan.target.name.as_str();
     match Place::open(&plan.target) {
         Ok(Some(place)) => Ok(place),
-        Ok(None) => Err(ApplyError::unfit(name, "this network namespace is gone")),
-        Err(error) => Err(ApplyError::unfit(format!("network namespace {name}"), plain(&error))),
+        Ok(None) => Err(ApplyError::unfit(
+            name,
+            Said::of("this network namespace is gone", "这个网络命名空间已经不在了"),
+        )),
+        Err(error) => Err(ApplyError::unfit(
+            said!("network namespace {name}", "网络命名空间 {name}"),
+            plain(&error),
+        )),
     }
 }
 
@@ -141,9 +145,11 @@ fn lowers_nothing(plan: &Plan, allowed: bool) -> Result<(), ApplyError> {
             continue;
         };
         if undo::is_limit(&s.path) && after < before && !allowed {
-            let why =
-                format!("it would be lowered from {before} to {after}: only with --allow-lower");
-            return Err(ApplyError::unfit(&s.path, why));
+            let why = said!(
+                "it would be lowered from {before} to {after}: only with --allow-lower",
+                "会从 {before} 降到 {after}：要加 --allow-lower 才行"
+            );
+            return Err(ApplyError::unfit(s.path.as_str(), why));
         }
     }
     Ok(())
@@ -155,18 +161,21 @@ fn check(ground: &Ground<'_>, plan: &Plan) -> Result<(), ApplyError> {
     let mut subjects = BTreeSet::new();
     let mut changed = Vec::new();
     for change in &plan.changes {
-        if !subjects.insert(change.subject()) {
+        let subject = change.subject();
+        if !subjects.insert(subject.clone()) {
             continue;
         }
         match act::look(ground, change, None) {
             Ok(Seen::Before) => {}
-            Ok(Seen::After) => changed.push(format!("{} is there already", change.subject())),
-            Ok(Seen::Part(gone)) => changed.push(format!(
-                "{} is there already, but for {gone}: plimsoll undo takes away what is left of it",
-                change.subject()
+            Ok(Seen::After) => {
+                changed.push(said!("{subject} is there already", "{subject:#} 已经在了"));
+            }
+            Ok(Seen::Part(gone)) => changed.push(said!(
+                "{subject} is there already, but for {gone}: plimsoll undo takes away what is left of it",
+                "{subject:#} 已经在了，只缺 {gone:#}：plimsoll undo 会去掉剩下的部分"
             )),
             Ok(Seen::Other(what)) => changed.push(what),
-            Err(error) => return Err(ApplyError::unfit(change.subject(), plain(&error))),
+            Err(error) => return Err(ApplyError::unfit(subject, plain(&error))),
         }
     }
     if changed.is_empty() { Ok(()) } else { Err(ApplyError::Changed(changed)) }
@@ -219,14 +228,13 @@ fn absolute(root: &Path) -> PathBuf {
     root.canonicalize().unwrap_or_else(|_| root.to_owned())
 }
 
-/// The error is "what: why".
 fn make_all(
     ground: &Ground<'_>,
     plan: &Plan,
     journal: &mut Journal,
     options: &Options,
     tell: &mut (dyn FnMut(Event) + Send),
-) -> Result<Applied, String> {
+) -> Result<Applied, Said> {
     let fault = &options.fault;
     let mut applied = Applied {
         id: ground.id,
@@ -235,7 +243,7 @@ fn make_all(
         window: options.confirm.map(|w| w.as_secs()),
     };
     // A step that was not taken is the end of its way: those behind it begin where it would have led.
-    let mut ended: BTreeMap<&str, String> = BTreeMap::new();
+    let mut ended: BTreeMap<&str, Said> = BTreeMap::new();
     for (index, change) in plan.changes.iter().enumerate() {
         let in_words = |error: std::io::Error| act::words(change, &error);
         if let Change::Setting(s) = change
@@ -246,7 +254,7 @@ fn make_all(
             }
         {
             let record = Record::Skipped { change: index, why: why.clone() };
-            journal.write_record(&record, fault).map_err(|e| e.to_string())?;
+            journal.write_record(&record, fault).map_err(|e| e.said())?;
             if ended.insert(&s.path, why.clone()).is_none() {
                 tell(Event::Skipped(index, why.clone()));
             }
@@ -259,37 +267,42 @@ fn make_all(
         match act::look(ground, change, None).map_err(in_words)? {
             Seen::Before => {}
             Seen::After | Seen::Part(_) => {
-                return Err(format!("{}: somebody else made it", change.subject()));
+                let subject = change.subject();
+                return Err(said!("{subject}: somebody else made it", "{subject:#}：别人已经做了"));
             }
-            Seen::Other(what) => return Err(format!("{}: {what}", change.subject())),
+            Seen::Other(what) => {
+                let subject = change.subject();
+                return Err(said!("{subject}: {what}", "{subject:#}：{what:#}"));
+            }
         }
         let before = act::before(ground, change).map_err(in_words)?;
         let intent = Record::Intent { change: index, before };
-        journal.write_record(&intent, fault).map_err(|e| e.to_string())?;
+        journal.write_record(&intent, fault).map_err(|e| e.said())?;
         fault.step();
         let memo = act::make(ground, change, tell).map_err(in_words)?;
         fault.step();
         applied.readback.push(memo.first().cloned());
         let done = Record::Done { change: index, memo };
-        journal.write_record(&done, fault).map_err(|e| e.to_string())?;
+        journal.write_record(&done, fault).map_err(|e| e.said())?;
     }
     Ok(applied)
 }
 
 /// Why a step is not taken; `None`: it is.
-fn not_wanted(step: Step) -> std::io::Result<Option<String>> {
+fn not_wanted(step: Step) -> std::io::Result<Option<Said>> {
     if step.while_dropping {
         let flow = watch::watch_all(watch::GLANCE)?;
         if flow.drops == 0 {
-            return Ok(Some("no packet is dropped any more".to_owned()));
+            return Ok(Some(Said::of("no packet is dropped any more", "已经不再丢包")));
         }
     }
     let text = std::fs::read_to_string("/proc/meminfo")?;
     let memory = plimsoll_wire::meminfo::parse(&text);
     let available = memory.ok().and_then(|m| m.available).map_or(u64::MAX, |b| b.0);
     Ok((available < step.available).then(|| {
-        format!(
+        said!(
             "it may take {} MiB, and {} MiB of memory are available",
+            "它可能占用 {} MiB，而可用内存是 {} MiB",
             step.available >> 20,
             available >> 20
         )

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_diagnosis::plan::Change;
+use plimsoll_diagnosis::{Said, said};
 
 use crate::act::{self, Ground, Seen};
-use crate::error::plain;
+use crate::error::{plain, several};
 use crate::fault::Fault;
-use crate::history::{Stand, load_all};
+use crate::history::{ASKED_FOR, Stand, load_all};
 use crate::journal::{Journal, Memo, Record};
 use crate::place::Place;
 use crate::recover::{Recovered, recover_locked};
@@ -34,15 +35,15 @@ pub struct Undone {
     /// Number of the transaction.
     pub id: u64,
     /// Its title.
-    pub title: String,
+    pub title: Said,
     /// What was left as it is, a sentence each.
-    pub left: Vec<String>,
+    pub left: Vec<Said>,
     /// What others had taken away already, a sentence each.
-    pub gone: Vec<String>,
+    pub gone: Vec<Said>,
     /// What of it had ended with the boot it belonged to.
     pub gone_with_reboot: bool,
     /// Tables of old iptables that came with it and stay, empty: `raw of iptables-save (why)`.
-    pub emptied: Vec<String>,
+    pub emptied: Vec<Said>,
     /// What an earlier call had left.
     pub recovered: Vec<Recovered>,
 }
@@ -67,23 +68,24 @@ pub fn confirm(
     state_dir: &Path,
     id: Option<u64>,
     fault: &Fault,
-) -> Result<(u64, String, Vec<Recovered>), ApplyError> {
+) -> Result<(u64, Said, Vec<Recovered>), ApplyError> {
     let state = State::at(state_dir);
-    let nothing = || ApplyError::NoSuch("nothing waits for a confirmation".to_owned());
+    let nothing =
+        || ApplyError::NoSuch(Said::of("nothing waits for a confirmation", "没有等待确认的事务"));
     if state.numbers()?.is_empty() {
         return Err(nothing());
     }
     let _lock = state.lock(PATIENCE)?;
     let recovered = recover_locked(&state, true, fault)?;
     if let Some(late) = recovered.iter().find(|r| id.is_none_or(|id| id == r.id)) {
-        return Err(ApplyError::NoSuch(late.to_string()));
+        return Err(ApplyError::NoSuch(late.said()));
     }
     let all = load_all(&state)?;
     let waiting = all.into_iter().find(|t| t.left().is_some() && id.is_none_or(|id| id == t.id));
     let waiting = waiting.ok_or_else(nothing)?;
     let mut journal = Journal::resume(&state, waiting.id)?;
     journal.write_record(&Record::Confirmed { wall: clock::wall() }, fault)?;
-    Ok((waiting.id, waiting.plan.title.to_string(), recovered))
+    Ok((waiting.id, waiting.title(), recovered))
 }
 
 /// Takes a transaction back: that one, or the latest that stands.
@@ -95,7 +97,7 @@ pub fn undo(
     fault: &Fault,
 ) -> Result<Undone, ApplyError> {
     let state = State::at(state_dir);
-    let nothing = || ApplyError::NoSuch("there is nothing to undo".to_owned());
+    let nothing = || ApplyError::NoSuch(Said::of("there is nothing to undo", "没有可以撤销的"));
     if state.numbers()?.is_empty() {
         return Err(nothing());
     }
@@ -125,22 +127,24 @@ pub fn undo(
         },
         Some(id) => {
             let found = all.iter().find(|t| t.id == id);
-            let found =
-                found.ok_or_else(|| ApplyError::NoSuch(format!("there is no transaction {id}")))?;
+            let found = found.ok_or_else(|| no_such(id))?;
             if !stands(&found) {
-                return Err(ApplyError::NoSuch(format!("transaction {id} is taken back already")));
+                return Err(ApplyError::NoSuch(said!(
+                    "transaction {id} is taken back already",
+                    "事务 {id} 已经撤销了"
+                )));
             }
             found
         }
     };
     let place = Place::open(&transaction.plan.target)
-        .map_err(|e| ApplyError::unfit(&transaction.plan.target.name, plain(&e)))?;
+        .map_err(|e| ApplyError::unfit(transaction.plan.target.name.as_str(), plain(&e)))?;
     let gone = refuse(transaction, place.as_ref(), leftover, allow_lower)?;
-    let left = unwind(&state, place.as_ref(), transaction.id, "asked for", fault)?;
+    let left = unwind(&state, place.as_ref(), transaction.id, &ASKED_FOR, fault)?;
     let emptied = place.as_ref().map(|place| emptied(transaction, place)).unwrap_or_default();
     Ok(Undone {
         id: transaction.id,
-        title: transaction.plan.title.to_string(),
+        title: transaction.title(),
         left,
         gone,
         gone_with_reboot: !transaction.of_this_boot()
@@ -150,7 +154,11 @@ pub fn undo(
     })
 }
 
-fn emptied(transaction: &Transaction, place: &Place) -> Vec<String> {
+pub(crate) fn no_such(id: u64) -> ApplyError {
+    ApplyError::NoSuch(said!("there is no transaction {id}", "没有事务 {id}"))
+}
+
+fn emptied(transaction: &Transaction, place: &Place) -> Vec<Said> {
     if !transaction.of_this_boot() {
         return Vec::new();
     }
@@ -173,15 +181,16 @@ fn refuse(
     place: Option<&Place>,
     leftover: Leftover,
     allow_lower: bool,
-) -> Result<Vec<String>, ApplyError> {
+) -> Result<Vec<Said>, ApplyError> {
     let (mut changed, mut missing) = (Vec::new(), Vec::new());
     let mut subjects = BTreeSet::new();
     let changes = transaction.plan.changes.iter().zip(&transaction.stands).rev();
     for (change, stand) in changes {
         let Stand::Done { memo, .. } = stand else { continue };
         if only_deletes(transaction) {
-            let why = format!(
+            let why = said!(
                 "transaction {} deleted entries: they can't be brought back",
+                "事务 {} 删除了条目：无法恢复",
                 transaction.id
             );
             return Err(ApplyError::NoSuch(why));
@@ -219,20 +228,25 @@ fn lowered(change: &Change, place: &Place, allowed: bool) -> Result<(), ApplyErr
     let count = place.run(|| std::fs::read_to_string(&path)).ok();
     let count = count.and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
     if before > 0 && count > before {
-        let why = format!(
-            "the table holds {count} entries, and {before} would drop packets: only with --allow-lower"
+        let why = said!(
+            "the table holds {count} entries, and {before} would drop packets: only with --allow-lower",
+            "表里有 {count} 个条目，上限 {before} 会丢包：要加 --allow-lower 才行"
         );
-        return Err(ApplyError::unfit(&s.path, why));
+        return Err(ApplyError::unfit(s.path.as_str(), why));
     }
     Ok(())
 }
 
 /// What stands there, what we wrote, and what stood there before.
-fn difference(change: &Change, memo: &Memo, what: String) -> String {
+fn difference(change: &Change, memo: &Memo, what: Said) -> Said {
     match change {
         Change::Setting(s) => {
             let ours = memo.first().map_or(s.after.as_str(), String::as_str);
-            format!("{what}; plimsoll wrote {ours}, before it was {}", s.before.trim())
+            let before = s.before.trim();
+            said!(
+                "{what}; plimsoll wrote {ours}, before it was {before}",
+                "{what:#}；plimsoll 写的是 {ours}，之前是 {before}"
+            )
         }
         Change::File(_)
         | Change::Nft(_)
@@ -254,9 +268,9 @@ pub(crate) fn unwind(
     state: &State,
     place: Option<&Place>,
     id: u64,
-    why: &str,
+    why: &Said,
     fault: &Fault,
-) -> Result<Vec<String>, ApplyError> {
+) -> Result<Vec<Said>, ApplyError> {
     let Some(transaction) = Transaction::load(state, id)? else { return Ok(Vec::new()) };
     let mut journal = Journal::resume(state, id)?;
     // A journal that can't be written any more does not keep the old state from coming back.
@@ -266,7 +280,7 @@ pub(crate) fn unwind(
             unwritten.get_or_insert(error);
         }
     };
-    write(Record::Undoing { wall: clock::wall(), why: why.to_owned() });
+    write(Record::Undoing { wall: clock::wall(), why: why.clone() });
     let here = Place::HERE;
     let ground = Ground { place: place.unwrap_or(&here), root: &transaction.root, id };
     let (mut left, mut failed) = (Vec::new(), Vec::new());
@@ -289,7 +303,7 @@ pub(crate) fn unwind(
                 write(Record::Undone(index));
                 continue;
             }
-            let what = "entries that were deleted stay deleted".to_owned();
+            let what = Said::of("entries that were deleted stay deleted", "已删除的条目不会恢复");
             left.push(what.clone());
             write(Record::Left { change: index, why: what });
             continue;
@@ -309,8 +323,12 @@ pub(crate) fn unwind(
     }
     transaction.plan.changes.iter().for_each(|change| act::tidy(&ground, change));
     if !failed.is_empty() {
-        let what = format!("transaction {id}, taking back");
-        let why = format!("{}; the next call of plimsoll tries again", failed.join("; "));
+        let failed = several(&failed);
+        let what = said!("transaction {id}, taking back", "撤销事务 {id}");
+        let why = said!(
+            "{failed}; the next call of plimsoll tries again",
+            "{failed:#}；下次调用 plimsoll 会再试"
+        );
         return Err(ApplyError::Journal { path: what, why });
     }
     write(Record::Closed { wall: clock::wall() });
@@ -326,7 +344,7 @@ fn back(
     change: &Change,
     memo: Option<&Memo>,
     fault: &Fault,
-) -> std::io::Result<Option<String>> {
+) -> std::io::Result<Option<Said>> {
     match act::look(ground, change, memo)? {
         Seen::Before => return Ok(None),
         Seen::After | Seen::Part(_) => {}
@@ -341,10 +359,14 @@ fn back(
     fault.step();
     match act::look(ground, change, memo)? {
         Seen::Before => Ok(None),
-        Seen::After => Err(std::io::Error::other("it was taken back, and is there again")),
-        Seen::Part(_) => {
-            Err(std::io::Error::other("it was taken back, and some of it is there again"))
-        }
+        Seen::After => Err(std::io::Error::other(Said::of(
+            "it was taken back, and is there again",
+            "已撤销，却又出现了",
+        ))),
+        Seen::Part(_) => Err(std::io::Error::other(Said::of(
+            "it was taken back, and some of it is there again",
+            "已撤销，却又出现了一部分",
+        ))),
         Seen::Other(what) => Err(std::io::Error::other(what)),
     }
 }

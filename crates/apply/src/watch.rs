@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_ct::Counter;
+use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::plan::Target;
 use plimsoll_wire::statistics::parse_proc;
 
@@ -27,7 +28,8 @@ pub struct Flow {
 
 /// Watches a namespace for so long.
 pub fn watch(target: &Target, span: Duration) -> io::Result<Flow> {
-    let place = Place::open(target)?.ok_or_else(|| io::Error::other("the namespace is gone"))?;
+    let place = Place::open(target)?
+        .ok_or_else(|| io::Error::other(Said::of("the namespace is gone", "命名空间已经不在了")))?;
     place.run(|| {
         let (drops, packets) = (drops()?, packets()?);
         std::thread::sleep(span);
@@ -75,7 +77,7 @@ pub fn stays_away(path: &str, span: Duration) -> io::Result<Option<Vec<String>>>
 fn drops() -> io::Result<u64> {
     let read = |name| fs::read(format!("/proc/thread-self/net/stat/{name}"));
     let text = read("nf_conntrack").or_else(|_| read("ip_conntrack"))?;
-    let found = parse_proc(&text).map_err(|e| io::Error::other(e.to_string()))?;
+    let found = parse_proc(&text).map_err(|e| io::Error::other(Said::from(e)))?;
     Ok(found.cpus.sum().get(Counter::Drop).unwrap_or(0))
 }
 

@@ -32,6 +32,7 @@ mod rates;
 mod remedies;
 pub mod rules;
 pub mod size;
+mod system;
 mod verdict;
 mod words;
 
@@ -44,4 +45,5 @@ pub use diagnosis::{
 };
 pub use judge::{asks_for_ways, diagnose};
 pub use said::{Language, Said};
+pub use system::system;
 pub use words::{count, counted};

@@ -7,7 +7,7 @@ use plimsoll_diagnosis::facts::Origin;
 use plimsoll_diagnosis::{Diagnosis, Said, asks_for_ways, diagnose, said};
 use plimsoll_probe::files::Files;
 use plimsoll_probe::live::{self, NamespaceSelector, Observation};
-use plimsoll_probe::{dead, ways};
+use plimsoll_probe::{dead, said_of, ways};
 use plimsoll_report::{self as report, Clock, Style};
 
 use crate::arguments::{Check, Output, Screen};
@@ -96,7 +96,10 @@ pub fn open(path: &Path, tree: bool) -> Result<(Files, Origin), Said> {
         };
         return Err(said!("{}: expected {expected}", "{}：应为{expected:#}", path.display()));
     }
-    dead::open(path).map_err(|e| said!("{}: {e}", "{}：{e}", path.display()))
+    dead::open(path).map_err(|e| {
+        let why = said_of(&e);
+        said!("{}: {why}", "{}：{why:#}", path.display())
+    })
 }
 
 fn print(diagnosis: &Diagnosis, output: &Output) -> (String, u8) {

@@ -1,4 +1,4 @@
-//! `plimsoll check`, `boot`, `replay` and `size` in Chinese: when, and that nothing is left in English.
+//! `plimsoll check`, `boot`, `fix`, `replay` and `size` in Chinese: when, and that nothing is left in English.
 
 mod support;
 
@@ -149,7 +149,8 @@ const NAMES: &str = "\
     new drop found invalid insert ignore delete searched clashres chainlength entries Linux \
     guest shop site \
     table full dropping packet comment service traffic requiring such file directory \
-    systemd udev tuned unloads overridden duplicate ratio echo install modprobe options same acct tstamp max conf";
+    systemd udev tuned unloads overridden duplicate ratio echo install modprobe options same acct tstamp max conf \
+    confirm undo buckets idle oldest state port protocol source unreplied generic stream replied loose close server client forward";
 
 /// How a line begins that is to be typed.
 const TYPED: [&str; 16] = [
@@ -251,6 +252,69 @@ fn boot_says_every_sentence_about_every_saved_host_in_chinese() {
         let said = told("C", &[&["boot", "--lang", "zh"], &arguments[..]].concat()).1;
         assert_eq!(not_chinese(&said), Vec::<String>::new(), "{said}");
         assert!(said.contains("本内核的连接跟踪没有这个设置"), "{said}");
+    }
+}
+
+#[test]
+fn fix_plans_does_and_takes_back_in_chinese() {
+    let home = std::env::temp_dir().join(format!("plimsoll-zh-fix-{}", std::process::id()));
+    let (root, state) = (home.join("root"), home.join("state"));
+    std::fs::create_dir_all(&home).expect("a directory");
+    let tree = repository("fixtures/boot/lost-module-later/tree");
+    let copied = Command::new("cp").arg("-r").args([&tree, &root]).status().expect("cp runs");
+    assert!(copied.success());
+    let [root, state] = [root, state].map(|path| path.to_string_lossy().into_owned());
+    let settings = format!("{root}/proc/sys/net/netfilter");
+    std::fs::create_dir_all(&settings).expect("a directory");
+    std::fs::write(format!("{settings}/nf_conntrack_max"), "4711\n").expect("written");
+    let persist = ["fix", "persist", "nf_conntrack_max", "--root", &root];
+    let steps: [(&[&str], &str); 8] = [
+        (&[&persist[..], &["--dry-run"]].concat(), "persist：让 nf_conntrack_max = 4711 "),
+        (&persist, "这里没有人可问：--yes 直接执行，--dry-run 只显示"),
+        (&[&persist[..], &["--yes", "--confirm=60s"]].concat(), "事务 1 将在 60 秒后自动还原"),
+        (&["fix", "--list"], "在等 `plimsoll confirm`，还剩 "),
+        (&["confirm"], "事务 1 保留：persist：写入 /etc/modules-load.d/plimsoll.conf"),
+        (&["undo"], "事务 1 已撤销：persist：写入 /etc/modules-load.d/plimsoll.conf"),
+        (&["fix", "--list"], "已撤销（应请求）"),
+        (&["undo"], "plimsoll: 没有可以撤销的"),
+    ];
+    for (arguments, expected) in steps {
+        let with = [arguments, &["--state-dir", &state, "--lang", "zh"]].concat();
+        let (out, said) = told("C", &with);
+        assert!(format!("{out}{said}").contains(expected), "{arguments:?}: {out}{said}");
+        // What is written into files is English whoever asks for it.
+        let ours = |line: &&str| !line.starts_with("+ ");
+        let all: Vec<&str> = out.lines().chain(said.lines()).filter(ours).collect();
+        let left = not_chinese(&all.join("\n"));
+        assert_eq!(left, Vec::<String>::new(), "{arguments:?}: {out}{said}");
+    }
+    let json = ["fix", "--list", "--json", "--state-dir", &state];
+    assert_eq!(told("zh_CN.UTF-8", &json), told("C", &json));
+    std::fs::remove_dir_all(home).expect("removed");
+}
+
+#[test]
+fn every_remedy_is_planned_or_refused_in_chinese() {
+    let state = format!("--state-dir=/tmp/plimsoll-zh-none-{}", std::process::id());
+    let asked: [&[&str]; 12] = [
+        &["raise"],
+        &["raise", "--max=1000"],
+        &["raise", "--max=4000000000", "--buckets=7"],
+        &["timeout", "established=100", "udp_stream=20", "no_such=3", "time_wait=1"],
+        &["timeout", "time_wait=50", "generic=5184000"],
+        &["timeout", "--port=tcp/443", "replied=9"],
+        &["shed", "--unreplied"],
+        &["shed"],
+        &["unload"],
+        &["limit", "udp/53", "--synproxy"],
+        &["bypass", "tcp/9"],
+        &["lifeline", "--netns", "gone-long-ago"],
+    ];
+    for remedy in asked {
+        let with = [&["fix"], remedy, &["--dry-run", &state, "--width=240", "--lang=zh"]].concat();
+        let (out, said) = told("C", &with);
+        assert!(is_chinese(&format!("{out}{said}")), "{remedy:?}: {out}{said}");
+        assert_eq!(not_chinese(&format!("{out}{said}")), Vec::<String>::new(), "{remedy:?}");
     }
 }
 

@@ -28,4 +28,5 @@ pub mod zstd;
 
 pub use ends::ways;
 pub use keepalives::keepalives;
+pub use live::said_of;
 pub use seed::seed;

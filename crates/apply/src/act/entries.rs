@@ -13,6 +13,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 use plimsoll_ct::Entry;
+use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::plan::DeleteEntries;
 use plimsoll_wire::ctnetlink;
 use plimsoll_wire::netlink::{Message, Messages};
@@ -27,10 +28,16 @@ const GONE: i32 = 2;
 
 pub(super) fn prepare(c: &DeleteEntries) -> io::Result<()> {
     if c.filter.is_empty() {
-        return Err(io::Error::other("without a condition it would delete everything"));
+        return Err(io::Error::other(Said::of(
+            "without a condition it would delete everything",
+            "没有条件就会全部删除",
+        )));
     }
     if c.batch == 0 {
-        return Err(io::Error::other("expected batches of at least one entry"));
+        return Err(io::Error::other(Said::of(
+            "expected batches of at least one entry",
+            "每批应至少一个条目",
+        )));
     }
     Ok(())
 }
@@ -45,7 +52,7 @@ pub(super) fn delete(c: &DeleteEntries, tell: &mut (dyn FnMut(Event) + Send)) ->
     let enough = |n: u64| c.at_most > 0 && n >= c.at_most;
     'dump: loop {
         for message in Messages::new(reader.receive(&mut buffer)?) {
-            match message.map_err(|e| io::Error::other(e.to_string()))? {
+            match message.map_err(|e| io::Error::other(Said::from(e)))? {
                 Message::Data { payload, .. } => {
                     // One that can't be understood is not deleted.
                     let Ok(entry) = ctnetlink::decode(payload, None) else { continue };
@@ -93,7 +100,7 @@ impl Writer {
         let mut missed = 0;
         loop {
             for message in Messages::new(self.socket.receive(&mut self.buffer)?) {
-                let message = message.map_err(|e| io::Error::other(e.to_string()))?;
+                let message = message.map_err(|e| io::Error::other(Said::from(e)))?;
                 let Message::Error { header, errno } = message else { continue };
                 match errno {
                     0 => {}
@@ -135,9 +142,12 @@ impl Socket {
         loop {
             match recv(self.0.as_raw_fd(), buffer, MsgFlags::MSG_TRUNC) {
                 Ok(length) => {
-                    return buffer
-                        .get(..length)
-                        .ok_or_else(|| io::Error::other("datagram longer than the buffer"));
+                    return buffer.get(..length).ok_or_else(|| {
+                        io::Error::other(Said::of(
+                            "datagram longer than the buffer",
+                            "数据报比缓冲区长",
+                        ))
+                    });
                 }
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),

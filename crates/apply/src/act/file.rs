@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Component, Path, PathBuf};
 
 use plimsoll_diagnosis::plan::{Content, FileChange, FileState};
+use plimsoll_diagnosis::{Said, said};
 use rustix::fs::{IFlags, ioctl_getflags};
 
 use super::Seen;
@@ -28,9 +29,12 @@ pub(super) fn look(root: &Path, c: &FileChange) -> io::Result<Seen> {
         () if now == c.before => Seen::Before,
         () if now == c.after => Seen::After,
         () => Seen::Other(match now {
-            None => format!("{} is gone", c.path),
-            Some(_) if c.after.is_none() => format!("{} is there again", c.path),
-            Some(now) => format!("{} {}", c.path, difference(&now, c.after.as_ref())),
+            None => said!("{} is gone", "{} 不在了", c.path),
+            Some(_) if c.after.is_none() => said!("{} is there again", "{} 又出现了", c.path),
+            Some(now) => {
+                let how = difference(&now, c.after.as_ref());
+                said!("{} {how}", "{} {how:#}", c.path)
+            }
         }),
     })
 }
@@ -46,11 +50,17 @@ pub(super) fn prepare(root: &Path, id: u64, c: &FileChange) -> io::Result<()> {
         rustix::fs::access(above, rustix::fs::Access::WRITE_OK)?;
         return Ok(());
     }
-    for (place, what) in [(path.as_path(), "the file"), (directory, "its directory")] {
+    for (place, what) in [
+        (path.as_path(), Said::of("the file", "文件")),
+        (directory, Said::of("its directory", "它的目录")),
+    ] {
         if fixed(place) {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                format!("{what} is immutable or append-only (lsattr, chattr -i)"),
+                said!(
+                    "{what} is immutable or append-only (lsattr, chattr -i)",
+                    "{what:#}不可修改或只能追加（lsattr，chattr -i）"
+                ),
             ));
         }
     }
@@ -173,7 +183,8 @@ fn ready(path: &Path, id: u64) -> io::Result<PathBuf> {
 }
 
 fn parent(path: &Path) -> io::Result<&Path> {
-    path.parent().ok_or_else(|| io::Error::other("a file in no directory"))
+    path.parent()
+        .ok_or_else(|| io::Error::other(Said::of("a file in no directory", "文件没有所在目录")))
 }
 
 fn fixed(path: &Path) -> bool {
@@ -189,7 +200,10 @@ fn read(path: &Path) -> io::Result<Option<FileState>> {
     };
     let meta = file.metadata()?;
     if !meta.is_file() || meta.len() > LONGEST {
-        return Err(io::Error::other("expected an ordinary file of at most 16 MiB"));
+        return Err(io::Error::other(Said::of(
+            "expected an ordinary file of at most 16 MiB",
+            "应为不超过 16 MiB 的普通文件",
+        )));
     }
     let mut content = Vec::new();
     file.take(LONGEST).read_to_end(&mut content)?;
@@ -197,12 +211,12 @@ fn read(path: &Path) -> io::Result<Option<FileState>> {
     Ok(Some(FileState { content: Content(content), mode, uid: meta.uid(), gid: meta.gid() }))
 }
 
-fn difference(now: &FileState, after: Option<&FileState>) -> String {
+fn difference(now: &FileState, after: Option<&FileState>) -> Said {
     match after {
         Some(after) if now.content == after.content => {
-            "has another owner or other permissions".to_owned()
+            Said::of("has another owner or other permissions", "的属主或权限变了")
         }
-        Some(_) | None => "has another content".to_owned(),
+        Some(_) | None => Said::of("has another content", "的内容变了"),
     }
 }
 
@@ -233,7 +247,10 @@ fn real(root: &Path, path: &str) -> io::Result<PathBuf> {
                     Ok(link) => {
                         links += 1;
                         if links > LINKS {
-                            return Err(io::Error::other("too many links, one after the other"));
+                            return Err(io::Error::other(Said::of(
+                                "too many links, one after the other",
+                                "符号链接套得太多",
+                            )));
                         }
                         pending.push(link);
                     }

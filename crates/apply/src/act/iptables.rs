@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use plimsoll_diagnosis::plan::{IptablesChange, Placed};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::filter::{Backend, Chain, Program, TableFamily, read_save};
 
 use rustix::fs::{FlockOperation, flock};
@@ -26,8 +27,9 @@ pub(super) fn look(c: &IptablesChange) -> io::Result<Seen> {
     Ok(match there {
         0 => Seen::Before,
         n if n == c.marks.len() => Seen::After,
-        n => Seen::Other(format!(
+        n => Seen::Other(said!(
             "{n} of {} rules and chains of ours are in table {}",
+            "我们的 {} 条规则和链中有 {n} 条在表 {} 里",
             c.marks.len(),
             c.table
         )),
@@ -70,7 +72,7 @@ fn fits(c: &IptablesChange) -> io::Result<()> {
 
 fn held(
     c: &IptablesChange,
-    wrong: impl Fn(&Placed, Option<&Chain>) -> Option<String>,
+    wrong: impl Fn(&Placed, Option<&Chain>) -> Option<Said>,
 ) -> io::Result<()> {
     if c.placed.is_empty() {
         return Ok(());
@@ -96,7 +98,7 @@ pub(super) fn give_back(
     place: &Place,
     c: &IptablesChange,
     before: &Memo,
-) -> io::Result<Option<String>> {
+) -> io::Result<Option<Said>> {
     if !before.iter().any(|word| word == NO_TABLE) || !place.run(|| bare(c))? {
         return Ok(None);
     }
@@ -105,7 +107,10 @@ pub(super) fn give_back(
         return Ok(None);
     }
     let stays = unload(place, c, before).err();
-    Ok(stays.map(|why| format!("{} of {} ({})", c.table, c.save, plain(&why))))
+    Ok(stays.map(|why| {
+        let why = plain(&why);
+        said!("{} of {} ({why})", "{1} 的 {0}（{why:#}）", c.table, c.save)
+    }))
 }
 
 /// Whether the table is there, with no rule, no chain of its own, and no policy but ACCEPT.
@@ -128,16 +133,22 @@ fn drop_empty_table(c: &IptablesChange) -> io::Result<()> {
 /// A table of old iptables goes with its module only, in all namespaces at once, with the rules of all: so only if the
 /// module came with the change, and nobody else has the table. The error is why it stays.
 fn unload(place: &Place, c: &IptablesChange, before: &Memo) -> io::Result<()> {
-    let stays = |why: &str| Err(io::Error::other(why.to_owned()));
+    let stays = |why: Said| Err(io::Error::other(why));
     let module = module_of(c);
     if !loaded(&module)? {
-        return stays("it is built into this kernel");
+        return stays(Said::of("it is built into this kernel", "它已编译进本内核"));
     }
     if !before.contains(&without(&module)) {
-        return stays(&format!("its module {module} was loaded before"));
+        return stays(said!(
+            "its module {module} was loaded before",
+            "它的模块 {module} 之前就已加载"
+        ));
     }
     if !place::shows_the_host() {
-        return stays("not all namespaces can be seen from here");
+        return stays(Said::of(
+            "not all namespaces can be seen from here",
+            "从这里看不到所有命名空间",
+        ));
     }
     // Whoever writes such rules holds it, so nobody does from the look until the module is gone.
     let _held = lock()?;
@@ -152,10 +163,10 @@ fn unload(place: &Place, c: &IptablesChange, before: &Memo) -> io::Result<()> {
         io::Result::Ok(holders + u32::from(has))
     })?;
     if holders > 1 {
-        return stays("another network namespace has it too");
+        return stays(Said::of("another network namespace has it too", "另一个网络命名空间也有它"));
     }
     if !place.run(|| bare(c))? {
-        return stays("somebody else has put something in it");
+        return stays(Said::of("somebody else has put something in it", "别人在里面放了东西"));
     }
     program::run("modprobe", &["-r", &module], "").map(|_| ())
 }
@@ -176,7 +187,7 @@ fn lock() -> io::Result<File> {
             Err(error) => return Err(error.into()),
         }
     }
-    Err(io::Error::other("another iptables is at work"))
+    Err(io::Error::other(Said::of("another iptables is at work", "另一个 iptables 正在运行")))
 }
 
 fn module_of(c: &IptablesChange) -> String {

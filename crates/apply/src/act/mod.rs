@@ -16,6 +16,7 @@ use std::io;
 use std::path::Path;
 
 use plimsoll_diagnosis::plan::Change;
+use plimsoll_diagnosis::{Said, said};
 
 use crate::error::plain;
 use crate::journal::Memo;
@@ -32,9 +33,9 @@ pub(crate) enum Seen {
     /// What the change wrote.
     After,
     /// Of what the change wrote some is gone, and the rest is as it was written: what is gone, in words.
-    Part(String),
+    Part(Said),
     /// Something else: what, in words.
-    Other(String),
+    Other(Said),
 }
 
 /// Where changes go.
@@ -127,7 +128,7 @@ pub(crate) fn tidy(ground: &Ground<'_>, change: &Change) {
 
 /// Removes what came beside the change, once it does not stand any more. `Some`: what stays, though nothing is in it, and
 /// why.
-pub(crate) fn tidy_around(ground: &Ground<'_>, change: &Change, before: &Memo) -> Option<String> {
+pub(crate) fn tidy_around(ground: &Ground<'_>, change: &Change, before: &Memo) -> Option<Said> {
     match change {
         Change::File(_) => {
             file::tidy_directories(before);
@@ -144,6 +145,7 @@ pub(crate) fn tidy_around(ground: &Ground<'_>, change: &Change, before: &Memo) -
 }
 
 /// The error in words, with what it was about.
-pub(crate) fn words(change: &Change, error: &io::Error) -> String {
-    format!("{}: {}", change.subject(), plain(error))
+pub(crate) fn words(change: &Change, error: &io::Error) -> Said {
+    let (subject, why) = (change.subject(), plain(error));
+    said!("{subject}: {why}", "{subject:#}：{why:#}")
 }

@@ -4,8 +4,10 @@ use std::fs;
 use std::io;
 
 use plimsoll_diagnosis::plan::{LoadModule, ModulesChange};
+use plimsoll_diagnosis::{Said, said};
 
 use super::{Seen, program};
+use crate::error::plain;
 
 pub(super) fn look(c: &ModulesChange) -> io::Result<Seen> {
     let text = fs::read_to_string("/proc/modules")?;
@@ -19,13 +21,20 @@ pub(super) fn look(c: &ModulesChange) -> io::Result<Seen> {
     Ok(match done {
         0 => Seen::Before,
         n if n == all => Seen::After,
-        n => Seen::Other(format!("{n} of {all} modules are as they were to be")),
+        n => Seen::Other(said!(
+            "{n} of {all} modules are as they were to be",
+            "{all} 个模块中有 {n} 个如计划"
+        )),
     })
 }
 
 pub(super) fn prepare() -> io::Result<()> {
-    fs::metadata("/proc/modules")
-        .map_err(|_| io::Error::other("this kernel has no modules: conntrack is built in"))?;
+    fs::metadata("/proc/modules").map_err(|_| {
+        io::Error::other(Said::of(
+            "this kernel has no modules: conntrack is built in",
+            "本内核没有模块：conntrack 已编译在内",
+        ))
+    })?;
     program::find("modprobe").map(|_| ())
 }
 
@@ -45,11 +54,16 @@ pub(super) fn take_back(c: &ModulesChange) -> io::Result<()> {
 fn write_back(path: &str, value: &str) -> io::Result<()> {
     match fs::read_to_string(path) {
         Ok(now) if now.trim() == value => Ok(()),
-        Ok(_) => fs::write(path, value).map_err(|e| io::Error::other(format!("{path}: {e}"))),
+        Ok(_) => fs::write(path, value).map_err(|e| with_path(path, &e)),
         // A key of a module that was not among those taken out.
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(io::Error::other(format!("{path}: {e}"))),
+        Err(e) => Err(with_path(path, &e)),
     }
+}
+
+fn with_path(path: &str, error: &io::Error) -> io::Error {
+    let why = plain(error);
+    io::Error::other(said!("{path}: {error}", "{path}：{why:#}"))
 }
 
 fn out(name: &str) -> io::Result<()> {

@@ -3,6 +3,7 @@
 use std::io;
 
 use plimsoll_diagnosis::plan::{NftChange, NftTable, OwnRule, Placed};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::filter::{Chain, Program, read_json};
 
 use super::{Seen, program};
@@ -14,19 +15,26 @@ pub(super) fn look(c: &NftChange, memo: Option<&Memo>) -> io::Result<Seen> {
     for (index, table) in c.tables.iter().enumerate() {
         let NftTable { family, name } = table;
         if !has(&names, table) {
-            gone.push(format!("table {family} {name}"));
+            gone.push(table.said());
         } else if let Some(text) = memo.and_then(|m| m.get(index))
             && list(table)? != *text
         {
-            return Ok(Seen::Other(format!("table {family} {name} is not as it was written")));
+            return Ok(Seen::Other(said!(
+                "table {family} {name} is not as it was written",
+                "表 {family} {name} 与当初写入的不一样"
+            )));
         }
     }
     for rule in &c.rules {
         match handles(&names, rule)?.len() {
-            0 => gone.push(format!("a rule in {} {} {}", rule.family, rule.table, rule.chain)),
+            0 => gone.push(rule.said()),
             1 => {}
             _ => {
-                let why = format!("several rules have the comment {:?}", rule.comment);
+                let why = said!(
+                    "several rules have the comment {:?}",
+                    "有几条规则的注释是 {:?}",
+                    rule.comment
+                );
                 return Ok(Seen::Other(why));
             }
         }
@@ -34,7 +42,7 @@ pub(super) fn look(c: &NftChange, memo: Option<&Memo>) -> io::Result<Seen> {
     Ok(match gone.len() {
         0 => Seen::After,
         n if n == c.tables.len() + c.rules.len() => Seen::Before,
-        _ => Seen::Part(gone.join(", ")),
+        _ => Seen::Part(Said::join(&gone, &Said::of(", ", "、"))),
     })
 }
 
@@ -67,15 +75,12 @@ pub(super) fn take_back(c: &NftChange) -> io::Result<()> {
 }
 
 /// Whether the chains that ours are put into are as they were, or have ours where they should be.
-fn held(
-    c: &NftChange,
-    wrong: impl Fn(&Placed, Option<&Chain>) -> Option<String>,
-) -> io::Result<()> {
+fn held(c: &NftChange, wrong: impl Fn(&Placed, Option<&Chain>) -> Option<Said>) -> io::Result<()> {
     for placed in &c.placed {
         let Placed { family, table, chain, .. } = placed;
         let json = program::run("nft", &["-j", "-a", "list", "chain", family, table, chain], "")?;
         let mut now = Program::default();
-        read_json(json.as_bytes(), &mut now).map_err(io::Error::other)?;
+        read_json(json.as_bytes(), &mut now).map_err(|e| io::Error::other(Said::from(e)))?;
         let table = now.tables.first();
         let chain = table.and_then(|t| t.chains.get(t.chain(chain)?));
         if let Some(why) = wrong(placed, chain) {

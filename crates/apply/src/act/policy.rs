@@ -3,6 +3,7 @@
 use std::io;
 
 use plimsoll_diagnosis::plan::PolicyChange;
+use plimsoll_diagnosis::{Said, said};
 
 use super::{Seen, program};
 use crate::journal::Memo;
@@ -10,7 +11,9 @@ use crate::journal::Memo;
 pub(super) fn look(c: &PolicyChange, memo: Option<&Memo>) -> io::Result<Seen> {
     let Some(now) = get(c)? else { return Ok(Seen::Before) };
     Ok(match memo.and_then(|m| m.first()) {
-        Some(then) if *then != now => Seen::Other(format!("policy {} is now: {now}", c.name)),
+        Some(then) if *then != now => {
+            Seen::Other(said!("policy {} is now: {now}", "策略 {} 现在是：{now}", c.name))
+        }
         Some(_) | None => Seen::After,
     })
 }
@@ -26,7 +29,9 @@ pub(super) fn make(c: &PolicyChange) -> io::Result<Memo> {
         arguments.extend([state.as_str(), seconds]);
     }
     program::run("nfct", &arguments, "")?;
-    let now = get(c)?.ok_or_else(|| io::Error::other("it was made, and is not there"))?;
+    let now = get(c)?.ok_or_else(|| {
+        io::Error::other(Said::of("it was made, and is not there", "已经建立，却不在"))
+    })?;
     Ok(vec![now])
 }
 

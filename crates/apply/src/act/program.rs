@@ -4,6 +4,10 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use plimsoll_diagnosis::said;
+
+use crate::error::plain;
+
 /// Root's shells do not all have these in their path.
 const ALSO: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -13,7 +17,10 @@ pub(super) fn find(name: &str) -> io::Result<PathBuf> {
     let places = path.split(':').chain(ALSO.split(':')).filter(|p| p.starts_with('/'));
     let mut found = places.map(|place| PathBuf::from(place).join(name));
     found.find(|file| file.is_file()).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::NotFound, format!("the program {name} is not installed"))
+        io::Error::new(
+            io::ErrorKind::NotFound,
+            said!("the program {name} is not installed", "没有安装程序 {name}"),
+        )
     })
 }
 
@@ -28,7 +35,11 @@ pub(super) fn run(name: &str, arguments: &[&str], input: &str) -> io::Result<Str
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|e| io::Error::new(e.kind(), format!("starting {}: {e}", program.display())))?;
+        .map_err(|e| {
+            let why = plain(&e);
+            let said = said!("starting {}: {e}", "启动 {}：{why:#}", program.display());
+            io::Error::new(e.kind(), said)
+        })?;
     if let Some(mut stdin) = child.stdin.take() {
         // One that ends without reading has something to say about it.
         let _ = stdin.write_all(input.as_bytes());
@@ -40,5 +51,5 @@ pub(super) fn run(name: &str, arguments: &[&str], input: &str) -> io::Result<Str
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().map(str::trim).filter(|l| !l.is_empty()).take(3).collect::<Vec<_>>();
     let said = if said.is_empty() { output.status.to_string() } else { said.join(" / ") };
-    Err(io::Error::other(format!("{name} says: {said}")))
+    Err(io::Error::other(said!("{name} says: {said}", "{name} 说：{said}")))
 }

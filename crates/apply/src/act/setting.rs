@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 
 use plimsoll_diagnosis::plan::{Readback, Setting};
+use plimsoll_diagnosis::said;
 
 use super::Seen;
 use crate::journal::Memo;
@@ -19,7 +20,7 @@ pub(super) fn look(c: &Setting, memo: Option<&Memo>) -> io::Result<Seen> {
         // Of two rounded values that are the same, the old one is the cheaper answer.
         () if now == c.before.trim() => Seen::Before,
         () if ours => Seen::After,
-        () => Seen::Other(format!("{} is {now}", c.path)),
+        () => Seen::Other(said!("{} is {now}", "{} 现在是 {now}", c.path)),
     })
 }
 
@@ -32,7 +33,7 @@ pub(super) fn make(c: &Setting) -> io::Result<Memo> {
     write(c, &c.after)?;
     let now = read(c)?;
     if !is_after(c, &now) {
-        return Err(io::Error::other(format!("wrote {}, and it reads {now}", c.after.trim())));
+        return Err(reads(&c.after, &now));
     }
     Ok(vec![now])
 }
@@ -41,9 +42,14 @@ pub(super) fn take_back(c: &Setting) -> io::Result<()> {
     write(c, &c.before)?;
     let now = read(c)?;
     if now != c.before.trim() {
-        return Err(io::Error::other(format!("wrote {}, and it reads {now}", c.before.trim())));
+        return Err(reads(&c.before, &now));
     }
     Ok(())
+}
+
+fn reads(wrote: &str, now: &str) -> io::Error {
+    let wrote = wrote.trim();
+    io::Error::other(said!("wrote {wrote}, and it reads {now}", "写的是 {wrote}，读回来是 {now}"))
 }
 
 fn is_after(c: &Setting, now: &str) -> bool {

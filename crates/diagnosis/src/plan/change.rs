@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Said;
+
 use super::{FileState, Filter, Placed};
 
 /// How a written value reads back.
@@ -183,6 +185,22 @@ pub enum Change {
     Delete(DeleteEntries),
 }
 
+impl NftTable {
+    /// `table inet plimsoll`
+    pub fn said(&self) -> Said {
+        let Self { family, name } = self;
+        said!("table {family} {name}", "表 {family} {name}")
+    }
+}
+
+impl OwnRule {
+    /// `a rule in inet filter input`
+    pub fn said(&self) -> Said {
+        let Self { family, table, chain, comment: _ } = self;
+        said!("a rule in {family} {table} {chain}", "{family} {table} {chain} 里的一条规则")
+    }
+}
+
 impl Change {
     /// Whether it can be taken back.
     pub const fn reversible(&self) -> bool {
@@ -210,29 +228,54 @@ impl Change {
         }
     }
 
+    /// What it does, in a few words: `nf_conntrack_max = 65536`.
+    pub fn does(&self) -> Said {
+        match self {
+            Self::Setting(s) => {
+                let name = s.path.rsplit('/').next().unwrap_or(&s.path);
+                said!("{name} = {}", "{name} = {}", s.after.trim())
+            }
+            Self::File(f) if f.after.is_none() => said!("remove {}", "删除 {}", f.path),
+            Self::File(f) => said!("write {}", "写入 {}", f.path),
+            Self::Delete(d) => {
+                let filter = d.filter.said();
+                said!("delete entries ({filter})", "删除条目（{filter:#}）")
+            }
+            // Its rules elsewhere go with its table.
+            Self::Nft(n) if !n.tables.is_empty() => {
+                let tables: Vec<Said> = n.tables.iter().map(NftTable::said).collect();
+                Said::join(&tables, &Said::of(", ", "、"))
+            }
+            Self::Nft(_) | Self::Iptables(_) | Self::Policy(_) | Self::Modules(_) => self.subject(),
+        }
+    }
+
     /// What it touches, in a few words: "nf_conntrack_max", "/etc/sysctl.d/90-plimsoll.conf", "table inet
     /// plimsoll_bypass".
-    pub fn subject(&self) -> String {
+    pub fn subject(&self) -> Said {
         match self {
-            Self::Setting(s) => s.path.clone(),
-            Self::File(f) => f.path.clone(),
+            Self::Setting(s) => s.path.as_str().into(),
+            Self::File(f) => f.path.as_str().into(),
             Self::Nft(n) => {
-                let tables = n.tables.iter().map(|t| format!("table {} {}", t.family, t.name));
-                let rules = n
-                    .rules
-                    .iter()
-                    .map(|r| format!("a rule in {} {} {}", r.family, r.table, r.chain));
-                tables.chain(rules).collect::<Vec<_>>().join(", ")
+                let tables = n.tables.iter().map(NftTable::said);
+                let rules = n.rules.iter().map(OwnRule::said);
+                let all: Vec<Said> = tables.chain(rules).collect();
+                Said::join(&all, &Said::of(", ", "、"))
             }
-            Self::Iptables(i) => format!("{} table {}", i.restore, i.table),
-            Self::Policy(p) => format!("timeout policy {}", p.name),
+            Self::Iptables(i) => {
+                said!("{} table {}", "{} 的表 {}", i.restore, i.table)
+            }
+            Self::Policy(p) => said!("timeout policy {}", "超时策略 {}", p.name),
             Self::Modules(m) => {
                 let unload = m.unload.iter().map(|m| format!("-{}", m.name));
                 let load = m.load.iter().map(|m| format!("+{}", m.name));
                 let names: Vec<String> = unload.chain(load).collect();
-                format!("modules {}", names.join(" "))
+                said!("modules {}", "模块 {}", names.join(" "))
             }
-            Self::Delete(d) => format!("entries: {}", d.filter),
+            Self::Delete(d) => {
+                let filter = d.filter.said();
+                said!("entries: {filter}", "条目：{filter:#}")
+            }
         }
     }
 }

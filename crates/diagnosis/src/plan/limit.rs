@@ -17,6 +17,7 @@ use super::{
     Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, Plan, Target, rules_read,
     tell_of_rules,
 };
+use crate::Said;
 use crate::case::Case;
 use crate::facts::{Fact, Tracking, Ways};
 use crate::remedies::speaks_nft;
@@ -52,7 +53,11 @@ pub fn limit(
 ) -> Plan {
     let (protocol, port) = request.service;
     let name = format!("{}/{port}", protocol.name());
-    let title = format!("at most {} of one source to {name}", connections(request.per_source));
+    let title = said!(
+        "at most {} of one source to {name}",
+        "每个来源到 {name} 最多 {:#}",
+        connections(request.per_source)
+    );
     let mut plan = Plan::new(RemedyId::Limit, title, Target::of(ground));
     let case = Case::new(ground.before, ground.now);
     let Some(space) = ground.space(&case) else {
@@ -60,10 +65,14 @@ pub fn limit(
         return plan;
     };
     if !matches!(protocol, Protocol::Tcp | Protocol::Udp) {
-        plan.refused.push(format!("{} has no ports that rules name", protocol.name()).into());
+        plan.refused.push(said!(
+            "{} has no ports that rules name",
+            "{} 没有规则能写的端口",
+            protocol.name()
+        ));
     }
     if request.per_source == 0 {
-        plan.refused.push("a limit of 0 shuts the port".into());
+        plan.refused.push(Said::of("a limit of 0 shuts the port", "上限为 0 就关掉了这个端口"));
     }
     let Some(program) = rules_read(rules, &mut plan) else { return plan };
     untracked(request, program, rules, &mut plan);
@@ -71,23 +80,23 @@ pub fn limit(
         return plan;
     }
     if let Some(Tracking::Off { because }) = space.now.tracking.value() {
-        plan.risks.push(
-            format!(
-                "Nothing is tracked here ({}), and to count connections switches tracking on.",
-                words::clean(because)
-            )
-            .into(),
-        );
+        plan.risks.push(said!(
+            "Nothing is tracked here ({}), and to count connections switches tracking on.",
+            "这里什么也不跟踪（{:#}），而数连接会打开跟踪。",
+            because.map(words::clean)
+        ));
     }
     plan.effect = match protocol {
-        Protocol::Tcp => format!(
+        Protocol::Tcp => said!(
             "Who has {} to {name} is answered with a reset when it opens another. What is open already stays, and does not count.",
+            "到 {name} 已有 {:#}的来源，再开新连接会收到 RST。已经打开的保留，不计在内。",
             connections(request.per_source)
-        ).into(),
-        _ => format!(
+        ),
+        _ => said!(
             "Who has {} to {name} opens no other. What is open already stays, and does not count.",
+            "到 {name} 已有 {:#}的来源，不能再开新的。已经打开的保留，不计在内。",
             connections(request.per_source)
-        ).into(),
+        ),
     };
     over(request, sources, &mut plan);
     if speaks_nft(&case, space) {
@@ -95,16 +104,16 @@ pub fn limit(
     } else {
         xtables(request, program, &case, &mut plan);
     }
-    plan.warnings.push(
-        "many people may stand behind one address (an office, a mobile network, a proxy): --except PREFIX leaves it alone"
-            .into(),
-    );
+    plan.warnings.push(Said::of(
+        "many people may stand behind one address (an office, a mobile network, a proxy): --except PREFIX leaves it alone",
+        "一个地址后面可能有很多人（办公室、移动网络、代理）：--except PREFIX 不限制它",
+    ));
     tell_of_rules(&case, space, &mut plan);
     plan
 }
 
-fn connections(n: u32) -> String {
-    words::counted(n.into(), "connection", "connections")
+fn connections(n: u32) -> Said {
+    words::many(n.into(), "connection", "connections", "条连接")
 }
 
 /// Only what is tracked can be counted.
@@ -115,8 +124,10 @@ fn untracked(request: &LimitRequest, program: &Program, rules: &Ways, plan: &mut
         traffic = traffic.on(own);
     }
     for rule in judge(program, [&traffic]).untracked {
-        plan.refused
-            .push(format!("it is not tracked, so its connections can't be counted: {rule}").into());
+        plan.refused.push(said!(
+            "it is not tracked, so its connections can't be counted: {rule}",
+            "它不被跟踪，所以数不了它的连接：{rule}"
+        ));
     }
 }
 
@@ -125,9 +136,11 @@ fn over(request: &LimitRequest, sources: &Fact<Vec<(IpAddr, u64)>>, plan: &mut P
     let sources = match sources {
         Fact::Known { value, source: _ } => value,
         Fact::Missing(gap) => {
-            plan.warnings.push(
-                format!("whom it meets could not be seen: {}", words::clean(&gap.detail)).into(),
-            );
+            plan.warnings.push(said!(
+                "whom it meets could not be seen: {}",
+                "看不到会影响谁：{:#}",
+                gap.detail.map(words::clean)
+            ));
             return;
         }
     };
@@ -135,32 +148,33 @@ fn over(request: &LimitRequest, sources: &Fact<Vec<(IpAddr, u64)>>, plan: &mut P
         sources.iter().filter(|(_, n)| *n >= u64::from(request.per_source)).collect();
     if at_it.is_empty() {
         plan.details.push(match sources.first() {
-            Some((_, most)) => format!(
+            Some((_, most)) => said!(
                 "nobody now: no source has more than {}",
-                words::counted(*most, "connection", "connections")
-            )
-            .into(),
-            None => "nobody now: no source has a connection to it".into(),
+                "现在没有谁：没有来源超过 {:#}",
+                words::many(*most, "connection", "connections", "条连接")
+            ),
+            None => Said::of(
+                "nobody now: no source has a connection to it",
+                "现在没有谁：没有来源与它有连接",
+            ),
         });
         return;
     }
-    let named: Vec<String> = at_it
+    let named: Vec<Said> = at_it
         .iter()
         .take(NAMED)
         .map(|(ip, n)| {
             let net = if ip.is_ipv6() { "/64" } else { "" };
-            format!("{ip}{net} with {}", words::count(*n))
+            said!("{ip}{net} with {}", "{ip}{net} 有 {} 条", words::count(*n))
         })
         .collect();
-    let more = if at_it.len() > NAMED { ", …" } else { "" };
-    plan.details.push(
-        format!(
-            "{} at it or over it now: {}{more}",
-            words::counted(at_it.len() as u64, "source is", "sources are"),
-            named.join(", ")
-        )
-        .into(),
-    );
+    let more = if at_it.len() > NAMED { Said::of(", …", "，…") } else { Said::default() };
+    plan.details.push(said!(
+        "{} at it or over it now: {}{more}",
+        "现在达到或超过它的有 {:#}：{:#}{more:#}",
+        words::many(at_it.len() as u64, "source is", "sources are", "个来源"),
+        Said::join(&named, &Said::of(", ", "，"))
+    ));
 }
 
 fn short(request: &LimitRequest) -> String {

@@ -144,6 +144,12 @@ pub(crate) fn tell_of_rules(case: &Case<'_>, space: &Space<'_>, plan: &mut Plan)
     }
 }
 
+/// Of what is written into the running kernel alone.
+const UNTIL_BOOT: Said = Said::of(
+    "gone with the next boot: `plimsoll fix persist` makes it stay",
+    "下次启动就没有了：`plimsoll fix persist` 使它保留",
+);
+
 /// Why nothing is planned where [`Ground::namespace`] is none.
 pub(crate) const NO_NAMESPACE: Said = Said::of("the namespace could not be read", "读不到命名空间");
 

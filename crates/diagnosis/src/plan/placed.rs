@@ -1,13 +1,13 @@
 //! A chain of somebody else's that rules of ours are put into: their places were chosen by the rules that it had then, so it
 //! must have them still when they are put in, and around ours when they are.
 
-use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use plimsoll_wire::filter::{Chain, Program, Rule, Table};
 use serde::{Deserialize, Serialize};
 
+use crate::Said;
 use crate::rules::{Accept, family_word};
 
 /// What is known of it.
@@ -63,33 +63,44 @@ impl Placed {
     }
 
     /// Why the places no longer fit the chain as it is now, before anything is put in.
-    pub fn changed(&self, now: Option<&Chain>) -> Option<String> {
+    pub fn changed(&self, now: Option<&Chain>) -> Option<Said> {
         let rules = now.map_or(&[][..], |c| &c.rules);
-        (rules.len() != self.rules || fingerprint(rules.iter()) != self.fingerprint)
-            .then(|| self.why("has changed since the plan was made: plan again"))
+        (rules.len() != self.rules || fingerprint(rules.iter()) != self.fingerprint).then(|| {
+            self.why(&Said::of(
+                "has changed since the plan was made: plan again",
+                "在计划制定之后变了：请重新计划",
+            ))
+        })
     }
 
     /// Why ours do not stand where they should, after they were put in.
-    pub fn misplaced(&self, now: Option<&Chain>) -> Option<String> {
+    pub fn misplaced(&self, now: Option<&Chain>) -> Option<Said> {
         let rules = now.map_or(&[][..], |c| &c.rules);
         let of_ours = |rule: &&Rule| self.ours.iter().any(|(_, comment)| *comment == rule.comment);
         let theirs = rules.iter().filter(|r| !of_ours(r));
         if theirs.clone().count() != self.rules || fingerprint(theirs) != self.fingerprint {
-            return Some(self.why("was changed by somebody else at the same moment"));
+            return Some(self.why(&Said::of(
+                "was changed by somebody else at the same moment",
+                "在同一时刻被别人改了",
+            )));
         }
         let mut ahead = 0;
         for rule in rules {
             if !of_ours(&rule) {
                 ahead += 1;
             } else if !self.ours.contains(&(ahead, rule.comment.clone())) {
-                return Some(self.why("has a rule of ours in a wrong place"));
+                return Some(self.why(&Said::of(
+                    "has a rule of ours in a wrong place",
+                    "里我们的一条规则位置不对",
+                )));
             }
         }
         None
     }
 
-    fn why(&self, what: &str) -> String {
-        format!("chain {} of table {} {what}", self.chain, self.table)
+    fn why(&self, what: &Said) -> Said {
+        let Self { chain, table, .. } = self;
+        said!("chain {chain} of table {table} {what}", "表 {table} 的链 {chain} {what:#}")
     }
 }
 
@@ -112,6 +123,8 @@ fn fingerprint<'a>(rules: impl Iterator<Item = &'a Rule>) -> u64 {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use alloc::format;
+
     use super::*;
     use plimsoll_wire::filter::{Backend, TableFamily, read_save};
 

@@ -8,6 +8,7 @@ use plimsoll_ct::Protocol;
 use plimsoll_wire::ruleset::{Backend, TableFamily};
 
 use super::{Change, IptablesChange, NftChange, NftTable, Plan, PolicyChange};
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::remedies::speaks_nft;
 use crate::words;
@@ -56,36 +57,39 @@ pub(super) fn changes(
     plan: &mut Plan,
 ) {
     let Some((_, states)) = STATES.iter().find(|(p, _)| *p == protocol) else {
-        plan.refused.push(
-            format!("policies are made for tcp and udp here, not for {}", protocol.name()).into(),
-        );
+        plan.refused.push(said!(
+            "policies are made for tcp and udp here, not for {}",
+            "这里的策略只用于 tcp 和 udp，不用于 {}",
+            protocol.name()
+        ));
         return;
     };
     for (state, _) in values {
         if setting_of(protocol, state).is_none() {
             let names: Vec<&str> = states.iter().map(|(name, _)| *name).collect();
-            plan.refused.push(
-                format!(
-                    "{} has no state {:?}: {}",
-                    protocol.name(),
-                    words::clean(state),
-                    names.join(", ")
-                )
-                .into(),
-            );
+            plan.refused.push(said!(
+                "{} has no state {:?}: {}",
+                "{} 没有状态 {:?}：{}",
+                protocol.name(),
+                words::clean(state),
+                names.join(", ")
+            ));
         }
     }
     if case.after.host.kernel.value().is_some_and(|k| k.rank() < POLICIES_SINCE) {
-        plan.refused
-            .push("this kernel has no timeouts for one port, only for all (3.4 and later)".into());
+        plan.refused.push(Said::of(
+            "this kernel has no timeouts for one port, only for all (3.4 and later)",
+            "本内核不能只给一个端口设超时，只能给全部设（3.4 起才有）",
+        ));
     }
     if !plan.refused.is_empty() {
         return;
     }
-    plan.effect = format!(
+    plan.effect = said!(
         "New connections to port {port} take the policy with their first packet. Those in the table keep \
-         theirs: `plimsoll fix shed` is what frees room at once."
-    ).into();
+         theirs: `plimsoll fix shed` is what frees room at once.",
+        "通往端口 {port} 的新连接在第一个包时采用这个策略。表里已有的保持原样：要马上腾出地方，用 `plimsoll fix shed`。"
+    );
     if speaks_nft(case, space) {
         plan.changes.push(nft(protocol, port, values));
     } else {
@@ -146,8 +150,10 @@ fn xtables(
     let families: &[(&str, &str, bool)] = if of(TableFamily::Ip6) {
         &[("iptables", "inet", false), ("ip6tables", "inet6", true)]
     } else {
-        plan.warnings
-            .push("there are no rules for IPv6 here, so the policy is for IPv4 only".into());
+        plan.warnings.push(Said::of(
+            "there are no rules for IPv6 here, so the policy is for IPv4 only",
+            "这里没有 IPv6 的规则，所以策略只用于 IPv4",
+        ));
         &[("iptables", "inet", false)]
     };
     for (program, l3, six) in families {

@@ -1,7 +1,7 @@
 //! Raise limit and buckets together, or one of them.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use plimsoll_ct::Bytes;
@@ -40,18 +40,18 @@ struct Wanted {
 /// The plan.
 pub fn raise(request: RaiseRequest, ground: &Ground<'_>) -> Plan {
     let case = Case::new(ground.before, ground.now);
-    let title = "raise the limit".to_string();
+    let title = Said::of("raise the limit", "提高上限");
     let mut plan = Plan::new(RemedyId::Raise, title, Target::of(ground));
     let Some(host) = ground.namespace().filter(|n| n.is_initial()) else {
-        plan.refused.push(
-            "the limit is one value for all network namespaces and is set in the host's own: run it there"
-                .into(),
-        );
+        plan.refused.push(Said::of(
+            "the limit is one value for all network namespaces and is set in the host's own: run it there",
+            "上限对所有网络命名空间是同一个值，在主机自己的命名空间里设置：请在那里运行",
+        ));
         return plan;
     };
     let now = host.max.get().map(|m| m.0).or(ground.now.host.global_max.get());
     let (Some(now), Some(buckets)) = (now, case.buckets()) else {
-        plan.refused.push("limit and buckets could not be read".into());
+        plan.refused.push(Said::of("limit and buckets could not be read", "读不到上限和桶数"));
         return plan;
     };
     let wanted = match wanted(request, &case, now, buckets) {
@@ -61,11 +61,11 @@ pub fn raise(request: RaiseRequest, ground: &Ground<'_>) -> Plan {
             return plan;
         }
     };
-    plan.title = title_of(&wanted, now, buckets).into();
-    plan.effect = effect(&wanted, now).into();
+    plan.title = title_of(&wanted, now, buckets);
+    plan.effect = effect(&wanted, now);
     plan.refused = refused(&wanted, request, &case, now);
     if wanted.max == now && wanted.buckets == buckets {
-        plan.effect = "Limit and buckets are that already.".into();
+        plan.effect = Said::of("Limit and buckets are that already.", "上限和桶数已经是这样。");
         return plan;
     }
     let price = case.price.worst(wanted.max, wanted.buckets);
@@ -75,25 +75,24 @@ pub fn raise(request: RaiseRequest, ground: &Ground<'_>) -> Plan {
     let steps = match available {
         Some(Bytes(available)) if wanted.max > now && extra(wanted.max) > available / 2 => {
             let steps = steps(now, wanted.max, available, &extra);
-            plan.warnings.push(format!(
+            plan.warnings.push(said!(
                 "memory is tight ({} of {} available): the limit goes up in steps, each only while packets \
                  are still dropped and memory allows",
+                "内存紧张（共 {1}，可用 {0}）：上限分步提高，每一步只在仍然丢包且内存允许时才做",
                 words::bytes(Bytes(available)),
                 words::bytes(ground.now.host.memory_total.get().unwrap_or_default()),
-            ).into());
+            ));
             steps
         }
         Some(_) | None => alloc::vec![(wanted.max, None)],
     };
     if wanted.max > now && steps.is_empty() {
-        plan.refused.push(
-            format!(
-                "memory: the next step would take {}, and {} are available",
-                words::bytes(Bytes(extra(now.saturating_mul(2).min(wanted.max)))),
-                words::bytes(available.unwrap_or_default())
-            )
-            .into(),
-        );
+        plan.refused.push(said!(
+            "memory: the next step would take {}, and {} are available",
+            "内存：下一步要占 {}，而可用 {}",
+            words::bytes(Bytes(extra(now.saturating_mul(2).min(wanted.max)))),
+            words::bytes(available.unwrap_or_default())
+        ));
     }
     let mut from = now;
     for (index, (max, step)) in steps.into_iter().enumerate() {
@@ -126,11 +125,11 @@ fn wanted(request: RaiseRequest, case: &Case<'_>, now: u64, buckets: u64) -> Res
             let (found, _) = findings::find(case);
             let size = raise::size(case, &Findings(&found))?;
             if size.max == now && size.buckets == buckets {
-                return Err(format!(
+                return Err(said!(
                     "nothing here asks for more than {}: give --max or --buckets",
+                    "这里没有什么需要超过 {}：请给出 --max 或 --buckets",
                     words::count(now)
-                )
-                .into());
+                ));
             }
             (size.max, size.unseen)
         }
@@ -146,52 +145,54 @@ fn refused(wanted: &Wanted, request: RaiseRequest, case: &Case<'_>, now: u64) ->
     let mut refused = Vec::new();
     let max = wanted.max;
     if max == 0 {
-        refused
-            .push("0 would mean no limit at all: a flood could take all memory".to_string().into());
+        refused.push(Said::of(
+            "0 would mean no limit at all: a flood could take all memory",
+            "0 表示完全没有上限：洪水可能占满内存",
+        ));
     }
     if max > HIGHEST || wanted.buckets > HIGHEST {
-        refused.push(format!("the kernel takes no more than {HIGHEST}").into());
+        refused.push(said!("the kernel takes no more than {HIGHEST}", "内核最多接受 {HIGHEST}"));
     }
     let lower = max < now || now == 0;
     if lower && !request.allow_lower {
-        let now = if now == 0 { "none".to_string() } else { now.to_string() };
-        refused.push(
-            format!("the limit is {now}, and {max} is lower: only with --allow-lower").into(),
-        );
+        let now = if now == 0 { Said::of("none", "无") } else { now.to_string().into() };
+        refused.push(said!(
+            "the limit is {now}, and {max} is lower: only with --allow-lower",
+            "现在的上限是 {now:#}，{max} 更低：要加 --allow-lower 才行"
+        ));
     }
     if lower && let Some((s, count)) = fullest(case).filter(|(_, count)| *count > max) {
-        refused.push(
-            format!("{s} holds {} entries now and would drop packets at once", words::count(count))
-                .into(),
-        );
+        refused.push(said!(
+            "{s} holds {} entries now and would drop packets at once",
+            "{s:#} 现在有 {} 个条目，会立刻丢包",
+            words::count(count)
+        ));
     }
     if let Some(total) = case.after.host.memory_total.get() {
         let worst = case.price.worst(max, wanted.buckets);
         if max > now && worst.0 > total.0 / 2 {
-            refused.push(
-                format!(
-                    "full, the {} would take {}, over half of the memory ({})",
-                    tables(case),
-                    words::bytes(worst),
-                    words::bytes(total)
-                )
-                .into(),
-            );
+            refused.push(said!(
+                "full, the {} would take {}, over half of the memory ({})",
+                "{:#}满时要占 {}，超过内存（{}）的一半",
+                tables(case),
+                words::bytes(worst),
+                words::bytes(total)
+            ));
         }
     }
     refused
 }
 
-fn fullest<'a>(case: &'a Case<'_>) -> Option<(&'a str, u64)> {
-    let counts = case.spaces.iter().filter_map(|s| Some((&*s.name, s.load.count?.0)));
+fn fullest<'a>(case: &'a Case<'_>) -> Option<(&'a Said, u64)> {
+    let counts = case.spaces.iter().filter_map(|s| Some((&s.name, s.load.count?.0)));
     counts.max_by_key(|(_, count)| *count)
 }
 
-fn tables(case: &Case<'_>) -> String {
+fn tables(case: &Case<'_>) -> Said {
     if case.price.multiplies() {
-        format!("tables of all {} namespaces", case.price.namespaces)
+        said!("tables of all {} namespaces", "全部 {} 个命名空间的表", case.price.namespaces)
     } else {
-        "table".to_string()
+        Said::of("table", "表")
     }
 }
 
@@ -242,64 +243,76 @@ fn more_buckets(case: &Case<'_>, before: u64, after: u64) -> Option<Change> {
     })
 }
 
-fn title_of(wanted: &Wanted, now: u64, buckets: u64) -> String {
-    let verb = |more: bool| if more { "raise" } else { "lower" };
-    let limit = format!("{} the limit from {now} to {}", verb(wanted.max > now), wanted.max);
-    let heads = format!(
+fn title_of(wanted: &Wanted, now: u64, buckets: u64) -> Said {
+    let verb = |more| if more { Said::of("raise", "提高") } else { Said::of("lower", "降低") };
+    let limit = said!(
+        "{} the limit from {now} to {}",
+        "把上限从 {now} {:#}到 {}",
+        verb(wanted.max > now),
+        wanted.max
+    );
+    let heads = said!(
         "{} the buckets from {buckets} to {}",
+        "把桶数从 {buckets} {:#}到 {}",
         verb(wanted.buckets > buckets),
         wanted.buckets
     );
     match (wanted.max != now, wanted.buckets != buckets) {
-        (true, true) => format!("{limit}, {heads}"),
+        (true, true) => said!("{limit}, {heads}", "{limit:#}，{heads:#}"),
         (true, false) => limit,
         (false, true) => heads,
-        (false, false) => format!("keep the limit at {now}"),
+        (false, false) => said!("keep the limit at {now}", "上限保持为 {now}"),
     }
 }
 
-fn effect(wanted: &Wanted, now: u64) -> String {
+fn effect(wanted: &Wanted, now: u64) -> Said {
     match wanted.max.checked_div(now) {
-        Some(times @ 2..) => format!("There is room for {times} times the entries, at once."),
-        Some(_) if wanted.max > now => "There is room for more entries, at once.".to_string(),
-        Some(_) if wanted.max == now => "Chains become short again.".to_string(),
-        Some(_) | None => "The table can take less memory.".to_string(),
+        Some(times @ 2..) => said!(
+            "There is room for {times} times the entries, at once.",
+            "马上能容纳 {times} 倍的条目。"
+        ),
+        Some(_) if wanted.max > now => {
+            Said::of("There is room for more entries, at once.", "马上能容纳更多条目。")
+        }
+        Some(_) if wanted.max == now => Said::of("Chains become short again.", "链又变短了。"),
+        Some(_) | None => Said::of("The table can take less memory.", "表最多占用的内存变少。"),
     }
 }
 
 fn risks(case: &Case<'_>, wanted: &Wanted, buckets: u64) -> Vec<Said> {
     let price = words::bytes(case.price.worst(wanted.max, wanted.buckets));
     let full = if case.price.multiplies() { "are full" } else { "is full" };
-    let mut risks =
-        alloc::vec![Said::from(format!("Up to {price} of memory if the {} {full}.", tables(case)))];
+    let tables = tables(case);
+    let mut risks = alloc::vec![Said::new(
+        format!("Up to {price} of memory if the {tables} {full}."),
+        format!("{tables:#}满时最多占 {price} 内存。"),
+    )];
     if wanted.buckets != buckets {
-        risks.push(
-            "Resizing the buckets re-hashes the whole table and holds up packets for that long."
-                .into(),
-        );
+        risks.push(Said::of(
+            "Resizing the buckets re-hashes the whole table and holds up packets for that long.",
+            "改变桶数要重新散列整张表，这段时间包会被挡住。",
+        ));
     }
     if wanted.max / wanted.buckets.max(1) >= MOST_PER_BUCKET {
-        risks.push(
-            format!(
-                "{} entries for each bucket: chains of that length cost every packet.",
-                wanted.max / wanted.buckets.max(1)
-            )
-            .into(),
-        );
+        risks.push(said!(
+            "{} entries for each bucket: chains of that length cost every packet.",
+            "每个桶 {} 个条目：这么长的链，每个包都要付出代价。",
+            wanted.max / wanted.buckets.max(1)
+        ));
     }
     risks
 }
 
 fn warnings(case: &Case<'_>) -> Vec<Said> {
-    let mut warnings =
-        alloc::vec!["gone with the next boot: `plimsoll fix persist` makes it stay".into()];
+    let mut warnings = alloc::vec![super::UNTIL_BOOT];
     let managers = case.after.boot.managers.value().into_iter().flatten();
     for manager in managers.filter(|m| m.kind == ManagerKind::Kubernetes) {
-        warnings.push(format!(
+        warnings.push(said!(
             "kube-proxy sets the limit anew whenever it starts ({}): `plimsoll fix persist` prints what to \
              set there",
-            words::clean(&manager.because)
-        ).into());
+            "kube-proxy 每次启动都会重设上限（{:#}）：`plimsoll fix persist` 会显示那里该怎么设",
+            manager.because.map(words::clean)
+        ));
     }
     warnings
 }

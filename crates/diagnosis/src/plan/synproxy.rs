@@ -18,6 +18,7 @@ use super::{
     Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, OwnRule, Placed, Plan,
     Readback, Setting, Target, Verify, rules_read, tell_of_rules,
 };
+use crate::Said;
 use crate::case::{Case, Space};
 use crate::facts::{Fact, Tracking, Ways};
 use crate::remedies::speaks_nft;
@@ -49,7 +50,7 @@ pub struct SynProxyRequest {
 /// The plan.
 pub fn synproxy(request: SynProxyRequest, rules: &Ways, ground: &Ground<'_>) -> Plan {
     let port = request.port;
-    let title = format!("a SYN proxy before tcp/{port}");
+    let title = said!("a SYN proxy before tcp/{port}", "在 tcp/{port} 前面放 SYN 代理");
     let mut plan = Plan::new(RemedyId::Limit, title, Target::of(ground));
     let case = Case::new(ground.before, ground.now);
     let Some(space) = ground.space(&case) else {
@@ -62,49 +63,50 @@ pub fn synproxy(request: SynProxyRequest, rules: &Ways, ground: &Ground<'_>) -> 
     let mtu = match &rules.mtu {
         Fact::Known { value, source: _ } => *value,
         Fact::Missing(gap) => {
-            plan.refused.push(
-                format!(
-                    "the size of packets could not be read, which a proxy announces: {}",
-                    words::clean(&gap.detail)
-                )
-                .into(),
-            );
+            plan.refused.push(said!(
+                "the size of packets could not be read, which a proxy announces: {}",
+                "读不到代理要通告的包长：{:#}",
+                gap.detail.map(words::clean)
+            ));
             return plan;
         }
     };
     unfit(&case, space, nft, mtu, &found, &mut plan);
     let loose = space.now.setting(LOOSE);
     if loose.is_none() {
-        plan.refused.push(format!("{LOOSE} could not be read").into());
+        plan.refused.push(said!("{LOOSE} could not be read", "读不到 {LOOSE}"));
     }
     if !plan.refused.is_empty() {
         return plan;
     }
-    plan.effect = format!(
+    plan.effect = said!(
         "Who opens a connection to tcp/{port} through this host is answered by it, with a cookie. Only who answers that gets \
-         an entry, and comes to the server: a flood of SYNs leaves none. What is open already goes on."
-    ).into();
-    plan.details.push(
-        format!(
-            "announced to clients: segments of {} bytes (IPv6: {}), {}",
-            mtu - 40,
-            mtu - 60,
-            match request.wscale {
-                Some(scale) =>
-                    format!("windows in steps of {} bytes, SACK, timestamps", 1u32 << scale),
-                None => "windows of at most 65,535 bytes, no SACK".to_string(),
-            }
-        )
-        .into(),
+         an entry, and comes to the server: a flood of SYNs leaves none. What is open already goes on.",
+        "经过本机打开 tcp/{port} 连接的，由本机用 cookie 应答。只有答对的才得到条目、到达服务器：SYN 洪水不留下任何条目。已经打开的继续。"
     );
+    plan.details.push(said!(
+        "announced to clients: segments of {} bytes (IPv6: {}), {}",
+        "向客户端通告：报文段 {} 字节（IPv6：{}），{:#}",
+        mtu - 40,
+        mtu - 60,
+        match request.wscale {
+            Some(scale) => said!(
+                "windows in steps of {} bytes, SACK, timestamps",
+                "窗口以 {} 字节为单位，SACK，时间戳",
+                1u32 << scale
+            ),
+            None => Said::of(
+                "windows of at most 65,535 bytes, no SACK",
+                "窗口最多 65,535 字节，没有 SACK",
+            ),
+        }
+    ));
     for accept in &found.accepts {
-        plan.details.push(
-            format!(
-                "a rule of ours ahead of this one, for what the proxy takes and makes: {}",
-                accept.stands_for
-            )
-            .into(),
-        );
+        plan.details.push(said!(
+            "a rule of ours ahead of this one, for what the proxy takes and makes: {}",
+            "在这条规则之前加一条我们的，用于代理收下和发出的包：{}",
+            accept.stands_for
+        ));
     }
     // First, so that no ACK is taken for an open connection.
     plan.changes.extend(loose.filter(|v| *v != 0).map(|value| {
@@ -130,9 +132,10 @@ pub fn synproxy(request: SynProxyRequest, rules: &Ways, ground: &Ground<'_>) -> 
     }
     tell(request, &mut plan);
     if rules.listening.value().is_some_and(|sockets| serves(Protocol::Tcp, port, sockets)) {
-        plan.warnings.push(format!(
-            "this host listens on tcp/{port} itself: what comes to its own addresses is not proxied (--per-source limits that)"
-        ).into());
+        plan.warnings.push(said!(
+            "this host listens on tcp/{port} itself: what comes to its own addresses is not proxied (--per-source limits that)",
+            "本机自己也监听 tcp/{port}：到它自己地址的不经代理（用 --per-source 限制）"
+        ));
     }
     tell_of_rules(&case, space, &mut plan);
     plan.verify.push(Verify::DropsEnd);
@@ -150,54 +153,61 @@ fn unfit(
 ) {
     let since = if nft { NFT_SINCE } else { TARGET_SINCE };
     if let Some(kernel) = case.after.host.kernel.value().filter(|k| k.rank() < since) {
-        plan.refused.push(
-            format!(
-                "this kernel ({}.{}) has no SYN proxy that {} can use: {}.{} is the first",
-                kernel.rank().0,
-                kernel.rank().1,
-                if nft { "nft" } else { "iptables" },
-                since.0,
-                since.1
-            )
-            .into(),
-        );
+        plan.refused.push(said!(
+            "this kernel ({}.{}) has no SYN proxy that {} can use: {}.{} is the first",
+            "本内核（{}.{}）没有 {} 能用的 SYN 代理：{}.{} 起才有",
+            kernel.rank().0,
+            kernel.rank().1,
+            if nft { "nft" } else { "iptables" },
+            since.0,
+            since.1
+        ));
     }
     if let Some(Tracking::Off { because }) = space.now.tracking.value() {
-        plan.refused.push(format!(
+        plan.refused.push(said!(
             "nothing is tracked here ({}), and a proxy would cut off every connection that is open",
+            "这里什么也不跟踪（{:#}），而代理会切断每一条打开的连接",
             because.map(words::clean)
-        ).into());
+        ));
     }
     if mtu < LEAST_MTU {
-        plan.refused.push(format!("packets of {mtu} bytes are too short for a proxy").into());
+        plan.refused.push(said!(
+            "packets of {mtu} bytes are too short for a proxy",
+            "{mtu} 字节的包对代理来说太短"
+        ));
     }
     plan.refused.extend(found.refused.iter().cloned());
     let by_nft = found.accepts.iter().any(|a| a.backend == Backend::Nft);
     if !nft && (by_nft || found.is_behind_security()) {
-        plan.refused.push(
-            "rules of nft and of old iptables decide together here: a proxy must stand behind all of them, and can't"
-                .into(),
-        );
+        plan.refused.push(Said::of(
+            "rules of nft and of old iptables decide together here: a proxy must stand behind all of them, and can't",
+            "这里 nft 和旧 iptables 的规则一起裁决：代理必须在它们全部之后，却做不到",
+        ));
     }
 }
 
 fn tell(request: SynProxyRequest, plan: &mut Plan) {
-    plan.risks.push(format!(
+    plan.risks.push(said!(
         "{LOOSE} is 0 as long as it stands, for the whole namespace: a connection that has no entry (older than the tracking, \
-         or idle beyond its timeout) is not picked up again."
-    ).into());
+         or idle beyond its timeout) is not picked up again.",
+        "代理在的时候，整个命名空间的 {LOOSE} 都是 0：没有条目的连接（早于跟踪，或空闲超过超时）不会再接上。"
+    ));
     plan.risks.push(match request.wscale {
-        Some(_) => "Connections that are opened through the proxy have timestamps that it made: when it goes (`plimsoll undo`), \
-                    those that are open are cut off."
-            .into(),
-        None => "Connections that are opened through the proxy have windows of at most 64 KiB: over long ways they are slower. \
-                 --timestamps lets them grow, and `plimsoll undo` then cuts off those that are open."
-            .to_string().into(),
+        Some(_) => Said::of(
+            "Connections that are opened through the proxy have timestamps that it made: when it goes (`plimsoll undo`), \
+             those that are open are cut off.",
+            "经代理打开的连接带着它造的时间戳：代理撤走时（`plimsoll undo`），打开着的会断。",
+        ),
+        None => Said::of(
+            "Connections that are opened through the proxy have windows of at most 64 KiB: over long ways they are slower. \
+             --timestamps lets them grow, and `plimsoll undo` then cuts off those that are open.",
+            "经代理打开的连接窗口最多 64 KiB：距离远时更慢。--timestamps 让窗口变大，但 `plimsoll undo` 会切断打开着的。",
+        ),
     });
-    plan.warnings.push(
-        "a port that no server listens on looks open to who asks: the handshake is done before a server is asked"
-            .into(),
-    );
+    plan.warnings.push(Said::of(
+        "a port that no server listens on looks open to who asks: the handshake is done before a server is asked",
+        "没有服务器监听的端口，看上去也是开着的：握手在询问服务器之前就完成了",
+    ));
 }
 
 /// The statement's words behind `synproxy`, or the target's options.

@@ -45,20 +45,18 @@ pub fn timeout(
         return plan;
     };
     if request.values.is_empty() {
-        plan.refused.push("no timeout was given".into());
+        plan.refused.push(Said::of("no timeout was given", "没有给出超时"));
         return plan;
     }
     match request.service {
         None => settings(request, &case, space, &mut plan),
         Some((protocol, port)) => {
             if let Some(Tracking::Off { because }) = space.now.tracking.value() {
-                plan.refused.push(
-                    format!(
-                        "nothing is tracked here ({}), and a policy would switch tracking on",
-                        words::clean(because)
-                    )
-                    .into(),
-                );
+                plan.refused.push(said!(
+                    "nothing is tracked here ({}), and a policy would switch tracking on",
+                    "这里什么也不跟踪（{:#}），而策略会打开跟踪",
+                    because.map(words::clean)
+                ));
             }
             for (state, seconds) in &request.values {
                 if let Some(name) = policy::setting_of(protocol, state) {
@@ -73,7 +71,7 @@ pub fn timeout(
         warn_of_silence(&mut plan, seconds, keepalives, space, request.service);
     }
     if request.service.is_none() {
-        plan.warnings.push("gone with the next boot: `plimsoll fix persist` makes it stay".into());
+        plan.warnings.push(super::UNTIL_BOOT);
     } else {
         tell_of_rules(&case, space, &mut plan);
     }
@@ -81,14 +79,18 @@ pub fn timeout(
     plan
 }
 
-fn title(request: &TimeoutRequest) -> String {
-    let values: Vec<String> =
-        request.values.iter().map(|(k, v)| format!("{} to {v} s", words::clean(k))).collect();
+fn title(request: &TimeoutRequest) -> Said {
+    let value = |(k, v): &(String, u64)| {
+        let k = words::clean(k);
+        said!("{k} to {v} s", "{k} 设为 {v} 秒")
+    };
+    let values: Vec<Said> = request.values.iter().map(value).collect();
+    let values = Said::join(&values, &Said::of(", ", "，"));
     match request.service {
         Some((protocol, port)) => {
-            format!("for {}/{port} set {}", protocol.name(), values.join(", "))
+            said!("for {}/{port} set {values}", "对 {}/{port} 把 {values:#}", protocol.name())
         }
-        None => format!("set {}", values.join(", ")),
+        None => said!("set {values}", "把 {values:#}"),
     }
 }
 
@@ -108,11 +110,19 @@ fn settings(request: &TimeoutRequest, case: &Case<'_>, space: &Space<'_>, plan: 
     let mut longest = 0;
     for (name, seconds) in &request.values {
         let Some(setting) = bare(name) else {
-            plan.refused.push(format!("there is no timeout {:?}", words::clean(name)).into());
+            plan.refused.push(said!(
+                "there is no timeout {:?}",
+                "没有这样的超时：{:?}",
+                words::clean(name)
+            ));
             continue;
         };
         let Some(now) = space.now.setting(setting.name) else {
-            plan.refused.push(format!("{} is not there on this kernel", setting.name).into());
+            plan.refused.push(said!(
+                "{} is not there on this kernel",
+                "本内核没有 {}",
+                setting.name
+            ));
             continue;
         };
         judge(plan, setting.name, *seconds, request.allow_short);
@@ -129,41 +139,41 @@ fn settings(request: &TimeoutRequest, case: &Case<'_>, space: &Space<'_>, plan: 
         }));
     }
     plan.effect = match (plan.changes.is_empty(), plan.refused.is_empty()) {
-        (true, true) => "They are that already.".into(),
+        (true, true) => Said::of("They are that already.", "已经是这样。"),
         (true, false) => Said::default(),
-        (false, _) => format!(
+        (false, _) => said!(
             "Entries take it with their next packet. Those that get none keep their expiry: it frees \
              nothing at once, and shows within {}.",
+            "条目在下一个包到来时采用新值。没有包的条目仍按原来的时间过期：不会马上腾出地方，{:#}内见效。",
             words::span(longest as f64)
-        ).into(),
+        ),
     };
 }
 
 fn judge(plan: &mut Plan, name: &str, seconds: u64, short: bool) {
     let floor = floor(name);
     if seconds < floor.never_below {
-        plan.refused.push(
-            format!(
-                "{name}: {seconds} s is too short for anything, {} s is the least",
-                floor.never_below
-            )
-            .into(),
-        );
+        plan.refused.push(said!(
+            "{name}: {seconds} s is too short for anything, {} s is the least",
+            "{name}：{seconds} 秒对什么都太短，最少 {} 秒",
+            floor.never_below
+        ));
     } else if seconds < floor.hurts_below {
-        let text = format!("{name} of {seconds} s: {}", floor.why);
+        let text = said!("{name} of {seconds} s: {}", "{name} 为 {seconds} 秒：{:#}", floor.why);
         if short || name != "nf_conntrack_tcp_timeout_established" {
-            plan.warnings.push(text.into());
+            plan.warnings.push(text);
         } else {
-            plan.refused.push(
-                format!(
-                    "{text}; for all ports only with --allow-short, or for one service with --port"
-                )
-                .into(),
-            );
+            plan.refused.push(said!(
+                "{text}; for all ports only with --allow-short, or for one service with --port",
+                "{text:#}；用于所有端口要加 --allow-short，或用 --port 只用于一个服务"
+            ));
         }
     } else if seconds > LONGEST {
-        plan.warnings
-            .push(format!("{name} of {seconds} s is {}", words::span(seconds as f64)).into());
+        plan.warnings.push(said!(
+            "{name} of {seconds} s is {}",
+            "{name} 为 {seconds} 秒，即 {:#}",
+            words::span(seconds as f64)
+        ));
     }
 }
 
@@ -187,41 +197,45 @@ fn warn_of_silence(
     let found = match keepalives {
         Fact::Known { value, source: _ } => *value,
         Fact::Missing(gap) => {
-            plan.warnings.push(
-                format!(
-                    "keepalives of local processes could not be read: {}",
-                    words::clean(&gap.detail)
-                )
-                .into(),
-            );
+            plan.warnings.push(said!(
+                "keepalives of local processes could not be read: {}",
+                "读不到本机进程的 keepalive：{:#}",
+                gap.detail.map(words::clean)
+            ));
             return;
         }
     };
-    let which = service.map_or(String::new(), |(_, port)| format!(" with port {port}"));
+    let which = service
+        .map_or_else(Said::default, |(_, port)| said!(" with port {port}", "端口 {port} 的 "));
     if found.without > 0 {
         let loose = space.now.setting("nf_conntrack_tcp_loose").unwrap_or(1) != 0;
         let then = if loose {
-            "their next packet picks them up again (nf_conntrack_tcp_loose is on), unless a rule drops \
-             what is new without SYN"
+            Said::of(
+                "their next packet picks them up again (nf_conntrack_tcp_loose is on), unless a rule drops \
+                 what is new without SYN",
+                "下一个包会重新接上（nf_conntrack_tcp_loose 开着），除非有规则丢弃没有 SYN 的新包",
+            )
         } else {
-            "they are cut off, since nf_conntrack_tcp_loose is 0"
+            Said::of(
+                "they are cut off, since nf_conntrack_tcp_loose is 0",
+                "它们会断开，因为 nf_conntrack_tcp_loose 为 0",
+            )
         };
-        plan.warnings.push(format!(
+        plan.warnings.push(said!(
             "{} of {}{which} of local processes send no keepalives: silent for {}, they are forgotten, and \
              {then}",
+            "本机进程{which:#}{1:#}中有 {0} 条不发 keepalive：静默 {2:#}就会被忘掉，{then:#}",
             words::count(found.without),
-            words::counted(found.connections, "connection", "connections"),
+            words::many(found.connections, "connection", "connections", "条连接"),
             words::span(seconds as f64)
-        ).into());
+        ));
     }
     if let Some(longest) = found.longest.filter(|due| *due > seconds) {
-        plan.warnings.push(
-            format!(
-                "keepalives of local processes come only after {}, later than the new timeout",
-                words::span(longest as f64)
-            )
-            .into(),
-        );
+        plan.warnings.push(said!(
+            "keepalives of local processes come only after {}, later than the new timeout",
+            "本机进程的 keepalive 要 {:#}之后才来，晚于新的超时",
+            words::span(longest as f64)
+        ));
     }
 }
 

@@ -38,29 +38,36 @@ pub fn unload(ground: &Ground<'_>) -> Plan {
     let case = Case::new(None, ground.now);
     let mut plan = Plan::new(
         RemedyId::Unload,
-        "stop tracking: take conntrack out of the kernel",
+        Said::of(
+            "stop tracking: take conntrack out of the kernel",
+            "停止跟踪：把 conntrack 从内核中卸载",
+        ),
         Target::of(ground),
     );
     if !ground.namespace().is_some_and(crate::facts::Namespace::is_initial) {
-        plan.refused.push("modules serve all network namespaces: run it in the host's own".into());
+        plan.refused.push(Said::of(
+            "modules serve all network namespaces: run it in the host's own",
+            "模块为所有网络命名空间服务：请在主机自己的命名空间里运行",
+        ));
         return plan;
     }
     let core = commands::module(case.profile);
     if commands::is_module(&case) == Some(false) {
-        plan.refused.push(format!(
+        plan.refused.push(said!(
             "{core} is built into this kernel: it can't be taken out. Without a rule that asks for it no packet \
-             is tracked"
-        ).into());
+             is tracked",
+            "{core} 已编译进本内核：不能卸载。没有规则需要它时，什么包也不跟踪"
+        ));
         return plan;
     }
     let Some(loaded) = ground.now.host.modules.value() else {
-        plan.refused.push("the loaded modules could not be read".into());
+        plan.refused.push(Said::of("the loaded modules could not be read", "读不到已加载的模块"));
         return plan;
     };
     let order = removal_order(loaded);
     let edits = configurations(ground.files);
     if order.is_empty() {
-        plan.effect = format!("{core} is not loaded.").into();
+        plan.effect = said!("{core} is not loaded.", "{core} 没有加载。");
         if edits.is_empty() {
             return plan;
         }
@@ -78,21 +85,25 @@ pub fn unload(ground: &Ground<'_>) -> Plan {
         .map(|name| LoadModule { name: (*name).to_string(), parameters: parameters(name) })
         .collect();
     if !unload.is_empty() {
-        plan.effect = format!(
+        plan.effect = said!(
             "No packet needs an entry any more: {} go, with the {} that are there.",
-            words::counted(unload.len() as u64, "module", "modules"),
-            words::counted(entries(&case), "entry", "entries"),
-        )
-        .into();
+            "不再有包需要条目：卸载 {:#}，连同现有的 {:#}。",
+            words::many(unload.len() as u64, "module", "modules", "个模块"),
+            words::many(entries(&case), "entry", "entries", "个条目"),
+        );
         let settings = settings(ground, &case);
         plan.changes.push(Change::Modules(ModulesChange { unload, load: Vec::new(), settings }));
         plan.verify.push(Verify::Gone { path: commands::list(case.profile).to_string() });
     }
     plan.risks = alloc::vec![
-        "A firewall without state accepts by port and TCP flags alone: look that answers still come in."
-            .into(),
-        "Any rule by state, any NAT table, `conntrack` and some container engines load the modules again."
-            .to_string().into(),
+        Said::of(
+            "A firewall without state accepts by port and TCP flags alone: look that answers still come in.",
+            "没有状态的防火墙只凭端口和 TCP 标志放行：请确认应答仍能进来。",
+        ),
+        Said::of(
+            "Any rule by state, any NAT table, `conntrack` and some container engines load the modules again.",
+            "任何按状态匹配的规则、任何 NAT 表、`conntrack` 和某些容器引擎都会重新加载这些模块。",
+        ),
     ];
     plan.warnings = again;
     plan
@@ -117,14 +128,12 @@ fn needed(case: &Case<'_>, by_hand: &mut Vec<Said>) -> Vec<Said> {
                 refused.extend(by_state(s, rules, by_hand));
             }
             crate::facts::Fact::Missing(gap) if gap.reason == Reason::NotPermitted => {
-                refused.push(
-                    format!(
-                        "the rules of {} could not be read: {}",
-                        s.name,
-                        words::clean(&gap.detail)
-                    )
-                    .into(),
-                );
+                refused.push(said!(
+                    "the rules of {} could not be read: {}",
+                    "读不到 {:#} 的规则：{:#}",
+                    s.name,
+                    gap.detail.map(words::clean)
+                ));
             }
             crate::facts::Fact::Missing(_) => {}
         }
@@ -141,20 +150,18 @@ fn by_state(s: &Space<'_>, rules: &Ruleset, by_hand: &mut Vec<Said>) -> Option<S
         by_hand.push(deletion(rule, &inside).into());
     }
     if needing.len() > SHOWN {
-        by_hand.push(format!("# and {} more", needing.len() - SHOWN).into());
+        by_hand.push(said!("# and {} more", "# 还有 {} 条", needing.len() - SHOWN));
     }
     let others = match more.len() {
-        0 => String::new(),
-        n => format!(" (and {n} more, listed below)"),
+        0 => Said::default(),
+        n => said!(" (and {n} more, listed below)", "（还有 {n} 条，列在下面）"),
     };
-    Some(
-        format!(
-            "a rule of {} asks for tracking: {}{others}",
-            s.name,
-            words::clean(&rule_text(first))
-        )
-        .into(),
-    )
+    Some(said!(
+        "a rule of {} asks for tracking: {}{others}",
+        "{:#} 的一条规则需要跟踪：{}{others:#}",
+        s.name,
+        words::clean(&rule_text(first))
+    ))
 }
 
 fn rule_text(rule: &Rule) -> String {
@@ -179,17 +186,24 @@ fn foreign(loaded: &[Module], order: &[&str]) -> Vec<Said> {
     for module in loaded.iter().filter(|m| order.contains(&m.name.as_str())) {
         let name = words::clean(&module.name);
         if !belongs(&module.name) {
-            refused.push(format!("module {name} uses conntrack and does more than that").into());
+            refused.push(said!(
+                "module {name} uses conntrack and does more than that",
+                "模块 {name} 用到 conntrack，还做别的事"
+            ));
             continue;
         }
         let users = module.used_by.len() as u64;
         match module.references {
-            None => refused.push(format!("module {name} can't be taken out of this kernel").into()),
+            None => refused.push(said!(
+                "module {name} can't be taken out of this kernel",
+                "模块 {name} 不能从本内核卸载"
+            )),
             // Rules hold the modules of their words: in a namespace that was not seen, too.
-            Some(n) if n > users => refused.push(format!(
+            Some(n) if n > users => refused.push(said!(
                 "module {name} is in use by {}: a rule, a table or a program, in some network namespace",
-                words::counted(n - users, "user", "users")
-            ).into()),
+                "模块 {name} 正被{:#}使用：某个网络命名空间里的规则、表或程序",
+                words::many(n - users, "user", "users", "处")
+            )),
             Some(_) => {}
         }
     }
@@ -258,15 +272,21 @@ fn loaders(ground: &Ground<'_>, case: &Case<'_>, plan: &Plan) -> Vec<Said> {
         .collect();
     let found = boot::loaders(&BootFacts::of(ground.now), &changes, &belongs);
     if found.is_empty() {
-        return alloc::vec![
-            "nothing among the files of the next boot loads it again".to_string().into()
-        ];
+        return alloc::vec![Said::of(
+            "nothing among the files of the next boot loads it again",
+            "下次启动的文件里没有什么会重新加载它",
+        )];
     }
     found
         .into_iter()
         .map(|l| {
-            format!("the next boot loads {} again: {} ({})", l.module, l.by, words::clean(&l.place))
-                .into()
+            said!(
+                "the next boot loads {} again: {} ({})",
+                "下次启动会重新加载 {}：{:#}（{:#}）",
+                l.module,
+                l.by,
+                l.place.map(words::clean)
+            )
         })
         .collect()
 }

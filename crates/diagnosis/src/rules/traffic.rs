@@ -7,6 +7,7 @@ use core::net::IpAddr;
 use plimsoll_wire::filter::{Hook, Numbers, States, TableFamily, Target, Written};
 
 use super::packet::{End, Header, Holds, Packet, is_among};
+use crate::Said;
 
 /// Where a client asks from: `ip_local_port_range` of all kernels since 2.6.
 const OWN_PORTS: (u16, u16) = (32_768, 60_999);
@@ -98,6 +99,17 @@ impl Traffic {
     pub fn name(&self) -> String {
         let with = self.peer_word().map_or_else(String::new, |p| alloc::format!(" with {p}"));
         alloc::format!("{}/{}{with}", self.protocol_name(), self.port)
+    }
+
+    /// The same as it stands in a sentence.
+    pub(crate) fn said(&self) -> Said {
+        match self.peer_word() {
+            Some(peer) => {
+                let service = alloc::format!("{}/{}", self.protocol_name(), self.port);
+                said!("{service} with {peer}", "{service}（与 {peer}）")
+            }
+            None => self.name().into(),
+        }
     }
 
     /// The peer as every tool understands it.

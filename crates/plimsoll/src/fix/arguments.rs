@@ -7,8 +7,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use plimsoll_ct::{Protocol, TcpState};
 
-use crate::arguments::{Screen, seconds};
+use crate::arguments::{Lang, Screen, seconds};
 use crate::replay::setting;
+use crate::terminal;
+
+use super::tell::Voice;
 
 /// `plimsoll fix`.
 #[derive(Debug, Args)]
@@ -23,6 +26,9 @@ pub struct Fix {
     /// Where transactions are kept
     #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
     pub state_dir: PathBuf,
+    /// Language [default: zh when the locale says so]; --json is English
+    #[arg(long, value_name = "LANG")]
+    pub lang: Option<Lang>,
     /// What to do
     #[command(subcommand)]
     pub remedy: Option<RemedyCommand>,
@@ -295,9 +301,19 @@ pub struct How {
     /// Where transactions are kept
     #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
     pub state_dir: PathBuf,
+    /// Language [default: zh when the locale says so]; --json is English
+    #[arg(long, value_name = "LANG", conflicts_with = "ascii")]
+    pub lang: Option<Lang>,
     /// How the screen looks
     #[command(flatten)]
     pub screen: Screen,
+}
+
+impl How {
+    /// Who tells of it.
+    pub fn voice(&self) -> Voice {
+        Voice(terminal::spoken(self.lang, self.screen.ascii))
+    }
 }
 
 /// `plimsoll confirm`.
@@ -308,6 +324,9 @@ pub struct Confirm {
     /// Where transactions are kept
     #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
     pub state_dir: PathBuf,
+    /// Language [default: zh when the locale says so]
+    #[arg(long, value_name = "LANG")]
+    pub lang: Option<Lang>,
 }
 
 /// `plimsoll undo`.
@@ -324,6 +343,9 @@ pub struct Undo {
     /// Where transactions are kept
     #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
     pub state_dir: PathBuf,
+    /// Language [default: zh when the locale says so]
+    #[arg(long, value_name = "LANG")]
+    pub lang: Option<Lang>,
 }
 
 /// `plimsoll guard`.

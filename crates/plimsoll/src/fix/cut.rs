@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use plimsoll_ct::Entry;
 use plimsoll_diagnosis::facts::{CensusBuilder, Gap, Namespace, Reader, TcpTimeouts};
 use plimsoll_diagnosis::plan::{self, Cut, Filter, Ground, Idle, Plan, ShedRequest};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_probe::entries::{self, Ask, Scope};
 use plimsoll_probe::live;
 
 use super::arguments::Shed;
-use super::plans::{quick, target};
+use super::plans::{GONE, quick, target};
 
 /// Nothing younger is taken for idle.
 const A_MINUTE: u64 = 60;
@@ -18,10 +19,10 @@ const A_MINUTE: u64 = 60;
 const ROWS: usize = 10;
 
 /// `shed`: reads the table once, or twice to find the oldest.
-pub fn shed(arguments: &Shed) -> Result<Plan, String> {
+pub fn shed(arguments: &Shed) -> Result<Plan, Said> {
     let observation = live::observe(&quick());
     let target = target(&observation, &arguments.how)?;
-    let namespace = observation.after.namespaces.get(target).ok_or("the namespace is gone")?;
+    let namespace = observation.after.namespaces.get(target).ok_or(GONE)?;
     let timeouts = TcpTimeouts::of(namespace);
     let mut request = ShedRequest {
         filter: Filter {
@@ -75,7 +76,7 @@ pub fn by_source(
 }
 
 /// Entries of a namespace that a filter matches.
-pub fn counted(namespace: Option<u64>, filter: &Filter) -> Result<u64, String> {
+pub fn counted(namespace: Option<u64>, filter: &Filter) -> Result<u64, Said> {
     let scope = namespace.map_or(Scope::Here, |inode| Scope::Some(vec![inode]));
     let mut found = 0;
     let take = |entry: &Entry| {
@@ -86,8 +87,8 @@ pub fn counted(namespace: Option<u64>, filter: &Filter) -> Result<u64, String> {
     Ok(found)
 }
 
-fn why(gap: Gap) -> String {
-    format!("the table could not be read: {}", gap.detail)
+fn why(gap: Gap) -> Said {
+    said!("the table could not be read: {}", "读不到表：{:#}", gap.detail)
 }
 
 fn ask(namespace: &Namespace) -> Ask {

@@ -17,12 +17,13 @@ use plimsoll_apply::{
     stand_guard,
 };
 use plimsoll_ct::Time;
-use plimsoll_diagnosis::RemedyId;
 use plimsoll_diagnosis::plan::{Change, Plan, Verify};
-use plimsoll_report::{self as report, Style, Told};
+use plimsoll_diagnosis::{RemedyId, Said, said};
+use plimsoll_report::{self as report, Language, Style, Told};
 
 use crate::{exit, terminal};
 use arguments::{Fix, How, Persist, RemedyCommand};
+use tell::Voice;
 
 /// Faults on purpose, for the tests: `N` or `N:guard`.
 const FAULT: &str = "PLIMSOLL_FAULT";
@@ -32,7 +33,7 @@ const GUARD_FAULT: &str = "PLIMSOLL_GUARD_FAULT";
 /// Runs it.
 pub fn run(arguments: &Fix) -> ExitCode {
     if arguments.list {
-        return list(arguments);
+        return list(arguments, Voice(terminal::spoken(arguments.lang, false)));
     }
     let Some(remedy) = &arguments.remedy else { return exit::usage() };
     let root = match remedy {
@@ -52,17 +53,17 @@ pub fn run(arguments: &Fix) -> ExitCode {
     match plan {
         Ok(plan) => {
             let allow_lower = matches!(remedy, RemedyCommand::Raise(raise) if raise.allow_lower);
-            let code = carry_out(&plan, how, root, allow_lower);
+            let code = carry_out(&plan, how, root, allow_lower, how.voice());
             if let RemedyCommand::Persist(persist) = remedy
                 && code == ExitCode::SUCCESS
                 && !(how.dry_run || how.json)
             {
-                plans::prove(&plan, persist);
+                plans::prove(&plan, persist, how.voice());
             }
             code
         }
         Err(why) => {
-            tell::error(&why);
+            how.voice().error(&why);
             exit::usage()
         }
     }
@@ -70,18 +71,20 @@ pub fn run(arguments: &Fix) -> ExitCode {
 
 /// Keeps what waits.
 pub fn confirm(arguments: &arguments::Confirm) -> ExitCode {
+    let voice = Voice(terminal::spoken(arguments.lang, false));
     match plimsoll_apply::confirm(&arguments.state_dir, arguments.id, &fault(FAULT)) {
         Ok((id, title, recovered)) => {
-            recovered.iter().for_each(|r| tell::error(r));
-            tell::say(&format!("Transaction {id} stays: {title}."));
+            voice.recovered(&recovered);
+            voice.say(&said!("Transaction {id} stays: {title}.", "事务 {id} 保留：{title:#}。"));
             ExitCode::SUCCESS
         }
-        Err(error) => failed(&error),
+        Err(error) => failed(&error, voice),
     }
 }
 
 /// Takes back.
 pub fn undo(arguments: &arguments::Undo) -> ExitCode {
+    let voice = Voice(terminal::spoken(arguments.lang, false));
     let leftover = if arguments.leave_changed { Leftover::Leave } else { Leftover::Refuse };
     let undone = plimsoll_apply::undo(
         &arguments.state_dir,
@@ -92,16 +95,19 @@ pub fn undo(arguments: &arguments::Undo) -> ExitCode {
     );
     match undone {
         Ok(undone) => {
-            tell::undone(&undone);
+            voice.undone(&undone);
             ExitCode::SUCCESS
         }
         Err(error) => {
             if matches!(error, ApplyError::Changed(_)) {
-                tell::error(&error);
-                tell::error(&"--leave-changed takes back the rest and leaves that as it is");
+                voice.error(&error.said());
+                voice.error(&Said::of(
+                    "--leave-changed takes back the rest and leaves that as it is",
+                    "--leave-changed 撤销其余的，把这些留着不动",
+                ));
                 return exit::failed();
             }
-            failed(&error)
+            failed(&error, voice)
         }
     }
 }
@@ -110,11 +116,11 @@ pub fn undo(arguments: &arguments::Undo) -> ExitCode {
 pub fn guard(arguments: &arguments::Guard) -> ExitCode {
     match stand_guard(&arguments.state_dir, arguments.id, &fault(GUARD_FAULT)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => failed(&error, Voice(Language::English)),
     }
 }
 
-fn list(arguments: &Fix) -> ExitCode {
+fn list(arguments: &Fix, voice: Voice) -> ExitCode {
     match history(&arguments.state_dir) {
         Ok(all) if arguments.json => {
             let all: Vec<Told> = all.iter().map(told).collect();
@@ -122,10 +128,10 @@ fn list(arguments: &Fix) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(all) => {
-            tell::history(&all);
+            voice.history(&all);
             ExitCode::SUCCESS
         }
-        Err(error) => failed(&error),
+        Err(error) => failed(&error, voice),
     }
 }
 
@@ -144,13 +150,13 @@ fn told(t: &Transaction) -> Told {
         seconds_left: pending.then(|| t.seconds_left()),
         of_this_boot: t.of_this_boot(),
         reversible: t.plan.reversible(),
-        why: t.why.clone(),
-        left_alone: t.left_alone(),
+        why: t.why.as_ref().map(ToString::to_string),
+        left_alone: t.left_alone().iter().map(ToString::to_string).collect(),
     }
 }
 
-fn failed(error: &ApplyError) -> ExitCode {
-    tell::error(error);
+fn failed(error: &ApplyError, voice: Voice) -> ExitCode {
+    voice.error(&error.said());
     exit::failed()
 }
 
@@ -158,12 +164,13 @@ fn fault(variable: &str) -> Fault {
     std::env::var(variable).ok().and_then(|text| Fault::parse(&text)).unwrap_or_default()
 }
 
-fn carry_out(plan: &Plan, how: &How, root: &Path, allow_lower: bool) -> ExitCode {
+fn carry_out(plan: &Plan, how: &How, root: &Path, allow_lower: bool, voice: Voice) -> ExitCode {
     if how.json {
         tell::text(&report::plan_json(plan));
         return if plan.refused.is_empty() { ExitCode::SUCCESS } else { exit::failed() };
     }
-    tell::text(&report::plan(plan, &Style { verbose: true, ..terminal::style(&how.screen) }));
+    let style = terminal::spoken_style(&how.screen, how.lang);
+    tell::text(&report::plan(plan, &Style { verbose: true, ..style }));
     if !plan.refused.is_empty() {
         return exit::failed();
     }
@@ -171,34 +178,40 @@ fn carry_out(plan: &Plan, how: &How, root: &Path, allow_lower: bool) -> ExitCode
         return ExitCode::SUCCESS;
     }
     if !how.yes {
-        match asked(plan) {
+        match asked(plan, voice) {
             Some(true) => {}
             Some(false) => {
-                tell::say("Nothing was changed.");
+                voice.say(&Said::of("Nothing was changed.", "什么也没有改。"));
                 return exit::failed();
             }
             None => {
-                tell::error(&"nobody can be asked here: --yes does it, --dry-run only shows it");
+                voice.error(&Said::of(
+                    "nobody can be asked here: --yes does it, --dry-run only shows it",
+                    "这里没有人可问：--yes 直接执行，--dry-run 只显示",
+                ));
                 return exit::usage();
             }
         }
     }
     let Some(options) = options(how, root, allow_lower) else {
-        tell::error(&"the program's own file can't be found, and the guard needs it");
+        voice.error(&Said::of(
+            "the program's own file can't be found, and the guard needs it",
+            "找不到本程序自己的文件，而守护进程需要它",
+        ));
         return exit::failed();
     };
-    let mut progress = tell::Progress::new(plan);
+    let mut progress = tell::Progress::new(plan, voice);
     match apply(plan, &options, &mut |event| progress.event(event)) {
         Ok(applied) => {
             progress.end();
-            tell::applied(plan, &applied);
+            voice.applied(plan, &applied);
         }
         Err(error) => {
             progress.end();
-            return failed(&error);
+            return failed(&error, voice);
         }
     }
-    watch(plan, how);
+    watch(plan, how, voice);
     ExitCode::SUCCESS
 }
 
@@ -215,26 +228,32 @@ fn options(how: &How, root: &Path, allow_lower: bool) -> Option<Options> {
 }
 
 /// `None`: there is nobody to ask.
-fn asked(plan: &Plan) -> Option<bool> {
+fn asked(plan: &Plan, voice: Voice) -> Option<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() || !std::io::stderr().is_terminal() {
         return None;
     }
-    let what = if plan.reversible() { "Do it?" } else { "Do it? It can't be taken back." };
-    let _ = write!(std::io::stderr(), "\n{what} [y/N] ");
+    let what = match plan.reversible() {
+        true => Said::of("Do it?", "执行吗？"),
+        false => Said::of("Do it? It can't be taken back.", "执行吗？无法撤销。"),
+    };
+    let _ = write!(std::io::stderr(), "\n{} [y/N] ", what.spoken(voice.0));
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer).ok()?;
     Some(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Whether the drops end, and what was taken out stays away.
-fn watch(plan: &Plan, how: &How) {
+fn watch(plan: &Plan, how: &How, voice: Voice) {
     for proof in &plan.verify {
         if let Verify::Gone { path } = proof {
             match plimsoll_apply::stays_away(path, how.watch) {
-                Ok(came) => tell::stayed_away(path, how.watch, came.as_deref()),
+                Ok(came) => voice.stayed_away(path, how.watch, came.as_deref()),
                 Err(error) => {
-                    tell::error(&format!("whether {path} stays away could not be seen: {error}"))
+                    voice.error(&said!(
+                        "whether {path} stays away could not be seen: {error}",
+                        "看不到 {path} 是否不再出现：{error}"
+                    ));
                 }
             }
         }
@@ -247,14 +266,18 @@ fn watch(plan: &Plan, how: &How) {
         _ => plimsoll_apply::watch(&plan.target, how.watch),
     };
     match flow {
-        Ok(flow) => tell::watched(&flow),
-        Err(error) => tell::error(&format!("whether drops end could not be seen: {error}")),
+        Ok(flow) => voice.watched(&flow),
+        Err(error) => voice.error(&said!(
+            "whether drops end could not be seen: {error}",
+            "看不到丢包是否停止：{error}"
+        )),
     }
     for change in &plan.changes {
         if let Change::Delete(left_over) = change
             && left_over.left_over
         {
-            tell::untracked(&left_over.filter, cut::counted(plan.target.inode, &left_over.filter));
+            let counted = cut::counted(plan.target.inode, &left_over.filter);
+            voice.untracked(&left_over.filter, counted);
         }
     }
 }

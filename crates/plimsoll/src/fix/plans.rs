@@ -7,14 +7,18 @@ use std::time::Duration;
 
 use plimsoll_diagnosis::boot::BootFacts;
 use plimsoll_diagnosis::plan::{self, Ground, Plan, RaiseRequest, TimeoutRequest, Verify};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_probe as probe;
 use plimsoll_probe::live::{self, NamespaceSelector, Observation};
 
 use super::arguments::{How, Persist, Raise, Timeout, Unload};
-use crate::fix::tell;
+use crate::fix::tell::Voice;
+
+/// The namespace that was meant ended while it was read.
+pub const GONE: Said = Said::of("the namespace is gone", "命名空间已经不在了");
 
 /// `raise`: without sizes the whole diagnosis is needed, with them only the limit, memory and namespaces.
-pub fn raise(arguments: &Raise) -> Result<Plan, String> {
+pub fn raise(arguments: &Raise) -> Result<Plan, Said> {
     let given = arguments.max.is_some() || arguments.buckets.is_some();
     let options = if given { quick() } else { live::Options::default() };
     let observation = live::observe(&options);
@@ -41,7 +45,7 @@ pub fn raise(arguments: &Raise) -> Result<Plan, String> {
 }
 
 /// `timeout`: with a port, what the rules are written in decides how it is done.
-pub fn timeout(arguments: &Timeout) -> Result<Plan, String> {
+pub fn timeout(arguments: &Timeout) -> Result<Plan, Said> {
     let options = live::Options { rules: arguments.port.is_some(), ..with_rules(&arguments.how) };
     let observation = live::observe(&options);
     let target = target(&observation, &arguments.how)?;
@@ -58,14 +62,14 @@ pub fn timeout(arguments: &Timeout) -> Result<Plan, String> {
 }
 
 /// `persist`: what boots, and the files that take part.
-pub fn persist(arguments: &Persist, root: &Path) -> Result<Plan, String> {
+pub fn persist(arguments: &Persist, root: &Path) -> Result<Plan, Said> {
     let facts = boot_facts(arguments)?;
     let files = plimsoll_apply::standing(root, plan::PERSIST_FILES);
     Ok(plan::persist(&arguments.keys, &facts, &files))
 }
 
 /// `unload`: rules of every namespace, modules, and what would load them again.
-pub fn unload(arguments: &Unload, root: &Path) -> Result<Plan, String> {
+pub fn unload(arguments: &Unload, root: &Path) -> Result<Plan, Said> {
     let observation = live::observe(&live::Options { rules: true, ..quick() });
     let target = match &arguments.how.netns {
         Some(_) => target(&observation, &arguments.how)?,
@@ -76,7 +80,7 @@ pub fn unload(arguments: &Unload, root: &Path) -> Result<Plan, String> {
 }
 
 /// The files are written: what will a boot make of them now?
-pub fn prove(plan: &Plan, arguments: &Persist) {
+pub fn prove(plan: &Plan, arguments: &Persist, voice: Voice) {
     let Ok(facts) = boot_facts(arguments) else { return };
     let promised = plan.verify.iter().filter_map(|v| match v {
         Verify::AfterBoot { setting, value } => Some((setting.as_str(), *value)),
@@ -85,21 +89,29 @@ pub fn prove(plan: &Plan, arguments: &Persist) {
     let (kept, broken): (Vec<_>, Vec<_>) =
         promised.partition(|(setting, value)| plan::proved(&facts, setting, *value));
     for (setting, value) in broken {
-        tell::say(&format!("NOT PROVED: the files as read anew do not give {setting} = {value}."));
+        voice.say(&said!(
+            "NOT PROVED: the files as read anew do not give {setting} = {value}.",
+            "没有证实：重新读取的文件给不出 {setting} = {value}。"
+        ));
     }
     if let [first, ..] = kept.as_slice() {
         let names = match kept.len() {
-            1 => format!("{} = {}", first.0, first.1),
-            n => format!("all {n} values"),
+            1 => said!("{} = {}", "{} = {}", first.0, first.1),
+            n => said!("all {n} values", "全部 {n} 个值"),
         };
-        tell::say(&format!("Proved by the boot simulation: read anew, the files give {names}."));
+        voice.say(&said!(
+            "Proved by the boot simulation: read anew, the files give {names}.",
+            "启动模拟已证实：重新读取的文件给出 {names:#}。"
+        ));
     }
 }
 
-fn boot_facts(arguments: &Persist) -> Result<BootFacts, String> {
+fn boot_facts(arguments: &Persist) -> Result<BootFacts, Said> {
     let Some(root) = &arguments.root else { return Ok(probe::boot::live()) };
-    let (files, origin) =
-        probe::dead::open(root).map_err(|e| format!("{}: {e}", root.display()))?;
+    let (files, origin) = probe::dead::open(root).map_err(|e| {
+        let why = probe::said_of(&e);
+        said!("{}: {why}", "{}：{why:#}", root.display())
+    })?;
     Ok(probe::boot::saved(&files, origin))
 }
 
@@ -122,7 +134,7 @@ pub fn with_rules(how: &How) -> live::Options {
 }
 
 /// Index of the namespace that is meant.
-pub fn target(observation: &Observation, how: &How) -> Result<usize, String> {
+pub fn target(observation: &Observation, how: &How) -> Result<usize, Said> {
     let namespaces = &observation.after.namespaces;
     let wanted = how.netns.as_deref().unwrap_or("own");
     let own = || std::fs::metadata("/proc/self/ns/net").ok().map(|m| m.ino());
@@ -139,5 +151,7 @@ pub fn target(observation: &Observation, how: &How) -> Result<usize, String> {
             namespaces.iter().position(|n| n.inode == inode && inode.is_some())
         }
     };
-    found.ok_or_else(|| format!("no network namespace answers to {wanted:?}"))
+    found.ok_or_else(|| {
+        said!("no network namespace answers to {wanted:?}", "没有这样的网络命名空间：{wanted:?}")
+    })
 }

@@ -7,15 +7,15 @@ use plimsoll_diagnosis::facts::Ways;
 use plimsoll_diagnosis::plan::{
     self, BypassRequest, Filter, Ground, LimitRequest, Plan, SynProxyRequest, lifeline_request,
 };
-use plimsoll_diagnosis::rules;
+use plimsoll_diagnosis::{Said, rules, said};
 use plimsoll_probe::{live, ways};
 
 use super::arguments::{Bypass, How, Lifeline, Limit, Role};
 use super::cut;
-use super::plans::{target, with_rules};
+use super::plans::{GONE, target, with_rules};
 
 /// `bypass`.
-pub fn bypass(arguments: &Bypass) -> Result<Plan, String> {
+pub fn bypass(arguments: &Bypass) -> Result<Plan, Said> {
     let request = BypassRequest {
         services: arguments.services.clone(),
         roles: arguments.roles.iter().copied().map(role).collect(),
@@ -26,22 +26,26 @@ pub fn bypass(arguments: &Bypass) -> Result<Plan, String> {
 }
 
 /// `lifeline`: without words it is for whoever asks for it.
-pub fn lifeline(arguments: &Lifeline) -> Result<Plan, String> {
+pub fn lifeline(arguments: &Lifeline) -> Result<Plan, Said> {
     planned(&arguments.how, arguments.ports.is_empty(), |ways| {
         let (peers, ports) = (arguments.peers.clone(), arguments.ports.clone());
-        lifeline_request(peers, ports, arguments.unsure, ways).map_err(|why| why.to_string())
+        lifeline_request(peers, ports, arguments.unsure, ways)
     })
 }
 
 /// `limit`: so many of one source, or a SYN proxy.
-pub fn limit(arguments: &Limit) -> Result<Plan, String> {
+pub fn limit(arguments: &Limit) -> Result<Plan, Said> {
     let (protocol, port) = arguments.service;
     if arguments.synproxy && protocol != Protocol::Tcp {
-        return Err(format!("a SYN proxy is for tcp, not for {}", protocol.name()));
+        return Err(said!(
+            "a SYN proxy is for tcp, not for {}",
+            "SYN 代理只用于 tcp，不用于 {}",
+            protocol.name()
+        ));
     }
     let observation = live::observe(&with_rules(&arguments.how));
     let target = target(&observation, &arguments.how)?;
-    let namespace = observation.after.namespaces.get(target).ok_or("the namespace is gone")?;
+    let namespace = observation.after.namespaces.get(target).ok_or(GONE)?;
     let ways = ways(namespace.inode, false);
     let files = BTreeMap::new();
     let ground = Ground { before: None, now: &observation.after, target, files: &files };
@@ -76,11 +80,11 @@ fn role(role: Role) -> rules::Role {
 fn planned(
     how: &How,
     doors: bool,
-    request: impl FnOnce(&Ways) -> Result<BypassRequest, String>,
-) -> Result<Plan, String> {
+    request: impl FnOnce(&Ways) -> Result<BypassRequest, Said>,
+) -> Result<Plan, Said> {
     let observation = live::observe(&with_rules(how));
     let target = target(&observation, how)?;
-    let namespace = observation.after.namespaces.get(target).ok_or("the namespace is gone")?;
+    let namespace = observation.after.namespaces.get(target).ok_or(GONE)?;
     let ways = ways(namespace.inode, doors);
     let request = request(&ways)?;
     let files = BTreeMap::new();

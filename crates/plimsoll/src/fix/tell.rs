@@ -1,53 +1,266 @@
 //! What is said on the way: answers on standard output, talk on standard error. A terminal that hung up
 //! stops nothing.
 
-use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use plimsoll_apply::{Applied, Event, Flow, Phase, Transaction, Undone};
+use plimsoll_apply::{Applied, Event, Flow, Phase, Recovered, Transaction, Undone};
 use plimsoll_diagnosis::plan::{Change, Filter, Plan};
-use plimsoll_report::clean;
+use plimsoll_diagnosis::{Said, said};
+use plimsoll_report::{Language, clean};
 
 use crate::terminal;
-
-/// A line of the answer.
-pub fn say(line: &str) {
-    text(&format!("{line}\n"));
-}
 
 /// The answer. That it can't be written stops nothing.
 pub fn text(text: &str) {
     if let Err(why) = terminal::print(text) {
-        error(&why);
+        talk(&why);
     }
 }
 
-/// A line of talk.
-pub fn error(what: &dyn Display) {
-    let _ = writeln!(std::io::stderr(), "plimsoll: {}", clean(&what.to_string()));
+fn talk(what: &str) {
+    let _ = writeln!(std::io::stderr(), "plimsoll: {}", clean(what));
+}
+
+/// Who speaks, in a language.
+#[derive(Debug, Clone, Copy)]
+pub struct Voice(pub Language);
+
+impl Voice {
+    /// A line of the answer. Names in it may come from strangers.
+    pub fn say(self, line: &Said) {
+        text(&format!("{}\n", clean(line.spoken(self.0))));
+    }
+
+    /// A line of talk.
+    pub fn error(self, what: &Said) {
+        talk(what.spoken(self.0));
+    }
+
+    /// What was put in order that an earlier call had left.
+    pub fn recovered(self, all: &[Recovered]) {
+        all.iter().for_each(|one| self.error(&one.said()));
+    }
+
+    /// What was done and what reads back.
+    pub fn applied(self, plan: &Plan, applied: &Applied) {
+        self.say(&Said::default());
+        for (change, readback) in plan.changes.iter().zip(&applied.readback) {
+            if let Some(line) = made(change, readback.as_deref()) {
+                self.say(&line);
+            }
+        }
+        let id = applied.id;
+        self.say(&match applied.window {
+            Some(seconds) => said!(
+                "Transaction {id} goes back by itself in {seconds} s, unless you run: plimsoll confirm",
+                "事务 {id} 将在 {seconds} 秒后自动还原，除非运行：plimsoll confirm"
+            ),
+            None if plan.reversible() => said!(
+                "Transaction {id}; to take it back: plimsoll undo {id}",
+                "事务 {id}；要撤销它：plimsoll undo {id}"
+            ),
+            None => said!("Transaction {id}.", "事务 {id}。"),
+        });
+    }
+
+    /// Whether drops have ended.
+    pub fn watched(self, flow: &Flow) {
+        let seconds = flow.span.as_secs_f64();
+        let packets = match flow.packets {
+            1 => said!("1 packet", "1 个包"),
+            n => said!("{n} packets", "{n} 个包"),
+        };
+        self.say(&match flow.drops {
+            0 if flow.packets == 0 => said!(
+                "No packet came in {seconds} s: whether drops have ended is not shown yet.",
+                "{seconds} 秒内没有包到来：还看不出丢包是否已经停止。"
+            ),
+            0 => said!(
+                "No drop in {seconds} s, while {packets} came in.",
+                "{seconds} 秒内没有丢包，其间收到 {packets:#}。"
+            ),
+            n => said!(
+                "STILL DROPPING: {n} drops in {seconds} s, while {packets} came in.",
+                "仍在丢包：{seconds} 秒内丢了 {n} 个，其间收到 {packets:#}。"
+            ),
+        });
+    }
+
+    /// Whether traffic that is exempted has entries.
+    pub fn untracked(self, filter: &Filter, entries: Result<u64, Said>) {
+        let filter = filter.said();
+        match entries {
+            Ok(0) => self.say(&said!(
+                "No entry in the table is {filter}.",
+                "表里没有这样的条目：{filter:#}。"
+            )),
+            Ok(n) => self.say(&said!(
+                "STILL TRACKED: {n} entries are {filter}.",
+                "仍被跟踪：这样的条目有 {n} 个：{filter:#}。"
+            )),
+            Err(why) => self.error(&why),
+        }
+    }
+
+    /// What was taken back.
+    pub fn undone(self, undone: &Undone) {
+        let Undone { id, title, .. } = undone;
+        let others = undone.recovered.iter().filter(|r| r.id != *id);
+        others.for_each(|r| self.error(&r.said()));
+        self.say(&said!(
+            "Transaction {id} is taken back: {title}.",
+            "事务 {id} 已撤销：{title:#}。"
+        ));
+        if undone.gone_with_reboot {
+            self.say(&Said::of(
+                "What it had changed in the running kernel had ended with the reboot already.",
+                "它在运行中的内核里改过的，重启时就已经没有了。",
+            ));
+        }
+        for gone in &undone.gone {
+            self.say(&said!(
+                "Gone already, by somebody else's hand: {gone}.",
+                "已被别人去掉：{gone:#}。"
+            ));
+        }
+        for left in &undone.left {
+            self.say(&said!("Left as it is: {left}.", "保持现状：{left:#}。"));
+        }
+        for table in &undone.emptied {
+            self.say(&said!(
+                "New with it, and stays without a rule: table {table}.",
+                "随它新出现，留下来但没有规则的表：{table:#}。"
+            ));
+        }
+    }
+
+    /// All transactions.
+    pub fn history(self, all: &[Transaction]) {
+        if all.is_empty() {
+            self.say(&Said::of("No transaction yet.", "还没有事务。"));
+        }
+        for transaction in all {
+            let state = state(transaction);
+            let why = match &transaction.why {
+                Some(why) => said!(" ({why})", "（{why:#}）"),
+                None => Said::default(),
+            };
+            let time = jiff::Timestamp::from_second(i64::try_from(transaction.began).unwrap_or(0))
+                .map_or_else(
+                    |_| String::new(),
+                    |t| {
+                        t.to_zoned(jiff::tz::TimeZone::system())
+                            .strftime("%Y-%m-%d %H:%M:%S")
+                            .to_string()
+                    },
+                );
+            let (id, remedy) = (transaction.id, transaction.plan.remedy.name());
+            let title = transaction.title();
+            self.say(&said!(
+                "{id:>4}  {time}  {remedy}: {title}  {state}{why}",
+                "{id:>4}  {time}  {title:#}  {state:#}{why:#}"
+            ));
+            for left in transaction.left_alone() {
+                self.say(&said!("      left as it was: {left}", "      保持原样：{left:#}"));
+            }
+        }
+    }
+
+    /// Whether what was taken out is still away.
+    pub fn stayed_away(self, path: &str, span: Duration, came: Option<&[String]>) {
+        self.say(&match came {
+            None if span.is_zero() => said!("{path} is gone.", "{path} 不在了。"),
+            None => said!(
+                "{path} is gone, and still was {} s later.",
+                "{path} 不在了，{} 秒之后仍然不在。",
+                span.as_secs_f64()
+            ),
+            Some([]) => said!("{path} IS STILL THERE.", "{path} 还在。"),
+            Some(modules) => said!(
+                "{path} CAME BACK: {} loaded again.",
+                "{path} 又回来了：{} 被重新加载。",
+                modules.join(", ")
+            ),
+        });
+    }
+}
+
+/// A change that was made, and what reads back.
+fn made(change: &Change, readback: Option<&str>) -> Option<Said> {
+    Some(match (change, readback) {
+        (Change::Setting(s), Some(value)) => {
+            said!("{} reads {value}.", "{} 现在是 {value}。", name(&s.path))
+        }
+        (Change::File(f), _) => said!("{} is written.", "{} 已写入。", f.path),
+        (Change::Delete(d), Some(n)) if d.left_over => {
+            let filter = d.filter.said();
+            said!(
+                "{n} entries were left over ({filter}), and are deleted.",
+                "删除了剩下的 {n} 个条目（{filter:#}）。"
+            )
+        }
+        (Change::Delete(_), Some(n)) => said!("{n} entries deleted.", "删除了 {n} 个条目。"),
+        (Change::Nft(_) | Change::Iptables(_) | Change::Policy(_) | Change::Modules(_), _) => {
+            let subject = change.subject();
+            said!("{subject}: done.", "{subject:#}：完成。")
+        }
+        (Change::Setting(_) | Change::Delete(_), None) => return None,
+    })
+}
+
+/// Where a transaction stands.
+fn state(transaction: &Transaction) -> Said {
+    match transaction.phase {
+        Phase::Applying => Said::of("interrupted", "被打断"),
+        Phase::Pending { .. } => match transaction.seconds_left() {
+            0 => Said::of("not confirmed in time", "没有及时确认"),
+            left => said!(
+                "waits for `plimsoll confirm`, {left} s are left",
+                "在等 `plimsoll confirm`，还剩 {left} 秒"
+            ),
+        },
+        Phase::Standing if !transaction.plan.reversible() => {
+            Said::of("done, for good", "已完成，无法撤销")
+        }
+        Phase::Standing if transaction.of_this_boot() => Said::of("stands", "生效中"),
+        Phase::Standing => {
+            Said::of("stands (made before the last boot)", "生效中（上次启动之前所做）")
+        }
+        Phase::Undoing => Said::of("being taken back", "正在撤销"),
+        Phase::Undone => Said::of("taken back", "已撤销"),
+        Phase::UndoneInPart => Said::of("taken back in part", "部分撤销"),
+    }
+}
+
+/// A kernel value by its last name.
+fn name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Shows how far it is.
 pub struct Progress<'a> {
     plan: &'a Plan,
+    voice: Voice,
     started: Instant,
     bar: bool,
 }
 
 impl<'a> Progress<'a> {
     /// Of a plan.
-    pub fn new(plan: &'a Plan) -> Self {
-        Self { plan, started: Instant::now(), bar: false }
+    pub fn new(plan: &'a Plan, voice: Voice) -> Self {
+        Self { plan, voice, started: Instant::now(), bar: false }
     }
 
     /// Takes what happens.
     pub fn event(&mut self, event: Event) {
         match event {
-            Event::Recovered(recovered) => error(&recovered),
+            Event::Recovered(recovered) => self.voice.error(&recovered.said()),
             Event::Skipped(index, why) => {
                 if let Some(change) = self.plan.changes.get(index) {
-                    error(&format!("{} was left: {why}", change.subject()));
+                    let subject = change.subject();
+                    self.voice
+                        .error(&said!("{subject} was left: {why}", "{subject:#} 没有动：{why:#}"));
                 }
             }
             Event::Change(_) => {}
@@ -64,7 +277,11 @@ impl<'a> Progress<'a> {
         let full = (done * WIDTH).checked_div(of).unwrap_or(WIDTH).min(WIDTH) as usize;
         let bar = format!("{}{}", "#".repeat(full), ".".repeat(WIDTH as usize - full));
         let seconds = self.started.elapsed().as_secs_f64();
-        let _ = write!(std::io::stderr(), "\r[{bar}] {done} of {of} deleted, {seconds:.1} s");
+        let line = said!(
+            "[{bar}] {done} of {of} deleted, {seconds:.1} s",
+            "[{bar}] 已删除 {done} / {of}，{seconds:.1} 秒"
+        );
+        let _ = write!(std::io::stderr(), "\r{}", line.spoken(self.voice.0));
     }
 
     /// Ends the line of the bar.
@@ -73,138 +290,5 @@ impl<'a> Progress<'a> {
             let _ = writeln!(std::io::stderr());
             self.bar = false;
         }
-    }
-}
-
-/// What was done and what reads back.
-pub fn applied(plan: &Plan, applied: &Applied) {
-    say("");
-    for (change, readback) in plan.changes.iter().zip(&applied.readback) {
-        match (change, readback) {
-            (Change::Setting(s), Some(value)) => say(&format!("{} reads {value}.", name(&s.path))),
-            (Change::File(f), _) => say(&format!("{} is written.", f.path)),
-            (Change::Delete(d), Some(n)) if d.left_over => {
-                say(&format!("{n} entries were left over ({}), and are deleted.", d.filter));
-            }
-            (Change::Delete(_), Some(n)) => say(&format!("{n} entries deleted.")),
-            (Change::Nft(_) | Change::Iptables(_) | Change::Policy(_) | Change::Modules(_), _) => {
-                say(&format!("{}: done.", change.subject()));
-            }
-            (Change::Setting(_) | Change::Delete(_), None) => {}
-        }
-    }
-    match applied.window {
-        Some(seconds) => say(&format!(
-            "Transaction {} goes back by itself in {seconds} s, unless you run: plimsoll confirm",
-            applied.id
-        )),
-        None if plan.reversible() => {
-            say(&format!("Transaction {}; to take it back: plimsoll undo {0}", applied.id));
-        }
-        None => say(&format!("Transaction {}.", applied.id)),
-    }
-}
-
-/// Whether drops have ended.
-pub fn watched(flow: &Flow) {
-    let seconds = flow.span.as_secs_f64();
-    let packets = match flow.packets {
-        1 => "1 packet".to_owned(),
-        n => format!("{n} packets"),
-    };
-    match flow.drops {
-        0 if flow.packets == 0 => {
-            say(&format!(
-                "No packet came in {seconds} s: whether drops have ended is not shown yet."
-            ));
-        }
-        0 => say(&format!("No drop in {seconds} s, while {packets} came in.")),
-        n => say(&format!("STILL DROPPING: {n} drops in {seconds} s, while {packets} came in.")),
-    }
-}
-
-/// Whether traffic that is exempted has entries.
-pub fn untracked(filter: &Filter, entries: Result<u64, String>) {
-    match entries {
-        Ok(0) => say(&format!("No entry in the table is {filter}.")),
-        Ok(n) => say(&format!("STILL TRACKED: {n} entries are {filter}.")),
-        Err(why) => error(&why),
-    }
-}
-
-/// What was taken back.
-pub fn undone(undone: &Undone) {
-    undone.recovered.iter().filter(|r| r.id != undone.id).for_each(|r| error(r));
-    say(&format!("Transaction {} is taken back: {}.", undone.id, undone.title));
-    if undone.gone_with_reboot {
-        say("What it had changed in the running kernel had ended with the reboot already.");
-    }
-    for gone in &undone.gone {
-        say(&format!("Gone already, by somebody else's hand: {}.", clean(gone)));
-    }
-    for left in &undone.left {
-        say(&format!("Left as it is: {}.", clean(left)));
-    }
-    for table in &undone.emptied {
-        say(&format!("New with it, and stays without a rule: table {}.", clean(table)));
-    }
-}
-
-/// All transactions.
-pub fn history(all: &[Transaction]) {
-    if all.is_empty() {
-        say("No transaction yet.");
-    }
-    for transaction in all {
-        let state = match transaction.phase {
-            Phase::Applying => "interrupted".to_owned(),
-            Phase::Pending { .. } => match transaction.seconds_left() {
-                0 => "not confirmed in time".to_owned(),
-                left => format!("waits for `plimsoll confirm`, {left} s are left"),
-            },
-            Phase::Standing if !transaction.plan.reversible() => "done, for good".to_owned(),
-            Phase::Standing if transaction.of_this_boot() => "stands".to_owned(),
-            Phase::Standing => "stands (made before the last boot)".to_owned(),
-            Phase::Undoing => "being taken back".to_owned(),
-            Phase::Undone => "taken back".to_owned(),
-            Phase::UndoneInPart => "taken back in part".to_owned(),
-        };
-        let why = match &transaction.why {
-            Some(why) => format!(" ({})", clean(why)),
-            None => String::new(),
-        };
-        let time = jiff::Timestamp::from_second(i64::try_from(transaction.began).unwrap_or(0))
-            .map_or_else(
-                |_| String::new(),
-                |t| {
-                    t.to_zoned(jiff::tz::TimeZone::system())
-                        .strftime("%Y-%m-%d %H:%M:%S")
-                        .to_string()
-                },
-            );
-        say(&format!(
-            "{:>4}  {time}  {}: {}  {state}{why}",
-            transaction.id,
-            transaction.plan.remedy.name(),
-            clean(&transaction.plan.title)
-        ));
-        for left in transaction.left_alone() {
-            say(&format!("      left as it was: {}", clean(&left)));
-        }
-    }
-}
-
-/// A kernel value by its last name.
-fn name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-/// Whether what was taken out is still away.
-pub fn stayed_away(path: &str, span: Duration, came: Option<&[String]>) {
-    match came {
-        None if span.is_zero() => say(&format!("{path} is gone.")),
-        None => say(&format!("{path} is gone, and still was {} s later.", span.as_secs_f64())),
-        Some([]) => say(&format!("{path} IS STILL THERE.")),
-        Some(modules) => say(&format!("{path} CAME BACK: {} loaded again.", modules.join(", "))),
     }
 }

@@ -23,7 +23,7 @@ mod select;
 mod text;
 mod walk;
 
-pub(crate) use text::said_of;
+pub use text::said_of;
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};

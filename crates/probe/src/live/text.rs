@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 
 use plimsoll_diagnosis::facts::{Fact, Gap, Reason};
-use plimsoll_diagnosis::{Language, Said, said};
+use plimsoll_diagnosis::{Language, Said, said, system};
 
 /// The largest file that is read whole: slabinfo and stack counters stay far below.
 const LIMIT: u64 = 4 << 20;
@@ -38,19 +38,11 @@ pub(super) fn plain(error: &io::Error) -> Said {
         Some((words, _)) => words.to_lowercase(),
         None => text,
     };
-    let chinese = match words.as_str() {
-        "permission denied" => "权限不够",
-        "operation not permitted" => "不允许的操作",
-        "no such file or directory" => "没有那个文件或目录",
-        "invalid argument" => "无效的参数",
-        "no such process" => "没有那个进程",
-        other => other,
-    };
-    Said::new(words.clone(), chinese.to_owned())
+    system(words)
 }
 
 /// An error as it is: what we said ourselves in both languages, what the system says in its words.
-pub(crate) fn said_of(error: &io::Error) -> Said {
+pub fn said_of(error: &io::Error) -> Said {
     let ours = error.get_ref().and_then(|inner| inner.downcast_ref::<Said>());
     let system = || Said::new(error.to_string(), plain(error).spoken(Language::Chinese).to_owned());
     ours.cloned().unwrap_or_else(system)

@@ -9,30 +9,33 @@ use plimsoll_diagnosis::plan::{
     PolicyChange, Setting,
 };
 
+use crate::Language;
 use crate::number::count;
 
 /// The commands of a change; lines that begin with `#` are remarks.
-pub(super) fn of(plan: &Plan, change: &Change) -> Vec<String> {
+pub(super) fn of(plan: &Plan, change: &Change, language: Language) -> Vec<String> {
     let inside = match &plan.target.path {
         Some(path) => format!("nsenter --net={path} "),
         None => String::new(),
     };
     match change {
-        Change::Setting(c) => setting(c, &inside),
+        Change::Setting(c) => setting(c, &inside, language),
         Change::Nft(c) => nft(c, &inside),
         Change::Iptables(c) => iptables(c, &inside),
         Change::Policy(c) => policy(c, &inside),
         Change::Modules(c) => modules(c),
-        Change::Delete(c) => entries(c),
+        Change::Delete(c) => entries(c, language),
         Change::File(_) => Vec::new(),
     }
 }
 
-fn setting(c: &Setting, inside: &str) -> Vec<String> {
+fn setting(c: &Setting, inside: &str, language: Language) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(step) = c.step {
-        lines.push(format!(
+        lines.push(spoken!(
+            language,
             "# only while packets are still dropped, with {} MiB of memory available:",
+            "# 只在仍然丢包、且有 {} MiB 可用内存时：",
             step.available >> 20
         ));
     }
@@ -40,7 +43,12 @@ fn setting(c: &Setting, inside: &str) -> Vec<String> {
         Some(key) => format!("sysctl -w {}={}", key.replace('/', "."), c.after),
         None => format!("echo {} > {}", c.after, c.path),
     };
-    lines.push(format!("{inside}{command}    # now {}", c.before.trim()));
+    let now = c.before.trim();
+    lines.push(spoken!(
+        language,
+        "{inside}{command}    # now {now}",
+        "{inside}{command}    # 现在是 {now}"
+    ));
     lines
 }
 
@@ -78,20 +86,32 @@ fn modules(c: &ModulesChange) -> Vec<String> {
     out.chain(c.load.iter().map(load)).collect()
 }
 
-fn entries(c: &DeleteEntries) -> Vec<String> {
+fn entries(c: &DeleteEntries, language: Language) -> Vec<String> {
+    let filter = c.filter.said();
+    let filter = filter.spoken(language);
     if c.left_over {
-        return alloc::vec![format!("# then delete what entries there still are: {}", c.filter)];
+        return alloc::vec![spoken!(
+            language,
+            "# then delete what entries there still are: {filter}",
+            "# 然后删除还剩下的条目：{filter}"
+        )];
     }
     let most = match c.at_most {
         0 => String::new(),
-        n => format!(", {} at most", count(n)),
+        n => spoken!(language, ", {} at most", "，最多 {} 个", count(n)),
     };
     alloc::vec![
-        format!(
-            "# delete the entries that are {}: {} of them now{most}",
-            c.filter,
+        spoken!(
+            language,
+            "# delete the entries that are {filter}: {} of them now{most}",
+            "# 删除这样的条目：{filter}：现在有 {} 个{most}",
             count(c.expected)
         ),
-        format!("# in batches of {}, by tuple and id, through ctnetlink", c.batch),
+        spoken!(
+            language,
+            "# in batches of {}, by tuple and id, through ctnetlink",
+            "# 每批 {} 个，按元组和 id，经由 ctnetlink",
+            c.batch
+        ),
     ]
 }

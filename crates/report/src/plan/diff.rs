@@ -6,23 +6,25 @@ use alloc::vec::Vec;
 
 use plimsoll_diagnosis::plan::FileChange;
 
+use crate::Language;
+
 /// Unchanged lines shown on either side.
 const CONTEXT: usize = 2;
 
 /// What happens to the file, and its lines: ` ` stays, `-` goes, `+` comes.
-pub(super) fn of(file: &FileChange) -> (String, Vec<String>) {
+pub(super) fn of(file: &FileChange, language: Language) -> (String, Vec<String>) {
     let text = |state: &Option<plimsoll_diagnosis::plan::FileState>| {
         state.as_ref().map(|s| s.content.text()).unwrap_or_default()
     };
     let (before, after) = (text(&file.before), text(&file.after));
     let what = match (&file.before, &file.after) {
-        (None, Some(_)) => "new file",
-        (Some(_), None) => "remove file",
-        (Some(_), Some(_)) | (None, None) => "change file",
+        (None, Some(_)) => spoken!(language, "new file", "新文件"),
+        (Some(_), None) => spoken!(language, "remove file", "删除文件"),
+        (Some(_), Some(_)) | (None, None) => spoken!(language, "change file", "修改文件"),
     };
     let mode = match &file.after {
         Some(after) if file.before.as_ref().is_none_or(|b| b.mode != after.mode) => {
-            format!("  (mode {:04o})", after.mode)
+            spoken!(language, "  (mode {:04o})", "（权限 {:04o}）", after.mode)
         }
         Some(_) | None => String::new(),
     };

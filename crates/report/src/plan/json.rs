@@ -8,6 +8,7 @@ use plimsoll_diagnosis::plan::Plan;
 use serde::Serialize;
 
 use super::commands;
+use crate::Language;
 
 /// The name of the schema in the `schema` field.
 pub const PLAN_SCHEMA: &str = "plimsoll.plan/1";
@@ -28,7 +29,7 @@ pub fn plan_json(plan: &Plan) -> String {
         schema: PLAN_SCHEMA,
         plan,
         reversible: plan.reversible(),
-        commands: plan.changes.iter().map(|c| commands::of(plan, c)).collect(),
+        commands: plan.changes.iter().map(|c| commands::of(plan, c, Language::English)).collect(),
     };
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');

@@ -249,7 +249,7 @@ pub(crate) fn serves(protocol: Protocol, port: u16, sockets: &[(u8, IpAddr, u16)
 
 fn effect(request: &BypassRequest, traffic: &[Traffic]) -> Said {
     let what = match traffic {
-        [one] => one.name().into(),
+        [one] => one.said(),
         _ => said!("that traffic", "这些流量"),
     };
     let end = if request.peers.is_empty() {
@@ -342,8 +342,8 @@ fn left_over(traffic: &[Traffic], rules: &Ways, space: &Space<'_>, plan: &mut Pl
         if served_by.is_empty() {
             plan.warnings.push(said!(
                 "entries of {} that exist stay until their time is out: `plimsoll fix shed --protocol {} --port {}` \
-                 frees their room", "{} 的现有条目会留到过期：`plimsoll fix shed --protocol {} --port {}` 可以腾出它们的地方",
-                t.name(),
+                 frees their room", "{:#} 的现有条目会留到过期：`plimsoll fix shed --protocol {} --port {}` 可以腾出它们的地方",
+                t.said(),
                 t.protocol_name(),
                 t.port
             ));

@@ -1,7 +1,7 @@
 //! What the person has to set where another program, or a file that comes later, has the last word.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Wanted;
@@ -13,26 +13,28 @@ use crate::words;
 /// Adds it to the plan.
 pub(super) fn by_hand(plan: &mut Plan, boot: &Boot, w: &Wanted) {
     let Some(outcome) = boot.outcome(w.setting.name) else { return };
-    let mut lines = Vec::new();
+    let mut lines: Vec<Said> = Vec::new();
     match outcome.winner() {
         Some(winner) => {
             let a = &winner.assignment;
+            let file = words::clean(&a.file);
             let place = if a.file.is_empty() {
-                String::new()
+                Said::default()
             } else if a.line > 0 {
-                format!(", {} line {}", words::clean(&a.file), a.line)
+                said!(", {file} line {}", "，{file} 第 {} 行", a.line)
             } else {
-                format!(", {}", words::clean(&a.file))
+                said!(", {file}", "，{file}")
             };
-            lines.push(format!(
+            lines.push(said!(
                 "# {} is set to {} by {}{place}. There:",
+                "# {} 被 {2:#} 设为 {1}{place:#}。那里应写：",
                 w.setting.name,
                 words::clean(&a.value),
-                words::clean(&winner.by)
+                winner.by.map(words::clean)
             ));
             lines.push(match winner.stage {
-                Stage::KubeProxy => kube_proxy(w),
-                Stage::Tuned => format!("[sysctl]\n{} = {}", w.key, w.value),
+                Stage::KubeProxy => kube_proxy(w).into(),
+                Stage::Tuned => format!("[sysctl]\n{} = {}", w.key, w.value).into(),
                 Stage::Kernel
                 | Stage::Initramfs
                 | Stage::Modules
@@ -40,20 +42,21 @@ pub(super) fn by_hand(plan: &mut Plan, boot: &Boot, w: &Wanted) {
                 | Stage::Firewall
                 | Stage::Network
                 | Stage::RcLocal
-                | Stage::Containers => format!("{} = {}", w.key, w.value),
+                | Stage::Containers => format!("{} = {}", w.key, w.value).into(),
             });
         }
-        None => lines.push(format!(
+        None => lines.push(said!(
             "# {} will be {}: {}",
+            "# {} 将是 {:#}：{:#}",
             w.setting.name,
             match outcome.after.number() {
-                Some(n) => format!("{n}"),
-                None => "gone".to_string(),
+                Some(n) => Said::from(format!("{n}")),
+                None => Said::of("gone", "没有"),
             },
-            words::clean(&outcome.because)
+            outcome.because.map(words::clean)
         )),
     }
-    for line in lines.into_iter().map(Said::from) {
+    for line in lines {
         if !plan.by_hand.contains(&line) {
             plan.by_hand.push(line);
         }

@@ -37,7 +37,11 @@ pub fn persist(
     files: &BTreeMap<String, Option<FileState>>,
 ) -> Plan {
     let target = Target { name: "host".to_string(), path: None, inode: None };
-    let mut plan = Plan::new(RemedyId::Persist, "make the running values survive the boot", target);
+    let mut plan = Plan::new(
+        RemedyId::Persist,
+        Said::of("make the running values survive the boot", "让当前的值在重启后仍然有效"),
+        target,
+    );
     let today = boot::boot(facts, &[]);
     let wanted = match wanted(keys, facts, &today) {
         Ok(wanted) => wanted,
@@ -47,22 +51,30 @@ pub fn persist(
         }
     };
     if wanted.is_empty() {
-        plan.effect = "Every running value is there after a boot as well.".into();
+        plan.effect = Said::of(
+            "Every running value is there after a boot as well.",
+            "当前的每个值在启动之后也都在。",
+        );
         return plan;
     }
-    plan.title = title(&wanted).into();
+    plan.title = title(&wanted);
     let (ours, theirs): (Vec<Wanted>, Vec<Wanted>) =
         wanted.into_iter().partition(|w| owner(&today, w).is_none());
     for w in &theirs {
         by_hand(&mut plan, &today, w);
     }
     if ours.is_empty() {
-        plan.effect =
-            "Another program sets them at each start: change its own configuration.".into();
+        plan.effect = Said::of(
+            "Another program sets them at each start: change its own configuration.",
+            "每次启动都由另一个程序设置它们：请改那个程序自己的配置。",
+        );
         return plan;
     }
     let Some((way, after)) = best(&ours, facts, files, &today) else {
-        plan.refused.push("no file that this host's boot reads could be read here".into());
+        plan.refused.push(Said::of(
+            "no file that this host's boot reads could be read here",
+            "本机启动时读的文件，这里一个也读不到",
+        ));
         return plan;
     };
     let missed: Vec<&Wanted> = ours.iter().filter(|w| !holds(&after, w)).collect();
@@ -76,7 +88,7 @@ pub fn persist(
         .filter(|w| !missed.contains(w))
         .map(|w| Verify::AfterBoot { setting: w.setting.name.to_string(), value: w.value })
         .collect();
-    plan.effect = effect(&ours, &missed, &after).into();
+    plan.effect = effect(&ours, &missed, &after);
     plan.risks = risks(&ours, facts, &plan.changes);
     if missed.len() == ours.len() {
         plan.changes.clear();
@@ -100,26 +112,26 @@ fn also(today: &Boot, after: &Boot, ours: &[Wanted]) -> Vec<Said> {
             let number = o.after.number()?;
             let before = today.outcome(o.setting.name)?.after.number();
             (o.is_set() && before != Some(number)).then(|| {
-                format!(
+                said!(
                     "{} will be {number} then, as {} asks; until now that line was lost",
+                    "{} 届时会是 {number}，如 {:#} 所要求；这一行到现在一直不起作用",
                     o.setting.name,
-                    words::clean(&o.because)
+                    o.because.map(words::clean)
                 )
-                .into()
             })
         })
         .collect()
 }
 
-fn title(wanted: &[Wanted]) -> String {
+fn title(wanted: &[Wanted]) -> Said {
     const NAMED: usize = 3;
     let named: Vec<String> =
         wanted.iter().take(NAMED).map(|w| format!("{} = {}", w.setting.name, w.value)).collect();
     let more = match wanted.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        n => format!(" and {n} more"),
+        0 => Said::default(),
+        n => said!(" and {n} more", " 等另外 {n} 个"),
     };
-    format!("make {}{more} survive the boot", named.join(", "))
+    said!("make {}{more} survive the boot", "让 {}{more:#} 在重启后仍然有效", named.join(", "))
 }
 
 /// What shall stay, from what runs.
@@ -130,11 +142,10 @@ fn wanted(keys: &[String], facts: &BootFacts, today: &Boot) -> Result<Vec<Wanted
     };
     if keys.is_empty() {
         if facts.settings.is_empty() {
-            return Err(alloc::vec![
-                "the running values of the host's own network namespace could not be read"
-                    .to_string()
-                    .into()
-            ]);
+            return Err(alloc::vec![Said::of(
+                "the running values of the host's own network namespace could not be read",
+                "读不到主机自己的网络命名空间里当前的值",
+            )]);
         }
         // A boot that gives a higher limit is nobody's loss.
         let gains = |o: &Outcome| {
@@ -149,12 +160,18 @@ fn wanted(keys: &[String], facts: &BootFacts, today: &Boot) -> Result<Vec<Wanted
     for key in keys {
         match today.outcome(key) {
             None => {
-                wrong.push(format!("this kernel has no setting {:?}", words::clean(key)).into())
+                wrong.push(said!(
+                    "this kernel has no setting {:?}",
+                    "本内核没有设置 {:?}",
+                    words::clean(key)
+                ));
             }
             Some(outcome) => match of(outcome) {
-                None => wrong.push(
-                    format!("{} is not there now, so it has no running value", outcome.key).into(),
-                ),
+                None => wrong.push(said!(
+                    "{} is not there now, so it has no running value",
+                    "{} 现在不在，所以没有当前值",
+                    outcome.key
+                )),
                 Some(wanted) if loses(outcome) => found.push(wanted),
                 Some(_) => {}
             },
@@ -248,47 +265,61 @@ fn changes(way: Files, files: &BTreeMap<String, Option<FileState>>) -> Vec<Chang
     differing.collect()
 }
 
-fn effect(ours: &[Wanted], missed: &[&Wanted], after: &Boot) -> String {
-    let proved: Vec<String> = ours
+fn effect(ours: &[Wanted], missed: &[&Wanted], after: &Boot) -> Said {
+    let proved: Vec<Said> = ours
         .iter()
         .filter(|w| !missed.contains(w))
         .filter_map(|w| {
             let outcome = after.outcome(w.setting.name)?;
-            Some(format!("{} is {} ({})", w.setting.name, w.value, words::clean(&outcome.because)))
+            Some(said!(
+                "{} is {} ({})",
+                "{} 为 {}（{:#}）",
+                w.setting.name,
+                w.value,
+                outcome.because.map(words::clean)
+            ))
         })
         .collect();
     let mut text = match proved.is_empty() {
-        true => String::new(),
-        false => format!("After the next boot, by simulation: {}.", proved.join("; ")),
+        true => Said::default(),
+        false => said!(
+            "After the next boot, by simulation: {}.",
+            "按模拟，下次启动之后：{:#}。",
+            Said::join(&proved, &Said::of("; ", "；"))
+        ),
     };
     if !missed.is_empty() {
         let names: Vec<&str> = missed.iter().map(|w| w.setting.name).collect();
-        text.push_str(&format!(" Not so {}: see below.", names.join(", ")));
+        text.push(&said!(" Not so {}: see below.", "{} 不是这样：见下文。", names.join(", ")));
     }
-    text.trim_start().to_string()
+    text.map(|words| words.trim_start().to_string())
 }
 
 fn risks(wanted: &[Wanted], facts: &BootFacts, changes: &[Change]) -> Vec<Said> {
-    let mut risks =
-        alloc::vec!["None for the running host: the files take effect at the next boot.".into()];
+    let mut risks = alloc::vec![Said::of(
+        "None for the running host: the files take effect at the next boot.",
+        "对运行中的主机没有：文件在下次启动时才起作用。",
+    )];
     let touches =
         |path: &str| changes.iter().any(|c| matches!(c, Change::File(f) if f.path == path));
     if touches(OPTIONS_FILE) || touches(OLD_OPTIONS_FILE) {
         let buckets = wanted.iter().find(|w| w.setting.name == "nf_conntrack_buckets");
         let max = buckets.map_or(0, |w| w.value.saturating_mul(8));
-        risks.push(format!(
-            "hashsize makes the limit {max} (eight times the buckets) until the sysctl files are applied."
-        ).into());
+        risks.push(said!(
+            "hashsize makes the limit {max} (eight times the buckets) until the sysctl files are applied.",
+            "在应用 sysctl 文件之前，hashsize 使上限为 {max}（桶数的八倍）。"
+        ));
     }
     if facts.modular.get() == Some(false)
         && !facts.profile.buckets_writable
         && let Some(w) = wanted.iter().find(|w| w.setting.name == "nf_conntrack_buckets")
     {
-        risks.push(format!(
+        risks.push(said!(
             "conntrack is built in: the buckets stay only with {}.hashsize={} on the kernel's command line.",
+            "conntrack 已编译进内核：只有在内核命令行加上 {}.hashsize={}，桶数才会保留。",
             commands::module(&facts.profile),
             w.value
-        ).into());
+        ));
     }
     risks
 }
