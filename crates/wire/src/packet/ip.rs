@@ -168,6 +168,10 @@ fn headers(header: &[u8; 40], bytes: &[u8]) -> Result<Headers, NoPacket> {
         if promised == 0 && next != NO_NEXT_HEADER { bytes.len() - 40 } else { promised };
     let mut total = 40 + promised;
     let mut end = total.min(bytes.len());
+    if next == HOP_BY_HOP && total < 42 {
+        // The options have no header, and the kernel drops the packet before conntrack.
+        return Err(NoPacket::Malformed);
+    }
     if next == HOP_BY_HOP
         && let Some(length) = jumbo_length(&bytes[40..end])?
     {
@@ -356,6 +360,20 @@ mod tests {
         assert_eq!(parse_quoted(&quoted, false).unwrap().payload, [0; 0]);
         quoted[0] = 0x46;
         assert_eq!(parse_quoted(&quoted, false), Err(NoPacket::Truncated));
+    }
+
+    #[test]
+    fn options_for_every_hop_that_do_not_fit_into_their_packet_have_it_refused() {
+        let with = |options: &[u8]| {
+            let mut packet = vec![0x60, 0, 0, 0, 0, options.len() as u8, HOP_BY_HOP, 64];
+            packet.extend([0xfd; 32]);
+            packet.extend(options);
+            parse_ip(&packet).map(|p| p.protocol)
+        };
+        for octets in 0..8 {
+            assert_eq!(with(&[6, 0, 1, 4, 0, 0, 0, 0][..octets]), Err(NoPacket::Malformed));
+        }
+        assert_eq!(with(&[6, 0, 1, 4, 0, 0, 0, 0]), Ok(6));
     }
 
     #[test]
