@@ -78,7 +78,9 @@ const TIMEOUTS: [[u64; 3]; 4] = [[1, 1, 1], [2, 2, 2], [1, 2, 3], [3, 1, 2]];
 fn settings(row: [u64; 3]) -> io::Result<Vec<(String, u64)>> {
     let mut names: Vec<String> = std::fs::read_dir("/proc/sys/net/netfilter")?
         .filter_map(|name| name.ok()?.file_name().into_string().ok())
-        .filter(|name| name.contains("_timeout") && !name.contains("frag6"))
+        // Those of flow tables have another beginning.
+        .filter(|name| name.starts_with("nf_conntrack_") && name.contains("_timeout"))
+        .filter(|name| !name.contains("frag6"))
         .collect();
     names.sort();
     let seconds = row.iter().cycle();

@@ -354,6 +354,8 @@ impl Kernel {
         match sent {
             // Conntrack drops it, and says so to who sends.
             Err(e) if e.raw_os_error() == Some(libc::EPERM) => Ok(()),
+            // Conntrack has seen it whole, and it can't be cut again where it leaves: options for every hop in the wrong place.
+            Err(e) if e.raw_os_error() == Some(libc::EINVAL) => Ok(()),
             sent => sent,
         }
     }

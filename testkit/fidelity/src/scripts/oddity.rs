@@ -120,7 +120,9 @@ impl Oddity {
                 vec![(packet, treatment)]
             }
             Self::Short(left) => {
-                if packet.len() > header {
+                // Who sends to himself sees options end early, and drops them where they arrive.
+                let lost = v6 && !ruled && packet[6] == 0;
+                if packet.len() > header && !lost {
                     let left = usize::from(*left) % (packet.len() - header);
                     packet.truncate(header + left);
                     forge::renew_length(&mut packet);
