@@ -14,7 +14,7 @@ use crate::entry::{Memory, Slot};
 use crate::error::{Flaw, Icmp};
 use crate::model::{Model, Prepared};
 use crate::sctp;
-use crate::tcp::{Direction, EntryView, Stumble};
+use crate::tcp::{Direction, EntryView, Segment, Stumble};
 use crate::trackers::{Judged, segment};
 
 /// Stands for all protocols.
@@ -83,6 +83,38 @@ impl Model {
         }
     }
 
+    fn tcp_cause(
+        &self,
+        segment: &Segment,
+        direction: Direction,
+        before: Option<&Slot>,
+        (after, judged): (&Slot, Judged),
+    ) -> Option<String> {
+        if !segment.flags.are_valid() {
+            return Some("invalid tcp flag combination".into());
+        }
+        let Some(Slot { status, memory: Memory::Tcp(before), .. }) = before else {
+            // Who wants no flows in the middle (`tcp_loose`) is told of none.
+            let invalid = matches!(judged, Judged::Invalid { .. });
+            let told = invalid && self.behaviour.wording.tcp_new;
+            let never = told && segment.opens_nothing(&self.settings.tcp);
+            return never.then(|| "invalid new".into());
+        };
+        let Memory::Tcp(after) = &after.memory else { return None };
+        let stumble = match judged {
+            Judged::Invalid { .. } => Stumble::Invalid,
+            Judged::Ignore => Stumble::Ignored,
+            Judged::Refresh(_) | Judged::Reopen | Judged::Delete => return None,
+        };
+        let view = EntryView {
+            assured: status.contains(plimsoll_ct::Status::ASSURED),
+            replied: status.contains(plimsoll_ct::Status::SEEN_REPLY),
+        };
+        let in_numbers = self.behaviour.wording.tcp_in_numbers;
+        let segment = (segment, direction);
+        before.complaint(after, segment, view, &self.settings.tcp, stumble, in_numbers)
+    }
+
     fn cause(
         &self,
         packet: &Packet<'_>,
@@ -96,33 +128,9 @@ impl Model {
         match (packet.protocol, transport) {
             (6, None) if packet.payload.len() < 20 => None,
             (6, None) => Some("truncated packet".into()),
+            (6, Some(_)) if *bad => Some("bad checksum".into()),
             (6, Some(transport)) => {
-                let segment = segment(transport)?;
-                if *bad {
-                    return Some("bad checksum".into());
-                }
-                if !segment.flags.are_valid() {
-                    return Some("invalid tcp flag combination".into());
-                }
-                let Some(Slot { status, memory: Memory::Tcp(before), .. }) = before else {
-                    // Who wants no flows in the middle (`tcp_loose`) is told of none.
-                    let told = invalid && self.behaviour.wording.tcp_new;
-                    let never = told && segment.opens_nothing(&self.settings.tcp);
-                    return never.then(|| "invalid new".into());
-                };
-                let Memory::Tcp(after) = &after.memory else { return None };
-                let stumble = match judged {
-                    Judged::Invalid { .. } => Stumble::Invalid,
-                    Judged::Ignore => Stumble::Ignored,
-                    Judged::Refresh(_) | Judged::Reopen | Judged::Delete => return None,
-                };
-                let view = EntryView {
-                    assured: status.contains(plimsoll_ct::Status::ASSURED),
-                    replied: status.contains(plimsoll_ct::Status::SEEN_REPLY),
-                };
-                let in_numbers = self.behaviour.wording.tcp_in_numbers;
-                let segment = (&segment, direction);
-                before.complaint(after, segment, view, &self.settings.tcp, stumble, in_numbers)
+                self.tcp_cause(&segment(transport)?, direction, before, (after, judged))
             }
             (17 | 136, _) if packet.payload.len() < 8 => Some("short packet".into()),
             (17, Some(Transport::Udp { length, .. })) if invalid => {

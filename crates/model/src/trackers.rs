@@ -3,7 +3,7 @@
 //! Kernel: `nf_conntrack_handle_packet()` and nf_conntrack_proto_*.c, v6.18.
 
 use plimsoll_ct::Status;
-use plimsoll_wire::packet::{Packet, Transport};
+use plimsoll_wire::packet::{DccpHeader, Packet, SctpHeader, Transport};
 
 use crate::behaviour::UdpRule;
 use crate::dccp::{self, Dccp};
@@ -112,63 +112,80 @@ impl Model {
                 let Memory::Gre(both) = slot.memory else { return INVALID };
                 after(both[usize::from(replied)], replied)
             }
-            (132, Some(Transport::Sctp(header))) => {
-                if bad_checksum {
-                    return INVALID;
-                }
-                if !confirmed {
-                    match Sctp::open(header) {
-                        Some(memory) => slot.memory = Memory::Sctp(memory),
-                        None => return INVALID,
-                    }
-                }
-                let Memory::Sctp(memory) = &mut slot.memory else { return INVALID };
-                let collisions = self.behaviour.sctp.collisions;
-                match memory.judge(direction, header, confirmed, collisions) {
-                    sctp::Outcome::Refresh { state, assure, moved } => {
-                        let hundredths = timeouts.sctp[usize::from(state).min(9)];
-                        let ticks = u64::from(hundredths) * u64::from(self.settings.hz) / 100;
-                        Judged::Refresh(Judgement { ticks: ticks as u32, assure, told: moved })
-                    }
-                    sctp::Outcome::Ignore { assure } => {
-                        if assure {
-                            slot.set(Status::ASSURED);
-                        }
-                        Judged::Ignore
-                    }
-                    sctp::Outcome::Invalid { assure } => {
-                        if assure {
-                            slot.set(Status::ASSURED);
-                        }
-                        INVALID
-                    }
-                }
+            (132, Some(Transport::Sctp(header))) if !bad_checksum => {
+                self.sctp(timeouts, slot, direction, header, confirmed)
             }
-            (33, Some(Transport::Dccp(header))) if self.behaviour.dccp => {
-                if bad_checksum || !header.whole {
-                    return INVALID;
-                }
-                if !confirmed {
-                    match Dccp::open(header) {
-                        Some(memory) => slot.memory = Memory::Dccp(memory),
-                        None => return INVALID,
-                    }
-                }
-                let Memory::Dccp(memory) = &mut slot.memory else { return INVALID };
-                match memory.judge(direction, header, replied) {
-                    dccp::Outcome::Refresh { state, assure, moved } => {
-                        let seconds = timeouts.dccp[usize::from(state).min(7)];
-                        let ticks = self.settings.ticks(seconds);
-                        Judged::Refresh(Judgement { ticks, assure, told: moved })
-                    }
-                    dccp::Outcome::Ignore => Judged::Ignore,
-                    dccp::Outcome::Invalid => INVALID,
-                    dccp::Outcome::Delete => Judged::Delete,
-                }
+            (33, Some(Transport::Dccp(header)))
+                if self.behaviour.dccp && header.whole && !bad_checksum =>
+            {
+                self.dccp(timeouts, slot, direction, header, confirmed)
             }
             (33, _) if self.behaviour.dccp => INVALID,
             (1 | 6 | 17 | 58 | 132 | 136, _) => INVALID,
             (_, _) => after(timeouts.generic, false),
+        }
+    }
+
+    fn sctp(
+        &self,
+        timeouts: &Settings,
+        slot: &mut Slot,
+        direction: Direction,
+        header: &SctpHeader<'_>,
+        confirmed: bool,
+    ) -> Judged {
+        if !confirmed {
+            match Sctp::open(header) {
+                Some(memory) => slot.memory = Memory::Sctp(memory),
+                None => return INVALID,
+            }
+        }
+        let Memory::Sctp(memory) = &mut slot.memory else { return INVALID };
+        match memory.judge(direction, header, confirmed, self.behaviour.sctp.collisions) {
+            sctp::Outcome::Refresh { state, assure, moved } => {
+                let hundredths = timeouts.sctp[usize::from(state).min(9)];
+                let ticks = u64::from(hundredths) * u64::from(self.settings.hz) / 100;
+                Judged::Refresh(Judgement { ticks: ticks as u32, assure, told: moved })
+            }
+            sctp::Outcome::Ignore { assure } => {
+                if assure {
+                    slot.set(Status::ASSURED);
+                }
+                Judged::Ignore
+            }
+            sctp::Outcome::Invalid { assure } => {
+                if assure {
+                    slot.set(Status::ASSURED);
+                }
+                INVALID
+            }
+        }
+    }
+
+    fn dccp(
+        &self,
+        timeouts: &Settings,
+        slot: &mut Slot,
+        direction: Direction,
+        header: &DccpHeader,
+        confirmed: bool,
+    ) -> Judged {
+        let replied = slot.status.contains(Status::SEEN_REPLY);
+        if !confirmed {
+            match Dccp::open(header) {
+                Some(memory) => slot.memory = Memory::Dccp(memory),
+                None => return INVALID,
+            }
+        }
+        let Memory::Dccp(memory) = &mut slot.memory else { return INVALID };
+        match memory.judge(direction, header, replied) {
+            dccp::Outcome::Refresh { state, assure, moved } => {
+                let ticks = self.settings.ticks(timeouts.dccp[usize::from(state).min(7)]);
+                Judged::Refresh(Judgement { ticks, assure, told: moved })
+            }
+            dccp::Outcome::Ignore => Judged::Ignore,
+            dccp::Outcome::Invalid => INVALID,
+            dccp::Outcome::Delete => Judged::Delete,
         }
     }
 
