@@ -168,6 +168,23 @@ fn an_rst_that_ends_nothing_leaves_ten_seconds_or_those_of_unacknowledged_data()
 }
 
 #[test]
+fn an_rst_behind_unacknowledged_data_leaves_the_shorter_timeout_on_6_12_and_7_1() {
+    let packets = [
+        tcp(false, SYN, 0, 0, ""),
+        tcp(true, SYN | ACK, 0, 1, ""),
+        tcp(false, ACK, 1, 1, "data"),
+        tcp(false, RST, 5, 0, ""),
+    ];
+    let changes =
+        [("nf_conntrack_tcp_timeout_close", 100), ("nf_conntrack_tcp_timeout_unacknowledged", 70)];
+    for (profile, seconds) in [("6.1", 100), ("6.12", 70), ("6.18", 100), ("7.1", 70)] {
+        let mut model = model_with(profile, &changes);
+        sent(&mut model, &packets);
+        assert_eq!(state_and_seconds(&model), (State::Tcp(TcpState::Close), seconds), "{profile}");
+    }
+}
+
+#[test]
 fn an_rst_answers_a_syn_of_its_own_side_where_no_stable_series_forbids_it() {
     let crossed = [tcp(false, SYN, 0, 0, ""), tcp(true, SYN, 0, 0, ""), tcp(true, RST, 2, 0, "")];
     for (profile, state, seconds) in [

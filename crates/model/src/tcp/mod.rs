@@ -589,12 +589,12 @@ impl Open {
     ) -> u32 {
         let of_state = timeouts.states[usize::from(new.number()).min(9)];
         let reset = class == Class::Rst && settings.behaviour.exact_reset;
-        let vain =
-            reset && new != TcpState::Close && settings.behaviour.vain_reset_is_unacknowledged;
+        let as_others = settings.behaviour.vain_reset_is_unacknowledged;
+        let vain = reset && new != TcpState::Close && as_others;
         let unacknowledged = vain || self.flags & side::DATA_UNACKNOWLEDGED != 0;
         if self.retransmissions >= settings.max_retrans && of_state > timeouts.max_retrans {
             timeouts.max_retrans
-        } else if reset && !vain {
+        } else if reset && !as_others {
             timeouts.states[usize::from(TcpState::Close.number())]
         } else if unacknowledged
             && settings.behaviour.unacknowledged_timeout

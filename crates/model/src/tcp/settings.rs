@@ -42,8 +42,8 @@ pub struct Behaviour {
     pub syn_excuses_reset: bool,
     /// In SYN_SENT an RST of the client answers a challenge ACK, wherever its number lies (6.1 stable).
     pub reset_answers_challenge: bool,
-    /// An RST that leaves the state as it was gives the entry no CLOSE timeout, but at most the unacknowledged one
-    /// (6.12 stable, 7.1).
+    /// An RST that leaves the state as it was gives the entry no CLOSE timeout, but at most the unacknowledged one; one that ends
+    /// the flow gives CLOSE's, unless what else lowers a timeout does (6.12 stable, 7.1).
     pub vain_reset_is_unacknowledged: bool,
     /// A repeated SYN does not refresh (5.4 stable).
     pub syn_retransmission_refreshes: bool,
