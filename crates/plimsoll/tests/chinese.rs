@@ -150,7 +150,7 @@ const NAMES: &str = "\
     guest shop site \
     table full dropping packet comment service traffic requiring such file directory \
     systemd udev tuned unloads overridden duplicate ratio echo install modprobe options same acct tstamp max conf \
-    confirm undo buckets idle oldest state port protocol source unreplied generic stream replied loose close server client forward";
+    confirm undo buckets idle oldest state port protocol source unreplied generic stream replied loose close server client forward meminfo sockstat";
 
 /// How a line begins that is to be typed.
 const TYPED: [&str; 16] = [
@@ -316,6 +316,33 @@ fn every_remedy_is_planned_or_refused_in_chinese() {
         assert!(is_chinese(&format!("{out}{said}")), "{remedy:?}: {out}{said}");
         assert_eq!(not_chinese(&format!("{out}{said}")), Vec::<String>::new(), "{remedy:?}");
     }
+}
+
+#[test]
+fn what_check_could_not_read_is_said_in_chinese() {
+    let root = std::env::temp_dir().join(format!("plimsoll-zh-bad-{}", std::process::id()));
+    let bad = [
+        "proc/meminfo",
+        "proc/modules",
+        "proc/net/netstat",
+        "proc/net/sockstat",
+        "proc/net/stat/nf_conntrack",
+        "proc/sys/net/netfilter/nf_conntrack_max",
+    ];
+    for name in bad {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("made");
+        std::fs::write(path, "%% 0\n").expect("written");
+    }
+    let path = root.to_string_lossy();
+    let (out, said) = told("C", &["check", "--root", &path, "-v", "--width=240", "--lang", "zh"]);
+    assert_eq!(not_chinese(&format!("{out}{said}")), Vec::<String>::new(), "{out}{said}");
+    for expected in
+        ["meminfo：应为 `MemTotal: N kB` 一行，实为", "第 1 行：应为", "_max：应为数，实为"]
+    {
+        assert!(out.contains(expected), "{expected}: {out}");
+    }
+    std::fs::remove_dir_all(root).expect("removed");
 }
 
 #[test]

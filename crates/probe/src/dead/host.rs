@@ -2,7 +2,7 @@
 
 use plimsoll_ct::{Bytes, Counter, KernelVersion, Probed, Profile, Seconds};
 use plimsoll_diagnosis::facts::{Fact, Host, LogDigest, Namespace, Origin, Reason, SlabSize};
-use plimsoll_diagnosis::said;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::modules::{self, Module};
 use plimsoll_wire::{cpu_list, meminfo, os_release, slabinfo};
 
@@ -17,7 +17,8 @@ pub(super) fn name(saved: &Saved<'_>) -> Fact<String> {
         "/etc/hostname",
         "/etc/HOSTNAME",
     ];
-    let fact = saved.first(&paths, |text| word(text).ok_or("expected a name"));
+    let fact =
+        saved.first(&paths, |text| word(text).ok_or(Said::of("expected a name", "应为名字")));
     if fact.value().is_some() {
         return fact;
     }
@@ -125,8 +126,9 @@ fn kernel(saved: &Saved<'_>) -> Fact<KernelVersion> {
             [release, ..] => release,
             [] => "",
         };
-        KernelVersion::parse(&shown(release))
-            .ok_or_else(|| format!("expected a release, saw {}", shown(text)))
+        KernelVersion::parse(&shown(release)).ok_or_else(|| {
+            said!("expected a release, saw {}", "应为内核版本，实为 {}", shown(text))
+        })
     });
     if fact.value().is_some() {
         return fact;
@@ -182,22 +184,29 @@ fn memory(saved: &Saved<'_>) -> Fact<(Bytes, Option<Bytes>)> {
     // `free`, in KiB: the row of memory, its total first and what is available last.
     let free = saved.first(&["/sos_commands/memory/free"], |text| {
         let header = text.lines().next().unwrap_or_default();
-        let row =
-            text.lines().find_map(|line| line.strip_prefix("Mem:")).ok_or("no row of memory")?;
+        let row = text
+            .lines()
+            .find_map(|line| line.strip_prefix("Mem:"))
+            .ok_or(Said::of("no row of memory", "没有内存一行"))?;
         let numbers: Vec<u64> = row.split_whitespace().filter_map(|n| n.parse().ok()).collect();
-        let total = *numbers.first().ok_or("no number")?;
+        let total = *numbers.first().ok_or(Said::of("no number", "没有数字"))?;
         let available = numbers.last().filter(|_| header.trim_end().ends_with("available"));
         let bytes = |kib: u64| Bytes(kib.saturating_mul(1024));
-        Ok::<_, &str>((bytes(total), available.map(|&kib| bytes(kib))))
+        Ok::<_, Said>((bytes(total), available.map(|&kib| bytes(kib))))
     });
     if free.value().is_some() { free } else { proc }
 }
 
 fn cpus(saved: &Saved<'_>) -> Fact<u32> {
-    let count = |n: usize| u32::try_from(n).ok().filter(|&n| n > 0).ok_or("no processor in it");
+    let count = |n: usize| {
+        u32::try_from(n)
+            .ok()
+            .filter(|&n| n > 0)
+            .ok_or(Said::of("no processor in it", "里面没有处理器"))
+    };
     let facts = [
         saved.first(&["/sys/devices/system/cpu/online"], |text| {
-            cpu_list::count(text).ok_or("no list of CPUs")
+            cpu_list::count(text).ok_or(Said::of("no list of CPUs", "没有 CPU 列表"))
         }),
         saved.first(&["/proc/cpuinfo"], |text| {
             count(
@@ -217,7 +226,7 @@ fn cpus(saved: &Saved<'_>) -> Fact<u32> {
             text.lines()
                 .find_map(|line| line.strip_prefix("CPU(s):"))
                 .and_then(|n| n.trim().parse().ok())
-                .ok_or("no line `CPU(s):`")
+                .ok_or(Said::of("no line `CPU(s):`", "没有 `CPU(s):` 一行"))
         }),
     ];
     facts

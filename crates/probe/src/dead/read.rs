@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use plimsoll_diagnosis::facts::{Fact, Reason};
-use plimsoll_diagnosis::said;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::sysctl;
 
 use crate::files::Files;
@@ -103,7 +103,7 @@ impl<'a> Saved<'a> {
 
     /// The first of these files that is there and that `parse` understands. An empty file is as good as
     /// none: copying straight from /proc leaves such.
-    pub(super) fn first<T, E: ToString>(
+    pub(super) fn first<T, E: Into<Said>>(
         &self,
         paths: &[&str],
         parse: impl Fn(&str) -> Result<T, E>,
@@ -114,7 +114,8 @@ impl<'a> Saved<'a> {
                 Ok(text) => match parse(&text) {
                     Ok(value) => return Fact::known(value, path.to_owned()),
                     Err(error) => {
-                        let detail = said!("{path}: {}", "{path}：{}", error.to_string());
+                        let why: Said = error.into();
+                        let detail = said!("{path}: {why}", "{path}：{why:#}");
                         trouble.get_or_insert(Fact::missing(Reason::Malformed, detail));
                     }
                 },

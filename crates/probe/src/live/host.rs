@@ -5,7 +5,7 @@ use std::path::Path;
 
 use plimsoll_ct::{Bytes, Counter, CpuCounters, KernelVersion, PROFILES, Probed, Profile, Seconds};
 use plimsoll_diagnosis::facts::{Fact, Host, Origin, Reason, SlabSize};
-use plimsoll_diagnosis::said;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::modules::Module;
 use plimsoll_wire::{cpu_list, meminfo, modules, os_release, slabinfo};
 
@@ -22,7 +22,7 @@ pub(super) fn read() -> Host {
     let version = KernelVersion::parse(&release);
     let profile = version.as_ref().map_or(&PROFILES[PROFILES.len() - 1], Profile::of);
     let memory = text::fact("/proc/meminfo", Reason::Failed, |text| {
-        meminfo::parse(text).map_err(|error| error.to_string())
+        meminfo::parse(text).map_err(Said::from)
     });
     Host {
         name: Fact::known(text::cut(&uname.nodename().to_string_lossy()), "uname"),
@@ -46,8 +46,9 @@ pub(super) fn read() -> Host {
             Fact::Missing(gap) => Fact::Missing(gap),
         },
         cpus: text::fact("/sys/devices/system/cpu/online", Reason::Failed, |text| {
-            cpu_list::count(text)
-                .ok_or_else(|| format!("expected a list, saw {:?}", text::cut(text)))
+            cpu_list::count(text).ok_or_else(|| {
+                said!("expected a list, saw {:?}", "应为列表，实为 {:?}", text::cut(text))
+            })
         }),
         modular: match is_modular() {
             Some(modular) => Fact::known(modular, "/proc/modules, /proc/sys/kernel/modprobe"),
@@ -103,9 +104,7 @@ fn loaded_modules() -> Fact<Vec<Module>> {
             ),
         );
     }
-    text::fact("/proc/modules", Reason::Failed, |text| {
-        modules::parse(text).map_err(|error| error.to_string())
-    })
+    text::fact("/proc/modules", Reason::Failed, |text| modules::parse(text).map_err(Said::from))
 }
 
 fn distribution() -> Fact<String> {
@@ -129,7 +128,7 @@ fn distribution() -> Fact<String> {
     )
 }
 
-fn uptime(text: &str) -> Result<Seconds, String> {
+fn uptime(text: &str) -> Result<Seconds, Said> {
     let whole = text.split(['.', ' ']).next().unwrap_or_default();
     text::number(whole).map(Seconds)
 }
@@ -137,7 +136,7 @@ fn uptime(text: &str) -> Result<Seconds, String> {
 /// The row of slabinfo; where it was merged with another cache or may not be read, what sysfs tells.
 fn slab() -> Fact<SlabSize> {
     let row = text::fact("/proc/slabinfo", Reason::NotBuilt, |text| {
-        slabinfo::entry_cache(text).map_err(|error| error.to_string())
+        slabinfo::entry_cache(text).map_err(Said::from)
     });
     let gap = match row {
         Fact::Known { value: Some(row), source } => {

@@ -326,9 +326,8 @@ fn stack(here: &Here) -> Fact<Stack> {
     let mut counters = BTreeMap::new();
     for name in ["netstat", "snmp"] {
         let path = format!("{}/{name}", here.net);
-        let fact = text::fact(&path, Reason::NotBuilt, |text| {
-            netstat::parse(text).map_err(|error| error.to_string())
-        });
+        let fact =
+            text::fact(&path, Reason::NotBuilt, |text| netstat::parse(text).map_err(Said::from));
         match fact {
             Fact::Known { value, .. } => counters.extend(value),
             Fact::Missing(gap) => return Fact::Missing(gap),
@@ -353,7 +352,7 @@ fn neighbours(here: &Here, found: &Found) -> Fact<Vec<Neighbours>> {
     {
         let path = format!("{}/stat/{file}", here.net);
         let stat = text::fact(&path, Reason::NotBuilt, |text| {
-            neighbour_stat::parse(text).map_err(|error| error.to_string())
+            neighbour_stat::parse(text).map_err(Said::from)
         });
         match stat {
             Fact::Known { value, .. } => tables.push(Neighbours {
@@ -379,7 +378,7 @@ fn neighbours(here: &Here, found: &Found) -> Fact<Vec<Neighbours>> {
 fn sockets(here: &Here, found: &Found) -> Fact<SocketMemory> {
     let limits = !is_one_of_many(found);
     let fact = text::fact(&format!("{}/sockstat", here.net), Reason::NotBuilt, |text| {
-        sockstat::parse(text).map_err(|error| error.to_string())
+        sockstat::parse(text).map_err(Said::from)
     });
     fact.map(|stat| SocketMemory {
         tcp_pages: stat.mem,

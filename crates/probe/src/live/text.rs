@@ -58,21 +58,21 @@ fn right(path: &str) -> String {
 pub(super) fn fact<T>(
     path: &str,
     absent: Reason,
-    parse: impl FnOnce(&str) -> Result<T, String>,
+    parse: impl FnOnce(&str) -> Result<T, Said>,
 ) -> Fact<T> {
     match read(path) {
         Err(error) => Fact::Missing(gap(path, &error, absent)),
         Ok(text) => match parse(&text) {
             Ok(value) => Fact::known(value, path.to_owned()),
-            Err(why) => Fact::missing(Reason::Malformed, said!("{path}: {why}", "{path}：{why}")),
+            Err(why) => Fact::missing(Reason::Malformed, said!("{path}: {why}", "{path}：{why:#}")),
         },
     }
 }
 
 /// A number alone in its file. Old kernels print negative limits for "none": that is no number of ours.
-pub(super) fn number(text: &str) -> Result<u64, String> {
+pub(super) fn number(text: &str) -> Result<u64, Said> {
     let text = text.trim();
-    text.parse().map_err(|_| format!("expected a number, saw {:?}", cut(text)))
+    text.parse().map_err(|_| said!("expected a number, saw {:?}", "应为数字，实为 {:?}", cut(text)))
 }
 
 /// The first characters of a text, for a message.

@@ -65,7 +65,10 @@ impl Trouble {
             }
             Self::Malformed(e) => Gap {
                 reason: Reason::Malformed,
-                detail: said!("{what}: {e}", "{what}：{e}"),
+                detail: {
+                    let why = Said::from(e);
+                    said!("{what}: {why}", "{what}：{why:#}")
+                },
                 needs: None,
             },
         }

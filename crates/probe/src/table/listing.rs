@@ -4,7 +4,7 @@ use std::io::{self, BufRead};
 
 use plimsoll_ct::Entry;
 use plimsoll_diagnosis::facts::{Census, CensusBuilder, Fact, Reader, Reason, Source, TcpTimeouts};
-use plimsoll_diagnosis::said;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::Malformed;
 use plimsoll_wire::listing::{self, Line, save, xml};
 
@@ -49,11 +49,14 @@ pub fn census_of_listing(
     if let (0, Some(trouble)) = (builder.seen(), &first_trouble) {
         return Fact::missing(
             Reason::Malformed,
-            said!("{source}: {trouble}", "{source}：{trouble}"),
+            said!("{source}: {}", "{source}：{:#}", Said::from(trouble)),
         );
     }
     if let (0, Err(error)) = (builder.seen(), &ended) {
-        return Fact::missing(Reason::Failed, said!("{source}: {error}", "{source}：{error}"));
+        return Fact::missing(
+            Reason::Failed,
+            said!("{source}: {}", "{source}：{:#}", crate::said_of(error)),
+        );
     }
     Fact::known(builder.finish(ended.is_ok(), None, None, rows), source)
 }

@@ -65,10 +65,10 @@ pub fn statistics() -> Fact<CpuCounters> {
             Ok(text) => {
                 return match parse_proc(&text) {
                     Ok(found) => Fact::known(found.cpus, format!("/proc/net/{name}")),
-                    Err(e) => Fact::missing(
-                        Reason::Malformed,
-                        said!("/proc/net/{name}, {e}", "/proc/net/{name}，{e}"),
-                    ),
+                    Err(e) => Fact::missing(Reason::Malformed, {
+                        let why = Said::from(e);
+                        said!("/proc/net/{name}, {why}", "/proc/net/{name}，{why:#}")
+                    }),
                 };
             }
             Err(error) => {
