@@ -15,6 +15,7 @@ mod limit;
 mod listen;
 #[cfg(test)]
 mod pages;
+mod past;
 mod stale;
 mod state;
 mod tracking;

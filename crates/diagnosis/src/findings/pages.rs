@@ -9,7 +9,7 @@ use plimsoll_ct::PROFILES;
 
 use super::tracking;
 use super::{
-    alike, boot, chains, crowd, expectations, forecast, idle, insertion, limit, listen, state,
+    alike, boot, chains, crowd, expectations, forecast, idle, insertion, limit, listen, past, state,
 };
 use crate::words::count;
 
@@ -71,10 +71,10 @@ fn the_pages_of_the_tables_state_tell_when_they_are_found() {
     says(full, &format!("within {} of the saving of a dead host", span(state::NOW_SAVED)));
 
     let was = page!("CT002-table-was-full");
-    says(was, &format!("at least {} packets in `drop` since boot", state::HINT));
-    says(was, &format!("a warning for {} after the last line", span(state::HISTORY)));
-    says(was, &format!("for {}, if the namespace is gone", span(state::GONE)));
-    says(was, &format!("less than {} apart", span(state::QUIET)));
+    says(was, &format!("at least {} packets in `drop` since boot", past::HINT));
+    says(was, &format!("a warning for {} after the last line", span(past::HISTORY)));
+    says(was, &format!("for {}, if the namespace is gone", span(past::GONE)));
+    says(was, &format!("less than {} apart", span(past::QUIET)));
 
     let pressure = page!("CT003-early-drop-pressure");
     says(pressure, &format!("count at {}", percent(state::FULL_AFTER_COLLECTION)));

@@ -1,4 +1,4 @@
-//! The state of the table: full, was full, living by eviction, protected, filling (CT001 to CT005).
+//! The state of the table: full, living by eviction, protected, filling (CT001, CT003 to CT005); what is over: `past`.
 //!
 //! Kernel: `__nf_conntrack_alloc()`, `early_drop()`, `gc_worker()`. A packet is lost only when the
 //! table is at its limit *and* no entry near its bucket may be evicted; `drop` also counts clashes, which
@@ -6,14 +6,14 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Counter, EarlyDrop, Profile, TimeRange};
+use plimsoll_ct::{Counter, EarlyDrop, Profile};
 
 use super::forecast::forecast;
+use super::past::{beginning, was_full, was_full_somewhere};
 use super::{Draft, source_of, source_text};
 use crate::Said;
 use crate::Severity;
 use crate::case::{Case, Space};
-use crate::facts::SeenIn;
 use crate::groups::ratio;
 use crate::words;
 
@@ -29,15 +29,6 @@ pub(super) const SURVIVABLE: u64 = 50;
 pub(super) const NOW_LIVE: f64 = 10.0;
 /// A log line this near the saving of a host says that it was full then.
 pub(super) const NOW_SAVED: f64 = 600.0;
-/// A table that drops all the time is told of every few seconds; after so long without a line it did not.
-pub(super) const QUIET: f64 = 300.0;
-/// After so long an overflow is history: worth knowing, no alarm. A week, so that whoever is called sees
-/// what a load that comes every week did the last time; a longer alarm would outlive its cure.
-pub(super) const HISTORY: f64 = 7.0 * 86_400.0;
-/// The same for a namespace that is gone: whoever ran in it will hardly be asked after a day.
-pub(super) const GONE: f64 = 86_400.0;
-/// Unexplained drops since boot that hint at a full table when no log line does. `drop` has rarer causes.
-pub(super) const HINT: u64 = 100;
 /// Protected occupancy to warn at: a third more load fills the table.
 pub(super) const PROTECTED_WARNING: f64 = 0.75;
 /// Protected occupancy from which on a burst of a ninth of the load drops packets.
@@ -79,7 +70,7 @@ fn full_drops(space: &Space<'_>) -> Option<u64> {
 }
 
 /// Failed insertions that raise `drop` as well.
-fn clashes(value: impl Fn(Counter) -> Option<u64>) -> u64 {
+pub(super) fn clashes(value: impl Fn(Counter) -> Option<u64>) -> u64 {
     let failed = value(Counter::InsertFailed).unwrap_or(0);
     failed.saturating_sub(value(Counter::ChainTooLong).unwrap_or(0))
 }
@@ -181,7 +172,7 @@ fn occupancy(case: &Case<'_>, s: &Space<'_>, mut draft: Draft) -> Draft {
 }
 
 /// Rates and sums of `drop` and `early_drop`.
-fn counter_evidence(s: &Space<'_>, mut draft: Draft) -> Draft {
+pub(super) fn counter_evidence(s: &Space<'_>, mut draft: Draft) -> Draft {
     let source = source_text(&s.now.counters, "/proc/net/stat/nf_conntrack");
     for (what, rate) in
         [(said!("drops", "丢包"), &s.rates.drop), (said!("evictions", "淘汰"), &s.rates.early_drop)]
@@ -200,141 +191,6 @@ fn counter_evidence(s: &Space<'_>, mut draft: Draft) -> Draft {
         }
     }
     draft
-}
-
-/// Since when a table is full, by its lines, as the tail of a sentence. What began last comes first: it
-/// is what an engineer looks for; an overflow of last month is another.
-fn beginning(case: &Case<'_>, lines: &SeenIn) -> Said {
-    let ago = |at: TimeRange| words::span(case.ago(at.middle()));
-    match (lines.first, lines.since, lines.last) {
-        // They tell of another time than now.
-        (_, _, Some(last)) if case.ago(last.latest) > QUIET => {
-            said!("; last log line {} ago", "；最后一行日志在 {:#}之前", ago(last))
-        }
-        (Some(first), Some(since), _) if since != first => {
-            said!(
-                "; log lines for {}, the first of all {} ago",
-                "；日志已持续 {:#}，最早一行在 {:#}之前",
-                ago(since),
-                ago(first)
-            )
-        }
-        (Some(first), _, _) => {
-            said!("; first log line {} ago", "；第一行日志在 {:#}之前", ago(first))
-        }
-        (None, _, _) => Said::default(),
-    }
-}
-
-/// How long ago, as the tail of a sentence.
-fn when(case: &Case<'_>, lines: &SeenIn) -> Said {
-    match (lines.first, lines.last) {
-        (Some(first), Some(last)) if lines.lines > 1 => said!(
-            ", the first {} and the last {} before this reading",
-            "，第一行在本次读取的 {:#}之前，最后一行在 {:#}之前",
-            words::span(case.ago(first.middle())),
-            words::span(case.ago(last.middle()))
-        ),
-        (_, Some(last)) => {
-            said!(
-                ", {} before this reading",
-                "，在本次读取的 {:#}之前",
-                words::span(case.ago(last.middle()))
-            )
-        }
-        (_, None) => Said::default(),
-    }
-}
-
-/// Severity of an overflow that is over: an alarm while it is recent.
-fn past_severity(case: &Case<'_>, lines: &SeenIn, recent: f64) -> Severity {
-    if case.within(lines.last, recent) { Severity::Warning } else { Severity::Info }
-}
-
-/// CT002 for one namespace: the log says so, or the counters hint at it.
-fn was_full(case: &Case<'_>, i: usize) -> Option<Draft> {
-    let s = &case.spaces[i];
-    if let Some(lines) = case.attribution.of_space(i) {
-        let summary = said!(
-            "{} was full: the kernel log says so in {}{}{}.",
-            "{:#}曾经满过：内核日志里有 {:#}这样说{:#}{:#}。",
-            case.the_table(i),
-            words::many(lines.lines, "line", "lines", "行"),
-            when(case, lines),
-            if lines.earlier_boot {
-                said!(", all before this boot", "，都在本次启动之前")
-            } else {
-                Said::default()
-            }
-        );
-        let severity = past_severity(case, lines, HISTORY);
-        let draft = Draft::new("CT002", severity, Some(i), summary);
-        return Some(counter_evidence(s, draft.log(case, lines)));
-    }
-    let drop = s.total(Counter::Drop)?;
-    let clashes = clashes(|c| s.total(c));
-    let alone = drop.saturating_sub(clashes);
-    if alone < HINT || alone < clashes.saturating_mul(10) || case.attribution.unknown.is_some() {
-        return None;
-    }
-    let summary = said!(
-        "{} may have been full: {} were dropped since boot that no clash explains, though the log \
-         that could be read holds no line about it.",
-        "{:#}可能满过：启动以来有 {:#}丢失，插入冲突解释不了，而读得到的日志里没有提到。",
-        case.the_table(i),
-        words::many(alone, "packet", "packets", "个包")
-    );
-    Some(counter_evidence(s, Draft::new("CT002", Severity::Info, Some(i), summary)))
-}
-
-/// CT002 for lines that no known namespace owns.
-fn was_full_somewhere(case: &Case<'_>) -> Vec<Draft> {
-    let mut found = Vec::new();
-    // Of a chosen namespace nothing can be said by lines that may be any other's.
-    if let Some(lines) = case.attribution.unknown.as_ref().filter(|_| !case.chosen) {
-        let summary = said!(
-            "A table was full: the kernel log says so in {}{}; of which namespace, this kernel's log \
-             does not say.",
-            "有一张表曾经满过：内核日志里有 {:#}这样说{:#}；是哪个命名空间，本内核的日志不写。",
-            words::many(lines.lines, "line", "lines", "行"),
-            when(case, lines)
-        );
-        let draft = Draft::new("CT002", past_severity(case, lines, HISTORY), None, summary);
-        found.push(draft.log(case, lines));
-    }
-    let Some(all) = case.attribution.gone() else {
-        return found;
-    };
-    let which = match case.attribution.gone.as_slice() {
-        [SeenIn { inode: Some(inode), earlier_boot: true, .. }] => {
-            said!(
-                "The table of namespace {inode} of an earlier boot",
-                "上一次启动中命名空间 {inode} 的表"
-            )
-        }
-        [SeenIn { inode: Some(inode), .. }] => {
-            said!(
-                "The table of namespace {inode}, not found among those that could be seen,",
-                "命名空间 {inode}（能看到的命名空间里没有它）的表"
-            )
-        }
-        [_] => said!("The table of a namespace that was not read", "一个没有读到的命名空间的表"),
-        many => said!(
-            "The tables of {} namespaces, gone or not to be seen,",
-            "{} 个已经不在或看不到的命名空间的表",
-            many.len()
-        ),
-    };
-    let were = if case.attribution.gone.len() == 1 { "was" } else { "were" };
-    let summary = said!(
-        "{which} {were} full: {} in the kernel log{}.",
-        "{which:#}曾经满过：内核日志里有 {:#}{:#}。",
-        words::many(all.lines, "line", "lines", "行"),
-        when(case, &all)
-    );
-    let draft = Draft::new("CT002", past_severity(case, &all, GONE), None, summary);
-    found.push(draft.log(case, &all));
-    found
 }
 
 /// CT003: at the limit, and new flows live by evicting others.
