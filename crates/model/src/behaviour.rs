@@ -183,7 +183,6 @@ const V5_4: Behaviour = Behaviour {
         zero_reset_passes: false,
         closing_reset_unchecked: false,
         syn_excuses_reset: false,
-        loose_is_a_switch: false,
         ..V5_15.tcp
     },
     headers_in_first_fragment: false,
@@ -196,12 +195,7 @@ const V5_4: Behaviour = Behaviour {
 
 const V5_10: Behaviour = Behaviour {
     name: "5.10",
-    tcp: tcp::Behaviour {
-        reset_answers_other_side: true,
-        options_keep_liberal: true,
-        loose_is_a_switch: true,
-        ..V5_4.tcp
-    },
+    tcp: tcp::Behaviour { reset_answers_other_side: true, options_keep_liberal: true, ..V5_4.tcp },
     udp: UdpRule::AfterTwoSeconds,
     sctp: NEW_SCTP,
     headers_in_first_fragment: true,
@@ -216,6 +210,7 @@ const V4_14: Behaviour = Behaviour {
         exact_reset: false,
         syn_retransmission_refreshes: true,
         zero_window_timeout: false,
+        loose_is_a_switch: false,
         ..V5_4.tcp
     },
     udp: UdpRule::AtOnce,

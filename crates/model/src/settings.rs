@@ -322,8 +322,10 @@ mod tests {
             Err(SettingError::Refused { .. })
         ));
         assert!(matches!(s.set("nf_conntrack_tcp_loose", 2), Err(SettingError::Refused { .. })));
-        let mut s = Settings::of(Profile::named("5.4").unwrap(), Bytes(8 << 30));
+        let mut s = Settings::of(Profile::named("4.14").unwrap(), Bytes(8 << 30));
         assert_eq!(s.set("nf_conntrack_tcp_loose", 3), Ok(()));
+        let mut s = Settings::of(Profile::named("5.4").unwrap(), Bytes(8 << 30));
+        assert!(matches!(s.set("nf_conntrack_tcp_loose", 3), Err(SettingError::Refused { .. })));
         assert!(matches!(
             s.set("nf_conntrack_log_invalid", 255),
             Err(SettingError::NotCompared("nf_conntrack_log_invalid"))

@@ -5,12 +5,15 @@
 
 use alloc::format;
 use alloc::string::String;
+use core::ops::RangeInclusive;
 
 use plimsoll_ct::{Profile, Setting, Unit};
 
 use crate::Said;
 
-/// First release whose switches are one byte each and refuse what they don't know.
+/// First release whose switches refuse what they don't know (Linux commit 8f14c99c7eda; seen on 5.10).
+const SWITCHES_SINCE: (u16, u16) = (5, 2);
+/// First release whose small numbers are one byte each.
 const BYTES_SINCE: (u16, u16) = (5, 13);
 
 /// What became of a text.
@@ -113,44 +116,55 @@ fn out_of_range(
     hz: Option<u32>,
     number: i64,
 ) -> Option<Said> {
-    let least_and_most = match setting.unit {
-        Unit::Bytes => {
-            return (number < 0).then(|| said!("{number} is negative", "{number} 是负数"));
-        }
+    let range = range(setting, profile, rank, hz);
+    let (least, most) = (range.start(), range.end());
+    if range.contains(&number) {
+        None
+    } else if setting.unit == Unit::Bytes {
+        Some(said!("{number} is negative", "{number} 是负数"))
+    } else {
+        Some(said!(
+            "{number} is out of range: this kernel takes {least} to {most}",
+            "{number} 超出范围：本内核接受 {least} 到 {most}"
+        ))
+    }
+}
+
+/// The numbers that this kernel takes for a setting.
+pub fn range(
+    setting: &Setting,
+    profile: &Profile,
+    rank: (u16, u16),
+    hz: Option<u32>,
+) -> RangeInclusive<i64> {
+    const ANY: RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
+    match setting.unit {
+        Unit::Bytes => 0..=i64::MAX,
         Unit::Seconds => {
             // Kept in ticks, in an int. Without the tick rate only what every kernel refuses is refused.
             let most = i64::from(i32::MAX) / i64::from(hz.unwrap_or(100));
-            (-most, most)
+            -most..=most
         }
-        Unit::Buckets => (1, i64::from(i32::MAX)),
+        Unit::Buckets => 1..=i64::from(i32::MAX),
         Unit::Entries if setting.name == "nf_conntrack_max" && !profile.zero_is_unlimited => {
-            (1, i64::from(i32::MAX))
+            1..=i64::from(i32::MAX)
         }
-        Unit::Entries => (i64::from(i32::MIN), i64::from(i32::MAX)),
-        Unit::Switch | Unit::Packets => match switch_most(setting, profile, rank) {
-            Some(most) => (0, most),
-            None => (i64::from(i32::MIN), i64::from(i32::MAX)),
-        },
-    };
-    let (least, most) = least_and_most;
-    (!(least..=most).contains(&number)).then(|| {
-        said!(
-            "{number} is out of range: this kernel takes {least} to {most}",
-            "{number} 超出范围：本内核接受 {least} 到 {most}"
-        )
-    })
+        Unit::Entries => ANY,
+        Unit::Switch | Unit::Packets => {
+            switch_most(setting, profile, rank).map_or(ANY, |most| 0..=most)
+        }
+    }
 }
 
 /// The largest value of a switch that is checked.
 fn switch_most(setting: &Setting, profile: &Profile, rank: (u16, u16)) -> Option<i64> {
-    let checked = rank >= BYTES_SINCE;
+    let bytes = rank >= BYTES_SINCE;
     match setting.name {
         "nf_conntrack_log_invalid" => Some(255),
-        "nf_conntrack_tcp_max_retrans" if checked => Some(255),
+        "nf_conntrack_tcp_max_retrans" => bytes.then_some(255),
         // Since the extension is no longer always there, 2 means "when somebody listens".
-        "nf_conntrack_events" if checked && profile.extension_size.0 == 0 => Some(2),
-        _ if checked => Some(1),
-        _ => None,
+        "nf_conntrack_events" if bytes && profile.extension_size.0 == 0 => Some(2),
+        _ => (rank >= SWITCHES_SINCE).then_some(1),
     }
 }
 
@@ -243,18 +257,21 @@ mod tests {
     }
 
     #[test]
-    fn switches_are_one_byte_since_5_13_and_were_any_number_before() {
+    fn switches_are_checked_since_5_2_and_were_any_number_before() {
         let number = |release, key, text| match on(release, key, text).0 {
             Taken::Number(n) => Some(n),
             Taken::Refused(_) => None,
         };
         for key in ["nf_conntrack_tcp_loose", "nf_conntrack_acct", "nf_conntrack_checksum"] {
             assert_eq!(number("6.18.2", key, "2"), None);
-            assert_eq!(number("5.10.0", key, "2"), Some(2));
+            assert_eq!(number("5.10.0", key, "2"), None);
+            assert_eq!(number("5.1.0", key, "2"), Some(2));
         }
+        assert_eq!(number("5.10.0", "nf_conntrack_events", "2"), None);
         assert_eq!(number("6.18.2", "nf_conntrack_events", "2"), Some(2));
         assert_eq!(number("6.18.2", "nf_conntrack_events", "3"), None);
         assert_eq!(number("6.18.2", "nf_conntrack_tcp_max_retrans", "256"), None);
+        assert_eq!(number("5.10.0", "nf_conntrack_tcp_max_retrans", "256"), Some(256));
         assert_eq!(number("6.18.2", "nf_conntrack_log_invalid", "255"), Some(255));
     }
 

@@ -58,7 +58,7 @@ pub struct Behaviour {
     pub data_begins_anew: bool,
     /// An invalid FIN or RST in both directions lowers the expiry (6.1).
     pub invalid_close_lowers: bool,
-    /// `nf_conntrack_tcp_loose` takes 0 and 1 alone (5.10).
+    /// `nf_conntrack_tcp_loose` takes 0 and 1 alone (5.2).
     pub loose_is_a_switch: bool,
 }
 

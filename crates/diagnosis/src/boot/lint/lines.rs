@@ -9,6 +9,7 @@ use super::super::keys::place;
 use super::super::outcome::Fate;
 use super::super::plan::Stage;
 use super::super::run::Write;
+use super::super::value::range;
 use super::{LintKind, Linter};
 use crate::Said;
 use crate::words::clean;
@@ -67,11 +68,24 @@ impl Linter<'_> {
                 ));
             }
         }
-        let mend = match write.setting.and_then(|s| bare_number(s, &a.value)) {
-            Some(number) => said!("write {} = {number}", "写成 {} = {number}", clean(&a.key)),
-            None => said!("write a plain decimal number", "写一个普通的十进制数"),
-        };
+        let mend = write.setting.map(|setting| self.takes(setting, a));
+        let mend =
+            mend.unwrap_or_else(|| said!("write a plain decimal number", "写一个普通的十进制数"));
         self.add(LintKind::BadValue, a, what, mend, a.may_fail);
+    }
+
+    /// What to write instead of a refused value: the number that was meant, or else one that the kernel takes.
+    fn takes(&self, setting: &Setting, a: &Assignment) -> Said {
+        let rank = self.facts.kernel.value().map_or(self.facts.profile.from, |k| k.rank());
+        let range = range(setting, &self.facts.profile, rank, self.facts.hz.get());
+        match (bare_number(setting, &a.value), range.end()) {
+            (Some(number), _) if i64::try_from(number).is_ok_and(|n| range.contains(&n)) => {
+                said!("write {} = {number}", "写成 {} = {number}", clean(&a.key))
+            }
+            (Some(_), 1) => said!("write 0 or 1", "写 0 或 1"),
+            (Some(_), most) => said!("write at most {most}", "最多写 {most}"),
+            (None, _) => said!("write a plain decimal number", "写一个普通的十进制数"),
+        }
     }
 
     fn read_only(&mut self, write: &Write) {
