@@ -3,6 +3,8 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use plimsoll_ct::Bytes;
+
 use crate::Language;
 use crate::number;
 
@@ -15,6 +17,16 @@ macro_rules! spoken {
             $crate::Language::Chinese => $crate::format!($chinese $(, $value)*),
         }
     };
+}
+
+/// What a remedy costs in memory at worst.
+pub(crate) fn price(language: Language, memory: Bytes) -> String {
+    let memory = number::bytes(memory);
+    spoken!(
+        language,
+        "up to {memory} of memory over all namespaces",
+        "所有命名空间合计最多 {memory} 内存"
+    )
 }
 
 /// A span: `4 min 10 s`, `4 分钟 10 秒`.

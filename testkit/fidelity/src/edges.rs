@@ -7,7 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::{self, Error};
+use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -203,8 +203,7 @@ pub fn run(
         pair.configure(&settings)?;
         let mut flows = Vec::new();
         while flows.len() < BATCH.min(count - outcome.flows) {
-            let tree = strategy.new_tree(&mut runner).map_err(|e| Error::other(e.to_string()))?;
-            flows.push(tree.current());
+            flows.push(generated::tree(&strategy, &mut runner)?.current());
         }
         batch(pair, &mut ticks, &flows, &mut outcome, show)?;
     }

@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::{self, Error};
+use std::io;
 use std::net::IpAddr;
 
 use plimsoll_ct::{Entry, Status};
@@ -142,11 +142,8 @@ pub fn run(
     show: &mut dyn FnMut(&str),
 ) -> io::Result<Outcome> {
     let (strategy, mut runner) = (waiting(), generated::runner(seed));
-    let mut flows = Vec::new();
-    for _ in 0..count {
-        let tree = strategy.new_tree(&mut runner).map_err(|e| Error::other(e.to_string()))?;
-        flows.push(tree.current());
-    }
+    let one = |_| Ok(generated::tree(&strategy, &mut runner)?.current());
+    let flows = (0..count).map(one).collect::<io::Result<Vec<_>>>()?;
     let patience = PATIENCE * u64::from(Clock::default().hz());
     let mut ticks = Ticks::new()?;
     // Who asks gets no answer: his connection would end with what he expects.

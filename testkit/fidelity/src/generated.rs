@@ -181,7 +181,8 @@ pub(crate) fn runner(seed: u64) -> TestRunner {
     TestRunner::new_with_rng(Config::default(), rng)
 }
 
-fn tree<S: Strategy<Value = Flow>>(strategy: &S, runner: &mut TestRunner) -> io::Result<S::Tree> {
+/// One that a strategy makes.
+pub(crate) fn tree<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> io::Result<S::Tree> {
     strategy.new_tree(runner).map_err(|e| Error::other(e.to_string()))
 }
 

@@ -15,9 +15,9 @@ use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::plan::{Change, Plan};
 
 use crate::Style;
-use crate::number::bytes;
 use crate::paint::{Line, Paint};
 use crate::screen::Screen;
+use crate::spoken;
 
 const HANG: usize = 11;
 
@@ -51,12 +51,7 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
         );
     }
     if let Some(price) = plan.price() {
-        let text = spoken!(
-            language,
-            "up to {} of memory over all namespaces",
-            "所有命名空间合计最多 {} 内存",
-            bytes(price)
-        );
+        let text = spoken::price(language, price);
         screen.paragraph(row(Said::of("price", "代价")), HANG, Paint::Plain, &text);
     }
     for detail in &plan.details {

@@ -7,9 +7,9 @@ use alloc::vec::Vec;
 use plimsoll_diagnosis::{Diagnosis, Remedy, RemedyId, Said};
 
 use super::is_quiet;
-use crate::number::bytes;
 use crate::paint::{Line, Paint};
 use crate::screen::Screen;
+use crate::spoken;
 
 const HANG: usize = 12;
 
@@ -84,12 +84,7 @@ fn show_remedy(screen: &mut Screen<'_>, remedy: &Remedy, rank: Option<usize>) {
             );
         }
         if let Some(memory) = remedy.memory {
-            let text = spoken!(
-                language,
-                "up to {} of memory over all namespaces",
-                "所有命名空间合计最多 {} 内存",
-                bytes(memory)
-            );
+            let text = spoken::price(language, memory);
             screen.paragraph(row(Said::of("price", "代价")), HANG, Paint::Plain, &text);
         }
         if !remedy.risk.is_empty() {
