@@ -1,6 +1,6 @@
 //! What can stop the laboratory.
 
-use plimsoll_ct::{Bytes, Entries};
+use plimsoll_ct::{Buckets, Bytes, Entries};
 use plimsoll_wire::Malformed;
 use std::fmt;
 use std::io;
@@ -61,8 +61,41 @@ pub enum LabError {
         /// The limit asked for.
         limit: Entries,
         /// Why not.
-        reason: String,
+        harm: Harm,
     },
+}
+
+/// What a limit would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Harm {
+    /// 0: no limit at all.
+    Unlimited,
+    /// More than eight entries per bucket.
+    LongChains {
+        /// The buckets there are.
+        buckets: Buckets,
+    },
+    /// A namespace holds more already.
+    Loss {
+        /// Its name.
+        namespace: String,
+        /// Its entries.
+        count: Entries,
+    },
+}
+
+impl fmt::Display for Harm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unlimited => f.write_str("0 means no limit at all"),
+            Self::LongChains { buckets } => {
+                write!(f, "more than 8 entries for each of {buckets} buckets")
+            }
+            Self::Loss { namespace, count } => {
+                write!(f, "the namespace {namespace} holds {count} entries and would lose packets")
+            }
+        }
+    }
 }
 
 impl LabError {
@@ -100,8 +133,8 @@ impl fmt::Display for LabError {
             Self::LimitBusy => f.write_str(
                 "another lab is running that relies on nf_conntrack_max, or has changed it: try again when it is over",
             ),
-            Self::LimitRefused { limit, reason } => {
-                write!(f, "nf_conntrack_max = {limit} is refused: {reason}")
+            Self::LimitRefused { limit, harm } => {
+                write!(f, "nf_conntrack_max = {limit} is refused: {harm}")
             }
         }
     }

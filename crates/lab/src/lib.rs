@@ -33,7 +33,7 @@ mod visitors;
 
 pub use address::{APPLICATION, CLIENT, SERVICE_PORT, Sources, WEB};
 pub use command::Step;
-pub use error::LabError;
+pub use error::{Harm, LabError};
 pub use fill::{Closing, Filled};
 pub use firewall::Firewall;
 pub use flood::{Flood, Kind, Pace};

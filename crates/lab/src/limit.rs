@@ -8,7 +8,7 @@
 //! the guard was killed too. A value that somebody else set in the meantime is theirs and stays.
 
 use crate::guard::Guard;
-use crate::{LabError, neighbours};
+use crate::{Harm, LabError, neighbours};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use plimsoll_ct::{Buckets, Entries};
@@ -82,8 +82,7 @@ impl HostLimit {
             && let Some((namespace, count)) = neighbours::fullest()?
             && count.get() > limit.get() / 10 * 9
         {
-            let reason = format!("{namespace} holds {count} entries and would lose packets");
-            return Err(LabError::LimitRefused { limit, reason });
+            return Err(LabError::LimitRefused { limit, harm: Harm::Loss { namespace, count } });
         }
         // Order matters: first the guard, then the journal, then the change. Dying between any two of
         // them leaves nothing that the next step back would not undo.
@@ -137,13 +136,13 @@ impl Drop for HostLimit {
 }
 
 fn sensible(limit: Entries) -> Result<(), LabError> {
-    let refused = |reason: String| Err(LabError::LimitRefused { limit, reason });
+    let refused = |harm| Err(LabError::LimitRefused { limit, harm });
     if limit == Entries(0) {
-        return refused("0 means no limit at all".to_owned());
+        return refused(Harm::Unlimited);
     }
     let buckets = Buckets(read_number(BUCKETS)?);
     if limit.get() / buckets.get().max(1) > 8 {
-        return refused(format!("more than 8 entries for each of {buckets} buckets"));
+        return refused(Harm::LongChains { buckets });
     }
     Ok(())
 }

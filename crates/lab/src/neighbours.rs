@@ -5,7 +5,7 @@ use plimsoll_ct::Entries;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The namespace that holds the most entries now, in words, with its count.
+/// The namespace that holds the most entries now, by its name, with its count.
 ///
 /// Looks at the namespace of every process and at every named one. Processes that end meanwhile are
 /// passed over.
@@ -27,12 +27,12 @@ pub(crate) fn fullest() -> Result<Option<(String, Entries)>, LabError> {
         if seen.insert(link.clone())
             && let Some(count) = count_of(&path)
         {
-            consider(format!("the namespace {}", link.display()), count);
+            consider(link.display().to_string(), count);
         }
     }
     for name in namespace::names()? {
         if let Ok(count) = Namespace::open(&name).and_then(|n| n.count()) {
-            consider(format!("the namespace {name}"), count);
+            consider(name, count);
         }
     }
     Ok(fullest)

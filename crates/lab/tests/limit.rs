@@ -74,7 +74,7 @@ fn a_limit_that_would_hurt_is_refused() {
     }
     let entries = Some(Entries(0));
     let refused = |limit| match Lab::build(&Options { entries, ..with_limit(limit) }) {
-        Err(LabError::LimitRefused { reason, .. }) => reason,
+        Err(LabError::LimitRefused { harm, .. }) => harm.to_string(),
         other => panic!("{limit} was not refused: {other:?}"),
     };
     assert_eq!(refused(0), "0 means no limit at all");

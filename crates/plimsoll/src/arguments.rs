@@ -323,6 +323,9 @@ pub struct Lab {
     /// Remove what an interrupted lab left behind, and stop
     #[arg(long)]
     pub clean: bool,
+    /// Language of the story [default: zh when the locale says so]
+    #[arg(long, value_name = "LANG")]
+    pub lang: Option<Lang>,
     /// Colour: on a terminal unless NO_COLOR is set, always, or never
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: When,

@@ -10,7 +10,7 @@ use plimsoll_probe::live::{self, NamespaceSelector, Observation};
 use plimsoll_probe::{dead, said_of, ways};
 use plimsoll_report::{self as report, Clock, Style};
 
-use crate::arguments::{Check, Output, Screen};
+use crate::arguments::{Check, Lang, Output, Screen};
 use crate::{exit, terminal};
 
 /// Runs it; the exit status is the verdict.
@@ -31,13 +31,13 @@ pub fn run(arguments: &Check) -> ExitCode {
 }
 
 /// The screen of one namespace of this host, as `check --netns` prints it.
-pub fn screen_of_namespace(name: &str, screen: &Screen) -> String {
+pub fn screen_of_namespace(name: &str, screen: &Screen, asked: Option<Lang>) -> String {
     let options = live::Options {
         only: vec![NamespaceSelector::Name(name.into())],
         ..live::Options::default()
     };
     let diagnosis = judged(live::observe(&options));
-    report::text(&diagnosis, &terminal::style(screen))
+    report::text(&diagnosis, &terminal::spoken_style(screen, asked))
 }
 
 fn look(arguments: &Check) -> Result<Diagnosis, Said> {

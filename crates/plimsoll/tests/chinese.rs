@@ -1,7 +1,8 @@
-//! `plimsoll check`, `boot`, `fix`, `replay` and `size` in Chinese: when, and that nothing is left in English.
+//! `plimsoll check`, `boot`, `fix`, `replay`, `size` and `lab` in Chinese: when, and that nothing is left in English.
 
 mod support;
 
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use support::{BINARY, repository, text};
@@ -380,4 +381,22 @@ fn check_speaks_by_locale_or_flag_and_what_programs_read_stays_english() {
             told("C", &[&["check", "--lang", "zh", "--interval=0.1"], &arguments[..]].concat());
         assert_eq!(said, (String::new(), why.to_owned()));
     }
+}
+
+#[test]
+fn the_lab_says_in_chinese_that_it_needs_root() {
+    // Not where the program is built: nobody may not look there.
+    let copy = std::env::temp_dir().join(format!("plimsoll-zh-lab-{}", std::process::id()));
+    std::fs::copy(BINARY, &copy).expect("a copy that nobody may run");
+    let mut command = Command::new(&copy);
+    command.args(["lab", "--lang", "zh"]);
+    if support::root() {
+        command.uid(65_534).gid(65_534);
+    }
+    let out = command.output().expect("the binary starts");
+    std::fs::remove_file(copy).expect("removed");
+    let (story, why) = (text(&out.stdout), text(&out.stderr));
+    assert_eq!(story, "\n1. 两个网络命名空间：有状态防火墙后面的一台服务器，和它的客户端\n");
+    assert_eq!(why, "plimsoll lab: 演示要新建网络命名空间，这需要 root\n");
+    assert_eq!(out.status.code(), Some(1));
 }
