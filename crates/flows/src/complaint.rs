@@ -1,14 +1,17 @@
 //! What is wrong with a text that a person typed, and where.
 
-use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
-/// Something wrong at a place of a text. Its `Display` shows the text with a caret under the place.
+use crate::Words;
+use crate::words::both;
+
+/// Something wrong at a place of a text. Its `Display` shows the text with a caret under the place, in English; `{:#}` in
+/// Chinese.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
     /// What the text is: `filter`, `--by`.
-    pub place: &'static str,
+    pub place: &'static Words,
     /// The text.
     pub text: String,
     /// Where in it, in bytes; at its end when something is missing there.
@@ -16,20 +19,31 @@ pub struct Complaint {
     /// How many bytes are meant.
     pub length: usize,
     /// What is wrong.
-    pub what: String,
+    pub what: Words,
     /// The nearest word that would be right.
     pub nearest: Option<String>,
 }
 
 impl Complaint {
     pub(crate) fn new(
-        place: &'static str,
+        place: &'static Words,
         text: &str,
         at: usize,
         length: usize,
-        what: impl Into<String>,
+        what: Words,
     ) -> Self {
-        Self { place, text: text.into(), at, length, what: what.into(), nearest: None }
+        Self { place, text: text.into(), at, length, what, nearest: None }
+    }
+
+    /// Where, and what is wrong.
+    pub fn heading(&self) -> Words {
+        let (place, column, what) = (self.place, self.column(), &self.what);
+        both!("{place}, column {column}: {what}", "{place:#}第 {column} 列：{what:#}")
+    }
+
+    /// The word that was probably meant.
+    pub fn hint(&self) -> Option<Words> {
+        self.nearest.as_ref().map(|word| both!("did you mean {word:?}?", "您是不是指 {word:?}？"))
     }
 
     /// The column of the place, counted from 1 in characters.
@@ -40,16 +54,17 @@ impl Complaint {
 
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let column = self.column();
-        writeln!(f, "{}, column {column}: {}", self.place, self.what)?;
+        let line = self.heading();
+        f.write_str(if f.alternate() { line.chinese() } else { line.english() })?;
         // One line, nothing that a terminal would obey: every character keeps its column.
         let text = self.text.chars().map(|c| if c.is_control() { ' ' } else { c });
-        writeln!(f, "  {}", text.collect::<String>())?;
+        writeln!(f, "\n  {}", text.collect::<String>())?;
         let meant = self.text.get(self.at..self.at + self.length).unwrap_or("").chars().count();
         let carets = "^".repeat(meant.max(1));
-        write!(f, "  {:>width$}{}", "", carets, width = column - 1)?;
-        if let Some(nearest) = &self.nearest {
-            f.write_str(&format!(" did you mean {nearest:?}?"))?;
+        write!(f, "  {:>width$}{}", "", carets, width = self.column() - 1)?;
+        if let Some(hint) = self.hint() {
+            f.write_str(" ")?;
+            f.write_str(if f.alternate() { hint.chinese() } else { hint.english() })?;
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ mod net;
 mod span;
 mod timeouts;
 mod view;
+mod words;
 
 pub use band::Band;
 pub use complaint::Complaint;
@@ -39,3 +40,4 @@ pub use net::Net;
 pub use span::Span;
 pub use timeouts::Timeouts;
 pub use view::{Lacks, Netns, Owner, Surroundings, Tells, View};
+pub use words::Words;

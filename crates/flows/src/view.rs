@@ -6,7 +6,7 @@ use core::ops::{BitOr, BitOrAssign};
 
 use plimsoll_ct::{Entry, Seconds};
 
-use crate::{Direction, Locals, Timeouts};
+use crate::{Direction, Locals, Timeouts, Words};
 
 /// One entry with what is known of it. Cheap to make: everything is borrowed.
 #[derive(Debug, Clone, Copy)]
@@ -128,19 +128,52 @@ impl Lacks {
     pub const STATE: Self = Self(1 << 11);
 
     /// Each with the words for it.
-    pub const ALL: [(Self, &'static str); 12] = [
-        (Self::AGE, "age (nf_conntrack_timestamp was off when they were made)"),
-        (Self::IDLE, "idle time (the timeout is not known, or was changed since)"),
-        (Self::EXPIRES, "seconds left (offloaded entries have none)"),
-        (Self::ACCOUNTING, "packets and bytes (nf_conntrack_acct was off when they were made)"),
-        (Self::MARK, "mark"),
-        (Self::LABELS, "labels"),
-        (Self::HELPER, "helper"),
-        (Self::NETNS, "network namespace"),
-        (Self::OWNER, "process, unit, container and pod"),
-        (Self::DIRECTION, "direction (the addresses of the namespace are not known)"),
-        (Self::STATUS, "status bits (text tells only some)"),
-        (Self::STATE, "state"),
+    pub const ALL: [(Self, Words); 12] = [
+        (
+            Self::AGE,
+            Words::of(
+                "age (nf_conntrack_timestamp was off when they were made)",
+                "存活时间（创建时 nf_conntrack_timestamp 没有打开）",
+            ),
+        ),
+        (
+            Self::IDLE,
+            Words::of(
+                "idle time (the timeout is not known, or was changed since)",
+                "空闲时间（不知道超时，或者后来改过）",
+            ),
+        ),
+        (
+            Self::EXPIRES,
+            Words::of(
+                "seconds left (offloaded entries have none)",
+                "剩余时间（卸载到流表的条目没有）",
+            ),
+        ),
+        (
+            Self::ACCOUNTING,
+            Words::of(
+                "packets and bytes (nf_conntrack_acct was off when they were made)",
+                "包数和字节数（创建时 nf_conntrack_acct 没有打开）",
+            ),
+        ),
+        (Self::MARK, Words::of("mark", "标记")),
+        (Self::LABELS, Words::of("labels", "标签")),
+        (Self::HELPER, Words::of("helper", "helper")),
+        (Self::NETNS, Words::of("network namespace", "网络命名空间")),
+        (Self::OWNER, Words::of("process, unit, container and pod", "进程、单元、容器和 pod")),
+        (
+            Self::DIRECTION,
+            Words::of(
+                "direction (the addresses of the namespace are not known)",
+                "方向（不知道这个命名空间的地址）",
+            ),
+        ),
+        (
+            Self::STATUS,
+            Words::of("status bits (text tells only some)", "状态位（文本形式只说出一部分）"),
+        ),
+        (Self::STATE, Words::of("state", "状态")),
     ];
 
     /// Whether all of `other` are in it.
@@ -154,7 +187,7 @@ impl Lacks {
     }
 
     /// The words for each of them.
-    pub fn words(self) -> impl Iterator<Item = &'static str> {
+    pub fn words(self) -> impl Iterator<Item = Words> {
         Self::ALL.into_iter().filter(move |(one, _)| self.contains(*one)).map(|(_, words)| words)
     }
 }

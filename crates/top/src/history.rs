@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use plimsoll_diagnosis::Said;
+
 use crate::Moment;
 
 /// Moments kept at most: an hour, one a second.
@@ -54,7 +56,10 @@ impl History {
         let next = self.get(number + 1).and_then(|moment| moment.table.as_ref().ok()).cloned();
         let index = (number - self.first) as usize;
         let Some(moment) = self.moments.get_mut(index) else { return };
-        let forgotten = Err(Arc::from("the groups of this moment are forgotten: too long ago"));
+        let forgotten = Err(Arc::new(Said::of(
+            "the groups of this moment are forgotten: too long ago",
+            "这一刻的分组已经忘掉了：太久以前",
+        )));
         if let Ok(table) = std::mem::replace(&mut moment.table, forgotten)
             && !next.is_some_and(|next| Arc::ptr_eq(&next, &table))
         {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_ct::{Entries, Time};
-use plimsoll_diagnosis::{Load, Rate, Rates};
+use plimsoll_diagnosis::{Load, Rate, Rates, Said};
 use plimsoll_flows::{Filter, Group, Keys, Lacks, Order, Tally};
 
 /// Whose entries.
@@ -41,7 +41,7 @@ pub struct Moment {
     /// Entries of all of them.
     pub entries: u64,
     /// The last reading of the table's entries, or why there is none.
-    pub table: Result<Arc<Table>, Arc<str>>,
+    pub table: Result<Arc<Table>, Arc<Said>>,
 }
 
 /// The load of one namespace.
@@ -151,7 +151,7 @@ pub struct Table {
     /// Which way it was read.
     pub reader: &'static str,
     /// Why not a faster way, what could not be read.
-    pub remarks: Vec<String>,
+    pub remarks: Vec<Said>,
     /// Whether entries of the namespace carry counters, which not every reader tells.
     pub accounting: bool,
     /// How long it is from one reading to the next.

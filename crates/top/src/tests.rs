@@ -367,8 +367,9 @@ fn findings_are_explained_namespaces_chosen_and_keys_told() {
 fn a_table_that_cannot_be_read_still_has_a_load() {
     let mut app = app();
     let mut moment = answer(app.question(), 0, 1);
-    moment.table =
-        Err(Arc::from("the table can't be read: bpf: needs CAP_BPF\nplimsoll: missing: root"));
+    moment.table = Err(Arc::new(
+        "the table can't be read: bpf: needs CAP_BPF\nplimsoll: missing: root".into(),
+    ));
     app.learn(moment);
     let shown = screen(&mut app);
     assert!(shown.contains("the table can't be read") && shown.contains("/ 2,000"), "{shown}");

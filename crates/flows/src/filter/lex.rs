@@ -3,7 +3,8 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 
-use super::super::Complaint;
+use super::FILTER;
+use crate::{Complaint, Words};
 
 /// A word or a sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,8 +83,11 @@ impl<'t> Lexer<'t> {
             }
         };
         if length == 0 {
-            let what = "a single & or |: write && or and, || or or";
-            return Err(Complaint::new("filter", self.text, at, 1, what));
+            let what = Words::of(
+                "a single & or |: write && or and, || or or",
+                "单个 & 或 |：请写 && 或 and，|| 或 or",
+            );
+            return Err(Complaint::new(&FILTER, self.text, at, 1, what));
         }
         self.at += length;
         Ok((token, Place { at, length }))
@@ -108,6 +112,7 @@ impl<'t> Lexer<'t> {
                 c => value.push(c),
             }
         }
-        Err(Complaint::new("filter", self.text, at, 1, "this quote is never closed"))
+        let what = Words::of("this quote is never closed", "这个引号没有结束");
+        Err(Complaint::new(&FILTER, self.text, at, 1, what))
     }
 }

@@ -21,7 +21,10 @@ use plimsoll_ct::{Class, Family, Protocol, Seconds};
 
 pub use glob::Glob;
 
-use crate::{Complaint, Direction, Lacks, Names, Net, View};
+use crate::{Complaint, Direction, Lacks, Names, Net, View, Words};
+
+/// What complaints call the text.
+static FILTER: Words = Words::of("filter", "过滤器");
 
 /// Which entries are meant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,13 +1,15 @@
 //! `--by state,dport,src/24` to keys.
 
-use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
 
 use super::key::{Cut, Key, Keys, Span};
-use crate::Complaint;
 use crate::nearest::nearest;
+use crate::words::both;
+use crate::{Complaint, Words};
+
+static BY: Words = Words::of("--by", "--by ");
 
 /// The words, in the order in which help shows them.
 const WORDS: &[(&str, Key)] = &[
@@ -53,18 +55,18 @@ impl Keys {
             let trimmed = word.trim();
             let start = at + (word.len() - word.trim_start().len());
             at += word.len() + 1;
-            let wrong = |what: &str| Complaint::new("--by", text, start, trimmed.len(), what);
+            let wrong = |what| Complaint::new(&BY, text, start, trimmed.len(), what);
             if keys.len() == MOST {
-                return Err(wrong(&format!("more than {MOST} keys")));
+                return Err(wrong(both!("more than {MOST} keys", "键超过 {MOST} 个")));
             }
             let key = one(trimmed).map_err(|what| Complaint {
                 nearest: nearest(name_of(trimmed), WORDS.iter().map(|(name, _)| *name))
                     .filter(|name| *name != name_of(trimmed))
                     .map(ToString::to_string),
-                ..wrong(&what)
+                ..wrong(what)
             })?;
             if keys.contains(&key) {
-                return Err(wrong("this key was named before"));
+                return Err(wrong(Words::of("this key was named before", "这个键前面已经写过")));
             }
             keys.push(key);
         }
@@ -81,21 +83,24 @@ fn name_of(word: &str) -> &str {
     word.split('/').next().unwrap_or(word)
 }
 
-fn one(word: &str) -> Result<Key, alloc::string::String> {
+fn one(word: &str) -> Result<Key, Words> {
     let name = name_of(word);
     let name = ALSO.iter().find(|(also, _)| *also == name).map_or(name, |(_, name)| name);
     let Some((_, key)) = WORDS.iter().find(|(known, _)| *known == name) else {
         let all: Vec<&str> = Keys::words().collect();
-        return Err(format!("expected one of {}", all.join(", ")));
+        return Err(both!("expected one of {}", "应为其中之一：{}", all.join(", ")));
     };
     let Some((_, cut)) = word.split_once('/') else { return Ok(*key) };
-    let cut = prefix(cut).ok_or("expected a prefix such as /24 or /24:64 (IPv4:IPv6)")?;
+    let cut = prefix(cut).ok_or(Words::of(
+        "expected a prefix such as /24 or /24:64 (IPv4:IPv6)",
+        "应为前缀，如 /24 或 /24:64（IPv4:IPv6）",
+    ))?;
     match key {
         Key::Source(_) => Ok(Key::Source(cut)),
         Key::Destination(_) => Ok(Key::Destination(cut)),
         Key::ReplySource(_) => Ok(Key::ReplySource(cut)),
         Key::ReplyDestination(_) => Ok(Key::ReplyDestination(cut)),
-        _ => Err("only an address can be cut to a prefix".into()),
+        _ => Err(Words::of("only an address can be cut to a prefix", "只有地址可以截成前缀")),
     }
 }
 

@@ -7,9 +7,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use plimsoll_flows::Order;
 use plimsoll_probe::entries::Which;
+use plimsoll_report::Language;
 
 use super::form::Output;
-use crate::arguments::seconds;
+use crate::arguments::{Lang, seconds};
+use crate::terminal;
 
 /// `plimsoll flows`.
 #[derive(Debug, Args)]
@@ -74,9 +76,20 @@ pub struct Flows {
     /// Columns of the table [default: the terminal's; 80 on a pipe]
     #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
     pub width: Option<u16>,
+    /// Language of the table, and of what is said on standard error [default: zh when the locale says so]; the other
+    /// forms are English
+    #[arg(long, value_name = "LANG", conflicts_with = "ascii")]
+    pub lang: Option<Lang>,
     /// Only ASCII characters
     #[arg(long)]
     pub ascii: bool,
+}
+
+impl Flows {
+    /// The language that is asked for.
+    pub fn language(&self) -> Language {
+        terminal::spoken(self.lang, self.ascii)
+    }
 }
 
 /// What comes first, by its word.

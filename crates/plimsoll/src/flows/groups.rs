@@ -3,11 +3,11 @@
 use std::io;
 
 use plimsoll_flows::{Group, Groups, Names};
-use plimsoll_report::Style;
 use plimsoll_report::flows::{
     Cell, GROUP_COLUMNS, Kind, csv_header, csv_row, group_cells, groups_table, json_row, key_kind,
     key_name,
 };
+use plimsoll_report::{Style, spoken};
 
 use super::arguments::Flows;
 use super::form::Form;
@@ -36,7 +36,11 @@ pub fn print(
         if groups.len() > shown.len() {
             let more = groups.len() - shown.len();
             let rest = all - shown.iter().map(|group| group.tally.entries).sum::<u64>();
-            let line = format!("and {more} more groups with {rest} entries (--top)\n");
+            let line = spoken!(
+                style.language,
+                "and {more} more groups with {rest} entries (--top)\n",
+                "另有 {more} 组，共 {rest} 个条目（--top）\n"
+            );
             out.buffer().extend_from_slice(line.as_bytes());
         }
         return out.flush();

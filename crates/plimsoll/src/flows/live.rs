@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use plimsoll_ct::Entry;
 use plimsoll_diagnosis::facts::Gap;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_flows::{Lacks, Surroundings, Tells};
 use plimsoll_probe::entries::{self, Ask, Details, Outcome, Reader, Scope, Share, Sink, Wants};
 use plimsoll_probe::live::{NamespaceSelector, Pulse};
@@ -31,7 +32,7 @@ pub struct Places {
 
 impl Places {
     /// The namespaces that were chosen.
-    pub fn choose(all: bool, netns: &[String]) -> Result<Self, String> {
+    pub fn choose(all: bool, netns: &[String]) -> Result<Self, Said> {
         let scope = if all {
             Scope::All
         } else if netns.is_empty() {
@@ -46,7 +47,11 @@ impl Places {
                     .filter(|text| unmatched.contains(&NamespaceSelector::parse(text)))
                     .map(|text| format!("{text:?}"))
                     .collect();
-                return Err(format!("no network namespace answers to {}", asked.join(", ")));
+                return Err(said!(
+                    "no network namespace answers to {}",
+                    "没有这样的网络命名空间：{}",
+                    asked.join(", ")
+                ));
             }
             Scope::Some(found.into_iter().filter_map(|one| one.inode).collect())
         };
@@ -155,52 +160,95 @@ impl Sink for Take<'_, '_> {
 }
 
 /// What a person must know of how it was read. `full`: it ended because enough was shown.
-pub fn remarks(outcome: &Outcome, full: bool) -> Vec<String> {
+pub fn remarks(outcome: &Outcome, full: bool) -> Vec<Said> {
     let mut remarks = Vec::new();
     let gap = |gap: &Gap| match &gap.needs {
-        Some(needs) => format!("{} (needs {needs})", gap.detail),
-        None => gap.detail.to_string(),
+        Some(needs) => {
+            said!("{} (needs {needs})", "{:#}（需要 {needs:#}）", gap.detail)
+        }
+        None => gap.detail.clone(),
     };
     if let (Share::Part(share), false) = (outcome.share, full) {
-        let part = match share {
-            Some(share) => format!("about {:.1} % of the table was read", share * 100.0),
-            None => "a part of the table was read".into(),
-        };
-        remarks.push(format!("{part}: counts are of what was read"));
+        remarks.push(match share {
+            Some(share) => said!(
+                "about {:.1} % of the table was read: counts are of what was read",
+                "大约读了表的 {:.1} %：计数只是读到的这部分",
+                share * 100.0
+            ),
+            None => Said::of(
+                "a part of the table was read: counts are of what was read",
+                "只读了表的一部分：计数只是读到的这部分",
+            ),
+        });
     }
-    for (n, one, many, what) in [
-        (outcome.overruns, "time", "times", "the kernel lost messages (ENOBUFS)"),
-        (outcome.duplicates, "entry", "entries", "came twice and left out"),
-        (outcome.cut, "group of buckets", "groups of buckets", "given up"),
+    for (n, one, many, what, chinese) in [
+        (
+            outcome.overruns,
+            "time",
+            "times",
+            "the kernel lost messages (ENOBUFS)",
+            "次内核丢失消息（ENOBUFS）",
+        ),
+        (
+            outcome.duplicates,
+            "entry",
+            "entries",
+            "came twice and left out",
+            "个条目来了两次，没有重复计",
+        ),
+        (outcome.cut, "group of buckets", "groups of buckets", "given up", "组桶没有读完"),
         (
             outcome.untold,
             "entry",
             "entries",
             "with a security context that bpf can't tell (--reader netlink can)",
+            "个条目带有安全上下文，bpf 读不到（--reader netlink 可以）",
         ),
     ] {
         if n > 0 {
-            remarks.push(format!("{} {what}", counted(n, one, many)));
+            let english = format!("{} {what}", counted(n, one, many));
+            remarks.push(Said::new(english, format!("{} {chinese}", grouped(n))));
         }
     }
     if outcome.resized {
-        remarks.push("the table was resized meanwhile: entries may be missing or doubled".into());
+        remarks.push(Said::of(
+            "the table was resized meanwhile: entries may be missing or doubled",
+            "其间表改变了大小：条目可能有缺失或重复",
+        ));
     }
     if let Some(why) = &outcome.unseen {
-        remarks.push(format!("there may be more network namespaces: {}", gap(why)));
+        let why = gap(why);
+        remarks.push(said!(
+            "there may be more network namespaces: {why}",
+            "可能还有别的网络命名空间：{why:#}"
+        ));
     }
     for (inode, why) in outcome.unread.iter().take(3) {
-        let which = inode.map_or_else(|| "a namespace".into(), |inode| format!("net:[{inode}]"));
-        remarks.push(format!("{which} was not read: {}", gap(why)));
+        let (which, why) = (called(*inode), gap(why));
+        remarks.push(said!("{which} was not read: {why}", "没有读 {which:#}：{why:#}"));
     }
     if outcome.unread.len() > 3 {
-        remarks.push(format!("{} more namespaces were not read", outcome.unread.len() - 3));
+        let more = outcome.unread.len() - 3;
+        remarks.push(said!("{more} more namespaces were not read", "还有 {more} 个命名空间没有读"));
     }
-    remarks.into_iter().map(|remark| clean(&remark).into_owned()).collect()
+    remarks.into_iter().map(|remark| shown(&remark)).collect()
+}
+
+/// A namespace by its inode.
+pub fn called(inode: Option<u64>) -> Said {
+    match inode {
+        Some(inode) => format!("net:[{inode}]").into(),
+        None => Said::of("a namespace", "一个命名空间"),
+    }
+}
+
+/// Without what a terminal would obey.
+pub fn shown(said: &Said) -> Said {
+    said.map(|words| clean(words).into_owned())
 }
 
 /// Where there are entries, if this namespace has none.
-pub fn elsewhere() -> Option<String> {
+pub fn elsewhere() -> Option<Said> {
     if number("nf_conntrack_count")? > 0 {
         return None;
     }
@@ -210,10 +258,17 @@ pub fn elsewhere() -> Option<String> {
         .filter(|count| count.0 > 0)
         .fold((0u64, 0u64), |(n, sum), count| (n + 1, sum.saturating_add(count.0)));
     (spaces > 0).then(|| {
-        format!(
-            "this network namespace has no entries; {} in {}: --all-netns",
-            counted(entries, "is", "are"),
-            counted(spaces, "other", "others")
+        Said::new(
+            format!(
+                "this network namespace has no entries; {} in {}: --all-netns",
+                counted(entries, "is", "are"),
+                counted(spaces, "other", "others")
+            ),
+            format!(
+                "这个网络命名空间里没有条目；另外 {} 个里有 {} 个：--all-netns",
+                grouped(spaces),
+                grouped(entries)
+            ),
         )
     })
 }
@@ -224,39 +279,49 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Which way it was, and why not a faster one.
-pub fn way(outcome: &Outcome) -> String {
-    let mut way = format!("read by {}", entries::name(outcome.reader));
+pub fn way(outcome: &Outcome) -> Said {
+    let reader = entries::name(outcome.reader);
+    let mut way = said!("read by {reader}", "用 {reader} 读取");
     for (reader, gap) in &outcome.passed_over {
-        let detail = gap.detail.strip_prefix(&format!("{}: ", entries::name(*reader)));
-        way.push_str(&format!(
-            "; not by {}: {}",
-            entries::name(*reader),
-            detail.unwrap_or(&gap.detail)
-        ));
+        let reader = entries::name(*reader);
+        // Said once.
+        let detail = gap.detail.map(|words| {
+            let rest = words.strip_prefix(reader).unwrap_or_default();
+            let rest = rest.strip_prefix(": ").or_else(|| rest.strip_prefix('：'));
+            rest.unwrap_or(words).to_owned()
+        });
+        way.push(&said!("; not by {reader}: {detail}", "；没有用 {reader}：{detail:#}"));
     }
-    clean(&way).into_owned()
+    shown(&way)
 }
 
 /// Why the tables of a scope can't be read, and what can be seen all the same.
-pub fn refusal(gap: &Gap, scope: &Scope) -> String {
-    let mut text = format!("the table can't be read: {}", gap.detail);
+pub fn refusal(gap: &Gap, scope: &Scope) -> Said {
+    let mut text = said!("the table can't be read: {}", "无法读取连接跟踪表：{:#}", gap.detail);
     if let Some(needs) = &gap.needs {
-        text.push_str(&format!("\nplimsoll: missing: {needs}"));
+        text.push(&said!("\nplimsoll: missing: {needs}", "\nplimsoll: 缺少：{needs:#}"));
     }
     if *scope == Scope::Here
         && let (Some(count), Some(max)) = (number("nf_conntrack_count"), number("nf_conntrack_max"))
     {
-        let (entries, max) = (counted(count, "entry", "entries"), grouped(max));
-        text.push_str(&format!(
-            "\nplimsoll: what can be seen: {entries} in this namespace, of {max} at most \
-             (plimsoll check tells more)"
+        let (entries, count) = (counted(count, "entry", "entries"), grouped(count));
+        let max = grouped(max);
+        text.push(&Said::new(
+            format!(
+                "\nplimsoll: what can be seen: {entries} in this namespace, of {max} at most \
+                 (plimsoll check tells more)"
+            ),
+            format!(
+                "\nplimsoll: 能看到的：这个命名空间里有 {count} 个条目，上限 {max}（plimsoll check 说得更多）"
+            ),
         ));
     }
     if !std::path::Path::new("/proc/self").exists() {
-        text.push_str(
+        text.push(&Said::of(
             "\nplimsoll: /proc is not mounted here: `mount -t proc proc /proc`; a listing saved elsewhere is \
              read with --from FILE",
-        );
+            "\nplimsoll: 这里没有挂载 /proc：`mount -t proc proc /proc`；别处保存的列表用 --from FILE 读取",
+        ));
     }
     text
 }

@@ -20,13 +20,14 @@ use std::io;
 use std::process::ExitCode;
 
 use plimsoll_diagnosis::facts::Gap;
-use plimsoll_flows::{Filter, Groups, Keys, Lacks, Limits, Names};
+use plimsoll_diagnosis::{Said, said};
+use plimsoll_flows::{Complaint, Filter, Groups, Keys, Lacks, Limits, Names};
 use plimsoll_probe::entries::{Outcome, Scope, Wants};
 use plimsoll_probe::files::Files;
 use plimsoll_probe::names::name_files;
 use plimsoll_probe::seed;
-use plimsoll_report::clean;
 use plimsoll_report::number::{count, counted};
+use plimsoll_report::{Language, clean, spoken};
 
 use crate::{check, exit};
 use arguments::{Flows, ReaderChoice};
@@ -46,6 +47,11 @@ pub fn run(arguments: &Flows) -> ExitCode {
     }
 }
 
+/// Says something on standard error.
+fn tell(language: Language, what: &Said) {
+    say!("{}", what.spoken(language));
+}
+
 /// What was understood of the command line.
 struct Prepared {
     files: Files,
@@ -56,33 +62,52 @@ struct Prepared {
 }
 
 fn prepare(arguments: &Flows) -> Result<Prepared, String> {
+    let language = arguments.language();
+    let complaint = |error: Complaint| match language {
+        Language::English => error.to_string(),
+        Language::Chinese => format!("{error:#}"),
+    };
     let files = match (&arguments.root, &arguments.bundle) {
         (Some(path), _) | (None, Some(path)) => {
-            check::open(path, arguments.root.is_some()).map_err(|why| why.to_string())?.0
+            check::open(path, arguments.root.is_some())
+                .map_err(|why| why.spoken(language).to_owned())?
+                .0
         }
         (None, None) => Files::live(),
     };
     let found = name_files(&files);
     let names = Names::new(found.services, found.protocols, found.labels);
     let text = arguments.filter.join(" ");
-    let filter = Filter::parse(&text, &names).map_err(|error| error.to_string())?;
+    let filter = Filter::parse(&text, &names).map_err(complaint)?;
     let keys = arguments.by.as_deref().map(Keys::parse).transpose();
-    let keys = keys.map_err(|error| error.to_string())?;
+    let keys = keys.map_err(complaint)?;
     let output = match arguments.json {
         true => Form::Json.into(),
         false => arguments.output.unwrap_or(Form::Table.into()),
     };
     let form = output.form;
     if keys.is_some() && matches!(form, Form::Conntrack(_) | Form::Proc) {
-        return Err("--by adds entries up: it prints table, json, csv or parquet".into());
+        return Err(spoken!(
+            language,
+            "--by adds entries up: it prints table, json, csv or parquet",
+            "--by 把条目汇总：它输出 table、json、csv 或 parquet"
+        ));
     }
     if arguments.watch
         && matches!(form, Form::Parquet | Form::Proc | Form::Conntrack(Tool { save: true, .. }))
     {
-        return Err("--watch prints table, json, csv or conntrack (not save)".into());
+        return Err(spoken!(
+            language,
+            "--watch prints table, json, csv or conntrack (not save)",
+            "--watch 输出 table、json、csv 或 conntrack（save 除外）"
+        ));
     }
     if form == Form::Parquet && io::IsTerminal::is_terminal(&io::stdout()) {
-        return Err("parquet is no text: redirect it to a file".into());
+        return Err(spoken!(
+            language,
+            "parquet is no text: redirect it to a file",
+            "parquet 不是文本：请重定向到文件"
+        ));
     }
     Ok(Prepared { files, names, filter, keys, output })
 }
@@ -90,14 +115,14 @@ fn prepare(arguments: &Flows) -> Result<Prepared, String> {
 fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
     let Prepared { files, names, filter, keys, output } = prepared;
     let form = output.form;
-    let style = pipe::style(arguments);
+    let (style, language) = (pipe::style(arguments), arguments.language());
     let dead = arguments.root.is_some() || arguments.bundle.is_some() || arguments.from.is_some();
     let places = match dead {
         true => None,
         false => match live::Places::choose(arguments.all_netns, &arguments.netns) {
             Ok(places) => Some(places),
             Err(why) => {
-                say!("{why}");
+                tell(language, &why);
                 return exit::usage();
             }
         },
@@ -112,7 +137,7 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
         Some(keys) => End::Group(Box::new(Groups::new(keys.clone(), Limits::default(), seed()))),
         None => match Printer::new(form, names, &style, several) {
             Ok(printer) => End::Print(Box::new(printer)),
-            Err(error) => return written(Err(error)),
+            Err(error) => return written(Err(error), language),
         },
     };
     let mut pipe = Pipe {
@@ -131,7 +156,7 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
     let Read { told, way, remarks } = match read {
         Ok(read) => read,
         Err(why) => {
-            say!("{why}");
+            tell(language, &why);
             return exit::failed();
         }
     };
@@ -143,27 +168,29 @@ fn act(arguments: &Flows, prepared: &Prepared) -> ExitCode {
         Err(error) => Err(error),
     };
     if !arguments.quiet {
-        talk(&pipe, told, &way, &remarks);
+        talk(&pipe, told, &way, &remarks, language);
     }
-    written(done)
+    written(done, language)
 }
 
 /// What is said of a reading.
 struct Read {
     /// Entries that a reader told of; some it leaves out by itself, where the filter allows.
     told: u64,
-    way: String,
-    remarks: Vec<String>,
+    way: Said,
+    remarks: Vec<Said>,
 }
 
 /// What was saved, through the pipe.
-fn read_saved(arguments: &Flows, files: &Files, pipe: &mut Pipe<'_>) -> Result<Read, String> {
+fn read_saved(arguments: &Flows, files: &Files, pipe: &mut Pipe<'_>) -> Result<Read, Said> {
     let read = match &arguments.from {
-        Some(path) => saved::listing(path, pipe),
-        None => saved::host(files, &arguments.netns, pipe),
+        Some(path) => saved::listing(path, pipe, arguments.language()),
+        None => saved::host(files, &arguments.netns, pipe, arguments.language()),
     };
-    let source = read.map_err(|why| clean(&why).into_owned())?;
-    Ok(Read { told: 0, way: format!("read from {}", clean(&source)), remarks: Vec::new() })
+    let source = read.map_err(|why| live::shown(&why))?;
+    let source = clean(&source);
+    let way = said!("read from {source}", "读自 {source}");
+    Ok(Read { told: 0, way, remarks: Vec::new() })
 }
 
 /// The running host, through the pipe.
@@ -172,7 +199,7 @@ fn read_live(
     prepared: &Prepared,
     places: &live::Places,
     pipe: &mut Pipe<'_>,
-) -> Result<Read, String> {
+) -> Result<Read, Said> {
     let Prepared { filter, keys, output, .. } = prepared;
     let needs = keys.as_ref().map_or(Lacks::NONE, Keys::needs) | filter.needs();
     let wants = match keys {
@@ -246,45 +273,74 @@ fn grouped(
 }
 
 /// Says on standard error what was done.
-fn talk(pipe: &Pipe<'_>, told: u64, way: &str, remarks: &[String]) {
+fn talk(pipe: &Pipe<'_>, told: u64, way: &Said, remarks: &[Said], language: Language) {
     let Counts { seen, matched, unknown, malformed } = pipe.counts;
     let seen = seen.max(told);
     // Where the kernel left out all others, nobody knows how many they were.
-    let of = if seen > matched { format!(" of {}", count(seen)) } else { String::new() };
+    let of = match seen > matched {
+        true => said!(" of {}", "（共 {} 个）", count(seen)),
+        false => Said::default(),
+    };
     let what = match &pipe.end {
-        End::Group(_) => "counted",
-        End::Print(_) => "shown",
+        End::Group(_) => Said::of("counted", "统计了"),
+        End::Print(_) => Said::of("shown", "显示了"),
     };
     let entries = if of.is_empty() && matched == 1 { "entry" } else { "entries" };
-    say!("{}{of} {entries} {what}, {way}", count(matched));
+    let matched = count(matched);
+    say!(
+        "{}",
+        spoken!(
+            language,
+            "{matched}{of} {entries} {what}, {way}",
+            "{what:#} {matched} 个条目{of:#}，{way:#}"
+        )
+    );
     if unknown > 0 {
-        let lacking: Vec<&str> = pipe.lacks.words().collect();
-        say!("{} could not be judged, for want of: {}", count(unknown), lacking.join("; "));
+        tell(language, &unjudged(unknown, pipe.lacks));
     }
     if malformed > 0 {
         let what = counted(malformed, "line or message", "lines or messages");
-        say!("{what} could not be understood");
+        let malformed = count(malformed);
+        say!(
+            "{}",
+            spoken!(language, "{what} could not be understood", "{malformed} 行（或消息）看不懂")
+        );
     }
     if let End::Group(groups) = &pipe.end
         && groups.error() > 0
     {
-        say!(
-            "more groups than there is room for: a count may be too small by {} at most",
-            count(groups.error())
+        tell(
+            language,
+            &said!(
+                "more groups than there is room for: a count may be too small by {} at most",
+                "分组太多，放不下：计数最多可能少 {}",
+                count(groups.error())
+            ),
         );
     }
     for remark in remarks {
-        say!("{remark}");
+        tell(language, remark);
     }
 }
 
+/// How many a filter could not judge, and what was lacking.
+pub fn unjudged(unknown: u64, lacks: Lacks) -> Said {
+    let words = lacks.words().map(|lack| Said::new(lack.english().into(), lack.chinese().into()));
+    let lacking = Said::join(&words.collect::<Vec<_>>(), &Said::of("; ", "；"));
+    said!(
+        "{} could not be judged, for want of: {lacking}",
+        "{} 个无法判断，因为缺少：{lacking:#}",
+        count(unknown)
+    )
+}
+
 /// A reader that closed the pipe has what it wanted.
-fn written(result: io::Result<()>) -> ExitCode {
+fn written(result: io::Result<()>, language: Language) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            say!("standard output: {error}");
+            tell(language, &said!("standard output: {error}", "标准输出：{error}"));
             exit::failed()
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plimsoll_ct::Entry;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_flows::Owner;
 use plimsoll_probe::attribution::{self, Attribution};
 
@@ -53,12 +54,15 @@ impl Owners {
     }
 
     /// What could not be looked at.
-    pub fn remarks(&self) -> Vec<String> {
+    pub fn remarks(&self) -> Vec<Said> {
         let gaps = self.host.gaps();
-        let mut remarks: Vec<String> =
-            gaps.iter().take(2).map(|gap| gap.detail.to_string()).collect();
+        let mut remarks: Vec<Said> = gaps.iter().take(2).map(|gap| gap.detail.clone()).collect();
         if gaps.len() > 2 {
-            remarks.push(format!("{} more gaps in whose entries are", gaps.len() - 2));
+            let more = gaps.len() - 2;
+            remarks.push(said!(
+                "{more} more gaps in whose entries are",
+                "还有 {more} 处看不到条目归谁"
+            ));
         }
         remarks
     }

@@ -152,7 +152,8 @@ pub fn style(arguments: &super::arguments::Flows) -> Style {
     Style {
         width: crate::terminal::wide(arguments.width),
         colour: false,
-        unicode: !arguments.ascii && crate::terminal::unicode(),
+        unicode: crate::terminal::shows(arguments.lang, arguments.ascii),
+        language: arguments.language(),
         ..Style::default()
     }
 }

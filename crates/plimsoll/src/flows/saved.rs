@@ -5,34 +5,45 @@ use std::io::{self, BufRead};
 use std::path::Path;
 
 use plimsoll_ct::Entry;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_flows::{Surroundings, Tells};
 use plimsoll_probe::dead;
 use plimsoll_probe::files::Files;
 use plimsoll_probe::table::each_of_listing;
+use plimsoll_report::Language;
 
 use super::around;
 use super::pipe::{Beside, Pipe};
+use super::tell;
 
 /// Reads one listing; `-` is standard input.
-pub fn listing(path: &Path, pipe: &mut Pipe<'_>) -> Result<String, String> {
+pub fn listing(path: &Path, pipe: &mut Pipe<'_>, language: Language) -> Result<String, Said> {
     let name = path.display().to_string();
-    let failed = |error: io::Error| format!("{name}: {error}");
+    let failed = |error: io::Error| said!("{name}: {error}", "{name}：{error}");
     let mut reader = if path == Path::new("-") {
         dead::open_listing(io::stdin())
     } else {
         let file = File::open(path).map_err(failed)?;
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            return Err(format!("{name}: a directory; --root reads one"));
+            return Err(said!(
+                "{name}: a directory; --root reads one",
+                "{name}：是目录；目录用 --root 读取"
+            ));
         }
         dead::open_listing(file)
     }
     .map_err(failed)?;
-    through(&mut reader, &name, Surroundings::default(), None, pipe)?;
+    through(&mut reader, &name, Surroundings::default(), None, pipe, language)?;
     Ok(name)
 }
 
 /// Reads all tables that were saved with a host. Where they stood.
-pub fn host(files: &Files, chosen: &[String], pipe: &mut Pipe<'_>) -> Result<String, String> {
+pub fn host(
+    files: &Files,
+    chosen: &[String],
+    pipe: &mut Pipe<'_>,
+    language: Language,
+) -> Result<String, Said> {
     let mut read = Vec::new();
     let mut known = Vec::new();
     for table in dead::tables(files) {
@@ -48,22 +59,23 @@ pub fn host(files: &Files, chosen: &[String], pipe: &mut Pipe<'_>) -> Result<Str
             continue;
         }
         if let Some((path, mut reader)) = table.open(files) {
-            through(&mut reader, &path, around, table.inode, pipe)?;
+            through(&mut reader, &path, around, table.inode, pipe, language)?;
             read.push(path);
         }
     }
     if read.is_empty() {
-        let what = match chosen {
-            [] => "no listing of the table was saved (looked for proc/net/nf_conntrack and what \
-                   conntrack -L printed)"
-                .into(),
-            _ => format!(
+        return Err(match chosen {
+            [] => Said::of(
+                "no listing of the table was saved (looked for proc/net/nf_conntrack and what conntrack -L printed)",
+                "没有保存表的列表（找过 proc/net/nf_conntrack 和 conntrack -L 的输出）",
+            ),
+            _ => said!(
                 "no table of {} was saved; there are {}",
+                "没有保存 {} 的表；保存了的有：{}",
                 chosen.join(", "),
                 known.join(", ")
             ),
-        };
-        return Err(what);
+        });
     }
     Ok(read.join(", "))
 }
@@ -74,7 +86,8 @@ fn through(
     mut around: Surroundings,
     netns: Option<u64>,
     pipe: &mut Pipe<'_>,
-) -> Result<(), String> {
+    language: Language,
+) -> Result<(), Said> {
     let before = pipe.counts;
     let mut first = None;
     let ended = each_of_listing(reader, &mut |line| match line {
@@ -93,13 +106,17 @@ fn through(
     });
     let none = pipe.counts.seen == before.seen;
     if let (true, Some(malformed)) = (none, first) {
-        return Err(format!("{name}: no entry in it: {malformed}"));
+        let malformed = Said::from(malformed);
+        return Err(said!(
+            "{name}: no entry in it: {malformed}",
+            "{name}：里面没有条目：{malformed:#}"
+        ));
     }
     match ended {
         Ok(()) => Ok(()),
-        Err(error) if none => Err(format!("{name}: {error}")),
+        Err(error) if none => Err(said!("{name}: {error}", "{name}：{error}")),
         Err(error) => {
-            say!("{name}: broken off: {error}");
+            tell(language, &said!("{name}: broken off: {error}", "{name}：中途断了：{error}"));
             Ok(())
         }
     }

@@ -9,12 +9,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use plimsoll_ct::{Entry, Time};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_flows::{Before, Known, Lacks, Truth, View};
 use plimsoll_probe::entries::{self, Ask, Reader, Scope, Wants, Which};
 use plimsoll_probe::events::{Happening, Kind, Listener, Woken, program_of};
-use plimsoll_report::clean;
 use plimsoll_report::flows::{COLUMNS, Cell, csv_header, csv_row, event_line, json_row};
 use plimsoll_report::number::{count, counted};
+use plimsoll_report::{Language, clean, spoken};
 use plimsoll_wire::listing::xml;
 
 use super::arguments::Flows;
@@ -22,26 +23,30 @@ use super::form::{Form, Tool};
 use super::live::{self, Places};
 use super::owners::Owners;
 use super::pipe::{Beside, Out};
-use super::{Prepared, print, seed, written};
+use super::{Prepared, print, seed, tell, unjudged, written};
 use crate::exit;
 
 /// Runs it until a signal, or until `--limit` events were shown.
 pub fn run(arguments: &Flows, prepared: &Prepared, places: Places) -> ExitCode {
+    let language = arguments.language();
     let mut listener = match Listener::open(&places.scope, arguments.buffer) {
         Ok(listener) => listener,
         Err(gap) => {
-            say!("{}", live::refusal(&gap, &places.scope));
+            tell(language, &live::refusal(&gap, &places.scope));
             return exit::failed();
         }
     };
     if !arguments.quiet {
-        say!(
-            "listening. Until nobody listens any more, every new entry of this host is 128 bytes larger"
+        tell(
+            language,
+            &Said::of(
+                "listening. Until nobody listens any more, every new entry of this host is 128 bytes larger",
+                "正在监听。只要还有人监听，本机的每个新条目就多占 128 字节",
+            ),
         );
         for (inode, gap) in &listener.refused {
-            let which =
-                inode.map_or_else(|| "a namespace".into(), |inode| format!("net:[{inode}]"));
-            say!("{which} is not heard: {}", clean(&gap.detail));
+            let (which, why) = (live::called(*inode), live::shown(&gap.detail));
+            tell(language, &said!("{which} is not heard: {why}", "听不到 {which:#}：{why:#}"));
         }
     }
     let mut watch = Watch {
@@ -65,7 +70,11 @@ pub fn run(arguments: &Flows, prepared: &Prepared, places: Places) -> ExitCode {
     if let Err(gap) = watch.read(&scope, None)
         && !arguments.quiet
     {
-        say!("what is in the table is not known: {}", clean(&gap));
+        let gap = live::shown(&gap);
+        tell(
+            language,
+            &said!("what is in the table is not known: {gap}", "不知道表里有什么：{gap:#}"),
+        );
     }
     let ended = watch.follow(&mut listener);
     watch.end(ended, listener.dropped())
@@ -190,7 +199,7 @@ impl Watch<'_> {
     }
 
     /// Reads the table: what is not known yet is noted; `found` takes what is new or changed.
-    fn read(&mut self, scope: &Scope, mut found: Option<Found<'_>>) -> Result<(), String> {
+    fn read(&mut self, scope: &Scope, mut found: Option<Found<'_>>) -> Result<(), Said> {
         let ask = Ask {
             which: Which::Netlink,
             scope: scope.clone(),
@@ -215,8 +224,8 @@ impl Watch<'_> {
         let outcome = entries::read(&ask, std::slice::from_mut(&mut sink));
         match outcome {
             Ok(outcome) if outcome.is_complete() => Ok(()),
-            Ok(_) => Err("the table could not be read to its end".into()),
-            Err(gap) => Err(gap.detail.to_string()),
+            Ok(_) => Err(Said::of("the table could not be read to its end", "表没能读完")),
+            Err(gap) => Err(gap.detail),
         }
     }
 
@@ -242,7 +251,14 @@ impl Watch<'_> {
             }
             Err(why) => {
                 if !self.arguments.quiet {
-                    say!("lost events could not be made good: {}", clean(&why));
+                    let why = live::shown(&why);
+                    tell(
+                        self.arguments.language(),
+                        &said!(
+                            "lost events could not be made good: {why}",
+                            "丢失的事件没能补上：{why:#}"
+                        ),
+                    );
                 }
             }
         }
@@ -316,8 +332,12 @@ impl Watch<'_> {
                 let clock = print::zoned(Time(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)));
                 let clock =
                     clock.map_or_else(String::new, |at| at.strftime("%H:%M:%S%.3f").to_string());
-                let several = self.places.are_several();
-                let line = event_line(&clock, word(kind), &view, names, several, reread);
+                let (several, language) = (self.places.are_several(), self.arguments.language());
+                let event = match language {
+                    Language::English => word(kind),
+                    Language::Chinese => chinese(kind),
+                };
+                let line = event_line(&clock, event, &view, names, several, reread, language);
                 out.extend_from_slice(line.as_bytes());
             }
         }
@@ -334,34 +354,43 @@ impl Watch<'_> {
             self.out.buffer().extend_from_slice(xml::FRAME[1].as_bytes());
         }
         let ended = ended.and_then(|()| self.out.flush());
+        let language = self.arguments.language();
         if !self.arguments.quiet {
-            say!("{} shown", counted(self.shown, "event", "events"));
+            let (events, shown) = (counted(self.shown, "event", "events"), count(self.shown));
+            say!("{}", spoken!(language, "{events} shown", "显示了 {shown} 个事件"));
         }
         if self.losses > 0 {
             let how_many = match dropped {
-                Some(dropped) => counted(dropped, "message", "messages"),
-                None => "messages".into(),
+                Some(dropped) => Said::new(
+                    counted(dropped, "message", "messages"),
+                    format!(" {} 条", count(dropped)),
+                ),
+                None => Said::of("messages", "一些"),
             };
+            let times = counted(self.losses, "time", "times");
+            let differences = counted(self.repaired, "difference was", "differences were");
+            let (losses, repaired) = (count(self.losses), count(self.repaired));
             say!(
-                "{} too slow: the kernel dropped {how_many} (ENOBUFS); the table was read again, \
-                 and {} found and shown (--buffer gives more room)",
-                counted(self.losses, "time", "times"),
-                counted(self.repaired, "difference was", "differences were")
+                "{}",
+                spoken!(
+                    language,
+                    "{times} too slow: the kernel dropped {how_many} (ENOBUFS); the table was read again, and {differences} found and shown (--buffer gives more room)",
+                    "{losses} 次来不及：内核丢了{how_many:#}消息（ENOBUFS）；重新读了表，找到并显示了 {repaired} 处差别（--buffer 给出更多空间）"
+                )
             );
         }
         if self.unknown > 0 && !self.arguments.quiet {
-            let lacking: Vec<&str> = self.lacks.words().collect();
-            say!(
-                "{} could not be judged, for want of: {}",
-                count(self.unknown),
-                lacking.join("; ")
-            );
+            tell(language, &unjudged(self.unknown, self.lacks));
         }
         if self.malformed > 0 {
             let messages = counted(self.malformed, "message", "messages");
-            say!("{messages} could not be understood");
+            let malformed = count(self.malformed);
+            say!(
+                "{}",
+                spoken!(language, "{messages} could not be understood", "{malformed} 条消息看不懂")
+            );
         }
-        written(ended)
+        written(ended, language)
     }
 }
 
@@ -373,6 +402,14 @@ const fn word(kind: Kind) -> &'static str {
         Kind::New => "new",
         Kind::Update => "update",
         Kind::Destroy => "destroy",
+    }
+}
+
+const fn chinese(kind: Kind) -> &'static str {
+    match kind {
+        Kind::New => "新建",
+        Kind::Update => "更新",
+        Kind::Destroy => "删除",
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use plimsoll_ct::Entry;
 use plimsoll_diagnosis::facts::Snapshot;
-use plimsoll_diagnosis::{Diagnosis, diagnose};
+use plimsoll_diagnosis::{Diagnosis, Said, diagnose};
 use plimsoll_flows::{Filter, Groups, Lacks, Limits, Tally, Truth, View};
 use plimsoll_probe::entries::{self, Ask, Budget, Entries, Outcome, Share, Sink, Which};
 use plimsoll_probe::live::{NamespaceSelector, Pulse};
@@ -42,7 +42,7 @@ pub struct Reader {
     pace: Pace,
     snapshots: VecDeque<Snapshot>,
     splits: BTreeMap<Option<u64>, Split>,
-    table: Result<Arc<Table>, Arc<str>>,
+    table: Result<Arc<Table>, Arc<Said>>,
     /// Somebody waits for an answer.
     asked: bool,
 }
@@ -65,7 +65,10 @@ impl Reader {
             pace: Pace::new(interval, entries),
             snapshots: VecDeque::from([first]),
             splits: BTreeMap::new(),
-            table: Err(Arc::from("the table's entries are being read")),
+            table: Err(Arc::new(Said::of(
+                "the table's entries are being read",
+                "正在读取表里的条目",
+            ))),
             asked: true,
             question,
         }
@@ -206,7 +209,7 @@ impl Reader {
         true
     }
 
-    fn read(&mut self, share: f64) -> (Result<Arc<Table>, Arc<str>>, f64) {
+    fn read(&mut self, share: f64) -> (Result<Arc<Table>, Arc<Said>>, f64) {
         let question = self.question.clone();
         let needs = question.keys.needs() | question.filter.needs();
         let counted =
@@ -247,7 +250,7 @@ impl Reader {
             Err(gap) => {
                 self.owners = owners;
                 self.splits.clear();
-                return (Err(Arc::from(live::refusal(&gap, &self.places.scope))), share);
+                return (Err(Arc::new(live::refusal(&gap, &self.places.scope))), share);
             }
         };
         let now = self.snapshots.back();
@@ -302,7 +305,7 @@ impl Reader {
     }
 
     /// Said only where it makes a difference.
-    fn why_not_faster(&self, outcome: &Outcome, share: Option<f64>) -> Option<String> {
+    fn why_not_faster(&self, outcome: &Outcome, share: Option<f64>) -> Option<Said> {
         let matters = share.is_some() || self.pace.every() > self.interval;
         (matters && !outcome.passed_over.is_empty()).then(|| live::way(outcome))
     }

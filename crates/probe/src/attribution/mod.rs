@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use plimsoll_diagnosis::facts::{Gap, Reason};
+use plimsoll_diagnosis::{Said, said};
 
 use crate::live::{self, Found, Names, Visit};
 use addresses::Addresses;
@@ -98,7 +99,7 @@ impl Attribution {
         this.name_namespaces(&found, &mut names);
         this.owners.name_processes(&mut names);
         if late {
-            this.late("processes");
+            this.late(&Said::of("processes", "进程"));
         }
         this.took = start.elapsed();
         this
@@ -158,7 +159,7 @@ impl Attribution {
             }
         }
         if late {
-            self.late("network namespaces");
+            self.late(&Said::of("network namespaces", "网络命名空间"));
         }
     }
 
@@ -187,7 +188,7 @@ impl Attribution {
             }
         }
         if late {
-            self.late("pairs of interfaces");
+            self.late(&Said::of("pairs of interfaces", "成对的接口"));
         }
     }
 
@@ -201,8 +202,11 @@ impl Attribution {
             .collect();
     }
 
-    fn late(&mut self, what: &str) {
-        let detail = format!("attribution: the time was over before all {what} were looked at");
-        self.gaps.push(Gap { reason: Reason::NotAsked, detail: detail.into(), needs: None });
+    fn late(&mut self, what: &Said) {
+        let detail = said!(
+            "attribution: the time was over before all {what} were looked at",
+            "归属：时间到了，还没看完所有{what:#}"
+        );
+        self.gaps.push(Gap { reason: Reason::NotAsked, detail, needs: None });
     }
 }

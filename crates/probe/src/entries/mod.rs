@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use plimsoll_ct::{Entry, Nanos, Time};
 use plimsoll_diagnosis::facts::{Gap, Reason};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::Malformed;
 pub use plimsoll_wire::ctnetlink::{Details, Filter};
 
@@ -89,15 +90,14 @@ impl Wants {
     };
 
     /// Why a reader can't tell it on any host, if so.
-    fn beyond(self, reader: Reader) -> Option<&'static str> {
-        let lacking: &[(bool, &'static str)] = match reader {
-            Reader::Ctnetlink => &[],
-            Reader::Bpf => &[(self.id, "ids")],
-            Reader::Proc | Reader::Listing => {
-                &[(self.id, "ids"), (self.helper, "helpers"), (self.labels, "labels")]
-            }
-        };
-        lacking.iter().find(|(wanted, _)| *wanted).map(|(_, what)| *what)
+    fn beyond(self, reader: Reader) -> Option<Said> {
+        let text = matches!(reader, Reader::Proc | Reader::Listing);
+        let lacking = [
+            (self.id && reader != Reader::Ctnetlink, Said::of("ids", "id")),
+            (self.helper && text, Said::of("helpers", "helper")),
+            (self.labels && text, Said::of("labels", "标签")),
+        ];
+        lacking.into_iter().find(|(wanted, _)| *wanted).map(|(_, what)| what)
     }
 }
 
@@ -276,12 +276,14 @@ impl Entries {
             if ask.which != Which::Proc
                 && let Some(what) = ask.wants.beyond(reader)
             {
-                let who = if ask.which == Which::Auto { "" } else { "; ctnetlink does" };
-                let detail = format!("{}: does not tell {what}{who}", name(reader));
-                passed_over.push((
-                    reader,
-                    Gap { reason: Reason::NotAsked, detail: detail.into(), needs: None },
-                ));
+                let who = match ask.which {
+                    Which::Auto => Said::default(),
+                    _ => Said::of("; ctnetlink does", "；ctnetlink 可以"),
+                };
+                let name = name(reader);
+                let detail =
+                    said!("{name}: does not tell {what}{who}", "{name}：读不到 {what:#}{who:#}");
+                passed_over.push((reader, Gap { reason: Reason::NotAsked, detail, needs: None }));
                 continue;
             }
             match self.by(reader, ask, sinks) {
@@ -297,7 +299,7 @@ impl Entries {
         let one = all.reduce(|first, second| crate::table::both(Some(first), second));
         Err(one.unwrap_or_else(|| Gap {
             reason: Reason::NotAsked,
-            detail: "the table was not read".into(),
+            detail: Said::of("the table was not read", "没有读表"),
             needs: None,
         }))
     }

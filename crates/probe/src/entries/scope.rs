@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use plimsoll_ct::{Entry, Nanos};
 use plimsoll_diagnosis::facts::{Fact, Gap, Owner, Reader, Reason};
+use plimsoll_diagnosis::said;
 use plimsoll_wire::Malformed;
 
 use super::{Ask, Details, Outcome, Scope, Share, Sink};
@@ -118,11 +119,12 @@ fn several<S: Sink>(
     if let Scope::Some(inodes) = &ask.scope {
         found.retain(|found| found.inode.is_some_and(|inode| inodes.contains(&inode)));
         for inode in inodes.iter().filter(|inode| !found.iter().any(|f| f.inode == Some(**inode))) {
-            let detail = format!("net:[{inode}]: no such network namespace");
-            take.outcome.unread.push((
-                Some(*inode),
-                Gap { reason: Reason::Failed, detail: detail.into(), needs: None },
-            ));
+            let detail = said!(
+                "net:[{inode}]: no such network namespace",
+                "net:[{inode}]：没有这个网络命名空间"
+            );
+            let gap = Gap { reason: Reason::Failed, detail, needs: None };
+            take.outcome.unread.push((Some(*inode), gap));
         }
     }
     let doors: Vec<_> = found.iter().collect();

@@ -7,7 +7,10 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use plimsoll_ct::{L4, State, Status, ZoneDirection};
-use plimsoll_flows::{Group, Key, Names, Owner, Value, View};
+use plimsoll_flows::{Direction, Group, Key, Names, Owner, Value, View};
+
+use super::entries::class_word;
+use crate::Language;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,7 +252,7 @@ fn value_cell(value: &Value, names: &Names) -> Cell<'static> {
         | Value::Class(_)
         | Value::Net(_)
         | Value::Direction(_)
-        | Value::Band(_) => owned(value_word(value, names)),
+        | Value::Band(_) => owned(value_word(value, names, Language::English)),
     }
 }
 
@@ -262,20 +265,31 @@ fn protocol_word(protocol: plimsoll_ct::Protocol, names: &Names) -> String {
     }
 }
 
+/// Which way an entry goes, as seen from its namespace.
+fn direction_word(direction: Direction, language: Language) -> &'static str {
+    match (language, direction) {
+        (Language::English, direction) => direction.name(),
+        (Language::Chinese, Direction::In) => "入站",
+        (Language::Chinese, Direction::Out) => "出站",
+        (Language::Chinese, Direction::Forward) => "转发",
+        (Language::Chinese, Direction::Local) => "本机",
+    }
+}
+
 /// A value as the table shows it.
-pub(super) fn value_word(value: &Value, names: &Names) -> String {
+pub(super) fn value_word(value: &Value, names: &Names, language: Language) -> String {
     use plimsoll_ct::{Family, Protocol};
     match value {
-        Value::Missing => "(not known)".into(),
+        Value::Missing => spoken!(language, "(not known)", "（不知道）"),
         Value::Nothing => "-".into(),
-        Value::Others => "(other names)".into(),
+        Value::Others => spoken!(language, "(other names)", "（其他名字）"),
         Value::Protocol(protocol) => protocol_word(*protocol, names),
         Value::Family(Family::V4) => "ipv4".into(),
         Value::Family(Family::V6) => "ipv6".into(),
         Value::State(state) => state.to_string(),
-        Value::Class(class) => class.name().into(),
+        Value::Class(class) => class_word(*class, language).into(),
         Value::Service(protocol @ (Protocol::Icmp | Protocol::Icmpv6), kind) => {
-            format!("{protocol} type {kind}")
+            spoken!(language, "{protocol} type {kind}", "{protocol} 类型 {kind}")
         }
         Value::Service(protocol @ (Protocol::Other(_) | Protocol::Gre), _) => {
             protocol_word(*protocol, names)
@@ -286,7 +300,7 @@ pub(super) fn value_word(value: &Value, names: &Names) -> String {
         },
         Value::Port(port) => port.to_string(),
         Value::Net(net) => net.to_string(),
-        Value::Direction(direction) => direction.name().into(),
+        Value::Direction(direction) => direction_word(*direction, language).into(),
         Value::Text(name) => name.to_string(),
         Value::Zone(zone) => zone.to_string(),
         Value::Mark(mark) => format!("{mark:#x}"),

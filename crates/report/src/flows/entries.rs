@@ -8,11 +8,11 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use plimsoll_ct::{Entry, L4, Protocol, State, Status, Tuple};
+use plimsoll_ct::{Class, Entry, L4, Protocol, State, Status, Tuple};
 use plimsoll_flows::{Names, Span, View};
 
 use crate::wrap;
-use crate::{Style, clean};
+use crate::{Language, Style, clean};
 
 /// Columns of the parts; the addresses share what the screen has beyond 80.
 const PROTOCOL: usize = 7;
@@ -28,21 +28,24 @@ fn end_width(style: &Style) -> usize {
 pub fn entries_header(style: &Style) -> String {
     let width = end_width(style);
     let mut line = String::new();
-    column(&mut line, "PROTO", PROTOCOL);
-    column(&mut line, "STATE", STATE);
-    column(&mut line, "SOURCE", width);
-    column(&mut line, "DESTINATION", width);
-    line.push_str(&format!("{:>LEFT$} CLASS\n", "EXPIRES"));
+    let heads = match style.language {
+        Language::English => ["PROTO", "STATE", "SOURCE", "DESTINATION", "EXPIRES", "CLASS"],
+        Language::Chinese => ["协议", "状态", "来源", "目的", "剩余", "类别"],
+    };
+    for (head, width) in heads.into_iter().zip([PROTOCOL, STATE, width, width]) {
+        column(&mut line, head, width);
+    }
+    line.push_str(&format!("{} {}\n", wrap::right(heads[4], LEFT), heads[5]));
     line
 }
 
 /// Appends the lines of an entry. `several`: entries of more than one namespace are shown.
 pub fn entry_lines(out: &mut String, view: &View<'_>, names: &Names, several: bool, style: &Style) {
-    let entry = view.entry;
+    let (entry, language) = (view.entry, style.language);
     let width = end_width(style);
     let state = match entry.state {
         State::Stateless if entry.is_replied() => "-".to_string(),
-        State::Stateless => "unreplied".to_string(),
+        State::Stateless => spoken!(language, "unreplied", "未应答"),
         state => state.to_string(),
     };
     let source = end(&entry.original, true, None);
@@ -66,7 +69,10 @@ pub fn entry_lines(out: &mut String, view: &View<'_>, names: &Names, several: bo
     };
     let offloaded =
         entry.status.contains(Status::OFFLOAD) || entry.status.contains(Status::HW_OFFLOAD);
-    let class = if offloaded { "offloaded" } else { entry.class().name() };
+    let class = match offloaded {
+        true => spoken!(language, "offloaded", "已卸载到流表"),
+        false => class_word(entry.class(), language).to_string(),
+    };
 
     column(out, &protocol, PROTOCOL);
     column(out, &state, STATE);
@@ -84,10 +90,10 @@ pub fn entry_lines(out: &mut String, view: &View<'_>, names: &Names, several: bo
     if !fits {
         out.push_str(&format!("{:indent$}> {destination}\n", ""));
     }
-    below.extend(rewritten(entry));
-    below.extend(beside(view, several));
+    below.extend(rewritten(entry, language));
+    below.extend(beside(view, several, language));
     if !below.is_empty() {
-        let text = clean(&below.join(", ")).into_owned();
+        let text = clean(&below.join(comma(language))).into_owned();
         for line in wrap::wrap(&text, style.columns() - indent, style.columns() - indent) {
             out.push_str(&format!("{:indent$}{line}\n", ""));
         }
@@ -102,13 +108,16 @@ pub fn event_line(
     names: &Names,
     several: bool,
     reread: bool,
+    language: Language,
 ) -> String {
     let entry = view.entry;
     let service = entry
         .original
         .destination_port()
         .and_then(|port| names.service(entry.original.protocol, port));
-    let mut line = format!("{clock} {event:<7} {} ", entry.original.protocol.name());
+    let protocol = entry.original.protocol.name();
+    let mut line =
+        spoken!(language, "{clock} {event:<7} {protocol} ", "{clock} {event} {protocol} ");
     if entry.state != State::Stateless {
         line.push_str(&format!("{} ", entry.state));
     }
@@ -117,62 +126,65 @@ pub fn event_line(
     line.push_str(&format!("{source} > {destination}"));
     let mut rest = Vec::new();
     if !entry.is_replied() {
-        rest.push("unreplied".to_string());
+        rest.push(spoken!(language, "unreplied", "未应答"));
     }
     if entry.is_assured() {
-        rest.push("assured".to_string());
+        rest.push(spoken!(language, "assured", "ASSURED"));
     }
-    rest.extend(rewritten(entry));
-    rest.extend(beside(view, several));
+    rest.extend(rewritten(entry, language));
+    rest.extend(beside(view, several, language));
     if reread {
-        rest.push("found by reading again".to_string());
+        rest.push(spoken!(language, "found by reading again", "重新读取时发现"));
     }
-    if !rest.is_empty() {
-        line.push_str(&format!(", {}", rest.join(", ")));
+    for more in rest {
+        line.push_str(comma(language));
+        line.push_str(&more);
     }
     format!("{}\n", clean(&line))
 }
 
 /// What NAT made of the ends.
-fn rewritten(entry: &Entry) -> Vec<String> {
+fn rewritten(entry: &Entry, language: Language) -> Vec<String> {
     let mut text = Vec::new();
     if entry.is_destination_rewritten() {
-        text.push(format!("dnat to {}", end_of(entry.reply.source, &entry.reply, true)));
+        let to = end_of(entry.reply.source, &entry.reply, true);
+        text.push(spoken!(language, "dnat to {to}", "DNAT 到 {to}"));
     }
     if entry.is_source_rewritten() {
-        text.push(format!("snat to {}", end_of(entry.reply.destination, &entry.reply, false)));
+        let to = end_of(entry.reply.destination, &entry.reply, false);
+        text.push(spoken!(language, "snat to {to}", "SNAT 到 {to}"));
     }
     text
 }
 
 /// What few entries have.
-fn beside(view: &View<'_>, several: bool) -> Vec<String> {
+fn beside(view: &View<'_>, several: bool, language: Language) -> Vec<String> {
     let entry = view.entry;
     let mut below = Vec::new();
     if let (true, Some(netns)) = (several, &view.around.netns) {
-        match (netns.name(), netns.inode) {
-            (Some(name), _) => below.push(format!("netns {name}")),
-            (None, Some(inode)) => below.push(format!("netns {inode}")),
-            (None, None) => {}
+        let name = netns.name().map(ToString::to_string);
+        if let Some(name) = name.or_else(|| netns.inode.map(|inode| inode.to_string())) {
+            below.push(spoken!(language, "netns {name}", "命名空间 {name}"));
         }
     }
     if entry.zone.id != 0 {
         below.push(format!("zone {}", entry.zone.id));
     }
     if let Some(mark) = entry.mark.filter(|mark| *mark != 0) {
-        below.push(format!("mark {mark:#x}"));
+        below.push(spoken!(language, "mark {mark:#x}", "标记 {mark:#x}"));
     }
     if let Some(helper) = entry.helper {
         below.push(format!("helper {helper}"));
     }
     if let Some(age) = entry.age {
-        below.push(format!("age {}", short(age.get())));
+        let age = short(age.get());
+        below.push(spoken!(language, "age {age}", "存活 {age}"));
     }
     if let (Some(a), Some(b)) = (entry.original_accounting, entry.reply_accounting) {
         let packets = a.packets.saturating_add(b.packets);
         let word = if packets == 1 { "packet" } else { "packets" };
         let bytes = amount(a.bytes.saturating_add(b.bytes));
-        below.push(format!("{packets} {word}, {bytes}"));
+        below.push(spoken!(language, "{packets} {word}, {bytes}", "{packets} 个包，{bytes}"));
     }
     if let Some(owner) = view.owners.and_then(|owners| owners.first()) {
         let process = match (&owner.process, owner.pid) {
@@ -182,8 +194,11 @@ fn beside(view: &View<'_>, several: bool) -> Vec<String> {
             (None, None) => None,
         };
         below.extend(process);
-        below.extend(owner.unit.as_deref().map(|unit| format!("unit {unit}")));
-        below.extend(owner.container.as_deref().map(|name| format!("container {}", brief(name))));
+        below.extend(
+            owner.unit.as_deref().map(|unit| spoken!(language, "unit {unit}", "单元 {unit}")),
+        );
+        let container = owner.container.as_deref().map(brief);
+        below.extend(container.map(|name| spoken!(language, "container {name}", "容器 {name}")));
         // One without a name on this node is called `pod UID` already.
         below.extend(owner.pod.as_deref().map(|name| match name.starts_with("pod ") {
             true => name.to_string(),
@@ -191,6 +206,24 @@ fn beside(view: &View<'_>, several: bool) -> Vec<String> {
         }));
     }
     below
+}
+
+/// What stands between what few entries have.
+fn comma(language: Language) -> &'static str {
+    match language {
+        Language::English => ", ",
+        Language::Chinese => "，",
+    }
+}
+
+/// What a full table may do with an entry.
+pub(super) fn class_word(class: Class, language: Language) -> &'static str {
+    match (language, class) {
+        (Language::English, class) => class.name(),
+        (Language::Chinese, Class::Evictable) => "可淘汰",
+        (Language::Chinese, Class::Closing) => "关闭中",
+        (Language::Chinese, Class::Protected) => "受保护",
+    }
 }
 
 /// A container's full id as engines list it, by its first twelve digits; a name whole.

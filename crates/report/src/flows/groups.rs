@@ -6,11 +6,11 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use plimsoll_flows::{Group, Key, Keys, Names, Value};
+use plimsoll_flows::{Group, Key, KeySpan, Keys, Names, Value};
 
 use super::columns::value_word;
 use super::entries::amount;
-use crate::{Style, clean, number, wrap};
+use crate::{Language, Style, clean, number, wrap};
 
 /// The table of some groups. `all`: the entries of all groups, of which the shares are taken.
 pub fn groups_table(
@@ -23,14 +23,15 @@ pub fn groups_table(
     let counted = groups.iter().any(|group| group.tally.accounted > 0);
     let inexact = groups.iter().any(|group| group.error > 0);
     let mut table: Vec<Vec<String>> = Vec::new();
-    let mut head: Vec<String> = Vec::from(["ENTRIES".to_string(), "SHARE".to_string()]);
+    let column = |name| column(name, style.language).to_string();
+    let mut head: Vec<String> = Vec::from(["ENTRIES", "SHARE"].map(column));
     if inexact {
-        head.insert(1, "UP TO".to_string());
+        head.insert(1, column("UP TO"));
     }
-    head.extend(keys.list().iter().map(|key| key.to_string().to_uppercase()));
-    head.extend(["UNREPLIED", "EVICTABLE", "CLOSING"].map(String::from));
+    head.extend(keys.list().iter().map(|key| key_head(key, style.language)));
+    head.extend(["UNREPLIED", "EVICTABLE", "CLOSING"].map(column));
     if counted {
-        head.extend(["PACKETS", "BYTES"].map(String::from));
+        head.extend(["PACKETS", "BYTES"].map(column));
     }
     table.push(head);
     for group in groups {
@@ -41,7 +42,7 @@ pub fn groups_table(
         }
         row.push(number::ratio(tally.entries, all).map_or_else(|| "-".into(), number::share));
         let values = keys.list().iter().zip(&group.values);
-        row.extend(values.map(|(key, value)| shown(*key, value, group, names)));
+        row.extend(values.map(|(key, value)| shown(*key, value, group, names, style.language)));
         row.extend([tally.unreplied, tally.evictable, tally.closing].map(number::count));
         if counted {
             row.push(number::count(tally.packets));
@@ -62,12 +63,63 @@ pub fn groups_table(
         if whole + 2 * widths.len().saturating_sub(1) <= style.columns() {
             break;
         }
-        let at = table.first().and_then(|head| head.iter().position(|word| word == name));
+        let at = table.first().and_then(|head| head.iter().position(|word| *word == column(name)));
         if let Some(at) = at.filter(|at| *at >= left.end) {
             table.iter_mut().for_each(|row| drop(row.remove(at)));
         }
     }
     print(&table, left, style)
+}
+
+/// The head of a column.
+fn column(name: &'static str, language: Language) -> &'static str {
+    match (language, name) {
+        (Language::English, name) => name,
+        (Language::Chinese, "ENTRIES") => "条目数",
+        (Language::Chinese, "SHARE") => "占比",
+        (Language::Chinese, "UP TO") => "至多",
+        (Language::Chinese, "UNREPLIED") => "未应答",
+        (Language::Chinese, "EVICTABLE") => "可淘汰",
+        (Language::Chinese, "CLOSING") => "关闭中",
+        (Language::Chinese, "PACKETS") => "包数",
+        (Language::Chinese, "BYTES") => "字节数",
+        (Language::Chinese, other) => other,
+    }
+}
+
+/// The head of a key's column: in English its word, with the prefix that an address is cut to.
+fn key_head(key: &Key, language: Language) -> String {
+    let word = key.to_string();
+    let chinese = match (language, key) {
+        (Language::English, _) => return word.to_uppercase(),
+        (_, Key::Protocol) => "协议",
+        (_, Key::Family) => "地址族",
+        (_, Key::State) => "状态",
+        (_, Key::Class) => "类别",
+        (_, Key::Service) => "服务",
+        (_, Key::SourcePort) => "源端口",
+        (_, Key::DestinationPort) => "目的端口",
+        (_, Key::Source(_)) => "来源",
+        (_, Key::Destination(_)) => "目的",
+        (_, Key::ReplySource(_)) => "回程来源",
+        (_, Key::ReplyDestination(_)) => "回程目的",
+        (_, Key::Direction) => "方向",
+        (_, Key::Netns) => "命名空间",
+        (_, Key::Process) => "进程",
+        (_, Key::Unit) => "单元",
+        (_, Key::Container) => "容器",
+        (_, Key::Pod) => "pod",
+        (_, Key::Zone) => "zone",
+        (_, Key::Mark) => "标记",
+        (_, Key::Helper) => "helper",
+        (_, Key::Band(KeySpan::Age)) => "存活",
+        (_, Key::Band(KeySpan::Idle)) => "空闲",
+        (_, Key::Band(KeySpan::Expires)) => "剩余",
+    };
+    match word.split_once('/') {
+        Some((_, cut)) => format!("{chinese}/{cut}"),
+        None => chinese.to_string(),
+    }
 }
 
 /// Names are cut to so many columns at most.
@@ -80,11 +132,11 @@ fn widths(table: &[Vec<String>]) -> Vec<usize> {
 }
 
 /// A value; a port with the name of its service, as far as the group tells of which protocol it is.
-fn shown(key: Key, value: &Value, group: &Group, names: &Names) -> String {
-    let word = value_word(value, names);
+fn shown(key: Key, value: &Value, group: &Group, names: &Names, language: Language) -> String {
+    let word = value_word(value, names, language);
     let of_owner = matches!(key, Key::Process | Key::Unit | Key::Container | Key::Pod);
     let word = match value {
-        Value::Missing if of_owner => "(not attributed)".into(),
+        Value::Missing if of_owner => spoken!(language, "(not attributed)", "（找不到归属）"),
         Value::Port(port) => {
             let named = group.values.iter().find_map(|other| match other {
                 Value::Protocol(protocol) => Some(*protocol),

@@ -8,7 +8,7 @@ use plimsoll_flows::{Groups, Keys, Limits, Names, Order, Owner, Surroundings, Te
 use plimsoll_wire::{listing, names};
 
 use super::*;
-use crate::Style;
+use crate::{Language, Style};
 
 const TABLE: &str = include_str!("../../../../fixtures/ctnetlink/dump-accounting.tool");
 
@@ -162,4 +162,37 @@ const fn kind(kind: Kind) -> &'static str {
         Kind::Share => "share",
         Kind::Text => "text",
     }
+}
+
+#[test]
+fn tables_and_events_are_there_in_chinese_and_as_wide() {
+    let style = Style { language: Language::Chinese, ..style(80) };
+    let around = Surroundings::default();
+    let (mut out, mut groups) = (
+        entries_header(&style),
+        Groups::new(Keys::parse("class,src/24,helper").unwrap(), Limits::default(), 1),
+    );
+    for entry in entries() {
+        let view = View::new(&entry, &around);
+        entry_lines(&mut out, &view, &some_names(), false, &style);
+        out.push_str(&event_line(
+            "12:00:00",
+            "新建",
+            &view,
+            &some_names(),
+            true,
+            true,
+            style.language,
+        ));
+        groups.add(&view);
+    }
+    let rows: Vec<_> = groups.rows(Order::Entries, None).collect();
+    out.push_str(&groups_table(
+        groups.keys(),
+        &rows,
+        groups.total().entries,
+        &some_names(),
+        &style,
+    ));
+    insta::assert_snapshot!(out);
 }

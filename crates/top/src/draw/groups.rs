@@ -1,5 +1,6 @@
 //! The question, and the groups that answer it.
 
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_flows::{Group, Order};
 use plimsoll_report::number::count;
 use plimsoll_report::{Paint, clean, flows::groups_table};
@@ -102,11 +103,12 @@ fn question(canvas: &mut Canvas<'_>, app: &App, row: u16) {
     canvas.style = canvas.plain();
 }
 
-fn unjudged(table: &Table) -> Option<String> {
+fn unjudged(table: &Table) -> Option<Said> {
     (table.unknown > 0).then(|| {
-        let lacking: Vec<&str> = table.lacks.words().collect();
-        format!(
+        let lacking: Vec<String> = table.lacks.words().map(|lack| lack.to_string()).collect();
+        said!(
             "{} entries could not be judged, for want of: {}",
+            "{} 个条目无法判断，因为缺少：{}",
             count(table.up(table.unknown)),
             lacking.join("; ")
         )

@@ -104,10 +104,7 @@ pub(super) fn prompt(
     match complaint {
         Some(complaint) => {
             canvas.style = canvas.paint(Paint::Bad);
-            canvas.row(
-                row,
-                &format!("{}, column {}: {}", complaint.place, complaint.column(), complaint.what),
-            );
+            canvas.row(row, complaint.heading().english());
         }
         None => canvas.row(row, hint),
     }
@@ -120,8 +117,8 @@ pub(super) fn prompt(
         let column = label_width + (place - skipped) as u16;
         canvas.style = canvas.paint(Paint::Bad);
         let at = canvas.at(column, row + 2, canvas.width(), &carets);
-        if let Some(nearest) = &complaint.nearest {
-            canvas.at(at + 1, row + 2, canvas.width(), &format!("did you mean {nearest:?}?"));
+        if let Some(hint) = complaint.hint() {
+            canvas.at(at + 1, row + 2, canvas.width(), hint.english());
         }
         canvas.style = canvas.plain();
     }

@@ -11,15 +11,15 @@ mod test;
 mod values;
 
 use alloc::boxed::Box;
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::lex::{Lexer, Place, Token};
-use super::{Expr, words};
+use super::{Expr, FILTER, words};
 use crate::nearest::nearest;
-use crate::{Complaint, Names};
+use crate::words::both;
+use crate::{Complaint, Names, Words};
 
 /// How deep parentheses and `not` may nest.
 const DEEPEST: usize = 64;
@@ -34,8 +34,11 @@ pub(super) fn parse(text: &str, names: &Names) -> Result<Option<Expr>, Complaint
     let expr = parser.any()?;
     match parser.token {
         Token::End => Ok(Some(expr)),
-        Token::Close => Err(parser.wrong("this parenthesis was never opened")),
-        _ => Err(parser.not_a_test("expected the next test, and, or")),
+        Token::Close => {
+            Err(parser.wrong(Words::of("this parenthesis was never opened", "这个括号没有开头")))
+        }
+        _ => Err(parser
+            .not_a_test(&Words::of("expected the next test, and, or", "应为下一个测试、and、or"))),
     }
 }
 
@@ -55,25 +58,33 @@ impl<'t> Parser<'t> {
         Ok(core::mem::replace(&mut self.token, token))
     }
 
-    fn wrong(&self, what: impl Into<String>) -> Complaint {
-        Complaint::new("filter", self.text, self.place.at, self.place.length, what)
+    fn wrong(&self, what: Words) -> Complaint {
+        Complaint::new(&FILTER, self.text, self.place.at, self.place.length, what)
     }
 
     /// The token is none of some words.
-    fn unknown<'w>(&self, expected: &str, words: impl IntoIterator<Item = &'w str>) -> Complaint {
+    fn unknown<'w>(&self, expected: &Words, words: impl IntoIterator<Item = &'w str>) -> Complaint {
         let (what, near) = match &self.token {
-            Token::End => (format!("{expected}; here the filter ends"), None),
+            Token::End => (
+                both!("{expected}; here the filter ends", "{expected:#}；过滤器到此就结束了"),
+                None,
+            ),
             Token::Word(word) => {
                 let near = nearest(word, words).map(ToString::to_string);
-                (format!("{expected}, not {word:?}"), near)
+                (both!("{expected}, not {word:?}", "{expected:#}，实为 {word:?}"), near)
             }
-            Token::Quoted(_) => (format!("{expected}, not a name in quotes"), None),
-            _ => (format!("{expected}, not {:?}", self.shown()), None),
+            Token::Quoted(_) => {
+                (both!("{expected}, not a name in quotes", "{expected:#}，实为引号里的名字"), None)
+            }
+            _ => {
+                let shown = self.shown();
+                (both!("{expected}, not {shown:?}", "{expected:#}，实为 {shown:?}"), None)
+            }
         };
         Complaint { nearest: near, ..self.wrong(what) }
     }
 
-    fn not_a_test(&self, expected: &str) -> Complaint {
+    fn not_a_test(&self, expected: &Words) -> Complaint {
         self.unknown(expected, words::BEGINNINGS.iter().copied())
     }
 
@@ -123,7 +134,9 @@ impl<'t> Parser<'t> {
 
     fn one(&mut self) -> Result<Expr, Complaint> {
         if self.depth == DEEPEST {
-            return Err(self.wrong(format!("nested more than {DEEPEST} deep")));
+            return Err(
+                self.wrong(both!("nested more than {DEEPEST} deep", "嵌套超过 {DEEPEST} 层"))
+            );
         }
         self.depth += 1;
         let expr = if self.token == Token::Not || self.is_word("not") {
@@ -136,10 +149,15 @@ impl<'t> Parser<'t> {
             match self.token {
                 Token::Close => self.step()?,
                 Token::End => {
-                    let what = "this parenthesis is never closed";
-                    return Err(Complaint::new("filter", self.text, opened.at, 1, what));
+                    let what = Words::of("this parenthesis is never closed", "这个括号没有结束");
+                    return Err(Complaint::new(&FILTER, self.text, opened.at, 1, what));
                 }
-                _ => return Err(self.not_a_test("expected the next test, and, or, \")\"")),
+                _ => {
+                    return Err(self.not_a_test(&Words::of(
+                        "expected the next test, and, or, \")\"",
+                        "应为下一个测试、and、or、\")\"",
+                    )));
+                }
             };
             inner
         } else {

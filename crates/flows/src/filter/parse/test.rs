@@ -1,7 +1,6 @@
 //! A single test: its word, and what the word asks for.
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -12,14 +11,17 @@ use super::values::{amount, mark, range, target};
 use crate::filter::lex::Token;
 use crate::filter::words::{self, value};
 use crate::filter::{Comparison, End, Glob, Named, Nat, Port, Side, Test};
-use crate::{Complaint, Direction, Net, Span};
+use crate::words::both;
+use crate::{Complaint, Direction, Net, Span, Words};
+
+const TEST: Words = Words::of("expected a test", "应为测试");
 
 /// Words for one end of an entry.
 const ENDS: [&str; 7] = ["src", "dst", "host", "net", "port", "sport", "dport"];
 
 impl<'t> Parser<'t> {
     pub(super) fn test(&mut self) -> Result<Test, Complaint> {
-        let Some(word) = self.word() else { return Err(self.not_a_test("expected a test")) };
+        let Some(word) = self.word() else { return Err(self.not_a_test(&TEST)) };
         let test = if let Some(family) = words::family(word) {
             Test::Family(family)
         } else if let Some(protocol) = words::protocol(word) {
@@ -42,13 +44,26 @@ impl<'t> Parser<'t> {
         if let Some(of) = value(&words::SPANS, word) {
             self.step()?;
             let comparison = self.comparison()?;
-            let with = self.typed("a span such as 90s, 10m, 1h30m or 5d", Span::parse)?.0;
+            let with = self.typed(
+                Words::of(
+                    "a span such as 90s, 10m, 1h30m or 5d",
+                    "一段时间，如 90s、10m、1h30m 或 5d",
+                ),
+                Span::parse,
+            )?;
+            let with = with.0;
             return Ok(Test::Span { of, comparison, with });
         }
         if let Some(of) = value(&words::AMOUNTS, word) {
             self.step()?;
             let comparison = self.comparison()?;
-            let with = self.typed("a number such as 1000, 10k, 5M or 2Gi", amount)?;
+            let with = self.typed(
+                Words::of(
+                    "a number such as 1000, 10k, 5M or 2Gi",
+                    "一个数，如 1000、10k、5M 或 2Gi",
+                ),
+                amount,
+            )?;
             return Ok(Test::Amount { of, comparison, with });
         }
         if let Some(of) = value(&words::NAMED, word) {
@@ -68,9 +83,11 @@ impl<'t> Parser<'t> {
         if word == "reply" || word == "orig" {
             self.step()?;
             let Some(end) = self.word().filter(|word| ENDS.contains(word)) else {
-                return Err(
-                    self.unknown("expected src, dst, host, net, port, sport or dport", ENDS)
+                let what = Words::of(
+                    "expected src, dst, host, net, port, sport or dport",
+                    "应为 src、dst、host、net、port、sport 或 dport",
                 );
+                return Err(self.unknown(&what, ENDS));
             };
             self.step()?;
             return self.end(if word == "reply" { Side::Reply } else { Side::Original }, end);
@@ -78,20 +95,23 @@ impl<'t> Parser<'t> {
         let read = match word {
             "proto" => Self::protocol,
             "type" => |p: &mut Self| {
-                let what = "a type of ICMP: 0 to 255";
-                Ok(Test::IcmpType(p.list(|p| p.typed(what, |w| w.parse().ok()))?))
+                let what = Words::of("a type of ICMP: 0 to 255", " ICMP 的类型：0 到 255");
+                Ok(Test::IcmpType(p.list(|p| p.typed(what.clone(), |w| w.parse().ok()))?))
             },
             "state" => |p: &mut Self| Ok(Test::State(p.list(Self::state)?)),
             "class" => Self::class,
             "direction" => |p: &mut Self| Ok(Test::Direction(p.list(Self::direction)?)),
             "mark" => |p: &mut Self| {
-                Ok(Test::Mark(p.list(|p| p.typed("a mark such as 5, 0x10 or 0x1/0xff", mark))?))
+                let what =
+                    Words::of("a mark such as 5, 0x10 or 0x1/0xff", "标记，如 5、0x10 或 0x1/0xff");
+                Ok(Test::Mark(p.list(|p| p.typed(what.clone(), mark))?))
             },
             "zone" => |p: &mut Self| {
-                Ok(Test::Zone(p.list(|p| p.typed("a zone: 0 to 65535", |w| w.parse().ok()))?))
+                let what = Words::of("a zone: 0 to 65535", " zone：0 到 65535");
+                Ok(Test::Zone(p.list(|p| p.typed(what.clone(), |w| w.parse().ok()))?))
             },
             "label" => |p: &mut Self| Ok(Test::Label(p.list(Self::label)?)),
-            _ => return Err(self.not_a_test("expected a test")),
+            _ => return Err(self.not_a_test(&TEST)),
         };
         self.step()?;
         self.equals()?;
@@ -101,7 +121,11 @@ impl<'t> Parser<'t> {
     fn class(&mut self) -> Result<Test, Complaint> {
         let class = self.word().and_then(words::class).ok_or_else(|| {
             let classes = ["evictable", "closing", "protected"];
-            self.unknown("expected evictable, closing or protected", classes)
+            let what = Words::of(
+                "expected evictable, closing or protected",
+                "应为 evictable、closing 或 protected",
+            );
+            self.unknown(&what, classes)
         })?;
         self.step()?;
         Ok(Test::Class(class))
@@ -119,7 +143,7 @@ impl<'t> Parser<'t> {
         if word == "src" && self.is_word("or") {
             self.step()?;
             if !self.is_word("dst") {
-                return Err(self.unknown("expected dst", ["dst"]));
+                return Err(self.unknown(&Words::of("expected dst", "应为 dst"), ["dst"]));
             }
             self.step()?;
             end = End::Any;
@@ -140,8 +164,12 @@ impl<'t> Parser<'t> {
         if ports {
             return Ok(Test::Port { side, end, ports: self.list(Self::port)? });
         }
-        let what = "an address or a net such as 10.0.0.1, 10.0.0.0/8 or fd00::/8";
-        Ok(Test::Address { side, end, nets: self.list(|p| p.typed(what, Net::parse))? })
+        let what = Words::of(
+            "an address or a net such as 10.0.0.1, 10.0.0.0/8 or fd00::/8",
+            "地址或网段，如 10.0.0.1、10.0.0.0/8 或 fd00::/8",
+        );
+        let nets = self.list(|p| p.typed(what.clone(), Net::parse))?;
+        Ok(Test::Address { side, end, nets })
     }
 
     fn nat(&mut self, kind: Nat) -> Result<Test, Complaint> {
@@ -149,8 +177,11 @@ impl<'t> Parser<'t> {
             return Ok(Test::Nat { kind, to: Vec::new() });
         }
         self.step()?;
-        let what = "a target such as 10.0.0.5, 10.0.0.5:80, 10.0.0.0/8, :80 or [fd00::1]:80";
-        Ok(Test::Nat { kind, to: self.list(|p| p.typed(what, target))? })
+        let what = Words::of(
+            "a target such as 10.0.0.5, 10.0.0.5:80, 10.0.0.0/8, :80 or [fd00::1]:80",
+            "目标，如 10.0.0.5、10.0.0.5:80、10.0.0.0/8、:80 或 [fd00::1]:80",
+        );
+        Ok(Test::Nat { kind, to: self.list(|p| p.typed(what.clone(), target))? })
     }
 
     /// An optional `=` before a value.
@@ -158,7 +189,11 @@ impl<'t> Parser<'t> {
         match self.token {
             Token::Sign("=") => self.step().map(|_| ()),
             Token::Sign(_) => {
-                Err(self.wrong(format!("{:?} does not go here: there is no order", self.shown())))
+                let shown = self.shown();
+                Err(self.wrong(both!(
+                    "{shown:?} does not go here: there is no order",
+                    "这里不能用 {shown:?}：没有大小之分"
+                )))
             }
             _ => Ok(()),
         }
@@ -172,7 +207,11 @@ impl<'t> Parser<'t> {
             Token::Sign(">=") => Comparison::AtLeast,
             Token::Sign("=") => Comparison::Equal,
             Token::Sign("!=") => Comparison::Different,
-            _ => return Err(self.unknown("expected <, <=, >, >=, = or !=", [])),
+            _ => {
+                let what =
+                    Words::of("expected <, <=, >, >=, = or !=", "应为 <、<=、>、>=、= 或 !=");
+                return Err(self.unknown(&what, []));
+            }
         };
         self.step()?;
         Ok(comparison)
@@ -191,31 +230,39 @@ impl<'t> Parser<'t> {
     }
 
     /// A word that a function understands.
-    fn typed<T>(&mut self, what: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, Complaint> {
+    fn typed<T>(&mut self, what: Words, read: impl Fn(&str) -> Option<T>) -> Result<T, Complaint> {
         match self.word().and_then(read) {
             Some(value) => {
                 self.step()?;
                 Ok(value)
             }
-            None => Err(self.unknown(&format!("expected {what}"), [])),
+            None => Err(self.unknown(&both!("expected {what}", "应为{what:#}"), [])),
         }
     }
 
     fn port(&mut self) -> Result<Port, Complaint> {
         let Some(word) = self.word() else {
-            return Err(
-                self.unknown("expected a port, a range such as 8000-8100, or a service", [])
+            let what = Words::of(
+                "expected a port, a range such as 8000-8100, or a service",
+                "应为端口、范围（如 8000-8100）或服务名",
             );
+            return Err(self.unknown(&what, []));
         };
         let port = match range(word) {
             Some((first, last)) if first <= last => Port::Range(first, last),
-            Some(_) => return Err(self.wrong("the range ends before it begins")),
+            Some(_) => {
+                let what = Words::of("the range ends before it begins", "范围的终点在起点之前");
+                return Err(self.wrong(what));
+            }
             None => {
                 let places = self.names.places(word);
                 if places.is_empty() {
                     let services = self.names.service_names();
-                    let what = "expected a port (0 to 65535), a range such as 8000-8100, or a service of /etc/services";
-                    return Err(self.unknown(what, services));
+                    let what = Words::of(
+                        "expected a port (0 to 65535), a range such as 8000-8100, or a service of /etc/services",
+                        "应为端口（0 到 65535）、范围（如 8000-8100）或 /etc/services 里的服务名",
+                    );
+                    return Err(self.unknown(&what, services));
                 }
                 Port::Service { name: word.into(), places }
             }
@@ -230,10 +277,11 @@ impl<'t> Parser<'t> {
             number.or_else(|| words::protocol(word)).or_else(|| self.names.protocol(word))
         };
         let Some(protocol) = self.word().and_then(read) else {
-            return Err(self.unknown(
+            let what = Words::of(
                 "expected a protocol: its number (0 to 255) or a name of /etc/protocols",
-                self.names.protocol_names(),
-            ));
+                "应为协议：协议号（0 到 255）或 /etc/protocols 里的名字",
+            );
+            return Err(self.unknown(&what, self.names.protocol_names()));
         };
         self.step()?;
         Ok(Test::Protocol(protocol))
@@ -245,7 +293,11 @@ impl<'t> Parser<'t> {
                 self.step()?;
                 Ok(state)
             }
-            None => Err(self.unknown("expected a state such as ESTABLISHED", words::states())),
+            None => {
+                let what =
+                    Words::of("expected a state such as ESTABLISHED", "应为状态，如 ESTABLISHED");
+                Err(self.unknown(&what, words::states()))
+            }
         }
     }
 
@@ -253,7 +305,9 @@ impl<'t> Parser<'t> {
         let found = Direction::ALL.into_iter().find(|d| self.is_word(d.name()));
         let Some(direction) = found else {
             let all = Direction::ALL.map(Direction::name);
-            return Err(self.unknown("expected in, out, forward or local", all));
+            let what =
+                Words::of("expected in, out, forward or local", "应为 in、out、forward 或 local");
+            return Err(self.unknown(&what, all));
         };
         self.step()?;
         Ok(direction)
@@ -276,24 +330,31 @@ impl<'t> Parser<'t> {
                 self.step()?;
                 Ok(label)
             }
-            None => Err(self.unknown(
-                "expected a label: its bit (0 to 127) or a name of connlabel.conf",
-                self.names.label_names(),
-            )),
+            None => {
+                let what = Words::of(
+                    "expected a label: its bit (0 to 127) or a name of connlabel.conf",
+                    "应为标签：位号（0 到 127）或 connlabel.conf 里的名字",
+                );
+                Err(self.unknown(&what, self.names.label_names()))
+            }
         }
     }
 
     fn glob(&mut self, of: Named) -> Result<Glob, Complaint> {
+        let kind = words::word(&words::NAMED, &of);
         let what =
-            || format!("expected the name of a {}, or a pattern", words::word(&words::NAMED, &of));
+            both!("expected the name of a {kind}, or a pattern", "应为 {kind} 的名字或通配模式");
         let glob = match &self.token {
             Token::Word(word) if words::CONNECTIVES.contains(word) => {
-                let what = format!("{}; a name that is {word:?} must stand in quotes", what());
+                let what = both!(
+                    "{what}; a name that is {word:?} must stand in quotes",
+                    "{what:#}；名字就是 {word:?} 时要放在引号里"
+                );
                 return Err(self.wrong(what));
             }
             Token::Word(word) => Glob::new(word),
             Token::Quoted(name) => Glob::new(name),
-            _ => return Err(self.unknown(&what(), [])),
+            _ => return Err(self.unknown(&what, [])),
         };
         self.step()?;
         Ok(glob)

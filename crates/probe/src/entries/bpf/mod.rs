@@ -22,6 +22,7 @@ use std::fs;
 use std::time::Duration;
 
 use aya::programs::{ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun};
+use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::facts::{Gap, Reason};
 
 use decode::Decoder;
@@ -73,20 +74,20 @@ impl Census {
     }
 
     /// What of all that is wanted can't be told here, if anything.
-    fn beyond(&self, wants: Wants) -> Option<&'static str> {
+    fn beyond(&self, wants: Wants) -> Option<Said> {
         let Wants { accounting, id: _, age, helper, labels, references, security } = wants;
         let lacking = [
-            (accounting, "packets and bytes"),
-            (age, "ages"),
-            (helper, "helpers"),
-            (labels, "labels"),
-            (references, "references"),
+            (accounting, Said::of("packets and bytes", "包数和字节数")),
+            (age, Said::of("ages", "存活时间")),
+            (helper, Said::of("helpers", "helper")),
+            (labels, Said::of("labels", "标签")),
+            (references, Said::of("references", "引用计数")),
         ];
         if security && names_contexts() {
-            return Some("security contexts");
+            return Some(Said::of("security contexts", "安全上下文"));
         }
-        let mut lacking = lacking.iter().filter(|(wanted, _)| *wanted && !self.has_extensions);
-        lacking.next().map(|(_, what)| *what)
+        let mut lacking = lacking.into_iter().filter(|(wanted, _)| *wanted && !self.has_extensions);
+        lacking.next().map(|(_, what)| what)
     }
 
     /// Where the table is now.
@@ -104,7 +105,10 @@ impl Census {
         let place = self.found.place();
         let likely = place.table != 0 && (1..=1 << 32).contains(&place.buckets);
         if returned != 0 || !likely {
-            return Err(failed("bpf: the table was not found in the kernel's memory"));
+            return Err(failed(Said::of(
+                "bpf: the table was not found in the kernel's memory",
+                "bpf：在内核的内存里找不到表",
+            )));
         }
         match find::buckets() {
             Some(buckets) if buckets != place.buckets => Err(failed(format!(
@@ -156,6 +160,6 @@ fn run(program: &RawTracePoint, args: [u64; 12]) -> Result<u32, Gap> {
     })
 }
 
-fn failed(detail: impl Into<String>) -> Gap {
-    Gap { reason: Reason::Failed, detail: detail.into().into(), needs: None }
+fn failed(detail: impl Into<Said>) -> Gap {
+    Gap { reason: Reason::Failed, detail: detail.into(), needs: None }
 }

@@ -11,6 +11,7 @@ use aya::programs::{Program, RawTracePoint};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use plimsoll_diagnosis::facts::{Gap, Reason};
+use plimsoll_diagnosis::{Said, said};
 use rustix::process::chroot;
 use rustix::thread::{CapabilitySet, UnshareFlags, capabilities, unshare_unsafe};
 
@@ -25,14 +26,17 @@ const READ: &[u8] = aya::include_bytes_aligned!("../../../bpf/census-read.bpf.o"
 /// A call of a helper with a number that no helper has: bpf/census.bpf.c means `bpf_rdonly_cast` by it.
 const CAST: [u8; 8] = [0x85, 0, 0, 0, 0x5a, 0x7e, 0xc0, 0x7f];
 
-const RIGHTS: &str = "CAP_BPF and CAP_PERFMON in the initial user namespace (root)";
+const RIGHTS: Said = Said::of(
+    "CAP_BPF and CAP_PERFMON in the initial user namespace (root)",
+    "初始用户命名空间里的 CAP_BPF 和 CAP_PERFMON（root）",
+);
 
 /// Whether it is worth trying, told without a look at anything large.
 pub(super) fn may_load() -> Result<(), Gap> {
     let gap = || Gap {
         reason: Reason::NotPermitted,
-        detail: "bpf: not permitted".into(),
-        needs: Some(RIGHTS.into()),
+        detail: Said::of("bpf: not permitted", "bpf：没有权限"),
+        needs: Some(RIGHTS),
     };
     let own = capabilities(None).map_err(|_| gap())?.effective;
     let both = CapabilitySet::BPF | CapabilitySet::PERFMON;
@@ -65,10 +69,16 @@ impl Programs {
         let ebpf = ebpf.map_err(|error| match io_error(&*error) {
             Some(io) if io.kind() == io::ErrorKind::PermissionDenied => Gap {
                 reason: Reason::NotPermitted,
-                detail: "bpf: loading the programs: not permitted".into(),
-                needs: Some(RIGHTS.into()),
+                detail: Said::of(
+                    "bpf: loading the programs: not permitted",
+                    "bpf：加载程序：没有权限",
+                ),
+                needs: Some(RIGHTS),
             },
-            _ => failed(format!("bpf: loading the programs: {}", whole(&*error))),
+            _ => {
+                let error = whole(&*error);
+                failed(said!("bpf: loading the programs: {error}", "bpf：加载程序：{error}"))
+            }
         })?;
         Ok(Self { ebpf, direct: false })
     }

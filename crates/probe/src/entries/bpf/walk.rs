@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use nix::time::{ClockId, clock_gettime};
 use plimsoll_ct::{Entry, Nanos, Time};
 use plimsoll_diagnosis::facts::{Gap, Reader, Reason};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::ctnetlink::Details;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -81,8 +82,9 @@ impl Census {
     /// Reads what is asked for.
     pub fn read<S: Sink>(&mut self, ask: &Ask, sinks: &mut [S]) -> Result<Outcome, Gap> {
         if let Some(what) = self.beyond(ask.wants) {
-            let detail = format!("bpf: does not tell {what} on this host");
-            return Err(Gap { reason: Reason::NotAsked, detail: detail.into(), needs: None });
+            let detail =
+                said!("bpf: does not tell {what} on this host", "bpf：在这台主机上读不到 {what:#}");
+            return Err(Gap { reason: Reason::NotAsked, detail, needs: None });
         }
         let place = self.place()?;
         let span = match ask.sample {
@@ -139,7 +141,7 @@ impl Census {
             }),
         };
         if parts.len() < workers {
-            return Err(failed("bpf: a worker stopped"));
+            return Err(failed(Said::of("bpf: a worker stopped", "bpf：一个工作线程停了")));
         }
         let (done, spent) = (common.done.load(Relaxed), common.spent.load(Relaxed));
         if let Some(gap) = common.gap.into_inner().unwrap_or_default()
