@@ -21,7 +21,7 @@ wanted="nf_conntrack nf_conntrack_netlink nf_conntrack_ftp nf_conntrack_pptp nfn
     nfnetlink_log nf_tables
     nft_ct nft_compat nft_chain_nat nft_limit nft_log nft_connlimit nft_counter nf_log_syslog nf_log_ipv4 nf_log_ipv6
     ip_tables iptable_filter iptable_nat iptable_raw iptable_mangle ip6_tables ip6table_filter ip6table_raw
-    xt_conntrack xt_CT xt_addrtype xt_comment xt_LOG xt_limit xt_tcpudp xt_MASQUERADE xt_nat veth af_packet
+    xt_conntrack xt_CT xt_addrtype xt_comment xt_LOG xt_limit xt_tcpudp xt_MASQUERADE xt_nat veth 8021q af_packet
     inet_diag tcp_diag udp_diag raw_diag unix_diag netlink_diag af_packet_diag sctp dccp"
 for module in $wanted; do
     modprobe -d "$work/tree" -S "$release" --show-depends "$module" 2>/dev/null || true

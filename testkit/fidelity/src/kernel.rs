@@ -15,6 +15,8 @@ use plimsoll_wire::ctnetlink::{self, Filter, command};
 use plimsoll_wire::netlink::{Message, Messages, Writer, flag};
 use plimsoll_wire::statistics;
 
+use crate::vlan::Tag;
+
 /// Memory for incomplete datagrams.
 pub(crate) const FRAGMENT_BYTES: &str = "268435456";
 /// Seconds that they wait.
@@ -118,6 +120,22 @@ pub(crate) fn link_addresses(treatment: &Treatment) -> [[u8; 6]; 2] {
     client[2] = helper.map_or(0, |place| place as u8 + 1);
     client[3] = treatment.policy.map_or(0, |policy| policy + 1);
     [ROUTER_MAC, client]
+}
+
+/// The frame with these tags in which a packet comes to the router.
+pub(crate) fn frame(packet: &[u8], treatment: &Treatment, tags: &[Tag]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(packet.len() + 14 + 4 * tags.len());
+    for address in link_addresses(treatment) {
+        frame.extend_from_slice(&address);
+    }
+    for (kind, number) in tags {
+        frame.extend_from_slice(&kind.to_be_bytes());
+        frame.extend_from_slice(&number.to_be_bytes());
+    }
+    let v6 = packet.first().is_some_and(|b| b >> 4 == 6);
+    frame.extend_from_slice(if v6 { &[0x86, 0xdd] } else { &[0x08, 0x00] });
+    frame.extend_from_slice(packet);
+    frame
 }
 
 /// The rules: what comes from which link address goes into which zone, is exempted, is dropped; and what
@@ -250,7 +268,11 @@ impl Kernel {
             }
         }
         let mut left_out = Vec::new();
+        // Interfaces that come later, VLANs, have them from the beginning.
         for (key, value) in [
+            ("ipv4/conf/default/rp_filter", "0"),
+            ("ipv4/conf/default/accept_source_route", "1"),
+            ("ipv6/conf/default/addr_gen_mode", "1"),
             ("ipv4/ip_forward", "1"),
             ("ipv6/conf/all/forwarding", "1"),
             ("ipv4/conf/all/rp_filter", "0"),
@@ -374,20 +396,18 @@ impl Kernel {
     }
 
     fn forward(&self, packet: &[u8], treatment: &Treatment) -> io::Result<()> {
-        let mut frame = Vec::with_capacity(packet.len() + 14);
-        for address in link_addresses(treatment) {
-            frame.extend_from_slice(&address);
-        }
-        let v6 = packet.first().is_some_and(|b| b >> 4 == 6);
-        frame.extend_from_slice(if v6 { &[0x86, 0xdd] } else { &[0x08, 0x00] });
-        frame.extend_from_slice(packet);
+        self.transmit(&frame(packet, treatment, &[]))
+    }
+
+    /// Sends a frame from the client. When this returns, the router has seen it.
+    pub(crate) fn transmit(&self, frame: &[u8]) -> io::Result<()> {
         // SAFETY: all-zero octets are a valid sockaddr_ll.
         let mut to: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
         to.sll_family = libc::AF_PACKET as u16;
         to.sll_ifindex = self.interface;
         to.sll_halen = 6;
         let length = size_of::<libc::sockaddr_ll>();
-        self.send_to(&self.packets, &frame, (&raw const to).cast(), length)
+        self.send_to(&self.packets, frame, (&raw const to).cast(), length)
     }
 
     /// Empties the router's table.

@@ -25,4 +25,5 @@ pub mod segments;
 pub mod servers;
 pub mod settings;
 pub mod trace;
+pub mod vlan;
 pub mod zones;

@@ -18,6 +18,7 @@ const HELP: &str = "\
 cargo xtask fidelity scripts [N] [SEED]     N generated flows (default 2000)
 cargo xtask fidelity rare [N] [SEED] [KIND] N flows (default 2000) of each kind that these hardly make, or of one
 cargo xtask fidelity rehash [N] [SEED]      N flows (default 2000) of each of these kinds, while the machine's number of buckets changes
+cargo xtask fidelity vlan [N] [SEED]        N flows (default 2000) of each of these kinds, in frames with tags: 802.1Q, 802.1ad, VLANs upon VLANs
 cargo xtask fidelity edges [N] [SEED]       N flows (default 2000) with packets at the very ticks at which entries expire
 cargo xtask fidelity expected [N] [SEED]    N flows (default 600) that helpers expect, about when they are waited for no longer: 320 s
 cargo xtask fidelity segments FLOW [/ FLOW] TCP by hand, segment by segment: `>S0 <SA0,1 >A1,1 >R5`
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Some("scripts") => scripts(&arguments[1..]),
         Some("rare") => rare(arguments.get(1..).unwrap_or_default()),
         Some("rehash") => rehash(&arguments),
+        Some("vlan") => vlan(&arguments),
         Some("edges") => at_edges(&arguments),
         Some("expected") => expected(&arguments),
         Some("segments") => by_hand(&arguments[1..].join(" ")),
@@ -116,6 +118,23 @@ fn rehash(arguments: &[String]) -> io::Result<usize> {
     pair.rehash(buckets);
     let outcome = generated::run(&mut pair, count as usize, seed, &mut show)?;
     Ok(tell("any: ", &outcome) + each_rare(&mut pair, None, count, seed)?)
+}
+
+fn vlan(arguments: &[String]) -> io::Result<usize> {
+    let (count, seed) = (number(arguments, 1, 2000)?, number(arguments, 2, 1)?);
+    let mut pair = pair()?;
+    if let Some(refused) = pair.tag()? {
+        println!("left out, this kernel refuses it: VLANs: {refused}");
+    }
+    let outcome = generated::run(&mut pair, count as usize, seed, &mut show)?;
+    let differing = tell("any: ", &outcome) + each_rare(&mut pair, None, count, seed)?;
+    if let Some(tags) = pair.tags() {
+        println!(
+            "frames by their tags' number: {:?}; that led nowhere: {}",
+            tags.sent, tags.nowhere
+        );
+    }
+    Ok(differing)
 }
 
 fn each_rare(pair: &mut Pair, only: Option<&String>, count: u64, seed: u64) -> io::Result<usize> {

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use plimsoll_ct::{Bytes, Counter, Counters, KernelVersion, Profile, Time};
 use plimsoll_model::{Behaviour, Config, Fate, Model, Settings, Treatment};
-use plimsoll_wire::packet::parse_ip;
+use plimsoll_wire::packet::{LinkType, network_layer, parse_ip};
 
 use crate::compare::{self, Difference};
 use crate::frames::Planned;
 use crate::full::Buckets;
-use crate::kernel::{self, Classes, FRAGMENT_BYTES, FRAGMENT_SECONDS, Kernel, class, class_name};
+use crate::kernel::{
+    self, Classes, FRAGMENT_BYTES, FRAGMENT_SECONDS, Kernel, class, class_name, frame,
+};
+use crate::vlan::{Tag, Tags};
 
 /// How a plan's times become real ones.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +51,8 @@ pub struct Pair {
     classes: (Classes, Classes),
     /// They change while packets flow.
     pub(crate) buckets: Option<Buckets>,
+    /// Frames come with these.
+    tags: Option<Tags>,
 }
 
 /// With these settings, the collector's first run so many ticks behind the first packet.
@@ -187,6 +192,7 @@ impl Pair {
             before,
             classes: Default::default(),
             buckets: None,
+            tags: None,
         };
         pair.configure(settings)?;
         Ok(pair)
@@ -228,6 +234,18 @@ impl Pair {
         self.buckets = Some(buckets);
     }
 
+    /// From now on frames come with tags. What the kernel refused of it, if anything.
+    pub fn tag(&mut self) -> io::Result<Option<io::Error>> {
+        let (tags, refused) = Tags::new()?;
+        self.tags = Some(tags);
+        Ok(refused)
+    }
+
+    /// The tags that frames came with.
+    pub const fn tags(&self) -> Option<&Tags> {
+        self.tags.as_ref()
+    }
+
     /// A number that no flow had.
     pub fn number(&mut self) -> u32 {
         self.numbered += 1;
@@ -238,6 +256,9 @@ impl Pair {
     pub fn reset(&mut self) -> io::Result<()> {
         self.unchange()?;
         self.kernel.flush()?;
+        if let Some(tags) = &mut self.tags {
+            tags.begin();
+        }
         self.model = fresh(&self.settings, None)?;
         self.before = (self.kernel.counters()?, *self.model.counters());
         self.classes = (self.kernel.classes()?, Classes::default());
@@ -263,8 +284,36 @@ impl Pair {
     /// One packet through both.
     pub fn feed(&mut self, packet: &[u8], treatment: &Treatment) -> io::Result<()> {
         let treatment = &self.kernel.able(treatment);
-        self.kernel.send(packet, treatment)?;
-        self.tell(self.now(), packet, treatment);
+        match &mut self.tags {
+            Some(tags) if !treatment.local => {
+                let tags = tags.next(packet);
+                self.feed_tagged(packet, treatment, tags)
+            }
+            Some(_) | None => {
+                self.kernel.send(packet, treatment)?;
+                self.tell(self.now(), packet, treatment);
+                Ok(())
+            }
+        }
+    }
+
+    /// A copy of it with tags that lead nowhere, if there are any, through the kernel, then it with those that lead to the router through
+    /// both.
+    fn feed_tagged(
+        &mut self,
+        packet: &[u8],
+        treatment: &Treatment,
+        [nowhere, tags]: [&[Tag]; 2],
+    ) -> io::Result<()> {
+        if !nowhere.is_empty() {
+            self.kernel.transmit(&frame(packet, treatment, nowhere))?;
+        }
+        let frame = frame(packet, treatment, tags);
+        self.kernel.transmit(&frame)?;
+        let at = self.now();
+        if let Ok(packet) = network_layer(LinkType::Ethernet, &frame) {
+            self.tell(at, packet, treatment);
+        }
         Ok(())
     }
 

@@ -302,6 +302,27 @@ fn over(protocol: u8, ends: (IpAddr, IpAddr), reply: bool, octets: usize) -> Vec
 }
 
 #[test]
+fn tags_that_have_a_priority_only_are_none_and_those_of_unknown_vlans_lead_nowhere() {
+    if !ready() {
+        return;
+    }
+    let _alone = alone();
+    let mut shown = String::new();
+    let mut pair = Pair::new(&[]).expect("namespaces");
+    // Where this kernel has VLANs, frames go through those as well.
+    pair.tag().expect("the router's interfaces");
+    let outcome = generated::run(&mut pair, 2_000, 20_261_129, &mut |line| {
+        shown.push_str(line);
+        shown.push('\n');
+    })
+    .expect("the harness runs");
+    assert_eq!((outcome.failed, outcome.unexplained), (0, 0), "{shown}");
+    let tags = pair.tags().expect("tags");
+    let (tagged, nowhere) = (tags.sent[1..].iter().sum::<usize>(), tags.nowhere);
+    assert!(tagged > 5_000 && nowhere > 10_000, "{tagged} with tags, {nowhere} that led nowhere");
+}
+
+#[test]
 fn at_the_very_tick_an_entry_expires_as_in_the_kernel() {
     if !ready() {
         return;

@@ -73,13 +73,13 @@ pub fn network_layer(link: LinkType, frame: &[u8]) -> Result<&[u8], NoPacket> {
         },
         LinkType::Ppp => behind_ppp(frame),
         LinkType::Pppoe => behind_ppp(frame.get(6..).unwrap_or_default()),
-        LinkType::LinuxCooked => behind_ethertype(frame, 14),
+        LinkType::LinuxCooked => behind_ethertype(frame, 14).map(behind_left_tags),
         LinkType::LinuxCooked2 => {
             let kind = be16(frame, 0).ok_or(NoPacket::Truncated)?;
             let packet = frame.get(20..).ok_or(NoPacket::Truncated)?;
             match kind {
-                0x0800 | 0x86dd => Ok(packet),
-                0x8100 | 0x88a8 | 0x9100 => behind_tags(kind, packet),
+                0x0800 | 0x86dd => Ok(behind_left_tags(packet)),
+                0x8100 | 0x88a8 | 0x9100 => behind_tags(kind, packet).map(behind_left_tags),
                 _ => Err(NoPacket::NotIp),
             }
         }
@@ -94,8 +94,8 @@ fn behind_ethertype(frame: &[u8], at: usize) -> Result<&[u8], NoPacket> {
 
 #[inline]
 fn behind_tags(mut kind: u16, mut rest: &[u8]) -> Result<&[u8], NoPacket> {
-    // More tags than two are no network's; the bound keeps a hostile frame short.
-    for _ in 0..4 {
+    // As many tags as there are, which is what Linux takes: VLANs upon VLANs, and tags that have a priority only.
+    loop {
         match kind {
             0x0800 | 0x86dd => return Ok(rest),
             0x8100 | 0x88a8 | 0x9100 => {
@@ -107,7 +107,16 @@ fn behind_tags(mut kind: u16, mut rest: &[u8]) -> Result<&[u8], NoPacket> {
             _ => return Err(NoPacket::NotIp),
         }
     }
-    Err(NoPacket::NotIp)
+}
+
+/// Of several tags the kernel takes the first off for a cooked capture, leaves the others where they are, and names the protocol behind
+/// them all (seen on 6.18.44): what is said to be IP begins with the second tag's number then.
+#[inline]
+fn behind_left_tags(packet: &[u8]) -> &[u8] {
+    match packet.first() {
+        Some(0x45..=0x4f | 0x60..=0x6f) | None => packet,
+        Some(_) => behind_tags(0x8100, packet).unwrap_or(packet),
+    }
 }
 
 /// Behind address and control, which may be left out, and the protocol's number, whose first octet may be left out if it is 0
@@ -124,6 +133,8 @@ fn behind_ppp(frame: &[u8]) -> Result<&[u8], NoPacket> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::super::parse_ip;
     use super::*;
 
@@ -172,6 +183,41 @@ mod tests {
         assert_eq!(whole(9, &[0xff, 3, 0xc0, 0x21, 1]), Err(NoPacket::NotIp));
         for cut in [&[][..], &[0xff, 3], &[0]] {
             assert_eq!(whole(9, cut), Err(NoPacket::Truncated), "{cut:?}");
+        }
+    }
+
+    #[test]
+    fn tags_lead_to_the_same_packet_however_many_they_are() {
+        const TAGS: [[u8; 4]; 4] =
+            [[0x81, 0, 0, 100], [0x88, 0xa8, 0x50, 7], [0x81, 0, 0, 0], [0x91, 0, 0, 1]];
+        for (frame, kind) in [(&FRAME[..], [8, 0]), (&WIDE[..], [0x86, 0xdd])] {
+            let (addresses, packet) = (&frame[..12], &frame[14..]);
+            let plain = whole(101, packet);
+            assert!(plain.is_ok());
+            for number in 0..12 {
+                let tags: Vec<u8> = TAGS.iter().cycle().take(number).flatten().copied().collect();
+                let behind = [&tags[..], &kind, packet].concat();
+                let ethernet = [addresses, &behind].concat();
+                assert_eq!(whole(1, &ethernet), plain, "{number}");
+                // As capture programs put back a tag that the network card took off: in front of the protocol.
+                let cooked = [&[0; 14][..], &behind].concat();
+                assert_eq!(whole(113, &cooked), plain, "{number}");
+                let (first, rest) = behind.split_at(2);
+                let second = [first, &[0; 18], rest].concat();
+                assert_eq!(whole(276, &second), plain, "{number}");
+                // The protocol behind all tags in the header, the first tag taken off.
+                let left = [&kind[..], &[0; 18], behind.get(6..).unwrap_or_default()].concat();
+                let left = if number > 1 { left } else { second };
+                assert_eq!(whole(276, &left), plain, "{number}");
+                if number > 1 {
+                    let put_back = [&[0; 14][..], &tags[..4], &kind, &behind[6..]].concat();
+                    assert_eq!(whole(113, &put_back), plain, "{number}");
+                }
+                // Nothing behind the tags.
+                for length in 12..12 + tags.len() {
+                    assert_eq!(whole(1, &ethernet[..length]), Err(NoPacket::Truncated));
+                }
+            }
         }
     }
 
