@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use plimsoll_ct::{Zone, ZoneDirection};
+use plimsoll_diagnosis::boot::written;
 use plimsoll_fidelity::complaints::KernelLog;
 use plimsoll_fidelity::filling::{Filling, Mix, Step};
 use plimsoll_fidelity::forge;
@@ -182,6 +183,54 @@ const SETTINGS: &[(&str, u64)] = &[("nf_conntrack_checksum", 0), ("nf_conntrack_
 struct Case {
     treatment: Treatment,
     arguments: Vec<String>,
+}
+
+#[test]
+fn a_number_is_read_as_the_kernel_reads_what_is_written_to_a_key() {
+    if !ready() {
+        return;
+    }
+    let _kernel = Kernel::new().unwrap();
+    let key = "/proc/sys/net/netfilter/nf_conntrack_udp_timeout";
+    for text in [
+        "10",
+        "010",
+        "0x10",
+        "0X10",
+        "08",
+        "0x",
+        "0b1",
+        " 10 ",
+        "\t10\n",
+        "\u{b}10",
+        "\r10",
+        "10\r",
+        "10\u{b}",
+        "+10",
+        "-10",
+        "-010",
+        "- 10",
+        "10 20",
+        "10 x",
+        "10x",
+        "10,",
+        "10\0",
+        "1_0",
+        "4294967296",
+        "18446744073709551616",
+        "00000000000000000010",
+        "000000000000000000010",
+        "-0000000000000000010",
+        "-00000000000000000010",
+    ] {
+        std::fs::write(key, "77").unwrap();
+        let refused = std::fs::write(key, text).is_err();
+        let kernel: i64 = std::fs::read_to_string(key).unwrap().trim().parse().unwrap();
+        // What is out of any key's range is refused later.
+        let own = written(text).ok().filter(|(number, _)| i32::try_from(*number).is_ok());
+        assert_eq!(own.map_or(77, |(number, _)| number), kernel, "{text:?}");
+        assert_eq!(own.is_none(), refused, "{text:?}");
+    }
 }
 
 /// Sends flows through a router and keeps all that the kernel shows of it.

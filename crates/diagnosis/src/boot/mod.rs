@@ -42,6 +42,7 @@ pub(crate) use modules::directives;
 pub use outcome::{After, Attempt, Fate, Outcome, Step};
 pub use plan::Stage;
 pub use tree::{Entry, FileChange, Tree};
+pub use value::written;
 
 /// What the simulation starts from.
 #[derive(Debug, Clone, PartialEq)]

@@ -36,25 +36,46 @@ pub fn taken(
 ) -> (Taken, Option<Said>) {
     let refused = |why: Said| (Taken::Refused(why), None);
     let text = text.trim();
-    if text.is_empty() {
-        return refused(said!("no value", "没有值"));
-    }
-    let (number, rest) = match number(text) {
+    let (number, rest) = match written(text) {
         Ok(read) => read,
-        Err(Wrong::NoNumber) => {
-            return refused(said!("{} is no number", "{} 不是数", quoted(text)));
-        }
-        Err(Wrong::TooLarge) => {
-            return refused(said!("{text} is larger than any value", "{text} 比任何值都大"));
-        }
+        Err(why) => return refused(why),
     };
-    if !rest.is_empty() && !rest.starts_with([' ', '\t', '\n']) {
-        return refused(trailing(text, rest));
-    }
     if let Some(why) = out_of_range(setting, profile, rank, hz, number) {
         return refused(why);
     }
     (Taken::Number(number), oddity(setting, text, number, rest, hz))
+}
+
+/// Characters of a number, its sign and its 0x among them, from which on the kernel takes it for none.
+const TOO_LONG: usize = 21;
+
+/// The number at the beginning of a text that is written to a key of one number, and what stands behind it, which the kernel passes over;
+/// or why it refuses the text, whatever the key.
+pub fn written(text: &str) -> Result<(i64, &str), Said> {
+    let text = text.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '\u{b}');
+    if text.is_empty() {
+        return Err(said!("no value", "没有值"));
+    }
+    let (number, rest) = match number(text) {
+        Ok(read) => read,
+        Err(Wrong::NoNumber) => return Err(said!("{} is no number", "{} 不是数", quoted(text))),
+        Err(Wrong::TooLarge) => {
+            return Err(said!("{text} is larger than any value", "{text} 比任何值都大"));
+        }
+    };
+    if !rest.is_empty() && !rest.starts_with([' ', '\t', '\n']) {
+        return Err(trailing(text, rest));
+    }
+    let length = text.len() - rest.len();
+    if length >= TOO_LONG {
+        return Err(said!(
+            "{} has {length} characters: the kernel takes {} at the most",
+            "{} 有 {length} 个字符：内核最多接受 {} 个",
+            quoted(text),
+            TOO_LONG - 1
+        ));
+    }
+    Ok((number, rest))
 }
 
 /// Why a text has no number at its beginning.
@@ -251,6 +272,13 @@ mod tests {
             ("0", Some(0)),
             ("+5", None),
             (" 600 ", Some(600)),
+            ("0X10", Some(16)),
+            ("-010", Some(-8)),
+            ("08", None),
+            ("0x", None),
+            ("- 5", None),
+            ("00000000000000000010", Some(8)),
+            ("000000000000000000010", None),
         ] {
             assert_eq!(value(text), number, "{text}");
         }

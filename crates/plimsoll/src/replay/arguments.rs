@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use plimsoll_diagnosis::boot::written;
 use plimsoll_replay::{HelperRule, MOST_COPIES, PolicyRule, Selector, Workload, ZoneRule};
 
 use super::{moment, workload};
@@ -198,8 +199,13 @@ pub enum Form {
 /// `KEY=VALUE`.
 pub fn setting(text: &str) -> Result<(String, u64), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
-    let value = value.trim().parse().map_err(|_| format!("expected a number, saw {value:?}"))?;
-    Ok((key.trim().to_owned(), value))
+    Ok((key.trim().to_owned(), number(value)?))
+}
+
+/// A value as the kernel reads it: 010 is 8, 0x10 is 16, and what stands behind a blank is passed over.
+fn number(text: &str) -> Result<u64, String> {
+    let (number, _) = written(text).map_err(|why| format!("the kernel refuses it: {why}"))?;
+    u64::try_from(number).map_err(|_| format!("{number} is negative, which is not taken here"))
 }
 
 /// `4026532288`, or as readlink(1) shows it: `net:[4026532288]`.
@@ -216,7 +222,6 @@ pub type Grid = (String, Vec<u64>);
 /// `KEY=V1,V2`.
 fn grid(text: &str) -> Result<Grid, String> {
     let (key, values) = text.split_once('=').ok_or("expected KEY=V1,V2,…")?;
-    let number = |v: &str| v.trim().parse().map_err(|_| format!("expected a number, saw {v:?}"));
     let values = values.split(',').map(number).collect::<Result<_, String>>()?;
     Ok((key.trim().to_owned(), values))
 }
@@ -225,5 +230,27 @@ fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(x) if (1e-6..=1e6).contains(&x) => Ok(x),
         Ok(_) | Err(_) => Err("expected a number between 0.000001 and 1000000".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_the_number_that_the_kernel_reads_in_it() {
+        let value = |text: &str| setting(&format!("max={text}")).map(|(_, value)| value);
+        for (text, number) in [("010", 8), ("0x10", 16), (" 10 ", 10), ("10 20", 10), ("-0", 0)] {
+            assert_eq!(value(text), Ok(number), "{text}");
+        }
+        for (text, why) in [
+            ("+10", "the kernel refuses it: \"+10\" is no number"),
+            ("1_000", "the kernel refuses it: \"1_000\" has a separator in it"),
+            ("", "the kernel refuses it: no value"),
+            ("-5", "-5 is negative, which is not taken here"),
+        ] {
+            assert_eq!(value(text), Err(why.into()), "{text}");
+        }
+        assert_eq!(grid("max=010,0x10,10"), Ok(("max".into(), vec![8, 16, 10])));
     }
 }
