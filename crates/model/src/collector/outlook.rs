@@ -254,6 +254,52 @@ mod tests {
         }
     }
 
+    /// A packet that found no room lets the slices evict until the end of the table: where that is the end of the last slice, the next run
+    /// is the first that knows it, and may not be stepped over.
+    #[test]
+    fn a_collector_that_evicts_does_not_step_over_the_run_that_ends_it() {
+        let profile = Profile::named("4.14").expect("a profile");
+        let mut settings = Settings::of(profile, Bytes(1 << 30));
+        (settings.hz, settings.max, settings.buckets) = (250, 200, 256);
+        // One chain a slice.
+        for name in ["nf_conntrack_udp_timeout", "nf_conntrack_tcp_timeout_established"] {
+            settings.set(name, 100_000).expect("a known timeout");
+        }
+        let mut model =
+            Model::new(Config { collector_phase: 77, ..Config::new(profile, settings) });
+        let feed = |model: &mut Model, protocol, reply: bool, flags, port: u16| {
+            let [high, low] = port.to_be_bytes();
+            let mut bytes = [0; 40];
+            bytes[..10].copy_from_slice(&[0x45, 0, 0, 40, 0, 0, 0, 0, 64, protocol]);
+            let ends = [[10, 0, 0, 1], [10, 0, 0, 2]];
+            bytes[12..16].copy_from_slice(&ends[usize::from(reply)]);
+            bytes[16..20].copy_from_slice(&ends[usize::from(!reply)]);
+            let ports = if reply { [0, 53, high, low] } else { [high, low, 0, 53] };
+            bytes[20..24].copy_from_slice(&ports);
+            if protocol == 17 {
+                bytes[25] = 20;
+            } else {
+                (bytes[27], bytes[31]) = (u8::from(flags == 0x10), u8::from(flags != 2));
+                bytes[32..35].copy_from_slice(&[0x50, flags, 200]);
+            }
+            let packet = parse_ip(&bytes).expect("a packet");
+            model.packet(Time(0), &packet, &Treatment::default());
+        };
+        for port in 1..=200 {
+            for (reply, flags) in [(false, 2), (true, 0x12), (false, 0x10)] {
+                feed(&mut model, 6, reply, flags, port);
+            }
+        }
+        feed(&mut model, 17, false, 0, 1);
+        assert!(model.collector.early_drop, "a table full of connections");
+        let (mut at_once, mut by_and_by) = (model.clone(), model);
+        let to = Time::from_secs(50_000);
+        at_once.advance(to);
+        one_by_one(&mut by_and_by, to);
+        assert!(!by_and_by.collector.early_drop);
+        assert_same(&at_once, &by_and_by, "behind a silence");
+    }
+
     #[test]
     fn an_entry_that_expires_at_the_very_tick_of_a_run_goes_in_that_run() {
         const SECONDS: u64 = 3000;
