@@ -1,4 +1,4 @@
-//! `plimsoll check`, `boot`, `fix`, `replay`, `size`, `flows` and `lab` in Chinese: when, and that nothing is left in English.
+//! `plimsoll check`, `boot`, `fix`, `replay`, `size`, `flows`, `top` and `lab` in Chinese: when, and that nothing is left in English.
 
 mod support;
 
@@ -473,6 +473,10 @@ fn what_is_wrong_with_a_filter_and_where_is_said_in_chinese() {
         let typed = |word: &String| word.starts_with("such") || word.starts_with("expected");
         assert!(!line.contains("not ") && !not_chinese(line).iter().any(typed), "{told}");
     }
+    let top = told("C", &["top", "--lang", "zh", "tcp)"]);
+    assert!(top.1.starts_with("plimsoll: 过滤器第 4 列：这个括号没有开头\n"), "{}", top.1);
+    let top = told("zh_CN.UTF-8", &["top"]);
+    assert!(top.1.starts_with("plimsoll: top 需要终端；"), "{}", top.1);
     for (wrong, why) in [
         ("state,state", "--by 第 7 列：这个键前面已经写过"),
         ("src/99", "--by 第 1 列：应为前缀，如 /24 或 /24:64（IPv4:IPv6）"),

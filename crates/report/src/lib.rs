@@ -45,5 +45,7 @@ pub use replay::{
     replay_svg, replay_text,
 };
 pub use size::{SIZE_SCHEMA, size_json, size_text};
+pub use spoken::span;
 pub use style::{Clock, Style};
-pub use text::{load_line, load_parts, severity, text};
+pub use text::{load_line, load_parts, severity, text, with_unit};
+pub use wrap::{width, wrap};

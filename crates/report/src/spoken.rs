@@ -30,7 +30,7 @@ pub(crate) fn price(language: Language, memory: Bytes) -> String {
 }
 
 /// A span: `4 min 10 s`, `4 分钟 10 秒`.
-pub(crate) fn span(language: Language, seconds: f64) -> String {
+pub fn span(language: Language, seconds: f64) -> String {
     let english = number::duration(seconds);
     let unit = |word: &str| match (language, word) {
         (Language::Chinese, "s") => "秒".to_string(),

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Columns that a text takes.
-pub(crate) fn width(text: &str) -> usize {
+pub fn width(text: &str) -> usize {
     text.width()
 }
 
@@ -103,7 +103,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Lines of at most `first` columns, then `rest`. A word wider than a line is broken anywhere.
-pub(crate) fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
+pub fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
     let rest = rest.max(2);
     let mut lines = Vec::new();
     let mut line = String::new();

@@ -13,7 +13,7 @@ pub enum Scope {
     /// Those of every namespace.
     All,
     /// Those of some, by inode, and what they are called.
-    Some(Vec<u64>, String),
+    Some(Vec<u64>, Said),
 }
 
 /// What is asked of the table.
@@ -48,7 +48,7 @@ pub struct Moment {
 #[derive(Debug, Clone)]
 pub struct Space {
     /// What it is called.
-    pub name: String,
+    pub name: Said,
     /// Inode.
     pub inode: Option<u64>,
     /// The load line.
@@ -70,7 +70,7 @@ pub struct Space {
 impl Space {
     /// From what the diagnosis says, with the parts of the last reading.
     pub fn new(
-        name: &str,
+        name: &Said,
         inode: Option<u64>,
         load: Load,
         rates: &Rates,
@@ -78,7 +78,7 @@ impl Space {
         split: Option<&Split>,
     ) -> Self {
         Self {
-            name: name.into(),
+            name: name.clone(),
             inode,
             load: split.map_or(load, |split| split.carried(load)),
             growth: rates.growth.clone(),
@@ -172,7 +172,7 @@ impl Table {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// What it is called.
-    pub name: String,
+    pub name: Said,
     /// Inode.
     pub inode: u64,
     /// Entries, where they are known.

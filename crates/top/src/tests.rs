@@ -116,7 +116,7 @@ fn answer(question: &Question, second: u32, one_of: usize) -> Moment {
     };
     Moment {
         at,
-        spaces: vec![Space::new("host", Some(1), load, &rates, Some(45.0), Some(&split))],
+        spaces: vec![Space::new(&"host".into(), Some(1), load, &rates, Some(45.0), Some(&split))],
         namespaces: 1,
         entries: count,
         table: Ok(Arc::new(table)),
@@ -155,7 +155,12 @@ fn screen_of(app: &mut App, width: u16, height: u16) -> String {
     let terminal = draw(app, width, height);
     let buffer = terminal.backend().buffer();
     let lines = buffer.content.chunks(width.into()).map(|cells| {
-        let line: String = cells.iter().map(|cell| cell.symbol()).collect();
+        // A wide character stands in two cells.
+        let (mut line, mut at) = (String::new(), 0);
+        while let Some(cell) = cells.get(at) {
+            line.push_str(cell.symbol());
+            at += plimsoll_report::width(cell.symbol()).max(1);
+        }
         line.trim_end().to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -441,4 +446,25 @@ fn a_slow_line_is_said_beside_how_often_the_table_is_read() {
     assert!(screen(&mut app).contains("slow line, live, "));
     app.learn_slowness(false);
     assert!(!screen(&mut app).contains("slow line"));
+}
+
+#[test]
+fn every_screen_is_there_in_chinese_and_fits_on_eighty_columns() {
+    let mut app = watched(app_with(Look { language: Language::Chinese, ..look(false, true) }));
+    let mut screens = vec![screen(&mut app)];
+    press(&mut app, &[Key::Enter, Key::Char('s'), Key::Left, Key::Left]);
+    screens.push(screen(&mut app));
+    for key in ['?', 'f', 'n', 'm', 'g', '/'] {
+        app.key(Key::Char(key));
+        screens.push(screen(&mut app));
+        app.key(Key::Esc);
+    }
+    app.key(Key::Char('/'));
+    typed(&mut app, " dprot 443");
+    app.key(Key::Enter);
+    screens.push(screen(&mut app));
+    for line in screens.iter().flat_map(|screen| screen.lines()) {
+        assert!(plimsoll_report::width(line) <= 80, "{line}");
+    }
+    insta::assert_snapshot!(screens.join("\n--------\n"));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use plimsoll_flows::Order;
 
-use crate::arguments::{When, interval};
+use crate::arguments::{Lang, When, interval};
 use crate::flows::arguments::{ReaderChoice, order};
 
 /// `plimsoll top`.
@@ -38,6 +38,9 @@ pub struct Top {
     /// Colour: unless NO_COLOR is set, always, or never
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: When,
+    /// Language of the screen [default: zh when the locale says so]
+    #[arg(long, value_name = "LANG", conflicts_with = "ascii")]
+    pub lang: Option<Lang>,
     /// Only ASCII characters
     #[arg(long)]
     pub ascii: bool,

@@ -16,12 +16,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use plimsoll_diagnosis::facts::{Fact, Reason, Snapshot};
-use plimsoll_diagnosis::{Finding, diagnose};
+use plimsoll_diagnosis::{Finding, Said, diagnose, said};
 use plimsoll_flows::{Filter, Keys, Names};
 use plimsoll_probe::files::Files;
 use plimsoll_probe::live::{self as host, NamespaceSelector, Pulse};
 use plimsoll_probe::names::name_files;
-use plimsoll_report as report;
+use plimsoll_report::{self as report, Language, spoken};
 use plimsoll_top::{App, Look, Moment, Place, Question, Scope, Step};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
@@ -72,11 +72,12 @@ impl Clock {
 
 /// Runs it.
 pub fn run(arguments: &Top) -> ExitCode {
-    match prepare(arguments) {
+    let language = terminal::spoken(arguments.lang, arguments.ascii);
+    match prepare(arguments, language) {
         Ok((app, mouse)) => match watch(arguments, app, mouse) {
             Ok(status) => status,
             Err(error) => {
-                say!("the terminal: {error}");
+                say!("{}", spoken!(language, "the terminal: {error}", "终端：{error}"));
                 exit::failed()
             }
         },
@@ -99,29 +100,38 @@ enum Refusal {
     Unable(String),
 }
 
-fn prepare(arguments: &Top) -> Result<(App, bool), Refusal> {
+fn prepare(arguments: &Top, language: Language) -> Result<(App, bool), Refusal> {
     let found = name_files(&Files::live());
     let names = Names::new(found.services, found.protocols, found.labels);
-    let usage = |error: plimsoll_flows::Complaint| Refusal::Usage(error.to_string());
+    let usage = |error: plimsoll_flows::Complaint| {
+        Refusal::Usage(match language {
+            Language::English => error.to_string(),
+            Language::Chinese => format!("{error:#}"),
+        })
+    };
     let filter = Filter::parse(&arguments.filter.join(" "), &names).map_err(usage)?;
     let keys = Keys::parse(&arguments.by).map_err(usage)?;
-    let (scope, first) = scope(arguments).map_err(Refusal::Usage)?;
-    let unable = |why: &str| Err(Refusal::Unable(why.into()));
+    let (scope, first) =
+        scope(arguments).map_err(|why| Refusal::Usage(why.spoken(language).to_owned()))?;
+    let unable = |why: &Said| Err(Refusal::Unable(why.spoken(language).to_owned()));
     if !io::stdout().is_terminal() {
-        return unable(
+        return unable(&Said::of(
             "top needs a terminal; plimsoll flows --by state,service prints the groups once",
-        );
+            "top 需要终端；plimsoll flows --by state,service 把分组打印一次",
+        ));
     }
     if std::env::var("TERM").is_ok_and(|term| term == "dumb") {
-        return unable(
+        return unable(&Said::of(
             "this terminal is dumb (TERM); plimsoll flows --by state,service prints the groups once",
-        );
+            "这个终端是 dumb（TERM）；plimsoll flows --by state,service 把分组打印一次",
+        ));
     }
     let gone = |count: &Fact<_>| count.gap().is_some_and(|gap| gap.reason == Reason::NotLoaded);
     if let Some(namespace) = first.namespaces.first().filter(|namespace| gone(&namespace.count)) {
-        let detail = namespace.count.gap().map_or(String::new(), |gap| gap.detail.to_string());
-        return unable(&format!(
-            "this host tracks no connections: there is no table to watch ({detail})"
+        let detail = namespace.count.gap().map(|gap| gap.detail.clone()).unwrap_or_default();
+        return unable(&said!(
+            "this host tracks no connections: there is no table to watch ({detail})",
+            "本机不跟踪连接：没有表可看（{detail:#}）"
         ));
     }
     let clock = if arguments.utc {
@@ -131,17 +141,22 @@ fn prepare(arguments: &Top) -> Result<(App, bool), Refusal> {
     };
     let look = Look {
         colour: terminal::colour(arguments.color),
-        unicode: !arguments.ascii && terminal::unicode(),
+        unicode: terminal::shows(arguments.lang, arguments.ascii),
         clock,
-        language: terminal::language(),
-        host: first.host.name.value().cloned().unwrap_or_else(|| "this host".into()),
+        language,
+        host: first
+            .host
+            .name
+            .value()
+            .cloned()
+            .unwrap_or_else(|| spoken!(language, "this host", "本机")),
     };
     let question = Question { scope, filter, keys, order: arguments.sort };
     Ok((App::new(look, names, question, !arguments.no_mouse), !arguments.no_mouse))
 }
 
 /// Whose entries, as the command line says; and the first look at them.
-fn scope(arguments: &Top) -> Result<(Scope, Snapshot), String> {
+fn scope(arguments: &Top) -> Result<(Scope, Snapshot), Said> {
     let own = ["own".to_owned()];
     let asked = match (arguments.all_netns, arguments.netns.is_empty()) {
         (true, _) => &[][..],
@@ -154,7 +169,11 @@ fn scope(arguments: &Top) -> Result<(Scope, Snapshot), String> {
     let missing = asked.iter().zip(&only).filter(|(_, selector)| unmatched.contains(selector));
     let missing: Vec<String> = missing.map(|(text, _)| format!("{text:?}")).collect();
     if !missing.is_empty() {
-        return Err(format!("no network namespace answers to {}", missing.join(", ")));
+        return Err(said!(
+            "no network namespace answers to {}",
+            "没有这样的网络命名空间：{}",
+            missing.join(", ")
+        ));
     }
     let first = pulse.take();
     if arguments.all_netns {
@@ -162,8 +181,8 @@ fn scope(arguments: &Top) -> Result<(Scope, Snapshot), String> {
     }
     let spaces = diagnose(None, &first).namespaces;
     let name = match &spaces[..] {
-        [one] => one.name.to_string(),
-        several => format!("{} namespaces", several.len()),
+        [one] => one.name.clone(),
+        several => said!("{} namespaces", "{} 个命名空间", several.len()),
     };
     Ok((Scope::Some(spaces.iter().filter_map(|space| space.inode).collect(), name), first))
 }

@@ -139,7 +139,7 @@ impl Reader {
             .iter()
             .filter_map(|space| {
                 let entries = space.load.count.map(|count| count.0);
-                Some(Place { name: space.name.to_string(), inode: space.inode?, entries })
+                Some(Place { name: space.name.clone(), inode: space.inode?, entries })
             })
             .collect();
         places.sort_by_key(|place| std::cmp::Reverse(place.entries));

@@ -11,7 +11,7 @@ use super::stage;
 use crate::number::count;
 use crate::paint::{Line, Paint};
 use crate::screen::Screen;
-use crate::text::severity_in;
+use crate::text::severity;
 use crate::wrap::left;
 use crate::{Language, Style};
 
@@ -253,8 +253,8 @@ fn wrong(screen: &mut Screen<'_>, lints: &[&Lint]) {
     screen.heading(&spoken!(language, "WHAT IS WRONG", "错在哪里"), &beside);
     let most = if style.verbose { lints.len() } else { LINTS.max(harm.min(LINTS * 2)) };
     for lint in lints.iter().take(most) {
-        let severity = if lint.harmless { Severity::Info } else { Severity::Warning };
-        let (word, paint) = severity_in(language, severity);
+        let how = if lint.harmless { Severity::Info } else { Severity::Warning };
+        let (word, paint) = severity(language, how);
         let mut line =
             Line::new().plain(style, "  ").with(style, Paint::Strong, lint.kind.finding());
         line.push(style, Paint::Plain, " ");

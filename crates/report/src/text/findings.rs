@@ -34,7 +34,7 @@ pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
         ),
     );
     for finding in &d.findings {
-        let (word, paint) = super::severity_in(language, finding.severity);
+        let (word, paint) = super::severity(language, finding.severity);
         let mut line = Line::new().plain(style, "  ").with(style, Paint::Strong, finding.id);
         line.push(style, Paint::Plain, " ");
         line.push(style, paint, word);
@@ -127,7 +127,8 @@ fn is_share(what: &str) -> bool {
     what.split(' ').any(|word| word == "share" || word == "chance")
 }
 
-fn with_unit(shown: &str, unit: &str, language: Language) -> String {
+/// A value with its unit, where it has one.
+pub fn with_unit(shown: &str, unit: &str, language: Language) -> String {
     if unit.is_empty() {
         return shown.into();
     }

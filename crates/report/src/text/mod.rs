@@ -14,6 +14,7 @@ use alloc::string::String;
 
 use plimsoll_diagnosis::{Diagnosis, Language, Severity, Verdict};
 
+pub use findings::with_unit;
 pub use load::{load_line, load_parts};
 
 use crate::Style;
@@ -44,23 +45,14 @@ pub(crate) fn load_order(d: &Diagnosis) -> alloc::vec::Vec<usize> {
 }
 
 /// The word of a severity in the language of the screen, and its colour.
-pub(crate) fn severity_in(language: Language, of: Severity) -> (&'static str, Paint) {
-    let (english, paint) = severity(of);
-    let word = match (language, of) {
-        (Language::English, _) => english,
-        (Language::Chinese, Severity::Critical) => "严重",
-        (Language::Chinese, Severity::Warning) => "警告",
-        (Language::Chinese, Severity::Info) => "参考",
-    };
-    (word, paint)
-}
-
-/// The word of a severity, and its colour.
-pub const fn severity(severity: Severity) -> (&'static str, Paint) {
-    match severity {
-        Severity::Critical => ("CRITICAL", Paint::Bad),
-        Severity::Warning => ("WARNING", Paint::Warn),
-        Severity::Info => ("INFO", Paint::Good),
+pub const fn severity(language: Language, severity: Severity) -> (&'static str, Paint) {
+    match (language, severity) {
+        (Language::English, Severity::Critical) => ("CRITICAL", Paint::Bad),
+        (Language::English, Severity::Warning) => ("WARNING", Paint::Warn),
+        (Language::English, Severity::Info) => ("INFO", Paint::Good),
+        (Language::Chinese, Severity::Critical) => ("严重", Paint::Bad),
+        (Language::Chinese, Severity::Warning) => ("警告", Paint::Warn),
+        (Language::Chinese, Severity::Info) => ("参考", Paint::Good),
     }
 }
 

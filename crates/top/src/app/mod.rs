@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use plimsoll_diagnosis::Finding;
 use plimsoll_flows::{Complaint, Filter, Group, Key as By, Keys, Names, Order, Value};
-use plimsoll_report::{Clock, Language, Style};
+use plimsoll_report::{Clock, Language, Style, spoken};
 
 use crate::history::History;
 use crate::keys::{Key, Mouse};
@@ -23,7 +23,7 @@ pub struct Look {
     pub unicode: bool,
     /// Which clock times are shown by.
     pub clock: Clock,
-    /// The language of the findings' pages.
+    /// The language of the screen.
     pub language: Language,
     /// Name of the host.
     pub host: String,
@@ -38,8 +38,7 @@ impl Look {
             verbose: false,
             commands: false,
             clock: self.clock,
-            // The screen itself is English.
-            language: Language::English,
+            language: self.language,
         }
     }
 }
@@ -285,9 +284,11 @@ impl App {
             Key::Char('?' | 'h') => self.over = Over::Help,
             Key::Char('m') => {
                 self.mouse = !self.mouse;
-                let words =
-                    if self.mouse { "the mouse is heard" } else { "the mouse is the terminal's" };
-                self.notice = Some(words.into());
+                let language = self.look.language;
+                self.notice = Some(match self.mouse {
+                    true => spoken!(language, "the mouse is heard", "接收鼠标"),
+                    false => spoken!(language, "the mouse is the terminal's", "鼠标留给终端"),
+                });
                 return Step::Mouse(self.mouse);
             }
             Key::Char(_) | Key::Ctrl(_) | Key::Delete => {}
@@ -312,7 +313,11 @@ impl App {
         let Some((table, group)) = self.group() else { return Step::Draw };
         let by = table.question.keys.clone();
         let Some(narrower) = group.filter(&by) else {
-            self.notice = Some("the filter language has no words for this group".into());
+            self.notice = Some(spoken!(
+                self.look.language,
+                "the filter language has no words for this group",
+                "过滤语言说不出这个分组"
+            ));
             return Step::Draw;
         };
         let filter = match narrower.expr {
@@ -320,7 +325,11 @@ impl App {
             None => table.question.filter.clone(),
         };
         if filter == table.question.filter {
-            self.notice = Some("this is all there is to look into".into());
+            self.notice = Some(spoken!(
+                self.look.language,
+                "this is all there is to look into",
+                "已经到底了"
+            ));
             return Step::Draw;
         }
         self.trail.push(Visit {

@@ -1,6 +1,7 @@
 //! What lies over the groups, and what keys do to it.
 
 use plimsoll_flows::Keys;
+use plimsoll_report::spoken;
 
 use super::{App, Over, Step, Typed};
 use crate::keys::Key;
@@ -78,7 +79,11 @@ impl App {
     pub(super) fn explain(&mut self, index: usize) {
         let id = self.findings.as_ref().and_then(|found| found.get(index)).map(|f| f.id);
         let Some(id) = id else {
-            self.notice = Some("nothing was found that could be explained".into());
+            self.notice = Some(spoken!(
+                self.look.language,
+                "nothing was found that could be explained",
+                "没有可以说明的诊断结论"
+            ));
             return;
         };
         let page = plimsoll_report::explain(id, self.look.language, &self.look.style(78));

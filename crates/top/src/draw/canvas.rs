@@ -1,6 +1,6 @@
 //! A screen to write lines on. What enters is cleaned, and cut where it is too long.
 
-use plimsoll_report::{Line, Paint};
+use plimsoll_report::{Language, Line, Paint, width};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
@@ -31,6 +31,10 @@ impl<'a> Canvas<'a> {
 
     pub const fn look(&self) -> &Look {
         self.look
+    }
+
+    pub const fn language(&self) -> Language {
+        self.look.language
     }
 
     pub const fn plain(&self) -> Style {
@@ -95,7 +99,7 @@ impl<'a> Canvas<'a> {
     /// Writes one text at the left and one at the right; the left one gives way.
     pub fn both(&mut self, row: u16, left: &str, right: &str) {
         let right = self.show(right);
-        let wide = (right.chars().count() as u16).min(self.area.width);
+        let wide = (width(&right) as u16).min(self.area.width);
         let left = cut(&self.show(left), (self.area.width - wide).saturating_sub(2).into());
         self.row(row, &left);
         self.at(self.area.width - wide, row, wide, &right);
@@ -114,11 +118,18 @@ impl<'a> Canvas<'a> {
     }
 }
 
-/// Text cut to so many characters, with a sign that it is cut.
+/// Text cut to so many columns, with a sign that it is cut.
 pub(super) fn cut(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
+    if width(text) <= most {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(most.saturating_sub(3)).collect();
+    let mut kept = String::new();
+    for c in text.chars() {
+        kept.push(c);
+        if width(&kept) > most.saturating_sub(3) {
+            kept.pop();
+            break;
+        }
+    }
     format!("{}...", kept.trim_end())
 }

@@ -3,7 +3,7 @@
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_flows::{Group, Order};
 use plimsoll_report::number::count;
-use plimsoll_report::{Paint, clean, flows::groups_table};
+use plimsoll_report::{Paint, clean, flows::groups_table, spoken, width};
 
 use super::canvas::cut;
 use super::{Canvas, scrolled};
@@ -12,6 +12,7 @@ use crate::moment::Table;
 
 /// Draws them between two rows; the row behind them.
 pub(super) fn show(canvas: &mut Canvas<'_>, app: &mut App, row: u16, end: u16) -> u16 {
+    let language = canvas.language();
     question(canvas, app, row);
     let mut at = row + 1;
     let Some(moment) = app.moment() else { return at };
@@ -20,6 +21,7 @@ pub(super) fn show(canvas: &mut Canvas<'_>, app: &mut App, row: u16, end: u16) -
         Err(why) => {
             // Lines keep apart what they say; none needs to say whose it is.
             let why: Vec<String> = why
+                .spoken(language)
                 .lines()
                 .map(|line| clean(line.strip_prefix("plimsoll: ").unwrap_or(line)).into_owned())
                 .collect();
@@ -35,7 +37,8 @@ pub(super) fn show(canvas: &mut Canvas<'_>, app: &mut App, row: u16, end: u16) -
     for remark in table.remarks.iter().chain(unjudged(&table).iter()).take(3) {
         if at + 4 < end {
             canvas.style = canvas.paint(Paint::Warn);
-            canvas.at(2, at, canvas.width(), &cut(remark, canvas.width().saturating_sub(4).into()));
+            let room = canvas.width().saturating_sub(4).into();
+            canvas.at(2, at, canvas.width(), &cut(remark.spoken(language), room));
             canvas.style = canvas.plain();
             at += 1;
         }
@@ -65,7 +68,8 @@ pub(super) fn show(canvas: &mut Canvas<'_>, app: &mut App, row: u16, end: u16) -
         at += 1;
     }
     if groups.is_empty() {
-        canvas.at(2, at.min(end - 1), canvas.width(), "no entries");
+        let text = spoken!(language, "no entries", "没有条目");
+        canvas.at(2, at.min(end - 1), canvas.width(), &text);
         at = (at + 1).min(end);
     }
     at
@@ -76,25 +80,34 @@ fn question(canvas: &mut Canvas<'_>, app: &App, row: u16) {
     let asked = app.question();
     // What is shown may be the answer to an earlier one.
     let shown = app.table().map_or(asked, |table| &table.question);
-    let mut left = format!("BY {}", shown.keys);
+    let language = canvas.language();
+    let mut left = spoken!(language, "BY {}", "分组 {}", shown.keys);
     if shown.order != Order::Entries {
-        left.push_str(&format!(", most {} first", shown.order.name()));
+        let (name, chinese) = (shown.order.name(), order(shown.order));
+        left.push_str(&spoken!(language, ", most {name} first", "，按{chinese}排序"));
     }
     if shown.filter.expr.is_some() {
-        left.push_str(&format!("  IF {}", shown.filter));
+        left.push_str(&spoken!(language, "  IF {}", "  过滤 {}", shown.filter));
     }
     let right = match app.table() {
         None => String::new(),
-        Some(_) if app.is_live() && shown != asked => "reading".into(),
+        Some(_) if app.is_live() && shown != asked => {
+            spoken!(language, "reading", "正在读取")
+        }
         Some(table) => {
             let about = if table.share.is_some() { "~" } else { "" };
             let at = app.selected() + 1;
             let groups = if table.all_groups == 0 { 0 } else { at };
-            format!(
-                "{groups} of {}{}, {about}{}",
-                if table.error > 0 { "over " } else { "" },
-                count(table.all_groups as u64),
-                entries(table.up(table.total.entries))
+            let over = match table.error > 0 {
+                true => Said::of("over ", "超过 "),
+                false => Said::default(),
+            };
+            let entries = entries(table.up(table.total.entries));
+            let all = count(table.all_groups as u64);
+            spoken!(
+                language,
+                "{groups} of {over}{all}, {about}{entries}",
+                "{groups} / {over:#}{all} 组，{about}{entries:#}"
             )
         }
     };
@@ -105,19 +118,36 @@ fn question(canvas: &mut Canvas<'_>, app: &App, row: u16) {
 
 fn unjudged(table: &Table) -> Option<Said> {
     (table.unknown > 0).then(|| {
-        let lacking: Vec<String> = table.lacks.words().map(|lack| lack.to_string()).collect();
+        let words = table.lacks.words();
+        let words = words.map(|lack| Said::new(lack.english().into(), lack.chinese().into()));
+        let lacking = Said::join(&words.collect::<Vec<_>>(), &Said::of("; ", "；"));
         said!(
-            "{} entries could not be judged, for want of: {}",
-            "{} 个条目无法判断，因为缺少：{}",
-            count(table.up(table.unknown)),
-            lacking.join("; ")
+            "{} entries could not be judged, for want of: {lacking}",
+            "{} 个条目无法判断，因为缺少：{lacking:#}",
+            count(table.up(table.unknown))
         )
     })
 }
 
 /// `1 entry`, `2 entries`
-pub(super) fn entries(n: u64) -> String {
-    if n == 1 { "1 entry".into() } else { format!("{} entries", count(n)) }
+fn entries(n: u64) -> Said {
+    match n {
+        1 => Said::of("1 entry", "1 个条目"),
+        n => said!("{} entries", "{} 个条目", count(n)),
+    }
+}
+
+/// What there is most of, in Chinese.
+const fn order(order: Order) -> &'static str {
+    match order {
+        Order::Entries => "条目",
+        Order::Unreplied => "未应答",
+        Order::Evictable => "可淘汰",
+        Order::Closing => "关闭中",
+        Order::Protected => "受保护",
+        Order::Packets => "包数",
+        Order::Bytes => "字节数",
+    }
 }
 
 /// A group of a part of the table, as one of the whole table.
@@ -141,13 +171,18 @@ fn scaled(group: &Group, table: &Table) -> Group {
     group
 }
 
-/// Text in lines of at most so many characters.
-pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+/// Text in lines of at most so many columns.
+pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
+        if width(paragraph) > paragraph.chars().count() {
+            // Chinese has no blanks to break it at.
+            lines.extend(plimsoll_report::wrap(paragraph, columns, columns));
+            continue;
+        }
         let mut line = String::new();
         for word in paragraph.split_whitespace() {
-            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > columns {
                 lines.push(std::mem::take(&mut line));
             }
             if !line.is_empty() {

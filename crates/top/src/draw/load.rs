@@ -1,8 +1,9 @@
 //! The load, the rates, the history.
 
 use plimsoll_ct::Entries;
-use plimsoll_report::number::{count, duration, rate};
-use plimsoll_report::{Line, Paint, load_line, load_parts};
+use plimsoll_diagnosis::Said;
+use plimsoll_report::number::{count, rate};
+use plimsoll_report::{Line, Paint, load_line, load_parts, span, spoken, width};
 
 use super::Canvas;
 use crate::app::App;
@@ -15,18 +16,21 @@ const FAR: f64 = 86_400.0;
 
 /// Draws them from a row on; the row behind them.
 pub(super) fn show(canvas: &mut Canvas<'_>, app: &App, mut row: u16) -> u16 {
-    let style = app.look.style(canvas.width());
+    let (style, language) = (app.look.style(canvas.width()), app.look.language);
     let Some(moment) = app.moment() else {
-        canvas.at(2, row, canvas.width(), "the first reading is under way");
+        let text = spoken!(language, "the first reading is under way", "正在第一次读取");
+        canvas.at(2, row, canvas.width(), &text);
         return row + 2;
     };
     let lines = if canvas.height() >= TALL { 4 } else { 1 };
     for space in moment.spaces.iter().take(lines) {
-        canvas.line(0, row, &load_line(&space.name, &space.load, &style));
+        canvas.line(0, row, &load_line(style.said(&space.name), &space.load, &style));
         row += 1;
     }
     let Some(first) = moment.spaces.first() else {
-        canvas.at(2, row, canvas.width(), "no network namespace could be read");
+        let text =
+            spoken!(language, "no network namespace could be read", "一个网络命名空间也读不到");
+        canvas.at(2, row, canvas.width(), &text);
         return row + 2;
     };
     row = parts(canvas, moment, first, row, lines);
@@ -49,8 +53,13 @@ fn parts(canvas: &mut Canvas<'_>, moment: &Moment, first: &Space, row: u16, line
     let end = canvas.line(0, row, &line);
     let others = moment.namespaces.saturating_sub(moment.spaces.len().min(lines));
     if others > 0 {
-        let text = format!("+{others} namespaces, {} entries in all", count(moment.entries));
-        let wide = text.chars().count() as u16;
+        let text = spoken!(
+            canvas.language(),
+            "+{others} namespaces, {} entries in all",
+            "另有 {others} 个命名空间，共 {} 个条目",
+            count(moment.entries)
+        );
+        let wide = width(&text) as u16;
         // Under the parts where it does not fit beside them.
         let row = if end + 2 + wide <= canvas.width() { row } else { row + 1 };
         canvas.style = canvas.paint(Paint::Faint);
@@ -63,6 +72,7 @@ fn parts(canvas: &mut Canvas<'_>, moment: &Moment, first: &Space, row: u16, line
 
 /// Rates of the first load line; those that are not measured are left out.
 fn rates(canvas: &mut Canvas<'_>, space: &Space, row: u16) {
+    let language = canvas.language();
     let mut at = 2;
     let mut item = |canvas: &mut Canvas<'_>, paint: Paint, text: &str| {
         if at > 2 {
@@ -75,26 +85,34 @@ fn rates(canvas: &mut Canvas<'_>, space: &Space, row: u16) {
     match &space.growth {
         Ok(growth) => {
             let sign = if *growth > 0.0 { "+" } else { "" };
-            item(canvas, Paint::Plain, &format!("entries {sign}{}/s", rate(*growth)));
+            let growth = rate(*growth);
+            let text = spoken!(language, "entries {sign}{growth}/s", "条目 {sign}{growth}/秒");
+            item(canvas, Paint::Plain, &text);
         }
-        Err(_) => item(canvas, Paint::Faint, "rates after the next reading"),
+        Err(_) => {
+            let text = spoken!(language, "rates after the next reading", "下次读取之后才有速率");
+            item(canvas, Paint::Faint, &text);
+        }
     }
     for (name, value, paint, always) in [
-        ("dropped", &space.drop, Paint::Bad, true),
-        ("early-dropped", &space.early_drop, Paint::Warn, true),
-        ("insert failed", &space.insert_failed, Paint::Bad, false),
-        ("invalid", &space.invalid, Paint::Plain, false),
+        (Said::of("dropped", "丢弃"), &space.drop, Paint::Bad, true),
+        (Said::of("early-dropped", "提前淘汰"), &space.early_drop, Paint::Warn, true),
+        (Said::of("insert failed", "插入失败"), &space.insert_failed, Paint::Bad, false),
+        (Said::of("invalid", "无效"), &space.invalid, Paint::Plain, false),
     ] {
         match value {
             Ok(value) if always || *value > 0.0 => {
                 let paint = if *value > 0.0 { paint } else { Paint::Plain };
-                item(canvas, paint, &format!("{name} {}/s", rate(*value)));
+                let value = rate(*value);
+                let text = spoken!(language, "{name} {value}/s", "{name:#} {value}/秒");
+                item(canvas, paint, &text);
             }
             Ok(_) | Err(_) => {}
         }
     }
     if let Some(seconds) = space.full_in.filter(|seconds| (0.0..FAR).contains(seconds)) {
-        item(canvas, Paint::Warn, &format!("full in {}", duration(seconds)));
+        let when = span(language, seconds);
+        item(canvas, Paint::Warn, &spoken!(language, "full in {when}", "{when}后满"));
     }
 }
 
@@ -138,10 +156,12 @@ fn history(canvas: &mut Canvas<'_>, app: &App, row: u16) {
         canvas.style = canvas.paint(if lost { Paint::Bad } else { Paint::Code });
         canvas.at(column, row, 1, glyph);
     }
-    let span = (last.at.0 - first.at.0).max(0) as f64 / 1e9;
-    let text = format!("{} to {} in {}", count(least), count(most), duration(span));
+    let language = canvas.language();
+    let time = span(language, (last.at.0 - first.at.0).max(0) as f64 / 1e9);
+    let (least, most) = (count(least), count(most));
+    let text = spoken!(language, "{least} to {most} in {time}", "{time}内 {least} 到 {most}");
     canvas.style = canvas.paint(Paint::Faint);
-    let wide = text.chars().count() as u16;
+    let wide = width(&text) as u16;
     canvas.at(canvas.width().saturating_sub(wide), row, wide, &text);
     canvas.style = canvas.plain();
 }

@@ -5,6 +5,7 @@ mod groups;
 mod load;
 mod over;
 
+use plimsoll_report::{span, spoken};
 use ratatui::Frame;
 use ratatui::style::Modifier;
 
@@ -23,9 +24,14 @@ impl App {
         if area.width < LEAST.0 || area.height < LEAST.1 {
             canvas.row(
                 0,
-                &format!(
+                &spoken!(
+                    look.language,
                     "{} x {} is too small: {} x {} at least",
-                    area.width, area.height, LEAST.0, LEAST.1
+                    "{} x {} 太小：至少 {} x {}",
+                    area.width,
+                    area.height,
+                    LEAST.0,
+                    LEAST.1
                 ),
             );
             return;
@@ -74,9 +80,10 @@ impl App {
 
     /// What is watched, and how.
     fn draw_head(&self, canvas: &mut Canvas<'_>) {
+        let language = self.look.language;
         let scope = match &self.question.scope {
-            crate::Scope::All => "all namespaces".to_owned(),
-            crate::Scope::Some(_, name) => name.clone(),
+            crate::Scope::All => spoken!(language, "all namespaces", "所有命名空间"),
+            crate::Scope::Some(_, name) => name.spoken(language).to_owned(),
         };
         let dot = canvas.show(" · ");
         let at = self.moment().map(|moment| self.look.clock.time(moment.at));
@@ -85,12 +92,13 @@ impl App {
             left.push_str(&format!("{dot}{at}"));
         }
         let state = match (self.is_live(), self.moment()) {
-            (_, None) => "reading".to_owned(),
+            (_, None) => spoken!(language, "reading", "正在读取"),
             (true, Some(_)) => self.way(),
             (false, Some(moment)) => {
                 let last = self.history.last().map_or(moment.at, |last| last.at);
                 let ago = (last.0 - moment.at.0).max(0) as f64 / 1e9;
-                format!("PAUSED, {} ago", plimsoll_report::number::duration(ago))
+                let ago = span(language, ago);
+                spoken!(language, "PAUSED, {ago} ago", "已暂停，{ago}之前")
             }
         };
         canvas.style = canvas.strong();
@@ -103,14 +111,23 @@ impl App {
 
     /// How the table is read, and how often: said when it is not as was asked.
     fn way(&self) -> String {
-        let Some(table) = self.table() else { return "live".into() };
-        let every = plimsoll_report::number::duration(table.every.as_secs_f64());
-        let part = match table.share {
-            Some(share) => format!("{} of it ", plimsoll_report::number::share(share)),
+        let language = self.look.language;
+        let Some(table) = self.table() else { return spoken!(language, "live", "实时") };
+        let every = span(language, table.every.as_secs_f64());
+        let part = match table.share.map(plimsoll_report::number::share) {
+            Some(share) => spoken!(language, "{share} of it ", "读 {share}，"),
             None => String::new(),
         };
-        let slow = if self.slow_line { "slow line, " } else { "" };
-        format!("{slow}live, {part}by {}, every {every}", table.reader)
+        let slow = match self.slow_line {
+            true => spoken!(language, "slow line, ", "线路慢，"),
+            false => String::new(),
+        };
+        let reader = table.reader;
+        spoken!(
+            language,
+            "{slow}live, {part}by {reader}, every {every}",
+            "{slow}实时，{part}用 {reader}，每 {every}"
+        )
     }
 }
 
