@@ -9,6 +9,7 @@ use crate::entry::{Memory, Slot};
 use crate::helper::Origin;
 use crate::key::Key;
 use crate::model::{Model, Prepared};
+use crate::policy::Timeouts;
 use crate::settings::Settings;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
 use crate::table::{EntryId, Extras, Found, Glance, Probe, Vitals, Whole};
@@ -301,7 +302,7 @@ impl Model {
             Judged::Ignore => {}
             Judged::Invalid { .. } | Judged::Reopen | Judged::Delete => return None,
         }
-        if let Some(own) = by_rule.and_then(|p| self.policies.get(usize::from(p))) {
+        if let Some(own) = by_rule.and_then(|p| self.in_force(p)) {
             slot.expires = now.plus(self.settings.ticks(own.first));
         }
         Some(slot)
@@ -309,12 +310,16 @@ impl Model {
 
     /// Whether there is a policy of this number for this protocol.
     fn governs(&self, policy: u8, protocol: u8) -> bool {
-        self.policies.get(usize::from(policy)).is_some_and(|own| own.protocol == protocol)
+        self.in_force(policy).is_some_and(|own| own.protocol == protocol)
+    }
+
+    fn in_force(&self, policy: u8) -> Option<&Timeouts> {
+        self.policies.get(usize::from(policy))?.as_ref()
     }
 
     /// The settings whose timeouts count.
     pub(crate) fn timeouts(&self, policy: Option<u8>) -> &Settings {
-        let own = policy.and_then(|policy| self.policies.get(usize::from(policy)));
+        let own = policy.and_then(|policy| self.in_force(policy));
         own.map_or(&self.settings, |own| &own.settings)
     }
 

@@ -58,8 +58,8 @@ pub struct Model {
     pub(crate) profile: &'static Profile,
     pub(crate) behaviour: &'static Behaviour,
     pub(crate) settings: Settings,
-    /// Timeout policies in force.
-    pub(crate) policies: Vec<Timeouts>,
+    /// Timeout policies; `None`: removed.
+    pub(crate) policies: Vec<Option<Timeouts>>,
     pub(crate) helpers: Helpers,
     pub(crate) table: Table,
     pub(crate) counters: Counters,
@@ -110,7 +110,7 @@ impl Model {
             defragmenter: Defragmenter::default(),
             origin: None,
             helpers: Helpers::default(),
-            policies: settings.policies.iter().map(|p| p.resolve(&settings)).collect(),
+            policies: settings.policies.iter().map(|p| Some(p.resolve(&settings))).collect(),
             next_tick: Time(i64::MIN),
             ticks: 0,
             settings,
@@ -136,6 +136,14 @@ impl Model {
         self.usual = Usual::of(self.profile, &self.settings, least(self.behaviour, &self.settings));
         // Entries that were accounted once go on to be.
         self.usual.noted |= !self.accounting.is_empty();
+    }
+
+    /// Removes a timeout policy, by its place in [`Settings::policies`]: its entries live by the namespace's timeouts from their next packet on,
+    /// and none is given it any more.
+    pub fn remove_policy(&mut self, place: u8) {
+        if let Some(policy) = self.policies.get_mut(usize::from(place)) {
+            *policy = None;
+        }
     }
 
     /// The counters by their kernel names, since the beginning.

@@ -410,6 +410,19 @@ impl Kernel {
         self.send_to(&self.packets, frame, (&raw const to).cast(), length)
     }
 
+    /// Removes the router's timeout policies, with the rules that give them; entries that have them stay.
+    pub fn remove_policies(&self) -> io::Result<()> {
+        let mut lines = String::from("flush chain inet t c; ");
+        for place in 1..=POLICIES.len() {
+            lines += &format!("delete ct timeout inet t p{place}; ");
+        }
+        let nft = Command::new("nft").arg(&lines).output()?;
+        if nft.status.success() {
+            return Ok(());
+        }
+        Err(Error::other(format!("nft {lines}: {}", String::from_utf8_lossy(&nft.stderr))))
+    }
+
     /// Empties the router's table.
     pub fn flush(&mut self) -> io::Result<()> {
         let mut request = Writer::message(command::DELETE, flag::REQUEST | flag::ACK, 1);

@@ -302,6 +302,52 @@ fn over(protocol: u8, ends: (IpAddr, IpAddr), reply: bool, octets: usize) -> Vec
 }
 
 #[test]
+fn entries_whose_policy_is_removed_live_by_the_namespaces_timeouts_from_their_next_packet_on() {
+    if !ready() {
+        return;
+    }
+    let _alone = alone();
+    let mut pair = Pair::new(&[("nf_conntrack_checksum", 0)]).expect("namespaces");
+    let ends = [IpAddr::from([10, 77, 3, 1]), IpAddr::from([192, 0, 2, 1])];
+    let packet = |protocol: u8, port: u16, back: bool, flags: u8| {
+        let (from, to) = if back { (ends[1], ends[0]) } else { (ends[0], ends[1]) };
+        let ports = if back { (80, port) } else { (port, 80) };
+        if protocol == 17 {
+            return forge::udp(from, to, ports, 8, 0);
+        }
+        let (seq, ack) = (u32::from(flags == 16), u32::from(flags != 2));
+        TcpSegment { ports, seq, ack, flags, window: 512, ..Default::default() }.packet(from, to)
+    };
+    let flows = [(6, Some(0), 0), (17, Some(1), 0), (6, None, 100)];
+    let feed = |pair: &mut Pair, port: u16, steps: &[(bool, u8)]| {
+        for (protocol, policy, more) in flows {
+            for (back, flags) in steps {
+                let treatment = Treatment { policy, ..Treatment::default() };
+                pair.feed(&packet(protocol, port + more, *back, *flags), &treatment).expect("sent");
+            }
+        }
+        let differences = pair.differences().expect("both tables");
+        assert!(differences.is_empty(), "port {port}, {steps:?}: {differences:#?}");
+        let mut left: Vec<u64> =
+            pair.model.entries().map(|e| e.expires.map_or(0, |s| s.get())).collect();
+        left.sort_unstable();
+        left
+    };
+    // Established ones, and some that got no answer.
+    feed(&mut pair, 4000, &[(false, 2), (true, 18), (false, 16)]);
+    let before = feed(&mut pair, 4001, &[(false, 2)]);
+    pair.kernel.remove_policies().expect("nft takes that");
+    (0..2).for_each(|place| pair.model.remove_policy(place));
+    assert_eq!(feed(&mut pair, 0, &[]).len(), before.len());
+    feed(&mut pair, 4000, &[(false, 16)]);
+    feed(&mut pair, 4001, &[(true, 18)]);
+    // A rule gives none any more.
+    let after = feed(&mut pair, 4002, &[(false, 2)]);
+    let about = |seconds: u64| after.iter().filter(|left| left.abs_diff(seconds) <= 2).count();
+    assert_eq!([about(432_000), about(550)], [2, 0], "{before:?}, {after:?}");
+}
+
+#[test]
 fn tags_that_have_a_priority_only_are_none_and_those_of_unknown_vlans_lead_nowhere() {
     if !ready() {
         return;
