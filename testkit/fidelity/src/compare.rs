@@ -152,10 +152,9 @@ fn is_orphan(model: &Model, expectation: &Expectation) -> bool {
     model.lookup(&expectation.master, expectation.zone).is_none()
 }
 
-/// What differs between what the kernel's helpers and the model's expect, once the tables were listed. What is left may
-/// differ by a second.
-pub fn expected(kernel: &[String], model: &Model) -> Option<Difference> {
-    let own: Vec<String> = model
+/// What the model's helpers expect, as the kernel's lines, once the tables were listed.
+pub fn expectations(model: &Model) -> Vec<String> {
+    model
         .expectations()
         .filter(|(expectation, _)| !is_orphan(model, expectation))
         .map(|(expectation, left)| {
@@ -163,7 +162,11 @@ pub fn expected(kernel: &[String], model: &Model) -> Option<Difference> {
             append_expected(&mut line, &expectation.shown(left), Dialect::Proc);
             String::from_utf8_lossy(&line).into_owned()
         })
-        .collect();
+        .collect()
+}
+
+/// What differs between what the kernel's helpers and the model's expect, as lines. What is left may differ by a second.
+pub fn expected(kernel: &[String], model: &[String]) -> Option<Difference> {
     let parts = |lines: &[String]| {
         let mut parts: Vec<(String, i64)> = lines
             .iter()
@@ -175,10 +178,10 @@ pub fn expected(kernel: &[String], model: &Model) -> Option<Difference> {
         parts.sort();
         parts
     };
-    let (k, m) = (parts(kernel), parts(&own));
+    let (k, m) = (parts(kernel), parts(model));
     let near = |(a, b): (&(String, i64), &(String, i64))| a.0 == b.0 && (a.1 - b.1).abs() <= 1;
     let same = k.len() == m.len() && k.iter().zip(&m).all(near);
-    (!same).then(|| Difference::Expected { kernel: kernel.to_vec(), model: own })
+    (!same).then(|| Difference::Expected { kernel: kernel.to_vec(), model: model.to_vec() })
 }
 
 /// What differs between the growth of the kernel's counters and the model's.

@@ -360,7 +360,8 @@ impl Pair {
         }
         self.model.advance(before);
         let mut differences = compare::entries(&entries, &self.model.snapshot());
-        differences.extend(compare::expected(&self.kernel.expectations()?, &self.model));
+        let expected = compare::expectations(&self.model);
+        differences.extend(compare::expected(&self.kernel.expectations()?, &expected));
         differences.extend(self.counted()?);
         Ok(differences)
     }
