@@ -8,6 +8,7 @@ use crate::flows::arguments::Flows;
 use crate::manual::Manual;
 use crate::top::arguments::Top;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use plimsoll_diagnosis::Said;
 
 pub use crate::replay::Arguments as Replay;
 
@@ -352,17 +353,20 @@ pub enum Lang {
 }
 
 /// `RATE` or `CLASS=RATE`.
-fn class_rate(text: &str) -> Result<(String, f64), String> {
+fn class_rate(text: &str) -> Result<(String, f64), Said> {
     let (class, value) = text.split_once('=').unwrap_or(("", text));
     let value = value.trim().trim_end_matches("/s");
     match value.parse::<f64>() {
         Ok(rate) if (0.0..=1e9).contains(&rate) => Ok((class.trim().to_owned(), rate)),
-        Ok(_) | Err(_) => Err("expected flows per second, from 0 to 1000000000".into()),
+        Ok(_) | Err(_) => Err(Said::of(
+            "expected flows per second, from 0 to 1000000000",
+            "应为每秒的流数，0 到 1000000000",
+        )),
     }
 }
 
 /// `TIME` or `CLASS=TIME`.
-fn class_time(text: &str) -> Result<(String, f64), String> {
+fn class_time(text: &str) -> Result<(String, f64), Said> {
     let (class, value) = text.split_once('=').unwrap_or(("", text));
     let value = value.trim();
     let milliseconds = value.strip_suffix("ms").map(|n| n.parse::<f64>().map(|n| n / 1e3));
@@ -375,32 +379,32 @@ fn class_time(text: &str) -> Result<(String, f64), String> {
             .ok()
             .or_else(|| time(value).ok().map(|t| t.as_secs_f64())),
     };
-    seconds
-        .filter(|s| (0.0..=1e9).contains(s))
-        .map(|s| (class.trim().to_owned(), s))
-        .ok_or_else(|| "expected a time: 90s, 200ms, 5m, 2h".into())
+    seconds.filter(|s| (0.0..=1e9).contains(s)).map(|s| (class.trim().to_owned(), s)).ok_or_else(
+        || Said::of("expected a time: 90s, 200ms, 5m, 2h", "应为时间：90s、200ms、5m、2h"),
+    )
 }
 
 /// A multiple.
-fn times(text: &str) -> Result<f64, String> {
+fn times(text: &str) -> Result<f64, Said> {
     match text.parse::<f64>() {
         Ok(x) if (1.0..=1e6).contains(&x) => Ok(x),
-        Ok(_) | Err(_) => Err("expected a number from 1 on".into()),
+        Ok(_) | Err(_) => Err(Said::of("expected a number from 1 on", "应为不小于 1 的数")),
     }
 }
 
 /// An interval that rates can be divided by.
-pub(crate) fn interval(text: &str) -> Result<Duration, String> {
-    seconds(text)
-        .ok()
-        .filter(|span| *span >= Duration::from_millis(50))
-        .ok_or_else(|| "expected seconds between 0.05 and 3600".into())
+pub(crate) fn interval(text: &str) -> Result<Duration, Said> {
+    seconds(text).ok().filter(|span| *span >= Duration::from_millis(50)).ok_or_else(|| {
+        Said::of("expected seconds between 0.05 and 3600", "应为 0.05 到 3600 之间的秒数")
+    })
 }
 
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, Said> {
     match text.parse::<f64>() {
         Ok(s) if (0.0..=3600.0).contains(&s) => Ok(Duration::from_secs_f64(s)),
-        Ok(_) | Err(_) => Err("expected seconds between 0 and 3600".into()),
+        Ok(_) | Err(_) => {
+            Err(Said::of("expected seconds between 0 and 3600", "应为 0 到 3600 之间的秒数"))
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod memory;
 mod replay;
 mod size;
 mod top;
+mod usage;
 
 use std::io::{Write, stderr};
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use arguments::{Arguments, Command};
+use plimsoll_report::Language;
 
 #[global_allocator]
 static MEMORY: memory::Memory = memory::Memory::new();
@@ -37,6 +39,14 @@ fn main() -> ExitCode {
             if !error.use_stderr() {
                 let _ = error.print();
                 return ExitCode::SUCCESS;
+            }
+            let words: Vec<_> = std::env::args_os().collect();
+            let language = usage::language(words.iter().map(AsRef::as_ref));
+            if language == Language::Chinese
+                && let Some(text) = usage::chinese(&error)
+            {
+                let _ = write!(stderr(), "{}", terminal::cleaned(&text));
+                return exit::usage();
             }
             let text = error.render().to_string();
             let shown = terminal::cleaned(&text);

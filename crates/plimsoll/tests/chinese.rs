@@ -488,3 +488,42 @@ fn what_is_wrong_with_a_filter_and_where_is_said_in_chinese() {
         assert!(told.contains(why), "{wrong}: {told}");
     }
 }
+
+#[test]
+fn a_command_line_that_is_wrong_is_told_in_chinese() {
+    for (line, why) in [
+        ("flows --lnag", "不认识的参数 '--lnag'\n\n  提示：您是不是指 '--lang'？\n\n用法："),
+        ("undo 3 4", "不认识的参数 '4'\n\n用法："),
+        ("chekc", "没有 'chekc' 这个命令\n\n  提示：您是不是指 'check'？\n\n用法："),
+        ("boot --root", "'--root <DIR>' 后面缺少值\n"),
+        ("flows --width 300", "'--width <COLUMNS>' 的值 '300' 不对：不在 60..=240 之内\n"),
+        ("undo x", "'[ID]' 的值 'x' 不对：应为整数\n"),
+        (
+            "top --interval 0",
+            "'--interval <SECONDS>' 的值 '0' 不对：应为 0.05 到 3600 之间的秒数\n",
+        ),
+        ("flows -o save,id", "save 不能与其他选项一起用，与 conntrack(8) 相同\n"),
+        ("explain --lang fr", "'--lang <LANG>' 的值 'fr' 不对\n  [可选的值：en、zh]\n"),
+        ("flows --top 3", "缺少必需的参数：\n  --by <KEYS>\n\n用法："),
+        ("check --json --nagios", "'--json' 不能与 '--nagios' 一起用\n\n用法："),
+        ("check --json --json", "'--json' 不能重复\n\n用法："),
+        ("fix --llist", "'--llist'"),
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let said = told("zh_CN.UTF-8", &words).1;
+        assert!(said.starts_with("错误：") && said.contains(why), "{line}: {said}");
+        assert!(said.ends_with("\n更多信息见 '--help'。\n"), "{line}: {said}");
+        let english = told("C.UTF-8", &words).1;
+        assert!(english.starts_with("error: ") && !is_chinese(&english), "{line}: {english}");
+        if !line.contains("--lang") {
+            let flagged =
+                |lang: &'static str| told("C", &[&["--lang", lang], &words[..]].concat()).1;
+            assert!(is_chinese(&flagged("zh")) && !is_chinese(&flagged("en")), "{line}");
+            assert_eq!(
+                told("zh_CN.UTF-8", &[&words[..], &["--ascii"]].concat()).1.find("错误"),
+                None,
+                "{line}"
+            );
+        }
+    }
+}

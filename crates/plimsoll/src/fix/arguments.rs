@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use plimsoll_ct::{Protocol, TcpState};
+use plimsoll_diagnosis::Said;
 
 use crate::arguments::{Lang, Screen, seconds};
 use crate::replay::setting;
@@ -358,7 +359,7 @@ pub struct Guard {
 }
 
 /// A protocol by its name or number.
-fn protocol(text: &str) -> Result<Protocol, String> {
+fn protocol(text: &str) -> Result<Protocol, Said> {
     const NAMED: &[Protocol] = &[
         Protocol::Tcp,
         Protocol::Udp,
@@ -370,22 +371,28 @@ fn protocol(text: &str) -> Result<Protocol, String> {
         Protocol::Dccp,
     ];
     let named = NAMED.iter().find(|p| p.name() == text).copied();
-    named
-        .or_else(|| text.parse().ok().map(Protocol::from_number))
-        .ok_or_else(|| "expected tcp, udp, icmp, icmpv6, sctp, gre or a number".into())
+    named.or_else(|| text.parse().ok().map(Protocol::from_number)).ok_or_else(|| {
+        Said::of(
+            "expected tcp, udp, icmp, icmpv6, sctp, gre or a number",
+            "应为 tcp、udp、icmp、icmpv6、sctp、gre 或协议号",
+        )
+    })
 }
 
 /// A state of TCP by its name.
-fn state(text: &str) -> Result<String, String> {
+fn state(text: &str) -> Result<String, Said> {
     let upper = text.to_ascii_uppercase();
     match TcpState::from_name(&upper) {
         Some(_) => Ok(upper),
-        None => Err("expected a state of TCP, as SYN_SENT, ESTABLISHED, TIME_WAIT".into()),
+        None => Err(Said::of(
+            "expected a state of TCP, as SYN_SENT, ESTABLISHED, TIME_WAIT",
+            "应为 TCP 的状态，如 SYN_SENT、ESTABLISHED、TIME_WAIT",
+        )),
     }
 }
 
 /// An address, or a prefix.
-fn prefix(text: &str) -> Result<(IpAddr, u8), String> {
+fn prefix(text: &str) -> Result<(IpAddr, u8), Said> {
     let parse = || {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address.parse::<IpAddr>().ok()?, Some(bits.parse().ok()?)),
@@ -395,11 +402,16 @@ fn prefix(text: &str) -> Result<(IpAddr, u8), String> {
         let bits = bits.unwrap_or(most);
         (bits <= most).then_some((address, bits))
     };
-    parse().ok_or_else(|| "expected an address or a prefix, as 192.0.2.0/24".into())
+    parse().ok_or_else(|| {
+        Said::of(
+            "expected an address or a prefix, as 192.0.2.0/24",
+            "应为地址或前缀，如 192.0.2.0/24",
+        )
+    })
 }
 
 /// `tcp/443`
-fn service(text: &str) -> Result<(Protocol, u16), String> {
+fn service(text: &str) -> Result<(Protocol, u16), Said> {
     let parse = || {
         let (name, port) = text.split_once('/')?;
         let protocol = match name {
@@ -409,11 +421,11 @@ fn service(text: &str) -> Result<(Protocol, u16), String> {
         };
         port.parse().ok().filter(|port| *port > 0).map(|port| (protocol, port))
     };
-    parse().ok_or_else(|| "expected tcp/PORT or udp/PORT".into())
+    parse().ok_or_else(|| Said::of("expected tcp/PORT or udp/PORT", "应为 tcp/PORT 或 udp/PORT"))
 }
 
 /// A time to wait: seconds, or with a unit.
-pub(crate) fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, Said> {
     let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
         Some(at) => text.split_at(at),
         None => (text, "s"),
@@ -427,6 +439,9 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
     match seconds {
         Some(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
-        Some(_) | None => Err("expected a time between 1s and 24h, as 90s or 5m".into()),
+        Some(_) | None => Err(Said::of(
+            "expected a time between 1s and 24h, as 90s or 5m",
+            "应为 1s 到 24h 之间的时间，如 90s 或 5m",
+        )),
     }
 }

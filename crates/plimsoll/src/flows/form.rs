@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use plimsoll_diagnosis::{Said, said};
+
 /// How entries are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -54,9 +56,9 @@ pub struct Tool {
 }
 
 impl FromStr for Output {
-    type Err = String;
+    type Err = Said;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Said> {
         let mut form = None;
         let mut tool = Tool::default();
         let mut options = false;
@@ -79,10 +81,13 @@ impl FromStr for Output {
                         "save" => &mut tool.save,
                         "xml" => &mut tool.xml,
                         other => {
-                            return Err(format!(
+                            return Err(said!(
                                 "expected table, json, csv, parquet, proc or conntrack, or with \
                                  commas between them extended, id, ktimestamp, timestamp, labels, \
-                                 save, xml as conntrack(8) has them; saw {other:?}"
+                                 save, xml as conntrack(8) has them; saw {other:?}",
+                                "应为 table、json、csv、parquet、proc 或 conntrack，或用逗号连接的 \
+                                 extended、id、ktimestamp、timestamp、labels、save、xml（同 \
+                                 conntrack(8)）；实为 {other:?}"
                             ));
                         }
                     } = true;
@@ -93,7 +98,10 @@ impl FromStr for Output {
             None | Some(Form::Conntrack(_))
                 if tool.save && tool != (Tool { save: true, ..Tool::default() }) =>
             {
-                Err("save goes with no other option, as with conntrack(8)".into())
+                Err(Said::of(
+                    "save goes with no other option, as with conntrack(8)",
+                    "save 不能与其他选项一起用，与 conntrack(8) 相同",
+                ))
             }
             None | Some(Form::Conntrack(_)) => Ok(Form::Conntrack(tool).into()),
             Some(form @ (Form::Json | Form::Csv | Form::Parquet))
@@ -101,11 +109,10 @@ impl FromStr for Output {
             {
                 Ok(Self { form, id: true })
             }
-            Some(_) if options => {
-                Err("extended, ktimestamp, … are options of conntrack only, id of json, \
-                                       csv and parquet as well"
-                    .into())
-            }
+            Some(_) if options => Err(Said::of(
+                "extended, ktimestamp, … are options of conntrack only, id of json, csv and parquet as well",
+                "extended、ktimestamp …… 只是 conntrack 的选项；id 也可用于 json、csv 和 parquet",
+            )),
             Some(form) => Ok(form.into()),
         }
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use plimsoll_diagnosis::boot::written;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_replay::{HelperRule, MOST_COPIES, PolicyRule, Selector, Workload, ZoneRule};
 
 use super::{moment, workload};
@@ -197,22 +198,29 @@ pub enum Form {
 }
 
 /// `KEY=VALUE`.
-pub fn setting(text: &str) -> Result<(String, u64), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+pub fn setting(text: &str) -> Result<(String, u64), Said> {
+    let (key, value) =
+        text.split_once('=').ok_or(Said::of("expected KEY=VALUE", "应为 KEY=VALUE"))?;
     Ok((key.trim().to_owned(), number(value)?))
 }
 
 /// A value as the kernel reads it: 010 is 8, 0x10 is 16, and what stands behind a blank is passed over.
-fn number(text: &str) -> Result<u64, String> {
-    let (number, _) = written(text).map_err(|why| format!("the kernel refuses it: {why}"))?;
-    u64::try_from(number).map_err(|_| format!("{number} is negative, which is not taken here"))
+fn number(text: &str) -> Result<u64, Said> {
+    let (number, _) = written(text)
+        .map_err(|why| said!("the kernel refuses it: {why}", "内核不接受：{why:#}"))?;
+    u64::try_from(number).map_err(|_| {
+        said!("{number} is negative, which is not taken here", "{number} 是负数，这里不接受")
+    })
 }
 
 /// `4026532288`, or as readlink(1) shows it: `net:[4026532288]`.
-fn inode(text: &str) -> Result<u64, String> {
+fn inode(text: &str) -> Result<u64, Said> {
     let bare = text.strip_prefix("net:[").and_then(|rest| rest.strip_suffix(']'));
     bare.unwrap_or(text).parse().map_err(|_| {
-        "expected the namespace's inode, like 4026532288 (ls -Li /proc/PID/ns/net)".to_owned()
+        Said::of(
+            "expected the namespace's inode, like 4026532288 (ls -Li /proc/PID/ns/net)",
+            "应为命名空间的 inode，如 4026532288（ls -Li /proc/PID/ns/net）",
+        )
     })
 }
 
@@ -220,16 +228,20 @@ fn inode(text: &str) -> Result<u64, String> {
 pub type Grid = (String, Vec<u64>);
 
 /// `KEY=V1,V2`.
-fn grid(text: &str) -> Result<Grid, String> {
-    let (key, values) = text.split_once('=').ok_or("expected KEY=V1,V2,…")?;
-    let values = values.split(',').map(number).collect::<Result<_, String>>()?;
+fn grid(text: &str) -> Result<Grid, Said> {
+    let (key, values) =
+        text.split_once('=').ok_or(Said::of("expected KEY=V1,V2,…", "应为 KEY=V1,V2,…"))?;
+    let values = values.split(',').map(number).collect::<Result<_, Said>>()?;
     Ok((key.trim().to_owned(), values))
 }
 
-fn speed(text: &str) -> Result<f64, String> {
+fn speed(text: &str) -> Result<f64, Said> {
     match text.parse::<f64>() {
         Ok(x) if (1e-6..=1e6).contains(&x) => Ok(x),
-        Ok(_) | Err(_) => Err("expected a number between 0.000001 and 1000000".into()),
+        Ok(_) | Err(_) => Err(Said::of(
+            "expected a number between 0.000001 and 1000000",
+            "应为 0.000001 到 1000000 之间的数",
+        )),
     }
 }
 

@@ -1,0 +1,104 @@
+//! What is wrong with a command line, in Chinese; in English clap says it.
+
+use std::error::Error as _;
+use std::ffi::OsStr;
+
+use clap::Error;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use plimsoll_diagnosis::Said;
+use plimsoll_report::Language;
+
+use crate::arguments::Lang;
+use crate::terminal;
+
+/// The language that a command line asks for, as far as it can be told of one that was not understood.
+pub fn language<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> Language {
+    let (mut asked, mut ascii, mut next) = (None, false, false);
+    for word in words {
+        let value = match word.as_encoded_bytes() {
+            value if next => value,
+            word => word.strip_prefix(b"--lang=").unwrap_or_default(),
+        };
+        match value {
+            b"zh" => asked = Some(Lang::Zh),
+            b"en" => asked = Some(Lang::En),
+            _ => {}
+        }
+        next = word == "--lang";
+        ascii |= word == "--ascii";
+    }
+    terminal::spoken(asked, ascii)
+}
+
+/// What clap found, in Chinese. `None`: of the rarer kinds, which are said in English.
+pub fn chinese(error: &Error) -> Option<String> {
+    let of = |kind| texts(error.get(kind)?);
+    let one = |kind| of(kind).map(|all| all.join("、"));
+    let argument = one(ContextKind::InvalidArg).unwrap_or_default();
+    let value = one(ContextKind::InvalidValue).unwrap_or_default();
+    let mut text = match error.kind() {
+        ErrorKind::UnknownArgument => format!("不认识的参数 '{argument}'"),
+        ErrorKind::InvalidSubcommand => {
+            format!("没有 '{}' 这个命令", one(ContextKind::InvalidSubcommand)?)
+        }
+        ErrorKind::InvalidValue if value.is_empty() => format!("'{argument}' 后面缺少值"),
+        ErrorKind::InvalidValue => format!("'{argument}' 的值 '{value}' 不对"),
+        ErrorKind::ValueValidation => {
+            format!("'{argument}' 的值 '{value}' 不对：{}", reason(error, &value))
+        }
+        ErrorKind::MissingRequiredArgument => {
+            format!("缺少必需的参数：\n  {}", of(ContextKind::InvalidArg)?.join("\n  "))
+        }
+        ErrorKind::ArgumentConflict => match of(ContextKind::PriorArg)?.as_slice() {
+            [one] if *one == argument => format!("'{argument}' 不能重复"),
+            others => format!("'{argument}' 不能与 '{}' 一起用", others.join("'、'")),
+        },
+        _ => return None,
+    };
+    if let Some(values) = of(ContextKind::ValidValue).filter(|values| !values.is_empty()) {
+        text.push_str(&format!("\n  [可选的值：{}]", values.join("、")));
+    }
+    let near =
+        [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
+    if let Some(near) = near.into_iter().find_map(one) {
+        text.push_str(&format!("\n\n  提示：您是不是指 '{near}'？"));
+    }
+    // clap's other hint, where an argument could have been meant as a value.
+    if of(ContextKind::Suggested).is_some_and(|all| all.iter().any(|hint| hint.contains("'-- "))) {
+        text.push_str(&format!("\n\n  提示：要把 '{argument}' 当作值，请写 '-- {argument}'"));
+    }
+    if let Some(usage) = one(ContextKind::Usage) {
+        text.push_str(&format!("\n\n{}", usage.replacen("Usage: ", "用法：", 1)));
+    }
+    Some(format!("错误：{text}\n\n更多信息见 '--help'。\n"))
+}
+
+/// Why a value is not taken: ours in Chinese, of those of others the usual ones.
+fn reason(error: &Error, value: &str) -> String {
+    let Some(source) = error.source() else { return "看不懂".to_owned() };
+    if let Some(said) = source.downcast_ref::<Said>() {
+        return said.spoken(Language::Chinese).to_owned();
+    }
+    let english = source.to_string();
+    match english.strip_prefix(value).and_then(|rest| rest.strip_prefix(" is not in ")) {
+        Some(range) => format!("不在 {range} 之内"),
+        None => match english.as_str() {
+            "invalid digit found in string" | "cannot parse integer from empty string" => {
+                "应为整数".to_owned()
+            }
+            "number too large to fit in target type" => "数太大".to_owned(),
+            "invalid float literal" | "cannot parse float from empty string" => "应为数".to_owned(),
+            other => other.to_owned(),
+        },
+    }
+}
+
+fn texts(value: &ContextValue) -> Option<Vec<String>> {
+    match value {
+        ContextValue::String(text) => Some(vec![text.clone()]),
+        ContextValue::Strings(all) => Some(all.clone()),
+        ContextValue::StyledStr(text) => Some(vec![text.to_string()]),
+        ContextValue::StyledStrs(all) => Some(all.iter().map(ToString::to_string).collect()),
+        _ => None,
+    }
+}
