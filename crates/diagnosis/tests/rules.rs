@@ -111,6 +111,33 @@ fn both_directions_and_errors_about_them_are_let_pass_where_they_would_be_droppe
 }
 
 #[test]
+fn a_second_remedy_does_not_lean_on_the_rules_of_the_first_which_may_be_taken_back_alone() {
+    let error = |comment: &str| {
+        format!(
+            r#"{{"rule":{{"family":"inet","table":"filter","chain":"input","handle":9,"comment":"{comment}","expr":[
+               {{"match":{{"op":"==","left":{{"payload":{{"protocol":"icmp","field":"type"}}}},"right":"destination-unreachable"}}}},
+               {{"match":{{"op":"==","left":{{"payload":{{"protocol":"icmp","field":"code"}}}},"right":4}}}},
+               {{"match":{{"op":"in","left":{{"ct":{{"key":"state"}}}},"right":"invalid"}}}},
+               {{"accept":null}}]}}}}"#
+        )
+    };
+    let errors = |comment: &str| {
+        let program = nft(&[
+            error(comment),
+            rule("input", 3, INVALID_DROP),
+            rule("input", 4, KNOWN),
+            rule("input", 5, &format!(r#"{DPORT},{NEW},{{"accept":null}}"#)),
+        ]);
+        let judgement = served(&program, 443);
+        rules(&judgement).iter().filter(|r| r.contains("icmp type")).count()
+    };
+    assert_eq!(errors("plimsoll: tcp/443 2"), 0, "its own, once more");
+    assert_eq!(errors("ours"), 0, "the firewall's own");
+    assert_eq!(errors("plimsoll: tcp/80"), 1);
+    assert_eq!(errors("plimsoll: tcp/4430"), 1);
+}
+
+#[test]
 fn a_jump_for_new_connections_is_asked_again_and_the_rules_behind_it_are_too() {
     let program = nft(&[
         rule("input", 3, KNOWN),

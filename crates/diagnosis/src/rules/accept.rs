@@ -5,15 +5,15 @@
 
 use alloc::collections::BTreeSet;
 use alloc::format;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use plimsoll_wire::filter::{Action, Backend, Match, Rule, States, Table, TableFamily, Test};
+use plimsoll_wire::filter::{Action, Match, Rule, States, Table, TableFamily, Test};
 
+use super::Judgement;
 use super::packet::{Holds, Packet};
+use super::stand_in::{Accept, place, stand_in};
 use super::traffic::{Kind, Leg, Pair, Traffic};
 use super::walk::{self, At, Fate, Ground, Inserted, Split};
-use super::{Judgement, named};
 use crate::Said;
 
 /// Rules put in reveal others behind them (a jump that is asked for again leads into another chain); no ruleset
@@ -23,46 +23,6 @@ const ROUNDS: usize = 12;
 const MOST: usize = 64;
 /// So many are looked at one by one, whether they are needed.
 const FEW: usize = 8;
-
-/// A rule to be put in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accept {
-    /// Who evaluates it.
-    pub backend: Backend,
-    /// Family of the table.
-    pub family: TableFamily,
-    /// Table.
-    pub table: String,
-    /// Chain.
-    pub chain: String,
-    /// It goes ahead of this rule, counted from 0.
-    pub before: usize,
-    /// nft's handle of that rule.
-    pub handle: Option<u64>,
-    /// Conditions, in the language of the table.
-    pub conditions: String,
-    /// `accept`, `jump x`; `ACCEPT`, `x`.
-    pub action: String,
-    /// The comment it is found by; no other rule of the chain has it.
-    pub comment: String,
-    /// The rule that it stands in for.
-    pub stands_for: String,
-}
-
-impl Accept {
-    /// The rule without its place: `tcp dport 443 ct state untracked accept comment "…"`, `-p tcp … -j ACCEPT`.
-    pub fn rule(&self) -> String {
-        match self.backend {
-            Backend::Nft => {
-                format!("{} {} comment \"{}\"", self.conditions, self.action, self.comment)
-            }
-            Backend::Legacy | Backend::IptablesNft => format!(
-                "{} -m comment --comment \"{}\" {}",
-                self.conditions, self.comment, self.action
-            ),
-        }
-    }
-}
 
 /// Adds to `found` what must be put into a base chain and those it calls.
 pub(super) fn open(
@@ -180,15 +140,6 @@ fn take(mut accept: Accept, all: &mut Vec<Accept>) {
     all.push(accept);
 }
 
-/// What stands at a place, in words.
-fn place(table: &Table, at: At) -> String {
-    let Some(chain) = table.chains.get(at.chain) else { return String::new() };
-    match chain.rules.get(at.rule) {
-        Some(rule) => named(table, &chain.name, &rule.text),
-        None => named(table, &chain.name, "policy drop"),
-    }
-}
-
 struct Work<'a> {
     table: &'a Table,
     chain: usize,
@@ -203,6 +154,11 @@ struct Work<'a> {
 impl Work<'_> {
     fn ground(&self) -> Ground<'_> {
         Ground { table: self.table, inserted: self.inserted }
+    }
+
+    /// What a rule of ours is written for.
+    fn of(&self) -> (&Table, &Leg, &Traffic) {
+        (self.table, self.leg, self.traffic)
     }
 
     fn fate(&self, packet: &Packet<'_>) -> Fate {
@@ -264,7 +220,7 @@ impl Work<'_> {
                     "它与已跟踪的包在超过 {MOST} 条规则上分道"
                 ));
             }
-            let accept = self.stand_in(&split, action, pair)?;
+            let accept = stand_in(self.of(), &split, action, pair)?;
             self.stood_for.insert(split.at);
             self.put(accept, split.at, action.clone(), pair);
             any = true;
@@ -292,7 +248,7 @@ impl Work<'_> {
         }
         let split = Split { at, tracked: None, untracked: None, by_map: Holds::Yes };
         let nothing = Pair { tracked: pair.untracked.clone(), untracked: pair.untracked.clone() };
-        if let Ok(accept) = self.stand_in(&split, &Action::Accept, &nothing) {
+        if let Ok(accept) = stand_in(self.of(), &split, &Action::Accept, &nothing) {
             self.put(accept, at, Action::Accept, &nothing);
         }
     }
@@ -308,109 +264,6 @@ impl Work<'_> {
             Action::Return => !ft.dropped.is_empty(),
             Action::Accept | Action::Queue | Action::Nat | Action::Next | Action::Map(_) => false,
         }
-    }
-
-    fn stand_in(&self, split: &Split, action: &Action, pair: &Pair<'_>) -> Result<Accept, Said> {
-        let (table, at) = (self.table, split.at);
-        let (Some(chain), true) = (table.chains.get(at.chain), is_plain(&table.name)) else {
-            return Err(said!(
-                "the name of its table can't be written: {}",
-                "它所在表的名字写不出来：{}",
-                place(table, at)
-            ));
-        };
-        let Some(rule) = chain.rules.get(at.rule).filter(|_| is_plain(&chain.name)) else {
-            return Err(said!(
-                "the name of its chain can't be written: {}",
-                "它所在链的名字写不出来：{}",
-                place(table, at)
-            ));
-        };
-        if split.by_map != Holds::Yes {
-            return Err(said!(
-                "a map decides, and which way is not known: {}",
-                "由一个 map 决定，走哪边不清楚：{}",
-                place(table, at)
-            ));
-        }
-        let nft = table.backend == Backend::Nft;
-        let old = rule
-            .matches
-            .iter()
-            .any(|m| m.words.as_ref().is_some_and(|w| w.starts_with("-m state ")));
-        let six = pair.tracked.family == TableFamily::Ip6;
-        let mut conditions = self.traffic.words(self.leg, nft, six, old);
-        for m in &rule.matches {
-            match (pair.tracked.holds(&m.test), &m.test, &m.words) {
-                (Holds::Yes, ..) => {}
-                (_, Test::Rate, _) => {
-                    return Err(said!(
-                        "a rule limits how fast new connections come, and without tracking none is new: {}",
-                        "有规则限制新连接的速率，而不跟踪就没有新连接：{}",
-                        place(table, at)
-                    ));
-                }
-                (_, _, Some(words)) if !words.contains(char::is_control) => {
-                    conditions.push(' ');
-                    conditions.push_str(words);
-                }
-                (_, _, Some(_) | None) => {
-                    return Err(said!(
-                        "what a rule asks before it lets it pass can't be asked again: {}",
-                        "规则放行之前所问的条件，没法再问一次：{}",
-                        place(table, at)
-                    ));
-                }
-            }
-        }
-        let action = match (action, nft) {
-            (Action::Accept, true) => "accept".to_string(),
-            (Action::Accept, false) => "-j ACCEPT".to_string(),
-            (Action::Drop, true) => "drop".to_string(),
-            (Action::Drop, false) => "-j DROP".to_string(),
-            (Action::Return, true) => "return".to_string(),
-            (Action::Return, false) => "-j RETURN".to_string(),
-            (Action::Jump(name) | Action::Goto(name), _) if !is_plain(name) => {
-                return Err(said!(
-                    "the name of a chain can't be written: {}",
-                    "有一条链的名字写不出来：{}",
-                    place(table, at)
-                ));
-            }
-            (Action::Jump(name), true) => format!("jump {name}"),
-            (Action::Jump(name), false) => format!("-j {name}"),
-            (Action::Goto(name), true) => format!("goto {name}"),
-            (Action::Goto(name), false) => format!("-g {name}"),
-            (Action::Next, _) => match &rule.marks {
-                Some(words) if !words.is_empty() => words.clone(),
-                Some(_) | None => {
-                    return Err(said!(
-                        "what a rule writes on its packets can't be written again: {}",
-                        "规则写在包上的内容，没法再写一次：{}",
-                        place(table, at)
-                    ));
-                }
-            },
-            (Action::Queue | Action::Nat | Action::Map(_), _) => {
-                return Err(said!(
-                    "a rule hands its new connections to a program: {}",
-                    "有规则把新连接交给一个程序：{}",
-                    place(table, at)
-                ));
-            }
-        };
-        Ok(Accept {
-            backend: table.backend,
-            family: table.family,
-            table: table.name.clone(),
-            chain: chain.name.clone(),
-            before: at.rule,
-            handle: rule.handle,
-            conditions,
-            action,
-            comment: format!("plimsoll: {}", self.traffic.name()),
-            stands_for: place(table, at),
-        })
     }
 
     /// Puts it ahead of a rule, for the walks to come.
@@ -504,10 +357,4 @@ impl Work<'_> {
             Action::Drop | Action::Return | Action::Goto(_) | Action::Queue | Action::Nat => false,
         }
     }
-}
-
-/// A name that needs no quotes in either language.
-pub(super) fn is_plain(name: &str) -> bool {
-    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/' | b':');
-    !name.is_empty() && name.bytes().all(word) && !name.starts_with('-')
 }

@@ -11,12 +11,13 @@ mod accept;
 mod needs;
 mod packet;
 mod proxy;
+mod stand_in;
 mod traffic;
 mod walk;
 
-pub use accept::Accept;
 pub use needs::{By, NeedOf};
 pub use proxy::{Proxied, proxied};
+pub use stand_in::Accept;
 pub use traffic::{Role, Traffic};
 
 use alloc::collections::BTreeMap;
@@ -24,7 +25,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use plimsoll_wire::filter::{Backend, Hook, Program, Table, TableFamily};
+use plimsoll_wire::filter::{Action, Backend, Hook, Program, Rule, Table, TableFamily};
 
 use crate::Said;
 use crate::words;
@@ -50,6 +51,9 @@ pub struct Judgement {
 /// Judges traffic by the rules.
 pub fn judge<'a>(program: &Program, traffic: impl IntoIterator<Item = &'a Traffic>) -> Judgement {
     let mut found = Judgement::default();
+    let traffic: Vec<&Traffic> = traffic.into_iter().collect();
+    let alone = without_others(program, &traffic);
+    let program = alone.as_ref().unwrap_or(program);
     for traffic in traffic {
         for leg in traffic.legs() {
             judge_leg(program, traffic, &leg, &mut found);
@@ -65,6 +69,34 @@ pub fn judge<'a>(program: &Program, traffic: impl IntoIterator<Item = &'a Traffi
         }
     }
     found
+}
+
+/// The rules as if those that other remedies of ours put in let nothing pass, where there are any: each remedy stands on
+/// rules of its own, so that one can be taken back without the others.
+fn without_others(program: &Program, traffic: &[&Traffic]) -> Option<Program> {
+    let of_another = |rule: &Rule| {
+        let name =
+            rule.comment.strip_prefix("plimsoll: ").filter(|_| rule.action == Action::Accept);
+        name.is_some_and(|name| {
+            !traffic.iter().any(|t| {
+                // Of several in a chain each but the first has a number.
+                let rest = name.strip_prefix(&t.name());
+                rest.is_some_and(|n| {
+                    n.is_empty() || n.starts_with(' ') && n[1..].parse::<u32>().is_ok()
+                })
+            })
+        })
+    };
+    let mut all = program.tables.iter().flat_map(|t| &t.chains).flat_map(|c| &c.rules);
+    if !all.any(of_another) {
+        return None;
+    }
+    let mut alone = program.clone();
+    let chains = alone.tables.iter_mut().flat_map(|t| &mut t.chains);
+    for rule in chains.flat_map(|c| &mut c.rules).filter(|rule| of_another(rule)) {
+        rule.action = Action::Next;
+    }
+    Some(alone)
 }
 
 fn judge_leg(program: &Program, traffic: &Traffic, leg: &Leg, found: &mut Judgement) {

@@ -19,7 +19,7 @@ use plimsoll_wire::filter::{
 use super::packet::{End, Header, Packet};
 use super::traffic::{Kind, Leg, Pair};
 use super::walk::{self, Ground, Inserted};
-use super::{Accept, Judgement, RAW, Role, Traffic, accept, named};
+use super::{Accept, Judgement, RAW, Role, Traffic, accept, named, stand_in};
 use crate::Said;
 
 const TCP: u8 = 6;
@@ -215,7 +215,7 @@ impl<'a> Place<'a> {
             }
             None => String::new(),
         };
-        if !accept::is_plain(&self.table.name) || !accept::is_plain(&chain.name) {
+        if !stand_in::is_plain(&self.table.name) || !stand_in::is_plain(&chain.name) {
             let why = said!(
                 "the name of its chain or table can't be written: {stands_for}",
                 "它的链或表的名字写不出来：{stands_for}"
