@@ -17,6 +17,12 @@ fn a_sosreport_shows_the_setting_that_a_boot_will_change_and_nothing_else() {
         let (value, status) = check(&["--bundle", bundle(name).to_str().expect("UTF-8")]);
         assert_eq!(ids(&value), ["CT040"], "{name}");
         assert_eq!(status, 1, "{name}: a warning");
+        // The line comes too early: what it asks for is to stay, not the lower limit that runs without it.
+        let fix = &value["remedies"][0]["fix"];
+        assert_eq!(fix[0], "plimsoll fix raise --max 524288", "{name}: {fix}");
+        let commands = value["remedies"][0]["commands"].to_string();
+        assert!(commands.contains("nf_conntrack_max = 524288"), "{name}: {commands}");
+        assert!(!commands.contains("262144"), "{name}: {commands}");
         assert_eq!(value["host"]["source"], "bundle");
         assert_eq!(value["host"]["name"], "web1");
         let namespaces = value["namespaces"].as_array().expect("namespaces");

@@ -95,7 +95,8 @@ pub struct Boot {
 impl Boot {
     /// The outcome of a setting, by a key in any notation, old or new.
     pub fn outcome(&self, key: &str) -> Option<&Outcome> {
-        let setting = Setting::find(key)?;
+        let setting =
+            Setting::find(key).or_else(|| Setting::find(&format!("nf_conntrack_{key}")))?;
         self.outcomes.iter().find(|o| o.setting.name == setting.name)
     }
 }

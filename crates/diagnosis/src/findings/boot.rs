@@ -27,6 +27,17 @@ pub(crate) struct Lost {
     pub(crate) why: Said,
     /// A program sets it again after boot.
     pub(crate) managed: Option<&'static str>,
+    /// The boot gives more room than there is now: worth knowing, and nothing that should be made to stay.
+    pub(crate) gain: bool,
+    /// A line asks for the other value, and comes before the key is there, or may.
+    pub(crate) vain: bool,
+}
+
+impl Lost {
+    /// Whether our files are to keep the running value.
+    pub(crate) fn is_ours_to_keep(&self) -> bool {
+        self.managed.is_none() && !self.gain
+    }
 }
 
 /// Settings that follow the traffic or a module parameter, so that a difference means nothing.
@@ -130,7 +141,18 @@ fn lost_setting(case: &Case<'_>, outcome: &Outcome) -> Option<Lost> {
         }
         None => unset(case, outcome, running),
     };
-    Some(Lost { setting: setting.name, running, after, why, managed: managed(case, setting) })
+    // None at all (0) is more than any number.
+    let gain =
+        setting.name == "nf_conntrack_max" && running != 0 && after.is_some_and(|a| a > running);
+    Some(Lost {
+        setting: setting.name,
+        running,
+        after,
+        why,
+        managed: managed(case, setting),
+        gain,
+        vain: outcome.or.is_some() || in_vain(case, outcome),
+    })
 }
 
 /// Whether a line asks for another value than the one that runs, and comes before the key exists.
@@ -242,13 +264,17 @@ fn unset(case: &Case<'_>, outcome: &Outcome, running: u64) -> Said {
 /// CT040: the running value will be lost at the next boot.
 fn lost(case: &Case<'_>) -> Option<Draft> {
     let lost = lost_settings(case);
-    let first = lost.iter().find(|l| l.managed.is_none()).or(lost.first())?;
-    let all_managed = lost.iter().all(|l| l.managed.is_some());
-    let severity = if all_managed { Severity::Info } else { Severity::Warning };
+    let first = lost.iter().find(|l| l.is_ours_to_keep()).or(lost.first())?;
+    let ours = lost.iter().any(|l| l.is_ours_to_keep() || l.vain && l.managed.is_none());
+    let severity = if ours { Severity::Warning } else { Severity::Info };
     let key = commands::key(case.profile, first.setting);
-    let after = first.after.map_or_else(Said::default, |v| {
-        said!(" and will be {v} after a boot", "，启动之后会是 {v}")
-    });
+    let after = match first.after {
+        None => Said::default(),
+        Some(v) if v == first.running => {
+            said!(", and the same after a boot", "，启动之后也是这个值")
+        }
+        Some(v) => said!(" and will be {v} after a boot", "，启动之后会是 {v}"),
+    };
     let manager = first
         .managed
         .map_or_else(Said::default, |m| said!("; {m} may set it again", "；{m} 可能会再设一次"));
@@ -327,10 +353,10 @@ fn mistake(id: &'static str, lints: &[&Lint]) -> Option<Draft> {
     };
     let said = |lint: &Lint| {
         let key = match (&lint.key, &lint.value) {
-            (Some(key), Some(value)) => {
+            (Some(key), Some(value)) if !value.is_empty() => {
                 said!("{} = {}: ", "{} = {}：", words::clean(key), words::clean(value))
             }
-            (Some(key), None) => said!("{}: ", "{}：", words::clean(key)),
+            (Some(key), _) => said!("{}: ", "{}：", words::clean(key)),
             (None, _) => Said::default(),
         };
         said!("{key}{}", "{key:#}{:#}", lint.what.map(words::clean))

@@ -217,6 +217,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     };
     let mut commands = commands::run_inside(s, commands);
     commands.extend(same_elsewhere(case, findings, s, &answers, |_| true));
+    let refused: Vec<Said> = none_is_over(s, each).into_iter().collect();
     let remedy = Remedy {
         id: RemedyId::Limit,
         title,
@@ -236,7 +237,24 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             "What is over the number is dropped before it becomes an entry; the others have the rest.",
             "超出的在成为条目之前就被丢弃；其余的地方归别人用。"
         ),
-        refused: Vec::new(),
+        refused,
     };
     Some(Ranked { rank: 4, remedy })
+}
+
+/// Why a limit for each source would change nothing: a network may hold all of the table by many addresses, each of
+/// which stays below it.
+fn none_is_over(s: &Space<'_>, each: u64) -> Option<Said> {
+    let (census, scale) = s.census()?;
+    let (prefix, tally) = census.sources.rows.first()?;
+    let most = scale.up(tally.total().saturating_add(census.sources.error));
+    (most <= each).then(|| {
+        said!(
+            "no source holds more than {} entries (the most: {}, by {}), so none would be limited",
+            "没有哪个来源超过 {} 个条目（最多的 {2} 有 {1} 个），所以谁也不会受限",
+            words::count(each),
+            words::count(most),
+            prefix_label(*prefix)
+        )
+    })
 }

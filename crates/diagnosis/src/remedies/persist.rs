@@ -53,7 +53,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     if meant.is_some() {
         values.retain(|(name, _)| *name != "nf_conntrack_max");
     }
-    for lost in lost_settings(case).iter().filter(|l| l.managed.is_none()) {
+    for lost in lost_settings(case).iter().filter(|l| l.is_ours_to_keep()) {
         match lost.setting {
             "nf_conntrack_buckets" => buckets = buckets.or(Some(lost.running)),
             "nf_conntrack_max" if meant.is_some() => {}
@@ -61,12 +61,15 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             _ => {}
         }
     }
+    let vain = higher_in_vain(case).filter(|_| meant.is_none() && values.is_empty());
+    values.extend(vain.map(|max| ("nf_conntrack_max", max)));
     let mut commands = stale_lines(case, meant);
     if values.is_empty() && buckets.is_none() && commands.is_empty() {
         return None;
     }
     let mut fix = Vec::new();
-    if let Some((_, max)) = meant {
+    let meant = meant.map(|(_, max)| max).or(vain);
+    if let Some(max) = meant {
         fix.push(format!("plimsoll fix raise --max {max}").into());
     }
     if !values.is_empty() || buckets.is_some() || meant.is_some() {
@@ -93,7 +96,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         memory: None,
         risk,
         effect: match meant {
-            Some((_, max)) => {
+            Some(max) => {
                 said!(
                     "The limit is {}, as it was meant, now and after a boot.",
                     "上限为 {}，和本意一样，现在和启动之后都是。",
@@ -128,6 +131,15 @@ fn meant_limit(case: &Case<'_>, values: &[(&'static str, u64)]) -> Option<(u32, 
             let worst = case.price.worst(*max, case.buckets().unwrap_or(0));
             *max > now && *max > ours && worst.0 <= memory.0 / 2
         })
+}
+
+/// A higher limit that a line asks for, before the key is there: it is what was meant, and not what runs. Where memory can
+/// keep it.
+fn higher_in_vain(case: &Case<'_>) -> Option<u64> {
+    let memory = case.after.host.memory_total.get()?;
+    let lost = lost_settings(case);
+    let max = lost.iter().find(|l| l.gain && l.vain && l.managed.is_none())?.after?;
+    (case.price.worst(max, case.buckets().unwrap_or(0)).0 <= memory.0 / 2).then_some(max)
 }
 
 /// Lines that have no effect: what was meant in their place, or nothing.

@@ -1,8 +1,11 @@
 //! What the files will do at the next boot.
 
+use std::collections::BTreeMap;
+
 use plimsoll_ct::Entries;
+use plimsoll_diagnosis::boot::BootFacts;
 use plimsoll_diagnosis::facts::{Manager, ManagerKind, Snapshot};
-use plimsoll_diagnosis::{RemedyId, Verdict};
+use plimsoll_diagnosis::{RemedyId, Said, Verdict, plan};
 use plimsoll_wire::iptables_config::IptablesConfig;
 
 use crate::build::*;
@@ -32,6 +35,29 @@ fn a_limit_that_no_file_sets_is_lost_at_boot() {
         RemedyId::Persist,
         "printf '%s\\n' 'net.netfilter.nf_conntrack_max = 524288' > /etc/sysctl.d/90-plimsoll.conf",
     );
+}
+
+#[test]
+fn a_boot_that_gives_a_higher_limit_loses_nothing_and_nothing_is_to_stay() {
+    let after = raised("6.12.117", 2_000);
+    let d = judge(&after, &[]);
+    assert_eq!(acts(&d), Vec::<&str>::new());
+    assert_eq!(
+        summary(&d, "CT040"),
+        "net.netfilter.nf_conntrack_max is 2000 and will be 262144 after a boot: no file sets it."
+    );
+    assert_eq!(remedies(&d), Vec::<&str>::new(), "to keep the low limit would do harm");
+    let mut facts = BootFacts::of(&after);
+    facts.settings.retain(|name, _| name == "nf_conntrack_max");
+    let plan = plan::persist(&[], &facts, &BTreeMap::new());
+    assert!(plan.changes.is_empty());
+    assert!(plan.warnings[0].contains("is 2000 and will be 262144 after a boot: more room"));
+    let asked = ["nf_conntrack_max".to_string()];
+    let plan = plan::persist(&asked, &BootFacts::of(&after), &BTreeMap::new());
+    assert_eq!(plan.title, "make nf_conntrack_max = 2000 survive the boot", "who asks gets it");
+    let short = ["tcp_timeout_established".to_string()];
+    let plan = plan::persist(&short, &BootFacts::of(&after), &BTreeMap::new());
+    assert_eq!(plan.refused, Vec::<Said>::new(), "names may be short, as for `fix timeout`");
 }
 
 #[test]

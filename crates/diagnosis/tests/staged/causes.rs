@@ -1,7 +1,7 @@
 //! Causes: who fills it, what outlives its use, what is lost at insertion, tracking itself.
 
 use plimsoll_ct::{Counter, Entries, TcpState};
-use plimsoll_diagnosis::facts::{Owner, Service, Top, Tracking};
+use plimsoll_diagnosis::facts::{Owner, Prefix, Service, Top, Tracking};
 use plimsoll_diagnosis::{RemedyId, Severity, Verdict};
 use plimsoll_wire::ruleset::Need;
 
@@ -96,6 +96,23 @@ fn one_client_that_holds_most_of_a_half_full_table_is_named() {
         "One source, 198.51.100.7, holds 100 % of the table, mostly to 443/tcp."
     );
     assert_eq!(remedies(&d), ["limit"]);
+}
+
+#[test]
+fn a_limit_for_each_source_is_not_offered_where_a_network_holds_the_table_by_many_of_them() {
+    let mut after = host("6.12.117", 8);
+    let mut many = census(&[(tcp(TcpState::Established), 150_000)]);
+    let network = Prefix { address: "198.51.100.0".parse().unwrap(), length: 24 };
+    many.source_networks = Top { rows: vec![(network, many.total)], error: 0 };
+    fill(&mut after.namespaces[0], many);
+    let d = judge(&after, &[]);
+    assert_eq!(
+        summary(&d, "CT011"),
+        "One network, 198.51.100.0/24, holds 100 % of the table, mostly to 443/tcp."
+    );
+    let refused = &remedy(&d, RemedyId::Limit).refused;
+    assert_eq!(refused.len(), 1, "{refused:#?}");
+    assert!(refused[0].contains("no source holds more than 13,107 entries (the most: 7,500, by"));
 }
 
 #[test]
@@ -373,6 +390,7 @@ fn one_namespace_that_takes_nearly_all_entries_is_named() {
     assert!(summary(&d, "CT011").starts_with("ip netns tenant7 holds 99 % of the 180,150 entries"));
     let limit = remedy(&d, RemedyId::Limit);
     assert!(limit.commands.iter().all(|c| c.starts_with("ip netns exec tenant7 ")), "{limit:#?}");
+    assert_eq!(limit.refused.len(), 1, "none of its sources holds much: {limit:#?}");
 }
 
 #[test]

@@ -114,7 +114,12 @@ fn what_persist_wrote_is_proved_and_comes_back_byte_for_byte() {
         );
         assert_ne!(copy.files(), old);
         let again = copy.ok(copy.persist(&[]));
-        assert!(again.contains("Every running value is there after a boot as well."), "{again}");
+        // A tree whose boot gives a higher limit than there is: that is told, and nothing is done.
+        let kept = [
+            "Every running value is there after a boot as well.",
+            "No running value is lost by a boot.",
+        ];
+        assert!(kept.iter().any(|k| again.contains(k)), "{again}");
         copy.ok(copy.command(&["undo"]));
         assert_eq!(copy.files(), old, "{tree}");
     }

@@ -55,6 +55,18 @@ pub fn persist(
             "Every running value is there after a boot as well.",
             "当前的每个值在启动之后也都在。",
         );
+        if keys.is_empty()
+            && let Some((now, after)) =
+                today.outcomes.iter().find_map(gain).filter(|(now, _)| *now > 0)
+        {
+            plan.effect =
+                Said::of("No running value is lost by a boot.", "启动不会丢掉当前的任何值。");
+            plan.warnings.push(said!(
+                "nf_conntrack_max is {now} and will be {after} after a boot: more room, so it is left to come. \
+                 `plimsoll fix persist nf_conntrack_max` keeps the lower limit",
+                "nf_conntrack_max 现在是 {now}，启动之后会是 {after}：空间更大，所以不去改它。要保留较低的上限：`plimsoll fix persist nf_conntrack_max`"
+            ));
+        }
         return plan;
     }
     plan.title = title(&wanted);
@@ -147,12 +159,7 @@ fn wanted(keys: &[String], facts: &BootFacts, today: &Boot) -> Result<Vec<Wanted
                 "读不到主机自己的网络命名空间里当前的值",
             )]);
         }
-        // A boot that gives a higher limit is nobody's loss.
-        let gains = |o: &Outcome| {
-            let after = o.after.number().and_then(|n| u64::try_from(n).ok());
-            o.setting.name == "nf_conntrack_max" && o.now.zip(after).is_some_and(|(n, a)| a > n)
-        };
-        let lost = today.outcomes.iter().filter(|o| loses(o) && !gains(o));
+        let lost = today.outcomes.iter().filter(|o| loses(o) && gain(o).is_none());
         return Ok(lost.filter_map(of).collect());
     }
     let mut found = Vec::new();
@@ -178,6 +185,13 @@ fn wanted(keys: &[String], facts: &BootFacts, today: &Boot) -> Result<Vec<Wanted
         }
     }
     if wrong.is_empty() { Ok(found) } else { Err(wrong) }
+}
+
+/// The limit now and after a boot, where the boot gives a higher one: that is nobody's loss.
+fn gain(outcome: &Outcome) -> Option<(u64, u64)> {
+    let after = outcome.after.number().and_then(|n| u64::try_from(n).ok())?;
+    let now = outcome.now.filter(|_| outcome.setting.name == "nf_conntrack_max")?;
+    (after > now && loses(outcome)).then_some((now, after))
 }
 
 /// Whether a boot would change the running value.
