@@ -31,6 +31,8 @@ pub enum ApplyError {
     },
     /// The world is not as the plan, or the transaction, left it. Nothing was changed.
     Changed(Vec<Said>),
+    /// All of it stands already, a sentence each.
+    There(Vec<Said>),
     /// A step failed, and what was done before it was taken back.
     Failed {
         /// Number of the transaction.
@@ -119,6 +121,14 @@ impl ApplyError {
             ),
             Self::Unfit { what, why } => {
                 said!("{what}: {why}; nothing was changed", "{what:#}：{why:#}；什么也没有改")
+            }
+            Self::There(what) => {
+                let what = several(what);
+                said!(
+                    "{what} (`plimsoll fix --list` tells of which fix, `plimsoll undo` takes that back); \
+                     nothing was changed",
+                    "{what:#}（`plimsoll fix --list` 列出是哪一次 fix，`plimsoll undo` 撤销它）；什么也没有改"
+                )
             }
             Self::Changed(what) => {
                 let what = several(what);

@@ -160,6 +160,7 @@ fn lowers_nothing(plan: &Plan, allowed: bool) -> Result<(), ApplyError> {
 fn check(ground: &Ground<'_>, plan: &Plan) -> Result<(), ApplyError> {
     let mut subjects = BTreeSet::new();
     let mut changed = Vec::new();
+    let mut there = Vec::new();
     for change in &plan.changes {
         let subject = change.subject();
         if !subjects.insert(subject.clone()) {
@@ -168,7 +169,7 @@ fn check(ground: &Ground<'_>, plan: &Plan) -> Result<(), ApplyError> {
         match act::look(ground, change, None) {
             Ok(Seen::Before) => {}
             Ok(Seen::After) => {
-                changed.push(said!("{subject} is there already", "{subject:#} 已经在了"));
+                there.push(said!("{subject} is there already", "{subject:#} 已经在了"));
             }
             Ok(Seen::Part(gone)) => changed.push(said!(
                 "{subject} is there already, but for {gone}: plimsoll undo takes away what is left of it",
@@ -178,7 +179,15 @@ fn check(ground: &Ground<'_>, plan: &Plan) -> Result<(), ApplyError> {
             Err(error) => return Err(ApplyError::unfit(subject, plain(&error))),
         }
     }
-    if changed.is_empty() { Ok(()) } else { Err(ApplyError::Changed(changed)) }
+    match (changed.is_empty(), there.is_empty()) {
+        (true, true) => Ok(()),
+        // Done before, not changed since.
+        (true, false) => Err(ApplyError::There(there)),
+        (false, _) => {
+            changed.extend(there);
+            Err(ApplyError::Changed(changed))
+        }
+    }
 }
 
 fn prepare(ground: &Ground<'_>, plan: &Plan) -> Result<(), ApplyError> {

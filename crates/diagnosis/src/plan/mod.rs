@@ -150,6 +150,12 @@ const UNTIL_BOOT: Said = Said::of(
     "下次启动就没有了：`plimsoll fix persist` 使它保留",
 );
 
+/// The same in another namespace than the host's own: a new one begins with the kernel's values, whatever files say.
+const UNTIL_GONE: Said = Said::of(
+    "gone with this namespace: who makes it has to set it again (`plimsoll fix persist` keeps the host's own values only)",
+    "随这个命名空间一起消失：由建立它的程序再设一次（`plimsoll fix persist` 只保留主机自己的值）",
+);
+
 /// Why nothing is planned where [`Ground::namespace`] is none.
 pub(crate) const NO_NAMESPACE: Said = Said::of("the namespace could not be read", "读不到命名空间");
 

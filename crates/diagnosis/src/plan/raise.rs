@@ -25,7 +25,7 @@ pub struct RaiseRequest {
     pub max: Option<u64>,
     /// Buckets; `None`: as many as go with the limit.
     pub buckets: Option<u64>,
-    /// The limit may go down.
+    /// Limit and buckets may go down.
     pub allow_lower: bool,
 }
 
@@ -62,8 +62,8 @@ pub fn raise(request: RaiseRequest, ground: &Ground<'_>) -> Plan {
         }
     };
     plan.title = title_of(&wanted, now, buckets);
-    plan.effect = effect(&wanted, now);
-    plan.refused = refused(&wanted, request, &case, now);
+    plan.effect = effect(&wanted, now, buckets);
+    plan.refused = refused(&wanted, request, &case, (now, buckets));
     if wanted.max == now && wanted.buckets == buckets {
         plan.effect = Said::of("Limit and buckets are that already.", "上限和桶数已经是这样。");
         return plan;
@@ -141,7 +141,12 @@ fn wanted(request: RaiseRequest, case: &Case<'_>, now: u64, buckets: u64) -> Res
     Ok(Wanted { max, buckets: request.buckets.unwrap_or(by_itself), unseen })
 }
 
-fn refused(wanted: &Wanted, request: RaiseRequest, case: &Case<'_>, now: u64) -> Vec<Said> {
+fn refused(
+    wanted: &Wanted,
+    request: RaiseRequest,
+    case: &Case<'_>,
+    (now, buckets): (u64, u64),
+) -> Vec<Said> {
     let mut refused = Vec::new();
     let max = wanted.max;
     if max == 0 {
@@ -159,6 +164,13 @@ fn refused(wanted: &Wanted, request: RaiseRequest, case: &Case<'_>, now: u64) ->
         refused.push(said!(
             "the limit is {now}, and {max} is lower: only with --allow-lower",
             "现在的上限是 {now:#}，{max} 更低：要加 --allow-lower 才行"
+        ));
+    }
+    if wanted.buckets < buckets && !request.allow_lower {
+        refused.push(said!(
+            "there are {buckets} buckets, and {} are fewer: only with --allow-lower",
+            "现在有 {buckets} 个桶，{} 个更少：要加 --allow-lower 才行",
+            wanted.buckets
         ));
     }
     if lower && let Some((s, count)) = fullest(case).filter(|(_, count)| *count > max) {
@@ -265,7 +277,13 @@ fn title_of(wanted: &Wanted, now: u64, buckets: u64) -> Said {
     }
 }
 
-fn effect(wanted: &Wanted, now: u64) -> Said {
+fn effect(wanted: &Wanted, now: u64, buckets: u64) -> Said {
+    if wanted.max == now && wanted.buckets < buckets {
+        return Said::of(
+            "The buckets take less memory; chains become longer.",
+            "桶占用的内存变少；链变长。",
+        );
+    }
     match wanted.max.checked_div(now) {
         Some(times @ 2..) => said!(
             "There is room for {times} times the entries, at once.",

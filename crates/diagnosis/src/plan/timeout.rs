@@ -71,7 +71,8 @@ pub fn timeout(
         warn_of_silence(&mut plan, seconds, keepalives, space, request.service);
     }
     if request.service.is_none() {
-        plan.warnings.push(super::UNTIL_BOOT);
+        let host = space.now.is_initial();
+        plan.warnings.push(if host { super::UNTIL_BOOT } else { super::UNTIL_GONE });
     } else {
         tell_of_rules(&case, space, &mut plan);
     }

@@ -197,7 +197,7 @@ pub struct Raise {
     /// Buckets of the hash table [default: as many as go with the limit on this kernel]
     #[arg(long, value_name = "N")]
     pub buckets: Option<u64>,
-    /// Also where that lowers the limit
+    /// Also where that lowers the limit or the buckets
     #[arg(long)]
     pub allow_lower: bool,
     /// How to carry it out

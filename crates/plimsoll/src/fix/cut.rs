@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use plimsoll_ct::Entry;
 use plimsoll_diagnosis::facts::{CensusBuilder, Gap, Namespace, Reader, TcpTimeouts};
-use plimsoll_diagnosis::plan::{self, Cut, Filter, Ground, Idle, Plan, ShedRequest};
-use plimsoll_diagnosis::{Said, said};
+use plimsoll_diagnosis::plan::{self, Cut, Filter, Ground, Idle, Plan, ShedRequest, Target};
+use plimsoll_diagnosis::{RemedyId, Said, said};
 use plimsoll_probe::entries::{self, Ask, Scope};
-use plimsoll_probe::live;
+use plimsoll_probe::live::{self, Observation};
 
 use super::arguments::Shed;
 use super::plans::{GONE, quick, target};
@@ -40,10 +40,16 @@ pub fn shed(arguments: &Shed) -> Result<Plan, Said> {
     if let Some(oldest) = arguments.oldest {
         request.at_most = oldest;
         request.filter.idle = Some(Idle::new(A_MINUTE, timeouts));
-        let at_least = idle_of_oldest(namespace, &request.filter, oldest).map_err(why)?;
+        let at_least = match idle_of_oldest(namespace, &request.filter, oldest) {
+            Ok(at_least) => at_least,
+            Err(gap) => return Ok(not_read(gap, &observation, target)),
+        };
         request.filter.idle = Some(Idle::new(at_least, timeouts));
     }
-    let cut = cut(namespace, &request.filter, timeouts).map_err(why)?;
+    let cut = match cut(namespace, &request.filter, timeouts) {
+        Ok(cut) => cut,
+        Err(gap) => return Ok(not_read(gap, &observation, target)),
+    };
     let files = BTreeMap::new();
     let ground = Ground { before: None, now: &observation.after, target, files: &files };
     Ok(plan::shed(&request, &cut, &ground))
@@ -85,6 +91,16 @@ pub fn counted(namespace: Option<u64>, filter: &Filter) -> Result<u64, Said> {
     };
     entries::read(&Ask { scope, ..Ask::default() }, &mut [take]).map_err(why)?;
     Ok(found)
+}
+
+/// The plan where the table can't be read: a host that does not let us is no wrong usage.
+fn not_read(gap: Gap, observation: &Observation, target: usize) -> Plan {
+    let files = BTreeMap::new();
+    let ground = Ground { before: None, now: &observation.after, target, files: &files };
+    let title = Said::of("delete entries", "删除条目");
+    let mut plan = Plan::new(RemedyId::Shed, title, Target::of(&ground));
+    plan.refused.push(why(gap));
+    plan
 }
 
 fn why(gap: Gap) -> Said {

@@ -140,7 +140,10 @@ fn a_table_of_ours_that_somebody_edited_is_named() {
     assert!(host.netns.run("nft", &["list", "ruleset"]).contains("plimsoll_timeout_tcp443"));
     // The same remedy once more finds its own table, and stops before anything is done.
     let error = host.fails(POLICY);
-    assert!(error.contains("is there already; nothing was changed"), "{error}");
+    let again =
+        "plimsoll: table inet plimsoll_timeout_tcp443 is there already (`plimsoll fix --list`";
+    assert!(error.contains(again), "it is done, not changed by somebody: {error}");
+    assert!(error.contains("nothing was changed"), "{error}");
 }
 
 #[test]
@@ -275,7 +278,9 @@ fn of_two_at_once_one_is_told_who_is_at_work() {
     let done = outs.iter().filter(|o| o.status.success()).count();
     for out in outs.iter().filter(|o| !o.status.success()) {
         let error = text(&out.stderr);
-        let told = error.contains("another plimsoll") || error.contains("changed since");
+        let told = error.contains("another plimsoll")
+            || error.contains("changed since")
+            || error.contains("is there already");
         assert!(told, "{}: {error:?} {:?}", out.status, text(&out.stdout));
     }
     assert!(done >= 1, "one of them is first");
@@ -327,6 +332,13 @@ fn the_limit_is_never_lowered_unless_that_is_asked_for() {
     let said = text(&out.stdout);
     assert!(said.contains("1000 is lower: only with --allow-lower"), "{said}");
     assert_ne!(limit().trim(), "1000");
+    // Nor are the buckets, whose chains would cost every packet.
+    let fewer = &["fix", "raise", "--buckets", "7", "--dry-run", "--state-dir", state];
+    let out = crate::support::plimsoll(fewer);
+    assert_eq!(out.status.code(), Some(1));
+    let words = text(&out.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("buckets, and 7 are fewer: only with --allow-lower"), "{words}");
+    assert!(words.contains("chains become longer"), "{words}");
     assert!(!std::path::Path::new(state).exists(), "nothing was begun");
 }
 

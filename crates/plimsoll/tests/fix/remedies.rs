@@ -167,6 +167,9 @@ fn a_shorter_timeout_ends_the_drops() {
     let said = staged.fix(&["timeout", "udp=2"]);
     assert!(said.contains("nf_conntrack_udp_timeout of 2 s: an answer that comes later"), "{said}");
     assert!(said.contains("nf_conntrack_udp_timeout reads 2."), "{said}");
+    // `persist` writes the host's files, from which no other namespace takes its values.
+    assert!(said.contains("gone with this namespace"), "{said}");
+    assert!(!said.contains("`plimsoll fix persist` makes it stay"), "{said}");
     // What is in the table keeps its ten seconds, and the collector may take a minute to come by.
     until("two seconds without a drop", || staged.drops(Duration::from_secs(2)) == 0);
     staged.talk.goes_on();

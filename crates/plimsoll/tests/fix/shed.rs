@@ -1,7 +1,7 @@
 //! Each way to say what `shed` deletes: what is like that goes, and nothing else.
 
 use crate::host::Host;
-use crate::support::root;
+use crate::support::{Copy, NOBODY, root, text};
 
 /// Entries by destination port: protocol, seconds left (of TCP's five days they tell how long it has been idle), state,
 /// status, and more.
@@ -82,5 +82,22 @@ fn each_way_to_shed_takes_what_it_names_and_nothing_else() {
         let left: Vec<String> =
             before.into_iter().filter(|port| !going.contains(&port.as_str())).collect();
         assert_eq!(ports(&host), left, "{words:?}");
+    }
+}
+
+#[test]
+fn who_may_not_read_the_table_is_told_so_and_not_that_the_words_were_wrong() {
+    if !root() {
+        return;
+    }
+    let host = Host::new("unread").with_nft();
+    fill(&host);
+    let copy = Copy::new("unread");
+    for words in ["--state ESTABLISHED", "--oldest 3"] {
+        let inside = format!("ip netns exec {} {NOBODY} {{}} fix shed", host.netns.0);
+        let out = copy.shell(&format!("{inside} {words} --dry-run"));
+        let said = text(&out.stdout);
+        assert_eq!(out.status.code(), Some(1), "{said}");
+        assert!(said.contains("the table could not be read"), "{said}");
     }
 }

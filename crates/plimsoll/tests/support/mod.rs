@@ -156,7 +156,9 @@ pub struct Copy(PathBuf);
 impl Copy {
     pub fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(unique(name));
-        std::fs::copy(BINARY, &path).expect("the binary is copied");
+        // By a process of its own: what another test starts meanwhile would hold ours open for writing, and such a file
+        // can't be run.
+        run("cp", &[BINARY, path.to_str().expect("UTF-8")]);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
             .expect("made executable");
         Self(path)
