@@ -13,7 +13,9 @@ impl From<&Malformed> for Said {
         let Malformed { place, expected, seen } = malformed;
         let place: Vec<String> = place.split(", ").map(part).collect();
         let expected = chinese(expected);
-        let chinese = format!("{}：应为{expected}，实为 {seen:?}", place.join(" ").trim_start());
+        let place = place.join(" ");
+        let colon = if place.is_empty() { "" } else { "：" };
+        let chinese = format!("{}{colon}应为{expected}，实为 {seen:?}", place.trim_start());
         Self::new(malformed.to_string(), chinese)
     }
 }
@@ -108,11 +110,7 @@ mod tests {
                 "netlink 数据报第 16 字节：应为 4 个字节，实为 \"zz\"",
             ),
             ("CTA_ID", "1 byte", "CTA_ID：应为 1 个字节，实为 \"zz\""),
-            (
-                "meminfo",
-                "a line `MemTotal: N kB`",
-                "meminfo：应为 `MemTotal: N kB` 一行，实为 \"zz\"",
-            ),
+            ("", "a line `MemTotal: N kB`", "应为 `MemTotal: N kB` 一行，实为 \"zz\""),
         ] {
             let malformed = Malformed::new(place, expected, b"zz");
             let said = Said::from(&malformed);

@@ -339,7 +339,7 @@ fn what_check_could_not_read_is_said_in_chinese() {
     let (out, said) = told("C", &["check", "--root", &path, "-v", "--width=240", "--lang", "zh"]);
     assert_eq!(not_chinese(&format!("{out}{said}")), Vec::<String>::new(), "{out}{said}");
     for expected in
-        ["meminfo：应为 `MemTotal: N kB` 一行，实为", "第 1 行：应为", "_max：应为数，实为"]
+        ["/proc/meminfo：应为 `MemTotal: N kB` 一行，实为", "第 1 行：应为", "_max：应为数，实为"]
     {
         assert!(out.contains(expected), "{expected}: {out}");
     }

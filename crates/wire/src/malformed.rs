@@ -8,7 +8,8 @@ use crate::shown;
 /// Input that could not be understood: where, what was expected, what was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
-    /// Line (from 1), byte offset or attribute: "line 3, column `early_drop`".
+    /// Line (from 1), byte offset or attribute: "line 3, column `early_drop`". Empty: the whole input, which who read
+    /// it names.
     pub place: String,
     /// What should stand there: "hexadecimal".
     pub expected: &'static str,
@@ -27,7 +28,8 @@ impl Malformed {
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected {}, saw {:?}", self.place, self.expected, self.seen)
+        let colon = if self.place.is_empty() { "" } else { ": " };
+        write!(f, "{}{colon}expected {}, saw {:?}", self.place, self.expected, self.seen)
     }
 }
 

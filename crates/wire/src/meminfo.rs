@@ -24,7 +24,8 @@ pub fn parse(text: &str) -> Result<Meminfo, Malformed> {
         })
     };
     let Some(total) = value("MemTotal") else {
-        return Err(Malformed::new("meminfo", "a line `MemTotal: N kB`", text.as_bytes()));
+        let first = text.lines().next().unwrap_or_default();
+        return Err(Malformed::new("", "a line `MemTotal: N kB`", first.as_bytes()));
     };
     let available = value("MemAvailable").or_else(|| {
         let cached = value("Cached")?.saturating_add(value("Buffers").unwrap_or_default());
@@ -56,7 +57,8 @@ mod tests {
 
     #[test]
     fn another_text_or_a_number_too_large_is_refused() {
-        assert!(parse("cat: /proc/meminfo: Permission denied").is_err());
+        let error = parse("MemTotal\nMemFree: 1 kB\n").err().map(|e| alloc::format!("{e}"));
+        assert_eq!(error.as_deref(), Some("expected a line `MemTotal: N kB`, saw \"MemTotal\""));
         assert!(parse("MemTotal: 99999999999999999999 kB\n").is_err());
         assert!(parse("MemTotal: 18446744073709551615 kB\n").is_err());
     }

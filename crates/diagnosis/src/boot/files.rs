@@ -213,19 +213,22 @@ fn finish(
 fn keep_last(applied: &mut Applied) {
     let mut kept: Vec<Option<Assignment>> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut replaced = Vec::new();
     for assignment in core::mem::take(&mut applied.assignments) {
-        let place = |a: &Assignment| super::keys::place(&a.file, a.line);
         let before = places.get(&assignment.key).and_then(|at| kept[*at].as_ref());
-        if let Some(before) = before.filter(|b| b.value == assignment.value) {
-            let by = place(before);
-            applied.replaced.push((assignment, by));
+        if before.is_some_and(|b| b.value == assignment.value) {
+            replaced.push(assignment);
             continue;
         }
         let before = places.insert(assignment.key.clone(), kept.len());
-        if let Some(old) = before.and_then(|at| kept[at].take()) {
-            applied.replaced.push((old, place(&assignment)));
-        }
+        replaced.extend(before.and_then(|at| kept[at].take()));
         kept.push(Some(assignment));
     }
+    // Of three lines the last is what the first one loses to, not the second, which is not written either.
+    let last = |a: &Assignment| places.get(&a.key).and_then(|at| kept[*at].as_ref());
+    applied.replaced.extend(replaced.into_iter().filter_map(|a| {
+        let by = last(&a).map(|by| super::keys::place(&by.file, by.line))?;
+        Some((a, by))
+    }));
     applied.assignments = kept.into_iter().flatten().collect();
 }

@@ -56,6 +56,25 @@ fn kinds(boot: &Boot) -> Vec<&'static str> {
     boot.lints.iter().filter(|l| !l.harmless).map(|l| l.kind.name()).collect()
 }
 
+#[test]
+fn of_three_lines_of_a_key_the_first_loses_to_the_last_and_not_to_the_second() {
+    let line = |value: &str| format!("{MAX} = {value}\n");
+    let facts = host(
+        "6.12.117",
+        &[
+            EARLY,
+            ("/etc/sysctl.d/50-a.conf", &line("262144")),
+            ("/etc/sysctl.d/60-b.conf", &line("65536")),
+            ("/etc/sysctl.d/70-c.conf", &line("262144")),
+        ],
+    );
+    let boot = boot(&facts, &[]);
+    assert_eq!(value(&boot, MAX), Some(262_144));
+    let first = boot.lints.iter().find(|l| l.file.as_deref() == Some("/etc/sysctl.d/50-a.conf"));
+    let what = first.map(|l| l.what.as_str());
+    assert_eq!(what, Some("/etc/sysctl.d/70-c.conf line 1 says the same"));
+}
+
 fn mends(boot: &Boot) -> String {
     boot.lints.iter().map(|l| l.mend.as_str()).collect::<Vec<_>>().join("\n")
 }

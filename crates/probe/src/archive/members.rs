@@ -55,6 +55,8 @@ pub(super) struct Members<R> {
     padding: u64,
     /// Members left out since their headers were beyond bounds.
     skipped: u64,
+    /// A header was read: it is an archive.
+    begun: bool,
 }
 
 /// What extended headers say of the member after them.
@@ -70,7 +72,7 @@ struct Extended {
 
 impl<R: Read> Members<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, data: 0, padding: 0, skipped: 0 }
+        Self { reader, data: 0, padding: 0, skipped: 0, begun: false }
     }
 
     /// The data of the present member.
@@ -132,7 +134,8 @@ impl<R: Read> Members<R> {
         let mut header = Header::new_old();
         let mut empty = 0;
         loop {
-            if !self.fill(header.as_mut_bytes())? {
+            let filled = self.fill(header.as_mut_bytes());
+            if !filled.map_err(|e| if self.begun { e } else { no_archive(e) })? {
                 return Ok(None);
             }
             if header.as_bytes().iter().any(|&byte| byte != 0) {
@@ -158,6 +161,7 @@ impl<R: Read> Members<R> {
                 ),
             ));
         }
+        self.begun = true;
         Ok(Some(header))
     }
 
@@ -286,6 +290,20 @@ fn until_nul(mut name: Vec<u8>) -> Vec<u8> {
         name.truncate(end);
     }
     name
+}
+
+/// What ends before its first header is too short for an archive; other errors are what they are.
+fn no_archive(error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::UnexpectedEof {
+        return error;
+    }
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        said!(
+            "expected a tar archive (plain, gz, xz, bz2 or zst), saw a file too short for one",
+            "应为 tar 归档（不压缩，或 gz、xz、bz2、zst），实为一个太短的文件"
+        ),
+    )
 }
 
 fn ends_early() -> io::Error {

@@ -232,6 +232,9 @@ fn loser(attempt: &Attempt, style: &Style) -> String {
         }
         Fate::NotRead(why) => spoken!(language, "not read: {}", "没有被读：{}", style.said(why)),
     };
+    if a.value.is_empty() {
+        return spoken!(language, "nothing in {place}: {why}", "{place}的空值：{why}");
+    }
     spoken!(language, "{} in {place}: {why}", "{place}的 {}：{why}", a.value)
 }
 
