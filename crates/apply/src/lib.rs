@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod act;
+mod again;
 mod clock;
 mod error;
 mod fault;

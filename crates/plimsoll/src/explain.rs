@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use plimsoll_diagnosis::CATALOGUE;
-use plimsoll_report::{self as report, Style};
+use plimsoll_diagnosis::{CATALOGUE, Definition};
+use plimsoll_report::{self as report, Language, PAGES_ZH, Style, spoken};
 
 use crate::arguments::Explain;
 use crate::{exit, terminal};
@@ -11,13 +11,18 @@ use crate::{exit, terminal};
 /// Prints the page, or the list of all findings.
 pub fn run(arguments: &Explain) -> ExitCode {
     let text = match &arguments.finding {
-        None => list(),
+        None => list(terminal::spoken(arguments.lang, arguments.screen.ascii)),
         Some(finding) => match page(finding, arguments) {
             Some(page) => page,
             None => {
+                let language = terminal::spoken(arguments.lang, arguments.screen.ascii);
                 say!(
-                    "no finding {finding:?}; `plimsoll explain` lists them: CT001, \
-                     table-full, …"
+                    "{}",
+                    spoken!(
+                        language,
+                        "no finding {finding:?}; `plimsoll explain` lists them: CT001, table-full, …",
+                        "没有诊断结论 {finding:?}；`plimsoll explain` 列出全部：CT001、table-full ……"
+                    )
                 );
                 return exit::usage();
             }
@@ -29,8 +34,18 @@ pub fn run(arguments: &Explain) -> ExitCode {
     }
 }
 
-fn list() -> String {
-    CATALOGUE.iter().map(|d| format!("{}  {:<24} {}\n", d.id, d.name, d.title)).collect()
+fn list(language: Language) -> String {
+    let title = |id: &str, english: &'static str| {
+        let page = PAGES_ZH.iter().find(|page| page.id == id);
+        // A page begins with the number, the name, and its title.
+        let heading = page.and_then(|page| page.markdown.lines().next());
+        match (language, heading.and_then(|line| line.split_once('：'))) {
+            (Language::Chinese, Some((_, title))) => title,
+            (Language::Chinese | Language::English, _) => english,
+        }
+    };
+    let line = |d: &Definition| format!("{}  {:<24} {}\n", d.id, d.name, title(d.id, d.title));
+    CATALOGUE.iter().map(line).collect()
 }
 
 fn page(finding: &str, arguments: &Explain) -> Option<String> {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use plimsoll_ct::Bytes;
+use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::facts::Snapshot;
 use plimsoll_diagnosis::size::{self, Demand, GivenClass, Machine, Origin, Peak, Remark, Sizing};
 use plimsoll_model::Settings;
@@ -62,12 +63,16 @@ fn language(arguments: &Size) -> Language {
 }
 
 /// What is said where a recording is asked for: nothing of this host is recorded.
-const NO_HISTORY: &str = "there is no recording of this host: plimsoll keeps none yet. `plimsoll size` measures now, \
-                          --capture FILE replays what was captured, --rate and --lifetime take what you know";
+const NO_HISTORY: Said = Said::of(
+    "there is no recording of this host: plimsoll keeps none yet. `plimsoll size` measures now, \
+     --capture FILE replays what was captured, --rate and --lifetime take what you know",
+    "没有本机的记录：plimsoll 还不保存记录。`plimsoll size` 现在就测量，--capture FILE 回放抓到的包，\
+     --rate 和 --lifetime 接受您已知的值",
+);
 
 fn sizing(arguments: &Size) -> Result<Sizing, Failure> {
     if arguments.history {
-        return Err(Failure::Failed(NO_HISTORY.into()));
+        return Err(Failure::Failed(NO_HISTORY.spoken(language(arguments)).into()));
     }
     let by_hand = !arguments.rate.is_empty() || !arguments.capture.is_empty();
     let (before, after) = host(arguments, !by_hand).map_err(Failure::Usage)?;
@@ -102,7 +107,11 @@ fn host(arguments: &Size, measured: bool) -> Result<(Option<Snapshot>, Snapshot)
             let observation = live::observe(&options);
             if !observation.unmatched.is_empty() {
                 let asked = arguments.netns.as_deref().unwrap_or_default();
-                return Err(format!("no network namespace answers to {asked:?}"));
+                return Err(spoken!(
+                    language(arguments),
+                    "no network namespace answers to {asked:?}",
+                    "没有这样的网络命名空间：{asked:?}"
+                ));
             }
             return Ok((Some(observation.before), observation.after));
         }
@@ -120,7 +129,11 @@ fn given(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Demand
     };
     for (class, _) in &arguments.lifetime {
         if !class.is_empty() && !arguments.rate.iter().any(|(c, _)| c == class) {
-            return Err(format!("--lifetime {class}=… has no --rate {class}=…"));
+            return Err(spoken!(
+                language(arguments),
+                "--lifetime {class}=… has no --rate {class}=…",
+                "--lifetime {class}=… 没有对应的 --rate {class}=…"
+            ));
         }
     }
     let classes: Vec<GivenClass> = arguments

@@ -63,6 +63,11 @@ fn the_locale_or_the_flag_chooses_and_what_programs_read_stays_english() {
     let json =
         |locale: &str| told(locale, &["replay", "--synthetic", MADE, FEW, "--json", "--scale=2"]).0;
     assert_eq!(json("zh_CN.UTF-8"), json("C"));
+    let all = told("C", &["explain", "--lang", "zh"]).0;
+    assert!(all.starts_with("CT001  table-full               表已满，正在丢包\n"), "{all}");
+    assert!(all.lines().all(is_chinese), "{all}");
+    let wrong = told("zh_CN.UTF-8", &["explain", "x"]).1;
+    assert!(wrong.starts_with("plimsoll: 没有诊断结论 \"x\"；"), "{wrong}");
     let explain = told("C", &["explain", "CT001", "--lang", "zh"]).0;
     assert!(explain.starts_with("CT001 table-full：表已满"), "{explain}");
 }
@@ -127,6 +132,11 @@ fn what_is_wrong_is_said_in_chinese_too() {
     for (arguments, why) in [
         (&["replay", "-", "-"][..], "标准输入 - 只能给一次"),
         (&["replay", "-"], "plimsoll: -：第 1 个包，偏移 0：空文件\nplimsoll: 一个包也没能读出\n"),
+        (
+            &["size", "--lifetime=tcp=1", "--rate=2"],
+            "plimsoll: --lifetime tcp=… 没有对应的 --rate tcp=…",
+        ),
+        (&["size", "--netns=gone-long-ago"], "plimsoll: 没有这样的网络命名空间：\"gone-long-ago\""),
         (&["replay", "-", "--set", "nf_conntrack_maxx=1"], "；您是不是指 nf_conntrack_max？"),
     ] {
         let out = Command::new(BINARY)
@@ -289,6 +299,20 @@ fn fix_plans_does_and_takes_back_in_chinese() {
         let left = not_chinese(&all.join("\n"));
         assert_eq!(left, Vec::<String>::new(), "{arguments:?}: {out}{said}");
     }
+    // What a journal has in English is known again.
+    let with = |arguments: &[&str]| {
+        told("C", &[arguments, &["--state-dir", &state, "--lang", "zh"]].concat()).0
+    };
+    with(&[&persist[..], &["--yes"]].concat());
+    std::fs::write(format!("{root}/etc/modules-load.d/plimsoll.conf"), "x\n").expect("written");
+    with(&["undo", "--leave-changed"]);
+    let list = with(&["fix", "--list"]);
+    assert!(
+        list.contains(
+            "  部分撤销（应请求）\n      保持原样：/etc/modules-load.d/plimsoll.conf 的内容变了\n"
+        ),
+        "{list}"
+    );
     let json = ["fix", "--list", "--json", "--state-dir", &state];
     assert_eq!(told("zh_CN.UTF-8", &json), told("C", &json));
     std::fs::remove_dir_all(home).expect("removed");
