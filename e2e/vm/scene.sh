@@ -383,6 +383,14 @@ conntrack -C >/dev/null 2>&1
 nft list ruleset >/dev/null 2>&1
 cut -d' ' -f1 /proc/modules >$out/careless.modules
 
+# This kernel beside the model: in frames with tags, since the kernel that tests run on may have no VLANs.
+echo "@@ vlan $(cut -d. -f1 /proc/uptime)"
+for module in veth 8021q af_packet nf_conntrack_ftp nf_conntrack_pptp nft_ct nft_counter; do
+    modprobe $module 2>/dev/null
+done
+/plimsoll-fidelity vlan 30 1 >$out/vlan 2>&1
+echo "status $?" >>$out/vlan
+
 dmesg >$out/dmesg
 echo "@@ END $(cut -d. -f1 /proc/uptime)"
 stty -F /dev/ttyS1 raw

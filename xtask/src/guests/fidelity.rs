@@ -1,7 +1,7 @@
 //! The fidelity harness in a guest: another kernel as the model's oracle.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{build, cache, package, script};
@@ -15,10 +15,15 @@ fn real_servers(arguments: &[String]) -> bool {
     has("occupancy") && !has("--made-up")
 }
 
+/// The harness, as guests run it.
+pub fn program() -> Result<PathBuf, String> {
+    build::linked_statically("plimsoll-fidelity", "guest")
+}
+
 /// Boots the newest kernel of a line and runs the harness in it; its output is shown.
 pub fn run(line: &str, arguments: &[String]) -> Result<(), String> {
     build::able()?;
-    let program = build::linked_statically("plimsoll-fidelity", "guest")?;
+    let program = program()?;
     let cache = cache();
     let package = package(&cache, line)?;
     let base = build::base(&cache, &package)?;

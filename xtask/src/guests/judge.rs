@@ -86,6 +86,7 @@ pub fn faults(line: &str, outcome: &Outcome) -> Vec<String> {
     judge.step("tables", Judge::tables);
     judge.step("unload", |j| j.unload(expected));
     judge.step("undisturbed", Judge::undisturbed);
+    judge.step("vlan", Judge::vlan);
     judge.faults
 }
 
@@ -485,6 +486,16 @@ impl Judge<'_> {
             let whole = lines.last().is_some_and(|words| words.get(2) == Some(&"whole"));
             self.expect(whole && lines.len() > 5, || format!("unload killed, {who}: {text}"));
         }
+        Ok(())
+    }
+
+    /// The model says what the kernel does.
+    fn vlan(&mut self) -> Step {
+        let said = self.outcome.text("vlan")?;
+        self.expect(said.ends_with("status 0\n"), || {
+            format!("the kernel and the model differ:\n{said}")
+        });
+        self.expect(!said.contains("VLANs"), || format!("this kernel has VLANs:\n{said}"));
         Ok(())
     }
 

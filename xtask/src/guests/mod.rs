@@ -87,6 +87,7 @@ enum Stop {
 fn look_at_lines(lines: &[String]) -> Result<Vec<Judged>, Stop> {
     build::able().map_err(Stop::Skip)?;
     let program = build::program().map_err(Stop::Fail)?;
+    let harness = fidelity::program().map_err(Stop::Fail)?;
     let cache = cache();
     fs::create_dir_all(&cache).map_err(|e| Stop::Fail(format!("{}: {e}", cache.display())))?;
     let (kernels, mut verdicts) = kernels(&cache, lines)?;
@@ -97,7 +98,7 @@ fn look_at_lines(lines: &[String]) -> Result<Vec<Judged>, Stop> {
         for _ in 0..TOGETHER {
             scope.spawn(|| {
                 while let Some(kernel) = next() {
-                    let verdict = look_at(&kernel, &program, &cache);
+                    let verdict = look_at(&kernel, [&program, &harness], &cache);
                     if let Ok(mut done) = done.lock() {
                         done.push((kernel.line, verdict));
                     }
@@ -169,9 +170,9 @@ pub fn package(cache: &Path, line: &str) -> Result<String, String> {
 }
 
 /// Boots one kernel and judges what it showed.
-fn look_at(kernel: &Kernel, program: &Path, cache: &Path) -> Verdict {
+fn look_at(kernel: &Kernel, programs: [&Path; 2], cache: &Path) -> Verdict {
     let started = Instant::now();
-    let outcome = match boot(kernel, program, cache) {
+    let outcome = match boot(kernel, programs, cache) {
         Ok(outcome) => outcome,
         Err(why) => return Verdict::Failed(vec![why]),
     };
@@ -187,7 +188,7 @@ fn look_at(kernel: &Kernel, program: &Path, cache: &Path) -> Verdict {
     }
 }
 
-fn boot(kernel: &Kernel, program: &Path, cache: &Path) -> Result<Outcome, String> {
+fn boot(kernel: &Kernel, [program, harness]: [&Path; 2], cache: &Path) -> Result<Outcome, String> {
     let guest = cache.join("booted").join(&kernel.line);
     let base = build::base(cache, &kernel.package)?;
     fs::create_dir_all(&guest).map_err(|e| format!("{}: {e}", guest.display()))?;
@@ -197,7 +198,8 @@ fn boot(kernel: &Kernel, program: &Path, cache: &Path) -> Result<Outcome, String
             .arg(program)
             .arg(script("scene.sh"))
             .arg(base.join("base.cpio.gz"))
-            .arg(&initrd),
+            .arg(&initrd)
+            .arg(harness),
     )?;
     let mut why = String::new();
     for attempt in 1..=ATTEMPTS {
