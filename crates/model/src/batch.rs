@@ -74,6 +74,9 @@ impl Model {
                 if self.table.reach(&mut spots[place], self.now()) {
                     beyond |= 1 << place;
                 }
+                if !self.has_room() {
+                    self.reach_room(&spots[place]);
+                }
             }
             if beyond != 0 {
                 let place = seen.wrapping_sub(AHEAD + AHEAD / 2) % ON_THE_WAY;

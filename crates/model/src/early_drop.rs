@@ -8,7 +8,8 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Counter, EarlyDrop, Status};
 
 use crate::model::Model;
-use crate::table::{EntryId, Probe};
+use crate::table::{EntryId, Probe, Spot};
+use crate::ticks::Jiffies;
 
 /// Neighbouring buckets, or entries, that are looked at.
 const RANGE: usize = 8;
@@ -74,6 +75,14 @@ impl Model {
         }
     }
 
+    /// Asks for what early drop will look at, for a packet that may find no entry and no room.
+    #[inline(always)]
+    pub(crate) fn reach_room(&self, spot: &Spot) {
+        if self.profile.early_drop == EarlyDrop::EightBuckets {
+            self.table.approach_room(spot, RANGE);
+        }
+    }
+
     fn evict(&mut self, probe: &Probe) -> u32 {
         let first = self.table.chain_for_room(probe);
         let chains = self.table.chains();
@@ -104,31 +113,45 @@ impl Model {
             EarlyDrop::EightBuckets => {
                 let range = RANGE.min(chains);
                 let now = self.now();
-                for chain in (0..range).map(|step| (first + step) % chains) {
-                    if !self.table.is_settled(chain, now) {
+                let around = (0..range).map(|step| (first + step) % chains);
+                let mut unsettled = 0_u8;
+                for (step, chain) in around.clone().enumerate() {
+                    if !self.is_settled(chain, now) {
                         self.table.approach_chain(chain);
+                        unsettled |= 1 << step;
                     }
                 }
-                for step in 0..range {
-                    let victims = self.clear((first + step) % chains);
+                if unsettled == 0 {
+                    return 0;
+                }
+                for (step, chain) in around.enumerate() {
+                    let victims = if unsettled >> step & 1 != 0 { self.clear(chain) } else { 0 };
                     if victims > 0 {
                         return victims;
                     }
                 }
+                self.table.settle_all(first, range);
                 0
             }
         }
     }
 
+    /// Whether it is known of a chain that nobody would go from it.
+    #[inline(always)]
+    fn is_settled(&self, chain: usize, now: Jiffies) -> bool {
+        let is_settled = self.table.is_settled(chain, now);
+        let stays = |id| {
+            let vitals = self.table.vitals(id);
+            vitals.status.contains(Status::ASSURED) && !vitals.is_expired(now)
+        };
+        debug_assert!(!is_settled || self.table.walk(chain).all(stays), "one would go");
+        is_settled
+    }
+
     /// Evicts all of a chain that is not assured; what has expired is reaped, and is no success.
     fn clear(&mut self, chain: usize) -> u32 {
         let now = self.now();
-        if self.table.is_settled(chain, now) {
-            let stays = |id| {
-                let vitals = self.table.vitals(id);
-                vitals.status.contains(Status::ASSURED) && !vitals.is_expired(now)
-            };
-            debug_assert!(self.table.walk(chain).all(stays), "a chain that is not settled");
+        if self.is_settled(chain, now) {
             return 0;
         }
         let mut victims = Vec::new();

@@ -45,6 +45,19 @@ impl Table {
         self.index.settle(self.index.place_of_chain(chain));
     }
 
+    /// The same of so many chains from one on, the first following the last.
+    pub(crate) fn settle_all(&mut self, first: usize, number: usize) {
+        self.index.settle_groups(first, number);
+    }
+
+    /// Asks for the lines of so many chains, from the one on in which a packet that finds no entry looks for room.
+    #[inline(never)]
+    pub(crate) fn approach_room(&self, spot: &Spot, number: usize) {
+        if spot.may_be_new() {
+            self.index.prefetch_chains(self.chain_for_room(&spot.probe(None)), number);
+        }
+    }
+
     /// Asks for the newest entries of a chain, which is about to be walked.
     pub(crate) fn approach_chain(&self, chain: usize) {
         let place = self.index.place_of_chain(chain);

@@ -22,6 +22,9 @@ const MEANT: u64 = 9;
 /// Chains of a line at most: a tag has eight bits.
 const MOST_CHAINS: u32 = 8;
 
+/// Bits that tell of a line's chains whether they are settled: 2 to the power of this.
+const SETTLED: u32 = 2;
+
 /// Where a hash belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -325,16 +328,16 @@ impl Index {
         }
     }
 
-    /// The bit that tells of a chain whether it is settled, if lines have so few of them.
-    const fn settled(&self, place: Place) -> Option<u32> {
-        if self.shift > 2 { None } else { Some(1 << (28 + (place.tag as u32 >> (8 - self.shift)))) }
+    /// The bit that tells whether a chain is settled; where a line has more chains than it has bits, whether all of some are.
+    const fn settled(&self, place: Place) -> u32 {
+        let bits = if self.shift < SETTLED { self.shift } else { SETTLED };
+        1 << (28 + (place.tag as u32 >> (8 - bits)))
     }
 
     /// Whether a walk of the chain would find none that has expired or could be evicted.
     pub(super) fn is_settled(&self, place: Place, now: Jiffies) -> bool {
         let first = self.first(place);
-        let is_known =
-            self.settled(place).is_some_and(|bit| self.line(first).watch[LAST] & bit != 0);
+        let is_known = self.line(first).watch[LAST] & self.settled(place) != 0;
         if !is_known || self.may_expire(first, now) {
             return false;
         }
@@ -350,15 +353,39 @@ impl Index {
 
     /// All entries of the chain were looked at, and none can be evicted. That holds until one more comes.
     pub(super) fn settle(&mut self, place: Place) {
-        if let Some(bit) = self.settled(place) {
-            self.lines[place.line as usize].watch[LAST] |= bit;
+        if self.shift <= SETTLED {
+            let bit = self.settled(place);
+            self.first_line_mut(place).watch[LAST] |= bit;
+        }
+    }
+
+    /// The same of so many chains from one on, the first following the last.
+    pub(super) fn settle_groups(&mut self, first: usize, number: usize) {
+        let group = 1 << self.shift.saturating_sub(SETTLED);
+        let mut chain = first.next_multiple_of(group);
+        while chain + group <= (first + number).min(self.chains()) {
+            let place = self.place_of_chain(chain);
+            let bit = self.settled(place);
+            self.first_line_mut(place).watch[LAST] |= bit;
+            chain += group;
+        }
+    }
+
+    /// Asks for the lines of so many chains from one on.
+    #[inline(always)]
+    pub(super) fn prefetch_chains(&self, first: usize, number: usize) {
+        let line = |chain: usize| (chain >> self.shift) << self.stride;
+        for line in (line(first)..=line(first + number - 1)).step_by(1 << self.stride) {
+            if let Some(line) = self.lines.get(line) {
+                prefetch(line);
+            }
         }
     }
 
     /// Puts the newest entry of a place in.
     #[inline]
     pub(super) fn insert(&mut self, place: Place, id: u32, expires: Jiffies) {
-        let unsettled = !self.settled(place).unwrap_or(0);
+        let unsettled = !self.settled(place);
         let line = &mut self.lines[place.line as usize];
         line.watch[LAST] &= unsettled;
         if line.count() < ROOM {

@@ -13,8 +13,8 @@ pub(super) struct Line {
     /// Line with older entries behind this one; 0: none.
     pub(super) link: u32,
     /// A time before which none of the entries expires, and three words of tags, from the lowest octet up. The highest
-    /// octet is the number of entries; its upper half tells of which of up to four chains it is known that nothing but their
-    /// own time takes their entries away.
+    /// octet is the number of entries; its upper half tells of which of up to four chains, or quarters of them, it is known that
+    /// nothing but their own time takes their entries away.
     pub(super) watch: [u32; 4],
 }
 

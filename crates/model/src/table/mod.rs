@@ -94,6 +94,12 @@ pub(crate) struct Spot {
 const NO_SLOT: u8 = u8::MAX;
 
 impl Spot {
+    /// Whether nothing in the first line looks like its entry.
+    #[inline(always)]
+    pub(super) fn may_be_new(&self) -> bool {
+        self.likely == EntryId::NONE
+    }
+
     /// Of a packet that has none.
     pub(crate) const fn without(way: Way) -> Self {
         let (place, slot) = (Place::NOWHERE, NO_SLOT);
