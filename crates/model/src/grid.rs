@@ -80,7 +80,7 @@ impl Grid {
         if configs.len() > SEATS || !configs.iter().all(|config| Self::joins(first, config)) {
             return None;
         }
-        let highest = configs.iter().map(|config| config.settings.max).max()?;
+        let highest = configs.iter().map(|config| config.settings.laid_out_for()).max()?;
         let same = |config: &Config| {
             Settings { max: 0, ..config.settings.clone() }
                 == Settings { max: 0, ..first.settings.clone() }
@@ -199,7 +199,8 @@ impl Grid {
         model.classes = self.numbers.classes(setting);
         model.note_unwritten(self.unwritten.packets[setting]);
         model.defragmenter = self.models[0].defragmenter.clone();
-        model.table = self.table.part(setting, model.settings.buckets, model.settings.max);
+        let meant = model.settings.laid_out_for();
+        model.table = self.table.part(setting, model.settings.buckets, meant);
         model
     }
 

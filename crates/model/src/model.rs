@@ -86,8 +86,8 @@ pub struct Model {
 impl Model {
     /// An empty table.
     pub fn new(config: Config) -> Self {
-        let Settings { buckets, max, .. } = config.settings;
-        let table = Table::new(buckets, max, config.hash_key);
+        let Config { ref settings, hash_key, .. } = config;
+        let table = Table::new(settings.buckets, settings.laid_out_for(), hash_key);
         Self::over(config, table)
     }
 

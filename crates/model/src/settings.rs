@@ -114,6 +114,14 @@ impl core::error::Error for SettingError {}
 const FRAGMENTS_LOW: usize = 3 << 20;
 
 impl Settings {
+    /// Entries that a table under these settings is laid out for: the limit; 0, which is as many as a kernel of today would
+    /// allow, where there is none or one that is so far above the buckets that nobody means it.
+    pub const fn laid_out_for(&self) -> u64 {
+        /// Kernels gave themselves eight times the buckets at most.
+        const MOST: u64 = 16;
+        if self.max > self.buckets.saturating_mul(MOST) { 0 } else { self.max }
+    }
+
     /// What a kernel of this profile gives itself on a host with `memory` bytes of RAM.
     pub fn of(profile: &Profile, memory: Bytes) -> Self {
         let behaviour = Behaviour::of(profile);

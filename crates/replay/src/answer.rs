@@ -106,6 +106,12 @@ impl Answer {
         self.unlimited.as_ref().unwrap_or(&self.as_set).outcome.peak
     }
 
+    /// Tells of settings that were tried alone: those that lose less are kept.
+    pub fn helped_by(&mut self, rows: impl IntoIterator<Item = Row>) {
+        let lost = self.as_set.outcome.lost;
+        self.shorter.extend(rows.into_iter().filter(|row| row.outcome.lost < lost));
+    }
+
     /// Every row, the setting as it is first.
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
         core::iter::once(&self.as_set)

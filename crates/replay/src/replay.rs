@@ -305,6 +305,11 @@ impl Replay {
         &self.tally
     }
 
+    /// Whether each of the configurations has lost a packet.
+    pub fn all_lose(&self) -> bool {
+        self.tables.iter().all(Shared::all_lose)
+    }
+
     /// What the capture may show otherwise than it was.
     pub const fn doubts(&self) -> &Doubts {
         &self.doubts

@@ -196,7 +196,8 @@ impl Shared {
         let mut sharers: Vec<Sharer> = family.iter().map(sharer).collect();
         sharers.sort_by_key(|sharer| sharer.limit);
         // Laid out for the highest, since it is that one's in the end.
-        config.settings.max = sharers.last().map_or(0, |sharer| sharer.max);
+        let meant = family.iter().map(|(_, config)| config.settings.laid_out_for()).max();
+        config.settings.max = meant.unwrap_or(0);
         let mut model = Model::new(config);
         set_limit(&mut model, &sharers);
         Self { table: Table::Together(Box::new(model)), notes: Notes::of(1), sharers, special }
@@ -223,6 +224,15 @@ impl Shared {
             Table::Together(model) => (max, Part::Whole(model), &self.notes, 0),
             Table::Apart(grid) => (max, Part::Seat(grid, seat), &self.notes, seat),
         })
+    }
+
+    /// Whether every setting that is here has lost a packet.
+    pub(crate) fn all_lose(&self) -> bool {
+        let seat = |sharer: &Sharer| match self.table {
+            Table::Together(_) => 0,
+            Table::Apart(_) => sharer.seat,
+        };
+        self.sharers.iter().all(|sharer| self.notes.losses.any(seat(sharer)))
     }
 
     /// The model, if it is one.

@@ -15,6 +15,7 @@ pub use arguments::{Arguments, setting};
 pub use search::{answer_again, answer_for};
 
 use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -213,7 +214,7 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
                     written = log(&mut out, &mut replay);
                 }
             }
-            return;
+            return ControlFlow::Continue(());
         }
         for record in records {
             replay.feed(&[*record]);
@@ -221,6 +222,7 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
                 written = events(&mut out, &mut replay, stamped, record.time);
             }
         }
+        ControlFlow::Continue(())
     });
     let faults = faults.map_err(Failure::Failed)?;
     replay.finish(arguments.at.zip(first).map(|(moment, first)| moment.time(first)));

@@ -1,8 +1,10 @@
-//! From captures to an answer: the host as it is set and the grid in one pass; where that loses entries, what
+//! From captures to an answer: the host as it is set, the grid, and no limit, in one pass; where the host loses entries, what
 //! would have sufficed, in further passes over what can be read again.
 
+use std::ops::ControlFlow;
+
 use plimsoll_ct::Profile;
-use plimsoll_model::{Grid, Settings};
+use plimsoll_model::{Config, Grid, Settings};
 use plimsoll_replay::{Answer, Change, Replay, Row, Run, Tally};
 use plimsoll_report::ReplayDetails;
 
@@ -15,10 +17,7 @@ use super::{Failure, complain, details, rules};
 /// More entries than any table holds; on all kernels a limit that is never met.
 const NO_LIMIT: u64 = i32::MAX as u64;
 
-/// Limits that are tried in one pass.
-const RUNGS: u64 = 7;
-
-/// Passes over the captures for the smallest limit.
+/// Passes over the captures for the smallest limit at most.
 const CLIMBS: usize = 4;
 
 /// Timeouts that are worth shortening, and to what: each is tried alone.
@@ -52,18 +51,21 @@ fn answer(
     let unlimited = search.limit(NO_LIMIT, "no limit");
     let mut candidates = vec![base];
     candidates.extend(grid);
-    // What comes through a pipe comes once.
-    let once = !arguments.no_search && !source.again();
-    if once {
+    // What comes through a pipe comes once. Else no limit comes along where it costs next to nothing: until the host's is met.
+    let (asked, once) = (candidates.len(), !source.again());
+    let joins = asked < Grid::MOST && search.joins(&candidates[0], &unlimited);
+    let along = !arguments.no_search && (once || joins);
+    if along {
         candidates.push(unlimited.clone());
     }
     let (mut replay, faults) = search.pass("replaying", &candidates)?;
     complain(arguments, &faults, replay.tally())?;
-    if let Some(note) = unshared(candidates.len(), replay.tables()) {
+    let settings = if joins { asked } else { candidates.len() };
+    if let Some(note) = unshared(settings, replay.tables()) {
         say!("{note}");
     }
     let mut rows = search.rows(&candidates, &replay);
-    let mut without = if once { rows.pop() } else { None };
+    let without = if along { rows.pop() } else { None };
     let mut rows = rows.into_iter();
     let Some(as_set) = rows.next() else {
         return Err(Failure::Failed("nothing was replayed".into()));
@@ -96,20 +98,22 @@ fn answer(
     if answer.as_set.is_clean() || arguments.no_search {
         return Ok((answer, details));
     }
-    if once {
-        answer.unlimited = without.take();
-        return Ok((answer, details));
-    }
-    let mut candidates = vec![unlimited];
+    let mut shorter = Vec::new();
     if arguments.what_if.is_empty() && answer.as_set.outcome.lost > 0 {
-        candidates.extend(search.shorter(&answer));
+        shorter = search.shorter(&answer);
     }
-    let (replay, _) = search.pass("without a limit", &candidates)?;
-    let mut rows = search.rows(&candidates, &replay).into_iter();
-    drop(replay);
-    answer.unlimited = rows.next();
-    answer.shorter = rows.filter(|row| row.outcome.lost < answer.as_set.outcome.lost).collect();
-    answer.enough = search.enough(&answer)?;
+    if along {
+        answer.unlimited = without;
+    } else {
+        let candidates = [vec![unlimited], core::mem::take(&mut shorter)].concat();
+        let (replay, _) = search.pass("without a limit", &candidates)?;
+        let mut rows = search.rows(&candidates, &replay);
+        answer.unlimited = Some(rows.remove(0));
+        answer.helped_by(rows);
+    }
+    if !once {
+        search.enough(&mut answer, shorter)?;
+    }
     Ok((answer, details))
 }
 
@@ -132,10 +136,27 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    fn config(&self, candidate: &Candidate) -> Config {
+        settings::config(self.arguments, self.profile, &candidate.settings)
+    }
+
+    /// Whether two can share a table.
+    fn joins(&self, one: &Candidate, other: &Candidate) -> bool {
+        Grid::joins(&self.config(one), &self.config(other))
+    }
+
     fn pass(&self, doing: &str, candidates: &[Candidate]) -> Result<(Replay, Faults), Failure> {
-        let configs = candidates.iter().map(|c| {
-            (c.label.clone(), settings::config(self.arguments, self.profile, &c.settings))
-        });
+        self.pass_until(doing, candidates, |_| false)
+    }
+
+    /// A pass that may end before the captures do.
+    fn pass_until(
+        &self,
+        doing: &str,
+        candidates: &[Candidate],
+        enough: impl Fn(&Replay) -> bool,
+    ) -> Result<(Replay, Faults), Failure> {
+        let configs = candidates.iter().map(|c| (c.label.clone(), self.config(c)));
         let mut replay = Replay::new(configs, rules(self.arguments));
         let Arguments { json, sampled, ref plot, .. } = *self.arguments;
         if json || sampled || plot.is_some() {
@@ -145,6 +166,7 @@ impl Search<'_> {
         let faults = self.source.pass(doing, |records| {
             first = first.or_else(|| records.iter().find_map(|record| record.time));
             replay.feed(records);
+            if enough(&replay) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         replay.finish(self.arguments.at.zip(first).map(|(moment, first)| moment.time(first)));
         Ok((replay, faults.map_err(Failure::Failed)?))
@@ -183,39 +205,79 @@ impl Search<'_> {
         all
     }
 
-    /// The smallest limit that loses no packet, between the one that does and the one that is never met.
-    /// Whom early drop meets is chance, so a hundredth is near enough.
-    fn enough(&self, answer: &Answer) -> Result<Option<Row>, Failure> {
-        let mut low = answer.as_set.outcome.max;
-        let mut high = answer.needed();
-        let mut found = None;
+    /// The smallest limit that loses no packet, between the one that does and the one that is never met; on the way there which
+    /// of the shorter timeouts lose less. Whom early drop meets is chance, so a hundredth is near enough.
+    fn enough(&self, answer: &mut Answer, mut shorter: Vec<Candidate>) -> Result<(), Failure> {
+        let (mut low, mut high) = (answer.as_set.outcome.max, answer.needed());
         if answer.as_set.outcome.lost == 0 || self.unbearable(answer) {
-            return Ok(None);
+            high = low;
         }
+        let mut likely = answer.unlimited.as_ref().map(|row| row.outcome.peak_protected);
         for _ in 0..CLIMBS {
-            if high.saturating_sub(low) <= (high / 100).max(1) {
+            let number = Grid::MOST.saturating_sub(shorter.len());
+            let limits = rungs(low, high, number, likely.take());
+            if limits.is_empty() && shorter.is_empty() {
                 break;
             }
-            let step = ((high - low) as f64 / (RUNGS + 1) as f64).max(1.0);
-            let limits = (1..=RUNGS).map(|n| low + (n as f64 * step) as u64).filter(|m| *m < high);
             let label = |max: u64| format!("max={max}");
-            let candidates: Vec<_> = limits.map(|max| self.limit(max, &label(max))).collect();
-            let (replay, _) = self.pass("looking for the limit", &candidates)?;
-            let rows = self.rows(&candidates, &replay);
+            let limited = limits.iter().map(|max| self.limit(*max, &label(*max)));
+            let candidates: Vec<_> = limited.chain(shorter.drain(..)).collect();
+            let alone = candidates.len() == limits.len();
+            let (replay, _) = self.pass_until("looking for what helps", &candidates, |replay| {
+                alone && replay.all_lose()
+            })?;
+            let mut rows = self.rows(&candidates, &replay);
+            answer.helped_by(rows.split_off(limits.len()));
             // The lowest above which none loses anything.
             let losing = rows.iter().rposition(|row| row.outcome.lost > 0);
             let first = losing.map_or(0, |at| at + 1);
             low = losing.map_or(low, |at| rows[at].outcome.max);
             if let Some(row) = rows.into_iter().nth(first) {
                 high = row.outcome.max;
-                found = Some(row);
+                answer.enough = Some(row);
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Packets are lost without a limit too: no limit suffices.
     fn unbearable(&self, answer: &Answer) -> bool {
         answer.unlimited.as_ref().is_none_or(|row| row.outcome.lost > 0)
+    }
+}
+
+/// So many limits at most to try, from the lowest up, between one that loses packets and one that does not; none where these are
+/// near enough to each other. A limit below what only time removes (`likely`) loses packets as good as always: one is
+/// there, and the others above.
+fn rungs(low: u64, high: u64, number: usize, likely: Option<u64>) -> Vec<u64> {
+    if high.saturating_sub(low) <= (high / 100).max(1) {
+        return Vec::new();
+    }
+    let below = likely.and_then(|likely| likely.checked_sub(1));
+    let mut all: Vec<u64> =
+        below.filter(|below| low < *below && *below < high).into_iter().collect();
+    all.truncate(number);
+    let from = all.first().copied().unwrap_or(low);
+    let left = number - all.len();
+    let step = ((high - from) as f64 / (left + 1) as f64).max(1.0);
+    all.extend((1..=left).map(|n| from + (n as f64 * step) as u64).filter(|max| *max < high));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rungs;
+
+    #[test]
+    fn limits_to_try_stand_above_what_only_time_removes() {
+        assert_eq!(rungs(500, 1000, 4, None), [600, 700, 800, 900]);
+        assert_eq!(rungs(500, 1000, 5, Some(801)), [800, 840, 880, 920, 960]);
+        // Nothing is protected that a limit lacks room for, or all is.
+        assert_eq!(rungs(500, 1000, 4, Some(500)), [600, 700, 800, 900]);
+        assert_eq!(rungs(500, 1000, 4, Some(1000)), [999]);
+        assert_eq!(rungs(500, 1000, 1, Some(801)), [800]);
+        // Near enough, or nothing between them.
+        assert!(rungs(995, 1000, 4, None).is_empty() && rungs(7, 8, 4, Some(8)).is_empty());
+        assert_eq!(rungs(1, 4, 8, None), [2, 3]);
     }
 }

@@ -60,8 +60,13 @@ impl<'a> Source<'a> {
         self.captures.iter().all(|path| path.is_file())
     }
 
-    /// Shows all packets in the order of their times, some at once; `doing` is what a person who waits is told.
-    pub fn pass(&self, doing: &str, mut feed: impl FnMut(&[Record<'_>])) -> Result<Faults, String> {
+    /// Shows all packets in the order of their times, some at once, as long as `feed` goes on; `doing` is what a person who
+    /// waits is told.
+    pub fn pass(
+        &self,
+        doing: &str,
+        mut feed: impl FnMut(&[Record<'_>]) -> ControlFlow<()>,
+    ) -> Result<Faults, String> {
         let read = Arc::new(AtomicU64::new(0));
         let bar = self.bar(doing);
         let mut copies = Copies::default();
@@ -80,8 +85,7 @@ impl<'a> Source<'a> {
                 }
             }
             if as_it_is {
-                feed(records);
-                return ControlFlow::Continue(());
+                return feed(records);
             }
             for record in records {
                 let mut record = *record;
@@ -94,11 +98,11 @@ impl<'a> Source<'a> {
                     }
                 }
                 shown = true;
-                feed(&[record]);
+                feed(&[record])?;
                 if self.scale > 1 {
                     copies.of(&record);
                     for n in 1..self.scale {
-                        feed(&[copies.copy(&record, n)]);
+                        feed(&[copies.copy(&record, n)])?;
                     }
                 }
             }
