@@ -35,6 +35,8 @@ struct Wanted {
     buckets: u64,
     /// What the load needs beyond the limit was not seen.
     unseen: bool,
+    /// The file that asks for this limit already.
+    written: Option<Said>,
 }
 
 /// The plan.
@@ -109,6 +111,13 @@ pub fn raise(request: RaiseRequest, ground: &Ground<'_>) -> Plan {
         plan.changes.extend(more_buckets(&case, buckets, wanted.buckets));
     }
     plan.risks = risks(&case, &wanted, buckets);
+    if let Some(place) = &wanted.written {
+        plan.warnings.push(said!(
+            "{place} asks for {} already: so much it is, and no less",
+            "{place:#} 要求的就是 {}：因此用它，不用更小的",
+            wanted.max
+        ));
+    }
     if wanted.unseen {
         plan.warnings.push(raise::UNSEEN);
     }
@@ -118,9 +127,9 @@ pub fn raise(request: RaiseRequest, ground: &Ground<'_>) -> Plan {
 }
 
 fn wanted(request: RaiseRequest, case: &Case<'_>, now: u64, buckets: u64) -> Result<Wanted, Said> {
-    let (max, unseen) = match (request.max, request.buckets) {
-        (Some(max), _) => (max, false),
-        (None, Some(_)) => (now, false),
+    let (max, unseen, written) = match (request.max, request.buckets) {
+        (Some(max), _) => (max, false, None),
+        (None, Some(_)) => (now, false, None),
         (None, None) => {
             let (found, _) = findings::find(case);
             let size = raise::size(case, &Findings(&found))?;
@@ -131,14 +140,14 @@ fn wanted(request: RaiseRequest, case: &Case<'_>, now: u64, buckets: u64) -> Res
                     words::count(now)
                 ));
             }
-            (size.max, size.unseen)
+            (size.max, size.unseen, size.written.map(|w| w.place))
         }
     };
     let fitting = size::buckets_for(case.profile, max, case.buckets());
     let most = case.profile.max_per_bucket.max(1);
     // As many as go with the limit, never fewer than now; a lower limit keeps its short chains.
     let by_itself = if max > buckets.saturating_mul(most) { fitting } else { buckets };
-    Ok(Wanted { max, buckets: request.buckets.unwrap_or(by_itself), unseen })
+    Ok(Wanted { max, buckets: request.buckets.unwrap_or(by_itself), unseen, written })
 }
 
 fn refused(

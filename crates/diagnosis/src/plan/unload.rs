@@ -23,7 +23,7 @@ use crate::Said;
 use crate::boot::{self, BootFacts};
 use crate::case::{Case, Space};
 use crate::facts::Reason;
-use crate::remedies::{belongs, managed, needs_tracking, removal_order};
+use crate::remedies::{belongs, is_ours, managed, needs_tracking, removal_order};
 use crate::{RemedyId, commands, words};
 
 /// RHEL's own configuration of its firewall services.
@@ -125,6 +125,7 @@ fn needed(case: &Case<'_>, by_hand: &mut Vec<Said>) -> Vec<Said> {
         }
         match &s.now.rules {
             crate::facts::Fact::Known { value: rules, .. } => {
+                refused.extend(by_ours(s, rules));
                 refused.extend(by_state(s, rules, by_hand));
             }
             crate::facts::Fact::Missing(gap) if gap.reason == Reason::NotPermitted => {
@@ -141,9 +142,22 @@ fn needed(case: &Case<'_>, by_hand: &mut Vec<Said>) -> Vec<Said> {
     refused
 }
 
+/// Rules of earlier remedies.
+fn by_ours(s: &Space<'_>, rules: &Ruleset) -> Option<Said> {
+    let ours = rules.needing().filter(|rule| is_ours(rule)).count() as u64;
+    (ours > 0).then(|| {
+        said!(
+            "{} of {} that earlier remedies put in: `plimsoll undo` takes that back",
+            "{1:#} 有先前的补救加入的{0:#}：`plimsoll undo` 可以撤销",
+            words::many(ours, "rule", "rules", "条规则"),
+            s.name
+        )
+    })
+}
+
 /// Rules and chains of one namespace that keep the modules in.
 fn by_state(s: &Space<'_>, rules: &Ruleset, by_hand: &mut Vec<Said>) -> Option<Said> {
-    let needing: Vec<&Rule> = rules.needing().collect();
+    let needing: Vec<&Rule> = rules.needing().filter(|rule| !is_ours(rule)).collect();
     let (first, more) = needing.split_first()?;
     let inside = commands::inside(s).unwrap_or_default();
     for rule in needing.iter().take(SHOWN) {

@@ -13,7 +13,9 @@ mod shed;
 mod timeout;
 mod told;
 mod unload;
+mod written;
 
+pub(crate) use ours::is_ours;
 pub(crate) use unload::{belongs, managed, removal_order};
 
 use alloc::string::String;

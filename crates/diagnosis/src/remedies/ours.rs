@@ -1,12 +1,22 @@
-//! The command of ours that carries a remedy out.
+//! What is ours: the command that carries a remedy out, and the rules that an earlier one put in.
 
 use alloc::format;
 use alloc::string::{String, ToString};
+
+use plimsoll_wire::ruleset::Rule;
 
 use crate::Said;
 use crate::case::Space;
 use crate::facts::Owner;
 use crate::words;
+
+/// Whether a remedy of ours wrote the rule, and takes it back: by its table, its chain, or its comment in any form.
+pub(crate) fn is_ours(rule: &Rule) -> bool {
+    const COMMENTS: [&str; 2] = ["comment \"plimsoll: ", "/* plimsoll: "];
+    rule.table.starts_with("plimsoll_")
+        || rule.chain.starts_with("PLIMSOLL-")
+        || COMMENTS.iter().any(|comment| rule.text.contains(comment))
+}
 
 /// `plimsoll fix …` for a namespace: for the host's own as it stands, for another with `--netns`. `None` where no
 /// word leads there.

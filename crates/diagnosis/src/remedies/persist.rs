@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Era, Setting};
 
-use super::{Findings, Ranked, limit, raise};
+use super::{Findings, Ranked, limit, raise, written};
 use crate::Said;
 use crate::boot::{Attempt, Fate, LintKind, place};
 use crate::case::Case;
@@ -42,6 +42,9 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             values.push(("nf_conntrack_max", size.max));
         }
         buckets = Some(size.buckets);
+        // What a boot gives needs no file of ours.
+        values.retain(|(name, value)| !written::stays(case, name, *value));
+        buckets = buckets.filter(|b| !written::stays(case, "nf_conntrack_buckets", *b));
     }
     if findings.has("CT021")
         && let Ok(max) = limit::lowered(case)

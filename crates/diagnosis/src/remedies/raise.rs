@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::Bytes;
 
+use super::written::{self, Written};
 use super::{Findings, Ranked};
 use crate::Said;
 use crate::case::Case;
@@ -17,7 +18,7 @@ const LIMIT: &[&str] = &["CT001", "CT002", "CT003", "CT004", "CT005", "CT020", "
 /// What asks for more buckets.
 const BUCKETS: &[&str] = &["CT022"];
 /// A limit and buckets, and their worst case in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Size {
     /// Limit.
     pub(crate) max: u64,
@@ -29,6 +30,8 @@ pub(crate) struct Size {
     pub(crate) capped: bool,
     /// The limit was in the way, so what the load needs beyond was not seen.
     pub(crate) unseen: bool,
+    /// The file that asks for this limit already.
+    pub(crate) written: Option<Written>,
 }
 
 /// What is said of a size that is a guess.
@@ -40,7 +43,7 @@ pub(crate) const UNSEEN: Said = Said::of(
 
 impl Size {
     /// Worst case over all namespaces.
-    pub(crate) fn price(self, case: &Case<'_>) -> Bytes {
+    pub(crate) fn price(&self, case: &Case<'_>) -> Bytes {
         case.price.worst(self.max, self.buckets)
     }
 }
@@ -68,10 +71,31 @@ pub(crate) fn size(case: &Case<'_>, findings: &Findings<'_>) -> Result<Size, Sai
     if asking(case, findings, LIMIT).is_empty() {
         let max = if now == 0 { default(case) } else { now };
         let buckets = machine.buckets_for(max);
-        return Ok(Size { max, buckets, raised: false, capped: false, unseen: false });
+        return Ok(Size {
+            max,
+            buckets,
+            raised: false,
+            capped: false,
+            unseen: false,
+            written: None,
+        });
     }
     let demand = size::in_case(case, &|id| findings.place(id), None).unwrap_or_default();
     let sizing = size::size(demand, &machine, size::MARGIN);
+    let unseen = matches!(sizing.demand.peak, Peak::Beyond(_));
+    // What the operator wrote down, where it suffices: a smaller one of ours would be lost, or stand against it, at the next boot.
+    let written = written::limit(case).filter(|w| w.max >= sizing.wanted && w.max > now);
+    if let Some(written) = written.filter(|_| sizing.wanted > now) {
+        let (max, buckets) = (written.max, machine.buckets_for(written.max));
+        return Ok(Size {
+            max,
+            buckets,
+            raised: true,
+            capped: false,
+            unseen,
+            written: Some(written),
+        });
+    }
     if now > 0 && sizing.max <= now {
         return Err(if sizing.capped {
             said!(
@@ -95,7 +119,8 @@ pub(crate) fn size(case: &Case<'_>, findings: &Findings<'_>) -> Result<Size, Sai
         buckets: sizing.buckets,
         raised: true,
         capped: sizing.capped,
-        unseen: matches!(sizing.demand.peak, Peak::Beyond(_)),
+        unseen,
+        written: None,
     })
 }
 
@@ -164,7 +189,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     } else {
         said!("raise the buckets to {}", "把桶数提高到 {}", size.buckets)
     };
-    let effect = effect(findings, size, now);
+    let effect = effect(findings, &size, now);
     let mut risk = said!(
         "Up to {} of memory if {} full.",
         "如果{1:#}，最多占 {0} 内存。",
@@ -219,7 +244,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
 }
 
 /// What will be different.
-fn effect(findings: &Findings<'_>, size: Size, now: u64) -> Said {
+fn effect(findings: &Findings<'_>, size: &Size, now: u64) -> Said {
     if !size.raised {
         return said!(
             "Chains become short again, and no packet is refused for their length.",
@@ -237,6 +262,13 @@ fn effect(findings: &Findings<'_>, size: Size, now: u64) -> Said {
         }
         _ => said!("There is room for more entries, at once.", "马上能容纳更多条目。"),
     };
+    if let Some(written) = &size.written {
+        effect.push(&said!(
+            " {} asks for that limit already.",
+            "{:#} 要求的就是这个上限。",
+            written.place
+        ));
+    }
     if size.unseen && findings.has("CT001") {
         effect.push(&said!(" If the load needs no more than that, the drops end: a full table does not show how much it needs.", "如果负载需要的不比这更多，丢包就此结束：已满的表看不出它需要多少。"));
     }

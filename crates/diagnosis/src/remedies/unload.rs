@@ -7,9 +7,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_wire::modules::Module;
-use plimsoll_wire::ruleset::{Backend, Need, TableFamily};
+use plimsoll_wire::ruleset::{Backend, Need, Rule, TableFamily};
 
-use super::{Findings, Ranked, needs_tracking};
+use super::{Findings, Ranked, is_ours, needs_tracking};
 use crate::Said;
 use crate::case::{Case, Space};
 use crate::commands;
@@ -146,16 +146,24 @@ fn keep_rules(s: &Space<'_>) -> Vec<Said> {
 /// The rules that ask for tracking, as remarks: what takes their place is for a person to decide.
 fn rules_to_change(s: &Space<'_>) -> Vec<Said> {
     let Some(rules) = s.now.rules.value() else { return Vec::new() };
-    let all = rules.needing().count();
-    if all == 0 {
-        return Vec::new();
+    let (ours, theirs): (Vec<&Rule>, Vec<&Rule>) = rules.needing().partition(|rule| is_ours(rule));
+    let many = |rules: &[&Rule]| words::many(rules.len() as u64, "rule", "rules", "条规则");
+    let mut remarks = Vec::new();
+    if !ours.is_empty() {
+        remarks.push(said!(
+            "# take back what earlier remedies put in ({}): `plimsoll undo`",
+            "# 撤销先前的补救加入的（{:#}）：`plimsoll undo`",
+            many(&ours)
+        ));
     }
-    let mut remarks = alloc::vec![said!(
-        "# replace by rules without state ({}):",
-        "# 换成无状态的规则（{:#}）：",
-        words::many(all as u64, "rule", "rules", "条规则")
-    )];
-    for rule in rules.needing().take(SHOWN) {
+    if !theirs.is_empty() {
+        remarks.push(said!(
+            "# replace by rules without state ({}):",
+            "# 换成无状态的规则（{:#}）：",
+            many(&theirs)
+        ));
+    }
+    for rule in theirs.iter().take(SHOWN) {
         let tool = match (rule.backend, rule.family) {
             (Backend::Nft, _) => "nft",
             (Backend::Legacy | Backend::IptablesNft, TableFamily::Ip6) => "ip6tables",
@@ -167,8 +175,8 @@ fn rules_to_change(s: &Space<'_>) -> Vec<Said> {
         let table = words::clean(&rule.table);
         remarks.push(format!("#   {tool} {table}: {}", words::clean(&rule.text)).into());
     }
-    if all > SHOWN {
-        remarks.push(said!("#   and {} more", "#   另有 {} 条", all - SHOWN));
+    if theirs.len() > SHOWN {
+        remarks.push(said!("#   and {} more", "#   另有 {} 条", theirs.len() - SHOWN));
     }
     remarks
 }

@@ -13,3 +13,4 @@ mod remedies;
 mod size;
 mod spoken;
 mod state;
+mod written;

@@ -1,11 +1,14 @@
 //! What to do: refusals, ways into other namespaces, hostile names.
 
-use plimsoll_ct::{Counter, Protocol, TcpState};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+use plimsoll_ct::{Counter, Protocol, TcpState};
 
 use plimsoll_diagnosis::facts::{
     Fact, Manager, ManagerKind, Owner, Prefix, Reason, Service, Snapshot, Top, Ways,
 };
+use plimsoll_diagnosis::plan::{self, Ground};
 use plimsoll_diagnosis::{Diagnosis, RemedyId};
 use plimsoll_wire::iptables_config::IptablesConfig;
 use plimsoll_wire::ruleset::{Need, Ruleset};
@@ -66,6 +69,34 @@ fn on_a_modern_kernel_it_is_enough_that_no_rule_asks() {
     let unload = remedy(&d, RemedyId::Unload);
     assert!(unload.commands.iter().all(|c| !c.contains("modprobe")), "{:#?}", unload.commands);
     assert!(unload.commands.last().unwrap().starts_with("sysctl net.netfilter.nf_conntrack_count"));
+}
+
+#[test]
+fn rules_of_earlier_remedies_go_by_undo_and_are_not_listed_to_be_replaced() {
+    let mut after = full("2.6.18-398.el5");
+    let mut rules = stateful();
+    let ours = "-m state --state UNTRACKED -m comment --comment \"plimsoll: tcp/443\" -j ACCEPT";
+    rules.rules.insert(0, rule(&format!("-A INPUT -p tcp {ours}"), &[Need::State]));
+    after.namespaces[0].rules = known(rules.clone());
+    let commands = remedy(&dropping(&after), RemedyId::Unload).commands.clone();
+    assert_eq!(
+        commands[1..4],
+        [
+            "# take back what earlier remedies put in (1 rule): `plimsoll undo`",
+            "# replace by rules without state (1 rule):",
+            "#   iptables filter: -A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT",
+        ]
+    );
+    rules.rules.retain(|r| r.text.contains("plimsoll"));
+    after.namespaces[0].rules = known(rules);
+    let unload = remedy(&dropping(&after), RemedyId::Unload).clone();
+    assert!(unload.commands.iter().all(|c| !c.contains("replace by rules")), "{unload:#?}");
+    assert!(unload.fix.is_empty(), "`fix unload` refuses as long as they stand");
+    let files = BTreeMap::new();
+    let plan = plan::unload(&Ground { before: None, now: &after, target: 0, files: &files });
+    assert!(plan.by_hand.is_empty(), "nothing is to be deleted by hand: {:?}", plan.by_hand);
+    let told = "1 rule of host that earlier remedies put in: `plimsoll undo` takes that back";
+    assert!(plan.refused.iter().any(|r| r == told), "{:#?}", plan.refused);
 }
 
 #[test]

@@ -299,6 +299,20 @@ fn nft_s_json_says_the_same_as_its_text() {
 }
 
 #[test]
+fn a_rule_of_nft_s_json_is_shown_as_nft_lists_it() {
+    let (text, json) =
+        (nft(fixture!("expressions.nft_list_ruleset")), json(fixture!("expressions.json")));
+    assert_eq!(text.rules.len(), json.rules.len());
+    // The JSON has no quotes, and numbers where the text has hexadecimal or spans; of a log the prefix is enough.
+    let bare = |rule: &Rule| rule.text.replace('"', "");
+    let pairs = text.rules.iter().zip(&json.rules).map(|(a, b)| (bare(a), bare(b)));
+    let differing: Vec<_> = pairs.filter(|(a, b)| a != b).collect();
+    let known = |text: &str| ["mark", "log prefix", "expiration"].iter().any(|w| text.contains(w));
+    assert!(differing.iter().all(|(text, _)| known(text)), "{differing:#?}");
+    assert!(json.rules.iter().all(|r| !r.text.contains('{') || r.text.contains("{ ")), "no JSON");
+}
+
+#[test]
 fn rules_of_iptables_nft_are_known_as_such_in_nft_s_listing() {
     let rules = nft(fixture!("iptables-nft.nft_list_ruleset"));
     assert!(rules.rules.iter().all(|r| r.backend == Backend::IptablesNft));

@@ -38,11 +38,25 @@ fn show(value: &Value, depth: u32) -> String {
     };
     match kind.as_str() {
         "match" => {
+            let left = body.get("left").unwrap_or(&Value::Null);
             let operator = match text(body, "op") {
-                "==" | "in" => String::new(),
+                "==" if left.get("&").is_none() => String::new(),
+                "in" => String::new(),
+                // Where bits are masked out nft writes `==`.
                 other => format!("{other} "),
             };
-            format!("{} {operator}{}", member(body, "left"), member(body, "right"))
+            let right = match body.get("right") {
+                Some(Value::Bool(true)) => String::from("exists"),
+                Some(Value::Bool(false)) => String::from("missing"),
+                Some(right) => inner(right),
+                None => String::new(),
+            };
+            match flags_of(left) {
+                Some(mask) if text(body, "op") != "!=" => {
+                    format!("tcp flags {right} / {}", inner(mask))
+                }
+                Some(_) | None => format!("{} {operator}{right}", inner(left)),
+            }
         }
         "payload" => format!("{} {}", text(body, "protocol"), text(body, "field")),
         "meta" => match text(body, "key") {
@@ -54,17 +68,51 @@ fn show(value: &Value, depth: u32) -> String {
             direction => format!("ct {direction} {}", text(body, "key")),
         },
         "set" if body.is_array() => format!("{{ {} }}", elements(body, depth)),
-        "set" => format!(
-            "{} {} {{ {} {} }}",
-            text(body, "op"),
-            text(body, "set"),
-            member(body, "elem"),
-            member(body, "stmt")
-        ),
+        "set" => {
+            let parts = [member(body, "elem"), member(body, "stmt")];
+            let parts: Vec<&str> =
+                parts.iter().map(String::as_str).filter(|p| !p.is_empty()).collect();
+            format!("{} {} {{ {} }}", text(body, "op"), text(body, "set"), parts.join(" "))
+        }
         "range" => match body.as_array().map(Vec::as_slice) {
             Some([first, last]) => format!("{}-{}", inner(first), inner(last)),
             _ => body.to_string(),
         },
+        "&" | "|" | "^" | "<<" | ">>" => match body.as_array().map(Vec::as_slice) {
+            Some([left, right]) => format!("{} {kind} {}", inner(left), inner(right)),
+            _ => body.to_string(),
+        },
+        "fib" => {
+            let flags = body.get("flags").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            let flags: Vec<String> = flags.iter().map(inner).collect();
+            format!("fib {} {}", flags.join(" . "), text(body, "result"))
+        }
+        "socket" => format!("socket {}", text(body, "key")),
+        "rt" => match text(body, "family") {
+            "" => format!("rt {}", text(body, "key")),
+            family => format!("rt {family} {}", text(body, "key")),
+        },
+        "tcp option" | "ip option" | "sctp chunk" | "exthdr" => {
+            let field = match text(body, "field") {
+                "" => String::new(),
+                field => format!(" {field}"),
+            };
+            format!("{kind} {}{field}", text(body, "name"))
+        }
+        "numgen" => format!("numgen {} mod {}", text(body, "mode"), member(body, "mod")),
+        "jhash" => format!("jhash {} mod {}", member(body, "expr"), member(body, "mod")),
+        "symhash" => format!("symhash mod {}", member(body, "mod")),
+        "elem" => {
+            let timeout = match body.get("timeout") {
+                Some(seconds) => format!(" timeout {}s", inner(seconds)),
+                None => String::new(),
+            };
+            format!("{}{timeout}", member(body, "val"))
+        }
+        "limit" if body.get("rate").is_some() => limit(body),
+        "quota" if body.get("val").is_some() => {
+            format!("quota {}{} {}", over(body), member(body, "val"), text(body, "val_unit"))
+        }
         "concat" => {
             let parts = body.as_array().map_or(&[][..], Vec::as_slice);
             parts.iter().take(ELEMENTS).map(inner).collect::<Vec<_>>().join(" . ")
@@ -83,10 +131,7 @@ fn show(value: &Value, depth: u32) -> String {
             Some(prefix) => format!("log prefix \"{prefix}\""),
             None => kind.clone(),
         },
-        "ct count" => {
-            let over = if body.get("inv") == Some(&Value::Bool(true)) { "over " } else { "" };
-            format!("ct count {over}{}", member(body, "val"))
-        }
+        "ct count" => format!("ct count {}{}", over(body), member(body, "val")),
         "ct helper" | "ct timeout" | "ct expectation" => format!("{kind} set {}", inner(body)),
         "snat" | "dnat" | "redirect" | "masquerade" => {
             let mut line = kind.clone();
@@ -108,6 +153,33 @@ fn show(value: &Value, depth: u32) -> String {
         _ if body.is_null() => kind.clone(),
         _ => value.to_string(),
     }
+}
+
+/// The flags of TCP that are looked at: `tcp flags syn / fin,syn,rst,ack`.
+fn flags_of(value: &Value) -> Option<&Value> {
+    let [left, mask] = value.get("&")?.as_array()?.as_slice() else { return None };
+    let payload = left.get("payload")?;
+    (text(payload, "protocol") == "tcp" && text(payload, "field") == "flags").then_some(mask)
+}
+
+fn over(body: &Value) -> &'static str {
+    if body.get("inv") == Some(&Value::Bool(true)) { "over " } else { "" }
+}
+
+/// `limit rate over 10 mbytes/minute`; a burst of 5 packets is nft's own.
+fn limit(body: &Value) -> String {
+    let number = |key: &str| body.get(key).and_then(Value::as_u64);
+    let rate = number("rate").unwrap_or(0);
+    let unit = match text(body, "rate_unit") {
+        "" | "packets" => String::new(),
+        unit => format!(" {unit}"),
+    };
+    let burst = match (number("burst"), text(body, "burst_unit")) {
+        (None | Some(0), _) | (Some(5), "") => String::new(),
+        (Some(burst), "") => format!(" burst {burst} packets"),
+        (Some(burst), unit) => format!(" burst {burst} {unit}"),
+    };
+    format!("limit rate {}{rate}{unit}/{}{burst}", over(body), text(body, "per"))
 }
 
 fn elements(list: &Value, depth: u32) -> String {

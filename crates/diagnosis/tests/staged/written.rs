@@ -1,0 +1,68 @@
+//! What the operator wrote down, where a higher limit is asked for.
+
+use plimsoll_ct::{Counter, TcpState};
+use plimsoll_diagnosis::facts::Snapshot;
+use plimsoll_diagnosis::{Diagnosis, RemedyId};
+
+use crate::build::*;
+
+const MAX: &str = "net.netfilter.nf_conntrack_max";
+const BUCKETS: &str = "net.netfilter.nf_conntrack_buckets";
+const FILE: &str = "/etc/sysctl.d/60-ct.conf";
+
+/// Full at 262,144, and dropping: twice as much and half as much again is 786,432.
+fn full() -> Snapshot {
+    let mut after = host("6.12.117", 8);
+    let max = after.host.global_max.get().unwrap();
+    assert_eq!(max, 262_144);
+    fill(&mut after.namespaces[0], census(&[(tcp(TcpState::Established), max)]));
+    after
+}
+
+fn raised(after: &Snapshot) -> (Diagnosis, String) {
+    let d = judge(after, &[(Counter::Drop, 700)]);
+    let fix = remedy(&d, RemedyId::Raise).fix[0].to_string();
+    (d, fix)
+}
+
+#[test]
+fn a_limit_that_a_file_asks_for_in_vain_is_the_proposal_where_it_suffices() {
+    let mut after = full();
+    sets(&mut after, &[assigns(FILE, 2, MAX, "1048576")]);
+    let (d, fix) = raised(&after);
+    assert_eq!(fix, "plimsoll fix raise --max 1048576 --buckets 1048576");
+    let effect = &remedy(&d, RemedyId::Raise).effect;
+    assert!(
+        effect.contains("/etc/sysctl.d/60-ct.conf line 2 asks for that limit already."),
+        "{effect}"
+    );
+    let commands = &remedy(&d, RemedyId::Persist).commands;
+    assert!(commands.iter().any(|c| c.contains(&format!("'{MAX} = 1048576'"))), "{commands:#?}");
+}
+
+#[test]
+fn a_limit_in_a_file_that_does_not_suffice_or_that_memory_cannot_keep_is_not_the_proposal() {
+    for value in ["524288", "99999999"] {
+        let mut after = full();
+        sets(&mut after, &[assigns(FILE, 2, MAX, value)]);
+        assert_eq!(raised(&after).1, "plimsoll fix raise --max 786432 --buckets 786432", "{value}");
+    }
+}
+
+#[test]
+fn what_a_boot_gives_already_needs_nothing_that_makes_it_stay() {
+    let mut after = full();
+    early(&mut after);
+    let both = [assigns(FILE, 1, BUCKETS, "1048576"), assigns(FILE, 2, MAX, "1048576")];
+    sets(&mut after, &both[1..]);
+    let (d, _) = raised(&after);
+    let commands = &remedy(&d, RemedyId::Persist).commands;
+    assert!(
+        commands.iter().any(|c| c.contains(&format!("'{BUCKETS} = 1048576' > "))),
+        "the buckets alone: {commands:#?}"
+    );
+    sets(&mut after, &both);
+    let (d, fix) = raised(&after);
+    assert_eq!(fix, "plimsoll fix raise --max 1048576 --buckets 1048576");
+    assert!(!remedies(&d).contains(&"persist"), "{:?}", remedies(&d));
+}
