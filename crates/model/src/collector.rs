@@ -270,10 +270,10 @@ impl Model {
         mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
     ) -> Option<Jiffies> {
         let counted = self.profile.creation == CounterSource::Counted;
-        let (now, listening) = (self.now(), self.events.is_some());
+        let listening = self.events.is_some();
         let (classes, counters) = (&mut self.classes, &mut self.counters);
         let mut ended = Vec::new();
-        let soonest = self.table.sweep(chains, due, now, |leaving, count| {
+        let soonest = self.table.sweep(chains, due, |leaving, count| {
             let gone = goes(leaving, count);
             if gone {
                 classes.leave(leaving.class);

@@ -494,6 +494,33 @@ mod tests {
         }
     }
 
+    /// What a search relies on: it goes no further in a pass where each limit is too small.
+    #[test]
+    fn all_lose_as_soon_as_each_setting_has_lost_a_packet_and_not_before() {
+        let profile = Profile::named("6.18").expect("a known profile");
+        let of = |max: u64| {
+            let mut settings = Settings::of(profile, Bytes(1 << 30));
+            (settings.max, settings.buckets) = (max, 64);
+            (max.to_string(), Config::new(profile, settings))
+        };
+        for (limits, ends) in [(&[60][..], true), (&[60, 120], true), (&[60, 120, 100_000], false)]
+        {
+            let workload = Workload { rate: 20.0, span: 20.0, ..Workload::default() };
+            let mut synthetic = Synthetic::new(workload);
+            let mut replay = Replay::new(limits.iter().map(|max| of(*max)), Treatment::default());
+            let (mut first, mut fed) = (None, 0);
+            while let Some(record) = synthetic.next_record() {
+                replay.feed(&[record]);
+                fed += 1;
+                let each = replay.outcomes().iter().all(|outcome| outcome.lost > 0);
+                assert_eq!(replay.all_lose(), each, "{limits:?}, packet {fed}");
+                first = first.or(each.then_some(fed));
+            }
+            assert_eq!(first.is_some(), ends, "{limits:?}");
+            assert!(first.is_none_or(|first| first > 100), "{limits:?}: at once");
+        }
+    }
+
     #[test]
     fn rules_that_no_grid_knows_come_to_the_same_under_each_limit() {
         let profile = Profile::named("6.18").expect("a known profile");

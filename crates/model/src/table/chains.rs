@@ -130,11 +130,10 @@ impl Table {
         &mut self,
         chains: Range<usize>,
         due: Option<Jiffies>,
-        now: Jiffies,
         mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
     ) -> Option<Jiffies> {
         if let Some(view) = self.view {
-            self.sweep_seat(view, chains, now, goes);
+            self.sweep_seat(view, chains, goes);
             return None;
         }
         let mut bound = Soonest::default();

@@ -490,7 +490,6 @@ impl Table {
         &mut self,
         View { seat, .. }: View,
         chains: Range<usize>,
-        now: Jiffies,
         mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
     ) {
         let mut from = chains.start;
@@ -505,10 +504,6 @@ impl Table {
                 let mut line = Some(first);
                 while let Some(at) = line {
                     line = self.index.next(at);
-                    // So long ago that it would come again as a time to come is no time for a line.
-                    if self.index.may_expire(at, now) {
-                        self.index.set_bound(at, now);
-                    }
                     let own = self.index.asides(at).map(|asides| asides.of_seat(seat));
                     let Some(own) = own.filter(|own| !own.is_empty()) else { continue };
                     let mut slots = self.index.of_chain(at, place).and(own);

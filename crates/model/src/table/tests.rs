@@ -117,7 +117,7 @@ proptest! {
                 Act::Sweep(from, to) => {
                     let share = |n: u8| table.chains() * usize::from(n) / 255;
                     let chains = share(from.min(to))..share(from.max(to));
-                    table.sweep(chains, None, Jiffies(now), |leaving, _| leaving.expires.left(Jiffies(now)) <= 0);
+                    table.sweep(chains, None, |leaving, _| leaving.expires.left(Jiffies(now)) <= 0);
                     simple.entries.retain(|(own, _)| table.locate(own).is_some());
                 }
                 Act::Wait(ticks) => now += ticks,
@@ -192,7 +192,7 @@ fn few_entries_name_the_chains_that_hold_them() {
     // Chain by chain, an entry that a sweep of one sees is in that one.
     let mut held = Vec::new();
     for chain in 0..table.chains() {
-        table.sweep(chain..chain + 1, None, Jiffies(0), |_, _| {
+        table.sweep(chain..chain + 1, None, |_, _| {
             held.push(chain);
             false
         });
