@@ -56,6 +56,18 @@ fn kinds(boot: &Boot) -> Vec<&'static str> {
     boot.lints.iter().filter(|l| !l.harmless).map(|l| l.kind.name()).collect()
 }
 
+/// As systemd-sysctl 252, procps 4.0.2 and busybox 1.35 do: they take the end of a DOS line off, and no byte order mark.
+#[test]
+fn a_file_of_a_dos_editor_is_read_as_the_loaders_read_it() {
+    let file =
+        |text: &str| boot(&host("6.12.117", &[EARLY, ("/etc/sysctl.d/60-ct.conf", text)]), &[]);
+    let dos = file(&format!("# x\r\n{MAX} = 123456\r\n"));
+    assert_eq!((value(&dos, MAX), kinds(&dos)), (Some(123_456), vec![]));
+    let marked = file(&format!("\u{feff}{MAX} = 123456\r\n"));
+    assert_eq!((value(&marked, MAX), kinds(&marked)), (Some(262_144), vec!["unknown-key"]));
+    assert!(marked.lints[0].what.starts_with("a byte order mark (U+FEFF)"), "{:?}", marked.lints);
+}
+
 #[test]
 fn of_three_lines_of_a_key_the_first_loses_to_the_last_and_not_to_the_second() {
     let line = |value: &str| format!("{MAX} = {value}\n");

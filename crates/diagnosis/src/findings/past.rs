@@ -107,6 +107,11 @@ pub(super) fn was_full(case: &Case<'_>, i: usize) -> Option<Draft> {
     Some(counter_evidence(s, Draft::new("CT002", Severity::Info, Some(i), summary)))
 }
 
+/// Who has that inode now.
+fn now_of<'a>(case: &'a Case<'_>, inode: u64) -> Option<&'a Said> {
+    case.spaces.iter().find(|s| s.now.inode == Some(inode)).map(|s| &s.name)
+}
+
 /// CT002 for lines that no known namespace owns.
 pub(super) fn was_full_somewhere(case: &Case<'_>) -> Vec<Draft> {
     let mut found = Vec::new();
@@ -132,12 +137,18 @@ pub(super) fn was_full_somewhere(case: &Case<'_>) -> Vec<Draft> {
                 "上一次启动中命名空间 {inode} 的表"
             )
         }
-        [SeenIn { inode: Some(inode), .. }] => {
-            said!(
+        [SeenIn { inode: Some(inode), .. }] => match now_of(case, *inode) {
+            // Its counters know of fewer drops than there are lines; how many of these are its own nothing tells.
+            Some(s) => said!(
+                "The table of an earlier namespace {inode} (the number is now that of {s}, which has dropped less than \
+                 the log tells)",
+                "先前一个命名空间 {inode}（这个号现在归 {s:#}，它丢的包比日志里说的少）的表"
+            ),
+            None => said!(
                 "The table of namespace {inode}, not found among those that could be seen,",
                 "命名空间 {inode}（能看到的命名空间里没有它）的表"
-            )
-        }
+            ),
+        },
         [_] => said!("The table of a namespace that was not read", "一个没有读到的命名空间的表"),
         many => said!(
             "The tables of {} namespaces, gone or not to be seen,",

@@ -376,12 +376,20 @@ fn what_began_last_is_told_before_an_overflow_of_last_month() {
 #[test]
 fn a_new_namespace_that_took_over_an_inode_is_not_blamed_for_the_old_ones_lines() {
     let mut after = host("6.18.15", 8);
-    let owner = Owner::Named("fresh".into());
+    let owner = Owner::Named("web".into());
     after.namespaces.push(namespace(&after.host.profile, owner, Some(4_026_539_999), 262_144));
     lines(&mut after, 3, 60, 50, Some(4_026_539_999));
     let d = judge(&after, &[]);
     assert_eq!(ids(&d), ["CT002"]);
     assert_eq!(d.findings[0].namespace, None);
+    assert!(
+        summary(&d, "CT002").starts_with(
+            "The table of an earlier namespace 4026539999 (the number is now that of ip netns web, which has dropped less than \
+             the log tells) was full: 3 lines in the kernel log"
+        ),
+        "{}",
+        summary(&d, "CT002")
+    );
 }
 
 #[test]

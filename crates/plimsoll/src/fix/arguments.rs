@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use plimsoll_ct::{Protocol, TcpState};
-use plimsoll_diagnosis::Said;
+use plimsoll_diagnosis::{Said, said};
 
 use crate::arguments::{Lang, Screen, seconds};
 use crate::replay::setting;
@@ -209,7 +209,7 @@ pub struct Raise {
 #[derive(Debug, Args)]
 pub struct Timeout {
     /// Timeouts and their new values, in seconds
-    #[arg(required = true, value_name = "KEY=SECONDS", value_parser = setting)]
+    #[arg(required = true, value_name = "KEY=SECONDS", value_parser = timeout)]
     pub values: Vec<(String, u64)>,
     /// Only for new connections to this port, by a rule of our own (tcp/443, udp/53)
     #[arg(long, value_name = "PROTO/PORT", value_parser = service)]
@@ -424,6 +424,16 @@ fn service(text: &str) -> Result<(Protocol, u16), Said> {
     parse().ok_or_else(|| Said::of("expected tcp/PORT or udp/PORT", "应为 tcp/PORT 或 udp/PORT"))
 }
 
+/// A timeout and its value. What the kernel would pass over behind a blank may be what was meant.
+fn timeout(text: &str) -> Result<(String, u64), Said> {
+    let (key, value) = setting(text)?;
+    let written = text.split_once('=').map_or("", |(_, written)| written);
+    if written.split_whitespace().nth(1).is_some() {
+        return Err(said!("expected one number, saw {written:?}", "应为一个数，却是 {written:?}"));
+    }
+    Ok((key, value))
+}
+
 /// A time to wait: seconds, or with a unit.
 pub(crate) fn time(text: &str) -> Result<Duration, Said> {
     let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
@@ -443,5 +453,24 @@ pub(crate) fn time(text: &str) -> Result<Duration, Said> {
             "expected a time between 1s and 24h, as 90s or 5m",
             "应为 1s 到 24h 之间的时间，如 90s 或 5m",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::timeout;
+
+    #[test]
+    fn a_timeout_is_one_number() {
+        assert_eq!(timeout("time_wait= 30 "), Ok(("time_wait".into(), 30)));
+        assert_eq!(
+            timeout("time_wait=0x1e"),
+            Ok(("time_wait".into(), 30)),
+            "as the kernel reads it"
+        );
+        for two in ["time_wait=10 20", "time_wait=10\t20", "time_wait=10 s"] {
+            let why = timeout(two).expect_err(two);
+            assert!(why.starts_with("expected one number, saw \"10"), "{why}");
+        }
     }
 }

@@ -43,8 +43,14 @@ fn answer(
     complain: impl Fn(&Arguments, &Faults, &Tally) -> Result<(), Failure>,
 ) -> Result<(Answer, ReplayDetails), Failure> {
     let (profile, host) = settings::host(arguments).map_err(Failure::Usage)?;
-    let grid = settings::grid(&host, &arguments.what_if, super::language(arguments))
-        .map_err(Failure::Usage)?;
+    let language = super::language(arguments);
+    let mut grid = settings::grid(&host, &arguments.what_if, language).map_err(Failure::Usage)?;
+    for candidate in &grid {
+        settings::no_limit(profile, &candidate.settings, language).map_err(Failure::Usage)?;
+    }
+    if let Some(again) = settings::once(&mut grid, language) {
+        say!("{again}");
+    }
     let source = Source::of(arguments).map_err(Failure::Usage)?;
     let search = Search { arguments, profile, host: &host, source: &source };
     let base = Candidate { label: "as set".into(), changes: Vec::new(), settings: host.clone() };

@@ -77,6 +77,7 @@ pub fn host(arguments: &Arguments) -> Result<(&'static Profile, Settings), Strin
     for (key, value) in &arguments.set {
         settings.set(&whole(key), *value).map_err(|e| said(&e, language))?;
     }
+    no_limit(profile, &settings, language)?;
     if !arguments.timeout_policy.is_empty() && profile.from < FIRST_POLICIES {
         return Err(format!("--timeout-policy: {} has none, they came with 3.4", profile.name));
     }
@@ -126,6 +127,39 @@ pub fn grid(base: &Settings, grid: &[Grid], language: Language) -> Result<Vec<Ca
         }
     }
     Ok(all)
+}
+
+/// Kernels that know no table without a limit refuse 0, or would admit nothing.
+pub fn no_limit(profile: &Profile, settings: &Settings, language: Language) -> Result<(), String> {
+    if settings.max > 0 || profile.zero_is_unlimited {
+        return Ok(());
+    }
+    Err(spoken!(
+        language,
+        "nf_conntrack_max: the kernel refuses 0; up to 6.18 it means no limit, {} has none such",
+        "nf_conntrack_max：内核不接受 0；到 6.18 为止它表示不设上限，{} 没有这回事",
+        profile.name
+    ))
+}
+
+/// Each combination once, the first of those that come to the same; what is to be said of the others.
+pub fn once(all: &mut Vec<Candidate>, language: Language) -> Option<String> {
+    let given = all.len();
+    let mut kept: Vec<Candidate> = Vec::new();
+    for candidate in all.drain(..) {
+        if kept.iter().all(|k| k.settings != candidate.settings) {
+            kept.push(candidate);
+        }
+    }
+    *all = kept;
+    let again = given - all.len();
+    (again > 0).then(|| {
+        spoken!(
+            language,
+            "--what-if: {again} of the {given} combinations come to the same as another, which is tried once",
+            "--what-if：{given} 种组合中有 {again} 种与另一种相同，只试一次"
+        )
+    })
 }
 
 impl Candidate {

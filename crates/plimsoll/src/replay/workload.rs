@@ -11,6 +11,9 @@ const MOST_FLOWS: f64 = 1e9;
 pub fn parse(text: &str) -> Result<Workload, String> {
     let mut workload = Workload::default();
     let mut mix = [None; 3];
+    if text.split([' ', ',', '\t']).all(str::is_empty) {
+        return Err("expected KEY=VALUE, saw nothing; rate=1000/s alone is what would be made up by default".into());
+    }
     for word in text.split([' ', ',', '\t']).filter(|word| !word.is_empty()) {
         let (key, value) =
             word.split_once('=').ok_or_else(|| format!("expected KEY=VALUE, saw {word:?}"))?;

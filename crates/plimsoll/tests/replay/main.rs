@@ -1,6 +1,7 @@
 //! `plimsoll replay`, from outside.
 #![allow(clippy::unwrap_used)]
 
+mod asked;
 mod drawings;
 mod silences;
 

@@ -53,6 +53,14 @@ fn head(screen: &mut Screen<'_>, s: &Sizing) {
                 "负载需要 {wanted}，而八分之一的内存装不下更多：请缩短超时、清除条目，或者少跟踪一些。"
             ),
         ),
+        (Some(true), Some(_)) if s.machine.max_now == Some(0) => (
+            Paint::Warn,
+            spoken!(
+                language,
+                "The limit in force, 0, is none at all: it holds the load, and a flood may take all memory.",
+                "现行上限 0 就是不设上限：装得下负载，但一次洪水攻击就可能耗尽内存。"
+            ),
+        ),
         (Some(true), Some(now)) => (
             Paint::Good,
             spoken!(language, "The limit in force, {now}, is enough.", "现行上限 {now} 够用。"),

@@ -132,6 +132,18 @@ impl Linter<'_> {
 
     fn unknown(&mut self, a: &Assignment, nearest: Option<&str>) {
         let (what, mend) = match nearest {
+            Some(name) if a.key.starts_with('\u{feff}') => (
+                said!(
+                    "a byte order mark (U+FEFF) stands before it, which nothing shows and nobody takes off: no kernel \
+                     has this key",
+                    "前面有一个字节顺序标记（U+FEFF），看不见，也没有谁去掉它：没有任何内核有这个参数"
+                ),
+                said!(
+                    "save the file without the mark: {name} = {}",
+                    "存盘时不要带这个标记：{name} = {}",
+                    clean(&a.value)
+                ),
+            ),
             Some(name) => (
                 said!(
                     "no kernel has this key; the nearest is {name}",
