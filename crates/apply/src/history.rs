@@ -7,7 +7,7 @@ use plimsoll_diagnosis::{Language, Said, said};
 
 use crate::journal::{self, Memo, Record, SCHEMA};
 use crate::state::State;
-use crate::{ApplyError, again, clock};
+use crate::{ApplyError, clock, reason};
 
 /// Where a transaction stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,7 +243,7 @@ fn fold(id: u64, records: Vec<Record>) -> Result<Option<Transaction>, Said> {
             }
             Record::Skipped { change, why } => (change, Stand::Skipped(why)),
             Record::Undone(change) => (change, Stand::Undone),
-            Record::Left { change, why } => (change, Stand::Left(again::again(why))),
+            Record::Left { change, why } => (change, Stand::Left(reason::again(why))),
         };
         *it.stands.get_mut(change).ok_or_else(|| {
             said!("no change has the index {change}", "没有编号为 {change} 的改动")

@@ -13,7 +13,6 @@
 #![forbid(unsafe_code)]
 
 mod act;
-mod again;
 mod clock;
 mod error;
 mod fault;
@@ -22,6 +21,7 @@ mod guard;
 mod history;
 mod journal;
 mod place;
+mod reason;
 mod recover;
 mod state;
 mod transaction;

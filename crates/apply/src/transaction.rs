@@ -175,7 +175,7 @@ fn check(ground: &Ground<'_>, plan: &Plan) -> Result<(), ApplyError> {
                 "{subject} is there already, but for {gone}: plimsoll undo takes away what is left of it",
                 "{subject:#} 已经在了，只缺 {gone:#}：plimsoll undo 会去掉剩下的部分"
             )),
-            Ok(Seen::Other(what)) => changed.push(what),
+            Ok(Seen::Other(what)) => changed.push(what.said()),
             Err(error) => return Err(ApplyError::unfit(subject, plain(&error))),
         }
     }
@@ -280,7 +280,7 @@ fn make_all(
                 return Err(said!("{subject}: somebody else made it", "{subject:#}：别人已经做了"));
             }
             Seen::Other(what) => {
-                let subject = change.subject();
+                let (subject, what) = (change.subject(), what.said());
                 return Err(said!("{subject}: {what}", "{subject:#}：{what:#}"));
             }
         }

@@ -13,6 +13,7 @@ use crate::fault::Fault;
 use crate::history::{ASKED_FOR, Stand, load_all};
 use crate::journal::{Journal, Memo, Record};
 use crate::place::Place;
+use crate::reason::{self, Reason};
 use crate::recover::{Recovered, recover_locked};
 use crate::state::State;
 use crate::{ApplyError, Phase, Transaction, clock};
@@ -204,7 +205,7 @@ fn refuse(
         let place = place.unwrap_or(&here);
         let ground = Ground { place, root: &transaction.root, id: transaction.id };
         match act::look(&ground, change, Some(memo)) {
-            Ok(Seen::Other(what)) => changed.push(difference(change, memo, what)),
+            Ok(Seen::Other(what)) => changed.push(difference(change, memo, what).said()),
             Ok(Seen::Part(gone)) => missing.push(gone),
             Ok(Seen::Before | Seen::After) => {}
             Err(error) => return Err(ApplyError::unfit(change.subject(), plain(&error))),
@@ -238,15 +239,11 @@ fn lowered(change: &Change, place: &Place, allowed: bool) -> Result<(), ApplyErr
 }
 
 /// What stands there, what we wrote, and what stood there before.
-fn difference(change: &Change, memo: &Memo, what: Said) -> Said {
+fn difference(change: &Change, memo: &Memo, what: Reason) -> Reason {
     match change {
         Change::Setting(s) => {
             let ours = memo.first().map_or(s.after.as_str(), String::as_str);
-            let before = s.before.trim();
-            said!(
-                "{what}; plimsoll wrote {ours}, before it was {before}",
-                "{what:#}；plimsoll 写的是 {ours}，之前是 {before}"
-            )
+            what.within(reason::WRITTEN, &[ours, s.before.trim()])
         }
         Change::File(_)
         | Change::Nft(_)
@@ -303,7 +300,7 @@ pub(crate) fn unwind(
                 write(Record::Undone(index));
                 continue;
             }
-            let what = Said::of("entries that were deleted stay deleted", "已删除的条目不会恢复");
+            let what = reason::DELETED.of(&[]).said();
             left.push(what.clone());
             write(Record::Left { change: index, why: what });
             continue;
@@ -315,6 +312,7 @@ pub(crate) fn unwind(
                 write(Record::Undone(index));
             }
             Ok(Some(what)) => {
+                let what = what.said();
                 left.push(what.clone());
                 write(Record::Left { change: index, why: what });
             }
@@ -344,7 +342,7 @@ fn back(
     change: &Change,
     memo: Option<&Memo>,
     fault: &Fault,
-) -> std::io::Result<Option<Said>> {
+) -> std::io::Result<Option<Reason>> {
     match act::look(ground, change, memo)? {
         Seen::Before => return Ok(None),
         Seen::After | Seen::Part(_) => {}
@@ -367,6 +365,6 @@ fn back(
             "it was taken back, and some of it is there again",
             "已撤销，却又出现了一部分",
         ))),
-        Seen::Other(what) => Err(std::io::Error::other(what)),
+        Seen::Other(what) => Err(std::io::Error::other(what.said())),
     }
 }

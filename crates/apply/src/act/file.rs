@@ -12,6 +12,7 @@ use rustix::fs::{IFlags, ioctl_getflags};
 
 use super::Seen;
 use crate::journal::Memo;
+use crate::reason::{self, Sentence};
 
 /// Settings files are small; what is longer is none.
 const LONGEST: u64 = 16 << 20;
@@ -29,12 +30,9 @@ pub(super) fn look(root: &Path, c: &FileChange) -> io::Result<Seen> {
         () if now == c.before => Seen::Before,
         () if now == c.after => Seen::After,
         () => Seen::Other(match now {
-            None => said!("{} is gone", "{} 不在了", c.path),
-            Some(_) if c.after.is_none() => said!("{} is there again", "{} 又出现了", c.path),
-            Some(now) => {
-                let how = difference(&now, c.after.as_ref());
-                said!("{} {how}", "{} {how:#}", c.path)
-            }
+            None => reason::GONE.of(&[&c.path]),
+            Some(_) if c.after.is_none() => reason::THERE_AGAIN.of(&[&c.path]),
+            Some(now) => difference(&now, c.after.as_ref()).of(&[&c.path]),
         }),
     })
 }
@@ -211,12 +209,10 @@ fn read(path: &Path) -> io::Result<Option<FileState>> {
     Ok(Some(FileState { content: Content(content), mode, uid: meta.uid(), gid: meta.gid() }))
 }
 
-fn difference(now: &FileState, after: Option<&FileState>) -> Said {
+fn difference(now: &FileState, after: Option<&FileState>) -> Sentence {
     match after {
-        Some(after) if now.content == after.content => {
-            Said::of("has another owner or other permissions", "的属主或权限变了")
-        }
-        Some(_) | None => Said::of("has another content", "的内容变了"),
+        Some(after) if now.content == after.content => reason::OWNER,
+        Some(_) | None => reason::CONTENT,
     }
 }
 

@@ -15,6 +15,7 @@ use super::{Seen, program};
 use crate::error::plain;
 use crate::journal::Memo;
 use crate::place::{self, Place};
+use crate::reason;
 
 /// Seconds to wait for the lock of xtables, which firewall services hold while they work.
 const PATIENCE: &str = "5";
@@ -27,12 +28,7 @@ pub(super) fn look(c: &IptablesChange) -> io::Result<Seen> {
     Ok(match there {
         0 => Seen::Before,
         n if n == c.marks.len() => Seen::After,
-        n => Seen::Other(said!(
-            "{n} of {} rules and chains of ours are in table {}",
-            "我们的 {} 条规则和链中有 {n} 条在表 {} 里",
-            c.marks.len(),
-            c.table
-        )),
+        n => Seen::Other(reason::MARKS.of(&[&n, &c.marks.len(), &c.table])),
     })
 }
 

@@ -21,6 +21,7 @@ use plimsoll_diagnosis::{Said, said};
 use crate::error::plain;
 use crate::journal::Memo;
 use crate::place::Place;
+use crate::reason::Reason;
 use crate::transaction::Event;
 
 pub(crate) use file::standing;
@@ -34,8 +35,8 @@ pub(crate) enum Seen {
     After,
     /// Of what the change wrote some is gone, and the rest is as it was written: what is gone, in words.
     Part(Said),
-    /// Something else: what, in words.
-    Other(Said),
+    /// Something else: what.
+    Other(Reason),
 }
 
 /// Where changes go.

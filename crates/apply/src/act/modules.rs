@@ -8,6 +8,7 @@ use plimsoll_diagnosis::{Said, said};
 
 use super::{Seen, program};
 use crate::error::plain;
+use crate::reason;
 
 pub(super) fn look(c: &ModulesChange) -> io::Result<Seen> {
     let text = fs::read_to_string("/proc/modules")?;
@@ -21,10 +22,7 @@ pub(super) fn look(c: &ModulesChange) -> io::Result<Seen> {
     Ok(match done {
         0 => Seen::Before,
         n if n == all => Seen::After,
-        n => Seen::Other(said!(
-            "{n} of {all} modules are as they were to be",
-            "{all} 个模块中有 {n} 个如计划"
-        )),
+        n => Seen::Other(reason::MODULES.of(&[&n, &all])),
     })
 }
 

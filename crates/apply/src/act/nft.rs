@@ -2,12 +2,13 @@
 
 use std::io;
 
+use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::plan::{NftChange, NftTable, OwnRule, Placed};
-use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::filter::{Chain, Program, read_json};
 
 use super::{Seen, program};
 use crate::journal::Memo;
+use crate::reason;
 
 pub(super) fn look(c: &NftChange, memo: Option<&Memo>) -> io::Result<Seen> {
     let names = program::run("nft", &["list", "tables"], "")?;
@@ -19,10 +20,8 @@ pub(super) fn look(c: &NftChange, memo: Option<&Memo>) -> io::Result<Seen> {
         } else if let Some(text) = memo.and_then(|m| m.get(index))
             && list(table)? != *text
         {
-            return Ok(Seen::Other(said!(
-                "table {family} {name} is not as it was written",
-                "表 {family} {name} 与当初写入的不一样"
-            )));
+            let table = format!("{family} {name}");
+            return Ok(Seen::Other(reason::TABLE.of(&[&table])));
         }
     }
     for rule in &c.rules {
@@ -30,12 +29,8 @@ pub(super) fn look(c: &NftChange, memo: Option<&Memo>) -> io::Result<Seen> {
             0 => gone.push(rule.said()),
             1 => {}
             _ => {
-                let why = said!(
-                    "several rules have the comment {:?}",
-                    "有几条规则的注释是 {:?}",
-                    rule.comment
-                );
-                return Ok(Seen::Other(why));
+                let comment = format!("{:?}", rule.comment);
+                return Ok(Seen::Other(reason::COMMENT.of(&[&comment])));
             }
         }
     }

@@ -2,18 +2,17 @@
 
 use std::io;
 
+use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::plan::PolicyChange;
-use plimsoll_diagnosis::{Said, said};
 
 use super::{Seen, program};
 use crate::journal::Memo;
+use crate::reason;
 
 pub(super) fn look(c: &PolicyChange, memo: Option<&Memo>) -> io::Result<Seen> {
     let Some(now) = get(c)? else { return Ok(Seen::Before) };
     Ok(match memo.and_then(|m| m.first()) {
-        Some(then) if *then != now => {
-            Seen::Other(said!("policy {} is now: {now}", "策略 {} 现在是：{now}", c.name))
-        }
+        Some(then) if *then != now => Seen::Other(reason::POLICY.of(&[&c.name, &now])),
         Some(_) | None => Seen::After,
     })
 }

@@ -8,6 +8,7 @@ use plimsoll_diagnosis::said;
 
 use super::Seen;
 use crate::journal::Memo;
+use crate::reason;
 
 pub(super) fn look(c: &Setting, memo: Option<&Memo>) -> io::Result<Seen> {
     let now = read(c)?;
@@ -20,7 +21,7 @@ pub(super) fn look(c: &Setting, memo: Option<&Memo>) -> io::Result<Seen> {
         // Of two rounded values that are the same, the old one is the cheaper answer.
         () if now == c.before.trim() => Seen::Before,
         () if ours => Seen::After,
-        () => Seen::Other(said!("{} is {now}", "{} 现在是 {now}", c.path)),
+        () => Seen::Other(reason::VALUE.of(&[&c.path, &now])),
     })
 }
 
