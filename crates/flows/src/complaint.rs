@@ -3,6 +3,8 @@
 use alloc::string::String;
 use core::fmt;
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::Words;
 use crate::words::both;
 
@@ -46,22 +48,31 @@ impl Complaint {
         self.nearest.as_ref().map(|word| both!("did you mean {word:?}?", "您是不是指 {word:?}？"))
     }
 
+    /// Columns of a terminal before what is meant, and those that it takes: one at least, where a caret stands.
+    pub fn columns(&self) -> (usize, usize) {
+        let before = self.text.get(..self.at).unwrap_or(&self.text);
+        let meant = self.text.get(self.at..self.at + self.length).unwrap_or("");
+        (shown(before).width(), shown(meant).width().max(1))
+    }
+
     /// The column of the place, counted from 1 in characters.
     pub fn column(&self) -> usize {
         self.text.get(..self.at).unwrap_or(&self.text).chars().count() + 1
     }
 }
 
+/// One line, nothing that a terminal would obey: every character keeps its columns.
+fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = self.heading();
         f.write_str(if f.alternate() { line.chinese() } else { line.english() })?;
-        // One line, nothing that a terminal would obey: every character keeps its column.
-        let text = self.text.chars().map(|c| if c.is_control() { ' ' } else { c });
-        writeln!(f, "\n  {}", text.collect::<String>())?;
-        let meant = self.text.get(self.at..self.at + self.length).unwrap_or("").chars().count();
-        let carets = "^".repeat(meant.max(1));
-        write!(f, "  {:>width$}{}", "", carets, width = self.column() - 1)?;
+        let (before, meant) = self.columns();
+        writeln!(f, "\n  {}", shown(&self.text))?;
+        write!(f, "  {:before$}{}", "", "^".repeat(meant))?;
         if let Some(hint) = self.hint() {
             f.write_str(" ")?;
             f.write_str(if f.alternate() { hint.chinese() } else { hint.english() })?;

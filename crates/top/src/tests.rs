@@ -272,6 +272,28 @@ fn a_wrong_filter_is_shown_with_a_caret_and_can_be_mended() {
 }
 
 #[test]
+fn a_caret_stands_under_its_word_behind_characters_of_two_columns() {
+    let mut app = watched(app());
+    app.key(Key::Char('/'));
+    let long = "process 网络网络网络网络网络网络网络网络网络网络网络网络网络网络网络 dprt";
+    for filter in ["process 网络 dprt", long] {
+        app.key(Key::Ctrl('u'));
+        typed(&mut app, filter);
+        press(&mut app, &[Key::Enter]);
+        let shown = screen_of(&mut app, 60, 24);
+        let lines: Vec<&str> = shown.lines().collect();
+        let row = lines.iter().position(|line| line.starts_with("/ ")).unwrap();
+        let column =
+            |line: &str, what: &str| line.find(what).map(|at| plimsoll_report::width(&line[..at]));
+        assert_eq!(
+            column(lines[row], "dp").unwrap(),
+            column(lines[row + 1], "^").unwrap(),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
 fn keys_group_by_something_else() {
     let mut app = watched(app());
     press(&mut app, &[Key::Char('5')]);

@@ -220,6 +220,15 @@ fn an_error_points_at_the_place_and_names_the_nearest_word() {
         complain("é or dport htps"),
         "filter, column 1: expected a test, not \"é\"\n  é or dport htps\n  ^"
     );
+    // A character of Chinese takes two columns.
+    assert_eq!(
+        complain("process 网络 dprt 443"),
+        "filter, column 12: expected a test, not \"dprt\"\n  process 网络 dprt 443\n               ^^^^ did you mean \"dport\"?"
+    );
+    assert_eq!(
+        complain("网络 or dport htps"),
+        "filter, column 1: expected a test, not \"网络\"\n  网络 or dport htps\n  ^^^^"
+    );
     for (text, column, part) in [
         ("dport htps", 7, "did you mean \"https\"?"),
         ("state ESTABLISHD", 7, "did you mean \"ESTABLISHED\"?"),

@@ -113,11 +113,21 @@ pub(super) fn prompt(
     };
     let label_width = label.len() as u16;
     let room = usize::from(canvas.width().saturating_sub(label_width + 1)).max(1);
-    let before = line.before().chars().count();
+    let before = width(line.before());
     // The place that matters is on the screen.
-    let place = complaint.map_or(before, |complaint| complaint.column() - 1);
-    let skipped = (place + 1).saturating_sub(room);
-    let shown: String = line.text().chars().skip(skipped).take(room).collect();
+    let (place, meant) = complaint.map_or((before, 1), Complaint::columns);
+    let wanted = (place + 1).saturating_sub(room);
+    let wide = |c: char| width(c.encode_utf8(&mut [0; 4]));
+    let mut rest = line.text().chars();
+    let mut skipped = 0;
+    while skipped < wanted
+        && let Some(c) = rest.next()
+    {
+        skipped += wide(c);
+    }
+    let mut left = room;
+    let fits = |c: &char| left.checked_sub(wide(*c)).map(|now| left = now).is_some();
+    let shown: String = rest.take_while(fits).collect();
     canvas.style = canvas.strong();
     match complaint {
         Some(complaint) => {
@@ -130,9 +140,8 @@ pub(super) fn prompt(
     canvas.row(row + 1, &format!("{label}{shown}"));
     canvas.row(row + 2, "");
     if let Some(complaint) = complaint {
-        let meant = complaint.text.get(complaint.at..complaint.at + complaint.length);
-        let carets = "^".repeat(meant.unwrap_or("").chars().count().clamp(1, room));
-        let column = label_width + (place - skipped) as u16;
+        let carets = "^".repeat(meant.clamp(1, room));
+        let column = label_width + place.saturating_sub(skipped) as u16;
         canvas.style = canvas.paint(Paint::Bad);
         let at = canvas.at(column, row + 2, canvas.width(), &carets);
         if let Some(hint) = complaint.hint() {
