@@ -22,7 +22,7 @@ pub fn run(arguments: &Boot) -> ExitCode {
         Ok(code) => code,
         Err(why) => {
             let language = terminal::spoken(arguments.lang, arguments.screen.ascii);
-            say!("{}", why.spoken(language));
+            terminal::tell(language, &why);
             exit::usage()
         }
     }
@@ -48,7 +48,8 @@ fn look(arguments: &Boot) -> Result<ExitCode, Said> {
         )
     };
     if let Err(why) = terminal::print(&text) {
-        return Ok(exit::unwritten(&why));
+        let language = terminal::spoken(arguments.lang, arguments.screen.ascii);
+        return Ok(exit::unwritten(language, &why));
     }
     let wrong = boot.lints.iter().any(|l| !l.harmless);
     Ok(ExitCode::from(u8::from(wrong)))
@@ -106,10 +107,10 @@ fn watch(arguments: &Boot) -> Result<ExitCode, Said> {
             "反复读取：能说出时间，以及此前不久启动了什么",
         ),
     };
-    let tell = |what: Said| say!("{}", style.said(&what));
+    let tell = |what: Said| terminal::tell(style.language, &what);
     tell(said!("by {how}", "办法：{how:#}"));
     for why in &means.lacking {
-        tell(said!("not by {why}", "用不了 {why}"));
+        tell(said!("not by {why}", "用不了 {why:#}"));
     }
     for (key, value) in watch.values() {
         tell(match value {

@@ -16,6 +16,7 @@ use nix::sys::socket::{
     recv, setsockopt, socket,
 };
 use plimsoll_ct::Entry;
+use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::facts::Gap;
 use plimsoll_wire::Malformed;
 use plimsoll_wire::ctnetlink::{self, Details, command};
@@ -215,7 +216,10 @@ pub fn program_of(port: u32) -> Option<String> {
 fn refusal(error: &io::Error) -> Gap {
     let mut gap = gap_of("ctnetlink events", error);
     if error.kind() == io::ErrorKind::PermissionDenied {
-        gap.needs = Some("CAP_NET_ADMIN in the network namespace".into());
+        gap.needs = Some(Said::of(
+            "CAP_NET_ADMIN in the network namespace",
+            "该网络命名空间里的 CAP_NET_ADMIN",
+        ));
     }
     gap
 }

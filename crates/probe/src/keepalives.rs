@@ -9,6 +9,7 @@ use plimsoll_diagnosis::said;
 use plimsoll_wire::tcp_sockets;
 
 use crate::live::{self, Visit};
+use crate::said_of;
 
 /// Of a network namespace, by inode: connections with this port on either side, or with any.
 pub fn keepalives(namespace: Option<u64>, port: Option<u16>) -> Fact<Keepalives> {
@@ -35,12 +36,9 @@ fn read(net: &str, port: Option<u16>) -> Fact<Keepalives> {
             // A host without IPv6.
             Err(error) if name == "tcp6" && error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => {
-                let detail = format!("/proc/net/{name}: {error}");
-                return Fact::Missing(Gap {
-                    reason: Reason::Failed,
-                    detail: detail.into(),
-                    needs: None,
-                });
+                let why = said_of(&error);
+                let detail = said!("/proc/net/{name}: {why}", "/proc/net/{name}：{why:#}");
+                return Fact::Missing(Gap { reason: Reason::Failed, detail, needs: None });
             }
         };
         let sockets = tcp_sockets::parse(&text);

@@ -307,7 +307,7 @@ impl Entries {
     fn by<S: Sink>(&mut self, reader: Reader, ask: &Ask, sinks: &mut [S]) -> Result<Outcome, Gap> {
         sinks.iter_mut().for_each(|sink| sink.begin(reader));
         let Some(sink) = sinks.first_mut() else {
-            let detail = "nobody takes the entries".into();
+            let detail = Said::of("nobody takes the entries", "没有人要条目");
             return Err(Gap { reason: Reason::Failed, detail, needs: None });
         };
         match reader {

@@ -267,7 +267,7 @@ impl Search {
                     "/proc/PID/ns/net：{n} 个进程权限不够"
                 ),
             };
-            return Fact::missing_needs(Reason::NotPermitted, detail, "CAP_SYS_PTRACE (root)");
+            return Fact::missing_needs(Reason::NotPermitted, detail, text::PTRACE);
         }
         if self.mounts_skipped > 0 {
             let detail = said!(

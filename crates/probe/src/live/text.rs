@@ -28,7 +28,7 @@ pub(super) fn gap(path: &str, error: &io::Error, absent: Reason) -> Gap {
         _ => (Reason::Failed, None),
     };
     let detail = said!("{path}: {}", "{path}：{:#}", plain(error));
-    Gap { reason, detail, needs: needs.map(Into::into) }
+    Gap { reason, detail, needs }
 }
 
 /// An error in words, without the number that Rust adds.
@@ -49,10 +49,12 @@ pub fn said_of(error: &io::Error) -> Said {
 }
 
 /// The right that opens a file.
-fn right(path: &str) -> String {
-    let right = if path.contains("/ns/") { "CAP_SYS_PTRACE (root)" } else { "root" };
-    right.to_owned()
+fn right(path: &str) -> Said {
+    if path.contains("/ns/") { PTRACE } else { Said::name("root") }
 }
+
+/// The right to see what other processes hold open.
+pub(super) const PTRACE: Said = Said::of("CAP_SYS_PTRACE (root)", "CAP_SYS_PTRACE（root）");
 
 /// Reads a file and turns its text into a value.
 pub(super) fn fact<T>(

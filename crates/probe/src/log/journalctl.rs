@@ -11,6 +11,7 @@ use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::log::Form;
 
 use super::scan::scan;
+use crate::said_of;
 
 /// The fields that [`plimsoll_wire::log::json_line`] reads; entries hold three times as many.
 const FIELDS: &str = "--output-fields=MESSAGE,_TRANSPORT,SYSLOG_FACILITY,SYSLOG_IDENTIFIER,\
@@ -78,7 +79,10 @@ fn attempt(
                 "有 journal，却没有 journalctl（需要：systemd 软件包）"
             )
         }
-        _ => format!("journalctl: {error}").into(),
+        _ => {
+            let why = said_of(&error);
+            said!("journalctl: {why}", "journalctl：{why:#}")
+        }
     })?;
     let (Some(mut output), Some(mut errors)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(said!("journalctl: no pipe", "journalctl：没有管道"));

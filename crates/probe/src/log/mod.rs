@@ -20,6 +20,7 @@ use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::log::{Clock, Zone};
 
 use crate::files::Files;
+use crate::said_of;
 pub(crate) use journal::all as journal_files;
 
 /// How to read a log.
@@ -118,7 +119,7 @@ fn explain(error: &io::Error) -> Said {
                 "权限不够（需要：root 或 CAP_SYSLOG；kernel.dmesg_restrict）"
             )
         }
-        _ => error.to_string().into(),
+        _ => said_of(error),
     }
 }
 

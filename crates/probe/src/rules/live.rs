@@ -197,7 +197,12 @@ impl Reading {
             }
         };
         if let Some((reason, what)) = failure(&output) {
-            self.gap(backend, reason, named(&command, &what), "root (CAP_NET_ADMIN)");
+            self.gap(
+                backend,
+                reason,
+                named(&command, &what),
+                Said::of("root (CAP_NET_ADMIN)", "root（CAP_NET_ADMIN）"),
+            );
             return false;
         }
         let known = self.rules.read.clone();

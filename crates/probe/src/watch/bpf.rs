@@ -11,10 +11,12 @@ use aya::maps::{MapData, RingBuf};
 use aya::programs::{CgroupAttachMode, CgroupSysctl};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use plimsoll_diagnosis::facts::Writer;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::sysctl;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{Seen, now, process};
+use crate::said_of;
 use plimsoll_ct::Time;
 
 const OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/sysctl.bpf.o");
@@ -42,20 +44,25 @@ impl std::fmt::Debug for Writes {
 }
 
 /// An error with its causes, on one line.
-fn shown(error: &(dyn std::error::Error + 'static)) -> String {
-    crate::entries::bpf_error(error)
+fn shown(error: &(dyn std::error::Error + 'static)) -> Said {
+    crate::entries::bpf_error(error).into()
 }
 
 impl Writes {
     /// Attaches it to the root of the unified cgroups.
-    pub(super) fn begin() -> Result<Self, String> {
-        let root = unified().ok_or("no cgroup2 is mounted")?;
+    pub(super) fn begin() -> Result<Self, Said> {
+        let root = unified().ok_or(Said::of("no cgroup2 is mounted", "没有挂载 cgroup2"))?;
         let mut ebpf = load(WITH_NETNS).or_else(|_| load(OBJECT))?;
-        let directory = File::open(&root).map_err(|e| format!("{}: {e}", root.display()))?;
+        let directory = File::open(&root).map_err(|error| {
+            let (root, why) = (root.display(), said_of(&error));
+            said!("{root}: {why}", "{root}：{why:#}")
+        })?;
         let program = program(&mut ebpf)?;
         // A link lets others be attached beside it whatever is said here, and refuses to be told so.
         program.attach(&directory, CgroupAttachMode::Single).map_err(|e| shown(&e))?;
-        let map = ebpf.take_map("writes").ok_or("no ring in the object")?;
+        let map = ebpf
+            .take_map("writes")
+            .ok_or(Said::of("no ring in the object", "目标文件里没有环形缓冲区"))?;
         let ring = RingBuf::try_from(map).map_err(|e| shown(&e))?;
         Ok(Self { _program: ebpf, ring, root })
     }
@@ -97,7 +104,7 @@ impl Writes {
 }
 
 /// An object with its program in the kernel.
-fn load(object: &[u8]) -> Result<Ebpf, String> {
+fn load(object: &[u8]) -> Result<Ebpf, Said> {
     let mut loader = EbpfLoader::new();
     let loader = loader.verifier_log_level(VerifierLogLevel::DISABLE);
     let mut ebpf = loader.load(object).map_err(|e| shown(&e))?;
@@ -105,8 +112,10 @@ fn load(object: &[u8]) -> Result<Ebpf, String> {
     Ok(ebpf)
 }
 
-fn program(ebpf: &mut Ebpf) -> Result<&mut CgroupSysctl, String> {
-    let program = ebpf.program_mut("watch").ok_or("no program in the object")?;
+fn program(ebpf: &mut Ebpf) -> Result<&mut CgroupSysctl, Said> {
+    let program = ebpf
+        .program_mut("watch")
+        .ok_or(Said::of("no program in the object", "目标文件里没有程序"))?;
     program.try_into().map_err(|e: aya::programs::ProgramError| shown(&e))
 }
 

@@ -4,9 +4,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
 use plimsoll_diagnosis::facts::Writer;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::sysctl;
 
 use super::{Seen, now, process};
+use crate::said_of;
 
 /// The marks. The kernel tells which file was written by an open handle of it.
 #[derive(Debug)]
@@ -16,10 +18,14 @@ pub(super) struct Marks {
 
 impl Marks {
     /// Marks the files of these keys; those that are not there yet are left for later.
-    pub(super) fn begin<'a>(keys: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+    pub(super) fn begin<'a>(keys: impl Iterator<Item = &'a str>) -> Result<Self, Said> {
         let flags = InitFlags::FAN_CLASS_NOTIF | InitFlags::FAN_NONBLOCK | InitFlags::FAN_CLOEXEC;
-        let group = Fanotify::init(flags, EventFFlags::O_RDONLY | EventFFlags::O_CLOEXEC)
-            .map_err(|error| format!("{error} (root is needed)"))?;
+        let group = Fanotify::init(flags, EventFFlags::O_RDONLY | EventFFlags::O_CLOEXEC).map_err(
+            |error| {
+                let why = said_of(&error.into());
+                said!("{error} (root is needed)", "{why:#}（需要 root）")
+            },
+        )?;
         let mut marks = Self { group };
         keys.for_each(|key| marks.mark(key));
         Ok(marks)

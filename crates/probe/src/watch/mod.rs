@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use plimsoll_ct::Time;
 use plimsoll_diagnosis::facts::{ChangedBy, SettingChange, Writer};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::sysctl;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -45,7 +46,7 @@ pub struct Means {
     /// `bpf`, `fanotify` or `poll`.
     pub name: &'static str,
     /// Why not the better ones.
-    pub lacking: Vec<String>,
+    pub lacking: Vec<Said>,
 }
 
 /// A watch in progress.
@@ -54,7 +55,7 @@ pub struct Watch {
     settings: Vec<(Watched, Option<String>)>,
     bpf: Option<bpf::Writes>,
     fanotify: Option<fanotify::Marks>,
-    lacking: Vec<String>,
+    lacking: Vec<Said>,
     processes: Processes,
     due: Instant,
 }
@@ -79,11 +80,12 @@ impl Watch {
             })
             .collect();
         let mut lacking = Vec::new();
-        let bpf = bpf::Writes::begin().map_err(|why| lacking.push(format!("bpf: {why}"))).ok();
+        let bpf = bpf::Writes::begin();
+        let bpf = bpf.map_err(|why| lacking.push(said!("bpf: {why}", "bpf：{why:#}"))).ok();
         let fanotify = match &bpf {
             Some(_) => None,
             None => fanotify::Marks::begin(settings.iter().flat_map(|(w, _)| keys(w)))
-                .map_err(|why| lacking.push(format!("fanotify: {why}")))
+                .map_err(|why| lacking.push(said!("fanotify: {why}", "fanotify：{why:#}")))
                 .ok(),
         };
         let mut processes = Processes::default();

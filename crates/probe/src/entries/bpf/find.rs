@@ -11,7 +11,7 @@ use plimsoll_diagnosis::facts::{Gap, Reason};
 
 use crate::live::{self, Visit};
 use crate::table::net_file;
-use plimsoll_diagnosis::said;
+use plimsoll_diagnosis::{Said, said};
 
 /// What leads to the table.
 #[derive(Debug)]
@@ -40,7 +40,10 @@ pub(super) fn way(by_iterator: bool) -> Result<Option<Way>, Gap> {
     let Some((fullest, _)) = order.first() else { return Ok(None) };
     let mut gap = Gap {
         reason: Reason::TooOld,
-        detail: "BTF: nothing of /proc/net/nf_conntrack's iterator".into(),
+        detail: Said::of(
+            "BTF: nothing of /proc/net/nf_conntrack's iterator",
+            "BTF：没有 /proc/net/nf_conntrack 的迭代器",
+        ),
         needs: None,
     };
     if by_iterator {

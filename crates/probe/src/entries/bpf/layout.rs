@@ -3,7 +3,10 @@
 use std::fs;
 
 use plimsoll_diagnosis::facts::{Gap, Reason};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::btf::{Btf, Kind};
+
+use crate::said_of;
 
 const KERNEL: &str = "/sys/kernel/btf/vmlinux";
 const MODULE: &str = "/sys/kernel/btf/nf_conntrack";
@@ -101,10 +104,14 @@ pub(super) fn read() -> Result<Layout, Gap> {
             _ => Reason::Failed,
         },
         detail: match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                "bpf: this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)".into()
+            std::io::ErrorKind::NotFound => Said::of(
+                "bpf: this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)",
+                "bpf：本内核没有 BTF（CONFIG_DEBUG_INFO_BTF）",
+            ),
+            _ => {
+                let why = said_of(&error);
+                said!("{KERNEL}: {why}", "{KERNEL}：{why:#}")
             }
-            _ => format!("{KERNEL}: {error}").into(),
         },
         needs: None,
     })?;
@@ -121,7 +128,9 @@ pub(super) fn read() -> Result<Layout, Gap> {
 }
 
 fn malformed(path: &str, error: &plimsoll_wire::Malformed) -> Gap {
-    Gap { reason: Reason::Malformed, detail: format!("{path}: {error}").into(), needs: None }
+    let why = Said::from(error);
+    let detail = said!("{path}: {why}", "{path}：{why:#}");
+    Gap { reason: Reason::Malformed, detail, needs: None }
 }
 
 fn of(btf: &Btf<'_>) -> Result<Layout, Gap> {
@@ -129,7 +138,7 @@ fn of(btf: &Btf<'_>) -> Result<Layout, Gap> {
     let within = |structure: Option<u32>, path| btf.member(structure?, path).map(|m| m.offset);
     let nowhere = |what: &str| Gap {
         reason: Reason::TooOld,
-        detail: format!("BTF: no {what}").into(),
+        detail: said!("BTF: no {what}", "BTF：没有 {what}"),
         needs: None,
     };
     tuple_hash_is_as_expected(btf)?;
@@ -206,8 +215,12 @@ fn of(btf: &Btf<'_>) -> Result<Layout, Gap> {
     ];
     offsets.length = ends.into_iter().max().unwrap_or(0).next_multiple_of(8);
     if offsets.length > REACH {
-        let detail = format!("BTF: an entry of {} bytes, more than {REACH}", offsets.length);
-        return Err(Gap { reason: Reason::Failed, detail: detail.into(), needs: None });
+        let length = offsets.length;
+        let detail = said!(
+            "BTF: an entry of {length} bytes, more than {REACH}",
+            "BTF：一个条目有 {length} 字节，超过 {REACH}"
+        );
+        return Err(Gap { reason: Reason::Failed, detail, needs: None });
     }
     Ok(Layout {
         offsets,
@@ -292,7 +305,10 @@ fn tuple_hash_is_as_expected(btf: &Btf<'_>) -> Result<(), Gap> {
         None => Ok(()),
         Some(path) => Err(Gap {
             reason: Reason::Failed,
-            detail: format!("BTF: {NAME}.{path} is not where it was in all kernels known").into(),
+            detail: said!(
+                "BTF: {NAME}.{path} is not where it was in all kernels known",
+                "BTF：{NAME}.{path} 不在已知各内核中的位置"
+            ),
             needs: None,
         }),
     }

@@ -22,8 +22,8 @@ use std::fs;
 use std::time::Duration;
 
 use aya::programs::{ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun};
-use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::facts::{Gap, Reason};
+use plimsoll_diagnosis::{Said, said};
 
 use decode::Decoder;
 use find::Way;
@@ -31,6 +31,7 @@ use object::Programs;
 use shared::{Place, Shared};
 
 use super::Wants;
+use crate::said_of;
 
 /// Programs that are loaded and know their way.
 #[derive(Debug)]
@@ -61,7 +62,10 @@ impl Census {
         let Some(way) = find::way(layout.by_iterator)? else { return Ok(Loaded::Empty) };
         let programs = Programs::load(&layout)?;
         let map = |shared: std::io::Result<Shared>| {
-            shared.map_err(|error| failed(format!("bpf: mapping a map's memory: {error}")))
+            shared.map_err(|error| {
+                let why = said_of(&error);
+                failed(said!("bpf: mapping a map's memory: {why}", "bpf：映射 map 的内存：{why:#}"))
+            })
         };
         let workers = map(Shared::workers(programs.map("workers")?))?;
         let found = map(Shared::found(programs.map("found")?))?;
@@ -95,8 +99,13 @@ impl Census {
         let mut args = [0; 12];
         match &mut self.way {
             Way::Iterator(file) => {
-                find::begin(file)
-                    .map_err(|error| failed(format!("/proc/net/nf_conntrack: {error}")))?;
+                find::begin(file).map_err(|error| {
+                    let why = said_of(&error);
+                    failed(said!(
+                        "/proc/net/nf_conntrack: {why}",
+                        "/proc/net/nf_conntrack：{why:#}"
+                    ))
+                })?;
                 args[0] = std::os::fd::AsRawFd::as_raw_fd(file).unsigned_abs().into();
             }
             Way::Symbols(table, buckets) => (args[1], args[2]) = (*table, *buckets),
@@ -111,8 +120,9 @@ impl Census {
             )));
         }
         match find::buckets() {
-            Some(buckets) if buckets != place.buckets => Err(failed(format!(
+            Some(buckets) if buckets != place.buckets => Err(failed(said!(
                 "bpf: found {} buckets, nf_conntrack_buckets says {buckets}",
+                "bpf：找到 {} 个桶，nf_conntrack_buckets 却是 {buckets}",
                 place.buckets
             ))),
             _ => Ok(place),
@@ -136,8 +146,12 @@ impl Census {
         };
         let distance = |hz: &u32| (f64::from(*hz) / measured - 1.0).abs();
         let best = KNOWN.into_iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
-        best.filter(|hz| distance(hz) < 0.05)
-            .ok_or_else(|| failed(format!("bpf: {measured:.1} ticks a second are unheard of")))
+        best.filter(|hz| distance(hz) < 0.05).ok_or_else(|| {
+            failed(said!(
+                "bpf: {measured:.1} ticks a second are unheard of",
+                "bpf：每秒 {measured:.1} 个滴答，闻所未闻"
+            ))
+        })
     }
 }
 
@@ -156,10 +170,11 @@ fn names_contexts() -> bool {
 fn run(program: &RawTracePoint, args: [u64; 12]) -> Result<u32, Gap> {
     let ran = program.test_run(RawTracePointRunOptions { args, cpu: None });
     ran.map(|result| result.return_value).map_err(|error: ProgramError| {
-        failed(format!("bpf: running a program: {}", object::whole(&error)))
+        let why = object::whole(&error);
+        failed(said!("bpf: running a program: {why}", "bpf：运行程序：{why}"))
     })
 }
 
-fn failed(detail: impl Into<Said>) -> Gap {
-    Gap { reason: Reason::Failed, detail: detail.into(), needs: None }
+fn failed(detail: Said) -> Gap {
+    Gap { reason: Reason::Failed, detail, needs: None }
 }

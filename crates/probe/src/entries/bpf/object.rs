@@ -84,7 +84,9 @@ impl Programs {
     }
 
     pub fn map(&self, name: &str) -> Result<&Map, Gap> {
-        self.ebpf.map(name).ok_or_else(|| failed(format!("bpf: no map {name}")))
+        self.ebpf
+            .map(name)
+            .ok_or_else(|| failed(said!("bpf: no map {name}", "bpf：没有 map {name}")))
     }
 
     pub fn walk(&self) -> Result<&RawTracePoint, Gap> {
@@ -98,7 +100,7 @@ impl Programs {
     fn program(&self, name: &str) -> Result<&RawTracePoint, Gap> {
         match self.ebpf.program(name) {
             Some(Program::RawTracePoint(program)) => Ok(program),
-            _ => Err(failed(format!("bpf: no program {name}"))),
+            _ => Err(failed(said!("bpf: no program {name}", "bpf：没有程序 {name}"))),
         }
     }
 }

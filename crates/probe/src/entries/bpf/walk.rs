@@ -93,7 +93,9 @@ impl Census {
         };
         let netns = match &ask.scope {
             Scope::All => 0,
-            Scope::Here => here().ok_or_else(|| failed("bpf: /proc/thread-self/ns/net"))?,
+            Scope::Here => here().ok_or_else(|| {
+                failed(Said::of("bpf: /proc/thread-self/ns/net", "bpf：/proc/thread-self/ns/net"))
+            })?,
             Scope::Some(inodes) => match inodes.as_slice() {
                 [one] => *one,
                 _ => 0,
