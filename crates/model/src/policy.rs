@@ -35,7 +35,7 @@ impl fmt::Display for TimeoutPolicy {
     }
 }
 
-/// Why there is no such policy.
+/// Why there is no such policy. `{}` is the English, `{:#}` the Chinese.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyError {
     word: String,
@@ -45,7 +45,13 @@ pub struct PolicyError {
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (protocol, states) = self.tracker;
-        write!(f, "{protocol} has no timeout {:?}, only", self.word)?;
+        if !f.alternate() {
+            write!(f, "{protocol} has no timeout {:?}, only", self.word)?;
+        } else if self.tracker == GENERIC {
+            write!(f, "没有跟踪器的协议没有 {:?} 这个超时，只有", self.word)?;
+        } else {
+            write!(f, "{protocol} 没有 {:?} 这个超时，只有", self.word)?;
+        }
         for (i, (word, _)) in states.iter().enumerate() {
             write!(f, "{} {word}", if i == 0 { "" } else { "," })?;
         }

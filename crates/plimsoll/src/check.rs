@@ -15,18 +15,18 @@ use crate::{exit, terminal};
 
 /// Runs it; the exit status is the verdict.
 pub fn run(arguments: &Check) -> ExitCode {
+    let language = terminal::spoken(arguments.output.lang, arguments.output.screen.ascii);
     let diagnosis = match look(arguments) {
         Ok(diagnosis) => diagnosis,
         Err(why) => {
-            let language = terminal::spoken(arguments.output.lang, arguments.output.screen.ascii);
-            say!("{}", why.spoken(language));
+            terminal::tell(language, &why);
             return exit::usage();
         }
     };
     let (text, status) = print(&diagnosis, &arguments.output);
     match terminal::print(&text) {
         Ok(()) => ExitCode::from(status),
-        Err(why) => exit::unwritten(&why),
+        Err(why) => exit::unwritten(language, &why),
     }
 }
 

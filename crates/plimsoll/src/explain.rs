@@ -2,35 +2,32 @@
 
 use std::process::ExitCode;
 
-use plimsoll_diagnosis::{CATALOGUE, Definition};
-use plimsoll_report::{self as report, Language, PAGES_ZH, Style, spoken};
+use plimsoll_diagnosis::{CATALOGUE, Definition, said};
+use plimsoll_report::{self as report, Language, PAGES_ZH, Style};
 
 use crate::arguments::Explain;
 use crate::{exit, terminal};
 
 /// Prints the page, or the list of all findings.
 pub fn run(arguments: &Explain) -> ExitCode {
+    let language = terminal::spoken(arguments.lang, arguments.screen.ascii);
     let text = match &arguments.finding {
-        None => list(terminal::spoken(arguments.lang, arguments.screen.ascii)),
+        None => list(language),
         Some(finding) => match page(finding, arguments) {
             Some(page) => page,
             None => {
-                let language = terminal::spoken(arguments.lang, arguments.screen.ascii);
-                say!(
-                    "{}",
-                    spoken!(
-                        language,
-                        "no finding {finding:?}; `plimsoll explain` lists them: CT001, table-full, …",
-                        "没有诊断结论 {finding:?}；`plimsoll explain` 列出全部：CT001、table-full ……"
-                    )
+                let why = said!(
+                    "no finding {finding:?}; `plimsoll explain` lists them: CT001, table-full, …",
+                    "没有诊断结论 {finding:?}；`plimsoll explain` 列出全部：CT001、table-full ……"
                 );
+                terminal::tell(language, &why);
                 return exit::usage();
             }
         },
     };
     match terminal::print(&text) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => exit::unwritten(&why),
+        Err(why) => exit::unwritten(language, &why),
     }
 }
 

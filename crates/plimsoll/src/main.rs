@@ -12,6 +12,7 @@ mod exit;
 mod explain;
 mod fix;
 mod flows;
+mod help;
 mod lab;
 mod manual;
 mod memory;
@@ -23,7 +24,7 @@ mod usage;
 use std::io::{Write, stderr};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use arguments::{Arguments, Command};
 use plimsoll_report::Language;
@@ -32,7 +33,14 @@ use plimsoll_report::Language;
 static MEMORY: memory::Memory = memory::Memory::new();
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let words: Vec<_> = std::env::args_os().collect();
+    let language = usage::language(words.iter().map(AsRef::as_ref));
+    let command = match language {
+        Language::English => Arguments::command(),
+        Language::Chinese => help::in_chinese(Arguments::command(), terminal::columns(None)),
+    };
+    let matched = command.try_get_matches_from(words);
+    let arguments = match matched.and_then(|matched| Arguments::from_arg_matches(&matched)) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are answers; everything else is wrong usage.
@@ -40,8 +48,6 @@ fn main() -> ExitCode {
                 let _ = error.print();
                 return ExitCode::SUCCESS;
             }
-            let words: Vec<_> = std::env::args_os().collect();
-            let language = usage::language(words.iter().map(AsRef::as_ref));
             if language == Language::Chinese
                 && let Some(text) = usage::chinese(&error)
             {

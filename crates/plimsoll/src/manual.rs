@@ -9,6 +9,8 @@ use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
+use plimsoll_diagnosis::said;
+use plimsoll_probe::said_of;
 use plimsoll_report::number::counted;
 
 use crate::arguments::Arguments;
@@ -34,20 +36,26 @@ pub struct Manual {
 
 /// Runs it.
 pub fn run(arguments: &Manual) -> ExitCode {
+    let language = terminal::spoken(None, false);
     let said = match install(&arguments.prefix) {
-        Ok(pages) => format!(
-            "{} in {}, completions for bash, zsh and fish beside them. `man plimsoll` is the first.\n",
-            counted(pages, "manual page", "manual pages"),
-            arguments.prefix.join("share/man/man8").display()
-        ),
+        Ok(pages) => {
+            let some = counted(pages, "manual page", "manual pages");
+            let place = arguments.prefix.join("share/man/man8");
+            let place = place.display();
+            said!(
+                "{some} in {place}, completions for bash, zsh and fish beside them. `man plimsoll` is the first.\n",
+                "{place} 里有 {pages} 个手册页，旁边有 bash、zsh、fish 的补全。从 `man plimsoll` 看起。\n"
+            )
+        }
         Err((place, error)) => {
-            say!("{}: {error}", place.display());
+            let (place, why) = (place.display(), said_of(&error));
+            terminal::tell(language, &said!("{place}: {why}", "{place}：{why:#}"));
             return exit::failed();
         }
     };
-    match terminal::print(&said) {
+    match terminal::print(said.spoken(language)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => exit::unwritten(&why),
+        Err(why) => exit::unwritten(language, &why),
     }
 }
 

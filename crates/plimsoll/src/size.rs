@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use plimsoll_ct::Bytes;
-use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::facts::Snapshot;
 use plimsoll_diagnosis::size::{self, Demand, GivenClass, Machine, Origin, Peak, Remark, Sizing};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_model::Settings;
 use plimsoll_probe::dead;
 use plimsoll_probe::live::{self, NamespaceSelector};
@@ -28,14 +28,15 @@ const UNKNOWN: u8 = 3;
 
 /// Runs it.
 pub fn run(arguments: &Size) -> ExitCode {
+    let language = language(arguments);
     let sizing = match sizing(arguments) {
         Ok(sizing) => sizing,
         Err(Failure::Usage(why)) => {
-            say!("{why}");
+            terminal::tell(language, &why);
             return exit::usage();
         }
         Err(Failure::Failed(why)) => {
-            say!("{why}");
+            terminal::tell(language, &why);
             return ExitCode::from(UNKNOWN);
         }
     };
@@ -44,10 +45,10 @@ pub fn run(arguments: &Size) -> ExitCode {
     } else {
         let unicode = terminal::shows(arguments.lang, arguments.screen.ascii);
         let style = terminal::style(&arguments.screen);
-        report::size_text(&sizing, &Style { unicode, language: language(arguments), ..style })
+        report::size_text(&sizing, &Style { unicode, language, ..style })
     };
     if let Err(why) = terminal::print(&text) {
-        say!("{why}");
+        terminal::tell(language, &why);
         return ExitCode::from(UNKNOWN);
     }
     ExitCode::from(u8::from(sizing.enough() == Some(false)))
@@ -72,7 +73,7 @@ const NO_HISTORY: Said = Said::of(
 
 fn sizing(arguments: &Size) -> Result<Sizing, Failure> {
     if arguments.history {
-        return Err(Failure::Failed(NO_HISTORY.spoken(language(arguments)).into()));
+        return Err(Failure::Failed(NO_HISTORY));
     }
     let by_hand = !arguments.rate.is_empty() || !arguments.capture.is_empty();
     let (before, after) = host(arguments, !by_hand).map_err(Failure::Usage)?;
@@ -83,16 +84,17 @@ fn sizing(arguments: &Size) -> Result<Sizing, Failure> {
         captured(arguments, &after, &machine)?
     } else {
         size::seen(before.as_ref(), &after, arguments.peak).ok_or_else(|| {
-            Failure::Failed(
-                "the number of entries could not be read: give --rate and --lifetime".into(),
-            )
+            Failure::Failed(Said::of(
+                "the number of entries could not be read: give --rate and --lifetime",
+                "读不到条目数：请给出 --rate 和 --lifetime",
+            ))
         })?
     };
     Ok(size::size(demand, &machine, arguments.margin))
 }
 
 /// The host that it is for.
-fn host(arguments: &Size, measured: bool) -> Result<(Option<Snapshot>, Snapshot), String> {
+fn host(arguments: &Size, measured: bool) -> Result<(Option<Snapshot>, Snapshot), Said> {
     let (path, tree): (&Path, bool) = match (&arguments.root, &arguments.bundle) {
         (Some(path), _) => (path, true),
         (None, Some(path)) => (path, false),
@@ -107,8 +109,7 @@ fn host(arguments: &Size, measured: bool) -> Result<(Option<Snapshot>, Snapshot)
             let observation = live::observe(&options);
             if !observation.unmatched.is_empty() {
                 let asked = arguments.netns.as_deref().unwrap_or_default();
-                return Err(spoken!(
-                    language(arguments),
+                return Err(said!(
                     "no network namespace answers to {asked:?}",
                     "没有这样的网络命名空间：{asked:?}"
                 ));
@@ -116,21 +117,19 @@ fn host(arguments: &Size, measured: bool) -> Result<(Option<Snapshot>, Snapshot)
             return Ok((Some(observation.before), observation.after));
         }
     };
-    let (files, origin) =
-        check::open(path, tree).map_err(|why| why.spoken(language(arguments)).to_owned())?;
+    let (files, origin) = check::open(path, tree)?;
     Ok((None, dead::snapshot(&files, origin)))
 }
 
 /// Rates and lifetimes of the command line, joined by class.
-fn given(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Demand, String> {
+fn given(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Demand, Said> {
     let lifetime = |class: &str| {
         let named = |wanted: &str| arguments.lifetime.iter().rev().find(|(c, _)| c == wanted);
         named(class).or_else(|| named("")).map(|(_, seconds)| *seconds)
     };
     for (class, _) in &arguments.lifetime {
         if !class.is_empty() && !arguments.rate.iter().any(|(c, _)| c == class) {
-            return Err(spoken!(
-                language(arguments),
+            return Err(said!(
                 "--lifetime {class}=… has no --rate {class}=…",
                 "--lifetime {class}=… 没有对应的 --rate {class}=…"
             ));
@@ -146,14 +145,14 @@ fn given(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Demand
         })
         .collect();
     let namespace = after.namespaces.iter().find(|n| n.is_initial()).or(after.namespaces.first());
-    size::given(&classes, arguments.peak, namespace, machine).map_err(|e| e.to_string())
+    size::given(&classes, arguments.peak, namespace, machine)
 }
 
 /// What captured packets need on this kernel with these timeouts and buckets.
 fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Demand, Failure> {
     let profile = after.host.kernel.value().map_or("running", |k| k.release.as_str());
     let language = language(arguments);
-    replay::say_if_unseen(profile)?;
+    replay::say_if_unseen(profile, language)?;
     let namespace = after.namespaces.iter().find(|n| n.is_initial());
     let timeouts = namespace.into_iter().flat_map(|n| {
         let names = n.settings.keys().filter(|name| name.contains("timeout"));
@@ -174,8 +173,7 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
     unlimited.set.push((MAX.into(), NO_LIMIT));
     let (answer, _) = replay::answer_for(&unlimited)?;
     if answer.tally.packets == 0 {
-        let why = spoken!(language, "no packet that could be read", "没有能读出的包");
-        return Err(Failure::Failed(why));
+        return Err(Failure::Failed(Said::of("no packet that could be read", "没有能读出的包")));
     }
     let mean = answer.mean().unwrap_or(answer.needed());
     let peak = match arguments.peak {

@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
+use plimsoll_diagnosis::{Said, said};
+use plimsoll_probe::said_of;
 use plimsoll_report::{Clock, Language, Style, clean};
 
 use crate::arguments::{Lang, Screen, When};
@@ -10,6 +12,19 @@ use crate::arguments::{Lang, Screen, When};
 /// would obey is shown, not sent.
 macro_rules! say {
     ($($words:tt)*) => { eprintln!("plimsoll: {}", $crate::terminal::cleaned(&format!($($words)*))) };
+}
+
+/// Says something on standard error, in a language.
+pub fn tell(language: Language, what: &Said) {
+    say!("{}", in_language(language, what));
+}
+
+/// What is told to a person, in a language. That nobody has put it into Chinese is found out wherever a test makes us say it.
+pub fn in_language(language: Language, what: &Said) -> &str {
+    let chinese = what.spoken(Language::Chinese);
+    let has_chinese = chinese.chars().any(|c| c >= '\u{2e80}');
+    debug_assert!(has_chinese || chinese.is_empty(), "not said in Chinese: {chinese}");
+    what.spoken(language)
 }
 
 /// Text of several lines, each fit for a terminal.
@@ -101,14 +116,18 @@ pub fn language() -> Language {
 }
 
 /// Prints an answer. A reader that closed the pipe has what it wanted; a disk that is full has not.
-pub fn print(text: &str) -> Result<(), String> {
+pub fn print(text: &str) -> Result<(), Said> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(format!("standard output: {error}"))
-        }
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(unwritten(&error)),
         Err(_) | Ok(()) => Ok(()),
     }
+}
+
+/// Why an answer could not be written.
+pub fn unwritten(error: &std::io::Error) -> Said {
+    let why = said_of(error);
+    said!("standard output: {why}", "标准输出：{why:#}")
 }
 
 /// Seconds east of UTC of this host's clock, now.

@@ -5,7 +5,6 @@ use std::ffi::OsStr;
 
 use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use plimsoll_diagnosis::Said;
 use plimsoll_report::Language;
 
 use crate::arguments::Lang;
@@ -30,17 +29,16 @@ pub fn language<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> Language {
     terminal::spoken(asked, ascii)
 }
 
-/// What clap found, in Chinese. `None`: of the rarer kinds, which are said in English.
+/// What clap found, in Chinese. `None`: it is as clap renders it, a page of help.
 pub fn chinese(error: &Error) -> Option<String> {
     let of = |kind| texts(error.get(kind)?);
     let one = |kind| of(kind).map(|all| all.join("、"));
-    let argument = one(ContextKind::InvalidArg).unwrap_or_default();
+    let argument = one(ContextKind::InvalidArg).or_else(|| one(ContextKind::InvalidSubcommand));
+    let argument = argument.unwrap_or_default();
     let value = one(ContextKind::InvalidValue).unwrap_or_default();
     let mut text = match error.kind() {
         ErrorKind::UnknownArgument => format!("不认识的参数 '{argument}'"),
-        ErrorKind::InvalidSubcommand => {
-            format!("没有 '{}' 这个命令", one(ContextKind::InvalidSubcommand)?)
-        }
+        ErrorKind::InvalidSubcommand => format!("没有 '{argument}' 这个命令"),
         ErrorKind::InvalidValue if value.is_empty() => format!("'{argument}' 后面缺少值"),
         ErrorKind::InvalidValue => format!("'{argument}' 的值 '{value}' 不对"),
         ErrorKind::ValueValidation => {
@@ -53,6 +51,9 @@ pub fn chinese(error: &Error) -> Option<String> {
             [one] if *one == argument => format!("'{argument}' 不能重复"),
             others => format!("'{argument}' 不能与 '{}' 一起用", others.join("'、'")),
         },
+        ErrorKind::TooManyValues => format!("'{argument}' 不应有值，实为 '{value}'"),
+        ErrorKind::InvalidUtf8 => "参数不是 UTF-8".to_owned(),
+        // Help, and what no argument of ours can bring about.
         _ => return None,
     };
     if let Some(values) = of(ContextKind::ValidValue).filter(|values| !values.is_empty()) {
@@ -68,18 +69,22 @@ pub fn chinese(error: &Error) -> Option<String> {
         text.push_str(&format!("\n\n  提示：要把 '{argument}' 当作值，请写 '-- {argument}'"));
     }
     if let Some(usage) = one(ContextKind::Usage) {
-        text.push_str(&format!("\n\n{}", usage.replacen("Usage: ", "用法：", 1)));
+        text.push_str(&format!("\n\n{}", self::usage(&usage)));
     }
     Some(format!("错误：{text}\n\n更多信息见 '--help'。\n"))
+}
+
+/// How a command is used, as clap says it.
+pub fn usage(english: &str) -> String {
+    // Its further lines stand below the first.
+    english.trim_end().replacen("Usage: ", "用法：", 1).replace("\n       ", "\n      ")
 }
 
 /// Why a value is not taken: ours in Chinese, of those of others the usual ones.
 fn reason(error: &Error, value: &str) -> String {
     let Some(source) = error.source() else { return "看不懂".to_owned() };
-    if let Some(said) = source.downcast_ref::<Said>() {
-        return said.spoken(Language::Chinese).to_owned();
-    }
-    let english = source.to_string();
+    // Of an error of ours `{:#}` is the Chinese; others know no such form.
+    let english = format!("{source:#}");
     match english.strip_prefix(value).and_then(|rest| rest.strip_prefix(" is not in ")) {
         Some(range) => format!("不在 {range} 之内"),
         None => match english.as_str() {

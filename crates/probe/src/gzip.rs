@@ -4,6 +4,7 @@
 use std::io::{self, BufRead, Error, ErrorKind, Read};
 
 use flate2::bufread::GzDecoder;
+use plimsoll_diagnosis::Said;
 
 /// The magic number of a member.
 const MEMBER: [u8; 2] = [0x1f, 0x8b];
@@ -42,7 +43,10 @@ impl<R: BufRead> Members<R> {
                     return Ok(Some(GzDecoder::new(source)));
                 }
                 Some(_) => {
-                    let why = "garbage behind the end of its gzip stream";
+                    let why = Said::of(
+                        "garbage behind the end of its gzip stream",
+                        "gzip 流的末尾之后还有别的数据",
+                    );
                     return Err(Error::new(ErrorKind::InvalidData, why));
                 }
             }
@@ -69,9 +73,10 @@ impl<R: BufRead> Read for Members<R> {
 fn told(error: Error) -> Error {
     use ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     match error.kind() {
-        InvalidData | InvalidInput | UnexpectedEof => {
-            Error::new(InvalidData, "its gzip stream is cut off or corrupt")
-        }
+        InvalidData | InvalidInput | UnexpectedEof => Error::new(
+            InvalidData,
+            Said::of("its gzip stream is cut off or corrupt", "gzip 流不完整或已损坏"),
+        ),
         _ => error,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Error, ErrorKind, Read};
 
+use plimsoll_diagnosis::{Said, said};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
@@ -54,9 +55,10 @@ impl<R: BufRead> Frames<R> {
                 }
                 Err(FrameDecoderError::WindowSizeTooBig { requested, max }) => {
                     let (wanted, most) = (requested >> 20, max >> 20);
-                    let why = format!(
+                    let why = said!(
                         "its zstd stream wants {wanted} MiB of memory, more than the {most} it may have: \
-                         unpack it first (zstd -d --long=31)"
+                         unpack it first (zstd -d --long=31)",
+                        "zstd 流需要 {wanted} MiB 内存，超过允许的 {most} MiB：请先解压（zstd -d --long=31）"
                     );
                     return Err(Error::new(ErrorKind::InvalidData, why));
                 }
@@ -95,5 +97,6 @@ impl<R: BufRead> Read for Frames<R> {
 
 /// What the library says of it helps nobody.
 fn spoilt() -> Error {
-    Error::new(ErrorKind::InvalidData, "its zstd stream is cut off or corrupt")
+    let why = Said::of("its zstd stream is cut off or corrupt", "zstd 流不完整或已损坏");
+    Error::new(ErrorKind::InvalidData, why)
 }

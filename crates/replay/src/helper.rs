@@ -1,6 +1,5 @@
 //! Which entries a helper reads: a selector and the helper's name, `tcp dport 21 ftp`.
 
-use alloc::format;
 use core::fmt;
 
 use plimsoll_model::Helper;
@@ -24,9 +23,12 @@ impl HelperRule {
         let Some((at, helper)) = helper else {
             let (at, word) = last.unwrap_or((1, ""));
             let names: alloc::vec::Vec<_> = Helper::ALL.iter().map(|h| h.name()).collect();
-            let what =
-                format!("expected the name of a helper ({}), saw {word:?}", names.join(", "));
-            return Err(fault(at, what));
+            let names = names.join(", ");
+            return Err(fault!(
+                at,
+                "expected the name of a helper ({names}), saw {word:?}",
+                "应为 helper 的名字（{names}），实为 {word:?}"
+            ));
         };
         let selector = Selector::of_words(words(text).take(at - 1))?;
         Ok(Self { selector, helper })

@@ -3,8 +3,6 @@
 //! `tcp dport 443 established=600 close_wait=10`, `udp port 53 unreplied=5 replied=10`. The protocol must be
 //! named, since each has states of its own.
 
-use alloc::format;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -33,21 +31,28 @@ impl PolicyRule {
         let is_timeout = |word: &(usize, &str)| word.1.contains('=');
         let selector = Selector::of_words(words(text).filter(|word| !is_timeout(word)))?;
         let after = words(text).count() + 1;
-        let missing = |what: &str| fault(after, format!("expected {what}"));
-        let protocol = selector
-            .protocol()
-            .ok_or_else(|| missing("a protocol too, as in 'tcp dport 443 established=600'"))?;
+        let protocol = selector.protocol().ok_or_else(|| {
+            fault!(
+                after,
+                "expected a protocol too, as in 'tcp dport 443 established=600'",
+                "还缺少协议，如 'tcp dport 443 established=600'"
+            )
+        })?;
         let mut policy = TimeoutPolicy::new(protocol);
         let timeouts: Vec<_> = words(text).filter(is_timeout).collect();
         if timeouts.is_empty() {
-            return Err(missing("a state and its seconds, as in 'established=600'"));
+            return Err(fault!(
+                after,
+                "expected a state and its seconds, as in 'established=600'",
+                "应为状态及其秒数，如 'established=600'"
+            ));
         }
         for (at, word) in timeouts {
             let (state, seconds) = word.split_once('=').unwrap_or((word, ""));
-            let seconds = seconds
-                .parse()
-                .map_err(|_| fault(at, format!("expected seconds, saw {seconds:?}")))?;
-            policy.set(state, seconds).map_err(|error| fault(at, error.to_string()))?;
+            let seconds = seconds.parse().map_err(|_| {
+                fault!(at, "expected seconds, saw {seconds:?}", "应为秒数，实为 {seconds:?}")
+            })?;
+            policy.set(state, seconds).map_err(|error| fault!(at, "{error}", "{error:#}"))?;
         }
         Ok(Self { selector, policy })
     }
@@ -56,6 +61,8 @@ impl PolicyRule {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use alloc::string::ToString;
+
     use super::*;
 
     #[test]

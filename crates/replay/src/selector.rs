@@ -4,8 +4,6 @@
 //! by `and`, or just stand one after the other; all must hold. `port` and `host` hold in both directions,
 //! `dport`, `sport`, `daddr`, `saddr` in one.
 
-use alloc::borrow::ToOwned;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -47,20 +45,38 @@ pub struct Selector {
     terms: Vec<Term>,
 }
 
-/// Why a text is no selector.
+/// Why a text is no selector. `{}` is the English, `{:#}` the Chinese.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelectorError {
     /// Word, counted from 1; one past the last where something is missing.
     pub word: usize,
     /// What is wrong, in words.
     pub what: String,
+    /// The same in Chinese.
+    pub chinese: String,
 }
 
 impl fmt::Display for SelectorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "word {}: {}", self.word, self.what)
+        let Self { word, what, chinese } = self;
+        match f.alternate() {
+            false => write!(f, "word {word}: {what}"),
+            true => write!(f, "第 {word} 个词：{chinese}"),
+        }
     }
 }
+
+/// What is wrong with a word, in English and in Chinese.
+macro_rules! fault {
+    ($word:expr, $english:literal, $chinese:literal $(,)?) => {
+        $crate::selector::SelectorError {
+            word: $word,
+            what: alloc::format!($english),
+            chinese: alloc::format!($chinese),
+        }
+    };
+}
+pub(crate) use fault;
 
 impl core::error::Error for SelectorError {}
 
@@ -78,48 +94,57 @@ impl Selector {
         let mut last = 0;
         while let Some((at, word)) = words.next() {
             last = at;
-            let mut value = |what: &str| {
-                words
-                    .next()
-                    .map(|(_, value)| value)
-                    .ok_or_else(|| fault(at + 1, format!("expected {what} after {word:?}")))
+            let mut value = |what: &str, chinese: &str| {
+                words.next().map(|(_, value)| value).ok_or_else(|| {
+                    fault!(at + 1, "expected {what} after {word:?}", "{word:?} 后面缺少{chinese}")
+                })
             };
             let term = match word {
                 "and" | "&&" => continue,
                 "ip" | "ip4" | "ipv4" => Term::Family(Family::V4),
                 "ip6" | "ipv6" => Term::Family(Family::V6),
                 "proto" | "protocol" => {
-                    let name = value("a protocol")?;
+                    let name = value("a protocol", "协议")?;
                     let number = protocol(name).ok_or_else(|| {
-                        fault(at + 1, format!("expected a protocol, saw {name:?}"))
+                        fault!(
+                            at + 1,
+                            "expected a protocol, saw {name:?}",
+                            "应为协议，实为 {name:?}"
+                        )
                     })?;
                     Term::Protocol(number)
                 }
-                "port" => Term::Port(End::Either, ports(at + 1, value("a port")?)?),
-                "sport" => Term::Port(End::Source, ports(at + 1, value("a port")?)?),
-                "dport" => Term::Port(End::Destination, ports(at + 1, value("a port")?)?),
+                "port" => Term::Port(End::Either, ports(at + 1, value("a port", "端口")?)?),
+                "sport" => Term::Port(End::Source, ports(at + 1, value("a port", "端口")?)?),
+                "dport" => Term::Port(End::Destination, ports(at + 1, value("a port", "端口")?)?),
                 "host" | "addr" | "net" => {
-                    Term::Address(End::Either, prefixes(at + 1, value("an address")?)?)
+                    Term::Address(End::Either, prefixes(at + 1, value("an address", "地址")?)?)
                 }
                 "saddr" | "src" => {
-                    Term::Address(End::Source, prefixes(at + 1, value("an address")?)?)
+                    Term::Address(End::Source, prefixes(at + 1, value("an address", "地址")?)?)
                 }
                 "daddr" | "dst" => {
-                    Term::Address(End::Destination, prefixes(at + 1, value("an address")?)?)
+                    Term::Address(End::Destination, prefixes(at + 1, value("an address", "地址")?)?)
                 }
                 name => match protocol(name) {
                     Some(number) => Term::Protocol(number),
                     None => {
-                        let what = "expected a protocol, ip, ip6, port, sport, dport, host, saddr \
-                                    or daddr";
-                        return Err(fault(at, format!("{what}, saw {word:?}")));
+                        return Err(fault!(
+                            at,
+                            "expected a protocol, ip, ip6, port, sport, dport, host, saddr or daddr, saw {word:?}",
+                            "应为协议、ip、ip6、port、sport、dport、host、saddr 或 daddr，实为 {word:?}"
+                        ));
                     }
                 },
             };
             terms.push(term);
         }
         if terms.is_empty() {
-            return Err(fault(last + 1, "expected an expression like 'tcp dport 443'".to_owned()));
+            return Err(fault!(
+                last + 1,
+                "expected an expression like 'tcp dport 443'",
+                "应为表达式，如 'tcp dport 443'"
+            ));
         }
         Ok(Self { terms })
     }
@@ -217,10 +242,6 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.split_whitespace().enumerate().map(|(at, word)| (at + 1, word))
 }
 
-pub(crate) fn fault(word: usize, what: String) -> SelectorError {
-    SelectorError { word, what }
-}
-
 fn protocol(name: &str) -> Option<u8> {
     Some(match name {
         "tcp" => 6,
@@ -238,8 +259,13 @@ fn protocol(name: &str) -> Option<u8> {
 }
 
 fn ports(word: usize, text: &str) -> Result<Vec<RangeInclusive<u16>>, SelectorError> {
-    let bad =
-        |part: &str| fault(word, format!("expected a port or a range like 1-9, saw {part:?}"));
+    let bad = |part: &str| {
+        fault!(
+            word,
+            "expected a port or a range like 1-9, saw {part:?}",
+            "应为端口或 1-9 这样的范围，实为 {part:?}"
+        )
+    };
     text.split(',')
         .map(|part| {
             let (from, to) = part.split_once(['-', ':']).unwrap_or((part, part));
@@ -250,7 +276,13 @@ fn ports(word: usize, text: &str) -> Result<Vec<RangeInclusive<u16>>, SelectorEr
 }
 
 fn prefixes(word: usize, text: &str) -> Result<Vec<Prefix>, SelectorError> {
-    let bad = |part: &str| fault(word, format!("expected an address or a prefix, saw {part:?}"));
+    let bad = |part: &str| {
+        fault!(
+            word,
+            "expected an address or a prefix, saw {part:?}",
+            "应为地址或前缀，实为 {part:?}"
+        )
+    };
     text.split(',')
         .map(|part| {
             let (address, bits) = part.split_once('/').map_or((part, None), |(a, b)| (a, Some(b)));

@@ -1,7 +1,6 @@
 //! Which packets are put into which zone: a selector, if it is not about all of them, and the zone in the words of
 //! `conntrack`: `7`, `saddr 10.0.0.0/8 orig=7`, `tcp dport 443 reply=7`.
 
-use alloc::format;
 use core::fmt;
 
 use plimsoll_ct::{Zone, ZoneDirection};
@@ -23,9 +22,10 @@ impl ZoneRule {
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
         let (at, word) = words(text).last().unwrap_or((1, ""));
         let zone = zone(word).ok_or_else(|| {
-            fault(
+            fault!(
                 at,
-                format!("expected a zone like 7, orig=7 or reply=7 (0 to 65535), saw {word:?}"),
+                "expected a zone like 7, orig=7 or reply=7 (0 to 65535), saw {word:?}",
+                "应为区域，如 7、orig=7 或 reply=7（0 到 65535），实为 {word:?}"
             )
         })?;
         let selector = match at {
@@ -67,6 +67,7 @@ impl fmt::Display for ZoneRule {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use alloc::format;
     use alloc::string::ToString;
 
     use super::*;

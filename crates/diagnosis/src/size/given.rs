@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{ClassDemand, Demand, How, Machine, Origin, Peak};
 use crate::facts::Namespace;
-use crate::words;
+use crate::{Said, words};
 
 /// New flows per second and how long each lasts.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,28 +20,6 @@ pub struct GivenClass {
     pub lifetime: Option<f64>,
 }
 
-/// What can't be computed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum GivenError {
-    /// Neither a lifetime nor a protocol whose timeout could stand for it.
-    NoLifetime(String),
-}
-
-impl core::fmt::Display for GivenError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::NoLifetime(name) if name.is_empty() => {
-                f.write_str("--rate without a class needs --lifetime: how long an entry stays")
-            }
-            Self::NoLifetime(name) => write!(
-                f,
-                "--rate {name}=… needs --lifetime {name}=…: only tcp, udp and icmp have a timeout that is \
-                 known here"
-            ),
-        }
-    }
-}
-
 /// Seconds from which on a UDP flow with answers is a stream (since Linux 5.0; before, with the first answer).
 const STREAM_AFTER: f64 = 2.0;
 
@@ -51,14 +29,14 @@ pub fn given(
     peak: Option<f64>,
     namespace: Option<&Namespace>,
     machine: &Machine,
-) -> Result<Demand, GivenError> {
+) -> Result<Demand, Said> {
     let mut rows = Vec::new();
     let mut all = 0.0;
     for class in classes {
         let lasts = class.lifetime.unwrap_or(0.0);
         let after = after_the_last_packet(&class.name, lasts, namespace, machine);
         if class.lifetime.is_none() && after.is_none() {
-            return Err(GivenError::NoLifetime(class.name.clone()));
+            return Err(no_lifetime(&class.name));
         }
         let (stays, how) = match &after {
             Some((name, seconds)) => (lasts + *seconds as f64, How::Lasts(lasts, name, *seconds)),
@@ -78,6 +56,20 @@ pub fn given(
     let mean = crate::groups::sum(rows.iter().map(|r| r.entries));
     let peak = peak.map_or(Peak::Assumed, Peak::Given);
     Ok(Demand { from: Origin::Given, classes: rows, mean, peak, remarks: Vec::new() })
+}
+
+/// Neither a lifetime nor a protocol whose timeout could stand for it.
+fn no_lifetime(name: &str) -> Said {
+    match name {
+        "" => Said::of(
+            "--rate without a class needs --lifetime: how long an entry stays",
+            "不分类的 --rate 需要 --lifetime：条目留多久",
+        ),
+        name => said!(
+            "--rate {name}=… needs --lifetime {name}=…: only tcp, udp and icmp have a timeout that is known here",
+            "--rate {name}=… 需要 --lifetime {name}=…：只有 tcp、udp 和 icmp 有已知的超时"
+        ),
+    }
 }
 
 pub(super) fn seconds_of(seconds: f64) -> String {

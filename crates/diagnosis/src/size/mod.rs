@@ -13,7 +13,7 @@ mod machine;
 pub(crate) use demand::in_case;
 pub use demand::{ClassDemand, Demand, How, Origin, Peak, Remark, seen};
 pub use formulas::{Formula, Rule};
-pub use given::{GivenClass, GivenError, given};
+pub use given::{GivenClass, given};
 pub use machine::Machine;
 
 use alloc::vec::Vec;

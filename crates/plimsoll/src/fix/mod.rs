@@ -21,7 +21,7 @@ use plimsoll_diagnosis::plan::{Change, Plan, Verify};
 use plimsoll_diagnosis::{RemedyId, Said, said};
 use plimsoll_report::{self as report, Language, Style, Told};
 
-use crate::{exit, terminal};
+use crate::{exit, help, terminal};
 use arguments::{Fix, How, Persist, RemedyCommand};
 use tell::Voice;
 
@@ -35,7 +35,10 @@ pub fn run(arguments: &Fix) -> ExitCode {
     if arguments.list {
         return list(arguments, Voice(terminal::spoken(arguments.lang, false)));
     }
-    let Some(remedy) = &arguments.remedy else { return exit::usage() };
+    let Some(remedy) = &arguments.remedy else {
+        eprint!("{}", help::of("fix", terminal::spoken(arguments.lang, false)));
+        return exit::usage();
+    };
     let root = match remedy {
         RemedyCommand::Persist(Persist { root: Some(root), .. }) => root,
         _ => Path::new("/"),
@@ -124,7 +127,7 @@ fn list(arguments: &Fix, voice: Voice) -> ExitCode {
     match history(&arguments.state_dir) {
         Ok(all) if arguments.json => {
             let all: Vec<Told> = all.iter().map(told).collect();
-            tell::text(&report::transactions_json(&all));
+            tell::text(Language::English, &report::transactions_json(&all));
             ExitCode::SUCCESS
         }
         Ok(all) => {
@@ -166,11 +169,11 @@ fn fault(variable: &str) -> Fault {
 
 fn carry_out(plan: &Plan, how: &How, root: &Path, allow_lower: bool, voice: Voice) -> ExitCode {
     if how.json {
-        tell::text(&report::plan_json(plan));
+        tell::text(Language::English, &report::plan_json(plan));
         return if plan.refused.is_empty() { ExitCode::SUCCESS } else { exit::failed() };
     }
     let style = terminal::spoken_style(&how.screen, how.lang);
-    tell::text(&report::plan(plan, &Style { verbose: true, ..style }));
+    tell::text(voice.0, &report::plan(plan, &Style { verbose: true, ..style }));
     if !plan.refused.is_empty() {
         return exit::failed();
     }

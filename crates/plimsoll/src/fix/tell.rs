@@ -12,9 +12,9 @@ use plimsoll_report::{Language, clean};
 use crate::terminal;
 
 /// The answer. That it can't be written stops nothing.
-pub fn text(text: &str) {
+pub fn text(language: Language, text: &str) {
     if let Err(why) = terminal::print(text) {
-        talk(&why);
+        talk(terminal::in_language(language, &why));
     }
 }
 
@@ -29,12 +29,12 @@ pub struct Voice(pub Language);
 impl Voice {
     /// A line of the answer. Names in it may come from strangers.
     pub fn say(self, line: &Said) {
-        text(&format!("{}\n", clean(line.spoken(self.0))));
+        text(self.0, &format!("{}\n", clean(terminal::in_language(self.0, line))));
     }
 
     /// A line of talk.
     pub fn error(self, what: &Said) {
-        talk(what.spoken(self.0));
+        talk(terminal::in_language(self.0, what));
     }
 
     /// What was put in order that an earlier call had left.

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use plimsoll_ct::Time;
-use plimsoll_probe::{gzip, zstd};
-use plimsoll_report::{Language, spoken};
-use plimsoll_wire::capture::{CaptureError, Decoder, Record, Step};
+use plimsoll_diagnosis::{Said, said};
+use plimsoll_probe::{gzip, said_of, zstd};
+use plimsoll_wire::capture::{CaptureError, Decoder, Fault, Record, Step};
 
 use super::ahead::{Octets, Source};
 
@@ -25,7 +25,6 @@ const AT_ONCE: usize = 256;
 /// One capture, read from its beginning to its end.
 pub struct Capture {
     name: String,
-    language: Language,
     packed: bool,
     octets: Octets,
     decoder: Decoder,
@@ -42,14 +41,9 @@ struct Held {
 
 impl Capture {
     /// Opens a file, `-` being standard input. gzip and zstd are recognised by their first octets. `ahead`: a thread may unpack it.
-    fn open(
-        path: &Path,
-        read: &Arc<AtomicU64>,
-        ahead: bool,
-        language: Language,
-    ) -> Result<Self, String> {
+    fn open(path: &Path, read: &Arc<AtomicU64>, ahead: bool) -> Result<Self, Said> {
         let name = path.display().to_string();
-        let failed = |error: io::Error| format!("{name}: {error}");
+        let failed = |error: io::Error| super::of_file(path, &error);
         let raw: Source = if path == Path::new("-") {
             Box::new(io::stdin())
         } else {
@@ -64,11 +58,11 @@ impl Capture {
         };
         // What is only read would cost more than it gains: its octets would lie in another core's cache.
         let octets = Octets::new(source, ahead && packed);
-        Ok(Self { name, language, packed, octets, decoder: Decoder::new() })
+        Ok(Self { name, packed, octets, decoder: Decoder::new() })
     }
 
     /// The next record; an error once, where the capture is broken or cut off.
-    fn next(&mut self) -> Result<Option<Record<'_>>, String> {
+    fn next(&mut self) -> Result<Option<Record<'_>>, Said> {
         loop {
             match self.decoder.step(self.octets.unread()) {
                 Err(error) => return Err(self.broken(&error)),
@@ -91,7 +85,7 @@ impl Capture {
     fn all(
         &mut self,
         visit: &mut impl FnMut(&[Record<'_>]) -> ControlFlow<()>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Said> {
         loop {
             let mut records = Vec::with_capacity(AT_ONCE);
             let (behind, ends) = self.decoder.steps(self.octets.unread(), AT_ONCE, &mut records);
@@ -113,74 +107,77 @@ impl Capture {
     }
 
     /// Nothing of it is read any more.
-    fn broken(&mut self, error: &CaptureError) -> String {
-        let hint = if error.offset == 0 { hint(self.octets.unread(), self.language) } else { None };
+    fn broken(&mut self, error: &CaptureError) -> Said {
+        let hint = if error.offset == 0 { hint(self.octets.unread()) } else { None };
         self.octets.end();
-        let place = self.place(error.frames, error.offset);
-        let what = match self.language {
-            Language::English => error.what,
-            Language::Chinese => chinese(error.what),
-        };
-        let hint = hint.unwrap_or_default();
-        self.named(&spoken!(self.language, "{place}: {what}{hint}", "{place}：{what}{hint}"))
+        let (place, hint) = (place(error.frames, error.offset), hint.unwrap_or_default());
+        let (what, chinese) = (error.what, chinese(error.what));
+        self.named(&said!("{place}: {what}{hint}", "{place:#}：{chinese}{hint:#}"))
     }
 
-    /// Behind so many frames.
-    fn place(&self, frames: u64, offset: u64) -> String {
-        let packet = frames + 1;
-        spoken!(
-            self.language,
-            "packet {packet}, offset {offset}",
-            "第 {packet} 个包，偏移 {offset}"
-        )
-    }
-
-    fn named(&self, what: &str) -> String {
+    fn named(&self, what: &Said) -> Said {
         let name = &self.name;
-        spoken!(self.language, "{name}: {what}", "{name}：{what}")
+        said!("{name}: {what}", "{name}：{what:#}")
     }
 
     /// Reads on until `needed` octets are there; `false`: it ends here.
-    fn fill(&mut self, needed: usize) -> Result<bool, String> {
+    fn fill(&mut self, needed: usize) -> Result<bool, Said> {
         match self.octets.fill(needed) {
             Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(error) => {
-                let place = self.place(self.decoder.frames(), self.decoder.offset());
+                let place = place(self.decoder.frames(), self.decoder.offset());
+                let why = said_of(&error);
                 return Err(self.named(&if self.packed {
-                    spoken!(
-                        self.language,
-                        "{place} of what was unpacked: {error}",
-                        "解压后的{place}：{error}"
-                    )
+                    said!("{place} of what was unpacked: {why}", "解压后的{place:#}：{why:#}")
                 } else {
-                    spoken!(self.language, "{place}: {error}", "{place}：{error}")
+                    said!("{place}: {why}", "{place:#}：{why:#}")
                 }));
             }
         }
         let (offset, frames) = (self.decoder.offset(), self.decoder.frames());
         let what = match (self.octets.unread().is_empty(), offset) {
-            (true, 0) => "an empty file",
+            (true, 0) => Fault::Empty,
             (true, _) => return Ok(false),
-            (false, _) => "cut off",
+            (false, _) => Fault::CutOff,
         };
         Err(self.broken(&CaptureError { offset, frames, what }))
     }
 }
 
-/// What most often is wrong with a capture; what a broken one holds is told as it is.
-fn chinese(what: &'static str) -> &'static str {
-    match what {
-        "an empty file" => "空文件",
-        "cut off" => "文件在此处中断",
-        "neither pcap nor pcapng" => "既不是 pcap 也不是 pcapng",
-        "a pcap of another version than 2" => "不是第 2 版的 pcap",
-        other => other,
+/// Behind so many frames.
+fn place(frames: u64, offset: u64) -> Said {
+    let packet = frames + 1;
+    said!("packet {packet}, offset {offset}", "第 {packet} 个包，偏移 {offset}")
+}
+
+/// What is wrong with a capture.
+const fn chinese(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Empty => "空文件",
+        Fault::CutOff => "文件在此处中断",
+        Fault::NoCapture => "既不是 pcap 也不是 pcapng",
+        Fault::PcapVersion => "不是第 2 版的 pcap",
+        Fault::RecordTooLong => "记录超过 16 MiB",
+        Fault::NoByteOrder => "节头没有字节序标记",
+        Fault::BlockLength => "块长度不对：小于 12，或不是 4 的倍数",
+        Fault::BlockTooLong => "块超过 16 MiB",
+        Fault::LengthsDiffer => "块的两个长度不一致",
+        Fault::SectionTooShort => "节头不足 28 字节",
+        Fault::SectionVersion => "不是第 1 版的节",
+        Fault::TooManyInterfaces => "接口太多",
+        Fault::InterfaceTooShort => "接口描述不足 20 字节",
+        Fault::NoInterface => "包出现在任何接口之前",
+        Fault::UnknownInterface => "包所属的接口不存在",
+        Fault::LongerThanBlock => "包比所在的块长",
+        Fault::OptionTooLong => "选项比所在的块长",
+        Fault::ResolutionTooFine => "时间分辨率太细，64 位容不下",
+        Fault::ResolutionLength => "时间分辨率不是一个字节",
     }
 }
 
 /// How what is no capture is made one.
-fn hint(begin: &[u8], language: Language) -> Option<String> {
+fn hint(begin: &[u8]) -> Option<Said> {
     let known = [
         (&b"\xfd7zXZ\0"[..], "xz", "xz -dc"),
         (b"BZh", "bzip2", "bzip2 -dc"),
@@ -190,8 +187,7 @@ fn hint(begin: &[u8], language: Language) -> Option<String> {
         (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc"),
     ];
     if let Some((_, name, unpack)) = known.iter().find(|(magic, ..)| begin.starts_with(magic)) {
-        return Some(spoken!(
-            language,
+        return Some(said!(
             ", but packed with {name}: unpack it first ({unpack} FILE | plimsoll replay -)",
             "，而是 {name} 压缩的：请先解压（{unpack} FILE | plimsoll replay -）"
         ));
@@ -199,8 +195,7 @@ fn hint(begin: &[u8], language: Language) -> Option<String> {
     let some = begin.get(..16)?;
     let text = some.iter().all(|octet| octet.is_ascii_graphic() || octet.is_ascii_whitespace());
     text.then(|| {
-        spoken!(
-            language,
+        said!(
             ", but text: tcpdump records packets with -w FILE",
             "，而是文本：要让 tcpdump 记录数据包，请用 -w FILE"
         )
@@ -225,7 +220,7 @@ impl<R: Read> Read for Counted<R> {
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
     /// A capture ends where it is broken, the others go on.
-    pub broken: Vec<String>,
+    pub broken: Vec<Said>,
     /// Packets that the capturing hosts say they lost.
     pub lost: u64,
 }
@@ -235,12 +230,11 @@ pub struct Faults {
 pub fn each(
     paths: &[PathBuf],
     read: &Arc<AtomicU64>,
-    language: Language,
     mut visit: impl FnMut(&[Record<'_>]) -> ControlFlow<()>,
-) -> Result<Faults, String> {
+) -> Result<Faults, Said> {
     let mut captures = Vec::new();
     for path in paths {
-        captures.push(Capture::open(path, read, paths.len() <= THREADS, language)?);
+        captures.push(Capture::open(path, read, paths.len() <= THREADS)?);
     }
     let mut broken = Vec::new();
     if let [only] = captures.as_mut_slice() {
@@ -253,7 +247,7 @@ pub fn each(
 
 fn merged(
     captures: &mut [Capture],
-    broken: &mut Vec<String>,
+    broken: &mut Vec<Said>,
     mut visit: impl FnMut(&[Record<'_>]) -> ControlFlow<()>,
 ) {
     let mut held = vec![Held::default(); captures.len()];

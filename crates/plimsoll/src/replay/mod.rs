@@ -20,9 +20,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use plimsoll_ct::Time;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_model::{Model, Treatment};
+use plimsoll_probe::said_of;
 use plimsoll_replay::{Replay, Rules, Tally};
-use plimsoll_report::{self as report, Clock, Language, ReplayDetails, Style, spoken};
+use plimsoll_report::{self as report, Clock, Language, ReplayDetails, Style};
 use plimsoll_wire::listing::Dialect;
 
 use self::arguments::Form;
@@ -34,21 +36,24 @@ use crate::{exit, terminal};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// The flags.
-    Usage(String),
+    Usage(Said),
     /// The captures, or where the answer was to go.
-    Failed(String),
+    Failed(Said),
 }
+
+/// What a person who waits is told.
+const REPLAYING: Said = Said::of("replaying", "正在回放");
 
 /// Runs it.
 pub fn run(arguments: &Arguments) -> ExitCode {
     match show(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(why)) => {
-            say!("{why}");
+            terminal::tell(language(arguments), &why);
             exit::usage()
         }
         Err(Failure::Failed(why)) => {
-            say!("{why}");
+            terminal::tell(language(arguments), &why);
             exit::failed()
         }
     }
@@ -56,14 +61,18 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 
 fn show(arguments: &Arguments) -> Result<(), Failure> {
     check_form(arguments).map_err(Failure::Usage)?;
-    say_if_unseen(&arguments.profile)?;
+    say_if_unseen(&arguments.profile, language(arguments))?;
     if lists(arguments) {
         return listing(arguments);
     }
     let drawn = arguments.plot.as_deref();
     let nowhere = drawn.and_then(Path::parent).filter(|d| !d.as_os_str().is_empty() && !d.is_dir());
     if let Some(directory) = nowhere {
-        return Err(Failure::Usage(format!("--plot: no directory {}", directory.display())));
+        let directory = directory.display();
+        return Err(Failure::Usage(said!(
+            "--plot: no directory {directory}",
+            "--plot：没有目录 {directory}"
+        )));
     }
     let (answer, details) = answer_for(arguments)?;
     let style = style(arguments);
@@ -79,17 +88,23 @@ fn show(arguments: &Arguments) -> Result<(), Failure> {
     // Last, so that a disk that is full does not cost the answer.
     if let Some(path) = drawn.filter(|path| *path != Path::new("-")) {
         plot::save(path, &report::replay_svg(&answer, &style))
-            .map_err(|e| Failure::Failed(format!("{}: {e}", path.display())))?;
+            .map_err(|e| Failure::Failed(of_file(path, &e)))?;
     }
     Ok(())
 }
 
 /// Says on standard error whose behaviour stands for a kernel that nobody has seen.
-pub fn say_if_unseen(kernel: &str) -> Result<(), Failure> {
+pub fn say_if_unseen(kernel: &str, language: Language) -> Result<(), Failure> {
     if let (_, Some(note)) = settings::profile(kernel).map_err(Failure::Usage)? {
-        say!("{note}");
+        terminal::tell(language, &note);
     }
     Ok(())
+}
+
+/// What the system says of a file.
+fn of_file(path: &Path, error: &io::Error) -> Said {
+    let (path, why) = (path.display(), said_of(error));
+    said!("{path}: {why}", "{path}：{why:#}")
 }
 
 /// Whether what is printed is one of the kernel's own outputs.
@@ -99,18 +114,24 @@ const fn lists(arguments: &Arguments) -> bool {
 }
 
 /// What clap cannot say.
-fn check_form(arguments: &Arguments) -> Result<(), String> {
+fn check_form(arguments: &Arguments) -> Result<(), Said> {
     if lists(arguments) && !(arguments.what_if.is_empty() && arguments.plot.is_none()) {
-        return Err("--dump, --expectations, --events, --stats and --log are of one setting, which --set says; \
-             --what-if and --plot are not for them"
-            .into());
+        return Err(Said::of(
+            "--dump, --expectations, --events, --stats and --log are of one setting, which --set says; \
+             --what-if and --plot are not for them",
+            "--dump、--expectations、--events、--stats 和 --log 只对一种设置，由 --set 给出；\
+             不能与 --what-if 和 --plot 一起用",
+        ));
     }
     match arguments.output {
         Some(Form::Proc | Form::Conntrack) if !(arguments.dump || arguments.expectations) => {
-            Err("-o proc and -o conntrack are forms of --dump and --expectations".into())
+            Err(Said::of(
+                "-o proc and -o conntrack are forms of --dump and --expectations",
+                "-o proc 和 -o conntrack 是 --dump 和 --expectations 的格式",
+            ))
         }
         Some(Form::Timestamp) if !arguments.events => {
-            Err("-o timestamp is a form of --events".into())
+            Err(Said::of("-o timestamp is a form of --events", "-o timestamp 是 --events 的格式"))
         }
         Some(_) | None => Ok(()),
     }
@@ -158,32 +179,26 @@ pub(super) fn language(arguments: &Arguments) -> Language {
 fn complain(arguments: &Arguments, faults: &Faults, tally: &Tally) -> Result<(), Failure> {
     let language = language(arguments);
     for why in &faults.broken {
-        say!("{why}");
+        terminal::tell(language, why);
     }
     if tally.unknown_link > 0 {
         let n = tally.unknown_link;
         let frames = if n == 1 { "frame" } else { "frames" };
         let link = tally.unread_link.map_or_else(String::new, |link| format!(" (LINKTYPE {link})"));
-        let said = spoken!(
-            language,
+        let said = said!(
             "{n} {frames} of a link type that is not read{link}",
             "{n} 个帧的链路类型不支持{link}"
         );
-        say!("{said}");
+        terminal::tell(language, &said);
     }
     let nothing = tally.unknown_link == tally.frames;
     if nothing && (tally.frames > 0 || !faults.broken.is_empty()) {
-        return Err(Failure::Failed(spoken!(
-            language,
-            "no packet could be read",
-            "一个包也没能读出"
-        )));
+        return Err(Failure::Failed(Said::of("no packet could be read", "一个包也没能读出")));
     }
     if arguments.strict && (tally.unknown_link > 0 || !faults.broken.is_empty()) {
-        return Err(Failure::Failed(spoken!(
-            language,
+        return Err(Failure::Failed(Said::of(
             "refused, since --strict was given",
-            "因为给了 --strict，不予处理"
+            "因为给了 --strict，不予处理",
         )));
     }
     Ok(())
@@ -204,7 +219,7 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
     let stamped = arguments.output == Some(Form::Timestamp);
     let source = Source::of(arguments).map_err(Failure::Usage)?;
     let mut first = None;
-    let faults = source.pass("replaying", |records| {
+    let faults = source.pass(&REPLAYING, |records| {
         first = first.or_else(|| records.iter().find_map(|record| record.time));
         if !arguments.events {
             // Of each packet there may be a line or two, and the model keeps so many.
@@ -254,7 +269,7 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
     });
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::Failed(format!("standard output: {error}")))
+            Err(Failure::Failed(terminal::unwritten(&error)))
         }
         Err(_) | Ok(()) => Ok(()),
     }

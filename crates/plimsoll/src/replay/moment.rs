@@ -1,6 +1,7 @@
 //! A moment within a capture: a date, or a span from its start.
 
 use plimsoll_ct::{Nanos, Time};
+use plimsoll_diagnosis::{Said, said};
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,24 +24,36 @@ impl Moment {
 
 /// Reads `+90`, `+1.5m`, `2026-11-24T03:12:04Z`, `2026-11-24 03:12:04+01:00`, or seconds since 1970 as
 /// `@1795547187.5`.
-pub fn parse(text: &str) -> Result<Moment, String> {
+pub fn parse(text: &str) -> Result<Moment, Said> {
     if let Some(span) = text.strip_prefix('+') {
-        let seconds = seconds(span)
-            .ok_or_else(|| format!("expected a span like +90, +2m, +1h or +3d, saw {text:?}"))?;
+        let seconds = seconds(span).ok_or_else(|| {
+            said!(
+                "expected a span like +90, +2m, +1h or +3d, saw {text:?}",
+                "应为时间段，如 +90、+2m、+1h 或 +3d，实为 {text:?}"
+            )
+        })?;
         return Ok(Moment::After(Nanos((seconds * 1e9) as u64)));
     }
     if let Some(epoch) = text.strip_prefix('@') {
-        let seconds: f64 = epoch.parse().map_err(|_| format!("expected @SECONDS, saw {text:?}"))?;
+        let seconds: f64 = epoch
+            .parse()
+            .map_err(|_| said!("expected @SECONDS, saw {text:?}", "应为 @秒数，实为 {text:?}"))?;
         return Ok(Moment::Absolute(Time((seconds * 1e9) as i64)));
     }
     let time: Result<jiff::Timestamp, _> = text.parse();
     match time {
         Ok(time) => {
-            let nanos = i64::try_from(time.as_nanosecond()).map_err(|e| e.to_string())?;
+            let nanos = i64::try_from(time.as_nanosecond()).map_err(|_| {
+                said!(
+                    "expected a date up to 2262, saw {text:?}",
+                    "应为 2262 年以前的日期，实为 {text:?}"
+                )
+            })?;
             Ok(Moment::Absolute(Time(nanos)))
         }
-        Err(_) => Err(format!(
-            "expected +SECONDS, @SECONDS or a date with its zone like 2026-11-24T03:12:04Z, saw {text:?}"
+        Err(_) => Err(said!(
+            "expected +SECONDS, @SECONDS or a date with its zone like 2026-11-24T03:12:04Z, saw {text:?}",
+            "应为 +秒数、@秒数，或带时区的日期如 2026-11-24T03:12:04Z，实为 {text:?}"
         )),
     }
 }

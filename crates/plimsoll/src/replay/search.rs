@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 
 use plimsoll_ct::Profile;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_model::{Config, Grid, Settings};
 use plimsoll_replay::{Answer, Change, Replay, Row, Run, Tally};
 use plimsoll_report::ReplayDetails;
@@ -12,7 +13,8 @@ use super::arguments::Arguments;
 use super::captures::Faults;
 use super::settings::{self, Candidate};
 use super::source::Source;
-use super::{Failure, complain, details, rules};
+use super::{Failure, REPLAYING, complain, details, rules};
+use crate::terminal;
 
 /// More entries than any table holds; on all kernels a limit that is never met.
 const NO_LIMIT: u64 = i32::MAX as u64;
@@ -44,12 +46,12 @@ fn answer(
 ) -> Result<(Answer, ReplayDetails), Failure> {
     let (profile, host) = settings::host(arguments).map_err(Failure::Usage)?;
     let language = super::language(arguments);
-    let mut grid = settings::grid(&host, &arguments.what_if, language).map_err(Failure::Usage)?;
+    let mut grid = settings::grid(&host, &arguments.what_if).map_err(Failure::Usage)?;
     for candidate in &grid {
-        settings::no_limit(profile, &candidate.settings, language).map_err(Failure::Usage)?;
+        settings::no_limit(profile, &candidate.settings).map_err(Failure::Usage)?;
     }
-    if let Some(again) = settings::once(&mut grid, language) {
-        say!("{again}");
+    if let Some(again) = settings::once(&mut grid) {
+        terminal::tell(language, &again);
     }
     let source = Source::of(arguments).map_err(Failure::Usage)?;
     let search = Search { arguments, profile, host: &host, source: &source };
@@ -64,17 +66,17 @@ fn answer(
     if along {
         candidates.push(unlimited.clone());
     }
-    let (mut replay, faults) = search.pass("replaying", &candidates)?;
+    let (mut replay, faults) = search.pass(&REPLAYING, &candidates)?;
     complain(arguments, &faults, replay.tally())?;
     let settings = if joins { asked } else { candidates.len() };
     if let Some(note) = unshared(settings, replay.tables()) {
-        say!("{note}");
+        terminal::tell(language, &note);
     }
     let mut rows = search.rows(&candidates, &replay);
     let without = if along { rows.pop() } else { None };
     let mut rows = rows.into_iter();
     let Some(as_set) = rows.next() else {
-        return Err(Failure::Failed("nothing was replayed".into()));
+        return Err(Failure::Failed(Said::of("nothing was replayed", "什么也没有回放")));
     };
     let asked: Vec<Row> = rows.collect();
     let details = details(arguments, &mut replay);
@@ -91,7 +93,7 @@ fn answer(
         },
         doubts: *replay.doubts(),
         lost_by_capture: faults.lost,
-        broken: faults.broken,
+        broken: faults.broken.iter().map(|why| why.spoken(language).to_owned()).collect(),
         one_way: rules(arguments).one_way(),
         policies: arguments.timeout_policy.iter().map(ToString::to_string).collect(),
         as_set,
@@ -112,7 +114,7 @@ fn answer(
         answer.unlimited = without;
     } else {
         let candidates = [vec![unlimited], core::mem::take(&mut shorter)].concat();
-        let (replay, _) = search.pass("without a limit", &candidates)?;
+        let (replay, _) = search.pass(&Said::of("without a limit", "不设上限"), &candidates)?;
         let mut rows = search.rows(&candidates, &replay);
         answer.unlimited = Some(rows.remove(0));
         answer.helped_by(rows);
@@ -124,12 +126,14 @@ fn answer(
 }
 
 /// What to say where settings could not share a table.
-fn unshared(settings: usize, tables: usize) -> Option<String> {
+fn unshared(settings: usize, tables: usize) -> Option<Said> {
     (tables > settings.div_ceil(Grid::MOST)).then(|| {
-        format!(
+        said!(
             "{settings} settings took {tables} tables, and the time and memory of as many: settings share one where they \
              differ in limits and timeouts alone (not those of GRE and of fragments), from Linux 4.9 on, without \
-             accounting, helpers and nf_conntrack_log_invalid"
+             accounting, helpers and nf_conntrack_log_invalid",
+            "{settings} 种设置用了 {tables} 张表，时间和内存也是那么多份：只有上限和超时（GRE 和分片的除外）不同，\
+             Linux 4.9 及以后，不计流量，没有 helper 和 nf_conntrack_log_invalid，才能共用一张表"
         )
     })
 }
@@ -151,14 +155,14 @@ impl Search<'_> {
         Grid::joins(&self.config(one), &self.config(other))
     }
 
-    fn pass(&self, doing: &str, candidates: &[Candidate]) -> Result<(Replay, Faults), Failure> {
+    fn pass(&self, doing: &Said, candidates: &[Candidate]) -> Result<(Replay, Faults), Failure> {
         self.pass_until(doing, candidates, |_| false)
     }
 
     /// A pass that may end before the captures do.
     fn pass_until(
         &self,
-        doing: &str,
+        doing: &Said,
         candidates: &[Candidate],
         enough: impl Fn(&Replay) -> bool,
     ) -> Result<(Replay, Faults), Failure> {
@@ -229,9 +233,9 @@ impl Search<'_> {
             let limited = limits.iter().map(|max| self.limit(*max, &label(*max)));
             let candidates: Vec<_> = limited.chain(shorter.drain(..)).collect();
             let alone = candidates.len() == limits.len();
-            let (replay, _) = self.pass_until("looking for what helps", &candidates, |replay| {
-                alone && replay.all_lose()
-            })?;
+            let doing = Said::of("looking for what helps", "正在找管用的办法");
+            let (replay, _) =
+                self.pass_until(&doing, &candidates, |replay| alone && replay.all_lose())?;
             let mut rows = self.rows(&candidates, &replay);
             answer.helped_by(rows.split_off(limits.len()));
             // The lowest above which none loses anything.

@@ -1,11 +1,12 @@
 //! From flags to configurations: the host as it is set, and each combination of the grid.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use plimsoll_ct::{Bytes, KernelVersion, Profile, SETTINGS};
-use plimsoll_model::{Config, SettingError, Settings, profile_named};
+use plimsoll_model::{BEHAVIOURS, Config, SettingError, Settings, profile_named};
 
-use plimsoll_report::{Language, spoken};
+use plimsoll_diagnosis::{Said, said};
 
 use super::arguments::{Arguments, Grid};
 
@@ -31,13 +32,13 @@ pub struct Candidate {
 
 /// The kernel by a person's word: a profile, a release, or the one that runs. With what is to be said of it: nobody knows what
 /// kernels will do that are not there yet.
-pub fn profile(word: &str) -> Result<(&'static Profile, Option<String>), String> {
+pub fn profile(word: &str) -> Result<(&'static Profile, Option<Said>), Said> {
     if let Some(profile) = profile_named(word) {
         return Ok((profile, None));
     }
     let release = if word == "running" {
-        std::fs::read_to_string("/proc/sys/kernel/osrelease")
-            .map_err(|e| format!("/proc/sys/kernel/osrelease: {e}"))?
+        let path = Path::new("/proc/sys/kernel/osrelease");
+        std::fs::read_to_string(path).map_err(|e| super::of_file(path, &e))?
     } else {
         word.to_owned()
     };
@@ -46,22 +47,36 @@ pub fn profile(word: &str) -> Result<(&'static Profile, Option<String>), String>
             let profile = Profile::of(&version);
             let [oldest, youngest] = Profile::SEEN;
             let strange = if version.rank() > youngest {
-                Some(format!("newer than any that was compared ({}.{})", youngest.0, youngest.1))
+                let (major, minor) = youngest;
+                Some(said!(
+                    "newer than any that was compared ({major}.{minor})",
+                    "比对照过的都新（{major}.{minor}）"
+                ))
             } else if version.rank() < oldest {
-                Some(format!("older than any that is known ({}.6.{})", oldest.0, oldest.1))
+                let (major, minor) = oldest;
+                Some(said!(
+                    "older than any that is known ({major}.6.{minor})",
+                    "比已知的都旧（{major}.6.{minor}）"
+                ))
             } else {
                 None
             };
-            let note = strange
-                .map(|why| format!("Linux {version} is {why}: it is taken for {}", profile.name));
+            let note = strange.map(|why| {
+                said!(
+                    "Linux {version} is {why}: it is taken for {}",
+                    "Linux {version} {why:#}：按 {} 处理",
+                    profile.name
+                )
+            });
             Ok((profile, note))
         }
         Some(_) | None => {
             let names: Vec<_> = plimsoll_ct::PROFILES.iter().map(|p| p.name).collect();
             let mut names: Vec<_> = names.into_iter().collect();
             names.dedup();
-            Err(format!(
+            Err(said!(
                 "--profile {word}: expected a kernel release, \"running\", el5 to el9, or one of {}",
+                "--profile {word}：应为内核版本、\"running\"、el5 到 el9，或其中之一：{}",
                 names.join(" ")
             ))
         }
@@ -69,46 +84,58 @@ pub fn profile(word: &str) -> Result<(&'static Profile, Option<String>), String>
 }
 
 /// The host as the flags set it.
-pub fn host(arguments: &Arguments) -> Result<(&'static Profile, Settings), String> {
-    let language = super::language(arguments);
+pub fn host(arguments: &Arguments) -> Result<(&'static Profile, Settings), Said> {
     let (profile, _) = profile(&arguments.profile)?;
-    let memory = arguments.memory.checked_mul(1 << 30).ok_or("--memory: so much is none")?;
+    let memory = arguments
+        .memory
+        .checked_mul(1 << 30)
+        .ok_or_else(|| Said::of("--memory: so much is none", "--memory：没有这么多内存"))?;
     let mut settings = Settings::of(profile, Bytes(memory));
     for (key, value) in &arguments.set {
-        settings.set(&whole(key), *value).map_err(|e| said(&e, language))?;
+        settings.set(&whole(key), *value).map_err(|e| why(&e))?;
     }
-    no_limit(profile, &settings, language)?;
+    no_limit(profile, &settings)?;
     if !arguments.timeout_policy.is_empty() && profile.from < FIRST_POLICIES {
-        return Err(format!("--timeout-policy: {} has none, they came with 3.4", profile.name));
+        return Err(said!(
+            "--timeout-policy: {} has none, they came with 3.4",
+            "--timeout-policy：{} 没有超时策略，从 3.4 起才有",
+            profile.name
+        ));
     }
     for rule in &arguments.zone {
         let [some, one_way] = FIRST_ZONES;
         if profile.from < some || rule.zone.is_one_way() && profile.from < one_way {
             let (what, version) = if rule.zone.is_one_way() {
-                ("zones of one direction", "4.3")
+                (Said::of("zones of one direction", "单方向的区域"), "4.3")
             } else {
-                ("zones", "2.6.34")
+                (Said::of("zones", "区域"), "2.6.34")
             };
-            return Err(format!(
+            return Err(said!(
                 "--zone {rule}: {} has no {what}, they came with {version}",
+                "--zone {rule}：{} 没有{what:#}，从 {version} 起才有",
                 profile.name
             ));
         }
     }
     if arguments.timeout_policy.len() > usize::from(u8::MAX) {
-        return Err("--timeout-policy: so many are not kept apart".into());
+        return Err(Said::of(
+            "--timeout-policy: so many are not kept apart",
+            "--timeout-policy：太多了，无法一一区分",
+        ));
     }
     settings.policies.extend(arguments.timeout_policy.iter().map(|rule| rule.policy.clone()));
     if arguments.scale > 1 && settings.checksum {
-        return Err("--scale changes addresses and leaves the checksums: it can't be used with \
-                    nf_conntrack_checksum=1"
-            .into());
+        return Err(Said::of(
+            "--scale changes addresses and leaves the checksums: it can't be used with \
+             nf_conntrack_checksum=1",
+            "--scale 改变地址而不改校验和：不能与 nf_conntrack_checksum=1 一起用",
+        ));
     }
     Ok((profile, settings))
 }
 
 /// Each combination of the grid, in the order of the flags.
-pub fn grid(base: &Settings, grid: &[Grid], language: Language) -> Result<Vec<Candidate>, String> {
+pub fn grid(base: &Settings, grid: &[Grid]) -> Result<Vec<Candidate>, Said> {
     if grid.is_empty() {
         return Ok(Vec::new());
     }
@@ -118,24 +145,26 @@ pub fn grid(base: &Settings, grid: &[Grid], language: Language) -> Result<Vec<Ca
         let (key, mut wider) = (whole(key), Vec::new());
         for candidate in &all {
             for &value in values {
-                wider.push(candidate.with(&key, value).map_err(|e| said(&e, language))?);
+                wider.push(candidate.with(&key, value).map_err(|e| why(&e))?);
             }
         }
         all = wider;
         if all.len() > MOST {
-            return Err(format!("--what-if: more than {MOST} combinations"));
+            return Err(said!(
+                "--what-if: more than {MOST} combinations",
+                "--what-if：组合超过 {MOST} 种"
+            ));
         }
     }
     Ok(all)
 }
 
 /// Kernels that know no table without a limit refuse 0, or would admit nothing.
-pub fn no_limit(profile: &Profile, settings: &Settings, language: Language) -> Result<(), String> {
+pub fn no_limit(profile: &Profile, settings: &Settings) -> Result<(), Said> {
     if settings.max > 0 || profile.zero_is_unlimited {
         return Ok(());
     }
-    Err(spoken!(
-        language,
+    Err(said!(
         "nf_conntrack_max: the kernel refuses 0; up to 6.18 it means no limit, {} has none such",
         "nf_conntrack_max：内核不接受 0；到 6.18 为止它表示不设上限，{} 没有这回事",
         profile.name
@@ -143,7 +172,7 @@ pub fn no_limit(profile: &Profile, settings: &Settings, language: Language) -> R
 }
 
 /// Each combination once, the first of those that come to the same; what is to be said of the others.
-pub fn once(all: &mut Vec<Candidate>, language: Language) -> Option<String> {
+pub fn once(all: &mut Vec<Candidate>) -> Option<Said> {
     let given = all.len();
     let mut kept: Vec<Candidate> = Vec::new();
     for candidate in all.drain(..) {
@@ -154,8 +183,7 @@ pub fn once(all: &mut Vec<Candidate>, language: Language) -> Option<String> {
     *all = kept;
     let again = given - all.len();
     (again > 0).then(|| {
-        spoken!(
-            language,
+        said!(
             "--what-if: {again} of the {given} combinations come to the same as another, which is tried once",
             "--what-if：{given} 种组合中有 {again} 种与另一种相同，只试一次"
         )
@@ -189,21 +217,28 @@ fn whole(key: &str) -> Cow<'_, str> {
 }
 
 /// The error, and the nearest name where there is none of that name.
-fn said(error: &SettingError, language: Language) -> String {
+fn why(error: &SettingError) -> Said {
     match error {
         SettingError::Unknown(key) => {
-            let asks = nearest(key).map_or_else(String::new, |name| {
-                spoken!(language, "; did you mean {name}?", "；您是不是指 {name}？")
+            let asks = nearest(key).map_or_else(Said::default, |name| {
+                said!("; did you mean {name}?", "；您是不是指 {name}？")
             });
-            spoken!(language, "{error}{asks}", "{key}：连接跟踪没有这个设置{asks}")
+            said!("{error}{asks}", "{key}：连接跟踪没有这个设置{asks:#}")
         }
         SettingError::Refused { name, value } => {
-            spoken!(language, "{error}", "{name}：内核不接受 {value}")
+            said!("{error}", "{name}：内核不接受 {value}")
         }
         SettingError::NotModelled(name) => {
-            spoken!(language, "{error}", "{name}：在模型里不起作用")
+            said!("{error}", "{name}：在模型里不起作用")
         }
-        SettingError::NotCompared(_) => error.to_string(),
+        SettingError::NotCompared(name) => {
+            let compared = BEHAVIOURS.iter().filter(|b| b.wording.compared).map(|b| b.name);
+            let compared = compared.collect::<Vec<_>>().join(", ");
+            said!(
+                "{error}",
+                "{name}：本内核写些什么没有对照过；对照过的有这些 --profile：{compared}"
+            )
+        }
     }
 }
 
@@ -272,7 +307,7 @@ mod tests {
                 "Linux 2.4.20 is older than any that is known (2.6.18): it is taken for 2.6.18",
             ),
         ] {
-            assert_eq!(profile(word).unwrap().1, Some(note.to_owned()));
+            assert_eq!(profile(word).unwrap().1, Some(note.into()));
         }
     }
 }

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use plimsoll_ct::Time;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_replay::{Copies, Synthetic, Workload};
-use plimsoll_report::{Language, spoken};
+use plimsoll_report::Language;
 use plimsoll_wire::capture::Record;
 
 use super::arguments::Arguments;
@@ -35,13 +36,11 @@ const LOOK: usize = 4096;
 
 impl<'a> Source<'a> {
     /// As the flags say.
-    pub fn of(arguments: &'a Arguments) -> Result<Self, String> {
-        let language = super::language(arguments);
+    pub fn of(arguments: &'a Arguments) -> Result<Self, Said> {
         if arguments.captures.iter().filter(|path| *path == Path::new("-")).count() > 1 {
-            return Err(spoken!(
-                language,
+            return Err(Said::of(
                 "-, the standard input, can be given once: it is read to its end",
-                "标准输入 - 只能给一次：它会被一直读到末尾"
+                "标准输入 - 只能给一次：它会被一直读到末尾",
             ));
         }
         Ok(Self {
@@ -51,7 +50,7 @@ impl<'a> Source<'a> {
             speed: arguments.speed,
             until: arguments.at,
             unicode: terminal::shows(arguments.lang, arguments.ascii),
-            language,
+            language: super::language(arguments),
         })
     }
 
@@ -64,9 +63,9 @@ impl<'a> Source<'a> {
     /// waits is told.
     pub fn pass(
         &self,
-        doing: &str,
+        doing: &Said,
         mut feed: impl FnMut(&[Record<'_>]) -> ControlFlow<()>,
-    ) -> Result<Faults, String> {
+    ) -> Result<Faults, Said> {
         let read = Arc::new(AtomicU64::new(0));
         let bar = self.bar(doing);
         let mut copies = Copies::default();
@@ -118,7 +117,7 @@ impl<'a> Source<'a> {
                 }
                 Ok(Faults::default())
             }
-            None => captures::each(self.captures, &read, self.language, visit),
+            None => captures::each(self.captures, &read, visit),
         };
         if let Some(bar) = bar {
             bar.finish_and_clear();
@@ -126,8 +125,7 @@ impl<'a> Source<'a> {
         match (first, self.until) {
             (Some(start), Some(until)) if !as_it_is && !shown => {
                 let (at, first) = (moment::shown(until.time(start)), moment::shown(start));
-                Err(spoken!(
-                    self.language,
+                Err(said!(
                     "--at {at}: before the first packet, {first}",
                     "--at {at}：早于第一个包 {first}"
                 ))
@@ -137,7 +135,7 @@ impl<'a> Source<'a> {
     }
 
     /// Shown on a terminal only, and only after a moment: short work needs none.
-    fn bar(&self, doing: &str) -> Option<ProgressBar> {
+    fn bar(&self, doing: &Said) -> Option<ProgressBar> {
         if !std::io::stderr().is_terminal() {
             return None;
         }
@@ -145,17 +143,24 @@ impl<'a> Source<'a> {
             Some(workload) => Some((workload.span * 1e3) as u64),
             None => self.captures.iter().map(|path| size(path)).sum(),
         };
-        let form = match (length, self.synthetic) {
-            (None, _) => "{spinner} {msg}  {bytes} read, {elapsed}",
+        let form = match length {
+            None => Said::of(
+                "{spinner} {msg}  {bytes} read, {elapsed}",
+                "{spinner} {msg}  已读 {bytes}，{elapsed}",
+            ),
             // As wide as the terminal, whatever that is: a line that wraps is not taken away again.
-            (Some(_), _) => "{msg} {wide_bar} {percent:>3} %, {eta} left",
+            Some(_) => Said::of(
+                "{msg} {wide_bar} {percent:>3} %, {eta} left",
+                "{msg} {wide_bar} {percent:>3} %，剩余 {eta}",
+            ),
         };
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(5));
-        let style = ProgressStyle::with_template(form).unwrap_or(ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template(form.spoken(self.language))
+            .unwrap_or(ProgressStyle::default_bar());
         let style =
             if self.unicode { style } else { style.progress_chars("#>.").tick_chars(r"|/-\ ") };
         bar.set_style(style);
-        bar.set_message(doing.to_owned());
+        bar.set_message(doing.spoken(self.language).to_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
         Some(bar)
     }

@@ -1,5 +1,6 @@
 //! A made-up workload, as words: `rate=2000/s lifetime=exp:30s tcp=70% udp=30% seed=1 for=10m`.
 
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_replay::{Lifetime, Workload};
 
 use super::moment::seconds;
@@ -8,31 +9,40 @@ use super::moment::seconds;
 const MOST_FLOWS: f64 = 1e9;
 
 /// Reads it. What is not said is as in [`Workload::default`].
-pub fn parse(text: &str) -> Result<Workload, String> {
+pub fn parse(text: &str) -> Result<Workload, Said> {
     let mut workload = Workload::default();
     let mut mix = [None; 3];
     if text.split([' ', ',', '\t']).all(str::is_empty) {
-        return Err("expected KEY=VALUE, saw nothing; rate=1000/s alone is what would be made up by default".into());
+        return Err(Said::of(
+            "expected KEY=VALUE, saw nothing; rate=1000/s alone is what would be made up by default",
+            "应为 KEY=VALUE，实为空；只写 rate=1000/s 就是默认的流量",
+        ));
     }
     for word in text.split([' ', ',', '\t']).filter(|word| !word.is_empty()) {
-        let (key, value) =
-            word.split_once('=').ok_or_else(|| format!("expected KEY=VALUE, saw {word:?}"))?;
-        let expected = |what: &str| format!("{key}: expected {what}, saw {value:?}");
+        let (key, value) = word.split_once('=').ok_or_else(|| {
+            said!("expected KEY=VALUE, saw {word:?}", "应为 KEY=VALUE，实为 {word:?}")
+        })?;
+        let expected = |what: &str, chinese: &str| {
+            said!("{key}: expected {what}, saw {value:?}", "{key}：应为{chinese}，实为 {value:?}")
+        };
         let share = || {
             let number = value.strip_suffix('%').unwrap_or(value).parse::<f64>().ok();
             let number = number.filter(|n| (0.0..=100.0).contains(n));
-            number.map(|n| n / 100.0).ok_or_else(|| expected("a percentage"))
+            number.map(|n| n / 100.0).ok_or_else(|| expected("a percentage", "百分比"))
         };
         match key {
             "rate" => {
                 let number = value.strip_suffix("/s").unwrap_or(value).parse::<f64>().ok();
-                workload.rate = number
-                    .filter(|n| (1e-3..=1e7).contains(n))
-                    .ok_or_else(|| expected("flows per second, like 2000/s"))?;
+                workload.rate = number.filter(|n| (1e-3..=1e7).contains(n)).ok_or_else(|| {
+                    expected("flows per second, like 2000/s", "每秒的流数，如 2000/s")
+                })?;
             }
             "lifetime" => {
                 workload.lifetime = lifetime(value).ok_or_else(|| {
-                    expected("exp:30s, fixed:30s, uniform:1s-60s or pareto:2s:1.5")
+                    expected(
+                        "exp:30s, fixed:30s, uniform:1s-60s or pareto:2s:1.5",
+                        " exp:30s、fixed:30s、uniform:1s-60s 或 pareto:2s:1.5",
+                    )
                 })?;
             }
             "tcp" => mix[0] = Some(share()?),
@@ -42,22 +52,23 @@ pub fn parse(text: &str) -> Result<Workload, String> {
             "every" => {
                 workload.every = seconds(value)
                     .filter(|s| *s >= 0.01)
-                    .ok_or_else(|| expected("a span like 5s"))?;
+                    .ok_or_else(|| expected("a span like 5s", "时间段，如 5s"))?;
             }
             "clients" => {
                 let number = value.parse().ok().filter(|n| (1..=1 << 24).contains(n));
-                workload.clients = number.ok_or_else(|| expected("1 to 16777216"))?;
+                workload.clients =
+                    number.ok_or_else(|| expected("1 to 16777216", " 1 到 16777216"))?;
             }
-            "seed" => workload.seed = value.parse().map_err(|_| expected("a number"))?,
+            "seed" => workload.seed = value.parse().map_err(|_| expected("a number", "数"))?,
             "for" => {
                 workload.span = seconds(value)
                     .filter(|s| *s > 0.0)
-                    .ok_or_else(|| expected("a span like 10m"))?;
+                    .ok_or_else(|| expected("a span like 10m", "时间段，如 10m"))?;
             }
             _ => {
-                return Err(format!(
-                    "{key}: expected rate, lifetime, tcp, udp, icmp, unanswered, every, clients, seed \
-                     or for"
+                return Err(said!(
+                    "{key}: expected rate, lifetime, tcp, udp, icmp, unanswered, every, clients, seed or for",
+                    "{key}：应为 rate、lifetime、tcp、udp、icmp、unanswered、every、clients、seed 或 for"
                 ));
             }
         }
@@ -66,10 +77,13 @@ pub fn parse(text: &str) -> Result<Workload, String> {
         workload.mix = mix.map(|share| share.unwrap_or(0.0));
     }
     if workload.mix.iter().sum::<f64>() <= 0.0 {
-        return Err("tcp, udp and icmp have no share at all".into());
+        return Err(Said::of(
+            "tcp, udp and icmp have no share at all",
+            "tcp、udp 和 icmp 一点份额也没有",
+        ));
     }
     if workload.rate * workload.span > MOST_FLOWS {
-        return Err(format!("more than {MOST_FLOWS:e} flows"));
+        return Err(said!("more than {MOST_FLOWS:e} flows", "超过 {MOST_FLOWS:e} 条流"));
     }
     Ok(workload)
 }

@@ -6,6 +6,7 @@
 //!
 //! Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
 
+mod fault;
 mod pcap;
 mod pcapng;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tests;
 use alloc::vec::Vec;
 use core::fmt;
 
+pub use fault::Fault;
 use plimsoll_ct::Time;
 
 /// A record longer than this is taken for garbage.
@@ -51,7 +53,7 @@ pub struct CaptureError {
     /// Frames before it.
     pub frames: u64,
     /// What is wrong.
-    pub what: &'static str,
+    pub what: Fault,
 }
 
 impl fmt::Display for CaptureError {
@@ -180,7 +182,7 @@ impl Decoder {
         }
     }
 
-    fn begin<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, &'static str> {
+    fn begin<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, Fault> {
         let Some(magic) = bytes.first_chunk::<4>() else { return Ok(Step::Need(4)) };
         if *magic == pcapng::SECTION {
             let mut section = pcapng::Section::default();
@@ -225,7 +227,7 @@ impl<'a> Iterator for Records<'a> {
                 Ok(Step::Need(_)) => {
                     self.rest = &[];
                     let (offset, frames) = (self.decoder.offset, self.decoder.frames);
-                    return Some(Err(CaptureError { offset, frames, what: "cut off" }));
+                    return Some(Err(CaptureError { offset, frames, what: Fault::CutOff }));
                 }
                 Err(error) => {
                     self.rest = &[];

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::Time;
 
-use super::{LONGEST, Order, Record, Step};
+use super::{Fault, LONGEST, Order, Record, Step};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Header {
@@ -20,7 +20,7 @@ pub(super) struct Header {
 const AHEAD: usize = 512;
 
 impl Header {
-    pub(super) fn read(bytes: &[u8; 24]) -> Result<Self, &'static str> {
+    pub(super) fn read(bytes: &[u8; 24]) -> Result<Self, Fault> {
         let magic = [bytes[0], bytes[1], bytes[2], bytes[3]];
         let (big, unit, record) = match u32::from_be_bytes(magic) {
             0xa1b2_c3d4 => (true, 1000, 16),
@@ -30,12 +30,12 @@ impl Header {
             // Kuznetzov's: interface, protocol and packet type behind each record's header.
             0xa1b2_cd34 => (true, 1000, 24),
             0x34cd_b2a1 => (false, 1000, 24),
-            _ => return Err("neither pcap nor pcapng"),
+            _ => return Err(Fault::NoCapture),
         };
         let order = Order { big };
         // Version 1 has another form, and nobody has seen 3. AIX calls its version 2 by another number.
         if !matches!(order.u16(bytes, 4), 2 | 543) {
-            return Err("a pcap of another version than 2");
+            return Err(Fault::PcapVersion);
         }
         // The upper half tells of checksums that the link adds.
         Ok(Self { order, link: order.u32(bytes, 20) & 0xffff, unit, record })
@@ -63,7 +63,7 @@ impl Header {
     }
 
     #[inline(always)]
-    pub(super) fn record<'a>(&self, bytes: &'a [u8]) -> Result<Step<'a>, &'static str> {
+    pub(super) fn record<'a>(&self, bytes: &'a [u8]) -> Result<Step<'a>, Fault> {
         // Every record's header begins with these.
         let Some(header) = bytes.first_chunk::<16>().filter(|_| bytes.len() >= self.record) else {
             return Ok(Step::Need(self.record));
@@ -71,7 +71,7 @@ impl Header {
         let [seconds, below, held, length] = self.order.words(header);
         let held = held as usize;
         if held > LONGEST {
-            return Err("a record longer than 16 MiB");
+            return Err(Fault::RecordTooLong);
         }
         let end = self.record + held;
         let Some(frame) = bytes.get(self.record..end) else { return Ok(Step::Need(end)) };

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::Time;
 
-use super::{LONGEST, Order, Record, Step};
+use super::{Fault, LONGEST, Order, Record, Step};
 
 /// Type of the section header block; the same in both byte orders.
 pub(super) const SECTION: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
@@ -22,9 +22,6 @@ const INTERFACE_LEAST: usize = 20;
 const SECOND: i64 = 1_000_000_000;
 /// A file with more interfaces is garbage.
 const MOST_INTERFACES: usize = 65_536;
-
-const TOO_LONG: &str = "a packet longer than its block";
-const OPTION_TOO_LONG: &str = "an option longer than its block";
 
 #[derive(Debug, Clone, Copy)]
 struct Interface {
@@ -95,7 +92,7 @@ impl Section {
         Some((Record { time: Some(Time(time)), link: on.link, bytes, length }, used))
     }
 
-    pub(super) fn block<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, &'static str> {
+    pub(super) fn block<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, Fault> {
         if bytes.len() < 12 {
             return Ok(Step::Need(12));
         }
@@ -103,28 +100,28 @@ impl Section {
             self.order = match [bytes[8], bytes[9], bytes[10], bytes[11]] {
                 [0x1a, 0x2b, 0x3c, 0x4d] => Order { big: true },
                 [0x4d, 0x3c, 0x2b, 0x1a] => Order { big: false },
-                _ => return Err("a section header without its byte-order mark"),
+                _ => return Err(Fault::NoByteOrder),
             };
         }
         let order = self.order;
         let length = order.u32(bytes, 4) as usize;
         if length < 12 || !length.is_multiple_of(4) {
-            return Err("a block length that can't be: less than 12, or no multiple of 4");
+            return Err(Fault::BlockLength);
         }
         if length > LONGEST + 64 {
-            return Err("a block longer than 16 MiB");
+            return Err(Fault::BlockTooLong);
         }
         let Some(block) = bytes.get(..length) else { return Ok(Step::Need(length)) };
         if order.u32(block, length - 4) as usize != length {
-            return Err("a block whose two lengths differ");
+            return Err(Fault::LengthsDiffer);
         }
         let body = &block[8..length - 4];
         if bytes[..4] == SECTION {
             if length < SECTION_LEAST {
-                return Err("a section header shorter than 28 octets");
+                return Err(Fault::SectionTooShort);
             }
             if order.u16(block, 12) != 1 {
-                return Err("a section of another version than 1");
+                return Err(Fault::SectionVersion);
             }
             sound(order, body.get(16..).unwrap_or_default())?;
             self.lost = self.lost();
@@ -133,10 +130,10 @@ impl Section {
         }
         if order.u32(block, 0) == INTERFACE {
             if self.interfaces.len() >= MOST_INTERFACES {
-                return Err("too many interfaces");
+                return Err(Fault::TooManyInterfaces);
             }
             if length < INTERFACE_LEAST {
-                return Err("an interface's description shorter than 20 octets");
+                return Err(Fault::InterfaceTooShort);
             }
             self.interfaces.push(interface(order, body)?);
             return Ok(Step::Skip(length));
@@ -150,7 +147,7 @@ impl Section {
     }
 
     /// What became of packets on an interface: those dropped by it, and by its host.
-    fn statistics(&mut self, body: &[u8]) -> Result<(), &'static str> {
+    fn statistics(&mut self, body: &[u8]) -> Result<(), Fault> {
         const INTERFACE_DROPPED: u16 = 5;
         const HOST_DROPPED: u16 = 7;
         let order = self.order;
@@ -174,17 +171,20 @@ impl Section {
     }
 
     /// The record of a block of this kind, if it is one of packets.
-    fn record<'a>(&self, kind: u32, body: &'a [u8]) -> Result<Option<Record<'a>>, &'static str> {
+    fn record<'a>(&self, kind: u32, body: &'a [u8]) -> Result<Option<Record<'a>>, Fault> {
         let order = self.order;
         match kind {
             PACKET => self.packet(body, order.u32(body, 0), 20),
             OLD_PACKET => self.packet(body, order.u16(body, 0).into(), 20),
             SIMPLE_PACKET => {
-                let on = self.interfaces.first().ok_or("a packet before any interface")?;
+                let on = self.interfaces.first().ok_or(Fault::NoInterface)?;
                 let length = order.u32(body, 0);
                 let limit = if on.snapshot == 0 { u32::MAX } else { on.snapshot };
                 let held = length.min(limit) as usize;
-                let frame = body.get(4..).and_then(|rest| rest.get(..held)).ok_or(TOO_LONG)?;
+                let frame = body
+                    .get(4..)
+                    .and_then(|rest| rest.get(..held))
+                    .ok_or(Fault::LongerThanBlock)?;
                 Ok(Some(Record { time: None, link: on.link, bytes: frame, length }))
             }
             _ => Ok(None),
@@ -196,13 +196,12 @@ impl Section {
         body: &'a [u8],
         interface: u32,
         data: usize,
-    ) -> Result<Option<Record<'a>>, &'static str> {
-        let on =
-            self.interfaces.get(interface as usize).ok_or("a packet of an unknown interface")?;
+    ) -> Result<Option<Record<'a>>, Fault> {
+        let on = self.interfaces.get(interface as usize).ok_or(Fault::UnknownInterface)?;
         let order = self.order;
         let ticks = u64::from(order.u32(body, 4)) << 32 | u64::from(order.u32(body, 8));
         let held = order.u32(body, 12) as usize;
-        let frame = body.get(data..data + held).ok_or(TOO_LONG)?;
+        let frame = body.get(data..data + held).ok_or(Fault::LongerThanBlock)?;
         sound(order, body.get((data + held).next_multiple_of(4)..).unwrap_or_default())?;
         let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(on.resolution);
         // All ones where the program that wrote it knew none: a time that nobody can have is none.
@@ -228,7 +227,7 @@ fn options(order: Order, mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> 
 }
 
 /// Whether all options of a block are within it.
-fn sound(order: Order, mut rest: &[u8]) -> Result<(), &'static str> {
+fn sound(order: Order, mut rest: &[u8]) -> Result<(), Fault> {
     while let Some((_, _, behind)) = option(order, rest)? {
         rest = behind;
     }
@@ -239,17 +238,17 @@ fn sound(order: Order, mut rest: &[u8]) -> Result<(), &'static str> {
 type Opt<'a> = (u16, &'a [u8], &'a [u8]);
 
 /// The option that `rest` begins with; `None`: their end, which may be left out.
-fn option(order: Order, rest: &[u8]) -> Result<Option<Opt<'_>>, &'static str> {
+fn option(order: Order, rest: &[u8]) -> Result<Option<Opt<'_>>, Fault> {
     let Some((head, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
     let (code, length) = (order.u16(head, 0), usize::from(order.u16(head, 2)));
     if code == 0 {
         return Ok(None);
     }
-    let value = rest.get(..length).ok_or(OPTION_TOO_LONG)?;
+    let value = rest.get(..length).ok_or(Fault::OptionTooLong)?;
     Ok(Some((code, value, rest.get(length.next_multiple_of(4)..).unwrap_or_default())))
 }
 
-fn interface(order: Order, body: &[u8]) -> Result<Interface, &'static str> {
+fn interface(order: Order, body: &[u8]) -> Result<Interface, Fault> {
     let mut interface = Interface {
         link: order.u16(body, 0).into(),
         snapshot: order.u32(body, 4),
@@ -265,11 +264,10 @@ fn interface(order: Order, body: &[u8]) -> Result<Interface, &'static str> {
             (9, [resolution]) => {
                 let exponent = u32::from(resolution & 0x7f);
                 let base: u64 = if resolution & 0x80 == 0 { 10 } else { 2 };
-                interface.resolution = base
-                    .checked_pow(exponent)
-                    .ok_or("a resolution of time too fine for 64 bits")?;
+                interface.resolution =
+                    base.checked_pow(exponent).ok_or(Fault::ResolutionTooFine)?;
             }
-            (9, _) => return Err("a resolution of time that is not one octet"),
+            (9, _) => return Err(Fault::ResolutionLength),
             (14, value) if value.len() == 8 => {
                 interface.offset = (wide(order, value) as i64).saturating_mul(SECOND);
             }

@@ -208,7 +208,7 @@ fn every_cut_of_a_capture_is_an_error_with_its_place_or_a_clean_end() {
 /// Frames before the fault, where it is, and what it is.
 fn fault(file: &[u8]) -> Option<(u64, u64, &'static str)> {
     let error = Records::new(file).find_map(Result::err)?;
-    Some((error.frames, error.offset, error.what))
+    Some((error.frames, error.offset, error.what.words()))
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn a_resolution_is_any_that_64_bits_hold_and_options_may_lack_their_end() {
         let length = resolution.len() as u8;
         let option = [&[9, 0, length, 0], resolution, &[0; 4][resolution.len()..]].concat();
         let file = [section(), described(&option), packet(0, 2)].concat();
-        Records::new(&file).next().unwrap().map(|r| r.time.unwrap().0).map_err(|e| e.what)
+        Records::new(&file).next().unwrap().map(|r| r.time.unwrap().0).map_err(|e| e.what.words())
     };
     // Ticks since 1970: 7 of a second, of 10^-9, of 2^-30, of what is too small to be seen.
     assert_eq!([at(&[0]), at(&[9]), at(&[0x9e])], [Ok(7_000_000_000), Ok(7), Ok(6)]);

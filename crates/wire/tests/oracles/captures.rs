@@ -22,7 +22,7 @@ fn ours(bytes: &[u8]) -> (Vec<Walked>, Option<&'static str>) {
     for record in Records::new(bytes) {
         match record {
             Ok(r) => walked.push((r.time.map(|t| t.0.into()), r.link, r.bytes.to_vec(), r.length)),
-            Err(error) => wrong = Some(error.what),
+            Err(error) => wrong = Some(error.what.words()),
         }
     }
     (walked, wrong)
