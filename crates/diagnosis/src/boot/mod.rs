@@ -244,7 +244,7 @@ pub fn boot(facts: &BootFacts, changes: &[FileChange]) -> Boot {
             }
         },
         steps: outcome::steps(&plan, &run, facts.modular.get() == Some(false)),
-        module: run.module_story(facts, &plan),
+        module: run.module_story(other.as_ref(), facts, &plan),
         loader: plan.loader,
         loader_because: plan.loader_because,
         assumed: plan.assumed,

@@ -386,7 +386,12 @@ impl Run {
     }
 
     /// How the keys come to be, as a sentence.
-    pub(super) fn module_story(&self, facts: &BootFacts, plan: &Plan) -> Said {
+    pub(super) fn module_story(
+        &self,
+        other: Option<&Self>,
+        facts: &BootFacts,
+        plan: &Plan,
+    ) -> Said {
         let core = facts.core();
         if self.built_in {
             return said!(
@@ -411,6 +416,16 @@ impl Run {
                 } else {
                     said!(" ({})", "（{:#}）", loaded.place.map(crate::words::clean))
                 };
+                let before = |stage: Stage| stage < Stage::Sysctl;
+                let otherwise = other.filter(|o| !o.built_in).and_then(|o| o.core.as_ref());
+                if otherwise.is_some_and(|o| before(o.stage) != before(loaded.stage)) {
+                    return said!(
+                        "{core} is loaded by {}{place}, before {} applies the files or after it: nothing orders them",
+                        "{core} 由 {:#}{place:#} 加载，可能在 {1} 应用文件之前，也可能在之后：先后没有规定",
+                        loaded.by,
+                        plan.loader.name()
+                    );
+                }
                 let when = if loaded.stage < Stage::Sysctl {
                     said!("before", "之前")
                 } else {

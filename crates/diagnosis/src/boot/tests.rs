@@ -324,6 +324,25 @@ fn a_unit_without_order_makes_the_value_uncertain() {
     assert_eq!(o.after, After::Value(262_144));
     assert_eq!(o.or.as_ref().map(|(a, _)| a.number()), Some(Some(524_288)));
     assert_eq!(kinds(&b), ["no-order"]);
+    assert_eq!(
+        b.module,
+        "nf_conntrack is loaded by nftables.service (/etc/nftables.conf), before systemd-sysctl applies the files or \
+         after it: nothing orders them"
+    );
+}
+
+#[test]
+fn a_copy_that_an_editor_or_a_package_left_is_not_to_be_made_a_file_that_counts() {
+    let mend = |name: &str| {
+        let path = format!("/etc/sysctl.d/{name}");
+        let b = boot(&host("6.12.1", &[EARLY, (&path, &format!("{MAX} = 1\n"))]), &[]);
+        assert_eq!(b.lints.len(), 1, "{name}");
+        b.lints[0].mend.to_string()
+    };
+    assert_eq!(mend("70-ct"), "rename it to /etc/sysctl.d/70-ct.conf");
+    for left in ["70-ct.conf.bak", "70-ct.conf~", "70-ct.conf.dpkg-old", "70-ct.conf.rpmsave"] {
+        assert_eq!(mend(left), "none is needed where that is meant", "{left}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the next boot will do to the settings (CT040): the simulation ([`crate::boot`]) against what runs now; and what is
 //! wrong with the files (CT043 to CT048), whatever runs now.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Bytes, Setting};
@@ -11,7 +11,7 @@ use crate::Said;
 use crate::boot::{After, Attempt, Fate, LOST, Lint, LintKind, Outcome, place};
 use crate::case::Case;
 use crate::commands;
-use crate::facts::ManagerKind;
+use crate::facts::{ManagerKind, SysctlLoader};
 use crate::words;
 use crate::{Severity, Value};
 
@@ -31,12 +31,16 @@ pub(crate) struct Lost {
     pub(crate) gain: bool,
     /// A line asks for the other value, and comes before the key is there, or may.
     pub(crate) vain: bool,
+    /// What that line asks for, and its file, where what runs instead is the kernel's own, or a lower limit.
+    pub(crate) meant: Option<(u64, String)>,
+    /// It depends on an order that nothing gives.
+    open: bool,
 }
 
 impl Lost {
     /// Whether our files are to keep the running value.
     pub(crate) fn is_ours_to_keep(&self) -> bool {
-        self.managed.is_none() && !self.gain
+        self.managed.is_none() && !self.gain && self.meant.is_none()
     }
 }
 
@@ -152,7 +156,30 @@ fn lost_setting(case: &Case<'_>, outcome: &Outcome) -> Option<Lost> {
         managed: managed(case, setting),
         gain,
         vain: outcome.or.is_some() || in_vain(case, outcome),
+        meant: meant(case, outcome, running),
+        open: outcome.or.is_some(),
     })
+}
+
+/// What the last line that comes too early asks for, where nobody chose what runs instead. RHEL's old scripts have no place
+/// where the module is loaded early.
+fn meant(case: &Case<'_>, outcome: &Outcome, running: u64) -> Option<(u64, String)> {
+    let boot = case.boot.value().filter(|boot| boot.loader != SysctlLoader::RcSysinit)?;
+    let lost = |a: &Attempt| {
+        let a = &a.assignment;
+        let is = |l: &Lint| {
+            matches!(l.kind, LintKind::LoadsLater | LintKind::NoOrder)
+                && l.file.as_ref() == Some(&a.file)
+                && l.line == Some(a.line)
+        };
+        boot.lints.iter().any(is)
+    };
+    let line = outcome.attempts.iter().rfind(|a| a.fate == Fate::NotYet && lost(a))?;
+    let asked: u64 = line.assignment.value.parse().ok()?;
+    let own = outcome.after.number().and_then(|n| u64::try_from(n).ok()) == Some(running);
+    let higher = outcome.setting.name == "nf_conntrack_max" && running != 0 && asked > running;
+    let chosen = outcome.winner().is_some() || asked == running || !(own || higher);
+    (!chosen).then(|| (asked, line.assignment.file.clone()))
 }
 
 /// Whether a line asks for another value than the one that runs, and comes before the key exists.
@@ -238,14 +265,16 @@ fn unset(case: &Case<'_>, outcome: &Outcome, running: u64) -> Said {
         _ => {
             let lint = case.boot.value().and_then(|boot| {
                 boot.lints.iter().find(|l| {
-                    l.kind == LintKind::LoadsLater
+                    matches!(l.kind, LintKind::LoadsLater | LintKind::NoOrder)
                         && l.file.as_ref() == Some(&a.file)
                         && l.line == Some(a.line)
                 })
             });
             let bare = |text: &str| {
                 let bare = text.strip_prefix(LOST.0).or_else(|| text.strip_prefix(LOST.1));
-                bare.unwrap_or(text).to_string()
+                // Where two values are possible they stand ahead of the reason.
+                let reason = || text.split_once("): ").or_else(|| text.split_once("）："));
+                bare.or_else(|| reason().map(|(_, reason)| reason)).unwrap_or(text).to_string()
             };
             let why = lint
                 .map_or(Said::of("the key does not exist yet", "那时参数还不存在"), |l| {
@@ -272,6 +301,9 @@ fn lost(case: &Case<'_>) -> Option<Draft> {
         None => Said::default(),
         Some(v) if v == first.running => {
             said!(", and the same after a boot", "，启动之后也是这个值")
+        }
+        Some(v) if first.open => {
+            said!(" and may be {v} after a boot", "，启动之后可能是 {v}")
         }
         Some(v) => said!(" and will be {v} after a boot", "，启动之后会是 {v}"),
     };

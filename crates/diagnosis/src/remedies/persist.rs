@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Era, Setting};
 
-use super::{Findings, Ranked, limit, raise, written};
+use super::written::{self, Vain, applied, in_vain};
+use super::{Findings, Ranked, limit, raise};
 use crate::Said;
 use crate::boot::{Attempt, Fate, LintKind, place};
 use crate::case::Case;
@@ -64,18 +65,25 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             _ => {}
         }
     }
-    let vain = higher_in_vain(case).filter(|_| meant.is_none() && values.is_empty());
-    values.extend(vain.map(|max| ("nf_conntrack_max", max)));
+    let vain: Vec<Vain> = in_vain(case)
+        .into_iter()
+        .filter(|v| values.iter().all(|(name, _)| *name != v.setting))
+        .filter(|v| v.setting != "nf_conntrack_max" || meant.is_none())
+        .collect();
     let mut commands = stale_lines(case, meant);
-    if values.is_empty() && buckets.is_none() && commands.is_empty() {
+    if values.is_empty() && buckets.is_none() && commands.is_empty() && vain.is_empty() {
         return None;
     }
     let mut fix = Vec::new();
-    let meant = meant.map(|(_, max)| max).or(vain);
+    let limit = vain.iter().find(|v| v.setting == "nf_conntrack_max").map(|v| v.asked);
+    let meant = meant.map(|(_, max)| max).or(limit);
     if let Some(max) = meant {
         fix.push(format!("plimsoll fix raise --max {max}").into());
     }
-    if !values.is_empty() || buckets.is_some() || meant.is_some() {
+    // `fix raise` looks at memory and buckets, too.
+    let others = |v: &&Vain| v.setting != "nf_conntrack_max";
+    fix.extend(applied(vain.iter().filter(others)));
+    if !values.is_empty() || buckets.is_some() || meant.is_some() || !vain.is_empty() {
         if !raised.is_empty() {
             fix.push(said!("# once the new values run:", "# 等新的值生效之后："));
         }
@@ -83,7 +91,20 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     }
     answers.extend(raised);
     let mut risk = write(case, &values, buckets, &mut commands);
+    // The lines are there; what they lack is the key.
+    if !vain.is_empty() {
+        if values.is_empty() {
+            commands.extend(early(case).map(Into::into));
+        }
+        commands.extend(applied(vain.iter()));
+    }
     commands.extend(remarks(case, &values));
+    if risk.is_empty() && !vain.is_empty() {
+        risk = said!(
+            "The values of these files take effect at once, not only at the next boot.",
+            "这些文件里的值马上生效，不只是在下次启动时。"
+        );
+    }
     if risk.is_empty() {
         risk = said!(
             "None for the running host; the files take effect at the next boot.",
@@ -106,6 +127,10 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
                     words::count(max)
                 )
             }
+            None if !vain.is_empty() => said!(
+                "What the files ask for and is lost today takes effect, now and after a boot.",
+                "文件里要求而今天不起作用的值会生效，现在和启动之后都是。"
+            ),
             None => {
                 said!("After a boot the values are the same as now.", "启动之后的值与现在相同。")
             }
@@ -134,15 +159,6 @@ fn meant_limit(case: &Case<'_>, values: &[(&'static str, u64)]) -> Option<(u32, 
             let worst = case.price.worst(*max, case.buckets().unwrap_or(0));
             *max > now && *max > ours && worst.0 <= memory.0 / 2
         })
-}
-
-/// A higher limit that a line asks for, before the key is there: it is what was meant, and not what runs. Where memory can
-/// keep it.
-fn higher_in_vain(case: &Case<'_>) -> Option<u64> {
-    let memory = case.after.host.memory_total.get()?;
-    let lost = lost_settings(case);
-    let max = lost.iter().find(|l| l.gain && l.vain && l.managed.is_none())?.after?;
-    (case.price.worst(max, case.buckets().unwrap_or(0)).0 <= memory.0 / 2).then_some(max)
 }
 
 /// Lines that have no effect: what was meant in their place, or nothing.
@@ -209,17 +225,8 @@ fn write(
             );
         }
     }
-    if commands::is_module(case) != Some(false) && !lines.is_empty() {
-        match loader {
-            SysctlLoader::Systemd => {
-                commands.push(format!("echo {module} > /etc/modules-load.d/plimsoll.conf").into());
-            }
-            SysctlLoader::Procps => commands.push(
-                format!("grep -qx {module} /etc/modules || echo {module} >> /etc/modules").into(),
-            ),
-            // The firewall loads it, and applies the settings again: see below.
-            SysctlLoader::RcSysinit => {}
-        }
+    if !lines.is_empty() {
+        commands.extend(early(case).map(Into::into));
     }
     if !lines.is_empty() {
         if loader != SysctlLoader::RcSysinit {
@@ -244,6 +251,22 @@ fn write(
         iptables_service(case, commands);
     }
     risk
+}
+
+/// The module is loaded before the settings are applied.
+fn early(case: &Case<'_>) -> Option<String> {
+    if commands::is_module(case) == Some(false) {
+        return None;
+    }
+    let module = commands::module(case.profile);
+    match commands::loader(case) {
+        SysctlLoader::Systemd => Some(format!("echo {module} > /etc/modules-load.d/plimsoll.conf")),
+        SysctlLoader::Procps => {
+            Some(format!("grep -qx {module} /etc/modules || echo {module} >> /etc/modules"))
+        }
+        // The firewall loads it, and applies the settings again.
+        SysctlLoader::RcSysinit => None,
+    }
 }
 
 /// RHEL's iptables service unloads the modules on each restart, and every setting with them.

@@ -1,8 +1,14 @@
-//! The limit that the host's own files ask for, and whether a boot gives it.
+//! What the host's own files ask for: the limit, whether a boot gives it, and what they ask for in vain.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::Said;
 use crate::boot::{After, Fate, place};
 use crate::case::Case;
+use crate::findings::lost_settings;
+use crate::words;
 
 /// A limit that stands in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,4 +44,42 @@ pub(super) fn stays(case: &Case<'_>, setting: &str, value: u64) -> bool {
         After::About(_) | After::Unknown(_) | After::Absent(..) => false,
     };
     gives(&outcome.after) && outcome.or.as_ref().is_none_or(|(after, _)| gives(after))
+}
+
+/// A value that a line asks for before the key is there, and that is meant.
+pub(super) struct Vain {
+    /// Bare modern name.
+    pub(super) setting: &'static str,
+    /// The value.
+    pub(super) asked: u64,
+    file: String,
+}
+
+/// What applies their files now, each once.
+pub(super) fn applied<'a>(vain: impl Iterator<Item = &'a Vain>) -> Vec<Said> {
+    let mut commands: Vec<Said> = Vec::new();
+    for file in vain.filter_map(|v| words::shell_word(&v.file)) {
+        let command = Said::from(format!("sysctl -p {file}"));
+        if !commands.contains(&command) {
+            commands.push(command);
+        }
+    }
+    commands
+}
+
+/// All of them; a limit where memory can keep it.
+pub(super) fn in_vain(case: &Case<'_>) -> Vec<Vain> {
+    let keeps = |name: &str, value: u64| {
+        let worst = || case.price.worst(value, case.buckets().unwrap_or(0)).0;
+        let memory = case.after.host.memory_total.get();
+        name != "nf_conntrack_max" || memory.is_some_and(|memory| worst() <= memory.0 / 2)
+    };
+    lost_settings(case)
+        .into_iter()
+        .filter(|l| l.managed.is_none())
+        .filter_map(|l| {
+            let (asked, file) = l.meant?;
+            keeps(l.setting, asked).then_some(Vain { setting: l.setting, asked, file })
+        })
+        .collect()
 }

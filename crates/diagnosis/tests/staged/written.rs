@@ -1,7 +1,9 @@
 //! What the operator wrote down, where a higher limit is asked for.
 
-use plimsoll_ct::{Counter, TcpState};
+use plimsoll_ct::{Counter, Entries, TcpState};
+use plimsoll_diagnosis::boot::BootFacts;
 use plimsoll_diagnosis::facts::Snapshot;
+use plimsoll_diagnosis::plan::{self, PERSIST_FILES, Verify};
 use plimsoll_diagnosis::{Diagnosis, RemedyId};
 
 use crate::build::*;
@@ -65,4 +67,42 @@ fn what_a_boot_gives_already_needs_nothing_that_makes_it_stay() {
     let (d, fix) = raised(&after);
     assert_eq!(fix, "plimsoll fix raise --max 1048576 --buckets 1048576");
     assert!(!remedies(&d).contains(&"persist"), "{:?}", remedies(&d));
+}
+
+#[test]
+fn a_line_that_comes_too_early_is_made_to_come_true_and_the_kernels_own_value_is_not_made_to_stay()
+{
+    let mut after = host("6.12.117", 8);
+    let wait = "net.netfilter.nf_conntrack_tcp_timeout_time_wait";
+    let zz = "/etc/sysctl.d/99-zz.conf";
+    sets(&mut after, &[assigns(FILE, 1, MAX, "524288"), assigns(zz, 1, wait, "30")]);
+    let persist = remedy(&judge(&after, &[]), RemedyId::Persist).clone();
+    let applied = ["sysctl -p /etc/sysctl.d/60-ct.conf", "sysctl -p /etc/sysctl.d/99-zz.conf"];
+    assert_eq!(
+        persist.commands,
+        ["echo nf_conntrack > /etc/modules-load.d/plimsoll.conf", applied[0], applied[1]]
+    );
+    assert_eq!(
+        persist.fix,
+        ["plimsoll fix raise --max 524288", applied[1], "plimsoll fix persist"]
+    );
+    // Once they run, `fix persist` makes just them stay.
+    after.host.global_max = known(524_288);
+    after.namespaces[0].max = known(Entries(524_288));
+    after.namespaces[0].settings.insert("nf_conntrack_tcp_timeout_time_wait".into(), "30".into());
+    let files = PERSIST_FILES.iter().map(|path| ((*path).to_string(), None)).collect();
+    let plan = plan::persist(&[], &BootFacts::of(&after), &files);
+    let of = |setting: &str, value| Verify::AfterBoot { setting: setting.into(), value };
+    let proved = [of("nf_conntrack_max", 524_288), of("nf_conntrack_tcp_timeout_time_wait", 30)];
+    assert!(proved.iter().all(|proof| plan.verify.contains(proof)), "{:?}", plan.verify);
+}
+
+#[test]
+fn a_value_that_somebody_chose_since_is_kept_against_a_line_that_comes_too_early() {
+    let mut after = host("6.12.117", 8);
+    after.host.global_max = known(1_048_576);
+    after.namespaces[0].max = known(Entries(1_048_576));
+    sets(&mut after, &[assigns(FILE, 1, MAX, "524288")]);
+    let commands = remedy(&judge(&after, &[]), RemedyId::Persist).commands.clone();
+    assert!(commands.iter().any(|c| c.contains(&format!("'{MAX} = 1048576'"))), "{commands:#?}");
 }

@@ -185,7 +185,7 @@ impl Linter<'_> {
             let harmless = hidden || kept || setting.is_some_and(|s| self.comes_true(s, &a.value));
             let mend = if a.file == super::files::MAIN {
                 "ln -s ../sysctl.conf /etc/sysctl.d/99-sysctl.conf".into()
-            } else if unapplied.why.contains(".conf") && !hidden {
+            } else if unapplied.why.contains(".conf") && !hidden && !kept {
                 said!("rename it to {}.conf", "改名为 {}.conf", clean(&a.file))
             } else if unapplied.why.contains("executable") {
                 format!("chmod +x {}", clean(&a.file)).into()
