@@ -97,7 +97,7 @@ impl Listener {
     /// From now on SIGINT, SIGTERM and SIGHUP end [`Self::wait`] instead of the program, in this thread and those it
     /// makes.
     pub fn open(scope: &Scope, bytes: usize) -> Result<Self, Gap> {
-        let failed = |error: io::Error| gap_of("ctnetlink events", &error);
+        let failed = |error: io::Error| gap_of(EVENTS, &error);
         netlink_safe(&Files::live())?;
         let mut set = SigSet::empty();
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
@@ -213,8 +213,11 @@ pub fn program_of(port: u32) -> Option<String> {
     Some(name.trim_end_matches('\n').to_owned())
 }
 
+/// How this way of reading is called.
+const EVENTS: Said = Said::of("ctnetlink events", "ctnetlink 事件");
+
 fn refusal(error: &io::Error) -> Gap {
-    let mut gap = gap_of("ctnetlink events", error);
+    let mut gap = gap_of(EVENTS, error);
     if error.kind() == io::ErrorKind::PermissionDenied {
         gap.needs = Some(Said::of(
             "CAP_NET_ADMIN in the network namespace",

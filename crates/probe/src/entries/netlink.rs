@@ -11,7 +11,7 @@ use plimsoll_wire::ctnetlink::{self, Filter};
 use super::scope::{Part, Take};
 use super::{Ask, Details, Sink, now};
 use crate::files::Files;
-use crate::table::{Budget, Dump, Meter, Part as Of, Step, netlink_safe};
+use crate::table::{Budget, DUMP, Dump, Meter, Part as Of, Step, netlink_safe};
 
 pub(super) fn entries<S: Sink>(
     ask: &Ask,
@@ -47,7 +47,7 @@ fn one<S: Sink>(
     take: &mut Take<'_, S>,
 ) -> Result<bool, Gap> {
     let mut dump = Dump::start(Of::Netfilter, &ctnetlink::dump(1, filter))
-        .map_err(|trouble| trouble.gap("ctnetlink dump"))?;
+        .map_err(|trouble| trouble.gap(DUMP))?;
     let mut recent = Recent::default();
     let mut any = false;
     let mut details = take.wants_details().then(Details::default);
@@ -78,7 +78,7 @@ fn one<S: Sink>(
             Ok(Step::Stopped) => return Ok(false),
             // What was seen before a failure counts as an incomplete reading.
             Err(_) if any => return Ok(false),
-            Err(trouble) => return Err(trouble.gap("ctnetlink dump")),
+            Err(trouble) => return Err(trouble.gap(DUMP)),
         }
         if meter.is_spent() {
             return Ok(false);

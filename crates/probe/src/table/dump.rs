@@ -45,8 +45,11 @@ impl From<io::Error> for Trouble {
     }
 }
 
+/// How this way of reading is called.
+pub(crate) const DUMP: Said = Said::of("ctnetlink dump", "ctnetlink 转储");
+
 impl Trouble {
-    pub(crate) fn gap(self, what: &str) -> Gap {
+    pub(crate) fn gap(self, what: Said) -> Gap {
         match self {
             Self::Io(error) | Self::Refused(error) => {
                 let mut gap = proc::gap_of(what, &error);
@@ -67,7 +70,7 @@ impl Trouble {
                 reason: Reason::Malformed,
                 detail: {
                     let why = Said::from(e);
-                    said!("{what}: {why}", "{what}：{why:#}")
+                    said!("{what}: {why}", "{what:#}：{why:#}")
                 },
                 needs: None,
             },

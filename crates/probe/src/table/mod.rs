@@ -27,7 +27,7 @@ use plimsoll_wire::statistics::parse_proc;
 
 pub use clock::Budget;
 pub(crate) use clock::{Meter, monotonic};
-pub(crate) use dump::{Dump, Step, answers};
+pub(crate) use dump::{DUMP, Dump, Step, answers};
 pub use listing::{VisitLine, census_of_listing, each_of_listing};
 pub(crate) use proc::{entries as proc_entries, gap_of, net_file};
 pub(crate) use safe::can_load_nothing;
@@ -72,12 +72,12 @@ pub fn statistics() -> Fact<CpuCounters> {
                 };
             }
             Err(error) => {
-                gap.get_or_insert(proc::gap_of(&format!("/proc/net/{name}"), &error));
+                gap.get_or_insert(proc::gap_of(format!("/proc/net/{name}"), &error));
             }
         }
     }
     let asked = netlink_safe(&Files::live())
-        .and_then(|()| dump::cpu_counters().map_err(|t| t.gap("ctnetlink GET_STATS_CPU")));
+        .and_then(|()| dump::cpu_counters().map_err(|t| t.gap("ctnetlink GET_STATS_CPU".into())));
     match asked {
         Ok(counters) => Fact::known(counters, "ctnetlink GET_STATS_CPU"),
         Err(second) => Fact::Missing(both(gap, second)),
@@ -126,9 +126,9 @@ pub fn census(options: CensusOptions) -> Fact<Census> {
             let mut census = builder.finish(outcome.complete, outcome.kernel_time, churn, rows);
             census.reader = reader;
             let source = match reader {
-                Reader::Ctnetlink => "ctnetlink dump",
-                Reader::Bpf => "BPF census",
-                Reader::Proc | Reader::Listing => "/proc/net/nf_conntrack",
+                Reader::Ctnetlink => DUMP,
+                Reader::Bpf => Said::of("BPF census", "BPF 普查"),
+                Reader::Proc | Reader::Listing => Said::name("/proc/net/nf_conntrack"),
             };
             Fact::known(census, source)
         }
@@ -168,7 +168,7 @@ fn read_by(reader: Reader, budget: Budget, visit: dump::Visit<'_>) -> Result<dum
     match reader {
         Reader::Ctnetlink | Reader::Bpf => {
             netlink_safe(&Files::live())?;
-            dump::entries(budget, visit).map_err(|trouble| trouble.gap("ctnetlink dump"))
+            dump::entries(budget, visit).map_err(|trouble| trouble.gap(DUMP))
         }
         Reader::Proc | Reader::Listing => proc::entries(budget, visit),
     }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use plimsoll_diagnosis::facts::{Gap, Reason};
-use plimsoll_diagnosis::said;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::listing;
 
 use super::clock::{Budget, Meter};
@@ -31,7 +31,7 @@ pub(crate) fn entries(budget: Budget, visit: Visit<'_>) -> Result<Outcome, Gap> 
         match File::open(net_file(name)) {
             Ok(file) => return Ok(lines(BufReader::with_capacity(64 << 10, file), &meter, visit)),
             Err(error) => {
-                let mut this = gap_of(&format!("/proc/net/{name}"), &error);
+                let mut this = gap_of(format!("/proc/net/{name}"), &error);
                 if this.reason == Reason::NotPermitted {
                     this.needs = Some("root".into());
                 }
@@ -69,7 +69,7 @@ fn lines(mut reader: impl BufRead, meter: &Meter, visit: Visit<'_>) -> Outcome {
 }
 
 /// The gap behind an error of the system.
-pub(crate) fn gap_of(what: &str, error: &io::Error) -> Gap {
+pub(crate) fn gap_of(what: impl Into<Said>, error: &io::Error) -> Gap {
     let reason = match error.kind() {
         io::ErrorKind::PermissionDenied => Reason::NotPermitted,
         io::ErrorKind::NotFound | io::ErrorKind::Unsupported => Reason::NotBuilt,
@@ -79,5 +79,6 @@ pub(crate) fn gap_of(what: &str, error: &io::Error) -> Gap {
             _ => Reason::Failed,
         },
     };
-    Gap { reason, detail: said!("{what}: {}", "{what}：{:#}", said_of(error)), needs: None }
+    let (what, why) = (what.into(), said_of(error));
+    Gap { reason, detail: said!("{what}: {why}", "{what:#}：{why:#}"), needs: None }
 }
