@@ -59,6 +59,8 @@ impl Model {
         let mut spots = [Spot::without(Way::Nowhere); ON_THE_WAY];
         // A bit for each whose line is not the first one.
         let mut beyond = 0_u32;
+        // No packet makes more than one entry.
+        let roomy = self.room() > arrivals.len() as u64;
         for seen in 0..arrivals.len() + ON_THE_WAY {
             let place = seen % ON_THE_WAY;
             // The one that leaves makes room for the one that comes.
@@ -74,7 +76,7 @@ impl Model {
                 if self.table.reach(&mut spots[place], self.now()) {
                     beyond |= 1 << place;
                 }
-                if !self.has_room() {
+                if !roomy && !self.has_room() {
                     self.reach_room(&spots[place]);
                 }
             }

@@ -11,6 +11,7 @@ mod numbers;
 mod packets;
 mod room;
 mod steps;
+mod usual;
 
 pub use steps::Steps;
 
@@ -162,7 +163,7 @@ impl Grid {
 
     /// What [`Grid::protected`] says of each setting; of those that there are not, 0.
     #[inline(always)]
-    pub const fn all_protected(&self) -> &[u32; Self::MOST] {
+    pub const fn all_protected(&self) -> [u32; Self::MOST] {
         self.numbers.protected_of_each()
     }
 

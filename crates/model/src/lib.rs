@@ -69,6 +69,7 @@ pub use plimsoll_wire as wire;
 
 pub use batch::Arrival;
 pub use behaviour::{BEHAVIOURS, Behaviour, SctpRule, UdpRule, profile_named};
+pub use classes::Most;
 pub use events::{Event, EventKind};
 pub use grid::{Grid, Steps};
 pub use helper::{Expectation, Helper};

@@ -12,7 +12,7 @@ use plimsoll_wire::packet::{
 };
 
 use crate::behaviour::Behaviour;
-use crate::classes::Classes;
+use crate::classes::{Classes, Most};
 use crate::collector::Collector;
 use crate::defrag::{Defragmenter, Gathered, Limits, lacks_headers};
 use crate::events::Events;
@@ -197,6 +197,12 @@ impl Model {
     /// Entries that nothing but their own timeout removes, expired ones not yet collected among them.
     pub const fn protected(&self) -> u64 {
         self.classes.protected
+    }
+
+    /// The most that [`Model::counted`] and [`Model::protected`] would have said behind a packet since the last call, or since the
+    /// beginning.
+    pub const fn take_most(&mut self) -> Most {
+        self.classes.take_most()
     }
 
     /// The time of the model's clock: that of the last packet.

@@ -32,7 +32,7 @@ pub struct Occupancy {
 impl Classes {
     /// What are the live entries of a table that counts so many.
     pub(crate) const fn occupancy(self, counted: usize) -> Occupancy {
-        let Self { evictable, closing, protected } = self;
+        let Self { evictable, closing, protected, .. } = self;
         Occupancy { counted: counted as u64, live: self.all(), evictable, closing, protected }
     }
 }

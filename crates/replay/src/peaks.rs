@@ -20,18 +20,18 @@ pub(crate) struct Peaks {
 impl Peaks {
     /// So many there are now of each setting, and so many of them that are protected.
     #[inline(always)]
-    pub(crate) fn note(&mut self, counted: &Each, protected: &Each) {
+    pub(crate) fn note(&mut self, counted: Each, protected: Each) {
         for (most, now) in self.counted.iter_mut().zip(counted) {
-            *most = (*most).max(*now);
+            *most = (*most).max(now);
         }
         for (most, now) in self.protected.iter_mut().zip(protected) {
-            *most = (*most).max(*now);
+            *most = (*most).max(now);
         }
     }
 
     /// The same of one setting.
     #[inline(always)]
-    pub(crate) fn note_one(&mut self, setting: usize, counted: usize, protected: u64) {
+    pub(crate) fn note_one(&mut self, setting: usize, counted: u64, protected: u64) {
         let (most, most_protected) = (&mut self.counted[setting], &mut self.protected[setting]);
         (*most, *most_protected) =
             ((*most).max(counted as u32), (*most_protected).max(protected as u32));
@@ -82,8 +82,8 @@ mod tests {
     #[test]
     fn the_most_is_that_since_the_last_sample_and_all_of_it_is_kept_in_each_setting() {
         let mut peaks = Peaks::default();
-        peaks.note(&[5, 9, 0, 0, 0, 0, 0, 1], &[2, 1, 0, 0, 0, 0, 0, 1]);
-        peaks.note(&[4, 12, 0, 0, 0, 0, 0, 1], &[3, 0, 0, 0, 0, 0, 0, 1]);
+        peaks.note([5, 9, 0, 0, 0, 0, 0, 1], [2, 1, 0, 0, 0, 0, 0, 1]);
+        peaks.note([4, 12, 0, 0, 0, 0, 0, 1], [3, 0, 0, 0, 0, 0, 0, 1]);
         peaks.evict(1, 2);
         peaks.evict(1, 1);
         assert_eq!([0, 1, 7].map(|setting| peaks.most(setting)), [5, 12, 1]);

@@ -82,7 +82,7 @@ pub struct Replay {
 }
 
 /// Packets that go through the models together.
-const AT_ONCE: usize = 128;
+const AT_ONCE: usize = 256;
 
 const TCP: u8 = 6;
 

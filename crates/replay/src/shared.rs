@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Counters, Entry, Profile, State, Status, Time};
 use plimsoll_model::{
-    Arrival, Config, EntryId, Grid, Model, Occupancy, Settings, Step, Verdict, What,
+    Arrival, Config, EntryId, Grid, Model, Most, Occupancy, Settings, Step, Verdict, What,
 };
 
 use crate::distinct::{flow, numbers};
@@ -265,7 +265,11 @@ impl Shared {
     pub(crate) fn sample(&mut self, now: Time) {
         let Self { table, notes: Notes { peaks, timelines, losses }, .. } = self;
         let occupancies = match table {
-            Table::Together(model) => Vec::from([model.occupancy()]),
+            Table::Together(model) => {
+                // From here on the most is that behind the sample.
+                model.take_most();
+                Vec::from([model.occupancy()])
+            }
             Table::Apart(grid) => grid.occupancies(),
         };
         let noted = timelines.iter_mut().zip(occupancies);
@@ -297,14 +301,17 @@ impl Shared {
                 Table::Apart(grid) => {
                     let Notes { peaks, losses, .. } = &mut self.notes;
                     grid.batch(&arrivals[seen..], |grid, arrival, steps| {
+                        // A packet that makes an entry changes something.
                         if let Some(seat) = seat
-                            && (all || steps.of(seat).what == What::Inserted)
+                            && (all
+                                || steps.changed() >> seat & 1 != 0
+                                    && steps.of(seat).what == What::Inserted)
                         {
                             let (step, lost) = (steps.of(seat), losses.any(seat));
                             each(arrival, Went { step, part: Part::Seat(grid, seat), lost });
                         }
                         if steps.changed() != 0 {
-                            peaks.note(&grid.all_counted(), grid.all_protected());
+                            peaks.note(grid.all_counted(), grid.all_protected());
                         }
                         for seat in numbers(steps.evicted()) {
                             peaks.evict(seat, steps.of(seat).evicted);
@@ -339,10 +346,11 @@ impl Shared {
                         if all || !usual {
                             let told = all || seat.is_some() && step.what == What::Inserted;
                             tell(model, arrival, step, losses, told.then_some(&mut each));
+                            peaks.evict(0, step.evicted);
                         }
-                        peaks.note_one(0, model.counted(), model.protected());
-                        peaks.evict(0, step.evicted);
                     });
+                    let Most { counted, protected } = model.take_most();
+                    peaks.note_one(0, counted, protected);
                     seen += at_once;
                 }
             }

@@ -15,18 +15,22 @@ pub(super) struct Numbers {
     evictable: Each,
     closing: Each,
     protected: Each,
-    /// How many more can come: as many, or at least [`i32::MAX`], more than there can be; or how many there are too many.
-    left: [i32; SEATS],
+    /// How many more can come, where there may be as many as [`MOST`] at most, more than there can be; or how many there are too many,
+    /// below 0.
+    left: [u32; SEATS],
     full: Seats,
 }
 
 /// Entries by setting.
 type Each = [u32; SEATS];
 
+/// A table names its entries with 30 bits and a kind.
+const MOST: i64 = i32::MAX as i64;
+
 impl Numbers {
     /// Of models that share a table, by what each says of itself.
     pub(super) fn of(models: &[Model]) -> Self {
-        let mut numbers = Self { left: [i32::MAX; SEATS], ..Self::default() };
+        let mut numbers = Self { left: [MOST as u32; SEATS], ..Self::default() };
         for (seat, model) in models.iter().enumerate() {
             numbers.set(seat, model);
         }
@@ -35,28 +39,21 @@ impl Numbers {
 
     /// What a model says of itself, which has its entries by class and a limit.
     pub(super) fn set(&mut self, seat: usize, model: &Model) {
-        let Classes { evictable, closing, protected } = model.classes;
+        let Classes { evictable, closing, protected, .. } = model.classes;
         self.evictable[seat] = evictable as u32;
         self.closing[seat] = closing as u32;
         self.protected[seat] = protected as u32;
         let all = (evictable + closing + protected) as i64;
-        self.left[seat] = match model.limit() {
-            None => i32::MAX,
-            Some(limit) => {
-                let left = i64::try_from(limit).unwrap_or(i64::MAX) - all;
-                left.clamp(i32::MIN.into(), i32::MAX.into()) as i32
-            }
-        };
+        let limit = model.limit().and_then(|limit| i64::try_from(limit).ok());
+        let left = limit.unwrap_or(MOST).min(MOST) - all;
+        self.left[seat] = left.max(i32::MIN.into()) as u32;
         self.look();
     }
 
     /// One setting's.
     pub(super) fn classes(&self, seat: usize) -> Classes {
-        Classes {
-            evictable: self.evictable[seat].into(),
-            closing: self.closing[seat].into(),
-            protected: self.protected[seat].into(),
-        }
+        let number = |of: &Each| of[seat].into();
+        Classes::new(number(&self.evictable), number(&self.closing), number(&self.protected))
     }
 
     /// Entries of one setting.
@@ -85,8 +82,8 @@ impl Numbers {
 
     /// What [`Numbers::protected`] says of each.
     #[inline(always)]
-    pub(super) const fn protected_of_each(&self) -> &Each {
-        &self.protected
+    pub(super) const fn protected_of_each(&self) -> Each {
+        self.protected
     }
 
     /// The settings that hold as many as they may.
@@ -103,7 +100,7 @@ impl Numbers {
             *number += one;
         }
         for (left, one) in self.left.iter_mut().zip(ones) {
-            *left -= one as i32;
+            *left = left.wrapping_sub(*one);
         }
         self.look();
     }
@@ -126,7 +123,7 @@ impl Numbers {
             *number -= one;
         }
         for (left, one) in self.left.iter_mut().zip(ones) {
-            *left += if *left < i32::MAX { one as i32 } else { 0 };
+            *left = left.wrapping_add(*one);
         }
         self.look();
     }
@@ -154,7 +151,6 @@ impl Numbers {
 
     #[inline(always)]
     fn look(&mut self) {
-        let full = |(seat, &left): (usize, &i32)| u8::from(left <= 0) << seat;
-        self.full = Seats(self.left.iter().enumerate().map(full).fold(0, |all, one| all | one));
+        self.full = Seats::over(&self.left, 0);
     }
 }

@@ -1,9 +1,7 @@
 //! The ways of packets through a grid.
 
-use plimsoll_ct::{Class, Counter, CounterSource, State, Status};
-use plimsoll_wire::packet::{
-    Acknowledgement, Packet, behind_extensions, parse_acknowledgement, parse_transport,
-};
+use plimsoll_ct::{Class, Counter, CounterSource, Status};
+use plimsoll_wire::packet::{Packet, behind_extensions, parse_acknowledgement};
 
 use super::{Grid, deleted};
 use crate::defrag::Gathered;
@@ -12,18 +10,13 @@ use crate::error::Icmp;
 use crate::key::Key;
 use crate::life::info;
 use crate::model::{Prepared, alone};
-use crate::plain::{Way, plain_datagram, udp_length_fits};
-use crate::segments::{SPECIAL, seen};
-use crate::settings::Settings;
+use crate::plain::{Way, udp_length_fits};
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
-use crate::table::{
-    EntryId, Expiries, Extras, Found, Life, Probe, SEATS, Seats, Spot, Ticks, Version,
-};
-use crate::tcp::{Direction, EntryView, Outcome, Tcp};
+use crate::table::{Expiries, Extras, Found, Life, Probe, SEATS, Seats, Spot, Ticks, Version};
+use crate::tcp::{Direction, EntryView};
 use crate::ticks::Jiffies;
-use crate::trackers::{Judged, Judgement, segment};
+use crate::trackers::{Judged, Judgement};
 
-const TCP: u8 = 6;
 const UDP: u8 = 17;
 
 /// Of a packet that finds no room.
@@ -120,10 +113,10 @@ impl Grid {
             match short {
                 Some(step) => self.steps.put(version.seats, step),
                 None => {
-                    let middle = if way == Way::Tcp {
-                        self.segment(probe, &version, packet, now)
-                    } else {
-                        None
+                    let middle = match way {
+                        Way::Tcp => self.segment(probe, &version, packet, now),
+                        Way::Udp if datagram => self.datagram(probe, &version, now),
+                        _ => None,
                     };
                     match middle {
                         Some(step) => self.steps.put(version.seats, step),
@@ -140,89 +133,7 @@ impl Grid {
         }
     }
 
-    /// The short ways of a TCP segment that only acknowledges, or completes a handshake. `None`: it is not that simple, and
-    /// nothing has changed.
-    #[inline(always)]
-    fn acknowledge(
-        &mut self,
-        version: &Version,
-        segment: &Acknowledgement,
-        now: Jiffies,
-    ) -> Option<Step> {
-        let Version { ref found, seats, .. } = *version;
-        let Self { table, lasting, .. } = self;
-        let number = match table.acknowledge_shared(found, segment, &lasting.numbered) {
-            Some(number) => number,
-            None => {
-                let number = table.complete_shared(found, segment, &lasting.numbered)?;
-                self.numbers.change(seats, Class::Evictable, Class::Protected);
-                self.steps.note(seats);
-                number
-            }
-        };
-        table.refresh_shared(version, lasting.established[number as usize & 7].of_class(), now);
-        Some(self.went(found.id, seats, found.info()))
-    }
-
-    /// The short way of a UDP datagram over IPv4 to an entry without extras. `None`: it is not that simple, and nothing has changed.
-    #[inline(always)]
-    fn refresh_udp(&mut self, version: &Version, now: Jiffies) -> Option<Step> {
-        let Version { ref found, seats, .. } = *version;
-        if self.table.extras(found.id).is_some() {
-            return None;
-        }
-        let (status, stream) = self.table.udp(found)?;
-        let lasting = stream.left(now) < 0;
-        let (lasts, info) = plain_datagram(self.models[0].behaviour.udp, found, status, lasting)?;
-        let assured = status.contains(Status::ASSURED);
-        let lasts = self.lasting.udp[usize::from(assured)][usize::from(lasts)].of_class();
-        self.table.refresh_shared(version, lasts, now);
-        Some(self.went(found.id, seats, info))
-    }
-
-    /// The middle way of a TCP segment over IPv4, to an entry that has nothing special. `None`: it is not accepted, and nothing has
-    /// changed.
-    #[inline(never)]
-    fn segment(
-        &mut self,
-        probe: &Probe,
-        version: &Version,
-        packet: &Packet<'_>,
-        now: Jiffies,
-    ) -> Option<Step> {
-        let Version { ref found, seats, .. } = *version;
-        let (status, _, mut memory) = self.table.tcp(found)?;
-        if status.0 & SPECIAL.0 != 0 || self.table.extras(found.id).is_some() {
-            return None;
-        }
-        let transport = parse_transport(TCP, packet.payload, packet.payload_length)?;
-        let segment = segment(&transport).filter(|segment| segment.flags.are_valid())?;
-        let replied = status.contains(Status::SEEN_REPLY);
-        let view = EntryView { assured: status.contains(Status::ASSURED), replied };
-        let was = Class::of(status, State::Tcp(memory.state));
-        let Settings { tcp, tcp_timeouts, .. } = &self.models[0].settings;
-        let Outcome::Refresh { assure, .. } =
-            memory.judge(found.direction, &segment, view, tcp, tcp_timeouts)
-        else {
-            return None;
-        };
-        let life = Life::Anew(self.lasts(&memory, view, None));
-        let is = seen(status, found.direction, assure);
-        self.table.put_tcp_shared(version, is, &memory);
-        self.store(probe, version, (was, Class::of(is, State::Tcp(memory.state))), &life, now);
-        Some(self.went(found.id, seats, info(status, found.direction)))
-    }
-
-    #[inline(always)]
-    fn went(&mut self, id: EntryId, seats: Seats, info: Info) -> Step {
-        if self.models[0].usual.counted {
-            self.count(seats, Counter::Found);
-        }
-        let step = Step::new(info, Verdict::Accept);
-        Step { entry: Some(id), what: What::Refreshed, ..step }
-    }
-
-    fn count(&mut self, seats: Seats, counter: Counter) {
+    pub(super) fn count(&mut self, seats: Seats, counter: Counter) {
         for seat in seats {
             self.models[seat].counters.add(counter, 1);
         }
@@ -277,7 +188,7 @@ impl Grid {
             match (judged, &own.memory) {
                 // One setting's tracker says all but how long it lasts.
                 (Judged::Refresh(_), Memory::Tcp(tcp)) => {
-                    ticks = self.lasts(tcp, view, policy);
+                    ticks = self.ticks(tcp, view, policy);
                     break;
                 }
                 (Judged::Refresh(judgement), _) => ticks[seat] = judgement.ticks,
@@ -301,7 +212,11 @@ impl Grid {
                     slot.set(Status::ASSURED);
                 }
                 let fixed = before.status.contains(Status::FIXED_TIMEOUT);
-                if fixed { Life::AsBefore } else { Life::Anew(ticks) }
+                if fixed {
+                    Life::AsBefore
+                } else {
+                    Life::Anew(self.table.lasts(ticks, slot.class()))
+                }
             }
             Judged::Ignore => {
                 step.what = What::Ignored;
@@ -334,24 +249,8 @@ impl Grid {
         Seats::NONE
     }
 
-    /// How long a TCP entry lasts whose tracker has let it live on, under each of the settings.
     #[inline(always)]
-    fn lasts(&self, tcp: &Tcp, view: EntryView, policy: Option<u8>) -> Ticks {
-        let settings = &self.models[0].settings.tcp;
-        let plain = if policy.is_none() { self.lasting.of_tcp(tcp, view, settings) } else { None };
-        plain.unwrap_or_else(|| {
-            let mut ticks = [0; SEATS];
-            for seat in self.all {
-                let model = &self.models[seat];
-                let timeouts = &model.timeouts(policy).tcp_timeouts;
-                ticks[seat] = model.settings.ticks(tcp.lasts(view, settings, timeouts));
-            }
-            ticks
-        })
-    }
-
-    #[inline(always)]
-    fn store(
+    pub(super) fn store(
         &mut self,
         probe: &Probe,
         version: &Version,
@@ -383,9 +282,8 @@ impl Grid {
         self.steps.put(seats.without(ready).without(reopened), FULL);
         self.steps.put(seats.without(ready).and(reopened), Step { reopened: true, ..FULL });
         let Some(first) = { ready }.next() else { return };
-        if way == Way::Tcp
-            && served.or(reopened).is_empty()
-            && let Some(step) = self.first_segment(probe, packet, treatment, ready)
+        if served.or(reopened).is_empty()
+            && let Some(step) = self.first(probe, way, packet, treatment, ready)
         {
             return self.steps.put(ready, step);
         }
@@ -412,11 +310,11 @@ impl Grid {
                     self.count(too_long, Counter::InsertFailed);
                 }
                 if !put_in.is_empty() {
-                    let ticks = self.lasts_first(&slot, policy, packet, &prepared);
+                    let ticks = self.ticks_first(&slot, policy, packet, &prepared);
+                    let lasts = self.table.lasts(ticks, slot.class());
                     self.enter(put_in, slot.class());
                     let extras = Extras { policy, ..Extras::default() };
-                    let now = self.now();
-                    let lasts = (put_in, &ticks);
+                    let (now, lasts) = (self.now(), (put_in, &lasts));
                     id = Some(self.table.insert_shared(probe, &slot, now, extras, lasts));
                 }
             }
@@ -435,55 +333,9 @@ impl Grid {
         self.steps.note(put_in);
     }
 
-    /// The middle way of a TCP segment over IPv4 that makes an entry which has nothing special, there being room for it. `None`: it
-    /// does not, and nothing has changed.
-    #[inline(always)]
-    fn first_segment(
-        &mut self,
-        probe: &Probe,
-        packet: &Packet<'_>,
-        treatment: &Treatment,
-        seats: Seats,
-    ) -> Option<Step> {
-        if treatment.fate == Fate::Dropped || treatment.policy.is_some() {
-            return None;
-        }
-        let least = self.models[0].profile.chain_limit.map(|limit| u64::from(limit.least));
-        if least.is_some_and(|least| self.table.chain_length(probe, least) > least) {
-            return None;
-        }
-        let transport = parse_transport(TCP, packet.payload, packet.payload_length)?;
-        let segment = segment(&transport).filter(|segment| segment.flags.are_valid())?;
-        let Settings { tcp, tcp_timeouts, .. } = &self.models[0].settings;
-        let view = EntryView { assured: false, replied: false };
-        let memory = match Tcp::opened(&segment) {
-            Some(memory) => memory,
-            None => {
-                let mut memory = Tcp::open(&segment, tcp)?;
-                match memory.judge(Direction::Original, &segment, view, tcp, tcp_timeouts) {
-                    Outcome::Refresh { assure: false, .. } => memory,
-                    _ => return None,
-                }
-            }
-        };
-        let ticks = self.lasts(&memory, view, None);
-        if self.is_counted() {
-            self.count(seats, Counter::New);
-        }
-        self.enter(seats, Class::Evictable);
-        let (now, status) = (self.now(), Status::CONFIRMED);
-        let id = self.table.insert_tcp_shared(probe, status, &memory, now, (seats, &ticks));
-        self.steps.note(seats);
-        Some(Step {
-            what: What::Inserted,
-            entry: Some(id),
-            ..Step::new(Info::New, Verdict::Accept)
-        })
-    }
-
     /// How long an entry lasts that a packet has made, under each of the settings.
     #[inline(always)]
-    fn lasts_first(
+    fn ticks_first(
         &self,
         slot: &Slot,
         policy: Option<u8>,
@@ -492,7 +344,7 @@ impl Grid {
     ) -> Ticks {
         let view = EntryView { assured: false, replied: false };
         match (&slot.memory, policy) {
-            (Memory::Tcp(tcp), None) => self.lasts(tcp, view, None),
+            (Memory::Tcp(tcp), None) => self.ticks(tcp, view, None),
             (_, None) if packet.protocol == UDP => self.lasting.udp[0][0].ticks,
             (_, _) => {
                 let now = self.now();
@@ -510,7 +362,7 @@ impl Grid {
     }
 
     /// An entry of a class comes in some settings.
-    fn enter(&mut self, seats: Seats, class: Class) {
+    pub(super) fn enter(&mut self, seats: Seats, class: Class) {
         if self.is_counted() {
             self.count(seats, Counter::Insert);
         }

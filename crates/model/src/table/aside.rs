@@ -91,11 +91,8 @@ impl Asides {
 
     /// An entry goes from the line: those behind it move up.
     pub(super) fn take(&mut self, slot: usize) {
-        let before = *self;
-        for at in 0..ROOM - 1 {
-            let from = if at < slot { at } else { at + 1 };
-            (self.soonest[at], self.seats[at]) = (before.soonest[from], before.seats[from]);
-        }
+        self.soonest.copy_within(slot + 1.., slot);
+        self.seats.copy_within(slot + 1.., slot);
         self.seats[ROOM - 1] = Seats::NONE;
         let mut rows = [0; 16];
         rows[..9].copy_from_slice(&self.rows);

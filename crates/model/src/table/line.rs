@@ -152,11 +152,7 @@ impl Line {
 
     pub(super) fn take(&mut self, slot: usize) {
         let count = self.count();
-        // Without a call: a line is short, and many go at once.
-        let before = self.ids;
-        for (at, id) in self.ids[..ROOM - 1].iter_mut().enumerate() {
-            *id = if at < slot { before[at] } else { before[at + 1] };
-        }
+        self.ids.copy_within(slot + 1.., slot);
         let [_, a, b, c] = self.watch;
         let tags = u128::from(a) | u128::from(b) << 32 | u128::from(c & 0xff_ffff) << 64;
         let below = (1_u128 << (slot * 8)) - 1;

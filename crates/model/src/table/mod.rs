@@ -47,7 +47,7 @@ pub use slab::EntryId;
 use slab::Slab;
 pub(crate) use slab::{Extras, Vitals};
 use versions::Versions;
-pub(crate) use versions::{Expiries, Life, Row, SEATS, Seats, Ticks};
+pub(crate) use versions::{Expiries, Lasts, Life, SEATS, Seats, Ticks};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -502,6 +502,12 @@ impl Table {
     pub(crate) fn extend(&mut self, found: &Found, change: impl FnOnce(Jiffies) -> Jiffies) {
         let expires = self.slab.extend(found.id, change);
         self.index.lower(found.at, expires);
+    }
+
+    /// Whether the entry that was found has something that few have.
+    #[inline(always)]
+    pub(crate) fn has_extras(&self, found: &Found) -> bool {
+        self.slab.head(found.id).has_extras()
     }
 
     /// What few entries have, of one that is there.

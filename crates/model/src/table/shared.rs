@@ -10,7 +10,7 @@ use plimsoll_wire::packet::Acknowledgement;
 use super::aside::Aside;
 use super::expired::Expired;
 use super::index::At;
-use super::versions::{Life, Row, Ticks, Versions};
+use super::versions::{Lasts, Life, Row, Ticks, Versions};
 use super::{EntryId, Expiries, Extras, Found, Leaving, Probe, SEATS, Seats, Spot, Table, View};
 use crate::entry::Slot;
 use crate::plain::{Usual, Way};
@@ -60,9 +60,10 @@ impl Table {
         }
     }
 
-    /// The row of entries of a class that last so long in each setting.
-    pub(crate) fn row(&mut self, ticks: &Ticks, class: Class) -> Row {
-        self.versions.as_mut().map_or(Row(0), |versions| versions.row(ticks, class))
+    /// How long entries of a class last that last so long in each setting.
+    pub(crate) fn lasts(&mut self, ticks: Ticks, class: Class) -> Lasts {
+        let nothing = Lasts { ticks, row: Row(0) };
+        self.versions.as_mut().map_or(nothing, |versions| versions.lasts(ticks, class))
     }
 
     /// When an entry that was found expires, by setting.
@@ -93,7 +94,7 @@ impl Table {
 
     /// A packet refreshes an entry that was found, and changes nothing else of it; the row is that of its class.
     #[inline(always)]
-    pub(crate) fn refresh_shared(&mut self, version: &Version, lasts: (&Ticks, Row), now: Jiffies) {
+    pub(crate) fn refresh_shared(&mut self, version: &Version, lasts: &Lasts, now: Jiffies) {
         self.put_aside(version, |versions, id, aside| versions.refreshed(id, aside, lasts, now));
     }
 
@@ -123,7 +124,7 @@ impl Table {
         slot: &Slot,
         now: Jiffies,
         extras: Extras,
-        lasts: (Seats, &Ticks),
+        lasts: (Seats, &Lasts),
     ) -> EntryId {
         let id = self.slab.add(&probe.key, slot, now, (!extras.is_none()).then_some(extras));
         self.enter(probe, id, slot.class(), lasts, now);
@@ -138,11 +139,26 @@ impl Table {
         status: Status,
         tcp: &Tcp,
         now: Jiffies,
-        lasts: (Seats, &Ticks),
+        lasts: (Seats, &Lasts),
     ) -> EntryId {
         let id = self.slab.add_tcp(probe.key.packed(), status, now, tcp, now);
         let class = Class::of(status, State::Tcp(tcp.state));
         self.enter(probe, id, class, lasts, now);
+        id
+    }
+
+    /// The same of a UDP entry over IPv4, which is not assured; from `stream` on it may be a stream.
+    #[inline(always)]
+    pub(crate) fn insert_udp_shared(
+        &mut self,
+        probe: &Probe,
+        status: Status,
+        stream: Jiffies,
+        now: Jiffies,
+        lasts: (Seats, &Lasts),
+    ) -> EntryId {
+        let id = self.slab.add_udp(probe.key.packed(), status, now, stream, now);
+        self.enter(probe, id, Class::of(status, State::Stateless), lasts, now);
         id
     }
 
@@ -152,11 +168,11 @@ impl Table {
         probe: &Probe,
         id: EntryId,
         class: Class,
-        (seats, ticks): (Seats, &Ticks),
+        (seats, lasts): (Seats, &Lasts),
         now: Jiffies,
     ) {
         if let Some(versions) = &mut self.versions {
-            let aside = versions.anew(id, seats, ticks, class, now);
+            let aside = versions.anew(id, seats, lasts, class, now);
             self.index.insert_aside(probe.place, id.0, now, aside);
         }
         self.count += 1;
@@ -219,8 +235,7 @@ impl Table {
         }
     }
 
-    /// The same where the first line tells it: nothing in the way has expired, and one entry may be the one, or none. `false`: it takes
-    /// a walk, and nothing was found.
+    /// The same where the first line tells it: nothing in the way has expired. `false`: it takes a walk, and nothing was found.
     #[inline(always)]
     fn glance_shared(
         &self,
@@ -234,28 +249,36 @@ impl Table {
         if !asides.expired(now).and(self.index.of_chain(at, probe.place)).is_empty() {
             return false;
         }
-        let (alike, ends) = (self.index.like(at, probe.place), self.index.next(at).is_none());
-        let Some(slot) = alike.only() else { return ends && alike.is_empty() };
-        let id = EntryId(self.index.id(at, slot));
-        let head = match way {
-            Way::Tcp => self.slab.narrow(id),
-            Way::Udp => self.slab.narrow_short(id),
-            Way::WideTcp | Way::Long | Way::Nowhere | Way::Fragment => None,
-        };
-        let direction = head.and_then(|head| head.answers_to(probe.key.packed()));
-        let seats = asides.seats(slot).and(versioned.without);
-        match direction {
-            Some(direction) if ends || seats == versioned.without => {
-                versioned.push(Version {
-                    found: Found { id, direction, at },
-                    slot: slot as u8,
-                    seats,
-                });
-                versioned.without = versioned.without.without(seats);
-                true
+        let (mut alike, ends) = (self.index.like(at, probe.place), self.index.next(at).is_none());
+        let mut seeking = versioned.without;
+        while let Some(slot) = alike.newest() {
+            let id = EntryId(self.index.id(at, slot));
+            let head = match way {
+                Way::Tcp => self.slab.narrow(id),
+                Way::Udp => self.slab.narrow_short(id),
+                Way::WideTcp | Way::Long | Way::Nowhere | Way::Fragment => None,
+            };
+            let Some(direction) = head.and_then(|head| head.answers_to(probe.key.packed())) else {
+                // Another tuple, most likely: the walk looks closer.
+                versioned.number = 0;
+                return false;
+            };
+            let seats = asides.seats(slot).and(seeking);
+            if !seats.is_empty() {
+                let found = Found { id, direction, at };
+                versioned.push(Version { found, slot: slot as u8, seats });
+                seeking = seeking.without(seats);
+                if seeking.is_empty() {
+                    break;
+                }
             }
-            Some(_) | None => false,
         }
+        if !(ends || seeking.is_empty()) {
+            versioned.number = 0;
+            return false;
+        }
+        versioned.without = seeking;
+        true
     }
 
     /// The same by a walk of the chain.

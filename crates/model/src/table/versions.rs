@@ -52,9 +52,14 @@ impl Seats {
 
     /// 1 for each of them, 0 for the others.
     #[inline(always)]
-    pub(crate) fn ones(self) -> Ticks {
-        // In the width of what it is added to, so that it is done for four at a time.
-        core::array::from_fn(|seat| u32::from(u32::from(self.0) & 1 << seat != 0))
+    pub(crate) fn ones(self) -> &'static Ticks {
+        &ONES[usize::from(self.0)]
+    }
+
+    /// Those whose number is no more than another one, as their difference is seen with a sign.
+    #[inline(always)]
+    pub(crate) fn over(numbers: &Ticks, number: u32) -> Self {
+        Self(over(numbers, number))
     }
 
     pub(crate) const fn and(self, other: Self) -> Self {
@@ -84,26 +89,44 @@ impl Iterator for Seats {
 /// Ticks by setting.
 pub(crate) type Ticks = [u32; SEATS];
 
+/// See [`Seats::ones`].
+static ONES: [Ticks; 1 << SEATS] = {
+    let mut all = [[0; SEATS]; 1 << SEATS];
+    let mut at = 0;
+    while at < all.len() * SEATS {
+        all[at / SEATS][at % SEATS] = ((at / SEATS) >> (at % SEATS) & 1) as u32;
+        at += 1;
+    }
+    all
+};
+
 /// The expiry of an entry, by setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Expiries(pub(crate) [Jiffies; SEATS]);
 
 /// Names a class, and how long from a moment an entry lasts in each setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Row(pub(super) u8);
+pub(super) struct Row(pub(super) u8);
 
 /// Of an entry whose expiries no row tells.
 const ODD: Row = Row(63);
 /// Rows, and one for the odd.
 const ROWS: usize = 64;
 
+/// How long entries of a class last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lasts {
+    pub(crate) ticks: Ticks,
+    pub(super) row: Row,
+}
+
 /// What happens to an entry's time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Life {
     /// Nothing.
     AsBefore,
-    /// It begins anew.
-    Anew(Ticks),
+    /// It begins anew, the row being that of its class.
+    Anew(Lasts),
     /// It ends at these moments.
     Until(Expiries),
 }
@@ -162,7 +185,7 @@ impl Versions {
     }
 
     /// The row of entries of a class that last so long.
-    pub(super) fn row(&mut self, ticks: &Ticks, class: Class) -> Row {
+    fn row(&mut self, ticks: &Ticks, class: Class) -> Row {
         let ticks = if self.uniform { &[0; SEATS] } else { ticks };
         let mut rows = self.ticks.iter().zip(&self.classes);
         let known = rows.position(|(own, of)| own[0] == ticks[0] && *of == class && own == ticks);
@@ -181,17 +204,22 @@ impl Versions {
         Row(number as u8)
     }
 
+    /// How long entries of a class last, with their row.
+    pub(super) fn lasts(&mut self, ticks: Ticks, class: Class) -> Lasts {
+        Lasts { ticks, row: self.row(&ticks, class) }
+    }
+
     /// What stands aside of an entry that lasts so long from now on.
     #[inline(always)]
     pub(super) fn anew(
         &mut self,
         id: EntryId,
         seats: Seats,
-        ticks: &Ticks,
+        Lasts { ticks, row }: &Lasts,
         class: Class,
         now: Jiffies,
     ) -> Aside {
-        let row = self.row(ticks, class);
+        let row = *row;
         if row == ODD {
             let expiries = Expiries(ticks.map(|ticks| now.plus(ticks)));
             return self.odd(id, seats, &expiries, class);
@@ -247,22 +275,25 @@ impl Versions {
         class: Class,
         now: Jiffies,
     ) -> Aside {
-        let was = self.expiries(id, &aside);
         let changed = match lasting {
-            Life::AsBefore if aside.row == ODD => self.odd(id, aside.seats, &was, class),
+            Life::AsBefore if aside.row == ODD => {
+                self.odd(id, aside.seats, &self.odd_expiries(id), class)
+            }
             Life::AsBefore => {
                 let ticks = self.ticks[usize::from(aside.row.0)];
                 match self.row(&ticks, class) {
-                    ODD => self.odd(id, aside.seats, &was, class),
+                    ODD => self.odd(id, aside.seats, &self.expiries(id, &aside), class),
                     row => Aside { row, ..aside },
                 }
             }
-            Life::Anew(ticks) => {
-                let later = was.refreshed(ticks, now, self.least);
+            Life::Anew(lasts) if self.least == 0 => self.anew(id, aside.seats, lasts, class, now),
+            Life::Anew(lasts) => {
+                let was = self.expiries(id, &aside);
+                let later = was.refreshed(&lasts.ticks, now, self.least);
                 let moved = was.differ(&later, aside.seats);
                 // Where none moves by as much as the generation wants, or where all do.
-                if self.least == 0 || moved == aside.seats {
-                    self.anew(id, aside.seats, ticks, class, now)
+                if moved == aside.seats {
+                    self.anew(id, aside.seats, lasts, class, now)
                 } else if moved.is_empty() {
                     return self.change(id, aside, &Life::AsBefore, class, now);
                 } else {
@@ -284,14 +315,16 @@ impl Versions {
         &mut self,
         id: EntryId,
         aside: Aside,
-        (ticks, row): (&Ticks, Row),
+        lasts: &Lasts,
         now: Jiffies,
     ) -> Aside {
+        let Lasts { ticks, row } = lasts;
         if self.least > 0 || aside.row == ODD {
-            let class = self.class(id, row);
-            return self.change(id, aside, &Life::Anew(*ticks), class, now);
+            let class = self.class(id, *row);
+            return self.change(id, aside, &Life::Anew(*lasts), class, now);
         }
-        Aside { soonest: now.plus(self.first_of(ticks, row, aside.seats)), row, ..aside }
+        let soonest = now.plus(self.first_of(ticks, *row, aside.seats));
+        Aside { soonest, row: *row, ..aside }
     }
 
     /// An entry is gone. Its cell is to be freed when it has come into the processor's cache; until then it waits, and another one's
@@ -350,7 +383,7 @@ impl Versions {
             return self.odd_expiries(id).expired(seats, now);
         }
         let past = now.0.wrapping_sub(self.since(aside).0);
-        Seats(over(self.ticks_of(aside.row), past)).and(seats)
+        Seats::over(self.ticks_of(aside.row), past).and(seats)
     }
 
     /// When an entry expires first in one of some settings.
@@ -494,7 +527,10 @@ mod tests {
         let mut versions = Versions::new(1, false, 0);
         let ticks_of = |n: u32| core::array::from_fn(|seat| 1 + n * 3 + (seat as u32 * 7) % 5);
         let asides: Vec<Aside> = (0..100)
-            .map(|n| versions.anew(EntryId(n), all, &ticks_of(n), Class::Protected, now))
+            .map(|n| {
+                let lasts = versions.lasts(ticks_of(n), Class::Protected);
+                versions.anew(EntryId(n), all, &lasts, Class::Protected, now)
+            })
             .collect();
         assert!(asides[62].row != ODD && asides[63].row == ODD && versions.odd.len() == 37);
         for (n, aside) in (0..100).zip(&asides) {
@@ -514,7 +550,7 @@ mod tests {
         }
         // One that is refreshed as others are is as those again.
         let then = now.plus(9);
-        let life = Life::Anew(ticks_of(5));
+        let life = Life::Anew(versions.lasts(ticks_of(5), Class::Protected));
         let was = versions.change(EntryId(70), asides[70], &life, Class::Protected, then);
         let soonest = Expiries(ticks_of(5).map(|ticks| then.plus(ticks))).soonest(all);
         assert_eq!((was.row, was.soonest, versions.odd.len()), (asides[5].row, soonest, 36));

@@ -291,6 +291,24 @@ impl Tcp {
         settings: &TcpSettings,
         timeouts: &Timeouts,
     ) -> Outcome {
+        let outcome = self.judge_but_timeout(direction, segment, entry, settings);
+        match outcome {
+            Outcome::Refresh { assure, moved, .. } => {
+                Outcome::Refresh { timeout: self.lasts(entry, settings, timeouts), assure, moved }
+            }
+            other => other,
+        }
+    }
+
+    /// The same, but that a timeout is 0: [`Tcp::lasts`] says which.
+    #[inline]
+    pub(crate) fn judge_but_timeout(
+        &mut self,
+        direction: Direction,
+        segment: &Segment,
+        entry: EntryView,
+        settings: &TcpSettings,
+    ) -> Outcome {
         let class = segment.class();
         let mut old = self.state;
         let mut check_window = true;
@@ -363,7 +381,7 @@ impl Tcp {
                 Window::Outside => return self.outside(direction, class, entry, settings),
             }
         }
-        self.commit(direction, class, old, new, entry, settings, timeouts)
+        self.commit(direction, class, (old, new), entry, settings)
     }
 
     /// Whether a SYN/ACK answers the SYN that was ignored.
@@ -499,17 +517,14 @@ impl Tcp {
         Outcome::Invalid { lower: both }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the kernel's own step, taken once")]
     #[inline(always)]
     fn commit(
         &mut self,
         direction: Direction,
         class: Class,
-        old: TcpState,
-        new: TcpState,
+        (old, new): (TcpState, TcpState),
         entry: EntryView,
         settings: &TcpSettings,
-        timeouts: &Timeouts,
     ) -> Outcome {
         self.last.class = class;
         self.last.direction = direction;
@@ -517,7 +532,6 @@ impl Tcp {
         if old != new && new == TcpState::FinWait {
             self.sides[direction as usize].flags |= side::CLOSE_INIT;
         }
-        let timeout = self.lasts(entry, settings, timeouts);
         let mut assure = false;
         if !entry.replied {
             if class == Class::Rst {
@@ -533,7 +547,7 @@ impl Tcp {
         {
             assure = true;
         }
-        Outcome::Refresh { timeout, assure, moved: old != new }
+        Outcome::Refresh { timeout: 0, assure, moved: old != new }
     }
 
     /// The timeout, in seconds, of a flow that its last segment refreshed; `entry` as it was before.
@@ -550,24 +564,36 @@ impl Tcp {
         if unanswered { timeout.min(timeouts.unacknowledged) } else { timeout }
     }
 
-    /// The state whose timeout [`Tcp::lasts`] gives, and which others it does not exceed: that of data unacknowledged, that of a
-    /// window that is closed. `None`: it hangs on more.
+    /// What the timeout that [`Tcp::lasts`] gives hangs on. `None`: on more.
     #[inline(always)]
     pub(crate) fn lasts_plainly(
         &self,
         entry: EntryView,
         settings: &TcpSettings,
-    ) -> Option<(TcpState, [bool; 2])> {
+    ) -> Option<Plainly> {
         let flags = self.sides[0].flags | self.sides[1].flags;
-        let unanswered = !entry.replied && self.state == TcpState::Established;
-        let unacknowledged =
-            flags & side::DATA_UNACKNOWLEDGED != 0 && settings.behaviour.unacknowledged_timeout;
-        let closed = self.last.window == 0 && settings.behaviour.zero_window_timeout;
-        let odd = self.retransmissions >= settings.max_retrans
-            || unacknowledged && closed
-            || self.last.class == Class::Rst;
-        if odd { None } else { Some((self.state, [unanswered || unacknowledged, closed])) }
+        let odd = self.retransmissions >= settings.max_retrans || self.last.class == Class::Rst;
+        let plainly = Plainly {
+            state: self.state,
+            unanswered: !entry.replied && self.state == TcpState::Established,
+            unacknowledged: flags & side::DATA_UNACKNOWLEDGED != 0
+                && settings.behaviour.unacknowledged_timeout,
+            closed: self.last.window == 0 && settings.behaviour.zero_window_timeout,
+        };
+        if odd { None } else { Some(plainly) }
     }
+}
+
+/// What a timeout hangs on where neither retransmissions nor a reset matter.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plainly {
+    pub(crate) state: TcpState,
+    /// Nobody has answered an established flow: it lasts no longer than data that are unacknowledged.
+    pub(crate) unanswered: bool,
+    /// Nor does one that has such data,
+    pub(crate) unacknowledged: bool,
+    /// or else one whose window is closed longer than that allows.
+    pub(crate) closed: bool,
 }
 
 /// What a timeout hangs on, besides state and class.
