@@ -42,10 +42,33 @@ pub(super) fn prepare(c: &DeleteEntries) -> io::Result<()> {
     Ok(())
 }
 
+/// Readings of the table at most.
+const READINGS: usize = 3;
+
 /// Deletes them; returns how many it were.
+///
+/// A dump misses entries where the table gets other buckets meanwhile. So where fewer went than were counted before, it is read
+/// once more, as long as that finds some.
 pub(super) fn delete(c: &DeleteEntries, tell: &mut (dyn FnMut(Event) + Send)) -> io::Result<Memo> {
-    let reader = Socket::open()?;
     let mut writer = Writer { socket: Socket::open()?, buffer: vec![0; BUFFER], deleted: 0 };
+    for reading in 0..READINGS {
+        let before = writer.deleted;
+        read(c, &mut writer, tell)?;
+        let all = if c.at_most > 0 { c.expected.min(c.at_most) } else { c.expected };
+        if writer.deleted >= all || reading > 0 && writer.deleted == before {
+            break;
+        }
+    }
+    Ok(vec![writer.deleted.to_string()])
+}
+
+/// Reads the table once, and deletes what is found.
+fn read(
+    c: &DeleteEntries,
+    writer: &mut Writer,
+    tell: &mut (dyn FnMut(Event) + Send),
+) -> io::Result<()> {
+    let reader = Socket::open()?;
     reader.send(&ctnetlink::dump(1, &ctnetlink::Filter::default()))?;
     let mut buffer = vec![0; BUFFER];
     let mut batch: Vec<Entry> = Vec::new();
@@ -78,7 +101,7 @@ pub(super) fn delete(c: &DeleteEntries, tell: &mut (dyn FnMut(Event) + Send)) ->
     }
     writer.delete(&batch)?;
     tell(Event::Deleted { done: writer.deleted, of: c.expected });
-    Ok(vec![writer.deleted.to_string()])
+    Ok(())
 }
 
 struct Writer {
