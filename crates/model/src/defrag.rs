@@ -84,6 +84,8 @@ pub(crate) fn lacks_headers(packet: &Packet<'_>) -> bool {
         let header = match protocol {
             6 => 20,
             17 | 58 => 8,
+            // Where nothing is to follow, nothing is lacking.
+            59 => return false,
             _ => 1,
         };
         (packet.payload_length as usize) < at + header
@@ -193,7 +195,37 @@ impl Defragmenter {
                 return Gathered::Kept;
             }
         }
-        let new = Queue { deadline: now + u64::from(timeout), ..Queue::default() };
+        let queue = self.queue(which, v6, now + u64::from(timeout));
+        let before = queue.octets.len();
+        let mut placed = queue.place(&fragment, packet, treatment, v6);
+        let mixed = queue.ecn & ecn::NOT_CAPABLE != 0 && queue.ecn != ecn::NOT_CAPABLE;
+        if mixed_ecn_ends && mixed && matches!(placed, Placed::Complete) {
+            placed = Placed::Broken;
+        }
+        let more = queue.octets.len() - before;
+        self.bytes += more;
+        match placed {
+            Placed::Kept | Placed::Refused => Gathered::Kept,
+            Placed::Passed => Gathered::Alone,
+            Placed::Broken => {
+                self.drop_queue(&which);
+                Gathered::Kept
+            }
+            Placed::PassedAndBroken => {
+                self.drop_queue(&which);
+                Gathered::Alone
+            }
+            Placed::Complete => match self.drop_queue(&which) {
+                Some(queue) => Gathered::Whole(queue.datagram()),
+                None => Gathered::Kept,
+            },
+        }
+    }
+
+    /// Where a datagram's parts are gathered until then, if they were not so far. More than 64 parts of its source behind the last one of
+    /// it over IPv4 it begins anew.
+    fn queue(&mut self, which: Which, v6: bool, deadline: u64) -> &mut Queue {
+        let new = Queue { deadline, ..Queue::default() };
         let source = (!v6).then(|| self.sources.entry(which.source).or_default());
         let queue = self.queues.entry(which).or_insert_with(|| {
             self.bytes += OVERHEAD;
@@ -208,43 +240,7 @@ impl Defragmenter {
             }
             queue.count = *count;
         }
-        let before = queue.octets.len();
-        let mut placed = queue.place(&fragment, packet, treatment, v6);
-        let mixed = queue.ecn & ecn::NOT_CAPABLE != 0 && queue.ecn != ecn::NOT_CAPABLE;
-        if mixed_ecn_ends && mixed && matches!(placed, Placed::Complete) {
-            placed = Placed::Broken;
-        }
-        self.bytes += queue.octets.len() - before;
-        match placed {
-            Placed::Kept | Placed::Refused => Gathered::Kept,
-            Placed::Passed => Gathered::Alone,
-            Placed::Broken => {
-                self.drop_queue(&which);
-                Gathered::Kept
-            }
-            Placed::PassedAndBroken => {
-                self.drop_queue(&which);
-                Gathered::Alone
-            }
-            Placed::Complete => match self.drop_queue(&which) {
-                Some(Queue {
-                    octets, protocol, hop_limit, headers, ecn, treatment, head, ..
-                }) => {
-                    let congested = ecn & ecn::CONGESTED != 0 && ecn & ecn::CAPABLE != 0;
-                    let datagram = Datagram {
-                        octets,
-                        protocol,
-                        hop_limit,
-                        headers,
-                        congested,
-                        treatment,
-                        head,
-                    };
-                    Gathered::Whole(datagram)
-                }
-                None => Gathered::Kept,
-            },
-        }
+        queue
     }
 
     /// Keeps what stands in front of a first part's payload, for who wants to show the datagram, as long as the others are
@@ -299,23 +295,8 @@ impl Queue {
             return if v6 { Placed::Passed } else { Placed::Broken };
         }
         // A part that contradicts what is known of the end, or is empty: IPv6 goes on without it.
-        let contradicts = if v6 { Placed::Refused } else { Placed::Broken };
-        if fragment.more {
-            if end > self.length {
-                if self.last_seen {
-                    return contradicts;
-                }
-                self.length = end;
-            }
-        } else {
-            if end < self.length || (self.last_seen && end != self.length) {
-                return contradicts;
-            }
-            self.last_seen = true;
-            self.length = end;
-        }
-        if length == 0 {
-            return contradicts;
+        if !self.learn_end(end, fragment.more) || length == 0 {
+            return if v6 { Placed::Refused } else { Placed::Broken };
         }
         let at = self.runs.partition_point(|run| run.1 <= start);
         if let Some(&(first, past)) = self.runs.get(at)
@@ -324,18 +305,7 @@ impl Queue {
             return if first <= start && end <= past { Placed::Refused } else { Placed::Broken };
         }
         self.ecn |= 1 << fragment.ecn;
-        self.runs.insert(at, (start, end));
-        if self.runs.get(at + 1).is_some_and(|next| next.0 == end) {
-            self.runs[at].1 = self.runs.remove(at + 1).1;
-        }
-        if at > 0 && self.runs[at - 1].1 == start {
-            self.runs[at - 1].1 = self.runs.remove(at).1;
-        }
-        if self.octets.len() < end as usize {
-            self.octets.resize(end as usize, 0);
-        }
-        let held = packet.payload.len().min(length as usize);
-        self.octets[start as usize..start as usize + held].copy_from_slice(&packet.payload[..held]);
+        self.fill(at, start, end, packet.payload);
         if start == 0 {
             self.protocol = fragment.protocol;
             self.hop_limit = packet.hop_limit;
@@ -351,6 +321,48 @@ impl Queue {
         let headers = if v6 { self.headers.saturating_sub(40) } else { self.headers };
         let fits = (headers + self.length) as usize <= LONGEST;
         if fits { Placed::Complete } else { Placed::Broken }
+    }
+
+    /// Whether a part that ends there, the last one if there are no more, agrees with what is known of the datagram's end.
+    const fn learn_end(&mut self, end: u32, more: bool) -> bool {
+        if more {
+            if end > self.length {
+                if self.last_seen {
+                    return false;
+                }
+                self.length = end;
+            }
+        } else {
+            if end < self.length || (self.last_seen && end != self.length) {
+                return false;
+            }
+            self.last_seen = true;
+            self.length = end;
+        }
+        true
+    }
+
+    /// The octets from `start` to `end` are there, in front of the run at this place.
+    fn fill(&mut self, at: usize, start: u32, end: u32, octets: &[u8]) {
+        self.runs.insert(at, (start, end));
+        if self.runs.get(at + 1).is_some_and(|next| next.0 == end) {
+            self.runs[at].1 = self.runs.remove(at + 1).1;
+        }
+        if at > 0 && self.runs[at - 1].1 == start {
+            self.runs[at - 1].1 = self.runs.remove(at).1;
+        }
+        if self.octets.len() < end as usize {
+            self.octets.resize(end as usize, 0);
+        }
+        let held = octets.len().min((end - start) as usize);
+        self.octets[start as usize..start as usize + held].copy_from_slice(&octets[..held]);
+    }
+
+    /// What all parts together are.
+    fn datagram(self) -> Datagram {
+        let Self { octets, protocol, hop_limit, headers, ecn, treatment, head, .. } = self;
+        let congested = ecn & ecn::CONGESTED != 0 && ecn & ecn::CAPABLE != 0;
+        Datagram { octets, protocol, hop_limit, headers, congested, treatment, head }
     }
 }
 

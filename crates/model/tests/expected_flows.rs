@@ -41,7 +41,8 @@ impl Story {
         tcp.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
         // A character is an octet.
         tcp.extend(text.chars().map(|c| c as u8));
-        let mut packet = vec![0x45, 0, 0, (20 + tcp.len()) as u8, 0, 0, 0, 0, 64, 6, 0, 0];
+        let [long, octets] = (20 + tcp.len() as u16).to_be_bytes();
+        let mut packet = vec![0x45, 0, long, octets, 0, 0, 0, 0, 64, 6, 0, 0];
         let (source, destination) = if reply { (SERVER, CLIENT) } else { (CLIENT, SERVER) };
         packet.extend(source);
         packet.extend(destination);
@@ -187,21 +188,31 @@ fn called() -> (Story, [u32; 2]) {
     called_on("6.18")
 }
 
-fn called_on(profile: &str) -> (Story, [u32; 2]) {
+/// A control connection on which nothing was said, with the numbers that come next.
+fn connected(profile: &str) -> (Story, [u32; 2]) {
     let mut s = Story::on(profile, |_| {});
     s.helper = Some(Helper::Pptp);
     s.send(0, (false, (4000, 1723), SYN, 100, 0, ""));
     s.send(0, (true, (1723, 4000), SYN | ACK, 200, 101, ""));
     s.send(0, (false, (4000, 1723), ACK, 101, 201, ""));
-    let mut next = [101, 201];
+    (s, [101, 201])
+}
+
+/// One side says something: type, two call ids, result.
+fn say(s: &mut Story, next: &mut [u32; 2], (reply, kind, calls, result): (bool, u8, [u8; 2], u8)) {
+    let (own, other) = if reply { (1, 0) } else { (0, 1) };
+    let ports = if reply { (1723, 4000) } else { (4000, 1723) };
+    let text = message(kind, calls, result);
+    s.send(1, (reply, ports, ACK, next[own], next[other], &text));
+    next[own] += text.chars().count() as u32;
+}
+
+fn called_on(profile: &str) -> (Story, [u32; 2]) {
+    let (mut s, mut next) = connected(profile);
     for (reply, kind, calls) in
         [(false, 1, [0, 0]), (true, 2, [0, 0]), (false, 7, [7, 0]), (true, 8, [9, 7])]
     {
-        let (own, other) = if reply { (1, 0) } else { (0, 1) };
-        let ports = if reply { (1723, 4000) } else { (4000, 1723) };
-        let text = message(kind, calls, 1);
-        s.send(1, (reply, ports, ACK, next[own], next[other], &text));
-        next[own] += text.chars().count() as u32;
+        say(&mut s, &mut next, (reply, kind, calls, 1));
     }
     assert_eq!((s.model.expectations().count(), s.counters()), (2, [2, 0, 0]));
     (s, next)
@@ -298,6 +309,24 @@ fn a_session_that_is_refused_later_has_no_calls() {
     let after = to_client + refusal.chars().count() as u32;
     s.send(2, (true, (1723, 4000), ACK, after, to_server, &message(8, [9, 7], 1)));
     assert_eq!(s.counters(), [2, 0, 0]);
+}
+
+/// Linux 6.18, `cargo xtask fidelity rehash 400 1795985572`: who refuses a call from the server can't take it any more. With the id that the
+/// server gave it and none of the client the call ends, and takes an entry of these with it, which it never expected.
+#[test]
+fn a_call_from_the_server_that_was_refused_is_not_taken_later() {
+    let (mut s, mut next) = connected("6.18");
+    for (reply, kind, calls, result) in
+        [(false, 1, [0, 0], 1), (true, 2, [0, 0], 1), (true, 9, [9, 7], 1), (false, 10, [7, 9], 0)]
+    {
+        say(&mut s, &mut next, (reply, kind, calls, result));
+    }
+    let unnamed = s.gre(false, 9).entry.unwrap();
+    say(&mut s, &mut next, (false, 10, [7, 9], 1));
+    assert!(s.model.entry(unnamed).is_some());
+    say(&mut s, &mut next, (true, 13, [7, 9], 1));
+    assert!(s.model.entry(unnamed).is_none());
+    assert_eq!(s.counters(), [0, 0, 0]);
 }
 
 /// Linux 6.18, `cargo xtask fidelity scripts 20000 303`: a control connection that spoke of no call takes the GRE entry

@@ -95,6 +95,8 @@ impl Pptp {
             {
                 if octet(4) == DONE {
                     (self.call, self.pns) = (Call::InReplied, number(0));
+                } else {
+                    self.call = Call::None;
                 }
             }
             (Direction::Original, 12, Session::Confirmed, _) => self.call = Call::ClearRequested,

@@ -187,6 +187,21 @@ fn a_fragmented_datagram_makes_its_entry_with_the_last_fragment() {
     assert_eq!(s.at(ms(1), &first).what, What::Inserted);
 }
 
+/// Linux 6.18, `cargo xtask fidelity rehash 400 1795985579`: what ends with headers behind which nothing follows lacks none.
+#[test]
+fn a_first_fragment_that_says_that_nothing_follows_is_gathered() {
+    let first = |routed: &[u8; 8]| {
+        let mut packet = vec![0x60, 0, 0, 0, 0, 16, 44, 64];
+        packet.extend([[0xfd; 16], [0xfe; 16]].concat());
+        packet.extend([43, 0, 0, 1, 0, 0, 0, 1]);
+        packet.extend(routed);
+        packet
+    };
+    let mut s = Story::modern();
+    assert_eq!(s.at(ms(0), &first(&[59, 0, 0, 0, 0, 0, 0, 0])).verdict, Verdict::Stolen);
+    assert_eq!(s.at(ms(1), &first(&[17, 0, 0, 0, 0, 0, 0, 0])).info, Info::Invalid);
+}
+
 #[test]
 fn a_table_begun_with_a_dump_knows_its_flows_and_their_translation() {
     let mut before = Story::modern();
