@@ -142,7 +142,7 @@ pub(crate) fn complaint(
     };
     let by_chunk =
         [INIT, SHUTDOWN_COMPLETE, COOKIE_ECHO, ABORT, SHUTDOWN_ACK, HEARTBEAT, HEARTBEAT_ACK];
-    let (own, other) = (direction as usize, direction.flip() as usize);
+    let own = direction as usize;
     let known = before.tags[own];
     if !by_chunk.iter().any(|&kind| has(&seen, kind)) && header.tag != known {
         let (tag, known) = (header.tag.swap_bytes(), known.swap_bytes());
@@ -152,15 +152,7 @@ pub(crate) fn complaint(
     let after = after?;
     let refused = |kind| next(direction, after.state, kind) == IV;
     let (kind, flags, _) = chunks(header).flatten().find(|&(kind, ..)| refused(kind))?;
-    let silent = match kind {
-        INIT => header.tag != 0,
-        ABORT | SHUTDOWN_COMPLETE => {
-            header.tag != after.tags[if flags & 1 != 0 { other } else { own }]
-        }
-        COOKIE_ECHO => header.tag != after.tags[own],
-        _ => false,
-    };
-    let state = after.state;
+    let (silent, state) = (after.forbids(direction, kind, flags, header.tag), after.state);
     (!silent).then(|| format!("Invalid, old_state {state}, dir {own}, type {kind}"))
 }
 
@@ -232,60 +224,28 @@ impl Sctp {
         collisions: bool,
     ) -> Outcome {
         let Some(seen) = inventory(header) else { return Outcome::Invalid { assure: false } };
-        let (own, other) = (direction as usize, direction.flip() as usize);
         let by_chunk =
             [INIT, SHUTDOWN_COMPLETE, COOKIE_ECHO, ABORT, SHUTDOWN_ACK, HEARTBEAT, HEARTBEAT_ACK];
-        if !by_chunk.iter().any(|&kind| has(&seen, kind)) && header.tag != self.tags[own] {
+        let own = self.tags[direction as usize];
+        if !by_chunk.iter().any(|&kind| has(&seen, kind)) && header.tag != own {
             return Outcome::Invalid { assure: false };
         }
-        let mut ignore = false;
-        let mut assure = false;
-        let mut moved = false;
-        let mut last = NO;
+        let (mut ignore, mut assure, mut moved, mut last) = (false, false, false, NO);
         for chunk in chunks(header) {
             let Some((kind, flags, value)) = chunk else { return Outcome::Invalid { assure } };
-            let reflected = flags & 1 != 0;
-            match kind {
-                INIT if header.tag != 0 => return Outcome::Invalid { assure },
-                // The T bit says whose tag it is.
-                ABORT | SHUTDOWN_COMPLETE
-                    if header.tag != self.tags[if reflected { other } else { own }] =>
-                {
-                    return Outcome::Invalid { assure };
-                }
-                COOKIE_ECHO if header.tag != self.tags[own] => return Outcome::Invalid { assure },
-                HEARTBEAT => {
-                    if self.tags[own] == 0 {
-                        self.tags[own] = header.tag;
-                    } else if header.tag != self.tags[own] {
-                        if has(&seen, DATA) || ignore {
-                            return Outcome::Invalid { assure };
-                        }
-                        self.strange_heartbeat = Some(direction);
+            if self.forbids(direction, kind, flags, header.tag) {
+                return Outcome::Invalid { assure };
+            }
+            if matches!(kind, HEARTBEAT | HEARTBEAT_ACK) {
+                let lenient = !has(&seen, DATA) && !ignore;
+                match self.beat(direction, kind, header.tag, lenient) {
+                    None => return Outcome::Invalid { assure },
+                    Some(false) => {}
+                    Some(true) => {
                         ignore = true;
                         continue;
-                    } else {
-                        self.strange_heartbeat = None;
                     }
                 }
-                HEARTBEAT_ACK => {
-                    if self.tags[own] == 0 {
-                        self.tags[own] = header.tag;
-                    } else if header.tag != self.tags[own] {
-                        if has(&seen, DATA)
-                            || ignore
-                            || self.strange_heartbeat != Some(direction.flip())
-                        {
-                            return Outcome::Invalid { assure };
-                        }
-                        self.strange_heartbeat = None;
-                        self.tags[own] = header.tag;
-                        self.tags[other] = 0;
-                    } else {
-                        self.strange_heartbeat = None;
-                    }
-                }
-                _ => {}
             }
             let old = self.state;
             let new = next(direction, old, kind);
@@ -293,26 +253,12 @@ impl Sctp {
                 return Outcome::Invalid { assure };
             }
             if matches!(kind, INIT | INIT_ACK) {
-                let Some(tag) = offered_tag(value) else { return Outcome::Invalid { assure } };
-                if kind == INIT {
-                    // The same once more is none.
-                    if self.tags[other] != tag || !confirmed {
-                        self.inits[other] &= !self.inits[own];
-                        self.inits[own] = true;
-                    }
-                    // A repeated INIT does not keep an entry alive.
-                    ignore |= new == CL && old == CL && confirmed;
-                } else {
-                    // An INIT ACK answers the other side's INIT; where that was not seen, or both sides'
-                    // INITs crossed, it may not bring a new tag.
-                    let known = self.tags[other];
-                    let unasked = !self.inits[other] && known != 0;
-                    let crossed = self.inits[own] && self.inits[other];
-                    if collisions && (unasked || crossed) && known != tag {
-                        return Outcome::Invalid { assure };
-                    }
+                let tag = offered_tag(value);
+                if !tag.is_some_and(|tag| self.offer(direction, kind, tag, confirmed, collisions)) {
+                    return Outcome::Invalid { assure };
                 }
-                self.tags[other] = tag;
+                // A repeated INIT does not keep an entry alive.
+                ignore |= kind == INIT && new == CL && old == CL && confirmed;
             }
             self.state = new;
             last = new;
@@ -327,5 +273,74 @@ impl Sctp {
         } else {
             Outcome::Refresh { state: last, assure, moved }
         }
+    }
+
+    /// Whether a chunk may not come under the packet's tag.
+    const fn forbids(&self, direction: Direction, kind: u8, flags: u8, tag: u32) -> bool {
+        let (own, other) = (direction as usize, direction.flip() as usize);
+        match kind {
+            INIT => tag != 0,
+            // The T bit says whose tag it is.
+            ABORT | SHUTDOWN_COMPLETE => tag != self.tags[if flags & 1 != 0 { other } else { own }],
+            COOKIE_ECHO => tag != self.tags[own],
+            _ => false,
+        }
+    }
+
+    /// A heartbeat or the answer to one; a strange tag may pass where nothing forbids to be `lenient`. Whether it is a strange heartbeat;
+    /// `None`: it is INVALID.
+    fn beat(&mut self, direction: Direction, kind: u8, tag: u32, lenient: bool) -> Option<bool> {
+        let (own, other) = (direction as usize, direction.flip() as usize);
+        if self.tags[own] == 0 {
+            self.tags[own] = tag;
+            return Some(false);
+        }
+        if self.tags[own] == tag {
+            self.strange_heartbeat = None;
+            return Some(false);
+        }
+        if !lenient {
+            return None;
+        }
+        if kind == HEARTBEAT {
+            self.strange_heartbeat = Some(direction);
+            return Some(true);
+        }
+        if self.strange_heartbeat != Some(direction.flip()) {
+            return None;
+        }
+        self.strange_heartbeat = None;
+        (self.tags[own], self.tags[other]) = (tag, 0);
+        Some(false)
+    }
+
+    /// An INIT or INIT ACK offers a tag: whether it may.
+    fn offer(
+        &mut self,
+        direction: Direction,
+        kind: u8,
+        tag: u32,
+        confirmed: bool,
+        collisions: bool,
+    ) -> bool {
+        let (own, other) = (direction as usize, direction.flip() as usize);
+        let known = self.tags[other];
+        if kind == INIT {
+            // The same once more is none.
+            if known != tag || !confirmed {
+                self.inits[other] &= !self.inits[own];
+                self.inits[own] = true;
+            }
+        } else {
+            // An INIT ACK answers the other side's INIT; where that was not seen, or both sides'
+            // INITs crossed, it may not bring a new tag.
+            let unasked = !self.inits[other] && known != 0;
+            let crossed = self.inits[own] && self.inits[other];
+            if collisions && (unasked || crossed) && known != tag {
+                return false;
+            }
+        }
+        self.tags[other] = tag;
+        true
     }
 }
