@@ -17,6 +17,8 @@ pub const MOST_COPIES: u32 = 0xffff;
 #[derive(Debug, Clone, Default)]
 pub struct Copies {
     bytes: Vec<u8>,
+    /// Some copies, one behind the other.
+    several: Vec<u8>,
     /// Places of the high half of each address, and the family.
     addresses: Vec<(Range<usize>, bool)>,
     copy: u32,
@@ -60,16 +62,27 @@ impl Copies {
         }
     }
 
-    /// The record's copy of this number; 0 is as it was.
-    pub fn copy<'a>(&'a mut self, record: &Record<'_>, copy: u32) -> Record<'a> {
-        let [_, _, high, low] = (copy ^ self.copy).to_be_bytes();
-        self.copy = copy;
+    /// The record's copies of these numbers; 0 is as it was.
+    pub fn some<'a>(&'a mut self, record: &Record<'_>, numbers: Range<u32>) -> Vec<Record<'a>> {
+        self.several.clear();
+        for number in numbers.clone() {
+            self.become_copy(number);
+            self.several.extend_from_slice(&self.bytes);
+        }
+        let Record { time, link, length, .. } = *record;
+        let octets = self.bytes.len();
+        let copy = |at: usize| &self.several[at * octets..(at + 1) * octets];
+        (0..numbers.len()).map(|at| Record { bytes: copy(at), time, link, length }).collect()
+    }
+
+    fn become_copy(&mut self, number: u32) {
+        let [_, _, high, low] = (number ^ self.copy).to_be_bytes();
+        self.copy = number;
         for (range, v6) in &self.addresses {
             let at = if *v6 { range.start + 4 } else { range.start };
             self.bytes[at] ^= high;
             self.bytes[at + 1] ^= low;
         }
-        Record { bytes: &self.bytes, time: record.time, link: record.link, length: record.length }
     }
 }
 
@@ -91,7 +104,7 @@ mod tests {
         let mut copies = Copies::default();
         copies.of(&record);
         for n in [1, 0x102, 3] {
-            let copy = copies.copy(&record, n);
+            let copy = copies.some(&record, n..n + 1).remove(0);
             let outer = parse_ip(copy.bytes).unwrap();
             let inner = parse_ip(&copy.bytes[28..]).unwrap();
             let first = 10 ^ (n >> 8);
@@ -99,7 +112,10 @@ mod tests {
             assert_eq!(outer.destination().to_string(), alloc::format!("{first}.{second}.0.1"));
             assert_eq!(inner.source(), outer.destination());
         }
-        assert_eq!(copies.copy(&record, 0).bytes, packet);
+        let some = copies.some(&record, 0..3);
+        let second = |n: usize| parse_ip(some[n].bytes).unwrap().source().to_string();
+        assert_eq!((some.len(), some[0].bytes), (3, &packet[..]));
+        assert_eq!((second(1), second(2)), ("10.1.0.9".into(), "10.2.0.9".into()));
     }
 
     #[test]
@@ -107,6 +123,6 @@ mod tests {
         let record = Record { time: None, link: 1, bytes: &[0; 20], length: 20 };
         let mut copies = Copies::default();
         copies.of(&record);
-        assert_eq!(copies.copy(&record, 7).bytes, &[0; 20]);
+        assert_eq!(copies.some(&record, 7..8)[0].bytes, &[0; 20]);
     }
 }

@@ -209,7 +209,10 @@ fn number(text: &str) -> Result<u64, Said> {
     let (number, _) = written(text)
         .map_err(|why| said!("the kernel refuses it: {why}", "内核不接受：{why:#}"))?;
     u64::try_from(number).map_err(|_| {
-        said!("{number} is negative, which is not taken here", "{number} 是负数，这里不接受")
+        said!(
+            "{number} is negative: as a timeout the kernel takes it, and an entry has expired when it is made; the model does not",
+            "{number} 是负数：作为超时内核会接受，条目一建立就已过期；模型不接受"
+        )
     })
 }
 
@@ -259,7 +262,10 @@ mod tests {
             ("+10", "the kernel refuses it: \"+10\" is no number"),
             ("1_000", "the kernel refuses it: \"1_000\" has a separator in it"),
             ("", "the kernel refuses it: no value"),
-            ("-5", "-5 is negative, which is not taken here"),
+            (
+                "-5",
+                "-5 is negative: as a timeout the kernel takes it, and an entry has expired when it is made; the model does not",
+            ),
         ] {
             assert_eq!(value(text), Err(why.into()), "{text}");
         }

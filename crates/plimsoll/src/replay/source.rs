@@ -33,6 +33,8 @@ pub struct Source<'a> {
 
 /// Packets between two looks at the clock.
 const LOOK: usize = 4096;
+/// Copies of a packet that go through the models together.
+const TOGETHER: usize = 128;
 
 impl<'a> Source<'a> {
     /// As the flags say.
@@ -71,13 +73,16 @@ impl<'a> Source<'a> {
         let mut copies = Copies::default();
         let mut first = None;
         let mut frames = 0;
+        let (mut reached, mut copied) = (0, 0);
         let mut shown = false;
         let as_it_is = self.speed == 1.0 && self.until.is_none() && self.scale == 1;
         let mut visit = |records: &[Record<'_>]| {
             let before = frames / LOOK;
             frames += records.len();
             first = first.or_else(|| records.iter().find_map(|record| record.time));
-            if let Some(bar) = bar.as_ref().filter(|_| frames / LOOK > before) {
+            // Of copies it is told below how far they are.
+            let tells = self.scale == 1 || self.synthetic.is_some();
+            if let Some(bar) = bar.as_ref().filter(|_| tells && frames / LOOK > before) {
                 match self.synthetic {
                     Some(_) => bar.set_position(progress(first, records)),
                     None => bar.set_position(read.load(Ordering::Relaxed)),
@@ -86,7 +91,9 @@ impl<'a> Source<'a> {
             if as_it_is {
                 return feed(records);
             }
-            for record in records {
+            let (from, to) = (reached, read.load(Ordering::Relaxed));
+            reached = to;
+            for (number, record) in (0..).zip(records) {
                 let mut record = *record;
                 if let (Some(time), Some(start)) = (record.time, first) {
                     let since = time.0.saturating_sub(start.0) as f64 / self.speed;
@@ -97,12 +104,20 @@ impl<'a> Source<'a> {
                     }
                 }
                 shown = true;
-                feed(&[record])?;
-                if self.scale > 1 {
-                    copies.of(&record);
-                    for n in 1..self.scale {
-                        feed(&[copies.copy(&record, n)])?;
-                    }
+                if self.scale == 1 {
+                    feed(&[record])?;
+                    continue;
+                }
+                copies.of(&record);
+                for first in (0..self.scale).step_by(TOGETHER) {
+                    let last = self.scale.min(first + TOGETHER as u32);
+                    feed(&copies.some(&record, first..last))?;
+                }
+                copied += self.scale as usize;
+                if copied > LOOK && self.synthetic.is_none() {
+                    copied = 0;
+                    let share = (to - from) * number / records.len() as u64;
+                    bar.iter().for_each(|bar| bar.set_position(from + share));
                 }
             }
             ControlFlow::Continue(())
