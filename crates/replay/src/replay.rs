@@ -486,6 +486,58 @@ mod tests {
         assert_eq!(fed(&framed, 100, &rules), fed(&bare, 100, &rules));
     }
 
+    /// What so many packets come to under eight settings, which share one table.
+    fn under_eight(frames: &[(Vec<u8>, Option<Time>)], link: u32) -> Vec<(Outcome, Vec<Entry>)> {
+        let profile = Profile::named("6.18").expect("a known profile");
+        let configs = (0..8).map(|n| {
+            let mut settings = Settings::of(profile, Bytes(1 << 30));
+            (settings.max, settings.buckets) = (20 << (n % 4 * 2), 64);
+            settings.set("nf_conntrack_udp_timeout", 3 + n).expect("a setting");
+            (String::new(), Config::new(profile, settings))
+        });
+        let mut replay = Replay::new(configs, Rules::default());
+        for (frame, time) in frames {
+            let (bytes, length) = (frame.as_slice(), frame.len() as u32);
+            replay.feed(&[Record { time: *time, link, bytes, length }]);
+        }
+        assert_eq!((replay.tables(), replay.tally().packets), (1, frames.len() as u64));
+        replay.runs().iter().map(|run| (Outcome::of(run), run.snapshot())).collect()
+    }
+
+    #[test]
+    fn tags_change_nothing_where_several_settings_share_a_table() {
+        const TAGS: &[&[u8]] = &[
+            &[],
+            &[0x81, 0, 0, 7],
+            &[0x81, 0, 0xb0, 0],
+            &[0x88, 0xa8, 0, 9, 0x81, 0, 0, 7],
+            &[0x81, 0, 0, 1, 0x81, 0, 0, 2, 0x81, 0, 0, 3, 0x88, 0xa8, 0, 4],
+        ];
+        let mut synthetic =
+            Synthetic::new(Workload { rate: 20.0, span: 10.0, ..Workload::default() });
+        let mut bare = Vec::new();
+        while let Some(Record { time, bytes, .. }) = synthetic.next_record() {
+            bare.push((bytes.to_vec(), time));
+        }
+        let come = under_eight(&bare, 101);
+        assert!(come[0] != come[1] && come[1] != come[3] && come[3] != come[7]);
+        // Ethernet; both kinds of cooked captures, the second with the protocol in front.
+        let ends = [[&[2_u8, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2][..]], [&[0; 14]], [&[]]];
+        for ((link, behind), ends) in [(1, 0), (113, 0), (276, 18)].into_iter().zip(ends) {
+            let mut turn = TAGS.iter().cycle();
+            let framed: Vec<_> = bare
+                .iter()
+                .map(|(packet, time)| {
+                    let tags = [turn.next().copied().unwrap_or_default(), &[8, 0]].concat();
+                    let (kind, tags) = tags.split_at(2);
+                    let frame = [ends[0], kind, &[0; 18][..behind], tags, packet].concat();
+                    (frame, *time)
+                })
+                .collect();
+            assert!(under_eight(&framed, link) == come, "{link}");
+        }
+    }
+
     #[test]
     fn frames_of_all_kinds_and_times_come_to_the_same_however_many_come_at_once() {
         const ARP: [u8; 14] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 6];
