@@ -24,6 +24,8 @@ const SLICE_REMOVALS: usize = 256;
 const RUN_REMOVALS: u64 = 64_000;
 /// Chains between two looks at how many a run has removed.
 const BLOCK: usize = 16;
+/// Ticks, of which the clock counts four times as many before it begins anew.
+const FAR: u64 = 1 << 30;
 /// Ticks that a level of the timer wheel reaches; each next one reaches eight times as far, in steps eight times as long.
 const WHEEL_LEVEL: u64 = 63;
 /// Steps of a level that the next one makes in one.
@@ -126,6 +128,11 @@ impl Model {
     /// Runs the collector at each of its times up to `ticks`.
     pub(crate) fn collect_until(&mut self, ticks: u64) {
         if self.collector.kind == CollectorKind::Timers {
+            // Never so far at once that what expired meanwhile would come again as a time to come.
+            while ticks - self.ticks > FAR && self.table.len() > 0 {
+                self.ticks += FAR;
+                self.expire_all();
+            }
             self.ticks = ticks;
             self.expire_all();
             return;
@@ -331,6 +338,24 @@ mod tests {
             weight += 1;
             average += (i64::from(ticks) - average) / weight;
             assert_eq!((i64::from(pass.average), i64::from(pass.weight)), (average, weight));
+        }
+    }
+
+    /// The clock of 32 bits begins anew meanwhile, once or several times.
+    #[test]
+    fn nothing_outlives_a_silence_of_any_length() {
+        for profile in plimsoll_ct::PROFILES {
+            for days in [20, 35, 55, 120, 170, 250, 9000] {
+                let mut model =
+                    Model::new(Config::new(profile, Settings::of(profile, Bytes(1 << 30))));
+                let mut query = [0; 28];
+                query[..10].copy_from_slice(&[0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17]);
+                query[20..].copy_from_slice(&[16, 0, 0, 53, 0, 8, 0, 0]);
+                let packet = parse_ip(&query).expect("a query");
+                model.packet(Time::from_secs(0), &packet, &Treatment::default());
+                model.advance(Time::from_secs(days * 86_400));
+                assert_eq!(model.counted(), 0, "{}, {days} days", profile.name);
+            }
         }
     }
 
