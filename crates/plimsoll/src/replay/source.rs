@@ -33,6 +33,8 @@ pub struct Source<'a> {
 
 /// Packets between two looks at the clock.
 const LOOK: usize = 4096;
+/// Octets in front of a packet in a capture.
+const RECORD: u64 = 16;
 /// Copies of a packet that go through the models together.
 const TOGETHER: usize = 128;
 
@@ -73,7 +75,7 @@ impl<'a> Source<'a> {
         let mut copies = Copies::default();
         let mut first = None;
         let mut frames = 0;
-        let (mut reached, mut copied) = (0, 0);
+        let (mut behind, mut copied) = (0, 0);
         let mut shown = false;
         let as_it_is = self.speed == 1.0 && self.until.is_none() && self.scale == 1;
         let mut visit = |records: &[Record<'_>]| {
@@ -91,9 +93,7 @@ impl<'a> Source<'a> {
             if as_it_is {
                 return feed(records);
             }
-            let (from, to) = (reached, read.load(Ordering::Relaxed));
-            reached = to;
-            for (number, record) in (0..).zip(records) {
+            for record in records {
                 let mut record = *record;
                 if let (Some(time), Some(start)) = (record.time, first) {
                     let since = time.0.saturating_sub(start.0) as f64 / self.speed;
@@ -114,10 +114,12 @@ impl<'a> Source<'a> {
                     feed(&copies.some(&record, first..last))?;
                 }
                 copied += self.scale as usize;
+                behind += RECORD + record.bytes.len() as u64;
                 if copied > LOOK && self.synthetic.is_none() {
                     copied = 0;
-                    let share = (to - from) * number / records.len() as u64;
-                    bar.iter().for_each(|bar| bar.set_position(from + share));
+                    // A small capture is read at once; of a packed one that is as exact as it gets.
+                    let position = read.load(Ordering::Relaxed).min(behind);
+                    bar.iter().for_each(|bar| bar.set_position(position));
                 }
             }
             ControlFlow::Continue(())
