@@ -35,12 +35,15 @@ static MEMORY: memory::Memory = memory::Memory::new();
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     let language = usage::language(words.iter().map(AsRef::as_ref));
-    let command = match language {
-        Language::English => Arguments::command(),
-        Language::Chinese => help::in_chinese(Arguments::command(), terminal::columns(None)),
+    let understood = |command: clap::Command| {
+        let matched = command.try_get_matches_from(&words);
+        matched.and_then(|matched| Arguments::from_arg_matches(&matched))
     };
-    let matched = command.try_get_matches_from(words);
-    let arguments = match matched.and_then(|matched| Arguments::from_arg_matches(&matched)) {
+    let mut parsed = understood(Arguments::command());
+    if language == Language::Chinese && parsed.as_ref().is_err_and(usage::is_help) {
+        parsed = understood(help::in_chinese(Arguments::command(), terminal::columns(None)));
+    }
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are answers; everything else is wrong usage.

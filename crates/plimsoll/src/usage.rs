@@ -29,6 +29,12 @@ pub fn language<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> Language {
     terminal::spoken(asked, ascii)
 }
 
+/// Whether it is no error but a page of help.
+pub fn is_help(error: &Error) -> bool {
+    use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand};
+    matches!(error.kind(), DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand)
+}
+
 /// What clap found, in Chinese. `None`: it is as clap renders it, a page of help.
 pub fn chinese(error: &Error) -> Option<String> {
     let of = |kind| texts(error.get(kind)?);
@@ -77,7 +83,8 @@ pub fn chinese(error: &Error) -> Option<String> {
 /// How a command is used, as clap says it.
 pub fn usage(english: &str) -> String {
     // Its further lines stand below the first.
-    english.trim_end().replacen("Usage: ", "用法：", 1).replace("\n       ", "\n      ")
+    let own = english.trim_end().replacen("Usage: ", "用法：", 1).replace("\n       ", "\n      ");
+    own.replace("[OPTIONS]", "[选项]").replace("<COMMAND>", "<命令>").replace("[COMMAND]", "[命令]")
 }
 
 /// Why a value is not taken: ours in Chinese, of those of others the usual ones.
