@@ -137,8 +137,9 @@ pub enum Command {
     Top(Top),
     /// Write the manual pages of all commands, and completions for bash, zsh and fish
     ///
-    /// Below PREFIX, where man(1) and the shells look: share/man/man8, share/bash-completion/completions,
-    /// share/zsh/site-functions, share/fish/vendor_completions.d. Files of the same names are replaced.
+    /// Below PREFIX, where man(1) and the shells look: share/man/man8 and (in Chinese) share/man/zh_CN/man8,
+    /// share/bash-completion/completions, share/zsh/site-functions, share/fish/vendor_completions.d. Files of the
+    /// same names are replaced.
     #[command(after_help = "Examples:
   plimsoll manual /usr/local    # as root, for everybody
   plimsoll manual ~/.local      # for you alone")]

@@ -49,6 +49,26 @@ fn every_command_that_the_help_lists_has_a_page_with_its_options_and_examples() 
 }
 
 #[test]
+fn every_page_is_there_in_chinese() {
+    let (prefix, _) = written("chinese");
+    let man = prefix.join("share/man");
+    let mut pages = 0;
+    for entry in std::fs::read_dir(man.join("man8")).expect("pages") {
+        let name = entry.expect("an entry").file_name();
+        let page =
+            std::fs::read_to_string(man.join("zh_CN/man8").join(&name)).expect("it is there");
+        for heading in ["名称", "概述", "描述", "选项", "示例", "另请参阅"] {
+            assert!(page.contains(&format!("\n.SH {heading}\n")), "{name:?}: {heading}: {page}");
+        }
+        let english = ["default:", "ossible values", "Print help", "[OPTIONS]", ".SH SUB"];
+        assert_eq!(english.into_iter().find(|words| page.contains(words)), None, "{name:?}");
+        pages += 1;
+    }
+    assert!(pages > 20, "{pages}");
+    std::fs::remove_dir_all(prefix).expect("removed");
+}
+
+#[test]
 fn a_shell_completes_commands_and_their_flags() {
     let (prefix, _) = written("shell");
     let script = prefix.join("share/bash-completion/completions/plimsoll");

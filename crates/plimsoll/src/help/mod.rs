@@ -56,19 +56,38 @@ pub fn translated(mut command: Command) -> Command {
     command.mut_args(argument).mut_subcommands(translated)
 }
 
-fn argument(mut flag: Arg) -> Arg {
-    flag = match flag.get_help().map(chinese) {
-        Some(help) => flag.help(help),
-        None => flag,
-    };
-    flag = match flag.get_long_help().map(chinese) {
-        Some(help) => flag.long_help(help),
-        None => flag,
-    };
-    match flag.get_help_heading().and_then(known) {
+/// With what it may be and what it is where it is not given: clap would say so in English.
+fn argument(flag: Arg) -> Arg {
+    let said = said(&flag);
+    let heading = flag.get_help_heading().and_then(known);
+    let flag = match heading {
         Some(heading) => flag.help_heading(heading),
         None => flag,
+    };
+    let ours = flag.help(said.clone()).long_help(said);
+    ours.hide_possible_values(true).hide_default_value(true)
+}
+
+/// What is said of it, what it may be, and what it is where it is not given.
+fn said(flag: &Arg) -> String {
+    let help = flag.get_long_help().or(flag.get_help());
+    let mut said = help.map(chinese).unwrap_or_default().replace("\n\n", "。");
+    if !flag.get_action().takes_values() {
+        return said;
     }
+    let values = flag.get_possible_values();
+    if values.iter().any(|value| !said.contains(value.get_name())) {
+        let values = values.iter().map(|value| match value.get_help().map(chinese) {
+            Some(help) => format!("{}（{help}）", value.get_name()),
+            None => value.get_name().to_owned(),
+        });
+        said.push_str(&format!(" [可选：{}]", values.collect::<Vec<_>>().join("、")));
+    }
+    let default = flag.get_default_values().first().filter(|_| !flag.is_hide_default_value_set());
+    if let Some(value) = default {
+        said.push_str(&format!(" [默认：{}]", value.to_string_lossy()));
+    }
+    said
 }
 
 /// What clap has of one thing, paragraph by paragraph.
@@ -117,7 +136,8 @@ fn page(command: &Command, columns: usize) -> String {
     for flag in command.get_arguments().filter(|flag| !flag.is_hide_set()) {
         let of_none = if flag.is_positional() { "参数" } else { "选项" };
         let heading = flag.get_help_heading().unwrap_or(of_none);
-        let row = (written(flag), said(flag));
+        let said = flag.get_help().map(ToString::to_string).unwrap_or_default();
+        let row = (written(flag), said);
         match groups.iter_mut().find(|(name, _)| *name == heading) {
             Some((_, rows)) => rows.push(row),
             None => groups.push((heading, vec![row])),
@@ -144,28 +164,6 @@ fn written(flag: &Arg) -> String {
         None if flag.is_positional() => flag.to_string(),
         None => format!("    {flag}"),
     }
-}
-
-/// What is said of it, what it may be, and what it is where it is not given.
-fn said(flag: &Arg) -> String {
-    let help = flag.get_long_help().or(flag.get_help());
-    let mut said = help.map(ToString::to_string).unwrap_or_default().replace("\n\n", "。");
-    if !flag.get_action().takes_values() {
-        return said;
-    }
-    let values = flag.get_possible_values();
-    if values.iter().any(|value| !said.contains(value.get_name())) {
-        let values = values.iter().map(|value| match value.get_help().map(chinese) {
-            Some(help) => format!("{}（{help}）", value.get_name()),
-            None => value.get_name().to_owned(),
-        });
-        said.push_str(&format!(" [可选：{}]", values.collect::<Vec<_>>().join("、")));
-    }
-    let default = flag.get_default_values().first().filter(|_| !flag.is_hide_default_value_set());
-    if let Some(value) = default {
-        said.push_str(&format!(" [默认：{}]", value.to_string_lossy()));
-    }
-    said
 }
 
 /// Rows of a word and what is said of it.
