@@ -6,7 +6,8 @@
 
 use super::line::{ROOM, Slots};
 use super::machine;
-use super::versions::{Row, Seats};
+use super::seats::Seats;
+use super::versions::Row;
 use crate::ticks::Jiffies;
 
 /// What is known of one entry.

@@ -6,7 +6,7 @@
 use plimsoll_ct::Class;
 
 use super::line::ROOM;
-use super::versions::{SEATS, Seats, Ticks};
+use super::seats::{SEATS, Seats, Ticks};
 
 /// See the module.
 #[derive(Debug, Default)]

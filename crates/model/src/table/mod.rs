@@ -15,11 +15,15 @@ mod aside;
 mod cell;
 mod chains;
 mod expired;
+mod extras;
 mod find;
 mod index;
 mod line;
 mod machine;
+mod pieces;
+mod seats;
 mod shared;
+mod short;
 mod slab;
 #[cfg(test)]
 mod tests;
@@ -28,26 +32,25 @@ mod versions;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
-use plimsoll_ct::{Class, Status, Zone};
-use plimsoll_wire::packet::Acknowledgement;
+use plimsoll_ct::{Class, Zone};
 
 use crate::entry::Slot;
 use crate::helper::Helper;
 use crate::key::{Key, Packed, Wide, mix};
-use crate::plain::{Usual, Way};
+use crate::plain::Way;
 use crate::step::Info;
-use crate::tcp::{Direction, Tcp};
+use crate::tcp::Direction;
 use crate::ticks::Jiffies;
 
-use cell::Long;
 pub(crate) use expired::Expired;
+pub(crate) use extras::{Extras, Vitals};
 use index::{At, Index, Place};
+pub(crate) use seats::{Expiries, SEATS, Seats, Ticks};
 pub(crate) use shared::{Version, Versioned};
 pub use slab::EntryId;
 use slab::Slab;
-pub(crate) use slab::{Extras, Vitals};
 use versions::Versions;
-pub(crate) use versions::{Expiries, Lasts, Life, SEATS, Seats, Ticks};
+pub(crate) use versions::{Lasts, Life};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -352,156 +355,6 @@ impl Table {
     pub(crate) fn put(&mut self, found: &Found, slot: &Slot) {
         self.slab.put(found.id, slot);
         self.index.lower(found.at, slot.expires);
-    }
-
-    /// Does to the TCP entry over IPv4 that was foreseen what a segment does that only acknowledges. `None`: it is not
-    /// that simple, and nothing has changed.
-    #[inline(always)]
-    pub(crate) fn acknowledge(
-        &mut self,
-        spot: &Spot,
-        segment: &Acknowledgement,
-        usual: &Usual,
-        now: Jiffies,
-    ) -> Option<Direction> {
-        let Spot { key, place, likely, slot, .. } = *spot;
-        let line = self.index.first_line_mut(place);
-        // Packets of the same batch may have moved it since it was looked at.
-        if !line.is_fresh(now) || !line.has(slot, likely.0) {
-            return None;
-        }
-        let cell = self.slab.narrow_mut(likely)?;
-        let direction = cell.head.answers_plainly_to(key)?;
-        let ticks = cell.acknowledge_plain(direction, segment, usual)?;
-        let expires = usual.refreshed(cell.head.expires, now, ticks);
-        cell.head.expires = expires;
-        line.lower(expires);
-        Some(direction)
-    }
-
-    /// The same to the entry that was found.
-    #[inline(never)]
-    pub(crate) fn acknowledged(
-        &mut self,
-        found: &Found,
-        segment: &Acknowledgement,
-        usual: &Usual,
-        now: Jiffies,
-    ) -> bool {
-        self.refreshed(found, usual, now, |cell| cell.acknowledge(found.direction, segment, usual))
-    }
-
-    /// Does to the entry that was found what the acknowledgement does that completes a handshake: it is assured then.
-    #[inline(always)]
-    pub(crate) fn completed(
-        &mut self,
-        found: &Found,
-        segment: &Acknowledgement,
-        usual: &Usual,
-        now: Jiffies,
-    ) -> bool {
-        self.refreshed(found, usual, now, |cell| cell.complete(found.direction, segment, usual))
-    }
-
-    /// Refreshes an entry with a body by what is done to it. `false`: nothing is.
-    #[inline(always)]
-    fn refreshed(
-        &mut self,
-        found: &Found,
-        usual: &Usual,
-        now: Jiffies,
-        act: impl FnOnce(&mut Long) -> Option<u32>,
-    ) -> bool {
-        let Some(cell) = self.slab.long_mut(found.id) else { return false };
-        let Some(ticks) = act(cell) else { return false };
-        let expires = usual.refreshed(cell.head.expires, now, ticks);
-        cell.head.expires = expires;
-        self.index.lower(found.at, expires);
-        true
-    }
-
-    /// What [`Table::own`] finds, and whether there is nothing else to be found.
-    #[inline(always)]
-    pub(crate) fn sight(&mut self, spot: &Spot, now: Jiffies) -> Glance {
-        if !self.is_clear(spot.place, now) {
-            return Glance::Unclear;
-        }
-        let at = self.index.first(spot.place);
-        if let Some(found) = self.foreseen(spot) {
-            return Glance::Found(found);
-        }
-        let alike = !self.index.like(at, spot.place).is_empty();
-        let more = self.index.next(at).is_some();
-        if (alike || more)
-            && let Some(found) = self.look_around(spot, now)
-        {
-            return Glance::Found(found);
-        }
-        if alike || more || !self.replies.is_empty() { Glance::Unclear } else { Glance::Absent }
-    }
-
-    /// Status, expiry and memory of a TCP entry over IPv4 that was found.
-    #[inline(always)]
-    pub(crate) fn tcp(&self, found: &Found) -> Option<(Status, Jiffies, Tcp)> {
-        self.slab.tcp(found.id)
-    }
-
-    /// Changes a TCP entry over IPv4 that was found.
-    #[inline(always)]
-    pub(crate) fn put_tcp(&mut self, found: &Found, status: Status, expires: Jiffies, tcp: &Tcp) {
-        self.slab.put_tcp(found.id, status, expires, tcp);
-        self.index.lower(found.at, expires);
-    }
-
-    /// Puts a TCP entry over IPv4 in that has no extras.
-    #[inline(always)]
-    pub(crate) fn insert_tcp(
-        &mut self,
-        spot: &Spot,
-        status: Status,
-        expires: Jiffies,
-        tcp: &Tcp,
-        now: Jiffies,
-    ) -> EntryId {
-        let id = self.slab.add_tcp(spot.key, status, expires, tcp, now);
-        self.index.insert(spot.place, id.0, expires);
-        self.count += 1;
-        id
-    }
-
-    /// Puts a UDP entry over IPv4 in that has no extras.
-    #[inline(always)]
-    pub(crate) fn insert_udp(
-        &mut self,
-        spot: &Spot,
-        status: Status,
-        expires: Jiffies,
-        stream: Jiffies,
-        now: Jiffies,
-    ) -> EntryId {
-        let id = self.slab.add_udp(spot.key, status, expires, stream, now);
-        self.index.insert(spot.place, id.0, expires);
-        self.count += 1;
-        id
-    }
-
-    /// Changes the status of a UDP entry over IPv4 that was found.
-    #[inline(always)]
-    pub(crate) fn set_status(&mut self, found: &Found, status: Status) {
-        self.slab.head_mut(found.id).set_status(status);
-    }
-
-    /// Status, and moment from which it may be a stream, of a UDP entry that was found.
-    #[inline(always)]
-    pub(crate) fn udp(&self, found: &Found) -> Option<(Status, Jiffies)> {
-        self.slab.udp(found.id)
-    }
-
-    /// Changes the expiry of a UDP entry that was found.
-    #[inline(always)]
-    pub(crate) fn extend(&mut self, found: &Found, change: impl FnOnce(Jiffies) -> Jiffies) {
-        let expires = self.slab.extend(found.id, change);
-        self.index.lower(found.at, expires);
     }
 
     /// Whether the entry that was found has something that few have.

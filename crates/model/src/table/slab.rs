@@ -4,14 +4,14 @@
 //! last one first. A shelf grows by one piece at a time, so there is no pause in which everything is copied.
 
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 
-use plimsoll_ct::{Class, State, Status, Zone};
+use plimsoll_ct::{Class, State, Status};
 
 use super::cell::{Beside, Head, Long, Short};
 use super::machine::{prefetch, prefetch_at};
+use super::pieces::{PIECE, Pieces};
+use super::{Extras, Vitals};
 use crate::entry::{Memory, Slot};
-use crate::helper::Helper;
 use crate::key::{Key, Packed, Wide};
 use crate::tcp::Tcp;
 use crate::ticks::Jiffies;
@@ -52,130 +52,9 @@ impl EntryId {
 const LONG: u32 = 1;
 const WIDE: u32 = 2;
 const NONE: u32 = u32::MAX;
-/// Octets of a piece: several huge pages of memory, none of which is touched before it is needed.
-const PIECE: usize = 4 << 20;
 
 /// Cells that a census asks for ahead of the one that it looks at: a page of memory, at whose end the processor itself stops.
 const AHEAD: usize = 64;
-
-/// A sequence that grows without moving what it holds.
-#[derive(Debug)]
-pub(super) struct Pieces<T> {
-    /// All but the last one full.
-    pieces: Vec<Vec<T>>,
-    /// Where each piece begins: addresses only, for asking for memory.
-    starts: Vec<usize>,
-    length: usize,
-}
-
-impl<T: Copy> Clone for Pieces<T> {
-    fn clone(&self) -> Self {
-        // Each with the room that it had.
-        let copy = |piece: &Vec<T>| {
-            let mut copy = Vec::with_capacity(Self::THINGS);
-            copy.extend_from_slice(piece);
-            copy
-        };
-        let pieces: Vec<Vec<T>> = self.pieces.iter().map(copy).collect();
-        let starts = pieces.iter().map(|piece| piece.as_ptr().addr()).collect();
-        Self { pieces, starts, length: self.length }
-    }
-}
-
-impl<T> Pieces<T> {
-    /// Of a piece.
-    const THINGS: usize = PIECE / size_of::<T>();
-}
-
-impl<T: Copy> Pieces<T> {
-    pub(super) const fn new() -> Self {
-        Self { pieces: Vec::new(), starts: Vec::new(), length: 0 }
-    }
-
-    #[inline(always)]
-    pub(super) fn get(&self, at: usize) -> &T {
-        &self.pieces[at / Self::THINGS][at % Self::THINGS]
-    }
-
-    #[inline(always)]
-    pub(super) fn get_mut(&mut self, at: usize) -> &mut T {
-        &mut self.pieces[at / Self::THINGS][at % Self::THINGS]
-    }
-
-    /// So many from one on, which must stand in one piece.
-    fn part(&self, from: usize, length: usize) -> &[T] {
-        &self.pieces[from / Self::THINGS][from % Self::THINGS..][..length]
-    }
-
-    /// All of it, piece by piece.
-    fn slices(&self) -> impl Iterator<Item = &[T]> {
-        self.pieces.iter().map(Vec::as_slice)
-    }
-
-    pub(super) fn push(&mut self, value: T) {
-        if self.length == self.pieces.len() * Self::THINGS {
-            let piece: Vec<T> = Vec::with_capacity(Self::THINGS);
-            self.starts.push(piece.as_ptr().addr());
-            self.pieces.push(piece);
-        }
-        if let Some(last) = self.pieces.last_mut() {
-            last.push(value);
-            self.length += 1;
-        }
-    }
-}
-
-/// What few entries have.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Extras {
-    /// The tuple of the answers, where it is not the inverse of the other: a translation, or another zone.
-    pub(crate) reply: Option<Key>,
-    /// The timeout policy.
-    pub(crate) policy: Option<u8>,
-    /// Who reads along.
-    pub(crate) helper: Option<Helper>,
-    /// The entry that expected it.
-    pub(crate) master: Option<Key>,
-    /// A zone that is one direction's only.
-    pub(crate) zone: Option<Zone>,
-    /// There was a younger entry that claims some of its packets.
-    pub(crate) outdone: bool,
-}
-
-impl Extras {
-    pub(crate) const fn is_none(&self) -> bool {
-        let Self { reply, policy, helper, master, zone, outdone } = self;
-        reply.is_none()
-            && policy.is_none()
-            && helper.is_none()
-            && master.is_none()
-            && zone.is_none()
-            && !*outdone
-    }
-
-    /// Whether a helper has to know of the entry's end.
-    pub(crate) const fn concerns_helpers(&self) -> bool {
-        self.helper.is_some() || self.master.is_some()
-    }
-}
-
-/// What decides who goes first, without the rest of the entry.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Vitals {
-    pub(crate) expires: Jiffies,
-    pub(crate) status: Status,
-    pub(crate) state: State,
-}
-
-impl Vitals {
-    pub(crate) const fn class(&self) -> Class {
-        Class::of(self.status, self.state)
-    }
-
-    pub(crate) const fn is_expired(&self, now: Jiffies) -> bool {
-        self.expires.left(now) <= 0
-    }
-}
 
 /// See the module.
 #[derive(Debug, Clone)]

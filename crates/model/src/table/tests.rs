@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::entry::Memory;
+use crate::tcp::Tcp;
 
 /// Entries in the order in which they came.
 #[derive(Default)]
