@@ -1,6 +1,7 @@
 //! The boot simulation against the real programs: systemd-sysctl and procps' sysctl over the same files, in namespaces of their own.
 #![allow(clippy::unwrap_used)]
 
+mod made_trees;
 mod support;
 
 use std::collections::BTreeMap;
@@ -41,11 +42,13 @@ const FILES: &[(&str, &str)] = &[
     ),
 ];
 
+/// A namespace may not write these.
+const GLOBAL: [&str; 3] = ["nf_conntrack_max", "nf_conntrack_buckets", "nf_conntrack_expect_max"];
+
 /// What is foretold of the tree on this kernel, with conntrack there already.
-fn foretold(tree: &Tree) -> BTreeMap<String, String> {
-    let here = live();
+fn foretold(tree: &Tree, here: &BootFacts) -> BTreeMap<String, String> {
     let there = saved(&Files::Directory(tree.0.clone()), plimsoll_diagnosis::facts::Origin::Tree);
-    let facts = BootFacts { tree: there.tree, modular: Fact::known(false, "test"), ..here };
+    let facts = BootFacts { tree: there.tree, modular: Fact::known(false, "test"), ..here.clone() };
     let b = boot(&facts, &[]);
     b.outcomes
         .iter()
@@ -60,15 +63,14 @@ fn compare(loader: &str, sign: (&str, &str)) {
     if !can_load(loader) {
         return;
     }
+    let here = live();
     let tree = Tree::new(FILES);
     let untouched = tree.loaded_by("true");
     tree.add(sign.0, sign.1);
     let observed = tree.loaded_by(loader);
-    let foretold = foretold(&tree);
-    // A namespace may not write these, and has its own count.
-    let global = ["nf_conntrack_max", "nf_conntrack_buckets", "nf_conntrack_expect_max"];
+    let foretold = foretold(&tree, &here);
     let mut compared = 0;
-    for (key, value) in foretold.iter().filter(|(key, _)| !global.contains(&key.as_str())) {
+    for (key, value) in foretold.iter().filter(|(key, _)| !GLOBAL.contains(&key.as_str())) {
         assert_eq!(observed.get(key), Some(value), "{key}, untouched {:?}", untouched.get(key));
         compared += 1;
     }
@@ -85,6 +87,46 @@ fn systemd_sysctl_leaves_what_was_foretold() {
 #[test]
 fn sysctl_of_procps_leaves_what_was_foretold() {
     compare("/usr/sbin/sysctl --system", ("etc/init.d/procps", ""));
+}
+
+/// `PLIMSOLL_TREES=500` for so many.
+fn compare_made(loader: &str, sign: (&str, &str)) {
+    if !can_load(loader) {
+        return;
+    }
+    let number = std::env::var("PLIMSOLL_TREES").ok().and_then(|n| n.parse().ok()).unwrap_or(50);
+    let here = live();
+    let mut wrong = Vec::new();
+    let mut written = 0;
+    for seed in 0..number {
+        let files = made_trees::files(seed);
+        let tree = Tree::new(&[("lib", "-> usr/lib"), sign]);
+        files.iter().for_each(|(path, text)| tree.add(path, text));
+        let observed = tree.loaded_by(loader);
+        let foretold = foretold(&tree, &here);
+        // frag6's two bounds hold each other; nobody writes them by a pattern.
+        let ours = |key: &str| !GLOBAL.contains(&key) && !key.contains("frag6");
+        for (key, value) in foretold.iter().filter(|(key, _)| ours(key)) {
+            let seen = &observed[key];
+            written += usize::from(made_trees::is_made(seen));
+            if seen != value {
+                wrong
+                    .push(format!("tree {seed}, {key}: foretold {value}, seen {seen}: {files:#?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {number}, the first:\n{}", wrong.len(), wrong[0]);
+    assert!(written > number as usize * 3, "only {written} settings were written");
+}
+
+#[test]
+fn systemd_sysctl_leaves_what_was_foretold_of_trees_made_at_random() {
+    compare_made("/lib/systemd/systemd-sysctl", ("proc/1/comm", "systemd\n"));
+}
+
+#[test]
+fn sysctl_of_procps_leaves_what_was_foretold_of_trees_made_at_random() {
+    compare_made("/usr/sbin/sysctl --system", ("etc/init.d/procps", ""));
 }
 
 #[test]

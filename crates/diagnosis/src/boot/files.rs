@@ -10,9 +10,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use plimsoll_wire::Malformed;
-use plimsoll_wire::sysctl::{Assignment, Conf, expand, is_pattern, matches, read_conf};
+use plimsoll_wire::sysctl::{Assignment, Conf, expand, is_pattern, read_conf};
 
-use super::keys::{Keys, Meaning, may_concern};
+use super::keys::{Keys, Meaning, may_concern, place};
 use super::order::{conf, folders, merged};
 use super::tree::Tree;
 use crate::Said;
@@ -38,7 +38,7 @@ pub(super) struct Applied {
 
 /// What this loader applies.
 pub(super) fn of_loader(tree: &Tree, loader: SysctlLoader, keys: &Keys<'_>) -> Applied {
-    let mut reading = Reading { tree, confs: Vec::new(), unapplied: Vec::new() };
+    let mut reading = Reading { tree, loader, confs: Vec::new(), unapplied: Vec::new() };
     match loader {
         SysctlLoader::Systemd => reading.systemd(),
         SysctlLoader::Procps => {
@@ -66,15 +66,22 @@ pub(super) fn of_file(tree: &Tree, path: &str, keys: &Keys<'_>) -> Vec<Assignmen
 
 struct Reading<'a> {
     tree: &'a Tree,
+    loader: SysctlLoader,
     confs: Vec<Conf>,
     unapplied: Vec<Unapplied>,
 }
 
 impl Reading<'_> {
     fn apply(&mut self, path: &str) {
-        if let Some(text) = self.tree.text(path) {
-            self.confs.push(read_conf(path, text));
+        let Some(text) = self.tree.text(path) else { return };
+        let mut conf = read_conf(path, text);
+        if self.loader == SysctlLoader::Systemd {
+            // It takes off the blank of `- KEY`; procps looks for a key that begins with one.
+            let keys = conf.assignments.iter_mut().map(|a| &mut a.key);
+            let keys = keys.chain(conf.excluded.iter_mut().map(|(_, key)| key));
+            keys.for_each(|key| *key = key.trim_start().into());
         }
+        self.confs.push(conf);
     }
 
     /// Keeps what stands in a file that the boot passes over.
@@ -86,7 +93,10 @@ impl Reading<'_> {
 
     fn folders(&mut self) {
         let folders = folders("sysctl.d");
-        for member in merged(self.tree, &folders, conf) {
+        // sysctl of procps takes hidden files, too.
+        let hidden_too = self.loader == SysctlLoader::Procps;
+        let wanted = |name: &str| conf(name) || hidden_too && name.ends_with(".conf");
+        for member in merged(self.tree, &folders, wanted) {
             self.apply(&member.path);
             for hidden in &member.hides {
                 let why = if self.tree.is_mask(&member.path) {
@@ -106,12 +116,15 @@ impl Reading<'_> {
                 continue;
             }
             for name in self.tree.list(folder) {
-                if !conf(name) && !name.starts_with("README") {
-                    self.pass_over(
-                        &format!("{folder}/{name}"),
-                        &said!("its name does not end in .conf", "文件名不以 .conf 结尾"),
-                    );
+                if wanted(name) || name.starts_with("README") {
+                    continue;
                 }
+                let why = if name.ends_with(".conf") {
+                    said!("its name begins with a dot", "文件名以点开头")
+                } else {
+                    said!("its name does not end in .conf", "文件名不以 .conf 结尾")
+                };
+                self.pass_over(&format!("{folder}/{name}"), &why);
             }
         }
     }
@@ -156,6 +169,34 @@ impl Reading<'_> {
     }
 }
 
+/// A line that a program takes in.
+#[derive(Clone, Copy)]
+enum Line<'a> {
+    Set(&'a Assignment),
+    /// No pattern may set the key: file, line, key.
+    Exclude(&'a str, u32, &'a str),
+}
+
+impl<'a> Line<'a> {
+    fn key(self) -> &'a str {
+        match self {
+            Line::Set(a) => &a.key,
+            Line::Exclude(_, _, key) => key,
+        }
+    }
+
+    /// Who has the last word, for those that it replaces.
+    fn place(self) -> Said {
+        match self {
+            Line::Set(a) => place(&a.file, a.line),
+            Line::Exclude(file, line, _) => {
+                let at = place(file, line);
+                said!("{at}, which excludes the key,", "排除该参数的 {at:#} ")
+            }
+        }
+    }
+}
+
 /// Patterns replaced by the keys that they name, and what the program keeps of several lines for one key.
 fn finish(
     confs: Vec<Conf>,
@@ -163,72 +204,77 @@ fn finish(
     loader: SysctlLoader,
     keys: &Keys<'_>,
 ) -> Applied {
-    let patterns = loader != SysctlLoader::RcSysinit;
     let mut applied = Applied { unapplied, ..Applied::default() };
-    // systemd and procps 4 let no pattern set a key that some line names in full, or excludes.
-    let named: BTreeSet<&str> = confs
-        .iter()
-        .flat_map(|c| c.assignments.iter().map(|a| &a.key).chain(&c.excluded))
-        .map(String::as_str)
-        .filter(|key| !is_pattern(key) && may_concern(key))
-        .collect();
-    let excluded: Vec<&str> = confs
-        .iter()
-        .flat_map(|c| &c.excluded)
-        .map(String::as_str)
-        .filter(|key| is_pattern(key))
-        .take(PATTERNS)
-        .collect();
+    let about = |m: &&Malformed| m.seen.contains("conntrack") || m.seen.contains("contrack");
+    applied.malformed = confs.iter().flat_map(|c| &c.malformed).filter(about).cloned().collect();
+    let mut lines: Vec<Line<'_>> = confs.iter().flat_map(lines_of).collect();
+    lines.retain(|line| is_pattern(line.key()) || may_concern(line.key()));
+    if loader == SysctlLoader::Systemd {
+        lines = keep_last(&lines, &mut applied.replaced);
+    }
+    // No pattern sets a key that some line names in full, or excludes (systemd, procps 4). An excluded pattern excludes nothing.
+    let named: BTreeSet<&str> =
+        lines.iter().map(|line| line.key()).filter(|key| !is_pattern(key)).collect();
     let mut followed = 0;
-    for assignment in confs.iter().flat_map(|c| &c.assignments) {
+    for line in &lines {
+        let Line::Set(assignment) = line else { continue };
         if !is_pattern(&assignment.key) {
-            if may_concern(&assignment.key) {
-                applied.assignments.push(assignment.clone());
-            }
-        } else if patterns && followed < PATTERNS {
+            applied.assignments.push((*assignment).clone());
+        } else if loader != SysctlLoader::RcSysinit && followed < PATTERNS {
             followed += 1;
             let fitting = expand(&assignment.key).into_iter().filter(|key| {
                 // A pattern names only what is there.
-                matches!(keys.meaning(key), Some(Meaning::Live(_)))
-                    && !named.contains(key.as_str())
-                    && !excluded.iter().any(|p| matches(p, key))
+                matches!(keys.meaning(key), Some(Meaning::Live(_))) && !named.contains(key.as_str())
             });
             applied.assignments.extend(fitting.map(|key| Assignment {
                 key,
                 may_fail: true,
-                ..assignment.clone()
+                ..(*assignment).clone()
             }));
         }
     }
-    if loader == SysctlLoader::Systemd {
-        keep_last(&mut applied);
-    }
-    let about = |m: &&Malformed| m.seen.contains("conntrack") || m.seen.contains("contrack");
-    applied.malformed = confs.iter().flat_map(|c| &c.malformed).filter(about).cloned().collect();
     applied
 }
 
-/// systemd-sysctl collects all lines before it writes: of one key only the last is written, at its own place in the
-/// order, unless it says the same as the one before; and if the kernel refuses the last, the others don't step in.
-fn keep_last(applied: &mut Applied) {
-    let mut kept: Vec<Option<Assignment>> = Vec::new();
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    let mut replaced = Vec::new();
-    for assignment in core::mem::take(&mut applied.assignments) {
-        let before = places.get(&assignment.key).and_then(|at| kept[*at].as_ref());
-        if before.is_some_and(|b| b.value == assignment.value) {
-            replaced.push(assignment);
+/// The lines of a file in their order.
+fn lines_of(conf: &Conf) -> Vec<Line<'_>> {
+    let mut lines: Vec<(u32, Line<'_>)> =
+        conf.assignments.iter().map(|a| (a.line, Line::Set(a))).collect();
+    lines.extend(
+        conf.excluded.iter().map(|(line, key)| (*line, Line::Exclude(&conf.file, *line, key))),
+    );
+    lines.sort_by_key(|(line, _)| *line);
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// systemd-sysctl collects all lines before it writes: of one key (or pattern, letter by letter) only the last counts, at its own place in
+/// the order, unless it says the same as the one before; and if the kernel refuses the last, the others don't step in.
+fn keep_last<'a>(lines: &[Line<'a>], replaced: &mut Vec<(Assignment, Said)>) -> Vec<Line<'a>> {
+    let mut kept: Vec<Option<Line<'a>>> = Vec::new();
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut gone = Vec::new();
+    for line in lines {
+        let before = places.get(line.key()).and_then(|at| kept[*at]);
+        let same = match (before, line) {
+            (Some(Line::Set(before)), Line::Set(now)) => before.value == now.value,
+            (Some(Line::Exclude(..)), Line::Exclude(..)) => true,
+            (Some(Line::Set(_)), Line::Exclude(..))
+            | (Some(Line::Exclude(..)), Line::Set(_))
+            | (None, _) => false,
+        };
+        if same {
+            gone.push(*line);
             continue;
         }
-        let before = places.insert(assignment.key.clone(), kept.len());
-        replaced.extend(before.and_then(|at| kept[at].take()));
-        kept.push(Some(assignment));
+        let before = places.insert(line.key(), kept.len());
+        gone.extend(before.and_then(|at| kept[at].take()));
+        kept.push(Some(*line));
     }
     // Of three lines the last is what the first one loses to, not the second, which is not written either.
-    let last = |a: &Assignment| places.get(&a.key).and_then(|at| kept[*at].as_ref());
-    applied.replaced.extend(replaced.into_iter().filter_map(|a| {
-        let by = last(&a).map(|by| super::keys::place(&by.file, by.line))?;
-        Some((a, by))
+    let last = |key: &str| places.get(key).and_then(|at| kept[*at]);
+    replaced.extend(gone.into_iter().filter_map(|line| match line {
+        Line::Set(a) if !is_pattern(&a.key) => Some((a.clone(), last(&a.key)?.place())),
+        Line::Set(_) | Line::Exclude(..) => None,
     }));
-    applied.assignments = kept.into_iter().flatten().collect();
+    kept.into_iter().flatten().collect()
 }

@@ -57,7 +57,7 @@ pub(super) fn merged(
         .collect()
 }
 
-/// `*.conf`
+/// `*.conf`, and not hidden: `._x.conf` of a foreign archive, `.#x.conf` of an editor.
 pub(super) fn conf(name: &str) -> bool {
-    name.ends_with(".conf")
+    name.ends_with(".conf") && !name.starts_with('.')
 }

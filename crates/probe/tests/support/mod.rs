@@ -124,7 +124,10 @@ impl Tree {
     pub fn loaded_by(&self, loader: &str) -> BTreeMap<String, String> {
         let script = format!(
             "set -e; cd {root}\n\
-             mount --bind etc/sysctl.d /etc/sysctl.d; mount --bind usr/lib/sysctl.d /usr/lib/sysctl.d\n\
+             mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /usr/local/lib\n\
+             for folder in etc run usr/local/lib usr/lib; do\n\
+               mkdir -p $folder/sysctl.d /$folder/sysctl.d; mount --bind $folder/sysctl.d /$folder/sysctl.d\n\
+             done\n\
              mount --bind etc/sysctl.conf /etc/sysctl.conf\n\
              {loader} >/dev/null 2>&1 || true\n\
              cd /proc/sys/net/netfilter; grep -H . nf_conntrack_*",

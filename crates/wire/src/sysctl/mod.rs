@@ -26,7 +26,7 @@ pub struct Assignment {
     /// Line, from 1.
     pub line: u32,
     /// Key in dotted notation, as `sysctl -a` prints it: `net.netfilter.nf_conntrack_max`. A dot within a
-    /// part (an interface's name) is a slash here, as there.
+    /// part (an interface's name) is a slash here, as there. Behind `- ` it keeps its blank, which makes it no key for procps.
     pub key: String,
     /// Value, trimmed.
     pub value: String,
@@ -37,35 +37,41 @@ pub struct Assignment {
 /// A file of assignments.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Conf {
+    /// The file.
+    pub file: String,
     /// Assignments, in order. Keys may be patterns (`net.ipv4.conf.*.rp_filter`).
     pub assignments: Vec<Assignment>,
-    /// Keys that no pattern may set (`-net.ipv4.conf.eth0.rp_filter` without a value; systemd).
-    pub excluded: Vec<String>,
+    /// Lines and keys that no pattern may set (`-net.ipv4.conf.eth0.rp_filter` without a value). Behind `- ` with its blank, too.
+    pub excluded: Vec<(u32, String)>,
     /// Lines that are neither.
     pub malformed: Vec<Malformed>,
 }
 
 /// Reads a file. A line that can't be understood is noted and costs nothing else.
 pub fn read_conf(file: &str, text: &str) -> Conf {
-    let mut conf = Conf::default();
+    let mut conf = Conf { file: file.into(), ..Conf::default() };
     for (line, content) in (1..).zip(text.lines()) {
         let content = content.trim();
         if content.is_empty() || content.starts_with(['#', ';']) {
             continue;
         }
         let (may_fail, content) = match content.strip_prefix('-') {
-            Some(rest) => (true, rest.trim_start()),
+            Some(rest) => (true, rest),
             None => (false, content),
         };
+        let blank = if content.starts_with([' ', '\t']) { " " } else { "" };
+        let named = |key: &str| format!("{blank}{}", dotted(key.trim()));
         match content.split_once('=') {
             Some((key, value)) if !key.trim().is_empty() => conf.assignments.push(Assignment {
                 file: file.into(),
                 line,
-                key: dotted(key.trim()),
+                key: named(key),
                 value: value.trim().into(),
                 may_fail,
             }),
-            None if may_fail && !content.is_empty() => conf.excluded.push(dotted(content)),
+            None if may_fail && !content.trim().is_empty() => {
+                conf.excluded.push((line, named(content)));
+            }
             Some(_) | None => conf.malformed.push(Malformed::new(
                 format!("{file}, line {line}"),
                 "`key = value`",
@@ -86,13 +92,17 @@ pub fn read_listing(text: &str) -> impl Iterator<Item = (String, &str)> {
 }
 
 /// A key in dotted notation. The first separator decides which notation it is in; in the one with slashes a dot
-/// belongs to a name, and dotted notation writes it as a slash.
+/// belongs to a name, and dotted notation writes it as a slash. A separator several times is one, as in any path.
 pub fn dotted(key: &str) -> String {
-    let key = key.trim_start_matches('/');
-    match key.find(['.', '/']) {
+    let key = key.trim_start_matches(['.', '/']);
+    let mut dotted = match key.find(['.', '/']) {
         Some(first) if key.as_bytes()[first] == b'/' => swapped(key),
         Some(_) | None => key.to_owned(),
+    };
+    while dotted.contains("..") {
+        dotted = dotted.replace("..", ".");
     }
+    dotted
 }
 
 /// Path of a key in dotted notation under /proc/sys.

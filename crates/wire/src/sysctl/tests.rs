@@ -12,6 +12,8 @@ fn both_notations_are_one_key_and_the_first_separator_decides() {
         "net.netfilter.nf_conntrack_max=5",
         "net/netfilter/nf_conntrack_max = 5",
         "  /net/netfilter/nf_conntrack_max\t=\t5  ",
+        "net//netfilter/nf_conntrack_max=5",
+        ".net..netfilter.nf_conntrack_max=5",
     ] {
         assert_eq!(pairs(line), [("net.netfilter.nf_conntrack_max".into(), "5".into())]);
     }
@@ -30,7 +32,7 @@ fn comments_blank_lines_and_lines_without_a_sign_cost_nothing_else() {
     assert_eq!(conf.assignments.len(), 2);
     assert_eq!((conf.assignments[0].line, conf.assignments[0].value.as_str()), (6, "1"));
     assert!(!conf.assignments[0].may_fail && conf.assignments[1].may_fail);
-    assert_eq!(conf.excluded, ["net.z"]);
+    assert_eq!(conf.excluded, [(8, "net.z".into())]);
     assert_eq!(conf.malformed.len(), 2);
     assert_eq!(conf.malformed[0].place, "/etc/sysctl.conf, line 4");
 }
