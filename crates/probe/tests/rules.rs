@@ -389,3 +389,87 @@ fn without_root_the_rules_are_missing_and_not_empty() {
     assert!(gap.detail.contains("ip_tables_names") && gap.detail.contains("nft list ruleset"));
     assert!(gap.needs.as_deref().unwrap().contains("root"));
 }
+
+/// Tables named after the files that they stand in.
+const SCRIPTS: &[(&str, &str)] = &[
+    (
+        "etc/nftables.conf",
+        "#!/usr/sbin/nft -f\nflush ruleset\n# include \"/srv/not.nft\"\ninclude \"/srv/rules.d/*.nft\"\ninclude \"/srv/none/*\"\n\
+         include \"in-etc.nft\"\ninclude \"./srv/here.nft\"; include \"/srv/linked/l?.nft\"\ntable ip main {\n  include \"/srv/chain.inc\"\n}\n",
+    ),
+    ("etc/in-etc.nft", "table ip in_etc { }\n"),
+    ("srv/rules.d/b.nft", "table ip b { }\n"),
+    ("srv/rules.d/a.nft", "table ip a { }\ninclude \"/srv/deep/1.nft\"\n"),
+    ("srv/rules.d/.hidden.nft", "table ip hidden { }\n"),
+    ("srv/rules.d/folder.nft/x", "table ip folder { }\n"),
+    ("srv/rules.d/other.txt", "table ip other { }\n"),
+    ("srv/deep/1.nft", "include \\\n\"/srv/deep/2.nft\"\n"),
+    ("srv/deep/2.nft", "table ip deep { }\n"),
+    ("srv/not.nft", "table ip not { }\n"),
+    ("srv/here.nft", "table ip here { }\n"),
+    ("srv/far/l1.nft", "table ip linked { }\n"),
+    ("srv/linked", "-> far"),
+    ("srv/chain.inc", "chain c { type filter hook input priority 0; ct state new accept; }\n"),
+];
+
+#[test]
+fn a_script_of_a_saved_tree_includes_what_nft_includes_and_nothing_out_of_the_tree() {
+    let tree = Tree::new(SCRIPTS);
+    let fact = of_files(&Files::Directory(tree.0.clone()), None);
+    let rules = fact.value().unwrap();
+    assert!(rules.unread.is_empty(), "{:?}", rules.unread);
+    assert_eq!(rules.needing().count(), 1, "{rules:?}");
+    // Out of the tree, by a name and by links: the files of this machine are not the tree's.
+    let outside = std::env::temp_dir().join(support::unique("outside.nft"));
+    fs::write(
+        &outside,
+        "table ip x { chain c { type filter hook input priority 0; ct state new accept; } }",
+    )
+    .unwrap();
+    for (link, text) in [
+        ("srv/rules.d/out.nft", format!("-> {}", outside.display())),
+        ("srv/up.nft", format!("-> ../../../../../../../../{}", outside.display())),
+        ("srv/folder", format!("-> {}", outside.parent().unwrap().display())),
+    ] {
+        tree.add(link, &text);
+    }
+    let name = outside.file_name().unwrap().to_str().unwrap();
+    let text = format!(
+        "include \"{}\"\ninclude \"/srv/rules.d/out.nft\"\ninclude \"/srv/up.nft\"\ninclude \"/srv/folder/{name}\"\ninclude \"../../../..{}\"\ntable ip t {{ }}\n",
+        outside.display(),
+        outside.display(),
+    );
+    fs::write(tree.path("etc/nftables.conf"), text).unwrap();
+    let fact = of_files(&Files::Directory(tree.0.clone()), None);
+    fs::remove_file(&outside).unwrap();
+    assert!(fact.value().is_none_or(|rules| rules.needing().count() == 0), "{fact:?}");
+}
+
+/// The tables that the very program makes of it.
+#[test]
+fn nft_makes_the_tables_of_a_script_that_are_read() {
+    if !root() {
+        return;
+    }
+    let tree = Tree::new(SCRIPTS);
+    let script = format!(
+        "set -e; cd {}; mount --bind srv /srv; mount --bind etc /etc; cd /; nft -f /etc/nftables.conf; nft list tables",
+        tree.0.display()
+    );
+    let listed = support::run("unshare", &["-m", "-n", "sh", "-c", &script]);
+    let listed: Vec<&str> = listed.lines().map(|l| l.trim_start_matches("table ip ")).collect();
+    let files = Files::Directory(tree.0.clone());
+    let text = plimsoll_wire::ruleset::read_script(
+        "/etc/nftables.conf",
+        &|folder| files.list(folder).unwrap_or_default(),
+        &|path| files.text(path).ok(),
+    )
+    .unwrap()
+    .text;
+    let read: Vec<&str> = text
+        .lines()
+        .filter_map(|l| l.trim_start_matches([' ', ';']).strip_prefix("table ip "))
+        .filter_map(|l| l.split(' ').next())
+        .collect();
+    assert_eq!(read, listed);
+}

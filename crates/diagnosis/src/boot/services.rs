@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use plimsoll_wire::cloud_init;
 use plimsoll_wire::iptables_config;
-use plimsoll_wire::ruleset::{Ruleset, TableFamily, read_nft, read_save};
+use plimsoll_wire::ruleset::{Ruleset, TableFamily, read_nft, read_save, read_script};
 use plimsoll_wire::sysctl::{Assignment, read_conf};
 use plimsoll_wire::tuned;
 
@@ -45,12 +45,16 @@ const ALWAYS: &[(&str, Stage)] = &[
 /// Profiles of tuned that are followed from one to the next.
 const PROFILES: usize = 30;
 
+/// Most files that a script includes and that are not there are named.
+const LACKING: usize = 3;
+
 /// Adds what the services do.
 pub(super) fn add(plan: &mut Plan, facts: &BootFacts, tree: &Tree, keys: &Keys<'_>) {
     let core = facts.core();
     for (unit, paths, nft) in RULES {
         let ours: Vec<&&str> = paths.iter().filter(|p| tree.text(p).is_some()).collect();
-        let needing = ours.iter().find(|path| needs_tracking(tree, path, *nft));
+        let mut lacking = Vec::new();
+        let needing = ours.iter().find(|path| needs_tracking(tree, path, *nft, &mut lacking));
         let Some(enabled) = enabled(plan, tree, unit, !ours.is_empty()) else { continue };
         // RHEL's service loads the modules of its configuration besides.
         let config = config_of(tree, unit);
@@ -60,6 +64,9 @@ pub(super) fn add(plan: &mut Plan, facts: &BootFacts, tree: &Tree, keys: &Keys<'
                 .as_ref()
                 .map_or_else(Said::default, |(p, c)| place(p, c.modules_line.unwrap_or(0)));
             plan.load(Stage::Firewall, enabled.or, &enabled.by, module, at, false);
+        }
+        if needing.is_none() {
+            plan.assumed.extend(lacking);
         }
         if let Some(path) = needing {
             plan.load(Stage::Firewall, enabled.or, &enabled.by, core, **path, false);
@@ -184,24 +191,23 @@ fn unordered(tree: &Tree, file: &str) -> Option<Stage> {
     (drops && !after).then_some(Stage::Modules)
 }
 
-/// Whether the rules of a file need tracking.
-fn needs_tracking(tree: &Tree, path: &str, nft: bool) -> bool {
+/// Whether the rules of a file need tracking, and what it includes that is not there to tell.
+fn needs_tracking(tree: &Tree, path: &str, nft: bool, lacking: &mut Vec<Said>) -> bool {
     let mut rules = Ruleset::default();
-    let text = tree.text(path).unwrap_or("");
     if nft {
-        read_nft(text, &mut rules);
-        // What it includes is not followed one by one.
-        if text.lines().any(|l| l.trim_start().starts_with("include")) {
-            for path in tree
-                .files_below("/etc/nftables")
-                .into_iter()
-                .chain(tree.files_below("/etc/nftables.d"))
-            {
-                read_nft(tree.text(path).unwrap_or(""), &mut rules);
-            }
+        let names = |folder: &str| tree.list(folder).into_iter().map(String::from).collect();
+        let script = read_script(path, &names, &|path| tree.text(path).map(String::from));
+        let script = script.unwrap_or_default();
+        read_nft(&script.text, &mut rules);
+        for name in script.lacking.iter().take(LACKING) {
+            let name = crate::words::clean(name);
+            lacking.push(said!(
+                "{path} includes {name}, which can't be read here: it is taken to need no connection tracking",
+                "{path} 包含 {name}，这里读不到它：假定它不需要连接跟踪"
+            ));
         }
     } else {
-        read_save(text, TableFamily::Ip, &mut rules);
+        read_save(tree.text(path).unwrap_or(""), TableFamily::Ip, &mut rules);
     }
     rules.needing().next().is_some() || rules.has_nat()
 }

@@ -107,6 +107,29 @@ fn a_file_that_comes_before_the_module_is_lost_until_the_module_is_named() {
 }
 
 #[test]
+fn a_script_of_nft_needs_tracking_for_what_it_includes_and_not_for_what_lies_beside_it() {
+    let main = ("/etc/nftables.conf", "include \"/srv/fw/*.nft\"\n");
+    let plain = ("/srv/fw/a.nft", "table ip a { }\n");
+    let loads = |files: &[(&str, &str)]| {
+        let b = boot(&host("6.12.1", files), &[]);
+        (
+            b.steps.iter().any(|s| s.by.contains("nftables")),
+            b.assumed.iter().map(|s| s.as_str()).collect::<Vec<_>>().join("\n"),
+        )
+    };
+    assert_eq!(loads(&[ENABLED, main, plain, ("/srv/fw/b.nft", NFT)]), (true, String::new()));
+    assert_eq!(
+        loads(&[ENABLED, main, plain, ("/etc/nftables/b.nft", NFT)]),
+        (false, String::new())
+    );
+    let (loaded, assumed) = loads(&[ENABLED, ("/etc/nftables.conf", "include \"/none.nft\"\n")]);
+    assert!(
+        !loaded && assumed.contains("includes /none.nft, which can't be read here"),
+        "{assumed}"
+    );
+}
+
+#[test]
 fn a_built_in_tracker_has_its_keys_from_the_start() {
     let file = ("/etc/sysctl.d/60-ct.conf", "net.netfilter.nf_conntrack_max = 524288\n");
     let line = (

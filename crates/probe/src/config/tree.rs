@@ -69,8 +69,6 @@ const TEXTS: &[&str] = &[
 /// Folders whose files are read whole.
 const FOLDERS: &[&str] = &[
     "/etc/sysconfig/modules",
-    "/etc/nftables",
-    "/etc/nftables.d",
     "/etc/dracut.conf.d",
     "/usr/lib/dracut/dracut.conf.d",
     "/etc/cloud/cloud.cfg.d",
@@ -130,6 +128,7 @@ pub(super) fn read(files: &Files) -> Tree {
         reader.folder(&format!("{parent}/udev/rules.d"), about_us);
     }
     TEXTS.iter().for_each(|path| reader.file(path, |text| text));
+    crate::rules::NFT_SCRIPTS.iter().for_each(|path| reader.included(path));
     FOLDERS.iter().for_each(|folder| reader.folder(folder, |text| text));
     for path in SIGNS {
         if files.exists(path) && !reader.tree.exists(path) {
@@ -232,6 +231,16 @@ impl Reader<'_> {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let executable = self.files.executable(path);
         self.tree.put(own, Entry::File { text: keep(text), executable });
+    }
+
+    /// What a script of nft includes, wherever that is.
+    fn included(&mut self, path: &str) {
+        let script = crate::rules::script(self.files, path);
+        for path in script.iter().flat_map(|script| &script.included) {
+            if self.tree.text(path).is_none() {
+                self.file(path, |text| text);
+            }
+        }
     }
 
     /// What is enabled: names only.

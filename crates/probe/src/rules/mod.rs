@@ -12,5 +12,6 @@ mod saved;
 mod tracking;
 
 pub use live::Reader;
+pub(crate) use saved::{NFT_SCRIPTS, script};
 pub use saved::{of_files, program_of_files};
 pub use tracking::{Signs, tracking};

@@ -7,7 +7,8 @@ use plimsoll_diagnosis::facts::{Fact, Reason};
 use plimsoll_diagnosis::said;
 use plimsoll_wire::filter::{self, Program};
 use plimsoll_wire::ruleset::{
-    Backend, Ruleset, TableFamily, read_json, read_listing, read_nft, read_save,
+    Backend, Ruleset, Script, TableFamily, read_json, read_listing, read_nft, read_save,
+    read_script,
 };
 
 use crate::files::Files;
@@ -34,7 +35,7 @@ const BOOT_SAVES: &[(&str, TableFamily)] = &[
 ];
 
 /// Files that the boot loads rules from, as nft scripts.
-const BOOT_SCRIPTS: &[&str] = &["/etc/nftables.conf", "/etc/sysconfig/nftables.conf"];
+pub(crate) const NFT_SCRIPTS: &[&str] = &["/etc/nftables.conf", "/etc/sysconfig/nftables.conf"];
 
 /// What an output's name says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -297,6 +298,12 @@ fn empty_by_modules(files: &Files, rules: &mut Ruleset, sources: &mut Vec<String
     }
 }
 
+/// A script of nft with what it includes.
+pub(crate) fn script(files: &Files, path: &str) -> Option<Script> {
+    let names = |folder: &str| files.list(folder).unwrap_or_default();
+    read_script(path, &names, &|path| files.text(path).ok())
+}
+
 /// What the boot would load. Nothing here was seen in a kernel, so no back end counts as read.
 fn boot_rules(files: &Files) -> Fact<Ruleset> {
     let mut rules = Ruleset::default();
@@ -307,10 +314,12 @@ fn boot_rules(files: &Files) -> Fact<Ruleset> {
             sources.push(*path);
         }
     }
-    for path in BOOT_SCRIPTS {
-        if let Ok(text) = files.text(path) {
-            read_nft(&text, &mut rules);
+    for path in NFT_SCRIPTS {
+        if let Some(script) = script(files, path) {
+            read_nft(&script.text, &mut rules);
             sources.push(*path);
+            let what = |name: &String| format!("{path} includes {name}, which can't be read here");
+            rules.unread.extend(script.lacking.iter().map(|name| (Backend::Nft, what(name))));
         }
     }
     rules.read.clear();

@@ -17,7 +17,7 @@ pub(crate) mod words;
 
 pub use json::read_json;
 pub use listing::read_listing;
-pub use nft::read_nft;
+pub use nft::{Script, read_nft, read_script};
 pub use save::read_save;
 
 use alloc::string::String;

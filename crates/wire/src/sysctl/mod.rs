@@ -144,12 +144,12 @@ pub fn expand(pattern: &str) -> Vec<String> {
 pub fn matches(pattern: &str, key: &str) -> bool {
     let (pattern, key): (Vec<&str>, Vec<&str>) =
         (pattern.split('.').collect(), key.split('.').collect());
-    pattern.len() == key.len()
-        && pattern.iter().zip(&key).all(|(p, k)| part_matches(p.as_bytes(), k.as_bytes()))
+    pattern.len() == key.len() && pattern.iter().zip(&key).all(|(p, k)| fits(p, k))
 }
 
-/// One part, with the usual backtracking to the last star: linear in practice, bounded by the product.
-fn part_matches(pattern: &[u8], text: &[u8]) -> bool {
+/// Whether one part of a path fits a pattern, with the usual backtracking to the last star: linear in practice, bounded by the product.
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {

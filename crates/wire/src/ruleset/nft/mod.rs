@@ -13,7 +13,9 @@ use super::{
 };
 
 mod rule;
+mod script;
 pub(super) use rule::NamedSet;
+pub use script::{Script, read_script};
 
 /// Most bytes kept of one statement; what stands outside braces is kept a little longer.
 const STATEMENT: usize = 64 << 10;
