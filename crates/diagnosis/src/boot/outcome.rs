@@ -113,6 +113,14 @@ impl Outcome {
         self.attempts.iter().filter(|a| !matches!(a.fate, Fate::Wins(_) | Fate::Unclear))
     }
 
+    /// Whether a line will be written that has not been applied: what runs is what every kernel has of itself, so nobody chose it
+    /// against the line.
+    pub fn awaits_its_line(&self) -> bool {
+        let runs = self.now.is_some() && self.now == self.setting.default;
+        let after = self.after.number().and_then(|n| u64::try_from(n).ok());
+        runs && self.or.is_none() && self.winner().is_some() && after.is_some() && after != self.now
+    }
+
     /// Whether anything at all asks for a value.
     pub fn is_set(&self) -> bool {
         !self.attempts.is_empty()

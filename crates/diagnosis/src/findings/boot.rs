@@ -29,6 +29,8 @@ pub(crate) struct Lost {
     pub(crate) managed: Option<&'static str>,
     /// The boot gives more room than there is now: worth knowing, and nothing that should be made to stay.
     pub(crate) gain: bool,
+    /// A line asks for the other value and has not been applied; what runs was chosen by nobody.
+    pub(crate) waits: bool,
     /// A line asks for the other value, and comes before the key is there, or may.
     pub(crate) vain: bool,
     /// What that line asks for, and its file, where what runs instead is the kernel's own, or a lower limit.
@@ -40,7 +42,7 @@ pub(crate) struct Lost {
 impl Lost {
     /// Whether our files are to keep the running value.
     pub(crate) fn is_ours_to_keep(&self) -> bool {
-        self.managed.is_none() && !self.gain && self.meant.is_none()
+        self.managed.is_none() && !self.gain && !self.waits && self.meant.is_none()
     }
 }
 
@@ -141,7 +143,16 @@ fn lost_setting(case: &Case<'_>, outcome: &Outcome) -> Option<Lost> {
                 }
                 Some(_) | None => Said::default(),
             };
-            said!("{place} says {}{or}", "{place:#}：写的是 {}{or:#}", words::clean(&a.value))
+            let waits = if outcome.awaits_its_line() {
+                said!(
+                    ", and has not been applied: what runs is the kernel's own value",
+                    "，但还没有生效：现在是内核自己的值"
+                )
+            } else {
+                Said::default()
+            };
+            let value = words::clean(&a.value);
+            said!("{place} says {value}{or}{waits}", "{place:#}：写的是 {value}{or:#}{waits:#}")
         }
         None => unset(case, outcome, running),
     };
@@ -155,6 +166,7 @@ fn lost_setting(case: &Case<'_>, outcome: &Outcome) -> Option<Lost> {
         why,
         managed: managed(case, setting),
         gain,
+        waits: outcome.awaits_its_line(),
         vain: outcome.or.is_some() || in_vain(case, outcome),
         meant: meant(case, outcome, running),
         open: outcome.or.is_some(),

@@ -106,3 +106,37 @@ fn a_value_that_somebody_chose_since_is_kept_against_a_line_that_comes_too_early
     let commands = remedy(&judge(&after, &[]), RemedyId::Persist).commands.clone();
     assert!(commands.iter().any(|c| c.contains(&format!("'{MAX} = 1048576'"))), "{commands:#?}");
 }
+
+/// As ufw's own file does, or one of sysctl.d that was written yesterday.
+#[test]
+fn a_line_that_was_not_applied_yet_is_not_overwritten_by_the_kernels_own_value() {
+    let established = "net.netfilter.nf_conntrack_tcp_timeout_established";
+    for file in [FILE, "/etc/ufw/sysctl.conf"] {
+        let mut after = host("6.12.117", 8);
+        early(&mut after);
+        sets(&mut after, &[assigns(file, 1, established, "3600")]);
+        put(&mut after, "/etc/ufw/ufw.conf", 1, "ENABLED=yes");
+        let d = judge(&after, &[]);
+        let lost = summary(&d, "CT040");
+        assert!(lost.contains("will be 3600 after a boot"), "{lost}");
+        assert!(lost.contains("has not been applied"), "{lost}");
+        assert!(!remedies(&d).contains(&"persist"), "{file}: {:?}", remedies(&d));
+        let files = PERSIST_FILES.iter().map(|path| ((*path).to_string(), None)).collect();
+        let facts = BootFacts::of(&after);
+        let plan = plan::persist(&[], &facts, &files);
+        let name = "nf_conntrack_tcp_timeout_established";
+        let kept = |plan: &plan::Plan| {
+            let is = |v: &Verify| matches!(v, Verify::AfterBoot { setting, .. } if setting == name);
+            plan.verify.iter().any(is)
+        };
+        assert!(!kept(&plan), "{:?}", plan.verify);
+        let told = format!("{file} line 1 says so, and is left");
+        assert!(plan.warnings.iter().any(|w| w.contains(&told)), "{:?}", plan.warnings);
+        // Asked for by name it is kept (ufw has the last word, so by hand), and so is what somebody chose.
+        let asked = plan::persist(&[established.to_string()], &facts, &files);
+        assert_eq!((kept(&asked), asked.by_hand.is_empty()), (file == FILE, file == FILE));
+        let chosen = after.namespaces[0].settings.insert(name.into(), "86400".into());
+        assert_eq!(chosen.as_deref(), Some("432000"));
+        assert!(remedies(&judge(&after, &[])).contains(&"persist"));
+    }
+}

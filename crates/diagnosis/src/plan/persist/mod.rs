@@ -17,7 +17,7 @@ use plimsoll_ct::{Access, Setting};
 
 use super::{Change, FileChange, FileState, Plan, Target, Verify};
 use crate::Said;
-use crate::boot::{self, After, Boot, BootFacts, Outcome, Stage};
+use crate::boot::{self, After, Boot, BootFacts, Outcome, Stage, place};
 use crate::{RemedyId, commands, words};
 use by_hand::by_hand;
 use ways::{Files, OLD_OPTIONS_FILE, OPTIONS_FILE, ways};
@@ -29,6 +29,9 @@ struct Wanted {
     key: String,
     value: u64,
 }
+
+/// Most settings that are named one by one.
+const NAMED: usize = 3;
 
 /// The plan. `keys`: those settings only; none: all whose running value a boot would lose.
 pub fn persist(
@@ -50,6 +53,10 @@ pub fn persist(
             return plan;
         }
     };
+    if keys.is_empty() {
+        plan.warnings
+            .extend(today.outcomes.iter().filter(|o| o.awaits_its_line()).take(NAMED).map(waits));
+    }
     if wanted.is_empty() {
         plan.effect = Said::of(
             "Every running value is there after a boot as well.",
@@ -135,8 +142,20 @@ fn also(today: &Boot, after: &Boot, ours: &[Wanted]) -> Vec<Said> {
         .collect()
 }
 
+/// A line that has not been applied, which no file of ours is to be written against.
+fn waits(outcome: &Outcome) -> Said {
+    let (key, now) = (&outcome.key, outcome.now.unwrap_or(0));
+    let line = outcome.winner().map(|w| place(&w.assignment.file, w.assignment.line));
+    let line = line.unwrap_or_default();
+    let value = outcome.after.number().unwrap_or(0);
+    said!(
+        "{key} is {now}, the kernel's own value, and will be {value} after a boot: {line} says so, and is left. \
+         `plimsoll fix persist {key}` keeps {now}",
+        "{key} 现在是 {now}，即内核自己的值，启动之后会是 {value}：{line:#} 是这样写的，不去改它。要保留 {now}：`plimsoll fix persist {key}`"
+    )
+}
+
 fn title(wanted: &[Wanted]) -> Said {
-    const NAMED: usize = 3;
     let named: Vec<String> =
         wanted.iter().take(NAMED).map(|w| format!("{} = {}", w.setting.name, w.value)).collect();
     let more = match wanted.len().saturating_sub(NAMED) {
@@ -159,7 +178,8 @@ fn wanted(keys: &[String], facts: &BootFacts, today: &Boot) -> Result<Vec<Wanted
                 "读不到主机自己的网络命名空间里当前的值",
             )]);
         }
-        let lost = today.outcomes.iter().filter(|o| loses(o) && gain(o).is_none());
+        let kept = |o: &&Outcome| loses(o) && gain(o).is_none() && !o.awaits_its_line();
+        let lost = today.outcomes.iter().filter(kept);
         return Ok(lost.filter_map(of).collect());
     }
     let mut found = Vec::new();
