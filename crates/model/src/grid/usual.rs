@@ -211,7 +211,8 @@ impl Grid {
         let segment = segment(&transport).filter(|segment| segment.flags.are_valid())?;
         let settings = &self.models[0].settings.tcp;
         let view = EntryView { assured: false, replied: false };
-        let memory = match Tcp::opened(&segment) {
+        let known = Tcp::opened(&segment).or_else(|| Tcp::picked_up(&segment, settings));
+        let memory = match known {
             Some(memory) => memory,
             None => {
                 let mut memory = Tcp::open(&segment, settings)?;

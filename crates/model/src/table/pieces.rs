@@ -59,6 +59,7 @@ impl<T: Copy> Pieces<T> {
         self.pieces.iter().map(Vec::as_slice)
     }
 
+    #[inline]
     pub(super) fn push(&mut self, value: T) {
         if self.length == self.pieces.len() * Self::THINGS {
             let piece: Vec<T> = Vec::with_capacity(Self::THINGS);

@@ -8,6 +8,8 @@ mod judge;
 mod lasting;
 mod segment;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod transitions;
 mod window;
 
@@ -231,6 +233,32 @@ impl Tcp {
         let nothing = [Sequence(0); 3];
         let last = Last::new(false, Class::Syn as u32, nothing, 0, 0);
         Some(Self { sides: [sender, receiver], state: TcpState::SynSent, last, retransmissions: 0 })
+    }
+
+    /// What [`Tcp::open`] and [`Tcp::judge`] make of an acknowledgement that is met in the middle of a flow, where what it
+    /// acknowledges does not happen to lie in the window of a side of which nothing is known. `None`: that, or another segment.
+    #[inline(always)]
+    pub(crate) fn picked_up(segment: &Segment, settings: &TcpSettings) -> Option<Self> {
+        let Segment { ack, window, payload, sack_edge, .. } = *segment;
+        let begins = next(settings.behaviour.table, false, Class::Ack, TcpState::None);
+        let plain = segment.class() == Class::Ack && payload <= u16::MAX.into() && settings.loose;
+        if !plain || begins != Next::To(TcpState::Established) {
+            return None;
+        }
+        let (end, window) = (segment.end(), u32::from(window).max(1));
+        let sack = sack_edge.map_or(ack, |edge| ack.max(edge));
+        let nothing = Sequence(0);
+        let oldest = nothing.minus(ACK_WINDOW.max(window)).minus(1);
+        if !sack.after(nothing) && sack.after(oldest) {
+            return None;
+        }
+        let flags = side::SACK_PERMITTED | side::LIBERAL;
+        let max_end = end.plus(window);
+        let sender = Side { end, max_end, max_window: window, flags, ..Side::default() };
+        let receiver = Side { flags, ..Side::default() };
+        let last = Last::new(false, Class::Ack as u32, [nothing; 3], 0, 0);
+        let state = TcpState::Established;
+        Some(Self { sides: [sender, receiver], state, last, retransmissions: 0 })
     }
 
     /// Does what [`Tcp::judge`] does to the answer of a SYN, where both are what they mostly are. `false`: they are not, and

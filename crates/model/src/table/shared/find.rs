@@ -3,6 +3,7 @@
 use plimsoll_ct::Class;
 
 use crate::plain::Way;
+use crate::table::index::At;
 use crate::table::{EntryId, Found, Probe, SEATS, Seats, Spot, Table};
 use crate::ticks::Jiffies;
 
@@ -38,42 +39,58 @@ impl Table {
         now: Jiffies,
         seeking: Seats,
         versioned: &mut Versioned,
-        reaped: impl FnMut(Seats, Class),
+        mut reaped: impl FnMut(Seats, Class),
     ) {
         (versioned.number, versioned.without) = (0, seeking);
-        if !self.glance_shared(probe, way, now, versioned) {
+        if !self.glance_shared(probe, way, now, versioned, &mut reaped) {
+            (versioned.number, versioned.without) = (0, seeking);
             self.walk_shared(probe, now, versioned, reaped);
         }
     }
 
-    /// The same where the first line tells it: nothing in the way has expired. `false`: it takes a walk, and nothing was found.
+    /// The same where the first line has the whole chain, or as much of it as is met. `false`: it takes a walk; what was
+    /// reaped is gone.
     #[inline(always)]
     fn glance_shared(
-        &self,
+        &mut self,
         probe: &Probe,
         way: Way,
         now: Jiffies,
         versioned: &mut Versioned,
+        reaped: &mut impl FnMut(Seats, Class),
     ) -> bool {
         let at = self.index.first(probe.place);
         let Some(asides) = self.index.asides(at) else { return false };
-        if !asides.expired(now).and(self.index.of_chain(at, probe.place)).is_empty() {
+        let over = asides.expired(now).and(self.index.of_chain(at, probe.place));
+        let (alike, ends) = (self.index.like(at, probe.place), self.index.next(at).is_none());
+        if !(over.is_empty() || ends) {
             return false;
         }
-        let (mut alike, ends) = (self.index.like(at, probe.place), self.index.next(at).is_none());
+        let mut slots = alike.or(over);
         let mut seeking = versioned.without;
-        while let Some(slot) = alike.newest() {
+        while let Some(slot) = slots.newest() {
+            if over.has(slot) && self.reap(at, slot, seeking, now, reaped) {
+                versioned.move_up();
+                continue;
+            }
+            if !alike.has(slot) {
+                continue;
+            }
             let id = EntryId(self.index.id(at, slot));
             let head = match way {
                 Way::Tcp => self.slab.narrow(id),
                 Way::Udp => self.slab.narrow_short(id),
-                Way::WideTcp | Way::Long | Way::Nowhere | Way::Fragment => None,
+                Way::WideTcp | Way::Long | Way::Nowhere | Way::Fragment => return false,
             };
-            let Some(direction) = head.and_then(|head| head.answers_to(probe.key.packed())) else {
-                // Another tuple, most likely: the walk looks closer.
-                versioned.number = 0;
-                return false;
+            // One of another protocol or family.
+            let Some(head) = head else { continue };
+            let Some(direction) = head.answers_to(probe.key.packed()) else {
+                if head.has_extras() {
+                    return false;
+                }
+                continue;
             };
+            let Some(asides) = self.index.asides(at) else { return false };
             let seats = asides.seats(slot).and(seeking);
             if !seats.is_empty() {
                 let found = Found { id, direction, at };
@@ -84,12 +101,31 @@ impl Table {
                 }
             }
         }
-        if !(ends || seeking.is_empty()) {
-            versioned.number = 0;
+        versioned.without = seeking;
+        ends || seeking.is_empty()
+    }
+
+    /// Takes an entry out of those of some settings in which it has expired: whether it is gone.
+    #[inline(never)]
+    fn reap(
+        &mut self,
+        at: At,
+        slot: usize,
+        seeking: Seats,
+        now: Jiffies,
+        reaped: &mut impl FnMut(Seats, Class),
+    ) -> bool {
+        let (Some(versions), Some(asides)) = (&self.versions, self.index.asides(at)) else {
+            return false;
+        };
+        let (id, aside) = (EntryId(self.index.id(at, slot)), asides.get(slot));
+        let seats = aside.seats.and(seeking);
+        let expired = versions.expired(id, &aside, seats, now);
+        if expired.is_empty() {
             return false;
         }
-        versioned.without = seeking;
-        true
+        reaped(expired, versions.class(id, aside.row));
+        self.leave(at, slot, expired)
     }
 
     /// The same by a walk of the chain.
@@ -112,27 +148,15 @@ impl Table {
             let over = asides.expired(now).and(self.index.of_chain(at, probe.place));
             let mut slots = alike.or(over);
             while let Some(slot) = slots.newest() {
-                let (Some(versions), Some(asides)) = (&self.versions, self.index.asides(at)) else {
-                    break;
-                };
-                let aside = asides.get(slot);
-                let mut seats = aside.seats.and(seeking);
-                if seats.is_empty() {
+                if over.has(slot) && self.reap(at, slot, seeking, now, &mut reaped) {
+                    gone = true;
                     continue;
                 }
+                let Some(asides) = self.index.asides(at) else { break };
+                let seats = asides.seats(slot).and(seeking);
                 let id = EntryId(self.index.id(at, slot));
-                if over.has(slot) {
-                    let expired = versions.expired(id, &aside, seats, now);
-                    if !expired.is_empty() {
-                        reaped(expired, versions.class(id, aside.row));
-                        seats = seats.without(expired);
-                        gone |= self.leave(at, slot, expired);
-                        if seats.is_empty() {
-                            continue;
-                        }
-                    }
-                }
                 if alike.has(slot)
+                    && !seats.is_empty()
                     && let Some(direction) = self.answers_to(id, probe, back)
                 {
                     let found = Found { id, direction, at };
@@ -180,6 +204,14 @@ impl Versioned {
     fn push(&mut self, version: Version) {
         self.found[self.number % SEATS] = version;
         self.number += 1;
+    }
+
+    /// An entry went from the line, which stood in front of those found so far.
+    #[inline(always)]
+    fn move_up(&mut self) {
+        for version in &mut self.found[..self.number] {
+            version.slot -= 1;
+        }
     }
 
     /// Entries, each with the settings in which it is the one.
