@@ -20,7 +20,7 @@ fn numbers() -> impl Strategy<Value = Sequence> {
 
 fn segments() -> impl Strategy<Value = Segment> {
     const FLAGS: [u8; 7] = [2, 16, 16, 24, 18, 17, 4];
-    let flags = (0..FLAGS.len()).prop_map(|n| Flags(FLAGS[n].into()));
+    let flags = (0..FLAGS.len()).prop_map(|n| Flags(FLAGS[n]));
     let payload = prop_oneof![Just(0), 0..=70_000_u32];
     let window = prop_oneof![Just(0), Just(u16::MAX), any::<u16>()];
     let options = (any::<bool>(), proptest::option::of(0..=14_u8), any::<bool>());
