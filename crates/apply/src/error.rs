@@ -44,6 +44,13 @@ pub enum ApplyError {
     },
     /// There is no such transaction, or it is not in a state for that.
     NoSuch(Said),
+    /// What stands in a journal is none of ours.
+    Unread {
+        /// Which file.
+        path: Said,
+        /// What is wrong with it.
+        why: Said,
+    },
     /// The journal can't be read or written.
     Journal {
         /// Which file, or which work.
@@ -149,7 +156,9 @@ impl ApplyError {
                 )
             }
             Self::NoSuch(why) => why.clone(),
-            Self::Journal { path, why } => said!("{path}: {why}", "{path:#}：{why:#}"),
+            Self::Journal { path, why } | Self::Unread { path, why } => {
+                said!("{path}: {why}", "{path:#}：{why:#}")
+            }
         }
     }
 }

@@ -127,7 +127,7 @@ impl Transaction {
     pub(crate) fn load(state: &State, id: u64) -> Result<Option<Self>, ApplyError> {
         let path = state.journal(id);
         read_journal(id, &journal::read_bytes(&path)?)
-            .map_err(|why| ApplyError::Journal { path: path.display().to_string().into(), why })
+            .map_err(|why| ApplyError::Unread { path: path.display().to_string().into(), why })
     }
 }
 
@@ -136,15 +136,35 @@ pub fn read_journal(id: u64, bytes: &[u8]) -> Result<Option<Transaction>, Said> 
     fold(id, journal::parse(bytes)?)
 }
 
-/// All transactions, oldest first. Needs no lock.
+/// All transactions that can be read, oldest first. Needs no lock.
 pub fn history(state_dir: &Path) -> Result<Vec<Transaction>, ApplyError> {
     load_all(&State::at(state_dir))
+}
+
+/// Journals that hold no transaction of ours, a sentence each: another version wrote them, or a disk lost them. Nothing that they
+/// began can be finished, and none of the others is to wait for that.
+pub fn unreadable(state_dir: &Path) -> Vec<Said> {
+    let state = State::at(state_dir);
+    let numbers = state.numbers().unwrap_or_default().into_iter();
+    let failed = numbers.filter_map(|id| Some((id, Transaction::load(&state, id).err()?)));
+    let told = failed.filter_map(|(id, error)| match error {
+        ApplyError::Unread { path, why } => Some(said!(
+            "transaction {id} can't be read and is passed over, so what it changed is not known: {path}: {why}",
+            "事务 {id} 读不出来，已跳过，所以不知道它改了什么：{path:#}：{why:#}"
+        )),
+        _ => None,
+    });
+    told.collect()
 }
 
 pub(crate) fn load_all(state: &State) -> Result<Vec<Transaction>, ApplyError> {
     let mut all = Vec::new();
     for id in state.numbers()? {
-        all.extend(Transaction::load(state, id)?);
+        match Transaction::load(state, id) {
+            Ok(transaction) => all.extend(transaction),
+            Err(ApplyError::Unread { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(all)
 }

@@ -181,13 +181,20 @@ impl Journal {
 
 /// A journal as it stands on the disk.
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, ApplyError> {
-    let length = fs::metadata(path).map_err(ApplyError::journal(path))?.len();
-    if length > LONGEST {
-        let why = said!(
+    let found = fs::metadata(path).map_err(ApplyError::journal(path))?;
+    let length = found.len();
+    let why = if !found.is_file() {
+        Some(Said::of("expected a file", "应为一个文件"))
+    } else if length > LONGEST {
+        Some(said!(
             "expected at most {LONGEST} bytes, saw {length}",
             "应为最多 {LONGEST} 字节，实为 {length}"
-        );
-        return Err(ApplyError::Journal { path: path.display().to_string().into(), why });
+        ))
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        return Err(ApplyError::Unread { path: path.display().to_string().into(), why });
     }
     fs::read(path).map_err(ApplyError::journal(path))
 }

@@ -32,7 +32,7 @@ pub use error::ApplyError;
 pub use fault::Fault;
 pub use files::standing;
 pub use guard::{GuardProgram, stand_guard};
-pub use history::{Phase, Transaction, history, read_journal};
+pub use history::{Phase, Transaction, history, read_journal, unreadable};
 pub use recover::{Recovered, recover};
 pub use transaction::{Applied, Event, Options, apply};
 pub use undo::{Leftover, Undone, confirm, undo};

@@ -87,7 +87,7 @@ pub fn apply(
     }
     undo::none_pending(&state)?;
     let place = open(plan)?;
-    let id = state.numbers()?.last().map_or(1, |last| last + 1);
+    let id = state.numbers()?.last().map_or(1, |last| last.saturating_add(1));
     let ground = Ground { place: &place, root: &options.root, id };
     check(&ground, plan)?;
     let (mut journal, guard) = begin(&state, &ground, plan, options)?;

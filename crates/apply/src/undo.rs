@@ -127,8 +127,13 @@ pub fn undo(
             },
         },
         Some(id) => {
-            let found = all.iter().find(|t| t.id == id);
-            let found = found.ok_or_else(|| no_such(id))?;
+            let Some(found) = all.iter().find(|t| t.id == id) else {
+                if state.numbers()?.contains(&id) {
+                    // It is there, and says why it can't be read.
+                    Transaction::load(&state, id)?;
+                }
+                return Err(no_such(id));
+            };
             if !stands(&found) {
                 return Err(ApplyError::NoSuch(said!(
                     "transaction {id} is taken back already",

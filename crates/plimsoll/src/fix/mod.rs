@@ -75,6 +75,7 @@ pub fn run(arguments: &Fix) -> ExitCode {
 /// Keeps what waits.
 pub fn confirm(arguments: &arguments::Confirm) -> ExitCode {
     let voice = Voice(terminal::spoken(arguments.lang, false));
+    voice.passed_over(&arguments.state_dir);
     match plimsoll_apply::confirm(&arguments.state_dir, arguments.id, &fault(FAULT)) {
         Ok((id, title, recovered)) => {
             voice.recovered(&recovered);
@@ -88,6 +89,7 @@ pub fn confirm(arguments: &arguments::Confirm) -> ExitCode {
 /// Takes back.
 pub fn undo(arguments: &arguments::Undo) -> ExitCode {
     let voice = Voice(terminal::spoken(arguments.lang, false));
+    voice.passed_over(&arguments.state_dir);
     let leftover = if arguments.leave_changed { Leftover::Leave } else { Leftover::Refuse };
     let undone = plimsoll_apply::undo(
         &arguments.state_dir,
@@ -124,6 +126,7 @@ pub fn guard(arguments: &arguments::Guard) -> ExitCode {
 }
 
 fn list(arguments: &Fix, voice: Voice) -> ExitCode {
+    voice.passed_over(&arguments.state_dir);
     match history(&arguments.state_dir) {
         Ok(all) if arguments.json => {
             let all: Vec<Told> = all.iter().map(told).collect();
@@ -203,6 +206,7 @@ fn carry_out(plan: &Plan, how: &How, root: &Path, allow_lower: bool, voice: Voic
         ));
         return exit::failed();
     };
+    voice.passed_over(&how.state_dir);
     let mut progress = tell::Progress::new(plan, voice);
     match apply(plan, &options, &mut |event| progress.event(event)) {
         Ok(applied) => {

@@ -2,9 +2,10 @@
 //! stops nothing.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use plimsoll_apply::{Applied, Event, Flow, Phase, Recovered, Transaction, Undone};
+use plimsoll_apply::{Applied, Event, Flow, Phase, Recovered, Transaction, Undone, unreadable};
 use plimsoll_diagnosis::plan::{Change, Filter, Plan};
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_report::{Language, clean};
@@ -133,6 +134,11 @@ impl Voice {
                 "随它新出现，留下来但没有规则的表：{table:#}。"
             ));
         }
+    }
+
+    /// Journals that can't be read: what they changed is nobody's to take back here, and the rest goes on.
+    pub fn passed_over(self, state_dir: &Path) {
+        unreadable(state_dir).iter().for_each(|why| self.error(why));
     }
 
     /// All transactions.

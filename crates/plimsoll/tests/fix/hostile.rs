@@ -172,6 +172,54 @@ fn a_full_disk_stops_it_before_anything_is_done() {
 }
 
 #[test]
+fn journals_that_cannot_be_read_are_named_and_stand_in_nobodys_way() {
+    if !root() {
+        return;
+    }
+    let host = Host::new("unread");
+    let old = host.everything();
+    host.ok(SETTINGS);
+    let journal = |id: u64| host.state.join(format!("{id}.journal"));
+    let ours = fs::read_to_string(journal(1)).expect("a journal");
+    fs::write(journal(3), "garbage\n").expect("written");
+    fs::write(journal(4), ours.replace("plimsoll.journal/1", "plimsoll.journal/2"))
+        .expect("written");
+    fs::create_dir(journal(5)).expect("a folder");
+    run("mkfifo", &[journal(6).to_str().expect("a path of text")]);
+    // Cut off in its first line, as a machine that lost power leaves it: nothing had begun.
+    fs::write(journal(7), &ours[..300]).expect("written");
+    let told = [
+        ("3", "3.journal: line 1: "),
+        ("4", "4.journal: line 1: expected the beginning of a plimsoll.journal/1"),
+        ("5", "5.journal: expected a file"),
+        ("6", "6.journal: expected a file"),
+    ];
+    let names_them = |said: &str| {
+        for (id, why) in told {
+            let passed = format!("plimsoll: transaction {id} can't be read and is passed over");
+            assert!(said.contains(&passed) && said.contains(why), "{id}: {said}");
+        }
+        assert!(!said.contains("7.journal"), "{said}");
+    };
+    let listed = host.run(&["fix", "--list"]);
+    names_them(&text(&listed.stderr));
+    assert!(text(&listed.stdout).contains("timeout: set time_wait to 30 s"), "{listed:?}");
+    let json = host.run(&["fix", "--list", "--json"]);
+    serde_json::from_slice::<serde_json::Value>(&json.stdout).expect("JSON, and nothing else");
+    let undone = host.run(&["undo"]);
+    names_them(&text(&undone.stderr));
+    assert!(undone.status.success(), "{undone:?}");
+    assert_eq!(host.everything(), old);
+    let fixed = host.run(SETTINGS);
+    names_them(&text(&fixed.stderr));
+    assert!(text(&fixed.stdout).contains("plimsoll undo 8"), "{fixed:?}");
+    assert!(host.fails(&["undo", "4"]).contains("expected the beginning of a plimsoll.journal/1"));
+    assert!(host.fails(&["undo", "9"]).contains("there is no transaction 9"));
+    host.ok(&["undo", "8"]);
+    assert_eq!(host.everything(), old);
+}
+
+#[test]
 fn a_state_directory_that_cannot_be_written_stops_it() {
     if !root() {
         return;
