@@ -56,8 +56,19 @@ pub(super) fn add(plan: &mut Plan, facts: &BootFacts, tree: &Tree, keys: &Keys<'
         let mut lacking = Vec::new();
         let needing = ours.iter().find(|path| needs_tracking(tree, path, *nft, &mut lacking));
         let Some(enabled) = enabled(plan, tree, unit, !ours.is_empty()) else { continue };
-        // RHEL's service loads the modules of its configuration besides.
-        let config = config_of(tree, unit);
+        // RHEL's service loads the modules of its configuration besides; without a file of rules it does nothing at all.
+        let mut config = config_of(tree, unit);
+        if let Some((at, _)) = &config
+            && !paths.iter().any(|path| tree.exists(path))
+        {
+            plan.assumed.push(said!(
+                "{} does nothing, and {at} counts for nothing: {} is not there",
+                "{:#} 什么也不做，{at} 也不起作用：{} 不存在",
+                enabled.by,
+                paths[0]
+            ));
+            config = None;
+        }
         let named = config.as_ref().map_or(&[][..], |(_, c)| &c.modules[..]);
         for module in named {
             let at = config

@@ -106,6 +106,27 @@ fn a_file_that_comes_before_the_module_is_lost_until_the_module_is_named() {
     assert_eq!(one.after, After::Value(524_288));
 }
 
+/// As its init script says: "Do not start if there is no config file."
+#[test]
+fn the_iptables_service_of_rhel_does_nothing_without_a_file_of_rules() {
+    let files = [
+        ("/etc/rc.d/rc3.d/S08iptables", ""),
+        (
+            "/etc/sysconfig/iptables-config",
+            "IPTABLES_MODULES=\"nf_conntrack_ftp\"\nIPTABLES_SYSCTL_LOAD_LIST=\".nf_conntrack\"\n",
+        ),
+        ("/etc/sysctl.conf", "net.netfilter.nf_conntrack_max = 99999\n"),
+    ];
+    let rules = ("/etc/sysconfig/iptables", "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n");
+    let with = boot(&host("2.6.32-754.el6.x86_64", &[&files[..], &[rules]].concat()), &[]);
+    assert_eq!((value(&with, MAX), with.assumed.len()), (Some(99_999), 0), "{:?}", with.assumed);
+    let without = boot(&host("2.6.32-754.el6.x86_64", &files), &[]);
+    assert_eq!(value(&without, MAX), None);
+    let told = "iptables does nothing, and /etc/sysconfig/iptables-config counts for nothing: \
+                /etc/sysconfig/iptables is not there";
+    assert!(without.assumed.iter().any(|a| a.contains(told)), "{:?}", without.assumed);
+}
+
 #[test]
 fn a_script_of_nft_needs_tracking_for_what_it_includes_and_not_for_what_lies_beside_it() {
     let main = ("/etc/nftables.conf", "include \"/srv/fw/*.nft\"\n");

@@ -132,6 +132,11 @@ fn a_line_that_was_not_applied_yet_is_not_overwritten_by_the_kernels_own_value()
         assert!(!kept(&plan), "{:?}", plan.verify);
         let told = format!("{file} line 1 says so, and is left");
         assert!(plan.warnings.iter().any(|w| w.contains(&told)), "{:?}", plan.warnings);
+        let mut quiet = BootFacts::of(&after);
+        quiet.settings.retain(|setting, _| setting == name);
+        let alone = plan::persist(&[], &quiet, &files);
+        assert!(alone.changes.is_empty(), "{alone:?}");
+        assert!(alone.effect.contains("what the files ask for"), "{}", alone.effect);
         // Asked for by name it is kept (ufw has the last word, so by hand), and so is what somebody chose.
         let asked = plan::persist(&[established.to_string()], &facts, &files);
         assert_eq!((kept(&asked), asked.by_hand.is_empty()), (file == FILE, file == FILE));

@@ -62,6 +62,12 @@ pub fn persist(
             "Every running value is there after a boot as well.",
             "当前的每个值在启动之后也都在。",
         );
+        if !plan.warnings.is_empty() {
+            plan.effect = Said::of(
+                "There is nothing to keep: what a boot changes is what the files ask for.",
+                "没有什么要保留的：启动会改变的，都是文件要求的。",
+            );
+        }
         if keys.is_empty()
             && let Some((now, after)) =
                 today.outcomes.iter().find_map(gain).filter(|(now, _)| *now > 0)
