@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_ct::{Entries, Entry, Time};
-use plimsoll_diagnosis::{Finding, Load, Severity};
+use plimsoll_diagnosis::{Evidence, Finding, Load, Severity, Value};
 use plimsoll_flows::{
     Filter, Groups, Keys, Lacks, Limits, Names, Order, Surroundings, Tally, Truth, View,
 };
@@ -388,6 +388,25 @@ fn findings_are_explained_namespaces_chosen_and_keys_told() {
     insta::assert_snapshot!("help", screen(&mut app));
     app.key(Key::Char('x'));
     assert_eq!(app.key(Key::Char('q')), Step::Quit);
+}
+
+#[test]
+fn evidence_that_is_longer_than_a_line_is_told_to_its_end() {
+    let mut app = watched(app());
+    let mut long = finding("CT040", "lost-at-boot", Severity::Warning);
+    let text = "/etc/sysctl.d/60-ct.conf line 1 says 524288, but the key does not exist yet when \
+                systemd-sysctl writes it; nf_conntrack is loaded later";
+    long.evidence.push(Evidence {
+        what: "net.netfilter.nf_conntrack_max: why".into(),
+        value: Value::Text(text.into()),
+        unit: "",
+        source: "/etc".into(),
+    });
+    app.learn_findings(vec![long]);
+    app.key(Key::Char('f'));
+    let shown = screen(&mut app);
+    let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains(text), "{shown}");
 }
 
 #[test]

@@ -232,7 +232,7 @@ pub(super) fn findings(canvas: &mut Canvas<'_>, app: &App, selected: usize) {
     list(canvas, &rows, selected, 2, half);
     let Some(finding) = findings.get(selected) else { return };
     let summary = clean(finding.summary.spoken(language)).into_owned();
-    let width = canvas.width().saturating_sub(4).into();
+    let width = usize::from(canvas.width().saturating_sub(4)).max(3);
     let mut row = half + 1;
     for line in wrapped(&summary, width) {
         canvas.at(2, row, canvas.width(), &line);
@@ -250,8 +250,10 @@ pub(super) fn findings(canvas: &mut Canvas<'_>, app: &App, selected: usize) {
         let what = clean(evidence.what.spoken(language));
         let value = with_unit(&value, evidence.unit, language);
         let text = spoken!(language, "- {what}: {value}", "- {what}：{value}");
-        canvas.at(2, row, canvas.width(), &text);
-        row += 1;
+        for (n, line) in wrapped(&text, width - 2).iter().enumerate() {
+            canvas.at(if n == 0 { 2 } else { 4 }, row, canvas.width(), line);
+            row += 1;
+        }
     }
     canvas.style = canvas.plain();
 }
