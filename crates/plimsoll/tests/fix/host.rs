@@ -16,8 +16,8 @@ const EVERYTHING: &str =
 pub struct Host {
     pub netns: Netns,
     pub state: PathBuf,
-    /// It is run in the machine's own namespace, and the machine's settings are what it may change.
-    machine: bool,
+    /// It is run in the machine's own namespace, and the machine's settings are what it may change: its limit and buckets before.
+    machine: Option<(u64, u64)>,
 }
 
 impl Host {
@@ -26,13 +26,13 @@ impl Host {
         let netns = Netns::new(name);
         let state = std::env::temp_dir().join(format!("{}-state", netns.0));
         let _ = std::fs::remove_dir_all(&state);
-        Self { netns, state, machine: false }
+        Self { netns, state, machine: None }
     }
 
     /// For remedies that change the machine's own settings. Whoever has it holds the turn.
     pub fn of_the_machine(name: &str) -> Self {
         let mut host = Self::new(name);
-        host.machine = true;
+        host.machine = Some(host.limit());
         host
     }
 
@@ -110,7 +110,7 @@ impl Host {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = if self.machine {
+        let mut command = if self.machine.is_some() {
             Command::new(BINARY)
         } else {
             let mut command = Command::new("ip");
@@ -148,7 +148,7 @@ impl Host {
     /// Rules, policies and the namespace's own settings, byte for byte. What iptables-save tells of the time and counts of
     /// packets is left out, and so are the machine's own settings, which another test may change meanwhile.
     pub fn everything(&self) -> String {
-        if self.machine {
+        if self.machine.is_some() {
             return format!("{:?}", self.limit());
         }
         let all = self.netns.run("sh", &["-ec", EVERYTHING]);
@@ -180,6 +180,16 @@ impl Stage for Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        // A test that fails in the middle leaves the machine as it was, too.
+        if let Some((max, buckets)) = self.machine {
+            for (name, value) in [("nf_conntrack_buckets", buckets), ("nf_conntrack_max", max)] {
+                let path = format!("/proc/sys/net/netfilter/{name}");
+                let now = std::fs::read_to_string(&path).unwrap_or_default();
+                if now.trim() != value.to_string() {
+                    let _ = std::fs::write(path, value.to_string());
+                }
+            }
+        }
         let _ = std::fs::remove_dir_all(&self.state);
     }
 }
