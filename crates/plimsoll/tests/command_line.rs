@@ -50,6 +50,17 @@ fn an_answer_that_cannot_be_written_is_no_success() {
         assert!(err.contains("plimsoll: standard output: No space left"), "{arguments:?}: {err}");
         assert_eq!(told.status.code(), Some(3), "{arguments:?}");
     }
+    let listing = empty.join("listing");
+    std::fs::write(&listing, "udp 17 29 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=53 [UNREPLIED] src=10.0.0.2 dst=10.0.0.1 sport=53 dport=1 mark=0 use=1\n").expect("written");
+    let told = std::process::Command::new(env!("CARGO_BIN_EXE_plimsoll"))
+        .args(["flows", "--lang", "zh", "--from", listing.to_str().expect("UTF-8")])
+        .stdout(std::fs::File::create("/dev/full").expect("/dev/full"))
+        .output()
+        .expect("it starts");
+    let err = text(&told.stderr);
+    assert!(err.contains("标准输出：设备上没有空间"), "{err}");
+    assert!(!told.status.success());
+    std::fs::remove_file(listing).expect("it was there");
     std::fs::remove_dir(empty).expect("empty as before");
 }
 

@@ -340,7 +340,7 @@ fn written(result: io::Result<()>, language: Language) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            tell(language, &said!("standard output: {error}", "标准输出：{error}"));
+            tell(language, &crate::terminal::unwritten(&error));
             exit::failed()
         }
     }
