@@ -14,7 +14,7 @@ use crate::step::{Info, Step, Treatment, Verdict, What};
 use crate::table::{EntryId, Found, Glance, Spot};
 use crate::tcp::{Class, Direction, Open, side};
 use crate::ticks::Jiffies;
-use crate::trackers::udp_life;
+use crate::trackers::{is_lasting, udp_life};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -275,7 +275,7 @@ impl Model {
         let now = self.now();
         let found = self.table.own(spot, now)?;
         let (status, stream) = self.table.udp(&found)?;
-        let lasting = stream.left(now) < 0;
+        let lasting = is_lasting(stream, now)?;
         let (lasts, info) = plain_datagram(self.behaviour.udp, &found, status, lasting)?;
         #[cfg(debug_assertions)]
         let expected = Some(self.expected(packet, &found));

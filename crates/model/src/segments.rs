@@ -15,7 +15,7 @@ use crate::plain::udp_length_fits;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
 use crate::table::{EntryId, Found, Glance, Spot};
 use crate::tcp::{Direction, EntryView, Outcome, Segment, Tcp};
-use crate::trackers::{STREAM_AFTER, segment, udp_life};
+use crate::trackers::{STREAM_AFTER, is_lasting, segment, udp_life};
 
 const TCP: u8 = 6;
 /// Of an entry that only the long way knows.
@@ -133,10 +133,11 @@ impl Model {
         if status.0 & SPECIAL.0 != 0 {
             return None;
         }
+        let lasting = is_lasting(stream, now)?;
         #[cfg(debug_assertions)]
         let expected = Some(self.expected(packet, &found));
         let replied = status.contains(Status::SEEN_REPLY);
-        let (lasts, assures) = udp_life(self.behaviour.udp, replied, stream.left(now) < 0);
+        let (lasts, assures) = udp_life(self.behaviour.udp, replied, lasting);
         let is = seen(status, found.direction, assures);
         let class = |status| Class::of(status, State::Stateless);
         self.classes.change(class(status), class(is));

@@ -13,7 +13,7 @@ use crate::model::{Model, Prepared};
 use crate::sctp::{self, Sctp};
 use crate::settings::Settings;
 use crate::tcp::{Direction, EntryView, Flags, Outcome, Segment, Tcp};
-use crate::ticks::Sequence;
+use crate::ticks::{Jiffies, Sequence};
 
 /// A new expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,7 +236,10 @@ impl Model {
             slot.memory = Memory::Udp(now.plus(self.settings.ticks(STREAM_AFTER)));
         }
         let lasting = match slot.memory {
-            Memory::Udp(stream) => stream.left(now) < 0,
+            Memory::Udp(stream) => is_lasting(stream, now).unwrap_or_else(|| {
+                slot.memory = Memory::Udp(now.plus(u32::MAX));
+                true
+            }),
             _ => false,
         };
         let (stream, assure) = udp_life(self.behaviour.udp, replied, lasting);
@@ -265,6 +268,14 @@ impl Model {
             }
         }
     }
+}
+
+/// Whether a UDP entry is older than two seconds, which it was at that moment. `None`: it is so old that another moment that is
+/// past must stand in its place before the clock has gone half of its round.
+#[inline(always)]
+pub(crate) const fn is_lasting(stream: Jiffies, now: Jiffies) -> Option<bool> {
+    let left = stream.left(now);
+    if left < i32::MIN / 4 { None } else { Some(left < 0) }
 }
 
 /// Whether a UDP entry is a stream now, and becomes assured; `lasting`: it is older than two seconds.

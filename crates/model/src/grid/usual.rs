@@ -12,7 +12,7 @@ use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
 use crate::table::{EntryId, Lasts, Life, Probe, SEATS, Seats, Ticks, Version};
 use crate::tcp::{Direction, EntryView, Outcome, Tcp};
 use crate::ticks::Jiffies;
-use crate::trackers::{STREAM_AFTER, segment, udp_life};
+use crate::trackers::{STREAM_AFTER, is_lasting, segment, udp_life};
 
 const TCP: u8 = 6;
 
@@ -49,7 +49,7 @@ impl Grid {
             return None;
         }
         let (status, stream) = self.table.udp(found)?;
-        let lasting = stream.left(now) < 0;
+        let lasting = is_lasting(stream, now)?;
         let (lasts, info) = plain_datagram(self.models[0].behaviour.udp, found, status, lasting)?;
         let assured = status.contains(Status::ASSURED);
         let lasts = &self.lasting.udp[usize::from(assured)][usize::from(lasts)];
@@ -108,8 +108,8 @@ impl Grid {
             return None;
         }
         let replied = status.contains(Status::SEEN_REPLY);
-        let (lasts, assures) =
-            udp_life(self.models[0].behaviour.udp, replied, stream.left(now) < 0);
+        let lasting = is_lasting(stream, now)?;
+        let (lasts, assures) = udp_life(self.models[0].behaviour.udp, replied, lasting);
         let status_now = seen(status, found.direction, assures);
         let class = |status| Class::of(status, State::Stateless);
         let assured = status_now.contains(Status::ASSURED);

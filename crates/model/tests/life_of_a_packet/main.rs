@@ -11,7 +11,9 @@ mod zones;
 use std::net::Ipv4Addr;
 
 use plimsoll_ct::{Bytes, Counter, Entry, Profile, State, Status, TcpState, Time};
-use plimsoll_model::{Config, Fate, Info, Model, Settings, Step, Treatment, Verdict, What};
+use plimsoll_model::{
+    Arrival, Config, Fate, Grid, Info, Model, Settings, Step, Treatment, Verdict, What,
+};
 use plimsoll_wire::packet::{LinkType, parse_ip};
 
 const FIN: u8 = 1;
@@ -55,14 +57,18 @@ fn tcp(reply: bool, flags: u8, seq: u32, ack: u32) -> Vec<u8> {
     if reply { packet(SERVER, CLIENT, 6, &header) } else { packet(CLIENT, SERVER, 6, &header) }
 }
 
+fn config(profile: &str, change: impl FnOnce(&mut Settings)) -> Config {
+    let profile = Profile::named(profile).unwrap();
+    let mut settings = Settings::of(profile, Bytes(8 << 30));
+    change(&mut settings);
+    Config::new(profile, settings)
+}
+
 struct Story(Model);
 
 impl Story {
     fn on(profile: &str, change: impl FnOnce(&mut Settings)) -> Self {
-        let profile = Profile::named(profile).unwrap();
-        let mut settings = Settings::of(profile, Bytes(8 << 30));
-        change(&mut settings);
-        Self(Model::new(Config::new(profile, settings)))
+        Self(Model::new(config(profile, change)))
     }
 
     fn modern() -> Self {
@@ -173,6 +179,41 @@ fn udp_that_goes_on_after_two_seconds_is_a_stream() {
     s.at(ms(2100), &udp(false, 9));
     let entry = s.only();
     assert_eq!((entry.is_assured(), entry.expires.map(|e| e.get())), (true, Some(120)));
+}
+
+/// Half a round of the clock behind it, the moment from which it is one seems to be one to come: 25 days, if a second has 1,000 ticks.
+#[test]
+fn udp_stays_a_stream_however_long_it_goes_on() {
+    let day = |n: i64| secs(n * 86_400);
+    for (name, stream) in [("6.18", 400_000), ("el8", 500_000)] {
+        let change = |settings: &mut Settings| {
+            settings.hz = 1000;
+            settings.udp = [300_000, stream];
+        };
+        let packets = [udp(false, 9), udp(true, 9)];
+        let packets = packets.each_ref().map(|packet| parse_ip(packet).unwrap());
+        // Answered from the beginning, and after two months only; by each way that a datagram goes.
+        for answered in [0, 60] {
+            let arrival = |n: i64| {
+                let packet = packets[usize::from(n >= answered && n % 2 == 1)];
+                Arrival { at: day(n), packet, treatment: Treatment::default() }
+            };
+            let arrivals: Vec<_> = (0..80).map(arrival).collect();
+            let (mut single, mut batched) = (Story::on(name, change), Story::on(name, change));
+            let mut grid =
+                Grid::new(&[config(name, change), config(name, change)]).expect("a grid");
+            for Arrival { at, packet, treatment } in &arrivals {
+                single.0.packet(*at, packet, treatment);
+            }
+            batched.0.batch(&arrivals, |_, _, _| {});
+            grid.batch(&arrivals, |_, _, _| {});
+            for model in [&single.0, &batched.0, &grid.part(1)] {
+                let entry = Story(model.clone()).only();
+                let is = (entry.is_assured(), entry.expires.map(|e| e.get()));
+                assert_eq!(is, (true, Some(stream.into())), "{name}, answered on day {answered}");
+            }
+        }
+    }
 }
 
 #[test]
