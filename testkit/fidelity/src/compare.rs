@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::again::Apart;
 use plimsoll_ct::{Counter, Counters, Entry, Tuple, Zone};
 use plimsoll_model::{Expectation, Model};
 use plimsoll_wire::listing::{Dialect, Line, append_expected, write};
@@ -42,6 +43,15 @@ pub enum Difference {
         /// The model's.
         model: u64,
     },
+    /// The same, where the packets were led together.
+    Led {
+        /// By whom.
+        led_by: &'static str,
+        /// What differs.
+        difference: Box<Difference>,
+    },
+    /// A setting comes to something else beside others than alone.
+    Apart(Apart),
 }
 
 impl fmt::Display for Difference {
@@ -64,6 +74,8 @@ impl fmt::Display for Difference {
             Self::Counter { counter, kernel, model } => {
                 write!(f, "{}: kernel {kernel}, model {model}", counter.name())
             }
+            Self::Led { led_by, difference } => write!(f, "{led_by}: {difference}"),
+            Self::Apart(apart) => apart.fmt(f),
         }
     }
 }

@@ -291,7 +291,10 @@ impl Apart {
                 Difference::Counter { counter, kernel, model } => {
                     (counter.name(), *kernel as i64 - *model as i64)
                 }
-                Difference::Entry { .. } | Difference::Expected { .. } => continue,
+                Difference::Entry { .. }
+                | Difference::Expected { .. }
+                | Difference::Led { .. }
+                | Difference::Apart(_) => continue,
             };
             let own = owed.remove(name).unwrap_or(0);
             if more != own {

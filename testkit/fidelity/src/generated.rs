@@ -11,7 +11,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use crate::compare::Difference;
 use crate::frames::Planned;
 use crate::run::{Pace, Pair};
-use crate::scripts::{Flow, Sent, flow};
+use crate::scripts::{Flow, Sent, Way, flow};
 
 /// Flows at once in the table.
 const BATCH: usize = 500;
@@ -21,6 +21,7 @@ const SHOWN: usize = 5;
 const STEPS: usize = 400;
 
 /// Settings and pauses of a batch: each in turn.
+#[derive(Clone, Copy)]
 struct Weather {
     settings: &'static [(&'static str, u64)],
     /// Seconds (tenths) to wait after the packet of that number. No timeout, and not the two seconds after
@@ -30,6 +31,8 @@ struct Weather {
     changes: &'static [(usize, &'static str, u64)],
     /// Entries expire while others come.
     expires: bool,
+    /// Nothing is sent that no grid knows.
+    together: bool,
 }
 
 const CALM: Weather = Weather {
@@ -37,6 +40,7 @@ const CALM: Weather = Weather {
     pauses: &[],
     changes: &[],
     expires: false,
+    together: false,
 };
 /// As long as they may be, or no time at all.
 const LONGEST: u64 = 8_589_934;
@@ -167,6 +171,8 @@ pub struct Outcome {
     pub met: u64,
     /// Entries of GRE that were expected.
     pub calls: usize,
+    /// Packets that went through a grid too.
+    pub in_grids: usize,
     /// Flows that differ.
     pub failed: usize,
     /// Batches that differ although none of their flows does by itself.
@@ -195,6 +201,26 @@ fn now(tree: &impl ValueTree<Value = Flow>, both_ways: bool) -> Flow {
         flow.each_zone(|zone| zone.direction = ZoneDirection::Both);
     }
     flow
+}
+
+/// A flow's packets as they are sent in a weather: where they go through a grid too, without helpers, and not from the router to itself;
+/// and without policies, if those would have timeouts that the kernel's do not.
+fn packets(pair: &mut Pair, mut flow: Flow, weather: &Weather) -> Vec<Sent> {
+    if !weather.together {
+        return flow.packets(pair.number());
+    }
+    flow.way = match flow.way {
+        Way::Loopback => Way::V4,
+        Way::LoopbackV6 => Way::V6,
+        way => way,
+    };
+    let timeouts = weather.settings.iter().any(|(name, _)| name.contains("_timeout"));
+    let mut packets = flow.packets(pair.number());
+    for (_, treatment) in &mut packets {
+        treatment.helper = None;
+        treatment.policy = treatment.policy.filter(|_| !timeouts);
+    }
+    packets
 }
 
 /// `count` flows of a seed.
@@ -226,19 +252,26 @@ pub fn run_of(
     let mut batch = 0;
     while outcome.flows < count {
         let weather = if batch % 2 == 0 { &CALM } else { &WEATHERS[batch / 2 % WEATHERS.len()] };
+        // A third of the batches, of each weather too.
+        let together = batch % 3 == 0;
+        let changes = if together { &[] } else { weather.changes };
+        let weather = &Weather { together, changes, ..*weather };
         batch += 1;
         let mut trees = Vec::new();
         while trees.len() < BATCH.min(count - outcome.flows) {
             trees.push(tree(strategy, &mut runner)?);
         }
-        pair.configure(weather.settings)?;
-        let both_ways = weather.expires || pair.buckets.is_some();
+        let known = |(name, _): &(&str, u64)| !(together && *name == "nf_conntrack_acct");
+        pair.configure(&weather.settings.iter().copied().filter(known).collect::<Vec<_>>())?;
+        let both_ways = weather.expires || weather.together || pair.buckets.is_some();
         let flows: Vec<_> =
-            trees.iter().map(|tree| now(tree, both_ways).packets(pair.number())).collect();
+            trees.iter().map(|tree| packets(pair, now(tree, both_ways), weather)).collect();
         play(pair, &flows, weather)?;
         outcome.flows += flows.len();
         outcome.packets += flows.iter().map(Vec::len).sum::<usize>();
+        let before = pair.in_grids;
         let differences = pair.differences()?;
+        outcome.in_grids += pair.in_grids - before;
         outcome.entries += pair.model.entries().count();
         let is_call = |entry: &Entry| {
             entry.original.protocol == Protocol::Gre && entry.status.contains(Status::EXPECTED)
@@ -319,7 +352,7 @@ fn differing(
 
 fn differs(pair: &mut Pair, flows: &[Flow], weather: &Weather) -> io::Result<Vec<Difference>> {
     pair.reset()?;
-    let packets: Vec<_> = flows.iter().map(|flow| flow.packets(pair.number())).collect();
+    let packets: Vec<_> = flows.iter().map(|flow| packets(pair, flow.clone(), weather)).collect();
     play(pair, &packets, weather)?;
     pair.differences()
 }
@@ -334,8 +367,7 @@ fn explain(
     for difference in differs(pair, std::slice::from_ref(flow), weather)?.iter().take(4) {
         show(&format!("   {difference}"));
     }
-    let plan: Vec<_> = flow
-        .packets(pair.number())
+    let plan: Vec<_> = packets(pair, flow.clone(), weather)
         .into_iter()
         .map(|(packet, treatment)| Planned { packet, at: 0, treatment })
         .collect();

@@ -4,6 +4,7 @@
 //! settings and the times at which they were really sent; then both tables are compared, entry by entry,
 //! and both sets of counters. Needs root, `ip` and `nft`.
 
+pub mod again;
 pub mod captures;
 pub mod compare;
 pub mod complaints;

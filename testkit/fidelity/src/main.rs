@@ -93,9 +93,10 @@ fn scripts(arguments: &[String]) -> io::Result<usize> {
 /// Prints what came of it: how much of it differs.
 fn tell(name: &str, outcome: &generated::Outcome) -> usize {
     println!(
-        "{name}{} flows, {} packets, {} entries, {} expected, {} calls, {} flows differ, {} batches unexplained",
+        "{name}{} flows, {} packets, {} of them through a grid too, {} entries, {} expected, {} calls, {} flows differ, {} batches unexplained",
         outcome.flows,
         outcome.packets,
+        outcome.in_grids,
         outcome.entries,
         outcome.met,
         outcome.calls,

@@ -4,10 +4,11 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use plimsoll_ct::{Bytes, Counter, Counters, KernelVersion, Profile, Time};
+use plimsoll_ct::{Bytes, Counter, Counters, Entry, KernelVersion, Profile, Time};
 use plimsoll_model::{Behaviour, Config, Fate, Model, Settings, Treatment};
-use plimsoll_wire::packet::{LinkType, network_layer, parse_ip};
+use plimsoll_wire::packet::{LinkType, Packet, network_layer, parse_ip};
 
+use crate::again::{Again, Seen};
 use crate::compare::{self, Difference};
 use crate::frames::Planned;
 use crate::full::Buckets;
@@ -53,10 +54,24 @@ pub struct Pair {
     pub(crate) buckets: Option<Buckets>,
     /// Frames come with these.
     tags: Option<Tags>,
+    /// What both saw since they were emptied.
+    seen: Seen,
+    /// Packets that went through a grid as well.
+    pub(crate) in_grids: usize,
 }
 
 /// With these settings, the collector's first run so many ticks behind the first packet.
 fn fresh(settings: &[(String, u64)], phase: Option<u32>) -> io::Result<Model> {
+    let mut model = Model::new(config(phase)?);
+    // The router's policies were made before, of what its namespace had then.
+    for (name, value) in settings {
+        change(&mut model, name, *value)?;
+    }
+    Ok(model)
+}
+
+/// With the machine's settings.
+fn config(phase: Option<u32>) -> io::Result<Config> {
     let profile = running()?;
     let mut own = Settings::of(profile, Bytes(8 << 30));
     own.fragment_bytes = FRAGMENT_BYTES.parse().map_err(io::Error::other)?;
@@ -72,12 +87,7 @@ fn fresh(settings: &[(String, u64)], phase: Option<u32>) -> io::Result<Model> {
     }
     let mut config = Config::new(profile, own);
     config.collector_phase = phase.unwrap_or(config.collector_phase);
-    let mut model = Model::new(config);
-    // The router's policies were made before, of what its namespace had then.
-    for (name, value) in settings {
-        change(&mut model, name, *value)?;
-    }
-    Ok(model)
+    Ok(config)
 }
 
 fn change(model: &mut Model, name: &str, value: u64) -> io::Result<()> {
@@ -174,6 +184,13 @@ impl Clock {
     }
 }
 
+/// A packet that the router sends to itself.
+fn loopback(model: &mut Model, at: Time, packet: &Packet<'_>, treatment: &Treatment) {
+    // It does not answer: a rule drops what arrives.
+    let arriving = Treatment { fate: Fate::Dropped, ..*treatment };
+    model.loopback(at, packet, treatment, &arriving);
+}
+
 impl Pair {
     /// Both with empty tables and these settings, by their names under net.netfilter.
     pub fn new(settings: &[(&str, u64)]) -> io::Result<Self> {
@@ -193,6 +210,8 @@ impl Pair {
             classes: Default::default(),
             buckets: None,
             tags: None,
+            seen: Seen::default(),
+            in_grids: 0,
         };
         pair.configure(settings)?;
         Ok(pair)
@@ -221,6 +240,7 @@ impl Pair {
         let Some(before) = kernel::setting(name)? else { return Ok(()) };
         self.changed.push((name.to_owned(), before));
         self.kernel.set(name, value)?;
+        self.seen.change();
         change(&mut self.model, name, value)
     }
 
@@ -260,6 +280,7 @@ impl Pair {
             tags.begin();
         }
         self.model = fresh(&self.settings, None)?;
+        self.seen = Seen::default();
         self.before = (self.kernel.counters()?, *self.model.counters());
         self.classes = (self.kernel.classes()?, Classes::default());
         Ok(())
@@ -319,11 +340,10 @@ impl Pair {
 
     /// The model's part of it: a packet that the kernel saw at that time.
     pub fn tell(&mut self, at: Time, packet: &[u8], treatment: &Treatment) {
+        self.seen.note(at, packet, treatment);
         let Ok(packet) = parse_ip(packet) else { return };
         if treatment.local {
-            // The router does not answer itself: a rule drops what arrives.
-            let arriving = Treatment { fate: Fate::Dropped, ..*treatment };
-            self.model.loopback(at, &packet, treatment, &arriving);
+            loopback(&mut self.model, at, &packet, treatment);
         } else {
             let step = self.model.packet(at, &packet, treatment);
             if let Some(class) = class(&step) {
@@ -363,24 +383,59 @@ impl Pair {
         let expected = compare::expectations(&self.model);
         differences.extend(compare::expected(&self.kernel.expectations()?, &expected));
         differences.extend(self.counted()?);
+        differences.extend(self.again(&entries, before)?);
+        Ok(differences)
+    }
+
+    /// What differs if the packets are led together.
+    fn again(&mut self, entries: &[Entry], now: Time) -> io::Result<Vec<Difference>> {
+        let mut differences = Vec::new();
+        let after = self.kernel.counters()?;
+        let batched = self.seen.in_batches(fresh(&self.settings, None)?, |model, arrival| {
+            loopback(model, arrival.at, &arrival.packet, &arrival.treatment);
+        });
+        let mut config = config(None)?;
+        for (name, value) in &self.settings {
+            config.settings.set(name, *value).map_err(io::Error::other)?;
+        }
+        let timeouts = !self.settings.iter().any(|(name, _)| name.contains("_timeout"));
+        let (grid, apart) = self.seen.in_grid(&config, timeouts).unzip();
+        self.in_grids += grid.as_ref().map_or(0, |_| self.seen.len());
+        differences.extend(apart.flatten().map(Difference::Apart));
+        for Again { led_by, mut model, classes } in batched.into_iter().chain(grid) {
+            model.advance(now);
+            let mut own = compare::entries(entries, &model.snapshot());
+            own.extend(self.counted_by(&model, &classes, &after)?);
+            let led = |difference| Difference::Led { led_by, difference: Box::new(difference) };
+            differences.extend(own.into_iter().map(led));
+        }
         Ok(differences)
     }
 
     /// What of that is counted.
     pub fn counted(&mut self) -> io::Result<Vec<Difference>> {
-        let mut differences = Vec::new();
         let after = self.kernel.counters()?;
-        let (kernel, model) = &self.before;
-        differences.extend(compare::counters(kernel, &after, (model, self.model.counters())));
-        let (before, model) = &self.classes;
+        self.counted_by(&self.model, &self.classes.1, &after)
+    }
+
+    fn counted_by(
+        &self,
+        model: &Model,
+        classes: &Classes,
+        after: &Counters,
+    ) -> io::Result<Vec<Difference>> {
+        let mut differences = Vec::new();
+        let (kernel, begun) = &self.before;
+        differences.extend(compare::counters(kernel, after, (begun, model.counters())));
+        let (before, _) = &self.classes;
         let growth = self.kernel.classes()?.into_iter().zip(before).map(|(after, b)| after - b);
-        let both = growth.zip(*model).enumerate().filter(|(_, (kernel, model))| kernel != model);
+        let both = growth.zip(*classes).enumerate().filter(|(_, (kernel, model))| kernel != model);
         differences.extend(both.map(|(place, (kernel, model))| Difference::Class {
             class: class_name(place),
             kernel,
             model,
         }));
-        let orphans = compare::orphans(&self.model) as u64;
+        let orphans = compare::orphans(model) as u64;
         differences.retain(|difference| match difference {
             Difference::Counter { counter: Counter::ExpectDelete, kernel, model } => {
                 *kernel != model + orphans
@@ -389,9 +444,9 @@ impl Pair {
         });
         if Behaviour::of(running()?).expectations_linger {
             // Who comes by what lingers is chance: a bucket of a hash with a secret.
-            let counters = self.model.counters();
+            let counters = model.counters();
             let created = counters.get(Counter::ExpectCreate).unwrap_or(0);
-            let most = created.saturating_sub(self.model.expectations().count() as u64);
+            let most = created.saturating_sub(model.expectations().count() as u64);
             differences.retain(|difference| match difference {
                 Difference::Counter { counter: Counter::ExpectDelete, kernel, model } => {
                     !(*model..=most).contains(kernel)

@@ -36,6 +36,7 @@ fn thousands_of_generated_flows_end_in_the_same_table_and_counters() {
     assert_eq!((outcome.failed, outcome.unexplained), (0, 0), "{shown}");
     assert!(outcome.entries > 5_000, "flows that leave entries: {outcome:?}");
     assert!(outcome.met > 100 && outcome.calls > 20, "expected flows: {outcome:?}");
+    assert!(outcome.in_grids > 20_000, "packets that went through a grid: {outcome:?}");
 }
 
 #[test]
