@@ -293,6 +293,11 @@ impl Model {
             }
             gone
         });
+        if due.is_some() {
+            // Timers rang one after the other, however late somebody looks.
+            let now = self.now();
+            ended.sort_by_key(|whole| whole.slot.expires.left(now));
+        }
         for whole in ended {
             self.ended(&whole);
         }

@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Entry, State, Status};
+use plimsoll_ct::{CollectorKind, Entry, State, Status};
 
 use crate::entry::Slot;
 use crate::model::Model;
@@ -100,12 +100,18 @@ impl Model {
             if !self.behaviour.end_tells_state {
                 (entry.state, entry.expires) = (State::Stateless, None);
             }
-            self.tell(EventKind::Destroy, entry);
+            // A timer rang when it was time.
+            let timers = self.profile.collector == CollectorKind::Timers;
+            let since = if timers { whole.slot.expires.left(self.now()).min(0) } else { 0 };
+            self.tell_at(self.ticks.saturating_add_signed(since.into()), EventKind::Destroy, entry);
         }
     }
 
     fn tell(&mut self, kind: EventKind, entry: Entry) {
-        let tick = self.ticks;
+        self.tell_at(self.ticks, kind, entry);
+    }
+
+    fn tell_at(&mut self, tick: u64, kind: EventKind, entry: Entry) {
         if let Some(events) = &mut self.events {
             events.kept.push(Event { tick, kind, entry });
         }

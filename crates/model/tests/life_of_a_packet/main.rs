@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 
 use plimsoll_ct::{Bytes, Counter, Entry, Profile, State, Status, TcpState, Time};
 use plimsoll_model::{
-    Arrival, Config, Fate, Grid, Info, Model, Settings, Step, Treatment, Verdict, What,
+    Arrival, Config, EventKind, Fate, Grid, Info, Model, Settings, Step, Treatment, Verdict, What,
 };
 use plimsoll_wire::packet::{LinkType, parse_ip};
 
@@ -213,6 +213,31 @@ fn udp_stays_a_stream_however_long_it_goes_on() {
                 assert_eq!(is, (true, Some(stream.into())), "{name}, answered on day {answered}");
             }
         }
+    }
+}
+
+/// Whose timer has rung is told of as of then, though the next packet comes minutes later.
+#[test]
+fn timers_end_entries_each_at_its_time() {
+    for name in ["2.6.18", "3.10"] {
+        let mut s = Story::on(name, |settings| settings.hz = 250);
+        s.0.listen();
+        s.at(secs(0), &udp(false, 9));
+        s.at(secs(0), &udp(false, 1));
+        s.at(secs(1), &udp(false, 7));
+        s.at(secs(2), &udp(true, 9));
+        s.at(secs(3), &udp(false, 5));
+        s.at(secs(900), &udp(false, 3));
+        let ends: Vec<_> =
+            s.0.take_events()
+                .into_iter()
+                .filter(|event| event.kind == EventKind::Destroy)
+                .collect();
+        let told: Vec<_> = ends
+            .iter()
+            .map(|end| (end.tick / 250, end.entry.original.source_port().unwrap()))
+            .collect();
+        assert_eq!(told, [(30, 1), (31, 7), (32, 9), (33, 5)], "{name}");
     }
 }
 
