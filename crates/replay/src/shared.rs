@@ -296,10 +296,12 @@ impl Shared {
         attends: Attends,
         mut each: impl FnMut(&Arrival<'a>, Went<'_>),
     ) -> (usize, Vec<Self>) {
-        let seat = self.sharers.iter().find(|sharer| sharer.run == of).map(|sharer| sharer.seat);
         let all = attends == Attends::All;
         let mut seen = 0;
         while seen < arrivals.len() {
+            // Another one once they part.
+            let seat =
+                self.sharers.iter().find(|sharer| sharer.run == of).map(|sharer| sharer.seat);
             match &mut self.table {
                 Table::Apart(grid) => {
                     let Notes { peaks, losses, .. } = &mut self.notes;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use plimsoll_ct::{Bytes, Entry, PROFILES, Profile};
 use plimsoll_model::{Config, Occupancy, Settings, Treatment};
-use plimsoll_replay::{Outcome, Replay, Timeline};
+use plimsoll_replay::{Doubts, Outcome, Replay, Tally, Timeline};
 use plimsoll_wire::capture::{Record, Records};
 
 /// Numbers that look drawn, the same ones each time.
@@ -101,13 +101,13 @@ fn settings(profile: &'static Profile, differ: Differ, drawn: &mut Drawn) -> Vec
 
 type Came = (Outcome, Occupancy, Vec<Entry>, Timeline);
 
-/// What comes of a capture under each.
+/// What comes of a capture under each, and what the first one's packets tell of the capture.
 fn came(
     configs: impl IntoIterator<Item = (String, Config)>,
     records: &[Record<'_>],
     at_once: usize,
     sampled: bool,
-) -> Vec<Came> {
+) -> (Vec<Came>, (Tally, Doubts)) {
     let mut replay = Replay::new(configs, Treatment::default());
     if sampled {
         replay.sample();
@@ -116,8 +116,9 @@ fn came(
     replay.finish(None);
     let runs = replay.runs();
     let each = replay.outcomes().into_iter().zip(&runs);
-    each.map(|(outcome, run)| (outcome, run.occupancy(), run.snapshot(), run.timeline.clone()))
-        .collect()
+    let came =
+        each.map(|(outcome, run)| (outcome, run.occupancy(), run.snapshot(), run.timeline.clone()));
+    (came.collect(), (*replay.tally(), *replay.doubts()))
 }
 
 fn below(place: &Path, files: &mut Vec<PathBuf>) {
@@ -148,13 +149,14 @@ fn every_setting_beside_others_comes_to_what_it_comes_to_alone() {
                 let configs = settings(profile, differ, &mut drawn);
                 let sampled = drawn.below(8) == 0;
                 let at_once = 1 + drawn.below(300) as usize;
-                let together = came(configs.clone(), &records, at_once, sampled);
-                for (config, shared) in configs.into_iter().zip(together) {
+                let (together, seen) = came(configs.clone(), &records, at_once, sampled);
+                for (n, (config, shared)) in configs.into_iter().zip(together).enumerate() {
                     let (own, name) = (&config.1.settings, profile.name);
                     let told = format!("{} {name} {differ:?} {own:?}", file.display());
-                    let alone = came([config], &records, 1, sampled);
+                    let (alone, seen_alone) = came([config], &records, 1, sampled);
                     assert_eq!(alone[0].0, shared.0, "{told}");
                     assert!(alone[0] == shared, "{told}");
+                    assert!(n > 0 || seen_alone == seen, "{seen_alone:?} {seen:?} {told}");
                     compared += usize::from(shared.0.peak > 0);
                     lost += usize::from(shared.0.lost > 0);
                 }
