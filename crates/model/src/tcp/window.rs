@@ -89,6 +89,33 @@ fn learn(sender: &mut Side, receiver: &mut Side, ack: Sequence, seen: Seen) {
     }
 }
 
+/// A segment that is out of its window.
+#[inline(always)]
+fn missed(
+    fit: &Fit,
+    sender: &mut Side,
+    receiver: &Side,
+    end: Sequence,
+    settings: &TcpSettings,
+) -> Window {
+    let Fit { fits, known, fresh, timely } = *fit;
+    let liberal = settings.be_liberal || sender.flags & side::LIBERAL != 0;
+    let ignores = settings.behaviour.window_misses_are_ignored;
+    let overshoot = end.since(sender.max_end).wrapping_add(1);
+    let plausible =
+        receiver.max_window != 0 && fresh && known && timely && overshoot <= receiver.max_window;
+    let verdict = if !fits && plausible && ignores {
+        sender.end = end;
+        sender.flags |= side::DATA_UNACKNOWLEDGED;
+        Window::Ignore
+    } else if fits && known && ignores {
+        Window::Ignore
+    } else {
+        Window::Outside
+    };
+    if liberal { Window::Inside } else { verdict }
+}
+
 impl Tcp {
     /// Looks, and learns from what is inside.
     #[inline]
@@ -100,12 +127,9 @@ impl Tcp {
         state: TcpState,
         settings: &TcpSettings,
     ) -> Window {
-        let mut seq = segment.seq;
-        let mut ack = segment.ack;
+        let Segment { mut seq, mut ack, .. } = *segment;
         let mut end = segment.end();
-        let syn = segment.flags.has(Flags::SYN);
         let acks = segment.flags.has(Flags::ACK);
-        let raw_window = u32::from(segment.window);
 
         let mut sender = self.sides[direction as usize];
         let mut receiver = self.sides[direction.flip() as usize];
@@ -113,41 +137,10 @@ impl Tcp {
             Some(edge) if receiver.flags & side::SACK_PERMITTED != 0 => ack.max(edge),
             Some(_) | None => ack,
         };
-
-        let keep = if settings.behaviour.options_keep_liberal { side::LIBERAL } else { 0 };
-        if sender.max_window == 0 {
-            if syn {
-                Self::begin(direction, segment, keep, &mut sender, &mut receiver);
-                if !acks {
-                    self.keep(direction, sender, receiver);
-                    return Window::Inside;
-                }
-            } else {
-                sender.end = end;
-                sender.max_window = (raw_window << sender.scale).max(1);
-                sender.max_end = end.plus(sender.max_window);
-                if receiver.max_window == 0 {
-                    receiver.end = sack;
-                    receiver.max_end = sack;
-                } else if sack == receiver.end.plus(1) {
-                    receiver.end = receiver.end.plus(1);
-                }
-            }
-        } else if settings.behaviour.data_begins_anew {
-            let opener = direction == Direction::Original && state == TcpState::SynSent;
-            let answerer = direction == Direction::Reply && state == TcpState::SynRecv;
-            if (opener || answerer) && end.after(sender.end) {
-                sender.begin(segment, keep);
-            }
-        } else if syn
-            && end.after(sender.end)
-            && matches!(state, TcpState::SynSent | TcpState::SynRecv)
-        {
-            Self::begin(direction, segment, keep, &mut sender, &mut receiver);
-            if direction == Direction::Reply && !acks {
-                self.keep(direction, sender, receiver);
-                return Window::Inside;
-            }
+        let opens = (direction, state);
+        if Self::introduce(opens, segment, sack, settings, &mut sender, &mut receiver) {
+            self.keep(direction, sender, receiver);
+            return Window::Inside;
         }
 
         let resets = segment.flags.has(Flags::RST);
@@ -160,32 +153,16 @@ impl Tcp {
             end = sender.end;
         }
 
-        let liberal = settings.be_liberal || sender.flags & side::LIBERAL != 0;
-        let ignores = settings.behaviour.window_misses_are_ignored;
-        let Fit { fits, known, fresh, timely } = Fit::of(&sender, &receiver, seq, sack, end);
-        if !(fits && known && fresh && timely) {
-            let overshoot = end.since(sender.max_end).wrapping_add(1);
-            let plausible = receiver.max_window != 0
-                && fresh
-                && known
-                && timely
-                && overshoot <= receiver.max_window;
-            let verdict = if !fits && plausible && ignores {
-                sender.end = end;
-                sender.flags |= side::DATA_UNACKNOWLEDGED;
-                Window::Ignore
-            } else if fits && known && ignores {
-                Window::Ignore
-            } else {
-                Window::Outside
-            };
+        let fit = Fit::of(&sender, &receiver, seq, sack, end);
+        if !(fit.fits && fit.known && fit.fresh && fit.timely) {
+            let verdict = missed(&fit, &mut sender, &receiver, end, settings);
             // What was learnt so far stays learnt.
-            let verdict = if liberal { Window::Inside } else { verdict };
             self.keep(direction, sender, receiver);
             return verdict;
         }
 
-        let window = if syn { raw_window } else { raw_window << sender.scale };
+        let raw = u32::from(segment.window);
+        let window = if segment.flags.has(Flags::SYN) { raw } else { raw << sender.scale };
         let seen = Seen { ack: acks.then_some(ack), sack, end, window };
         learn(&mut sender, &mut receiver, ack, seen);
         self.keep(direction, sender, receiver);
@@ -193,6 +170,50 @@ impl Tcp {
             self.count_retransmission(direction, segment, ack, end, seq);
         }
         Window::Inside
+    }
+
+    /// What a segment says of a side that was never heard, or that opens again. `true`: it is a SYN that acknowledges
+    /// nothing, and there is no more to it.
+    #[inline(always)]
+    fn introduce(
+        (direction, state): (Direction, TcpState),
+        segment: &Segment,
+        sack: Sequence,
+        settings: &TcpSettings,
+        sender: &mut Side,
+        receiver: &mut Side,
+    ) -> bool {
+        let end = segment.end();
+        let (syn, acks) = (segment.flags.has(Flags::SYN), segment.flags.has(Flags::ACK));
+        let keep = if settings.behaviour.options_keep_liberal { side::LIBERAL } else { 0 };
+        if sender.max_window == 0 {
+            if syn {
+                Self::begin(direction, segment, keep, sender, receiver);
+                return !acks;
+            }
+            sender.end = end;
+            sender.max_window = (u32::from(segment.window) << sender.scale).max(1);
+            sender.max_end = end.plus(sender.max_window);
+            if receiver.max_window == 0 {
+                receiver.end = sack;
+                receiver.max_end = sack;
+            } else if sack == receiver.end.plus(1) {
+                receiver.end = receiver.end.plus(1);
+            }
+        } else if settings.behaviour.data_begins_anew {
+            let opener = direction == Direction::Original && state == TcpState::SynSent;
+            let answerer = direction == Direction::Reply && state == TcpState::SynRecv;
+            if (opener || answerer) && end.after(sender.end) {
+                sender.begin(segment, keep);
+            }
+        } else if syn
+            && end.after(sender.end)
+            && matches!(state, TcpState::SynSent | TcpState::SynRecv)
+        {
+            Self::begin(direction, segment, keep, sender, receiver);
+            return direction == Direction::Reply && !acks;
+        }
+        false
     }
 
     /// A side that is new, or opens again, as its SYN describes it.
