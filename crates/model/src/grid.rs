@@ -6,6 +6,8 @@
 //! its own view of the table, through which its collector and its early drop meet what they would meet in a table of their own.
 //! What comes of a packet is what comes of it in a [`Model`] alone, step by step.
 
+mod fresh;
+mod known;
 mod lasting;
 mod numbers;
 mod packets;
