@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use super::machine::prefetch_at;
+
 /// Octets of a piece: several huge pages of memory, none of which is touched before it is needed.
 pub(super) const PIECE: usize = 4 << 20;
 
@@ -69,6 +71,14 @@ impl<T: Copy> Pieces<T> {
         if let Some(last) = self.pieces.last_mut() {
             last.push(value);
             self.length += 1;
+        }
+    }
+
+    /// Asks for the place of the next one.
+    #[inline(always)]
+    pub(super) fn approach_next(&self) {
+        if let Some(start) = self.starts.last() {
+            prefetch_at(start + self.length % Self::THINGS * size_of::<T>());
         }
     }
 }

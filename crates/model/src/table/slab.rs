@@ -383,10 +383,14 @@ impl Slab {
         let family = (shelf >> 1) as usize;
         let number = if shelf & LONG == 0 {
             self.short[family].push(Short::EMPTY);
+            self.short[family].approach_next();
             self.short[family].length
         } else {
             self.beside[family].push(Beside::EMPTY);
             self.long[family].push(Long::EMPTY);
+            // Where no other data of the entry is asked for ahead: it would be waited for as soon as it is written.
+            self.beside[family].approach_next();
+            self.long[family].approach_next();
             self.long[family].length
         };
         if shelf & WIDE != 0 {
