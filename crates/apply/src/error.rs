@@ -74,7 +74,10 @@ impl ApplyError {
     }
 
     pub(crate) fn journal(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self + '_ {
-        move |error| Self::Journal { path: path.display().to_string().into(), why: plain(&error) }
+        move |error| Self::Journal {
+            path: Said::name(path.display().to_string()),
+            why: plain(&error),
+        }
     }
 }
 

@@ -127,7 +127,7 @@ impl Transaction {
     pub(crate) fn load(state: &State, id: u64) -> Result<Option<Self>, ApplyError> {
         let path = state.journal(id);
         read_journal(id, &journal::read_bytes(&path)?)
-            .map_err(|why| ApplyError::Unread { path: path.display().to_string().into(), why })
+            .map_err(|why| ApplyError::Unread { path: Said::name(path.display().to_string()), why })
     }
 }
 

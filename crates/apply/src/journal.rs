@@ -194,7 +194,7 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, ApplyError> {
         None
     };
     if let Some(why) = why {
-        return Err(ApplyError::Unread { path: path.display().to_string().into(), why });
+        return Err(ApplyError::Unread { path: Said::name(path.display().to_string()), why });
     }
     fs::read(path).map_err(ApplyError::journal(path))
 }

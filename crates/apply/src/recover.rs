@@ -73,7 +73,7 @@ pub(crate) fn recover_locked(
         };
         // A namespace that can't be entered is one whose changes can't be taken back now.
         let place = Place::open(&transaction.plan.target).map_err(|error| {
-            ApplyError::unfit(transaction.plan.target.name.as_str(), plain(&error))
+            ApplyError::unfit(Said::name(transaction.plan.target.name.as_str()), plain(&error))
         })?;
         let left = unwind(state, place.as_ref(), transaction.id, &why, fault)?;
         recovered.push(Recovered {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use plimsoll_diagnosis::said;
+use plimsoll_diagnosis::{Said, said};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::ApplyError;
@@ -41,7 +41,9 @@ impl State {
     /// Takes the lock, waiting at most so long.
     pub(crate) fn lock(&self, patience: Duration) -> Result<Lock, ApplyError> {
         let path = self.0.join("lock");
-        let unfit = |error: io::Error| ApplyError::unfit(path.display().to_string(), plain(&error));
+        let unfit = |error: io::Error| {
+            ApplyError::unfit(Said::name(path.display().to_string()), plain(&error))
+        };
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

@@ -126,7 +126,7 @@ fn open(plan: &Plan) -> Result<Place, ApplyError> {
     match Place::open(&plan.target) {
         Ok(Some(place)) => Ok(place),
         Ok(None) => Err(ApplyError::unfit(
-            name,
+            Said::name(name),
             Said::of("this network namespace is gone", "这个网络命名空间已经不在了"),
         )),
         Err(error) => Err(ApplyError::unfit(
@@ -149,7 +149,7 @@ fn lowers_nothing(plan: &Plan, allowed: bool) -> Result<(), ApplyError> {
                 "it would be lowered from {before} to {after}: only with --allow-lower",
                 "会从 {before} 降到 {after}：要加 --allow-lower 才行"
             );
-            return Err(ApplyError::unfit(s.path.as_str(), why));
+            return Err(ApplyError::unfit(Said::name(s.path.as_str()), why));
         }
     }
     Ok(())

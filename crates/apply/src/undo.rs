@@ -143,8 +143,9 @@ pub fn undo(
             found
         }
     };
-    let place = Place::open(&transaction.plan.target)
-        .map_err(|e| ApplyError::unfit(transaction.plan.target.name.as_str(), plain(&e)))?;
+    let place = Place::open(&transaction.plan.target).map_err(|e| {
+        ApplyError::unfit(Said::name(transaction.plan.target.name.as_str()), plain(&e))
+    })?;
     let gone = refuse(transaction, place.as_ref(), leftover, allow_lower)?;
     let left = unwind(&state, place.as_ref(), transaction.id, &ASKED_FOR, fault)?;
     let emptied = place.as_ref().map(|place| emptied(transaction, place)).unwrap_or_default();
@@ -238,7 +239,7 @@ fn lowered(change: &Change, place: &Place, allowed: bool) -> Result<(), ApplyErr
             "the table holds {count} entries, and {before} would drop packets: only with --allow-lower",
             "表里有 {count} 个条目，上限 {before} 会丢包：要加 --allow-lower 才行"
         );
-        return Err(ApplyError::unfit(s.path.as_str(), why));
+        return Err(ApplyError::unfit(Said::name(s.path.as_str()), why));
     }
     Ok(())
 }

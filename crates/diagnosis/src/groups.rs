@@ -31,14 +31,14 @@ pub(crate) fn groups(census: &Census, count: Option<Entries>) -> Groups {
         add(states.entry((key.protocol, key.state)).or_default(), tally);
     }
     let mut states: Vec<Group> =
-        states.iter().map(|((p, s), tally)| row(state_label(*p, *s).into(), tally)).collect();
+        states.iter().map(|((p, s), tally)| row(Said::name(state_label(*p, *s)), tally)).collect();
     heaviest_first(&mut states);
 
     let services = census
         .services
         .rows
         .iter()
-        .map(|(k, t)| row(service_label(*k).into(), t))
+        .map(|(k, t)| row(Said::name(service_label(*k)), t))
         .collect::<Vec<_>>();
     let idle = census
         .established_idle
@@ -66,7 +66,7 @@ fn prefixes(single: &Top<Prefix>, networks: &Top<Prefix>, all: u64, scale: Scale
     } else {
         single
     };
-    cut(rows.rows.iter().map(|(p, t)| group(prefix_label(*p).into(), t, all, scale)).collect())
+    cut(rows.rows.iter().map(|(p, t)| group(Said::name(prefix_label(*p)), t, all, scale)).collect())
 }
 
 fn cut(mut rows: Vec<Group>) -> Vec<Group> {

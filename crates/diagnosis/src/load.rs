@@ -72,7 +72,7 @@ pub(crate) fn name(namespace: &Namespace) -> Said {
     match namespace.owners.first() {
         Some(owner) => owner_name(owner),
         None => match namespace.inode {
-            Some(inode) => format!("netns {inode}").into(),
+            Some(inode) => Said::name(format!("netns {inode}")),
             None => said!("a namespace without a name", "没有名字的命名空间"),
         },
     }
@@ -82,19 +82,21 @@ pub(crate) fn name(namespace: &Namespace) -> Said {
 fn owner_name(owner: &Owner) -> Said {
     match owner {
         Owner::Initial => said!("host", "主机"),
-        Owner::Named(name) => format!("ip netns {}", words::clean(name)).into(),
+        Owner::Named(name) => Said::name(format!("ip netns {}", words::clean(name))),
         Owner::Container { runtime, id, name } => {
             let id = words::clean(id);
             let is_hash = id.len() > 16 && id.bytes().all(|b| b.is_ascii_hexdigit());
             let short = if is_hash { format!("{}…", &id[..12]) } else { id };
             let runtime = words::clean(runtime);
             match name {
-                Some(name) => format!("{runtime} {short} ({})", words::clean(name)).into(),
-                None => format!("{runtime} {short}").into(),
+                Some(name) => Said::name(format!("{runtime} {short} ({})", words::clean(name))),
+                None => Said::name(format!("{runtime} {short}")),
             }
         }
         Owner::Unit(unit) => said!("unit {}", "服务单元 {}", words::clean(unit)),
-        Owner::Process { pid, command } => format!("pid {pid} ({})", words::clean(command)).into(),
+        Owner::Process { pid, command } => {
+            Said::name(format!("pid {pid} ({})", words::clean(command)))
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! business. What programs read is the English.
 
 use alloc::borrow::Cow;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::cmp::Ordering;
 use core::fmt;
 use core::hash::{Hash, Hasher};
@@ -32,10 +32,16 @@ impl Language {
 
 /// A sentence, or a part of one, in both languages. As a value it is its English: that is what it derefs to, what is
 /// compared, and what `{}` shows; `{:#}` shows the Chinese.
+///
+/// No text becomes one by itself: a sentence has its Chinese beside it, and what has no language is called a name.
+///
+/// ```compile_fail
+/// let alone: plimsoll_diagnosis::Said = "nobody has put this into Chinese".into();
+/// ```
 #[derive(Clone, Default)]
 pub struct Said {
     english: Cow<'static, str>,
-    /// `None`: the same, as of a command, a name or a line of a log.
+    /// `None`: it has no language; see [`Said::name`].
     chinese: Option<Cow<'static, str>>,
 }
 
@@ -65,9 +71,9 @@ impl Said {
         Self { english: Cow::Borrowed(english), chinese: Some(Cow::Borrowed(chinese)) }
     }
 
-    /// Words that are the same in both: a name, a command.
-    pub const fn name(name: &'static str) -> Self {
-        Self { english: Cow::Borrowed(name), chinese: None }
+    /// What has no language: a path, a command, a name of the kernel's, another program's words. No sentence of ours.
+    pub fn name(same: impl Into<String>) -> Self {
+        Self { english: Cow::Owned(same.into()), chinese: None }
     }
 
     /// Its English.
@@ -155,21 +161,9 @@ impl fmt::Debug for Said {
 /// So that an error that is told to a person can be one.
 impl core::error::Error for Said {}
 
-impl From<String> for Said {
-    fn from(same: String) -> Self {
-        Self { english: Cow::Owned(same), chinese: None }
-    }
-}
-
 impl From<&Self> for Said {
     fn from(said: &Self) -> Self {
         said.clone()
-    }
-}
-
-impl From<&str> for Said {
-    fn from(same: &str) -> Self {
-        same.to_string().into()
     }
 }
 
@@ -182,7 +176,7 @@ impl Serialize for Said {
 
 impl<'de> Deserialize<'de> for Said {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::from)
+        String::deserialize(deserializer).map(Self::name)
     }
 }
 
@@ -233,6 +227,7 @@ impl Hash for Said {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::borrow::ToOwned;
 
     #[test]
     fn a_locale_chooses_the_language() {
@@ -250,7 +245,7 @@ mod tests {
         let mut whole = said!("The table holds {many}", "表里有 {many:#}");
         assert_eq!(whole, "The table holds 3 entries");
         assert_eq!(whole.spoken(Language::Chinese), "表里有 3 个条目");
-        whole.push(&"!".into());
+        whole.push(&Said::name("!"));
         assert_eq!(whole.spoken(Language::English), "The table holds 3 entries!");
         assert_eq!(whole.spoken(Language::Chinese), "表里有 3 个条目!");
     }
@@ -258,12 +253,12 @@ mod tests {
     #[test]
     fn no_blank_stands_between_chinese_and_chinese() {
         let chinese = |place: &Said| {
-            said!("in {place} is it", "{place:#} 里有").spoken(Language::Chinese).to_string()
+            said!("in {place} is it", "{place:#} 里有").spoken(Language::Chinese).to_owned()
         };
         assert_eq!(chinese(&said!("x line 3", "x 第 3 行")), "x 第 3 行里有");
         assert_eq!(chinese(&said!("x (y)", "x（y）")), "x（y）里有");
-        assert_eq!(chinese(&"/proc/cmdline".into()), "/proc/cmdline 里有");
-        assert_eq!(chinese(&"/etc/中 文".into()), "/etc/中 文里有");
+        assert_eq!(chinese(&Said::name("/proc/cmdline")), "/proc/cmdline 里有");
+        assert_eq!(chinese(&Said::name("/etc/中 文")), "/etc/中 文里有");
         let by = said!("the script", "启动脚本 x");
         let whole = said!("x, by {by}", "x，由 {by:#} 写入");
         assert_eq!(whole.spoken(Language::Chinese), "x，由启动脚本 x 写入");
@@ -271,11 +266,11 @@ mod tests {
 
     #[test]
     fn a_name_is_the_same_in_both_until_a_sentence_is_made_of_it() {
-        let mut name: Said = "nft".into();
+        let mut name = Said::name("nft");
         assert_eq!(name.spoken(Language::Chinese), "nft");
         name.push(&Said::of(" and more", " 等"));
         assert_eq!(name.spoken(Language::Chinese), "nft 等");
-        let names = ["a".into(), "b".into()];
+        let names = [Said::name("a"), Said::name("b")];
         let list = Said::join(&names, &Said::of(" and ", "和"));
         assert_eq!((&*list, list.spoken(Language::Chinese)), ("a and b", "a和b"));
     }

@@ -41,7 +41,7 @@ fn anything_read(case: &Case<'_>) -> bool {
 /// One sentence that a person can paste.
 pub(crate) fn headline(case: &Case<'_>, found: &[Draft], verdict: Verdict) -> Said {
     let host = match case.after.host.name.value() {
-        Some(name) if !name.trim().is_empty() => words::clean(name.trim()).into(),
+        Some(name) if !name.trim().is_empty() => Said::name(words::clean(name.trim())),
         Some(_) | None => Said::of("this host", "本机"),
     };
     let top = found.iter().find(|d| d.finding.severity > Severity::Info);

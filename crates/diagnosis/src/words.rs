@@ -43,7 +43,7 @@ pub(crate) fn share(part: f64) -> Said {
     if percent > 99.0 && percent < 100.0 {
         return Said::name("99 %");
     }
-    format!("{percent:.0} %").into()
+    Said::name(format!("{percent:.0} %"))
 }
 
 /// A rate: `0.4`, `7.0`, `1,240`.

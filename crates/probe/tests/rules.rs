@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output};
 
 use plimsoll_ct::{Entries, Profile};
+use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::facts::{Fact, Reason, Tracking};
 use plimsoll_probe::files::Files;
 use plimsoll_probe::rules::{Reader, Signs, of_files, tracking};
@@ -55,7 +56,7 @@ impl Netns {
 fn judged(rules: &Fact<Ruleset>) -> Fact<Tracking> {
     tracking(&Signs {
         profile: Profile::named("6.18").unwrap(),
-        modules: &Fact::missing(Reason::NotAsked, ""),
+        modules: &Fact::missing(Reason::NotAsked, Said::name("")),
         directives: &[],
         rules,
         count: &Fact::known(Entries(0), "before the datagram"),

@@ -136,6 +136,7 @@ fn label(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::text::cases;
+    use plimsoll_diagnosis::Said;
 
     #[test]
     fn every_verdict_has_its_status() {
@@ -175,7 +176,7 @@ mod tests {
             let line = npd(&d).line;
             assert!(line.len() <= 80 && !line.contains('\n'), "{line}");
         }
-        let long = Diagnosis { headline: "表".repeat(100).into(), ..cases::healthy() };
+        let long = Diagnosis { headline: Said::name("表".repeat(100)), ..cases::healthy() };
         assert!(npd(&long).line.len() <= 80);
         assert!(npd(&long).line.ends_with("..."));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_ct::{Entries, Entry, Time};
-use plimsoll_diagnosis::{Evidence, Finding, Load, Severity, Value};
+use plimsoll_diagnosis::{Evidence, Finding, Load, Said, Severity, Value};
 use plimsoll_flows::{
     Filter, Groups, Keys, Lacks, Limits, Names, Order, Surroundings, Tally, Truth, View,
 };
@@ -22,7 +22,7 @@ const fn look(colour: bool, unicode: bool) -> Look {
 
 fn app_with(look: Look) -> App {
     let question = Question {
-        scope: Scope::Some(vec![1], "host".into()),
+        scope: Scope::Some(vec![1], Said::name("host")),
         filter: Filter::default(),
         keys: Keys::parse("state,service").unwrap(),
         order: Order::Entries,
@@ -106,7 +106,7 @@ fn answer(question: &Question, second: u32, one_of: usize) -> Moment {
     let split = Split { count, tally: all, complete: one_of == 1 };
     let rates = plimsoll_diagnosis::Rates {
         new: Ok(0.0),
-        new_source: String::new().into(),
+        new_source: Said::name(String::new()),
         expired: Ok(0.0),
         drop: Ok(if second == 7 { 3.0 } else { 0.0 }),
         early_drop: Ok(0.0),
@@ -116,7 +116,14 @@ fn answer(question: &Question, second: u32, one_of: usize) -> Moment {
     };
     Moment {
         at,
-        spaces: vec![Space::new(&"host".into(), Some(1), load, &rates, Some(45.0), Some(&split))],
+        spaces: vec![Space::new(
+            &Said::name("host"),
+            Some(1),
+            load,
+            &rates,
+            Some(45.0),
+            Some(&split),
+        )],
         namespaces: 1,
         entries: count,
         table: Ok(Arc::new(table)),
@@ -129,7 +136,7 @@ fn watched(mut app: App) -> App {
         let moment = answer(app.question(), second, 1);
         app.learn(moment);
     }
-    app.learn_places(vec![Place { name: "host".into(), inode: 1, entries: Some(1_206) }]);
+    app.learn_places(vec![Place { name: Said::name("host"), inode: 1, entries: Some(1_206) }]);
     app.learn_findings(vec![finding("CT012", "idle-established", Severity::Warning)]);
     app
 }
@@ -140,7 +147,9 @@ fn finding(id: &'static str, name: &'static str, severity: Severity) -> Finding 
         name,
         severity,
         namespace: Some(0),
-        summary: "2,600 ESTABLISHED connections to port 80 have been idle for over an hour".into(),
+        summary: Said::name(
+            "2,600 ESTABLISHED connections to port 80 have been idle for over an hour",
+        ),
         evidence: Vec::new(),
     }
 }
@@ -397,8 +406,8 @@ fn evidence_that_is_longer_than_a_line_is_told_to_its_end() {
     let text = "/etc/sysctl.d/60-ct.conf line 1 says 524288, but the key does not exist yet when \
                 systemd-sysctl writes it; nf_conntrack is loaded later";
     long.evidence.push(Evidence {
-        what: "net.netfilter.nf_conntrack_max: why".into(),
-        value: Value::Text(text.into()),
+        what: Said::name("net.netfilter.nf_conntrack_max: why"),
+        value: Value::Text(Said::name(text)),
         unit: "",
         source: "/etc".into(),
     });
@@ -413,9 +422,9 @@ fn evidence_that_is_longer_than_a_line_is_told_to_its_end() {
 fn a_table_that_cannot_be_read_still_has_a_load() {
     let mut app = app();
     let mut moment = answer(app.question(), 0, 1);
-    moment.table = Err(Arc::new(
-        "the table can't be read: bpf: needs CAP_BPF\nplimsoll: missing: root".into(),
-    ));
+    moment.table = Err(Arc::new(Said::name(
+        "the table can't be read: bpf: needs CAP_BPF\nplimsoll: missing: root",
+    )));
     app.learn(moment);
     let shown = screen(&mut app);
     assert!(shown.contains("the table can't be read") && shown.contains("/ 2,000"), "{shown}");

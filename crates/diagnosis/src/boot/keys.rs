@@ -174,7 +174,7 @@ pub(crate) fn place(file: &str, line: u32) -> Said {
     if file == DEFAULTS {
         Said::of(DEFAULTS, "kube-proxy 的默认值")
     } else if line == 0 {
-        file.into()
+        Said::name(file)
     } else {
         said!("{file} line {line}", "{file} 第 {line} 行")
     }

@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::Said;
 use plimsoll_wire::kube_proxy::{self, KubeProxy, Line};
 use plimsoll_wire::sysctl::Assignment;
 use plimsoll_wire::tuned::HASHSIZE;
@@ -66,9 +67,16 @@ pub(super) fn add(plan: &mut Plan, facts: &BootFacts, tree: &Tree) {
         None => return,
     };
     let by = "kube-proxy";
-    plan.load(Stage::KubeProxy, None, by, facts.core(), file.clone(), false);
+    plan.load(
+        Stage::KubeProxy,
+        None,
+        Said::name(by),
+        facts.core(),
+        Said::name(file.clone()),
+        false,
+    );
     let set = writes(&config, &file, facts, plan);
-    plan.set(Stage::KubeProxy, by, set);
+    plan.set(Stage::KubeProxy, Said::name(by), set);
 }
 
 /// The configuration on this node, and its file.

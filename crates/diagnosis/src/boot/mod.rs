@@ -238,7 +238,7 @@ pub fn boot(facts: &BootFacts, changes: &[FileChange]) -> Boot {
     });
     Boot {
         kernel: match facts.kernel.value() {
-            Some(kernel) => crate::words::clean(&kernel.release).into(),
+            Some(kernel) => Said::name(crate::words::clean(&kernel.release)),
             None => {
                 said!("kernel not known, taken for {}", "内核未知，按 {} 算", facts.profile.name)
             }
@@ -278,7 +278,7 @@ pub(crate) fn foretold(snapshot: &Snapshot) -> Fact<Boot> {
         return Fact::missing_needs(
             Reason::NotCollected,
             said!("no sysctl file is there", "没有任何 sysctl 文件"),
-            needed,
+            Said::name(needed),
         );
     }
     Fact::known(boot, source)

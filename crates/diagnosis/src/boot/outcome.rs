@@ -225,7 +225,7 @@ fn attempts(setting: &Setting, keys: &Keys<'_>, plan: &Plan, run: &Run) -> Vec<A
     let mut all = Vec::new();
     let not_read = |a: &Assignment, why: &Said, fate: fn(Said) -> Fate| Attempt {
         assignment: a.clone(),
-        by: plan.loader.name().into(),
+        by: Said::name(plan.loader.name()),
         stage: Stage::Sysctl,
         fate: fate(why.clone()),
     };
@@ -298,7 +298,7 @@ pub(super) fn steps(plan: &Plan, run: &Run, built_in: bool) -> Vec<Step> {
     let nothing = !plan.events.iter().any(|e| e.stage == Stage::Sysctl);
     if nothing {
         let what = said!("writes no setting of conntrack", "不写任何连接跟踪设置");
-        let step = Step { stage: Stage::Sysctl, by: plan.loader.name().into(), what };
+        let step = Step { stage: Stage::Sysctl, by: Said::name(plan.loader.name()), what };
         let at = all.iter().position(|s| s.stage > Stage::Sysctl).unwrap_or(all.len());
         all.insert(at, step);
     }
@@ -307,7 +307,7 @@ pub(super) fn steps(plan: &Plan, run: &Run, built_in: bool) -> Vec<Step> {
         let what =
             said!("applies the files again when the module comes", "模块加载时再应用一次文件");
         let at = all.iter().position(|s| s.stage > stage).unwrap_or(all.len());
-        all.insert(at, Step { stage, by: "udev".into(), what });
+        all.insert(at, Step { stage, by: Said::name("udev"), what });
     }
     all
 }

@@ -137,7 +137,7 @@ pub(super) fn plan(facts: &BootFacts, tree: &Tree, keys: &Keys<'_>) -> Plan {
         }
         plan.load(Stage::Modules, None, &by, &module.module, at, true);
     }
-    plan.set(Stage::Sysctl, loader.name(), plan.applied.assignments.clone());
+    plan.set(Stage::Sysctl, Said::name(loader.name()), plan.applied.assignments.clone());
     plan.udev = udev_rules(tree, facts);
     services::add(&mut plan, facts, tree, keys);
     let modular = facts.modular.get() != Some(false);
@@ -225,9 +225,9 @@ pub(super) fn loader(facts: &BootFacts, tree: &Tree) -> (SysctlLoader, Said) {
     ]);
     match (systemd, procps) {
         // Debian has both; what process 1 is tells them apart.
-        (Some(_), Some(path)) if init == Some("init") => (SysctlLoader::Procps, path.into()),
-        (Some(path), _) => (SysctlLoader::Systemd, path.into()),
-        (None, Some(path)) => (SysctlLoader::Procps, path.into()),
+        (Some(_), Some(path)) if init == Some("init") => (SysctlLoader::Procps, Said::name(path)),
+        (Some(path), _) => (SysctlLoader::Systemd, Said::name(path)),
+        (None, Some(path)) => (SysctlLoader::Procps, Said::name(path)),
         (None, None) => {
             // RHEL 7 and what is younger has systemd.
             let young = facts.kernel.value().is_none_or(|k| k.rank() >= (3, 10));

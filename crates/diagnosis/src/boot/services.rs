@@ -80,14 +80,14 @@ pub(super) fn add(plan: &mut Plan, facts: &BootFacts, tree: &Tree, keys: &Keys<'
             plan.assumed.extend(lacking);
         }
         if let Some(path) = needing {
-            plan.load(Stage::Firewall, enabled.or, &enabled.by, core, **path, false);
+            plan.load(Stage::Firewall, enabled.or, &enabled.by, core, Said::name(**path), false);
             if facts.has_separate_protocols() {
                 plan.load(
                     Stage::Firewall,
                     enabled.or,
                     &enabled.by,
                     "nf_conntrack_ipv4",
-                    **path,
+                    Said::name(**path),
                     false,
                 );
             }
@@ -135,8 +135,8 @@ fn enabled(plan: &mut Plan, tree: &Tree, unit: &str, configured: bool) -> Option
         let path = format!("/etc/systemd/system/{folder}/{file}");
         if tree.exists(&path) {
             return Some(Enabled {
-                by: file.as_str().into(),
-                because: path.into(),
+                by: Said::name(file.as_str()),
+                because: Said::name(path),
                 or: unordered(tree, &file),
             });
         }
@@ -158,7 +158,7 @@ fn enabled(plan: &mut Plan, tree: &Tree, unit: &str, configured: bool) -> Option
         if let Some(link) = started {
             return Some(Enabled {
                 by: said!("the init script {unit}", "启动脚本 {unit}"),
-                because: format!("{folder}/{link}").into(),
+                because: Said::name(format!("{folder}/{link}")),
                 or: None,
             });
         }
@@ -167,7 +167,7 @@ fn enabled(plan: &mut Plan, tree: &Tree, unit: &str, configured: bool) -> Option
         return None;
     }
     let by = match plan.loader {
-        SysctlLoader::Systemd => file.into(),
+        SysctlLoader::Systemd => Said::name(file),
         SysctlLoader::Procps | SysctlLoader::RcSysinit => {
             said!("the init script {unit}", "启动脚本 {unit}")
         }
@@ -295,9 +295,9 @@ fn ufw(plan: &mut Plan, core: &str, tree: &Tree, keys: &Keys<'_>) {
         return;
     }
     let or = unordered(tree, "ufw.service");
-    plan.load(Stage::Firewall, or, "ufw", core, CONF, false);
+    plan.load(Stage::Firewall, or, Said::name("ufw"), core, Said::name(CONF), false);
     let all = files::of_file(tree, &file, keys);
-    plan.set(Stage::Firewall, "ufw", all);
+    plan.set(Stage::Firewall, Said::name("ufw"), all);
 }
 
 /// Init scripts of the network that apply the files again (RHEL to 7).
@@ -335,7 +335,7 @@ fn cloud(plan: &mut Plan, tree: &Tree, keys: &Keys<'_>) {
             let all = of_shell(tree, keys, &path, command.line, &command.shell, plan.loader);
             match command.module {
                 cloud_init::Module::BootCommand => {
-                    plan.set(Stage::Network, "cloud-init (bootcmd)", all)
+                    plan.set(Stage::Network, Said::name("cloud-init (bootcmd)"), all)
                 }
                 cloud_init::Module::RunCommand => plan.unapplied.extend(
                     all.into_iter().filter(|a| super::keys::may_concern(&a.key)).map(
@@ -355,7 +355,7 @@ fn cloud(plan: &mut Plan, tree: &Tree, keys: &Keys<'_>) {
         let path = format!("{BOOT}/{name}");
         if let Some(text) = tree.text(&path) {
             let all = of_script(tree, keys, &path, text, plan.loader);
-            plan.set(Stage::Network, "cloud-init (per-boot)", all);
+            plan.set(Stage::Network, Said::name("cloud-init (per-boot)"), all);
         }
     }
 }
@@ -387,9 +387,9 @@ fn tuned_profiles(plan: &mut Plan, tree: &Tree, keys: &Keys<'_>) {
     let setting = main.lines().filter_map(|l| l.trim().strip_prefix("reapply_sysctl")).next_back();
     let no = setting
         .is_some_and(|v| matches!(v.trim_start_matches([' ', '=']).trim(), "0" | "no" | "false"));
-    plan.set(Stage::Tuned, "tuned", ours);
+    plan.set(Stage::Tuned, Said::name("tuned"), ours);
     if !no {
-        plan.set(Stage::Tuned, "tuned (reapply_sysctl)", files::of_tuned(tree, keys));
+        plan.set(Stage::Tuned, Said::name("tuned (reapply_sysctl)"), files::of_tuned(tree, keys));
     }
 }
 
@@ -427,9 +427,9 @@ fn rc_local(plan: &mut Plan, tree: &Tree, keys: &Keys<'_>) {
             let loads = plimsoll_wire::modules_load::read_script(path, text);
             for module in loads {
                 let at = place(path, module.line);
-                plan.load(Stage::RcLocal, None, "rc.local", &module.module, at, false);
+                plan.load(Stage::RcLocal, None, Said::name("rc.local"), &module.module, at, false);
             }
-            plan.set(Stage::RcLocal, "rc.local", all);
+            plan.set(Stage::RcLocal, Said::name("rc.local"), all);
         }
         return;
     }

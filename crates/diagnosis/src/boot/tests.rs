@@ -39,7 +39,7 @@ fn host(release: &str, files: &[(&str, &str)]) -> BootFacts {
         modules: known(Vec::new()),
         hz: known(250),
         settings: BTreeMap::new(),
-        managers: Fact::missing(Reason::NotCollected, "staged"),
+        managers: Fact::missing(Reason::NotCollected, Said::name("staged")),
         tree,
     }
 }
@@ -411,7 +411,7 @@ fn kube_proxy_has_the_last_word_by_its_own_configuration() {
     let mut chains = host("6.12.1", &[EARLY, file]);
     chains.managers = known(vec![Manager {
         kind: ManagerKind::Kubernetes,
-        because: "chain KUBE-SERVICES".into(),
+        because: Said::name("chain KUBE-SERVICES"),
     }]);
     let b = boot(&chains, &[]);
     assert_eq!(value(&b, MAX), Some(131_072));
@@ -545,7 +545,7 @@ fn timeouts_of_old_kernels_come_with_the_module_of_ipv4() {
 #[test]
 fn what_is_not_known_is_not_guessed() {
     let mut facts = host("6.12.1", &[EARLY]);
-    facts.memory = Fact::missing(Reason::NotCollected, "staged");
+    facts.memory = Fact::missing(Reason::NotCollected, Said::name("staged"));
     assert!(matches!(boot(&facts, &[]).outcome(MAX).expect("the limit").after, After::Unknown(_)));
     let script = ("/etc/rc.local", "sysctl -w net.netfilter.nf_conntrack_max=$N\n");
     let b = boot(&host("6.12.1", &[EARLY, script]), &[]);

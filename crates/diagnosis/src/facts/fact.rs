@@ -11,14 +11,14 @@ pub struct Source(pub Said);
 
 impl Source {
     /// A source that is known when the program is written.
-    pub const fn of(name: &'static str) -> Self {
+    pub fn of(name: &'static str) -> Self {
         Self(Said::name(name))
     }
 }
 
 impl From<String> for Source {
     fn from(name: String) -> Self {
-        Self(name.into())
+        Self(Said::name(name))
     }
 }
 

@@ -326,7 +326,7 @@ fn droppers(rules: &Ruleset) -> BTreeMap<(Said, u32), u64> {
     let drops = |r: &&Rule| matches!(r.verdict, Verdict::Drop | Verdict::Reject);
     for rule in rules.rules.iter().filter(drops) {
         if let Some(packets) = rule.packets {
-            put(format!("{:?} {} {}", rule.family, rule.chain, rule.text).into(), packets);
+            put(Said::name(format!("{:?} {} {}", rule.family, rule.chain, rule.text)), packets);
         }
     }
     for chain in rules.chains.iter().filter(|c| matches!(c.policy, Verdict::Drop)) {

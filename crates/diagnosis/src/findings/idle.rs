@@ -5,6 +5,7 @@
 
 use alloc::vec::Vec;
 
+use crate::Said;
 use plimsoll_ct::{DccpState, Protocol, SctpState, Setting, State, TcpState};
 
 use super::{Draft, source_of};
@@ -74,7 +75,7 @@ fn idle(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
     let freed = if timeout > FLOOR {
         let (least, most) = (words::count(older), words::count(idle));
         let many = if older == idle {
-            most.into()
+            Said::name(most)
         } else {
             said!("between {least} and {most}", "{least} 到 {most}")
         };

@@ -208,9 +208,11 @@ fn unlimited(case: &Case<'_>) -> Option<Draft> {
     );
     Some(Draft::new("CT023", Severity::Warning, None, summary).explains(0.1).with(
         said!("assignment", "赋值"),
-        crate::Value::Text(
-            format!("{} = {}", words::clean(&refused.key), words::clean(&refused.value)).into(),
-        ),
+        crate::Value::Text(Said::name(format!(
+            "{} = {}",
+            words::clean(&refused.key),
+            words::clean(&refused.value)
+        ))),
         "",
         place,
     ))

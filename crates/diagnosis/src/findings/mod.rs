@@ -135,7 +135,7 @@ impl Draft {
             );
         }
         draft = draft.time(said!("last line", "最后一行"), lines.last, &source);
-        let example = Value::Text(words::clean(&lines.example).into());
+        let example = Value::Text(Said::name(words::clean(&lines.example)));
         draft.with(said!("example", "例如"), example, "", source)
     }
 }

@@ -41,7 +41,7 @@ fn place(lint: &Lint) -> Said {
     let file = lint.file.as_deref().map(words::clean).unwrap_or_default();
     match lint.line {
         Some(line) => said!("{file} line {line}", "{file} 第 {line} 行"),
-        None => file.into(),
+        None => Said::name(file),
     }
 }
 
@@ -78,7 +78,8 @@ fn draft(case: &Case<'_>, kind: LintKind, id: &'static str) -> Option<Draft> {
     let mut draft = Draft::new(id, severity, None, summary).explains(0.04);
     for lint in mine {
         let said = format!("{} = {}", text(&lint.key), text(&lint.value));
-        draft = draft.with(said!("assignment", "赋值"), Value::Text(said.into()), "", place(lint));
+        draft =
+            draft.with(said!("assignment", "赋值"), Value::Text(Said::name(said)), "", place(lint));
     }
     Some(draft)
 }

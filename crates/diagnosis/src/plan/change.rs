@@ -254,8 +254,8 @@ impl Change {
     /// plimsoll_bypass".
     pub fn subject(&self) -> Said {
         match self {
-            Self::Setting(s) => s.path.as_str().into(),
-            Self::File(f) => f.path.as_str().into(),
+            Self::Setting(s) => Said::name(s.path.as_str()),
+            Self::File(f) => Said::name(f.path.as_str()),
             Self::Nft(n) => {
                 let tables = n.tables.iter().map(NftTable::said);
                 let rules = n.rules.iter().map(OwnRule::said);

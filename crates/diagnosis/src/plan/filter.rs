@@ -117,7 +117,7 @@ impl Filter {
             });
         }
         if let Some(state) = &self.state {
-            words.push(state.as_str().into());
+            words.push(Said::name(state.as_str()));
         }
         if let Some(port) = self.port {
             words.push(said!("to port {port}", "通往端口 {port}"));

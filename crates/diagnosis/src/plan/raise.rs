@@ -169,7 +169,7 @@ fn refused(
     }
     let lower = max < now || now == 0;
     if lower && !request.allow_lower {
-        let now = if now == 0 { Said::of("none", "无") } else { now.to_string().into() };
+        let now = if now == 0 { Said::of("none", "无") } else { Said::name(now.to_string()) };
         refused.push(said!(
             "the limit is {now}, and {max} is lower: only with --allow-lower",
             "现在的上限是 {now:#}，{max} 更低：要加 --allow-lower 才行"

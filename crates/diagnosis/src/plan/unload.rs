@@ -161,7 +161,7 @@ fn by_state(s: &Space<'_>, rules: &Ruleset, by_hand: &mut Vec<Said>) -> Option<S
     let (first, more) = needing.split_first()?;
     let inside = commands::inside(s).unwrap_or_default();
     for rule in needing.iter().take(SHOWN) {
-        by_hand.push(deletion(rule, &inside).into());
+        by_hand.push(Said::name(deletion(rule, &inside)));
     }
     if needing.len() > SHOWN {
         by_hand.push(said!("# and {} more", "# 还有 {} 条", needing.len() - SHOWN));

@@ -85,8 +85,8 @@ pub(super) fn memory(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     let mut ours = Vec::new();
     let (title, refused, price) = match lowered(case) {
         Ok(max) => {
-            ours.push(format!("plimsoll fix raise --max {max} --allow-lower").into());
-            commands.push(commands::set(case.profile, "nf_conntrack_max", max).into());
+            ours.push(Said::name(format!("plimsoll fix raise --max {max} --allow-lower")));
+            commands.push(Said::name(commands::set(case.profile, "nf_conntrack_max", max)));
             let price = case.price.worst(max, case.buckets().unwrap_or(0));
             (said!("lower the limit to {max}", "把上限降到 {max}"), Vec::new(), Some(price))
         }
@@ -168,18 +168,17 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             ("per_source", "ipv4_addr", "ip")
         };
         let commands = alloc::vec![
-            "nft add table inet plimsoll".into(),
-            format!(
+            Said::name("nft add table inet plimsoll"),
+            Said::name(format!(
                 "nft 'add set inet plimsoll {set} {{ type {kind}; size 65535; flags dynamic; }}'"
-            )
-            .into(),
-            "nft 'add chain inet plimsoll crowd { type filter hook prerouting priority mangle; }'"
-                .into(),
-            format!(
+            )),
+            Said::name(
+                "nft 'add chain inet plimsoll crowd { type filter hook prerouting priority mangle; }'"
+            ),
+            Said::name(format!(
                 "nft 'add rule inet plimsoll crowd ct state new add @{set} {{ {word} saddr ct \
                  count over {each} }} counter drop'"
-            )
-            .into(),
+            )),
         ];
         (
             said!(
@@ -198,7 +197,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
                 "drop the packets of {address} before they are tracked",
                 "在跟踪之前丢弃 {address} 的包"
             ),
-            alloc::vec![format!("iptables -t raw -I PREROUTING -s {address} -j DROP").into()],
+            alloc::vec![Said::name(format!("iptables -t raw -I PREROUTING -s {address} -j DROP"))],
         )
     } else {
         let (tool, mask) = if v6 { ("ip6tables", 128) } else { ("iptables", 32) };
@@ -212,7 +211,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
                 "让一个来源最多占 {} 个条目",
                 words::count(each)
             ),
-            alloc::vec![command.into()],
+            alloc::vec![Said::name(command)],
         )
     };
     let mut commands = commands::run_inside(s, commands);

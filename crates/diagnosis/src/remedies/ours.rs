@@ -25,7 +25,7 @@ pub(super) fn fix(arguments: &str, space: &Space<'_>) -> Option<Said> {
         place if place.is_empty() => place,
         place => format!(" --netns {place}"),
     };
-    Some(format!("plimsoll fix {arguments}{netns}").into())
+    Some(Said::name(format!("plimsoll fix {arguments}{netns}")))
 }
 
 /// What `--netns` knows a namespace by.

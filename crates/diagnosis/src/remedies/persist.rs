@@ -78,7 +78,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     let limit = vain.iter().find(|v| v.setting == "nf_conntrack_max").map(|v| v.asked);
     let meant = meant.map(|(_, max)| max).or(limit);
     if let Some(max) = meant {
-        fix.push(format!("plimsoll fix raise --max {max}").into());
+        fix.push(Said::name(format!("plimsoll fix raise --max {max}")));
     }
     // `fix raise` looks at memory and buckets, too.
     let others = |v: &&Vain| v.setting != "nf_conntrack_max";
@@ -87,14 +87,14 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         if !raised.is_empty() {
             fix.push(said!("# once the new values run:", "# 等新的值生效之后："));
         }
-        fix.push("plimsoll fix persist".into());
+        fix.push(Said::name("plimsoll fix persist"));
     }
     answers.extend(raised);
     let mut risk = write(case, &values, buckets, &mut commands);
     // The lines are there; what they lack is the key.
     if !vain.is_empty() {
         if values.is_empty() {
-            commands.extend(early(case).map(Into::into));
+            commands.extend(early(case).map(Said::name));
         }
         commands.extend(applied(vain.iter()));
     }
@@ -177,13 +177,15 @@ fn stale_lines(case: &Case<'_>, meant: Option<(u32, u64)>) -> Vec<Said> {
         let read_only = lint.kind == LintKind::ReadOnlyKey;
         match (&lint.meant, value) {
             (Some(key), Some(value)) if read_only && meant == Some((line, value)) => {
-                commands.push(format!("{sed} '{line}s|.*|{key} = {value}|' {file}").into());
-                commands.push(commands::set(case.profile, "nf_conntrack_max", value).into());
+                commands.push(Said::name(format!("{sed} '{line}s|.*|{key} = {value}|' {file}")));
+                commands.push(Said::name(commands::set(case.profile, "nf_conntrack_max", value)));
             }
             (Some(key), Some(value)) if !read_only => {
-                commands.push(format!("{sed} '{line}s|.*|{key} = {value}|' {file}").into());
+                commands.push(Said::name(format!("{sed} '{line}s|.*|{key} = {value}|' {file}")));
             }
-            (Some(_) | None, _) => commands.push(format!("{sed} '{line}s/^/# /' {file}").into()),
+            (Some(_) | None, _) => {
+                commands.push(Said::name(format!("{sed} '{line}s/^/# /' {file}")))
+            }
         }
     }
     commands
@@ -216,7 +218,8 @@ fn write(
             } else {
                 "> /etc/modprobe.d/plimsoll.conf"
             };
-            commands.push(format!("echo 'options {module} hashsize={buckets}' {target}").into());
+            commands
+                .push(Said::name(format!("echo 'options {module} hashsize={buckets}' {target}")));
             risk = said!(
                 "hashsize makes the limit {} (eight times the buckets) until the sysctl file is \
                  applied.",
@@ -226,25 +229,22 @@ fn write(
         }
     }
     if !lines.is_empty() {
-        commands.extend(early(case).map(Into::into));
+        commands.extend(early(case).map(Said::name));
     }
     if !lines.is_empty() {
         if loader != SysctlLoader::RcSysinit {
             let quoted: Vec<String> = lines.iter().map(|l| format!("'{l}'")).collect();
-            commands.push(format!("printf '%s\\n' {} > {FILE}", quoted.join(" ")).into());
-            commands.push(format!("sysctl -p {FILE}").into());
+            commands.push(Said::name(format!("printf '%s\\n' {} > {FILE}", quoted.join(" "))));
+            commands.push(Said::name(format!("sysctl -p {FILE}")));
         } else {
             for line in &lines {
                 let key = line.split(" = ").next().unwrap_or(line);
-                commands.push(
-                    format!(
-                        "grep -q '^{key} *=' /etc/sysctl.conf && sed -i 's|^{key} *=.*|{line}|' \
+                commands.push(Said::name(format!(
+                    "grep -q '^{key} *=' /etc/sysctl.conf && sed -i 's|^{key} *=.*|{line}|' \
                      /etc/sysctl.conf || echo '{line}' >> /etc/sysctl.conf"
-                    )
-                    .into(),
-                );
+                )));
             }
-            commands.push("sysctl -p".into());
+            commands.push(Said::name("sysctl -p"));
         }
     }
     if commands::has_iptables_service(case) && !lines.is_empty() {
@@ -274,12 +274,9 @@ fn iptables_service(case: &Case<'_>, commands: &mut Vec<Said>) {
     const CONFIG: &str = "/etc/sysconfig/iptables-config";
     let config = case.after.boot.iptables_config.value();
     if config.is_none_or(|c| c.unload != Some(false)) {
-        commands.push(
-            format!(
-                "sed -i 's/^IPTABLES_MODULES_UNLOAD=.*/IPTABLES_MODULES_UNLOAD=\"no\"/' {CONFIG}"
-            )
-            .into(),
-        );
+        commands.push(Said::name(format!(
+            "sed -i 's/^IPTABLES_MODULES_UNLOAD=.*/IPTABLES_MODULES_UNLOAD=\"no\"/' {CONFIG}"
+        )));
     }
     // RHEL 5's init script is not known to have IPTABLES_SYSCTL_LOAD_LIST.
     if case.profile.enterprise == Some(5) {
@@ -287,11 +284,10 @@ fn iptables_service(case: &Case<'_>, commands: &mut Vec<Said>) {
             said!("# the keys exist only once the firewall has loaded ip_conntrack, long after sysctl.conf was \
              applied: rc.local comes last", "# 防火墙加载 ip_conntrack 之后才有这些参数，那时 sysctl.conf 早已应用过了：rc.local 最后运行"),
         );
-        commands.push(
+        commands.push(Said::name(
             "grep -q '^/sbin/sysctl -e -p' /etc/rc.d/rc.local || echo '/sbin/sysctl -e -p' >> \
-             /etc/rc.d/rc.local"
-                .into(),
-        );
+             /etc/rc.d/rc.local",
+        ));
         return;
     }
     let named = |c: &plimsoll_wire::iptables_config::IptablesConfig| {
@@ -299,11 +295,11 @@ fn iptables_service(case: &Case<'_>, commands: &mut Vec<Said>) {
     };
     if !config.is_some_and(named) {
         let pattern = format!(".{}", commands::module(case.profile));
-        commands.push(format!(
+        commands.push(Said::name(format!(
             "grep -q '^IPTABLES_SYSCTL_LOAD_LIST=' {CONFIG} && sed -i \
              's/^IPTABLES_SYSCTL_LOAD_LIST=.*/IPTABLES_SYSCTL_LOAD_LIST=\"{pattern}\"/' {CONFIG} || \
              echo 'IPTABLES_SYSCTL_LOAD_LIST=\"{pattern}\"' >> {CONFIG}"
-        ).into());
+        )));
     }
 }
 

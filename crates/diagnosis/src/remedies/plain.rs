@@ -40,7 +40,7 @@ fn nft(c: &NftChange) -> Vec<Said> {
             whole.push_str(if line.ends_with(';') { " " } else { "; " });
         }
         if depth == 0 {
-            commands.push(format!("nft {}", quoted(&whole)).into());
+            commands.push(Said::name(format!("nft {}", quoted(&whole))));
             whole.clear();
         }
     }
@@ -53,13 +53,13 @@ fn iptables(c: &IptablesChange) -> Vec<Said> {
     let lines = c.apply.lines().filter(|l| !l.starts_with('*') && *l != "COMMIT");
     let command = |line: &str| -> Said {
         match line.strip_prefix(':') {
-            Some(chain) => {
-                format!("{tool}{table} -N {}", quoted(chain.split(' ').next().unwrap_or_default()))
-                    .into()
-            }
+            Some(chain) => Said::name(format!(
+                "{tool}{table} -N {}",
+                quoted(chain.split(' ').next().unwrap_or_default())
+            )),
             None => {
                 let words: Vec<String> = words(line).iter().map(|w| quoted(w)).collect();
-                format!("{tool}{table} {}", words.join(" ")).into()
+                Said::name(format!("{tool}{table} {}", words.join(" ")))
             }
         }
     };
@@ -107,7 +107,9 @@ fn entries(c: &DeleteEntries) -> Vec<Said> {
             None => String::new(),
         };
         let name = Protocol::from_number(protocol).name();
-        Some(format!("conntrack -D{family} -p {name} --orig-port-dst {port} -d {to}{from}").into())
+        Some(Said::name(format!(
+            "conntrack -D{family} -p {name} --orig-port-dst {port} -d {to}{from}"
+        )))
     };
     own.iter().filter_map(delete).collect()
 }

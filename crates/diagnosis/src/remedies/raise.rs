@@ -171,10 +171,10 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         ));
     }
     if size.raised {
-        commands.push(commands::set(case.profile, "nf_conntrack_max", size.max).into());
+        commands.push(Said::name(commands::set(case.profile, "nf_conntrack_max", size.max)));
     }
     if case.buckets().is_none_or(|b| size.buckets > b) {
-        commands.push(commands::set_buckets(case.profile, size.buckets).into());
+        commands.push(Said::name(commands::set_buckets(case.profile, size.buckets)));
     }
     let more_buckets = case.buckets().is_none_or(|b| size.buckets > b);
     let title = if size.raised && more_buckets {
@@ -233,7 +233,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         id: RemedyId::Raise,
         title,
         findings: answers,
-        fix: alloc::vec![fix.into()],
+        fix: alloc::vec![Said::name(fix)],
         commands,
         memory: Some(size.price(case)),
         risk,

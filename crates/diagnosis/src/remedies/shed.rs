@@ -109,16 +109,16 @@ fn unanswered(s: &Space<'_>) -> Option<Part> {
     let port = with("--orig-port-dst", port.map(|port| port.to_string()));
     let source = with("-s", source);
     let mut commands = Vec::from([match flood.protocol {
-        Protocol::Tcp => format!("conntrack -D -p tcp --state SYN_SENT{source}{port}").into(),
-        Protocol::Icmp => format!("conntrack -D -p icmp{source}").into(),
-        Protocol::Icmpv6 => format!("conntrack -D -f ipv6 -p icmpv6{source}").into(),
-        Protocol::Udp => format!("conntrack -D -p udp{source}{port}").into(),
+        Protocol::Tcp => Said::name(format!("conntrack -D -p tcp --state SYN_SENT{source}{port}")),
+        Protocol::Icmp => Said::name(format!("conntrack -D -p icmp{source}")),
+        Protocol::Icmpv6 => Said::name(format!("conntrack -D -f ipv6 -p icmpv6{source}")),
+        Protocol::Udp => Said::name(format!("conntrack -D -p udp{source}{port}")),
         Protocol::Dccp
         | Protocol::Gre
         | Protocol::Sctp
         | Protocol::UdpLite
         | Protocol::Other(_) => {
-            format!("conntrack -D -p {}{source}", flood.protocol.number()).into()
+            Said::name(format!("conntrack -D -p {}{source}", flood.protocol.number()))
         }
     }]);
     if flood.protocol == Protocol::Udp {
@@ -142,7 +142,7 @@ fn piled_up(s: &Space<'_>) -> Option<Part> {
         answers: "CT013",
         what: said!("the connections in {state}", "处于 {state} 的连接"),
         ours: format!("shed --state {state}"),
-        commands: Vec::from([format!("conntrack -D -p tcp --state {state}").into()]),
+        commands: Vec::from([Said::name(format!("conntrack -D -p tcp --state {state}"))]),
     })
 }
 
@@ -155,7 +155,7 @@ fn idle(s: &Space<'_>) -> Option<Part> {
         what: said!("connections that have been idle for over an hour", "空闲超过一小时的连接"),
         ours: format!("shed --protocol tcp --port {port} --idle 1h"),
         commands: Vec::from([
-            format!("conntrack -D -p tcp --state ESTABLISHED --orig-port-dst {port}").into(),
+            Said::name(format!("conntrack -D -p tcp --state ESTABLISHED --orig-port-dst {port}")),
             said!(
                 "# conntrack knows no idle time: connections in use go with the idle ones",
                 "# conntrack 不知道空闲时间：正在使用的连接会和空闲的一起删掉"

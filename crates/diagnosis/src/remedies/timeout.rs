@@ -156,7 +156,7 @@ fn one(
     if now <= value {
         return None;
     }
-    let commands = commands::run_inside(s, [commands::set(case.profile, name, value).into()]);
+    let commands = commands::run_inside(s, [Said::name(commands::set(case.profile, name, value))]);
     let bare = name.trim_start_matches("nf_conntrack_");
     Some(Remedy {
         id: RemedyId::Timeout,
@@ -212,7 +212,7 @@ fn established(case: &Case<'_>, findings: &Findings<'_>) -> Option<Remedy> {
         None => (
             said!("let idle connections go after 2 h 4 min", "让空闲连接 2 小时 4 分钟后离开"),
             for_all,
-            alloc::vec![all.into()],
+            alloc::vec![Said::name(all)],
         ),
     };
     let mut remedy = Remedy {
@@ -246,37 +246,38 @@ fn for_port(case: &Case<'_>, s: &Space<'_>, service: Service) -> Vec<Said> {
     let port = service.port;
     if speaks_nft(case, s) {
         let chain = |hook: &str| -> Said {
-            format!(
+            Said::name(format!(
                 "nft 'add chain ip plimsoll {hook} {{ type filter hook {hook} priority -150; }}'"
-            )
-            .into()
+            ))
         };
         let rule = |hook: &str| -> Said {
-            format!(
+            Said::name(format!(
                 "nft 'add rule ip plimsoll {hook} tcp dport {port} ct timeout set \"idle{port}\"'"
-            )
-            .into()
+            ))
         };
         return alloc::vec![
-            "nft add table ip plimsoll".into(),
-            format!(
+            Said::name("nft add table ip plimsoll"),
+            Said::name(format!(
                 "nft 'add ct timeout ip plimsoll idle{port} {{ protocol tcp; l3proto ip; policy = {{ \
                  established : {FLOOR} }}; }}'"
-            )
-            .into(),
+            )),
             chain("prerouting"),
             chain("output"),
             rule("prerouting"),
             rule("output"),
-            said!("# for IPv6 the same with ip6 in place of ip; undo: nft delete table ip plimsoll", "# IPv6 同样做，把 ip 换成 ip6；撤销：nft delete table ip plimsoll"),
+            said!(
+                "# for IPv6 the same with ip6 in place of ip; undo: nft delete table ip plimsoll",
+                "# IPv6 同样做，把 ip 换成 ip6；撤销：nft delete table ip plimsoll"
+            ),
         ];
     }
     let rule = |chain: &str| -> Said {
-        format!("iptables -t raw -I {chain} -p tcp --dport {port} -j CT --timeout idle{port}")
-            .into()
+        Said::name(format!(
+            "iptables -t raw -I {chain} -p tcp --dport {port} -j CT --timeout idle{port}"
+        ))
     };
     alloc::vec![
-        format!("nfct add timeout idle{port} inet tcp established {FLOOR}").into(),
+        Said::name(format!("nfct add timeout idle{port} inet tcp established {FLOOR}")),
         rule("PREROUTING"),
         rule("OUTPUT"),
     ]

@@ -82,7 +82,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         findings: answers,
         // Nobody's rule is taken out by us.
         fix: if by_module && refused.is_empty() && rules.needing().next().is_none() {
-            alloc::vec!["plimsoll fix unload".into()]
+            alloc::vec![Said::name("plimsoll fix unload")]
         } else {
             Vec::new()
         },
@@ -135,10 +135,10 @@ fn keep_rules(s: &Space<'_>) -> Vec<Said> {
     let iptables = rules.rules.iter().any(|r| r.backend != Backend::Nft);
     let mut commands = Vec::new();
     if nft {
-        commands.push("nft list ruleset > /root/rules-before.nft".into());
+        commands.push(Said::name("nft list ruleset > /root/rules-before.nft"));
     }
     if iptables {
-        commands.push("iptables-save > /root/rules-before.iptables".into());
+        commands.push(Said::name("iptables-save > /root/rules-before.iptables"));
     }
     commands
 }
@@ -173,7 +173,7 @@ fn rules_to_change(s: &Space<'_>) -> Vec<Said> {
             ) => "iptables",
         };
         let table = words::clean(&rule.table);
-        remarks.push(format!("#   {tool} {table}: {}", words::clean(&rule.text)).into());
+        remarks.push(Said::name(format!("#   {tool} {table}: {}", words::clean(&rule.text))));
     }
     if theirs.len() > SHOWN {
         remarks.push(said!("#   and {} more", "#   另有 {} 条", theirs.len() - SHOWN));
@@ -188,7 +188,8 @@ fn modules(case: &Case<'_>) -> Vec<Said> {
         && config.modules_line.is_some()
         && config.modules.iter().any(|m| m.contains("conntrack") || m.contains("nat"))
     {
-        commands.push("sed -i 's/^IPTABLES_MODULES=/#&/' /etc/sysconfig/iptables-config".into());
+        commands
+            .push(Said::name("sed -i 's/^IPTABLES_MODULES=/#&/' /etc/sysconfig/iptables-config"));
     }
     let Some(loaded) = case.after.host.modules.value() else {
         commands.push(said!(
@@ -200,7 +201,7 @@ fn modules(case: &Case<'_>) -> Vec<Said> {
     let names: Vec<String> =
         removal_order(loaded).iter().filter_map(|name| words::shell_word(name)).collect();
     if !names.is_empty() {
-        commands.push(format!("modprobe -r {}", names.join(" ")).into());
+        commands.push(Said::name(format!("modprobe -r {}", names.join(" "))));
     }
     commands
 }

@@ -59,7 +59,7 @@ pub(super) struct Vain {
 pub(super) fn applied<'a>(vain: impl Iterator<Item = &'a Vain>) -> Vec<Said> {
     let mut commands: Vec<Said> = Vec::new();
     for file in vain.filter_map(|v| words::shell_word(&v.file)) {
-        let command = Said::from(format!("sysctl -p {file}"));
+        let command = Said::name(format!("sysctl -p {file}"));
         if !commands.contains(&command) {
             commands.push(command);
         }

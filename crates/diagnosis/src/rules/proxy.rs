@@ -110,7 +110,10 @@ pub fn proxied(program: &Program, port: u16, own: Option<&[IpAddr]>) -> Proxied 
     found.accepts.extend(judgement.accepts);
     // Closed to one family it serves the other.
     if let [Some(rule), Some(_)] = &closed[..] {
-        found.refused.push(format!("new connections to it are dropped today: {rule}").into());
+        found.refused.push(said!(
+            "new connections to it are dropped today: {rule}",
+            "到它的新连接今天就被丢弃：{rule}"
+        ));
     }
     found
 }
@@ -181,16 +184,22 @@ impl<'a> Place<'a> {
                 let Some(chain) = self.table.chains.get(at.chain) else { continue };
                 let Some(rule) = chain.rules.get(at.rule) else { continue };
                 let what = if rewrites && rule.action == Action::Nat {
-                    "its connections are sent on to another address, which a proxy before them can't follow"
+                    Said::of(
+                        "its connections are sent on to another address, which a proxy before them can't follow",
+                        "它的连接被转到另一个地址，在前面代答的 SYN 代理跟不过去",
+                    )
                 } else if rule.untracks {
-                    "it is not tracked, and a proxy needs an entry for each connection"
+                    Said::of(
+                        "it is not tracked, and a proxy needs an entry for each connection",
+                        "它不被跟踪，而代理要为每条连接建一个条目",
+                    )
                 } else if rule.needs.contains(&Need::SynProxy) {
-                    "a SYN proxy answers for it already"
+                    Said::of("a SYN proxy answers for it already", "已经有 SYN 代理在替它应答")
                 } else {
                     continue;
                 };
-                let text =
-                    Said::from(format!("{what}: {}", named(self.table, &chain.name, &rule.text)));
+                let rule = named(self.table, &chain.name, &rule.text);
+                let text = said!("{what}: {rule}", "{what:#}：{rule}");
                 if !found.refused.contains(&text) {
                     found.refused.push(text);
                 }

@@ -108,7 +108,7 @@ impl Traffic {
                 let service = alloc::format!("{}/{}", self.protocol_name(), self.port);
                 said!("{service} with {peer}", "{service}（与 {peer}）")
             }
-            None => self.name().into(),
+            None => Said::name(self.name()),
         }
     }
 

@@ -119,7 +119,7 @@ fn what_kube_proxy_sets_again_is_no_alarm() {
     assert_eq!(acts(&judge(&after, &[])), ["CT040"]);
     after.boot.managers = known(vec![Manager {
         kind: ManagerKind::Kubernetes,
-        because: "chain KUBE-SERVICES".into(),
+        because: Said::name("chain KUBE-SERVICES"),
     }]);
     let d = judge(&after, &[]);
     assert_eq!((ids(&d), d.verdict), (vec!["CT040"], Verdict::Ok));

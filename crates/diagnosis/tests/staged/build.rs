@@ -13,7 +13,7 @@ use plimsoll_diagnosis::facts::{
     Origin, Owner, Prefix, Reader, Reason, Seen, SeenIn, Service, SlabSize, Snapshot, SocketMemory,
     Stack, StateKey, Tally, Top, Tracking, Ways,
 };
-use plimsoll_diagnosis::{Diagnosis, Remedy, RemedyId, Severity};
+use plimsoll_diagnosis::{Diagnosis, Remedy, RemedyId, Said, Severity};
 
 use crate::spoken::diagnose;
 use plimsoll_wire::filter::{Program, read_json, read_save};
@@ -32,7 +32,7 @@ pub fn known<T>(value: T) -> Fact<T> {
 
 /// A missing one.
 pub fn missing<T>(reason: Reason) -> Fact<T> {
-    Fact::missing(reason, "staged")
+    Fact::missing(reason, Said::name("staged"))
 }
 
 /// An ordinary idle host: a stateful firewall, limit at its default, a few entries, nothing in the log.
@@ -94,7 +94,7 @@ pub fn host(release: &str, gib: u64) -> Snapshot {
             hz: missing(Reason::NotCollected),
             module: missing(Reason::NotCollected),
         },
-        cloud: Fact::missing(Reason::NotBuilt, "no ENA interface"),
+        cloud: Fact::missing(Reason::NotBuilt, Said::name("no ENA interface")),
     }
 }
 
@@ -135,7 +135,7 @@ pub fn namespace(profile: &Profile, owner: Owner, inode: Option<u64>, max: u64) 
         expect_max: known(Entries(1024)),
         settings,
         counters: known(counters(&[])),
-        tracking: known(Tracking::On { because: "rule -m state in INPUT".into() }),
+        tracking: known(Tracking::On { because: Said::name("rule -m state in INPUT") }),
         rules: known(stateful()),
         ways: ways(STATEFUL, &[]),
         census: known(idle),
@@ -464,7 +464,7 @@ pub fn both(rows: &[SeenIn]) -> Seen {
 pub fn choose(snapshot: &mut Snapshot, wanted: impl Fn(&Namespace) -> bool) {
     snapshot.namespaces.retain(wanted);
     snapshot.namespaces_complete =
-        Fact::missing(Reason::NotAsked, "only the chosen namespaces were read");
+        Fact::missing(Reason::NotAsked, Said::name("only the chosen namespaces were read"));
 }
 
 /// The same host one second earlier, with other counters and counts.

@@ -2,7 +2,7 @@
 
 use plimsoll_ct::{Counter, Entries, TcpState};
 use plimsoll_diagnosis::facts::{Owner, Prefix, Service, Top, Tracking};
-use plimsoll_diagnosis::{RemedyId, Severity, Verdict};
+use plimsoll_diagnosis::{RemedyId, Said, Severity, Verdict};
 use plimsoll_wire::ruleset::Need;
 
 use crate::build::*;
@@ -288,7 +288,7 @@ fn a_host_that_tracks_without_a_rule_that_needs_it_should_not_track_at_all() {
     ]);
     let n = &mut after.namespaces[0];
     n.rules = known(stateless());
-    n.tracking = known(Tracking::On { because: "nf_conntrack_ipv4 is loaded".into() });
+    n.tracking = known(Tracking::On { because: Said::name("nf_conntrack_ipv4 is loaded") });
     fill(n, census(&[(tcp(TcpState::Established), 30_000)]));
     let d = judge(&after, &[]);
     assert_eq!(acts(&d), ["CT030"]);

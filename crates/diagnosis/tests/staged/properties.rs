@@ -6,7 +6,7 @@ use plimsoll_diagnosis::facts::{
     AgeBand, Churn, CloudAllowance, Fact, Manager, ManagerKind, Neighbours, Origin, Owner, Reason,
     Seen, SeenIn, SlabSize, Snapshot, SocketMemory, Stack, Tracking,
 };
-use plimsoll_diagnosis::{CATALOGUE, Diagnosis, Severity, Verdict, diagnose};
+use plimsoll_diagnosis::{CATALOGUE, Diagnosis, Said, Severity, Verdict, diagnose};
 use plimsoll_wire::ruleset::Need;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -167,7 +167,7 @@ prop_compose! {
             (Counter::InsertFailed, failed), (Counter::ChainTooLong, long),
         ]));
         n.settings.extend(settings);
-        n.tracking = known(Tracking::On { because: because.clone().into() });
+        n.tracking = known(Tracking::On { because: Said::name(because.clone()) });
         let mut rules = stateful();
         rules.rules.push(rule(&rule_text, if needs_nat { &[Need::Nat] } else { &[] }));
         rules.chains[0].chain = rule_text.clone();
@@ -206,7 +206,7 @@ prop_compose! {
         let all: Vec<_> = assigned.iter().map(of).collect();
         sets(&mut s, &all);
         hashsize.into_iter().for_each(|n| option(&mut s, "hashsize", &n.to_string()));
-        s.boot.managers = known(vec![Manager { kind: ManagerKind::Ufw, because: because.into() }]);
+        s.boot.managers = known(vec![Manager { kind: ManagerKind::Ufw, because: Said::name(because) }]);
         Box::new(s)
     }
 }

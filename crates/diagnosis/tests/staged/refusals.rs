@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use plimsoll_ct::{Entries, Protocol};
+use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::facts::{Reason, Snapshot, Tracking, Ways};
 use plimsoll_diagnosis::plan::{
     BypassRequest, FileState, Ground, LimitRequest, Plan, SynProxyRequest, bypass,
@@ -101,7 +102,8 @@ fn a_kernel_without_a_syn_proxy_has_none() {
 #[test]
 fn where_nothing_is_tracked_a_syn_proxy_would_cut_off_what_is_open() {
     let mut after = router("6.12.117", &open());
-    after.namespaces[0].tracking = known(Tracking::Off { because: "no rule asks for it".into() });
+    after.namespaces[0].tracking =
+        known(Tracking::Off { because: Said::name("no rule asks for it") });
     refused(&proxy(&after, &ways_of(open())), "nothing is tracked here (no rule asks for it)");
 }
 
@@ -188,7 +190,7 @@ fn rules_that_were_not_read_or_not_whole_stop_every_remedy_that_is_planned_on_th
     program.unread.push("nft is not installed".into());
     ways.program = known(program);
     for plan in all(&ways) {
-        let why = "not all rules could be read: nft is not installed".into();
+        let why = Said::name("not all rules could be read: nft is not installed");
         assert!(plan.refused.contains(&why), "{:?}: {:#?}", plan.remedy, plan.refused);
         assert!(plan.changes.is_empty(), "{:?}: {:#?}", plan.remedy, plan.changes);
     }

@@ -1,9 +1,9 @@
 //! How big: what two readings say about rates, lifetimes and the peak.
 
 use plimsoll_ct::{Protocol, TcpState};
-use plimsoll_diagnosis::RemedyId;
 use plimsoll_diagnosis::facts::{Fact, Owner, Reason, Snapshot, StateKey};
 use plimsoll_diagnosis::size::{Demand, MARGIN, Machine, Peak, seen, size};
+use plimsoll_diagnosis::{RemedyId, Said};
 
 use crate::build::*;
 
@@ -109,7 +109,7 @@ fn with_a_third(seen: bool) -> Snapshot {
     }
     lines(&mut after, 40, 600, 60, Some(4_026_599_999));
     if !seen {
-        after.namespaces_complete = Fact::missing(Reason::NotPermitted, "");
+        after.namespaces_complete = Fact::missing(Reason::NotPermitted, Said::name(""));
     }
     after
 }

@@ -2,7 +2,7 @@
 
 use plimsoll_ct::{Counter, Entries, TcpState};
 use plimsoll_diagnosis::facts::{Fact, Owner, Reason, SeenIn, Tracking};
-use plimsoll_diagnosis::{RemedyId, Severity, Value, Verdict};
+use plimsoll_diagnosis::{RemedyId, Said, Severity, Value, Verdict};
 
 use crate::build::*;
 use crate::spoken::diagnose;
@@ -441,8 +441,8 @@ fn an_unprivileged_reader_is_told_what_it_can_be_told_and_what_is_missing() {
     let mut after = host("6.12.117", 8);
     let needs = |what: &str| plimsoll_diagnosis::facts::Gap {
         reason: Reason::NotPermitted,
-        detail: what.into(),
-        needs: Some("CAP_NET_ADMIN".into()),
+        detail: Said::name(what),
+        needs: Some(Said::name("CAP_NET_ADMIN")),
     };
     after.host.privileged = false;
     after.log = Fact::Missing(needs("/dev/kmsg: permission denied"));
@@ -492,7 +492,7 @@ fn a_host_without_conntrack_is_told_that_it_is_not_conntrack() {
     n.census = missing(Reason::NotLoaded);
     n.settings.clear();
     n.rules = known(stateless());
-    n.tracking = known(Tracking::Off { because: "nf_conntrack is not loaded".into() });
+    n.tracking = known(Tracking::Off { because: Said::name("nf_conntrack is not loaded") });
     let d = judge(&after, &[]);
     assert_eq!((ids(&d), d.verdict), (vec!["CT031"], Verdict::Ok));
     assert_eq!(remedies(&d), ["none-needed"]);
@@ -545,8 +545,8 @@ fn a_sample_of_the_entries_is_scaled_to_the_whole_table() {
 fn a_log_that_could_not_be_read_is_told_with_what_would_help() {
     let mut after = host("6.18.15", 8);
     log(&mut after).unreadable = vec![
-        ("/dev/kmsg".into(), "permission denied (needs root)".into()),
-        ("journal".into(), "broken".into()),
+        ("/dev/kmsg".into(), Said::name("permission denied (needs root)")),
+        ("journal".into(), Said::name("broken")),
     ];
     let d = judge(&after, &[]);
     let told: Vec<_> = d

@@ -237,7 +237,7 @@ pub fn remarks(outcome: &Outcome, full: bool) -> Vec<Said> {
 /// A namespace by its inode.
 pub fn called(inode: Option<u64>) -> Said {
     match inode {
-        Some(inode) => format!("net:[{inode}]").into(),
+        Some(inode) => Said::name(format!("net:[{inode}]")),
         None => Said::of("a namespace", "一个命名空间"),
     }
 }

@@ -119,14 +119,13 @@ impl Voice {
             ),
         );
         for step in lab.untrack(SERVICE_PORT)? {
-            self.say(&format!("# {step}").into());
+            self.say(&Said::name(format!("# {step}")));
         }
         let idle = Seconds(7440);
         lab.set_timeout("tcp_timeout_established", idle)?;
-        self.say(
-            &format!("# sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established={idle}")
-                .into(),
-        );
+        self.say(&Said::name(format!(
+            "# sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established={idle}"
+        )));
         for line in [
             Said::of(
                 "The shorter timeout frees nothing that is there: it is for what comes. Untracked, the port",

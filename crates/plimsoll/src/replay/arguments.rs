@@ -267,7 +267,7 @@ mod tests {
                 "-5 is negative: as a timeout the kernel takes it, and an entry has expired when it is made; the model does not",
             ),
         ] {
-            assert_eq!(value(text), Err(why.into()), "{text}");
+            assert_eq!(value(text), Err(Said::name(why)), "{text}");
         }
         assert_eq!(grid("max=010,0x10,10"), Ok(("max".into(), vec![8, 16, 10])));
     }

@@ -307,7 +307,7 @@ mod tests {
                 "Linux 2.4.20 is older than any that is known (2.6.18): it is taken for 2.6.18",
             ),
         ] {
-            assert_eq!(profile(word).unwrap().1, Some(note.into()));
+            assert_eq!(profile(word).unwrap().1, Some(Said::name(note)));
         }
     }
 }

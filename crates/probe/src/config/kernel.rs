@@ -2,7 +2,7 @@
 
 use plimsoll_ct::KernelVersion;
 use plimsoll_diagnosis::facts::{Fact, Reason};
-use plimsoll_diagnosis::said;
+use plimsoll_diagnosis::{Said, said};
 
 use crate::files::Files;
 
@@ -60,7 +60,7 @@ pub(super) fn hz(files: &Files, kernel: Option<&KernelVersion>) -> Fact<u32> {
         Fact::missing_needs(
             Reason::NotCollected,
             said!("the kernel's configuration is not there", "没有内核的配置"),
-            "/boot/config-*",
+            Said::name("/boot/config-*"),
         )
     };
     found.filter(|hz: &Fact<u32>| hz.get().is_some_and(|hz| hz > 0)).unwrap_or_else(missing)

@@ -158,7 +158,7 @@ fn init_scripts(files: &Files, all: &mut Vec<Manager>) -> bool {
             if let Some(kind) = name.and_then(ManagerKind::of_program)
                 && kind != ManagerKind::Ufw
             {
-                add(all, kind, format!("{folder}/{link}").into());
+                add(all, kind, Said::name(format!("{folder}/{link}")));
             }
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn name(saved: &Saved<'_>) -> Fact<String> {
         text.lines()
             .find_map(|line| line.trim().strip_prefix("HOSTNAME="))
             .and_then(|value| word(value.trim_matches(['"', '\''])))
-            .ok_or("no HOSTNAME=")
+            .ok_or(Said::of("no HOSTNAME=", "没有 HOSTNAME="))
     });
     if network.value().is_some() { network } else { fact }
 }
@@ -245,11 +245,15 @@ fn modules(saved: &Saved<'_>) -> Fact<Vec<Module>> {
 }
 
 /// What `lsmod` printed: `nf_conntrack  172032  2 nf_nat,xt_conntrack` below a heading.
-fn listed_modules(text: &str) -> Result<Vec<Module>, String> {
+fn listed_modules(text: &str) -> Result<Vec<Module>, Said> {
     let mut lines = text.lines();
     let heading = lines.next().unwrap_or_default();
     if !heading.starts_with("Module") {
-        return Err(format!("expected the heading of lsmod, saw {}", shown(heading)));
+        let saw = shown(heading);
+        return Err(said!(
+            "expected the heading of lsmod, saw {saw}",
+            "应为 lsmod 的表头，实为 {saw}"
+        ));
     }
     let row = |line: &str| {
         let mut words = line.split_whitespace();

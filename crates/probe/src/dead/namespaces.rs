@@ -169,7 +169,7 @@ fn by_name(saved: &Saved<'_>, named: &Named) -> Namespace {
                 "没有保存 {} 的 {command} 输出",
                 named.name
             );
-            gap.needs = Some(format!("ip netns exec {} {command}", named.name).into());
+            gap.needs = Some(Said::name(format!("ip netns exec {} {command}", named.name)));
         }
     }
     namespace

@@ -97,7 +97,7 @@ impl<'a> Saved<'a> {
                 "{}：目录树里没有，保存的 sysctl -a 里也没有",
                 keys[0]
             ),
-            sysctl::path(keys[0]),
+            Said::name(sysctl::path(keys[0])),
         )
     }
 
@@ -164,7 +164,7 @@ pub(super) fn not_collected<T>(paths: &[&str]) -> Fact<T> {
             )
         }
     };
-    Fact::missing_needs(Reason::NotCollected, detail, paths[0])
+    Fact::missing_needs(Reason::NotCollected, detail, Said::name(paths[0]))
 }
 
 /// The beginning of a foreign text, fit for a message.

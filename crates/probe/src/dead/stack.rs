@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use plimsoll_ct::Family;
 use plimsoll_diagnosis::facts::{CloudAllowance, Fact, Neighbours, Reason, SocketMemory, Stack};
-use plimsoll_diagnosis::said;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::{neighbour_stat, netstat, sockstat};
 
 use super::read::{Saved, not_collected, shown};
@@ -50,7 +50,7 @@ pub(super) fn counters(
 }
 
 /// `TcpExtListenOverflows           7                  0.0`
-fn from_nstat(text: &str) -> Result<BTreeMap<String, u64>, &'static str> {
+fn from_nstat(text: &str) -> Result<BTreeMap<String, u64>, Said> {
     // The longer names first: `TcpExt…` begins with `Tcp`.
     const TABLES: [&str; 14] = [
         "TcpExt", "MPTcpExt", "IpExt", "IcmpMsg", "UdpLite6", "UdpLite", "Icmp6", "Icmp", "Udp6",
@@ -67,11 +67,14 @@ fn from_nstat(text: &str) -> Result<BTreeMap<String, u64>, &'static str> {
         })
         .take(1000)
         .collect();
-    if counters.is_empty() { Err("expected counters of nstat") } else { Ok(counters) }
+    if counters.is_empty() {
+        return Err(Said::of("expected counters of nstat", "应为 nstat 的计数器"));
+    }
+    Ok(counters)
 }
 
 /// The sentences of `netstat -s` about the listen queue. It leaves out what is zero.
-fn from_netstat(text: &str) -> Result<BTreeMap<String, u64>, &'static str> {
+fn from_netstat(text: &str) -> Result<BTreeMap<String, u64>, Said> {
     const SENTENCES: [(&str, &str); 4] = [
         ("times the listen queue of a socket overflowed", "TcpExt.ListenOverflows"),
         ("SYNs to LISTEN sockets dropped", "TcpExt.ListenDrops"),
@@ -79,7 +82,10 @@ fn from_netstat(text: &str) -> Result<BTreeMap<String, u64>, &'static str> {
         ("connections aborted due to memory pressure", "TcpExt.TCPAbortOnMemory"),
     ];
     if !text.lines().any(|line| line.trim_end() == "TcpExt:") {
-        return Err("expected the section TcpExt of netstat -s");
+        return Err(Said::of(
+            "expected the section TcpExt of netstat -s",
+            "应有 netstat -s 的 TcpExt 一节",
+        ));
     }
     let value = |sentence: &str| {
         text.lines()
@@ -142,7 +148,7 @@ pub(super) fn cloud(saved: &Saved<'_>) -> Fact<Vec<CloudAllowance>> {
         return Fact::missing_needs(
             Reason::NotCollected,
             said!("no output of ethtool -S was saved", "没有保存 ethtool -S 的输出"),
-            "/sos_commands/networking/ethtool_-S_INTERFACE",
+            Said::name("/sos_commands/networking/ethtool_-S_INTERFACE"),
         );
     }
     let mut allowances = Vec::new();

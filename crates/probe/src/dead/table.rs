@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 
 use plimsoll_ct::{Counter, Entries};
 use plimsoll_diagnosis::facts::{Census, Fact, Namespace, Reason, TcpTimeouts};
-use plimsoll_diagnosis::said;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::statistics::{self, Statistics};
 
 use super::read::{Listing, Saved, not_collected, shown};
@@ -115,7 +115,7 @@ pub(super) fn census(
             trouble.get_or_insert(Fact::missing_needs(
                 Reason::NotCollected,
                 detail,
-                "conntrack -L",
+                Said::name("conntrack -L"),
             ));
             continue;
         }
@@ -155,5 +155,5 @@ pub(super) fn expectations(
             return Fact::known(Entries(u64::from(alive)), source);
         }
     }
-    saved.first(paths, |text| Ok::<_, String>(Entries(text.lines().count() as u64)))
+    saved.first(paths, |text| Ok::<_, Said>(Entries(text.lines().count() as u64)))
 }

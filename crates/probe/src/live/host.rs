@@ -28,7 +28,12 @@ pub(super) fn read() -> Host {
         name: Fact::known(text::cut(&uname.nodename().to_string_lossy()), "uname"),
         origin: Origin::Live,
         kernel: version.map_or_else(
-            || Fact::missing(Reason::Malformed, format!("uname: {}", text::cut(&release))),
+            || {
+                Fact::missing(
+                    Reason::Malformed,
+                    Said::name(format!("uname: {}", text::cut(&release))),
+                )
+            },
             |version| Fact::known(version, "uname"),
         ),
         profile: *profile,

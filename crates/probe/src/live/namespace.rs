@@ -218,7 +218,7 @@ fn absent(path: &str) -> Gap {
         return gap(
             Reason::Failed,
             said!("/proc/sys is not there", "/proc/sys 不存在"),
-            Some("/proc".into()),
+            Some(Said::name("/proc")),
         );
     }
     let has_statistics = ["nf_conntrack", "ip_conntrack"]

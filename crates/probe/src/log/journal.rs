@@ -4,11 +4,12 @@ use std::cmp::Reverse;
 use std::time::Instant;
 
 use plimsoll_diagnosis::facts::{LogDigestBuilder, LogSource};
-use plimsoll_diagnosis::{Said, said};
+use plimsoll_diagnosis::said;
 
 use super::Limits;
 use super::journalctl::{self, Query};
 use crate::files::Files;
+use crate::said_of;
 
 /// The running host's journal.
 const NAME: &str = "journal";
@@ -104,11 +105,10 @@ fn read_all(
         }
         // A series of its own: what two files hold of one moment, they hold twice (a copy was saved beside it).
         builder.begin(path);
-        let result =
-            files.file(path).map_err(|error| Said::from(error.to_string())).and_then(|file| {
-                let query = Query { name: path, file: Some(file), entries: limits.journal_entries };
-                journalctl::read(builder, &query, &mut budget, end)
-            });
+        let result = files.file(path).map_err(|error| said_of(&error)).and_then(|file| {
+            let query = Query { name: path, file: Some(file), entries: limits.journal_entries };
+            journalctl::read(builder, &query, &mut budget, end)
+        });
         match result {
             Ok(source) => {
                 read += 1;

@@ -65,7 +65,7 @@ fn attempt(
         // The file is handed over open: journalctl follows no link, and looks for nothing beside it. Long
         // fields are left out, which may be packed a thousandfold; the kernel's lines are short.
         Some(file) => {
-            let file = file.try_clone().map_err(|error| error.to_string())?;
+            let file = file.try_clone().map_err(|error| said_of(&error))?;
             command.arg(format!("--file={GIVEN}")).stdin(Stdio::from(file));
         }
         None => {
@@ -103,7 +103,7 @@ fn attempt(
     let complaint = complaint.lines().next().unwrap_or_default().trim();
     let complaint: String = complaint.chars().take(200).collect();
     if ended && !status && source.lines == 0 {
-        return Err(format!("journalctl: {complaint}").into());
+        return Err(Said::name(format!("journalctl: {complaint}")));
     }
     if source.lines >= u64::from(query.entries) {
         let entries = query.entries;

@@ -11,6 +11,7 @@ use super::Limits;
 use super::compressed::{is_compressed, plain};
 use super::scan::scan;
 use crate::files::Files;
+use crate::said_of;
 
 /// Logs of /var/log that hold lines of the kernel, each a series with its rotated files.
 const SERIES: &[(&str, Form)] = &[
@@ -151,7 +152,7 @@ fn file(
     let (mut reader, skipped): (Box<dyn Read>, u64) = match opened {
         Ok(opened) => opened,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
-        Err(error) => return builder.unreadable(&place.path, error.to_string()),
+        Err(error) => return builder.unreadable(&place.path, said_of(&error)),
     };
     builder.begin(&place.series);
     if place.boot == Boot::Earlier {

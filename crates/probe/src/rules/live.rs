@@ -81,7 +81,12 @@ impl Reader {
             }
             Err(e) => {
                 let reason = reason_of(&e);
-                return reading.gap(Backend::Legacy, reason, named(&list, &said_of(&e)), "root");
+                return reading.gap(
+                    Backend::Legacy,
+                    reason,
+                    named(&list, &said_of(&e)),
+                    Said::name("root"),
+                );
             }
         };
         if tables.trim().is_empty() {
@@ -107,7 +112,7 @@ impl Reader {
         }) && reading.rules.read.len() == before
         {
             let what = said!("{}: no table in its output", "{}：输出里没有表", tool.display());
-            reading.gap(Backend::Legacy, Reason::Malformed, what, "root");
+            reading.gap(Backend::Legacy, Reason::Malformed, what, Said::name("root"));
         }
     }
 
@@ -122,7 +127,12 @@ impl Reader {
                 reading.source("/proc/modules (no nf_tables)".into());
             }
             (Presence::Unknown(why), _) => {
-                reading.gap(Backend::Nft, Reason::NotLoaded, why.clone(), "/lib/modules");
+                reading.gap(
+                    Backend::Nft,
+                    Reason::NotLoaded,
+                    why.clone(),
+                    Said::name("/lib/modules"),
+                );
             }
             // Starting the tool costs a hundred times as much as asking whether there is anything to list.
             (Presence::There, _) if nft_tables() == Some(0) => {
@@ -192,7 +202,7 @@ impl Reading {
         let output = match run(tool, arguments, limits) {
             Ok(output) => output,
             Err(e) => {
-                self.gap(backend, reason_of(&e), named(&command, &said_of(&e)), "root");
+                self.gap(backend, reason_of(&e), named(&command, &said_of(&e)), Said::name("root"));
                 return false;
             }
         };
@@ -225,7 +235,7 @@ impl Reading {
         let rules = &self.rules;
         if rules.read.is_empty() && rules.rules.is_empty() && rules.chains.is_empty() {
             let first = self.gaps.into_iter().next();
-            let (reason, needs) = first.unwrap_or((Reason::Failed, "root".into()));
+            let (reason, needs) = first.unwrap_or((Reason::Failed, Said::name("root")));
             let what = Said::join(&self.whys, &Said::of("; ", "；"));
             return Fact::missing_needs(reason, what, needs);
         }
@@ -244,8 +254,11 @@ pub(super) fn failure(output: &Output) -> Option<(Reason, Said)> {
     }
     let complaint: Said = match (output.complaint.as_str(), &output.cut, output.status) {
         ("", Some(cut), _) => cut.clone(),
-        ("", None, Some(status)) => status.to_string().into(),
-        (complaint, _, _) => complaint.into(),
+        ("", None, Some(status)) => match status.code() {
+            Some(code) => said!("{status}", "退出码 {code}"),
+            None => said!("{status}", "被信号终止（{status}）"),
+        },
+        (complaint, _, _) => Said::name(complaint),
     };
     let denied = ["not permitted", "ermission denied", "must be root"];
     let reason = if denied.iter().any(|d| complaint.contains(d)) {

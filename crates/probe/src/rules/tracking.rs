@@ -89,7 +89,7 @@ fn by_module(signs: &Signs<'_>) -> Fact<Tracking> {
                 "no entries, and the list of modules could not be read",
                 "没有条目，而模块的列表没能读到"
             ),
-            "/proc/modules",
+            Said::name("/proc/modules"),
         ),
         Some(n) => {
             on(said!("{n} entries are in the table", "表里有 {n} 个条目"), "nf_conntrack_count")
@@ -100,7 +100,7 @@ fn by_module(signs: &Signs<'_>) -> Fact<Tracking> {
                 "neither the list of modules nor the count could be read",
                 "模块的列表和条目数都没能读到"
             ),
-            "/proc/modules",
+            Said::name("/proc/modules"),
         ),
     }
 }
@@ -341,16 +341,19 @@ mod tests {
     fn a_module_that_is_not_loaded_tracks_nothing_though_no_rule_may_be_read() {
         for profile in ["2.6.32", "6.18"] {
             let mut none = host(profile, &["ip_tables"], 0);
-            none.count = Fact::missing(Reason::NotLoaded, "nf_conntrack_count: no such file");
-            none.rules = Fact::missing(Reason::NotPermitted, "ip_tables_names");
+            none.count =
+                Fact::missing(Reason::NotLoaded, Said::name("nf_conntrack_count: no such file"));
+            none.rules = Fact::missing(Reason::NotPermitted, Said::name("ip_tables_names"));
             none.is("off: nf_conntrack is not loaded");
         }
         // Hidden by a container engine, the module is there nevertheless.
         let mut hidden = host("6.18", &["nf_conntrack"], 0);
-        hidden.count = Fact::missing(Reason::NotLoaded, "nf_conntrack_count: no such file");
+        hidden.count =
+            Fact::missing(Reason::NotLoaded, Said::name("nf_conntrack_count: no such file"));
         hidden.is("off: no rule asks for it");
         let mut masked = host("6.18", &[], 0);
-        masked.count = Fact::missing(Reason::Failed, "hidden, though conntrack is there");
+        masked.count =
+            Fact::missing(Reason::Failed, Said::name("hidden, though conntrack is there"));
         masked.is("off: no rule asks for it");
     }
 
@@ -361,7 +364,7 @@ mod tests {
         host("6.18", &["openvswitch"], 7)
             .is("on: no rule asks for it, but openvswitch is loaded and 7 entries are there");
         let mut unknown = host("6.18", &[], 7);
-        unknown.modules = Fact::missing(Reason::NotBuilt, "");
+        unknown.modules = Fact::missing(Reason::NotBuilt, Said::name(""));
         assert!(unknown.tracking().gap().is_some());
     }
 

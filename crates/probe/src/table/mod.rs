@@ -72,12 +72,13 @@ pub fn statistics() -> Fact<CpuCounters> {
                 };
             }
             Err(error) => {
-                gap.get_or_insert(proc::gap_of(format!("/proc/net/{name}"), &error));
+                gap.get_or_insert(proc::gap_of(Said::name(format!("/proc/net/{name}")), &error));
             }
         }
     }
-    let asked = netlink_safe(&Files::live())
-        .and_then(|()| dump::cpu_counters().map_err(|t| t.gap("ctnetlink GET_STATS_CPU".into())));
+    let asked = netlink_safe(&Files::live()).and_then(|()| {
+        dump::cpu_counters().map_err(|t| t.gap(Said::name("ctnetlink GET_STATS_CPU")))
+    });
     match asked {
         Ok(counters) => Fact::known(counters, "ctnetlink GET_STATS_CPU"),
         Err(second) => Fact::Missing(both(gap, second)),

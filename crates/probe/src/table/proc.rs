@@ -31,9 +31,9 @@ pub(crate) fn entries(budget: Budget, visit: Visit<'_>) -> Result<Outcome, Gap> 
         match File::open(net_file(name)) {
             Ok(file) => return Ok(lines(BufReader::with_capacity(64 << 10, file), &meter, visit)),
             Err(error) => {
-                let mut this = gap_of(format!("/proc/net/{name}"), &error);
+                let mut this = gap_of(Said::name(format!("/proc/net/{name}")), &error);
                 if this.reason == Reason::NotPermitted {
-                    this.needs = Some("root".into());
+                    this.needs = Some(Said::name("root"));
                 }
                 gap.get_or_insert(this);
             }
@@ -41,7 +41,7 @@ pub(crate) fn entries(budget: Budget, visit: Visit<'_>) -> Result<Outcome, Gap> 
     }
     Err(gap.unwrap_or_else(|| Gap {
         reason: Reason::NotBuilt,
-        detail: "/proc/net/nf_conntrack".into(),
+        detail: Said::name("/proc/net/nf_conntrack"),
         needs: None,
     }))
 }

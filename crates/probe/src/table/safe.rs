@@ -6,7 +6,7 @@
 use std::io;
 
 use plimsoll_diagnosis::facts::{Gap, Reason};
-use plimsoll_diagnosis::said;
+use plimsoll_diagnosis::{Said, said};
 
 use crate::files::Files;
 
@@ -45,7 +45,7 @@ pub fn netlink_safe(files: &Files) -> Result<(), Gap> {
             "nf_conntrack_netlink is not loaded; asking ctnetlink would load it",
             "nf_conntrack_netlink 没有加载；向 ctnetlink 查询会加载它"
         ),
-        needs: Some("modprobe nf_conntrack_netlink".into()),
+        needs: Some(Said::name("modprobe nf_conntrack_netlink")),
     })
 }
 

@@ -45,7 +45,7 @@ impl std::fmt::Debug for Writes {
 
 /// An error with its causes, on one line.
 fn shown(error: &(dyn std::error::Error + 'static)) -> Said {
-    crate::entries::bpf_error(error).into()
+    Said::name(crate::entries::bpf_error(error))
 }
 
 impl Writes {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Bytes, Counter, Entries, Nanos, Profile, Time, TimeRange};
 use plimsoll_diagnosis as to;
-use plimsoll_diagnosis::facts;
+use plimsoll_diagnosis::{Said, facts};
 
 use super::shape as from;
 use super::{NotACheck, SCHEMA};
@@ -300,7 +300,7 @@ fn in_words(value: to::Value, unit: &str) -> to::Value {
         to::Value::Text(text) => text.as_str().into(),
         time @ to::Value::Time(_) => return time,
     };
-    to::Value::Text(format!("{shown} {unit}").into())
+    to::Value::Text(Said::name(format!("{shown} {unit}")))
 }
 
 fn remedy(r: from::Remedy) -> Result<to::Remedy, NotACheck> {

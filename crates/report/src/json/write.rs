@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Entries, TimeRange};
 use plimsoll_diagnosis as from;
-use plimsoll_diagnosis::facts;
+use plimsoll_diagnosis::{Said, facts};
 
 use super::SCHEMA;
 use super::shape as to;
@@ -185,7 +185,7 @@ fn evidence(e: &from::Evidence) -> to::Evidence {
         from::Value::Text(text) => Some(to::Value::Text(text.clone())),
         from::Value::Time(range) => {
             uncertainty = Some(range.slack().as_secs_f64());
-            Some(to::Value::Text(rfc3339(range.middle()).into()))
+            Some(to::Value::Text(Said::name(rfc3339(range.middle()))))
         }
     };
     to::Evidence {

@@ -159,9 +159,9 @@ impl Linter<'_> {
         };
         match self.plan.loader {
             SysctlLoader::Systemd => {
-                format!("echo {module} > /etc/modules-load.d/{module}.conf").into()
+                Said::name(format!("echo {module} > /etc/modules-load.d/{module}.conf"))
             }
-            SysctlLoader::Procps => format!("echo {module} >> /etc/modules").into(),
+            SysctlLoader::Procps => Said::name(format!("echo {module} >> /etc/modules")),
             SysctlLoader::RcSysinit => said!(
                 "load it before: `modprobe {module}` in /etc/sysconfig/modules/{module}.modules, mode 755",
                 "提前加载：在 /etc/sysconfig/modules/{module}.modules（权限 755）里写 `modprobe {module}`"
@@ -184,11 +184,11 @@ impl Linter<'_> {
             let hidden = unapplied.why.contains("same name") || unapplied.why.contains("masks it");
             let harmless = hidden || kept || setting.is_some_and(|s| self.comes_true(s, &a.value));
             let mend = if a.file == super::files::MAIN {
-                "ln -s ../sysctl.conf /etc/sysctl.d/99-sysctl.conf".into()
+                Said::name("ln -s ../sysctl.conf /etc/sysctl.d/99-sysctl.conf")
             } else if unapplied.why.contains(".conf") && !hidden && !kept {
                 said!("rename it to {}.conf", "改名为 {}.conf", clean(&a.file))
             } else if unapplied.why.contains("executable") {
-                format!("chmod +x {}", clean(&a.file)).into()
+                Said::name(format!("chmod +x {}", clean(&a.file)))
             } else if unapplied.why.contains("first boot") {
                 said!(
                     "write the value into /etc/sysctl.d there, or use bootcmd",
@@ -251,7 +251,7 @@ impl Linter<'_> {
             let Some((or, why)) = &outcome.or else { continue };
             let Some(attempt) = outcome.attempts.last() else { continue };
             let shown = |after: &After| match after.number() {
-                Some(n) => n.to_string().into(),
+                Some(n) => Said::name(n.to_string()),
                 None => said!("unknown", "未知"),
             };
             let values = said!(

@@ -33,8 +33,8 @@ pub(super) fn by_hand(plan: &mut Plan, boot: &Boot, w: &Wanted) {
                 winner.by.map(words::clean)
             ));
             lines.push(match winner.stage {
-                Stage::KubeProxy => kube_proxy(w).into(),
-                Stage::Tuned => format!("[sysctl]\n{} = {}", w.key, w.value).into(),
+                Stage::KubeProxy => Said::name(kube_proxy(w)),
+                Stage::Tuned => Said::name(format!("[sysctl]\n{} = {}", w.key, w.value)),
                 Stage::Kernel
                 | Stage::Initramfs
                 | Stage::Modules
@@ -42,7 +42,7 @@ pub(super) fn by_hand(plan: &mut Plan, boot: &Boot, w: &Wanted) {
                 | Stage::Firewall
                 | Stage::Network
                 | Stage::RcLocal
-                | Stage::Containers => format!("{} = {}", w.key, w.value).into(),
+                | Stage::Containers => Said::name(format!("{} = {}", w.key, w.value)),
             });
         }
         None => lines.push(said!(
@@ -50,7 +50,7 @@ pub(super) fn by_hand(plan: &mut Plan, boot: &Boot, w: &Wanted) {
             "# {} 将是 {:#}：{:#}",
             w.setting.name,
             match outcome.after.number() {
-                Some(n) => Said::from(format!("{n}")),
+                Some(n) => Said::name(format!("{n}")),
                 None => Said::of("gone", "没有"),
             },
             outcome.because.map(words::clean)

@@ -73,13 +73,14 @@ pub(super) fn way(by_iterator: bool) -> Result<Option<Way>, Gap> {
 fn open() -> Result<File, Gap> {
     let path = net_file("nf_conntrack");
     let mut file = File::open(&path).map_err(|error| {
-        let mut gap = crate::table::gap_of("/proc/net/nf_conntrack", &error);
+        let mut gap = crate::table::gap_of(Said::name("/proc/net/nf_conntrack"), &error);
         if gap.reason == Reason::NotPermitted {
-            gap.needs = Some("root".into());
+            gap.needs = Some(Said::name("root"));
         }
         gap
     })?;
-    begin(&mut file).map_err(|error| crate::table::gap_of("/proc/net/nf_conntrack", &error))?;
+    begin(&mut file)
+        .map_err(|error| crate::table::gap_of(Said::name("/proc/net/nf_conntrack"), &error))?;
     Ok(file)
 }
 

@@ -1,6 +1,5 @@
 //! Parts of the hosts.
 
-use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -8,7 +7,7 @@ use plimsoll_ct::{Bytes, Entries, Nanos};
 use plimsoll_diagnosis::facts::{Gap, Origin, Owner, Reason, Source};
 use plimsoll_diagnosis::{
     Definition, Evidence, Excluded, Finding, Group, Groups, HostSummary, Load, NamespaceReport,
-    Rates, Severity, Value,
+    Rates, Said, Severity, Value,
 };
 
 use super::NOW;
@@ -47,7 +46,7 @@ pub(super) fn load(max: u64, protected: u64, closing: u64, evictable: u64) -> Lo
 pub(super) fn rates(new: f64, expired: f64, drop: f64, early_drop: f64) -> Rates {
     Rates {
         new: Ok(new),
-        new_source: "two readings of the table, 1.0 s apart".into(),
+        new_source: Said::name("two readings of the table, 1.0 s apart"),
         expired: Ok(expired),
         drop: Ok(drop),
         early_drop: Ok(early_drop),
@@ -58,10 +57,10 @@ pub(super) fn rates(new: f64, expired: f64, drop: f64, early_drop: f64) -> Rates
 }
 
 pub(super) fn no_rates(reason: Reason, detail: &str) -> Rates {
-    let gap = || Err(Gap { reason, detail: detail.into(), needs: None });
+    let gap = || Err(Gap { reason, detail: Said::name(detail), needs: None });
     Rates {
         new: gap(),
-        new_source: String::new().into(),
+        new_source: Said::default(),
         expired: gap(),
         drop: gap(),
         early_drop: gap(),
@@ -79,7 +78,7 @@ pub(super) fn group(
     unreplied: f64,
 ) -> Group {
     Group {
-        label: label.into(),
+        label: Said::name(label),
         entries,
         share,
         protected_share: protected,
@@ -89,10 +88,10 @@ pub(super) fn group(
 
 pub(super) fn namespace(name: &str, owner: Owner, load: Load, rates: Rates) -> NamespaceReport {
     NamespaceReport {
-        name: name.into(),
+        name: Said::name(name),
         owners: vec![owner],
         inode: Some(4_026_531_840),
-        tracking: Some((true, "rule inet filter input: ct state".into())),
+        tracking: Some((true, Said::name("rule inet filter input: ct state"))),
         load,
         rates,
         totals: vec![("found", 12), ("invalid", 35), ("drop", 0), ("early_drop", 0)],
@@ -113,7 +112,7 @@ pub(super) fn finding(
         name: definition.name,
         severity,
         namespace,
-        summary: summary.into(),
+        summary: Said::name(summary),
         evidence: Vec::new(),
     }
 }
@@ -123,7 +122,7 @@ pub(super) trait FindingExt: Sized + Into<Finding> {
     fn by(self, what: &str, value: Value, unit: &'static str, source: &'static str) -> Finding {
         let mut finding = self.into();
         finding.evidence.push(Evidence {
-            what: what.into(),
+            what: Said::name(what),
             value,
             unit,
             source: Source::of(source),
@@ -133,11 +132,11 @@ pub(super) trait FindingExt: Sized + Into<Finding> {
 }
 
 pub(super) fn excluded(id: &str, because: &str) -> Excluded {
-    Excluded { id: Definition::find(id).expect("known").id, because: because.into() }
+    Excluded { id: Definition::find(id).expect("known").id, because: Said::name(because) }
 }
 
-pub(super) fn lines(text: &str) -> Vec<plimsoll_diagnosis::Said> {
-    text.lines().map(Into::into).collect()
+pub(super) fn lines(text: &str) -> Vec<Said> {
+    text.lines().map(Said::name).collect()
 }
 
 pub(super) fn ruled_out() -> Vec<Excluded> {

@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Entries, Nanos, TimeRange};
 use plimsoll_diagnosis::facts::Owner;
-use plimsoll_diagnosis::{Diagnosis, Drops, Groups, Remedy, RemedyId, Severity, Value, Verdict};
+use plimsoll_diagnosis::{
+    Diagnosis, Drops, Groups, Remedy, RemedyId, Said, Severity, Value, Verdict,
+};
 
 use super::build::{FindingExt, finding, group, lines, load, namespace, rates, secs};
 use super::{NOW, healthy};
@@ -47,9 +49,10 @@ pub(crate) fn container() -> Diagnosis {
         rates(0.4, 0.0, 0.0, 0.0),
     ));
     d.verdict = Verdict::Critical;
-    d.headline = "The table of docker resolver is full and drops 97 packets/s under a flood of \
-                  unreplied UDP to port 53; the host's own table is at 12 %."
-        .into();
+    d.headline = Said::name(
+        "The table of docker resolver is full and drops 97 packets/s under a flood of \
+                  unreplied UDP to port 53; the host's own table is at 12 %.",
+    );
     d.drops = Drops {
         now: Some(96.5),
         counted: Some(51_200),
@@ -83,7 +86,7 @@ pub(crate) fn container() -> Diagnosis {
     ];
     d.remedies = vec![Remedy {
         id: RemedyId::Bypass,
-        title: "do not track DNS in this namespace".into(),
+        title: Said::name("do not track DNS in this namespace"),
         findings: vec!["CT010", "CT001"],
         fix: Vec::new(),
         commands: lines(
@@ -92,8 +95,8 @@ pub(crate) fn container() -> Diagnosis {
              priority -300;\n    udp dport 53 notrack\n  }\n}\nEOF",
         ),
         memory: None,
-        risk: "rules that match on state see these packets as untracked".into(),
-        effect: "about 259,500 entries fewer within 30 s".into(),
+        risk: Said::name("rules that match on state see these packets as untracked"),
+        effect: Said::name("about 259,500 entries fewer within 30 s"),
         refused: Vec::new(),
     }];
     d

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Bytes, TimeRange};
 use plimsoll_diagnosis::facts::Owner;
 use plimsoll_diagnosis::{
-    Diagnosis, Drops, Finding, Groups, HostSummary, MissingFact, Remedy, RemedyId, Severity, Value,
-    Verdict,
+    Diagnosis, Drops, Finding, Groups, HostSummary, MissingFact, Remedy, RemedyId, Said, Severity,
+    Value, Verdict,
 };
 
 use super::NOW;
@@ -33,9 +33,10 @@ pub(crate) fn full() -> Diagnosis {
             ..host("web1", "2.6.32-754.35.1.el6.x86_64", "2.6.32")
         },
         verdict: Verdict::Critical,
-        headline: "The table of the host is full and drops 1,240 packets/s: 52,130 ESTABLISHED \
-                   entries idle for over an hour are held by the five-day timeout."
-            .into(),
+        headline: Said::name(
+            "The table of the host is full and drops 1,240 packets/s: 52,130 ESTABLISHED \
+                   entries idle for over an hour are held by the five-day timeout.",
+        ),
         namespaces: vec![ns],
         drops: Drops {
             now: Some(1_240.0),
@@ -50,13 +51,13 @@ pub(crate) fn full() -> Diagnosis {
         remedies: remedies(),
         excluded: ruled_out(),
         missing: vec![MissingFact {
-            fact: "slab size of an entry".into(),
-            reason: "/proc/slabinfo: permission denied".into(),
-            needs: Some("root".into()),
+            fact: Said::name("slab size of an entry"),
+            reason: Said::name("/proc/slabinfo: permission denied"),
+            needs: Some(Said::name("root")),
         }],
         notes: vec![
-            "Reading the table removed the expired entries it met (at most 31).".into(),
-            "A sample of new entries counts those that live longer than the interval.".into(),
+            Said::name("Reading the table removed the expired entries it met (at most 31)."),
+            Said::name("A sample of new entries counts those that live longer than the interval."),
         ],
     }
 }
@@ -142,7 +143,7 @@ fn remedies() -> Vec<Remedy> {
     vec![
         Remedy {
             id: RemedyId::Raise,
-            title: "raise the limit to 262,144 and the buckets to 65,536".into(),
+            title: Said::name("raise the limit to 262,144 and the buckets to 65,536"),
             findings: vec!["CT001", "CT020"],
             fix: lines("plimsoll fix raise --max 262144 --buckets 65536"),
             commands: lines(
@@ -150,13 +151,13 @@ fn remedies() -> Vec<Remedy> {
                      sysctl -w net.nf_conntrack_max=262144",
             ),
             memory: Some(Bytes(113_770_496)),
-            risk: "the resize stops the table for some milliseconds".into(),
-            effect: "room for 196,608 more entries at once; drops end".into(),
+            risk: Said::name("the resize stops the table for some milliseconds"),
+            effect: Said::name("room for 196,608 more entries at once; drops end"),
             refused: Vec::new(),
         },
         Remedy {
             id: RemedyId::Timeout,
-            title: "let idle connections go after 2 hours 5 minutes".into(),
+            title: Said::name("let idle connections go after 2 hours 5 minutes"),
             findings: vec!["CT012"],
             fix: lines("plimsoll fix timeout established=7500"),
             commands: lines(
@@ -164,15 +165,16 @@ fn remedies() -> Vec<Remedy> {
                      sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=7500",
             ),
             memory: None,
-            risk: "a connection idle for longer without keepalive loses its entry; behind NAT \
-                       it is cut"
-                .into(),
-            effect: "about 52,130 entries fewer once the idle ones have run out".into(),
+            risk: Said::name(
+                "a connection idle for longer without keepalive loses its entry; behind NAT \
+                       it is cut",
+            ),
+            effect: Said::name("about 52,130 entries fewer once the idle ones have run out"),
             refused: Vec::new(),
         },
         Remedy {
             id: RemedyId::Persist,
-            title: "make both survive the boot".into(),
+            title: Said::name("make both survive the boot"),
             findings: vec!["CT020"],
             fix: lines("# once the new values run:\nplimsoll fix persist"),
             commands: lines(
@@ -183,22 +185,22 @@ fn remedies() -> Vec<Remedy> {
                      echo 'options nf_conntrack hashsize=65536' > /etc/modprobe.d/nf_conntrack.conf",
             ),
             memory: None,
-            risk: "none".into(),
-            effect: "the same after the next boot".into(),
+            risk: Said::name("none"),
+            effect: Said::name("the same after the next boot"),
             refused: Vec::new(),
         },
         Remedy {
             id: RemedyId::Unload,
-            title: "stop tracking altogether".into(),
+            title: Said::name("stop tracking altogether"),
             findings: vec!["CT001"],
             fix: Vec::new(),
             commands: lines("service iptables stop\nmodprobe -r nf_conntrack_ipv4"),
             memory: None,
-            risk: "rules that match on state fail".into(),
-            effect: "no table, no drops".into(),
+            risk: Said::name("rules that match on state fail"),
+            effect: Said::name("no table, no drops"),
             refused: vec![
-                "rule filter INPUT 3 matches on state (-m state --state ESTABLISHED)".into(),
-                "the nat table has a MASQUERADE rule".into(),
+                Said::name("rule filter INPUT 3 matches on state (-m state --state ESTABLISHED)"),
+                Said::name("the nat table has a MASQUERADE rule"),
             ],
         },
     ]

@@ -15,8 +15,8 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Bytes, Entries, Nanos, Time, TimeRange};
 use plimsoll_diagnosis::facts::{Gap, Origin, Owner, Reason, Source};
 use plimsoll_diagnosis::{
-    Diagnosis, Drops, Groups, HostSummary, Load, MissingFact, Remedy, RemedyId, Severity, Value,
-    Verdict,
+    Diagnosis, Drops, Groups, HostSummary, Load, MissingFact, Remedy, RemedyId, Said, Severity,
+    Value, Verdict,
 };
 
 use build::{
@@ -38,7 +38,9 @@ pub(crate) fn healthy() -> Diagnosis {
     Diagnosis {
         host: host("web1", "6.18.15+deb13-cloud-amd64", "6.18"),
         verdict: Verdict::Ok,
-        headline: "1,204 of at most 262,144 connections are tracked; no packet was dropped.".into(),
+        headline: Said::name(
+            "1,204 of at most 262,144 connections are tracked; no packet was dropped.",
+        ),
         namespaces: vec![ns],
         drops: Drops {
             now: Some(0.0),
@@ -51,18 +53,18 @@ pub(crate) fn healthy() -> Diagnosis {
         findings: Vec::new(),
         remedies: vec![Remedy {
             id: RemedyId::NoneNeeded,
-            title: "nothing to do".into(),
+            title: Said::name("nothing to do"),
             findings: Vec::new(),
             fix: Vec::new(),
             commands: Vec::new(),
             memory: None,
-            risk: String::new().into(),
-            effect: String::new().into(),
+            risk: Said::name(String::new()),
+            effect: Said::name(String::new()),
             refused: Vec::new(),
         }],
         excluded: ruled_out(),
         missing: Vec::new(),
-        notes: vec!["Reading the table removed the expired entries it met.".into()],
+        notes: vec![Said::name("Reading the table removed the expired entries it met.")],
     }
 }
 
@@ -82,7 +84,7 @@ pub(crate) fn dead() -> Diagnosis {
     };
     d.verdict = Verdict::Warning;
     d.headline =
-        "The table was full on 22 November: 31 lines in the log from 03:12 to 03:40.".into();
+        Said::name("The table was full on 22 November: 31 lines in the log from 03:12 to 03:40.");
     let ns = &mut d.namespaces[0];
     ns.rates = no_rates(Reason::NotCollected, "one reading of a dead host has no rates");
     ns.load = Load { count: None, max: Some(Entries(65_536)), ..Load::default() };
@@ -110,13 +112,13 @@ pub(crate) fn dead() -> Diagnosis {
         .by("lines", Value::Count(31), "lines", "/var/log/messages, /var/log/messages.1.gz")
         .by(
             "one of them",
-            Value::Text("kernel: ip_conntrack: table full, dropping packet.".into()),
+            Value::Text(Said::name("kernel: ip_conntrack: table full, dropping packet.")),
             "",
             "/var/log/messages.1.gz",
         ),
     ];
     d.remedies.truncate(1);
-    d.remedies[0].title = "raise the limit to 131,072".into();
+    d.remedies[0].title = Said::name("raise the limit to 131,072");
     d.remedies[0].commands = lines(
         "echo 16384 > /sys/module/ip_conntrack/parameters/hashsize\n\
          sysctl -w net.ipv4.netfilter.ip_conntrack_max=131072",
@@ -126,12 +128,12 @@ pub(crate) fn dead() -> Diagnosis {
     d.missing = ["entries", "statistics", "listen queues"]
         .iter()
         .map(|fact| MissingFact {
-            fact: (*fact).to_string().into(),
-            reason: "not in the tree".into(),
-            needs: Some("proc/net of the host".into()),
+            fact: Said::name((*fact).to_string()),
+            reason: Said::name("not in the tree"),
+            needs: Some(Said::name("proc/net of the host")),
         })
         .collect();
-    d.notes = vec!["The log has no year; 2026 is that of the newest file.".into()];
+    d.notes = vec![Said::name("The log has no year; 2026 is that of the newest file.")];
     d
 }
 
@@ -139,18 +141,18 @@ pub(crate) fn dead() -> Diagnosis {
 pub(crate) fn unprivileged() -> Diagnosis {
     let mut d = healthy();
     d.verdict = Verdict::Unknown;
-    d.headline =
+    d.headline = Said::name(
         "1,204 of 262,144 connections are tracked; whether packets were dropped could not \
-                  be seen."
-            .into();
+                  be seen.",
+    );
     let ns = &mut d.namespaces[0];
     ns.load = Load { count: Some(Entries(1_204)), max: Some(Entries(262_144)), ..Load::default() };
     ns.rates = no_rates(Reason::NotBuilt, "/proc/net/stat/nf_conntrack: no such file");
     ns.rates.growth = Ok(0.4);
     ns.rates.new = Err(Gap {
         reason: Reason::NotPermitted,
-        detail: "ctnetlink: operation not permitted".into(),
-        needs: Some("CAP_NET_ADMIN".into()),
+        detail: Said::name("ctnetlink: operation not permitted"),
+        needs: Some(Said::name("CAP_NET_ADMIN")),
     });
     ns.tracking = None;
     ns.totals.clear();
@@ -159,9 +161,9 @@ pub(crate) fn unprivileged() -> Diagnosis {
     d.excluded.truncate(2);
     d.remedies.clear();
     let missing = |fact: &str, reason: &str, needs: Option<&str>| MissingFact {
-        fact: fact.into(),
-        reason: reason.into(),
-        needs: needs.map(Into::into),
+        fact: Said::name(fact),
+        reason: Said::name(reason),
+        needs: needs.map(Said::name),
     };
     d.missing = vec![
         missing("entries", "ctnetlink: operation not permitted", Some("CAP_NET_ADMIN")),
@@ -181,33 +183,33 @@ pub(crate) fn hostile() -> Diagnosis {
     let mut d = container();
     d.host.name = Some(evil.into());
     d.host.kernel = Some(format!("6.1{evil}"));
-    d.headline = format!("{evil} drops {long}").into();
-    d.namespaces[0].name = evil.into();
-    d.namespaces[1].name = long.clone().into();
-    d.namespaces[1].groups.states[0].label = evil.into();
-    d.namespaces[1].groups.services[0].label = long.clone().into();
-    d.namespaces[2].name = "名前'=|名前名前名前名前名前名前名前名前".into();
+    d.headline = Said::name(format!("{evil} drops {long}"));
+    d.namespaces[0].name = Said::name(evil);
+    d.namespaces[1].name = Said::name(long.clone());
+    d.namespaces[1].groups.states[0].label = Said::name(evil);
+    d.namespaces[1].groups.services[0].label = Said::name(long.clone());
+    d.namespaces[2].name = Said::name("名前'=|名前名前名前名前名前名前名前名前");
     d.namespaces[2].owners = vec![Owner::Unit(long.clone())];
-    d.namespaces[2].tracking = Some((false, evil.into()));
-    d.findings[0].summary = format!("{evil}{long}").into();
-    d.findings[0].evidence[0].what = evil.into();
+    d.namespaces[2].tracking = Some((false, Said::name(evil)));
+    d.findings[0].summary = Said::name(format!("{evil}{long}"));
+    d.findings[0].evidence[0].what = Said::name(evil);
     d.findings[0].evidence[0].source = Source::from(long.clone());
-    d.findings[0].evidence[0].value = Value::Text(evil.into());
-    d.remedies[0].title = evil.into();
+    d.findings[0].evidence[0].value = Value::Text(Said::name(evil));
+    d.remedies[0].title = Said::name(evil);
     d.remedies[0].commands = vec![
-        format!("nsenter --net=/run/netns/{evil} true").into(),
-        format!("# remark {evil}").into(),
-        "ls /run/netns/名前".into(),
+        Said::name(format!("nsenter --net=/run/netns/{evil} true")),
+        Said::name(format!("# remark {evil}")),
+        Said::name("ls /run/netns/名前"),
     ];
-    d.remedies[0].risk = long.clone().into();
+    d.remedies[0].risk = Said::name(long.clone());
     d.remedies[0].refused = Vec::new();
-    d.excluded[0].because = evil.into();
+    d.excluded[0].because = Said::name(evil);
     d.missing = vec![MissingFact {
-        fact: evil.into(),
-        reason: long.clone().into(),
-        needs: Some(evil.into()),
+        fact: Said::name(evil),
+        reason: Said::name(long.clone()),
+        needs: Some(Said::name(evil)),
     }];
-    d.notes = vec![evil.into(), long.into()];
+    d.notes = vec![Said::name(evil), Said::name(long)];
     d
 }
 
@@ -215,9 +217,10 @@ pub(crate) fn hostile() -> Diagnosis {
 pub(crate) fn crowd() -> Diagnosis {
     let mut d = healthy();
     d.verdict = Verdict::Warning;
-    d.headline = "The table of pod shop/cart-217 is at 91 %, 88 % of it protected; 300 namespaces \
-                  hold 1,031,310 entries."
-        .into();
+    d.headline = Said::name(
+        "The table of pod shop/cart-217 is at 91 %, 88 % of it protected; 300 namespaces \
+                  hold 1,031,310 entries.",
+    );
     for i in 1..300_u64 {
         let owner = Owner::Container {
             runtime: "containerd".into(),
@@ -257,9 +260,9 @@ pub(crate) fn crowd() -> Diagnosis {
     d.remedies.clear();
     d.missing = (1..40)
         .map(|i| MissingFact {
-            fact: format!("entries of pod shop/cart-{i}").into(),
-            reason: "the budget of 1 s ran out".into(),
-            needs: Some("--budget".into()),
+            fact: Said::name(format!("entries of pod shop/cart-{i}")),
+            reason: Said::name("the budget of 1 s ran out"),
+            needs: Some(Said::name("--budget")),
         })
         .collect();
     d
@@ -269,19 +272,19 @@ pub(crate) fn crowd() -> Diagnosis {
 pub(crate) fn odd() -> Diagnosis {
     let mut d = healthy();
     d.verdict = Verdict::Warning;
-    d.headline = "The table has no limit.".into();
+    d.headline = Said::name("The table has no limit.");
     d.namespaces[0].load.max = Some(Entries(0));
     let mut over = d.namespaces[0].clone();
-    over.name = "lowered".into();
+    over.name = Said::name("lowered");
     over.load = load(50_000, 60_000, 0, 9_000);
     d.namespaces.push(over);
     let mut empty = d.namespaces[0].clone();
-    empty.name = "empty".into();
+    empty.name = Said::name("empty");
     empty.load = load(1_000, 0, 0, 0);
     let mut late = d.namespaces[0].clone();
-    late.name = "expired".into();
+    late.name = Said::name("expired");
     late.load = Load { count: Some(Entries(900)), ..load(1_000, 300, 100, 50) };
-    empty.tracking = Some((false, "no rule asks for tracking".into()));
+    empty.tracking = Some((false, Said::name("no rule asks for tracking")));
     d.namespaces.push(empty);
     d.namespaces.push(late);
     d.findings = vec![
