@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use plimsoll_diagnosis::facts::{Fact, Gap, Reason, Ways};
-use plimsoll_diagnosis::said;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::filter::Program;
 use plimsoll_wire::sock_diag::Socket;
 
@@ -33,6 +33,7 @@ pub fn ways(namespace: Option<u64>, doors: bool) -> Ways {
         doors: if doors { ends.ssh_ports() } else { Vec::new() },
         session: ends.session(),
         program: ends.program,
+        unread: ends.unread,
         own: ends.own,
         mtu: ends.mtu,
     }
@@ -40,8 +41,9 @@ pub fn ways(namespace: Option<u64>, doors: bool) -> Ways {
 
 /// Of one namespace.
 struct Ends {
-    /// Its rules.
+    /// Its rules, and what of them could not be read.
     program: Fact<Program>,
+    unread: Vec<Said>,
     /// Its addresses.
     own: Fact<Vec<IpAddr>>,
     /// The longest packet that all its interfaces carry, in bytes.
@@ -60,8 +62,10 @@ impl Ends {
             None => {
                 let (links, own) = links_here();
                 let carrying = links.iter().filter(|link| link.carries);
+                let (program, unread) = reader.program();
                 Self {
-                    program: reader.program(),
+                    program,
+                    unread,
                     own: Fact::known(own, "rtnetlink"),
                     mtu: match carrying.filter_map(|link| link.mtu).min() {
                         Some(mtu) => Fact::known(mtu, "rtnetlink"),
@@ -89,6 +93,7 @@ impl Ends {
     fn missing(gap: &Gap) -> Self {
         Self {
             program: Fact::Missing(gap.clone()),
+            unread: Vec::new(),
             own: Fact::Missing(gap.clone()),
             mtu: Fact::Missing(gap.clone()),
             sockets: Fact::Missing(gap.clone()),

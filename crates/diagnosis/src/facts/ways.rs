@@ -7,12 +7,15 @@ use core::net::IpAddr;
 use plimsoll_wire::filter::Program;
 
 use super::{Fact, Gap};
+use crate::Said;
 
 /// Of one namespace.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ways {
     /// The rules, every condition of them.
     pub program: Fact<Program>,
+    /// What of the rules could not be read, with the reason.
+    pub unread: Vec<Said>,
     /// Addresses of the namespace.
     pub own: Fact<Vec<IpAddr>>,
     /// The longest packet that all its interfaces carry, in bytes.
@@ -30,6 +33,7 @@ impl Ways {
     pub fn missing(gap: &Gap) -> Self {
         Self {
             program: Fact::Missing(gap.clone()),
+            unread: Vec::new(),
             own: Fact::Missing(gap.clone()),
             mtu: Fact::Missing(gap.clone()),
             listening: Fact::Missing(gap.clone()),

@@ -150,13 +150,12 @@ fn over(request: &LimitRequest, sources: &Fact<Vec<(IpAddr, u64)>>, plan: &mut P
         plan.details.push(match sources.first() {
             Some((_, most)) => said!(
                 "nobody now: no source has more than {}",
-                "现在没有谁：没有来源超过 {:#}",
+                "目前没有来源超过 {:#}",
                 words::many(*most, "connection", "connections", "条连接")
             ),
-            None => Said::of(
-                "nobody now: no source has a connection to it",
-                "现在没有谁：没有来源与它有连接",
-            ),
+            None => {
+                Said::of("nobody now: no source has a connection to it", "目前没有来源与它有连接")
+            }
         });
         return;
     }

@@ -90,11 +90,11 @@ pub(crate) fn rules_read<'a>(ways: &'a Ways, plan: &mut Plan) -> Option<&'a Prog
             return None;
         }
     };
-    for why in &program.unread {
+    for why in &ways.unread {
         plan.refused.push(said!(
             "not all rules could be read: {}",
-            "规则没有读全：{}",
-            words::clean(why)
+            "规则没有读全：{:#}",
+            why.map(words::clean)
         ));
     }
     Some(program)

@@ -136,7 +136,7 @@ fn wanted(request: RaiseRequest, case: &Case<'_>, now: u64, buckets: u64) -> Res
             if size.max == now && size.buckets == buckets {
                 return Err(said!(
                     "nothing here asks for more than {}: give --max or --buckets",
-                    "这里没有什么需要超过 {}：请给出 --max 或 --buckets",
+                    "本机的负载用不着超过 {}：请给出 --max 或 --buckets",
                     words::count(now)
                 ));
             }

@@ -198,6 +198,7 @@ pub fn ways_of_nft(rules: &[&str], listening: &[u16]) -> Ways {
 fn of_program(program: Program, listening: &[u16]) -> Ways {
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     Ways {
+        unread: Vec::new(),
         program: known(program),
         own: known(vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10))]),
         mtu: known(1500),

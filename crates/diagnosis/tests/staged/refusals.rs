@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use plimsoll_ct::{Entries, Protocol};
-use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::facts::{Reason, Snapshot, Tracking, Ways};
 use plimsoll_diagnosis::plan::{
     BypassRequest, FileState, Ground, LimitRequest, Plan, SynProxyRequest, bypass,
     lifeline_request, limit, synproxy,
 };
+use plimsoll_diagnosis::{Language, Said};
 use plimsoll_wire::filter::{Backend, Program, TableFamily, read_json, read_save};
 
 use crate::build::*;
@@ -186,12 +186,12 @@ fn rules_that_were_not_read_or_not_whole_stop_every_remedy_that_is_planned_on_th
     for plan in &all(&ways)[1..] {
         assert!(plan.refused.is_empty(), "{:?}: {:#?}", plan.remedy, plan.refused);
     }
-    let mut program = ways.program.value().unwrap().clone();
-    program.unread.push("nft is not installed".into());
-    ways.program = known(program);
+    ways.unread.push(Said::of("nft is not installed", "没有安装 nft"));
     for plan in all(&ways) {
         let why = Said::name("not all rules could be read: nft is not installed");
-        assert!(plan.refused.contains(&why), "{:?}: {:#?}", plan.remedy, plan.refused);
+        let told = plan.refused.iter().find(|told| **told == why);
+        let told = told.unwrap_or_else(|| panic!("{:?}: {:#?}", plan.remedy, plan.refused));
+        assert_eq!(told.spoken(Language::Chinese), "规则没有读全：没有安装 nft");
         assert!(plan.changes.is_empty(), "{:?}: {:#?}", plan.remedy, plan.changes);
     }
     ways.program = missing(Reason::NotPermitted);

@@ -312,7 +312,7 @@ pub fn refusal(gap: &Gap, scope: &Scope) -> Said {
                  (plimsoll check tells more)"
             ),
             format!(
-                "\nplimsoll: 能看到的：这个命名空间里有 {count} 个条目，上限 {max}（plimsoll check 说得更多）"
+                "\nplimsoll: 能看到的：这个命名空间里有 {count} 个条目，上限 {max}（详见 plimsoll check）"
             ),
         ));
     }

@@ -9,7 +9,7 @@ mod support;
 
 use std::process::Command;
 
-use support::{BINARY, repository, text};
+use support::{BINARY, Copy, NOBODY, repository, root, text};
 
 /// Standard output and error, in a locale.
 fn told(locale: &str, arguments: &[&str]) -> (String, String) {
@@ -262,6 +262,24 @@ fn what_check_could_not_read_is_said_in_chinese() {
         assert!(out.contains(expected), "{expected}: {out}");
     }
     std::fs::remove_dir_all(root).expect("removed");
+}
+
+#[test]
+fn what_nobody_may_do_is_said_in_chinese_and_names_a_right_once() {
+    if !root() {
+        return;
+    }
+    let copy = Copy::new("zh-nobody");
+    let told = |arguments: &str| {
+        let out = copy.shell(&format!("timeout 3 {NOBODY} {{}} {arguments} --lang zh --width=240"));
+        [text(&out.stdout), text(&out.stderr)].concat()
+    };
+    let check = told("check --interval 0.2");
+    assert!(check.contains("没有看到") && check.contains("需要："), "{check}");
+    let log = check.lines().find(|line| line.contains("内核日志：没有权限"));
+    assert!(log.is_none_or(|log| log.matches("需要：").count() == 1), "{check}");
+    let watch = told("boot --watch nf_conntrack_max");
+    assert!(watch.contains("加载 BPF 程序失败，BPF 库的原话：map error: "), "{watch}");
 }
 
 #[test]

@@ -145,7 +145,7 @@ impl Stage {
     pub fn program(&self) -> Program {
         let ways = plimsoll_probe::ways(Some(self.inode), false);
         let program = ways.program.value().expect("the rules are read").clone();
-        assert_eq!(program.unread, Vec::<String>::new());
+        assert!(ways.unread.is_empty(), "{:?}", ways.unread);
         program
     }
 

@@ -116,7 +116,7 @@ fn explain(error: &io::Error) -> Said {
         io::ErrorKind::PermissionDenied => {
             said!(
                 "permission denied (needs root or CAP_SYSLOG; kernel.dmesg_restrict)",
-                "权限不够（需要：root 或 CAP_SYSLOG；kernel.dmesg_restrict）"
+                "权限不够，kernel.dmesg_restrict 只放行 root 和 CAP_SYSLOG"
             )
         }
         _ => said_of(error),

@@ -8,18 +8,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_diagnosis::facts::Fact;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::filter::{Backend, Program, TableFamily, read_json, read_save};
 
 use super::live::{Presence, Reader, failure, net, nft_tables};
 use super::run::{Limits, find, run};
+use crate::said_of;
 
 /// A change is not made on half of the rules: they have more time than a look.
 const LIMITS: Limits = Limits { time: Duration::from_secs(10), bytes: 256 << 20 };
 
 impl Reader {
-    /// Of the network namespace of the calling thread. What could not be read stands in [`Program::unread`].
-    pub fn program(&self) -> Fact<Program> {
+    /// Of the network namespace of the calling thread. With what could not be read of them.
+    pub fn program(&self) -> (Fact<Program>, Vec<Said>) {
         let mut program = Program::default();
+        let mut unread = Vec::new();
         let mut sources = Vec::new();
         for (family, tool) in &self.legacy {
             let six = *family == TableFamily::Ip6;
@@ -28,7 +31,8 @@ impl Reader {
                 Ok(tables) => tables,
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(e) => {
-                    program.unread.push(format!("{name}: {e}"));
+                    let why = said_of(&e);
+                    unread.push(said!("{name}: {why}", "{name}：{why:#}"));
                     continue;
                 }
             };
@@ -36,9 +40,10 @@ impl Reader {
                 continue;
             }
             let Some(tool) = tool else {
-                program
-                    .unread
-                    .push(format!("{name}: there are tables, and no iptables-legacy-save"));
+                unread.push(said!(
+                    "{name}: there are tables, and no iptables-legacy-save",
+                    "{name}：有表，却没有安装 iptables-legacy-save"
+                ));
                 continue;
             };
             match ask(tool, &[]) {
@@ -47,30 +52,37 @@ impl Reader {
                     let text = String::from_utf8_lossy(&text);
                     read_save(&text, Backend::Legacy, *family, &mut program);
                 }
-                Err(why) => program.unread.push(why),
+                Err(why) => unread.push(why),
             }
         }
-        self.nft_program(&mut program, &mut sources);
-        Fact::known(program, sources.join(", "))
+        self.nft_program(&mut program, &mut unread, &mut sources);
+        (Fact::known(program, sources.join(", ")), unread)
     }
 
-    fn nft_program(&self, program: &mut Program, sources: &mut Vec<String>) {
+    fn nft_program(
+        &self,
+        program: &mut Program,
+        unread: &mut Vec<Said>,
+        sources: &mut Vec<String>,
+    ) {
         match (&self.nf_tables, &self.nft) {
             (Presence::Absent, _) => return,
-            (Presence::Unknown(why), _) => return program.unread.push(why.to_string()),
+            (Presence::Unknown(why), _) => return unread.push(why.clone()),
             (Presence::There, _) if nft_tables() == Some(0) => return,
             (Presence::There, None) => {
-                let why = "nf_tables is in the kernel, and no nft is installed";
-                return program.unread.push(why.into());
+                return unread.push(said!(
+                    "nf_tables is in the kernel, and no nft is installed",
+                    "内核里有 nf_tables，却没有安装 nft"
+                ));
             }
             (Presence::There, Some(tool)) => match ask(tool, &["-j", "-a", "list", "ruleset"]) {
                 Ok(json) => {
                     sources.push("nft -j list ruleset".into());
                     if let Err(malformed) = read_json(&json, program) {
-                        program.unread.push(malformed.to_string());
+                        unread.push(Said::from(&malformed));
                     }
                 }
-                Err(why) => program.unread.push(why),
+                Err(why) => unread.push(why),
             },
         }
         let mut told = Program::default();
@@ -88,7 +100,7 @@ impl Reader {
                     let text = String::from_utf8_lossy(&text);
                     read_save(&text, Backend::IptablesNft, family, &mut told);
                 }
-                Err(why) => program.unread.push(why),
+                Err(why) => unread.push(why),
             }
         }
         program.take_iptables(told);
@@ -96,14 +108,17 @@ impl Reader {
 }
 
 /// The whole output of a tool.
-fn ask(tool: &Path, arguments: &[&str]) -> Result<Vec<u8>, String> {
+fn ask(tool: &Path, arguments: &[&str]) -> Result<Vec<u8>, Said> {
     let name = tool.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let output = run(tool, arguments, LIMITS).map_err(|e| format!("{name}: {e}"))?;
+    let output = run(tool, arguments, LIMITS).map_err(|e| {
+        let why = said_of(&e);
+        said!("{name}: {why}", "{name}：{why:#}")
+    })?;
     if let Some((_, what)) = failure(&output) {
-        return Err(format!("{name}: {what}"));
+        return Err(said!("{name}: {what}", "{name}：{what:#}"));
     }
     match output.cut {
-        Some(cut) => Err(format!("{name}: {cut}")),
+        Some(cut) => Err(said!("{name}: {cut}", "{name}：{cut:#}")),
         None => Ok(output.text),
     }
 }

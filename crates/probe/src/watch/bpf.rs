@@ -43,9 +43,11 @@ impl std::fmt::Debug for Writes {
     }
 }
 
-/// An error with its causes, on one line.
-fn shown(error: &(dyn std::error::Error + 'static)) -> Said {
-    Said::name(crate::entries::bpf_error(error))
+/// What failed, and why: an error of the library's with its causes, on one line.
+fn shown(failed: &str, error: &(dyn std::error::Error + 'static)) -> Said {
+    let why = crate::entries::bpf_error(error);
+    let chinese = format!("{failed}，BPF 库的原话：{why}");
+    Said::new(why, chinese)
 }
 
 impl Writes {
@@ -59,11 +61,13 @@ impl Writes {
         })?;
         let program = program(&mut ebpf)?;
         // A link lets others be attached beside it whatever is said here, and refuses to be told so.
-        program.attach(&directory, CgroupAttachMode::Single).map_err(|e| shown(&e))?;
+        program
+            .attach(&directory, CgroupAttachMode::Single)
+            .map_err(|e| shown("挂接 BPF 程序失败", &e))?;
         let map = ebpf
             .take_map("writes")
             .ok_or(Said::of("no ring in the object", "目标文件里没有环形缓冲区"))?;
-        let ring = RingBuf::try_from(map).map_err(|e| shown(&e))?;
+        let ring = RingBuf::try_from(map).map_err(|e| shown("打开环形缓冲区失败", &e))?;
         Ok(Self { _program: ebpf, ring, root })
     }
 
@@ -107,8 +111,8 @@ impl Writes {
 fn load(object: &[u8]) -> Result<Ebpf, Said> {
     let mut loader = EbpfLoader::new();
     let loader = loader.verifier_log_level(VerifierLogLevel::DISABLE);
-    let mut ebpf = loader.load(object).map_err(|e| shown(&e))?;
-    program(&mut ebpf)?.load().map_err(|e| shown(&e))?;
+    let mut ebpf = loader.load(object).map_err(|e| shown("加载 BPF 程序失败", &e))?;
+    program(&mut ebpf)?.load().map_err(|e| shown("加载 BPF 程序失败", &e))?;
     Ok(ebpf)
 }
 
@@ -116,7 +120,7 @@ fn program(ebpf: &mut Ebpf) -> Result<&mut CgroupSysctl, Said> {
     let program = ebpf
         .program_mut("watch")
         .ok_or(Said::of("no program in the object", "目标文件里没有程序"))?;
-    program.try_into().map_err(|e: aya::programs::ProgramError| shown(&e))
+    program.try_into().map_err(|e: aya::programs::ProgramError| shown("BPF 程序的类型不对", &e))
 }
 
 /// Where the unified cgroups are mounted.

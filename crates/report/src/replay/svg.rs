@@ -226,7 +226,7 @@ fn legend(svg: &mut Svg, panel: &Panel, row: &Row, style: &Style) {
     let mut x = LEFT;
     let fills = [
         (EVICTABLE, spoken!(language, "evictable", "可淘汰")),
-        (CLOSING, spoken!(language, "closing", "正在关闭")),
+        (CLOSING, spoken!(language, "closing", "关闭中")),
         (PROTECTED, spoken!(language, "protected: only time removes it", "受保护：只有超时才离开")),
     ];
     for (colour, name) in fills {

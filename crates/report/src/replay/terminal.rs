@@ -165,7 +165,7 @@ fn key(screen: &mut Screen<'_>, row: &Row, glyphs: &Glyphs, extent: &Extent) {
     let language = style.language;
     for (glyph, paint, name) in [
         (glyphs.protected, Paint::Good, spoken!(language, "protected", "受保护")),
-        (glyphs.closing, Paint::Closing, spoken!(language, "closing", "正在关闭")),
+        (glyphs.closing, Paint::Closing, spoken!(language, "closing", "关闭中")),
         (glyphs.evictable, Paint::Evictable, spoken!(language, "evictable", "可淘汰")),
         (
             glyphs.expired,

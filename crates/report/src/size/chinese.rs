@@ -55,7 +55,7 @@ pub(super) fn remark(remark: &Remark) -> String {
             "没有回应的 {} 个条目不计在内：洪水攻击能填满任何表，而提前淘汰会清掉它们",
             count(*entries)
         ),
-        Remark::Ended => "有一张已经不在的表曾经满过（`plimsoll check` 说明何时）。它的内容随它而去，这里不计：请在这样\
+        Remark::Ended => "有一张已经不在的表曾经满过（`plimsoll check` 说明何时）。它里面的条目也没有了，这里不计：请在这样\
                           的命名空间运行时测量，或者给出 --rate 和 --lifetime。"
             .into(),
         Remark::Reaches => "负载已达到上限；超出上限的需求看不到。".into(),

@@ -252,8 +252,6 @@ impl Table {
 pub struct Program {
     /// Tables, in the order they were read.
     pub tables: Vec<Table>,
-    /// What could not be read, with the reason.
-    pub unread: Vec<String>,
     by_name: BTreeMap<(Backend, TableFamily, String), usize>,
 }
 

@@ -149,7 +149,7 @@ impl Census {
         best.filter(|hz| distance(hz) < 0.05).ok_or_else(|| {
             failed(said!(
                 "bpf: {measured:.1} ticks a second are unheard of",
-                "bpf：每秒 {measured:.1} 个滴答，闻所未闻"
+                "bpf：每秒 {measured:.1} 个滴答，不合常理"
             ))
         })
     }
@@ -171,7 +171,7 @@ fn run(program: &RawTracePoint, args: [u64; 12]) -> Result<u32, Gap> {
     let ran = program.test_run(RawTracePointRunOptions { args, cpu: None });
     ran.map(|result| result.return_value).map_err(|error: ProgramError| {
         let why = object::whole(&error);
-        failed(said!("bpf: running a program: {why}", "bpf：运行程序：{why}"))
+        failed(said!("bpf: running a program: {why}", "bpf：运行程序失败，BPF 库的原话：{why}"))
     })
 }
 

@@ -71,13 +71,16 @@ impl Programs {
                 reason: Reason::NotPermitted,
                 detail: Said::of(
                     "bpf: loading the programs: not permitted",
-                    "bpf：加载程序：没有权限",
+                    "bpf：没有权限加载程序",
                 ),
                 needs: Some(RIGHTS),
             },
             _ => {
                 let error = whole(&*error);
-                failed(said!("bpf: loading the programs: {error}", "bpf：加载程序：{error}"))
+                failed(said!(
+                    "bpf: loading the programs: {error}",
+                    "bpf：加载程序失败，BPF 库的原话：{error}"
+                ))
             }
         })?;
         Ok(Self { ebpf, direct: false })
