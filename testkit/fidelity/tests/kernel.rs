@@ -48,7 +48,7 @@ fn flows_of_kinds_that_are_hardly_made_end_in_the_same_table_and_counters() {
     let mut pair = Pair::new(&[]).expect("namespaces");
     for (name, flows) in RARE {
         let mut shown = String::new();
-        let outcome = generated::run_of(&mut pair, &flows(), 500, 20_261_129, &mut |line| {
+        let outcome = generated::run_of(&mut pair, &flows(), 1200, 20_261_129, &mut |line| {
             shown.push_str(line);
             shown.push('\n');
         })
