@@ -17,7 +17,7 @@ type Packet = (Time, Vec<u8>, Treatment);
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     packets: Vec<Packet>,
-    /// Settings changed between them.
+    /// Settings or policies changed between them.
     changed: bool,
 }
 
@@ -87,7 +87,7 @@ impl Seen {
         self.packets.push((at, packet.to_vec(), *treatment));
     }
 
-    /// From here on settings are others.
+    /// From here on settings or policies are others.
     pub(crate) const fn change(&mut self) {
         self.changed = true;
     }

@@ -411,7 +411,7 @@ impl Kernel {
     }
 
     /// Removes the router's timeout policies, with the rules that give them; entries that have them stay.
-    pub fn remove_policies(&self) -> io::Result<()> {
+    pub(crate) fn remove_policies(&self) -> io::Result<()> {
         let mut lines = String::from("flush chain inet t c; ");
         for place in 1..=POLICIES.len() {
             lines += &format!("delete ct timeout inet t p{place}; ");

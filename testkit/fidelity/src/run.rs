@@ -244,6 +244,14 @@ impl Pair {
         change(&mut self.model, name, value)
     }
 
+    /// Takes both policies away while entries live by them.
+    pub fn remove_policies(&mut self) -> io::Result<()> {
+        self.kernel.remove_policies()?;
+        self.seen.change();
+        (0..2).for_each(|place| self.model.remove_policy(place));
+        Ok(())
+    }
+
     fn unchange(&mut self) -> io::Result<()> {
         // The oldest value last.
         self.changed.drain(..).rev().try_for_each(|(name, value)| self.kernel.set(&name, value))
@@ -371,6 +379,18 @@ impl Pair {
 
     /// What differs now.
     pub fn differences(&mut self) -> io::Result<Vec<Difference>> {
+        let (mut differences, entries, now) = self.compared()?;
+        differences.extend(self.again(&entries, now)?);
+        Ok(differences)
+    }
+
+    /// The same of the packets as they came, one by one: it takes no longer the more there were.
+    pub fn differences_one_by_one(&mut self) -> io::Result<Vec<Difference>> {
+        Ok(self.compared()?.0)
+    }
+
+    /// That, the kernel's entries, and when it listed them.
+    fn compared(&mut self) -> io::Result<(Vec<Difference>, Vec<Entry>, Time)> {
         // On a busy machine a dump may take longer than the comparison tolerates.
         let mut before = self.now();
         let mut entries = self.kernel.entries()?;
@@ -383,8 +403,7 @@ impl Pair {
         let expected = compare::expectations(&self.model);
         differences.extend(compare::expected(&self.kernel.expectations()?, &expected));
         differences.extend(self.counted()?);
-        differences.extend(self.again(&entries, before)?);
-        Ok(differences)
+        Ok((differences, entries, before))
     }
 
     /// What differs if the packets are led together.

@@ -52,8 +52,8 @@ fn a_limit_raised_and_killed_at_any_step_is_the_old_or_the_new_one() {
     if !root() {
         return;
     }
-    let _turn = turn();
-    let host = Host::of_the_machine("crash-raise");
+    let turn = turn();
+    let host = Host::changing_the_machine("crash-raise", &turn);
     let (max, buckets) = host.limit();
     // Both at once, and little more: the machine is others' too.
     let (max, buckets) = ((max + 4096).to_string(), (buckets + 512).to_string());

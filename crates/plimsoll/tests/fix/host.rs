@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{BINARY, Netns, text};
+use crate::support::{BINARY, Netns, Turn, text};
 use crate::sweep::Stage;
 
 /// All that a remedy may change in a namespace. One shell, since the tests ask some ten thousand times.
@@ -16,8 +16,10 @@ const EVERYTHING: &str =
 pub struct Host {
     pub netns: Netns,
     pub state: PathBuf,
-    /// It is run in the machine's own namespace, and the machine's settings are what it may change: its limit and buckets before.
-    machine: Option<(u64, u64)>,
+    /// It is run in the machine's own namespace.
+    machine: bool,
+    /// The machine's limit and buckets, which it may change, as they were.
+    before: Option<(u64, u64)>,
 }
 
 impl Host {
@@ -26,13 +28,20 @@ impl Host {
         let netns = Netns::new(name);
         let state = std::env::temp_dir().join(format!("{}-state", netns.0));
         let _ = std::fs::remove_dir_all(&state);
-        Self { netns, state, machine: None }
+        Self { netns, state, machine: false, before: None }
     }
 
-    /// For remedies that change the machine's own settings. Whoever has it holds the turn.
+    /// In the machine's own namespace, for plans that are only shown.
     pub fn of_the_machine(name: &str) -> Self {
         let mut host = Self::new(name);
-        host.machine = Some(host.limit());
+        host.machine = true;
+        host
+    }
+
+    /// For remedies that change the machine's own settings, which are put back in the end.
+    pub fn changing_the_machine(name: &str, _turn: &Turn) -> Self {
+        let mut host = Self::of_the_machine(name);
+        host.before = Some(host.limit());
         host
     }
 
@@ -110,7 +119,7 @@ impl Host {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = if self.machine.is_some() {
+        let mut command = if self.machine {
             Command::new(BINARY)
         } else {
             let mut command = Command::new("ip");
@@ -148,7 +157,7 @@ impl Host {
     /// Rules, policies and the namespace's own settings, byte for byte. What iptables-save tells of the time and counts of
     /// packets is left out, and so are the machine's own settings, which another test may change meanwhile.
     pub fn everything(&self) -> String {
-        if self.machine.is_some() {
+        if self.machine {
             return format!("{:?}", self.limit());
         }
         let all = self.netns.run("sh", &["-ec", EVERYTHING]);
@@ -181,7 +190,7 @@ impl Stage for Host {
 impl Drop for Host {
     fn drop(&mut self) {
         // A test that fails in the middle leaves the machine as it was, too.
-        if let Some((max, buckets)) = self.machine {
+        if let Some((max, buckets)) = self.before {
             for (name, value) in [("nf_conntrack_buckets", buckets), ("nf_conntrack_max", max)] {
                 let path = format!("/proc/sys/net/netfilter/{name}");
                 let now = std::fs::read_to_string(&path).unwrap_or_default();

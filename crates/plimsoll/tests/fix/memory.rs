@@ -39,8 +39,8 @@ fn a_limit_goes_up_in_steps_where_memory_is_tight_and_no_further_than_drops_ask_
     if !root() {
         return;
     }
-    let _turn = turn();
-    let host = Host::of_the_machine("memory");
+    let turn = turn();
+    let host = Host::changing_the_machine("memory", &turn);
     let (max, buckets) = host.limit();
     let (far, same) = ((max * 64).to_string(), buckets.to_string());
     let raise = ["fix", "raise", "--max", &far, "--buckets", &same];
@@ -73,7 +73,7 @@ fn the_next_step_is_taken_while_another_namespace_drops() {
     if !root() {
         return;
     }
-    let _turn = turn();
+    let turn = turn();
     const FULL: u64 = 1000;
     let stage = stage::assured_full(Some(Entries(FULL))).expect("the stage is set");
     // More in a second than the first step makes room for.
@@ -81,7 +81,7 @@ fn the_next_step_is_taken_while_another_namespace_drops() {
         .lab()
         .flood(Kind::Udp, Sources::Unanswered, Pace::steady(20_000))
         .expect("the flood begins");
-    let host = Host::of_the_machine("memory-elsewhere");
+    let host = Host::changing_the_machine("memory-elsewhere", &turn);
     let (max, buckets) = host.limit();
     assert_eq!(max, FULL);
     let (far, same) = ((16 << 20).to_string(), buckets.to_string());
