@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
 use plimsoll_ct::{Bytes, KernelVersion, Profile};
+use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::boot::{BootFacts, Entry, Tree, boot};
 use plimsoll_diagnosis::facts::{Fact, Reason};
 
@@ -43,7 +44,7 @@ fuzz_target!(|data: &str| {
         memory: Fact::known(Bytes(data.len() as u64 * 1_000_003), "fuzz"),
         cpus: Fact::known(4, "fuzz"),
         modular: if data.len().is_multiple_of(3) {
-            Fact::missing(Reason::NotCollected, "")
+            Fact::missing(Reason::NotCollected, Said::default())
         } else {
             known(data.len() % 3 == 1)
         },
