@@ -20,6 +20,7 @@ enum Kind {
     Turnover,
     Tracking,
     Rules,
+    RestOfRules,
     Stack,
     Neighbours,
     Sockets,
@@ -36,6 +37,9 @@ impl Kind {
             Self::Turnover => Said::of("rates of new and expired entries", "新建和过期条目的速率"),
             Self::Tracking => Said::of("whether packets are tracked", "是否在跟踪包"),
             Self::Rules => Said::of("packet-filter rules", "包过滤规则"),
+            Self::RestOfRules => {
+                Said::of("the rest of the packet-filter rules", "其余的包过滤规则")
+            }
             Self::Stack => Said::of("counters of the network stack", "网络协议栈的计数器"),
             Self::Neighbours => Said::of("neighbour tables", "邻居表"),
             Self::Sockets => Said::of("socket memory", "套接字内存"),
@@ -88,6 +92,7 @@ pub(crate) fn missing(case: &Case<'_>) -> Vec<MissingFact> {
         }
         // Whether packets are tracked follows from the rules: one gap is enough.
         if n.rules.gap().is_none() {
+            facts.push((Kind::RestOfRules, gap_of(&n.rules_whole)));
             facts.push((Kind::Tracking, gap_of(&n.tracking)));
         }
         if n.is_initial() {

@@ -26,7 +26,7 @@ fn netns() -> Option<Netns> {
 impl Netns {
     fn rules(&self) -> Fact<Ruleset> {
         let reader = Reader::new(&Files::live());
-        self.enter(|| reader.here())
+        self.enter(|| reader.here().0)
     }
 
     /// Whether the kernel tracks: one datagram over the loopback, count looked at.
@@ -385,7 +385,7 @@ fn without_root_the_rules_are_missing_and_not_empty() {
         return;
     }
     let fact = Reader::new(&Files::live()).here();
-    let gap = fact.gap().unwrap();
+    let gap = fact.0.gap().unwrap();
     assert_eq!(gap.reason, Reason::NotPermitted, "{gap:?}");
     assert!(gap.detail.contains("ip_tables_names") && gap.detail.contains("nft list ruleset"));
     assert!(gap.needs.as_deref().unwrap().contains("root"));

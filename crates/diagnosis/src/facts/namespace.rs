@@ -76,6 +76,8 @@ pub struct Namespace {
     pub tracking: Fact<Tracking>,
     /// Packet-filter rules.
     pub rules: Fact<Ruleset>,
+    /// That the rules are all there are; else what of them could not be read, or not to its end.
+    pub rules_whole: Fact<()>,
     /// The ways of packets; read where a remedy asks for it.
     pub ways: Ways,
     /// Who fills it.

@@ -137,6 +137,7 @@ pub fn namespace(profile: &Profile, owner: Owner, inode: Option<u64>, max: u64) 
         counters: known(counters(&[])),
         tracking: known(Tracking::On { because: Said::name("rule -m state in INPUT") }),
         rules: known(stateful()),
+        rules_whole: known(()),
         ways: ways(STATEFUL, &[]),
         census: known(idle),
         stack: known(Stack { counters: stack.iter().map(|n| ((*n).into(), 0)).collect() }),

@@ -9,9 +9,9 @@ use plimsoll_diagnosis::facts::{
     Fact, Manager, ManagerKind, Owner, Prefix, Reason, Service, Snapshot, Top, Ways,
 };
 use plimsoll_diagnosis::plan::{self, Ground};
-use plimsoll_diagnosis::{Diagnosis, RemedyId, Said};
+use plimsoll_diagnosis::{Diagnosis, Language, RemedyId, Said};
 use plimsoll_wire::iptables_config::IptablesConfig;
-use plimsoll_wire::ruleset::{Need, Ruleset};
+use plimsoll_wire::ruleset::{Backend, Need, Ruleset};
 
 use crate::build::*;
 
@@ -335,6 +335,26 @@ fn where_the_rules_were_not_read_whole_it_is_said_what_to_look_for() {
          both directions"
     );
     says(&d, RemedyId::Bypass, "iptables-legacy -t raw -N PLIMSOLL-BYPASS-TCP3306");
+}
+
+#[test]
+fn legacy_tables_that_took_too_long_to_read_are_told_and_are_still_the_ones_that_are_there() {
+    let mut after = mysql(STATEFUL, &[3306]);
+    let mut rest = nft();
+    rest.rules.clear();
+    rest.chains.clear();
+    rest.unread.push((Backend::Legacy, "iptables-legacy-save -c: stopped after 2.0 s".into()));
+    after.namespaces[0].rules = known(rest);
+    after.namespaces[0].rules_whole = Fact::missing(
+        Reason::NotAsked,
+        Said::of("iptables-legacy-save -c: stopped after 2.0 s", "iptables-legacy-save -c：2.0 秒后中止"),
+    );
+    let d = judge(&after, &[]);
+    says(&d, RemedyId::Bypass, "iptables-legacy -t raw -N PLIMSOLL-BYPASS-TCP3306");
+    let told = d.missing.iter().find(|m| m.fact.contains("the rest of the packet-filter rules"));
+    let told = told.unwrap_or_else(|| panic!("{:#?}", d.missing));
+    assert!(told.reason.contains("iptables-legacy-save -c: stopped"), "{told:?}");
+    assert!(told.reason.spoken(Language::Chinese).contains("2.0 秒后中止"), "{told:?}");
 }
 
 #[test]

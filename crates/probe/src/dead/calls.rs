@@ -1,6 +1,7 @@
 //! What other readers of the probe make of saved files.
 
-use plimsoll_diagnosis::facts::{BootFiles, Fact, Host, Namespace, Tracking};
+use plimsoll_diagnosis::facts::{BootFiles, Fact, Host, Namespace, Reason, Tracking};
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::filter::Program;
 use plimsoll_wire::modprobe::ModuleDirective;
 use plimsoll_wire::ruleset::Ruleset;
@@ -16,6 +17,23 @@ pub(super) fn boot_files(saved: &Saved<'_>, host: &Host) -> BootFiles {
 /// Rules of a namespace: of the initial one, or of that `ip netns` name.
 pub(super) fn rules(saved: &Saved<'_>, namespace: Option<&str>) -> Fact<Ruleset> {
     rule_readers::of_files(saved.files, namespace)
+}
+
+/// Whether these are all that the outputs would have told.
+pub(super) fn rules_whole(rules: &Fact<Ruleset>) -> Fact<()> {
+    let unread = rules.value().map_or(&[][..], |rules| &rules.unread);
+    let whys: Vec<Said> = unread
+        .iter()
+        .map(|(_, why)| {
+            let place = why.split([':', ' ']).next().unwrap_or_default();
+            said!("{why}", "{place} 没有读全")
+        })
+        .collect();
+    if whys.is_empty() {
+        return rules.clone().map(|_| ());
+    }
+    let why = Said::join(&whys, &Said::of("; ", "；"));
+    Fact::missing_needs(Reason::Malformed, why, said!("all rules", "全部规则"))
 }
 
 /// The same with every condition.

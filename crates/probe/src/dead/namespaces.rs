@@ -65,6 +65,7 @@ fn initial(saved: &Saved<'_>, inode: Option<u64>) -> Namespace {
         "net.ipv4.netfilter.ip_conntrack_max",
         "net.ipv4.ip_conntrack_max",
     ]);
+    let rules = calls::rules(saved, None);
     let mut namespace = Namespace {
         inode,
         owners: vec![Owner::Initial],
@@ -78,7 +79,8 @@ fn initial(saved: &Saved<'_>, inode: Option<u64>) -> Namespace {
             .sysctl_fact(&["net.netfilter.nf_conntrack_expect_max"])
             .map(plimsoll_ct::Entries),
         settings: table::settings(saved),
-        rules: calls::rules(saved, None),
+        rules_whole: calls::rules_whole(&rules),
+        rules,
         ways: Ways {
             program: calls::program(saved, None),
             doors: doors::saved(saved.files),
@@ -141,13 +143,15 @@ fn by_name(saved: &Saved<'_>, named: &Named) -> Namespace {
     let statistics = table::statistics(saved, &[], &strs(&tool));
     let nstat = of(&["networking"], "nstat_-zas");
     let netstat = of(&["networking"], "netstat_-s");
+    let rules = calls::rules(saved, Some(&named.name));
     let mut namespace = Namespace {
         owners: vec![Owner::Named(named.name.clone())],
         max: value(&["net.netfilter.nf_conntrack_max"]).map(plimsoll_ct::Entries),
         expectations: table::expectations(saved, &[], &statistics),
         expect_max: value(&["net.netfilter.nf_conntrack_expect_max"]).map(plimsoll_ct::Entries),
         settings: table::listed(&listing),
-        rules: calls::rules(saved, Some(&named.name)),
+        rules_whole: calls::rules_whole(&rules),
+        rules,
         ways: Ways { program: calls::program(saved, Some(&named.name)), ..nothing().ways },
         stack: stack::counters(saved, None, &strs(&nstat), &strs(&netstat)),
         ..nothing()
@@ -299,6 +303,7 @@ fn nothing() -> Namespace {
         counters: Fact::Missing(gap(said!("the statistics", "统计"))),
         tracking: Fact::Missing(gap(said!("the rules", "规则"))),
         rules: Fact::Missing(gap(said!("the rules", "规则"))),
+        rules_whole: Fact::Missing(gap(said!("the rules", "规则"))),
         ways: Ways::missing(&gap(said!("the rules, addresses and sockets", "规则、地址和套接字"))),
         census: Fact::Missing(gap(said!("the entries", "条目"))),
         stack: Fact::Missing(gap(said!("the counters of the stack", "网络协议栈的计数器"))),

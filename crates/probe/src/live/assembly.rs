@@ -33,8 +33,7 @@ impl Assembly {
         let mut parts = Vec::new();
         let mut places = Vec::new();
         let lists = chosen.into_iter().zip(first).zip(second).zip(statics).zip(rules);
-        for (place, ((((chosen, first), second), statics), (rules, tracking))) in lists.enumerate()
-        {
+        for (place, ((((chosen, first), second), statics), filter)) in lists.enumerate() {
             let Chosen { found, owners } = chosen;
             let light = |visit: Visit<Light>| match visit {
                 Visit::Read(light) => Some(light.namespace(found.inode, owners.clone())),
@@ -52,8 +51,9 @@ impl Assembly {
                 after.expectations = statics.expectations;
                 after.settings = statics.settings;
             }
-            after.rules = rules;
-            after.tracking = tracking;
+            after.rules = filter.rules;
+            after.rules_whole = filter.whole;
+            after.tracking = filter.tracking;
             parts.push((found, before, after));
             places.push(place);
         }

@@ -4,11 +4,11 @@
 use plimsoll_ct::{CpuCounters, Entries, KernelVersion, Time};
 use plimsoll_diagnosis::facts::{
     BootFiles, Census, CensusBuilder, Fact, Host, LogDigest, Namespace, Reader, TableSample,
-    TcpTimeouts, Tracking,
+    TcpTimeouts,
 };
 use plimsoll_wire::modprobe::ModuleDirective;
-use plimsoll_wire::ruleset::Ruleset;
 
+use super::filters::Filter;
 use crate::files::Files;
 use crate::rules;
 use crate::seed::seed;
@@ -71,9 +71,9 @@ impl<'a> Rules<'a> {
     }
 
     /// Packet-filter rules of the calling thread's namespace, and whether its packets are tracked.
-    pub(super) fn here(&self, count: Option<u64>) -> (Fact<Ruleset>, Fact<Tracking>) {
+    pub(super) fn here(&self, count: Option<u64>) -> Filter {
         const COUNT: &str = "nf_conntrack_count";
-        let found = self.reader.here();
+        let (rules, whole) = self.reader.here();
         let count = match count {
             Some(count) => Fact::known(Entries(count), COUNT),
             None => super::namespace::count_setting(),
@@ -82,10 +82,10 @@ impl<'a> Rules<'a> {
             profile: &self.host.profile,
             modules: &self.host.modules,
             directives: &self.directives,
-            rules: &found,
+            rules: &rules,
             count: &count,
         });
-        (found, tracking)
+        Filter { rules, whole, tracking }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use plimsoll_diagnosis::facts::{BootFiles, Fact, Host, Reason, Tracking};
+use plimsoll_diagnosis::facts::{BootFiles, Fact, Gap, Host, Reason, Tracking};
 use plimsoll_diagnosis::said;
 use plimsoll_wire::ruleset::{Ruleset, Verdict};
 
@@ -11,8 +11,23 @@ use super::calls;
 use super::discover::Found;
 use super::enter::{self, Visit};
 
-/// Rules of a namespace, and whether its packets are tracked.
-pub(super) type Filter = (Fact<Ruleset>, Fact<Tracking>);
+/// Rules of a namespace, whether these are all, and whether its packets are tracked.
+pub(super) struct Filter {
+    pub(super) rules: Fact<Ruleset>,
+    pub(super) whole: Fact<()>,
+    pub(super) tracking: Fact<Tracking>,
+}
+
+impl Filter {
+    /// One that was not read.
+    pub(super) fn missing(gap: &Gap) -> Self {
+        Self {
+            rules: Fact::Missing(gap.clone()),
+            whole: Fact::Missing(gap.clone()),
+            tracking: Fact::Missing(gap.clone()),
+        }
+    }
+}
 
 /// Namespaces whose rules are read a second time, at most.
 const AGAIN: usize = 8;
@@ -32,14 +47,11 @@ pub(super) fn read(
     let deadline = Instant::now() + budget;
     let read = enter::each(&ordered, |here, place| {
         if let Some(gap) = &here.outside {
-            return (Fact::Missing(gap.clone()), Fact::Missing(gap.clone()));
+            return Filter::missing(gap);
         }
         if place > 0 && Instant::now() > deadline {
             let detail = said!("the time for reading rules ran out", "读规则的时间用完了");
-            return (
-                Fact::missing(Reason::NotAsked, detail.clone()),
-                Fact::missing(Reason::NotAsked, detail),
-            );
+            return Filter::missing(&Gap { reason: Reason::NotAsked, detail, needs: None });
         }
         reader.here(counts[order[place]])
     });
@@ -47,16 +59,16 @@ pub(super) fn read(
     for (index, visit) in order.into_iter().zip(read) {
         rules[index] = Some(match visit {
             Visit::Read(rules) => rules,
-            Visit::Refused(gap) => (Fact::Missing(gap.clone()), Fact::Missing(gap)),
+            Visit::Refused(gap) => Filter::missing(&gap),
             Visit::Gone => gone(),
         });
     }
     rules.into_iter().map(|rules| rules.unwrap_or_else(gone)).collect()
 }
 
-fn gone<A, B>() -> (Fact<A>, Fact<B>) {
+fn gone() -> Filter {
     let detail = said!("the namespace is gone", "命名空间已经不在");
-    (Fact::missing(Reason::Failed, detail.clone()), Fact::missing(Reason::Failed, detail))
+    Filter::missing(&Gap { reason: Reason::Failed, detail, needs: None })
 }
 
 /// The second reading, by place: of those whose first one holds counted rules or policies that drop.
@@ -67,7 +79,7 @@ pub(super) fn again(
     first: &[Filter],
 ) -> Vec<(usize, Fact<Ruleset>)> {
     let places: Vec<usize> = (0..doors.len())
-        .filter(|&i| first[i].0.value().is_some_and(counts_drops))
+        .filter(|&i| first[i].rules.value().is_some_and(counts_drops))
         .take(AGAIN)
         .collect();
     if places.is_empty() {
@@ -75,7 +87,7 @@ pub(super) fn again(
     }
     let reader = calls::Rules::new(host, boot);
     let ordered: Vec<&Found> = places.iter().map(|&i| doors[i]).collect();
-    let read = enter::each(&ordered, |_, _| reader.here(None).0);
+    let read = enter::each(&ordered, |_, _| reader.here(None).rules);
     places
         .into_iter()
         .zip(read)

@@ -180,6 +180,7 @@ pub(super) fn unread(inode: Option<u64>, owners: Vec<Owner>, gap: &Gap) -> Names
         counters: Fact::Missing(gap.clone()),
         tracking: Fact::Missing(gap.clone()),
         rules: Fact::Missing(gap.clone()),
+        rules_whole: Fact::Missing(gap.clone()),
         ways: Ways::missing(gap),
         census: Fact::Missing(gap.clone()),
         stack: Fact::Missing(gap.clone()),

@@ -40,13 +40,10 @@ impl Rest {
         let rules = match options.rules {
             true => watch
                 .time("rules", || filters::read(&host, &boot, options.rules_budget, doors, counts)),
-            false => doors
-                .iter()
-                .map(|_| (Fact::Missing(unasked("rules")), Fact::Missing(unasked("tracking"))))
-                .collect(),
+            false => doors.iter().map(|_| Filter::missing(&unasked("rules"))).collect(),
         };
-        if let Some((rules, _)) = rules.first() {
-            crate::config::add_of_rules(&mut boot.managers, rules);
+        if let Some(first) = rules.first() {
+            crate::config::add_of_rules(&mut boot.managers, &first.rules);
         }
         let log = match options.log {
             true => watch.time("log", || {
@@ -70,7 +67,7 @@ impl Rest {
             host: host::read(),
             log: Fact::Missing(gap()),
             boot: BootFiles::missing(&gap()),
-            rules: (0..namespaces).map(|_| (Fact::Missing(gap()), Fact::Missing(gap()))).collect(),
+            rules: (0..namespaces).map(|_| Filter::missing(&gap())).collect(),
             statics: (0..namespaces).map(|_| Visit::Refused(gap())).collect(),
             timings: Vec::new(),
         }

@@ -51,10 +51,10 @@ impl Reader {
         }
     }
 
-    /// Rules of the network namespace of the calling thread. Known when at least one back end could be read;
-    /// what of the others could not stands in [`Ruleset::unread`]. Needs root in the namespace, except where
-    /// there is nothing to list.
-    pub fn here(&self) -> Fact<Ruleset> {
+    /// Rules of the network namespace of the calling thread, and whether these are all. Known when at least one
+    /// back end could be read; what of the others could not stands in [`Ruleset::unread`] and in the second fact.
+    /// Needs root in the namespace, except where there is nothing to list.
+    pub fn here(&self) -> (Fact<Ruleset>, Fact<()>) {
         let mut reading = Reading {
             rules: Ruleset::default(),
             sources: Vec::new(),
@@ -231,15 +231,19 @@ impl Reading {
         true
     }
 
-    fn finish(self) -> Fact<Ruleset> {
+    fn finish(self) -> (Fact<Ruleset>, Fact<()>) {
+        let sources = self.sources.join(", ");
+        let what = Said::join(&self.whys, &Said::of("; ", "；"));
+        let whole = match self.gaps.into_iter().next() {
+            Some((reason, needs)) => Fact::missing_needs(reason, what, needs),
+            None => Fact::known((), sources.clone()),
+        };
         let rules = &self.rules;
-        if rules.read.is_empty() && rules.rules.is_empty() && rules.chains.is_empty() {
-            let first = self.gaps.into_iter().next();
-            let (reason, needs) = first.unwrap_or((Reason::Failed, Said::name("root")));
-            let what = Said::join(&self.whys, &Said::of("; ", "；"));
-            return Fact::missing_needs(reason, what, needs);
+        let nothing = rules.read.is_empty() && rules.rules.is_empty() && rules.chains.is_empty();
+        match &whole {
+            Fact::Missing(gap) if nothing => (Fact::Missing(gap.clone()), whole),
+            _ => (Fact::known(self.rules, sources), whole),
         }
-        Fact::known(self.rules, self.sources.join(", "))
     }
 }
 
@@ -333,6 +337,26 @@ fn unknown(path: &str) -> Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_tool_had_no_time_to_say_is_missing_beside_what_was_read() {
+        let mut reading = Reading {
+            rules: Ruleset::default(),
+            sources: Vec::new(),
+            gaps: Vec::new(),
+            whys: Vec::new(),
+        };
+        reading.rules.note_read(Backend::Nft, TableFamily::Inet);
+        reading.source("nf_tables (no tables)".into());
+        let sleep = find(&["sleep"]).expect("coreutils are installed");
+        let short = Limits { time: Duration::from_millis(50), ..LIMITS };
+        assert!(!reading.take(Backend::Legacy, &sleep, &["60"], short, |_, _| {}));
+        let (rules, whole) = reading.finish();
+        let rules = rules.value().expect("nf_tables was read");
+        assert_eq!(rules.unread.len(), 1, "{rules:?}");
+        let gap = whole.gap().expect("the other was not");
+        assert!(gap.detail.contains("sleep 60: stopped after"), "{gap:?}");
+    }
 
     fn presence(name: &str, files: &[(&str, &str)]) -> Presence {
         let root =
