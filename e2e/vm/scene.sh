@@ -34,19 +34,31 @@ neighbour() {
     ip -n client link set eth0 up
 }
 
-# Real connections that fall silent after the handshake, until the table holds $1 entries: all of them ASSURED.
+# Real connections that fall silent after the handshake, until the table holds $1 entries: all of them ASSURED. httpd hangs
+# up on who says nothing for a minute, and an emulated processor may need longer for the looks that want them there: so
+# the children that it makes for them are stopped.
 visitors() {
     rm -f /tmp/enough
-    httpd -p $2:8080 -h /tmp
+    httpd -f -p $2:8080 -h /tmp &
+    server=$!
     $3 $0 visit $2 &
+    visiting=$!
     tries=0
     # One that is not answered yet gives way to the next.
     while [ "$(grep -c ASSURED /proc/net/nf_conntrack)" -lt "$1" ] && [ $tries -lt 600 ]; do
         usleep 50000
         tries=$((tries + 1))
+        hold
     done
     : >/tmp/enough
-    wait $!
+    wait $visiting
+    hold
+}
+
+hold() {
+    for child in $(pidof httpd); do
+        [ $child = $server ] || kill -STOP $child
+    done
 }
 
 # New visitors, one after the other, as long as the file is there.
@@ -56,7 +68,7 @@ flood() {
 }
 
 leave() {
-    killall nc httpd 2>/dev/null
+    killall -KILL nc httpd 2>/dev/null
     usleep 200000
 }
 
