@@ -37,27 +37,7 @@ fn show(value: &Value, depth: u32) -> String {
         };
     };
     match kind.as_str() {
-        "match" => {
-            let left = body.get("left").unwrap_or(&Value::Null);
-            let operator = match text(body, "op") {
-                "==" if left.get("&").is_none() => String::new(),
-                "in" => String::new(),
-                // Where bits are masked out nft writes `==`.
-                other => format!("{other} "),
-            };
-            let right = match body.get("right") {
-                Some(Value::Bool(true)) => String::from("exists"),
-                Some(Value::Bool(false)) => String::from("missing"),
-                Some(right) => inner(right),
-                None => String::new(),
-            };
-            match flags_of(left) {
-                Some(mask) if text(body, "op") != "!=" => {
-                    format!("tcp flags {right} / {}", inner(mask))
-                }
-                Some(_) | None => format!("{} {operator}{right}", inner(left)),
-            }
-        }
+        "match" => comparison(body, depth),
         "payload" => format!("{} {}", text(body, "protocol"), text(body, "field")),
         "meta" => match text(body, "key") {
             key @ ("iif" | "oif" | "iifname" | "oifname") => key.into(),
@@ -68,12 +48,7 @@ fn show(value: &Value, depth: u32) -> String {
             direction => format!("ct {direction} {}", text(body, "key")),
         },
         "set" if body.is_array() => format!("{{ {} }}", elements(body, depth)),
-        "set" => {
-            let parts = [member(body, "elem"), member(body, "stmt")];
-            let parts: Vec<&str> =
-                parts.iter().map(String::as_str).filter(|p| !p.is_empty()).collect();
-            format!("{} {} {{ {} }}", text(body, "op"), text(body, "set"), parts.join(" "))
-        }
+        "set" => set_update(body, depth),
         "range" => match body.as_array().map(Vec::as_slice) {
             Some([first, last]) => format!("{}-{}", inner(first), inner(last)),
             _ => body.to_string(),
@@ -92,13 +67,10 @@ fn show(value: &Value, depth: u32) -> String {
             "" => format!("rt {}", text(body, "key")),
             family => format!("rt {family} {}", text(body, "key")),
         },
-        "tcp option" | "ip option" | "sctp chunk" | "exthdr" => {
-            let field = match text(body, "field") {
-                "" => String::new(),
-                field => format!(" {field}"),
-            };
-            format!("{kind} {}{field}", text(body, "name"))
-        }
+        "tcp option" | "ip option" | "sctp chunk" | "exthdr" => match text(body, "field") {
+            "" => format!("{kind} {}", text(body, "name")),
+            field => format!("{kind} {} {field}", text(body, "name")),
+        },
         "numgen" => format!("numgen {} mod {}", text(body, "mode"), member(body, "mod")),
         "jhash" => format!("jhash {} mod {}", member(body, "expr"), member(body, "mod")),
         "symhash" => format!("symhash mod {}", member(body, "mod")),
@@ -133,25 +105,32 @@ fn show(value: &Value, depth: u32) -> String {
         },
         "ct count" => format!("ct count {}{}", over(body), member(body, "val")),
         "ct helper" | "ct timeout" | "ct expectation" => format!("{kind} set {}", inner(body)),
-        "snat" | "dnat" | "redirect" | "masquerade" => {
-            let mut line = kind.clone();
-            if let Some(address) = body.get("addr") {
-                line.push_str(&format!(" to {}", inner(address)));
-            }
-            if let Some(port) = body.get("port") {
-                let to = if body.get("addr").is_some() { ":" } else { " to :" };
-                line.push_str(&format!("{to}{}", inner(port)));
-            }
-            line
-        }
-        "reject" => match (text(body, "type"), body.get("expr")) {
-            ("", _) => kind.clone(),
-            ("tcp reset", _) => format!("{kind} with tcp reset"),
-            (family, Some(code)) => format!("{kind} with {family} {}", inner(code)),
-            (family, None) => format!("{kind} with {family}"),
-        },
+        "snat" | "dnat" | "redirect" | "masquerade" => translation(kind, body, depth),
+        "reject" => reject(kind, body, depth),
         _ if body.is_null() => kind.clone(),
         _ => value.to_string(),
+    }
+}
+
+/// `tcp dport 80`, `ct state != new`.
+fn comparison(body: &Value, depth: u32) -> String {
+    let inner = |v: &Value| show(v, depth + 1);
+    let left = body.get("left").unwrap_or(&Value::Null);
+    let operator = match text(body, "op") {
+        "==" if left.get("&").is_none() => String::new(),
+        "in" => String::new(),
+        // Where bits are masked out nft writes `==`.
+        other => format!("{other} "),
+    };
+    let right = match body.get("right") {
+        Some(Value::Bool(true)) => String::from("exists"),
+        Some(Value::Bool(false)) => String::from("missing"),
+        Some(right) => inner(right),
+        None => String::new(),
+    };
+    match flags_of(left) {
+        Some(mask) if text(body, "op") != "!=" => format!("tcp flags {right} / {}", inner(mask)),
+        Some(_) | None => format!("{} {operator}{right}", inner(left)),
     }
 }
 
@@ -160,6 +139,39 @@ fn flags_of(value: &Value) -> Option<&Value> {
     let [left, mask] = value.get("&")?.as_array()?.as_slice() else { return None };
     let payload = left.get("payload")?;
     (text(payload, "protocol") == "tcp" && text(payload, "field") == "flags").then_some(mask)
+}
+
+/// `add @seen { ip saddr limit rate 10/second }`
+fn set_update(body: &Value, depth: u32) -> String {
+    let parts: Vec<String> = ["elem", "stmt"]
+        .iter()
+        .filter_map(|key| body.get(key))
+        .map(|part| show(part, depth + 1))
+        .filter(|part| !part.is_empty())
+        .collect();
+    format!("{} {} {{ {} }}", text(body, "op"), text(body, "set"), parts.join(" "))
+}
+
+/// `dnat to 10.0.0.1:80`
+fn translation(kind: &str, body: &Value, depth: u32) -> String {
+    let inner = |v: &Value| show(v, depth + 1);
+    let (address, port) = (body.get("addr"), body.get("port"));
+    match (address, port) {
+        (Some(address), Some(port)) => format!("{kind} to {}:{}", inner(address), inner(port)),
+        (Some(address), None) => format!("{kind} to {}", inner(address)),
+        (None, Some(port)) => format!("{kind} to :{}", inner(port)),
+        (None, None) => kind.into(),
+    }
+}
+
+/// `reject with icmp port-unreachable`
+fn reject(kind: &str, body: &Value, depth: u32) -> String {
+    match (text(body, "type"), body.get("expr")) {
+        ("", _) => kind.into(),
+        ("tcp reset", _) => format!("{kind} with tcp reset"),
+        (family, Some(code)) => format!("{kind} with {family} {}", show(code, depth + 1)),
+        (family, None) => format!("{kind} with {family}"),
+    }
 }
 
 fn over(body: &Value) -> &'static str {
