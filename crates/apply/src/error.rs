@@ -33,6 +33,13 @@ pub enum ApplyError {
     Changed(Vec<Said>),
     /// All of it stands already, a sentence each.
     There(Vec<Said>),
+    /// A transaction can't be taken back now, and nothing was changed.
+    Stuck {
+        /// Its number.
+        id: u64,
+        /// Why not.
+        why: Said,
+    },
     /// A step failed, and what was done before it was taken back.
     Failed {
         /// Number of the transaction.
@@ -132,6 +139,10 @@ impl ApplyError {
             Self::Unfit { what, why } => {
                 said!("{what}: {why}; nothing was changed", "{what:#}：{why:#}；什么也没有改")
             }
+            Self::Stuck { id, why } => said!(
+                "{why}; nothing was changed (`plimsoll undo {id} --leave-changed` leaves there what it changed, and ends it)",
+                "{why:#}；什么也没有改（`plimsoll undo {id} --leave-changed` 把它改过的留在那里，就此了结）"
+            ),
             Self::There(what) => {
                 let what = several(what);
                 said!(

@@ -23,7 +23,7 @@ use crate::fault::Fault;
 use crate::history::{GUARD_ENDED, INTERRUPTED, INTERRUPTED_BACK, TOO_LATE};
 use crate::place::Place;
 use crate::state::State;
-use crate::undo::{no_such, unwind};
+use crate::undo::{Stuck, no_such, unwind};
 use crate::{ApplyError, Phase, Transaction};
 
 const GUARD: Said = Said::of("the guard", "守护进程");
@@ -173,7 +173,7 @@ fn take_back(
         (Phase::Standing | Phase::Undone | Phase::UndoneInPart, _) => return Ok(true),
     };
     // What can't be taken back now is tried again by whoever calls next.
-    unwind(state, place, id, &why, fault).map(|_| true)
+    unwind(state, place, id, &why, Stuck::Wait, fault).map(|_| true)
 }
 
 /// Out of the session's control group, which logind kills as a whole where KillUserProcesses is set; and

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use plimsoll_diagnosis::plan::{Change, Plan};
 use plimsoll_diagnosis::{Language, Said, said};
 
+use crate::error::plain;
 use crate::journal::{self, Memo, Record, SCHEMA};
+use crate::place::Place;
 use crate::state::State;
 use crate::{ApplyError, clock, reason};
 
@@ -83,6 +85,20 @@ impl Transaction {
     /// Whether it belongs to this boot: what it wrote into the kernel is still there.
     pub fn of_this_boot(&self) -> bool {
         self.boot == clock::boot_id()
+    }
+
+    /// Where it was made, open. `Ok(None)`: it is gone, and with a reboot all were. `Err`: it can't be told or entered.
+    pub(crate) fn place(&self) -> Result<Option<Place>, Said> {
+        if !self.of_this_boot() {
+            return Ok(None);
+        }
+        Place::open(&self.plan.target).map_err(|error| {
+            let (name, why) = (self.plan.target.name.as_str(), plain(&error));
+            said!(
+                "whether network namespace {name} is still there can't be seen: {why}",
+                "看不到网络命名空间 {name} 是否还在：{why:#}"
+            )
+        })
     }
 
     /// Whether somebody has to finish it before anything else is done.

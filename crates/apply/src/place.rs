@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::plan::Target;
 use plimsoll_wire::mountinfo;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -16,30 +17,33 @@ const OWN: &str = "/proc/self/ns/net";
 
 /// An open namespace.
 #[derive(Debug)]
-pub(crate) struct Place(Option<File>);
+pub(crate) enum Place {
+    /// Where the calling thread is.
+    Here,
+    Open(File),
+    /// It can't be entered, and may be gone: nothing is done there, for this reason.
+    Shut(Said),
+}
 
 impl Place {
-    /// Where the calling thread is.
-    pub(crate) const HERE: Self = Self(None);
-
     /// Opens the target. `Ok(None)`: it is gone.
     pub(crate) fn open(target: &Target) -> io::Result<Option<Self>> {
         let own = metadata(OWN)?.ino();
         let Some(wanted) = target.inode else {
             return match &target.path {
-                None => Ok(Some(Self::HERE)),
-                Some(path) => File::open(path).map(|file| Some(Self(Some(file)))),
+                None => Ok(Some(Self::Here)),
+                Some(path) => File::open(path).map(|file| Some(Self::Open(file))),
             };
         };
         if wanted == own {
-            return Ok(Some(Self::HERE));
+            return Ok(Some(Self::Here));
         }
         let mut refused = None;
         for door in target.path.iter().map(PathBuf::from).chain(doors()) {
             match File::open(&door) {
                 // Another namespace may have the name, and another process the number, by now.
                 Ok(file) if file.metadata().is_ok_and(|m| m.ino() == wanted) => {
-                    return Ok(Some(Self(Some(file))));
+                    return Ok(Some(Self::Open(file)));
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -54,10 +58,10 @@ impl Place {
     /// Every namespace that can be entered now, once.
     pub(crate) fn all() -> io::Result<Vec<Self>> {
         let mut seen = BTreeSet::from([metadata(OWN)?.ino()]);
-        let mut all = vec![Self::HERE];
+        let mut all = vec![Self::Here];
         for file in doors().filter_map(|door| File::open(door).ok()) {
             if seen.insert(file.metadata()?.ino()) {
-                all.push(Self(Some(file)));
+                all.push(Self::Open(file));
             }
         }
         Ok(all)
@@ -68,7 +72,11 @@ impl Place {
         &self,
         work: impl FnOnce() -> io::Result<T> + Send,
     ) -> io::Result<T> {
-        let Some(file) = &self.0 else { return work() };
+        let file = match self {
+            Self::Here => return work(),
+            Self::Open(file) => file,
+            Self::Shut(why) => return Err(io::Error::other(why.clone())),
+        };
         let result = std::thread::scope(|scope| {
             let inside = || {
                 move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use plimsoll_diagnosis::{Said, said};
 
-use crate::error::{plain, several};
+use crate::error::several;
 use crate::fault::Fault;
 use crate::history::{INTERRUPTED, INTERRUPTED_BACK, TOO_LATE, UNGUARDED, load_all, titled};
-use crate::place::Place;
 use crate::state::State;
-use crate::undo::unwind;
+use crate::undo::{Stuck, unwind};
 use crate::{ApplyError, Phase};
 
 /// A transaction that was put in order.
@@ -22,14 +21,25 @@ pub struct Recovered {
     pub title: Said,
     /// Why it had to be taken back.
     pub why: Said,
-    /// What was left as others had made it.
-    pub left: Vec<Said>,
+    /// What was left as others had made it; or why it could not be taken back, and waits on.
+    pub left: Result<Vec<Said>, Said>,
 }
 
 impl Recovered {
     /// As it is told to a person.
     pub fn said(&self) -> Said {
         let Self { id, title, why, left } = self;
+        let left = match left {
+            Ok(left) => left,
+            Err(stuck) => {
+                return said!(
+                    "transaction {id} ({title}) {why}, and can't be taken back now: {stuck}; \
+                     `plimsoll undo {id} --leave-changed` leaves there what it changed, and ends it",
+                    "事务 {id}（{title:#}）{why:#}，现在无法撤销：{stuck:#}；\
+                     `plimsoll undo {id} --leave-changed` 把它改过的留在那里，就此了结"
+                );
+            }
+        };
         let mut whole = said!(
             "transaction {id} ({title}) {why}; it was taken back",
             "事务 {id}（{title:#}）{why:#}；已撤销"
@@ -42,7 +52,8 @@ impl Recovered {
     }
 }
 
-/// Puts in order what was left half-done. Every call that changes something does so first.
+/// Puts in order what was left half-done. Every call that changes something does so first. What can't be put in order now is told,
+/// and keeps nobody from something else.
 pub fn recover(state_dir: &Path) -> Result<Vec<Recovered>, ApplyError> {
     let state = State::at(state_dir);
     if state.numbers()?.is_empty() {
@@ -71,11 +82,12 @@ pub(crate) fn recover_locked(
             (Phase::Pending { .. }, _) if !spare && !state.guarded(transaction.id) => UNGUARDED,
             _ => continue,
         };
-        // A namespace that can't be entered is one whose changes can't be taken back now.
-        let place = Place::open(&transaction.plan.target).map_err(|error| {
-            ApplyError::unfit(Said::name(transaction.plan.target.name.as_str()), plain(&error))
-        })?;
-        let left = unwind(state, place.as_ref(), transaction.id, &why, fault)?;
+        let left = match transaction.place() {
+            Ok(place) => unwind(state, place.as_ref(), transaction.id, &why, Stuck::Wait, fault)
+                .map_err(|error| error.said()),
+            // A namespace that can't be entered is one whose changes can't be taken back now.
+            Err(why) => Err(why),
+        };
         recovered.push(Recovered {
             id: transaction.id,
             title: titled(&transaction.plan),

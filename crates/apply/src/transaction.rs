@@ -15,7 +15,7 @@ use crate::journal::{self, Journal, Record, SCHEMA};
 use crate::place::Place;
 use crate::recover::{Recovered, recover_locked};
 use crate::state::State;
-use crate::undo::{self, unwind};
+use crate::undo::{self, Stuck, unwind};
 use crate::{ApplyError, clock, watch};
 
 /// How to carry it out.
@@ -82,10 +82,10 @@ pub fn apply(
     let state = State::at(&options.state_dir);
     state.make()?;
     let lock = state.lock(Duration::ZERO)?;
-    for recovered in recover_locked(&state, false, &options.fault)? {
-        tell(Event::Recovered(recovered));
-    }
-    undo::none_pending(&state)?;
+    let recovered = recover_locked(&state, false, &options.fault)?;
+    let free = undo::none_pending(&state, &recovered);
+    recovered.into_iter().for_each(|one| tell(Event::Recovered(one)));
+    free?;
     let place = open(plan)?;
     let id = state.numbers()?.last().map_or(1, |last| last.saturating_add(1));
     let ground = Ground { place: &place, root: &options.root, id };
@@ -110,7 +110,7 @@ pub fn apply(
 }
 
 fn take_back(state: &State, place: &Place, id: u64, why: Said, fault: &Fault) -> ApplyError {
-    let left = match unwind(state, Some(place), id, &why, fault) {
+    let left = match unwind(state, Some(place), id, &why, Stuck::Wait, fault) {
         Ok(left) => left,
         Err(error) => vec![error.said()],
     };

@@ -30,6 +30,15 @@ pub enum Leftover {
     Leave,
 }
 
+/// What becomes of a change that can't be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stuck {
+    /// The transaction stays open for the next call.
+    Wait,
+    /// It is left, and the transaction ends.
+    Leave,
+}
+
 /// What was taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undone {
@@ -54,10 +63,13 @@ pub(crate) fn is_limit(path: &str) -> bool {
     path.ends_with("conntrack_max")
 }
 
-/// Refuses while a transaction waits for its confirmation.
-pub(crate) fn none_pending(state: &State) -> Result<(), ApplyError> {
+/// Refuses while a transaction waits for its confirmation, but for those that could not be taken back.
+pub(crate) fn none_pending(state: &State, recovered: &[Recovered]) -> Result<(), ApplyError> {
+    let stuck = |id| recovered.iter().any(|r| r.id == id && r.left.is_err());
     for transaction in load_all(state)? {
-        if let Some(left) = transaction.left() {
+        if let Some(left) = transaction.left()
+            && !stuck(transaction.id)
+        {
             return Err(ApplyError::Pending { id: transaction.id, left: left.div_ceil(1000) });
         }
     }
@@ -105,18 +117,28 @@ pub fn undo(
     let _lock = state.lock(PATIENCE)?;
     let recovered = recover_locked(&state, true, fault)?;
     let all = load_all(&state)?;
-    let stands = |t: &&Transaction| matches!(t.phase, Phase::Standing | Phase::Pending { .. });
+    let stuck = |id| recovered.iter().any(|r| r.id == id && r.left.is_err());
+    let stands = |t: &&Transaction| {
+        matches!(t.phase, Phase::Standing | Phase::Pending { .. }) || stuck(t.id)
+    };
     let transaction = match id {
         // What can't be taken back at all is not meant.
-        None => match all.iter().rev().filter(|t| !only_deletes(t)).find(stands) {
+        // Nor is what is stuck, unless nothing else stands.
+        None => match all
+            .iter()
+            .rev()
+            .filter(|t| !only_deletes(t))
+            .filter(stands)
+            .min_by_key(|t| stuck(t.id))
+        {
             Some(found) => found,
             // It was on its way back already, and this call has finished that.
-            None => match recovered.last() {
+            None => match recovered.iter().rfind(|r| r.left.is_ok()) {
                 Some(last) => {
                     return Ok(Undone {
                         id: last.id,
                         title: last.title.clone(),
-                        left: last.left.clone(),
+                        left: last.left.clone().unwrap_or_default(),
                         gone: Vec::new(),
                         gone_with_reboot: false,
                         emptied: Vec::new(),
@@ -143,11 +165,15 @@ pub fn undo(
             found
         }
     };
-    let place = Place::open(&transaction.plan.target).map_err(|e| {
-        ApplyError::unfit(Said::name(transaction.plan.target.name.as_str()), plain(&e))
-    })?;
-    let gone = refuse(transaction, place.as_ref(), leftover, allow_lower)?;
-    let left = unwind(&state, place.as_ref(), transaction.id, &ASKED_FOR, fault)?;
+    let place = match (transaction.place(), leftover) {
+        (Ok(place), _) => place,
+        (Err(why), Leftover::Leave) => Some(Place::Shut(why)),
+        (Err(why), Leftover::Refuse) => return Err(ApplyError::Stuck { id: transaction.id, why }),
+    };
+    let end = stuck(transaction.id) || matches!(place, Some(Place::Shut(_)));
+    let end = if end && leftover == Leftover::Leave { Stuck::Leave } else { Stuck::Wait };
+    let gone = refuse(transaction, place.as_ref(), leftover, end, allow_lower)?;
+    let left = unwind(&state, place.as_ref(), transaction.id, &ASKED_FOR, end, fault)?;
     let emptied = place.as_ref().map(|place| emptied(transaction, place)).unwrap_or_default();
     Ok(Undone {
         id: transaction.id,
@@ -187,6 +213,7 @@ fn refuse(
     transaction: &Transaction,
     place: Option<&Place>,
     leftover: Leftover,
+    end: Stuck,
     allow_lower: bool,
 ) -> Result<Vec<Said>, ApplyError> {
     let (mut changed, mut missing) = (Vec::new(), Vec::new());
@@ -207,13 +234,14 @@ fn refuse(
             continue;
         }
         // What is left to look at here lies in no namespace.
-        let here = Place::HERE;
+        let here = Place::Here;
         let place = place.unwrap_or(&here);
         let ground = Ground { place, root: &transaction.root, id: transaction.id };
         match act::look(&ground, change, Some(memo)) {
             Ok(Seen::Other(what)) => changed.push(difference(change, memo, what).said()),
             Ok(Seen::Part(gone)) => missing.push(gone),
             Ok(Seen::Before | Seen::After) => {}
+            Err(_) if end == Stuck::Leave => {}
             Err(error) => return Err(ApplyError::unfit(change.subject(), plain(&error))),
         }
         lowered(change, place, allow_lower)?;
@@ -272,6 +300,7 @@ pub(crate) fn unwind(
     place: Option<&Place>,
     id: u64,
     why: &Said,
+    end: Stuck,
     fault: &Fault,
 ) -> Result<Vec<Said>, ApplyError> {
     let Some(transaction) = Transaction::load(state, id)? else { return Ok(Vec::new()) };
@@ -284,7 +313,7 @@ pub(crate) fn unwind(
         }
     };
     write(Record::Undoing { wall: clock::wall(), why: why.clone() });
-    let here = Place::HERE;
+    let here = Place::Here;
     let ground = Ground { place: place.unwrap_or(&here), root: &transaction.root, id };
     let (mut left, mut failed) = (Vec::new(), Vec::new());
     for (index, change) in transaction.plan.changes.iter().enumerate().rev() {
@@ -319,6 +348,11 @@ pub(crate) fn unwind(
             }
             Ok(Some(what)) => {
                 let what = what.said();
+                left.push(what.clone());
+                write(Record::Left { change: index, why: what });
+            }
+            Err(error) if end == Stuck::Leave => {
+                let what = act::words(change, &error);
                 left.push(what.clone());
                 write(Record::Left { change: index, why: what });
             }

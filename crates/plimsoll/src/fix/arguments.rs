@@ -335,7 +335,7 @@ pub struct Confirm {
 pub struct Undo {
     /// Number of the transaction (`plimsoll fix --list` has them) [default: the latest that stands]
     pub id: Option<u64>,
-    /// Take back what is still as plimsoll left it, and leave what others have changed since
+    /// Take back what is still as plimsoll left it; leave what others have changed since, and what can't be reached any more
     #[arg(long)]
     pub leave_changed: bool,
     /// Bring the old limit back though the table holds more than that by now
