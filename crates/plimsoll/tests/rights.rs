@@ -50,6 +50,34 @@ fn without_dev_kmsg_the_ring_of_the_kernel_is_read_all_the_same() {
 }
 
 #[test]
+fn what_a_container_has_in_place_of_dev_kmsg_is_not_taken_for_an_empty_log() {
+    if !root() {
+        return;
+    }
+    let line = format!(
+        "mount -t tmpfs none /var/log && mount --bind /dev/null /dev/kmsg || exit 99
+         exec setpriv --bounding-set=-syslog,-sys_admin --inh-caps=-syslog,-sys_admin {BINARY} check --json --interval 0.05"
+    );
+    let out = Command::new("unshare").args(["--mount", "sh", "-c", &line]).output();
+    let check = parsed(&out.expect("unshare starts"));
+    assert!(missing(&check).contains("dmesg: "), "{}", missing(&check));
+    let headline = check["headline"].as_str().expect("a headline");
+    assert!(!headline.contains("is well"), "the log was not read: {headline}");
+}
+
+#[test]
+fn where_no_thread_can_be_started_it_looks_all_the_same() {
+    if !root() {
+        return;
+    }
+    let copy = Copy::new("threads");
+    let out = copy.shell(&format!("{NOBODY} prlimit --nproc=0 {{}} check --json --interval 0.05"));
+    let check = parsed(&out);
+    assert!(check["namespaces"][0]["count"].is_u64(), "{check:#}");
+    assert!(out.status.code().is_some_and(|code| code <= 3), "{out:?}");
+}
+
+#[test]
 fn entries_that_may_not_be_read_are_null_and_never_zero() {
     if !root() {
         return;

@@ -18,8 +18,10 @@ mod sockets;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use plimsoll_diagnosis::facts::{Gap, Reason};
@@ -139,9 +141,12 @@ impl Attribution {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
         let visits: Vec<_> = std::thread::scope(|scope| {
             let parts = doors.chunks(doors.len().div_ceil(threads).max(1));
-            let threads: Vec<_> = parts.map(|part| (part, scope.spawn(|| look(part)))).collect();
-            let join = |(part, thread): (&[&Found], std::thread::ScopedJoinHandle<'_, Vec<_>>)| {
-                thread.join().unwrap_or_else(|_| part.iter().map(|_| Visit::Gone).collect())
+            let start = |work| std::thread::Builder::new().spawn_scoped(scope, work);
+            let threads: Vec<_> = parts.map(|part| (part, start(move || look(part)))).collect();
+            let join = |(part, thread): (&[&Found], io::Result<ScopedJoinHandle<'_, Vec<_>>>)| {
+                // Where no thread can be started any more, one after the other.
+                let visits = thread.map_or_else(|_| Ok(look(part)), |thread| thread.join());
+                visits.unwrap_or_else(|_| part.iter().map(|_| Visit::Gone).collect())
             };
             threads.into_iter().flat_map(join).collect()
         });

@@ -54,12 +54,25 @@ pub(crate) fn each<T: Send>(
             };
             namespaces.iter().enumerate().map(visit).collect()
         });
-        worker.and_then(|worker| worker.join().map_err(|_| io::Error::other("the reader stopped")))
+        worker.map(|worker| worker.join().map_err(|_| io::Error::other("the reader stopped")))
     });
-    visits.unwrap_or_else(|error| {
-        let gap = Gap { reason: Reason::Failed, detail: text::plain(&error), needs: None };
-        namespaces.iter().map(|_| Visit::Refused(gap.clone())).collect()
-    })
+    let gap = |error| Gap { reason: Reason::Failed, detail: text::plain(&error), needs: None };
+    match visits {
+        Ok(Ok(visits)) => visits,
+        Ok(Err(stopped)) => {
+            let gap = gap(stopped);
+            namespaces.iter().map(|_| Visit::Refused(gap.clone())).collect()
+        }
+        // No thread can be started any more. The one that is here may look around, and enter nothing.
+        Err(error) => {
+            let (gap, visitor) = (gap(error), Visitor::new());
+            let visit = |(index, found): (usize, &&Found)| match found.own {
+                true => Visit::Read(read(&visitor.here(found), index)),
+                false => Visit::Refused(gap.clone()),
+            };
+            namespaces.iter().enumerate().map(visit).collect()
+        }
+    }
 }
 
 /// Whether a window shows anything.

@@ -1,13 +1,13 @@
 //! /dev/kmsg: the kernel's own ring of records, read without taking anything out of it.
 
-use std::fs::File;
+use std::fs::{File, metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::time::Instant;
 
 use plimsoll_diagnosis::facts::{LogDigestBuilder, LogSource};
 use plimsoll_wire::log::record;
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, makedev};
 use rustix::io::Errno;
 
 use super::{explain, ring};
@@ -17,10 +17,16 @@ const LONGEST: usize = 16 << 10;
 
 const NAME: &str = "/dev/kmsg";
 
+/// Device number of the ring, its two parts.
+const RING: (u32, u32) = (1, 11);
+
 /// Gives every record to the builder, from the oldest still there to the newest. Kernels before 3.5 have no such file, or
-/// one that can only be written: there the ring is asked for by the call.
+/// one that can only be written, and containers have /dev/console or /dev/null under that name: there the ring is asked for by the call.
 pub(super) fn read(builder: &mut LogDigestBuilder, deadline: Instant) {
     let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    if metadata(NAME).is_ok_and(|file| file.rdev() != makedev(RING.0, RING.1)) {
+        return ring::read(builder);
+    }
     let opened = File::options().read(true).custom_flags(nonblocking).open(NAME);
     match opened {
         Ok(file) => records(builder, file, deadline),

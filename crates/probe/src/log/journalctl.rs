@@ -88,13 +88,17 @@ fn attempt(
         return Err(said!("journalctl: no pipe", "journalctl：没有管道"));
     };
     // What it complains about is read aside, so that neither pipe can fill up and stop it.
-    let complaint = thread::spawn(move || {
+    let mut child = Killed(child);
+    let complaint = thread::Builder::new().spawn(move || {
         let mut text = Vec::new();
         let _ = errors.by_ref().take(4096).read_to_end(&mut text);
         let _ = std::io::copy(&mut errors, &mut std::io::sink());
         String::from_utf8_lossy(&text).into_owned()
     });
-    let mut child = Killed(child);
+    let complaint = complaint.map_err(|error| {
+        let why = said_of(&error);
+        said!("journalctl: {why}", "journalctl：{why:#}")
+    })?;
     let mut paced = Paced { pipe: &mut output, deadline };
     let mut source = scan(builder, query.name, Form::Json, &mut paced, false, budget, deadline);
     let ended = source.cut.is_none();

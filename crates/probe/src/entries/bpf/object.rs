@@ -129,7 +129,7 @@ fn load(object: &[u8], layout: &Layout) -> Result<Ebpf, Box<dyn Error>> {
 /// A loader. The library reads all of the kernel's types when it makes one, which takes 17 MiB and longer than all the
 /// rest, for nothing. So a thread makes it to which that file is not there: its root alone is another directory.
 fn loader<'a>() -> EbpfLoader<'a> {
-    let elsewhere = std::thread::spawn(|| {
+    let elsewhere = std::thread::Builder::new().spawn(|| {
         // SAFETY: root and working directory become this thread's own; descriptors stay shared.
         if unsafe { unshare_unsafe(UnshareFlags::FS) }.is_ok() {
             // Without the right to it, the file is read.
@@ -137,7 +137,7 @@ fn loader<'a>() -> EbpfLoader<'a> {
         }
         EbpfLoader::new()
     });
-    elsewhere.join().unwrap_or_else(|_| EbpfLoader::new())
+    elsewhere.ok().and_then(|thread| thread.join().ok()).unwrap_or_else(EbpfLoader::new)
 }
 
 /// The object with calls of the kernel's function number `id`. Loaders resolve such calls by name, but not the one

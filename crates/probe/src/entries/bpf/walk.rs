@@ -128,7 +128,7 @@ impl Census {
                     .map(|(worker, sink)| {
                         let (common, cpu) =
                             (&common, cpus.get(worker % cpus.len().max(1)).copied());
-                        scope.spawn(move || {
+                        std::thread::Builder::new().spawn_scoped(scope, move || {
                             // Without it both may be put on one CPU.
                             if let Some(cpu) = cpu {
                                 let mut only = CpuSet::new();
@@ -139,7 +139,7 @@ impl Census {
                         })
                     })
                     .collect();
-                threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+                threads.into_iter().flatten().filter_map(|thread| thread.join().ok()).collect()
             }),
         };
         if parts.len() < workers {
