@@ -169,6 +169,30 @@ fn sysvinit_reads_sysctl_conf_last() {
 }
 
 #[test]
+fn kube_proxy_is_asked_by_its_config_map_of_any_name_and_by_its_process() {
+    let file = ("/etc/sysctl.d/60-ct.conf", "net.netfilter.nf_conntrack_max = 524288\n");
+    let early = ("/etc/modules-load.d/ct.conf", "nf_conntrack\n");
+    let limit = |more: &[(&str, &str)]| {
+        let boot = Tree::new(&[&[SYSTEMD, file, early], more].concat()).boot("6.12.1");
+        boot.outcome("nf_conntrack_max").unwrap().after.number()
+    };
+    let comm = ("/proc/77/comm", "kube-proxy\n");
+    let flags =
+        ("/proc/77/cmdline", "kube-proxy\0--conntrack-max-per-core=1\0--conntrack-min=7000\0");
+    let node = ("/etc/kubernetes/kubelet.conf", "");
+    let cpus = ("/sys/devices/system/cpu/online", "0-1\n");
+    assert_eq!(limit(&[comm, flags, node, cpus]), Some(7000));
+    assert_eq!(limit(&[("/proc/77/comm", "other\n"), flags, node, cpus]), Some(524_288));
+    const MAPS: &str = "/var/lib/kubelet/pods/u-1/volumes/kubernetes.io~configmap";
+    let text = "kind: KubeProxyConfiguration\nconntrack:\n  maxPerCore: 1\n  min: 9000\n";
+    for name in ["kube-proxy/config.conf", "config/config", "proxy-config/kube-proxy-config.yaml"] {
+        let path = format!("{MAPS}/{name}");
+        assert_eq!(limit(&[(&path, text), cpus]), Some(9000), "{name}");
+        assert_eq!(limit(&[(&path, "kind: Other\n# kube-proxy\n"), cpus]), Some(524_288), "{name}");
+    }
+}
+
+#[test]
 fn modules_and_options_of_a_systemd_host() {
     let tree = Tree::new(&[
         SYSTEMD,

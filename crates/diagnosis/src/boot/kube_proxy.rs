@@ -1,13 +1,15 @@
 //! What kube-proxy writes at each of its starts, from its configuration on the node.
 //!
 //! Source: kube-proxy's reference; its rule for the limit (max per core times cores, at least min; buckets of a quarter
-//! where there are fewer) is that of Kubernetes since 1.3.
+//! where there are fewer) is that of Kubernetes since 1.3. Since 1.36 the product counts up to 1,048,576 (pull request
+//! 137002). Whether a higher limit that is there already is left alone changed thrice (103174, 120448, 142035): it is taken to be replaced.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::Said;
+use plimsoll_ct::Setting;
 use plimsoll_wire::kube_proxy::{self, KubeProxy, Line};
 use plimsoll_wire::sysctl::Assignment;
 use plimsoll_wire::tuned::HASHSIZE;
@@ -20,6 +22,8 @@ use crate::facts::ManagerKind;
 /// kube-proxy's own values, where it is told none.
 const PER_CORE: u64 = 32_768;
 const LEAST: u64 = 131_072;
+/// Where its product ends, since 1.36.
+const MOST: u64 = 1 << 20;
 const ESTABLISHED: u64 = 86_400;
 const CLOSE_WAIT: u64 = 3600;
 
@@ -81,26 +85,26 @@ pub(super) fn add(plan: &mut Plan, facts: &BootFacts, tree: &Tree) {
 
 /// The configuration on this node, and its file.
 fn configuration(tree: &Tree) -> Option<(KubeProxy, String)> {
-    // kubeadm's DaemonSet: the ConfigMap as it is mounted into the pod.
-    const PODS: &str = "/var/lib/kubelet/pods";
-    let mounted: Vec<String> = tree
-        .files_below(PODS)
-        .into_iter()
-        .filter(|path| {
-            path.contains("kubernetes.io~configmap/kube-proxy/") && path.ends_with("/config.conf")
-        })
-        .map(Into::into)
-        .collect();
-    FILES.iter().map(|f| (*f).to_string()).chain(mounted).find_map(|path| {
-        let text = tree.text(&path)?;
+    // A DaemonSet: the ConfigMap as it is mounted into the pod, or flags, which only the running process shows.
+    let mounted = tree.files_below("/var/lib/kubelet/pods").into_iter();
+    let mounted = mounted.filter(|path| path.contains("/kubernetes.io~configmap/"));
+    let running = tree.files_below("/proc").into_iter();
+    let running = running.filter(|path| path.ends_with("/cmdline"));
+    FILES.iter().copied().chain(mounted).chain(running).find_map(|path| {
+        let text = tree.text(path)?;
+        // Where it is told a file, that holds.
+        if path.starts_with("/proc/") && text.contains("--config") {
+            return None;
+        }
         // The configuration of k3s holds much besides, and says nothing of kube-proxy when it is not told to.
-        Some((kube_proxy::read(text)?, path))
+        Some((kube_proxy::read(text)?, path.to_string()))
     })
 }
 
 /// The values that it writes, in its order.
 fn writes(config: &KubeProxy, file: &str, facts: &BootFacts, plan: &mut Plan) -> Vec<Assignment> {
     let mut all = Vec::new();
+    let running = Setting::find("nf_conntrack_max").and_then(|limit| facts.running(limit));
     let shown = if file.is_empty() { DEFAULTS } else { file };
     let mut add = |key: &str, value: u64, line: u32| {
         all.push(Assignment {
@@ -118,8 +122,23 @@ fn writes(config: &KubeProxy, file: &str, facts: &BootFacts, plan: &mut Plan) ->
     if per_core > 0 {
         match facts.cpus.get() {
             Some(cpus) => {
-                let scaled = per_core.saturating_mul(u64::from(cpus));
-                let (max, line) = if scaled > least { (scaled, line) } else { (least, least_line) };
+                let whole = per_core.saturating_mul(u64::from(cpus));
+                // Which version it is shows in what it set when it was started last.
+                let older = running == Some(whole);
+                let scaled = if older { whole } else { whole.min(MOST) };
+                if whole > MOST && older {
+                    plan.assumed.push(said!(
+                        "kube-proxy sets the limit to {whole} here; from Kubernetes 1.36 on it will be {MOST}, more than that only by conntrack.min with a small maxPerCore",
+                        "这里的 kube-proxy 把上限设为 {whole}；从 Kubernetes 1.36 起会是 {MOST}，要更多只能用 conntrack.min 配一个小的 maxPerCore"
+                    ));
+                } else if whole > MOST {
+                    plan.assumed.push(said!(
+                        "kube-proxy is taken for one of Kubernetes 1.36 or later, which sets the limit to {MOST} at most by its processors; an older one sets {whole}",
+                        "把 kube-proxy 当作 Kubernetes 1.36 或更新的：它按 CPU 数最多把上限设为 {MOST}；更旧的会设为 {whole}"
+                    ));
+                }
+                let by_cores = scaled > least || scaled < whole;
+                let (max, line) = if by_cores { (scaled, line) } else { (least, least_line) };
                 add("net.netfilter.nf_conntrack_max", max, line);
                 // Only where there are fewer: the simulation drops a write that would lower them.
                 add(HASHSIZE, max / 4, line);

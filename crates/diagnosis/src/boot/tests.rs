@@ -419,6 +419,37 @@ fn kube_proxy_has_the_last_word_by_its_own_configuration() {
 }
 
 #[test]
+fn kube_proxys_product_of_processors_ends_at_a_mebi_and_flags_are_read_from_its_process() {
+    let config = |more: &str| {
+        let text = format!("kind: KubeProxyConfiguration\nconntrack:\n{more}");
+        host(
+            "6.12.1",
+            &[
+                EARLY,
+                ("/var/lib/kubelet/pods/1/volumes/kubernetes.io~configmap/config/config", &text),
+            ],
+        )
+    };
+    let many = "  maxPerCore: 1000000\n  min: 4000000\n";
+    let b = boot(&config(many), &[]);
+    assert_eq!((value(&b, MAX), b.assumed.len()), (Some(1 << 20), 1));
+    let b = boot(&config("  maxPerCore: 1\n  min: 4000000\n"), &[]);
+    assert_eq!((value(&b, MAX), b.assumed.len()), (Some(4_000_000), 0));
+    // It runs, and shows that it is an older one.
+    let mut older = config("  maxPerCore: 1000000\n");
+    older.settings.insert("nf_conntrack_max".into(), "2000000".into());
+    let b = boot(&older, &[]);
+    assert_eq!((value(&b, MAX), b.assumed.len()), (Some(2_000_000), 1));
+
+    let file = ("/etc/sysctl.d/60-ct.conf", "net.netfilter.nf_conntrack_max = 524288\n");
+    let runs = |flags| boot(&host("6.12.1", &[EARLY, file, ("/proc/77/cmdline", flags)]), &[]);
+    assert_eq!(value(&runs("kube-proxy\0--conntrack-max-per-core=0\0"), MAX), Some(524_288));
+    assert_eq!(value(&runs("kube-proxy\0--v=2\0"), MAX), Some(131_072));
+    // What a file tells it is not known here.
+    assert_eq!(value(&runs("kube-proxy\0--config=/x\0"), MAX), Some(524_288));
+}
+
+#[test]
 fn tuned_sets_its_profile_and_then_the_files_of_etc_again() {
     let tuned = [
         EARLY,

@@ -122,6 +122,11 @@ const WANTED: &[(&str, Interest)] = &[
     ("etc/rancher/*/config.yaml", Small(MIB)),
     ("var/lib/kube-proxy/*", Small(MIB)),
     ("var/lib/kubelet/pods/*/volumes/kubernetes.io~configmap/kube-proxy/config.conf", Small(MIB)),
+    ("var/lib/kubelet/pods/*/volumes/kubernetes.io~configmap/config/config", Small(MIB)),
+    (
+        "var/lib/kubelet/pods/*/volumes/kubernetes.io~configmap/proxy-config/kube-proxy-config.yaml",
+        Small(MIB),
+    ),
     ("run/udev/rules.d/*", Small(256 * KIB)),
     ("usr/local/lib/udev/rules.d/*", Small(256 * KIB)),
     ("usr/lib/udev/rules.d/*", Small(256 * KIB)),

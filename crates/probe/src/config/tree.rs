@@ -19,6 +19,8 @@ const MOST_FILES: usize = 5000;
 const MOST_BYTES: u64 = 32 << 20;
 /// Most pods whose mounts are looked at.
 const PODS: usize = 1000;
+/// Names that kube-proxy's configuration has in its ConfigMap.
+const CONFIG_MAPS: &[&str] = &["config.conf", "config", "config.yaml", "kube-proxy-config.yaml"];
 
 /// Parents of the folders that are merged by name.
 const PARENTS: &[&str] = &["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"];
@@ -138,6 +140,7 @@ pub(super) fn read(files: &Files) -> Tree {
     reader.units();
     reader.tuned();
     reader.pods();
+    reader.kube_proxies();
     reader.tree
 }
 
@@ -284,6 +287,20 @@ impl Reader<'_> {
         }
     }
 
+    /// The command lines of kube-proxy where it runs: its DaemonSet may give it flags, which stand in no file.
+    fn kube_proxies(&mut self) {
+        if !["/var/lib/kubelet", "/etc/kubernetes"].iter().any(|f| self.files.list(f).is_ok()) {
+            return;
+        }
+        for process in self.files.list("/proc").unwrap_or_default() {
+            let comm = self.files.read(&format!("/proc/{process}/comm"), 64);
+            if comm.is_ok_and(|comm| comm.trim_ascii() == b"kube-proxy") {
+                let path = format!("/proc/{process}/cmdline");
+                self.whole(&path, &path, |text| text);
+            }
+        }
+    }
+
     /// kube-proxy's ConfigMap as it is mounted into its pod.
     fn pods(&mut self) {
         const FOLDER: &str = "/var/lib/kubelet/pods";
@@ -297,10 +314,19 @@ impl Reader<'_> {
             }
         };
         for pod in pods.iter().take(PODS) {
-            let path =
-                format!("{FOLDER}/{pod}/volumes/kubernetes.io~configmap/kube-proxy/config.conf");
-            // The mount is a link into a folder of its own; only its end is of interest.
-            self.whole(&path, &path, |text| text);
+            let maps = &format!("{FOLDER}/{pod}/volumes/kubernetes.io~configmap");
+            // kubeadm calls it kube-proxy, EKS config, OpenShift proxy-config.
+            let volumes = self.files.list(maps).unwrap_or_default();
+            let volumes = volumes.iter().filter(|v| v.contains("proxy") || *v == "config");
+            for path in volumes.flat_map(|volume| {
+                CONFIG_MAPS.iter().map(move |name| format!("{maps}/{volume}/{name}"))
+            }) {
+                let text = self.files.read(&path, LARGEST).unwrap_or_default();
+                if String::from_utf8_lossy(&text).contains("KubeProxyConfiguration") {
+                    // The mount is a link into a folder of its own; only its end is of interest.
+                    self.whole(&path, &path, |text| text);
+                }
+            }
         }
     }
 }
