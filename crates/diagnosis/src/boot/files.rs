@@ -10,7 +10,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use plimsoll_wire::Malformed;
-use plimsoll_wire::sysctl::{Assignment, Conf, expand, is_pattern, read_conf};
+use plimsoll_wire::sysctl::{
+    Assignment, Conf, expand, is_pattern, read_conf, read_conf_of_procps, read_conf_of_systemd,
+};
 
 use super::keys::{Keys, Meaning, may_concern, place};
 use super::order::{conf, folders, merged};
@@ -61,7 +63,8 @@ pub(super) fn of_tuned(tree: &Tree, keys: &Keys<'_>) -> Vec<Assignment> {
 /// What `sysctl -p FILE` applies.
 pub(super) fn of_file(tree: &Tree, path: &str, keys: &Keys<'_>) -> Vec<Assignment> {
     let Some(text) = tree.text(path) else { return Vec::new() };
-    finish(vec![read_conf(path, text)], Vec::new(), SysctlLoader::Procps, keys).assignments
+    let conf = read_conf_of_procps(path, text);
+    finish(vec![conf], Vec::new(), SysctlLoader::Procps, keys).assignments
 }
 
 struct Reading<'a> {
@@ -74,14 +77,10 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn apply(&mut self, path: &str) {
         let Some(text) = self.tree.text(path) else { return };
-        let mut conf = read_conf(path, text);
-        if self.loader == SysctlLoader::Systemd {
-            // It takes off the blank of `- KEY`; procps looks for a key that begins with one.
-            let keys = conf.assignments.iter_mut().map(|a| &mut a.key);
-            let keys = keys.chain(conf.excluded.iter_mut().map(|(_, key)| key));
-            keys.for_each(|key| *key = key.trim_start().into());
-        }
-        self.confs.push(conf);
+        self.confs.push(match self.loader {
+            SysctlLoader::Systemd => read_conf_of_systemd(path, text),
+            SysctlLoader::Procps | SysctlLoader::RcSysinit => read_conf_of_procps(path, text),
+        });
     }
 
     /// Keeps what stands in a file that the boot passes over.
@@ -208,23 +207,28 @@ fn finish(
     let about = |m: &&Malformed| m.seen.contains("conntrack") || m.seen.contains("contrack");
     applied.malformed = confs.iter().flat_map(|c| &c.malformed).filter(about).cloned().collect();
     let mut lines: Vec<Line<'_>> = confs.iter().flat_map(lines_of).collect();
-    lines.retain(|line| is_pattern(line.key()) || may_concern(line.key()));
+    lines.retain(|line| is_pattern(line.key()) || may_concern(unrooted(line.key())));
     if loader == SysctlLoader::Systemd {
         lines = keep_last(&lines, &mut applied.replaced);
     }
-    // No pattern sets a key that some line names in full, or excludes (systemd, procps 4). An excluded pattern excludes nothing.
+    // No pattern sets a key that some line names in full, or excludes (systemd, procps 4), as it is spelt there. An excluded
+    // pattern excludes nothing.
     let named: BTreeSet<&str> =
         lines.iter().map(|line| line.key()).filter(|key| !is_pattern(key)).collect();
     let mut followed = 0;
     for line in &lines {
         let Line::Set(assignment) = line else { continue };
         if !is_pattern(&assignment.key) {
-            applied.assignments.push((*assignment).clone());
+            let key = unrooted(&assignment.key).into();
+            applied.assignments.push(Assignment { key, ..(*assignment).clone() });
         } else if loader != SysctlLoader::RcSysinit && followed < PATTERNS {
             followed += 1;
-            let fitting = expand(&assignment.key).into_iter().filter(|key| {
+            let pattern = unrooted(&assignment.key);
+            let root = &assignment.key[..assignment.key.len() - pattern.len()];
+            let fitting = expand(pattern).into_iter().filter(|key| {
                 // A pattern names only what is there.
-                matches!(keys.meaning(key), Some(Meaning::Live(_))) && !named.contains(key.as_str())
+                matches!(keys.meaning(key), Some(Meaning::Live(_)))
+                    && !named.contains(format!("{root}{key}").as_str())
             });
             applied.assignments.extend(fitting.map(|key| Assignment {
                 key,
@@ -234,6 +238,11 @@ fn finish(
         }
     }
     applied
+}
+
+/// A key without the separator in front, which is another key for procps only as long as it compares.
+fn unrooted(key: &str) -> &str {
+    key.trim_start_matches('.')
 }
 
 /// The lines of a file in their order.

@@ -1,5 +1,5 @@
 //! Trees of sysctl files made at random, with what people and editors do to them: names that hide each other, masks, patterns,
-//! exclusions, both notations, remarks, blanks, ends of lines.
+//! exclusions, both notations, remarks, blanks, ends of lines, those of old machines as well.
 
 /// Few keys, so that lines meet.
 const KEYS: [&str; 6] = [
@@ -66,7 +66,7 @@ pub fn files(seed: u64) -> Vec<(String, String)> {
 }
 
 fn text(dice: &mut Dice, value: &mut u32) -> String {
-    let end = *dice.of(&["\n", "\n", "\n", "\r\n"]);
+    let end = *dice.of(&["\n", "\n", "\n", "\n", "\n", "\n", "\r\n", "\r\n", "\r"]);
     let mut text = String::new();
     for _ in 0..=dice.below(5) {
         text += &line(dice, value);
@@ -81,11 +81,12 @@ fn text(dice: &mut Dice, value: &mut u32) -> String {
 fn line(dice: &mut Dice, value: &mut u32) -> String {
     let (pattern, key) = (*dice.of(&PATTERNS), *dice.of(&KEYS));
     let bare = if dice.below(4) == 0 { pattern } else { key };
-    // Not with a slash in front: sysctl of procps takes that for another key when it looks what a pattern may set.
-    let key = match dice.below(8) {
+    let key = match dice.below(10) {
         0 | 1 => format!("net/netfilter/nf_conntrack_{bare}"),
         2 => format!("net.*.nf_conntrack_{bare}"),
         3 => format!("net/netfilter.nf_conntrack_{bare}"),
+        4 => format!("/net/netfilter/nf_conntrack_{bare}"),
+        5 => format!(".net.netfilter.nf_conntrack_{bare}"),
         _ => format!("net.netfilter.nf_conntrack_{bare}"),
     };
     *value += 1;

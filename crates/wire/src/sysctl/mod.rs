@@ -51,35 +51,69 @@ pub struct Conf {
 pub fn read_conf(file: &str, text: &str) -> Conf {
     let mut conf = Conf { file: file.into(), ..Conf::default() };
     for (line, content) in (1..).zip(text.lines()) {
+        conf.read(line, content, dotted);
+    }
+    conf
+}
+
+/// Reads a file as systemd-sysctl does: a carriage return or a NUL ends a line as well (its number stays that of the
+/// editor's), and the blank of `- KEY` is nothing.
+pub fn read_conf_of_systemd(file: &str, text: &str) -> Conf {
+    let mut conf = Conf { file: file.into(), ..Conf::default() };
+    for (line, content) in (1..).zip(text.lines()) {
+        content.split(['\r', '\0']).for_each(|part| conf.read(line, part, dotted));
+    }
+    let keys = conf.assignments.iter_mut().map(|a| &mut a.key);
+    let keys = keys.chain(conf.excluded.iter_mut().map(|(_, key)| key));
+    keys.for_each(|key| *key = key.trim_start().into());
+    conf
+}
+
+/// Reads a file as sysctl of procps does: nothing behind a NUL; and a key with a separator in front keeps it, as a dot,
+/// since that program does not take it for the same key when it looks what a pattern may set.
+pub fn read_conf_of_procps(file: &str, text: &str) -> Conf {
+    let mut conf = Conf { file: file.into(), ..Conf::default() };
+    let spelt = |key: &str| {
+        let rooted = if key.starts_with(['.', '/']) { "." } else { "" };
+        format!("{rooted}{}", dotted(key))
+    };
+    for (line, content) in (1..).zip(text.lines()) {
+        conf.read(line, content.split('\0').next().unwrap_or(""), spelt);
+    }
+    conf
+}
+
+impl Conf {
+    /// A line, or a part of one. `spelt`: how a key is written down.
+    fn read(&mut self, line: u32, content: &str, spelt: impl Fn(&str) -> String) {
         let content = content.trim();
         if content.is_empty() || content.starts_with(['#', ';']) {
-            continue;
+            return;
         }
         let (may_fail, content) = match content.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, content),
         };
         let blank = if content.starts_with([' ', '\t']) { " " } else { "" };
-        let named = |key: &str| format!("{blank}{}", dotted(key.trim()));
+        let named = |key: &str| format!("{blank}{}", spelt(key.trim()));
         match content.split_once('=') {
-            Some((key, value)) if !key.trim().is_empty() => conf.assignments.push(Assignment {
-                file: file.into(),
+            Some((key, value)) if !key.trim().is_empty() => self.assignments.push(Assignment {
+                file: self.file.clone(),
                 line,
                 key: named(key),
                 value: value.trim().into(),
                 may_fail,
             }),
             None if may_fail && !content.trim().is_empty() => {
-                conf.excluded.push((line, named(content)));
+                self.excluded.push((line, named(content)));
             }
-            Some(_) | None => conf.malformed.push(Malformed::new(
-                format!("{file}, line {line}"),
+            Some(_) | None => self.malformed.push(Malformed::new(
+                format!("{}, line {line}", self.file),
                 "`key = value`",
                 content.as_bytes(),
             )),
         }
     }
-    conf
 }
 
 /// Reads `sysctl -a`: key and value of each line that has both.
