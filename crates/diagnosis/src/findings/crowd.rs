@@ -1,16 +1,16 @@
-//! Who fills it, where that is the trouble: unanswered floods, one source, one namespace
+//! Who fills it, where that is the trouble: floods that nobody answers or ends, one source, one namespace
 //! (CT010, CT011).
 
 use alloc::string::{String, ToString};
 
-use plimsoll_ct::{Protocol, State};
+use plimsoll_ct::{Protocol, State, TcpState};
 
 use super::{Draft, source_of};
 use crate::Said;
 use crate::Severity;
 use crate::case::{Case, Space};
-use crate::facts::{Prefix, Service};
-use crate::groups::{self, prefix_label, ratio, service_label};
+use crate::facts::{Prefix, Service, StateKey, Tally};
+use crate::groups::{self, prefix_label, ratio, service_label, sum};
 use crate::words;
 
 /// Unreplied entries that make a flood of what would otherwise be a scan (half of a tiny table).
@@ -81,7 +81,9 @@ impl Kind {
 pub(crate) struct Flood {
     /// The protocol that makes most of it.
     pub(crate) protocol: Protocol,
-    /// Unreplied entries in the table.
+    /// Handshakes that this host's end answered and whoever asked never ended, more of them than unreplied ones.
+    pub(crate) half_open: bool,
+    /// Entries of it in the table.
     pub(crate) entries: u64,
     /// Their share of the table.
     pub(crate) share: f64,
@@ -94,9 +96,12 @@ pub(crate) struct Flood {
 /// The flood of a namespace, if there is one.
 pub(crate) fn flood_of(s: &Space<'_>) -> Option<Flood> {
     let (census, scale) = s.census()?;
-    let unreplied = census.total.unreplied;
-    let entries = scale.up(unreplied);
-    let share = ratio(unreplied, census.total.total());
+    let half = sum(census.states.iter().filter(|(k, _)| is_half_open(k)).map(|(_, t)| t.total()));
+    let half_open = half > census.total.unreplied;
+    let unended = census.total.unreplied.saturating_add(half);
+    let entries = scale.up(unended);
+    let share = ratio(unended, census.total.total());
+    let of_flood = |tally: &Tally| if half_open { tally.evictable } else { tally.unreplied };
     let least = match s.limit() {
         Some(max) => FLOOD_LEAST.min(max / 2).max((max as f64 * FLOOD_OF_LIMIT) as u64),
         None => FLOOD_UNLIMITED,
@@ -105,15 +110,18 @@ pub(crate) fn flood_of(s: &Space<'_>) -> Option<Flood> {
         return None;
     }
     let of_kind = |kind: Kind| -> u64 {
-        let rows = census.states.iter().filter(|(k, _)| !k.replied && Kind::of(k.protocol) == kind);
-        rows.fold(0u64, |sum, (_, t)| sum.saturating_add(t.total()))
+        let rows = census
+            .states
+            .iter()
+            .filter(|(k, _)| (!k.replied || is_half_open(k)) && Kind::of(k.protocol) == kind);
+        sum(rows.map(|(_, t)| t.total()))
     };
     let kind =
         [Kind::Rest, Kind::Icmp, Kind::Udp, Kind::Tcp].into_iter().max_by_key(|k| of_kind(*k))?;
     let protocol = census
         .states
         .iter()
-        .filter(|(k, _)| !k.replied && Kind::of(k.protocol) == kind)
+        .filter(|(k, _)| (!k.replied || is_half_open(k)) && Kind::of(k.protocol) == kind)
         .max_by_key(|(_, t)| t.total())
         .map(|(k, _)| k.protocol)?;
     let service = census
@@ -121,17 +129,22 @@ pub(crate) fn flood_of(s: &Space<'_>) -> Option<Flood> {
         .rows
         .iter()
         .filter(|(svc, _)| Kind::of(svc.protocol) == kind)
-        .max_by_key(|(_, t)| t.unreplied)
-        .filter(|(_, t)| ratio(t.unreplied, unreplied) > 0.5)
+        .max_by_key(|(_, t)| of_flood(t))
+        .filter(|(_, t)| ratio(of_flood(t), unended) > 0.5)
         .map(|(service, _)| *service);
     let source = census
         .sources
         .rows
         .iter()
-        .max_by_key(|(_, t)| t.unreplied)
-        .filter(|(_, t)| ratio(t.unreplied, unreplied) > 0.9)
+        .max_by_key(|(_, t)| of_flood(t))
+        .filter(|(_, t)| ratio(of_flood(t), unended) > 0.9)
         .map(|(prefix, _)| *prefix);
-    Some(Flood { protocol, entries, share, service, source })
+    Some(Flood { protocol, half_open, entries, share, service, source })
+}
+
+/// A handshake of which the last packet is due.
+pub(crate) fn is_half_open(key: &StateKey) -> bool {
+    key.replied && key.state == State::Tcp(TcpState::SynRecv)
 }
 
 /// CT010: entries that nobody answers.
@@ -139,6 +152,7 @@ fn flood(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
     let flood = flood_of(s)?;
     let (census, _) = s.census()?;
     let what = match Kind::of(flood.protocol) {
+        Kind::Tcp if flood.half_open => said!("half-open TCP handshakes", "半开的 TCP 握手"),
         Kind::Tcp => {
             let syn = census.states.iter().any(|(k, _)| {
                 !k.replied && k.protocol == Protocol::Tcp && k.state != State::Stateless
@@ -154,18 +168,23 @@ fn flood(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
         Kind::Rest => said!("unanswered entries", "没有应答的条目"),
     };
     let to = flood.service.filter(|svc| svc.port != 0).map(groups::to_service);
-    let from = groups::unreplied_sources(census);
+    let from = groups::unreplied_sources(census).filter(|_| !flood.half_open);
     let mut tail = Said::default();
     for part in [to, from].into_iter().flatten() {
         tail.push(&said!(" {part}", "{part:#}"));
     }
     let known = one_way(flood.service);
-    let nature = known.map_or_else(Said::default, |name| {
-        said!(
+    let nature = match known {
+        Some(name) => said!(
             " This is {name}: it is one-way by nature, so tracking it serves nothing.",
             "这是 {name}：本来就是单向的，跟踪它毫无用处。"
-        )
-    });
+        ),
+        None if flood.half_open => said!(
+            " The SYN was answered, and the answer never was: a SYN flood from addresses that are not its own, or clients that the answers do not reach.",
+            "SYN 得到了应答，应答却再无回音：伪造来源的 SYN 洪水，或者应答到不了客户端。"
+        ),
+        None => Said::default(),
+    };
     let table = case.the_table(i).map(lower_first);
     let summary = said!(
         "{} {what}{tail} make up {} of {table}.{nature}",
@@ -178,7 +197,10 @@ fn flood(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
         .explains(flood.share)
         .clause(said!("{} {what}{tail}", "{:#} 是{tail:#}{what:#}", words::share(flood.share)))
         .count(
-            said!("unreplied entries", "没有应答的条目"),
+            match flood.half_open {
+                true => said!("half-open handshakes", "半开的握手"),
+                false => said!("unreplied entries", "没有应答的条目"),
+            },
             flood.entries,
             "entries",
             source.clone(),

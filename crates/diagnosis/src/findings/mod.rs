@@ -31,7 +31,7 @@ use crate::words;
 use crate::{Definition, Evidence, Excluded, Finding, Said, Severity, Value};
 
 pub(crate) use boot::lost_settings;
-pub(crate) use crowd::{ONE_WAY, flood_of};
+pub(crate) use crowd::{ONE_WAY, flood_of, is_half_open};
 pub(crate) use forecast::forecast;
 pub(crate) use idle::{FLOOR, established_timeout, pile};
 pub(crate) use stale::stale_assignments;

@@ -101,15 +101,20 @@ fn unanswered(s: &Space<'_>) -> Option<Part> {
     let with = |option: &str, value: Option<String>| {
         value.map_or_else(String::new, |value| format!(" {option} {value}"))
     };
+    let which = match flood.half_open {
+        true => "--state SYN_RECV".to_string(),
+        false => format!("--unreplied --protocol {protocol}"),
+    };
     let ours = format!(
-        "shed --unreplied --protocol {protocol}{}{}",
+        "shed {which}{}{}",
         with("--port", port.map(|port| port.to_string())),
         with("--source", source.clone())
     );
     let port = with("--orig-port-dst", port.map(|port| port.to_string()));
     let source = with("-s", source);
+    let state = if flood.half_open { "SYN_RECV" } else { "SYN_SENT" };
     let mut commands = Vec::from([match flood.protocol {
-        Protocol::Tcp => Said::name(format!("conntrack -D -p tcp --state SYN_SENT{source}{port}")),
+        Protocol::Tcp => Said::name(format!("conntrack -D -p tcp --state {state}{source}{port}")),
         Protocol::Icmp => Said::name(format!("conntrack -D -p icmp{source}")),
         Protocol::Icmpv6 => Said::name(format!("conntrack -D -f ipv6 -p icmpv6{source}")),
         Protocol::Udp => Said::name(format!("conntrack -D -p udp{source}{port}")),
@@ -129,7 +134,10 @@ fn unanswered(s: &Space<'_>) -> Option<Part> {
     }
     Some(Part {
         answers: "CT010",
-        what: said!("the unanswered entries", "没有应答的条目"),
+        what: match flood.half_open {
+            true => said!("the half-open handshakes", "半开的握手"),
+            false => said!("the unanswered entries", "没有应答的条目"),
+        },
         ours,
         commands,
     })

@@ -31,6 +31,8 @@ const LAST_ACK: u64 = 15;
 const CLOSE: u64 = 5;
 /// A handshake that is not answered within this is not going to be.
 const SYN_SENT: u64 = 20;
+/// A client answers within a round trip; one SYN-ACK or two may get lost.
+const SYN_RECV: u64 = 10;
 /// One-way UDP kept so long.
 const UDP: u64 = 10;
 /// First release whose rules can answer SYNs with cookies.
@@ -40,6 +42,7 @@ const POLICIES_SINCE: (u16, u16) = (3, 4);
 
 /// What a flood that nobody answers is made of.
 const UNANSWERED: Said = Said::of("unanswered entries", "没有应答的条目");
+const HALF_OPEN: Said = Said::of("half-open handshakes", "半开的握手");
 
 /// The remedy.
 pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
@@ -58,6 +61,14 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         let s = findings.space(case, &["CT010"])?;
         let flood = flood_of(s)?;
         let (name, value, why) = match flood.protocol {
+            Protocol::Tcp if flood.half_open => (
+                "nf_conntrack_tcp_timeout_syn_recv",
+                SYN_RECV,
+                said!(
+                    "A client whose answer takes longer than that fails to connect.",
+                    "回音来得比这更晚的客户端连不上。"
+                ),
+            ),
             Protocol::Tcp => (
                 "nf_conntrack_tcp_timeout_syn_sent",
                 SYN_SENT,
@@ -85,9 +96,11 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
                 said!("Tunnels that pause longer are tracked anew.", "停顿更久的隧道会重新跟踪。"),
             ),
         };
-        let mut remedy = one(case, s, "CT010", name, value, &UNANSWERED, why)?;
+        let what = if flood.half_open { &HALF_OPEN } else { &UNANSWERED };
+        let mut remedy = one(case, s, "CT010", name, value, what, why)?;
         let same = same_elsewhere(case, findings, s, &["CT010"], |other| {
-            flood_of(other).is_some_and(|f| f.protocol == flood.protocol)
+            flood_of(other)
+                .is_some_and(|f| (f.protocol, f.half_open) == (flood.protocol, flood.half_open))
         });
         also(&mut remedy, same);
         also(&mut remedy, passed_on(case, s));
@@ -291,6 +304,7 @@ mod tests {
     fn the_pages_advise_the_same_seconds() {
         let flood = include_str!("../../../../docs/findings/CT010-unreplied-flood.md");
         assert!(flood.contains(&format!("_tcp_timeout_syn_sent={SYN_SENT}\n")));
+        assert!(flood.contains(&format!("_tcp_timeout_syn_recv={SYN_RECV}\n")));
         assert!(flood.contains(&format!("_udp_timeout={UDP}\n")));
         let closed = include_str!("../../../../docs/findings/CT013-time-wait-pile-up.md");
         assert!(closed.contains(&format!("nf_conntrack_tcp_timeout_time_wait={TIME_WAIT}\n")));

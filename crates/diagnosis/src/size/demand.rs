@@ -9,7 +9,8 @@ use plimsoll_ct::{Protocol, State, timeout_name};
 
 use super::Machine;
 use crate::case::{Case, Space};
-use crate::facts::Snapshot;
+use crate::facts::{Snapshot, StateKey, Tally};
+use crate::findings::is_half_open;
 use crate::groups::ratio;
 use crate::remedies::Findings;
 use crate::{findings, words};
@@ -173,7 +174,7 @@ impl core::fmt::Display for Remark {
         match self {
             Self::Flood(entries) => write!(
                 f,
-                "{} without an answer are left out: a flood fills any table, and early drop evicts it",
+                "{} without an answer, or half-open, are left out: a flood fills any table, and early drop evicts it",
                 words::counted(*entries, "entry", "entries")
             ),
             Self::Ended => f.write_str(
@@ -281,12 +282,14 @@ impl Row {
 
 fn classes(s: &Space<'_>, flood: bool, remarks: &mut Vec<Remark>) -> Vec<ClassDemand> {
     let Some((census, scale)) = s.census() else { return Vec::new() };
+    // What is half-open is part of the flood.
+    let half = |key: &StateKey, tally: &Tally| if is_half_open(key) { tally.total() } else { 0 };
     let mut rows: BTreeMap<(Protocol, State, Option<&'static str>), (u64, u64)> = BTreeMap::new();
     for (key, tally) in &census.states {
         let name = timeout_name(key.protocol, key.state, key.assured, key.replied);
         let row = rows.entry((key.protocol, key.state, name)).or_default();
         row.0 = row.0.saturating_add(tally.total());
-        row.1 = row.1.saturating_add(tally.unreplied);
+        row.1 = row.1.saturating_add(tally.unreplied).saturating_add(half(key, tally));
     }
     let rates = new_rates(s);
     let mut left_out: u64 = 0;

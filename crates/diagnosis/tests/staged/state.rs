@@ -1,7 +1,7 @@
 //! The state of the table.
 
 use plimsoll_ct::{Counter, Entries, TcpState};
-use plimsoll_diagnosis::facts::{Fact, Owner, Reason, SeenIn, Tracking};
+use plimsoll_diagnosis::facts::{Fact, Owner, Reason, SeenIn, StateKey, Tracking};
 use plimsoll_diagnosis::{RemedyId, Said, Severity, Value, Verdict};
 
 use crate::build::*;
@@ -198,6 +198,28 @@ fn a_syn_flood_that_early_drop_survives_is_pressure_and_a_flood() {
     says(&d, RemedyId::Shed, "conntrack -D -p tcp --state SYN_SENT --orig-port-dst 443");
     let chance = d.findings[0].evidence.iter().find(|e| e.what.starts_with("chance")).unwrap();
     assert!(matches!(chance.value, plimsoll_diagnosis::Value::Number(p) if p > 0.999));
+}
+
+#[test]
+fn a_syn_flood_that_the_server_answers_is_a_flood_as_well() {
+    let half = StateKey { assured: false, ..tcp(TcpState::SynRecv) };
+    let mut after = host("6.12.117", 8);
+    let flood = census(&[(half, 250_000), (tcp(TcpState::Established), 12_144)]);
+    fill(&mut after.namespaces[0], flood);
+    let d = judge(&after, &[(Counter::EarlyDrop, 48_000)]);
+    assert_eq!(acts(&d), ["CT003", "CT010"]);
+    let told = summary(&d, "CT010");
+    assert!(
+        told.starts_with("250,000 half-open TCP handshakes to port 443 make up 95 %"),
+        "{told}"
+    );
+    assert!(told.contains("a SYN flood from addresses that are not its own"), "{told}");
+    says(&d, RemedyId::Timeout, "sysctl -w net.netfilter.nf_conntrack_tcp_timeout_syn_recv=10");
+    says(&d, RemedyId::Shed, "conntrack -D -p tcp --state SYN_RECV --orig-port-dst 443");
+    // Those of a busy minute are none.
+    let mut busy = host("6.12.117", 8);
+    fill(&mut busy.namespaces[0], census(&[(half, 90_000), (tcp(TcpState::Established), 110_000)]));
+    assert!(!ids(&judge(&busy, &[])).contains(&"CT010"));
 }
 
 #[test]
