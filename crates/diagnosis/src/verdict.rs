@@ -63,6 +63,10 @@ pub(crate) fn headline(case: &Case<'_>, found: &[Draft], verdict: Verdict) -> Sa
                 "{host:#} 正在丢包，每秒 {} 个：{table:#}已满（{of:#}）{comma:#}。",
                 words::rate(rate)
             ),
+            Ok(_) if case.after.host.origin == Origin::Live => said!(
+                "{host} was dropping packets seconds ago: {table} is full ({of}){comma}.",
+                "{host:#} 几秒前还在丢包：{table:#}已满（{of:#}）{comma:#}。"
+            ),
             // A host that was saved is spoken of in the past.
             Ok(_) | Err(_) => match case.after.host.origin {
                 Origin::Live => said!(

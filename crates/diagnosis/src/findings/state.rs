@@ -116,6 +116,16 @@ fn full(case: &Case<'_>, i: usize) -> Option<Draft> {
                 (Severity::Critical, drops)
             }
         }
+        // They were a moment ago; now there is room by evictions.
+        (Some(0), _) if fullness >= FULL && near_lines && s.grown(Counter::EarlyDrop) > Some(0) => {
+            (
+                Severity::Warning,
+                said!(
+                    "{at_limit}; the kernel log reports drops, and now evictions make room",
+                    "{at_limit:#}，内核日志说丢过包，现在靠淘汰腾出地方"
+                ),
+            )
+        }
         _ if fullness >= FULL && near_lines => (
             Severity::Critical,
             said!(

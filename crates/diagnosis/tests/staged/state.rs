@@ -232,6 +232,20 @@ fn a_few_drops_among_a_thousand_evictions_warn_without_shouting() {
 }
 
 #[test]
+fn a_full_table_that_evicts_and_drops_no_more_is_not_called_dropping() {
+    let mut after = host("6.12.117", 8);
+    fill(&mut after.namespaces[0], census(&[(syn(), 262_144)]));
+    lines(&mut after, 9, 600, 3, None);
+    let d = judge(&after, &[(Counter::EarlyDrop, 21_570), (Counter::Drop, 0)]);
+    assert_eq!((acts(&d), d.verdict), (vec!["CT001", "CT010"], Verdict::Warning));
+    assert!(summary(&d, "CT001").contains("reports drops, and now evictions make room"));
+    assert!(d.headline.contains(" was dropping packets seconds ago: "), "{}", d.headline);
+    // Where nothing is evicted it only waits for the next packet.
+    let d = judge(&after, &[(Counter::EarlyDrop, 0), (Counter::Drop, 0)]);
+    assert_eq!(d.verdict, Verdict::Critical);
+}
+
+#[test]
 fn the_table_of_a_container_is_full_while_the_host_is_not() {
     let mut after = host("6.18.15", 8);
     let owner = Owner::Container {

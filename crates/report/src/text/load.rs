@@ -179,15 +179,9 @@ fn details(screen: &mut Screen<'_>, d: &Diagnosis, ns: &NamespaceReport) {
         screen.flow(Line::new().padded(4), 4, "   ", &rates);
     }
     if let Some(full_in) = ns.full_in.filter(|&s| s > 0.0 && (s < FAR || style.verbose)) {
-        let growth = ns.rates.growth.as_ref().map_or_else(
-            |_| String::new(),
-            |g| {
-                let sign = if *g > 0.0 { "+" } else { "" };
-                spoken!(language, " at {sign}{}/s", "（每秒 {sign}{}）", rate(*g))
-            },
-        );
+        // By what growth is for the finding to say: that of the count is not the one that fills the table for good.
         let time = span(language, full_in);
-        let text = spoken!(language, "full in {time}{growth}", "再过 {time} 就满{growth}");
+        let text = spoken!(language, "full in {time}", "再过 {time} 就满");
         let line = Line::new().plain(style, "    ").with(style, Paint::Warn, &text);
         screen.line(&line);
     }
