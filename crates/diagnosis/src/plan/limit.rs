@@ -12,7 +12,7 @@ use core::net::IpAddr;
 use plimsoll_ct::Protocol;
 use plimsoll_wire::filter::{Program, TableFamily};
 
-use super::bypass::{program_of, show};
+use super::bypass::{program_of, serves, show};
 use super::{
     Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, Plan, Target, rules_read,
     tell_of_rules,
@@ -99,6 +99,15 @@ pub fn limit(
         ),
     };
     over(request, sources, &mut plan);
+    if !request.forwarded
+        && let Some(sockets) = rules.listening.value()
+        && !serves(protocol, port, sockets)
+    {
+        plan.risks.push(said!(
+            "Nobody listens on {name} here: what passes through to a container or to another host is limited by --forwarded only.",
+            "这里没有人监听 {name}：转给容器或别的主机的流量，只有加 --forwarded 才会受限。"
+        ));
+    }
     if speaks_nft(&case, space) {
         plan.changes.push(nft(request));
     } else {

@@ -50,7 +50,7 @@ pub(super) fn place<'a, 'c>(case: &'a Case<'c>, findings: &Findings<'_>) -> Opti
 
 /// Whose the port is: as the sockets say, else as the ends of its entries do. Empty: as the sockets say; `None`: it is
 /// not known.
-fn roles(s: &Space<'_>, service: Service, one_way: bool) -> Option<Vec<Role>> {
+pub(super) fn roles(s: &Space<'_>, service: Service, one_way: bool) -> Option<Vec<Role>> {
     let ways = &s.now.ways;
     if one_way {
         return Some(alloc::vec![Role::Server, Role::Client]);

@@ -5,14 +5,16 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::Protocol;
 
+use super::bypass::roles;
 use super::ours::fix;
 use super::{Findings, Ranked, same_elsewhere, speaks_nft};
 use crate::Said;
 use crate::case::{Case, Space};
 use crate::commands;
-use crate::facts::ManagerKind;
+use crate::facts::{ManagerKind, Service};
 use crate::findings::flood_of;
 use crate::groups::{prefix_label, ratio};
+use crate::rules::Role;
 use crate::words;
 use crate::{Remedy, RemedyId};
 
@@ -156,8 +158,9 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     let hot = census.and_then(|c| {
         let (service, tally) = c.services.rows.first()?;
         let tcp = service.protocol == Protocol::Tcp && service.port != 0;
-        (tcp && ratio(tally.total(), c.total.total()) > 0.5).then_some(service.port)
+        (tcp && ratio(tally.total(), c.total.total()) > 0.5).then_some(*service)
     });
+    let role = hot.and_then(|service| roles(s, service, false)?.first().copied());
     let v6 = source.is_some_and(|p| p.address.is_ipv6());
     let old = case.after.host.kernel.value().is_some_and(|k| k.rank() < (2, 23));
     let (title, commands): (Said, Vec<Said>) = if speaks_nft(case, s) {
@@ -216,13 +219,24 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     };
     let mut commands = commands::run_inside(s, commands);
     commands.extend(same_elsewhere(case, findings, s, &answers, |_| true));
-    let refused: Vec<Said> = none_is_over(s, each).into_iter().collect();
+    let mut refused: Vec<Said> = none_is_over(s, each).into_iter().collect();
+    if let (Some(service), Some(Role::Client)) = (hot, role) {
+        refused.push(said!(
+            "the connections to port {} are those that this host's own programs open: nothing that comes in is too much",
+            "通往端口 {} 的连接是本机自己的程序打开的：进来的并不多",
+            service.port
+        ));
+    }
+    let forwarded = if role == Some(Role::Forward) { " --forwarded" } else { "" };
     let remedy = Remedy {
         id: RemedyId::Limit,
         title,
         findings: answers,
         fix: hot
-            .and_then(|port| fix(&format!("limit tcp/{port} --per-source {each} --confirm 60s"), s))
+            .and_then(|Service { port, .. }| {
+                let ours = format!("limit tcp/{port} --per-source {each}{forwarded} --confirm 60s");
+                fix(&ours, s)
+            })
             .into_iter()
             .collect(),
         commands,

@@ -1,7 +1,7 @@
 //! Causes: who fills it, what outlives its use, what is lost at insertion, tracking itself.
 
 use plimsoll_ct::{Counter, Entries, TcpState};
-use plimsoll_diagnosis::facts::{Owner, Prefix, Service, Top, Tracking};
+use plimsoll_diagnosis::facts::{Fact, Owner, Prefix, Service, Snapshot, Top, Tracking};
 use plimsoll_diagnosis::{RemedyId, Said, Severity, Verdict};
 use plimsoll_wire::ruleset::Need;
 
@@ -398,4 +398,25 @@ fn entries_under_the_compiled_in_cap_for_unanswered_data_are_not_idle() {
     let after = host("6.12.117", 8);
     let d = diagnose(None, &after);
     assert_eq!(acts(&d), Vec::<&str>::new());
+}
+
+#[test]
+fn a_limit_for_each_source_is_for_where_the_connections_end() {
+    let full = |after: &mut Snapshot| {
+        let all = from_one(census(&[(tcp(TcpState::Established), 180_000)]));
+        fill(&mut after.namespaces[0], all);
+    };
+    let limit = |after: &Snapshot| remedy(&judge(after, &[]), RemedyId::Limit).clone();
+    let mut server = host("6.12.117", 8);
+    full(&mut server);
+    server.namespaces[0].ways = ways(STATEFUL, &[443]);
+    assert!(limit(&server).fix[0].ends_with("limit tcp/443 --per-source 13107 --confirm 60s"));
+    // It only passes through: in the chain of what comes in a rule would never meet it.
+    let mut router = host("6.12.117", 8);
+    full(&mut router);
+    assert!(limit(&router).fix[0].contains("--per-source 13107 --forwarded "), "{router:#?}");
+    let mut client = router.clone();
+    let Fact::Known { value: census, .. } = &mut client.namespaces[0].census else { panic!() };
+    census.sources.rows[0].0.address = "192.0.2.10".parse().unwrap();
+    assert!(limit(&client).refused[0].contains("this host's own programs open"));
 }
