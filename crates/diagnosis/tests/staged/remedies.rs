@@ -347,7 +347,10 @@ fn legacy_tables_that_took_too_long_to_read_are_told_and_are_still_the_ones_that
     after.namespaces[0].rules = known(rest);
     after.namespaces[0].rules_whole = Fact::missing(
         Reason::NotAsked,
-        Said::of("iptables-legacy-save -c: stopped after 2.0 s", "iptables-legacy-save -c：2.0 秒后中止"),
+        Said::of(
+            "iptables-legacy-save -c: stopped after 2.0 s",
+            "iptables-legacy-save -c：2.0 秒后中止",
+        ),
     );
     let d = judge(&after, &[]);
     says(&d, RemedyId::Bypass, "iptables-legacy -t raw -N PLIMSOLL-BYPASS-TCP3306");
