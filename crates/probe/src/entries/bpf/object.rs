@@ -137,7 +137,7 @@ fn loader<'a>() -> EbpfLoader<'a> {
         }
         EbpfLoader::new()
     });
-    elsewhere.ok().and_then(|thread| thread.join().ok()).unwrap_or_else(EbpfLoader::new)
+    elsewhere.ok().and_then(|thread| thread.join().ok()).unwrap_or_default()
 }
 
 /// The object with calls of the kernel's function number `id`. Loaders resolve such calls by name, but not the one
