@@ -100,6 +100,7 @@ pub fn limit(
     };
     over(request, sources, &mut plan);
     if !request.forwarded
+        && plan.risks.is_empty()
         && let Some(sockets) = rules.listening.value()
         && !serves(protocol, port, sockets)
     {
@@ -132,7 +133,14 @@ fn untracked(request: &LimitRequest, program: &Program, rules: &Ways, plan: &mut
     if let Some(own) = rules.own.value() {
         traffic = traffic.on(own);
     }
-    for rule in judge(program, [&traffic]).untracked {
+    let judged = judge(program, [&traffic]);
+    if let Some(rule) = judged.sent_on().filter(|_| !request.forwarded) {
+        plan.risks.push(said!(
+            "A rule sends what asks for it elsewhere, and that is limited by --forwarded only: {rule}",
+            "有规则把来访者转到别处，那些只有加 --forwarded 才会受限：{rule}"
+        ));
+    }
+    for rule in judged.untracked {
         plan.refused.push(said!(
             "it is not tracked, so its connections can't be counted: {rule}",
             "它不被跟踪，所以数不了它的连接：{rule}"

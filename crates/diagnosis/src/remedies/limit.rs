@@ -14,7 +14,7 @@ use crate::commands;
 use crate::facts::{ManagerKind, Service};
 use crate::findings::flood_of;
 use crate::groups::{prefix_label, ratio};
-use crate::rules::Role;
+use crate::rules::{Role, Traffic, judge};
 use crate::words;
 use crate::{Remedy, RemedyId};
 
@@ -227,7 +227,10 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             service.port
         ));
     }
-    let forwarded = if role == Some(Role::Forward) { " --forwarded" } else { "" };
+    // Where nobody listens, or a rule sends it on, it ends behind this host.
+    let on = hot.is_some_and(|service| sent_on(s, service));
+    let through = on || matches!(role, Some(Role::Forward | Role::Server));
+    let forwarded = if through { " --forwarded" } else { "" };
     let remedy = Remedy {
         id: RemedyId::Limit,
         title,
@@ -253,6 +256,21 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         refused,
     };
     Some(Ranked { rank: 4, remedy })
+}
+
+/// Whether a rule sends what asks for a port elsewhere.
+fn sent_on(s: &Space<'_>, service: Service) -> bool {
+    let Some(program) = s.now.ways.program.value() else { return false };
+    let mut traffic = Traffic::new(service.protocol.number(), service.port, Role::Server);
+    if let Some(own) = s.now.ways.own.value() {
+        traffic = traffic.on(own);
+    }
+    judge(program, [&traffic]).sent_on().is_some()
+}
+
+/// The namespace that it is for.
+pub(super) fn place<'a, 'c>(case: &'a Case<'c>, findings: &Findings<'_>) -> Option<&'a Space<'c>> {
+    findings.space(case, &["CT011"])
 }
 
 /// Why a limit for each source would change nothing: a network may hold all of the table by many addresses, each of

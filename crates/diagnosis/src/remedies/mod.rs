@@ -102,7 +102,11 @@ pub(crate) fn remedies(case: &Case<'_>, found: &[Draft]) -> Vec<Remedy> {
 /// The namespaces, by index, for which a remedy is planned on the rules in full.
 pub(crate) fn asks_for_ways(case: &Case<'_>, found: &[Draft]) -> Vec<usize> {
     let findings = Findings(found);
-    let places = [bypass::place(case, &findings), lifeline::place(case, &findings)];
+    let places = [
+        bypass::place(case, &findings),
+        lifeline::place(case, &findings),
+        limit::place(case, &findings),
+    ];
     let mut found: Vec<usize> = Vec::new();
     for place in places.into_iter().flatten() {
         let index = case.spaces.iter().position(|s| core::ptr::eq(s, place));

@@ -25,7 +25,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use plimsoll_wire::filter::{Action, Backend, Hook, Program, Rule, Table, TableFamily};
+use plimsoll_wire::filter::{Action, Backend, Hook, Need, Program, Rule, Table, TableFamily};
 
 use crate::Said;
 use crate::words;
@@ -46,6 +46,19 @@ pub struct Judgement {
     pub untracked: Vec<String>,
     /// What would be different and stops nothing, a sentence each.
     pub notes: Vec<Said>,
+}
+
+impl Judgement {
+    /// The rule that may send what asks for the port elsewhere (DNAT, as Docker and kube-proxy publish ports): then it passes
+    /// through, whoever else listens on the port.
+    pub fn sent_on(&self) -> Option<&str> {
+        let sends = |n: &&NeedOf| {
+            n.need == Need::Nat
+                && matches!(n.by, By::Chance | By::Surely)
+                && n.rule.to_ascii_lowercase().contains("dnat")
+        };
+        self.needs.iter().find(sends).map(|n| n.rule.as_str())
+    }
 }
 
 /// Judges traffic by the rules.

@@ -411,6 +411,10 @@ fn a_limit_for_each_source_is_for_where_the_connections_end() {
     full(&mut server);
     server.namespaces[0].ways = ways(STATEFUL, &[443]);
     assert!(limit(&server).fix[0].ends_with("limit tcp/443 --per-source 13107 --confirm 60s"));
+    // Docker's proxy listens, too, and what comes from elsewhere never gets to it.
+    let dnat = "COMMIT\n*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING ! -i docker0 -p tcp --dport 443 -j DNAT --to-destination 172.17.0.2:443";
+    server.namespaces[0].ways = ways(&format!("{STATEFUL}\n{dnat}"), &[443]);
+    assert!(limit(&server).fix[0].contains("--per-source 13107 --forwarded "), "{server:#?}");
     // It only passes through: in the chain of what comes in a rule would never meet it.
     let mut router = host("6.12.117", 8);
     full(&mut router);
