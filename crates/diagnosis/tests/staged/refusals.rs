@@ -212,3 +212,34 @@ fn a_proxy_before_a_port_that_this_host_serves_itself_says_what_it_leaves_out() 
     assert!(told(vec![at("0.0.0.0", 443)]));
     assert!(!told(vec![at("127.0.0.1", 443), at("0.0.0.0", 80)]));
 }
+
+#[test]
+fn a_helper_that_reads_along_by_itself_needs_the_tracking_of_its_port() {
+    let refused = |release: &str, module: &str, switch: Option<&str>| {
+        let mut after = host(release, 4);
+        after.host.modules = known(vec![loaded(module, &[])]);
+        let settings = &mut after.namespaces[0].settings;
+        settings.extend(switch.map(|on| ("nf_conntrack_helper".to_owned(), on.to_owned())));
+        let request = BypassRequest {
+            services: vec![(Protocol::Tcp, 21)],
+            roles: vec![],
+            peers: vec![],
+            unsure: false,
+        };
+        let files = BTreeMap::new();
+        let all = "-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT\n-A INPUT -p tcp --dport 21 -j ACCEPT";
+        bypass(&request, &ways(all, &[21]), &ground(&after, &files)).refused
+    };
+    let old = "3.10.0-1160.el7.x86_64";
+    let why = refused(old, "nf_conntrack_ftp", Some("1"));
+    assert!(why[0].contains("nf_conntrack_ftp reads along on tcp/21 by itself"), "{why:#?}");
+    assert_eq!(refused("2.6.18-398.el5", "ip_conntrack_ftp", None).len(), 1);
+    for (release, module, switch) in [
+        (old, "nf_conntrack_ftp", Some("0")),
+        (old, "nf_conntrack_sip", Some("1")),
+        ("5.10.0", "nf_conntrack_ftp", None),
+        ("6.12.117", "nf_conntrack_ftp", None),
+    ] {
+        assert_eq!(refused(release, module, switch), [""; 0], "{release} {module} {switch:?}");
+    }
+}

@@ -5,6 +5,7 @@
 //! in prerouting for what comes in and in output for what this host sends. What the rules then lack is
 //! found by walking them ([`crate::rules`]). Loopback is left tracked: there a packet passes both hooks.
 
+mod helper;
 mod nft;
 mod xtables;
 
@@ -120,6 +121,7 @@ pub(crate) fn planned(
     }
     let judgement = judge(program, &traffic);
     take(&judgement, request, &mut plan);
+    plan.refused.extend(helper::reading_along(case, space, &request.services));
     if !plan.refused.is_empty() {
         return plan;
     }
