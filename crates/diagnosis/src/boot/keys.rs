@@ -8,7 +8,7 @@ use plimsoll_ct::KernelVersion;
 use plimsoll_ct::{Access, Era, Profile, SETTINGS, Setting, Vendor};
 use plimsoll_wire::tuned::HASHSIZE;
 
-use super::kube_proxy::DEFAULTS;
+use super::kube_proxy::{DEFAULTS, FLAGS};
 use crate::Said;
 use crate::commands;
 
@@ -173,6 +173,8 @@ pub(crate) fn place(file: &str, line: u32) -> Said {
     let file = crate::words::clean(file);
     if file == DEFAULTS {
         Said::of(DEFAULTS, "kube-proxy 的默认值")
+    } else if file == FLAGS {
+        Said::of(FLAGS, "kube-proxy 的启动参数")
     } else if line == 0 {
         Said::name(file)
     } else {

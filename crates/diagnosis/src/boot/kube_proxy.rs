@@ -29,6 +29,8 @@ const CLOSE_WAIT: u64 = 3600;
 
 /// Where its values stand that no file gives.
 pub(super) const DEFAULTS: &str = "kube-proxy's defaults";
+/// Where those stand that its running process was given.
+pub(crate) const FLAGS: &str = "kube-proxy's flags";
 
 /// Files that hold its configuration or flags.
 const FILES: &[&str] = &[
@@ -93,8 +95,9 @@ fn configuration(tree: &Tree) -> Option<(KubeProxy, String)> {
     FILES.iter().copied().chain(mounted).chain(running).find_map(|path| {
         let text = tree.text(path)?;
         // Where it is told a file, that holds.
-        if path.starts_with("/proc/") && text.contains("--config") {
-            return None;
+        if path.starts_with("/proc/") {
+            let flags = kube_proxy::read_flags(text).filter(|_| !text.contains("--config"))?;
+            return Some((flags, FLAGS.to_string()));
         }
         // The configuration of k3s holds much besides, and says nothing of kube-proxy when it is not told to.
         Some((kube_proxy::read(text)?, path.to_string()))

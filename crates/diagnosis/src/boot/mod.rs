@@ -36,6 +36,7 @@ use crate::facts::{BootFiles, Fact, Host, Manager, Origin, Reason, Snapshot, Sys
 use keys::Keys;
 
 pub(crate) use keys::place;
+pub(crate) use kube_proxy::FLAGS;
 pub(crate) use lint::LOST;
 pub use lint::{Lint, LintKind};
 pub(crate) use modules::directives;

@@ -444,7 +444,12 @@ fn kube_proxys_product_of_processors_ends_at_a_mebi_and_flags_are_read_from_its_
     let file = ("/etc/sysctl.d/60-ct.conf", "net.netfilter.nf_conntrack_max = 524288\n");
     let runs = |flags| boot(&host("6.12.1", &[EARLY, file, ("/proc/77/cmdline", flags)]), &[]);
     assert_eq!(value(&runs("kube-proxy\0--conntrack-max-per-core=0\0"), MAX), Some(524_288));
-    assert_eq!(value(&runs("kube-proxy\0--v=2\0"), MAX), Some(131_072));
+    let b = runs("kube-proxy\0--v=2\0");
+    assert_eq!(value(&b, MAX), Some(131_072));
+    assert_eq!(
+        b.outcome(MAX).expect("it is told").because.as_str(),
+        "kube-proxy's flags, by kube-proxy"
+    );
     // What a file tells it is not known here.
     assert_eq!(value(&runs("kube-proxy\0--config=/x\0"), MAX), Some(524_288));
 }

@@ -63,6 +63,23 @@ fn kube_proxys_own_configuration_is_printed() {
 }
 
 #[test]
+fn kube_proxys_flags_are_printed_where_it_runs_by_them() {
+    if !root() {
+        return;
+    }
+    let node = [
+        ("etc/kubernetes/kubelet.conf", ""),
+        ("proc/77/comm", "kube-proxy\n"),
+        ("proc/77/cmdline", "kube-proxy\0--conntrack-max-per-core=1\0--conntrack-min=9000\0"),
+    ];
+    let (said, wrote) = persist(&host("kube-flags", &node));
+    assert!(!wrote, "{said}");
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("is set to 9000 by kube-proxy, kube-proxy's flags"), "{said}");
+    assert!(words.contains("--conntrack-max-per-core=1 --conntrack-min=400000"), "{said}");
+}
+
+#[test]
 fn the_profile_of_tuned_is_named_and_its_lines_are_printed() {
     if !root() {
         return;

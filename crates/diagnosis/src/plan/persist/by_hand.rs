@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::Wanted;
 use crate::Said;
-use crate::boot::{Boot, Stage};
+use crate::boot::{self, Boot, Stage};
 use crate::plan::Plan;
 use crate::words;
 
@@ -17,13 +17,9 @@ pub(super) fn by_hand(plan: &mut Plan, boot: &Boot, w: &Wanted) {
     match outcome.winner() {
         Some(winner) => {
             let a = &winner.assignment;
-            let file = words::clean(&a.file);
-            let place = if a.file.is_empty() {
-                Said::default()
-            } else if a.line > 0 {
-                said!(", {file} line {}", "，{file} 第 {} 行", a.line)
-            } else {
-                said!(", {file}", "，{file}")
+            let place = match boot::place(&a.file, a.line) {
+                _ if a.file.is_empty() => Said::default(),
+                place => said!(", {place}", "，{place:#}"),
             };
             lines.push(said!(
                 "# {} is set to {} by {}{place}. There:",
@@ -33,6 +29,7 @@ pub(super) fn by_hand(plan: &mut Plan, boot: &Boot, w: &Wanted) {
                 winner.by.map(words::clean)
             ));
             lines.push(match winner.stage {
+                Stage::KubeProxy if a.file == boot::FLAGS => Said::name(flags(w)),
                 Stage::KubeProxy => Said::name(kube_proxy(w)),
                 Stage::Tuned => Said::name(format!("[sysctl]\n{} = {}", w.key, w.value)),
                 Stage::Kernel
@@ -74,4 +71,17 @@ fn kube_proxy(w: &Wanted) -> String {
         _ => format!("  maxPerCore: 1\n  min: {}", w.value),
     };
     format!("conntrack:\n{inner}")
+}
+
+/// The same as flags.
+fn flags(w: &Wanted) -> String {
+    match w.setting.name {
+        "nf_conntrack_tcp_timeout_established" => {
+            format!("--conntrack-tcp-timeout-established={}s", w.value)
+        }
+        "nf_conntrack_tcp_timeout_close_wait" => {
+            format!("--conntrack-tcp-timeout-close-wait={}s", w.value)
+        }
+        _ => format!("--conntrack-max-per-core=1 --conntrack-min={}", w.value),
+    }
 }
