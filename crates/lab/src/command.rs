@@ -1,6 +1,7 @@
 //! One command of the lab: run in a namespace, shown as a person would type it.
 
 use crate::LabError;
+use crate::attempt::attempt;
 use crate::namespace::Namespace;
 use std::fmt;
 use std::process::{Command, Stdio};
@@ -47,7 +48,8 @@ impl Step {
             Some(namespace) => namespace.run(run)?,
             None => run(),
         };
-        let output = output.map_err(LabError::system(format!("running {}", self.program)))?;
+        let output =
+            output.map_err(LabError::system(attempt!("running {}", "运行 {}", self.program)))?;
         if output.status.success() {
             return Ok(());
         }

@@ -5,18 +5,17 @@ use plimsoll_wire::Malformed;
 use std::fmt;
 use std::io;
 
+use crate::Attempt;
+
 /// Why the laboratory could not do what was asked.
 #[derive(Debug)]
 pub enum LabError {
     /// Making namespaces needs root.
     NotRoot,
-    /// A program is not installed.
-    NoProgram {
-        /// What was looked for, as one would type it.
-        program: &'static str,
-        /// The package that usually has it.
-        package: &'static str,
-    },
+    /// `ip` is not installed.
+    NoIp,
+    /// Neither `nft` nor `iptables` is.
+    NoFirewall,
     /// A program said no.
     Refused {
         /// The command, as one would type it.
@@ -24,10 +23,17 @@ pub enum LabError {
         /// What it wrote to its standard error.
         said: String,
     },
+    /// What was made could not be undone.
+    NotCleanedUp {
+        /// What was to be.
+        what: String,
+        /// What went wrong.
+        said: String,
+    },
     /// The system said no.
     System {
         /// What was tried.
-        doing: String,
+        doing: Attempt,
         /// What the system answered.
         source: io::Error,
     },
@@ -84,12 +90,21 @@ pub enum Harm {
     },
 }
 
+/// `{}` is the English, `{:#}` the Chinese.
 impl fmt::Display for Harm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let chinese = f.alternate();
         match self {
+            Self::Unlimited if chinese => f.write_str("0 表示完全没有上限"),
             Self::Unlimited => f.write_str("0 means no limit at all"),
+            Self::LongChains { buckets } if chinese => {
+                write!(f, "只有 {buckets} 个桶，平均每个桶会超过 8 个条目")
+            }
             Self::LongChains { buckets } => {
                 write!(f, "more than 8 entries for each of {buckets} buckets")
+            }
+            Self::Loss { namespace, count } if chinese => {
+                write!(f, "命名空间 {namespace} 里已有 {count} 个条目，会丢包")
             }
             Self::Loss { namespace, count } => {
                 write!(f, "the namespace {namespace} holds {count} entries and would lose packets")
@@ -99,25 +114,35 @@ impl fmt::Display for Harm {
 }
 
 impl LabError {
-    pub(crate) fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
-        let doing = doing.into();
+    pub(crate) fn system(doing: Attempt) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { doing, source }
     }
 
-    pub(crate) fn errno(doing: impl Into<String>) -> impl FnOnce(nix::errno::Errno) -> Self {
-        let doing = doing.into();
+    pub(crate) fn errno(doing: Attempt) -> impl FnOnce(nix::errno::Errno) -> Self {
         move |errno| Self::System { doing, source: errno.into() }
     }
 }
 
+/// `{}` is the English, `{:#}` the Chinese; what the system and other programs say, and where a text is malformed, is English
+/// in both.
 impl fmt::Display for LabError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() { self.chinese(f) } else { self.english(f) }
+    }
+}
+
+impl LabError {
+    fn english(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotRoot => f.write_str("the lab makes network namespaces, which needs root"),
-            Self::NoProgram { program, package } => {
-                write!(f, "{program} is missing: install the package {package}")
-            }
+            Self::NoIp => f.write_str("ip is missing: install the package iproute2"),
+            Self::NoFirewall => f.write_str(
+                "nft or iptables is missing: install the package nftables or iptables",
+            ),
             Self::Refused { command, said } => write!(f, "`{command}` failed: {}", said.trim()),
+            Self::NotCleanedUp { what, said } => {
+                write!(f, "cleaning up {what} failed: {}", said.trim())
+            }
             Self::System { doing, source } => write!(f, "{doing}: {source}"),
             Self::Unexpected { file, saw } => write!(f, "{file}: cannot make sense of {saw:?}"),
             Self::Malformed { file, malformed } => write!(f, "{file}, {malformed}"),
@@ -138,6 +163,36 @@ impl fmt::Display for LabError {
             }
         }
     }
+
+    fn chinese(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRoot => f.write_str("演示要新建网络命名空间，这需要 root"),
+            Self::NoIp => f.write_str("缺少 ip：请安装软件包 iproute2"),
+            Self::NoFirewall => {
+                f.write_str("缺少 nft 或 iptables：请安装软件包 nftables 或 iptables")
+            }
+            Self::Refused { command, said } => write!(f, "`{command}` 失败：{}", said.trim()),
+            Self::NotCleanedUp { what, said } => write!(f, "清理 {what} 失败：{}", said.trim()),
+            Self::System { doing, source } => write!(f, "{doing:#}：{source}"),
+            Self::Unexpected { file, saw } => write!(f, "{file}：看不懂 {saw:?}"),
+            Self::Malformed { file, malformed } => write!(f, "{file}：{malformed}"),
+            Self::NoConntrack => f.write_str(
+                "没有加载 nf_conntrack，而演示加载的模块会留下来：请先运行 modprobe nf_conntrack",
+            ),
+            Self::Memory { needed, available } => write!(
+                f,
+                "表满需要 {} MiB，可用 {} MiB：演示期间请降低上限（--max）",
+                needed.get() >> 20,
+                available.get() >> 20,
+            ),
+            Self::LimitBusy => {
+                f.write_str("另一个演示正在运行，它依赖 nf_conntrack_max 或已改动它：等它结束再试")
+            }
+            Self::LimitRefused { limit, harm } => {
+                write!(f, "不接受 nf_conntrack_max = {limit}：{harm:#}")
+            }
+        }
+    }
 }
 
 impl std::error::Error for LabError {
@@ -145,14 +200,63 @@ impl std::error::Error for LabError {
         match self {
             Self::System { source, .. } => Some(source),
             Self::NotRoot
-            | Self::NoProgram { .. }
+            | Self::NoIp
+            | Self::NoFirewall
             | Self::Refused { .. }
+            | Self::NotCleanedUp { .. }
             | Self::Unexpected { .. }
             | Self::Malformed { .. }
             | Self::NoConntrack
             | Self::Memory { .. }
             | Self::LimitBusy
             | Self::LimitRefused { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::attempt;
+
+    #[test]
+    fn what_stops_the_lab_is_there_in_both_languages() {
+        let refused = |harm| LabError::LimitRefused { limit: Entries(9), harm };
+        let file = "/proc/sys/net/netfilter/nf_conntrack_max";
+        let system = |doing| LabError::System { doing, source: io::Error::from_raw_os_error(13) };
+        for (error, english, chinese) in [
+            (
+                refused(Harm::Unlimited),
+                "nf_conntrack_max = 9 is refused: 0 means no limit at all",
+                "不接受 nf_conntrack_max = 9：0 表示完全没有上限",
+            ),
+            (
+                refused(Harm::LongChains { buckets: Buckets(2) }),
+                "nf_conntrack_max = 9 is refused: more than 8 entries for each of 2 buckets",
+                "不接受 nf_conntrack_max = 9：只有 2 个桶，平均每个桶会超过 8 个条目",
+            ),
+            (
+                LabError::NoFirewall,
+                "nft or iptables is missing: install the package nftables or iptables",
+                "缺少 nft 或 iptables：请安装软件包 nftables 或 iptables",
+            ),
+            (
+                system(Attempt::set_limit(5)),
+                "setting nf_conntrack_max to 5: Permission denied (os error 13)",
+                "把 nf_conntrack_max 设为 5：Permission denied (os error 13)",
+            ),
+            (
+                system(Attempt::read(file)),
+                "reading /proc/sys/net/netfilter/nf_conntrack_max: Permission denied (os error 13)",
+                "读取 /proc/sys/net/netfilter/nf_conntrack_max：Permission denied (os error 13)",
+            ),
+            (
+                system(attempt!("sending a packet to {}", "发包给 {}", 7)),
+                "sending a packet to 7: Permission denied (os error 13)",
+                "发包给 7：Permission denied (os error 13)",
+            ),
+        ] {
+            assert_eq!((error.to_string(), format!("{error:#}")), (english.into(), chinese.into()));
         }
     }
 }

@@ -5,6 +5,7 @@
 //! left is what a real leak leaves: an ESTABLISHED, ASSURED entry that lives for five days.
 
 use crate::address::{APPLICATION, SERVICE_PORT, Sources};
+use crate::attempt::attempt;
 use crate::{Lab, LabError, Namespace};
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -156,7 +157,7 @@ impl Work<'_> {
                 Closing::Silent => vanish(&socket)?,
                 Closing::Orderly => {
                     shutdown(socket.as_raw_fd(), Shutdown::Write)
-                        .map_err(LabError::errno("closing a connection"))?;
+                        .map_err(LabError::errno(attempt!("closing a connection", "关闭连接")))?;
                     closing.push_back(socket);
                     if closing.len() > 64 {
                         closing.pop_front();
@@ -185,7 +186,7 @@ impl Work<'_> {
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted) => {
                 Ok(false)
             }
-            Err(e) => Err(LabError::system("accepting a connection")(e)),
+            Err(e) => Err(LabError::system(attempt!("accepting a connection", "接受连接"))(e)),
         }
     }
 }
@@ -193,12 +194,19 @@ impl Work<'_> {
 /// The application's listener; nobody waits on it.
 pub(crate) fn application(backlog: i32) -> Result<TcpListener, LabError> {
     let listener = listener(APPLICATION, backlog)?;
-    listener.set_nonblocking(true).map_err(LabError::system("preparing the listener"))?;
+    listener
+        .set_nonblocking(true)
+        .map_err(LabError::system(attempt!("preparing the listener", "准备监听")))?;
     Ok(listener)
 }
 
 pub(crate) fn listener(address: Ipv4Addr, backlog: i32) -> Result<TcpListener, LabError> {
-    let failed = || LabError::errno(format!("listening on {address}:{SERVICE_PORT}"));
+    let failed = || {
+        LabError::errno(attempt!(
+            "listening on {address}:{SERVICE_PORT}",
+            "监听 {address}:{SERVICE_PORT}"
+        ))
+    };
     let socket = tcp(SockFlag::empty())?;
     setsockopt(&socket, sockopt::ReuseAddr, &true).map_err(failed())?;
     bind(socket.as_raw_fd(), &endpoint(address, SERVICE_PORT)).map_err(failed())?;
@@ -208,7 +216,12 @@ pub(crate) fn listener(address: Ipv4Addr, backlog: i32) -> Result<TcpListener, L
 
 /// A connection from this source to the application; nothing if it is not answered in time.
 fn dial(address: Ipv4Addr, port: u16) -> Result<Option<OwnedFd>, LabError> {
-    let failed = || LabError::errno(format!("connecting from {address}:{port}"));
+    let failed = || {
+        LabError::errno(attempt!(
+            "connecting from {address}:{port}",
+            "从 {address}:{port} 发起连接"
+        ))
+    };
     let socket = tcp(SockFlag::empty())?;
     setsockopt(&socket, sockopt::ReuseAddr, &true).map_err(failed())?;
     let patience = TimeVal::milliseconds(PATIENCE);
@@ -223,13 +236,15 @@ fn dial(address: Ipv4Addr, port: u16) -> Result<Option<OwnedFd>, LabError> {
 
 /// From now on closing this socket sends nothing.
 fn vanish(socket: &impl std::os::fd::AsFd) -> Result<(), LabError> {
-    setsockopt(socket, sockopt::TcpRepair, &1)
-        .map_err(LabError::errno("silencing a connection (TCP_REPAIR)"))
+    setsockopt(socket, sockopt::TcpRepair, &1).map_err(LabError::errno(attempt!(
+        "silencing a connection (TCP_REPAIR)",
+        "让连接沉默（TCP_REPAIR）"
+    )))
 }
 
 pub(crate) fn tcp(flags: SockFlag) -> Result<OwnedFd, LabError> {
     socket(AddressFamily::Inet, SockType::Stream, flags | SockFlag::SOCK_CLOEXEC, None)
-        .map_err(LabError::errno("opening a socket"))
+        .map_err(LabError::errno(attempt!("opening a socket", "打开套接字")))
 }
 
 pub(crate) fn endpoint(address: Ipv4Addr, port: u16) -> SockaddrIn {

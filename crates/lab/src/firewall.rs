@@ -20,7 +20,7 @@ impl Firewall {
         } else if installed("iptables") {
             Ok(Self::Iptables)
         } else {
-            Err(LabError::NoProgram { program: "nft or iptables", package: "nftables or iptables" })
+            Err(LabError::NoFirewall)
         }
     }
 

@@ -3,6 +3,7 @@
 //! They cannot leave the lab: the only way out of the client's namespace is the cable to the server.
 
 use crate::address::{SERVICE_PORT, Sources, WEB};
+use crate::attempt::attempt;
 use crate::packet::Packet;
 use crate::{Lab, LabError, Namespace};
 use nix::errno::Errno;
@@ -170,7 +171,7 @@ impl RawSender {
                     SockProtocol::Raw,
                 )
             })?
-            .map_err(LabError::errno("opening a raw socket"))?;
+            .map_err(LabError::errno(attempt!("opening a raw socket", "打开原始套接字")))?;
         let [a, b, c, d] = WEB.octets();
         Ok(Self { socket, to: SockaddrIn::new(a, b, c, d, 0) })
     }
@@ -182,7 +183,9 @@ impl RawSender {
                 Err(Errno::EINTR) => {}
                 // The queue is full: wait for the receiver.
                 Err(Errno::ENOBUFS | Errno::EAGAIN) => std::thread::yield_now(),
-                Err(errno) => return Err(LabError::errno("sending a packet")(errno)),
+                Err(errno) => {
+                    return Err(LabError::errno(attempt!("sending a packet", "发包"))(errno));
+                }
             }
         }
     }

@@ -6,6 +6,7 @@
 //! that a closing terminal or a polite `kill` sends, and pins no directory.
 
 use crate::LabError;
+use crate::attempt::attempt;
 use crate::command::SEARCH_PATH;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -39,7 +40,7 @@ impl Guard {
             .stdin(Stdio::piped())
             .stdout(held.map_or_else(Stdio::null, Stdio::from))
             .spawn()
-            .map_err(LabError::system("starting the guard"))?;
+            .map_err(LabError::system(attempt!("starting the guard", "启动守护进程")))?;
         let guard = Arc::new(Self { script, arguments, child: Mutex::new(Some(child)) });
         lock(&ALL).push(Arc::clone(&guard));
         Ok(guard)
@@ -60,12 +61,12 @@ impl Guard {
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .output()
-            .map_err(LabError::system("cleaning up"))?;
+            .map_err(LabError::system(attempt!("cleaning up", "清理")))?;
         if output.status.success() {
             return Ok(());
         }
-        Err(LabError::Refused {
-            command: format!("cleaning up {}", self.arguments.join(" ")),
+        Err(LabError::NotCleanedUp {
+            what: self.arguments.join(" "),
             said: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
     }
@@ -93,7 +94,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub fn install_signal_cleanup() -> Result<(), LabError> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
-        .map_err(LabError::system("handling signals"))?;
+        .map_err(LabError::system(attempt!("handling signals", "处理信号")))?;
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
             let guards: Vec<Arc<Guard>> = lock(&ALL).clone();

@@ -9,6 +9,7 @@ use plimsoll_ct::Family;
 use plimsoll_wire::ctnetlink::{Flow, command};
 use plimsoll_wire::netlink::{Writer, flag};
 
+use crate::attempt::attempt;
 use crate::{LabError, Namespace};
 
 const CREATE: u16 = 0x400;
@@ -27,7 +28,8 @@ impl Namespace {
 }
 
 fn write(flows: impl Iterator<Item = Flow>) -> Result<(), LabError> {
-    let socket = open().map_err(LabError::system("opening a netlink socket".to_owned()))?;
+    let socket = open()
+        .map_err(LabError::system(attempt!("opening a netlink socket", "打开 netlink 套接字")))?;
     let mut datagram: Vec<u8> = Vec::with_capacity(DATAGRAM + 1024);
     let send = |datagram: &mut Vec<u8>| {
         let sent = send(socket.as_raw_fd(), datagram, MsgFlags::empty());
@@ -45,12 +47,15 @@ fn write(flows: impl Iterator<Item = Flow>) -> Result<(), LabError> {
         message.raw(&payload);
         datagram.extend_from_slice(&message.finish());
         if datagram.len() >= DATAGRAM {
-            send(&mut datagram).map_err(LabError::system("sending entries".to_owned()))?;
+            send(&mut datagram)
+                .map_err(LabError::system(attempt!("sending entries", "发送条目")))?;
         }
     }
     match datagram.is_empty() {
         true => Ok(()),
-        false => send(&mut datagram).map_err(LabError::system("sending entries".to_owned())),
+        false => {
+            send(&mut datagram).map_err(LabError::system(attempt!("sending entries", "发送条目")))
+        }
     }
 }
 

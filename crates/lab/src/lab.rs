@@ -66,7 +66,7 @@ impl Lab {
             return Err(LabError::NotRoot);
         }
         if !installed("ip") {
-            return Err(LabError::NoProgram { program: "ip", package: "iproute2" });
+            return Err(LabError::NoIp);
         }
         let firewall = match options.firewall {
             Some(firewall) => firewall,

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod attempt;
 mod command;
 mod error;
 mod fill;
@@ -32,6 +33,7 @@ mod udp;
 mod visitors;
 
 pub use address::{APPLICATION, CLIENT, SERVICE_PORT, Sources, WEB};
+pub use attempt::Attempt;
 pub use command::Step;
 pub use error::{Harm, LabError};
 pub use fill::{Closing, Filled};

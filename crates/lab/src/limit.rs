@@ -7,6 +7,7 @@
 //! comes back whatever happens: by us, by our guard if we are killed, by the next lab from the journal if
 //! the guard was killed too. A value that somebody else set in the meantime is theirs and stays.
 
+use crate::attempt::{Attempt, attempt};
 use crate::guard::Guard;
 use crate::{Harm, LabError, neighbours};
 use nix::errno::Errno;
@@ -86,13 +87,17 @@ impl HostLimit {
         }
         // Order matters: first the guard, then the journal, then the change. Dying between any two of
         // them leaves nothing that the next step back would not undo.
-        let held = self._lock.try_clone().map_err(LabError::system(format!("holding {LIMIT}")))?;
+        let held = self
+            ._lock
+            .try_clone()
+            .map_err(LabError::system(attempt!("holding {LIMIT}", "保持打开 {LIMIT}")))?;
         let values = [LIMIT, &self.was.to_string(), &limit.to_string(), JOURNAL];
         self.guard = Some(Guard::post(UNDO, &values, Some(held))?);
         let journal = format!("{} {} {limit}\n", boot_id()?, self.was);
-        std::fs::write(JOURNAL, journal).map_err(LabError::system(format!("writing {JOURNAL}")))?;
+        std::fs::write(JOURNAL, journal)
+            .map_err(LabError::system(attempt!("writing {JOURNAL}", "写入 {JOURNAL}")))?;
         std::fs::write(LIMIT, limit.to_string())
-            .map_err(LabError::system(format!("setting nf_conntrack_max to {limit}")))?;
+            .map_err(LabError::system(Attempt::set_limit(limit)))?;
         self.set = Some(limit);
         Ok(self)
     }
@@ -157,14 +162,14 @@ fn acquire(alone: bool, patience: Duration) -> Result<Flock<File>, LabError> {
     };
     repair_locked()?;
     if !alone {
-        lock.relock(FlockArg::LockShared).map_err(LabError::errno(format!("locking {LIMIT}")))?;
+        lock.relock(FlockArg::LockShared).map_err(LabError::errno(Attempt::lock(LIMIT)))?;
     }
     Ok(lock)
 }
 
 fn lock_file(how: FlockArg, patience: Duration) -> Result<Flock<File>, LabError> {
     let started = Instant::now();
-    let mut file = File::open(LIMIT).map_err(LabError::system(format!("opening {LIMIT}")))?;
+    let mut file = File::open(LIMIT).map_err(LabError::system(Attempt::open(LIMIT)))?;
     loop {
         match Flock::lock(file, how) {
             Ok(lock) => return Ok(lock),
@@ -173,7 +178,7 @@ fn lock_file(how: FlockArg, patience: Duration) -> Result<Flock<File>, LabError>
                 std::thread::sleep(Duration::from_millis(20));
             }
             Err((_, Errno::EWOULDBLOCK)) => return Err(LabError::LimitBusy),
-            Err((_, errno)) => return Err(LabError::errno(format!("locking {LIMIT}"))(errno)),
+            Err((_, errno)) => return Err(LabError::errno(Attempt::lock(LIMIT))(errno)),
         }
     }
 }
@@ -183,7 +188,7 @@ fn repair_locked() -> Result<Repair, LabError> {
     let text = match std::fs::read(JOURNAL) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Repair::NothingToDo),
-        Err(e) => return Err(LabError::system(format!("reading {JOURNAL}"))(e)),
+        Err(e) => return Err(LabError::system(Attempt::read(JOURNAL))(e)),
     };
     let repair = match unfinished(&text, &boot_id()?) {
         // Of an earlier boot, or cut short and so never followed by a change.
@@ -191,14 +196,15 @@ fn repair_locked() -> Result<Repair, LabError> {
         Some((old, set)) => match HostLimit::current()? {
             now if now == set => {
                 std::fs::write(LIMIT, old.to_string())
-                    .map_err(LabError::system(format!("setting nf_conntrack_max to {old}")))?;
+                    .map_err(LabError::system(Attempt::set_limit(old)))?;
                 Repair::Restored(old)
             }
             now if now == old => Repair::NothingToDo,
             now => Repair::ChangedByOthers(now),
         },
     };
-    std::fs::remove_file(JOURNAL).map_err(LabError::system(format!("removing {JOURNAL}")))?;
+    std::fs::remove_file(JOURNAL)
+        .map_err(LabError::system(attempt!("removing {JOURNAL}", "删除 {JOURNAL}")))?;
     Ok(repair)
 }
 
@@ -215,14 +221,12 @@ fn unfinished(text: &str, boot: &str) -> Option<(Entries, Entries)> {
 }
 
 fn boot_id() -> Result<String, LabError> {
-    let text =
-        std::fs::read_to_string(BOOT).map_err(LabError::system(format!("reading {BOOT}")))?;
+    let text = std::fs::read_to_string(BOOT).map_err(LabError::system(Attempt::read(BOOT)))?;
     Ok(text.trim().to_owned())
 }
 
 fn read_number(path: &str) -> Result<u64, LabError> {
-    let text =
-        std::fs::read_to_string(path).map_err(LabError::system(format!("reading {path}")))?;
+    let text = std::fs::read_to_string(path).map_err(LabError::system(Attempt::read(path)))?;
     text.trim()
         .parse()
         .map_err(|_| LabError::Unexpected { file: path.to_owned(), saw: text.trim().to_owned() })

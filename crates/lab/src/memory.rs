@@ -1,6 +1,7 @@
 //! Whether a full table fits into the memory that is free.
 
 use crate::LabError;
+use crate::attempt::Attempt;
 use plimsoll_ct::{Bytes, Entries};
 
 /// An entry on kernels where no slab row tells (the largest seen is 320).
@@ -30,8 +31,7 @@ impl Memory {
     /// Reads /proc/meminfo.
     pub fn read() -> Result<Self, LabError> {
         let file = "/proc/meminfo";
-        let text =
-            std::fs::read_to_string(file).map_err(LabError::system(format!("reading {file}")))?;
+        let text = std::fs::read_to_string(file).map_err(LabError::system(Attempt::read(file)))?;
         available(&text).map(|available| Self { available }).ok_or_else(|| LabError::Unexpected {
             file: file.to_owned(),
             saw: "no MemAvailable".to_owned(),

@@ -1,6 +1,7 @@
 //! A network namespace with a name, and code that runs inside it.
 
 use crate::LabError;
+use crate::attempt::{Attempt, attempt};
 use crate::command::Step;
 use crate::reading::Reading;
 use nix::sched::{CloneFlags, setns};
@@ -31,7 +32,7 @@ impl Namespace {
     /// Opens one that is there.
     pub fn open(name: &str) -> Result<Self, LabError> {
         let path = path_of(name);
-        let failed = || LabError::system(format!("opening {}", path.display()));
+        let failed = || LabError::system(Attempt::open(path.display()));
         let file = File::open(&path).map_err(failed())?;
         let inode = file.metadata().map_err(failed())?.ino();
         Ok(Self { name: name.to_owned(), inode, file: Arc::new(file) })
@@ -59,22 +60,29 @@ impl Namespace {
 
     /// Moves the calling thread for good; only for threads that are ours.
     pub(crate) fn enter(&self) -> Result<(), LabError> {
-        setns(&*self.file, CloneFlags::CLONE_NEWNET)
-            .map_err(LabError::errno(format!("entering the namespace {}", self.name)))
+        setns(&*self.file, CloneFlags::CLONE_NEWNET).map_err(LabError::errno(attempt!(
+            "entering the namespace {}",
+            "进入命名空间 {}",
+            self.name
+        )))
     }
 
     /// The value of a setting of this namespace, named as in `net.netfilter.nf_conntrack_count`.
     pub fn setting(&self, name: &str) -> Result<String, LabError> {
         let path = sysctl_path(name);
         let text = self.run(|| std::fs::read_to_string(&path))?;
-        Ok(text.map_err(LabError::system(format!("reading {}", path.display())))?.trim().to_owned())
+        Ok(text.map_err(LabError::system(Attempt::read(path.display())))?.trim().to_owned())
     }
 
     /// Changes a setting of this namespace.
     pub fn set(&self, name: &str, value: impl ToString) -> Result<(), LabError> {
         let path = sysctl_path(name);
         let value = value.to_string();
-        let doing = format!("setting {name} = {value} in {}", self.name);
+        let doing = attempt!(
+            "setting {name} = {value} in {}",
+            "把 {name} 设为 {value}，在 {} 里",
+            self.name
+        );
         self.run(|| std::fs::write(&path, &value))?.map_err(LabError::system(doing))
     }
 
@@ -88,9 +96,7 @@ impl Namespace {
     /// Count and per-CPU statistics of its table.
     pub fn reading(&self) -> Result<Reading, LabError> {
         let text = self.run(|| std::fs::read(crate::reading::FILE))?;
-        Reading::parse(
-            &text.map_err(LabError::system(format!("reading {}", crate::reading::FILE)))?,
-        )
+        Reading::parse(&text.map_err(LabError::system(Attempt::read(crate::reading::FILE)))?)
     }
 }
 
@@ -105,7 +111,7 @@ pub(crate) fn names() -> Result<Vec<String>, LabError> {
             Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(e) => Err(LabError::system(format!("listing {DIRECTORY}"))(e)),
+        Err(e) => Err(LabError::system(Attempt::list(DIRECTORY))(e)),
     }
 }
 

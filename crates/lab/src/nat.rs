@@ -1,5 +1,6 @@
 //! Senders behind the server's source NAT: more of them than the NAT has ports.
 
+use crate::attempt::attempt;
 use crate::{CLIENT, Lab, LabError};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -22,7 +23,7 @@ pub(crate) struct Senders {
 
 impl Senders {
     pub(crate) fn start(lab: &Lab) -> Result<Self, LabError> {
-        let failed = || LabError::system("receiving behind the NAT");
+        let failed = || LabError::system(attempt!("receiving behind the NAT", "在 NAT 之后接收"));
         let receiver = lab.client().run(|| UdpSocket::bind((CLIENT, PORT)))?.map_err(failed())?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);

@@ -1,5 +1,6 @@
 //! The other namespaces of the machine, as far as a change of the limit touches them.
 
+use crate::attempt::Attempt;
 use crate::{LabError, Namespace, Reading, namespace};
 use plimsoll_ct::Entries;
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ pub(crate) fn fullest() -> Result<Option<(String, Entries)>, LabError> {
             fullest = Some((name, Entries(count)));
         }
     };
-    let processes = std::fs::read_dir("/proc").map_err(LabError::system("listing /proc"))?;
+    let processes = std::fs::read_dir("/proc").map_err(LabError::system(Attempt::list("/proc")))?;
     for process in processes.filter_map(Result::ok) {
         let path = process.path();
         if !process.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit) {

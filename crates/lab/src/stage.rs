@@ -5,6 +5,7 @@
 //! one thing that is staged beyond that is the age of the connections of [`established_idle`].
 
 use crate::address::{SERVICE_PORT, Sources};
+use crate::attempt::{Attempt, attempt};
 use crate::nat::Senders;
 use crate::visitors::Service;
 use crate::{Closing, Firewall, Flood, Kind, Lab, LabError, Namespace, Options, Pace, Visitors};
@@ -206,7 +207,7 @@ pub fn listen_overflow() -> Result<Stage, LabError> {
     stage.visitors = Some(stage.lab.visit(50, Service::Deaf)?);
     let mut since = Instant::now();
     while listen_overflows(stage.server())? == 0 {
-        wait(&mut since, "the listen queue to overflow")?;
+        wait(&mut since, attempt!("waiting for the listen queue to overflow", "等待监听队列溢出"))?;
     }
     Ok(stage)
 }
@@ -234,15 +235,15 @@ fn dropping(lab: &Lab) -> Result<(), LabError> {
     let before = lab.reading()?;
     let mut since = Instant::now();
     while lab.reading()?.grown(Counter::Drop, &before) == 0 {
-        wait(&mut since, "the table to drop a packet")?;
+        wait(&mut since, attempt!("waiting for the table to drop a packet", "等待连接跟踪表丢包"))?;
     }
     Ok(())
 }
 
-fn wait(since: &mut Instant, what: &str) -> Result<(), LabError> {
+fn wait(since: &mut Instant, doing: Attempt) -> Result<(), LabError> {
     if since.elapsed() > Duration::from_secs(20) {
         let source = std::io::ErrorKind::TimedOut.into();
-        return Err(LabError::System { doing: format!("waiting for {what}"), source });
+        return Err(LabError::System { doing, source });
     }
     std::thread::sleep(Duration::from_millis(20));
     Ok(())
@@ -253,7 +254,7 @@ pub fn listen_overflows(namespace: &Namespace) -> Result<u64, LabError> {
     let file = "/proc/thread-self/net/netstat";
     let text = namespace
         .run(|| std::fs::read_to_string(file))?
-        .map_err(LabError::system(format!("reading {file}")))?;
+        .map_err(LabError::system(Attempt::read(file)))?;
     let mut rows = text.lines().filter_map(|line| line.strip_prefix("TcpExt: "));
     let (names, values) = (rows.next().unwrap_or_default(), rows.next().unwrap_or_default());
     names

@@ -4,6 +4,7 @@
 //! seen and the entry older than two seconds (older kernels: sooner).
 
 use crate::address::{SERVICE_PORT, Sources, WEB};
+use crate::attempt::attempt;
 use crate::flood::{Kind, RawSender};
 use crate::packet::Packet;
 use crate::{Filled, Lab, LabError};
@@ -35,11 +36,16 @@ impl Lab {
 
 /// A UDP server whose answers are given by [`talk`].
 fn answerer() -> Result<UdpSocket, LabError> {
-    let failed = || LabError::system(format!("serving UDP on {WEB}:{SERVICE_PORT}"));
+    let failed = || {
+        LabError::system(attempt!(
+            "serving UDP on {WEB}:{SERVICE_PORT}",
+            "在 {WEB}:{SERVICE_PORT} 提供 UDP 服务"
+        ))
+    };
     let socket = UdpSocket::bind((WEB, SERVICE_PORT)).map_err(failed())?;
     socket.set_nonblocking(true).map_err(failed())?;
     setsockopt(&socket, sockopt::RcvBufForce, &(4 << 20))
-        .map_err(LabError::errno("enlarging the receive buffer"))?;
+        .map_err(LabError::errno(attempt!("enlarging the receive buffer", "扩大接收缓冲区")))?;
     Ok(socket)
 }
 
@@ -66,14 +72,18 @@ fn talk(
                 Ok((length, peer)) => {
                     server
                         .send_to(&buffer[..length], peer)
-                        .map_err(LabError::system("answering a request"))?;
+                        .map_err(LabError::system(attempt!("answering a request", "应答请求")))?;
                     answers += 1;
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock && Instant::now() < patience => {
                     std::thread::yield_now();
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
-                Err(e) => return Err(LabError::system("receiving a request")(e)),
+                Err(e) => {
+                    return Err(LabError::system(attempt!("receiving a request", "接收请求"))(
+                        e,
+                    ));
+                }
             }
         }
         // Lost ones stay lost.

@@ -1,6 +1,7 @@
 //! What users feel: visitors who come to the web server all the time, and whether they are served.
 
 use crate::address::{SERVICE_PORT, WEB};
+use crate::attempt::attempt;
 use crate::fill::{endpoint, listener, tcp};
 use crate::{Lab, LabError};
 use nix::errno::Errno;
@@ -59,7 +60,8 @@ impl Lab {
             Service::Deaf => 1,
         };
         let web = self.server().run(|| listener(WEB, backlog))??;
-        web.set_nonblocking(true).map_err(LabError::system("preparing the web server"))?;
+        web.set_nonblocking(true)
+            .map_err(LabError::system(attempt!("preparing the web server", "准备网站服务器")))?;
         let stop = Arc::new(AtomicBool::new(false));
         let (served, lost) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let ended = Arc::clone(&stop);
@@ -121,7 +123,9 @@ fn serve(web: &TcpListener, service: Service, stop: &AtomicBool) -> Result<(), L
                 std::thread::sleep(Duration::from_millis(2));
             }
             Err(e) if e.kind() == ErrorKind::ConnectionAborted => {}
-            Err(e) => return Err(LabError::system("accepting a visitor")(e)),
+            Err(e) => {
+                return Err(LabError::system(attempt!("accepting a visitor", "接待访客"))(e));
+            }
         }
     }
     Ok(())
@@ -168,6 +172,8 @@ fn knock() -> Result<TcpStream, LabError> {
     let socket = tcp(SockFlag::SOCK_NONBLOCK)?;
     match connect(socket.as_raw_fd(), &endpoint(WEB, SERVICE_PORT)) {
         Ok(()) | Err(Errno::EINPROGRESS) => Ok(TcpStream::from(socket)),
-        Err(errno) => Err(LabError::errno("visiting the web server")(errno)),
+        Err(errno) => Err(LabError::errno(attempt!("visiting the web server", "访问网站服务器"))(
+            errno,
+        )),
     }
 }

@@ -1,7 +1,5 @@
 //! `plimsoll lab`: the whole incident, staged, shown, cured, in under a minute.
 
-mod wrong;
-
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -13,6 +11,7 @@ use plimsoll_lab::{
     Closing, HostLimit, Kind, Lab, LabError, Options, Pace, Repair, SERVICE_PORT, Sources,
     Visitors, install_signal_cleanup, sweep,
 };
+use plimsoll_probe::said_of;
 use plimsoll_report::Language;
 
 use crate::arguments::{self, Screen};
@@ -30,13 +29,26 @@ const SHORT: u64 = 200;
 /// Runs the story.
 pub fn run(arguments: &arguments::Lab) -> ExitCode {
     let voice = Voice(terminal::spoken(arguments.lang, false));
-    let told = if arguments.clean { voice.clean() } else { voice.story(arguments) };
-    match told {
+    let ended = if arguments.clean { voice.clean() } else { voice.story(arguments) };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("plimsoll lab: {}", wrong::said(&error).spoken(voice.0));
+            eprintln!("plimsoll lab: {}", told(&error).spoken(voice.0));
             exit::failed()
         }
+    }
+}
+
+/// What stopped it, as it is told.
+fn told(error: &LabError) -> Said {
+    match error {
+        LabError::System { doing, source } => {
+            said!("{doing}: {}", "{doing:#}：{:#}", said_of(source))
+        }
+        LabError::Malformed { file, malformed } => {
+            said!("{file}, {}", "{file} {:#}", Said::from(malformed))
+        }
+        ours => said!("{ours}", "{ours:#}"),
     }
 }
 
