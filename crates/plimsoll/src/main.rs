@@ -8,6 +8,7 @@ mod terminal;
 mod arguments;
 mod boot;
 mod check;
+mod completions;
 mod exit;
 mod explain;
 mod fix;

@@ -6,25 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Command, CommandFactory};
-use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use plimsoll_diagnosis::said;
 use plimsoll_probe::said_of;
+use plimsoll_report::Language;
 use plimsoll_report::number::counted;
 
-use crate::arguments::Arguments;
-use crate::{exit, help, terminal, usage};
+use crate::arguments::{Arguments, Lang};
+use crate::{completions, exit, help, terminal, usage};
 
 /// Of commands for administrators.
 const SECTION: &str = "8";
-
-/// Where each shell looks below a prefix, and what it expects there.
-const COMPLETIONS: [(Shell, &str); 3] = [
-    (Shell::Bash, "share/bash-completion/completions/plimsoll"),
-    (Shell::Zsh, "share/zsh/site-functions/_plimsoll"),
-    (Shell::Fish, "share/fish/vendor_completions.d/plimsoll.fish"),
-];
 
 /// `plimsoll manual`.
 #[derive(Debug, Args)]
@@ -32,19 +25,23 @@ pub struct Manual {
     /// Where share/man and the rest are: /usr/local, ~/.local
     #[arg(value_name = "PREFIX")]
     pub prefix: PathBuf,
+    /// Language of the completions [default: zh when the locale says so]; the pages are there in both
+    #[arg(long, value_name = "LANG")]
+    pub lang: Option<Lang>,
 }
 
 /// Runs it.
 pub fn run(arguments: &Manual) -> ExitCode {
-    let language = terminal::spoken(None, false);
-    let said = match install(&arguments.prefix) {
+    let language = terminal::spoken(arguments.lang, false);
+    let said = match install(&arguments.prefix, language) {
         Ok(pages) => {
             let some = counted(pages, "manual page", "manual pages");
-            let place = arguments.prefix.join("share/man/man8");
-            let place = place.display();
+            let place = |pages| arguments.prefix.join("share").join(pages);
+            let (place, zh) = (place("man/man8"), place("man/zh_CN/man8"));
+            let (place, zh) = (place.display(), zh.display());
             said!(
-                "{some} in {place}, completions for bash, zsh and fish beside them. `man plimsoll` is the first.\n",
-                "{place} 里有 {pages} 个手册页（中文的在 ../zh_CN/man8），旁边有 bash、zsh、fish 的补全。从 `man plimsoll` 看起。\n"
+                "{some} in {place}, in Chinese in {zh};\ncompletions for bash, zsh and fish beside them. `man plimsoll` is the first.\n",
+                "{place} 里有 {pages} 个手册页，中文的在 {zh}；\n旁边有 bash、zsh、fish 的补全。从 `man plimsoll` 看起。\n"
             )
         }
         Err((place, error)) => {
@@ -60,7 +57,7 @@ pub fn run(arguments: &Manual) -> ExitCode {
 }
 
 /// Writes all of them; the number of pages, or where it failed.
-fn install(prefix: &Path) -> Result<u64, (PathBuf, io::Error)> {
+fn install(prefix: &Path, language: Language) -> Result<u64, (PathBuf, io::Error)> {
     let mut files = Vec::new();
     let (mut english, mut chinese) = (Vec::new(), Vec::new());
     of_all(&whole(), &WORDS, &mut english).map_err(|error| (prefix.to_owned(), error))?;
@@ -74,11 +71,7 @@ fn install(prefix: &Path) -> Result<u64, (PathBuf, io::Error)> {
             }),
         );
     }
-    for (shell, path) in COMPLETIONS {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Arguments::command(), "plimsoll", &mut script);
-        files.push((path.to_owned(), script));
-    }
+    files.extend(completions::scripts(language).map(|(path, script)| (path.to_owned(), script)));
     for (path, bytes) in files {
         let path = prefix.join(path);
         let folder = path.parent().unwrap_or(prefix);

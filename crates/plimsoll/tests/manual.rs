@@ -8,16 +8,16 @@ use std::process::Command;
 use support::{plimsoll, text};
 
 /// All of it below a directory of its own.
-fn written(name: &str) -> (PathBuf, String) {
+fn written(name: &str, lang: &str) -> (PathBuf, String) {
     let prefix = std::env::temp_dir().join(format!("plimsoll-man-{}-{name}", std::process::id()));
-    let out = plimsoll(&["manual", prefix.to_str().expect("UTF-8")]);
+    let out = plimsoll(&["manual", prefix.to_str().expect("UTF-8"), "--lang", lang]);
     assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
     (prefix, text(&out.stdout))
 }
 
 #[test]
 fn every_command_that_the_help_lists_has_a_page_with_its_options_and_examples() {
-    let (prefix, said) = written("pages");
+    let (prefix, said) = written("pages", "en");
     let mut commands = vec![Vec::new()];
     let mut pages = 0;
     while let Some(command) = commands.pop() {
@@ -45,12 +45,16 @@ fn every_command_that_the_help_lists_has_a_page_with_its_options_and_examples() 
     }
     assert!(pages > 20, "{pages}");
     assert!(said.starts_with(&format!("{pages} manual pages in ")), "{said}");
+    assert!(
+        said.contains(&format!("in Chinese in {}/share/man/zh_CN/man8;", prefix.display())),
+        "{said}"
+    );
     std::fs::remove_dir_all(prefix).expect("removed");
 }
 
 #[test]
 fn every_page_is_there_in_chinese() {
-    let (prefix, _) = written("chinese");
+    let (prefix, _) = written("chinese", "zh");
     let man = prefix.join("share/man");
     let mut pages = 0;
     for entry in std::fs::read_dir(man.join("man8")).expect("pages") {
@@ -70,7 +74,7 @@ fn every_page_is_there_in_chinese() {
 
 #[test]
 fn a_shell_completes_commands_and_their_flags() {
-    let (prefix, _) = written("shell");
+    let (prefix, _) = written("shell", "en");
     let script = prefix.join("share/bash-completion/completions/plimsoll");
     let completed = |words: &str, last: &str| {
         let line = format!(
@@ -88,6 +92,37 @@ fn a_shell_completes_commands_and_their_flags() {
         assert!(script.contains("what-if"), "{place}");
     }
     std::fs::remove_dir_all(prefix).expect("removed");
+}
+
+#[test]
+fn completions_are_described_in_the_language_and_offer_nothing_that_nobody_types() {
+    for lang in ["en", "zh"] {
+        let (prefix, _) = written(&format!("described-{lang}"), lang);
+        let share = prefix.join("share");
+        let script = |place| std::fs::read_to_string(share.join(place)).expect("it is there");
+        let fish = script("fish/vendor_completions.d/plimsoll.fish");
+        let zsh = script("zsh/site-functions/_plimsoll");
+        let mut said: Vec<&str> = fish
+            .lines()
+            .filter_map(|line| line.split_once(" -d '"))
+            .map(|(_, said)| said)
+            .collect();
+        let flags = zsh.lines().filter(|line| line.starts_with("'-") || line.starts_with("'("));
+        said.extend(flags.filter_map(|line| line.split_once('[')).map(|(_, said)| said));
+        // Values, in fish and in zsh.
+        let values = fish.lines().chain(zsh.lines()).filter(|line| line.contains("zh\\"));
+        said.extend(values.filter_map(|line| line.split_once("zh")).map(|(_, said)| said));
+        assert!(said.len() > 500, "{}", said.len());
+        for said in said {
+            let chinese = said.contains(|c: char| c >= '\u{4e00}');
+            assert_eq!(chinese, lang == "zh", "{said}");
+        }
+        let bash = script("bash-completion/completions/plimsoll");
+        for script in [fish, zsh, bash] {
+            assert!(!script.contains("guard") && !script.contains("history"), "{script}");
+        }
+        std::fs::remove_dir_all(prefix).expect("removed");
+    }
 }
 
 #[test]

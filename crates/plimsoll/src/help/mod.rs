@@ -1,4 +1,4 @@
-//! The command line's own words in Chinese, for `--help` and for the manual pages. In English clap has them.
+//! The command line's own words in Chinese, for `--help`, the manual pages and completions. In English clap has them.
 //!
 //! chinese.txt has each paragraph of the English beside its Chinese; what isn't in there stays English, and a test fails.
 
@@ -91,7 +91,7 @@ fn said(flag: &Arg) -> String {
 }
 
 /// What clap has of one thing, paragraph by paragraph.
-fn chinese(english: &StyledStr) -> String {
+pub fn chinese(english: &StyledStr) -> String {
     let english = english.to_string();
     english.split("\n\n").map(text).collect::<Vec<_>>().join("\n\n")
 }
