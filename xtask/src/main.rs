@@ -11,6 +11,7 @@ mod reboot;
 mod run;
 mod tests;
 mod tools;
+mod typed;
 
 use std::process::ExitCode;
 
@@ -20,7 +21,7 @@ cargo xtask <task>
   test           install what the tests need (or say what is missing), then run them all
   arrows         hold the crates' dependencies to docs/ARCHITECTURE.md
   bpf [check]    build the BPF objects, or hold the committed ones to their source
-  readme         hold README.md and README.zh-CN.md in step
+  readme         hold README.md and README.zh-CN.md in step, and the tasks that documents name to those there are
   static [guest] build the program as one file for hosts that have nothing else, and run it on an empty root
   guests [LINE…] boot other kernels and run the check in them (default: 5.10 6.1 6.12 6.18 7.3)
   reboot [CASE…] foretell the next boot of a Debian in virtual machines, reboot them, compare (fixtures/boot)
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
             Some("check") => bpf::check(),
             Some(other) => Err(format!("bpf: expected `check` or nothing, saw {other:?}")),
         },
-        "readme" => readme::check(),
+        "readme" => readme::check().and_then(|()| typed::check(HELP)),
         "fuzz" => fuzz_seconds(arguments.next()).and_then(fuzz::run),
         "fidelity" => fidelity(arguments.collect()),
         "lint" => lint(),
@@ -99,5 +100,6 @@ fn lint() -> Result<(), String> {
     )?;
     arrows::check()?;
     bpf::check()?;
-    readme::check()
+    readme::check()?;
+    typed::check(HELP)
 }

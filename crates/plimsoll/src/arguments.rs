@@ -423,52 +423,6 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
-    /// Command lines of this program in Markdown: in ticks, and in fenced or indented code.
-    fn command_lines(markdown: &str) -> Vec<&str> {
-        let (mut found, mut fenced) = (Vec::new(), false);
-        for line in markdown.lines() {
-            fenced ^= line.starts_with("```");
-            if fenced || line.starts_with("    ") {
-                found.push(line.trim());
-            } else {
-                found.extend(line.split('`').skip(1).step_by(2));
-            }
-        }
-        let ours = found.into_iter().filter_map(|line| {
-            let rest = line.split_once("plimsoll")?;
-            let start =
-                ["", "$ ", "# ", "sudo ", "cargo "].contains(&rest.0) || rest.0.ends_with('/');
-            (start && (rest.1.is_empty() || rest.1.starts_with(' '))).then_some(rest.1)
-        });
-        ours.map(|line| line.split(['|', '#', ';']).next().unwrap_or(line)).collect()
-    }
-
-    #[test]
-    fn every_command_line_in_the_documents_is_understood() {
-        let documents = [
-            include_str!("../../../README.md"),
-            include_str!("../../../README.zh-CN.md"),
-            include_str!("../../../docs/findings/README.md"),
-            include_str!("../../../docs/findings/zh/README.md"),
-            include_str!("../../../docs/formats/check-json.md"),
-            include_str!("../../../docs/fix.md"),
-            include_str!("../../../docs/flows.md"),
-            include_str!("../../../docs/top.md"),
-        ];
-        let pages = plimsoll_report::PAGES.iter().chain(plimsoll_report::PAGES_ZH);
-        let mut understood = 0;
-        for markdown in documents.into_iter().chain(pages.map(|p| p.markdown)) {
-            for line in command_lines(markdown) {
-                let words = std::iter::once("plimsoll").chain(line.split_whitespace());
-                if let Err(error) = Arguments::try_parse_from(words) {
-                    panic!("plimsoll{line}: {error}");
-                }
-                understood += 1;
-            }
-        }
-        assert!(understood > 50, "{understood}");
-    }
-
     #[test]
     fn every_example_of_the_help_is_understood() {
         fn examples(command: &clap::Command, found: &mut Vec<String>) {

@@ -9,6 +9,8 @@ mod arguments;
 mod boot;
 mod check;
 mod completions;
+#[cfg(test)]
+mod documents;
 mod exit;
 mod explain;
 mod fix;

@@ -7,15 +7,59 @@ use std::process::{Command, Stdio};
 
 use support::{BINARY, repository, root, text};
 
+const READMES: [&str; 2] = ["README.md", "README.zh-CN.md"];
+
+/// What stands in its blocks of code.
+fn blocks(page: &str) -> Vec<&str> {
+    page.split("\n```\n").skip(1).step_by(2).collect()
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(repository(name)).expect("it is there")
+}
+
+/// That each line of a block that shows no output is understood is `documents.rs`'s test, and `cargo xtask readme`'s.
+#[test]
+fn every_block_in_the_readmes_is_of_a_kind_that_a_test_holds() {
+    for name in READMES {
+        let page = page(name);
+        let fences = page.lines().filter(|line| line.starts_with("```")).count();
+        let blocks = blocks(&page);
+        assert_eq!(fences, blocks.len() * 2, "{name}: a fence that starts no plain block");
+        let (mut shown, mut cures, mut typed) = (0, 0, 0);
+        for block in blocks {
+            match block {
+                _ if block.starts_with("$ plimsoll ") => shown += 1,
+                _ if block.starts_with("# plimsoll fix timeout ") => cures += 1,
+                "kernel: nf_conntrack: nf_conntrack: table full, dropping packet" => {}
+                _ => {
+                    for line in block.lines() {
+                        let held =
+                            ["cargo plimsoll ", "cargo xtask ", "sudo target/release/plimsoll "];
+                        let target = line == "rustup target add x86_64-unknown-linux-musl";
+                        assert!(
+                            target || held.iter().any(|start| line.starts_with(start)),
+                            "{name}: {line}"
+                        );
+                        typed += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!((shown, cures, typed), (3, 1, 6), "{name}");
+    }
+}
+
 #[test]
 fn the_output_in_the_readmes_is_the_programs_own() {
     let root = repository("");
-    for name in ["README.md", "README.zh-CN.md"] {
-        let text = fs::read_to_string(root.join(name)).expect("it is there");
-        let mut shown = 0;
-        for block in text.split("```").skip(1).step_by(2) {
-            let Some(rest) = block.trim_start().strip_prefix("$ plimsoll ") else { continue };
+    for name in READMES {
+        let page = page(name);
+        for block in blocks(&page) {
+            let Some(rest) = block.strip_prefix("$ plimsoll ") else { continue };
             let (command, output) = rest.split_once('\n').expect("a command and its output");
+            assert!(!output.contains("\n$ "), "{name}: {command}: one command a block");
+            assert_eq!(command.contains(" --lang zh"), name.contains("zh"), "{name}: {command}");
             let expected = output.trim_end().strip_suffix('…').expect("cut with …").trim_end();
             let out = Command::new(BINARY)
                 .args(command.split_whitespace())
@@ -26,9 +70,7 @@ fn the_output_in_the_readmes_is_the_programs_own() {
                 .expect("the binary starts");
             let printed = String::from_utf8(out.stdout).expect("UTF-8");
             assert!(printed.starts_with(expected), "{name}, {command}:\n{printed}");
-            shown += 1;
         }
-        assert!(shown > 0, "{name} shows no output");
     }
 }
 
@@ -39,11 +81,11 @@ fn the_cure_in_the_readmes_goes_as_they_show_it() {
     if !root() {
         return;
     }
-    for name in ["README.md", "README.zh-CN.md"] {
-        let page = fs::read_to_string(repository(name)).expect("it is there");
-        let block = page
-            .split("```")
-            .find(|block| block.starts_with("\n# plimsoll fix timeout "))
+    for name in READMES {
+        let page = page(name);
+        let block = *blocks(&page)
+            .iter()
+            .find(|block| block.starts_with("# plimsoll fix timeout "))
             .expect("a cure is shown");
         let mut script = String::from(
             "mkdir -p /var/lib/plimsoll && mount -t tmpfs none /var/lib/plimsoll && mount -t tmpfs none /run || exit 9\n",
@@ -66,6 +108,6 @@ fn the_cure_in_the_readmes_goes_as_they_show_it() {
                 .map(|line| line.replace("nsenter --net=/proc/1/ns/net ", ""))
                 .collect()
         };
-        assert_eq!(alike(&text(&out.stdout)), alike(block.trim_start()), "{name}");
+        assert_eq!(alike(&text(&out.stdout)), alike(block), "{name}");
     }
 }
