@@ -123,7 +123,7 @@ impl RemedyId {
 pub struct Remedy {
     /// Which.
     pub id: RemedyId,
-    /// A few words: "raise the limit to 524288".
+    /// A few words: "raise the limit to 524,288".
     pub title: Said,
     /// Ids of the findings it answers.
     pub findings: Vec<&'static str>,

@@ -158,9 +158,10 @@ fn quiet(case: &Case<'_>, host: &Said, found: &[Draft], verdict: Verdict) -> Sai
         }
         (Some(_), _) => Said::of("no packet is dropped", "没有丢包"),
         (None, Some(0)) => Said::of("no packet was dropped since boot", "启动以来没有丢包"),
-        (None, Some(_) | None) => {
-            Said::of("nothing says that packets are dropped for it", "没有迹象表明因此丢包")
-        }
+        (None, Some(_) | None) => Said::of(
+            "nothing says that packets are dropped for a full table",
+            "没有迹象表明因表满而丢包",
+        ),
     };
     match fullest {
         Some((share, s)) => {

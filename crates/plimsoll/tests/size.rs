@@ -117,7 +117,7 @@ fn the_size_is_what_check_and_fix_recommend() {
     let check: Value = serde_json::from_slice(&out.stdout).expect("JSON");
     let remedies = check["remedies"].as_array().expect("remedies");
     let raise = remedies.iter().find(|r| r["id"] == "raise").expect("raise");
-    assert_eq!(raise["title"], "raise the limit to 196608 and the buckets to 49152");
+    assert_eq!(raise["title"], "raise the limit to 196,608 and the buckets to 49,152");
 }
 
 /// A capture of so many questions over forty seconds; every nth goes on for three, so that its entry is assured. 0: none.

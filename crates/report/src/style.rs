@@ -94,7 +94,7 @@ impl Default for Style {
 impl Style {
     /// The columns in use.
     pub(crate) fn columns(&self) -> usize {
-        self.width.clamp(60, 400)
+        self.width.clamp(40, 400)
     }
 
     /// What was said, in the language of the screen.

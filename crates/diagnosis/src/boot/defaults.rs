@@ -10,7 +10,7 @@ use plimsoll_wire::modprobe::{Directive, ModuleDirective};
 
 use super::BootFacts;
 use super::keys::place;
-use crate::Said;
+use crate::{Said, words};
 
 /// Entries of the hash table for each bucket of the table of expectations.
 const EXPECT_SHARE: u64 = 256;
@@ -164,7 +164,7 @@ pub(super) fn own(
             let memory = facts.memory.get()?;
             let (buckets, limit) = profile.defaults(memory);
             let value = if max { limit } else { buckets };
-            let mib = memory.0 >> 20;
+            let mib = words::count(memory.0 >> 20);
             let why = said!(
                 "the kernel's own value for {mib} MiB of memory",
                 "内核按 {mib} MiB 内存自己取的值"

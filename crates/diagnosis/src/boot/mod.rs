@@ -275,11 +275,10 @@ pub(crate) fn foretold(snapshot: &Snapshot) -> Fact<Boot> {
         return Fact::missing(Reason::Failed, Said::join(&unread, &Said::of("; ", "；")));
     }
     if snapshot.host.origin != Origin::Live && !places.iter().any(|path| tree.exists(path)) {
-        let needed = "/etc/sysctl.d, /etc/sysctl.conf";
         return Fact::missing_needs(
             Reason::NotCollected,
             said!("no sysctl file is there", "没有任何 sysctl 文件"),
-            Said::name(needed),
+            Said::of("/etc/sysctl.d, /etc/sysctl.conf", "/etc/sysctl.d、/etc/sysctl.conf"),
         );
     }
     Fact::known(boot, source)

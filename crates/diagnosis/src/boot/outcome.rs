@@ -305,7 +305,7 @@ pub(super) fn steps(plan: &Plan, run: &Run, built_in: bool) -> Vec<Step> {
     if !plan.udev.is_empty() && run.writes.iter().any(|w| w.by.starts_with("udev")) {
         let stage = run.core.as_ref().map_or(Stage::Modules, |c| c.stage);
         let what =
-            said!("applies the files again when the module comes", "模块加载时再应用一次文件");
+            said!("applies the files again when the module comes", "在模块加载时再应用一次文件");
         let at = all.iter().position(|s| s.stage > stage).unwrap_or(all.len());
         all.insert(at, Step { stage, by: Said::name("udev"), what });
     }

@@ -152,7 +152,7 @@ fn lost_setting(case: &Case<'_>, outcome: &Outcome) -> Option<Lost> {
                 Said::default()
             };
             let value = words::clean(&a.value);
-            said!("{place} says {value}{or}{waits}", "{place:#}：写的是 {value}{or:#}{waits:#}")
+            said!("{place} says {value}{or}{waits}", "{place:#} 写的是 {value}{or:#}{waits:#}")
         }
         None => unset(case, outcome, running),
     };
@@ -264,13 +264,13 @@ fn unset(case: &Case<'_>, outcome: &Outcome, running: u64) -> Said {
         ),
         Fate::Refused(why) => said!(
             "{} says {}, and {why}",
-            "{:#}：写的是 {}，但：{why:#}",
+            "{:#} 写的是 {}，但 {why:#}",
             told(a),
             words::clean(&a.value)
         ),
         Fate::Never(why) => said!(
             "{} says {}, but {why}",
-            "{:#}：写的是 {}，但：{why:#}",
+            "{:#} 写的是 {}，但 {why:#}",
             told(a),
             words::clean(&a.value)
         ),
@@ -294,7 +294,7 @@ fn unset(case: &Case<'_>, outcome: &Outcome, running: u64) -> Said {
                 });
             said!(
                 "{} says {}, but {why}",
-                "{:#}：写的是 {}，但：{why:#}",
+                "{:#} 写的是 {}，但 {why:#}",
                 told(a),
                 words::clean(&a.value)
             )
@@ -315,9 +315,12 @@ fn lost(case: &Case<'_>) -> Option<Draft> {
             said!(", and the same after a boot", "，启动之后也是这个值")
         }
         Some(v) if first.open => {
-            said!(" and may be {v} after a boot", "，启动之后可能是 {v}")
+            said!(" and may be {} after a boot", "，启动之后可能是 {}", words::count(v))
         }
-        Some(v) => said!(" and will be {v} after a boot", "，启动之后会是 {v}"),
+        Some(v) => {
+            let v = words::count(v);
+            said!(" and will be {v} after a boot", "，启动之后会是 {v}")
+        }
     };
     let manager = first
         .managed
@@ -329,7 +332,7 @@ fn lost(case: &Case<'_>) -> Option<Draft> {
     let summary = said!(
         "{key} is {}{after}: {}{manager}{others}.",
         "{key} 现在是 {}{after:#}：{:#}{manager:#}{others:#}。",
-        first.running,
+        words::count(first.running),
         first.why
     );
     let mut draft = Draft::new("CT040", severity, None, summary).explains(0.05);

@@ -71,7 +71,7 @@ fn draft(case: &Case<'_>, kind: LintKind, id: &'static str) -> Option<Draft> {
     };
     let summary = said!(
         "{} sets {}, {why}: it has no effect{meant}{others}.",
-        "{0:#}：设了 {1}，{why:#}：不起作用{meant:#}{others:#}。",
+        "{0:#} 设了 {1}，{why:#}：不起作用{meant:#}{others:#}。",
         place(worst),
         text(&worst.key)
     );

@@ -222,7 +222,7 @@ pub enum Verify {
 pub struct Plan {
     /// Which.
     pub remedy: RemedyId,
-    /// A few words: "raise the limit to 524288".
+    /// A few words: "raise the limit to 524,288".
     pub title: Said,
     /// Where.
     pub target: Target,

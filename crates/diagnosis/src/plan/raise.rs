@@ -265,24 +265,25 @@ fn more_buckets(case: &Case<'_>, before: u64, after: u64) -> Option<Change> {
 }
 
 fn title_of(wanted: &Wanted, now: u64, buckets: u64) -> Said {
+    let (from, from_heads) = (words::count(now), words::count(buckets));
     let verb = |more| if more { Said::of("raise", "提高") } else { Said::of("lower", "降低") };
     let limit = said!(
-        "{} the limit from {now} to {}",
-        "把上限从 {now} {:#}到 {}",
+        "{} the limit from {from} to {}",
+        "把上限从 {from} {:#}到 {}",
         verb(wanted.max > now),
-        wanted.max
+        words::count(wanted.max)
     );
     let heads = said!(
-        "{} the buckets from {buckets} to {}",
-        "把桶数从 {buckets} {:#}到 {}",
+        "{} the buckets from {from_heads} to {}",
+        "把桶数从 {from_heads} {:#}到 {}",
         verb(wanted.buckets > buckets),
-        wanted.buckets
+        words::count(wanted.buckets)
     );
     match (wanted.max != now, wanted.buckets != buckets) {
         (true, true) => said!("{limit}, {heads}", "{limit:#}，{heads:#}"),
         (true, false) => limit,
         (false, true) => heads,
-        (false, false) => said!("keep the limit at {now}", "上限保持为 {now}"),
+        (false, false) => said!("keep the limit at {from}", "上限保持为 {from}"),
     }
 }
 

@@ -224,7 +224,7 @@ fn write(
                 "hashsize makes the limit {} (eight times the buckets) until the sysctl file is \
                  applied.",
                 "在 sysctl 文件生效之前，hashsize 使上限成为 {}（桶数的八倍）。",
-                buckets.saturating_mul(8)
+                words::count(buckets.saturating_mul(8))
             );
         }
     }

@@ -181,13 +181,13 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         said!(
             "raise the limit to {} and the buckets to {}",
             "把上限提高到 {}，桶数提高到 {}",
-            size.max,
-            size.buckets
+            words::count(size.max),
+            words::count(size.buckets)
         )
     } else if size.raised {
-        said!("raise the limit to {}", "把上限提高到 {}", size.max)
+        said!("raise the limit to {}", "把上限提高到 {}", words::count(size.max))
     } else {
-        said!("raise the buckets to {}", "把桶数提高到 {}", size.buckets)
+        said!("raise the buckets to {}", "把桶数提高到 {}", words::count(size.buckets))
     };
     let effect = effect(findings, &size, now);
     let mut risk = said!(

@@ -27,7 +27,7 @@ fn a_limit_that_no_file_sets_is_lost_at_boot() {
     assert_eq!(acts(&d), ["CT040"]);
     assert_eq!(
         summary(&d, "CT040"),
-        "net.netfilter.nf_conntrack_max is 524288 and will be 262144 after a boot: no file sets it."
+        "net.netfilter.nf_conntrack_max is 524,288 and will be 262,144 after a boot: no file sets it."
     );
     says(&d, RemedyId::Persist, "echo nf_conntrack > /etc/modules-load.d/plimsoll.conf");
     says(
@@ -44,14 +44,14 @@ fn a_boot_that_gives_a_higher_limit_loses_nothing_and_nothing_is_to_stay() {
     assert_eq!(acts(&d), Vec::<&str>::new());
     assert_eq!(
         summary(&d, "CT040"),
-        "net.netfilter.nf_conntrack_max is 2000 and will be 262144 after a boot: no file sets it."
+        "net.netfilter.nf_conntrack_max is 2,000 and will be 262,144 after a boot: no file sets it."
     );
     assert_eq!(remedies(&d), Vec::<&str>::new(), "to keep the low limit would do harm");
     let mut facts = BootFacts::of(&after);
     facts.settings.retain(|name, _| name == "nf_conntrack_max");
     let plan = plan::persist(&[], &facts, &BTreeMap::new());
     assert!(plan.changes.is_empty());
-    assert!(plan.warnings[0].contains("is 2000 and will be 262144 after a boot: more room"));
+    assert!(plan.warnings[0].contains("is 2,000 and will be 262,144 after a boot: more room"));
     let asked = ["nf_conntrack_max".to_string()];
     let plan = plan::persist(&asked, &BootFacts::of(&after), &BTreeMap::new());
     assert_eq!(plan.title, "make nf_conntrack_max = 2000 survive the boot", "who asks gets it");
@@ -99,7 +99,7 @@ fn the_last_assignment_wins_and_is_named_when_it_differs() {
     assert_eq!(acts(&d), ["CT040"]);
     assert_eq!(
         summary(&d, "CT040"),
-        "net.netfilter.nf_conntrack_max is 524288 and will be 131072 after a boot: \
+        "net.netfilter.nf_conntrack_max is 524,288 and will be 131,072 after a boot: \
          /etc/sysctl.d/99-tuning.conf line 7 says 131072."
     );
     says(

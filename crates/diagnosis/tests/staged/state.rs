@@ -113,7 +113,7 @@ fn a_saved_centos_6_host_was_full_when_it_was_saved() {
     says(&d, RemedyId::Raise, "echo 49152 > /sys/module/nf_conntrack/parameters/hashsize");
     let persist = remedy(&d, RemedyId::Persist);
     assert!(persist.commands.iter().any(|c| c == "sysctl -p"), "{:#?}", persist.commands);
-    assert!(persist.risk.contains("393216"), "the ×8 trap is told: {}", persist.risk);
+    assert!(persist.risk.contains("393,216"), "the ×8 trap is told: {}", persist.risk);
     assert_eq!(d.drops.now, None);
 }
 

@@ -118,7 +118,7 @@ fn a_line_that_was_not_applied_yet_is_not_overwritten_by_the_kernels_own_value()
         put(&mut after, "/etc/ufw/ufw.conf", 1, "ENABLED=yes");
         let d = judge(&after, &[]);
         let lost = summary(&d, "CT040");
-        assert!(lost.contains("will be 3600 after a boot"), "{lost}");
+        assert!(lost.contains("will be 3,600 after a boot"), "{lost}");
         assert!(lost.contains("has not been applied"), "{lost}");
         assert!(!remedies(&d).contains(&"persist"), "{file}: {:?}", remedies(&d));
         let files = PERSIST_FILES.iter().map(|path| ((*path).to_string(), None)).collect();

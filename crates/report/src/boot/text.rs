@@ -115,10 +115,10 @@ fn settings(screen: &mut Screen<'_>, boot: &Boot, asked: &[&str]) {
     if asked.is_empty() && rest > 0 {
         let text = spoken!(
             language,
-            "  {rest} more, which nothing sets, keep the kernel's own values (-v shows them)",
-            "  另有 {rest} 个无人设置，保持内核自己的值（-v 显示）"
+            "{rest} more, which nothing sets, keep the kernel's own values (-v shows them)",
+            "另有 {rest} 个无人设置，保持内核自己的值（-v 显示）"
         );
-        screen.line(&Line::new().with(style, Paint::Faint, &text));
+        screen.paragraph(Line::new().plain(style, "  "), 2, Paint::Faint, &text);
     }
 }
 
@@ -248,10 +248,11 @@ fn wrong(screen: &mut Screen<'_>, lints: &[&Lint]) {
         screen.heading(&title, "");
         return;
     }
+    let s = if lints.len() - harm == 1 { "s" } else { "" };
     let beside = match (harm, lints.len() - harm) {
-        (0, rest) => spoken!(language, "{rest} that cost nothing", "{rest} 处无害"),
+        (0, rest) => spoken!(language, "{rest} that cost{s} nothing", "{rest} 处无害"),
         (_, 0) => String::new(),
-        (_, rest) => spoken!(language, "and {rest} that cost nothing", "另有 {rest} 处无害"),
+        (_, rest) => spoken!(language, "and {rest} that cost{s} nothing", "另有 {rest} 处无害"),
     };
     screen.heading(&spoken!(language, "WHAT IS WRONG", "错在哪里"), &beside);
     let most = if style.verbose { lints.len() } else { LINTS.max(harm.min(LINTS * 2)) };

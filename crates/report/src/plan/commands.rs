@@ -36,7 +36,7 @@ fn setting(c: &Setting, inside: &str, language: Language) -> Vec<String> {
             language,
             "# only while packets are still dropped, with {} MiB of memory available:",
             "# 只在仍然丢包、且有 {} MiB 可用内存时：",
-            step.available >> 20
+            count(step.available >> 20)
         ));
     }
     let command = match c.path.strip_prefix("/proc/sys/") {

@@ -251,7 +251,7 @@ impl Linter<'_> {
             let Some((or, why)) = &outcome.or else { continue };
             let Some(attempt) = outcome.attempts.last() else { continue };
             let shown = |after: &After| match after.number() {
-                Some(n) => Said::name(n.to_string()),
+                Some(n) => Said::name(u64::try_from(n).map_or_else(|_| n.to_string(), count)),
                 None => said!("unknown", "未知"),
             };
             let values = said!(

@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use plimsoll_wire::modprobe::Directive;
 
@@ -73,10 +74,11 @@ impl Linter<'_> {
                 );
                 self.module_line((&d.file, d.line), key, value, what, mend, false);
             } else if !known.contains(&name.as_str()) {
+                let names: Vec<Said> = known.iter().map(|name| Said::name(*name)).collect();
+                let names = Said::join(&names, &Said::of(", ", "、"));
                 let what = said!(
-                    "{core} has no option {shown}; it has {}",
-                    "{core} 没有参数 {shown}；它有 {}",
-                    known.join(", ")
+                    "{core} has no option {shown}; it has {names}",
+                    "{core} 没有参数 {shown}；它有 {names:#}"
                 );
                 let mend = match name.as_str() {
                     "max" | "nf_conntrack_max" | "conntrack_max" => {

@@ -74,6 +74,7 @@ pub fn persist(
         {
             plan.effect =
                 Said::of("No running value is lost by a boot.", "启动不会丢掉当前的任何值。");
+            let (now, after) = (words::count(now), words::count(after));
             plan.warnings.push(said!(
                 "nf_conntrack_max is {now} and will be {after} after a boot: more room, so it is left to come. \
                  `plimsoll fix persist nf_conntrack_max` keeps the lower limit",
@@ -344,7 +345,7 @@ fn risks(wanted: &[Wanted], facts: &BootFacts, changes: &[Change]) -> Vec<Said> 
         |path: &str| changes.iter().any(|c| matches!(c, Change::File(f) if f.path == path));
     if touches(OPTIONS_FILE) || touches(OLD_OPTIONS_FILE) {
         let buckets = wanted.iter().find(|w| w.setting.name == "nf_conntrack_buckets");
-        let max = buckets.map_or(0, |w| w.value.saturating_mul(8));
+        let max = words::count(buckets.map_or(0, |w| w.value.saturating_mul(8)));
         risks.push(said!(
             "hashsize makes the limit {max} (eight times the buckets) until the sysctl files are applied.",
             "在应用 sysctl 文件之前，hashsize 使上限为 {max}（桶数的八倍）。"
