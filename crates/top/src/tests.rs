@@ -518,3 +518,32 @@ fn every_screen_is_there_in_chinese_and_fits_on_eighty_columns() {
     }
     insta::assert_snapshot!(screens.join("\n--------\n"));
 }
+
+#[test]
+fn no_number_of_the_load_is_cut_in_two_however_narrow_the_screen_is() {
+    let mut app = watched(app_with(look(false, true)));
+    let mut moment = answer(app.question(), 11, 1);
+    let space = &mut moment.spaces[0];
+    space.name = Said::name("docker 7f3a9c517f3a");
+    space.load.count = Some(Entries(249_990));
+    space.load.max = Some(Entries(262_144));
+    space.load.protected = Some(Entries(150_000));
+    space.load.closing = Some(Entries(49_000));
+    space.load.evictable = Some(Entries(41_000));
+    (space.drop, space.early_drop) = (Ok(1_234.0), Ok(4_321.0));
+    app.learn(moment);
+    for language in [Language::English, Language::Chinese] {
+        app.look.language = language;
+        for (width, height) in [(40, 24), (60, 24), (80, 24), (100, 24), (200, 60)] {
+            let screen = screen_of(&mut app, width, height);
+            assert!(screen.contains(" 249,990 / 262,144  95 %"), "{width}: {screen}");
+            for part in ["150,000", "49,000", "41,000", "9,990"] {
+                let whole = |c: char| !(c.is_ascii_digit() || c == ',');
+                assert!(width == 40 || screen.split(whole).any(|n| n == part), "{part}: {screen}");
+            }
+            let rates = screen.lines().find(|line| line.contains("20/")).unwrap();
+            let words = ["/s", "/秒", "45 s", "45 秒后满"];
+            assert!(words.iter().any(|end| rates.ends_with(end)), "{width}: {screen}");
+        }
+    }
+}

@@ -11,6 +11,8 @@ use crate::moment::{Moment, Space};
 
 /// A screen of so many rows has room for more than one load line.
 const TALL: u16 = 32;
+/// One of so many has room for parts of the load on two rows.
+const ROOMY: u16 = 20;
 /// A limit that is further away than this, in seconds, is nobody's worry today.
 const FAR: f64 = 86_400.0;
 
@@ -39,13 +41,23 @@ pub(super) fn show(canvas: &mut Canvas<'_>, app: &App, mut row: u16) -> u16 {
     row + 2
 }
 
-/// The parts of the first load line, and what there is beside it.
+/// The parts of the first load line, on two rows where one is too narrow for them, and what there is beside it.
 fn parts(canvas: &mut Canvas<'_>, moment: &Moment, first: &Space, row: u16, lines: usize) -> u16 {
     let style = canvas.look().style(canvas.width());
+    let (mut row, mut more) = (row, canvas.height() >= ROOMY);
     let mut line = Line::new().padded(2);
-    for part in load_parts(&first.load, &style) {
+    let mut all = load_parts(&first.load, &style);
+    if first.load.sampled.is_some() && !first.load.complete {
+        // Of how many it was read, the first row says.
+        all.pop();
+    }
+    for part in all {
         if line.width() + 2 + part.width() > canvas.width().into() {
-            break;
+            if !std::mem::take(&mut more) {
+                break;
+            }
+            canvas.line(0, row, &line);
+            (row, line) = (row + 1, Line::new().padded(2));
         }
         line.append(Line::new().padded(2));
         line.append(part);
@@ -70,28 +82,20 @@ fn parts(canvas: &mut Canvas<'_>, moment: &Moment, first: &Space, row: u16, line
     row + 1
 }
 
-/// Rates of the first load line; those that are not measured are left out.
+/// Rates of the first load line; those that are not measured, or have no room, are left out.
 fn rates(canvas: &mut Canvas<'_>, space: &Space, row: u16) {
     let language = canvas.language();
-    let mut at = 2;
-    let mut item = |canvas: &mut Canvas<'_>, paint: Paint, text: &str| {
-        if at > 2 {
-            at += 3;
-        }
-        canvas.style = canvas.paint(paint);
-        at = canvas.at(at, row, canvas.width(), text);
-        canvas.style = canvas.plain();
-    };
+    let mut items = Vec::new();
     match &space.growth {
         Ok(growth) => {
             let sign = if *growth > 0.0 { "+" } else { "" };
             let growth = rate(*growth);
             let text = spoken!(language, "entries {sign}{growth}/s", "条目 {sign}{growth}/秒");
-            item(canvas, Paint::Plain, &text);
+            items.push((Paint::Plain, text));
         }
         Err(_) => {
             let text = spoken!(language, "rates after the next reading", "下次读取之后才有速率");
-            item(canvas, Paint::Faint, &text);
+            items.push((Paint::Faint, text));
         }
     }
     for (name, value, paint, always) in [
@@ -105,15 +109,29 @@ fn rates(canvas: &mut Canvas<'_>, space: &Space, row: u16) {
                 let paint = if *value > 0.0 { paint } else { Paint::Plain };
                 let value = rate(*value);
                 let text = spoken!(language, "{name} {value}/s", "{name:#} {value}/秒");
-                item(canvas, paint, &text);
+                items.push((paint, text));
             }
             Ok(_) | Err(_) => {}
         }
     }
-    if let Some(seconds) = space.full_in.filter(|seconds| (0.0..FAR).contains(seconds)) {
+    // Last, and never for want of room.
+    let full = space.full_in.filter(|seconds| (0.0..FAR).contains(seconds)).map(|seconds| {
         let when = span(language, seconds);
-        item(canvas, Paint::Warn, &spoken!(language, "full in {when}", "{when}后满"));
+        spoken!(language, "full in {when}", "{when}后满")
+    });
+    let reserved = full.as_ref().map_or(0, |text| 3 + width(text));
+    let mut at = 2;
+    for (paint, text) in items {
+        if usize::from(at) + width(&text) + reserved <= canvas.width().into() {
+            canvas.style = canvas.paint(paint);
+            at = canvas.at(at, row, canvas.width(), &text) + 3;
+        }
     }
+    if let Some(text) = full {
+        canvas.style = canvas.paint(Paint::Warn);
+        canvas.at(at, row, canvas.width(), &text);
+    }
+    canvas.style = canvas.plain();
 }
 
 const BARS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
