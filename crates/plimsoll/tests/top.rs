@@ -274,6 +274,36 @@ fn nobody_sees_the_load_and_which_right_is_missing_and_all_see_without_colour_or
 }
 
 #[test]
+fn it_follows_the_size_of_the_terminal_and_what_the_terminal_can_show() {
+    if !able() {
+        return;
+    }
+    let namespace = filled("top-sizes");
+    let terminal = Terminal::open("sizes", &namespace, (80, 24));
+    for (environment, ascii, speaks) in
+        [("LANG=C", true, "q quit"), ("LANG=zh_CN.UTF-8 TERM=linux", false, "q 退出")]
+    {
+        terminal.command(&format!("clear; env {environment} {BINARY} top"));
+        for (columns, rows) in [("60", "15"), ("200", "60"), ("80", "24")] {
+            terminal.tmux(&["resize-window", "-x", columns, "-y", rows]);
+            let screen = terminal.wait("the size", |screen| {
+                let whole = screen.lines().count() == rows.parse().expect("rows");
+                let last = screen.lines().last().is_some_and(|line| line.ends_with(speaks));
+                // What is said at the right stands at the right.
+                let first = screen.lines().next().unwrap_or_default();
+                let wide = first.chars().map(|c| 1 + usize::from(c >= '\u{2e80}')).sum::<usize>();
+                whole && last && columns == wide.to_string() && screen.contains("60 ")
+            });
+            assert_eq!(screen.is_ascii(), ascii, "{screen}");
+        }
+        terminal.key("q");
+        terminal.wait("the shell", |screen| screen.trim_end().ends_with("ready>"));
+    }
+    terminal.command(&format!("clear; TERM=dumb {BINARY} top"));
+    terminal.wait("a way out", |screen| screen.contains("plimsoll flows --by state,service"));
+}
+
+#[test]
 fn without_a_terminal_or_with_a_wrong_question_it_says_what_to_do() {
     let out = plimsoll(&["top"]);
     assert_eq!(out.status.code(), Some(1));

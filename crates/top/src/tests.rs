@@ -547,3 +547,38 @@ fn no_number_of_the_load_is_cut_in_two_however_narrow_the_screen_is() {
         }
     }
 }
+
+#[test]
+fn a_character_of_two_columns_is_never_half_on_the_screen() {
+    let mut app = watched(app_with(Look { language: Language::Chinese, ..look(false, true) }));
+    app.learn_places(vec![Place {
+        name: Said::name("ip netns 测试用的网络命名空间"),
+        inode: 1,
+        entries: Some(1_206),
+    }]);
+    let check = |app: &mut App, width: u16, height: u16| {
+        let terminal = draw(app, width, height);
+        for cells in terminal.backend().buffer().content.chunks(width.into()) {
+            let mut at = 0;
+            while let Some(cell) = cells.get(at) {
+                at += plimsoll_report::width(cell.symbol()).max(1);
+            }
+            assert_eq!(at, usize::from(width), "{}", screen_of(app, width, height));
+        }
+    };
+    for width in (1..90).step_by(3) {
+        for height in [10, 24] {
+            check(&mut app, width, height);
+        }
+        for key in ['?', 'f', 'n', 'e', 'g', '/'] {
+            app.key(Key::Char(key));
+            if key == '/' {
+                typed(&mut app, " 未应答的条目，以及别的 443");
+                check(&mut app, width, 24);
+                app.key(Key::Enter);
+            }
+            check(&mut app, width, 24);
+            app.key(Key::Esc);
+        }
+    }
+}
