@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use plimsoll_ct::{Bytes, KernelVersion, Profile};
 use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::boot::{BootFacts, Entry, Tree, boot};
-use plimsoll_diagnosis::facts::{Fact, Reason};
+use plimsoll_diagnosis::facts::{Fact, Reason, Source};
 
 const PLACES: &[&str] = &[
     "/etc/sysctl.d/50-a.conf",
@@ -37,21 +37,21 @@ fuzz_target!(|data: &str| {
         }
     }
     tree.put_text("/etc/systemd/system/multi-user.target.wants/tuned.service", "");
-    let known = |value| Fact::known(value, "fuzz");
+    let known = |value| Fact::known(value, Source::name("fuzz"));
     let facts = BootFacts {
         profile: *Profile::of(&kernel),
-        kernel: Fact::known(kernel, "fuzz"),
-        memory: Fact::known(Bytes(data.len() as u64 * 1_000_003), "fuzz"),
-        cpus: Fact::known(4, "fuzz"),
+        kernel: Fact::known(kernel, Source::name("fuzz")),
+        memory: Fact::known(Bytes(data.len() as u64 * 1_000_003), Source::name("fuzz")),
+        cpus: Fact::known(4, Source::name("fuzz")),
         modular: if data.len().is_multiple_of(3) {
             Fact::missing(Reason::NotCollected, Said::default())
         } else {
             known(data.len() % 3 == 1)
         },
-        modules: Fact::known(Vec::new(), "fuzz"),
-        hz: Fact::known(250, "fuzz"),
+        modules: Fact::known(Vec::new(), Source::name("fuzz")),
+        hz: Fact::known(250, Source::name("fuzz")),
         settings: BTreeMap::new(),
-        managers: Fact::known(Vec::new(), "fuzz"),
+        managers: Fact::known(Vec::new(), Source::name("fuzz")),
         tree,
     };
     let b = boot(&facts, &[]);

@@ -1,12 +1,12 @@
 //! A whole saved listing: any bytes make a census or a gap, and each entry of it is written in every form.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
-use plimsoll_diagnosis::facts::TcpTimeouts;
+use plimsoll_diagnosis::facts::{Source, TcpTimeouts};
 use plimsoll_probe::table::{census_of_listing, each_of_listing};
 use plimsoll_wire::listing::{self, Dialect, save, xml};
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = census_of_listing(bytes, "fuzz", TcpTimeouts::DEFAULT, 1, 5);
+    let _ = census_of_listing(bytes, Source::name("fuzz"), TcpTimeouts::DEFAULT, 1, 5);
     let mut reader = bytes;
     let _ = each_of_listing(&mut reader, &mut |line| {
         let Ok(line) = line else { return true };

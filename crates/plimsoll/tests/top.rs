@@ -287,7 +287,7 @@ fn it_follows_the_size_of_the_terminal_and_what_the_terminal_can_show() {
         for (columns, rows) in [("60", "15"), ("200", "60"), ("80", "24")] {
             terminal.tmux(&["resize-window", "-x", columns, "-y", rows]);
             let screen = terminal.wait("the size", |screen| {
-                let whole = screen.lines().count() == rows.parse().expect("rows");
+                let whole = screen.lines().count().to_string() == rows;
                 let last = screen.lines().last().is_some_and(|line| line.ends_with(speaks));
                 // What is said at the right stands at the right.
                 let first = screen.lines().next().unwrap_or_default();

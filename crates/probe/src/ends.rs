@@ -6,7 +6,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use plimsoll_diagnosis::facts::{Fact, Gap, Reason, Ways};
+use plimsoll_diagnosis::facts::{Fact, Gap, Reason, Source, Ways};
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::filter::Program;
 use plimsoll_wire::sock_diag::Socket;
@@ -66,16 +66,16 @@ impl Ends {
                 Self {
                     program,
                     unread,
-                    own: Fact::known(own, "rtnetlink"),
+                    own: Fact::known(own, Source::name("rtnetlink")),
                     mtu: match carrying.filter_map(|link| link.mtu).min() {
-                        Some(mtu) => Fact::known(mtu, "rtnetlink"),
+                        Some(mtu) => Fact::known(mtu, Source::name("rtnetlink")),
                         None => Fact::Missing(Gap {
                             reason: Reason::Failed,
                             detail: said!("no interface is up", "没有启用的网络接口"),
                             needs: None,
                         }),
                     },
-                    sockets: Fact::known(sockets_here(), "sock_diag"),
+                    sockets: Fact::known(sockets_here(), Source::name("sock_diag")),
                 }
             }
         });

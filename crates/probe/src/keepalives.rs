@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 
-use plimsoll_diagnosis::facts::{Fact, Gap, Keepalives, Reason};
+use plimsoll_diagnosis::facts::{Fact, Gap, Keepalives, Reason, Source};
 use plimsoll_diagnosis::said;
 use plimsoll_wire::tcp_sockets;
 
@@ -50,5 +50,5 @@ fn read(net: &str, port: Option<u16>) -> Fact<Keepalives> {
             found.longest = found.longest.max(socket.keepalive);
         }
     }
-    Fact::known(found, "/proc/net/tcp")
+    Fact::known(found, Source::name("/proc/net/tcp"))
 }

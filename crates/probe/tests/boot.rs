@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use plimsoll_ct::KernelVersion;
 use plimsoll_diagnosis::boot::{After, BootFacts, boot};
-use plimsoll_diagnosis::facts::Fact;
+use plimsoll_diagnosis::facts::{Fact, Source};
 use plimsoll_probe::boot::{live, saved};
 use plimsoll_probe::files::Files;
 use support::{Tree, can_load};
@@ -48,7 +48,11 @@ const GLOBAL: [&str; 3] = ["nf_conntrack_max", "nf_conntrack_buckets", "nf_connt
 /// What is foretold of the tree on this kernel, with conntrack there already.
 fn foretold(tree: &Tree, here: &BootFacts) -> BTreeMap<String, String> {
     let there = saved(&Files::Directory(tree.0.clone()), plimsoll_diagnosis::facts::Origin::Tree);
-    let facts = BootFacts { tree: there.tree, modular: Fact::known(false, "test"), ..here.clone() };
+    let facts = BootFacts {
+        tree: there.tree,
+        modular: Fact::known(false, Source::name("test")),
+        ..here.clone()
+    };
     let b = boot(&facts, &[]);
     b.outcomes
         .iter()

@@ -5,7 +5,7 @@ mod support;
 
 use plimsoll_ct::KernelVersion;
 use plimsoll_diagnosis::boot::{Boot, Fate, Stage, boot};
-use plimsoll_diagnosis::facts::{BootFiles, Fact, ManagerKind, Origin, SysctlLoader};
+use plimsoll_diagnosis::facts::{BootFiles, Fact, ManagerKind, Origin, Source, SysctlLoader};
 use plimsoll_probe::boot::saved;
 use plimsoll_probe::config::{add_of_rules, boot_files};
 use plimsoll_probe::files::Files;
@@ -244,7 +244,7 @@ fn the_host_s_rules_tell_of_managers_that_no_process_does() {
     let mut rules = plimsoll_wire::ruleset::Ruleset::default();
     let text = "*nat\n-A POSTROUTING -j KUBE-POSTROUTING\n-A KUBE-POSTROUTING -j MASQUERADE\n";
     plimsoll_wire::ruleset::read_save(text, plimsoll_wire::ruleset::TableFamily::Ip, &mut rules);
-    let rules = Fact::known(rules, "sos_commands/networking/iptables-save");
+    let rules = Fact::known(rules, Source::name("sos_commands/networking/iptables-save"));
     let mut managers = Tree::new(&[]).files("6.12.1").managers;
     add_of_rules(&mut managers, &rules);
     assert_eq!(managers.value().unwrap()[0].because, "chain KUBE-POSTROUTING");

@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 
 use plimsoll_ct::{Entries, Profile};
 use plimsoll_diagnosis::Said;
-use plimsoll_diagnosis::facts::{Fact, Reason, Tracking};
+use plimsoll_diagnosis::facts::{Fact, Reason, Source, Tracking};
 use plimsoll_probe::files::Files;
 use plimsoll_probe::rules::{Reader, Signs, of_files, tracking};
 use plimsoll_wire::ruleset::{Backend, Need, Ruleset, Verdict};
@@ -59,7 +59,7 @@ fn judged(rules: &Fact<Ruleset>) -> Fact<Tracking> {
         modules: &Fact::missing(Reason::NotAsked, Said::name("")),
         directives: &[],
         rules,
-        count: &Fact::known(Entries(0), "before the datagram"),
+        count: &Fact::known(Entries(0), Source::name("before the datagram")),
     })
 }
 

@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use plimsoll_ct::{Class, Counter, Protocol, State, TcpState};
-use plimsoll_diagnosis::facts::{Census, Fact, Reader, TcpTimeouts};
+use plimsoll_diagnosis::facts::{Census, Fact, Reader, Source, TcpTimeouts};
 use plimsoll_probe::table::{Budget, CensusOptions, census, census_of_listing, sample, statistics};
 use support::{Netns, root, run};
 
@@ -96,8 +96,13 @@ fn the_dump_and_the_saved_listings_of_one_table_give_one_census() {
             ("conntrack", &["-L", "-o", "save"]),
         ] {
             let text = run(program, arguments);
-            let mut saved =
-                known(census_of_listing(text.as_bytes(), "a listing", TcpTimeouts::DEFAULT, 3, 10));
+            let mut saved = known(census_of_listing(
+                text.as_bytes(),
+                Source::name("a listing"),
+                TcpTimeouts::DEFAULT,
+                3,
+                10,
+            ));
             assert_eq!(saved.reader, Reader::Listing);
             (saved.reader, saved.kernel_time) = (live.reader, live.kernel_time);
             assert_eq!(saved, live, "{program} {arguments:?}");

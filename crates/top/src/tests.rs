@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_ct::{Entries, Entry, Time};
+use plimsoll_diagnosis::facts::Source;
 use plimsoll_diagnosis::{Evidence, Finding, Load, Said, Severity, Value};
 use plimsoll_flows::{
     Filter, Groups, Keys, Lacks, Limits, Names, Order, Surroundings, Tally, Truth, View,
@@ -409,7 +410,7 @@ fn evidence_that_is_longer_than_a_line_is_told_to_its_end() {
         what: Said::name("net.netfilter.nf_conntrack_max: why"),
         value: Value::Text(Said::name(text)),
         unit: "",
-        source: "/etc".into(),
+        source: Source::name("/etc"),
     });
     app.learn_findings(vec![long]);
     app.key(Key::Char('f'));

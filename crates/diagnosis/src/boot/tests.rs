@@ -6,13 +6,13 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Bytes, KernelVersion, Profile};
 
 use super::*;
-use crate::facts::{Fact, ManagerKind, Reason};
+use crate::facts::{Fact, ManagerKind, Reason, Source};
 
 const MAX: &str = "net.netfilter.nf_conntrack_max";
 const NFT: &str = "table inet f {\n chain in {\n  type filter hook input priority 0;\n  ct state established accept\n }\n}\n";
 
 fn known<T>(value: T) -> Fact<T> {
-    Fact::known(value, "staged")
+    Fact::known(value, Source::name("staged"))
 }
 
 /// A host of a release with 8 GiB, two processors, conntrack as a module that is not loaded now; a text that begins

@@ -1,30 +1,29 @@
 //! A value with its source, or the reason why there is none.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::Said;
 
-/// Where a value was read: a path, a command or a netlink request, as a person would name it.
+/// Where a value was read: a path, a command or a netlink request, as a person would name it. No text becomes one by itself:
+///
+/// ```compile_fail
+/// let alone: plimsoll_diagnosis::facts::Source = "nobody has put this into Chinese".into();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source(pub Said);
 
 impl Source {
-    /// A source that is known when the program is written.
-    pub fn of(name: &'static str) -> Self {
+    /// One that has no language: a path, a command, a name of the kernel's. What is told in words has its Chinese beside it.
+    pub fn name(name: impl Into<String>) -> Self {
         Self(Said::name(name))
     }
-}
 
-impl From<String> for Source {
-    fn from(name: String) -> Self {
-        Self(Said::name(name))
-    }
-}
-
-impl From<&'static str> for Source {
-    fn from(name: &'static str) -> Self {
-        Self::of(name)
+    /// Several names.
+    pub fn names<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
+        let names: Vec<Said> = names.into_iter().map(Said::name).collect();
+        Self(Said::join(&names, &Said::of(", ", "、")))
     }
 }
 

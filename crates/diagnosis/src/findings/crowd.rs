@@ -9,7 +9,7 @@ use super::{Draft, source_of};
 use crate::Said;
 use crate::Severity;
 use crate::case::{Case, Space};
-use crate::facts::{Prefix, Service, StateKey, Tally};
+use crate::facts::{Prefix, Service, Source, StateKey, Tally};
 use crate::groups::{self, prefix_label, ratio, service_label, sum};
 use crate::words;
 
@@ -325,7 +325,7 @@ fn namespace(case: &Case<'_>) -> Option<Draft> {
             said!("limit of each namespace", "每个命名空间的上限"),
             max,
             "entries",
-            "nf_conntrack_max".to_string(),
+            Source::name("nf_conntrack_max"),
         );
     }
     Some(draft)

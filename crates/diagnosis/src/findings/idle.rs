@@ -11,7 +11,7 @@ use plimsoll_ct::{DccpState, Protocol, SctpState, Setting, State, TcpState};
 use super::{Draft, source_of};
 use crate::Severity;
 use crate::case::{Case, Space};
-use crate::facts::{AgeBand, Census};
+use crate::facts::{AgeBand, Census, Source};
 use crate::groups::{self, ratio, sum};
 use crate::words;
 
@@ -108,7 +108,7 @@ fn idle(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
             said!("timeout of ESTABLISHED", "ESTABLISHED 的超时"),
             timeout,
             "s",
-            "nf_conntrack_tcp_timeout_established",
+            Source::name("nf_conntrack_tcp_timeout_established"),
         );
     for (service, tally) in census.idle_services.rows.iter().take(3) {
         let what = said!("idle {}", "{:#}空闲条目", groups::to_service(*service));

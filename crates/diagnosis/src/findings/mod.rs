@@ -20,7 +20,6 @@ mod stale;
 mod state;
 mod tracking;
 
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use plimsoll_ct::TimeRange;
@@ -155,7 +154,7 @@ pub(crate) fn source_of<T>(fact: &Fact<T>) -> Source {
 
 /// Where the statistics of conntrack came from.
 pub(crate) fn source_text<T>(fact: &Fact<T>, otherwise: &'static str) -> Source {
-    fact.source().cloned().unwrap_or_else(|| Source::from(otherwise.to_string()))
+    fact.source().cloned().unwrap_or_else(|| Source::name(otherwise))
 }
 
 /// All findings, in no particular order, and what was looked for and ruled out.

@@ -8,7 +8,7 @@ use super::{needs_tracking, plain};
 use crate::Said;
 use crate::case::{Case, Space};
 use crate::commands::run_inside;
-use crate::facts::Fact;
+use crate::facts::{Fact, Source};
 use crate::plan::{BypassRequest, planned};
 use crate::words;
 
@@ -30,7 +30,7 @@ pub(super) fn told(request: &BypassRequest, case: &Case<'_>, s: &Space<'_>) -> T
         Fact::Known { .. } => planned(request, ways, case, s),
         Fact::Missing(gap) => {
             let mut ways = ways.clone();
-            ways.program = Fact::known(Program::default(), "");
+            ways.program = Fact::known(Program::default(), Source::name(""));
             told.commands.push(said!(
                 "# its rules were not read whole ({}): where one drops what has no state, let this port pass \
                  ahead of it in both directions", "# 没有读全它的规则（{:#}）：如果有规则丢弃没有状态的包，请在它之前放行这个端口，两个方向都要",

@@ -11,7 +11,7 @@ use plimsoll_diagnosis::boot::{Entry, FileChange, Tree};
 use plimsoll_diagnosis::facts::{
     AgeBand, BootFiles, Census, Churn, Fact, Host, LogDigest, LogSource, Namespace, Neighbours,
     Origin, Owner, Prefix, Reader, Reason, Seen, SeenIn, Service, SlabSize, Snapshot, SocketMemory,
-    Stack, StateKey, Tally, Top, Tracking, Ways,
+    Source, Stack, StateKey, Tally, Top, Tracking, Ways,
 };
 use plimsoll_diagnosis::{Diagnosis, Remedy, RemedyId, Said, Severity};
 
@@ -27,7 +27,7 @@ pub const NOW: i64 = 1_795_403_527;
 
 /// A known fact.
 pub fn known<T>(value: T) -> Fact<T> {
-    Fact::known(value, "staged")
+    Fact::known(value, Source::name("staged"))
 }
 
 /// A missing one.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use plimsoll_ct::Entry;
-use plimsoll_diagnosis::facts::{CensusBuilder, Gap, Namespace, Reader, TcpTimeouts};
+use plimsoll_diagnosis::facts::{CensusBuilder, Gap, Namespace, Reader, Source, TcpTimeouts};
 use plimsoll_diagnosis::plan::{self, Cut, Filter, Ground, Idle, Plan, ShedRequest, Target};
 use plimsoll_diagnosis::{RemedyId, Said, said};
 use plimsoll_probe::entries::{self, Ask, Scope};
@@ -78,7 +78,7 @@ pub fn by_source(
     }
     let mut all: Vec<(IpAddr, u64)> = counts.into_iter().collect();
     all.sort_by_key(|(ip, n)| (std::cmp::Reverse(*n), *ip));
-    Fact::known(all, "the table")
+    Fact::known(all, Source::name("the table"))
 }
 
 /// Entries of a namespace that a filter matches.

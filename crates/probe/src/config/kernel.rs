@@ -1,7 +1,7 @@
 //! What the kernel that boots was built with: conntrack as a module or within, and its ticks.
 
 use plimsoll_ct::KernelVersion;
-use plimsoll_diagnosis::facts::{Fact, Reason};
+use plimsoll_diagnosis::facts::{Fact, Reason, Source};
 use plimsoll_diagnosis::{Said, said};
 
 use crate::files::Files;
@@ -11,11 +11,11 @@ pub(super) fn module(files: &Files, kernel: Option<&KernelVersion>) -> Fact<bool
     for name in ["nf_conntrack", "ip_conntrack"] {
         let folder = format!("/sys/module/{name}");
         if files.exists(&format!("{folder}/initstate")) {
-            return Fact::known(true, format!("{folder}/initstate"));
+            return Fact::known(true, Source::name(format!("{folder}/initstate")));
         }
         // Only what is built in has no state. A saved tree may have kept the parameters alone.
         if files.exists(&format!("{folder}/uevent")) {
-            return Fact::known(false, folder);
+            return Fact::known(false, Source::name(folder));
         }
     }
     if let Some(kernel) = kernel {
@@ -25,7 +25,7 @@ pub(super) fn module(files: &Files, kernel: Option<&KernelVersion>) -> Fact<bool
             let Ok(text) = files.read(&path, 4 << 20) else { continue };
             let names = ["/nf_conntrack.ko", "/ip_conntrack.ko"];
             if names.iter().any(|name| memchr::memmem::find(&text, name.as_bytes()).is_some()) {
-                return Fact::known(is_module, path);
+                return Fact::known(is_module, Source::name(path));
             }
         }
         if let Some((path, text)) = configuration(files, kernel) {
@@ -33,7 +33,7 @@ pub(super) fn module(files: &Files, kernel: Option<&KernelVersion>) -> Fact<bool
                 [("CONFIG_NF_CONNTRACK=y", false), ("CONFIG_NF_CONNTRACK=m", true)]
             {
                 if text.lines().any(|l| l == line) {
-                    return Fact::known(is_module, path);
+                    return Fact::known(is_module, Source::name(path));
                 }
             }
         }
@@ -54,7 +54,7 @@ pub(super) fn hz(files: &Files, kernel: Option<&KernelVersion>) -> Fact<u32> {
     let found = kernel.and_then(|kernel| {
         let (path, text) = configuration(files, kernel)?;
         let hz = text.lines().find_map(|l| l.strip_prefix("CONFIG_HZ="))?.trim().parse().ok()?;
-        Some(Fact::known(hz, path))
+        Some(Fact::known(hz, Source::name(path)))
     });
     let missing = || {
         Fact::missing_needs(

@@ -8,7 +8,7 @@ mod tree;
 pub use managers::add_of_rules;
 
 use plimsoll_ct::KernelVersion;
-use plimsoll_diagnosis::facts::{BootFiles, Fact, Reason};
+use plimsoll_diagnosis::facts::{BootFiles, Fact, Reason, Source};
 use plimsoll_diagnosis::said;
 use plimsoll_wire::iptables_config;
 
@@ -19,7 +19,10 @@ pub fn boot_files(files: &Files, kernel: Option<&KernelVersion>, live: bool) -> 
     BootFiles {
         iptables_config: iptables_config(files),
         managers: managers::managers(files, live),
-        tree: Fact::known(tree::read(files), "/etc, /run, /usr/lib, /proc/cmdline"),
+        tree: Fact::known(
+            tree::read(files),
+            Source::names(["/etc", "/run", "/usr/lib", "/proc/cmdline"]),
+        ),
         hz: kernel::hz(files, kernel),
         module: kernel::module(files, kernel),
     }
@@ -30,7 +33,7 @@ fn iptables_config(files: &Files) -> Fact<iptables_config::IptablesConfig> {
     const FILES: [&str; 2] = ["/etc/sysconfig/iptables-config", "/etc/sysconfig/ip6tables-config"];
     for path in FILES {
         if let Ok(text) = files.text(path) {
-            return Fact::known(iptables_config::read(&text), path);
+            return Fact::known(iptables_config::read(&text), Source::name(path));
         }
     }
     Fact::missing(Reason::NotCollected, said!("{}: not there", "{}：不存在", FILES[0]))

@@ -1,7 +1,9 @@
 //! The machine and its kernel.
 
 use plimsoll_ct::{Bytes, Counter, KernelVersion, Probed, Profile, Seconds};
-use plimsoll_diagnosis::facts::{Fact, Host, LogDigest, Namespace, Origin, Reason, SlabSize};
+use plimsoll_diagnosis::facts::{
+    Fact, Host, LogDigest, Namespace, Origin, Reason, SlabSize, Source,
+};
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::modules::{self, Module};
 use plimsoll_wire::{cpu_list, meminfo, os_release, slabinfo};
@@ -140,14 +142,14 @@ fn kernel(saved: &Saved<'_>) -> Fact<KernelVersion> {
         let start = String::from_utf8_lossy(&start);
         let release = start.split_once("Linux version ").and_then(|(_, rest)| word(rest));
         if let Some(version) = release.and_then(|release| KernelVersion::parse(&release)) {
-            return Fact::known(version, path);
+            return Fact::known(version, Source::name(path));
         }
     }
     // The modules of exactly one kernel.
     let mut releases =
         saved.names("/lib/modules", "").into_iter().filter_map(|name| KernelVersion::parse(&name));
     match (releases.next(), releases.next()) {
-        (Some(version), None) => Fact::known(version, "/lib/modules"),
+        (Some(version), None) => Fact::known(version, Source::name("/lib/modules")),
         (Some(_) | None, _) => fact,
     }
 }
@@ -157,7 +159,7 @@ fn distribution(saved: &Saved<'_>) -> Fact<String> {
         if let Ok(text) = saved.text(path)
             && let Some(short) = os_release::parse(&text).short()
         {
-            return Fact::known(short, path);
+            return Fact::known(short, Source::name(path));
         }
     }
     let paths =
@@ -168,7 +170,7 @@ fn distribution(saved: &Saved<'_>) -> Fact<String> {
         {
             let line =
                 if path.ends_with("debian_version") { format!("debian {line}") } else { line };
-            return Fact::known(line, path);
+            return Fact::known(line, Source::name(path));
         }
     }
     not_collected(&["/etc/os-release", "/etc/redhat-release"])
@@ -303,7 +305,7 @@ fn buckets(saved: &Saved<'_>, log: Option<&LogDigest>) -> Fact<u64> {
         if let Some(buckets) =
             saved.text(path).ok().and_then(|text| text.trim().parse().ok()).filter(|&n| n > 0)
         {
-            return Fact::known(buckets, path);
+            return Fact::known(buckets, Source::name(path));
         }
     }
     let setting = saved.sysctl_fact(&[

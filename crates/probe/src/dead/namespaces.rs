@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use plimsoll_diagnosis::facts::{Fact, Gap, Namespace, Owner, Reason, Ways};
+use plimsoll_diagnosis::facts::{Fact, Gap, Namespace, Owner, Reason, Source, Ways};
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::cgroup;
 
@@ -130,7 +130,7 @@ fn by_name(saved: &Saved<'_>, named: &Named) -> Namespace {
     let value = |keys: &[&str]| -> Fact<u64> {
         let found = keys.iter().find_map(|key| {
             let value = listing.values.get(*key)?.parse().ok()?;
-            Some(Fact::known(value, format!("{}, {key}", listing.path)))
+            Some(Fact::known(value, Source::name(format!("{}, {key}", listing.path))))
         });
         found.unwrap_or_else(|| {
             Fact::missing(

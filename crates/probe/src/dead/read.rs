@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::io;
 
-use plimsoll_diagnosis::facts::{Fact, Reason};
+use plimsoll_diagnosis::facts::{Fact, Reason, Source};
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::sysctl;
 
@@ -79,7 +79,7 @@ impl<'a> Saved<'a> {
         for key in keys {
             let Some((value, source)) = self.sysctl(key) else { continue };
             return match value.parse() {
-                Ok(number) => Fact::known(number, source),
+                Ok(number) => Fact::known(number, Source::name(source)),
                 Err(_) => Fact::missing(
                     Reason::Malformed,
                     said!(
@@ -112,7 +112,7 @@ impl<'a> Saved<'a> {
         for &path in paths {
             match self.text(path) {
                 Ok(text) => match parse(&text) {
-                    Ok(value) => return Fact::known(value, path.to_owned()),
+                    Ok(value) => return Fact::known(value, Source::name(path)),
                     Err(error) => {
                         let why: Said = error.into();
                         let detail = said!("{path}: {why}", "{path}：{why:#}");

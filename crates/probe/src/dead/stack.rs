@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use plimsoll_ct::Family;
-use plimsoll_diagnosis::facts::{CloudAllowance, Fact, Neighbours, Reason, SocketMemory, Stack};
+use plimsoll_diagnosis::facts::{
+    CloudAllowance, Fact, Neighbours, Reason, SocketMemory, Source, Stack,
+};
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::{neighbour_stat, netstat, sockstat};
 
@@ -34,7 +36,7 @@ pub(super) fn counters(
             }
         }
         if !counters.is_empty() {
-            return Fact::known(Stack { counters }, sources.join(", "));
+            return Fact::known(Stack { counters }, Source::names(sources));
         }
     }
     for fact in [saved.first(nstat, from_nstat), saved.first(tool, from_netstat)] {
@@ -125,7 +127,7 @@ pub(super) fn neighbours(saved: &Saved<'_>) -> Fact<Vec<Neighbours>> {
     if sources.is_empty() {
         sources.push("/proc/net/arp".to_owned());
     }
-    Fact::known(tables, sources.join(", "))
+    Fact::known(tables, Source::names(sources))
 }
 
 /// TCP memory and orphans.
@@ -166,7 +168,7 @@ pub(super) fn cloud(saved: &Saved<'_>) -> Fact<Vec<CloudAllowance>> {
             }
         }
     }
-    Fact::known(allowances, "/sos_commands/networking/ethtool_-S_*")
+    Fact::known(allowances, Source::name("/sos_commands/networking/ethtool_-S_*"))
 }
 
 #[cfg(test)]

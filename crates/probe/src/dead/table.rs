@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 
 use plimsoll_ct::{Counter, Entries};
-use plimsoll_diagnosis::facts::{Census, Fact, Namespace, Reason, TcpTimeouts};
+use plimsoll_diagnosis::facts::{Census, Fact, Namespace, Reason, Source, TcpTimeouts};
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::statistics::{self, Statistics};
 
@@ -119,7 +119,7 @@ pub(super) fn census(
             ));
             continue;
         }
-        match census_of_listing(listing, path.to_owned(), timeouts, SEED, ROWS) {
+        match census_of_listing(listing, Source::name(path), timeouts, SEED, ROWS) {
             Fact::Known { mut value, source } => {
                 value.complete &= saved.files.cut(path).is_none();
                 return Fact::Known { value, source };
@@ -152,7 +152,7 @@ pub(super) fn expectations(
         });
         if let Some(alive) = alive {
             let source = format!("{source}, expect_create - expect_delete");
-            return Fact::known(Entries(u64::from(alive)), source);
+            return Fact::known(Entries(u64::from(alive)), Source::name(source));
         }
     }
     saved.first(paths, |text| Ok::<_, Said>(Entries(text.lines().count() as u64)))

@@ -2,7 +2,7 @@
 
 use jiff::civil::DateTime;
 use plimsoll_ct::{Nanos, Seconds, Time, TimeRange};
-use plimsoll_diagnosis::facts::Fact;
+use plimsoll_diagnosis::facts::{Fact, Source};
 use plimsoll_wire::log::Zone;
 
 use super::read::{Saved, not_collected};
@@ -74,7 +74,7 @@ pub(super) fn uptime(saved: &Saved<'_>) -> Fact<Seconds> {
             _ => printed_uptime(&text),
         };
         if let Some(seconds) = seconds {
-            return Fact::known(Seconds(seconds), path);
+            return Fact::known(Seconds(seconds), Source::name(path));
         }
     }
     not_collected(&paths)

@@ -3,8 +3,8 @@
 
 use plimsoll_ct::{CpuCounters, Entries, KernelVersion, Time};
 use plimsoll_diagnosis::facts::{
-    BootFiles, Census, CensusBuilder, Fact, Host, LogDigest, Namespace, Reader, TableSample,
-    TcpTimeouts,
+    BootFiles, Census, CensusBuilder, Fact, Host, LogDigest, Namespace, Reader, Source,
+    TableSample, TcpTimeouts,
 };
 use plimsoll_wire::modprobe::ModuleDirective;
 
@@ -75,7 +75,7 @@ impl<'a> Rules<'a> {
         const COUNT: &str = "nf_conntrack_count";
         let (rules, whole) = self.reader.here();
         let count = match count {
-            Some(count) => Fact::known(Entries(count), COUNT),
+            Some(count) => Fact::known(Entries(count), Source::name(COUNT)),
             None => super::namespace::count_setting(),
         };
         let tracking = rules::tracking(&rules::Signs {

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use plimsoll_ct::{Bytes, Counter, CpuCounters, KernelVersion, PROFILES, Probed, Profile, Seconds};
-use plimsoll_diagnosis::facts::{Fact, Host, Origin, Reason, SlabSize};
+use plimsoll_diagnosis::facts::{Fact, Host, Origin, Reason, SlabSize, Source};
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::modules::Module;
 use plimsoll_wire::{cpu_list, meminfo, modules, os_release, slabinfo};
@@ -25,7 +25,7 @@ pub(super) fn read() -> Host {
         meminfo::parse(text).map_err(Said::from)
     });
     Host {
-        name: Fact::known(text::cut(&uname.nodename().to_string_lossy()), "uname"),
+        name: Fact::known(text::cut(&uname.nodename().to_string_lossy()), Source::name("uname")),
         origin: Origin::Live,
         kernel: version.map_or_else(
             || {
@@ -34,7 +34,7 @@ pub(super) fn read() -> Host {
                     Said::name(format!("uname: {}", text::cut(&release))),
                 )
             },
-            |version| Fact::known(version, "uname"),
+            |version| Fact::known(version, Source::name("uname")),
         ),
         profile: *profile,
         distribution: distribution(),
@@ -56,7 +56,9 @@ pub(super) fn read() -> Host {
             })
         }),
         modular: match is_modular() {
-            Some(modular) => Fact::known(modular, "/proc/modules, /proc/sys/kernel/modprobe"),
+            Some(modular) => {
+                Fact::known(modular, Source::names(["/proc/modules", "/proc/sys/kernel/modprobe"]))
+            }
             None => Fact::missing(Reason::Failed, said!("/proc is not there", "/proc 不存在")),
         },
         modules: loaded_modules(),
@@ -116,12 +118,12 @@ fn distribution() -> Fact<String> {
     for path in ["/etc/os-release", "/usr/lib/os-release"] {
         if let Some(name) = text::read(path).ok().and_then(|text| os_release::parse(&text).short())
         {
-            return Fact::known(name, path);
+            return Fact::known(name, Source::name(path));
         }
     }
     for path in ["/etc/redhat-release", "/etc/SuSE-release", "/etc/debian_version"] {
         if let Some(name) = text::read(path).ok().and_then(|text| os_release::first_line(&text)) {
-            return Fact::known(name, path);
+            return Fact::known(name, Source::name(path));
         }
     }
     Fact::missing(
@@ -168,7 +170,7 @@ fn slab() -> Fact<SlabSize> {
         {
             // A merged cache counts the objects of its companions too.
             let size = SlabSize { object: Bytes(size), per_slab, pages, in_use: None };
-            return Fact::known(size, directory);
+            return Fact::known(size, Source::name(directory));
         }
     }
     gap.map(Fact::Missing).unwrap_or_else(|| {
@@ -198,7 +200,7 @@ fn global_max() -> Fact<u64> {
 /// The module parameter first: on 4.9 to 5.4 the sysctl keeps an old number after a resize through it.
 fn buckets() -> Fact<u64> {
     if let Some(buckets) = text::number_in(HASHSIZE) {
-        return Fact::known(buckets, HASHSIZE);
+        return Fact::known(buckets, Source::name(HASHSIZE));
     }
     let old = "/proc/sys/net/ipv4/netfilter/ip_conntrack_buckets";
     let path = if Path::new(old).exists() && !Path::new(BUCKETS).exists() { old } else { BUCKETS };

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use plimsoll_ct::{Counter, CpuCounters, Entries, Family};
 use plimsoll_diagnosis::facts::{
-    Fact, Gap, Namespace, Neighbours, Owner, Reason, SocketMemory, Stack, Ways,
+    Fact, Gap, Namespace, Neighbours, Owner, Reason, SocketMemory, Source, Stack, Ways,
 };
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::statistics::parse_proc;
@@ -149,7 +149,7 @@ fn of_statistics(
             }
             (count, _) => count,
         };
-        return (count, Fact::known(found.cpus, source));
+        return (count, Fact::known(found.cpus, Source::name(source)));
     }
     // What is not loaded has no statistics: that is no fault of the kernel's build.
     if let Fact::Missing(gap) = &count
@@ -283,7 +283,12 @@ fn expectations(here: &Here) -> Fact<Entries> {
     for name in ["nf_conntrack_expect", "ip_conntrack_expect"] {
         let path = format!("{}/{name}", here.net);
         match text::read(&path) {
-            Ok(text) => return Fact::known(Entries(text.lines().count() as u64), shown(&path)),
+            Ok(text) => {
+                return Fact::known(
+                    Entries(text.lines().count() as u64),
+                    Source::name(shown(&path)),
+                );
+            }
             Err(error) => {
                 let this = text::gap(&shown(&path), &error, Reason::NotBuilt);
                 if gap.as_ref().is_none_or(|g: &Gap| g.reason != Reason::NotPermitted) {
@@ -296,7 +301,12 @@ fn expectations(here: &Here) -> Fact<Entries> {
         .1
         .value()
         .and_then(alive_expectations)
-        .map(|n| Fact::known(n, "/proc/net/stat/nf_conntrack, expect_create - expect_delete"))
+        .map(|n| {
+            Fact::known(
+                n,
+                Source::name("/proc/net/stat/nf_conntrack, expect_create - expect_delete"),
+            )
+        })
         .or(gap.map(Fact::Missing))
         .unwrap_or_else(|| {
             Fact::missing(Reason::NotBuilt, said!("no listing of expectations", "没有期望的列表"))
@@ -334,7 +344,7 @@ fn stack(here: &Here) -> Fact<Stack> {
             Fact::Missing(gap) => return Fact::Missing(gap),
         }
     }
-    Fact::known(Stack { counters }, "/proc/net/netstat, /proc/net/snmp")
+    Fact::known(Stack { counters }, Source::names(["/proc/net/netstat", "/proc/net/snmp"]))
 }
 
 /// The neighbour tables are the host's: their statistics and limits stand in the initial namespace only.
@@ -367,9 +377,10 @@ fn neighbours(here: &Here, found: &Found) -> Fact<Vec<Neighbours>> {
     }
     match gap {
         // Without IPv6 there is one table.
-        _ if !tables.is_empty() => {
-            Fact::known(tables, "/proc/net/stat/arp_cache, /proc/net/stat/ndisc_cache")
-        }
+        _ if !tables.is_empty() => Fact::known(
+            tables,
+            Source::names(["/proc/net/stat/arp_cache", "/proc/net/stat/ndisc_cache"]),
+        ),
         Some(gap) if found.initial || gap.reason != Reason::NotBuilt => Fact::Missing(gap),
         _ => Fact::known(tables, OF_ANOTHER),
     }

@@ -47,7 +47,7 @@ impl Pulse {
             host: self.host.clone(),
             namespaces: namespaces.collect(),
             namespaces_complete: Fact::Missing(asked("other namespaces")),
-            whole: Fact::known((), "the running host"),
+            whole: Fact::known((), said!("the running host", "正在运行的主机")),
             log: Fact::Missing(asked("log")),
             boot: BootFiles::missing(&asked("boot files")),
             cloud: Fact::Missing(asked("cloud")),

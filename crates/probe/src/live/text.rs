@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 
-use plimsoll_diagnosis::facts::{Fact, Gap, Reason};
+use plimsoll_diagnosis::facts::{Fact, Gap, Reason, Source};
 use plimsoll_diagnosis::{Language, Said, said, system};
 
 /// The largest file that is read whole: slabinfo and stack counters stay far below.
@@ -65,7 +65,7 @@ pub(super) fn fact<T>(
     match read(path) {
         Err(error) => Fact::Missing(gap(path, &error, absent)),
         Ok(text) => match parse(&text) {
-            Ok(value) => Fact::known(value, path.to_owned()),
+            Ok(value) => Fact::known(value, Source::name(path)),
             Err(why) => Fact::missing(Reason::Malformed, said!("{path}: {why}", "{path}：{why:#}")),
         },
     }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use plimsoll_ct::{Entry, Nanos};
+use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::facts::{
     Census, CensusBuilder, Comparison, Fact, Reader, SampleBuilder, TableSample, TcpTimeouts,
 };
@@ -102,7 +103,7 @@ impl Walk {
             let part = builder.seen() as f64 / rows;
             let kernel = outcome.kernel_time.map(|time| Nanos((time.0 as f64 * part) as u64));
             let census = builder.finish(outcome.is_complete(), kernel, churn, calls::ROWS);
-            Fact::known(census, "BPF census")
+            Fact::known(census, Said::of("BPF census", "BPF 普查"))
         };
         Some(counts.counting.into_iter().map(census).collect())
     }

@@ -15,7 +15,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use plimsoll_ct::{Nanos, Time, TimeRange};
-use plimsoll_diagnosis::facts::{Fact, LogDigest, LogDigestBuilder, Reason};
+use plimsoll_diagnosis::facts::{Fact, LogDigest, LogDigestBuilder, Reason, Source};
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::log::{Clock, Zone};
 
@@ -87,7 +87,7 @@ pub fn digest(files: &Files, ask: &Ask<'_>) -> Fact<LogDigest> {
     if !digest.sources.is_empty() {
         let names: Vec<&str> = digest.sources.iter().map(|source| source.name.as_str()).collect();
         let source = names.join(", ");
-        return Fact::known(digest, source);
+        return Fact::known(digest, Source::name(source));
     }
     let detail = match digest.unreadable.as_slice() {
         [] => said!("no kernel log in any of the usual places", "常见的地方都没有内核日志"),

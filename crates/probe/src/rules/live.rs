@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use plimsoll_diagnosis::facts::{Fact, Reason};
+use plimsoll_diagnosis::facts::{Fact, Reason, Source};
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::netlink::{Writer, flag};
 use plimsoll_wire::ruleset::{Backend, Ruleset, TableFamily, read_nft, read_save};
@@ -232,7 +232,7 @@ impl Reading {
     }
 
     fn finish(self) -> (Fact<Ruleset>, Fact<()>) {
-        let sources = self.sources.join(", ");
+        let sources = Source::names(self.sources);
         let what = Said::join(&self.whys, &Said::of("; ", "；"));
         let whole = match self.gaps.into_iter().next() {
             Some((reason, needs)) => Fact::missing_needs(reason, what, needs),

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use plimsoll_diagnosis::facts::Fact;
+use plimsoll_diagnosis::facts::{Fact, Source};
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::filter::{Backend, Program, TableFamily, read_json, read_save};
 
@@ -56,7 +56,7 @@ impl Reader {
             }
         }
         self.nft_program(&mut program, &mut unread, &mut sources);
-        (Fact::known(program, sources.join(", ")), unread)
+        (Fact::known(program, Source::names(sources)), unread)
     }
 
     fn nft_program(

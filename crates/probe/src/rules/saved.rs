@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use plimsoll_diagnosis::facts::{Fact, Reason};
+use plimsoll_diagnosis::facts::{Fact, Reason, Source};
 use plimsoll_diagnosis::said;
 use plimsoll_wire::filter::{self, Program};
 use plimsoll_wire::ruleset::{
@@ -78,7 +78,7 @@ pub fn of_files(files: &Files, namespace: Option<&str>) -> Fact<Ruleset> {
     if sources.is_empty() {
         return none_saved();
     }
-    Fact::known(rules, sources.join(", "))
+    Fact::known(rules, Source::names(sources))
 }
 
 /// Nothing tells the rules.
@@ -134,7 +134,7 @@ pub fn program_of_files(files: &Files, namespace: Option<&str>) -> Fact<Program>
             ),
         );
     }
-    Fact::known(program, sources.join(", "))
+    Fact::known(program, Source::names(sources))
 }
 
 /// Reads one output of `iptables-save`; whether it is one.

@@ -35,7 +35,10 @@ const STARTERS: &[&str] = &["ip_conntrack", "nf_conntrack_ipv4", "nf_conntrack_i
 /// Whether packets of a namespace are tracked, with what proves it.
 pub fn tracking(signs: &Signs<'_>) -> Fact<Tracking> {
     if not_loaded(signs) {
-        return off(said!("nf_conntrack is not loaded", "nf_conntrack 没有加载"), "/proc/modules");
+        return off(
+            said!("nf_conntrack is not loaded", "nf_conntrack 没有加载"),
+            Source::name("/proc/modules"),
+        );
     }
     if signs.profile.hooks_on_demand { on_demand(signs) } else { by_module(signs) }
 }
@@ -71,14 +74,14 @@ fn by_module(signs: &Signs<'_>) -> Fact<Tracking> {
                     "{starter} is loaded, and this kernel then tracks everything",
                     "{starter} 已加载，而本内核这时什么都跟踪"
                 ),
-                SOURCE,
+                Source::name(SOURCE),
             );
         }
         // Built in, it has no line there.
         if entries(signs).is_none_or(|n| n == 0) {
             return off(
                 said!("none of {} is loaded", "{} 都没有加载", STARTERS.join(", ")),
-                SOURCE,
+                Source::name(SOURCE),
             );
         }
     }
@@ -91,9 +94,10 @@ fn by_module(signs: &Signs<'_>) -> Fact<Tracking> {
             ),
             Said::name("/proc/modules"),
         ),
-        Some(n) => {
-            on(said!("{n} entries are in the table", "表里有 {n} 个条目"), "nf_conntrack_count")
-        }
+        Some(n) => on(
+            said!("{n} entries are in the table", "表里有 {n} 个条目"),
+            Source::name("nf_conntrack_count"),
+        ),
         None => Fact::missing_needs(
             Reason::NotCollected,
             said!(
@@ -110,7 +114,7 @@ fn on_demand(signs: &Signs<'_>) -> Fact<Tracking> {
     if let Some(rules) = signs.rules.value()
         && let Some(rule) = rules.needing().next()
     {
-        let source = signs.rules.source().cloned().unwrap_or(Source::of(""));
+        let source = signs.rules.source().cloned().unwrap_or(Source::name(""));
         return on(because(rule), source);
     }
     if let Some(forced) = enable_hooks(signs) {
@@ -121,7 +125,7 @@ fn on_demand(signs: &Signs<'_>) -> Fact<Tracking> {
                 forced.file,
                 forced.line
             ),
-            forced.file.clone(),
+            Source::name(forced.file.clone()),
         );
     }
     match (signs.rules.value().filter(|rules| rules.complete()), entries(signs)) {
@@ -130,13 +134,15 @@ fn on_demand(signs: &Signs<'_>) -> Fact<Tracking> {
             said!("rules, count", "规则、条目数"),
         ),
         (Some(_), Some(n)) => leftover(signs, n),
-        (Some(_), None) => off(said!("no rule asks for it", "没有规则需要它"), "rules"),
+        (Some(_), None) => {
+            off(said!("no rule asks for it", "没有规则需要它"), Source::name("rules"))
+        }
         (None, Some(n)) if n > 0 => on(
             said!(
                 "{n} entries are in the table (its rules are not all known)",
                 "表里有 {n} 个条目（它的规则不全都知道）"
             ),
-            "count",
+            Source::name("count"),
         ),
         (None, _) => unknown_rules(signs),
     }
@@ -277,10 +283,10 @@ mod tests {
         rules.note_read(Backend::Legacy, TableFamily::Ip6);
         Host {
             profile,
-            modules: Fact::known(modules, "/proc/modules"),
+            modules: Fact::known(modules, Source::name("/proc/modules")),
             directives: Vec::new(),
-            rules: Fact::known(rules, "test"),
-            count: Fact::known(Entries(count), "test"),
+            rules: Fact::known(rules, Source::name("test")),
+            count: Fact::known(Entries(count), Source::name("test")),
         }
     }
 
@@ -376,7 +382,7 @@ mod tests {
         half.is(
             "missing: no known rule asks for it, but not all rules are known: no nft is installed",
         );
-        half.count = Fact::known(Entries(3), "test");
+        half.count = Fact::known(Entries(3), Source::name("test"));
         half.is("on: 3 entries are in the table (its rules are not all known)");
     }
 

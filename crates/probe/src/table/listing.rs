@@ -198,7 +198,7 @@ mod tests {
     const XML: &str = include_str!("../../../../fixtures/ctnetlink/dump-accounting.xml");
 
     fn census(bytes: &[u8]) -> Fact<Census> {
-        census_of_listing(bytes, "a file", TcpTimeouts::DEFAULT, 1, 10)
+        census_of_listing(bytes, Source::name("a file"), TcpTimeouts::DEFAULT, 1, 10)
     }
 
     #[test]

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use plimsoll_ct::{Buckets, CpuCounters};
 use plimsoll_diagnosis::facts::{
-    Census, CensusBuilder, Comparison, Fact, Gap, Reader, Reason, SampleBuilder, TableSample,
-    TcpTimeouts,
+    Census, CensusBuilder, Comparison, Fact, Gap, Reader, Reason, SampleBuilder, Source,
+    TableSample, TcpTimeouts,
 };
 use plimsoll_diagnosis::{Language, Said, said};
 use plimsoll_wire::statistics::parse_proc;
@@ -64,7 +64,7 @@ pub fn statistics() -> Fact<CpuCounters> {
         match fs::read(proc::net_file(name)) {
             Ok(text) => {
                 return match parse_proc(&text) {
-                    Ok(found) => Fact::known(found.cpus, format!("/proc/net/{name}")),
+                    Ok(found) => Fact::known(found.cpus, Source::name(format!("/proc/net/{name}"))),
                     Err(e) => Fact::missing(Reason::Malformed, {
                         let why = Said::from(e);
                         said!("/proc/net/{name}, {why}", "/proc/net/{name}，{why:#}")
@@ -80,7 +80,7 @@ pub fn statistics() -> Fact<CpuCounters> {
         dump::cpu_counters().map_err(|t| t.gap(Said::name("ctnetlink GET_STATS_CPU")))
     });
     match asked {
-        Ok(counters) => Fact::known(counters, "ctnetlink GET_STATS_CPU"),
+        Ok(counters) => Fact::known(counters, Source::name("ctnetlink GET_STATS_CPU")),
         Err(second) => Fact::Missing(both(gap, second)),
     }
 }

@@ -125,7 +125,7 @@ pub(super) trait FindingExt: Sized + Into<Finding> {
             what: Said::name(what),
             value,
             unit,
-            source: Source::of(source),
+            source: Source::name(source),
         });
         finding
     }

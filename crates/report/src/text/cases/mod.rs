@@ -193,7 +193,7 @@ pub(crate) fn hostile() -> Diagnosis {
     d.namespaces[2].tracking = Some((false, Said::name(evil)));
     d.findings[0].summary = Said::name(format!("{evil}{long}"));
     d.findings[0].evidence[0].what = Said::name(evil);
-    d.findings[0].evidence[0].source = Source::from(long.clone());
+    d.findings[0].evidence[0].source = Source::name(long.clone());
     d.findings[0].evidence[0].value = Value::Text(Said::name(evil));
     d.remedies[0].title = Said::name(evil);
     d.remedies[0].commands = vec![
