@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, Time};
 
 use crate::model::Model;
-use crate::table::Leaving;
+use crate::table::{Held, Met};
 use crate::ticks::Jiffies;
 use outlook::Outlook;
 
@@ -22,6 +22,10 @@ const SLICE_REMOVALS: usize = 256;
 
 /// Removals in one run of a full pass, times the ticks of a second.
 const RUN_REMOVALS: u64 = 64_000;
+/// The weight with which an average begins.
+const FIRST: i32 = 100;
+/// The longest lifetime that counts in one, in seconds.
+const LONGEST: i32 = 300;
 /// Chains between two looks at how many a run has removed.
 const BLOCK: usize = 16;
 /// Ticks, of which the clock counts four times as many before it begins anew.
@@ -47,8 +51,13 @@ pub(crate) struct Collector {
     pause: u64,
     /// What a pass has seen so far.
     pass: Pass,
+    /// One that saw the longest lifetimes alone, as soon as these move it no more.
+    steady: Pass,
     /// A packet found no room since the last pass.
     early_drop: bool,
+    /// No entry lives nearly as long as the clock tells moments apart, so that of two the earlier one is known: then not all need be looked
+    /// at.
+    glances: bool,
 }
 
 /// A full pass under way.
@@ -65,7 +74,7 @@ struct Pass {
 impl Pass {
     /// The average begins at a minute with the weight of a hundred entries.
     const fn begin(tick: u64, hz: u32) -> Self {
-        Self { began: tick, average: 60 * hz as i32, weight: 100 }
+        Self { began: tick, average: 60 * hz as i32, weight: FIRST }
     }
 
     /// One more lifetime, of so many ticks.
@@ -78,6 +87,36 @@ impl Pass {
             self.average += off / self.weight;
         }
     }
+
+    /// So many more, all of them the longest that counts; `steady` is what such lifetimes alone come to.
+    #[inline]
+    fn add_longest(&mut self, number: i32, longest: i32, steady: &Self) {
+        if self.weight == FIRST && FIRST + number >= steady.weight {
+            (self.average, self.weight) = (steady.average, FIRST + number);
+            return;
+        }
+        for done in 0..number {
+            if self.is_steady(longest) {
+                self.weight += number - done;
+                return;
+            }
+            self.add(longest);
+        }
+    }
+
+    /// Whether the longest lifetimes move it no more.
+    const fn is_steady(&self, longest: i32) -> bool {
+        longest - self.average <= self.weight
+    }
+
+    /// What it comes to by the longest lifetimes alone.
+    const fn steady(hz: u32) -> Self {
+        let (mut pass, longest) = (Self::begin(0, hz), LONGEST * hz as i32);
+        while !pass.is_steady(longest) {
+            pass.add(longest);
+        }
+        pass
+    }
 }
 
 impl Collector {
@@ -89,8 +128,17 @@ impl Collector {
             place: 0,
             pause: hz as u64,
             pass: Pass::begin(0, hz),
+            steady: Pass::steady(hz),
             early_drop: false,
+            glances: true,
         }
+    }
+
+    /// Entries may live for so many ticks.
+    pub(crate) const fn outlives(&mut self, ticks: u32) {
+        /// For longer no entry that has expired stands.
+        const STANDS: u32 = 1 << 18;
+        self.glances &= ticks < i32::MAX as u32 - STANDS;
     }
 
     /// When a timer rings that is set at a tick for so many ticks: at the step of its level behind that; to 4.8, then.
@@ -182,6 +230,14 @@ impl Model {
         let floor = self.settings.max / 100 * 95;
         let evicts = self.collector.early_drop && self.profile.collector_evicts && floor != 0;
         let (seconds, most) = (hz as i32, RUN_REMOVALS / u64::from(hz));
+        let longest = LONGEST * seconds;
+        // What expires later than that need not be looked at: it counts as that long.
+        let due = match self.collector.kind {
+            _ if evicts || !self.collector.glances => None,
+            CollectorKind::Adaptive => Some(now.plus(longest.unsigned_abs())),
+            CollectorKind::Timers | CollectorKind::Slices | CollectorKind::FullScan => Some(now),
+        };
+        let steady = self.collector.steady;
         let (first, chains) = (self.collector.place, self.table.chains());
         let (mut place, mut gone, mut least) = (first, 0, i32::MAX);
         let (occupied, block) = (self.table.few_chains(), self.table.whole_lines(0, BLOCK));
@@ -194,9 +250,26 @@ impl Model {
                     break;
                 };
                 place = place.max(next / block * block);
+            } else if let Some(due) = due {
+                let (behind, Held { number, soonest, .. }) =
+                    self.table.quiet(place..chains, BLOCK, due);
+                pass.add_longest(2 * number as i32, longest, &steady);
+                least = soonest.map_or(least, |soonest| least.min(soonest.left(now)));
+                place = behind;
+                if place == chains {
+                    break;
+                }
             }
             let end = self.table.whole_lines(place, BLOCK);
-            self.sweep(place..end, None, |leaving, count| {
+            self.sweep(place..end, due, |met, count| {
+                let leaving = match met {
+                    Met::Entry(leaving) => leaving,
+                    Met::Others { number, soonest } => {
+                        pass.add_longest(2 * number as i32, longest, &steady);
+                        least = least.min(soonest.left(now));
+                        return false;
+                    }
+                };
                 let left = leaving.expires.left(now);
                 if left <= 0 {
                     gone += 1;
@@ -204,7 +277,7 @@ impl Model {
                 }
                 // Each entry is met twice.
                 for _ in 0..2 {
-                    pass.add(left.clamp(seconds, 300 * seconds));
+                    pass.add(left.clamp(seconds, longest));
                 }
                 least = least.min(left);
                 evicts && leaving.class != Class::Protected && count as u64 >= floor
@@ -230,6 +303,7 @@ impl Model {
         let evicts = self.collector.early_drop && self.profile.collector_evicts && floor != 0;
         let (mut seen, mut gone, mut least) = (0, 0, i32::MAX);
         let (mut walked, slice) = (0, self.slice());
+        let due = (self.collector.glances && !evicts).then_some(now);
         while walked < slice && gone < SLICE_REMOVALS {
             if self.collector.place >= chains {
                 self.collector.place = 0;
@@ -237,10 +311,27 @@ impl Model {
             }
             let from = self.collector.place;
             let end = chains.min(from + slice - walked);
-            let chain = self.table.empty_until(from, end);
-            self.collector.place = end.min(chain + 1);
+            let known = due.map(|due| self.table.quiet(from..end, 1, due));
+            let (behind, Held { number, soonest, .. }) = known.unwrap_or((from, Held::default()));
+            seen += number;
+            least = soonest.map_or(least, |soonest| least.min(soonest.left(now)));
+            let chain = self.table.empty_until(behind, end);
+            // Chain after chain; all of a line at once, where no removal in it is the last one.
+            let line = self
+                .table
+                .line_of(chain)
+                .filter(|(line, number)| line.end <= end && gone + number < SLICE_REMOVALS);
+            self.collector.place = line.map_or(end.min(chain + 1), |(line, _)| line.end);
             walked += self.collector.place - from;
-            self.sweep(chain..self.collector.place, None, |leaving, count| {
+            self.sweep(chain..self.collector.place, due, |met, count| {
+                let leaving = match met {
+                    Met::Entry(leaving) => leaving,
+                    Met::Others { number, soonest } => {
+                        seen += number;
+                        least = least.min(soonest.left(now));
+                        return false;
+                    }
+                };
                 seen += 1;
                 let left = leaving.expires.left(now);
                 let full = evicts && count as u64 >= floor;
@@ -262,7 +353,11 @@ impl Model {
             return;
         }
         let chains = 0..self.table.chains();
-        let soonest = self.sweep(chains, Some(now), |leaving, _| leaving.expires.left(now) <= 0);
+        let soonest = self.sweep(
+            chains,
+            Some(now),
+            |met, _| matches!(met, Met::Entry(leaving) if leaving.expires.left(now) <= 0),
+        );
         // An entry that is made meanwhile lives a second at least.
         let most = self.settings.hz / 10;
         let pause = soonest.map_or(most, |s| s.left(now).unsigned_abs().min(most));
@@ -274,15 +369,15 @@ impl Model {
         &mut self,
         chains: core::ops::Range<usize>,
         due: Option<Jiffies>,
-        mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
+        mut goes: impl FnMut(Met<'_>, usize) -> bool,
     ) -> Option<Jiffies> {
         let counted = self.profile.creation == CounterSource::Counted;
         let listening = self.events.is_some();
         let (classes, counters) = (&mut self.classes, &mut self.counters);
         let mut ended = Vec::new();
-        let soonest = self.table.sweep(chains, due, |leaving, count| {
-            let gone = goes(leaving, count);
-            if gone {
+        let soonest = self.table.sweep(chains, due, |met, count| {
+            let gone = goes(met, count);
+            if gone && let Met::Entry(leaving) = met {
                 classes.leave(leaving.class);
                 if counted {
                     counters.add(Counter::Delete, 1);
@@ -293,7 +388,7 @@ impl Model {
             }
             gone
         });
-        if due.is_some() {
+        if self.collector.kind == CollectorKind::Timers {
             // Timers rang one after the other, however late somebody looks.
             let now = self.now();
             ended.sort_by_key(|whole| whole.slot.expires.left(now));
@@ -343,6 +438,33 @@ mod tests {
             weight += 1;
             average += (i64::from(ticks) - average) / weight;
             assert_eq!((i64::from(pass.average), i64::from(pass.weight)), (average, weight));
+        }
+    }
+
+    #[test]
+    fn the_longest_lifetimes_count_all_at_once_as_they_do_one_by_one() {
+        for hz in [100, 250, 1000] {
+            let longest = LONGEST * hz as i32;
+            let (mut at_once, mut by_and_by) = (Pass::begin(0, hz), Pass::begin(0, hz));
+            let steady = Pass::steady(hz);
+            for first in [0, 1, steady.weight - FIRST - 1, steady.weight - FIRST, 90_000] {
+                let (mut at_once, mut by_and_by) = (Pass::begin(0, hz), Pass::begin(0, hz));
+                at_once.add_longest(first, longest, &steady);
+                (0..first).for_each(|_| by_and_by.add(longest));
+                let of = |pass: &Pass| (pass.average, pass.weight);
+                assert_eq!(of(&at_once), of(&by_and_by), "{hz}, {first}");
+            }
+            for number in [1, 3, 700, 0, 90_000, 5] {
+                // Some that are shorter move it again.
+                for left in [hz as i32, 70 * hz as i32] {
+                    at_once.add(left);
+                    by_and_by.add(left);
+                }
+                at_once.add_longest(number, longest, &steady);
+                (0..number).for_each(|_| by_and_by.add(longest));
+                let of = |pass: &Pass| (pass.average, pass.weight);
+                assert_eq!(of(&at_once), of(&by_and_by), "{hz}, {number}");
+            }
         }
     }
 

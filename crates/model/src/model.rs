@@ -95,7 +95,7 @@ impl Model {
     pub(crate) fn over(config: Config, table: Table) -> Self {
         let Config { profile, settings, hash_key, collector_phase, netns } = config;
         let behaviour = Behaviour::of(profile);
-        Self {
+        let mut model = Self {
             profile,
             behaviour,
             usual: Usual::of(profile, &settings, least(behaviour, &settings)),
@@ -114,7 +114,16 @@ impl Model {
             next_tick: Time(i64::MIN),
             ticks: 0,
             settings,
-        }
+        };
+        model.tell_lifetimes();
+        model
+    }
+
+    /// The collector learns how long entries may live.
+    fn tell_lifetimes(&mut self) {
+        let policies = self.policies.iter().flatten().map(|policy| policy.settings.longest());
+        let longest = policies.fold(self.settings.longest(), u32::max);
+        self.collector.outlives(self.settings.ticks(longest));
     }
 
     /// The generation.
@@ -136,6 +145,7 @@ impl Model {
         self.usual = Usual::of(self.profile, &self.settings, least(self.behaviour, &self.settings));
         // Entries that were accounted once go on to be.
         self.usual.noted |= !self.accounting.is_empty();
+        self.tell_lifetimes();
     }
 
     /// Removes a timeout policy, by its place in [`Settings::policies`]: its entries live by the namespace's timeouts from their next packet on,

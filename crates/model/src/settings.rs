@@ -280,6 +280,16 @@ impl Settings {
         })
     }
 
+    /// The longest of the timeouts, in seconds.
+    pub(crate) fn longest(&self) -> u32 {
+        let Self { tcp_timeouts, udp, udp_lite, gre, sctp, dccp, .. } = self;
+        let tcp = [tcp_timeouts.max_retrans, tcp_timeouts.unacknowledged];
+        let single = [self.icmp, self.icmpv6, self.generic];
+        let groups: [&[u32]; 7] = [&tcp_timeouts.states, &tcp, udp, udp_lite, gre, dccp, &single];
+        let hundredths = sctp.iter().max().map_or(0, |longest| longest / 100);
+        groups.into_iter().flatten().fold(hundredths, |longest, &own| longest.max(own))
+    }
+
     /// Seconds as ticks.
     pub const fn ticks(&self, seconds: u32) -> u32 {
         let ticks = seconds as u64 * self.hz as u64;

@@ -108,7 +108,9 @@ mod tests {
     use plimsoll_ct::{Bytes, PROFILES, Profile, Time};
     use plimsoll_wire::packet::parse_ip;
 
+    use super::super::{RUN_REMOVALS, SLICE_REMOVALS};
     use super::*;
+    use crate::ticks::Jiffies;
     use crate::{Arrival, Config, Grid, Settings, Treatment};
 
     /// Numbers that nobody foretells, the same each time.
@@ -160,11 +162,62 @@ mod tests {
         Config { collector_phase: 77, ..Config::new(profile, settings) }
     }
 
+    /// What the next run comes to that looks at every entry, chain after chain: the entries that it leaves, when the one behind it comes, and
+    /// where that goes on.
+    fn with_every_entry(model: &Model) -> Option<(usize, u64, usize)> {
+        let Collector { kind, next, place: first, pause, early_drop, .. } = model.collector;
+        if model.counted() == 0 || early_drop {
+            return None;
+        }
+        let (now, hz) = (Jiffies(next as u32), model.settings.hz as i32);
+        let chains = model.table.chains();
+        let left = |chain| {
+            let all = model.table.walk(chain);
+            all.map(move |id| model.table.vitals(id).expires.left(now))
+        };
+        let rings = |pause: u64| model.collector.rings(next, pause);
+        if kind == CollectorKind::Slices {
+            let (mut seen, mut gone, mut walked, mut place) = (0, 0, 0, first);
+            while walked < model.slice() && gone < SLICE_REMOVALS {
+                place = if place >= chains { 0 } else { place };
+                for left in left(place) {
+                    (seen, gone) =
+                        (seen + 1, gone + usize::from(left <= 0 && gone < SLICE_REMOVALS));
+                }
+                (place, walked) = (place + 1, walked + 1);
+            }
+            let longest = model.collector.longest(hz as u64);
+            let is_busy = seen > 0 && gone * 100 / seen > 50;
+            let pause = if is_busy { 1 } else { (pause + 1).min(longest) };
+            return Some((model.counted() - gone, rings(pause), place));
+        }
+        let (mut average, mut weight, mut stay) = (60 * hz, 100, 0);
+        for left in (0..chains).flat_map(left).filter(|left| *left > 0) {
+            for _ in 0..2 {
+                weight += 1;
+                average += (left.clamp(hz, 300 * hz) - average) / weight;
+            }
+            stay += 1;
+        }
+        // One that has too much to remove goes on at the next tick.
+        let most = RUN_REMOVALS / u64::from(model.settings.hz);
+        let is_whole = first == 0 && (model.counted() - stay) as u64 <= most;
+        let pause = match kind {
+            CollectorKind::FullScan => 120 * hz,
+            _ => (average.clamp(hz, 60 * hz) - 1).max(1),
+        };
+        is_whole.then(|| (stay, rings(pause as u64), 0))
+    }
+
     /// Runs all that a collector would until then, each for itself.
     fn one_by_one(model: &mut Model, to: Time) {
         while model.collector.next <= model.ticks_at(to) {
             let next = model.time_of(model.collector.next).expect("a first packet");
+            let wanted = with_every_entry(model);
             model.advance(next);
+            let Collector { next, place, .. } = model.collector;
+            let came = wanted.map(|_| (model.counted(), next, place));
+            assert_eq!(came, wanted, "a run that does not look at all entries");
         }
         model.advance(to);
     }
@@ -228,6 +281,32 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    /// Of two moments that are further apart than the clock tells, nobody knows the earlier one.
+    #[test]
+    fn what_has_expired_goes_beside_entries_that_live_as_long_as_the_clock_tells_moments_apart() {
+        for name in ["4.14", "5.14", "6.18"] {
+            let profile = Profile::named(name).expect("a profile");
+            let chance = &mut Chance(1);
+            let mut own = config(profile, 250, chance);
+            (own.settings.max, own.settings.buckets) = (2000, 64);
+            for (key, seconds) in [
+                ("nf_conntrack_udp_timeout", 1),
+                ("nf_conntrack_icmp_timeout", u64::from(i32::MAX as u32 / 250)),
+                ("nf_conntrack_tcp_timeout_syn_sent", 50),
+            ] {
+                own.settings.set(key, seconds).expect("a known timeout");
+            }
+            let (mut model, mut now) = (Model::new(own), 0);
+            for _ in 0..2000 {
+                now += chance.below(3000) as i64;
+                let (bytes, at) = (packet(chance, 1000), Time(now * 1_000_000));
+                one_by_one(&mut model, at);
+                model.packet(at, &parse_ip(&bytes).expect("a packet"), &Treatment::default());
+            }
+            assert!(model.counted() > 100, "{name}: {}", model.counted());
         }
     }
 

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use plimsoll_ct::Class;
 
-use super::index::{At, Index};
+use super::index::{At, Held, Index};
 use super::{EntryId, Leaving, Probe, Spot, Table};
 use crate::ticks::Jiffies;
 
@@ -124,13 +124,13 @@ impl Table {
     }
 
     /// Shows every entry of some chains, chain after chain, and removes those that `goes` says yes to. With
-    /// `due`, places where nothing has expired by then are left out. `goes` learns how many entries there are.
-    /// Returns a time before which none of those that stay expires.
+    /// `due`, those of places where nothing has expired by then are only counted, in their turn. `goes` learns how many entries
+    /// there are. Returns a time before which none of those that stay expires.
     pub(crate) fn sweep(
         &mut self,
         chains: Range<usize>,
         due: Option<Jiffies>,
-        mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
+        mut goes: impl FnMut(Met<'_>, usize) -> bool,
     ) -> Option<Jiffies> {
         if let Some(view) = self.view {
             self.sweep_seat(view, chains, goes);
@@ -143,15 +143,20 @@ impl Table {
             let all = self.index.chains_of(first);
             let some = from..all.end.min(chains.end);
             from = some.end;
-            if due.is_none()
-                && some == all
+            // A line of which only a part is looked at is never known anew.
+            let due = due.filter(|_| some == all);
+            if some == all
                 && let Some(ahead) = self.index.further(first, AHEAD)
+                && due.is_none_or(|due| self.index.may_expire(ahead, due))
             {
                 self.approach_line(ahead);
             }
             if some == all && self.index.is_quiet(first, due) {
-                if !self.index.all(first).is_empty() {
-                    bound.or(self.index.bound(first));
+                let number = self.index.all(first).number();
+                if number > 0 {
+                    let soonest = self.index.bound(first);
+                    bound.or(soonest);
+                    goes(Met::Others { number, soonest }, self.len());
                 }
                 continue;
             }
@@ -166,10 +171,31 @@ impl Table {
         bound.0
     }
 
+    /// Of chains, the first of which begins a line: `some` and all that share their last line, and those behind them, as long as none of
+    /// what they hold can have expired by `due`: the chain behind them, and what they hold. One setting's part of a table is
+    /// not looked over like this.
+    pub(crate) fn quiet(
+        &mut self,
+        chains: Range<usize>,
+        some: usize,
+        due: Jiffies,
+    ) -> (usize, Held) {
+        if self.view.is_some() {
+            return (chains.start, Held::default());
+        }
+        self.index.quiet(chains, some, due)
+    }
+
+    /// The chains of a line that begins with this one, and the entries that they hold, of all settings that share the table;
+    /// if there is such a line.
+    pub(crate) fn line_of(&self, chain: usize) -> Option<(Range<usize>, usize)> {
+        if self.view.is_some() { None } else { self.index.begins(chain) }
+    }
+
     /// The chains that hold an entry, in their order, where a walk over entries takes much less time than one over chains.
     pub(crate) fn few_chains(&self) -> Option<Vec<usize>> {
-        const LINES_OF_AN_ENTRY: usize = 16;
-        if self.slab.cells() * LINES_OF_AN_ENTRY > self.chains() {
+        let chains_of_an_entry = if self.view.is_some() { 16 } else { 256 };
+        if self.slab.cells() * chains_of_an_entry > self.chains() {
             return None;
         }
         let chain = |id| self.chain(&self.probe(self.slab.key(id)));
@@ -210,7 +236,7 @@ impl Table {
         first: At,
         chains: Range<usize>,
         due: Option<Jiffies>,
-        goes: &mut impl FnMut(&Leaving<'_>, usize) -> bool,
+        goes: &mut impl FnMut(Met<'_>, usize) -> bool,
     ) -> Option<Jiffies> {
         let mut soonest = Soonest::default();
         let mut gone = false;
@@ -222,13 +248,14 @@ impl Table {
                 next = self.index.next(at);
                 let mut slots = self.index.of_chain(at, place);
                 if !slots.is_empty() && !is_due(&self.index, at) {
-                    soonest.or(self.index.bound(at));
+                    let bound = self.index.bound(at);
+                    soonest.or(bound);
+                    goes(Met::Others { number: slots.number(), soonest: bound }, self.len());
                     continue;
                 }
                 while let Some(slot) = slots.newest() {
                     let id = EntryId(self.index.id(at, slot));
-                    let leaving = self.leaving(id);
-                    if goes(&leaving, self.len()) {
+                    if goes(Met::Entry(self.leaving(id)), self.len()) {
                         self.index.take(at, slot);
                         self.drop_entry(id);
                         gone = true;
@@ -243,6 +270,15 @@ impl Table {
         }
         soonest.0
     }
+}
+
+/// What a sweep meets.
+#[derive(Clone, Copy)]
+pub(crate) enum Met<'a> {
+    /// An entry,
+    Entry(Leaving<'a>),
+    /// or so many that none need be looked at: the first of them expires at this time or later.
+    Others { number: usize, soonest: Jiffies },
 }
 
 /// The earliest of some times.

@@ -9,6 +9,8 @@
 //! what stands in its way; the collector's pass brings the time up to date. Where several settings share the table, what stands
 //! beside each line ([`super::aside`]) tells that of every entry.
 
+mod regions;
+
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -16,6 +18,8 @@ use super::aside::{Aside, Asides};
 use super::line::{EMPTY, LAST, Line, ROOM, Slots};
 use super::machine::{as_asides, as_asides_mut, prefetch};
 use crate::ticks::Jiffies;
+pub(crate) use regions::Held;
+use regions::Regions;
 
 /// Entries that a line is meant to hold when the table is full.
 const MEANT: u64 = 9;
@@ -61,6 +65,8 @@ pub(super) struct Index {
     shift: u32,
     /// From one line to the next: 2 to the power of this. 1 where several settings share the table, else 0.
     stride: u32,
+    /// None, where several settings share the table.
+    regions: Regions,
 }
 
 /// Room for so many lines, and for as many behind them as there mostly are at most: memory that nobody touches is none.
@@ -79,7 +85,8 @@ impl Index {
         let number = (chains >> shift) as usize + 1;
         let mut lines = room_for(number);
         lines.resize(number, EMPTY);
-        Self { lines, behind: number as u32, spare: 0, chains, shift, stride: 0 }
+        let regions = Regions::new(number);
+        Self { lines, behind: number as u32, spare: 0, chains, shift, stride: 0, regions }
     }
 
     /// Several settings share the table from now on. What stands beside the lines tells when entries expire; the lines themselves
@@ -90,8 +97,8 @@ impl Index {
         for line in &self.lines {
             lines.extend([line.moved(now), EMPTY]);
         }
-        let (behind, spare) = (self.behind * 2, self.spare * 2);
-        *self = Self { lines, behind, spare, stride: 1, ..*self };
+        (self.lines, self.behind, self.spare) = (lines, self.behind * 2, self.spare * 2);
+        (self.stride, self.regions) = (1, Regions::default());
     }
 
     /// What stands beside a line, where several settings share the table.
@@ -299,7 +306,9 @@ impl Index {
     /// An entry of the line now expires at `time`.
     #[inline]
     pub(super) fn lower(&mut self, at: At, time: Jiffies) {
-        self.line_mut(at).lower(time);
+        if self.line_mut(at).lower(time) {
+            self.lowered(at);
+        }
     }
 
     /// Whether a line behind which there is none has no entry, or none that has expired by `due`.
@@ -386,6 +395,7 @@ impl Index {
     #[inline]
     pub(super) fn insert(&mut self, place: Place, id: u32, expires: Jiffies) {
         let unsettled = !self.settled(place);
+        self.regions.forget(place.line);
         let line = &mut self.lines[place.line as usize];
         line.watch[LAST] &= unsettled;
         if line.count() < ROOM {
@@ -463,8 +473,9 @@ impl Index {
         }
     }
 
-    /// Gives empty lines back that stand behind the place's first.
+    /// Behind what was taken out of a place's lines: gives empty ones back that stand behind the first.
     pub(super) fn tidy(&mut self, first: At) {
+        self.regions.forget(first.0);
         let mut at = first;
         while let Some(next) = self.next(at) {
             let Line { link, .. } = *self.line(next);

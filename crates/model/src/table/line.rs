@@ -106,12 +106,14 @@ impl Line {
         self.ids.get(slot).copied()
     }
 
-    /// An entry now expires at `time`.
+    /// An entry now expires at `time`: whether that is sooner than was known of any.
     #[inline(always)]
-    pub(super) const fn lower(&mut self, time: Jiffies) {
-        if self.bound().left(time) > 0 {
+    pub(super) const fn lower(&mut self, time: Jiffies) -> bool {
+        let is_sooner = self.bound().left(time) > 0;
+        if is_sooner {
             self.set_bound(time);
         }
+        is_sooner
     }
 
     #[inline]

@@ -42,8 +42,10 @@ use crate::step::Info;
 use crate::tcp::Direction;
 use crate::ticks::Jiffies;
 
+pub(crate) use chains::Met;
 pub(crate) use expired::Expired;
 pub(crate) use extras::{Extras, Vitals};
+pub(crate) use index::Held;
 use index::{At, Index, Place};
 pub(crate) use seats::{Expiries, SEATS, Seats, Ticks};
 pub(crate) use shared::{Version, Versioned};

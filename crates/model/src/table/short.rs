@@ -31,7 +31,9 @@ impl Table {
         let ticks = cell.acknowledge_plain(direction, segment, usual)?;
         let expires = usual.refreshed(cell.head.expires, now, ticks);
         cell.head.expires = expires;
-        line.lower(expires);
+        if line.lower(expires) {
+            self.index.lowered(self.index.first(place));
+        }
         Some(direction)
     }
 

@@ -118,10 +118,36 @@ proptest! {
                 Act::Sweep(from, to) => {
                     let share = |n: u8| table.chains() * usize::from(n) / 255;
                     let chains = share(from.min(to))..share(from.max(to));
-                    table.sweep(chains, None, |leaving, _| leaving.expires.left(Jiffies(now)) <= 0);
+                    // Every entry is met once, whether it is looked at or not.
+                    let due = [None, Some(0), Some(20)][usize::from(from % 3)];
+                    let due = due.map(|ticks| Jiffies(now + ticks));
+                    let there: usize = chains.clone().map(|chain| table.walk(chain).count()).sum();
+                    let mut seen = 0;
+                    table.sweep(chains.clone(), due, |met, _| match met {
+                        Met::Entry(leaving) => {
+                            seen += 1;
+                            leaving.expires.left(Jiffies(now)) <= 0
+                        }
+                        Met::Others { number, .. } => {
+                            seen += number;
+                            false
+                        }
+                    });
+                    prop_assert_eq!(seen, there);
+                    let expired = |id: EntryId| table.vitals(id).is_expired(Jiffies(now));
+                    prop_assert!(!chains.flat_map(|chain| table.walk(chain)).any(expired));
                     simple.entries.retain(|(own, _)| table.locate(own).is_some());
                 }
                 Act::Wait(ticks) => now += ticks,
+            }
+            // What is stepped over is known, whatever came between.
+            let due = Jiffies(now + 10);
+            let (behind, Held { number, soonest, .. }) = table.quiet(0..table.chains(), 16, due);
+            let quiet: Vec<EntryId> = (0..behind).flat_map(|chain| table.walk(chain)).collect();
+            prop_assert_eq!(number, quiet.len());
+            for id in quiet {
+                let left = table.vitals(id).expires.left(due);
+                prop_assert!(left > 0 && soonest.is_some_and(|soonest| soonest.left(due) <= left));
             }
             prop_assert_eq!(table.len(), simple.entries.len());
             let chains: usize = (0..table.chains()).map(|chain| table.walk(chain).count()).sum();
@@ -179,7 +205,7 @@ fn what_has_expired_is_seen_in_a_table_of_several_pieces() {
 
 #[test]
 fn few_entries_name_the_chains_that_hold_them() {
-    let mut table = Table::new(2048, 4096, 7);
+    let mut table = Table::new(32_768, 65_536, 7);
     assert_eq!(table.few_chains(), Some(Vec::new()));
     let l4 = |n| L4::Ports { source: n, destination: 80 };
     let (source, destination) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));

@@ -7,6 +7,7 @@ use plimsoll_ct::Class;
 
 use crate::entry::Slot;
 use crate::plain::Way;
+use crate::table::chains::Met;
 use crate::table::index::At;
 use crate::table::{EntryId, Expired, Leaving, Seats, Spot, Table, View};
 use crate::ticks::Jiffies;
@@ -175,7 +176,7 @@ impl Table {
         &mut self,
         View { seat, .. }: View,
         chains: Range<usize>,
-        mut goes: impl FnMut(&Leaving<'_>, usize) -> bool,
+        mut goes: impl FnMut(Met<'_>, usize) -> bool,
     ) {
         let mut from = chains.start;
         while from < chains.end {
@@ -195,7 +196,8 @@ impl Table {
                     while let Some(slot) = slots.newest() {
                         let Some((expires, class)) = self.of_seat(seat, at, slot) else { continue };
                         let id = EntryId(self.index.id(at, slot));
-                        if goes(&Leaving { expires, class, id, table: self }, self.len()) {
+                        let leaving = Leaving { expires, class, id, table: self };
+                        if goes(Met::Entry(leaving), self.len()) {
                             gone |= self.dismiss(at, slot, id);
                         }
                     }

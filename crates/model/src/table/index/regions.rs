@@ -1,0 +1,222 @@
+//! What is known of many lines at once: how many entries they hold, and a time before which none of these expires.
+//!
+//! A collector that comes to a table in which little has happened steps over most of it. What a region was seen to hold is forgotten
+//! as soon as an entry comes, goes or expires sooner in one of its lines; where most packets do that, nothing is known and nothing lost.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::{At, Index};
+use crate::ticks::Jiffies;
+
+/// Lines of a region.
+const LINES: usize = 64;
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Regions {
+    all: Vec<Region>,
+    /// In a line behind others an entry expires sooner than it did: of which region is not known.
+    behind: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Region {
+    known: bool,
+    held: Held,
+}
+
+/// What some lines hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Held {
+    /// Entries.
+    pub(crate) number: usize,
+    /// A time before which none of them expires.
+    pub(crate) soonest: Option<Jiffies>,
+    /// There are lines behind some of them.
+    linked: bool,
+}
+
+impl Held {
+    /// Whether none of it can have expired by `due`.
+    fn is_quiet(&self, due: Jiffies) -> bool {
+        self.soonest.is_none_or(|soonest| soonest.left(due) > 0)
+    }
+
+    /// What others hold, too. Seen from `due`, what has expired comes before what expires in months.
+    fn add(&mut self, number: usize, soonest: Option<Jiffies>, due: Jiffies) {
+        self.number += number;
+        self.soonest = self.soonest.into_iter().chain(soonest).min_by_key(|time| time.left(due));
+    }
+}
+
+impl Regions {
+    /// Of so many lines.
+    pub(super) fn new(lines: usize) -> Self {
+        Self { all: alloc::vec![Region::default(); lines.div_ceil(LINES)], behind: false }
+    }
+
+    /// An entry came to a line that chains begin in, or went from it or from those behind it.
+    #[inline(always)]
+    pub(super) fn forget(&mut self, line: u32) {
+        if let Some(region) = self.all.get_mut(line as usize / LINES) {
+            region.known = false;
+        }
+    }
+
+    /// Those of lines that are not known to be theirs.
+    fn forget_behind(&mut self) {
+        if core::mem::take(&mut self.behind) {
+            self.all.iter_mut().for_each(|region| region.known &= !region.held.linked);
+        }
+    }
+}
+
+impl Index {
+    /// An entry of a line expires sooner than any of it did.
+    #[cold]
+    pub(in crate::table) fn lowered(&mut self, at: At) {
+        if at.0 < self.behind {
+            self.regions.forget(at.0);
+        } else {
+            self.regions.behind = true;
+        }
+    }
+
+    /// Of chains, the first of which begins a line: `some` and all that share their last line, and those behind them, as long as none of
+    /// what they hold can have expired by `due`: the chain behind them, and what they hold.
+    pub(in crate::table) fn quiet(
+        &mut self,
+        chains: Range<usize>,
+        some: usize,
+        due: Jiffies,
+    ) -> (usize, Held) {
+        let (mut line, mut all) = (chains.start >> self.shift, Held::default());
+        if line << self.shift < chains.start {
+            return (chains.start, all);
+        }
+        let (last, step) = (self.chains(), ((some - 1) >> self.shift) + 1);
+        let lines = ((last - 1) >> self.shift) + 1;
+        let end = if chains.end == last { lines } else { chains.end >> self.shift };
+        self.regions.forget_behind();
+        while line < end {
+            let region = (line + LINES).min(lines);
+            let known = if region <= end { self.held(line, region, due) } else { None };
+            let (to, held) = known.map_or_else(
+                || {
+                    let to = (line + step).min(lines);
+                    (to, self.look(line, to, due))
+                },
+                |held| (region, held),
+            );
+            if to > end || !held.is_quiet(due) {
+                break;
+            }
+            all.add(held.number, held.soonest, due);
+            line = to;
+        }
+        ((line << self.shift).min(last), all)
+    }
+
+    /// The chains of a line that begins with this one, and the entries that they hold.
+    pub(in crate::table) fn begins(&self, chain: usize) -> Option<(Range<usize>, usize)> {
+        let line = chain >> self.shift;
+        let begins = chain < self.chains() && line << self.shift == chain;
+        begins.then(|| {
+            let end = ((line + 1) << self.shift).min(self.chains());
+            (chain..end, self.look(line, line + 1, Jiffies(0)).number)
+        })
+    }
+
+    /// What a region holds that begins with a line; `None`: none does, or something in it can have expired by `due`.
+    fn held(&mut self, line: usize, end: usize, due: Jiffies) -> Option<Held> {
+        let region = self.regions.all.get(line / LINES).filter(|_| line.is_multiple_of(LINES))?;
+        if region.known && region.held.is_quiet(due) {
+            return Some(region.held);
+        }
+        // Those that were looked at meanwhile may be known better now.
+        let held = self.look(line, end, due);
+        self.regions.all[line / LINES] = Region { known: true, held };
+        held.is_quiet(due).then_some(held)
+    }
+
+    /// What lines hold, and those behind them, at `due`.
+    fn look(&self, line: usize, end: usize, due: Jiffies) -> Held {
+        let mut held = Held::default();
+        for first in &self.lines[line..end] {
+            let mut line = first;
+            loop {
+                let number = line.count();
+                held.add(number, (number > 0).then(|| line.bound()), due);
+                if line.link == 0 {
+                    break;
+                }
+                held.linked = true;
+                line = &self.lines[line.link as usize];
+            }
+        }
+        held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_region_is_what_would_be_seen_anew() {
+        let mut index = Index::new(2048, 4096);
+        let (mut drawn, mut now, mut there) = (1_u64, 0_u32, Vec::new());
+        let mut draw = |bound: u64| {
+            drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(0x5851_f42d);
+            (drawn >> 33) % bound
+        };
+        let (mut stepped_over, mut met) = (0, 0);
+        for id in 0..20_000_u32 {
+            now += draw(3) as u32;
+            let expires = Jiffies(now + [10, 1000, 100_000, 100_000][draw(4) as usize]);
+            // Most come to the lines of a few regions.
+            let chain = if draw(8) == 0 { draw(2048) } else { draw(600) };
+            let place = index.place_of_chain(chain as usize);
+            match draw(16) {
+                0..6 if there.len() < 6000 => {
+                    index.insert(place, id, expires);
+                    there.push((place, id));
+                }
+                kind if !there.is_empty() => {
+                    let which = draw(there.len() as u64) as usize;
+                    let (place, id) = there[which];
+                    let (at, slot) = index.locate(place, id).expect("an entry that is there");
+                    if kind < 10 {
+                        index.lower(at, expires);
+                    } else if kind < 13 {
+                        index.take(at, slot);
+                        index.tidy(index.first(place));
+                        there.swap_remove(which);
+                    }
+                }
+                _ => {}
+            }
+            if id % 7 > 0 {
+                continue;
+            }
+            let due = Jiffies(now + draw(300) as u32);
+            let mut anew = index.clone();
+            anew.regions = Regions::new(anew.behind as usize);
+            let mut from = 0;
+            while from < index.chains() {
+                let end = index.chains().min(from + 1 + draw(2000) as usize);
+                let (known, seen) =
+                    (index.quiet(from..end, 16, due), anew.quiet(from..end, 16, due));
+                assert_eq!((known.0, known.1.number), (seen.0, seen.1.number));
+                let left = |held: &Held| held.soonest.map_or(i32::MAX, |time| time.left(due));
+                assert!(0 < left(&known.1) && left(&known.1) <= left(&seen.1));
+                stepped_over += known.1.number;
+                met += usize::from(known.0 < end);
+                // Over the line in which something expires, where there is one.
+                from = index.begins(known.0).map_or(known.0 + 1, |(line, _)| line.end);
+            }
+        }
+        assert!(stepped_over > 50_000 && met > 10_000, "{stepped_over}, {met}");
+    }
+}
