@@ -1,14 +1,14 @@
 //! Settings that share a table come to what each comes to alone.
 
 use alloc::collections::BTreeSet;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 
 use plimsoll_ct::{Bytes, Entry, Profile};
 use plimsoll_model::{Settings, Treatment};
 use plimsoll_wire::capture::Record;
 
 use super::*;
-use crate::{Outcome, Replay, Rules, Synthetic, Workload, ZoneRule};
+use crate::{HelperRule, Outcome, Replay, Rules, Synthetic, Workload, ZoneRule};
 
 /// What it comes to with so many packets at once: outcome, entries in the end, and timeline of each.
 fn fed(configs: Vec<Config>, at_once: usize) -> Vec<(Outcome, Vec<Entry>, Timeline)> {
@@ -106,6 +106,44 @@ fn rules_that_no_grid_knows_come_to_the_same_under_each_limit() {
     assert!(together[2].0.lost > 0 && together[1].0.lost == 0, "no limit was met");
     for (max, shared) in limits.into_iter().zip(&together) {
         assert!(fed_under(&rules, Vec::from([of(max)]), 1)[0] == *shared, "{max}");
+    }
+}
+
+#[test]
+fn what_no_grid_knows_leads_to_tables_of_their_own_and_the_same_answers() {
+    let profile = Profile::named("6.18").expect("a known profile");
+    let helpers = Vec::from([HelperRule::parse("tcp ftp").expect("a rule")]);
+    let zones = Vec::from([ZoneRule::parse("reply=3").expect("a rule")]);
+    let none = Rules::default();
+    for (what, rules) in [
+        ("nothing", none.clone()),
+        ("nf_conntrack_acct", none.clone()),
+        ("nf_conntrack_log_invalid", none.clone()),
+        ("a helper", Rules { helpers, ..none.clone() }),
+        ("a zone of one direction", Rules { zones, ..none }),
+    ] {
+        let of = |(max, udp): (u64, u64)| {
+            let mut settings = Settings::of(profile, Bytes(1 << 30));
+            (settings.max, settings.buckets) = (max, 64);
+            if what.starts_with("nf_") {
+                settings.set(what, 1).expect("a known switch");
+            }
+            settings.set("nf_conntrack_udp_timeout", udp).expect("a known timeout");
+            Config::new(profile, settings)
+        };
+        let all = [(100_000, 30), (60, 30), (100_000, 2), (60, 2)];
+        let configs = all.map(|one| (String::new(), of(one)));
+        let mut replay = Replay::new(configs, rules.clone());
+        let mut synthetic = Synthetic::new(Workload { rate: 20.0, span: 20.0, ..<_>::default() });
+        while let Some(record) = synthetic.next_record() {
+            replay.feed(&[record]);
+        }
+        assert_eq!(replay.tables() > 1, what != "nothing", "{what}: {} tables", replay.tables());
+        let together = fed_under(&rules, all.map(of).to_vec(), 1000);
+        assert!(together[1].0.lost > 0 && together[2].0.peak < together[0].0.peak, "{what}");
+        for (one, shared) in all.into_iter().zip(&together) {
+            assert!(fed_under(&rules, Vec::from([of(one)]), 1)[0] == *shared, "{what}, {one:?}");
+        }
     }
 }
 
