@@ -22,6 +22,7 @@ use plimsoll_fidelity::kernel::{Kernel, POLICIES};
 use plimsoll_fidelity::recording::{Recording, wall_clock};
 use plimsoll_fidelity::run::ready;
 use plimsoll_model::{Helper, Treatment};
+use serde_json::Value;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_plimsoll");
 
@@ -358,6 +359,16 @@ fn compare(case: &Case, seed: u64) {
         wrong.extend(differences(kernel, &own, &[0]));
         assert_eq!(kernel.is_empty(), case.treatment.helper.is_none(), "{form}: {kernel}");
     }
+    // Beside other settings, with which none of these cases shares a table: to each its own.
+    let others = ["--what-if=nf_conntrack_max=9,100", "--what-if=nf_conntrack_udp_timeout=1"];
+    let beside = shown.replay(case, &[&["--json"], &others[..]].concat());
+    let beside: Value = serde_json::from_str(&beside).unwrap();
+    let runs = beside["runs"].as_array().unwrap();
+    let loses = |run: &Value| run["max"] == 9 && run["packets_lost"].as_u64() > Some(1000);
+    assert!(runs.iter().any(loses), "{}", beside["runs"]);
+    let entries = beside["entries"].as_array().unwrap().iter().filter_map(Value::as_str);
+    let entries: Vec<_> = entries.collect();
+    wrong.extend(differences(&shown.proc, &entries.join("\n"), &[4]));
     let own = shown.replay(case, &["--stats"]);
     wrong.extend(statistics_differ(&shown.statistics, &own));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

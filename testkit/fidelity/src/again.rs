@@ -5,7 +5,7 @@
 use std::fmt;
 
 use plimsoll_ct::Time;
-use plimsoll_model::{Arrival, Config, Grid, Model, Step, Treatment};
+use plimsoll_model::{Arrival, Config, Grid, Model, SettingError, Step, Treatment};
 use plimsoll_wire::packet::parse_ip;
 
 use crate::kernel::{Classes, class};
@@ -17,8 +17,34 @@ type Packet = (Time, Vec<u8>, Treatment);
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     packets: Vec<Packet>,
-    /// Settings or policies changed between them.
-    changed: bool,
+    /// What changed between them, and in front of which packet.
+    changes: Vec<(usize, Change)>,
+}
+
+/// What changes while packets flow.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    /// A setting, by its name.
+    Setting(String, u64),
+    /// Both policies go.
+    Policies,
+}
+
+impl Change {
+    /// A setting's name and value have to be ones that the model knows.
+    pub(crate) fn of(&self, model: &mut Model) -> Result<(), SettingError> {
+        match self {
+            Self::Setting(name, value) => {
+                let mut set = Ok(());
+                model.change(|own| set = own.set(name, *value));
+                set
+            }
+            Self::Policies => {
+                (0..2).for_each(|place| model.remove_policy(place));
+                Ok(())
+            }
+        }
+    }
 }
 
 /// What the packets came to once more.
@@ -87,9 +113,9 @@ impl Seen {
         self.packets.push((at, packet.to_vec(), *treatment));
     }
 
-    /// From here on settings or policies are others.
-    pub(crate) const fn change(&mut self) {
-        self.changed = true;
+    /// From here on a setting or the policies are others.
+    pub(crate) fn change(&mut self, change: Change) {
+        self.changes.push((self.packets.len(), change));
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -101,24 +127,27 @@ impl Seen {
         &self,
         mut model: Model,
         loopback: impl Fn(&mut Model, &Arrival<'_>),
-    ) -> Option<Again> {
-        if self.changed {
-            return None;
-        }
+    ) -> Result<Again, SettingError> {
         let mut classes = Classes::default();
-        let arrivals = arrivals(&self.packets);
-        for some in arrivals.chunk_by(|a, b| !a.treatment.local && !b.treatment.local) {
-            if let [arrival] = some
-                && arrival.treatment.local
-            {
-                loopback(&mut model, arrival);
-                continue;
+        let mut from = 0;
+        let changes = self.changes.iter().map(|(at, change)| (*at, Some(change)));
+        for (to, change) in changes.chain([(self.packets.len(), None)]) {
+            let arrivals = arrivals(&self.packets[from..to]);
+            for some in arrivals.chunk_by(|a, b| !a.treatment.local && !b.treatment.local) {
+                if let [arrival] = some
+                    && arrival.treatment.local
+                {
+                    loopback(&mut model, arrival);
+                    continue;
+                }
+                for some in some.chunks(self.at_once()) {
+                    model.batch(some, |_, _, step| count(&mut classes, step));
+                }
             }
-            for some in some.chunks(self.at_once()) {
-                model.batch(some, |_, _, step| count(&mut classes, step));
-            }
+            change.map_or(Ok(()), |change| change.of(&mut model))?;
+            from = to;
         }
-        Some(Again { led_by: "in batches", model, classes })
+        Ok(Again { led_by: "in batches", model, classes })
     }
 
     /// Packets at once: other numbers with other flows.
@@ -126,8 +155,8 @@ impl Seen {
         self.packets.len() % 67 + 1
     }
 
-    /// Through a grid, if there is one for them; `config` is the kernel's, `timeouts` says whether the timeouts in it are the kernel's own.
-    /// And where a setting parts from itself alone.
+    /// Through a grid, if there is one for them: settings of a grid never change. `config` is the kernel's, `timeouts` says whether the
+    /// timeouts in it are the kernel's own. And where a setting parts from itself alone.
     pub(crate) fn in_grid(
         &self,
         config: &Config,
@@ -140,7 +169,8 @@ impl Seen {
                 // A policy has the timeouts of when it was made.
                 || treatment.policy.is_some() && !timeouts
         };
-        if self.changed || self.packets.iter().any(|(_, _, treatment)| unfit(treatment)) {
+        if !self.changes.is_empty() || self.packets.iter().any(|(_, _, treatment)| unfit(treatment))
+        {
             return None;
         }
         let mut config = config.clone();

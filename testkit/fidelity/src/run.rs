@@ -8,7 +8,7 @@ use plimsoll_ct::{Bytes, Counter, Counters, Entry, KernelVersion, Profile, Time}
 use plimsoll_model::{Behaviour, Config, Fate, Model, Settings, Treatment};
 use plimsoll_wire::packet::{LinkType, Packet, network_layer, parse_ip};
 
-use crate::again::{Again, Seen};
+use crate::again::{Again, Change, Seen};
 use crate::compare::{self, Difference};
 use crate::frames::Planned;
 use crate::full::Buckets;
@@ -65,7 +65,7 @@ fn fresh(settings: &[(String, u64)], phase: Option<u32>) -> io::Result<Model> {
     let mut model = Model::new(config(phase)?);
     // The router's policies were made before, of what its namespace had then.
     for (name, value) in settings {
-        change(&mut model, name, *value)?;
+        Change::Setting(name.clone(), *value).of(&mut model).map_err(io::Error::other)?;
     }
     Ok(model)
 }
@@ -88,12 +88,6 @@ fn config(phase: Option<u32>) -> io::Result<Config> {
     let mut config = Config::new(profile, own);
     config.collector_phase = phase.unwrap_or(config.collector_phase);
     Ok(config)
-}
-
-fn change(model: &mut Model, name: &str, value: u64) -> io::Result<()> {
-    let mut set = Ok(());
-    model.change(|own| set = own.set(name, value));
-    set.map_err(io::Error::other)
 }
 
 /// The profile of the running kernel.
@@ -240,15 +234,17 @@ impl Pair {
         let Some(before) = kernel::setting(name)? else { return Ok(()) };
         self.changed.push((name.to_owned(), before));
         self.kernel.set(name, value)?;
-        self.seen.change();
-        change(&mut self.model, name, value)
+        let change = Change::Setting(name.to_owned(), value);
+        change.of(&mut self.model).map_err(io::Error::other)?;
+        self.seen.change(change);
+        Ok(())
     }
 
     /// Takes both policies away while entries live by them.
     pub fn remove_policies(&mut self) -> io::Result<()> {
         self.kernel.remove_policies()?;
-        self.seen.change();
-        (0..2).for_each(|place| self.model.remove_policy(place));
+        Change::Policies.of(&mut self.model).map_err(io::Error::other)?;
+        self.seen.change(Change::Policies);
         Ok(())
     }
 
@@ -421,7 +417,8 @@ impl Pair {
         let (grid, apart) = self.seen.in_grid(&config, timeouts).unzip();
         self.in_grids += grid.as_ref().map_or(0, |_| self.seen.len());
         differences.extend(apart.flatten().map(Difference::Apart));
-        for Again { led_by, mut model, classes } in batched.into_iter().chain(grid) {
+        let batched = batched.map_err(io::Error::other)?;
+        for Again { led_by, mut model, classes } in [batched].into_iter().chain(grid) {
             model.advance(now);
             let mut own = compare::entries(entries, &model.snapshot());
             own.extend(self.counted_by(&model, &classes, &after)?);
