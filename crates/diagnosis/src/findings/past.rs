@@ -48,19 +48,14 @@ pub(super) fn beginning(case: &Case<'_>, lines: &SeenIn) -> Said {
 
 /// How long ago, as the tail of a sentence.
 fn when(case: &Case<'_>, lines: &SeenIn) -> Said {
-    match (lines.first, lines.last) {
-        (Some(first), Some(last)) if lines.lines > 1 => said!(
-            ", the first {} and the last {} before this reading",
-            "，第一行在本次读取的 {:#}之前，最后一行在 {:#}之前",
-            words::span(case.ago(first.middle())),
-            words::span(case.ago(last.middle()))
+    let ago = |seen: Option<TimeRange>| seen.map(|seen| words::span(case.ago(seen.middle())));
+    match (ago(lines.first), ago(lines.last)) {
+        (Some(first), Some(last)) if lines.lines > 1 && first != last => said!(
+            ", the first {first} and the last {last} before this reading",
+            "，第一行在本次读取的 {first:#}之前，最后一行在 {last:#}之前"
         ),
         (_, Some(last)) => {
-            said!(
-                ", {} before this reading",
-                "，在本次读取的 {:#}之前",
-                words::span(case.ago(last.middle()))
-            )
+            said!(", {last} before this reading", "，在本次读取的 {last:#}之前")
         }
         (_, None) => Said::default(),
     }
