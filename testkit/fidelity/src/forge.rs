@@ -346,11 +346,11 @@ pub fn jumbogram(
     packet
 }
 
-/// Makes the IP header say how long the packet is.
+/// Makes the IP header say how long the packet is: any length, where one of IPv4 claims to be another.
 pub fn renew_length(packet: &mut [u8]) {
     let length = packet.len();
     if packet[0] >> 4 == 6 {
-        packet[4..6].copy_from_slice(&((length - 40) as u16).to_be_bytes());
+        packet[4..6].copy_from_slice(&(length.wrapping_sub(40) as u16).to_be_bytes());
     } else {
         packet[2..4].copy_from_slice(&(length as u16).to_be_bytes());
         packet[10..12].fill(0);
