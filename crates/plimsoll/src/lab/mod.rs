@@ -13,6 +13,7 @@ use plimsoll_lab::{
 };
 use plimsoll_probe::said_of;
 use plimsoll_report::Language;
+use plimsoll_report::number::count;
 
 use crate::arguments::{self, Screen};
 use crate::{check, exit, terminal};
@@ -65,11 +66,12 @@ impl Voice {
                 Said::of("The limit was left as it should be.", "上限没有留下改动。")
             }
             Repair::Restored(limit) => {
-                said!("The limit is {limit} again.", "上限已恢复为 {limit}。")
+                said!("The limit is {} again.", "上限已恢复为 {}。", count(limit.0))
             }
             Repair::ChangedByOthers(limit) => said!(
-                "Somebody set the limit to {limit} meanwhile: left alone.",
-                "其间有人把上限设为 {limit}：保持不动。"
+                "Somebody set the limit to {} meanwhile: left alone.",
+                "其间有人把上限设为 {}：保持不动。",
+                count(limit.0)
             ),
         });
         self.line(&said!("Namespaces removed: {swept}.", "删除的命名空间：{swept} 个。"));
@@ -95,12 +97,15 @@ impl Voice {
         let (was, name) = (lab.limit().was(), lab.server().name());
         self.say(&match lab.limit().set() {
             Some(set) => said!(
-                "The limit is {set} entries for now; {was} comes back whatever happens.",
-                "上限暂时是 {set} 个条目；无论发生什么都会恢复为 {was}。"
+                "The limit is {} entries for now; {} comes back whatever happens.",
+                "上限暂时是 {} 个条目；无论发生什么都会恢复为 {}。",
+                count(set.0),
+                count(was.0)
             ),
             None => said!(
-                "The limit is this host's own: {max} entries.",
-                "上限就是本机自己的：{max} 个条目。"
+                "The limit is this host's own: {} entries.",
+                "上限就是本机自己的：{} 个条目。",
+                count(max)
             ),
         });
         self.say(&said!("The server's namespace is {name}.", "服务器的命名空间是 {name}。"));
@@ -158,8 +163,10 @@ impl Voice {
         lab.cleanup()?;
         let (limit, seconds) = (HostLimit::current()?, started.elapsed().as_secs());
         self.say(&said!(
-            "Namespaces removed, {sent} SYNs sent in all, the limit is {limit}. {seconds} s.",
-            "命名空间已删除，总共发出 {sent} 个 SYN，上限是 {limit}。用时 {seconds} 秒。"
+            "Namespaces removed, {} SYNs sent in all, the limit is {}. {seconds} s.",
+            "命名空间已删除，总共发出 {} 个 SYN，上限是 {}。用时 {seconds} 秒。",
+            count(sent),
+            count(limit.0)
         ));
         Ok(())
     }
