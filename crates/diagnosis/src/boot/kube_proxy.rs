@@ -96,7 +96,8 @@ fn configuration(tree: &Tree) -> Option<(KubeProxy, String)> {
         let text = tree.text(path)?;
         // Where it is told a file, that holds.
         if path.starts_with("/proc/") {
-            let flags = kube_proxy::read_flags(text).filter(|_| !text.contains("--config"))?;
+            let told = |word: &str| word == "--config" || word.starts_with("--config=");
+            let flags = kube_proxy::read_flags(text).filter(|_| !text.split('\0').any(told))?;
             return Some((flags, FLAGS.to_string()));
         }
         // The configuration of k3s holds much besides, and says nothing of kube-proxy when it is not told to.

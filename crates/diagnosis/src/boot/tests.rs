@@ -452,6 +452,9 @@ fn kube_proxys_product_of_processors_ends_at_a_mebi_and_flags_are_read_from_its_
     );
     // What a file tells it is not known here.
     assert_eq!(value(&runs("kube-proxy\0--config=/x\0"), MAX), Some(524_288));
+    assert_eq!(value(&runs("kube-proxy\0--config\0/x\0"), MAX), Some(524_288));
+    let flags = "kube-proxy\0--config-sync-period=15m\0--conntrack-min=9000\0";
+    assert_eq!(value(&runs(flags), MAX), Some(65_536), "two processors' worth");
 }
 
 #[test]
