@@ -213,9 +213,9 @@ impl Voice {
             let dropped = now.grown(Counter::Drop, &reading);
             let evicted = now.grown(Counter::EarlyDrop, &reading);
             self.say(&said!(
-                "{:>9} entries   dropped {dropped:>6}   evicted {evicted:>6}   visitors {:>3} served, {:>3} lost",
-                "{:>9} 个条目   丢弃 {dropped:>6}   淘汰 {evicted:>6}   访客成功 {:>3}，失败 {:>3}",
-                now.entries,
+                "{:>11} entries   dropped {dropped:>6}   evicted {evicted:>6}   visitors {:>3} served, {:>3} lost",
+                "{:>11} 个条目   丢弃 {dropped:>6}   淘汰 {evicted:>6}   访客成功 {:>3}，失败 {:>3}",
+                count(now.entries),
                 between.served,
                 between.lost,
             ));
