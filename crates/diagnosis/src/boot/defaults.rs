@@ -188,10 +188,16 @@ pub(super) fn own(
             };
             let value = (buckets / EXPECT_SHARE).max(1) * EXPECT_PER_BUCKET;
             let about = at.is_none() && facts.memory.get().is_some_and(|m| m.0 <= 1 << 30);
-            let why = said!(
-                "the kernel's own value: 4 for each 256 buckets",
-                "内核自己的值：每 256 个桶 4 个"
-            );
+            let why = match &at {
+                Some(at) => said!(
+                    "hashsize in {at}: 4 for each 256 buckets",
+                    "{at:#} 里的 hashsize：每 256 个桶 4 个"
+                ),
+                None => said!(
+                    "the kernel's own value: 4 for each 256 buckets",
+                    "内核自己的值：每 256 个桶 4 个"
+                ),
+            };
             Some(Own { value, about, why, option: at })
         }
         // Older ones differ by how they were built.

@@ -17,8 +17,9 @@ use plimsoll_wire::sysctl::{
 use super::keys::{Keys, Meaning, may_concern, place};
 use super::order::{conf, folders, merged};
 use super::tree::Tree;
+use super::unapplied::{PassedOver, Unapplied};
 use crate::Said;
-use crate::facts::{SysctlLoader, Unapplied};
+use crate::facts::SysctlLoader;
 
 pub(super) const MAIN: &str = "/etc/sysctl.conf";
 
@@ -84,7 +85,7 @@ impl Reading<'_> {
     }
 
     /// Keeps what stands in a file that the boot passes over.
-    fn pass_over(&mut self, path: &str, why: &Said) {
+    fn pass_over(&mut self, path: &str, why: &PassedOver) {
         let Some(text) = self.tree.text(path) else { return };
         let all = read_conf(path, text).assignments.into_iter().filter(|a| may_concern(&a.key));
         self.unapplied.extend(all.map(|assignment| Unapplied { assignment, why: why.clone() }));
@@ -99,15 +100,11 @@ impl Reading<'_> {
             self.apply(&member.path);
             for hidden in &member.hides {
                 let why = if self.tree.is_mask(&member.path) {
-                    said!("{} masks it", "{} 屏蔽了它", member.path)
+                    PassedOver::Masked
                 } else {
-                    said!(
-                        "{} has the same name and comes before it",
-                        "{} 与它同名，而且排在它前面",
-                        member.path
-                    )
+                    PassedOver::Hidden
                 };
-                self.pass_over(hidden, &why);
+                self.pass_over(hidden, &why(member.path.clone()));
             }
         }
         for folder in &folders {
@@ -118,11 +115,8 @@ impl Reading<'_> {
                 if wanted(name) || name.starts_with("README") {
                     continue;
                 }
-                let why = if name.ends_with(".conf") {
-                    said!("its name begins with a dot", "文件名以点开头")
-                } else {
-                    said!("its name does not end in .conf", "文件名不以 .conf 结尾")
-                };
+                let dot = name.ends_with(".conf");
+                let why = if dot { PassedOver::Dot } else { PassedOver::NoConf };
                 self.pass_over(&format!("{folder}/{name}"), &why);
             }
         }
@@ -137,13 +131,7 @@ impl Reading<'_> {
             self.tree.resolve(&member.path) == target || self.tree.text(&member.path) == Some(main)
         });
         if !linked {
-            self.pass_over(
-                MAIN,
-                &said!(
-                    "systemd-sysctl reads only the folders sysctl.d, and nothing there links to it",
-                    "systemd-sysctl 只读 sysctl.d 目录，而那里没有指向它的链接"
-                ),
-            );
+            self.pass_over(MAIN, &PassedOver::NotInFolder);
         }
     }
 
@@ -153,13 +141,7 @@ impl Reading<'_> {
             let path = format!("/etc/sysctl.d/{name}");
             let ignored = [".rpmsave", ".rpmorig", ".rpmnew", "~", ".swp", ".bak"];
             if ignored.iter().any(|end| name.ends_with(end)) {
-                self.pass_over(
-                    &path,
-                    &said!(
-                        "rc.sysinit passes over files with such an ending",
-                        "rc.sysinit 跳过这样结尾的文件"
-                    ),
-                );
+                self.pass_over(&path, &PassedOver::Ending);
             } else {
                 self.apply(&path);
             }

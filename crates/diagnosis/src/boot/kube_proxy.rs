@@ -17,7 +17,6 @@ use plimsoll_wire::tuned::HASHSIZE;
 use super::BootFacts;
 use super::plan::{Plan, Stage};
 use super::tree::Tree;
-use crate::facts::ManagerKind;
 
 /// kube-proxy's own values, where it is told none.
 const PER_CORE: u64 = 32_768;
@@ -53,15 +52,8 @@ const FILES: &[&str] = &[
 /// Adds what kube-proxy writes, if it runs on this host.
 pub(super) fn add(plan: &mut Plan, facts: &BootFacts, tree: &Tree) {
     let found = configuration(tree);
-    let told = |kind: ManagerKind| {
-        facts.managers.value().is_some_and(|all| {
-            // A CNI plug-in is no kube-proxy; its own chains or process are.
-            all.iter().any(|m| {
-                m.kind == kind && m.because.contains("kube-proxy") || m.because.contains("KUBE-")
-            })
-        })
-    };
-    let runs = told(ManagerKind::Kubernetes);
+    let managers = facts.managers.value();
+    let runs = managers.is_some_and(|all| all.iter().any(|m| m.is_kube_proxy));
     let (config, file) = match found {
         Some(found) => found,
         None if runs => {

@@ -21,6 +21,7 @@ mod services;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod unapplied;
 mod value;
 
 use alloc::collections::BTreeMap;
@@ -37,7 +38,6 @@ use keys::Keys;
 
 pub(crate) use keys::place;
 pub(crate) use kube_proxy::FLAGS;
-pub(crate) use lint::LOST;
 pub use lint::{Lint, LintKind};
 pub(crate) use modules::directives;
 pub use outcome::{After, Attempt, Fate, Outcome, Step};

@@ -96,6 +96,8 @@ pub struct Outcome {
     pub after: After,
     /// Why, in a few words.
     pub because: Said,
+    /// An option of the module makes it so.
+    pub by_option: bool,
     /// Everything that asks for a value of it, in order; the one that wins among them.
     pub attempts: Vec<Attempt>,
     /// Another value that it may have as well, since nothing orders two of the steps; and what must come first for it.
@@ -152,12 +154,17 @@ pub(super) fn outcome(
         let (otherwise, why) = self::after(setting, facts, other);
         (otherwise != after).then_some((otherwise, why))
     });
+    let by_option = match run.stands.get(setting.name) {
+        Some(Stands::Own(own)) => own.as_ref().is_some_and(|own| own.option.is_some()),
+        Some(Stands::Written(_)) | None => false,
+    };
     Outcome {
         setting,
         key: keys.name(setting),
         now: facts.running(setting),
         after,
         because,
+        by_option,
         attempts: attempts(setting, keys, plan, run),
         or,
     }
@@ -230,7 +237,7 @@ fn attempts(setting: &Setting, keys: &Keys<'_>, plan: &Plan, run: &Run) -> Vec<A
         fate: fate(why.clone()),
     };
     for unapplied in plan.unapplied.iter().filter(|u| ours(&u.assignment)) {
-        all.push(not_read(&unapplied.assignment, &unapplied.why, Fate::NotRead));
+        all.push(not_read(&unapplied.assignment, &unapplied.why.said(), Fate::NotRead));
     }
     for (a, by) in plan.applied.replaced.iter().filter(|(a, _)| ours(a)) {
         all.push(not_read(a, by, Fate::Replaced));
@@ -302,7 +309,7 @@ pub(super) fn steps(plan: &Plan, run: &Run, built_in: bool) -> Vec<Step> {
         let at = all.iter().position(|s| s.stage > Stage::Sysctl).unwrap_or(all.len());
         all.insert(at, step);
     }
-    if !plan.udev.is_empty() && run.writes.iter().any(|w| w.by.starts_with("udev")) {
+    if !plan.udev.is_empty() && run.udev_writes {
         let stage = run.core.as_ref().map_or(Stage::Modules, |c| c.stage);
         let what =
             said!("applies the files again when the module comes", "在模块加载时再应用一次文件");

@@ -14,9 +14,10 @@ use super::keys::{Keys, place};
 use super::modules;
 use super::order::{folders, merged};
 use super::services;
+use super::unapplied::{PassedOver, Unapplied};
 use super::{BootFacts, tree::Tree};
 use crate::Said;
-use crate::facts::{SysctlLoader, Unapplied};
+use crate::facts::SysctlLoader;
 
 /// When something happens, earliest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,6 +174,12 @@ impl Plan {
         if !ours.is_empty() {
             self.events.push(Event { stage, or: None, by: by.into(), what: What::Set(ours) });
         }
+    }
+
+    /// Keeps lines that stand there and are not applied.
+    pub(super) fn leave(&mut self, lines: impl IntoIterator<Item = Assignment>, why: &PassedOver) {
+        let lines = lines.into_iter();
+        self.unapplied.extend(lines.map(|assignment| Unapplied { assignment, why: why.clone() }));
     }
 
     /// Adds the loading of a module, if it or what comes with it brings conntrack.

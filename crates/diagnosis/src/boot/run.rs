@@ -75,6 +75,8 @@ pub(super) struct Run {
     pub(super) stands: BTreeMap<&'static str, Stands>,
     pub(super) core: Option<Loaded>,
     pub(super) protocols: bool,
+    /// A rule of udev applies the files when the core comes.
+    pub(super) udev_writes: bool,
     /// Why it can never be loaded, if so.
     pub(super) forbidden: Option<Said>,
     /// Keys that no kernel has, so far.
@@ -261,7 +263,9 @@ impl Run {
                         "udev（{:#}）",
                         super::keys::place(&rule.file, rule.line)
                     );
+                    let before = self.writes.len();
                     self.write(&a, &by, at, facts, keys);
+                    self.udev_writes |= self.writes.len() > before;
                 }
             }
         }

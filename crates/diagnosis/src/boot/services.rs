@@ -17,9 +17,10 @@ use super::files;
 use super::keys::{Keys, place};
 use super::kube_proxy;
 use super::plan::{Plan, Stage, of_script, of_shell};
+use super::unapplied::PassedOver;
 use super::{BootFacts, tree::Tree};
 use crate::Said;
-use crate::facts::{SysctlLoader, Unapplied};
+use crate::facts::SysctlLoader;
 
 /// Firewalls whose rules stand in files: unit, files, whether they are nft's.
 const RULES: &[(&str, &[&str], bool)] = &[
@@ -288,10 +289,7 @@ fn ufw(plan: &mut Plan, core: &str, tree: &Tree, keys: &Keys<'_>) {
         let all =
             tree.text(&file).map(|text| read_conf(&file, text).assignments).unwrap_or_default();
         let ours = all.into_iter().filter(|a| super::keys::may_concern(&a.key));
-        plan.unapplied.extend(ours.map(|assignment| Unapplied {
-            assignment,
-            why: said!("ufw is not enabled", "ufw 没有启用"),
-        }));
+        plan.leave(ours, &PassedOver::UfwIsOff);
         return;
     }
     let or = unordered(tree, "ufw.service");
@@ -337,17 +335,10 @@ fn cloud(plan: &mut Plan, tree: &Tree, keys: &Keys<'_>) {
                 cloud_init::Module::BootCommand => {
                     plan.set(Stage::Network, Said::name("cloud-init (bootcmd)"), all)
                 }
-                cloud_init::Module::RunCommand => plan.unapplied.extend(
-                    all.into_iter().filter(|a| super::keys::may_concern(&a.key)).map(
-                        |assignment| Unapplied {
-                            assignment,
-                            why: said!(
-                                "cloud-init runs runcmd on the first boot of an instance only",
-                                "cloud-init 只在实例第一次启动时运行 runcmd"
-                            ),
-                        },
-                    ),
-                ),
+                cloud_init::Module::RunCommand => {
+                    let ours = all.into_iter().filter(|a| super::keys::may_concern(&a.key));
+                    plan.leave(ours, &PassedOver::FirstBoot);
+                }
             }
         }
     }
@@ -378,9 +369,7 @@ fn tuned_profiles(plan: &mut Plan, tree: &Tree, keys: &Keys<'_>) {
         return;
     }
     if !on {
-        let why = said!("tuned is not enabled", "tuned 没有启用");
-        plan.unapplied
-            .extend(ours.into_iter().map(|assignment| Unapplied { assignment, why: why.clone() }));
+        plan.leave(ours, &PassedOver::TunedIsOff);
         return;
     }
     let main = tree.text("/etc/tuned/tuned-main.conf").unwrap_or("");
@@ -416,13 +405,8 @@ fn rc_local(plan: &mut Plan, tree: &Tree, keys: &Keys<'_>) {
         let Some(text) = tree.text(path) else { continue };
         let all = of_script(tree, keys, path, text, plan.loader);
         if plan.loader == SysctlLoader::Systemd && tree.executable(path) == Some(false) {
-            let why = said!(
-                "the file is not executable, and systemd runs it only if it is",
-                "文件不可执行，而 systemd 只运行可执行的"
-            );
             let ours = all.into_iter().filter(|a| super::keys::may_concern(&a.key));
-            plan.unapplied
-                .extend(ours.map(|assignment| Unapplied { assignment, why: why.clone() }));
+            plan.leave(ours, &PassedOver::NotExecutable);
         } else {
             let loads = plimsoll_wire::modules_load::read_script(path, text);
             for module in loads {

@@ -409,10 +409,13 @@ fn kube_proxy_has_the_last_word_by_its_own_configuration() {
     );
     assert_eq!(value(&boot(&host("6.12.1", &[EARLY, leaves, file]), &[]), MAX), Some(524_288));
     let mut chains = host("6.12.1", &[EARLY, file]);
-    chains.managers = known(vec![Manager {
-        kind: ManagerKind::Kubernetes,
-        because: Said::name("chain KUBE-SERVICES"),
-    }]);
+    let sign = |name| Manager::new(ManagerKind::Kubernetes, name, Said::name(name));
+    let mut seen = vec![sign("kubelet")];
+    chains.managers = known(seen.clone());
+    assert_eq!(value(&boot(&chains, &[]), MAX), Some(524_288), "kubelet sets nothing");
+    Manager::merge(&mut seen, [sign("KUBE-FIREWALL"), sign("KUBE-SERVICES")]);
+    assert_eq!(seen.len(), 1);
+    chains.managers = known(seen);
     let b = boot(&chains, &[]);
     assert_eq!(value(&b, MAX), Some(131_072));
     assert_eq!(b.assumed.len(), 1);
@@ -455,6 +458,24 @@ fn kube_proxys_product_of_processors_ends_at_a_mebi_and_flags_are_read_from_its_
     assert_eq!(value(&runs("kube-proxy\0--config\0/x\0"), MAX), Some(524_288));
     let flags = "kube-proxy\0--config-sync-period=15m\0--conntrack-min=9000\0";
     assert_eq!(value(&runs(flags), MAX), Some(65_536), "two processors' worth");
+}
+
+/// Neither the name of the file that has the last word nor who applies it makes it a program's configuration.
+#[test]
+fn a_line_that_loses_to_a_file_is_mended_in_that_file_whatever_its_name() {
+    let early = ("/etc/sysctl.d/10-ct.conf", "net.netfilter.nf_conntrack_max = 1000\n");
+    let named = ("/etc/sysctl.d/99-kube-proxy.conf", "net.netfilter.nf_conntrack_max = 2000\n");
+    let mended = |b: &Boot| mends(b).contains("change it in /etc/sysctl.d/99-kube-proxy.conf");
+    assert!(mended(&boot(&host("6.12.1", &[EARLY, early, named]), &[])));
+    let tuned = [
+        EARLY,
+        named,
+        ("/etc/systemd/system/multi-user.target.wants/tuned.service", ""),
+        ("/etc/tuned/active_profile", "mine\n"),
+        ("/etc/tuned/mine/tuned.conf", "[sysctl]\nnet.netfilter.nf_conntrack_max = 3000\n"),
+    ];
+    let b = boot(&host("6.12.1", &tuned), &[]);
+    assert_eq!((value(&b, MAX), mended(&b)), (Some(2000), true), "{}", mends(&b));
 }
 
 #[test]

@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use plimsoll_wire::iptables_config::IptablesConfig;
 use plimsoll_wire::modprobe::ModuleDirective;
 use plimsoll_wire::ruleset::{Backend, Rule, Ruleset};
-use plimsoll_wire::sysctl::Assignment;
 
 use super::{Fact, Gap, Host};
 use crate::Said;
@@ -127,28 +126,40 @@ pub struct Manager {
     pub kind: ManagerKind,
     /// "process dockerd (812)", "chain KUBE-SERVICES", "unit file firewalld.service enabled".
     pub because: Said,
+    /// kube-proxy itself, which sets values of conntrack, was among the signs of it.
+    pub is_kube_proxy: bool,
 }
 
+/// How the names begin that kube-proxy alone gives: its program, table and chains. kubelet has KUBE-FIREWALL and its own canary.
+const OF_KUBE_PROXY: &[&str] =
+    &["kube-proxy", "KUBE-SERVICES", "KUBE-PROXY-", "KUBE-SVC-", "KUBE-SEP-", "KUBE-NODE"];
+
 impl Manager {
+    /// By the name that gave it away.
+    pub fn new(kind: ManagerKind, name: &str, because: Said) -> Self {
+        let is_kube_proxy = OF_KUBE_PROXY.iter().any(|start| name.starts_with(start));
+        Self { kind, because, is_kube_proxy }
+    }
+
     /// Managers that the chains and tables of a ruleset are named after, and that its comments tell of:
     /// each kind once, by the first sign of it.
     pub fn of_rules(rules: &Ruleset) -> Vec<Self> {
         let mut found: Vec<Self> = Vec::new();
-        let mut add = |kind: Option<ManagerKind>, because: &dyn Fn() -> Said| {
-            if let Some(kind) = kind
-                && !found.iter().any(|m| m.kind == kind)
-            {
-                found.push(Self { kind, because: because() });
+        let mut add = |kind: Option<ManagerKind>, name: &str, because: &dyn Fn(&str) -> Said| {
+            if let Some(kind) = kind {
+                Self::merge(&mut found, [Self::new(kind, name, because(name))]);
             }
         };
-        for chain in &rules.chains {
-            add(ManagerKind::of_chain(&chain.table), &|| said!("table {}", "表 {}", chain.table));
-            add(ManagerKind::of_chain(&chain.chain), &|| said!("chain {}", "链 {}", chain.chain));
+        let table = |name: &str| said!("table {name}", "表 {name}");
+        let chain = |name: &str| said!("chain {name}", "链 {name}");
+        for c in &rules.chains {
+            add(ManagerKind::of_chain(&c.table), &c.table, &table);
+            add(ManagerKind::of_chain(&c.chain), &c.chain, &chain);
         }
         for rule in &rules.rules {
-            add(ManagerKind::of_chain(&rule.table), &|| said!("table {}", "表 {}", rule.table));
-            add(ManagerKind::of_chain(&rule.chain), &|| said!("chain {}", "链 {}", rule.chain));
-            add(of_interface(rule), &|| said!("rule {}", "规则 {}", rule.text));
+            add(ManagerKind::of_chain(&rule.table), &rule.table, &table);
+            add(ManagerKind::of_chain(&rule.chain), &rule.chain, &chain);
+            add(of_interface(rule), &rule.text, &|rule| said!("rule {rule}", "规则 {rule}"));
         }
         found
     }
@@ -156,8 +167,9 @@ impl Manager {
     /// Adds those that are not known yet.
     pub fn merge(known: &mut Vec<Self>, more: impl IntoIterator<Item = Self>) {
         for manager in more {
-            if !known.iter().any(|m| m.kind == manager.kind) {
-                known.push(manager);
+            match known.iter_mut().find(|m| m.kind == manager.kind) {
+                Some(known) => known.is_kube_proxy |= manager.is_kube_proxy,
+                None => known.push(manager),
             }
         }
     }
@@ -173,15 +185,6 @@ fn of_interface(rule: &Rule) -> Option<ManagerKind> {
         return Some(ManagerKind::Libvirt);
     }
     names("docker0").then_some(ManagerKind::Docker)
-}
-
-/// An assignment that stands in a file and that this host's boot does not apply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unapplied {
-    /// It.
-    pub assignment: Assignment,
-    /// Why: "systemd-sysctl does not read /etc/sysctl.conf".
-    pub why: Said,
 }
 
 /// What applies the sysctl files of a host as it boots.

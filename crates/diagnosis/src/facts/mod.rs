@@ -19,7 +19,7 @@ mod namespace;
 mod stack;
 mod ways;
 
-pub use boot::{BootFiles, Manager, ManagerKind, SysctlLoader, Unapplied};
+pub use boot::{BootFiles, Manager, ManagerKind, SysctlLoader};
 pub use census::{AgeBand, Census, Churn, Prefix, Reader, Service, StateKey, Tally, Top};
 pub use census_builder::{CensusBuilder, TcpTimeouts};
 pub use change::{ChangedBy, SettingChange, Writer};

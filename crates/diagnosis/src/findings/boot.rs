@@ -1,14 +1,14 @@
 //! What the next boot will do to the settings (CT040): the simulation ([`crate::boot`]) against what runs now; and what is
 //! wrong with the files (CT043 to CT048), whatever runs now.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Bytes, Setting};
 
 use super::{Draft, source_of};
 use crate::Said;
-use crate::boot::{After, Attempt, Fate, LOST, Lint, LintKind, Outcome, place};
+use crate::boot::{After, Attempt, Fate, Lint, LintKind, Outcome, place};
 use crate::case::Case;
 use crate::commands;
 use crate::facts::{ManagerKind, SysctlLoader};
@@ -124,7 +124,7 @@ fn lost_setting(case: &Case<'_>, outcome: &Outcome) -> Option<Lost> {
         if setting.name == "nf_conntrack_buckets" && after >= running && !in_vain(case, outcome) {
             return None;
         }
-        let by_itself = winner.is_none() && !outcome.because.contains("hashsize");
+        let by_itself = winner.is_none() && !outcome.by_option;
         let sure = outcome.or.is_none() && !in_vain(case, outcome);
         if sure && by_itself && is_own(case, setting, after, running) && !asked(outcome, running) {
             return None;
@@ -247,9 +247,7 @@ fn unset(case: &Case<'_>, outcome: &Outcome, running: u64) -> Said {
     let Some(attempt) = vain.last() else {
         return match &outcome.after {
             After::Absent(why, _) => why.clone(),
-            _ if outcome.because.contains("option") || outcome.because.contains("hashsize") => {
-                outcome.because.clone()
-            }
+            _ if outcome.by_option => outcome.because.clone(),
             _ => said!("no file sets it", "没有文件设它"),
         };
     };
@@ -282,15 +280,9 @@ fn unset(case: &Case<'_>, outcome: &Outcome, running: u64) -> Said {
                         && l.line == Some(a.line)
                 })
             });
-            let bare = |text: &str| {
-                let bare = text.strip_prefix(LOST.0).or_else(|| text.strip_prefix(LOST.1));
-                // Where two values are possible they stand ahead of the reason.
-                let reason = || text.split_once("): ").or_else(|| text.split_once("）："));
-                bare.or_else(|| reason().map(|(_, reason)| reason)).unwrap_or(text).to_string()
-            };
             let why = lint
                 .map_or(Said::of("the key does not exist yet", "那时参数还不存在"), |l| {
-                    l.what.map(bare)
+                    l.why().clone()
                 });
             said!(
                 "{} says {}, but {why}",

@@ -117,10 +117,11 @@ fn what_kube_proxy_sets_again_is_no_alarm() {
     settings.insert("nf_conntrack_tcp_timeout_established".into(), "86400".into());
     settings.insert("nf_conntrack_tcp_timeout_close_wait".into(), "3600".into());
     assert_eq!(acts(&judge(&after, &[])), ["CT040"]);
-    after.boot.managers = known(vec![Manager {
-        kind: ManagerKind::Kubernetes,
-        because: Said::name("chain KUBE-SERVICES"),
-    }]);
+    after.boot.managers = known(vec![Manager::new(
+        ManagerKind::Kubernetes,
+        "KUBE-SERVICES",
+        Said::name("chain KUBE-SERVICES"),
+    )]);
     let d = judge(&after, &[]);
     assert_eq!((ids(&d), d.verdict), (vec!["CT040"], Verdict::Ok));
     assert!(summary(&d, "CT040").contains("kube-proxy may set it again"));

@@ -206,7 +206,7 @@ prop_compose! {
         let all: Vec<_> = assigned.iter().map(of).collect();
         sets(&mut s, &all);
         hashsize.into_iter().for_each(|n| option(&mut s, "hashsize", &n.to_string()));
-        s.boot.managers = known(vec![Manager { kind: ManagerKind::Ufw, because: Said::name(because) }]);
+        s.boot.managers = known(vec![Manager::new(ManagerKind::Ufw, "ufw", Said::name(because))]);
         Box::new(s)
     }
 }

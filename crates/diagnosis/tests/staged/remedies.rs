@@ -105,7 +105,7 @@ fn nat_containers_and_firewall_managers_refuse_what_would_break_them() {
     let mut rules = stateful();
     rules.rules.push(rule("-A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE", &[Need::Nat]));
     after.namespaces[0].rules = known(rules);
-    let manager = |kind, because: &str| Manager { kind, because: Said::name(because) };
+    let manager = |kind, because: &str| Manager::new(kind, because, Said::name(because));
     after.boot.managers = known(vec![
         manager(ManagerKind::Docker, "process dockerd (812)"),
         manager(ManagerKind::Kubernetes, "chain KUBE-SERVICES"),

@@ -34,6 +34,7 @@ pub fn managers(files: &Files, live: bool) -> Fact<Vec<Manager>> {
         add(
             &mut all,
             ManagerKind::Ufw,
+            "ufw",
             said!("/etc/ufw/ufw.conf says ENABLED=yes", "/etc/ufw/ufw.conf 里写着 ENABLED=yes"),
         );
     }
@@ -72,8 +73,8 @@ pub fn add_of_rules(managers: &mut Fact<Vec<Manager>>, rules: &Fact<Ruleset>) {
     }
 }
 
-fn add(all: &mut Vec<Manager>, kind: ManagerKind, because: Said) {
-    Manager::merge(all, [Manager { kind, because }]);
+fn add(all: &mut Vec<Manager>, kind: ManagerKind, name: &str, because: Said) {
+    Manager::merge(all, [Manager::new(kind, name, because)]);
 }
 
 /// The running processes.
@@ -90,7 +91,7 @@ fn processes(files: &Files, all: &mut Vec<Manager>) -> bool {
             name = &interpreted;
         }
         if let Some(kind) = ManagerKind::of_program(name) {
-            add(all, kind, said!("process {name} ({pid})", "进程 {name}（{pid}）"));
+            add(all, kind, name, said!("process {name} ({pid})", "进程 {name}（{pid}）"));
         }
     }
     true
@@ -122,6 +123,7 @@ fn listed(files: &Files, all: &mut Vec<Manager>) -> bool {
                 add(
                     all,
                     kind,
+                    name,
                     said!("process {name} ({})", "进程 {name}（{}）", path.trim_start_matches('/')),
                 );
             }
@@ -139,7 +141,7 @@ fn units(files: &Files, all: &mut Vec<Manager>) -> bool {
             let Some(name) = unit.strip_suffix(".service") else { continue };
             // Debian's docker.service is `docker`, ufw's unit is enabled though ufw is not.
             if let Some(kind) = ManagerKind::of_program(name).filter(|k| *k != ManagerKind::Ufw) {
-                add(all, kind, said!("unit {unit} is enabled", "服务单元 {unit} 已启用"));
+                add(all, kind, name, said!("unit {unit} is enabled", "服务单元 {unit} 已启用"));
             }
         }
     }
@@ -155,10 +157,11 @@ fn init_scripts(files: &Files, all: &mut Vec<Manager>) -> bool {
         for link in names {
             let name =
                 link.strip_prefix('S').map(|n| n.trim_start_matches(|c: char| c.is_ascii_digit()));
-            if let Some(kind) = name.and_then(ManagerKind::of_program)
+            if let Some(name) = name
+                && let Some(kind) = ManagerKind::of_program(name)
                 && kind != ManagerKind::Ufw
             {
-                add(all, kind, Said::name(format!("{folder}/{link}")));
+                add(all, kind, name, Said::name(format!("{folder}/{link}")));
             }
         }
     }

@@ -34,8 +34,11 @@ impl Linter<'_> {
                 let harmless = self.comes_true(setting, &a.value)
                     || a.may_fail
                     || self.outcome(setting).is_some_and(|o| o.winner().is_some());
-                let (what, mend) = self.later(write, setting);
+                let why = self.later(write);
+                let mend = self.early(write.stage, setting);
+                let what = said!("lost: {why}", "不起作用：{why:#}");
                 self.add(LintKind::LoadsLater, a, what, mend, harmless);
+                self.because(why);
             }
             Fate::Never(why) => {
                 let what = said!("lost: {why}", "不起作用：{why:#}");
@@ -160,8 +163,8 @@ impl Linter<'_> {
         self.add(LintKind::UnknownKey, a, what, mend, a.may_fail || set);
     }
 
-    /// Why the key is not there yet, and what makes it be.
-    fn later(&self, write: &Write, setting: &Setting) -> (Said, Said) {
+    /// Why the key is not there yet.
+    fn later(&self, write: &Write) -> Said {
         let core = self.facts.core();
         let who = match &self.run.core {
             Some(loaded) if loaded.stage > write.stage => {
@@ -176,12 +179,11 @@ impl Linter<'_> {
             Some(loaded) => said!("{core} is loaded by {}", "{core} 由 {:#} 加载", loaded.by),
             None => said!("nothing loads {core} before", "在那之前没有什么会加载 {core}"),
         };
-        let what = said!(
-            "lost: the key does not exist yet when {} writes it; {who}",
-            "不起作用：{:#} 写它时参数还不存在；{who:#}",
+        said!(
+            "the key does not exist yet when {} writes it; {who}",
+            "{:#} 写它时参数还不存在；{who:#}",
             write.by
-        );
-        (what, self.early(write.stage, setting))
+        )
     }
 }
 

@@ -19,13 +19,12 @@ use super::keys::{Keys, Meaning};
 use super::outcome::{After, Outcome};
 use super::plan::{Plan, Stage};
 use super::run::Run;
+use super::unapplied::PassedOver;
 use super::{BootFacts, tree::Tree};
 use crate::Said;
 use crate::facts::SysctlLoader;
 use crate::words::{clean, count};
 
-/// How it begins that a line is lost, in both languages.
-pub(crate) const LOST: (&str, &str) = ("lost: ", "不起作用：");
 /// Entries for each bucket above which looking one up is slow; `hashsize=` at load makes it 8.
 const MOST_PER_BUCKET: i64 = 8;
 /// Most lints that are kept.
@@ -46,12 +45,21 @@ pub struct Lint {
     pub value: Option<String>,
     /// What is wrong.
     pub what: Said,
+    /// Why, where `what` says besides what comes of it.
+    because: Option<Said>,
     /// What to do about it.
     pub mend: Said,
     /// The name that this kernel has for what was meant, and takes a value by.
     pub meant: Option<String>,
     /// Nothing is lost by it: another line does what was meant.
     pub harmless: bool,
+}
+
+impl Lint {
+    /// Why it is so, for who has said already what comes of it.
+    pub fn why(&self) -> &Said {
+        self.because.as_ref().unwrap_or(&self.what)
+    }
 }
 
 /// All of them, the worst first.
@@ -82,6 +90,7 @@ pub(super) fn lints(
             key: None,
             value: None,
             what: Said::from(malformed).map(clean),
+            because: None,
             mend: said!("write it as `key = value`, or remove it", "写成 `key = value`，或者删掉"),
             meant: None,
             harmless: false,
@@ -115,10 +124,18 @@ impl Linter<'_> {
             key: Some(a.key.clone()),
             value: Some(a.value.clone()),
             what,
+            because: None,
             mend,
             meant: None,
             harmless,
         });
+    }
+
+    /// Why it is so, of the line that was just added.
+    fn because(&mut self, why: Said) {
+        if let Some(lint) = self.found.last_mut() {
+            lint.because = Some(why);
+        }
     }
 
     /// The name that is meant by the line that was just added.
@@ -181,26 +198,34 @@ impl Linter<'_> {
                 ["bak", "old", "orig", "disabled", "rpmsave", "rpmnew", "dpkg", "ucf", "save", "~"]
                     .iter()
                     .any(|end| name.contains(end));
-            let hidden = unapplied.why.contains("same name") || unapplied.why.contains("masks it");
+            let hidden = matches!(unapplied.why, PassedOver::Masked(_) | PassedOver::Hidden(_));
             let harmless = hidden || kept || setting.is_some_and(|s| self.comes_true(s, &a.value));
-            let mend = if a.file == super::files::MAIN {
-                Said::name("ln -s ../sysctl.conf /etc/sysctl.d/99-sysctl.conf")
-            } else if unapplied.why.contains(".conf") && !hidden && !kept {
-                said!("rename it to {}.conf", "改名为 {}.conf", clean(&a.file))
-            } else if unapplied.why.contains("executable") {
-                Said::name(format!("chmod +x {}", clean(&a.file)))
-            } else if unapplied.why.contains("first boot") {
-                said!(
+            let mend = match unapplied.why {
+                PassedOver::NotInFolder => {
+                    Said::name("ln -s ../sysctl.conf /etc/sysctl.d/99-sysctl.conf")
+                }
+                PassedOver::NoConf if !kept => {
+                    said!("rename it to {}.conf", "改名为 {}.conf", clean(&a.file))
+                }
+                PassedOver::NotExecutable => Said::name(format!("chmod +x {}", clean(&a.file))),
+                PassedOver::FirstBoot => said!(
                     "write the value into /etc/sysctl.d there, or use bootcmd",
                     "把值写进那里的 /etc/sysctl.d，或者用 bootcmd"
-                )
-            } else {
-                said!("none is needed where that is meant", "如果本意如此，就不用改")
+                ),
+                PassedOver::Masked(_)
+                | PassedOver::Hidden(_)
+                | PassedOver::Dot
+                | PassedOver::NoConf
+                | PassedOver::Ending
+                | PassedOver::UfwIsOff
+                | PassedOver::TunedIsOff => {
+                    said!("none is needed where that is meant", "如果本意如此，就不用改")
+                }
             };
             self.add(
                 LintKind::NotRead,
                 a,
-                said!("not read: {}", "没有被读：{:#}", unapplied.why),
+                said!("not read: {}", "没有被读：{:#}", unapplied.why.said()),
                 mend,
                 harmless,
             );
@@ -248,45 +273,47 @@ impl Linter<'_> {
     fn no_order(&mut self) {
         let mut found = Vec::new();
         for outcome in self.outcomes {
-            let Some((or, why)) = &outcome.or else { continue };
+            let Some((or, if_so)) = &outcome.or else { continue };
             let Some(attempt) = outcome.attempts.last() else { continue };
             let shown = |after: &After| match after.number() {
                 Some(n) => Said::name(u64::try_from(n).map_or_else(|_| n.to_string(), count)),
                 None => said!("unknown", "未知"),
             };
             let values = said!(
-                "{} or {} ({why})",
-                "{:#} 或 {:#}（{why:#}）",
+                "{} or {} ({if_so})",
+                "{:#} 或 {:#}（{if_so:#}）",
                 shown(&outcome.after),
                 shown(or)
             );
             let loads = self.plan.events.iter().find(|e| e.or.is_some());
-            let what = match loads {
+            let why = match loads {
                 Some(event) => said!(
-                    "{values}: nothing orders {}, which loads the module, and {}",
-                    "{values:#}：加载模块的 {:#} 与 {} 之间没有先后",
+                    "nothing orders {}, which loads the module, and {}",
+                    "加载模块的 {:#} 与 {} 之间没有先后",
                     event.by,
                     self.plan.loader.name()
                 ),
                 None if self.facts.modular.get().is_none() => said!(
-                    "{values}: nothing tells whether {} is a module or built into the kernel",
-                    "{values:#}：没有什么能说明 {} 是模块还是编译进了内核",
+                    "nothing tells whether {} is a module or built into the kernel",
+                    "没有什么能说明 {} 是模块还是编译进了内核",
                     self.facts.core()
                 ),
                 None => said!(
-                    "{values}: the kernel tells udev of a module before its keys are there, so udev's rule comes too \
+                    "the kernel tells udev of a module before its keys are there, so udev's rule comes too \
                      early if it is quick",
-                    "{values:#}：内核在参数出现之前就把模块告诉 udev，所以 udev 如果够快，它的规则就来得太早"
+                    "内核在参数出现之前就把模块告诉 udev，所以 udev 如果够快，它的规则就来得太早"
                 ),
             };
             found.push((
                 attempt.assignment.clone(),
-                what,
+                said!("{values}: {why}", "{values:#}：{why:#}"),
+                why,
                 self.early(Stage::Sysctl, outcome.setting),
             ));
         }
-        for (a, what, mend) in found {
+        for (a, what, why, mend) in found {
             self.add(LintKind::NoOrder, &a, what, mend, false);
+            self.because(why);
         }
     }
 }

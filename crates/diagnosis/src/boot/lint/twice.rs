@@ -5,14 +5,15 @@ use alloc::vec::Vec;
 use plimsoll_wire::sysctl::Assignment;
 
 use super::super::keys::{Meaning, place};
-use super::super::outcome::Fate;
+use super::super::outcome::{Attempt, Fate};
+use super::super::plan::Stage;
 use super::{LintKind, Linter};
 use crate::Said;
 
 impl Linter<'_> {
     /// Lines that are written, and then something else is.
     pub(super) fn overridden(&mut self) {
-        let mut found = Vec::new();
+        let mut found: Vec<(LintKind, Assignment, Said, Option<&Attempt>)> = Vec::new();
         for outcome in self.outcomes {
             let holds = outcome.after.number();
             for attempt in &outcome.attempts {
@@ -21,11 +22,13 @@ impl Linter<'_> {
                     // Said twice, by one program or by two.
                     let again = outcome.winner().is_some_and(|w| w.by == attempt.by);
                     if again {
-                        found.push((LintKind::Duplicate, attempt.assignment.clone(), by.clone()));
+                        let a = attempt.assignment.clone();
+                        found.push((LintKind::Duplicate, a, by.clone(), None));
                     }
                     continue;
                 }
-                let last = outcome.winner().map_or(by.clone(), |w| {
+                let winner = outcome.winner();
+                let last = winner.map_or(by.clone(), |w| {
                     said!(
                         "{} ({})",
                         "{:#}（{:#}）",
@@ -33,11 +36,11 @@ impl Linter<'_> {
                         w.by
                     )
                 });
-                found.push((LintKind::Overridden, attempt.assignment.clone(), last));
+                found.push((LintKind::Overridden, attempt.assignment.clone(), last, winner));
             }
         }
-        for (kind, a, by) in found {
-            self.twice(kind, &a, &by);
+        for (kind, a, by, winner) in found {
+            self.twice(kind, &a, &by, winner);
         }
     }
 
@@ -53,11 +56,11 @@ impl Linter<'_> {
                     .iter()
                     .any(|k| k.key == a.key && k.value == a.value);
             let kind = if same { LintKind::Duplicate } else { LintKind::Overridden };
-            self.twice(kind, a, by);
+            self.twice(kind, a, by, None);
         }
     }
 
-    fn twice(&mut self, kind: LintKind, a: &Assignment, by: &Said) {
+    fn twice(&mut self, kind: LintKind, a: &Assignment, by: &Said, winner: Option<&Attempt>) {
         let (what, mend) = match kind {
             LintKind::Duplicate => (
                 said!("{by} says the same", "{by:#} 写的一样"),
@@ -67,12 +70,12 @@ impl Linter<'_> {
                 let vendor = a.file.starts_with("/usr/") || a.file.starts_with("/lib/");
                 let mend = if vendor {
                     said!("none is needed where that is meant", "如果本意如此，就不用改")
-                } else if by.contains("kube-proxy") {
+                } else if winner.is_some_and(|w| w.stage == Stage::KubeProxy) {
                     said!(
                         "set it in kube-proxy's own configuration (conntrack.maxPerCore, conntrack.min)",
                         "在 kube-proxy 自己的配置里设（conntrack.maxPerCore、conntrack.min）"
                     )
-                } else if by.contains("(tuned") {
+                } else if winner.is_some_and(is_of_a_profile) {
                     said!("set it in the profile of tuned", "在 tuned 的 profile 里设")
                 } else {
                     said!(
@@ -86,4 +89,9 @@ impl Linter<'_> {
         let vendor = a.file.starts_with("/usr/") || a.file.starts_with("/lib/");
         self.add(kind, a, what, mend, kind == LintKind::Duplicate || vendor);
     }
+}
+
+/// Whether it stands in a profile of tuned, which applies the sysctl files again as well.
+fn is_of_a_profile(a: &Attempt) -> bool {
+    a.stage == Stage::Tuned && a.assignment.file.ends_with("/tuned.conf")
 }
