@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, Time};
 
+use crate::far::FAR;
 use crate::model::Model;
 use crate::table::{Held, Met};
 use crate::ticks::Jiffies;
@@ -28,8 +29,6 @@ const FIRST: i32 = 100;
 const LONGEST: i32 = 300;
 /// Chains between two looks at how many a run has removed.
 const BLOCK: usize = 16;
-/// Ticks, of which the clock counts four times as many before it begins anew.
-const FAR: u64 = 1 << 30;
 /// Ticks that a level of the timer wheel reaches; each next one reaches eight times as far, in steps eight times as long.
 const WHEEL_LEVEL: u64 = 63;
 /// Steps of a level that the next one makes in one.
@@ -55,9 +54,6 @@ pub(crate) struct Collector {
     steady: Pass,
     /// A packet found no room since the last pass.
     early_drop: bool,
-    /// No entry lives nearly as long as the clock tells moments apart, so that of two the earlier one is known: then not all need be looked
-    /// at.
-    glances: bool,
 }
 
 /// A full pass under way.
@@ -130,15 +126,7 @@ impl Collector {
             pass: Pass::begin(0, hz),
             steady: Pass::steady(hz),
             early_drop: false,
-            glances: true,
         }
-    }
-
-    /// Entries may live for so many ticks.
-    pub(crate) const fn outlives(&mut self, ticks: u32) {
-        /// For longer no entry that has expired stands.
-        const STANDS: u32 = 1 << 18;
-        self.glances &= ticks < i32::MAX as u32 - STANDS;
     }
 
     /// When a timer rings that is set at a tick for so many ticks: at the step of its level behind that; to 4.8, then.
@@ -185,6 +173,17 @@ impl Model {
             self.expire_all();
             return;
         }
+        while ticks / FAR > self.ticks / FAR && self.table.len() > 0 {
+            let round = (self.ticks / FAR + 1) * FAR;
+            self.run_until(round);
+            self.ticks = round;
+            self.table.renew(self.now());
+        }
+        self.run_until(ticks);
+    }
+
+    /// The same, where what is past will not come again as a time to come.
+    fn run_until(&mut self, ticks: u64) {
         let mut outlook = Outlook::default();
         while self.collector.next <= ticks {
             if self.table.len() == 0 {
@@ -233,7 +232,7 @@ impl Model {
         let longest = LONGEST * seconds;
         // What expires later than that need not be looked at: it counts as that long.
         let due = match self.collector.kind {
-            _ if evicts || !self.collector.glances => None,
+            _ if evicts || !self.table.tells_bounds() => None,
             CollectorKind::Adaptive => Some(now.plus(longest.unsigned_abs())),
             CollectorKind::Timers | CollectorKind::Slices | CollectorKind::FullScan => Some(now),
         };
@@ -303,7 +302,7 @@ impl Model {
         let evicts = self.collector.early_drop && self.profile.collector_evicts && floor != 0;
         let (mut seen, mut gone, mut least) = (0, 0, i32::MAX);
         let (mut walked, slice) = (0, self.slice());
-        let due = (self.collector.glances && !evicts).then_some(now);
+        let due = (self.table.tells_bounds() && !evicts).then_some(now);
         while walked < slice && gone < SLICE_REMOVALS {
             if self.collector.place >= chains {
                 self.collector.place = 0;
@@ -355,7 +354,7 @@ impl Model {
         let chains = 0..self.table.chains();
         let soonest = self.sweep(
             chains,
-            Some(now),
+            self.table.tells_bounds().then_some(now),
             |met, _| matches!(met, Met::Entry(leaving) if leaving.expires.left(now) <= 0),
         );
         // An entry that is made meanwhile lives a second at least.

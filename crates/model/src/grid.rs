@@ -24,6 +24,7 @@ use plimsoll_ct::{CollectorKind, Counter, Counters, Profile, Status, Time};
 use crate::batch::{AHEAD, Arrival, ON_THE_WAY};
 use crate::classes::Classes;
 use crate::early_drop::buckets;
+use crate::far::{FAR, is_far};
 use crate::model::{Config, Model};
 use crate::plain::Way;
 use crate::settings::Settings;
@@ -60,7 +61,8 @@ impl Grid {
     pub const MOST: usize = SEATS;
 
     /// Whether two configurations can stand in one grid: they differ in limit and timeouts only (not those of
-    /// GRE and of fragments), their kernel has a collector, and there is neither accounting nor a helper, and nobody complains in the log.
+    /// GRE and of fragments), their kernel has a collector, and there is neither accounting nor a helper, nobody complains in the log, and no
+    /// timeout is nearly as long as the clock tells moments apart.
     pub fn joins(a: &Config, b: &Config) -> bool {
         let mut other = b.settings.clone();
         let Settings {
@@ -71,7 +73,7 @@ impl Grid {
         (other.icmp, other.icmpv6, other.generic) = (icmp, icmpv6, generic);
         (other.sctp, other.dccp) = (sctp, dccp);
         core::ptr::eq(a.profile, b.profile)
-            && is_shared(a.profile, &a.settings)
+            && [a, b].iter().all(|config| is_shared(config.profile, &config.settings))
             && a.settings == other
             && (a.hash_key, a.collector_phase, a.netns) == (b.hash_key, b.collector_phase, b.netns)
     }
@@ -106,7 +108,8 @@ impl Grid {
                 .table
                 .all_extras()
                 .all(|(_, e)| e.reply.is_none() && e.helper.is_none() && e.zone.is_none())
-            && model.events.is_none();
+            && model.events.is_none()
+            && model.table.tells_bounds();
         if limits.len() > SEATS || limits.is_empty() || !shares {
             return None;
         }
@@ -221,6 +224,10 @@ impl Grid {
         for seat in seats {
             self.models[seat].note_unwritten(packets[seat]);
         }
+        let model = &self.models[0];
+        if model.ticks_at(to) / FAR > model.ticks / FAR {
+            self.table.renew(model.now());
+        }
         for seat in self.all {
             let model = &mut self.models[seat];
             if model.collector.is_due(model.ticks_at(to)) {
@@ -299,6 +306,7 @@ fn is_shared(profile: &Profile, settings: &Settings) -> bool {
     profile.collector != CollectorKind::Timers
         && buckets(profile.early_drop).is_some()
         && !(settings.accounting || settings.helpers || settings.log_invalid != 0)
+        && !is_far(settings.ticks(settings.longest()))
 }
 
 /// An entry is gone from some settings, which is counted.

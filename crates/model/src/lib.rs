@@ -43,6 +43,7 @@ mod early_drop;
 mod entry;
 mod error;
 mod events;
+mod far;
 mod grid;
 mod helper;
 mod key;

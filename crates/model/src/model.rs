@@ -119,11 +119,11 @@ impl Model {
         model
     }
 
-    /// The collector learns how long entries may live.
+    /// Collector and table learn how long entries may live.
     fn tell_lifetimes(&mut self) {
         let policies = self.policies.iter().flatten().map(|policy| policy.settings.longest());
         let longest = policies.fold(self.settings.longest(), u32::max);
-        self.collector.outlives(self.settings.ticks(longest));
+        self.outlives(self.settings.ticks(longest));
     }
 
     /// The generation.

@@ -58,8 +58,8 @@ pub(crate) struct Usual {
     max_retrans: u8,
     /// See [`refreshed`].
     pub(crate) least: u32,
-    /// Checksums matter, or packets are complained about: no short way.
-    checksum: bool,
+    /// No short way: checksums matter, packets are complained about, or the index tells nothing of when entries expire.
+    pub(crate) long: bool,
     /// Lookups are counted.
     pub(crate) counted: bool,
     /// They are, or entries are accounted.
@@ -91,7 +91,7 @@ impl Usual {
             answered: begins(Class::SynAck, TcpState::SynRecv),
             max_retrans: tcp.max_retrans,
             least,
-            checksum: settings.checksum || settings.log_invalid != 0,
+            long: settings.checksum || settings.log_invalid != 0,
             counted: profile.creation == CounterSource::Counted,
             noted: profile.creation == CounterSource::Counted || settings.accounting,
         }
@@ -159,7 +159,7 @@ impl Model {
     /// The way of a packet that is looked up in the table; `special`: it is treated so that only the long one will do.
     #[inline(always)]
     pub(crate) const fn way(&self, packet: &Packet<'_>, special: bool) -> Way {
-        if special || self.usual.checksum {
+        if special || self.usual.long {
             return Way::Long;
         }
         WAYS[packet.is_v6() as usize][packet.protocol as usize]

@@ -170,7 +170,7 @@ impl Model {
                 expires: now.plus(self.settings.ticks(left)),
                 memory,
             };
-            self.collector.outlives(self.settings.ticks(left));
+            self.outlives(self.settings.ticks(left));
             self.classes.enter(slot.class());
             let helper = entry.helper.as_ref().and_then(|name| Helper::named(name.as_str()));
             let zone = Some(zone).filter(|zone| zone.is_one_way());

@@ -236,10 +236,13 @@ impl Model {
             slot.memory = Memory::Udp(now.plus(self.settings.ticks(STREAM_AFTER)));
         }
         let lasting = match slot.memory {
-            Memory::Udp(stream) => is_lasting(stream, now).unwrap_or_else(|| {
-                slot.memory = Memory::Udp(now.plus(u32::MAX));
-                true
-            }),
+            Memory::Udp(stream) => match is_lasting(stream, now) {
+                Some(lasting) if !(lasting && self.usual.long) => lasting,
+                Some(_) | None => {
+                    slot.memory = Memory::Udp(now.plus(u32::MAX));
+                    true
+                }
+            },
             _ => false,
         };
         let (stream, assure) = udp_life(self.behaviour.udp, replied, lasting);
@@ -271,11 +274,11 @@ impl Model {
 }
 
 /// Whether a UDP entry is older than two seconds, which it was at that moment. `None`: it is so old that another moment that is
-/// past must stand in its place before the clock has gone half of its round.
+/// past must stand in its place: the clock may go nearly half of its round until the next packet.
 #[inline(always)]
 pub(crate) const fn is_lasting(stream: Jiffies, now: Jiffies) -> Option<bool> {
     let left = stream.left(now);
-    if left < i32::MIN / 4 { None } else { Some(left < 0) }
+    if left < -(1 << 18) { None } else { Some(left < 0) }
 }
 
 /// Whether a UDP entry is a stream now, and becomes assured; `lasting`: it is older than two seconds.

@@ -37,7 +37,7 @@ impl Table {
 
     /// Whether a walk of a chain would find none that has expired or is not assured, as far as that is known.
     pub(crate) fn is_settled(&self, chain: usize, now: Jiffies) -> bool {
-        self.index.is_settled(self.index.place_of_chain(chain), now)
+        self.bounds && self.index.is_settled(self.index.place_of_chain(chain), now)
     }
 
     /// All entries of a chain are assured: none ceases to be.
@@ -96,7 +96,7 @@ impl Table {
         debug_assert!(self.view.is_none(), "a setting's part of a table is another one");
         let lines = self.index.every();
         let looked_into = lines.filter(|&at| self.index.may_expire(at, now)).count();
-        if looked_into * COST > self.index.every().count() {
+        if !self.bounds || looked_into * COST > self.index.every().count() {
             self.slab.census(|expires, class| {
                 if expires.left(now) <= 0 {
                     see(class);

@@ -128,7 +128,7 @@ impl Table {
     /// What a walk must look at: all of the chain where one may have expired, else those alike.
     #[inline]
     pub(super) fn slots(&self, at: At, place: Place, now: Jiffies) -> Slots {
-        if self.index.may_expire(at, now) {
+        if !self.bounds || self.index.may_expire(at, now) {
             self.index.of_chain(at, place)
         } else {
             self.index.like(at, place)
@@ -138,7 +138,7 @@ impl Table {
     /// Looks an entry up where nothing stands in the way that may have expired.
     #[inline]
     pub(crate) fn glance(&self, probe: &Probe, now: Jiffies) -> Glance {
-        if self.view.is_some() {
+        if !self.bounds {
             return Glance::Unclear;
         }
         let at = self.index.first(probe.place);

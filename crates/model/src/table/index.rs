@@ -337,6 +337,14 @@ impl Index {
         }
     }
 
+    /// A line that may have expired entries tells so from now on, however long ago it began to.
+    pub(super) fn renew(&mut self, now: Jiffies) {
+        if self.stride == 0 {
+            self.lines.iter_mut().filter(|line| !line.is_fresh(now)).for_each(|l| l.set_bound(now));
+            self.regions = Regions::new(self.behind as usize);
+        }
+    }
+
     /// The bit that tells whether a chain is settled; where a line has more chains than it has bits, whether all of some are.
     const fn settled(&self, place: Place) -> u32 {
         let bits = if self.shift < SETTLED { self.shift } else { SETTLED };

@@ -66,6 +66,8 @@ pub(crate) struct Table {
     versions: Option<Box<Versions>>,
     /// Whose table it is at the moment: no entry of other settings is seen.
     view: Option<View>,
+    /// Lines tell a time before which none of their entries expires.
+    bounds: bool,
 }
 
 /// One setting's part of a table.
@@ -222,6 +224,7 @@ impl Table {
             replies: BTreeMap::new(),
             versions: None,
             view: None,
+            bounds: true,
         }
     }
 
@@ -230,6 +233,24 @@ impl Table {
         match self.view {
             Some(View { count, .. }) => count,
             None => self.count,
+        }
+    }
+
+    /// Of two moments the earlier one is not known from now on: so of no line whether its entries have expired.
+    pub(crate) const fn forget_bounds(&mut self) {
+        self.bounds = false;
+    }
+
+    /// Whether lines tell a time before which none of their entries expires.
+    pub(crate) const fn tells_bounds(&self) -> bool {
+        self.bounds
+    }
+
+    /// What is known of times that are past is forgotten, before it would look as if they were to come.
+    pub(crate) fn renew(&mut self, now: Jiffies) {
+        self.index.renew(now);
+        if let Some(versions) = &mut self.versions {
+            versions.forget_settled();
         }
     }
 

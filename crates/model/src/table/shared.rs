@@ -27,6 +27,7 @@ impl Table {
         const AHEAD: usize = 4;
         let mut versions = Versions::new(self.chains(), uniform, least);
         self.index.share(now);
+        self.bounds = false;
         for at in self.index.every() {
             if let Some(ahead) = self.index.further(at, AHEAD) {
                 self.approach_line(ahead);

@@ -351,6 +351,11 @@ impl Versions {
         settled.seats = before.or(seats);
     }
 
+    /// Nothing is known of any chain.
+    pub(super) fn forget_settled(&mut self) {
+        self.settled.clear();
+    }
+
     /// Asks for what is known of a chain and its neighbours.
     #[inline(always)]
     pub(super) fn prefetch_settled(&self, chain: usize) {
