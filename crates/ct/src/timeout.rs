@@ -2,7 +2,7 @@
 //!
 //! Kernel: `tcp_timeouts[]`, `sctp_timeouts[]`, `udp_timeouts[]` …, Documentation/networking/nf_conntrack-sysctl.rst.
 
-use crate::{DccpState, Protocol, SctpState, State, TcpState};
+use crate::{DccpState, Protocol, SctpState, Seconds, State, TcpState};
 
 /// Name of the timeout without `nf_conntrack_`: `tcp_timeout_time_wait`. `None`: the source told no state of a
 /// protocol that has states, or one that this build does not know.
@@ -60,4 +60,17 @@ pub const fn timeout_name(
         // Trackers with states, of which the source told none.
         (Protocol::Tcp | Protocol::Sctp | Protocol::Dccp, State::Stateless) => return None,
     })
+}
+/// What an entry gets as it goes into a flow table, and again whenever half of it is gone.
+const OFFLOADED: Seconds = Seconds(86_400);
+
+/// How long an ESTABLISHED entry has been idle at least, if it may have come out of a flow table: its seconds then tell when it
+/// went in, not when its last packet came. `None`: it has more seconds left than it could have after that.
+///
+/// Kernel: `nf_flow_table_core.c`, `nf_conntrack_core.c`; seen on 6.12, 6.18 and 7.3 (6.1 lets go of it with the timeout of its state).
+pub const fn idle_behind_flow_table(established: Seconds, left: Seconds) -> Option<Seconds> {
+    if established.get() <= OFFLOADED.get() || left.get() > OFFLOADED.get() {
+        return None;
+    }
+    Some(Seconds((OFFLOADED.get() / 2).saturating_sub(left.get())))
 }

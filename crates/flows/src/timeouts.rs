@@ -8,11 +8,16 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Entry, Seconds, State, Status, TcpState, timeout_name};
+use plimsoll_ct::{Entry, Seconds, State, Status, TcpState, idle_behind_flow_table, timeout_name};
 
 /// The timeouts in force in one namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Timeouts(Vec<(Box<str>, Seconds)>);
+pub struct Timeouts {
+    /// By name, sorted.
+    known: Vec<(Box<str>, Seconds)>,
+    /// Whether entries may come out of a flow table.
+    offload: bool,
+}
 
 impl Timeouts {
     /// From sysctl names and values: `nf_conntrack_tcp_timeout_established`, 432000. The names of ip_conntrack are
@@ -29,18 +34,24 @@ impl Timeouts {
             .map(|(name, value)| (name.into(), value))
             .collect();
         found.sort();
-        Self(found)
+        Self { known: found, offload: false }
+    }
+
+    /// With entries that may come out of a flow table, or without.
+    #[must_use]
+    pub fn with_offload(self, offload: bool) -> Self {
+        Self { offload, ..self }
     }
 
     /// Whether none is known.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.known.is_empty()
     }
 
     /// A timeout by its name without `nf_conntrack_`.
     pub fn get(&self, name: &str) -> Option<Seconds> {
-        let at = self.0.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
-        self.0.get(at).map(|(_, value)| *value)
+        let at = self.known.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        self.known.get(at).map(|(_, value)| *value)
     }
 
     /// Seconds since the last packet that refreshed the entry. `None`: not known, since the timeout is not, or was
@@ -58,6 +69,11 @@ impl Timeouts {
                 self.get("tcp_timeout_unacknowledged").max(self.get("tcp_timeout_max_retrans"));
             if let Some(in_flight) = in_flight.filter(|t| *t < whole && left <= *t) {
                 return Some(in_flight.saturating_sub(left));
+            }
+            if self.offload
+                && let Some(idle) = idle_behind_flow_table(whole, left)
+            {
+                return Some(idle);
             }
         }
         (left <= whole).then(|| whole.saturating_sub(left))

@@ -47,6 +47,12 @@ pub fn parse(text: &str) -> Result<Vec<Module>, Malformed> {
     Ok(modules)
 }
 
+/// Whether anything puts connections into a flow table: rules of nft or iptables, or of tc.
+pub fn offload(modules: &[Module]) -> bool {
+    const WHO: [&str; 3] = ["nft_flow_offload", "xt_FLOWOFFLOAD", "act_ct"];
+    modules.iter().any(|m| WHO.contains(&m.name.as_str()) && m.references.is_some_and(|n| n > 0))
+}
+
 /// `a,b,` or `a,b` or `-`; `[permanent]` is no module.
 fn users(list: &str) -> Vec<String> {
     list.split(',')
@@ -58,6 +64,16 @@ fn users(list: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flow_table_is_used_where_a_rule_holds_its_module() {
+        let offload = |text: &str| super::offload(&parse(text).expect("lines of modules"));
+        let table = "nf_flow_table 53248 1 nft_flow_offload, Live 0x0\n";
+        assert!(!offload(&alloc::format!("{table}nft_flow_offload 16384 0 - Live 0x0\n")));
+        assert!(offload(&alloc::format!("{table}nft_flow_offload 16384 2 - Live 0x0\n")));
+        assert!(offload("act_ct 36864 1 - Live 0x0\n"));
+        assert!(!offload("nf_conntrack 180224 3 nft_ct, Live 0x0\n"));
+    }
 
     #[test]
     fn a_line_of_proc_modules_tells_size_references_and_users() {

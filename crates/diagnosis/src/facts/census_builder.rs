@@ -5,7 +5,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use plimsoll_ct::{Class, Entry, L4, Nanos, Seconds, State, TcpState, Tuple};
+use plimsoll_ct::{
+    Class, Entry, L4, Nanos, Seconds, State, TcpState, Tuple, idle_behind_flow_table,
+};
 
 use super::{
     AgeBand, Census, Churn, Heavy, Namespace, Prefix, Reader, Service, StateKey, Tally, Top,
@@ -23,14 +25,17 @@ pub struct TcpTimeouts {
     /// The larger of `…_unacknowledged` and `…_max_retrans`: an ESTABLISHED entry with data in flight
     /// gets this, if it is smaller.
     pub in_flight: Seconds,
+    /// Whether entries may come out of a flow table.
+    pub offload: bool,
 }
 
 impl TcpTimeouts {
     /// What every kernel starts with: five days, and five minutes.
-    pub const DEFAULT: Self = Self { established: Seconds(432_000), in_flight: Seconds(300) };
+    pub const DEFAULT: Self =
+        Self { established: Seconds(432_000), in_flight: Seconds(300), offload: false };
 
-    /// The namespace's own, defaults where they are not known.
-    pub fn of(namespace: &Namespace) -> Self {
+    /// The namespace's own, defaults where they are not known. `offload`: whether entries may come out of a flow table.
+    pub fn of(namespace: &Namespace, offload: bool) -> Self {
         let default = Self::DEFAULT;
         let read = |name| namespace.setting(name).map(Seconds);
         let in_flight = read("nf_conntrack_tcp_timeout_unacknowledged")
@@ -39,6 +44,7 @@ impl TcpTimeouts {
             established: read("nf_conntrack_tcp_timeout_established")
                 .unwrap_or(default.established),
             in_flight: in_flight.unwrap_or(default.in_flight),
+            offload,
         }
     }
 
@@ -51,6 +57,11 @@ impl TcpTimeouts {
     pub fn idle(&self, expires: Seconds) -> Seconds {
         if expires <= self.in_flight && self.in_flight < self.established {
             return self.in_flight.saturating_sub(expires);
+        }
+        if self.offload
+            && let Some(idle) = idle_behind_flow_table(self.established, expires)
+        {
+            return idle;
         }
         if expires > self.established {
             return Self::DEFAULT.established.saturating_sub(expires);

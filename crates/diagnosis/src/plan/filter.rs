@@ -43,6 +43,9 @@ pub struct Idle {
     pub established: u64,
     /// The larger of `…_unacknowledged` and `…_max_retrans`, in seconds.
     pub in_flight: u64,
+    /// Whether entries may come out of a flow table: then less is certain of their idle time.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub offload: bool,
 }
 
 impl Idle {
@@ -52,6 +55,7 @@ impl Idle {
             at_least,
             established: timeouts.established.get(),
             in_flight: timeouts.in_flight.get(),
+            offload: timeouts.offload,
         }
     }
 
@@ -63,6 +67,7 @@ impl Idle {
         let timeouts = TcpTimeouts {
             established: Seconds(self.established),
             in_flight: Seconds(self.in_flight),
+            offload: self.offload,
         };
         Some(timeouts.idle(entry.expires?).get())
     }

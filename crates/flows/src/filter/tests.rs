@@ -201,6 +201,22 @@ fn a_timeout_that_was_lowered_since_gives_no_idle_time() {
 }
 
 #[test]
+fn what_may_have_come_out_of_a_flow_table_is_not_called_idle_for_days() {
+    // As Linux 6.12, 6.18 and 7.3 show a connection that fell silent half a minute ago, after it was offloaded.
+    let back = Entry { expires: Some(Seconds(86_337)), ..tcp() };
+    assert_eq!(timeouts().idle(&back), Some(Seconds(432_000 - 86_337)), "without a flow table");
+    let offload = timeouts().with_offload(true);
+    assert_eq!(offload.idle(&back), Some(Seconds(0)));
+    let old = Entry { expires: Some(Seconds(3_200)), ..tcp() };
+    assert_eq!(offload.idle(&old), Some(Seconds(40_000)), "at least, whenever it came back");
+    let never = Entry { expires: Some(Seconds(431_000)), ..tcp() };
+    assert_eq!(offload.idle(&never), Some(Seconds(1_000)));
+    let short = Timeouts::new([("nf_conntrack_tcp_timeout_established", 7_440)]);
+    let waits = Entry { expires: Some(Seconds(440)), ..tcp() };
+    assert_eq!(short.with_offload(true).idle(&waits), Some(Seconds(7_000)), "shorter than a day");
+}
+
+#[test]
 fn nothing_is_idle_for_longer_than_it_exists() {
     let around = Surroundings { timeouts: timeouts(), ..Surroundings::default() };
     let made_now = Entry { expires: Some(Seconds(290)), age: Some(Seconds(9)), ..tcp() };

@@ -23,7 +23,7 @@ pub fn shed(arguments: &Shed) -> Result<Plan, Said> {
     let observation = live::observe(&quick());
     let target = target(&observation, &arguments.how)?;
     let namespace = observation.after.namespaces.get(target).ok_or(GONE)?;
-    let timeouts = TcpTimeouts::of(namespace);
+    let timeouts = TcpTimeouts::of(namespace, live::offload());
     let mut request = ShedRequest {
         filter: Filter {
             unreplied: arguments.unreplied,

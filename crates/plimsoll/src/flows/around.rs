@@ -11,7 +11,7 @@ use plimsoll_probe::entries::Around;
 pub fn live(around: Around) -> Surroundings {
     Surroundings {
         netns: Some(netns(around.inode, &around.owners)),
-        timeouts: timeouts(&around.settings),
+        timeouts: timeouts(&around.settings).with_offload(around.offload),
         locals: around.addresses.map(Locals::new),
         tells: Tells::default(),
     }
@@ -21,7 +21,7 @@ pub fn live(around: Around) -> Surroundings {
 pub fn saved(table: &SavedTable) -> Surroundings {
     Surroundings {
         netns: Some(netns(table.inode, &table.owners)),
-        timeouts: timeouts(&table.settings),
+        timeouts: timeouts(&table.settings).with_offload(table.offload),
         locals: None,
         tells: Tells::default(),
     }

@@ -237,6 +237,11 @@ fn cpus(saved: &Saved<'_>) -> Fact<u32> {
         .unwrap_or_else(|| not_collected(&["/proc/cpuinfo", "/sos_commands/processor/lscpu"]))
 }
 
+/// Whether anything puts connections into a flow table.
+pub(super) fn offload(saved: &Saved<'_>) -> bool {
+    modules(saved).value().is_some_and(|m| modules::offload(m))
+}
+
 fn modules(saved: &Saved<'_>) -> Fact<Vec<Module>> {
     let proc = saved.first(&["/proc/modules"], modules::parse);
     if proc.value().is_some() {

@@ -8,6 +8,7 @@ use plimsoll_diagnosis::facts::{Census, Fact, Namespace, Reason, Source, TcpTime
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::statistics::{self, Statistics};
 
+use super::host;
 use super::read::{Listing, Saved, not_collected, shown};
 use crate::table::census_of_listing;
 
@@ -101,7 +102,7 @@ pub(super) fn census(
     count: Option<u64>,
     namespace: &Namespace,
 ) -> Fact<Census> {
-    let timeouts = TcpTimeouts::of(namespace);
+    let timeouts = TcpTimeouts::of(namespace, host::offload(saved));
     let mut trouble = None;
     for &path in paths {
         let Ok(file) = saved.files.open(path) else { continue };

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use plimsoll_diagnosis::facts::Owner;
 
 use super::read::{Listing, Saved};
-use super::{commands, namespaces, table};
+use super::{commands, host, namespaces, table};
 use crate::files::Files;
 
 /// A table that was saved.
@@ -18,6 +18,8 @@ pub struct SavedTable {
     pub owners: Vec<Owner>,
     /// The settings of its namespace, by bare name.
     pub settings: BTreeMap<String, String>,
+    /// Whether entries may come out of a flow table.
+    pub offload: bool,
     /// Where it may stand, the best first.
     pub paths: Vec<String>,
 }
@@ -26,10 +28,12 @@ pub struct SavedTable {
 pub fn tables(files: &Files) -> Vec<SavedTable> {
     let saved = Saved::new(files);
     let own = files.link("/proc/1/ns/net").ok().and_then(|text| namespaces::inode(&text));
+    let offload = host::offload(&saved);
     let mut tables = vec![SavedTable {
         inode: own,
         owners: vec![Owner::Initial],
         settings: table::settings(&saved),
+        offload,
         paths: namespaces::initial_listings(&saved),
     }];
     for named in commands::named(&saved) {
@@ -38,6 +42,7 @@ pub fn tables(files: &Files) -> Vec<SavedTable> {
             inode: None,
             owners: vec![Owner::Named(named.name.clone())],
             settings: table::listed(&Listing::read(files, &sysctl)),
+            offload,
             paths: namespaces::named_listings(&named),
         });
     }
@@ -50,6 +55,7 @@ pub fn tables(files: &Files) -> Vec<SavedTable> {
             inode: Some(inode),
             owners: namespaces::owners(&saved, &pids),
             settings: BTreeMap::new(),
+            offload,
             paths: paths.collect(),
         });
     }

@@ -19,6 +19,8 @@ pub struct Around {
     pub settings: BTreeMap<String, String>,
     /// The addresses of its interfaces; `None` when it could not be entered.
     pub addresses: Option<Vec<IpAddr>>,
+    /// Whether entries may come out of a flow table.
+    pub offload: bool,
 }
 
 /// Looks around in the chosen namespaces.
@@ -37,6 +39,7 @@ pub fn around(scope: &Scope) -> Vec<Around> {
         here.outside.is_none().then(|| (live::settings_here(), addresses()))
     });
     let visits: Vec<_> = visits.into_iter().collect();
+    let offload = live::offload();
     chosen
         .into_iter()
         .zip(visits)
@@ -45,7 +48,7 @@ pub fn around(scope: &Scope) -> Vec<Around> {
                 Visit::Read(Some((settings, addresses))) => (settings, addresses),
                 Visit::Read(None) | Visit::Refused(_) | Visit::Gone => (BTreeMap::new(), None),
             };
-            Around { inode: found.inode, owners, settings, addresses }
+            Around { inode: found.inode, owners, settings, addresses, offload }
         })
         .collect()
 }

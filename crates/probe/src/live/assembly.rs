@@ -108,10 +108,11 @@ impl Assembly {
         order: &[(usize, u64)],
         samples: &mut [Option<TableSample>],
     ) -> Option<Vec<Visit<Fact<Census>>>> {
+        let offload = super::offload();
         let tables = order.iter().map(|(index, _)| {
             let (found, _, after) = &self.parts[*index];
             let previous = samples[self.places[*index]].take();
-            Some(Table { inode: found.inode?, timeouts: TcpTimeouts::of(after), previous })
+            Some(Table { inode: found.inode?, timeouts: TcpTimeouts::of(after, offload), previous })
         });
         let censuses = walk.censuses(Budget::of(budget), tables.collect::<Option<_>>()?)?;
         Some(censuses.into_iter().map(Visit::Read).collect())
@@ -127,6 +128,7 @@ impl Assembly {
         let known: Vec<u64> = order.iter().map(|(_, count)| *count).collect();
         let all = known.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
         let mut purse = Purse::new(budget, &known);
+        let offload = super::offload();
         let ordered: Vec<&Found> = order.iter().map(|(index, _)| &self.parts[*index].0).collect();
         enter::each(&ordered, |here, place| {
             if let Some(gap) = &here.outside {
@@ -142,7 +144,8 @@ impl Assembly {
             let previous = samples[self.places[index]].take();
             let start = Instant::now();
             let first = calls::reader(count, all);
-            let census = calls::census(&self.parts[index].2, previous, first, share);
+            let timeouts = TcpTimeouts::of(&self.parts[index].2, offload);
+            let census = calls::census(timeouts, previous, first, share);
             let measured = census.value().and_then(|c| c.kernel_time);
             let wall = start.elapsed();
             let kernel = measured.map_or(wall, |t| Duration::from_nanos(t.0));

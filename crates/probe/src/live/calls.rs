@@ -3,8 +3,8 @@
 
 use plimsoll_ct::{CpuCounters, Entries, KernelVersion, Time};
 use plimsoll_diagnosis::facts::{
-    BootFiles, Census, CensusBuilder, Fact, Host, LogDigest, Namespace, Reader, Source,
-    TableSample, TcpTimeouts,
+    BootFiles, Census, CensusBuilder, Fact, Host, LogDigest, Reader, Source, TableSample,
+    TcpTimeouts,
 };
 use plimsoll_wire::modprobe::ModuleDirective;
 
@@ -38,19 +38,12 @@ pub(super) fn sample(first: Reader, budget: Budget) -> Option<TableSample> {
 
 /// Who fills the table.
 pub(super) fn census(
-    namespace: &Namespace,
+    timeouts: TcpTimeouts,
     previous: Option<TableSample>,
     first: Reader,
     budget: Budget,
 ) -> Fact<Census> {
-    table::census(CensusOptions {
-        budget,
-        previous,
-        timeouts: TcpTimeouts::of(namespace),
-        seed: seed(),
-        rows: ROWS,
-        first,
-    })
+    table::census(CensusOptions { budget, previous, timeouts, seed: seed(), rows: ROWS, first })
 }
 
 /// What reading an empty table gives, without the walk over the whole host's table.

@@ -31,7 +31,9 @@ use std::time::{Duration, Instant, SystemTime};
 use plimsoll_ct::{Nanos, Time};
 use plimsoll_diagnosis::facts::{BootFiles, Fact, Gap, Host, Owner, Reason, Snapshot, TableSample};
 use plimsoll_diagnosis::said;
+use plimsoll_wire::modules;
 
+use crate::files::Files;
 use crate::table::Budget;
 use assembly::Assembly;
 pub(crate) use budget::{Purse, order};
@@ -108,6 +110,12 @@ pub(crate) fn settings_here() -> std::collections::BTreeMap<String, String> {
 /// Whether the calling thread is in the initial namespace.
 pub(crate) fn in_initial_namespace() -> bool {
     discover::has_files_of_the_initial()
+}
+
+/// Whether anything on this host puts connections into a flow table.
+pub fn offload() -> bool {
+    let text = Files::live().text("/proc/modules");
+    text.is_ok_and(|text| modules::parse(&text).is_ok_and(|loaded| modules::offload(&loaded)))
 }
 
 /// Reads the running host.
