@@ -77,6 +77,11 @@ impl<'a> Space<'a> {
             Some(Tracking::Off { .. }) | None => self.load.count.is_some_and(|c| c.0 > 0),
         }
     }
+
+    /// Whether nothing tells if packets are tracked here: its rules were not read, and it has no entries.
+    fn may_track(&self) -> bool {
+        self.now.tracking.value().is_none() && !self.tracks()
+    }
 }
 
 /// Everything that findings and remedies look at.
@@ -157,6 +162,11 @@ impl<'a> Case<'a> {
             boot: boot::foretold(after),
             spaces,
         }
+    }
+
+    /// Namespaces of which it is not known whether they track.
+    pub(crate) fn may_track(&self) -> u64 {
+        self.spaces.iter().filter(|s| s.may_track()).count() as u64
     }
 
     /// The span in seconds.

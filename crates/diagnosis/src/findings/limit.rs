@@ -109,10 +109,18 @@ fn worst_case(case: &Case<'_>) -> Option<Draft> {
     if (worst.0 as f64) <= memory.0 as f64 * TOO_MUCH {
         return None;
     }
-    let times = if case.price.multiplies() {
-        said!(" in each of {} namespaces", "（{} 个命名空间各自）", case.price.namespaces)
-    } else {
+    let (tracking, unknown) = (case.price.namespaces, case.may_track());
+    let times = if !case.price.multiplies() {
         Said::default()
+    } else if unknown > 0 {
+        said!(
+            " in each of {} namespaces (and perhaps of {} more)",
+            "（{} 个命名空间各自，也许另有 {} 个）",
+            words::count(tracking),
+            words::count(unknown)
+        )
+    } else {
+        said!(" in each of {} namespaces", "（{} 个命名空间各自）", words::count(tracking))
     };
     let summary = said!(
         "{} entries of {}{times} may take {} of {} of memory; the kernel would run out of it before \
@@ -129,7 +137,7 @@ fn worst_case(case: &Case<'_>) -> Option<Draft> {
             .count(said!("limit", "上限"), max, "entries", limit_source(case))
             .count(
                 said!("namespaces that track", "启用跟踪的命名空间"),
-                case.price.namespaces,
+                tracking,
                 "",
                 said!("the namespaces found", "找到的命名空间"),
             )

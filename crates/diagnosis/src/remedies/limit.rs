@@ -90,7 +90,8 @@ pub(super) fn memory(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             ours.push(Said::name(format!("plimsoll fix raise --max {max} --allow-lower")));
             commands.push(Said::name(commands::set(case.profile, "nf_conntrack_max", max)));
             let price = case.price.worst(max, case.buckets().unwrap_or(0));
-            (said!("lower the limit to {max}", "把上限降到 {max}"), Vec::new(), Some(price))
+            let to = words::count(max);
+            (said!("lower the limit to {to}", "把上限降到 {to}"), Vec::new(), Some(price))
         }
         Err(reason) => (said!("lower the limit", "降低上限"), alloc::vec![reason], None),
     };
@@ -121,10 +122,18 @@ pub(super) fn memory(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             "A table that needs more than that drops new flows: compare with the busiest hour.",
             "需要更多条目的表会丢掉新流：请与最忙的时段比较。"
         ),
-        effect: said!(
-            "The tables of all namespaces together fit into half of the memory.",
-            "所有命名空间的表合起来不超过一半内存。"
-        ),
+        effect: match case.may_track() {
+            0 => said!(
+                "The tables of all namespaces together fit into half of the memory.",
+                "所有命名空间的表合起来不超过一半内存。"
+            ),
+            unknown => said!(
+                "The tables of the namespaces that are known to track fit into half of the memory; {} more \
+                 may track.",
+                "已知启用跟踪的命名空间的表合起来不超过一半内存；另有 {} 个也许也启用跟踪。",
+                words::count(unknown)
+            ),
+        },
         refused,
     };
     Some(Ranked { rank: 35, remedy })

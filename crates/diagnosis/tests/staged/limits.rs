@@ -1,8 +1,8 @@
 //! The limit, the buckets, the memory, the expectation table.
 
 use plimsoll_ct::{Counter, Entries, TcpState};
-use plimsoll_diagnosis::facts::Owner;
-use plimsoll_diagnosis::{RemedyId, Severity, Verdict};
+use plimsoll_diagnosis::facts::{Fact, Owner, Reason};
+use plimsoll_diagnosis::{RemedyId, Said, Severity, Verdict};
 
 use crate::build::*;
 
@@ -51,6 +51,33 @@ fn a_limit_times_many_namespaces_that_outgrows_memory_is_told_with_the_arithmeti
             .starts_with("1,048,576 entries of 256 B in each of 20 namespaces may take 5.0 GiB"),
         "{}",
         summary(&d, "CT021")
+    );
+}
+
+#[test]
+fn namespaces_whose_rules_were_not_read_are_counted_apart() {
+    let mut after = limited("6.12.117", 4, 1_048_576);
+    after.host.buckets = known(262_144);
+    for i in 0..19 {
+        let owner = Owner::Named(format!("c{i}"));
+        let mut space = namespace(&after.host.profile, owner, Some(i), 1_048_576);
+        if i >= 12 {
+            space.tracking = Fact::missing(Reason::NotAsked, Said::of("not asked", "没有问"));
+            space.count = known(Entries(0));
+        }
+        after.namespaces.push(space);
+    }
+    let d = judge(&after, &[]);
+    assert!(
+        summary(&d, "CT021").contains("in each of 13 namespaces (and perhaps of 7 more) may take"),
+        "{}",
+        summary(&d, "CT021")
+    );
+    let limit = remedy(&d, RemedyId::Limit);
+    assert_eq!(limit.title.to_string(), "lower the limit to 524,288");
+    assert_eq!(
+        limit.effect.to_string(),
+        "The tables of the namespaces that are known to track fit into half of the memory; 7 more may track."
     );
 }
 
