@@ -88,6 +88,26 @@ const NEW: &str = r#"{"match":{"op":"in","left":{"ct":{"key":"state"}},"right":"
 const DPORT: &str = r#"{"match":{"op":"==","left":{"payload":{"protocol":"tcp","field":"dport"}},"right":{"set":[80,443]}}}"#;
 
 #[test]
+fn that_a_flow_table_no_longer_takes_a_port_is_said_in_the_words_of_nft() {
+    let base = r#"{"chain":{"family":"inet","table":"filter","name":"forward","handle":1,"type":"filter","hook":"forward","prio":0,"policy":"accept"}}"#;
+    let flow = rule("forward", 2, r#"{"flow":{"op":"add","flowtable":"@f"}}"#);
+    let table = r#"{"table":{"family":"inet","name":"filter"}}"#;
+    let mut program = Program::default();
+    let json = format!(r#"{{"nftables":[{table},{base},{flow}]}}"#);
+    read_json(json.as_bytes(), &mut program).unwrap();
+    let judgement = judge(&program, [&Traffic::new(6, 443, Role::Forward)]);
+    let notes: Vec<String> = judgement.notes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        notes,
+        [
+            "its connections are not offloaded any more, so each of their packets goes through the rules: \
+             nft inet filter forward: flow add @f"
+        ]
+    );
+    assert!(judgement.needs.is_empty(), "{judgement:?}");
+}
+
+#[test]
 fn both_directions_and_errors_about_them_are_let_pass_where_they_would_be_dropped() {
     let program = nft(&[
         rule("input", 3, INVALID_DROP),

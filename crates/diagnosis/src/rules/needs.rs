@@ -173,7 +173,15 @@ fn needs_of<'a>(rule: &'a Rule, base: &Base) -> impl Iterator<Item = Need> + 'a 
 fn take(need: NeedOf, found: &mut Judgement) {
     match need.need {
         Need::Policy | Need::Offload => {
-            let note = said!("no longer applies to it: {}", "不再对它起作用：{}", need.rule);
+            let note = if need.need == Need::Offload {
+                said!(
+                    "its connections are not offloaded any more, so each of their packets goes through the rules: {}",
+                    "它的连接不再卸载到流表，所以它们的每个包都要走一遍规则：{}",
+                    need.rule
+                )
+            } else {
+                said!("no longer applies to it: {}", "不再对它起作用：{}", need.rule)
+            };
             if found.notes.len() < MOST && !found.notes.contains(&note) {
                 found.notes.push(note);
             }

@@ -105,6 +105,7 @@ fn show(value: &Value, depth: u32) -> String {
         },
         "ct count" => format!("ct count {}{}", over(body), member(body, "val")),
         "ct helper" | "ct timeout" | "ct expectation" => format!("{kind} set {}", inner(body)),
+        "flow" => format!("flow {} {}", text(body, "op"), text(body, "flowtable")),
         "snat" | "dnat" | "redirect" | "masquerade" => translation(kind, body, depth),
         "reject" => reject(kind, body, depth),
         _ if body.is_null() => kind.clone(),
