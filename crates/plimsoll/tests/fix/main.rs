@@ -6,6 +6,7 @@ mod support;
 
 mod crashes;
 mod files;
+mod flags;
 mod forwarded;
 mod host;
 mod hostile;

@@ -81,6 +81,12 @@ impl Reader {
                     if let Err(malformed) = read_json(&json, program) {
                         unread.push(Said::from(&malformed));
                     }
+                    if program.flags_untold {
+                        match ask(tool, &["list", "ruleset"]) {
+                            Ok(text) => program.take_flags(&String::from_utf8_lossy(&text)),
+                            Err(why) => unread.push(why),
+                        }
+                    }
                 }
                 Err(why) => unread.push(why),
             },

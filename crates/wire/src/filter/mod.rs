@@ -215,6 +215,8 @@ pub struct Table {
     pub chains: Vec<Chain>,
     /// nft's `flags dormant`: its chains are not hooked.
     pub dormant: bool,
+    /// nft's `flags owner`: only the process that made it changes it (firewalld's, since 2.2).
+    pub owned: bool,
     by_name: BTreeMap<String, usize>,
 }
 
@@ -226,6 +228,7 @@ impl Table {
             name: name.into(),
             chains: Vec::new(),
             dormant: false,
+            owned: false,
             by_name: BTreeMap::new(),
         }
     }
@@ -252,6 +255,8 @@ impl Table {
 pub struct Program {
     /// Tables, in the order they were read.
     pub tables: Vec<Table>,
+    /// Whether a table has flags that the JSON did not tell: nft 1.0.6 prints its own name in their place.
+    pub flags_untold: bool,
     by_name: BTreeMap<(Backend, TableFamily, String), usize>,
 }
 
@@ -280,6 +285,27 @@ impl Program {
         self.tables.extend(told.tables);
         let names = self.tables.iter().map(|t| (t.backend, t.family, t.name.clone()));
         self.by_name = names.zip(0..).collect();
+    }
+
+    /// Takes the flags of nft's tables from a listing as text.
+    pub fn take_flags(&mut self, listing: &str) {
+        let mut table = None;
+        for line in listing.lines() {
+            if let Some(head) = line.strip_prefix("table ") {
+                let mut words = head.split_whitespace();
+                let (family, name) = (words.next().and_then(json::family), words.next());
+                table = self.tables.iter_mut().find(|t| {
+                    let of = (Some(t.family), Some(t.name.as_str()));
+                    t.backend == Backend::Nft && of == (family, name)
+                });
+            } else if let (Some(table), Some(flags)) =
+                (table.as_mut(), line.strip_prefix("\tflags "))
+            {
+                let has = |flag: &str| flags.split([',', ' ']).any(|word| word == flag);
+                (table.dormant, table.owned) = (has("dormant"), has("owner"));
+            }
+        }
+        self.flags_untold = false;
     }
 
     /// Place of a table, which is made if it is not there.

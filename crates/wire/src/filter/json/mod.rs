@@ -11,6 +11,7 @@ mod words;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
@@ -58,7 +59,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 }
 
 /// The families whose packets are tracked.
-fn family(word: &str) -> Option<TableFamily> {
+pub(super) fn family(word: &str) -> Option<TableFamily> {
     match word {
         "ip" => Some(TableFamily::Ip),
         "ip6" => Some(TableFamily::Ip6),
@@ -75,11 +76,16 @@ impl Reader<'_> {
         match kind {
             "table" => {
                 let at = self.program.make_table(Backend::Nft, family, &table);
-                let dormant = body.get("flags").is_some_and(|f| {
-                    f == "dormant"
-                        || f.as_array().is_some_and(|all| all.iter().any(|w| w == "dormant"))
-                });
-                self.program.tables[at].dormant = dormant;
+                let flags: Vec<&str> = match body.get("flags") {
+                    Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
+                    Some(Value::String(one)) => vec![one],
+                    Some(_) | None => Vec::new(),
+                };
+                let known = |flag: &&str| matches!(*flag, "dormant" | "owner" | "persist");
+                self.program.flags_untold |= !flags.iter().all(known);
+                let table = &mut self.program.tables[at];
+                table.dormant = flags.contains(&"dormant");
+                table.owned = flags.contains(&"owner");
             }
             "chain" => {
                 let at = self.program.make_table(Backend::Nft, family, &table);
