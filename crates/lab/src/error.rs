@@ -175,7 +175,7 @@ impl LabError {
             Self::NotCleanedUp { what, said } => write!(f, "清理 {what} 失败：{}", said.trim()),
             Self::System { doing, source } => write!(f, "{doing:#}：{source}"),
             Self::Unexpected { file, saw } => write!(f, "{file}：看不懂 {saw:?}"),
-            Self::Malformed { file, malformed } => write!(f, "{file}：{malformed}"),
+            Self::Malformed { file, malformed } => write!(f, "{file} {malformed:#}"),
             Self::NoConntrack => f.write_str(
                 "没有加载 nf_conntrack，而演示加载的模块会留下来：请先运行 modprobe nf_conntrack",
             ),

@@ -2,7 +2,7 @@
 
 use crate::LabError;
 use plimsoll_ct::{Counter, CpuCounters};
-use plimsoll_wire::{Malformed, statistics};
+use plimsoll_wire::{Expected, Malformed, Place, statistics};
 use std::time::Instant;
 
 pub(crate) const FILE: &str = "/proc/thread-self/net/stat/nf_conntrack";
@@ -22,9 +22,13 @@ impl Reading {
     pub(crate) fn parse(text: &[u8]) -> Result<Self, LabError> {
         let malformed = |malformed| LabError::Malformed { file: FILE.to_owned(), malformed };
         let statistics = statistics::parse_proc(text).map_err(malformed)?;
-        let entries = statistics
-            .entries
-            .ok_or_else(|| malformed(Malformed::new("line 2", "a count of entries", b"")))?;
+        let entries = statistics.entries.ok_or_else(|| {
+            malformed(Malformed::new(
+                Place::Line(2),
+                Expected::Words("a count of entries", "条目数"),
+                b"",
+            ))
+        })?;
         Ok(Self { at: Instant::now(), entries: entries.get(), counters: statistics.cpus })
     }
 

@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 
-use crate::Malformed;
+use crate::{Expected, Malformed, Place};
 
 /// Kinds that are asked for by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,20 +57,24 @@ const DEEP: u32 = 32;
 impl<'a> Btf<'a> {
     /// Reads /sys/kernel/btf/vmlinux, or with `base` that of a module.
     pub fn parse(bytes: &'a [u8], base: Option<&'a Btf<'a>>) -> Result<Self, Malformed> {
-        let bad = |expected| Malformed::new("BTF header", expected, bytes);
+        let bad = |expected| Malformed::new(Place::Words("BTF header", "BTF 头"), expected, bytes);
         if u16_at(bytes, 0) != Some(0xeb9f) {
-            return Err(bad("the magic number eb9f in this machine's byte order"));
+            return Err(bad(Expected::Words(
+                "the magic number eb9f in this machine's byte order",
+                "本机字节序的魔数 eb9f",
+            )));
         }
-        let header = |at| u32_at(bytes, at).map(|n| n as usize).ok_or_else(|| bad("24 bytes"));
+        let header =
+            |at| u32_at(bytes, at).map(|n| n as usize).ok_or_else(|| bad(Expected::Bytes(24)));
         let (length, type_at, type_length) = (header(4)?, header(8)?, header(12)?);
         let section = |at: usize, length: usize, header: usize| {
             let at = header.checked_add(at)?;
             bytes.get(at..at.checked_add(length)?)
         };
-        let types =
-            section(type_at, type_length, length).ok_or_else(|| bad("types within the file"))?;
+        let types = section(type_at, type_length, length)
+            .ok_or_else(|| bad(Expected::Words("types within the file", "文件之内的类型")))?;
         let strings = section(header(16)?, header(20)?, length)
-            .ok_or_else(|| bad("strings within the file"))?;
+            .ok_or_else(|| bad(Expected::Words("strings within the file", "文件之内的字符串")))?;
         let (first, first_string) = match base {
             None => (1, 0),
             Some(base) => (
@@ -82,9 +86,13 @@ impl<'a> Btf<'a> {
         let mut at = 0;
         while at < types.len() {
             places.push(at as u32);
-            let length = u32_at(types, at + 4)
-                .and_then(length_of)
-                .ok_or_else(|| Malformed::new("BTF type", "a known kind", &types[at..]))?;
+            let length = u32_at(types, at + 4).and_then(length_of).ok_or_else(|| {
+                Malformed::new(
+                    Place::Words("BTF type", "BTF 类型"),
+                    Expected::Words("a known kind", "已知的种类"),
+                    &types[at..],
+                )
+            })?;
             at += length;
         }
         Ok(Self { base, types, strings, places, first, first_string })

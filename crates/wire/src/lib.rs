@@ -14,7 +14,7 @@ mod hidden;
 mod malformed;
 mod nft_objects;
 pub use hidden::{is_hidden, shown};
-pub use malformed::Malformed;
+pub use malformed::{Expected, Malformed, Place};
 
 pub mod btf;
 pub mod capture;

@@ -2,7 +2,7 @@
 
 use plimsoll_ct::Bytes;
 
-use crate::Malformed;
+use crate::{Expected, Malformed, Place};
 
 /// Memory of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,11 @@ pub fn parse(text: &str) -> Result<Meminfo, Malformed> {
     };
     let Some(total) = value("MemTotal") else {
         let first = text.lines().next().unwrap_or_default();
-        return Err(Malformed::new("", "a line `MemTotal: N kB`", first.as_bytes()));
+        return Err(Malformed::new(
+            Place::Whole,
+            Expected::Words("a line `MemTotal: N kB`", "`MemTotal: N kB` 一行"),
+            first.as_bytes(),
+        ));
     };
     let available = value("MemAvailable").or_else(|| {
         let cached = value("Cached")?.saturating_add(value("Buffers").unwrap_or_default());

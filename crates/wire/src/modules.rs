@@ -5,7 +5,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::Malformed;
+use crate::{Expected, Malformed, Place};
 
 /// One loaded module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +34,12 @@ pub fn parse(text: &str) -> Result<Vec<Module>, Malformed> {
             if !line.ends_with('\n') {
                 break;
             }
-            let place = alloc::format!("line {}", number + 1);
-            return Err(Malformed::new(place, "module name and size", line.as_bytes()));
+            let place = Place::Line(number + 1);
+            return Err(Malformed::new(
+                place,
+                Expected::Words("module name and size", "模块名和大小"),
+                line.as_bytes(),
+            ));
         };
         modules.push(Module {
             name: name.replace('-', "_"),

@@ -3,10 +3,9 @@
 //! Kernel: `neigh_stat_seq_show()`, net/core/neighbour.c: a header, then one row of hexadecimal numbers for each
 //! possible CPU. The table is the host's, so the files stand in the initial namespace only.
 
-use alloc::format;
 use alloc::vec::Vec;
 
-use crate::Malformed;
+use crate::{Expected, Malformed, Place};
 
 /// What the file says of its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,7 +25,11 @@ pub fn parse(text: &str) -> Result<NeighbourStat, Malformed> {
     let header = lines.next().map_or("", |(_, line)| line);
     let names: Vec<&str> = header.split_ascii_whitespace().collect();
     if names.first() != Some(&"entries") {
-        return Err(Malformed::new("line 1", "column names", header.as_bytes()));
+        return Err(Malformed::new(
+            Place::Line(1),
+            Expected::Words("column names", "列名"),
+            header.as_bytes(),
+        ));
     }
     let mut stat = NeighbourStat::default();
     for (number, line) in lines {
@@ -34,8 +37,12 @@ pub fn parse(text: &str) -> Result<NeighbourStat, Malformed> {
             if line.trim().is_empty() || !line.ends_with('\n') {
                 continue;
             }
-            let place = format!("line {}", number + 1);
-            return Err(Malformed::new(place, "a value for each column", line.as_bytes()));
+            let place = Place::Line(number + 1);
+            return Err(Malformed::new(
+                place,
+                Expected::Words("a value for each column", "每列一个值"),
+                line.as_bytes(),
+            ));
         }
         for (name, word) in names.iter().zip(line.split_ascii_whitespace()) {
             let sum = match *name {
@@ -45,8 +52,8 @@ pub fn parse(text: &str) -> Result<NeighbourStat, Malformed> {
                 _ => continue,
             };
             let Ok(value) = u64::from_str_radix(word, 16) else {
-                let place = format!("line {}, column `{name}`", number + 1);
-                return Err(Malformed::new(place, "hexadecimal", word.as_bytes()));
+                let place = Place::Column(number + 1, (*name).into());
+                return Err(Malformed::new(place, Expected::HEXADECIMAL, word.as_bytes()));
             };
             *sum = match *name {
                 "entries" => Some(value),

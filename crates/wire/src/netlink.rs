@@ -5,10 +5,9 @@
 //!
 //! Kernel: include/uapi/linux/netlink.h.
 
-use alloc::format;
 use alloc::vec::Vec;
 
-use crate::Malformed;
+use crate::{Expected, Malformed, Place};
 
 /// Bytes of a message header.
 pub const HEADER: usize = 16;
@@ -86,8 +85,8 @@ impl<'a> Messages<'a> {
         Self { datagram, at: 0 }
     }
 
-    fn fail(&mut self, expected: &'static str, seen: &[u8]) -> Malformed {
-        let place = format!("netlink datagram, byte {}", self.at);
+    fn fail(&mut self, expected: Expected, seen: &[u8]) -> Malformed {
+        let place = Place::Byte(self.at);
         self.at = self.datagram.len();
         Malformed::new(place, expected, seen)
     }
@@ -99,18 +98,27 @@ impl<'a> Iterator for Messages<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.datagram.get(self.at..).filter(|rest| !rest.is_empty())?;
         let Some(header) = Header::read(rest) else {
-            return Some(Err(self.fail("a header of 16 bytes", rest)));
+            return Some(Err(
+                self.fail(Expected::Words("a header of 16 bytes", "16 个字节的头"), rest)
+            ));
         };
         let length = header.length as usize;
         let Some(payload) = rest.get(HEADER..length) else {
-            return Some(Err(self.fail("a message within the datagram", &rest[..HEADER])));
+            return Some(Err(self.fail(
+                Expected::Words("a message within the datagram", "整条在数据报之内的消息"),
+                &rest[..HEADER],
+            )));
         };
         self.at += align(length);
         let code = || i32_at(payload, 0);
         Some(Ok(match header.kind {
             2 => match code() {
                 Some(code) => Message::Error { header, errno: code.saturating_neg() },
-                None => return Some(Err(self.fail("an error code", payload))),
+                None => {
+                    return Some(Err(
+                        self.fail(Expected::Words("an error code", "错误码"), payload)
+                    ));
+                }
             },
             3 => Message::Done { header, error: code().unwrap_or(0) },
             1 | 4 => Message::Control(header),
@@ -169,9 +177,13 @@ impl<'a> Iterator for Attributes<'a> {
             self.rest = whole.get(align(length)..).unwrap_or(&[]);
             Some(Attribute { kind: kind & 0x3fff, nested: kind & 0x8000 != 0, value })
         });
-        Some(
-            found.ok_or_else(|| Malformed::new("attribute", "4 bytes and a fitting length", whole)),
-        )
+        Some(found.ok_or_else(|| {
+            Malformed::new(
+                Place::Words("attribute", "属性"),
+                Expected::Words("4 bytes and a fitting length", "4 个字节和相符的长度"),
+                whole,
+            )
+        }))
     }
 }
 

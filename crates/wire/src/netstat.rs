@@ -6,7 +6,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 
-use crate::Malformed;
+use crate::{Expected, Malformed, Place};
 
 /// Reads all tables of such a file, as `TcpExt.ListenOverflows`. A value that is no number of 64 bits
 /// without sign (`Tcp.MaxConn` is -1) is left out. A last table that was cut off is left out too.
@@ -17,20 +17,32 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, u64>, Malformed> {
         if names.trim().is_empty() {
             continue;
         }
-        let place = || format!("line {}", number + 1);
+        let place = || Place::Line(number + 1);
         let Some((table, names)) = names.split_once(':') else {
-            return Err(Malformed::new(place(), "table name and colon", names.as_bytes()));
+            return Err(Malformed::new(
+                place(),
+                Expected::Words("table name and colon", "表名和冒号"),
+                names.as_bytes(),
+            ));
         };
         let Some((_, line)) = lines.next() else { break };
         let Some(values) = line.strip_prefix(table).and_then(|rest| rest.strip_prefix(':')) else {
-            return Err(Malformed::new(place(), "a line of values below", line.as_bytes()));
+            return Err(Malformed::new(
+                place(),
+                Expected::Words("a line of values below", "下面一行值"),
+                line.as_bytes(),
+            ));
         };
         let columns = || names.split_ascii_whitespace();
         if columns().count() != values.split_ascii_whitespace().count() {
             if !line.ends_with('\n') {
                 break;
             }
-            return Err(Malformed::new(place(), "as many values as names", line.as_bytes()));
+            return Err(Malformed::new(
+                place(),
+                Expected::Words("as many values as names", "与名字一样多的值"),
+                line.as_bytes(),
+            ));
         }
         for (name, value) in columns().zip(values.split_ascii_whitespace()) {
             if let Ok(value) = value.parse() {

@@ -1,20 +1,23 @@
 //! The objects of `nft -j list ruleset`, one at a time, so that memory does not grow with the ruleset.
 
-use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::Malformed;
+use crate::{Expected, Malformed, Place};
 
 /// Hands each object's kind (`rule`, `chain` …) and body to `take`, in their order, up to a malformed place.
 pub(crate) fn each(json: &[u8], take: &mut dyn FnMut(&str, Value)) -> Result<(), Malformed> {
     let mut decoder = serde_json::Deserializer::from_slice(json);
     Root(take).deserialize(&mut decoder).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
-        Malformed::new(place, "nft's JSON", error.to_string().as_bytes())
+        let place = Place::Nth(error.line(), error.column());
+        Malformed::new(
+            place,
+            Expected::Words("nft's JSON", "nft 的 JSON"),
+            error.to_string().as_bytes(),
+        )
     })
 }
 

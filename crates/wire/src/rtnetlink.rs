@@ -5,8 +5,8 @@
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::Malformed;
 use crate::netlink::{Attributes, Writer, flag};
+use crate::{Expected, Malformed};
 
 /// An interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub fn number_of(namespace: i32) -> Vec<u8> {
 
 /// The answer to [`number_of`]. `None`: it has none.
 pub fn number(payload: &[u8]) -> Result<Option<i32>, Malformed> {
-    let bad = || Malformed::new("rtgenmsg", "4 bytes", payload);
+    let bad = || Malformed::new("rtgenmsg", Expected::Bytes(4), payload);
     for attribute in Attributes::new(payload.get(4..).ok_or_else(bad)?) {
         let attribute = attribute?;
         if attribute.kind == 1 {
@@ -62,7 +62,7 @@ pub fn number(payload: &[u8]) -> Result<Option<i32>, Malformed> {
 
 /// An answer to [`links`].
 pub fn link(payload: &[u8]) -> Result<Link, Malformed> {
-    let bad = || Malformed::new("ifinfomsg", "16 bytes", payload);
+    let bad = || Malformed::new("ifinfomsg", Expected::Bytes(16), payload);
     let index: &[u8; 4] = payload.get(4..).and_then(<[u8]>::first_chunk).ok_or_else(bad)?;
     let flags = payload.get(8..).and_then(<[u8]>::first_chunk).ok_or_else(bad)?;
     let mut link = Link {
@@ -88,7 +88,7 @@ pub fn link(payload: &[u8]) -> Result<Link, Malformed> {
 pub fn address(payload: &[u8]) -> Result<Option<IpAddr>, Malformed> {
     let (header, attributes) = payload
         .split_first_chunk::<8>()
-        .ok_or_else(|| Malformed::new("ifaddrmsg", "8 bytes", payload))?;
+        .ok_or_else(|| Malformed::new("ifaddrmsg", Expected::Bytes(8), payload))?;
     let mut found = None;
     for attribute in Attributes::new(attributes) {
         let attribute = attribute?;

@@ -2,11 +2,10 @@
 //!
 //! Kernel: `slabinfo_show()`, mm/slab_common.c; version 2.x of the format, 2.6.10 and later.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::Malformed;
+use crate::{Expected, Malformed, Place};
 
 /// One cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +48,11 @@ pub fn parse(text: &str) -> Result<Vec<Slab>, Malformed> {
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default();
     if !first.starts_with("slabinfo - version: 2") {
-        return Err(Malformed::new("line 1", "slabinfo version 2", first.as_bytes()));
+        return Err(Malformed::new(
+            Place::Line(1),
+            Expected::Words("slabinfo version 2", "slabinfo 第 2 版"),
+            first.as_bytes(),
+        ));
     }
     Ok(lines.filter(|line| !line.starts_with('#')).filter_map(row).collect())
 }
@@ -76,8 +79,12 @@ pub fn entry_cache(text: &str) -> Result<Option<Slab>, Malformed> {
             None => sum = Some(slab),
             Some(sum) => {
                 if sum.size != slab.size {
-                    let place = format!("rows `{}` and `{}`", sum.name, slab.name);
-                    return Err(Malformed::new(place, "equal sizes", slab.name.as_bytes()));
+                    let place = Place::Rows(sum.name.clone(), slab.name.clone());
+                    return Err(Malformed::new(
+                        place,
+                        Expected::Words("equal sizes", "相同的大小"),
+                        slab.name.as_bytes(),
+                    ));
                 }
                 sum.active = sum.active.saturating_add(slab.active);
                 sum.objects = sum.objects.saturating_add(slab.objects);
@@ -89,6 +96,8 @@ pub fn entry_cache(text: &str) -> Result<Option<Slab>, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+
     use super::*;
 
     const HEAD: &str = "slabinfo - version: 2.1\n# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> <batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail>\n";

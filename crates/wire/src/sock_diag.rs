@@ -7,8 +7,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use plimsoll_ct::{Family, Protocol};
 
-use crate::Malformed;
 use crate::netlink::{Writer, flag};
+use crate::{Expected, Malformed, Place};
 
 /// One end of a flow that has a socket on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,7 +37,13 @@ pub fn request(family: Family, protocol: Protocol) -> Vec<u8> {
 
 /// The answer about one socket.
 pub fn decode(payload: &[u8]) -> Result<Socket, Malformed> {
-    let bad = || Malformed::new("inet_diag_msg", "72 bytes, of family 2 or 10", payload);
+    let bad = || {
+        Malformed::new(
+            "inet_diag_msg",
+            Expected::Words("72 bytes, of family 2 or 10", "72 个字节，地址族 2 或 10"),
+            payload,
+        )
+    };
     let message: &[u8; 72] = payload.first_chunk().ok_or_else(bad)?;
     let port = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
     let address = |at: usize| match message[0] {
@@ -66,12 +72,24 @@ pub fn line(text: &str) -> Result<Option<Socket>, Malformed> {
     if !place.ends_with(':') {
         return Ok(None);
     }
-    let bad = |expected| Malformed::new("line of sockets", expected, text.as_bytes());
-    let local = words.next().and_then(end).ok_or_else(|| bad("an address in hexadecimal"))?;
-    let remote = words.next().and_then(end).ok_or_else(|| bad("two addresses in hexadecimal"))?;
+    let bad = |expected| {
+        Malformed::new(
+            Place::Words("line of sockets", "套接字列表中的一行"),
+            expected,
+            text.as_bytes(),
+        )
+    };
+    let local = words
+        .next()
+        .and_then(end)
+        .ok_or_else(|| bad(Expected::Words("an address in hexadecimal", "十六进制的地址")))?;
+    let remote = words.next().and_then(end).ok_or_else(|| {
+        bad(Expected::Words("two addresses in hexadecimal", "两个十六进制的地址"))
+    })?;
     // State, queues, timer, retransmissions, user, timeout.
     let inode = words.nth(6).and_then(|word| word.parse().ok());
-    let inode = inode.ok_or_else(|| bad("a number as tenth column"))?;
+    let inode =
+        inode.ok_or_else(|| bad(Expected::Words("a number as tenth column", "第十列是数字")))?;
     Ok(Some(Socket { local, remote, inode }))
 }
 

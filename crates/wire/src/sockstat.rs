@@ -2,7 +2,7 @@
 //!
 //! Kernel: `sockstat_seq_show()`, net/ipv4/proc.c. `orphan` and `mem` count the whole host, in every namespace.
 
-use crate::Malformed;
+use crate::{Expected, Malformed};
 
 /// The `TCP:` line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,7 +20,11 @@ pub struct Sockstat {
 /// Reads the `TCP:` line by its words.
 pub fn parse(text: &str) -> Result<Sockstat, Malformed> {
     let Some(line) = text.lines().find_map(|line| line.strip_prefix("TCP:")) else {
-        return Err(Malformed::new("sockstat", "a line `TCP:`", text.as_bytes()));
+        return Err(Malformed::new(
+            "sockstat",
+            Expected::Words("a line `TCP:`", "`TCP:` 一行"),
+            text.as_bytes(),
+        ));
     };
     let mut stat = Sockstat::default();
     let mut words = line.split_ascii_whitespace();

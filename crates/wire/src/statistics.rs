@@ -10,12 +10,11 @@ mod write;
 
 pub use write::{Header, write_proc};
 
-use alloc::format;
 use alloc::vec::Vec;
 
 use plimsoll_ct::{Counter, Counters, CpuCounters, Entries};
 
-use crate::Malformed;
+use crate::{Expected, Malformed, Place};
 
 /// What a statistics text tells.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,7 +31,11 @@ pub fn parse_proc(text: &[u8]) -> Result<Statistics, Malformed> {
     let (_, header) = lines.next().unwrap_or((1, &[]));
     let columns: Vec<Column> = words(header).map(Column::named).collect();
     if !columns.contains(&Column::Entries) {
-        return Err(Malformed::new("line 1", "column names, `entries` among them", header));
+        return Err(Malformed::new(
+            Place::Line(1),
+            Expected::Words("column names, `entries` among them", "列名，其中有 `entries`"),
+            header,
+        ));
     }
     let mut found = Statistics::default();
     for (number, line) in lines {
@@ -42,14 +45,14 @@ pub fn parse_proc(text: &[u8]) -> Result<Statistics, Malformed> {
             continue;
         }
         for (at, &column) in columns.iter().enumerate() {
-            let place = || format!("line {number}, column `{}`", name(header, at));
+            let place = || Place::Column(number, name(header, at).into());
             let Some(word) = values.next() else {
-                return Err(Malformed::new(place(), "hexadecimal", b""));
+                return Err(Malformed::new(place(), Expected::HEXADECIMAL, b""));
             };
             let value = core::str::from_utf8(word)
                 .ok()
                 .and_then(|w| u32::from_str_radix(w, 16).ok())
-                .ok_or_else(|| Malformed::new(place(), "hexadecimal", word))?;
+                .ok_or_else(|| Malformed::new(place(), Expected::HEXADECIMAL, word))?;
             match column {
                 // The namespace's count, the same on every line.
                 Column::Entries => found.entries = Some(Entries(value.into())),
@@ -58,13 +61,17 @@ pub fn parse_proc(text: &[u8]) -> Result<Statistics, Malformed> {
             }
         }
         if let Some(extra) = values.next() {
-            let place = format!("line {number}, column {}", columns.len() + 1);
-            return Err(Malformed::new(place, "the line's end", extra));
+            let place = Place::Nth(number, columns.len() + 1);
+            return Err(Malformed::new(place, Expected::Words("the line's end", "行尾"), extra));
         }
         found.cpus.rows.push(row);
     }
     if found.cpus.rows.is_empty() {
-        return Err(Malformed::new("line 2", "a row of values", b""));
+        return Err(Malformed::new(
+            Place::Line(2),
+            Expected::Words("a row of values", "一行值"),
+            b"",
+        ));
     }
     Ok(found)
 }
@@ -128,7 +135,11 @@ pub fn parse_tool(text: &[u8]) -> Result<Statistics, Malformed> {
         found.cpus.rows.push(sum);
     }
     if found.cpus.rows.is_empty() {
-        return Err(Malformed::new("line 1", "`cpu=` or a counter's name", text));
+        return Err(Malformed::new(
+            Place::Line(1),
+            Expected::Words("`cpu=` or a counter's name", "`cpu=` 或计数器名"),
+            text,
+        ));
     }
     Ok(found)
 }
@@ -136,7 +147,7 @@ pub fn parse_tool(text: &[u8]) -> Result<Statistics, Malformed> {
 fn decimal(value: &[u8], line: u32, key: &[u8]) -> Result<u64, Malformed> {
     core::str::from_utf8(value).ok().and_then(|v| v.parse().ok()).ok_or_else(|| {
         let key = core::str::from_utf8(key).unwrap_or("?");
-        Malformed::new(format!("line {line}, `{key}`"), "a number", value)
+        Malformed::new(Place::Key(line as usize, key.into()), Expected::NUMBER, value)
     })
 }
 

@@ -46,9 +46,6 @@ fn told(error: &LabError) -> Said {
         LabError::System { doing, source } => {
             said!("{doing}: {}", "{doing:#}：{:#}", said_of(source))
         }
-        LabError::Malformed { file, malformed } => {
-            said!("{file}, {}", "{file} {:#}", Said::from(malformed))
-        }
         ours => said!("{ours}", "{ours:#}"),
     }
 }

@@ -5,8 +5,8 @@ use std::io::{self, BufRead};
 use plimsoll_ct::Entry;
 use plimsoll_diagnosis::facts::{Census, CensusBuilder, Fact, Reader, Reason, Source, TcpTimeouts};
 use plimsoll_diagnosis::{Said, said};
-use plimsoll_wire::Malformed;
 use plimsoll_wire::listing::{self, Line, save, xml};
+use plimsoll_wire::{Expected, Malformed};
 
 /// No line that a kernel or the tool prints comes near this.
 const LONGEST_LINE: usize = 16 << 10;
@@ -139,7 +139,7 @@ impl Flows {
             None if self.pending.len() > LONGEST_LINE => {
                 self.searched = 0;
                 let seen = std::mem::take(&mut self.pending);
-                Some(Err(Malformed::new("<flow>", "</flow>", &seen)))
+                Some(Err(Malformed::new("<flow>", Expected::Name("</flow>"), &seen)))
             }
             None => {
                 self.searched = self.pending.len().saturating_sub("</flow>".len());

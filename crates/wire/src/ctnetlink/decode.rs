@@ -13,8 +13,8 @@ use plimsoll_ct::{
 
 use super::flow::{DccpDetails, Details, SequenceAdjustment, Synproxy, TcpDetails};
 use super::{GENERIC, number, quick};
-use crate::Malformed;
 use crate::netlink::{Attribute, Attributes};
+use crate::{Expected, Malformed, Place};
 
 /// The entry of a dump reply or event.
 ///
@@ -73,7 +73,7 @@ pub(super) fn read(
 ) -> Result<Entry, Malformed> {
     let attributes = payload
         .get(GENERIC..)
-        .ok_or_else(|| Malformed::new("nfgenmsg", "4 bytes of nfgenmsg", payload))?;
+        .ok_or_else(|| Malformed::new("nfgenmsg", Expected::NFGENMSG, payload))?;
     let mut original = None;
     let mut reply = None;
     let mut status = None;
@@ -182,16 +182,20 @@ fn pair(value: &[u8]) -> Result<(IpAddr, IpAddr), Malformed> {
             _ => continue,
         };
         *place = Some(if attribute.kind <= 2 {
-            let bytes: [u8; 4] = sized(attribute.value, "CTA_IP_V4", "4 bytes")?;
+            let bytes: [u8; 4] = sized(attribute.value, "CTA_IP_V4")?;
             IpAddr::V4(Ipv4Addr::from(bytes))
         } else {
-            let bytes: [u8; 16] = sized(attribute.value, "CTA_IP_V6", "16 bytes")?;
+            let bytes: [u8; 16] = sized(attribute.value, "CTA_IP_V6")?;
             IpAddr::V6(Ipv6Addr::from(bytes))
         });
     }
     match (source, destination) {
         (Some(s), Some(d)) if s.is_ipv4() == d.is_ipv4() => Ok((s, d)),
-        _ => Err(missing("two addresses of one family")),
+        _ => Err(Malformed::new(
+            Place::Words("ctnetlink message", "ctnetlink 消息"),
+            Expected::Words("two addresses of one family", "同一地址族的两个地址"),
+            b"nothing",
+        )),
     }
 }
 
@@ -238,7 +242,7 @@ fn state(value: &[u8], mut details: Option<&mut Details>) -> Result<State, Malfo
                 (1, 1) => state = State::Tcp(TcpState::from_number(byte(v, "TCP state")?)),
                 (1, 2 | 3) => tcp.window_scale[usize::from(kind - 2)] = Some(byte(v, "wscale")?),
                 (1, 4 | 5) => {
-                    tcp.flags[usize::from(kind - 4)] = Some(sized(v, "TCP flags", "2 bytes")?);
+                    tcp.flags[usize::from(kind - 4)] = Some(sized(v, "TCP flags")?);
                 }
                 (2, 1) => state = State::Dccp(DccpState::from_number(byte(v, "DCCP state")?)),
                 (2, 2) => dccp.role = Some(byte(v, "DCCP role")?),
@@ -343,29 +347,29 @@ fn text(value: &[u8]) -> Box<str> {
 }
 
 fn missing(what: &'static str) -> Malformed {
-    Malformed::new("ctnetlink message", what, b"nothing")
+    Malformed::new(
+        Place::Words("ctnetlink message", "ctnetlink 消息"),
+        Expected::Name(what),
+        b"nothing",
+    )
 }
 
-fn sized<const N: usize>(
-    value: &[u8],
-    place: &'static str,
-    expected: &'static str,
-) -> Result<[u8; N], Malformed> {
-    value.try_into().map_err(|_| Malformed::new(place, expected, value))
+fn sized<const N: usize>(value: &[u8], place: &'static str) -> Result<[u8; N], Malformed> {
+    value.try_into().map_err(|_| Malformed::new(place, Expected::Bytes(N), value))
 }
 
 pub(super) fn byte(value: &[u8], place: &'static str) -> Result<u8, Malformed> {
-    sized::<1>(value, place, "1 byte").map(|[b]| b)
+    sized::<1>(value, place).map(|[b]| b)
 }
 
 pub(super) fn be16(value: &[u8], place: &'static str) -> Result<u16, Malformed> {
-    sized(value, place, "2 bytes").map(u16::from_be_bytes)
+    sized(value, place).map(u16::from_be_bytes)
 }
 
 pub(super) fn be32(value: &[u8], place: &'static str) -> Result<u32, Malformed> {
-    sized(value, place, "4 bytes").map(u32::from_be_bytes)
+    sized(value, place).map(u32::from_be_bytes)
 }
 
 pub(super) fn be64(value: &[u8], place: &'static str) -> Result<u64, Malformed> {
-    sized(value, place, "8 bytes").map(u64::from_be_bytes)
+    sized(value, place).map(u64::from_be_bytes)
 }

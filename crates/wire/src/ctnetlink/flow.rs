@@ -7,7 +7,7 @@ use plimsoll_ct::{Entry, Time, Tuple};
 
 use super::GENERIC;
 use super::decode::{Sink, read};
-use crate::Malformed;
+use crate::{Expected, Malformed};
 
 /// An entry with all that ctnetlink tells of it: [`Flow::encode`] gives the message's bytes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +99,7 @@ impl Flow {
         keep.details.generic = payload
             .get(..GENERIC)
             .and_then(|g| g.try_into().ok())
-            .ok_or_else(|| Malformed::new("nfgenmsg", "4 bytes of nfgenmsg", payload))?;
+            .ok_or_else(|| Malformed::new("nfgenmsg", Expected::NFGENMSG, payload))?;
         Ok(Self { entry, details: keep.details, order: keep.order })
     }
 }

@@ -4,14 +4,14 @@ use plimsoll_ct::{Counter, Counters, Entries};
 
 use super::GENERIC;
 use super::decode::{be16, be32};
-use crate::Malformed;
 use crate::netlink::Attributes;
+use crate::{Expected, Malformed, Place};
 
 /// One CPU's statistics: its number and its counters. The counters of expectations are not in it.
 pub fn cpu_counters(payload: &[u8]) -> Result<(u16, Counters), Malformed> {
     let (generic, attributes) = payload
         .split_at_checked(GENERIC)
-        .ok_or_else(|| Malformed::new("nfgenmsg", "4 bytes of nfgenmsg", payload))?;
+        .ok_or_else(|| Malformed::new("nfgenmsg", Expected::NFGENMSG, payload))?;
     let cpu = be16(&generic[2..], "nfgenmsg, res_id")?;
     let mut counters = Counters::new();
     for attribute in Attributes::new(attributes) {
@@ -52,7 +52,7 @@ pub struct Totals {
 pub fn totals(payload: &[u8]) -> Result<Totals, Malformed> {
     let attributes = payload
         .get(GENERIC..)
-        .ok_or_else(|| Malformed::new("nfgenmsg", "4 bytes of nfgenmsg", payload))?;
+        .ok_or_else(|| Malformed::new("nfgenmsg", Expected::NFGENMSG, payload))?;
     let mut entries = None;
     let mut max = None;
     for attribute in Attributes::new(attributes) {
@@ -63,7 +63,12 @@ pub fn totals(payload: &[u8]) -> Result<Totals, Malformed> {
             _ => {}
         }
     }
-    let entries = entries
-        .ok_or_else(|| Malformed::new("ctnetlink message", "CTA_STATS_GLOBAL_ENTRIES", b""))?;
+    let entries = entries.ok_or_else(|| {
+        Malformed::new(
+            Place::Words("ctnetlink message", "ctnetlink 消息"),
+            Expected::Name("CTA_STATS_GLOBAL_ENTRIES"),
+            b"",
+        )
+    })?;
     Ok(Totals { entries, max })
 }

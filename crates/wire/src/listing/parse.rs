@@ -8,7 +8,7 @@ use plimsoll_ct::{
 };
 
 use super::Line;
-use crate::Malformed;
+use crate::{Expected, Malformed, Place};
 
 /// The entry of one line of /proc/net/nf_conntrack, /proc/net/ip_conntrack or `conntrack -L`.
 ///
@@ -16,25 +16,41 @@ use crate::Malformed;
 /// ASSURED, OFFLOAD and HW_OFFLOAD. An offloaded entry hides whether it is ASSURED; for TCP it is, since
 /// a flow table takes no other connection.
 pub fn parse(line: &[u8]) -> Result<Line<'_>, Malformed> {
-    let text = core::str::from_utf8(line)
-        .map_err(|e| wrong("listing line", "text", &line[e.valid_up_to()..]))?;
+    let text = core::str::from_utf8(line).map_err(|e| {
+        wrong(
+            Place::Words("listing line", "列表中的一行"),
+            Expected::TEXT,
+            &line[e.valid_up_to()..],
+        )
+    })?;
     let mut words = Words(text).peekable();
     let mut family = None;
-    let mut word = words.next().ok_or_else(|| wrong("listing line", "an entry", line))?;
+    let mut word = words.next().ok_or_else(|| {
+        wrong(
+            Place::Words("listing line", "列表中的一行"),
+            Expected::Words("an entry", "条目"),
+            line,
+        )
+    })?;
     if word == "ipv4" || word == "ipv6" {
         family = Some(if word == "ipv4" { Family::V4 } else { Family::V6 });
         words.next();
-        word = words.next().ok_or_else(|| wrong("protocol", "a protocol's name", line))?;
+        word = words
+            .next()
+            .ok_or_else(|| wrong(Place::Words("protocol", "协议"), Expected::PROTOCOL, line))?;
     }
     if word.contains(['=', '[']) {
-        return Err(wrong("protocol", "a protocol's name", word.as_bytes()));
+        return Err(wrong(Place::Words("protocol", "协议"), Expected::PROTOCOL, word.as_bytes()));
     }
-    let number = words.next().ok_or_else(|| wrong("protocol number", "a number", line))?;
-    let protocol = Protocol::from_number(integer(number, "protocol number")?);
+    let number = words
+        .next()
+        .ok_or_else(|| wrong(Place::Words("protocol number", "协议号"), Expected::NUMBER, line))?;
+    let protocol =
+        Protocol::from_number(integer(number, Place::Words("protocol number", "协议号"))?);
 
     let mut expires = None;
     if let Some(seconds) = words.next_if(|w| w.bytes().all(|b| b.is_ascii_digit())) {
-        expires = Some(Seconds(integer(seconds, "seconds left")?));
+        expires = Some(Seconds(integer(seconds, Place::Words("seconds left", "剩余秒数"))?));
     }
     let mut state = State::Stateless;
     if let Some(name) = words.next_if(|w| !w.contains(['=', '['])) {
@@ -132,7 +148,11 @@ impl<'a> Found<'a> {
     fn pair(&mut self, key: &'a str, value: &'a str) -> Result<(), Malformed> {
         if key == "src" && self.halves[0].source.is_some() {
             if self.half == 1 {
-                return Err(wrong("third src=", "two tuples", value.as_bytes()));
+                return Err(wrong(
+                    Place::Words("third src=", "第三个 src="),
+                    Expected::Words("two tuples", "两个元组"),
+                    value.as_bytes(),
+                ));
             }
             self.half = 1;
         }
@@ -190,10 +210,10 @@ impl<'a> Found<'a> {
         expires: Option<Seconds>,
         line: &[u8],
     ) -> Result<Line<'a>, Malformed> {
-        let original = self.tuple(0, "original tuple", line)?;
-        let reply = self.tuple(1, "reply tuple", line)?;
+        let original = self.tuple(0, Place::Words("original tuple", "原方向元组"), line)?;
+        let reply = self.tuple(1, Place::Words("reply tuple", "回复方向元组"), line)?;
         if original.family() != reply.family() || family.is_some_and(|f| f != original.family()) {
-            return Err(wrong("addresses", "one family", line));
+            return Err(wrong(Place::Words("addresses", "地址"), Expected::ONE_FAMILY, line));
         }
         let mut status = self.status;
         if !self.unreplied {
@@ -227,13 +247,17 @@ impl<'a> Found<'a> {
         })
     }
 
-    fn tuple(&self, half: usize, place: &'static str, line: &[u8]) -> Result<Tuple, Malformed> {
+    fn tuple(&self, half: usize, place: impl Into<Place>, line: &[u8]) -> Result<Tuple, Malformed> {
         let half = &self.halves[half];
         let (Some(source), Some(destination)) = (half.source, half.destination) else {
-            return Err(wrong(place, "src= and dst=", line));
+            return Err(wrong(place, Expected::Words("src= and dst=", "src= 和 dst="), line));
         };
         if source.is_ipv4() != destination.is_ipv4() {
-            return Err(wrong(place, "addresses of one family", line));
+            return Err(wrong(
+                place,
+                Expected::Words("addresses of one family", "同一地址族的地址"),
+                line,
+            ));
         }
         let l4 = match (self.protocol, half.first, half.second, half.id) {
             (Protocol::Icmp | Protocol::Icmpv6, Some(kind), Some(code), Some(id)) => {
@@ -264,20 +288,20 @@ pub(super) fn named_state(protocol: Protocol, name: &str) -> State {
     state.unwrap_or_default()
 }
 
-pub(super) fn address(text: &str, place: &'static str) -> Result<IpAddr, Malformed> {
-    text.parse().map_err(|_| wrong(place, "an address", text.as_bytes()))
+pub(super) fn address(text: &str, place: impl Into<Place>) -> Result<IpAddr, Malformed> {
+    text.parse().map_err(|_| wrong(place, Expected::Words("an address", "地址"), text.as_bytes()))
 }
 
 pub(super) fn integer<T: core::str::FromStr>(
     text: &str,
-    place: &'static str,
+    place: impl Into<Place>,
 ) -> Result<T, Malformed> {
-    text.parse().map_err(|_| wrong(place, "a number", text.as_bytes()))
+    text.parse().map_err(|_| wrong(place, Expected::NUMBER, text.as_bytes()))
 }
 
-pub(super) fn hexadecimal(text: &str, place: &'static str) -> Result<u16, Malformed> {
+pub(super) fn hexadecimal(text: &str, place: impl Into<Place>) -> Result<u16, Malformed> {
     u16::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16)
-        .map_err(|_| wrong(place, "hexadecimal", text.as_bytes()))
+        .map_err(|_| wrong(place, Expected::HEXADECIMAL, text.as_bytes()))
 }
 
 /// `30,` of GRE's `timeout=30, stream_timeout=180`; other trackers' forms are not of interest.
@@ -304,6 +328,6 @@ impl<'a> Iterator for Words<'a> {
     }
 }
 
-pub(super) fn wrong(place: &'static str, expected: &'static str, seen: &[u8]) -> Malformed {
+pub(super) fn wrong(place: impl Into<Place>, expected: Expected, seen: &[u8]) -> Malformed {
     Malformed::new(place, expected, seen)
 }

@@ -7,12 +7,17 @@ use plimsoll_ct::{Entry, L4, Protocol, Seconds, State, Status, Tuple, Zone, Zone
 
 use super::digits;
 use super::parse::{address, integer, named_state, wrong};
-use crate::Malformed;
+use crate::{Expected, Malformed, Place};
 
 /// The entry of one line. Counters, id and references are not in this form; unknown options are skipped.
 pub fn parse(line: &[u8]) -> Result<Entry, Malformed> {
-    let text = core::str::from_utf8(line)
-        .map_err(|e| wrong("conntrack -A line", "text", &line[e.valid_up_to()..]))?;
+    let text = core::str::from_utf8(line).map_err(|e| {
+        wrong(
+            Place::Words("conntrack -A line", "conntrack -A 的一行"),
+            Expected::TEXT,
+            &line[e.valid_up_to()..],
+        )
+    })?;
     let mut words = text.split_ascii_whitespace();
     let mut addresses: [Option<IpAddr>; 4] = [None; 4];
     let mut numbers: [Option<u16>; 4] = [None; 4];
@@ -72,7 +77,8 @@ pub fn parse(line: &[u8]) -> Result<Entry, Malformed> {
             _ => {}
         }
     }
-    let protocol = protocol.ok_or_else(|| wrong("-p", "a protocol", line))?;
+    let protocol =
+        protocol.ok_or_else(|| wrong("-p", Expected::Words("a protocol", "协议"), line))?;
     let half = |at: usize, reply: bool| {
         let l4 = match (protocol, numbers[at], numbers[at + 1], icmp) {
             (Protocol::Icmp | Protocol::Icmpv6, .., [Some(kind), Some(code), Some(id)]) => {
@@ -89,12 +95,16 @@ pub fn parse(line: &[u8]) -> Result<Entry, Malformed> {
             (Some(source), Some(destination)) if source.is_ipv4() == destination.is_ipv4() => {
                 Ok(Tuple { source, destination, protocol, l4 })
             }
-            _ => Err(wrong("conntrack -A line", "-s, -d, -r and -q", line)),
+            _ => Err(wrong(
+                Place::Words("conntrack -A line", "conntrack -A 的一行"),
+                Expected::Words("-s, -d, -r and -q", "-s、-d、-r 和 -q"),
+                line,
+            )),
         }
     };
     let (original, reply) = (half(0, false)?, half(2, true)?);
     if original.family() != reply.family() {
-        return Err(wrong("addresses", "one family", line));
+        return Err(wrong(Place::Words("addresses", "地址"), Expected::ONE_FAMILY, line));
     }
     let state = state.map_or(State::Stateless, |name| named_state(protocol, name));
     Ok(Entry { expires, zone, mark, helper, ..Entry::new(original, reply, state, status) })

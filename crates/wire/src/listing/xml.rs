@@ -16,7 +16,7 @@ use plimsoll_ct::{
 use super::digits::{self, formatted};
 use super::parse::{address, hexadecimal, integer, wrong};
 use super::write::shown;
-use crate::Malformed;
+use crate::{Expected, Malformed};
 
 /// Where the first whole `<flow>` of a text ends, if there is one: the index behind `</flow>`.
 pub fn flow_end(text: &[u8]) -> Option<usize> {
@@ -27,8 +27,8 @@ pub fn flow_end(text: &[u8]) -> Option<usize> {
 /// The entry of one `<flow>…</flow>`.
 pub fn parse(flow: &[u8]) -> Result<Entry, Malformed> {
     let text = core::str::from_utf8(flow)
-        .map_err(|e| wrong("<flow>", "text", &flow[e.valid_up_to()..]))?;
-    let start = text.find("<flow").ok_or_else(|| wrong("<flow>", "<flow", flow))?;
+        .map_err(|e| wrong("<flow>", Expected::TEXT, &flow[e.valid_up_to()..]))?;
+    let start = text.find("<flow").ok_or_else(|| wrong("<flow>", Expected::Name("<flow"), flow))?;
     let mut halves = [Half::default(); 2];
     let mut at = Place::Independent;
     let mut expires = None;
@@ -86,7 +86,7 @@ pub fn parse(flow: &[u8]) -> Result<Entry, Malformed> {
     let original = halves[0].tuple("original direction", flow)?;
     let reply = halves[1].tuple("reply direction", flow)?;
     if original.family() != reply.family() {
-        return Err(wrong("addresses", "one family", flow));
+        return Err(wrong(crate::Place::Words("addresses", "地址"), Expected::ONE_FAMILY, flow));
     }
     let state = state.map_or(State::Stateless, |s| by_number(original.protocol, s));
     Ok(Entry {
@@ -284,7 +284,11 @@ impl Half {
                 };
                 Ok(Tuple { source, destination, protocol, l4 })
             }
-            _ => Err(wrong(place, "<src>, <dst> and protonum", flow)),
+            _ => Err(wrong(
+                place,
+                Expected::Words("<src>, <dst> and protonum", "<src>、<dst> 和 protonum"),
+                flow,
+            )),
         }
     }
 

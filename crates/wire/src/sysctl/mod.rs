@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::SETTINGS;
 
-use crate::Malformed;
+use crate::{Expected, Malformed, Place};
 
 /// One assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,8 +108,8 @@ impl Conf {
                 self.excluded.push((line, named(content)));
             }
             Some(_) | None => self.malformed.push(Malformed::new(
-                format!("{}, line {line}", self.file),
-                "`key = value`",
+                Place::File(self.file.clone(), line),
+                Expected::Name("`key = value`"),
                 content.as_bytes(),
             )),
         }

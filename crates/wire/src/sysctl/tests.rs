@@ -34,7 +34,7 @@ fn comments_blank_lines_and_lines_without_a_sign_cost_nothing_else() {
     assert!(!conf.assignments[0].may_fail && conf.assignments[1].may_fail);
     assert_eq!(conf.excluded, [(8, "net.z".into())]);
     assert_eq!(conf.malformed.len(), 2);
-    assert_eq!(conf.malformed[0].place, "/etc/sysctl.conf, line 4");
+    assert_eq!(alloc::format!("{}", conf.malformed[0].place), "/etc/sysctl.conf, line 4");
 }
 
 #[test]
