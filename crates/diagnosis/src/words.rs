@@ -65,17 +65,23 @@ pub(crate) fn span(seconds: f64) -> Said {
     }
 }
 
-/// A number of bytes in binary units.
-pub(crate) fn bytes(Bytes(n): Bytes) -> String {
-    const UNITS: [(&str, u64); 4] =
-        [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    match UNITS.iter().find(|(_, size)| n >= *size) {
-        Some((unit, size)) => {
-            let value = n as f64 / *size as f64;
-            if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
-        }
-        None => format!("{n} B"),
+/// Bytes in binary units, in at most four digits: `512 B`, `19.9 MiB`, `204 MiB`, `2.0 GiB`.
+pub fn bytes(Bytes(n): Bytes) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if n < 1024 {
+        return format!("{n} B");
     }
+    let mut value = n as f64 / 1024.0;
+    let mut units = UNITS.iter();
+    let mut unit = units.next();
+    // What would be rounded to 1024 is one of the next.
+    while value >= 1023.5
+        && let Some(next) = units.next()
+    {
+        (value, unit) = (value / 1024.0, Some(next));
+    }
+    let decimals = usize::from(value < 99.95);
+    format!("{value:.decimals$} {}", unit.unwrap_or(&""))
 }
 
 /// Nearest whole number of a value that is not negative; `core` has no `round`.
@@ -131,8 +137,20 @@ mod tests {
         assert_eq!(share(0.999), "99 %");
         assert_eq!(share(1.0), "100 %");
         assert_eq!(share(0.004), "under 1 %");
-        assert_eq!(bytes(Bytes(64 << 20)), "64 MiB");
-        assert_eq!(bytes(Bytes(1536)), "1.5 KiB");
+        for (n, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.5 KiB"),
+            (64 << 20, "64.0 MiB"),
+            (20_866_662, "19.9 MiB"),
+            ((100 << 20) - 1, "100 MiB"),
+            ((1 << 30) - 1, "1.0 GiB"),
+            (2011 << 20, "2.0 GiB"),
+            (64 << 40, "64.0 TiB"),
+            (u64::MAX, "16.0 EiB"),
+        ] {
+            assert_eq!(bytes(Bytes(n)), text);
+        }
     }
 
     #[test]

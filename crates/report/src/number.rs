@@ -3,8 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use plimsoll_ct::Bytes;
-pub use plimsoll_diagnosis::{count, counted};
+pub use plimsoll_diagnosis::{bytes, count, counted};
 
 /// A measured number: whole and grouped from 100 on, one decimal to 10, two below; no needless zeros.
 /// `–` for what is no number.
@@ -46,22 +45,6 @@ pub fn share(x: f64) -> String {
 /// Share of `part` in `whole`; nothing when there is no whole.
 pub fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
-}
-
-/// `12.5 MiB`; under a tenth of a MiB in KiB or bytes.
-pub fn bytes(n: Bytes) -> String {
-    const KIB: f64 = 1024.0;
-    const MIB: f64 = 1024.0 * 1024.0;
-    let size = n.0 as f64;
-    if n.0 < 1024 {
-        format!("{} B", n.0)
-    } else if size < MIB / 10.0 {
-        format!("{} KiB", number(size / KIB))
-    } else {
-        let mib = size / MIB;
-        let mib = if mib >= 99.95 { count((mib + 0.5) as u64) } else { format!("{mib:.1}") };
-        format!("{mib} MiB")
-    }
 }
 
 /// `0.4 s`, `45 s`, `4 min 10 s`, `3 h 12 min`, `5 d 3 h`.
@@ -120,14 +103,6 @@ mod tests {
         assert_eq!(share(0.925), "93 %");
         assert_eq!(share(1.38), "138 %");
         assert_eq!(share(12.0), ">999 %");
-    }
-
-    #[test]
-    fn sizes_are_in_mib() {
-        assert_eq!(bytes(Bytes(512)), "512 B");
-        assert_eq!(bytes(Bytes(8 * 1024)), "8 KiB");
-        assert_eq!(bytes(Bytes(64 << 20)), "64.0 MiB");
-        assert_eq!(bytes(Bytes(2560 << 20)), "2,560 MiB");
     }
 
     #[test]

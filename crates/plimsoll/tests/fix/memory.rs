@@ -46,7 +46,7 @@ fn a_limit_goes_up_in_steps_where_memory_is_tight_and_no_further_than_drops_ask_
     let raise = ["fix", "raise", "--max", &far, "--buckets", &same];
 
     let (shown, said) = seen(&host, TIGHT, &[&raise[..], &["--dry-run"]].concat());
-    assert!(shown && said.contains("memory is tight (5.0 GiB of 64 TiB available)"), "{said}");
+    assert!(shown && said.contains("memory is tight (5.0 GiB of 64.0 TiB available)"), "{said}");
     let first = format!("sysctl -w net.netfilter.nf_conntrack_max={} # now {max}", max * 2);
     let second = format!("={} # now {}", max * 4, max * 2);
     assert!(said.contains(&first) && said.contains(&second), "{said}");

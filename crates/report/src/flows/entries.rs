@@ -183,7 +183,7 @@ fn beside(view: &View<'_>, several: bool, language: Language) -> Vec<String> {
     if let (Some(a), Some(b)) = (entry.original_accounting, entry.reply_accounting) {
         let packets = a.packets.saturating_add(b.packets);
         let word = if packets == 1 { "packet" } else { "packets" };
-        let bytes = amount(a.bytes.saturating_add(b.bytes));
+        let bytes = crate::number::bytes(plimsoll_ct::Bytes(a.bytes.saturating_add(b.bytes)));
         below.push(spoken!(language, "{packets} {word}, {bytes}", "{packets} 个包，{bytes}"));
     }
     if let Some(owner) = view.owners.and_then(|owners| owners.first()) {
@@ -268,22 +268,6 @@ fn short(seconds: u64) -> String {
         _ => 1,
     };
     Span(plimsoll_ct::Seconds(seconds / next * next)).to_string()
-}
-
-/// Bytes in at most four digits: `1.2 MiB`.
-pub(super) fn amount(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes < 1_024 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1_024.0;
-    let mut unit = 0;
-    while value >= 1_024.0 && unit + 1 < UNITS.len() {
-        value /= 1_024.0;
-        unit += 1;
-    }
-    let digits = usize::from(value < 100.0);
-    format!("{value:.digits$} {}", UNITS[unit])
 }
 
 /// Text, and blanks up to a width: one blank at least.

@@ -6,10 +6,10 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use plimsoll_ct::Bytes;
 use plimsoll_flows::{Group, Key, KeySpan, Keys, Names, Value};
 
 use super::columns::value_word;
-use super::entries::amount;
 use crate::{Language, Style, clean, number, wrap};
 
 /// The table of some groups. `all`: the entries of all groups, of which the shares are taken.
@@ -46,14 +46,14 @@ pub fn groups_table(
         row.extend([tally.unreplied, tally.evictable, tally.closing].map(number::count));
         if counted {
             row.push(number::count(tally.packets));
-            row.push(amount(tally.bytes));
+            row.push(number::bytes(Bytes(tally.bytes)));
         }
         table.push(row);
     }
     let first = if inexact { 3 } else { 2 };
-    let left = first..first + keys.list().len();
+    let mut left = first..first + keys.list().len();
     // A narrow screen shows fewer columns; JSON has them all.
-    for name in ["CLOSING", "PACKETS", "EVICTABLE", "UNREPLIED", "BYTES"] {
+    for name in ["CLOSING", "PACKETS", "EVICTABLE", "UNREPLIED", "BYTES", "SHARE"] {
         let widths = widths(&table);
         let least = |(c, width): (usize, &usize)| match left.contains(&c) {
             true => (*width).min(LEAST),

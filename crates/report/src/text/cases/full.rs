@@ -126,7 +126,7 @@ fn findings() -> Vec<Finding> {
             "CT020",
             Severity::Warning,
             None,
-            "The limit of 65,536 is what this kernel gives any host over 1 GiB; 8,192 MiB of \
+            "The limit of 65,536 is what this kernel gives any host over 1 GiB; 8.0 GiB of \
                  memory would carry 1,048,576.",
         )
         .by("memory", Value::Count(8 << 30), "B", "/proc/meminfo")

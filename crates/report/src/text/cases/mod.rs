@@ -254,7 +254,7 @@ pub(crate) fn crowd() -> Diagnosis {
             "CT021",
             Severity::Warning,
             None,
-            "262,144 entries in each of 300 namespaces would take 19,200 MiB of 24,576 MiB.",
+            "262,144 entries in each of 300 namespaces would take 18.8 GiB of 24.0 GiB.",
         ),
     ];
     d.remedies.clear();
