@@ -393,6 +393,10 @@ fn findings_are_explained_namespaces_chosen_and_keys_told() {
     press(&mut app, &[Key::PageDown, Key::Esc, Key::Esc, Key::Char('n')]);
     insta::assert_snapshot!("namespaces", screen(&mut app));
     assert_eq!(app.key(Key::Enter), Step::Ask);
+    assert_eq!(app.question().scope, Scope::Some(vec![1], Said::name("host")));
+    // Once more: on the one that is shown; all of them are above it.
+    press(&mut app, &[Key::Char('n'), Key::Up]);
+    assert_eq!(app.key(Key::Enter), Step::Ask);
     assert_eq!(app.question().scope, Scope::All);
     app.key(Key::Char('?'));
     insta::assert_snapshot!("help", screen(&mut app));
@@ -546,6 +550,24 @@ fn no_number_of_the_load_is_cut_in_two_however_narrow_the_screen_is() {
             let words = ["/s", "/秒", "45 s", "45 秒后满"];
             assert!(words.iter().any(|end| rates.ends_with(end)), "{width}: {screen}");
         }
+    }
+}
+
+#[test]
+fn sixty_columns_hold_both_ends_of_an_entry_whatever_the_language() {
+    let mut app = app_with(look(false, true));
+    app.question.keys = Keys::parse("proto,src,sport,dst,dport").unwrap();
+    let moment = answer(app.question(), 11, 1);
+    app.learn(moment);
+    for (language, ports) in
+        [(Language::English, ["SPORT", "DPORT"]), (Language::Chinese, ["源端口", "目的端口"])]
+    {
+        app.look.language = language;
+        let screen = screen_of(&mut app, 60, 24);
+        for port in ports {
+            assert!(screen.contains(port), "{screen}");
+        }
+        assert!(screen.lines().any(|line| line.trim_end().ends_with("  443")), "{screen}");
     }
 }
 

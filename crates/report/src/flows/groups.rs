@@ -64,8 +64,11 @@ pub fn groups_table(
             break;
         }
         let at = table.first().and_then(|head| head.iter().position(|word| *word == column(name)));
-        if let Some(at) = at.filter(|at| *at >= left.end) {
+        if let Some(at) = at.filter(|at| !left.contains(at)) {
             table.iter_mut().for_each(|row| drop(row.remove(at)));
+            if at < left.start {
+                left = left.start - 1..left.end - 1;
+            }
         }
     }
     print(&table, left, style)

@@ -280,7 +280,7 @@ impl App {
             Key::Char('g' | 'b') => self.prompt(Typed::Keys, self.question.keys.to_string()),
             Key::Char('f') => self.over = Over::Findings { selected: 0 },
             Key::Char('e') => self.explain(0),
-            Key::Char('n') => self.over = Over::Places { selected: 0 },
+            Key::Char('n') => self.choose_place(),
             Key::Char('?' | 'h') => self.over = Over::Help,
             Key::Char('m') => {
                 self.mouse = !self.mouse;

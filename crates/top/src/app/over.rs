@@ -42,6 +42,15 @@ impl App {
         })
     }
 
+    /// The namespaces, at the one that is shown; where all of them are, at the fullest, which is the first.
+    pub(super) fn choose_place(&mut self) {
+        let shown = match &self.question.scope {
+            Scope::Some(inodes, _) => self.places.iter().position(|p| inodes.contains(&p.inode)),
+            Scope::All => (!self.places.is_empty()).then_some(0),
+        };
+        self.over = Over::Places { selected: shown.map_or(0, |place| place + 1) };
+    }
+
     pub(super) fn on_places(&mut self, key: Key, selected: usize) -> Step {
         // The first stands for all of them.
         let last = self.places.len();
