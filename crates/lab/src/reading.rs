@@ -25,7 +25,7 @@ impl Reading {
         let entries = statistics.entries.ok_or_else(|| {
             malformed(Malformed::new(
                 Place::Line(2),
-                Expected::Words("a count of entries", "条目数"),
+                Expected::Words(&["a count of entries", "条目数"]),
                 b"",
             ))
         })?;

@@ -57,12 +57,13 @@ const DEEP: u32 = 32;
 impl<'a> Btf<'a> {
     /// Reads /sys/kernel/btf/vmlinux, or with `base` that of a module.
     pub fn parse(bytes: &'a [u8], base: Option<&'a Btf<'a>>) -> Result<Self, Malformed> {
-        let bad = |expected| Malformed::new(Place::Words("BTF header", "BTF 头"), expected, bytes);
+        let bad =
+            |expected| Malformed::new(Place::Words(&["BTF header", "BTF 头"]), expected, bytes);
         if u16_at(bytes, 0) != Some(0xeb9f) {
-            return Err(bad(Expected::Words(
+            return Err(bad(Expected::Words(&[
                 "the magic number eb9f in this machine's byte order",
                 "本机字节序的魔数 eb9f",
-            )));
+            ])));
         }
         let header =
             |at| u32_at(bytes, at).map(|n| n as usize).ok_or_else(|| bad(Expected::Bytes(24)));
@@ -72,9 +73,10 @@ impl<'a> Btf<'a> {
             bytes.get(at..at.checked_add(length)?)
         };
         let types = section(type_at, type_length, length)
-            .ok_or_else(|| bad(Expected::Words("types within the file", "文件之内的类型")))?;
-        let strings = section(header(16)?, header(20)?, length)
-            .ok_or_else(|| bad(Expected::Words("strings within the file", "文件之内的字符串")))?;
+            .ok_or_else(|| bad(Expected::Words(&["types within the file", "文件之内的类型"])))?;
+        let strings = section(header(16)?, header(20)?, length).ok_or_else(|| {
+            bad(Expected::Words(&["strings within the file", "文件之内的字符串"]))
+        })?;
         let (first, first_string) = match base {
             None => (1, 0),
             Some(base) => (
@@ -88,8 +90,8 @@ impl<'a> Btf<'a> {
             places.push(at as u32);
             let length = u32_at(types, at + 4).and_then(length_of).ok_or_else(|| {
                 Malformed::new(
-                    Place::Words("BTF type", "BTF 类型"),
-                    Expected::Words("a known kind", "已知的种类"),
+                    Place::Words(&["BTF type", "BTF 类型"]),
+                    Expected::Words(&["a known kind", "已知的种类"]),
                     &types[at..],
                 )
             })?;

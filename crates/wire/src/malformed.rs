@@ -1,5 +1,6 @@
 //! What a decoder says when it can't go on.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
@@ -30,20 +31,20 @@ pub enum Place {
     Whole,
     /// A part that has a name: an attribute, a field, an option.
     Name(&'static str),
-    /// A part that is told of in words: English, Chinese.
-    Words(&'static str, &'static str),
+    /// A part that is told of in words, English and Chinese.
+    Words(&'static [&'static str; 2]),
     /// A line.
     Line(usize),
     /// A line's column, by its heading.
-    Column(usize, String),
+    Column(usize, Box<str>),
     /// A line's column, from 1.
     Nth(usize, usize),
     /// A line's `key=`.
-    Key(usize, String),
+    Key(usize, Box<str>),
     /// A line of a file.
-    File(String, u32),
+    File(Box<str>, u32),
     /// Two rows, by their names.
-    Rows(String, String),
+    Rows(Box<[String; 2]>),
     /// A byte of a netlink datagram.
     Byte(usize),
 }
@@ -54,21 +55,21 @@ pub enum Place {
 pub enum Expected {
     /// Something that has a name: an attribute, a word of the format.
     Name(&'static str),
-    /// What is told of in words: English, Chinese.
-    Words(&'static str, &'static str),
+    /// What is told of in words, English and Chinese.
+    Words(&'static [&'static str; 2]),
     /// So many bytes.
     Bytes(usize),
 }
 
 impl Expected {
     /// A decimal number.
-    pub const NUMBER: Self = Self::Words("a number", "数字");
+    pub const NUMBER: Self = Self::Words(&["a number", "数字"]);
     /// A number in hexadecimal.
-    pub const HEXADECIMAL: Self = Self::Words("hexadecimal", "十六进制数");
-    pub(crate) const TEXT: Self = Self::Words("text", "文本");
-    pub(crate) const ONE_FAMILY: Self = Self::Words("one family", "同一地址族");
-    pub(crate) const PROTOCOL: Self = Self::Words("a protocol's name", "协议名");
-    pub(crate) const NFGENMSG: Self = Self::Words("4 bytes of nfgenmsg", "nfgenmsg 的 4 个字节");
+    pub const HEXADECIMAL: Self = Self::Words(&["hexadecimal", "十六进制数"]);
+    pub(crate) const TEXT: Self = Self::Words(&["text", "文本"]);
+    pub(crate) const ONE_FAMILY: Self = Self::Words(&["one family", "同一地址族"]);
+    pub(crate) const PROTOCOL: Self = Self::Words(&["a protocol's name", "协议名"]);
+    pub(crate) const NFGENMSG: Self = Self::Words(&["4 bytes of nfgenmsg", "nfgenmsg 的 4 个字节"]);
 }
 
 impl Malformed {
@@ -92,8 +93,8 @@ impl fmt::Display for Place {
         match (self, f.alternate()) {
             (Self::Whole, _) => Ok(()),
             (Self::Name(name), _)
-            | (Self::Words(name, _), false)
-            | (Self::Words(_, name), true) => f.write_str(name),
+            | (Self::Words([name, _]), false)
+            | (Self::Words([_, name]), true) => f.write_str(name),
             (Self::Line(line), false) => write!(f, "line {line}"),
             (Self::Line(line), true) => write!(f, "第 {line} 行"),
             (Self::Column(line, name), false) => write!(f, "line {line}, column `{name}`"),
@@ -104,8 +105,8 @@ impl fmt::Display for Place {
             (Self::Key(line, key), true) => write!(f, "第 {line} 行 `{key}`"),
             (Self::File(file, line), false) => write!(f, "{file}, line {line}"),
             (Self::File(file, line), true) => write!(f, "{file} 第 {line} 行"),
-            (Self::Rows(one, other), false) => write!(f, "rows `{one}` and `{other}`"),
-            (Self::Rows(one, other), true) => write!(f, "`{one}` 和 `{other}` 两行"),
+            (Self::Rows(rows), false) => write!(f, "rows `{}` and `{}`", rows[0], rows[1]),
+            (Self::Rows(rows), true) => write!(f, "`{}` 和 `{}` 两行", rows[0], rows[1]),
             (Self::Byte(at), false) => write!(f, "netlink datagram, byte {at}"),
             (Self::Byte(at), true) => write!(f, "netlink 数据报第 {at} 字节"),
         }
@@ -116,8 +117,8 @@ impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, f.alternate()) {
             (Self::Name(name), _)
-            | (Self::Words(name, _), false)
-            | (Self::Words(_, name), true) => f.write_str(name),
+            | (Self::Words([name, _]), false)
+            | (Self::Words([_, name]), true) => f.write_str(name),
             (Self::Bytes(1), false) => f.write_str("1 byte"),
             (Self::Bytes(n), false) => write!(f, "{n} bytes"),
             (Self::Bytes(n), true) => write!(f, "{n} 个字节"),
@@ -134,7 +135,7 @@ impl fmt::Display for Malformed {
             // Latin letters and digits stand apart.
             let latin = match expected {
                 Expected::Name(_) | Expected::Bytes(_) => true,
-                Expected::Words(_, chinese) => chinese.starts_with(|c: char| c.is_ascii()),
+                Expected::Words([_, chinese]) => chinese.starts_with(|c: char| c.is_ascii()),
             };
             let blank = if latin { " " } else { "" };
             return write!(f, "{place:#}{colon}应为{blank}{expected:#}，实为 {seen:?}");
@@ -155,7 +156,7 @@ mod tests {
     #[test]
     fn where_what_was_expected_and_what_was_seen_are_there_in_both_languages() {
         let column = |line, name: &str| Place::Column(line, name.into());
-        let rows = Place::Rows("a".into(), "b".into());
+        let rows = Place::Rows(Box::new(["a".into(), "b".into()]));
         for (place, expected, english, chinese) in [
             (
                 column(3, "found"),
@@ -195,13 +196,13 @@ mod tests {
             ),
             (
                 rows,
-                Expected::Words("equal sizes", "相同的大小"),
+                Expected::Words(&["equal sizes", "相同的大小"]),
                 "rows `a` and `b`: expected equal sizes",
                 "`a` 和 `b` 两行：应为相同的大小",
             ),
             (
                 Place::Whole,
-                Expected::Words("a line `TCP:`", "`TCP:` 一行"),
+                Expected::Words(&["a line `TCP:`", "`TCP:` 一行"]),
                 "expected a line `TCP:`",
                 "应为 `TCP:` 一行",
             ),

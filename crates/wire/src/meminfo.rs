@@ -27,7 +27,7 @@ pub fn parse(text: &str) -> Result<Meminfo, Malformed> {
         let first = text.lines().next().unwrap_or_default();
         return Err(Malformed::new(
             Place::Whole,
-            Expected::Words("a line `MemTotal: N kB`", "`MemTotal: N kB` 一行"),
+            Expected::Words(&["a line `MemTotal: N kB`", "`MemTotal: N kB` 一行"]),
             first.as_bytes(),
         ));
     };

@@ -37,7 +37,7 @@ pub fn parse(text: &str) -> Result<Vec<Module>, Malformed> {
             let place = Place::Line(number + 1);
             return Err(Malformed::new(
                 place,
-                Expected::Words("module name and size", "模块名和大小"),
+                Expected::Words(&["module name and size", "模块名和大小"]),
                 line.as_bytes(),
             ));
         };

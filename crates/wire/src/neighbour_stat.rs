@@ -27,7 +27,7 @@ pub fn parse(text: &str) -> Result<NeighbourStat, Malformed> {
     if names.first() != Some(&"entries") {
         return Err(Malformed::new(
             Place::Line(1),
-            Expected::Words("column names", "列名"),
+            Expected::Words(&["column names", "列名"]),
             header.as_bytes(),
         ));
     }
@@ -40,7 +40,7 @@ pub fn parse(text: &str) -> Result<NeighbourStat, Malformed> {
             let place = Place::Line(number + 1);
             return Err(Malformed::new(
                 place,
-                Expected::Words("a value for each column", "每列一个值"),
+                Expected::Words(&["a value for each column", "每列一个值"]),
                 line.as_bytes(),
             ));
         }

@@ -99,13 +99,13 @@ impl<'a> Iterator for Messages<'a> {
         let rest = self.datagram.get(self.at..).filter(|rest| !rest.is_empty())?;
         let Some(header) = Header::read(rest) else {
             return Some(Err(
-                self.fail(Expected::Words("a header of 16 bytes", "16 个字节的头"), rest)
+                self.fail(Expected::Words(&["a header of 16 bytes", "16 个字节的头"]), rest)
             ));
         };
         let length = header.length as usize;
         let Some(payload) = rest.get(HEADER..length) else {
             return Some(Err(self.fail(
-                Expected::Words("a message within the datagram", "整条在数据报之内的消息"),
+                Expected::Words(&["a message within the datagram", "整条在数据报之内的消息"]),
                 &rest[..HEADER],
             )));
         };
@@ -116,7 +116,7 @@ impl<'a> Iterator for Messages<'a> {
                 Some(code) => Message::Error { header, errno: code.saturating_neg() },
                 None => {
                     return Some(Err(
-                        self.fail(Expected::Words("an error code", "错误码"), payload)
+                        self.fail(Expected::Words(&["an error code", "错误码"]), payload)
                     ));
                 }
             },
@@ -179,8 +179,8 @@ impl<'a> Iterator for Attributes<'a> {
         });
         Some(found.ok_or_else(|| {
             Malformed::new(
-                Place::Words("attribute", "属性"),
-                Expected::Words("4 bytes and a fitting length", "4 个字节和相符的长度"),
+                Place::Words(&["attribute", "属性"]),
+                Expected::Words(&["4 bytes and a fitting length", "4 个字节和相符的长度"]),
                 whole,
             )
         }))

@@ -21,7 +21,7 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, u64>, Malformed> {
         let Some((table, names)) = names.split_once(':') else {
             return Err(Malformed::new(
                 place(),
-                Expected::Words("table name and colon", "表名和冒号"),
+                Expected::Words(&["table name and colon", "表名和冒号"]),
                 names.as_bytes(),
             ));
         };
@@ -29,7 +29,7 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, u64>, Malformed> {
         let Some(values) = line.strip_prefix(table).and_then(|rest| rest.strip_prefix(':')) else {
             return Err(Malformed::new(
                 place(),
-                Expected::Words("a line of values below", "下面一行值"),
+                Expected::Words(&["a line of values below", "下面一行值"]),
                 line.as_bytes(),
             ));
         };
@@ -40,7 +40,7 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, u64>, Malformed> {
             }
             return Err(Malformed::new(
                 place(),
-                Expected::Words("as many values as names", "与名字一样多的值"),
+                Expected::Words(&["as many values as names", "与名字一样多的值"]),
                 line.as_bytes(),
             ));
         }

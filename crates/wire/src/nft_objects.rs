@@ -15,7 +15,7 @@ pub(crate) fn each(json: &[u8], take: &mut dyn FnMut(&str, Value)) -> Result<(),
         let place = Place::Nth(error.line(), error.column());
         Malformed::new(
             place,
-            Expected::Words("nft's JSON", "nft 的 JSON"),
+            Expected::Words(&["nft's JSON", "nft 的 JSON"]),
             error.to_string().as_bytes(),
         )
     })

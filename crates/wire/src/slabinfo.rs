@@ -2,6 +2,7 @@
 //!
 //! Kernel: `slabinfo_show()`, mm/slab_common.c; version 2.x of the format, 2.6.10 and later.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -50,7 +51,7 @@ pub fn parse(text: &str) -> Result<Vec<Slab>, Malformed> {
     if !first.starts_with("slabinfo - version: 2") {
         return Err(Malformed::new(
             Place::Line(1),
-            Expected::Words("slabinfo version 2", "slabinfo 第 2 版"),
+            Expected::Words(&["slabinfo version 2", "slabinfo 第 2 版"]),
             first.as_bytes(),
         ));
     }
@@ -79,10 +80,10 @@ pub fn entry_cache(text: &str) -> Result<Option<Slab>, Malformed> {
             None => sum = Some(slab),
             Some(sum) => {
                 if sum.size != slab.size {
-                    let place = Place::Rows(sum.name.clone(), slab.name.clone());
+                    let place = Place::Rows(Box::new([sum.name.clone(), slab.name.clone()]));
                     return Err(Malformed::new(
                         place,
-                        Expected::Words("equal sizes", "相同的大小"),
+                        Expected::Words(&["equal sizes", "相同的大小"]),
                         slab.name.as_bytes(),
                     ));
                 }

@@ -40,7 +40,7 @@ pub fn decode(payload: &[u8]) -> Result<Socket, Malformed> {
     let bad = || {
         Malformed::new(
             "inet_diag_msg",
-            Expected::Words("72 bytes, of family 2 or 10", "72 个字节，地址族 2 或 10"),
+            Expected::Words(&["72 bytes, of family 2 or 10", "72 个字节，地址族 2 或 10"]),
             payload,
         )
     };
@@ -74,7 +74,7 @@ pub fn line(text: &str) -> Result<Option<Socket>, Malformed> {
     }
     let bad = |expected| {
         Malformed::new(
-            Place::Words("line of sockets", "套接字列表中的一行"),
+            Place::Words(&["line of sockets", "套接字列表中的一行"]),
             expected,
             text.as_bytes(),
         )
@@ -82,14 +82,14 @@ pub fn line(text: &str) -> Result<Option<Socket>, Malformed> {
     let local = words
         .next()
         .and_then(end)
-        .ok_or_else(|| bad(Expected::Words("an address in hexadecimal", "十六进制的地址")))?;
+        .ok_or_else(|| bad(Expected::Words(&["an address in hexadecimal", "十六进制的地址"])))?;
     let remote = words.next().and_then(end).ok_or_else(|| {
-        bad(Expected::Words("two addresses in hexadecimal", "两个十六进制的地址"))
+        bad(Expected::Words(&["two addresses in hexadecimal", "两个十六进制的地址"]))
     })?;
     // State, queues, timer, retransmissions, user, timeout.
     let inode = words.nth(6).and_then(|word| word.parse().ok());
     let inode =
-        inode.ok_or_else(|| bad(Expected::Words("a number as tenth column", "第十列是数字")))?;
+        inode.ok_or_else(|| bad(Expected::Words(&["a number as tenth column", "第十列是数字"])))?;
     Ok(Some(Socket { local, remote, inode }))
 }
 

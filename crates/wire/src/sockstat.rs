@@ -22,7 +22,7 @@ pub fn parse(text: &str) -> Result<Sockstat, Malformed> {
     let Some(line) = text.lines().find_map(|line| line.strip_prefix("TCP:")) else {
         return Err(Malformed::new(
             "sockstat",
-            Expected::Words("a line `TCP:`", "`TCP:` 一行"),
+            Expected::Words(&["a line `TCP:`", "`TCP:` 一行"]),
             text.as_bytes(),
         ));
     };

@@ -33,7 +33,7 @@ pub fn parse_proc(text: &[u8]) -> Result<Statistics, Malformed> {
     if !columns.contains(&Column::Entries) {
         return Err(Malformed::new(
             Place::Line(1),
-            Expected::Words("column names, `entries` among them", "列名，其中有 `entries`"),
+            Expected::Words(&["column names, `entries` among them", "列名，其中有 `entries`"]),
             header,
         ));
     }
@@ -62,14 +62,14 @@ pub fn parse_proc(text: &[u8]) -> Result<Statistics, Malformed> {
         }
         if let Some(extra) = values.next() {
             let place = Place::Nth(number, columns.len() + 1);
-            return Err(Malformed::new(place, Expected::Words("the line's end", "行尾"), extra));
+            return Err(Malformed::new(place, Expected::Words(&["the line's end", "行尾"]), extra));
         }
         found.cpus.rows.push(row);
     }
     if found.cpus.rows.is_empty() {
         return Err(Malformed::new(
             Place::Line(2),
-            Expected::Words("a row of values", "一行值"),
+            Expected::Words(&["a row of values", "一行值"]),
             b"",
         ));
     }
@@ -137,7 +137,7 @@ pub fn parse_tool(text: &[u8]) -> Result<Statistics, Malformed> {
     if found.cpus.rows.is_empty() {
         return Err(Malformed::new(
             Place::Line(1),
-            Expected::Words("`cpu=` or a counter's name", "`cpu=` 或计数器名"),
+            Expected::Words(&["`cpu=` or a counter's name", "`cpu=` 或计数器名"]),
             text,
         ));
     }

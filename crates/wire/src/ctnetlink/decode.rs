@@ -192,8 +192,8 @@ fn pair(value: &[u8]) -> Result<(IpAddr, IpAddr), Malformed> {
     match (source, destination) {
         (Some(s), Some(d)) if s.is_ipv4() == d.is_ipv4() => Ok((s, d)),
         _ => Err(Malformed::new(
-            Place::Words("ctnetlink message", "ctnetlink 消息"),
-            Expected::Words("two addresses of one family", "同一地址族的两个地址"),
+            Place::Words(&["ctnetlink message", "ctnetlink 消息"]),
+            Expected::Words(&["two addresses of one family", "同一地址族的两个地址"]),
             b"nothing",
         )),
     }
@@ -348,7 +348,7 @@ fn text(value: &[u8]) -> Box<str> {
 
 fn missing(what: &'static str) -> Malformed {
     Malformed::new(
-        Place::Words("ctnetlink message", "ctnetlink 消息"),
+        Place::Words(&["ctnetlink message", "ctnetlink 消息"]),
         Expected::Name(what),
         b"nothing",
     )

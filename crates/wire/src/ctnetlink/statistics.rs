@@ -65,7 +65,7 @@ pub fn totals(payload: &[u8]) -> Result<Totals, Malformed> {
     }
     let entries = entries.ok_or_else(|| {
         Malformed::new(
-            Place::Words("ctnetlink message", "ctnetlink 消息"),
+            Place::Words(&["ctnetlink message", "ctnetlink 消息"]),
             Expected::Name("CTA_STATS_GLOBAL_ENTRIES"),
             b"",
         )

@@ -18,7 +18,7 @@ use crate::{Expected, Malformed, Place};
 pub fn parse(line: &[u8]) -> Result<Line<'_>, Malformed> {
     let text = core::str::from_utf8(line).map_err(|e| {
         wrong(
-            Place::Words("listing line", "列表中的一行"),
+            Place::Words(&["listing line", "列表中的一行"]),
             Expected::TEXT,
             &line[e.valid_up_to()..],
         )
@@ -27,8 +27,8 @@ pub fn parse(line: &[u8]) -> Result<Line<'_>, Malformed> {
     let mut family = None;
     let mut word = words.next().ok_or_else(|| {
         wrong(
-            Place::Words("listing line", "列表中的一行"),
-            Expected::Words("an entry", "条目"),
+            Place::Words(&["listing line", "列表中的一行"]),
+            Expected::Words(&["an entry", "条目"]),
             line,
         )
     })?;
@@ -37,20 +37,24 @@ pub fn parse(line: &[u8]) -> Result<Line<'_>, Malformed> {
         words.next();
         word = words
             .next()
-            .ok_or_else(|| wrong(Place::Words("protocol", "协议"), Expected::PROTOCOL, line))?;
+            .ok_or_else(|| wrong(Place::Words(&["protocol", "协议"]), Expected::PROTOCOL, line))?;
     }
     if word.contains(['=', '[']) {
-        return Err(wrong(Place::Words("protocol", "协议"), Expected::PROTOCOL, word.as_bytes()));
+        return Err(wrong(
+            Place::Words(&["protocol", "协议"]),
+            Expected::PROTOCOL,
+            word.as_bytes(),
+        ));
     }
-    let number = words
-        .next()
-        .ok_or_else(|| wrong(Place::Words("protocol number", "协议号"), Expected::NUMBER, line))?;
+    let number = words.next().ok_or_else(|| {
+        wrong(Place::Words(&["protocol number", "协议号"]), Expected::NUMBER, line)
+    })?;
     let protocol =
-        Protocol::from_number(integer(number, Place::Words("protocol number", "协议号"))?);
+        Protocol::from_number(integer(number, Place::Words(&["protocol number", "协议号"]))?);
 
     let mut expires = None;
     if let Some(seconds) = words.next_if(|w| w.bytes().all(|b| b.is_ascii_digit())) {
-        expires = Some(Seconds(integer(seconds, Place::Words("seconds left", "剩余秒数"))?));
+        expires = Some(Seconds(integer(seconds, Place::Words(&["seconds left", "剩余秒数"]))?));
     }
     let mut state = State::Stateless;
     if let Some(name) = words.next_if(|w| !w.contains(['=', '['])) {
@@ -149,8 +153,8 @@ impl<'a> Found<'a> {
         if key == "src" && self.halves[0].source.is_some() {
             if self.half == 1 {
                 return Err(wrong(
-                    Place::Words("third src=", "第三个 src="),
-                    Expected::Words("two tuples", "两个元组"),
+                    Place::Words(&["third src=", "第三个 src="]),
+                    Expected::Words(&["two tuples", "两个元组"]),
                     value.as_bytes(),
                 ));
             }
@@ -210,10 +214,10 @@ impl<'a> Found<'a> {
         expires: Option<Seconds>,
         line: &[u8],
     ) -> Result<Line<'a>, Malformed> {
-        let original = self.tuple(0, Place::Words("original tuple", "原方向元组"), line)?;
-        let reply = self.tuple(1, Place::Words("reply tuple", "回复方向元组"), line)?;
+        let original = self.tuple(0, Place::Words(&["original tuple", "原方向元组"]), line)?;
+        let reply = self.tuple(1, Place::Words(&["reply tuple", "回复方向元组"]), line)?;
         if original.family() != reply.family() || family.is_some_and(|f| f != original.family()) {
-            return Err(wrong(Place::Words("addresses", "地址"), Expected::ONE_FAMILY, line));
+            return Err(wrong(Place::Words(&["addresses", "地址"]), Expected::ONE_FAMILY, line));
         }
         let mut status = self.status;
         if !self.unreplied {
@@ -250,12 +254,12 @@ impl<'a> Found<'a> {
     fn tuple(&self, half: usize, place: impl Into<Place>, line: &[u8]) -> Result<Tuple, Malformed> {
         let half = &self.halves[half];
         let (Some(source), Some(destination)) = (half.source, half.destination) else {
-            return Err(wrong(place, Expected::Words("src= and dst=", "src= 和 dst="), line));
+            return Err(wrong(place, Expected::Words(&["src= and dst=", "src= 和 dst="]), line));
         };
         if source.is_ipv4() != destination.is_ipv4() {
             return Err(wrong(
                 place,
-                Expected::Words("addresses of one family", "同一地址族的地址"),
+                Expected::Words(&["addresses of one family", "同一地址族的地址"]),
                 line,
             ));
         }
@@ -289,7 +293,8 @@ pub(super) fn named_state(protocol: Protocol, name: &str) -> State {
 }
 
 pub(super) fn address(text: &str, place: impl Into<Place>) -> Result<IpAddr, Malformed> {
-    text.parse().map_err(|_| wrong(place, Expected::Words("an address", "地址"), text.as_bytes()))
+    text.parse()
+        .map_err(|_| wrong(place, Expected::Words(&["an address", "地址"]), text.as_bytes()))
 }
 
 pub(super) fn integer<T: core::str::FromStr>(

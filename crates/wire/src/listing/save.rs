@@ -13,7 +13,7 @@ use crate::{Expected, Malformed, Place};
 pub fn parse(line: &[u8]) -> Result<Entry, Malformed> {
     let text = core::str::from_utf8(line).map_err(|e| {
         wrong(
-            Place::Words("conntrack -A line", "conntrack -A 的一行"),
+            Place::Words(&["conntrack -A line", "conntrack -A 的一行"]),
             Expected::TEXT,
             &line[e.valid_up_to()..],
         )
@@ -78,7 +78,7 @@ pub fn parse(line: &[u8]) -> Result<Entry, Malformed> {
         }
     }
     let protocol =
-        protocol.ok_or_else(|| wrong("-p", Expected::Words("a protocol", "协议"), line))?;
+        protocol.ok_or_else(|| wrong("-p", Expected::Words(&["a protocol", "协议"]), line))?;
     let half = |at: usize, reply: bool| {
         let l4 = match (protocol, numbers[at], numbers[at + 1], icmp) {
             (Protocol::Icmp | Protocol::Icmpv6, .., [Some(kind), Some(code), Some(id)]) => {
@@ -96,15 +96,15 @@ pub fn parse(line: &[u8]) -> Result<Entry, Malformed> {
                 Ok(Tuple { source, destination, protocol, l4 })
             }
             _ => Err(wrong(
-                Place::Words("conntrack -A line", "conntrack -A 的一行"),
-                Expected::Words("-s, -d, -r and -q", "-s、-d、-r 和 -q"),
+                Place::Words(&["conntrack -A line", "conntrack -A 的一行"]),
+                Expected::Words(&["-s, -d, -r and -q", "-s、-d、-r 和 -q"]),
                 line,
             )),
         }
     };
     let (original, reply) = (half(0, false)?, half(2, true)?);
     if original.family() != reply.family() {
-        return Err(wrong(Place::Words("addresses", "地址"), Expected::ONE_FAMILY, line));
+        return Err(wrong(Place::Words(&["addresses", "地址"]), Expected::ONE_FAMILY, line));
     }
     let state = state.map_or(State::Stateless, |name| named_state(protocol, name));
     Ok(Entry { expires, zone, mark, helper, ..Entry::new(original, reply, state, status) })

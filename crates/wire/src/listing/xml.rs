@@ -86,7 +86,7 @@ pub fn parse(flow: &[u8]) -> Result<Entry, Malformed> {
     let original = halves[0].tuple("original direction", flow)?;
     let reply = halves[1].tuple("reply direction", flow)?;
     if original.family() != reply.family() {
-        return Err(wrong(crate::Place::Words("addresses", "地址"), Expected::ONE_FAMILY, flow));
+        return Err(wrong(crate::Place::Words(&["addresses", "地址"]), Expected::ONE_FAMILY, flow));
     }
     let state = state.map_or(State::Stateless, |s| by_number(original.protocol, s));
     Ok(Entry {
@@ -286,7 +286,7 @@ impl Half {
             }
             _ => Err(wrong(
                 place,
-                Expected::Words("<src>, <dst> and protonum", "<src>、<dst> 和 protonum"),
+                Expected::Words(&["<src>, <dst> and protonum", "<src>、<dst> 和 protonum"]),
                 flow,
             )),
         }

@@ -108,7 +108,7 @@ impl Conf {
                 self.excluded.push((line, named(content)));
             }
             Some(_) | None => self.malformed.push(Malformed::new(
-                Place::File(self.file.clone(), line),
+                Place::File(self.file.as_str().into(), line),
                 Expected::Name("`key = value`"),
                 content.as_bytes(),
             )),
