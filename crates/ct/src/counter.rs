@@ -5,6 +5,7 @@
 //! its name, and a name that a kernel does not print is absent, not zero.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $variant:ident = $name:literal $(| $alias:literal)*;)*) => {
@@ -70,8 +71,8 @@ counters! {
     SearchRestart = "search_restart";
 }
 
-/// A value for each counter that the kernel printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// A value for each counter that the kernel printed. `{:?}` shows those by their names: `{drop: 3, early_drop: 1}`.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
     values: [Option<u64>; Counter::ALL.len()],
 }
@@ -109,6 +110,16 @@ impl Counters {
     /// Whether none is known.
     pub fn is_empty(&self) -> bool {
         self.values.iter().all(Option::is_none)
+    }
+}
+
+impl fmt::Debug for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for (counter, value) in self.iter() {
+            map.entry(&format_args!("{}", counter.name()), &value);
+        }
+        map.finish()
     }
 }
 
@@ -158,7 +169,7 @@ impl CpuCounters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
+    use alloc::{format, vec};
 
     fn row(drop: u32) -> Counters {
         let mut c = Counters::new();
@@ -173,6 +184,14 @@ mod tests {
         let growth = after.since(&before).expect("same CPUs");
         assert_eq!(growth.get(Counter::Drop), Some(6));
         assert_eq!(growth.get(Counter::EarlyDrop), None);
+    }
+
+    #[test]
+    fn counters_are_shown_by_the_names_of_those_that_are_known() {
+        let mut some = row(3);
+        some.set(Counter::EarlyDrop, 0);
+        assert_eq!(format!("{some:?}"), "{drop: 3, early_drop: 0}");
+        assert_eq!(format!("{:?}", Counters::new()), "{}");
     }
 
     #[test]
