@@ -36,7 +36,41 @@ use lasting::Lasting;
 use numbers::Numbers;
 use room::Unwritten;
 
-/// See the module.
+/// The same packets under up to eight settings that differ in limit and timeouts only, over one table: faster than a
+/// [`Model`] for each, and each counts, logs and evicts what it would in a model of its own.
+///
+/// Settings are spoken of by their place in the list that [`Grid::new`] was given; a place beyond its end panics.
+///
+/// ```
+/// use plimsoll_model::ct::{Bytes, Counter, Profile, Time};
+/// use plimsoll_model::wire::packet::parse_ip;
+/// use plimsoll_model::{Arrival, Config, Grid, Settings, Treatment};
+///
+/// let profile = Profile::named("6.18").expect("a known profile");
+/// let configs = [1, 65_536].map(|max| {
+///     let settings = Settings { max, ..Settings::of(profile, Bytes(8 << 30)) };
+///     Config::new(profile, settings)
+/// });
+/// let mut grid = Grid::new(&configs).expect("they differ in the limit only");
+///
+/// // Two DNS queries, from the ports 4096 and 4097.
+/// let queries = [0, 1].map(|port| [
+///     0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // IP
+///     0x10, port, 0, 53, 0, 8, 0, 0, // UDP
+/// ]);
+/// let arrivals = queries.each_ref().map(|query| Arrival {
+///     at: Time::from_secs(0),
+///     packet: parse_ip(query).expect("a whole header"),
+///     treatment: Treatment::default(),
+/// });
+/// let mut dropped = Vec::new();
+/// grid.batch(&arrivals, |_, _, steps| dropped.push(steps.dropped()));
+///
+/// // One bit for each setting: the second query finds no room under the first.
+/// assert_eq!(dropped, [0b00, 0b01]);
+/// assert_eq!([grid.counted(0), grid.counted(1)], [1, 2]);
+/// assert_eq!(grid.counters(0).get(Counter::Drop), Some(1));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Grid {
     table: Table,
@@ -140,7 +174,7 @@ impl Grid {
         Self { table, lasting, models, all, uniform, steps, buckets, numbers, unwritten, versioned }
     }
 
-    /// One setting.
+    /// The settings at a place.
     pub fn settings(&self, setting: usize) -> &Settings {
         self.models[setting].settings()
     }

@@ -2,7 +2,7 @@
 //!
 //! Knows: how a capture becomes packets, what several settings would have made of the same packets, and
 //! what a capture cannot tell. Does not know: files, formats of output.
-//! Records enter one by one, in the order of their times; [`Outcome`]s leave.
+//! Records enter one by one, in the order of their times; [`Outcome`]s leave: [`Replay`] has an example.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -62,7 +62,43 @@ impl Run<'_> {
     }
 }
 
-/// See the crate.
+/// Captured frames through the model, under one or several settings: [`Replay::feed`], then [`Replay::finish`], then
+/// [`Replay::outcomes`] or [`Replay::runs`]. Settings that differ in limit and timeouts only share one table
+/// ([`plimsoll_model::Grid`]); what comes of each is the same.
+///
+/// ```
+/// use plimsoll_model::ct::{Bytes, Profile, Time};
+/// use plimsoll_model::wire::capture::Record;
+/// use plimsoll_model::{Config, Settings};
+/// use plimsoll_replay::{Replay, Rules};
+///
+/// let profile = Profile::named("6.18").expect("a known profile");
+/// let mut replay = Replay::new(
+///     [1, 65_536].map(|max| {
+///         let settings = Settings { max, ..Settings::of(profile, Bytes(8 << 30)) };
+///         (format!("max={max}"), Config::new(profile, settings))
+///     }),
+///     Rules::default(),
+/// );
+///
+/// // Two DNS queries, from the ports 4096 and 4097; wire::capture::Records reads them out of a capture's bytes.
+/// for port in [0, 1] {
+///     let query = [
+///         0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // IP
+///         0x10, port, 0, 53, 0, 8, 0, 0, // UDP
+///     ];
+///     let record = Record {
+///         time: Some(Time::from_secs(0)),
+///         link: 101, // LINKTYPE_RAW: IP without a frame around it
+///         length: 28,
+///         bytes: &query,
+///     };
+///     replay.feed(&[record]);
+/// }
+/// replay.finish(None);
+/// let lost: Vec<_> = replay.outcomes().iter().map(|o| (o.label.clone(), o.lost)).collect();
+/// assert_eq!(lost, [("max=1".into(), 1), ("max=65536".into(), 0)]);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Replay {
     labels: Vec<String>,

@@ -24,7 +24,50 @@ use crate::step::{Fate, Info, Step, Treatment};
 use crate::table::{EntryId, Extras, Whole};
 use crate::tcp::Direction;
 
-/// A helper that the model knows.
+/// A helper that the model knows. [`Treatment::helper`] gives it to the entry that a packet makes; what it reads in the packets
+/// of that entry [`Model::expectations`] tells.
+///
+/// ```
+/// use plimsoll_model::ct::{Bytes, Profile, Time};
+/// use plimsoll_model::wire::packet::parse_ip;
+/// use plimsoll_model::{Config, Helper, Model, Settings, Treatment};
+///
+/// /// A segment between 10.0.0.1:4096 and 10.0.0.2:21: its flags, sequence number, acknowledgement, text.
+/// fn segment(answer: bool, flags: u8, seq: u32, ack: u32, text: &str) -> Vec<u8> {
+///     let mut ends = [([10, 0, 0, 1], 4096_u16), ([10, 0, 0, 2], 21)];
+///     if answer {
+///         ends.reverse();
+///     }
+///     let [(source, source_port), (destination, destination_port)] = ends;
+///     let length = (40 + text.len()) as u16;
+///     let mut bytes = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 6, 0, 0];
+///     bytes[2..4].copy_from_slice(&length.to_be_bytes());
+///     bytes.extend([source, destination].concat());
+///     bytes.extend([source_port.to_be_bytes(), destination_port.to_be_bytes()].concat());
+///     bytes.extend([seq.to_be_bytes(), ack.to_be_bytes()].concat());
+///     bytes.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+///     bytes.extend(text.as_bytes());
+///     bytes
+/// }
+///
+/// let profile = Profile::named("6.18").expect("a known profile");
+/// let mut model = Model::new(Config::new(profile, Settings::of(profile, Bytes(8 << 30))));
+/// // As a rule with `ct helper set "ftp"` would. Checksums of what is sent on the host itself are not looked at.
+/// let treatment = Treatment { helper: Some(Helper::Ftp), local: true, ..Treatment::default() };
+/// for bytes in [
+///     segment(false, 0x02, 100, 0, ""),   // SYN
+///     segment(true, 0x12, 900, 101, ""),  // SYN and ACK
+///     segment(false, 0x10, 101, 901, ""), // ACK
+///     segment(false, 0x18, 101, 901, "USER a\r\n"),
+///     // Read because it is known where the line before it ended.
+///     segment(false, 0x18, 109, 901, "PORT 10,0,0,1,19,137\r\n"),
+/// ] {
+///     let packet = parse_ip(&bytes).expect("a whole header");
+///     model.packet(Time::from_secs(0), &packet, &treatment);
+/// }
+/// let (expected, seconds) = model.expectations().next().expect("the data connection");
+/// assert_eq!((expected.destination_port, seconds), (19 * 256 + 137, 300));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Helper {
     /// FTP: data connections by PORT, EPRT, PASV and EPSV.
