@@ -2,6 +2,7 @@
 
 mod alone;
 mod arrows;
+mod bare;
 mod bpf;
 mod ci;
 mod fuzz;
@@ -20,6 +21,7 @@ cargo xtask <task>
 
   test           install what the tests need (or say what is missing), then run them all
   arrows         hold the crates' dependencies to docs/ARCHITECTURE.md
+  bare           check the core for a microcontroller: no standard library, 32 bits
   bpf [check]    build the BPF objects, or hold the committed ones to their source
   readme         hold README.md and README.zh-CN.md in step, and the tasks that documents name to those there are
   static [guest] build the program as one file for hosts that have nothing else, and run it on an empty root
@@ -28,7 +30,7 @@ cargo xtask <task>
   fuzz [SECS]    run every fuzz target for SECS seconds (default 10)
   fidelity ...   the kernel and the model side by side: `scripts [N] [SEED]`, `rare`, `full`, `occupancy`, or
                  captures; `--guest LINE ...` in a virtual machine with another kernel
-  lint           format, clippy (of the fuzz targets, too), docs, arrows, bpf, readme
+  lint           format, clippy (of the fuzz targets, too), docs, arrows, bare, bpf, readme
   ci             lint and test, beside them static, guests and reboot, then fuzz: what .ci/run calls
 ";
 
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let result = match task.as_str() {
         "test" => tests::run(),
         "arrows" => arrows::check(),
+        "bare" => bare::check(),
         "bpf" => match arguments.next().as_deref() {
             None => bpf::build(),
             Some("check") => bpf::check(),
@@ -99,6 +102,7 @@ fn lint() -> Result<(), String> {
         &[("RUSTDOCFLAGS", "-D warnings")],
     )?;
     arrows::check()?;
+    bare::check()?;
     bpf::check()?;
     readme::check()?;
     typed::check(HELP)
