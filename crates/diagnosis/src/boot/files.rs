@@ -11,13 +11,16 @@ use alloc::vec::Vec;
 
 use plimsoll_wire::Malformed;
 use plimsoll_wire::sysctl::{
-    Assignment, Conf, expand, is_pattern, read_conf, read_conf_of_procps, read_conf_of_systemd,
+    Assignment, Conf, expand, is_pattern, read_conf, read_conf_of_busybox, read_conf_of_procps,
+    read_conf_of_systemd,
 };
 
 use super::keys::{Keys, Meaning, may_concern, place};
+use super::openrc::{self, is_busybox};
 use super::order::{conf, folders, merged};
 use super::tree::Tree;
 use super::unapplied::{PassedOver, Unapplied};
+use super::value::written;
 use crate::Said;
 use crate::facts::SysctlLoader;
 
@@ -48,10 +51,12 @@ pub(super) fn of_loader(tree: &Tree, loader: SysctlLoader, keys: &Keys<'_>) -> A
             reading.folders();
             reading.apply(MAIN);
         }
+        SysctlLoader::OpenRc => reading.openrc(keys),
         SysctlLoader::RcSysinit => reading.rc_sysinit(),
     }
     let Reading { confs, unapplied, .. } = reading;
-    finish(confs, unapplied, loader, keys)
+    let busybox = loader == SysctlLoader::OpenRc && is_busybox(tree);
+    finish(confs, unapplied, (loader, busybox), keys)
 }
 
 /// What tuned applies again behind its own settings: /run over /etc by name, then the main file. Nothing of /usr.
@@ -65,7 +70,7 @@ pub(super) fn of_tuned(tree: &Tree, keys: &Keys<'_>) -> Vec<Assignment> {
 pub(super) fn of_file(tree: &Tree, path: &str, keys: &Keys<'_>) -> Vec<Assignment> {
     let Some(text) = tree.text(path) else { return Vec::new() };
     let conf = read_conf_of_procps(path, text);
-    finish(vec![conf], Vec::new(), SysctlLoader::Procps, keys).assignments
+    finish(vec![conf], Vec::new(), (SysctlLoader::Procps, false), keys).assignments
 }
 
 struct Reading<'a> {
@@ -80,7 +85,10 @@ impl Reading<'_> {
         let Some(text) = self.tree.text(path) else { return };
         self.confs.push(match self.loader {
             SysctlLoader::Systemd => read_conf_of_systemd(path, text),
-            SysctlLoader::Procps | SysctlLoader::RcSysinit => read_conf_of_procps(path, text),
+            SysctlLoader::OpenRc if is_busybox(self.tree) => read_conf_of_busybox(path, text),
+            SysctlLoader::Procps | SysctlLoader::OpenRc | SysctlLoader::RcSysinit => {
+                read_conf_of_procps(path, text)
+            }
         });
     }
 
@@ -135,6 +143,68 @@ impl Reading<'_> {
         }
     }
 
+    /// Folder by folder.
+    fn openrc(&mut self, keys: &Keys<'_>) {
+        let Some(script) = openrc::script(self.tree) else { return };
+        let mut folders_read: Vec<String> = Vec::new();
+        for step in &script.steps {
+            if step == MAIN {
+                self.apply(MAIN);
+                self.stop_at_a_refusal(keys);
+                continue;
+            }
+            // /lib may be a link to /usr/lib: the same files again.
+            let Some(own) = self.tree.resolve(step).filter(|own| !folders_read.contains(own))
+            else {
+                continue;
+            };
+            folders_read.push(own);
+            for name in self.tree.list(step).into_iter().filter(|name| conf(name)) {
+                let path = format!("{step}/{name}");
+                match script.hidden_by(self.tree, step, name) {
+                    Some(by) => self.pass_over(&path, &PassedOver::Hidden(by)),
+                    None => {
+                        self.apply(&path);
+                        self.stop_at_a_refusal(keys);
+                    }
+                }
+            }
+        }
+        for folder in folders("sysctl.d") {
+            let read = self.tree.resolve(&folder).is_none_or(|own| folders_read.contains(&own));
+            for name in self.tree.list(&folder) {
+                let why = if name.starts_with("README") || read && conf(name) {
+                    continue;
+                } else if conf(name) {
+                    PassedOver::Folder(folder.clone())
+                } else if name.ends_with(".conf") {
+                    PassedOver::Dot
+                } else {
+                    PassedOver::NoConf
+                };
+                self.pass_over(&format!("{folder}/{name}"), &why);
+            }
+        }
+    }
+
+    /// Busybox's sysctl goes no further in a file in which the kernel refuses a value.
+    fn stop_at_a_refusal(&mut self, keys: &Keys<'_>) {
+        if !is_busybox(self.tree) {
+            return;
+        }
+        let Some(conf) = self.confs.last_mut() else { return };
+        // Larger than any of the kernel's numbers here is refused whatever the key.
+        let wrong = |value: &str| written(value).map_or(true, |(n, _)| n > i64::from(u32::MAX));
+        let refused = |a: &Assignment| {
+            matches!(keys.meaning(&a.key), Some(Meaning::Live(_))) && wrong(&a.value)
+        };
+        let Some(at) = conf.assignments.iter().position(refused) else { return };
+        let behind = conf.assignments.split_off(at + 1);
+        let why = PassedOver::Behind(conf.assignments[at].line);
+        let ours = behind.into_iter().filter(|a| may_concern(&a.key));
+        self.unapplied.extend(ours.map(|assignment| Unapplied { assignment, why: why.clone() }));
+    }
+
     /// RHEL 6 has /etc/sysctl.d; RHEL 5 has not, and nothing creates it there.
     fn rc_sysinit(&mut self) {
         for name in self.tree.list("/etc/sysctl.d") {
@@ -182,7 +252,7 @@ impl<'a> Line<'a> {
 fn finish(
     confs: Vec<Conf>,
     unapplied: Vec<Unapplied>,
-    loader: SysctlLoader,
+    (loader, busybox): (SysctlLoader, bool),
     keys: &Keys<'_>,
 ) -> Applied {
     let mut applied = Applied { unapplied, ..Applied::default() };
@@ -198,12 +268,13 @@ fn finish(
     let named: BTreeSet<&str> =
         lines.iter().map(|line| line.key()).filter(|key| !is_pattern(key)).collect();
     let mut followed = 0;
+    let without_patterns = loader == SysctlLoader::RcSysinit || busybox;
     for line in &lines {
         let Line::Set(assignment) = line else { continue };
         if !is_pattern(&assignment.key) {
             let key = unrooted(&assignment.key).into();
             applied.assignments.push(Assignment { key, ..(*assignment).clone() });
-        } else if loader != SysctlLoader::RcSysinit && followed < PATTERNS {
+        } else if !without_patterns && followed < PATTERNS {
             followed += 1;
             let pattern = unrooted(&assignment.key);
             let root = &assignment.key[..assignment.key.len() - pattern.len()];

@@ -13,6 +13,7 @@ mod keys;
 mod kube_proxy;
 mod lint;
 mod modules;
+mod openrc;
 mod order;
 mod outcome;
 mod plan;

@@ -325,7 +325,7 @@ impl SysctlLoader {
     pub(crate) const fn keeps_last(self) -> bool {
         match self {
             Self::Systemd => true,
-            Self::Procps | Self::RcSysinit => false,
+            Self::Procps | Self::OpenRc | Self::RcSysinit => false,
         }
     }
 }

@@ -128,6 +128,7 @@ pub(super) fn plan(facts: &BootFacts, tree: &Tree, keys: &Keys<'_>) -> Plan {
     let by = match loader {
         SysctlLoader::Systemd => Said::name("systemd-modules-load"),
         SysctlLoader::Procps => said!("the init script of kmod", "kmod 的启动脚本"),
+        SysctlLoader::OpenRc => Said::name("/etc/init.d/modules"),
         SysctlLoader::RcSysinit => Said::name("rc.sysinit"),
     };
     for module in modules::to_load(tree) {
@@ -223,6 +224,9 @@ pub(super) fn loader(facts: &BootFacts, tree: &Tree) -> (SysctlLoader, Said) {
             "/etc/rc.d/rc.sysinit，或 RHEL 5、6 的内核"
         );
         return (SysctlLoader::RcSysinit, because);
+    }
+    if super::openrc::script(tree).is_some() {
+        return (SysctlLoader::OpenRc, Said::name(super::openrc::SCRIPT));
     }
     let procps = first(&["/etc/init.d/procps", "/etc/init/procps.conf", "/etc/init.d/sysctl"]);
     let systemd = first(&[

@@ -24,9 +24,13 @@ use crate::facts::SysctlLoader;
 
 /// Firewalls whose rules stand in files: unit, files, whether they are nft's.
 const RULES: &[(&str, &[&str], bool)] = &[
-    ("nftables", &["/etc/nftables.conf", "/etc/sysconfig/nftables.conf"], true),
-    ("iptables", &["/etc/sysconfig/iptables"], false),
-    ("ip6tables", &["/etc/sysconfig/ip6tables"], false),
+    (
+        "nftables",
+        &["/etc/nftables.conf", "/etc/sysconfig/nftables.conf", "/etc/nftables.nft"],
+        true,
+    ),
+    ("iptables", &["/etc/sysconfig/iptables", "/etc/iptables/rules-save"], false),
+    ("ip6tables", &["/etc/sysconfig/ip6tables", "/etc/iptables/rules6-save"], false),
     ("netfilter-persistent", &["/etc/iptables/rules.v4", "/etc/iptables/rules.v6"], false),
 ];
 
@@ -42,6 +46,10 @@ const ALWAYS: &[(&str, Stage)] = &[
     ("lxd", Stage::Containers),
     ("lxc-net", Stage::Containers),
 ];
+
+/// OpenRC's runlevels of a boot.
+const LEVELS: [&str; 3] =
+    ["/etc/runlevels/sysinit", "/etc/runlevels/boot", "/etc/runlevels/default"];
 
 /// Profiles of tuned that are followed from one to the next.
 const PROFILES: usize = 30;
@@ -164,12 +172,23 @@ fn enabled(plan: &mut Plan, tree: &Tree, unit: &str, configured: bool) -> Option
             });
         }
     }
+    for level in LEVELS {
+        any |= !tree.list(level).is_empty();
+        let link = format!("{level}/{unit}");
+        if tree.exists(&link) {
+            return Some(Enabled {
+                by: said!("the init script {unit}", "启动脚本 {unit}"),
+                because: Said::name(link),
+                or: None,
+            });
+        }
+    }
     if any || !configured {
         return None;
     }
     let by = match plan.loader {
         SysctlLoader::Systemd => Said::name(file),
-        SysctlLoader::Procps | SysctlLoader::RcSysinit => {
+        SysctlLoader::Procps | SysctlLoader::OpenRc | SysctlLoader::RcSysinit => {
             said!("the init script {unit}", "启动脚本 {unit}")
         }
     };

@@ -1,4 +1,5 @@
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -104,6 +105,47 @@ fn a_file_that_comes_before_the_module_is_lost_until_the_module_is_named() {
     assert_eq!(kinds(&mended), [""; 0]);
     let one = mended.outcome("net/nf_conntrack_max").expect("a setting, in any notation");
     assert_eq!(one.after, After::Value(524_288));
+}
+
+/// Compared with such a script and busybox's sysctl in crates/probe/tests/boot.rs.
+#[test]
+fn alpines_script_goes_by_folder_and_busybox_ends_a_file_at_what_the_kernel_refuses() {
+    const SCRIPT: &str = "#!/sbin/openrc-run\nstart() {\n for f in /lib/sysctl.d/*.conf /usr/lib/sysctl.d/*.conf; do\n  \
+        [ -f /etc/sysctl.d/\"${f##*/}\" ] && continue\n  sysctl -p \"$f\"\n done\n for f in /etc/sysctl.d/*.conf; do\n  \
+        sysctl -p \"$f\"\n done\n sysctl -p /etc/sysctl.conf\n for f in /run/sysctl.d/*.conf; do\n  sysctl -p \"$f\"\n done\n}\n";
+    let max = |n: u32| format!("{MAX} = {n}\n");
+    let (vendor, own, conf, late) = (max(100_001), max(100_002), max(100_003), max(100_004));
+    let base = [
+        ("/etc/init.d/sysctl", SCRIPT),
+        ("/sbin/sysctl", "-> /bin/busybox"),
+        ("/lib/sysctl.d/99-vendor.conf", vendor.as_str()),
+        ("/etc/modules", "nf_conntrack\n"),
+    ];
+    let after = |files: &[(&str, &str)]| boot(&host("6.12.1", &[&base, files].concat()), &[]);
+    let b = after(&[("/etc/sysctl.d/60-own.conf", &own)]);
+    assert_eq!((b.loader, value(&b, MAX)), (crate::facts::SysctlLoader::OpenRc, Some(100_002)));
+    let b =
+        after(&[("/etc/sysctl.d/99-vendor.conf", ""), ("/usr/local/lib/sysctl.d/z.conf", &own)]);
+    assert_eq!(value(&b, MAX), Some(65_536 * 4), "hidden, and in a folder that is not read");
+    assert_eq!(kinds(&b), ["not-read"]);
+    let b = after(&[("/etc/sysctl.d/60-own.conf", &own), ("/etc/sysctl.conf", &conf)]);
+    assert_eq!(value(&b, MAX), Some(100_003));
+    let b = after(&[("/etc/sysctl.conf", &conf), ("/run/sysctl.d/10-x.conf", &late)]);
+    assert_eq!(value(&b, MAX), Some(100_004));
+
+    let refused = format!("net.netfilter.nf_conntrack_generic_timeout = 600s\n{own}");
+    let b = after(&[("/etc/sysctl.conf", &refused)]);
+    assert_eq!(value(&b, MAX), Some(100_001));
+    let told = "busybox's sysctl reads no further than line 1, whose value the kernel refuses";
+    assert!(b.lints.iter().any(|l| l.what.contains(told)), "{:?}", b.lints);
+    // The sysctl of procps goes on.
+    let mut facts =
+        host("6.12.1", &[&base[..], &[("/etc/sysctl.conf", refused.as_str())]].concat());
+    facts.tree.put_text("/sbin/sysctl", "");
+    assert_eq!(value(&boot(&facts, &[]), MAX), Some(100_002));
+
+    let b = after(&[("/etc/runlevels/default/nftables", ""), ("/etc/nftables.nft", NFT)]);
+    assert!(b.steps.iter().any(|s| s.by.contains("nftables")), "{:?}", b.steps);
 }
 
 /// As its init script says: "Do not start if there is no config file."

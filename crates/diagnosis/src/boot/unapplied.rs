@@ -28,6 +28,10 @@ pub(super) enum PassedOver {
     NotInFolder,
     /// The file's name has an ending that rc.sysinit leaves out.
     Ending,
+    /// A file of this folder, which Alpine's script leaves out.
+    Folder(String),
+    /// Behind this line, at which busybox's sysctl ends its file: the kernel refuses the value.
+    Behind(u32),
     /// A file of ufw, which is off.
     UfwIsOff,
     /// A profile of tuned, which is off.
@@ -55,6 +59,16 @@ impl PassedOver {
             Self::Ending => said!(
                 "rc.sysinit passes over files with such an ending",
                 "rc.sysinit 跳过这样结尾的文件"
+            ),
+            Self::Folder(folder) => {
+                said!(
+                    "/etc/init.d/sysctl does not read {folder}",
+                    "/etc/init.d/sysctl 不读 {folder}"
+                )
+            }
+            Self::Behind(line) => said!(
+                "busybox's sysctl reads no further than line {line}, whose value the kernel refuses",
+                "busybox 的 sysctl 读到第 {line} 行为止：那里的值被内核拒绝"
             ),
             Self::UfwIsOff => said!("ufw is not enabled", "ufw 没有启用"),
             Self::TunedIsOff => said!("tuned is not enabled", "tuned 没有启用"),

@@ -194,6 +194,8 @@ pub enum SysctlLoader {
     Systemd,
     /// `sysctl --system` of procps (sysvinit, upstart, OpenRC): as above, and then /etc/sysctl.conf.
     Procps,
+    /// Alpine's init script: folder by folder, /usr/lib, /etc, /etc/sysctl.conf, /run.
+    OpenRc,
     /// rc.sysinit of RHEL 5 and 6: /etc/sysctl.conf, and on 6 the files of /etc/sysctl.d before it.
     RcSysinit,
 }
@@ -204,6 +206,7 @@ impl SysctlLoader {
         match self {
             Self::Systemd => "systemd-sysctl",
             Self::Procps => "sysctl --system",
+            Self::OpenRc => "/etc/init.d/sysctl",
             Self::RcSysinit => "rc.sysinit",
         }
     }

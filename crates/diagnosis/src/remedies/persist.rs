@@ -261,7 +261,7 @@ fn early(case: &Case<'_>) -> Option<String> {
     let module = commands::module(case.profile);
     match commands::loader(case) {
         SysctlLoader::Systemd => Some(format!("echo {module} > /etc/modules-load.d/plimsoll.conf")),
-        SysctlLoader::Procps => {
+        SysctlLoader::Procps | SysctlLoader::OpenRc => {
             Some(format!("grep -qx {module} /etc/modules || echo {module} >> /etc/modules"))
         }
         // The firewall loads it, and applies the settings again.

@@ -37,6 +37,7 @@ const TEXTS: &[&str] = &[
     "/etc/rc.d/rc.local",
     "/etc/rc.d/init.d/network",
     "/etc/init.d/network",
+    "/etc/init.d/sysctl",
     "/etc/sysconfig/iptables",
     "/etc/sysconfig/ip6tables",
     "/etc/sysconfig/iptables-config",
@@ -44,6 +45,9 @@ const TEXTS: &[&str] = &[
     "/etc/sysconfig/nftables.conf",
     "/etc/sysconfig/kube-proxy",
     "/etc/nftables.conf",
+    "/etc/nftables.nft",
+    "/etc/iptables/rules-save",
+    "/etc/iptables/rules6-save",
     "/etc/iptables/rules.v4",
     "/etc/iptables/rules.v6",
     "/etc/ufw/ufw.conf",
@@ -109,12 +113,24 @@ const LINKS: &[&str] = &[
     "/etc/rc2.d",
     "/etc/rc3.d",
     "/etc/rc5.d",
+    "/etc/runlevels/sysinit",
+    "/etc/runlevels/boot",
+    "/etc/runlevels/default",
 ];
 
 /// Reads them.
 pub(super) fn read(files: &Files) -> Tree {
     let mut reader = Reader { files, tree: Tree::default(), count: 0, bytes: 0 };
-    for folder in ["/lib", "/etc/rc.d", "/etc/init.d", "/var/lib/cloud/instance"] {
+    for folder in [
+        "/lib",
+        "/etc/rc.d",
+        "/etc/init.d",
+        "/var/lib/cloud/instance",
+        // Busybox's, or that of procps.
+        "/sbin",
+        "/sbin/sysctl",
+        "/usr/sbin/sysctl",
+    ] {
         if let Ok(target) = files.link(folder) {
             reader.tree.put(folder, Entry::Link(target));
         }

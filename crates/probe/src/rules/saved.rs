@@ -35,7 +35,8 @@ const BOOT_SAVES: &[(&str, TableFamily)] = &[
 ];
 
 /// Files that the boot loads rules from, as nft scripts.
-pub(crate) const NFT_SCRIPTS: &[&str] = &["/etc/nftables.conf", "/etc/sysconfig/nftables.conf"];
+pub(crate) const NFT_SCRIPTS: &[&str] =
+    &["/etc/nftables.conf", "/etc/sysconfig/nftables.conf", "/etc/nftables.nft"];
 
 /// What an output's name says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

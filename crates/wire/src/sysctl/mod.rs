@@ -83,7 +83,39 @@ pub fn read_conf_of_procps(file: &str, text: &str) -> Conf {
     conf
 }
 
+/// Reads a file as busybox's sysctl does: a `\` at a line's end leads on in the next one, a `#` ends a line wherever it stands,
+/// and a key has its separators as they come; there is no `-` or separator in front of one, and no pattern: such keys are none.
+pub fn read_conf_of_busybox(file: &str, text: &str) -> Conf {
+    let mut conf = Conf { file: file.into(), ..Conf::default() };
+    let mut whole = String::new();
+    let mut first = None;
+    for (line, content) in (1..).zip(text.split('\n')) {
+        let from = *first.get_or_insert(line);
+        if let Some(part) = content.strip_suffix('\\') {
+            whole.push_str(part);
+            continue;
+        }
+        whole.push_str(content);
+        conf.read_of_busybox(from, &core::mem::take(&mut whole));
+        first = None;
+    }
+    if let Some(first) = first {
+        conf.read_of_busybox(first, &whole);
+    }
+    conf
+}
+
 impl Conf {
+    fn read_of_busybox(&mut self, line: u32, content: &str) {
+        let content = content.split(['#', '\0']).next().unwrap_or("");
+        // Without a value it is no assignment.
+        let content =
+            content.trim_end_matches(|c: char| c == '=' || c.is_whitespace()).trim_start();
+        if !content.starts_with(['-', '.', '/']) {
+            self.read(line, content, |key| key.replace('/', "."));
+        }
+    }
+
     /// A line, or a part of one. `spelt`: how a key is written down.
     fn read(&mut self, line: u32, content: &str, spelt: impl Fn(&str) -> String) {
         let content = content.trim();

@@ -178,7 +178,9 @@ impl Linter<'_> {
             SysctlLoader::Systemd => {
                 Said::name(format!("echo {module} > /etc/modules-load.d/{module}.conf"))
             }
-            SysctlLoader::Procps => Said::name(format!("echo {module} >> /etc/modules")),
+            SysctlLoader::Procps | SysctlLoader::OpenRc => {
+                Said::name(format!("echo {module} >> /etc/modules"))
+            }
             SysctlLoader::RcSysinit => said!(
                 "load it before: `modprobe {module}` in /etc/sysconfig/modules/{module}.modules, mode 755",
                 "提前加载：在 /etc/sysconfig/modules/{module}.modules（权限 755）里写 `modprobe {module}`"
@@ -200,7 +202,7 @@ impl Linter<'_> {
                     .any(|end| name.contains(end));
             let hidden = matches!(unapplied.why, PassedOver::Masked(_) | PassedOver::Hidden(_));
             let harmless = hidden || kept || setting.is_some_and(|s| self.comes_true(s, &a.value));
-            let mend = match unapplied.why {
+            let mend = match &unapplied.why {
                 PassedOver::NotInFolder => {
                     Said::name("ln -s ../sysctl.conf /etc/sysctl.d/99-sysctl.conf")
                 }
@@ -208,6 +210,13 @@ impl Linter<'_> {
                     said!("rename it to {}.conf", "改名为 {}.conf", clean(&a.file))
                 }
                 PassedOver::NotExecutable => Said::name(format!("chmod +x {}", clean(&a.file))),
+                PassedOver::Behind(line) => said!(
+                    "write a number in line {line}, or take it out",
+                    "在第 {line} 行写一个数，或者删掉它"
+                ),
+                PassedOver::Folder(_) => {
+                    said!("move it to /etc/sysctl.d", "把它移到 /etc/sysctl.d")
+                }
                 PassedOver::FirstBoot => said!(
                     "write the value into /etc/sysctl.d there, or use bootcmd",
                     "把值写进那里的 /etc/sysctl.d，或者用 bootcmd"

@@ -90,14 +90,14 @@ pub(super) fn ways(
         (MODULES_LIST, appended(&list, &format!("{module}\n")))
     };
     match (loader, modular) {
-        (SysctlLoader::Systemd | SysctlLoader::Procps, false) => {
+        (SysctlLoader::Systemd | SysctlLoader::Procps | SysctlLoader::OpenRc, false) => {
             alloc::vec![with(&[own(SETTINGS_FILE)]), with(&[own(LAST_FILE)])]
         }
         (SysctlLoader::Systemd, true) => alloc::vec![
             with(&[own(SETTINGS_FILE), trigger.clone()]),
             with(&[own(LAST_FILE), trigger]),
         ],
-        (SysctlLoader::Procps, true) => alloc::vec![
+        (SysctlLoader::Procps | SysctlLoader::OpenRc, true) => alloc::vec![
             with(&[own(SETTINGS_FILE), listed()]),
             with(&[own(LAST_FILE), listed()]),
             with(&[(SYSCTL_CONF, set_lines(there(SYSCTL_CONF), &lines)), listed()]),
