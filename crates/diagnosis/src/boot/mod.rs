@@ -24,6 +24,7 @@ mod tests;
 mod tree;
 mod unapplied;
 mod value;
+pub(crate) mod volatile;
 
 use alloc::collections::BTreeMap;
 use alloc::format;

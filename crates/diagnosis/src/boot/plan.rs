@@ -162,6 +162,12 @@ pub(super) fn plan(facts: &BootFacts, tree: &Tree, keys: &Keys<'_>) -> Plan {
             facts.core()
         ));
     }
+    if let Some(kind) = super::volatile::in_memory(tree) {
+        plan.assumed.push(said!(
+            "the files are read as they are now, and /etc/sysctl.d lies in memory ({kind}): a boot finds what was saved of it",
+            "按现在的样子读文件，而 /etc/sysctl.d 在内存里（{kind}）：启动时看到的是保存下来的那些"
+        ));
+    }
     plan.events.sort_by_key(|event| event.stage);
     plan
 }

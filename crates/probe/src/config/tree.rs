@@ -29,6 +29,7 @@ const PARENTS: &[&str] = &["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"]
 const TEXTS: &[&str] = &[
     "/proc/cmdline",
     "/proc/1/comm",
+    "/proc/mounts",
     "/etc/sysctl.conf",
     "/etc/modules",
     "/etc/modprobe.conf",

@@ -17,7 +17,7 @@ use plimsoll_ct::{Access, Setting};
 
 use super::{Change, FileChange, FileState, Plan, Target, Verify};
 use crate::Said;
-use crate::boot::{self, After, Boot, BootFacts, Outcome, Stage, place};
+use crate::boot::{self, After, Boot, BootFacts, Outcome, Stage, place, volatile};
 use crate::{RemedyId, commands, words};
 use by_hand::by_hand;
 use ways::{Files, OLD_OPTIONS_FILE, OPTIONS_FILE, ways};
@@ -341,6 +341,13 @@ fn risks(wanted: &[Wanted], facts: &BootFacts, changes: &[Change]) -> Vec<Said> 
         "None for the running host: the files take effect at the next boot.",
         "对运行中的主机没有：文件在下次启动时才起作用。",
     )];
+    if let Some(kind) = volatile::in_memory(&facts.tree) {
+        risks.push(said!(
+            "/etc/sysctl.d lies in memory here ({kind}): the file is gone with the next boot, unless it is saved (Alpine: \
+             `lbu commit`; a live system or an image: where it is built).",
+            "这里的 /etc/sysctl.d 在内存里（{kind}）：除非保存下来（Alpine：`lbu commit`；live 系统或镜像：在制作它的地方），否则下次启动文件就没了。"
+        ));
+    }
     let touches =
         |path: &str| changes.iter().any(|c| matches!(c, Change::File(f) if f.path == path));
     if touches(OPTIONS_FILE) || touches(OLD_OPTIONS_FILE) {
