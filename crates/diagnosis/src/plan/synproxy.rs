@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::Protocol;
 use plimsoll_wire::filter::{Backend, Program, TableFamily};
 
-use super::bypass::{accepts_by_iptables, owned, program_of, serves};
+use super::bypass::{accepts_by_iptables, foreign, program_of, serves};
 use super::{
     Change, Ground, IptablesChange, NO_NAMESPACE, NftChange, NftTable, OwnRule, Placed, Plan,
     Readback, Setting, Target, Verify, rules_read, tell_of_rules,
@@ -72,7 +72,7 @@ pub fn synproxy(request: SynProxyRequest, rules: &Ways, ground: &Ground<'_>) -> 
         }
     };
     unfit(&case, space, nft, mtu, &found, &mut plan);
-    owned(&found.accepts, program, &mut plan);
+    foreign::refused(&found.accepts, program, &mut plan);
     let loose = space.now.setting(LOOSE);
     if loose.is_none() {
         plan.refused.push(said!("{LOOSE} could not be read", "读不到 {LOOSE}"));

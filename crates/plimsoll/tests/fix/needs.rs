@@ -23,6 +23,13 @@ const NEED: &[(&str, &str, &str)] = &[
         "a rule rewrites its addresses, which only happens to tracked packets: iptables nat: -A KUBE-SVC-X",
     ),
     (
+        "calico",
+        "*filter\n:INPUT ACCEPT\n:cali-INPUT -\n-A INPUT -m comment --comment \"cali:x\" -j cali-INPUT\n-A cali-INPUT -m conntrack \
+         --ctstate INVALID -j DROP\nCOMMIT\n",
+        "it needs a rule of ours in chain cali-INPUT, which Calico writes anew by itself, without ours; the port, still untracked, \
+         would then be dropped: iptables filter: -A cali-INPUT",
+    ),
+    (
         "redirect",
         "*nat\n:PREROUTING ACCEPT\n-A PREROUTING -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 443\nCOMMIT\n",
         "a rule sends other connections to it, and only tracked answers find their way back: iptables nat: -A PREROUTING",

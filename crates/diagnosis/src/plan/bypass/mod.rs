@@ -5,6 +5,7 @@
 //! in prerouting for what comes in and in output for what this host sends. What the rules then lack is
 //! found by walking them ([`crate::rules`]). Loopback is left tracked: there a packet passes both hooks.
 
+pub(super) mod foreign;
 mod helper;
 mod nft;
 mod xtables;
@@ -15,7 +16,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use plimsoll_ct::Protocol;
-use plimsoll_wire::filter::{Backend, Program};
+use plimsoll_wire::filter::Backend;
 
 use super::shed::BATCH;
 use super::{
@@ -26,7 +27,7 @@ use crate::Said;
 use crate::case::{Case, Space};
 use crate::facts::{Fact, Ways};
 use crate::remedies::speaks_nft;
-use crate::rules::{Accept, Judgement, Role, Traffic, family_word, judge};
+use crate::rules::{Judgement, Role, Traffic, judge};
 use crate::{RemedyId, words};
 use nft::{nft, nft_rules};
 use xtables::xtables;
@@ -121,7 +122,7 @@ pub(crate) fn planned(
     }
     let judgement = judge(program, &traffic);
     take(&judgement, request, &mut plan);
-    owned(&judgement.accepts, program, &mut plan);
+    foreign::refused(&judgement.accepts, program, &mut plan);
     plan.refused.extend(helper::reading_along(case, space, &request.services));
     if !plan.refused.is_empty() {
         return plan;
@@ -310,25 +311,6 @@ fn take(judgement: &Judgement, request: &BypassRequest, plan: &mut Plan) {
         if !plan.details.contains(&detail) {
             plan.details.push(detail);
         }
-    }
-}
-
-/// A table that its process owns takes no rule of ours: nft would say "Operation not permitted".
-pub(super) fn owned(accepts: &[Accept], program: &Program, plan: &mut Plan) {
-    for table in program.tables.iter().filter(|t| t.owned) {
-        let into = |a: &&Accept| {
-            (a.backend, a.family, &a.table) == (table.backend, table.family, &table.name)
-        };
-        let Some(accept) = accepts.iter().find(into) else { continue };
-        plan.refused.push(said!(
-            "it needs a rule of ours in table {} {}, which only the process that made it can change (`flags owner`; \
-             firewalld: NftablesTableOwner=no in /etc/firewalld/firewalld.conf and a restart of it allow it): {}",
-            "需要在表 {} {} 里加一条我们的规则，而这个表只有创建它的进程能改（`flags owner`；firewalld：在 \
-             /etc/firewalld/firewalld.conf 里设 NftablesTableOwner=no 并重启它，就可以改）：{}",
-            family_word(table.family),
-            words::clean(&table.name),
-            accept.stands_for
-        ));
     }
 }
 
