@@ -53,7 +53,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// A entry before anything was read into it.
+    /// An entry before anything was read into it.
     pub const UNKNOWN: Self = {
         let nowhere = Tuple {
             source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),

@@ -4,6 +4,23 @@
 //! kernel generations differ in what a reader of the table meets.
 //! Does not know: where values come from, what they mean for a host, how they are shown.
 //! Data enters as constructor arguments and leaves as plain values; nothing here reads or writes.
+//!
+//! ```
+//! use plimsoll_ct::{Bytes, Class, KernelVersion, Profile, Setting, State, Status, TcpState};
+//!
+//! // Buckets and limit that a kernel gives itself on a host with 8 GiB of memory.
+//! let kernel = KernelVersion::parse("5.4.0-150-generic").expect("a release");
+//! assert_eq!(Profile::of(&kernel).defaults(Bytes(8 << 30)), (65_536, 262_144));
+//!
+//! // A setting is found by any name that any generation gave it.
+//! let setting = Setting::find("net.ipv4.netfilter.ip_conntrack_max").expect("a known one");
+//! assert_eq!(setting.name, "nf_conntrack_max");
+//!
+//! // What a full table may do with an entry.
+//! let established = State::Tcp(TcpState::Established);
+//! assert_eq!(Class::of(Status::SEEN_REPLY, established), Class::Evictable);
+//! assert_eq!(Class::of(Status::SEEN_REPLY | Status::ASSURED, established), Class::Protected);
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -5,6 +5,22 @@
 //! Does not know: where the bytes come from, and what the values mean for a host.
 //! Bytes enter as slices (a line, a message, a file), values or a [`Malformed`] leave. Nothing panics on
 //! any input; unknown words and numbers are kept or skipped, never guessed.
+//!
+//! ```
+//! use plimsoll_wire::listing::{self, Dialect};
+//!
+//! // A line of `conntrack -L`; `listing` reads and writes the proc files of all generations, too.
+//! let shown = "udp      17 25 src=10.0.0.1 dst=10.0.0.2 sport=4000 dport=53 [UNREPLIED] src=10.0.0.2 dst=10.0.0.1 sport=53 dport=4000 mark=0 use=1";
+//! let line = listing::parse(shown.as_bytes())?;
+//! assert_eq!(line.entry.expires.map(|seconds| seconds.get()), Some(25));
+//! let mut text = String::new();
+//! listing::write(&mut text, &line, Dialect::Tool).expect("a String takes all");
+//! assert_eq!(text.trim_end(), shown);
+//!
+//! let wrong = listing::parse(b"udp 17 soon").unwrap_err();
+//! assert!(wrong.to_string().starts_with("original tuple: expected src= and dst="));
+//! # Ok::<(), plimsoll_wire::Malformed>(())
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
 
