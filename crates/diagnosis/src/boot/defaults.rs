@@ -136,70 +136,11 @@ pub(super) fn own(
         None => plain(own?),
     };
     let hashsize = option_value("hashsize").filter(|(n, _)| *n > 0);
-    let rounded = |n: u64| match profile.era {
-        Era::IpConntrack => n,
-        Era::Both | Era::NfConntrack => n.next_multiple_of(512),
-    };
     match setting.name {
         "nf_conntrack_max" | "nf_conntrack_buckets" => {
-            let max = setting.name == "nf_conntrack_max";
-            if let Some((n, at)) = hashsize {
-                let buckets = rounded(n);
-                let value = if max { buckets.saturating_mul(8) } else { buckets };
-                let why = if max {
-                    said!(
-                        "hashsize={n} in {at} makes the limit 8 times the buckets",
-                        "{at:#} 里的 hashsize={n} 使上限成为桶数的 8 倍"
-                    )
-                } else if buckets == n {
-                    said!("hashsize={n} in {at}", "{at:#} 里的 hashsize={n}")
-                } else {
-                    said!(
-                        "hashsize={n} in {at}, rounded up to whole pages",
-                        "{at:#} 里的 hashsize={n}，向上取到整页"
-                    )
-                };
-                return Some(Own { value, about: false, why, option: Some(at) });
-            }
-            let memory = facts.memory.get()?;
-            let (buckets, limit) = profile.defaults(memory);
-            let value = if max { limit } else { buckets };
-            let mib = words::count(memory.0 >> 20);
-            let why = said!(
-                "the kernel's own value for {mib} MiB of memory",
-                "内核按 {mib} MiB 内存自己取的值"
-            );
-            // Between the steps the number follows the memory itself.
-            Some(Own { value, about: memory.0 <= 1 << 30, why, option: None })
+            size(facts, setting.name == "nf_conntrack_max", hashsize)
         }
-        "nf_conntrack_expect_max" => {
-            if let Some((n, at)) = option_value("expect_hashsize").filter(|(n, _)| *n > 0) {
-                let why = said!(
-                    "expect_hashsize={n} in {at}, 4 for each",
-                    "{at:#} 里的 expect_hashsize={n}，每个 4 个"
-                );
-                let value = n * EXPECT_PER_BUCKET;
-                return Some(Own { value, about: false, why, option: Some(at) });
-            }
-            let (buckets, at) = match &hashsize {
-                // Computed before the rounding to whole pages.
-                Some((n, at)) => (*n, Some(at.clone())),
-                None => (profile.defaults(facts.memory.get()?).0, None),
-            };
-            let value = (buckets / EXPECT_SHARE).max(1) * EXPECT_PER_BUCKET;
-            let about = at.is_none() && facts.memory.get().is_some_and(|m| m.0 <= 1 << 30);
-            let why = match &at {
-                Some(at) => said!(
-                    "hashsize in {at}: 4 for each 256 buckets",
-                    "{at:#} 里的 hashsize：每 256 个桶 4 个"
-                ),
-                None => said!(
-                    "the kernel's own value: 4 for each 256 buckets",
-                    "内核自己的值：每 256 个桶 4 个"
-                ),
-            };
-            Some(Own { value, about, why, option: at })
-        }
+        "nf_conntrack_expect_max" => expectations(facts, hashsize, option_value("expect_hashsize")),
         // Older ones differ by how they were built.
         "nf_conntrack_acct" => switch("acct", (profile.from >= (3, 4)).then_some(0)),
         "nf_conntrack_timestamp" => switch("tstamp", Some(0)),
@@ -216,4 +157,71 @@ pub(super) fn own(
         "nf_conntrack_frag6_high_thresh" if profile.from >= (4, 9) => plain(4_194_304),
         _ => plain(setting.default?),
     }
+}
+
+/// The limit (`max`) or the buckets; `hashsize`: the option, and where it stands.
+fn size(facts: &BootFacts, max: bool, hashsize: Option<(u64, Said)>) -> Option<Own> {
+    if let Some((n, at)) = hashsize {
+        let buckets = match facts.profile.era {
+            Era::IpConntrack => n,
+            Era::Both | Era::NfConntrack => n.next_multiple_of(512),
+        };
+        let value = if max { buckets.saturating_mul(8) } else { buckets };
+        let why = if max {
+            said!(
+                "hashsize={n} in {at} makes the limit 8 times the buckets",
+                "{at:#} 里的 hashsize={n} 使上限成为桶数的 8 倍"
+            )
+        } else if buckets == n {
+            said!("hashsize={n} in {at}", "{at:#} 里的 hashsize={n}")
+        } else {
+            said!(
+                "hashsize={n} in {at}, rounded up to whole pages",
+                "{at:#} 里的 hashsize={n}，向上取到整页"
+            )
+        };
+        return Some(Own { value, about: false, why, option: Some(at) });
+    }
+    let memory = facts.memory.get()?;
+    let (buckets, limit) = facts.profile.defaults(memory);
+    let value = if max { limit } else { buckets };
+    let mib = words::count(memory.0 >> 20);
+    let why =
+        said!("the kernel's own value for {mib} MiB of memory", "内核按 {mib} MiB 内存自己取的值");
+    // Between the steps the number follows the memory itself.
+    Some(Own { value, about: memory.0 <= 1 << 30, why, option: None })
+}
+
+/// The limit of expectations; the two options, and where they stand.
+fn expectations(
+    facts: &BootFacts,
+    hashsize: Option<(u64, Said)>,
+    expect_hashsize: Option<(u64, Said)>,
+) -> Option<Own> {
+    if let Some((n, at)) = expect_hashsize.filter(|(n, _)| *n > 0) {
+        let why = said!(
+            "expect_hashsize={n} in {at}, 4 for each",
+            "{at:#} 里的 expect_hashsize={n}，每个 4 个"
+        );
+        let value = n * EXPECT_PER_BUCKET;
+        return Some(Own { value, about: false, why, option: Some(at) });
+    }
+    let (buckets, at) = match &hashsize {
+        // Computed before the rounding to whole pages.
+        Some((n, at)) => (*n, Some(at.clone())),
+        None => (facts.profile.defaults(facts.memory.get()?).0, None),
+    };
+    let value = (buckets / EXPECT_SHARE).max(1) * EXPECT_PER_BUCKET;
+    let about = at.is_none() && facts.memory.get().is_some_and(|m| m.0 <= 1 << 30);
+    let why = match &at {
+        Some(at) => said!(
+            "hashsize in {at}: 4 for each 256 buckets",
+            "{at:#} 里的 hashsize：每 256 个桶 4 个"
+        ),
+        None => said!(
+            "the kernel's own value: 4 for each 256 buckets",
+            "内核自己的值：每 256 个桶 4 个"
+        ),
+    };
+    Some(Own { value, about, why, option: at })
 }

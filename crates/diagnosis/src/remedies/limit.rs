@@ -1,4 +1,4 @@
-//! Limit one source, or a namespace that takes too much; or all of them, where memory cannot keep the limit.
+//! Limit one source, or a namespace that takes too much.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ use super::{Findings, Ranked, same_elsewhere, speaks_nft};
 use crate::Said;
 use crate::case::{Case, Space};
 use crate::commands;
-use crate::facts::{ManagerKind, Service};
+use crate::facts::Service;
 use crate::findings::flood_of;
 use crate::groups::{prefix_label, ratio};
 use crate::rules::{Role, Traffic, judge};
@@ -24,120 +24,6 @@ const SHARE: u64 = 20;
 const LEAST: u64 = 200;
 /// A table that holds fewer such shares is too small to be divided.
 const TINY: u64 = 4;
-
-/// A limit that fits into memory by this share: the half from which on it is too much (CT021).
-const FITS: u64 = 2;
-/// Entries that nothing may evict must stay below this share of a lower limit; from there on they would be
-/// the next trouble (CT004).
-const PROTECTED: (u64, u64) = (3, 4);
-
-/// The lower limit that makes the worst case fit into memory. `Err`: why there is none.
-pub(crate) fn lowered(case: &Case<'_>) -> Result<u64, Said> {
-    let s = case.initial().map(|(_, s)| s).or(case.spaces.first());
-    let now = s
-        .and_then(Space::limit)
-        .ok_or(said!("the limit in force could not be read", "读不到现行上限"))?;
-    let memory = case
-        .after
-        .host
-        .memory_total
-        .get()
-        .ok_or(said!("the memory is not known", "内存大小未知"))?;
-    let buckets = case.buckets().unwrap_or(0);
-    // The largest power of two below the present one that fits.
-    let mut max = 1u64 << now.ilog2();
-    if max == now {
-        max /= 2;
-    }
-    while max > 1 && case.price.worst(max, buckets).0 > memory.0 / FITS {
-        max /= 2;
-    }
-    let peak = case
-        .spaces
-        .iter()
-        .filter_map(|s| Some((case.unmovable(s).or(s.load.count.map(|c| c.0))?, &s.name)))
-        .max_by_key(|(n, _)| *n);
-    if let Some((entries, name)) = peak
-        && entries.saturating_mul(PROTECTED.1) >= max.saturating_mul(PROTECTED.0)
-    {
-        return Err(said!(
-            "{} entries of {name} may not be evicted: a limit of {}, which would fit, leaves no room \
-             for new ones",
-            "{name:#} 有 {} 个条目不可淘汰：放得下的上限 {} 没有给新条目留出地方",
-            words::count(entries),
-            words::count(max)
-        ));
-    }
-    Ok(max)
-}
-
-/// Against a limit that memory cannot keep: a lower one, and fewer namespaces that track.
-pub(super) fn memory(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
-    if !findings.has("CT021") {
-        return None;
-    }
-    let mut commands = Vec::new();
-    if case.price.multiplies() {
-        commands.push(said!(
-            "# the limit is one value, and each of the {} namespaces that track may fill it: none can be \
-             given one of its own", "# 上限只有一个值，启用跟踪的 {} 个命名空间每个都可能占满它：不能单独给其中一个另设",
-            case.price.namespaces
-        ));
-    }
-    let mut ours = Vec::new();
-    let (title, refused, price) = match lowered(case) {
-        Ok(max) => {
-            ours.push(Said::name(format!("plimsoll fix raise --max {max} --allow-lower")));
-            commands.push(Said::name(commands::set(case.profile, "nf_conntrack_max", max)));
-            let price = case.price.worst(max, case.buckets().unwrap_or(0));
-            let to = words::count(max);
-            (said!("lower the limit to {to}", "把上限降到 {to}"), Vec::new(), Some(price))
-        }
-        Err(reason) => (said!("lower the limit", "降低上限"), alloc::vec![reason], None),
-    };
-    if case.price.multiplies() {
-        let one = case.price.worst(1, 0).0 / case.price.namespaces;
-        let limit = case.initial().and_then(|(_, s)| s.limit()).unwrap_or(0);
-        commands.push(said!(
-            "# or let fewer namespaces track: each that has no rule by state and no NAT takes {} off the \
-             worst case", "# 或者少让几个命名空间跟踪：每一个没有按状态匹配的规则、也没有 NAT 的，可使最坏情况少 {}",
-            words::bytes(plimsoll_ct::Bytes(one.saturating_mul(limit)))
-        ));
-    }
-    let kube = case.after.boot.managers.value().into_iter().flatten();
-    if kube.into_iter().any(|m| m.kind == ManagerKind::Kubernetes) {
-        commands.push(
-            said!("# kube-proxy sets it at each start: conntrack.maxPerCore: 0 and conntrack.min: 0 leave it \
-             alone", "# kube-proxy 每次启动都会设它：conntrack.maxPerCore: 0 和 conntrack.min: 0 可让它不动"),
-        );
-    }
-    let remedy = Remedy {
-        id: RemedyId::Limit,
-        title,
-        findings: alloc::vec!["CT021"],
-        fix: ours,
-        commands,
-        memory: price,
-        risk: said!(
-            "A table that needs more than that drops new flows: compare with the busiest hour.",
-            "需要更多条目的表会丢掉新流：请与最忙的时段比较。"
-        ),
-        effect: match case.may_track() {
-            0 => said!(
-                "The tables of all namespaces together fit into half of the memory.",
-                "所有命名空间的表合起来不超过一半内存。"
-            ),
-            unknown => said!(
-                "The tables of the namespaces that are known to track fit into half of the memory; {} more \
-                 may track.",
-                "已知启用跟踪的命名空间的表合起来不超过一半内存；另有 {} 个也许也启用跟踪。",
-                words::count(unknown)
-            ),
-        },
-        refused,
-    };
-    Some(Ranked { rank: 35, remedy })
-}
 
 /// The remedy against a source or a namespace that takes too much.
 pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked> {
@@ -172,59 +58,19 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     let role = hot.and_then(|service| roles(s, service, false)?.first().copied());
     let v6 = source.is_some_and(|p| p.address.is_ipv6());
     let old = case.after.host.kernel.value().is_some_and(|k| k.rank() < (2, 23));
-    let (title, commands): (Said, Vec<Said>) = if speaks_nft(case, s) {
-        // `limit` is a word of the language, so the chain has another name.
-        let (set, kind, word) = if v6 {
-            ("per_source6", "ipv6_addr", "ip6")
-        } else {
-            ("per_source", "ipv4_addr", "ip")
-        };
-        let commands = alloc::vec![
-            Said::name("nft add table inet plimsoll"),
-            Said::name(format!(
-                "nft 'add set inet plimsoll {set} {{ type {kind}; size 65535; flags dynamic; }}'"
-            )),
-            Said::name(
-                "nft 'add chain inet plimsoll crowd { type filter hook prerouting priority mangle; }'"
-            ),
-            Said::name(format!(
-                "nft 'add rule inet plimsoll crowd ct state new add @{set} {{ {word} saddr ct \
-                 count over {each} }} counter drop'"
-            )),
-        ];
-        (
-            said!(
-                "let one source hold {} entries at most",
-                "让一个来源最多占 {} 个条目",
-                words::count(each)
-            ),
-            commands,
-        )
+    let (title, commands) = if speaks_nft(case, s) {
+        (at_most(each), by_nft(each, v6))
     } else if old {
         // connlimit came with 2.6.23.
-        let source = source.filter(|_| !v6)?;
-        let address = prefix_label(source);
-        (
-            said!(
-                "drop the packets of {address} before they are tracked",
-                "在跟踪之前丢弃 {address} 的包"
-            ),
-            alloc::vec![Said::name(format!("iptables -t raw -I PREROUTING -s {address} -j DROP"))],
-        )
-    } else {
-        let (tool, mask) = if v6 { ("ip6tables", 128) } else { ("iptables", 32) };
-        let command = format!(
-            "{tool} -t mangle -I PREROUTING -m conntrack --ctstate NEW -m connlimit --connlimit-above \
-             {each} --connlimit-mask {mask} -j DROP"
+        let address = prefix_label(source.filter(|_| !v6)?);
+        let title = said!(
+            "drop the packets of {address} before they are tracked",
+            "在跟踪之前丢弃 {address} 的包"
         );
-        (
-            said!(
-                "let one source hold {} entries at most",
-                "让一个来源最多占 {} 个条目",
-                words::count(each)
-            ),
-            alloc::vec![Said::name(command)],
-        )
+        let command = format!("iptables -t raw -I PREROUTING -s {address} -j DROP");
+        (title, alloc::vec![Said::name(command)])
+    } else {
+        (at_most(each), alloc::vec![by_connlimit(each, v6)])
     };
     let mut commands = commands::run_inside(s, commands);
     commands.extend(same_elsewhere(case, findings, s, &answers, |_| true));
@@ -265,6 +111,38 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         refused,
     };
     Some(Ranked { rank: 4, remedy })
+}
+
+fn at_most(each: u64) -> Said {
+    let each = words::count(each);
+    said!("let one source hold {each} entries at most", "让一个来源最多占 {each} 个条目")
+}
+
+fn by_nft(each: u64, v6: bool) -> Vec<Said> {
+    // `limit` is a word of the language, so the chain has another name.
+    let (set, kind, word) =
+        if v6 { ("per_source6", "ipv6_addr", "ip6") } else { ("per_source", "ipv4_addr", "ip") };
+    alloc::vec![
+        Said::name("nft add table inet plimsoll"),
+        Said::name(format!(
+            "nft 'add set inet plimsoll {set} {{ type {kind}; size 65535; flags dynamic; }}'"
+        )),
+        Said::name(
+            "nft 'add chain inet plimsoll crowd { type filter hook prerouting priority mangle; }'"
+        ),
+        Said::name(format!(
+            "nft 'add rule inet plimsoll crowd ct state new add @{set} {{ {word} saddr ct \
+             count over {each} }} counter drop'"
+        )),
+    ]
+}
+
+fn by_connlimit(each: u64, v6: bool) -> Said {
+    let (tool, mask) = if v6 { ("ip6tables", 128) } else { ("iptables", 32) };
+    Said::name(format!(
+        "{tool} -t mangle -I PREROUTING -m conntrack --ctstate NEW -m connlimit --connlimit-above \
+         {each} --connlimit-mask {mask} -j DROP"
+    ))
 }
 
 /// Whether a rule sends what asks for a port elsewhere.

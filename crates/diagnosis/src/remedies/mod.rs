@@ -4,6 +4,7 @@
 mod bypass;
 mod lifeline;
 mod limit;
+mod lower;
 mod none_needed;
 mod ours;
 mod persist;
@@ -80,7 +81,7 @@ pub(crate) fn remedies(case: &Case<'_>, found: &[Draft]) -> Vec<Remedy> {
         lifeline::remedy(case, &findings),
         shed::remedy(case, &findings),
         limit::remedy(case, &findings),
-        limit::memory(case, &findings),
+        lower::remedy(case, &findings),
         unload::remedy(case, &findings),
         none_needed::remedy(&findings),
     ]

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use plimsoll_ct::{Era, Setting};
 
 use super::written::{self, Vain, applied, in_vain};
-use super::{Findings, Ranked, limit, raise};
+use super::{Findings, Ranked, lower, raise};
 use crate::Said;
 use crate::boot::{Attempt, Fate, LintKind, place};
 use crate::case::Case;
@@ -48,7 +48,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         buckets = buckets.filter(|b| !written::stays(case, "nf_conntrack_buckets", *b));
     }
     if findings.has("CT021")
-        && let Ok(max) = limit::lowered(case)
+        && let Ok(max) = lower::lowered(case)
     {
         values.push(("nf_conntrack_max", max));
         answers.push("CT021");

@@ -4,7 +4,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use plimsoll_wire::filter::{Action, Backend, Table, TableFamily, Test};
+use plimsoll_wire::filter::{Action, Backend, Rule, Table, TableFamily, Test};
 
 use super::named;
 use super::packet::Holds;
@@ -81,70 +81,10 @@ pub(super) fn stand_in(
             place(table, at)
         ));
     }
-    let nft = table.backend == Backend::Nft;
-    let old =
-        rule.matches.iter().any(|m| m.words.as_ref().is_some_and(|w| w.starts_with("-m state ")));
-    let six = pair.tracked.family == TableFamily::Ip6;
-    let mut conditions = traffic.words(leg, nft, six, old);
-    for m in &rule.matches {
-        match (pair.tracked.holds(&m.test), &m.test, &m.words) {
-            (Holds::Yes, ..) => {}
-            (_, Test::Rate, _) => {
-                return Err(said!(
-                    "a rule limits how fast new connections come, and without tracking none is new: {}",
-                    "有规则限制新连接的速率，而不跟踪就没有新连接：{}",
-                    place(table, at)
-                ));
-            }
-            (_, _, Some(words)) if !words.contains(char::is_control) => {
-                conditions.push(' ');
-                conditions.push_str(words);
-            }
-            (_, _, Some(_) | None) => {
-                return Err(said!(
-                    "what a rule asks before it lets it pass can't be asked again: {}",
-                    "规则放行之前所问的条件，没法再问一次：{}",
-                    place(table, at)
-                ));
-            }
-        }
-    }
-    let action = match (action, nft) {
-        (Action::Accept, true) => "accept".to_string(),
-        (Action::Accept, false) => "-j ACCEPT".to_string(),
-        (Action::Drop, true) => "drop".to_string(),
-        (Action::Drop, false) => "-j DROP".to_string(),
-        (Action::Return, true) => "return".to_string(),
-        (Action::Return, false) => "-j RETURN".to_string(),
-        (Action::Jump(name) | Action::Goto(name), _) if !is_plain(name) => {
-            return Err(said!(
-                "the name of a chain can't be written: {}",
-                "有一条链的名字写不出来：{}",
-                place(table, at)
-            ));
-        }
-        (Action::Jump(name), true) => format!("jump {name}"),
-        (Action::Jump(name), false) => format!("-j {name}"),
-        (Action::Goto(name), true) => format!("goto {name}"),
-        (Action::Goto(name), false) => format!("-g {name}"),
-        (Action::Next, _) => match &rule.marks {
-            Some(words) if !words.is_empty() => words.clone(),
-            Some(_) | None => {
-                return Err(said!(
-                    "what a rule writes on its packets can't be written again: {}",
-                    "规则写在包上的内容，没法再写一次：{}",
-                    place(table, at)
-                ));
-            }
-        },
-        (Action::Queue | Action::Nat | Action::Map(_), _) => {
-            return Err(said!(
-                "a rule hands its new connections to a program: {}",
-                "有规则把新连接交给一个程序：{}",
-                place(table, at)
-            ));
-        }
-    };
+    let conditions = conditions(traffic, leg, table, rule, pair)
+        .map_err(|why| said!("{why}: {}", "{why:#}：{}", place(table, at)))?;
+    let action = written(action, rule, table.backend == Backend::Nft)
+        .map_err(|why| said!("{why}: {}", "{why:#}：{}", place(table, at)))?;
     Ok(Accept {
         backend: table.backend,
         family: table.family,
@@ -156,6 +96,77 @@ pub(super) fn stand_in(
         action,
         comment: format!("plimsoll: {}", traffic.name()),
         stands_for: place(table, at),
+    })
+}
+
+/// Those of the rule's conditions that are not the port's own anyway, behind the port's. `Err`: one can't be asked again.
+fn conditions(
+    traffic: &Traffic,
+    leg: &Leg,
+    table: &Table,
+    rule: &Rule,
+    pair: &Pair<'_>,
+) -> Result<String, Said> {
+    let nft = table.backend == Backend::Nft;
+    let old =
+        rule.matches.iter().any(|m| m.words.as_ref().is_some_and(|w| w.starts_with("-m state ")));
+    let six = pair.tracked.family == TableFamily::Ip6;
+    let mut conditions = traffic.words(leg, nft, six, old);
+    for m in &rule.matches {
+        match (pair.tracked.holds(&m.test), &m.test, &m.words) {
+            (Holds::Yes, ..) => {}
+            (_, Test::Rate, _) => {
+                return Err(said!(
+                    "a rule limits how fast new connections come, and without tracking none is new",
+                    "有规则限制新连接的速率，而不跟踪就没有新连接"
+                ));
+            }
+            (_, _, Some(words)) if !words.contains(char::is_control) => {
+                conditions.push(' ');
+                conditions.push_str(words);
+            }
+            (_, _, Some(_) | None) => {
+                return Err(said!(
+                    "what a rule asks before it lets it pass can't be asked again",
+                    "规则放行之前所问的条件，没法再问一次"
+                ));
+            }
+        }
+    }
+    Ok(conditions)
+}
+
+/// What the rule of ours does, in the words of the tool. `Err`: it can't be written.
+fn written(action: &Action, rule: &Rule, nft: bool) -> Result<String, Said> {
+    Ok(match (action, nft) {
+        (Action::Accept, true) => "accept".to_string(),
+        (Action::Accept, false) => "-j ACCEPT".to_string(),
+        (Action::Drop, true) => "drop".to_string(),
+        (Action::Drop, false) => "-j DROP".to_string(),
+        (Action::Return, true) => "return".to_string(),
+        (Action::Return, false) => "-j RETURN".to_string(),
+        (Action::Jump(name) | Action::Goto(name), _) if !is_plain(name) => {
+            return Err(said!("the name of a chain can't be written", "有一条链的名字写不出来"));
+        }
+        (Action::Jump(name), true) => format!("jump {name}"),
+        (Action::Jump(name), false) => format!("-j {name}"),
+        (Action::Goto(name), true) => format!("goto {name}"),
+        (Action::Goto(name), false) => format!("-g {name}"),
+        (Action::Next, _) => match &rule.marks {
+            Some(words) if !words.is_empty() => words.clone(),
+            Some(_) | None => {
+                return Err(said!(
+                    "what a rule writes on its packets can't be written again",
+                    "规则写在包上的内容，没法再写一次"
+                ));
+            }
+        },
+        (Action::Queue | Action::Nat | Action::Map(_), _) => {
+            return Err(said!(
+                "a rule hands its new connections to a program",
+                "有规则把新连接交给一个程序"
+            ));
+        }
     })
 }
 
