@@ -78,6 +78,38 @@ fn udp_is_assured_after_two_seconds_only_on_5_10_as_later() {
     }
 }
 
+/// Of a kernel that was never run: as its sources are described (2.4 to 2.6.30).
+#[test]
+fn an_echo_that_is_answered_as_often_as_asked_is_gone_on_2_6_18() {
+    let echo = |reply: bool| {
+        let kind = if reply { 0 } else { 8 };
+        packet(reply, 1, &[kind, 0, 0, 0, 0, 7, 0, 1])
+    };
+    for (profile, ends) in [("2.6.18", true), ("2.6.32", false)] {
+        let mut model = model(profile);
+        // Two are under way at once. An answer that is not the last one leaves the time that the second question gave.
+        let asked = [(0, false), (5, false), (9, true), (10, true), (11, true)];
+        let steps = asked.map(|(second, reply)| {
+            let (at, bytes) = (Time::from_secs(second), echo(reply));
+            let step = model.packet(at, &parse_ip(&bytes).unwrap(), &Treatment::default());
+            let left = model.entries().next().and_then(|entry| entry.expires);
+            (step.info, left.map(|seconds| seconds.get()))
+        });
+        let first = [(Info::New, Some(30)), (Info::New, Some(30))];
+        let answered = if ends {
+            [
+                (Info::EstablishedReply, Some(26)),
+                (Info::EstablishedReply, None),
+                (Info::Invalid, None),
+            ]
+        } else {
+            [(Info::EstablishedReply, Some(30)); 3]
+        };
+        assert_eq!(steps, [&first[..], &answered[..]].concat()[..], "{profile}");
+        assert_eq!(model.counted(), usize::from(!ends), "{profile}");
+    }
+}
+
 #[test]
 fn an_sctp_association_lives_210_seconds_on_5_10_as_later() {
     let chunk = |reply: bool, tag: u32, kind: u8| {
