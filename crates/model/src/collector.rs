@@ -232,7 +232,7 @@ impl Model {
         let longest = LONGEST * seconds;
         // What expires later than that need not be looked at: it counts as that long.
         let due = match self.collector.kind {
-            _ if evicts || !self.table.tells_bounds() => None,
+            _ if evicts || !self.table.foresees() => None,
             CollectorKind::Adaptive => Some(now.plus(longest.unsigned_abs())),
             CollectorKind::Timers | CollectorKind::Slices | CollectorKind::FullScan => Some(now),
         };
@@ -302,7 +302,7 @@ impl Model {
         let evicts = self.collector.early_drop && self.profile.collector_evicts && floor != 0;
         let (mut seen, mut gone, mut least) = (0, 0, i32::MAX);
         let (mut walked, slice) = (0, self.slice());
-        let due = (self.table.tells_bounds() && !evicts).then_some(now);
+        let due = (self.table.foresees() && !evicts).then_some(now);
         while walked < slice && gone < SLICE_REMOVALS {
             if self.collector.place >= chains {
                 self.collector.place = 0;

@@ -172,18 +172,16 @@ impl Table {
     }
 
     /// Of chains, the first of which begins a line: `some` and all that share their last line, and those behind them, as long as none of
-    /// what they hold can have expired by `due`: the chain behind them, and what they hold. One setting's part of a table is
-    /// not looked over like this.
+    /// what they hold can have expired by `due`: the chain behind them, and what they hold; of the setting whose table it is, if it is
+    /// one's.
     pub(crate) fn quiet(
         &mut self,
         chains: Range<usize>,
         some: usize,
         due: Jiffies,
     ) -> (usize, Held) {
-        if self.view.is_some() {
-            return (chains.start, Held::default());
-        }
-        self.index.quiet(chains, some, due)
+        let seat = self.view.map_or(0, |view| view.seat);
+        self.index.quiet(chains, some, due, seat)
     }
 
     /// The chains of a line that begins with this one, and the entries that they hold, of all settings that share the table;
@@ -194,8 +192,8 @@ impl Table {
 
     /// The chains that hold an entry, in their order, where a walk over entries takes much less time than one over chains.
     pub(crate) fn few_chains(&self) -> Option<Vec<usize>> {
-        let chains_of_an_entry = if self.view.is_some() { 16 } else { 256 };
-        if self.slab.cells() * chains_of_an_entry > self.chains() {
+        const CHAINS_OF_AN_ENTRY: usize = 256;
+        if self.slab.cells() * CHAINS_OF_AN_ENTRY > self.chains() {
             return None;
         }
         let chain = |id| self.chain(&self.probe(self.slab.key(id)));

@@ -65,7 +65,6 @@ pub(super) struct Index {
     shift: u32,
     /// From one line to the next: 2 to the power of this. 1 where several settings share the table, else 0.
     stride: u32,
-    /// None, where several settings share the table.
     regions: Regions,
 }
 
@@ -97,8 +96,9 @@ impl Index {
         for line in &self.lines {
             lines.extend([line.moved(now), EMPTY]);
         }
+        self.regions = Regions::new(self.behind as usize);
         (self.lines, self.behind, self.spare) = (lines, self.behind * 2, self.spare * 2);
-        (self.stride, self.regions) = (1, Regions::default());
+        self.stride = 1;
     }
 
     /// What stands beside a line, where several settings share the table.
@@ -307,7 +307,7 @@ impl Index {
     #[inline]
     pub(super) fn lower(&mut self, at: At, time: Jiffies) {
         if self.line_mut(at).lower(time) {
-            self.lowered(at);
+            self.touched(at);
         }
     }
 
@@ -341,8 +341,8 @@ impl Index {
     pub(super) fn renew(&mut self, now: Jiffies) {
         if self.stride == 0 {
             self.lines.iter_mut().filter(|line| !line.is_fresh(now)).for_each(|l| l.set_bound(now));
-            self.regions = Regions::new(self.behind as usize);
         }
+        self.regions = Regions::new((self.behind >> self.stride) as usize);
     }
 
     /// The bit that tells whether a chain is settled; where a line has more chains than it has bits, whether all of some are.
@@ -417,6 +417,7 @@ impl Index {
     #[inline]
     pub(super) fn insert_aside(&mut self, place: Place, id: u32, now: Jiffies, aside: Aside) {
         let first = self.first(place);
+        self.regions.forget(place.line >> self.stride);
         let line = &mut self.lines[place.line as usize];
         let count = line.count();
         if count == ROOM {
@@ -483,7 +484,7 @@ impl Index {
 
     /// Behind what was taken out of a place's lines: gives empty ones back that stand behind the first.
     pub(super) fn tidy(&mut self, first: At) {
-        self.regions.forget(first.0);
+        self.regions.forget(first.0 >> self.stride);
         let mut at = first;
         while let Some(next) = self.next(at) {
             let Line { link, .. } = *self.line(next);

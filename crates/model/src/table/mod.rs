@@ -246,6 +246,11 @@ impl Table {
         self.bounds
     }
 
+    /// Whether [`Table::quiet`] knows when entries expire.
+    pub(crate) const fn foresees(&self) -> bool {
+        self.bounds || self.view.is_some()
+    }
+
     /// What is known of times that are past is forgotten, before it would look as if they were to come.
     pub(crate) fn renew(&mut self, now: Jiffies) {
         self.index.renew(now);

@@ -94,6 +94,9 @@ impl Table {
         let was = asides.get(slot);
         let is = change(versions, id, was);
         asides.refresh(slot, is.soonest, is.row);
+        if is.soonest.left(was.soonest) < 0 {
+            self.index.touched(at);
+        }
     }
 
     /// A packet refreshes an entry that was found, and changes nothing else of it; the row is that of its class.
@@ -208,6 +211,7 @@ impl Table {
     #[inline(always)]
     pub(super) fn leave(&mut self, at: At, slot: usize, gone: Seats) -> bool {
         let id = EntryId(self.index.id(at, slot));
+        self.index.touched(at);
         if let (Some(versions), Some(asides)) = (&self.versions, self.index.asides_mut(at)) {
             let aside = asides.get(slot);
             let left = aside.seats.without(gone);

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::{At, Index};
+use crate::table::seats::Ticks;
 use crate::ticks::Jiffies;
 
 /// Lines of a region.
@@ -23,31 +24,43 @@ pub(super) struct Regions {
 #[derive(Debug, Clone, Copy, Default)]
 struct Region {
     known: bool,
-    held: Held,
+    content: Content,
 }
 
 /// What some lines hold.
+#[derive(Debug, Clone, Copy, Default)]
+struct Content {
+    /// Entries: by setting, where several share the table.
+    numbers: Ticks,
+    /// A time before which none of them expires, in any setting.
+    soonest: Option<Jiffies>,
+    /// There are lines behind some of them.
+    linked: bool,
+}
+
+impl Content {
+    /// Whether none of it can have expired by `due`.
+    fn is_quiet(&self, due: Jiffies) -> bool {
+        self.soonest.is_none_or(|soonest| soonest.left(due) > 0)
+    }
+
+    fn or(&mut self, soonest: Option<Jiffies>, due: Jiffies) {
+        self.soonest = sooner(self.soonest, soonest, due);
+    }
+}
+
+/// Seen from `due`, what has expired comes before what expires in months.
+fn sooner(one: Option<Jiffies>, other: Option<Jiffies>, due: Jiffies) -> Option<Jiffies> {
+    one.into_iter().chain(other).min_by_key(|time| time.left(due))
+}
+
+/// What some lines hold of one setting.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Held {
     /// Entries.
     pub(crate) number: usize,
     /// A time before which none of them expires.
     pub(crate) soonest: Option<Jiffies>,
-    /// There are lines behind some of them.
-    linked: bool,
-}
-
-impl Held {
-    /// Whether none of it can have expired by `due`.
-    fn is_quiet(&self, due: Jiffies) -> bool {
-        self.soonest.is_none_or(|soonest| soonest.left(due) > 0)
-    }
-
-    /// What others hold, too. Seen from `due`, what has expired comes before what expires in months.
-    fn add(&mut self, number: usize, soonest: Option<Jiffies>, due: Jiffies) {
-        self.number += number;
-        self.soonest = self.soonest.into_iter().chain(soonest).min_by_key(|time| time.left(due));
-    }
 }
 
 impl Regions {
@@ -67,29 +80,30 @@ impl Regions {
     /// Those of lines that are not known to be theirs.
     fn forget_behind(&mut self) {
         if core::mem::take(&mut self.behind) {
-            self.all.iter_mut().for_each(|region| region.known &= !region.held.linked);
+            self.all.iter_mut().for_each(|region| region.known &= !region.content.linked);
         }
     }
 }
 
 impl Index {
-    /// An entry of a line expires sooner than any of it did.
-    #[cold]
-    pub(in crate::table) fn lowered(&mut self, at: At) {
+    /// An entry of a line expires sooner than it did, or goes from a setting.
+    #[inline]
+    pub(in crate::table) fn touched(&mut self, at: At) {
         if at.0 < self.behind {
-            self.regions.forget(at.0);
+            self.regions.forget(at.0 >> self.stride);
         } else {
             self.regions.behind = true;
         }
     }
 
     /// Of chains, the first of which begins a line: `some` and all that share their last line, and those behind them, as long as none of
-    /// what they hold can have expired by `due`: the chain behind them, and what they hold.
+    /// what they hold can have expired by `due` in any setting: the chain behind them, and what they hold of one.
     pub(in crate::table) fn quiet(
         &mut self,
         chains: Range<usize>,
         some: usize,
         due: Jiffies,
+        seat: usize,
     ) -> (usize, Held) {
         let (mut line, mut all) = (chains.start >> self.shift, Held::default());
         if line << self.shift < chains.start {
@@ -112,7 +126,8 @@ impl Index {
             if to > end || !held.is_quiet(due) {
                 break;
             }
-            all.add(held.number, held.soonest, due);
+            all.number += held.numbers[seat] as usize;
+            all.soonest = sooner(all.soonest, held.soonest, due);
             line = to;
         }
         ((line << self.shift).min(last), all)
@@ -124,38 +139,52 @@ impl Index {
         let begins = chain < self.chains() && line << self.shift == chain;
         begins.then(|| {
             let end = ((line + 1) << self.shift).min(self.chains());
-            (chain..end, self.look(line, line + 1, Jiffies(0)).number)
+            let first = At((line as u32) << self.stride);
+            let all = core::iter::successors(Some(first), |&at| self.next(at));
+            (chain..end, all.map(|at| self.line(at).count()).sum())
         })
     }
 
     /// What a region holds that begins with a line; `None`: none does, or something in it can have expired by `due`.
-    fn held(&mut self, line: usize, end: usize, due: Jiffies) -> Option<Held> {
+    fn held(&mut self, line: usize, end: usize, due: Jiffies) -> Option<Content> {
         let region = self.regions.all.get(line / LINES).filter(|_| line.is_multiple_of(LINES))?;
-        if region.known && region.held.is_quiet(due) {
-            return Some(region.held);
+        if region.known && region.content.is_quiet(due) {
+            return Some(region.content);
         }
         // Those that were looked at meanwhile may be known better now.
-        let held = self.look(line, end, due);
-        self.regions.all[line / LINES] = Region { known: true, held };
-        held.is_quiet(due).then_some(held)
+        let content = self.look(line, end, due);
+        let known = content.is_quiet(due);
+        self.regions.all[line / LINES] = Region { known, content };
+        known.then_some(content)
     }
 
-    /// What lines hold, and those behind them, at `due`.
-    fn look(&self, line: usize, end: usize, due: Jiffies) -> Held {
-        let mut held = Held::default();
-        for first in &self.lines[line..end] {
-            let mut line = first;
-            loop {
-                let number = line.count();
-                held.add(number, (number > 0).then(|| line.bound()), due);
-                if line.link == 0 {
-                    break;
-                }
-                held.linked = true;
-                line = &self.lines[line.link as usize];
+    /// What lines hold, and those behind them, at `due`; or as much of it as shows that something can have expired by then.
+    fn look(&self, line: usize, end: usize, due: Jiffies) -> Content {
+        let mut content = Content::default();
+        for line in line..end {
+            let mut at = At((line as u32) << self.stride);
+            while content.is_quiet(due) {
+                self.add(at, &mut content, due);
+                let Some(next) = self.next(at) else { break };
+                content.linked = true;
+                at = next;
             }
         }
-        held
+        content
+    }
+
+    /// Adds what one line holds.
+    fn add(&self, at: At, content: &mut Content, due: Jiffies) {
+        let count = self.line(at).count();
+        let Some(asides) = self.asides(at) else {
+            content.numbers[0] += count as u32;
+            return content.or((count > 0).then(|| self.bound(at)), due);
+        };
+        for slot in 0..count {
+            let aside = asides.get(slot);
+            aside.seats.for_each(|seat| content.numbers[seat] += 1);
+            content.or(Some(aside.soonest), due);
+        }
     }
 }
 
@@ -207,7 +236,7 @@ mod tests {
             while from < index.chains() {
                 let end = index.chains().min(from + 1 + draw(2000) as usize);
                 let (known, seen) =
-                    (index.quiet(from..end, 16, due), anew.quiet(from..end, 16, due));
+                    (index.quiet(from..end, 16, due, 0), anew.quiet(from..end, 16, due, 0));
                 assert_eq!((known.0, known.1.number), (seen.0, seen.1.number));
                 let left = |held: &Held| held.soonest.map_or(i32::MAX, |time| time.left(due));
                 assert!(0 < left(&known.1) && left(&known.1) <= left(&seen.1));
