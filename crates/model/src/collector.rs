@@ -259,7 +259,7 @@ impl Model {
                     break;
                 }
             }
-            let end = self.table.whole_lines(place, BLOCK);
+            let end = self.end_of_block(place, most.saturating_sub(gone));
             self.sweep(place..end, due, |met, count| {
                 let leaving = match met {
                     Met::Entry(leaving) => leaving,
@@ -296,6 +296,18 @@ impl Model {
 
     /// One slice: (entries seen, entries removed).
     fn collect_slice(&mut self, outlook: &mut Outlook) -> (usize, usize) {
+    /// Where a block ends that begins with this chain: with a line, but where that has more chains, and more entries than a run may
+    /// still remove. So runs end with the same chain however the table is laid out.
+    fn end_of_block(&self, chain: usize, most: u64) -> usize {
+        let end = self.table.whole_lines(chain, BLOCK);
+        let fits = |number: usize| number as u64 <= most;
+        if end - chain <= BLOCK || self.table.line_from(chain).is_some_and(fits) {
+            end
+        } else {
+            chain / BLOCK * BLOCK + BLOCK
+        }
+    }
+
         let now = self.now();
         let chains = self.table.chains();
         let floor = self.settings.max / 100 * 95;

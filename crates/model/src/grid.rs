@@ -119,7 +119,7 @@ impl Grid {
         if configs.len() > SEATS || !configs.iter().all(|config| Self::joins(first, config)) {
             return None;
         }
-        let highest = configs.iter().map(|config| config.settings.laid_out_for()).max()?;
+        let highest = Settings::laid_out_for_all(configs.iter().map(|config| &config.settings));
         let same = |config: &Config| {
             Settings { max: 0, ..config.settings.clone() }
                 == Settings { max: 0, ..first.settings.clone() }

@@ -122,6 +122,13 @@ impl Settings {
         if self.max > self.buckets.saturating_mul(MOST) { 0 } else { self.max }
     }
 
+    /// The same for a table under any of several settings.
+    pub fn laid_out_for_all<'a>(all: impl IntoIterator<Item = &'a Self>) -> u64 {
+        let each = all.into_iter().map(Self::laid_out_for);
+        // 0 is more than any other.
+        each.max_by_key(|most| most.wrapping_sub(1)).unwrap_or(0)
+    }
+
     /// What a kernel of this profile gives itself on a host with `memory` bytes of RAM.
     pub fn of(profile: &Profile, memory: Bytes) -> Self {
         let behaviour = Behaviour::of(profile);

@@ -314,3 +314,32 @@ fn what_has_expired_is_met_as_such_after_half_of_the_clocks_round_too() {
     script.extend([udp(500_000, 0), udp(505_000, 1)]);
     run(&configs, &script, 64);
 }
+
+/// Lines of the index hold more chains where few entries are meant to come, and a run ends where it has removed enough.
+#[test]
+fn a_pass_that_has_too_much_to_remove_pauses_in_a_grid_where_it_does_alone() {
+    let profile = plimsoll_ct::Profile::named("6.18").expect("a profile");
+    let config = |max, udp| {
+        let mut settings = Settings::of(profile, Bytes(1 << 30));
+        (settings.hz, settings.buckets, settings.max) = (250, 16_384, max);
+        settings.set("nf_conntrack_udp_timeout", udp).expect("a known timeout");
+        Config::new(profile, settings)
+    };
+    let configs = [config(200_000, 1), config(1000, 2), config(400_000, 3)];
+    let mut grid = Grid::new(&configs).expect("a grid");
+    let mut models = configs.map(Model::new);
+    let datagram = ip(17, 0, false, [0, 0], &[9, 0, 0, 80, 0, 8, 0, 0]);
+    for n in 0..20_000_u16 {
+        // Some hundreds within a second, then some seconds of silence, and what the collector left.
+        let at = Time(i64::from(n) * 1_000_000 + i64::from(n / 700) * 9_000_000_000);
+        let mut bytes = datagram.clone();
+        bytes[20..22].copy_from_slice(&n.to_be_bytes());
+        let packet = parse_ip(&bytes).expect("a datagram");
+        let treatment = Treatment::default();
+        grid.batch(&[Arrival { at, packet, treatment }], |_, _, _| {});
+        for (seat, model) in models.iter_mut().enumerate() {
+            model.packet(at, &packet, &treatment);
+            assert_eq!(grid.counted(seat), model.counted(), "{n}, {seat}");
+        }
+    }
+}

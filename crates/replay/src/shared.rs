@@ -199,8 +199,8 @@ impl Shared {
         let mut sharers: Vec<Sharer> = family.iter().map(sharer).collect();
         sharers.sort_by_key(|sharer| sharer.limit);
         // Laid out for the highest, since it is that one's in the end.
-        let meant = family.iter().map(|(_, config)| config.settings.laid_out_for()).max();
-        config.settings.max = meant.unwrap_or(0);
+        let all = family.iter().map(|(_, config)| &config.settings);
+        config.settings.max = Settings::laid_out_for_all(all);
         let mut model = Model::new(config);
         set_limit(&mut model, &sharers);
         Self { table: Table::Together(Box::new(model)), notes: Notes::of(1), sharers, special }

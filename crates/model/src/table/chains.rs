@@ -190,6 +190,11 @@ impl Table {
         if self.view.is_some() { None } else { self.index.begins(chain) }
     }
 
+    /// The entries of a line that begins with this chain, of all settings that share the table; if there is such a line.
+    pub(crate) fn line_from(&self, chain: usize) -> Option<usize> {
+        self.index.begins(chain).map(|(_, number)| number)
+    }
+
     /// The chains that hold an entry, in their order, where a walk over entries takes much less time than one over chains.
     pub(crate) fn few_chains(&self) -> Option<Vec<usize>> {
         const CHAINS_OF_AN_ENTRY: usize = 256;
