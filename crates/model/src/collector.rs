@@ -5,14 +5,16 @@
 //! namespaces, which set the pace too, and runs that are cut since they took ten milliseconds.
 
 mod outlook;
+mod timers;
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use plimsoll_ct::{Class, CollectorKind, Counter, CounterSource, Time};
 
 use crate::far::FAR;
 use crate::model::Model;
-use crate::table::{Held, Met};
+use crate::table::{Held, Met, Whole};
 use crate::ticks::Jiffies;
 use outlook::Outlook;
 
@@ -294,8 +296,6 @@ impl Model {
         Some((pass.average.clamp(seconds, 60 * seconds) as u64).saturating_sub(took).max(1))
     }
 
-    /// One slice: (entries seen, entries removed).
-    fn collect_slice(&mut self, outlook: &mut Outlook) -> (usize, usize) {
     /// Where a block ends that begins with this chain: with a line, but where that has more chains, and more entries than a run may
     /// still remove. So runs end with the same chain however the table is laid out.
     fn end_of_block(&self, chain: usize, most: u64) -> usize {
@@ -308,6 +308,8 @@ impl Model {
         }
     }
 
+    /// One slice: (entries seen, entries removed).
+    fn collect_slice(&mut self, outlook: &mut Outlook) -> (usize, usize) {
         let now = self.now();
         let chains = self.table.chains();
         let floor = self.settings.max / 100 * 95;
@@ -357,36 +359,30 @@ impl Model {
         (seen, gone)
     }
 
-    /// Timers: what has expired is gone.
-    fn expire_all(&mut self) {
-        let now = self.now();
-        if self.ticks < self.collector.next {
-            return;
-        }
-        let chains = 0..self.table.chains();
-        let soonest = self.sweep(
-            chains,
-            self.table.tells_bounds().then_some(now),
-            |met, _| matches!(met, Met::Entry(leaving) if leaving.expires.left(now) <= 0),
-        );
-        // An entry that is made meanwhile lives a second at least.
-        let most = self.settings.hz / 10;
-        let pause = soonest.map_or(most, |s| s.left(now).unsigned_abs().min(most));
-        self.collector.next = self.ticks.saturating_add(pause.max(1).into());
-    }
-
     /// [`Table::sweep`](crate::table::Table::sweep), and what belongs to each removal.
     fn sweep(
         &mut self,
-        chains: core::ops::Range<usize>,
+        chains: Range<usize>,
         due: Option<Jiffies>,
+        goes: impl FnMut(Met<'_>, usize) -> bool,
+    ) {
+        let mut ended = Vec::new();
+        self.sweep_into(chains, due, &mut ended, goes);
+        ended.iter().for_each(|whole| self.ended(whole));
+    }
+
+    /// The same, but those who have to know of an end are not told yet. Returns a time before which none of those that stay expires.
+    fn sweep_into(
+        &mut self,
+        chains: Range<usize>,
+        due: Option<Jiffies>,
+        ended: &mut Vec<Whole>,
         mut goes: impl FnMut(Met<'_>, usize) -> bool,
     ) -> Option<Jiffies> {
         let counted = self.profile.creation == CounterSource::Counted;
         let listening = self.events.is_some();
         let (classes, counters) = (&mut self.classes, &mut self.counters);
-        let mut ended = Vec::new();
-        let soonest = self.table.sweep(chains, due, |met, count| {
+        self.table.sweep(chains, due, |met, count| {
             let gone = goes(met, count);
             if gone && let Met::Entry(leaving) = met {
                 classes.leave(leaving.class);
@@ -398,16 +394,7 @@ impl Model {
                 }
             }
             gone
-        });
-        if self.collector.kind == CollectorKind::Timers {
-            // Timers rang one after the other, however late somebody looks.
-            let now = self.now();
-            ended.sort_by_key(|whole| whole.slot.expires.left(now));
-        }
-        for whole in ended {
-            self.ended(&whole);
-        }
-        soonest
+        })
     }
 }
 

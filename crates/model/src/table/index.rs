@@ -307,7 +307,7 @@ impl Index {
     #[inline]
     pub(super) fn lower(&mut self, at: At, time: Jiffies) {
         if self.line_mut(at).lower(time) {
-            self.touched(at);
+            self.lowered(at);
         }
     }
 

@@ -95,7 +95,7 @@ impl Table {
         let is = change(versions, id, was);
         asides.refresh(slot, is.soonest, is.row);
         if is.soonest.left(was.soonest) < 0 {
-            self.index.touched(at);
+            self.index.lowered(at);
         }
     }
 

@@ -32,7 +32,7 @@ impl Table {
         let expires = usual.refreshed(cell.head.expires, now, ticks);
         cell.head.expires = expires;
         if line.lower(expires) {
-            self.index.touched(self.index.first(place));
+            self.index.lowered(self.index.first(place));
         }
         Some(direction)
     }

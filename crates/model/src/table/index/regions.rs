@@ -86,7 +86,13 @@ impl Regions {
 }
 
 impl Index {
-    /// An entry of a line expires sooner than it did, or goes from a setting.
+    /// An entry of a line expires sooner than it did.
+    #[cold]
+    pub(in crate::table) fn lowered(&mut self, at: At) {
+        self.touched(at);
+    }
+
+    /// The same, or it goes from a setting.
     #[inline]
     pub(in crate::table) fn touched(&mut self, at: At) {
         if at.0 < self.behind {
