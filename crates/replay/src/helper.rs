@@ -6,7 +6,12 @@ use plimsoll_model::Helper;
 
 use crate::selector::{Selector, SelectorError, fault, words};
 
-/// See the module.
+/// Which entries a helper reads: a selector and the helper's name.
+///
+/// ```
+/// let rule = plimsoll_replay::HelperRule::parse("tcp dport 21 ftp").expect("a rule");
+/// assert_eq!(rule.helper, plimsoll_model::Helper::Ftp);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HelperRule {
     /// Which packets get their entry this helper.

@@ -10,7 +10,17 @@ use plimsoll_model::TimeoutPolicy;
 
 use crate::selector::{Selector, SelectorError, fault, words};
 
-/// See the module.
+/// Which entries get a timeout policy, and what is in it: a selector that names the protocol, and seconds by state, in the
+/// words of nft. The policy itself belongs into [`Settings::policies`](plimsoll_model::Settings::policies), at the rule's place
+/// in [`Rules::policies`](crate::Rules::policies).
+///
+/// ```
+/// use plimsoll_replay::PolicyRule;
+///
+/// PolicyRule::parse("tcp dport 443 established=600 close_wait=10").expect("states of TCP's");
+/// let error = PolicyRule::parse("udp port 53 established=5").unwrap_err();
+/// assert!(error.to_string().contains("unreplied"), "{error}");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyRule {
     /// Which packets get their entry this policy.

@@ -39,7 +39,21 @@ enum Term {
     Address(End, Vec<Prefix>),
 }
 
-/// See the module. Without terms it is about every packet.
+/// Which packets a rule is about: a small expression in the words of nft and tcpdump. Terms are joined by `and`, or just stand one
+/// after the other; all must hold. `port` and `host` hold in both directions, `dport`, `sport`, `daddr`, `saddr` in one. Without
+/// terms it is about every packet.
+///
+/// ```
+/// use plimsoll_replay::Selector;
+///
+/// let selector = Selector::parse("udp port 53 and host 10.0.0.0/8").expect("an expression");
+/// let query = [
+///     0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1, // IP
+///     0x10, 0, 0, 53, 0, 8, 0, 0, // UDP
+/// ];
+/// let packet = plimsoll_model::wire::packet::parse_ip(&query).expect("a whole header");
+/// assert!(selector.holds(&packet));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selector {
     terms: Vec<Term>,

@@ -8,7 +8,15 @@ use plimsoll_wire::packet::Packet;
 
 use crate::selector::{Selector, SelectorError, fault, words};
 
-/// See the module.
+/// Which packets are put into which zone: a selector, if it is not about all of them, and the zone in the words of `conntrack`.
+///
+/// ```
+/// use plimsoll_replay::ZoneRule;
+///
+/// for text in ["7", "saddr 10.0.0.0/8 orig=7", "tcp dport 443 reply=7"] {
+///     assert_eq!(ZoneRule::parse(text).expect("a rule").to_string(), text);
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneRule {
     /// Which packets; all of them where it has no terms.
