@@ -39,6 +39,21 @@ fn kinds(plan: &Value) -> BTreeSet<String> {
 }
 
 #[test]
+fn what_another_namespace_can_not_see_of_the_host_is_not_called_absent() {
+    if !root() {
+        return;
+    }
+    let host = Host::new("elsewhere");
+    let out = host.run(&["fix", "persist", "nf_conntrack_tcp_timeout_close", "--dry-run"]);
+    let said = text(&out.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("the running values of the host's own network namespace could not be read"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_field_that_the_schema_does_not_name_is_an_error() {
     let mut plan = serde_json::json!({ "schema": "plimsoll.plan/1" });
     assert!(errors(&plan).iter().any(|e| e.contains("remedy")), "a missing one too");

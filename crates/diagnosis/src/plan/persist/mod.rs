@@ -178,17 +178,24 @@ fn wanted(keys: &[String], facts: &BootFacts, today: &Boot) -> Result<Vec<Wanted
         let value = outcome.now?;
         Some(Wanted { setting: outcome.setting, key: outcome.key.clone(), value })
     };
+    let not_read = || {
+        Said::of(
+            "the running values of the host's own network namespace could not be read",
+            "读不到主机自己的网络命名空间里当前的值",
+        )
+    };
     if keys.is_empty() {
         if facts.settings.is_empty() {
-            return Err(alloc::vec![Said::of(
-                "the running values of the host's own network namespace could not be read",
-                "读不到主机自己的网络命名空间里当前的值",
-            )]);
+            return Err(alloc::vec![not_read()]);
         }
         let kept = |o: &&Outcome| loses(o) && gain(o).is_none() && !o.awaits_its_line();
         let lost = today.outcomes.iter().filter(kept);
         return Ok(lost.filter_map(of).collect());
     }
+    // These two are the whole machine's, and seen from any namespace: no other key is, where it is not the host's.
+    let global = ["nf_conntrack_max", "nf_conntrack_buckets"];
+    let elsewhere =
+        facts.tracks_now() && facts.settings.keys().all(|k| global.contains(&k.as_str()));
     let mut found = Vec::new();
     let mut wrong = Vec::new();
     for key in keys {
@@ -201,6 +208,7 @@ fn wanted(keys: &[String], facts: &BootFacts, today: &Boot) -> Result<Vec<Wanted
                 ));
             }
             Some(outcome) => match of(outcome) {
+                None if elsewhere => return Err(alloc::vec![not_read()]),
                 None => wrong.push(said!(
                     "{} is not there now, so it has no running value",
                     "{} 现在不在，所以没有当前值",
