@@ -108,6 +108,13 @@ fn bare(name: &str) -> Option<&'static plimsoll_ct::Setting> {
 }
 
 fn settings(request: &TimeoutRequest, case: &Case<'_>, space: &Space<'_>, plan: &mut Plan) {
+    if space.now.settings.is_empty() {
+        plan.refused.push(said!(
+            "no setting of conntrack is there: it is not loaded, or they could not be read",
+            "没有任何连接跟踪的设置：它没有加载，或者没能读到"
+        ));
+        return;
+    }
     let mut longest = 0;
     for (name, seconds) in &request.values {
         let Some(setting) = bare(name) else {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use plimsoll_ct::{Entries, Protocol};
-use plimsoll_diagnosis::facts::{Reason, Snapshot, Tracking, Ways};
+use plimsoll_diagnosis::facts::{Fact, Reason, Snapshot, Tracking, Ways};
 use plimsoll_diagnosis::plan::{
-    BypassRequest, FileState, Ground, LimitRequest, Plan, SynProxyRequest, bypass,
-    lifeline_request, limit, synproxy,
+    BypassRequest, FileState, Ground, LimitRequest, Plan, SynProxyRequest, TimeoutRequest, bypass,
+    lifeline_request, limit, synproxy, timeout,
 };
 use plimsoll_diagnosis::{Language, Said};
 use plimsoll_wire::filter::{Backend, Program, TableFamily, read_json, read_save};
@@ -242,4 +242,27 @@ fn a_helper_that_reads_along_by_itself_needs_the_tracking_of_its_port() {
     ] {
         assert_eq!(refused(release, module, switch), [""; 0], "{release} {module} {switch:?}");
     }
+}
+
+#[test]
+fn a_timeout_where_nothing_of_conntrack_is_there_is_not_called_unknown_to_the_kernel() {
+    let asked = TimeoutRequest {
+        service: None,
+        values: vec![("established".into(), 7440)],
+        allow_short: false,
+    };
+    let refused = |after: &Snapshot| {
+        let files = BTreeMap::new();
+        let ground = Ground { before: None, now: after, target: 0, files: &files };
+        let keepalives = Fact::missing(Reason::NotAsked, Said::of("not asked", "没有问"));
+        let plan = timeout(&asked, &keepalives, &ground);
+        plan.refused.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let mut after = host("6.12.117", 4);
+    assert_eq!(refused(&after), Vec::<String>::new());
+    after.namespaces[0].settings.clear();
+    assert_eq!(
+        refused(&after),
+        ["no setting of conntrack is there: it is not loaded, or they could not be read"]
+    );
 }
