@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use plimsoll_apply::{Applied, Event, Flow, Phase, Recovered, Transaction, Undone, unreadable};
 use plimsoll_diagnosis::plan::{Change, Filter, Plan};
 use plimsoll_diagnosis::{Said, said};
+use plimsoll_report::number::{count, counted};
 use plimsoll_report::{Language, clean};
 
 use crate::terminal;
@@ -68,10 +69,8 @@ impl Voice {
     /// Whether drops have ended.
     pub fn watched(self, flow: &Flow) {
         let seconds = flow.span.as_secs_f64();
-        let packets = match flow.packets {
-            1 => said!("1 packet", "1 个包"),
-            n => said!("{n} packets", "{n} 个包"),
-        };
+        let (packets, n) = (counted(flow.packets, "packet", "packets"), count(flow.packets));
+        let packets = said!("{packets}", "{n} 个包");
         self.say(&match flow.drops {
             0 if flow.packets == 0 => said!(
                 "No packet came in {seconds} s: whether drops have ended is not shown yet.",
@@ -96,10 +95,13 @@ impl Voice {
                 "No entry in the table is {filter}.",
                 "表里没有这样的条目：{filter:#}。"
             )),
-            Ok(n) => self.say(&said!(
-                "STILL TRACKED: {n} entries are {filter}.",
-                "仍被跟踪：这样的条目有 {n} 个：{filter:#}。"
-            )),
+            Ok(n) => {
+                let (are, n) = (counted(n, "entry is", "entries are"), count(n));
+                self.say(&said!(
+                    "STILL TRACKED: {are} {filter}.",
+                    "仍被跟踪：这样的条目有 {n} 个：{filter:#}。"
+                ));
+            }
             Err(why) => self.error(&why),
         }
     }
@@ -192,6 +194,15 @@ impl Voice {
     }
 }
 
+/// How many entries, with their noun and without, as the kernel's answer was written down.
+fn deleted(readback: &str) -> (String, String) {
+    let n = readback.parse::<u64>();
+    n.map_or_else(
+        |_| (format!("{readback} entries"), readback.to_owned()),
+        |n| (counted(n, "entry", "entries"), count(n)),
+    )
+}
+
 /// A change that was made, and what reads back.
 fn made(change: &Change, readback: Option<&str>) -> Option<Said> {
     Some(match (change, readback) {
@@ -200,13 +211,16 @@ fn made(change: &Change, readback: Option<&str>) -> Option<Said> {
         }
         (Change::File(f), _) => said!("{} is written.", "{} 已写入。", f.path),
         (Change::Delete(d), Some(n)) if d.left_over => {
-            let filter = d.filter.said();
+            let (filter, (entries, n)) = (d.filter.said(), deleted(n));
             said!(
-                "{n} entries were left over ({filter}), and are deleted.",
+                "{entries} left over ({filter}) deleted.",
                 "删除了剩下的 {n} 个条目（{filter:#}）。"
             )
         }
-        (Change::Delete(_), Some(n)) => said!("{n} entries deleted.", "删除了 {n} 个条目。"),
+        (Change::Delete(_), Some(n)) => {
+            let (entries, n) = deleted(n);
+            said!("{entries} deleted.", "删除了 {n} 个条目。")
+        }
         (Change::Nft(_) | Change::Iptables(_) | Change::Policy(_) | Change::Modules(_), _) => {
             let subject = change.subject();
             said!("{subject}: done.", "{subject:#}：完成。")

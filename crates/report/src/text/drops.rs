@@ -9,7 +9,7 @@ use plimsoll_diagnosis::Diagnosis;
 use plimsoll_diagnosis::facts::Origin;
 
 use crate::Language;
-use crate::number::{count, rate};
+use crate::number::{self, count, rate};
 use crate::paint::{Line, Paint};
 use crate::screen::Screen;
 use crate::spoken::span;
@@ -67,7 +67,9 @@ pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
                 "（表满、插入冲突、NAT 等合计）"
             ),
         };
-        let text = spoken!(language, "{} packets{causes}", "{} 个包{causes}", count(counted));
+        let packets = number::counted(counted, "packet", "packets");
+        let n = count(counted);
+        let text = spoken!(language, "{packets}{causes}", "{n} 个包{causes}");
         let row = row(&spoken!(language, "since boot", "启动以来"));
         screen.paragraph(row, COLUMN, Paint::Plain, &text);
     }
@@ -106,11 +108,11 @@ pub(super) fn show(screen: &mut Screen<'_>, d: &Diagnosis) {
         }
     }
     if let Some(n) = drops.suppressed.filter(|&n| n > 0) {
+        let (messages, n) = (number::counted(n, "message", "messages"), count(n));
         let text = spoken!(
             language,
-            "{} messages of all networking, swallowed by the kernel's rate limit",
-            "全部网络消息共 {} 条，因内核限速没有写出",
-            count(n)
+            "{messages} of all networking, swallowed by the kernel's rate limit",
+            "全部网络消息共 {n} 条，因内核限速没有写出"
         );
         let row = row(&spoken!(language, "  suppressed", "  被抑制"));
         screen.paragraph(row, COLUMN, Paint::Faint, &text);

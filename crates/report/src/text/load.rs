@@ -9,7 +9,7 @@ use plimsoll_diagnosis::{Diagnosis, Load, NamespaceReport, Rate, Rates, Said, Se
 
 use super::bar::{bar, glyphs, level, parts_of};
 use crate::Style;
-use crate::number::{count, rate, ratio, share};
+use crate::number::{count, counted, rate, ratio, share};
 use crate::paint::{Line, Paint};
 use crate::screen::Screen;
 use crate::spoken::span;
@@ -367,7 +367,8 @@ fn folded(screen: &mut Screen<'_>, d: &Diagnosis, shown: &[usize]) {
     let others = d.namespaces.len() - shown.len();
     let language = style.language;
     item(&spoken!(language, "and {} more", "另有 {} 个", count(others as u64)));
-    item(&spoken!(language, "{} entries in them", "其中共 {} 个条目", count(entries)));
+    let (held, n) = (counted(entries, "entry", "entries"), count(entries));
+    item(&spoken!(language, "{held} in them", "其中共 {n} 个条目"));
     if let Some((full, ns)) = fullest {
         let name = cut(&style.show(style.said(&ns.name)), 24, style.unicode);
         item(&spoken!(language, "fullest {} ({name})", "最满的 {}（{name}）", share(full)));

@@ -35,6 +35,15 @@ fn a_full_host() {
 }
 
 #[test]
+fn one_of_a_thing_is_not_many() {
+    let mut d = cases::full();
+    (d.drops.counted, d.drops.suppressed) = (Some(1), Some(1));
+    let screen = text(&d, &plain());
+    assert!(screen.contains("1 packet (full table,"), "{screen}");
+    assert!(screen.contains("1 message of all networking,"), "{screen}");
+}
+
+#[test]
 fn a_full_container_on_a_host_that_is_not() {
     insta::assert_snapshot!("container", text(&cases::container(), &plain()));
 }
