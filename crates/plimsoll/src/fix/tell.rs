@@ -80,10 +80,13 @@ impl Voice {
                 "No drop in {seconds} s, while {packets} came in.",
                 "{seconds} 秒内没有丢包，其间收到 {packets:#}。"
             ),
-            n => said!(
-                "STILL DROPPING: {n} drops in {seconds} s, while {packets} came in.",
-                "仍在丢包：{seconds} 秒内丢了 {n} 个，其间收到 {packets:#}。"
-            ),
+            n => {
+                let (drops, n) = (counted(n, "drop", "drops"), count(n));
+                said!(
+                    "STILL DROPPING: {drops} in {seconds} s, while {packets} came in.",
+                    "仍在丢包：{seconds} 秒内丢了 {n} 个，其间收到 {packets:#}。"
+                )
+            }
         });
     }
 

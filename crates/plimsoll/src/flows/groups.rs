@@ -7,6 +7,7 @@ use plimsoll_report::flows::{
     Cell, GROUP_COLUMNS, Kind, csv_header, csv_row, group_cells, groups_table, json_row, key_kind,
     key_name,
 };
+use plimsoll_report::number::{count, counted};
 use plimsoll_report::{Style, spoken};
 
 use super::arguments::Flows;
@@ -36,10 +37,13 @@ pub fn print(
         if groups.len() > shown.len() {
             let more = groups.len() - shown.len();
             let rest = all - shown.iter().map(|group| group.tally.entries).sum::<u64>();
+            let others = counted(more as u64, "more group", "more groups");
+            let (entries, n) = (counted(rest, "entry", "entries"), count(rest));
             let line = spoken!(
                 style.language,
-                "and {more} more groups with {rest} entries (--top)\n",
-                "另有 {more} 组，共 {rest} 个条目（--top）\n"
+                "and {others} with {entries} (--top)\n",
+                "另有 {} 组，共 {n} 个条目（--top）\n",
+                count(more as u64)
             );
             out.buffer().extend_from_slice(line.as_bytes());
         }

@@ -178,8 +178,8 @@ impl Voice {
                 && last.elapsed() > Duration::from_millis(200)
             {
                 *last = Instant::now();
-                let line =
-                    said!("{made} of {connections} connections", "{made} / {connections} 条连接");
+                let (made, all) = (count(made), count(connections));
+                let line = said!("{made} of {all} connections", "{made} / {all} 条连接");
                 eprint!("\r   {} ", line.spoken(self.0));
                 let _ = std::io::stderr().flush();
             }
@@ -187,15 +187,15 @@ impl Voice {
         if live {
             eprint!("\r{:50}\r", "");
         }
-        let (made, seconds) = (filled.made, filled.took.as_secs_f64());
+        let (made, seconds) = (count(filled.made), filled.took.as_secs_f64());
         self.say(&said!(
             "{made} real handshakes in {seconds:.0} s; both ends then fell silent, as a crashed client does.",
             "{seconds:.0} 秒内完成 {made} 次真实的握手；然后两端都沉默了，就像客户端崩溃了那样。"
         ));
-        let count = lab.count()?;
+        let held = count(lab.count()?);
         self.say(&said!(
-            "{count} entries, each ASSURED, each good for five days.",
-            "{count} 个条目，个个都是 ASSURED，个个都能留五天。"
+            "{held} entries, each ASSURED, each good for five days.",
+            "{held} 个条目，个个都是 ASSURED，个个都能留五天。"
         ));
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use plimsoll_ct::Entries;
 use plimsoll_diagnosis::Said;
-use plimsoll_report::number::{count, rate};
+use plimsoll_report::number::{count, counted, rate};
 use plimsoll_report::{Line, Paint, load_line, load_parts, span, spoken, width};
 
 use super::Canvas;
@@ -65,11 +65,12 @@ fn parts(canvas: &mut Canvas<'_>, moment: &Moment, first: &Space, row: u16, line
     let end = canvas.line(0, row, &line);
     let others = moment.namespaces.saturating_sub(moment.spaces.len().min(lines));
     if others > 0 {
+        let namespaces = counted(others as u64, "namespace", "namespaces");
+        let (entries, n) = (counted(moment.entries, "entry", "entries"), count(moment.entries));
         let text = spoken!(
             canvas.language(),
-            "+{others} namespaces, {} entries in all",
-            "另有 {others} 个命名空间，共 {} 个条目",
-            count(moment.entries)
+            "+{namespaces}, {entries} in all",
+            "另有 {others} 个命名空间，共 {n} 个条目"
         );
         let wide = width(&text) as u16;
         // Under the parts where it does not fit beside them.
