@@ -38,12 +38,12 @@ pub fn print(
             let more = groups.len() - shown.len();
             let rest = all - shown.iter().map(|group| group.tally.entries).sum::<u64>();
             let others = counted(more as u64, "more group", "more groups");
+            let more = count(more as u64);
             let (entries, n) = (counted(rest, "entry", "entries"), count(rest));
             let line = spoken!(
                 style.language,
                 "and {others} with {entries} (--top)\n",
-                "另有 {} 组，共 {n} 个条目（--top）\n",
-                count(more as u64)
+                "另有 {more} 组，共 {n} 个条目（--top）\n"
             );
             out.buffer().extend_from_slice(line.as_bytes());
         }
