@@ -194,8 +194,8 @@ impl Voice {
         ));
         let held = count(lab.count()?);
         self.say(&said!(
-            "{held} entries, each ASSURED, each good for five days.",
-            "{held} 个条目，个个都是 ASSURED，个个都能留五天。"
+            "The table holds {held} entries; theirs are ASSURED, and each is good for five days.",
+            "表里有 {held} 个条目；这些连接的都是 ASSURED，个个都能留五天。"
         ));
         Ok(())
     }
@@ -207,8 +207,8 @@ impl Voice {
             std::thread::sleep(Duration::from_secs(1));
             let (now, came) = (lab.reading()?, visitors.visits());
             let between = came.since(visits);
-            let dropped = now.grown(Counter::Drop, &reading);
-            let evicted = now.grown(Counter::EarlyDrop, &reading);
+            let dropped = count(now.grown(Counter::Drop, &reading));
+            let evicted = count(now.grown(Counter::EarlyDrop, &reading));
             self.say(&said!(
                 "{:>11} entries   dropped {dropped:>6}   evicted {evicted:>6}   visitors {:>3} served, {:>3} lost",
                 "{:>11} 个条目   丢弃 {dropped:>6}   淘汰 {evicted:>6}   访客成功 {:>3}，失败 {:>3}",
