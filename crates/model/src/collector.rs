@@ -281,7 +281,7 @@ impl Model {
                     pass.add(left.clamp(seconds, longest));
                 }
                 least = least.min(left);
-                evicts && leaving.class != Class::Protected && count as u64 >= floor
+                evicts && leaving.class() != Class::Protected && count as u64 >= floor
             });
             place = end;
         }
@@ -348,7 +348,7 @@ impl Model {
                 seen += 1;
                 let left = leaving.expires.left(now);
                 let full = evicts && count as u64 >= floor;
-                let expendable = full && leaving.class != Class::Protected;
+                let expendable = full && leaving.class() != Class::Protected;
                 let goes = (left <= 0 || expendable) && gone < SLICE_REMOVALS;
                 gone += usize::from(goes);
                 least = if goes { least } else { least.min(left) };
@@ -385,7 +385,7 @@ impl Model {
         self.table.sweep(chains, due, |met, count| {
             let gone = goes(met, count);
             if gone && let Met::Entry(leaving) = met {
-                classes.leave(leaving.class);
+                classes.leave(leaving.class());
                 if counted {
                     counters.add(Counter::Delete, 1);
                 }

@@ -69,7 +69,7 @@ impl Model {
         let listening = self.events.is_some();
         let mut ended = Vec::new();
         let found = self.table.find(probe, only, now, |leaving| {
-            classes.leave(leaving.class);
+            classes.leave(leaving.class());
             if counted {
                 counters.add(Counter::Delete, 1);
             }

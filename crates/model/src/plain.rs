@@ -55,6 +55,8 @@ pub(crate) struct Usual {
     pub(crate) opening: u32,
     /// The one behind its answer.
     pub(crate) answered: u32,
+    /// The one behind an acknowledgement that is met in the middle of a flow.
+    pub(crate) met: u32,
     max_retrans: u8,
     /// See [`refreshed`].
     pub(crate) least: u32,
@@ -83,12 +85,15 @@ impl Usual {
         }
         let begins = |class, state| {
             let open = Open { flags: 0, window: 0, retransmissions: 0 };
-            settings.ticks(open.timeout(class, state, tcp, &settings.tcp_timeouts))
+            open.timeout(class, state, tcp, &settings.tcp_timeouts)
         };
+        let met = begins(Class::Ack, TcpState::Established);
         Self {
             established,
-            opening: begins(Class::Syn, TcpState::SynSent),
-            answered: begins(Class::SynAck, TcpState::SynRecv),
+            opening: settings.ticks(begins(Class::Syn, TcpState::SynSent)),
+            answered: settings.ticks(begins(Class::SynAck, TcpState::SynRecv)),
+            // Nobody has answered it.
+            met: settings.ticks(met.min(settings.tcp_timeouts.unacknowledged)),
             max_retrans: tcp.max_retrans,
             least,
             long: settings.checksum || settings.log_invalid != 0,

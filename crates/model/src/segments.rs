@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::plain::udp_length_fits;
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
 use crate::table::{EntryId, Found, Glance, Spot};
-use crate::tcp::{Direction, EntryView, Outcome, Segment, Tcp};
+use crate::tcp::{Direction, EntryView, First, Outcome, Segment, Tcp, answer};
 use crate::trackers::{STREAM_AFTER, is_lasting, segment, udp_life};
 
 const TCP: u8 = 6;
@@ -49,14 +49,25 @@ impl Model {
         if self.events.is_some() {
             return None;
         }
-        let transport = parse_transport(TCP, packet.payload, packet.payload_length)?;
-        let segment = segment(&transport).filter(|segment| segment.flags.are_valid())?;
         let now = self.now();
         let found = match self.table.sight(spot, now) {
             Glance::Found(found) => found,
-            Glance::Absent => return self.first_segment(packet, &segment, spot, treatment),
+            Glance::Absent => return self.first_segment(packet, spot, treatment),
             Glance::Unclear => return None,
         };
+        if found.direction == Direction::Reply
+            && let Some(answer) = answer(packet.payload, packet.payload_length)
+        {
+            #[cfg(debug_assertions)]
+            let expected = Some(self.expected(packet, &found));
+            if self.table.answer(&found, &answer, &self.usual, now) {
+                #[cfg(debug_assertions)]
+                self.compare(&found, expected);
+                return Some(self.went(packet, found.id, found.direction, found.info()));
+            }
+        }
+        let transport = parse_transport(TCP, packet.payload, packet.payload_length)?;
+        let segment = segment(&transport).filter(|segment| segment.flags.are_valid())?;
         let (status, expires, mut memory) = self.table.tcp(&found)?;
         if status.0 & SPECIAL.0 != 0 {
             return None;
@@ -76,25 +87,27 @@ impl Model {
         Some(self.went(packet, found.id, found.direction, info(&found, replied)))
     }
 
-    /// The same of a SYN that makes an entry.
+    /// The same of one that makes an entry.
     #[inline(always)]
     fn first_segment(
         &mut self,
         packet: &Packet<'_>,
-        segment: &Segment,
         spot: &Spot,
         treatment: &Treatment,
     ) -> Option<Step> {
+        let first = First::of(packet.payload, packet.payload_length, &self.settings.tcp)?;
         if !self.takes_bare(spot, treatment) {
             return None;
         }
         let (now, status) = (self.now(), Status::CONFIRMED);
-        let expires = now.plus(self.usual.opening);
-        let memory = Tcp::opened(segment)?;
+        let ticks = match first {
+            First::Syn(_) => self.usual.opening,
+            First::Met(_) => self.usual.met,
+        };
+        let id = self.table.insert_tcp(spot, status, now.plus(ticks), &first, now);
         if cfg!(debug_assertions) {
-            self.compare_first(packet, Slot { status, expires, memory: Memory::Tcp(memory) });
+            self.compare_first(packet, self.table.entry(id));
         }
-        let id = self.table.insert_tcp(spot, status, expires, &memory, now);
         Some(self.came(id))
     }
 
@@ -207,9 +220,6 @@ impl Model {
         segment: &Segment,
         view: EntryView,
     ) -> Option<(u32, bool)> {
-        if memory.answered(direction, segment) {
-            return Some((self.usual.answered, false));
-        }
         let (settings, timeouts) = (&self.settings.tcp, &self.settings.tcp_timeouts);
         match memory.judge(direction, segment, view, settings, timeouts) {
             Outcome::Refresh { timeout, assure, moved: _ } => {
@@ -251,5 +261,8 @@ const fn info(found: &Found, replied: bool) -> Info {
 
 #[inline(always)]
 const fn class(status: Status, memory: &Tcp) -> Class {
+    if !status.contains(Status::ASSURED) {
+        return Class::Evictable;
+    }
     Class::of(status, State::Tcp(memory.state))
 }

@@ -1,6 +1,6 @@
 //! How long entries last under each setting, in lanes.
 
-use plimsoll_ct::Class;
+use plimsoll_ct::{Class, TcpState};
 
 use crate::model::Model;
 use crate::plain::Usual;
@@ -23,6 +23,8 @@ pub(super) struct Lasting {
     closed: Ticks,
     /// What comes of these by state, bounds and class, as far as it was asked for.
     tcp: [[[Option<Lasts>; CLASSES]; BOUNDS]; TCP_STATES],
+    /// Behind a SYN that opens a flow, its answer, and an acknowledgement that is met in the middle of one: by the state, alike.
+    begins: [Option<Lasts>; BEGINNINGS],
 }
 
 /// Those that have a timeout.
@@ -30,6 +32,8 @@ const TCP_STATES: usize = 10;
 /// Three that hold or do not.
 const BOUNDS: usize = 8;
 const CLASSES: usize = 3;
+/// Up to ESTABLISHED.
+const BEGINNINGS: usize = 4;
 
 impl Lasting {
     /// The rows that it needs are the table's first.
@@ -56,7 +60,29 @@ impl Lasting {
         let closed = each(&|m| m.settings.ticks(m.settings.tcp_timeouts.max_retrans));
         let numbered = models[0].usual.numbered();
         let tcp = [[[None; CLASSES]; BOUNDS]; TCP_STATES];
-        Self { established, udp, least, numbered, states, unacknowledged, closed, tcp }
+        let begins = [None; BEGINNINGS];
+        Self { established, udp, least, numbered, states, unacknowledged, closed, tcp, begins }
+    }
+
+    /// Of an entry that is not assured, whose last segment made it or was the first to answer.
+    #[inline(always)]
+    pub(super) fn begins(
+        &mut self,
+        state: TcpState,
+        models: &[Model],
+        table: &mut Table,
+    ) -> &Lasts {
+        self.begins[usize::from(state.number()) % BEGINNINGS].get_or_insert_with(|| {
+            let mut ticks = Ticks::default();
+            for (place, Model { usual, .. }) in ticks.iter_mut().zip(models) {
+                *place = match state {
+                    TcpState::SynSent => usual.opening,
+                    TcpState::SynRecv => usual.answered,
+                    _ => usual.met,
+                };
+            }
+            table.lasts(ticks, Class::Evictable)
+        })
     }
 
     /// What [`Tcp::lasts`] says under each setting of an entry that is of a class now, where that is plain.
@@ -107,7 +133,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use alloc::{format, vec::Vec};
 
-    use plimsoll_ct::{Bytes, Profile, TcpState};
+    use plimsoll_ct::{Bytes, Profile};
 
     use super::*;
     use crate::table::SEATS;

@@ -1,7 +1,7 @@
 //! The short and the middle ways of a grid: what packets do that are nothing special, as far as they find entries that aren't
 //! either, or make them. What [`crate::plain`] and [`crate::segments`] are to a model.
 
-use plimsoll_ct::{Class, Counter, State, Status};
+use plimsoll_ct::{Class, Counter, State, Status, TcpState};
 use plimsoll_wire::packet::{Acknowledgement, Packet, parse_transport};
 
 use super::Grid;
@@ -10,7 +10,7 @@ use crate::plain::{Way, plain_datagram, udp_length_fits};
 use crate::segments::{SPECIAL, seen};
 use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
 use crate::table::{EntryId, Lasts, Life, Probe, SEATS, Seats, Ticks, Version};
-use crate::tcp::{Direction, EntryView, Outcome, Tcp};
+use crate::tcp::{Direction, EntryView, First, Outcome, Tcp, answer};
 use crate::ticks::Jiffies;
 use crate::trackers::{STREAM_AFTER, is_lasting, segment, udp_life};
 
@@ -68,6 +68,14 @@ impl Grid {
         now: Jiffies,
     ) -> Option<Step> {
         let Version { ref found, seats, .. } = *version;
+        if found.direction == Direction::Reply
+            && let Some(answer) = answer(packet.payload, packet.payload_length)
+            && self.table.answer_shared(found, &answer)
+        {
+            let life = Life::Anew(self.begins(TcpState::SynRecv));
+            self.store(probe, version, (Class::Evictable, Class::Evictable), &life, now);
+            return Some(self.went(found.id, seats, found.info()));
+        }
         let (status, _, mut memory) = self.table.tcp(found)?;
         if status.0 & SPECIAL.0 != 0 || self.table.has_extras(found) {
             return None;
@@ -77,15 +85,9 @@ impl Grid {
         let replied = status.contains(Status::SEEN_REPLY);
         let view = EntryView { assured: status.contains(Status::ASSURED), replied };
         let was = Class::of(status, State::Tcp(memory.state));
-        let assure = if memory.answered(found.direction, &segment) {
-            false
-        } else {
-            let settings = &self.models[0].settings.tcp;
-            match memory.judge_but_timeout(found.direction, &segment, view, settings) {
-                Outcome::Refresh { assure, .. } => assure,
-                _ => return None,
-            }
-        };
+        let settings = &self.models[0].settings.tcp;
+        let outcome = memory.judge_but_timeout(found.direction, &segment, view, settings);
+        let Outcome::Refresh { assure, .. } = outcome else { return None };
         let status_now = seen(status, found.direction, assure);
         let is = Class::of(status_now, State::Tcp(memory.state));
         let life = Life::Anew(self.lasts(&memory, view, is));
@@ -139,6 +141,13 @@ impl Grid {
                 self.table.lasts(ticks, class)
             }
         }
+    }
+
+    /// The same of one that is not assured and has just begun, or been answered for the first time.
+    #[inline(always)]
+    fn begins(&mut self, state: TcpState) -> Lasts {
+        let Self { lasting, models, table, .. } = self;
+        *lasting.begins(state, models, table)
     }
 
     /// The same in ticks, and of one that may have a policy.
@@ -207,23 +216,10 @@ impl Grid {
         packet: &Packet<'_>,
         seats: Seats,
     ) -> Option<EntryId> {
-        let transport = parse_transport(TCP, packet.payload, packet.payload_length)?;
-        let segment = segment(&transport).filter(|segment| segment.flags.are_valid())?;
         let settings = &self.models[0].settings.tcp;
-        let view = EntryView { assured: false, replied: false };
-        let known = Tcp::opened(&segment).or_else(|| Tcp::picked_up(&segment, settings));
-        let memory = match known {
-            Some(memory) => memory,
-            None => {
-                let mut memory = Tcp::open(&segment, settings)?;
-                match memory.judge_but_timeout(Direction::Original, &segment, view, settings) {
-                    Outcome::Refresh { assure: false, .. } => memory,
-                    _ => return None,
-                }
-            }
-        };
-        let lasts = self.lasts(&memory, view, Class::Evictable);
+        let first = First::of(packet.payload, packet.payload_length, settings)?;
+        let lasts = self.begins(first.state());
         let (now, status) = (self.now(), Status::CONFIRMED);
-        Some(self.table.insert_tcp_shared(probe, status, &memory, now, (seats, &lasts)))
+        Some(self.table.insert_tcp_shared(probe, status, &first, now, (seats, &lasts)))
     }
 }

@@ -4,6 +4,10 @@
 //! a packet in good order reads and writes is in the line. Beside it: 16 octets for what only odd packets
 //! need (of TCP: the last segment, when it was not the newest of its side), 32 for the addresses of IPv6.
 
+mod handshake;
+#[cfg(test)]
+mod tests;
+
 use plimsoll_ct::{Class as EntryClass, State, Status, TcpState};
 use plimsoll_wire::packet::Acknowledgement;
 
@@ -157,11 +161,6 @@ impl Head {
 
     pub(super) const fn set_extras(&mut self, some: bool) {
         self.rest = self.rest & !EXTRAS | if some { EXTRAS } else { 0 };
-    }
-
-    #[inline]
-    pub(super) const fn is_expired(&self, now: Jiffies) -> bool {
-        self.expires.left(now) <= 0
     }
 
     pub(super) const fn set_key(&mut self, key: Packed) {
@@ -517,7 +516,11 @@ const CLOSING: u16 = {
 };
 
 impl Beside {
-    pub(super) const EMPTY: Self = Self { created: Jiffies(0), last: [0; 3] };
+    pub(super) const EMPTY: Self = Self::of(Jiffies(0));
+
+    pub(super) const fn of(created: Jiffies) -> Self {
+        Self { created, last: [0; 3] }
+    }
 
     pub(super) const fn created(&self) -> Jiffies {
         self.created

@@ -195,20 +195,30 @@ impl Table {
 
     /// The same among all that stand in the lines of the place, the first of which is clear; the others are looked at as
     /// far as nothing in them may have expired.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn look_around(&self, spot: &Spot, now: Jiffies) -> Option<Found> {
+        let (id, at) = self.search(spot, now);
+        if id == EntryId::NONE {
+            return None;
+        }
+        Some(Found { id, direction: self.names(id, spot)?, at })
+    }
+
+    /// Which one it is, and where. Two words, so that they come back in registers.
+    #[inline(never)]
+    fn search(&self, spot: &Spot, now: Jiffies) -> (EntryId, At) {
         let mut at = self.index.first(spot.place);
         loop {
             let mut slots = self.index.like(at, spot.place);
             while let Some(slot) = slots.newest() {
                 let id = EntryId(self.index.id(at, slot));
-                if let Some(direction) = self.names(id, spot) {
-                    return Some(Found { id, direction, at });
+                if self.names(id, spot).is_some() {
+                    return (id, at);
                 }
             }
-            at = self.index.next(at)?;
-            if self.index.may_expire(at, now) {
-                return None;
+            match self.index.next(at) {
+                Some(next) if !self.index.may_expire(next, now) => at = next,
+                _ => return (EntryId::NONE, at),
             }
         }
     }
@@ -274,9 +284,9 @@ impl Table {
                 if !self.shows(at, slot) {
                     continue;
                 }
-                let may_go = self.view.is_some() || self.slab.head(id).is_expired(now);
-                if may_go && self.vitals(id).is_expired(now) {
-                    reaped(&self.leaving(id));
+                let leaving = self.leaving(id);
+                if leaving.expires.left(now) <= 0 {
+                    reaped(&leaving);
                     self.dismiss(at, slot, id);
                     gone = true;
                     continue;

@@ -193,12 +193,17 @@ impl Whole {
 #[derive(Clone, Copy)]
 pub(crate) struct Leaving<'a> {
     pub(crate) expires: Jiffies,
-    pub(crate) class: Class,
+    /// As far as it is known: of most that a sweep meets nobody asks for it.
+    class: Option<Class>,
     id: EntryId,
     table: &'a Table,
 }
 
 impl Leaving<'_> {
+    pub(crate) fn class(&self) -> Class {
+        self.class.unwrap_or_else(|| self.table.slab.vitals(self.id).class())
+    }
+
     /// Whether a helper has to know of its end. There is none where several settings share the table.
     pub(crate) fn concerns_helpers(&self) -> bool {
         self.table.versions.is_none()
@@ -339,8 +344,9 @@ impl Table {
     }
 
     fn leaving(&self, id: EntryId) -> Leaving<'_> {
-        let vitals = self.vitals(id);
-        Leaving { expires: vitals.expires, class: vitals.class(), id, table: self }
+        let own = self.slab.head(id).expires;
+        let expires = if self.view.is_none() { own } else { self.of_view(id).unwrap_or(own) };
+        Leaving { expires, class: None, id, table: self }
     }
 
     /// Whether what stands in a line is of the setting whose table it is, if it is one's.
@@ -370,6 +376,11 @@ impl Table {
         self.index.take(at, slot);
         self.drop_entry(id);
         true
+    }
+
+    /// An entry that is there.
+    pub(crate) fn entry(&self, id: EntryId) -> Slot {
+        self.slab.unpack(id)
     }
 
     /// The entry that was found.

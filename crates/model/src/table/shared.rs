@@ -5,10 +5,11 @@ mod find;
 
 use alloc::boxed::Box;
 
-use plimsoll_ct::{Class, State, Status};
-use plimsoll_wire::packet::Acknowledgement;
+use plimsoll_ct::{Class, Status};
+use plimsoll_wire::packet::{Acknowledgement, Opening};
 
 use super::aside::Aside;
+use super::cell::Long;
 use super::index::At;
 use super::versions::{Row, Versions};
 use super::{
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::entry::Slot;
 use crate::plain::Usual;
-use crate::tcp::Tcp;
+use crate::tcp::{First, Tcp};
 use crate::ticks::Jiffies;
 pub(crate) use find::{Version, Versioned};
 
@@ -138,19 +139,18 @@ impl Table {
         id
     }
 
-    /// The same of a TCP entry over IPv4 that has no extras, of a class.
+    /// The same of a TCP entry over IPv4 that begins so and has no extras; it is not assured.
     #[inline(always)]
     pub(crate) fn insert_tcp_shared(
         &mut self,
         probe: &Probe,
         status: Status,
-        tcp: &Tcp,
+        first: &First,
         now: Jiffies,
         lasts: (Seats, &Lasts),
     ) -> EntryId {
-        let id = self.slab.add_tcp(probe.key.packed(), status, now, tcp, now);
-        let class = Class::of(status, State::Tcp(tcp.state));
-        self.enter(probe, id, class, lasts, now);
+        let id = self.slab.add_cell(Long::first(probe.key.packed(), status, now, first), now);
+        self.enter(probe, id, Class::Evictable, lasts, now);
         id
     }
 
@@ -165,7 +165,7 @@ impl Table {
         lasts: (Seats, &Lasts),
     ) -> EntryId {
         let id = self.slab.add_udp(probe.key.packed(), status, now, stream, now);
-        self.enter(probe, id, Class::of(status, State::Stateless), lasts, now);
+        self.enter(probe, id, Class::Evictable, lasts, now);
         id
     }
 
@@ -242,6 +242,13 @@ impl Table {
         usual: &Usual,
     ) -> Option<u32> {
         self.slab.long_mut(found.id)?.acknowledge(found.direction, segment, usual)
+    }
+
+    /// What the answer does to the SYN that opened the flow that was found, but for its expiry. `false`: they are not that simple, and
+    /// nothing has changed.
+    #[inline(always)]
+    pub(crate) fn answer_shared(&mut self, found: &Found, answer: &Opening) -> bool {
+        self.slab.narrow_mut(found.id).is_some_and(|cell| cell.answer(answer))
     }
 
     /// The same of the one that completes a handshake.

@@ -1,12 +1,12 @@
 //! What the short and the middle ways of packets ask of the table: entries in place, on their packed words.
 
 use plimsoll_ct::Status;
-use plimsoll_wire::packet::Acknowledgement;
+use plimsoll_wire::packet::{Acknowledgement, Opening};
 
 use super::cell::Long;
 use super::{EntryId, Found, Glance, Spot, Table};
 use crate::plain::Usual;
-use crate::tcp::{Direction, Tcp};
+use crate::tcp::{Direction, First, Tcp};
 use crate::ticks::Jiffies;
 
 impl Table {
@@ -61,6 +61,26 @@ impl Table {
         self.refreshed(found, usual, now, |cell| cell.complete(found.direction, segment, usual))
     }
 
+    /// Does to the entry that was found what the answer does to the SYN that opened it. `false`: they are not that simple, and
+    /// nothing has changed.
+    #[inline(always)]
+    pub(crate) fn answer(
+        &mut self,
+        found: &Found,
+        answer: &Opening,
+        usual: &Usual,
+        now: Jiffies,
+    ) -> bool {
+        let Some(cell) = self.slab.narrow_mut(found.id) else { return false };
+        if !cell.answer(answer) {
+            return false;
+        }
+        let expires = usual.refreshed(cell.head.expires, now, usual.answered);
+        cell.head.expires = expires;
+        self.index.lower(found.at, expires);
+        true
+    }
+
     /// Refreshes an entry with a body by what is done to it. `false`: nothing is.
     #[inline(always)]
     fn refreshed(
@@ -111,17 +131,17 @@ impl Table {
         self.index.lower(found.at, expires);
     }
 
-    /// Puts a TCP entry over IPv4 in that has no extras.
+    /// Puts the TCP entry over IPv4 in that begins so, without extras.
     #[inline(always)]
     pub(crate) fn insert_tcp(
         &mut self,
         spot: &Spot,
         status: Status,
         expires: Jiffies,
-        tcp: &Tcp,
+        first: &First,
         now: Jiffies,
     ) -> EntryId {
-        let id = self.slab.add_tcp(spot.key, status, expires, tcp, now);
+        let id = self.slab.add_cell(Long::first(spot.key, status, expires, first), now);
         self.index.insert(spot.place, id.0, expires);
         self.count += 1;
         id

@@ -245,23 +245,36 @@ impl Slab {
         narrow.get_mut(id.number()).write_tcp(status, expires, tcp, beside);
     }
 
-    /// Adds a TCP entry over IPv4 that has no extras.
+    /// Adds a TCP entry over IPv4, as its cell is.
     #[inline(always)]
-    pub(super) fn add_tcp(
-        &mut self,
-        key: Packed,
-        status: Status,
-        expires: Jiffies,
-        tcp: &Tcp,
-        now: Jiffies,
-    ) -> EntryId {
-        let id = self.room(LONG);
+    pub(super) fn add_cell(&mut self, cell: Long, now: Jiffies) -> EntryId {
+        let free = self.free[LONG as usize];
         let ([narrow, _], [beside, _]) = (&mut self.long, &mut self.beside);
-        let (cell, beside) = (narrow.get_mut(id.number()), beside.get_mut(id.number()));
-        cell.head.set_key(key);
-        beside.set_created(now);
-        cell.write_tcp(status, expires, tcp, beside);
+        let id = EntryId(free);
+        if free == NONE {
+            let number = narrow.length as u32;
+            beside.push(Beside::of(now));
+            narrow.push(cell);
+            beside.approach_next();
+            narrow.approach_next();
+            return EntryId(number << 2 | LONG);
+        }
+        let place = narrow.get_mut(id.number());
+        let next = place.head.addresses as u32;
+        *place = cell;
+        beside.get_mut(id.number()).set_created(now);
+        self.take_free(LONG, next);
         id
+    }
+
+    /// The first free cell of a shelf is taken, behind which there is this one.
+    #[inline(always)]
+    fn take_free(&mut self, shelf: u32, next: u32) {
+        self.free[shelf as usize] = next;
+        // The next entry that comes will want it.
+        if next != NONE {
+            self.prefetch_free(EntryId(next));
+        }
     }
 
     /// Adds a UDP entry over IPv4 that has no extras.
@@ -356,12 +369,8 @@ impl Slab {
         }
         let id = EntryId(free);
         let next = self.head(id).addresses as u32;
-        self.free[shelf as usize] = next;
         *self.head_mut(id) = Head::EMPTY;
-        // The next entry that comes will want it.
-        if next != NONE {
-            self.prefetch_free(EntryId(next));
-        }
+        self.take_free(shelf, next);
         id
     }
 

@@ -4,12 +4,11 @@
 //! Sequence numbers: [`Sequence`]; windows: octets, unscaled on the wire; timeouts: seconds.
 
 mod complaint;
+mod first;
 mod judge;
 mod lasting;
 mod segment;
 mod settings;
-#[cfg(test)]
-mod tests;
 mod transitions;
 mod window;
 
@@ -21,8 +20,10 @@ use plimsoll_ct::TcpState;
 
 pub use crate::ticks::Sequence;
 pub(crate) use complaint::Stumble;
+pub(crate) use first::{First, answer};
 use judge::Reset;
 pub(crate) use lasting::{Open, Plainly};
+pub(crate) use segment::offers;
 pub(crate) use window::ACK_WINDOW;
 
 /// Direction of a packet within its entry.
@@ -218,82 +219,6 @@ impl Tcp {
             },
             retransmissions: 0,
         })
-    }
-
-    /// What [`Tcp::open`] and [`Tcp::judge`] make of a SYN that opens a flow; `None`: it is another segment.
-    #[inline(always)]
-    pub(crate) fn opened(segment: &Segment) -> Option<Self> {
-        if segment.class() != Class::Syn {
-            return None;
-        }
-        let (end, window) = (segment.end(), u32::from(segment.window).max(1));
-        let mut sender = Side { end, max_end: end, max_window: window, ..Side::default() };
-        sender.take_options(segment, 0);
-        let receiver = Side { max_end: Sequence(window), ..Side::default() };
-        let nothing = [Sequence(0); 3];
-        let last = Last::new(false, Class::Syn as u32, nothing, 0, 0);
-        Some(Self { sides: [sender, receiver], state: TcpState::SynSent, last, retransmissions: 0 })
-    }
-
-    /// What [`Tcp::open`] and [`Tcp::judge`] make of an acknowledgement that is met in the middle of a flow, where what it
-    /// acknowledges does not happen to lie in the window of a side of which nothing is known. `None`: that, or another segment.
-    #[inline(always)]
-    pub(crate) fn picked_up(segment: &Segment, settings: &TcpSettings) -> Option<Self> {
-        let Segment { ack, window, payload, sack_edge, .. } = *segment;
-        let begins = next(settings.behaviour.table, false, Class::Ack, TcpState::None);
-        let plain = segment.class() == Class::Ack && payload <= u16::MAX.into() && settings.loose;
-        if !plain || begins != Next::To(TcpState::Established) {
-            return None;
-        }
-        let (end, window) = (segment.end(), u32::from(window).max(1));
-        let sack = sack_edge.map_or(ack, |edge| ack.max(edge));
-        let nothing = Sequence(0);
-        let oldest = nothing.minus(ACK_WINDOW.max(window)).minus(1);
-        if !sack.after(nothing) && sack.after(oldest) {
-            return None;
-        }
-        let flags = side::SACK_PERMITTED | side::LIBERAL;
-        let max_end = end.plus(window);
-        let sender = Side { end, max_end, max_window: window, flags, ..Side::default() };
-        let receiver = Side { flags, ..Side::default() };
-        let last = Last::new(false, Class::Ack as u32, [nothing; 3], 0, 0);
-        let state = TcpState::Established;
-        Some(Self { sides: [sender, receiver], state, last, retransmissions: 0 })
-    }
-
-    /// Does what [`Tcp::judge`] does to the answer of a SYN, where both are what they mostly are. `false`: they are not, and
-    /// nothing has changed.
-    #[inline(always)]
-    pub(crate) fn answered(&mut self, direction: Direction, segment: &Segment) -> bool {
-        let [opener, answerer] = &mut self.sides;
-        let usual = direction == Direction::Reply
-            && self.state == TcpState::SynSent
-            && segment.class() == Class::SynAck
-            && self.last.is_bare()
-            && self.retransmissions == 0
-            && *answerer == Side { max_end: answerer.max_end, ..Side::default() }
-            && segment.payload == 0
-            && segment.sack_edge.is_none()
-            && segment.ack == opener.end;
-        if !usual {
-            return false;
-        }
-        let window = u32::from(segment.window);
-        answerer.begin(segment, 0);
-        let both = answerer.flags & opener.flags & side::WINDOW_SCALE != 0;
-        if !both {
-            (answerer.scale, opener.scale) = (0, 0);
-        }
-        answerer.max_ack = segment.ack;
-        answerer.flags |= side::MAX_ACK_SET;
-        let limit = segment.ack.plus(window.max(1));
-        if limit.after(opener.max_end) {
-            opener.max_end = limit;
-        }
-        opener.flags &= !side::DATA_UNACKNOWLEDGED;
-        self.state = TcpState::SynRecv;
-        (self.last.class, self.last.direction) = (Class::SynAck, Direction::Reply);
-        true
     }
 
     /// The memory of an entry of which only the state is known: its windows are learnt anew.

@@ -109,14 +109,16 @@ impl Side {
         if !segment.has_options {
             return;
         }
-        self.scale = 0;
-        self.flags &= keep;
-        if let Some(scale) = segment.window_scale {
-            self.scale = scale.min(14);
-            self.flags |= side::WINDOW_SCALE;
-        }
-        if segment.sack_permitted {
-            self.flags |= side::SACK_PERMITTED;
-        }
+        let (scale, flags) = offers(segment.window_scale, segment.sack_permitted);
+        self.scale = scale;
+        self.flags = self.flags & keep | flags;
     }
+}
+
+/// Scale and flags of a side whose SYN has these options.
+#[inline(always)]
+pub(crate) fn offers(window_scale: Option<u8>, sack_permitted: bool) -> (u8, u8) {
+    let scales = if window_scale.is_some() { side::WINDOW_SCALE } else { 0 };
+    let permits = if sack_permitted { side::SACK_PERMITTED } else { 0 };
+    (window_scale.unwrap_or(0).min(14), scales | permits)
 }

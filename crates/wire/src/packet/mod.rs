@@ -16,8 +16,8 @@ pub use ip::{Fragment, behind_extensions, parse_ip, parse_quoted, upper_layer};
 pub use link::{LinkType, network_layer, plain_packet};
 pub use logged::{Logged, Manner, append_logged};
 pub use transport::{
-    Acknowledgement, DccpHeader, IcmpMessage, SctpChunks, SctpHeader, TcpOptions, Transport,
-    chunks, parse_acknowledgement, parse_transport,
+    Acknowledgement, DccpHeader, IcmpMessage, Opening, SctpChunks, SctpHeader, TcpOptions,
+    Transport, chunks, parse_acknowledgement, parse_opening, parse_transport,
 };
 
 use core::net::IpAddr;

@@ -161,6 +161,13 @@ pub struct Acknowledgement {
     pub payload: u32,
 }
 
+impl Acknowledgement {
+    /// One past its last octet.
+    pub const fn end(&self) -> u32 {
+        self.seq.wrapping_add(self.payload)
+    }
+}
+
 /// Reads what most TCP headers are: ACK without SYN, FIN and RST, and no options but timestamps as they are usually
 /// laid out (RFC 7323, appendix A). `None`: another one, or [`parse_transport`] finds none either.
 #[inline(always)]
@@ -183,6 +190,54 @@ pub fn parse_acknowledgement(bytes: &[u8], promised: u32) -> Option<Acknowledgem
         ack: u32::from_be_bytes([a0, a1, a2, a3]),
         window: u16::from_be_bytes([w0, w1]),
         payload: promised.checked_sub(length)?,
+    })
+}
+
+/// A SYN, or one that answers another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    /// It has ACK too.
+    pub answers: bool,
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement number, whatever the flags say.
+    pub ack: u32,
+    /// Window, unscaled.
+    pub window: u16,
+    /// Octets of payload that the IP header promises.
+    pub payload: u32,
+    /// Options.
+    pub options: TcpOptions,
+}
+
+impl Opening {
+    /// One past its last octet; the SYN counts.
+    pub const fn end(&self) -> u32 {
+        self.seq.wrapping_add(self.payload).wrapping_add(1)
+    }
+}
+
+/// Reads the header of a segment that opens a flow: SYN, with or without ACK, and neither FIN, RST nor URG. `None`: another one, or
+/// [`parse_transport`] finds none either.
+#[inline(always)]
+pub fn parse_opening(bytes: &[u8], promised: u32) -> Option<Opening> {
+    const SYN: u8 = 0x02;
+    const ACK: u8 = 0x10;
+    const KIND: u8 = 0x37 & !ACK;
+    let header: &[u8; 20] = bytes.first_chunk()?;
+    let flags = header[13];
+    if flags & KIND != SYN {
+        return None;
+    }
+    let (payload, options) = behind(header, bytes, promised)?;
+    let [.., s0, s1, s2, s3, a0, a1, a2, a3, _, _, w0, w1, _, _, _, _] = *header;
+    Some(Opening {
+        answers: flags & ACK != 0,
+        seq: u32::from_be_bytes([s0, s1, s2, s3]),
+        ack: u32::from_be_bytes([a0, a1, a2, a3]),
+        window: u16::from_be_bytes([w0, w1]),
+        payload,
+        options,
     })
 }
 
@@ -235,16 +290,7 @@ fn dccp(bytes: &[u8], promised: u32) -> Option<DccpHeader> {
 #[inline(always)]
 fn tcp(bytes: &[u8], promised: u32) -> Option<Transport<'_>> {
     let header: &[u8; 20] = bytes.first_chunk()?;
-    let header_length = usize::from(header[12] >> 4) * 4;
-    if header_length < 20 || header_length as u32 > promised {
-        return None;
-    }
-    let options = if header_length == 20 {
-        TcpOptions::default()
-    } else {
-        let ack = be32(bytes, 8)?;
-        options(&bytes[20..header_length.min(bytes.len())], header_length - 20, ack)
-    };
+    let (payload, options) = behind(header, bytes, promised)?;
     Some(Transport::Tcp {
         source: be16(bytes, 0)?,
         destination: be16(bytes, 2)?,
@@ -252,20 +298,78 @@ fn tcp(bytes: &[u8], promised: u32) -> Option<Transport<'_>> {
         ack: be32(bytes, 8)?,
         flags: header[13],
         window: be16(bytes, 14)?,
-        payload: promised - header_length as u32,
+        payload,
         options,
     })
 }
 
+/// Octets of payload, and the options; `None`: the header contradicts itself.
+#[inline(always)]
+fn behind(header: &[u8; 20], bytes: &[u8], promised: u32) -> Option<(u32, TcpOptions)> {
+    let length = usize::from(header[12] >> 4) * 4;
+    if length < 20 || length as u32 > promised {
+        return None;
+    }
+    let options = if length == 20 {
+        TcpOptions::default()
+    } else {
+        let ack = be32(bytes, 8)?;
+        options(&bytes[20..length.min(bytes.len())], length - 20, ack).unpack()
+    };
+    Some((promised - length as u32, options))
+}
+
+/// [`TcpOptions`] in one word: it comes back in a register, where a struct would be written octet by octet and waited for by
+/// who reads it in words.
+#[derive(Clone, Copy)]
+struct Options(u64);
+
+impl Options {
+    const PRESENT: u64 = 1 << 8;
+    const CUT: u64 = 1 << 9;
+    const SCALE: u64 = 1 << 10;
+    const SACK_PERMITTED: u64 = 1 << 11;
+    const EDGE: u64 = 1 << 12;
+
+    const fn has(self, bit: u64) -> bool {
+        self.0 & bit != 0
+    }
+
+    const fn set_scale(&mut self, scale: u8) {
+        self.0 = self.0 & !0xff | Self::SCALE | scale as u64;
+    }
+
+    const fn edge(self) -> Option<u32> {
+        if self.has(Self::EDGE) { Some((self.0 >> 32) as u32) } else { None }
+    }
+
+    const fn set_edge(&mut self, edge: u32) {
+        self.0 = self.0 & 0xffff_ffff | Self::EDGE | (edge as u64) << 32;
+    }
+
+    #[inline(always)]
+    const fn unpack(self) -> TcpOptions {
+        TcpOptions {
+            present: self.has(Self::PRESENT),
+            window_scale: if self.has(Self::SCALE) { Some(self.0 as u8) } else { None },
+            sack_permitted: self.has(Self::SACK_PERMITTED),
+            sack_edge: self.edge(),
+            cut: self.has(Self::CUT),
+        }
+    }
+}
+
 #[inline(never)]
-fn options(bytes: &[u8], promised: usize, ack: u32) -> TcpOptions {
+fn options(bytes: &[u8], promised: usize, ack: u32) -> Options {
     const END: u8 = 0;
     const NOP: u8 = 1;
     const WINDOW_SCALE: u8 = 3;
     const SACK_PERMITTED: u8 = 4;
     const SACK: u8 = 5;
-    let mut found =
-        TcpOptions { present: promised > 0, cut: bytes.len() < promised, ..TcpOptions::default() };
+    let mut found = Options(if promised > 0 { Options::PRESENT } else { 0 });
+    if bytes.len() < promised {
+        found.0 |= Options::CUT;
+    }
     let mut rest = bytes;
     while let Some(&kind) = rest.first() {
         match kind {
@@ -278,14 +382,14 @@ fn options(bytes: &[u8], promised: usize, ack: u32) -> TcpOptions {
                 }
                 let value = &rest[2..length];
                 match (kind, value.len()) {
-                    (WINDOW_SCALE, 1) => found.window_scale = Some(value[0]),
-                    (SACK_PERMITTED, 0) => found.sack_permitted = true,
+                    (WINDOW_SCALE, 1) => found.set_scale(value[0]),
+                    (SACK_PERMITTED, 0) => found.0 |= Options::SACK_PERMITTED,
                     (SACK, n) if n >= 8 && n % 8 == 0 => {
                         for block in value.chunks_exact(8) {
                             let edge = be32(block, 4).unwrap_or(ack);
-                            let best = found.sack_edge.unwrap_or(ack);
+                            let best = found.edge().unwrap_or(ack);
                             if (edge.wrapping_sub(best) as i32) > 0 {
-                                found.sack_edge = Some(edge);
+                                found.set_edge(edge);
                             }
                         }
                     }

@@ -196,6 +196,7 @@ impl Table {
                     while let Some(slot) = slots.newest() {
                         let Some((expires, class)) = self.of_seat(seat, at, slot) else { continue };
                         let id = EntryId(self.index.id(at, slot));
+                        let class = Some(class);
                         let leaving = Leaving { expires, class, id, table: self };
                         if goes(Met::Entry(leaving), self.len()) {
                             gone |= self.dismiss(at, slot, id);
