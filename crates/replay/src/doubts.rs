@@ -53,6 +53,7 @@ impl Default for Doubts {
     }
 }
 
+pub(crate) const TCP: u8 = 6;
 const ACK: u8 = 0x10;
 const RST: u8 = 0x04;
 
@@ -71,7 +72,9 @@ impl Doubts {
         if packet.fragment.is_none() {
             self.repeated(now, packet);
         }
-        let Some(&flags) = packet.payload.get(13).filter(|_| packet.protocol == 6) else { return };
+        let Some(&flags) = packet.payload.get(13).filter(|_| packet.protocol == TCP) else {
+            return;
+        };
         self.tcp += 1;
         if flags & ACK == 0 || flags & RST != 0 || packet.fragment.is_some() {
             return;

@@ -5,16 +5,13 @@ mod tests;
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
 
 use plimsoll_ct::{Counters, Entry, Profile, State, TcpState, Time};
 use plimsoll_model::{Arrival, Config, Model, Occupancy, Settings, Treatment, What};
 use plimsoll_wire::capture::Record;
-use plimsoll_wire::packet::{
-    Addresses, LinkType, NoPacket, Packet, network_layer, parse_ip, plain_packet,
-};
+use plimsoll_wire::packet::{LinkType, NoPacket, Packet, network_layer, parse_ip, plain_packet};
 
-use crate::doubts::Doubts;
+use crate::doubts::{Doubts, TCP};
 use crate::outcome::Outcome;
 use crate::rules::Rules;
 use crate::shared::{self, Attends, Notes, Part, Shared, Went};
@@ -123,13 +120,8 @@ pub struct Replay {
 /// Packets that go through the models together.
 const AT_ONCE: usize = 256;
 
-const TCP: u8 = 6;
-
 /// A longer silence is told of, in nanoseconds.
 const A_DAY: u64 = 86_400_000_000_000;
-
-/// An Ethernet frame holds no longer IP packet.
-const ETHERNET: u32 = 1500;
 
 impl Replay {
     /// A model for each configuration, all fed alike; `rules` is what the ruleset does to packets.
@@ -182,16 +174,16 @@ impl Replay {
     fn feed_all(&mut self, records: &[Record<'_>]) {
         let began = self.latest;
         self.tally.frames += records.len() as u64;
-        let mut places = [nowhere(self.rules.every); AT_ONCE];
-        let mut taken = 0;
+        let mut places = Vec::with_capacity(records.len().min(AT_ONCE));
         let mut rest = records;
         while !rest.is_empty() {
-            let plain = write_down(rest, &mut places[taken..], &mut self.latest, self.due);
-            taken += plain;
-            rest = &rest[plain..];
-            if taken == AT_ONCE {
+            let before = places.len();
+            let last = write_down(rest, &mut places, &self.rules.every, self.latest, self.due);
+            self.latest = last;
+            rest = &rest[places.len() - before..];
+            if places.len() == AT_ONCE {
                 self.pass(&mut places);
-                taken = 0;
+                places.clear();
             } else if let Some((record, others)) = rest.split_first() {
                 rest = others;
                 let at = match record.time {
@@ -200,20 +192,18 @@ impl Replay {
                 };
                 self.latest = at;
                 if at >= self.due {
-                    self.pass(&mut places[..taken]);
-                    taken = 0;
+                    self.pass(&mut places);
+                    places.clear();
                     self.sample_until(at);
                 }
+                let treatment = self.rules.every;
                 match read(record) {
-                    Ok(packet) => {
-                        (places[taken].at, places[taken].packet) = (at, packet);
-                        taken += 1;
-                    }
+                    Ok(packet) => places.push(Arrival { at, packet, treatment }),
                     Err(why) => self.tally.refused(why, record.link),
                 }
             }
         }
-        self.pass(&mut places[..taken]);
+        self.pass(&mut places);
         let began = if began.0 == i64::MAX { self.first.unwrap_or(began) } else { began };
         if self.latest.0.abs_diff(began.0) > A_DAY {
             self.look_for_silence(records, began);
@@ -259,11 +249,7 @@ impl Replay {
     /// Leads packets through all models.
     fn pass(&mut self, arrivals: &mut [Arrival<'_>]) {
         let (tally, doubts) = (&mut self.tally, &mut self.doubts);
-        tally.packets += arrivals.len() as u64;
-        for Arrival { packet, .. } in &*arrivals {
-            tally.merged += u64::from((packet.protocol == TCP) & (packet.length > ETHERNET));
-            tally.sliced += u64::from(packet.payload.len() < packet.payload_length as usize);
-        }
+        tally.look(arrivals);
         if !self.rules.are_none() {
             for arrival in &mut *arrivals {
                 arrival.treatment = self.rules.look(&arrival.packet);
@@ -394,41 +380,23 @@ impl Replay {
     }
 }
 
-/// A place for one that comes, which all that happens to it is written in already.
-fn nowhere<'a>(treatment: Treatment) -> Arrival<'a> {
-    let nobody = Ipv4Addr::UNSPECIFIED;
-    let packet = Packet {
-        addresses: Addresses::v4(nobody, nobody),
-        protocol: 0,
-        hop_limit: 0,
-        fragment: None,
-        payload: &[],
-        payload_length: 0,
-        length: 0,
-    };
-    Arrival { at: Time(0), packet, treatment }
-}
-
-/// Writes down what `records` begin with, as far as it is plain packets, there are places, none is earlier than the one
-/// before, the first of which came at `latest`, and none so late that something is due. How many.
+/// Writes down what `records` begin with, as far as it is plain packets, no more than [`AT_ONCE`] are there, none is earlier than the
+/// one before, the first of which came at `last`, and none so late that something is due. When the last one came.
 #[inline(never)]
 fn write_down<'a>(
     records: &[Record<'a>],
-    places: &mut [Arrival<'a>],
-    latest: &mut Time,
+    places: &mut Vec<Arrival<'a>>,
+    every: &Treatment,
+    mut last: Time,
     due: Time,
-) -> usize {
-    let mut number = 0;
-    let mut last = *latest;
-    for (record, place) in records.iter().zip(places) {
+) -> Time {
+    for record in records.iter().take(AT_ONCE - places.len()) {
         let Some(at) = record.time.filter(|&at| at >= last && at < due) else { break };
         let Some(packet) = plain_packet(record.link, record.bytes) else { break };
-        (place.at, place.packet) = (at, packet);
+        places.push(Arrival { at, packet, treatment: *every });
         last = at;
-        number += 1;
     }
-    *latest = last;
-    number
+    last
 }
 
 /// Whether a packet that made an entry did so in the middle of a TCP flow.

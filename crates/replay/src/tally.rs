@@ -1,6 +1,12 @@
 //! What a capture held, and what it could not tell.
 
-use plimsoll_wire::packet::NoPacket;
+use plimsoll_model::Arrival;
+use plimsoll_wire::packet::{NoPacket, Packet};
+
+use crate::doubts::TCP;
+
+/// An Ethernet frame holds no longer IP packet.
+const ETHERNET: u32 = 1500;
 
 /// Packets of the captures by what became of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +48,22 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Counts packets that go through the model.
+    pub(crate) fn look(&mut self, arrivals: &[Arrival<'_>]) {
+        self.packets += arrivals.len() as u64;
+        let long = |packet: &Packet<'_>| packet.length > ETHERNET;
+        let cut = |packet: &Packet<'_>| packet.payload.len() < packet.payload_length as usize;
+        // Of most captures no packet is either.
+        let odd = |any, Arrival { packet, .. }: &_| any | long(packet) | cut(packet);
+        if !arrivals.iter().fold(false, odd) {
+            return;
+        }
+        for Arrival { packet, .. } in arrivals {
+            self.merged += u64::from((packet.protocol == TCP) & long(packet));
+            self.sliced += u64::from(cut(packet));
+        }
+    }
+
     pub(crate) fn refused(&mut self, why: NoPacket, link: u32) {
         if why == NoPacket::UnknownLink {
             self.unread_link.get_or_insert(link);
