@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 /// Octets read at once: they stay in a near cache until they are looked at.
-const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 64 << 10;
 /// Free octets before those of a block: what was left of the block before is put there.
 const HEAD: usize = 16 << 10;
 /// Blocks that were read and are not asked for yet, at most.
