@@ -395,6 +395,7 @@ impl Model {
         match spot.way {
             Way::Tcp => self.less_plain(packet, spot, treatment),
             Way::Udp => self.plain_udp(packet, spot, treatment),
+            Way::Icmp => self.plain_icmp(packet, spot, treatment),
             Way::WideTcp => self.plain_wide(packet, spot, treatment),
             Way::Long | Way::Nowhere => self.any(packet, spot, treatment),
             Way::Fragment => self.fragment(packet, treatment),

@@ -8,7 +8,9 @@ use plimsoll_wire::packet::{Acknowledgement, Packet, parse_acknowledgement};
 
 use crate::behaviour::UdpRule;
 use crate::key::Key;
+use crate::life::info;
 use crate::model::{Model, refreshed};
+use crate::segments::{SPECIAL, seen};
 use crate::settings::Settings;
 use crate::step::{Info, Step, Treatment, Verdict, What};
 use crate::table::{EntryId, Found, Glance, Spot};
@@ -16,6 +18,7 @@ use crate::tcp::{Class, Direction, Open, side};
 use crate::ticks::Jiffies;
 use crate::trackers::{is_lasting, udp_life};
 
+const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
@@ -32,6 +35,8 @@ pub(crate) enum Way {
     Tcp,
     /// UDP over IPv4.
     Udp,
+    /// ICMP over IPv4.
+    Icmp,
     /// TCP over IPv6.
     WideTcp,
 }
@@ -41,6 +46,7 @@ static WAYS: [[Way; 256]; 2] = {
     let mut ways = [[Way::Long; 256]; 2];
     ways[0][TCP as usize] = Way::Tcp;
     ways[0][UDP as usize] = Way::Udp;
+    ways[0][ICMP as usize] = Way::Icmp;
     ways[1][TCP as usize] = Way::WideTcp;
     ways
 };
@@ -289,6 +295,44 @@ impl Model {
         #[cfg(debug_assertions)]
         self.compare(&found, expected);
         Some(self.went(packet, found.id, found.direction, info))
+    }
+
+    /// The same of ICMP's questions and answers; whatever else it has goes the long way.
+    #[inline(never)]
+    pub(crate) fn plain_icmp(
+        &mut self,
+        packet: &Packet<'_>,
+        spot: &Spot,
+        treatment: &Treatment,
+    ) -> Step {
+        match self.refreshed_icmp(packet, spot) {
+            Some(step) => step,
+            None => self.any(packet, spot, treatment),
+        }
+    }
+
+    /// Of an error no entry has the tuple.
+    #[inline(always)]
+    fn refreshed_icmp(&mut self, packet: &Packet<'_>, spot: &Spot) -> Option<Step> {
+        let now = self.now();
+        let Glance::Found(found) = self.table.glance(&spot.probe(None), now) else { return None };
+        if self.behaviour.balanced_echo_ends || self.table.has_extras(&found) {
+            return None;
+        }
+        let status = self.table.status(&found);
+        let is = seen(status, found.direction, false);
+        // A first answer is told.
+        if status.0 & SPECIAL.0 != 0 || is != status && self.events.is_some() {
+            return None;
+        }
+        #[cfg(debug_assertions)]
+        let expected = Some(self.expected(packet, &found));
+        let ticks = self.settings.ticks(self.settings.icmp);
+        self.table.set_status(&found, is);
+        self.table.extend(&found, |expires| self.usual.refreshed(expires, now, ticks));
+        #[cfg(debug_assertions)]
+        self.compare(&found, expected);
+        Some(self.went(packet, found.id, found.direction, info(status, found.direction)))
     }
 
     /// What belongs to each packet that refreshed its entry.

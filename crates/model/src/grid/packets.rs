@@ -22,7 +22,7 @@ impl Grid {
             Way::WideTcp => {
                 self.lead(packet, &spot.probe(Key::wide_of(packet)), spot.way, treatment);
             }
-            Way::Long | Way::Nowhere => self.any(packet, spot, treatment),
+            Way::Icmp | Way::Long | Way::Nowhere => self.any(packet, spot, treatment),
             Way::Fragment => self.fragment(packet, treatment),
         }
     }
@@ -46,7 +46,9 @@ impl Grid {
             Way::Tcp | Way::WideTcp | Way::Udp => {
                 self.lead(&whole, &spot.probe(Key::wide_of(&whole)), spot.way, treatment);
             }
-            Way::Long | Way::Nowhere | Way::Fragment => self.any(&whole, &spot, treatment),
+            Way::Icmp | Way::Long | Way::Nowhere | Way::Fragment => {
+                self.any(&whole, &spot, treatment);
+            }
         }
     }
 
@@ -89,7 +91,7 @@ impl Grid {
         });
         let segment = match way {
             Way::Tcp | Way::WideTcp => parse_acknowledgement(packet.payload, packet.payload_length),
-            Way::Udp | Way::Long | Way::Nowhere | Way::Fragment => None,
+            Way::Udp | Way::Icmp | Way::Long | Way::Nowhere | Way::Fragment => None,
         };
         let datagram = way == Way::Udp && udp_length_fits(packet) == Some(true);
         let mut reopened = Seats::NONE;

@@ -163,7 +163,13 @@ impl Table {
         id
     }
 
-    /// Changes the status of a UDP entry over IPv4 that was found.
+    /// Status of an entry that was found.
+    #[inline(always)]
+    pub(crate) fn status(&self, found: &Found) -> Status {
+        self.slab.head(found.id).status()
+    }
+
+    /// Changes the status of an entry that was found.
     #[inline(always)]
     pub(crate) fn set_status(&mut self, found: &Found, status: Status) {
         self.slab.head_mut(found.id).set_status(status);
@@ -175,7 +181,7 @@ impl Table {
         self.slab.udp(found.id)
     }
 
-    /// Changes the expiry of a UDP entry that was found.
+    /// Changes the expiry of an entry over IPv4 that was found and has no body.
     #[inline(always)]
     pub(crate) fn extend(&mut self, found: &Found, change: impl FnOnce(Jiffies) -> Jiffies) {
         let expires = self.slab.extend(found.id, change);

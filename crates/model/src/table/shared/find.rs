@@ -80,7 +80,9 @@ impl Table {
             let head = match way {
                 Way::Tcp => self.slab.narrow(id),
                 Way::Udp => self.slab.narrow_short(id),
-                Way::WideTcp | Way::Long | Way::Nowhere | Way::Fragment => return false,
+                Way::Icmp | Way::WideTcp | Way::Long | Way::Nowhere | Way::Fragment => {
+                    return false;
+                }
             };
             // One of another protocol or family.
             let Some(head) = head else { continue };
