@@ -65,6 +65,8 @@ struct Queue {
     ecn: u8,
     /// See [`Defragmenter::remember`].
     head: Vec<u8>,
+    /// The first part has come, and is not remembered yet.
+    headless: bool,
 }
 
 /// The values of [`Fragment::ecn`], each as its bit: not capable of it, capable of it (two of them), congested.
@@ -243,12 +245,12 @@ impl Defragmenter {
         queue
     }
 
-    /// Keeps what stands in front of a first part's payload, for who wants to show the datagram, as long as the others are
-    /// waited for.
+    /// Keeps what stands in front of the payload of a first part that was just taken, for who wants to show the datagram, as long as the
+    /// others are waited for. A part that was refused, as one that is there already, is not remembered.
     pub(crate) fn remember(&mut self, part: &Packet<'_>, head: Vec<u8>) {
         let queue = part.fragment.and_then(|f| self.queues.get_mut(&Which::of(part, &f)));
-        if let Some(queue) = queue {
-            queue.head = head;
+        if let Some(queue) = queue.filter(|queue| queue.headless) {
+            (queue.head, queue.headless) = (head, false);
         }
     }
 
@@ -312,6 +314,7 @@ impl Queue {
             self.treatment = *treatment;
             let headers = packet.length.saturating_sub(packet.payload_length);
             self.headers = if v6 { headers.saturating_sub(8) } else { headers };
+            self.headless = true;
         }
         if !self.last_seen || self.runs != [(0, self.length)] {
             return Placed::Kept;
@@ -380,6 +383,18 @@ mod tests {
         add_of(d, 1, offset, length, more)
     }
 
+    fn part(id: u32, offset: u32, octets: &[u8], more: bool) -> Packet<'_> {
+        Packet {
+            addresses: Addresses::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()),
+            protocol: 17,
+            hop_limit: 64,
+            fragment: Some(Fragment { id, offset, more, protocol: 17, ecn: 0 }),
+            payload: octets,
+            payload_length: octets.len() as u32,
+            length: octets.len() as u32 + 20,
+        }
+    }
+
     fn add_of(
         d: &mut Defragmenter,
         id: u32,
@@ -388,15 +403,7 @@ mod tests {
         more: bool,
     ) -> Option<Datagram> {
         let octets = alloc::vec![7; length];
-        let packet = Packet {
-            addresses: Addresses::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()),
-            protocol: 17,
-            hop_limit: 64,
-            fragment: Some(Fragment { id, offset, more, protocol: 17, ecn: 0 }),
-            payload: &octets,
-            payload_length: length as u32,
-            length: length as u32 + 20,
-        };
+        let packet = part(id, offset, &octets, more);
         match d.add(&packet, &Treatment::default(), NOW, LIMITS) {
             Gathered::Whole(datagram) => Some(datagram),
             Gathered::Kept => None,
@@ -423,6 +430,17 @@ mod tests {
         assert_eq!(add(&mut d, 8, 16, true), None);
         assert_eq!(d.queues.len(), 0);
         assert_eq!(add(&mut d, 16, 8, false), None);
+    }
+
+    #[test]
+    fn the_head_is_that_of_the_first_part_that_was_taken() {
+        let mut d = Defragmenter::default();
+        for head in [[1], [2]] {
+            // The second of them is there already.
+            assert_eq!(add(&mut d, 0, 8, true), None);
+            d.remember(&part(1, 0, &[7; 8], true), head.to_vec());
+        }
+        assert_eq!(add(&mut d, 8, 8, false).unwrap().head, [1]);
     }
 
     #[test]
