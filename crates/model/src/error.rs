@@ -8,7 +8,8 @@ use core::net::IpAddr;
 use plimsoll_ct::{Counter, Zone};
 use plimsoll_wire::packet::{Packet, Transport, behind_extensions, parse_quoted};
 
-use crate::model::{Model, Prepared};
+use crate::key::PPP;
+use crate::model::{GRE, Model, Prepared, transport};
 use crate::step::{Info, Step, Verdict};
 use crate::tcp::Direction;
 
@@ -118,7 +119,13 @@ impl Model {
         if inner.fragment.is_some_and(|f| f.offset != 0) {
             return None;
         }
-        let answer = self.key_of(&inner, None, zone.of_original())?.inverse()?;
+        // Version 1 of GRE carries PPP, or has no tuple.
+        let transport = if inner.protocol == GRE { transport(&inner) } else { None };
+        if matches!(transport, Some(Transport::Gre { version: 1, protocol, .. }) if protocol != PPP)
+        {
+            return None;
+        }
+        let answer = self.key_of(&inner, transport.as_ref(), zone.of_original())?.inverse()?;
         let found = self.find_in(&self.table.probe(answer), zone)?;
         if self.behaviour.error_names_flow && answer.destination() != outer.destination() {
             self.complain_address(outer, answer.destination());
@@ -154,5 +161,49 @@ fn redirect<'a>(packet: &Packet<'a>, code: u8) -> Icmp<'a> {
             Icmp::Error(option.get(OPTION_HEADER - 2..).unwrap_or_default())
         }
         Some(_) => Icmp::Tracked,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_ct::{Bytes, Profile, Time};
+    use plimsoll_wire::packet::parse_ip;
+
+    use super::*;
+    use crate::{Config, Settings, Treatment};
+
+    /// An IPv4 packet from 10.0.0.1 to .2, or back.
+    fn packet(back: bool, protocol: u8, payload: &[u8]) -> alloc::vec::Vec<u8> {
+        let length = 20 + payload.len() as u8;
+        let mut bytes = alloc::vec![0x45, 0, 0, length, 0, 1, 0, 0, 64, protocol, 0, 0];
+        let [source, destination] = if back { [2, 1] } else { [1, 2] };
+        bytes.extend([10, 0, 0, source, 10, 0, 0, destination]);
+        bytes.extend(payload);
+        bytes
+    }
+
+    /// As a running 6.18 does (a packet of a call, an error that quotes it).
+    #[test]
+    fn an_error_about_a_call_is_related_and_one_about_what_version_1_of_gre_does_not_carry_is_invalid()
+     {
+        let profile = Profile::named("6.18").expect("a known profile");
+        for (protocol, related) in [([0x88, 0x0b], true), ([0x3f, 0xbb], false)] {
+            let settings = Settings { checksum: false, ..Settings::of(profile, Bytes(1 << 30)) };
+            let mut model = Model::new(Config::new(profile, settings));
+            let [high, low] = protocol;
+            let call = packet(false, 47, &[0x30, 1, high, low, 0, 4, 0, 5, 0, 0, 0, 1]);
+            let error = packet(true, 1, &[&[3, 1, 0, 0, 0, 0, 0, 0], &call[..28]].concat());
+            let mut see = |bytes: &[u8]| {
+                let packet = parse_ip(bytes).expect("a whole header");
+                model.packet(Time(0), &packet, &Treatment::default()).info
+            };
+            let (first, about) = (see(&call), see(&error));
+            let wanted = if related {
+                (Info::New, Info::RelatedReply)
+            } else {
+                (Info::Invalid, Info::Invalid)
+            };
+            assert_eq!((first, about), wanted, "{protocol:02x?}");
+        }
     }
 }

@@ -510,7 +510,7 @@ pub(crate) struct Prepared<'a> {
 }
 
 #[inline(never)]
-fn transport<'a>(packet: &Packet<'a>) -> Option<Transport<'a>> {
+pub(crate) fn transport<'a>(packet: &Packet<'a>) -> Option<Transport<'a>> {
     parse_transport(packet.protocol, packet.payload, packet.payload_length)
 }
 
@@ -533,7 +533,7 @@ const NO_NEXT_HEADER: u8 = 59;
 /// Octets of the fragment header of IPv6.
 const FRAGMENT_HEADER: u32 = 8;
 
-const GRE: u8 = 47;
+pub(crate) const GRE: u8 = 47;
 
 /// A fragment that nobody makes whole, as conntrack sees it: only a first one has a header.
 pub(crate) fn alone<'a>(fragment: &Packet<'a>) -> Packet<'a> {
