@@ -110,7 +110,7 @@ pub(super) fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-fn quote() -> impl Strategy<Value = Step> {
+pub(super) fn quote() -> impl Strategy<Value = Step> {
     let kind = prop_oneof![
         Just(3u8),
         Just(11),

@@ -1,8 +1,9 @@
-//! UDP-Lite with checksums over any part of a datagram; GRE with any header.
+//! UDP-Lite with checksums over any part of a datagram; GRE with any header, and errors about it.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::errors;
 use super::headers::Icmp;
 use crate::forge;
 use crate::scripts::{Hosts, Step};
@@ -46,7 +47,7 @@ pub(super) fn datagrams() -> impl Strategy<Value = Vec<Step>> {
     vec(lite().prop_map(Step::Lite), 1..8)
 }
 
-/// Any flags, versions 0 to 3, keys that differ in an octet, headers that end early.
+/// Any flags, versions 0 to 3, keys that differ in an octet, headers that end early; errors that quote them.
 pub(super) fn tunnels() -> impl Strategy<Value = Vec<Step>> {
     let flags = prop_oneof![3 => Just(0x20u8), 2 => Just(0x30), 1 => Just(0), 1 => Just(0xb0), 1 => any::<u8>()];
     let version =
@@ -62,5 +63,5 @@ pub(super) fn tunnels() -> impl Strategy<Value = Vec<Step>> {
             Step::Icmp(Icmp { reply, protocol: Some(47), kind: (flags, version), id, body })
         },
     );
-    vec(packet, 1..8)
+    vec(prop_oneof![4 => packet, 1 => errors::quote()], 1..10)
 }
