@@ -107,6 +107,11 @@ impl Pass {
         longest - self.average <= self.weight
     }
 
+    /// Whether no lifetime between these moves it any more.
+    const fn is_settled(&self, shortest: i32, longest: i32) -> bool {
+        self.is_steady(longest) && self.average - shortest <= self.weight
+    }
+
     /// What it comes to by the longest lifetimes alone.
     const fn steady(hz: u32) -> Self {
         let (mut pass, longest) = (Self::begin(0, hz), LONGEST * hz as i32);
@@ -233,7 +238,7 @@ impl Model {
         let (seconds, most) = (hz as i32, RUN_REMOVALS / u64::from(hz));
         let longest = LONGEST * seconds;
         // What expires later than that need not be looked at: it counts as that long.
-        let due = match self.collector.kind {
+        let mut due = match self.collector.kind {
             _ if evicts || !self.table.foresees() => None,
             CollectorKind::Adaptive => Some(now.plus(longest.unsigned_abs())),
             CollectorKind::Timers | CollectorKind::Slices | CollectorKind::FullScan => Some(now),
@@ -243,6 +248,10 @@ impl Model {
         let (mut place, mut gone, mut least) = (first, 0, i32::MAX);
         let (occupied, block) = (self.table.few_chains(), self.table.whole_lines(0, BLOCK));
         while place < chains && gone <= most {
+            // Once there are so many that it does not matter how long they last, only what has expired is looked at.
+            if pass.is_settled(seconds, longest) {
+                due = due.map(|_| now);
+            }
             // Blocks without an entry change nothing.
             if let Some(occupied) = &occupied {
                 let Some(next) = occupied.get(occupied.partition_point(|&chain| chain < place))

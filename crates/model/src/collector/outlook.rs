@@ -284,6 +284,32 @@ mod tests {
         }
     }
 
+    /// So many that the average of their lifetimes stands still before all are seen: from there on only what has expired is looked at.
+    #[test]
+    fn a_pass_over_many_entries_comes_to_what_one_comes_to_that_looks_at_each() {
+        let profile = Profile::named("6.18").expect("a profile");
+        let mut settings = Settings::of(profile, Bytes(1 << 30));
+        (settings.hz, settings.max, settings.buckets) = (100, 30_000, 16_384);
+        for name in ["nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"] {
+            settings.set(name, 50).expect("a known timeout");
+        }
+        let mut model =
+            Model::new(Config { collector_phase: 77, ..Config::new(profile, settings) });
+        let (chance, mut passes) = (&mut Chance(3), 0);
+        // Most flows come again before they expire: no more go than a run may remove.
+        for number in 0..400_000_i64 {
+            let (mut bytes, at) = (packet(chance, 20_000), Time(number * 500_000));
+            bytes[9] = 17;
+            let is_due = model.collector.next <= model.ticks_at(at);
+            if is_due && model.counted() > 15_000 && with_every_entry(&model).is_some() {
+                passes += 1;
+            }
+            one_by_one(&mut model, at);
+            model.packet(at, &parse_ip(&bytes).expect("a packet"), &Treatment::default());
+        }
+        assert!(passes > 1, "{passes} passes over {} entries", model.counted());
+    }
+
     /// Of two moments that are further apart than the clock tells, nobody knows the earlier one.
     #[test]
     fn what_has_expired_goes_beside_entries_that_live_as_long_as_the_clock_tells_moments_apart() {

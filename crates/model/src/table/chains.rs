@@ -256,16 +256,27 @@ impl Table {
                     goes(Met::Others { number: slots.number(), soonest: bound }, self.len());
                     continue;
                 }
+                // Those that are not due, up to the next that is.
+                let mut others = Soonest::default();
+                let mut number = 0;
                 while let Some(slot) = slots.newest() {
                     let id = EntryId(self.index.id(at, slot));
+                    let expires = self.slab.head(id).expires;
+                    if due.is_some_and(|due| expires.left(due) > 0) {
+                        others.or(expires);
+                        number += 1;
+                        continue;
+                    }
+                    others.tell(&mut number, self.len(), &mut soonest, goes);
                     if goes(Met::Entry(self.leaving(id)), self.len()) {
                         self.index.take(at, slot);
                         self.drop_entry(id);
                         gone = true;
                         continue;
                     }
-                    soonest.or(self.slab.head(id).expires);
+                    soonest.or(expires);
                 }
+                others.tell(&mut number, self.len(), &mut soonest, goes);
             }
         }
         if gone {
@@ -289,6 +300,21 @@ pub(crate) enum Met<'a> {
 pub(super) struct Soonest(pub(super) Option<Jiffies>);
 
 impl Soonest {
+    /// Tells of so many entries, the first of which expires then, if there are any.
+    #[inline(always)]
+    fn tell(
+        &mut self,
+        number: &mut usize,
+        count: usize,
+        all: &mut Self,
+        goes: &mut impl FnMut(Met<'_>, usize) -> bool,
+    ) {
+        if let Some(soonest) = self.0.take() {
+            all.or(soonest);
+            goes(Met::Others { number: core::mem::take(number), soonest }, count);
+        }
+    }
+
     pub(super) fn or(&mut self, time: Jiffies) {
         self.0 = Some(self.0.map_or(time, |soonest| soonest.earlier(time)));
     }
