@@ -19,7 +19,7 @@ pub use steps::Steps;
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{CollectorKind, Counter, Counters, Profile, Status, Time};
+use plimsoll_ct::{CollectorKind, Counter, Counters, Profile, State, Status, Time};
 
 use crate::batch::{AHEAD, Arrival, ON_THE_WAY};
 use crate::classes::Classes;
@@ -229,8 +229,8 @@ impl Grid {
     }
 
     /// Status and state of an entry that a step of the last packet names.
-    pub fn entry(&self, id: EntryId) -> Option<(Status, plimsoll_ct::State)> {
-        self.table.whole(id).map(|whole| (whole.slot.status, whole.slot.memory.state()))
+    pub fn condition(&self, id: EntryId) -> Option<(Status, State)> {
+        self.table.condition(id)
     }
 
     /// One setting's model, with a table of its own.

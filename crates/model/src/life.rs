@@ -62,7 +62,7 @@ impl Model {
     }
 
     /// Looks where something may have expired, or nothing was found at a glance; `only` in this direction.
-    fn search(&mut self, probe: &Probe, only: Option<Direction>) -> Option<Found> {
+    pub(crate) fn search(&mut self, probe: &Probe, only: Option<Direction>) -> Option<Found> {
         let now = self.now();
         let (classes, counters) = (&mut self.classes, &mut self.counters);
         let counted = self.profile.creation == CounterSource::Counted;

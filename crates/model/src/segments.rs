@@ -53,7 +53,10 @@ impl Model {
         let found = match self.table.sight(spot, now) {
             Glance::Found(found) => found,
             Glance::Absent => return self.first_segment(packet, spot, treatment),
-            Glance::Unclear => return None,
+            Glance::Unclear => match self.sought(spot)? {
+                Some(found) => found,
+                None => return self.first_segment(packet, spot, treatment),
+            },
         };
         if found.direction == Direction::Reply
             && let Some(answer) = answer(packet.payload, packet.payload_length)
@@ -85,6 +88,17 @@ impl Model {
         #[cfg(debug_assertions)]
         self.compare(&found, expected);
         Some(self.went(packet, found.id, found.direction, info(&found, replied)))
+    }
+
+    /// What a walk finds where a glance does not tell, and perhaps nothing. `None`: something that only the long way knows.
+    #[inline(never)]
+    fn sought(&mut self, spot: &Spot) -> Option<Option<Found>> {
+        if self.table.has_translated() {
+            return None;
+        }
+        let found = self.search(&spot.probe(None), None);
+        let is_special = found.is_some_and(|found| self.table.has_extras(&found));
+        if is_special { None } else { Some(found) }
     }
 
     /// The same of one that makes an entry.
@@ -140,7 +154,10 @@ impl Model {
         let found = match self.table.sight(spot, now) {
             Glance::Found(found) => found,
             Glance::Absent => return self.first_datagram(packet, spot, treatment),
-            Glance::Unclear => return None,
+            Glance::Unclear => match self.sought(spot)? {
+                Some(found) => found,
+                None => return self.first_datagram(packet, spot, treatment),
+            },
         };
         let (status, stream) = self.table.udp(&found)?;
         if status.0 & SPECIAL.0 != 0 {

@@ -80,6 +80,11 @@ impl Model {
         self.table.owner(original, reply, self.now(), self.behaviour.zones_scatter)
     }
 
+    /// Status and state of an entry, expired or not.
+    pub fn condition(&self, id: EntryId) -> Option<(Status, State)> {
+        self.table.condition(id)
+    }
+
     /// One entry, expired or not.
     pub fn entry(&self, id: EntryId) -> Option<Entry> {
         self.table.whole(id).map(|whole| self.show(&whole))

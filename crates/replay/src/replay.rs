@@ -406,7 +406,7 @@ fn is_picked_up(packet: &Packet<'_>, went: &Went<'_>) -> bool {
         return false;
     }
     let opens = packet.payload.get(13).is_some_and(|flags| flags & SYN != 0);
-    let entry = if opens { None } else { went.entry() };
+    let entry = if opens { None } else { went.condition() };
     entry.is_some_and(|(_, state)| state == State::Tcp(TcpState::Established))
 }
 

@@ -152,11 +152,11 @@ pub(crate) struct Went<'a> {
 
 impl Went<'_> {
     /// Status and state of the entry that the step names.
-    pub(crate) fn entry(&self) -> Option<(Status, State)> {
+    pub(crate) fn condition(&self) -> Option<(Status, State)> {
         let id: EntryId = self.step.entry?;
         match self.part {
-            Part::Whole(model) => model.entry(id).map(|entry| (entry.status, entry.state)),
-            Part::Seat(grid, _) => grid.entry(id),
+            Part::Whole(model) => model.condition(id),
+            Part::Seat(grid, _) => grid.condition(id),
         }
     }
 }

@@ -277,7 +277,8 @@ impl Table {
         let back = probe.key.packed().inverse();
         let mut gone = false;
         let found = loop {
-            let mut slots = self.slots(at, probe.place, now);
+            let (alike, mut slots) =
+                (self.index.like(at, probe.place), self.slots(at, probe.place, now));
             let found = loop {
                 let Some(slot) = slots.newest() else { break None };
                 let id = EntryId(self.index.id(at, slot));
@@ -289,6 +290,9 @@ impl Table {
                     reaped(&leaving);
                     self.dismiss(at, slot, id);
                     gone = true;
+                    continue;
+                }
+                if !alike.has(slot) {
                     continue;
                 }
                 let direction = match only {

@@ -32,7 +32,7 @@ mod versions;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
-use plimsoll_ct::{Class, Zone};
+use plimsoll_ct::{Class, State, Status, Zone};
 
 use crate::entry::Slot;
 use crate::helper::Helper;
@@ -402,6 +402,11 @@ impl Table {
         self.slab.head(found.id).has_extras()
     }
 
+    /// Whether there are entries that another tuple than the inverse of their own leads to.
+    pub(crate) fn has_translated(&self) -> bool {
+        !self.replies.is_empty()
+    }
+
     /// What few entries have, of one that is there.
     #[inline]
     pub(crate) fn extras(&self, id: EntryId) -> Option<&Extras> {
@@ -411,6 +416,15 @@ impl Table {
     /// What few entries have, of all that have it.
     pub(crate) fn all_extras(&self) -> impl Iterator<Item = (EntryId, &Extras)> {
         self.slab.all_extras()
+    }
+
+    /// Status and state of the entry of this name, if there is one.
+    pub(crate) fn condition(&self, id: EntryId) -> Option<(Status, State)> {
+        let is_there = self.slab.holds(id) && (self.view.is_none() || self.of_view(id).is_some());
+        is_there.then(|| {
+            let Vitals { status, state, .. } = self.slab.vitals(id);
+            (status, state)
+        })
     }
 
     /// Status, state and expiry of an entry that is there.

@@ -158,7 +158,7 @@ impl Slab {
     }
 
     /// Whether an entry of this name is there.
-    fn holds(&self, id: EntryId) -> bool {
+    pub(super) fn holds(&self, id: EntryId) -> bool {
         let (long, family, number) = (id.is_long(), id.family(), id.number());
         let length = if long { self.long[family].length } else { self.short[family].length };
         number < length && !self.head(id).is_free()
