@@ -124,8 +124,8 @@ impl Table {
     }
 
     /// Shows every entry of some chains, chain after chain, and removes those that `goes` says yes to. With
-    /// `due`, those of places where nothing has expired by then are only counted, in their turn. `goes` learns how many entries
-    /// there are. Returns a time before which none of those that stay expires.
+    /// `due`, those that have not expired by then are only counted, in their turn. `goes` learns how many entries there are.
+    /// Returns a time before which none of those that stay expires.
     pub(crate) fn sweep(
         &mut self,
         chains: Range<usize>,
