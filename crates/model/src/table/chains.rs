@@ -257,17 +257,18 @@ impl Table {
                     continue;
                 }
                 // Those that are not due, up to the next that is.
-                let mut others = Soonest::default();
-                let mut number = 0;
+                let mut others = Others::default();
                 while let Some(slot) = slots.newest() {
                     let id = EntryId(self.index.id(at, slot));
                     let expires = self.slab.head(id).expires;
                     if due.is_some_and(|due| expires.left(due) > 0) {
-                        others.or(expires);
-                        number += 1;
+                        others.add(expires);
+                        soonest.or(expires);
                         continue;
                     }
-                    others.tell(&mut number, self.len(), &mut soonest, goes);
+                    if let Some(met) = others.take() {
+                        goes(met, self.len());
+                    }
                     if goes(Met::Entry(self.leaving(id)), self.len()) {
                         self.index.take(at, slot);
                         self.drop_entry(id);
@@ -276,7 +277,9 @@ impl Table {
                     }
                     soonest.or(expires);
                 }
-                others.tell(&mut number, self.len(), &mut soonest, goes);
+                if let Some(met) = others.take() {
+                    goes(met, self.len());
+                }
             }
         }
         if gone {
@@ -295,26 +298,33 @@ pub(crate) enum Met<'a> {
     Others { number: usize, soonest: Jiffies },
 }
 
+/// Entries met one behind the other that need not be told of each for itself.
+#[derive(Default)]
+struct Others {
+    number: usize,
+    soonest: Soonest,
+}
+
+impl Others {
+    #[inline(always)]
+    fn add(&mut self, expires: Jiffies) {
+        self.number += 1;
+        self.soonest.or(expires);
+    }
+
+    /// What is to be told of them, if there are any; none are left then.
+    #[inline(always)]
+    fn take(&mut self) -> Option<Met<'static>> {
+        let Self { number, soonest } = core::mem::take(self);
+        soonest.0.map(|soonest| Met::Others { number, soonest })
+    }
+}
+
 /// The earliest of some times.
 #[derive(Default)]
 pub(super) struct Soonest(pub(super) Option<Jiffies>);
 
 impl Soonest {
-    /// Tells of so many entries, the first of which expires then, if there are any.
-    #[inline(always)]
-    fn tell(
-        &mut self,
-        number: &mut usize,
-        count: usize,
-        all: &mut Self,
-        goes: &mut impl FnMut(Met<'_>, usize) -> bool,
-    ) {
-        if let Some(soonest) = self.0.take() {
-            all.or(soonest);
-            goes(Met::Others { number: core::mem::take(number), soonest }, count);
-        }
-    }
-
     pub(super) fn or(&mut self, time: Jiffies) {
         self.0 = Some(self.0.map_or(time, |soonest| soonest.earlier(time)));
     }
