@@ -12,7 +12,7 @@ use crate::groups::{self, ratio};
 use crate::load::{self, Scale};
 use crate::price::Price;
 use crate::rates;
-use crate::{Drops, Groups, Load, Rates, drops};
+use crate::{Drops, Groups, Load, Rates, drops, said, words};
 
 /// What is known of one namespace.
 pub(crate) struct Space<'a> {
@@ -167,6 +167,20 @@ impl<'a> Case<'a> {
     /// Namespaces of which it is not known whether they track.
     pub(crate) fn may_track(&self) -> u64 {
         self.spaces.iter().filter(|s| s.may_track()).count() as u64
+    }
+
+    /// What the price leaves out: tables of namespaces that may track, at this limit.
+    pub(crate) fn not_priced(&self, max: u64) -> Option<Said> {
+        let unknown = self.may_track();
+        let each = self.price.full(max);
+        (unknown > 0 && !self.profile.global_count).then(|| {
+            said!(
+                "{} may track (rules not read): up to {} each.",
+                "另有 {:#}也许启用跟踪（没有读到规则）：每个最多再占 {}。",
+                words::many(unknown, "more namespace", "more namespaces", "个命名空间"),
+                words::bytes(each)
+            )
+        })
     }
 
     /// The span in seconds.

@@ -60,9 +60,14 @@ impl Price {
 
     /// Worst case: every tracking namespace full.
     pub(crate) fn worst(self, max: u64, buckets: u64) -> Bytes {
-        let entries = max.saturating_mul(self.entry.0).saturating_mul(self.namespaces);
+        let entries = self.full(max).0.saturating_mul(self.namespaces);
         let heads = buckets.saturating_mul(self.bucket).saturating_mul(self.tables);
         Bytes(entries.saturating_add(heads))
+    }
+
+    /// The entries of one namespace that is full.
+    pub(crate) fn full(self, max: u64) -> Bytes {
+        Bytes(max.saturating_mul(self.entry.0))
     }
 
     /// Whether several namespaces multiply the limit.

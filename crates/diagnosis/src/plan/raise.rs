@@ -315,6 +315,7 @@ fn risks(case: &Case<'_>, wanted: &Wanted, buckets: u64) -> Vec<Said> {
         format!("Up to {price} of memory if the {tables} {full}."),
         format!("{tables:#}满时最多占 {price} 内存。"),
     )];
+    risks.extend(case.not_priced(wanted.max));
     if wanted.buckets != buckets {
         risks.push(Said::of(
             "Resizing the buckets re-hashes the whole table and holds up packets for that long.",

@@ -82,12 +82,11 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         Err(reason) => (said!("lower the limit", "降低上限"), alloc::vec![reason], None),
     };
     if case.price.multiplies() {
-        let one = case.price.worst(1, 0).0 / case.price.namespaces;
         let limit = case.initial().and_then(|(_, s)| s.limit()).unwrap_or(0);
         commands.push(said!(
             "# or let fewer namespaces track: each that has no rule by state and no NAT takes {} off the \
              worst case", "# 或者少让几个命名空间跟踪：每一个没有按状态匹配的规则、也没有 NAT 的，可使最坏情况少 {}",
-            words::bytes(plimsoll_ct::Bytes(one.saturating_mul(limit)))
+            words::bytes(case.price.full(limit))
         ));
     }
     let kube = case.after.boot.managers.value().into_iter().flatten();

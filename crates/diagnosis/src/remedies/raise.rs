@@ -204,6 +204,9 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             said!("the table is", "表满")
         }
     );
+    if let Some(more) = case.not_priced(size.max) {
+        risk.push(&said!(" {more}", "{more:#}"));
+    }
     if case.buckets().is_none_or(|b| size.buckets > b) {
         risk.push(&said!(
             " Resizing the buckets re-hashes the whole table and holds up packets for that long.",

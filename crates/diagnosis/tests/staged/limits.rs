@@ -56,18 +56,21 @@ fn a_limit_times_many_namespaces_that_outgrows_memory_is_told_with_the_arithmeti
 
 #[test]
 fn namespaces_whose_rules_were_not_read_are_counted_apart() {
-    let mut after = limited("6.12.117", 4, 1_048_576);
-    after.host.buckets = known(262_144);
-    for i in 0..19 {
-        let owner = Owner::Named(format!("c{i}"));
-        let mut space = namespace(&after.host.profile, owner, Some(i), 1_048_576);
-        if i >= 12 {
-            space.tracking = Fact::missing(Reason::NotAsked, Said::of("not asked", "没有问"));
-            space.count = known(Entries(0));
+    let crowded = |gib, max| {
+        let mut after = limited("6.12.117", gib, max);
+        after.host.buckets = known(262_144);
+        for i in 0..19 {
+            let owner = Owner::Named(format!("c{i}"));
+            let mut space = namespace(&after.host.profile, owner, Some(i), max);
+            if i >= 12 {
+                space.tracking = Fact::missing(Reason::NotAsked, Said::of("not asked", "没有问"));
+                space.count = known(Entries(0));
+            }
+            after.namespaces.push(space);
         }
-        after.namespaces.push(space);
-    }
-    let d = judge(&after, &[]);
+        after
+    };
+    let d = judge(&crowded(4, 1_048_576), &[]);
     assert!(
         summary(&d, "CT021").contains("in each of 13 namespaces (and perhaps of 7 more) may take"),
         "{}",
@@ -79,6 +82,15 @@ fn namespaces_whose_rules_were_not_read_are_counted_apart() {
         limit.effect.to_string(),
         "The tables of the namespaces that are known to track fit into half of the memory; 7 more may track."
     );
+    let mut after = crowded(64, 16_384);
+    fill(&mut after.namespaces[0], census(&[(tcp(TcpState::Established), 15_000)]));
+    let d = judge(&after, &[]);
+    let risk = remedy(&d, RemedyId::Raise).risk.to_string();
+    let (known, unknown) = (
+        "if the tables of all 13 namespaces are full.",
+        "7 more namespaces may track (rules not read): up to 64.0 MiB each.",
+    );
+    assert!(risk.contains(known) && risk.contains(unknown), "{risk}");
 }
 
 #[test]
