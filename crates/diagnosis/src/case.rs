@@ -12,7 +12,7 @@ use crate::groups::{self, ratio};
 use crate::load::{self, Scale};
 use crate::price::Price;
 use crate::rates;
-use crate::{Drops, Groups, Load, Rates, drops, said, words};
+use crate::{Drops, Groups, Load, Rates, drops, words};
 
 /// What is known of one namespace.
 pub(crate) struct Space<'a> {
