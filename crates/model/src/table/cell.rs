@@ -12,6 +12,7 @@ use plimsoll_ct::{Class as EntryClass, State, Status, TcpState};
 use plimsoll_wire::packet::Acknowledgement;
 
 use super::Vitals;
+use super::machine::{as_long, as_long_mut, as_pair};
 use crate::dccp::Dccp;
 use crate::entry::{Memory, Slot};
 use crate::key::Packed;
@@ -56,6 +57,27 @@ pub(super) struct Long {
     traits: [u8; 4],
     /// and its window and length.
     wire: u32,
+}
+
+/// The room of a cell of 64 octets, or of two of 32. A long cell begins with its head, as a short one does: that of the first half.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Pair {
+    pub(super) halves: [Short; 2],
+}
+
+impl Pair {
+    pub(super) const EMPTY: Self = Self { halves: [Short::EMPTY; 2] };
+
+    #[inline(always)]
+    pub(super) const fn as_long(&self) -> &Long {
+        as_long(self)
+    }
+
+    #[inline(always)]
+    pub(super) const fn as_long_mut(&mut self) -> &mut Long {
+        as_long_mut(self)
+    }
 }
 
 /// What stands beside a cell of 64 octets.
@@ -214,8 +236,10 @@ impl Short {
 }
 
 impl Long {
-    pub(super) const EMPTY: Self =
-        Self { head: Head::EMPTY, sides: [[0; 4]; 2], traits: [0; 4], wire: 0 };
+    #[inline(always)]
+    pub(super) const fn as_pair(&self) -> &Pair {
+        as_pair(self)
+    }
 
     /// The tracker's memory; `beside` is read only where it is needed.
     #[inline]

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::aside::Asides;
+use super::cell::{Long, Pair, Short};
 use super::line::Line;
 
 /// Begins to load the cache line of `place`. Changes nothing but the time that a later access takes.
@@ -43,6 +44,30 @@ pub(super) const fn as_asides_mut(place: &mut Line) -> &mut Asides {
     unsafe { &mut *core::ptr::from_mut(place).cast() }
 }
 
+/// A long cell, in the room that is kept for one or for two short ones.
+#[inline(always)]
+pub(super) const fn as_long(pair: &Pair) -> &Long {
+    // SAFETY: both are 64 octets at a border of 64, of integers that may have any value, without gaps.
+    unsafe { &*core::ptr::from_ref(pair).cast() }
+}
+
+/// The same, to be changed.
+#[inline(always)]
+pub(super) const fn as_long_mut(pair: &mut Pair) -> &mut Long {
+    // SAFETY: as above; whatever is written may be two short cells too.
+    unsafe { &mut *core::ptr::from_mut(pair).cast() }
+}
+
+/// The other way round.
+#[inline(always)]
+pub(super) const fn as_pair(long: &Long) -> &Pair {
+    // SAFETY: as above.
+    unsafe { &*core::ptr::from_ref(long).cast() }
+}
+
+const _: () = assert!(size_of::<Long>() == 64 && size_of::<Pair>() == 64);
+const _: () = assert!(align_of::<Long>() == 64 && align_of::<Pair>() == 64);
+const _: () = assert!(size_of::<Short>() == 32 && core::mem::offset_of!(Long, head) == 0);
 const _: () = assert!(size_of::<Line>() == 64 && size_of::<Asides>() == 64);
 const _: () = assert!(align_of::<Line>() == 64 && align_of::<Asides>() == 64);
 

@@ -7,7 +7,7 @@ use alloc::collections::BTreeMap;
 
 use plimsoll_ct::{Class, State, Status};
 
-use super::cell::{Beside, Head, Long, Short};
+use super::cell::{Beside, Head, Long, Pair, Short};
 use super::machine::{prefetch, prefetch_at};
 use super::pieces::{PIECE, Pieces};
 use super::{Extras, Vitals};
@@ -47,6 +47,18 @@ impl EntryId {
     const fn family(self) -> usize {
         (self.0 >> 1 & 1) as usize
     }
+
+    #[inline(always)]
+    const fn shelf(self) -> usize {
+        (self.0 & (LONG | WIDE)) as usize
+    }
+
+    /// The pair of short cells that it is in, or whose room it takes, and in which half it begins.
+    #[inline(always)]
+    const fn pair(self) -> (usize, usize) {
+        let (number, short) = (self.0 >> 2, !self.0 & LONG);
+        ((number >> short) as usize, (number & short) as usize)
+    }
 }
 
 const LONG: u32 = 1;
@@ -59,8 +71,11 @@ const AHEAD: usize = 64;
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct Slab {
-    short: [Pieces<Short>; 2],
-    long: [Pieces<Long>; 2],
+    /// By shelf: a long cell each, or two short ones. All of one type, so that whoever looks at an entry of any kind need not
+    /// branch on that.
+    cells: [Pieces<Pair>; 4],
+    /// Short cells, by family: the last pair may have one only.
+    shorts: [usize; 2],
     beside: [Pieces<Beside>; 2],
     /// IPv6 addresses beside short and long cells.
     wide: [Pieces<Wide>; 2],
@@ -71,8 +86,8 @@ pub(super) struct Slab {
 impl Slab {
     pub(super) const fn new() -> Self {
         Self {
-            short: [Pieces::new(), Pieces::new()],
-            long: [Pieces::new(), Pieces::new()],
+            cells: [Pieces::new(), Pieces::new(), Pieces::new(), Pieces::new()],
+            shorts: [0; 2],
             beside: [Pieces::new(), Pieces::new()],
             wide: [Pieces::new(), Pieces::new()],
             free: [NONE; 4],
@@ -80,68 +95,78 @@ impl Slab {
         }
     }
 
-    #[inline]
+    /// Of any entry, by no branch that hangs on its protocol: that nobody can foretell.
+    #[inline(always)]
     pub(super) fn head(&self, id: EntryId) -> &Head {
-        if id.is_long() {
-            &self.long[id.family()].get(id.number()).head
-        } else {
-            &self.short[id.family()].get(id.number()).head
-        }
+        let (pair, half) = id.pair();
+        &self.cells[id.shelf()].get(pair).halves[half].head
+    }
+
+    #[inline(always)]
+    pub(super) fn head_mut(&mut self, id: EntryId) -> &mut Head {
+        let (pair, half) = id.pair();
+        &mut self.cells[id.shelf()].get_mut(pair).halves[half].head
+    }
+
+    /// An entry's cell, which is a short one.
+    #[inline(always)]
+    fn short(&self, id: EntryId) -> &Short {
+        let (pair, half) = id.pair();
+        &self.cells[id.shelf()].get(pair).halves[half]
+    }
+
+    #[inline(always)]
+    fn short_mut(&mut self, id: EntryId) -> &mut Short {
+        let (pair, half) = id.pair();
+        &mut self.cells[id.shelf()].get_mut(pair).halves[half]
+    }
+
+    /// An entry's cell, which is a long one.
+    #[inline(always)]
+    fn long(&self, id: EntryId) -> &Long {
+        self.cells[id.shelf()].get(id.number()).as_long()
     }
 
     /// The head of a cell with a body, of IPv4.
     #[inline(always)]
     pub(super) fn narrow(&self, id: EntryId) -> Option<&Head> {
-        let [narrow, _] = &self.long;
-        (id.0 & (LONG | WIDE) == LONG).then(|| &narrow.get(id.number()).head)
+        let [_, narrow, _, _] = &self.cells;
+        (id.0 & (LONG | WIDE) == LONG).then(|| &narrow.get(id.number()).as_long().head)
     }
 
     /// The head of a cell without a body, of IPv4.
     #[inline(always)]
     pub(super) fn narrow_short(&self, id: EntryId) -> Option<&Head> {
-        let [narrow, _] = &self.short;
-        (id.0 & (LONG | WIDE) == 0).then(|| &narrow.get(id.number()).head)
+        (id.0 & (LONG | WIDE) == 0).then(|| &self.short(id).head)
     }
 
     /// Status and moment of a UDP entry over IPv4.
     #[inline(always)]
     pub(super) fn udp(&self, id: EntryId) -> Option<(Status, Jiffies)> {
-        let [narrow, _] = &self.short;
-        match narrow.get(id.number()).memory() {
-            Memory::Udp(stream) => Some((narrow.get(id.number()).head.status(), stream)),
+        let cell = self.short(id);
+        match cell.memory() {
+            Memory::Udp(stream) => Some((cell.head.status(), stream)),
             _ => None,
         }
     }
 
-    /// Changes the expiry of an entry without a body, over IPv4; the new one.
+    /// Changes the expiry of an entry; the new one.
     #[inline(always)]
     pub(super) fn extend(
         &mut self,
         id: EntryId,
         change: impl FnOnce(Jiffies) -> Jiffies,
     ) -> Jiffies {
-        let [narrow, _] = &mut self.short;
-        let expires = &mut narrow.get_mut(id.number()).head.expires;
+        let expires = &mut self.head_mut(id).expires;
         *expires = change(*expires);
         *expires
-    }
-
-    pub(super) fn head_mut(&mut self, id: EntryId) -> &mut Head {
-        if id.is_long() {
-            &mut self.long[id.family()].get_mut(id.number()).head
-        } else {
-            &mut self.short[id.family()].get_mut(id.number()).head
-        }
     }
 
     /// Asks for the cell.
     #[inline(always)]
     pub(super) fn prefetch(&self, id: EntryId) {
-        // No branch that hangs on the protocol, which nobody can foretell.
-        let (long, family) = (id.is_long(), id.family());
-        let starts = if long { &self.long[family].starts } else { &self.short[family].starts };
-        let octets = id.number() << (5 + u32::from(long));
-        if let Some(start) = starts.get(octets / PIECE) {
+        let octets = id.number() << (5 + (id.0 & LONG));
+        if let Some(start) = self.cells[id.shelf()].starts.get(octets / PIECE) {
             prefetch_at(start + octets % PIECE);
         }
     }
@@ -159,9 +184,12 @@ impl Slab {
 
     /// Whether an entry of this name is there.
     pub(super) fn holds(&self, id: EntryId) -> bool {
-        let (long, family, number) = (id.is_long(), id.family(), id.number());
-        let length = if long { self.long[family].length } else { self.short[family].length };
-        number < length && !self.head(id).is_free()
+        id.number() < self.length(id.shelf()) && !self.head(id).is_free()
+    }
+
+    /// Cells of a shelf, taken or free.
+    const fn length(&self, shelf: usize) -> usize {
+        if shelf & LONG as usize == 0 { self.shorts[shelf >> 1] } else { self.cells[shelf].length }
     }
 
     pub(super) fn key(&self, id: EntryId) -> Key {
@@ -177,11 +205,10 @@ impl Slab {
     /// The entry, which must be there.
     #[inline]
     pub(super) fn unpack(&self, id: EntryId) -> Slot {
-        let (family, number) = (id.family(), id.number());
         let memory = if id.is_long() {
-            self.long[family].get(number).memory(self.beside[family].get(number))
+            self.long(id).memory(self.beside(id))
         } else {
-            self.short[family].get(number).memory()
+            self.short(id).memory()
         };
         let head = self.head(id);
         let (status, expires) = (head.status(), head.expires);
@@ -190,47 +217,47 @@ impl Slab {
 
     /// When the entry was made.
     pub(super) fn created(&self, id: EntryId) -> Jiffies {
-        let (family, number) = (id.family(), id.number());
-        if id.is_long() {
-            self.beside[family].get(number).created()
-        } else {
-            self.short[family].get(number).created()
-        }
+        if id.is_long() { self.beside(id).created() } else { self.short(id).created() }
     }
 
     pub(super) fn vitals(&self, id: EntryId) -> Vitals {
-        let (family, number) = (id.family(), id.number());
         if id.is_long() {
-            let cell = self.long[family].get(number);
-            cell.head.vitals(cell.state(self.beside[family].get(number)))
+            let cell = self.long(id);
+            cell.head.vitals(cell.state(self.beside(id)))
         } else {
-            self.short[family].get(number).head.vitals(State::Stateless)
+            self.short(id).head.vitals(State::Stateless)
         }
     }
 
     /// The cell with a body, of IPv4.
     #[inline(always)]
     pub(super) fn narrow_mut(&mut self, id: EntryId) -> Option<&mut Long> {
-        let [narrow, _] = &mut self.long;
-        if id.0 & (LONG | WIDE) == LONG { Some(narrow.get_mut(id.number())) } else { None }
+        let [_, narrow, _, _] = &mut self.cells;
+        let is_narrow = id.0 & (LONG | WIDE) == LONG;
+        if is_narrow { Some(narrow.get_mut(id.number()).as_long_mut()) } else { None }
     }
 
     /// The entry's cell, if it is one with a body.
     #[inline(always)]
     pub(super) fn long_mut(&mut self, id: EntryId) -> Option<&mut Long> {
-        let [narrow, wide] = &mut self.long;
-        let shelf = if id.is_wide() { wide } else { narrow };
-        if id.is_long() { Some(shelf.get_mut(id.number())) } else { None }
+        let pair = self.cells[id.shelf()].get_mut(id.pair().0);
+        if id.is_long() { Some(pair.as_long_mut()) } else { None }
+    }
+
+    /// What stands beside an entry's cell, which is a long one.
+    #[inline(always)]
+    fn beside(&self, id: EntryId) -> &Beside {
+        self.beside[id.family()].get(id.number())
     }
 
     /// Status and memory of a TCP entry over IPv4.
     #[inline(always)]
     pub(super) fn tcp(&self, id: EntryId) -> Option<(Status, Jiffies, Tcp)> {
-        let ([narrow, _], [beside, _]) = (&self.long, &self.beside);
+        let ([_, narrow, _, _], [beside, _]) = (&self.cells, &self.beside);
         if id.0 & (LONG | WIDE) != LONG {
             return None;
         }
-        let cell = narrow.get(id.number());
+        let cell = narrow.get(id.number()).as_long();
         if !cell.is_tcp() {
             return None;
         }
@@ -240,26 +267,26 @@ impl Slab {
     /// Changes a TCP entry over IPv4.
     #[inline(always)]
     pub(super) fn put_tcp(&mut self, id: EntryId, status: Status, expires: Jiffies, tcp: &Tcp) {
-        let ([narrow, _], [beside, _]) = (&mut self.long, &mut self.beside);
+        let ([_, narrow, _, _], [beside, _]) = (&mut self.cells, &mut self.beside);
         let beside = beside.get_mut(id.number());
-        narrow.get_mut(id.number()).write_tcp(status, expires, tcp, beside);
+        narrow.get_mut(id.number()).as_long_mut().write_tcp(status, expires, tcp, beside);
     }
 
     /// Adds a TCP entry over IPv4, as its cell is.
     #[inline(always)]
     pub(super) fn add_cell(&mut self, cell: Long, now: Jiffies) -> EntryId {
         let free = self.free[LONG as usize];
-        let ([narrow, _], [beside, _]) = (&mut self.long, &mut self.beside);
+        let ([_, narrow, _, _], [beside, _]) = (&mut self.cells, &mut self.beside);
         let id = EntryId(free);
         if free == NONE {
             let number = narrow.length as u32;
             beside.push(Beside::of(now));
-            narrow.push(cell);
+            narrow.push(*cell.as_pair());
             beside.approach_next();
             narrow.approach_next();
             return EntryId(number << 2 | LONG);
         }
-        let place = narrow.get_mut(id.number());
+        let place = narrow.get_mut(id.number()).as_long_mut();
         let next = place.head.addresses as u32;
         *place = cell;
         beside.get_mut(id.number()).set_created(now);
@@ -288,8 +315,7 @@ impl Slab {
         now: Jiffies,
     ) -> EntryId {
         let id = self.room(0);
-        let [narrow, _] = &mut self.short;
-        let cell = narrow.get_mut(id.number());
+        let cell = self.short_mut(id);
         cell.head.set_key(key);
         cell.set_created(now);
         cell.write(&Slot { status, expires, memory: Memory::Udp(stream) });
@@ -299,15 +325,18 @@ impl Slab {
     /// Shows expiry and class of all entries, in the order of their places.
     #[inline]
     pub(super) fn census(&self, mut see: impl FnMut(Jiffies, Class)) {
-        for family in [0, 1] {
-            for cell in self.short[family].slices().flatten() {
+        for (family, beside) in self.beside.iter().enumerate() {
+            let [short, long] = [0, 1].map(|long| &self.cells[family << 1 | long]);
+            for cell in short.slices().flatten().flat_map(|pair| &pair.halves) {
+                // The last pair's other half is as free as one that an entry left.
                 if !cell.head.is_free() {
                     see(cell.head.expires, Class::of(cell.head.status(), State::Stateless));
                 }
             }
-            for (piece, cells) in self.long[family].slices().enumerate() {
-                let beside = self.beside[family].part(piece * Pieces::<Long>::THINGS, cells.len());
+            for (piece, cells) in long.slices().enumerate() {
+                let beside = beside.part(piece * Pieces::<Pair>::THINGS, cells.len());
                 for (at, (cell, beside)) in cells.iter().zip(beside).enumerate() {
+                    let cell = cell.as_long();
                     if let Some(ahead) = cells.get(at + AHEAD) {
                         prefetch(ahead);
                     }
@@ -322,12 +351,11 @@ impl Slab {
     /// Changes an entry; its key and its creation stay.
     #[inline]
     pub(super) fn put(&mut self, id: EntryId, slot: &Slot) {
-        let (family, number) = (id.family(), id.number());
         if id.is_long() {
-            let beside = self.beside[family].get_mut(number);
-            self.long[family].get_mut(number).write(slot, beside);
+            let beside = self.beside[id.family()].get_mut(id.number());
+            self.cells[id.shelf()].get_mut(id.number()).as_long_mut().write(slot, beside);
         } else {
-            self.short[family].get_mut(number).write(slot);
+            self.short_mut(id).write(slot);
         }
     }
 
@@ -350,7 +378,7 @@ impl Slab {
         if id.is_long() {
             self.beside[id.family()].get_mut(id.number()).set_created(now);
         } else {
-            self.short[id.family()].get_mut(id.number()).set_created(now);
+            self.short_mut(id).set_created(now);
         }
         self.put(id, slot);
         if let Some(extras) = extras {
@@ -377,35 +405,32 @@ impl Slab {
     /// Asks for a free cell, and what stands beside it.
     #[inline(always)]
     fn prefetch_free(&self, id: EntryId) {
-        let ([short, _], [long, _], [beside, _]) = (&self.short, &self.long, &self.beside);
-        match id.0 & (LONG | WIDE) {
-            LONG => {
-                prefetch(long.get(id.number()));
-                prefetch(beside.get(id.number()));
-            }
-            0 => prefetch(short.get(id.number())),
-            _ => prefetch(self.head(id)),
+        prefetch(self.head(id));
+        if id.0 & (LONG | WIDE) == LONG {
+            prefetch(self.beside(id));
         }
     }
 
     fn grow(&mut self, shelf: u32) -> EntryId {
-        let family = (shelf >> 1) as usize;
-        let number = if shelf & LONG == 0 {
-            self.short[family].push(Short::EMPTY);
-            self.short[family].approach_next();
-            self.short[family].length
-        } else {
+        let (family, number) = ((shelf >> 1) as usize, self.length(shelf as usize));
+        let cells = &mut self.cells[shelf as usize];
+        if shelf & LONG != 0 {
             self.beside[family].push(Beside::EMPTY);
-            self.long[family].push(Long::EMPTY);
+            cells.push(Pair::EMPTY);
             // Where no other data of the entry is asked for ahead: it would be waited for as soon as it is written.
             self.beside[family].approach_next();
-            self.long[family].approach_next();
-            self.long[family].length
-        };
+            cells.approach_next();
+        } else {
+            if number.is_multiple_of(2) {
+                cells.push(Pair::EMPTY);
+                cells.approach_next();
+            }
+            self.shorts[family] += 1;
+        }
         if shelf & WIDE != 0 {
             self.wide[(shelf & LONG) as usize].push([[0; 4]; 2]);
         }
-        EntryId(((number - 1) as u32) << 2 | shelf)
+        EntryId((number as u32) << 2 | shelf)
     }
 
     pub(super) fn free(&mut self, id: EntryId) {
@@ -433,20 +458,13 @@ impl Slab {
 
     /// Places for entries, taken or free.
     pub(super) const fn cells(&self) -> usize {
-        let ([a, b], [c, d]) = (&self.short, &self.long);
-        a.length + b.length + c.length + d.length
+        self.length(0) + self.length(1) + self.length(2) + self.length(3)
     }
 
     /// All entries, in the order of their places.
     pub(super) fn iter(&self) -> impl Iterator<Item = EntryId> + '_ {
         (0..4_u32).flat_map(move |shelf| {
-            let family = (shelf >> 1) as usize;
-            let length = if shelf & LONG == 0 {
-                self.short[family].length
-            } else {
-                self.long[family].length
-            };
-            (0..length as u32)
+            (0..self.length(shelf as usize) as u32)
                 .map(move |number| EntryId(number << 2 | shelf))
                 .filter(|&id| !self.head(id).is_free())
         })
