@@ -34,36 +34,9 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     if answers.is_empty() && raised.is_empty() && !findings.has("CT021") {
         return None;
     }
-    let mut values: Vec<(&'static str, u64)> = Vec::new();
-    let mut buckets = None;
-    if !raised.is_empty()
-        && let Ok(size) = raise::size(case, findings)
-    {
-        if size.raised {
-            values.push(("nf_conntrack_max", size.max));
-        }
-        buckets = Some(size.buckets);
-        // What a boot gives needs no file of ours.
-        values.retain(|(name, value)| !written::stays(case, name, *value));
-        buckets = buckets.filter(|b| !written::stays(case, "nf_conntrack_buckets", *b));
-    }
-    if findings.has("CT021")
-        && let Ok(max) = lower::lowered(case)
-    {
-        values.push(("nf_conntrack_max", max));
+    let Kept { values, buckets, meant } = kept(case, findings, !raised.is_empty());
+    if findings.has("CT021") && lower::lowered(case).is_ok() {
         answers.push("CT021");
-    }
-    let meant = meant_limit(case, &values);
-    if meant.is_some() {
-        values.retain(|(name, _)| *name != "nf_conntrack_max");
-    }
-    for lost in lost_settings(case).iter().filter(|l| l.is_ours_to_keep()) {
-        match lost.setting {
-            "nf_conntrack_buckets" => buckets = buckets.or(Some(lost.running)),
-            "nf_conntrack_max" if meant.is_some() => {}
-            name if values.iter().all(|(n, _)| *n != name) => values.push((name, lost.running)),
-            _ => {}
-        }
     }
     let vain: Vec<Vain> = in_vain(case)
         .into_iter()
@@ -119,26 +92,68 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         commands,
         memory: None,
         risk,
-        effect: match meant {
-            Some(max) => {
-                said!(
-                    "The limit is {}, as it was meant, now and after a boot.",
-                    "上限为 {}，和本意一样，现在和启动之后都是。",
-                    words::count(max)
-                )
-            }
-            None if !vain.is_empty() => said!(
-                "What the files ask for and is lost today takes effect, now and after a boot.",
-                "文件里要求而今天不起作用的值会生效，现在和启动之后都是。"
-            ),
-            None => {
-                said!("After a boot the values are the same as now.", "启动之后的值与现在相同。")
-            }
-        },
+        effect: effect(meant, &vain),
         refused: Vec::new(),
     };
     // What is to stay has to be there first.
     Some(Ranked { rank: 42, remedy })
+}
+
+/// What is to stay.
+struct Kept {
+    /// Settings by name, to be written into a file of ours.
+    values: Vec<(&'static str, u64)>,
+    buckets: Option<u64>,
+    /// The limit that a line means which sets the count: where it stands, and what it is.
+    meant: Option<(u32, u64)>,
+}
+
+/// What is to stay: new values, should the limit be `raised`, and those of today that a boot would lose.
+fn kept(case: &Case<'_>, findings: &Findings<'_>, raised: bool) -> Kept {
+    let mut values: Vec<(&'static str, u64)> = Vec::new();
+    let mut buckets = None;
+    if raised && let Ok(size) = raise::size(case, findings) {
+        if size.raised {
+            values.push(("nf_conntrack_max", size.max));
+        }
+        // What a boot gives needs no file of ours.
+        values.retain(|(name, value)| !written::stays(case, name, *value));
+        buckets = Some(size.buckets).filter(|b| !written::stays(case, "nf_conntrack_buckets", *b));
+    }
+    if findings.has("CT021")
+        && let Ok(max) = lower::lowered(case)
+    {
+        values.push(("nf_conntrack_max", max));
+    }
+    let meant = meant_limit(case, &values);
+    if meant.is_some() {
+        values.retain(|(name, _)| *name != "nf_conntrack_max");
+    }
+    for lost in lost_settings(case).iter().filter(|l| l.is_ours_to_keep()) {
+        match lost.setting {
+            "nf_conntrack_buckets" => buckets = buckets.or(Some(lost.running)),
+            "nf_conntrack_max" if meant.is_some() => {}
+            name if values.iter().all(|(n, _)| *n != name) => values.push((name, lost.running)),
+            _ => {}
+        }
+    }
+    Kept { values, buckets, meant }
+}
+
+/// What will be different: with the limit that was meant, and what the files ask for in vain.
+fn effect(meant: Option<u64>, vain: &[Vain]) -> Said {
+    match meant {
+        Some(max) => said!(
+            "The limit is {}, as it was meant, now and after a boot.",
+            "上限为 {}，和本意一样，现在和启动之后都是。",
+            words::count(max)
+        ),
+        None if !vain.is_empty() => said!(
+            "What the files ask for and is lost today takes effect, now and after a boot.",
+            "文件里要求而今天不起作用的值会生效，现在和启动之后都是。"
+        ),
+        None => said!("After a boot the values are the same as now.", "启动之后的值与现在相同。"),
+    }
 }
 
 /// A line that sets the count and means the limit, and the number that it means: where that is more than

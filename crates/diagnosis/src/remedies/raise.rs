@@ -161,6 +161,42 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             return Some(Ranked { rank, remedy });
         }
     };
+    let more_buckets = case.buckets().is_none_or(|b| size.buckets > b);
+    let mut fix = String::from("plimsoll fix raise");
+    if size.raised {
+        fix.push_str(&format!(" --max {}", size.max));
+    }
+    if more_buckets {
+        fix.push_str(&format!(" --buckets {}", size.buckets));
+    }
+    let remedy = Remedy {
+        id: RemedyId::Raise,
+        title: title(&size, more_buckets),
+        findings: answers,
+        fix: alloc::vec![Said::name(fix)],
+        commands: commands(case, &size, more_buckets)?,
+        memory: Some(size.price(case)),
+        risk: risk(case, &size, more_buckets),
+        effect: effect(findings, &size, now),
+        refused: Vec::new(),
+    };
+    Some(Ranked { rank, remedy })
+}
+
+fn title(size: &Size, more_buckets: bool) -> Said {
+    let (max, buckets) = (words::count(size.max), words::count(size.buckets));
+    match (size.raised, more_buckets) {
+        (true, true) => said!(
+            "raise the limit to {max} and the buckets to {buckets}",
+            "把上限提高到 {max}，桶数提高到 {buckets}"
+        ),
+        (true, false) => said!("raise the limit to {max}", "把上限提高到 {max}"),
+        (false, _) => said!("raise the buckets to {buckets}", "把桶数提高到 {buckets}"),
+    }
+}
+
+/// The plain commands; `None`: there is no namespace.
+fn commands(case: &Case<'_>, size: &Size, more_buckets: bool) -> Option<Vec<Said>> {
     let mut commands = Vec::new();
     let child = case.spaces.len() > 1 || !case.after.namespaces.first()?.is_initial();
     if child {
@@ -173,23 +209,14 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     if size.raised {
         commands.push(Said::name(commands::set(case.profile, "nf_conntrack_max", size.max)));
     }
-    if case.buckets().is_none_or(|b| size.buckets > b) {
+    if more_buckets {
         commands.push(Said::name(commands::set_buckets(case.profile, size.buckets)));
     }
-    let more_buckets = case.buckets().is_none_or(|b| size.buckets > b);
-    let title = if size.raised && more_buckets {
-        said!(
-            "raise the limit to {} and the buckets to {}",
-            "把上限提高到 {}，桶数提高到 {}",
-            words::count(size.max),
-            words::count(size.buckets)
-        )
-    } else if size.raised {
-        said!("raise the limit to {}", "把上限提高到 {}", words::count(size.max))
-    } else {
-        said!("raise the buckets to {}", "把桶数提高到 {}", words::count(size.buckets))
-    };
-    let effect = effect(findings, &size, now);
+    Some(commands)
+}
+
+/// What may go wrong.
+fn risk(case: &Case<'_>, size: &Size, more_buckets: bool) -> Said {
     let mut risk = said!(
         "Up to {} of memory if {} full.",
         "如果{1:#}，最多占 {0} 内存。",
@@ -207,7 +234,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     if let Some(more) = case.not_priced(size.max) {
         risk.push(&said!(" {more}", "{more:#}"));
     }
-    if case.buckets().is_none_or(|b| size.buckets > b) {
+    if more_buckets {
         risk.push(&said!(
             " Resizing the buckets re-hashes the whole table and holds up packets for that long.",
             "改变桶数要重新散列整张表，这段时间包会被挡住。"
@@ -225,25 +252,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             "本机的内存大小未知：请先查明。"
         ));
     }
-    let mut fix = String::from("plimsoll fix raise");
-    if size.raised {
-        fix.push_str(&format!(" --max {}", size.max));
-    }
-    if more_buckets {
-        fix.push_str(&format!(" --buckets {}", size.buckets));
-    }
-    let remedy = Remedy {
-        id: RemedyId::Raise,
-        title,
-        findings: answers,
-        fix: alloc::vec![Said::name(fix)],
-        commands,
-        memory: Some(size.price(case)),
-        risk,
-        effect,
-        refused: Vec::new(),
-    };
-    Some(Ranked { rank, remedy })
+    risk
 }
 
 /// What will be different.
