@@ -57,6 +57,62 @@ fn a_port_that_is_closed_stays_closed() {
     );
 }
 
+/// A host that lets in what `rules` say, behind what it knows already.
+fn behind_what_is_known(rules: &str) -> Program {
+    saved(&format!(
+        "*filter\n:INPUT DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n:logs - [0:0]\n:banned - [0:0]\n\
+         -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n{rules}\n\
+         -A logs -j LOG --log-prefix \"in: \"\n-A banned -j DROP\nCOMMIT\n"
+    ))
+}
+
+#[test]
+fn a_rule_that_counts_first_packets_today_and_would_count_all_of_them_is_told() {
+    let of = |rules: &str| {
+        let judgement = served(&behind_what_is_known(rules), 443);
+        judgement.blocked.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for rules in [
+        "-A INPUT -p tcp -m tcp --dport 443 -m limit --limit 10/min -j ACCEPT",
+        "-A INPUT -p tcp -m tcp --dport 443 -m hashlimit --hashlimit-above 10/sec --hashlimit-name a -j DROP\n\
+         -A INPUT -p tcp -m tcp --dport 443 -j ACCEPT",
+        "-A INPUT -p tcp -m tcp --dport 443 -m recent --update --seconds 60 --hitcount 4 -j banned\n\
+         -A INPUT -p tcp -m tcp --dport 443 -j ACCEPT",
+    ] {
+        let rule = rules.lines().next().unwrap();
+        assert_eq!(
+            of(rules),
+            [format!(
+                "a rule counts what comes to it: today a connection's first packet, then every one: iptables filter: {rule}"
+            )]
+        );
+    }
+    let none: [&str; 0] = [];
+    for rules in [
+        // What is logged now and then.
+        "-A INPUT -m limit --limit 3/min -j logs\n-A INPUT -p tcp -m tcp --dport 443 -j ACCEPT",
+        "-A INPUT -m limit --limit 3/min -j LOG\n-A INPUT -p tcp -m tcp --dport 443 -j ACCEPT",
+        // What comes behind it, or is for others.
+        "-A INPUT -p tcp -m tcp --dport 443 -j ACCEPT\n-A INPUT -m limit --limit 3/min -j ACCEPT",
+        "-A INPUT -p tcp -m tcp --dport 22 -m limit --limit 3/min -j ACCEPT\n\
+         -A INPUT -p tcp -m tcp --dport 443 -j ACCEPT",
+    ] {
+        assert_eq!(of(rules), none, "{rules}");
+    }
+    // Where nothing is known ahead of it, it counts every packet today.
+    let all = "*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp -m tcp --dport 443 -m limit --limit 900/sec -j ACCEPT\nCOMMIT\n";
+    assert!(served(&saved(all), 443).blocked.is_empty());
+}
+
+#[test]
+fn a_rate_over_which_datagrams_are_dropped_counts_all_of_them_once_they_are_untracked() {
+    let rules = "-A INPUT -p udp -m udp --dport 53 -m limit --limit 10/min -j ACCEPT";
+    let own = ["192.0.2.10".parse().unwrap()];
+    let traffic = Traffic::new(17, 53, Role::Server).on(&own);
+    let judgement = judge(&behind_what_is_known(rules), [&traffic]);
+    assert_eq!(judgement.blocked.len(), 1, "{judgement:?}");
+}
+
 /// One rule of nft's JSON in `inet filter`; `handle` is its number.
 fn rule(chain: &str, handle: u32, expr: &str) -> String {
     format!(

@@ -247,7 +247,8 @@ impl Work<'_> {
             return;
         }
         let split = Split { at, tracked: None, untracked: None, by_map: Holds::Yes };
-        let nothing = Pair { tracked: pair.untracked.clone(), untracked: pair.untracked.clone() };
+        let same = || pair.untracked.clone();
+        let nothing = Pair { tracked: same(), untracked: same(), later: None };
         if let Ok(accept) = stand_in(self.of(), &split, &Action::Accept, &nothing) {
             self.put(accept, at, Action::Accept, &nothing);
         }

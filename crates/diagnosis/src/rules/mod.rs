@@ -8,6 +8,7 @@
 //! Not modelled: what a rule remembers (rates, sets that packets fill): such a rule is named and never repeated.
 
 mod accept;
+mod counted;
 mod needs;
 mod packet;
 mod proxy;
@@ -125,6 +126,7 @@ fn judge_leg(program: &Program, traffic: &Traffic, leg: &Leg, found: &mut Judgem
             if !base.nat && base.priority > RAW {
                 let inserted = put_in.entry(number).or_default();
                 accept::open((table, chain), &pairs, leg, traffic, inserted, found);
+                counted::find((table, chain), &pairs, leg, inserted, found);
             }
         }
     }

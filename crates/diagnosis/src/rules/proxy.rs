@@ -88,6 +88,7 @@ pub fn proxied(program: &Program, port: u16, own: Option<&[IpAddr]>) -> Proxied 
                 let pair = Pair {
                     tracked: place.packet(SYN, States::NEW, "dport"),
                     untracked: place.packet(SYN, States::UNTRACKED, "dport"),
+                    later: None,
                 };
                 let inserted = put_in.entry(number).or_insert_with(Inserted::new);
                 accept::open((table, chain), &[pair], &leg, &traffic, inserted, &mut judgement);

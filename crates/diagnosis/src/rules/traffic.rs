@@ -68,6 +68,8 @@ pub(super) enum Kind {
 pub(super) struct Pair<'a> {
     pub tracked: Packet<'a>,
     pub untracked: Packet<'a>,
+    /// As tracking sees one like it further on in the connection; `None`: there is none.
+    pub later: Option<Packet<'a>>,
 }
 
 impl Traffic {
@@ -159,6 +161,8 @@ impl Traffic {
                 let each = kinds.iter().map(|flags| Pair {
                     tracked: self.packet(leg, family, hook, first, States::NEW),
                     untracked: self.packet(leg, family, hook, *flags, States::UNTRACKED),
+                    later: (*flags != Some(SYN))
+                        .then(|| self.packet(leg, family, hook, *flags, States::ESTABLISHED)),
                 });
                 each.collect()
             }
@@ -167,12 +171,14 @@ impl Traffic {
                 let each = kinds.iter().map(|flags| Pair {
                     tracked: self.packet(leg, family, hook, *flags, States::ESTABLISHED),
                     untracked: self.packet(leg, family, hook, *flags, States::UNTRACKED),
+                    later: Some(self.packet(leg, family, hook, *flags, States::ESTABLISHED)),
                 });
                 each.collect()
             }
             Kind::TooBig => alloc::vec![Pair {
                 tracked: self.packet(leg, family, hook, None, States::RELATED),
                 untracked: self.packet(leg, family, hook, None, States::INVALID),
+                later: Some(self.packet(leg, family, hook, None, States::RELATED)),
             }],
         }
     }

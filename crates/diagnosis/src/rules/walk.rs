@@ -9,6 +9,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use plimsoll_wire::filter::{Action, Program, Rule, Table};
 
+use super::counted::counts;
 use super::packet::{Holds, Packet};
 
 /// Deepest call that is followed; nft allows 16.
@@ -48,6 +49,8 @@ pub struct Fate {
     pub dropped: BTreeSet<At>,
     /// Of each chain that it may come to.
     pub chains: BTreeMap<usize, Outcome>,
+    /// Rules that it may meet which count what meets them, and decide by that.
+    pub counted: BTreeSet<At>,
 }
 
 /// One table's chains, with what would be put in.
@@ -73,8 +76,14 @@ impl<'a> Ground<'a> {
 
 /// What becomes of a packet in a base chain.
 pub fn fate(ground: Ground<'_>, chain: usize, packet: &Packet<'_>) -> Fate {
-    let mut walk =
-        Walk { ground, packet, known: BTreeMap::new(), dropped: BTreeSet::new(), elements: 0 };
+    let mut walk = Walk {
+        ground,
+        packet,
+        known: BTreeMap::new(),
+        dropped: BTreeSet::new(),
+        counted: BTreeSet::new(),
+        elements: 0,
+    };
     let mut outcome = walk.chain(chain, 0);
     if outcome.falls {
         let base = ground.table.chains.get(chain);
@@ -86,7 +95,7 @@ pub fn fate(ground: Ground<'_>, chain: usize, packet: &Packet<'_>) -> Fate {
         }
     }
     let chains = walk.known.into_iter().filter_map(|(chain, o)| Some((chain, o?))).collect();
-    Fate { accepted: outcome.accepted, dropped: walk.dropped, chains }
+    Fate { accepted: outcome.accepted, dropped: walk.dropped, chains, counted: walk.counted }
 }
 
 struct Walk<'a, 'p> {
@@ -95,6 +104,7 @@ struct Walk<'a, 'p> {
     /// `None`: being walked.
     known: BTreeMap<usize, Option<Outcome>>,
     dropped: BTreeSet<At>,
+    counted: BTreeSet<At>,
     elements: usize,
 }
 
@@ -116,7 +126,14 @@ impl Walk<'_, '_> {
         let mut goes_on = true;
         for (at, rule, _) in self.ground.rules(chain) {
             let holds = self.packet.meets(&rule.matches);
-            if holds != Holds::No && self.action(&rule.action, at, holds, depth, &mut outcome) {
+            if holds == Holds::No {
+                continue;
+            }
+            let ends = self.action(&rule.action, at, holds, depth, &mut outcome);
+            if counts(rule) && (self.decides(&rule.action) || rule.marks.is_some()) {
+                self.counted.insert(at);
+            }
+            if ends {
                 goes_on = false;
                 break;
             }
@@ -124,6 +141,20 @@ impl Walk<'_, '_> {
         outcome.falls |= goes_on;
         self.known.insert(chain, Some(outcome));
         outcome
+    }
+
+    /// Whether something may become of what meets a rule that does this: only to be logged decides nothing.
+    fn decides(&self, action: &Action) -> bool {
+        match action {
+            Action::Next => false,
+            Action::Jump(name) => {
+                let known = self.ground.table.chain(name).and_then(|c| self.known.get(&c));
+                known.is_none_or(|outcome| outcome.is_none_or(|o| o.accepted || o.dropped))
+            }
+            Action::Map(all) => all.iter().any(|(_, action)| self.decides(action)),
+            Action::Accept | Action::Drop | Action::Return | Action::Goto(_) => true,
+            Action::Queue | Action::Nat => true,
+        }
     }
 
     /// Whether the packet surely goes no further in this chain.
