@@ -83,7 +83,7 @@ fn a_rule_that_counts_first_packets_today_and_would_count_all_of_them_is_told() 
         assert_eq!(
             of(rules),
             [format!(
-                "a rule counts what comes to it: today a connection's first packet, then every one: iptables filter: {rule}"
+                "a rule counts what comes to it, today a connection's first packet, then every one: iptables filter: {rule}"
             )]
         );
     }
@@ -393,6 +393,11 @@ fn what_a_client_hears_is_let_in_only_as_an_answer() {
         of(17, 53),
         "input 0: udp sport 53 udp dport 32768-60999 ct state untracked accept comment \"plimsoll: udp/53\""
     );
+    // What its own kernel gives out.
+    let traffic = Traffic::new(17, 53, Role::Client).on(&own).from_ports((10_000, 30_000));
+    let judgement = judge(&program, [&traffic]);
+    assert!(rules(&judgement)[0].contains("udp dport 10000-30000 ct state untracked accept"));
+    assert_eq!(judgement.accepts[0].heard_at, Some((10_000, 30_000)));
 }
 
 #[test]

@@ -30,6 +30,7 @@ pub fn ways(namespace: Option<u64>, doors: bool) -> Ways {
     let ends = Ends::read(namespace);
     Ways {
         listening: ends.listening(),
+        own_ports: ends.own_ports.clone(),
         doors: if doors { ends.ssh_ports() } else { Vec::new() },
         session: ends.session(),
         program: ends.program,
@@ -50,6 +51,8 @@ struct Ends {
     mtu: Fact<u32>,
     /// Its sockets, with the number of their protocol.
     sockets: Fact<Vec<(u8, Socket)>>,
+    /// Ports that its kernel gives to who asks from none in particular.
+    own_ports: Fact<(u16, u16)>,
 }
 
 impl Ends {
@@ -76,6 +79,7 @@ impl Ends {
                         }),
                     },
                     sockets: Fact::known(sockets_here(), Source::name("sock_diag")),
+                    own_ports: own_ports(),
                 }
             }
         });
@@ -97,6 +101,7 @@ impl Ends {
             own: Fact::Missing(gap.clone()),
             mtu: Fact::Missing(gap.clone()),
             sockets: Fact::Missing(gap.clone()),
+            own_ports: Fact::Missing(gap.clone()),
         }
     }
 
@@ -169,6 +174,21 @@ impl Ends {
     }
 }
 
+/// Of the namespace in which this thread is.
+fn own_ports() -> Fact<(u16, u16)> {
+    const FILE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+    live::read_fact(FILE, Reason::Failed, |text| {
+        of_range(text).ok_or(Said::of("expected two ports", "应为两个端口"))
+    })
+}
+
+/// Two numbers with white space between them.
+fn of_range(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.trim().split_once(char::is_whitespace)?;
+    let range = (first.parse().ok()?, last.trim().parse().ok()?);
+    (range.0 <= range.1).then_some(range)
+}
+
 /// `192.0.2.7 51234 198.51.100.1 22`: the peer, its port, and the port that it came to.
 fn of_environment(text: &str) -> Option<(IpAddr, u16, u16)> {
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -218,6 +238,14 @@ mod tests {
         assert_eq!(is("::ffff:192.0.2.7 1 ::1 22").as_deref(), Some("192.0.2.7 22"));
         for bad in ["", "UNKNOWN 65535 UNKNOWN 65535", "192.0.2.7 1 22", "x 1 y 22"] {
             assert_eq!(is(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_range_of_ports_is_two_in_their_order() {
+        assert_eq!(of_range("32768\t60999\n"), Some((32_768, 60_999)));
+        for bad in ["", "1024", "a b", "60999 32768", "1 65536"] {
+            assert_eq!(of_range(bad), None, "{bad}");
         }
     }
 

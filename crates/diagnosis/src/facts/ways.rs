@@ -22,6 +22,8 @@ pub struct Ways {
     pub mtu: Fact<u32>,
     /// Ports that somebody listens on: IP protocol number, address, port.
     pub listening: Fact<Vec<(u8, IpAddr, u16)>>,
+    /// The first and the last port that the kernel gives to who asks from no port in particular.
+    pub own_ports: Fact<(u16, u16)>,
     /// TCP ports on which an SSH server listens, in order.
     pub doors: Vec<u16>,
     /// The far end of the connection that whoever asks came by, and the port it came to.
@@ -37,6 +39,7 @@ impl Ways {
             own: Fact::Missing(gap.clone()),
             mtu: Fact::Missing(gap.clone()),
             listening: Fact::Missing(gap.clone()),
+            own_ports: Fact::Missing(gap.clone()),
             doors: Vec::new(),
             session: None,
         }

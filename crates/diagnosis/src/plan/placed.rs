@@ -153,6 +153,7 @@ mod tests {
             action: "-j ACCEPT".to_string(),
             comment: "plimsoll: tcp/443".to_string(),
             stands_for: String::new(),
+            heard_at: None,
         };
         let placed = Placed::of(&old, core::iter::once(&accept)).remove(0);
         let chain = |rules: &[&str]| program(rules).tables.remove(0).chains.remove(0);

@@ -32,8 +32,8 @@ pub(super) fn find(
             Kind::Question | Kind::Answer => (
                 &mut found.blocked,
                 said!(
-                    "a rule counts what comes to it: today a connection's first packet, then every one: {rule}",
-                    "有规则统计到达它的包：今天只是连接的第一个包，到时是每一个包：{rule}"
+                    "a rule counts what comes to it, today a connection's first packet, then every one: {rule}",
+                    "有规则统计到达它的包，今天只是连接的第一个包，到时是每一个包：{rule}"
                 ),
             ),
             // What it does not let through costs path MTU discovery, no connection by itself.

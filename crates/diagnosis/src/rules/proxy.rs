@@ -252,6 +252,7 @@ impl<'a> Place<'a> {
                 self.port, needed.state, needed.side
             ),
             stands_for,
+            heard_at: None,
         };
         let known = |a: &Accept| {
             (&a.table, &a.chain, &a.comment) == (&accept.table, &accept.chain, &accept.comment)

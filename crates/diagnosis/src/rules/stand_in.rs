@@ -35,6 +35,8 @@ pub struct Accept {
     pub comment: String,
     /// The rule that it stands in for.
     pub stands_for: String,
+    /// It lets in whatever comes from the service's port to one of these: nothing else tells what is an answer.
+    pub heard_at: Option<(u16, u16)>,
 }
 
 impl Accept {
@@ -96,6 +98,7 @@ pub(super) fn stand_in(
         action,
         comment: format!("plimsoll: {}", traffic.name()),
         stands_for: place(table, at),
+        heard_at: traffic.heard_at(leg),
     })
 }
 

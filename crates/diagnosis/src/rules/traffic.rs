@@ -9,7 +9,7 @@ use plimsoll_wire::filter::{Hook, Numbers, States, TableFamily, Target, Written}
 use super::packet::{End, Header, Holds, Packet, is_among};
 use crate::Said;
 
-/// Where a client asks from: `ip_local_port_range` of all kernels since 2.6.
+/// Where a client asks from, if nothing else is said: `ip_local_port_range` of kernels since 4.2.
 const OWN_PORTS: (u16, u16) = (32_768, 60_999);
 const ANY: (u16, u16) = (1, u16::MAX);
 const TCP: u8 = 6;
@@ -42,6 +42,8 @@ pub struct Traffic {
     /// Addresses of this host as numbers; `None`: not known.
     own4: Option<Vec<u128>>,
     own6: Option<Vec<u128>>,
+    /// Ports that a client on this host asks from.
+    own_ports: (u16, u16),
 }
 
 /// One direction of it.
@@ -75,7 +77,7 @@ pub(super) struct Pair<'a> {
 impl Traffic {
     /// Of a port.
     pub fn new(protocol: u8, port: u16, role: Role) -> Self {
-        Self { protocol, port, role, peer: None, own4: None, own6: None }
+        Self { protocol, port, role, peer: None, own4: None, own6: None, own_ports: OWN_PORTS }
     }
 
     /// Only with this one.
@@ -95,6 +97,19 @@ impl Traffic {
         self.own4 = Some(numbers(false));
         self.own6 = Some(numbers(true));
         self
+    }
+
+    /// On a host whose kernel gives ports of this range to its clients.
+    #[must_use]
+    pub fn from_ports(mut self, own_ports: (u16, u16)) -> Self {
+        self.own_ports = own_ports;
+        self
+    }
+
+    /// The ports to which whatever comes from the service's port is let in, where nothing but the port tells an answer.
+    pub(super) fn heard_at(&self, leg: &Leg) -> Option<(u16, u16)> {
+        let by_port = self.role == Role::Client && self.protocol != TCP && leg.kind == Kind::Answer;
+        by_port.then_some(self.own_ports)
     }
 
     /// `tcp/443`, `tcp/22 with 192.0.2.7`
@@ -266,7 +281,7 @@ impl Traffic {
 
     /// A client of ours asks from the ports of its range; a stranger from any.
     fn client_ports(&self) -> (u16, u16) {
-        if self.role == Role::Client { OWN_PORTS } else { ANY }
+        if self.role == Role::Client { self.own_ports } else { ANY }
     }
 
     fn among(&self, family: TableFamily) -> Option<Numbers> {
@@ -299,7 +314,7 @@ impl Traffic {
                 false => alloc::format!("{with}-p {name} -m {name} --{side} {port}"),
             }
         };
-        let (first, last) = OWN_PORTS;
+        let (first, last) = self.own_ports;
         match leg.kind {
             Kind::Question => alloc::format!("{} {untracked}", plain("dport")),
             Kind::Answer if self.role == Role::Server => {

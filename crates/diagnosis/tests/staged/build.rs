@@ -204,6 +204,7 @@ fn of_program(program: Program, listening: &[u16]) -> Ways {
         own: known(vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10))]),
         mtu: known(1500),
         listening: known(listening.iter().chain(&[22]).map(|port| (6, any, *port)).collect()),
+        own_ports: known((32_768, 60_999)),
         doors: vec![22],
         session: None,
     }

@@ -8,6 +8,7 @@ use plimsoll_diagnosis::plan::{
     BypassRequest, FileState, Ground, LimitRequest, Plan, SynProxyRequest, TimeoutRequest, bypass,
     lifeline_request, limit, synproxy, timeout,
 };
+use plimsoll_diagnosis::rules::Role;
 use plimsoll_diagnosis::{Language, Said};
 use plimsoll_wire::filter::{Backend, Program, TableFamily, read_json, read_save};
 
@@ -211,6 +212,38 @@ fn a_proxy_before_a_port_that_this_host_serves_itself_says_what_it_leaves_out() 
     let at = |address: &str, port| (Protocol::Tcp.number(), address.parse().unwrap(), port);
     assert!(told(vec![at("0.0.0.0", 443)]));
     assert!(!told(vec![at("127.0.0.1", 443), at("0.0.0.0", 80)]));
+}
+
+#[test]
+fn who_else_would_be_heard_from_the_port_of_a_client_s_service_is_told_before() {
+    let plan = |listening: &[(&str, u16)], unsure| {
+        let all = "-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT";
+        let udp = Protocol::Udp.number();
+        let listening = listening.iter().map(|(ip, port)| (udp, ip.parse().unwrap(), *port));
+        let ways = Ways {
+            listening: known(listening.collect()),
+            own_ports: known((20_000, 30_000)),
+            ..ways(all, &[])
+        };
+        let request = BypassRequest {
+            services: vec![(Protocol::Udp, 53)],
+            roles: vec![Role::Client],
+            peers: vec![],
+            unsure,
+        };
+        bypass(&request, &ways, &ground(&host("6.12.117", 4), &BTreeMap::new()))
+    };
+    let other = [("0.0.0.0", 123), ("127.0.0.1", 25_000), ("0.0.0.0", 30_001)];
+    let heard = plan(&other, false);
+    assert!(heard.refused.is_empty(), "{:#?}", heard.refused);
+    for part in ["Answers come in to ports 20000 to 30000", "whoever sends from udp/53 reaches"] {
+        assert!(heard.risks.iter().any(|risk| risk.contains(part)), "{:#?}", heard.risks);
+    }
+    let exposed = [("0.0.0.0", 25_001), ("::", 25_001), ("192.0.2.10", 25_000)];
+    let why = "whoever sends from udp/53 would reach udp/25000, udp/25001";
+    refused(&plan(&exposed, false), why);
+    let unsure = plan(&exposed, true);
+    assert!(unsure.refused.is_empty() && unsure.risks.iter().any(|risk| risk.contains(why)));
 }
 
 #[test]

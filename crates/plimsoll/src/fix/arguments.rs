@@ -152,7 +152,8 @@ pub struct Bypass {
     /// What this host is to the port (repeatable) [default: server, where something listens on it]
     #[arg(long = "role", value_name = "ROLE")]
     pub roles: Vec<Role>,
-    /// Go on where the rules leave it open whether the port needs tracking (an unknown interface or address)
+    /// Go on where the rules leave it open whether the port needs tracking (an unknown interface or address), or who
+    /// else is heard from it
     #[arg(long)]
     pub unsure: bool,
     /// How to carry it out

@@ -45,7 +45,7 @@ pub(crate) use owners::{Names, owners};
 pub use pulse::Pulse;
 use rest::{Rest, settings_of_filled};
 pub use select::NamespaceSelector;
-pub(crate) use text::{cut, read as read_text};
+pub(crate) use text::{cut, fact as read_fact, read as read_text};
 use walk::Walk;
 
 /// What to read of the running host.

@@ -57,7 +57,7 @@ fn right(path: &str) -> Said {
 pub(super) const PTRACE: Said = Said::of("CAP_SYS_PTRACE (root)", "CAP_SYS_PTRACE（root）");
 
 /// Reads a file and turns its text into a value.
-pub(super) fn fact<T>(
+pub(crate) fn fact<T>(
     path: &str,
     absent: Reason,
     parse: impl FnOnce(&str) -> Result<T, Said>,

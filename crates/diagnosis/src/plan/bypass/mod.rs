@@ -6,6 +6,7 @@
 //! found by walking them ([`crate::rules`]). Loopback is left tracked: there a packet passes both hooks.
 
 pub(super) mod foreign;
+mod heard;
 mod helper;
 mod nft;
 mod xtables;
@@ -122,6 +123,7 @@ pub(crate) fn planned(
     }
     let judgement = judge(program, &traffic);
     take(&judgement, request, &mut plan);
+    heard::tell(&judgement.accepts, request, rules, &mut plan);
     foreign::refused(&judgement.accepts, program, &mut plan);
     plan.refused.extend(helper::reading_along(case, space, &request.services));
     if !plan.refused.is_empty() {
@@ -204,6 +206,9 @@ fn traffic(request: &BypassRequest, rules: &Ways, plan: &mut Plan) -> Vec<Traffi
             let mut one = Traffic::new(protocol.number(), port, role);
             if let Some(own) = rules.own.value() {
                 one = one.on(own);
+            }
+            if let Some(range) = rules.own_ports.value() {
+                one = one.from_ports(*range);
             }
             if request.peers.is_empty() {
                 all.push(one);
