@@ -154,6 +154,7 @@ mod tests {
             comment: "plimsoll: tcp/443".to_string(),
             stands_for: String::new(),
             heard_at: None,
+            for_errors: false,
         };
         let placed = Placed::of(&old, core::iter::once(&accept)).remove(0);
         let chain = |rules: &[&str]| program(rules).tables.remove(0).chains.remove(0);

@@ -253,6 +253,7 @@ impl<'a> Place<'a> {
             ),
             stands_for,
             heard_at: None,
+            for_errors: false,
         };
         let known = |a: &Accept| {
             (&a.table, &a.chain, &a.comment) == (&accept.table, &accept.chain, &accept.comment)

@@ -8,7 +8,7 @@ use plimsoll_wire::filter::{Action, Backend, Rule, Table, TableFamily, Test};
 
 use super::named;
 use super::packet::Holds;
-use super::traffic::{Leg, Pair, Traffic};
+use super::traffic::{Kind, Leg, Pair, Traffic};
 use super::walk::{At, Split};
 use crate::Said;
 
@@ -37,6 +37,8 @@ pub struct Accept {
     pub stands_for: String,
     /// It lets in whatever comes from the service's port to one of these: nothing else tells what is an answer.
     pub heard_at: Option<(u16, u16)>,
+    /// It lets in ICMP errors about the traffic, which path MTU discovery needs, and nothing of the traffic itself.
+    pub for_errors: bool,
 }
 
 impl Accept {
@@ -99,6 +101,7 @@ pub(super) fn stand_in(
         comment: format!("plimsoll: {}", traffic.name()),
         stands_for: place(table, at),
         heard_at: traffic.heard_at(leg),
+        for_errors: leg.kind == Kind::TooBig,
     })
 }
 

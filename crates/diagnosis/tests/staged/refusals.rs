@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use plimsoll_ct::{Entries, Protocol};
 use plimsoll_diagnosis::facts::{Fact, Reason, Snapshot, Tracking, Ways};
 use plimsoll_diagnosis::plan::{
-    BypassRequest, FileState, Ground, LimitRequest, Plan, SynProxyRequest, TimeoutRequest, bypass,
-    lifeline_request, limit, synproxy, timeout,
+    BypassRequest, Change, FileState, Ground, LimitRequest, Plan, SynProxyRequest, TimeoutRequest,
+    bypass, lifeline_request, limit, synproxy, timeout,
 };
 use plimsoll_diagnosis::rules::Role;
 use plimsoll_diagnosis::{Language, Said};
@@ -244,6 +244,36 @@ fn who_else_would_be_heard_from_the_port_of_a_client_s_service_is_told_before() 
     refused(&plan(&exposed, false), why);
     let unsure = plan(&exposed, true);
     assert!(unsure.refused.is_empty() && unsure.risks.iter().any(|risk| risk.contains(why)));
+}
+
+/// The ruleset of firewalld 2.3.1, whose table only its process changes.
+#[test]
+fn a_lifeline_goes_without_the_rule_for_errors_where_none_can_stand_and_a_bypass_that_needs_others_is_refused()
+ {
+    const RULES: &str = include_str!("../../../../fixtures/rules/corpus/firewalld-2/nft.json");
+    let mut program = Program::default();
+    read_json(RULES.as_bytes(), &mut program).expect("JSON");
+    let ways = Ways { own: known(vec!["10.9.0.1".parse().unwrap()]), ..ways_of(program) };
+    let plan = |port, peers: &[&str]| {
+        let request = BypassRequest {
+            services: vec![(Protocol::Tcp, port)],
+            roles: vec![Role::Server],
+            peers: peers.iter().map(|peer| (peer.parse().unwrap(), 32)).collect(),
+            unsure: false,
+        };
+        bypass(&request, &ways, &ground(&host("6.12.117", 4), &BTreeMap::new()))
+    };
+    let lifeline = plan(22, &["10.9.0.2"]);
+    assert!(lifeline.refused.is_empty(), "{:#?}", lifeline.refused);
+    let note = "ICMP errors about it, which path MTU discovery needs, may be dropped, and no rule of ours can stand there";
+    assert_eq!(lifeline.warnings.iter().filter(|told| told.starts_with(note)).count(), 1);
+    assert!(!lifeline.risks.iter().any(|risk| risk.contains("loaded anew")), "{lifeline:#?}");
+    let theirs = |change: &Change| matches!(change, Change::Nft(nft) if !nft.rules.is_empty());
+    assert!(!lifeline.changes.is_empty() && !lifeline.changes.iter().any(theirs), "{lifeline:#?}");
+    refused(
+        &plan(443, &[]),
+        "it needs a rule of ours in table inet firewalld, which only the process that made it",
+    );
 }
 
 #[test]

@@ -28,7 +28,7 @@ use crate::Said;
 use crate::case::{Case, Space};
 use crate::facts::{Fact, Ways};
 use crate::remedies::speaks_nft;
-use crate::rules::{Judgement, Role, Traffic, judge};
+use crate::rules::{Accept, Judgement, Role, Traffic, judge};
 use crate::{RemedyId, words};
 use nft::{nft, nft_rules};
 use xtables::xtables;
@@ -87,13 +87,26 @@ pub fn lifeline_request(
     })
 }
 
-/// What our rules in chains of others are in for.
-const LOADED_ANEW: Said = Said::of(
-    "Our rules in your chains are gone when those are loaded anew (a reload of firewalld or ufw, a \
-                           firewall script), and the port, still untracked, is dropped until `plimsoll undo`: so undo this \
-                           before a reload.",
-    "我们放进您的链里的规则，在那些链重新加载时（重载 firewalld 或 ufw、运行防火墙脚本）就没有了，而这个端口仍未跟踪，会一直被丢弃，直到 `plimsoll undo`：所以重载之前先撤销。",
-);
+/// What our rules in chains of others are in for, if there are any.
+fn loaded_anew(accepts: &[Accept]) -> Option<Said> {
+    let all_for_errors = accepts.iter().all(|accept| accept.for_errors);
+    let then = match all_for_errors {
+        _ if accepts.is_empty() => return None,
+        true => said!(
+            "ICMP errors about the port, which path MTU discovery needs, may be dropped until `plimsoll undo`.",
+            "那时关于这个端口的 ICMP 错误（路径 MTU 发现需要这些）可能被丢弃，直到 `plimsoll undo`。"
+        ),
+        false => said!(
+            "the port, still untracked, may be dropped until `plimsoll undo`: so undo this before.",
+            "而这个端口仍未跟踪，可能被丢弃，直到 `plimsoll undo`：所以在那之前先撤销。"
+        ),
+    };
+    Some(said!(
+        "Our rules in your chains are gone when those are loaded anew (a reload of firewalld or ufw, some changes of their \
+         settings, a firewall script), and {then}",
+        "我们放进您的链里的规则，在那些链重新加载时（重载 firewalld 或 ufw、改动它们的某些设置、运行防火墙脚本）就没有了，{then:#}"
+    ))
+}
 
 /// The plan.
 pub fn bypass(request: &BypassRequest, rules: &Ways, ground: &Ground<'_>) -> Plan {
@@ -121,7 +134,8 @@ pub(crate) fn planned(
     if !plan.refused.is_empty() {
         return plan;
     }
-    let judgement = judge(program, &traffic);
+    let mut judgement = judge(program, &traffic);
+    foreign::without_errors(&mut judgement.accepts, program, &mut plan);
     take(&judgement, request, &mut plan);
     heard::tell(&judgement.accepts, request, rules, &mut plan);
     foreign::refused(&judgement.accepts, program, &mut plan);
@@ -130,9 +144,7 @@ pub(crate) fn planned(
         return plan;
     }
     plan.effect = effect(request, &traffic);
-    if !judgement.accepts.is_empty() {
-        plan.risks.push(LOADED_ANEW);
-    }
+    plan.risks.extend(loaded_anew(&judgement.accepts));
     accepts_by_iptables(&judgement.accepts, program, case, &mut plan);
     if speaks_nft(case, space) {
         plan.changes.push(nft(request, &traffic, program, &judgement.accepts));
