@@ -7,7 +7,7 @@ use plimsoll_ct::LogWording;
 
 use crate::case::Case;
 use crate::facts::{Gap, Origin, Reader, Reason};
-use crate::findings::Draft;
+use crate::findings::{Draft, evicts};
 use crate::words;
 use crate::{Said, Severity, Verdict};
 
@@ -89,7 +89,7 @@ pub(crate) fn headline(case: &Case<'_>, found: &[Draft], verdict: Verdict) -> Sa
             "{host} dropped packets: a table was full{because}.",
             "{host:#} 丢过包：有一张表曾经满过{because:#}。"
         ),
-        ("CT003", Some((of, _))) => {
+        ("CT003", Some((of, s))) if evicts(s) => {
             said!(
                 "{host} lives by evicting entries: {table} is at its limit ({of}){because}.",
                 "{host:#} 靠淘汰条目维持：{table:#}已到上限（{of:#}）{because:#}。"

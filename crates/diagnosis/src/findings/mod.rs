@@ -34,6 +34,7 @@ pub(crate) use crowd::{ONE_WAY, flood_of, is_half_open};
 pub(crate) use forecast::forecast;
 pub(crate) use idle::{FLOOR, established_timeout, pile};
 pub(crate) use stale::stale_assignments;
+pub(crate) use state::evicts;
 
 /// A finding on its way into the result.
 pub(crate) struct Draft {

@@ -62,11 +62,10 @@ pub(super) fn find(case: &Case<'_>, found: &mut Vec<Draft>) {
     }
 }
 
-/// Drops over the interval that no failed insertion explains: `insert_failed` also counts refused
-/// chains, which do not raise `drop`.
-fn full_drops(space: &Space<'_>) -> Option<u64> {
-    let drop = space.grown(Counter::Drop)?;
-    Some(drop.saturating_sub(clashes(|c| space.grown(c))))
+/// Drops that no failed insertion explains, over the interval or since boot: `insert_failed` also counts
+/// refused chains, which do not raise `drop`.
+fn full_drops(value: impl Fn(Counter) -> Option<u64>) -> Option<u64> {
+    Some(value(Counter::Drop)?.saturating_sub(clashes(value)))
 }
 
 /// Failed insertions that raise `drop` as well.
@@ -93,7 +92,7 @@ fn full(case: &Case<'_>, i: usize) -> Option<Draft> {
         words::count(count),
         words::count(max)
     );
-    let (severity, mut summary) = match (full_drops(s), s.rates.drop.as_ref()) {
+    let (severity, mut summary) = match (full_drops(|c| s.grown(c)), s.rates.drop.as_ref()) {
         (Some(dropped), Ok(rate)) if dropped > 0 && fullness >= near => {
             let evicted = s.grown(Counter::EarlyDrop).unwrap_or(0);
             let drops = said!(
@@ -225,24 +224,24 @@ fn pressure(case: &Case<'_>, i: usize) -> Option<Draft> {
             "{table:#}已到上限（{of:#}），启动以来为腾地方淘汰了 {:#}。",
             words::many(total, "entry", "entries", "个条目")
         ),
-        _ if fullness >= FULL => said!(
-            "{table} is at its limit ({of}): a new flow gets in only by evicting another{}.",
-            "{table:#}已到上限（{of:#}）：新流要进来，只能淘汰别的条目{:#}。",
-            if s.rates.drop.is_ok() {
-                said!(
-                    ", though none was evicted or dropped while measured",
-                    "，不过测量期间没有淘汰也没有丢包"
-                )
-            } else {
-                said!(
-                    "; whether packets are dropped could not be measured",
-                    "；是否在丢包，没能测量"
-                )
-            }
-        ),
+        _ if fullness >= FULL => match untouched(s) {
+            Some(when) => said!(
+                "{table} is at its limit ({of}): a new flow gets in only by evicting another, though \
+                 none was evicted or dropped for it {when}.",
+                "{table:#}已到上限（{of:#}）：新流要进来，只能淘汰别的条目，不过{when:#}没有淘汰，也没有因此丢包。"
+            ),
+            None => said!(
+                "{table} is at its limit ({of}): a new flow evicts another entry or is dropped; which \
+                 of the two could not be measured.",
+                "{table:#}已到上限（{of:#}）：新流要么淘汰别的条目，要么被丢弃；是哪一种，没能测量。"
+            ),
+        },
         _ => return None,
     };
-    let mut draft = Draft::new("CT003", Severity::Warning, Some(i), summary).explains(1.0);
+    let blind = s.grown(Counter::Drop).is_none() && untouched(s).is_none() && !well_sampled(s);
+    // Nobody sleeps on over a full table that may be dropping everything.
+    let severity = if blind && !evicts(s) { Severity::Critical } else { Severity::Warning };
+    let mut draft = Draft::new("CT003", severity, Some(i), summary).explains(1.0);
     draft = counter_evidence(s, occupancy(case, s, draft));
     if let (Some(evictable), Some(buckets)) = (s.load.evictable, case.buckets())
         && well_sampled(s)
@@ -259,6 +258,22 @@ fn pressure(case: &Case<'_>, i: usize) -> Option<Draft> {
         );
     }
     Some(draft)
+}
+
+/// Whether entries are evicted, as far as the counters tell: over the interval, else since boot.
+pub(crate) fn evicts(s: &Space<'_>) -> bool {
+    s.grown(Counter::EarlyDrop).or_else(|| s.total(Counter::EarlyDrop)) > Some(0)
+}
+
+/// When nothing was evicted or dropped, as far as both counters tell: over the interval, else since boot.
+fn untouched(s: &Space<'_>) -> Option<Said> {
+    let none = |value: &dyn Fn(Counter) -> Option<u64>| {
+        value(Counter::EarlyDrop) == Some(0) && full_drops(value) == Some(0)
+    };
+    if none(&|c| s.grown(c)) {
+        return Some(Said::of("while measured", "测量期间"));
+    }
+    none(&|c| s.total(c)).then_some(Said::of("since boot", "启动以来"))
 }
 
 /// Chance that the walk of an early drop meets an entry that it may take. Each entry hangs in two

@@ -434,6 +434,10 @@ fn drops_without_a_log_line_only_hint() {
     after.namespaces[0].counters = known(counters(&[(Counter::Drop, 4_000)]));
     let d = judge(&after, &[]);
     assert_eq!((ids(&d), d.verdict), (vec!["CT002"], Verdict::Ok));
+    assert!(summary(&d, "CT002").contains("the log that could be read holds no line"));
+    after.log = missing(Reason::NotPermitted);
+    let d = judge(&after, &[]);
+    assert!(summary(&d, "CT002").ends_with("that no clash explains, and no log could be read."));
     let mut clashes = host("6.12.117", 8);
     clashes.namespaces[0].counters =
         known(counters(&[(Counter::Drop, 900), (Counter::InsertFailed, 900)]));
@@ -491,12 +495,35 @@ fn an_unprivileged_reader_is_told_what_it_can_be_told_and_what_is_missing() {
     let d = judge(&after, &[]);
     assert_eq!(acts(&d), ["CT003", "CT020"]);
     assert!(summary(&d, "CT003").contains("could not be measured"));
+    assert_eq!(d.verdict, Verdict::Critical, "it may be dropping everything");
+    assert_eq!(
+        d.headline,
+        "web1: the table is at its limit (262,144 of 262,144 entries): a new flow evicts another entry \
+         or is dropped; which of the two could not be measured."
+    );
     assert_eq!(d.namespaces[0].load.protected, None, "no invented zero");
     let told: Vec<_> = d.missing.iter().map(|m| (m.fact.as_str(), m.needs.as_deref())).collect();
     let net = Some("CAP_NET_ADMIN");
     let expected =
         [("kernel log", net), ("statistics", net), ("entries", net), ("packet-filter rules", net)];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn a_full_table_that_evicted_nothing_is_not_said_to_live_by_it() {
+    let mut after = host("6.12.117", 8);
+    fill(&mut after.namespaces[0], census(&[(syn(), 262_144)]));
+    let d = judge(&after, &[]);
+    assert!(!d.headline.contains("lives by evicting"), "{}", d.headline);
+    assert!(summary(&d, "CT003").contains("evicted or dropped for it while measured"));
+    // Saved, the counters speak of the time since boot; and what may go is known.
+    let mut after = saved(after);
+    let d = diagnose(None, &after);
+    assert!(summary(&d, "CT003").contains("evicted or dropped for it since boot"));
+    assert_eq!(d.verdict, Verdict::Warning);
+    after.namespaces[0].counters = known(counters(&[(Counter::EarlyDrop, 7)]));
+    let d = diagnose(None, &after);
+    assert!(d.headline.starts_with("web1 lives by evicting entries"), "{}", d.headline);
 }
 
 #[test]
