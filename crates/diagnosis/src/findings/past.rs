@@ -92,10 +92,16 @@ pub(super) fn was_full(case: &Case<'_>, i: usize) -> Option<Draft> {
     if alone < HINT || alone < clashes.saturating_mul(10) || case.attribution.unknown.is_some() {
         return None;
     }
+    let log = match case.after.log.value() {
+        Some(_) => Said::of(
+            "though the log that could be read holds no line about it",
+            "而读得到的日志里没有提到",
+        ),
+        None => Said::of("and no log could be read", "而日志没能读到"),
+    };
     let summary = said!(
-        "{} may have been full: {} were dropped since boot that no clash explains, though the log \
-         that could be read holds no line about it.",
-        "{:#}可能满过：启动以来有 {:#}丢失，插入冲突解释不了，而读得到的日志里没有提到。",
+        "{} may have been full: {} were dropped since boot that no clash explains, {log}.",
+        "{:#}可能满过：启动以来有 {:#}丢失，插入冲突解释不了，{log:#}。",
         case.the_table(i),
         words::many(alone, "packet", "packets", "个包")
     );
