@@ -58,6 +58,18 @@ impl<'a> Findings<'a> {
         self.get(id).map(|d| d.finding.namespace)
     }
 
+    /// Whether one of an id that needs action is about this namespace.
+    pub(crate) fn speaks_of(&self, case: &Case<'_>, id: &str, s: &Space<'_>) -> bool {
+        self.0.iter().filter(|d| d.finding.id == id && d.finding.severity > Severity::Info).any(
+            |d| {
+                d.finding
+                    .namespace
+                    .and_then(|i| case.spaces.get(i))
+                    .is_some_and(|of| core::ptr::eq(of, s))
+            },
+        )
+    }
+
     /// Those of the ids that need action here, in the order asked.
     pub(crate) fn among(&self, ids: &[&'static str]) -> Vec<&'static str> {
         ids.iter().copied().filter(|id| self.has(id)).collect()

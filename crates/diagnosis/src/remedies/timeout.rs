@@ -51,16 +51,17 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     }
     if findings.has("CT013") {
         let s = findings.space(case, &["CT013"])?;
-        let (name, value, why) = closed(pile(s)?)?;
+        let (name, value, risk) = closed(pile(s)?)?;
         let what = said!("connections in {}", "处于 {} 的连接", pile(s)?);
-        let mut remedy = one(case, s, "CT013", name, value, &what, why)?;
+        let mut remedy =
+            one(case, findings, s, "CT013", Shorter { name, value, what: &what, risk })?;
         also(&mut remedy, same_elsewhere(case, findings, s, &["CT013"], |o| pile(o) == pile(s)));
         return Some(Ranked { rank: 6, remedy });
     }
     if findings.has("CT010") {
         let s = findings.space(case, &["CT010"])?;
         let flood = flood_of(s)?;
-        let (name, value, why) = match flood.protocol {
+        let (name, value, risk) = match flood.protocol {
             Protocol::Tcp if flood.half_open => (
                 "nf_conntrack_tcp_timeout_syn_recv",
                 SYN_RECV,
@@ -97,7 +98,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             ),
         };
         let what = if flood.half_open { &HALF_OPEN } else { &UNANSWERED };
-        let mut remedy = one(case, s, "CT010", name, value, what, why)?;
+        let mut remedy = one(case, findings, s, "CT010", Shorter { name, value, what, risk })?;
         let same = same_elsewhere(case, findings, s, &["CT010"], |other| {
             flood_of(other)
                 .is_some_and(|f| (f.protocol, f.half_open) == (flood.protocol, flood.half_open))
@@ -155,15 +156,25 @@ fn closed(state: TcpState) -> Option<(&'static str, u64, Said)> {
     }
 }
 
+/// A timeout to shorten.
+struct Shorter<'a> {
+    /// Its setting.
+    name: &'static str,
+    /// Seconds.
+    value: u64,
+    /// The entries that it keeps.
+    what: &'a Said,
+    /// What that risks.
+    risk: Said,
+}
+
 /// One global timeout of a namespace.
 fn one(
     case: &Case<'_>,
+    findings: &Findings<'_>,
     s: &Space<'_>,
     id: &'static str,
-    name: &str,
-    value: u64,
-    what: &Said,
-    risk: Said,
+    Shorter { name, value, what, risk }: Shorter<'_>,
 ) -> Option<Remedy> {
     let now = s.now.setting(name).or_else(|| plimsoll_ct::Setting::find(name)?.default)?;
     if now <= value {
@@ -183,13 +194,55 @@ fn one(
         memory: None,
         risk,
         effect: said!(
-            "At the same rate such entries take {} of the room. Those in the table keep their expiry, \
-             so it shows within {now} s.",
-            "同样的速率下，这类条目只占原来的 {:#}。已在表里的保持原来的过期时间，所以 {now} 秒之内见效。",
-            words::share(ratio(value, now))
+            "{} Those in the table keep their expiry, so it shows within {now} s.",
+            "{:#}已在表里的保持原来的过期时间，所以 {now} 秒之内见效。",
+            room(findings, case, s, now, value)
         ),
         refused: Vec::new(),
     })
+}
+
+/// The room that such entries will take. What a table at its limit holds is the limit, not what comes: that
+/// is in the table's turnover, and in what is dropped for want of room.
+fn room(findings: &Findings<'_>, case: &Case<'_>, s: &Space<'_>, now: u64, value: u64) -> Said {
+    let share = words::share(ratio(value, now));
+    if !["CT001", "CT003"].iter().any(|id| findings.speaks_of(case, id, s)) {
+        return said!(
+            "At the same rate such entries take {share} of the room.",
+            "同样的速率下，这类条目只占原来的 {share:#}。"
+        );
+    }
+    let (Ok(new), Ok(dropped), Some(limit)) = (&s.rates.new, &s.rates.drop, s.limit()) else {
+        return said!(
+            "At the same rate such entries take {share} of the room that they need now; a full table does not \
+             show how much that is.",
+            "同样的速率下，这类条目只占现在所需的 {share:#}；已满的表看不出现在需要多少。"
+        );
+    };
+    let come = new + dropped;
+    let lost = if *dropped > 0.0 {
+        said!(", {} of them dropped", "，其中 {} 个被丢弃", words::rate(*dropped))
+    } else {
+        Said::default()
+    };
+    let entries = words::rounded(come * value as f64);
+    let (of, left) = match entries < limit {
+        true => (said!(" of {}", "，上限是 {}", words::count(limit)), Said::default()),
+        false => (
+            Said::default(),
+            said!(
+                ": the limit is {}, and the table stays full",
+                "，而上限是 {}：表仍然是满的",
+                words::count(limit)
+            ),
+        ),
+    };
+    said!(
+        "If as many flows come as now ({} per second{lost}), they take about {}{of} entries{left}.",
+        "如果新流和现在一样多（每秒 {} 个{lost:#}），大约占 {} 个条目{of:#}{left:#}。",
+        words::rate(come),
+        words::count(entries)
+    )
 }
 
 /// ESTABLISHED: for the port that holds the idle ones, or for all.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use plimsoll_ct::{Counter, Protocol, TcpState};
+use plimsoll_ct::{Counter, Entries, Protocol, TcpState};
 
 use plimsoll_diagnosis::facts::{
     Fact, Manager, ManagerKind, Owner, Prefix, Reason, Service, Snapshot, Top, Ways,
@@ -14,6 +14,7 @@ use plimsoll_wire::iptables_config::IptablesConfig;
 use plimsoll_wire::ruleset::{Backend, Need, Ruleset};
 
 use crate::build::*;
+use crate::spoken::diagnose;
 
 fn full(release: &str) -> Snapshot {
     let mut after = host(release, 8);
@@ -358,6 +359,48 @@ fn legacy_tables_that_took_too_long_to_read_are_told_and_are_still_the_ones_that
     let told = told.unwrap_or_else(|| panic!("{:#?}", d.missing));
     assert!(told.reason.contains("iptables-legacy-save -c: stopped"), "{told:?}");
     assert!(told.reason.spoken(Language::Chinese).contains("2.0 秒后中止"), "{told:?}");
+}
+
+#[test]
+fn the_room_of_a_shorter_timeout_in_a_full_table_is_told_by_what_comes() {
+    let mut after = host("6.12.117", 8);
+    let flood = census(&[(udp(false), 262_000), (tcp(TcpState::Established), 144)]);
+    fill(&mut after.namespaces[0], churn(flood, 9_000, 9_000));
+    let effect = |drops| {
+        let d = judge(&after, &[(Counter::Drop, drops)]);
+        remedy(&d, RemedyId::Timeout).effect.clone()
+    };
+    let ends = "Those in the table keep their expiry, so it shows within 30 s.";
+    assert_eq!(
+        effect(41_000),
+        format!(
+            "If as many flows come as now (50,000 per second, 41,000 of them dropped), they take about 500,000 \
+             entries: the limit is 262,144, and the table stays full. {ends}"
+        )
+    );
+    assert_eq!(
+        effect(1_000),
+        format!(
+            "If as many flows come as now (10,000 per second, 1,000 of them dropped), they take about 100,000 of \
+             262,144 entries. {ends}"
+        )
+    );
+    // Neither is known of a table that was read once.
+    let once = diagnose(None, &saved(after.clone()));
+    assert_eq!(
+        remedy(&once, RemedyId::Timeout).effect,
+        format!(
+            "At the same rate such entries take 33 % of the room that they need now; a full table does not show how \
+             much that is. {ends}"
+        )
+    );
+    // With room left the table shows what it needs.
+    after.namespaces[0].max = known(Entries(400_000));
+    let d = judge(&after, &[]);
+    assert_eq!(
+        remedy(&d, RemedyId::Timeout).effect,
+        format!("At the same rate such entries take 33 % of the room. {ends}")
+    );
 }
 
 #[test]
