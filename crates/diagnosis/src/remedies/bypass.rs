@@ -138,11 +138,19 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             ),
             &told.risks,
         ),
-        effect: said!(
-            "{} of the table goes away as those entries expire, and this port needs no entry any more.",
-            "这些条目过期后，表会空出 {:#}，这个端口从此不再需要条目。",
-            words::share(share)
-        ),
+        effect: if told.deletes {
+            said!(
+                "{} of the table goes away at once: those entries are deleted, and this port needs none any more.",
+                "表马上空出 {:#}：这些条目会被删除，这个端口从此不再需要条目。",
+                words::share(share)
+            )
+        } else {
+            said!(
+                "{} of the table goes away as those entries expire, and this port needs no entry any more.",
+                "这些条目过期后，表会空出 {:#}，这个端口从此不再需要条目。",
+                words::share(share)
+            )
+        },
         refused: told.refused,
     };
     if one_way {

@@ -9,7 +9,7 @@ use crate::Said;
 use crate::case::{Case, Space};
 use crate::commands::run_inside;
 use crate::facts::{Fact, Source};
-use crate::plan::{BypassRequest, planned};
+use crate::plan::{BypassRequest, Change, planned};
 use crate::words;
 
 /// What is told of a plan.
@@ -20,11 +20,14 @@ pub(super) struct Told {
     pub refused: Vec<Said>,
     /// What may go wrong, a sentence each.
     pub risks: Vec<Said>,
+    /// Whether the entries that are there are deleted; else they stay until their time is out.
+    pub deletes: bool,
 }
 
 /// The plan for a namespace. Where its rules were not read, only the exemption is told, and what is missing.
 pub(super) fn told(request: &BypassRequest, case: &Case<'_>, s: &Space<'_>) -> Told {
-    let mut told = Told { commands: Vec::new(), refused: Vec::new(), risks: Vec::new() };
+    let mut told =
+        Told { commands: Vec::new(), refused: Vec::new(), risks: Vec::new(), deletes: false };
     let ways = &s.now.ways;
     let plan = match &ways.program {
         Fact::Known { .. } => planned(request, ways, case, s),
@@ -42,6 +45,7 @@ pub(super) fn told(request: &BypassRequest, case: &Case<'_>, s: &Space<'_>) -> T
     };
     told.refused.extend(plan.refused);
     told.risks = plan.risks;
+    told.deletes = plan.changes.iter().any(|change| matches!(change, Change::Delete(_)));
     let of_fix = ["rules are gone", "tables of old iptables are new"];
     let known = plan.warnings.iter().filter(|w| !of_fix.iter().any(|head| w.starts_with(head)));
     told.commands.extend(known.map(|w| said!("# {w}", "# {w:#}")));

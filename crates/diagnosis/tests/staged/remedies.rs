@@ -240,6 +240,8 @@ fn a_bypass_is_told_as_the_commands_of_its_plan() {
     }
     expected.push("conntrack -D -p tcp --orig-port-dst 3306 -d 192.0.2.10".into());
     assert_eq!(commands(&d), expected);
+    let effect = &remedy(&d, RemedyId::Bypass).effect;
+    assert!(effect.contains("goes away at once: those entries are deleted"), "{effect}");
 }
 
 #[test]
@@ -252,6 +254,10 @@ fn whose_the_port_is_is_told_by_the_ends_of_its_entries_where_nobody_listens() {
     let fix = |after: &Snapshot| remedy(&judge(after, &[]), RemedyId::Bypass).fix[0].clone();
     let mut after = mysql(STATEFUL, &[]);
     assert_eq!(fix(&after), "plimsoll fix bypass tcp/3306 --role forward --confirm 60s");
+    let d = judge(&after, &[]);
+    let told = remedy(&d, RemedyId::Bypass);
+    assert!(told.effect.contains("goes away as those entries expire"), "{}", told.effect);
+    assert!(!commands(&d).iter().any(|c| c.starts_with("conntrack -D")));
     let top = end([192, 0, 2, 10], &after);
     if let Fact::Known { value, .. } = &mut after.namespaces[0].census {
         value.sources = top;
