@@ -24,6 +24,7 @@ use crate::boot::{self, BootFacts};
 use crate::case::{Case, Space};
 use crate::facts::Reason;
 use crate::remedies::{belongs, is_ours, managed, needs_tracking, removal_order};
+use crate::rules::family_word;
 use crate::{RemedyId, commands, words};
 
 /// RHEL's own configuration of its firewall services.
@@ -190,7 +191,15 @@ fn deletion(rule: &Rule, inside: &str) -> String {
             let tool = if rule.family == TableFamily::Ip6 { "ip6tables" } else { "iptables" };
             format!("# {inside}{tool} -t {} -D {rest}", words::clean(&rule.table))
         }
-        _ => format!("# {inside}nft -a list table {}: {text}", words::clean(&rule.table)),
+        _ => {
+            let family = family_word(rule.family);
+            let (table, chain) = (words::clean(&rule.table), words::clean(&rule.chain));
+            let place = match chain.is_empty() {
+                true => format!("table {family} {table}"),
+                false => format!("chain {family} {table} {chain}"),
+            };
+            format!("# {inside}nft -a list {place}: {text}")
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::Said;
 use crate::case::{Case, Space};
 use crate::commands;
 use crate::facts::ManagerKind;
+use crate::rules::family_word;
 use crate::{Remedy, RemedyId, words};
 
 /// What it answers.
@@ -131,14 +132,17 @@ pub(crate) fn managed(case: &Case<'_>) -> Vec<Said> {
 /// Keeps the rules, so that the old state can be had back.
 fn keep_rules(s: &Space<'_>) -> Vec<Said> {
     let Some(rules) = s.now.rules.value() else { return Vec::new() };
-    let nft = rules.rules.iter().any(|r| r.backend == Backend::Nft);
-    let iptables = rules.rules.iter().any(|r| r.backend != Backend::Nft);
+    let of_nft = |r: &Rule| r.backend == Backend::Nft;
+    let of_v6 = |r: &Rule| r.family == TableFamily::Ip6;
     let mut commands = Vec::new();
-    if nft {
+    if rules.rules.iter().any(of_nft) {
         commands.push(Said::name("nft list ruleset > /root/rules-before.nft"));
     }
-    if iptables {
+    if rules.rules.iter().any(|r| !of_nft(r) && !of_v6(r)) {
         commands.push(Said::name("iptables-save > /root/rules-before.iptables"));
+    }
+    if rules.rules.iter().any(|r| !of_nft(r) && of_v6(r)) {
+        commands.push(Said::name("ip6tables-save > /root/rules-before.ip6tables"));
     }
     commands
 }
@@ -164,21 +168,47 @@ fn rules_to_change(s: &Space<'_>) -> Vec<Said> {
         ));
     }
     for rule in theirs.iter().take(SHOWN) {
-        let tool = match (rule.backend, rule.family) {
-            (Backend::Nft, _) => "nft",
-            (Backend::Legacy | Backend::IptablesNft, TableFamily::Ip6) => "ip6tables",
-            (
-                Backend::Legacy | Backend::IptablesNft,
-                TableFamily::Ip | TableFamily::Inet | TableFamily::Other,
-            ) => "iptables",
-        };
-        let table = words::clean(&rule.table);
-        remarks.push(Said::name(format!("#   {tool} {table}: {}", words::clean(&rule.text))));
+        remarks.push(Said::name(format!("#   {}", words::clean(&placed(rule, s)))));
     }
     if theirs.len() > SHOWN {
         remarks.push(said!("#   and {} more", "#   另有 {} 条", theirs.len() - SHOWN));
     }
     remarks
+}
+
+/// A rule with its place, as its tool shows it: one of iptables in the words of iptables-save where those were read, else
+/// in nft's, under nft's name.
+fn placed(rule: &Rule, s: &Space<'_>) -> String {
+    let Rule { backend, family, table, chain, text, .. } = rule;
+    let tool = if *family == TableFamily::Ip6 { "ip6tables" } else { "iptables" };
+    let saved = if text.starts_with("-A ") { Some(text.as_str()) } else { saved(rule, s) };
+    match (backend, saved) {
+        (Backend::Legacy | Backend::IptablesNft, Some(text)) => format!("{tool} {table}: {text}"),
+        // A row of a listing.
+        (Backend::Legacy, None) => format!("{tool} {table} {chain}: {text}"),
+        (Backend::IptablesNft, None) | (Backend::Nft, _) => {
+            let place = [family_word(*family), table, chain].join(" ");
+            format!("nft {}: {text}", place.trim_end())
+        }
+    }
+}
+
+/// A rule in the words of iptables-save, from the rules in full: the one at the same place of a chain that has as many.
+fn saved<'a>(rule: &Rule, s: &'a Space<'_>) -> Option<&'a str> {
+    let same = |r: &&Rule| {
+        (r.backend, r.family, &r.table, &r.chain)
+            == (rule.backend, rule.family, &rule.table, &rule.chain)
+    };
+    let here: Vec<&Rule> = s.now.rules.value()?.rules.iter().filter(same).collect();
+    let at = here.iter().position(|r| core::ptr::eq(*r, rule))?;
+    let program = s.now.ways.program.value()?;
+    let table = program
+        .tables
+        .iter()
+        .find(|t| (t.backend, t.family, &t.name) == (rule.backend, rule.family, &rule.table))?;
+    let all = &table.chains.get(table.chain(&rule.chain)?)?.rules;
+    let text = all.get(at).filter(|_| all.len() == here.len())?.text.as_str();
+    text.starts_with("-A ").then_some(text)
 }
 
 /// The modules to remove, leaf first, and how to keep them from coming back with the firewall.

@@ -10,8 +10,9 @@ use plimsoll_diagnosis::facts::{
 };
 use plimsoll_diagnosis::plan::{self, Ground};
 use plimsoll_diagnosis::{Diagnosis, Language, RemedyId, Said};
+use plimsoll_wire::filter::{Program, read_save};
 use plimsoll_wire::iptables_config::IptablesConfig;
-use plimsoll_wire::ruleset::{Backend, Need, Ruleset};
+use plimsoll_wire::ruleset::{Backend, Need, Ruleset, TableFamily, read_nft};
 
 use crate::build::*;
 use crate::spoken::diagnose;
@@ -70,6 +71,65 @@ fn on_a_modern_kernel_it_is_enough_that_no_rule_asks() {
     let unload = remedy(&d, RemedyId::Unload);
     assert!(unload.commands.iter().all(|c| !c.contains("modprobe")), "{:#?}", unload.commands);
     assert!(unload.commands.last().unwrap().starts_with("sysctl net.netfilter.nf_conntrack_count"));
+}
+
+#[test]
+fn rules_to_replace_are_told_with_their_places_in_the_words_of_their_tool() {
+    let mut after = full("6.12.117");
+    let nft = "table ip filter {
+	chain INPUT {
+		type filter hook input priority filter; policy accept;
+		meta l4proto tcp tcp dport { 80, 443 } accept
+		ct state established accept
+	}
+}
+table ip6 raw {
+	chain PREROUTING {
+		type filter hook prerouting priority raw; policy accept;
+		xt target \"CT\"
+	}
+}
+table inet own {
+	chain input {
+		ct state invalid drop
+	}
+}";
+    let mut rules = Ruleset::default();
+    read_nft(nft, &mut rules);
+    after.namespaces[0].rules = known(rules);
+    let told = |after: &Snapshot| remedy(&dropping(after), RemedyId::Unload).commands[..7].to_vec();
+    assert_eq!(
+        told(&after),
+        [
+            "nft list ruleset > /root/rules-before.nft",
+            "iptables-save > /root/rules-before.iptables",
+            "ip6tables-save > /root/rules-before.ip6tables",
+            "# replace by rules without state (3 rules):",
+            "#   nft ip filter INPUT: ct state established accept",
+            "#   nft ip6 raw PREROUTING: xt target \"CT\"",
+            "#   nft inet own input: ct state invalid drop",
+        ]
+    );
+    // Where they were read in full, iptables says what it means.
+    let mut program = Program::default();
+    for (family, text) in [
+        (
+            TableFamily::Ip,
+            "*filter\n-A INPUT -p tcp -m multiport --dports 80,443 -j ACCEPT\n-A INPUT -m conntrack --ctstate \
+             ESTABLISHED -j ACCEPT\nCOMMIT",
+        ),
+        (TableFamily::Ip6, "*raw\n-A PREROUTING -j CT --zone 7\nCOMMIT"),
+    ] {
+        read_save(text, Backend::IptablesNft, family, &mut program);
+    }
+    after.namespaces[0].ways.program = known(program);
+    assert_eq!(
+        told(&after)[4..6],
+        [
+            "#   iptables filter: -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT",
+            "#   ip6tables raw: -A PREROUTING -j CT --zone 7",
+        ]
+    );
 }
 
 #[test]
