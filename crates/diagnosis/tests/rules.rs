@@ -113,6 +113,25 @@ fn a_rate_over_which_datagrams_are_dropped_counts_all_of_them_once_they_are_untr
     assert_eq!(judgement.blocked.len(), 1, "{judgement:?}");
 }
 
+#[test]
+fn a_port_that_is_sent_to_a_container_is_not_called_closed() {
+    let published = "*nat
+:PREROUTING ACCEPT [0:0]
+:DOCKER - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80
+COMMIT
+*filter
+:INPUT DROP [0:0]
+-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT
+COMMIT
+";
+    let judgement = served(&saved(published), 8080);
+    assert!(judgement.sent_on().is_some(), "{judgement:?}");
+    assert_eq!(judgement.closed, Vec::<&str>::new());
+    assert_eq!(served(&saved(published), 8081).closed.len(), 1);
+}
+
 /// One rule of nft's JSON in `inet filter`; `handle` is its number.
 fn rule(chain: &str, handle: u32, expr: &str) -> String {
     format!(

@@ -82,6 +82,10 @@ pub fn judge<'a>(program: &Program, traffic: impl IntoIterator<Item = &'a Traffi
             }
         }
     }
+    // What is sent elsewhere does not come to the rules that would drop it.
+    if found.sent_on().is_some() {
+        found.closed.clear();
+    }
     found
 }
 
