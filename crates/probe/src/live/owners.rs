@@ -134,26 +134,25 @@ fn text_below(root: &Path, path: &str) -> std::io::Result<String> {
     text::read(&format!("{}{path}", root.display()))
 }
 
+/// What a directory holds, by name.
+fn list(root: &Path, path: &str) -> impl Iterator<Item = String> + use<> {
+    let entries = fs::read_dir(format!("{}{path}", root.display()));
+    let entries = entries.into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok())
+}
+
 /// Uid to `namespace/pod`, from whatever the node keeps: the kubelet's directories of logs, the network plug-ins' cached
 /// results, and of pods without either the hosts file that the kubelet writes, which knows no namespace.
 fn pods(root: &Path) -> BTreeMap<String, String> {
     let mut pods = BTreeMap::new();
-    let list = |path: &str| {
-        let entries = fs::read_dir(format!("{}{path}", root.display()));
-        entries
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok())
-    };
-    for uid in list("/var/lib/kubelet/pods") {
+    for uid in list(root, "/var/lib/kubelet/pods") {
         if let Ok(hosts) = text_below(root, &format!("/var/lib/kubelet/pods/{uid}/etc-hosts"))
             && let Some(name) = own_name(&hosts)
         {
             pods.insert(uid, name);
         }
     }
-    for file in list("/var/lib/cni/results") {
+    for file in list(root, "/var/lib/cni/results") {
         if let Ok(result) = text_below(root, &format!("/var/lib/cni/results/{file}"))
             && let Some((uid, name)) = cached_result(&result)
         {
@@ -161,7 +160,7 @@ fn pods(root: &Path) -> BTreeMap<String, String> {
         }
     }
     // The kubelet keeps the logs of a pod in /var/log/pods/NAMESPACE_POD_UID.
-    for directory in list("/var/log/pods") {
+    for directory in list(root, "/var/log/pods") {
         let mut parts = directory.splitn(3, '_');
         if let (Some(namespace), Some(pod), Some(uid)) = (parts.next(), parts.next(), parts.next())
         {
@@ -197,11 +196,22 @@ fn docker_name(root: &Path, id: &str) -> Option<String> {
     Some(config.get("Name")?.as_str()?.trim_start_matches('/').to_owned())
 }
 
-/// The containers of containers/storage, which podman and CRI-O share.
+/// Where containers/storage lists its containers, in a directory of the storage driver's name; those that go when they stop
+/// (`--rm`) have a list of their own.
+const STORAGE: &str = "/var/lib/containers/storage";
+const LISTS: [&str; 2] = ["containers.json", "volatile-containers.json"];
+
+/// The containers of containers/storage, which podman and CRI-O share: id to name.
 fn stored(root: &Path) -> BTreeMap<String, String> {
-    let path = "/var/lib/containers/storage/overlay-containers/containers.json";
-    let list = text_below(root, path).ok().and_then(|text| serde_json::from_str(&text).ok());
-    let Some(serde_json::Value::Array(list)) = list else { return BTreeMap::new() };
+    let directories = list(root, STORAGE).filter(|name| name.ends_with("-containers"));
+    let lists =
+        directories.flat_map(|driver| LISTS.map(|list| format!("{STORAGE}/{driver}/{list}")));
+    lists.filter_map(|path| text_below(root, &path).ok()).flat_map(|text| listed(&text)).collect()
+}
+
+/// Ids and names of one list.
+fn listed(text: &str) -> Vec<(String, String)> {
+    let Ok(serde_json::Value::Array(list)) = serde_json::from_str(text) else { return Vec::new() };
     list.iter()
         .filter_map(|entry| {
             let name = entry.get("names")?.get(0)?.as_str()?;
@@ -232,6 +242,28 @@ mod tests {
                      fe00::0\tip6-localnet\n10.244.0.7\tcart-0\n";
         assert_eq!(own_name(hosts).as_deref(), Some("cart-0"));
         assert_eq!(own_name("127.0.0.1 localhost\n"), None);
+    }
+
+    #[test]
+    fn a_container_of_podman_is_named_whatever_its_storage_driver_and_though_it_goes_when_it_stops()
+    {
+        let root = std::env::temp_dir().join(format!("plimsoll-owners-{}", std::process::id()));
+        for (file, id, name) in [
+            ("vfs-containers/containers.json", "11aa", "web"),
+            ("overlay-containers/containers.json", "22bb", "db"),
+            ("overlay-containers/volatile-containers.json", "33cc", "once"),
+        ] {
+            let path = root.join(&STORAGE[1..]).join(file);
+            fs::create_dir_all(path.parent().expect("a directory")).expect("is made");
+            let text = format!(r#"[{{"id":"{id}","names":["{name}"],"layer":"x"}}]"#);
+            fs::write(path, text).expect("is written");
+        }
+        let mut names = Names::below(root.clone());
+        let named: Vec<_> =
+            ["11aa", "22bb", "33cc", "44dd"].map(|id| names.container("podman", id)).to_vec();
+        fs::remove_dir_all(root).expect("is removed");
+        let some = |name: &str| Some(name.to_owned());
+        assert_eq!(named, [some("web"), some("db"), some("once"), None]);
     }
 
     #[test]
