@@ -27,11 +27,7 @@ pub fn raise(arguments: &Raise) -> Result<Plan, Said> {
         buckets: arguments.buckets,
         allow_lower: arguments.allow_lower,
     };
-    let host = observation.after.namespaces.iter().position(|n| n.is_initial());
-    let target = match &arguments.how.netns {
-        Some(_) => target(&observation, &arguments.how)?,
-        None => host.unwrap_or(0),
-    };
+    let target = host_or_target(&observation, &arguments.how)?;
     let files = BTreeMap::new();
     Ok(plan::raise(
         request,
@@ -71,10 +67,7 @@ pub fn persist(arguments: &Persist, root: &Path) -> Result<Plan, Said> {
 /// `unload`: rules of every namespace, modules, and what would load them again.
 pub fn unload(arguments: &Unload, root: &Path) -> Result<Plan, Said> {
     let observation = live::observe(&live::Options { rules: true, ..quick() });
-    let target = match &arguments.how.netns {
-        Some(_) => target(&observation, &arguments.how)?,
-        None => observation.after.namespaces.iter().position(|n| n.is_initial()).unwrap_or(0),
-    };
+    let target = host_or_target(&observation, &arguments.how)?;
     let files = plimsoll_apply::standing(root, plan::UNLOAD_FILES);
     Ok(plan::unload(&Ground { before: None, now: &observation.after, target, files: &files }))
 }
@@ -154,4 +147,41 @@ pub fn target(observation: &Observation, how: &How) -> Result<usize, Said> {
     found.ok_or_else(|| {
         said!("no network namespace answers to {wanted:?}", "没有这样的网络命名空间：{wanted:?}")
     })
+}
+
+/// The same of what concerns the whole host: its own namespace, if none was named and it can be seen.
+fn host_or_target(observation: &Observation, how: &How) -> Result<usize, Said> {
+    let host = || observation.after.namespaces.iter().position(|n| n.is_initial());
+    match how.netns.is_none().then(host).flatten() {
+        Some(host) => Ok(host),
+        None => target(observation, how),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Words {
+        #[command(flatten)]
+        how: How,
+    }
+
+    #[test]
+    fn where_the_hosts_own_namespace_is_not_seen_a_plan_speaks_of_the_readers_and_of_no_other() {
+        let how = Words::parse_from(["fix"]).how;
+        let own = vec![NamespaceSelector::Own];
+        let mut observation = live::observe(&live::Options { only: own, ..quick() });
+        let namespaces = &mut observation.after.namespaces;
+        namespaces[0].owners.clear();
+        let mut other = namespaces[0].clone();
+        other.inode = Some(1);
+        namespaces.insert(0, other);
+        assert_eq!(host_or_target(&observation, &how), Ok(1));
+        observation.after.namespaces.truncate(1);
+        assert!(host_or_target(&observation, &how).is_err());
+    }
 }
