@@ -94,12 +94,16 @@ pub(super) fn level(load: &Load) -> Paint {
 }
 
 /// Protected, closing, evictable, and what of the count is none of them: expired entries that are not
-/// collected yet, or all of it when the split is not known.
+/// collected yet, or all of it when the split is not known. Less than a hundredth is what came and went between the
+/// readings of the two.
 pub(super) fn parts_of(load: &Load) -> [u64; 4] {
     let of = |n: Option<Entries>| n.map_or(0, Entries::get);
     let parts = [of(load.protected), of(load.closing), of(load.evictable)];
     let known = parts.iter().fold(0, |sum: u64, &p| sum.saturating_add(p));
-    [parts[0], parts[1], parts[2], of(load.count).saturating_sub(known)]
+    let count = of(load.count);
+    let other = count.saturating_sub(known);
+    let drift = load.protected.is_some() && other < count / 100;
+    [parts[0], parts[1], parts[2], if drift { 0 } else { other }]
 }
 
 /// `cells` shared out in proportion; a part that is not nothing gets a cell where there are enough.
@@ -163,6 +167,11 @@ mod tests {
     #[test]
     fn what_is_counted_and_not_listed_has_its_own_texture() {
         assert_eq!(drawn(100, 100, 50, 0, 0), "##########==========|");
+    }
+
+    #[test]
+    fn a_few_that_came_between_two_readings_are_not_drawn() {
+        assert_eq!(drawn(1000, 1000, 998, 0, 0), "####################|");
     }
 
     #[test]

@@ -269,12 +269,17 @@ pub fn load_parts(load: &Load, style: &Style) -> Vec<Line> {
             &spoken!(style.language, " what may be evicted is not known", " 不知道哪些可以淘汰"),
         );
         parts.push(line);
-    } else if ratio(other, load.count.map_or(0, |c| c.get())).is_some_and(|r| r >= 0.01) {
+    } else if other > 0 {
         let mut line = Line::new().with(style, Paint::Faint, glyphs.whole);
         line.push(
             style,
             Paint::Faint,
-            &spoken!(style.language, " not in the list {}", " 不在列表里 {}", count(other)),
+            &spoken!(
+                style.language,
+                " expired or not listed {}",
+                " 已过期或没有列出 {}",
+                count(other)
+            ),
         );
         parts.push(line);
     }
