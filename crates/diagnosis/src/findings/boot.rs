@@ -344,7 +344,7 @@ fn lost(case: &Case<'_>) -> Option<Draft> {
             None => draft,
         };
         draft = draft.with(
-            said!("{key}: why", "{key}：原因"),
+            said!("{key}, the reason", "{key} 的原因"),
             Value::Text(l.why.clone()),
             "",
             source_of(&case.after.boot.tree),

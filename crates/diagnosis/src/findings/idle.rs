@@ -80,8 +80,8 @@ fn idle(case: &Case<'_>, i: usize, s: &Space<'_>) -> Option<Draft> {
             said!("between {least} and {most}", "{least} 到 {most}")
         };
         said!(
-            " A timeout of 2 h 4 min would let go of {many} of them.",
-            "把超时设为 2 小时 4 分钟，可以放走其中 {many:#} 个。"
+            " With a timeout of 2 h 4 min {many} of them would be gone by now.",
+            "如果超时是 2 小时 4 分钟，其中 {many:#} 条现在已经不在。"
         )
     } else {
         said!(" The timeout is {} already.", "超时已经是 {:#}。", words::span(timeout as f64))

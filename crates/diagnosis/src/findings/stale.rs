@@ -52,7 +52,7 @@ fn draft(case: &Case<'_>, kind: LintKind, id: &'static str) -> Option<Draft> {
     let severity = if worst.harmless { Severity::Info } else { Severity::Warning };
     let text = |part: &Option<String>| part.as_deref().map(words::clean).unwrap_or_default();
     let why = if kind == LintKind::ReadOnlyKey {
-        said!("which this kernel only lets read", "本内核只允许读")
+        said!("which can only be read", "它只能读")
     } else {
         said!(
             "a name that this kernel ({}) does not have",

@@ -171,7 +171,7 @@ fn occupancy(case: &Case<'_>, s: &Space<'_>, mut draft: Draft) -> Draft {
     }
     if let Some(unmovable) = case.unmovable(s) {
         draft = draft.count(
-            said!("protected", "受保护"),
+            said!("cannot be evicted", "不可淘汰"),
             unmovable,
             "entries",
             source_of(&s.now.census),
@@ -305,7 +305,7 @@ fn protected(case: &Case<'_>, i: usize) -> Option<Draft> {
         s if s >= PROTECTED_WARNING => Severity::Warning,
         _ => return None,
     };
-    let closing = if case.profile.collector_evicts {
+    let closing = if case.profile.collector_evicts || s.load.closing.is_none_or(|n| n.0 == 0) {
         Said::default()
     } else {
         said!(
@@ -313,10 +313,14 @@ fn protected(case: &Case<'_>, i: usize) -> Option<Draft> {
             "（本内核也不能淘汰关闭中的连接）"
         )
     };
+    let then = if unmovable < max {
+        said!("when the rest is used up, new flows are dropped", "其余的用完，新流就会被丢弃")
+    } else {
+        said!("new flows are dropped", "新流会被丢弃")
+    };
     let summary = said!(
-        "{} of {} entries ({} of the limit) may not be evicted{closing}: when the rest is used up, \
-         new flows are dropped.",
-        "{} / {} 个条目（占上限的 {:#}）不可淘汰{closing:#}：其余的用完，新流就会被丢弃。",
+        "{} of {} entries ({} of the limit) cannot be evicted{closing}: {then}.",
+        "{} / {} 个条目（占上限的 {:#}）不可淘汰{closing:#}：{then:#}。",
         words::count(unmovable),
         words::count(max),
         words::share(share)

@@ -47,7 +47,7 @@ pub(crate) fn lowered(case: &Case<'_>) -> Result<u64, Said> {
         && entries.saturating_mul(PROTECTED.1) >= max.saturating_mul(PROTECTED.0)
     {
         return Err(said!(
-            "{} entries of {name} may not be evicted: a limit of {}, which would fit, leaves no room \
+            "{} entries of {name} cannot be evicted: a limit of {}, which would fit, leaves no room \
              for new ones",
             "{name:#} 有 {} 个条目不可淘汰：放得下的上限 {} 没有给新条目留出地方",
             words::count(entries),

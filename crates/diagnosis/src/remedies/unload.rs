@@ -59,6 +59,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             commands::module(case.profile)
         ));
     }
+    let asked = rules.needing().next().is_some();
     let mut commands = keep_rules(s);
     commands.extend(rules_to_change(s));
     if by_module {
@@ -82,18 +83,25 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         title: said!("stop tracking", "停止跟踪"),
         findings: answers,
         // Nobody's rule is taken out by us.
-        fix: if by_module && refused.is_empty() && rules.needing().next().is_none() {
+        fix: if by_module && refused.is_empty() && !asked {
             alloc::vec![Said::name("plimsoll fix unload")]
         } else {
             Vec::new()
         },
         commands: commands::run_inside(s, commands),
         memory: None,
-        risk: said!(
-            "A firewall without state accepts by port alone: answers must be accepted by source port \
-               or by TCP flags, which lets more in. Try it with a way to undo it at hand.",
-            "无状态的防火墙只凭端口放行：应答要靠源端口或 TCP 标志放行，放进来的就更多。试的时候要备好撤销的办法。"
-        ),
+        risk: if asked {
+            said!(
+                "A firewall without state accepts by port alone: answers must be accepted by source port \
+                   or by TCP flags, which lets more in. Try it with a way to undo it at hand.",
+                "无状态的防火墙只凭端口放行：应答要靠源端口或 TCP 标志放行，放进来的就更多。试的时候要备好撤销的办法。"
+            )
+        } else {
+            said!(
+                "None while no rule asks for tracking: one by state, or with NAT, that comes later starts it again.",
+                "只要没有规则需要跟踪就没有风险：以后加入的按状态匹配或带 NAT 的规则会让它重新开始。"
+            )
+        },
         effect,
         refused,
     };

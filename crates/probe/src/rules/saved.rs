@@ -128,7 +128,7 @@ pub fn program_of_files(files: &Files, namespace: Option<&str>) -> Fact<Program>
     if native || sources.is_empty() {
         return Fact::missing_needs(
             Reason::NotCollected,
-            said!("no output that says every condition was saved", "没有保存写明全部条件的输出"),
+            said!("nothing was saved that says every condition", "没有保存写明全部条件的输出"),
             said!(
                 "iptables-save and nft -j list ruleset, saved as root",
                 "以 root 保存的 iptables-save 和 nft -j list ruleset"
