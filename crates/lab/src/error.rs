@@ -3,7 +3,7 @@
 use plimsoll_ct::{Buckets, Bytes, Entries};
 use plimsoll_wire::Malformed;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 
 use crate::Attempt;
 
@@ -116,6 +116,11 @@ impl fmt::Display for Harm {
 impl LabError {
     pub(crate) fn system(doing: Attempt) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { doing, source }
+    }
+
+    /// Says it on standard error, where no caller is left to say it. That nobody can be told stops nothing.
+    pub(crate) fn tell(&self) {
+        let _ = writeln!(io::stderr(), "plimsoll lab: {self}");
     }
 
     pub(crate) fn errno(doing: Attempt) -> impl FnOnce(nix::errno::Errno) -> Self {

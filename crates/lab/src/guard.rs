@@ -100,7 +100,7 @@ pub fn install_signal_cleanup() -> Result<(), LabError> {
             let guards: Vec<Arc<Guard>> = lock(&ALL).clone();
             for guard in guards.iter().rev() {
                 if let Err(error) = guard.dismiss() {
-                    eprintln!("plimsoll lab: {error}");
+                    error.tell();
                 }
             }
             // Fails only for a signal without a default action: not for these three.

@@ -192,7 +192,7 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if let Err(error) = self.cleanup() {
-            eprintln!("plimsoll lab: {error}");
+            error.tell();
         }
     }
 }

@@ -9,6 +9,7 @@
 //! Every way out (return, panic, signal, `kill -9`) ends in the same place: a small process beside us
 //! that undoes what was done as soon as we are gone (the module `guard`).
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod address;
 mod attempt;

@@ -135,7 +135,7 @@ impl HostLimit {
 impl Drop for HostLimit {
     fn drop(&mut self) {
         if let Err(error) = self.restore() {
-            eprintln!("plimsoll lab: {error}");
+            error.tell();
         }
     }
 }

@@ -93,7 +93,7 @@ impl Drop for Visitors {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             if let Ok(Err(error)) = thread.join() {
-                eprintln!("plimsoll lab: {error}");
+                error.tell();
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The `plimsoll` binary: flags in, the right crate called, the answer on standard output.
 //!
 //! Knows: the command line and the terminal. Does not know: any arithmetic on facts.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 #[macro_use]
 mod terminal;

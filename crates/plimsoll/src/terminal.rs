@@ -9,9 +9,13 @@ use plimsoll_report::{Clock, Language, Style, clean};
 use crate::arguments::{Lang, Screen, When};
 
 /// Says something on standard error. Names of files and words that were typed may come from strangers: what a terminal
-/// would obey is shown, not sent.
+/// would obey is shown, not sent. That nobody can be told stops nothing.
 macro_rules! say {
-    ($($words:tt)*) => { eprintln!("plimsoll: {}", $crate::terminal::cleaned(&format!($($words)*))) };
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let text = $crate::terminal::cleaned(&format!($($words)*));
+        let _ = writeln!(std::io::stderr(), "plimsoll: {text}");
+    }};
 }
 
 /// Says something on standard error, in a language.
@@ -117,11 +121,17 @@ pub fn language() -> Language {
 
 /// Prints an answer. A reader that closed the pipe has what it wanted; a disk that is full has not.
 pub fn print(text: &str) -> Result<(), Said> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match write(text) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(unwritten(&error)),
         Err(_) | Ok(()) => Ok(()),
     }
+}
+
+/// Writes a part of an answer, so that it is seen at once.
+pub fn write(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// Why an answer could not be written.

@@ -2,6 +2,10 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::Duration;
+
 use support::{BINARY, Netns, check, plimsoll, root, run, text, turn};
 
 #[test]
@@ -39,7 +43,9 @@ fn an_answer_that_cannot_be_written_is_no_success() {
     let empty = std::env::temp_dir().join(format!("plimsoll-unwritten-{}", std::process::id()));
     std::fs::create_dir_all(&empty).expect("a directory");
     let root = empty.to_str().expect("UTF-8");
-    for arguments in [&["explain"][..], &["check", "--root", root], &["boot", "--root", root]] {
+    for arguments in
+        [&["explain"][..], &["check", "--root", root], &["boot", "--root", root], &["lab"]]
+    {
         let full = std::fs::File::create("/dev/full").expect("/dev/full");
         let told = std::process::Command::new(env!("CARGO_BIN_EXE_plimsoll"))
             .args(arguments)
@@ -62,6 +68,47 @@ fn an_answer_that_cannot_be_written_is_no_success() {
     assert!(!told.status.success());
     std::fs::remove_file(listing).expect("it was there");
     std::fs::remove_dir(empty).expect("empty as before");
+}
+
+#[test]
+fn a_standard_error_that_takes_nothing_stops_nothing() {
+    for arguments in [&["explain", "CT999"][..], &["fix"]] {
+        let full = std::fs::File::create("/dev/full").expect("/dev/full");
+        let mut command = std::process::Command::new(BINARY);
+        let status = command.args(arguments).stderr(full).status().expect("it starts");
+        assert_eq!(status.code(), Some(64), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_lab_which_leaves_nothing() {
+    if !root() {
+        return;
+    }
+    let _turn = turn();
+    let limit = || std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_max");
+    let before = limit().expect("conntrack is there");
+    let began = std::time::Instant::now();
+    // The lines of the first chapter, the namespace's name among them. Another lab on this host is waited for.
+    let namespace = loop {
+        let mut lab = std::process::Command::new(BINARY)
+            .args(["lab", "--max=3000", "--lang=en"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let told = BufReader::new(lab.stdout.take().expect("a pipe")).lines().take(4);
+        let last = told.map(|line| line.expect("a line")).last().unwrap_or_default();
+        let out = lab.wait_with_output().expect("it ends");
+        if let Some(name) = last.trim().strip_prefix("The server's namespace is ") {
+            assert_eq!((text(&out.stderr), out.status.code()), (String::new(), Some(0)));
+            break name.trim_end_matches('.').to_owned();
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{last}{}", text(&out.stderr));
+        std::thread::sleep(Duration::from_secs(1));
+    };
+    assert_eq!(limit().expect("still there"), before);
+    assert!(!run("ip", &["netns", "list"]).contains(&namespace), "{namespace}");
 }
 
 #[test]

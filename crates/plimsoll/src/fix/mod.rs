@@ -36,7 +36,8 @@ pub fn run(arguments: &Fix) -> ExitCode {
         return list(arguments, Voice(terminal::spoken(arguments.lang, false)));
     }
     let Some(remedy) = &arguments.remedy else {
-        eprint!("{}", help::of("fix", terminal::spoken(arguments.lang, false)));
+        let help = help::of("fix", terminal::spoken(arguments.lang, false));
+        let _ = write!(std::io::stderr(), "{help}");
         return exit::usage();
     };
     let root = match remedy {
