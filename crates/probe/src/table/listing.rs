@@ -21,7 +21,7 @@ enum Form {
 
 /// Who filled the table of a host that is gone.
 ///
-/// The form is told by the first entry. The tool's own "N flow entries have been shown" is no entry. Memory
+/// The form is told by the first entry. The tool's own "N flow entries have been shown" is no entry, wherever it stands. Memory
 /// is bounded whatever the listing's size. Without any entry, and with lines that are none, the listing is
 /// malformed: most likely it holds the error message of a tool.
 pub fn census_of_listing(
@@ -75,13 +75,13 @@ pub fn each_of_listing(reader: &mut impl BufRead, visit: VisitLine<'_>) -> io::R
     let mut line = Vec::new();
     let mut flows = Flows::default();
     loop {
-        match next_line(reader, &mut line)? {
+        match next_of_listing(reader, &mut line)? {
             Some(Bounded::Whole) => {}
             Some(Bounded::Cut) if visit(Err(None)) => continue,
             Some(Bounded::Cut) | None => return Ok(()),
         }
         let text = line.trim_ascii();
-        if text.is_empty() || text.starts_with(b"conntrack v") {
+        if text.is_empty() {
             continue;
         }
         let form = *form.get_or_insert_with(|| Form::of(text));
@@ -104,6 +104,35 @@ pub fn each_of_listing(reader: &mut impl BufRead, visit: VisitLine<'_>) -> io::R
             return Ok(());
         }
     }
+}
+
+/// Reads a line of a listing without what the tool says of itself.
+///
+/// That goes to standard error, at once, while the listing waits in a buffer: where both end in one file it may stand
+/// anywhere, also within a line, which goes on after it.
+fn next_of_listing(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<Bounded>> {
+    let mut read = next_line(reader, line)?;
+    while read == Some(Bounded::Whole)
+        && let Some(start) = said_by_the_tool(line)
+    {
+        line.truncate(start);
+        read = match append_line(reader, line)? {
+            None if !line.is_empty() => return Ok(Some(Bounded::Whole)),
+            more => more,
+        };
+    }
+    Ok(read)
+}
+
+/// Where in a line the tool begins to speak of itself: "conntrack v1.4.7 (conntrack-tools): 60 flow entries have been shown."
+fn said_by_the_tool(line: &[u8]) -> Option<usize> {
+    // An entry has none, so that most lines are not searched any further.
+    if !line.contains(&b'(') {
+        return None;
+    }
+    let find = |from: usize, what: &[u8]| line[from..].windows(what.len()).position(|w| w == what);
+    let start = find(0, b"conntrack v")?;
+    find(start, b" (conntrack-tools)").map(|_| start)
 }
 
 impl Form {
@@ -163,6 +192,11 @@ pub(super) fn next_line(
     line: &mut Vec<u8>,
 ) -> io::Result<Option<Bounded>> {
     line.clear();
+    append_line(reader, line)
+}
+
+/// As [`next_line`], behind what is there already, which counts as part of the line.
+fn append_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<Bounded>> {
     let mut fit = Bounded::Whole;
     let mut any = false;
     loop {
@@ -216,6 +250,35 @@ mod tests {
         let empty =
             census(b"conntrack v1.4.7 (conntrack-tools): 0 flow entries have been shown.\n");
         assert_eq!(empty.value().map(|c| c.seen), Some(0));
+    }
+
+    #[test]
+    fn what_the_tool_says_may_stand_anywhere_in_a_listing() {
+        const SAID: &str = "conntrack v1.4.7 (conntrack-tools): 2 flow entries have been shown.\n";
+        let lines: String = [1, 2]
+            .map(|port| {
+                format!(
+                    "udp      17 28 src=10.0.0.1 dst=10.0.0.2 sport={port} dport=53 [UNREPLIED] \
+                     src=10.0.0.2 dst=10.0.0.1 sport=53 dport={port} mark=0 use=1\n"
+                )
+            })
+            .concat();
+        for whole in [lines.as_str(), XML] {
+            let alone = census(whole.as_bytes());
+            // All of the short one; of the long one so many that they fall everywhere in a flow.
+            for at in (0..=whole.len()).step_by(1 + whole.len() / 500) {
+                let text = format!("{}{SAID}{}", &whole[..at], &whole[at..]);
+                assert_eq!(census(text.as_bytes()), alone, "{at}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tool_that_never_stops_speaking_is_a_line_without_end() {
+        let said = "x (conntrack v1 (conntrack-tools)\n".repeat(LONGEST_LINE);
+        assert_eq!(census(said.as_bytes()).gap().map(|g| g.reason), Some(Reason::Malformed));
+        let half = b"conntrack v1 (conntrack-tools)\nudp 17conntrack v1 (conntrack-tools)";
+        assert_eq!(census(half).gap().map(|g| g.reason), Some(Reason::Malformed));
     }
 
     #[test]
