@@ -185,7 +185,7 @@ pub struct Screen {
     /// Columns of the screen [default: the terminal's, at most 100; 80 on a pipe]
     #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=240))]
     pub width: Option<u16>,
-    /// Only ASCII characters
+    /// Only ASCII characters: in English, so not with --lang zh
     #[arg(long)]
     pub ascii: bool,
 }
@@ -209,7 +209,7 @@ pub struct Output {
     #[arg(long, short)]
     pub verbose: bool,
     /// Language of the screen [default: zh when the locale says so]; the other forms are English
-    #[arg(long, value_name = "LANG", conflicts_with = "ascii")]
+    #[arg(long, value_name = "LANG")]
     pub lang: Option<Lang>,
     /// How the screen looks
     #[command(flatten)]
@@ -247,7 +247,7 @@ pub struct Boot {
     #[arg(long, short)]
     pub verbose: bool,
     /// Language of the screen [default: zh when the locale says so]; --json is English
-    #[arg(long, value_name = "LANG", conflicts_with = "ascii")]
+    #[arg(long, value_name = "LANG")]
     pub lang: Option<Lang>,
     /// How the screen looks
     #[command(flatten)]
@@ -295,7 +295,7 @@ pub struct Size {
     #[arg(long)]
     pub json: bool,
     /// Language of the answer [default: zh when the locale says so]; --json is English
-    #[arg(long, value_name = "LANG", conflicts_with = "ascii")]
+    #[arg(long, value_name = "LANG")]
     pub lang: Option<Lang>,
     /// How the screen looks
     #[command(flatten)]

@@ -39,9 +39,10 @@ static MEMORY: memory::Memory = memory::Memory::new();
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     let language = usage::language(words.iter().map(AsRef::as_ref));
-    let understood = |command: clap::Command| {
-        let matched = command.try_get_matches_from(&words);
-        matched.and_then(|matched| Arguments::from_arg_matches(&matched))
+    let understood = |mut command: clap::Command| {
+        let matched = command.try_get_matches_from_mut(&words)?;
+        usage::shown(&mut command, &matched)?;
+        Arguments::from_arg_matches(&matched)
     };
     let mut parsed = understood(Arguments::command());
     if language == Language::Chinese && parsed.as_ref().is_err_and(usage::is_help) {

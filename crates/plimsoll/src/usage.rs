@@ -3,8 +3,8 @@
 use std::error::Error as _;
 use std::ffi::OsStr;
 
-use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgMatches, Command, Error};
 use plimsoll_report::Language;
 
 use crate::arguments::Lang;
@@ -27,6 +27,25 @@ pub fn language<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> Language {
         ascii |= word == "--ascii";
     }
     terminal::spoken(asked, ascii)
+}
+
+/// Refuses a language with characters that a command was told not to show.
+pub fn shown(command: &mut Command, matched: &ArgMatches) -> Result<(), Error> {
+    if let Some((name, inner)) = matched.subcommand() {
+        let inner_command = command.find_subcommand_mut(name);
+        return inner_command.map_or(Ok(()), |command| shown(command, inner));
+    }
+    let lang = matched.try_get_one::<Lang>("lang").ok().flatten();
+    let ascii = matched.try_get_one::<bool>("ascii").ok().flatten();
+    if (lang, ascii) != (Some(&Lang::Zh), Some(&true)) {
+        return Ok(());
+    }
+    let mut error = Error::new(ErrorKind::ArgumentConflict).with_cmd(command);
+    let text = |text: &str| ContextValue::String(text.to_owned());
+    error.insert(ContextKind::InvalidArg, text("--lang zh"));
+    error.insert(ContextKind::PriorArg, text("--ascii"));
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(command.render_usage()));
+    Err(error)
 }
 
 /// Whether it is no error but a page of help.

@@ -25,6 +25,31 @@ fn wrong_usage_is_64_and_talks_on_stderr() {
 }
 
 #[test]
+fn ascii_excludes_only_a_language_that_needs_more() {
+    let commands = [
+        &["check", "--root", "/nowhere"][..],
+        &["boot", "--root", "/nowhere"],
+        &["size", "--root", "/nowhere"],
+        &["explain", "CT999"],
+        &["flows", "--from", "/nowhere"],
+        &["top", "--by", "no-such-key"],
+        &["replay", "/nowhere"],
+        &["fix", "raise", "--max", "5", "--state-dir", "/nowhere"],
+        &["--root", "/nowhere"],
+    ];
+    for command in commands {
+        let with = |lang| plimsoll(&[command, &["--ascii", "--lang", lang]].concat());
+        let (english, chinese) = (text(&with("en").stderr), with("zh"));
+        assert!(!english.contains("cannot be used with"), "{command:?}: {english}");
+        let why = text(&chinese.stderr);
+        assert!(why.starts_with("错误：'--lang zh' 不能与 '--ascii' 一起用\n\n用法："), "{why}");
+        assert_eq!((chinese.stdout.len(), chinese.status.code()), (0, Some(64)), "{command:?}");
+    }
+    let page = text(&plimsoll(&["explain", "CT012", "--lang", "en", "--ascii"]).stdout);
+    assert!(page.is_ascii() && page.contains("CT012"), "{page}");
+}
+
+#[test]
 fn a_root_that_is_not_there_is_wrong_usage_with_its_path() {
     let out = plimsoll(&["check", "--root", "/no/such/place"]);
     assert_eq!(out.status.code(), Some(64));

@@ -304,7 +304,7 @@ pub struct How {
     #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
     pub state_dir: PathBuf,
     /// Language [default: zh when the locale says so]; --json is English
-    #[arg(long, value_name = "LANG", conflicts_with = "ascii")]
+    #[arg(long, value_name = "LANG")]
     pub lang: Option<Lang>,
     /// How the screen looks
     #[command(flatten)]

@@ -78,9 +78,9 @@ pub struct Flows {
     pub width: Option<u16>,
     /// Language of the table, and of what is said on standard error [default: zh when the locale says so]; the other
     /// forms are English
-    #[arg(long, value_name = "LANG", conflicts_with = "ascii")]
+    #[arg(long, value_name = "LANG")]
     pub lang: Option<Lang>,
-    /// Only ASCII characters
+    /// Only ASCII characters: in English, so not with --lang zh
     #[arg(long)]
     pub ascii: bool,
 }

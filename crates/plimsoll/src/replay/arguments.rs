@@ -134,8 +134,8 @@ pub struct Arguments {
     /// Language of the answer [default: zh when the locale says so]; --json is English
     #[arg(long, value_name = "LANG", help_heading = "How")]
     pub lang: Option<Lang>,
-    /// Only ASCII characters
-    #[arg(long, help_heading = "How", conflicts_with = "lang")]
+    /// Only ASCII characters: in English, so not with --lang zh
+    #[arg(long, help_heading = "How")]
     pub ascii: bool,
     /// Times in UTC, not in this host's zone
     #[arg(long, help_heading = "How")]

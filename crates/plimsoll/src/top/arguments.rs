@@ -39,9 +39,9 @@ pub struct Top {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: When,
     /// Language of the screen [default: zh when the locale says so]
-    #[arg(long, value_name = "LANG", conflicts_with = "ascii")]
+    #[arg(long, value_name = "LANG")]
     pub lang: Option<Lang>,
-    /// Only ASCII characters
+    /// Only ASCII characters: in English, so not with --lang zh
     #[arg(long)]
     pub ascii: bool,
     /// Times in UTC, not in this host's zone
