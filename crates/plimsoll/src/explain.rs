@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use plimsoll_diagnosis::{CATALOGUE, Definition, said};
-use plimsoll_report::{self as report, Language, PAGES_ZH, Style};
+use plimsoll_diagnosis::{CATALOGUE, said};
+use plimsoll_report::{self as report, Language, PAGES_ZH, Style, wrap};
 
 use crate::arguments::Explain;
 use crate::{exit, terminal};
@@ -11,9 +11,12 @@ use crate::{exit, terminal};
 /// Prints the page, or the list of all findings.
 pub fn run(arguments: &Explain) -> ExitCode {
     let language = terminal::spoken(arguments.lang, arguments.screen.ascii);
+    let screen = &arguments.screen;
+    let unicode = terminal::shows(arguments.lang, screen.ascii);
+    let style = Style { unicode, ..terminal::style(screen) };
     let text = match &arguments.finding {
-        None => list(language),
-        Some(finding) => match page(finding, arguments) {
+        None => list(language, &style),
+        Some(finding) => match report::explain(finding, language, &style) {
             Some(page) => page,
             None => {
                 let why = said!(
@@ -31,7 +34,7 @@ pub fn run(arguments: &Explain) -> ExitCode {
     }
 }
 
-fn list(language: Language) -> String {
+fn list(language: Language, style: &Style) -> String {
     let title = |id: &str, english: &'static str| {
         let page = PAGES_ZH.iter().find(|page| page.id == id);
         // A page begins with the number, the name, and its title.
@@ -41,13 +44,14 @@ fn list(language: Language) -> String {
             (Language::Chinese | Language::English, _) => english,
         }
     };
-    let line = |d: &Definition| format!("{}  {:<24} {}\n", d.id, d.name, title(d.id, d.title));
-    CATALOGUE.iter().map(line).collect()
-}
-
-fn page(finding: &str, arguments: &Explain) -> Option<String> {
-    let (lang, screen) = (arguments.lang, &arguments.screen);
-    let unicode = terminal::shows(lang, screen.ascii);
-    let style = Style { unicode, ..terminal::style(screen) };
-    report::explain(finding, terminal::spoken(lang, screen.ascii), &style)
+    let name = CATALOGUE.iter().map(|d| d.name.len()).max().unwrap_or(0);
+    CATALOGUE.iter().fold(String::new(), |mut text, d| {
+        let start = format!("{}  {:<name$} ", d.id, d.name);
+        let room = style.width.saturating_sub(start.len());
+        let lines = wrap(&style.show(title(d.id, d.title)), room, room);
+        text.push_str(&start);
+        text.push_str(&lines.join(&format!("\n{:1$}", "", start.len())));
+        text.push('\n');
+        text
+    })
 }

@@ -209,6 +209,24 @@ fn npd_stays_within_80_characters_and_nagios_on_one_line() {
 }
 
 #[test]
+fn the_list_of_findings_keeps_the_width_and_its_columns() {
+    for (lang, width) in ["en", "zh"].into_iter().flat_map(|lang| [(lang, 60), (lang, 80)]) {
+        let columns = width.to_string();
+        let list = text(&plimsoll(&["explain", "--lang", lang, "--width", &columns]).stdout);
+        let names = list.lines().filter(|line| line.starts_with("CT"));
+        let starts = names.map(|line| {
+            let name = line.split_whitespace().nth(1).expect("a name");
+            let title = line.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+            let title = title.trim_start()[name.len()..].trim_start();
+            line.len() - title.len()
+        });
+        let starts: std::collections::BTreeSet<_> = starts.collect();
+        assert_eq!(starts.len(), 1, "{list}");
+        assert!(list.lines().all(|l| plimsoll_report::width(l) <= width), "{list}");
+    }
+}
+
+#[test]
 fn explain_prints_a_page_by_id_or_name_and_refuses_what_it_does_not_know() {
     let by_id = plimsoll(&["explain", "ct001"]);
     let by_name = plimsoll(&["explain", "table-full"]);

@@ -1,7 +1,8 @@
 //! Entries as a table for people.
 //!
 //! One line for each entry; a second for what few have: another destination behind NAT, a zone, a mark, an owner.
-//! Columns have fixed places, so that the first line needs not wait for the last.
+//! Columns have fixed places, so that the first line needs not wait for the last. Ends that a line has no room for
+//! stand below it.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -14,14 +15,14 @@ use plimsoll_flows::{Names, Span, View};
 use crate::wrap;
 use crate::{Language, Style, clean};
 
-/// Columns of the parts; the addresses share what the screen has beyond 80.
+/// Columns of the parts; the addresses share what is left of at most 130.
 const PROTOCOL: usize = 7;
 const STATE: usize = 12;
-const END: usize = 22;
 const LEFT: usize = 7;
+const CLASS: usize = 9;
 
 fn end_width(style: &Style) -> usize {
-    END + style.columns().saturating_sub(80).min(50) / 2
+    style.columns().min(130).saturating_sub(PROTOCOL + STATE + LEFT + 1 + CLASS) / 2
 }
 
 /// The line above the entries.
@@ -32,8 +33,9 @@ pub fn entries_header(style: &Style) -> String {
         Language::English => ["PROTO", "STATE", "SOURCE", "DESTINATION", "EXPIRES", "CLASS"],
         Language::Chinese => ["协议", "状态", "来源", "目的", "剩余", "类别"],
     };
+    let mut at = 0;
     for (head, width) in heads.into_iter().zip([PROTOCOL, STATE, width, width]) {
-        column(&mut line, head, width);
+        at = column(&mut line, head, at, at + width);
     }
     line.push_str(&format!("{} {}\n", wrap::right(heads[4], LEFT), heads[5]));
     line
@@ -53,7 +55,8 @@ pub fn entry_lines(out: &mut String, view: &View<'_>, names: &Names, several: bo
         .original
         .destination_port()
         .and_then(|port| names.service(entry.original.protocol, port));
-    let mut destination = end(&entry.original, false, service);
+    let named = end(&entry.original, false, service);
+    let mut destination = named.clone();
     if wrap::width(&destination) >= width {
         destination = end(&entry.original, false, None);
     }
@@ -70,26 +73,37 @@ pub fn entry_lines(out: &mut String, view: &View<'_>, names: &Names, several: bo
     let offloaded =
         entry.status.contains(Status::OFFLOAD) || entry.status.contains(Status::HW_OFFLOAD);
     let class = match offloaded {
-        true => spoken!(language, "offloaded", "已卸载到流表"),
+        true => spoken!(language, "offloaded", "流表卸载"),
         false => class_word(entry.class(), language).to_string(),
     };
 
-    column(out, &protocol, PROTOCOL);
-    column(out, &state, STATE);
-    let fits = wrap::width(&source) < width && wrap::width(&destination) < width;
-    if fits {
-        column(out, &source, width);
-        column(out, &destination, width);
-    } else {
-        // Two IPv6 addresses fill a line each.
-        column(out, &source, 2 * width);
-    }
-    out.push_str(&format!("{left:>LEFT$} {class}\n"));
     let indent = PROTOCOL + STATE;
-    let mut below: Vec<String> = Vec::new();
-    if !fits {
-        out.push_str(&format!("{:indent$}> {destination}\n", ""));
+    let at = column(out, &protocol, 0, PROTOCOL);
+    let at = column(out, &state, at, indent);
+    let begun = out.len();
+    // Two IPv6 addresses fill a line each.
+    for beside in [&[&source, &destination][..], &[&source], &[]] {
+        let (mut at, mut to, mut fits) = (at, indent, true);
+        for text in beside {
+            to += 2 * width / beside.len();
+            at = column(out, text, at, to);
+            fits &= at == to;
+        }
+        if !fits {
+            out.truncate(begun);
+            continue;
+        }
+        let blanks = (indent + 2 * width).saturating_sub(at);
+        out.push_str(&format!("{:blanks$}{left:>LEFT$} {class}\n", ""));
+        if beside.is_empty() {
+            shifted(out, &source, indent, style);
+        }
+        if beside.len() < 2 {
+            shifted(out, &format!("> {named}"), indent, style);
+        }
+        break;
     }
+    let mut below: Vec<String> = Vec::new();
     below.extend(rewritten(entry, language));
     below.extend(beside(view, several, language));
     if !below.is_empty() {
@@ -270,9 +284,18 @@ fn short(seconds: u64) -> String {
     Span(plimsoll_ct::Seconds(seconds / next * next)).to_string()
 }
 
-/// Text, and blanks up to a width: one blank at least.
-fn column(out: &mut String, text: &str, width: usize) {
+/// Text where a line has come to (`at`), and blanks up to where the next column begins: one blank at least. Where the line
+/// has come to now.
+fn column(out: &mut String, text: &str, at: usize, to: usize) -> usize {
     out.push_str(text);
-    let missing = width.saturating_sub(wrap::width(text)).max(1);
-    out.push_str(&" ".repeat(missing));
+    let end = at + wrap::width(text);
+    let to = to.max(end + 1);
+    out.push_str(&" ".repeat(to - end));
+    to
+}
+
+/// A line of its own, as far to the right as it fits, but not beyond `indent`.
+fn shifted(out: &mut String, text: &str, indent: usize, style: &Style) {
+    let indent = style.columns().saturating_sub(wrap::width(text)).min(indent);
+    out.push_str(&format!("{:indent$}{text}\n", ""));
 }

@@ -125,7 +125,7 @@ fn key_head(key: &Key, language: Language) -> String {
     }
 }
 
-/// Names are cut to so many columns at most.
+/// Columns are left out before names are cut to fewer than so many.
 const LEAST: usize = 12;
 
 fn widths(table: &[Vec<String>]) -> Vec<usize> {
@@ -164,14 +164,10 @@ fn print(table: &[Vec<String>], left: core::ops::Range<usize>, style: &Style) ->
     let columns = table.first().map_or(0, Vec::len);
     let mut widths = widths(table);
     // Names give way, the widest first, until the line fits.
-    let room = style.columns();
-    loop {
-        let whole: usize = widths.iter().sum::<usize>() + 2 * columns.saturating_sub(1);
-        let widest = left.clone().max_by_key(|c| widths[*c]);
-        match widest {
-            Some(c) if whole > room && widths[c] > LEAST => {
-                widths[c] -= (whole - room).min(widths[c] - LEAST)
-            }
+    let whole: usize = widths.iter().sum::<usize>() + 2 * columns.saturating_sub(1);
+    for _ in style.columns()..whole {
+        match left.clone().max_by_key(|c| widths[*c]) {
+            Some(c) if widths[c] > 1 => widths[c] -= 1,
             _ => break,
         }
     }

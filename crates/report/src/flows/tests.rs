@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -63,6 +64,45 @@ fn long_addresses_take_a_line_each_and_names_of_a_host_are_cleaned() {
     let mut out = String::new();
     entry_lines(&mut out, &view, &some_names(), false, &style(80));
     insta::assert_snapshot!(out);
+}
+
+#[test]
+fn no_line_of_entries_or_groups_is_wider_than_asked() {
+    let long =
+        "src=2001:db8:1111:2222:3333:4444:5555:6666 dst=2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff";
+    let short = "src=255.255.255.255 dst=255.255.255.254";
+    let lines = [long, short].map(|ends| {
+        ["sctp 132 3 SHUTDOWN_ACK_SENT", "tcp 6 432000 ESTABLISHED", "udp 17 29"].map(|start| {
+            let ports = "sport=40000 dport=50000";
+            format!(
+                "{start} {ends} {ports} {ends} {ports} [ASSURED] mark=4294967295 zone=65535 use=1"
+            )
+        })
+    });
+    let mut all = entries();
+    all.extend(
+        lines.as_flattened().iter().map(|line| listing::parse(line.as_bytes()).unwrap().entry),
+    );
+    all.iter_mut().for_each(|entry| entry.status |= plimsoll_ct::Status::OFFLOAD);
+    let keys = "proto,dport,state,src/24,dst/24,class,service";
+    let mut groups = Groups::new(Keys::parse(keys).unwrap(), Limits::default(), 1);
+    let around = Surroundings::default();
+    all.iter().for_each(|entry| groups.add(&View::new(entry, &around)));
+    let rows: Vec<_> = groups.rows(Order::Entries, None).collect();
+    let of = groups.total().entries;
+    for (width, language) in
+        (60..=240).flat_map(|w| [Language::English, Language::Chinese].map(|l| (w, l)))
+    {
+        let style = Style { language, ..style(width) };
+        let mut out = entries_header(&style);
+        for entry in &all {
+            entry_lines(&mut out, &View::new(entry, &around), &some_names(), true, &style);
+        }
+        out.push_str(&groups_table(groups.keys(), &rows, of, &some_names(), &style));
+        for line in out.lines() {
+            assert!(crate::width(line) <= width, "{width}: {line}");
+        }
+    }
 }
 
 #[test]
