@@ -8,7 +8,8 @@ use plimsoll_ct::Counter;
 use plimsoll_replay::{Answer, Tally};
 
 use crate::Language;
-use crate::number::{count, counted, duration, ratio, share};
+use crate::number::{count, counted, ratio, share};
+use crate::spoken::span;
 
 /// So many of the packets are more than chance.
 const MANY: f64 = 0.05;
@@ -121,13 +122,13 @@ pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
 
 /// A silence of more than a day.
 fn silence(tally: &Tally, language: Language) -> Option<String> {
-    let (gap, frame) = (duration(tally.gap as f64 / 1e9), count(tally.gap_before));
+    let (gap, frame) = (span(language, tally.gap as f64 / 1e9), count(tally.gap_before));
     (tally.gap > 0).then(|| {
         spoken!(
             language,
             "Nothing came for {gap} before packet {frame}: what was in the table by then has mostly expired. Where captures \
              of different days were put together, or one packet's time is wrong, replay the parts by themselves.",
-            "第 {frame} 个包之前有 {gap} 没有任何包：表里原有的条目到那时大多已经超时。如果是把不同日子的抓包拼在了一起，\
+            "第 {frame} 个包之前有 {gap}没有任何包：表里原有的条目到那时大多已经超时。如果是把不同日子的抓包拼在了一起，\
              或者某个包的时间有误，请分开重放。"
         )
     })
@@ -137,10 +138,10 @@ fn silence(tally: &Tally, language: Language) -> Option<String> {
 fn backwards(tally: &Tally) -> (String, String) {
     let seconds = tally.backwards_by as f64 / 1e9;
     let (by, by_zh) = if seconds < 0.1 {
-        ("less than 0.1 s".into(), "不到 0.1 s".into())
+        ("less than 0.1 s".into(), "不到 0.1 秒".into())
     } else {
-        let by = duration(seconds);
-        (format!("up to {by}"), format!("最多早 {by}"))
+        let (by, by_zh) = (span(Language::English, seconds), span(Language::Chinese, seconds));
+        (format!("up to {by}"), format!("最多早 {by_zh}"))
     };
     let (clock, clock_zh) = if tally.backwards_by > SET_BACK {
         (
@@ -248,4 +249,24 @@ fn counts(a: &Answer, language: Language) -> Vec<String> {
         ),
     ];
     said.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_the_units_of_the_language() {
+        let day = 86_400_000_000_000;
+        let tally =
+            Tally { gap: 2 * day, gap_before: 7, backwards_by: 3 * day, ..Tally::default() };
+        let said = |language| silence(&tally, language).unwrap_or_default();
+        assert!(said(Language::English).starts_with("Nothing came for 2 d before packet 7"));
+        assert!(said(Language::Chinese).starts_with("第 7 个包之前有 2 天没有任何包"));
+        let (english, chinese) = backwards(&tally);
+        assert!(
+            english.contains("by up to 3 d,") && chinese.contains("（最多早 3 天）"),
+            "{chinese}"
+        );
+    }
 }
