@@ -55,6 +55,13 @@ fn every_page_has_all_sections_with_something_in_them() {
 }
 
 #[test]
+fn chinese_pages_say_you_as_the_screens_do() {
+    for page in PAGES_ZH {
+        assert!(!page.markdown.contains('你'), "{}", page.id);
+    }
+}
+
+#[test]
 fn the_index_lists_every_page_with_its_title() {
     let index = include_str!("../../pages/README.md");
     for d in CATALOGUE {
