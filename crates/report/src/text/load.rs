@@ -115,7 +115,8 @@ impl Columns {
         }
         let least = 2 + 4 + 1 + 6 + 1 + 1 + PERCENT;
         let numbers = widest.min(style.columns() - least);
-        let most = if style.columns() < 80 { 16 } else { 24 };
+        // What the screen has beyond 80 columns is a long name's before it is the bar's.
+        let most = if style.columns() < 80 { 16 } else { style.columns() - 56 };
         let most = most.min(style.columns() - least - numbers + 4);
         let name = names.clamp(4, most);
         let used = 2 + name + 1 + 1 + 1 + numbers + PERCENT;
@@ -375,7 +376,8 @@ fn folded(screen: &mut Screen<'_>, d: &Diagnosis, shown: &[usize]) {
     let (held, n) = (counted(entries, "entry", "entries"), count(entries));
     item(&spoken!(language, "{held} in them", "其中共 {n} 个条目"));
     if let Some((full, ns)) = fullest {
-        let name = cut(&style.show(style.said(&ns.name)), 24, style.unicode);
+        let room = style.columns() / 2;
+        let name = cut(&style.show(style.said(&ns.name)), room, style.unicode);
         item(&spoken!(language, "fullest {} ({name})", "最满的 {}（{name}）", share(full)));
     }
     if unread > 0 {

@@ -1,7 +1,8 @@
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use plimsoll_diagnosis::Diagnosis;
+use plimsoll_diagnosis::{Diagnosis, Said};
 
 use super::{cases, text};
 use crate::wrap::width;
@@ -71,6 +72,41 @@ fn three_hundred_namespaces() {
 #[test]
 fn no_limit_and_more_entries_than_the_limit() {
     insta::assert_snapshot!("odd", text(&cases::odd(), &plain()));
+}
+
+/// The words of a screen, wherever its lines are broken.
+fn words(screen: &str) -> String {
+    screen.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn what_was_ruled_out_and_what_was_not_seen_is_told_whole() {
+    let mut d = cases::full();
+    let name = "cni-5c0f1d2e-8a7b-4c3d-9e6f-0123456789ab";
+    let needs = format!("ip netns exec {name} conntrack -L -o extended, saved as root");
+    let reason = format!("not collected ({})", ["ip6_tables"; 15].join(", "));
+    let because =
+        "TcpExt.ListenOverflows 0, TcpExt.ListenDrops 0, at most 3 entries of 1,024 in the queue";
+    d.missing[0].needs = Some(Said::name(needs.clone()));
+    d.missing[0].reason = Said::name(reason.clone());
+    d.excluded[0].because = Said::name(because);
+    for width in [60, 80, 160] {
+        let screen = words(&text(&d, &Style { width, ..plain() }));
+        assert!(screen.contains(&format!("{reason} (needs {needs})")), "{screen}");
+        assert!(screen.contains(because), "{screen}");
+    }
+}
+
+#[test]
+fn a_long_name_of_a_namespace_takes_the_room_of_a_wide_screen() {
+    let name = "cni-5c0f1d2e-8a7b-4c3d-9e6f-0123456789ab-of-a-pod";
+    let mut d = cases::crowd();
+    d.namespaces.iter_mut().for_each(|namespace| namespace.name = Said::name(name));
+    let screen = text(&d, &Style { width: 160, ..plain() });
+    assert!(screen.lines().any(|line| line.starts_with(&format!("  {name} "))), "{screen}");
+    assert!(screen.contains(&format!("({name})")), "{screen}");
+    let narrow = text(&d, &plain());
+    assert!(narrow.lines().all(|line| !line.starts_with(&format!("  {name} "))), "{narrow}");
 }
 
 #[test]

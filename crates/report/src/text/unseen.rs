@@ -43,14 +43,8 @@ fn excluded(screen: &mut Screen<'_>, d: &Diagnosis) {
     for e in &d.excluded {
         let start = Line::new().plain(style, "  ").plain(style, name(e.id)).padded(22);
         let start = start.plain(style, " ");
-        let because = style.show(style.said(&e.because));
-        let room = style.columns().saturating_sub(start.width());
-        if style.verbose {
-            let hang = start.width();
-            screen.paragraph(start, hang, Paint::Faint, &because);
-        } else {
-            screen.line(&start.with(style, Paint::Faint, &cut(&because, room, style.unicode)));
-        }
+        let hang = start.width();
+        screen.paragraph(start, hang, Paint::Faint, style.said(&e.because));
     }
 }
 
@@ -97,9 +91,9 @@ fn missing(screen: &mut Screen<'_>, d: &Diagnosis) {
             text.push_str(&spoken!(language, " and {more} more", "等，另有 {more} 项"));
         }
         text.push_str(&spoken!(language, ": ", "："));
-        text.push_str(&cut(&style.show(want.reason), 120, style.unicode));
+        // Half of a paragraph at most, so that what is needed is read whole: it may be a command.
+        text.push_str(&cut(&style.show(want.reason), 4 * style.columns(), style.unicode));
         if let Some(needs) = want.needs {
-            let needs = cut(&style.show(needs), 60, style.unicode);
             text.push_str(&spoken!(language, " (needs {needs})", "（需要：{needs}）"));
         }
         let start = Line::new().plain(style, "  ").with(style, Paint::Faint, "- ");
