@@ -165,21 +165,24 @@ fn refused(
         ));
     }
     if max > HIGHEST || wanted.buckets > HIGHEST {
-        refused.push(said!("the kernel takes no more than {HIGHEST}", "内核最多接受 {HIGHEST}"));
+        let most = words::count(HIGHEST);
+        refused.push(said!("the kernel takes no more than {most}", "内核最多接受 {most}"));
     }
     let lower = max < now || now == 0;
     if lower && !request.allow_lower {
-        let now = if now == 0 { Said::of("none", "无") } else { Said::name(now.to_string()) };
+        let now = if now == 0 { Said::of("none", "无") } else { Said::name(words::count(now)) };
         refused.push(said!(
-            "the limit is {now}, and {max} is lower: only with --allow-lower",
-            "现在的上限是 {now:#}，{max} 更低：要加 --allow-lower 才行"
+            "the limit is {now}, and {} is lower: only with --allow-lower",
+            "现在的上限是 {now:#}，{} 更低：要加 --allow-lower 才行",
+            words::count(max)
         ));
     }
     if wanted.buckets < buckets && !request.allow_lower {
         refused.push(said!(
-            "there are {buckets} buckets, and {} are fewer: only with --allow-lower",
-            "现在有 {buckets} 个桶，{} 个更少：要加 --allow-lower 才行",
-            wanted.buckets
+            "there are {} buckets, and {} are fewer: only with --allow-lower",
+            "现在有 {} 个桶，{} 个更少：要加 --allow-lower 才行",
+            words::count(buckets),
+            words::count(wanted.buckets)
         ));
     }
     if lower && let Some((s, count)) = fullest(case).filter(|(_, count)| *count > max) {
@@ -296,8 +299,9 @@ fn effect(wanted: &Wanted, now: u64, buckets: u64) -> Said {
     }
     match wanted.max.checked_div(now) {
         Some(times @ 2..) => said!(
-            "There is room for {times} times the entries, at once.",
-            "马上能容纳 {times} 倍的条目。"
+            "There is room for {} times the entries, at once.",
+            "马上能容纳 {} 倍的条目。",
+            words::count(times)
         ),
         Some(_) if wanted.max > now => {
             Said::of("There is room for more entries, at once.", "马上能容纳更多条目。")
@@ -326,7 +330,7 @@ fn risks(case: &Case<'_>, wanted: &Wanted, buckets: u64) -> Vec<Said> {
         risks.push(said!(
             "{} entries for each bucket: chains of that length cost every packet.",
             "每个桶 {} 个条目：这么长的链，每个包都要付出代价。",
-            wanted.max / wanted.buckets.max(1)
+            words::count(wanted.max / wanted.buckets.max(1))
         ));
     }
     risks

@@ -266,8 +266,9 @@ fn effect(findings: &Findings<'_>, size: &Size, now: u64) -> Said {
     let times = size.max.checked_div(now).unwrap_or(0);
     let mut effect = match times {
         2.. => said!(
-            "There is room for {times} times the entries, at once.",
-            "马上能容纳 {times} 倍的条目。"
+            "There is room for {} times the entries, at once.",
+            "马上能容纳 {} 倍的条目。",
+            words::count(times)
         ),
         _ if now == 0 => {
             said!("A flood can no longer take all memory.", "洪水攻击不再能耗尽内存。")

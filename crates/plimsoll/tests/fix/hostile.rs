@@ -425,7 +425,7 @@ fn the_limit_is_never_lowered_unless_that_is_asked_for() {
         crate::support::plimsoll(&["fix", "raise", "--max", "1000", "--yes", "--state-dir", state]);
     assert_eq!(out.status.code(), Some(1));
     let said = text(&out.stdout);
-    assert!(said.contains("1000 is lower: only with --allow-lower"), "{said}");
+    assert!(said.contains("1,000 is lower: only with --allow-lower"), "{said}");
     assert_ne!(limit().trim(), "1000");
     // Nor are the buckets, whose chains would cost every packet.
     let fewer = &["fix", "raise", "--buckets", "7", "--dry-run", "--state-dir", state];

@@ -6,7 +6,7 @@
 
 use plimsoll_ct::{Entries, Profile};
 use plimsoll_diagnosis::facts::{Fact, Reason, Source, Tracking};
-use plimsoll_diagnosis::{Said, said};
+use plimsoll_diagnosis::{Said, count, said};
 use plimsoll_wire::modprobe::{Directive, ModuleDirective};
 use plimsoll_wire::modules::Module;
 use plimsoll_wire::ruleset::{Need, Rule, Ruleset};
@@ -95,7 +95,7 @@ fn by_module(signs: &Signs<'_>) -> Fact<Tracking> {
             Said::name("/proc/modules"),
         ),
         Some(n) => on(
-            said!("{n} entries are in the table", "表里有 {n} 个条目"),
+            said!("{} entries are in the table", "表里有 {} 个条目", count(n)),
             Source::name("nf_conntrack_count"),
         ),
         None => Fact::missing_needs(
@@ -139,8 +139,9 @@ fn on_demand(signs: &Signs<'_>) -> Fact<Tracking> {
         }
         (None, Some(n)) if n > 0 => on(
             said!(
-                "{n} entries are in the table (its rules are not all known)",
-                "表里有 {n} 个条目（它的规则不全都知道）"
+                "{} entries are in the table (its rules are not all known)",
+                "表里有 {} 个条目（它的规则不全都知道）",
+                count(n)
             ),
             Source::name("count"),
         ),
@@ -150,6 +151,7 @@ fn on_demand(signs: &Signs<'_>) -> Fact<Tracking> {
 
 /// Entries and no rule that made them.
 fn leftover(signs: &Signs<'_>, n: u64) -> Fact<Tracking> {
+    let n = count(n);
     let Some(modules) = signs.modules.value() else {
         return Fact::missing(
             Reason::Failed,
@@ -326,7 +328,7 @@ mod tests {
             .is("on: ip_conntrack is loaded, and this kernel then tracks everything");
         host("3.10", &["nf_conntrack"], 0)
             .is("off: none of ip_conntrack, nf_conntrack_ipv4, nf_conntrack_ipv6 is loaded");
-        host("3.10", &[], 5).is("on: 5 entries are in the table");
+        host("3.10", &[], 262_144).is("on: 262,144 entries are in the table");
     }
 
     #[test]
