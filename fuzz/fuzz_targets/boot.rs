@@ -40,6 +40,7 @@ fuzz_target!(|data: &str| {
     let known = |value| Fact::known(value, Source::name("fuzz"));
     let facts = BootFacts {
         profile: *Profile::of(&kernel),
+        generation: Fact::known(kernel.clone(), Source::name("fuzz")),
         kernel: Fact::known(kernel, Source::name("fuzz")),
         memory: Fact::known(Bytes(data.len() as u64 * 1_000_003), Source::name("fuzz")),
         cpus: Fact::known(4, Source::name("fuzz")),

@@ -59,7 +59,20 @@ pub(crate) fn missing(case: &Case<'_>) -> Vec<MissingFact> {
             all.push(told(fact, gap));
         }
     };
-    one(said!("kernel release", "内核版本"), after.host.kernel.gap());
+    let release = after.host.kernel.gap().map(|gap| match &after.host.generation {
+        Fact::Known { source, .. } => {
+            let detail = said!(
+                "by {source} taken as {}; {}",
+                "根据 {source:#} 按 {} 算；{:#}",
+                case.profile.name,
+                gap.detail
+            );
+            Gap { detail, ..gap.clone() }
+        }
+        Fact::Missing(_) => gap.clone(),
+    });
+    one(said!("kernel release", "内核版本"), release.as_ref());
+    one(said!("generation of the kernel", "内核属于哪一代"), after.host.generation.gap());
     one(said!("kernel log", "内核日志"), after.log.gap());
     // Who chose namespaces does not miss the others.
     one(said!("the rest of the bundle", "归档的其余部分"), after.whole.gap());

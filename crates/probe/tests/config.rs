@@ -4,7 +4,7 @@
 mod support;
 
 use plimsoll_ct::KernelVersion;
-use plimsoll_diagnosis::boot::{Boot, Fate, Stage, boot};
+use plimsoll_diagnosis::boot::{After, Boot, Fate, Stage, boot};
 use plimsoll_diagnosis::facts::{BootFiles, Fact, ManagerKind, Origin, Source, SysctlLoader};
 use plimsoll_probe::boot::saved;
 use plimsoll_probe::config::{add_of_rules, boot_files};
@@ -249,4 +249,84 @@ fn the_host_s_rules_tell_of_managers_that_no_process_does() {
     add_of_rules(&mut managers, &rules);
     assert_eq!(managers.value().unwrap()[0].because, "chain KUBE-POSTROUTING");
     assert_eq!(managers.source().unwrap().to_string(), "sos_commands/networking/iptables-save");
+}
+
+/// CentOS 5's own settings, right as they are there.
+const CENTOS_5: [(&str, &str); 3] = [
+    ("/etc/sysctl.conf", "net.ipv4.netfilter.ip_conntrack_max = 65536\n"),
+    ("/etc/modprobe.conf", "options ip_conntrack hashsize=512\n"),
+    ("/etc/rc.d/rc.sysinit", ""),
+];
+
+#[test]
+fn without_a_release_the_generation_follows_from_what_is_installed() {
+    for (path, text, by) in [
+        ("/etc/redhat-release", "CentOS release 5.11 (Final)\n", "/etc/redhat-release"),
+        ("/lib/modules/2.6.18-398.el5/modules.dep", "", "/lib/modules"),
+        ("/boot/vmlinuz-2.6.18-398.el5", "", "/boot"),
+        ("/proc/sys/net/ipv4/netfilter/ip_conntrack_max", "65536\n", "the names of the settings"),
+    ] {
+        let tree = Tree::new(&CENTOS_5);
+        tree.add(path, text);
+        let facts = saved(&Files::Directory(tree.0.clone()), Origin::Tree);
+        assert_eq!(facts.profile.name, "2.6.18", "{path}");
+        let Fact::Known { source, .. } = &facts.generation else { panic!("{path}: not told") };
+        assert_eq!(source.to_string(), by);
+        let boot = boot(&facts, &[]);
+        assert_eq!(boot.lints.iter().map(|l| l.kind.name()).collect::<Vec<_>>(), ["no-order"]);
+        let limit = boot.outcome("nf_conntrack_max").unwrap();
+        assert_eq!(limit.key, "net.ipv4.netfilter.ip_conntrack_max");
+    }
+}
+
+#[test]
+fn the_generation_is_told_only_where_all_that_it_may_be_is_of_one() {
+    let told = |files: &[(&str, &str)]| {
+        let tree = Tree::new(files);
+        let facts = saved(&Files::Directory(tree.0.clone()), Origin::Tree);
+        facts.generation.value().map(|_| facts.profile.name)
+    };
+    let os = |text: &str| told(&[("/etc/os-release", text)]);
+    assert_eq!(os("ID=debian\nVERSION_ID=\"12\"\n"), Some("6.1"));
+    assert_eq!(os("ID=rocky\nVERSION_ID=9.3\n"), Some("el9"));
+    assert_eq!(os("ID=ubuntu\nVERSION_ID=22.04\n"), Some("5.15"));
+    assert_eq!(os("ID=ubuntu\nVERSION_ID=16.04\n"), None, "4.4 and 4.15");
+    assert_eq!(os("ID=debian\nVERSION_ID=1\n"), None);
+    assert_eq!(told(&[("/etc/debian_version", "10.13\n")]), Some("4.14"));
+    assert_eq!(told(&[("/etc/debian_version", "bookworm/sid\n")]), None);
+    let red_hat =
+        ("/etc/redhat-release", "Red Hat Enterprise Linux Server release 6.5 (Santiago)\n");
+    assert_eq!(told(&[red_hat]), Some("2.6.32"));
+    assert_eq!(told(&[red_hat, ("/etc/oracle-release", "")]), None, "its own kernels are others");
+    assert_eq!(told(&[("/etc/redhat-release", "Fedora release 40 (Forty)\n")]), None);
+    let modules = |a, b| told(&[(a, ""), (b, "")]);
+    assert_eq!(modules("/lib/modules/6.1.0-1/x", "/lib/modules/6.12.1/x"), Some("6.12"));
+    assert_eq!(modules("/lib/modules/3.10.0-1160.el7/x", "/boot/config-6.5.1"), None);
+    assert_eq!(told(&[]), None);
+}
+
+#[test]
+fn where_nothing_tells_the_generation_what_hangs_on_it_is_not_judged() {
+    let tree = Tree::new(&CENTOS_5);
+    tree.add("/etc/modprobe.d/ct.conf", "options nf_conntrack nf_conntrack_helper=0\n");
+    let facts = saved(&Files::Directory(tree.0.clone()), Origin::Tree);
+    let b = boot(&facts, &[]);
+    assert_eq!(b.lints, []);
+    assert!(matches!(b.outcome("nf_conntrack_max").unwrap().after, After::Unknown(_)));
+    assert!(b.assumed.iter().any(|a| a.contains("nothing tells the kernel's generation")));
+    // What no generation takes is wrong all the same, and is mended by names of its own.
+    for (line, mend) in [
+        ("net.ipv4.netfilter.ip_conntrack_mx = 1", "net.ipv4.netfilter.ip_conntrack_max = 1"),
+        ("net.netfilter.nf_conntrack_mx = 1", "net.netfilter.nf_conntrack_max = 1"),
+    ] {
+        tree.add("/etc/sysctl.conf", line);
+        let b = boot(&saved(&Files::Directory(tree.0.clone()), Origin::Tree), &[]);
+        assert_eq!(b.lints.len(), 1);
+        assert_eq!(b.lints[0].mend, format!("write {mend}"));
+    }
+    // Switches are checked since 5.2 only.
+    tree.add("/etc/sysctl.conf", "net.netfilter.nf_conntrack_acct = 2\n");
+    let b = boot(&saved(&Files::Directory(tree.0.clone()), Origin::Tree), &[]);
+    assert_eq!(b.lints, []);
+    assert!(b.outcome("nf_conntrack_acct").unwrap().after.number().is_none());
 }

@@ -68,7 +68,7 @@ pub(super) fn parameters(facts: &BootFacts) -> Vec<&'static str> {
     if facts.profile.era == Era::IpConntrack {
         return vec!["hashsize"];
     }
-    let rank = facts.kernel.value().map_or(facts.profile.from, |k| k.rank());
+    let rank = facts.rank();
     let mut all = vec!["hashsize", "expect_hashsize", "acct"];
     if rank >= (3, 3) {
         all.push("tstamp");

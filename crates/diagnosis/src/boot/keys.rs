@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_ct::KernelVersion;
-use plimsoll_ct::{Access, Era, Profile, SETTINGS, Setting, Vendor};
+use plimsoll_ct::{Access, Era, PROFILES, Profile, SETTINGS, Setting, Vendor};
 use plimsoll_wire::tuned::HASHSIZE;
 
 use super::kube_proxy::{DEFAULTS, FLAGS};
@@ -26,6 +26,8 @@ pub(super) enum Meaning {
     ReadOnly(&'static Setting),
     /// Another generation's name; what it would set there, where this kernel has the like.
     Dead(&'static Setting),
+    /// A name that some generations have and others not, where nothing tells which this is; what it sets where it is.
+    Untold(&'static Setting),
     /// No kernel has it.
     Unknown,
 }
@@ -34,6 +36,8 @@ pub(super) enum Meaning {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keys<'a> {
     pub(super) profile: &'a Profile,
+    /// Whether anything tells the generation; otherwise the profile is only assumed.
+    pub(super) told: bool,
     pub(super) version: Option<&'a KernelVersion>,
     /// Settings of the running kernel, by bare name; few or none when the module is not loaded.
     pub(super) running: &'a BTreeMap<String, String>,
@@ -78,7 +82,8 @@ impl Keys<'_> {
             self.in_table(setting)
         };
         if !named || !there {
-            return Some(Meaning::Dead(setting));
+            let meaning = if self.told { Meaning::Dead } else { Meaning::Untold };
+            return Some(meaning(setting));
         }
         Some(match setting.access {
             Access::ReadOnly => Meaning::ReadOnly(setting),
@@ -113,6 +118,15 @@ impl Keys<'_> {
         commands::key(self.profile, setting.name)
     }
 
+    /// The name that is meant by a wrong one, which is near the setting's old or its new one: this kernel's, or of the same
+    /// generation where nothing tells which this is.
+    fn name_like(&self, setting: &Setting, old: bool) -> String {
+        if old && !self.told {
+            return commands::key(&PROFILES[0], setting.name);
+        }
+        self.name(setting)
+    }
+
     /// The key that was meant by one that no kernel has, if one is near.
     pub(super) fn nearest(&self, key: &str) -> Option<String> {
         let bare = key.rsplit('.').next().unwrap_or(key).trim().trim_matches(['"', '\'']);
@@ -122,17 +136,17 @@ impl Keys<'_> {
         let live =
             |setting: &&'static Setting| self.has(setting) && setting.access != Access::ReadOnly;
         if let Some(setting) = Setting::find(bare).filter(live) {
-            return Some(self.name(setting));
+            return Some(self.name_like(setting, setting.old_name == Some(bare)));
         }
         let far = (bare.len() / 4).max(2);
         SETTINGS
             .iter()
             .filter(live)
             .flat_map(|setting| [Some(setting.name), setting.old_name].map(|name| (setting, name)))
-            .filter_map(|(setting, name)| Some((distance(bare, name?), setting)))
-            .filter(|(distance, _)| *distance <= far)
-            .min_by_key(|(distance, _)| *distance)
-            .map(|(_, setting)| self.name(setting))
+            .filter_map(|(setting, name)| Some((distance(bare, name?), setting, name?)))
+            .filter(|(distance, ..)| *distance <= far)
+            .min_by_key(|(distance, ..)| *distance)
+            .map(|(_, setting, name)| self.name_like(setting, setting.old_name == Some(name)))
     }
 }
 
@@ -189,16 +203,25 @@ mod tests {
     fn on(release: &str, key: &str) -> Option<Meaning> {
         let version = KernelVersion::parse(release).expect("a release");
         let running = BTreeMap::new();
-        let keys =
-            Keys { profile: Profile::of(&version), version: Some(&version), running: &running };
+        let keys = Keys {
+            profile: Profile::of(&version),
+            told: true,
+            version: Some(&version),
+            running: &running,
+        };
         keys.meaning(key)
     }
 
     fn nearest(key: &str) -> Option<String> {
         let version = KernelVersion::parse("6.12.1").expect("a release");
         let running = BTreeMap::new();
-        Keys { profile: Profile::of(&version), version: Some(&version), running: &running }
-            .nearest(key)
+        Keys {
+            profile: Profile::of(&version),
+            told: true,
+            version: Some(&version),
+            running: &running,
+        }
+        .nearest(key)
     }
 
     #[test]

@@ -31,7 +31,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Access, Bytes, Era, KernelVersion, Profile, SETTINGS, Setting, Vendor};
+use plimsoll_ct::{
+    Access, Bytes, Era, KernelVersion, PROFILES, Profile, SETTINGS, Setting, Vendor,
+};
 use plimsoll_wire::modules::Module;
 
 use crate::Said;
@@ -52,6 +54,8 @@ pub use value::written;
 pub struct BootFacts {
     /// The kernel that will boot: the running one, or the only one whose modules are there.
     pub kernel: Fact<KernelVersion>,
+    /// The release that its generation was told by, as [`Host::generation`].
+    pub generation: Fact<KernelVersion>,
     /// Its generation.
     pub profile: Profile,
     /// Memory, which decides the defaults of limit and buckets.
@@ -131,6 +135,7 @@ impl BootFacts {
         }
         Self {
             kernel: host.kernel.clone(),
+            generation: host.generation.clone(),
             profile: host.profile,
             memory: host.memory_total.clone(),
             cpus: host.cpus.clone(),
@@ -161,11 +166,25 @@ impl BootFacts {
 
     /// Whether the protocols' timeouts come with a module of their own, nf_conntrack_ipv4 (2.6.20 to 4.18).
     pub(crate) fn has_separate_protocols(&self) -> bool {
-        let merged = match self.kernel.value() {
+        let merged = match self.generation.value() {
             Some(k) => k.rank() >= (4, 19) || k.vendor == Vendor::Enterprise(8),
             None => self.profile.from >= (4, 19) || self.profile.enterprise == Some(8),
         };
         self.profile.era != Era::IpConntrack && !merged
+    }
+
+    /// The release that counts for what came and went with releases.
+    fn rank(&self) -> (u16, u16) {
+        self.generation.value().map_or(self.profile.from, KernelVersion::rank)
+    }
+
+    /// The kernel that values are refused by. Where nothing tells the generation it is the oldest, which refuses the
+    /// least: what that one refuses, none takes.
+    fn refuser(&self) -> (&Profile, (u16, u16)) {
+        match self.generation {
+            Fact::Known { .. } => (&self.profile, self.rank()),
+            Fact::Missing(_) => (&PROFILES[0], PROFILES[0].from),
+        }
     }
 
     /// The running value of a setting.
@@ -195,7 +214,12 @@ impl BootFacts {
     }
 
     fn keys(&self) -> Keys<'_> {
-        Keys { profile: &self.profile, version: self.kernel.value(), running: &self.settings }
+        Keys {
+            profile: &self.profile,
+            told: self.generation.value().is_some(),
+            version: self.kernel.value(),
+            running: &self.settings,
+        }
     }
 }
 
@@ -242,9 +266,7 @@ pub fn boot(facts: &BootFacts, changes: &[FileChange]) -> Boot {
     Boot {
         kernel: match facts.kernel.value() {
             Some(kernel) => Said::name(crate::words::clean(&kernel.release)),
-            None => {
-                said!("kernel not known, taken for {}", "内核未知，按 {} 算", facts.profile.name)
-            }
+            None => taken_for(&facts.profile, &facts.generation),
         },
         steps: outcome::steps(&plan, &run, facts.modular.get() == Some(false)),
         module: run.module_story(other.as_ref(), facts, &plan),
@@ -254,6 +276,23 @@ pub fn boot(facts: &BootFacts, changes: &[FileChange]) -> Boot {
         unread: unread.collect(),
         outcomes,
         lints,
+    }
+}
+
+/// The generation that is taken where the release is not known, and what it was told by.
+fn taken_for(profile: &Profile, generation: &Fact<KernelVersion>) -> Said {
+    match generation {
+        Fact::Known { source, .. } => {
+            let by = source.0.map(crate::words::clean);
+            said!(
+                "kernel not known, by {by} taken as {}",
+                "内核未知，根据 {by:#} 按 {} 算",
+                profile.name
+            )
+        }
+        Fact::Missing(_) => {
+            said!("kernel not known, taken as {}", "内核未知，按 {} 算", profile.name)
+        }
     }
 }
 

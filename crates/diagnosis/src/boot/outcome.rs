@@ -57,6 +57,8 @@ pub enum Fate {
         /// This kernel's name for it.
         instead: Option<String>,
     },
+    /// Some generations have the name and take the value, and nothing tells which this is.
+    Untold,
     /// No kernel has such a key.
     Unknown {
         /// The nearest that this one has.
@@ -68,6 +70,13 @@ pub enum Fate {
     NotRead(Said),
     /// Its value stands in a variable.
     Unclear,
+}
+
+impl Fate {
+    /// Whether the line gives the setting its value, known or not.
+    pub(super) const fn may_hold(&self) -> bool {
+        matches!(self, Self::Wins(_) | Self::Unclear | Self::Untold)
+    }
 }
 
 /// A line that asks for a value.
@@ -107,12 +116,14 @@ pub struct Outcome {
 impl Outcome {
     /// The line that wins; `None` when the kernel's own value or a module option holds.
     pub fn winner(&self) -> Option<&Attempt> {
-        self.attempts.iter().find(|a| matches!(a.fate, Fate::Wins(_) | Fate::Unclear))
+        let wins = |a: &&Attempt| matches!(a.fate, Fate::Wins(_));
+        self.attempts.iter().find(wins).or(self.attempts.iter().rfind(|a| a.fate.may_hold()))
     }
 
     /// Those that lose, in order.
     pub fn losers(&self) -> impl Iterator<Item = &Attempt> {
-        self.attempts.iter().filter(|a| !matches!(a.fate, Fate::Wins(_) | Fate::Unclear))
+        let winner = self.winner();
+        self.attempts.iter().filter(move |a| !winner.is_some_and(|w| core::ptr::eq(w, *a)))
     }
 
     /// Whether a line will be written that has not been applied: what runs is what every kernel has of itself, so nobody chose it
@@ -187,6 +198,13 @@ fn after(setting: &Setting, facts: &BootFacts, run: &Run) -> (After, Said) {
             let because = said!("{at}, by {}", "{at:#}，由 {:#} 写入", write.by);
             match write.fate {
                 Fate::Wins(value) => (After::Value(value), because),
+                Fate::Untold => (
+                    After::Unknown(said!(
+                        "not every generation of kernels takes {at}, and nothing tells which this is",
+                        "{at:#} 不是每一代内核都接受，而没有什么能说明这是哪一代"
+                    )),
+                    because,
+                ),
                 _ => (
                     After::Unknown(said!("{at} sets it from a variable", "{at:#} 用变量设它")),
                     because,
@@ -223,9 +241,9 @@ fn attempts(setting: &Setting, keys: &Keys<'_>, plan: &Plan, run: &Run) -> Vec<A
         Some(Stands::Own(_)) | None => None,
     };
     let ours = |a: &Assignment| {
-        use super::keys::Meaning::{Dead, Live, ReadOnly, Unknown};
+        use super::keys::Meaning::{Dead, Live, ReadOnly, Unknown, Untold};
         match keys.meaning(&a.key) {
-            Some(Live(s) | ReadOnly(s) | Dead(s)) => s.name == setting.name,
+            Some(Live(s) | ReadOnly(s) | Dead(s) | Untold(s)) => s.name == setting.name,
             Some(Unknown) | None => false,
         }
     };
@@ -249,10 +267,8 @@ fn attempts(setting: &Setting, keys: &Keys<'_>, plan: &Plan, run: &Run) -> Vec<A
         let write = &run.writes[*index];
         let fate = match &write.fate {
             Fate::Wins(value) if holds != Some(*index) => {
-                let next = mine[n + 1..]
-                    .iter()
-                    .map(|i| &run.writes[*i])
-                    .find(|w| matches!(w.fate, Fate::Wins(_) | Fate::Unclear));
+                let next =
+                    mine[n + 1..].iter().map(|i| &run.writes[*i]).find(|w| w.fate.may_hold());
                 let by = match next {
                     Some(w) => {
                         said!(

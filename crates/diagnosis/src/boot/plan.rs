@@ -76,6 +76,8 @@ pub(super) struct Plan {
     pub(super) loader: SysctlLoader,
     /// How the loader was told.
     pub(super) loader_because: Said,
+    /// Nothing tells the loader but the kernel's age, and nothing tells that.
+    pub(super) loader_assumed: bool,
     pub(super) events: Vec<Event>,
     /// What the loader itself applies.
     pub(super) applied: Applied,
@@ -93,11 +95,12 @@ pub(super) struct Plan {
 
 /// Makes the plan.
 pub(super) fn plan(facts: &BootFacts, tree: &Tree, keys: &Keys<'_>) -> Plan {
-    let (loader, loader_because) = loader(facts, tree);
+    let (loader, loader_because, loader_assumed) = loader(facts, tree);
     let applied = files::of_loader(tree, loader, keys);
     let mut plan = Plan {
         loader,
         loader_because,
+        loader_assumed,
         events: Vec::new(),
         directives: modules::directives(tree),
         udev: Vec::new(),
@@ -162,6 +165,12 @@ pub(super) fn plan(facts: &BootFacts, tree: &Tree, keys: &Keys<'_>) -> Plan {
             facts.core()
         ));
     }
+    if !keys.told {
+        plan.assumed.push(said!(
+            "nothing tells the kernel's generation: names and values that not every one takes are not judged",
+            "没有什么能说明内核属于哪一代：不判断并非每一代都接受的名字和值"
+        ));
+    }
     if let Some(kind) = super::volatile::in_memory(tree) {
         plan.assumed.push(said!(
             "the files are read as they are now, and /etc/sysctl.d lies in memory ({kind}): a boot finds what was saved of it",
@@ -213,15 +222,16 @@ impl Plan {
     }
 }
 
-/// What applies the files of this host, and how that was told.
-pub(super) fn loader(facts: &BootFacts, tree: &Tree) -> (SysctlLoader, Said) {
+/// What applies the files of this host, how that was told, and whether it is only assumed.
+pub(super) fn loader(facts: &BootFacts, tree: &Tree) -> (SysctlLoader, Said, bool) {
     // What runs now decides; on a dead host, what is installed.
     let init = tree.text("/proc/1/comm").map(str::trim);
     if tree.exists("/run/systemd/system") || init == Some("systemd") {
-        return (SysctlLoader::Systemd, said!("process 1 is systemd", "1 号进程是 systemd"));
+        let because = said!("process 1 is systemd", "1 号进程是 systemd");
+        return (SysctlLoader::Systemd, because, false);
     }
     let first = |paths: &[&'static str]| paths.iter().copied().find(|p| tree.exists(p));
-    let old = facts.kernel.value().map(|k| k.vendor);
+    let old = facts.generation.value().map(|k| k.vendor);
     if matches!(old, Some(plimsoll_ct::Vendor::Enterprise(..=6)))
         || tree.exists("/etc/rc.d/rc.sysinit")
     {
@@ -229,10 +239,10 @@ pub(super) fn loader(facts: &BootFacts, tree: &Tree) -> (SysctlLoader, Said) {
             "/etc/rc.d/rc.sysinit, or a kernel of RHEL 5 or 6",
             "/etc/rc.d/rc.sysinit，或 RHEL 5、6 的内核"
         );
-        return (SysctlLoader::RcSysinit, because);
+        return (SysctlLoader::RcSysinit, because, false);
     }
     if super::openrc::script(tree).is_some() {
-        return (SysctlLoader::OpenRc, Said::name(super::openrc::SCRIPT));
+        return (SysctlLoader::OpenRc, Said::name(super::openrc::SCRIPT), false);
     }
     let procps = first(&["/etc/init.d/procps", "/etc/init/procps.conf", "/etc/init.d/sysctl"]);
     let systemd = first(&[
@@ -242,14 +252,20 @@ pub(super) fn loader(facts: &BootFacts, tree: &Tree) -> (SysctlLoader, Said) {
     ]);
     match (systemd, procps) {
         // Debian has both; what process 1 is tells them apart.
-        (Some(_), Some(path)) if init == Some("init") => (SysctlLoader::Procps, Said::name(path)),
-        (Some(path), _) => (SysctlLoader::Systemd, Said::name(path)),
-        (None, Some(path)) => (SysctlLoader::Procps, Said::name(path)),
+        (Some(_), Some(path)) if init == Some("init") => {
+            (SysctlLoader::Procps, Said::name(path), false)
+        }
+        (Some(path), _) => (SysctlLoader::Systemd, Said::name(path), false),
+        (None, Some(path)) => (SysctlLoader::Procps, Said::name(path), false),
+        (None, None) if facts.generation.value().is_none() => {
+            let because = said!("taken for granted: nothing tells", "没有什么能说明，姑且这样假定");
+            (SysctlLoader::Systemd, because, true)
+        }
         (None, None) => {
             // RHEL 7 and what is younger has systemd.
-            let young = facts.kernel.value().is_none_or(|k| k.rank() >= (3, 10));
+            let young = facts.generation.value().is_none_or(|k| k.rank() >= (3, 10));
             let loader = if young { SysctlLoader::Systemd } else { SysctlLoader::RcSysinit };
-            (loader, said!("taken from the kernel's age", "按内核的年代推断"))
+            (loader, said!("taken from the kernel's age", "按内核的年代推断"), false)
         }
     }
 }

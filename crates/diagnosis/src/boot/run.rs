@@ -176,7 +176,7 @@ fn forbidden(plan: &Plan, facts: &BootFacts, tree: &Tree) -> Option<Said> {
         return Some(said!("{at}: {why}", "{at:#}：{why:#}"));
     }
     let known = defaults::parameters(facts);
-    let rank = facts.kernel.value().map_or(facts.profile.from, |k| k.rank());
+    let rank = facts.rank();
     defaults::options(&plan.directives, core, false).iter().find_map(|option| {
         let at = super::keys::place(&option.directive.file, option.directive.line);
         let name = crate::words::clean(option.name);
@@ -310,6 +310,7 @@ impl Run {
                 let instead = keys.has(setting).then(|| keys.name(setting));
                 (Some(setting), Fate::Dead { instead })
             }
+            Meaning::Untold(setting) => (Some(setting), Fate::Untold),
             Meaning::ReadOnly(setting) => (Some(setting), Fate::ReadOnly),
             Meaning::Live(setting) => {
                 let (fate, remark) = self.live(setting, a, by, facts);
@@ -318,7 +319,11 @@ impl Run {
                 (Some(setting), fate)
             }
         };
-        if let (Some(setting), Fate::Wins(_) | Fate::Unclear) = (setting, &fate) {
+        // The same value under a name that may not be there changes nothing.
+        let again = matches!(fate, Fate::Untold)
+            && setting
+                .is_some_and(|s| self.values.get(s.name).copied() == a.value.trim().parse().ok());
+        if let (Some(setting), true) = (setting, fate.may_hold() && !again) {
             self.stands.insert(setting.name, Stands::Written(self.writes.len()));
             match fate {
                 Fate::Wins(value) => self.values.insert(setting.name, value),
@@ -366,12 +371,16 @@ impl Run {
         if text.contains(['$', '`']) {
             return (Some(Fate::Unclear), None);
         }
-        let rank = facts.kernel.value().map_or(facts.profile.from, |k| k.rank());
-        let (number, odd) = taken(setting, &facts.profile, rank, facts.hz.get(), text);
+        let (profile, rank) = facts.refuser();
+        let (number, odd) = taken(setting, profile, rank, facts.hz.get(), text);
         let number = match number {
             Taken::Refused(why) => return (Some(Fate::Refused(why)), None),
             Taken::Number(number) => number,
         };
+        let assumed = taken(setting, &facts.profile, facts.rank(), facts.hz.get(), text).0;
+        if matches!(assumed, Taken::Refused(_)) {
+            return (Some(Fate::Untold), odd);
+        }
         let number = match setting.name {
             "nf_conntrack_buckets" => (number.saturating_add(511) / 512).saturating_mul(512),
             _ => number,

@@ -33,6 +33,7 @@ fn host(release: &str, files: &[(&str, &str)]) -> BootFacts {
     }
     BootFacts {
         profile: *Profile::of(&version),
+        generation: known(version.clone()),
         kernel: known(version),
         memory: known(Bytes(8 << 30)),
         cpus: known(2),

@@ -41,7 +41,10 @@ pub struct Host {
     pub origin: Origin,
     /// Kernel release.
     pub kernel: Fact<KernelVersion>,
-    /// The generation's profile (follows from the release, corrected by what was probed).
+    /// The release that the generation was told by: the kernel's own, or one that stands for what the host was seen
+    /// to be. Missing: nothing tells, and the youngest generation is only assumed.
+    pub generation: Fact<KernelVersion>,
+    /// The generation's profile (follows from that release, corrected by what was probed).
     pub profile: Profile,
     /// Distribution: `ID` and `VERSION_ID` of os-release, or the first line of redhat-release.
     pub distribution: Fact<String>,

@@ -49,6 +49,7 @@ pub fn host(release: &str, gib: u64) -> Snapshot {
         host: Host {
             name: known("web1".into()),
             origin: Origin::Live,
+            generation: known(version.clone()),
             kernel: known(version),
             profile,
             distribution: missing(Reason::NotCollected),

@@ -8,6 +8,7 @@ use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::modules::{self, Module};
 use plimsoll_wire::{cpu_list, meminfo, os_release, slabinfo};
 
+use super::generation;
 use super::read::{Saved, not_collected, shown, word};
 
 /// Host name.
@@ -43,6 +44,7 @@ pub(super) fn host(
     log: Option<&LogDigest>,
 ) -> Host {
     let kernel = kernel(saved);
+    let generation = generation::generation(saved, &kernel);
     let modules = modules(saved);
     let memory = memory(saved);
     let (memory_total, memory_available) = match memory {
@@ -61,7 +63,8 @@ pub(super) fn host(
     Host {
         name,
         origin,
-        profile: kernel.value().map_or_else(unknown_generation, |k| *Profile::of(k)),
+        profile: generation.value().map_or_else(unknown_generation, |k| *Profile::of(k)),
+        generation,
         kernel,
         distribution: distribution(saved),
         uptime,
@@ -91,7 +94,7 @@ pub(super) fn correct_profile(saved: &Saved<'_>, host: &mut Host, initial: &Name
     let settings = !initial.settings.is_empty();
     let counters = initial.counters.value().map(plimsoll_ct::CpuCounters::sum);
     let has = |counter| counters.as_ref().is_some_and(|sum| sum.get(counter).is_some());
-    host.profile = host.profile.corrected(&Probed {
+    let probed = Probed {
         chain_counter: match (has(Counter::ChainTooLong), has(Counter::DeleteList)) {
             (true, _) => Some(true),
             (false, true) => Some(false),
@@ -103,7 +106,19 @@ pub(super) fn correct_profile(saved: &Saved<'_>, host: &mut Host, initial: &Name
         buckets_writable: None,
         events_on_demand: (saved.number("net.netfilter.nf_conntrack_events") == Some(2))
             .then_some(true),
-    });
+    };
+    correct(host, &probed);
+}
+
+/// Puts the profile right; and where nothing else told the generation, the names of the settings do.
+pub(super) fn correct(host: &mut Host, probed: &Probed) {
+    if host.generation.value().is_none()
+        && (probed.old_names == Some(true) || probed.new_names == Some(true))
+    {
+        host.generation = generation::of_names(host.profile.corrected(probed).era);
+        host.profile = host.generation.value().map_or(host.profile, |v| *Profile::of(v));
+    }
+    host.profile = host.profile.corrected(probed);
 }
 
 /// Without any release: the youngest generation, as its ways are the most common.
@@ -145,12 +160,12 @@ fn kernel(saved: &Saved<'_>) -> Fact<KernelVersion> {
             return Fact::known(version, Source::name(path));
         }
     }
-    // The modules of exactly one kernel.
-    let mut releases =
-        saved.names("/lib/modules", "").into_iter().filter_map(|name| KernelVersion::parse(&name));
-    match (releases.next(), releases.next()) {
-        (Some(version), None) => Fact::known(version, Source::name("/lib/modules")),
-        (Some(_) | None, _) => fact,
+    // Exactly one kernel is installed.
+    match generation::installed(saved) {
+        (releases, place) if releases.len() == 1 => {
+            releases.into_iter().next().map_or(fact, |only| Fact::known(only, Source::name(place)))
+        }
+        _ => fact,
     }
 }
 

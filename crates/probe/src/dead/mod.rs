@@ -7,6 +7,7 @@
 
 mod calls;
 mod commands;
+mod generation;
 mod host;
 mod namespaces;
 mod read;
@@ -91,11 +92,12 @@ pub(crate) fn host_alone(files: &Files, origin: Origin) -> (Host, BTreeMap<Strin
     let mut host = host::host(&saved, origin, name, uptime, None);
     let settings = table::settings(&saved);
     let has = |start: &str| settings.keys().any(|key| key.starts_with(start));
-    host.profile = host.profile.corrected(&Probed {
+    let probed = Probed {
         old_names: (!settings.is_empty()).then(|| has("ip_conntrack_")),
         new_names: (!settings.is_empty()).then(|| has("nf_conntrack_")),
         ..Probed::default()
-    });
+    };
+    host::correct(&mut host, &probed);
     (host, settings)
 }
 

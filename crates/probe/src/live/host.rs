@@ -24,18 +24,15 @@ pub(super) fn read() -> Host {
     let memory = text::fact("/proc/meminfo", Reason::Failed, |text| {
         meminfo::parse(text).map_err(Said::from)
     });
+    let kernel = version.map_or_else(
+        || Fact::missing(Reason::Malformed, Said::name(format!("uname: {}", text::cut(&release)))),
+        |version| Fact::known(version, Source::name("uname")),
+    );
     Host {
         name: Fact::known(text::cut(&uname.nodename().to_string_lossy()), Source::name("uname")),
         origin: Origin::Live,
-        kernel: version.map_or_else(
-            || {
-                Fact::missing(
-                    Reason::Malformed,
-                    Said::name(format!("uname: {}", text::cut(&release))),
-                )
-            },
-            |version| Fact::known(version, Source::name("uname")),
-        ),
+        generation: kernel.clone(),
+        kernel,
         profile: *profile,
         distribution: distribution(),
         uptime: text::fact("/proc/uptime", Reason::Failed, uptime),

@@ -141,7 +141,7 @@ fn line(attempt: &Attempt) -> Line<'_> {
         }
         Fate::Dead { instead } => (None, instead.as_deref()),
         Fate::Unknown { nearest } => (None, nearest.as_deref()),
-        Fate::NotYet | Fate::ReadOnly | Fate::Unclear => (None, None),
+        Fate::NotYet | Fate::ReadOnly | Fate::Unclear | Fate::Untold => (None, None),
     };
     Line {
         file: &a.file,

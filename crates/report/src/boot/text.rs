@@ -207,7 +207,14 @@ fn loser(attempt: &Attempt, style: &Style) -> String {
         line => spoken!(language, "{} line {}", "{} 第 {} 行", a.file, line),
     };
     let why = match &attempt.fate {
-        Fate::Wins(_) | Fate::Unclear => String::new(),
+        Fate::Wins(_) => String::new(),
+        Fate::Unclear => spoken!(language, "a variable", "是变量"),
+        Fate::Untold => spoken!(
+            language,
+            "not every generation of kernels takes {}",
+            "不是每一代内核都接受 {}",
+            a.key
+        ),
         Fate::Overridden(_, by) => {
             spoken!(language, "then {}", "随后被改写：{}", style.said(by))
         }

@@ -18,7 +18,7 @@ impl Linter<'_> {
     pub(super) fn write(&mut self, write: &Write) {
         let a = &write.assignment;
         match &write.fate {
-            Fate::Wins(_) | Fate::Overridden(..) | Fate::Unclear => {
+            Fate::Wins(_) | Fate::Overridden(..) | Fate::Unclear | Fate::Untold => {
                 if let Some(odd) = &write.odd {
                     let mend = said!("write it as a plain decimal number", "写成普通的十进制数");
                     self.add(LintKind::OddValue, a, odd.clone(), mend, false);
@@ -79,8 +79,8 @@ impl Linter<'_> {
 
     /// What to write instead of a refused value: the number that was meant, or else one that the kernel takes.
     fn takes(&self, setting: &Setting, a: &Assignment) -> Said {
-        let rank = self.facts.kernel.value().map_or(self.facts.profile.from, |k| k.rank());
-        let range = range(setting, &self.facts.profile, rank, self.facts.hz.get());
+        let (profile, rank) = self.facts.refuser();
+        let range = range(setting, profile, rank, self.facts.hz.get());
         match (bare_number(setting, &a.value), range.end()) {
             (Some(number), _) if i64::try_from(number).is_ok_and(|n| range.contains(&n)) => {
                 said!("write {} = {number}", "写成 {} = {number}", clean(&a.key))

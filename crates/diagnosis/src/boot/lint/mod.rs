@@ -19,7 +19,7 @@ use super::keys::{Keys, Meaning};
 use super::outcome::{After, Outcome};
 use super::plan::{Plan, Stage};
 use super::run::Run;
-use super::unapplied::PassedOver;
+use super::unapplied::{PassedOver, Unapplied};
 use super::{BootFacts, tree::Tree};
 use crate::Said;
 use crate::facts::SysctlLoader;
@@ -188,11 +188,16 @@ impl Linter<'_> {
         }
     }
 
+    /// Lines that nothing applies. That systemd leaves /etc/sysctl.conf out is not told of a loader that is only assumed.
     fn not_read(&mut self) {
-        for unapplied in &self.plan.unapplied {
+        let assumed = self.plan.loader_assumed;
+        let told = |u: &&Unapplied| !assumed || u.why != PassedOver::NotInFolder;
+        for unapplied in self.plan.unapplied.iter().filter(told) {
             let a = &unapplied.assignment;
             let setting = match self.keys.meaning(&a.key) {
-                Some(Meaning::Live(s) | Meaning::Dead(s) | Meaning::ReadOnly(s)) => Some(s),
+                Some(
+                    Meaning::Live(s) | Meaning::Dead(s) | Meaning::Untold(s) | Meaning::ReadOnly(s),
+                ) => Some(s),
                 Some(Meaning::Unknown) | None => None,
             };
             let name = a.file.rsplit('/').next().unwrap_or("");
@@ -241,8 +246,11 @@ impl Linter<'_> {
         }
     }
 
-    /// Limit and buckets after boot.
+    /// Limit and buckets after boot. What a kernel gives itself, and how the buckets are set, hangs on its generation.
     fn ratio(&mut self) {
+        if !self.keys.told {
+            return;
+        }
         let find = |name: &str| self.outcomes.iter().find(|o| o.setting.name == name);
         let (Some(limit), Some(buckets)) = (find("nf_conntrack_max"), find("nf_conntrack_buckets"))
         else {
@@ -284,6 +292,9 @@ impl Linter<'_> {
         for outcome in self.outcomes {
             let Some((or, if_so)) = &outcome.or else { continue };
             let Some(attempt) = outcome.attempts.last() else { continue };
+            if outcome.after.number().or(or.number()).is_none() {
+                continue;
+            }
             let shown = |after: &After| match after.number() {
                 Some(n) => Said::name(u64::try_from(n).map_or_else(|_| n.to_string(), count)),
                 None => said!("unknown", "未知"),

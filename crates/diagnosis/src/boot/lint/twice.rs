@@ -28,6 +28,10 @@ impl Linter<'_> {
                     continue;
                 }
                 let winner = outcome.winner();
+                // Not so on every generation.
+                if winner.is_some_and(|w| w.fate == Fate::Untold) {
+                    continue;
+                }
                 let last = winner.map_or(by.clone(), |w| {
                     said!(
                         "{} ({})",
