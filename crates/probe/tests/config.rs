@@ -251,6 +251,37 @@ fn the_host_s_rules_tell_of_managers_that_no_process_does() {
     assert_eq!(managers.source().unwrap().to_string(), "sos_commands/networking/iptables-save");
 }
 
+#[test]
+fn the_file_that_ufw_is_told_to_apply_is_read_wherever_it_is_and_never_outside_the_tree() {
+    let tree = Tree::new(&[
+        SYSTEMD,
+        ("/etc/systemd/system/multi-user.target.wants/ufw.service", ""),
+        ("/etc/ufw/ufw.conf", "ENABLED=\"yes\"\n"),
+        ("/etc/ufw/sysctl.conf", "net/netfilter/nf_conntrack_max=7\n"),
+        ("/etc/default/ufw", "IPT_SYSCTL=/srv/ufw/my.conf\n"),
+        ("/srv/ufw/my.conf", "net/netfilter/nf_conntrack_max=111111\n"),
+    ]);
+    let boot = tree.boot("6.12.1");
+    let (applied, unapplied) = lines(&boot);
+    assert_eq!(applied, ["/srv/ufw/my.conf:1 net.netfilter.nf_conntrack_max=111111"]);
+    assert_eq!(unapplied, []);
+    let files = tree.files("6.12.1");
+    let managers = files.managers.value().unwrap();
+    assert_eq!((managers.len(), managers[0].kind), (1, ManagerKind::Ufw), "quoted or not");
+    // No folder, no device, and no file of this host.
+    for path in ["/srv/ufw", "/dev/zero", "/proc/self/status", "/srv/../../../../../etc/passwd"] {
+        tree.add("/etc/default/ufw", &format!("IPT_SYSCTL={path}\n"));
+        let boot = tree.boot("6.12.1");
+        assert_eq!(lines(&boot).0, [""; 0]);
+        let told = format!("ufw applies {path}, which is not there");
+        assert!(boot.assumed.iter().any(|a| *a == told), "{:?}", boot.assumed);
+    }
+    let large = "#".repeat(2 << 20);
+    tree.add("/etc/default/ufw", "IPT_SYSCTL=/srv/ufw/my.conf\n");
+    tree.add("/srv/ufw/my.conf", &large);
+    assert!(tree.boot("6.12.1").unread[0].contains("/srv/ufw/my.conf: larger than 1 MiB"));
+}
+
 /// CentOS 5's own settings, right as they are there.
 const CENTOS_5: [(&str, &str); 3] = [
     ("/etc/sysctl.conf", "net.ipv4.netfilter.ip_conntrack_max = 65536\n"),

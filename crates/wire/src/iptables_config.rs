@@ -3,6 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::shell_assignments::{self, ShellAssignment};
+
 /// What matters of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct IptablesConfig {
@@ -20,12 +22,8 @@ pub struct IptablesConfig {
 /// ip6tables-config are the same with a 6. Nothing is evaluated.
 pub fn read(text: &str) -> IptablesConfig {
     let mut config = IptablesConfig::default();
-    for (line, content) in (1..).zip(text.lines()) {
-        let content = content.trim();
-        let content = content.strip_prefix("export ").unwrap_or(content);
-        let Some((name, value)) = content.split_once('=') else { continue };
+    for ShellAssignment { line, name, value } in shell_assignments::read(text) {
         let name = name.strip_prefix("IPTABLES_").or_else(|| name.strip_prefix("IP6TABLES_"));
-        let value = value_of(value);
         let list = || value.split_whitespace().map(String::from).collect();
         match name {
             Some("MODULES") => {
@@ -38,18 +36,6 @@ pub fn read(text: &str) -> IptablesConfig {
         }
     }
     config
-}
-
-/// The value of a shell assignment: what stands in its quotes, or the first word.
-fn value_of(text: &str) -> &str {
-    match text.as_bytes().first() {
-        Some(quote @ (b'"' | b'\'')) => {
-            let inner = &text[1..];
-            inner.split(char::from(*quote)).next().unwrap_or("")
-        }
-        Some(_) => text.split([' ', '\t', ';', '#']).next().unwrap_or(""),
-        None => "",
-    }
 }
 
 #[cfg(test)]

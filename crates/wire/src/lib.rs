@@ -56,6 +56,7 @@ pub mod os_release;
 pub mod packet;
 pub mod rtnetlink;
 pub mod ruleset;
+pub mod shell_assignments;
 pub mod slabinfo;
 pub mod sock_diag;
 pub mod socket_unit;

@@ -22,6 +22,7 @@ mod services;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod ufw;
 mod unapplied;
 mod value;
 pub(crate) mod volatile;
@@ -47,6 +48,7 @@ pub(crate) use modules::directives;
 pub use outcome::{After, Attempt, Fate, Outcome, Step};
 pub use plan::Stage;
 pub use tree::{Entry, FileChange, Tree};
+pub use ufw::Ufw;
 pub use value::written;
 
 /// What the simulation starts from.

@@ -17,6 +17,7 @@ use super::files;
 use super::keys::{Keys, place};
 use super::kube_proxy;
 use super::plan::{Plan, Stage, of_script, of_shell};
+use super::ufw::Ufw;
 use super::unapplied::PassedOver;
 use super::{BootFacts, tree::Tree};
 use crate::Said;
@@ -291,30 +292,28 @@ fn load_list(
     );
 }
 
-/// ufw loads the modules, then applies a file of its own, when it is enabled.
+/// ufw loads the modules, then applies a file of its own, where it is on and its service starts.
 fn ufw(plan: &mut Plan, core: &str, tree: &Tree, keys: &Keys<'_>) {
-    const CONF: &str = "/etc/ufw/ufw.conf";
-    let says = |name: &str, path: &str| {
-        let text = tree.text(path)?;
-        let mut lines = text
-            .lines()
-            .filter_map(|l| l.trim().strip_prefix(name)?.trim_start().strip_prefix('='));
-        lines.next_back().map(|v| v.trim().trim_matches(['"', '\'']).to_string())
-    };
-    let on = says("ENABLED", CONF).is_some_and(|v| v.eq_ignore_ascii_case("yes"));
-    let file =
-        says("IPT_SYSCTL", "/etc/default/ufw").unwrap_or_else(|| "/etc/ufw/sysctl.conf".into());
-    if !on {
-        let all =
-            tree.text(&file).map(|text| read_conf(&file, text).assignments).unwrap_or_default();
+    if !tree.exists(Ufw::CONF) {
+        return;
+    }
+    let ufw = Ufw::read(|path| tree.text(path).map(String::from));
+    let enabled = if ufw.enabled { enabled(plan, tree, "ufw", true) } else { None };
+    let Some(enabled) = enabled else {
+        let file = ufw.sysctl.and_then(|file| Some((tree.text(&file)?, file)));
+        let all = file.map(|(text, file)| read_conf(&file, text).assignments).unwrap_or_default();
         let ours = all.into_iter().filter(|a| super::keys::may_concern(&a.key));
         plan.leave(ours, &PassedOver::UfwIsOff);
         return;
+    };
+    plan.load(Stage::Firewall, enabled.or, Said::name("ufw"), core, Said::name(Ufw::CONF), false);
+    let Some(file) = ufw.sysctl else { return };
+    if tree.text(&file).is_none() && tree.unread(&file).is_none() {
+        let file = crate::words::clean(&file);
+        plan.assumed
+            .push(said!("ufw applies {file}, which is not there", "ufw 要应用 {file}，而它不存在"));
     }
-    let or = unordered(tree, "ufw.service");
-    plan.load(Stage::Firewall, or, Said::name("ufw"), core, Said::name(CONF), false);
-    let all = files::of_file(tree, &file, keys);
-    plan.set(Stage::Firewall, Said::name("ufw"), all);
+    plan.set(Stage::Firewall, Said::name("ufw"), files::of_file(tree, &file, keys));
 }
 
 /// Init scripts of the network that apply the files again (RHEL to 7).

@@ -559,8 +559,9 @@ fn tuned_sets_its_profile_and_then_the_files_of_etc_again() {
 #[test]
 fn ufw_applies_its_own_file_when_it_is_enabled() {
     let files = [
-        ("/etc/ufw/ufw.conf", "ENABLED=yes\n"),
-        ("/etc/default/ufw", "IPT_SYSCTL=/etc/ufw/my.conf\n"),
+        ("/etc/systemd/system/multi-user.target.wants/ufw.service", ""),
+        ("/etc/ufw/ufw.conf", "  ENABLED=\"yes\" # on\n"),
+        ("/etc/default/ufw", "IPT_SYSCTL='/etc/ufw/my.conf'\n"),
         ("/etc/ufw/my.conf", "net/netfilter/nf_conntrack_max=77777\n"),
         ("/etc/ufw/sysctl.conf", "net/netfilter/nf_conntrack_max=88888\n"),
     ];
@@ -569,6 +570,20 @@ fn ufw_applies_its_own_file_when_it_is_enabled() {
     let b = boot(&host("6.12.1", &files), &[off]);
     assert!(matches!(b.outcome(MAX).expect("the limit").after, After::Absent(_, Some(262_144))));
     assert_eq!(kinds(&b), ["not-read"]);
+    // It is on, and nothing starts it.
+    let b = boot(&host("6.12.1", &files[1..]), &[]);
+    assert!(matches!(b.outcome(MAX).expect("the limit").after, After::Absent(..)));
+    assert_eq!(kinds(&b), ["not-read"]);
+    let named = FileChange {
+        path: "/etc/default/ufw".into(),
+        text: Some("IPT_SYSCTL=/etc/ufw/gone.conf\n".into()),
+    };
+    let b = boot(&host("6.12.1", &files), &[named]);
+    assert!(b.assumed.iter().any(|a| *a == "ufw applies /etc/ufw/gone.conf, which is not there"));
+    let none =
+        FileChange { path: "/etc/default/ufw".into(), text: Some("IPT_SYSCTL=\"\"\n".into()) };
+    let b = boot(&host("6.12.1", &files), &[none]);
+    assert_eq!(value(&b, MAX), Some(262_144), "it loads the module, and applies nothing");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use plimsoll_ct::{Era, Setting};
 use super::written::{self, Vain, applied, in_vain};
 use super::{Findings, Ranked, lower, raise};
 use crate::Said;
-use crate::boot::{Attempt, Fate, LintKind, place};
+use crate::boot::{Attempt, Fate, LintKind, Ufw, place};
 use crate::case::Case;
 use crate::commands;
 use crate::facts::{ManagerKind, SysctlLoader};
@@ -352,10 +352,15 @@ fn remarks(case: &Case<'_>, values: &[(&'static str, u64)]) -> Vec<Said> {
                 "# tuned may set them too: look at the active profile",
                 "# tuned 也可能设它们：看一下现用的 profile"
             ),
-            ManagerKind::Ufw => said!(
-                "# ufw applies /etc/ufw/sysctl.conf after the boot: look there too",
-                "# ufw 在启动之后应用 /etc/ufw/sysctl.conf：那里也要看一下"
-            ),
+            ManagerKind::Ufw => {
+                let tree = case.after.boot.tree.value();
+                let ufw = Ufw::read(|path| Some(tree?.text(path)?.into()));
+                let Some(file) = ufw.sysctl.map(|file| words::clean(&file)) else { continue };
+                said!(
+                    "# ufw applies {file} after the boot: look there too",
+                    "# ufw 在启动之后应用 {file}：那里也要看一下"
+                )
+            }
             ManagerKind::Docker
             | ManagerKind::OtherContainers
             | ManagerKind::Firewalld

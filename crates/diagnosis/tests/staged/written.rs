@@ -2,9 +2,9 @@
 
 use plimsoll_ct::{Counter, Entries, TcpState};
 use plimsoll_diagnosis::boot::BootFacts;
-use plimsoll_diagnosis::facts::Snapshot;
+use plimsoll_diagnosis::facts::{Manager, ManagerKind, Snapshot};
 use plimsoll_diagnosis::plan::{self, PERSIST_FILES, Verify};
-use plimsoll_diagnosis::{Diagnosis, RemedyId};
+use plimsoll_diagnosis::{Diagnosis, RemedyId, Said};
 
 use crate::build::*;
 
@@ -107,6 +107,25 @@ fn a_value_that_somebody_chose_since_is_kept_against_a_line_that_comes_too_early
     assert!(commands.iter().any(|c| c.contains(&format!("'{MAX} = 1048576'"))), "{commands:#?}");
 }
 
+#[test]
+fn the_remark_about_ufw_names_the_file_that_it_is_told_to_apply() {
+    let mut after = host("6.12.117", 8);
+    after.host.global_max = known(1_048_576);
+    after.namespaces[0].max = known(Entries(1_048_576));
+    sets(&mut after, &[assigns(FILE, 1, MAX, "524288")]);
+    after.boot.managers = known(vec![Manager::new(ManagerKind::Ufw, "ufw", Said::name("staged"))]);
+    for (defaults, file) in [
+        ("", Some("/etc/ufw/sysctl.conf")),
+        ("IPT_SYSCTL=/etc/ufw/my.conf", Some("/etc/ufw/my.conf")),
+        ("IPT_SYSCTL=", None),
+    ] {
+        put(&mut after, "/etc/default/ufw", 1, defaults);
+        let commands = remedy(&judge(&after, &[]), RemedyId::Persist).commands.clone();
+        let told = commands.iter().find_map(|c| c.strip_prefix("# ufw applies "));
+        assert_eq!(told.and_then(|t| t.split(' ').next()), file);
+    }
+}
+
 /// As ufw's own file does, or one of sysctl.d that was written yesterday.
 #[test]
 fn a_line_that_was_not_applied_yet_is_not_overwritten_by_the_kernels_own_value() {
@@ -116,6 +135,7 @@ fn a_line_that_was_not_applied_yet_is_not_overwritten_by_the_kernels_own_value()
         early(&mut after);
         sets(&mut after, &[assigns(file, 1, established, "3600")]);
         put(&mut after, "/etc/ufw/ufw.conf", 1, "ENABLED=yes");
+        put(&mut after, "/etc/systemd/system/multi-user.target.wants/ufw.service", 1, "");
         let d = judge(&after, &[]);
         let lost = summary(&d, "CT040");
         assert!(lost.contains("will be 3,600 after a boot"), "{lost}");

@@ -1,5 +1,6 @@
 //! Programs that manage rules or settings: by process, by enabled unit, by init script.
 
+use plimsoll_diagnosis::boot::Ufw;
 use plimsoll_diagnosis::facts::{Fact, Manager, ManagerKind, Reason};
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::ruleset::Ruleset;
@@ -28,8 +29,7 @@ pub fn managers(files: &Files, live: bool) -> Fact<Vec<Manager>> {
     }
     looked |= units(files, &mut all);
     looked |= init_scripts(files, &mut all);
-    let ufw = files.text("/etc/ufw/ufw.conf").ok();
-    if ufw.is_some_and(|t| t.lines().any(|l| l.trim().eq_ignore_ascii_case("ENABLED=yes"))) {
+    if Ufw::read(|path| files.text(path).ok()).enabled {
         looked = true;
         add(
             &mut all,

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use plimsoll_diagnosis::boot::{Entry, Tree};
+use plimsoll_diagnosis::boot::{Entry, Tree, Ufw};
 use plimsoll_diagnosis::{Said, said};
 
 use crate::files::Files;
@@ -154,6 +154,7 @@ pub(super) fn read(files: &Files) -> Tree {
             reader.tree.put_text(*path, "");
         }
     }
+    reader.ufw();
     reader.units();
     reader.tuned();
     reader.pods();
@@ -260,6 +261,14 @@ impl Reader<'_> {
             if self.tree.text(path).is_none() {
                 self.file(path, |text| text);
             }
+        }
+    }
+
+    /// The file that ufw applies, wherever that is.
+    fn ufw(&mut self) {
+        let ufw = Ufw::read(|path| self.tree.text(path).map(String::from));
+        if let Some(path) = ufw.sysctl.filter(|path| self.tree.text(path).is_none()) {
+            self.file(&path, |text| text);
         }
     }
 
