@@ -282,6 +282,18 @@ fn the_file_that_ufw_is_told_to_apply_is_read_wherever_it_is_and_never_outside_t
     assert!(tree.boot("6.12.1").unread[0].contains("/srv/ufw/my.conf: larger than 1 MiB"));
 }
 
+#[test]
+fn shorewall_is_a_manager_and_brings_the_module() {
+    let unit = "/etc/systemd/system/basic.target.wants/shorewall.service";
+    let tree = Tree::new(&[SYSTEMD, (unit, "")]);
+    let managers = tree.files("6.12.1").managers;
+    assert_eq!(managers.value().unwrap()[0].kind, ManagerKind::Shorewall);
+    let told = |boot: Boot| boot.module.contains("nf_conntrack is loaded by shorewall.service");
+    assert!(told(tree.boot("6.12.1")));
+    tree.add("/etc/shorewall/shorewall.conf", "STARTUP_ENABLED=No\n");
+    assert!(!told(tree.boot("6.12.1")));
+}
+
 /// CentOS 5's own settings, right as they are there.
 const CENTOS_5: [(&str, &str); 3] = [
     ("/etc/sysctl.conf", "net.ipv4.netfilter.ip_conntrack_max = 65536\n"),

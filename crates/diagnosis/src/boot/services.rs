@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use plimsoll_wire::cloud_init;
 use plimsoll_wire::iptables_config;
 use plimsoll_wire::ruleset::{Ruleset, TableFamily, read_nft, read_save, read_script};
+use plimsoll_wire::shell_assignments;
 use plimsoll_wire::sysctl::{Assignment, read_conf};
 use plimsoll_wire::tuned;
 
@@ -47,6 +48,9 @@ const ALWAYS: &[(&str, Stage)] = &[
     ("lxd", Stage::Containers),
     ("lxc-net", Stage::Containers),
 ];
+
+/// Shorewall's products. Each writes rules by state, after the sysctl files (its unit comes after network-online.target).
+const SHOREWALL: &[&str] = &["shorewall", "shorewall6", "shorewall-lite", "shorewall6-lite"];
 
 /// OpenRC's runlevels of a boot.
 const LEVELS: [&str; 3] =
@@ -107,13 +111,16 @@ pub(super) fn add(plan: &mut Plan, facts: &BootFacts, tree: &Tree, keys: &Keys<'
         }
     }
     ufw(plan, core, tree, keys);
-    for (unit, stage) in ALWAYS {
-        if let Some(enabled) = enabled(plan, tree, unit, false) {
+    let shorewall = SHOREWALL.iter().map(|unit| (*unit, Stage::Firewall));
+    for (unit, stage) in ALWAYS.iter().copied().chain(shorewall) {
+        if let Some(enabled) = enabled(plan, tree, unit, false)
+            && (!SHOREWALL.contains(&unit) || shorewall_starts(tree, unit, &enabled))
+        {
             // A container engine and rc.local are in no order to each other.
-            let or = if *stage == Stage::Containers { Some(Stage::Tuned) } else { enabled.or };
-            plan.load(*stage, or, &enabled.by, core, enabled.because, false);
+            let or = if stage == Stage::Containers { Some(Stage::Tuned) } else { enabled.or };
+            plan.load(stage, or, &enabled.by, core, enabled.because, false);
             if facts.has_separate_protocols() {
-                plan.load(*stage, or, &enabled.by, "nf_conntrack_ipv4", Said::default(), false);
+                plan.load(stage, or, &enabled.by, "nf_conntrack_ipv4", Said::default(), false);
             }
         }
     }
@@ -130,6 +137,8 @@ struct Enabled {
     because: Said,
     /// It is in no order to systemd-sysctl, so it may come first.
     or: Option<Stage>,
+    /// An init script, and no unit.
+    script: bool,
 }
 
 /// Whether a service starts at boot. `configured`: its own files are there, which decides where nothing tells
@@ -148,6 +157,7 @@ fn enabled(plan: &mut Plan, tree: &Tree, unit: &str, configured: bool) -> Option
                 by: Said::name(file.as_str()),
                 because: Said::name(path),
                 or: unordered(tree, &file),
+                script: false,
             });
         }
     }
@@ -170,6 +180,7 @@ fn enabled(plan: &mut Plan, tree: &Tree, unit: &str, configured: bool) -> Option
                 by: said!("the init script {unit}", "启动脚本 {unit}"),
                 because: Said::name(format!("{folder}/{link}")),
                 or: None,
+                script: true,
             });
         }
     }
@@ -181,6 +192,7 @@ fn enabled(plan: &mut Plan, tree: &Tree, unit: &str, configured: bool) -> Option
                 by: said!("the init script {unit}", "启动脚本 {unit}"),
                 because: Said::name(link),
                 or: None,
+                script: true,
             });
         }
     }
@@ -197,7 +209,8 @@ fn enabled(plan: &mut Plan, tree: &Tree, unit: &str, configured: bool) -> Option
         "{by} is taken to be enabled: its rules are there, and no list of services is",
         "假定 {by:#} 已启用：它的规则在，而服务列表不在"
     ));
-    Some(Enabled { by, because: Said::default(), or: None })
+    let script = plan.loader != SysctlLoader::Systemd;
+    Some(Enabled { by, because: Said::default(), or: None, script })
 }
 
 /// A unit that drops the default dependencies and names nothing that comes after systemd-sysctl may run before it.
@@ -314,6 +327,18 @@ fn ufw(plan: &mut Plan, core: &str, tree: &Tree, keys: &Keys<'_>) {
             .push(said!("ufw applies {file}, which is not there", "ufw 要应用 {file}，而它不存在"));
     }
     plan.set(Stage::Firewall, Said::name("ufw"), files::of_file(tree, &file, keys));
+}
+
+/// Whether Shorewall starts when it is told to. It asks its own configuration, and the init script asks /etc/default as well.
+///
+/// Source: get_config(), lib.cli-std, and Debian's init script, shorewall 5.2.8.
+fn shorewall_starts(tree: &Tree, product: &str, enabled: &Enabled) -> bool {
+    let says = |path: &str, name: &str| shell_assignments::last(tree.text(path)?, name);
+    let refused = says(&format!("/etc/{product}/{product}.conf"), "STARTUP_ENABLED")
+        .is_some_and(|v| v.eq_ignore_ascii_case("no"));
+    let asleep = enabled.script
+        && says(&format!("/etc/default/{product}"), "startup").is_some_and(|v| v != "1");
+    !refused && !asleep
 }
 
 /// Init scripts of the network that apply the files again (RHEL to 7).

@@ -587,6 +587,34 @@ fn ufw_applies_its_own_file_when_it_is_enabled() {
 }
 
 #[test]
+fn shorewall_brings_the_module_unless_its_files_keep_it_from_starting() {
+    let absent = |facts: &BootFacts, changes: &[FileChange]| {
+        matches!(boot(facts, changes).outcome(MAX).expect("the limit").after, After::Absent(..))
+    };
+    let says = |path: &str, text: &str| FileChange { path: path.into(), text: Some(text.into()) };
+    for product in ["shorewall", "shorewall6", "shorewall-lite", "shorewall6-lite"] {
+        let wants = "/etc/systemd/system/basic.target.wants";
+        let unit = alloc::format!("{wants}/{product}.service");
+        let facts = host("6.12.1", &[(unit.as_str(), "")]);
+        let b = boot(&facts, &[]);
+        let step = alloc::format!("loads nf_conntrack ({unit})");
+        assert!(b.steps.iter().any(|s| s.stage == Stage::Firewall && s.what == step));
+        assert_eq!(value(&b, MAX), Some(262_144));
+        let conf = alloc::format!("/etc/{product}/{product}.conf");
+        assert!(absent(&facts, &[says(&conf, "STARTUP_ENABLED=No\n")]));
+        assert!(!absent(&facts, &[says(&conf, "STARTUP_ENABLED=\"Yes\" # on\n")]));
+        // Only the init script asks /etc/default.
+        let defaults = alloc::format!("/etc/default/{product}");
+        assert!(!absent(&facts, &[says(&defaults, "startup=0\n")]));
+        let mut script = facts.clone();
+        script.tree = Tree::default();
+        script.tree.put_text(alloc::format!("/etc/rcS.d/S17{product}"), "");
+        assert!(absent(&script, &[says(&defaults, "startup=0\n")]));
+        assert!(!absent(&script, &[says(&defaults, "startup=1\n")]));
+    }
+}
+
+#[test]
 fn rc_local_comes_when_the_module_is_there_and_cloud_init_only_once() {
     let files = [
         ENABLED,

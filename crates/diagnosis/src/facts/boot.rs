@@ -23,6 +23,8 @@ pub enum ManagerKind {
     Firewalld,
     /// ufw.
     Ufw,
+    /// Shorewall, for IPv4 or IPv6, or the rules that it compiled for another host (lite).
+    Shorewall,
     /// libvirt.
     Libvirt,
     /// tuned.
@@ -40,6 +42,7 @@ impl ManagerKind {
             Self::Kubernetes => "kubernetes",
             Self::Firewalld => "firewalld",
             Self::Ufw => "ufw",
+            Self::Shorewall => "shorewall",
             Self::Libvirt => "libvirt",
             Self::Tuned => "tuned",
             Self::Fail2ban => "fail2ban",
@@ -85,6 +88,7 @@ const CHAINS: &[(&str, ManagerKind)] = &[
     ("addr-set-", ManagerKind::Fail2ban),
     ("ufw-", ManagerKind::Ufw),
     ("ufw6-", ManagerKind::Ufw),
+    ("shorewall", ManagerKind::Shorewall),
     ("firewalld", ManagerKind::Firewalld),
     ("INPUT_ZONES", ManagerKind::Firewalld),
     ("FORWARD_IN_ZONES", ManagerKind::Firewalld),
@@ -112,6 +116,10 @@ const PROGRAMS: &[(&str, ManagerKind)] = &[
     ("flanneld", ManagerKind::Kubernetes),
     ("firewalld", ManagerKind::Firewalld),
     ("ufw", ManagerKind::Ufw),
+    ("shorewall", ManagerKind::Shorewall),
+    ("shorewall6", ManagerKind::Shorewall),
+    ("shorewall-lite", ManagerKind::Shorewall),
+    ("shorewall6-lite", ManagerKind::Shorewall),
     ("libvirtd", ManagerKind::Libvirt),
     ("virtnetworkd", ManagerKind::Libvirt),
     ("tuned", ManagerKind::Tuned),
@@ -298,6 +306,17 @@ mod tests {
         );
         assert_eq!(kinds(&rules), [ManagerKind::Firewalld]);
         assert_eq!(kinds(&saved("-A INPUT -i virbr0 -p udp -j ACCEPT")), [ManagerKind::Libvirt]);
+    }
+
+    #[test]
+    fn shorewall_is_known_by_its_chain_and_by_its_units() {
+        assert_eq!(
+            kinds(&saved("*filter\n-A shorewall -m recent --set\n")),
+            [ManagerKind::Shorewall]
+        );
+        for unit in ["shorewall", "shorewall6", "shorewall-lite", "shorewall6-lite"] {
+            assert_eq!(ManagerKind::of_program(unit), Some(ManagerKind::Shorewall));
+        }
     }
 
     #[test]

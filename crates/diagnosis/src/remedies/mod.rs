@@ -218,6 +218,7 @@ pub(crate) fn needs_tracking(case: &Case<'_>, s: &Space<'_>) -> Vec<Said> {
             }
             ManagerKind::Firewalld
             | ManagerKind::Ufw
+            | ManagerKind::Shorewall
             | ManagerKind::Tuned
             | ManagerKind::Fail2ban => {
                 continue;

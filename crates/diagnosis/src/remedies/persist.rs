@@ -364,6 +364,7 @@ fn remarks(case: &Case<'_>, values: &[(&'static str, u64)]) -> Vec<Said> {
             ManagerKind::Docker
             | ManagerKind::OtherContainers
             | ManagerKind::Firewalld
+            | ManagerKind::Shorewall
             | ManagerKind::Libvirt
             | ManagerKind::Fail2ban => continue,
         };

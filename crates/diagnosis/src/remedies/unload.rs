@@ -123,6 +123,9 @@ pub(crate) fn managed(case: &Case<'_>) -> Vec<Said> {
                     said!("firewalld writes rules by state", "firewalld 写的规则按状态匹配")
                 }
                 ManagerKind::Ufw => said!("ufw writes rules by state", "ufw 写的规则按状态匹配"),
+                ManagerKind::Shorewall => {
+                    said!("Shorewall writes rules by state", "Shorewall 写的规则按状态匹配")
+                }
                 ManagerKind::Fail2ban => {
                     said!("fail2ban may write rules by state", "fail2ban 写的规则可能按状态匹配")
                 }

@@ -55,6 +55,12 @@ const TEXTS: &[&str] = &[
     "/etc/ufw/sysctl.conf",
     "/etc/default/ufw",
     "/etc/default/kube-proxy",
+    "/etc/default/shorewall",
+    "/etc/default/shorewall6",
+    "/etc/default/shorewall-lite",
+    "/etc/default/shorewall6-lite",
+    "/etc/shorewall/shorewall.conf",
+    "/etc/shorewall6/shorewall6.conf",
     "/etc/initramfs-tools/modules",
     "/etc/dracut.conf",
     "/etc/tuned/active_profile",
@@ -102,6 +108,10 @@ const UNITS: &[&str] = &[
     "netfilter-persistent",
     "ufw",
     "firewalld",
+    "shorewall",
+    "shorewall6",
+    "shorewall-lite",
+    "shorewall6-lite",
     "kube-proxy",
 ];
 
