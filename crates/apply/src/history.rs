@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use plimsoll_diagnosis::plan::{Change, Plan};
 use plimsoll_diagnosis::{Language, Said, said};
 
-use crate::error::plain;
+use crate::error::{plain, several};
 use crate::journal::{self, Memo, Record, SCHEMA};
 use crate::place::Place;
 use crate::state::State;
@@ -263,7 +263,10 @@ fn fold(id: u64, records: Vec<Record>) -> Result<Option<Transaction>, Said> {
                 (it.phase, it.ended, it.why) = (Phase::Undoing, Some(wall), Some(again(why)));
                 continue;
             }
-            Record::Closed { wall } => {
+            Record::Closed { wall, overfull } => {
+                if let (Some(why), Some(overfull)) = (&mut it.why, overfull) {
+                    *why = several(&[why.clone(), reason::again(overfull)]);
+                }
                 let in_part = it.stands.iter().any(|s| matches!(s, Stand::Left(_)));
                 it.phase = if in_part { Phase::UndoneInPart } else { Phase::Undone };
                 it.ended = Some(wall);

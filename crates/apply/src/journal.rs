@@ -106,6 +106,9 @@ pub(crate) enum Record {
     Closed {
         /// Seconds since 1970.
         wall: u64,
+        /// Where taking back left a table that holds more than the limit: which, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        overfull: Option<Said>,
     },
 }
 
@@ -233,7 +236,7 @@ mod tests {
             Record::Intent { change: 0, before: vec![] },
             Record::Done { change: 0, memo: vec!["1024".into()] },
             Record::Applied { wall: 1, deadline: Some(60_000) },
-            Record::Closed { wall: 2 },
+            Record::Closed { wall: 2, overfull: None },
         ];
         let lines: Vec<Vec<u8>> = records.iter().map(|r| line_of(r).unwrap()).collect();
         let bytes = lines.concat();

@@ -20,6 +20,7 @@ mod files;
 mod guard;
 mod history;
 mod journal;
+mod overfull;
 mod place;
 mod reason;
 mod recover;

@@ -5,15 +5,18 @@ use std::fs::{DirEntry, File, metadata, read_link};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::plan::Target;
+use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::mountinfo;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// That of this process.
 const OWN: &str = "/proc/self/ns/net";
+
+/// What the machine's own namespace is called.
+pub(crate) const HOST: Said = Said::of("host", "主机");
 
 /// An open namespace.
 #[derive(Debug)]
@@ -55,16 +58,23 @@ impl Place {
         refused.map_or(Ok(None), Err)
     }
 
-    /// Every namespace that can be entered now, once.
-    pub(crate) fn all() -> io::Result<Vec<Self>> {
-        let mut seen = BTreeSet::from([metadata(OWN)?.ino()]);
-        let mut all = vec![Self::Here];
-        for file in doors().filter_map(|door| File::open(door).ok()) {
-            if seen.insert(file.metadata()?.ino()) {
-                all.push(Self::Open(file));
-            }
+    /// Every namespace that can be entered now, once, with what it is called. That of the caller is always among them.
+    pub(crate) fn all() -> Vec<(Said, Self)> {
+        let inode = |file: &File| file.metadata().map(|m| m.ino()).ok();
+        let own = metadata(OWN).map(|m| m.ino()).ok();
+        let first = shows_the_host().then(|| PathBuf::from("/proc/1/ns/net"));
+        let mut seen = BTreeSet::new();
+        let mut all = Vec::new();
+        for door in first.into_iter().chain(doors()) {
+            let Ok(file) = File::open(&door) else { continue };
+            let Some(inode) = inode(&file).filter(|inode| seen.insert(*inode)) else { continue };
+            let place = if own == Some(inode) { Self::Here } else { Self::Open(file) };
+            all.push((called(&door), place));
         }
-        Ok(all)
+        if !own.is_some_and(|own| seen.contains(&own)) {
+            all.push((Said::of("this namespace", "本命名空间"), Self::Here));
+        }
+        all
     }
 
     /// Runs `work` inside: on a thread of its own, unless we are there already.
@@ -92,6 +102,25 @@ impl Place {
 /// of the kernel's threads; a container has none such.
 pub(crate) fn shows_the_host() -> bool {
     std::fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm.trim() == "kthreadd")
+}
+
+/// What a namespace is called by one of its doors.
+fn called(door: &Path) -> Said {
+    let name = |path: &Path| path.to_string_lossy().into_owned();
+    if let Ok(bare) = door.strip_prefix("/run/netns") {
+        return Said::name(format!("ip netns {}", name(bare)));
+    }
+    let mut parts = door.strip_prefix("/proc").unwrap_or(door).components();
+    let pid = parts.next().map(|pid| name(pid.as_ref())).unwrap_or_default();
+    match parts.next().map(|part| part.as_os_str() == "root") {
+        // Mounted somewhere: by what that place is called there.
+        Some(true) => said!("namespace /{}", "命名空间 /{}", name(parts.as_path())),
+        _ if pid == "1" && shows_the_host() => HOST,
+        _ => {
+            let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            Said::name(format!("pid {pid} ({})", comm.trim()))
+        }
+    }
 }
 
 /// Everything that a namespace may be entered by: names, processes, mounts.

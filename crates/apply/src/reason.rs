@@ -32,6 +32,8 @@ sentences! {
     MARKS: "{} of {} rules and chains of ours are in table {}", "我们的 {1} 条规则和链中有 {0} 条在表 {2} 里";
     POLICY: "policy {} is now: {}", "策略 {0} 现在是：{1}";
     MODULES: "{} of {} modules are as they were to be", "{1} 个模块中有 {0} 个如计划";
+    HOST_OVERFULL: "the host itself holds {} entries, and the limit is {} again: it drops packets", "主机自己有 {} 个条目，而上限又是 {}：会丢包";
+    OVERFULL: "{} holds {} entries, and the limit is {} again: it drops packets", "{} 有 {} 个条目，而上限又是 {}：会丢包";
     VALUE: "{} is {}", "{0} 现在是 {1}";
 }
 

@@ -21,6 +21,8 @@ pub struct Recovered {
     pub title: Said,
     /// Why it had to be taken back.
     pub why: Said,
+    /// A table that holds more than the limit that came back, in words.
+    pub overfull: Option<Said>,
     /// What was left as others had made it; or why it could not be taken back, and waits on.
     pub left: Result<Vec<Said>, Said>,
 }
@@ -28,7 +30,7 @@ pub struct Recovered {
 impl Recovered {
     /// As it is told to a person.
     pub fn said(&self) -> Said {
-        let Self { id, title, why, left } = self;
+        let Self { id, title, why, overfull, left } = self;
         let left = match left {
             Ok(left) => left,
             Err(stuck) => {
@@ -47,6 +49,9 @@ impl Recovered {
         if !left.is_empty() {
             let left = several(left);
             whole.push(&said!(", but for: {left}", "，但以下除外：{left:#}"));
+        }
+        if let Some(overfull) = overfull {
+            whole.push(&said!("; {overfull}", "；{overfull:#}"));
         }
         whole
     }
@@ -82,17 +87,19 @@ pub(crate) fn recover_locked(
             (Phase::Pending { .. }, _) if !spare && !state.guarded(transaction.id) => UNGUARDED,
             _ => continue,
         };
-        let left = match transaction.place() {
+        let unwound = match transaction.place() {
             Ok(place) => unwind(state, place.as_ref(), transaction.id, &why, Stuck::Wait, fault)
                 .map_err(|error| error.said()),
             // A namespace that can't be entered is one whose changes can't be taken back now.
             Err(why) => Err(why),
         };
+        let overfull = unwound.as_ref().ok().and_then(|unwound| unwound.overfull.clone());
         recovered.push(Recovered {
             id: transaction.id,
             title: titled(&transaction.plan),
             why,
-            left,
+            overfull,
+            left: unwound.map(|unwound| unwound.left),
         });
     }
     Ok(recovered)

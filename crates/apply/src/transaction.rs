@@ -12,6 +12,7 @@ use crate::error::plain;
 use crate::fault::Fault;
 use crate::guard::{self, GuardProgram};
 use crate::journal::{self, Journal, Record, SCHEMA};
+use crate::overfull::is_limit;
 use crate::place::Place;
 use crate::recover::{Recovered, recover_locked};
 use crate::state::State;
@@ -111,7 +112,7 @@ pub fn apply(
 
 fn take_back(state: &State, place: &Place, id: u64, why: Said, fault: &Fault) -> ApplyError {
     let left = match unwind(state, Some(place), id, &why, Stuck::Wait, fault) {
-        Ok(left) => left,
+        Ok(unwound) => unwound.left,
         Err(error) => vec![error.said()],
     };
     ApplyError::Failed { id, why, left }
@@ -144,7 +145,7 @@ fn lowers_nothing(plan: &Plan, allowed: bool) -> Result<(), ApplyError> {
         else {
             continue;
         };
-        if undo::is_limit(&s.path) && after < before && !allowed {
+        if is_limit(&s.path) && after < before && !allowed {
             let why = said!(
                 "it would be lowered from {before} to {after}: only with --allow-lower",
                 "会从 {before} 降到 {after}：要加 --allow-lower 才行"

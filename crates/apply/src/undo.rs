@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_diagnosis::plan::Change;
-use plimsoll_diagnosis::{Said, said};
+use plimsoll_diagnosis::{Said, count, said};
 
 use crate::act::{self, Ground, Seen};
 use crate::error::{plain, several};
 use crate::fault::Fault;
 use crate::history::{ASKED_FOR, Stand, load_all};
 use crate::journal::{Journal, Memo, Record};
+use crate::overfull::{self, is_limit};
 use crate::place::Place;
 use crate::reason::{self, Reason};
 use crate::recover::{Recovered, recover_locked};
@@ -39,6 +40,15 @@ pub(crate) enum Stuck {
     Leave,
 }
 
+/// What taking back left.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Unwound {
+    /// As others had made it, a sentence each.
+    pub(crate) left: Vec<Said>,
+    /// A table that holds more than the limit that came back.
+    pub(crate) overfull: Option<Said>,
+}
+
 /// What was taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undone {
@@ -48,6 +58,8 @@ pub struct Undone {
     pub title: Said,
     /// What was left as it is, a sentence each.
     pub left: Vec<Said>,
+    /// A table that holds more than the limit that came back, in words.
+    pub overfull: Option<Said>,
     /// What others had taken away already, a sentence each.
     pub gone: Vec<Said>,
     /// What of it had ended with the boot it belonged to.
@@ -56,11 +68,6 @@ pub struct Undone {
     pub emptied: Vec<Said>,
     /// What an earlier call had left.
     pub recovered: Vec<Recovered>,
-}
-
-/// Whether a path is the table's limit.
-pub(crate) fn is_limit(path: &str) -> bool {
-    path.ends_with("conntrack_max")
 }
 
 /// Refuses while a transaction waits for its confirmation, but for those that could not be taken back.
@@ -139,6 +146,7 @@ pub fn undo(
                         id: last.id,
                         title: last.title.clone(),
                         left: last.left.clone().unwrap_or_default(),
+                        overfull: last.overfull.clone(),
                         gone: Vec::new(),
                         gone_with_reboot: false,
                         emptied: Vec::new(),
@@ -173,12 +181,13 @@ pub fn undo(
     let end = stuck(transaction.id) || matches!(place, Some(Place::Shut(_)));
     let end = if end && leftover == Leftover::Leave { Stuck::Leave } else { Stuck::Wait };
     let gone = refuse(transaction, place.as_ref(), leftover, end, allow_lower)?;
-    let left = unwind(&state, place.as_ref(), transaction.id, &ASKED_FOR, end, fault)?;
+    let unwound = unwind(&state, place.as_ref(), transaction.id, &ASKED_FOR, end, fault)?;
     let emptied = place.as_ref().map(|place| emptied(transaction, place)).unwrap_or_default();
     Ok(Undone {
         id: transaction.id,
         title: transaction.title(),
-        left,
+        left: unwound.left,
+        overfull: unwound.overfull,
         gone,
         gone_with_reboot: !transaction.of_this_boot()
             && transaction.plan.changes.iter().any(Change::volatile),
@@ -240,11 +249,11 @@ fn refuse(
         match act::look(&ground, change, Some(memo)) {
             Ok(Seen::Other(what)) => changed.push(difference(change, memo, what).said()),
             Ok(Seen::Part(gone)) => missing.push(gone),
+            Ok(Seen::After) if !allow_lower => lowered(transaction, change)?,
             Ok(Seen::Before | Seen::After) => {}
             Err(_) if end == Stuck::Leave => {}
             Err(error) => return Err(ApplyError::unfit(change.subject(), plain(&error))),
         }
-        lowered(change, place, allow_lower)?;
     }
     if changed.is_empty() || leftover == Leftover::Leave {
         return Ok(missing);
@@ -252,24 +261,19 @@ fn refuse(
     Err(ApplyError::Changed(changed))
 }
 
-/// Taking back a raised limit lowers it, which hurts where the table has grown beyond it.
-fn lowered(change: &Change, place: &Place, allowed: bool) -> Result<(), ApplyError> {
+/// Taking back a raised limit lowers it, which hurts where a table has grown beyond it.
+fn lowered(transaction: &Transaction, change: &Change) -> Result<(), ApplyError> {
     let Change::Setting(s) = change else { return Ok(()) };
-    if allowed || !is_limit(&s.path) {
+    let Some((_, before)) = overfull::old_limit(transaction).filter(|_| is_limit(&s.path)) else {
         return Ok(());
-    }
-    let Ok(before) = s.before.trim().parse::<u64>() else { return Ok(()) };
-    let path = s.path.replace("conntrack_max", "conntrack_count");
-    let count = place.run(|| std::fs::read_to_string(&path)).ok();
-    let count = count.and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
-    if before > 0 && count > before {
-        let why = said!(
-            "the table holds {count} entries, and {before} would drop packets: only with --allow-lower",
-            "表里有 {count} 个条目，上限 {before} 会丢包：要加 --allow-lower 才行"
-        );
-        return Err(ApplyError::unfit(Said::name(s.path.as_str()), why));
-    }
-    Ok(())
+    };
+    let Some((name, entries)) = overfull::fuller(s, before) else { return Ok(()) };
+    let (entries, before) = (count(entries), count(before));
+    let why = said!(
+        "{name} holds {entries} entries, and {before} would drop packets: only with --allow-lower",
+        "{name:#} 有 {entries} 个条目，上限 {before} 会丢包：要加 --allow-lower 才行"
+    );
+    Err(ApplyError::unfit(Said::name(s.path.as_str()), why))
 }
 
 /// What stands there, what we wrote, and what stood there before.
@@ -293,8 +297,7 @@ fn ended(transaction: &Transaction, change: &Change, place: Option<&Place>) -> b
     change.volatile() && (!transaction.of_this_boot() || place.is_none())
 }
 
-/// Takes back whatever of a transaction stands, the last first, and goes on past an error. Returns what was
-/// left as others had made it. On an error the transaction stays open, and the next call goes on.
+/// Takes back whatever of a transaction stands, the last first, and goes on past an error. On an error the transaction stays open, and the next call goes on.
 pub(crate) fn unwind(
     state: &State,
     place: Option<&Place>,
@@ -302,8 +305,8 @@ pub(crate) fn unwind(
     why: &Said,
     end: Stuck,
     fault: &Fault,
-) -> Result<Vec<Said>, ApplyError> {
-    let Some(transaction) = Transaction::load(state, id)? else { return Ok(Vec::new()) };
+) -> Result<Unwound, ApplyError> {
+    let Some(transaction) = Transaction::load(state, id)? else { return Ok(Unwound::default()) };
     let mut journal = Journal::resume(state, id)?;
     // A journal that can't be written any more does not keep the old state from coming back.
     let mut unwritten = None;
@@ -369,10 +372,11 @@ pub(crate) fn unwind(
         );
         return Err(ApplyError::Journal { path: what, why });
     }
-    write(Record::Closed { wall: clock::wall() });
+    let overfull = overfull::after(&transaction).map(|overfull| overfull.said());
+    write(Record::Closed { wall: clock::wall(), overfull: overfull.clone() });
     match unwritten {
         Some(error) => Err(error),
-        None => Ok(left),
+        None => Ok(Unwound { left, overfull }),
     }
 }
 

@@ -43,10 +43,10 @@ pub fn watch(target: &Target, span: Duration) -> io::Result<Flow> {
 
 /// Watches all namespaces for so long: what is the whole machine's, such as the limit, is a matter of each.
 pub fn watch_all(span: Duration) -> io::Result<Flow> {
-    let all = Place::all()?;
+    let all = Place::all();
     // One may be gone meanwhile, or not count.
     let counts = || -> Vec<Option<[u64; 2]>> {
-        all.iter().map(|place| place.run(|| Ok([drops()?, packets()?])).ok()).collect()
+        all.iter().map(|(_, place)| place.run(|| Ok([drops()?, packets()?])).ok()).collect()
     };
     let before = counts();
     std::thread::sleep(span);

@@ -150,7 +150,7 @@ fn unload(place: &Place, c: &IptablesChange, before: &Memo) -> io::Result<()> {
     let _held = lock()?;
     let names = if c.restore.starts_with("ip6") { "ip6" } else { "ip" };
     let names = format!("/proc/thread-self/net/{names}_tables_names");
-    let holders = Place::all()?.iter().try_fold(0, |holders, one| {
+    let holders = Place::all().iter().try_fold(0, |holders, (_, one)| {
         let has = one.run(|| match fs::read_to_string(&names) {
             Ok(text) => Ok(text.lines().any(|name| name == c.table)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -130,6 +130,9 @@ impl Voice {
                 "已被别人去掉：{gone:#}。"
             ));
         }
+        if let Some(overfull) = &undone.overfull {
+            self.say(&said!("Overfull: {overfull}.", "超限：{overfull:#}。"));
+        }
         for left in &undone.left {
             self.say(&said!("Left as it is: {left}.", "保持现状：{left:#}。"));
         }
