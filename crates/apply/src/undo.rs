@@ -16,6 +16,7 @@ use crate::overfull::{self, is_limit};
 use crate::place::Place;
 use crate::reason::{self, Reason};
 use crate::recover::{Recovered, recover_locked};
+use crate::sight;
 use crate::state::State;
 use crate::{ApplyError, Phase, Transaction, clock};
 
@@ -225,32 +226,23 @@ fn refuse(
     end: Stuck,
     allow_lower: bool,
 ) -> Result<Vec<Said>, ApplyError> {
+    let done = |stand: &Stand| matches!(stand, Stand::Done { .. });
+    if only_deletes(transaction) && transaction.stands.iter().any(done) {
+        let why = said!(
+            "transaction {} deleted entries: they can't be brought back",
+            "事务 {} 删除了条目：无法恢复",
+            transaction.id
+        );
+        return Err(ApplyError::NoSuch(why));
+    }
     let (mut changed, mut missing) = (Vec::new(), Vec::new());
-    let mut subjects = BTreeSet::new();
-    let changes = transaction.plan.changes.iter().zip(&transaction.stands).rev();
-    for (change, stand) in changes {
-        let Stand::Done { memo, .. } = stand else { continue };
-        if only_deletes(transaction) {
-            let why = said!(
-                "transaction {} deleted entries: they can't be brought back",
-                "事务 {} 删除了条目：无法恢复",
-                transaction.id
-            );
-            return Err(ApplyError::NoSuch(why));
-        }
-        // Of several changes of one thing the last is the one that stands.
-        if ended(transaction, change, place) || !subjects.insert(change.subject()) {
-            continue;
-        }
-        // What is left to look at here lies in no namespace.
-        let here = Place::Here;
-        let place = place.unwrap_or(&here);
-        let ground = Ground { place, root: &transaction.root, id: transaction.id };
-        match act::look(&ground, change, Some(memo)) {
+    for (change, memo, seen) in sight::look(transaction, place, &mut BTreeSet::new()) {
+        match seen {
             Ok(Seen::Other(what)) => changed.push(difference(change, memo, what).said()),
             Ok(Seen::Part(gone)) => missing.push(gone),
+            Ok(Seen::Before) => missing.push(sight::gone(change)),
             Ok(Seen::After) if !allow_lower => lowered(transaction, change)?,
-            Ok(Seen::Before | Seen::After) => {}
+            Ok(Seen::After) => {}
             Err(_) if end == Stuck::Leave => {}
             Err(error) => return Err(ApplyError::unfit(change.subject(), plain(&error))),
         }
@@ -277,7 +269,7 @@ fn lowered(transaction: &Transaction, change: &Change) -> Result<(), ApplyError>
 }
 
 /// What stands there, what we wrote, and what stood there before.
-fn difference(change: &Change, memo: &Memo, what: Reason) -> Reason {
+pub(crate) fn difference(change: &Change, memo: &Memo, what: Reason) -> Reason {
     match change {
         Change::Setting(s) => {
             let ours = memo.first().map_or(s.after.as_str(), String::as_str);
@@ -293,7 +285,7 @@ fn difference(change: &Change, memo: &Memo, what: Reason) -> Reason {
 }
 
 /// Whether a change has ended by itself: with the boot, or with the namespace it was made in.
-fn ended(transaction: &Transaction, change: &Change, place: Option<&Place>) -> bool {
+pub(crate) fn ended(transaction: &Transaction, change: &Change, place: Option<&Place>) -> bool {
     change.volatile() && (!transaction.of_this_boot() || place.is_none())
 }
 

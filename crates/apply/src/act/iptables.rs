@@ -11,11 +11,10 @@ use plimsoll_wire::filter::{Backend, Chain, Program, TableFamily, read_save};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Seen, program};
+use super::{Seen, listed, program};
 use crate::error::plain;
 use crate::journal::Memo;
 use crate::place::{self, Place};
-use crate::reason;
 
 /// Seconds to wait for the lock of xtables, which firewall services hold while they work.
 const PATIENCE: &str = "5";
@@ -24,12 +23,73 @@ const NO_TABLE: &str = "no table";
 
 pub(super) fn look(c: &IptablesChange) -> io::Result<Seen> {
     let text = section(c)?.unwrap_or_default();
-    let there = c.marks.iter().filter(|mark| text.contains(mark.as_str())).count();
-    Ok(match there {
-        0 => Seen::Before,
-        n if n == c.marks.len() => Seen::After,
-        n => Seen::Other(reason::MARKS.of(&[&n, &c.marks.len(), &c.table])),
+    let pieces: Vec<Piece<'_>> = c.revert.lines().filter_map(Piece::of).collect();
+    let gone: Vec<&Piece<'_>> = pieces.iter().filter(|piece| !piece.is_in(&text)).collect();
+    Ok(match gone.len() {
+        n if n == pieces.len() => Seen::Before,
+        0 => Seen::After,
+        _ => {
+            let gone: Vec<Said> = gone.into_iter().map(|piece| piece.said(c)).collect();
+            Seen::Part(listed(&gone))
+        }
     })
+}
+
+/// What a line of the text that takes a change back takes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piece<'a> {
+    /// A rule in a chain, known by its comment as `--comment "…"`.
+    Rule { chain: &'a str, comment: &'a str },
+    /// A chain of our own, with whatever is in it.
+    Chain(&'a str),
+}
+
+impl<'a> Piece<'a> {
+    fn of(line: &'a str) -> Option<Self> {
+        let (verb, rest) = line.split_once(' ')?;
+        let chain = rest.split(' ').next()?;
+        match verb {
+            "-D" => {
+                let comment = &rest[rest.find("--comment \"")?..];
+                let end = comment.match_indices('"').nth(1)?.0;
+                Some(Self::Rule { chain, comment: &comment[..=end] })
+            }
+            "-X" => Some(Self::Chain(chain)),
+            _ => None,
+        }
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        text.lines().any(|line| match self {
+            Self::Rule { chain, comment } => {
+                let rule = line.strip_prefix("-A ").and_then(|rest| rest.strip_prefix(chain));
+                rule.is_some_and(|rest| rest.starts_with(' ') && rest.contains(comment))
+            }
+            Self::Chain(name) => {
+                let head = line.strip_prefix(':').and_then(|rest| rest.strip_prefix(name));
+                head.is_some_and(|rest| rest.starts_with(' '))
+            }
+        })
+    }
+
+    fn said(&self, c: &IptablesChange) -> Said {
+        let table = format!("{} {}", c.restore.trim_end_matches("-restore"), c.table);
+        match self {
+            Self::Rule { chain, .. } => {
+                said!("a rule in {table} {chain}", "{table} {chain} 里的一条规则")
+            }
+            Self::Chain(name) => said!("chain {table} {name}", "链 {table} {name}"),
+        }
+    }
+}
+
+/// The text that takes back what is there of a change.
+fn revert_of(c: &IptablesChange, there: &str) -> String {
+    let is_there = |line: &&str| {
+        let emptied = line.strip_prefix("-F ").map(Piece::Chain);
+        Piece::of(line).or(emptied).is_none_or(|piece| piece.is_in(there))
+    };
+    c.revert.lines().filter(is_there).flat_map(|line| [line, "\n"]).collect()
 }
 
 /// `--test` checks the text and commits nothing, but it brings the table into being, so it is only asked
@@ -85,7 +145,8 @@ fn held(
 }
 
 pub(super) fn take_back(c: &IptablesChange) -> io::Result<()> {
-    restore(c, &c.revert)
+    let there = section(c)?.unwrap_or_default();
+    restore(c, &revert_of(c, &there))
 }
 
 /// Takes the table away that came with the change, once nothing is in it. `Some`: which one stays, and why. May be asked
@@ -238,6 +299,31 @@ fn restore(c: &IptablesChange, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_there_is_taken_back() {
+        let jump =
+            |hook| format!("{hook} -p tcp -m comment --comment \"plimsoll: x\" -j PLIMSOLL-X");
+        let (before, after) = (jump("PREROUTING"), jump("OUTPUT"));
+        let revert =
+            format!("*raw\n-D {before}\n-D {after}\n-F PLIMSOLL-X\n-X PLIMSOLL-X\nCOMMIT\n");
+        let c = IptablesChange {
+            restore: "iptables-restore".into(),
+            save: "iptables-save".into(),
+            table: "raw".into(),
+            apply: String::new(),
+            revert: revert.clone(),
+            marks: Vec::new(),
+            placed: Vec::new(),
+        };
+        let chains = "*raw\n:OUTPUT ACCEPT [1:2]\n:PLIMSOLL-X - [0:0]\n:PLIMSOLL-XY - [0:0]\n";
+        assert_eq!(revert_of(&c, &format!("{chains}-A {before}\n-A {after}\n")), revert);
+        // Two rules have one comment, and one of them is gone.
+        let one = format!("*raw\n-D {after}\n-F PLIMSOLL-X\n-X PLIMSOLL-X\nCOMMIT\n");
+        assert_eq!(revert_of(&c, &format!("{chains}-A {after}\n")), one);
+        let others = "*raw\n:PLIMSOLL-XY - [0:0]\n-A OUTPUT -j PLIMSOLL-XY\n";
+        assert_eq!(revert_of(&c, others), "*raw\nCOMMIT\n");
+    }
 
     #[test]
     fn a_table_with_a_rule_or_a_policy_is_not_empty() {

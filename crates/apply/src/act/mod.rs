@@ -145,6 +145,22 @@ pub(crate) fn tidy_around(ground: &Ground<'_>, change: &Change, before: &Memo) -
     }
 }
 
+/// Names one after the other, and once each.
+fn listed(names: &[Said]) -> Said {
+    let mut all: Vec<(&Said, usize)> = Vec::new();
+    for name in names {
+        match all.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, times)) => *times += 1,
+            None => all.push((name, 1)),
+        }
+    }
+    let words = all.into_iter().map(|(name, times)| match times {
+        1 => name.clone(),
+        _ => said!("{name} ({times} of them)", "{name:#}（共 {times} 条）"),
+    });
+    Said::join(&words.collect::<Vec<_>>(), &Said::of(", ", "、"))
+}
+
 /// The error in words, with what it was about.
 pub(crate) fn words(change: &Change, error: &io::Error) -> Said {
     let (subject, why) = (change.subject(), plain(error));

@@ -6,7 +6,7 @@ use plimsoll_diagnosis::Said;
 use plimsoll_diagnosis::plan::{NftChange, NftTable, OwnRule, Placed};
 use plimsoll_wire::filter::{Chain, Program, read_json};
 
-use super::{Seen, program};
+use super::{Seen, listed, program};
 use crate::journal::Memo;
 use crate::reason;
 
@@ -37,7 +37,7 @@ pub(super) fn look(c: &NftChange, memo: Option<&Memo>) -> io::Result<Seen> {
     Ok(match gone.len() {
         0 => Seen::After,
         n if n == c.tables.len() + c.rules.len() => Seen::Before,
-        _ => Seen::Part(Said::join(&gone, &Said::of(", ", "、"))),
+        _ => Seen::Part(listed(&gone)),
     })
 }
 

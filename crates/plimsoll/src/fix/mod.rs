@@ -13,8 +13,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use plimsoll_apply::{
-    ApplyError, Fault, GuardProgram, Leftover, Options, Phase, Transaction, apply, history,
-    stand_guard,
+    ApplyError, Fault, GuardProgram, Leftover, Options, Phase, Sight, Transaction, apply, history,
+    sights, stand_guard,
 };
 use plimsoll_ct::Time;
 use plimsoll_diagnosis::plan::{Change, Plan, Verify};
@@ -130,7 +130,7 @@ fn list(arguments: &Fix, voice: Voice) -> ExitCode {
     voice.passed_over(&arguments.state_dir);
     match history(&arguments.state_dir) {
         Ok(all) if arguments.json => {
-            let all: Vec<Told> = all.iter().map(told).collect();
+            let all: Vec<Told> = all.iter().zip(&sights(&all)).map(told).collect();
             tell::text(Language::English, &report::transactions_json(&all));
             ExitCode::SUCCESS
         }
@@ -143,7 +143,8 @@ fn list(arguments: &Fix, voice: Voice) -> ExitCode {
 }
 
 /// What is told of a transaction.
-fn told(t: &Transaction) -> Told {
+fn told((t, sight): (&Transaction, &Sight)) -> Told {
+    let words = |all: &[Said]| all.iter().map(ToString::to_string).collect();
     let time =
         |seconds: u64| Time(i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000));
     let pending = matches!(t.phase, Phase::Pending { .. });
@@ -158,7 +159,10 @@ fn told(t: &Transaction) -> Told {
         of_this_boot: t.of_this_boot(),
         reversible: t.plan.reversible(),
         why: t.why.as_ref().map(ToString::to_string),
-        left_alone: t.left_alone().iter().map(ToString::to_string).collect(),
+        left_alone: words(&t.left_alone()),
+        gone: words(&sight.gone),
+        changed: words(&sight.changed),
+        unseen: words(&sight.unseen),
     }
 }
 

@@ -5,7 +5,9 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use plimsoll_apply::{Applied, Event, Flow, Phase, Recovered, Transaction, Undone, unreadable};
+use plimsoll_apply::{
+    Applied, Event, Flow, Phase, Recovered, Sight, Transaction, Undone, sights, unreadable,
+};
 use plimsoll_diagnosis::plan::{Change, Filter, Plan};
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_report::number::{count, counted};
@@ -154,8 +156,8 @@ impl Voice {
         if all.is_empty() {
             self.say(&Said::of("No transaction yet.", "还没有事务。"));
         }
-        for transaction in all {
-            let state = state(transaction);
+        for (transaction, sight) in all.iter().zip(sights(all)) {
+            let state = state(transaction, &sight);
             let why = match &transaction.why {
                 Some(why) => said!(" ({why})", "（{why:#}）"),
                 None => Said::default(),
@@ -178,6 +180,33 @@ impl Voice {
             for left in transaction.left_alone() {
                 self.say(&said!("      left as it was: {left}", "      保持原样：{left:#}"));
             }
+            self.seen(id, &sight);
+        }
+    }
+
+    /// What is not as a transaction left it.
+    fn seen(self, id: u64, sight: &Sight) {
+        if !sight.gone.is_empty() {
+            let gone = Said::join(&sight.gone, &Said::of(", ", "、"));
+            self.say(&match sight.stands {
+                true => said!(
+                    "      gone: {gone}; `plimsoll undo {id}` takes back what is left",
+                    "      已不在：{gone:#}；`plimsoll undo {id}` 撤销剩下的"
+                ),
+                false => said!(
+                    "      gone: {gone}; nothing is left of it",
+                    "      已不在：{gone:#}；什么也没有剩下"
+                ),
+            });
+        }
+        for changed in &sight.changed {
+            self.say(&said!("      changed since: {changed}", "      此后有变化：{changed:#}"));
+        }
+        for unseen in &sight.unseen {
+            self.say(&said!(
+                "      whether it is still there can't be seen: {unseen}",
+                "      看不到是否还在：{unseen:#}"
+            ));
         }
     }
 
@@ -236,7 +265,7 @@ fn made(change: &Change, readback: Option<&str>) -> Option<Said> {
 }
 
 /// Where a transaction stands.
-fn state(transaction: &Transaction) -> Said {
+fn state(transaction: &Transaction, sight: &Sight) -> Said {
     match transaction.phase {
         Phase::Applying => Said::of("interrupted", "被打断"),
         Phase::Pending { .. } => match transaction.seconds_left() {
@@ -249,7 +278,13 @@ fn state(transaction: &Transaction) -> Said {
         Phase::Standing if !transaction.plan.reversible() => {
             Said::of("done, for good", "已完成，无法撤销")
         }
-        Phase::Standing if transaction.of_this_boot() => Said::of("stands", "生效中"),
+        Phase::Standing if sight.gone.is_empty() && transaction.of_this_boot() => {
+            Said::of("stands", "生效中")
+        }
+        Phase::Standing if !sight.gone.is_empty() => match sight.stands {
+            true => Said::of("stands, but not all of it", "生效中，但已不完整"),
+            false => Said::of("stands no more", "已不再生效"),
+        },
         Phase::Standing => {
             Said::of("stands (made before the last boot)", "生效中（上次启动之前所做）")
         }

@@ -546,6 +546,12 @@ fn what_a_reload_of_the_firewall_leaves_of_a_bypass_is_taken_back() {
     reload();
     let error = host.fails(bypass);
     assert!(error.contains("plimsoll undo takes away what is left of it"), "{error}");
+    let list = host.list();
+    assert!(list.contains("stands, but not all of it"), "{list}");
+    assert!(
+        list.contains("gone: a rule in inet site input (3 of them); `plimsoll undo 1` takes back"),
+        "{list}"
+    );
     let said = host.ok(&["undo"]);
     assert!(
         said.contains("Gone already, by somebody else's hand: a rule in inet site input"),
@@ -563,5 +569,63 @@ fn what_a_reload_of_the_firewall_leaves_of_a_bypass_is_taken_back() {
         "{said}"
     );
     assert_eq!(host.everything(), old);
+
+    // Nothing is left of it.
+    host.ok(bypass);
+    host.netns.run("nft", &["flush", "ruleset"]);
+    let list = host.list();
+    assert!(
+        list.contains("stands no more\n      gone: table inet plimsoll_bypass_tcp443"),
+        "{list}"
+    );
+    let json = host.ok(&["fix", "--list", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let errors = crate::support::schema_errors(&crate::support::schema("transactions"), &json);
+    assert_eq!(errors, Vec::<String>::new());
+    let gone = json["transactions"].as_array().and_then(|all| all.last()?["gone"].as_array());
+    assert_eq!(gone.map(Vec::len), Some(1), "{json}");
+    let said = host.ok(&["undo"]);
+    assert!(
+        said.contains("Gone already, by somebody else's hand: table inet plimsoll_bypass_tcp443"),
+        "{said}"
+    );
     let _ = std::fs::remove_file(file);
+}
+
+/// The same of iptables, on both back ends: what is left goes, and what was gone is told.
+#[test]
+fn what_a_reload_leaves_of_rules_of_iptables_is_taken_back() {
+    if !root() {
+        return;
+    }
+    for (iptables, host) in [
+        ("iptables-legacy", Host::new("left-old").with_strict_legacy()),
+        ("iptables-nft", Host::new("left-new").with_strict_iptables()),
+    ] {
+        // In the order that a reload leaves them in.
+        let reload = format!("{iptables}-save -t filter | {iptables}-restore");
+        host.netns.run("sh", &["-c", &reload]);
+        let old = host.everything();
+        host.ok(BYPASS);
+        assert!(host.list().contains("tcp/443  stands\n"), "{}", host.list());
+        let without = format!(
+            "{iptables}-save -t filter | grep -v 'plimsoll: tcp/443\"' | {iptables}-restore"
+        );
+        host.netns.run("sh", &["-c", &without]);
+        let gone = format!("a rule in {iptables} filter FW");
+        let list = host.list();
+        assert!(list.contains("stands, but not all of it"), "{list}");
+        assert!(list.contains(&format!("gone: {gone}")), "{list}");
+        let said = host.ok(&["undo"]);
+        assert!(said.contains(&format!("by somebody else's hand: {gone}")), "{said}");
+        assert_eq!(host.everything(), old);
+
+        host.ok(BYPASS);
+        let without = format!("{iptables}-save -t filter | grep -v plimsoll | {iptables}-restore");
+        host.netns.run("sh", &["-c", &without]);
+        let said = host.ok(&["undo"]);
+        let gone = format!("by somebody else's hand: our rules in {iptables} filter");
+        assert!(said.contains(&gone), "{said}");
+        assert_eq!(host.everything(), old);
+    }
 }

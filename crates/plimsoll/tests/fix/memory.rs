@@ -91,6 +91,8 @@ fn the_next_step_is_taken_while_another_namespace_drops() {
     let reached = host.limit().0;
     assert!(reached > 2 * FULL && reached < 16 << 20, "{reached}: {said}");
     assert!(said.contains("was left: no packet is dropped any more"), "{said}");
-    host.ok(&["undo"]);
+    let said = host.fails(&["undo"]);
+    assert!(said.contains("1,000 would drop packets: only with --allow-lower"), "{said}");
+    host.ok(&["undo", "--allow-lower"]);
     assert_eq!(host.limit(), (FULL, buckets));
 }

@@ -36,6 +36,12 @@ pub struct Told {
     pub why: Option<String>,
     /// What was left as it is when it was taken back, a sentence each.
     pub left_alone: Vec<String>,
+    /// What others have taken away of one that stands, a few words each.
+    pub gone: Vec<String>,
+    /// What others have changed of one that stands, a sentence each.
+    pub changed: Vec<String>,
+    /// What could not be looked at, a sentence each.
+    pub unseen: Vec<String>,
 }
 
 /// All of them, indented for a person.
@@ -46,6 +52,7 @@ pub fn transactions_json(all: &[Told]) -> String {
             "began": rfc3339(t.began), "ended": t.ended.map(rfc3339),
             "seconds_left": t.seconds_left, "of_this_boot": t.of_this_boot, "reversible": t.reversible,
             "why": t.why, "left_alone": t.left_alone,
+            "gone": t.gone, "changed": t.changed, "unseen": t.unseen,
         })
     };
     let all: Vec<Value> = all.iter().map(one).collect();
