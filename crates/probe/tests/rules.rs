@@ -331,7 +331,7 @@ fn a_sosreport_of_an_nft_host_is_read_from_nft_and_the_listings_repeat_it() {
     let fact = saved.rules(None);
     assert_eq!(
         fact.source().unwrap().to_string(),
-        "sos_commands/firewall_tables/nft_-a_list_ruleset"
+        "/sos_commands/firewall_tables/nft_-a_list_ruleset"
     );
     assert!(fact.value().unwrap().rules.iter().all(|r| r.backend == Backend::IptablesNft));
 }

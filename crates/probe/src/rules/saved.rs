@@ -67,7 +67,7 @@ pub fn of_files(files: &Files, namespace: Option<&str>) -> Fact<Ruleset> {
     for (path, form) in found {
         let Ok(bytes) = files.read(&path, OUTPUT) else { continue };
         if take(&mut rules, &path, &form, &bytes) {
-            sources.push(path.trim_start_matches('/').into());
+            sources.push(path.clone());
         }
     }
     if namespace.is_none() {
@@ -110,7 +110,7 @@ pub fn program_of_files(files: &Files, namespace: Option<&str>) -> Fact<Program>
             Form::Nft | Form::Listing { .. } => false,
         };
         if read && (bytes.len() as u64) < OUTPUT {
-            sources.push(path.trim_start_matches('/').into());
+            sources.push(path.clone());
         }
     }
     if found.is_empty() && namespace.is_none() {
@@ -295,7 +295,7 @@ fn empty_by_modules(files: &Files, rules: &mut Ruleset, sources: &mut Vec<String
     }
     // Alone it proves an empty ruleset only when nothing at all was loaded.
     if absent && (!sources.is_empty() || rules.complete()) {
-        sources.push(path.trim_start_matches('/').into());
+        sources.push(path.into());
     }
 }
 
