@@ -262,6 +262,10 @@ impl Search {
                     "/proc/PID/ns/net: permission denied; {seen} seen from outside only",
                     "/proc/PID/ns/net：权限不够；有 {seen} 个只从外面看到"
                 ),
+                1 => said!(
+                    "/proc/PID/ns/net: permission denied for 1 process",
+                    "/proc/PID/ns/net：1 个进程权限不够"
+                ),
                 n => said!(
                     "/proc/PID/ns/net: permission denied for {n} processes",
                     "/proc/PID/ns/net：{n} 个进程权限不够"
