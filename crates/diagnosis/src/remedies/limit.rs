@@ -58,9 +58,12 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     let role = hot.and_then(|service| roles(s, service, false)?.first().copied());
     let v6 = source.is_some_and(|p| p.address.is_ipv6());
     let old = case.after.host.kernel.value().is_some_and(|k| k.rank() < (2, 23));
-    let (title, commands) = if speaks_nft(case, s) {
+    let nft = speaks_nft(case, s);
+    // Without a count all of the source's packets go.
+    let all = old && !nft;
+    let (title, commands) = if nft {
         (at_most(each), by_nft(each, v6))
-    } else if old {
+    } else if all {
         // connlimit came with 2.6.23.
         let address = prefix_label(source.filter(|_| !v6)?);
         let title = said!(
@@ -91,6 +94,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
         title,
         findings: answers,
         fix: hot
+            .filter(|_| !all)
             .and_then(|Service { port, .. }| {
                 let ours = format!("limit tcp/{port} --per-source {each}{forwarded} --confirm 60s");
                 fix(&ours, s)
@@ -99,15 +103,30 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
             .collect(),
         commands,
         memory: None,
-        risk: said!(
-            "A proxy, a NAT gateway or this host itself may rightly be the one source: look who it is \
-               first. Counting needs 64 bytes for each connection.",
-            "代理、NAT 网关或本机自己可能就应该是那一个来源：先看清楚是谁。计数要为每条连接占 64 字节。"
-        ),
-        effect: said!(
-            "What is over the number is dropped before it becomes an entry; the others have the rest.",
-            "超出的在成为条目之前就被丢弃；其余的地方归别人用。"
-        ),
+        risk: if all {
+            said!(
+                "A proxy, a NAT gateway or this host itself may rightly be the one source: look who it is \
+                 first. Its connections that are open break, too.",
+                "代理、NAT 网关或本机自己可能就应该是那一个来源：先看清楚是谁。它已经打开的连接也会断。"
+            )
+        } else {
+            said!(
+                "A proxy, a NAT gateway or this host itself may rightly be the one source: look who it is \
+                 first. Counting needs 64 bytes for each connection.",
+                "代理、NAT 网关或本机自己可能就应该是那一个来源：先看清楚是谁。计数要为每条连接占 64 字节。"
+            )
+        },
+        effect: if all {
+            said!(
+                "Nothing that comes from there becomes an entry any more; the entries that are there age out.",
+                "从那里来的不再成为条目；现有的条目会自行过期。"
+            )
+        } else {
+            said!(
+                "What is over the number is dropped before it becomes an entry; the others have the rest.",
+                "超出的在成为条目之前就被丢弃；其余的地方归别人用。"
+            )
+        },
         refused,
     };
     Some(Ranked { rank: 4, remedy })

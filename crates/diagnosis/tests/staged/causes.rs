@@ -99,6 +99,19 @@ fn one_client_that_holds_most_of_a_half_full_table_is_named() {
 }
 
 #[test]
+fn where_sources_can_not_be_counted_the_one_is_dropped_and_that_is_what_is_said() {
+    let mut after = host("2.6.18-398.el5", 2);
+    let one = from_one(census(&[(tcp(TcpState::Established), 50_000)]));
+    fill(&mut after.namespaces[0], one);
+    let limit = remedy(&judge(&after, &[]), RemedyId::Limit).clone();
+    assert_eq!(limit.title, "drop the packets of 198.51.100.7 before they are tracked");
+    assert_eq!(limit.commands, ["iptables -t raw -I PREROUTING -s 198.51.100.7 -j DROP"]);
+    assert!(limit.fix.is_empty(), "`fix limit` counts: {:?}", limit.fix);
+    assert!(limit.effect.starts_with("Nothing that comes from there becomes an entry"));
+    assert!(limit.risk.ends_with("Its connections that are open break, too."));
+}
+
+#[test]
 fn a_limit_for_each_source_is_not_offered_where_a_network_holds_the_table_by_many_of_them() {
     let mut after = host("6.12.117", 8);
     let mut many = census(&[(tcp(TcpState::Established), 150_000)]);
