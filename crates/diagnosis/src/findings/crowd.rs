@@ -299,7 +299,7 @@ fn namespace(case: &Case<'_>) -> Option<Draft> {
         return None;
     }
     let summary = said!(
-        "{} holds {} of the {} entries of all namespaces, {} of its limit.",
+        "{} holds {} of the {} entries of all namespaces, and is at {} of its limit.",
         "{:#} 占了所有命名空间 {2} 个条目的 {1:#}，达到其上限的 {3:#}。",
         s.name,
         words::share(share),
