@@ -28,7 +28,7 @@ fn the_locale_or_the_flag_chooses_and_what_programs_read_stays_english() {
         |locale: &str| told(locale, &["replay", "--synthetic", MADE, FEW, "--json", "--scale=2"]).0;
     assert_eq!(json("zh_CN.UTF-8"), json("C"));
     let all = told("C", &["explain", "--lang", "zh"]).0;
-    assert!(all.starts_with("CT001  table-full               表已满，正在丢包\n"), "{all}");
+    assert!(all.starts_with("CT001  table-full                 表已满，正在丢包\n"), "{all}");
     assert!(all.lines().all(is_chinese), "{all}");
     let wrong = told("zh_CN.UTF-8", &["explain", "x"]).1;
     assert!(wrong.starts_with("plimsoll: 没有诊断结论 \"x\"；"), "{wrong}");
