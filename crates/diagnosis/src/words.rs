@@ -51,17 +51,30 @@ pub(crate) fn rate(per_second: f64) -> String {
     if per_second < 9.95 { format!("{per_second:.1}") } else { count(rounded(per_second)) }
 }
 
-/// Seconds as a person says them, in at most two units.
-pub(crate) fn span(seconds: f64) -> Said {
+/// Seconds as a person says them, in two units at most: `0.4 s`, `45 s`, `4 min 10 s`, `3 h 12 min`, `5 d 3 h`; `–` for
+/// what is no span.
+pub fn span(seconds: f64) -> Said {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return Said::name("–");
+    }
+    if seconds < 9.95 {
+        let decimals = if seconds < 0.1 { 2 } else { 1 };
+        let s = format!("{seconds:.decimals$}");
+        let s = s.trim_end_matches(".00").trim_end_matches(".0");
+        return said!("{s} s", "{s} 秒");
+    }
     let s = rounded(seconds);
-    match s {
-        0..=119 => said!("{s} s", "{s} 秒"),
-        120..=599 if s.is_multiple_of(60) => said!("{} min", "{} 分钟", s / 60),
-        120..=599 => said!("{} min {} s", "{} 分钟 {} 秒", s / 60, s % 60),
-        600..=7199 => said!("{} min", "{} 分钟", s / 60),
-        7200..=172_799 if s % 3600 < 60 => said!("{} h", "{} 小时", s / 3600),
-        7200..=172_799 => said!("{} h {} min", "{} 小时 {} 分钟", s / 3600, s % 3600 / 60),
-        _ => said!("{} days", "{} 天", s / 86_400),
+    let (minutes, hours, days) = (s / 60, s / 3600, count(s / 86_400));
+    match (s, s % 60, minutes % 60, hours % 24) {
+        (0..60, ..) => said!("{s} s", "{s} 秒"),
+        (60..3600, 0, ..) => said!("{minutes} min", "{minutes} 分钟"),
+        (60..3600, s, ..) => said!("{minutes} min {s} s", "{minutes} 分钟 {s} 秒"),
+        (3600..86_400, _, 0, _) => said!("{hours} h", "{hours} 小时"),
+        (3600..86_400, _, minutes, _) => {
+            said!("{hours} h {minutes} min", "{hours} 小时 {minutes} 分钟")
+        }
+        (.., 0) => said!("{days} d", "{days} 天"),
+        (.., hours) => said!("{days} d {hours} h", "{days} 天 {hours} 小时"),
     }
 }
 
@@ -155,11 +168,24 @@ mod tests {
 
     #[test]
     fn spans_read_in_two_units_at_most() {
-        assert_eq!(span(52.4), "52 s");
-        assert_eq!(span(200.0), "3 min 20 s");
-        assert_eq!(span(1800.0), "30 min");
-        assert_eq!(span(7500.0), "2 h 5 min");
-        assert_eq!(span(432_000.0), "5 days");
+        for (seconds, english, chinese) in [
+            (0.0, "0 s", "0 秒"),
+            (0.05, "0.05 s", "0.05 秒"),
+            (0.44, "0.4 s", "0.4 秒"),
+            (3.0, "3 s", "3 秒"),
+            (52.4, "52 s", "52 秒"),
+            (61.0, "1 min 1 s", "1 分钟 1 秒"),
+            (250.0, "4 min 10 s", "4 分钟 10 秒"),
+            (1800.0, "30 min", "30 分钟"),
+            (3600.0, "1 h", "1 小时"),
+            (11_520.0, "3 h 12 min", "3 小时 12 分钟"),
+            (90_000.0, "1 d 1 h", "1 天 1 小时"),
+            (432_000.0, "5 d", "5 天"),
+            (f64::NAN, "–", "–"),
+        ] {
+            let said = span(seconds);
+            assert_eq!((&*said, &*format!("{said:#}")), (english, chinese));
+        }
     }
 
     #[test]

@@ -47,30 +47,6 @@ pub fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// `0.4 s`, `45 s`, `4 min 10 s`, `3 h 12 min`, `5 d 3 h`.
-pub fn duration(seconds: f64) -> String {
-    if !seconds.is_finite() || seconds < 0.0 {
-        return "–".into();
-    }
-    if seconds < 9.95 {
-        return format!("{} s", format!("{seconds:.1}").trim_end_matches(".0"));
-    }
-    let s = (seconds + 0.5) as u64;
-    let two = |big: u64, big_unit: &str, small: u64, small_unit: &str| {
-        if small == 0 {
-            format!("{} {big_unit}", count(big))
-        } else {
-            format!("{} {big_unit} {small} {small_unit}", count(big))
-        }
-    };
-    match s {
-        0..60 => format!("{s} s"),
-        60..3600 => two(s / 60, "min", s % 60, "s"),
-        3600..86_400 => two(s / 3600, "h", s % 3600 / 60, "min"),
-        _ => two(s / 86_400, "d", s % 86_400 / 3600, "h"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,16 +79,5 @@ mod tests {
         assert_eq!(share(0.925), "93 %");
         assert_eq!(share(1.38), "138 %");
         assert_eq!(share(12.0), ">999 %");
-    }
-
-    #[test]
-    fn spans_have_at_most_two_units() {
-        assert_eq!(duration(0.0), "0 s");
-        assert_eq!(duration(0.44), "0.4 s");
-        assert_eq!(duration(250.0), "4 min 10 s");
-        assert_eq!(duration(3600.0), "1 h");
-        assert_eq!(duration(11_520.0), "3 h 12 min");
-        assert_eq!(duration(432_000.0), "5 d");
-        assert_eq!(duration(f64::NAN), "–");
     }
 }

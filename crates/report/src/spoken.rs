@@ -1,7 +1,6 @@
 //! Sentences in two languages, the one beside the other.
 
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
+use alloc::string::String;
 
 use plimsoll_ct::Bytes;
 
@@ -31,26 +30,5 @@ pub(crate) fn price(language: Language, memory: Bytes) -> String {
 
 /// A span: `4 min 10 s`, `4 分钟 10 秒`.
 pub fn span(language: Language, seconds: f64) -> String {
-    let english = number::duration(seconds);
-    let unit = |word: &str| match (language, word) {
-        (Language::Chinese, "s") => "秒".to_string(),
-        (Language::Chinese, "min") => "分钟".to_string(),
-        (Language::Chinese, "h") => "小时".to_string(),
-        (Language::Chinese, "d") => "天".to_string(),
-        (Language::Chinese | Language::English, other) => other.to_string(),
-    };
-    english.split(' ').map(unit).collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_span_has_the_units_of_the_language() {
-        assert_eq!(span(Language::English, 250.0), "4 min 10 s");
-        assert_eq!(span(Language::Chinese, 250.0), "4 分钟 10 秒");
-        assert_eq!(span(Language::Chinese, 11_520.0), "3 小时 12 分钟");
-        assert_eq!(span(Language::Chinese, 432_000.0), "5 天");
-    }
+    plimsoll_diagnosis::span(seconds).spoken(language).into()
 }

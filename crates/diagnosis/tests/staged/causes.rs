@@ -160,7 +160,7 @@ fn idle_connections_that_hold_a_third_of_the_limit_are_found_before_it_is_full()
     assert_eq!(
         summary(&d, "CT012"),
         "90,000 ESTABLISHED connections to port 443 have been idle for over an hour (34 % of the \
-         limit); they stay for 5 days and nothing evicts them. With a timeout of 2 h 4 min \
+         limit); they stay for 5 d and nothing evicts them. With a timeout of 2 h 4 min \
          between 70,000 and 90,000 of them would be gone by now."
     );
     says(

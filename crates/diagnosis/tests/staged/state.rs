@@ -332,7 +332,10 @@ fn a_namespace_is_told_with_its_own_lines_only() {
     });
     let d = diagnose(Some(&before), &after);
     let full = d.findings.iter().find(|f| f.id == "CT001").unwrap();
-    assert!(full.summary.ends_with("drops 500 packets/s; first log line 90 s ago."), "{full:#?}");
+    assert!(
+        full.summary.ends_with("drops 500 packets/s; first log line 1 min 30 s ago."),
+        "{full:#?}"
+    );
     let of = |what: &str| &full.evidence.iter().find(|e| e.what == what).unwrap().value;
     assert_eq!(of("log lines"), &Value::Count(9));
     assert!(matches!(of("example"), Value::Text(text) if text.contains("4026532246")));
@@ -381,7 +384,7 @@ fn an_inode_of_an_earlier_boot_is_not_that_of_today() {
     assert_eq!(
         summary(&d, "CT002"),
         "The table of namespace 4026532246 of an earlier boot was full: 9 lines in the kernel log, the \
-         first 25 h and the last 22 h 13 min before this reading."
+         first 1 d 1 h and the last 22 h 13 min before this reading."
     );
 }
 
@@ -406,7 +409,7 @@ fn what_began_last_is_told_before_an_overflow_of_last_month() {
         Some(both(&[SeenIn { since: recent, ..row(50, 30 * 86_400, 2, None) }]));
     let d = judge(&after, &[(Counter::Drop, 90)]);
     let told = summary(&d, "CT001");
-    assert!(told.ends_with("; log lines for 24 min, the first of all 30 days ago."), "{told}");
+    assert!(told.ends_with("; log lines for 24 min, the first of all 30 d ago."), "{told}");
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn findings() -> Vec<Finding> {
             Severity::Warning,
             Some(0),
             "52,130 ESTABLISHED entries (80 %) have seen no packet for over an hour; each may \
-                 stay for 5 days after its last packet.",
+                 stay for 5 d after its last packet.",
         )
         .by("idle over an hour", Value::Count(52_130), "entries", "/proc/net/nf_conntrack")
         .by(
