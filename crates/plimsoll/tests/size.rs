@@ -284,3 +284,17 @@ fn a_capture_that_is_cut_off_is_told_of_once_and_a_pipe_is_read_once() {
     assert_eq!((&pipe["peak"], &pipe["mean"]), (&file["peak"], &file["mean"]));
     assert!(pipe["remarks"].to_string().contains("A pipe is read once"), "{pipe}");
 }
+
+#[test]
+fn a_formula_that_says_the_same_is_not_among_those_that_say_something_else() {
+    let tree = healthy();
+    let (value, _) = size(&["--root", &tree]);
+    let answer = value["max"].as_u64().expect("an answer");
+    let formulas = value["others"].as_array().expect("formulas");
+    assert!(formulas.iter().any(|formula| formula["max"] == answer), "{formulas:#?}");
+    let screen = plimsoll(&["size", "--root", &tree]).stdout;
+    let screen = String::from_utf8(screen).expect("UTF-8");
+    let (_, others) = screen.split_once("OTHER FORMULAS").expect("there are some");
+    let answer = plimsoll_report::number::count(answer);
+    assert!(!others.lines().any(|line| line.trim_start().starts_with(&answer)), "{others}");
+}

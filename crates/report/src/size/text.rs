@@ -247,12 +247,17 @@ fn chains(screen: &mut Screen<'_>, s: &Sizing) {
 fn others(screen: &mut Screen<'_>, s: &Sizing) {
     let style = screen.style;
     let language = style.language;
+    // One that says the same needs no why.
+    let others = || s.others.iter().filter(|formula| formula.max != s.max);
+    if others().next().is_none() {
+        return;
+    }
     screen.gap();
     screen.heading(
         &spoken!(language, "OTHER FORMULAS", "其他公式"),
         &spoken!(language, "and why they say something else", "以及它们为什么得出别的数"),
     );
-    for Formula { rule, max, buckets: _ } in &s.others {
+    for Formula { rule, max, buckets: _ } in others() {
         let (name, text) = match language {
             Language::English => {
                 (rule.name().to_string(), format!("{}: {}", rule.words(), rule.why()))
