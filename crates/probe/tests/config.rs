@@ -3,6 +3,10 @@
 
 mod support;
 
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use plimsoll_ct::KernelVersion;
 use plimsoll_diagnosis::boot::{After, Boot, Fate, Stage, boot};
 use plimsoll_diagnosis::facts::{BootFiles, Fact, ManagerKind, Origin, Source, SysctlLoader};
@@ -292,6 +296,36 @@ fn shorewall_is_a_manager_and_brings_the_module() {
     assert!(told(tree.boot("6.12.1")));
     tree.add("/etc/shorewall/shorewall.conf", "STARTUP_ENABLED=No\n");
     assert!(!told(tree.boot("6.12.1")));
+}
+
+#[test]
+fn what_the_kernel_keeps_of_its_own_configuration_tells_its_ticks() {
+    let long = "net.netfilter.nf_conntrack_tcp_timeout_time_wait = 10000000\n";
+    let tree = Tree::new(&[SYSTEMD, ("/etc/sysctl.d/1.conf", long), ("/proc/config.gz", "")]);
+    let told = |tree: &Tree| {
+        let boot = tree.boot("6.18.2");
+        let after = boot.outcome("nf_conntrack_tcp_timeout_time_wait").unwrap().after.clone();
+        (after, boot.lints.into_iter().find(|l| l.kind.finding() == "CT045").unwrap())
+    };
+    tree.add("/etc/modules-load.d/ct.conf", "nf_conntrack\n");
+    // 1000 ticks would refuse it, 100 would take it.
+    let (after, lint) = told(&tree);
+    assert!(matches!(after, After::Unknown(_)), "{after:?}");
+    assert_eq!(
+        (lint.kind.name(), lint.mend.to_string()),
+        ("value-misread", "write at most 2147483".into())
+    );
+    let config = std::fs::File::create(tree.0.join("proc/config.gz")).unwrap();
+    let mut config = GzEncoder::new(config, Compression::fast());
+    config.write_all(b"CONFIG_HZ_250=y\nCONFIG_HZ=250\nCONFIG_NF_CONNTRACK=m\n").unwrap();
+    config.finish().unwrap();
+    let (files, (after, lint)) = (tree.files("6.18.2"), told(&tree));
+    assert_eq!((files.hz.get(), files.module.get()), (Some(250), Some(true)));
+    assert_eq!(after, After::Value(120));
+    assert_eq!(
+        (lint.kind.name(), lint.mend.to_string()),
+        ("value-refused", "write at most 8589934".into())
+    );
 }
 
 /// CentOS 5's own settings, right as they are there.

@@ -57,7 +57,7 @@ pub enum Fate {
         /// This kernel's name for it.
         instead: Option<String>,
     },
-    /// Some generations have the name and take the value, and nothing tells which this is.
+    /// Some kernels have the name and take the value, others not, and nothing tells which this is.
     Untold,
     /// No kernel has such a key.
     Unknown {
@@ -200,8 +200,8 @@ fn after(setting: &Setting, facts: &BootFacts, run: &Run) -> (After, Said) {
                 Fate::Wins(value) => (After::Value(value), because),
                 Fate::Untold => (
                     After::Unknown(said!(
-                        "not every generation of kernels takes {at}, and nothing tells which this is",
-                        "{at:#} 不是每一代内核都接受，而没有什么能说明这是哪一代"
+                        "not every kernel takes {at}, and nothing tells whether this one does",
+                        "{at:#} 不是每个内核都接受，而没有什么能说明本内核接受不接受"
                     )),
                     because,
                 ),

@@ -12,7 +12,7 @@ use super::defaults::{self, Own};
 use super::keys::{Keys, Meaning};
 use super::outcome::Fate;
 use super::plan::{Plan, Stage, What, of_command, of_shell};
-use super::value::{Taken, taken};
+use super::value::{Odd, Taken, taken};
 use super::{BootFacts, modules, tree::Tree};
 use crate::Said;
 use crate::facts::SysctlLoader;
@@ -48,7 +48,7 @@ pub(super) struct Write {
     pub(super) setting: Option<&'static Setting>,
     pub(super) fate: Fate,
     /// What a person would not expect of the value.
-    pub(super) odd: Option<Said>,
+    pub(super) odd: Option<Odd>,
 }
 
 /// How a setting stands.
@@ -347,7 +347,7 @@ impl Run {
         a: &Assignment,
         by: &Said,
         facts: &BootFacts,
-    ) -> (Option<Fate>, Option<Said>) {
+    ) -> (Option<Fate>, Option<Odd>) {
         let core_key = CORE_KEYS.contains(&setting.name);
         let there = match is_defrag(setting) {
             true => self.defrag,
@@ -375,6 +375,7 @@ impl Run {
         let (number, odd) = taken(setting, profile, rank, facts.hz.get(), text);
         let number = match number {
             Taken::Refused(why) => return (Some(Fate::Refused(why)), None),
+            Taken::ByTicks(_) => return (Some(Fate::Untold), odd),
             Taken::Number(number) => number,
         };
         let assumed = taken(setting, &facts.profile, facts.rank(), facts.hz.get(), text).0;

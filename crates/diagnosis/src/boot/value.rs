@@ -16,13 +16,27 @@ const SWITCHES_SINCE: (u16, u16) = (5, 2);
 /// First release whose small numbers are one byte each.
 const BYTES_SINCE: (u16, u16) = (5, 13);
 
+/// Ticks in a second of the kernels that take the longest and the shortest times.
+const HZ: RangeInclusive<u32> = 100..=1000;
+
 /// What became of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
     /// It is this number.
     Number(i64),
+    /// It is this number, which some kernels take and others refuse, by their ticks.
+    ByTicks(i64),
     /// The write fails, and the old value stays: why.
     Refused(Said),
+}
+
+/// What a person would not expect of a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Odd {
+    /// What.
+    pub what: Said,
+    /// What to write instead.
+    pub mend: Said,
 }
 
 /// The number that this kernel takes for the text, and what is odd about it if it is taken all the same.
@@ -33,7 +47,7 @@ pub fn taken(
     rank: (u16, u16),
     hz: Option<u32>,
     text: &str,
-) -> (Taken, Option<Said>) {
+) -> (Taken, Option<Odd>) {
     let refused = |why: Said| (Taken::Refused(why), None);
     let text = text.trim();
     let (number, rest) = match written(text) {
@@ -43,7 +57,15 @@ pub fn taken(
     if let Some(why) = out_of_range(setting, profile, rank, hz, number) {
         return refused(why);
     }
-    (Taken::Number(number), oddity(setting, text, number, rest, hz))
+    let everywhere = surely(setting, profile, rank, hz);
+    if !everywhere.contains(&number) {
+        return (Taken::ByTicks(number), Some(by_ticks(number, *everywhere.end())));
+    }
+    let odd = oddity(text, number, rest).map(|what| Odd {
+        what,
+        mend: said!("write it as a plain decimal number", "写成普通的十进制数"),
+    });
+    (Taken::Number(number), odd)
 }
 
 /// Characters of a number, its sign and its 0x among them, from which on the kernel takes it for none.
@@ -137,10 +159,17 @@ fn out_of_range(
     hz: Option<u32>,
     number: i64,
 ) -> Option<Said> {
-    let range = range(setting, profile, rank, hz);
+    // Without the tick rate only what every kernel refuses is refused.
+    let longest = hz.unwrap_or(*HZ.start());
+    let range = range(setting, profile, rank, longest);
     let (least, most) = (range.start(), range.end());
     if range.contains(&number) {
         None
+    } else if setting.unit == Unit::Seconds && hz.is_none() {
+        Some(said!(
+            "{number} s is out of range: even a kernel of {longest} ticks in a second takes {least} to {most}",
+            "{number} 秒超出范围：即使每秒 {longest} 个时钟滴答的内核，也只接受 {least} 到 {most}"
+        ))
     } else if setting.unit == Unit::Bytes {
         Some(said!("{number} is negative", "{number} 是负数"))
     } else {
@@ -151,19 +180,19 @@ fn out_of_range(
     }
 }
 
-/// The numbers that this kernel takes for a setting.
+/// The numbers that this kernel takes for a setting. `hz`: ticks in a second.
 pub fn range(
     setting: &Setting,
     profile: &Profile,
     rank: (u16, u16),
-    hz: Option<u32>,
+    hz: u32,
 ) -> RangeInclusive<i64> {
     const ANY: RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
     match setting.unit {
         Unit::Bytes => 0..=i64::MAX,
         Unit::Seconds => {
-            // Kept in ticks, in an int. Without the tick rate only what every kernel refuses is refused.
-            let most = i64::from(i32::MAX) / i64::from(hz.unwrap_or(100));
+            // Kept in ticks, in an int.
+            let most = i64::from(i32::MAX) / i64::from(hz.max(1));
             -most..=most
         }
         Unit::Buckets => 1..=i64::from(i32::MAX),
@@ -175,6 +204,16 @@ pub fn range(
             switch_most(setting, profile, rank).map_or(ANY, |most| 0..=most)
         }
     }
+}
+
+/// The numbers that it takes whatever its ticks are, where they are not known.
+pub fn surely(
+    setting: &Setting,
+    profile: &Profile,
+    rank: (u16, u16),
+    hz: Option<u32>,
+) -> RangeInclusive<i64> {
+    range(setting, profile, rank, hz.unwrap_or(*HZ.end()))
 }
 
 /// The largest value of a switch that is checked.
@@ -190,7 +229,7 @@ fn switch_most(setting: &Setting, profile: &Profile, rank: (u16, u16)) -> Option
 }
 
 /// What a person would not expect of a value that is taken.
-fn oddity(setting: &Setting, text: &str, number: i64, rest: &str, hz: Option<u32>) -> Option<Said> {
+fn oddity(text: &str, number: i64, rest: &str) -> Option<Said> {
     let rest = rest.trim();
     if !rest.is_empty() && !rest.starts_with('#') {
         return Some(said!(
@@ -214,13 +253,19 @@ fn oddity(setting: &Setting, text: &str, number: i64, rest: &str, hz: Option<u32
     if number < 0 {
         return Some(said!("{number} is negative, and taken", "{number} 是负数，内核照收"));
     }
-    if setting.unit == Unit::Seconds && hz.is_none() && number > i64::from(i32::MAX) / 1000 {
-        return Some(said!(
-            "{number} s is refused by kernels of 1000 ticks in a second (2147483 at the most)",
-            "{number} 秒会被每秒 1000 个时钟滴答的内核拒绝（最多 2147483）"
-        ));
-    }
     None
+}
+
+/// A time that kernels of many ticks refuse. `most`: what all take.
+fn by_ticks(number: i64, most: i64) -> Odd {
+    let ticks = HZ.end();
+    Odd {
+        what: said!(
+            "{number} s is refused by kernels of {ticks} ticks in a second, and nothing tells how many this one has",
+            "{number} 秒会被每秒 {ticks} 个时钟滴答的内核拒绝，而没有什么能说明本内核有多少"
+        ),
+        mend: said!("write at most {most}", "最多写 {most}"),
+    }
 }
 
 /// Text in quotes, with what a terminal would obey escaped, cut to a length that fits a line.
@@ -235,7 +280,7 @@ mod tests {
 
     use super::*;
 
-    fn on(release: &str, key: &str, text: &str) -> (Taken, Option<Said>) {
+    fn on(release: &str, key: &str, text: &str) -> (Taken, Option<Odd>) {
         let version = KernelVersion::parse(release).expect("a release");
         let setting = Setting::find(key).expect("a setting");
         taken(setting, Profile::of(&version), version.rank(), Some(250), text)
@@ -244,7 +289,7 @@ mod tests {
     fn value(text: &str) -> Option<i64> {
         match on("6.18.2", "nf_conntrack_tcp_timeout_close_wait", text).0 {
             Taken::Number(n) => Some(n),
-            Taken::Refused(_) => None,
+            Taken::ByTicks(_) | Taken::Refused(_) => None,
         }
     }
 
@@ -288,7 +333,7 @@ mod tests {
     fn switches_are_checked_since_5_2_and_were_any_number_before() {
         let number = |release, key, text| match on(release, key, text).0 {
             Taken::Number(n) => Some(n),
-            Taken::Refused(_) => None,
+            Taken::ByTicks(_) | Taken::Refused(_) => None,
         };
         for key in ["nf_conntrack_tcp_loose", "nf_conntrack_acct", "nf_conntrack_checksum"] {
             assert_eq!(number("6.18.2", key, "2"), None);
@@ -307,9 +352,32 @@ mod tests {
     fn a_number_with_blanks_in_it_is_only_its_first_part() {
         let (taken, odd) = on("6.12.1", "nf_conntrack_max", "262 144");
         assert_eq!(taken, Taken::Number(262));
-        assert!(odd.is_some_and(|o| o.contains("takes 262 and passes over the rest")));
+        assert!(odd.is_some_and(|o| o.what.contains("takes 262 and passes over the rest")));
         assert_eq!(on("6.12.1", "nf_conntrack_max", "262144 # big").1, None);
-        assert!(on("6.12.1", "nf_conntrack_max", "0262144").1.is_some_and(|o| o.contains("octal")));
+        assert!(
+            on("6.12.1", "nf_conntrack_max", "0262144").1.is_some_and(|o| o.what.contains("octal"))
+        );
+    }
+
+    /// Written to a running 6.18 of 250 ticks: 8589934 is taken, 8589935 refused.
+    #[test]
+    fn how_long_a_time_may_be_hangs_on_the_ticks() {
+        let version = KernelVersion::parse("6.18.2").expect("a release");
+        let setting = Setting::find("nf_conntrack_udp_timeout").expect("a setting");
+        let on = |hz, text| taken(setting, Profile::of(&version), version.rank(), hz, text);
+        let why = |hz, text| match on(hz, text).0 {
+            Taken::Refused(why) => why,
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(on(Some(250), "8589934"), (Taken::Number(8_589_934), None));
+        assert!(why(Some(250), "8589935").contains("this kernel takes -8589934 to 8589934"));
+        assert_eq!(on(None, "2147483"), (Taken::Number(2_147_483), None));
+        for text in ["2147484", "10000000", "-2147484"] {
+            let (taken, odd) = on(None, text);
+            assert_eq!(taken, Taken::ByTicks(text.parse().expect("a number")));
+            assert!(odd.is_some_and(|o| o.mend == "write at most 2147483"));
+        }
+        assert!(why(None, "21474837").contains("even a kernel of 100 ticks in a second takes"));
     }
 
     #[test]

@@ -133,6 +133,7 @@ const WANTED: &[(&str, Interest)] = &[
     ("usr/lib/udev/rules.d/*", Small(256 * KIB)),
     ("lib/udev/rules.d/*", Small(256 * KIB)),
     ("boot/config-*", Small(MIB)),
+    ("proc/config.gz", Small(MIB)),
     ("lib/modules/*/modules.builtin", Small(MIB)),
     ("usr/lib/modules/*/modules.builtin", Small(MIB)),
     ("lib/modules/*/modules.dep", Small(4 * MIB)),

@@ -1,10 +1,18 @@
 //! What the kernel that boots was built with: conntrack as a module or within, and its ticks.
 
+use std::io::{BufReader, Read};
+
 use plimsoll_ct::KernelVersion;
 use plimsoll_diagnosis::facts::{Fact, Reason, Source};
-use plimsoll_diagnosis::{Said, said};
+use plimsoll_diagnosis::said;
 
 use crate::files::Files;
+use crate::gzip::Members;
+
+/// The running kernel's own configuration, where it was built to keep one.
+const OWN: &str = "/proc/config.gz";
+/// Most of it that is unpacked. A whole one has less than half.
+const LARGEST: u64 = 1 << 20;
 
 /// Whether conntrack is a module of this kernel, by its own files.
 pub(super) fn module(files: &Files, kernel: Option<&KernelVersion>) -> Fact<bool> {
@@ -28,13 +36,12 @@ pub(super) fn module(files: &Files, kernel: Option<&KernelVersion>) -> Fact<bool
                 return Fact::known(is_module, Source::name(path));
             }
         }
-        if let Some((path, text)) = configuration(files, kernel) {
-            for (line, is_module) in
-                [("CONFIG_NF_CONNTRACK=y", false), ("CONFIG_NF_CONNTRACK=m", true)]
-            {
-                if text.lines().any(|l| l == line) {
-                    return Fact::known(is_module, Source::name(path));
-                }
+    }
+    if let Some((path, text)) = configuration(files, kernel) {
+        for (line, is_module) in [("CONFIG_NF_CONNTRACK=y", false), ("CONFIG_NF_CONNTRACK=m", true)]
+        {
+            if text.lines().any(|l| l == line) {
+                return Fact::known(is_module, Source::name(path));
             }
         }
     }
@@ -51,8 +58,7 @@ pub(super) fn module(files: &Files, kernel: Option<&KernelVersion>) -> Fact<bool
 
 /// Ticks in a second.
 pub(super) fn hz(files: &Files, kernel: Option<&KernelVersion>) -> Fact<u32> {
-    let found = kernel.and_then(|kernel| {
-        let (path, text) = configuration(files, kernel)?;
+    let found = configuration(files, kernel).and_then(|(path, text)| {
         let hz = text.lines().find_map(|l| l.strip_prefix("CONFIG_HZ="))?.trim().parse().ok()?;
         Some(Fact::known(hz, Source::name(path)))
     });
@@ -60,16 +66,29 @@ pub(super) fn hz(files: &Files, kernel: Option<&KernelVersion>) -> Fact<u32> {
         Fact::missing_needs(
             Reason::NotCollected,
             said!("the kernel's configuration is not there", "没有内核的配置"),
-            Said::name("/boot/config-*"),
+            said!("/boot/config-*, {OWN}", "/boot/config-*、{OWN}"),
         )
     };
     found.filter(|hz: &Fact<u32>| hz.get().is_some_and(|hz| hz > 0)).unwrap_or_else(missing)
 }
 
-fn configuration(files: &Files, kernel: &KernelVersion) -> Option<(String, String)> {
-    let release = &kernel.release;
-    [format!("/boot/config-{release}"), format!("/lib/modules/{release}/config")]
+/// The configuration and its path: of the release that boots, or what the running kernel keeps of its own.
+fn configuration(files: &Files, kernel: Option<&KernelVersion>) -> Option<(String, String)> {
+    let of = |release: &str| {
+        [format!("/boot/config-{release}"), format!("/lib/modules/{release}/config")]
+    };
+    let plain = kernel.map(|kernel| of(&kernel.release)).into_iter().flatten();
+    plain
         .into_iter()
         .find_map(|path| Some((files.text(&path).ok()?, path)))
         .map(|(text, path)| (path, text))
+        .or_else(|| Some((OWN.to_owned(), unpacked(files, OWN)?)))
+}
+
+/// The text of a file that is compressed.
+fn unpacked(files: &Files, path: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let source = BufReader::new(files.open(path).ok()?);
+    Members::new(source).take(LARGEST).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }

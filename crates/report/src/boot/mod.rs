@@ -38,7 +38,7 @@ const fn fate(fate: &Fate) -> &'static str {
         Fate::Refused(_) => "refused",
         Fate::ReadOnly => "read-only",
         Fate::Dead { .. } => "dead-generation",
-        Fate::Untold => "generation-unknown",
+        Fate::Untold => "kernel-unknown",
         Fate::Unknown { .. } => "unknown-key",
         Fate::Replaced(_) => "replaced",
         Fate::NotRead(_) => "not-read",

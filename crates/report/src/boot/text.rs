@@ -209,12 +209,9 @@ fn loser(attempt: &Attempt, style: &Style) -> String {
     let why = match &attempt.fate {
         Fate::Wins(_) => String::new(),
         Fate::Unclear => spoken!(language, "a variable", "是变量"),
-        Fate::Untold => spoken!(
-            language,
-            "not every generation of kernels takes {}",
-            "不是每一代内核都接受 {}",
-            a.key
-        ),
+        Fate::Untold => {
+            spoken!(language, "not every kernel takes {}", "不是每个内核都接受 {}", a.key)
+        }
         Fate::Overridden(_, by) => {
             spoken!(language, "then {}", "随后被改写：{}", style.said(by))
         }

@@ -9,7 +9,7 @@ use super::super::keys::place;
 use super::super::outcome::Fate;
 use super::super::plan::Stage;
 use super::super::run::Write;
-use super::super::value::range;
+use super::super::value::surely;
 use super::{LintKind, Linter};
 use crate::Said;
 use crate::words::clean;
@@ -20,8 +20,7 @@ impl Linter<'_> {
         match &write.fate {
             Fate::Wins(_) | Fate::Overridden(..) | Fate::Unclear | Fate::Untold => {
                 if let Some(odd) = &write.odd {
-                    let mend = said!("write it as a plain decimal number", "写成普通的十进制数");
-                    self.add(LintKind::OddValue, a, odd.clone(), mend, false);
+                    self.add(LintKind::OddValue, a, odd.what.clone(), odd.mend.clone(), false);
                 }
             }
             Fate::NotYet => {
@@ -80,7 +79,7 @@ impl Linter<'_> {
     /// What to write instead of a refused value: the number that was meant, or else one that the kernel takes.
     fn takes(&self, setting: &Setting, a: &Assignment) -> Said {
         let (profile, rank) = self.facts.refuser();
-        let range = range(setting, profile, rank, self.facts.hz.get());
+        let range = surely(setting, profile, rank, self.facts.hz.get());
         match (bare_number(setting, &a.value), range.end()) {
             (Some(number), _) if i64::try_from(number).is_ok_and(|n| range.contains(&n)) => {
                 said!("write {} = {number}", "写成 {} = {number}", clean(&a.key))
