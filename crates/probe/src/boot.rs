@@ -23,7 +23,7 @@ pub fn live() -> BootFacts {
 pub fn saved(files: &Files, origin: Origin) -> BootFacts {
     let (host, settings) = dead::host_alone(files, origin);
     let mut boot = boot_files(files, &host, false);
-    config::add_of_rules(&mut boot.managers, &crate::rules::of_files(files, None));
+    config::add_of_rules(&mut boot.managers, &crate::rules::of_files(files, None), None);
     BootFacts::of_host(&host, &boot, settings)
 }
 

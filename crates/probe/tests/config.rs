@@ -4,6 +4,7 @@
 mod support;
 
 use std::io::Write;
+use std::process::Command;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -250,7 +251,7 @@ fn the_host_s_rules_tell_of_managers_that_no_process_does() {
     plimsoll_wire::ruleset::read_save(text, plimsoll_wire::ruleset::TableFamily::Ip, &mut rules);
     let rules = Fact::known(rules, Source::name("sos_commands/networking/iptables-save"));
     let mut managers = Tree::new(&[]).files("6.12.1").managers;
-    add_of_rules(&mut managers, &rules);
+    add_of_rules(&mut managers, &rules, None);
     assert_eq!(managers.value().unwrap()[0].because, "chain KUBE-POSTROUTING");
     assert_eq!(managers.source().unwrap().to_string(), "sos_commands/networking/iptables-save");
 }
@@ -326,6 +327,31 @@ fn what_the_kernel_keeps_of_its_own_configuration_tells_its_ticks() {
         (lint.kind.name(), lint.mend.to_string()),
         ("value-refused", "write at most 8589934".into())
     );
+}
+
+#[test]
+fn a_process_is_a_manager_of_the_network_namespace_that_it_runs_in() {
+    if !support::root() {
+        return;
+    }
+    let inside = support::Netns::new("manager");
+    let tree = Tree::new(&[]);
+    let program = tree.0.join("shorewall-lite");
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let mut child = inside.enter(|| Command::new(&program).arg("600").spawn().unwrap());
+    // The kernel lets the parent go on a moment before it names the child.
+    let comm = format!("/proc/{}/comm", child.id());
+    while std::fs::read_to_string(&comm).unwrap() != "shorewall-lite\n" {
+        std::thread::yield_now();
+    }
+    let found = boot_files(&Files::live(), None, true).managers;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let because = format!("process shorewall-lite ({})", child.id());
+    let all = found.value().unwrap();
+    let manager = all.iter().find(|m| m.because == because);
+    let manager = manager.unwrap_or_else(|| panic!("{because}: {all:?}"));
+    assert_eq!(manager.namespace, Some(inside.inode));
 }
 
 /// CentOS 5's own settings, right as they are there.

@@ -6,7 +6,7 @@ use plimsoll_wire::iptables_config::IptablesConfig;
 use plimsoll_wire::modprobe::ModuleDirective;
 use plimsoll_wire::ruleset::{Backend, Rule, Ruleset};
 
-use super::{Fact, Gap, Host};
+use super::{Fact, Gap, Host, Namespace};
 use crate::Said;
 use crate::boot::Tree;
 
@@ -134,6 +134,8 @@ pub struct Manager {
     pub kind: ManagerKind,
     /// "process dockerd (812)", "chain KUBE-SERVICES", "unit file firewalld.service enabled".
     pub because: Said,
+    /// Inode of the network namespace that it runs in or was seen in. `None`: nothing tells.
+    pub namespace: Option<u64>,
     /// kube-proxy itself, which sets values of conntrack, was among the signs of it.
     pub is_kube_proxy: bool,
 }
@@ -146,7 +148,18 @@ impl Manager {
     /// By the name that gave it away.
     pub fn new(kind: ManagerKind, name: &str, because: Said) -> Self {
         let is_kube_proxy = OF_KUBE_PROXY.iter().any(|start| name.starts_with(start));
-        Self { kind, because, is_kube_proxy }
+        Self { kind, because, namespace: None, is_kube_proxy }
+    }
+
+    /// The same, of this network namespace.
+    #[must_use]
+    pub fn within(self, namespace: Option<u64>) -> Self {
+        Self { namespace, ..self }
+    }
+
+    /// Whether it runs in a namespace, as far as anything tells.
+    pub fn is_of(&self, namespace: &Namespace) -> bool {
+        alike(self.namespace, namespace.inode)
     }
 
     /// Managers that the chains and tables of a ruleset are named after, and that its comments tell of:
@@ -172,15 +185,22 @@ impl Manager {
         found
     }
 
-    /// Adds those that are not known yet.
+    /// Adds those that are not known yet in their namespace.
     pub fn merge(known: &mut Vec<Self>, more: impl IntoIterator<Item = Self>) {
         for manager in more {
-            match known.iter_mut().find(|m| m.kind == manager.kind) {
+            let same =
+                |m: &&mut Self| m.kind == manager.kind && alike(m.namespace, manager.namespace);
+            match known.iter_mut().find(same) {
                 Some(known) => known.is_kube_proxy |= manager.is_kube_proxy,
                 None => known.push(manager),
             }
         }
     }
+}
+
+/// Whether two namespaces are one, as far as anything tells.
+fn alike(a: Option<u64>, b: Option<u64>) -> bool {
+    a.is_none() || b.is_none() || a == b
 }
 
 /// Older libvirt and docker put rules for their bridges into the built-in chains.

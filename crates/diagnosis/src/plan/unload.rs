@@ -119,7 +119,7 @@ fn entries(case: &Case<'_>) -> u64 {
 fn needed(case: &Case<'_>, by_hand: &mut Vec<Said>) -> Vec<Said> {
     let mut refused: Vec<Said> = Vec::new();
     for s in &case.spaces {
-        for reason in needs_tracking(case, s).into_iter().chain(managed(case)) {
+        for reason in needs_tracking(case, s).into_iter().chain(managed(case, s)) {
             if !refused.contains(&reason) {
                 refused.push(reason);
             }

@@ -40,7 +40,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     }
     let rules = s.now.rules.value()?;
     let mut refused = needs_tracking(case, s);
-    refused.extend(managed(case));
+    refused.extend(managed(case, s));
     if let Some(rule) = rules
         .needing()
         .find(|r| r.needs.contains(&Need::Helper) || r.needs.contains(&Need::SynProxy))
@@ -113,10 +113,11 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     Some(Ranked { rank, remedy })
 }
 
-/// Programs that write rules by state of their own accord.
-pub(crate) fn managed(case: &Case<'_>) -> Vec<Said> {
+/// Programs that write rules by state of their own accord, in their own namespace and no other.
+pub(crate) fn managed(case: &Case<'_>, s: &Space<'_>) -> Vec<Said> {
     let managers = case.after.boot.managers.value().into_iter().flatten();
     managers
+        .filter(|manager| manager.is_of(s.now))
         .filter_map(|manager| {
             let name = match manager.kind {
                 ManagerKind::Firewalld => {

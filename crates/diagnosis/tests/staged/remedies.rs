@@ -161,6 +161,22 @@ fn rules_of_earlier_remedies_go_by_undo_and_are_not_listed_to_be_replaced() {
 }
 
 #[test]
+fn a_firewall_manager_of_another_namespace_refuses_nothing_here() {
+    let mut after = full("6.12.117");
+    after.namespaces[0].rules = known(stateful());
+    let own = after.namespaces[0].inode;
+    let refuses = |after: &mut Snapshot, namespace: Option<u64>| {
+        let because = Said::name("firewalld (3505)");
+        let manager = Manager::new(ManagerKind::Firewalld, "firewalld", because).within(namespace);
+        after.boot.managers = known(vec![manager]);
+        let d = dropping(after);
+        remedy(&d, RemedyId::Unload).refused.iter().any(|r| r.contains("firewalld"))
+    };
+    assert!(refuses(&mut after, own) && refuses(&mut after, None), "{own:?}");
+    assert!(!refuses(&mut after, Some(4_026_532_999)));
+}
+
+#[test]
 fn nat_containers_and_firewall_managers_refuse_what_would_break_them() {
     let mut after = full("6.12.117");
     let mut rules = stateful();

@@ -21,23 +21,27 @@ const PS: &[&str] = &[
 /// Those that run or will run, each once: a process tells more than a unit.
 pub fn managers(files: &Files, live: bool) -> Fact<Vec<Manager>> {
     let mut all = Vec::new();
+    // What process 1 starts is in its namespace.
+    let own = if live { namespace(files, "1") } else { None };
     let mut looked = false;
     if live {
         looked |= processes(files, &mut all);
     } else {
         looked |= listed(files, &mut all);
     }
-    looked |= units(files, &mut all);
-    looked |= init_scripts(files, &mut all);
+    let mut started = Vec::new();
+    looked |= units(files, &mut started);
+    looked |= init_scripts(files, &mut started);
     if Ufw::read(|path| files.text(path).ok()).enabled {
         looked = true;
         add(
-            &mut all,
+            &mut started,
             ManagerKind::Ufw,
             "ufw",
             said!("/etc/ufw/ufw.conf says ENABLED=yes", "/etc/ufw/ufw.conf 里写着 ENABLED=yes"),
         );
     }
+    Manager::merge(&mut all, started.into_iter().map(|m| m.within(own)));
     if looked {
         Fact::known(
             all,
@@ -60,10 +64,16 @@ pub fn managers(files: &Files, live: bool) -> Fact<Vec<Manager>> {
     }
 }
 
-/// Adds those that the host's own rules are named after. Rules of a container's namespace tell of the container.
-pub fn add_of_rules(managers: &mut Fact<Vec<Manager>>, rules: &Fact<Ruleset>) {
+/// Adds those that the host's own rules, which are of this namespace, are named after. Rules of a container's namespace tell of
+/// the container.
+pub fn add_of_rules(
+    managers: &mut Fact<Vec<Manager>>,
+    rules: &Fact<Ruleset>,
+    namespace: Option<u64>,
+) {
     let Fact::Known { value: rules, source } = rules else { return };
-    let found = Manager::of_rules(rules);
+    let found: Vec<Manager> =
+        Manager::of_rules(rules).into_iter().map(|m| m.within(namespace)).collect();
     match managers {
         Fact::Known { value, .. } => Manager::merge(value, found),
         Fact::Missing(_) if !found.is_empty() => {
@@ -91,10 +101,17 @@ fn processes(files: &Files, all: &mut Vec<Manager>) -> bool {
             name = &interpreted;
         }
         if let Some(kind) = ManagerKind::of_program(name) {
-            add(all, kind, name, said!("process {name} ({pid})", "进程 {name}（{pid}）"));
+            let because = said!("process {name} ({pid})", "进程 {name}（{pid}）");
+            let manager = Manager::new(kind, name, because).within(namespace(files, pid));
+            Manager::merge(all, [manager]);
         }
     }
     true
+}
+
+/// Inode of the network namespace of a process.
+fn namespace(files: &Files, pid: &str) -> Option<u64> {
+    crate::dead::inode(&files.link(&format!("/proc/{pid}/ns/net")).ok()?)
 }
 
 /// The script that an interpreter runs: firewalld, tuned and fail2ban are Python programs.

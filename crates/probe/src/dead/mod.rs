@@ -32,6 +32,7 @@ use plimsoll_wire::log::Zone;
 use crate::archive::{Archive, Bounds};
 use crate::files::Files;
 use crate::log;
+pub(crate) use namespaces::inode;
 use read::Saved;
 
 /// Opens what was saved of a host: a directory is a tree, a file is a bundle.
@@ -69,7 +70,7 @@ pub fn snapshot(files: &Files, origin: Origin) -> Snapshot {
         }
         namespace.tracking = calls::tracking(&host, &directives, namespace);
     }
-    crate::config::add_of_rules(&mut boot.managers, &namespaces[0].rules);
+    crate::config::add_of_rules(&mut boot.managers, &namespaces[0].rules, namespaces[0].inode);
     host::correct_profile(&saved, &mut host, &namespaces[0]);
     Snapshot {
         at,

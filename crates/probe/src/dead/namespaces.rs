@@ -277,7 +277,7 @@ pub(super) fn of_processes(saved: &Saved<'_>) -> BTreeMap<u64, Vec<u32>> {
 }
 
 /// `net:[4026532246]`
-pub(super) fn inode(link: &str) -> Option<u64> {
+pub(crate) fn inode(link: &str) -> Option<u64> {
     link.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
 }
 

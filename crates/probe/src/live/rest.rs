@@ -42,8 +42,8 @@ impl Rest {
                 .time("rules", || filters::read(&host, &boot, options.rules_budget, doors, counts)),
             false => doors.iter().map(|_| Filter::missing(&unasked("rules"))).collect(),
         };
-        if let Some(first) = rules.first() {
-            crate::config::add_of_rules(&mut boot.managers, &first.rules);
+        if let (Some(first), Some(door)) = (rules.first(), doors.first()) {
+            crate::config::add_of_rules(&mut boot.managers, &first.rules, door.inode);
         }
         let log = match options.log {
             true => watch.time("log", || {
