@@ -33,6 +33,13 @@ pub enum ApplyError {
     Changed(Vec<Said>),
     /// All of it stands already, a sentence each.
     There(Vec<Said>),
+    /// Rules of ours stand that no transaction has made which stands. Nothing was changed.
+    Nobodys {
+        /// What came of it, a sentence each.
+        what: Vec<Said>,
+        /// Commands that take them away.
+        commands: Vec<String>,
+    },
     /// A transaction can't be taken back now, and nothing was changed.
     Stuck {
         /// Its number.
@@ -149,6 +156,18 @@ impl ApplyError {
                     "{what} (`plimsoll fix --list` tells of which fix, `plimsoll undo` takes that back); \
                      nothing was changed",
                     "{what:#}（`plimsoll fix --list` 列出是哪一次 fix，`plimsoll undo` 撤销它）；什么也没有改"
+                )
+            }
+            Self::Nobodys { what, commands } => {
+                let what = several(what);
+                let commands: Vec<String> = commands.iter().map(|c| format!("`{c}`")).collect();
+                let commands = Said::new(commands.join(", "), commands.join("、"));
+                said!(
+                    "{what}; rules of plimsoll's are here that no fix has made which stands (were they saved while one \
+                     stood, and loaded again?): take them out of the files that load them, and away with {commands}; \
+                     nothing was changed",
+                    "{what:#}；这里有 plimsoll 的规则，却不属于任何仍生效的 fix（是不是在某次 fix 生效时保存了规则，后来又被\
+                     加载？）：请从加载它们的文件里删去，并用 {commands:#} 去掉；什么也没有改"
                 )
             }
             Self::Changed(what) => {

@@ -24,6 +24,7 @@ mod overfull;
 mod place;
 mod reason;
 mod recover;
+mod saved;
 mod sight;
 mod state;
 mod transaction;

@@ -61,7 +61,7 @@ impl Place {
     /// Every namespace that can be entered now, once, with what it is called. That of the caller is always among them.
     pub(crate) fn all() -> Vec<(Said, Self)> {
         let inode = |file: &File| file.metadata().map(|m| m.ino()).ok();
-        let own = metadata(OWN).map(|m| m.ino()).ok();
+        let own = own_inode();
         let first = shows_the_host().then(|| PathBuf::from("/proc/1/ns/net"));
         let mut seen = BTreeSet::new();
         let mut all = Vec::new();
@@ -102,6 +102,11 @@ impl Place {
 /// of the kernel's threads; a container has none such.
 pub(crate) fn shows_the_host() -> bool {
     std::fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm.trim() == "kthreadd")
+}
+
+/// That of the caller, by its number.
+pub(crate) fn own_inode() -> Option<u64> {
+    metadata(OWN).map(|m| m.ino()).ok()
 }
 
 /// What a namespace is called by one of its doors.

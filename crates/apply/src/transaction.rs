@@ -11,13 +11,14 @@ use crate::act::{self, Ground, Seen};
 use crate::error::plain;
 use crate::fault::Fault;
 use crate::guard::{self, GuardProgram};
+use crate::history::load_all;
 use crate::journal::{self, Journal, Record, SCHEMA};
 use crate::overfull::is_limit;
 use crate::place::Place;
 use crate::recover::{Recovered, recover_locked};
 use crate::state::State;
 use crate::undo::{self, Stuck, unwind};
-use crate::{ApplyError, clock, watch};
+use crate::{ApplyError, Transaction, clock, watch};
 
 /// How to carry it out.
 #[derive(Debug, Clone)]
@@ -90,7 +91,7 @@ pub fn apply(
     let place = open(plan)?;
     let id = state.numbers()?.last().map_or(1, |last| last.saturating_add(1));
     let ground = Ground { place: &place, root: &options.root, id };
-    check(&ground, plan)?;
+    check(&ground, plan, &load_all(&state)?)?;
     let (mut journal, guard) = begin(&state, &ground, plan, options)?;
     let made = make_all(&ground, plan, &mut journal, options, tell);
     let made = made.and_then(|applied| {
@@ -158,16 +159,22 @@ fn lowers_nothing(plan: &Plan, allowed: bool) -> Result<(), ApplyError> {
 
 /// What the plan found there must be there still. Of several changes of one thing only the first meets
 /// what is there now.
-fn check(ground: &Ground<'_>, plan: &Plan) -> Result<(), ApplyError> {
+fn check(ground: &Ground<'_>, plan: &Plan, all: &[Transaction]) -> Result<(), ApplyError> {
     let mut subjects = BTreeSet::new();
     let mut changed = Vec::new();
     let mut there = Vec::new();
+    let mut nobodys = Vec::new();
     for change in &plan.changes {
         let subject = change.subject();
         if !subjects.insert(subject.clone()) {
             continue;
         }
-        match act::look(ground, change, None) {
+        let seen = act::look(ground, change, None);
+        let ours = matches!(change, Change::Nft(_) | Change::Iptables(_));
+        if ours && matches!(seen, Ok(Seen::After | Seen::Part(_))) {
+            nobodys.push(said!("{subject} is there already", "{subject:#} 已经在了"));
+        }
+        match seen {
             Ok(Seen::Before) => {}
             Ok(Seen::After) => {
                 there.push(said!("{subject} is there already", "{subject:#} 已经在了"));
@@ -178,6 +185,13 @@ fn check(ground: &Ground<'_>, plan: &Plan) -> Result<(), ApplyError> {
             )),
             Ok(Seen::Other(what)) => changed.push(what.said()),
             Err(error) => return Err(ApplyError::unfit(subject, plain(&error))),
+        }
+    }
+    if !nobodys.is_empty() {
+        let commands =
+            act::strays(ground.place, plan.target.inode, plan.target.path.as_deref(), all);
+        if !commands.is_empty() {
+            return Err(ApplyError::Nobodys { what: nobodys, commands });
         }
     }
     match (changed.is_empty(), there.is_empty()) {

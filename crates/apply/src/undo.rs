@@ -13,9 +13,10 @@ use crate::fault::Fault;
 use crate::history::{ASKED_FOR, Stand, load_all};
 use crate::journal::{Journal, Memo, Record};
 use crate::overfull::{self, is_limit};
-use crate::place::Place;
+use crate::place::{Place, own_inode};
 use crate::reason::{self, Reason};
 use crate::recover::{Recovered, recover_locked};
+use crate::saved;
 use crate::sight;
 use crate::state::State;
 use crate::{ApplyError, Phase, Transaction, clock};
@@ -67,6 +68,8 @@ pub struct Undone {
     pub gone_with_reboot: bool,
     /// Tables of old iptables that came with it and stay, empty: `raw of iptables-save (why)`.
     pub emptied: Vec<Said>,
+    /// Files that firewalls load their rules from, and the lines of it that were saved there.
+    pub saved: Vec<Said>,
     /// What an earlier call had left.
     pub recovered: Vec<Recovered>,
 }
@@ -118,9 +121,8 @@ pub fn undo(
     fault: &Fault,
 ) -> Result<Undone, ApplyError> {
     let state = State::at(state_dir);
-    let nothing = || ApplyError::NoSuch(Said::of("there is nothing to undo", "没有可以撤销的"));
     if state.numbers()?.is_empty() {
-        return Err(nothing());
+        return Err(nothing(&[]));
     }
     let _lock = state.lock(PATIENCE)?;
     let recovered = recover_locked(&state, true, fault)?;
@@ -151,10 +153,15 @@ pub fn undo(
                         gone: Vec::new(),
                         gone_with_reboot: false,
                         emptied: Vec::new(),
+                        saved: all
+                            .iter()
+                            .find(|t| t.id == last.id)
+                            .map(saved::saved)
+                            .unwrap_or_default(),
                         recovered,
                     });
                 }
-                None => return Err(nothing()),
+                None => return Err(nothing(&all)),
             },
         },
         Some(id) => {
@@ -193,8 +200,19 @@ pub fn undo(
         gone_with_reboot: !transaction.of_this_boot()
             && transaction.plan.changes.iter().any(Change::volatile),
         emptied,
+        saved: saved::saved(transaction),
         recovered,
     })
+}
+
+/// Nothing stands; rules of ours may, where they were saved while something did.
+fn nothing(all: &[Transaction]) -> ApplyError {
+    let what = Said::of("there is nothing to undo", "没有可以撤销的");
+    let commands = act::strays(&Place::Here, own_inode(), None, all);
+    match commands.is_empty() {
+        true => ApplyError::NoSuch(what),
+        false => ApplyError::Nobodys { what: vec![what], commands },
+    }
 }
 
 pub(crate) fn no_such(id: u64) -> ApplyError {

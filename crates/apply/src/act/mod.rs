@@ -11,6 +11,7 @@ mod nft;
 mod policy;
 mod program;
 mod setting;
+mod strays;
 
 use std::io;
 use std::path::Path;
@@ -23,6 +24,7 @@ use crate::journal::Memo;
 use crate::place::Place;
 use crate::reason::Reason;
 use crate::transaction::Event;
+use crate::{Phase, Transaction};
 
 pub(crate) use file::standing;
 
@@ -118,6 +120,28 @@ pub(crate) fn take_back(ground: &Ground<'_>, change: &Change) -> io::Result<()> 
         Change::Modules(c) => modules::take_back(c),
         Change::Delete(_) => Ok(()),
     }
+}
+
+/// Commands that take away rules of ours in a place that no transaction has made which stands there.
+pub(crate) fn strays(
+    place: &Place,
+    inode: Option<u64>,
+    path: Option<&str>,
+    all: &[Transaction],
+) -> Vec<String> {
+    let here = all.iter().filter(|one| {
+        let stands = !matches!(one.phase, Phase::Undone | Phase::UndoneInPart);
+        stands && one.of_this_boot() && one.plan.target.inode == inode
+    });
+    let known: Vec<&Change> = here.flat_map(|one| &one.plan.changes).collect();
+    let commands = place.run(|| Ok(strays::strays(&known))).unwrap_or_default().into_iter();
+    let inside = commands.map(|command| match (place, path) {
+        (Place::Open(_), Some(path)) => {
+            format!("nsenter --net={path} sh -c \"{}\"", command.replace('"', "\\\""))
+        }
+        _ => command,
+    });
+    inside.collect()
 }
 
 /// Removes what [`prepare`] laid ready.

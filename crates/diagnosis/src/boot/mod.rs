@@ -47,6 +47,7 @@ pub use lint::{Lint, LintKind};
 pub(crate) use modules::directives;
 pub use outcome::{After, Attempt, Fate, Outcome, Step};
 pub use plan::Stage;
+pub use services::rule_files;
 pub use tree::{Entry, FileChange, Tree};
 pub use ufw::Ufw;
 pub use value::written;

@@ -36,6 +36,11 @@ const RULES: &[(&str, &[&str], bool)] = &[
     ("netfilter-persistent", &["/etc/iptables/rules.v4", "/etc/iptables/rules.v6"], false),
 ];
 
+/// Files that firewalls load their rules from.
+pub fn rule_files() -> impl Iterator<Item = &'static str> {
+    RULES.iter().flat_map(|(_, paths, _)| *paths).copied()
+}
+
 /// Programs that bring conntrack whatever their settings are: unit, when.
 const ALWAYS: &[(&str, Stage)] = &[
     ("firewalld", Stage::Firewall),

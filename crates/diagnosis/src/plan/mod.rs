@@ -103,8 +103,10 @@ pub(crate) fn rules_read<'a>(ways: &'a Ways, plan: &mut Plan) -> Option<&'a Prog
 /// How long rules last, and what stays of them.
 pub(crate) fn tell_of_rules(case: &Case<'_>, space: &Space<'_>, plan: &mut Plan) {
     plan.warnings.push(said!(
-        "rules are gone with the next boot, unless your firewall's files have them",
-        "规则到下次启动就没有了，除非防火墙的文件里也有"
+        "rules are gone with the next boot; while these stand do not save yours (`netfilter-persistent save`, `service \
+         iptables save`): these would be saved with them, and come back after `plimsoll undo`",
+        "规则到下次启动就没有了；这些规则生效期间不要保存您的规则（`netfilter-persistent save`、`service iptables save`）：\
+         它们会一起存进去，`plimsoll undo` 之后又会回来"
     ));
     let chains = || space.now.rules.value().into_iter().flat_map(|rules| &rules.chains);
     let mut new = Vec::new();

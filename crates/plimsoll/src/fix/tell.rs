@@ -138,6 +138,14 @@ impl Voice {
         for left in &undone.left {
             self.say(&said!("Left as it is: {left}.", "保持现状：{left:#}。"));
         }
+        for file in &undone.saved {
+            self.say(&said!(
+                "SAVED: rules of it stand in {file}, and the next reload or boot brings them back: save your rules again \
+                 (`netfilter-persistent save`, `service iptables save`), or take those lines out.",
+                "已被保存：{file:#}有它的规则，下次重载或启动会把它们带回来：请再保存一次您的规则（`netfilter-persistent save`、\
+                 `service iptables save`），或删去这些行。"
+            ));
+        }
         for table in &undone.emptied {
             self.say(&said!(
                 "New with it, and stays without a rule: table {table}.",

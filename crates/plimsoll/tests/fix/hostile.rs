@@ -592,6 +592,62 @@ fn what_a_reload_of_the_firewall_leaves_of_a_bypass_is_taken_back() {
     let _ = std::fs::remove_file(file);
 }
 
+/// Whoever saves the rules while a bypass stands has ours in the file, and a reload brings them back.
+#[test]
+fn rules_that_were_saved_while_a_bypass_stood_are_told_and_how_to_be_rid_of_them() {
+    if !root() {
+        return;
+    }
+    let host = Host::new("saved").with_strict_legacy();
+    let old = host.everything();
+    host.ok(BYPASS);
+    // An /etc of the test's own, so that a firewall's file can be there.
+    let state = host.state.to_str().expect("UTF-8");
+    let undo = format!(
+        "mount -t tmpfs tmpfs /etc && mkdir /etc/iptables && iptables-legacy-save > /etc/iptables/rules.v4 && \
+         cp /etc/iptables/rules.v4 {state}/saved && grep -ni plimsoll /etc/iptables/rules.v4 && {BINARY} undo --state-dir {state}"
+    );
+    let said = host.netns.run("unshare", &["-m", "sh", "-c", &undo]);
+    let numbers = said.lines().filter_map(|line| line.split(':').next());
+    let lines: Vec<&str> = numbers.filter(|n| n.parse::<u32>().is_ok()).collect();
+    assert_eq!(lines.len(), 7, "{said}");
+    let told = said.lines().find(|line| line.contains("SAVED: rules of it stand in"));
+    let told = told.unwrap_or_else(|| panic!("not told: {said}"));
+    assert!(told.contains("/etc/iptables/rules.v4 lines ") && told.contains("save"), "{told}");
+    assert!(told.contains(&format!("lines {}, and", lines.join(", "))), "{lines:?}: {told}");
+    assert_eq!(host.everything(), old);
+
+    host.netns.run("sh", &["-c", &format!("iptables-legacy-restore < {state}/saved")]);
+    host.fails(BYPASS);
+    let error = host.fails(&["undo"]);
+    assert!(error.contains("rules of plimsoll's are here that no fix has made"), "{error}");
+    let away = error.split('`').nth(1).expect("a command");
+    host.netns.run("sh", &["-c", away]);
+    assert_eq!(host.everything(), old);
+    assert!(host.fails(&["undo"]).contains("there is nothing to undo"));
+}
+
+#[test]
+fn rules_of_nft_that_no_fix_made_are_none_that_undo_takes_back() {
+    if !root() {
+        return;
+    }
+    let host = Host::new("strays").with_nft();
+    let old = host.everything();
+    host.ok(BYPASS);
+    let saved = host.netns.run("nft", &["list", "ruleset"]);
+    let error = host.fails(BYPASS);
+    assert!(error.contains("`plimsoll undo` takes that back"), "{error}");
+    host.ok(&["undo"]);
+    host.netns.run("nft", &[&format!("flush ruleset; {saved}")]);
+    let error = host.fails(BYPASS);
+    assert!(error.contains("table inet plimsoll_bypass_tcp443 is there already; rules"), "{error}");
+    for away in error.split('`').skip(1).step_by(2) {
+        host.netns.run("sh", &["-c", away]);
+    }
+    assert_eq!(host.everything(), old);
+}
+
 /// The same of iptables, on both back ends: what is left goes, and what was gone is told.
 #[test]
 fn what_a_reload_leaves_of_rules_of_iptables_is_taken_back() {
