@@ -68,9 +68,16 @@ fn an_answer_that_cannot_be_written_is_no_success() {
     let empty = std::env::temp_dir().join(format!("plimsoll-unwritten-{}", std::process::id()));
     std::fs::create_dir_all(&empty).expect("a directory");
     let root = empty.to_str().expect("UTF-8");
-    for arguments in
-        [&["explain"][..], &["check", "--root", root], &["boot", "--root", root], &["lab"]]
-    {
+    for arguments in [
+        &["explain"][..],
+        &["check", "--root", root],
+        &["boot", "--root", root],
+        &["lab"],
+        &["fix", "--list", "--state-dir", root],
+        &["fix", "--list", "--json", "--state-dir", root],
+        &["fix", "timeout", "udp=31", "--dry-run"],
+        &["fix", "timeout", "udp=31", "--json"],
+    ] {
         let full = std::fs::File::create("/dev/full").expect("/dev/full");
         let told = std::process::Command::new(env!("CARGO_BIN_EXE_plimsoll"))
             .args(arguments)

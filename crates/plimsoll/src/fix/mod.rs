@@ -131,13 +131,9 @@ fn list(arguments: &Fix, voice: Voice) -> ExitCode {
     match history(&arguments.state_dir) {
         Ok(all) if arguments.json => {
             let all: Vec<Told> = all.iter().zip(&sights(&all)).map(told).collect();
-            tell::text(Language::English, &report::transactions_json(&all));
-            ExitCode::SUCCESS
+            tell::answer(Language::English, &report::transactions_json(&all))
         }
-        Ok(all) => {
-            voice.history(&all);
-            ExitCode::SUCCESS
-        }
+        Ok(all) => voice.history(&all),
         Err(error) => failed(&error, voice),
     }
 }
@@ -176,17 +172,16 @@ fn fault(variable: &str) -> Fault {
 }
 
 fn carry_out(plan: &Plan, how: &How, root: &Path, allow_lower: bool, voice: Voice) -> ExitCode {
-    if how.json {
-        tell::text(Language::English, &report::plan_json(plan));
-        return if plan.refused.is_empty() { ExitCode::SUCCESS } else { exit::failed() };
-    }
     let style = terminal::spoken_style(&how.screen, how.lang);
-    tell::text(voice.0, &report::plan(plan, &Style { verbose: true, ..style }));
+    let shown = match how.json {
+        true => tell::answer(Language::English, &report::plan_json(plan)),
+        false => tell::answer(voice.0, &report::plan(plan, &Style { verbose: true, ..style })),
+    };
     if !plan.refused.is_empty() {
         return exit::failed();
     }
-    if how.dry_run || plan.changes.is_empty() {
-        return ExitCode::SUCCESS;
+    if how.json || how.dry_run || plan.changes.is_empty() {
+        return shown;
     }
     if !how.yes {
         match asked(plan, voice) {

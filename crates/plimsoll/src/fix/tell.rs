@@ -3,6 +3,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use plimsoll_apply::{
@@ -13,12 +14,20 @@ use plimsoll_diagnosis::{Said, said};
 use plimsoll_report::number::{count, counted};
 use plimsoll_report::{Language, clean};
 
-use crate::terminal;
+use crate::{exit, terminal};
 
-/// The answer. That it can't be written stops nothing.
+/// What is told on the way. That it can't be written stops nothing.
 pub fn text(language: Language, text: &str) {
     if let Err(why) = terminal::print(text) {
         talk(terminal::in_language(language, &why));
+    }
+}
+
+/// All that was asked for: where it can't be written nothing was done.
+pub fn answer(language: Language, text: &str) -> ExitCode {
+    match terminal::print(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => exit::unwritten(language, &why),
     }
 }
 
@@ -33,7 +42,11 @@ pub struct Voice(pub Language);
 impl Voice {
     /// A line of the answer. Names in it may come from strangers.
     pub fn say(self, line: &Said) {
-        text(self.0, &format!("{}\n", clean(terminal::in_language(self.0, line))));
+        text(self.0, &self.line(line));
+    }
+
+    fn line(self, line: &Said) -> String {
+        format!("{}\n", clean(terminal::in_language(self.0, line)))
     }
 
     /// A line of talk.
@@ -160,9 +173,10 @@ impl Voice {
     }
 
     /// All transactions.
-    pub fn history(self, all: &[Transaction]) {
+    pub fn history(self, all: &[Transaction]) -> ExitCode {
+        let mut lines = Vec::new();
         if all.is_empty() {
-            self.say(&Said::of("No transaction yet.", "还没有事务。"));
+            lines.push(Said::of("No transaction yet.", "还没有事务。"));
         }
         for (transaction, sight) in all.iter().zip(sights(all)) {
             let state = state(transaction, &sight);
@@ -181,41 +195,17 @@ impl Voice {
                 );
             let (id, remedy) = (transaction.id, transaction.plan.remedy.name());
             let title = transaction.title();
-            self.say(&said!(
+            lines.push(said!(
                 "{id:>4}  {time}  {remedy}: {title}  {state}{why}",
                 "{id:>4}  {time}  {title:#}  {state:#}{why:#}"
             ));
             for left in transaction.left_alone() {
-                self.say(&said!("      left as it was: {left}", "      保持原样：{left:#}"));
+                lines.push(said!("      left as it was: {left}", "      保持原样：{left:#}"));
             }
-            self.seen(id, &sight);
+            lines.extend(seen(id, &sight));
         }
-    }
-
-    /// What is not as a transaction left it.
-    fn seen(self, id: u64, sight: &Sight) {
-        if !sight.gone.is_empty() {
-            let gone = Said::join(&sight.gone, &Said::of(", ", "、"));
-            self.say(&match sight.stands {
-                true => said!(
-                    "      gone: {gone}; `plimsoll undo {id}` takes back what is left",
-                    "      已不在：{gone:#}；`plimsoll undo {id}` 撤销剩下的"
-                ),
-                false => said!(
-                    "      gone: {gone}; nothing is left of it",
-                    "      已不在：{gone:#}；什么也没有剩下"
-                ),
-            });
-        }
-        for changed in &sight.changed {
-            self.say(&said!("      changed since: {changed}", "      此后有变化：{changed:#}"));
-        }
-        for unseen in &sight.unseen {
-            self.say(&said!(
-                "      whether it is still there can't be seen: {unseen}",
-                "      看不到是否还在：{unseen:#}"
-            ));
-        }
+        let lines: String = lines.iter().map(|line| self.line(line)).collect();
+        answer(self.0, &lines)
     }
 
     /// Whether what was taken out is still away.
@@ -300,6 +290,36 @@ fn state(transaction: &Transaction, sight: &Sight) -> Said {
         Phase::Undone => Said::of("taken back", "已撤销"),
         Phase::UndoneInPart => Said::of("taken back in part", "部分撤销"),
     }
+}
+
+/// What is not as a transaction left it.
+fn seen(id: u64, sight: &Sight) -> Vec<Said> {
+    let mut lines = Vec::new();
+    if !sight.gone.is_empty() {
+        let gone = Said::join(&sight.gone, &Said::of(", ", "、"));
+        lines.push(match sight.stands {
+            true => said!(
+                "      gone: {gone}; `plimsoll undo {id}` takes back what is left",
+                "      已不在：{gone:#}；`plimsoll undo {id}` 撤销剩下的"
+            ),
+            false => said!(
+                "      gone: {gone}; nothing is left of it",
+                "      已不在：{gone:#}；什么也没有剩下"
+            ),
+        });
+    }
+    let changed = sight.changed.iter();
+    lines.extend(
+        changed.map(|what| said!("      changed since: {what}", "      此后有变化：{what:#}")),
+    );
+    let unseen = sight.unseen.iter().map(|what| {
+        said!(
+            "      whether it is still there can't be seen: {what}",
+            "      看不到是否还在：{what:#}"
+        )
+    });
+    lines.extend(unseen);
+    lines
 }
 
 /// A kernel value by its last name.
