@@ -19,6 +19,11 @@ pub fn live() -> BootFacts {
     BootFacts::of_host(&host, &boot, settings)
 }
 
+/// Ticks in a second of a kernel of the running host, by its configuration.
+pub fn ticks(kernel: Option<&KernelVersion>) -> Option<u32> {
+    config::hz(&Files::live(), kernel).get()
+}
+
 /// Of a host that was saved.
 pub fn saved(files: &Files, origin: Origin) -> BootFacts {
     let (host, settings) = dead::host_alone(files, origin);

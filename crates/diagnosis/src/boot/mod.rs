@@ -50,6 +50,7 @@ pub use plan::Stage;
 pub use services::rule_files;
 pub use tree::{Entry, FileChange, Tree};
 pub use ufw::Ufw;
+pub(crate) use value::out_of_range;
 pub use value::written;
 
 /// What the simulation starts from.

@@ -152,7 +152,8 @@ fn trailing(text: &str, rest: &str) -> Said {
     }
 }
 
-fn out_of_range(
+/// Why this kernel does not take a number for a setting.
+pub fn out_of_range(
     setting: &Setting,
     profile: &Profile,
     rank: (u16, u16),

@@ -3,6 +3,7 @@
 //! Kernel: `nf_ct_timeout_lookup()`. A changed setting applies at the next packet of an entry; a policy for
 //! one service is given to an entry with its first packet, so entries that exist keep theirs.
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -14,6 +15,7 @@ use super::{
     Change, Ground, NO_NAMESPACE, Plan, Readback, Setting, Target, Verify, policy, tell_of_rules,
 };
 use crate::Said;
+use crate::boot::out_of_range;
 use crate::case::{Case, Space};
 use crate::facts::{Fact, Keepalives, Tracking};
 use crate::{RemedyId, commands, words};
@@ -30,6 +32,8 @@ pub struct TimeoutRequest {
     pub values: Vec<(String, u64)>,
     /// Below the floors that are only warned of, for all entries as well.
     pub allow_short: bool,
+    /// Ticks in a second of this kernel, where known: a timeout is kept in ticks.
+    pub hz: Option<u32>,
 }
 
 /// The plan. `keepalives`: of the local processes that it concerns.
@@ -58,9 +62,12 @@ pub fn timeout(
                     because.map(words::clean)
                 ));
             }
-            for (state, seconds) in &request.values {
+            for (n, (state, seconds)) in request.values.iter().enumerate() {
                 if let Some(name) = policy::setting_of(protocol, state) {
-                    judge(&mut plan, name, *seconds, true);
+                    judge(&mut plan, name, *seconds, true, &case, request.hz);
+                }
+                if request.values[..n].iter().any(|(earlier, _)| earlier == state) {
+                    plan.refused.push(twice(&words::clean(state)));
                 }
             }
             policy::changes(protocol, port, &request.values, &case, space, &mut plan);
@@ -116,6 +123,7 @@ fn settings(request: &TimeoutRequest, case: &Case<'_>, space: &Space<'_>, plan: 
         return;
     }
     let mut longest = 0;
+    let mut named = BTreeSet::new();
     for (name, seconds) in &request.values {
         let Some(setting) = bare(name) else {
             plan.refused.push(said!(
@@ -125,6 +133,10 @@ fn settings(request: &TimeoutRequest, case: &Case<'_>, space: &Space<'_>, plan: 
             ));
             continue;
         };
+        if !named.insert(setting.name) {
+            plan.refused.push(twice(setting.name));
+            continue;
+        }
         let Some(now) = space.now.setting(setting.name) else {
             plan.refused.push(said!(
                 "{} is not there on this kernel",
@@ -133,7 +145,7 @@ fn settings(request: &TimeoutRequest, case: &Case<'_>, space: &Space<'_>, plan: 
             ));
             continue;
         };
-        judge(plan, setting.name, *seconds, request.allow_short);
+        judge(plan, setting.name, *seconds, request.allow_short, case, request.hz);
         if now == *seconds {
             continue;
         }
@@ -158,9 +170,19 @@ fn settings(request: &TimeoutRequest, case: &Case<'_>, space: &Space<'_>, plan: 
     };
 }
 
-fn judge(plan: &mut Plan, name: &str, seconds: u64, short: bool) {
+fn twice(name: &str) -> Said {
+    said!("{name} is given twice", "{name} 给了两次")
+}
+
+fn judge(plan: &mut Plan, name: &str, seconds: u64, short: bool, case: &Case<'_>, hz: Option<u32>) {
     let floor = floor(name);
-    if seconds < floor.never_below {
+    let rank = case.after.host.kernel.value().map_or(case.profile.from, |kernel| kernel.rank());
+    let number = i64::try_from(seconds).unwrap_or(i64::MAX);
+    if let Some(why) = plimsoll_ct::Setting::find(name)
+        .and_then(|setting| out_of_range(setting, case.profile, rank, hz, number))
+    {
+        plan.refused.push(said!("{name}: {why}", "{name}：{why:#}"));
+    } else if seconds < floor.never_below {
         plan.refused.push(said!(
             "{name}: {seconds} s is too short for anything, {} s is the least",
             "{name}：{seconds} 秒对什么都太短，最少 {} 秒",

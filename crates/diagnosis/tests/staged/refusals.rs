@@ -308,11 +308,69 @@ fn a_helper_that_reads_along_by_itself_needs_the_tracking_of_its_port() {
 }
 
 #[test]
+fn a_service_that_is_named_twice_is_meant_once() {
+    let after = host("6.12.117", 4);
+    let files = BTreeMap::new();
+    let rules = "-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT\n-A INPUT -p tcp --dport 443 -j ACCEPT";
+    let plan = |times: usize| {
+        let request = BypassRequest {
+            services: vec![(Protocol::Tcp, 443); times],
+            roles: vec![plimsoll_diagnosis::rules::Role::Server; times],
+            peers: Vec::new(),
+            unsure: false,
+        };
+        bypass(&request, &ways(rules, &[443]), &ground(&after, &files))
+    };
+    assert!(!plan(1).changes.is_empty(), "{:#?}", plan(1));
+    assert_eq!(plan(2), plan(1));
+}
+
+#[test]
+fn a_timeout_that_the_kernel_does_not_take_or_that_is_given_twice_is_refused_before_it_is_tried() {
+    let after = host("6.12.117", 4);
+    let refused = |values: &[(&str, u64)], service, hz| {
+        let values = values.iter().map(|(key, value)| ((*key).into(), *value)).collect();
+        let asked = TimeoutRequest { service, values, allow_short: false, hz };
+        let files = BTreeMap::new();
+        let ground = Ground { before: None, now: &after, target: 0, files: &files };
+        let keepalives = Fact::missing(Reason::NotAsked, Said::of("not asked", "没有问"));
+        let plan = timeout(&asked, &keepalives, &ground);
+        plan.refused.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let range = |value: u64, most: u64| {
+        format!(
+            "nf_conntrack_tcp_timeout_established: {value} is out of range: this kernel takes -{most} to {most}"
+        )
+    };
+    let port = Some((Protocol::Tcp, 443));
+    for value in [1 << 31, 1 << 32, u64::MAX] {
+        let shown = value.min(i64::MAX as u64);
+        for service in [None, port] {
+            let said = refused(&[("established", value)], service, None);
+            assert_eq!(said, [range(shown, 21_474_836)]);
+        }
+    }
+    // What a kernel of fewer ticks would take.
+    assert_eq!(
+        refused(&[("established", 2_147_484)], None, Some(1000)),
+        [range(2_147_484, 2_147_483)]
+    );
+    assert_eq!(refused(&[("established", 2_147_484)], None, Some(100)), [""; 0]);
+
+    let twice = [("established", 7440), ("nf_conntrack_tcp_timeout_established", 8000)];
+    let said = refused(&twice, None, None);
+    assert_eq!(said, ["nf_conntrack_tcp_timeout_established is given twice"]);
+    let said = refused(&[("established", 7440), ("established", 7440)], port, None);
+    assert_eq!(said, ["established is given twice"]);
+}
+
+#[test]
 fn a_timeout_where_nothing_of_conntrack_is_there_is_not_called_unknown_to_the_kernel() {
     let asked = TimeoutRequest {
         service: None,
         values: vec![("established".into(), 7440)],
         allow_short: false,
+        hz: None,
     };
     let refused = |after: &Snapshot| {
         let files = BTreeMap::new();

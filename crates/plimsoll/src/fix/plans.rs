@@ -51,6 +51,7 @@ pub fn timeout(arguments: &Timeout) -> Result<Plan, Said> {
         service: arguments.port,
         values: arguments.values.clone(),
         allow_short: arguments.allow_short,
+        hz: probe::boot::ticks(observation.after.host.kernel.value()),
     };
     let files = BTreeMap::new();
     let ground = Ground { before: None, now: &observation.after, target, files: &files };

@@ -57,7 +57,7 @@ pub(super) fn module(files: &Files, kernel: Option<&KernelVersion>) -> Fact<bool
 }
 
 /// Ticks in a second.
-pub(super) fn hz(files: &Files, kernel: Option<&KernelVersion>) -> Fact<u32> {
+pub fn hz(files: &Files, kernel: Option<&KernelVersion>) -> Fact<u32> {
     let found = configuration(files, kernel).and_then(|(path, text)| {
         let hz = text.lines().find_map(|l| l.strip_prefix("CONFIG_HZ="))?.trim().parse().ok()?;
         Some(Fact::known(hz, Source::name(path)))

@@ -5,6 +5,7 @@ mod kernel;
 mod managers;
 mod tree;
 
+pub use kernel::hz;
 pub use managers::add_of_rules;
 
 use plimsoll_ct::KernelVersion;

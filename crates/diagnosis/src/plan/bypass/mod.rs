@@ -128,6 +128,7 @@ pub(crate) fn planned(
     case: &Case<'_>,
     space: &Space<'_>,
 ) -> Plan {
+    let request = &request.once();
     let mut plan = Plan::new(request.remedy(), title(request), Target::in_namespace(space.now));
     let Some(program) = rules_read(rules, &mut plan) else { return plan };
     let traffic = traffic(request, rules, &mut plan);
@@ -168,6 +169,25 @@ pub(crate) fn planned(
 }
 
 impl BypassRequest {
+    /// What is named twice is meant once.
+    fn once(&self) -> Self {
+        fn of<T: Clone + PartialEq>(all: &[T]) -> Vec<T> {
+            let mut once = Vec::new();
+            for one in all {
+                if !once.contains(one) {
+                    once.push(one.clone());
+                }
+            }
+            once
+        }
+        Self {
+            services: of(&self.services),
+            roles: of(&self.roles),
+            peers: of(&self.peers),
+            unsure: self.unsure,
+        }
+    }
+
     fn remedy(&self) -> RemedyId {
         if self.peers.is_empty() { RemedyId::Bypass } else { RemedyId::Lifeline }
     }
