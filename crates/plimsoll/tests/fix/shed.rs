@@ -78,6 +78,7 @@ fn each_way_to_shed_takes_what_it_names_and_nothing_else() {
         let number = if going.len() == 1 { "1 entry" } else { &format!("{} entries", going.len()) };
         assert!(shown.contains(&format!("delete {number} (")), "{words:?}: {shown}");
         assert_eq!(ports(&host), before, "{words:?}: shown only");
+        assert!(shown.contains("undo     not possible: what is deleted is gone"), "{shown}");
         host.ok(&[&shed[..], &["--yes", "--watch", "0"]].concat());
         let left: Vec<String> =
             before.into_iter().filter(|port| !going.contains(&port.as_str())).collect();

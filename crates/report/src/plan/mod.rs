@@ -67,7 +67,9 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
         if !plan.changes.is_empty() {
             let undo = match plan.reversible() {
                 true => Said::of("`plimsoll undo` takes it back", "`plimsoll undo` 可以撤销"),
-                false => Said::of("for good", "无法撤销"),
+                false => {
+                    Said::of("not possible: what is deleted is gone", "做不到：删掉的就没有了")
+                }
             };
             let name = Said::of("undo", "撤销");
             screen.paragraph(row(name), HANG, Paint::Plain, style.said(&undo));
