@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 use plimsoll_diagnosis::plan::Target;
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_wire::mountinfo;
+
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::error::plain;
 
 /// That of this process.
 const OWN: &str = "/proc/self/ns/net";
@@ -41,6 +44,7 @@ impl Place {
         if wanted == own {
             return Ok(Some(Self::Here));
         }
+        // Which one is named: a person can then find out why.
         let mut refused = None;
         for door in target.path.iter().map(PathBuf::from).chain(doors()) {
             match File::open(&door) {
@@ -50,7 +54,9 @@ impl Place {
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    refused = Some(error);
+                    let (door, why) = (door.display(), plain(&error));
+                    let said = said!("{door}: {why}", "{door}：{why:#}");
+                    refused.get_or_insert(io::Error::other(said));
                 }
                 Err(_) => {}
             }

@@ -312,12 +312,10 @@ fn seen(id: u64, sight: &Sight) -> Vec<Said> {
     lines.extend(
         changed.map(|what| said!("      changed since: {what}", "      此后有变化：{what:#}")),
     );
-    let unseen = sight.unseen.iter().map(|what| {
-        said!(
-            "      whether it is still there can't be seen: {what}",
-            "      看不到是否还在：{what:#}"
-        )
-    });
+    let unseen = sight
+        .unseen
+        .iter()
+        .map(|what| said!("      could not be looked at: {what}", "      未能查看：{what:#}"));
     lines.extend(unseen);
     lines
 }

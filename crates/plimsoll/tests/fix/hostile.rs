@@ -648,6 +648,28 @@ fn rules_of_nft_that_no_fix_made_are_none_that_undo_takes_back() {
     assert_eq!(host.everything(), old);
 }
 
+/// Whether a namespace is gone can't be told where one may not look into all: the door that stayed shut is named.
+#[test]
+fn a_door_that_may_not_be_opened_is_named() {
+    if !root() {
+        return;
+    }
+    let (host, copy) = (Host::new("door").with_nft(), Copy::new("door"));
+    host.ok(SETTINGS);
+    // Of a number that no namespace has.
+    let journal = host.state.join("1.journal");
+    let text = fs::read_to_string(&journal).expect("a journal");
+    let (before, behind) = text.split_once("\"inode\":").expect("a namespace");
+    let behind = behind.trim_start_matches(|c: char| c.is_ascii_digit());
+    fs::write(&journal, format!("{before}\"inode\":1{behind}")).expect("written");
+    let state = host.state.to_str().expect("UTF-8");
+    run("chown", &["-R", "65534", state]);
+    let out = copy.shell(&format!("{NOBODY} {{}} undo --state-dir {state}"));
+    let said = crate::support::text(&out.stderr);
+    assert!(said.contains("can't be seen: /proc/"), "{said}");
+    assert!(said.contains("/ns/net: permission denied (run it as root)"), "{said}");
+}
+
 /// The same of iptables, on both back ends: what is left goes, and what was gone is told.
 #[test]
 fn what_a_reload_leaves_of_rules_of_iptables_is_taken_back() {
