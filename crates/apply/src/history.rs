@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use plimsoll_diagnosis::plan::{Change, Plan};
-use plimsoll_diagnosis::{Language, Said, said};
+use plimsoll_diagnosis::{Language, Said, said, system};
 
 use crate::error::{plain, several};
 use crate::journal::{self, Memo, Record, SCHEMA};
@@ -211,10 +211,22 @@ pub(crate) const GUARD_ENDED: Said = Said::of(
     "尚未确认时守护进程被要求结束",
 );
 
-/// A reason as a journal has it, in English, is known again.
+/// A reason as a journal has it, in English, is known again: one of those above, or what a step failed with. That begins with
+/// the path it is about, or with the path and a colon.
 fn again(english: Said) -> Said {
     let all = [ASKED_FOR, INTERRUPTED, INTERRUPTED_BACK, TOO_LATE, UNGUARDED, GUARD_ENDED];
-    all.into_iter().find(|why| *why == english).unwrap_or(english)
+    if let Some(known) = all.into_iter().find(|why| *why == english) {
+        return known;
+    }
+    let is_path = |word: &str| word.starts_with('/') && !word.contains([' ', ':']);
+    match english.split_once(": ") {
+        Some((path, why)) if is_path(path) => {
+            let why = reason::again_behind(why).unwrap_or_else(|| system(why.to_owned()));
+            said!("{path}: {why}", "{path}：{why:#}")
+        }
+        _ if english.split(' ').next().is_some_and(is_path) => reason::again(english),
+        _ => english,
+    }
 }
 
 fn fold(id: u64, records: Vec<Record>) -> Result<Option<Transaction>, Said> {
@@ -289,4 +301,27 @@ fn fold(id: u64, records: Vec<Record>) -> Result<Option<Transaction>, Said> {
         })? = stand;
     }
     Ok(Some(it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_step_failed_with_is_known_again() {
+        for (english, chinese) in [
+            ("was not confirmed in time", "没有及时确认"),
+            ("/proc/x is 7440", "/proc/x 现在是 7440"),
+            ("/proc/x: invalid argument", "/proc/x：无效的参数"),
+            ("/etc/x: the file is immutable", "/etc/x：the file is immutable"),
+            ("/proc/x: wrote 7, and it reads 8", "/proc/x：写的是 7，读回来是 8"),
+            (
+                "iptables-restore table raw: the moon is full",
+                "iptables-restore table raw: the moon is full",
+            ),
+        ] {
+            let said = again(Said::name(english));
+            assert_eq!((&*said, said.spoken(Language::Chinese)), (english, chinese));
+        }
+    }
 }

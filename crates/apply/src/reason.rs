@@ -32,6 +32,7 @@ sentences! {
     MARKS: "{} of {} rules and chains of ours are in table {}", "我们的 {1} 条规则和链中有 {0} 条在表 {2} 里";
     POLICY: "policy {} is now: {}", "策略 {0} 现在是：{1}";
     MODULES: "{} of {} modules are as they were to be", "{1} 个模块中有 {0} 个如计划";
+    READS: "wrote {}, and it reads {}", "写的是 {}，读回来是 {}";
     HOST_OVERFULL: "the host itself holds {} entries, and the limit is {} again: it drops packets", "主机自己有 {} 个条目，而上限又是 {}：会丢包";
     OVERFULL: "{} holds {} entries, and the limit is {} again: it drops packets", "{} 有 {} 个条目，而上限又是 {}：会丢包";
     VALUE: "{} is {}", "{0} 现在是 {1}";
@@ -66,11 +67,20 @@ impl Reason {
 
 /// A reason as it stands in a journal. One that is not known stays as it is.
 pub(crate) fn again(english: Said) -> Said {
-    let known = ALL.iter().find_map(|&sentence| {
-        let values = values(sentence.english, &english)?;
-        Some(Reason { sentence, values: values.into_iter().map(str::to_owned).collect() })
-    });
-    known.map_or(english, |reason| reason.said())
+    known(&english, |_| true).unwrap_or(english)
+}
+
+/// The same of one that stands behind the name of what it is about, and so does not begin with it.
+pub(crate) fn again_behind(english: &str) -> Option<Said> {
+    known(english, |sentence| !sentence.english.starts_with("{}"))
+}
+
+fn known(english: &str, may: impl Fn(&Sentence) -> bool) -> Option<Said> {
+    ALL.iter().filter(|sentence| may(sentence)).find_map(|&sentence| {
+        let values = values(sentence.english, english)?;
+        let reason = Reason { sentence, values: values.into_iter().map(str::to_owned).collect() };
+        Some(reason.said())
+    })
 }
 
 /// A sentence with values in it: the next one where it has `{}`, a certain one where it has `{1}`.

@@ -294,10 +294,8 @@ fn make_all(
                 let subject = change.subject();
                 return Err(said!("{subject}: somebody else made it", "{subject:#}：别人已经做了"));
             }
-            Seen::Other(what) => {
-                let (subject, what) = (change.subject(), what.said());
-                return Err(said!("{subject}: {what}", "{subject:#}：{what:#}"));
-            }
+            // It names what it is about.
+            Seen::Other(what) => return Err(what.said()),
         }
         let before = act::before(ground, change).map_err(in_words)?;
         let intent = Record::Intent { change: index, before };

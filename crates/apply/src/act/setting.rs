@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 
 use plimsoll_diagnosis::plan::{Readback, Setting};
-use plimsoll_diagnosis::said;
 
 use super::Seen;
 use crate::journal::Memo;
@@ -49,8 +48,7 @@ pub(super) fn take_back(c: &Setting) -> io::Result<()> {
 }
 
 fn reads(wrote: &str, now: &str) -> io::Error {
-    let wrote = wrote.trim();
-    io::Error::other(said!("wrote {wrote}, and it reads {now}", "写的是 {wrote}，读回来是 {now}"))
+    io::Error::other(reason::READS.of(&[&wrote.trim(), &now]).said())
 }
 
 fn is_after(c: &Setting, now: &str) -> bool {

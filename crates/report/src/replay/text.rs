@@ -137,9 +137,10 @@ fn verdict(a: &Answer, style: &Style) -> String {
                     spoken!(language, " (at most {r} full)", "（最多占用 {r}）")
                 }
             };
+            let them = if needed == 1 { "it" } else { "them" };
             spoken!(
                 language,
-                "{needs}; {limit} holds them{part}: no packet is lost.",
+                "{needs}; {limit} holds {them}{part}: no packet is lost.",
                 "{needs}；{limit} 装得下{part}：一个包也不丢。"
             )
         }
