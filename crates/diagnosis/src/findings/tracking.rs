@@ -56,7 +56,7 @@ pub(crate) fn all_rules<'a>(case: &Case<'_>, s: &Space<'a>) -> Option<&'a Rulese
     let legacy = (read(&[Backend::Legacy], TableFamily::Ip) || without("ip_tables"))
         && (four_only || read(&[Backend::Legacy], TableFamily::Ip6) || without("ip6_tables"));
     // nf_tables came with 3.13, and with RHEL 7.
-    let too_old = case.after.host.kernel.value().is_some_and(|k| k.rank() < (3, 10));
+    let too_old = case.after.host.generation.value().is_some_and(|k| k.rank() < (3, 10));
     let nft = too_old
         || read(&[Backend::Nft, Backend::IptablesNft], TableFamily::Ip)
         || without("nf_tables");

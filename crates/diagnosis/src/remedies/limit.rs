@@ -57,7 +57,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
     });
     let role = hot.and_then(|service| roles(s, service, false)?.first().copied());
     let v6 = source.is_some_and(|p| p.address.is_ipv6());
-    let old = case.after.host.kernel.value().is_some_and(|k| k.rank() < (2, 23));
+    let old = case.after.host.generation.value().is_some_and(|k| k.rank() < (2, 23));
     let nft = speaks_nft(case, s);
     // Without a count all of the source's packets go.
     let all = old && !nft;

@@ -171,7 +171,7 @@ fn one_line(command: &str) -> String {
 
 /// Whether the nft tool speaks to this kernel and is what the host's rules are written in.
 pub(crate) fn speaks_nft(case: &Case<'_>, s: &Space<'_>) -> bool {
-    let young = case.after.host.kernel.value().is_none_or(|k| k.rank() >= (4, 19));
+    let young = case.after.host.generation.value().is_none_or(|k| k.rank() >= (4, 19));
     // Legacy tables that could not be read are there: an empty one is not asked for.
     let legacy_only = s.now.rules.value().is_some_and(|r| {
         let of = |backend: Backend| r.rules.iter().any(|r| r.backend == backend);

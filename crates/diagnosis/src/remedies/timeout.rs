@@ -114,7 +114,7 @@ pub(super) fn remedy(case: &Case<'_>, findings: &Findings<'_>) -> Option<Ranked>
 fn passed_on(case: &Case<'_>, s: &Space<'_>) -> Option<Said> {
     let flood = flood_of(s).filter(|f| f.protocol == Protocol::Tcp)?;
     let port = flood.service?.port;
-    let young = case.after.host.kernel.value().is_some_and(|k| k.rank() >= SYN_PROXY_SINCE);
+    let young = case.after.host.generation.value().is_some_and(|k| k.rank() >= SYN_PROXY_SINCE);
     let line = fix(&format!("limit tcp/{port} --synproxy"), s).filter(|_| young)?;
     Some(said!(
         "# where this host only passes port {port} on, SYNs need no entries: {line}",
@@ -258,7 +258,7 @@ fn established(case: &Case<'_>, findings: &Findings<'_>) -> Option<Remedy> {
         let idle = sum(c.idle_services.rows.iter().map(|(_, t)| t.total()));
         (ratio(tally.total(), idle) > 0.5 && service.port != 0).then_some(*service)
     });
-    let young = case.after.host.kernel.value().is_some_and(|k| k.rank() >= POLICIES_SINCE);
+    let young = case.after.host.generation.value().is_some_and(|k| k.rank() >= POLICIES_SINCE);
     let for_all = format!("timeout established={FLOOR}");
     let (title, ours, commands) = match service.filter(|_| young) {
         Some(service) => {

@@ -166,14 +166,15 @@ fn a_firewall_manager_of_another_namespace_refuses_nothing_here() {
     after.namespaces[0].rules = known(stateful());
     let own = after.namespaces[0].inode;
     let refuses = |after: &mut Snapshot, namespace: Option<u64>| {
-        let because = Said::name("firewalld (3505)");
-        let manager = Manager::new(ManagerKind::Firewalld, "firewalld", because).within(namespace);
-        after.boot.managers = known(vec![manager]);
+        let kinds = [ManagerKind::Firewalld, ManagerKind::Ufw, ManagerKind::Shorewall];
+        let of = |kind: ManagerKind| Manager::new(kind, kind.name(), Said::name(kind.name()));
+        after.boot.managers = known(kinds.map(|kind| of(kind).within(namespace)).to_vec());
         let d = dropping(after);
-        remedy(&d, RemedyId::Unload).refused.iter().any(|r| r.contains("firewalld"))
+        let refused = &remedy(&d, RemedyId::Unload).refused;
+        refused.iter().filter(|r| r.contains("writes rules by state")).count()
     };
-    assert!(refuses(&mut after, own) && refuses(&mut after, None), "{own:?}");
-    assert!(!refuses(&mut after, Some(4_026_532_999)));
+    assert_eq!((refuses(&mut after, own), refuses(&mut after, None)), (3, 3), "{own:?}");
+    assert_eq!(refuses(&mut after, Some(4_026_532_999)), 0);
 }
 
 #[test]

@@ -7,7 +7,8 @@ use plimsoll_diagnosis::{Diagnosis, Language, Said, Value};
 
 /// Words of Latin letters that stand in Chinese sentences: programs, the kernel's names, what is typed, units.
 const NAMES: &str = "\
-    helper plimsoll netns keepalive fix firewalld ufw sysctl synproxy limit drop saddr peer lifeline found clashres \
+    helper plimsoll netns keepalive fix firewalld ufw Shorewall shorewall sysctl synproxy limit drop saddr peer \
+    lifeline found clashres \
     conntrack iptables net lsns inode hashsize tcp udp Docker Kubernetes docker policy max filter dport state nft nat tstamp \
     options delete table acct yes raw notrack ctnetlink accept ping pid root tuned libvirt cpu client forward role port \
     server bypass timeout shed raise persist unload input output new established related invalid counter";

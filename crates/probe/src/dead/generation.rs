@@ -91,13 +91,9 @@ pub(super) fn generation(saved: &Saved<'_>, kernel: &Fact<KernelVersion>) -> Fac
     })
 }
 
-/// By the names of the settings that were read: the youngest generation that has them.
-pub(super) fn of_names(era: Era) -> Fact<KernelVersion> {
-    let youngest = PROFILES.iter().rfind(|p| p.era == era);
-    match youngest.and_then(|p| KernelVersion::parse(p.name)) {
-        Some(version) => Fact::known(version, said!("the names of the settings", "参数的名字")),
-        None => untold(Said::default()),
-    }
+/// The youngest release whose settings go by such names.
+pub(super) fn of_names(era: Era) -> Option<KernelVersion> {
+    PROFILES.iter().rfind(|p| p.era == era).and_then(|p| KernelVersion::parse(p.name))
 }
 
 fn untold(why: Said) -> Fact<KernelVersion> {

@@ -112,11 +112,13 @@ pub(super) fn correct_profile(saved: &Saved<'_>, host: &mut Host, initial: &Name
 
 /// Puts the profile right; and where nothing else told the generation, the names of the settings do.
 pub(super) fn correct(host: &mut Host, probed: &Probed) {
+    let named = probed.old_names == Some(true) || probed.new_names == Some(true);
     if host.generation.value().is_none()
-        && (probed.old_names == Some(true) || probed.new_names == Some(true))
+        && named
+        && let Some(version) = generation::of_names(host.profile.corrected(probed).era)
     {
-        host.generation = generation::of_names(host.profile.corrected(probed).era);
-        host.profile = host.generation.value().map_or(host.profile, |v| *Profile::of(v));
+        host.profile = *Profile::of(&version);
+        host.generation = Fact::known(version, said!("the names of the settings", "参数的名字"));
     }
     host.profile = host.profile.corrected(probed);
 }
