@@ -138,7 +138,8 @@ fn watched(mut app: App) -> App {
         app.learn(moment);
     }
     app.learn_places(vec![Place { name: Said::name("host"), inode: 1, entries: Some(1_206) }]);
-    app.learn_findings(vec![finding("CT012", "idle-established", Severity::Warning)]);
+    let found = vec![finding("CT012", "idle-established", Severity::Warning)];
+    app.learn_findings(found, vec![Said::name("host")]);
     app
 }
 
@@ -405,6 +406,36 @@ fn findings_are_explained_namespaces_chosen_and_keys_told() {
 }
 
 #[test]
+fn findings_of_one_kind_name_their_namespaces_where_there_are_several() {
+    let mut app = watched(app());
+    let of = |namespace| {
+        let found = finding("CT002", "table-was-full", Severity::Warning);
+        Finding { namespace, ..found }
+    };
+    let names = ["host", "ip netns web"].map(Said::name);
+    app.learn_findings(vec![of(Some(0)), of(Some(1)), of(None)], names.to_vec());
+    app.key(Key::Char('f'));
+    let shown = screen(&mut app);
+    for row in ["table-was-full · host", "table-was-full · ip netns web"] {
+        assert!(shown.contains(row), "{shown}");
+    }
+    app.learn_findings(vec![of(Some(0))], names[..1].to_vec());
+    let shown = screen(&mut app);
+    assert!(shown.contains("table-was-full") && !shown.contains(" · host"), "{shown}");
+}
+
+#[test]
+fn what_is_wrong_with_a_long_filter_is_cut_with_a_mark() {
+    let mut app = watched(app());
+    app.key(Key::Char('/'));
+    "dport ".chars().chain("x".repeat(90).chars()).for_each(|c| drop(app.key(Key::Char(c))));
+    app.key(Key::Enter);
+    let shown = screen(&mut app);
+    let wrong = shown.lines().find(|line| line.starts_with("filter, column 7: expected a port"));
+    assert!(wrong.is_some_and(|line| line.ends_with("...")), "{shown}");
+}
+
+#[test]
 fn evidence_that_is_longer_than_a_line_is_told_to_its_end() {
     let mut app = watched(app());
     let mut long = finding("CT040", "lost-at-boot", Severity::Warning);
@@ -416,7 +447,7 @@ fn evidence_that_is_longer_than_a_line_is_told_to_its_end() {
         unit: "",
         source: Source::name("/etc"),
     });
-    app.learn_findings(vec![long]);
+    app.learn_findings(vec![long], Vec::new());
     app.key(Key::Char('f'));
     let shown = screen(&mut app);
     let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -39,8 +39,8 @@ pub enum News {
     Moment(Box<Moment>),
     /// Namespaces.
     Places(Vec<Place>),
-    /// What a check found.
-    Findings(Vec<Finding>),
+    /// What a check found, and the names of the namespaces that they are about.
+    Findings(Vec<Finding>, Vec<Said>),
     /// A person did something.
     Input(Input),
     /// A signal to end.
@@ -257,7 +257,8 @@ fn check(news: &Sender<News>) {
         // Beside the interval all of it is work.
         let work = start.elapsed().saturating_sub(options.interval);
         let diagnosis = diagnose(Some(&observation.before), &observation.after);
-        if news.send(News::Findings(diagnosis.findings)).is_err() {
+        let namespaces = diagnosis.namespaces.into_iter().map(|namespace| namespace.name);
+        if news.send(News::Findings(diagnosis.findings, namespaces.collect())).is_err() {
             return;
         }
         thread::sleep(CHECK.max(work.div_f64(CHECK_SHARE)));
@@ -285,7 +286,7 @@ fn draw(
             match news {
                 News::Moment(moment) => app.learn(*moment),
                 News::Places(places) => app.learn_places(places),
-                News::Findings(findings) => app.learn_findings(findings),
+                News::Findings(findings, namespaces) => app.learn_findings(findings, namespaces),
                 News::Stop => screen.suspend()?,
                 News::Continued => screen.come_back()?,
                 News::Signal(signal) => return Ok(ExitCode::from(128 + signal as u8)),

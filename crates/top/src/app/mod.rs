@@ -4,7 +4,7 @@ mod over;
 
 use std::sync::Arc;
 
-use plimsoll_diagnosis::Finding;
+use plimsoll_diagnosis::{Finding, Said};
 use plimsoll_flows::{Complaint, Filter, Group, Key as By, Keys, Names, Order, Value};
 use plimsoll_report::{Clock, Language, Style, spoken};
 
@@ -109,6 +109,8 @@ pub struct App {
     pub(crate) over: Over,
     pub(crate) places: Vec<Place>,
     pub(crate) findings: Option<Vec<Finding>>,
+    /// The names of the namespaces that they are about, by index.
+    pub(crate) found_in: Vec<Said>,
     pub(crate) notice: Option<String>,
     pub(crate) mouse: bool,
     /// Drawing was slow, so that the screen is drawn less often.
@@ -136,6 +138,7 @@ impl App {
             over: Over::Nothing,
             places: Vec::new(),
             findings: None,
+            found_in: Vec::new(),
             notice: None,
             mouse,
             slow_line: false,
@@ -159,9 +162,10 @@ impl App {
         self.places = places;
     }
 
-    /// What a diagnosis of the host found, the worst first.
-    pub fn learn_findings(&mut self, findings: Vec<Finding>) {
+    /// What a diagnosis of the host found, the worst first, and the names of the namespaces that it looked at.
+    pub fn learn_findings(&mut self, findings: Vec<Finding>, namespaces: Vec<Said>) {
         self.findings = Some(findings);
+        self.found_in = namespaces;
     }
 
     /// Whether drawing takes so long that it is done less often.

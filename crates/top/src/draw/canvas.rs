@@ -89,9 +89,10 @@ impl<'a> Canvas<'a> {
         end - self.area.x
     }
 
-    /// Writes a whole row, to its end.
+    /// Writes a whole row, to its end; what is too long is cut, with a sign of it.
     pub fn row(&mut self, row: u16, text: &str) {
-        let end = self.at(0, row, self.area.width, text);
+        let text = cut(&self.show(text), self.area.width.into());
+        let end = self.at(0, row, self.area.width, &text);
         let blanks = " ".repeat((self.area.width - end).into());
         self.at(end, row, self.area.width, &blanks);
     }

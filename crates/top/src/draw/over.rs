@@ -145,7 +145,9 @@ pub(super) fn prompt(
         canvas.style = canvas.paint(Paint::Bad);
         let at = canvas.at(column, row + 2, canvas.width(), &carets);
         if let Some(hint) = complaint.hint() {
-            canvas.at(at + 1, row + 2, canvas.width(), words(&hint, language));
+            let room = canvas.width().saturating_sub(at + 1);
+            let hint = cut(&canvas.show(words(&hint, language)), room.into());
+            canvas.at(at + 1, row + 2, room, &hint);
         }
         canvas.style = canvas.plain();
     }
@@ -177,7 +179,9 @@ fn list(canvas: &mut Canvas<'_>, rows: &[String], selected: usize, from: u16, en
             canvas.row(row, &format!("> {text}"));
             canvas.style = canvas.plain();
         } else {
-            canvas.at(2, row, canvas.width(), text);
+            let room = canvas.width().saturating_sub(2);
+            let text = cut(&canvas.show(text), room.into());
+            canvas.at(2, row, room, &text);
         }
     }
 }
@@ -221,11 +225,19 @@ pub(super) fn findings(canvas: &mut Canvas<'_>, app: &App, selected: usize) {
         canvas.at(2, 2, canvas.width(), &text);
         return;
     }
+    let dot = canvas.show(" · ");
     let rows: Vec<String> = findings
         .iter()
         .map(|finding| {
             let (word, _) = severity(language, finding.severity);
-            spoken!(language, "{} {word:<8}  {}", "{} {word}  {}", finding.id, finding.name)
+            let (id, name) = (finding.id, finding.name);
+            let mut row = spoken!(language, "{id} {word:<8}  {name}", "{id} {word}  {name}");
+            // As on the screen of `check`: where there is but one namespace, it is the one.
+            let namespace = finding.namespace.and_then(|at| app.found_in.get(at));
+            if let Some(namespace) = namespace.filter(|_| app.found_in.len() > 1) {
+                row.push_str(&format!("{dot}{}", clean(namespace.spoken(language))));
+            }
+            row
         })
         .collect();
     let half = 2 + (rows.len() as u16).min(canvas.height() / 2);
