@@ -44,13 +44,17 @@ fn look(arguments: &Check) -> Result<Diagnosis, Said> {
     if let Some(path) = arguments.root.as_ref().or(arguments.bundle.as_ref()) {
         return saved(path, arguments.root.is_some());
     }
-    let observation = live::observe(&live::Options {
+    let options = live::Options {
         interval: arguments.interval,
         dump_budget: arguments.budget,
         census: !arguments.budget.is_zero(),
         only: arguments.netns.iter().map(|text| NamespaceSelector::parse(text)).collect(),
         ..live::Options::default()
-    });
+    };
+    let (lang, ascii) = (arguments.output.lang, arguments.output.screen.ascii);
+    let (language, unicode) = (terminal::spoken(lang, ascii), terminal::shows(lang, ascii));
+    let observation =
+        terminal::measuring(options.interval, language, unicode, || live::observe(&options));
     if !observation.unmatched.is_empty() {
         // Quoted as Rust does: what a terminal would obey is escaped.
         let asked: Vec<String> = arguments

@@ -106,7 +106,10 @@ fn host(arguments: &Size, measured: bool) -> Result<(Option<Snapshot>, Snapshot)
             } else {
                 crate::fix::quick()
             };
-            let observation = live::observe(&options);
+            let unicode = terminal::shows(arguments.lang, arguments.screen.ascii);
+            let looking = || live::observe(&options);
+            let observation =
+                terminal::measuring(options.interval, language(arguments), unicode, looking);
             if !observation.unmatched.is_empty() {
                 let asked = arguments.netns.as_deref().unwrap_or_default();
                 return Err(said!(
@@ -124,9 +127,18 @@ fn host(arguments: &Size, measured: bool) -> Result<(Option<Snapshot>, Snapshot)
 /// Rates and lifetimes of the command line, joined by class.
 fn given(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Demand, Said> {
     let lifetime = |class: &str| {
-        let named = |wanted: &str| arguments.lifetime.iter().rev().find(|(c, _)| c == wanted);
+        let named = |wanted: &str| arguments.lifetime.iter().find(|(c, _)| c == wanted);
         named(class).or_else(|| named("")).map(|(_, seconds)| *seconds)
     };
+    for (flag, given) in [("--rate", &arguments.rate), ("--lifetime", &arguments.lifetime)] {
+        let twice = |&(n, (class, _)): &(usize, &(String, f64))| {
+            given[..n].iter().any(|(before, _)| before == class)
+        };
+        if let Some((_, (class, _))) = given.iter().enumerate().find(twice) {
+            let class = if class.is_empty() { class.clone() } else { format!(" {class}=…") };
+            return Err(said!("{flag}{class} is given twice", "{flag}{class} 给了两次"));
+        }
+    }
     for (class, _) in &arguments.lifetime {
         if !class.is_empty() && !arguments.rate.iter().any(|(c, _)| c == class) {
             return Err(said!(

@@ -1,10 +1,12 @@
 //! What the terminal can show: colour, columns, characters, the zone of its clock.
 
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::time::Duration;
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_probe::said_of;
-use plimsoll_report::{Clock, Language, Style, clean};
+use plimsoll_report::{Clock, Language, Style, clean, span, spoken};
 
 use crate::arguments::{Lang, Screen, When};
 
@@ -117,6 +119,31 @@ pub fn spoken(asked: Option<Lang>, ascii: bool) -> Language {
 pub fn language() -> Language {
     let asked = first_set(&["LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"]);
     asked.map_or(Language::English, |locale| Language::of_locale(&locale))
+}
+
+/// Spans of measuring that nobody wonders about.
+const SHORT: Duration = Duration::from_secs(2);
+
+/// Does what takes an interval; on a terminal it is said meanwhile, and taken away again.
+pub fn measuring<T>(
+    interval: Duration,
+    language: Language,
+    unicode: bool,
+    work: impl FnOnce() -> T,
+) -> T {
+    if interval < SHORT || !std::io::stderr().is_terminal() {
+        return work();
+    }
+    let of = span(language, interval.as_secs_f64());
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
+    let form = ProgressStyle::with_template("{spinner} {msg}  {elapsed}");
+    let style = form.unwrap_or(ProgressStyle::default_spinner());
+    bar.set_style(if unicode { style } else { style.tick_chars(r"|/-\ ") });
+    bar.set_message(spoken!(language, "measuring rates over {of}", "正在测量 {of}内的速率"));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let done = work();
+    bar.finish_and_clear();
+    done
 }
 
 /// Prints an answer. A reader that closed the pipe has what it wanted; a disk that is full has not.

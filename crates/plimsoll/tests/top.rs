@@ -324,3 +324,18 @@ fn without_a_terminal_or_with_a_wrong_question_it_says_what_to_do() {
     let said = text(&out.stderr);
     assert!(said.contains("no network namespace answers to \"no such place\""), "{said}");
 }
+
+#[test]
+fn a_long_interval_is_told_on_a_terminal_while_it_lasts() {
+    if !root() || !able() {
+        return;
+    }
+    let namespace = Netns::new("interval");
+    let terminal = Terminal::open("interval", &namespace, (80, 24));
+    for command in ["check --netns own", "size --netns own"] {
+        terminal.command(&format!("clear; {BINARY} {command} --interval 3 > /dev/null"));
+        terminal.wait("the measuring", |screen| screen.contains("measuring rates over 3 s"));
+        let after = terminal.wait("the end", |screen| screen.trim().ends_with("ready>"));
+        assert_eq!(after.trim(), "ready>", "{command}");
+    }
+}
