@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::fix::arguments::{Confirm, Fix, Guard, Undo, time};
+use crate::fix::arguments::{Confirm, Fix, Guard, Undo};
 use crate::flows::arguments::Flows;
 use crate::manual::Manual;
 use crate::top::arguments::Top;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use plimsoll_diagnosis::Said;
+use plimsoll_flows::Span;
 
 pub use crate::replay::Arguments as Replay;
 
@@ -353,12 +354,23 @@ pub enum Lang {
     Zh,
 }
 
+/// A value, and the class before it; none stands for all.
+fn of_class(text: &str) -> Result<(String, &str), Said> {
+    match text.split_once('=') {
+        None => Ok((String::new(), text.trim())),
+        Some((class, _)) if class.trim().is_empty() => {
+            Err(Said::of("expected the name of a class before =", "= 之前应有类别的名字"))
+        }
+        Some((class, value)) => Ok((class.trim().to_owned(), value.trim())),
+    }
+}
+
 /// `RATE` or `CLASS=RATE`.
 fn class_rate(text: &str) -> Result<(String, f64), Said> {
-    let (class, value) = text.split_once('=').unwrap_or(("", text));
-    let value = value.trim().trim_end_matches("/s");
+    let (class, value) = of_class(text)?;
+    let value = value.trim_end_matches("/s");
     match value.parse::<f64>() {
-        Ok(rate) if (0.0..=1e9).contains(&rate) => Ok((class.trim().to_owned(), rate)),
+        Ok(rate) if (0.0..=1e9).contains(&rate) => Ok((class, rate)),
         Ok(_) | Err(_) => Err(Said::of(
             "expected flows per second, from 0 to 1000000000",
             "应为每秒的流数，0 到 1000000000",
@@ -368,8 +380,7 @@ fn class_rate(text: &str) -> Result<(String, f64), Said> {
 
 /// `TIME` or `CLASS=TIME`.
 fn class_time(text: &str) -> Result<(String, f64), Said> {
-    let (class, value) = text.split_once('=').unwrap_or(("", text));
-    let value = value.trim();
+    let (class, value) = of_class(text)?;
     let milliseconds = value.strip_suffix("ms").map(|n| n.parse::<f64>().map(|n| n / 1e3));
     let seconds = match milliseconds {
         Some(seconds) => seconds.ok(),
@@ -378,11 +389,11 @@ fn class_time(text: &str) -> Result<(String, f64), Said> {
             .unwrap_or(value)
             .parse::<f64>()
             .ok()
-            .or_else(|| time(value).ok().map(|t| t.as_secs_f64())),
+            .or_else(|| Span::parse(value).map(|span| span.0.get() as f64)),
     };
-    seconds.filter(|s| (0.0..=1e9).contains(s)).map(|s| (class.trim().to_owned(), s)).ok_or_else(
-        || Said::of("expected a time: 90s, 200ms, 5m, 2h", "应为时间：90s、200ms、5m、2h"),
-    )
+    seconds.filter(|s| (0.0..=1e9).contains(s)).map(|s| (class, s)).ok_or_else(|| {
+        Said::of("expected a time: 90s, 200ms, 5m, 2h, 5d", "应为时间：90s、200ms、5m、2h、5d")
+    })
 }
 
 /// A multiple.

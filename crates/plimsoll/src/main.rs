@@ -39,7 +39,8 @@ static MEMORY: memory::Memory = memory::Memory::new();
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     let language = usage::language(words.iter().map(AsRef::as_ref));
-    let understood = |mut command: clap::Command| {
+    let understood = |command: clap::Command| {
+        let mut command = usage::with_negative_numbers(command);
         let matched = command.try_get_matches_from_mut(&words)?;
         usage::shown(&mut command, &matched)?;
         Arguments::from_arg_matches(&matched)
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
                 return exit::usage();
             }
             let text = error.render().to_string();
-            let shown = terminal::cleaned(&text);
+            let shown = terminal::cleaned(&usage::english(&error, &text));
             // Its colours are controls, too: only where all else is clean.
             let _ = if shown == text { error.print() } else { write!(stderr(), "{shown}") };
             return exit::usage();

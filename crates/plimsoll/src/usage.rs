@@ -1,10 +1,11 @@
 //! What is wrong with a command line, in Chinese; in English clap says it.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::ffi::OsStr;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, Command, Error};
+use clap::{Arg, ArgMatches, Command, Error};
 use plimsoll_report::Language;
 
 use crate::arguments::Lang;
@@ -27,6 +28,33 @@ pub fn language<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> Language {
         ascii |= word == "--ascii";
     }
     terminal::spoken(asked, ascii)
+}
+
+/// What begins with a minus and is a number is the value of a flag, which then says what it expects.
+pub fn with_negative_numbers(command: Command) -> Command {
+    let taking = |flag: Arg| {
+        let takes = !flag.is_positional() && flag.get_action().takes_values();
+        if takes { flag.allow_negative_numbers(true) } else { flag }
+    };
+    command.mut_args(taking).mut_subcommands(with_negative_numbers)
+}
+
+/// What the readers of numbers say of what they can't read; the same for a person, in both languages.
+const READERS: [(&str, [&str; 2]); 5] = [
+    ("invalid digit found in string", ["expected a whole number", "应为整数"]),
+    ("cannot parse integer from empty string", ["expected a whole number", "应为整数"]),
+    ("number too large to fit in target type", ["the number is too large", "数太大"]),
+    ("invalid float literal", ["expected a number", "应为数"]),
+    ("cannot parse float from empty string", ["expected a number", "应为数"]),
+];
+
+/// What clap says of an error (`text`), in words for a person.
+pub fn english<'a>(error: &Error, text: &'a str) -> Cow<'a, str> {
+    let reason = error.source().map(ToString::to_string);
+    match READERS.iter().find(|(theirs, _)| reason.as_deref() == Some(theirs)) {
+        Some((theirs, [ours, _])) => Cow::Owned(text.replacen(theirs, ours, 1)),
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// Refuses a language with characters that a command was told not to show.
@@ -113,13 +141,9 @@ fn reason(error: &Error, value: &str) -> String {
     let english = format!("{source:#}");
     match english.strip_prefix(value).and_then(|rest| rest.strip_prefix(" is not in ")) {
         Some(range) => format!("不在 {range} 之内"),
-        None => match english.as_str() {
-            "invalid digit found in string" | "cannot parse integer from empty string" => {
-                "应为整数".to_owned()
-            }
-            "number too large to fit in target type" => "数太大".to_owned(),
-            "invalid float literal" | "cannot parse float from empty string" => "应为数".to_owned(),
-            other => other.to_owned(),
+        None => match READERS.iter().find(|(theirs, _)| *theirs == english) {
+            Some((_, [_, ours])) => (*ours).to_owned(),
+            None => english,
         },
     }
 }

@@ -25,6 +25,36 @@ fn wrong_usage_is_64_and_talks_on_stderr() {
 }
 
 #[test]
+fn a_value_that_is_wrong_is_told_in_words_for_a_person() {
+    for (line, why) in [
+        ("replay x --memory many", "expected GiB between 0.001 and 1000000, like 8 or 0.5"),
+        ("replay x --memory -1", "expected GiB between"),
+        ("undo x", "'x' for '[ID]': expected a whole number"),
+        ("undo 99999999999999999999", "the number is too large"),
+        ("check --interval -1", "'-1' for '--interval <SECONDS>': expected seconds between 0.05"),
+        ("check --width -1", "-1 is not in 60..=240"),
+        ("size --peak -2", "expected a number from 1 on"),
+        ("size --rate =5", "expected the name of a class before ="),
+        ("size --rate 5 --lifetime =5d", "expected the name of a class before ="),
+        ("replay --synthetic tcp=70%,udp=70%", "expected 100% at most, saw 140%"),
+        ("size --rate a=5 --rate a=6 --lifetime 5d", "--rate a=… is given twice"),
+        ("size --rate 5 --rate 6 --lifetime 5d", "--rate is given twice"),
+        ("size --rate 5 --lifetime 5d --lifetime 6d", "--lifetime is given twice"),
+    ] {
+        let out = plimsoll(&line.split(' ').collect::<Vec<_>>());
+        let said = text(&out.stderr);
+        assert!(said.contains(why), "{line}: {said}");
+        assert_eq!(out.status.code(), Some(64), "{line}");
+    }
+    let days = text(&plimsoll(&["size", "--rate", "5", "--lifetime", "5d"]).stdout);
+    assert!(days.contains(" 432,000 2,160,000  as given"), "{days}");
+    let made = ["replay", "--synthetic", "rate=10/s for=1s", "--json", "--memory", "0.5"];
+    let small: serde_json::Value =
+        serde_json::from_slice(&plimsoll(&made).stdout).expect("an answer");
+    assert_eq!(small["runs"][0]["max"], 4096, "{small:#}");
+}
+
+#[test]
 fn ascii_excludes_only_a_language_that_needs_more() {
     let commands = [
         &["check", "--root", "/nowhere"][..],

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use plimsoll_ct::Bytes;
 use plimsoll_diagnosis::boot::written;
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_replay::{HelperRule, MOST_COPIES, PolicyRule, Selector, Workload, ZoneRule};
@@ -24,9 +25,9 @@ pub struct Arguments {
     /// a release (7.3, 3.10.0-1160.el7.x86_64), or "running"
     #[arg(long, value_name = "KERNEL", default_value = "6.18", help_heading = "The host")]
     pub profile: String,
-    /// Memory of the host in GiB, which decides the defaults of max and buckets
-    #[arg(long, value_name = "GIB", default_value_t = 8, help_heading = "The host")]
-    pub memory: u64,
+    /// Memory of the host in GiB (0.5 is 512 MiB), which decides the defaults of max and buckets
+    #[arg(long, value_name = "GIB", default_value = "8", value_parser = memory, help_heading = "The host")]
+    pub memory: Bytes,
     /// Inode of the network namespace, which --log names as kernels from 6.18 on do (ls -Li /proc/PID/ns/net); the initial
     /// one has no name
     #[arg(long, value_name = "INODE", value_parser = inode, help_heading = "The host")]
@@ -154,7 +155,7 @@ impl Arguments {
             captures: captures.to_vec(),
             set,
             profile,
-            memory: 8,
+            memory: Bytes(8 << 30),
             netns: None,
             zone: Vec::new(),
             notrack: Vec::new(),
@@ -238,6 +239,17 @@ fn grid(text: &str) -> Result<Grid, Said> {
     Ok((key.trim().to_owned(), values))
 }
 
+/// GiB, as bytes.
+fn memory(text: &str) -> Result<Bytes, Said> {
+    match text.parse::<f64>() {
+        Ok(gib) if (0.001..=1e6).contains(&gib) => Ok(Bytes((gib * f64::from(1 << 30)) as u64)),
+        Ok(_) | Err(_) => Err(Said::of(
+            "expected GiB between 0.001 and 1000000, like 8 or 0.5",
+            "应为 0.001 到 1000000 之间的 GiB 数，如 8 或 0.5",
+        )),
+    }
+}
+
 fn speed(text: &str) -> Result<f64, Said> {
     match text.parse::<f64>() {
         Ok(x) if (1e-6..=1e6).contains(&x) => Ok(x),
@@ -269,6 +281,8 @@ mod tests {
         ] {
             assert_eq!(value(text), Err(Said::name(why)), "{text}");
         }
+        assert_eq!((memory("0.5"), memory("8")), (Ok(Bytes(512 << 20)), Ok(Bytes(8 << 30))));
+        assert!(memory("0").is_err() && memory("8G").is_err());
         assert_eq!(grid("max=010,0x10,10"), Ok(("max".into(), vec![8, 16, 10])));
     }
 }

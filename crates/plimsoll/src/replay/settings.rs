@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use plimsoll_ct::{Bytes, KernelVersion, Profile, SETTINGS};
+use plimsoll_ct::{KernelVersion, Profile, SETTINGS};
 use plimsoll_model::{BEHAVIOURS, Config, SettingError, Settings, profile_named};
 
 use plimsoll_diagnosis::{Said, said};
@@ -86,11 +86,7 @@ pub fn profile(word: &str) -> Result<(&'static Profile, Option<Said>), Said> {
 /// The host as the flags set it.
 pub fn host(arguments: &Arguments) -> Result<(&'static Profile, Settings), Said> {
     let (profile, _) = profile(&arguments.profile)?;
-    let memory = arguments
-        .memory
-        .checked_mul(1 << 30)
-        .ok_or_else(|| Said::of("--memory: so much is none", "--memory：没有这么多内存"))?;
-    let mut settings = Settings::of(profile, Bytes(memory));
+    let mut settings = Settings::of(profile, arguments.memory);
     for (key, value) in &arguments.set {
         settings.set(&whole(key), *value).map_err(|e| why(&e))?;
     }

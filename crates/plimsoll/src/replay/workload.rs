@@ -82,6 +82,13 @@ pub fn parse(text: &str) -> Result<Workload, Said> {
             "tcp、udp 和 icmp 一点份额也没有",
         ));
     }
+    let total = workload.mix.iter().sum::<f64>() * 100.0;
+    if total > 100.5 {
+        return Err(said!(
+            "tcp, udp and icmp together: expected 100% at most, saw {total:.0}%",
+            "tcp、udp 和 icmp 合计：应不超过 100%，实为 {total:.0}%"
+        ));
+    }
     if workload.rate * workload.span > MOST_FLOWS {
         return Err(said!("more than {MOST_FLOWS:e} flows", "超过 {MOST_FLOWS:e} 条流"));
     }
@@ -129,6 +136,7 @@ mod tests {
             ("lifetime=30s", "lifetime: expected exp:30s"),
             ("tcp=0%", "no share at all"),
             ("tcp=170%", "tcp: expected a percentage"),
+            ("tcp=70% udp=70%", "expected 100% at most, saw 140%"),
             ("speed=2", "speed: expected rate"),
             ("rate=10000000 for=10d", "more than"),
             ("rate", "expected KEY=VALUE"),
