@@ -428,7 +428,9 @@ fn findings_of_one_kind_name_their_namespaces_where_there_are_several() {
 fn what_is_wrong_with_a_long_filter_is_cut_with_a_mark() {
     let mut app = watched(app());
     app.key(Key::Char('/'));
-    "dport ".chars().chain("x".repeat(90).chars()).for_each(|c| drop(app.key(Key::Char(c))));
+    for c in "dport ".chars().chain(['x'; 90]) {
+        app.key(Key::Char(c));
+    }
     app.key(Key::Enter);
     let shown = screen(&mut app);
     let wrong = shown.lines().find(|line| line.starts_with("filter, column 7: expected a port"));
