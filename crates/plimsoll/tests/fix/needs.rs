@@ -24,8 +24,8 @@ const NEED: &[(&str, &str, &str)] = &[
     ),
     (
         "calico",
-        "*filter\n:INPUT ACCEPT\n:cali-INPUT -\n-A INPUT -m comment --comment \"cali:x\" -j cali-INPUT\n-A cali-INPUT -m conntrack \
-         --ctstate INVALID -j DROP\nCOMMIT\n",
+        "*filter\n:INPUT ACCEPT\n:cali-INPUT -\n-A INPUT -m comment --comment \"cali:x\" -j cali-INPUT\n-A cali-INPUT -p tcp \
+         -m tcp --dport 443 -m conntrack --ctstate NEW,ESTABLISHED -j ACCEPT\n-A cali-INPUT -p tcp -m tcp --dport 443 -j DROP\nCOMMIT\n",
         "it needs a rule of ours in chain cali-INPUT, which Calico writes anew by itself, without ours; the port, still untracked, \
          would then be dropped: iptables filter: -A cali-INPUT",
     ),
