@@ -337,9 +337,9 @@ fn a_timeout_that_the_kernel_does_not_take_or_that_is_given_twice_is_refused_bef
         let plan = timeout(&asked, &keepalives, &ground);
         plan.refused.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let range = |value: u64, most: u64| {
+    let range = |value: String, who: &str, most: u64| {
         format!(
-            "nf_conntrack_tcp_timeout_established: {value} is out of range: this kernel takes -{most} to {most}"
+            "nf_conntrack_tcp_timeout_established: {value} is out of range: {who} takes -{most} to {most}"
         )
     };
     let port = Some((Protocol::Tcp, 443));
@@ -347,13 +347,16 @@ fn a_timeout_that_the_kernel_does_not_take_or_that_is_given_twice_is_refused_bef
         let shown = value.min(i64::MAX as u64);
         for service in [None, port] {
             let said = refused(&[("established", value)], service, None);
-            assert_eq!(said, [range(shown, 21_474_836)]);
+            assert_eq!(
+                said,
+                [range(format!("{shown} s"), "even a kernel of 100 ticks in a second", 21_474_836)]
+            );
         }
     }
     // What a kernel of fewer ticks would take.
     assert_eq!(
         refused(&[("established", 2_147_484)], None, Some(1000)),
-        [range(2_147_484, 2_147_483)]
+        [range("2147484".to_owned(), "this kernel", 2_147_483)]
     );
     assert_eq!(refused(&[("established", 2_147_484)], None, Some(100)), [""; 0]);
 

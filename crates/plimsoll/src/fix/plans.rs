@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_diagnosis::boot::BootFacts;
+use plimsoll_diagnosis::facts::Namespace;
 use plimsoll_diagnosis::plan::{self, Ground, Plan, RaiseRequest, TimeoutRequest, Verify};
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_probe as probe;
@@ -150,9 +151,11 @@ pub fn target(observation: &Observation, how: &How) -> Result<usize, Said> {
     })
 }
 
-/// The same of what concerns the whole host: its own namespace, if none was named and it can be seen.
+/// The same of what concerns the whole host: its own namespace, if none was named and it can be seen. One without a number,
+/// where /proc tells none, can only be the reader's.
 fn host_or_target(observation: &Observation, how: &How) -> Result<usize, Said> {
-    let host = || observation.after.namespaces.iter().position(|n| n.is_initial());
+    let of = |is: fn(&Namespace) -> bool| observation.after.namespaces.iter().position(is);
+    let host = || of(Namespace::is_initial).or_else(|| of(|n| n.inode.is_none()));
     match how.netns.is_none().then(host).flatten() {
         Some(host) => Ok(host),
         None => target(observation, how),
