@@ -249,7 +249,9 @@ impl Judge<'_> {
             self.equal(&format!("{name}: states"), &states["label"], "tcp ESTABLISHED");
             let because = look
                 .finding("CT004")
-                .and_then(|f| f["evidence"].as_array()?.iter().find(|e| e["what"] == "protected"))
+                .and_then(|f| {
+                    f["evidence"].as_array()?.iter().find(|e| e["what"] == "cannot be evicted")
+                })
                 .map(|e| e["source"].clone())
                 .unwrap_or_default();
             let holds = because.as_str().is_some_and(|b| readers.contains(&b));
