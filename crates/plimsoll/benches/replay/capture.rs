@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+/// Microseconds from one packet to the next.
+pub const APART: u64 = 10;
 /// Connections that half of the packets go to: the newest ones.
 const NEWEST: u64 = 4096;
 
@@ -59,19 +61,19 @@ impl Traffic {
         };
         frame.clear();
         packet(frame, which as u32, &mut all[which as usize], chance);
-        Some((n * 10, frame))
+        Some((n * APART, frame))
     }
 }
 
-/// Writes a pcap of them.
-pub fn make(path: &Path, packets: u64, connections: u64) -> io::Result<()> {
+/// Writes a pcap of them, so many microseconds apart.
+pub fn make(path: &Path, packets: u64, connections: u64, apart: u64) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
     for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {
         out.write_all(&word.to_le_bytes())?;
     }
     let mut traffic = Traffic::new(packets, connections);
     while let Some((micros, frame)) = traffic.next() {
-        let length = frame.len() as u32;
+        let (length, micros) = (frame.len() as u32, micros / APART * apart);
         let stamp = [1_700_000_000 + (micros / 1_000_000) as u32, (micros % 1_000_000) as u32];
         for word in [stamp[0], stamp[1], length, length] {
             out.write_all(&word.to_le_bytes())?;
