@@ -130,6 +130,12 @@ COMMIT
     assert!(judgement.sent_on().is_some(), "{judgement:?}");
     assert_eq!(judgement.closed, Vec::<&str>::new());
     assert_eq!(served(&saved(published), 8081).closed.len(), 1);
+    // Of several, only that one.
+    for ports in [[8080, 8081], [8081, 8080]] {
+        let own = ["192.0.2.10".parse().unwrap()];
+        let both = ports.map(|port| Traffic::new(6, port, Role::Server).on(&own));
+        assert_eq!(judge(&saved(published), &both).closed.len(), 1, "{ports:?}");
+    }
 }
 
 /// One rule of nft's JSON in `inet filter`; `handle` is its number.

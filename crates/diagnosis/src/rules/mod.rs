@@ -53,13 +53,14 @@ impl Judgement {
     /// The rule that may send what asks for the port elsewhere (DNAT, as Docker and kube-proxy publish ports): then it passes
     /// through, whoever else listens on the port.
     pub fn sent_on(&self) -> Option<&str> {
-        let sends = |n: &&NeedOf| {
-            n.need == Need::Nat
-                && matches!(n.by, By::Chance | By::Surely)
-                && n.rule.to_ascii_lowercase().contains("dnat")
-        };
-        self.needs.iter().find(sends).map(|n| n.rule.as_str())
+        self.needs.iter().find(|need| sends_on(need)).map(|n| n.rule.as_str())
     }
+}
+
+fn sends_on(need: &NeedOf) -> bool {
+    need.need == Need::Nat
+        && matches!(need.by, By::Chance | By::Surely)
+        && need.rule.to_ascii_lowercase().contains("dnat")
 }
 
 /// Judges traffic by the rules.
@@ -69,6 +70,7 @@ pub fn judge<'a>(program: &Program, traffic: impl IntoIterator<Item = &'a Traffi
     let alone = without_others(program, &traffic);
     let program = alone.as_ref().unwrap_or(program);
     for traffic in traffic {
+        let (needs, closed) = (found.needs.len(), found.closed.len());
         for leg in traffic.legs() {
             judge_leg(program, traffic, &leg, &mut found);
         }
@@ -81,10 +83,10 @@ pub fn judge<'a>(program: &Program, traffic: impl IntoIterator<Item = &'a Traffi
                 needs::find_sent((table, chain), traffic, family, base.hook, &mut found);
             }
         }
-    }
-    // What is sent elsewhere does not come to the rules that would drop it.
-    if found.sent_on().is_some() {
-        found.closed.clear();
+        // What is sent elsewhere does not come to the rules that would drop it.
+        if found.needs[needs..].iter().any(sends_on) {
+            found.closed.truncate(closed);
+        }
     }
     found
 }

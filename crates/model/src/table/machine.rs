@@ -1,5 +1,6 @@
 //! What the processor can do and safe Rust can't say: asking for memory before it is needed, and comparing sixteen octets
-//! or eight numbers or eleven moments at once. All that is `unsafe` in the model.
+//! or eight numbers or eleven moments at once; and seeing a room of 64 octets as either of two things that are kept in it.
+//! All that is `unsafe` in the model.
 //!
 //! Why: a random lookup costs two cache misses. One after the other they take 150 to 400 ns; asked for ahead,
 //! for many packets at once, they take 25. And the eleven tags of a line are compared in a third of the time
