@@ -67,11 +67,14 @@ impl Model {
         self.log.table_full(self.ticks, self.behaviour.token_bucket, &self.settings);
     }
 
-    /// So many packets more found none, while the log was silent.
-    pub(crate) fn note_unwritten(&mut self, packets: u32) {
+    /// So many packets more found none, while the log was silent, and so many entries more were evicted.
+    pub(crate) fn note_pending(&mut self, packets: u32, evicted: u32) {
         if packets > 0 {
             self.counters.add(Counter::Drop, packets.into());
             self.log.miss(packets);
+        }
+        if evicted > 0 {
+            self.counters.add(Counter::EarlyDrop, evicted.into());
         }
     }
 

@@ -34,7 +34,7 @@ use crate::table::{EntryId, SEATS, Seats, Spot, Table, Versioned};
 use crate::ticks::Jiffies;
 use lasting::Lasting;
 use numbers::Numbers;
-use room::Unwritten;
+use room::Pending;
 
 /// The same packets under up to eight settings that differ in limit and timeouts only, over one table: faster than a
 /// [`Model`] for each, and each counts, logs and evicts what it would in a model of its own.
@@ -85,7 +85,7 @@ pub struct Grid {
     /// Neighbouring buckets that early drop looks at.
     buckets: usize,
     numbers: Numbers,
-    unwritten: Unwritten,
+    pending: Pending,
     /// What the last packet's tuple led to.
     versioned: Versioned,
 }
@@ -169,9 +169,9 @@ impl Grid {
         let steps = Steps::new(Step::new(Info::Untracked, Verdict::Accept));
         let buckets = models.first().and_then(|model| buckets(model.profile.early_drop));
         let (lasting, numbers) = (Lasting::of(&models, &mut table), Numbers::of(&models));
-        let (buckets, unwritten) = (buckets.unwrap_or(0), Unwritten::default());
+        let (buckets, pending) = (buckets.unwrap_or(0), Pending::default());
         let versioned = Versioned::new();
-        Self { table, lasting, models, all, uniform, steps, buckets, numbers, unwritten, versioned }
+        Self { table, lasting, models, all, uniform, steps, buckets, numbers, pending, versioned }
     }
 
     /// The settings at a place.
@@ -209,9 +209,12 @@ impl Grid {
     /// One setting's counters by their kernel names, since the beginning.
     pub fn counters(&self, setting: usize) -> Counters {
         let mut counters = self.models[setting].counters;
-        let unwritten = self.unwritten.packets[setting];
-        if unwritten > 0 {
-            counters.add(Counter::Drop, unwritten.into());
+        let Pending { unwritten, evicted, .. } = self.pending;
+        let pending = [(Counter::Drop, unwritten), (Counter::EarlyDrop, evicted)];
+        for (counter, numbers) in pending {
+            if numbers[setting] > 0 {
+                counters.add(counter, numbers[setting].into());
+            }
         }
         counters
     }
@@ -237,7 +240,7 @@ impl Grid {
     pub fn part(&self, setting: usize) -> Model {
         let mut model = self.models[setting].clone();
         model.classes = self.numbers.classes(setting);
-        model.note_unwritten(self.unwritten.packets[setting]);
+        model.note_pending(self.pending.unwritten[setting], self.pending.evicted[setting]);
         model.defragmenter = self.models[0].defragmenter.clone();
         let meant = model.settings.laid_out_for();
         model.table = self.table.part(setting, model.settings.buckets, meant);
@@ -254,9 +257,9 @@ impl Grid {
 
     #[inline(never)]
     fn tick(&mut self, to: Time) {
-        let Unwritten { seats, packets } = core::mem::take(&mut self.unwritten);
-        for seat in seats {
-            self.models[seat].note_unwritten(packets[seat]);
+        let Pending { unwritten, evicted, .. } = core::mem::take(&mut self.pending);
+        for seat in self.all {
+            self.models[seat].note_pending(unwritten[seat], evicted[seat]);
         }
         let model = &self.models[0];
         if model.ticks_at(to) / FAR > model.ticks / FAR {

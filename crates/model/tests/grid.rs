@@ -198,7 +198,7 @@ fn run(configs: &[Config], script: &[(u32, u8, Happens)], at_once: usize) {
             for (setting, model) in alone.iter_mut().enumerate() {
                 let before = (model.counted(), model.protected());
                 let step = model.packet(arrival.at, &arrival.packet, &arrival.treatment);
-                assert_eq!(without_entry(steps.of(setting)), without_entry(&step), "{setting}");
+                assert_eq!(without_entry(&steps.of(setting)), without_entry(&step), "{setting}");
                 assert_eq!(steps.of(setting).entry.is_some(), step.entry.is_some());
                 compare(grid, setting, model);
                 let after = (model.counted(), model.protected());

@@ -39,7 +39,15 @@ impl Peaks {
 
     /// So many more were evicted.
     #[inline(always)]
-    pub(crate) fn evict(&mut self, setting: usize, entries: u32) {
+    pub(crate) fn evict(&mut self, entries: &Each) {
+        for (all, some) in self.evicted.iter_mut().zip(entries) {
+            *all += u64::from(*some);
+        }
+    }
+
+    /// The same of one setting.
+    #[inline(always)]
+    pub(crate) fn evict_one(&mut self, setting: usize, entries: u32) {
         self.evicted[setting] += u64::from(entries);
     }
 
@@ -84,8 +92,8 @@ mod tests {
         let mut peaks = Peaks::default();
         peaks.note([5, 9, 0, 0, 0, 0, 0, 1], [2, 1, 0, 0, 0, 0, 0, 1]);
         peaks.note([4, 12, 0, 0, 0, 0, 0, 1], [3, 0, 0, 0, 0, 0, 0, 1]);
-        peaks.evict(1, 2);
-        peaks.evict(1, 1);
+        peaks.evict(&[0, 2, 0, 0, 0, 0, 0, 0]);
+        peaks.evict_one(1, 1);
         assert_eq!([0, 1, 7].map(|setting| peaks.most(setting)), [5, 12, 1]);
         assert_eq!([0, 1, 7].map(|setting| peaks.protected(setting)), [3, 1, 1]);
         assert_eq!([0, 1, 7].map(|setting| peaks.evicted(setting)), [0, 3, 0]);

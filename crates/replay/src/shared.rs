@@ -16,7 +16,7 @@ use plimsoll_model::{
     Arrival, Config, EntryId, Grid, Model, Most, Occupancy, Settings, Step, Verdict, What,
 };
 
-use crate::distinct::{flow, numbers};
+use crate::distinct::flow;
 use crate::losses::Losses;
 use crate::peaks::Peaks;
 use crate::timeline::Timeline;
@@ -312,14 +312,14 @@ impl Shared {
                                 || steps.changed() >> seat & 1 != 0
                                     && steps.of(seat).what == What::Inserted)
                         {
-                            let (step, lost) = (steps.of(seat), losses.any(seat));
+                            let (step, lost) = (&steps.of(seat), losses.any(seat));
                             each(arrival, Went { step, part: Part::Seat(grid, seat), lost });
                         }
                         if steps.changed() != 0 {
                             peaks.note(grid.all_counted(), grid.all_protected());
                         }
-                        for seat in numbers(steps.evicted()) {
-                            peaks.evict(seat, steps.of(seat).evicted);
+                        if let Some(entries) = steps.evicted() {
+                            peaks.evict(entries);
                         }
                         if steps.dropped() != 0 {
                             losses.note(steps.dropped(), arrival.at, flow(&arrival.packet));
@@ -351,7 +351,7 @@ impl Shared {
                         if all || !usual {
                             let told = all || seat.is_some() && step.what == What::Inserted;
                             tell(model, arrival, step, losses, told.then_some(&mut each));
-                            peaks.evict(0, step.evicted);
+                            peaks.evict_one(0, step.evicted);
                         }
                     });
                     let Most { counted, protected } = model.take_most();

@@ -30,11 +30,11 @@ impl Grid {
         if !probe.has_inverse() {
             return self.invalid(seats);
         }
-        let (ready, served, evicted) = self.make_room(probe, seats);
+        let ready = self.make_room(probe, seats);
         self.steps.put(seats.without(ready).without(reopened), FULL);
         self.steps.put(seats.without(ready).and(reopened), Step { reopened: true, ..FULL });
         let Some(first) = { ready }.next() else { return };
-        if served.or(reopened).is_empty()
+        if reopened.is_empty()
             && let Some(step) = self.first(probe, way, packet, treatment, ready)
         {
             return self.steps.put(ready, step);
@@ -75,12 +75,8 @@ impl Grid {
         let there = Step { what: What::Inserted, entry: id, ..step };
         let told = [(too_long, long), (put_in, there), (ready.without(too_long.or(put_in)), step)];
         for (seats, step) in told {
-            let own = seats.and(served.or(reopened));
-            self.steps.put(seats.without(own), step);
-            for seat in own {
-                let (reopened, evicted) = (reopened.contains(seat), evicted[seat]);
-                self.steps.put(Seats::one(seat), Step { reopened, evicted, ..step });
-            }
+            self.steps.put(seats.without(reopened), step);
+            self.steps.put(seats.and(reopened), Step { reopened: true, ..step });
         }
         self.steps.note(put_in);
     }

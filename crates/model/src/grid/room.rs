@@ -5,18 +5,29 @@ use plimsoll_ct::Counter;
 use super::{Grid, deleted};
 use crate::table::{Probe, SEATS, Seats};
 
-/// Packets that found no room and nobody to go, as long as the clock shows the same tick and a setting's log writes no more.
+/// What is to be added to the counters when the clock goes on.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Unwritten {
-    pub(super) seats: Seats,
-    pub(super) packets: [u32; SEATS],
+pub(super) struct Pending {
+    /// Settings whose log writes no more at this tick,
+    silent: Seats,
+    /// and packets that found no room there, and nobody to go.
+    pub(super) unwritten: [u32; SEATS],
+    /// Entries evicted.
+    pub(super) evicted: [u32; SEATS],
 }
 
-impl Unwritten {
+impl Pending {
     #[inline(always)]
-    pub(super) fn add(&mut self, seats: Seats) {
-        for (packets, one) in self.packets.iter_mut().zip(seats.ones()) {
+    fn lose(&mut self, seats: Seats) {
+        for (packets, one) in self.unwritten.iter_mut().zip(seats.ones()) {
             *packets += one;
+        }
+    }
+
+    #[inline(always)]
+    fn evict(&mut self, entries: &[u32; SEATS]) {
+        for (all, some) in self.evicted.iter_mut().zip(entries) {
+            *all += some;
         }
     }
 }
@@ -28,52 +39,44 @@ impl Grid {
         self.numbers.full()
     }
 
-    /// The settings in which there is room for one more, those of them in which somebody went for it, and how many in each.
-    pub(super) fn make_room(
-        &mut self,
-        probe: &Probe,
-        seats: Seats,
-    ) -> (Seats, Seats, [u32; SEATS]) {
-        let mut evicted = [0; SEATS];
+    /// The settings in which there is room for one more; what went for it is noted.
+    #[inline(always)]
+    pub(super) fn make_room(&mut self, probe: &Probe, seats: Seats) -> Seats {
         let full = self.full().and(seats);
         if full.is_empty() {
-            return (seats, Seats::NONE, evicted);
+            return seats;
         }
-        let served = self.evict(probe, full, &mut evicted);
-        for seat in served {
-            self.models[seat].counters.add(Counter::EarlyDrop, evicted[seat].into());
+        let served = self.evict(probe, full);
+        let lost = full.without(served);
+        if !lost.is_empty() {
+            self.lose(lost);
         }
-        self.lose(full.without(served));
-        (seats.without(full).or(served), served, evicted)
+        seats.without(lost)
     }
 
     /// In some settings there was no room, and nobody to go.
-    pub(super) fn lose(&mut self, seats: Seats) {
-        let known = seats.and(self.unwritten.seats);
-        self.unwritten.add(known);
+    fn lose(&mut self, seats: Seats) {
+        let known = seats.and(self.pending.silent);
+        self.pending.lose(known);
         for seat in seats.without(known) {
             let model = &mut self.models[seat];
             model.counters.add(Counter::Drop, 1);
             model.note_full();
             if model.log.is_silent(model.ticks, model.behaviour.token_bucket, &model.settings) {
-                self.unwritten.seats = self.unwritten.seats.or(Seats::one(seat));
+                self.pending.silent = self.pending.silent.or(Seats::one(seat));
             }
         }
     }
 
     /// Evicts in some settings what early drop would in each, from the same walk: those in which somebody went.
-    pub(super) fn evict(
-        &mut self,
-        probe: &Probe,
-        full: Seats,
-        evicted: &mut [u32; SEATS],
-    ) -> Seats {
+    fn evict(&mut self, probe: &Probe, full: Seats) -> Seats {
         let (now, counted) = (self.now(), self.is_counted());
         let first = self.table.chain_for_room(probe);
         let full = full.without(self.table.settled(first, self.buckets, now));
         if full.is_empty() {
             return Seats::NONE;
         }
+        let mut evicted = [0; SEATS];
         let Self { table, models, numbers, .. } = self;
         let chains = table.chains();
         let around = (first..first + self.buckets.min(chains))
@@ -93,8 +96,8 @@ impl Grid {
                     if counted {
                         deleted(models, expired.or(victims));
                     }
-                    for seat in victims {
-                        evicted[seat] += 1;
+                    for (all, one) in evicted.iter_mut().zip(victims.ones()) {
+                        *all += one;
                     }
                     found = found.or(victims);
                 },
@@ -103,6 +106,10 @@ impl Grid {
             if served == full {
                 break;
             }
+        }
+        if !served.is_empty() {
+            self.pending.evict(&evicted);
+            self.steps.evict(served, &evicted);
         }
         served
     }

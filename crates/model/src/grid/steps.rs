@@ -1,7 +1,7 @@
 //! What comes of a packet under each setting.
 
 use crate::step::{Step, Verdict};
-use crate::table::{SEATS, Seats};
+use crate::table::{SEATS, Seats, Ticks};
 
 /// What came of one packet under each setting.
 #[derive(Debug, Clone, Copy)]
@@ -15,20 +15,24 @@ pub struct Steps {
     begun: bool,
     dropped: Seats,
     changed: Seats,
-    evicted: Seats,
+    /// Those under which entries were evicted, how many, and none of others.
+    evicting: Seats,
+    evicted: Ticks,
 }
 
 impl Steps {
     pub(super) const fn new(common: Step) -> Self {
         let own = [(Seats::NONE, common); SEATS];
-        let (dropped, changed, evicted) = (Seats::NONE, Seats::NONE, Seats::NONE);
-        Self { common, own, used: 0, begun: false, dropped, changed, evicted }
+        let (dropped, changed, evicting) = (Seats::NONE, Seats::NONE, Seats::NONE);
+        let evicted = [0; SEATS];
+        Self { common, own, used: 0, begun: false, dropped, changed, evicting, evicted }
     }
 
     /// Under one of the settings. An entry that it names is one of the grid's.
-    pub fn of(&self, setting: usize) -> &Step {
+    pub fn of(&self, setting: usize) -> Step {
         let own = self.own[..self.used].iter().find(|(seats, _)| seats.contains(setting));
-        own.map_or(&self.common, |(_, step)| step)
+        let step = own.map_or(self.common, |(_, step)| *step);
+        Step { evicted: self.evicted[setting], ..step }
     }
 
     /// The settings under which the packet was dropped, the first one's bit being the lowest.
@@ -41,16 +45,20 @@ impl Steps {
         self.changed.0
     }
 
-    /// Those under which some were evicted.
-    pub const fn evicted(&self) -> u8 {
-        self.evicted.0
+    /// How many entries were evicted under each of the settings; none under those that there are not. `None`: none at all.
+    #[inline(always)]
+    pub fn evicted(&self) -> Option<&[u32; SEATS]> {
+        (!self.evicting.is_empty()).then_some(&self.evicted)
     }
 
     /// Of another packet: of each setting something will be said.
     #[inline(always)]
     pub(super) const fn begin(&mut self) {
         (self.used, self.begun) = (0, false);
-        (self.dropped, self.changed, self.evicted) = (Seats::NONE, Seats::NONE, Seats::NONE);
+        (self.dropped, self.changed) = (Seats::NONE, Seats::NONE);
+        if !self.evicting.is_empty() {
+            (self.evicting, self.evicted) = (Seats::NONE, [0; SEATS]);
+        }
     }
 
     /// Under some of the settings, whatever was said of them before.
@@ -67,10 +75,14 @@ impl Steps {
         if step.verdict == Verdict::Drop {
             self.dropped = self.dropped.or(seats);
         }
-        if step.evicted > 0 {
-            self.note(seats);
-            self.evicted = self.evicted.or(seats);
-        }
+        debug_assert_eq!(step.evicted, 0, "evicted entries are told of by themselves");
+    }
+
+    /// Under some of the settings so many entries were evicted, and none under others.
+    #[inline(always)]
+    pub(super) fn evict(&mut self, seats: Seats, entries: &Ticks) {
+        (self.evicting, self.evicted) = (seats, *entries);
+        self.note(seats);
     }
 
     #[inline(always)]
