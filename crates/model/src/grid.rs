@@ -333,7 +333,7 @@ impl Grid {
         self.table.reach_shared(spot);
         let full = self.full();
         if !full.is_empty() {
-            self.table.reach_room(spot, full);
+            self.table.reach_room(spot, self.buckets, full);
         }
     }
 }

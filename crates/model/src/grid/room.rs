@@ -71,42 +71,19 @@ impl Grid {
     /// Evicts in some settings what early drop would in each, from the same walk: those in which somebody went.
     fn evict(&mut self, probe: &Probe, full: Seats) -> Seats {
         let (now, counted) = (self.now(), self.is_counted());
-        let first = self.table.chain_for_room(probe);
-        let full = full.without(self.table.settled(first, self.buckets, now));
-        if full.is_empty() {
-            return Seats::NONE;
-        }
-        let mut evicted = [0; SEATS];
-        let Self { table, models, numbers, .. } = self;
-        let chains = table.chains();
-        let around = (first..first + self.buckets.min(chains))
-            .map(|chain| if chain < chains { chain } else { chain - chains });
-        table.approach_shared(around.clone(), now, full);
         let most = now.plus(self.lasting.least);
-        let mut served = Seats::NONE;
-        for chain in around {
-            let mut found = Seats::NONE;
-            table.clear_shared(
-                chain,
-                now,
-                most,
-                full.without(served),
-                |class, expired, victims| {
-                    numbers.gone(expired.or(victims), class);
-                    if counted {
-                        deleted(models, expired.or(victims));
-                    }
-                    for (all, one) in evicted.iter_mut().zip(victims.ones()) {
-                        *all += one;
-                    }
-                    found = found.or(victims);
-                },
-            );
-            served = served.or(found);
-            if served == full {
-                break;
+        let mut evicted = [0; SEATS];
+        let Self { table, models, numbers, buckets, .. } = self;
+        let goes = |class, expired: Seats, victims: Seats| {
+            numbers.gone(expired.or(victims), class);
+            if counted {
+                deleted(models, expired.or(victims));
             }
-        }
+            for (all, one) in evicted.iter_mut().zip(victims.ones()) {
+                *all += one;
+            }
+        };
+        let served = table.evict_shared(probe, *buckets, (now, most), full, goes);
         if !served.is_empty() {
             self.pending.evict(&evicted);
             self.steps.evict(served, &evicted);

@@ -24,13 +24,14 @@ pub(super) struct Aside {
 #[repr(C, align(64))]
 pub(super) struct Asides {
     soonest: [u32; ROOM],
+    /// A bit for each whose row says that early drop may take it,
+    evictable: u16,
+    /// and the row's number among those that say the same: five bits for each, from the lowest up.
+    rows: [u8; 7],
     seats: [Seats; ROOM],
-    /// Six bits for each, from the lowest up.
-    rows: [u8; 9],
 }
 
-const BITS: usize = 6;
-const OF_ROW: u8 = (1 << BITS) - 1;
+const BITS: usize = 5;
 
 impl Asides {
     #[inline(always)]
@@ -49,10 +50,10 @@ impl Asides {
     #[inline(always)]
     pub(super) fn refresh(&mut self, slot: usize, soonest: Jiffies, row: Row) {
         self.soonest[slot] = soonest.0;
-        let (at, shift) = (slot * BITS / 8, slot * BITS % 8);
-        let mut two = u16::from_le_bytes([self.rows[at], self.rows[at + 1]]);
-        two = two & !(u16::from(OF_ROW) << shift) | u16::from(row.0 & OF_ROW) << shift;
-        [self.rows[at], self.rows[at + 1]] = two.to_le_bytes();
+        let shift = slot * BITS;
+        let rows = self.numbers() & !(u64::from(Row::NUMBER) << shift);
+        self.set_numbers(rows | u64::from(row.number()) << shift);
+        self.evictable = self.evictable & !(1 << slot) | u16::from(row.is_evictable()) << slot;
     }
 
     #[inline(always)]
@@ -64,6 +65,28 @@ impl Asides {
     #[inline(always)]
     pub(super) fn expired(&self, now: Jiffies) -> Slots {
         Slots::from_bits(machine::past(&self.soonest, now.0))
+    }
+
+    /// Entries that may be evicted from some settings, or have expired in one of theirs.
+    #[inline(always)]
+    pub(super) fn could_go(&self, now: Jiffies, seats: Seats) -> Slots {
+        let [a, b, c, d, e, f, g, h, i, j, k] = self.seats.map(|seats| seats.0);
+        let words = [[a, b, c, d], [e, f, g, h], [i, j, k, 0], [0; 4]].map(u32::from_le_bytes);
+        let elsewhere = machine::equal(words, 0, seats.0) as u16;
+        let evictable = Slots::from_bits(self.evictable);
+        evictable.or(self.expired(now)).and(Slots::from_bits(!elsewhere))
+    }
+
+    /// When the first entry of some settings expires, seen from `now`, but for some; `most`, if none does before.
+    #[inline(always)]
+    pub(super) fn soonest(&self, now: Jiffies, seats: Seats, but: Slots, most: Jiffies) -> Jiffies {
+        let mut least = most.left(now);
+        for (slot, (soonest, own)) in self.soonest.iter().zip(&self.seats).enumerate() {
+            let counts = !own.and(seats).is_empty() && !but.has(slot);
+            let left = Jiffies(*soonest).left(now);
+            least = if counts && left < least { left } else { least };
+        }
+        Jiffies(now.0.wrapping_add(least.cast_unsigned()))
     }
 
     /// Which of the entries are in a setting.
@@ -85,9 +108,20 @@ impl Asides {
 
     #[inline(always)]
     fn row(&self, slot: usize) -> Row {
-        let (at, shift) = (slot * BITS / 8, slot * BITS % 8);
-        let two = u16::from_le_bytes([self.rows[at], self.rows[at + 1]]);
-        Row((two >> shift) as u8 & OF_ROW)
+        let number = (self.numbers() >> (slot * BITS)) as u8 & Row::NUMBER;
+        Row::new(number, self.evictable >> slot & 1 != 0)
+    }
+
+    #[inline(always)]
+    fn numbers(&self) -> u64 {
+        let [a, b, c, d, e, f, g] = self.rows;
+        u64::from_le_bytes([a, b, c, d, e, f, g, 0])
+    }
+
+    #[inline(always)]
+    fn set_numbers(&mut self, rows: u64) {
+        let [a, b, c, d, e, f, g, _] = rows.to_le_bytes();
+        self.rows = [a, b, c, d, e, f, g];
     }
 
     /// An entry goes from the line: those behind it move up.
@@ -95,12 +129,10 @@ impl Asides {
         self.soonest.copy_within(slot + 1.., slot);
         self.seats.copy_within(slot + 1.., slot);
         self.seats[ROOM - 1] = Seats::NONE;
-        let mut rows = [0; 16];
-        rows[..9].copy_from_slice(&self.rows);
-        let rows = u128::from_le_bytes(rows);
-        let below = (1 << (slot * BITS)) - 1;
-        let rows = (rows & below | rows >> BITS & !below).to_le_bytes();
-        self.rows.copy_from_slice(&rows[..9]);
+        let (rows, below) = (self.numbers(), (1 << (slot * BITS)) - 1);
+        self.set_numbers(rows & below | rows >> BITS & !below);
+        let below = (1 << slot) - 1;
+        self.evictable = self.evictable & below | self.evictable >> 1 & !below;
     }
 }
 
@@ -117,7 +149,7 @@ mod tests {
         let aside = |n: usize| Aside {
             soonest: Jiffies(n as u32 * 1000),
             seats: Seats(n as u8 + 1),
-            row: Row((n * 37 % 64) as u8),
+            row: Row::new((n * 37 % 32) as u8, n % 3 == 0),
         };
         for gone in 0..ROOM {
             let mut place = EMPTY;
@@ -134,6 +166,22 @@ mod tests {
                     let is_over = line.get(slot).soonest.left(now) <= 0;
                     assert_eq!(line.expired(now).has(slot), is_over);
                 }
+            }
+            for (now, seats) in [0, 4000, 8000].map(Jiffies).into_iter().zip([1, 0b110, 0xff]) {
+                let seats = Seats(seats);
+                let there: Vec<usize> =
+                    (0..ROOM - 1).filter(|&slot| !line.seats(slot).and(seats).is_empty()).collect();
+                let could = line.could_go(now, seats);
+                let goes = |n: &usize| {
+                    line.get(*n).row.is_evictable() || line.get(*n).soonest.left(now) <= 0
+                };
+                for slot in 0..ROOM {
+                    assert_eq!(could.has(slot), there.contains(&slot) && goes(&slot));
+                }
+                let most = now.plus(5000);
+                let stays = there.iter().filter(|&n| !goes(n)).map(|&n| line.get(n).soonest);
+                let first = stays.fold(most, Jiffies::earlier);
+                assert_eq!(line.soonest(now, seats, could, most), first);
             }
             for seat in 0..8 {
                 let mut slots = line.of_seat(seat);

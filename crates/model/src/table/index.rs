@@ -514,6 +514,39 @@ impl Index {
         None
     }
 
+    /// Lines that chains begin in.
+    pub(super) const fn beginnings(&self) -> usize {
+        (self.behind >> self.stride) as usize
+    }
+
+    /// The number among them of one that stands behind no other.
+    #[inline(always)]
+    pub(super) const fn beginning(&self, first: At) -> usize {
+        (first.0 >> self.stride) as usize
+    }
+
+    /// So many chains from one on, the first following the last: the lines in which they begin, and which of the line's chains they are.
+    #[inline(always)]
+    pub(super) fn groups(
+        &self,
+        first: usize,
+        number: usize,
+    ) -> impl Iterator<Item = (At, Range<usize>)> + Clone + use<> {
+        let (chains, shift, stride) = (self.chains(), self.shift, self.stride);
+        let (mut chain, mut left) = (first, number.min(chains));
+        core::iter::from_fn(move || {
+            if left == 0 {
+                return None;
+            }
+            let line = chain >> shift;
+            let end = ((line + 1) << shift).min(chains).min(chain + left);
+            let some = chain..end;
+            left -= end - chain;
+            chain = if end == chains { 0 } else { end };
+            Some((At((line as u32) << stride), some))
+        })
+    }
+
     /// The chains of a line that stands behind no other.
     pub(super) const fn chains_of(&self, first: At) -> Range<usize> {
         let start = ((first.0 >> self.stride) as usize) << self.shift;

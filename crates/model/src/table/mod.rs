@@ -22,6 +22,7 @@ mod line;
 mod machine;
 mod pieces;
 mod seats;
+mod settled;
 mod shared;
 mod short;
 mod slab;
@@ -260,7 +261,7 @@ impl Table {
     pub(crate) fn renew(&mut self, now: Jiffies) {
         self.index.renew(now);
         if let Some(versions) = &mut self.versions {
-            versions.forget_settled();
+            versions.settled.forget();
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod chains;
 mod find;
+mod room;
 
 use alloc::boxed::Box;
 
@@ -26,7 +27,7 @@ impl Table {
     /// would move by less stay.
     pub(crate) fn share(&mut self, seats: Seats, uniform: bool, least: u32, now: Jiffies) {
         const AHEAD: usize = 4;
-        let mut versions = Versions::new(self.chains(), uniform, least);
+        let mut versions = Versions::new(self.index.beginnings(), uniform, least);
         self.index.share(now);
         self.bounds = false;
         for at in self.index.every() {
@@ -67,7 +68,7 @@ impl Table {
 
     /// How long entries of a class last that last so long in each setting.
     pub(crate) fn lasts(&mut self, ticks: Ticks, class: Class) -> Lasts {
-        let nothing = Lasts { ticks, row: Row(0) };
+        let nothing = Lasts { ticks, row: Row::new(0, false) };
         self.versions.as_mut().map_or(nothing, |versions| versions.lasts(ticks, class))
     }
 
@@ -80,24 +81,26 @@ impl Table {
         known.map_or(Expiries([Jiffies(0); SEATS]), |(aside, v)| v.expiries(id, &aside))
     }
 
-    /// Changes what stands aside of an entry that was found.
+    /// Changes what stands aside of an entry that was found: whether it expires sooner now than it did.
     #[inline(always)]
     fn put_aside(
         &mut self,
         version: &Version,
         change: impl FnOnce(&mut Versions, EntryId, Aside) -> Aside,
-    ) {
+    ) -> bool {
         let Version { found: Found { id, at, .. }, slot, .. } = *version;
         let slot = self.index.slot_of(at, slot.into(), id.0);
         let (Some(versions), Some(asides)) = (&mut self.versions, self.index.asides_mut(at)) else {
-            return;
+            return false;
         };
         let was = asides.get(slot);
         let is = change(versions, id, was);
         asides.refresh(slot, is.soonest, is.row);
-        if is.soonest.left(was.soonest) < 0 {
+        let is_sooner = is.soonest.left(was.soonest) < 0;
+        if is_sooner {
             self.index.lowered(at);
         }
+        is_sooner
     }
 
     /// A packet refreshes an entry that was found, and changes nothing else of it; the row is that of its class.
@@ -115,13 +118,10 @@ impl Table {
         class: Class,
         now: Jiffies,
     ) {
-        let watches = self.versions.as_ref().is_some_and(|versions| versions.watches());
-        let was = watches.then(|| self.expiries(version));
-        self.put_aside(version, |versions, id, aside| versions.change(id, aside, life, class, now));
-        let Some(was) = was else { return };
-        let sooner = self.expiries(version).before(&was, version.seats);
-        if !sooner.is_empty() {
-            self.unsettle(probe, sooner);
+        let change =
+            |versions: &mut Versions, id, aside| versions.change(id, aside, life, class, now);
+        if self.put_aside(version, change) {
+            self.unsettle(probe, version.seats);
         }
     }
 
@@ -223,14 +223,6 @@ impl Table {
         self.index.take(at, slot);
         self.drop_entry(id);
         true
-    }
-
-    /// An entry of the chain of `probe` expires sooner than it did.
-    fn unsettle(&mut self, probe: &Probe, seats: Seats) {
-        let chain = self.chain(probe);
-        if let Some(versions) = &mut self.versions {
-            versions.unsettle(chain, seats);
-        }
     }
 
     /// What a segment that only acknowledges does to the TCP entry that was found, but for its expiry: the timeout.

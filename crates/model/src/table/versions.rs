@@ -18,19 +18,52 @@ use alloc::vec::Vec;
 use plimsoll_ct::Class;
 
 use super::aside::Aside;
-use super::machine::prefetch;
 use super::seats::{Expiries, SEATS, Seats, Ticks, first};
+use super::settled::Settled;
 use super::slab::EntryId;
 use crate::ticks::Jiffies;
 
-/// Names a class, and how long from a moment an entry lasts in each setting.
+/// Names a class, and how long from a moment an entry lasts in each setting: a number among those of classes that early drop takes, or
+/// among those of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Row(pub(super) u8);
+pub(super) struct Row(u8);
 
-/// Of an entry whose expiries no row tells.
-const ODD: Row = Row(63);
-/// Rows, and one for the odd.
-const ROWS: usize = 64;
+impl Row {
+    /// The bits of a number. The last one is of entries whose expiries no row tells.
+    pub(super) const NUMBER: u8 = 31;
+    const EVICTABLE: u8 = 32;
+    /// Numbers of both kinds.
+    const ALL: usize = 64;
+
+    #[inline(always)]
+    pub(super) const fn new(number: u8, evictable: bool) -> Self {
+        Self(number & Self::NUMBER | if evictable { Self::EVICTABLE } else { 0 })
+    }
+
+    const fn odd(class: Class) -> Self {
+        Self::new(Self::NUMBER, matches!(class, Class::Evictable))
+    }
+
+    #[inline(always)]
+    pub(super) const fn number(self) -> u8 {
+        self.0 & Self::NUMBER
+    }
+
+    #[inline(always)]
+    pub(super) const fn is_evictable(self) -> bool {
+        self.0 & Self::EVICTABLE != 0
+    }
+
+    #[inline(always)]
+    const fn is_odd(self) -> bool {
+        self.number() == Self::NUMBER
+    }
+
+    #[inline(always)]
+    const fn index(self) -> usize {
+        self.0 as usize % Self::ALL
+    }
+}
 
 /// How long entries of a class last.
 #[derive(Debug, Clone, Copy)]
@@ -57,70 +90,60 @@ pub(super) struct Versions {
     uniform: bool,
     /// Expiries that would move by less than so many ticks stay.
     least: u32,
-    ticks: [Ticks; ROWS],
-    /// Of each row that is taken, the least ticks in each set of settings; none where timeouts are the same.
+    ticks: [Ticks; Row::ALL],
+    /// By row, the least ticks in each set of settings; none where timeouts are the same.
     leasts: Vec<[u32; 1 << SEATS]>,
-    /// One for each row that is taken.
-    classes: Vec<Class>,
-    /// Entries of the odd row.
+    classes: [Class; Row::ALL],
+    /// Rows that are taken: of classes that early drop does not take, and of the one that it takes.
+    taken: [u8; 2],
+    /// Entries of the odd rows.
     odd: BTreeMap<u32, (Expiries, Class)>,
     /// Entries that are gone, and whose cells are still to be freed,
     dead: [EntryId; 16],
     /// and which of them came last.
     latest: usize,
-    /// By chain; none as long as nothing is known of any.
-    settled: Vec<Settled>,
-    chains: usize,
-}
-
-/// What is known of a chain: in these settings all entries of it are assured, and until then none expires.
-#[derive(Debug, Clone, Copy)]
-struct Settled {
-    until: Jiffies,
-    seats: Seats,
-}
-
-impl Settled {
-    #[inline(always)]
-    const fn seats_at(&self, now: Jiffies) -> Seats {
-        Seats(self.seats.0 & 0_u8.wrapping_sub((self.until.left(now) > 0) as u8))
-    }
+    pub(super) settled: Settled,
 }
 
 impl Versions {
-    pub(super) fn new(chains: usize, uniform: bool, least: u32) -> Self {
+    /// Of a table of so many lines that chains begin in.
+    pub(super) fn new(lines: usize, uniform: bool, least: u32) -> Self {
         Self {
             uniform,
             least,
-            ticks: [[0; SEATS]; ROWS],
+            ticks: [[0; SEATS]; Row::ALL],
             leasts: Vec::new(),
-            classes: Vec::new(),
+            classes: [Class::Evictable; Row::ALL],
+            taken: [0; 2],
             odd: BTreeMap::new(),
             dead: [EntryId::NONE; 16],
             latest: 0,
-            settled: Vec::new(),
-            chains,
+            settled: Settled::new(lines),
         }
     }
 
     /// The row of entries of a class that last so long.
     fn row(&mut self, ticks: &Ticks, class: Class) -> Row {
         let ticks = if self.uniform { &[0; SEATS] } else { ticks };
-        let mut rows = self.ticks.iter().zip(&self.classes);
-        let known = rows.position(|(own, of)| own[0] == ticks[0] && *of == class && own == ticks);
-        let number = known.unwrap_or_else(|| {
-            if self.classes.len() < usize::from(ODD.0) {
-                self.ticks[self.classes.len()] = *ticks;
-                self.classes.push(class);
-                if !self.uniform {
-                    self.leasts.push(leasts(ticks));
-                }
-                self.classes.len() - 1
-            } else {
-                usize::from(ODD.0)
-            }
+        let evictable = class == Class::Evictable;
+        let taken = self.taken[usize::from(evictable)];
+        let known = (0..taken).map(|number| Row::new(number, evictable)).find(|row| {
+            let own = &self.ticks[row.index()];
+            own[0] == ticks[0] && self.classes[row.index()] == class && own == ticks
         });
-        Row(number as u8)
+        known.unwrap_or_else(|| {
+            let row = Row::new(taken, evictable);
+            if row.is_odd() {
+                return row;
+            }
+            self.taken[usize::from(evictable)] += 1;
+            (self.ticks[row.index()], self.classes[row.index()]) = (*ticks, class);
+            if !self.uniform {
+                self.leasts.resize(self.leasts.len().max(row.index() + 1), [0; 1 << SEATS]);
+                self.leasts[row.index()] = leasts(ticks);
+            }
+            row
+        })
     }
 
     /// How long entries of a class last, with their row.
@@ -139,7 +162,7 @@ impl Versions {
         now: Jiffies,
     ) -> Aside {
         let row = *row;
-        if row == ODD {
+        if row.is_odd() {
             let expiries = Expiries(ticks.map(|ticks| now.plus(ticks)));
             return self.odd(id, seats, &expiries, class);
         }
@@ -155,7 +178,7 @@ impl Versions {
     /// The same, as far as it hangs on the row.
     #[inline(always)]
     fn least_of(&self, row: Row, seats: Seats) -> u32 {
-        self.leasts.get(usize::from(row.0)).map_or(0, |leasts| leasts[usize::from(seats.0)])
+        self.leasts.get(row.index()).map_or(0, |leasts| leasts[usize::from(seats.0)])
     }
 
     /// The moment from which an entry lasts as its row, which is no odd one, says.
@@ -182,7 +205,7 @@ impl Versions {
     #[cold]
     fn odd(&mut self, id: EntryId, seats: Seats, expiries: &Expiries, class: Class) -> Aside {
         self.odd.insert(id.0, (*expiries, class));
-        Aside { soonest: expiries.soonest(seats), seats, row: ODD }
+        Aside { soonest: expiries.soonest(seats), seats, row: Row::odd(class) }
     }
 
     /// What becomes of what stands aside of an entry.
@@ -195,14 +218,16 @@ impl Versions {
         now: Jiffies,
     ) -> Aside {
         let changed = match lasting {
-            Life::AsBefore if aside.row == ODD => {
+            Life::AsBefore if aside.row.is_odd() => {
                 self.odd(id, aside.seats, &self.odd_expiries(id), class)
             }
             Life::AsBefore => {
-                let ticks = self.ticks[usize::from(aside.row.0)];
-                match self.row(&ticks, class) {
-                    ODD => self.odd(id, aside.seats, &self.expiries(id, &aside), class),
-                    row => Aside { row, ..aside },
+                let ticks = self.ticks[aside.row.index()];
+                let row = self.row(&ticks, class);
+                if row.is_odd() {
+                    self.odd(id, aside.seats, &self.expiries(id, &aside), class)
+                } else {
+                    Aside { row, ..aside }
                 }
             }
             Life::Anew(lasts) if self.least == 0 => self.anew(id, aside.seats, lasts, class, now),
@@ -221,7 +246,7 @@ impl Versions {
             }
             Life::Until(expiries) => self.until(id, aside.seats, expiries, class),
         };
-        if aside.row == ODD && changed.row != ODD {
+        if aside.row.is_odd() && !changed.row.is_odd() {
             self.odd.remove(&id.0);
         }
         changed
@@ -238,7 +263,7 @@ impl Versions {
         now: Jiffies,
     ) -> Aside {
         let Lasts { ticks, row } = lasts;
-        if self.least > 0 || aside.row == ODD {
+        if self.least > 0 || aside.row.is_odd() {
             let class = self.class(id, *row);
             return self.change(id, aside, &Life::Anew(*lasts), class, now);
         }
@@ -260,16 +285,16 @@ impl Versions {
 
     #[inline(always)]
     pub(super) fn class(&self, id: EntryId, row: Row) -> Class {
-        match self.classes.get(usize::from(row.0)) {
-            Some(class) => *class,
-            None => self.odd.get(&id.0).map_or(Class::Evictable, |(_, class)| *class),
+        if row.is_odd() {
+            return self.odd.get(&id.0).map_or(Class::Evictable, |(_, class)| *class);
         }
+        self.classes[row.index()]
     }
 
     /// When an entry expires, by setting.
     #[inline(always)]
     pub(super) fn expiries(&self, id: EntryId, aside: &Aside) -> Expiries {
-        if aside.row == ODD {
+        if aside.row.is_odd() {
             return self.odd_expiries(id);
         }
         let since = self.since(aside);
@@ -283,13 +308,13 @@ impl Versions {
 
     #[inline(always)]
     fn ticks_of(&self, row: Row) -> &Ticks {
-        &self.ticks[usize::from(row.0) % ROWS]
+        &self.ticks[row.index()]
     }
 
     /// The same in one of the settings.
     #[inline(always)]
     pub(super) fn expiry(&self, id: EntryId, aside: &Aside, seat: usize) -> Jiffies {
-        if aside.row == ODD {
+        if aside.row.is_odd() {
             return self.odd_expiries(id).0[seat];
         }
         self.since(aside).plus(self.ticks_of(aside.row)[seat])
@@ -298,7 +323,7 @@ impl Versions {
     /// Of some settings those in which an entry has expired.
     #[inline(always)]
     pub(super) fn expired(&self, id: EntryId, aside: &Aside, seats: Seats, now: Jiffies) -> Seats {
-        if aside.row == ODD {
+        if aside.row.is_odd() {
             return self.odd_expiries(id).expired(seats, now);
         }
         let past = now.0.wrapping_sub(self.since(aside).0);
@@ -308,75 +333,10 @@ impl Versions {
     /// When an entry expires first in one of some settings.
     #[inline(always)]
     pub(super) fn soonest(&self, id: EntryId, aside: &Aside, seats: Seats) -> Jiffies {
-        if aside.row == ODD {
+        if aside.row.is_odd() {
             return self.odd_expiries(id).soonest(seats);
         }
         self.since(aside).plus(self.least_of(aside.row, seats))
-    }
-
-    /// The settings in which a walk of a chain would find none that has expired or is not assured.
-    #[inline(always)]
-    pub(super) fn settled(&self, chain: usize, now: Jiffies) -> Seats {
-        self.settled.get(chain).map_or(Seats::NONE, |settled| settled.seats_at(now))
-    }
-
-    /// The same of so many chains from one on, the first following the last.
-    #[inline(always)]
-    pub(super) fn all_settled(&self, first: usize, number: usize, now: Jiffies) -> Seats {
-        let all = &self.settled;
-        if all.is_empty() {
-            return Seats::NONE;
-        }
-        let known = |seats: Seats, one: &Settled| seats.and(one.seats_at(now));
-        // As many as they mostly are: without a loop.
-        const MOSTLY: usize = 8;
-        if number == MOSTLY
-            && let Some(some) = all[first..].first_chunk::<MOSTLY>()
-        {
-            return some.iter().fold(Seats::first(SEATS), known);
-        }
-        let behind = (first + number).saturating_sub(all.len()).min(first);
-        let some = &all[first..(first + number).min(all.len())];
-        all[..behind].iter().fold(some.iter().fold(Seats::first(SEATS), known), known)
-    }
-
-    /// A walk of a chain found none, nor one that expires before `until`.
-    pub(super) fn settle(&mut self, chain: usize, now: Jiffies, seats: Seats, until: Jiffies) {
-        if self.settled.is_empty() {
-            self.settled.resize(self.chains, Settled { until: Jiffies(0), seats: Seats::NONE });
-        }
-        let before = self.settled(chain, now);
-        let settled = &mut self.settled[chain];
-        settled.until = if before.is_empty() { until } else { until.earlier(settled.until) };
-        settled.seats = before.or(seats);
-    }
-
-    /// Nothing is known of any chain.
-    pub(super) fn forget_settled(&mut self) {
-        self.settled.clear();
-    }
-
-    /// Asks for what is known of a chain and its neighbours.
-    #[inline(always)]
-    pub(super) fn prefetch_settled(&self, chain: usize) {
-        for chain in [chain, chain + 7] {
-            if let Some(settled) = self.settled.get(chain) {
-                prefetch(settled);
-            }
-        }
-    }
-
-    /// Whether anything is known of any chain.
-    pub(super) const fn watches(&self) -> bool {
-        !self.settled.is_empty()
-    }
-
-    /// An entry comes into a chain.
-    #[inline(always)]
-    pub(super) fn unsettle(&mut self, chain: usize, seats: Seats) {
-        if let Some(settled) = self.settled.get_mut(chain) {
-            settled.seats = settled.seats.without(seats);
-        }
     }
 }
 
@@ -408,7 +368,8 @@ mod tests {
                 versions.anew(EntryId(n), all, &lasts, Class::Protected, now)
             })
             .collect();
-        assert!(asides[62].row != ODD && asides[63].row == ODD && versions.odd.len() == 37);
+        assert!(!asides[30].row.is_odd() && asides[31].row.is_odd());
+        assert!(asides.iter().all(|aside| !aside.row.is_evictable()) && versions.odd.len() == 69);
         for (n, aside) in (0..100).zip(&asides) {
             let id = EntryId(n);
             let told = Expiries(ticks_of(n).map(|ticks| now.plus(ticks)));
@@ -429,7 +390,7 @@ mod tests {
         let life = Life::Anew(versions.lasts(ticks_of(5), Class::Protected));
         let was = versions.change(EntryId(70), asides[70], &life, Class::Protected, then);
         let soonest = Expiries(ticks_of(5).map(|ticks| then.plus(ticks))).soonest(all);
-        assert_eq!((was.row, was.soonest, versions.odd.len()), (asides[5].row, soonest, 36));
+        assert_eq!((was.row, was.soonest, versions.odd.len()), (asides[5].row, soonest, 68));
         let until = Expiries(core::array::from_fn(|seat| then.plus(1 << seat)));
         let lowered = versions.change(EntryId(5), was, &Life::Until(until), Class::Closing, then);
         assert_eq!(versions.expiries(EntryId(5), &lowered), until);
