@@ -164,8 +164,7 @@ impl Grid {
     fn over(mut table: Table, models: Vec<Model>, uniform: bool) -> Self {
         let all = Seats::first(models.len());
         let least = models.first().map_or(0, |model| model.usual.least);
-        let now = models.first().map_or(Jiffies(0), Model::now);
-        table.share(all, uniform, least, now);
+        table.share(all, uniform, least);
         let steps = Steps::new(Step::new(Info::Untracked, Verdict::Accept));
         let buckets = models.first().and_then(|model| buckets(model.profile.early_drop));
         let (lasting, numbers) = (Lasting::of(&models, &mut table), Numbers::of(&models));
@@ -330,11 +329,7 @@ impl Grid {
     /// Asks for the entries that a packet needs, its line being there.
     #[inline(always)]
     fn reach(&self, spot: &Spot) {
-        self.table.reach_shared(spot);
-        let full = self.full();
-        if !full.is_empty() {
-            self.table.reach_room(spot, self.buckets, full);
-        }
+        self.table.reach_shared(spot, self.full(), self.buckets);
     }
 }
 

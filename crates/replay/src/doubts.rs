@@ -79,10 +79,10 @@ impl Doubts {
         if flags & ACK == 0 || flags & RST != 0 || packet.fragment.is_some() {
             return;
         }
-        let answered = match went.step.info {
+        let answered = match went.step().info {
             Info::Established | Info::EstablishedReply | Info::Untracked => true,
             // An entry whose packets are new has seen no answer.
-            Info::New => went.step.entry.is_none(),
+            Info::New => went.step().entry.is_none(),
             Info::Invalid => false,
             Info::Related | Info::RelatedReply => true,
         };

@@ -267,11 +267,9 @@ impl Replay {
                 let rest = &arrivals[seen..];
                 let (more, copies) = table.pass(rest, 0, attends, |arrival, went| {
                     // Once the model has lost a packet, its own table is the cause of what does not fit.
-                    if !went.lost {
-                        doubts.look(arrival.at, &arrival.packet, &went);
-                        if went.step.what == What::Inserted {
-                            tally.picked_up += u64::from(is_picked_up(&arrival.packet, &went));
-                        }
+                    doubts.look(arrival.at, &arrival.packet, &went);
+                    if went.step().what == What::Inserted {
+                        tally.picked_up += u64::from(is_picked_up(&arrival.packet, &went));
                     }
                 });
                 seen += more;

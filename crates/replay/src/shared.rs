@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{Counters, Entry, Profile, State, Status, Time};
 use plimsoll_model::{
-    Arrival, Config, EntryId, Grid, Model, Most, Occupancy, Settings, Step, Verdict, What,
+    Arrival, Config, EntryId, Grid, Model, Most, Occupancy, Settings, Step, Steps, Verdict, What,
 };
 
 use crate::distinct::flow;
@@ -141,22 +141,28 @@ pub(crate) enum Attends {
     Insertions,
 }
 
-/// A packet under one setting.
+/// A packet under one setting, which has lost none so far.
 #[derive(Clone, Copy)]
-pub(crate) struct Went<'a> {
-    pub(crate) step: &'a Step,
-    part: Part<'a>,
-    /// Whether packets were lost before.
-    pub(crate) lost: bool,
+pub(crate) enum Went<'a> {
+    Alone(&'a Model, &'a Step),
+    Among(&'a Grid, &'a Steps, usize),
 }
 
 impl Went<'_> {
+    #[inline(always)]
+    pub(crate) fn step(&self) -> Step {
+        match self {
+            Self::Alone(_, step) => **step,
+            Self::Among(_, steps, seat) => steps.of(*seat),
+        }
+    }
+
     /// Status and state of the entry that the step names.
     pub(crate) fn condition(&self) -> Option<(Status, State)> {
-        let id: EntryId = self.step.entry?;
-        match self.part {
-            Part::Whole(model) => model.condition(id),
-            Part::Seat(grid, _) => grid.condition(id),
+        let id: EntryId = self.step().entry?;
+        match self {
+            Self::Alone(model, _) => model.condition(id),
+            Self::Among(grid, _, _) => grid.condition(id),
         }
     }
 }
@@ -288,7 +294,7 @@ impl Shared {
     }
 
     /// Leads packets through the table: all, or so many until others leave it with the copies. `each` learns what
-    /// each that it attends to was to the setting `of`, if that has its entries here.
+    /// each that it attends to was to the setting `of`, if that has its entries here, until it loses a packet.
     pub(crate) fn pass<'a>(
         &mut self,
         arrivals: &[Arrival<'a>],
@@ -308,12 +314,12 @@ impl Shared {
                     grid.batch(&arrivals[seen..], |grid, arrival, steps| {
                         // A packet that makes an entry changes something.
                         if let Some(seat) = seat
+                            && !losses.any(seat)
                             && (all
                                 || steps.changed() >> seat & 1 != 0
                                     && steps.of(seat).what == What::Inserted)
                         {
-                            let (step, lost) = (&steps.of(seat), losses.any(seat));
-                            each(arrival, Went { step, part: Part::Seat(grid, seat), lost });
+                            each(arrival, Went::Among(grid, steps, seat));
                         }
                         if steps.changed() != 0 {
                             peaks.note(grid.all_counted(), grid.all_protected());
@@ -411,8 +417,10 @@ fn tell<'a>(
     losses: &mut Losses,
     each: Option<&mut impl FnMut(&Arrival<'a>, Went<'_>)>,
 ) {
-    if let Some(each) = each {
-        each(arrival, Went { step, part: Part::Whole(model), lost: losses.any(0) });
+    if let Some(each) = each
+        && !losses.any(0)
+    {
+        each(arrival, Went::Alone(model, step));
     }
     if step.verdict == Verdict::Drop {
         losses.note(1, arrival.at, flow(&arrival.packet));

@@ -29,10 +29,13 @@ impl Steps {
     }
 
     /// Under one of the settings. An entry that it names is one of the grid's.
+    #[inline(always)]
     pub fn of(&self, setting: usize) -> Step {
         let own = self.own[..self.used].iter().find(|(seats, _)| seats.contains(setting));
-        let step = own.map_or(self.common, |(_, step)| *step);
-        Step { evicted: self.evicted[setting], ..step }
+        let Step { info, verdict, what, entry, reopened, .. } =
+            *own.map_or(&self.common, |(_, step)| step);
+        // Field by field, as it was written: a copy of all at once would wait for that.
+        Step { info, verdict, what, entry, evicted: self.evicted[setting], reopened }
     }
 
     /// The settings under which the packet was dropped, the first one's bit being the lowest.

@@ -34,6 +34,9 @@ pub(super) struct Asides {
 const BITS: usize = 5;
 
 impl Asides {
+    /// Where the settings stand.
+    pub(super) const SEATS: usize = core::mem::offset_of!(Self, seats);
+
     #[inline(always)]
     pub(super) fn get(&self, slot: usize) -> Aside {
         let (soonest, seats) = (Jiffies(self.soonest[slot]), self.seats[slot]);
@@ -70,11 +73,8 @@ impl Asides {
     /// Entries that may be evicted from some settings, or have expired in one of theirs.
     #[inline(always)]
     pub(super) fn could_go(&self, now: Jiffies, seats: Seats) -> Slots {
-        let [a, b, c, d, e, f, g, h, i, j, k] = self.seats.map(|seats| seats.0);
-        let words = [[a, b, c, d], [e, f, g, h], [i, j, k, 0], [0; 4]].map(u32::from_le_bytes);
-        let elsewhere = machine::equal(words, 0, seats.0) as u16;
-        let evictable = Slots::from_bits(self.evictable);
-        evictable.or(self.expired(now)).and(Slots::from_bits(!elsewhere))
+        let there = Slots::from_bits(machine::in_any(self, seats.0));
+        Slots::from_bits(self.evictable).or(self.expired(now)).and(there)
     }
 
     /// When the first entry of some settings expires, seen from `now`, but for some; `most`, if none does before.

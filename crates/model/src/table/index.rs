@@ -17,6 +17,7 @@ use core::ops::Range;
 use super::aside::{Aside, Asides};
 use super::line::{EMPTY, LAST, Line, ROOM, Slots};
 use super::machine::{as_asides, as_asides_mut, prefetch};
+use super::seats::{SEATS, Seats};
 use crate::ticks::Jiffies;
 pub(crate) use regions::Held;
 use regions::Regions;
@@ -89,12 +90,12 @@ impl Index {
     }
 
     /// Several settings share the table from now on. What stands beside the lines tells when entries expire; the lines themselves
-    /// are never fresh again.
-    pub(super) fn share(&mut self, now: Jiffies) {
+    /// tell no bound any more.
+    pub(super) fn share(&mut self) {
         debug_assert_eq!(self.stride, 0, "a table that is shared already");
         let mut lines = room_for(self.lines.len() * 2);
         for line in &self.lines {
-            lines.extend([line.moved(now), EMPTY]);
+            lines.extend([line.moved(), EMPTY]);
         }
         self.regions = Regions::new(self.behind as usize);
         (self.lines, self.behind, self.spare) = (lines, self.behind * 2, self.spare * 2);
@@ -341,6 +342,9 @@ impl Index {
     pub(super) fn renew(&mut self, now: Jiffies) {
         if self.stride == 0 {
             self.lines.iter_mut().filter(|line| !line.is_fresh(now)).for_each(|l| l.set_bound(now));
+        } else {
+            let lines = self.lines.iter_mut().step_by(1 << self.stride);
+            lines.for_each(|line| line.unsettle(Seats::first(SEATS)));
         }
         self.regions = Regions::new((self.behind >> self.stride) as usize);
     }
@@ -407,7 +411,7 @@ impl Index {
         let line = &mut self.lines[place.line as usize];
         line.watch[LAST] &= unsettled;
         if line.count() < ROOM {
-            line.push(id, place.tag, expires);
+            line.join(id, place.tag, expires);
         } else {
             self.hand_on(place, id, expires, None);
         }
@@ -415,15 +419,16 @@ impl Index {
 
     /// The same where several settings share the table.
     #[inline]
-    pub(super) fn insert_aside(&mut self, place: Place, id: u32, now: Jiffies, aside: Aside) {
+    pub(super) fn insert_aside(&mut self, place: Place, id: u32, aside: Aside) {
         let first = self.first(place);
         self.regions.forget(place.line >> self.stride);
         let line = &mut self.lines[place.line as usize];
+        line.unsettle(aside.seats);
         let count = line.count();
         if count == ROOM {
-            return self.hand_on(place, id, now, Some(aside));
+            return self.hand_on(place, id, aside.soonest, Some(aside));
         }
-        line.push(id, place.tag, now);
+        line.push(id, place.tag);
         if let Some(asides) = self.asides_mut(first) {
             asides.set(count, aside);
         }
@@ -435,10 +440,16 @@ impl Index {
         let (mut at, mut id, mut tag, mut bound) = (self.first(place), id, place.tag, expires);
         let mut aside = aside;
         loop {
+            // Bounds are of tables that are one setting's alone.
+            let bounds = self.stride == 0;
             let line = self.line_mut(at);
             let count = line.count();
+            let put = |line: &mut Line| match bounds {
+                true => line.join(id, tag, bound),
+                false => line.push(id, tag),
+            };
             if count < ROOM {
-                line.push(id, tag, bound);
+                put(line);
                 if let (Some(asides), Some(aside)) = (self.asides_mut(at), aside) {
                     asides.set(count, aside);
                 }
@@ -446,7 +457,7 @@ impl Index {
             }
             let oldest = (line.ids[0], line.tag(0), line.bound());
             line.take(0);
-            line.push(id, tag, bound);
+            put(line);
             (id, tag, bound) = oldest;
             let link = line.link;
             if let (Some(asides), Some(own)) = (self.asides_mut(at), &mut aside) {
@@ -514,15 +525,21 @@ impl Index {
         None
     }
 
-    /// Lines that chains begin in.
-    pub(super) const fn beginnings(&self) -> usize {
-        (self.behind >> self.stride) as usize
+    /// See [`Line::settled`], of a line that stands behind no other.
+    #[inline(always)]
+    pub(super) fn settled_in(&self, first: At, now: Jiffies) -> Seats {
+        self.line(first).settled(now)
     }
 
-    /// The number among them of one that stands behind no other.
+    /// See [`Line::settle`].
+    pub(super) fn settle_in(&mut self, first: At, now: Jiffies, seats: Seats, until: Jiffies) {
+        self.line_mut(first).settle(now, seats, until);
+    }
+
+    /// An entry of a place expires sooner than it did in some settings that share the table.
     #[inline(always)]
-    pub(super) const fn beginning(&self, first: At) -> usize {
-        (first.0 >> self.stride) as usize
+    pub(super) fn unsettle(&mut self, place: Place, seats: Seats) {
+        self.first_line_mut(place).unsettle(seats);
     }
 
     /// So many chains from one on, the first following the last: the lines in which they begin, and which of the line's chains they are.
@@ -531,7 +548,7 @@ impl Index {
         &self,
         first: usize,
         number: usize,
-    ) -> impl Iterator<Item = (At, Range<usize>)> + Clone + use<> {
+    ) -> impl Iterator<Item = (At, Range<usize>)> + use<> {
         let (chains, shift, stride) = (self.chains(), self.shift, self.stride);
         let (mut chain, mut left) = (first, number.min(chains));
         core::iter::from_fn(move || {
@@ -545,6 +562,40 @@ impl Index {
             chain = if end == chains { 0 } else { end };
             Some((At((line as u32) << stride), some))
         })
+    }
+
+    /// The lines of these alone; the last one of them more than once, so that there are always as many.
+    #[inline(always)]
+    pub(super) fn around(&self, first: usize, number: usize) -> impl Iterator<Item = At> + use<> {
+        let (chains, shift, stride) = (self.chains(), self.shift, self.stride);
+        let last = number.min(chains).saturating_sub(1);
+        // The last line may have fewer chains than others.
+        let goes_on = first + last < chains;
+        let (lines, step) = if goes_on { ((last >> shift) + 2, 1 << shift) } else { (last + 1, 1) };
+        (0..lines).map(move |n| {
+            let chain = first + (n * step).min(last);
+            let chain = if chain < chains { chain } else { chain - chains };
+            At(((chain >> shift) as u32) << stride)
+        })
+    }
+
+    /// The tags of some chains of a line, from the first one's on up to the last one's.
+    #[inline(always)]
+    pub(super) const fn tags(&self, chains: &Range<usize>) -> (u8, u8) {
+        let last = self.place_of_chain(chains.end - 1).tag;
+        (self.place_of_chain(chains.start).tag, last | !self.chain_mask())
+    }
+
+    /// The least tag of some entries of a line within bounds.
+    #[inline(always)]
+    pub(super) fn least(&self, at: At, of: Slots, bounds: (u8, u8)) -> Option<u8> {
+        self.line(at).least(of, bounds)
+    }
+
+    /// The place of entries with a tag, whose chain begins in a line, and the next chain's least tag; `None`: it is the line's last one.
+    #[inline(always)]
+    pub(super) const fn tagged(&self, first: At, tag: u8) -> (Place, Option<u8>) {
+        (Place { line: first.0, tag }, (tag | !self.chain_mask()).checked_add(1))
     }
 
     /// The chains of a line that stands behind no other.

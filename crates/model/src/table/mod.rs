@@ -22,7 +22,6 @@ mod line;
 mod machine;
 mod pieces;
 mod seats;
-mod settled;
 mod shared;
 mod short;
 mod slab;
@@ -260,9 +259,6 @@ impl Table {
     /// What is known of times that are past is forgotten, before it would look as if they were to come.
     pub(crate) fn renew(&mut self, now: Jiffies) {
         self.index.renew(now);
-        if let Some(versions) = &mut self.versions {
-            versions.settled.forget();
-        }
     }
 
     pub(crate) const fn chains(&self) -> usize {
@@ -299,11 +295,11 @@ impl Table {
     /// were looked up.
     pub(crate) fn chain_for_room(&self, probe: &Probe) -> usize {
         let chain = self.chain(probe);
-        if !probe.key.packed().looks_like_an_answer() {
-            return chain;
-        }
         let elsewhere = u128::from(mix(chain as u64 ^ self.hash_key));
-        ((elsewhere * self.chains() as u128) >> 64) as usize
+        let elsewhere = ((elsewhere * self.chains() as u128) >> 64) as usize;
+        // Without a branch: which it is nobody can foretell.
+        let answers = 0_usize.wrapping_sub(usize::from(probe.key.packed().looks_like_an_answer()));
+        chain ^ (chain ^ elsewhere) & answers
     }
 
     /// Puts an entry in; a reply that is the inverse of its key is nothing extra.

@@ -25,10 +25,10 @@ pub(crate) use find::{Version, Versioned};
 impl Table {
     /// Makes a table that several settings share, in all of which every entry that is there stands. `least`: expiries that
     /// would move by less stay.
-    pub(crate) fn share(&mut self, seats: Seats, uniform: bool, least: u32, now: Jiffies) {
+    pub(crate) fn share(&mut self, seats: Seats, uniform: bool, least: u32) {
         const AHEAD: usize = 4;
-        let mut versions = Versions::new(self.index.beginnings(), uniform, least);
-        self.index.share(now);
+        let mut versions = Versions::new(uniform, least);
+        self.index.share();
         self.bounds = false;
         for at in self.index.every() {
             if let Some(ahead) = self.index.further(at, AHEAD) {
@@ -121,7 +121,7 @@ impl Table {
         let change =
             |versions: &mut Versions, id, aside| versions.change(id, aside, life, class, now);
         if self.put_aside(version, change) {
-            self.unsettle(probe, version.seats);
+            self.index.unsettle(probe.place, version.seats);
         }
     }
 
@@ -180,10 +180,9 @@ impl Table {
     ) {
         if let Some(versions) = &mut self.versions {
             let aside = versions.anew(id, seats, lasts, class, now);
-            self.index.insert_aside(probe.place, id.0, now, aside);
+            self.index.insert_aside(probe.place, id.0, aside);
         }
         self.count += 1;
-        self.unsettle(probe, seats);
     }
 
     /// Changes the tracker's memory of the entry that was found.

@@ -19,7 +19,6 @@ use plimsoll_ct::Class;
 
 use super::aside::Aside;
 use super::seats::{Expiries, SEATS, Seats, Ticks, first};
-use super::settled::Settled;
 use super::slab::EntryId;
 use crate::ticks::Jiffies;
 
@@ -102,12 +101,10 @@ pub(super) struct Versions {
     dead: [EntryId; 16],
     /// and which of them came last.
     latest: usize,
-    pub(super) settled: Settled,
 }
 
 impl Versions {
-    /// Of a table of so many lines that chains begin in.
-    pub(super) fn new(lines: usize, uniform: bool, least: u32) -> Self {
+    pub(super) fn new(uniform: bool, least: u32) -> Self {
         Self {
             uniform,
             least,
@@ -118,7 +115,6 @@ impl Versions {
             odd: BTreeMap::new(),
             dead: [EntryId::NONE; 16],
             latest: 0,
-            settled: Settled::new(lines),
         }
     }
 
@@ -360,7 +356,7 @@ mod tests {
     #[test]
     fn an_entry_expires_when_it_was_told_to_whether_a_row_tells_it_or_not() {
         let (all, now) = (Seats::first(SEATS), Jiffies(u32::MAX - 50));
-        let mut versions = Versions::new(1, false, 0);
+        let mut versions = Versions::new(false, 0);
         let ticks_of = |n: u32| core::array::from_fn(|seat| 1 + n * 3 + (seat as u32 * 7) % 5);
         let asides: Vec<Aside> = (0..100)
             .map(|n| {

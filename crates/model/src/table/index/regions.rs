@@ -16,15 +16,11 @@ const LINES: usize = 64;
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Regions {
-    all: Vec<Region>,
+    /// Which are known: by themselves, since packets make them forgotten all the time.
+    known: Vec<bool>,
+    contents: Vec<Content>,
     /// In a line behind others an entry expires sooner than it did: of which region is not known.
     behind: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Region {
-    known: bool,
-    content: Content,
 }
 
 /// What some lines hold.
@@ -66,21 +62,24 @@ pub(crate) struct Held {
 impl Regions {
     /// Of so many lines.
     pub(super) fn new(lines: usize) -> Self {
-        Self { all: alloc::vec![Region::default(); lines.div_ceil(LINES)], behind: false }
+        let number = lines.div_ceil(LINES);
+        let contents = alloc::vec![Content::default(); number];
+        Self { known: alloc::vec![false; number], contents, behind: false }
     }
 
     /// An entry came to a line that chains begin in, or went from it or from those behind it.
     #[inline(always)]
     pub(super) fn forget(&mut self, line: u32) {
-        if let Some(region) = self.all.get_mut(line as usize / LINES) {
-            region.known = false;
+        if let Some(known) = self.known.get_mut(line as usize / LINES) {
+            *known = false;
         }
     }
 
     /// Those of lines that are not known to be theirs.
     fn forget_behind(&mut self) {
         if core::mem::take(&mut self.behind) {
-            self.all.iter_mut().for_each(|region| region.known &= !region.content.linked);
+            let regions = self.known.iter_mut().zip(&self.contents);
+            regions.for_each(|(known, content)| *known &= !content.linked);
         }
     }
 }
@@ -153,14 +152,15 @@ impl Index {
 
     /// What a region holds that begins with a line; `None`: none does, or something in it can have expired by `due`.
     fn held(&mut self, line: usize, end: usize, due: Jiffies) -> Option<Content> {
-        let region = self.regions.all.get(line / LINES).filter(|_| line.is_multiple_of(LINES))?;
-        if region.known && region.content.is_quiet(due) {
-            return Some(region.content);
+        let region = line / LINES;
+        let content = self.regions.contents.get(region).filter(|_| line.is_multiple_of(LINES))?;
+        if self.regions.known[region] && content.is_quiet(due) {
+            return Some(*content);
         }
         // Those that were looked at meanwhile may be known better now.
         let content = self.look(line, end, due);
         let known = content.is_quiet(due);
-        self.regions.all[line / LINES] = Region { known, content };
+        (self.regions.known[region], self.regions.contents[region]) = (known, content);
         known.then_some(content)
     }
 

@@ -15,17 +15,27 @@ impl Table {
         self.index.prefetch_asides(self.index.first(spot.place));
     }
 
-    /// Second stage: asks for the entries that the lookup will look at, and for the next lines.
+    /// Second stage: asks for the entries that the lookup will look at, and for the next lines; and for those of so many
+    /// chains in which early drop would look for room, if the packet may find no entry in one of the settings that are full.
     #[inline(always)]
-    pub(crate) fn reach_shared(&self, spot: &Spot) {
+    pub(crate) fn reach_shared(&self, spot: &Spot, full: Seats, chains: usize) {
         let first = self.index.first(spot.place);
-        let mut slots = self.index.like(first, spot.place);
+        let Some(asides) = self.index.asides(first) else { return };
+        let (mut slots, mut absent) = (self.index.like(first, spot.place), full);
+        // Mostly there is one or none.
+        let (some, slot) = (!slots.is_empty(), slots.newest().unwrap_or(0));
+        self.slab.prefetch_if(some, EntryId(self.index.id(first, slot)));
+        absent = absent.without(if some { asides.seats(slot) } else { Seats::NONE });
         while let Some(slot) = slots.newest() {
             self.slab.prefetch(EntryId(self.index.id(first, slot)));
+            absent = absent.without(asides.seats(slot));
         }
         if let Some(next) = self.index.next(first) {
             self.index.prefetch_line(next);
             self.index.prefetch_asides(next);
+        }
+        if !absent.is_empty() && spot.way != Way::Nowhere {
+            self.reach_room(spot, chains);
         }
     }
 

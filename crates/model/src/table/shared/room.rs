@@ -4,11 +4,13 @@ use core::ops::Range;
 
 use plimsoll_ct::Class;
 
-use crate::plain::Way;
 use crate::table::index::At;
 use crate::table::line::Slots;
-use crate::table::{EntryId, Probe, Seats, Spot, Table};
+use crate::table::{EntryId, Probe, SEATS, Seats, Spot, Table};
 use crate::ticks::Jiffies;
+
+/// Lines with which what stands beside them is asked for ahead. Where there are more, what is known of them often suffices.
+const REACHED: usize = 3;
 
 /// Asked for room: at this moment, in these settings, and told of what goes.
 struct Request<F> {
@@ -30,33 +32,32 @@ impl Table {
         full: Seats,
         goes: impl FnMut(Class, Seats, Seats),
     ) -> Seats {
-        let around = self.index.groups(self.chain_for_room(probe), number);
-        let wanted = full.without(self.settled(around.clone(), now));
+        let chain = self.chain_for_room(probe);
+        let wanted = full.without(self.settled(chain, number, now));
         if wanted.is_empty() {
             return Seats::NONE;
         }
-        for (first, _) in around.clone() {
-            self.index.prefetch_line(first);
+        for first in self.index.around(chain, number).skip(REACHED) {
             self.index.prefetch_asides(first);
         }
         let mut request = Request { now, wanted, goes };
-        for (first, chains) in around.clone() {
-            self.clear(first, chains, &mut request);
+        for (first, chains) in self.index.groups(chain, number) {
+            self.clear(first, &chains, &mut request);
             if request.wanted.is_empty() {
                 return wanted;
             }
         }
-        for (first, _) in around {
+        for first in self.index.around(chain, number) {
             self.settle_shared(first, now, request.wanted, most);
         }
         wanted.without(request.wanted)
     }
 
-    /// The settings in which it is known of some lines that nobody would go from them.
+    /// The settings in which it is known of so many chains from one on that nobody would go from them.
     #[inline(always)]
-    fn settled(&self, around: impl Iterator<Item = (At, Range<usize>)>, now: Jiffies) -> Seats {
-        let lines = around.map(|(first, _)| self.index.beginning(first));
-        self.versions.as_ref().map_or(Seats::NONE, |versions| versions.settled.of_all(lines, now))
+    fn settled(&self, chain: usize, number: usize, now: Jiffies) -> Seats {
+        let around = self.index.around(chain, number);
+        around.fold(Seats::first(SEATS), |all, first| all.and(self.index.settled_in(first, now)))
     }
 
     /// Takes what goes from some chains, which begin in one line; nobody wants any more where somebody was taken that had not
@@ -65,41 +66,51 @@ impl Table {
     fn clear(
         &mut self,
         first: At,
-        chains: Range<usize>,
+        chains: &Range<usize>,
         request: &mut Request<impl FnMut(Class, Seats, Seats)>,
     ) {
-        let behind = self.index.next(first);
-        let mut could = self.could_go(first, request);
-        if could.is_empty() && behind.is_none() {
-            return;
-        }
+        let (mut from, to) = self.index.tags(chains);
         let mut gone = false;
-        for chain in chains {
-            let place = self.index.place_of_chain(chain);
-            let mut found = Seats::NONE;
+        loop {
+            let could = self.could_go(first, request);
+            let Some(tag) = self.next_to_clear(first, could, (from, to), request) else { break };
+            let (place, next) = self.index.tagged(first, tag);
             let here = self.index.of_chain(first, place).and(could);
-            if !here.is_empty() {
-                found = self.take_shared(first, here, request, &mut gone);
-            }
-            let mut line = behind;
-            while let Some(at) = line {
+            let mut found = self.take_shared(first, here, request, &mut gone);
+            let mut behind = self.index.next(first);
+            while let Some(at) = behind {
                 let here = self.index.of_chain(at, place).and(self.could_go(at, request));
-                if !here.is_empty() {
-                    found = found.or(self.take_shared(at, here, request, &mut gone));
-                }
-                line = self.index.next(at);
+                found = found.or(self.take_shared(at, here, request, &mut gone));
+                behind = self.index.next(at);
             }
             request.wanted = request.wanted.without(found);
-            if request.wanted.is_empty() {
-                break;
-            }
-            if !here.is_empty() {
-                could = self.could_go(first, request);
+            match next.filter(|next| *next <= to && !request.wanted.is_empty()) {
+                Some(next) => from = next,
+                None => break,
             }
         }
         if gone {
             self.index.tidy(first);
         }
+    }
+
+    /// The least tag within bounds of entries that could go, of a line, where those are known, and those behind it.
+    #[inline(always)]
+    fn next_to_clear<F>(
+        &self,
+        first: At,
+        could: Slots,
+        bounds: (u8, u8),
+        request: &Request<F>,
+    ) -> Option<u8> {
+        let mut tag = self.index.least(first, could, bounds);
+        let mut behind = self.index.next(first);
+        while let Some(at) = behind {
+            let least = self.index.least(at, self.could_go(at, request), bounds);
+            tag = tag.into_iter().chain(least).min();
+            behind = self.index.next(at);
+        }
+        tag
     }
 
     /// Entries of a line that could go from a setting that wants it.
@@ -147,8 +158,8 @@ impl Table {
 
     /// Notes in which of some settings nobody would go from a line and those behind it.
     fn settle_shared(&mut self, first: At, now: Jiffies, seats: Seats, most: Jiffies) {
-        let (Some(versions), line) = (&self.versions, self.index.beginning(first)) else { return };
-        let mut seats = seats.without(versions.settled.of(line, now));
+        let Some(versions) = &self.versions else { return };
+        let mut seats = seats.without(self.index.settled_in(first, now));
         let (mut until, mut behind) = (most, Some(first));
         while let (Some(at), false) = (behind, seats.is_empty()) {
             let Some(asides) = self.index.asides(at) else { return };
@@ -170,42 +181,20 @@ impl Table {
             }
             behind = self.index.next(at);
         }
-        if let Some(versions) = &mut self.versions
-            && !seats.is_empty()
-        {
-            versions.settled.add(line, now, seats, until);
+        if !seats.is_empty() {
+            self.index.settle_in(first, now, seats, until);
         }
     }
 
-    /// An entry comes to the chain of `probe`, or one of it expires sooner than it did.
+    /// Asks for what early drop will look at, for a packet that finds no entry.
     #[inline(always)]
-    pub(super) fn unsettle(&mut self, probe: &Probe, seats: Seats) {
-        let line = self.index.beginning(self.index.first(probe.place));
-        if let Some(versions) = &mut self.versions {
-            versions.settled.remove(line, seats);
-        }
-    }
-
-    /// Asks for what early drop will look at, for a packet that may find no entry in settings whose table is full.
-    #[inline(always)]
-    pub(crate) fn reach_room(&self, spot: &Spot, number: usize, full: Seats) {
-        let Some(versions) = &self.versions else { return };
-        let first = self.index.first(spot.place);
-        let mut slots = self.index.like(first, spot.place);
-        let mut absent = full;
-        while let (Some(slot), Some(asides)) = (slots.newest(), self.index.asides(first)) {
-            absent = absent.without(asides.seats(slot));
-        }
-        if spot.way == Way::Nowhere || absent.is_empty() {
-            return;
-        }
-        // Where there are more, what is known of them often suffices.
-        const MOSTLY: usize = 2;
-        let around = self.index.groups(self.chain_for_room(&spot.probe(None)), number);
-        for (first, _) in around.take(MOSTLY) {
-            versions.settled.prefetch(self.index.beginning(first));
+    pub(super) fn reach_room(&self, spot: &Spot, number: usize) {
+        let around = self.index.around(self.chain_for_room(&spot.probe(None)), number);
+        for (n, first) in around.enumerate() {
             self.index.prefetch_line(first);
-            self.index.prefetch_asides(first);
+            if n < REACHED {
+                self.index.prefetch_asides(first);
+            }
         }
     }
 }
