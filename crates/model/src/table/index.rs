@@ -566,7 +566,11 @@ impl Index {
 
     /// The lines of these alone; the last one of them more than once, so that there are always as many.
     #[inline(always)]
-    pub(super) fn around(&self, first: usize, number: usize) -> impl Iterator<Item = At> + use<> {
+    pub(super) fn around(
+        &self,
+        first: usize,
+        number: usize,
+    ) -> impl ExactSizeIterator<Item = At> + use<> {
         let (chains, shift, stride) = (self.chains(), self.shift, self.stride);
         let last = number.min(chains).saturating_sub(1);
         // The last line may have fewer chains than others.

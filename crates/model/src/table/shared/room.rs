@@ -47,15 +47,26 @@ impl Table {
                 return wanted;
             }
         }
-        for first in self.index.around(chain, number) {
-            self.settle_shared(first, now, request.wanted, most);
+        if self.remembers(number) {
+            for first in self.index.around(chain, number) {
+                self.settle_shared(first, now, request.wanted, most);
+            }
         }
         wanted.without(request.wanted)
+    }
+
+    /// Whether what a look at so many chains has shown is noted: where they stand in a few lines, another look is as quick.
+    #[inline(always)]
+    fn remembers(&self, number: usize) -> bool {
+        self.index.around(0, number).len() > REACHED
     }
 
     /// The settings in which it is known of so many chains from one on that nobody would go from them.
     #[inline(always)]
     fn settled(&self, chain: usize, number: usize, now: Jiffies) -> Seats {
+        if !self.remembers(number) {
+            return Seats::NONE;
+        }
         let around = self.index.around(chain, number);
         around.fold(Seats::first(SEATS), |all, first| all.and(self.index.settled_in(first, now)))
     }
