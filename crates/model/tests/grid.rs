@@ -277,7 +277,7 @@ fn what_was_protected_when_early_drop_last_looked_and_expires_sooner_now_is_reap
         [(2, short.to_vec()), (3, short.to_vec())],
         [(2, short.to_vec()), (3, vec![("nf_conntrack_tcp_timeout_established", 600)])],
     ];
-    // Eight chains, so that not every lookup reaps it. What makes it expire sooner, and after how long: an octet that nobody acknowledged, an RST.
+    // Eight chains, so that not every lookup reaps it; in two lines of the index, or one each if another setting lets that many in. What makes it expire sooner, and after how long: an octet that nobody acknowledged, an RST.
     for ((flags, data), pause) in [((ACK, 30), 5500), ((RST | ACK, 0), 2500)] {
         let mut script = [segments(0, &HANDSHAKE), segments(1, &HANDSHAKE)].concat();
         script.extend(segments(2, &[(false, SYN, 0)]));
@@ -286,10 +286,11 @@ fn what_was_protected_when_early_drop_last_looked_and_expires_sooner_now_is_reap
         for flow in 4..8 {
             script.push((pause, 1, Happens::Tcp { flow, reply: false, flags: SYN, data: 0 }));
         }
-        for seats in &seats {
+        for (seats, third) in seats.iter().flat_map(|seats| [(seats, None), (seats, Some(200))]) {
             for which in 0..PROFILES.len() {
-                let configs: Vec<Config> =
-                    seats.iter().map(|seat| config(which, 16, seat)).collect();
+                let third = third.map(|max| (max, short.to_vec()));
+                let all = seats.iter().chain(&third);
+                let configs: Vec<Config> = all.map(|seat| config(which, 16, seat)).collect();
                 run(&configs, &script, 1);
             }
         }
@@ -342,4 +343,99 @@ fn a_pass_that_has_too_much_to_remove_pauses_in_a_grid_where_it_does_alone() {
             assert_eq!(grid.counted(seat), model.counted(), "{n}, {seat}");
         }
     }
+}
+
+/// A segment of one of many flows.
+fn segment(flow: u16, reply: bool, flags: u8, sent: &mut [u32; 2]) -> Vec<u8> {
+    let (own, client) = (usize::from(reply), (flow + 1024).to_be_bytes());
+    let (from, to) = if reply { ([0, 80], client) } else { (client, [0, 80]) };
+    let mut body = [from, to].concat();
+    body.extend(sent[own].to_be_bytes());
+    body.extend(sent[1 - own].to_be_bytes());
+    body.extend([0x50, flags, 200, 0, 0, 0, 0, 0]);
+    sent[own] += u32::from(flags & (SYN | FIN) != 0);
+    ip(6, 0, reply, [0, 0], &body)
+}
+
+/// Many more flows than most of the settings hold, in few chains and in many, each of which is one line of the index, or a part of one.
+#[test]
+fn full_tables_of_many_come_to_what_each_comes_to_alone() {
+    const FLOWS: u16 = 700;
+    let mut drawn = 1_u64;
+    let mut draw = |bound: u64| {
+        drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(0x5851_f42d);
+        (drawn >> 33) % bound
+    };
+    let profile = plimsoll_ct::Profile::named("6.18").expect("a profile");
+    let (mut evicted, mut lost) = (0, 0);
+    for buckets in [16, 50, 128, 302, 1000, 4096] {
+        for short in [false, true] {
+            let config = |(n, max): (usize, u64)| {
+                let mut settings = Settings::of(profile, Bytes(1 << 30));
+                (settings.buckets, settings.max) = (buckets, max);
+                let seconds = if short && n % 2 == 1 { 3 } else { 30 };
+                for name in ["nf_conntrack_tcp_timeout_established", "nf_conntrack_udp_timeout"] {
+                    settings.set(name, seconds).expect("a known timeout");
+                }
+                Config::new(profile, settings)
+            };
+            let limits = [20, 60, 61, 100, 150, 200, 300, 650];
+            let configs: Vec<Config> = limits.into_iter().enumerate().map(config).collect();
+            let mut grid = Grid::new(&configs).expect("a grid");
+            let mut models: Vec<Model> = configs.into_iter().map(Model::new).collect();
+            let mut sent = vec![[1_000_000; 2]; FLOWS.into()];
+            let (mut steps_of, mut now) = (vec![0_u8; FLOWS.into()], 0);
+            let mut packets = Vec::new();
+            for _ in 0..3000 {
+                // Most flows go on; some do as they like.
+                let flow = draw(u64::from(FLOWS)) as u16;
+                let at = usize::from(flow);
+                steps_of[at] = steps_of[at].saturating_add(1);
+                let (reply, flags) = match (flow % 8, steps_of[at]) {
+                    (0, _) => (draw(2) == 1, [SYN, ACK, RST, FIN | ACK][draw(4) as usize]),
+                    (_, 1) => (false, SYN),
+                    (_, 2) => (true, SYN | ACK),
+                    (_, step) => (step % 3 == 0, ACK),
+                };
+                packets.push(if flow % 8 == 1 {
+                    let ports = [(flow + 1024).to_be_bytes(), [0, 53]];
+                    let (from, to) =
+                        if reply { (ports[1], ports[0]) } else { (ports[0], ports[1]) };
+                    ip(17, 0, reply, [0, 0], &[&from[..], &to[..], &[0, 8, 0, 0]].concat())
+                } else {
+                    segment(flow, reply, flags, &mut sent[at])
+                });
+            }
+            let arrivals: Vec<Arrival<'_>> = packets
+                .iter()
+                .map(|packet| {
+                    now += draw(8_000_000) as i64;
+                    let packet = parse_ip(packet).expect("a packet");
+                    Arrival { at: Time(now), packet, treatment: Treatment::default() }
+                })
+                .collect();
+            let mut number = 0;
+            for some in arrivals.chunks(64) {
+                grid.batch(some, |grid, arrival, steps| {
+                    number += 1;
+                    for (setting, model) in models.iter_mut().enumerate() {
+                        let step = model.packet(arrival.at, &arrival.packet, &arrival.treatment);
+                        let own = without_entry(&steps.of(setting));
+                        assert_eq!(own, without_entry(&step), "{buckets}, {setting}: {number}");
+                        evicted += step.evicted;
+                        lost += u32::from(step.verdict == Verdict::Drop);
+                        if number % 100 == 0 {
+                            compare(grid, setting, model);
+                        }
+                    }
+                });
+            }
+            for (setting, model) in models.iter_mut().enumerate() {
+                let mut part = grid.part(setting);
+                assert_eq!(part.snapshot(), model.snapshot());
+                assert_eq!(part.take_log(), model.take_log());
+            }
+        }
+    }
+    assert!(evicted > 10_000 && lost > 10_000, "{evicted}, {lost}");
 }

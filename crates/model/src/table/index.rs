@@ -678,6 +678,40 @@ mod tests {
     }
 
     #[test]
+    fn neighbouring_chains_are_told_by_their_lines_wherever_they_begin() {
+        for (chains, max) in
+            [(1, 1), (3, 1), (5, 100), (23, 7), (150, 650), (151, 650), (1000, 2000)]
+        {
+            let index = Index::new(chains, max);
+            for (first, number) in (0..index.chains()).flat_map(|c| [(c, 1), (c, 8), (c, 13)]) {
+                let wanted = (0..number.min(index.chains())).map(|n| (first + n) % index.chains());
+                let told = index.groups(first, number).flat_map(|(_, chains)| chains);
+                assert!(told.eq(wanted.clone()), "{chains}, {max}: {number} from {first}");
+                for (at, chains) in index.groups(first, number) {
+                    let (from, to) = index.tags(&chains);
+                    let places = chains.map(|chain| index.place_of_chain(chain));
+                    assert!(places.clone().all(|place| index.first(place) == at));
+                    assert!(places.clone().all(|p| (from..=to).contains(&p.tag)));
+                    let tag = from + (to - from) / 2;
+                    let (place, next) = index.tagged(at, tag);
+                    assert_eq!((place.line, place.tag), (at.0, tag));
+                    assert!(next.is_none_or(
+                        |next| index.chain(index.tagged(at, next).0) > index.chain(place)
+                    ));
+                }
+                let lines = |mut all: Vec<u32>| {
+                    all.sort_unstable();
+                    all.dedup();
+                    all
+                };
+                let groups = index.groups(first, number).map(|(at, _)| at.0).collect();
+                let around = index.around(first, number).map(|at| at.0).collect();
+                assert_eq!(lines(groups), lines(around), "{chains}, {max}: {number} from {first}");
+            }
+        }
+    }
+
+    #[test]
     fn a_tag_says_the_chain_exactly() {
         for (chains, max) in [(1, 1), (3, 1), (1000, 10), (1000, 2000), (1 << 20, 0), (77_777, 500)]
         {
