@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
     grid.batch(&arrivals, |grid, arrival, steps| {
         for (setting, model) in alone.iter_mut().enumerate() {
             let step = model.packet(arrival.at, &arrival.packet, &arrival.treatment);
-            assert_eq!(bare(steps.of(setting)), bare(&step));
+            assert_eq!(bare(&steps.of(setting)), bare(&step));
             assert_eq!(grid.counted(setting), model.counted());
             assert_eq!(grid.occupancy(setting), model.occupancy());
         }

@@ -185,10 +185,10 @@ impl Seen {
         let (mut classes, mut apart, mut packet) = (Classes::default(), None, 0);
         for some in arrivals(&self.packets).chunks(self.at_once()) {
             grid.batch(some, |grid, arrival, steps| {
-                count(&mut classes, steps.of(own));
+                count(&mut classes, &steps.of(own));
                 for (setting, model) in alone.iter_mut().enumerate() {
                     let step = model.packet(arrival.at, &arrival.packet, &arrival.treatment);
-                    let (shared, single) = (named(steps.of(setting)), named(&step));
+                    let (shared, single) = (named(&steps.of(setting)), named(&step));
                     let counts = [
                         (grid.counted(setting), grid.protected(setting)),
                         (model.counted(), model.protected()),

@@ -149,7 +149,7 @@ mod tests {
         let aside = |n: usize| Aside {
             soonest: Jiffies(n as u32 * 1000),
             seats: Seats(n as u8 + 1),
-            row: Row::new((n * 37 % 32) as u8, n % 3 == 0),
+            row: Row::new((n * 37 % 32) as u8, n.is_multiple_of(3)),
         };
         for gone in 0..ROOM {
             let mut place = EMPTY;
