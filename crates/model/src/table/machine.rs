@@ -71,6 +71,7 @@ const _: () = assert!(align_of::<Long>() == 64 && align_of::<Pair>() == 64);
 const _: () = assert!(size_of::<Short>() == 32 && core::mem::offset_of!(Long, head) == 0);
 const _: () = assert!(size_of::<Line>() == 64 && size_of::<Asides>() == 64);
 const _: () = assert!(align_of::<Line>() == 64 && align_of::<Asides>() == 64);
+const _: () = assert!(Asides::SEATS == 48 + 5);
 
 /// Which octets of four words are `octet` in the bits of `mask`: a bit for each, the lowest one of the first word first.
 #[inline(always)]
@@ -156,11 +157,9 @@ pub(super) fn in_any(asides: &Asides, seats: u8) -> u16 {
             __m128i, _mm_and_si128, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8,
             _mm_set1_epi8, _mm_setzero_si128,
         };
-        const FROM: usize = size_of::<Asides>() - 16;
-        const { assert!(Asides::SEATS == FROM + 5) };
         // SAFETY: SSE2 is part of every x86-64; what is read are the last sixteen of the 64 octets at a border of 64.
         let absent = unsafe {
-            let last: *const __m128i = core::ptr::from_ref(asides).byte_add(FROM).cast();
+            let last: *const __m128i = core::ptr::from_ref(asides).byte_add(48).cast();
             let common = _mm_and_si128(_mm_load_si128(last), _mm_set1_epi8(seats as i8));
             _mm_movemask_epi8(_mm_cmpeq_epi8(common, _mm_setzero_si128()))
         };
