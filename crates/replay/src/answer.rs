@@ -75,14 +75,9 @@ pub struct Answer {
 }
 
 impl Row {
-    /// Of a run that is over.
-    pub fn of(run: &Run<'_>, changes: Vec<Change>) -> Self {
-        Self {
-            outcome: Outcome::of(run),
-            changes,
-            last: run.occupancy(),
-            timeline: run.timeline.clone(),
-        }
+    /// Of a run that is over, with how full its table is.
+    pub fn of(run: &Run<'_>, last: Occupancy, changes: Vec<Change>) -> Self {
+        Self { outcome: Outcome::of(run), changes, last, timeline: run.timeline.clone() }
     }
 
     /// How far it is from what is set: the sum of the factors, each as a number of doublings.

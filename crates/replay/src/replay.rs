@@ -48,11 +48,6 @@ impl Run<'_> {
         self.part.counters()
     }
 
-    /// A census of its table.
-    pub fn occupancy(&self) -> Occupancy {
-        self.part.occupancy()
-    }
-
     /// Its live entries, in the order of their original tuples.
     pub fn snapshot(&self) -> Vec<Entry> {
         self.part.snapshot()
@@ -347,6 +342,16 @@ impl Replay {
             Some(Run { label: &self.labels[number], max, part, notes, seat, timeline })
         };
         (0..self.labels.len()).filter_map(run).collect()
+    }
+
+    /// How full the table of each run is: one census for all of those that share one.
+    pub fn occupancies(&self) -> Vec<Occupancy> {
+        let each: Vec<Vec<Occupancy>> = self.tables.iter().map(Shared::occupancies).collect();
+        let of = |number: usize| {
+            let mut tables = self.tables.iter().zip(&each);
+            tables.find_map(|(table, all)| all.get(table.run(number)?.3).copied())
+        };
+        (0..self.labels.len()).filter_map(of).collect()
     }
 
     /// The model of the first configuration, to listen to it. Its table is its own from then on, unless it is the

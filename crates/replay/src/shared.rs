@@ -117,13 +117,6 @@ impl<'a> Part<'a> {
         }
     }
 
-    pub(crate) fn occupancy(&self) -> Occupancy {
-        match self {
-            Self::Whole(model) => model.occupancy(),
-            Self::Seat(grid, seat) => grid.occupancy(*seat),
-        }
-    }
-
     pub(crate) fn snapshot(&self) -> Vec<Entry> {
         match self {
             Self::Whole(model) => model.snapshot(),
@@ -270,17 +263,22 @@ impl Shared {
         }
     }
 
+    /// How full the table is for each of the grid's settings, or for all together.
+    pub(crate) fn occupancies(&self) -> Vec<Occupancy> {
+        match &self.table {
+            Table::Together(model) => Vec::from([model.occupancy()]),
+            Table::Apart(grid) => grid.occupancies(),
+        }
+    }
+
     /// Takes a sample of each setting.
     pub(crate) fn sample(&mut self, now: Time) {
-        let Self { table, notes: Notes { peaks, timelines, losses }, .. } = self;
-        let occupancies = match table {
-            Table::Together(model) => {
-                // From here on the most is that behind the sample.
-                model.take_most();
-                Vec::from([model.occupancy()])
-            }
-            Table::Apart(grid) => grid.occupancies(),
-        };
+        if let Table::Together(model) = &mut self.table {
+            // From here on the most is that behind the sample.
+            model.take_most();
+        }
+        let occupancies = self.occupancies();
+        let Notes { peaks, timelines, losses } = &mut self.notes;
         let noted = timelines.iter_mut().zip(occupancies);
         for (seat, (timeline, occupancy)) in noted.enumerate() {
             let lost = losses.packets(seat).number;

@@ -330,7 +330,7 @@ mod tests {
             ..Workload::default()
         };
         let replay = replayed(workload);
-        let o = replay.runs()[0].occupancy();
+        let o = replay.occupancies()[0];
         assert!(o.protected.abs_diff(2000) < 200, "{o:?}");
         // TIME_WAIT for 120 s: 12,000 more.
         assert!(o.closing.abs_diff(12_000) < 600, "{o:?}");
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn flows_that_nobody_answers_stay_evictable() {
         let replay = replayed(Workload { unanswered: 1.0, span: 2.0, ..Workload::default() });
-        let o = replay.runs()[0].occupancy();
+        let o = replay.occupancies()[0];
         assert!(o.evictable > 1500 && o.protected == 0, "{o:?}");
     }
 }

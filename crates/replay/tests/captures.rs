@@ -115,9 +115,10 @@ fn came(
     records.chunks(at_once).for_each(|some| replay.feed(some));
     replay.finish(None);
     let runs = replay.runs();
-    let each = replay.outcomes().into_iter().zip(&runs);
-    let came =
-        each.map(|(outcome, run)| (outcome, run.occupancy(), run.snapshot(), run.timeline.clone()));
+    let each = replay.outcomes().into_iter().zip(replay.occupancies()).zip(&runs);
+    let came = each.map(|((outcome, occupancy), run)| {
+        (outcome, occupancy, run.snapshot(), run.timeline.clone())
+    });
     (came.collect(), (*replay.tally(), *replay.doubts()))
 }
 

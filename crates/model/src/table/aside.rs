@@ -24,14 +24,14 @@ pub(super) struct Aside {
 #[repr(C, align(64))]
 pub(super) struct Asides {
     soonest: [u32; ROOM],
-    /// A bit for each whose row says that early drop may take it,
-    evictable: u16,
-    /// and the row's number among those that say the same: five bits for each, from the lowest up.
-    rows: [u8; 7],
+    /// The row's number among those of its kind: five bits for each, from the lowest up. Behind them, in two octets, a bit for each whose
+    /// row says that early drop may take it.
+    rows: [u8; EVICTABLE + 2],
     seats: [Seats; ROOM],
 }
 
 const BITS: usize = 5;
+const EVICTABLE: usize = 7;
 
 impl Asides {
     /// Where the settings stand.
@@ -45,18 +45,37 @@ impl Asides {
 
     #[inline(always)]
     pub(super) fn set(&mut self, slot: usize, aside: Aside) {
-        self.seats[slot] = aside.seats;
-        self.refresh(slot, aside.soonest, aside.row);
+        (self.seats[slot], self.soonest[slot]) = (aside.seats, aside.soonest.0);
+        self.set_row(slot, aside.row);
     }
 
     /// The entry expires at another moment.
     #[inline(always)]
-    pub(super) fn refresh(&mut self, slot: usize, soonest: Jiffies, row: Row) {
-        self.soonest[slot] = soonest.0;
-        let shift = slot * BITS;
-        let rows = self.numbers() & !(u64::from(Row::NUMBER) << shift);
-        self.set_numbers(rows | u64::from(row.number()) << shift);
-        self.evictable = self.evictable & !(1 << slot) | u16::from(row.is_evictable()) << slot;
+    pub(super) fn refresh(&mut self, slot: usize, (was, is): (Aside, Aside)) {
+        self.soonest[slot] = is.soonest.0;
+        if was.row != is.row {
+            self.set_row(slot, is.row);
+        }
+    }
+
+    #[inline(always)]
+    fn set_row(&mut self, slot: usize, row: Row) {
+        let (at, shift) = (slot * BITS / 8, slot * BITS % 8);
+        let mut two = u16::from_le_bytes([self.rows[at], self.rows[at + 1]]);
+        two = two & !(u16::from(Row::NUMBER) << shift) | u16::from(row.number()) << shift;
+        [self.rows[at], self.rows[at + 1]] = two.to_le_bytes();
+        let evictable = self.evictable() & !(1 << slot) | u16::from(row.is_evictable()) << slot;
+        self.set_evictable(evictable);
+    }
+
+    #[inline(always)]
+    fn evictable(&self) -> u16 {
+        u16::from_le_bytes([self.rows[EVICTABLE], self.rows[EVICTABLE + 1]])
+    }
+
+    #[inline(always)]
+    fn set_evictable(&mut self, evictable: u16) {
+        [self.rows[EVICTABLE], self.rows[EVICTABLE + 1]] = evictable.to_le_bytes();
     }
 
     #[inline(always)]
@@ -74,7 +93,7 @@ impl Asides {
     #[inline(always)]
     pub(super) fn could_go(&self, now: Jiffies, seats: Seats) -> Slots {
         let there = Slots::from_bits(machine::in_any(self, seats.0));
-        Slots::from_bits(self.evictable).or(self.expired(now)).and(there)
+        Slots::from_bits(self.evictable()).or(self.expired(now)).and(there)
     }
 
     /// When the first entry of some settings expires, seen from `now`, but for some; `most`, if none does before.
@@ -108,20 +127,9 @@ impl Asides {
 
     #[inline(always)]
     fn row(&self, slot: usize) -> Row {
-        let number = (self.numbers() >> (slot * BITS)) as u8 & Row::NUMBER;
-        Row::new(number, self.evictable >> slot & 1 != 0)
-    }
-
-    #[inline(always)]
-    fn numbers(&self) -> u64 {
-        let [a, b, c, d, e, f, g] = self.rows;
-        u64::from_le_bytes([a, b, c, d, e, f, g, 0])
-    }
-
-    #[inline(always)]
-    fn set_numbers(&mut self, rows: u64) {
-        let [a, b, c, d, e, f, g, _] = rows.to_le_bytes();
-        self.rows = [a, b, c, d, e, f, g];
+        let (at, shift) = (slot * BITS / 8, slot * BITS % 8);
+        let two = u16::from_le_bytes([self.rows[at], self.rows[at + 1]]);
+        Row::new((two >> shift) as u8 & Row::NUMBER, self.evictable() >> slot & 1 != 0)
     }
 
     /// An entry goes from the line: those behind it move up.
@@ -129,10 +137,14 @@ impl Asides {
         self.soonest.copy_within(slot + 1.., slot);
         self.seats.copy_within(slot + 1.., slot);
         self.seats[ROOM - 1] = Seats::NONE;
-        let (rows, below) = (self.numbers(), (1 << (slot * BITS)) - 1);
-        self.set_numbers(rows & below | rows >> BITS & !below);
+        let evictable = self.evictable();
+        let mut rows = [0; 8];
+        rows[..EVICTABLE].copy_from_slice(&self.rows[..EVICTABLE]);
+        let (rows, below) = (u64::from_le_bytes(rows), (1 << (slot * BITS)) - 1);
+        let rows = (rows & below | rows >> BITS & !below).to_le_bytes();
+        self.rows[..EVICTABLE].copy_from_slice(&rows[..EVICTABLE]);
         let below = (1 << slot) - 1;
-        self.evictable = self.evictable & below | self.evictable >> 1 & !below;
+        self.set_evictable(evictable & below | evictable >> 1 & !below);
     }
 }
 

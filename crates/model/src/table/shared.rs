@@ -95,7 +95,7 @@ impl Table {
         };
         let was = asides.get(slot);
         let is = change(versions, id, was);
-        asides.refresh(slot, is.soonest, is.row);
+        asides.refresh(slot, (was, is));
         let is_sooner = is.soonest.left(was.soonest) < 0;
         if is_sooner {
             self.index.lowered(at);

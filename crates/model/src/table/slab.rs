@@ -171,16 +171,6 @@ impl Slab {
         }
     }
 
-    /// The same, if that is wanted, without a branch; else for nothing that is not there anyway.
-    #[inline(always)]
-    pub(super) fn prefetch_if(&self, wanted: bool, id: EntryId) {
-        let octets = id.number() << (5 + (id.0 & LONG));
-        if let Some(start) = self.cells[id.shelf()].starts.get(octets / PIECE) {
-            let here = core::ptr::from_ref(start).addr();
-            prefetch_at(if wanted { start + octets % PIECE } else { here });
-        }
-    }
-
     /// Whether the entry's addresses are these, its digest being the same.
     #[inline]
     pub(super) fn has_addresses(&self, id: EntryId, wide: Option<&Wide>) -> bool {

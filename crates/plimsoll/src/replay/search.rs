@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use plimsoll_ct::Profile;
 use plimsoll_diagnosis::{Said, said};
-use plimsoll_model::{Config, Grid, Settings};
+use plimsoll_model::{Config, Grid, Occupancy, Settings};
 use plimsoll_replay::{Answer, Change, Replay, Row, Run, Tally};
 use plimsoll_report::ReplayDetails;
 
@@ -188,10 +188,10 @@ impl Search<'_> {
             from: self.host.get(name).unwrap_or(*to),
             to: *to,
         };
-        let row = |(candidate, run): (&Candidate, Run<'_>)| {
-            Row::of(&run, candidate.changes.iter().map(change).collect())
+        let row = |((candidate, run), last): ((&Candidate, Run<'_>), Occupancy)| {
+            Row::of(&run, last, candidate.changes.iter().map(change).collect())
         };
-        candidates.iter().zip(replay.runs()).map(row).collect()
+        candidates.iter().zip(replay.runs()).zip(replay.occupancies()).map(row).collect()
     }
 
     fn limit(&self, max: u64, label: &str) -> Candidate {

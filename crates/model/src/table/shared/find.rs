@@ -22,10 +22,6 @@ impl Table {
         let first = self.index.first(spot.place);
         let Some(asides) = self.index.asides(first) else { return };
         let (mut slots, mut absent) = (self.index.like(first, spot.place), full);
-        // Mostly there is one or none.
-        let (some, slot) = (!slots.is_empty(), slots.newest().unwrap_or(0));
-        self.slab.prefetch_if(some, EntryId(self.index.id(first, slot)));
-        absent = absent.without(if some { asides.seats(slot) } else { Seats::NONE });
         while let Some(slot) = slots.newest() {
             self.slab.prefetch(EntryId(self.index.id(first, slot)));
             absent = absent.without(asides.seats(slot));
