@@ -36,6 +36,10 @@ impl Slots {
         Self(bits)
     }
 
+    pub(super) const fn bits(self) -> u16 {
+        self.0
+    }
+
     pub(super) const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }

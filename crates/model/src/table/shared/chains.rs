@@ -8,8 +8,14 @@ use plimsoll_ct::Class;
 use crate::entry::Slot;
 use crate::table::chains::Met;
 use crate::table::index::At;
+use crate::table::line::Slots;
 use crate::table::{EntryId, Expired, Leaving, Table, View};
 use crate::ticks::Jiffies;
+
+/// Chains of a line that are swept at once.
+const AT_ONCE: usize = 4;
+/// The last of a line's places, with a bit for each.
+const LAST: usize = 15;
 
 impl Table {
     /// When what stands in a line expires in a setting, and its class; if it is there in that one.
@@ -81,28 +87,61 @@ impl Table {
             let some = from..all.end.min(chains.end);
             from = some.end;
             let mut gone = false;
-            for chain in some {
-                let place = self.index.place_of_chain(chain);
-                let mut line = Some(first);
-                while let Some(at) = line {
-                    line = self.index.next(at);
-                    let own = self.index.asides(at).map(|asides| asides.of_seat(seat));
-                    let Some(own) = own.filter(|own| !own.is_empty()) else { continue };
-                    let mut slots = self.index.of_chain(at, place).and(own);
-                    while let Some(slot) = slots.newest() {
-                        let Some((expires, class)) = self.of_seat(seat, at, slot) else { continue };
-                        let id = EntryId(self.index.id(at, slot));
-                        let class = Some(class);
-                        let leaving = Leaving { expires, class, id, table: self };
-                        if goes(Met::Entry(leaving), self.len()) {
-                            gone |= self.dismiss(at, slot, id);
-                        }
+            if self.index.next(first).is_some() {
+                for chain in some {
+                    let mut line = Some(first);
+                    while let Some(at) = line {
+                        line = self.index.next(at);
+                        gone |= self.sweep_chains(seat, at, chain..chain + 1, &mut goes);
                     }
+                }
+            } else {
+                for chain in some.clone().step_by(AT_ONCE) {
+                    let some = chain..some.end.min(chain + AT_ONCE);
+                    gone |= self.sweep_chains(seat, first, some, &mut goes);
                 }
             }
             if gone {
                 self.index.tidy(first);
             }
         }
+    }
+
+    /// The same for the entries of a few chains in one line, without those behind it: whether one stands in no setting now.
+    #[inline(always)]
+    fn sweep_chains(
+        &mut self,
+        seat: usize,
+        at: At,
+        chains: Range<usize>,
+        goes: &mut impl FnMut(Met<'_>, usize) -> bool,
+    ) -> bool {
+        let mut left = self.in_order(seat, at, &chains);
+        let mut gone = false;
+        while left != 0 {
+            let place = left.trailing_zeros();
+            left &= left - 1;
+            let slot = LAST - place as usize % (LAST + 1);
+            let Some((expires, class)) = self.of_seat(seat, at, slot) else { continue };
+            let id = EntryId(self.index.id(at, slot));
+            let leaving = Leaving { expires, class: Some(class), id, table: self };
+            if goes(Met::Entry(leaving), self.len()) && self.dismiss(at, slot, id) {
+                gone = true;
+                // Those that came later have moved up.
+                left = self.in_order(seat, at, &chains) & (!1 << place);
+            }
+        }
+        gone
+    }
+
+    /// A setting's entries in some chains of a line, a bit for each, in the order in which they are met: chain after chain,
+    /// the newest of each first.
+    #[inline(always)]
+    fn in_order(&self, seat: usize, at: At, chains: &Range<usize>) -> u64 {
+        let Some(own) = self.index.asides(at).map(|asides| asides.of_seat(seat)) else { return 0 };
+        let own_of = |chain| self.index.of_chain(at, self.index.place_of_chain(chain)).and(own);
+        let newest_first = |slots: Slots| u64::from(slots.bits().reverse_bits());
+        let each = chains.clone().map(|chain| newest_first(own_of(chain)));
+        each.enumerate().fold(0, |all, (n, bits)| all | bits << (n * (LAST + 1)))
     }
 }
