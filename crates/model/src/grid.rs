@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 
 use plimsoll_ct::{CollectorKind, Counter, Counters, Profile, State, Status, Time};
 
-use crate::batch::{AHEAD, Arrival, ON_THE_WAY};
+use crate::batch::Arrival;
 use crate::classes::Classes;
 use crate::early_drop::buckets;
 use crate::far::{FAR, is_far};
@@ -35,6 +35,12 @@ use crate::ticks::Jiffies;
 use lasting::Lasting;
 use numbers::Numbers;
 use room::Pending;
+
+/// Packets between the one whose entries are asked for and the one that goes its way: half as many as a model's, since each takes
+/// longer and needs more of what is near.
+const AHEAD: usize = 4;
+/// Those that have been asked for.
+const ON_THE_WAY: usize = 2 * AHEAD;
 
 /// The same packets under up to eight settings that differ in limit and timeouts only, over one table: faster than a
 /// [`Model`] for each, and each counts, logs and evicts what it would in a model of its own.
