@@ -24,9 +24,9 @@ pub struct Arrival<'a> {
 }
 
 /// Packets from the one that is looked for in the index to the one whose entry is asked for, and from there to the one that goes.
-pub(crate) const AHEAD: usize = 8;
+const AHEAD: usize = 8;
 /// Packets on their way.
-pub(crate) const ON_THE_WAY: usize = 2 * AHEAD;
+const ON_THE_WAY: usize = 2 * AHEAD;
 
 impl Model {
     /// Feeds packets in their order, any number of them; the same as [`Model::packet`] for each, and several

@@ -96,6 +96,12 @@ impl Asides {
         Slots::from_bits(self.evictable()).or(self.expired(now)).and(there)
     }
 
+    /// Entries that have expired in one of their settings.
+    #[inline(always)]
+    pub(super) fn over(&self, now: Jiffies) -> Slots {
+        self.expired(now).and(Slots::from_bits(machine::in_any(self, u8::MAX)))
+    }
+
     /// When the first entry of some settings expires, seen from `now`, but for some; `most`, if none does before.
     #[inline(always)]
     pub(super) fn soonest(&self, now: Jiffies, seats: Seats, but: Slots, most: Jiffies) -> Jiffies {

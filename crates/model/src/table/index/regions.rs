@@ -170,6 +170,10 @@ impl Index {
         for line in line..end {
             let mut at = At((line as u32) << self.stride);
             while content.is_quiet(due) {
+                if self.is_over(at, due) {
+                    content.or(Some(due), due);
+                    break;
+                }
                 self.add(at, &mut content, due);
                 let Some(next) = self.next(at) else { break };
                 content.linked = true;
@@ -177,6 +181,13 @@ impl Index {
             }
         }
         content
+    }
+
+    /// Whether something in a line that several settings share has expired by `due` in one of them: seen of all entries at once.
+    #[inline(always)]
+    fn is_over(&self, at: At, due: Jiffies) -> bool {
+        let asides = self.asides(at);
+        asides.is_some_and(|asides| !asides.over(due).is_empty())
     }
 
     /// Adds what one line holds.
