@@ -87,6 +87,8 @@ fn what_waits_in_a_namespace_that_is_gone_or_shut_keeps_nobody_from_something_el
     run("kill", &["-9", &pid]);
     until("the guard's end", || !std::path::Path::new(&format!("/proc/{pid}")).exists());
     gone.state = state;
+    // Nobody can find it any more, and no namespace of another test is given its number.
+    let held = std::fs::File::open(format!("/run/netns/{}", gone.netns.0)).expect("it is there");
     drop(gone);
     // As root of a container, or of a host that is shut: whose processes' namespaces nobody sees.
     let shut = |arguments: &[&str]| {
@@ -119,6 +121,7 @@ fn what_waits_in_a_namespace_that_is_gone_or_shut_keeps_nobody_from_something_el
     assert!(done && !told.contains("transaction 1"), "{told}");
     host.ok(&["undo"]);
     assert_eq!(host.everything(), old);
+    drop(held);
 }
 
 #[test]
