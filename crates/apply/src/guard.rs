@@ -109,7 +109,7 @@ pub fn stand_guard(state_dir: &Path, id: u64, fault: &Fault) -> Result<(), Apply
     flock(&post, FlockOperation::LockExclusive).map_err(|e| unfit(&e.into()))?;
     let transaction = Transaction::load(&state, id)?.ok_or_else(|| no_such(id))?;
     // Held open: a namespace must not end, nor its name mean another, before we are done.
-    let place = Place::open(&transaction.plan.target).map_err(|e| unfit(&e))?;
+    let place = Place::open(&transaction.plan.target, transaction.cookie).map_err(|e| unfit(&e))?;
 
     let (news, received) = channel();
     let signals = [SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGPIPE];

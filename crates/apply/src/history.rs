@@ -72,6 +72,7 @@ pub struct Transaction {
     /// Why it was taken back, if it was.
     pub why: Option<Said>,
     pub(crate) boot: String,
+    pub(crate) cookie: Option<u64>,
     pub(crate) root: PathBuf,
     pub(crate) stands: Vec<Stand>,
 }
@@ -92,7 +93,7 @@ impl Transaction {
         if !self.of_this_boot() {
             return Ok(None);
         }
-        Place::open(&self.plan.target).map_err(|error| {
+        Place::open(&self.plan.target, self.cookie).map_err(|error| {
             let (name, why) = (self.plan.target.name.as_str(), plain(&error));
             said!(
                 "whether network namespace {name} is still there can't be seen: {why}",
@@ -233,7 +234,9 @@ fn fold(id: u64, records: Vec<Record>) -> Result<Option<Transaction>, Said> {
     let mut records = records.into_iter();
     let mut it = match records.next() {
         None => return Ok(None),
-        Some(Record::Begin { schema, boot, wall, root, plan, window: _ }) if schema == SCHEMA => {
+        Some(Record::Begin { schema, boot, wall, root, plan, cookie, window: _ })
+            if schema == SCHEMA =>
+        {
             Transaction {
                 id,
                 stands: vec![Stand::Untouched; plan.changes.len()],
@@ -243,6 +246,7 @@ fn fold(id: u64, records: Vec<Record>) -> Result<Option<Transaction>, Said> {
                 ended: None,
                 why: None,
                 boot,
+                cookie,
                 root,
             }
         }

@@ -45,6 +45,9 @@ pub(crate) enum Record {
         root: PathBuf,
         /// What is to be done.
         plan: Box<Plan>,
+        /// The cookie of the plan's namespace: its inode may be another's by now. `None`: a kernel before 5.14.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cookie: Option<u64>,
         /// Seconds to wait for a confirmation.
         window: Option<u64>,
     },

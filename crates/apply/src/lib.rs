@@ -14,6 +14,7 @@
 
 mod act;
 mod clock;
+mod cookie;
 mod error;
 mod fault;
 mod files;

@@ -13,6 +13,7 @@ use plimsoll_wire::mountinfo;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::cookie;
 use crate::error::plain;
 
 /// That of this process.
@@ -32,8 +33,8 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// Opens the target. `Ok(None)`: it is gone.
-    pub(crate) fn open(target: &Target) -> io::Result<Option<Self>> {
+    /// Opens the target. `cookie`: what [`Place::cookie`] was when it was opened first. `Ok(None)`: it is gone.
+    pub(crate) fn open(target: &Target, cookie: Option<u64>) -> io::Result<Option<Self>> {
         let own = metadata(OWN)?.ino();
         let Some(wanted) = target.inode else {
             return match &target.path {
@@ -42,7 +43,7 @@ impl Place {
             };
         };
         if wanted == own {
-            return Ok(Some(Self::Here));
+            return Ok(Self::Here.is(cookie)?.then_some(Self::Here));
         }
         // Which one is named: a person can then find out why.
         let mut refused = None;
@@ -50,7 +51,9 @@ impl Place {
             match File::open(&door) {
                 // Another namespace may have the name, and another process the number, by now.
                 Ok(file) if file.metadata().is_ok_and(|m| m.ino() == wanted) => {
-                    return Ok(Some(Self::Open(file)));
+                    let place = Self::Open(file);
+                    // Whoever has the number now; no two have it at once.
+                    return Ok(place.is(cookie)?.then_some(place));
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -62,6 +65,15 @@ impl Place {
             }
         }
         refused.map_or(Ok(None), Err)
+    }
+
+    /// What no other namespace of this boot is called, whatever its inode. `Ok(None)`: the kernel knows no such (before 5.14).
+    pub(crate) fn cookie(&self) -> io::Result<Option<u64>> {
+        self.run(cookie::here)
+    }
+
+    fn is(&self, cookie: Option<u64>) -> io::Result<bool> {
+        Ok(cookie.is_none() || self.cookie()? == cookie)
     }
 
     /// Every namespace that can be entered now, once, with what it is called. That of the caller is always among them.

@@ -39,6 +39,10 @@ pub fn sights(all: &[Transaction]) -> Vec<Sight> {
             Err(why) => return Sight { unseen: vec![why], stands: true, ..Sight::default() },
         };
         let mut sight = Sight::default();
+        if place.is_none() && transaction.of_this_boot() {
+            let name = &transaction.plan.target.name;
+            sight.gone.push(said!("network namespace {name}", "网络命名空间 {name}"));
+        }
         for one in look(transaction, place.as_ref(), &mut later) {
             sight.add(one);
         }
@@ -70,7 +74,7 @@ pub(crate) type Looked<'a> = (&'a Change, &'a Memo, io::Result<Seen>);
 pub(crate) fn look<'a>(
     transaction: &'a Transaction,
     place: Option<&Place>,
-    over: &mut BTreeSet<(Option<u64>, Said)>,
+    over: &mut BTreeSet<([Option<u64>; 2], Said)>,
 ) -> Vec<Looked<'a>> {
     // What is left to look at where the namespace is gone lies in none.
     let here = Place::Here;
@@ -84,7 +88,8 @@ pub(crate) fn look<'a>(
             continue;
         }
         let written_over = matches!(change, Change::Setting(_) | Change::File(_))
-            && !over.insert((transaction.plan.target.inode, change.subject()));
+            && !over
+                .insert(([transaction.plan.target.inode, transaction.cookie], change.subject()));
         if !written_over {
             all.push((change, memo, act::look(&ground, change, Some(memo))));
         }

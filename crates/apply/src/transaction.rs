@@ -125,7 +125,7 @@ fn millis(span: Duration) -> u64 {
 
 fn open(plan: &Plan) -> Result<Place, ApplyError> {
     let name = plan.target.name.as_str();
-    match Place::open(&plan.target) {
+    match Place::open(&plan.target, None) {
         Ok(Some(place)) => Ok(place),
         Ok(None) => Err(ApplyError::unfit(
             Said::name(name),
@@ -225,6 +225,7 @@ fn begin(
         wall: clock::wall(),
         root: absolute(&options.root),
         plan: Box::new(plan.clone()),
+        cookie: ground.place.cookie().ok().flatten(),
         window: options.confirm.map(|w| w.as_secs()),
     };
     let id = ground.id;

@@ -28,7 +28,7 @@ pub struct Flow {
 
 /// Watches a namespace for so long.
 pub fn watch(target: &Target, span: Duration) -> io::Result<Flow> {
-    let place = Place::open(target)?
+    let place = Place::open(target, None)?
         .ok_or_else(|| io::Error::other(Said::of("the namespace is gone", "命名空间已经不在了")))?;
     place.run(|| {
         let (drops, packets) = (drops()?, packets()?);

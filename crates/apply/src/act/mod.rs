@@ -129,9 +129,11 @@ pub(crate) fn strays(
     path: Option<&str>,
     all: &[Transaction],
 ) -> Vec<String> {
+    let cookie = place.cookie().ok().flatten();
     let here = all.iter().filter(|one| {
         let stands = !matches!(one.phase, Phase::Undone | Phase::UndoneInPart);
-        stands && one.of_this_boot() && one.plan.target.inode == inode
+        let same = one.plan.target.inode == inode && (one.cookie.is_none() || one.cookie == cookie);
+        stands && one.of_this_boot() && same
     });
     let known: Vec<&Change> = here.flat_map(|one| &one.plan.changes).collect();
     let commands = place.run(|| Ok(strays::strays(&known))).unwrap_or_default().into_iter();

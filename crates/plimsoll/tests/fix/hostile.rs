@@ -74,57 +74,6 @@ fn a_guard_that_is_killed_too_is_missed_by_the_next_call() {
 }
 
 #[test]
-fn what_waits_in_a_namespace_that_is_gone_or_shut_keeps_nobody_from_something_else() {
-    if !root() {
-        return;
-    }
-    let host = Host::new("left").with_nft();
-    let old = host.everything();
-    let mut gone = Host::new("gone").with_nft();
-    let state = std::mem::replace(&mut gone.state, host.state.clone());
-    gone.ok(&with(SETTINGS, &["--confirm", "1h"]));
-    let pid = guard_of(&host.state.join("1.journal"));
-    run("kill", &["-9", &pid]);
-    until("the guard's end", || !std::path::Path::new(&format!("/proc/{pid}")).exists());
-    gone.state = state;
-    // Nobody can find it any more, and no namespace of another test is given its number.
-    let held = std::fs::File::open(format!("/run/netns/{}", gone.netns.0)).expect("it is there");
-    drop(gone);
-    // As root of a container, or of a host that is shut: whose processes' namespaces nobody sees.
-    let shut = |arguments: &[&str]| {
-        let mut command = std::process::Command::new("setpriv");
-        command.args(["--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"]);
-        let plain = host.command(arguments);
-        let out = command.arg(plain.get_program()).args(plain.get_args()).output();
-        let out = out.expect("it starts");
-        (text(&out.stdout), text(&out.stderr), out.status.success())
-    };
-    let (said, told, done) = shut(SETTINGS);
-    assert!(done, "{said}{told}");
-    for part in [
-        "transaction 1 (set time_wait to 30 s",
-        "and can't be taken back now: whether network namespace ",
-        "is still there can't be seen: /proc/",
-        "/ns/net: permission denied; `plimsoll undo 1 --leave-changed` leaves there",
-    ] {
-        assert!(told.contains(part), "{told}");
-    }
-    let (said, told, done) = shut(&["undo"]);
-    assert!(done && said.contains("Transaction 2 is taken back"), "{said}{told}");
-    assert_eq!(host.everything(), old);
-    let (said, told, done) = shut(&["undo"]);
-    assert!(!done && told.contains("`plimsoll undo 1 --leave-changed`"), "{said}{told}");
-    let (said, told, done) = shut(&["undo", "1", "--leave-changed"]);
-    assert!(done && said.contains("Left as it is: "), "{said}{told}");
-    assert!(host.list().contains("taken back in part"), "{}", host.list());
-    let (_, told, done) = shut(SETTINGS);
-    assert!(done && !told.contains("transaction 1"), "{told}");
-    host.ok(&["undo"]);
-    assert_eq!(host.everything(), old);
-    drop(held);
-}
-
-#[test]
 fn a_guard_told_to_end_takes_back_first() {
     if !root() {
         return;

@@ -13,6 +13,7 @@ mod hostile;
 mod managers;
 mod memory;
 mod middle;
+mod namespaces;
 mod needs;
 mod plans;
 mod remedies;
