@@ -13,6 +13,9 @@ use crate::Transaction;
 /// Where files have rules of a transaction: the file and its lines.
 pub(crate) fn saved(transaction: &Transaction) -> Vec<Said> {
     let marks: Vec<String> = transaction.plan.changes.iter().flat_map(marks).collect();
+    if marks.is_empty() {
+        return Vec::new();
+    }
     rule_files().filter_map(|path| found(&transaction.root, path, &marks)).collect()
 }
 

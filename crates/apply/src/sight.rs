@@ -10,6 +10,7 @@ use crate::act::{self, Ground, Seen};
 use crate::history::Stand;
 use crate::journal::Memo;
 use crate::place::Place;
+use crate::saved::saved;
 use crate::undo::{difference, ended};
 use crate::{Phase, Transaction};
 
@@ -24,15 +25,21 @@ pub struct Sight {
     pub unseen: Vec<Said>,
     /// Whether something of it is left.
     pub stands: bool,
+    /// Of one that is taken back: files that firewalls load their rules from, and the lines of it that were saved there.
+    pub saved: Vec<Said>,
 }
 
-/// Looks at those that stand, of all that there are, the oldest first; of the others nothing is seen. What a later one
-/// has written over is not theirs any more.
+/// Looks at those that stand, of all that there are, the oldest first; of the others only what was saved of them can be seen. What a
+/// later one has written over is not theirs any more, and lines that it would have saved too are its own.
 pub fn sights(all: &[Transaction]) -> Vec<Sight> {
-    let mut later = BTreeSet::new();
+    let (mut later, mut told) = (BTreeSet::new(), BTreeSet::new());
     let seen = all.iter().rev().map(|transaction| {
-        if !matches!(transaction.phase, Phase::Standing | Phase::Pending { .. }) {
-            return Sight::default();
+        let mut saved = saved(transaction);
+        saved.retain(|lines| told.insert(lines.clone()));
+        match transaction.phase {
+            Phase::Standing | Phase::Pending { .. } => {}
+            Phase::Undone | Phase::UndoneInPart => return Sight { saved, ..Sight::default() },
+            Phase::Applying | Phase::Undoing => return Sight::default(),
         }
         let place = match transaction.place() {
             Ok(place) => place,

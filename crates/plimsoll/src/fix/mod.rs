@@ -159,6 +159,7 @@ fn told((t, sight): (&Transaction, &Sight)) -> Told {
         gone: words(&sight.gone),
         changed: words(&sight.changed),
         unseen: words(&sight.unseen),
+        saved: words(&sight.saved),
     }
 }
 

@@ -151,14 +151,7 @@ impl Voice {
         for left in &undone.left {
             self.say(&said!("Left as it is: {left}.", "保持现状：{left:#}。"));
         }
-        for file in &undone.saved {
-            self.say(&said!(
-                "SAVED: rules of it stand in {file}, and the next reload or boot brings them back: save your rules again \
-                 (`netfilter-persistent save`, `service iptables save`), or take those lines out.",
-                "已被保存：{file:#}有它的规则，下次重载或启动会把它们带回来：请再保存一次您的规则（`netfilter-persistent save`、\
-                 `service iptables save`），或删去这些行。"
-            ));
-        }
+        undone.saved.iter().for_each(|lines| self.say(&saved(lines)));
         for table in &undone.emptied {
             self.say(&said!(
                 "New with it, and stays without a rule: table {table}.",
@@ -317,7 +310,18 @@ fn seen(id: u64, sight: &Sight) -> Vec<Said> {
         .iter()
         .map(|what| said!("      could not be looked at: {what}", "      未能查看：{what:#}"));
     lines.extend(unseen);
+    lines.extend(sight.saved.iter().map(|lines| said!("      {}", "      {:#}", saved(lines))));
     lines
+}
+
+/// Rules of one that is taken back are in a file that brings them back.
+fn saved(lines: &Said) -> Said {
+    said!(
+        "SAVED: rules of it stand in {lines}, and the next reload or boot brings them back: save your rules again \
+         (`netfilter-persistent save`, `service iptables save`), or take those lines out.",
+        "已被保存：{lines:#}有它的规则，下次重载或启动会把它们带回来：请再保存一次您的规则（`netfilter-persistent save`、\
+         `service iptables save`），或删去这些行。"
+    )
 }
 
 /// A kernel value by its last name.

@@ -42,6 +42,8 @@ pub struct Told {
     pub changed: Vec<String>,
     /// What could not be looked at, a sentence each.
     pub unseen: Vec<String>,
+    /// Files, and lines, in which rules of one that is taken back were saved.
+    pub saved: Vec<String>,
 }
 
 /// All of them, indented for a person.
@@ -52,7 +54,7 @@ pub fn transactions_json(all: &[Told]) -> String {
             "began": rfc3339(t.began), "ended": t.ended.map(rfc3339),
             "seconds_left": t.seconds_left, "of_this_boot": t.of_this_boot, "reversible": t.reversible,
             "why": t.why, "left_alone": t.left_alone,
-            "gone": t.gone, "changed": t.changed, "unseen": t.unseen,
+            "gone": t.gone, "changed": t.changed, "unseen": t.unseen, "saved": t.saved,
         })
     };
     let all: Vec<Value> = all.iter().map(one).collect();
