@@ -56,6 +56,6 @@ pub use setting::{Access, SETTINGS, Scope, Setting, Unit};
 pub use state::{DccpState, SctpState, State, TcpState};
 pub use status::Status;
 pub use time::{Nanos, Time, TimeRange};
-pub use timeout::{idle_behind_flow_table, timeout_name};
+pub use timeout::{OFFLOADED, idle_behind_flow_table, timeout_name};
 pub use tuple::{Family, L4, Tuple, Zone, ZoneDirection};
 pub use units::{Buckets, Bytes, Entries, Seconds};

@@ -62,7 +62,7 @@ pub const fn timeout_name(
     })
 }
 /// What an entry gets as it goes into a flow table, and again whenever half of it is gone.
-const OFFLOADED: Seconds = Seconds(86_400);
+pub const OFFLOADED: Seconds = Seconds(86_400);
 
 /// How long an ESTABLISHED entry has been idle at least, if it may have come out of a flow table: its seconds then tell when it
 /// went in, not when its last packet came. `None`: it has more seconds left than it could have after that.

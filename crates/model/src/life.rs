@@ -254,15 +254,8 @@ impl Model {
         self.classes.enter(slot.class());
         let extras = Extras { reply, policy, helper, master, zone, outdone: false };
         let id = self.table.insert(probe, &slot, now, extras);
-        if self.settings.accounting {
-            if self.accounting.len() <= id.index() {
-                self.accounting.resize(id.index() + 1, None);
-            }
-            self.accounting[id.index()] = Some([Accounting::default(); 2]);
-            self.account(id, Direction::Original, packet.length);
-        } else if let Some(another) = self.accounting.get_mut(id.index()) {
-            *another = None;
-        }
+        self.begin_account(id, self.settings.accounting.then(Default::default));
+        self.account(id, Direction::Original, packet.length);
         self.tell_new(id, &slot);
         step.what = What::Inserted;
         step.entry = Some(id);
@@ -323,6 +316,17 @@ impl Model {
         own.map_or(&self.settings, |own| &own.settings)
     }
 
+    /// What an entry that has come has moved so far; `None`: nobody counts.
+    pub(crate) fn begin_account(&mut self, id: EntryId, moved: Option<[Accounting; 2]>) {
+        if moved.is_some() && self.accounting.len() <= id.index() {
+            self.accounting.resize(id.index() + 1, None);
+        }
+        // Else what is there is another's, who is gone.
+        if let Some(account) = self.accounting.get_mut(id.index()) {
+            *account = moved;
+        }
+    }
+
     #[inline]
     pub(crate) fn account(&mut self, id: EntryId, direction: Direction, octets: u32) {
         if let Some(Some(both)) = self.accounting.get_mut(id.index()) {
@@ -342,15 +346,16 @@ impl Model {
 
     pub(crate) fn remove(&mut self, id: EntryId) {
         let concerns_helpers = self.table.extras(id).is_some_and(Extras::concerns_helpers);
-        if (self.events.is_some() || concerns_helpers)
-            && let Some(whole) = self.table.whole(id)
-        {
-            self.ended(&whole);
-        }
+        let told = self.events.is_some() || concerns_helpers;
+        let whole = if told { self.table.whole(id) } else { None };
         let vitals = self.table.remove(id);
         self.classes.leave(vitals.class());
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::Delete, 1);
+        }
+        // What ends with it is looked for, and that must not find it once more.
+        if let Some(whole) = whole {
+            self.ended(&whole);
         }
     }
 }

@@ -134,7 +134,7 @@ impl Log {
         let interval = u64::from(settings.message_cost) * u64::from(settings.hz);
         let burst = settings.message_burst;
         let allowed = if token_bucket {
-            let full = interval * u64::from(burst);
+            let full = interval.saturating_mul(u64::from(burst));
             let since = self.begun.map_or(full, |begun| tick - begun);
             self.begun = Some(tick);
             self.tokens = (self.tokens + since).min(full);

@@ -93,7 +93,8 @@ impl Model {
 
     /// Over a table that is empty.
     pub(crate) fn over(config: Config, table: Table) -> Self {
-        let Config { profile, settings, hash_key, collector_phase, netns } = config;
+        let Config { profile, mut settings, hash_key, collector_phase, netns } = config;
+        settings.hz = settings.hz.clamp(1, 10_000);
         let behaviour = Behaviour::of(profile);
         let mut model = Self {
             profile,
@@ -136,12 +137,14 @@ impl Model {
         &self.settings
     }
 
-    /// Changes settings while packets flow. The bucket number stays what it was: a resize is not modelled. A
-    /// timeout policy keeps what it was made of, and none is added.
+    /// Changes settings while packets flow. The bucket number and the ticks stay what they were: a resize is not modelled.
+    /// Timeout policies stay those that there were, and what they were made of.
     pub fn change(&mut self, change: impl FnOnce(&mut Settings)) {
-        let (buckets, hz) = (self.settings.buckets, self.settings.hz);
+        let Settings { buckets, hz, .. } = self.settings;
+        let policies = self.settings.policies.clone();
         change(&mut self.settings);
         (self.settings.buckets, self.settings.hz) = (buckets, hz);
+        self.settings.policies = policies;
         self.usual = Usual::of(self.profile, &self.settings, least(self.behaviour, &self.settings));
         // Entries that were accounted once go on to be.
         self.usual.noted |= !self.accounting.is_empty();
@@ -215,16 +218,16 @@ impl Model {
         self.classes.take_most()
     }
 
-    /// The time of the model's clock: that of the last packet.
+    /// The time of the model's clock: that of the last packet, to a tick of [`Settings::hz`].
     pub fn time(&self) -> Option<Time> {
         self.time_of(self.ticks)
     }
 
     /// The time that a tick since the first packet stands for.
     pub fn time_of(&self, tick: u64) -> Option<Time> {
-        let nanos = u128::from(tick) * 1_000_000_000 / u128::from(self.settings.hz);
-        let origin = self.origin?;
-        Some(Time(origin.0.saturating_add(i64::try_from(nanos).unwrap_or(i64::MAX))))
+        let span = i128::from(tick) * 1_000_000_000 / i128::from(self.settings.hz);
+        let time = i128::from(self.origin?.0) + span;
+        Some(Time(i64::try_from(time).unwrap_or(i64::MAX)))
     }
 
     pub(crate) const fn now(&self) -> Jiffies {

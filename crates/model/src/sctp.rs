@@ -75,6 +75,8 @@ pub(crate) struct Sctp {
     inits: [bool; 2],
     /// A heartbeat with another tag was let through, from this side.
     strange_heartbeat: Option<Direction>,
+    /// Nobody knows the tag of this direction: the entry was not made by its packets.
+    unknown: [bool; 2],
 }
 
 /// What a packet does.
@@ -170,7 +172,7 @@ impl Sctp {
         if has(&seen, ABORT) || has(&seen, SHUTDOWN_COMPLETE) || has(&seen, COOKIE_ACK) {
             return None;
         }
-        let mut sctp = Self { state: NO, tags: [0; 2], inits: [false; 2], strange_heartbeat: None };
+        let mut sctp = Self { unknown: [false; 2], ..Self::resumed(NO) };
         for chunk in chunks(header) {
             let (kind, _, value) = chunk?;
             let new = next(Direction::Original, NO, kind);
@@ -196,7 +198,8 @@ impl Sctp {
             Some(Direction::Original) => 4,
             Some(Direction::Reply) => 8,
         };
-        let rest = u32::from(self.inits[0]) | u32::from(self.inits[1]) << 1 | strange;
+        let both = |[one, other]: [bool; 2]| u32::from(one) | u32::from(other) << 1;
+        let rest = both(self.inits) | strange | both(self.unknown) << 4;
         [self.tags[0], self.tags[1], u32::from(self.state) | rest << 8]
     }
 
@@ -207,16 +210,50 @@ impl Sctp {
             _ => None,
         };
         let inits = [rest >> 8 & 1 != 0, rest >> 8 & 2 != 0];
-        Self { state: rest as u8, tags: [own, other], inits, strange_heartbeat }
+        let unknown = [rest >> 8 & 16 != 0, rest >> 8 & 32 != 0];
+        Self { state: rest as u8, tags: [own, other], inits, strange_heartbeat, unknown }
     }
 
-    /// The memory of an entry of which only the state is known: any tag will do once.
+    /// The memory of an entry of which only the state is known: of each direction any tag will do once.
     pub(crate) const fn resumed(state: u8) -> Self {
-        Self { state, tags: [0; 2], inits: [false; 2], strange_heartbeat: None }
+        let (inits, strange_heartbeat) = ([false; 2], None);
+        Self { state, tags: [0; 2], inits, strange_heartbeat, unknown: [true; 2] }
     }
 
     /// Judges a packet; the first one too, after [`Sctp::open`].
     pub(crate) fn judge(
+        &mut self,
+        direction: Direction,
+        header: &SctpHeader<'_>,
+        confirmed: bool,
+        collisions: bool,
+    ) -> Outcome {
+        let before = (self.tags, self.unknown);
+        let learnt = self.unknown != [false; 2] && self.learn(direction, header);
+        let outcome = self.judged(direction, header, confirmed, collisions);
+        if learnt && matches!(outcome, Outcome::Invalid { .. }) {
+            (self.tags, self.unknown) = before;
+        }
+        outcome
+    }
+
+    /// Takes the tag of a packet for that of a direction of which none is known. Whether it did.
+    fn learn(&mut self, direction: Direction, header: &SctpHeader<'_>) -> bool {
+        let Some(Some((kind, flags, _))) = chunks(header).next() else { return false };
+        let whose = match kind {
+            // It has none, and brings that of the other direction.
+            INIT => return false,
+            ABORT | SHUTDOWN_COMPLETE if flags & 1 != 0 => direction.flip(),
+            _ => direction,
+        };
+        let unknown = core::mem::take(&mut self.unknown[whose as usize]);
+        if unknown {
+            self.tags[whose as usize] = header.tag;
+        }
+        unknown
+    }
+
+    fn judged(
         &mut self,
         direction: Direction,
         header: &SctpHeader<'_>,
@@ -341,6 +378,7 @@ impl Sctp {
             }
         }
         self.tags[other] = tag;
+        self.unknown[other] = false;
         true
     }
 }

@@ -20,7 +20,7 @@ pub struct Settings {
     pub max: u64,
     /// `nf_conntrack_buckets`
     pub buckets: u64,
-    /// Ticks per second that the kernel was built with.
+    /// Ticks per second that the kernel was built with: 100 to 1200 in real ones. A model takes 1 to 10,000, and the nearest of these for others.
     pub hz: u32,
     /// `nf_conntrack_checksum`: verify checksums. A capture taken on the sending host holds unfinished
     /// ones, so the model's default is off, unlike the kernel's.
@@ -35,7 +35,7 @@ pub struct Settings {
     pub tcp: TcpSettings,
     /// TCP timeouts.
     pub tcp_timeouts: Timeouts,
-    /// `udp_timeout`, `udp_timeout_stream`
+    /// `udp_timeout`, `udp_timeout_stream`, in seconds, as all timeouts below but SCTP's.
     pub udp: [u32; 2],
     /// The same for UDP-Lite, where it has its own.
     pub udp_lite: [u32; 2],

@@ -2,7 +2,9 @@
 
 use alloc::vec::Vec;
 
-use plimsoll_ct::{Entry, L4, Protocol, Seconds, State, Status, Time, Tuple, Zone};
+use plimsoll_ct::{
+    Entry, L4, OFFLOADED, Protocol, Seconds, State, Status, TcpState, Time, Tuple, Zone,
+};
 
 use crate::classes::Classes;
 use crate::dccp::Dccp;
@@ -13,6 +15,7 @@ use crate::model::Model;
 use crate::sctp::Sctp;
 use crate::table::{EntryId, Extras, Whole};
 use crate::tcp::Tcp;
+use crate::ticks::Jiffies;
 
 /// How full the table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -122,11 +125,13 @@ impl Model {
         live.occupancy(self.counted())
     }
 
-    /// Puts the entries of a dump into the table, as they were at `at`. Returns how many went in.
+    /// Puts the entries of a dump into the table, as they were at `at`. Returns how many went in: an entry that is there already stays, and
+    /// one that could not be found beside it does not come. The limit keeps nobody out.
     ///
     /// A dump does not show everything: the windows of TCP flows are unknown, so they are learnt from the
-    /// next segments as after a reload of the firewall; so are SCTP's tags. An entry that is there already
-    /// stays.
+    /// next segments as after a reload of the firewall; so are SCTP's tags. What has less than a second left is shown as 0: it lives for
+    /// a tick. What shows no time is in a flow table, where the kernel gives it a day. Of what expected an entry, of marks, labels and
+    /// numbers, nothing is kept; a [clone](Clone) of a model keeps everything.
     ///
     /// ```
     /// use plimsoll_ct::{Bytes, Profile, Time};
@@ -154,33 +159,42 @@ impl Model {
         for entry in entries {
             let zone = entry.zone;
             let probe = self.table.probe(Key::from_tuple(&entry.original, zone.of_original()));
-            let there = self.table.probe(Key::from_tuple(&entry.reply, zone.of_original()));
-            let is_there =
-                self.find_in(&probe, zone).is_some() || self.find_in(&there, zone).is_some();
-            let reply = there.key.in_zone(zone.of_reply());
+            let reply = Key::from_tuple(&entry.reply, zone.of_reply());
+            let there = self.table.probe(reply);
+            // Of zones of one direction the clash knows.
+            let is_there = self.find_in(&probe, zone).is_some()
+                || !zone.is_one_way() && self.find(&there).is_some();
             if is_there || self.clash(&reply, zone).is_some() {
                 continue;
             }
-            let left = entry.expires.map_or(0, |s| u32::try_from(s.get()).unwrap_or(u32::MAX));
+            let left = entry.expires.unwrap_or(OFFLOADED).get();
+            let left = self.settings.ticks(u32::try_from(left).unwrap_or(u32::MAX)).max(1);
+            let age = entry.age.map_or(0, |age| u32::try_from(age.get()).unwrap_or(u32::MAX));
+            let created = Jiffies(now.0.wrapping_sub(age.wrapping_mul(self.settings.hz)));
             let memory = match (entry.state, entry.original.protocol) {
                 (State::Tcp(state), _) => Memory::Tcp(Tcp::resumed(state)),
                 (State::Sctp(state), _) => Memory::Sctp(Sctp::resumed(state.number())),
                 (State::Dccp(state), _) => Memory::Dccp(Dccp::resumed(state.number())),
+                // In a flow table nobody looks at its state.
+                (State::Stateless, Protocol::Tcp) => {
+                    Memory::Tcp(Tcp::resumed(TcpState::Established))
+                }
                 (State::Stateless, Protocol::Udp) => Memory::Udp(now),
                 (State::Stateless, Protocol::Gre) => Memory::Gre(self.settings.gre),
                 (State::Stateless, _) => Memory::Nothing,
             };
-            let slot = Slot {
-                status: entry.status | Status::CONFIRMED,
-                expires: now.plus(self.settings.ticks(left)),
-                memory,
-            };
-            self.outlives(self.settings.ticks(left));
+            let slot =
+                Slot { status: entry.status | Status::CONFIRMED, expires: now.plus(left), memory };
+            self.outlives(left);
             self.classes.enter(slot.class());
             let helper = entry.helper.as_ref().and_then(|name| Helper::named(name.as_str()));
             let zone = Some(zone).filter(|zone| zone.is_one_way());
             let extras = Extras { reply: Some(reply), helper, zone, ..Extras::default() };
-            self.table.insert(&probe, &slot, now, extras);
+            let id = self.table.insert(&probe, &slot, created, extras);
+            let moved = [entry.original_accounting, entry.reply_accounting];
+            let counted = moved.iter().any(Option::is_some);
+            self.usual.noted |= counted;
+            self.begin_account(id, counted.then(|| moved.map(Option::unwrap_or_default)));
             restored += 1;
         }
         restored

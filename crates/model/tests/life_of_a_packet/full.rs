@@ -1,9 +1,29 @@
 //! Full tables: early drop, and the collector.
 
 use plimsoll_ct::Counter;
-use plimsoll_model::{Verdict, What};
+use plimsoll_model::{Helper, Model, Treatment, Verdict, What};
 
-use super::{ACK, FIN, SYN, Story, ms, secs, tcp, udp};
+use super::{ACK, CLIENT, FIN, SERVER, SYN, Story, config, ms, packet, secs, tcp, udp};
+
+/// A control connection of PPTP that has expired and goes for another's room looks for its call, in a chain that it may be in itself.
+#[test]
+fn what_goes_for_anothers_room_goes_once() {
+    let control = packet(CLIENT, SERVER, 6, &{
+        let mut header = vec![16, 0, 0x06, 0xbb];
+        header.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, SYN, 0xff, 0xff, 0, 0, 0, 0]);
+        header
+    });
+    let pptp = Treatment { helper: Some(Helper::Pptp), ..Treatment::default() };
+    for hash_key in 0..200 {
+        let mut config = config("6.18", |settings| (settings.max, settings.buckets) = (1, 8));
+        config.hash_key = hash_key;
+        let mut s = Story(Model::new(config));
+        assert_eq!(s.with(secs(0), &control, pptp).what, What::Inserted);
+        s.at(secs(120), &udp(false, 9));
+        let there = s.0.entries().count() as u64;
+        assert_eq!((s.0.counted() as u64, s.0.occupancy().live), (there, there), "{hash_key}");
+    }
+}
 
 #[test]
 fn a_full_table_evicts_what_is_not_assured() {

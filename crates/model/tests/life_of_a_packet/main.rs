@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod dccp;
+mod dumps;
 mod full;
 mod icmp;
 mod sctp;
@@ -12,7 +13,8 @@ use std::net::Ipv4Addr;
 
 use plimsoll_ct::{Bytes, Counter, Entry, Profile, State, Status, TcpState, Time};
 use plimsoll_model::{
-    Arrival, Config, EventKind, Fate, Grid, Info, Model, Settings, Step, Treatment, Verdict, What,
+    Arrival, Config, EventKind, Fate, Grid, Info, Model, Settings, Step, TimeoutPolicy, Treatment,
+    Verdict, What,
 };
 use plimsoll_wire::packet::{LinkType, parse_ip};
 
@@ -266,6 +268,38 @@ fn a_first_fragment_that_says_that_nothing_follows_is_gathered() {
     let mut s = Story::modern();
     assert_eq!(s.at(ms(0), &first(&[59, 0, 0, 0, 0, 0, 0, 0])).verdict, Verdict::Stolen);
     assert_eq!(s.at(ms(1), &first(&[17, 0, 0, 0, 0, 0, 0, 0])).info, Info::Invalid);
+}
+
+#[test]
+fn settings_that_no_kernel_has_are_taken_for_the_nearest() {
+    for (hz, taken) in [(0, 1), (u32::MAX, 10_000), (1000, 1000)] {
+        let mut s = Story::on("6.18", |settings| settings.hz = hz);
+        assert_eq!(s.0.settings().hz, taken);
+        s.at(secs(0), &udp(false, 9));
+        s.at(secs(1000), &udp(false, 10));
+        assert_eq!((s.0.entries().count(), s.0.time()), (1, Some(secs(1000))), "{hz}");
+    }
+    let rated = |settings: &mut Settings| {
+        (settings.message_cost, settings.message_burst) = (u32::MAX, u32::MAX);
+        settings.max = 1;
+    };
+    let mut s = Story::on("2.6.18", rated);
+    s.at(secs(0), &tcp(false, ACK, 1, 1));
+    s.at(secs(1), &tcp(true, ACK, 1, 1));
+    s.at(secs(2), &udp(false, 9));
+    // What a model has of policies is what it was made with.
+    let policy = TimeoutPolicy::new(17);
+    s.0.change(|settings| settings.policies.push(policy));
+    assert!(s.0.settings().policies.is_empty());
+}
+
+#[test]
+fn the_clock_spans_all_times_there_are() {
+    let mut s = Story::modern();
+    s.0.advance(Time(i64::MIN));
+    s.0.advance(Time(i64::MAX));
+    let late = s.0.time().map(|time| i64::MAX - time.0);
+    assert!(late.is_some_and(|late| (0..4_000_000).contains(&late)), "{late:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use plimsoll_model::Info;
 use super::{CLIENT, SERVER, Story, packet, secs};
 
 /// An SCTP packet of these chunks: type, four octets behind its header.
-fn sctp(reply: bool, tag: u32, all: &[(u8, u32)]) -> Vec<u8> {
+pub fn sctp(reply: bool, tag: u32, all: &[(u8, u32)]) -> Vec<u8> {
     let mut whole = if reply { vec![0, 80, 16, 0] } else { vec![16, 0, 0, 80] };
     whole.extend(tag.to_be_bytes());
     whole.extend([0; 4]);
