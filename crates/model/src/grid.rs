@@ -29,7 +29,7 @@ use crate::model::{Config, Model};
 use crate::plain::Way;
 use crate::settings::Settings;
 use crate::snapshot::Occupancy;
-use crate::step::{Info, Step, Verdict};
+use crate::step::{Info, Step, Treatment, Verdict};
 use crate::table::{EntryId, SEATS, Seats, Spot, Table, Versioned};
 use crate::ticks::Jiffies;
 use lasting::Lasting;
@@ -297,7 +297,12 @@ impl Grid {
         done
     }
 
-    /// Feeds packets, as [`Model::batch`] does. No packet's treatment names a helper, or a zone of one direction.
+    /// Feeds packets, as [`Model::batch`] does.
+    ///
+    /// # Panics
+    ///
+    /// In a debug build, where a packet's treatment names a helper, or a zone of one direction: a grid knows neither, and would treat it
+    /// as one without a helper in a zone of both.
     pub fn batch<'a>(
         &mut self,
         arrivals: &[Arrival<'a>],
@@ -313,6 +318,8 @@ impl Grid {
                 each(self, arrival, &self.steps);
             }
             if let Some(arrival) = arrivals.get(seen) {
+                let Treatment { helper, zone, .. } = arrival.treatment;
+                debug_assert!(helper.is_none() && !zone.is_one_way(), "no grid knows that");
                 self.approach(arrival, &mut spots[place]);
             }
             let reached = seen.wrapping_sub(AHEAD);
