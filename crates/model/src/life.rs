@@ -95,7 +95,7 @@ impl Model {
         found: &Found,
         packet: &Packet<'_>,
         prepared: &Prepared<'_>,
-        treatment: &Treatment,
+        rules: impl FnOnce(Info, Option<EntryId>) -> Fate,
     ) -> Step {
         let Found { id, direction, .. } = *found;
         let mut slot = self.table.slot(found);
@@ -148,10 +148,11 @@ impl Model {
         }
         self.store(found, &before, &slot);
         // A listener is told at the last hook, behind the helper.
-        if !self.help(&step, direction, packet, treatment) {
+        let fate = rules(info, Some(id));
+        if fate == Fate::Accepted && !self.help(&step, direction, packet) {
             step.verdict = Verdict::Drop;
         }
-        if step.verdict == Verdict::Drop || treatment.fate == Fate::Dropped {
+        if step.verdict == Verdict::Drop || fate == Fate::Dropped {
             self.owe_update(id, &before, &slot, moved);
         } else {
             self.tell_update(id, &before, &slot, moved);
@@ -191,6 +192,7 @@ impl Model {
         packet: &Packet<'_>,
         prepared: &Prepared<'_>,
         treatment: &Treatment,
+        rules: impl FnOnce(Info, Option<EntryId>) -> Fate,
     ) -> Step {
         if !probe.has_inverse() {
             return self.invalid(Counter::Invalid);
@@ -219,7 +221,7 @@ impl Model {
         if self.profile.creation == CounterSource::Counted {
             self.counters.add(Counter::New, 1);
         }
-        if treatment.fate == Fate::Dropped {
+        if rules(info, None) == Fate::Dropped {
             self.end_call_of(&probe.key, master);
             step.what = What::NotConfirmed;
             return step;

@@ -23,8 +23,8 @@ use crate::plain::{Usual, Way};
 use crate::policy::Timeouts;
 use crate::reassembled;
 use crate::settings::Settings;
-use crate::step::{Info, Step, Treatment, Verdict, What};
-use crate::table::{Spot, Table};
+use crate::step::{Fate, Info, Step, Treatment, Verdict, What};
+use crate::table::{EntryId, Spot, Table};
 use crate::ticks::Jiffies;
 use crate::wording::Wording;
 
@@ -288,6 +288,57 @@ impl Model {
         }
     }
 
+    /// Feeds one packet to rules that ask for its class, as `ct state` does: `rules` is asked once of every packet that conntrack lets go
+    /// on, with its class and its entry, if it has one in the table already, and decides in place of [`Treatment::fate`]. It is
+    /// not asked of what conntrack drops before, or keeps: a fragment that waits for the others.
+    ///
+    /// ```
+    /// use plimsoll_model::ct::{Bytes, Profile, Time};
+    /// use plimsoll_model::wire::packet::parse_ip;
+    /// use plimsoll_model::{Config, Fate, Info, Model, Settings, Treatment, What};
+    ///
+    /// let profile = Profile::named("6.18").expect("a known profile");
+    /// let mut model = Model::new(Config::new(profile, Settings::of(profile, Bytes(8 << 30))));
+    /// // Two hosts send each other datagrams; only 10.0.0.1 may begin.
+    /// let datagram = |from, to| [
+    ///     0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, from, 10, 0, 0, to, // IP
+    ///     0x10, 0, 0x10, 0, 0, 8, 0, 0, // UDP
+    /// ];
+    /// let mut send = |from, to| {
+    ///     let datagram = datagram(from, to);
+    ///     let packet = parse_ip(&datagram).expect("a whole header");
+    ///     model.filter(Time::from_secs(0), &packet, &Treatment::default(), |info, _| match info {
+    ///         Info::New if from != 1 => Fate::Dropped,
+    ///         _ => Fate::Accepted,
+    ///     })
+    /// };
+    /// assert_eq!(send(2, 1).what, What::NotConfirmed);
+    /// assert_eq!(send(1, 2).what, What::Inserted);
+    /// assert_eq!(send(2, 1).info, Info::EstablishedReply);
+    /// ```
+    pub fn filter(
+        &mut self,
+        at: Time,
+        packet: &Packet<'_>,
+        treatment: &Treatment,
+        mut rules: impl FnMut(Info, Option<EntryId>) -> Fate,
+    ) -> Step {
+        self.advance(at);
+        self.gathered(packet, treatment, |model, whole, treatment| {
+            let mut spot = Spot::without(Way::Nowhere);
+            model.see(whole, treatment, &mut spot);
+            let mut asked = false;
+            let step = model.ruled(whole, &spot, treatment, |info, entry| {
+                asked = true;
+                rules(info, entry)
+            });
+            if !asked && step.verdict == Verdict::Accept {
+                rules(step.info, step.entry);
+            }
+            step
+        })
+    }
+
     /// Feeds a part of a datagram.
     pub(crate) fn fragment(&mut self, packet: &Packet<'_>, treatment: &Treatment) -> Step {
         self.gathered(packet, treatment, Self::whole)
@@ -408,6 +459,18 @@ impl Model {
     /// The way of any whole packet.
     #[inline(never)]
     pub(crate) fn any(&mut self, packet: &Packet<'_>, spot: &Spot, treatment: &Treatment) -> Step {
+        self.ruled(packet, spot, treatment, |_, _| treatment.fate)
+    }
+
+    /// The same, where the rules that decide are asked once the packet's class is known, if that matters to the table.
+    #[inline(always)]
+    fn ruled(
+        &mut self,
+        packet: &Packet<'_>,
+        spot: &Spot,
+        treatment: &Treatment,
+        mut rules: impl FnMut(Info, Option<EntryId>) -> Fate,
+    ) -> Step {
         if treatment.untracked {
             if self.profile.creation == CounterSource::Counted {
                 self.counters.add(Counter::Ignore, 1);
@@ -435,12 +498,15 @@ impl Model {
         }
         let probe = &spot.probe(Key::wide_of(packet));
         let Some(found) = self.find_in(probe, treatment.zone) else {
-            return self.fresh(probe, packet, &prepared, treatment);
+            return self.fresh(probe, packet, &prepared, treatment, rules);
         };
-        let step = self.known(&found, packet, &prepared, treatment);
+        let step = self.known(&found, packet, &prepared, &mut rules);
         if step.what == What::Removed && step.reopened {
             // The old entry is gone; the packet begins a new one.
-            return Step { reopened: true, ..self.fresh(probe, packet, &prepared, treatment) };
+            return Step {
+                reopened: true,
+                ..self.fresh(probe, packet, &prepared, treatment, rules)
+            };
         }
         step
     }

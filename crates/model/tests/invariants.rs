@@ -1,7 +1,7 @@
 //! What holds whatever is sent.
 
 use plimsoll_ct::{Bytes, Class, PROFILES, Profile, Time};
-use plimsoll_model::{Arrival, Config, Model, Settings, Step, Treatment, What};
+use plimsoll_model::{Arrival, Config, Fate, Model, Settings, Step, Treatment, Verdict, What};
 use plimsoll_wire::packet::parse_ip;
 use proptest::prelude::*;
 
@@ -222,6 +222,37 @@ proptest! {
         ways(&PROFILES[which], most, &segments);
         let mixed: Vec<_> = segments.iter().zip(&packets).flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
         ways(&PROFILES[which], most, &mixed);
+    }
+
+    #[test]
+    fn rules_that_ask_for_the_class_come_to_what_they_decide_without_asking(
+        packets in proptest::collection::vec((0u32..100, prop_oneof![packet(), segment()], any::<u8>()), 0..120),
+    ) {
+        for profile in PROFILES {
+            let mut settings = Settings::of(profile, Bytes(1 << 30));
+            (settings.max, settings.buckets) = (20, 8);
+            let config = Config::new(profile, settings);
+            let (mut told, mut asked) = (Model::new(config.clone()), Model::new(config));
+            let mut now = 0;
+            for (pause, bytes, rule) in &packets {
+                now += i64::from(*pause) * 1_000_000;
+                let Ok(packet) = parse_ip(bytes) else { continue };
+                let fate = if rule % 3 == 0 { Fate::Dropped } else { Fate::Accepted };
+                let treatment = Treatment { untracked: rule % 16 == 1, ..Treatment::default() };
+                let step = told.packet(Time(now), &packet, &Treatment { fate, ..treatment });
+                let mut seen = Vec::new();
+                let other = asked.filter(Time(now), &packet, &treatment, |info, entry| {
+                    seen.push((info, entry.is_some()));
+                    fate
+                });
+                prop_assert_eq!(step, other);
+                let passes = step.verdict == Verdict::Accept;
+                prop_assert!(seen.len() <= 1 && (!passes || seen.len() == 1), "{step:?}: {seen:?}");
+                prop_assert!(seen.iter().all(|(info, _)| *info == step.info), "{step:?}: {seen:?}");
+            }
+            prop_assert_eq!(told.snapshot(), asked.snapshot());
+            prop_assert_eq!(told.counters(), asked.counters());
+        }
     }
 
     #[test]

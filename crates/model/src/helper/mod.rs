@@ -20,7 +20,7 @@ pub(crate) use expectations::Expectations;
 
 use crate::key::Key;
 use crate::model::Model;
-use crate::step::{Fate, Info, Step, Treatment};
+use crate::step::{Info, Step, Treatment};
 use crate::table::{EntryId, Extras, Whole};
 use crate::tcp::Direction;
 
@@ -184,17 +184,11 @@ impl Model {
     }
 
     /// Lets an entry's helper read a packet that has passed the tracker. `false`: it drops the packet.
-    pub(crate) fn help(
-        &mut self,
-        step: &Step,
-        direction: Direction,
-        packet: &Packet<'_>,
-        treatment: &Treatment,
-    ) -> bool {
+    pub(crate) fn help(&mut self, step: &Step, direction: Direction, packet: &Packet<'_>) -> bool {
         let Some(id) = step.entry else { return true };
         let Some(&Extras { helper: Some(helper), .. }) = self.table.extras(id) else { return true };
         let replied = matches!(step.info, Info::Established | Info::EstablishedReply);
-        if !replied || treatment.fate == Fate::Dropped {
+        if !replied {
             return true;
         }
         let Some(whole) = self.table.whole(id) else { return true };
