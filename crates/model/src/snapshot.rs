@@ -126,7 +126,7 @@ impl Model {
     }
 
     /// Puts the entries of a dump into the table, as they were at `at`. Returns how many went in: an entry that is there already stays, and
-    /// one that could not be found beside it does not come. The limit keeps nobody out.
+    /// one that could not be found beside it does not come, nor one of two families. The limit keeps nobody out.
     ///
     /// A dump does not show everything: the windows of TCP flows are unknown, so they are learnt from the
     /// next segments as after a reload of the firewall; so are SCTP's tags. What has less than a second left is shown as 0: it lives for
@@ -157,6 +157,10 @@ impl Model {
         let now = self.now();
         let mut restored = 0;
         for entry in entries {
+            let families = [&entry.original, &entry.reply].map(|t| [t.source, t.destination]);
+            if families.as_flattened().iter().any(|a| a.is_ipv4() != families[0][0].is_ipv4()) {
+                continue;
+            }
             let zone = entry.zone;
             let probe = self.table.probe(Key::from_tuple(&entry.original, zone.of_original()));
             let reply = Key::from_tuple(&entry.reply, zone.of_reply());

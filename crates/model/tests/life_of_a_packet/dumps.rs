@@ -71,6 +71,18 @@ fn what_has_less_than_a_second_left_is_still_there() {
     assert_eq!(s.at(secs(1), &udp(true, 9)).info, Info::EstablishedReply);
 }
 
+#[test]
+fn an_entry_of_two_families_is_none() {
+    let mut s = Story::modern();
+    let line = "udp 17 9 src=10.0.0.1 dst=10.0.0.2 sport=9 dport=53 \
+                src=10.0.0.2 dst=10.0.0.1 sport=53 dport=9";
+    let good = shown(line);
+    let mut mixed = good.clone();
+    mixed.reply.destination = std::net::Ipv6Addr::LOCALHOST.into();
+    assert_eq!(s.0.restore(secs(1), [mixed]), 0);
+    assert_eq!(s.0.restore(secs(1), [good]), 1);
+}
+
 /// Two flows that ask each other's way round, one of them in a zone of its answers only, stand beside each other, as packets
 /// put them there.
 #[test]
