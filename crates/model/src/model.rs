@@ -159,7 +159,7 @@ impl Model {
         }
     }
 
-    /// The counters by their kernel names, since the beginning.
+    /// The counters by their kernel names, since the beginning. One that nothing was counted in is not there.
     pub const fn counters(&self) -> &Counters {
         &self.counters
     }
