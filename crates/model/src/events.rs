@@ -6,6 +6,7 @@
 //! time names what was left of its timeout; what an invalid packet changed (SCTP, a bad chunk behind a good
 //! one), or one that was dropped behind the tracker, is told with the entry's next packet that passes. Not modelled: events lost since the listener was slow.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use plimsoll_ct::{CollectorKind, Entry, State, Status};
@@ -41,18 +42,22 @@ pub struct Event {
 pub(crate) struct Events {
     kept: Vec<Event>,
     /// Entries that a packet changed that was invalid or dropped, and whether their state: told with their next one.
-    owed: Vec<(EntryId, bool)>,
+    owed: BTreeMap<EntryId, bool>,
 }
 
 const TOLD: Status = Status(Status::SEEN_REPLY.0 | Status::ASSURED.0);
 
 impl Model {
-    /// Keeps events from now on, as the kernel does once somebody listens.
+    /// Keeps events from now on, as the kernel does once somebody listens. There is no end to it: who replays listens as long as
+    /// there is a model.
+    ///
+    /// Events are kept until they are [taken](Self::take_events), however many, since none may be lost: take them as packets go.
+    /// A packet has one at the most, besides those of entries that it, or the time before it, removes.
     pub fn listen(&mut self) {
         self.events.get_or_insert_default();
     }
 
-    /// Takes the events that were kept since the last call, in their order.
+    /// Takes the events that were kept since the last call, in their order; none if nobody [listens](Self::listen).
     pub fn take_events(&mut self) -> Vec<Event> {
         self.events.as_mut().map(|e| core::mem::take(&mut e.kept)).unwrap_or_default()
     }
@@ -69,9 +74,9 @@ impl Model {
     pub(crate) fn tell_update(&mut self, id: EntryId, old: &Vitals, new: &Slot, moved: bool) {
         let Some(events) = &mut self.events else { return };
         let (mut changed, mut moved) = news(old, new, moved);
-        while let Some(at) = events.owed.iter().position(|(of, _)| *of == id) {
+        if let Some(owed) = events.owed.remove(&id) {
             changed = true;
-            moved |= events.owed.swap_remove(at).1;
+            moved |= owed;
         }
         if changed {
             let mut entry = self.show(&self.table.whole_as(id, new));
@@ -86,14 +91,14 @@ impl Model {
     pub(crate) fn owe_update(&mut self, id: EntryId, old: &Vitals, new: &Slot, moved: bool) {
         let Some(events) = &mut self.events else { return };
         if let (true, moved) = news(old, new, moved) {
-            events.owed.push((id, moved));
+            *events.owed.entry(id).or_default() |= moved;
         }
     }
 
     /// An entry goes.
     pub(crate) fn tell_destroy(&mut self, whole: &Whole) {
         if let Some(events) = &mut self.events {
-            events.owed.retain(|(id, _)| *id != whole.id);
+            events.owed.remove(&whole.id);
             let mut entry = self.show(whole);
             entry.helper = None;
             entry.expires = entry.expires.filter(|left| left.get() > 0);

@@ -7,6 +7,7 @@ mod dumps;
 mod full;
 mod icmp;
 mod sctp;
+mod told;
 mod zones;
 
 use std::net::Ipv4Addr;
