@@ -55,6 +55,8 @@ impl Model {
     /// A packet has one at the most, besides those of entries that it, or the time before it, removes.
     pub fn listen(&mut self) {
         self.events.get_or_insert_default();
+        // The short ways do not ask what an entry owes.
+        self.usual.long = true;
     }
 
     /// Takes the events that were kept since the last call, in their order; none if nobody [listens](Self::listen).

@@ -19,7 +19,7 @@ pub struct LogLine {
     pub tick: u64,
     /// Text behind the time stamp.
     pub text: String,
-    /// It is not whole yet: the packet that it is about belongs behind it. The model does not see all of that:
+    /// It is not whole: the packet that it is about belongs behind it. The model does not see all of that:
     /// [`describe`](crate::Model::describe).
     pub about_packet: bool,
     /// It was written as that packet left the host that sent it ([`loopback`](crate::Model::loopback)).
@@ -34,6 +34,8 @@ pub(crate) struct Log {
     wording: LogWording,
     netns: Option<u64>,
     lines: Vec<LogLine>,
+    /// So many of them stood there when the last packet came.
+    pub(crate) before: usize,
     begun: Option<u64>,
     printed: u32,
     missed: u32,
@@ -52,6 +54,7 @@ impl Log {
             wording,
             netns,
             lines,
+            before: 0,
             begun: None,
             printed: 0,
             missed: 0,
@@ -62,8 +65,14 @@ impl Log {
     }
 
     pub(crate) fn take(&mut self) -> Vec<LogLine> {
-        self.datagram = None;
+        (self.datagram, self.before) = (None, 0);
         mem::take(&mut self.lines)
+    }
+
+    /// Another packet comes: lines so far are not about it.
+    #[inline]
+    pub(crate) const fn next_packet(&mut self) {
+        self.before = self.lines.len();
     }
 
     /// A line about a packet, without a limit.
@@ -79,7 +88,7 @@ impl Log {
 
     /// Whether there are lines about the last packet that do not show it yet.
     pub(crate) fn awaits_packet(&self) -> bool {
-        self.lines.last().is_some_and(|line| line.about_packet)
+        self.lines[self.before..].iter().any(|line| line.about_packet)
     }
 
     /// What the lines about the last packet are about, if it came in parts.
@@ -89,7 +98,7 @@ impl Log {
 
     /// Writes behind the lines about the last packet what it is, leaving or not.
     pub(crate) fn describe(&mut self, mut append: impl FnMut(&mut String, bool)) {
-        for line in self.lines.iter_mut().rev().take_while(|line| line.about_packet) {
+        for line in self.lines[self.before..].iter_mut().filter(|line| line.about_packet) {
             append(&mut line.text, line.leaving);
             line.about_packet = false;
         }

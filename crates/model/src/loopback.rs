@@ -27,7 +27,14 @@ impl Model {
             let step = model.whole(whole, leaving);
             model.log.leaving = false;
             let goes_on = step.verdict == Verdict::Accept && leaving.fate == Fate::Accepted;
-            if step.info == Info::Invalid && goes_on { model.whole(whole, &arriving) } else { step }
+            if step.info != Info::Invalid || !goes_on {
+                return step;
+            }
+            // Lines of its leaving are about it still.
+            let before = model.log.before;
+            let step = model.whole(whole, &arriving);
+            model.log.before = before;
+            step
         })
     }
 }

@@ -145,9 +145,14 @@ impl Model {
         change(&mut self.settings);
         (self.settings.buckets, self.settings.hz) = (buckets, hz);
         self.settings.policies = policies;
+        if self.settings.log_invalid == 0 {
+            // The short ways tell the log of no packet.
+            self.log.next_packet();
+        }
         self.usual = Usual::of(self.profile, &self.settings, least(self.behaviour, &self.settings));
-        // Entries that were accounted once go on to be.
+        // Entries that were accounted once go on to be, and who listens goes on.
         self.usual.noted |= !self.accounting.is_empty();
+        self.usual.long |= self.events.is_some();
         self.tell_lifetimes();
     }
 
@@ -171,7 +176,8 @@ impl Model {
 
     /// Writes behind the lines that are [about the last packet](LogLine::about_packet) what it is, as this kernel's log shows
     /// it: a frame that came in, or left, by an interface of this name. A datagram that came in parts is shown whole, if each of its
-    /// parts was described. Whether there were such lines.
+    /// parts was described. Whether there were such lines: those about packets before it stay as they are, so each packet is described
+    /// before the next one comes, and of a [batch](Model::batch) the last one only.
     pub fn describe(&mut self, link: LinkType, frame: &[u8], interface: &str) -> bool {
         let Ok(packet) = network_layer(link, frame).and_then(parse_ip) else { return false };
         if self.settings.log_invalid == 0 {
@@ -354,6 +360,7 @@ impl Model {
         if packet.fragment.is_none() {
             return then(self, packet, treatment);
         }
+        self.log.next_packet();
         match self.gather(packet, treatment) {
             Gathered::Whole(datagram) => {
                 let whole = behind_extensions(&datagram.packet(packet));
@@ -471,6 +478,9 @@ impl Model {
         treatment: &Treatment,
         mut rules: impl FnMut(Info, Option<EntryId>) -> Fate,
     ) -> Step {
+        if self.settings.log_invalid != 0 {
+            self.log.next_packet();
+        }
         if treatment.untracked {
             if self.profile.creation == CounterSource::Counted {
                 self.counters.add(Counter::Ignore, 1);

@@ -66,7 +66,7 @@ pub(crate) struct Usual {
     max_retrans: u8,
     /// See [`refreshed`].
     pub(crate) least: u32,
-    /// No short way: checksums matter, packets are complained about, or the index tells nothing of when entries expire.
+    /// No short way: checksums matter, packets are complained about, somebody listens, or the index tells nothing of when entries expire.
     pub(crate) long: bool,
     /// Lookups are counted.
     pub(crate) counted: bool,
