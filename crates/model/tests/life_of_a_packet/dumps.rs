@@ -77,7 +77,7 @@ fn an_entry_of_two_families_is_none() {
     let line = "udp 17 9 src=10.0.0.1 dst=10.0.0.2 sport=9 dport=53 \
                 src=10.0.0.2 dst=10.0.0.1 sport=53 dport=9";
     let good = shown(line);
-    let mut mixed = good.clone();
+    let mut mixed = good;
     mixed.reply.destination = std::net::Ipv6Addr::LOCALHOST.into();
     assert_eq!(s.0.restore(secs(1), [mixed]), 0);
     assert_eq!(s.0.restore(secs(1), [good]), 1);
