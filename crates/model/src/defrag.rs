@@ -45,7 +45,8 @@ impl Which {
 struct Queue {
     /// Octets so far, with holes.
     octets: Vec<u8>,
-    /// Runs without holes, in order: first octet, one past the last.
+    /// Runs without holes, in order: first octet, one past the last. Only what comes right behind the last run makes it
+    /// longer; other neighbours stay apart.
     runs: Vec<(u32, u32)>,
     /// Length known from the last part, else the furthest end.
     length: u32,
@@ -158,9 +159,7 @@ enum Placed {
     Complete,
     /// The part is thrown away.
     Refused,
-    /// The part goes its way alone (IPv6).
-    Passed,
-    /// So it does, and the whole queue is thrown away.
+    /// The part goes its way alone, and the whole queue is thrown away (IPv6).
     PassedAndBroken,
     /// The whole queue is thrown away.
     Broken,
@@ -208,7 +207,6 @@ impl Defragmenter {
         self.bytes += more;
         match placed {
             Placed::Kept | Placed::Refused => Gathered::Kept,
-            Placed::Passed => Gathered::Alone,
             Placed::Broken => {
                 self.drop_queue(&which);
                 Gathered::Kept
@@ -286,6 +284,10 @@ impl Queue {
         let start = fragment.offset;
         // What the capture cut off counts as there: its octets are zero.
         let mut length = packet.payload_length;
+        // Too long for any datagram: IPv4 finds out when it is whole.
+        if v6 && (start + length) as usize > LONGEST {
+            return Placed::Refused;
+        }
         if fragment.more && !length.is_multiple_of(8) {
             if v6 {
                 return Placed::PassedAndBroken;
@@ -293,9 +295,6 @@ impl Queue {
             length &= !7;
         }
         let end = start + length;
-        if end as usize > LONGEST {
-            return if v6 { Placed::Passed } else { Placed::Broken };
-        }
         // A part that contradicts what is known of the end, or is empty: IPv6 goes on without it.
         if !self.learn_end(end, fragment.more) || length == 0 {
             return if v6 { Placed::Refused } else { Placed::Broken };
@@ -316,7 +315,8 @@ impl Queue {
             self.headers = if v6 { headers.saturating_sub(8) } else { headers };
             self.headless = true;
         }
-        if !self.last_seen || self.runs != [(0, self.length)] {
+        let there: u32 = self.runs.iter().map(|(first, past)| past - first).sum();
+        if !self.last_seen || there != self.length {
             return Placed::Kept;
         }
         // Together with its headers it may be too long for an IP packet: IPv6 counts what stands behind
@@ -347,12 +347,9 @@ impl Queue {
 
     /// The octets from `start` to `end` are there, in front of the run at this place.
     fn fill(&mut self, at: usize, start: u32, end: u32, octets: &[u8]) {
-        self.runs.insert(at, (start, end));
-        if self.runs.get(at + 1).is_some_and(|next| next.0 == end) {
-            self.runs[at].1 = self.runs.remove(at + 1).1;
-        }
-        if at > 0 && self.runs[at - 1].1 == start {
-            self.runs[at - 1].1 = self.runs.remove(at).1;
+        match self.runs.last_mut() {
+            Some((_, past)) if *past == start => *past = end,
+            _ => self.runs.insert(at, (start, end)),
         }
         if self.octets.len() < end as usize {
             self.octets.resize(end as usize, 0);
@@ -430,6 +427,38 @@ mod tests {
         assert_eq!(add(&mut d, 8, 16, true), None);
         assert_eq!(d.queues.len(), 0);
         assert_eq!(add(&mut d, 16, 8, false), None);
+    }
+
+    /// As a running 6.18 does (each of these, both families).
+    #[test]
+    fn a_part_within_two_neighbours_is_dropped_alone_only_where_the_later_came_last() {
+        for (before, whole) in [([0, 8], true), ([8, 0], false)] {
+            let mut d = Defragmenter::default();
+            for offset in before {
+                assert_eq!(add(&mut d, offset, 8, true), None);
+            }
+            assert_eq!(add(&mut d, 0, 16, true), None);
+            assert_eq!(add(&mut d, 16, 8, false).is_some(), whole, "{before:?}");
+        }
+    }
+
+    /// As a running 6.18 does.
+    #[test]
+    fn a_part_beyond_the_longest_datagram_is_dropped_alone_over_ipv6_and_waits_over_ipv4() {
+        let [v4, v6] =
+            [Addresses::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()), Addresses::v6(&[1; 32])];
+        for (addresses, length, waits) in [(v4, 8, true), (v6, 8, false), (v6, 9, false)] {
+            let mut d = Defragmenter::default();
+            let mut add = |offset, length, more| {
+                let octets = alloc::vec![7; length];
+                let packet = Packet { addresses, ..part(1, offset, &octets, more) };
+                matches!(d.add(&packet, &Treatment::default(), NOW, LIMITS), Gathered::Whole(_))
+            };
+            assert!(!add(65_528, length, true));
+            assert!(!add(0, 8, true));
+            // Over IPv4 it contradicts the end that the long one named.
+            assert_eq!(add(8, 8, false), !waits);
+        }
     }
 
     #[test]

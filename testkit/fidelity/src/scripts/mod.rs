@@ -25,7 +25,7 @@ pub use gre::Gre;
 pub use message::{About, Message, Nobody};
 pub use oddity::Oddity;
 pub use pptp::Pptp;
-pub use rare::{Chunks, Icmp, Lite, Octets, Piece, Quote, Redirect};
+pub use rare::{Chunks, Icmp, Lite, Octets, Part, Piece, Quote, Redirect};
 pub use sctp::Sctp;
 pub use tcp::Segment;
 
@@ -62,6 +62,8 @@ pub enum Step {
     Icmp(Icmp),
     /// UDP-Lite.
     Lite(Lite),
+    /// A part of a datagram.
+    Part(Part),
 }
 
 /// Where a flow runs.
@@ -315,6 +317,7 @@ impl Step {
             Self::Chunks(s) => (s.packet(hosts), s.reply),
             Self::Icmp(s) => (s.packet(hosts), s.reply),
             Self::Lite(s) => (s.packet(hosts), s.reply),
+            Self::Part(s) => (s.packet(hosts), false),
             Self::Redirect(redirect) => return redirect.packet(&memory.sent, hosts),
             Self::Quote(quote) => return quote.packet(&memory.sent, hosts),
         };

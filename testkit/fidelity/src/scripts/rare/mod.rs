@@ -7,6 +7,7 @@ mod headers;
 mod lite;
 mod multihomed;
 mod network;
+mod parts;
 mod redirects;
 mod streams;
 
@@ -21,6 +22,7 @@ pub(super) use extensions::between;
 pub use headers::{Header, Icmp};
 pub use lite::Lite;
 pub use multihomed::Chunks;
+pub use parts::Part;
 pub use redirects::Redirect;
 pub use streams::Octets;
 
@@ -49,6 +51,8 @@ pub const RARE: &[Generator] = &[
     ("headers", || headers::flows()),
     // Routing headers with segments left, fragment headers in any place, and other extensions of IPv6.
     ("extensions", || extensions::flows()),
+    // Parts of datagrams in any order, of any length, again and beyond any end.
+    ("parts", || flows(parts::parts())),
     // UDP-Lite whose checksum covers any part of it.
     ("coverage", || flows(lite::datagrams())),
     // GRE with keys, in versions that nobody speaks of, without a control connection.
