@@ -415,7 +415,7 @@ impl Long {
         self.wire = wire;
         let unacknowledged = traits & (UNACKNOWLEDGED | UNACKNOWLEDGED << 8) != 0;
         if changes == 0 && !FIRST {
-            self.head.small = (self.head.small + 1).min(0xff);
+            self.head.small = (self.head.small + 1) & 0xff;
             return Some(usual.repeated(unacknowledged, window == 0, self.head.small as u8));
         }
         self.head.small = 0;

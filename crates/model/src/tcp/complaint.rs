@@ -97,7 +97,7 @@ impl Tcp {
         let resets = segment.flags.has(Flags::RST);
         let (mut seq, mut end) = (segment.seq, segment.end());
         let mut sack = match segment.sack_edge {
-            Some(edge) if receiver.flags & side::SACK_PERMITTED != 0 => segment.ack.max(edge),
+            Some(edge) if receiver.flags & side::SACK_PERMITTED != 0 => edge,
             Some(_) | None => segment.ack,
         };
         if !segment.flags.has(Flags::ACK) || (resets && segment.ack.0 == 0) {

@@ -61,7 +61,7 @@ pub struct Segment {
     pub window_scale: Option<u8>,
     /// SACK-permitted option.
     pub sack_permitted: bool,
-    /// Highest right edge of the SACK blocks.
+    /// Right edge that its SACK blocks lead to, beyond the acknowledgement.
     pub sack_edge: Option<Sequence>,
 }
 

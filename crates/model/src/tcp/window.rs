@@ -134,7 +134,7 @@ impl Tcp {
         let mut sender = self.sides[direction as usize];
         let mut receiver = self.sides[direction.flip() as usize];
         let mut sack = match segment.sack_edge {
-            Some(edge) if receiver.flags & side::SACK_PERMITTED != 0 => ack.max(edge),
+            Some(edge) if receiver.flags & side::SACK_PERMITTED != 0 => edge,
             Some(_) | None => ack,
         };
         let opens = (direction, state);
@@ -252,7 +252,7 @@ impl Tcp {
             && last.end == end
             && last.window == segment.window;
         if same {
-            self.retransmissions = self.retransmissions.saturating_add(1);
+            self.retransmissions = self.retransmissions.wrapping_add(1);
         } else {
             last.direction = direction;
             last.seq = seq;

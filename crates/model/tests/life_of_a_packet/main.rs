@@ -119,6 +119,21 @@ fn a_handshake_makes_the_entry_assured() {
     s.shows(TcpState::Established, 432_000, true);
 }
 
+/// As a running 6.18 does: repetitions are counted in an octet.
+#[test]
+fn what_comes_again_for_the_256th_time_is_new_again() {
+    let mut s = Story::modern();
+    s.at(ms(0), &tcp(false, SYN, 100, 0));
+    s.at(ms(0), &tcp(true, SYN | ACK, 500, 101));
+    s.at(ms(0), &tcp(false, ACK, 101, 501));
+    for (again, seconds) in [(2, 432_000), (253, 300), (1, 432_000), (2, 432_000), (1, 300)] {
+        for _ in 0..again {
+            s.at(ms(0), &tcp(false, ACK, 101, 501));
+        }
+        s.shows(TcpState::Established, seconds, true);
+    }
+}
+
 #[test]
 fn a_flow_that_ends_in_order_waits_two_minutes_and_may_be_opened_again() {
     let mut s = Story::modern();

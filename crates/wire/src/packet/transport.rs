@@ -61,7 +61,8 @@ pub struct TcpOptions {
     pub window_scale: Option<u8>,
     /// SACK permitted.
     pub sack_permitted: bool,
-    /// Highest right edge of the SACK blocks, modulo 2^32 from the acknowledgement number.
+    /// Right edge that the blocks of the first SACK option lead to: from the acknowledgement number to each that is
+    /// ahead, modulo 2^32, of where one is. `None`: to none.
     pub sack_edge: Option<u32>,
     /// The capture cut them off: whether the flow scales its windows is unknown.
     pub cut: bool,
@@ -371,6 +372,7 @@ fn options(bytes: &[u8], promised: usize, ack: u32) -> Options {
         found.0 |= Options::CUT;
     }
     let mut rest = bytes;
+    let mut sacks = false;
     while let Some(&kind) = rest.first() {
         match kind {
             END => break,
@@ -384,11 +386,13 @@ fn options(bytes: &[u8], promised: usize, ack: u32) -> Options {
                 match (kind, value.len()) {
                     (WINDOW_SCALE, 1) => found.set_scale(value[0]),
                     (SACK_PERMITTED, 0) => found.0 |= Options::SACK_PERMITTED,
-                    (SACK, n) if n >= 8 && n % 8 == 0 => {
+                    (SACK, n) if n >= 8 && n % 8 == 0 && !sacks => {
+                        sacks = true;
                         for block in value.chunks_exact(8) {
                             let edge = be32(block, 4).unwrap_or(ack);
                             let best = found.edge().unwrap_or(ack);
-                            if (edge.wrapping_sub(best) as i32) > 0 {
+                            // Half of all numbers away counts as ahead.
+                            if (best.wrapping_sub(edge) as i32) < 0 {
                                 found.set_edge(edge);
                             }
                         }
@@ -429,5 +433,35 @@ impl<'a> Iterator for SctpChunks<'a> {
         let value = self.rest.get(4..).unwrap_or_default();
         self.rest = self.rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some(Some((kind, flags, value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    /// The edge that SACK options with blocks of these edges lead to from an acknowledgement of 1000.
+    fn edge(all: &[&[u32]]) -> Option<u32> {
+        let mut bytes = Vec::new();
+        for edges in all {
+            bytes.extend([5, 2 + 8 * edges.len() as u8]);
+            bytes.extend(
+                edges.iter().flat_map(|edge| [*edge - 1, *edge]).flat_map(u32::to_be_bytes),
+            );
+        }
+        options(&bytes, bytes.len(), 1000).unpack().sack_edge
+    }
+
+    /// As a running 6.18 does (a SYN/ACK with such options is in the window, or INVALID).
+    #[test]
+    fn the_blocks_of_the_first_sack_option_lead_on_from_the_acknowledgement() {
+        assert_eq!(edge(&[&[900, 2000, 1500]]), Some(2000));
+        assert_eq!(edge(&[&[900, 1000]]), None);
+        // Each is ahead of the one before, the last of all behind the acknowledgement.
+        assert_eq!(edge(&[&[0x7000_0000, 0xd000_0000]]), Some(0xd000_0000));
+        assert_eq!(edge(&[&[0x8000_0000 + 1000]]), Some(0x8000_0000 + 1000), "half of all away");
+        assert_eq!(edge(&[&[900], &[2000]]), None, "of the first option");
     }
 }

@@ -39,9 +39,9 @@ impl Octets {
     pub(in crate::scripts) fn packet(&self, initial: [u32; 2], hosts: Hosts) -> Vec<u8> {
         let me = usize::from(self.reply);
         let mut options = self.options.clone();
-        if !self.blocks.is_empty() {
-            options.extend([1, 1, 5, 2 + 8 * self.blocks.len() as u8]);
-            for (left, right) in &self.blocks {
+        for blocks in self.blocks.chunks(2) {
+            options.extend([1, 1, 5, 2 + 8 * blocks.len() as u8]);
+            for (left, right) in blocks {
                 options.extend(initial[1 - me].wrapping_add(*left).to_be_bytes());
                 options.extend(initial[1 - me].wrapping_add(*right).to_be_bytes());
             }
@@ -98,6 +98,11 @@ enum Act {
         by: bool,
         left: u16,
         long: u16,
+    },
+    /// Blocks that end so far from the acknowledgement, in two options if there are many.
+    Edges {
+        by: bool,
+        edges: Vec<i32>,
     },
     KeepAlive {
         by: bool,
@@ -192,7 +197,7 @@ fn segment(peers: &[Peer; 2], reply: bool, flags: u8) -> Octets {
 impl Act {
     #[expect(clippy::too_many_lines, reason = "a line or two for each act")]
     fn play(&self, peers: &mut [Peer; 2], all: &mut Vec<Octets>) {
-        match *self {
+        match self.clone() {
             Self::Open { by, scales, early, all: whole } => {
                 let (me, other) = (usize::from(by), usize::from(!by));
                 let mut syn = segment(peers, by, SYN);
@@ -248,6 +253,15 @@ impl Act {
                 ack.ack = peers[usize::from(by)].acknowledged;
                 let left = ack.ack.wrapping_add(left.into());
                 ack.blocks = vec![(left, left.wrapping_add(long.into()))];
+                all.push(ack);
+            }
+            Self::Edges { by, edges } => {
+                let mut ack = segment(peers, by, ACK);
+                let block = |edge: &i32| {
+                    let right = ack.ack.wrapping_add_signed(*edge);
+                    (right.wrapping_sub(100), right)
+                };
+                ack.blocks = edges.iter().map(block).collect();
                 all.push(ack);
             }
             Self::KeepAlive { by, octet } => {
@@ -393,6 +407,8 @@ fn intruder() -> impl Strategy<Value = Act> {
         }),
         2 => (any::<bool>(), off(), any::<bool>(), scale())
             .prop_map(|(by, ahead, ack, scale)| Act::Syn { by, ahead, ack, scale }),
+        1 => (any::<bool>(), vec(prop_oneof![3 => off(), 1 => Just(i32::MIN)], 1..4))
+            .prop_map(|(by, edges)| Act::Edges { by, edges }),
     ]
 }
 
