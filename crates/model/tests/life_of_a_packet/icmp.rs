@@ -30,6 +30,23 @@ fn wide(from: [u8; 2], to: [u8; 2], hop_limit: u8, protocol: u8, payload: &[u8])
     packet
 }
 
+/// As a running 6.18 does (a packet that was shorter when it was sent, and is quoted with headers that its length does not count).
+#[test]
+fn what_an_error_quotes_over_ipv6_may_be_longer_than_it_says() {
+    let (client, server) = ([0xfd, 1], [0xfd, 2]);
+    let udp = [0, 9, 0, 53, 0, 8, 0, 0];
+    let asked = wide(client, server, 64, 17, &udp);
+    let mut quoted = wide(client, server, 64, 60, &[&[17, 0, 1, 4, 0, 0, 0, 0][..], &udp].concat());
+    for length in [16, 8, 0, 200] {
+        let mut s = Story::modern();
+        s.at(ms(0), &asked);
+        quoted[5] = length;
+        let error = [&[1, 4, 0, 0, 0, 0, 0, 0][..], &quoted].concat();
+        let seen = s.at(ms(1), &wide(server, client, 64, 58, &error)).info;
+        assert_eq!(seen, Info::RelatedReply, "{length}");
+    }
+}
+
 /// Linux 6.18, `cargo xtask fidelity rare 1000 1 redirects`.
 #[test]
 fn a_redirect_of_its_own_link_is_related_to_the_flow_that_its_first_option_quotes() {

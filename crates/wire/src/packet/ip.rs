@@ -24,17 +24,17 @@ pub struct Fragment {
 pub fn parse_ip(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
     match bytes.first().map(|b| b >> 4) {
         Some(4) => v4(bytes),
-        Some(6) => v6(bytes),
+        Some(6) => v6(bytes, false),
         Some(_) => Err(NoPacket::Malformed),
         None => Err(NoPacket::Truncated),
     }
 }
 
 /// Reads the IP header that an ICMP error quotes: what follows it may be cut after 8 octets. It is read as one
-/// of the error's own family, whatever version it claims, and over IPv4 whatever lengths: those don't bound what stands there.
+/// of the error's own family, whatever version and lengths it claims: those don't bound what stands there.
 pub fn parse_quoted(bytes: &[u8], v6_error: bool) -> Result<Packet<'_>, NoPacket> {
     if v6_error {
-        return v6(bytes);
+        return v6(bytes, true);
     }
     let header: &[u8; 20] = bytes.first_chunk().ok_or(NoPacket::Truncated)?;
     let at = usize::from(header[0] & 15) * 4;
@@ -133,11 +133,11 @@ pub(super) fn plain_v6(bytes: &[u8]) -> Option<Packet<'_>> {
 }
 
 #[inline(always)]
-fn v6(bytes: &[u8]) -> Result<Packet<'_>, NoPacket> {
+fn v6(bytes: &[u8], quoted: bool) -> Result<Packet<'_>, NoPacket> {
     let header: &[u8; 40] = bytes.first_chunk().ok_or(NoPacket::Truncated)?;
     let [_, _, _, _, _, _, _, hop_limit, addresses @ ..] = header;
     // What is out of line gives numbers only, so that no packet need stand in memory.
-    let Headers { protocol, at, end, total, fragment } = headers(header, bytes)?;
+    let Headers { protocol, at, end, total, fragment } = headers(header, bytes, quoted)?;
     Ok(Packet {
         addresses: Addresses::v6(addresses),
         protocol,
@@ -161,11 +161,11 @@ struct Headers {
 }
 
 #[inline(never)]
-fn headers(header: &[u8; 40], bytes: &[u8]) -> Result<Headers, NoPacket> {
+fn headers(header: &[u8; 40], bytes: &[u8], quoted: bool) -> Result<Headers, NoPacket> {
     let [_, _, _, _, p0, p1, next, ..] = *header;
     let promised = usize::from(u16::from_be_bytes([p0, p1]));
-    let promised =
-        if promised == 0 && next != NO_NEXT_HEADER { bytes.len() - 40 } else { promised };
+    let promises_nothing = promised == 0 && next != NO_NEXT_HEADER;
+    let promised = if quoted || promises_nothing { bytes.len() - 40 } else { promised };
     let mut total = 40 + promised;
     let mut end = total.min(bytes.len());
     if next == HOP_BY_HOP && total < 42 {
@@ -173,6 +173,7 @@ fn headers(header: &[u8; 40], bytes: &[u8]) -> Result<Headers, NoPacket> {
         return Err(NoPacket::Malformed);
     }
     if next == HOP_BY_HOP
+        && !quoted
         && let Some(length) = jumbo_length(&bytes[40..end])?
     {
         if [p0, p1] != [0, 0] {
