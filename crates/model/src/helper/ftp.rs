@@ -5,11 +5,11 @@
 //! begins like a command and does not end is dropped, so that its sender repeats it. Not modelled: `loose=1`,
 //! `ports=`.
 
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::IpAddr;
 
 use plimsoll_wire::packet::Packet;
 
-use super::with_first_octets;
+use super::{address_v6, with_first_octets};
 use crate::tcp::{Direction, Sequence};
 
 /// Payload of a segment.
@@ -191,9 +191,8 @@ fn extended_port(bytes: &[u8], by: Reader) -> Option<(IpAddr, u16)> {
             (IpAddr::V4(address_of(all).into()), length)
         }
         IpAddr::V6(_) => {
-            let length = rest.iter().position(|octet| *octet == delimiter)?;
-            let text = core::str::from_utf8(&rest[..length]).ok()?;
-            (IpAddr::V6(text.parse::<Ipv6Addr>().ok()?), length)
+            let (address, length) = address_v6::read(rest, delimiter)?;
+            (IpAddr::V6(address), length)
         }
     };
     Some((address, last_port(rest.get(length + 1..)?, delimiter, by.fits)?))
@@ -230,6 +229,8 @@ fn last_port(bytes: &[u8], delimiter: u8, fits: bool) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use core::net::Ipv6Addr;
+
     use super::*;
 
     const OWN: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, 1));

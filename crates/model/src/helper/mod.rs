@@ -3,6 +3,7 @@
 //! Kernel: nf_conntrack_helper.c, `nf_confirm()`, nf_conntrack_proto.c, v6.18. A helper sees a packet at the last
 //! hook, behind the tracker; what it does not like it drops. Not modelled: translation, helpers in user space.
 
+mod address_v6;
 mod calls;
 mod expectations;
 mod ftp;

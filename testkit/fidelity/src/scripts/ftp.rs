@@ -58,6 +58,8 @@ pub(super) const ASKED: &[&str] = &[
     "EPRT |{f}|{a}|1026|\r\n",
     "EPRT !{f}!{a}!1025!\r\n",
     "EPRT |{f}|{x}|1025|\r\n",
+    "EPRT |{f}|00{a}|1025|\r\n",
+    "EPRT |{f}|{a}\u{0}1025|\r\n",
     "EPRT |1|{a}|1025|\r\n",
     "EPRT |2|{a}|1025|\r\n",
     "EPRT |{f}|{a}|66561|\r\n",
