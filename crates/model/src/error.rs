@@ -8,7 +8,6 @@ use core::net::IpAddr;
 use plimsoll_ct::{Counter, Zone};
 use plimsoll_wire::packet::{Packet, Transport, behind_extensions, parse_quoted};
 
-use crate::key::PPP;
 use crate::model::{GRE, Model, Prepared, transport};
 use crate::step::{Info, Step, Verdict};
 use crate::tcp::Direction;
@@ -119,12 +118,7 @@ impl Model {
         if inner.fragment.is_some_and(|f| f.offset != 0) {
             return None;
         }
-        // Version 1 of GRE carries PPP, or has no tuple.
         let transport = if inner.protocol == GRE { transport(&inner) } else { None };
-        if matches!(transport, Some(Transport::Gre { version: 1, protocol, .. }) if protocol != PPP)
-        {
-            return None;
-        }
         let answer = self.key_of(&inner, transport.as_ref(), zone.of_original())?.inverse()?;
         let found = self.find_in(&self.table.probe(answer), zone)?;
         if self.behaviour.error_names_flow && answer.destination() != outer.destination() {

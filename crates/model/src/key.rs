@@ -48,8 +48,13 @@ impl Packed {
                 let [kind, code, _, _, a, b, _, _] = *payload.first_chunk()?;
                 (u16::from_be_bytes([a, b]), u16::from_be_bytes([kind, code]))
             }
-            // PPTP: the source's call id is in its helper's map only; without one it is 0.
-            (47, Some(Transport::Gre { version: 1, protocol: PPP, call_id })) => (0, *call_id),
+            // PPTP: the source's call id is in its helper's map only; without one it is 0. Version 1 carries PPP, or has no tuple.
+            (47, Some(Transport::Gre { version: 1, protocol, call_id })) => {
+                if *protocol != PPP {
+                    return None;
+                }
+                (0, *call_id)
+            }
             (_, _) => (0, 0),
         };
         Some(Self::new(packet.source(), packet.destination(), packet.protocol, ports, zone))

@@ -8,7 +8,6 @@ use plimsoll_wire::packet::{DccpHeader, Packet, SctpHeader, Transport};
 use crate::behaviour::UdpRule;
 use crate::dccp::{self, Dccp};
 use crate::entry::{Memory, Slot};
-use crate::key::PPP;
 use crate::model::{Model, Prepared};
 use crate::sctp::{self, Sctp};
 use crate::settings::Settings;
@@ -100,12 +99,7 @@ impl Model {
                 }
                 after(timeouts.icmpv6, false)
             }
-            (47, gre) => {
-                // Version 1 is PPTP's and carries PPP; nobody looks at the others, nor at what is too short.
-                if matches!(gre, Some(Transport::Gre { version: 1, protocol, .. }) if *protocol != PPP)
-                {
-                    return INVALID;
-                }
+            (47, _) => {
                 if !confirmed {
                     slot.memory = Memory::Gre(timeouts.gre);
                 }

@@ -329,6 +329,22 @@ fn a_call_from_the_server_that_was_refused_is_not_taken_later() {
     assert_eq!(s.counters(), [0, 0, 0]);
 }
 
+/// As a running 6.18 does: version 1 of GRE that carries no PPP has no tuple, and meets nothing.
+#[test]
+fn what_is_no_ppp_meets_no_call_of_the_ids_0() {
+    let (mut s, mut next) = connected("6.18");
+    for (reply, kind) in [(false, 1), (true, 2), (false, 7), (true, 8)] {
+        say(&mut s, &mut next, (reply, kind, [0, 0], 1));
+    }
+    let mut packet = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 47, 0, 0];
+    packet.extend([CLIENT, SERVER].concat());
+    packet.extend([0x20, 1, 8, 0, 0, 0, 0, 0]);
+    let packet = parse_ip(&packet).unwrap();
+    let step = s.model.packet(Time::from_secs(2), &packet, &Treatment::default());
+    assert_eq!((step.info, s.counters()), (Info::Invalid, [2, 0, 0]));
+    assert_eq!((s.gre(false, 0).info, s.counters()), (Info::Related, [2, 1, 2]));
+}
+
 /// Linux 6.18, `cargo xtask fidelity scripts 20000 303`: a control connection that spoke of no call takes the GRE entry
 /// of the call ids 0 with it, which it never expected.
 #[test]
