@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
 use plimsoll_ct::{Counter, Counters, CpuCounters, Entry, ZoneDirection};
@@ -15,6 +16,7 @@ use plimsoll_wire::ctnetlink::{self, Filter, command};
 use plimsoll_wire::netlink::{Message, Messages, Writer, flag};
 use plimsoll_wire::statistics;
 
+use crate::forge;
 use crate::vlan::Tag;
 
 /// Memory for incomplete datagrams.
@@ -25,6 +27,8 @@ pub(crate) const FRAGMENT_SECONDS: &str = "3600";
 const LOOPBACK_MTU: &str = "300000";
 /// Addresses of IPv6 that are the router's own.
 const OWN_V6: &str = "2001:db8:3::/48";
+/// A link that is not there by then will not be.
+const LINK_PATIENCE: Duration = Duration::from_secs(20);
 const ROUTER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// The last but one octet tells the router's rules how to treat a packet ([`code`]), the one before it
 /// which policy its entry gets, and the one before that which helper.
@@ -238,11 +242,29 @@ impl Kernel {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let names = ["c", "r", "s"].map(|n| format!("model-{}-{number}-{n}", std::process::id()));
-        let built = Self::build(&names);
+        let built = Self::build(&names).and_then(|kernel| {
+            kernel.await_link()?;
+            Ok(kernel)
+        });
         if built.is_err() {
             remove(&names);
         }
         built
+    }
+
+    /// Waits until what the client sends comes to the router: a link that just went up loses it, and says nothing, until a worker of the
+    /// kernel has got round to it.
+    fn await_link(&self) -> io::Result<()> {
+        let begun = Instant::now();
+        let probe = forge::ip([192, 0, 2, 1].into(), [192, 0, 2, 2].into(), 253, &[0; 8]);
+        let untracked = Treatment { untracked: true, ..Treatment::default() };
+        while self.classes()? == Classes::default() {
+            if begun.elapsed() > LINK_PATIENCE {
+                return Err(Error::other("what the client sends does not come to the router"));
+            }
+            self.forward(&probe, &untracked)?;
+        }
+        Ok(())
     }
 
     fn build(names: &[String; 3]) -> io::Result<Self> {
