@@ -2,10 +2,10 @@
 //!
 //! Kernel: `nf_ct_ipv4_gather_frags()` with net/ipv4/ip_fragment.c, `nf_ct_frag6_gather()`,
 //! nf_conntrack_reasm.c, v6.18. A part that overlaps another ends its datagram; an exact repetition is
-//! dropped alone. Kernels before about 4.20 cut overlaps instead; not modelled. Offsets: octets; times:
-//! ticks.
+//! dropped alone. Kernels before about 4.20 cut overlaps instead; not modelled. Each family has its own queues and its
+//! own limit on their memory. Offsets: octets; times: ticks.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -18,8 +18,28 @@ const LONGEST: usize = 65_535;
 /// Parts from one source, over IPv4, between two of the same datagram: more, and what was gathered of that is thrown
 /// away (net.ipv4.ipfrag_max_dist).
 const FURTHEST: u32 = 64;
-/// What a queue costs beside its octets, roughly as the kernel counts it.
-const OVERHEAD: usize = 256;
+
+/// What the kernel counts for a queue without its parts, measured on 6.18.
+const fn overhead(v6: bool) -> usize {
+    if v6 { 184 } else { 200 }
+}
+
+/// What the kernel counts for a part of so many octets, IP header included: its truesize as a frame out of a veth pair,
+/// measured on 6.18. Buffers of other drivers are of other sizes.
+const fn truesize(length: usize) -> usize {
+    /// What describes the buffer, and what stands at its end.
+    const ABOUT: (usize, usize) = (256, 320);
+    /// The smallest buffer; others have a power of two.
+    const SMALL: usize = 576;
+    const PAGE: usize = 4096;
+    // With the link's header, and room for another.
+    let frame = length + 14 + 16;
+    if frame >= PAGE {
+        return ABOUT.0 + SMALL + length.next_multiple_of(PAGE);
+    }
+    let buffer = frame.next_multiple_of(64) + ABOUT.1;
+    ABOUT.0 + if buffer <= SMALL { SMALL } else { buffer.next_power_of_two() }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Which {
@@ -43,11 +63,13 @@ impl Which {
 
 #[derive(Debug, Clone, Default)]
 struct Queue {
-    /// Octets so far, with holes.
-    octets: Vec<u8>,
-    /// Runs without holes, in order: first octet, one past the last. Only what comes right behind the last run makes it
-    /// longer; other neighbours stay apart.
-    runs: Vec<(u32, u32)>,
+    /// Runs without holes, by the place of the first octet. Only what comes right behind the last run makes it longer;
+    /// other neighbours stay apart.
+    runs: BTreeMap<u32, Vec<u8>>,
+    /// Octets of all runs.
+    there: u32,
+    /// What the kernel counts for its parts.
+    bytes: usize,
     /// Length known from the last part, else the furthest end.
     length: u32,
     last_seen: bool,
@@ -136,7 +158,7 @@ impl Datagram {
 pub(crate) struct Limits {
     /// Ticks that one waits: over IPv4, over IPv6.
     pub(crate) timeouts: (u32, u32),
-    /// Octets of all.
+    /// Bytes of all over one of these, as the kernel counts them; more, and no part is taken.
     pub(crate) room: usize,
     /// See [`Behaviour::mixed_ecn_ends`](crate::Behaviour).
     pub(crate) mixed_ecn_ends: bool,
@@ -168,7 +190,17 @@ enum Placed {
 /// Incomplete datagrams.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Defragmenter {
+    v4: Family,
+    v6: Family,
+}
+
+/// Those over one of IPv4 and IPv6.
+#[derive(Debug, Clone, Default)]
+struct Family {
     queues: BTreeMap<Which, Queue>,
+    /// The queues in order of their deadlines.
+    deadlines: BTreeSet<(u64, Which)>,
+    /// What the kernel counts for all.
     bytes: usize,
     /// Of IPv4: each source with its queues and its parts so far.
     sources: BTreeMap<IpAddr, (usize, u32)>,
@@ -181,29 +213,51 @@ impl Defragmenter {
         packet: &Packet<'_>,
         treatment: &Treatment,
         now: u64,
-        Limits { timeouts, room, mixed_ecn_ends }: Limits,
+        limits: Limits,
     ) -> Gathered {
         let Some(fragment) = packet.fragment else { return Gathered::Alone };
+        self.family(packet.is_v6()).add(packet, &fragment, treatment, now, limits)
+    }
+
+    /// Keeps what stands in front of the payload of a first part that was just taken, for who wants to show the datagram, as long as the
+    /// others are waited for. A part that was refused, as one that is there already, is not remembered.
+    pub(crate) fn remember(&mut self, part: &Packet<'_>, head: Vec<u8>) {
+        let Some(fragment) = part.fragment else { return };
+        let queue = self.family(part.is_v6()).queues.get_mut(&Which::of(part, &fragment));
+        if let Some(queue) = queue.filter(|queue| queue.headless) {
+            (queue.head, queue.headless) = (head, false);
+        }
+    }
+
+    const fn family(&mut self, v6: bool) -> &mut Family {
+        if v6 { &mut self.v6 } else { &mut self.v4 }
+    }
+}
+
+impl Family {
+    fn add(
+        &mut self,
+        packet: &Packet<'_>,
+        fragment: &Fragment,
+        treatment: &Treatment,
+        now: u64,
+        Limits { timeouts, room, mixed_ecn_ends }: Limits,
+    ) -> Gathered {
+        self.expire(now);
+        if room == 0 || self.bytes > room {
+            return Gathered::Kept;
+        }
         let v6 = packet.is_v6();
         let timeout = if v6 { timeouts.1 } else { timeouts.0 };
-        let which = Which::of(packet, &fragment);
-        if self.queues.get(&which).is_some_and(|q| q.deadline <= now) {
-            self.drop_queue(&which);
-        }
-        if self.bytes > room {
-            self.expire(now);
-            if self.bytes > room && !self.queues.contains_key(&which) {
-                return Gathered::Kept;
-            }
-        }
+        let which = Which::of(packet, fragment);
         let queue = self.queue(which, v6, now + u64::from(timeout));
-        let before = queue.octets.len();
-        let mut placed = queue.place(&fragment, packet, treatment, v6);
+        let before = queue.bytes;
+        let mut placed = queue.place(fragment, packet, treatment, v6);
         let mixed = queue.ecn & ecn::NOT_CAPABLE != 0 && queue.ecn != ecn::NOT_CAPABLE;
         if mixed_ecn_ends && mixed && matches!(placed, Placed::Complete) {
             placed = Placed::Broken;
         }
-        let more = queue.octets.len() - before;
+        let more = queue.bytes - before;
         self.bytes += more;
         match placed {
             Placed::Kept | Placed::Refused => Gathered::Kept,
@@ -228,14 +282,17 @@ impl Defragmenter {
         let new = Queue { deadline, ..Queue::default() };
         let source = (!v6).then(|| self.sources.entry(which.source).or_default());
         let queue = self.queues.entry(which).or_insert_with(|| {
-            self.bytes += OVERHEAD;
+            self.bytes += overhead(v6);
+            self.deadlines.insert((deadline, which));
             new.clone()
         });
         if let Some((queues, count)) = source {
             *queues += usize::from(queue.count == 0);
             *count = count.wrapping_add(1).max(1);
             if !queue.runs.is_empty() && count.wrapping_sub(queue.count) > FURTHEST {
-                self.bytes -= queue.octets.len();
+                self.bytes -= queue.bytes;
+                self.deadlines.remove(&(queue.deadline, which));
+                self.deadlines.insert((deadline, which));
                 *queue = new;
             }
             queue.count = *count;
@@ -243,18 +300,10 @@ impl Defragmenter {
         queue
     }
 
-    /// Keeps what stands in front of the payload of a first part that was just taken, for who wants to show the datagram, as long as the
-    /// others are waited for. A part that was refused, as one that is there already, is not remembered.
-    pub(crate) fn remember(&mut self, part: &Packet<'_>, head: Vec<u8>) {
-        let queue = part.fragment.and_then(|f| self.queues.get_mut(&Which::of(part, &f)));
-        if let Some(queue) = queue.filter(|queue| queue.headless) {
-            (queue.head, queue.headless) = (head, false);
-        }
-    }
-
     fn drop_queue(&mut self, which: &Which) -> Option<Queue> {
         let queue = self.queues.remove(which)?;
-        self.bytes = self.bytes.saturating_sub(OVERHEAD + queue.octets.len());
+        self.deadlines.remove(&(queue.deadline, *which));
+        self.bytes -= overhead(which.source.is_ipv6()) + queue.bytes;
         if let Some((queues, _)) = self.sources.get_mut(&which.source) {
             *queues -= 1;
             if *queues == 0 {
@@ -265,9 +314,9 @@ impl Defragmenter {
     }
 
     fn expire(&mut self, now: u64) {
-        let old: Vec<Which> =
-            self.queues.iter().filter(|(_, q)| q.deadline <= now).map(|(w, _)| *w).collect();
-        for which in old {
+        while let Some(&(deadline, which)) = self.deadlines.first()
+            && deadline <= now
+        {
             self.drop_queue(&which);
         }
     }
@@ -299,14 +348,16 @@ impl Queue {
         if !self.learn_end(end, fragment.more) || length == 0 {
             return if v6 { Placed::Refused } else { Placed::Broken };
         }
-        let at = self.runs.partition_point(|run| run.1 <= start);
-        if let Some(&(first, past)) = self.runs.get(at)
-            && first < end
+        // Of the runs that begin before its end the last one reaches furthest.
+        if let Some((&first, run)) = self.runs.range(..end).next_back()
+            && let past = first + run.len() as u32
+            && past > start
         {
             return if first <= start && end <= past { Placed::Refused } else { Placed::Broken };
         }
         self.ecn |= 1 << fragment.ecn;
-        self.fill(at, start, end, packet.payload);
+        self.fill(start, length, packet.payload);
+        self.bytes += truesize((packet.length as usize).clamp(length as usize, LONGEST + 40));
         if start == 0 {
             self.protocol = fragment.protocol;
             self.hop_limit = packet.hop_limit;
@@ -315,8 +366,7 @@ impl Queue {
             self.headers = if v6 { headers.saturating_sub(8) } else { headers };
             self.headless = true;
         }
-        let there: u32 = self.runs.iter().map(|(first, past)| past - first).sum();
-        if !self.last_seen || there != self.length {
+        if !self.last_seen || self.there != self.length {
             return Placed::Kept;
         }
         // Together with its headers it may be too long for an IP packet: IPv6 counts what stands behind
@@ -345,22 +395,25 @@ impl Queue {
         true
     }
 
-    /// The octets from `start` to `end` are there, in front of the run at this place.
-    fn fill(&mut self, at: usize, start: u32, end: u32, octets: &[u8]) {
-        match self.runs.last_mut() {
-            Some((_, past)) if *past == start => *past = end,
-            _ => self.runs.insert(at, (start, end)),
-        }
-        if self.octets.len() < end as usize {
-            self.octets.resize(end as usize, 0);
-        }
-        let held = octets.len().min((end - start) as usize);
-        self.octets[start as usize..start as usize + held].copy_from_slice(&octets[..held]);
+    /// So many octets from `start` on are there, which were not.
+    fn fill(&mut self, start: u32, length: u32, octets: &[u8]) {
+        let run = match self.runs.last_entry() {
+            Some(last) if last.key() + last.get().len() as u32 == start => last.into_mut(),
+            _ => self.runs.entry(start).or_default(),
+        };
+        let past = run.len() + length as usize;
+        run.extend_from_slice(&octets[..octets.len().min(length as usize)]);
+        run.resize(past, 0);
+        self.there += length;
     }
 
     /// What all parts together are.
     fn datagram(self) -> Datagram {
-        let Self { octets, protocol, hop_limit, headers, ecn, treatment, head, .. } = self;
+        let Self { runs, there, protocol, hop_limit, headers, ecn, treatment, head, .. } = self;
+        let mut runs = runs.into_values();
+        let mut octets = runs.next().unwrap_or_default();
+        octets.reserve_exact(there as usize - octets.len());
+        runs.for_each(|run| octets.extend(run));
         let congested = ecn & ecn::CONGESTED != 0 && ecn & ecn::CAPABLE != 0;
         Datagram { octets, protocol, hop_limit, headers, congested, treatment, head }
     }

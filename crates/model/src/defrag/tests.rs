@@ -46,7 +46,7 @@ fn a_datagram_is_whole_with_its_last_part_in_any_order() {
     assert_eq!(add(&mut d, 8, 8, true), None);
     let whole = add(&mut d, 0, 8, true).unwrap();
     assert_eq!(whole.octets.len(), 21);
-    assert_eq!(d.bytes, 0);
+    assert_eq!(d.v4.bytes, 0);
 }
 
 #[test]
@@ -54,9 +54,9 @@ fn a_repeated_part_is_dropped_alone_and_an_overlap_ends_the_datagram() {
     let mut d = Defragmenter::default();
     add(&mut d, 0, 16, true);
     assert_eq!(add(&mut d, 8, 8, true), None);
-    assert_eq!(d.queues.len(), 1);
+    assert_eq!(d.v4.queues.len(), 1);
     assert_eq!(add(&mut d, 8, 16, true), None);
-    assert_eq!(d.queues.len(), 0);
+    assert_eq!(d.v4.queues.len(), 0);
     assert_eq!(add(&mut d, 16, 8, false), None);
 }
 
@@ -114,7 +114,7 @@ fn a_part_that_comes_too_late_begins_its_datagram_anew() {
         assert_eq!(add(&mut d, 8, 8, false).is_some(), whole, "{others} others in between");
         // Of what begins anew the last part is there.
         assert_eq!(add(&mut d, 0, 8, true).is_some(), !whole);
-        assert_eq!(d.sources.len(), 1);
+        assert_eq!(d.v4.sources.len(), 1);
     }
 }
 
@@ -180,24 +180,130 @@ fn parts_that_know_congestion_and_parts_that_do_not_make_no_datagram() {
             Gathered::Kept | Gathered::Alone => (false, false),
         };
         assert_eq!(seen, (whole, congested), "{values:?}");
-        assert_eq!(d.bytes, 0, "{values:?}: nothing waits");
+        assert_eq!(d.v4.bytes, 0, "{values:?}: nothing waits");
     }
+}
+
+/// A part of IPv6 with octets of zero.
+fn part_v6(id: u32, offset: u32, octets: &[u8], more: bool) -> Packet<'_> {
+    let length = octets.len() as u32 + 48;
+    Packet { addresses: Addresses::v6(&[1; 32]), length, ..part(id, offset, octets, more) }
+}
+
+type Part = fn(u32, u32, &[u8], bool) -> Packet<'_>;
+const FAMILIES: [Part; 2] = [part, part_v6];
+
+fn add_within(d: &mut Defragmenter, room: usize, packet: &Packet<'_>) -> Gathered {
+    d.add(packet, &Treatment::default(), NOW, Limits { room, ..LIMITS })
 }
 
 #[test]
 fn what_waits_is_bounded() {
     let mut d = Defragmenter::default();
     for id in 0..100_000u32 {
-        let packet = Packet {
-            addresses: Addresses::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()),
-            protocol: 17,
-            hop_limit: 64,
-            fragment: Some(Fragment { id, offset: 65_000, more: true, protocol: 17, ecn: 0 }),
-            payload: &[0; 8],
-            payload_length: 8,
-            length: 28,
-        };
-        d.add(&packet, &Treatment::default(), NOW, LIMITS);
+        add_within(&mut d, 1 << 20, &part(id, 65_000, &[0; 8], true));
     }
-    assert!(d.bytes < (1 << 20) + 66_000, "{}", d.bytes);
+    // The one part that goes beyond it is taken.
+    assert_eq!(d.v4.bytes, ((1 << 20) / 1032 + 1) * 1032);
+    let held: usize = d.v4.queues.values().flat_map(|q| q.runs.values()).map(Vec::len).sum();
+    assert_eq!(held, d.v4.queues.len() * 8, "a hole takes nothing");
+}
+
+#[test]
+fn a_datagram_is_gathered_as_long_as_the_parts_of_all_do_not_exceed_the_limit() {
+    // Parts, octets of each; the lowest threshold at which 6.18 gathers them, over IPv4, over IPv6.
+    let cases: [(u32, usize, [usize; 2]); 7] = [
+        (2, 8, [1032, 1016]),
+        (3, 8, [1864, 1848]),
+        (4, 8, [2696, 2680]),
+        (3, 64, [1864, 1848]),
+        (2, 1400, [2504, 2488]),
+        (3, 1400, [4808, 4792]),
+        (2, 4000, [8648, 8632]),
+    ];
+    for (parts, octets, thresholds) in cases {
+        for (part, threshold) in FAMILIES.into_iter().zip(thresholds) {
+            for (room, whole) in [(threshold - 1, false), (threshold, true), (0, false)] {
+                let mut d = Defragmenter::default();
+                let mut last = Gathered::Kept;
+                for at in 0..parts {
+                    let octets = alloc::vec![0; octets];
+                    let offset = at * octets.len() as u32;
+                    let packet = part(1, offset, &octets, at + 1 < parts);
+                    last = add_within(&mut d, room, &packet);
+                }
+                let seen = matches!(last, Gathered::Whole(_));
+                assert_eq!(seen, whole, "{parts} parts of {} at {room}", octets);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_kernel_counts_for_a_part_what_its_buffer_takes() {
+    // Octets of its payload, and what ipfrag's memory grew by on 6.18.
+    let measured = [
+        (8, 832),
+        (200, 832),
+        (208, 1280),
+        (648, 1280),
+        (656, 2304),
+        (1672, 2304),
+        (1680, 4352),
+        (3720, 4352),
+        (3728, 8448),
+        (4040, 8448),
+        (4048, 4928),
+        (4072, 4928),
+        (4080, 9024),
+    ];
+    for (payload, bytes) in measured {
+        assert_eq!(truesize(payload + 20), bytes, "{payload}");
+    }
+}
+
+#[test]
+fn each_family_has_its_own_limit() {
+    for (filling, other) in [(FAMILIES[0], FAMILIES[1]), (FAMILIES[1], FAMILIES[0])] {
+        let mut d = Defragmenter::default();
+        for id in 0..100 {
+            add_within(&mut d, 10_000, &filling(id, 0, &[0; 8], true));
+        }
+        assert_eq!(add_within(&mut d, 10_000, &other(1, 0, &[0; 8], true)), Gathered::Kept);
+        let last = add_within(&mut d, 10_000, &other(1, 8, &[0; 8], false));
+        assert!(matches!(last, Gathered::Whole(_)));
+    }
+}
+
+#[test]
+fn what_has_waited_too_long_makes_room() {
+    let mut d = Defragmenter::default();
+    let mut add = |id, offset, more, now| {
+        let limits = Limits { room: 1000, ..LIMITS };
+        let packet = part(id, offset, &[0; 8], more);
+        matches!(d.add(&packet, &Treatment::default(), now, limits), Gathered::Whole(_))
+    };
+    assert!(!add(1, 0, true, NOW));
+    assert!(!add(2, 0, true, NOW + 29) && !add(2, 8, false, NOW + 29), "no room");
+    assert!(!add(3, 0, true, NOW + 30));
+    assert!(!add(3, 8, false, NOW + 30), "no room again");
+    assert!(!add(4, 8, false, NOW + 60) && !add(4, 0, true, NOW + 60));
+    assert_eq!((d.v4.queues.len(), d.v4.deadlines.len(), d.v4.bytes), (1, 1, 1032));
+}
+
+#[test]
+fn last_parts_first_take_no_more_than_first_parts_first() {
+    for last_first in [false, true] {
+        let mut d = Defragmenter::default();
+        let mut whole = 0;
+        for step in 0..44 {
+            let at = if last_first { 43 - step } else { step };
+            for id in 0..41 {
+                let packet = part(id, at * 1480, &[0; 1480], at < 43);
+                let gathered = add_within(&mut d, 4 << 20, &packet);
+                whole += u32::from(matches!(gathered, Gathered::Whole(_)));
+            }
+        }
+        assert_eq!((whole, d.v4.bytes), (41, 0), "last first: {last_first}");
+    }
 }
