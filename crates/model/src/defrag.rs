@@ -41,6 +41,15 @@ const fn truesize(length: usize) -> usize {
     ABOUT.0 + if buffer <= SMALL { SMALL } else { buffer.next_power_of_two() }
 }
 
+/// Whether an IP header can say this: 13 bits for the offset, in eights, two that tell of congestion, 16 for the length.
+/// Packets that were not read but made may say more.
+const fn is_sayable(packet: &Packet<'_>, fragment: &Fragment) -> bool {
+    fragment.offset <= 0x1fff * 8
+        && fragment.offset.is_multiple_of(8)
+        && fragment.ecn <= 3
+        && packet.payload_length as usize <= LONGEST
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Which {
     source: IpAddr,
@@ -216,6 +225,9 @@ impl Defragmenter {
         limits: Limits,
     ) -> Gathered {
         let Some(fragment) = packet.fragment else { return Gathered::Alone };
+        if !is_sayable(packet, &fragment) {
+            return Gathered::Kept;
+        }
         self.family(packet.is_v6()).add(packet, &fragment, treatment, now, limits)
     }
 
@@ -372,7 +384,7 @@ impl Queue {
         // Together with its headers it may be too long for an IP packet: IPv6 counts what stands behind
         // its 40 octets.
         let headers = if v6 { self.headers.saturating_sub(40) } else { self.headers };
-        let fits = (headers + self.length) as usize <= LONGEST;
+        let fits = headers.saturating_add(self.length) as usize <= LONGEST;
         if fits { Placed::Complete } else { Placed::Broken }
     }
 

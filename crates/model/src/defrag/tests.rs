@@ -307,3 +307,33 @@ fn last_parts_first_take_no_more_than_first_parts_first() {
         assert_eq!((whole, d.v4.bytes), (41, 0), "last first: {last_first}");
     }
 }
+
+#[test]
+fn parts_that_no_header_can_say_are_refused() {
+    const MOST: u32 = u32::MAX;
+    let mut d = Defragmenter::default();
+    for family in FAMILIES {
+        let fine = family(1, 8, &[0; 8], false);
+        let fragment = fine.fragment.unwrap();
+        let refused = [
+            Packet { fragment: Some(Fragment { offset: MOST, ..fragment }), ..fine },
+            Packet { fragment: Some(Fragment { offset: MOST & !7, ..fragment }), ..fine },
+            Packet { fragment: Some(Fragment { offset: 9, ..fragment }), ..fine },
+            Packet { fragment: Some(Fragment { ecn: 9, ..fragment }), ..fine },
+            Packet { payload_length: MOST, ..fine },
+        ];
+        for packet in &refused {
+            assert_eq!(add_within(&mut d, 4 << 20, packet), Gathered::Kept);
+        }
+        assert_eq!((d.v4.bytes, d.v6.bytes), (0, 0));
+        // The length is only what the headers' are taken from.
+        for length in [0, MOST] {
+            let packets = [
+                Packet { length, ..family(2, 0, &[0; 8], true) },
+                Packet { length, ..family(2, 8, &[0; 8], false) },
+            ];
+            let [first, last] = packets.map(|packet| add_within(&mut d, 4 << 20, &packet));
+            assert_eq!((first, matches!(last, Gathered::Whole(_))), (Gathered::Kept, length == 0));
+        }
+    }
+}
