@@ -215,7 +215,7 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
             "同时有 {n} 个条目受保护，不会被淘汰。"
         )
     };
-    let again = arguments.capture.iter().all(|path| path.is_file());
+    let again = arguments.capture.iter().all(|path| replay::is_file(path));
     remarks.push(match again.then(|| smallest(flags, protected)).transpose()? {
         None => spoken!(
             language,

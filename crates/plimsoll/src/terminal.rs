@@ -4,6 +4,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use plimsoll_ct::Time;
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_probe::said_of;
 use plimsoll_report::{Clock, Language, Style, clean, span, spoken};
@@ -170,6 +171,12 @@ pub fn unwritten(error: &std::io::Error) -> Said {
 /// Seconds east of UTC of this host's clock, now.
 pub fn zone_offset() -> i32 {
     jiff::Zoned::now().offset().seconds()
+}
+
+/// The same at another moment: clocks go back and forth with the seasons.
+pub fn zone_offset_at(moment: Time) -> i32 {
+    let moment = jiff::Timestamp::from_nanosecond(moment.0.into()).unwrap_or_default();
+    jiff::tz::TimeZone::system().to_offset(moment).seconds()
 }
 
 fn first_set(names: &[&str]) -> Option<String> {

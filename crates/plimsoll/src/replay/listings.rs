@@ -82,8 +82,9 @@ pub fn event(event: Event, at: Option<Time>) -> String {
     };
     let mut text = String::new();
     if let Some(at) = at {
-        let micros = at.0.rem_euclid(1_000_000_000) / 1000;
-        let _ = write!(text, "[{}.{micros:06}]\t", at.secs());
+        let sign = if at.0 < 0 { "-" } else { "" };
+        let micros = at.0.div_euclid(1000).unsigned_abs();
+        let _ = write!(text, "[{sign}{}.{:06}]\t", micros / 1_000_000, micros % 1_000_000);
     }
     text.push_str(kind);
     let mut entry = Entry { age: None, mark: None, references: None, ..event.entry };

@@ -13,6 +13,7 @@ mod workload;
 
 pub use arguments::{Arguments, setting};
 pub use search::{answer_again, answer_for};
+pub use source::is_file;
 
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
@@ -66,6 +67,13 @@ fn show(arguments: &Arguments) -> Result<(), Failure> {
         return listing(arguments);
     }
     let drawn = arguments.plot.as_deref();
+    if let Some(capture) = drawn.and_then(|path| plot::replaced(path, &arguments.captures)) {
+        let (path, capture) = (drawn.unwrap_or(capture).display(), capture.display());
+        return Err(Failure::Usage(said!(
+            "--plot {path}: the drawing would take the place of a capture, {capture}",
+            "--plot {path}：图会覆盖抓包文件 {capture}"
+        )));
+    }
     let nowhere = drawn.and_then(Path::parent).filter(|d| !d.as_os_str().is_empty() && !d.is_dir());
     if let Some(directory) = nowhere {
         let directory = directory.display();
@@ -75,7 +83,7 @@ fn show(arguments: &Arguments) -> Result<(), Failure> {
         )));
     }
     let (answer, details) = answer_for(arguments)?;
-    let style = style(arguments);
+    let style = style(arguments, answer.span.map(|(first, _)| first));
     let mut text = if arguments.json {
         report::replay_json(&answer, &details)
     } else {
@@ -123,6 +131,12 @@ fn check_form(arguments: &Arguments) -> Result<(), Said> {
              不能与 --what-if 和 --plot 一起用",
         ));
     }
+    if arguments.json && arguments.plot.as_deref() == Some(Path::new("-")) {
+        return Err(Said::of(
+            "--plot -: --json has standard output for itself; give the drawing a file",
+            "--plot -：--json 独占标准输出；请把图写入文件",
+        ));
+    }
     match arguments.output {
         Some(Form::Proc | Form::Conntrack) if !(arguments.dump || arguments.expectations) => {
             Err(Said::of(
@@ -148,11 +162,13 @@ pub(super) fn rules(arguments: &Arguments) -> Rules {
     }
 }
 
-fn style(arguments: &Arguments) -> Style {
+/// With the clock as it went in this host's zone when the capture began.
+fn style(arguments: &Arguments, began: Option<Time>) -> Style {
     let clock = if arguments.utc {
         Clock::Utc
     } else {
-        let minutes = i16::try_from(terminal::zone_offset() / 60).unwrap_or(0);
+        let offset = began.map_or_else(terminal::zone_offset, terminal::zone_offset_at);
+        let minutes = i16::try_from(offset / 60).unwrap_or(0);
         if minutes == 0 { Clock::Utc } else { Clock::Offset { minutes } }
     };
     Style {
@@ -211,33 +227,36 @@ fn listing(arguments: &Arguments) -> Result<(), Failure> {
     let mut replay = Replay::new(configs, rules(arguments));
     replay.name_interface(&arguments.interface);
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    // Once nobody reads any more, the rest of the work is in vain, but harmless.
+    // Once nobody reads any more, nothing more is read: the captures may have no end.
     let mut written = Ok(());
     if arguments.events {
         replay.first_mut().into_iter().for_each(Model::listen);
     }
     let stamped = arguments.output == Some(Form::Timestamp);
     let source = Source::of(arguments).map_err(Failure::Usage)?;
+    // What comes through a pipe may come slowly: it is shown at once.
+    let live = (arguments.events || arguments.log) && !source.again();
     let mut first = None;
     let faults = source.pass(&REPLAYING, |records| {
         first = first.or_else(|| records.iter().find_map(|record| record.time));
-        if !arguments.events {
-            // Of each packet there may be a line or two, and the model keeps so many.
-            for some in records.chunks(1024) {
-                replay.feed(some);
-                if arguments.log && written.is_ok() {
-                    written = log(&mut out, &mut replay);
-                }
+        // Of each packet there may be a line or two of the log, and the model keeps so many.
+        let together = if arguments.events { 1 } else { 1024 };
+        for some in records.chunks(together) {
+            replay.feed(some);
+            if arguments.events {
+                let now = some.first().and_then(|record| record.time);
+                written = events(&mut out, &mut replay, stamped, now);
+            } else if arguments.log {
+                written = log(&mut out, &mut replay);
             }
-            return ControlFlow::Continue(());
-        }
-        for record in records {
-            replay.feed(&[*record]);
-            if written.is_ok() {
-                written = events(&mut out, &mut replay, stamped, record.time);
+            if written.is_err() {
+                return ControlFlow::Break(());
             }
         }
-        ControlFlow::Continue(())
+        if live {
+            written = out.flush();
+        }
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     let faults = faults.map_err(Failure::Failed)?;
     replay.finish(arguments.at.zip(first).map(|(moment, first)| moment.time(first)));

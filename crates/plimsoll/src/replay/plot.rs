@@ -2,7 +2,24 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The capture whose place a drawing would take, under whatever name.
+pub fn replaced<'a>(place: &Path, captures: &'a [PathBuf]) -> Option<&'a Path> {
+    let there = fs::metadata(place).ok().filter(|_| place != Path::new("-"))?;
+    let same = |path: &&PathBuf| {
+        let about = if path.as_path() == Path::new("-") {
+            let input = io::stdin().as_fd().try_clone_to_owned();
+            input.and_then(|input| File::from(input).metadata())
+        } else {
+            fs::metadata(path)
+        };
+        about.is_ok_and(|about| (about.dev(), about.ino()) == (there.dev(), there.ino()))
+    };
+    captures.iter().filter(|_| there.is_file()).find(same).map(PathBuf::as_path)
+}
 
 /// Writes it beside its place and renames it, so that a disk that is full costs no earlier drawing. What is no file
 /// (a device, a pipe) is written straight; a link goes on leading where it led.

@@ -49,21 +49,36 @@ fn every_setting_of_a_drawing_can_be_told_from_the_others() {
             svg.lines().filter(|l| l.starts_with("<polyline") && l.contains("width=\"1.8\""));
         let looks: Vec<_> =
             curves.map(|l| (value(l, "stroke"), value(l, "stroke-dasharray"))).collect();
-        let keys = svg.lines().filter(|l| l.starts_with("<text") && l.contains(": peak "));
+        let legend = svg.lines().skip_while(|l| !l.contains("x marks drops")).skip(1);
+        let legend = legend.filter(|l| l.starts_with("<text") && l.contains("font-size=\"12\""));
+        let keys: Vec<_> = legend.collect();
+        let peaks = keys.iter().filter(|l| l.contains("peak ")).count();
+        let keys = keys.into_iter();
         // A letter takes some seven of the drawing's 960 units.
         let ends = keys.map(|l| {
             let text = l.split('>').nth(1).unwrap().split('<').next().unwrap();
             let at: f64 = value(l, "x").unwrap().parse().unwrap();
             (at, at + text.chars().count() as f64 * 6.7)
         });
-        (looks, ends.collect::<Vec<_>>())
+        (looks, peaks, ends.collect::<Vec<_>>())
     };
     let long = ["--what-if=tcp_timeout_time_wait=120,60,30", "--what-if=udp_timeout=30,10"];
-    for (values, more, number, columns) in
-        [("400,500", &[][..], 3, 2), ("40,50,60,70", &long[..1], 13, 1), ("400,500", &long, 13, 1)]
-    {
-        let (looks, keys) = drawn(values, more);
-        assert_eq!((looks.len(), keys.len()), (number, number));
+    let longer = [
+        "--what-if=tcp_timeout_time_wait=60",
+        "--what-if=udp_timeout=10",
+        "--what-if=tcp_timeout_established=7200",
+        "--what-if=icmp_timeout=11",
+        "--what-if=icmpv6_timeout=12",
+        "--what-if=tcp_timeout_syn_recv=14",
+    ];
+    for (values, more, number, columns) in [
+        ("400,500", &[][..], 3, 2),
+        ("40,50,60,70", &long[..1], 13, 1),
+        ("400,500", &long, 13, 1),
+        ("300", &longer, 2, 1),
+    ] {
+        let (looks, peaks, keys) = drawn(values, more);
+        assert_eq!((looks.len(), peaks), (number, number));
         let different: std::collections::BTreeSet<_> = looks.iter().collect();
         assert_eq!(different.len(), number, "{looks:?}");
         let starts: std::collections::BTreeSet<_> = keys.iter().map(|(at, _)| *at as u32).collect();
@@ -125,12 +140,16 @@ fn drawn(columns: u16, arguments: &[&str], mut last: impl FnMut(&str) -> bool) -
 
 #[test]
 fn the_progress_bar_is_as_wide_as_the_terminal_and_no_wider() {
-    for columns in [60u16, 132] {
+    for (columns, lang, word, left) in [
+        (60u16, "en", "replaying ", " left"),
+        (132, "en", "replaying ", " left"),
+        (80, "zh", "正在回放 ", "剩余"),
+    ] {
         let made = "rate=5000/s lifetime=fixed:1s udp=100% seed=1 for=10h";
-        let long = ["replay", "--no-search", "--synthetic", made];
+        let long = ["replay", "--no-search", "--lang", lang, "--synthetic", made];
         // Until a line is over that shows how much is left.
-        let text = drawn(columns, &long, |text| text.matches(" left").count() > 2);
-        let lines: Vec<&str> = text.split(['\r', '\n']).filter(|l| l.contains(" left")).collect();
+        let text = drawn(columns, &long, |text| text.matches(left).count() > 2);
+        let lines: Vec<&str> = text.split(['\r', '\n']).filter(|l| l.contains(left)).collect();
         assert!(lines.len() > 1, "{text:?}");
         for line in &lines[..lines.len() - 1] {
             // Without what moves the cursor: ESC [ … letter.
@@ -139,10 +158,17 @@ fn the_progress_bar_is_as_wide_as_the_terminal_and_no_wider() {
                 _ => piece.split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |p| p.1),
             });
             let plain = pieces.collect::<String>();
-            assert_eq!(plain.chars().count(), usize::from(columns), "{line:?}");
-            assert!(plain.starts_with("replaying ") && plain.contains(" %, "), "{line:?}");
+            assert_eq!(plimsoll_report::width(&plain), usize::from(columns), "{line:?}");
+            assert!(plain.starts_with(word) && plain.contains(" %"), "{line:?}");
         }
     }
+}
+
+#[test]
+fn of_work_that_is_done_at_once_no_progress_is_shown() {
+    let made = "rate=20/s lifetime=exp:1s udp=100% seed=1 for=9s";
+    let text = drawn(80, &["replay", "--no-search", "--synthetic", made], |_| false);
+    assert_eq!(text, "");
 }
 
 #[test]
@@ -167,6 +193,38 @@ fn every_column_of_the_settings_is_shown_however_narrow_the_screen_is() {
             assert_eq!(whole(width, more), wide, "{width}");
         }
     }
+}
+
+#[test]
+fn a_drawing_takes_the_place_of_no_capture() {
+    let bytes = super::capture(3, true);
+    let path = stored("drawn-over.pcap", &bytes);
+    let link = path.with_extension("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let (name, link_name) = (path.to_str().unwrap(), link.to_str().unwrap());
+    for (capture, place) in [(name, name), (name, link_name), (link_name, name)] {
+        let (out, err, status) = replay(&[capture, "--plot", place], b"");
+        let why = format!(
+            "plimsoll: --plot {place}: the drawing would take the place of a capture, {capture}\n"
+        );
+        assert_eq!((out.as_str(), err, status), ("", why, Some(64)));
+    }
+    // It may be standard input, too.
+    let open = std::fs::File::open(&path).unwrap();
+    let piped = Command::new(BINARY).args(["replay", "-", "--plot", name]).stdin(open).output();
+    assert_eq!(piped.unwrap().status.code(), Some(64));
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    for path in [path, link] {
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn a_drawing_and_json_do_not_share_standard_output() {
+    let (out, err, status) = replay(&["-", "--json", "--plot=-"], &super::capture(1, true));
+    let why =
+        "plimsoll: --plot -: --json has standard output for itself; give the drawing a file\n";
+    assert_eq!((out.as_str(), err.as_str(), status), ("", why, Some(64)));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod asked;
 mod drawings;
+mod passes;
 mod silences;
 
 use std::io::Write;
