@@ -59,7 +59,8 @@ pub struct Arguments {
     #[arg(long, value_name = "EXPR", value_parser = HelperRule::parse, help_heading = "The host")]
     pub helper: Vec<HelperRule>,
 
-    /// Try these values of a setting too: nf_conntrack_max=1000,2000; several give all combinations
+    /// Try these values of a setting too: nf_conntrack_max=1000,2000; several give all combinations, 64
+    /// at most
     #[arg(long, value_name = "KEY=V1,V2,…", value_parser = grid, help_heading = "What if")]
     pub what_if: Vec<Grid>,
     /// N times the traffic: N copies with other addresses
@@ -200,16 +201,27 @@ pub enum Form {
 
 /// `KEY=VALUE`.
 pub fn setting(text: &str) -> Result<(String, u64), Said> {
-    let (key, value) =
-        text.split_once('=').ok_or(Said::of("expected KEY=VALUE", "应为 KEY=VALUE"))?;
-    Ok((key.trim().to_owned(), number(value)?))
+    let (key, value) = pair(text).ok_or(Said::of("expected KEY=VALUE", "应为 KEY=VALUE"))?;
+    Ok((key.to_owned(), number(key, value)?))
+}
+
+/// A name, and what stands behind its `=`.
+fn pair(text: &str) -> Option<(&str, &str)> {
+    let (key, value) = text.split_once('=')?;
+    Some((key.trim(), value)).filter(|(key, _)| !key.is_empty())
 }
 
 /// A value as the kernel reads it: 010 is 8, 0x10 is 16, and what stands behind a blank is passed over.
-fn number(text: &str) -> Result<u64, Said> {
+fn number(key: &str, text: &str) -> Result<u64, Said> {
     let (number, _) = written(text)
         .map_err(|why| said!("the kernel refuses it: {why}", "内核不接受：{why:#}"))?;
     u64::try_from(number).map_err(|_| {
+        if !key.contains("timeout") {
+            return said!(
+                "{number} is negative: the model takes no such value",
+                "{number} 是负数：模型不接受这样的值"
+            );
+        }
         said!(
             "{number} is negative: as a timeout the kernel takes it, and an entry has expired when it is made; the model does not",
             "{number} 是负数：作为超时内核会接受，条目一建立就已过期；模型不接受"
@@ -233,10 +245,9 @@ pub type Grid = (String, Vec<u64>);
 
 /// `KEY=V1,V2`.
 fn grid(text: &str) -> Result<Grid, Said> {
-    let (key, values) =
-        text.split_once('=').ok_or(Said::of("expected KEY=V1,V2,…", "应为 KEY=V1,V2,…"))?;
-    let values = values.split(',').map(number).collect::<Result<_, Said>>()?;
-    Ok((key.trim().to_owned(), values))
+    let (key, values) = pair(text).ok_or(Said::of("expected KEY=V1,V2,…", "应为 KEY=V1,V2,…"))?;
+    let values = values.split(',').map(|value| number(key, value)).collect::<Result<_, Said>>()?;
+    Ok((key.to_owned(), values))
 }
 
 /// GiB, as bytes.
@@ -266,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_value_is_the_number_that_the_kernel_reads_in_it() {
-        let value = |text: &str| setting(&format!("max={text}")).map(|(_, value)| value);
+        let value = |text: &str| setting(&format!("udp_timeout={text}")).map(|(_, value)| value);
         for (text, number) in [("010", 8), ("0x10", 16), (" 10 ", 10), ("10 20", 10), ("-0", 0)] {
             assert_eq!(value(text), Ok(number), "{text}");
         }
@@ -280,6 +291,11 @@ mod tests {
             ),
         ] {
             assert_eq!(value(text), Err(Said::name(why)), "{text}");
+        }
+        let why = "-1 is negative: the model takes no such value";
+        assert_eq!(grid("max=9,-1"), Err(Said::name(why)));
+        for text in ["=5", " =5", "max"] {
+            assert!(setting(text).is_err() && grid(text).is_err(), "{text}");
         }
         assert_eq!((memory("0.5"), memory("8")), (Ok(Bytes(512 << 20)), Ok(Bytes(8 << 30))));
         assert!(memory("0").is_err() && memory("8G").is_err());

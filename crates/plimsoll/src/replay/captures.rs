@@ -110,9 +110,22 @@ impl Capture {
     fn broken(&mut self, error: &CaptureError) -> Said {
         let hint = if error.offset == 0 { hint(self.octets.unread()) } else { None };
         self.octets.end();
-        let (place, hint) = (place(error.frames, error.offset), hint.unwrap_or_default());
+        let (place, hint) = (self.place(error.frames, error.offset), hint.unwrap_or_default());
         let (what, chinese) = (error.what, chinese(error.what));
         self.named(&said!("{place}: {what}{hint}", "{place:#}：{chinese}{hint:#}"))
+    }
+
+    /// Behind so many frames.
+    fn place(&self, frames: u64, offset: u64) -> Said {
+        let packet = frames + 1;
+        if self.packed {
+            said!(
+                "packet {packet}, offset {offset} of what was unpacked",
+                "解压后的第 {packet} 个包，偏移 {offset}"
+            )
+        } else {
+            said!("packet {packet}, offset {offset}", "第 {packet} 个包，偏移 {offset}")
+        }
     }
 
     fn named(&self, what: &Said) -> Said {
@@ -126,13 +139,9 @@ impl Capture {
             Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(error) => {
-                let place = place(self.decoder.frames(), self.decoder.offset());
+                let place = self.place(self.decoder.frames(), self.decoder.offset());
                 let why = said_of(&error);
-                return Err(self.named(&if self.packed {
-                    said!("{place} of what was unpacked: {why}", "解压后的{place:#}：{why:#}")
-                } else {
-                    said!("{place}: {why}", "{place:#}：{why:#}")
-                }));
+                return Err(self.named(&said!("{place}: {why}", "{place:#}：{why:#}")));
             }
         }
         let (offset, frames) = (self.decoder.offset(), self.decoder.frames());
@@ -143,12 +152,6 @@ impl Capture {
         };
         Err(self.broken(&CaptureError { offset, frames, what }))
     }
-}
-
-/// Behind so many frames.
-fn place(frames: u64, offset: u64) -> Said {
-    let packet = frames + 1;
-    said!("packet {packet}, offset {offset}", "第 {packet} 个包，偏移 {offset}")
 }
 
 /// What is wrong with a capture.

@@ -22,6 +22,9 @@ impl Moment {
     }
 }
 
+/// Seconds before and behind 1970 that nanoseconds can tell.
+const MOST_SECONDS: f64 = 9.2e9;
+
 /// Reads `+90`, `+1.5m`, `2026-11-24T03:12:04Z`, `2026-11-24 03:12:04+01:00`, or seconds since 1970 as
 /// `@1795547187.5`.
 pub fn parse(text: &str) -> Result<Moment, Said> {
@@ -35,9 +38,13 @@ pub fn parse(text: &str) -> Result<Moment, Said> {
         return Ok(Moment::After(Nanos((seconds * 1e9) as u64)));
     }
     if let Some(epoch) = text.strip_prefix('@') {
-        let seconds: f64 = epoch
-            .parse()
-            .map_err(|_| said!("expected @SECONDS, saw {text:?}", "应为 @秒数，实为 {text:?}"))?;
+        let seconds = epoch.parse().ok().filter(|seconds: &f64| seconds.abs() < MOST_SECONDS);
+        let seconds = seconds.ok_or_else(|| {
+            said!(
+                "expected @SECONDS between the years 1678 and 2262, saw {text:?}",
+                "应为 @秒数，在 1678 年到 2262 年之间，实为 {text:?}"
+            )
+        })?;
         return Ok(Moment::Absolute(Time((seconds * 1e9) as i64)));
     }
     let time: Result<jiff::Timestamp, _> = text.parse();
@@ -89,7 +96,9 @@ mod tests {
         assert_eq!(parse("@7.5").unwrap(), Moment::Absolute(Time(7_500_000_000)));
         let date = parse("2026-11-24T04:12:04+01:00").unwrap();
         assert_eq!(date, parse("2026-11-24 03:12:04Z").unwrap());
-        for bad in ["+", "+5y", "noon", "2026-11-24", "@x", "+-3"] {
+        for bad in
+            ["+", "+5y", "noon", "2026-11-24", "@x", "+-3", "@nan", "@inf", "@-inf", "@1e300"]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -137,10 +137,10 @@ pub fn grid(base: &Settings, grid: &[Grid]) -> Result<Vec<Candidate>, Said> {
     }
     let mut all =
         vec![Candidate { label: String::new(), changes: Vec::new(), settings: base.clone() }];
-    for (key, values) in grid {
-        let (key, mut wider) = (whole(key), Vec::new());
+    for (key, values) in joined(grid) {
+        let mut wider = Vec::new();
         for candidate in &all {
-            for &value in values {
+            for &value in &values {
                 wider.push(candidate.with(&key, value).map_err(|e| why(&e))?);
             }
         }
@@ -153,6 +153,20 @@ pub fn grid(base: &Settings, grid: &[Grid]) -> Result<Vec<Candidate>, Said> {
         }
     }
     Ok(all)
+}
+
+/// The values of each setting, which may be given in several pieces, and by several of its names.
+fn joined(grid: &[Grid]) -> Vec<(Cow<'_, str>, Vec<u64>)> {
+    let mut all: Vec<(Cow<'_, str>, Vec<u64>)> = Vec::new();
+    for (key, values) in grid {
+        let key = whole(key);
+        let key = plimsoll_ct::Setting::find(&key).map_or(key, |setting| setting.name.into());
+        match all.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, known)) => known.extend(values),
+            None => all.push((key, values.clone())),
+        }
+    }
+    all
 }
 
 /// Kernels that know no table without a limit refuse 0, or would admit nothing.
@@ -243,14 +257,16 @@ fn nearest(key: &str) -> Option<&'static str> {
     let bare = key.rsplit(['.', '/']).next().unwrap_or(key);
     let names = || SETTINGS.iter().flat_map(|s| [Some(s.name), s.old_name]).flatten();
     // Somebody may have left out what all names begin with.
-    if let Some(name) = SETTINGS.iter().map(|s| s.name).find(|name| {
-        let short = name.strip_prefix("nf_conntrack_").unwrap_or(name);
-        short == bare || short.strip_prefix("tcp_timeout_") == Some(bare)
-    }) {
+    let short = |name: &'static str| name.strip_prefix("nf_conntrack_").unwrap_or(name);
+    if let Some(name) = SETTINGS
+        .iter()
+        .map(|s| s.name)
+        .find(|name| short(name) == bare || short(name).strip_prefix("tcp_timeout_") == Some(bare))
+    {
         return Some(name);
     }
-    let (least, name) =
-        names().map(|name| (strsim::damerau_levenshtein(bare, name), name)).min()?;
+    let far = |name| strsim::damerau_levenshtein(bare, name);
+    let (least, name) = names().map(|name| (far(name).min(far(short(name))), name)).min()?;
     (least <= 1 + bare.len() / 5).then_some(name)
 }
 
@@ -269,6 +285,9 @@ mod tests {
             ),
             ("established", Some("nf_conntrack_tcp_timeout_established")),
             ("max", Some("nf_conntrack_max")),
+            ("tcp_timeout_etsablished", Some("nf_conntrack_tcp_timeout_established")),
+            ("mxa", Some("nf_conntrack_max")),
+            ("foo", None),
             ("ip_conntrack_mx", Some("ip_conntrack_max")),
             ("vm.swappiness", None),
         ] {

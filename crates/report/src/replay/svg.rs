@@ -11,7 +11,7 @@ use plimsoll_replay::{Answer, Row, Sample};
 use super::chart::{self, Extent, since};
 use super::table::named;
 use crate::number::{count, counted};
-use crate::wrap::width;
+use crate::wrap::{width, wrap};
 use crate::{Language, Style, clean};
 
 const WIDTH: f64 = 960.0;
@@ -21,6 +21,10 @@ const RIGHT: f64 = 24.0;
 const HEIGHT: f64 = 300.0;
 /// Columns of text that half of the width holds.
 const HALF: usize = 54;
+/// That the whole of it holds.
+const WHOLE: usize = 112;
+/// Of a line of the legend.
+const KEY: f64 = 18.0;
 /// Of the strip with drops below it.
 const DROPS: f64 = 26.0;
 
@@ -51,9 +55,11 @@ pub fn replay_svg(a: &Answer, style: &Style) -> String {
     let upper = 58.0;
     let lower = upper + HEIGHT + DROPS + 100.0;
     let legend: Vec<String> = rows.iter().map(|row| fate(row, style)).collect();
-    // Two beside each other, if all of them have the room.
+    // Two beside each other, if all of them have the room; one that has not enough even so takes several lines.
     let beside = if legend.iter().all(|text| width(text) <= HALF) { 2 } else { 1 };
-    let lines = (legend.len().div_ceil(beside) as f64) * 18.0;
+    let legend: Vec<Vec<String>> = legend.iter().map(|text| wrap(text, WHOLE, WHOLE)).collect();
+    let lines: usize = legend.chunks(beside).map(|keys| keys[0].len()).sum();
+    let lines = lines as f64 * KEY;
     let height =
         if several { lower + HEIGHT + 52.0 + lines } else { upper + HEIGHT + DROPS + 84.0 };
     let mut svg = Svg { out: String::new() };
@@ -285,13 +291,18 @@ fn look(curve: usize) -> (&'static str, &'static str) {
 }
 
 /// What the curves are, so many beside each other.
-fn keys(svg: &mut Svg, texts: &[String], beside: usize, top: f64) {
-    for (i, text) in texts.iter().enumerate() {
+fn keys(svg: &mut Svg, texts: &[Vec<String>], beside: usize, top: f64) {
+    let mut y = top;
+    for (i, lines) in texts.iter().enumerate() {
         let (colour, dash) = look(i);
         let at = LEFT + (i % beside) as f64 * (WIDTH - LEFT) / 2.0;
-        let y = top + (i / beside) as f64 * 18.0;
         svg.stroke(at, y - 4.0, at + 30.0, y - 4.0, colour, 1.8, dash);
-        svg.text(at + 36.0, y, "start", 12, INK, text);
+        for (n, line) in lines.iter().enumerate() {
+            svg.text(at + 36.0, y + n as f64 * KEY, "start", 12, INK, line);
+        }
+        if i % beside == beside - 1 {
+            y += lines.len() as f64 * KEY;
+        }
     }
 }
 
