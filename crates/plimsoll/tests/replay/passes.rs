@@ -152,20 +152,31 @@ fn a_moment_ends_what_has_no_end() {
 }
 
 #[test]
-fn events_before_1970_have_the_times_of_their_packets() {
-    // Of an interface whose times count from ten seconds before (`if_tsoffset`).
-    let offset = [&[101, 0, 0, 0, 0, 0, 0, 0, 14, 0, 8, 0][..], &(-10i64).to_le_bytes(), &[0; 4]];
-    let mut all = vec![(1, offset.concat())];
-    for (micros, port) in [0, 250_000, 500_000, 9_999_999, 10_250_000].into_iter().zip(1..) {
-        let (kind, mut body) = stamped(micros, &query(port));
-        body[0] = 1;
-        all.push((kind, body));
-    }
-    let (out, err, status) =
-        replay(&["-", "--events", "-o", "timestamp", "--set=udp_timeout=600"], &blocks(&all));
-    assert_eq!((err.as_str(), status), ("", Some(0)));
-    let times: Vec<&str> = out.lines().map(|line| line.split('\t').next().unwrap()).collect();
-    assert_eq!(times, ["[-10.000000]", "[-9.750000]", "[-9.500000]", "[-0.000001]", "[0.250000]"]);
+fn events_have_the_times_of_their_packets_before_1970_and_for_centuries() {
+    // Each by an interface whose times count from so many seconds on (`if_tsoffset`).
+    let times = |packets: &[(i64, u64)]| {
+        let head = [101, 0, 0, 0, 0, 0, 0, 0, 14, 0, 8, 0];
+        let mut all = Vec::new();
+        for (&(offset, micros), id) in packets.iter().zip(1..) {
+            let (kind, mut body) = stamped(micros, &query(id));
+            body[0] = id;
+            all.push((1, [&head[..], &offset.to_le_bytes(), &[0; 4]].concat()));
+            all.push((kind, body));
+        }
+        let flags = ["-", "--events", "-o", "timestamp"];
+        let (out, err, status) = replay(&flags, &blocks(&all));
+        assert_eq!((err.as_str(), status), ("", Some(0)));
+        let new = out.lines().filter(|line| line.contains("[NEW]"));
+        new.map(|line| line.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        times(&[(-10, 0), (-10, 250_000), (-10, 500_000), (-1, 999_999), (0, 250_000)]),
+        ["[-10.000000]", "[-9.750000]", "[-9.500000]", "[-0.000001]", "[0.250000]"]
+    );
+    assert_eq!(
+        times(&[(-9_000_000_000, 0), (9_000_000_000, 0)]),
+        ["[-9000000000.000000]", "[9000000000.000000]"]
+    );
 }
 
 #[test]
