@@ -68,6 +68,9 @@ pub struct Answer {
     pub asked: Vec<Row>,
     /// No limit; `None` where the limit was never met, so that it changed nothing.
     pub unlimited: Option<Row>,
+    /// No limit, and so many buckets that no chain is too long; `None` where chains lose nothing without a limit, or that was not
+    /// looked for.
+    pub more_buckets: Option<Row>,
     /// Shorter timeouts that were tried unasked, since entries were lost.
     pub shorter: Vec<Row>,
     /// The smallest limit found that dropped no packet, though it evicted.
@@ -96,9 +99,26 @@ impl Row {
 }
 
 impl Answer {
-    /// Entries at once that the traffic needs so that none is evicted: the peak without a limit.
+    /// The run that has least in its way.
+    fn freest(&self) -> &Row {
+        self.more_buckets.as_ref().or(self.unlimited.as_ref()).unwrap_or(&self.as_set)
+    }
+
+    /// Entries at once that the traffic needs so that none is evicted, nor lost to chains: the peak without a limit, with
+    /// enough buckets.
     pub fn needed(&self) -> u64 {
-        self.unlimited.as_ref().unwrap_or(&self.as_set).outcome.peak
+        self.freest().outcome.peak
+    }
+
+    /// Whether what is needed is known: no limit was in the way, nor a chain. Else it is more.
+    pub fn needed_is_known(&self) -> bool {
+        let free = self.unlimited.is_some() || self.as_set.is_clean();
+        free && self.freest().outcome.lost_to_chains() == 0
+    }
+
+    /// Packets that are lost without a limit too: no limit is enough.
+    pub fn lost_without_a_limit(&self) -> u64 {
+        self.unlimited.as_ref().map_or(0, |row| row.outcome.lost)
     }
 
     /// Tells of settings that were tried alone: those that lose less are kept.
@@ -114,6 +134,7 @@ impl Answer {
             .chain(&self.enough)
             .chain(&self.shorter)
             .chain(&self.unlimited)
+            .chain(&self.more_buckets)
     }
 
     /// Of the settings that were asked for, the nearest to what is set that dropped no packet.
@@ -126,9 +147,9 @@ impl Answer {
         nearest(&self.shorter)
     }
 
-    /// Entries at once on average, over the samples of the setting as it is; `None`: it was not sampled.
+    /// Entries at once on average, over the samples of the run that says what is needed; `None`: it was not sampled.
     pub fn mean(&self) -> Option<u64> {
-        let samples = self.as_set.timeline.samples();
+        let samples = self.freest().timeline.samples();
         let all: u128 = samples.iter().map(|s| u128::from(s.occupancy.live)).sum();
         u64::try_from(all.checked_div(samples.len() as u128)?).ok()
     }

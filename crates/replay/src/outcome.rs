@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use plimsoll_ct::{Bytes, Counters, Time};
+use plimsoll_ct::{Bytes, Counter, Counters, Time};
 
 use crate::replay::Run;
 
@@ -36,6 +36,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Packets dropped since a hash chain was too long, whatever the limit.
+    pub fn lost_to_chains(&self) -> u64 {
+        self.counters.get(Counter::ChainTooLong).unwrap_or(0)
+    }
+
     pub(crate) fn of(run: &Run<'_>) -> Self {
         let Run { label, max, notes, seat, .. } = *run;
         let (peaks, lost) = (&notes.peaks, notes.losses.packets(seat));

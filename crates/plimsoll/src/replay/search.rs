@@ -22,6 +22,9 @@ const NO_LIMIT: u64 = i32::MAX as u64;
 /// Passes over the captures for the smallest limit at most.
 const CLIMBS: usize = 4;
 
+/// Passes over the captures for enough buckets at most: each has twice as many or more.
+const DOUBLINGS: usize = 4;
+
 /// Timeouts that are worth shortening, and to what: each is tried alone.
 const SHORTER: &[(&str, &[u64])] = &[
     ("nf_conntrack_tcp_timeout_established", &[86_400, 7200, 600]),
@@ -99,6 +102,7 @@ fn answer(
         as_set,
         asked,
         unlimited: None,
+        more_buckets: None,
         shorter: Vec::new(),
         enough: None,
     };
@@ -120,6 +124,7 @@ fn answer(
         answer.helped_by(rows);
     }
     if !once {
+        search.more_buckets(&mut answer)?;
         search.enough(&mut answer, shorter)?;
     }
     Ok((answer, details))
@@ -197,6 +202,27 @@ impl Search<'_> {
     fn limit(&self, max: u64, label: &str) -> Candidate {
         let settings = Settings { max, ..self.host.clone() };
         Candidate { label: label.into(), changes: vec![("nf_conntrack_max", max)], settings }
+    }
+
+    /// Where chains lose packets without a limit, the same with so many buckets that they lose none: else it is not known how many
+    /// entries there would be.
+    fn more_buckets(&self, answer: &mut Answer) -> Result<(), Failure> {
+        for _ in 0..DOUBLINGS {
+            let Some(row) = answer.more_buckets.as_ref().or(answer.unlimited.as_ref()) else {
+                break;
+            };
+            if row.outcome.lost_to_chains() == 0 {
+                break;
+            }
+            let buckets = (row.outcome.buckets * 2).max(row.outcome.peak).next_multiple_of(512);
+            let unlimited = self.limit(NO_LIMIT, "no limit");
+            let Ok(candidate) = unlimited.with("nf_conntrack_buckets", buckets) else { break };
+            let doing = Said::of("with more buckets", "增加桶数");
+            let candidates = [candidate];
+            let (replay, _) = self.pass(&doing, &candidates)?;
+            answer.more_buckets = self.rows(&candidates, &replay).pop();
+        }
+        Ok(())
     }
 
     /// Timeouts that could have helped: shorter than they are, and than the capture is long.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod asked;
+mod chains;
 mod drawings;
 mod passes;
 mod silences;

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use plimsoll_ct::Counter;
-use plimsoll_replay::{Answer, Tally};
+use plimsoll_replay::{Answer, Row, Tally};
 
 use crate::Language;
 use crate::number::{count, counted, ratio, share};
@@ -106,18 +106,33 @@ pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
             "{copies} 份流量步调完全一致，峰值会比同样多的独立客户端略高。"
         ));
     }
-    let chains = a.as_set.outcome.counters.get(Counter::ChainTooLong).unwrap_or(0);
-    if chains > 0 {
-        let (n, buckets) = (count(chains), count(a.as_set.outcome.buckets));
-        let packets = counted(chains, "packet was", "packets were");
-        said.push(spoken!(
+    said.extend(chains(a, language));
+    said
+}
+
+/// What hash chains that were too long lost: with the setting as it is, or else without a limit.
+fn chains(a: &Answer, language: Language) -> Option<String> {
+    let now = &a.as_set.outcome;
+    let lost = |row: &Row| (row.outcome.lost_to_chains() > 0).then(|| row.outcome.lost_to_chains());
+    let buckets = count(now.buckets);
+    if let Some(lost) = lost(&a.as_set) {
+        let (n, packets) = (count(lost), counted(lost, "packet was", "packets were"));
+        return Some(spoken!(
             language,
             "{packets} lost to hash chains that were too long, not to the limit: more buckets help \
              (nf_conntrack_buckets, now {buckets}).",
             "{n} 个包是因哈希链太长而丢的，不是因为上限：增加桶数有用（nf_conntrack_buckets，现为 {buckets}）。"
         ));
     }
-    said
+    let lost = a.unlimited.as_ref().and_then(lost)?;
+    let (n, packets) = (count(lost), counted(lost, "packet", "packets"));
+    Some(spoken!(
+        language,
+        "Under the limit as it is hash chains stay short enough; without one, {packets} would be lost to chains that are too \
+         long: a higher limit takes more buckets (nf_conntrack_buckets, now {buckets}).",
+        "按现有的上限，哈希链还不算太长；不设上限的话，会有 {n} 个包因哈希链太长而丢失：提高上限就得增加桶数\
+         （nf_conntrack_buckets，现为 {buckets}）。"
+    ))
 }
 
 /// A silence of more than a day.

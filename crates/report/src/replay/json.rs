@@ -30,7 +30,7 @@ pub fn replay_json(a: &Answer, details: &ReplayDetails) -> String {
     let runs: Vec<Value> = [("as_set", core::slice::from_ref(&a.as_set)), ("asked", &a.asked)]
         .into_iter()
         .chain([("enough", a.enough.as_slice()), ("shorter", &a.shorter)])
-        .chain([("unlimited", a.unlimited.as_slice())])
+        .chain([("unlimited", a.unlimited.as_slice()), ("unlimited", a.more_buckets.as_slice())])
         .flat_map(|(role, rows)| rows.iter().map(move |row| run(role, row)))
         .collect();
     let size = sizing(a);
@@ -65,7 +65,7 @@ pub fn replay_json(a: &Answer, details: &ReplayDetails) -> String {
         },
         "broken": a.broken,
         "caveats": caveats(a, Language::English),
-        "needed": if a.unlimited.is_some() || a.as_set.is_clean() {
+        "needed": if a.needed_is_known() {
             Value::from(a.needed())
         } else {
             Value::Null

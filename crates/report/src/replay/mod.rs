@@ -25,7 +25,7 @@ use crate::{Clock, Language};
 /// The size to go for.
 fn sizing(a: &Answer) -> Sizing {
     let demand = Demand { mean: a.needed(), peak: Peak::Seen(a.needed()), ..Demand::default() };
-    let buckets = a.as_set.outcome.buckets;
+    let buckets = a.more_buckets.as_ref().unwrap_or(&a.as_set).outcome.buckets;
     size(demand, &Machine::of_profile(a.profile, buckets), MARGIN)
 }
 

@@ -103,8 +103,8 @@ fn part(
 pub(super) fn named(row: &Row, style: &Style) -> String {
     match (style.language, row.outcome.label.as_str()) {
         (Language::Chinese, "as set") => "现有设置".to_string(),
-        (Language::Chinese, "no limit") => "不设上限".to_string(),
-        (Language::Chinese | Language::English, label) => label.to_string(),
+        (Language::Chinese, label) => label.replace("no limit", "不设上限"),
+        (Language::English, label) => label.to_string(),
     }
 }
 

@@ -116,10 +116,16 @@ fn limit(max: u64, language: Language) -> String {
 fn verdict(a: &Answer, style: &Style) -> String {
     let language = style.language;
     let now = &a.as_set.outcome;
-    let search = a.unlimited.is_some() || a.as_set.is_clean();
-    let needed = if search { a.needed() } else { now.peak };
+    let needed = a.needed();
     let (n, entries) = (count(needed), counted(needed, "entry", "entries"));
-    let needs = if search {
+    let (chains, buckets) = (now.lost_to_chains(), count(now.buckets));
+    let needs = if a.needed_is_known() && (chains > 0 || a.more_buckets.is_some()) {
+        spoken!(
+            language,
+            "The table needs {entries} and more than {buckets} buckets",
+            "连接跟踪表需要 {n} 个条目，桶要多于 {buckets} 个"
+        )
+    } else if a.needed_is_known() {
         spoken!(language, "The table needs {entries}", "连接跟踪表需要 {n} 个条目")
     } else {
         spoken!(language, "The table needs more than {entries}", "连接跟踪表需要的条目多于 {n} 个")
@@ -164,11 +170,29 @@ fn verdict(a: &Answer, style: &Style) -> String {
                 at.map_or_else(String::new, |at| spoken!(language, " from {at} on", "从 {at} 起"));
             let packets = counted(lost, "packet", "packets");
             let connections = counted(now.flows_lost, "connection", "connections");
-            let (lost, flows) = (count(lost), count(now.flows_lost));
+            let (n, flows) = (count(lost), count(now.flows_lost));
+            let why = match chains {
+                0 => String::new(),
+                _ if chains == lost => spoken!(
+                    language,
+                    ": hash chains get too long, whatever the limit",
+                    "：哈希链太长，与上限无关"
+                ),
+                _ => {
+                    let chains = count(chains);
+                    spoken!(
+                        language,
+                        ", {chains} of them since hash chains get too long with {buckets} buckets",
+                        "，其中 {chains} 个是因为只有 {buckets} 个桶，哈希链太长"
+                    )
+                }
+            };
+            let with =
+                if chains == lost { format!("nf_conntrack_buckets={buckets}") } else { limit };
             spoken!(
                 language,
-                "{needs}; with {limit} it drops {packets} of {connections}{from}.",
-                "{needs}；{limit} 时{from}丢弃 {lost} 个包，涉及 {flows} 条连接。"
+                "{needs}; with {with} it drops {packets} of {connections}{from}{why}.",
+                "{needs}；{with} 时{from}丢弃 {n} 个包，涉及 {flows} 条连接{why}。"
             )
         }
     }
@@ -212,6 +236,7 @@ fn ways_out(a: &Answer, language: Language) -> Vec<String> {
                 "不丢包的最小上限：nf_conntrack_max={max}{growth}{evicts}；从 {needed} 起也不再淘汰。"
             ));
         }
+        Some(_) | None if a.lost_without_a_limit() > 0 => said.push(no_limit_helps(a, language)),
         Some(_) | None if a.unlimited.is_some() => {
             let (max, growth) = (count(needed), growth(needed));
             said.push(spoken!(
@@ -230,7 +255,7 @@ fn ways_out(a: &Answer, language: Language) -> Vec<String> {
             "不提高上限：{changes} 就不丢包{evicts}。"
         ));
     }
-    if a.unlimited.is_some() {
+    if a.needed_is_known() {
         let size = sizing(a);
         let (max, buckets, memory) = (count(size.max), count(size.buckets), bytes(size.worst));
         said.push(spoken!(
@@ -240,6 +265,35 @@ fn ways_out(a: &Answer, language: Language) -> Vec<String> {
         ));
     }
     said
+}
+
+/// What is lost without a limit too, and what would help.
+fn no_limit_helps(a: &Answer, language: Language) -> String {
+    let lost = a.lost_without_a_limit();
+    let (n, packets) = (count(lost), counted(lost, "packet is", "packets are"));
+    let lost = counted(lost, "packet", "packets");
+    let chains = a.unlimited.as_ref().map_or(0, |row| row.outcome.lost_to_chains());
+    if chains == 0 {
+        return spoken!(
+            language,
+            "No limit is enough: {packets} lost without one too.",
+            "上限设多高都不够：不设上限也会丢 {n} 个包。"
+        );
+    }
+    let alone = spoken!(
+        language,
+        "A higher limit alone does not help: without one, hash chains that are too long lose {lost}.",
+        "光提高上限没有用：不设上限也会因哈希链太长而丢 {n} 个包。"
+    );
+    let Some(row) = a.more_buckets.as_ref().filter(|row| row.outcome.lost == 0) else {
+        return alone;
+    };
+    let (buckets, max) = (count(row.outcome.buckets), count(row.outcome.peak));
+    spoken!(
+        language,
+        "{alone} With {buckets} buckets nf_conntrack_max={max} neither drops nor evicts.",
+        "{alone}有 {buckets} 个桶时，nf_conntrack_max={max} 既不丢包也不淘汰。"
+    )
 }
 
 /// `, evicting 12 entries`
