@@ -46,4 +46,4 @@ pub use diagnosis::{
 pub use judge::{asks_for_ways, diagnose};
 pub use said::{Language, Said};
 pub use system::system;
-pub use words::{bytes, count, counted, span};
+pub use words::{bytes, count, counted, shell_word, span};

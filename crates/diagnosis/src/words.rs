@@ -122,7 +122,7 @@ pub(crate) fn clean(text: &str) -> String {
 }
 
 /// Foreign text as one word of a POSIX shell; `None` when no word can stand for it safely.
-pub(crate) fn shell_word(text: &str) -> Option<String> {
+pub fn shell_word(text: &str) -> Option<String> {
     if text.is_empty() || text.starts_with('-') || text.len() > 255 || text.chars().any(is_hidden) {
         return None;
     }

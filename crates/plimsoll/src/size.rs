@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use plimsoll_ct::Bytes;
 use plimsoll_diagnosis::facts::Snapshot;
 use plimsoll_diagnosis::size::{self, Demand, GivenClass, Machine, Origin, Peak, Remark, Sizing};
-use plimsoll_diagnosis::{Said, said};
+use plimsoll_diagnosis::{Said, said, shell_word};
 use plimsoll_model::Settings;
 use plimsoll_probe::dead;
 use plimsoll_probe::live::{self, NamespaceSelector};
@@ -175,7 +175,7 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
     let timeouts = timeouts.filter(|(name, value)| model.set(name, *value).is_ok());
     // Whom early drop finds depends on the buckets.
     let buckets = machine.buckets_now.map(|buckets| (BUCKETS.to_owned(), buckets));
-    let flags = replay::Arguments::without_a_limit(
+    let mut flags = replay::Arguments::without_a_limit(
         &arguments.capture,
         profile.to_owned(),
         timeouts.chain(buckets).collect(),
@@ -183,9 +183,16 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
     );
     let mut unlimited = flags.clone();
     unlimited.set.push((MAX.into(), NO_LIMIT));
-    let (answer, _) = replay::answer_for(&unlimited)?;
+    let (mut answer, _) = replay::answer_for(&unlimited)?;
     if answer.tally.packets == 0 {
         return Err(Failure::Failed(Said::of("no packet that could be read", "没有能读出的包")));
+    }
+    let again = arguments.capture.iter().all(|path| replay::is_file(path));
+    let chains = answer.as_set.outcome.lost_to_chains() > 0;
+    if chains && again {
+        // How many entries there would be is seen with more buckets.
+        unlimited.no_search = false;
+        answer = replay::answer_again(&unlimited)?;
     }
     let mean = answer.mean().unwrap_or(answer.needed());
     let peak = match arguments.peak {
@@ -196,11 +203,37 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
     let protected = answer.as_set.outcome.peak_protected;
     let needed = answer.needed();
     let enough = count(needed.max(1));
-    let mut remarks = vec![spoken!(
-        language,
-        "A limit of {enough} evicts nothing.",
-        "上限为 {enough} 时不淘汰任何条目。"
-    )];
+    let mut remarks = Vec::new();
+    let mut say = |text: String| remarks.push(Remark::Said(text));
+    match &answer.more_buckets {
+        Some(row) => {
+            // The smaller one is searched with as many.
+            flags.set.push((BUCKETS.into(), row.outcome.buckets));
+            let buckets = count(row.outcome.buckets);
+            say(spoken!(
+                language,
+                "With {buckets} buckets a limit of {enough} evicts nothing.",
+                "有 {buckets} 个桶时，上限为 {enough} 就不淘汰任何条目。"
+            ));
+        }
+        None if chains => say(spoken!(
+            language,
+            "Hash chains lost packets, so the load needs more than {enough} entries; of a pipe, which is read once, it is not \
+             known how many.",
+            "哈希链太长丢了包，所以负载需要的条目多于 {enough} 个；管道只能读一遍，不知道多多少。"
+        )),
+        // There is none that is smaller.
+        None if needed <= 1 => say(spoken!(
+            language,
+            "A limit of 1 neither evicts nor drops anything.",
+            "上限为 1 时既不淘汰也不丢包。"
+        )),
+        None => say(spoken!(
+            language,
+            "A limit of {enough} evicts nothing.",
+            "上限为 {enough} 时不淘汰任何条目。"
+        )),
+    }
     let n = count(protected);
     let safe = if protected == 1 {
         spoken!(
@@ -215,22 +248,27 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
             "同时有 {n} 个条目受保护，不会被淘汰。"
         )
     };
-    let again = arguments.capture.iter().all(|path| replay::is_file(path));
-    remarks.push(match again.then(|| smallest(flags, protected)).transpose()? {
+    let searched = needed > 1 && again;
+    let mut command = None;
+    say(match searched.then(|| smallest(flags.clone(), protected)).transpose()? {
+        None if again || needed <= 1 => safe,
         None => spoken!(
             language,
             "A pipe is read once: whether a smaller one drops nothing was not searched; {safe}",
             "管道只能读一遍：没有再找不丢包的更小上限；{safe}"
         ),
         Some(Some(row)) => {
-            let (max, least, evicted) = (row.outcome.max, count(row.outcome.max), row.outcome.evicted);
+            let (least, evicted) = (count(row.outcome.max), row.outcome.evicted);
             let (entries, evicted) = (counted(evicted, "entry", "entries"), count(evicted));
+            command = shown(&flags, row.outcome.max, machine);
+            let shows = command.as_ref().map_or_else(String::new, |_| {
+                spoken!(language, " This shows it:", "用下面的命令可以看到：")
+            });
             spoken!(
                 language,
-                "The smallest that drops nothing is {least}: it evicts {entries} to make room (searched with the model; \
-                 `plimsoll replay --what-if nf_conntrack_max={max}` shows it). {safe}",
-                "不丢包的最小上限是 {least}：为腾地方淘汰 {evicted} 个条目（用模型搜索得出；`plimsoll replay --what-if \
-                 nf_conntrack_max={max}` 可以看到）。{safe}"
+                "The smallest that drops nothing is {least}: it evicts {entries} to make room (searched with the model). \
+                 {safe}{shows}",
+                "不丢包的最小上限是 {least}：为腾地方淘汰 {evicted} 个条目（用模型搜索得出）。{safe}{shows}"
             )
         }
         Some(None) => spoken!(
@@ -239,10 +277,29 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
             "没有找到更小而不丢包的上限；{safe}"
         ),
     });
-    remarks.extend(report::replay_caveats(&answer, language));
+    remarks.extend(command.map(Remark::Command));
+    remarks.extend(report::replay_caveats(&answer, language).into_iter().map(Remark::Said));
     let from = Origin::Captures(names.join(", "));
-    let remarks = remarks.into_iter().map(Remark::Said).collect();
     Ok(Demand { from, classes: Vec::new(), mean, peak, remarks })
+}
+
+/// The command that shows what a limit makes of the captures; `None`: no line of a shell can name them safely.
+fn shown(flags: &replay::Arguments, max: u64, machine: &Machine) -> Option<String> {
+    let mut command = "plimsoll replay".to_owned();
+    for path in &flags.captures {
+        // What begins with a dash is no flag, and a path alone may stand for it.
+        let path = path.to_str()?;
+        let path = if path.starts_with('-') { format!("./{path}") } else { path.to_owned() };
+        command = format!("{command} {}", shell_word(&path)?);
+    }
+    command = format!("{command} --profile {} --set {MAX}={max}", shell_word(&flags.profile)?);
+    let mut usual = Settings::of(&machine.profile, flags.memory);
+    for (name, value) in &flags.set {
+        if usual.get(name) != Some(*value) && usual.set(name, *value).is_ok() {
+            command = format!("{command} --set {name}={value}");
+        }
+    }
+    Some(command + " --no-search")
 }
 
 /// The smallest limit that loses no packet; `None`: none was found under what evicts nothing. What may not be evicted has to

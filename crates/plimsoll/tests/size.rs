@@ -154,7 +154,7 @@ fn questions(count: u16, answered: u16) -> Vec<u8> {
 
 #[test]
 fn the_smallest_limit_that_drops_nothing_is_what_replay_finds_too() {
-    let path = std::env::temp_dir().join(format!("plimsoll-least-{}.pcap", std::process::id()));
+    let path = std::env::temp_dir().join(format!("plimsoll's least-{}.pcap", std::process::id()));
     std::fs::write(&path, questions(2000, 4)).expect("written");
     let tree = home().join("fixtures/trees/kernel-6.1");
     let (value, _) =
@@ -190,6 +190,19 @@ fn the_smallest_limit_that_drops_nothing_is_what_replay_finds_too() {
     };
     assert_eq!(lost(smallest), 0, "{smallest}: {replay:#}");
     assert!(lost(lower) > 0, "{lower}: {replay:#}");
+    // The command that stands there shows it, pasted as it is.
+    let command = words(&value).into_iter().find(|remark| remark.starts_with("plimsoll replay "));
+    let command = command.unwrap_or_else(|| panic!("a command: {said}"));
+    let line = command.replacen("plimsoll", "\"$0\"", 1) + " --json";
+    let out = std::process::Command::new("sh").args(["-c", &line, support::BINARY]).output();
+    let replay: Value = serde_json::from_slice(&out.expect("a shell").stdout).expect("JSON");
+    let run = &replay["runs"][0];
+    assert_eq!((&replay["profile"], &run["max"]), (&"6.1".into(), &smallest.into()));
+    assert_eq!((&run["buckets"], &run["packets_lost"]), (&1024.into(), &0.into()));
+    let evicted = run["entries_evicted"].as_u64().expect("a number");
+    assert!(
+        said.contains(&format!("it evicts {} entries", plimsoll_report::number::count(evicted)))
+    );
     std::fs::remove_file(&path).expect("removed");
 }
 

@@ -167,6 +167,8 @@ pub enum Remark {
     Unread,
     /// A sentence of whoever measured.
     Said(String),
+    /// A command that shows what the sentence before it says.
+    Command(String),
 }
 
 impl core::fmt::Display for Remark {
@@ -188,7 +190,7 @@ impl core::fmt::Display for Remark {
                 "Tables that are gone or were not read were full (`plimsoll check` tells when); what they need beyond the \
                  limit is not seen.",
             ),
-            Self::Said(text) => f.write_str(text),
+            Self::Said(text) | Self::Command(text) => f.write_str(text),
         }
     }
 }

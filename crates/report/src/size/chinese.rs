@@ -62,7 +62,7 @@ pub(super) fn remark(remark: &Remark) -> String {
         Remark::Unread => {
             "已经不在或没有读到的表曾经满过（`plimsoll check` 说明何时）；它们超出上限的需求看不到。".into()
         }
-        Remark::Said(text) => text.clone(),
+        Remark::Said(text) | Remark::Command(text) => text.clone(),
     }
 }
 

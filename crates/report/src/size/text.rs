@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::{format, vec};
 
 use plimsoll_ct::Bytes;
-use plimsoll_diagnosis::size::{Formula, Sizing};
+use plimsoll_diagnosis::size::{Formula, Remark, Sizing};
 
 use super::chinese;
 use crate::number::{bytes, count, number};
@@ -146,6 +146,10 @@ fn demand(screen: &mut Screen<'_>, s: &Sizing) {
         total(screen, &name, entries, &why);
     }
     for remark in &s.demand.remarks {
+        if let Remark::Command(command) = remark {
+            screen.command(command);
+            continue;
+        }
         let text = if chinese { chinese::remark(remark) } else { remark.to_string() };
         screen.paragraph(Line::new().padded(2), HANG, Paint::Plain, &text);
     }
