@@ -12,7 +12,7 @@ use core::net::IpAddr;
 use plimsoll_wire::packet::Packet;
 
 /// Hashes of one setting that say how many there were.
-const KEPT: usize = 16_384;
+pub(crate) const KEPT: usize = 16_384;
 
 /// Hashes that wait until they are looked up at once.
 const AT_ONCE: usize = 32;
@@ -189,7 +189,8 @@ impl Distinct {
         match self.largest_kept(setting).filter(|_| !exact) {
             Some(last) => {
                 let share = last as f64 / u64::MAX as f64;
-                ((KEPT - 1) as f64 / share) as u64
+                // There are more than are kept, that is certain.
+                (((KEPT - 1) as f64 / share) as u64).max(KEPT as u64 + 1)
             }
             None => self.held[setting] as u64,
         }
@@ -264,6 +265,19 @@ mod tests {
         }
         assert!(distinct.count(0).abs_diff(200_000) < 6_000, "{}", distinct.count(0));
         assert!(distinct.used < MOST && distinct.places.len() == 1 << 15);
+    }
+
+    #[test]
+    fn an_estimate_is_never_taken_for_an_exact_number() {
+        let mut distinct = Distinct::default();
+        for n in 0..KEPT as u64 {
+            distinct.add(mix(n), 1);
+        }
+        assert_eq!(distinct.count(0), KEPT as u64);
+        for n in KEPT as u64..KEPT as u64 + 400 {
+            distinct.add(mix(n), 1);
+            assert!(distinct.count(0) > KEPT as u64, "{n}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use alloc::string::String;
 
 use plimsoll_ct::{Bytes, Counter, Counters, Time};
 
+use crate::distinct::KEPT;
 use crate::replay::Run;
 
 /// What one setting would have made of the traffic.
@@ -19,7 +20,7 @@ pub struct Outcome {
     pub peak_protected: u64,
     /// Packets dropped.
     pub lost: u64,
-    /// Different flows among them: exact up to 16,384, then within about 2 %.
+    /// Different flows among them: exact up to 16,384, then within about 2 %, and no more than packets.
     pub flows_lost: u64,
     /// Entries evicted to make room.
     pub evicted: u64,
@@ -36,6 +37,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Whether [`Outcome::flows_lost`] is an estimate.
+    pub const fn flows_are_estimated(&self) -> bool {
+        self.flows_lost > KEPT as u64
+    }
+
     /// Packets dropped since a hash chain was too long, whatever the limit.
     pub fn lost_to_chains(&self) -> u64 {
         self.counters.get(Counter::ChainTooLong).unwrap_or(0)
@@ -51,7 +57,7 @@ impl Outcome {
             peak: peaks.most(seat),
             peak_protected: peaks.protected(seat),
             lost: lost.number,
-            flows_lost: notes.losses.flows(seat),
+            flows_lost: notes.losses.flows(seat).min(lost.number),
             evicted: peaks.evicted(seat),
             first_drop: lost.first,
             last_drop: lost.last,

@@ -1,6 +1,6 @@
 //! What was asked for, where it says nothing, too much, or what no kernel would do.
 
-use crate::replay;
+use crate::{capture, replay};
 
 const SHORT: &str = "rate=10/s,for=20s";
 
@@ -11,6 +11,25 @@ fn a_workload_of_no_words_is_refused_and_says_what_would_do() {
         assert_eq!(code, Some(64), "{err}");
         assert!(err.contains("saw nothing; rate=1000/s"), "{err}");
     }
+}
+
+#[test]
+fn connections_that_are_estimated_are_called_so_and_are_no_more_than_the_packets() {
+    // Each packet is another connection's; an estimate comes to 20,027 of 19,997 that are lost.
+    let lost = |queries: u16, more: &[&str]| {
+        let few = ["-", "--set=nf_conntrack_max=1", "--no-search", "--width=200"];
+        replay(&[&few[..], more].concat(), &capture(queries, false)).0
+    };
+    let out = lost(20_000, &[]);
+    assert!(out.contains("it drops 19,997 packets of about 19,997 connections"), "{out}");
+    assert!(out.contains(" 19,997  ~19,997 "), "{out}");
+    let out = lost(20_000, &["--lang=zh"]);
+    assert!(out.contains("丢弃 19,997 个包，涉及约 19,997 条连接"), "{out}");
+    let value: serde_json::Value = serde_json::from_str(&lost(20_000, &["--json"])).unwrap();
+    let run = &value["runs"][0];
+    assert_eq!(run["packets_lost"], run["connections_lost"]);
+    let out = lost(10_000, &[]);
+    assert!(!out.contains("about") && !out.contains('~'), "{out}");
 }
 
 #[test]

@@ -118,7 +118,11 @@ fn cells(a: &Answer, row: &Row, language: Language) -> [String; 7] {
         short(o.peak),
         short(o.peak_protected),
         short(o.lost),
-        short(o.flows_lost),
+        if o.flows_are_estimated() {
+            format!("~{}", short(o.flows_lost))
+        } else {
+            short(o.flows_lost)
+        },
         short(o.evicted),
         bytes(o.memory),
         first,

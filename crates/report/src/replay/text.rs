@@ -171,6 +171,8 @@ fn verdict(a: &Answer, style: &Style) -> String {
             let packets = counted(lost, "packet", "packets");
             let connections = counted(now.flows_lost, "connection", "connections");
             let (n, flows) = (count(lost), count(now.flows_lost));
+            let (about, about_zh) =
+                if now.flows_are_estimated() { ("about ", "约 ") } else { ("", " ") };
             let why = match chains {
                 0 => String::new(),
                 _ if chains == lost => spoken!(
@@ -191,8 +193,8 @@ fn verdict(a: &Answer, style: &Style) -> String {
                 if chains == lost { format!("nf_conntrack_buckets={buckets}") } else { limit };
             spoken!(
                 language,
-                "{needs}; with {with} it drops {packets} of {connections}{from}{why}.",
-                "{needs}；{with} 时{from}丢弃 {n} 个包，涉及 {flows} 条连接{why}。"
+                "{needs}; with {with} it drops {packets} of {about}{connections}{from}{why}.",
+                "{needs}；{with} 时{from}丢弃 {n} 个包，涉及{about_zh}{flows} 条连接{why}。"
             )
         }
     }
@@ -231,9 +233,10 @@ fn ways_out(a: &Answer, language: Language) -> Vec<String> {
             let (evicts, needed) = (evicts(row, language), count(needed));
             said.push(spoken!(
                 language,
-                "Smallest limit that drops nothing: nf_conntrack_max={max}{growth}{evicts}; from {needed} on nothing is \
-                 evicted either.",
-                "不丢包的最小上限：nf_conntrack_max={max}{growth}{evicts}；从 {needed} 起也不再淘汰。"
+                "Smallest limit that drops nothing: about nf_conntrack_max={max}{growth}{evicts}. Whom early drop finds is \
+                 chance, another boot's another; from {needed} on nothing has to be evicted, and only that is certain.",
+                "不丢包的最小上限：大约 nf_conntrack_max={max}{growth}{evicts}。early drop 能淘汰到谁要看运气，每次启动\
+                 都不一样；从 {needed} 起不必淘汰任何条目，只有这一点是确定的。"
             ));
         }
         Some(_) | None if a.lost_without_a_limit() > 0 => said.push(no_limit_helps(a, language)),
