@@ -241,34 +241,36 @@ impl Search<'_> {
         all
     }
 
-    /// The smallest limit that loses no packet, between the one that does and the one that is never met; on the way there which
-    /// of the shorter timeouts lose less. Whom early drop meets is chance, so a hundredth is near enough.
-    fn enough(&self, answer: &mut Answer, mut shorter: Vec<Candidate>) -> Result<(), Failure> {
-        let (mut low, mut high) = (answer.as_set.outcome.max, answer.needed());
-        if answer.as_set.outcome.lost == 0 || self.unbearable(answer) {
-            high = low;
+    /// The smallest limit that loses no packet, above the one that does; and which of the shorter timeouts lose less. Whom early drop
+    /// meets is chance, so a hundredth is near enough: round limits are tried, the same ones whatever is set. What only time
+    /// removes has to fit, so they begin above that.
+    fn enough(&self, answer: &mut Answer, shorter: Vec<Candidate>) -> Result<(), Failure> {
+        let doing = Said::of("looking for what helps", "正在找管用的办法");
+        if !shorter.is_empty() {
+            let (replay, _) = self.pass(&doing, &shorter)?;
+            answer.helped_by(self.rows(&shorter, &replay));
         }
-        let mut likely = answer.unlimited.as_ref().map(|row| row.outcome.peak_protected);
+        if answer.as_set.outcome.lost == 0 || self.unbearable(answer) {
+            return Ok(());
+        }
+        let loses = answer.as_set.outcome.max;
+        let protected = answer.unlimited.as_ref().map_or(0, |row| row.outcome.peak_protected);
+        let (mut low, mut high) = (protected.max(2) - 1, answer.needed());
+        let grain = grain(high);
         for _ in 0..CLIMBS {
-            let number = Grid::MOST.saturating_sub(shorter.len());
-            let limits = rungs(low, high, number, likely.take());
-            if limits.is_empty() && shorter.is_empty() {
+            let limits = rungs((low, high), grain, Grid::MOST);
+            if limits.is_empty() {
                 break;
             }
-            let label = |max: u64| format!("max={max}");
-            let limited = limits.iter().map(|max| self.limit(*max, &label(*max)));
-            let candidates: Vec<_> = limited.chain(shorter.drain(..)).collect();
-            let alone = candidates.len() == limits.len();
-            let doing = Said::of("looking for what helps", "正在找管用的办法");
-            let (replay, _) =
-                self.pass_until(&doing, &candidates, |replay| alone && replay.all_lose())?;
-            let mut rows = self.rows(&candidates, &replay);
-            answer.helped_by(rows.split_off(limits.len()));
+            let candidates: Vec<_> =
+                limits.iter().map(|max| self.limit(*max, &format!("max={max}"))).collect();
+            let (replay, _) = self.pass_until(&doing, &candidates, Replay::all_lose)?;
+            let rows = self.rows(&candidates, &replay);
             // The lowest above which none loses anything.
-            let losing = rows.iter().rposition(|row| row.outcome.lost > 0);
-            let first = losing.map_or(0, |at| at + 1);
-            low = losing.map_or(low, |at| rows[at].outcome.max);
-            if let Some(row) = rows.into_iter().nth(first) {
+            let losing = |row: &Row| row.outcome.lost > 0 || row.outcome.max <= loses;
+            let at = rows.iter().rposition(losing);
+            low = at.map_or(low, |at| rows[at].outcome.max);
+            if let Some(row) = rows.into_iter().nth(at.map_or(0, |at| at + 1)) {
                 high = row.outcome.max;
                 answer.enough = Some(row);
             }
@@ -282,38 +284,34 @@ impl Search<'_> {
     }
 }
 
-/// So many limits at most to try, from the lowest up, between one that loses packets and one that does not; none where these are
-/// near enough to each other. A limit below what only time removes (`likely`) loses packets as good as always: one is
-/// there, and the others above.
-fn rungs(low: u64, high: u64, number: usize, likely: Option<u64>) -> Vec<u64> {
-    if high.saturating_sub(low) <= (high / 100).max(1) {
-        return Vec::new();
-    }
-    let below = likely.and_then(|likely| likely.checked_sub(1));
-    let mut all: Vec<u64> =
-        below.filter(|below| low < *below && *below < high).into_iter().collect();
-    all.truncate(number);
-    let from = all.first().copied().unwrap_or(low);
-    let left = number - all.len();
-    let step = ((high - from) as f64 / (left + 1) as f64).max(1.0);
-    all.extend((1..=left).map(|n| from + (n as f64 * step) as u64).filter(|max| *max < high));
-    all
+/// A hundredth, or what is round below it: 1, 2 or 5 and zeros.
+fn grain(needed: u64) -> u64 {
+    let hundredth = (needed / 100).max(1);
+    let ten = 10_u64.pow(hundredth.ilog10());
+    ten * [5, 2, 1].into_iter().find(|n| n * ten <= hundredth).unwrap_or(1)
+}
+
+/// So many limits at most to try, from the lowest up, between two: multiples of `grain`, until there is none between these.
+fn rungs((low, high): (u64, u64), grain: u64, number: usize) -> Vec<u64> {
+    // In grains; both ends are left out.
+    let (low, high) = (low / grain, high.div_ceil(grain));
+    let step = (high.saturating_sub(low) as f64 / (number + 1) as f64).max(1.0);
+    let all = (1..=number).map(|n| low + (n as f64 * step) as u64);
+    all.filter(|max| *max < high).map(|max| max * grain).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::rungs;
+    use super::{grain, rungs};
 
     #[test]
-    fn limits_to_try_stand_above_what_only_time_removes() {
-        assert_eq!(rungs(500, 1000, 4, None), [600, 700, 800, 900]);
-        assert_eq!(rungs(500, 1000, 5, Some(801)), [800, 840, 880, 920, 960]);
-        // Nothing is protected that a limit lacks room for, or all is.
-        assert_eq!(rungs(500, 1000, 4, Some(500)), [600, 700, 800, 900]);
-        assert_eq!(rungs(500, 1000, 4, Some(1000)), [999]);
-        assert_eq!(rungs(500, 1000, 1, Some(801)), [800]);
-        // Near enough, or nothing between them.
-        assert!(rungs(995, 1000, 4, None).is_empty() && rungs(7, 8, 4, Some(8)).is_empty());
-        assert_eq!(rungs(1, 4, 8, None), [2, 3]);
+    fn limits_to_try_are_spread_between_two_and_round() {
+        assert_eq!(rungs((500, 1000), 10, 4), [600, 700, 800, 900]);
+        assert_eq!(rungs((499, 1852), 10, 4), [760, 1030, 1310, 1580]);
+        assert_eq!(rungs((1, 4), 1, 8), [2, 3]);
+        // Nothing round between them.
+        assert!(rungs((990, 1000), 10, 4).is_empty() && rungs((993, 999), 10, 8).is_empty());
+        assert!(rungs((4, 4), 1, 8).is_empty() && rungs((9, 4), 1, 8).is_empty());
+        assert_eq!([0, 99, 250, 1_999, 222_300].map(grain), [1, 1, 2, 10, 2_000]);
     }
 }
