@@ -266,9 +266,10 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
             });
             spoken!(
                 language,
-                "The smallest that drops nothing is {least}: it evicts {entries} to make room (searched with the model). \
-                 {safe}{shows}",
-                "不丢包的最小上限是 {least}：为腾地方淘汰 {evicted} 个条目（用模型搜索得出）。{safe}{shows}"
+                "The smallest that drops nothing is about {least}: it evicts {entries} to make room (searched with the model). \
+                 Whom early drop finds is chance, another boot's another; only what evicts nothing is certain. {safe}{shows}",
+                "不丢包的最小上限大约是 {least}：为腾地方淘汰 {evicted} 个条目（用模型搜索得出）。early drop 能淘汰到谁要看\
+                 运气，每次启动都不一样；只有不淘汰任何条目的上限才是确定的。{safe}{shows}"
             )
         }
         Some(None) => spoken!(

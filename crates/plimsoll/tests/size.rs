@@ -165,7 +165,7 @@ fn the_smallest_limit_that_drops_nothing_is_what_replay_finds_too() {
     };
     // The limit that was searched drops nothing, says `replay` as well; a tenth lower it drops.
     let said = words(&value).join(" ");
-    let found = said.split("The smallest that drops nothing is ").nth(1);
+    let found = said.split("The smallest that drops nothing is about ").nth(1);
     let smallest: u64 = found
         .and_then(|rest| rest.split(':').next()?.replace(',', "").parse().ok())
         .unwrap_or_else(|| panic!("a limit: {said}"));
@@ -190,6 +190,22 @@ fn the_smallest_limit_that_drops_nothing_is_what_replay_finds_too() {
     };
     assert_eq!(lost(smallest), 0, "{smallest}: {replay:#}");
     assert!(lost(lower) > 0, "{lower}: {replay:#}");
+    // Where a limit is set that is met, `replay` names the same.
+    let out = plimsoll(&[
+        "replay",
+        &path.to_string_lossy(),
+        "--profile=6.1",
+        "--set=nf_conntrack_buckets=1024",
+        "--set=nf_conntrack_max=600",
+        "--width=240",
+    ]);
+    let screen = String::from_utf8(out.stdout).expect("UTF-8");
+    let least = plimsoll_report::number::count(smallest);
+    assert!(
+        screen.contains(&format!("drops nothing: about nf_conntrack_max={least} ")),
+        "{screen}"
+    );
+    assert!(screen.contains("chance") && said.contains("chance"), "{screen} {said}");
     // The command that stands there shows it, pasted as it is.
     let command = words(&value).into_iter().find(|remark| remark.starts_with("plimsoll replay "));
     let command = command.unwrap_or_else(|| panic!("a command: {said}"));
@@ -204,6 +220,41 @@ fn the_smallest_limit_that_drops_nothing_is_what_replay_finds_too() {
         said.contains(&format!("it evicts {} entries", plimsoll_report::number::count(evicted)))
     );
     std::fs::remove_file(&path).expect("removed");
+}
+
+#[test]
+fn what_chains_would_lose_is_counted_with_more_buckets() {
+    // 30,000 entries at once in 1,024 buckets: chains of 50 and more, which this kernel refuses now and then.
+    let path = std::env::temp_dir().join(format!("plimsoll-chains-{}.pcap", std::process::id()));
+    std::fs::write(&path, questions(40_000, 0)).expect("written");
+    let tree = home().join("fixtures/trees/kernel-6.1");
+    let (value, _) =
+        size(&["--root", &tree.to_string_lossy(), "--capture", &path.to_string_lossy()]);
+    std::fs::remove_file(&path).expect("removed");
+    let demand = &value["demand"];
+    assert!(demand["peak"].as_u64() >= Some(30_000), "{demand}");
+    let remarks = demand["remarks"].to_string();
+    assert!(
+        remarks.contains(" buckets a limit of ") && remarks.contains("to hash chains"),
+        "{remarks}"
+    );
+    let buckets = value["buckets"].as_u64();
+    assert!(buckets >= demand["peak"].as_u64(), "{value:#}");
+}
+
+#[test]
+fn one_packet_is_told_of_in_one_sentence_and_is_an_entry_on_average() {
+    let path = std::env::temp_dir().join(format!("plimsoll-one-{}.pcap", std::process::id()));
+    std::fs::write(&path, questions(1, 0)).expect("written");
+    let tree = home().join("fixtures/trees/centos5");
+    let (value, _) =
+        size(&["--root", &tree.to_string_lossy(), "--capture", &path.to_string_lossy()]);
+    std::fs::remove_file(&path).expect("removed");
+    let demand = &value["demand"];
+    assert_eq!((&demand["mean"], &demand["peak"]), (&1.into(), &1.into()));
+    let remarks = demand["remarks"].to_string();
+    assert!(remarks.contains("A limit of 1 neither evicts nor drops anything."), "{remarks}");
+    assert!(!remarks.contains("The smallest"), "{remarks}");
 }
 
 #[test]

@@ -147,11 +147,12 @@ impl Answer {
         nearest(&self.shorter)
     }
 
-    /// Entries at once on average, over the samples of the run that says what is needed; `None`: it was not sampled.
+    /// Entries at once on average, rounded up, over the samples of the run that says what is needed; `None`: it was not sampled.
     pub fn mean(&self) -> Option<u64> {
         let samples = self.freest().timeline.samples();
         let all: u128 = samples.iter().map(|s| u128::from(s.occupancy.live)).sum();
-        u64::try_from(all.checked_div(samples.len() as u128)?).ok()
+        let number = samples.len() as u128;
+        u64::try_from((number > 0).then(|| all.div_ceil(number))?).ok()
     }
 }
 
