@@ -184,6 +184,12 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
     let mut unlimited = flags.clone();
     unlimited.set.push((MAX.into(), NO_LIMIT));
     let (mut answer, _) = replay::answer_for(&unlimited)?;
+    if answer.tally.packets == 0 && answer.tally.truncated > 0 {
+        return Err(Failure::Failed(Said::of(
+            "no packet that could be read: they were cut within the headers; capture with tcpdump -s 128",
+            "没有能读出的包：它们在包头之内就被截断了；请用 tcpdump -s 128 抓包",
+        )));
+    }
     if answer.tally.packets == 0 {
         return Err(Failure::Failed(Said::of("no packet that could be read", "没有能读出的包")));
     }
@@ -268,7 +274,7 @@ fn captured(arguments: &Size, after: &Snapshot, machine: &Machine) -> Result<Dem
                 language,
                 "The smallest that drops nothing is about {least}: it evicts {entries} to make room (searched with the model). \
                  Whom early drop finds is chance, another boot's another; only what evicts nothing is certain. {safe}{shows}",
-                "不丢包的最小上限大约是 {least}：为腾地方淘汰 {evicted} 个条目（用模型搜索得出）。early drop 能淘汰到谁要看\
+                "不丢包的最小上限大约是 {least}：为腾地方淘汰 {evicted} 个条目（用模型搜索得出）。会淘汰到谁要看\
                  运气，每次启动都不一样；只有不淘汰任何条目的上限才是确定的。{safe}{shows}"
             )
         }

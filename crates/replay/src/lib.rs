@@ -31,7 +31,7 @@ pub use doubts::Doubts;
 pub use helper::HelperRule;
 pub use outcome::Outcome;
 pub use policy::PolicyRule;
-pub use replay::{Replay, Run};
+pub use replay::{Replay, Run, is_cut_within_headers};
 pub use rules::Rules;
 pub use scale::{Copies, MOST_COPIES};
 pub use selector::{End, Selector, SelectorError};

@@ -155,8 +155,8 @@ impl Replay {
             for model in self.tables.iter_mut().filter_map(Shared::model_mut) {
                 told |= model.describe(link, record.bytes, &self.interface);
             }
-            let cut = |packet: Packet<'_>| packet.payload.len() < packet.payload_length as usize;
-            self.tally.log_cut += u64::from(told && read(record).is_ok_and(cut));
+            let cut = told && read(record).is_ok_and(|packet| packet.is_cut());
+            self.tally.log_cut += u64::from(cut);
         }
     }
 
@@ -242,9 +242,9 @@ impl Replay {
     }
 
     /// Leads packets through all models.
-    fn pass(&mut self, arrivals: &mut [Arrival<'_>]) {
+    fn pass(&mut self, arrivals: &mut Vec<Arrival<'_>>) {
         let (tally, doubts) = (&mut self.tally, &mut self.doubts);
-        tally.look(arrivals);
+        tally.sift(arrivals);
         if !self.rules.are_none() {
             for arrival in &mut *arrivals {
                 arrival.treatment = self.rules.look(&arrival.packet);
@@ -411,6 +411,14 @@ fn is_picked_up(packet: &Packet<'_>, went: &Went<'_>) -> bool {
     let opens = packet.payload.get(13).is_some_and(|flags| flags & SYN != 0);
     let entry = if opens { None } else { went.condition() };
     entry.is_some_and(|(_, state)| state == State::Tcp(TcpState::Established))
+}
+
+/// Whether a frame was cut within the headers of a packet that conntrack would see, so that it is left out.
+pub fn is_cut_within_headers(record: &Record<'_>) -> bool {
+    match read(record) {
+        Ok(packet) => packet.lacks_header(),
+        Err(why) => why == NoPacket::Truncated,
+    }
 }
 
 /// The packet in a frame.

@@ -1,5 +1,7 @@
 //! What a capture held, and what it could not tell.
 
+use alloc::vec::Vec;
+
 use plimsoll_model::Arrival;
 use plimsoll_wire::packet::{NoPacket, Packet};
 
@@ -21,7 +23,7 @@ pub struct Tally {
     pub unknown_link: u64,
     /// The first such type, as numbered by tcpdump.org.
     pub unread_link: Option<u32>,
-    /// Cut before the end of their headers.
+    /// Cut before the end of what conntrack reads of their headers.
     pub truncated: u64,
     /// With an IP header that contradicts itself: a host drops them before conntrack.
     pub malformed: u64,
@@ -38,8 +40,10 @@ pub struct Tally {
     /// TCP segments longer than an Ethernet frame: merged by the network card, so that repeated segments
     /// and acknowledgements are fewer than on the wire.
     pub merged: u64,
-    /// Cut by the snapshot length, headers whole.
+    /// Cut by the snapshot length behind that.
     pub sliced: u64,
+    /// SYNs among them that lack options: whether their flows scale windows is unknown.
+    pub options_cut: u64,
     /// Those among them about which the log has lines: they show as much of the packet as was captured, and tell of no
     /// checksum.
     pub log_cut: u64,
@@ -48,20 +52,24 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts packets that go through the model.
-    pub(crate) fn look(&mut self, arrivals: &[Arrival<'_>]) {
-        self.packets += arrivals.len() as u64;
+    /// Counts packets that go through the model, and leaves out those that were cut within their headers.
+    pub(crate) fn sift(&mut self, arrivals: &mut Vec<Arrival<'_>>) {
         let long = |packet: &Packet<'_>| packet.length > ETHERNET;
-        let cut = |packet: &Packet<'_>| packet.payload.len() < packet.payload_length as usize;
         // Of most captures no packet is either.
-        let odd = |any, Arrival { packet, .. }: &_| any | long(packet) | cut(packet);
-        if !arrivals.iter().fold(false, odd) {
-            return;
+        let odd = |any, Arrival { packet, .. }: &_| any | long(packet) | packet.is_cut();
+        if arrivals.iter().fold(false, odd) {
+            arrivals.retain(|Arrival { packet, .. }| {
+                if packet.lacks_header() {
+                    self.truncated += 1;
+                    return false;
+                }
+                self.merged += u64::from((packet.protocol == TCP) & long(packet));
+                self.sliced += u64::from(packet.is_cut());
+                self.options_cut += u64::from(packet.is_cut() && lacks_options(packet));
+                true
+            });
         }
-        for Arrival { packet, .. } in arrivals {
-            self.merged += u64::from((packet.protocol == TCP) & long(packet));
-            self.sliced += u64::from(cut(packet));
-        }
+        self.packets += arrivals.len() as u64;
     }
 
     pub(crate) fn refused(&mut self, why: NoPacket, link: u32) {
@@ -75,4 +83,13 @@ impl Tally {
             NoPacket::UnknownLink => &mut self.unknown_link,
         } += 1;
     }
+}
+
+/// Whether it is a SYN whose options the capture cut.
+fn lacks_options(packet: &Packet<'_>) -> bool {
+    const SYN: u8 = 2;
+    let Some(&[offset, flags]) = packet.payload.get(12..14) else { return false };
+    let is_syn = packet.protocol == TCP && packet.fragment.is_none() && flags & SYN != 0;
+    // Without options it is 20 octets long, whatever of them is there.
+    is_syn && usize::from(offset >> 4) * 4 > packet.payload.len().max(20)
 }

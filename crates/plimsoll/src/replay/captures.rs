@@ -106,6 +106,26 @@ impl Capture {
         }
     }
 
+    /// Where the first record stands that is such a one; `None`: there is none, or it is broken before.
+    fn find(&mut self, is: impl Fn(&Record<'_>) -> bool) -> Option<Said> {
+        loop {
+            let (frames, offset) = (self.decoder.frames(), self.decoder.offset());
+            let used = match self.decoder.step(self.octets.unread()).ok()? {
+                Step::Record(record, _) if is(&record) => {
+                    return Some(self.named(&place(frames, offset)));
+                }
+                Step::Record(_, used) | Step::Skip(used) => used,
+                Step::Need(needed) => {
+                    if !self.fill(needed).ok()? {
+                        return None;
+                    }
+                    continue;
+                }
+            };
+            self.octets.used(used);
+        }
+    }
+
     /// Nothing of it is read any more.
     fn broken(&mut self, error: &CaptureError) -> Said {
         let hint = if error.offset == 0 { hint(self.octets.unread()) } else { None };
@@ -246,6 +266,13 @@ pub fn each(
         merged(&mut captures, &mut broken, visit);
     }
     Ok(Faults { broken, lost: captures.iter().map(|c| c.decoder.lost()).sum() })
+}
+
+/// File, packet and offset of the first record that is such a one, in the order of the files; what comes through a pipe is not
+/// there any more.
+pub fn first(paths: &[PathBuf], is: fn(&Record<'_>) -> bool) -> Option<Said> {
+    let mut files = paths.iter().filter(|path| path.is_file());
+    files.find_map(|path| Capture::open(path, &Arc::default(), false).ok()?.find(is))
 }
 
 fn merged(

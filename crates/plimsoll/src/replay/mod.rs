@@ -24,7 +24,7 @@ use plimsoll_ct::Time;
 use plimsoll_diagnosis::{Said, said};
 use plimsoll_model::{Model, Treatment};
 use plimsoll_probe::said_of;
-use plimsoll_replay::{Replay, Rules, Tally};
+use plimsoll_replay::{Replay, Rules, Tally, is_cut_within_headers};
 use plimsoll_report::{self as report, Clock, Language, ReplayDetails, Style};
 use plimsoll_wire::listing::Dialect;
 
@@ -207,17 +207,37 @@ fn complain(arguments: &Arguments, faults: &Faults, tally: &Tally) -> Result<(),
         );
         terminal::tell(language, &said);
     }
+    // The answer has a sentence for it; the kernel's own outputs have no room.
+    if tally.truncated > 0 && (arguments.strict || lists(arguments)) {
+        let first = captures::first(&arguments.captures, is_cut_within_headers);
+        terminal::tell(language, &cut_within_headers(first, tally.truncated));
+    }
     let nothing = tally.unknown_link == tally.frames;
     if nothing && (tally.frames > 0 || !faults.broken.is_empty()) {
         return Err(Failure::Failed(Said::of("no packet could be read", "一个包也没能读出")));
     }
-    if arguments.strict && (tally.unknown_link > 0 || !faults.broken.is_empty()) {
+    let unread = tally.unknown_link + tally.truncated;
+    if arguments.strict && (unread > 0 || !faults.broken.is_empty()) {
         return Err(Failure::Failed(Said::of(
             "refused, since --strict was given",
             "因为给了 --strict，不予处理",
         )));
     }
     Ok(())
+}
+
+/// So many packets, and where the first of them stands, as far as that is known.
+fn cut_within_headers(first: Option<Said>, n: u64) -> Said {
+    let packets = if n == 1 { "packet was" } else { "packets were" };
+    let n = report::number::count(n);
+    let (place, chinese) = match first {
+        Some(place) => (format!("; the first: {place}"), format!("；第一个：{place:#}")),
+        None => (String::new(), String::new()),
+    };
+    said!(
+        "{n} {packets} cut within the headers and left out{place}",
+        "{n} 个包在包头之内就被截断，没有计入{chinese}"
+    )
 }
 
 /// One of the kernel's own outputs, of the host as it is set.

@@ -192,3 +192,54 @@ fn frames_of_all_kinds_and_times_come_to_the_same_however_many_come_at_once() {
         }
     }
 }
+
+/// A connection of raw IP, of which so many octets of each packet are there, and what came of it.
+fn captured_to(octets: usize, protocol: u8) -> (Tally, Outcome) {
+    let of = |answers: bool, flags: u8| {
+        let mut packet = Vec::from([0x45, 0, 0, 52, 0, 0, 0, 0, 64, protocol, 0, 0]);
+        let (from, to) = if answers { (2, 1) } else { (1, 2) };
+        packet.extend([10, 0, 0, from, 10, 0, 0, to, 4, from, 4, to]);
+        let numbers = if protocol == 6 {
+            [0, 0, 0, from, 0, 0, 0, to + 1]
+        } else {
+            [0, 32, 0, 0, 0, 0, 0, 0]
+        };
+        packet.extend(numbers);
+        packet.extend([0x80, flags, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+        packet.truncate(octets);
+        packet
+    };
+    let packets = [of(false, 2), of(true, 0x12)];
+    let records = [0, 1].map(|n: usize| Record {
+        time: Some(Time(n as i64)),
+        link: 101,
+        bytes: &packets[n],
+        length: 52,
+    });
+    for record in &records {
+        let left_out = crate::is_cut_within_headers(record);
+        assert_eq!(left_out, octets < if protocol == 6 { 36 } else { 24 }, "{octets}");
+    }
+    let profile = Profile::named("6.18").expect("a known profile");
+    let config = Config::new(profile, Settings::of(profile, Bytes(1 << 30)));
+    let mut replay = Replay::new([(String::new(), config)], Rules::default());
+    replay.feed(&records);
+    replay.finish(None);
+    (*replay.tally(), replay.outcomes().remove(0))
+}
+
+#[test]
+fn what_was_cut_within_its_headers_is_left_out_and_the_rest_is_tracked() {
+    for (protocol, enough) in [(6, 36), (17, 24)] {
+        for octets in 0..=52 {
+            let (tally, outcome) = captured_to(octets, protocol);
+            let there = if octets < enough { 0 } else { 2 };
+            let what = (tally.packets, tally.truncated, outcome.peak);
+            assert_eq!(what, (there, 2 - there, there / 2), "{protocol}, {octets} octets");
+            assert_eq!(tally.sliced, if octets < 52 { there } else { 0 });
+            let options = protocol == 6 && (enough..52).contains(&octets);
+            assert_eq!(tally.options_cut, if options { 2 } else { 0 }, "{octets}");
+            assert_eq!(outcome.counters.get(plimsoll_ct::Counter::Invalid).unwrap_or(0), 0);
+        }
+    }
+}

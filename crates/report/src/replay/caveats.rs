@@ -29,6 +29,24 @@ pub fn log_cut(packets: u64, language: Language) -> String {
     )
 }
 
+/// Whether so many packets were cut within their headers that what the others need says little.
+pub fn lacks_many(a: &Answer) -> bool {
+    let Tally { packets, truncated, .. } = a.tally;
+    ratio(truncated, packets + truncated).is_some_and(|part| part > MANY)
+}
+
+/// Packets that were left out.
+fn left_out(n: u64, language: Language) -> String {
+    let (packets, n) = (counted(n, "packet was", "packets were"), count(n));
+    spoken!(
+        language,
+        "{packets} cut within the headers and left out; connections may be missing with them. A longer snapshot length \
+         keeps the headers: tcpdump -s 96, or -s 128 with IPv6, VLANs or tunnels.",
+        "{n} 个包在包头之内就被截断，没有计入，有的连接可能因此漏掉。抓取长度（snaplen）长一些就能留下包头：\
+         tcpdump -s 96；有 IPv6、VLAN 或隧道时用 -s 128。"
+    )
+}
+
 /// What the capture cannot tell, in the order of weight.
 pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
     let mut said = Vec::new();
@@ -39,6 +57,9 @@ pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
             "{broken}; what follows it was not read.",
             "{broken}；其后的内容没有读。"
         ));
+    }
+    if a.tally.truncated > 0 {
+        said.push(left_out(a.tally.truncated, language));
     }
     for (rule, missing) in &a.one_way {
         said.push(spoken!(
@@ -211,9 +232,21 @@ fn counts(a: &Answer, language: Language) -> Vec<String> {
             "个 TCP 段比以太网帧还长：网卡已把它们合并，线路上的段比模型见到的多。",
         ),
         packets(
-            tally.sliced,
+            if tally.options_cut > 0 { 0 } else { tally.sliced },
             "cut by the snapshot length; the headers were there, so the table is not touched by it.",
             "个包被抓取长度（snaplen）截断；包头都在，表不受影响。",
+        ),
+        some(
+            tally.options_cut,
+            [
+                "SYN was",
+                "SYNs were",
+                "cut within the options by the snapshot length: their connections are taken to have no window scaling, so \
+                 that segments may be INVALID here, and entries end sooner, that were right on the router (tcpdump -s 128 \
+                 keeps them).",
+            ],
+            "个 SYN 的选项被抓取长度（snaplen）截断：只好认为它们的连接没有窗口缩放，于是在路由器上正常的段在这里可能成为 INVALID，\
+             条目也可能结束得更早（tcpdump -s 128 可以保全选项）。",
         ),
         (tally.log_cut > 0).then(|| log_cut(tally.log_cut, language)),
         some(
@@ -228,11 +261,6 @@ fn counts(a: &Answer, language: Language) -> Vec<String> {
                 "not IP (ARP, STP, MPLS and the like): conntrack does not see such.",
             ],
             "个帧不是 IP（ARP、STP、MPLS 之类）：连接跟踪看不到它们。",
-        ),
-        packets(
-            tally.truncated,
-            "cut within the headers and left out.",
-            "个包在包头之内就被截断，没有计入。",
         ),
         packets(
             tally.malformed,

@@ -30,6 +30,13 @@ fn nothing(a: &Answer, language: Language) -> String {
     }
     let n = count(a.tally.frames);
     let frames = counted(a.tally.frames, "frame was", "frames were");
+    if a.tally.truncated > 0 {
+        return spoken!(
+            language,
+            "{frames} read, and of no packet was enough captured to read its headers.",
+            "读了 {n} 个帧，没有一个包抓到的内容够读出包头。"
+        );
+    }
     spoken!(
         language,
         "{frames} read, and no IP packet is among them.",
@@ -58,6 +65,7 @@ fn head(screen: &mut Screen<'_>, a: &Answer) {
     }
     let now = &a.as_set.outcome;
     let (word, paint) = match (now.lost, now.evicted) {
+        (0, 0) if caveats::lacks_many(a) => (spoken!(language, "UNSURE", "不确定"), Paint::Unsure),
         (0, 0) => (spoken!(language, "HOLDS", "够用"), Paint::Good),
         (0, _) => (spoken!(language, "EVICTS", "淘汰"), Paint::Warn),
         _ => (spoken!(language, "DROPS", "丢包"), Paint::Bad),
@@ -119,7 +127,13 @@ fn verdict(a: &Answer, style: &Style) -> String {
     let needed = a.needed();
     let (n, entries) = (count(needed), counted(needed, "entry", "entries"));
     let (chains, buckets) = (now.lost_to_chains(), count(now.buckets));
-    let needs = if a.needed_is_known() && (chains > 0 || a.more_buckets.is_some()) {
+    let needs = if a.needed_is_known() && caveats::lacks_many(a) {
+        spoken!(
+            language,
+            "The packets that could be read need {entries}",
+            "读得出的包需要 {n} 个条目"
+        )
+    } else if a.needed_is_known() && (chains > 0 || a.more_buckets.is_some()) {
         spoken!(
             language,
             "The table needs {entries} and more than {buckets} buckets",
@@ -235,7 +249,7 @@ fn ways_out(a: &Answer, language: Language) -> Vec<String> {
                 language,
                 "Smallest limit that drops nothing: about nf_conntrack_max={max}{growth}{evicts}. Whom early drop finds is \
                  chance, another boot's another; from {needed} on nothing has to be evicted, and only that is certain.",
-                "不丢包的最小上限：大约 nf_conntrack_max={max}{growth}{evicts}。early drop 能淘汰到谁要看运气，每次启动\
+                "不丢包的最小上限：大约 nf_conntrack_max={max}{growth}{evicts}。会淘汰到谁要看运气，每次启动\
                  都不一样；从 {needed} 起不必淘汰任何条目，只有这一点是确定的。"
             ));
         }

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod checksum;
+mod cut;
 mod ip;
 mod link;
 mod logged;

@@ -52,6 +52,9 @@ pub enum Transport<'a> {
     Other,
 }
 
+/// Octets of a TCP header that conntrack reads, but for options: up to the window.
+pub(super) const READ_OF_TCP: usize = 16;
+
 /// TCP options that the tracker reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TcpOptions {
@@ -121,7 +124,7 @@ pub fn parse_transport(protocol: u8, bytes: &[u8], promised: u32) -> Option<Tran
         17 | 136 => Transport::Udp {
             source: be16(bytes, 0)?,
             destination: be16(bytes, 2)?,
-            length: be16(bytes, 4)?,
+            length: be16(bytes, 4).or_else(|| assumed_length(promised))?,
         },
         1 | 58 => {
             let _whole = bytes.get(..8)?;
@@ -147,6 +150,15 @@ pub fn parse_transport(protocol: u8, bytes: &[u8], promised: u32) -> Option<Tran
         }
         _ => Transport::Other,
     })
+}
+
+/// The length field of a UDP header that the capture cut behind the ports: right, it is assumed.
+const fn assumed_length(promised: u32) -> Option<u16> {
+    match promised {
+        0..8 => None,
+        8..0xffff => Some(promised as u16),
+        _ => Some(u16::MAX),
+    }
 }
 
 /// A TCP segment that acknowledges, with data or without, and does nothing else.
@@ -176,7 +188,7 @@ pub fn parse_acknowledgement(bytes: &[u8], promised: u32) -> Option<Acknowledgem
     const TIMESTAMPS: [u8; 4] = [1, 1, 8, 10];
     const KIND: u8 = 0x17;
     const ACK: u8 = 0x10;
-    let header: &[u8; 20] = bytes.first_chunk()?;
+    let header: &[u8; READ_OF_TCP] = bytes.first_chunk()?;
     if header[13] & KIND != ACK {
         return None;
     }
@@ -185,7 +197,7 @@ pub fn parse_acknowledgement(bytes: &[u8], promised: u32) -> Option<Acknowledgem
         8 if bytes.get(20..24) == Some(&TIMESTAMPS) => 32,
         _ => return None,
     };
-    let [.., s0, s1, s2, s3, a0, a1, a2, a3, _, _, w0, w1, _, _, _, _] = *header;
+    let [.., s0, s1, s2, s3, a0, a1, a2, a3, _, _, w0, w1] = *header;
     Some(Acknowledgement {
         seq: u32::from_be_bytes([s0, s1, s2, s3]),
         ack: u32::from_be_bytes([a0, a1, a2, a3]),
@@ -225,13 +237,13 @@ pub fn parse_opening(bytes: &[u8], promised: u32) -> Option<Opening> {
     const SYN: u8 = 0x02;
     const ACK: u8 = 0x10;
     const KIND: u8 = 0x37 & !ACK;
-    let header: &[u8; 20] = bytes.first_chunk()?;
+    let header: &[u8; READ_OF_TCP] = bytes.first_chunk()?;
     let flags = header[13];
     if flags & KIND != SYN {
         return None;
     }
     let (payload, options) = behind(header, bytes, promised)?;
-    let [.., s0, s1, s2, s3, a0, a1, a2, a3, _, _, w0, w1, _, _, _, _] = *header;
+    let [.., s0, s1, s2, s3, a0, a1, a2, a3, _, _, w0, w1] = *header;
     Some(Opening {
         answers: flags & ACK != 0,
         seq: u32::from_be_bytes([s0, s1, s2, s3]),
@@ -290,7 +302,7 @@ fn dccp(bytes: &[u8], promised: u32) -> Option<DccpHeader> {
 
 #[inline(always)]
 fn tcp(bytes: &[u8], promised: u32) -> Option<Transport<'_>> {
-    let header: &[u8; 20] = bytes.first_chunk()?;
+    let header: &[u8; READ_OF_TCP] = bytes.first_chunk()?;
     let (payload, options) = behind(header, bytes, promised)?;
     Some(Transport::Tcp {
         source: be16(bytes, 0)?,
@@ -306,7 +318,7 @@ fn tcp(bytes: &[u8], promised: u32) -> Option<Transport<'_>> {
 
 /// Octets of payload, and the options; `None`: the header contradicts itself.
 #[inline(always)]
-fn behind(header: &[u8; 20], bytes: &[u8], promised: u32) -> Option<(u32, TcpOptions)> {
+fn behind(header: &[u8; READ_OF_TCP], bytes: &[u8], promised: u32) -> Option<(u32, TcpOptions)> {
     let length = usize::from(header[12] >> 4) * 4;
     if length < 20 || length as u32 > promised {
         return None;
@@ -315,7 +327,8 @@ fn behind(header: &[u8; 20], bytes: &[u8], promised: u32) -> Option<(u32, TcpOpt
         TcpOptions::default()
     } else {
         let ack = be32(bytes, 8)?;
-        options(&bytes[20..length.min(bytes.len())], length - 20, ack).unpack()
+        let captured = bytes.get(20..length.min(bytes.len())).unwrap_or_default();
+        options(captured, length - 20, ack).unpack()
     };
     Some((promised - length as u32, options))
 }
