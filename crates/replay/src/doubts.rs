@@ -3,7 +3,7 @@
 //! Looked for among the first packets only, so that a long capture costs no more.
 
 use plimsoll_ct::Time;
-use plimsoll_model::Info;
+use plimsoll_model::{Info, What};
 use plimsoll_wire::packet::Packet;
 
 use crate::distinct::mix;
@@ -31,6 +31,10 @@ pub struct Doubts {
     /// TCP packets that acknowledge something in a flow of which no answer was captured: one direction only,
     /// a sampled capture, or addresses that change on the way (NAT) behind the point of capture.
     pub one_sided: u64,
+    /// Entries of UDP that they made,
+    pub udp_entries: u64,
+    /// and UDP packets that answered one.
+    pub udp_answers: u64,
     /// Packets captured twice, the same but for TTL, MAC and checksum: the capture was taken on several
     /// interfaces (`-i any`) of a router.
     pub twice: u64,
@@ -46,6 +50,8 @@ impl Default for Doubts {
             looked_at: 0,
             tcp: 0,
             one_sided: 0,
+            udp_entries: 0,
+            udp_answers: 0,
             twice: 0,
             recent: [0; RECENT],
             times: [i64::MIN; RECENT],
@@ -54,6 +60,7 @@ impl Default for Doubts {
 }
 
 pub(crate) const TCP: u8 = 6;
+const UDP: u8 = 17;
 const ACK: u8 = 0x10;
 const RST: u8 = 0x04;
 
@@ -71,6 +78,12 @@ impl Doubts {
         self.looked_at += 1;
         if packet.fragment.is_none() {
             self.repeated(now, packet);
+        }
+        if packet.protocol == UDP {
+            let step = went.step();
+            self.udp_entries += u64::from(step.what == What::Inserted);
+            self.udp_answers += u64::from(step.info == Info::EstablishedReply);
+            return;
         }
         let Some(&flags) = packet.payload.get(13).filter(|_| packet.protocol == TCP) else {
             return;

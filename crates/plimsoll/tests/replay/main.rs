@@ -281,6 +281,18 @@ fn packets_cut_within_their_headers_never_make_a_verdict_and_are_refused_when_as
 }
 
 #[test]
+fn many_udp_flows_without_a_single_answer_are_told_of() {
+    let told = |file: &[u8], lang| replay(&["-", "--width", "200", "--lang", lang], file).0;
+    assert!(told(&capture(100, false), "en").contains("None of 100 UDP flows was answered."));
+    assert!(told(&capture(100, false), "zh").contains("100 条 UDP 流没有一条得到回应"));
+    // One answer is enough, and few flows say nothing.
+    let one = [capture(100, false), capture(1, true)[24..].to_vec()].concat();
+    for file in [capture(99, false), capture(100, true), one] {
+        assert!(!told(&file, "en").contains("was answered"));
+    }
+}
+
+#[test]
 fn a_stream_that_cannot_be_unpacked_is_named_with_the_place_reached() {
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
     gz.write_all(&capture(3, true)).unwrap();

@@ -14,6 +14,9 @@ use crate::spoken::span;
 /// So many of the packets are more than chance.
 const MANY: f64 = 0.05;
 
+/// So many UDP flows are no chance.
+const MANY_FLOWS: u64 = 100;
+
 /// Packets of several queues come some milliseconds out of turn; by more than a minute, in nanoseconds, none does.
 const SET_BACK: u64 = 60_000_000_000;
 
@@ -89,6 +92,16 @@ pub fn caveats(a: &Answer, language: Language) -> Vec<String> {
              live longer, than on the router.",
             "{part} 的 TCP 包所确认的回包没有抓到：抓包只有一个方向，或是抽样的，或者地址在途中变了（NAT）。\
              这样条目会比在路由器上结束得早，或者活得久。"
+        ));
+    }
+    if doubts.udp_entries >= MANY_FLOWS && doubts.udp_answers == 0 && !a.synthetic {
+        let n = count(doubts.udp_entries);
+        said.push(spoken!(
+            language,
+            "None of {n} UDP flows was answered. Syslog, multicast and floods are like that; with DNS, QUIC and the like it means \
+             that the capture shows one direction, and on the router their entries live longer than here.",
+            "{n} 条 UDP 流没有一条得到回应。syslog、组播、洪泛攻击本来如此；如果是 DNS、QUIC 之类，说明抓包只有一个方向，\
+             它们的条目在路由器上比在这里活得久。"
         ));
     }
     if let Some(part) = ratio(doubts.twice, doubts.looked_at).filter(|r| *r > MANY).map(share) {

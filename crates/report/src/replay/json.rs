@@ -60,7 +60,7 @@ pub fn replay_json(a: &Answer, details: &ReplayDetails) -> String {
             "gap_seconds": tally.gap as f64 / 1e9, "gap_before_frame": tally.gap_before, "merged": tally.merged,
             "sliced": tally.sliced, "options_cut": tally.options_cut, "log_cut": tally.log_cut,
             "picked_up": tally.picked_up,
-            "looked_at": doubts.looked_at, "tcp": doubts.tcp, "one_sided": doubts.one_sided,
+            "looked_at": doubts.looked_at, "tcp": doubts.tcp, "one_sided": doubts.one_sided, "udp_entries": doubts.udp_entries, "udp_answers": doubts.udp_answers,
             "twice": doubts.twice, "lost_by_capture": a.lost_by_capture,
         },
         "broken": a.broken,
