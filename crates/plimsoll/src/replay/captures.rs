@@ -112,7 +112,7 @@ impl Capture {
             let (frames, offset) = (self.decoder.frames(), self.decoder.offset());
             let used = match self.decoder.step(self.octets.unread()).ok()? {
                 Step::Record(record, _) if is(&record) => {
-                    return Some(self.named(&place(frames, offset)));
+                    return Some(self.named(&self.place(frames, offset)));
                 }
                 Step::Record(_, used) | Step::Skip(used) => used,
                 Step::Need(needed) => {
